@@ -1,0 +1,70 @@
+# gomd: `make run` and `make test` set everything up in a virtual environment of their own.
+# Every target works as an ordinary user and as root.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ONLY ?=
+
+.PHONY: help run test lint types imports unit integration examples bench demo system clean
+
+help:
+	@echo 'make run          run the daemon in the foreground with gomd.ini'
+	@echo 'make test         everything CI checks: lint, types, imports, tests, examples of the docs'
+	@echo 'make unit         the unit tests alone (under a minute)'
+	@echo 'make bench        measure; ONLY=name for one of them'
+	@echo 'make demo         draw the load and the top processes of the daemon that runs'
+	@echo 'make clean        remove the virtual environment and all caches'
+
+run: $(VENV)/.installed
+	@echo 'gomd: the telnet line is at the endpoint below; try: telnet 127.0.0.1 2901'
+	exec $(BIN)/twistd -n --pidfile= gomd
+
+test: lint types imports system unit integration
+
+lint: $(VENV)/.tested
+	$(BIN)/ruff check .
+
+types: $(VENV)/.tested
+	$(BIN)/mypy
+
+imports: $(VENV)/.tested
+	$(BIN)/lint-imports
+
+unit: $(VENV)/.tested
+	$(BIN)/python -m pytest -q tests/unit
+
+integration: $(VENV)/.tested
+	$(BIN)/python -m pytest -q tests/integration
+
+bench: $(VENV)/.tested
+	$(BIN)/python -m bench $(ONLY)
+
+demo: $(VENV)/.installed
+	$(BIN)/python demo/monitor.py
+
+# What the tests use of the system. Root gets it installed; anybody else is told.
+system:
+	@sh contrib/system-packages
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	  || { echo 'gomd needs Python 3.10 or newer: make PYTHON=python3.11 ...' >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	       && apt-get update -qq && apt-get install -y -qq python3-venv && $(PYTHON) -m venv --clear $(VENV); } \
+	  || { echo 'gomd needs the venv module of Python: on Debian, apt install python3-venv' >&2; exit 1; }
+	@touch $@
+
+# The plugin of an editable install is only found with editable_mode=compat.
+$(VENV)/.installed: $(VENV)/.made setup.cfg pyproject.toml
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e . --config-settings editable_mode=compat
+	@touch $@
+
+$(VENV)/.tested: $(VENV)/.made setup.cfg pyproject.toml
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]' --config-settings editable_mode=compat
+	@touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

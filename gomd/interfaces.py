@@ -1,0 +1,246 @@
+"""
+Every part of the daemon that can be swapped, and what each promises.
+
+Two kinds of call. A method that returns an Awaitable is for the reactor's thread and never blocks.
+A method whose docstring says *blocks* reads or writes files: it belongs on a thread (`IThreads`),
+which is where the parts above call it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from zope.interface import Attribute, Interface
+
+from libgomd.model import Caller, Counter, Event, Node, Output, Part, Process, ProcessTable, Sample
+from libgomd.wire.tree import TreePath
+
+R = TypeVar("R")
+
+
+class INodeSource(Interface):
+    """
+    Where this node's numbers come from: the stock kernel's /proc, openMosix's tree, a script.
+
+    Every method blocks for as long as the files behind it do and is called on a thread; no two calls
+    for the same part run at once. Every method but the constructor may raise `SourceUnavailable`
+    (this read failed, the next may work).
+    """
+
+    kind = Attribute("its name in gomd.ini, a str")
+    parts = Attribute("tuple of Part: what it can sample, in the order it is best read")
+
+    def sample(part: Part, now: float) -> object:
+        """
+        Read one part of the node's sample. Blocks.
+
+        :param now: seconds since the epoch.
+        :returns: the value of that field of `Sample` (`Load` for `Part.LOAD`, a tuple of `Disk` for
+            `Part.DISKS`, ...); a number the kernel does not have is None in it.
+        """
+
+    def nodes(now: float) -> Sequence[Node]:
+        """
+        The nodes whose values this source itself knows, this one among them. Blocks.
+
+        A stock kernel knows only itself; openMosix's knows every configured node. Ordered by id.
+        """
+
+    def processes(now: float) -> ProcessTable:
+        """
+        Scan every process. Blocks, for milliseconds per hundred processes.
+
+        A process that ends during the scan is left out. ``cpu_percent`` and the rates are over the
+        time since the last scan (see docs/sources.md), None for a process seen for the first time.
+        """
+
+    def process(pid: int, now: float) -> Process:
+        """
+        Read one process afresh. Blocks.
+
+        :raises NotFound: there is no such process.
+        """
+
+    def list_directory(path: TreePath, caller: Caller) -> Sequence[str]:
+        """
+        The names in a directory of the tree, sorted, numbers by value. Blocks.
+
+        :raises NotFound: there is none of that name now.
+        """
+
+    def read_file(path: TreePath, caller: Caller) -> bytes:
+        """
+        The bytes of one file of the tree. Blocks.
+
+        :raises NotFound: there is none now, the process has ended.
+        :raises NotAllowed: the kernel would not show it to ``caller``.
+        :raises NotPossible: it can only be written, or is larger than this daemon reads.
+        """
+
+    def write_file(path: TreePath, value: str) -> None:
+        """
+        Write one value of the tree, as its admin. Blocks, `bring` and `expel` until they are done.
+
+        :raises MalformedRequest: the value is out of range; says what the range is.
+        :raises NotFound: there is no such file now.
+        :raises NotPossible: this file cannot be written here; says why.
+        """
+
+
+class IProcessControl(Interface):
+    """Acts on a process of this node, never beyond what the caller could do himself."""
+
+    def signal(pid: int, number: int, caller: Caller) -> None:
+        """
+        Send a signal. Blocks briefly.
+
+        :raises NotFound: no such process. :raises NotAllowed: the kernel would refuse it to him.
+        :raises NotPossible: the processes of this source are not processes of this kernel.
+        """
+
+    def renice(pid: int, nice: int, caller: Caller) -> None:
+        """
+        Set the niceness, -20 (favoured) to 19. Blocks briefly. Errors as in `signal`.
+        """
+
+
+class IThreads(Interface):
+    """Runs what blocks, off the reactor's thread."""
+
+    def run(limit: float, function: Callable[..., R], *arguments: Any) -> Awaitable[R]:
+        """
+        Call ``function(*arguments)`` on a thread and give its result.
+
+        :param limit: seconds; after them `TimedOut` is raised and the late result dropped.
+        :raises TooMany: all threads are taken by calls that hang.
+        """
+
+
+class ICollector(Interface):
+    """Keeps the newest sample and process table of this node."""
+
+    latest = Attribute("Sample: the newest of each part")
+
+    def own_node() -> Node:
+        """This node as its newest sample tells it. Does not block."""
+
+    def known_nodes() -> Sequence[Node]:
+        """The nodes the source itself knows, this one among them; ordered by id. Does not block."""
+
+    def processes(max_age: float) -> Awaitable[ProcessTable]:
+        """
+        The process table, scanned again first when it is older than ``max_age`` seconds.
+
+        Calls that come while a scan runs share its result. A scan that fails or takes too long gives
+        the old table when there is one, else raises `SourceUnavailable` or `TimedOut`.
+        """
+
+    def process(pid: int) -> Awaitable[Process]:
+        """One process, read afresh. :raises NotFound: there is none."""
+
+    def refresh() -> Awaitable[None]:
+        """Read the node's own state again now, after it was changed. Never raises."""
+
+    def counters() -> Iterable[Counter]:
+        """What it counted, for `stats`."""
+
+
+class ISampleLog(Interface):
+    """Keeps samples. Never raises for a full disk or a lost directory: it counts and tries again."""
+
+    def write(node: Node, sample: Sample) -> None:
+        """Keep one sample of one node. Blocks: called on a thread."""
+
+    def write_processes(node: Node, table: ProcessTable) -> None:
+        """Keep a snapshot of the processes that use most processor time. Blocks."""
+
+    def checkpoint(name: str, now: float) -> None:
+        """Leave a mark, on request, to find a moment again. Blocks."""
+
+    def close() -> None:
+        """Flush and close. Blocks. Nothing is written afterwards."""
+
+    def counters() -> Iterable[Counter]:
+        """Written, lost, rotated."""
+
+
+class IMembership(Interface):
+    """Which nodes there are and what was last heard of them."""
+
+    own_id = Attribute("int: the id of this node")
+
+    def nodes() -> Sequence[Node]:
+        """Every configured node, down ones too, ordered by id. Does not block."""
+
+    def find(key: str) -> Node:
+        """
+        The node with this id or name. Does not block.
+
+        :raises NotFound: there is none; names the nearest that there is.
+        """
+
+    def counters() -> Iterable[Counter]:
+        """What it counted, for `stats`."""
+
+
+class IEvents(Interface):
+    """What happened lately, and what happens next."""
+
+    def recent() -> Sequence[Event]:
+        """The last events, oldest first, a bounded number."""
+
+    def publish(event: Event) -> None:
+        """Tell everybody who follows. Never raises, never blocks."""
+
+    def follow() -> AsyncIterator[Event]:
+        """
+        Events from now on, until the iterator is closed.
+
+        A follower that is too slow loses the oldest; the next event he gets says how many, in its
+        reason.
+        """
+
+
+class ITree(Interface):
+    """The tree of DESIGN 4.4 on this node: files by path, for a caller."""
+
+    def list_directory(path: TreePath, caller: Caller) -> Awaitable[Sequence[str]]:
+        """The names in a directory. Errors as in `INodeSource.list_directory`."""
+
+    def read_file(path: TreePath, caller: Caller) -> Awaitable[bytes]:
+        """The bytes of a file. Errors as in `INodeSource.read_file`, and `TimedOut`."""
+
+    def write_file(path: TreePath, value: str) -> Awaitable[None]:
+        """Write a value. Errors as in `INodeSource.write_file`, and `TimedOut`."""
+
+
+class ICommands(Interface):
+    """The commands of `[commands]`, run for an admin."""
+
+    def names() -> Sequence[str]:
+        """The names there are, sorted."""
+
+    def run(name: str) -> AsyncIterator[Output]:
+        """
+        Run one: first its output, line by line, last its exit status.
+
+        Closing the iterator kills what still runs. A consumer that is slow slows the command.
+
+        :raises NotFound: no such name. :raises NotPossible: its program cannot be started.
+        :raises TooMany: too many run already.
+        """
+
+
+class ITokens(Interface):
+    """The tokens file: who may be more than anonymous over tcp."""
+
+    def check(token: str) -> Awaitable[Caller | None]:
+        """Return the role and name of a token's owner, None for one that is not in the file."""
+
+
+class IStoppable(Interface):
+    """The daemon as a whole, for `shutdown` and for `stats`."""
+
+    def stop(reason: str) -> None:
+        """Stop the daemon, cleanly, soon after this returns."""

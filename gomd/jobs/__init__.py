@@ -1,0 +1,1 @@
+"""Running and moving processes, and the commands of an administrator."""

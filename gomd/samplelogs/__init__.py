@@ -1,0 +1,1 @@
+"""Where samples are kept: each module is one ISampleLog."""

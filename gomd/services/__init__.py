@@ -1,0 +1,1 @@
+"""What runs by the clock, and the threads it runs on."""

@@ -1,0 +1,1 @@
+"""Where the node's numbers come from: each module is one INodeSource."""

@@ -1,0 +1,175 @@
+r"""
+The telnet line: requests and replies as bytes, with no I/O of their own.
+
+A request is one line, ``[@NODE] VERB [ARG ...]``. A reply is a status line ``CODE TEXT``; after 201
+follows a block of lines, ended by a line with a single ``.``, and a block line that begins with ``.``
+gets one more (RFC 3977, 3.1.1). docs/line.md has the whole protocol.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from libgomd.errors import MalformedReply, MalformedRequest
+from libgomd.wire.text import printable
+
+#: Longest request line in bytes, without its end, unless the daemon is told otherwise.
+MAX_LINE: Final = 4096
+#: Longest line of a reply that a client takes, in bytes.
+MAX_REPLY_LINE: Final = 16 * 1024 * 1024
+EOL: Final = b"\r\n"
+BLOCK_END: Final = b".\r\n"
+
+OK: Final = 200
+BLOCK: Final = 201
+GREETING: Final = 220
+BYE: Final = 221
+
+_QUOTING = re.compile(r"""["'\\]""")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_STATUS = re.compile(r"([2-5][0-9][0-9])(?: (.*))?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """
+    What one line asks.
+
+    :ivar verb: in lower case. :ivar arguments: as the client quoted them, unquoted.
+    :ivar node: the id or name after ``@``, ``all``, or empty for the node that is asked.
+    """
+
+    verb: str
+    arguments: tuple[str, ...] = ()
+    node: str = ""
+
+
+@lru_cache(maxsize=512)
+def parse_request(line: bytes) -> Request:
+    """
+    Return the request in ``line``, which has no line end any more.
+
+    :raises MalformedRequest: for any other bytes, and nothing else.
+    """
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise MalformedRequest(f"the line is not UTF-8 (byte {error.start + 1}): send UTF-8 text") from error
+    if found := _CONTROL.search(text):
+        raise MalformedRequest(
+            f"the line has the control character {printable(found.group())} in it: send plain text"
+        )
+    words = _split(text) if _QUOTING.search(text) else text.split()
+    node = ""
+    if words and words[0].startswith("@"):
+        node = words.pop(0)[1:]
+        if not node:
+            raise MalformedRequest("@ needs the id or name of a node right behind it: @3 load")
+    if not words or not words[0]:
+        raise MalformedRequest("an empty request: say `help` for the verbs")
+    return Request(words[0].lower(), tuple(words[1:]), node)
+
+
+def _split(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise MalformedRequest(
+            f"the quotes do not match ({str(error).lower()}): quote as in a shell"
+        ) from error
+
+
+def encode_request(request: Request) -> bytes:
+    """Return the line of ``request``, with its end; the inverse of `parse_request`."""
+    words = [f"@{request.node}"] if request.node else []
+    words += [request.verb, *request.arguments]
+    return (
+        " ".join(word if word and _PLAIN.fullmatch(word) else _quoted(word) for word in words).encode() + EOL
+    )
+
+
+_PLAIN = re.compile(r"[^\s\"'\\]+")
+
+
+def _quoted(word: str) -> str:
+    return "'" + word.replace("'", "'\"'\"'") + "'"
+
+
+def encode_status(code: int, text: str) -> bytes:
+    """Return a status line; anything in ``text`` that is not printable is escaped."""
+    return f"{code} {printable(text)}".rstrip().encode() + EOL
+
+
+def encode_block(lines: Iterable[str]) -> bytes:
+    """Return block lines, dots doubled where needed, without the end of the block."""
+    return b"".join(
+        (("." + line) if line.startswith(".") else line).encode("utf-8", "backslashreplace") + EOL
+        for line in map(printable, lines)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StatusLine:
+    """The first line of a reply; with code 201 a block follows."""
+
+    code: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlockLine:
+    """A line of the block, its doubled dot undone."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlockEnd:
+    """The end of the block: the reply is complete."""
+
+
+ReplyEvent = StatusLine | BlockLine | BlockEnd
+
+
+class ReplyParser:
+    """
+    The client's side: takes the bytes of replies as they come, gives what they mean.
+
+    Any bytes give events or one `MalformedReply`; after that the parser is of no more use.
+    """
+
+    def __init__(self, max_line: int = MAX_REPLY_LINE) -> None:
+        self._max_line = max_line
+        self._rest = b""
+        self._in_block = False
+
+    def feed(self, data: bytes) -> Iterator[ReplyEvent]:
+        """
+        Take ``data`` and yield what became complete with it.
+
+        :raises MalformedReply: these bytes are not replies of this protocol.
+        """
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            yield self._event(line[:-1] if line.endswith(b"\r") else line)
+        if len(self._rest) > self._max_line:
+            raise MalformedReply(f"a reply line of more than {self._max_line} bytes")
+
+    def _event(self, line: bytes) -> ReplyEvent:
+        text = line.decode("utf-8", "backslashreplace")
+        if self._in_block:
+            if text == ".":
+                self._in_block = False
+                return BlockEnd()
+            return BlockLine(text[1:] if text.startswith("..") else text)
+        match = _STATUS.fullmatch(text)
+        if match is None:
+            raise MalformedReply(f"no status line: {printable(text[:80])}")
+        code = int(match.group(1))
+        self._in_block = code == BLOCK
+        return StatusLine(code, match.group(2) or "")

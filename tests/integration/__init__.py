@@ -1,0 +1,1 @@
+"""Integration tests: real daemons on loopback, in their own state directories."""
