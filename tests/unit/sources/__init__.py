@@ -1,0 +1,1 @@
+"""Tests of gomd.sources, and in `contract` what every source promises."""
