@@ -1,0 +1,165 @@
+"""
+Reading one file below a proc root, so that nothing outside of it and nothing forbidden is shown.
+
+The daemon usually runs as root, its callers do not: who asks is part of every question here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import Final
+
+from libgomd.errors import GomdError, NotAllowed, NotFound, NotPossible, SourceUnavailable
+from libgomd.model import Caller
+
+#: Largest file that is read, in bytes; the kernel's own are far smaller.
+MAX_FILE: Final = 4 * 1024 * 1024
+#: What the kernel calls the mount options that hide other people's processes.
+_HIDING: Final = frozenset({"1", "2", "4", "noaccess", "invisible", "ptraceable"})
+_GONE: Final = frozenset({errno.ENOENT, errno.ESRCH, errno.ENOTDIR, errno.ENXIO})
+_FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM})
+
+
+class ProcRoot:
+    """
+    A tree of /proc: the kernel's own, or a captured one. Its methods block as the files behind do.
+
+    Paths are relative to the root, with no `..` in them, as `TreePath` makes sure of. Symbolic links
+    are followed as long as they stay below the root (/proc/mounts is one).
+
+    :ivar path: the root, with every symbolic link resolved.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = os.path.realpath(path)
+        self._below = self.path.rstrip("/") + "/"
+
+    @property
+    def is_kernel(self) -> bool:
+        """Whether these are the processes of this kernel, which can be signalled."""
+        return self.path == "/proc"
+
+    def under(self, path: str) -> str:
+        """Return the absolute name of ``path``, unchecked."""
+        return self._below + path
+
+    def read(self, path: str, caller: Caller | None = None) -> bytes:
+        """
+        Return the bytes of one regular file below the root.
+
+        :param caller: whom it is for; None is the daemon itself, which may read all it can.
+        :raises NotFound: there is none, or its process has ended.
+        :raises NotAllowed: it lies outside the root, is not a regular file, or the kernel would not
+            show it to ``caller``.
+        :raises NotPossible: it is larger than `MAX_FILE`, or can only be written.
+        :raises SourceUnavailable: reading failed otherwise.
+        """
+        return self.read_owned(path, caller)[0]
+
+    def read_owned(self, path: str, caller: Caller | None = None) -> tuple[bytes, int]:
+        """Return the bytes of one file as `read` does, and the user id that owns it."""
+        try:
+            descriptor = self.open(path, os.O_RDONLY)
+            try:
+                found = os.fstat(descriptor)
+                if caller is not None and not found.st_mode & stat.S_IROTH and not caller.owns(found.st_uid):
+                    raise NotAllowed(f"/proc/{path} is shown to the owner of it and to admins")
+                return _read_all(descriptor, path), found.st_uid
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise error_of(error, path) from error
+
+    def open(self, path: str, flags: int) -> int:
+        """
+        Return a descriptor of one regular file below the root; the caller closes it.
+
+        It is looked at before it is opened, so that no device or FIFO of a forged tree is touched.
+
+        :raises NotAllowed: it lies outside the root or is not a regular file.
+        :raises OSError: as the kernel says.
+        """
+        handle = os.open(self._below + path, os.O_PATH | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise NotAllowed(f"/proc/{path} is not a regular file")
+            link = f"/proc/self/fd/{handle}"
+            if not os.readlink(link).startswith(self._below):
+                raise NotAllowed(f"/proc/{path} is a link that leads out of {self.path}")
+            return os.open(link, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+        finally:
+            os.close(handle)
+
+    def names(self, path: str = "") -> list[str]:
+        """
+        Return the names in one directory below the root, in no order.
+
+        :raises NotFound: there is no such directory.
+        :raises NotAllowed: it lies outside the root, or the kernel does not let the daemon read it.
+        :raises SourceUnavailable: reading failed otherwise.
+        """
+        try:
+            handle = os.open(self._below + path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                where = os.readlink(f"/proc/self/fd/{handle}")
+                if where != self.path and not where.startswith(self._below):
+                    raise NotAllowed(f"/proc/{path} is a link that leads out of {self.path}")
+                return os.listdir(handle)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise error_of(error, path) from error
+
+    def owner(self, pid: int) -> int:
+        """
+        Return the effective user id of a process.
+
+        :raises NotFound: there is no such process.
+        """
+        try:
+            return os.lstat(f"{self._below}{pid}").st_uid
+        except OSError as error:
+            raise error_of(error, str(pid)) from error
+
+    def hides_others(self) -> bool:
+        """Whether the kernel hides other people's processes here (``hidepid`` of the mount)."""
+        try:
+            lines = self.read("mounts").decode("utf-8", "replace").splitlines()
+        except GomdError:
+            return False
+        hidden = False
+        for line in lines:
+            _, point, kind, options, *_ = (*line.split(" "), "", "", "", "")
+            if kind == "proc" and point == self.path:  # the last mount there covers the ones before
+                hidden = any(
+                    name == "hidepid" and value in _HIDING
+                    for name, _, value in (option.partition("=") for option in options.split(","))
+                )
+        return hidden
+
+
+def error_of(error: OSError, path: str) -> GomdError:
+    """Return the error of ours that says what the kernel's says about ``/proc/PATH``."""
+    if error.errno in _GONE:
+        pid, _, name = path.partition("/")
+        if pid.isdigit() and name:
+            return NotFound(f"there is no /proc/{path}: process {pid} has ended or has no such file")
+        if pid.isdigit():
+            return NotFound(f"there is no process {pid} on this node now; `ps` lists what runs")
+        return NotFound(f"there is no /proc/{path} on this node")
+    if error.errno in _FORBIDDEN:
+        return NotAllowed(f"the kernel does not let gomd read /proc/{path}")
+    return SourceUnavailable(f"/proc/{path} cannot be read: {error.strerror}")
+
+
+def _read_all(descriptor: int, path: str) -> bytes:
+    pieces: list[bytes] = []
+    room = MAX_FILE
+    while piece := os.read(descriptor, min(65536, room + 1)):
+        pieces.append(piece)
+        room -= len(piece)
+        if room < 0:
+            raise NotPossible(f"/proc/{path} is larger than {MAX_FILE} bytes")
+    return b"".join(pieces)
