@@ -1,0 +1,76 @@
+"""Which values of the tree can be written, and within what range: the same for every source."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from libgomd.errors import MalformedRequest, NotPossible
+from libgomd.model import MAX_NODE_ID
+from libgomd.wire.tree import Kind, TreePath
+
+#: Where a process is sent that goes back to its home, in words and as openMosix's number.
+HOME_WORD: Final = "home"
+HOME: Final = 0
+
+_SWITCH: Final = range(2)
+_U16: Final = range(1, 65536)
+_NODE: Final = range(MAX_NODE_ID + 1)
+_RANGES: Final = {
+    Kind.ADMIN: {
+        "stay": _SWITCH, "lstay": _SWITCH, "block": _SWITCH, "quiet": _SWITCH,
+        "speed": _U16, "sspeed": _U16, "bring": range(1, 2), "expel": range(1, 2), "mospe": _NODE,
+    },
+    Kind.CLUSTER: {"lock": _SWITCH, "goto": _NODE, "migrate": _NODE},
+}  # fmt: skip
+#: What can be written but never read: they are orders, not values.
+_ORDERS: Final = frozenset({"bring", "expel", "goto", "migrate"})
+_MAX_DIGITS: Final = 9
+
+
+def written_number(path: TreePath, value: str) -> int:
+    """
+    Return the number that writing ``value`` to ``path`` sets.
+
+    openMosix itself takes what is out of range and ignores it without a word (openmosix.md 3.1).
+
+    :raises NotPossible: this file can only be read.
+    :raises MalformedRequest: the value is not in its range; says what is.
+    """
+    allowed = _RANGES.get(path.kind, {}).get(path.name)
+    if allowed is None:
+        raise NotPossible(
+            f"{path} can only be read; what can be set is in /proc/hpc/admin and /proc/PID/lock"
+        )
+    if allowed is _NODE and path.kind is Kind.CLUSTER and value == HOME_WORD:
+        return HOME
+    if value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS and int(value) in allowed:
+        return int(value)
+    shown = repr(value if len(value) <= 40 else value[:37] + "...")
+    raise MalformedRequest(f"{path} takes {_said(path, allowed)}, not {shown}")
+
+
+def is_order(path: TreePath) -> bool:
+    """Whether ``path`` can be written but not read."""
+    return path.kind in _RANGES and path.name in _ORDERS
+
+
+def refuse_reading(path: TreePath) -> None:
+    """
+    Do nothing for a file that can be read.
+
+    :raises NotPossible: ``path`` is a directory, or can only be written.
+    """
+    if path.kind is Kind.DIRECTORY:
+        raise NotPossible(f"{path} is a directory; `ls` shows what is in it")
+    if is_order(path):
+        raise NotPossible(f"{path} can only be written")
+
+
+def _said(path: TreePath, allowed: range) -> str:
+    if len(allowed) == 1:
+        return "1 and nothing else"
+    if len(allowed) == 2:
+        return "0 or 1"
+    if path.kind is Kind.CLUSTER:
+        return f"a node id from 1 to {MAX_NODE_ID}, 0 or home"
+    return f"a whole number from {allowed[0]} to {allowed[-1]}"
