@@ -32,6 +32,7 @@ BYE: Final = 221
 
 _QUOTING = re.compile(r"""["'\\]""")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_NOT_IN_A_LINE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 _STATUS = re.compile(r"([2-5][0-9][0-9])(?: (.*))?", re.DOTALL)
 
 
@@ -85,12 +86,17 @@ def _split(text: str) -> list[str]:
 
 
 def encode_request(request: Request) -> bytes:
-    """Return the line of ``request``, with its end; the inverse of `parse_request`."""
+    """
+    Return the line of ``request``, with its end; the inverse of `parse_request`.
+
+    :raises MalformedRequest: no line can hold it: a line end within a word would begin a second request.
+    """
     words = [f"@{request.node}"] if request.node else []
     words += [request.verb, *request.arguments]
-    return (
-        " ".join(word if word and _PLAIN.fullmatch(word) else _quoted(word) for word in words).encode() + EOL
-    )
+    text = " ".join(word if word and _PLAIN.fullmatch(word) else _quoted(word) for word in words)
+    if found := _NOT_IN_A_LINE.search(text):
+        raise MalformedRequest(f"a request is one line of plain text, without {printable(found.group())}")
+    return text.encode() + EOL
 
 
 _PLAIN = re.compile(r"[^\s\"'\\]+")

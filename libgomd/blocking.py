@@ -1,0 +1,181 @@
+"""
+The daemon's verbs for scripts that may wait: standard library only, one method a verb.
+
+::
+
+    from libgomd import blocking
+
+    with blocking.connect() as gomd:
+        print(gomd.load(), [process.command for process in gomd.ps()])
+
+The types are those of `libgomd.client`; there every method gives a Deferred of what it returns here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator
+from functools import wraps
+from types import TracebackType
+from typing import Concatenate, ParamSpec, TypeVar
+
+from libgomd import calls
+from libgomd.endpoints import Endpoint, default_endpoints, parse_endpoint
+from libgomd.errors import ConnectionLost
+from libgomd.linesocket import LineSocket, dial
+from libgomd.model import Event, Output
+from libgomd.replies import Call, Reply, Size, Stream, check
+from libgomd.wire.lines import BLOCK, Request
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_JSON = Request("format", ("json",))
+
+
+def connect(endpoint: str | None = None, token: str | None = None, timeout: float = 30.0) -> Client:
+    """
+    Connect to a daemon. Blocks.
+
+    :param endpoint: ``tcp:HOST:PORT`` or ``unix:PATH``; without it ``$GOMD_ENDPOINT``, else the socket of
+        the caller's own daemon, of root's daemon, and the loopback port, the first that answers.
+    :param token: who the caller is, over tcp (`gom token add` makes one).
+    :param timeout: seconds to wait for the connection and for each answer.
+    :raises ConfigError: ``endpoint`` is none. :raises ConnectionLost: no daemon is there.
+    :raises NotAllowed: the token is not in the daemon's file.
+    """
+    places = (parse_endpoint(endpoint),) if endpoint else default_endpoints(os.environ, os.getuid())
+    return Client(_open(places, token, timeout), token)
+
+
+def _open(endpoints: tuple[Endpoint, ...], token: str | None, timeout: float) -> LineSocket:
+    line = dial(endpoints, timeout)
+    try:
+        if token is not None:
+            line.ask(calls.auth(token).request, timeout)
+        line.ask(_JSON, timeout)
+    except BaseException:
+        line.close()
+        raise
+    return line
+
+
+def _verb(make: Callable[P, Call[T]]) -> Callable[Concatenate[Client, P], T]:
+    """Make a method of a function of `libgomd.calls`."""
+
+    @wraps(make)
+    def method(client: Client, /, *arguments: P.args, **options: P.kwargs) -> T:
+        return client.call(make(*arguments, **options))
+
+    return method
+
+
+class Client:
+    """
+    A connection to a daemon; `connect` makes it. For one thread at a time.
+
+    Methods raise the daemon's refusals as `RequestError`, failures of a node as `NodeError`, and
+    `ConnectionLost` when the daemon goes away; `TimedOut` from here closes the connection.
+    """
+
+    def __init__(self, line: LineSocket, token: str | None = None) -> None:
+        self._line = line
+        self._token = token
+        self._closed = False
+
+    def call(self, call: Call[T]) -> T:
+        """Ask ``call`` and wait for its answer."""
+        limit = None if call.patient else self._line.timeout
+        status = self._line.ask(call.request, limit)
+        rows, size = [], Size()
+        for row in self._line.rows(limit):
+            size.add(row)
+            rows.append(row)
+        return call.result(Reply(status.code, status.text, tuple(rows)))
+
+    def stream(self, stream: Stream[T]) -> Generator[T, None, None]:
+        """
+        Yield the answers of ``stream`` as they come, over a connection of its own.
+
+        Closing the generator, or leaving the loop over it, ends it at the daemon too; this client can be
+        used meanwhile.
+        """
+        if self._closed:
+            raise ConnectionLost(f"this connection to {self._line.endpoint} is closed")
+        line = _open((self._line.endpoint,), self._token, self._line.timeout)
+        try:
+            status = line.ask(stream.request, line.timeout)
+            check(Reply(status.code, status.text), BLOCK, stream.request)
+            assembler = stream.start()
+            for row in line.rows(None):
+                yield from assembler.feed(row)
+        finally:
+            line.close()
+
+    def watch(
+        self, call: Call[T], *, seconds: float | None = None, rounds: int | None = None
+    ) -> Generator[T, None, None]:
+        """Yield the answer of ``call`` again and again: ``for load in gomd.watch(calls.load()): ...``."""
+        return self.stream(calls.watch(call, seconds=seconds, rounds=rounds))
+
+    def watch_events(self, *, node: calls.NodeKey = "") -> Generator[Event, None, None]:
+        """Yield events as they happen."""
+        return self.stream(calls.watch_events(node=node))
+
+    def do(self, name: str, *, node: calls.NodeKey = "") -> Generator[Output, None, None]:
+        """Run a command of `[commands]`: yield its output line by line, last its exit status."""
+        return self.stream(calls.do(name, node=node))
+
+    def auth(self, token: str) -> None:
+        """Raise the role to that of the token's owner, for this connection and for streams from now on."""
+        self.call(calls.auth(token))
+        self._token = token
+
+    def close(self) -> None:
+        """Close the connection; a second time does nothing."""
+        self._closed = True
+        self._line.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    ask = _verb(calls.ask)
+    help = _verb(calls.help)
+    version = _verb(calls.version)
+    whoami = _verb(calls.whoami)
+    nodes = _verb(calls.nodes)
+    node = _verb(calls.node)
+    load = _verb(calls.load)
+    speed = _verb(calls.speed)
+    cpus = _verb(calls.cpus)
+    util = _verb(calls.util)
+    mem = _verb(calls.mem)
+    status = _verb(calls.status)
+    ls = _verb(calls.ls)
+    get = _verb(calls.get)
+    put = _verb(calls.put)
+    ps = _verb(calls.ps)
+    where = _verb(calls.where)
+    signal = _verb(calls.signal)
+    renice = _verb(calls.renice)
+    setspeed = _verb(calls.setspeed)
+    setyard = _verb(calls.setyard)
+    stay = _verb(calls.stay)
+    nostay = _verb(calls.nostay)
+    lstay = _verb(calls.lstay)
+    nolstay = _verb(calls.nolstay)
+    block = _verb(calls.block)
+    noblock = _verb(calls.noblock)
+    quiet = _verb(calls.quiet)
+    noquiet = _verb(calls.noquiet)
+    bring = _verb(calls.bring)
+    expel = _verb(calls.expel)
+    events = _verb(calls.events)
+    stats = _verb(calls.stats)
+    checkpoint = _verb(calls.checkpoint)
+    shutdown = _verb(calls.shutdown)

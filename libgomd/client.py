@@ -1,0 +1,368 @@
+"""
+The daemon's verbs for Twisted programs: one method a verb, each gives a Deferred.
+
+::
+
+    async def main(reactor):
+        gomd = await connect(reactor, "tcp:127.0.0.1:2901")
+        print(await gomd.load())
+        async with gomd.watch(calls.ps(), seconds=2) as rounds:
+            async for processes in rounds:
+                print(len(processes))
+
+Requests are sent at once and answered in order, so that many may be under way. Every stream (`watch`,
+`watch_events`, `do`) has a connection of its own: a slow consumer holds back nothing else. A lost
+connection fails what waits on it with `ConnectionLost`; connecting again is the caller's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from types import TracebackType
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    TCP4ClientEndpoint,
+    TCP6ClientEndpoint,
+    UNIXClientEndpoint,
+)
+from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+
+from libgomd import calls
+from libgomd.connection import LineConnection, RowQueue, WholeReply
+from libgomd.endpoints import Endpoint, Unix, default_endpoints, parse_endpoint
+from libgomd.errors import ConnectionLost, GomdError, TimedOut
+from libgomd.model import Event, Output
+from libgomd.replies import Assembler, Call, Reply, Stream, check
+from libgomd.wire.lines import BLOCK, Request
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_JSON: Call[None] = Call(Request("format", ("json",)), lambda found: None)
+#: Seconds that a closing connection has for what was sent, before it is cut.
+_LINGER = 5.0
+
+#: Opens one more connection to the daemon; fires when it is connected.
+Dial = Callable[[], "Deferred[LineConnection]"]
+
+
+def returns_deferred(
+    function: Callable[P, Coroutine[Deferred[Any], Any, T]],
+) -> Callable[P, Deferred[T]]:
+    """Let a coroutine function return a Deferred, which works with ``await`` and with callbacks."""
+
+    @wraps(function)
+    def started(*arguments: P.args, **options: P.kwargs) -> Deferred[T]:
+        return Deferred.fromCoroutine(function(*arguments, **options))
+
+    return started
+
+
+@returns_deferred
+async def connect(
+    reactor: Any, endpoint: str | None = None, *, token: str | None = None, timeout: float = 30.0
+) -> Client:
+    """
+    Connect to a daemon.
+
+    :param reactor: gives connections and time.
+    :param endpoint: ``tcp:HOST:PORT`` or ``unix:PATH``; without it where `default_endpoints` says, the
+        first that answers.
+    :param token: who the caller is, over tcp (`gom token add` makes one).
+    :param timeout: seconds to wait for the connection and for each answer.
+    :returns: a Deferred that fires with a `Client`; cancelling it gives up and closes.
+    :raises ConfigError: ``endpoint`` is none. :raises ConnectionLost: no daemon is there.
+    :raises TimedOut: no answer in time. :raises NotAllowed: the token is not in the daemon's file.
+    """
+    places = (parse_endpoint(endpoint),) if endpoint else default_endpoints(os.environ, os.getuid())
+    failures = []
+    for place in places:
+        try:
+            return await open_client(_dialler(reactor, place), reactor, token=token, timeout=timeout)
+        except (ConnectError, OSError) as error:
+            failures.append(f"{place} ({error})")
+    raise ConnectionLost(f"no daemon at {', '.join(failures)}: is gomd running?")
+
+
+def _dialler(reactor: Any, place: Endpoint) -> Dial:
+    endpoint: IStreamClientEndpoint
+    if isinstance(place, Unix):
+        endpoint = UNIXClientEndpoint(reactor, place.path)
+    elif isIPAddress(place.host):
+        endpoint = TCP4ClientEndpoint(reactor, place.host, place.port)
+    elif isIPv6Address(place.host):
+        endpoint = TCP6ClientEndpoint(reactor, place.host, place.port)
+    else:
+        endpoint = HostnameEndpoint(reactor, place.host, place.port)
+    factory = Factory.forProtocol(LineConnection)
+    factory.noisy = False
+
+    async def dial() -> LineConnection:
+        connection = await endpoint.connect(factory)
+        assert isinstance(connection, LineConnection)
+        return connection
+
+    return lambda: Deferred.fromCoroutine(dial())
+
+
+async def open_client(dial: Dial, clock: IReactorTime, *, token: str | None, timeout: float) -> Client:
+    """Make a client of connections that ``dial`` opens. Errors as in `connect`, and those of ``dial``."""
+    return Client(await _open(dial, clock, token, timeout), dial, clock, token=token, timeout=timeout)
+
+
+async def _open(dial: Dial, clock: IReactorTime, token: str | None, timeout: float) -> LineConnection:
+    """Open a connection that is greeted, authenticated and speaks json."""
+    connection = await _within(timeout, clock, dial(), "the connection")
+    try:
+        await _within(timeout, clock, connection.greeted, "the greeting")
+        if token is not None:
+            await _send(connection, calls.auth(token), clock, timeout)
+        await _send(connection, _JSON, clock, timeout)
+    except BaseException:
+        connection.abort()
+        raise
+    return connection
+
+
+def _within(timeout: float | None, clock: IReactorTime, waited: Deferred[T], what: str) -> Deferred[T]:
+    """Let ``waited`` fail with `TimedOut` after ``timeout`` seconds, None for never."""
+
+    def time_is_up(_: object, seconds: float) -> T:
+        raise TimedOut(f"{what} did not come within {seconds:g} seconds")
+
+    if timeout is not None:
+        waited.addTimeout(timeout, clock, onTimeoutCancel=time_is_up)
+    return waited
+
+
+def _send(
+    connection: LineConnection, call: Call[T], clock: IReactorTime, timeout: float | None
+) -> Deferred[T]:
+    receiver = WholeReply()
+    try:
+        connection.send(call.request, receiver)
+    except GomdError as error:
+        return fail(error)
+    limit = None if call.patient else timeout
+    return _within(limit, clock, receiver.done, f"the answer to {call.request.verb}").addCallback(call.result)
+
+
+def _verb(make: Callable[P, Call[T]]) -> Callable[Concatenate[Client, P], Deferred[T]]:
+    """Make a method of a function of `libgomd.calls`."""
+
+    @wraps(make)
+    def method(client: Client, /, *arguments: P.args, **options: P.kwargs) -> Deferred[T]:
+        return client.call(make(*arguments, **options))
+
+    return method
+
+
+class Client:
+    """
+    A connection to a daemon; `connect` makes it.
+
+    Deferreds fail with the daemon's refusals (`RequestError`), with failures of a node (`NodeError`, and
+    `TimedOut` when no answer came in time) and with `ConnectionLost`. Cancelling one drops its answer
+    when it comes, as does a time that is up; the requests behind it are answered all the same.
+
+    :ivar lost: a Deferred that fires with None when the connection is gone, for whoever wants to know.
+    """
+
+    def __init__(
+        self,
+        connection: LineConnection,
+        dial: Dial,
+        clock: IReactorTime,
+        *,
+        token: str | None,
+        timeout: float,
+    ) -> None:
+        self.lost: Deferred[None] = connection.when_gone()
+        self._connection = connection
+        self._dial = dial
+        self._clock = clock
+        self._token = token
+        self._timeout = timeout
+        self._streams: set[LineConnection] = set()
+        self._closed = False
+
+    def call(self, call: Call[T]) -> Deferred[T]:
+        """Ask ``call``."""
+        return _send(self._connection, call, self._clock, self._timeout)
+
+    def stream(self, stream: Stream[T]) -> Answers[T]:
+        """Ask ``stream``, when the first of its answers is asked for."""
+        return Answers(self._open_stream, stream, self._clock, self._timeout)
+
+    async def _open_stream(self) -> LineConnection:
+        self._refuse_if_closed()
+        connection = await _open(self._dial, self._clock, self._token, self._timeout)
+        try:
+            self._refuse_if_closed()
+        except ConnectionLost:
+            connection.abort()
+            raise
+        self._streams.add(connection)
+        connection.when_gone().addCallback(lambda _: self._streams.discard(connection))
+        return connection
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise ConnectionLost("this client is closed")
+
+    def watch(self, call: Call[T], *, seconds: float | None = None, rounds: int | None = None) -> Answers[T]:
+        """Ask ``call`` again and again: ``async with client.watch(calls.load()) as loads: ...``."""
+        return self.stream(calls.watch(call, seconds=seconds, rounds=rounds))
+
+    def watch_events(self, *, node: calls.NodeKey = "") -> Answers[Event]:
+        """Ask to be told of events as they happen."""
+        return self.stream(calls.watch_events(node=node))
+
+    def do(self, name: str, *, node: calls.NodeKey = "") -> Answers[Output]:
+        """Run a command of `[commands]`: its output line by line, last its exit status."""
+        return self.stream(calls.do(name, node=node))
+
+    @returns_deferred
+    async def auth(self, token: str) -> None:
+        """Raise the role to that of the token's owner, for this connection and for streams from now on."""
+        await self.call(calls.auth(token))
+        self._token = token
+
+    @returns_deferred
+    async def close(self) -> None:
+        """Close the connection and those of all streams; fires when they are closed, a second time too."""
+        self._closed = True
+        for closed in [_closed(each, self._clock) for each in (*self._streams, self._connection)]:
+            await closed
+
+    ask = _verb(calls.ask)
+    help = _verb(calls.help)
+    version = _verb(calls.version)
+    whoami = _verb(calls.whoami)
+    nodes = _verb(calls.nodes)
+    node = _verb(calls.node)
+    load = _verb(calls.load)
+    speed = _verb(calls.speed)
+    cpus = _verb(calls.cpus)
+    util = _verb(calls.util)
+    mem = _verb(calls.mem)
+    status = _verb(calls.status)
+    ls = _verb(calls.ls)
+    get = _verb(calls.get)
+    put = _verb(calls.put)
+    ps = _verb(calls.ps)
+    where = _verb(calls.where)
+    signal = _verb(calls.signal)
+    renice = _verb(calls.renice)
+    setspeed = _verb(calls.setspeed)
+    setyard = _verb(calls.setyard)
+    stay = _verb(calls.stay)
+    nostay = _verb(calls.nostay)
+    lstay = _verb(calls.lstay)
+    nolstay = _verb(calls.nolstay)
+    block = _verb(calls.block)
+    noblock = _verb(calls.noblock)
+    quiet = _verb(calls.quiet)
+    noquiet = _verb(calls.noquiet)
+    bring = _verb(calls.bring)
+    expel = _verb(calls.expel)
+    events = _verb(calls.events)
+    stats = _verb(calls.stats)
+    checkpoint = _verb(calls.checkpoint)
+    shutdown = _verb(calls.shutdown)
+
+
+class Answers(Generic[T]):
+    """
+    The answers of a stream, an async iterator with a connection of its own.
+
+    It connects and asks when the first answer is asked for, and reads no faster than its consumer.
+    Leave ``async with`` or call `aclose` to end it, at the daemon too. Errors as for a call; a time
+    limit holds until the daemon begins to answer, not between the answers.
+    """
+
+    def __init__(
+        self,
+        open_connection: Callable[[], Coroutine[Deferred[Any], Any, LineConnection]],
+        stream: Stream[T],
+        clock: IReactorTime,
+        timeout: float,
+    ) -> None:
+        self._open_connection = open_connection
+        self._stream = stream
+        self._clock = clock
+        self._timeout = timeout
+        self._connection: LineConnection | None = None
+        self._queue: RowQueue | None = None
+        self._assembler: Assembler[T] = stream.start()
+        self._over = False
+
+    def __aiter__(self) -> Answers[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        if self._over:
+            raise StopAsyncIteration
+        try:
+            queue = self._queue or await self._begin()
+            while (row := await queue.next()) is not None:
+                for answer in self._assembler.feed(row):
+                    return answer
+        except BaseException:
+            self._end()
+            raise
+        self._end()
+        raise StopAsyncIteration
+
+    async def _begin(self) -> RowQueue:
+        self._connection = await self._open_connection()
+        self._queue = queue = RowQueue(self._connection)
+        self._connection.send(self._stream.request, queue)
+        request = self._stream.request
+        opened: Reply = await _within(
+            self._timeout, self._clock, queue.opened, f"the answer to {request.verb}"
+        )
+        check(opened, BLOCK, request)
+        return queue
+
+    def _end(self) -> None:
+        self._over = True
+        if self._connection is not None:
+            self._connection.close()
+
+    def __del__(self) -> None:
+        if not self._over:  # somebody left the loop and forgot to close
+            self._end()
+
+    @returns_deferred
+    async def aclose(self) -> None:
+        """End the stream; fires when its connection is closed, a second time too."""
+        self._over = True
+        if self._connection is not None:
+            await _closed(self._connection, self._clock)
+
+    async def __aenter__(self) -> Answers[T]:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def _closed(connection: LineConnection, clock: IReactorTime) -> Deferred[None]:
+    """Close a connection, and fire when it is; what the daemon does not take in time is cut off."""
+    connection.close()
+    gone = connection.when_gone()
+    if not gone.called:
+        timer = clock.callLater(_LINGER, connection.abort)
+        gone.addCallback(lambda _: timer.cancel() if timer.active() else None)
+    return gone

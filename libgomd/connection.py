@@ -1,0 +1,283 @@
+"""
+One connection of the Deferred client: requests go out, each reply goes to whoever waits for it.
+
+Replies come in the order of the requests, so that the receivers wait in a queue. `libgomd.client` is
+made of these; nothing else needs them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol, cast
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IPushProducer, ITCPTransport
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+
+from libgomd.errors import ConnectionLost, GomdError, MalformedReply, TooMany, error_for
+from libgomd.replies import Reply, Size
+from libgomd.wire.lines import (
+    BLOCK,
+    GREETING,
+    BlockEnd,
+    BlockLine,
+    ReplyEvent,
+    ReplyParser,
+    Request,
+    StatusLine,
+    encode_request,
+)
+
+#: How many requests one connection has under way at most.
+MAX_WAITING = 1024
+#: A stream's connection is paused while its consumer has so many lines left to read.
+_ENOUGH = 512
+
+
+class Receiver(Protocol):
+    """Takes one reply, in pieces."""
+
+    def status(self, line: StatusLine) -> None:
+        """Take the status line; after a 201 the block follows."""
+
+    def row(self, text: str) -> None:
+        """Take a line of the block. :raises MalformedReply: it is too much."""
+
+    def end(self) -> None:
+        """Take notice that the reply is complete."""
+
+    def lost(self, error: GomdError) -> None:
+        """Take notice that nothing more will come."""
+
+
+class LineConnection(TwistedProtocol):
+    """
+    The client's end of a telnet line.
+
+    :ivar greeted: fires with this connection after the greeting; fails with `ConnectionLost`,
+        `MalformedReply` when something else listens there, or the daemon's refusal.
+    :ivar error: why nothing can be sent any more, None while the connection is good.
+    """
+
+    def __init__(self) -> None:
+        self.greeted: Deferred[LineConnection] = Deferred(lambda _: self.abort())
+        self.error: GomdError | None = None
+        self._gone = False
+        self._farewells: list[Deferred[None]] = []
+        self._parser = ReplyParser()
+        self._waiting: deque[Receiver] = deque([_Greeting(self)])
+
+    def send(self, request: Request, receiver: Receiver) -> None:
+        """
+        Send ``request``; ``receiver`` gets its reply.
+
+        :raises MalformedRequest: it cannot be written as a line.
+        :raises ConnectionLost: the connection is closed.
+        :raises TooMany: too many requests wait for their replies.
+        """
+        line = encode_request(request)
+        if self.error is not None:
+            raise ConnectionLost(str(self.error))
+        if len(self._waiting) >= MAX_WAITING:
+            raise TooMany(f"{MAX_WAITING} requests wait for their replies here: wait for some of them")
+        self._waiting.append(receiver)
+        assert self.transport is not None
+        self.transport.write(line)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Hand every piece of a reply to its receiver."""
+        try:
+            for event in self._parser.feed(data):
+                self._hand_out(event)
+        except MalformedReply as error:
+            self.abort(error)
+
+    def _hand_out(self, event: ReplyEvent) -> None:
+        if self.error is not None:
+            return
+        if not self._waiting:
+            # Nothing is sent unasked but a farewell: an idle connection's time is over, say.
+            text = event.text if isinstance(event, StatusLine) else "a block that nobody asked for"
+            self.abort(ConnectionLost(f"the daemon ended the connection: {text}"))
+        elif isinstance(event, StatusLine):
+            self._waiting[0].status(event)
+            if event.code != BLOCK:
+                self._waiting.popleft().end()
+        elif isinstance(event, BlockLine):
+            self._waiting[0].row(event.text)
+        else:
+            assert isinstance(event, BlockEnd)
+            self._waiting.popleft().end()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Tell everybody who waits."""
+        self._end(ConnectionLost(f"the daemon closed the connection ({reason.getErrorMessage()})"))
+        self._gone = True
+        farewells, self._farewells = self._farewells, []
+        for waiting in farewells:
+            waiting.callback(None)
+
+    def when_gone(self) -> Deferred[None]:
+        """Return a Deferred that fires with None when the connection is closed, and never fails."""
+        if self._gone:
+            return succeed(None)
+        waiting: Deferred[None] = Deferred(self._farewells.remove)
+        self._farewells.append(waiting)
+        return waiting
+
+    def _end(self, error: GomdError) -> None:
+        if self.error is None:
+            self.error = error
+        while self._waiting:
+            self._waiting.popleft().lost(self.error)
+
+    def close(self) -> None:
+        """Close the connection after what was sent; whoever still waits gets `ConnectionLost`."""
+        self._end(ConnectionLost("this connection is closed"))
+        if self.transport is not None:
+            self.transport.loseConnection()
+
+    def abort(self, error: GomdError | None = None) -> None:
+        """Close the connection at once; whoever still waits gets ``error``."""
+        self._end(error or ConnectionLost("this connection is closed"))
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.abortConnection()
+        elif self.transport is not None:  # a transport in memory
+            self.transport.loseConnection()
+
+    def pause(self, paused: bool) -> None:
+        """Stop or go on reading, so that a slow consumer holds the daemon back."""
+        producer: IPushProducer = cast(IPushProducer, self.transport)
+        if self.error is not None:
+            return
+        if paused:
+            producer.pauseProducing()
+        else:
+            producer.resumeProducing()
+
+
+class _Greeting:
+    """Receives the first reply of a connection."""
+
+    def __init__(self, connection: LineConnection) -> None:
+        self._connection = connection
+        self._code = 0
+
+    def status(self, line: StatusLine) -> None:
+        self._code = line.code
+        if line.code >= 400:
+            self._connection.abort(error_for(line.code, line.text))
+        elif line.code != GREETING:
+            self._connection.abort(MalformedReply(f"no greeting of gomd: {line.text[:80]!r}"))
+
+    def row(self, text: str) -> None:
+        pass
+
+    def end(self) -> None:
+        if not self._connection.greeted.called:
+            self._connection.greeted.callback(self._connection)
+
+    def lost(self, error: GomdError) -> None:
+        if not self._connection.greeted.called:
+            self._connection.greeted.errback(Failure(error))
+
+
+class WholeReply:
+    """
+    Receives a reply as one value.
+
+    :ivar done: fires with the `Reply`. Cancelling it drops the reply when it comes: the connection and
+        the requests behind this one go on as if it was never asked.
+    """
+
+    def __init__(self) -> None:
+        self.done: Deferred[Reply] = Deferred(lambda _: self._rows.clear())
+        self._status = StatusLine(0, "")
+        self._rows: list[str] = []
+        self._size = Size()
+
+    def status(self, line: StatusLine) -> None:
+        """Keep the status line."""
+        self._status = line
+
+    def row(self, text: str) -> None:
+        """Keep a line, unless nobody waits any more."""
+        if not self.done.called:
+            self._size.add(text)
+            self._rows.append(text)
+
+    def end(self) -> None:
+        """Hand over the reply."""
+        if not self.done.called:
+            self.done.callback(Reply(self._status.code, self._status.text, tuple(self._rows)))
+
+    def lost(self, error: GomdError) -> None:
+        """Hand over the error."""
+        if not self.done.called:
+            self.done.errback(Failure(error))
+
+
+class RowQueue:
+    """
+    Receives a reply line by line, at the pace of the consumer: the connection is paused when he is slow.
+
+    :ivar opened: fires with the status line, as a `Reply` without rows.
+    """
+
+    def __init__(self, connection: LineConnection) -> None:
+        self.opened: Deferred[Reply] = Deferred()
+        self._connection = connection
+        self._rows: deque[str] = deque()
+        self._wakeup: Deferred[None] | None = None
+        self._ended = False
+        self._error: GomdError | None = None
+        self._paused = False
+
+    async def next(self) -> str | None:
+        """Return the next line, None after the last. :raises ConnectionLost: the daemon went away."""
+        while not self._rows and not self._ended:
+            self._pause(False)
+            self._wakeup = Deferred()
+            await self._wakeup
+        if self._rows:
+            return self._rows.popleft()
+        if self._error is not None:
+            raise self._error
+        return None
+
+    def status(self, line: StatusLine) -> None:
+        """Hand over the status line."""
+        if not self.opened.called:
+            self.opened.callback(Reply(line.code, line.text))
+
+    def row(self, text: str) -> None:
+        """Keep a line until the consumer asks."""
+        self._rows.append(text)
+        if len(self._rows) >= _ENOUGH:
+            self._pause(True)
+        self._wake()
+
+    def end(self) -> None:
+        """Let the consumer come to the end."""
+        self._ended = True
+        self._wake()
+
+    def lost(self, error: GomdError) -> None:
+        """Let the consumer come to the error, after the lines that came before it."""
+        self._error = error
+        self._ended = True
+        if not self.opened.called:
+            self.opened.errback(Failure(error))
+        self._wake()
+
+    def _wake(self) -> None:
+        wakeup, self._wakeup = self._wakeup, None
+        if wakeup is not None and not wakeup.called:
+            wakeup.callback(None)
+
+    def _pause(self, paused: bool) -> None:
+        if paused is not self._paused:
+            self._paused = paused
+            self._connection.pause(paused)
