@@ -11,7 +11,7 @@ import os
 import stat
 from typing import Final
 
-from libgomd.errors import GomdError, NotAllowed, NotFound, NotPossible, SourceUnavailable
+from libgomd.errors import GomdError, NotAllowed, NotFound, NotPossible, RequestError, SourceUnavailable
 from libgomd.model import Caller
 
 #: Largest file that is read, in bytes; the kernel's own are far smaller.
@@ -30,16 +30,13 @@ class ProcRoot:
     are followed as long as they stay below the root (/proc/mounts is one).
 
     :ivar path: the root, with every symbolic link resolved.
+    :ivar is_kernel: whether these are the processes of this kernel, which can be signalled.
     """
 
     def __init__(self, path: str) -> None:
         self.path = os.path.realpath(path)
+        self.is_kernel = self.path == "/proc"
         self._below = self.path.rstrip("/") + "/"
-
-    @property
-    def is_kernel(self) -> bool:
-        """Whether these are the processes of this kernel, which can be signalled."""
-        return self.path == "/proc"
 
     def under(self, path: str) -> str:
         """Return the absolute name of ``path``, unchecked."""
@@ -58,6 +55,17 @@ class ProcRoot:
         """
         return self.read_owned(path, caller)[0]
 
+    def sample_text(self, path: str) -> str:
+        """
+        Return the text of a file that the node's sample is made of, read for the daemon itself.
+
+        :raises SourceUnavailable: it is missing or cannot be read, for whatever reason.
+        """
+        try:
+            return self.read(path).decode("utf-8", "replace")
+        except RequestError as error:
+            raise SourceUnavailable(str(error)) from error
+
     def read_owned(self, path: str, caller: Caller | None = None) -> tuple[bytes, int]:
         """Return the bytes of one file as `read` does, and the user id that owns it."""
         try:
@@ -71,6 +79,25 @@ class ProcRoot:
                 os.close(descriptor)
         except OSError as error:
             raise error_of(error, path) from error
+
+    def peek(self, path: str, limit: int) -> tuple[bytes, int]:
+        """
+        Return the first ``limit`` bytes of a file, in one read, and the user id that owns it.
+
+        For what a scan reads of thousands of processes: the kernel's own tree has no FIFO, no device
+        and no link in the place of a process's file, so only another tree is looked at first.
+
+        :raises OSError: as the kernel says.
+        :raises NotAllowed: as `open`.
+        """
+        if self.is_kernel:
+            descriptor = os.open(self._below + path, os.O_RDONLY | os.O_CLOEXEC)
+        else:
+            descriptor = self.open(path, os.O_RDONLY)
+        try:
+            return os.read(descriptor, limit), os.fstat(descriptor).st_uid
+        finally:
+            os.close(descriptor)
 
     def open(self, path: str, flags: int) -> int:
         """

@@ -1,0 +1,245 @@
+"""
+Scanning every process, cheaply: one `stat` a process a scan, the rest only when it may have changed.
+
+A machine has hundreds of processes of which a dozen do anything. When a process's stat line is byte
+for byte the one of the last scan, it used no processor and ran no other program: its value is kept
+as it is, unparsed. What the line does not tell is looked at in turn: at each scan, for a twelfth of
+the processes, reading and writing too short to show as processor time; for a sixtieth, a rewritten
+command line or a user changed without any other trace.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from gomd.sources.files import ProcRoot, error_of
+from gomd.sources.proc.details import (
+    Transferred,
+    UserNames,
+    read_command,
+    read_transferred,
+    read_uid,
+)  # fmt: skip
+from gomd.sources.proc.kernelstat import read_kernel_stat
+from gomd.sources.proc.pidstat import PidStat, parse_pid_stat
+from libgomd.errors import NotFound, RequestError, SourceUnavailable
+from libgomd.model import Process
+
+#: Scans after which each process's reading and writing was read again: a minute at the default period.
+ROTATION: Final = 12
+#: Scans after which all of it was: five minutes. A multiple of `ROTATION`.
+_LONG_ROTATION: Final = 5 * ROTATION
+#: No kernel writes a longer stat line: 50 numbers of 20 digits and a name.
+_MAX_STAT: Final = 2048
+#: What is wrong with the daemon or the machine, not with one process.
+_TROUBLE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+_TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+
+
+class _Known(NamedTuple):
+    """A process as the last scan left it; ``settled`` says that nothing about it was in motion."""
+
+    line: bytes
+    stat: PidStat
+    process: Process
+    settled: bool
+    moved: Transferred | None
+    moved_at: float
+
+
+class ProcessScanner:
+    """
+    Scans the processes below one proc root; `scan` on one thread at a time, `read` beside it.
+
+    :param node_id: the node, home of all its processes.
+    :param locked: gives the processes locked now, as (pid, started).
+    """
+
+    def __init__(
+        self, root: ProcRoot, node_id: int, locked: Callable[[], frozenset[tuple[int, int]]]
+    ) -> None:
+        self._root = root
+        self._node_id = node_id
+        self._locked = locked
+        self._locks: frozenset[tuple[int, int]] = frozenset()
+        self._users = UserNames()
+        self._known: dict[int, _Known] = {}
+        self._scanned_at = 0.0
+        self._round = 0
+        self._boot_time: int | None = None
+        self._one_scan = threading.Lock()
+
+    def scan(self, now: float) -> tuple[Process, ...]:
+        """
+        Read all processes, in the order of their pids. Blocks.
+
+        :param now: seconds since the epoch.
+        :raises SourceUnavailable: there is no /proc.
+        """
+        with self._one_scan:
+            return self._scan(now)
+
+    def _scan(self, now: float) -> tuple[Process, ...]:
+        try:
+            pids = sorted([int(name) for name in self._root.names() if name.isdecimal()])
+        except RequestError as error:
+            raise SourceUnavailable(str(error)) from error
+        turn = self._round % _LONG_ROTATION
+        io_turn = turn % ROTATION
+        if io_turn == 0:
+            self._boot_time = self._read_boot_time()
+        locks = self._locked()
+        same_locks = locks is self._locks
+        self._locks = locks
+        interval = now - self._scanned_at
+        before, after = self._known, {}
+        below, read, close, open_ = self._root.under(""), os.read, os.close, os.open
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        for pid in pids:
+            try:
+                descriptor = open_(f"{below}{pid}/stat", flags)
+                try:
+                    line = read(descriptor, _MAX_STAT)
+                finally:
+                    close(descriptor)
+                known = before.get(pid)
+                if known is None or known.line != line or not known.settled or pid % ROTATION == io_turn:
+                    known = self._look(pid, line, known, now, interval, pid % _LONG_ROTATION == turn)
+                elif not same_locks:
+                    known = known._replace(process=self._with_lock(known.process))
+                after[pid] = known
+            except OSError as error:
+                if error.errno in _TROUBLE:  # else it has ended
+                    raise SourceUnavailable(f"the processes cannot be read: {error.strerror}") from error
+            except SourceUnavailable:
+                continue  # it is just coming or going
+        self._users.age()
+        self._known, self._scanned_at, self._round = after, now, self._round + 1
+        return tuple([known.process for known in after.values()])
+
+    def read(self, pid: int, now: float) -> Process:
+        """
+        Read one process afresh, with the shares and rates of the last scan. Blocks.
+
+        :raises NotFound: there is no such process.
+        :raises SourceUnavailable: its files are not whole.
+        """
+        try:
+            line = self._root.peek(f"{pid}/stat", _MAX_STAT)[0]
+            stat = parse_pid_stat(line)
+            if stat.pid != pid:
+                raise NotFound(f"there is no process {pid} on this node now; `ps` lists what runs")
+            if self._boot_time is None:
+                self._boot_time = self._read_boot_time()
+            uid, command = read_uid(self._root, pid), read_command(self._root, stat)
+        except OSError as error:
+            raise error_of(error, str(pid)) from error
+        process = self._process(stat, uid, command)
+        known = self._known.get(pid)
+        if known is None or known.stat.started != stat.started:
+            return process
+        last = known.process
+        return replace(
+            process, cpu_percent=last.cpu_percent, read_rate=last.read_rate, write_rate=last.write_rate
+        )
+
+    def _look(
+        self, pid: int, line: bytes, known: _Known | None, now: float, interval: float, in_turn: bool
+    ) -> _Known:
+        """Return what ``line`` and the process's other files say; ``known`` is the last scan's."""
+        changed = known is None or known.line != line
+        stat = parse_pid_stat(line) if known is None or changed else known.stat
+        if stat.pid != pid:
+            raise SourceUnavailable(f"/proc/{pid}/stat is of process {stat.pid}")
+        if known is not None and known.stat.started != stat.started:
+            known = None  # the pid has been given to another process
+        uid = read_uid(self._root, pid) if known is None or changed or in_turn else known.process.uid
+        if known is None or in_turn or known.stat.program != stat.program or not _lives_on(known, stat):
+            command = read_command(self._root, stat)
+        else:
+            command = known.process.command
+        moved = read_transferred(self._root, pid, uid)
+        if known is None:
+            return _Known(line, stat, self._process(stat, uid, command), False, moved, now)
+        cpu = None
+        if interval > 0.0:
+            used = (stat.ticks - known.stat.ticks) / _TICKS_A_SECOND
+            cpu = max(0.0, round(100.0 * used / interval, 1))
+        read_rate, write_rate = _rates(moved, known.moved, now - known.moved_at)
+        settled = not (changed or cpu or read_rate or write_rate)
+        if settled and known.settled and uid == known.process.uid and command == known.process.command:
+            process = self._with_lock(known.process)
+        else:
+            process = self._process(stat, uid, command, cpu, read_rate, write_rate)
+        return _Known(line, stat, process, settled, moved, now)
+
+    def _process(
+        self,
+        stat: PidStat,
+        uid: int,
+        command: str,
+        cpu_percent: float | None = None,
+        read_rate: float | None = None,
+        write_rate: float | None = None,
+    ) -> Process:
+        assert self._boot_time is not None
+        own = self._node_id
+        return Process(
+            node=own,
+            home=own,
+            pid=stat.pid,
+            ppid=stat.ppid,
+            uid=uid,
+            user=self._users.name(uid),
+            state=stat.state,
+            nice=stat.nice,
+            threads=stat.threads,
+            cpu_percent=cpu_percent,
+            cpu_seconds=stat.ticks / _TICKS_A_SECOND,
+            rss=stat.rss * _PAGE,
+            vsize=stat.vsize,
+            start_time=self._boot_time + stat.started / _TICKS_A_SECOND,
+            where=0,
+            nmigs=0,
+            lock=(stat.pid, stat.started) in self._locked(),
+            cantmove=why_unmovable(stat),
+            command=command,
+            started=stat.started,
+            read_rate=read_rate,
+            write_rate=write_rate,
+        )
+
+    def _with_lock(self, process: Process) -> Process:
+        lock = (process.pid, process.started) in self._locks
+        return process if lock == process.lock else replace(process, lock=lock)
+
+    def _read_boot_time(self) -> int:
+        boot_time = read_kernel_stat(self._root).boot_time
+        if boot_time is None:
+            raise SourceUnavailable("/proc/stat does not say when the node was started (btime)")
+        return boot_time
+
+
+def why_unmovable(stat: PidStat) -> str:
+    """Return openMosix's word for what is the system's own; `foreign` for what gomd did not start."""
+    return "system" if stat.pid == 1 or stat.of_kernel else "foreign"
+
+
+def _lives_on(known: _Known, stat: PidStat) -> bool:
+    """Whether it is no more of a zombie than it was: a zombie has no command line."""
+    return (known.stat.state == "Z") == (stat.state == "Z")
+
+
+def _rates(
+    new: Transferred | None, old: Transferred | None, interval: float
+) -> tuple[float | None, float | None]:
+    if new is None or old is None or interval <= 0.0:
+        return None, None
+    read, written = max(0, new.read - old.read), max(0, new.written - old.written)
+    return round(read / interval, 1), round(written / interval, 1)
