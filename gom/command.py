@@ -1,0 +1,185 @@
+"""The `gom` command: its options, its exit status, and which part does what."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from libgomd.endpoints import default_endpoints, parse_endpoint
+from libgomd.errors import ConfigError, ConnectionLost, GomdError, MalformedReply, MalformedRequest
+from libgomd.version import VERSION
+from libgomd.wire.text import printable
+
+DONE, REFUSED, WRONG_USAGE, NO_DAEMON, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 130, 141
+
+USAGE = """\
+usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
+       gom key new FILE
+       gom token add NAME ROLE [--file TOKENS]
+       gom token list [--file TOKENS]
+       gom token remove NAME [--file TOKENS]
+
+  -c ENDPOINT  the daemon to ask: unix:PATH or tcp:HOST:PORT; else $GOMD_ENDPOINT,
+               else the unix socket of your own daemon or of root's, else tcp:127.0.0.1:2901
+  -t TOKEN     who you are, over tcp; better in $GOMD_TOKEN, where `ps` does not show it
+  --json       answers as JSON, one object a line
+  @NODE        ask that node, by id or name; @all asks every one
+
+  key new      make the secret that the nodes of a cluster share
+  token        say who may be more than anonymous over tcp; ROLE is read, user or admin;
+               TOKENS is the daemon's tokens file, by default the one in its state directory
+
+Exit status: 0 done, 1 the daemon said no, 2 wrong usage, 3 no daemon there.
+"""
+
+
+class WrongUsage(Exception):
+    """The command line is at fault; the text says how."""
+
+
+class Options(NamedTuple):
+    """What stands before the verb, and the words from it on."""
+
+    endpoint: str
+    token: str
+    json: bool
+    words: tuple[str, ...]
+
+
+def run() -> int:
+    """Be the `gom` command: the entry point."""
+    return main(sys.argv[1:])
+
+
+def main(argv: Sequence[str]) -> int:
+    """Do what ``argv`` says and return the exit status. Blocks."""
+    try:
+        return _do(argv)
+    except WrongUsage as error:
+        return _fail(f"{error}; `gom --help` says how", WRONG_USAGE)
+    except (ConnectionLost, MalformedReply) as error:
+        return _fail(str(error), NO_DAEMON)
+    except GomdError as error:
+        return _fail(str(error), REFUSED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has enough. Python would complain about its own buffer at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except OSError as error:
+        return _fail(f"the answer cannot be written: {error.strerror}", REFUSED)
+
+
+def _fail(sentence: str, status: int) -> int:
+    print(f"gom: {printable(sentence)}", file=sys.stderr)
+    return status
+
+
+def _do(argv: Sequence[str]) -> int:
+    if argv and argv[0] in ("-h", "--help"):
+        print(USAGE, end="", flush=True)
+        return DONE
+    if argv and argv[0] == "--version":
+        print(f"gom {VERSION}", flush=True)
+        return DONE
+    options = parse(argv)
+    verb = options.words[0].lower()
+    if verb in _LOCAL:
+        return _LOCAL[verb](options.words[1:])
+    return _relay(options)
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """
+    Return the options in ``argv``; what stands after the verb belongs to it.
+
+    :raises WrongUsage: an option is unknown or lacks its value, or there is no verb.
+    """
+    words = list(argv)
+    endpoint, token, json = "", os.environ.get("GOMD_TOKEN", ""), False
+    while words and words[0].startswith("-"):
+        option = words.pop(0)
+        if option == "--":
+            break
+        if option == "--json":
+            json = True
+        elif option in ("-c", "-t"):
+            if not words:
+                raise WrongUsage(f"{option} needs a value")
+            if option == "-c":
+                endpoint = words.pop(0)
+            else:
+                token = words.pop(0)
+        else:
+            raise WrongUsage(f"there is no option {option}")
+    if not words:
+        raise WrongUsage("a verb is missing")
+    if words[0].startswith("@") and len(words) == 1:
+        raise WrongUsage(f"a verb is missing after {words[0]}")
+    return Options(endpoint, token, json, tuple(words))
+
+
+def _relay(options: Options) -> int:
+    from gom.relay import relay, request_of
+
+    if options.words == ("help",) and not options.json:
+        print(USAGE, flush=True)
+    try:
+        line = request_of(options.words)
+        endpoint = parse_endpoint(options.endpoint) if options.endpoint else None
+        places = (endpoint,) if endpoint else default_endpoints(os.environ, os.getuid())
+    except (ConfigError, MalformedRequest) as error:
+        raise WrongUsage(str(error)) from error
+    relay(places, options.token, options.json, line)
+    return DONE
+
+
+def _key(words: Sequence[str]) -> int:
+    from gom import key
+
+    if len(words) != 2 or words[0] != "new":
+        raise WrongUsage("usage: gom key new FILE")
+    print(key.new(words[1]), flush=True)
+    return DONE
+
+
+def _token(words: Sequence[str]) -> int:
+    from gom import token
+
+    path, rest = _take_file(words)
+    match rest:
+        case ["add", name, role]:
+            try:
+                token.check(name, role)
+            except ConfigError as error:
+                raise WrongUsage(str(error)) from error
+            print(token.add(path or token.default_file(), name, role), flush=True)
+        case ["remove", name]:
+            token.remove(path or token.default_file(), name)
+        case ["list"]:
+            lines, mistakes = token.listing(path or token.default_file())
+            for mistake in mistakes:
+                _fail(mistake, REFUSED)
+            print("".join(f"{line}\n" for line in lines), end="", flush=True)
+        case _:
+            raise WrongUsage("usage: gom token add NAME ROLE | list | remove NAME [--file TOKENS]")
+    return DONE
+
+
+def _take_file(words: Sequence[str]) -> tuple[str, list[str]]:
+    rest = list(words)
+    if "--file" not in rest:
+        return "", rest
+    at = rest.index("--file")
+    if at + 1 == len(rest):
+        raise WrongUsage("--file needs the name of the tokens file")
+    path = rest[at + 1]
+    del rest[at : at + 2]
+    return path, rest
+
+
+#: The verbs that are done here and not by the daemon.
+_LOCAL: dict[str, Callable[[Sequence[str]], int]] = {"key": _key, "token": _token}

@@ -1,0 +1,84 @@
+"""Passes a verb on to the daemon and its answer to the terminal, as it comes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+
+from libgomd.endpoints import Endpoint
+from libgomd.errors import ConnectionLost, TimedOut
+from libgomd.linesocket import LineSocket, dial
+from libgomd.wire.lines import BLOCK, Request, encode_request
+from libgomd.wire.text import printable
+
+#: Seconds for a daemon to greet. Its answers may take as long as they like: `bring` does.
+PATIENCE = 5.0
+#: Lines that are printed in one go, when they come in one go.
+_CHUNK = 200
+
+
+def request_of(words: Sequence[str]) -> Request:
+    """
+    Return the request in ``words``: ``[@NODE] VERB [ARG ...]``.
+
+    :raises MalformedRequest: no line can hold it.
+    """
+    node = words[0][1:] if words[0].startswith("@") else ""
+    verb, *arguments = words[1:] if node else words
+    request = Request(verb, tuple(arguments), node)
+    encode_request(request)
+    return request
+
+
+def relay(places: Sequence[Endpoint], token: str, json: bool, request: Request) -> None:
+    """
+    Ask the daemon and print what it answers. Blocks until the answer is complete.
+
+    :param places: where it may be, the first that answers counts. :param token: for `auth`, or empty.
+    :raises RequestError: the daemon said no. :raises NodeError: it tried and failed.
+    :raises ConnectionLost: there is none, or it went away. Other errors as in `libgomd.linesocket`.
+    """
+    line = _connected(places, token, json)
+    try:
+        status = line.ask(request, None)
+        if status.code == BLOCK:
+            _print(line.rows(None), flush=request.verb.lower() in ("watch", "do"))
+        elif status.text:
+            _print([status.text], flush=False)
+    finally:
+        line.close()
+
+
+def _connected(places: Sequence[Endpoint], token: str, json: bool) -> LineSocket:
+    try:
+        line = dial(places, PATIENCE)
+    except TimedOut as error:  # something listens, but it is no daemon that works
+        raise ConnectionLost(str(error)) from error
+    try:
+        if token:
+            line.ask(Request("auth", (token,)), PATIENCE)
+        if json:
+            line.ask(Request("format", ("json",)), PATIENCE)
+    except BaseException:
+        line.close()
+        raise
+    return line
+
+
+def _print(lines: Iterable[str], flush: bool) -> None:
+    """Write lines to standard output; nothing in them drives the terminal, whoever wrote them."""
+    for chunk in _chunks(lines, 1 if flush else _CHUNK):
+        sys.stdout.buffer.write("".join(printable(line) + "\n" for line in chunk).encode())
+        if flush:
+            sys.stdout.buffer.flush()
+    sys.stdout.buffer.flush()
+
+
+def _chunks(lines: Iterable[str], size: int) -> Iterator[list[str]]:
+    chunk: list[str] = []
+    for line in lines:
+        chunk.append(line)
+        if len(chunk) >= size:
+            yield chunk
+            chunk = []
+    yield chunk

@@ -1,0 +1,1 @@
+"""The gom command, in this process and as one of its own."""

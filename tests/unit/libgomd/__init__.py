@@ -1,0 +1,1 @@
+"""libgomd without a network: transports in memory, a clock that the tests turn."""
