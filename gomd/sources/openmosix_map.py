@@ -51,9 +51,7 @@ def decode_map(data: bytes) -> tuple[NodeRange, ...]:
     ranges = []
     for number, (first, family, _port, address, count) in enumerate(_RECORD.iter_unpack(data), 1):
         if family != _AF_INET:
-            raise SourceUnavailable(
-                f"record {number} of the node map is of address family {family}, not IPv4"
-            )
+            raise SourceUnavailable(f"record {number} of the node map has address family {family}, not IPv4")
         try:
             ranges.append(NodeRange(first, ipaddress.IPv4Address(address), count))
         except ValueError as error:

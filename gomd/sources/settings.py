@@ -38,9 +38,7 @@ def written_number(path: TreePath, value: str) -> int:
     """
     allowed = _RANGES.get(path.kind, {}).get(path.name)
     if allowed is None:
-        raise NotPossible(
-            f"{path} can only be read; what can be set is in /proc/hpc/admin and /proc/PID/lock"
-        )
+        raise NotPossible(f"{path} can only be read; settings are in /proc/hpc/admin and /proc/PID/lock")
     if allowed is _NODE and path.kind is Kind.CLUSTER and value == HOME_WORD:
         return HOME
     if value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS and int(value) in allowed:

@@ -78,6 +78,8 @@ class NodeSourceContract(_Base):
     absent_pid: ClassVar[int] = 4_000_000
     #: Directories that must be in the tree besides those of openMosix's own, e.g. ``/proc/net``.
     directories: ClassVar[tuple[str, ...]] = ()
+    #: Files of the kernel's own that must be there, ``{pid}`` for the known one.
+    kernel_files: ClassVar[tuple[str, ...]] = ("/proc/loadavg", "/proc/{pid}/stat")
 
     def make_source(self) -> INodeSource:
         """Return a fresh source over a tree of this test's own, which it may write to."""
@@ -263,11 +265,14 @@ class NodeSourceContract(_Base):
         self.assertIn("hpc", found["/proc"])
         self.assertIn(str(self.known_pid), found["/proc"])
         self.assertIn(str(self.own_id), found["/proc/hpc/nodes"])
-        self.assertEqual(found["/proc/hpc/admin"], list(ADMIN_FILES))
+        self.assertEqual(found["/proc/hpc/admin"], sorted(ADMIN_FILES))
         self.assertEqual(found[f"/proc/hpc/nodes/{self.own_id}"], list(NODE_VALUES))
         process_names = set(found[f"/proc/{self.known_pid}"])
-        self.assertLessEqual({"where", "nmigs", "lock", "cantmove", "stat"}, process_names)
+        self.assertLessEqual({"where", "nmigs", "lock", "cantmove"}, process_names)
         self.assertLessEqual(process_names, {*CLUSTER_FILES, *PROCESS_FILES})
+        for file in self.kernel_files:
+            directory, _, name = file.format(pid=self.known_pid).rpartition("/")
+            self.assertIn(name, found[directory])
 
     def test_every_file_that_is_listed_can_be_read(self) -> None:
         """What `ls` names `get` gives to an admin, but for what can only be written: 405."""
@@ -374,10 +379,9 @@ class NodeSourceContract(_Base):
         """Writing a value that is measured, or a file of the kernel's own, is refused."""
         source = self.make_source()
         pid = self.known_pid
-        for path in (
-            "/proc/hpc/admin/version", f"/proc/hpc/nodes/{self.own_id}/load", "/proc/loadavg",
-            f"/proc/{pid}/where", f"/proc/{pid}/nmigs", f"/proc/{pid}/cantmove", f"/proc/{pid}/stat",
-        ):  # fmt: skip
+        paths = ["/proc/hpc/admin/version", f"/proc/hpc/nodes/{self.own_id}/load"]
+        paths += [f"/proc/{pid}/{name}" for name in ("where", "nmigs", "cantmove")]
+        for path in (*paths, *(file.format(pid=pid) for file in self.kernel_files)):
             before = self.read(source, path)
             self.assertRaises(NotPossible, self.write, source, path, "1")
             self.assertEqual(self.read(source, path), before)
