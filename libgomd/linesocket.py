@@ -52,7 +52,9 @@ def dial(endpoints: Sequence[Endpoint], timeout: float) -> LineSocket:
 
 def _connect(endpoint: Endpoint, timeout: float) -> socket.socket:
     if not isinstance(endpoint, Unix):
-        connected = socket.create_connection(endpoint, timeout)
+        # Bytes, where they will do, spare the import of the idna codec, a tenth of the time `gom` takes.
+        host = endpoint.host.encode() if endpoint.host.isascii() else endpoint.host
+        connected = socket.create_connection((host, endpoint.port), timeout)  # type: ignore[arg-type]
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connected
     connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -4,6 +4,9 @@ The telnet line: requests and replies as bytes, with no I/O of their own.
 A request is one line, ``[@NODE] VERB [ARG ...]``. A reply is a status line ``CODE TEXT``; after 201
 follows a block of lines, ended by a line with a single ``.``, and a block line that begins with ``.``
 gets one more (RFC 3977, 3.1.1). docs/line.md has the whole protocol.
+
+The values are named tuples: the `gom` command starts with this module, and `dataclasses` would take
+as long to import as all the rest of it.
 """
 
 from __future__ import annotations
@@ -11,9 +14,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from libgomd.errors import MalformedReply, MalformedRequest
 from libgomd.wire.text import printable
@@ -36,8 +38,7 @@ _NOT_IN_A_LINE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 _STATUS = re.compile(r"([2-5][0-9][0-9])(?: (.*))?", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """
     What one line asks.
 
@@ -119,23 +120,20 @@ def encode_block(lines: Iterable[str]) -> bytes:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class StatusLine:
+class StatusLine(NamedTuple):
     """The first line of a reply; with code 201 a block follows."""
 
     code: int
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class BlockLine:
+class BlockLine(NamedTuple):
     """A line of the block, its doubled dot undone."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class BlockEnd:
+class BlockEnd(NamedTuple):
     """The end of the block: the reply is complete."""
 
 
