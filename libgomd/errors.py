@@ -21,6 +21,12 @@ Every error a caller of gomd can meet, in one tree.
       ConnectionLost          the daemon went away, or was never there
       MalformedReply          what came back is not the line protocol
       MalformedDatagram       these bytes are not one of our datagrams
+        OversizedDatagram       longer than 1200 bytes
+        ForeignDatagram         not gomd's, or cut within the header
+        UnknownVersion          gomd's, of a version this one does not know
+        UnknownKey              sealed with a key we do not have, or not at all
+        BrokenSeal              changed, cut or made by somebody without the key
+        MalformedBody           rightly sealed, but no message of ours: a bug of a peer
       ConfigError             the configuration cannot be used; says every mistake
 
 A request error or node error carries ``code``, the number of the line protocol, and its text is one
@@ -139,7 +145,49 @@ class MalformedReply(GomdError):
 
 
 class MalformedDatagram(GomdError):
-    """The bytes are not a datagram of ours: drop them and count them."""
+    """
+    The bytes are not a datagram of ours: drop them and count them, never answer.
+
+    :cvar word: the kind, for counting.
+    """
+
+    word: ClassVar[str] = "malformed"
+
+
+class OversizedDatagram(MalformedDatagram):
+    """It is longer than any datagram of ours."""
+
+    word = "oversized"
+
+
+class ForeignDatagram(MalformedDatagram):
+    """It does not begin as ours do: another program's, or cut within the header."""
+
+    word = "foreign"
+
+
+class UnknownVersion(MalformedDatagram):
+    """It is gomd's, but of a version of the wire that this gomd does not know."""
+
+    word = "version"
+
+
+class UnknownKey(MalformedDatagram):
+    """It is sealed with a key we do not have (another cluster's?), or not sealed where it has to be."""
+
+    word = "unknown-key"
+
+
+class BrokenSeal(MalformedDatagram):
+    """It names our key, but the seal does not hold: changed, cut or invented."""
+
+    word = "broken-seal"
+
+
+class MalformedBody(MalformedDatagram):
+    """The seal holds, the message in it is none of ours: a bug, or a later version's kind."""
+
+    word = "body"
 
 
 class ConfigError(GomdError):

@@ -1,0 +1,116 @@
+"""
+Datagrams: messages to packets and back, without any I/O. What is in them is in `libgomd.wire.messages`.
+
+The whole way of a packet is here: `Sealer` is the sender's half, `open_sealed` the receiver's, and
+`libgomd.wire.replay` decides whether what was opened is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from libgomd.wire.bodies import decode_body, encode_body
+from libgomd.wire.messages import Datagram, Message
+from libgomd.wire.sealing import (
+    NONCE_LENGTH,
+    PLAIN_OVERHEAD,
+    PLAIN_PREFIX,
+    SALT_LENGTH,
+    SEALED_OVERHEAD,
+    DatagramKey,
+    KeyRing,
+)
+
+#: Packets under one salt, at most: the chance that two of 2^32 random nonces are equal is 2^-33.
+MAX_UNDER_SALT: Final = 2**32
+
+
+class Opened(NamedTuple):
+    """
+    A packet that was opened: its sender has our key.
+
+    It may still be old or replayed: `libgomd.wire.replay.ReplayWindow` knows.
+
+    :ivar key_id: the key that sealed it, eight zero bytes for none.
+    """
+
+    datagram: Datagram
+    key_id: bytes
+
+
+def seal(datagram: Datagram, key: DatagramKey, salt: bytes, nonce: bytes) -> bytes:
+    """
+    Return the packet of ``datagram``.
+
+    :param salt: 8 bytes, random, the same for one sender's packets (at most 2^32 of them).
+    :param nonce: 12 bytes, random, new for each packet.
+    :raises ValueError: a value is out of its range.
+    """
+    if len(nonce) != NONCE_LENGTH:
+        raise ValueError(f"a nonce has {NONCE_LENGTH} bytes")
+    header = key.prefix(salt) + nonce
+    return header + key.cipher(salt).encrypt(nonce, encode_body(datagram, SEALED_OVERHEAD), header)
+
+
+def plain(datagram: Datagram) -> bytes:
+    """Return the unsealed packet of ``datagram``, for loopback. :raises ValueError: as `seal`."""
+    return PLAIN_PREFIX + encode_body(datagram, PLAIN_OVERHEAD)
+
+
+def open_sealed(packet: bytes, keys: KeyRing) -> Opened:
+    """
+    Return what ``packet`` says.
+
+    :raises MalformedDatagram: for any other bytes, and nothing else; its ``word`` is the kind to count.
+    """
+    key_id, body = keys.open(packet)
+    return Opened(decode_body(body, len(packet)), key_id)
+
+
+class Sealer:
+    """
+    One sender: numbers and seals what it sends.
+
+    :param sender: id of the node, 0 for a program that is none.
+    :param instance: which start of it this is, see `Datagram`.
+    :param random: gives that many random bytes, as `os.urandom`.
+    """
+
+    def __init__(self, keys: KeyRing, sender: int, instance: int, random: Callable[[int], bytes]) -> None:
+        self.sender = sender
+        self.instance = instance
+        self.sequence = 0
+        self._random = random
+        self.use(keys)
+
+    def use(self, keys: KeyRing) -> None:
+        """Seal with the first of ``keys`` from now on; the numbers go on."""
+        self._key = keys.first
+        self._new_salt()
+
+    def _new_salt(self) -> None:
+        self._left = MAX_UNDER_SALT
+        if self._key is not None:
+            salt = self._random(SALT_LENGTH)
+            self._prefix = self._key.prefix(salt)
+            self._cipher = self._key.cipher(salt)
+
+    def seal(self, message: Message, sent_at: int) -> bytes:
+        """
+        Return the packet of ``message``, with the next number.
+
+        :param sent_at: milliseconds since the epoch.
+        :raises ValueError: a value is out of its range; nothing is to be sent.
+        """
+        self.sequence += 1
+        datagram = Datagram(self.sender, self.instance, sent_at, self.sequence, message)
+        if self._key is None:
+            return plain(datagram)
+        body = encode_body(datagram, SEALED_OVERHEAD)
+        if self._left == 0:
+            self._new_salt()
+        self._left -= 1
+        nonce = self._random(NONCE_LENGTH)
+        header = self._prefix + nonce
+        return header + self._cipher.encrypt(nonce, body, header)
