@@ -8,7 +8,7 @@ which is where the parts above call it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from zope.interface import Attribute, Interface
@@ -121,9 +121,10 @@ class ICollector(Interface):
     """Keeps the newest sample and process table of this node."""
 
     latest = Attribute("Sample: the newest of each part")
+    own = Attribute("Node: this node as its newest sample tells it, without its age")
 
     def own_node() -> Node:
-        """This node as its newest sample tells it. Does not block."""
+        """`own`, with its age. Does not block."""
 
     def known_nodes() -> Sequence[Node]:
         """The nodes the source itself knows, this one among them; ordered by id. Does not block."""
@@ -193,7 +194,7 @@ class IEvents(Interface):
     def publish(event: Event) -> None:
         """Tell everybody who follows. Never raises, never blocks."""
 
-    def follow() -> AsyncIterator[Event]:
+    def follow() -> AsyncGenerator[Event, None]:
         """
         Events from now on, until the iterator is closed.
 
@@ -221,11 +222,11 @@ class ICommands(Interface):
     def names() -> Sequence[str]:
         """The names there are, sorted."""
 
-    def run(name: str) -> AsyncIterator[Output]:
+    def start(name: str) -> Awaitable[AsyncGenerator[Output, None]]:
         """
-        Run one: first its output, line by line, last its exit status.
+        Start one; what it gives is first its output, line by line, last its exit status.
 
-        Closing the iterator kills what still runs. A consumer that is slow slows the command.
+        Closing the generator kills what still runs. A consumer that is slow slows the command.
 
         :raises NotFound: no such name. :raises NotPossible: its program cannot be started.
         :raises TooMany: too many run already.
@@ -235,8 +236,13 @@ class ICommands(Interface):
 class ITokens(Interface):
     """The tokens file: who may be more than anonymous over tcp."""
 
-    def check(token: str) -> Awaitable[Caller | None]:
-        """Return the role and name of a token's owner, None for one that is not in the file."""
+    def check(token: str, caller: Caller) -> Awaitable[Caller | None]:
+        """
+        Return what ``caller`` is with this token: its role and name; None when it is not in the file.
+
+        :raises NotAllowed: the token is good, but its owner is nobody on this node.
+        :raises NotPossible: the tokens file cannot be trusted or read; says why.
+        """
 
 
 class IStoppable(Interface):

@@ -384,3 +384,30 @@ class Output:
 
     line: str | None = None
     exit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """One name in a directory of the tree."""
+
+    JSON: ClassVar[tuple[str, ...]] = ("name",)
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerbHelp:
+    """
+    What `help` says of one verb.
+
+    :ivar usage: how it is said, ``where PID [NODE]``. :ivar role: the smallest role that may.
+    :ivar fields: the JSON names of its rows; empty for a verb that answers one line.
+    """
+
+    JSON: ClassVar[tuple[str, ...]] = ("verb", "usage", "role", "summary", "fields")
+
+    verb: str
+    usage: str
+    role: str
+    summary: str
+    fields: tuple[str, ...] = ()

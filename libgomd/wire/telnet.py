@@ -30,6 +30,11 @@ class OptionFilter:
     def __init__(self) -> None:
         self._state = _State.TEXT
 
+    @property
+    def inside(self) -> bool:
+        """Whether the stream stands inside a telnet command."""
+        return self._state is not _State.TEXT
+
     def feed(self, data: bytes) -> bytes:
         """Return what of ``data`` is not a telnet command."""
         if self._state is _State.TEXT and IAC not in data:

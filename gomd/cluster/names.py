@@ -1,0 +1,33 @@
+"""Which node a person means: by id or by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+from libgomd.errors import NotFound
+from libgomd.model import Node
+
+
+def find_node(nodes: Sequence[Node], key: str) -> Node:
+    """
+    Return the node whose id or name is ``key``; a number is always an id.
+
+    :raises NotFound: there is none; the text names the nearest that there is.
+    """
+    if key.isascii() and key.isdigit():
+        number = int(key)
+        for node in nodes:
+            if node.id == number:
+                return node
+        raise NotFound(f"there is no node {key}: `nodes` lists {_some([str(node.id) for node in nodes])}")
+    for node in nodes:
+        if node.name == key:
+            return node
+    near = difflib.get_close_matches(key, [node.name for node in nodes], n=1)
+    hint = f"did you mean {near[0]}?" if near else f"`nodes` lists {_some([node.name for node in nodes])}"
+    raise NotFound(f"there is no node {key}: {hint}")
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

@@ -1,0 +1,59 @@
+"""The tree of paths over all nodes: the source's own files, and the values of the other nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zope.interface import implementer
+
+from gomd.interfaces import IMembership, INodeSource, IThreads, ITree
+from libgomd.errors import NotFound
+from libgomd.model import DOWN_VALUE, Caller, Node, Status
+from libgomd.wire.tree import NODE_VALUES, Kind, TreePath
+
+#: Seconds one read may take; one write, as `bring` and `expel` return when they are done.
+READ_LIMIT = 10.0
+WRITE_LIMIT = 600.0
+
+
+@implementer(ITree)
+class Tree:
+    """Answers for the other nodes from what membership knows, for all else from the source."""
+
+    def __init__(self, source: INodeSource, members: IMembership, threads: IThreads) -> None:
+        self._source = source
+        self._members = members
+        self._threads = threads
+
+    async def list_directory(self, path: TreePath, caller: Caller) -> Sequence[str]:
+        """See `ITree.list_directory`."""
+        if path.parts == ("hpc", "nodes"):
+            return [str(node.id) for node in self._members.nodes()]
+        if path.kind is Kind.DIRECTORY and path.parts[:2] == ("hpc", "nodes"):
+            self._members.find(path.name)
+            return NODE_VALUES
+        return await self._threads.run(READ_LIMIT, self._source.list_directory, path, caller)
+
+    async def read_file(self, path: TreePath, caller: Caller) -> bytes:
+        """See `ITree.read_file`."""
+        if path.kind is Kind.NODE_VALUE and path.number != self._members.own_id:
+            return node_value(self._members.find(str(path.number)), path.name)
+        return await self._threads.run(READ_LIMIT, self._source.read_file, path, caller)
+
+    async def write_file(self, path: TreePath, value: str) -> None:
+        """See `ITree.write_file`."""
+        await self._threads.run(WRITE_LIMIT, self._source.write_file, path, value)
+
+
+def node_value(node: Node, name: str) -> bytes:
+    """
+    Return the file ``name`` of a node as openMosix writes it: the value of a node that is down is -101.
+
+    :raises NotFound: a node that is up has not said it.
+    """
+    if name == "status":
+        return b"%d\n" % (node.status if node.up else node.status & Status.CONFIGURED)
+    value = getattr(node, name) if node.up else DOWN_VALUE
+    if value is None:
+        raise NotFound(f"node {node.id} has not said its {name}: ask again in a second")
+    return b"%d\n" % value

@@ -1,0 +1,248 @@
+"""The commands of `[commands]`: started without a shell, their output passed on line by line."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.defer import Deferred
+from twisted.internet.fdesc import readFromFD, setNonBlocking
+from twisted.internet.interfaces import IDelayedCall, IReactorFDSet, IReactorTime
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from gomd.interfaces import ICommands
+from libgomd.errors import NotFound, NotPossible, TooMany
+from libgomd.model import Counter, Output
+
+#: Where a command finds the programs it starts itself.
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#: A line of output longer than this, in bytes, is passed on in pieces.
+MAX_LINE = 65536
+#: Seconds a command has to end after SIGTERM, and its output to end after it did.
+GRACE = 2.0
+
+
+class _Readable(FileDescriptor):
+    """A file descriptor the reactor watches: calls ``on_data`` with what it reads, ``on_end`` at the end."""
+
+    def __init__(
+        self, reactor: Any, descriptor: int, on_data: Callable[[bytes], None], on_end: Callable[[], None]
+    ) -> None:
+        super().__init__(reactor)
+        self._descriptor = descriptor
+        self._on_data = on_data
+        self._on_end = on_end
+        self.connected = 1
+        setNonBlocking(descriptor)
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def doRead(self) -> Any:
+        return readFromFD(self._descriptor, self._on_data)
+
+    def connectionLost(self, reason: Failure) -> None:
+        if self.connected:
+            super().connectionLost(reason)
+            os.close(self._descriptor)
+            self._on_end()
+
+
+class _Exit(_Readable):
+    """A pidfd: readable once, when its process has ended."""
+
+    def doRead(self) -> Any:
+        self._on_data(b"")
+        self.stopReading()
+        return None
+
+
+class _Running:
+    """One command that runs: a process group of its own, its output, its end."""
+
+    def __init__(self, reactor: Any, clock: IReactorTime, argv: Sequence[str], limit: float) -> None:
+        self._clock = clock
+        self._limit = limit
+        self._lines: deque[str] = deque()
+        self._rest = b""
+        self._status: int | None = None
+        self._output_open = True
+        self._wakeup: Deferred[None] | None = None
+        self._timers: list[IDelayedCall] = []
+        reading, writing = os.pipe()
+        try:
+            self._pid = _spawn(argv, writing)
+        except OSError as error:
+            os.close(reading)
+            raise NotPossible(f"{argv[0]} cannot be started ({error.strerror}): see [commands]") from error
+        finally:
+            os.close(writing)
+        self._output = _Readable(reactor, reading, self._read, self._output_ended)
+        self._exit = _Exit(reactor, os.pidfd_open(self._pid), self._exited, lambda: None)
+        self._exit.startReading()
+        self._output.startReading()
+        self._later(limit, self._expire)
+
+    async def output(self) -> AsyncGenerator[Output, None]:
+        """See `ICommands.start`."""
+        try:
+            while True:
+                while self._lines:
+                    yield Output(line=self._lines.popleft())
+                if not self._output_open and self._status is not None:
+                    break
+                if self._output_open:
+                    self._output.startReading()
+                self._wakeup = Deferred()
+                await self._wakeup
+            yield Output(exit=self._status)
+        finally:
+            self._end()
+
+    def _later(self, seconds: float, function: Callable[[], None]) -> None:
+        self._timers.append(self._clock.callLater(seconds, function))
+
+    def _wake(self) -> None:
+        wakeup, self._wakeup = self._wakeup, None
+        if wakeup is not None and not wakeup.called:
+            wakeup.callback(None)
+
+    def _read(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        self._lines.extend(line.decode("utf-8", "backslashreplace") for line in lines)
+        while len(self._rest) > MAX_LINE:
+            self._lines.append(self._rest[:MAX_LINE].decode("utf-8", "backslashreplace"))
+            self._rest = self._rest[MAX_LINE:]
+        if self._lines:
+            self._output.stopReading()  # until these are taken
+            self._wake()
+
+    def _output_ended(self) -> None:
+        self._output_open = False
+        if self._rest:
+            self._lines.append(self._rest.decode("utf-8", "backslashreplace"))
+            self._rest = b""
+        self._wake()
+
+    def _exited(self, _data: bytes) -> None:
+        _pid, status = os.waitpid(self._pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        self._status = code if code >= 0 else 128 - code
+        # What it started in the background may hold its output open: not for ever.
+        self._later(GRACE, self._close_output)
+        self._wake()
+
+    def _close_output(self) -> None:
+        self._output.connectionLost(Failure(EOFError()))
+
+    def _expire(self) -> None:
+        self._lines.append(f"gomd: killed after {self._limit:g} s, the time limit of a command")
+        self._kill()
+        self._wake()
+
+    def _kill(self) -> None:
+        self._signal(signal.SIGTERM)
+        self._later(GRACE, lambda: self._signal(signal.SIGKILL))
+
+    def _signal(self, number: int) -> None:
+        try:
+            os.killpg(self._pid, number)
+        except ProcessLookupError:
+            pass
+
+    def _end(self) -> None:
+        """Nobody listens any more: leave nothing running and nothing open."""
+        for timer in self._timers:
+            if timer.active():
+                timer.cancel()
+        self._timers.clear()
+        if self._status is None:
+            self._kill()
+            self._later(GRACE + 1, self._forget)
+        else:
+            self._signal(signal.SIGKILL)  # what is left of its group
+            self._forget()
+        self._close_output()
+
+    def _forget(self) -> None:
+        self._exit.connectionLost(Failure(EOFError()))
+
+
+def _spawn(argv: Sequence[str], output: int) -> int:
+    """Start ``argv`` as the leader of a session of its own, without a shell; return its pid."""
+    return os.posix_spawn(
+        argv[0],
+        list(argv),
+        {"PATH": PATH, "LANG": "C.UTF-8", "HOME": "/"},
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, output, 1),
+            (os.POSIX_SPAWN_DUP2, output, 2),
+        ],
+        setsid=True,
+        setsigmask=(),
+        setsigdef=(signal.SIGPIPE, signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGXFSZ),
+    )
+
+
+@implementer(ICommands)
+class Commands:
+    """
+    :param commands: name to argv; the program is an absolute path.
+    :param limit: seconds a command may run. :param most: commands that may run at once.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorFDSet,
+        clock: IReactorTime,
+        commands: Mapping[str, Sequence[str]],
+        limit: float,
+        most: int = 16,
+    ) -> None:
+        self._reactor = reactor
+        self._clock = clock
+        self._most = most
+        self._running = 0
+        self._started = 0
+        self.set_commands(commands, limit)
+
+    def set_commands(self, commands: Mapping[str, Sequence[str]], limit: float) -> None:
+        """Change what can be run from now on; what runs goes on."""
+        self._commands = {name: tuple(argv) for name, argv in commands.items()}
+        self._limit = limit
+
+    def names(self) -> Sequence[str]:
+        """See `ICommands.names`."""
+        return sorted(self._commands)
+
+    async def start(self, name: str) -> AsyncGenerator[Output, None]:
+        """See `ICommands.start`."""
+        argv = self._commands.get(name)
+        if argv is None:
+            known = ", ".join(self.names()) or "none: name some in [commands]"
+            raise NotFound(f"there is no command {name[:40]}: there is {known}")
+        if self._running >= self._most:
+            raise TooMany(f"{self._running} commands run already: wait for one to end")
+        return self._counted(_Running(self._reactor, self._clock, argv, self._limit))
+
+    async def _counted(self, running: _Running) -> AsyncGenerator[Output, None]:
+        self._running += 1
+        self._started += 1
+        output = running.output()
+        try:
+            async for value in output:
+                yield value
+        finally:
+            self._running -= 1
+            await output.aclose()
+
+    def counters(self) -> Iterable[Counter]:
+        """Commands run so far and now."""
+        yield Counter("commands_started", self._started, "commands started by `do`")
+        yield Counter("commands_running", self._running, "commands that run now")

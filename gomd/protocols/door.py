@@ -1,0 +1,175 @@
+"""The door of the telnet line: who may come in, how many, for how long; what all connections share."""
+
+from __future__ import annotations
+
+import pwd
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+
+from gomd.interfaces import IThreads
+from gomd.protocols.session import local_caller, uid_of_peer
+from gomd.protocols.telnet import TelnetLine
+from gomd.verbs.context import ISession
+from gomd.verbs.dispatch import Dispatch
+from gomd.verbs.replies import Replying
+from libgomd.errors import TooMany
+from libgomd.model import Caller, Counter, Role
+from libgomd.version import VERSION
+from libgomd.wire.lines import parse_request
+
+#: Seconds the name of a user may take to be found, and a connection to be closed at the end.
+NAME_LIMIT = 5.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """
+    What one connection, and all of them together, may take.
+
+    :ivar anonymous: the role of a caller over tcp who has not said a token.
+    :ivar max_connections: more are refused; admins over the unix socket are always let in.
+    :ivar idle_timeout: seconds without a request after which a connection is closed.
+    :ivar stall_timeout: seconds a client may take nothing of an answer before it is dropped.
+    :ivar max_line: bytes of one request line.
+    """
+
+    anonymous: Role = Role.READ
+    max_connections: int = 4096
+    idle_timeout: float = 600.0
+    stall_timeout: float = 30.0
+    max_line: int = 4096
+
+
+class Door(Factory):
+    """
+    Makes a `TelnetLine` for each connection and counts them.
+
+    :param own_uid: the user id this daemon runs as.
+    """
+
+    noisy = False
+    _log: ClassVar[Logger] = Logger()
+
+    def __init__(
+        self, dispatch: Dispatch, threads: IThreads, clock: IReactorTime, limits: Limits, own_uid: int
+    ) -> None:
+        self.clock = clock
+        self.limits = limits
+        self.requests = 0
+        self.refused = 0
+        self.dropped = 0
+        self._dispatch = dispatch
+        self._threads = threads
+        self._own_uid = own_uid
+        self._lines: set[TelnetLine] = set()
+        self._most = 0
+        self._turned_away = 0
+        self._all_gone: Deferred[None] | None = None
+
+    # -- what a connection asks for
+
+    def buildProtocol(self, addr: IAddress | None) -> TelnetLine:
+        """Make the line of a connection over tcp; over a unix socket its caller is found out first."""
+        host = getattr(addr, "host", None)
+        caller = (
+            None
+            if host is None
+            else Caller(self.limits.anonymous, "", None, f"tcp {host}:{getattr(addr, 'port', 0)}")
+        )
+        line = TelnetLine(self, caller)
+        line.factory = self
+        return line
+
+    async def identify(self, transport: Any) -> Caller:
+        """Return who is at the other end of a unix socket."""
+        uid = uid_of_peer(transport.getHandle())
+        user = await self._threads.run(NAME_LIMIT, user_name, uid)
+        return local_caller(uid, user, self._own_uid)
+
+    def greeting(self) -> str:
+        """Return the text behind 220."""
+        own = self._dispatch.parts.collector.own
+        return f"gomd {VERSION} node {own.id} {own.name}"
+
+    def refusal(self, line: TelnetLine, caller: Caller) -> TooMany | None:
+        """Return why ``line`` may not stay, None when it may."""
+        if len(self._lines) <= self.limits.max_connections or caller.role is Role.ADMIN:
+            return None
+        self._turned_away += 1
+        return TooMany(
+            f"{self.limits.max_connections} connections are open already: try later, "
+            "or raise [telnet] max_connections"
+        )
+
+    def ask(self, session: ISession, line: bytes) -> Replying:
+        """Answer one request line. Errors as in `Dispatch.ask`."""
+        self.requests += 1
+        return self._dispatch.ask(session, parse_request(line))
+
+    def entered(self, line: TelnetLine) -> None:
+        """Count a connection in."""
+        self._lines.add(line)
+        self._most = max(self._most, len(self._lines))
+
+    def left(self, line: TelnetLine) -> None:
+        """Count a connection out."""
+        self._lines.discard(line)
+        if not self._lines and self._all_gone is not None:
+            gone, self._all_gone = self._all_gone, None
+            gone.callback(None)
+
+    # -- what the services ask for
+
+    def end_idle(self) -> None:
+        """Close every connection that has said nothing for `Limits.idle_timeout` and waits for nothing."""
+        oldest = self.clock.seconds() - self.limits.idle_timeout
+        for line in tuple(self._lines):
+            if line.last_line_at < oldest and not line.busy:
+                line.end_idle()
+
+    def close_all(self) -> Deferred[None]:
+        """Close every connection; fires when all are gone, after a second at most."""
+        if not self._lines:
+            done: Deferred[None] = Deferred()
+            done.callback(None)
+            return done
+        self._all_gone = Deferred()
+        for line in tuple(self._lines):
+            line.close()
+        expiry = self.clock.callLater(1.0, self._abort_all)
+
+        def finished(result: None) -> None:
+            if expiry.active():
+                expiry.cancel()
+
+        return self._all_gone.addCallback(finished)
+
+    def _abort_all(self) -> None:
+        for line in tuple(self._lines):
+            if line.transport is not None:
+                line.transport.abortConnection()
+
+    def counters(self) -> Iterable[Counter]:
+        """Connections and requests."""
+        yield Counter("telnet_connections", len(self._lines), "connections of the telnet line now")
+        yield Counter("telnet_connections_most", self._most, "most connections at once")
+        yield Counter("telnet_turned_away", self._turned_away, "connections over [telnet] max_connections")
+        yield Counter("telnet_requests", self.requests, "requests so far")
+        yield Counter("telnet_refused", self.refused, "requests answered with a code of 400 or more")
+        yield Counter("telnet_dropped", self.dropped, "connections dropped as they stopped reading")
+
+
+@lru_cache(maxsize=1024)
+def user_name(uid: int) -> str:
+    """Return the name of a user, the number as text when he has none. May block (a directory server)."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

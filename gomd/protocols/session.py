@@ -1,0 +1,37 @@
+"""One caller's conversation: who he is, and in which format he wants his answers."""
+
+from __future__ import annotations
+
+import struct
+from socket import SO_PEERCRED, SOL_SOCKET, socket
+
+from zope.interface import implementer
+
+from gomd.verbs.context import ISession
+from libgomd.model import Caller, Role
+
+
+@implementer(ISession)
+class Session:
+    """Begins in text; `format` and `auth` change it."""
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
+        self.json = False
+
+
+def uid_of_peer(connection: socket) -> int:
+    """Return the user id of the process at the other end of a unix socket, as the kernel tells it."""
+    _pid, uid, _gid = struct.unpack("3i", connection.getsockopt(SOL_SOCKET, SO_PEERCRED, 12))
+    return int(uid)
+
+
+def local_caller(uid: int, user: str, own_uid: int) -> Caller:
+    """
+    Return the caller that ``uid`` is over the unix socket.
+
+    Root is admin, and so is the user the daemon itself runs as: he could stop, trace and replace it
+    anyway. Everybody else is a user.
+    """
+    role = Role.ADMIN if uid in (0, own_uid) else Role.USER
+    return Caller(role, user, uid, "unix")

@@ -1,0 +1,183 @@
+"""The clock-driven reader of this node: keeps the newest sample and process table, whatever fails."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from gomd.interfaces import ICollector, INodeSource, ISampleLog, IThreads
+from gomd.services.processes import ProcessReader
+from gomd.services.reading import Reading
+from libgomd.model import Counter, Node, Part, Process, ProcessTable, Sample
+
+#: Seconds one part of a sample may take, and one write to the sample log.
+PART_LIMIT = 2.0
+LOG_LIMIT = 10.0
+
+
+@implementer(ICollector)
+class Collector(Service):
+    """
+    Reads each part of the node's sample every ``period`` seconds and the processes every
+    ``processes_period`` seconds, on threads.
+
+    A part that fails keeps its last good value; one that is still being read when the next round
+    comes is left out of that round, so that a read that hangs occupies one thread and no more.
+
+    :param source: where the numbers come from. :param log: where every sample is kept.
+    :param placeholder: this node before its first sample; its id, name and address last.
+    """
+
+    _log: ClassVar[Logger] = Logger()
+
+    def __init__(
+        self,
+        source: INodeSource,
+        log: ISampleLog,
+        threads: IThreads,
+        clock: IReactorTime,
+        placeholder: Node,
+        period: float = 1.0,
+        processes_period: float = 5.0,
+    ) -> None:
+        self.latest = Sample(taken_at=clock.seconds())
+        self._source = source
+        self._sample_log = log
+        self._clock = clock
+        self.own = placeholder
+        self._said = placeholder  # what the source says of this node, beside its samples
+        self._others: tuple[Node, ...] = ()
+        self._reader = ProcessReader(source, threads, clock)
+        self._parts: dict[Part, Reading[Any]] = {
+            part: Reading(part.value, threads, PART_LIMIT) for part in source.parts
+        }
+        self._nodes: Reading[Sequence[Node]] = Reading("nodes", threads, PART_LIMIT)
+        self._kept: Reading[None] = Reading("log", threads, LOG_LIMIT)
+        self._periods = (period, processes_period)
+        self._loops = (LoopingCall(self._start, self.collect), LoopingCall(self._start, self._scan))
+        for loop in self._loops:
+            loop.clock = clock
+
+    def startService(self) -> None:
+        """Read everything now, then by the clock."""
+        super().startService()
+        for loop, period in zip(self._loops, self._periods, strict=True):
+            loop.start(period, now=True)
+
+    def stopService(self) -> None:
+        """Stop the clock; reads under way end on their threads, unheard."""
+        super().stopService()
+        for loop in self._loops:
+            if loop.running:
+                loop.stop()
+
+    def set_periods(self, period: float, processes_period: float) -> None:
+        """Change the periods, in seconds, from now on."""
+        self._periods = (period, processes_period)
+        for loop, seconds in zip(self._loops, self._periods, strict=True):
+            if loop.running and loop.interval != seconds:
+                loop.stop()
+                loop.start(seconds, now=False)
+
+    def _start(self, job: Any) -> None:
+        """Begin one round without waiting for it: a slow one must not stop the clock. Never raises."""
+        work: Coroutine[Any, Any, None] = job()
+        Deferred.fromCoroutine(work).addErrback(
+            lambda failure: self._log.failure("collecting failed", failure=failure)
+        )
+
+    async def collect(self) -> None:
+        """Read every part that is not still being read, and keep the sample. Never raises."""
+        rounds = [self._collect_nodes(), *(self._collect_part(part) for part in self._source.parts)]
+        await gatherResults([Deferred.fromCoroutine(one) for one in rounds])
+        if any(reading.read_at is not None for reading in self._parts.values()):
+            now = self._clock.seconds()
+            await self._kept.again(now, self._keep, self.known_nodes(), self.latest)
+
+    def _keep(self, nodes: Sequence[Node], sample: Sample) -> None:
+        """Write one line for each node the source knows; of the others it knows no more than `Node`."""
+        for node in nodes:
+            own = node.id == self.own.id
+            self._sample_log.write(node, sample if own else Sample(taken_at=sample.taken_at))
+
+    async def _collect_part(self, part: Part) -> None:
+        reading, now = self._parts[part], self._clock.seconds()
+        if await reading.again(now, self._source.sample, part, now) is None:
+            others = tuple((other, at) for other, at in self.latest.read_at if other is not part)
+            changed: dict[str, Any] = {part.value: reading.value}  # a field of Sample is named as its part
+            self.latest = replace(self.latest, taken_at=now, read_at=(*others, (part, now)), **changed)
+            self._update_own()
+
+    async def _collect_nodes(self) -> None:
+        now = self._clock.seconds()
+        if await self._nodes.again(now, self._source.nodes, now) is None:
+            nodes = self._nodes.value or ()
+            own = next((node for node in nodes if node.id == self.own.id), self._said)
+            self._said = replace(own, name=self.own.name, address=self.own.address)
+            self._others = tuple(node for node in nodes if node.id != self.own.id)
+            self._update_own()
+
+    async def refresh(self) -> None:
+        """See `ICollector.refresh`."""
+        rounds = [self._collect_nodes()]
+        if Part.CPU in self._parts:
+            rounds.append(self._collect_part(Part.CPU))
+        await gatherResults([Deferred.fromCoroutine(one) for one in rounds])
+
+    def _update_own(self) -> None:
+        load, cpu, memory = self.latest.load, self.latest.cpu, self.latest.memory
+        own = self._said
+        self.own = replace(
+            own,
+            load=load.load if load else own.load,
+            speed=cpu.speed if cpu else own.speed,
+            cpus=cpu.cpus if cpu else own.cpus,
+            util=cpu.util if cpu else own.util,
+            mem=memory.mem if memory else own.mem,
+            rmem=memory.rmem if memory else own.rmem,
+            tmem=memory.tmem if memory else own.tmem,
+        )
+
+    def own_node(self) -> Node:
+        """See `ICollector.own_node`."""
+        age = self.latest.age_of(Part.LOAD, self._clock.seconds())
+        return self.own if age is None else replace(self.own, age=round(age, 3))
+
+    def known_nodes(self) -> Sequence[Node]:
+        """See `ICollector.known_nodes`."""
+        return sorted((self.own_node(), *self._others), key=lambda node: node.id)
+
+    async def _scan(self) -> None:
+        table = await self._reader.scan()
+        if table is not None:
+            now = self._clock.seconds()
+            await self._kept.again(now, self._sample_log.write_processes, self.own_node(), table)
+
+    async def processes(self, max_age: float) -> ProcessTable:
+        """See `ICollector.processes`."""
+        return await self._reader.table(max_age)
+
+    async def process(self, pid: int) -> Process:
+        """See `ICollector.process`."""
+        return await self._reader.process(pid)
+
+    def counters(self) -> Iterable[Counter]:
+        """See `ICollector.counters`."""
+        now = self._clock.seconds()
+        for part, reading in self._parts.items():
+            yield from reading.counters()
+            age = self.latest.age_of(part, now)
+            yield Counter(
+                f"{part.value}_age", -1 if age is None else round(age, 3), "seconds since it was read"
+            )
+        for reading in (self._nodes, self._kept):
+            yield from reading.counters()
+        yield from self._reader.counters()

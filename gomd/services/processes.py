@@ -1,0 +1,70 @@
+"""The process table of this node, scanned by the clock and when somebody asks for a newer one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from gomd.interfaces import INodeSource, IThreads
+from gomd.services.reading import Reading
+from libgomd.errors import GomdError, SourceUnavailable
+from libgomd.model import Counter, Process, ProcessTable
+
+#: Seconds one scan of all processes may take, and the reading of one process.
+SCAN_LIMIT = 30.0
+PROCESS_LIMIT = 5.0
+
+
+class ProcessReader:
+    """Shares one scan among all who ask while it runs, so that a crowd costs no more than one."""
+
+    def __init__(self, source: INodeSource, threads: IThreads, clock: IReactorTime) -> None:
+        self._source = source
+        self._threads = threads
+        self._clock = clock
+        self._reading: Reading[ProcessTable] = Reading("processes", threads, SCAN_LIMIT)
+        self._scanning = False
+        self._waiting: list[Deferred[None]] = []
+        self._error: GomdError | None = None
+
+    async def table(self, max_age: float) -> ProcessTable:
+        """See `ICollector.processes`."""
+        if not self._is_newer_than(max_age):
+            if self._scanning:
+                turn: Deferred[None] = Deferred(self._waiting.remove)
+                self._waiting.append(turn)
+                await turn
+            else:
+                await self.scan()
+        if self._reading.value is None:
+            raise SourceUnavailable(f"no process table yet: {self._error}")
+        return self._reading.value
+
+    def _is_newer_than(self, max_age: float) -> bool:
+        read_at = self._reading.read_at
+        return read_at is not None and 0 <= self._clock.seconds() - read_at <= max_age
+
+    async def scan(self) -> ProcessTable | None:
+        """Scan now and give the new table; None when that failed. Never raises."""
+        now = self._clock.seconds()
+        self._scanning = True
+        try:
+            self._error = await self._reading.again(now, self._source.processes, now)
+        finally:
+            self._scanning = False
+            waiting, self._waiting = self._waiting, []
+            for turn in waiting:
+                turn.callback(None)
+        return self._reading.value if self._error is None else None
+
+    async def process(self, pid: int) -> Process:
+        """See `ICollector.process`."""
+        return await self._threads.run(PROCESS_LIMIT, self._source.process, pid, self._clock.seconds())
+
+    def counters(self) -> Iterable[Counter]:
+        """How the scans went, and what the last good one found."""
+        yield from self._reading.counters()
+        if self._reading.value is not None:
+            yield Counter("processes", len(self._reading.value.processes), "processes at the last scan")

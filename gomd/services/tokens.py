@@ -1,0 +1,70 @@
+"""The tokens file as the daemon asks it: read again at each `auth`, so that a new token works at once."""
+
+from __future__ import annotations
+
+import pwd
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import ClassVar
+
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from gomd.interfaces import IThreads, ITokens
+from libgomd.errors import ConfigError, NotAllowed, NotPossible
+from libgomd.model import Caller, Counter, Role
+from libgomd.tokens import find_token, read_tokens
+
+#: Seconds the reading of the file and the look-up of a user may take.
+LIMIT = 5.0
+
+
+@implementer(ITokens)
+class FileTokens:
+    """
+    :param path: the tokens file; one that is not there has no tokens in it.
+    """
+
+    _log: ClassVar[Logger] = Logger()
+
+    def __init__(self, path: str, threads: IThreads) -> None:
+        self.path = path
+        self._threads = threads
+        self._good = 0
+        self._bad = 0
+
+    async def check(self, token: str, caller: Caller) -> Caller | None:
+        """See `ITokens.check`."""
+        found = await self._threads.run(LIMIT, self._look_up, token, caller)
+        if found is None:
+            self._bad += 1
+            self._log.warn("a token that is not known came from {via}", via=caller.via)
+        else:
+            self._good += 1
+        return found
+
+    def _look_up(self, token: str, caller: Caller) -> Caller | None:
+        """Find the token and its owner. Blocks."""
+        try:
+            tokens = read_tokens(self.path)
+        except ConfigError as error:
+            raise NotPossible(str(error)) from error
+        for mistake in tokens.mistakes:
+            self._log.warn("{path}: {mistake}", path=self.path, mistake=mistake)
+        found = find_token(tokens.tokens, token)
+        if found is None:
+            return None
+        try:
+            uid: int | None = pwd.getpwnam(found.name).pw_uid
+        except KeyError:
+            uid = None
+            if found.role is Role.USER:
+                raise NotAllowed(
+                    f"this token makes you the user {found.name}, and there is none on this node"
+                ) from None
+        return replace(caller, role=found.role, user=found.name, uid=uid)
+
+    def counters(self) -> Iterable[Counter]:
+        """How often a token was right and wrong."""
+        yield Counter("auth_good", self._good, "tokens that were known")
+        yield Counter("auth_bad", self._bad, "tokens that were not")

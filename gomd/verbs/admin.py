@@ -1,0 +1,88 @@
+"""The verbs of an administrator: the node's switches, its speed, its commands, its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gomd.verbs import arguments as words
+from gomd.verbs.context import ISession, Parts
+from gomd.verbs.replies import Answer, Reply, Rows
+from gomd.verbs.table import Verb
+from libgomd.errors import MalformedRequest
+from libgomd.model import Output, Role
+from libgomd.wire.tree import TreePath
+
+#: Verb -> (file of /proc/hpc/admin, value, what it means): as openMosix's mosctl does it.
+_SWITCHES = {
+    "stay": ("stay", "1", "no process leaves this node by balancing"),
+    "nostay": ("stay", "0", "processes may leave this node by balancing"),
+    "lstay": ("lstay", "1", "no local process leaves this node by balancing"),
+    "nolstay": ("lstay", "0", "local processes may leave this node by balancing"),
+    "block": ("block", "1", "this node takes no guests"),
+    "noblock": ("block", "0", "this node takes guests"),
+    "quiet": ("quiet", "1", "this node does not share its load information"),
+    "noquiet": ("quiet", "0", "this node shares its load information"),
+    "bring": ("bring", "1", "all local processes are home; lstay is set"),
+    "expel": ("expel", "1", "all guests are gone; block is set"),
+}
+
+
+def _admin_file(name: str) -> TreePath:
+    return TreePath.parse(f"/proc/hpc/admin/{name}")
+
+
+def _switch(verb: str) -> Callable[..., Any]:
+    """Make the verb that writes one value to one file of /proc/hpc/admin."""
+    file, value, meaning = _SWITCHES[verb]
+
+    async def answer(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+        await parts.tree.write_file(_admin_file(file), value)
+        await parts.collector.refresh()
+        status = parts.collector.own_node().status
+        return Answer(meaning, {"status": int(status), "words": status.words()})
+
+    return answer
+
+
+def _speed(file: str, meaning: str) -> Callable[..., Any]:
+    async def answer(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+        number = words.whole_number(arguments[0], "N", 1, 65535)
+        await parts.tree.write_file(_admin_file(file), str(number))
+        await parts.collector.refresh()
+        return Answer(f"{meaning} is {number}", number)
+
+    return answer
+
+
+async def do(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+    """Run a command of `[commands]`."""
+    return Rows(f"{arguments[0]} runs", await parts.commands.start(arguments[0]), ())
+
+
+async def checkpoint(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+    """Leave a mark in the sample log."""
+    name = arguments[0]
+    if not name or len(name) > 80 or any(char.isspace() for char in name):
+        raise MalformedRequest("NAME is one word of at most 80 characters")
+    await parts.threads.run(5.0, parts.sample_log.checkpoint, name, parts.clock.seconds())
+    return Answer(f"checkpoint {name}")
+
+
+def shutdown(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+    """Stop the daemon."""
+    parts.daemon.stop(f"asked by {session.caller.user or 'somebody'} via {session.caller.via}")
+    return Answer("gomd stops")
+
+
+VERBS = (
+    *(
+        Verb(name, "", Role.ADMIN, meaning, _switch(name))
+        for name, (_file, _value, meaning) in _SWITCHES.items()
+    ),
+    Verb("setspeed", "N", Role.ADMIN, "set the speed of a CPU of this node", _speed("speed", "speed")),
+    Verb("setyard", "N", Role.ADMIN, "set the speed of a standard CPU", _speed("sspeed", "the yardstick")),
+    Verb("do", "NAME", Role.ADMIN, "run a command of [commands]", do, fields=Output.JSON),
+    Verb("checkpoint", "NAME", Role.ADMIN, "leave a mark in the sample log", checkpoint),
+    Verb("shutdown", "", Role.ADMIN, "stop the daemon", shutdown),
+)

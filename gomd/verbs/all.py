@@ -1,0 +1,28 @@
+"""The one table of all verbs, put together from the files of this package."""
+
+from __future__ import annotations
+
+from gomd.verbs import about, admin, follow, node, process, tree
+from gomd.verbs.table import Verb, VerbTable
+
+
+def all_verbs() -> VerbTable:
+    """Return the table; `help` and `watch` are verbs over the table itself."""
+    table: VerbTable
+
+    def every() -> list[Verb]:
+        return list(table)
+
+    table = VerbTable(
+        (
+            about.make_help(every, lambda name: table.find(name)),
+            *about.VERBS,
+            *node.VERBS,
+            *tree.VERBS,
+            *process.VERBS,
+            follow.make_watch(lambda name: table.find(name), lambda *asked: table.ask(*asked)),
+            follow.EVENTS,
+            *admin.VERBS,
+        )
+    )
+    return table

@@ -1,0 +1,55 @@
+"""What a verb can reach: the parts of the daemon, and the connection that asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import Attribute, Interface
+
+from gomd.interfaces import (
+    ICollector,
+    ICommands,
+    IEvents,
+    IMembership,
+    IProcessControl,
+    ISampleLog,
+    IStoppable,
+    IThreads,
+    ITokens,
+    ITree,
+)
+from libgomd.model import Counter
+
+
+@dataclass(frozen=True)
+class Parts:
+    """
+    The parts of the daemon that verbs ask, each by its interface.
+
+    :ivar hides_others: the kernel hides other people's processes (``hidepid``), and so do we.
+    :ivar counters: everything that counts, for `stats`.
+    """
+
+    clock: IReactorTime
+    collector: ICollector
+    members: IMembership
+    events: IEvents
+    tree: ITree
+    control: IProcessControl
+    threads: IThreads
+    commands: ICommands
+    tokens: ITokens
+    sample_log: ISampleLog
+    daemon: IStoppable
+    counters: Callable[[], Iterable[Counter]]
+    periods: Callable[[], tuple[float, float]]
+    hides_others: bool = False
+
+
+class ISession(Interface):
+    """One connection: who asks and how he wants his answers. Both can change while it lasts."""
+
+    caller = Attribute("Caller: who asks")
+    json = Attribute("bool: answers as JSON")

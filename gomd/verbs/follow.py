@@ -1,0 +1,108 @@
+"""The verbs that go on: watch asks one verb again and again, events tells what happens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from datetime import datetime, timezone
+from typing import Any
+
+from twisted.internet.task import deferLater
+
+from gomd.verbs import arguments as words
+from gomd.verbs.context import ISession, Parts
+from gomd.verbs.replies import Column, Reply, Rounds, Rows
+from gomd.verbs.table import Verb
+from libgomd.errors import MalformedRequest
+from libgomd.model import Event, Role
+from libgomd.wire.lines import Request
+
+
+def _moment(event: Event) -> str:
+    return datetime.fromtimestamp(event.time, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+EVENT_COLUMNS = (
+    Column("TIME", 20, _moment, left=True),
+    Column("KIND", 8, lambda event: str(event.kind.value), left=True),
+    Column("NODE", 5, lambda event: str(event.node)),
+    Column("NAME", 16, lambda event: str(event.name), left=True),
+    Column("BY", 5, lambda event: str(event.by)),
+    Column("REASON", 1, lambda event: str(event.reason), left=True),
+)
+
+
+def events(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+    """What happened lately, oldest first."""
+    found = parts.events.recent()
+    return Rows(f"{len(found)} events", found, EVENT_COLUMNS)
+
+
+def _next_events(parts: Parts, session: ISession) -> AsyncGenerator[Event, None]:
+    return parts.events.follow()
+
+
+#: Verbs that change the conversation or the daemon are said once, not again and again.
+_NOT_WATCHED = ("watch", "quit", "auth", "format", "shutdown", "do", "help")
+
+
+def make_watch(find: Callable[[str], Verb], ask: Callable[[Parts, ISession, Request], Any]) -> Verb:
+    """Make the verb `watch` for a table that it is itself a part of."""
+
+    def answer(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+        period, count, rest = _options(arguments)
+        if not rest:
+            raise MalformedRequest("usage: watch [-n SECONDS] [-c COUNT] VERB ...")
+        request = Request(rest[0].lower(), rest[1:])
+        verb = find(request.verb)
+        if verb.name in _NOT_WATCHED or verb.role > Role.READ:
+            raise MalformedRequest(f"`{verb.name}` cannot be watched: watch a verb that only reads")
+        if verb.follow is not None and not request.arguments:
+            return Rows(
+                f"watching {verb.name}: send a line to stop",
+                verb.follow(parts, session),
+                EVENT_COLUMNS,
+                lasts=True,
+            )
+        if period is None:
+            period = parts.periods()[1 if verb.slow else 0]
+        first = ask(parts, session, request)  # its mistakes are the answer to watch itself
+        answers = _again(parts, session, lambda: ask(parts, session, request), first, period, count)
+        return Rounds(f"watching {verb.name} every {period:g} s: send a line to stop", answers)
+
+    return Verb("watch", "VERB ...", Role.READ, "ask a verb again and again: [-n SECONDS] [-c COUNT]", answer)
+
+
+def _options(arguments: tuple[str, ...]) -> tuple[float | None, int | None, tuple[str, ...]]:
+    period: float | None = None
+    count: int | None = None
+    while len(arguments) > 1 and arguments[0] in ("-n", "-c"):
+        if arguments[0] == "-n":
+            period = words.seconds(arguments[1], "SECONDS", 0.1, 86400)
+        else:
+            count = words.whole_number(arguments[1], "COUNT", 1, 1_000_000_000)
+        arguments = arguments[2:]
+    return period, count, arguments
+
+
+async def _again(
+    parts: Parts, session: ISession, ask: Callable[[], Any], first: Any, period: float, count: int | None
+) -> AsyncGenerator[Reply, None]:
+    """Yield the first answer, then one each ``period`` seconds; a slow reader gets fewer, never a queue."""
+    reply = first
+    done = 0
+    due = parts.clock.seconds()
+    while True:
+        yield reply if not hasattr(reply, "__await__") else await reply
+        done += 1
+        if done == count:
+            return
+        now = parts.clock.seconds()
+        due = max(due + period, now)
+        await deferLater(parts.clock, due - now)
+        reply = ask()
+
+
+EVENTS = Verb(
+    "events", "", Role.READ, "what happened to nodes and processes", events,
+    fields=Event.JSON, follow=_next_events,
+)  # fmt: skip

@@ -1,0 +1,121 @@
+"""The verbs about processes: which there are, where they run, and what their owners do to them."""
+
+from __future__ import annotations
+
+import signal as signals
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from gomd.verbs import arguments as words
+from gomd.verbs.context import ISession, Parts
+from gomd.verbs.replies import Answer, Column, Reply, Rows
+from gomd.verbs.table import Verb
+from libgomd.errors import NotFound
+from libgomd.model import Caller, Process, Role
+
+#: The process table is scanned again before it is shown when it is older than this, in seconds.
+FRESH = 1.0
+
+
+def _size(count: int) -> str:
+    """Kilobytes, as ps shows them."""
+    return str(count // 1024)
+
+
+def _time(process: Process) -> str:
+    whole = int(process.cpu_seconds)
+    return f"{whole // 60}:{whole % 60:02d}" if whole < 86400 else str(timedelta(seconds=whole))
+
+
+def _percent(process: Process) -> str:
+    return "-" if process.cpu_percent is None else f"{process.cpu_percent:.1f}"
+
+
+PROCESS_COLUMNS = (
+    Column("NODE", 5, lambda process: str(process.node)),
+    Column("PID", 7, lambda process: str(process.pid)),
+    Column("PPID", 7, lambda process: str(process.ppid)),
+    Column("USER", 10, lambda process: process.user, left=True),
+    Column("STAT", 4, lambda process: process.state, left=True),
+    Column("NI", 3, lambda process: str(process.nice)),
+    Column("THR", 4, lambda process: "-" if process.threads is None else str(process.threads)),
+    Column("%CPU", 5, _percent),
+    Column("TIME", 8, _time),
+    Column("RSS", 8, lambda process: _size(process.rss)),
+    Column("VSZ", 10, lambda process: _size(process.vsize)),
+    Column("NMIGS", 5, lambda process: str(process.nmigs)),
+    Column("LOCK", 4, lambda process: str(int(process.lock))),
+    Column("CANTMOVE", 10, lambda process: process.cantmove or "-", left=True),
+    Column("COMMAND", 1, lambda process: process.command, left=True),
+)
+
+
+def seen_by(parts: Parts, caller: Caller, found: Sequence[Process]) -> Sequence[Process]:
+    """
+    Return of ``found`` what the kernel would show ``caller``, as it would show it.
+
+    Rates of reading and writing are the owner's business; with ``hidepid`` the process itself is.
+    """
+    if caller.role >= Role.ADMIN:
+        return found
+    if parts.hides_others:
+        found = [process for process in found if caller.owns(process.uid)]
+    return [
+        process
+        if caller.owns(process.uid) or (process.read_rate is None and process.write_rate is None)
+        else replace(process, read_rate=None, write_rate=None)
+        for process in found
+    ]
+
+
+async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+    """Every process, or those asked for."""
+    wanted = {words.pid(text) for text in arguments}
+    table = await parts.collector.processes(FRESH)
+    found = [process for process in table.processes if not wanted or process.pid in wanted]
+    for missing in sorted(wanted - {process.pid for process in found})[:100]:
+        # Younger than the table, or not there at all.
+        try:
+            found.append(await parts.collector.process(missing))
+        except NotFound:
+            if len(wanted) == 1:
+                raise
+    shown = seen_by(parts, session.caller, found)
+    return Rows(f"{len(shown)} processes", shown, PROCESS_COLUMNS)
+
+
+async def _visible(parts: Parts, session: ISession, pid: int) -> Process:
+    process = await parts.collector.process(pid)
+    if not seen_by(parts, session.caller, [process]):
+        raise NotFound(f"there is no process {pid} here: `ps` lists them")
+    return process
+
+
+async def where(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+    """The id of the node a process runs on."""
+    process = await _visible(parts, session, words.pid(arguments[0]))
+    return Answer(str(process.node), process.node)
+
+
+async def signal(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+    """Send a signal, as kill(1) would for this caller."""
+    pid, number = words.pid(arguments[0]), words.signal_number(arguments[1])
+    await parts.threads.run(5.0, parts.control.signal, pid, number, session.caller)
+    name = signals.Signals(number).name if number in set(signals.Signals) else f"signal {number}"
+    return Answer(f"sent {name} to process {pid}", {"pid": pid, "signal": number})
+
+
+async def renice(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+    """Set the niceness, as renice(1) would for this caller."""
+    pid, nice = words.pid(arguments[0]), words.whole_number(arguments[1], "N", -20, 19)
+    await parts.threads.run(5.0, parts.control.renice, pid, nice, session.caller)
+    return Answer(f"process {pid} has niceness {nice}", {"pid": pid, "nice": nice})
+
+
+VERBS = (
+    Verb("ps", "[PID ...]", Role.READ, "processes, all or some", ps, fields=Process.JSON, slow=True),
+    Verb("where", "PID [NODE]", Role.READ, "the id of the node a process runs on", where),
+    Verb("signal", "PID SIG", Role.USER, "send a signal by name or number", signal),
+    Verb("renice", "PID N", Role.USER, "set the niceness, -20 to 19", renice),
+)

@@ -1,0 +1,159 @@
+"""Replies as lines of text or JSON: the one place where a value becomes what a person or a program reads."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from typing import Any
+
+from gomd.verbs.replies import Answer, Column, File, Goodbye, Reply, Rounds, Rows
+from libgomd.model import Output
+from libgomd.wire.lines import BLOCK, BYE, OK
+from libgomd.wire.text import printable
+from libgomd.wire.values import dumps, encode
+
+#: Rows that are turned into text in one go, about a millisecond's work.
+CHUNK = 50
+
+Lines = list[str]
+
+
+def status_of(reply: Reply, json: bool) -> tuple[int, str]:
+    """Return the code and text of the status line."""
+    if isinstance(reply, Answer):
+        return OK, dumps(reply.value) if json else reply.text
+    if isinstance(reply, Goodbye):
+        return BYE, reply.text
+    if isinstance(reply, File):
+        if json:
+            return OK, dumps({"path": reply.path, "text": "\n".join(reply.lines)})
+        return BLOCK, f"{len(reply.lines)} lines of {reply.path}"
+    return BLOCK, reply.text
+
+
+def whole_block(reply: Reply, json: bool) -> Lines | None:
+    """Return the lines of a block that is small and complete; None when it has to be taken in pieces."""
+    if isinstance(reply, Rows) and isinstance(reply.rows, Sequence) and len(reply.rows) <= CHUNK:
+        return [line for chunk in _table(reply.columns, reply.rows, json) for line in chunk]
+    if isinstance(reply, File) and len(reply.lines) <= CHUNK:
+        return list(reply.lines)
+    return None
+
+
+async def pieces(reply: Reply, json: bool) -> AsyncGenerator[Lines, None]:
+    """
+    Yield the lines of a block in pieces of about a millisecond's work.
+
+    Between two pieces the caller may wait as long as it likes. Closing the iterator closes what
+    the reply itself iterates over.
+    """
+    if isinstance(reply, Rounds):
+        source = _rounds(reply, json)
+    elif isinstance(reply, Rows) and not isinstance(reply.rows, Sequence):
+        source = _one_by_one(reply, json)
+    else:
+        for chunk in _complete(reply, json):
+            yield chunk
+        return
+    try:
+        async for chunk in source:
+            yield chunk
+    finally:
+        await source.aclose()
+
+
+def _complete(reply: Reply, json: bool) -> Iterator[Lines]:
+    if isinstance(reply, File):
+        for start in range(0, len(reply.lines), CHUNK):
+            yield list(reply.lines[start : start + CHUNK])
+    elif isinstance(reply, Rows):
+        assert isinstance(reply.rows, Sequence)
+        yield from _table(reply.columns, reply.rows, json)
+
+
+def _table(columns: tuple[Column, ...], rows: Sequence[Any], json: bool) -> Iterator[Lines]:
+    """Yield the rows in chunks, in text under a heading."""
+    if json:
+        for start in range(0, len(rows), CHUNK):
+            yield [dumps(encode(row)) for row in rows[start : start + CHUNK]]
+        return
+    if len(rows) <= CHUNK:  # few enough to give every column just the width it needs
+        cells = [[column.cell(row) for column in columns] for row in rows]
+        widths = [
+            max([len(column.heading), *(len(row[at]) for row in cells)]) for at, column in enumerate(columns)
+        ]
+        yield [_heading(columns, widths), *(_joined(columns, widths, row) for row in cells)]
+        return
+    widths = [column.width for column in columns]
+    yield [_heading(columns, widths)]
+    for start in range(0, len(rows), CHUNK):
+        yield [
+            _joined(columns, widths, [column.cell(row) for column in columns])
+            for row in rows[start : start + CHUNK]
+        ]
+
+
+def _heading(columns: tuple[Column, ...], widths: list[int]) -> str:
+    return _joined(columns, widths, [column.heading for column in columns])
+
+
+def _joined(columns: tuple[Column, ...], widths: list[int], cells: list[str]) -> str:
+    return " ".join(
+        cell.ljust(width) if column.left else cell.rjust(width)
+        for column, width, cell in zip(columns, widths, cells, strict=True)
+    ).rstrip()
+
+
+async def _one_by_one(reply: Rows, json: bool) -> AsyncGenerator[Lines, None]:
+    """Yield rows as they come: events, and the output of a command."""
+    assert not isinstance(reply.rows, Sequence)
+    widths = [column.width for column in reply.columns]
+    if reply.columns and not json:
+        yield [_heading(reply.columns, widths)]
+    try:
+        async for row in reply.rows:
+            if json:
+                yield [dumps(encode(row))]
+            elif isinstance(row, Output):
+                yield [f"exit {row.exit}" if row.line is None else printable(row.line)]
+            else:
+                yield [_joined(reply.columns, widths, [column.cell(row) for column in reply.columns])]
+    finally:
+        await reply.rows.aclose()
+
+
+async def _rounds(reply: Rounds, json: bool) -> AsyncGenerator[Lines, None]:
+    """Yield answer after answer: in text with an empty line between tables, in json numbered."""
+    number = 0
+    try:
+        async for answer in reply.answers:
+            number += 1
+            if json:
+                for chunk in _numbered(answer, number):
+                    yield chunk
+            elif isinstance(answer, Answer):
+                yield [answer.text]
+            else:
+                if number > 1:
+                    yield [""]
+                for chunk in _complete(answer, json):
+                    yield chunk
+    finally:
+        await reply.answers.aclose()
+
+
+def _numbered(answer: Reply, number: int) -> Iterator[Lines]:
+    """Yield one round as JSON objects that say which round they are of, and how many rows it has."""
+    if isinstance(answer, Rows) and isinstance(answer.rows, Sequence):
+        count = len(answer.rows)
+        if not count:
+            yield [dumps({"round": number, "rows": 0})]
+        for start in range(0, count, CHUNK):
+            yield [
+                dumps({**encode(row), "round": number, "rows": count})
+                for row in answer.rows[start : start + CHUNK]
+            ]
+    elif isinstance(answer, File):
+        text = "\n".join(answer.lines)
+        yield [dumps({"path": answer.path, "text": text, "round": number, "rows": 1})]
+    elif isinstance(answer, Answer):
+        yield [dumps({"value": answer.value, "round": number, "rows": 1})]

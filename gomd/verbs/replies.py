@@ -1,0 +1,82 @@
+"""What a verb answers, before it is known in which format and over which way in it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """
+    One column of a text table.
+
+    :ivar heading: in capitals, as ps has it. :ivar width: characters it is given; a longer cell
+        pushes the rest of its row. :ivar left: aligned left, as names are; numbers go right.
+    :ivar cell: the text of a row in this column.
+    """
+
+    heading: str
+    width: int
+    cell: Callable[[Any], str]
+    left: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One line, code 200. ``value`` is what it says in json."""
+
+    text: str
+    value: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Goodbye:
+    """Code 221: the connection ends after it."""
+
+    text: str = "bye"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """
+    A block, code 201: values of the model, as text columns or as JSON objects.
+
+    :ivar rows: a sequence, or an async iterator of rows that come one by one.
+    :ivar columns: empty when a row is its own text (what a command prints).
+    :ivar lasts: it goes on until the caller says more, as `Rounds` does.
+    """
+
+    text: str
+    rows: Sequence[Any] | AsyncGenerator[Any, None]
+    columns: tuple[Column, ...]
+    lasts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of the tree: a block of its lines in text, one object in json."""
+
+    path: str
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """A block that lasts: the answers of one verb, again and again, until the caller says more."""
+
+    text: str
+    answers: AsyncGenerator[Reply, None]
+
+
+Reply = Answer | Goodbye | Rows | File | Rounds
+
+
+def goes_on(reply: Reply) -> bool:
+    """Whether the reply lasts until the caller says something more."""
+    return isinstance(reply, Rounds) or (isinstance(reply, Rows) and reply.lasts)
+
+
+#: What a verb gives: at once where it can, so that the short answers cost no Deferred.
+Replying = Reply | Awaitable[Reply]
