@@ -1,0 +1,103 @@
+"""Checks of addresses: where to listen, whom to ask. Nothing is looked up, so nothing blocks."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from gomd.config import scalars
+from gomd.config.scalars import Refused, listed, shown, unquoted
+from libgomd.endpoints import Endpoint, Tcp, Unix
+
+_DIGITS_AND_DOTS = re.compile(r"[0-9.]+")
+_PORT = re.compile(r"[0-9]{1,5}")
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
+_TWISTED = re.compile(r"tcp:([0-9]+):interface=(.+)")
+
+
+def own_address(value: str) -> str:
+    """Check an IPv4 address that peers can be answered from."""
+    text = unquoted(value)
+    found = _ipv4(text)
+    if found is None or found.is_multicast or text == "255.255.255.255":
+        raise Refused("must be an IPv4 address of this node, such as 10.0.0.1")
+    return text
+
+
+def multicast(value: str) -> Tcp:
+    """Check the group and port of the announcements."""
+    found = _host_port(unquoted(value))
+    group = _ipv4(found.host) if found else None
+    if found is None or group is None or not group.is_multicast:
+        raise Refused("must be ADDRESS:PORT with an IPv4 multicast address, such as 239.192.0.1:5429")
+    return found
+
+
+def host_ports(value: str) -> tuple[Tcp, ...]:
+    """Check a list of HOST:PORT; what is named twice counts once."""
+    found: dict[Tcp, None] = {}
+    for item in listed(value):
+        seed = _host_port(item)
+        if seed is None:
+            raise Refused(
+                f"must be HOST:PORT, such as 10.0.0.1:5428, several with commas; {shown(item)} is not"
+            )
+        found[seed] = None
+    return tuple(found)
+
+
+def endpoint(value: str) -> Endpoint | None:
+    """Check one endpoint to listen at; empty is none."""
+    text = unquoted(value)
+    return _listening(text) if text else None
+
+
+def endpoints(value: str) -> tuple[Endpoint, ...]:
+    """Check a list of endpoints to listen at, at least one."""
+    found = tuple(map(_listening, listed(value)))
+    if not found:
+        raise Refused("must name at least one endpoint, such as tcp:127.0.0.1:2901 or unix:")
+    return found
+
+
+def _listening(text: str) -> Endpoint:
+    """
+    Return where to listen: `libgomd.endpoints` with port 0 for any free one, and Twisted's spelling.
+
+    ``unix:`` without a path is the socket in state_dir; its `Unix` has an empty path until that is known.
+    """
+    kind, _, rest = text.partition(":")
+    if kind == "unix":
+        if ":" in rest:
+            raise Refused(f"must be unix:PATH without options behind the path; {shown(text)} is not")
+        return Unix(scalars.path(rest))
+    if twisted := _TWISTED.fullmatch(text):
+        port, host = twisted[1], twisted[2].replace("\\:", ":")
+        rest = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    found = _host_port(rest, min_port=0) if kind == "tcp" else None
+    if found is None:
+        which = "tcp:127.0.0.1:2901 (this machine only), tcp:0.0.0.0:2901 (everybody)"
+        raise Refused(f"must be tcp:HOST:PORT, such as {which}, or unix:PATH; {shown(text)} is not")
+    return found
+
+
+def _host_port(text: str, min_port: int = 1) -> Tcp | None:
+    host, _, port = text.rpartition(":")
+    if not _PORT.fullmatch(port) or not min_port <= int(port) <= 65535 or len(host) > 253:
+        return None
+    if host.startswith("[") and host.endswith("]"):
+        try:
+            return Tcp(str(ipaddress.IPv6Address(host[1:-1])), int(port))
+        except ValueError:
+            return None
+    if not _HOST.fullmatch(host) or (_DIGITS_AND_DOTS.fullmatch(host) and _ipv4(host) is None):
+        return None
+    return Tcp(host, int(port))
+
+
+def _ipv4(text: str) -> ipaddress.IPv4Address | None:
+    try:
+        return ipaddress.IPv4Address(text)
+    except ValueError:
+        return None

@@ -1,0 +1,124 @@
+"""Checked values to the frozen `Config`, with what is empty resolved; and what in it cannot go together."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Callable, Iterator
+from types import MappingProxyType
+from typing import Any, Final
+
+from gomd.config.inifile import Name
+from gomd.config.settings import (
+    CollectorSettings,
+    Config,
+    HttpSettings,
+    JobsSettings,
+    LogSettings,
+    ManholeSettings,
+    NodeSettings,
+    PeersSettings,
+    TelnetSettings,
+)
+from gomd.config.surroundings import Surroundings
+from libgomd.endpoints import SOCKET_NAME, Endpoint, Tcp, Unix
+
+#: Longest path of a unix socket, in bytes: sun_path of Linux less its NUL.
+MAX_SOCKET_PATH: Final = 107
+
+
+def assemble(
+    path: str | None, values: dict[str, dict[str, Any]], base: Callable[[Name], str], around: Surroundings
+) -> Config:
+    """
+    Return the `Config` of ``values``, which are all checked.
+
+    :param base: the directory that a setting's relative path is relative to.
+    """
+
+    def resolved(section: str, key: str, default: str = "") -> str:
+        text = values[section][key] or default
+        return os.path.normpath(os.path.join(base((section, key)), text)) if text else ""
+
+    state = resolved("node", "state_dir", around.state_directory)
+
+    def listening(endpoint: Endpoint, name: Name) -> Endpoint:
+        if isinstance(endpoint, Tcp):
+            return endpoint
+        return Unix(
+            os.path.join(base(name), endpoint.path) if endpoint.path else os.path.join(state, SOCKET_NAME)
+        )
+
+    def one_endpoint(section: str) -> Endpoint | None:
+        found: Endpoint | None = values[section]["endpoint"]
+        return found and listening(found, (section, "endpoint"))
+
+    values["node"] |= {
+        "name": values["node"]["name"] or around.node_name,
+        "proc_root": resolved("node", "proc_root"),
+        "state_dir": state,
+    }
+    values["telnet"] |= {
+        "endpoints": tuple(
+            listening(each, ("telnet", "endpoints")) for each in values["telnet"]["endpoints"]
+        ),
+        "tokens_file": resolved("telnet", "tokens_file", os.path.join(state, "tokens")),
+    }
+    values["peers"] |= {"key_file": resolved("peers", "key_file"), "map_file": resolved("peers", "map_file")}
+    values["log"] |= {"path": resolved("log", "path", os.path.join(state, "samples"))}
+    values["jobs"] |= {"spool": resolved("jobs", "spool", os.path.join(state, "spool"))}
+    return Config(
+        path=path,
+        node=NodeSettings(**values["node"]),
+        telnet=TelnetSettings(**values["telnet"]),
+        peers=PeersSettings(**values["peers"]),
+        collector=CollectorSettings(**values["collector"]),
+        log=LogSettings(**values["log"]),
+        commands=MappingProxyType(dict(sorted(values["commands"].items()))),
+        http=HttpSettings(one_endpoint("http")),
+        manhole=ManholeSettings(one_endpoint("manhole"), resolved("manhole", "authorized_keys")),
+        jobs=JobsSettings(**values["jobs"]),
+    )
+
+
+def contradictions(config: Config) -> Iterator[tuple[tuple[Name, ...], str]]:
+    """Yield what cannot go together: the settings it is about, the first the one to blame, and a sentence."""
+    peers = config.peers
+    if not ipaddress.IPv4Address(peers.address).is_loopback and not peers.key_file:
+        yield (
+            (("peers", "address"), ("peers", "key_file")),
+            f"{peers.address} is open to other machines and there is no [peers] key_file: "
+            "make one with `gom key new FILE` and name it, or stay at 127.0.0.1",
+        )
+    if peers.engine == "map" and not peers.map_file:
+        yield (
+            (("peers", "engine"), ("peers", "map_file")),
+            "engine map needs [peers] map_file, the list of nodes",
+        )
+    if config.manhole.endpoint and not config.manhole.authorized_keys:
+        yield (
+            (("manhole", "endpoint"), ("manhole", "authorized_keys")),
+            "the manhole lets in public keys only: name their file in [manhole] authorized_keys",
+        )
+    yield from _clashes(config)
+
+
+def _clashes(config: Config) -> Iterator[tuple[tuple[Name, ...], str]]:
+    taken: dict[Endpoint, Name] = {}
+    named = [(("telnet", "endpoints"), endpoint) for endpoint in config.telnet.endpoints]
+    named += [(("http", "endpoint"), config.http.endpoint)] if config.http.endpoint else []
+    named += [(("manhole", "endpoint"), config.manhole.endpoint)] if config.manhole.endpoint else []
+    for name, endpoint in named:
+        if isinstance(endpoint, Unix) and len(os.fsencode(endpoint.path)) > MAX_SOCKET_PATH:
+            yield (
+                (name, ("node", "state_dir")),
+                f"the path of a unix socket is at most {MAX_SOCKET_PATH} bytes, {endpoint.path} is longer: "
+                "choose a shorter [node] state_dir or unix:PATH",
+            )
+        if endpoint in taken:
+            yield (
+                (name, taken[endpoint]),
+                f"{endpoint} is already [{taken[endpoint][0]}] {taken[endpoint][1]}",
+            )
+        if not (isinstance(endpoint, Tcp) and endpoint.port == 0):
+            taken[endpoint] = name

@@ -1,0 +1,25 @@
+"""The checks that gomd.spec.ini names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from gomd.config import addresses, commands, scalars
+
+#: The first six take the place of validate's own, whose sentences do not say what is allowed.
+CHECKS: Final[Mapping[str, Callable[..., Any]]] = {
+    "integer": scalars.whole_number,
+    "float": scalars.decimal,
+    "boolean": scalars.yes_no,
+    "option": scalars.one_of,
+    "string": scalars.string,
+    "path": scalars.path,
+    "name": scalars.node_name,
+    "address": addresses.own_address,
+    "multicast": addresses.multicast,
+    "host_ports": addresses.host_ports,
+    "endpoint": addresses.endpoint,
+    "endpoints": addresses.endpoints,
+    "command": commands.command,
+}

@@ -1,0 +1,130 @@
+"""
+From text to `Config`: the file, over it the command line, checked against gomd.spec.ini as a whole.
+
+Nothing stops at the first mistake: each is noted with its place, and all are raised together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from configobj import ConfigObj, flatten_errors
+from configobj.validate import Validator
+
+from gomd.config.assembly import assemble, contradictions
+from gomd.config.checks import CHECKS
+from gomd.config.commands import COMMAND_NAME
+from gomd.config.inifile import IniFile, Name, read_file
+from gomd.config.mistakes import Mistakes
+from gomd.config.overrides import parse_override
+from gomd.config.settings import Config
+from gomd.config.surroundings import Surroundings
+
+SPEC = Path(__file__).parent.parent / "gomd.spec.ini"
+
+
+def load(path: str | None, overrides: Sequence[str] = (), around: Surroundings | None = None) -> Config:
+    """
+    Return the configuration. Blocks while it reads a small file.
+
+    :param path: the file, from `find_file`; None for the defaults alone.
+    :param overrides: ``section.key=value`` from the command line; a later one wins over an earlier.
+    :param around: by default this process's own; pass the first one again when loading again.
+    :raises ConfigError: with every mistake there is, in the order of the file.
+    """
+    around = around or Surroundings.of_this_process()
+    spec = read_spec()
+    file = read_file(path) if path else IniFile()
+    mistakes = Mistakes(path or "", file, overrides)
+    values = {section: dict(keys) for section, keys in file.values.items()}
+    for text in overrides:
+        override = parse_override(text)
+        if override is None:
+            mistakes.add_override(text, "must be section.key=value, such as node.name=alpha")
+            continue
+        mistakes.overrides[override.section, override.key] = text
+        values.setdefault(override.section, {})[override.key] = override.value
+    _drop_unknown(values, spec, mistakes)
+    checked = _check(values, spec, mistakes)
+
+    def base(name: Name) -> str:
+        """What a relative path of this setting is relative to: the file it stands in, else where we are."""
+        from_file = path and name in file.lines and name not in mistakes.overrides
+        return str(Path(around.cwd, path).parent) if path and from_file else around.cwd
+
+    config = assemble(path, checked, base, around)
+    for names, sentence in contradictions(config):
+        if mistakes.bad.isdisjoint(names):
+            mistakes.add(names[0], None, sentence)
+    mistakes.raise_if_any()
+    return config
+
+
+def read_spec() -> ConfigObj:
+    """Return the packaged spec: sections of keys, each with its check and default."""
+    return ConfigObj(
+        str(SPEC), interpolation=False, list_values=False, _inspec=True, file_error=True, encoding="utf-8"
+    )
+
+
+def _drop_unknown(values: dict[str, dict[str, str]], spec: ConfigObj, mistakes: Mistakes) -> None:
+    """Note every section and key that is not in the spec, and take it out."""
+    for section in list(values):
+        if section not in spec.sections:
+            mistakes.add_section(section, f"there is no such section{_near_or_all(section, spec.sections)}")
+            for key in values.pop(section):
+                mistakes.bad.add((section, key))
+            continue
+        for key in list(values[section]):
+            if section == "commands":
+                if COMMAND_NAME.fullmatch(key):
+                    continue
+                sentence = "a command's name must be a-z, 0-9, '_' and '-', beginning with a letter or digit"
+            elif key in spec[section].scalars:
+                continue
+            else:
+                sentence = f"[{section}] has no such key{_hint(section, key, spec)}"
+            mistakes.add((section, key), None, sentence)
+            del values[section][key]
+
+
+def _hint(section: str, key: str, spec: ConfigObj) -> str:
+    if near := _nearest(key, spec[section].scalars):
+        return near
+    homes = [f"[{other}]" for other in spec.sections if key in spec[other].scalars]
+    return (
+        f"; it belongs into {' or '.join(homes)}" if homes else f"; it has {', '.join(spec[section].scalars)}"
+    )
+
+
+def _near_or_all(word: str, known: Sequence[str]) -> str:
+    return _nearest(word, known) or f"; there are {', '.join(known)}"
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    near = get_close_matches(word.lower(), known, 1)
+    return f": did you mean {near[0]}?" if near else ""
+
+
+def _check(
+    values: dict[str, dict[str, str]], spec: ConfigObj, mistakes: Mistakes
+) -> dict[str, dict[str, Any]]:
+    """Return every setting as its check made it; where that failed, note it and take the default."""
+    config = ConfigObj(values, configspec=spec, interpolation=False, list_values=False)
+    validator = Validator(dict(CHECKS))
+    result = config.validate(validator, preserve_errors=True)
+    for sections, key, error in flatten_errors(config, result):
+        section = sections[0]
+        mistakes.add((section, key), config[section][key], str(error))
+        if section == "commands":
+            del config[section][key]
+        else:
+            config[section][key] = validator.get_default_value(spec[section][key])
+    return {section: dict(_items(config[section])) for section in spec.sections}
+
+
+def _items(section: Any) -> Iterator[tuple[str, Any]]:
+    return ((key, section[key]) for key in section.scalars)

@@ -1,0 +1,104 @@
+"""
+Checks of single values: a text of gomd.ini to a value, or `Refused`, which says what is allowed.
+
+configobj's validate calls them with the arguments that stand in gomd.spec.ini, all of them texts.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from configobj.validate import ValidateError
+
+from gomd.config.surroundings import RESERVED_NAMES, is_node_name
+
+#: Longest value of any setting, in characters.
+MAX_VALUE: Final = 4096
+
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_DECIMAL = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,9})?")
+_YES_NO = {
+    "yes": True, "on": True, "true": True, "1": True,
+    "no": False, "off": False, "false": False, "0": False,
+}  # fmt: skip
+
+
+class Refused(ValidateError):
+    """A value is not allowed; the text continues "KEY = VALUE" and says what is."""
+
+
+def unquoted(value: str) -> str:
+    """Return ``value`` without the quotes around the whole of it, if there are any."""
+    if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'" and value[0] not in value[1:-1]:
+        return value[1:-1]
+    return value
+
+
+def listed(value: str) -> list[str]:
+    """Return the items between the commas, without quotes; empty ones are left out."""
+    return [item for item in (unquoted(item.strip()) for item in unquoted(value).split(",")) if item]
+
+
+def shown(text: str) -> str:
+    """Return ``text`` as a mistake shows it: quoted, escaped and not too long."""
+    return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def whole_number(value: str, min: str, max: str) -> int:
+    """Check an integer from ``min`` to ``max``."""
+    text = unquoted(value)
+    if not _INTEGER.fullmatch(text) or not int(min) <= int(text) <= int(max):
+        raise Refused(f"must be a whole number from {min} to {max}")
+    return int(text)
+
+
+def decimal(value: str, min: str, max: str) -> float:
+    """Check a number from ``min`` to ``max``, without an exponent."""
+    text = unquoted(value)
+    if not _DECIMAL.fullmatch(text) or not float(min) <= float(text) <= float(max):
+        raise Refused(f"must be a number from {min} to {max}")
+    return float(text)
+
+
+def yes_no(value: str) -> bool:
+    """Check a yes or no, in any of the usual spellings."""
+    try:
+        return _YES_NO[unquoted(value).lower()]
+    except KeyError:
+        raise Refused("must be yes or no") from None
+
+
+def one_of(value: str, *allowed: str) -> str:
+    """Check one of the words ``allowed``."""
+    text = unquoted(value)
+    if text not in allowed:
+        raise Refused(f"must be {', '.join(allowed[:-1])} or {allowed[-1]}")
+    return text
+
+
+def string(value: str) -> str:
+    """Check a printable text."""
+    text = unquoted(value)
+    if not text.isprintable() or len(text) > MAX_VALUE:
+        raise Refused(f"must be at most {MAX_VALUE} printable characters")
+    return text
+
+
+def path(value: str) -> str:
+    """Check the name of a file or directory, which need not exist; relative ones are resolved later."""
+    text = string(value)
+    if text.startswith("~"):
+        raise Refused("must be a whole path: ~ is not replaced here")
+    return text
+
+
+def node_name(value: str) -> str:
+    """Check the name of a node; empty stands for the host's name."""
+    text = unquoted(value)
+    if text and not is_node_name(text):
+        raise Refused(
+            "must be at most 63 letters, digits, '.', '_' and '-', beginning with a letter or digit, "
+            f"not only digits, and none of {', '.join(sorted(RESERVED_NAMES))}"
+        )
+    return text

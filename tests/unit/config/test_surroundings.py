@@ -1,0 +1,106 @@
+"""Which file is read, and what the short options stand for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import replace
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from gomd.config import SHORT_OPTIONS, Surroundings, find_file, load, overrides_for
+from libgomd.endpoints import Tcp, Unix
+from libgomd.errors import ConfigError
+
+
+class FindFileTests(SynchronousTestCase):
+    """./gomd.ini first, unless somebody else may have put it there."""
+
+    def setUp(self) -> None:
+        self.directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.here = os.path.join(self.directory, "gomd.ini")
+        self.around = Surroundings(self.directory, os.geteuid(), {}, "alpha")
+
+    def test_the_working_directory_comes_first(self) -> None:
+        """A checkout's own gomd.ini is used in the checkout."""
+        with open(self.here, "w"):
+            pass
+        self.assertEqual(find_file(None, self.around), self.here)
+
+    def test_a_named_file_is_taken_as_it_is(self) -> None:
+        """--config wins, relative to the working directory, and is not checked for its owner."""
+        with open(self.here, "w"):
+            pass
+        os.chmod(self.here, 0o666)
+        self.assertEqual(find_file("other.ini", self.around), os.path.join(self.directory, "other.ini"))
+        self.assertEqual(find_file("/x/y.ini", self.around), "/x/y.ini")
+        self.assertEqual(find_file("gomd.ini", self.around), self.here)
+
+    def test_a_file_that_others_may_write_is_refused(self) -> None:
+        """Starting in /tmp does not run what somebody left there."""
+        with open(self.here, "w"):
+            pass
+        os.chmod(self.here, 0o646)
+        with self.assertRaises(ConfigError) as caught:
+            find_file(None, self.around)
+        self.assertIn("chmod o-w", str(caught.exception))
+
+    def test_a_file_of_another_user_is_refused(self) -> None:
+        """Another user's gomd.ini is only read when it is named."""
+        with open(self.here, "w"):
+            pass
+        owner = os.stat(self.here).st_uid
+        stranger = replace(self.around, uid=owner + 1)
+        if owner == 0:  # root's files are trusted by everybody
+            self.assertEqual(find_file(None, stranger), self.here)
+            os.chown(self.here, 12345, -1)
+        with self.assertRaises(ConfigError) as caught:
+            find_file(None, stranger)
+        self.assertIn(f"--config {self.here}", str(caught.exception))
+
+    def test_a_link_to_nowhere_is_a_mistake(self) -> None:
+        """A dangling ./gomd.ini is told, not passed over for another file."""
+        os.symlink("/no/such/file", self.here)
+        with self.assertRaises(ConfigError) as caught:
+            find_file(None, self.around)
+        self.assertIn("cannot be read", str(caught.exception))
+
+
+class ShortOptionTests(SynchronousTestCase):
+    """--name beta is --set node.name=beta."""
+
+    def setUp(self) -> None:
+        self.around = Surroundings("/srv", 0, {}, "alpha")
+
+    def test_each_sets_what_it_says(self) -> None:
+        """Every short option of the contract reaches its setting."""
+        given = {
+            "node-id": "7", "name": "beta", "telnet": "tcp:127.0.0.1:3000", "peers": "127.0.0.2:99",
+            "http": "tcp:127.0.0.1:2980", "state-dir": "/s", "source": "memory", "proc-root": "/p",
+            "seeds": "a:1,b:2", "key-file": "/k",
+        }  # fmt: skip
+        self.assertEqual(set(given), set(SHORT_OPTIONS))
+        overrides = [text for name, value in given.items() for text in overrides_for(name, value)]
+        config = load(None, overrides, self.around)
+        self.assertEqual((config.node.id, config.node.name, config.node.state_dir), (7, "beta", "/s"))
+        self.assertEqual((config.node.source, config.node.proc_root), ("memory", "/p"))
+        self.assertEqual(config.telnet.endpoints, (Tcp("127.0.0.1", 3000), Unix("/s/gomd.sock")))
+        self.assertEqual((config.peers.address, config.peers.port), ("127.0.0.2", 99))
+        self.assertEqual(config.peers.seeds, (Tcp("a", 1), Tcp("b", 2)))
+        self.assertEqual((config.peers.key_file, config.http.endpoint), ("/k", Tcp("127.0.0.1", 2980)))
+
+    def test_the_socket_in_state_stays_beside_a_tcp_endpoint(self) -> None:
+        """`--telnet tcp:...` moves the port; `gom` still finds the socket. `--telnet unix:...` is alone."""
+        [override] = overrides_for("telnet", "unix:/run/g.sock")
+        self.assertEqual(load(None, [override], self.around).telnet.endpoints, (Unix("/run/g.sock"),))
+
+    def test_peers_needs_both(self) -> None:
+        """--peers without a port is told under its own name."""
+        for value in ("10.0.0.1", ":5428", "10.0.0.1:"):
+            with self.assertRaises(ConfigError) as caught:
+                overrides_for("peers", value)
+            self.assertEqual(
+                caught.exception.mistakes, (f"--peers {value}: must be HOST:PORT, such as 10.0.0.1:5428",)
+            )
