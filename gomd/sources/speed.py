@@ -1,0 +1,135 @@
+"""
+How fast one processor of this node is, on openMosix's scale.
+
+openMosix measured a processor when it started and called a standard machine (a Pentium 4 of 1500 MHz)
+15000; a core of 2.6 GHz read 31000 to 39000. gomd measures the time libbzip2 takes for a fixed text:
+integer work and branches over data that fits the caches, the same code on every distribution since
+2010 (zlib and OpenSSL, its rivals, are rebuilt with other algorithms and special instructions here
+and there). 8.0 ms on a 2.5 GHz Xeon of 2019, which openMosix would call 33700, fix the scale:
+speed = 270 / seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import ClassVar, Final
+
+from twisted.logger import Logger
+
+from gomd.sources.files import ProcRoot
+from gomd.sources.statefile import load_state, store_state
+from libgomd.errors import SourceUnavailable
+from libgomd.model import STANDARD_SPEED
+
+#: The name of the file in STATE.
+SPEED_STATE: Final = "speed.json"
+#: Raised whenever the benchmark or its scale changes, so that every node measures anew.
+_VERSION: Final = 1
+_SCALE: Final = 270.0
+_SIZE: Final = 64 * 1024
+_ROUNDS: Final = 10
+#: What of the first processor in /proc/cpuinfo says which one it is; MHz is left out, it varies.
+_IDENTITY: Final = frozenset({
+    "vendor_id", "cpu family", "model", "model name", "stepping", "cpu",
+    "CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision",
+})  # fmt: skip
+
+
+class Speed:
+    """
+    The speed of this node's processors, measured once for a machine and kept in STATE.
+
+    :param cpu_time: seconds of processor time this thread has used.
+    """
+
+    _log: ClassVar[Logger] = Logger()
+
+    def __init__(
+        self, root: ProcRoot, state_dir: str, cpu_time: Callable[[], float] = time.thread_time
+    ) -> None:
+        self._root = root
+        self._path = os.path.join(os.path.abspath(state_dir), SPEED_STATE)
+        self._cpu_time = cpu_time
+        self._lock = threading.Lock()
+        self._value: int | None = None
+
+    def value(self) -> int:
+        """Return the speed, 1..65535. Blocks, for less than 0.1 s the first time on a new machine."""
+        if self._value is None:
+            with self._lock:
+                if self._value is None:
+                    self._value = self._find()
+        return self._value
+
+    def _find(self) -> int:
+        try:
+            machine = machine_identity(self._root.sample_text("cpuinfo"))
+        except SourceUnavailable:
+            machine = machine_identity("")
+        kept = self._load(machine)
+        if kept is not None:
+            return kept
+        try:
+            speed = measure_speed(self._cpu_time)
+        except ImportError:  # a Python that was built without libbzip2
+            self._log.warn(
+                "the speed of this node cannot be measured without Python's bz2: {speed} is assumed; "
+                "set speed in [node] of gomd.ini",
+                speed=STANDARD_SPEED,
+            )
+            return STANDARD_SPEED
+        self._log.info("measured the speed of this node: {speed}", speed=speed)
+        try:
+            store_state(self._path, {"version": _VERSION, "machine": machine, "speed": speed})
+        except OSError as error:
+            self._log.warn("the measured speed is not kept in {path}: {error}", path=self._path, error=error)
+        return speed
+
+    def _load(self, machine: str) -> int | None:
+        try:
+            found = load_state(self._path)
+        except (OSError, ValueError):
+            return None
+        speed = found.get("speed")
+        if found.get("version") != _VERSION or found.get("machine") != machine:
+            return None
+        return speed if type(speed) is int and 1 <= speed <= 65535 else None
+
+
+def measure_speed(cpu_time: Callable[[], float]) -> int:
+    """
+    Return the speed of the processor this runs on, 1..65535. Blocks for some 80 ms.
+
+    The best of several rounds in processor time, which other processes of the node disturb least.
+
+    :raises ImportError: this Python has no bz2.
+    """
+    from bz2 import compress  # only here: a node whose speed is known never loads it
+
+    text = benchmark_text()
+    best = float("inf")
+    for _ in range(_ROUNDS):
+        before = cpu_time()
+        compress(text, 1)
+        best = min(best, cpu_time() - before)
+    return max(1, min(65535, round(_SCALE / max(best, 1e-6))))
+
+
+def benchmark_text() -> bytes:
+    """Return the text that is compressed: the same numbers for ever, compressible as a log is."""
+    number, text = 12345, bytearray()
+    while len(text) < _SIZE:
+        number = (number * 1103515245 + 12345) & 0x7FFFFFFF
+        text += b"%d " % (number >> 16)
+    return bytes(text[:_SIZE])
+
+
+def machine_identity(cpuinfo: str) -> str:
+    """Return what tells one kind of machine from another, in one line."""
+    first = cpuinfo.split("\n\n", 1)[0]
+    found = (line.partition(":") for line in first.splitlines())
+    values = [value.strip() for name, _, value in found if name.strip() in _IDENTITY]
+    return " / ".join([os.uname().machine, *values])[:500]

@@ -1,0 +1,59 @@
+"""Small files in STATE that are either the old or the new one, whatever happens in between."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Final
+
+#: Largest state file that is read, in bytes.
+_MAX_STATE: Final = 64 * 1024
+
+
+def load_state(path: str) -> dict[str, object]:
+    """
+    Return what was last stored in ``path``. Blocks.
+
+    :raises FileNotFoundError: nothing was yet.
+    :raises OSError: it cannot be read.
+    :raises ValueError: it was cut short or changed by hand into something else.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        data = file.read(_MAX_STATE + 1)
+    if len(data) > _MAX_STATE:
+        raise ValueError(f"larger than {_MAX_STATE} bytes")
+    try:
+        value = json.loads(data)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(value, dict):
+        raise ValueError("not an object of names and values")
+    return value
+
+
+def store_state(path: str, value: dict[str, object]) -> None:
+    """
+    Replace the file at ``path``, readable for its owner alone. Blocks until it is on the disk.
+
+    :raises OSError: it could not be stored; the old file is untouched.
+    """
+    directory = os.path.dirname(path)
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    new = f"{path}.new"
+    data = json.dumps(value, indent=1).encode("ascii") + b"\n"
+    try:
+        os.unlink(new)  # of a daemon that was killed in here
+    except FileNotFoundError:
+        pass
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
+    os.rename(new, path)
+    folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
