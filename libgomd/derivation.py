@@ -1,0 +1,74 @@
+"""
+Everything that is made from a cluster's one secret, and only from it: the same on every node.
+
+HKDF-SHA256 (RFC 5869) without a salt, with a label of its own for each use; docs/wire.md lists them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from libgomd.keys import SECRET_LENGTH, read_key_file
+from libgomd.wire.sealing import KEY_ID_LENGTH, DatagramKey, KeyRing
+
+KEY_ID_LABEL: Final = b"gomd/1 key id"
+DATAGRAM_LABEL: Final = b"gomd/1 datagram"
+AUTHORITY_LABEL: Final = b"gomd/1 authority"
+PAGE_SERVER_LABEL: Final = b"gomd/1 page server"
+SWIM_LABEL: Final = b"gomd/1 swim"
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterKey:
+    """
+    What one key file gives.
+
+    :ivar id: 8 bytes that name the key in the open.
+    :ivar datagram: the secret of the datagram key. :ivar authority: the Ed25519 seed of the certificate
+        authority. :ivar page_server: the Ed25519 seed of criu's page server. :ivar swim: the secret for
+        the packets of the swim engine. 32 bytes each.
+    """
+
+    id: bytes
+    datagram: bytes = field(repr=False)
+    authority: bytes = field(repr=False)
+    page_server: bytes = field(repr=False)
+    swim: bytes = field(repr=False)
+
+    @classmethod
+    def derive(cls, secret: bytes) -> ClusterKey:
+        """Return all that comes from ``secret``, 32 bytes."""
+        if len(secret) != SECRET_LENGTH:
+            raise ValueError(f"a cluster's secret has {SECRET_LENGTH} bytes")
+        return cls(
+            hkdf(secret, KEY_ID_LABEL, KEY_ID_LENGTH),
+            hkdf(secret, DATAGRAM_LABEL),
+            hkdf(secret, AUTHORITY_LABEL),
+            hkdf(secret, PAGE_SERVER_LABEL),
+            hkdf(secret, SWIM_LABEL),
+        )
+
+
+def hkdf(secret: bytes, label: bytes, length: int = 32) -> bytes:
+    """Return ``length`` bytes made from ``secret`` for the use that ``label`` names."""
+    return HKDF(algorithm=SHA256(), length=length, salt=None, info=label).derive(secret)
+
+
+def read_keys(paths: Iterable[str]) -> tuple[ClusterKey, ...]:
+    """
+    Return the keys in the key files at ``paths``, in their order: the first one seals. Blocks.
+
+    :raises ConfigError: as `read_key_file`.
+    """
+    return tuple(ClusterKey.derive(read_key_file(path)) for path in paths)
+
+
+def key_ring(keys: Iterable[ClusterKey]) -> KeyRing:
+    """Return the ring of ``keys``; without any the one for unsealed datagrams on loopback."""
+    ring = [DatagramKey(key.id, key.datagram) for key in keys]
+    return KeyRing(ring, plain=not ring)

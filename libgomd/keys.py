@@ -1,0 +1,105 @@
+"""
+The key file: the one secret of a cluster, 32 random bytes in base64 on one line. Standard library only.
+
+What is made from it is in `libgomd.derivation`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import stat
+from collections.abc import Callable
+from typing import Final
+
+from libgomd.errors import ConfigError
+
+SECRET_LENGTH: Final = 32
+#: No key file is longer: what is, was named by mistake.
+_MAX_FILE: Final = 256
+_HINT: Final = "`gom key new FILE` makes one"
+
+
+def parse_key(data: bytes) -> bytes:
+    """
+    Return the 32 secret bytes in ``data``, what a key file says.
+
+    :raises ConfigError: it is no key file; says what is wrong, never what is in it.
+    """
+    text = data.strip()
+    if not text:
+        raise ConfigError([f"it is empty: {_HINT}"])
+    if len(text.split()) > 1:
+        raise ConfigError(["it has more than one line or word: a key file is one line of base64"])
+    try:
+        secret = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ConfigError([f"it is not base64: {_HINT}"]) from None
+    if len(secret) != SECRET_LENGTH:
+        raise ConfigError([f"it has {len(secret)} bytes, not {SECRET_LENGTH}: {_HINT}"])
+    return secret
+
+
+def read_key_file(path: str) -> bytes:
+    """
+    Return the 32 secret bytes in the file at ``path``. Blocks.
+
+    :raises ConfigError: it cannot be read, is not a key, or others could read it too.
+    """
+    try:
+        # A fifo must not stop the start, so it is opened without waiting and refused.
+        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            _check_owner(os.fstat(number))
+            data = os.read(number, _MAX_FILE + 1)
+        finally:
+            os.close(number)
+        if len(data) > _MAX_FILE:
+            raise ConfigError([f"it is longer than any key: {_HINT}"])
+        return parse_key(data)
+    except (OSError, ValueError) as error:
+        raise ConfigError([f"key file {path}: {_reason(error)}"]) from error
+    except ConfigError as error:
+        raise ConfigError([f"key file {path}: {error}"]) from None
+
+
+def _check_owner(found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise ConfigError(["it is not a file"])
+    if found.st_uid not in (0, os.geteuid()):
+        raise ConfigError([f"it belongs to user {found.st_uid}: chown it to the daemon's user"])
+    if found.st_mode & 0o077:
+        mode = f"{found.st_mode & 0o777:04o}"
+        raise ConfigError([f"others may read or change it (its mode is {mode}): chmod 600 it"])
+
+
+def new_key_file(path: str, random: Callable[[int], bytes] = os.urandom) -> None:
+    """
+    Make a new secret and write it to a new file at ``path``, mode 0600. Blocks.
+
+    :raises ConfigError: there is something at ``path`` already, which is never overwritten, or it
+        cannot be written.
+    """
+    line = base64.b64encode(random(SECRET_LENGTH)) + b"\n"
+    try:
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise ConfigError(
+            [f"{path} exists: a cluster's key is never overwritten; name another file or move it away"]
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ConfigError([f"cannot make {path}: {_reason(error)}"]) from error
+    try:
+        try:
+            os.write(number, line)  # 45 bytes: written whole or not at all
+            os.fsync(number)
+        finally:
+            os.close(number)
+    except OSError as error:
+        os.unlink(path)
+        raise ConfigError([f"cannot write {path}: {_reason(error)}"]) from error
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
