@@ -85,6 +85,7 @@ class INodeSource(Interface):
         :raises MalformedRequest: the value is out of range; says what the range is.
         :raises NotFound: there is no such file now.
         :raises NotPossible: this file cannot be written here; says why.
+        :raises Conflict: it clashes with what is set now, as a new own id while openMosix runs.
         """
 
 

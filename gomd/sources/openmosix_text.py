@@ -7,6 +7,7 @@ from typing import Final
 
 from libgomd.errors import SourceUnavailable
 from libgomd.model import MAX_NODE_ID
+from libgomd.wire.text import printable, printable_bytes
 
 #: Longest number that is looked at, in digits; the largest openMosix writes is a 64-bit size.
 _MAX_DIGITS: Final = 20
@@ -97,10 +98,13 @@ def parse_guest(local_pid: int, origin: bytes, identity: bytes, stats: bytes, ti
     what = f"/proc/hpc/remote/{local_pid}"
     who, use = _values(identity), _values(stats)
 
-    def number(values: dict[str, str], name: str) -> int:
+    def text(values: dict[str, str], name: str) -> str:
         if name not in values:
             raise SourceUnavailable(f"{what} does not tell the {name} of the guest")
-        return parse_number(values[name].encode(), f"{name} in {what}")
+        return values[name]
+
+    def number(values: dict[str, str], name: str) -> int:
+        return parse_number(text(values, name).encode(), f"{name} in {what}")
 
     words = origin.split()
     if len(words) != 2:
@@ -108,15 +112,15 @@ def parse_guest(local_pid: int, origin: bytes, identity: bytes, stats: bytes, ti
     return Guest(
         local_pid=local_pid,
         home=parse_number(words[0], f"{what}/from"),
-        home_address=words[1].decode("ascii", "backslashreplace"),
+        home_address=printable_bytes(words[1]),
         pid=number(who, "pid"),
         uid=number(who, "uid"),
         gid=number(who, "gid"),
         pgrp=number(who, "pgrp"),
         session=number(who, "session"),
         nmigs=number(who, "nmigs"),
-        command=who.get("command", ""),
-        state=use.get("state", "?"),
+        command=printable(text(who, "command")),
+        state=printable(text(use, "state")),
         nice=number(use, "nice"),
         cpu_seconds=number(use, "utime") / ticks,
         vsize=number(use, "vsize"),

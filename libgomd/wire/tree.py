@@ -110,7 +110,7 @@ def _classify_hpc(parts: tuple[str, ...]) -> tuple[Kind, int | None] | None:
         return Kind.DIRECTORY, None
     if parts[0] == "admin":
         return _leaf(parts[1:], None, {Kind.ADMIN: ADMIN_FILES})
-    number = _number(parts[1])
+    number = _number(parts[1]) if len(parts) > 1 else None
     if number is None:
         return None
     if parts[0] == "nodes":
