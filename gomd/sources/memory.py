@@ -38,7 +38,7 @@ _PROCESS_VALUES: Final = ("cantmove", "goto", "lock", "migrate", "nmigs", "where
 _VERSION: Final = b"gomd memory source\n"
 _STOPPING: Final = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
 #: What does nothing to a process that has not asked for it.
-_IGNORED: Final = frozenset({0, signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH})
+_IGNORED: Final = frozenset({signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH})
 #: How many acts `MemoryProcessControl` remembers.
 _REMEMBERED: Final = 1000
 
@@ -194,7 +194,7 @@ class MemorySource:
     def list_directory(self, path: TreePath, caller: Caller) -> Sequence[str]:
         """See `INodeSource.list_directory`."""
         if path.kind is not Kind.DIRECTORY:
-            raise NotFound(f"{path} is a file; `get` shows it")
+            raise NotPossible(f"{path} is a file; `get` shows what is in it")
         given = self._directories.get(str(path), set())
         if path.number is not None:
             return sorted(given.union(self._listed_names(path)))
@@ -280,8 +280,8 @@ class MemoryProcessControl:
     def signal(self, pid: int, number: int, caller: Caller) -> None:
         """See `IProcessControl.signal`: STOP and CONT are seen, what is ignored by default is not."""
         self._owned(pid, caller)
-        if not 0 <= number < signal.NSIG:
-            raise MalformedRequest(f"a signal is a number from 0 to {signal.NSIG - 1}, not {number}")
+        if not 1 <= number < signal.NSIG:
+            raise MalformedRequest(f"a signal is a number from 1 to {signal.NSIG - 1}, not {number}")
         self.acts.append(("signal", pid, number))
         if number in _STOPPING:
             self._source.change(pid, state="T")

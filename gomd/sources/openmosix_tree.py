@@ -55,7 +55,7 @@ class OpenMosixTree:
     def list_directory(self, path: TreePath, caller: Caller) -> Sequence[str]:
         """See `INodeSource.list_directory`."""
         if path.kind is not Kind.DIRECTORY:
-            raise NotFound(f"{path} is a file; `get` shows it")
+            raise NotPossible(f"{path} is a file; `get` shows what is in it")
         real = self._real(path)
         try:
             names = set(self.root.names(real))

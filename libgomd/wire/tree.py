@@ -18,7 +18,7 @@ MAX_PATH: Final = 256
 
 NODE_VALUES: Final = ("cpus", "load", "mem", "rmem", "speed", "status", "tmem", "util")
 ADMIN_FILES: Final = (
-    "bring", "block", "expel", "lstay", "mospe", "quiet", "speed", "sspeed", "stay", "version",
+    "block", "bring", "expel", "lstay", "mospe", "quiet", "speed", "sspeed", "stay", "version",
 )  # fmt: skip
 CLUSTER_FILES: Final = ("cantmove", "goto", "lock", "migrate", "nmigs", "where")
 REMOTE_FILES: Final = ("from", "identity", "stats")

@@ -183,9 +183,9 @@ class MemoryProcessControlTests(SynchronousTestCase):
         self.assertEqual(list(self.control.acts), [("signal", 36, signal.SIGTERM)])
 
     def test_a_stopped_process_goes_on_when_told(self) -> None:
-        """STOP shows as state T, CONT ends that; signal 0 and WINCH do nothing."""
+        """STOP shows as state T, CONT ends that; CHLD and WINCH do nothing."""
         states = []
-        for number in (signal.SIGSTOP, 0, signal.SIGWINCH, signal.SIGCONT):
+        for number in (signal.SIGSTOP, signal.SIGCHLD, signal.SIGWINCH, signal.SIGCONT):
             self.control.signal(36, number, ADA)
             states.append(self.source.process(36, NOW).state)
         self.assertEqual(states, ["T", "T", "T", "S"])
@@ -208,8 +208,8 @@ class MemoryProcessControlTests(SynchronousTestCase):
         self.assertEqual(self.source.process(36, NOW).nice, -5)
 
     def test_numbers_out_of_range_are_refused(self) -> None:
-        """There is no signal 65 and no niceness 20."""
-        for number in (-1, 65, 1000):
+        """There is no signal 0 or 65 and no niceness 20."""
+        for number in (-1, 0, 65, 1000):
             self.assertRaises(MalformedRequest, self.control.signal, 36, number, ADMIN)
         for nice in (-21, 20):
             self.assertRaises(MalformedRequest, self.control.renice, 36, nice, ADMIN)
