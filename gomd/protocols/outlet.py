@@ -17,8 +17,9 @@ BATCH = 65536
 @implementer(IPushProducer)
 class Outlet:
     """
-    Writes to ``transport`` (an `ITCPTransport` or its like on a unix socket), which tells it when its buffer is full and when it has room again.
+    Writes to ``transport``, which tells it when its buffer is full and when it has room again.
 
+    :param transport: an `ITCPTransport`, or its like on a unix socket.
     :param stall_timeout: seconds the client may leave a full buffer untouched.
     :param on_room: called when there is room again and nobody waited for it.
     :param on_stall: called once when the client took nothing for that long.

@@ -6,15 +6,17 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from gomd.protocols.outlet import Outlet
 from gomd.protocols.session import Session
 from gomd.verbs import rendering
-from gomd.verbs.replies import Answer, Goodbye, Reply, Rounds, goes_on
-from libgomd.errors import GomdError, NodeError, RequestError
+from gomd.verbs.replies import Answer, Goodbye, Reply, Rounds, goes_on, needs_caller
+from libgomd.errors import GomdError, LineTooLong, MalformedRequest, NodeError, RequestError
 from libgomd.model import Caller
 from libgomd.wire.lines import BLOCK, BLOCK_END, GREETING, OK, encode_block, encode_status
 from libgomd.wire.telnet import IAC, OptionFilter
@@ -29,10 +31,12 @@ if TYPE_CHECKING:
 MOST_WAITING = 100
 
 
+@implementer(IHalfCloseableProtocol)
 class TelnetLine(LineReceiver):
     """
     Answers one line after the other. A request is read while the one before it is still answered
-    only so far as the queue goes; a reply is made only as fast as the client takes it.
+    only so far as the queue goes; a reply is made only as fast as the client takes it. A client that
+    has said all (``echo load | nc``) still gets its answers.
     """
 
     delimiter = b"\n"
@@ -45,12 +49,15 @@ class TelnetLine(LineReceiver):
         self.MAX_LENGTH = door.limits.max_line + 1  # the CR before the LF does not count
         self._door = door
         self._options = OptionFilter()
-        self._queue: deque[bytes | None] = deque()
+        self._queue: deque[bytes | RequestError] = deque()
         self._out: Outlet
         self._task: Deferred[None] | None = None
         self._between_rounds: Deferred[list[str] | None] | None = None
         self._half_line = False
+        self._rest = b""
         self._closing = False
+        self._said_all = False
+        self._needs_caller = False
 
     # -- the connection
 
@@ -86,6 +93,18 @@ class TelnetLine(LineReceiver):
             self._task.cancel()
         self._out.lost()
 
+    def readConnectionLost(self) -> None:
+        """The client says no more: answer what he said, then close. A command of his is killed now."""
+        self._said_all = True
+        if self._half_line:
+            self._take(MalformedRequest("the line had no end: end a request with a line feed"))
+        if self._needs_caller and self._task is not None:
+            self._task.cancel()
+        self._next()
+
+    def writeConnectionLost(self) -> None:
+        """The client takes no more; the transport ends the connection."""
+
     def close(self) -> None:
         """Close the connection once everything written has been sent."""
         self._closing = True
@@ -120,6 +139,9 @@ class TelnetLine(LineReceiver):
             if data:
                 self._half_line = not data.endswith(b"\n")
             super().dataReceived(data)
+            while self._rest:  # behind a line that was too long LineReceiver stops
+                rest, self._rest = self._rest, b""
+                super().dataReceived(rest)
         finally:
             self._out.flush()
 
@@ -130,9 +152,9 @@ class TelnetLine(LineReceiver):
     def lineLengthExceeded(self, line: bytes) -> None:
         """Answer 413 to a line that is too long, once, and read on behind its end."""
         _start, end, rest = line.partition(b"\n")
-        self._take(None)
+        self._take(LineTooLong(f"the line is longer than {self._door.limits.max_line} bytes: shorten it"))
         if end:
-            super().dataReceived(rest)
+            self._rest = rest
         else:
             self.line_mode = 0
 
@@ -141,12 +163,12 @@ class TelnetLine(LineReceiver):
         _skipped, end, rest = data.partition(b"\n")
         if end:
             self.line_mode = 1
-            super().dataReceived(rest)
+            self._rest = rest
 
     # -- requests
 
-    def _take(self, line: bytes | None) -> None:
-        """Answer one line (None: it was too long), or keep it until those before it are answered."""
+    def _take(self, line: bytes | RequestError) -> None:
+        """Answer one line, or say what is wrong with it, when those before it are answered."""
         self.last_line_at = self._door.clock.seconds()
         if self._closing:
             return
@@ -166,13 +188,14 @@ class TelnetLine(LineReceiver):
         room = self._task is None and not self._out.full and not self._closing
         if self.paused and room and len(self._queue) < MOST_WAITING // 2:
             self.resumeProducing()
+        if self._said_all and room and not self._queue:
+            self.close()
 
-    def _answer(self, line: bytes | None) -> None:
+    def _answer(self, line: bytes | RequestError) -> None:
         assert self.session is not None
-        if line is None:
-            self._refuse(413, f"the line is longer than {self._door.limits.max_line} bytes: shorten it")
-            return
         try:
+            if isinstance(line, RequestError):
+                raise line
             reply = self._door.ask(self.session, line)
         except Exception as error:  # noqa: BLE001 - the edge: nothing may end the connection
             self._failed(error)
@@ -222,6 +245,10 @@ class TelnetLine(LineReceiver):
 
     async def _reply_in_pieces(self, reply: Reply, json: bool) -> None:
         self._out.send(encode_status(*rendering.status_of(reply, json)))
+        self._needs_caller = needs_caller(reply)
+        if self._needs_caller and self._said_all:
+            self.close()
+            return
         pieces = rendering.pieces(reply, json)
         lasting = goes_on(reply)
         begun = not isinstance(reply, Rounds)  # one round is always given
@@ -235,9 +262,10 @@ class TelnetLine(LineReceiver):
         except Exception as error:  # noqa: BLE001 - the edge: the block must end
             self._out.send(encode_block([self._failure_line(error, json)]))
         finally:
+            self._needs_caller = False
             await pieces.aclose()
         self._out.send(BLOCK_END)
-        if lasting and self._queue and self._queue[0] is not None and not self._queue[0].strip():
+        if lasting and self._queue and self._queue[0] in (b"", b" "):
             self._queue.popleft()  # an empty line that only said: stop
 
     async def _next_piece(self, pieces: AsyncGenerator[list[str], None], may_stop: bool) -> list[str] | None:

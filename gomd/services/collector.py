@@ -61,7 +61,7 @@ class Collector(Service):
         }
         self._nodes: Reading[Sequence[Node]] = Reading("nodes", threads, PART_LIMIT)
         self._kept: Reading[None] = Reading("log", threads, LOG_LIMIT)
-        self._periods = (period, processes_period)
+        self.periods = (period, processes_period)
         self._loops = (LoopingCall(self._start, self.collect), LoopingCall(self._start, self._scan))
         for loop in self._loops:
             loop.clock = clock
@@ -69,7 +69,7 @@ class Collector(Service):
     def startService(self) -> None:
         """Read everything now, then by the clock."""
         super().startService()
-        for loop, period in zip(self._loops, self._periods, strict=True):
+        for loop, period in zip(self._loops, self.periods, strict=True):
             loop.start(period, now=True)
 
     def stopService(self) -> None:
@@ -81,8 +81,8 @@ class Collector(Service):
 
     def set_periods(self, period: float, processes_period: float) -> None:
         """Change the periods, in seconds, from now on."""
-        self._periods = (period, processes_period)
-        for loop, seconds in zip(self._loops, self._periods, strict=True):
+        self.periods = (period, processes_period)
+        for loop, seconds in zip(self._loops, self.periods, strict=True):
             if loop.running and loop.interval != seconds:
                 loop.stop()
                 loop.start(seconds, now=False)

@@ -34,6 +34,7 @@ class Daemon(MultiService):
         self.reload: Callable[[], None] = lambda: None
         self.on_started: Callable[[], None] = lambda: None
         self.on_stopping: Callable[[], None] = lambda: None
+        self.take_over: Callable[[Any], None] = lambda _config: None
         self.on_stopped: Callable[[], None] = lambda: None
 
     def startService(self) -> None:

@@ -87,7 +87,7 @@ def _bind_unix(endpoint: Unix) -> socket.socket:
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         bound.bind(path)
-        os.chmod(path, 0o666)  # who calls is told by the kernel, and what he may do by his role
+        os.chmod(path, 0o666)  # noqa: S103 - who calls is told by the kernel, and what he may do by his role
         bound.listen(BACKLOG)
     except OSError:
         bound.close()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
@@ -51,10 +51,11 @@ class KernelProcessControl:
     `IProcessControl` for the processes of this kernel.
 
     :param proc_root: the tree the daemon reads; of a captured one nothing can be signalled.
-    :param own_pid: the daemon's process id, which only an admin may signal.
+    :param own_pid: tells the daemon's process id, which changes when twistd goes to the background; only
+        an admin may signal it.
     """
 
-    def __init__(self, proc_root: str, own_pid: int) -> None:
+    def __init__(self, proc_root: str, own_pid: Callable[[], int]) -> None:
         self._root = ProcRoot(proc_root)
         self._own_pid = own_pid
 
@@ -94,7 +95,7 @@ class KernelProcessControl:
             raise error_of(error, str(pid)) from error
         try:
             target = _look(directory, pid)
-            if caller.role < Role.ADMIN and (target.of_system or pid == self._own_pid):
+            if caller.role < Role.ADMIN and (target.of_system or pid == self._own_pid()):
                 raise NotAllowed(f"process {pid} belongs to the system: only an admin can act on it")
             yield target
         except (ProcessLookupError, FileNotFoundError) as error:

@@ -57,7 +57,7 @@ def _speed(file: str, meaning: str) -> Callable[..., Any]:
 
 async def do(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """Run a command of `[commands]`."""
-    return Rows(f"{arguments[0]} runs", await parts.commands.start(arguments[0]), ())
+    return Rows(f"{arguments[0]} runs", await parts.commands.start(arguments[0]), (), needs_caller=True)
 
 
 async def checkpoint(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:

@@ -46,12 +46,14 @@ class Rows:
     :ivar rows: a sequence, or an async iterator of rows that come one by one.
     :ivar columns: empty when a row is its own text (what a command prints).
     :ivar lasts: it goes on until the caller says more, as `Rounds` does.
+    :ivar needs_caller: it is stopped as soon as the caller has hung up, even on one side.
     """
 
     text: str
     rows: Sequence[Any] | AsyncGenerator[Any, None]
     columns: tuple[Column, ...]
     lasts: bool = False
+    needs_caller: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,11 @@ Reply = Answer | Goodbye | Rows | File | Rounds
 def goes_on(reply: Reply) -> bool:
     """Whether the reply lasts until the caller says something more."""
     return isinstance(reply, Rounds) or (isinstance(reply, Rows) and reply.lasts)
+
+
+def needs_caller(reply: Reply) -> bool:
+    """Whether the reply is to be stopped when the caller hangs up."""
+    return isinstance(reply, Rows) and reply.needs_caller
 
 
 #: What a verb gives: at once where it can, so that the short answers cost no Deferred.
