@@ -34,5 +34,7 @@ def id_of(address: str) -> int:
     """
     number = int(ipaddress.IPv4Address(address)) & MAX_NODE_ID
     if not number:
-        raise ConfigError([f"the address {address} gives no node id: set [node] id to one of 1 to {MAX_NODE_ID}"])
+        raise ConfigError(
+            [f"the address {address} gives no node id: set [node] id to one of 1 to {MAX_NODE_ID}"]
+        )
     return number

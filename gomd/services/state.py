@@ -44,9 +44,7 @@ class StateDirectory:
                 os.path.join(self.path, "lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
             )
         except OSError as error:
-            raise ConfigError(
-                [f"STATE {self.path} cannot be used ({error.strerror}): {hint}"]
-            ) from error
+            raise ConfigError([f"STATE {self.path} cannot be used ({error.strerror}): {hint}"]) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
