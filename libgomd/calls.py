@@ -259,7 +259,7 @@ def _optional(key: NodeKey) -> tuple[NodeKey, ...]:
 
 
 def _order(verb: str, *arguments: object, node: NodeKey = "", patient: bool = False) -> Call[None]:
-    return Call(_request(verb, *arguments, node=node), lambda found: None, patient=patient)
+    return Call(_request(verb, *arguments, node=node), lambda found: None, patient=patient, order=True)
 
 
 def _object(kind: type[T], verb: str, *arguments: object, node: NodeKey) -> Call[T]:

@@ -46,7 +46,7 @@ from libgomd.wire.lines import BLOCK, Request
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_JSON: Call[None] = Call(Request("format", ("json",)), lambda found: None)
+_JSON: Call[None] = Call(Request("format", ("json",)), lambda found: None, order=True)
 #: Seconds that a closing connection has for what was sent, before it is cut.
 _LINGER = 5.0
 
@@ -335,6 +335,8 @@ class Answers(Generic[T]):
 
     def _end(self) -> None:
         self._over = True
+        if self._queue is not None:
+            self._queue.abandon()
         if self._connection is not None:
             self._connection.close()
 

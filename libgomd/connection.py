@@ -21,7 +21,6 @@ from libgomd.replies import Reply, Size
 from libgomd.wire.lines import (
     BLOCK,
     GREETING,
-    BlockEnd,
     BlockLine,
     ReplyEvent,
     ReplyParser,
@@ -101,15 +100,17 @@ class LineConnection(TwistedProtocol):
             # Nothing is sent unasked but a farewell: an idle connection's time is over, say.
             text = event.text if isinstance(event, StatusLine) else "a block that nobody asked for"
             self.abort(ConnectionLost(f"the daemon ended the connection: {text}"))
-        elif isinstance(event, StatusLine):
-            self._waiting[0].status(event)
-            if event.code != BLOCK:
-                self._waiting.popleft().end()
-        elif isinstance(event, BlockLine):
-            self._waiting[0].row(event.text)
-        else:
-            assert isinstance(event, BlockEnd)
-            self._waiting.popleft().end()
+            return
+        receiver = self._waiting[0]
+        if isinstance(event, BlockLine):
+            receiver.row(event.text)
+            return
+        if isinstance(event, StatusLine):
+            receiver.status(event)
+            if event.code == BLOCK or self.error is not None:  # the receiver may have closed the connection
+                return
+        self._waiting.popleft()
+        receiver.end()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell everybody who waits."""
@@ -234,6 +235,7 @@ class RowQueue:
         self._ended = False
         self._error: GomdError | None = None
         self._paused = False
+        self._abandoned = False
 
     async def next(self) -> str | None:
         """Return the next line, None after the last. :raises ConnectionLost: the daemon went away."""
@@ -264,8 +266,14 @@ class RowQueue:
         self._ended = True
         self._wake()
 
+    def abandon(self) -> None:
+        """Tell the consumer nothing more: it is he who ends this."""
+        self._abandoned = True
+
     def lost(self, error: GomdError) -> None:
         """Let the consumer come to the error, after the lines that came before it."""
+        if self._abandoned:
+            return
         self._error = error
         self._ended = True
         if not self.opened.called:

@@ -38,12 +38,14 @@ class Call(Generic[T]):
     :ivar decode: makes the answer from the JSON value of a 200, or from the list of values of a 201.
     :ivar block: the answer is a 201 with its block.
     :ivar patient: it may rightly take long, so that a client waits without a limit.
+    :ivar order: what matters is that it is done: the value of the answer is not looked at.
     """
 
     request: Request
     decode: Callable[[Any], T]
     block: bool = False
     patient: bool = False
+    order: bool = False
 
     def result(self, reply: Reply) -> T:
         """
@@ -55,7 +57,7 @@ class Call(Generic[T]):
         check(reply, BLOCK if self.block else OK, self.request)
         if self.block:
             return self.decode([values.loads(row) for row in reply.rows])
-        return self.decode(values.loads(reply.text) if reply.text else None)
+        return self.decode(None if self.order or not reply.text else values.loads(reply.text))
 
 
 class Assembler(Protocol[T_co]):

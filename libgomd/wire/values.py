@@ -6,7 +6,7 @@ import dataclasses
 import enum
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from libgomd.errors import MalformedReply
 from libgomd.model import EventKind, Role, Status
@@ -15,7 +15,7 @@ from libgomd.model import EventKind, Role, Status
 class Travelling(Protocol):
     """A model class whose values travel: ``JSON`` lists the names."""
 
-    JSON: Any
+    JSON: ClassVar[Any]
 
 
 T = TypeVar("T")

@@ -1,0 +1,408 @@
+"""The Deferred client, against a daemon that says what the test tells it to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+
+from libgomd import calls
+from libgomd.client import Answers, Client, connect
+from libgomd.connection import MAX_WAITING
+from libgomd.errors import (
+    ConfigError,
+    ConnectionLost,
+    MalformedReply,
+    MalformedRequest,
+    NotAllowed,
+    NotFound,
+    TimedOut,
+    TooMany,
+)
+from libgomd.model import Output
+from tests.unit.libgomd.scripted import Far, ScriptedDaemon
+
+T = TypeVar("T")
+
+
+class ConnectingTests(SynchronousTestCase):
+    """From nothing to a client."""
+
+    def setUp(self) -> None:
+        self.clock, self.daemon = Clock(), ScriptedDaemon()
+
+    def test_a_client_is_ready_when_the_daemon_speaks_json(self) -> None:
+        """Greeting, then the format, then the user has his client."""
+        connecting = self.daemon.client(self.clock)
+        [far] = self.daemon.connections
+        self.assertEqual(far.heard(), [])
+        far.say("220 gomd 0.1.0 node 1 alpha")
+        self.assertEqual(far.heard(), ["format json"])
+        self.assertNoResult(connecting)
+        far.say('200 "json"')
+        self.assertIsInstance(self.successResultOf(connecting), Client)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_token_is_shown_first(self) -> None:
+        """Where nobody may ask anything without one, even the format waits for it."""
+        connecting = self.daemon.client(self.clock, token="s3cret")
+        [far] = self.daemon.connections
+        far.say("220 gomd 0.1.0 node 1 alpha")
+        self.assertEqual(far.heard(), ["auth s3cret"])
+        far.say("200 admin ann via tcp")
+        self.assertEqual(far.heard(), ["format json"])
+        far.say('200 "json"')
+        self.successResultOf(connecting)
+
+    def test_a_wrong_token_is_refused_and_the_connection_closed(self) -> None:
+        """The daemon's sentence comes through."""
+        connecting = self.daemon.client(self.clock, token="wrong")
+        [far] = self.daemon.connections
+        far.say("220 gomd 0.1.0 node 1 alpha", "403 this token is not known here")
+        self.assertIn("not known here", str(self.failureResultOf(connecting, NotAllowed).value))
+        self.assertFalse(far.connected)
+
+    def test_a_full_daemon_says_so_instead_of_greeting(self) -> None:
+        """The user learns that it is the limit, not that the connection was lost."""
+        connecting = self.daemon.client(self.clock)
+        self.daemon.connections[0].say("429 too many connections")
+        self.failureResultOf(connecting, TooMany)
+
+    def test_another_program_at_the_port_is_noticed(self) -> None:
+        """Whatever it says, it is one error and the connection is closed."""
+        for said in ("SSH-2.0-OpenSSH_9.2", "200 hello", "201 x", "220"):
+            connecting = self.daemon.client(self.clock)
+            far = self.daemon.connections[-1]
+            far.say(said)
+            if said == "220":
+                far.say("what is json?")
+            self.failureResultOf(connecting, MalformedReply)
+            self.assertFalse(far.connected)
+
+    def test_a_daemon_that_does_not_greet_is_given_up(self) -> None:
+        """After the time limit the connection is closed."""
+        connecting = self.daemon.client(self.clock)
+        self.clock.advance(9.9)
+        self.assertNoResult(connecting)
+        self.clock.advance(0.2)
+        self.assertIn("within 10 seconds", str(self.failureResultOf(connecting, TimedOut).value))
+        self.assertFalse(self.daemon.connections[0].connected)
+
+    def test_who_does_not_want_to_wait_leaves_nothing_behind(self) -> None:
+        """Cancelling while it connects closes the connection."""
+        connecting = self.daemon.client(self.clock)
+        connecting.cancel()
+        self.failureResultOf(connecting, ConnectionLost)
+        self.assertFalse(self.daemon.connections[0].connected)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_an_endpoint_becomes_a_connection(self) -> None:
+        """tcp and unix endpoints are dialled; anything else is refused in one sentence."""
+        reactor = MemoryReactorClock()
+        connect(reactor, "tcp:10.0.0.3:2901")
+        connect(reactor, "unix:/run/gomd.sock")
+        self.assertEqual(reactor.tcpClients[0][:2], ("10.0.0.3", 2901))
+        self.assertEqual(reactor.unixClients[0][0], "/run/gomd.sock")
+        self.failureResultOf(connect(reactor, "10.0.0.3"), ConfigError)
+
+    def test_where_nobody_listens_is_said(self) -> None:
+        """The endpoint and the reason stand in the error."""
+        reactor = MemoryReactorClock()
+        connecting = connect(reactor, "tcp:10.0.0.3:2901")
+        self.assertNoResult(connecting)
+        reactor.advance(60)
+        error = self.failureResultOf(connecting, ConnectionLost, TimedOut)
+        self.assertTrue(str(error.value))
+
+
+class _Connected(SynchronousTestCase):
+    """A test that begins with a client."""
+
+    def setUp(self) -> None:
+        self.clock, self.daemon = Clock(), ScriptedDaemon()
+        connecting = self.daemon.client(self.clock)
+        self.far = self.welcome()
+        self.client = self.successResultOf(connecting)
+
+    def welcome(self) -> Far:
+        """Greet the newest connection."""
+        far = self.daemon.connections[-1]
+        far.say("220 gomd 0.1.0 node 1 alpha")
+        self.assertEqual(far.heard(), ["format json"])
+        far.say('200 "json"')
+        return far
+
+    def started(self, coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:
+        return Deferred.fromCoroutine(coroutine)
+
+
+class CallingTests(_Connected):
+    """Questions and answers."""
+
+    def test_requests_are_sent_at_once_and_answered_in_order(self) -> None:
+        """A program may ask a hundred things without waiting in between."""
+        asked: list[Deferred[int]] = [self.client.load(number) for number in range(1, 101)]
+        self.assertEqual(self.far.heard(), [f"load {number}" for number in range(1, 101)])
+        self.far.say(*(f"200 {number}" for number in range(1, 101)))
+        self.assertEqual([self.successResultOf(answer) for answer in asked], list(range(1, 101)))
+
+    def test_an_answer_may_come_in_any_pieces(self) -> None:
+        """Byte by byte is as good as at once."""
+        asked = self.client.ls("/proc")
+        for byte in b'201 2 names\r\n{"name": "1"}\r\n{"name": "hpc"}\r\n.\r\n':
+            self.assertNoResult(asked)
+            self.far.near.dataReceived(bytes([byte]))
+        self.assertEqual(self.successResultOf(asked), ["1", "hpc"])
+
+    def test_a_refusal_fails_its_own_call_only(self) -> None:
+        """The next answer goes to the next question."""
+        first, second = self.client.where(4711), self.client.load()
+        self.far.say("404 no process 4711", "200 5")
+        self.failureResultOf(first, NotFound)
+        self.assertEqual(self.successResultOf(second), 5)
+
+    def test_a_cancelled_call_does_not_mix_up_the_others(self) -> None:
+        """Its answer is dropped when it comes, block and all; the connection stays."""
+        first, second, third = self.client.load(1), self.client.ls("/proc"), self.client.load(3)
+        second.cancel()
+        self.failureResultOf(second, CancelledError)
+        self.far.say("200 1", "201 names", '{"name": "x"}', ".", "200 3")
+        self.assertEqual((self.successResultOf(first), self.successResultOf(third)), (1, 3))
+        self.assertTrue(self.far.connected)
+
+    def test_a_late_answer_is_an_error_and_is_dropped_when_it_comes(self) -> None:
+        """After the time limit the caller goes on; the connection can still be used."""
+        late = self.client.load()
+        self.clock.advance(10.1)
+        self.assertIn("load did not come within 10", str(self.failureResultOf(late, TimedOut).value))
+        asked = self.client.load()
+        self.far.say("200 1", "200 2")
+        self.assertEqual(self.successResultOf(asked), 2)
+
+    def test_what_may_take_long_is_waited_for(self) -> None:
+        """`bring` answers when everybody is home, an hour later."""
+        bringing = self.client.bring()
+        self.clock.advance(3600)
+        self.far.say("200 null")
+        self.assertIsNone(self.successResultOf(bringing))
+
+    def test_a_lost_connection_fails_all_that_wait_and_all_that_come(self) -> None:
+        """Each of them with the same clear error; `lost` tells who wants to connect again."""
+        waiting = [self.client.load(), self.client.nodes()]
+        self.far.say("201 nodes")
+        self.far.loseConnection()
+        for asked in [*waiting, self.client.load()]:
+            self.failureResultOf(asked, ConnectionLost)
+        self.successResultOf(self.client.lost)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_farewell_is_passed_on(self) -> None:
+        """An idle connection's end is told with the daemon's own words."""
+        self.far.say("504 idle for 600 s: bye")
+        self.assertIn("idle for 600 s", str(self.failureResultOf(self.client.load(), ConnectionLost).value))
+        self.assertFalse(self.far.connected)
+
+    def test_nonsense_in_the_middle_ends_the_connection(self) -> None:
+        """After it no answer could be trusted to be the right one."""
+        first, second = self.client.load(), self.client.load()
+        self.far.say("hello", "200 1", "200 2")
+        self.failureResultOf(first, MalformedReply)
+        self.failureResultOf(second, MalformedReply)
+        self.assertFalse(self.far.connected)
+
+    def test_a_value_of_the_wrong_sort_fails_its_own_call_only(self) -> None:
+        """The reply was whole, so the next one is right again."""
+        first, second = self.client.load(), self.client.load()
+        self.far.say('200 "much"', "200 2")
+        self.failureResultOf(first, MalformedReply)
+        self.assertEqual(self.successResultOf(second), 2)
+
+    def test_a_request_that_is_no_line_is_not_sent(self) -> None:
+        """It fails like a refusal, and nothing else suffers."""
+        self.failureResultOf(self.client.get("/proc/stat\nshutdown"), MalformedRequest)
+        self.assertEqual(self.far.heard(), [])
+
+    def test_requests_do_not_pile_up_without_bound(self) -> None:
+        """A daemon that does not answer cannot fill the client's memory with its questions."""
+        asked = [self.client.load() for _ in range(MAX_WAITING)]
+        self.failureResultOf(self.client.load(), TooMany)
+        self.far.say(*["200 1"] * MAX_WAITING)
+        self.assertEqual(self.successResultOf(asked[-1]), 1)
+
+    def test_close_fails_what_waits_and_is_idempotent(self) -> None:
+        """After it everything says that the client is closed."""
+        waiting = self.client.load()
+        self.successResultOf(self.client.close())
+        self.successResultOf(self.client.close())
+        for asked in (waiting, self.client.load()):
+            self.assertIn("closed", str(self.failureResultOf(asked, ConnectionLost).value))
+        self.failureResultOf(self.started(self.client.watch_events().__anext__()), ConnectionLost)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class StreamTests(_Connected):
+    """Answers that keep coming."""
+
+    def begin(self, stream: Answers[T], opened: str = "201 here it comes") -> tuple[Far, Deferred[T]]:
+        """Ask for the first answer of ``stream``, up to the status line."""
+        first = self.started(stream.__anext__())
+        far = self.welcome()
+        self.assertEqual(len(far.heard()), 1)
+        far.say(opened)
+        return far, first
+
+    def test_a_watch_gives_rounds_while_other_questions_go_on(self) -> None:
+        """It has a connection of its own, with the same token and format."""
+        loads = self.client.watch(calls.load(), seconds=2)
+        far, first = self.begin(loads)
+        self.assertIsNot(far, self.far)
+        far.say('{"round": 1, "rows": 1, "value": 7}')
+        self.assertEqual(self.successResultOf(first), 7)
+        asked = self.client.load()
+        self.far.say("200 9")
+        self.assertEqual(self.successResultOf(asked), 9)
+        second = self.started(loads.__anext__())
+        self.assertNoResult(second)
+        far.say('{"round": 2, "rows": 1, "value": 8}')
+        self.assertEqual(self.successResultOf(second), 8)
+        self.successResultOf(loads.aclose())
+        self.assertFalse(far.connected)
+        self.assertTrue(self.far.connected)
+        self.failureResultOf(self.started(loads.__anext__()), StopAsyncIteration)
+
+    def test_nothing_is_asked_before_the_first_answer_is(self) -> None:
+        """A stream that is made and never read costs nothing."""
+        self.client.watch(calls.load())
+        self.assertEqual(len(self.daemon.connections), 1)
+
+    def test_a_command_gives_its_output_and_ends(self) -> None:
+        """`async for` over it comes to its end by itself, and the connection is closed."""
+        got: list[Output] = []
+
+        async def collect() -> None:
+            async for output in self.client.do("update"):
+                got.append(output)
+
+        done = self.started(collect())
+        far = self.welcome()
+        self.assertEqual(self.daemon.connections[-1].heard(), ["do update"])
+        far.say("201 running", '{"line": "one", "exit": null}')
+        self.assertEqual(got, [Output("one")])
+        far.say('{"line": null, "exit": 3}', ".")
+        self.successResultOf(done)
+        self.assertEqual(got, [Output("one"), Output(None, 3)])
+        self.assertFalse(far.connected)
+
+    def test_a_refusal_is_raised_by_the_first_answer(self) -> None:
+        """And its connection is closed."""
+        far, first = self.begin(self.client.do("nothing"), "404 no command `nothing`")
+        self.failureResultOf(first, NotFound)
+        self.assertFalse(far.connected)
+
+    def test_leaving_the_loop_ends_it_at_the_daemon(self) -> None:
+        """With ``async with``, and without when the iterator is dropped."""
+
+        async def first_only(close: bool) -> int:
+            if close:
+                async with self.client.watch(calls.load()) as loads:
+                    async for load in loads:
+                        return load
+            async for load in self.client.watch(calls.load()):
+                return load
+            return -1
+
+        for close in (True, False):
+            done = self.started(first_only(close))
+            far = self.welcome()
+            far.say("201 watching", '{"round": 1, "rows": 1, "value": 7}')
+            self.assertEqual(self.successResultOf(done), 7)
+            del done
+            self.assertFalse(far.connected)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_cancelling_who_waits_ends_it(self) -> None:
+        """A program that is told to stop in the middle of a watch leaves no connection behind."""
+        far, first = self.begin(self.client.watch(calls.load()))
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        self.assertFalse(far.connected)
+
+    def test_cancelling_before_the_daemon_answers_ends_it_too(self) -> None:
+        """The connection that was on its way is closed."""
+        stream = self.client.watch(calls.load())
+        first = self.started(stream.__anext__())
+        far = self.daemon.connections[-1]
+        first.cancel()
+        self.failureResultOf(first, ConnectionLost)
+        self.assertFalse(far.connected)
+
+    def test_a_slow_consumer_holds_the_daemon_back(self) -> None:
+        """Reading is paused while a screenful waits, and goes on when that is read."""
+        events = self.client.do("noisy")
+        far, first = self.begin(events)
+        line = json.dumps({"line": "x", "exit": None})
+        far.say(*[line] * 600)
+        self.successResultOf(first)
+        self.assertEqual(far.producerState, "paused")
+        for _ in range(599):
+            self.successResultOf(self.started(events.__anext__()))
+        self.assertEqual(far.producerState, "paused")
+        waiting = self.started(events.__anext__())
+        self.assertEqual(far.producerState, "producing")
+        far.say(line)
+        self.successResultOf(waiting)
+        self.successResultOf(events.aclose())
+
+    def test_what_came_before_the_connection_broke_is_still_given(self) -> None:
+        """The error comes after the last answer, not instead of it."""
+        events = self.client.do("update")
+        far, first = self.begin(events)
+        far.say('{"line": "one", "exit": null}', '{"line": "two", "exit": null}')
+        far.loseConnection()
+        self.assertEqual(self.successResultOf(first), Output("one"))
+        self.assertEqual(self.successResultOf(self.started(events.__anext__())), Output("two"))
+        self.failureResultOf(self.started(events.__anext__()), ConnectionLost)
+
+    def test_a_daemon_that_does_not_begin_is_given_up(self) -> None:
+        """The time limit is for the beginning; between answers any time may pass."""
+        first = self.started(self.client.watch_events().__anext__())
+        far = self.welcome()
+        self.clock.advance(10.1)
+        self.failureResultOf(first, TimedOut)
+        self.assertFalse(far.connected)
+        far, first = self.begin(self.client.watch_events())
+        self.clock.advance(86400)
+        self.assertNoResult(first)
+        self.successResultOf(self.client.close())
+        self.failureResultOf(first, ConnectionLost)
+        self.assertFalse(far.connected)
+
+    def test_streams_use_the_token_of_the_client(self) -> None:
+        """Also one that was given later."""
+        raised = self.client.auth("s3cret")
+        self.far.say("200 null")
+        self.successResultOf(raised)
+        first = self.started(self.client.watch_events().__anext__())
+        far = self.daemon.connections[-1]
+        far.say("220 gomd 0.1.0 node 1 alpha")
+        self.assertEqual(far.heard(), ["auth s3cret"])
+        first.addErrback(lambda _: None)
+        self.successResultOf(self.client.close())
+
+
+class ClosingTests(_Connected):
+    """A daemon that does not let go."""
+
+    def test_a_connection_that_does_not_close_is_cut(self) -> None:
+        """`close` comes to an end whatever the other end does."""
+        self.far.loseConnection = lambda: None  # type: ignore[method-assign]
+        closing = self.client.close()
+        self.assertNoResult(closing)
+        del self.far.loseConnection
+        self.clock.advance(5.1)
+        self.successResultOf(closing)
