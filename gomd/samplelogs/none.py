@@ -1,0 +1,31 @@
+"""The sample log that keeps nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from zope.interface import implementer
+
+from gomd.interfaces import ISampleLog
+from libgomd.model import Counter, Node, ProcessTable, Sample
+
+
+@implementer(ISampleLog)
+class NoneLog:
+    """Takes everything and keeps nothing: ``kind = none`` in gomd.ini."""
+
+    def write(self, node: Node, sample: Sample) -> None:
+        """See `ISampleLog.write`."""
+
+    def write_processes(self, node: Node, table: ProcessTable) -> None:
+        """See `ISampleLog.write_processes`."""
+
+    def checkpoint(self, name: str, now: float) -> None:
+        """See `ISampleLog.checkpoint`."""
+
+    def close(self) -> None:
+        """See `ISampleLog.close`."""
+
+    def counters(self) -> Iterable[Counter]:
+        """Nothing to count."""
+        return ()
