@@ -18,6 +18,8 @@ PORT: Final = 2901
 ROOT_STATE: Final = "/var/lib/gomd"
 #: The name of the unix socket in STATE.
 SOCKET_NAME: Final = "gomd.sock"
+#: Where everybody reaches the daemon that root runs, whose STATE is closed to him.
+PUBLIC_SOCKET: Final = "/run/gomd/gomd.sock"
 
 
 class Tcp(NamedTuple):
@@ -89,12 +91,12 @@ def default_endpoints(environ: Mapping[str, str], uid: int) -> tuple[Endpoint, .
     """
     Return where user ``uid`` should look for a daemon, the first that answers counts.
 
-    ``$GOMD_ENDPOINT`` alone if it is set. Else his own daemon's socket, then that of the daemon that
-    root runs (there the kernel tells who calls), then the loopback port.
+    ``$GOMD_ENDPOINT`` alone if it is set. Else the socket in STATE, then the one that root's daemon has
+    for everybody (there the kernel tells who calls), then the loopback port.
 
     :raises ConfigError: ``$GOMD_ENDPOINT`` is no endpoint.
     """
     if named := environ.get("GOMD_ENDPOINT"):
         return (parse_endpoint(named),)
-    states = dict.fromkeys((state_directory(environ, uid), ROOT_STATE))
-    return (*(Unix(os.path.join(state, SOCKET_NAME)) for state in states), Tcp("127.0.0.1", PORT))
+    own = Unix(os.path.join(state_directory(environ, uid), SOCKET_NAME))
+    return (own, Tcp("127.0.0.1", PORT)) if uid == 0 else (own, Unix(PUBLIC_SOCKET), Tcp("127.0.0.1", PORT))

@@ -66,7 +66,7 @@ def test_where_a_user_looks() -> None:
     """His own daemon first, then root's, where the kernel says who he is, then the port."""
     assert default_endpoints({"HOME": "/home/ann"}, 1000) == (
         Unix("/home/ann/.local/state/gomd/gomd.sock"),
-        Unix("/var/lib/gomd/gomd.sock"),
+        Unix("/run/gomd/gomd.sock"),
         Tcp("127.0.0.1", 2901),
     )
     assert default_endpoints({}, 0) == (Unix("/var/lib/gomd/gomd.sock"), Tcp("127.0.0.1", 2901))
