@@ -1,0 +1,82 @@
+"""The daemon's own log as lines, text for people or JSON for programs; no input can forge one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import IO, Any
+
+from twisted.logger import FileLogObserver, ILogObserver, LogEvent, LogLevel, eventAsText, formatEvent
+from zope.interface import implementer
+
+from libgomd.wire.text import printable
+
+
+@implementer(ILogObserver)
+class DaemonLog:
+    """
+    Writes each event that is important enough to ``out``; may be called on any thread, never raises.
+
+    As text an event is one line ``TIME [NAMESPACE#LEVEL] MESSAGE``; further lines of the message and a
+    traceback follow behind a tab. As json it is one line with an object of ``time`` (seconds since the
+    epoch), ``level``, ``namespace``, ``message`` and, for a failure, ``traceback``. What is not
+    printable is escaped in both.
+
+    :param out: takes text, or bytes in UTF-8. :param log_format: ``text`` or ``json``.
+    :param log_level: the least important level that is written: debug, info, warn, error, critical.
+    """
+
+    def __init__(self, out: IO[Any], log_format: str, log_level: str = "info") -> None:
+        encoding = getattr(out, "encoding", None) or "utf-8"
+        as_line: dict[str, Callable[[LogEvent], str]] = {"text": _TextLine(encoding), "json": json_line}
+        self._write = FileLogObserver(out, as_line[log_format])
+        self.set_level(log_level)
+
+    def set_level(self, log_level: str) -> None:
+        """Change the least important level that is written. :raises KeyError: there is no such level."""
+        self._level = _LEVELS[log_level]
+
+    def __call__(self, event: LogEvent) -> None:
+        """See `ILogObserver`."""
+        level = event.get("log_level")
+        if level is not None and level < self._level:
+            return
+        try:
+            self._write(event)
+        except (OSError, ValueError):  # a full disk, a closed pipe: nobody is left to tell
+            pass
+
+
+_LEVELS = {level.name: level for level in LogLevel.iterconstants()}
+
+
+class _TextLine:
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding
+
+    def __call__(self, event: LogEvent) -> str:
+        """Return the lines of ``event``, empty for one without any text."""
+        text = eventAsText(event)
+        if not text:
+            return ""
+        lines = "\n\t".join(printable(line) for line in text.rstrip("\n").split("\n"))
+        return lines.encode(self._encoding, "backslashreplace").decode(self._encoding) + "\n"
+
+
+def json_line(event: LogEvent) -> str:
+    """Return the line of ``event``, empty for one without any text."""
+    message = formatEvent(event)
+    level = event.get("log_level")
+    record = {
+        "time": event.get("log_time"),
+        "level": level.name if level is not None else "info",
+        "namespace": event.get("log_namespace", ""),
+        "message": message,
+    }
+    if "log_failure" in event:
+        whole = eventAsText(event, includeTimestamp=False, includeSystem=False)
+        record["traceback"] = whole[len(message) :].strip("\n")
+    elif not message:
+        return ""
+    # ensure_ascii (the default) escapes every control character but DEL
+    return json.dumps(record, default=str).replace("\x7f", "\\u007f") + "\n"

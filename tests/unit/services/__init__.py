@@ -1,0 +1,1 @@
+"""Unit tests: What runs by the clock."""
