@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Protocol
 
 from OpenSSL import SSL, crypto
-from twisted.internet import ssl
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
@@ -36,15 +35,22 @@ class MutualTLS:
     """
 
     def __init__(self, credentials: Credentials) -> None:
-        options = ssl.CertificateOptions(
-            privateKey=crypto.PKey.from_cryptography_key(credentials.key),
-            certificate=crypto.X509.from_cryptography(credentials.certificate),
-            trustRoot=ssl.trustRootFromCertificates(
-                [ssl.Certificate(crypto.X509.from_cryptography(each)) for each in credentials.authorities]
-            ),
-            raiseMinimumTo=ssl.TLSVersion.TLSv1_3,
-        )
-        self._context: SSL.Context = options.getContext()
+        context = SSL.Context(SSL.TLS_METHOD)
+        context.set_min_proto_version(SSL.TLS1_3_VERSION)
+        # A session that is taken up again skips the certificates: none is ever kept.
+        context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION)
+        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        context.use_certificate(credentials.certificate)
+        context.use_privatekey(credentials.key)
+        context.check_privatekey()
+        store = context.get_cert_store()
+        assert store is not None  # a new context has one
+        for each in credentials.authorities:
+            store.add_cert(crypto.X509.from_cryptography(each))
+        context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
+        context.set_verify_depth(1)
+        context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+        self._context = context
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """Return the connection of a side that called."""

@@ -43,15 +43,16 @@ def _padded(body: bytes, length: int) -> bytes:
     missing = length - len(body)
     if missing <= 0:
         return body
-    # A byte string from 24 bytes on has a head of 2 bytes, from 256 on one of 3: two lengths cannot be had.
-    if missing > 257:
-        size = missing - 2
+    # A byte string from 24 bytes on has a head of 2 bytes, from 256 on one of 3: for two lengths there is
+    # none, then it is a byte longer. A packet of 1200 bytes has room for more than both.
+    if missing > 256:
+        size = max(missing - 2, 256)
         head = bytes((0x59, size >> 8, size & 0xFF))
-    elif missing > 24:
-        size = min(missing - 1, 255)
+    elif missing > 23:
+        size = max(missing - 1, 24)
         head = bytes((0x58, size))
     else:
-        size = min(missing, 23)
+        size = missing
         head = bytes((0x40 + size,))
     return body[:-1] + head + bytes(size)
 
@@ -95,8 +96,8 @@ def decode_body(body: bytes, packet_length: int) -> Datagram:
             raise ValueError(f"no kind that is known: {values[:1]!r:.20}")
         message = checked(layout, values)
         if type(message) is Question:
-            if packet_length < MIN_ROOM - 1:
-                raise ValueError(f"a question of {packet_length} bytes, the least is {MIN_ROOM - 1}")
+            if packet_length < MIN_ROOM:
+                raise ValueError(f"a question of {packet_length} bytes, the least is {MIN_ROOM}")
             message = message._replace(room=packet_length)
     except (cbor2.CBORError, ValueError) as error:
         raise MalformedBody(f"a body of {len(body)} bytes: {error}") from error

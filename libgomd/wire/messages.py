@@ -172,8 +172,8 @@ class Question(NamedTuple):
     :ivar path: a path of the tree, or empty for a `Summary`.
     :ivar node: with an empty path: the node the summary is of, 0 for the one that is asked.
     :ivar target: id of the node it is for, 0 for whoever gets it. Another one does not answer.
-    :ivar room: bytes of its packet, `MIN_ROOM` to `MAX_PACKET`: it is padded to that length, or to one
-        byte less, and no answer is longer than the question was.
+    :ivar room: bytes of its packet, `MIN_ROOM` to `MAX_PACKET`: it is padded to that length (or one byte
+        more, where CBOR has no such length), and no answer is longer than the question was.
     """
 
     request_id: int
