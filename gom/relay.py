@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 from libgomd.endpoints import Endpoint
-from libgomd.errors import ConnectionLost, TimedOut
+from libgomd.errors import ConnectionLost, TimedOut, error_for
 from libgomd.linesocket import LineSocket, dial
 from libgomd.wire.lines import BLOCK, Request, encode_request
 from libgomd.wire.text import printable
@@ -42,7 +42,10 @@ def relay(places: Sequence[Endpoint], token: str, json: bool, request: Request) 
     try:
         status = line.ask(request, None)
         if status.code == BLOCK:
-            _print(line.rows(None), flush=request.verb.lower() in ("watch", "do"))
+            lines = line.rows(None)
+            if "get" not in (request.verb.lower(), *request.arguments):  # a file may say what it likes
+                lines = _until_it_failed(lines)
+            _print(lines, flush=request.verb.lower() in ("watch", "do"))
         elif status.text:
             _print([status.text], flush=False)
     finally:
@@ -63,6 +66,30 @@ def _connected(places: Sequence[Endpoint], token: str, json: bool) -> LineSocket
         line.close()
         raise
     return line
+
+
+def _until_it_failed(lines: Iterable[str]) -> Iterator[str]:
+    """
+    Yield the lines of a block, and raise what the last one says if the daemon could not complete it.
+
+    In text that line is ``! CODE TEXT``, in json an object with code and error.
+    """
+    held = None
+    for line in lines:
+        if held is not None:
+            yield held
+        held = line if line.startswith(("! ", '{"code": ')) else None
+        if held is None:
+            yield line
+    if held is None:
+        return
+    if held.startswith("{"):
+        import json
+
+        failure = json.loads(held)
+        raise error_for(failure["code"], failure["error"])
+    _, code, text = held.split(" ", 2)
+    raise error_for(int(code), text)
 
 
 def _print(lines: Iterable[str], flush: bool) -> None:

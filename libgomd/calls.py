@@ -112,7 +112,11 @@ def put(path: str, value: object, *, node: NodeKey = "") -> Call[None]:
 
 
 def ps(*pids: int, node: NodeKey = "") -> Call[list[model.Process]]:
-    """Ask for every process, or for those named that there are, in the order of their pids."""
+    """
+    Ask for every process, or for those named that are there.
+
+    :raises NotFound: only one was named, and it is not there.
+    """
     return _rows(model.Process, "ps", *pids, node=node)
 
 

@@ -319,7 +319,7 @@ class Answers(Generic[T]):
         except BaseException:
             self._end()
             raise
-        self._end()
+        await self.aclose()
         raise StopAsyncIteration
 
     async def _begin(self) -> RowQueue:

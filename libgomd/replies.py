@@ -56,7 +56,7 @@ class Call(Generic[T]):
         """
         check(reply, BLOCK if self.block else OK, self.request)
         if self.block:
-            return self.decode([values.loads(row) for row in reply.rows])
+            return self.decode([row_in(row) for row in reply.rows])
         return self.decode(None if self.order or not reply.text else values.loads(reply.text))
 
 
@@ -96,6 +96,19 @@ def check(reply: Reply, expected: int, request: Request) -> None:
         raise MalformedReply(f"{request.verb}: expected {expected}, got {reply.code} {reply.text[:80]}")
 
 
+def row_in(line: str) -> Any:
+    """
+    Return the value in a line of a block.
+
+    :raises MalformedReply: it is not JSON.
+    :raises RequestError: it is the line that ends a block which could not be completed; or `NodeError`.
+    """
+    row = values.loads(line)
+    if isinstance(row, dict) and row.keys() == {"code", "error"} and isinstance(row["code"], int):
+        raise error_for(row["code"], str(row["error"]))
+    return row
+
+
 class Size:
     """Counts what one block or round holds, and refuses what is too large to keep."""
 
@@ -122,7 +135,7 @@ class EachRow(Generic[T]):
 
     def feed(self, line: str) -> Sequence[T]:
         """Return the value in ``line``."""
-        return (self._decode(values.loads(line)),)
+        return (self._decode(row_in(line)),)
 
 
 class Rounds(Generic[T]):
@@ -140,7 +153,7 @@ class Rounds(Generic[T]):
     def feed(self, line: str) -> Sequence[T]:
         """Return the round that ``line`` completes."""
         self._size.add(line)
-        row = values.loads(line)
+        row = row_in(line)
         count = row.get("rows") if isinstance(row, dict) else None
         if not isinstance(count, int) or count < 0:
             raise MalformedReply(f"not a row of a watch: {line[:80]!r}")

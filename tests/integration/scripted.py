@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -63,5 +63,18 @@ class Daemon:
         self._listener.close()
 
 
-#: Starts a `Daemon` with a script; the fixture ``start`` is one.
+#: Starts a `Daemon` with a script.
 Start = Callable[..., Daemon]
+
+
+def scripted_daemons(tmp_path: Path) -> Iterator[Start]:
+    """Give a `Start`, and close what it started: ``start = pytest.fixture(scripted_daemons)``."""
+    started: list[Daemon] = []
+
+    def start(script: Script, **options: str) -> Daemon:
+        started.append(Daemon(tmp_path / f"{len(started)}.sock", script, **options))
+        return started[-1]
+
+    yield start
+    for daemon in started:
+        daemon.close()

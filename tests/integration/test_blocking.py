@@ -17,7 +17,9 @@ from libgomd.endpoints import Unix
 from libgomd.errors import ConnectionLost, MalformedReply, MalformedRequest, NotAllowed, NotFound, TimedOut
 from libgomd.linesocket import dial
 from libgomd.model import Output
-from tests.integration.scripted import Daemon, Start
+from tests.integration.scripted import Daemon, Start, scripted_daemons
+
+start = pytest.fixture(scripted_daemons)
 
 
 @contextmanager

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from gom.command import main
-from tests.integration.scripted import Start
+from tests.integration.scripted import Start, scripted_daemons
+
+start = pytest.fixture(scripted_daemons)
 
 GOM = [sys.executable, "-c", "import sys; from gom.command import run; sys.exit(run())"]
 
@@ -57,6 +59,22 @@ def test_the_daemon_decides_what_a_verb_is(start: Start, capsys: pytest.CaptureF
     daemon = start({"frobnicate --json -c": "400 no verb `frobnicate`: say `help`"})
     assert main(["-c", daemon.endpoint, "frobnicate", "--json", "-c"]) == 1
     assert capsys.readouterr() == ("", "gom: no verb `frobnicate`: say `help`\n")
+
+
+@pytest.mark.parametrize(
+    "last", ["! 404 no process 42: it has ended", '{"code": 404, "error": "no process 42: it has ended"}']
+)
+def test_an_answer_that_could_not_be_completed_is_a_failure(
+    last: str, start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What came is printed, the reason goes to stderr; a file or an output that looks like that is none."""
+    daemon = start(
+        {"watch where 42": f"201 watching\n1\n{last}\n1\n{last}\n.", "get /proc/x": f"201 x\n{last}\n."}
+    )
+    assert main(["-c", daemon.endpoint, "watch", "where", "42"]) == 1
+    assert capsys.readouterr() == (f"1\n{last}\n1\n", "gom: no process 42: it has ended\n")
+    assert main(["-c", daemon.endpoint, "get", "/proc/x"]) == 0
+    assert capsys.readouterr() == (f"{last}\n", "")
 
 
 def test_a_token_is_shown_first(

@@ -193,6 +193,16 @@ def test_a_row_that_is_not_of_a_watch_is_said_so(row: str) -> None:
         Rounds(calls.nodes()).feed(row)
 
 
+def test_a_block_that_could_not_be_completed_is_its_error() -> None:
+    """What went wrong in the middle is raised where it happened, in an answer and in a watch."""
+    failure = '{"code": 404, "error": "no process 42: it has ended"}'
+    with pytest.raises(NotFound, match="it has ended"):
+        calls.ps().result(Reply(201, "2 processes", (json.dumps(encode(PROCESS)), failure)))
+    for stream in (calls.watch(calls.where(42)), calls.watch_events(), calls.do("x")):
+        with pytest.raises(NotFound, match="it has ended"):
+            stream.start().feed(failure)
+
+
 def test_events_are_not_watched_in_rounds() -> None:
     """The right way is named."""
     with pytest.raises(MalformedRequest, match="watch_events"):
