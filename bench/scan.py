@@ -1,0 +1,127 @@
+"""
+What a scan of 1,000 sleeping processes costs, next to the least that C can do and next to psutil.
+
+The three take turns, so that whatever else the machine does hits them alike; medians are compared.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from gomd.sources.linux import LinuxSource
+from gomd.sources.proc.scan import ROTATION
+
+SLEEPERS: Final = 1000
+#: Two whole rotations, so that what is only read now and then has its share in the median's scans.
+ROUNDS: Final = 2 * ROTATION
+#: What psutil calls the fields of `libgomd.model.Process`.
+FIELDS: Final = (
+    "pid", "ppid", "uids", "username", "status", "nice", "num_threads", "cpu_percent", "cpu_times",
+    "memory_info", "create_time", "name", "cmdline", "io_counters",
+)  # fmt: skip
+
+
+def run() -> list[dict[str, Any]]:
+    """Measure, print the first scans, and return the rows of the steady ones."""
+    with tempfile.TemporaryDirectory(prefix="gomd-bench-") as directory, _sleepers(SLEEPERS):
+        source = LinuxSource(1, "bench", "127.0.0.1", "/proc", os.path.join(directory, "state"), speed=15000)
+        with _floor(directory) as floor:
+            _floor_ms(floor)
+            first, first_psutil = _ours_ms(source), _psutil_ms()
+            _ours_ms(source)  # the second scan reads all again, to know the first shares and rates
+            rounds = [(_floor_ms(floor), _ours_ms(source), _psutil_ms()) for _ in range(ROUNDS)]
+    least, ours, theirs = (statistics.median(column) for column in zip(*rounds, strict=True))
+    mean = statistics.fmean(row[1] for row in rounds)
+    print(
+        f"scan of {SLEEPERS} processes: first {first:.1f} ms (psutil {first_psutil:.1f} ms), "
+        f"then {ours:.1f} ms in the median, {mean:.1f} ms in the mean"
+    )
+    return [
+        _row("scan of 1,000 processes, to C", ours, "C: open, read, close", least, 2.0),
+        _row("scan of 1,000 processes, to psutil", ours, "psutil, same fields", theirs, 0.5),
+    ]
+
+
+def _row(name: str, value: float, versus: str, versus_value: float, goal: float) -> dict[str, Any]:
+    ratio = value / versus_value
+    return {
+        "name": name,
+        "value": round(value, 2),
+        "unit": "ms",
+        "versus": versus,
+        "versus_value": round(versus_value, 2),
+        "ratio": round(ratio, 3),
+        "goal": goal,
+        "ok": ratio <= goal,
+    }
+
+
+def _ours_ms(source: LinuxSource) -> float:
+    now, before = time.time(), time.perf_counter()
+    table = source.processes(now)
+    taken = time.perf_counter() - before
+    assert len(table.processes) > SLEEPERS
+    return taken * 1000.0
+
+
+def _psutil_ms() -> float:
+    before = time.perf_counter()
+    found = [process.info for process in psutil.process_iter(FIELDS)]
+    taken = time.perf_counter() - before
+    assert len(found) > SLEEPERS
+    return taken * 1000.0
+
+
+def _floor_ms(program: subprocess.Popen[str]) -> float:
+    assert program.stdin is not None
+    assert program.stdout is not None
+    program.stdin.write("\n")
+    program.stdin.flush()
+    seen, nanoseconds = program.stdout.readline().split()
+    assert int(seen) > SLEEPERS
+    return int(nanoseconds) / 1e6
+
+
+@contextmanager
+def _floor(directory: str) -> Iterator[subprocess.Popen[str]]:
+    """Compile and start the C program; it scans once for each line it is sent."""
+    binary = os.path.join(directory, "scan")
+    source = Path(__file__).with_suffix(".c")
+    try:
+        subprocess.run(["cc", "-O2", "-o", binary, str(source)], check=True)
+    except FileNotFoundError:
+        raise SystemExit("this benchmark needs a C compiler: on Debian, apt install gcc") from None
+    with subprocess.Popen([binary], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
+        yield program
+
+
+@contextmanager
+def _sleepers(count: int) -> Iterator[None]:
+    """Start processes that sleep, and end each of them by its id."""
+    pids: list[int] = []
+    try:
+        for _ in range(count):
+            pids.append(os.posix_spawnp("sleep", ["sleep", "600"], os.environ))
+        time.sleep(1.0)  # the last ones fall asleep
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        for pid in pids:
+            os.waitpid(pid, 0)
+
+
+if __name__ == "__main__":
+    for row in run():
+        print(row)
