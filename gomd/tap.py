@@ -24,20 +24,19 @@ from gomd.services.collector import Collector
 from gomd.services.daemon import Daemon
 from gomd.services.limits import raise_file_limit
 from gomd.services.listening import Listening, Socket
+from gomd.services.logging import DaemonLog
 from gomd.services.state import StateDirectory
 from gomd.services.sweeping import Sweeping
+from gomd.services.systemd import Watchdog, take_environment
 from gomd.services.threads import Threads
 from gomd.services.tokens import FileTokens
 from gomd.verbs.all import all_verbs
 from gomd.verbs.context import Parts
 from gomd.verbs.dispatch import Dispatch
-from libgomd.endpoints import ROOT_STATE, Endpoint, Unix
+from libgomd.endpoints import PUBLIC_SOCKET, ROOT_STATE, Endpoint, Unix
 from libgomd.errors import ConfigError, SourceUnavailable
 from libgomd.model import Event, EventKind, Node, Role, Status
 from libgomd.version import VERSION
-
-#: Where every user of the machine can reach the system's daemon: STATE itself is closed to him.
-PUBLIC_SOCKET = "/run/gomd/gomd.sock"
 
 _log = Logger()
 
@@ -105,24 +104,27 @@ def makeService(options: Options) -> IService:
     except ConfigError as error:
         _refuse(error)
     daemon = compose(config, reactor, sockets, node_id)
-    daemon.reload = lambda: _reload(daemon, config, options)
+    daemon.observer = make_log(config, options.parent or {})
+    daemon.load = options.load
     reactor.callWhenRunning(state.sign)
     return daemon
 
 
-def _reload(daemon: Daemon, config: Config, options: Options) -> None:
-    """Read the configuration again; what cannot change while running is said. Never raises."""
-    try:
-        new = options.load()
-    except ConfigError as error:
-        for mistake in error.mistakes:
-            _log.error("configuration not taken over: {mistake}", mistake=mistake)
-        return
-    changes = config.changes(new)
-    daemon.take_over(new)
-    _log.info("configuration read again, changed: {live}", live=", ".join(changes.live) or "nothing")
-    if changes.restart:
-        _log.warn("these changes need a restart: {names}", names=", ".join(changes.restart))
+def make_log(config: Config, twistd: Mapping[str, Any]) -> DaemonLog | None:
+    """
+    Return where the daemon's own log goes: where twistd's options say, in the format gomd.ini says.
+
+    None when twistd was given a logger of its own, or syslog.
+    """
+    if twistd.get("logger") or twistd.get("syslog"):
+        return None
+    path = twistd.get("logfile") or ("-" if twistd.get("nodaemon") else "twistd.log")
+    out: Any = sys.stdout
+    if path != "-":
+        from twisted.python.logfile import LogFile
+
+        out = LogFile.fromFullPath(path, rotateLength=10_000_000, maxRotatedFiles=5)
+    return DaemonLog(out, config.node.log_format, config.node.log_level)
 
 
 def _refuse(error: ConfigError) -> NoReturn:
@@ -223,7 +225,8 @@ def telnet_endpoints(config: Config) -> tuple[Endpoint, ...]:
 
 def compose(config: Config, reactor: Any, sockets: tuple[Socket, ...], node_id: int) -> Daemon:
     """Return the daemon: every part made and joined, nothing running yet."""
-    daemon = Daemon(reactor)
+    notifier, watchdog_period = take_environment(os.environ, os.getpid())
+    daemon = Daemon(reactor, config, notifier)
     source, control = SOURCES[config.node.source](config, node_id)
     sample_log = SAMPLE_LOGS[config.log.kind](config)
     reading = Threads(reactor, reactor, "reading", size=12)
@@ -257,10 +260,18 @@ def compose(config: Config, reactor: Any, sockets: tuple[Socket, ...], node_id: 
     door = Door(Dispatch(all_verbs(), parts), asking, reactor, limits_of(config), os.geteuid())
     counting.append(door)
 
-    for service in (reading, asking, collector, Listening(reactor, sockets, door), Sweeping(door, reactor)):
+    listening = Listening(reactor, sockets, door, collector.sampled)
+    for service in (
+        reading,
+        asking,
+        collector,
+        listening,
+        Sweeping(door, reactor),
+        Watchdog(notifier, reactor, watchdog_period),
+    ):
         service.setServiceParent(daemon)
 
-    def started() -> None:
+    def started(_result: None) -> None:
         events.publish(
             Event(reactor.seconds(), EventKind.JOIN, node_id, config.node.name, "gomd started", node_id)
         )
@@ -276,8 +287,10 @@ def compose(config: Config, reactor: Any, sockets: tuple[Socket, ...], node_id: 
         tokens.path = new.telnet.tokens_file
         commands.set_commands(new.commands, new.node.command_timeout)
         collector.set_periods(new.collector.period, new.collector.processes_period)
+        if hasattr(sample_log, "set_limits"):
+            sample_log.set_limits(new.log.rotate_bytes, new.log.keep)
 
-    daemon.on_started = started
-    daemon.on_stopped = sample_log.close
+    daemon.started = lambda: collector.sampled.addCallback(started)
+    daemon.stopped = sample_log.close
     daemon.take_over = take_over
     return daemon

@@ -34,6 +34,7 @@ class Collector(Service):
 
     :param source: where the numbers come from. :param log: where every sample is kept.
     :param placeholder: this node before its first sample; its id, name and address last.
+    :ivar sampled: fires after the first round, whether its reads were good or not.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -49,6 +50,7 @@ class Collector(Service):
         processes_period: float = 5.0,
     ) -> None:
         self.latest = Sample(taken_at=clock.seconds())
+        self.sampled: Deferred[None] = Deferred()
         self._source = source
         self._sample_log = log
         self._clock = clock
@@ -98,6 +100,8 @@ class Collector(Service):
         """Read every part that is not still being read, and keep the sample. Never raises."""
         rounds = [self._collect_nodes(), *(self._collect_part(part) for part in self._source.parts)]
         await gatherResults([Deferred.fromCoroutine(one) for one in rounds])
+        if not self.sampled.called:
+            self.sampled.callback(None)
         if any(reading.read_at is not None for reading in self._parts.values()):
             now = self._clock.seconds()
             await self._kept.again(now, self._keep, self.known_nodes(), self.latest)

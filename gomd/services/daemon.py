@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Protocol
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger
+from twisted.python.components import Componentized
 from zope.interface import implementer
 
 from gomd.interfaces import IStoppable
+from gomd.services.systemd import Notifier
+from libgomd.errors import ConfigError
 
 #: Seconds between the answer to `shutdown` and the end, for the answer to arrive.
 COURTESY = 0.1
+
+
+class _Changes(Protocol):
+    """What is different in a new configuration, by whether it can be taken over now."""
+
+    @property
+    def live(self) -> Sequence[str]: ...
+
+    @property
+    def restart(self) -> Sequence[str]: ...
+
+
+class Configuration(Protocol):
+    """As much of the configuration as is known here: how to compare it with another."""
+
+    def changes(self, other: Any) -> _Changes:
+        """Return what is different in ``other``."""
 
 
 @implementer(IStoppable)
@@ -22,42 +42,73 @@ class Daemon(MultiService):
     """
     Starts its services in the order they were added and stops them in the opposite one.
 
-    :param reload: reads the configuration again; called at SIGHUP. Must not raise.
-    :param on_started: called once all services run; ``on_stopping`` before they are stopped.
+    :param config: the configuration it runs with. :param notifier: tells systemd.
+    :ivar load: reads the configuration again, at SIGHUP; raises `ConfigError`.
+    :ivar take_over: uses what of a new configuration can be used now.
+    :ivar started: called once all services run. :ivar stopped: called when none does any more.
+    :ivar observer: where the daemon's log goes; None leaves that to twistd.
     """
 
     _log: ClassVar[Logger] = Logger()
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, config: Configuration, notifier: Notifier) -> None:
         super().__init__()
         self._reactor = reactor
-        self.reload: Callable[[], None] = lambda: None
-        self.on_started: Callable[[], None] = lambda: None
-        self.on_stopping: Callable[[], None] = lambda: None
+        self._config = config
+        self._notifier = notifier
+        self.load: Callable[[], Any] = lambda: config
         self.take_over: Callable[[Any], None] = lambda _config: None
-        self.on_stopped: Callable[[], None] = lambda: None
+        self.started: Callable[[], None] = lambda: None
+        self.stopped: Callable[[], None] = lambda: None
+        self.observer: ILogObserver | None = None
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Join twistd's application, and bring the log along."""
+        super().setServiceParent(parent)
+        if self.observer is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self.observer)
 
     def startService(self) -> None:
-        """Start every service, then listen to SIGHUP."""
+        """Start every service; once the reactor runs, listen to SIGHUP and say so."""
         super().startService()
         self._reactor.callWhenRunning(self._running)
 
     def _running(self) -> None:
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reload))
-        self.on_started()
-
-    async def _stop(self) -> None:
-        self.on_stopping()
-        while self.services:
-            # One after the other: what is added last stands on what was added first.
-            service = self.services[-1]
-            await maybeDeferred(service.disownServiceParent)
-        self.on_stopped()
+        self.started()
+        self._notifier.ready("answering")
 
     def stopService(self) -> Deferred[None]:
         """Stop the services, the last one first; fires when none is left running."""
         self.running = 0
+        self._notifier.stopping("stopping")
         return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        for service in reversed(list(self.services)):
+            # One after the other: what was added last stands on what was added first.
+            await maybeDeferred(service.stopService)
+        self.stopped()
+
+    def reload(self) -> None:
+        """Read the configuration again; what cannot change while running is said. Never raises."""
+        self._notifier.reloading("reading the configuration again")
+        try:
+            new = self.load()
+            changes = self._config.changes(new)
+            self.take_over(new)
+        except ConfigError as error:
+            for mistake in error.mistakes:
+                self._log.error("the configuration stays as it was: {mistake}", mistake=mistake)
+        except Exception:  # noqa: BLE001 - a bug: say so loudly, and stay up
+            self._log.failure("taking over the configuration failed")
+        else:
+            self._log.info(
+                "configuration read again, changed: {live}", live=", ".join(changes.live) or "nothing"
+            )
+            if changes.restart:
+                self._log.warn("these changes need a restart: {names}", names=", ".join(changes.restart))
+        self._notifier.ready("answering")
 
     def stop(self, reason: str) -> None:
         """See `IStoppable.stop`."""

@@ -113,18 +113,30 @@ def _remove_stale(path: str) -> None:
 
 
 class Listening(Service):
-    """Listens at ``sockets`` while it runs."""
+    """
+    Listens at ``sockets`` while it runs.
 
-    def __init__(self, reactor: Any, sockets: tuple[Socket, ...], factory: Factory) -> None:
+    :param after: when it fires the first connection is accepted; those that come before it wait in
+        the kernel, and are answered with values instead of "not known yet".
+    """
+
+    def __init__(
+        self, reactor: Any, sockets: tuple[Socket, ...], factory: Factory, after: Deferred[None]
+    ) -> None:
         self._reactor = reactor
         self._sockets = sockets
         self._factory = factory
+        self._after = after
         self._ports: list[IListeningPort] = []
 
     def startService(self) -> None:
-        """Accept connections from now on."""
+        """Accept connections as soon as there is something to answer."""
         super().startService()
-        self._ports = [bound.open(self._reactor, self._factory) for bound in self._sockets]
+        self._after.addCallback(self._open)
+
+    def _open(self, _result: None) -> None:
+        if self.running:
+            self._ports = [bound.open(self._reactor, self._factory) for bound in self._sockets]
 
     def stopService(self) -> Deferred[None]:
         """Accept no more; fires when the ports are closed."""

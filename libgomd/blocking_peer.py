@@ -1,0 +1,102 @@
+"""Questions to one node by datagram, for programs without Twisted: the calls of `libgomd.peer`, blocking."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Final
+
+from libgomd.answers import node_in, parse_address, value_in, where_in
+from libgomd.derivation import key_ring, read_keys
+from libgomd.errors import MalformedDatagram, TimedOut
+from libgomd.model import Node
+from libgomd.wire.datagrams import Sealer, open_sealed
+from libgomd.wire.messages import MAX_NUMBER, MAX_PACKET, Answer, ClockWarning, Question, Summary
+
+#: Seconds to wait for each of the three tries.
+PATIENCE: Final = (0.3, 0.5, 0.7)
+_now: Callable[[], float] = time.time  # noqa: TID251 - this module is the edge: no reactor to ask
+
+
+class BlockingPeer:
+    """
+    Asks nodes, one question at a time. A context manager; every call blocks for 1.5 s at most.
+
+    :param key_files: the cluster's key file, or several; none for nodes on this machine's loopback.
+    :raises ConfigError: a key file cannot be used.
+    """
+
+    def __init__(self, key_files: str | Sequence[str] = ()) -> None:
+        paths = [key_files] if isinstance(key_files, str) else list(key_files)
+        self._keys = key_ring(read_keys(path for path in paths if path))
+        self._sealer = Sealer(self._keys, 0, int.from_bytes(os.urandom(6), "big"), os.urandom)
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    def __enter__(self) -> BlockingPeer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the port back."""
+        self._socket.close()
+
+    def get_cur_node(self, node: str, pid: int) -> int:
+        """
+        Ask ``node`` (``HOST`` or ``HOST:PORT``), the home of process ``pid``, which node it runs on.
+
+        :returns: a node id, never 0.
+        :raises NotFound: there is no such process. :raises TimedOut: nobody answered.
+        """
+        return where_in(self._ask(node, Question(0, f"/proc/{pid}/where"))) or self.summary(node).id
+
+    def read(self, node: str, path: str) -> bytes:
+        """
+        Ask ``node`` what ``path`` of its tree says; more than a packet holds is cut off.
+
+        :raises RequestError: the node said no. :raises TimedOut: nobody answered.
+        """
+        return value_in(self._ask(node, Question(0, path, room=MAX_PACKET)))
+
+    def summary(self, node: str) -> Node:
+        """Ask ``node`` how it is. :raises TimedOut: nobody answered."""
+        return node_in(self._ask(node, Question(0)))
+
+    def _ask(self, node: str, question: Question) -> Answer | Summary:
+        address = parse_address(node)
+        question = question._replace(request_id=int.from_bytes(os.urandom(7), "big") & MAX_NUMBER)
+        for patience in PATIENCE:
+            self._socket.sendto(self._sealer.seal(question, int(_now() * 1000)), address)
+            end = _now() + patience
+            while (left := end - _now()) > 0:
+                self._socket.settimeout(left)
+                try:
+                    answer = self._take(self._socket.recv(MAX_PACKET + 1), question)
+                except (TimeoutError, ConnectionRefusedError):
+                    break
+                if answer is not None:
+                    return answer
+        raise TimedOut(
+            f"no answer from {address[0]}:{address[1]} after {len(PATIENCE)} tries: is it up, with our key?"
+        )
+
+    def _take(self, packet: bytes, question: Question) -> Answer | Summary | None:
+        try:
+            opened = open_sealed(packet, self._keys).datagram
+        except MalformedDatagram:
+            return None
+        message = opened.message
+        if isinstance(message, (Answer, Summary)) and message.request_id == question.request_id:
+            return message
+        if isinstance(message, ClockWarning) and message.instance == self._sealer.instance:
+            skew = abs(opened.sent_at / 1000 - _now())
+            raise TimedOut(
+                f"node {message.name} drops what we ask: its clock and ours are {skew:.0f} s apart"
+            )
+        return None
