@@ -43,8 +43,15 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 class _Known(NamedTuple):
-    """A process as the last scan left it; ``settled`` says that nothing about it was in motion."""
+    """
+    A process as the last scan left it.
 
+    :ivar path: of its stat, as the kernel takes it. :ivar line: what stood there.
+    :ivar settled: nothing about it was in motion.
+    :ivar moved: what it had read and written at ``moved_at``.
+    """
+
+    path: bytes
     line: bytes
     stat: PidStat
     process: Process
@@ -99,18 +106,19 @@ class ProcessScanner:
         self._locks = locks
         interval = now - self._scanned_at
         before, after = self._known, {}
-        below, read, close, open_ = self._root.under(""), os.read, os.close, os.open
+        below, read, close, open_ = os.fsencode(self._root.under("")), os.read, os.close, os.open
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
         for pid in pids:
+            known = before.get(pid)
+            path = b"%b%d/stat" % (below, pid) if known is None else known.path
             try:
-                descriptor = open_(f"{below}{pid}/stat", flags)
+                descriptor = open_(path, flags)
                 try:
                     line = read(descriptor, _MAX_STAT)
                 finally:
                     close(descriptor)
-                known = before.get(pid)
                 if known is None or known.line != line or not known.settled or pid % ROTATION == io_turn:
-                    known = self._look(pid, line, known, now, interval, pid % _LONG_ROTATION == turn)
+                    known = self._look(pid, path, line, known, now, interval, pid % _LONG_ROTATION == turn)
                 elif not same_locks:
                     known = known._replace(process=self._with_lock(known.process))
                 after[pid] = known
@@ -150,34 +158,50 @@ class ProcessScanner:
         )
 
     def _look(
-        self, pid: int, line: bytes, known: _Known | None, now: float, interval: float, in_turn: bool
+        self,
+        pid: int,
+        path: bytes,
+        line: bytes,
+        known: _Known | None,
+        now: float,
+        interval: float,
+        in_turn: bool,
     ) -> _Known:
         """Return what ``line`` and the process's other files say; ``known`` is the last scan's."""
-        changed = known is None or known.line != line
-        stat = parse_pid_stat(line) if known is None or changed else known.stat
-        if stat.pid != pid:
-            raise SourceUnavailable(f"/proc/{pid}/stat is of process {stat.pid}")
-        if known is not None and known.stat.started != stat.started:
-            known = None  # the pid has been given to another process
-        uid = read_uid(self._root, pid) if known is None or changed or in_turn else known.process.uid
-        if known is None or in_turn or known.stat.program != stat.program or not _lives_on(known, stat):
+        if known is None:
+            return self._meet(pid, path, line, now)
+        last, changed = known.process, known.line != line
+        if changed:
+            stat = parse_pid_stat(line)
+            if stat.started != known.stat.started:  # the pid has been given to another process
+                return self._meet(pid, path, line, now)
+        else:
+            stat = known.stat
+        uid = read_uid(self._root, pid) if changed or in_turn else last.uid
+        moved = read_transferred(self._root, pid, uid)
+        if in_turn or (changed and _may_have_another_command(known.stat, stat)):
             command = read_command(self._root, stat)
         else:
-            command = known.process.command
-        moved = read_transferred(self._root, pid, uid)
-        if known is None:
-            return _Known(line, stat, self._process(stat, uid, command), False, moved, now)
+            command = last.command
+        if not changed and known.settled and (moved, uid, command) == (known.moved, last.uid, last.command):
+            return _Known(path, line, stat, self._with_lock(last), True, moved, now)
         cpu = None
         if interval > 0.0:
             used = (stat.ticks - known.stat.ticks) / _TICKS_A_SECOND
             cpu = max(0.0, round(100.0 * used / interval, 1))
         read_rate, write_rate = _rates(moved, known.moved, now - known.moved_at)
+        process = self._process(stat, uid, command, cpu, read_rate, write_rate)
         settled = not (changed or cpu or read_rate or write_rate)
-        if settled and known.settled and uid == known.process.uid and command == known.process.command:
-            process = self._with_lock(known.process)
-        else:
-            process = self._process(stat, uid, command, cpu, read_rate, write_rate)
-        return _Known(line, stat, process, settled, moved, now)
+        return _Known(path, line, stat, process, settled, moved, now)
+
+    def _meet(self, pid: int, path: bytes, line: bytes, now: float) -> _Known:
+        """Return what a process is that no scan has seen before."""
+        stat = parse_pid_stat(line)
+        if stat.pid != pid:
+            raise SourceUnavailable(f"/proc/{pid}/stat is of process {stat.pid}")
+        uid = read_uid(self._root, pid)
+        process = self._process(stat, uid, read_command(self._root, stat))
+        return _Known(path, line, stat, process, False, read_transferred(self._root, pid, uid), now)
 
     def _process(
         self,
@@ -231,9 +255,9 @@ def why_unmovable(stat: PidStat) -> str:
     return "system" if stat.pid == 1 or stat.of_kernel else "foreign"
 
 
-def _lives_on(known: _Known, stat: PidStat) -> bool:
-    """Whether it is no more of a zombie than it was: a zombie has no command line."""
-    return (known.stat.state == "Z") == (stat.state == "Z")
+def _may_have_another_command(old: PidStat, new: PidStat) -> bool:
+    """Whether it ran another program between the two, or ended: a zombie has no command line."""
+    return old.program != new.program or (old.state == "Z") != (new.state == "Z")
 
 
 def _rates(
