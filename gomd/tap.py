@@ -271,7 +271,7 @@ def compose(config: Config, reactor: Any, sockets: tuple[Socket, ...], node_id: 
     ):
         service.setServiceParent(daemon)
 
-    def started(_result: None) -> None:
+    def started(_result: object = None) -> None:
         events.publish(
             Event(reactor.seconds(), EventKind.JOIN, node_id, config.node.name, "gomd started", node_id)
         )
@@ -287,6 +287,8 @@ def compose(config: Config, reactor: Any, sockets: tuple[Socket, ...], node_id: 
         tokens.path = new.telnet.tokens_file
         commands.set_commands(new.commands, new.node.command_timeout)
         collector.set_periods(new.collector.period, new.collector.processes_period)
+        if daemon.observer is not None:
+            daemon.observer.set_level(new.node.log_level)
         if hasattr(sample_log, "set_limits"):
             sample_log.set_limits(new.log.rotate_bytes, new.log.keep)
 

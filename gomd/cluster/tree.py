@@ -36,7 +36,7 @@ class Tree:
 
     async def read_file(self, path: TreePath, caller: Caller) -> bytes:
         """See `ITree.read_file`."""
-        if path.kind is Kind.NODE_VALUE and path.number != self._members.own_id:
+        if path.kind is Kind.NODE_VALUE:
             return node_value(self._members.find(str(path.number)), path.name)
         return await self._threads.run(READ_LIMIT, self._source.read_file, path, caller)
 

@@ -13,6 +13,7 @@ from twisted.python.components import Componentized
 from zope.interface import implementer
 
 from gomd.interfaces import IStoppable
+from gomd.services.logging import DaemonLog
 from gomd.services.systemd import Notifier
 from libgomd.errors import ConfigError
 
@@ -58,9 +59,9 @@ class Daemon(MultiService):
         self._notifier = notifier
         self.load: Callable[[], Any] = lambda: config
         self.take_over: Callable[[Any], None] = lambda _config: None
-        self.started: Callable[[], None] = lambda: None
+        self.started: Callable[[], object] = lambda: None
         self.stopped: Callable[[], None] = lambda: None
-        self.observer: ILogObserver | None = None
+        self.observer: DaemonLog | None = None
 
     def setServiceParent(self, parent: Any) -> None:
         """Join twistd's application, and bring the log along."""

@@ -1,0 +1,204 @@
+"""Datagrams between daemons: opened and sealed, answered, and handed to whom they concern."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, ClassVar, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import DatagramProtocol
+from twisted.logger import Logger
+
+from gomd.protocols.clocks import Clocks
+from gomd.protocols.junk import Junk
+from libgomd.errors import MalformedDatagram
+from libgomd.model import Counter
+from libgomd.questions import Address, Asker
+from libgomd.wire.datagrams import Sealer, open_sealed
+from libgomd.wire.messages import Answer, ClockWarning, Datagram, Message, Question, Summary
+from libgomd.wire.replay import ReplayWindow, Verdict
+from libgomd.wire.sealing import KeyRing
+
+#: Questions that are being answered at once, at most; more are dropped, and asked again by the asker.
+MOST_ANSWERING = 256
+
+Answering = Callable[[Question], Answer | Summary | Awaitable[Answer | Summary]]
+
+
+class Membership(Protocol):
+    """The engine that everything but questions and answers is for."""
+
+    def receive(self, datagram: Datagram, address: Address) -> None:
+        """Take a fresh message of another node."""
+
+    def wrong_clock(self, node: int, name: str, skew: float) -> None:
+        """Take notice that the clock of a node is ``skew`` seconds ahead of ours."""
+
+
+class PeerProtocol(DatagramProtocol):
+    """
+    One UDP port among the peers.
+
+    :param keys: the cluster's; the first one seals. :param own_id: this node's id.
+    :param instance: which start of this daemon: milliseconds since the epoch.
+    :param answer: answers a question about this node.
+    :param random: gives that many random bytes, as os.urandom.
+    :ivar membership: gets everything that is not a question or an answer; None before it is there.
+    """
+
+    noisy = False
+    _log: ClassVar[Logger] = Logger()
+
+    def __init__(
+        self,
+        keys: KeyRing,
+        own_id: int,
+        own_name: str,
+        instance: int,
+        clock: IReactorTime,
+        answer: Answering,
+        random: Callable[[int], bytes],
+        max_senders: int = 4096,
+    ) -> None:
+        self.membership: Membership | None = None
+        self.asker = Asker(clock, self.send, random)
+        self._keys = keys
+        self._own_id = own_id
+        self._instance = instance
+        self._clock = clock
+        self._answer = answer
+        self._sealer = Sealer(keys, own_id, instance, random)
+        self._window = ReplayWindow(max_senders)
+        self._clocks = Clocks(own_name, instance, self._sealer)
+        self._junk = Junk()
+        self._answering = 0
+        self._received = self._received_bytes = 0
+        self._sent = self._sent_bytes = 0
+        self._questions = self._busy = self._unsent = 0
+
+    def use_keys(self, keys: KeyRing) -> None:
+        """Seal and open with other keys from now on."""
+        self._keys = keys
+        self._sealer.use(keys)
+
+    def _now(self) -> int:
+        return int(self._clock.seconds() * 1000)
+
+    # -- out
+
+    def send(self, message: Message, address: Address) -> None:
+        """
+        Seal and send. A network that cannot be reached now loses the packet, as networks do.
+
+        :raises ValueError: a value of the message is out of its range.
+        """
+        packet = self._sealer.seal(message, self._now())
+        if self.transport is None:
+            return
+        try:
+            self.transport.write(packet, address)
+        except OSError as error:
+            self._unsent += 1
+            self._log.debug("cannot send to {address}: {error}", address=address, error=error)
+        else:
+            self._sent += 1
+            self._sent_bytes += len(packet)
+
+    # -- in
+
+    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+        """Open one packet and act on it; one that is no use is counted and forgotten."""
+        self._received += 1
+        self._received_bytes += len(datagram)
+        try:
+            opened = open_sealed(datagram, self._keys).datagram
+        except MalformedDatagram as error:
+            self._junk.count(error.word, addr[0])
+            return
+        if opened.sender == self._own_id and opened.instance == self._instance:
+            return  # our own announcement, come back
+        verdict = self._window.admit(opened, self._now())
+        if verdict is Verdict.FRESH:
+            try:
+                self._act(opened, addr)
+            except Exception:  # noqa: BLE001 - the edge: no packet may end the port
+                self._log.failure("a datagram of node {node} could not be handled", node=opened.sender)
+        else:
+            self._junk.count(verdict.name.lower(), addr[0])
+            if verdict is not Verdict.REPLAYED:
+                self._wrong_time(opened, addr)
+
+    def _act(self, datagram: Datagram, address: Address) -> None:
+        message = datagram.message
+        if isinstance(message, Question):
+            if message.target in (0, self._own_id):
+                self._questions += 1
+                self._reply(message, address)
+        elif isinstance(message, (Answer, Summary)):
+            self.asker.take(message)
+        elif isinstance(message, ClockWarning):
+            self._warned(datagram, message, address)
+        elif self.membership is not None and datagram.sender:
+            self.membership.receive(datagram, address)
+
+    def _reply(self, question: Question, address: Address) -> None:
+        if self._answering >= MOST_ANSWERING:
+            self._busy += 1
+            return
+        reply = self._answer(question)
+        if isinstance(reply, (Answer, Summary)):
+            self.send(reply, address)
+        else:
+            self._answering += 1
+            Deferred.fromCoroutine(self._reply_later(reply, address))
+
+    async def _reply_later(self, reply: Awaitable[Answer | Summary], address: Address) -> None:
+        try:
+            self.send(await reply, address)
+        except Exception:  # noqa: BLE001 - the edge: the asker's time-out tells him
+            self._log.failure("a question could not be answered")
+        finally:
+            self._answering -= 1
+
+    # -- clocks
+
+    def _wrong_time(self, datagram: Datagram, address: Address) -> None:
+        """Tell a sender whose time is not ours, and believe his own warning if it proves itself."""
+        message = datagram.message
+        if isinstance(message, ClockWarning):
+            self._warned(datagram, message, address)
+            return
+        warning = self._clocks.warning_for(datagram, self._clock.seconds())
+        if warning is not None:
+            self.send(warning, address)
+
+    def _warned(self, datagram: Datagram, warning: ClockWarning, address: Address) -> None:
+        skew = self._clocks.believe(datagram, warning, self._clock.seconds())
+        if skew is None:
+            return
+        self.asker.take_warning(warning, address, skew)
+        if self._clocks.is_news(datagram.sender, self._clock.seconds()):
+            self._log.warn(
+                "the clock of node {node} {name} is {skew:+.0f} s from ours and its datagrams are dropped: "
+                "set the clocks",
+                node=datagram.sender, name=warning.name, skew=skew,
+            )  # fmt: skip
+            if self.membership is not None:
+                self.membership.wrong_clock(datagram.sender, warning.name, skew)
+
+    def connectionRefused(self) -> None:
+        """Nobody listens there now: whoever asked finds out by his time-out."""
+
+    def counters(self) -> Iterable[Counter]:
+        """Packets, bytes, questions, and what was dropped."""
+        yield Counter("datagrams_received", self._received, "datagrams received")
+        yield Counter("datagrams_received_bytes", self._received_bytes, "bytes in them")
+        yield Counter("datagrams_sent", self._sent, "datagrams sent")
+        yield Counter("datagrams_sent_bytes", self._sent_bytes, "bytes in them")
+        yield Counter("datagrams_unsent", self._unsent, "datagrams the kernel would not send")
+        yield Counter("questions_received", self._questions, "questions of others")
+        yield Counter("questions_dropped", self._busy, "questions dropped as too many were being answered")
+        yield Counter("questions_repeated", self.asker.repeated, "questions of ours asked again")
+        yield Counter("questions_unanswered", self.asker.unanswered, "questions of ours nobody answered")
+        yield from self._junk.counters()
