@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.integration import daemon as real
 from tests.integration.scripted import Daemon, Script, Start
+
+StartDaemon = Callable[..., real.Daemon]
 
 
 @pytest.fixture
@@ -22,3 +25,17 @@ def start(tmp_path: Path) -> Iterator[Start]:
     yield start
     for daemon in started:
         daemon.close()
+
+
+@pytest.fixture
+def start_daemon(tmp_path: Path) -> Iterator[StartDaemon]:
+    """Start real daemons: ``start_daemon(*options, ini=...)``; they are ended whatever happens."""
+    started: list[real.Daemon] = []
+
+    def start(*options: str, ini: str = "", home: Path | None = None) -> real.Daemon:
+        started.append(real.Daemon(home or tmp_path / f"daemon{len(started)}", *options, ini=ini))
+        return started[-1].start()
+
+    yield start
+    for daemon in started:
+        daemon.end()
