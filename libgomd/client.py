@@ -88,8 +88,14 @@ async def connect(
         try:
             return await open_client(_dialler(reactor, place), reactor, token=token, timeout=timeout)
         except (ConnectError, OSError) as error:
-            failures.append(f"{place} ({error})")
+            failures.append(f"{place} ({_reason(error)})")
     raise ConnectionLost(f"no daemon at {', '.join(failures)}: is gomd running?")
+
+
+def _reason(error: Exception) -> str:
+    """Return why it could not connect as the system says it; Twisted's own sentence is longer."""
+    number = getattr(error, "osError", None)
+    return os.strerror(number) if isinstance(number, int) else str(error)
 
 
 def _dialler(reactor: Any, place: Endpoint) -> Dial:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,21 +26,26 @@ from libgomd.errors import (
 )
 from libgomd.model import Caller, EventKind, Output, Role, Status
 from libgomd.version import VERSION
-from tests.integration.running import RunningDaemon
+from tests.integration.daemon import Daemon
 
 #: Asks a method of a client by name, and gives its answer or raises its error.
 Ask = Callable[..., Awaitable[Any]]
-COMMANDS = (
-    "--set", "commands.greet=/bin/echo hello there",
-    "--set", "commands.fail=/bin/sh -c 'echo oops >&2; exit 3'",
-    "--set", "commands.wait=/bin/sleep 600",
-)  # fmt: skip
+COMMANDS = """
+[commands]
+greet = /bin/echo hello there
+fail = /bin/sh -c 'echo oops >&2; exit 3'
+wait = /bin/sleep 600
+"""
+OPTIONS = ("--node-id", "1", "--name", "alpha", "--telnet", "tcp:127.0.0.1:0,unix:")
 
 
 @pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]:
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """One daemon for all tests here."""
-    with RunningDaemon(tmp_path_factory.mktemp("gomd"), *COMMANDS) as running:
+    with Daemon(tmp_path_factory.mktemp("gomd"), *OPTIONS, ini=COMMANDS) as running:
+        with blocking.connect(running.unix) as client:
+            while client.node().age is None:  # until it has read /proc for the first time
+                time.sleep(0.02)
         yield running
 
 
@@ -137,7 +143,7 @@ async def as_its_admin(ask: Ask) -> None:
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="root is the admin over the unix socket")
 
 
-def with_blocking(daemon: RunningDaemon, walk: Callable[..., Any], *arguments: Any) -> None:
+def with_blocking(daemon: Daemon, walk: Callable[..., Any], *arguments: Any) -> None:
     """Run ``walk`` with a blocking client, which never lets it wait."""
     with blocking.connect(daemon.unix) as client:
 
@@ -148,23 +154,23 @@ def with_blocking(daemon: RunningDaemon, walk: Callable[..., Any], *arguments: A
             walk(ask, *arguments).send(None)
 
 
-def test_a_script_reads_the_node(daemon: RunningDaemon) -> None:
+def test_a_script_reads_the_node(daemon: Daemon) -> None:
     """Every reading verb gives its typed value, and those are the machine's own."""
     with_blocking(daemon, about_the_node)
 
 
-def test_a_script_acts_on_a_process(daemon: RunningDaemon, sleeper: subprocess.Popen[bytes]) -> None:
+def test_a_script_acts_on_a_process(daemon: Daemon, sleeper: subprocess.Popen[bytes]) -> None:
     """As the user it runs as: the kernel tells the daemon who that is."""
     with_blocking(daemon, about_a_process, sleeper)
 
 
 @needs_root
-def test_a_script_of_root_is_admin(daemon: RunningDaemon) -> None:
+def test_a_script_of_root_is_admin(daemon: Daemon) -> None:
     """Every order is carried out and shows."""
     with_blocking(daemon, as_its_admin)
 
 
-def test_a_script_watches(daemon: RunningDaemon) -> None:
+def test_a_script_watches(daemon: Daemon) -> None:
     """Rounds come until there were enough, while other questions are answered."""
     with blocking.connect(daemon.unix) as client:
         rounds = [(processes, client.load()) for processes in client.watch(calls.ps(), seconds=0.1, rounds=3)]
@@ -182,7 +188,7 @@ def test_a_script_watches(daemon: RunningDaemon) -> None:
 
 
 @needs_root
-def test_a_script_runs_a_command(daemon: RunningDaemon) -> None:
+def test_a_script_runs_a_command(daemon: Daemon) -> None:
     """Output line by line, last the exit status; one that is not there is refused."""
     with blocking.connect(daemon.unix) as client:
         assert list(client.do("greet")) == [Output("hello there"), Output(None, 0)]
@@ -191,7 +197,7 @@ def test_a_script_runs_a_command(daemon: RunningDaemon) -> None:
             list(client.do("nothing"))
 
 
-def test_over_tcp_a_token_makes_the_difference(daemon: RunningDaemon) -> None:
+def test_over_tcp_a_token_makes_the_difference(daemon: Daemon) -> None:
     """Anonymous callers read; `gom token add` lets one do more; a wrong token is refused."""
     with blocking.connect(daemon.tcp) as client:
         assert client.whoami().role is Role.READ
@@ -217,7 +223,7 @@ def gom(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_gom_asks_the_daemon(daemon: RunningDaemon) -> None:
+def test_gom_asks_the_daemon(daemon: Daemon) -> None:
     """Text and JSON, a verb that is none, and help."""
     done = gom("ps", str(os.getpid()), GOMD_ENDPOINT=daemon.unix)
     heading, row = done.stdout.splitlines()
@@ -238,7 +244,7 @@ class DeferredClientTests(TestCase):
     timeout = 60
 
     @pytest.fixture(autouse=True)
-    def _given(self, daemon: RunningDaemon) -> None:
+    def _given(self, daemon: Daemon) -> None:
         self.daemon = daemon
 
     async def connected(self) -> Client:
@@ -330,7 +336,7 @@ def asleep(seconds: float) -> Deferred[None]:
 @needs_root
 def test_a_shutdown_is_answered_and_done(tmp_path: Path) -> None:
     """The order is confirmed, then the daemon goes, and who asks again learns that it is gone."""
-    with RunningDaemon(tmp_path) as running:
+    with Daemon(tmp_path, *OPTIONS) as running:
         with blocking.connect(running.unix) as client:
             client.shutdown()
             assert running.process.wait(10) == 0
