@@ -249,6 +249,16 @@ class RowQueue:
             raise self._error
         return None
 
+    async def several(self, most: int) -> list[str]:
+        """Return the next lines, as many as are there, none only after the last. Errors as in `next`."""
+        first = await self.next()
+        if first is None:
+            return []
+        lines = [first]
+        while self._rows and len(lines) < most:
+            lines.append(self._rows.popleft())
+        return lines
+
     def status(self, line: StatusLine) -> None:
         """Hand over the status line."""
         if not self.opened.called:
