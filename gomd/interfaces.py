@@ -9,11 +9,12 @@ which is where the parts above call it.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from zope.interface import Attribute, Interface
 
 from libgomd.model import Caller, Counter, Event, Node, Output, Part, Process, ProcessTable, Sample
+from libgomd.wire.lines import Request
 from libgomd.wire.tree import TreePath
 
 R = TypeVar("R")
@@ -184,6 +185,49 @@ class IMembership(Interface):
 
     def counters() -> Iterable[Counter]:
         """What it counted, for `stats`."""
+
+
+class IPeers(Interface):
+    """The other nodes' daemons, as this one reaches them."""
+
+    def read(node: Node, path: str) -> Awaitable[bytes]:
+        """
+        Ask ``node`` by datagram what a path of its tree says.
+
+        :raises PeerUnreachable: it cannot be asked from here. :raises TimedOut: it did not answer.
+        :raises NotPossible: it says more than a datagram holds: ask by `ask`.
+        :raises RequestError: it said no.
+        """
+
+    def cur_node(node: Node, pid: int) -> Awaitable[int]:
+        """
+        Ask ``node``, the home of ``pid``, by datagram which node it runs on; never 0.
+
+        Errors as in `read`.
+        """
+
+    def ask(node: Node, request: Request, caller: Caller, json: bool) -> Awaitable[Relay]:
+        """
+        Send a request to ``node`` over a stream, on behalf of ``caller``, and give its reply.
+
+        :raises PeerUnreachable: it cannot be reached, or is not who it should be.
+        :raises TimedOut: it did not answer in time.
+        """
+
+    def counters() -> Iterable[Counter]:
+        """What it counted, for `stats`."""
+
+
+class Relay(NamedTuple):
+    """
+    The reply of another daemon, in the format its caller has chosen.
+
+    :ivar rows: the lines of its block, some at a time, until it is closed; None without a block.
+    """
+
+    code: int
+    text: str
+    rows: AsyncGenerator[list[str], None] | None
 
 
 class IEvents(Interface):

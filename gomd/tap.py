@@ -20,6 +20,7 @@ from gomd.config import SHORT_OPTIONS, Config, Surroundings, find_file, load, ov
 from gomd.interfaces import INodeSource, IProcessControl, ISampleLog
 from gomd.jobs.commands import Commands
 from gomd.protocols.door import Door, Limits
+from gomd.protocols.forwarding import NoPeers
 from gomd.services.collector import Collector
 from gomd.services.daemon import Daemon
 from gomd.services.limits import raise_file_limit
@@ -245,6 +246,7 @@ def compose(config: Config, reactor: Any, sockets: tuple[Socket, ...], node_id: 
         clock=reactor,
         collector=collector,
         members=members,
+        peers=NoPeers(),
         events=events,
         tree=Tree(source, members, asking),
         control=control,
@@ -255,7 +257,7 @@ def compose(config: Config, reactor: Any, sockets: tuple[Socket, ...], node_id: 
         daemon=daemon,
         counters=lambda: chain.from_iterable(part.counters() for part in counting),
         periods=lambda: collector.periods,
-        hides_others=getattr(source, "hides_others", False),
+        hides_others=lambda: bool(getattr(source, "hides_others", False)),
     )
     door = Door(Dispatch(all_verbs(), parts), asking, reactor, limits_of(config), os.geteuid())
     counting.append(door)

@@ -14,7 +14,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from gomd.interfaces import IThreads
-from gomd.protocols.session import local_caller, uid_of_peer
+from gomd.protocols.session import Session, local_caller, uid_of_peer
 from gomd.protocols.telnet import TelnetLine
 from gomd.verbs.context import ISession
 from gomd.verbs.dispatch import Dispatch
@@ -78,12 +78,11 @@ class Door(Factory):
     def buildProtocol(self, addr: IAddress | None) -> TelnetLine:
         """Make the line of a connection over tcp; over a unix socket its caller is found out first."""
         host = getattr(addr, "host", None)
-        caller = (
-            None
-            if host is None
-            else Caller(self.limits.anonymous, "", None, f"tcp {host}:{getattr(addr, 'port', 0)}")
-        )
-        line = TelnetLine(self, caller)
+        session = None
+        if host is not None:
+            via = f"tcp {host}:{getattr(addr, 'port', 0)}"
+            session = Session(Caller(self.limits.anonymous, "", None, via))
+        line = TelnetLine(self, session)
         line.factory = self
         return line
 

@@ -17,7 +17,6 @@ from gomd.protocols.session import Session
 from gomd.verbs import rendering
 from gomd.verbs.replies import Answer, Goodbye, Reply, Rounds, goes_on, needs_caller
 from libgomd.errors import GomdError, LineTooLong, MalformedRequest, NodeError, RequestError
-from libgomd.model import Caller
 from libgomd.wire.lines import BLOCK, BLOCK_END, GREETING, OK, encode_block, encode_status
 from libgomd.wire.telnet import IAC, OptionFilter
 from libgomd.wire.values import dumps
@@ -43,8 +42,8 @@ class TelnetLine(LineReceiver):
     transport: Any
     _log: ClassVar[Logger] = Logger()
 
-    def __init__(self, door: Door, caller: Caller | None) -> None:
-        self.session = Session(caller) if caller else None
+    def __init__(self, door: Door, session: Session | None) -> None:
+        self.session = session
         self.last_line_at = door.clock.seconds()
         self.MAX_LENGTH = door.limits.max_line + 1  # the CR before the LF does not count
         self._door = door

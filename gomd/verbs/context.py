@@ -13,6 +13,7 @@ from gomd.interfaces import (
     ICommands,
     IEvents,
     IMembership,
+    IPeers,
     IProcessControl,
     ISampleLog,
     IStoppable,
@@ -35,6 +36,7 @@ class Parts:
     clock: IReactorTime
     collector: ICollector
     members: IMembership
+    peers: IPeers
     events: IEvents
     tree: ITree
     control: IProcessControl
@@ -45,7 +47,7 @@ class Parts:
     daemon: IStoppable
     counters: Callable[[], Iterable[Counter]]
     periods: Callable[[], tuple[float, float]]
-    hides_others: bool = False
+    hides_others: Callable[[], bool]
 
 
 class ISession(Interface):

@@ -59,7 +59,7 @@ def seen_by(parts: Parts, caller: Caller, found: Sequence[Process]) -> Sequence[
     """
     if caller.role >= Role.ADMIN:
         return found
-    if parts.hides_others:
+    if parts.hides_others():
         found = [process for process in found if caller.owns(process.uid)]
     return [
         process
@@ -93,8 +93,14 @@ async def _visible(parts: Parts, session: ISession, pid: int) -> Process:
 
 
 async def where(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-    """The id of the node a process runs on."""
-    process = await _visible(parts, session, words.pid(arguments[0]))
+    """The id of the node a process runs on; with NODE that one is asked, as the home of the process."""
+    pid = words.pid(arguments[0])
+    if len(arguments) > 1:
+        home = parts.members.find(arguments[1])
+        if home.id != parts.members.own_id:
+            node = await parts.peers.cur_node(home, pid)
+            return Answer(str(node), node)
+    process = await _visible(parts, session, pid)
     return Answer(str(process.node), process.node)
 
 
@@ -115,7 +121,7 @@ async def renice(parts: Parts, session: ISession, arguments: tuple[str, ...]) ->
 
 VERBS = (
     Verb("ps", "[PID ...]", Role.READ, "processes, all or some", ps, fields=Process.JSON, slow=True),
-    Verb("where", "PID [NODE]", Role.READ, "the id of the node a process runs on", where),
+    Verb("where", "PID [NODE]", Role.READ, "the id of the node a process runs on; NODE is its home", where),
     Verb("signal", "PID SIG", Role.USER, "send a signal by name or number", signal),
     Verb("renice", "PID N", Role.USER, "set the niceness, -20 to 19", renice),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Any
 
-from gomd.verbs.replies import Answer, Column, File, Goodbye, Reply, Rounds, Rows
+from gomd.verbs.replies import Answer, Column, File, Goodbye, Relayed, Reply, Rounds, Rows
 from libgomd.model import Output
 from libgomd.wire.lines import BLOCK, BYE, OK
 from libgomd.wire.text import printable
@@ -23,6 +23,8 @@ def status_of(reply: Reply, json: bool) -> tuple[int, str]:
         return OK, dumps(reply.value) if json else reply.text
     if isinstance(reply, Goodbye):
         return BYE, reply.text
+    if isinstance(reply, Relayed):
+        return reply.code, reply.text
     if isinstance(reply, File):
         if json:
             return OK, dumps({"path": reply.path, "text": "\n".join(reply.lines)})
@@ -48,6 +50,10 @@ async def pieces(reply: Reply, json: bool) -> AsyncGenerator[Lines, None]:
     """
     if isinstance(reply, Rounds):
         source = _rounds(reply, json)
+    elif isinstance(reply, Relayed):
+        if reply.pieces is None:
+            return
+        source = reply.pieces
     elif isinstance(reply, Rows) and not isinstance(reply.rows, Sequence):
         source = _one_by_one(reply, json)
     else:

@@ -72,17 +72,33 @@ class Rounds:
     answers: AsyncGenerator[Reply, None]
 
 
-Reply = Answer | Goodbye | Rows | File | Rounds
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """
+    What another node answered, in the caller's format already.
+
+    :ivar pieces: the lines of its block, some at a time; None without a block.
+    :ivar lasts: as in `Rows`; ``needs_caller`` likewise.
+    """
+
+    code: int
+    text: str
+    pieces: AsyncGenerator[list[str], None] | None
+    lasts: bool = False
+    needs_caller: bool = False
+
+
+Reply = Answer | Goodbye | Rows | File | Rounds | Relayed
 
 
 def goes_on(reply: Reply) -> bool:
     """Whether the reply lasts until the caller says something more."""
-    return isinstance(reply, Rounds) or (isinstance(reply, Rows) and reply.lasts)
+    return isinstance(reply, Rounds) or (isinstance(reply, (Rows, Relayed)) and reply.lasts)
 
 
 def needs_caller(reply: Reply) -> bool:
     """Whether the reply is to be stopped when the caller hangs up."""
-    return isinstance(reply, Rows) and reply.needs_caller
+    return isinstance(reply, (Rows, Relayed)) and reply.needs_caller
 
 
 #: What a verb gives: at once where it can, so that the short answers cost no Deferred.

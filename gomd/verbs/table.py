@@ -81,12 +81,11 @@ class VerbTable:
         hint = f"did you mean `{near[0]}`?" if near else "say `help` for the verbs"
         return MalformedRequest(f"there is no verb {name[:40]}: {hint}")
 
-    def ask(self, parts: Parts, session: ISession, request: Request) -> Replying:
+    def check(self, session: ISession, request: Request) -> Verb:
         """
-        Answer ``request`` for the caller of ``session``.
+        Return the verb of ``request``, which the caller of ``session`` may say as he said it.
 
-        :raises RequestError: unknown verb, wrong arguments, a role that may not; or from the verb.
-        :raises NodeError: from the verb.
+        :raises RequestError: an unknown verb, wrong arguments, a role that may not.
         """
         bounds = self._bounds.get(request.verb)
         if bounds is None:
@@ -97,7 +96,15 @@ class VerbTable:
         count = len(request.arguments)
         if count < least or (most is not None and count > most):
             raise MalformedRequest(f"usage: {verb.usage}")
-        return verb.answer(parts, session, request.arguments)
+        return verb
+
+    def ask(self, parts: Parts, session: ISession, request: Request) -> Replying:
+        """
+        Answer ``request`` for the caller of ``session`` on this node.
+
+        :raises RequestError: as `check`, or from the verb. :raises NodeError: from the verb.
+        """
+        return self.check(session, request).answer(parts, session, request.arguments)
 
 
 def _refusal(verb: Verb, role: Role) -> NeedsAuth | NotAllowed:

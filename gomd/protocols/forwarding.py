@@ -1,0 +1,220 @@
+"""Asks the daemons of other nodes: a question by datagram, anything else over a stream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterable
+from typing import Any, NamedTuple
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
+from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from zope.interface import implementer
+
+from gomd.interfaces import IPeers, Relay
+from gomd.protocols.streams import behalf
+from libgomd.answers import value_in, where_in
+from libgomd.connection import LineConnection, RowQueue, WholeReply
+from libgomd.errors import ConnectionLost, GomdError, NotPossible, PeerUnreachable, TimedOut
+from libgomd.model import Caller, Counter, Node
+from libgomd.questions import Asker
+from libgomd.wire.lines import BLOCK, Request
+from libgomd.wire.messages import MAX_PACKET, Answer, Question
+
+#: Seconds for a connection, for the greeting on it, and for the first line of an answer.
+CONNECT_LIMIT = 3.0
+GREETING_LIMIT = 3.0
+ANSWER_LIMIT = 60.0
+#: The verbs whose answer may take as long as moving processes takes.
+SLOW = frozenset({"bring", "expel", "migrate", "put"})
+SLOW_LIMIT = 600.0
+#: Lines passed on at a time.
+CHUNK = 50
+
+
+class Contact(NamedTuple):
+    """Where a node's daemon is: its IPv4 address, and its ports for datagrams and for streams (0: none)."""
+
+    host: str
+    port: int
+    stream_port: int
+
+
+@implementer(IPeers)
+class Peers:
+    """
+    :param contact: gives where a node is, None when that is not known.
+    :param tls: makes the TLS of a stream; None for plain streams on loopback.
+    :param own_address: the address to call from.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        clock: IReactorTime,
+        asker: Asker,
+        contact: Callable[[int], Contact | None],
+        tls: Any | None,
+        own_address: str,
+    ) -> None:
+        self._reactor = reactor
+        self._clock = clock
+        self._asker = asker
+        self._contact = contact
+        self.tls = tls
+        self._own_address = own_address
+        self._asked = 0
+        self._failed = 0
+
+    def _contact_of(self, node: Node) -> Contact:
+        contact = self._contact(node.id)
+        if contact is None:
+            raise PeerUnreachable(f"where node {node.id} {node.name} is, is not known here")
+        if not node.up:
+            raise PeerUnreachable(f"node {node.id} {node.name} is down: `events` may say why")
+        return contact
+
+    # -- by datagram
+
+    async def read(self, node: Node, path: str) -> bytes:
+        """See `IPeers.read`."""
+        contact = self._contact_of(node)
+        question = Question(0, path, target=node.id, room=MAX_PACKET)
+        answer = await self._asker.ask((contact.host, contact.port), question)
+        data = value_in(answer)
+        if isinstance(answer, Answer) and answer.truncated:
+            raise NotPossible(f"{path} of node {node.id} does not fit into a datagram")
+        return data
+
+    async def cur_node(self, node: Node, pid: int) -> int:
+        """See `IPeers.cur_node`."""
+        contact = self._contact_of(node)
+        question = Question(0, f"/proc/{pid}/where", target=node.id)
+        return where_in(await self._asker.ask((contact.host, contact.port), question)) or node.id
+
+    # -- over a stream
+
+    async def ask(self, node: Node, request: Request, caller: Caller, json: bool) -> Relay:
+        """See `IPeers.ask`."""
+        self._asked += 1
+        try:
+            connection = await self._connect(node, self._contact_of(node))
+        except GomdError:
+            self._failed += 1
+            raise
+        try:
+            welcome = WholeReply()
+            connection.send(behalf(caller, json), welcome)
+            said = await self._within(GREETING_LIMIT, welcome.done, node)
+            if said.code != 200:
+                connection.close()
+                return Relay(said.code, said.text, None)
+            rows = RowQueue(connection)
+            connection.send(Request(request.verb, request.arguments), rows)
+            limit = SLOW_LIMIT if request.verb in SLOW else ANSWER_LIMIT
+            reply = await self._within(limit, rows.opened, node)
+        except ConnectionLost as error:
+            self._failed += 1
+            raise PeerUnreachable(f"node {node.id} {node.name} ended the stream: {error}") from error
+        except BaseException:
+            connection.abort()
+            raise
+        if reply.code != BLOCK:
+            connection.close()
+            return Relay(reply.code, reply.text, None)
+        return Relay(reply.code, reply.text, _rows(connection, rows))
+
+    async def _connect(self, node: Node, contact: Contact) -> LineConnection:
+        if not contact.stream_port:
+            raise PeerUnreachable(f"node {node.id} {node.name} has no stream port")
+        endpoint: IStreamClientEndpoint = TCP4ClientEndpoint(
+            self._reactor, contact.host, contact.stream_port, CONNECT_LIMIT, (self._own_address, 0)
+        )
+        if self.tls is not None:
+            endpoint = wrapClientTLS(self.tls, endpoint)
+        try:
+            connection = await endpoint.connect(Factory.forProtocol(LineConnection))
+        except (ConnectError, OSError) as error:
+            raise PeerUnreachable(f"node {node.id} {node.name} cannot be reached: {error}") from error
+        assert isinstance(connection, LineConnection)
+        try:
+            await self._within(GREETING_LIMIT, connection.greeted, node)
+            self._check_peer(connection, node)
+        except ConnectionLost as error:
+            raise PeerUnreachable(
+                f"node {node.id} {node.name} hung up: does it have our key? ({error})"
+            ) from error
+        except BaseException:
+            connection.abort()
+            raise
+        return connection
+
+    def _check_peer(self, connection: LineConnection, node: Node) -> None:
+        """Check that who answers is who was called. :raises PeerUnreachable: it is not."""
+        if self.tls is None:
+            return
+        from libgomd.certificates import NotANode
+        from libgomd.tls import peer_node
+
+        try:
+            found = peer_node(connection.transport)  # type: ignore[arg-type]
+        except NotANode as error:
+            raise PeerUnreachable(f"what answers for node {node.id} is no node: {error}") from error
+        if found != node.id:
+            raise PeerUnreachable(f"node {found} answers at the address of node {node.id} {node.name}")
+
+    async def _within(self, limit: float, waited: Deferred[Any], node: Node) -> Any:
+        late = TimedOut(f"node {node.id} {node.name} did not answer within {limit:g} s")
+        timer = self._clock.callLater(limit, waited.cancel)
+        try:
+            return await waited
+        except GomdError:
+            raise
+        except Exception as error:
+            if not timer.active():
+                raise late from error
+            raise
+        finally:
+            if timer.active():
+                timer.cancel()
+
+    def counters(self) -> Iterable[Counter]:
+        """See `IPeers.counters`."""
+        yield Counter("streams_asked", self._asked, "requests forwarded to other nodes")
+        yield Counter("streams_failed", self._failed, "of them, nodes that could not be reached")
+
+
+async def _rows(connection: LineConnection, rows: RowQueue) -> AsyncGenerator[list[str], None]:
+    try:
+        while lines := await rows.several(CHUNK):
+            yield lines
+    finally:
+        rows.abandon()
+        connection.abort()
+
+
+@implementer(IPeers)
+class NoPeers:
+    """A daemon that talks to no other one."""
+
+    def _why_not(self, node: Node) -> PeerUnreachable:
+        return PeerUnreachable(
+            f"node {node.id} {node.name} cannot be asked: the peers of this daemon are off, see its log"
+        )
+
+    async def read(self, node: Node, path: str) -> bytes:
+        """See `IPeers.read`."""
+        raise self._why_not(node)
+
+    async def cur_node(self, node: Node, pid: int) -> int:
+        """See `IPeers.cur_node`."""
+        raise self._why_not(node)
+
+    async def ask(self, node: Node, request: Request, caller: Caller, json: bool) -> Relay:
+        """See `IPeers.ask`."""
+        raise self._why_not(node)
+
+    def counters(self) -> Iterable[Counter]:
+        """See `IPeers.counters`."""
+        return ()
