@@ -1,0 +1,261 @@
+"""
+A whole daemon in memory, for the tests of programs that use `libgomd.client`.
+
+It is made of the daemon's own code: the real verbs behind the real telnet line, over a node that plays
+a script (`gomd.sources.memory`). There is no network, no /proc, no thread and no real time::
+
+    from libgomd.testing import MemoryDaemon, MemorySource
+
+    daemon = MemoryDaemon(MemorySource([50, 120]))
+    client = daemon.client()
+    assert daemon.result(client.load()) == 50
+    daemon.advance(1.0)
+    assert daemon.result(client.load()) == 120
+
+Nothing happens by itself: `MemoryDaemon.settle` lets everything that is due be done, `advance` lets
+time pass, and `result` settles and hands over what a Deferred or a coroutine came to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any, TypeVar, cast
+
+from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred, succeed
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.test.iosim import IOPump, connect, makeFakeClient, makeFakeServer
+from zope.interface import implementer
+
+from gomd.cluster.alone import Alone
+from gomd.cluster.events import Events
+from gomd.cluster.tree import Tree
+from gomd.interfaces import ICommands, IStoppable, IThreads, ITokens
+from gomd.protocols.door import Door, Limits
+from gomd.protocols.nopeers import NoPeers
+from gomd.protocols.session import Session
+from gomd.protocols.telnet import TelnetLine
+from gomd.samplelogs.none import NoneLog
+from gomd.services.collector import Collector
+from gomd.sources.memory import MemoryProcessControl, MemorySource
+from gomd.verbs.all import all_verbs
+from gomd.verbs.context import Parts
+from gomd.verbs.dispatch import Dispatch
+from libgomd.client import Client, open_client
+from libgomd.connection import LineConnection
+from libgomd.errors import NotFound
+from libgomd.model import Caller, Counter, Event, Node, Output, Role, Status
+
+__all__ = ["MemoryDaemon", "MemorySource"]
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+#: Where the clock of a daemon in memory begins, in seconds since the epoch.
+START = 1_000_000_000.0
+
+
+class MemoryDaemon:
+    """
+    A daemon without a machine around it.
+
+    :param source: its node; without one, a node without load and processes.
+    :param commands: what `do` runs: name to what the command gives, its exit status last.
+    :param tokens: what `auth` knows: token to who its owner is.
+    :ivar clock: its time, and that of its clients. :ivar control: what was done to its processes.
+    :ivar stopped: why `shutdown` stopped it, None while it was not.
+    """
+
+    def __init__(
+        self,
+        source: MemorySource | None = None,
+        *,
+        commands: Mapping[str, Sequence[Output]] | None = None,
+        tokens: Mapping[str, Caller] | None = None,
+    ) -> None:
+        self.clock = Clock()
+        self.clock.rightNow = START
+        self.source = source or MemorySource()
+        self.control = MemoryProcessControl(self.source)
+        self.stopped: str | None = None
+        self._pumps: list[IOPump] = []
+        self._events = Events()
+        self._threads = _NoThreads()
+        self._collector = self._collecting()
+        self._door = Door(
+            Dispatch(all_verbs(), self._parts(commands, tokens)), self._threads, self.clock, Limits(), 0
+        )
+        self._collector.startService()
+        self.settle()
+
+    def _collecting(self) -> Collector:
+        [node] = self.source.nodes(START)
+        unread = Node(node.id, node.name, node.address, Status.CONFIGURED | Status.UP)
+        return Collector(self.source, NoneLog(), self._threads, self.clock, unread)
+
+    def _parts(
+        self, commands: Mapping[str, Sequence[Output]] | None, tokens: Mapping[str, Caller] | None
+    ) -> Parts:
+        collector = self._collector
+        members = Alone(collector.own.id, collector)
+        return Parts(
+            clock=self.clock,
+            collector=collector,
+            members=members,
+            peers=NoPeers(),
+            events=self._events,
+            tree=Tree(self.source, members, self._threads),
+            control=self.control,
+            threads=self._threads,
+            commands=_ScriptedCommands(commands or {}),
+            tokens=_KnownTokens(tokens or {}),
+            sample_log=NoneLog(),
+            daemon=_Stopping(self._stop),
+            counters=lambda: chain(collector.counters(), members.counters(), self._door.counters()),
+            periods=lambda: collector.periods,
+            hides_others=lambda: False,
+        )
+
+    def _stop(self, reason: str) -> None:
+        self.stopped = reason
+        self.clock.callLater(0, self.stop)
+
+    # -- clients
+
+    def connect(
+        self, role: Role = Role.ADMIN, user: str = "root", uid: int | None = 0, *, token: str | None = None
+    ) -> Deferred[Client]:
+        """
+        Return what `libgomd.client.connect` would: a Deferred of a client, which fires at `settle`.
+
+        :param role: what the caller may do; ``user`` and ``uid`` who he is.
+        :param token: what he says to `auth` first.
+        """
+        caller = Caller(role, user, uid, "memory")
+        return Deferred.fromCoroutine(
+            open_client(lambda: succeed(self._dial(caller)), self.clock, token=token, timeout=30.0)
+        )
+
+    def client(self, role: Role = Role.ADMIN, user: str = "root", uid: int | None = 0) -> Client:
+        """Return a client that is connected."""
+        return self.result(self.connect(role, user, uid))
+
+    def _dial(self, caller: Caller) -> LineConnection:
+        near = LineConnection()
+        far = TelnetLine(self._door, Session(caller))
+        far.factory = self._door
+        self._pumps.append(
+            connect(far, makeFakeServer(far), near, makeFakeClient(near), greet=False, clock=self.clock)
+        )
+        return near
+
+    # -- what happens
+
+    def settle(self) -> None:
+        """Do everything that is due: requests, answers, and whatever they bring about."""
+        self.clock.advance(0)
+        moved = True
+        while moved:
+            moved = max((pump.flush() for pump in self._pumps), default=False)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, a tenth of a second after the other: the node is read again each second."""
+        end = self.clock.seconds() + seconds
+        while (left := end - self.clock.seconds()) > 1e-6:
+            self.clock.advance(min(0.1, left))
+            self.settle()
+
+    def result(self, waited: Awaitable[T]) -> T:
+        """
+        Settle, and return what ``waited`` came to, or raise its error.
+
+        :raises AssertionError: it still waits, for time to pass perhaps.
+        """
+        outcome: list[T | Failure] = []
+        deferred = waited if isinstance(waited, Deferred) else ensureDeferred(cast(Any, waited))
+        deferred.addBoth(outcome.append)
+        self.settle()
+        if not outcome:
+            raise AssertionError("no result yet: it waits for something that has not happened, or for time")
+        [found] = outcome
+        if isinstance(found, Failure):
+            found.raiseException()
+        return found
+
+    def publish(self, event: Event) -> None:
+        """Tell everybody who watches events."""
+        self._events.publish(event)
+        self.settle()
+
+    def hang_up(self) -> None:
+        """Break every connection, as a daemon that is killed does."""
+        pumps, self._pumps = self._pumps, []
+        for pump in pumps:
+            pump.serverIO.abortConnection()
+            pump.flush()
+
+    def stop(self) -> None:
+        """Stop the daemon: every connection is closed and nothing is left on the clock."""
+        if self._collector.running:
+            self._collector.stopService()
+        self.hang_up()
+
+
+@implementer(IThreads)
+class _NoThreads:
+    """Nothing blocks here, so that nothing needs a thread."""
+
+    def run(self, limit: float, function: Callable[..., R], *arguments: Any) -> Deferred[R]:
+        """See `IThreads.run`."""
+        return maybeDeferred(function, *arguments)
+
+
+@implementer(ICommands)
+class _ScriptedCommands:
+    """Commands that give what the test says."""
+
+    def __init__(self, outputs: Mapping[str, Sequence[Output]]) -> None:
+        self._outputs = outputs
+
+    def names(self) -> Sequence[str]:
+        """See `ICommands.names`."""
+        return sorted(self._outputs)
+
+    async def start(self, name: str) -> AsyncGenerator[Output, None]:
+        """See `ICommands.start`."""
+        if name not in self._outputs:
+            raise NotFound(f"there is no command {name}")
+        return self._run(self._outputs[name])
+
+    async def _run(self, outputs: Sequence[Output]) -> AsyncGenerator[Output, None]:
+        for output in outputs:
+            yield output
+
+
+@implementer(ITokens)
+class _KnownTokens:
+    """Tokens that the test knows."""
+
+    def __init__(self, callers: Mapping[str, Caller]) -> None:
+        self._callers = callers
+
+    async def check(self, token: str, caller: Caller) -> Caller | None:
+        """See `ITokens.check`."""
+        return self._callers.get(token)
+
+
+@implementer(IStoppable)
+class _Stopping:
+    """What `shutdown` calls."""
+
+    def __init__(self, stop: Callable[[str], None]) -> None:
+        self._stop = stop
+
+    def stop(self, reason: str) -> None:
+        """See `IStoppable.stop`."""
+        self._stop(reason)
+
+    def counters(self) -> Iterable[Counter]:
+        """Nothing to count."""
+        return ()

@@ -1,0 +1,50 @@
+"""The examples of docs/library.rst, run as they stand there."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from libgomd import blocking
+from tests.integration.daemon import Daemon
+
+PAGE = Path(__file__).parents[2] / "docs" / "library.rst"
+EXAMPLES = [
+    textwrap.dedent(found)
+    for found in re.findall(r"\.\. code-block:: python\n\n((?:   .*\n|\n)+)", PAGE.read_text())
+]
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """The daemon that the examples find."""
+    with Daemon(tmp_path_factory.mktemp("gomd"), "--source", "memory", "--telnet", "unix:") as running:
+        with blocking.connect(running.unix) as client:
+            while client.node().age is None:
+                time.sleep(0.02)
+        yield running
+
+
+def test_the_page_has_examples() -> None:
+    """None of them escapes the test below by its indentation."""
+    assert len(EXAMPLES) == PAGE.read_text().count("code-block") == 6
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=[f"example{number}" for number in range(len(EXAMPLES))])
+def test_an_example_works(example: str, daemon: Daemon) -> None:
+    """It ends well, prints something, and has nothing to complain about."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", example],
+        env={**os.environ, "GOMD_ENDPOINT": daemon.unix},
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
