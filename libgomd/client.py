@@ -18,10 +18,9 @@ connection fails what waits on it with `ConnectionLost`; connecting again is the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import wraps
-from types import TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred, fail
@@ -36,34 +35,20 @@ from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 
 from libgomd import calls
-from libgomd.connection import LineConnection, RowQueue, WholeReply
+from libgomd.connection import LineConnection, WholeReply
 from libgomd.endpoints import Endpoint, Unix, default_endpoints, parse_endpoint
-from libgomd.errors import ConnectionLost, GomdError, TimedOut
+from libgomd.errors import ConnectionLost, GomdError
 from libgomd.model import Event, Output
-from libgomd.replies import Assembler, Call, Reply, Stream, check
-from libgomd.wire.lines import BLOCK, Request
+from libgomd.replies import Call, Stream
+from libgomd.streams import Answers, closed, returns_deferred, within
+from libgomd.wire.lines import Request
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _JSON: Call[None] = Call(Request("format", ("json",)), lambda found: None, order=True)
-#: Seconds that a closing connection has for what was sent, before it is cut.
-_LINGER = 5.0
-
 #: Opens one more connection to the daemon; fires when it is connected.
 Dial = Callable[[], "Deferred[LineConnection]"]
-
-
-def returns_deferred(
-    function: Callable[P, Coroutine[Deferred[Any], Any, T]],
-) -> Callable[P, Deferred[T]]:
-    """Let a coroutine function return a Deferred, which works with ``await`` and with callbacks."""
-
-    @wraps(function)
-    def started(*arguments: P.args, **options: P.kwargs) -> Deferred[T]:
-        return Deferred.fromCoroutine(function(*arguments, **options))
-
-    return started
 
 
 @returns_deferred
@@ -126,9 +111,9 @@ async def open_client(dial: Dial, clock: IReactorTime, *, token: str | None, tim
 
 async def _open(dial: Dial, clock: IReactorTime, token: str | None, timeout: float) -> LineConnection:
     """Open a connection that is greeted, authenticated and speaks json."""
-    connection = await _within(timeout, clock, dial(), "the connection")
+    connection = await within(timeout, clock, dial(), "the connection")
     try:
-        await _within(timeout, clock, connection.greeted, "the greeting")
+        await within(timeout, clock, connection.greeted, "the greeting")
         if token is not None:
             await _send(connection, calls.auth(token), clock, timeout)
         await _send(connection, _JSON, clock, timeout)
@@ -136,17 +121,6 @@ async def _open(dial: Dial, clock: IReactorTime, token: str | None, timeout: flo
         connection.abort()
         raise
     return connection
-
-
-def _within(timeout: float | None, clock: IReactorTime, waited: Deferred[T], what: str) -> Deferred[T]:
-    """Let ``waited`` fail with `TimedOut` after ``timeout`` seconds, None for never."""
-
-    def time_is_up(_: object, seconds: float) -> T:
-        raise TimedOut(f"{what} did not come within {seconds:g} seconds")
-
-    if timeout is not None:
-        waited.addTimeout(timeout, clock, onTimeoutCancel=time_is_up)
-    return waited
 
 
 def _send(
@@ -158,7 +132,7 @@ def _send(
     except GomdError as error:
         return fail(error)
     limit = None if call.patient else timeout
-    return _within(limit, clock, receiver.done, f"the answer to {call.request.verb}").addCallback(call.result)
+    return within(limit, clock, receiver.done, f"the answer to {call.request.verb}").addCallback(call.result)
 
 
 def _verb(make: Callable[P, Call[T]]) -> Callable[Concatenate[Client, P], Deferred[T]]:
@@ -209,10 +183,10 @@ class Client:
         return Answers(self._open_stream, stream, self._clock, self._timeout)
 
     async def _open_stream(self) -> LineConnection:
-        self._refuse_if_closed()
+        self._refuse_ifclosed()
         connection = await _open(self._dial, self._clock, self._token, self._timeout)
         try:
-            self._refuse_if_closed()
+            self._refuse_ifclosed()
         except ConnectionLost:
             connection.abort()
             raise
@@ -220,7 +194,7 @@ class Client:
         connection.when_gone().addCallback(lambda _: self._streams.discard(connection))
         return connection
 
-    def _refuse_if_closed(self) -> None:
+    def _refuse_ifclosed(self) -> None:
         if self._closed:
             raise ConnectionLost("this client is closed")
 
@@ -246,8 +220,8 @@ class Client:
     async def close(self) -> None:
         """Close the connection and those of all streams; fires when they are closed, a second time too."""
         self._closed = True
-        for closed in [_closed(each, self._clock) for each in (*self._streams, self._connection)]:
-            await closed
+        for gone in [closed(each, self._clock) for each in (*self._streams, self._connection)]:
+            await gone
 
     ask = _verb(calls.ask)
     help = _verb(calls.help)
@@ -284,93 +258,3 @@ class Client:
     stats = _verb(calls.stats)
     checkpoint = _verb(calls.checkpoint)
     shutdown = _verb(calls.shutdown)
-
-
-class Answers(Generic[T]):
-    """
-    The answers of a stream, an async iterator with a connection of its own.
-
-    It connects and asks when the first answer is asked for, and reads no faster than its consumer.
-    Leave ``async with`` or call `aclose` to end it, at the daemon too. Errors as for a call; a time
-    limit holds until the daemon begins to answer, not between the answers.
-    """
-
-    def __init__(
-        self,
-        open_connection: Callable[[], Coroutine[Deferred[Any], Any, LineConnection]],
-        stream: Stream[T],
-        clock: IReactorTime,
-        timeout: float,
-    ) -> None:
-        self._open_connection = open_connection
-        self._stream = stream
-        self._clock = clock
-        self._timeout = timeout
-        self._connection: LineConnection | None = None
-        self._queue: RowQueue | None = None
-        self._assembler: Assembler[T] = stream.start()
-        self._over = False
-
-    def __aiter__(self) -> Answers[T]:
-        return self
-
-    async def __anext__(self) -> T:
-        if self._over:
-            raise StopAsyncIteration
-        try:
-            queue = self._queue or await self._begin()
-            while (row := await queue.next()) is not None:
-                for answer in self._assembler.feed(row):
-                    return answer
-        except BaseException:
-            self._end()
-            raise
-        await self.aclose()
-        raise StopAsyncIteration
-
-    async def _begin(self) -> RowQueue:
-        self._connection = await self._open_connection()
-        self._queue = queue = RowQueue(self._connection)
-        self._connection.send(self._stream.request, queue)
-        request = self._stream.request
-        opened: Reply = await _within(
-            self._timeout, self._clock, queue.opened, f"the answer to {request.verb}"
-        )
-        check(opened, BLOCK, request)
-        return queue
-
-    def _end(self) -> None:
-        self._over = True
-        if self._queue is not None:
-            self._queue.abandon()
-        if self._connection is not None:
-            self._connection.close()
-
-    def __del__(self) -> None:
-        if not self._over:  # somebody left the loop and forgot to close
-            self._end()
-
-    @returns_deferred
-    async def aclose(self) -> None:
-        """End the stream; fires when its connection is closed, a second time too."""
-        self._over = True
-        if self._connection is not None:
-            await _closed(self._connection, self._clock)
-
-    async def __aenter__(self) -> Answers[T]:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-
-def _closed(connection: LineConnection, clock: IReactorTime) -> Deferred[None]:
-    """Close a connection, and fire when it is; what the daemon does not take in time is cut off."""
-    connection.close()
-    gone = connection.when_gone()
-    if not gone.called:
-        timer = clock.callLater(_LINGER, connection.abort)
-        gone.addCallback(lambda _: timer.cancel() if timer.active() else None)
-    return gone

@@ -12,7 +12,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from libgomd import calls
-from libgomd.client import Answers, Client, connect
+from libgomd.client import Client, connect
 from libgomd.connection import MAX_WAITING
 from libgomd.errors import (
     ConfigError,
@@ -25,6 +25,7 @@ from libgomd.errors import (
     TooMany,
 )
 from libgomd.model import Output
+from libgomd.streams import Answers
 from tests.unit.libgomd.scripted import Far, ScriptedDaemon
 
 T = TypeVar("T")

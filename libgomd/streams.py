@@ -1,0 +1,135 @@
+"""Answers that keep coming, as an async iterator; and how long the Deferred client waits for anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from types import TracebackType
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from libgomd.connection import LineConnection, RowQueue
+from libgomd.errors import TimedOut
+from libgomd.replies import Assembler, Reply, Stream, check
+from libgomd.wire.lines import BLOCK
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: Seconds that a closing connection has for what was sent, before it is cut.
+_LINGER = 5.0
+
+
+def returns_deferred(
+    function: Callable[P, Coroutine[Deferred[Any], Any, T]],
+) -> Callable[P, Deferred[T]]:
+    """Let a coroutine function return a Deferred, which works with ``await`` and with callbacks."""
+
+    @wraps(function)
+    def started(*arguments: P.args, **options: P.kwargs) -> Deferred[T]:
+        return Deferred.fromCoroutine(function(*arguments, **options))
+
+    return started
+
+
+def within(timeout: float | None, clock: IReactorTime, waited: Deferred[T], what: str) -> Deferred[T]:
+    """Let ``waited`` fail with `TimedOut` after ``timeout`` seconds, None for never."""
+
+    def time_is_up(_: object, seconds: float) -> T:
+        raise TimedOut(f"{what} did not come within {seconds:g} seconds")
+
+    if timeout is not None:
+        waited.addTimeout(timeout, clock, onTimeoutCancel=time_is_up)
+    return waited
+
+
+def closed(connection: LineConnection, clock: IReactorTime) -> Deferred[None]:
+    """Close a connection, and fire when it is; what the daemon does not take in time is cut off."""
+    connection.close()
+    gone = connection.when_gone()
+    if not gone.called:
+        timer = clock.callLater(_LINGER, connection.abort)
+        gone.addCallback(lambda _: timer.cancel() if timer.active() else None)
+    return gone
+
+
+class Answers(Generic[T]):
+    """
+    The answers of a stream, an async iterator with a connection of its own.
+
+    It connects and asks when the first answer is asked for, and reads no faster than its consumer.
+    Leave ``async with`` or call `aclose` to end it, at the daemon too. Errors as for a call; a time
+    limit holds until the daemon begins to answer, not between the answers.
+    """
+
+    def __init__(
+        self,
+        open_connection: Callable[[], Coroutine[Deferred[Any], Any, LineConnection]],
+        stream: Stream[T],
+        clock: IReactorTime,
+        timeout: float,
+    ) -> None:
+        self._open_connection = open_connection
+        self._stream = stream
+        self._clock = clock
+        self._timeout = timeout
+        self._connection: LineConnection | None = None
+        self._queue: RowQueue | None = None
+        self._assembler: Assembler[T] = stream.start()
+        self._over = False
+
+    def __aiter__(self) -> Answers[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        if self._over:
+            raise StopAsyncIteration
+        try:
+            queue = self._queue or await self._begin()
+            while (row := await queue.next()) is not None:
+                for answer in self._assembler.feed(row):
+                    return answer
+        except BaseException:
+            self._end()
+            raise
+        await self.aclose()
+        raise StopAsyncIteration
+
+    async def _begin(self) -> RowQueue:
+        self._connection = await self._open_connection()
+        self._queue = queue = RowQueue(self._connection)
+        self._connection.send(self._stream.request, queue)
+        request = self._stream.request
+        opened: Reply = await within(
+            self._timeout, self._clock, queue.opened, f"the answer to {request.verb}"
+        )
+        check(opened, BLOCK, request)
+        return queue
+
+    def _end(self) -> None:
+        self._over = True
+        if self._queue is not None:
+            self._queue.abandon()
+        if self._connection is not None:
+            self._connection.close()
+
+    def __del__(self) -> None:
+        if not self._over:  # somebody left the loop and forgot to close
+            self._end()
+
+    @returns_deferred
+    async def aclose(self) -> None:
+        """End the stream; fires when its connection is closed, a second time too."""
+        self._over = True
+        if self._connection is not None:
+            await closed(self._connection, self._clock)
+
+    async def __aenter__(self) -> Answers[T]:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
