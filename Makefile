@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ONLY ?=
 
-.PHONY: help run test lint types imports unit integration examples bench demo system clean
+.PHONY: help run test lint types imports unit integration examples bench demo system criu clean
 
 help:
 	@echo 'make run          run the daemon in the foreground with gomd.ini'
@@ -14,11 +14,12 @@ help:
 	@echo 'make unit         the unit tests alone (under a minute)'
 	@echo 'make bench        measure; ONLY=name for one of them'
 	@echo 'make demo         draw the load and the top processes of the daemon that runs'
+	@echo 'make criu         get a criu that works on this kernel, as root (moving processes needs one)'
 	@echo 'make clean        remove the virtual environment and all caches'
 
 run: $(VENV)/.installed
 	@echo 'gomd: the telnet line is at the endpoint below; try: telnet 127.0.0.1 2901'
-	exec $(BIN)/twistd -n --pidfile= gomd
+	exec $(BIN)/twistd -n --pidfile= gomd --config gomd.ini
 
 test: lint types imports system unit integration
 
@@ -46,6 +47,10 @@ demo: $(VENV)/.installed
 # What the tests use of the system. Root gets it installed; anybody else is told.
 system:
 	@sh contrib/system-packages
+
+# A criu that works on this kernel, for moving processes: the system's own, else one under /opt/gomd-criu.
+criu:
+	@sh contrib/get-criu
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import chain
 from typing import Any, NoReturn
 
 from twisted.application.service import IService
+from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python import usage
 
@@ -20,7 +22,7 @@ from gomd.config import SHORT_OPTIONS, Config, Surroundings, find_file, load, ov
 from gomd.interfaces import INodeSource, IProcessControl, ISampleLog
 from gomd.jobs.commands import Commands
 from gomd.protocols.door import Door, Limits
-from gomd.protocols.forwarding import NoPeers
+from gomd.protocols.nopeers import NoPeers
 from gomd.services.collector import Collector
 from gomd.services.daemon import Daemon
 from gomd.services.limits import raise_file_limit
@@ -101,10 +103,11 @@ def makeService(options: Options) -> IService:
         node_id = node_id_of(config)
         state = StateDirectory(config.node.state_dir)
         state.take()
+        manhole = manhole_of(config)
         sockets = tuple(Socket("[telnet] endpoints", endpoint) for endpoint in telnet_endpoints(config))
     except ConfigError as error:
         _refuse(error)
-    daemon = compose(config, reactor, sockets, node_id)
+    daemon = compose(config, reactor, sockets, node_id, manhole)
     daemon.observer = make_log(config, options.parent or {})
     daemon.load = options.load
     reactor.callWhenRunning(state.sign)
@@ -224,7 +227,34 @@ def telnet_endpoints(config: Config) -> tuple[Endpoint, ...]:
     return (*endpoints, Unix(PUBLIC_SOCKET)) if own in endpoints else endpoints
 
 
-def compose(config: Config, reactor: Any, sockets: tuple[Socket, ...], node_id: int) -> Daemon:
+def manhole_of(config: Config) -> tuple[Socket, Callable[..., Factory]] | None:
+    """
+    Return the manhole's socket and what makes its factory, None when it is off.
+
+    :raises ConfigError: its port or its keys cannot be used, or conch is not installed.
+    """
+    endpoint, authorized_keys = config.manhole.endpoint, config.manhole.authorized_keys
+    if endpoint is None:
+        return None
+    try:
+        from gomd.protocols.manhole import Manhole
+        from gomd.protocols.manhole_keys import read_authorized_keys, take_host_key
+    except ImportError as error:
+        raise ConfigError(
+            [f"the manhole cannot be used without {error.name}: pip install gomd[manhole], or leave it off"]
+        ) from error
+    read_authorized_keys(authorized_keys)
+    host_key = take_host_key(config.node.state_dir)
+    return Socket("[manhole] endpoint", endpoint), partial(Manhole, authorized_keys, host_key)
+
+
+def compose(
+    config: Config,
+    reactor: Any,
+    sockets: tuple[Socket, ...],
+    node_id: int,
+    manhole: tuple[Socket, Callable[..., Factory]] | None = None,
+) -> Daemon:
     """Return the daemon: every part made and joined, nothing running yet."""
     notifier, watchdog_period = take_environment(os.environ, os.getpid())
     daemon = Daemon(reactor, config, notifier)
@@ -259,7 +289,8 @@ def compose(config: Config, reactor: Any, sockets: tuple[Socket, ...], node_id: 
         periods=lambda: collector.periods,
         hides_others=lambda: bool(getattr(source, "hides_others", False)),
     )
-    door = Door(Dispatch(all_verbs(), parts), asking, reactor, limits_of(config), os.geteuid())
+    verbs = all_verbs()
+    door = Door(Dispatch(verbs, parts), asking, reactor, limits_of(config), os.geteuid())
     counting.append(door)
 
     listening = Listening(reactor, sockets, door, collector.sampled)
@@ -272,6 +303,12 @@ def compose(config: Config, reactor: Any, sockets: tuple[Socket, ...], node_id: 
         Watchdog(notifier, reactor, watchdog_period),
     ):
         service.setServiceParent(daemon)
+    if manhole is not None:
+        socket, make = manhole
+        namespace = {"collector": collector, "cluster": members, "verbs": verbs, "config": config}
+        console = Listening(reactor, (socket,), make(asking, reactor, namespace), collector.sampled)
+        console.setServiceParent(daemon)
+        _log.info("the manhole is at {endpoint}", endpoint=str(socket.endpoint))
 
     def started(_result: object = None) -> None:
         events.publish(

@@ -192,29 +192,3 @@ async def _rows(connection: LineConnection, rows: RowQueue) -> AsyncGenerator[li
     finally:
         rows.abandon()
         connection.abort()
-
-
-@implementer(IPeers)
-class NoPeers:
-    """A daemon that talks to no other one."""
-
-    def _why_not(self, node: Node) -> PeerUnreachable:
-        return PeerUnreachable(
-            f"node {node.id} {node.name} cannot be asked: the peers of this daemon are off, see its log"
-        )
-
-    async def read(self, node: Node, path: str) -> bytes:
-        """See `IPeers.read`."""
-        raise self._why_not(node)
-
-    async def cur_node(self, node: Node, pid: int) -> int:
-        """See `IPeers.cur_node`."""
-        raise self._why_not(node)
-
-    async def ask(self, node: Node, request: Request, caller: Caller, json: bool) -> Relay:
-        """See `IPeers.ask`."""
-        raise self._why_not(node)
-
-    def counters(self) -> Iterable[Counter]:
-        """See `IPeers.counters`."""
-        return ()

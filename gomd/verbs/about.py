@@ -88,7 +88,7 @@ VERBS = (
     Verb("version", "", Role.READ, "the version of gomd and of the protocol", version),
     Verb("whoami", "", Role.NONE, "who you are to the daemon: role, user, way in", whoami),
     Verb("auth", "TOKEN", Role.NONE, "take the role of a token", auth),
-    Verb("format", "[text|json]", Role.READ, "how answers come on this connection", format_),
+    Verb("format", "[text|json]", Role.NONE, "how answers come on this connection", format_),
     Verb("stats", "", Role.READ, "what the daemon counts about itself", stats, fields=Counter.JSON),
     Verb("quit", "", Role.NONE, "close the connection", bye),
 )

@@ -1,0 +1,199 @@
+"""
+The manhole: an ssh console in the running daemon, for whoever holds one of the authorized keys.
+
+Only public keys let in, whatever user name is given with them: the key says who it is, and the log
+gets its fingerprint. Nothing but the console is served: no commands, no files, no forwarding. At its
+prompt there are
+
+- ``collector``: the newest values of this node, ``collector.latest``, ``collector.own_node()``;
+- ``cluster``: the nodes, ``cluster.nodes()``, ``cluster.find("beta")``;
+- ``verbs``: the table of verbs, ``list(verbs)``, ``verbs.find("ps")``;
+- ``config``: the configuration the daemon was started with.
+
+This module imports conch, so it is itself imported only when there is a manhole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from twisted.conch.checkers import InMemorySSHKeyDB, SSHPublicKeyChecker
+from twisted.conch.insults import insults
+from twisted.conch.manhole import ColoredManhole
+from twisted.conch.manhole_ssh import TerminalRealm, TerminalSession
+from twisted.conch.ssh import connection, userauth
+from twisted.conch.ssh.factory import SSHFactory
+from twisted.conch.ssh.keys import BadKeyError, Key
+from twisted.conch.ssh.transport import SSHServerTransport
+from twisted.cred.checkers import ICredentialsChecker
+from twisted.cred.credentials import ISSHPrivateKey
+from twisted.cred.error import UnauthorizedLogin
+from twisted.cred.portal import Portal
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from gomd.interfaces import IThreads
+from gomd.protocols.manhole_keys import read_authorized_keys
+from libgomd.errors import ConfigError
+
+#: Seconds a connection has to log in, and the reading of the key file may take.
+LOGIN_LIMIT = 30.0
+READ_LIMIT = 5.0
+#: Wrong keys a connection may try.
+MOST_TRIES = 10
+#: Connections at once, logged in or not.
+MOST_CONNECTIONS = 16
+#: Bytes of one line that is typed.
+MOST_TYPED = 65536
+
+
+@implementer(ICredentialsChecker)
+class _AuthorizedKeys:
+    """Reads the key file at each login, so that a key taken out of it lets nobody in any more."""
+
+    credentialInterfaces = (ISSHPrivateKey,)
+    _log: ClassVar[Logger] = Logger()
+
+    def __init__(self, path: str, threads: IThreads) -> None:
+        self._path = path
+        self._threads = threads
+
+    def requestAvatarId(self, credentials: Any) -> Deferred[Any]:
+        """Return the user name of ``credentials``. :raises UnauthorizedLogin: not with this key."""
+        return Deferred.fromCoroutine(self._check(credentials))
+
+    async def _check(self, credentials: Any) -> bytes:
+        try:
+            keys = await self._threads.run(READ_LIMIT, read_authorized_keys, self._path)
+            offered = Key.fromString(credentials.blob)
+        except ConfigError as error:
+            self._log.error("nobody can log in to the manhole: {error}", error=error)
+            raise UnauthorizedLogin("the key file cannot be used") from error
+        except BadKeyError as error:
+            raise UnauthorizedLogin("no key") from error
+        name, fingerprint = credentials.username, offered.fingerprint()
+        if offered not in keys:
+            self._log.warn("the manhole refused {name!r} with the key {key}", name=name, key=fingerprint)
+            raise UnauthorizedLogin("not with this key")
+        # Without a signature this raises ValidPublicKey: the client is then asked for one.
+        found: bytes = await SSHPublicKeyChecker(InMemorySSHKeyDB({name: keys})).requestAvatarId(credentials)
+        self._log.info("{name!r} is in the manhole with the key {key}", name=name, key=fingerprint)
+        return found
+
+
+class _Console(ColoredManhole):
+    """A Python prompt that survives what is typed at it."""
+
+    def connectionMade(self) -> None:
+        """Say what there is, then prompt."""
+        super().connectionMade()
+        names = ", ".join(sorted(self.namespace or ()))
+        self.terminal.write(f"This is the inside of gomd. There is {names}.".encode())
+        self.terminal.nextLine()
+        self.terminal.write(self.ps[self.pn])
+
+    def characterReceived(self, ch: bytes, moreCharactersComing: bool) -> None:
+        """Take one character; colours are left out where half a line has none."""
+        if len(self.lineBuffer) >= MOST_TYPED:
+            self.terminal.write(b"\a")
+            return
+        try:
+            super().characterReceived(ch, moreCharactersComing)
+        except SyntaxError:  # of tokenize: an indentation, an encoding
+            self.terminal.write(ch)
+
+    def lineReceived(self, line: bytes) -> None:
+        """Run one line."""
+        super().lineReceived(line.decode("utf-8", "replace").encode())
+
+
+class _Session(TerminalSession):
+    """A console with or without a terminal around it."""
+
+    width, height = 80, 24
+
+    def execCommand(self, proto: Any, cmd: bytes) -> None:
+        """There are none."""
+        proto.errReceived(b"the manhole runs no commands: leave the command out\n")
+        proto.loseConnection()
+
+    def windowChanged(self, newWindowSize: tuple[int, int, int, int]) -> None:
+        """A prompt has no use for it."""
+
+    def eofReceived(self) -> None:
+        """The other end says no more; it closes the channel when it has read all."""
+
+
+class _Login(userauth.SSHUserAuthServer):
+    """The dialogue in which a key is shown and checked."""
+
+    attemptsBeforeDisconnect = MOST_TRIES
+
+
+class _Transport(SSHServerTransport):
+    """One connection, ended when it does not log in in time."""
+
+    factory: Manhole
+    transport: Any
+    _expiry: IDelayedCall
+
+    def connectionMade(self) -> None:
+        self._expiry = self.factory.clock.callLater(LOGIN_LIMIT, self._expire)
+        super().connectionMade()
+
+    def _expire(self) -> None:
+        if not hasattr(self, "avatar"):
+            self.transport.abortConnection()
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        if self._expiry.active():
+            self._expiry.cancel()
+        self.factory.left(self)
+        super().connectionLost(reason)
+
+
+class Manhole(SSHFactory):
+    """
+    Serves the console.
+
+    :param authorized_keys: the file of the keys that may come in. :param host_key: ours.
+    :param namespace: the names there are at the prompt; each console has its own copy of them.
+    """
+
+    noisy = False
+    protocol = _Transport
+    services = {b"ssh-userauth": _Login, b"ssh-connection": connection.SSHConnection}
+
+    def __init__(
+        self,
+        authorized_keys: str,
+        host_key: Key,
+        threads: IThreads,
+        clock: IReactorTime,
+        namespace: Mapping[str, object],
+    ) -> None:
+        self.clock = clock
+        self.publicKeys = {host_key.sshType(): host_key.public()}
+        self.privateKeys = {host_key.sshType(): host_key}
+        self.primes = None  # groups of fixed primes and curves only
+        self._open: set[_Transport] = set()
+        realm: Any = TerminalRealm()
+        realm.sessionFactory = _Session
+        realm.chainedProtocolFactory = lambda: insults.ServerProtocol(_Console, dict(namespace))
+        self.portal = Portal(realm, [_AuthorizedKeys(authorized_keys, threads)])
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """Return the protocol of a new connection, None when there are too many."""
+        if len(self._open) >= MOST_CONNECTIONS:
+            return None
+        made: Any = super().buildProtocol(addr)
+        self._open.add(made)
+        return made
+
+    def left(self, transport: _Transport) -> None:
+        """Count a connection out."""
+        self._open.discard(transport)

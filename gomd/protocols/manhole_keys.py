@@ -1,0 +1,113 @@
+"""The keys of the manhole as files: whose public keys open it, and the host key it shows them."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from typing import Final
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from twisted.conch.ssh.keys import BadKeyError, EncryptedKeyError, Key
+
+from libgomd.errors import ConfigError
+
+#: The name of the host key's file in STATE.
+HOST_KEY: Final = "manhole_host_key"
+#: Longest file of either kind, in bytes.
+MAX_FILE: Final = 256 * 1024
+
+
+def read_authorized_keys(path: str) -> tuple[Key, ...]:
+    """
+    Return the public keys in ``path``, one a line as in ssh's authorized_keys, at least one. Blocks.
+
+    :raises ConfigError: it cannot be read, others than root and this user may write it, a line is not
+        a plain public key, or there is none.
+    """
+    data = _read(path, "[manhole] authorized_keys", forbidden=0o022, fix="go-w")
+    keys = []
+    for number, line in enumerate(data.splitlines(), 1):
+        line = line.strip()
+        if not line or line.startswith(b"#"):
+            continue
+        try:
+            key = Key.fromString(line)
+            if not key.isPublic():
+                raise BadKeyError("it is no public key")
+        except Exception as error:  # conch raises what its parsers happen to raise
+            raise ConfigError(
+                [
+                    f"{path}, line {number}: not a public key ({_reason(error)}): write the key's type, "
+                    "the key and a comment, without options before them"
+                ]
+            ) from error
+        keys.append(key)
+    if not keys:
+        raise ConfigError([f"{path} has no public key in it: nobody could log in to the manhole"])
+    return tuple(keys)
+
+
+def _reason(error: Exception) -> str:
+    return str(error)[:100] if isinstance(error, BadKeyError) else type(error).__name__
+
+
+def take_host_key(state: str) -> Key:
+    """
+    Return the host key kept in the directory ``state``; make one (Ed25519, 0600) the first time. Blocks.
+
+    :raises ConfigError: it cannot be made or read, others may read it, or it is not a key.
+    """
+    path = os.path.join(state, HOST_KEY)
+    if not os.path.lexists(path):
+        _make_host_key(state, path)
+    try:
+        key: Key = Key.fromString(_read(path, "the host key of the manhole", forbidden=0o077, fix="go="))
+    except (BadKeyError, EncryptedKeyError, ValueError) as error:
+        raise ConfigError(
+            [f"{path} is not a host key: remove it, and the next start makes a new one"]
+        ) from error
+    return key
+
+
+def _make_host_key(state: str, path: str) -> None:
+    data = Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+    try:
+        # Whole or not at all, also when we are killed meanwhile. mkstemp makes it 0600.
+        descriptor, new = tempfile.mkstemp(prefix=HOST_KEY + ".", dir=state)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, path)
+    except OSError as error:
+        raise ConfigError(
+            [f"the host key of the manhole cannot be kept in {state} ({error.strerror})"]
+        ) from error
+
+
+def _read(path: str, what: str, *, forbidden: int, fix: str) -> bytes:
+    """Return a file's bytes. :raises ConfigError: it is no file, or not ours alone as ``forbidden`` says."""
+    try:
+        # A fifo must not stop the start, so it is opened without waiting and refused.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        raise ConfigError([f"{path} cannot be opened ({error.strerror}): see {what}"]) from error
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise ConfigError([f"{path} is not a file: see {what}"])
+        if found.st_uid not in (0, os.geteuid()):
+            raise ConfigError([f"{path} belongs to user {found.st_uid}: it must be root's or gomd's own"])
+        if found.st_mode & forbidden:
+            raise ConfigError([f"{path} is open to others: chmod {fix} {path}"])
+        if found.st_size > MAX_FILE:
+            raise ConfigError([f"{path} has more than {MAX_FILE} bytes: see {what}"])
+        return os.read(descriptor, MAX_FILE)
+    except OSError as error:
+        raise ConfigError([f"{path} cannot be read ({error.strerror}): see {what}"]) from error
+    finally:
+        os.close(descriptor)
