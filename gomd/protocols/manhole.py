@@ -88,11 +88,11 @@ class _AuthorizedKeys:
 class _Console(ColoredManhole):
     """A Python prompt that survives what is typed at it."""
 
-    def connectionMade(self) -> None:
-        """Say what there is, then prompt."""
-        super().connectionMade()
+    def terminalSize(self, width: int, height: int) -> None:
+        """Begin with an empty screen, say what there is, then prompt."""
+        super().terminalSize(width, height)
         names = ", ".join(sorted(self.namespace or ()))
-        self.terminal.write(f"This is the inside of gomd. There is {names}.".encode())
+        self.terminal.write(f"\rThis is the inside of gomd. There is {names}.".encode())
         self.terminal.nextLine()
         self.terminal.write(self.ps[self.pn])
 
@@ -115,6 +115,12 @@ class _Session(TerminalSession):
     """A console with or without a terminal around it."""
 
     width, height = 80, 24
+    _proto: Any = None
+
+    def openShell(self, proto: Any) -> None:
+        """Begin the console."""
+        self._proto = proto
+        super().openShell(proto)
 
     def execCommand(self, proto: Any, cmd: bytes) -> None:
         """There are none."""
@@ -125,7 +131,9 @@ class _Session(TerminalSession):
         """A prompt has no use for it."""
 
     def eofReceived(self) -> None:
-        """The other end says no more; it closes the channel when it has read all."""
+        """The other end says no more: what it said has been done, so the console ends."""
+        if self._proto is not None:
+            self._proto.loseConnection()
 
 
 class _Login(userauth.SSHUserAuthServer):
