@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from libgomd.wire.bodies import decode_body, encode_body
+from libgomd.wire.bodies import decode_body, encode_body, new_encoder
 from libgomd.wire.messages import Datagram, Message
 from libgomd.wire.sealing import (
     NONCE_LENGTH,
@@ -70,7 +70,7 @@ def open_sealed(packet: bytes, keys: KeyRing) -> Opened:
 
 class Sealer:
     """
-    One sender: numbers and seals what it sends.
+    One sender: numbers and seals what it sends. For one thread only.
 
     :param sender: id of the node, 0 for a program that is none.
     :param instance: which start of it this is, see `Datagram`.
@@ -82,6 +82,7 @@ class Sealer:
         self.instance = instance
         self.sequence = 0
         self._random = random
+        self._encode = new_encoder()
         self.use(keys)
 
     def use(self, keys: KeyRing) -> None:
@@ -107,7 +108,7 @@ class Sealer:
         datagram = Datagram(self.sender, self.instance, sent_at, self.sequence, message)
         if self._key is None:
             return plain(datagram)
-        body = encode_body(datagram, SEALED_OVERHEAD)
+        body = encode_body(datagram, SEALED_OVERHEAD, self._encode)
         if self._left == 0:
             self._new_salt()
         self._left -= 1

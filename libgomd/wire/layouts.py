@@ -60,7 +60,7 @@ class Layout(NamedTuple):
     kind: int
     lows: tuple[int, ...]
     highs: tuple[int, ...]
-    types: tuple[type, ...]
+    types: list[type]
     read: Callable[[tuple[Any, ...]], Message]
     write: Callable[[Any], tuple[Any, ...]]
     unknown: tuple[int, int]
@@ -82,7 +82,7 @@ def _layout(
     """Return the layout of ``kind``: its numbers with their ranges, then what else there is."""
     ranges = ((kind, kind), sender, _NUMBER, _NUMBER, (1, MAX_NUMBER), *numbers)
     lows, highs = zip(*ranges, strict=True)
-    types = (*(int,) * len(ranges), *others)
+    types = [*(int,) * len(ranges), *others]
     return Layout(kind, lows, highs, types, read, write, (unknown[0] + ENVELOPE, unknown[1] + ENVELOPE))
 
 
@@ -251,12 +251,12 @@ BY_KIND: Final = {layout.kind: layout for layout in LAYOUTS.values()}
 def checked(layout: Layout, values: tuple[Any, ...]) -> Message:
     """Return the message in ``values``, envelope and fields of a body. :raises ValueError: it is none."""
     known = values
-    if tuple(map(type, values)) != layout.types:
+    if [*map(type, values)] != layout.types:
         first, last = layout.unknown
         known = tuple(
             0 if value is None and first <= index < last else value for index, value in enumerate(values)
         )
-        if tuple(map(type, known)) != layout.types:
+        if [*map(type, known)] != layout.types:
             raise ValueError(f"the fields of kind {layout.kind} are not of their types")
     # Both end with the shorter of the two, which is the last number.
     if not (all(map(le, layout.lows, known)) and all(map(le, known, layout.highs))):

@@ -31,9 +31,10 @@ class Verdict(enum.Enum):
 
 
 class _Sender:
-    __slots__ = ("highest", "newest", "seen")
+    __slots__ = ("floor", "highest", "newest", "seen")
 
-    def __init__(self, highest: int, newest: int) -> None:
+    def __init__(self, highest: int, newest: int, floor: int) -> None:
+        self.floor = floor
         self.highest = highest
         self.newest = newest
         self.seen = 1
@@ -75,10 +76,14 @@ class ReplayWindow:
         if sender is None:
             if sent_at <= self._floor:
                 return Verdict.REPLAYED
+            # What this sender sent up to the floor may have come before it was forgotten.
+            floor = self._floor
             self._make_place(now)
-            self._senders[key] = _Sender(sequence, sent_at)
+            self._senders[key] = _Sender(sequence, sent_at, floor)
             return Verdict.FRESH
         self._senders[key] = sender  # the longest silent one is always the first
+        if sent_at <= sender.floor:
+            return Verdict.REPLAYED
         ahead = sequence - sender.highest
         if ahead > 0:
             sender.seen = ((sender.seen << ahead) | 1) & _MASK if ahead < WINDOW else 1

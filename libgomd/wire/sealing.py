@@ -76,19 +76,21 @@ class DatagramKey:
 
         :raises BrokenSeal: it was not sealed with it, or changed since.
         """
-        salt = packet[_ID_END:_SALT_END]
         if len(packet) < SEALED_OVERHEAD:
             raise BrokenSeal(f"{len(packet)} bytes are too few for a sealed datagram")
-        known = self._ciphers.get(salt)
-        cipher = known or self.cipher(salt)
+        salt = packet[_ID_END:_SALT_END]
+        cipher = self._ciphers.get(salt)
         try:
+            if cipher is not None:
+                return cipher.decrypt(packet[_SALT_END:_HEADER], packet[_HEADER:], packet[:_HEADER])
+            cipher = self.cipher(salt)
             body = cipher.decrypt(packet[_SALT_END:_HEADER], packet[_HEADER:], packet[:_HEADER])
         except InvalidTag:
             raise BrokenSeal("the seal does not hold") from None
-        if known is None:  # only those who have the key get a place
-            if len(self._ciphers) >= MAX_SALTS:
-                del self._ciphers[next(iter(self._ciphers))]
-            self._ciphers[salt] = cipher
+        # Only those who have the key get a place.
+        if len(self._ciphers) >= MAX_SALTS:
+            del self._ciphers[next(iter(self._ciphers))]
+        self._ciphers[salt] = cipher
         return body
 
 
@@ -120,9 +122,9 @@ class KeyRing:
         """
         if len(packet) > MAX_PACKET:
             raise OversizedDatagram(f"{len(packet)} bytes, at most {MAX_PACKET} are taken")
-        if not packet.startswith(MAGIC) or len(packet) < _ID_END:
-            raise ForeignDatagram("it does not begin with gomd's header")
-        if packet[len(MAGIC)] != VERSION:
+        if not packet.startswith(_PREFIX) or len(packet) < _ID_END:
+            if not packet.startswith(MAGIC) or len(packet) < _ID_END:
+                raise ForeignDatagram("it does not begin with gomd's header")
             raise UnknownVersion(f"version {packet[len(MAGIC)]} of the wire, this gomd speaks {VERSION}")
         key_id = packet[len(_PREFIX) : _ID_END]
         key = self._by_id.get(key_id)

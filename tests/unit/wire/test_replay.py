@@ -99,6 +99,17 @@ class ReplayWindowTests(SynchronousTestCase):
         self.assertIs(window.admit(packet(1, NOW, sender=1), NOW + 300), Verdict.REPLAYED)
         self.assertIs(window.admit(packet(2, NOW + 300, sender=1), NOW + 300), Verdict.FRESH)
 
+    def test_a_sender_that_comes_back_does_not_bring_its_old_packets(self) -> None:
+        """A sender that was forgotten and is heard again is known only from then on."""
+        window = ReplayWindow(max_senders=1)
+        for sequence in (1, 2, 3):
+            window.admit(packet(sequence, NOW + sequence, sender=1), NOW)
+        window.admit(packet(1, NOW + 4, sender=2), NOW + 4)
+        self.assertIs(window.admit(packet(5, NOW + 5, sender=1), NOW + 5), Verdict.FRESH)
+        for sequence in (1, 2, 3):
+            self.assertIs(window.admit(packet(sequence, NOW + sequence, sender=1), NOW + 6), Verdict.REPLAYED)
+        self.assertIs(window.admit(packet(4, NOW + 5, sender=1), NOW + 6), Verdict.FRESH)
+
     def test_forgetting_the_long_silent_costs_nothing(self) -> None:
         """Senders silent for more than 30 s make place without anybody being refused."""
         window = ReplayWindow(max_senders=2)
