@@ -35,6 +35,10 @@ class MutualTLS:
     """
 
     def __init__(self, credentials: Credentials) -> None:
+        self.use(credentials)
+
+    def use(self, credentials: Credentials) -> None:
+        """Show and believe ``credentials`` from the next connection on."""
         context = SSL.Context(SSL.TLS_METHOD)
         context.set_min_proto_version(SSL.TLS1_3_VERSION)
         # A session that is taken up again skips the certificates: none is ever kept.

@@ -64,7 +64,9 @@ def assemble(
         ),
         "tokens_file": resolved("telnet", "tokens_file", os.path.join(state, "tokens")),
     }
-    values["peers"] |= {"key_file": resolved("peers", "key_file"), "map_file": resolved("peers", "map_file")}
+    here = base(("peers", "key_file"))
+    keys = tuple(os.path.normpath(os.path.join(here, each)) for each in values["peers"]["key_file"])
+    values["peers"] |= {"key_file": keys, "map_file": resolved("peers", "map_file")}
     values["log"] |= {"path": resolved("log", "path", os.path.join(state, "samples"))}
     values["jobs"] |= {"spool": resolved("jobs", "spool", os.path.join(state, "spool"))}
     return Config(

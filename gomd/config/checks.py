@@ -15,6 +15,7 @@ CHECKS: Final[Mapping[str, Callable[..., Any]]] = {
     "option": scalars.one_of,
     "string": scalars.string,
     "path": scalars.path,
+    "paths": scalars.paths,
     "name": scalars.node_name,
     "address": addresses.own_address,
     "multicast": addresses.multicast,

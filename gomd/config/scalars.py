@@ -93,6 +93,11 @@ def path(value: str) -> str:
     return text
 
 
+def paths(value: str) -> tuple[str, ...]:
+    """Check the names of files, several with commas."""
+    return tuple(path(item) for item in listed(value))
+
+
 def node_name(value: str) -> str:
     """Check the name of a node; empty stands for the host's name."""
     text = unquoted(value)

@@ -19,7 +19,7 @@ LIVE: Final = frozenset(
         "node.log_level", "node.command_timeout",
         "telnet.anonymous", "telnet.tokens_file", "telnet.max_connections", "telnet.idle_timeout",
         "telnet.max_line", "telnet.stall_timeout",
-        "peers.seeds", "peers.forget", "peers.max_nodes",
+        "peers.key_file", "peers.seeds",
         "collector.period", "collector.processes_period",
         "log.rotate_bytes", "log.keep",
         "commands",
@@ -58,14 +58,14 @@ class TelnetSettings:
 
 @dataclass(frozen=True, slots=True)
 class PeersSettings:
-    """[peers]. ``key_file`` and ``map_file`` are empty when there is none; ``address`` is an IPv4 address."""
+    """[peers]. ``key_file``: none, one, or two while the key is changed; ``address`` is an IPv4 address."""
 
     address: str
     port: int
     discovery: bool
     multicast: Tcp
     seeds: tuple[Tcp, ...]
-    key_file: str
+    key_file: tuple[str, ...]
     heartbeat: float
     engine: str
     map_file: str

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, ClassVar, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
+from zope.interface import implementer
 
+from gomd.cluster.membership.transport import IPeerTransport
 from gomd.protocols.clocks import Clocks
 from gomd.protocols.junk import Junk
 from libgomd.errors import MalformedDatagram
@@ -29,21 +31,26 @@ Answering = Callable[[Question], Answer | Summary | Awaitable[Answer | Summary]]
 class Membership(Protocol):
     """The engine that everything but questions and answers is for."""
 
-    def receive(self, datagram: Datagram, address: Address) -> None:
+    def receive(self, datagram: Datagram, address: Address, multicast: bool = False) -> None:
         """Take a fresh message of another node."""
+
+    def port_of(self, node: int) -> tuple[Address, int] | None:
+        """Where a node that is up is asked by datagram, and its TCP port, 0 for none."""
 
     def wrong_clock(self, node: int, name: str, skew: float) -> None:
         """Take notice that the clock of a node is ``skew`` seconds ahead of ours."""
 
 
+@implementer(IPeerTransport)
 class PeerProtocol(DatagramProtocol):
     """
     One UDP port among the peers.
 
     :param keys: the cluster's; the first one seals. :param own_id: this node's id.
-    :param instance: which start of this daemon: milliseconds since the epoch.
-    :param answer: answers a question about this node.
     :param random: gives that many random bytes, as os.urandom.
+    :param group: multicast address and port of the announcements, None for no multicast.
+    :ivar instance: which start of this daemon: milliseconds since the epoch.
+    :ivar answer: answers a question about this node; None drops questions.
     :ivar membership: gets everything that is not a question or an answer; None before it is there.
     """
 
@@ -57,17 +64,18 @@ class PeerProtocol(DatagramProtocol):
         own_name: str,
         instance: int,
         clock: IReactorTime,
-        answer: Answering,
         random: Callable[[int], bytes],
+        group: Address | None = None,
         max_senders: int = 4096,
     ) -> None:
+        self.answer: Answering | None = None
         self.membership: Membership | None = None
-        self.asker = Asker(clock, self.send, random)
+        self.asker = Asker(clock, self._ask, random)
+        self._group = group
         self._keys = keys
         self._own_id = own_id
-        self._instance = instance
+        self.instance = instance
         self._clock = clock
-        self._answer = answer
         self._sealer = Sealer(keys, own_id, instance, random)
         self._window = ReplayWindow(max_senders)
         self._clocks = Clocks(own_name, instance, self._sealer)
@@ -87,13 +95,26 @@ class PeerProtocol(DatagramProtocol):
 
     # -- out
 
-    def send(self, message: Message, address: Address) -> None:
-        """
-        Seal and send. A network that cannot be reached now loses the packet, as networks do.
+    def send(self, message: Message, addresses: Sequence[Address]) -> None:
+        """See `IPeerTransport.send`."""
+        try:
+            packet = self._sealer.seal(message, self._now())
+        except ValueError:  # a value out of its range is a bug of ours: say so, and stay up
+            self._log.failure("a message could not be sealed")
+            return
+        for address in addresses:
+            self._write(packet, address)
 
-        :raises ValueError: a value of the message is out of its range.
-        """
-        packet = self._sealer.seal(message, self._now())
+    def multicast(self, message: Message) -> None:
+        """See `IPeerTransport.multicast`; without a group nothing is sent."""
+        if self._group is not None:
+            self.send(message, [self._group])
+
+    def _ask(self, question: Question, address: Address) -> None:
+        self.send(question, [address])
+
+    def _write(self, packet: bytes, address: Address) -> None:
+        """Send a packet. A network that cannot be reached now loses it, as networks do."""
         if self.transport is None:
             return
         try:
@@ -108,20 +129,28 @@ class PeerProtocol(DatagramProtocol):
     # -- in
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
-        """Open one packet and act on it; one that is no use is counted and forgotten."""
+        """Take one packet that came to this node alone."""
+        self.take(datagram, addr, False)
+
+    def take(self, packet: bytes, addr: Address, multicast: bool) -> None:
+        """
+        Open one packet and act on it; one that is no use is counted and forgotten.
+
+        :param multicast: whether it came to the whole group.
+        """
         self._received += 1
-        self._received_bytes += len(datagram)
+        self._received_bytes += len(packet)
         try:
-            opened = open_sealed(datagram, self._keys).datagram
+            opened = open_sealed(packet, self._keys).datagram
         except MalformedDatagram as error:
             self._junk.count(error.word, addr[0])
             return
-        if opened.sender == self._own_id and opened.instance == self._instance:
+        if opened.sender == self._own_id and opened.instance == self.instance:
             return  # our own announcement, come back
         verdict = self._window.admit(opened, self._now())
         if verdict is Verdict.FRESH:
             try:
-                self._act(opened, addr)
+                self._act(opened, addr, multicast)
             except Exception:  # noqa: BLE001 - the edge: no packet may end the port
                 self._log.failure("a datagram of node {node} could not be handled", node=opened.sender)
         else:
@@ -129,7 +158,7 @@ class PeerProtocol(DatagramProtocol):
             if verdict is not Verdict.REPLAYED:
                 self._wrong_time(opened, addr)
 
-    def _act(self, datagram: Datagram, address: Address) -> None:
+    def _act(self, datagram: Datagram, address: Address, multicast: bool) -> None:
         message = datagram.message
         if isinstance(message, Question):
             if message.target in (0, self._own_id):
@@ -139,23 +168,23 @@ class PeerProtocol(DatagramProtocol):
             self.asker.take(message)
         elif isinstance(message, ClockWarning):
             self._warned(datagram, message, address)
-        elif self.membership is not None and datagram.sender:
-            self.membership.receive(datagram, address)
+        elif self.membership is not None:
+            self.membership.receive(datagram, address, multicast)
 
     def _reply(self, question: Question, address: Address) -> None:
-        if self._answering >= MOST_ANSWERING:
+        if self.answer is None or self._answering >= MOST_ANSWERING:
             self._busy += 1
             return
-        reply = self._answer(question)
+        reply = self.answer(question)
         if isinstance(reply, (Answer, Summary)):
-            self.send(reply, address)
+            self.send(reply, [address])
         else:
             self._answering += 1
             Deferred.fromCoroutine(self._reply_later(reply, address))
 
     async def _reply_later(self, reply: Awaitable[Answer | Summary], address: Address) -> None:
         try:
-            self.send(await reply, address)
+            self.send(await reply, [address])
         except Exception:  # noqa: BLE001 - the edge: the asker's time-out tells him
             self._log.failure("a question could not be answered")
         finally:
@@ -171,7 +200,7 @@ class PeerProtocol(DatagramProtocol):
             return
         warning = self._clocks.warning_for(datagram, self._clock.seconds())
         if warning is not None:
-            self.send(warning, address)
+            self.send(warning, [address])
 
     def _warned(self, datagram: Datagram, warning: ClockWarning, address: Address) -> None:
         skew = self._clocks.believe(datagram, warning, self._clock.seconds())

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import DatagramProtocol, Factory
 from twisted.logger import Logger
 
+from gomd.protocols.peers import PeerProtocol
 from gomd.services.listening import Socket
 from libgomd.endpoints import Tcp
 from libgomd.errors import ConfigError
@@ -104,11 +105,11 @@ class _Group(DatagramProtocol):
 
     noisy = False
 
-    def __init__(self, protocol: DatagramProtocol) -> None:
+    def __init__(self, protocol: PeerProtocol) -> None:
         self._protocol = protocol
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
-        self._protocol.datagramReceived(datagram, addr)
+        self._protocol.take(datagram, addr, True)
 
 
 class Engine(Protocol):
@@ -130,7 +131,7 @@ class Peering(Service):
         self,
         reactor: Any,
         sockets: PeerSockets,
-        datagrams: DatagramProtocol,
+        datagrams: PeerProtocol,
         streams: Factory,
         engine: Engine,
     ) -> None:

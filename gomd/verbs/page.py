@@ -8,8 +8,8 @@ from libgomd.model import Role
 _HEAD = """\
 # The verbs
 
-Made from the table of verbs by `python -m gomd.verbs.page`; `help` says the same. docs/line.md has the protocol.
-A role may do what the smaller ones may. Over JSON a verb with fields answers a block of objects with them.
+Made from the table of verbs by `python -m gomd.verbs.page`; `help` says the same. docs/line.md has the
+protocol. A role may do what the smaller ones may. Over JSON a verb with fields answers a block of objects with them.
 """
 
 

@@ -88,7 +88,7 @@ class LoadTests(SynchronousTestCase):
         self.assertEqual(config.node.state_dir, f"{self.directory}/state")
         self.assertEqual(config.telnet.tokens_file, f"{self.directory}/state/tokens")
         self.assertEqual(config.telnet.endpoints[1], Unix(f"{self.directory}/state/gomd.sock"))
-        self.assertEqual(config.peers.key_file, f"{os.path.dirname(self.directory)}/key")
+        self.assertEqual(config.peers.key_file, (f"{os.path.dirname(self.directory)}/key",))
         self.assertEqual(config.log.path, "/srv/samples")
         self.assertEqual(self.load("", "node.state_dir=s", around=ALICE).node.state_dir, "/home/alice/s")
 

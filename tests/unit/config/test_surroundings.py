@@ -89,7 +89,7 @@ class ShortOptionTests(SynchronousTestCase):
         self.assertEqual(config.telnet.endpoints, (Tcp("127.0.0.1", 3000), Unix("/s/gomd.sock")))
         self.assertEqual((config.peers.address, config.peers.port), ("127.0.0.2", 99))
         self.assertEqual(config.peers.seeds, (Tcp("a", 1), Tcp("b", 2)))
-        self.assertEqual((config.peers.key_file, config.http.endpoint), ("/k", Tcp("127.0.0.1", 2980)))
+        self.assertEqual((config.peers.key_file, config.http.endpoint), (("/k",), Tcp("127.0.0.1", 2980)))
 
     def test_the_socket_in_state_stays_beside_a_tcp_endpoint(self) -> None:
         """`--telnet tcp:...` moves the port; `gom` still finds the socket. `--telnet unix:...` is alone."""

@@ -1,0 +1,142 @@
+"""The parts list of the daemon: every part made and joined, nothing running yet."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+
+from gomd.cluster.alone import Alone
+from gomd.cluster.events import Events
+from gomd.cluster.tree import Tree
+from gomd.config import Config
+from gomd.interfaces import IMembership, IPeers
+from gomd.jobs.commands import Commands
+from gomd.protocols.door import Door
+from gomd.protocols.nopeers import NoPeers
+from gomd.services.collector import Collector
+from gomd.services.daemon import Daemon
+from gomd.services.listening import Listening, Socket
+from gomd.services.sweeping import Sweeping
+from gomd.services.systemd import Watchdog, take_environment
+from gomd.services.threads import Threads
+from gomd.services.tokens import FileTokens
+from gomd.tap.choices import SAMPLE_LOGS, SOURCES, limits_of
+from gomd.verbs.all import all_verbs
+from gomd.verbs.context import Parts
+from gomd.verbs.dispatch import Dispatch
+from libgomd.model import Event, EventKind, Node, Status
+from libgomd.version import VERSION
+
+if TYPE_CHECKING:
+    from gomd.services.peering import PeerSockets
+    from libgomd.derivation import ClusterKey
+
+_log = Logger()
+
+
+def compose(
+    config: Config,
+    reactor: Any,
+    sockets: tuple[Socket, ...],
+    node_id: int,
+    manhole: tuple[Socket, Callable[..., Factory]] | None = None,
+    ports: PeerSockets | None = None,
+    keys: tuple[ClusterKey, ...] = (),
+) -> Daemon:
+    """Return the daemon: every part made and joined, nothing running yet."""
+    notifier, watchdog_period = take_environment(os.environ, os.getpid())
+    daemon = Daemon(reactor, config, notifier)
+    source, control = SOURCES[config.node.source](config, node_id)
+    sample_log = SAMPLE_LOGS[config.log.kind](config)
+    reading = Threads(reactor, reactor, "reading", size=12)
+    asking = Threads(reactor, reactor, "asking", size=12)
+    placeholder = Node(node_id, config.node.name, config.peers.address, Status.CONFIGURED | Status.UP)
+    collector = Collector(
+        source, sample_log, reading, reactor, placeholder,
+        config.collector.period, config.collector.processes_period,
+    )  # fmt: skip
+    events = Events()
+    members: IMembership = Alone(node_id, collector)
+    peers: IPeers = NoPeers()
+    network = None
+    if ports is not None:
+        from gomd.tap.peers import Network
+
+        network = Network(config, reactor, ports, keys, collector, events)
+        members, peers = network.members, network.peers
+    commands = Commands(reactor, reactor, config.commands, config.node.command_timeout)
+    tokens = FileTokens(config.telnet.tokens_file, asking)
+    counting: list[Any] = [collector, members, peers, events, commands, tokens, sample_log]
+    parts = Parts(
+        clock=reactor,
+        collector=collector,
+        members=members,
+        peers=peers,
+        events=events,
+        tree=Tree(source, members, asking),
+        control=control,
+        threads=asking,
+        commands=commands,
+        tokens=tokens,
+        sample_log=sample_log,
+        daemon=daemon,
+        counters=lambda: chain.from_iterable(part.counters() for part in counting),
+        periods=lambda: collector.periods,
+        hides_others=lambda: bool(getattr(source, "hides_others", False)),
+    )
+    verbs = all_verbs()
+    dispatch = Dispatch(verbs, parts)
+    door = Door(dispatch, asking, reactor, limits_of(config), os.geteuid())
+    counting.append(door)
+
+    for service in (
+        reading,
+        asking,
+        collector,
+        *(network.services(dispatch, asking) if network else ()),
+        Listening(reactor, sockets, door, collector.sampled),
+        Sweeping(door, reactor),
+        Watchdog(notifier, reactor, watchdog_period),
+    ):
+        service.setServiceParent(daemon)
+    if network is not None:
+        counting.append(network.protocol)
+    if manhole is not None:
+        socket, make = manhole
+        namespace = {"collector": collector, "cluster": members, "verbs": verbs, "config": config}
+        console = Listening(reactor, (socket,), make(asking, reactor, namespace), collector.sampled)
+        console.setServiceParent(daemon)
+        _log.info("the manhole is at {endpoint}", endpoint=str(socket.endpoint))
+
+    def started(_result: object = None) -> None:
+        events.publish(
+            Event(reactor.seconds(), EventKind.JOIN, node_id, config.node.name, "gomd started", node_id)
+        )
+        _log.info(
+            "gomd {version} is node {id} {name}; the telnet line is at {endpoints}",
+            version=VERSION, id=node_id, name=config.node.name,
+            endpoints=", ".join(str(bound.endpoint) for bound in sockets),
+        )  # fmt: skip
+
+    def take_over(new: Config) -> None:
+        """Use what can change while running."""
+        door.limits = limits_of(new)
+        tokens.path = new.telnet.tokens_file
+        commands.set_commands(new.commands, new.node.command_timeout)
+        collector.set_periods(new.collector.period, new.collector.processes_period)
+        if network is not None:
+            network.take_over(new)
+        if daemon.observer is not None:
+            daemon.observer.set_level(new.node.log_level)
+        if hasattr(sample_log, "set_limits"):
+            sample_log.set_limits(new.log.rotate_bytes, new.log.keep)
+
+    daemon.started = lambda: collector.sampled.addCallback(started)
+    daemon.stopped = sample_log.close
+    daemon.take_over = take_over
+    return daemon

@@ -1,0 +1,68 @@
+"""The options of `twistd gomd`, and how a start is refused."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+from twisted.python import usage
+
+from gomd.config import SHORT_OPTIONS, Config, Surroundings, find_file, load, overrides_for
+from libgomd.errors import ConfigError
+from libgomd.version import VERSION
+
+
+class Options(usage.Options):
+    """The options of `twistd gomd`; everything is checked before anything is started."""
+
+    longdesc = "The general openMosix daemon: gathers what /proc knows and answers for it."
+    optFlags = [["check", None, "check the configuration, say what is wrong with it, and exit"]]
+    optParameters = [
+        [
+            "config",
+            "c",
+            None,
+            "the configuration file (default: ./gomd.ini, /etc/gomd/gomd.ini, /etc/gomd.conf)",
+        ],
+        *([name, None, None, text] for name, text in SHORT_OPTIONS.items()),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.overrides: list[str] = []
+        self.around = Surroundings.of_this_process()
+
+    def opt_set(self, setting: str) -> None:
+        """Set one setting, section.key=value, over the file; may be repeated."""
+        self.overrides.append(setting)
+
+    def opt_version(self) -> NoReturn:
+        """Print the version and exit."""
+        print(f"gomd {VERSION}")
+        sys.exit(0)
+
+    def postOptions(self) -> None:
+        """Read the whole configuration; every mistake is listed and refuses the start."""
+        try:
+            for name in SHORT_OPTIONS:
+                if self[name] is not None:
+                    self.overrides.extend(overrides_for(name, self[name]))
+            self["configuration"] = self.load()
+        except ConfigError as error:
+            refuse(error)
+        if self["check"]:
+            print(
+                f"gomd: the configuration is good ({self['configuration'].path or 'no file, all defaults'})"
+            )
+            sys.exit(0)
+
+    def load(self) -> Config:
+        """Read file and command line, now as at the start. :raises ConfigError: with every mistake."""
+        return load(find_file(self["config"], self.around), self.overrides, self.around)
+
+
+def refuse(error: ConfigError) -> NoReturn:
+    """Say every mistake on stderr and exit with status 1."""
+    for mistake in error.mistakes:
+        print(f"gomd: {mistake}", file=sys.stderr)
+    sys.exit(1)
