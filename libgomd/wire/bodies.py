@@ -15,7 +15,7 @@ from typing import Final
 import cbor2
 
 from libgomd.errors import MalformedBody
-from libgomd.wire.layouts import BY_KIND, ENVELOPE, LAYOUTS, checked
+from libgomd.wire.layouts import BY_KIND, LAYOUTS, check
 from libgomd.wire.messages import MAX_PACKET, MIN_ROOM, Datagram, Question
 
 
@@ -39,7 +39,7 @@ def encode_body(datagram: Datagram, overhead: int, encode: Callable[[object], by
     sender, instance, sent_at, sequence, message = datagram
     layout = LAYOUTS[type(message)]
     values = (layout.kind, sender, instance, sent_at, sequence, *layout.write(message))
-    checked(layout, values)
+    check(layout, values)
     body = encode(values)
     if type(message) is Question:
         if not MIN_ROOM <= message.room <= MAX_PACKET:
@@ -106,11 +106,8 @@ def decode_body(body: bytes, packet_length: int) -> Datagram:
         layout = BY_KIND.get(values[0]) if values and type(values[0]) is int else None
         if layout is None:
             raise ValueError(f"no kind that is known: {values[:1]!r:.20}")
-        message = checked(layout, values)
-        if type(message) is Question:
-            if packet_length < MIN_ROOM:
-                raise ValueError(f"a question of {packet_length} bytes, the least is {MIN_ROOM}")
-            message = Question(*message[:4], packet_length)
+        check(layout, values)
+        message = layout.read(values, packet_length)
     except (cbor2.CBORError, ValueError) as error:
         raise MalformedBody(f"a body of {len(body)} bytes: {error}") from error
-    return Datagram._make((*values[1:ENVELOPE], message))
+    return Datagram(values[1], values[2], values[3], values[4], message)

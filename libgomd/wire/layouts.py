@@ -19,6 +19,7 @@ from libgomd.wire.messages import (
     MAX_NUMBER,
     MAX_QUESTION_PATH,
     MAX_REASON,
+    MIN_ROOM,
     Answer,
     ClockWarning,
     Heartbeat,
@@ -47,22 +48,26 @@ _VALUES = (_SMALL, _SMALL, (0, 65535), _SMALL, _NUMBER, _NUMBER, _NUMBER)
 _NAME = re.compile(r"[^\s\x00-\x1f\x7f]+")
 
 
+Values = tuple[Any, ...]
+
+
 class Layout(NamedTuple):
     """
     The values of one kind on the wire: numbers first, so that their ranges are checked in one go.
 
     :ivar lows: smallest values of the leading numbers; ``highs`` the largest.
     :ivar types: the exact type of each value. :ivar unknown: from which to which index null is allowed.
-    :ivar read: the message of the fields; raises ValueError for what the table cannot say.
-    :ivar write: the fields of a message.
+    :ivar rule: raises ValueError for what the table cannot say; None when it says all.
+    :ivar read: the message in the values of a packet of so many bytes. :ivar write: its fields.
     """
 
     kind: int
     lows: tuple[int, ...]
     highs: tuple[int, ...]
     types: list[type]
-    read: Callable[[tuple[Any, ...]], Message]
-    write: Callable[[Any], tuple[Any, ...]]
+    rule: Callable[[Values], None] | None
+    read: Callable[[Values, int], Message]
+    write: Callable[[Any], Values]
     unknown: tuple[int, int]
 
 
@@ -74,8 +79,9 @@ def _layout(
     kind: int,
     numbers: Sequence[tuple[int, int]],
     others: Sequence[type],
-    read: Callable[[tuple[Any, ...]], Message],
-    write: Callable[[Any], tuple[Any, ...]] = tuple,
+    read: Callable[[Values, int], Message],
+    write: Callable[[Any], Values] = tuple,
+    rule: Callable[[Values], None] | None = None,
     unknown: tuple[int, int] = (-ENVELOPE, -ENVELOPE),
     sender: tuple[int, int] = _NODE,
 ) -> Layout:
@@ -83,7 +89,8 @@ def _layout(
     ranges = ((kind, kind), sender, _NUMBER, _NUMBER, (1, MAX_NUMBER), *numbers)
     lows, highs = zip(*ranges, strict=True)
     types = [*(int,) * len(ranges), *others]
-    return Layout(kind, lows, highs, types, read, write, (unknown[0] + ENVELOPE, unknown[1] + ENVELOPE))
+    nullable = (unknown[0] + ENVELOPE, unknown[1] + ENVELOPE)
+    return Layout(kind, lows, highs, types, rule, read, write, nullable)
 
 
 @lru_cache(maxsize=4096)
@@ -114,19 +121,22 @@ def _check_text(text: str, limit: int) -> None:
 
 _NOTE_RANGES = (_NODE, _STATE, _NUMBER, _SMALL, _PORT, (b"", b"\xff\xff\xff\xff"))
 _NOTE_LOWS, _NOTE_HIGHS = zip(*_NOTE_RANGES, strict=True)
-_NOTE_TYPES = tuple(map(type, _NOTE_LOWS))
+_NOTE_TYPES = [*map(type, _NOTE_LOWS)]
 _STATES = {int(state): state for state in MemberState}
 
 
-def _read_notes(fields: tuple[Any, ...]) -> tuple[MemberNote, ...]:
-    """Return the notes that stand one behind the other in ``fields``, six fields each."""
+def _check_notes(fields: Values) -> None:
+    """The notes stand one behind the other in ``fields``, six fields each."""
     count = len(fields) // len(_NOTE_TYPES)
     if count > MAX_NOTES:
         raise ValueError(f"at most {MAX_NOTES} notes")
-    if tuple(map(type, fields)) != _NOTE_TYPES * count:
+    if [*map(type, fields)] != _NOTE_TYPES * count:
         raise ValueError("a note is five numbers and an address")
     if not (all(map(le, _NOTE_LOWS * count, fields)) and all(map(le, fields, _NOTE_HIGHS * count))):
         raise ValueError("a number in a note is out of range")
+
+
+def _read_notes(fields: Values) -> tuple[MemberNote, ...]:
     each = iter(fields)
     return tuple(
         MemberNote(node, _STATES[state], instance, incarnation, port, _address_of(address))
@@ -134,131 +144,148 @@ def _read_notes(fields: tuple[Any, ...]) -> tuple[MemberNote, ...]:
     )
 
 
-def _write_notes(notes: tuple[MemberNote, ...]) -> tuple[Any, ...]:
+def _write_notes(notes: tuple[MemberNote, ...]) -> Values:
     fields: list[Any] = []
     for node, state, instance, incarnation, port, address in notes:
         fields += (node, int(state), instance, incarnation, port, _packed(address))
     return tuple(fields)
 
 
-def _read_heartbeat(fields: tuple[Any, ...]) -> Heartbeat:
-    _check_name(fields[13])
-    notes = _read_notes(fields[15]) if fields[15] else ()
-    return Heartbeat._make((*fields[:14], _address_of(fields[14]), notes))
+def _heartbeat_rule(values: Values) -> None:
+    _check_name(values[18])
+    if values[20]:
+        _check_notes(values[20])
 
 
-def _write_heartbeat(message: Heartbeat) -> tuple[Any, ...]:
+def _read_heartbeat(values: Values, _length: int) -> Heartbeat:
+    notes = _read_notes(values[20]) if values[20] else ()
+    return Heartbeat._make((*values[ENVELOPE:19], _address_of(values[19]), notes))
+
+
+def _write_heartbeat(message: Heartbeat) -> Values:
     notes = _write_notes(message.notes) if message.notes else ()
     return (*message[:14], _packed(message.address), notes)
 
 
-def _read_leave(fields: tuple[Any, ...]) -> Leave:
-    _check_text(fields[1], MAX_REASON)
-    return Leave._make(fields)
-
-
-def _read_question(fields: tuple[Any, ...]) -> Question:
-    request_id, node, target, path, padding = fields
-    _check_path(path)
-    if path and node:
-        raise ValueError("either a path or the node of a summary")
+def _question_rule(values: Values) -> None:
+    path, padding = values[8:]
+    if path:
+        _check_path(path)
+        if values[6]:
+            raise ValueError("either a path or the node of a summary")
     if padding.count(0) != len(padding):
         raise ValueError("padding is zero bytes")
-    return Question(request_id, path, node, target)
-
-
-def _write_question(question: Question) -> tuple[Any, ...]:
-    return (question.request_id, question.node, question.target, question.path, b"")
 
 
 @lru_cache(maxsize=4096)
 def _check_path(path: str) -> None:
-    if path and not path.startswith("/"):
+    if not path.startswith("/"):
         raise ValueError("a path begins with a slash")
     _check_text(path, MAX_QUESTION_PATH)
 
 
-def _read_answer(fields: tuple[Any, ...]) -> Answer:
-    if fields[2] < len(fields[3]):
+def _read_question(values: Values, length: int) -> Question:
+    if length < MIN_ROOM:
+        raise ValueError(f"a question of {length} bytes, the least is {MIN_ROOM}")
+    return Question(values[5], values[8], values[6], values[7], length)
+
+
+def _write_question(question: Question) -> Values:
+    return (question.request_id, question.node, question.target, question.path, b"")
+
+
+def _answer_rule(values: Values) -> None:
+    if values[7] < len(values[8]):
         raise ValueError("the size of an answer is less than its data")
-    return Answer._make(fields)
 
 
-def _read_summary(fields: tuple[Any, ...]) -> Summary:
-    _check_name(fields[11])
-    return Summary._make((*fields[:12], _address_of(fields[12])))
+def _read_summary(values: Values, _length: int) -> Summary:
+    return Summary._make((*values[ENVELOPE:17], _address_of(values[17])))
 
 
-def _write_summary(message: Summary) -> tuple[Any, ...]:
+def _write_summary(message: Summary) -> Values:
     return (*message[:12], _packed(message.address))
 
 
-def _read_indirect(fields: tuple[Any, ...]) -> IndirectProbe:
-    return IndirectProbe._make((*fields[:3], _address_of(fields[3])))
+def _read_indirect(values: Values, _length: int) -> IndirectProbe:
+    return IndirectProbe(values[5], values[6], values[7], _address_of(values[8]))
 
 
-def _write_indirect(message: IndirectProbe) -> tuple[Any, ...]:
+def _write_indirect(message: IndirectProbe) -> Values:
     return (*message[:3], _packed(message.address))
 
 
-def _read_notice(fields: tuple[Any, ...]) -> Notice:
-    _check_text(fields[5], MAX_REASON)
-    return Notice(_STATES[fields[0]], *fields[1:])
+def _read_notice(values: Values, _length: int) -> Notice:
+    return Notice(_STATES[values[5]], *values[6:])
 
 
-def _write_notice(message: Notice) -> tuple[Any, ...]:
+def _write_notice(message: Notice) -> Values:
     return (int(message.state), *message[1:])
 
 
-def _read_roster(fields: tuple[Any, ...]) -> Roster:
-    return Roster(fields[0], _read_notes(fields[1]))
+def _read_roster(values: Values, _length: int) -> Roster:
+    return Roster(values[5], _read_notes(values[6]))
 
 
-def _write_roster(message: Roster) -> tuple[Any, ...]:
+def _write_roster(message: Roster) -> Values:
     return (message.total, _write_notes(message.notes))
-
-
-def _read_warning(fields: tuple[Any, ...]) -> ClockWarning:
-    _check_name(fields[3])
-    return ClockWarning._make(fields)
 
 
 LAYOUTS: Final[dict[type, Layout]] = {
     Heartbeat: _layout(
         1, (_SMALL, _PORT, _PORT_OR_NONE, _STATUS, _NUMBER, *_VALUES), (bool, str, bytes, tuple),
-        _read_heartbeat, _write_heartbeat, unknown=(4, 12),
+        _read_heartbeat, _write_heartbeat, _heartbeat_rule, unknown=(4, 12),
     ),
-    Leave: _layout(2, (_SMALL,), (str,), _read_leave),
+    Leave: _layout(
+        2, (_SMALL,), (str,), lambda values, _: Leave(values[5], values[6]),
+        rule=lambda values: _check_text(values[6], MAX_REASON),
+    ),
     Question: _layout(
         3, (_NUMBER, _NODE_OR_NONE, _NODE_OR_NONE), (str, bytes), _read_question, _write_question,
-        sender=_NODE_OR_NONE,
+        _question_rule, sender=_NODE_OR_NONE,
     ),
-    Answer: _layout(4, (_NUMBER, (200, 599), _SMALL), (bytes,), _read_answer),
+    Answer: _layout(
+        4, (_NUMBER, (200, 599), _SMALL), (bytes,), lambda values, _: Answer(*values[ENVELOPE:]),
+        rule=_answer_rule,
+    ),
     Summary: _layout(
-        5, (_NUMBER, _NODE, _STATUS, _NUMBER, *_VALUES), (str, bytes),
-        _read_summary, _write_summary, unknown=(3, 11),
+        5, (_NUMBER, _NODE, _STATUS, _NUMBER, *_VALUES), (str, bytes), _read_summary, _write_summary,
+        lambda values: _check_name(values[16]), unknown=(3, 11),
     ),
-    Probe: _layout(6, (_NUMBER, _NODE_OR_NONE), (), Probe._make, sender=_NODE_OR_NONE),
-    ProbeAck: _layout(7, (_NUMBER, _NODE, _NUMBER, _SMALL), (bool,), ProbeAck._make),
+    Probe: _layout(
+        6, (_NUMBER, _NODE_OR_NONE), (), lambda values, _: Probe(values[5], values[6]), sender=_NODE_OR_NONE
+    ),
+    ProbeAck: _layout(
+        7, (_NUMBER, _NODE, _NUMBER, _SMALL), (bool,), lambda values, _: ProbeAck(*values[ENVELOPE:])
+    ),
     IndirectProbe: _layout(8, (_NUMBER, _NODE, _PORT), (bytes,), _read_indirect, _write_indirect),
-    Notice: _layout(9, (_STATE, _NODE, _NUMBER, _SMALL, _NODE), (str,), _read_notice, _write_notice),
-    Roster: _layout(10, (_SMALL,), (tuple,), _read_roster, _write_roster),
-    ClockWarning: _layout(11, (_NUMBER, (1, MAX_NUMBER), _NUMBER), (str,), _read_warning),
+    Notice: _layout(
+        9, (_STATE, _NODE, _NUMBER, _SMALL, _NODE), (str,), _read_notice, _write_notice,
+        lambda values: _check_text(values[10], MAX_REASON),
+    ),
+    Roster: _layout(
+        10, (_SMALL,), (tuple,), _read_roster, _write_roster, lambda values: _check_notes(values[6])
+    ),
+    ClockWarning: _layout(
+        11, (_NUMBER, (1, MAX_NUMBER), _NUMBER), (str,), lambda values, _: ClockWarning(*values[ENVELOPE:]),
+        rule=lambda values: _check_name(values[8]),
+    ),
 }  # fmt: skip
 BY_KIND: Final = {layout.kind: layout for layout in LAYOUTS.values()}
 
 
-def checked(layout: Layout, values: tuple[Any, ...]) -> Message:
-    """Return the message in ``values``, envelope and fields of a body. :raises ValueError: it is none."""
-    known = values
+def check(layout: Layout, values: Values) -> None:
+    """Look whether ``values``, envelope and fields, are of ``layout``. :raises ValueError: they are not."""
+    known: Sequence[Any] = values
     if [*map(type, values)] != layout.types:
         first, last = layout.unknown
-        known = tuple(
+        known = [
             0 if value is None and first <= index < last else value for index, value in enumerate(values)
-        )
+        ]
         if [*map(type, known)] != layout.types:
             raise ValueError(f"the fields of kind {layout.kind} are not of their types")
     # Both end with the shorter of the two, which is the last number.
     if not (all(map(le, layout.lows, known)) and all(map(le, known, layout.highs))):
         raise ValueError(f"a number of kind {layout.kind} is out of range")
-    return layout.read(values[ENVELOPE:])
+    if layout.rule is not None:
+        layout.rule(values)
