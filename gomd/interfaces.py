@@ -295,3 +295,34 @@ class IStoppable(Interface):
 
     def stop(reason: str) -> None:
         """Stop the daemon, cleanly, soon after this returns."""
+
+
+class Need(NamedTuple):
+    """
+    What a new job needs of its node.
+
+    :ivar memory: bytes it will use at most; None when nobody said.
+    :ivar nodes: ids of the nodes it may be put on; None for any.
+    :ivar blind: ids of the nodes that are known not to have its working directory.
+    """
+
+    memory: int | None = None
+    nodes: frozenset[int] | None = None
+    blind: frozenset[int] = frozenset()
+
+
+class IPlacement(Interface):
+    """Which node a new job goes to. Does not block."""
+
+    def choose(nodes: Sequence[Node], need: Need) -> Node:
+        """
+        Return the best of ``nodes`` for the job, and count it as busy with it from now on.
+
+        A node that is down, takes no guests, lacks the directory or lacks the memory is never chosen, one
+        that does not tell its load only when no other can be.
+
+        :raises NotPossible: none can take it; says why for each.
+        """
+
+    def withdraw(node_id: int) -> None:
+        """Take the newest choice of this node back: the job was not started there. Never raises."""

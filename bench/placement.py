@@ -1,0 +1,67 @@
+"""
+What the rule for placing jobs is worth: the average slowdown of jobs next to that under simpler rules.
+
+A model, not a measurement of a machine: tests/simulation/cluster.py says what it assumes.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from typing import Any, Final
+
+from tests.simulation.cluster import (
+    MB,
+    Rule,
+    average_slowdown,
+    least_loaded_spread,
+    opportunity_cost,
+    round_robin,
+    workload,
+)
+
+SEEDS: Final = range(5)
+JOBS: Final = 1500
+UTILISATION: Final = 0.7
+#: What jobs need, in bytes; the machines have 256 to 1,024 MB.
+MEMORY: Final = {"scarce memory": (16 * MB, 1000 * MB), "memory to spare": (8 * MB, 256 * MB)}
+RULES: Final[dict[str, Callable[[], Rule]]] = {
+    "opportunity cost": opportunity_cost,
+    "round robin": round_robin,
+    "least loaded": least_loaded_spread,
+}
+
+
+def run() -> list[dict[str, Any]]:
+    """Simulate, print the mean of each rule, and return the rows."""
+    return [row for name, memory in MEMORY.items() for row in _compared(name, memory)]
+
+
+def _compared(kind: str, memory: tuple[int, int]) -> list[dict[str, Any]]:
+    slowdowns = {
+        name: statistics.fmean(
+            average_slowdown(workload(seed, JOBS, UTILISATION, memory), make()) for seed in SEEDS
+        )
+        for name, make in RULES.items()
+    }
+    told = ", ".join(f"{name} {value:.2f}" for name, value in slowdowns.items())
+    print(f"average slowdown, {len(SEEDS)} times {JOBS} jobs on 6 unequal machines, {kind}: {told}")
+    ours = slowdowns.pop("opportunity cost")
+    return [
+        {
+            "name": f"placement, {kind}, to {name}",
+            "value": round(ours, 3),
+            "unit": "average slowdown",
+            "versus": name,
+            "versus_value": round(theirs, 3),
+            "ratio": round(ours / theirs, 3),
+            "goal": 1.0,
+            "ok": ours < theirs,
+        }
+        for name, theirs in slowdowns.items()
+    ]
+
+
+if __name__ == "__main__":
+    for row in run():
+        print(row)

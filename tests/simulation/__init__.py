@@ -1,0 +1,1 @@
+"""Models of clusters, for tests and benchmarks of what decides by load."""
