@@ -7,7 +7,6 @@ The three take turns, so that whatever else the machine does hits them alike; me
 from __future__ import annotations
 
 import os
-import signal
 import statistics
 import subprocess
 import tempfile
@@ -15,10 +14,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import psutil
 
+from bench.rows import Row, row
+from bench.sleepers import sleepers
 from gomd.sources.linux import LinuxSource
 from gomd.sources.proc.scan import ROTATION
 
@@ -32,9 +33,9 @@ FIELDS: Final = (
 )  # fmt: skip
 
 
-def run() -> list[dict[str, Any]]:
+def run() -> list[Row]:
     """Measure, print the first scans, and return the rows of the steady ones."""
-    with tempfile.TemporaryDirectory(prefix="gomd-bench-") as directory, _sleepers(SLEEPERS):
+    with tempfile.TemporaryDirectory(prefix="gomd-bench-") as directory, sleepers(SLEEPERS):
         source = LinuxSource(1, "bench", "127.0.0.1", "/proc", os.path.join(directory, "state"), speed=15000)
         with _floor(directory) as floor:
             _floor_ms(floor)
@@ -48,23 +49,9 @@ def run() -> list[dict[str, Any]]:
         f"then {ours:.1f} ms in the median, {mean:.1f} ms in the mean"
     )
     return [
-        _row("scan of 1,000 processes, to C", ours, "C: open, read, close", least, 2.0),
-        _row("scan of 1,000 processes, to psutil", ours, "psutil, same fields", theirs, 0.5),
+        row("scan of 1,000 processes, to C", ours, "ms", "C: open, read, close", least, 2.0),
+        row("scan of 1,000 processes, to psutil", ours, "ms", "psutil, same fields", theirs, 0.5),
     ]
-
-
-def _row(name: str, value: float, versus: str, versus_value: float, goal: float) -> dict[str, Any]:
-    ratio = value / versus_value
-    return {
-        "name": name,
-        "value": round(value, 2),
-        "unit": "ms",
-        "versus": versus,
-        "versus_value": round(versus_value, 2),
-        "ratio": round(ratio, 3),
-        "goal": goal,
-        "ok": ratio <= goal,
-    }
 
 
 def _ours_ms(source: LinuxSource) -> float:
@@ -104,24 +91,3 @@ def _floor(directory: str) -> Iterator[subprocess.Popen[str]]:
         raise SystemExit("this benchmark needs a C compiler: on Debian, apt install gcc") from None
     with subprocess.Popen([binary], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
         yield program
-
-
-@contextmanager
-def _sleepers(count: int) -> Iterator[None]:
-    """Start processes that sleep, and end each of them by its id."""
-    pids: list[int] = []
-    try:
-        for _ in range(count):
-            pids.append(os.posix_spawnp("sleep", ["sleep", "600"], os.environ))
-        time.sleep(1.0)  # the last ones fall asleep
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-        for pid in pids:
-            os.waitpid(pid, 0)
-
-
-if __name__ == "__main__":
-    for row in run():
-        print(row)

@@ -1,9 +1,10 @@
-"""The kernel's limits of this process, raised to what the settings need."""
+"""The limits of this process: files it may open, and how long one of its threads keeps the others waiting."""
 
 from __future__ import annotations
 
 import contextlib
 import resource
+import sys
 
 
 def raise_file_limit(wanted: int) -> int:
@@ -18,3 +19,13 @@ def raise_file_limit(wanted: int) -> int:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, best), hard))
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def share_interpreter() -> None:
+    """
+    Let no thread keep the interpreter for more than a millisecond while another one wants it.
+
+    A request is several turns of the reactor; at Python's own 5 ms each of them would wait as long for
+    the thread that scans /proc.
+    """
+    sys.setswitchinterval(0.001)

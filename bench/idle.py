@@ -1,0 +1,27 @@
+"""What an idle daemon costs: processor time over a minute at the default periods, and memory."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from bench.rows import Row, limit, row
+from bench.servers import echo, gomd
+
+#: Seconds the daemon is left alone before, and while it is measured.
+SETTLE: Final = 6.0
+SECONDS: Final = 60.0
+
+
+def run() -> list[Row]:
+    """Measure, and return the rows."""
+    with gomd() as ours, echo() as theirs:
+        time.sleep(SETTLE)
+        used = ours.cpu_seconds()
+        time.sleep(SECONDS)
+        percent = 100.0 * (ours.cpu_seconds() - used) / SECONDS
+        memory, least = ours.memory() / 1e6, theirs.memory() / 1e6
+    return [
+        limit("processor time of an idle daemon", percent, "% of one", 0.5),
+        row("memory of an idle daemon", memory, "MB", "echo of a LineReceiver", least, 1.35),
+    ]

@@ -1,0 +1,63 @@
+"""What a benchmark gives: rows of one shape, for the table on the screen and for bench/results.json."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+Row = dict[str, Any]
+_WIDTHS = (38, 12, 8, 26, 12, 8)
+
+
+def row(
+    name: str,
+    value: float,
+    unit: str,
+    versus: str,
+    versus_value: float,
+    goal: float,
+    *,
+    at_least: bool = False,
+) -> Row:
+    """
+    Return one result: ``value`` next to ``versus_value``, both measured in this run, or a fixed limit.
+
+    :param goal: what the ratio of the two has to be: at most this, or ``at_least``.
+    """
+    ratio = value / versus_value
+    return {
+        "name": name,
+        "value": _rounded(value),
+        "unit": unit,
+        "versus": versus,
+        "versus_value": _rounded(versus_value),
+        "ratio": round(ratio, 3),
+        "goal": goal,
+        "ok": ratio >= goal if at_least else ratio <= goal,
+    }
+
+
+def limit(name: str, value: float, unit: str, most: float) -> Row:
+    """Return a result that is compared with a fixed limit."""
+    return row(name, value, unit, "the limit", most, 1.0)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}") if abs(value) < 1000 else round(value)
+
+
+def table(rows: Iterable[Row]) -> Iterator[str]:
+    """Yield the lines of the table."""
+    yield _line("MEASURED", "VALUE", "UNIT", "NEXT TO", "ITS VALUE", "RATIO") + " GOAL   OK"
+    for one in rows:
+        cells = (one["name"], one["value"], one["unit"], one["versus"], one["versus_value"], one["ratio"])
+        yield f"{_line(*cells)} {one['goal']:<6g} {'yes' if one['ok'] else 'NO'}"
+
+
+def _line(name: str, value: Any, unit: str, versus: str, versus_value: Any, ratio: Any) -> str:
+    widths = iter(_WIDTHS)
+    return " ".join(
+        f"{cell:<{width}}" if isinstance(cell, str) and cell not in ("VALUE", "ITS VALUE", "RATIO")
+        else f"{cell:>{width}}"
+        for cell, width in zip((name, value, unit, versus, versus_value, ratio), widths, strict=True)
+    )  # fmt: skip

@@ -1,0 +1,101 @@
+"""The two daemons that are compared: gomd, and a bare echo run by the same twistd."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+#: Seconds a daemon may take to listen, and to end.
+PATIENCE = 30.0
+
+_TWISTD = (str(Path(sys.executable).with_name("twistd")), "-n", "--pidfile=")
+_GOMD_PORT = re.compile(r"telnet line is at tcp:127\.0\.0\.1:(\d+)")
+_ECHO_PORT = re.compile(r"starting on (\d+)")
+
+
+class Server:
+    """A daemon that runs. :ivar pid: its process. :ivar port: where it listens."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+        self.pid = process.pid
+        self.port = port
+
+    def connect(self) -> socket.socket:
+        """Return a connection."""
+        connection = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
+
+    def cpu_seconds(self) -> float:
+        """Seconds of processor time it has used."""
+        words = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory(self) -> int:
+        """Bytes it has resident."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@contextmanager
+def gomd(*options: str) -> Iterator[Server]:
+    """Run gomd with default settings, in a STATE and at a port of its own."""
+    with tempfile.TemporaryDirectory(prefix="gomd-bench-") as directory:
+        config = Path(directory, "gomd.ini")
+        config.write_text("")
+        arguments = (
+            "gomd", "--config", str(config), "--state-dir", f"{directory}/state",
+            "--telnet", "tcp:127.0.0.1:0", "--peers", "127.0.0.1:0", "--set", "peers.discovery=no", *options,
+        )  # fmt: skip
+        with _running((*_TWISTD, *arguments), directory, _GOMD_PORT) as server:
+            yield server
+
+
+@contextmanager
+def echo(program: str = "echo.py") -> Iterator[Server]:
+    """Run the bare echo, or another one of the programs here."""
+    with (
+        tempfile.TemporaryDirectory(prefix="gomd-bench-") as directory,
+        _running((*_TWISTD, "-y", str(Path(__file__).with_name(program))), directory, _ECHO_PORT) as server,
+    ):
+        yield server
+
+
+@contextmanager
+def _running(command: Sequence[str], directory: str, port: re.Pattern[str]) -> Iterator[Server]:
+    process = subprocess.Popen(
+        command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        yield Server(process, _port_of(process, port))
+    finally:
+        process.terminate()
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _port_of(process: subprocess.Popen[str], port: re.Pattern[str]) -> int:
+    """Return the port that a daemon says it listens at; its log is read to its end."""
+    assert process.stdout is not None
+    said = []
+    expiry = threading.Timer(PATIENCE, process.kill)
+    expiry.start()
+    try:
+        for line in process.stdout:
+            said.append(line)
+            if match := port.search(line):
+                threading.Thread(target=process.stdout.read, daemon=True).start()
+                return int(match[1])
+    finally:
+        expiry.cancel()
+    raise RuntimeError("the daemon did not start:\n" + "".join(said))
