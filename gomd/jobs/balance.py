@@ -1,0 +1,210 @@
+"""
+Whether a process of this node should move to another one, and which: pure code, with a memory.
+
+A process is taken to need as much processor time again as it has used (M. Harchol-Balter, A. Downey,
+"Exploiting Process Lifetime Distributions for Dynamic Load Balancing", ACM TOCS 15(3), 1997): what has run
+long will run long. It moves when the time that it saves is more than what a move of its size has taken
+lately, and when it would run clearly faster, so that moving it back could never look as good.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple
+
+from libgomd.model import STANDARD_SPEED, Node, Process, Status
+
+#: How many times faster a process has to run there. Going back would have to win as much again, so nothing
+#: goes to and fro.
+CLEARLY: Final = 1.25
+#: Rounds in a row that must find a move before one is made; up to `JITTER` more, drawn anew each time, so
+#: that not every busy node picks the same idle one in the same second.
+PATIENCE: Final = 5
+JITTER: Final = 4
+#: Seconds after a move in which the loads settle and nothing else moves.
+SETTLE: Final = 10.0
+#: Seconds that a process which has moved here stays at least.
+DWELL: Final = 30.0
+#: Seconds until a process that could not be moved is tried again; twice as long after each failure, up to
+#: an hour.
+RETRY: Final = 60.0
+_LONGEST_RETRY: Final = 3600.0
+#: Processor share, of one processor, below which moving a process is not worth a thought.
+_LIGHT: Final = 0.2
+#: So many processes and so many nodes are compared at most: a round stays below a millisecond or two.
+_MOST: Final = 16
+#: States of processes that do not run: stopped, traced, ended.
+_STILL: Final = frozenset("TtZX")
+
+
+class Move(NamedTuple):
+    """
+    A move that is worth its cost.
+
+    :ivar gain: seconds the process would end earlier. :ivar cost: seconds that moving it should take.
+    """
+
+    process: Process
+    node: Node
+    gain: float
+    cost: float
+
+
+class MoveCosts:
+    """
+    What moves have cost lately. Before the first: half a second, and a second for each 100 MB.
+
+    One number is learnt: how the moves of this node compare with that line.
+    """
+
+    _FIXED = 0.5
+    _PER_BYTE = 1.0 / 100e6
+    _NEWEST = 0.3
+    _BOUNDS = (0.05, 100.0)
+
+    def __init__(self) -> None:
+        self.factor = 1.0
+
+    def of(self, memory: int) -> float:
+        """Return the seconds that moving a process with ``memory`` bytes should take."""
+        return self.factor * (self._FIXED + memory * self._PER_BYTE)
+
+    def observe(self, memory: int, seconds: float) -> None:
+        """Learn that moving ``memory`` bytes took ``seconds``."""
+        seen = seconds / (self._FIXED + memory * self._PER_BYTE)
+        low, high = self._BOUNDS
+        self.factor += self._NEWEST * (min(max(seen, low), high) - self.factor)
+
+
+class Balance:
+    """
+    Decides, round by round, for one node.
+
+    :param own_id: the node whose processes may be offered. :param costs: what moves cost.
+    :param random: gives a number from 0 to 1, for the jitter.
+    :param standard_speed: the yardstick that the loads are measured with.
+    """
+
+    def __init__(
+        self,
+        own_id: int,
+        costs: MoveCosts,
+        random: Callable[[], float],
+        standard_speed: int = STANDARD_SPEED,
+    ) -> None:
+        self._own_id = own_id
+        self._costs = costs
+        self._random = random
+        self._standard_speed = standard_speed
+        self._streak = 0
+        self._needed = self._draw()
+        self._settled_at = 0.0
+        self._seen: dict[str, float] = {}
+        self._failures: dict[str, tuple[int, float]] = {}
+
+    def decide(self, nodes: Sequence[Node], processes: Iterable[Process], now: float) -> Move | None:
+        """
+        Return the move to make now, if any. To be called once a second.
+
+        :param nodes: every node, this one among them.
+        :param processes: those that run here; others are ignored.
+        :param now: seconds, of any clock that does not go back.
+        """
+        here = [process for process in processes if process.node == self._own_id]
+        self._remember(here, now)
+        if now < self._settled_at:
+            return None
+        best = self._best(nodes, here, now)
+        self._streak = self._streak + 1 if best else 0
+        return best if self._streak >= self._needed else None
+
+    def moved(self, move: Move, seconds: float, now: float) -> None:
+        """Learn that ``move`` was made and took ``seconds``."""
+        self._costs.observe(move.process.rss, seconds)
+        self._failures.pop(move.process.identity, None)
+        self._rest(now)
+
+    def failed(self, move: Move, now: float) -> None:
+        """Learn that ``move`` could not be made: its process is left alone for a while."""
+        times = self._failures.get(move.process.identity, (0, 0.0))[0]
+        until = now + min(RETRY * 2.0 ** min(times, 10), _LONGEST_RETRY)
+        self._failures[move.process.identity] = (times + 1, until)
+        self._rest(now)
+
+    def _rest(self, now: float) -> None:
+        self._settled_at = now + SETTLE
+        self._streak = 0
+        self._needed = self._draw()
+
+    def _draw(self) -> int:
+        return PATIENCE + int(self._random() * (JITTER + 1))
+
+    def _remember(self, here: Sequence[Process], now: float) -> None:
+        """Keep since when each process was seen here, and forget those that are gone."""
+        self._seen = {one.identity: self._seen.get(one.identity, now) for one in here}
+        self._failures = {
+            name: failure
+            for name, failure in self._failures.items()
+            if name in self._seen or now < failure[1]
+        }
+
+    def _best(self, nodes: Sequence[Node], here: Sequence[Process], now: float) -> Move | None:
+        own = next((node for node in nodes if node.id == self._own_id), None)
+        if own is None or not _is_known(own) or own.status & Status.STAY:
+            return None
+        movable = [one for one in here if self._may_move(one, own, now)]
+        if not movable:
+            return None
+        movable = heapq.nlargest(_MOST, movable, key=lambda one: (one.cpu_seconds, -one.pid))
+        targets = heapq.nsmallest(
+            _MOST,
+            (node for node in nodes if _takes_guests(node) and node.id != self._own_id),
+            key=lambda node: (-self._rate(node, self._runnable(node) + 1.0, 1.0), node.id),
+        )
+        moves = (move for one in movable for node in targets if (move := self._judge(own, one, node)))
+        return max(moves, key=lambda move: move.gain - move.cost, default=None)
+
+    def _may_move(self, process: Process, own: Node, now: float) -> bool:
+        if process.lock or process.cantmove or process.state[:1] in _STILL or process.cpu_percent is None:
+            return False
+        if own.status & Status.LSTAY and process.home == self._own_id:
+            return False
+        if process.nmigs and now - self._seen[process.identity] < DWELL:
+            return False
+        return now >= self._failures.get(process.identity, (0, 0.0))[1]
+
+    def _judge(self, own: Node, process: Process, target: Node) -> Move | None:
+        """Return the move, when it is worth it."""
+        assert process.cpu_percent is not None
+        runnable = self._runnable(own)
+        share = min(1.0, (own.cpus or 1) / max(runnable, 1.0))
+        # The processors it would use if it had them: what it got, by the share that everybody gets.
+        wants = min(process.cpu_percent / 100.0 / share, float(max(1, process.threads or 1)))
+        if wants < _LIGHT or (target.mem is not None and target.mem < process.rss):
+            return None
+        rate_here = self._rate(own, max(runnable, wants), wants)
+        rate_there = self._rate(target, self._runnable(target) + wants, wants)
+        if rate_there < CLEARLY * rate_here:
+            return None
+        work = process.cpu_seconds * (own.speed or self._standard_speed)
+        gain, cost = work / rate_here - work / rate_there, self._costs.of(process.rss)
+        return Move(process, target, gain, cost) if gain > cost else None
+
+    def _runnable(self, node: Node) -> float:
+        """Return how many processes run on ``node``, as its load says."""
+        speed, cpus = node.speed or self._standard_speed, node.cpus or 1
+        return max(0, node.load or 0) * speed * cpus / (100.0 * self._standard_speed)
+
+    def _rate(self, node: Node, runnable: float, wants: float) -> float:
+        """Return the speed that a process which wants so many processors has among ``runnable``."""
+        return wants * min(1.0, (node.cpus or 1) / max(runnable, 1e-9)) * (node.speed or self._standard_speed)
+
+
+def _is_known(node: Node) -> bool:
+    return bool(node.up and node.speed and node.cpus and node.load is not None)
+
+
+def _takes_guests(node: Node) -> bool:
+    """Whether a node is up, tells its load and takes guests."""
+    return _is_known(node) and not node.status & (Status.BLOCK | Status.QUIET)
