@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from typing import NoReturn
 
 from twisted.python import usage
@@ -58,7 +59,27 @@ class Options(usage.Options):
 
     def load(self) -> Config:
         """Read file and command line, now as at the start. :raises ConfigError: with every mistake."""
-        return load(find_file(self["config"], self.around), self.overrides, self.around)
+        config = load(find_file(self["config"], self.around), self.overrides, self.around)
+        check_built(config)
+        return config
+
+
+def check_built(config: Config) -> None:
+    """
+    Check that nothing is asked for that this version, or this installation, does not have.
+
+    :raises ConfigError: with a sentence for each such thing.
+    """
+    mistakes = []
+    if config.http.endpoint is not None:
+        mistakes.append(
+            "[http] endpoint: this version serves nothing over http yet: leave it empty; "
+            "`gom --json stats` and the telnet line have the same numbers"
+        )
+    if config.peers.engine == "swim" and find_spec("kinship") is None:
+        mistakes.append("[peers] engine: swim needs the package kinship: pip install gomd[swim]")
+    if mistakes:
+        raise ConfigError(mistakes)
 
 
 def refuse(error: ConfigError) -> NoReturn:
