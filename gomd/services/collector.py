@@ -55,6 +55,7 @@ class Collector(Service):
         self._sample_log = log
         self._clock = clock
         self.own = placeholder
+        self._aged = (placeholder, placeholder)
         self._said = placeholder  # what the source says of this node, beside its samples
         self._others: tuple[Node, ...] = ()
         self._reader = ProcessReader(source, threads, clock)
@@ -153,7 +154,14 @@ class Collector(Service):
     def own_node(self) -> Node:
         """See `ICollector.own_node`."""
         age = self.latest.age_of(Part.LOAD, self._clock.seconds())
-        return self.own if age is None else replace(self.own, age=round(age, 3))
+        if age is None:
+            return self.own
+        of, aged = self._aged
+        age = round(age, 2)
+        if of is not self.own or aged.age != age:  # every question asks for it: not made anew each time
+            aged = replace(self.own, age=age)
+            self._aged = self.own, aged
+        return aged
 
     def known_nodes(self) -> Sequence[Node]:
         """See `ICollector.known_nodes`."""

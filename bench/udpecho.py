@@ -1,0 +1,21 @@
+"""The least a Twisted daemon can do with datagrams: send each one back. `twistd -y` runs it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.application.internet import UDPServer
+from twisted.application.service import Application
+from twisted.internet.protocol import DatagramProtocol
+
+
+class Echo(DatagramProtocol):
+    """Sends each datagram back."""
+
+    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+        assert self.transport is not None
+        self.transport.write(datagram, addr)
+
+
+application = Application("udpecho")
+UDPServer(0, Echo(), interface="127.0.0.1").setServiceParent(application)
