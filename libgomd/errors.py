@@ -10,6 +10,7 @@ Every error a caller of gomd can meet, in one tree.
         NotAllowed        403   not for this role or this user
         NotFound          404   no such node, process, path, verb
         NotPossible       405   understood, but not possible here
+          CannotMove        405   this process cannot be moved (there); says why
         Conflict          409   it clashes with what is there now
         LineTooLong       413   the request line is over the limit
         TooMany           429   a limit of this daemon is reached; try later
@@ -88,6 +89,10 @@ class NotPossible(RequestError):
     """Understood, but it cannot be done on this node or to this thing."""
 
     code = 405
+
+
+class CannotMove(NotPossible):
+    """This process cannot be moved, or not there; the text says why. It runs on where it is."""
 
 
 class Conflict(RequestError):

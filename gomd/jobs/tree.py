@@ -1,0 +1,120 @@
+"""The processes of a job, from inside its PID namespace: which they are, how they are held and ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+#: Where the pids of the supervisor's own helpers begin: far above those of any job that lives in reason.
+HIGH_PID = 1 << 21
+_LAST_PID = "/proc/sys/kernel/ns_last_pid"
+_PID_MAX = "/proc/sys/kernel/pid_max"
+#: States of /proc/PID/stat: stopped by a signal, or traced; and ended.
+_STOPPED = ("T", "t")
+_ENDED = ("Z", "X", "x")
+
+
+def set_next_pid(number: int) -> int:
+    """
+    Let the next process or thread of this PID namespace have ``number``, if free; return the last given.
+
+    :raises OSError: not root, or an old kernel.
+    """
+    with open(_LAST_PID, "r+", encoding="ascii") as file:
+        last = int(file.read())
+        file.seek(0)
+        file.write(str(number - 1))
+    return last
+
+
+@contextmanager
+def high_pids() -> Iterator[None]:
+    """What is begun inside the block gets pids no job has; afterwards the count goes on as before."""
+    with open(_PID_MAX, encoding="ascii") as file:
+        most = int(file.read())
+    last = set_next_pid(max(min(HIGH_PID, most - most // 8), 300))
+    try:
+        yield
+    finally:
+        set_next_pid(last + 1)
+
+
+def descendants(root: int) -> list[int]:
+    """Return ``root`` and all below it, parents first; only ``root`` when it has just ended."""
+    found = [root]
+    for pid in found:
+        try:
+            threads = os.listdir(f"/proc/{pid}/task")
+        except OSError:
+            continue
+        for thread in threads:
+            try:
+                with open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:
+                    found += map(int, file.read(1 << 20).split())
+            except OSError:
+                continue
+    return found
+
+
+def state(pid: int) -> str:
+    """Return the kernel's letter for the process, ``X`` when there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read(4096).rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return "X"
+
+
+def stopped(pids: Iterable[int]) -> list[int]:
+    """Return those of ``pids`` that are stopped."""
+    return [pid for pid in pids if state(pid) in _STOPPED]
+
+
+def hold(pids: Iterable[int], limit: float = 2.0, now: Callable[[], float] = time.monotonic) -> bool:
+    """
+    See to it that all ``pids`` are stopped, with SIGSTOP where criu left one running. Blocks.
+
+    :param limit: seconds. :returns: whether every one is stopped or has ended.
+    """
+    waiting = list(pids)
+    patience = now() + 0.05
+    end = now() + limit
+    while waiting := [pid for pid in waiting if state(pid) not in (*_STOPPED, *_ENDED)]:
+        if now() > end:
+            return False
+        if now() > patience:
+            _signal(waiting, signal.SIGSTOP)
+        time.sleep(0.001)
+    return True
+
+
+def thaw(pids: Iterable[int], but: Iterable[int] = ()) -> None:
+    """Let ``pids`` go on, all ``but`` those that were stopped before anything was moved."""
+    _signal([pid for pid in pids if pid not in set(but)], signal.SIGCONT)
+
+
+def end(pids: Iterable[int], limit: float = 5.0, now: Callable[[], float] = time.monotonic) -> bool:
+    """
+    Kill ``pids`` and see them end. Blocks. Reaps nothing.
+
+    :param limit: seconds. :returns: whether all have ended.
+    """
+    waiting = list(pids)
+    last = now() + limit
+    _signal(waiting, signal.SIGKILL)
+    while waiting := [pid for pid in waiting if state(pid) not in _ENDED]:
+        if now() > last:
+            return False
+        time.sleep(0.001)
+    return True
+
+
+def _signal(pids: Iterable[int], number: int) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass
