@@ -25,6 +25,8 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MAX_LINE = 65536
 #: Seconds a command has to end after SIGTERM, and its output to end after it did.
 GRACE = 2.0
+#: Seconds between two looks at a command where the kernel does not tell of its end.
+POLL = 0.05
 
 
 class _Readable(FileDescriptor):
@@ -57,8 +59,8 @@ class _Exit(_Readable):
     """A pidfd: readable once, when its process has ended."""
 
     def doRead(self) -> Any:
-        self._on_data(b"")
         self.stopReading()
+        self._on_data(b"")
         return None
 
 
@@ -83,8 +85,12 @@ class _Running:
         finally:
             os.close(writing)
         self._output = _Readable(reactor, reading, self._read, self._output_ended)
-        self._exit = _Exit(reactor, os.pidfd_open(self._pid), self._exited, lambda: None)
-        self._exit.startReading()
+        self._exit: _Exit | None = None
+        if hasattr(os, "pidfd_open"):
+            self._exit = _Exit(reactor, os.pidfd_open(self._pid), self._look, lambda: None)
+            self._exit.startReading()
+        else:  # a Python that was built for kernels before 5.3
+            self._later(POLL, self._look)
         self._output.startReading()
         self._later(limit, self._expire)
 
@@ -129,8 +135,13 @@ class _Running:
             self._rest = b""
         self._wake()
 
-    def _exited(self, _data: bytes) -> None:
-        _pid, status = os.waitpid(self._pid, 0)
+    def _look(self, _data: bytes = b"") -> None:
+        """See whether the command has ended, and how."""
+        pid, status = os.waitpid(self._pid, os.WNOHANG)
+        if not pid:
+            if self._exit is None:
+                self._later(POLL, self._look)
+            return
         code = os.waitstatus_to_exitcode(status)
         self._status = code if code >= 0 else 128 - code
         # What it started in the background may hold its output open: not for ever.
@@ -164,13 +175,15 @@ class _Running:
         if self._status is None:
             self._kill()
             self._later(GRACE + 1, self._forget)
-        else:
-            self._signal(signal.SIGKILL)  # what is left of its group
+            if self._exit is None:
+                self._later(POLL, self._look)
+        else:  # what it left in the background on purpose goes on
             self._forget()
         self._close_output()
 
     def _forget(self) -> None:
-        self._exit.connectionLost(Failure(EOFError()))
+        if self._exit is not None:
+            self._exit.connectionLost(Failure(EOFError()))
 
 
 def _spawn(argv: Sequence[str], output: int) -> int:
