@@ -1,0 +1,416 @@
+"""The heartbeat engine: what comes in, what goes out by the clock, and what users see of the members."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import chain
+from random import Random
+from typing import ClassVar, Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from gomd.cluster.membership.arrivals import Arrivals
+from gomd.cluster.membership.changes import Changes, shortened
+from gomd.cluster.membership.checks import Checks, IVerdicts
+from gomd.cluster.membership.hearsay import Hearsay
+from gomd.cluster.membership.helping import Helping
+from gomd.cluster.membership.member import Member
+from gomd.cluster.membership.news import News
+from gomd.cluster.membership.rivals import Rivals
+from gomd.cluster.membership.roll import Anyone, IRoll
+from gomd.cluster.membership.searching import Contacts, Searching
+from gomd.cluster.membership.settings import Settings, Timing
+from gomd.cluster.membership.steady import SteadyTime
+from gomd.cluster.membership.table import Members
+from gomd.cluster.membership.telling import Telling
+from gomd.cluster.membership.transport import Address, IPeerTransport
+from gomd.cluster.names import find_node
+from gomd.interfaces import IEvents, IMembership
+from libgomd.model import Counter, EventKind, Node
+from libgomd.wire import messages
+from libgomd.wire.messages import Datagram, MemberNote, MemberState, Message, Notice, Probe, ProbeAck
+
+#: A node that nobody watches is checked when so many of its heartbeats are missing.
+_MISSED: Final = 5
+#: Heartbeats after the start at which it announces itself again, while it does not know all.
+_ANNOUNCE: Final = (0.3, 0.8, 1.6, 3.2)
+#: Times that a goodbye is said, and seconds between them.
+_GOODBYES: Final = 4
+_GOODBYE: Final = 0.05
+
+
+@implementer(IMembership, IVerdicts)
+class Heartbeat:
+    """
+    Every node tells all others that it is up; who falls silent is probed, suspected, called down.
+
+    :param own: gives this node, with the age of its values. Called for each heartbeat.
+    :param instance: which start of this daemon: milliseconds since the epoch.
+    :param random: for moments and choices, never for secrets.
+    :param roll: who may be a member; by default whoever has the key.
+    """
+
+    _log: ClassVar[Logger] = Logger()
+
+    def __init__(
+        self,
+        own: Callable[[], Node],
+        instance: int,
+        transport: IPeerTransport,
+        clock: IReactorTime,
+        random: Random,
+        events: IEvents,
+        settings: Settings,
+        roll: IRoll | None = None,
+    ) -> None:
+        me = own()
+        self.own_id = me.id
+        self.instance = instance
+        self._own = own
+        self._transport = transport
+        self._clock = clock
+        self._random = random
+        self._settings = settings
+        self._roll = roll = roll or Anyone()
+        self._time = time = SteadyTime(clock)
+        self._timing = timing = Timing(settings.heartbeat)
+        listed = [node for node in roll.nodes() if node.id != me.id]
+        self._members = members = Members(me.id, max(settings.max_nodes - 1, len(listed)))
+        self._searching = Searching(timing, random)
+        self._contacts = Contacts()
+        self._changes = changes = Changes(me.id, members, self._searching, events, clock)
+        self._telling = telling = Telling(own, transport, members, random, settings, timing)
+        self._news = news = News(telling.wide)
+        self._checks = checks = Checks(me.id, members, transport, timing, random, self)
+        self._rivals = rivals = Rivals(me.id, me.name, instance, transport, changes, timing)
+        self._arrivals = Arrivals(
+            me.id, me.name, members, roll, changes, checks, news, rivals, telling, transport, timing, random,
+            time,
+        )  # fmt: skip
+        self._hearsay = Hearsay(
+            me.id, members, changes, checks, news, self._contacts, transport, timing, random, telling.forward
+        )
+        self._helping = Helping(transport, timing, random)
+        self._loop = LoopingCall(self._tick)
+        self._loop.clock = clock
+        self._phase: IDelayedCall | None = None
+        self._running = False
+        self._next_beat = self._next_sweep = 0.0
+        self._announcements: list[float] = []
+        #: How many nodes the fullest roster told of, and who sent it.
+        self._expected: tuple[int, Address | None] = (0, None)
+        self._received = self._refuted = 0
+        for node in listed:
+            members.add(Member(node.id, node.name, (node.address, settings.port), time.now()))
+
+    # -- its life
+
+    def start(self) -> None:
+        """Announce this node, and go on until `stop`."""
+        self._time.tick(0.0, 0.0)
+        now = self._time.now()
+        self._running = True
+        self._announcements = [now + self._timing.heartbeat * each for each in _ANNOUNCE]
+        self._next_beat = now + self._timing.heartbeat * self._random.uniform(0.9, 1.1)
+        self._next_sweep = now + self._timing.heartbeat
+        for member in self._members:
+            self._searching.add(member.address, now)
+        self._telling.announce(self._searching.step(self._seeds(), (), now), multicast=True)
+        # Daemons that start together do not all work at the same moment for ever after.
+        phase = self._random.random() * self._timing.tick
+        self._phase = self._clock.callLater(phase, self._loop.start, self._timing.tick)
+
+    def stop(self, reason: str = "gomd stopped") -> Deferred[None]:
+        """Say goodbye to everybody, four times; fires when that is done."""
+        if not self._running:
+            return deferLater(self._clock, 0.0)
+        self._running = False
+        if self._loop.running:
+            self._loop.stop()
+        elif self._phase is not None and self._phase.active():
+            self._phase.cancel()
+        self._telling.look(self._time.now())
+        goodbye = messages.Leave(self._telling.incarnation, shortened(reason))
+        self._telling.wide(goodbye, len(self._members))
+        for count in range(1, _GOODBYES):
+            self._clock.callLater(_GOODBYE * count, self._telling.wide, goodbye, len(self._members))
+        return deferLater(self._clock, _GOODBYE * (_GOODBYES - 0.5))
+
+    def set_seeds(self, seeds: tuple[Address, ...]) -> None:
+        """Look for these seeds from now on."""
+        self._settings = replace(self._settings, seeds=seeds)
+
+    def _seeds(self) -> list[Address]:
+        me = (self._own().address, self._settings.port)
+        return [seed for seed in self._settings.seeds if seed != me]
+
+    # -- what comes in
+
+    def receive(self, datagram: Datagram, address: Address, multicast: bool = False) -> None:
+        """
+        Take a fresh datagram of another daemon; any kind is a sign of life.
+
+        :param address: where it came from. :param multicast: whether it came by multicast.
+        """
+        node, instance, _sent_at, sequence, message = datagram
+        self._received += 1
+        member = self._members.get(node)
+        if (
+            type(message) is messages.Heartbeat
+            and member is not None
+            and member.instance == instance
+            and member.sequence < sequence
+            and member.state is MemberState.UP
+            and member.address == (address[0], message.port)
+            and not (message.announce or message.notes or member.suspects or node in self._checks)
+            and member.name == message.name
+        ):  # the way of nearly every datagram: up to 250 a second
+            member.sequence = sequence
+            member.message = message
+            member.heard = member.valued = now = self._time.now()
+            if multicast:
+                member.multicast = now
+        elif self._running:
+            self._receive(datagram, member, address, multicast)
+
+    def _receive(self, datagram: Datagram, member: Member | None, address: Address, multicast: bool) -> None:
+        now = self._time.now()
+        message = datagram.message
+        if datagram.sender == self.own_id:
+            self._rivals.heard(datagram, address, now)
+            return
+        if isinstance(message, Probe) and message.target in (0, self.own_id):
+            ack = ProbeAck(message.request_id, self.own_id, self.instance, self._telling.incarnation)
+            self._transport.send(ack, [address])
+        known = member is not None and member.instance == datagram.instance and member.state is MemberState.UP
+        if isinstance(message, ProbeAck):
+            self._arrivals.claims.take(message)
+            self._helping.take(message)
+        if member is None or member.instance != datagram.instance:
+            if not isinstance(message, messages.Heartbeat) or not datagram.sender:
+                return
+            member = self._arrivals.stranger(datagram, message, member, address, now)
+        elif member.state is MemberState.LEFT or not self._sign_of_life(datagram, member, address, now):
+            return
+        if member is not None and member.state is MemberState.UP:
+            if multicast:
+                member.multicast = now
+            elif not known and isinstance(message, messages.Heartbeat) and not message.announce:
+                self._telling.introduce(member)
+            self._act(message, member, address, multicast, now)
+
+    def _sign_of_life(self, datagram: Datagram, member: Member, address: Address, now: float) -> bool:
+        """Take a datagram of a start of a node that is known; False when nothing more is to be done."""
+        message, up = datagram.message, member.state is MemberState.UP
+        if datagram.sequence <= member.sequence:
+            if not up:
+                return False  # sent before it went, and late
+            member.vouched = now
+        else:
+            member.sequence = datagram.sequence
+            place = address
+            if isinstance(message, messages.Heartbeat):
+                place = (address[0], message.port)
+                member.take(message, now)
+            if place == member.address:
+                member.heard = now
+            else:
+                member.vouched = now
+                if isinstance(message, messages.Heartbeat):
+                    self._arrivals.elsewhere(datagram, message, member, address, now)
+                if not up:
+                    return False
+        if not up:
+            if isinstance(message, messages.Leave):
+                return False
+            self._arrivals.came_up(member, EventKind.UP, "it answers again", now)
+        self._checks.answered(member.id, self.own_id)
+        self._changes.cleared(member, self.own_id, f"node {self.own_id} hears from it again")
+        return True
+
+    def _act(self, message: Message, member: Member, address: Address, multicast: bool, now: float) -> None:
+        """Do what a message of a member that is up asks for."""
+        if isinstance(message, messages.Heartbeat):
+            self._take_notes(message.notes, address, now)
+            if message.announce:
+                wait = self._telling.answer(member, multicast, now)
+                if wait:
+                    self._clock.callLater(wait, self._introduce, member)
+        elif isinstance(message, ProbeAck):
+            self._checks.take(message, member.id, now)
+        elif isinstance(message, messages.IndirectProbe):
+            self._helping.ask(message, address, now)
+        elif isinstance(message, Notice):
+            if message.node != self.own_id:
+                self._hearsay.notice(message, address, now)
+            elif message.state is MemberState.CONFLICT:
+                self._rivals.told(message, now)
+            elif message.instance == self.instance and message.state is not MemberState.UP:
+                self._refute(message.incarnation, address)
+        elif isinstance(message, messages.Roster):
+            if message.total > self._expected[0]:
+                self._expected = (message.total, address)
+            self._take_notes(message.notes, address, now)
+        elif isinstance(message, messages.Leave):
+            self._checks.drop(member.id)
+            self._news.drop(member.id)
+            reason = message.reason or "it said goodbye"
+            self._changes.gone(member, MemberState.LEFT, member.id, reason, now)
+
+    def _take_notes(self, notes: Iterable[MemberNote], address: Address, now: float) -> None:
+        for note in notes:
+            if note.node != self.own_id:
+                self._hearsay.note(note, now)
+            elif note.instance == self.instance and note.state is not MemberState.UP:
+                self._refute(note.incarnation, address)
+
+    def _introduce(self, member: Member) -> None:
+        if self._running and member.state is MemberState.UP:
+            self._telling.introduce(member)
+
+    def _refute(self, incarnation: int, address: Address) -> None:
+        """Somebody says that this node does not answer: it does."""
+        telling = self._telling
+        if incarnation < telling.incarnation:
+            return  # that has been refuted already
+        telling.incarnation = incarnation + 1
+        self._refuted += 1
+        self._transport.send(telling.heartbeat(), [address])
+        reason = f"node {self.own_id} itself says so"
+        self._news.spread(
+            Notice(MemberState.UP, self.own_id, self.instance, telling.incarnation, self.own_id, reason)
+        )
+
+    # -- by the clock
+
+    def _tick(self) -> None:
+        """Look at everything. Never raises: an escaping error would end the loop."""
+        try:
+            self._step()
+        except Exception:  # noqa: BLE001 - a bug: say so loudly, and stay up
+            self._log.failure("membership failed")
+
+    def _step(self) -> None:
+        timing, members = self._timing, self._members
+        if self._time.tick(timing.tick, timing.heartbeat):
+            self._checks.clear()
+        now = self._time.now()
+        for member in members.watched:
+            if now - member.alive > timing.silence and member.id not in self._checks:
+                self._checks.start(member, now)
+        self._checks.step(now)
+        self._helping.step(now)
+        self._arrivals.claims.step(now)
+        self._news.step()
+        self._telling.announce(self._searching.step(self._seeds(), members.addresses, now), multicast=False)
+        fresh, again = self._contacts.step(members.addresses)
+        self._telling.contact(fresh)
+        self._telling.announce(again, multicast=False)
+        if self._announcements and now >= self._announcements[0]:
+            del self._announcements[0]
+            self._announce_again()
+        if now >= self._next_sweep:
+            self._next_sweep = now + timing.heartbeat
+            self._sweep(now)
+        self._telling.tell_of_newcomers()
+        if now >= self._next_beat:
+            self._next_beat = now + self._telling.beat() * self._random.uniform(0.95, 1.05)
+
+    def _announce_again(self) -> None:
+        """The first announcement, or the answer to it, may have been lost."""
+        total, who = self._expected
+        if not self._members.up:
+            self._telling.announce(self._seeds(), multicast=True)
+        elif who is not None and self._members.count + 1 < total:
+            self._telling.announce([who], multicast=False)
+
+    def _sweep(self, now: float) -> None:
+        """Look at every node: who is silent though nobody reported it, who was down for too long."""
+        self._telling.look(now)
+        silence = max(self._timing.silence, _MISSED * self._telling.interval())
+        for member in list(self._members):
+            # A moment that this process was away for can have made it look as if it lay ahead.
+            member.heard, member.vouched = min(member.heard, now), min(member.vouched, now)
+            if member.state is MemberState.UP:
+                if now - member.alive > silence:
+                    self._checks.start(member, now)
+            elif now - member.gone > self._settings.forget and not self._roll.fixed:
+                self._members.remove(member)
+
+    # -- what becomes of a check
+
+    def suspected(self, member: Member, reason: str) -> None:
+        """See `IVerdicts.suspected`."""
+        self._changes.suspected(member, self.own_id, reason)
+        notice = self._notice(MemberState.SUSPECT, member, reason)
+        self._transport.send(notice, [member.address])
+        self._news.spread(notice)
+
+    def dead(self, member: Member, reason: str) -> None:
+        """See `IVerdicts.dead`."""
+        notice = self._notice(MemberState.DOWN, member, reason)
+        self._changes.gone(member, MemberState.DOWN, self.own_id, reason, self._time.now())
+        self._news.spread(notice)
+
+    def answered(self, member: Member, by: int, asked_by: Iterable[Address]) -> None:
+        """See `IVerdicts.answered`."""
+        self._news.drop(member.id)
+        self._changes.cleared(member, by, f"it answers node {by}")
+        self._hearsay.object(member, f"it answers node {by}", asked_by)
+
+    def _notice(self, state: MemberState, member: Member, reason: str) -> Notice:
+        return Notice(state, member.id, member.instance, member.incarnation, self.own_id, shortened(reason))
+
+    def wrong_clock(self, node: int, name: str, skew: float) -> None:
+        """Take notice that the clock of a node is ``skew`` seconds ahead of ours, so that it is not heard."""
+        if self._rivals.is_news(node, "clock", self._time.now()):
+            way = "ahead of" if skew > 0 else "behind"
+            self._changes.publish(
+                EventKind.SUSPECT, node, name,
+                f"its clock is {abs(skew):.0f} s {way} ours, so its datagrams are dropped: set the clocks",
+                self.own_id,
+            )  # fmt: skip
+
+    # -- what users see
+
+    def nodes(self) -> Sequence[Node]:
+        """See `IMembership.nodes`."""
+        now = self._time.now()
+        known = [member.node(now) for member in self._members]
+        return sorted([self._own(), *known], key=lambda node: node.id)
+
+    def find(self, key: str) -> Node:
+        """See `IMembership.find`."""
+        if key.isascii() and key.isdigit():  # the way of every question: no list of a thousand nodes
+            member = self._members.get(int(key))
+            if member is not None:
+                return member.node(self._time.now())
+            if int(key) == self.own_id:
+                return self._own()
+        return find_node(self.nodes(), key)
+
+    def port_of(self, node: int) -> tuple[Address, int] | None:
+        """Where a node that is up is asked by datagram, and its TCP port, 0 for none. None: it is not up."""
+        member = self._members.get(node)
+        if member is None or member.state is not MemberState.UP or member.message is None:
+            return None
+        return member.address, member.message.stream_port
+
+    def counters(self) -> Iterable[Counter]:
+        """See `IMembership.counters`."""
+        yield Counter("nodes", len(self._members) + 1, "configured nodes")
+        yield Counter("nodes_up", self._members.count + 1, "nodes that are up")
+        yield Counter("nodes_lost", len(self._searching), "addresses that are looked for")
+        yield Counter("membership_received", self._received, "datagrams of other nodes")
+        yield Counter("suspicions_refuted", self._refuted, "times this node said that it is up after all")
+        yield from chain.from_iterable(
+            part.counters()
+            for part in (
+                self._changes, self._checks, self._helping, self._hearsay, self._arrivals, self._rivals,
+            )
+        )  # fmt: skip

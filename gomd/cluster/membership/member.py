@@ -1,0 +1,80 @@
+"""One other node as it is known here."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gomd.cluster.membership.transport import Address
+from libgomd.model import Node, Status
+from libgomd.wire.messages import Heartbeat, MemberNote, MemberState
+
+_EVERY_BIT: Final = sum(Status)
+
+
+class Member:
+    """
+    Another node. Moments are on the engine's own clock, which no change of the wall clock moves.
+
+    :ivar instance: which start of its daemon; 0 for one that is configured and was never heard.
+    :ivar address: where it is reached: the host its datagrams come from, the port it names.
+    :ivar state: UP, DOWN or LEFT.
+    :ivar incarnation: how often it has refuted a suspicion.
+    :ivar sequence: highest number among its datagrams.
+    :ivar message: its newest heartbeat, which came at ``valued``; None when none ever came.
+    :ivar heard: when a datagram last came from its address. :ivar vouched: when it last answered another.
+    :ivar multicast: when a datagram of it last came by multicast.
+    :ivar listed_name: its name when it came up.
+    :ivar suspects: ids of those who suspect it.
+    :ivar gone: since when it has not been up; ``gone_by`` and ``gone_reason`` who said so and why.
+    """
+
+    __slots__ = (
+        "address", "gone", "gone_by", "gone_reason", "heard", "id", "incarnation", "instance",
+        "listed_name", "message", "multicast", "name", "rostered", "sequence", "state", "suspects", "valued", "vouched",
+    )  # fmt: skip
+
+    def __init__(self, node: int, name: str, address: Address, now: float) -> None:
+        self.id = node
+        self.name = self.listed_name = name
+        self.address = address
+        self.instance = 0
+        self.incarnation = 0
+        self.sequence = 0
+        self.state = MemberState.DOWN
+        self.message: Heartbeat | None = None
+        self.heard = self.vouched = self.multicast = self.valued = self.rostered = now
+        self.suspects: set[int] = set()
+        self.gone = now
+        self.gone_by = 0
+        self.gone_reason = ""
+
+    @property
+    def alive(self) -> float:
+        """When it last gave a sign of life, to this node or to another one."""
+        return max(self.heard, self.vouched)
+
+    def take(self, message: Heartbeat, now: float) -> None:
+        """Keep its newest heartbeat."""
+        self.message = message
+        self.name = message.name
+        self.valued = now
+        self.incarnation = max(self.incarnation, message.incarnation)
+
+    def note(self) -> MemberNote:
+        """Return it as others are told of it."""
+        host, port = self.address
+        return MemberNote(self.id, self.state, self.instance, self.incarnation, port, host)
+
+    def node(self, now: float) -> Node:
+        """Return it as users see it; one that keeps quiet, or is not up, has no values."""
+        message = self.message
+        if self.state is not MemberState.UP or message is None:
+            return Node(self.id, self.name, self.address[0], Status.CONFIGURED)
+        status = Status(message.status & _EVERY_BIT) | Status.CONFIGURED | Status.UP
+        if status & Status.QUIET:
+            return Node(self.id, self.name, self.address[0], status)
+        age = None if message.sampled is None else message.sampled / 1000 + max(0.0, now - self.valued)
+        return Node(
+            self.id, self.name, self.address[0], status, message.load, message.speed, message.cpus,
+            message.util, message.mem, message.rmem, message.tmem, age,
+        )  # fmt: skip

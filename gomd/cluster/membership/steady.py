@@ -1,0 +1,33 @@
+"""A time that goes on evenly when the wall clock is set or this process was stopped for a while."""
+
+from __future__ import annotations
+
+from twisted.internet.interfaces import IReactorTime
+
+
+class SteadyTime:
+    """
+    Seconds, from any origin. A gap between two ticks is left out of it.
+
+    What a gap was (a stopped process, a suspended machine, a clock set an hour on) cannot be told, and
+    after any of them the silence of others proves nothing.
+    """
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._left_out = 0.0
+        self._last = clock.seconds()
+
+    def now(self) -> float:
+        """The time."""
+        return self._clock.seconds() - self._left_out
+
+    def tick(self, interval: float, most: float) -> bool:
+        """Say that a tick comes; True when it is more than ``most`` seconds off its time."""
+        now = self._clock.seconds()
+        gap = now - self._last - interval
+        self._last = now
+        if abs(gap) <= most:
+            return False
+        self._left_out += gap
+        return True

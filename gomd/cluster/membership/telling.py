@@ -1,0 +1,183 @@
+"""What this node tells others of itself and of the members it knows, and whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from random import Random
+from typing import Final
+
+from gomd.cluster.membership.member import Member
+from gomd.cluster.membership.settings import FAN_OUT, MOST_HEARD, Settings, Timing
+from gomd.cluster.membership.table import Members
+from gomd.cluster.membership.transport import Address, IPeerTransport
+from libgomd.model import Node, Status
+from libgomd.wire.messages import MAX_NOTES, Heartbeat, MemberNote, Message, Notice, Roster
+
+#: Notes in a heartbeat that goes out directly: what one node missed, it learns from the others'.
+_NOTES: Final = 4
+#: Peers to whom news heard from another one are passed on, where nobody tells all at once. With 6, one
+#: in 400 is left out (e^-6), and learns it from the notes.
+_PASS_ON: Final = 6
+#: More answers than this at one moment overflow the receive buffer of the one who asked.
+_AT_ONCE: Final = 64
+#: Members that are new and not yet told of, at most.
+_NEWCOMERS: Final = 1024
+
+
+class Telling:
+    """
+    Everything this node says without having been asked, and its answers to those who are new.
+
+    A peer that hears our multicast gets nothing else. Whether one does is told from whether we hear
+    its: where there is none (``discovery`` off, another network, a switch that eats it) it gets its
+    heartbeats directly, all of them while they are at most `FAN_OUT`, else `FAN_OUT` in turn.
+
+    :ivar incarnation: how often this node has refuted a suspicion.
+    """
+
+    def __init__(
+        self,
+        own: Callable[[], Node],
+        transport: IPeerTransport,
+        members: Members,
+        random: Random,
+        settings: Settings,
+        timing: Timing,
+    ) -> None:
+        self._own = own
+        self._transport = transport
+        self._members = members
+        self._random = random
+        self._settings = settings
+        self._timing = timing
+        self.incarnation = 0
+        self._deaf: list[Member] = []
+        self._turn = 0
+        self._noted = 0
+        self._newcomers: list[Member] = []
+
+    def heartbeat(self, announce: bool = False, notes: tuple[MemberNote, ...] = ()) -> Heartbeat:
+        """Return what this node says of itself now; one that keeps quiet says none of its values."""
+        node = self._own()
+        status = int(node.status | Status.CONFIGURED | Status.UP)
+        settings, name = self._settings, node.name
+        if node.status & Status.QUIET:
+            return Heartbeat(
+                self.incarnation, settings.port, settings.stream_port, status, None, None, None, None, None,
+                None, None, None, announce, name, node.address, notes,
+            )  # fmt: skip
+        sampled = None if node.age is None else max(0, round(node.age * 1000))
+        return Heartbeat(
+            self.incarnation, settings.port, settings.stream_port, status, sampled, node.load, node.speed,
+            node.cpus, node.util, node.mem, node.rmem, node.tmem, announce, name, node.address, notes,
+        )  # fmt: skip
+
+    # -- to everybody
+
+    @property
+    def _direct(self) -> list[Member]:
+        """Who has to be told directly."""
+        return self._deaf if self._settings.discovery else self._members.up
+
+    def look(self, now: float) -> None:
+        """Find out anew who does not hear our multicast. Once a heartbeat."""
+        if self._settings.discovery:
+            silent = now - 3 * self._timing.beat(self._members.count)
+            self._deaf = [each for each in self._members.up if each.multicast < silent]
+
+    def interval(self) -> float:
+        """Seconds between two heartbeats to the same peer."""
+        nodes = self._members.count
+        if not self._direct:
+            return self._timing.beat(nodes)
+        return max(self._timing.beat(nodes), self._timing.heartbeat * len(self._direct) / FAN_OUT)
+
+    def beat(self) -> float:
+        """Send the heartbeat. Returns the seconds until the next one."""
+        if self._settings.discovery:
+            self._transport.multicast(self.heartbeat())
+        direct = self._direct
+        if direct:
+            first = self._turn % len(direct)
+            now = (direct[first:] + direct[:first])[:FAN_OUT]
+            self._turn = first + len(now)
+            self._transport.send(self.heartbeat(notes=self._some_notes()), [each.address for each in now])
+            return self._timing.heartbeat
+        return self._timing.beat(self._members.count)
+
+    def _some_notes(self) -> tuple[MemberNote, ...]:
+        up = self._members.up
+        first = self._noted % max(1, len(up))
+        self._noted = first + _NOTES
+        return tuple(each.note() for each in up[first : first + _NOTES])
+
+    def wide(self, message: Message, most: int = FAN_OUT) -> None:
+        """Tell everybody who can be told at once, at most ``most`` of them directly."""
+        if self._settings.discovery:
+            self._transport.multicast(message)
+        self._to_some(message, self._direct, most)
+
+    def forward(self, notice: Notice) -> None:
+        """Pass on news where whoever brought them could not tell all."""
+        if len(self._direct) > FAN_OUT:
+            self._to_some(notice, self._direct, _PASS_ON)
+
+    def _to_some(self, message: Message, members: Sequence[Member], most: int) -> None:
+        chosen = members if len(members) <= most else self._random.sample(members, most)
+        if chosen:
+            self._transport.send(message, [each.address for each in chosen])
+
+    # -- to those who are new, or may be there
+
+    def announce(self, addresses: Sequence[Address], multicast: bool) -> None:
+        """Ask everybody, or those at ``addresses``, to answer."""
+        if not (multicast or addresses):
+            return
+        message = self.heartbeat(announce=True)
+        if multicast and self._settings.discovery:
+            self._transport.multicast(message)
+        if addresses:
+            self._transport.send(message, addresses)
+
+    def contact(self, addresses: Sequence[Address]) -> None:
+        """Show this node to those it heard of."""
+        if addresses:
+            self._transport.send(self.heartbeat(), addresses)
+
+    def answer(self, member: Member, multicast: bool, now: float) -> float:
+        """
+        Answer one who announced itself; who did so directly is told of all others as well.
+
+        :returns: seconds after which it is to be answered with `introduce`, 0 when it has been.
+        """
+        nodes = self._members.count
+        if multicast and nodes > _AT_ONCE:
+            return self._random.random() * nodes / MOST_HEARD * self._timing.heartbeat
+        self.introduce(member)
+        if not multicast and now - member.rostered >= self._timing.tick / 2:
+            member.rostered = now
+            others = [each for each in self._members.up if each is not member]
+            for roster in _rosters(len(others) + 2, others):
+                self._transport.send(roster, [member.address])
+        return 0.0
+
+    def introduce(self, member: Member) -> None:
+        """Tell one member how this node is."""
+        self._transport.send(self.heartbeat(), [member.address])
+
+    def newcomer(self, member: Member) -> None:
+        """Tell others of it with the next tick, if there is no multicast to tell them."""
+        if len(self._newcomers) < _NEWCOMERS:
+            self._newcomers.append(member)
+
+    def tell_of_newcomers(self) -> None:
+        """Tell of those who came since the last tick. Once a tick."""
+        newcomers, self._newcomers = self._newcomers, []
+        if newcomers and self._direct:
+            for roster in _rosters(self._members.count + 1, newcomers):
+                self._to_some(roster, self._direct, FAN_OUT)
+
+
+def _rosters(total: int, members: Sequence[Member]) -> Iterator[Roster]:
+    for first in range(0, len(members), MAX_NOTES):
+        yield Roster(total, tuple(each.note() for each in members[first : first + MAX_NOTES]))
