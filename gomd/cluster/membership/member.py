@@ -30,7 +30,8 @@ class Member:
 
     __slots__ = (
         "address", "gone", "gone_by", "gone_reason", "heard", "id", "incarnation", "instance",
-        "listed_name", "message", "multicast", "name", "rostered", "sequence", "state", "suspects", "valued", "vouched",
+        "listed_name", "message", "multicast", "name", "rostered", "sequence", "state",
+        "suspects", "valued", "vouched",
     )  # fmt: skip
 
     def __init__(self, node: int, name: str, address: Address, now: float) -> None:
