@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from libgomd.endpoints import default_endpoints, parse_endpoint
+from libgomd.endpoints import Endpoint, default_endpoints, parse_endpoint
 from libgomd.errors import ConfigError, ConnectionLost, GomdError, MalformedReply, MalformedRequest
 from libgomd.version import VERSION
 from libgomd.wire.text import printable
@@ -87,6 +87,8 @@ def _do(argv: Sequence[str]) -> int:
         return DONE
     options = parse(argv)
     verb = options.words[0].lower()
+    if verb in ("run", "attach"):
+        return _job(verb, options)
     if verb in _LOCAL:
         return _LOCAL[verb](options.words[1:])
     return _relay(options)
@@ -122,6 +124,38 @@ def parse(argv: Sequence[str]) -> Options:
     return Options(endpoint, token, json, tuple(words))
 
 
+def _places(options: Options) -> tuple[Endpoint, ...]:
+    if options.endpoint:
+        return (parse_endpoint(options.endpoint),)
+    return default_endpoints(os.environ, os.getuid())
+
+
+def _job(verb: str, options: Options) -> int:
+    """Be the terminal of a job."""
+    from gom import run
+
+    if options.words[1:] in (("-h",), ("--help",)):
+        print(run.RUN_USAGE, end="", flush=True)
+        return DONE
+    try:
+        places = _places(options)
+        if verb == "run":
+            wanted = run.parse(options.words[1:])
+        elif len(options.words) != 2:
+            raise WrongUsage("usage: gom attach JOB")
+    except (ConfigError, MalformedRequest) as error:
+        raise WrongUsage(str(error)) from error
+    try:
+        if verb == "run":
+            return run.run(places, options.token, wanted)
+        return run.attach(places, options.token, options.words[1])
+    except GomdError as error:
+        code = getattr(error, "code", 0)
+        if code not in run.SHELL_CODES:
+            raise
+        return _fail(str(error), code)
+
+
 def _relay(options: Options) -> int:
     from gom.relay import relay, request_of
 
@@ -129,8 +163,7 @@ def _relay(options: Options) -> int:
         print(USAGE, flush=True)
     try:
         line = request_of(options.words)
-        endpoint = parse_endpoint(options.endpoint) if options.endpoint else None
-        places = (endpoint,) if endpoint else default_endpoints(os.environ, os.getuid())
+        places = _places(options)
     except (ConfigError, MalformedRequest) as error:
         raise WrongUsage(str(error)) from error
     relay(places, options.token, options.json, line)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from zope.interface import Attribute, Interface
 
-from libgomd.model import Caller, Counter, Event, Node, Output, Part, Process, ProcessTable, Sample
+from libgomd.model import Caller, Counter, Event, Job, Node, Output, Part, Process, ProcessTable, Sample
 from libgomd.wire.lines import Request
 from libgomd.wire.tree import TreePath
 
@@ -326,3 +326,48 @@ class IPlacement(Interface):
 
     def withdraw(node_id: int) -> None:
         """Take the newest choice of this node back: the job was not started there. Never raises."""
+
+
+class IJobs(Interface):
+    """
+    The jobs of a node: those asked for here, wherever they run, and guests from other nodes.
+
+    A ``stream`` is a `gomd.jobs.framestream.FrameStream`: the caller's connection, once his request was
+    answered with 202. docs/jobs.md says which frames travel on it.
+    """
+
+    def run(caller: Caller, stream: Any) -> None:
+        """Start the job that the first frame on ``stream`` describes, as ``caller``. Never raises."""
+
+    def rows(caller: Caller) -> Sequence[Job]:
+        """The jobs of this home that are the caller's own, all for an admin; oldest first."""
+
+    def find(number: int, caller: Caller) -> Job:
+        """
+        A job of this home.
+
+        :raises NotFound: there is none of that number. :raises NotAllowed: it is somebody else's.
+        """
+
+    def of_pid(pid: int) -> Job | None:
+        """The running job whose process id at home is ``pid``; None for any other process."""
+
+    def check_attach(job: Job) -> None:
+        """
+        See whether somebody can attach to ``job`` now.
+
+        :raises Conflict: somebody is attached. :raises NotFound: nothing of it is kept.
+        """
+
+    def attach(job: Job, stream: Any) -> None:
+        """Let the caller at ``stream`` have the streams of ``job``, or tell him why not. Never raises."""
+
+    def signal(job: Job, number: int, group: bool) -> None:
+        """
+        Send a signal to the job's first process, or to its process group, wherever it runs.
+
+        :raises NotFound: it is over.
+        """
+
+    def counters() -> Iterable[Counter]:
+        """What it counted, for `stats`."""

@@ -124,6 +124,15 @@ class LineSocket:
             elif isinstance(event, BlockLine):
                 yield event.text
 
+    def send_raw(self, data: bytes, timeout: float | None) -> None:
+        """Send bytes that are no request, after an answer of 202. Errors as in `ask`."""
+        self._send(data, timeout)
+
+    def detach(self) -> socket.socket:
+        """Return the socket, which is the caller's from now on, after an answer of 202."""
+        self._closed = True
+        return self._socket
+
     def close(self) -> None:
         """Close the connection; a second time does nothing."""
         self._closed = True

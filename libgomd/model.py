@@ -57,6 +57,7 @@ class Status(enum.IntFlag):
         return ",".join(flag.name.lower() for flag in _WORD_ORDER if self & flag and flag.name)
 
 
+_UP = int(Status.UP)
 _WORD_ORDER = (Status.UP, Status.STAY, Status.LSTAY, Status.BLOCK, Status.QUIET, Status.NOMFS)
 
 
@@ -98,7 +99,7 @@ class Node:
     @property
     def up(self) -> bool:
         """Whether the node was up when last heard of."""
-        return bool(self.status & Status.UP)
+        return int(self.status) & _UP != 0  # plain numbers: an operator of a flag takes ten times as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,3 +412,62 @@ class VerbHelp:
     role: str
     summary: str
     fields: tuple[str, ...] = ()
+
+
+class JobState(str, enum.Enum):
+    """Where a job is in its life."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    DONE = "done"
+    LOST = "lost"
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing of it runs any more."""
+        return self in (JobState.DONE, JobState.LOST)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """
+    A command that gomd runs for somebody.
+
+    :ivar job: its number, at its home. :ivar home: id of the node it was asked for at.
+    :ivar node: id of the node it runs on, or ran on last.
+    :ivar pid: the process id it has at home; None before it runs. A job that was started on another node
+        has no process at home: its number there is above all that a kernel gives.
+    :ivar pid_there: the process id it has on the node it runs on.
+    :ivar exit: its exit status, 128 + the signal's number if one ended it; None while it runs. 143 when it
+        is lost.
+    :ivar reason: a sentence on how it ended, mostly empty.
+    :ivar nmigs: how often it has moved. :ivar lock: balancing leaves it where it is.
+    :ivar detached: nobody waits for it, its output is kept at home.
+    """
+
+    JSON: ClassVar[tuple[str, ...]] = (
+        "job", "home", "node", "pid", "user", "state", "exit", "command",
+        "uid", "started", "ended", "reason", "nmigs", "lock", "detached", "pid_there",
+    )  # fmt: skip
+
+    job: int
+    home: int
+    node: int
+    pid: int | None
+    user: str
+    state: JobState
+    exit: int | None
+    command: str
+    uid: int
+    started: float
+    ended: float | None = None
+    reason: str = ""
+    nmigs: int = 0
+    lock: bool = False
+    detached: bool = False
+    pid_there: int | None = None
+
+    @property
+    def name(self) -> str:
+        """``HOME-JOB``, its name in the whole cluster."""
+        return f"{self.home}-{self.job}"

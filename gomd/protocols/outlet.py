@@ -79,6 +79,12 @@ class Outlet:
         self._transport.unregisterProducer()
         self._transport.loseConnection()
 
+    def release(self) -> None:
+        """Let another protocol have the transport, behind everything written so far."""
+        self.flush()
+        self._cancel_stall()
+        self._transport.unregisterProducer()
+
     def lost(self) -> None:
         """The connection is gone: nobody waits any more."""
         self._cancel_stall()

@@ -6,16 +6,18 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from gomd.jobs.framestream import FrameStream
 from gomd.protocols.outlet import Outlet
 from gomd.protocols.session import Session
 from gomd.verbs import rendering
-from gomd.verbs.replies import Answer, Goodbye, Reply, Rounds, goes_on, needs_caller
+from gomd.verbs.replies import Answer, Goodbye, Reply, Rounds, Upgrade, goes_on, needs_caller
 from libgomd.errors import GomdError, LineTooLong, MalformedRequest, NodeError, RequestError
 from libgomd.wire.lines import BLOCK, BLOCK_END, GREETING, OK, encode_block, encode_status
 from libgomd.wire.telnet import IAC, OptionFilter
@@ -57,6 +59,7 @@ class TelnetLine(LineReceiver):
         self._closing = False
         self._said_all = False
         self._needs_caller = False
+        self._frames: FrameStream | None = None
 
     # -- the connection
 
@@ -88,6 +91,9 @@ class TelnetLine(LineReceiver):
         self._closing = True
         self._queue.clear()
         self._door.left(self)
+        if self._frames is not None:
+            self._frames.connectionLost(reason or Failure(ConnectionDone()))
+            return
         if self._task is not None:
             self._task.cancel()
         self._out.lost()
@@ -95,10 +101,15 @@ class TelnetLine(LineReceiver):
     def readConnectionLost(self) -> None:
         """The client says no more: answer what he said, then close. A command of his is killed now."""
         self._said_all = True
+        if self._frames is not None:
+            self.transport.loseConnection()
+            return
         if self._half_line:
             self._take(MalformedRequest("the line had no end: end a request with a line feed"))
         if self._needs_caller and self._task is not None:
+            self.close()
             self._task.cancel()
+            return
         self._next()
 
     def writeConnectionLost(self) -> None:
@@ -108,7 +119,10 @@ class TelnetLine(LineReceiver):
         """Close the connection once everything written has been sent."""
         self._closing = True
         self._queue.clear()
-        self._out.close()
+        if self._frames is not None:
+            self._frames.close()
+        else:
+            self._out.close()
 
     def end_idle(self) -> None:
         """Close a connection that has said nothing for too long; half a line gets its answer first."""
@@ -125,12 +139,15 @@ class TelnetLine(LineReceiver):
     @property
     def busy(self) -> bool:
         """Whether a request is being answered now."""
-        return self._task is not None
+        return self._task is not None or self._frames is not None
 
     # -- bytes in
 
     def dataReceived(self, data: bytes) -> None:
         """Take bytes in; replies to all requests in them leave in one write."""
+        if self._frames is not None:
+            self._frames.dataReceived(data)
+            return
         self._out.gather()
         try:
             if IAC in data or self._options.inside:
@@ -158,7 +175,10 @@ class TelnetLine(LineReceiver):
             self.line_mode = 0
 
     def rawDataReceived(self, data: bytes) -> None:
-        """Skip the rest of a line that is too long."""
+        """Skip the rest of a line that is too long; hand on what came behind a request for frames."""
+        if self._frames is not None:
+            self._frames.dataReceived(data)
+            return
         _skipped, end, rest = data.partition(b"\n")
         if end:
             self.line_mode = 1
@@ -241,6 +261,17 @@ class TelnetLine(LineReceiver):
             self._out.send(encode_status(code, text))
             if isinstance(reply, Goodbye):
                 self.close()
+            elif isinstance(reply, Upgrade):
+                self._hand_over(reply)
+
+    def _hand_over(self, reply: Upgrade) -> None:
+        """Let frames travel from here on. Requests behind this one are not answered any more."""
+        self._queue.clear()
+        self._out.release()
+        self._frames = FrameStream()
+        self._frames.makeConnection(self.transport)
+        self.setRawMode()
+        reply.take(self._frames)
 
     async def _reply_in_pieces(self, reply: Reply, json: bool) -> None:
         self._out.send(encode_status(*rendering.status_of(reply, json)))

@@ -14,8 +14,10 @@ from gomd.cluster.alone import Alone
 from gomd.cluster.events import Events
 from gomd.cluster.tree import Tree
 from gomd.config import Config
-from gomd.interfaces import IMembership, IPeers
+from gomd.interfaces import IJobs, IMembership, IPeers
 from gomd.jobs.commands import Commands
+from gomd.jobs.jobs import Jobs
+from gomd.jobs.nojobs import NoJobs
 from gomd.protocols.door import Door
 from gomd.protocols.nopeers import NoPeers
 from gomd.services.collector import Collector
@@ -71,7 +73,13 @@ def compose(
         members, peers = network.members, network.peers
     commands = Commands(reactor, reactor, config.commands, config.node.command_timeout)
     tokens = FileTokens(config.telnet.tokens_file, asking)
-    counting: list[Any] = [collector, members, peers, events, commands, tokens, sample_log]
+    jobs: IJobs = NoJobs()
+    if config.node.proc_root == "/proc" and config.node.source != "memory":
+        jobs = Jobs(
+            reactor, reactor, members, asking, events, spool=config.jobs.spool,
+            journal=os.path.join(config.node.state_dir, "jobs", "journal"), own_uid=os.geteuid(),
+        )  # fmt: skip
+    counting: list[Any] = [collector, members, peers, events, commands, tokens, sample_log, jobs]
     parts = Parts(
         clock=reactor,
         collector=collector,
@@ -88,6 +96,7 @@ def compose(
         counters=lambda: chain.from_iterable(part.counters() for part in counting),
         periods=lambda: collector.periods,
         hides_others=lambda: bool(getattr(source, "hides_others", False)),
+        jobs=jobs,
     )
     verbs = all_verbs()
     dispatch = Dispatch(verbs, parts)
@@ -102,6 +111,7 @@ def compose(
         Listening(reactor, sockets, door, collector.sampled),
         Sweeping(door, reactor),
         Watchdog(notifier, reactor, watchdog_period),
+        *((jobs,) if isinstance(jobs, Jobs) else ()),  # the first to stop: callers hear no goodbye of theirs
     ):
         service.setServiceParent(daemon)
     if network is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gomd.verbs import about, admin, follow, node, process, tree
+from gomd.verbs import about, admin, follow, jobs, node, process, tree
 from gomd.verbs.table import Verb, VerbTable
 
 
@@ -20,6 +20,7 @@ def all_verbs() -> VerbTable:
             *node.VERBS,
             *tree.VERBS,
             *process.VERBS,
+            *jobs.VERBS,
             follow.make_watch(lambda name: table.find(name), lambda *asked: table.ask(*asked)),
             follow.EVENTS,
             *admin.VERBS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import Attribute, Interface
@@ -12,6 +12,7 @@ from gomd.interfaces import (
     ICollector,
     ICommands,
     IEvents,
+    IJobs,
     IMembership,
     IPeers,
     IProcessControl,
@@ -21,6 +22,7 @@ from gomd.interfaces import (
     ITokens,
     ITree,
 )
+from gomd.jobs.nojobs import NoJobs
 from libgomd.model import Counter
 
 
@@ -48,6 +50,7 @@ class Parts:
     counters: Callable[[], Iterable[Counter]]
     periods: Callable[[], tuple[float, float]]
     hides_others: Callable[[], bool]
+    jobs: IJobs = field(default_factory=NoJobs)
 
 
 class ISession(Interface):

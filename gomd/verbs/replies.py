@@ -88,7 +88,19 @@ class Relayed:
     needs_caller: bool = False
 
 
-Reply = Answer | Goodbye | Rows | File | Rounds | Relayed
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """
+    Code 202: from here on the connection carries frames, no lines.
+
+    :ivar take: is given the connection, a `gomd.jobs.framestream.FrameStream`.
+    """
+
+    text: str
+    take: Callable[[Any], None]
+
+
+Reply = Answer | Goodbye | Rows | File | Rounds | Relayed | Upgrade
 
 
 def goes_on(reply: Reply) -> bool:

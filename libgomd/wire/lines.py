@@ -29,6 +29,8 @@ BLOCK_END: Final = b".\r\n"
 
 OK: Final = 200
 BLOCK: Final = 201
+#: The connection carries frames from here on (`libgomd.wire.frames`).
+FRAMES: Final = 202
 GREETING: Final = 220
 BYE: Final = 221
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from libgomd.errors import MalformedReply
-from libgomd.model import EventKind, Role, Status
+from libgomd.model import EventKind, JobState, Role, Status
 
 
 class Travelling(Protocol):
@@ -24,6 +24,7 @@ T = TypeVar("T")
 _ENUMS: dict[str, dict[str, Callable[[Any], object]]] = {
     "Node": {"status": Status},
     "Event": {"kind": EventKind},
+    "Job": {"state": JobState},
     "Caller": {"role": lambda word: Role[str(word).upper()]},
 }
 

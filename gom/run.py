@@ -1,0 +1,218 @@
+"""`gom run` and `gom attach`: a job's streams on this terminal, its exit status as our own."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from gom.streams import Lost, Streams
+from libgomd.endpoints import Endpoint
+from libgomd.errors import ConnectionLost, GomdError, MalformedRequest, NodeError, NotFound, RequestError
+from libgomd.linesocket import LineSocket, dial
+from libgomd.wire import frames
+from libgomd.wire.lines import Request
+
+RUN_USAGE = """\
+usage: gom run [-n NODE | -b | -j 1-4,7] [-l | -L] [-t | -T] [--detach] [--mem SIZE] COMMAND [ARG ...]
+
+  -n NODE      on that node, by id or name
+  -b           on the best node (the default)
+  -j 1-4,7     on the best of these nodes, by id
+  -l, -L       locked: balancing leaves it where it is; -L: not locked
+  -t, -T       with a terminal of its own; -T: without one. By default it has one when we have.
+  --detach     print the number of the job and return; its output is kept: gom attach JOB
+  --mem SIZE   memory it will need, such as 500M: it goes where there is so much
+
+Exit status: that of the command, 128 + the signal's number if one ended it; 127 no such command,
+126 it cannot be executed, 1 gomd said no, 3 no daemon there.
+"""
+
+#: What a shell exits with for a command that cannot be executed, or found.
+SHELL_CODES = (126, 127)
+#: Seconds for a daemon to greet, and to be there again when it has gone away under a job.
+PATIENCE = 5.0
+RETURN_LIMIT = 30.0
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+class Wanted(NamedTuple):
+    """What the command line says."""
+
+    argv: tuple[str, ...]
+    node: str = ""
+    nodes: str = ""
+    lock: bool | None = None
+    tty: bool | None = None
+    detach: bool = False
+    memory: int | None = None
+
+
+def parse(words: Sequence[str]) -> Wanted:
+    """
+    Return what ``words``, those behind ``run``, ask for.
+
+    :raises MalformedRequest: an option is unknown, lacks its value or clashes; or there is no command.
+    """
+    rest = list(words)
+    found: dict[str, Any] = {}
+    while rest and rest[0].startswith("-"):
+        option = rest.pop(0)
+        if option == "--":
+            break
+        if option in ("-n", "-j", "--mem"):
+            if not rest:
+                raise MalformedRequest(f"{option} needs a value")
+            value = rest.pop(0)
+            if option == "--mem":
+                found["memory"] = size(value)
+            else:
+                found["node" if option == "-n" else "nodes"] = value
+        elif option in _FLAGS:
+            found.update(_FLAGS[option])
+        else:
+            raise MalformedRequest(f"there is no option {option} of run")
+    if "node" in found and "nodes" in found:
+        raise MalformedRequest("-n and -j do not go together")
+    if not rest or not rest[0]:
+        raise MalformedRequest("a command is missing: gom run COMMAND ...")
+    return Wanted(tuple(rest), **found)
+
+
+_FLAGS: dict[str, dict[str, Any]] = {
+    "-b": {}, "-l": {"lock": True}, "-L": {"lock": False}, "-t": {"tty": True}, "-T": {"tty": False},
+    "--detach": {"detach": True},
+}  # fmt: skip
+
+
+def size(text: str) -> int:
+    """Return the bytes in ``text``: ``500M``, ``2g``, ``4096``. :raises MalformedRequest: it is none."""
+    digits = text.rstrip("KMGTkmgtiB").strip()
+    unit = text[len(digits) :].upper().removesuffix("B").removesuffix("I")
+    if digits.isascii() and digits.isdigit() and len(digits) < 16 and unit in _UNITS:
+        return int(digits) * _UNITS[unit]
+    raise MalformedRequest(f"--mem takes a size such as 500M or 2G, not {text[:40]}")
+
+
+def run(places: Sequence[Endpoint], token: str, wanted: Wanted) -> int:
+    """
+    Run a command and return its exit status. Blocks.
+
+    :raises ConnectionLost: no daemon is there. :raises RequestError: it said no.
+    """
+    terminal = wanted.tty if wanted.tty is not None else os.isatty(0) and os.isatty(1)
+    spec = _spec(wanted, terminal and not wanted.detach)
+    connect = _Connector(places, token)
+    line = connect(Request("run"))
+    line.send_raw(frames.encode_json(frames.SPEC, spec), PATIENCE)
+    streams = Streams(line.detach(), spec["tty"])
+    if wanted.detach:
+        told = streams.begin()
+        print(told["job"], flush=True)
+        return 0
+    streams.attach()
+    return _until_the_end(streams, connect)
+
+
+def attach(places: Sequence[Endpoint], token: str, job: str) -> int:
+    """
+    Take up the streams of a job again and return its exit status. Blocks. Errors as in `run`.
+    """
+    connect = _Connector(places, token)
+    streams = Streams(connect(Request("attach", (job,))).detach(), terminal=False)
+    streams.detachable = True
+    streams.attach()
+    return _until_the_end(streams, connect)
+
+
+def _until_the_end(streams: Streams, connect: _Connector) -> int:
+    """Pass everything on; when the daemon goes away and comes back, go on where it was."""
+    with streams:
+        while True:
+            try:
+                return streams.serve()
+            except Lost:
+                if not streams.job:
+                    raise ConnectionLost("the daemon went away before the job began") from None
+            streams.join(_again(connect, streams.job))
+            streams.attach()
+
+
+def _again(connect: _Connector, job: int) -> Any:
+    """Return a connection to a job whose daemon went away. :raises ConnectionLost: it stays away."""
+    import time
+
+    end = time.monotonic() + RETURN_LIMIT
+    why = "it does not come back"
+    while time.monotonic() < end:
+        try:
+            return connect(Request("attach", (str(job),))).detach()
+        except NotFound:
+            raise
+        except (RequestError, NodeError, ConnectionLost) as error:  # its old connection is not yet gone
+            why = str(error)
+        time.sleep(0.1)
+    raise ConnectionLost(f"the daemon went away; job {job} may go on: gom attach {job} ({why})")
+
+
+class _Connector:
+    """Connects, says who we are, and asks for frames."""
+
+    def __init__(self, places: Sequence[Endpoint], token: str) -> None:
+        self._places = places
+        self._token = token
+
+    def __call__(self, request: Request) -> LineSocket:
+        line = dial(self._places, PATIENCE)
+        try:
+            if self._token:
+                line.ask(Request("auth", (self._token,)), PATIENCE)
+            line.ask(request, PATIENCE)
+        except GomdError:
+            line.close()
+            raise
+        return line
+
+
+def _spec(wanted: Wanted, terminal: bool) -> dict[str, Any]:
+    spec: dict[str, Any] = {
+        "argv": wanted.argv, "env": dict(os.environ), "cwd": _working_directory(), "umask": _umask(),
+        "tty": terminal, "detach": wanted.detach, "node": wanted.node, "nodes": wanted.nodes,
+        "lock": wanted.lock, "memory": wanted.memory, "merge": not terminal and _same(1, 2),
+    }  # fmt: skip
+    if terminal:
+        columns, rows = os.get_terminal_size(1) if os.isatty(1) else (80, 24)
+        spec["size"] = [rows, columns]
+    return spec
+
+
+def _working_directory() -> str:
+    """Return the directory we are in, as the user came into it where that is the same one."""
+    shown = os.environ.get("PWD", "")
+    try:
+        real = os.getcwd()
+        if os.path.isabs(shown) and os.path.samefile(shown, real):
+            return shown
+    except FileNotFoundError as error:
+        raise MalformedRequest("the directory you are in has been removed: cd to another one") from error
+    except OSError:
+        pass
+    return real
+
+
+def _umask() -> int:
+    mask = os.umask(0o77)
+    os.umask(mask)
+    return mask
+
+
+def _same(one: int, other: int) -> bool:
+    """Whether two descriptors lead to the same place: then the order between them counts."""
+    try:
+        first, second = os.fstat(one), os.fstat(other)
+    except OSError:
+        return False
+    alike = (first.st_dev, first.st_ino, first.st_rdev) == (second.st_dev, second.st_ino, second.st_rdev)
+    return alike and not stat.S_ISREG(first.st_mode) and sys.stdout is not None

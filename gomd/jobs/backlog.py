@@ -1,0 +1,121 @@
+"""The output of a job that its reader has not got yet: in memory, bounded, or in files for a detached job."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+
+from libgomd.wire.frames import CHUNK, WINDOW
+
+
+class Backlog:
+    """
+    Bytes of one stream from ``base``, the oldest kept, to ``end``, by their positions in the stream.
+
+    Holds at most `WINDOW` bytes: when they are not acknowledged there is no room, and the job has to wait.
+    """
+
+    def __init__(self, base: int = 0) -> None:
+        self.base = base
+        self.end = base
+        self._chunks: deque[bytes] = deque()
+
+    def room(self) -> int:
+        """Return how many bytes may be appended now."""
+        return WINDOW - (self.end - self.base)
+
+    def append(self, data: bytes) -> None:
+        """Keep more bytes."""
+        if data:
+            self._chunks.append(data)
+            self.end += len(data)
+
+    def acknowledge(self, position: int) -> None:
+        """Let go of what lies before ``position``; a piece that lies on both sides of it is kept whole."""
+        while self._chunks and self.base + len(self._chunks[0]) <= position:
+            self.base += len(self._chunks.popleft())
+
+    def read(self, position: int, most: int) -> bytes:
+        """Return bytes from ``position`` on, ``base`` at the least: as many as lie together."""
+        start = self.base
+        for chunk in self._chunks:
+            if position < start + len(chunk):
+                return chunk[position - start : position - start + most]
+            start += len(chunk)
+        return b""
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._chunks.clear()
+
+
+class Spool(Backlog):
+    """
+    A backlog in files of the present directory, each named by the position it begins at: ``stdout.0``.
+
+    When they would hold more than ``limit`` bytes the oldest go; the job never waits. Blocks as disks do.
+
+    :param directory: an open directory. :param limit: bytes, at least two of `CHUNK`.
+    :ivar lost: bytes that could not be written: the disk is full.
+    """
+
+    def __init__(self, directory: int, name: str, limit: int) -> None:
+        self._directory = directory
+        self._name = name
+        self._half = max(CHUNK, limit // 2)
+        self._files: list[tuple[int, int]] = []  # where each begins, and its descriptor
+        self.lost = 0
+        super().__init__()
+        for begin in sorted(_positions(directory, name)):
+            self._open(begin)
+        if self._files:
+            self.base, [last, descriptor] = self._files[0][0], self._files[-1]
+            self.end = last + os.fstat(descriptor).st_size
+
+    def _open(self, begin: int) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(f"{self._name}.{begin}", flags, 0o600, dir_fd=self._directory)
+        self._files.append((begin, descriptor))
+
+    def room(self) -> int:
+        """There is always room."""
+        return CHUNK
+
+    def append(self, data: bytes) -> None:
+        """Write more bytes; what the disk does not take is lost and counted."""
+        try:
+            if not self._files or self.end - self._files[-1][0] >= self._half:
+                self._open(self.end)
+            while len(self._files) > 2:
+                begin, descriptor = self._files.pop(0)
+                os.close(descriptor)
+                os.unlink(f"{self._name}.{begin}", dir_fd=self._directory)
+                self.base = self._files[0][0]
+            while data:
+                written = os.write(self._files[-1][1], data)
+                self.end += written
+                data = data[written:]
+        except OSError:
+            self.lost += len(data)
+
+    def acknowledge(self, position: int) -> None:
+        """Keep everything: somebody may attach and read it all again."""
+
+    def read(self, position: int, most: int) -> bytes:
+        """Return bytes from ``position`` on, as many as lie together in one file."""
+        for at, (begin, descriptor) in enumerate(self._files):
+            end = self._files[at + 1][0] if at + 1 < len(self._files) else self.end
+            if begin <= position < end:
+                return os.pread(descriptor, min(most, end - position), position - begin)
+        return b""
+
+    def close(self) -> None:
+        """Close the files, which stay."""
+        for _, descriptor in self._files:
+            os.close(descriptor)
+        self._files.clear()
+
+
+def _positions(directory: int, name: str) -> list[int]:
+    found = (text.split(".") for text in os.listdir(directory))
+    return [int(words[1]) for words in found if len(words) == 2 and words[0] == name and words[1].isdigit()]

@@ -1,0 +1,48 @@
+"""A daemon that runs no jobs: one in memory, and one that shows a /proc that is not its kernel's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from zope.interface import implementer
+
+from gomd.interfaces import IJobs
+from libgomd.errors import NotFound, NotPossible
+from libgomd.model import Caller, Counter, Job
+from libgomd.wire import frames
+
+
+@implementer(IJobs)
+class NoJobs:
+    """There are none, and none can be started."""
+
+    def run(self, caller: Caller, stream: Any) -> None:
+        """See `IJobs.run`."""
+        stream.send(frames.failure(NotPossible("this daemon runs no jobs")))
+        stream.close()
+
+    def rows(self, caller: Caller) -> Sequence[Job]:
+        """See `IJobs.rows`."""
+        return ()
+
+    def find(self, number: int, caller: Caller) -> Job:
+        """See `IJobs.find`."""
+        raise NotFound(f"there is no job {number} here: this daemon runs no jobs")
+
+    def of_pid(self, pid: int) -> Job | None:
+        """See `IJobs.of_pid`."""
+        return None
+
+    def check_attach(self, job: Job) -> None:
+        """See `IJobs.check_attach`."""
+
+    def attach(self, job: Job, stream: Any) -> None:
+        """See `IJobs.attach`."""
+
+    def signal(self, job: Job, number: int, group: bool) -> None:
+        """See `IJobs.signal`."""
+
+    def counters(self) -> Iterable[Counter]:
+        """See `IJobs.counters`."""
+        return ()

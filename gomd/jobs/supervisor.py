@@ -1,0 +1,562 @@
+"""
+The process beside each job that keeps its streams and its exit status while daemons come and go.
+
+It is forked by the launcher, starts the job and stays until somebody has taken note of its end. One
+daemon at a time is connected to it: the one that had it started, over the connection it was given, or
+a later one, over the socket in the job's directory. docs/jobs.md says what travels there.
+
+Standard library only, and as little of it as will do: there is one of these for every job.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import time
+from typing import Any
+
+from gomd.jobs.backlog import Backlog, Spool
+from gomd.jobs.beginning import CannotStart, Program, Surroundings, begin
+from libgomd.wire import frames
+
+#: The names in a job's directory.
+SOCKET, JOB, EXIT = "socket", "job", "exit"
+#: Seconds for the first word of the daemon.
+_SPEC_LIMIT = 30.0
+#: Seconds between SIGHUP and SIGKILL when the caller is gone.
+HANGUP_GRACE = 5.0
+#: Seconds the output may stay open after the job has ended, held by what left its process group.
+_DRAIN_LIMIT = 1.0
+#: Seconds after which a job that has ended and that nobody asks for is let go.
+LINGER = 900.0
+#: Bytes for the daemon that may wait here.
+_OUTGOING = 262144
+
+
+def serve(connection: socket.socket, around: Surroundings) -> None:
+    """Be the supervisor of the job that the daemon at ``connection`` describes. Blocks until its end."""
+    parser = frames.FrameParser()
+    connection.settimeout(_SPEC_LIMIT)
+    received: list[frames.Frame] = []
+    while not received:
+        data = connection.recv(frames.CHUNK)
+        if not data:
+            return
+        received.extend(parser.feed(data))
+    spec = frames.decode_json(received[0].payload)
+    if received[0].kind != frames.SPEC:
+        return
+    connection.setblocking(False)
+    Supervisor(spec, around, connection, parser).run(received[1:])
+
+
+class _Output:
+    """One stream of output: its end of the pipe, what of it is not yet acknowledged, how far it was sent."""
+
+    def __init__(self, kind: int, backlog: Backlog) -> None:
+        self.kind = kind
+        self.backlog = backlog
+        self.descriptor = -1
+        self.sent = 0
+        self.acknowledged = 0
+
+    def to_send(self) -> bytes:
+        """Return what may be sent now."""
+        room = self.acknowledged + frames.WINDOW - self.sent
+        return self.backlog.read(self.sent, min(room, frames.CHUNK)) if room > 0 else b""
+
+    def attach(self, position: int) -> int:
+        """Go on from ``position``, or from the oldest that is kept; return from where."""
+        self.sent = self.acknowledged = min(max(position, self.backlog.base), self.backlog.end)
+        self.backlog.acknowledge(self.sent)
+        return self.sent
+
+    def complete(self) -> bool:
+        """Whether all of it was sent."""
+        return self.descriptor < 0 and self.sent >= self.backlog.end
+
+    def close(self) -> None:
+        """Close the pipe."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
+class Supervisor:
+    """
+    One job.
+
+    :param spec: what the daemon says of it; docs/jobs.md names what is in it. :param around: where this is.
+    :param connection: the daemon's, which does not block. :param parser: of what comes over it.
+    """
+
+    def __init__(
+        self,
+        spec: dict[str, Any],
+        around: Surroundings,
+        connection: socket.socket,
+        parser: frames.FrameParser,
+    ) -> None:
+        self._spec = spec
+        self._around = around
+        self._connection: socket.socket | None = connection
+        self._parser = parser
+        self._outgoing = bytearray()
+        self._listener: socket.socket | None = None
+        self._program: Program | None = None
+        self._child_ended, self._wakeup = -1, -1
+        self._terminal = -1
+        self._stdin = -1
+        self._stdin_waiting = bytearray()
+        self._stdin_received = 0
+        self._stdin_acknowledged = 0
+        self._stdin_ended = False
+        self._attached = False
+        self._exit_told = False
+        self._exit: dict[str, Any] | None = None
+        self._status: int | None = None
+        self._kill_at: float | None = None
+        self._drain_until: float | None = None
+        self._idle_since: float | None = None
+        self._done = False
+        os.makedirs(os.path.dirname(spec["directory"]), mode=0o700, exist_ok=True)
+        if not spec.get("view"):
+            os.mkdir(spec["directory"], 0o700)
+        os.chdir(spec["directory"])
+        directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._spooled = bool(spec.get("detach"))
+        self._outputs = {
+            kind: _Output(
+                kind, Spool(directory, name, int(spec["spool_bytes"])) if self._spooled else Backlog()
+            )
+            for kind, name in ((frames.STDOUT, "stdout"), (frames.STDERR, "stderr"))
+        }
+
+    # -- the beginning
+
+    def run(self, received: list[frames.Frame]) -> None:
+        """Start the job and serve it to its end. Blocks."""
+        if self._spec.get("view"):
+            with open(EXIT, encoding="ascii") as file:
+                self._exit = json.load(file)
+        else:
+            try:
+                self._start()
+            except CannotStart as error:
+                self._refuse(error)
+                return
+        if not self._spec.get("view"):
+            self._listen()
+        self._tell_started()
+        for frame in received:
+            self._take(frame)
+        while not self._done:
+            self._step()
+        self._leave()
+
+    def _refuse(self, error: CannotStart) -> None:
+        """Tell why nothing runs, and leave no trace."""
+        assert self._connection is not None
+        self._connection.settimeout(_SPEC_LIMIT)
+        self._connection.sendall(frames.encode_json(frames.FAILED, {"code": error.code, "text": str(error)}))
+        self._remove()
+
+    def _start(self) -> None:
+        spec = self._spec
+        streams, ours = self._make_terminal() if spec.get("tty") else self._make_pipes()
+        self._watch_children()
+        try:
+            self._program = begin(spec, streams, self._around)
+        finally:
+            for descriptor in set(streams):
+                os.close(descriptor)
+        self._stdin, self._outputs[frames.STDOUT].descriptor, self._outputs[frames.STDERR].descriptor = ours
+        for descriptor in ours:
+            if descriptor >= 0:
+                os.set_blocking(descriptor, False)
+        self._write(JOB, self._description())
+
+    def _watch_children(self) -> None:
+        """Be woken when a child ends."""
+        self._child_ended, self._wakeup = os.pipe()
+        os.set_blocking(self._child_ended, False)
+        os.set_blocking(self._wakeup, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
+
+    def _description(self) -> dict[str, Any]:
+        assert self._program is not None
+        kept = {name: self._spec[name] for name in ("id", "argv", "uid", "user", "cwd", "detach", "tty")}
+        return {
+            **kept,
+            "pid": self._program.outside,
+            "supervisor": self._around.pid,
+            "cantmove": self._around.why_not,
+        }
+
+    def _make_pipes(self) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+        spec = self._spec
+        if spec.get("detach"):
+            stdin, feed = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), -1
+            self._stdin_ended = True
+        else:
+            stdin, feed = os.pipe()
+        out_read, out = os.pipe()
+        if spec.get("merge"):
+            return (stdin, out, out), (feed, out_read, -1)
+        error_read, error = os.pipe()
+        return (stdin, out, error), (feed, out_read, error_read)
+
+    def _make_terminal(self) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+        master, slave = os.openpty()
+        if os.geteuid() == 0:
+            os.fchown(slave, self._spec["uid"], -1)
+        os.fchmod(slave, 0o620)
+        self._terminal = master
+        self._set_size(*self._spec.get("size", (24, 80)))
+        return (slave, slave, slave), (os.dup(master), master, -1)
+
+    def _set_size(self, rows: int, columns: int) -> None:
+        if self._terminal >= 0:
+            import termios
+
+            fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+
+    def _listen(self) -> None:
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.setblocking(False)
+        if os.path.exists(SOCKET):
+            os.unlink(SOCKET)
+        self._listener.bind(SOCKET)
+        self._listener.listen(2)
+
+    def _tell_started(self) -> None:
+        if self._program is not None:
+            self._send(frames.encode_json(frames.STARTED, self._description()))
+        self._send_exit()
+
+    # -- the loop
+
+    def _step(self) -> None:
+        """Wait for something to happen and do what it asks for."""
+        poll = select.poll()
+        for output in self._outputs.values():
+            if output.descriptor >= 0 and output.backlog.room() > 0:
+                poll.register(output.descriptor, select.POLLIN)
+        if self._stdin >= 0 and self._stdin_waiting:
+            poll.register(self._stdin, select.POLLOUT)
+        if self._child_ended >= 0:
+            poll.register(self._child_ended, select.POLLIN)
+        if self._listener is not None:
+            poll.register(self._listener, select.POLLIN)
+        if self._connection is not None:
+            poll.register(self._connection, select.POLLIN | (select.POLLOUT if self._outgoing else 0))
+        ready = dict(poll.poll(self._timeout()))
+        for output in self._outputs.values():
+            if output.descriptor in ready:
+                self._read_output(output)
+        if self._stdin in ready:
+            self._feed()
+        if self._listener is not None and self._listener.fileno() in ready:
+            self._accept()
+        elif self._connection is not None and self._connection.fileno() in ready:
+            self._receive()
+        if self._child_ended in ready:
+            self._reap()
+        self._by_the_clock()
+        self._pump()
+
+    def _timeout(self) -> int | None:
+        """Return the milliseconds until something has to happen by itself."""
+        due = [at for at in (self._kill_at, self._drain_until) if at is not None]
+        if self._idle_since is not None:
+            due.append(self._idle_since + LINGER)
+        if not due:
+            return None
+        return max(0, int((min(due) - time.monotonic()) * 1000) + 1)
+
+    def _by_the_clock(self) -> None:
+        now = time.monotonic()
+        if self._kill_at is not None and now >= self._kill_at:
+            self._kill_at = None
+            self._signal(signal.SIGKILL, group=True)
+        if self._status is not None and self._exit is None:
+            open_still = any(output.descriptor >= 0 for output in self._outputs.values())
+            late = self._drain_until is not None and now >= self._drain_until
+            if late:
+                for output in self._outputs.values():
+                    output.close()
+            if late or not open_still:
+                self._drain_until = None
+                self._end()
+        if self._exit is not None and not self._attached:
+            self._idle_since = self._idle_since or now
+            self._done = self._done or now >= self._idle_since + LINGER
+        else:
+            self._idle_since = None
+
+    def _read_output(self, output: _Output) -> None:
+        try:
+            data = os.read(output.descriptor, min(frames.CHUNK, output.backlog.room()))
+        except BlockingIOError:
+            return
+        except OSError:  # EIO: nobody has the terminal any more
+            data = b""
+        if data:
+            output.backlog.append(data)
+            if self._drain_until is not None:
+                self._drain_until = time.monotonic() + _DRAIN_LIMIT
+        else:
+            output.close()
+
+    # -- standard input
+
+    def _feed(self) -> None:
+        try:
+            written = os.write(self._stdin, self._stdin_waiting)
+        except BlockingIOError:
+            return
+        except (
+            OSError
+        ):  # the job reads no more: let the caller send into the void, as a shell's pipe does not
+            self._close_stdin()
+            return
+        del self._stdin_waiting[:written]
+        self._acknowledge_stdin()
+        if self._stdin_ended and not self._stdin_waiting:
+            self._close_stdin()
+
+    def _close_stdin(self) -> None:
+        self._stdin_waiting.clear()
+        self._acknowledge_stdin()
+        if self._stdin >= 0:
+            os.close(self._stdin)
+            self._stdin = -1
+
+    def _acknowledge_stdin(self) -> None:
+        position = self._stdin_received - len(self._stdin_waiting)
+        if position != self._stdin_acknowledged:
+            self._stdin_acknowledged = position
+            if self._attached:
+                self._send(frames.encode_ack(frames.STDIN, position))
+
+    # -- the daemon
+
+    def _accept(self) -> None:
+        """Take a new daemon's connection in the place of the old one's."""
+        assert self._listener is not None
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:
+            return
+        self._disconnect()
+        connection.setblocking(False)
+        self._connection = connection
+        self._parser = frames.FrameParser()
+        self._tell_started()
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+        self._outgoing.clear()
+        self._attached = False
+        self._exit_told = False
+        self._done = self._done or bool(self._spec.get("view"))
+
+    def _send(self, data: bytes) -> None:
+        if self._connection is not None:
+            self._outgoing += data
+
+    def _receive(self) -> None:
+        """Send what waits, take what came."""
+        assert self._connection is not None
+        try:
+            data = self._connection.recv(frames.CHUNK)
+            if not data:
+                raise ConnectionResetError
+            for frame in self._parser.feed(data):
+                self._take(frame)
+        except BlockingIOError:
+            pass
+        except (OSError, frames.MalformedFrame):
+            self._disconnect()
+
+    def _take(self, frame: frames.Frame) -> None:
+        kind, payload = frame
+        if kind == frames.STDIN:
+            self._stdin_received += len(payload)
+            if self._stdin >= 0:
+                self._stdin_waiting += payload
+                self._feed()
+            else:
+                self._acknowledge_stdin()
+        elif kind == frames.ACK:
+            stream, position = frames.decode_ack(payload)
+            output = self._outputs.get(stream)
+            if output is not None and output.acknowledged < position <= output.sent:
+                output.acknowledged = position
+                output.backlog.acknowledge(position)
+        elif kind == frames.STDIN_END:
+            self._stdin_ended = True
+            if not self._stdin_waiting:
+                self._close_stdin()
+        elif kind == frames.ATTACH:
+            self._attach(frames.decode_json(payload))
+        elif kind == frames.SIGNAL:
+            number, group = frames.decode_signal(payload)
+            self._signal(number, group)
+        elif kind == frames.WINSIZE:
+            self._set_size(*frames.decode_winsize(payload))
+        elif kind == frames.HANGUP:
+            self._hang_up()
+        elif kind == frames.COLLECTED:
+            self._done = self._exit is not None
+
+    def _attach(self, wanted: dict[str, Any]) -> None:
+        if wanted.get("detach"):
+            self._attached = False
+            return
+        self._attached = True
+        self._exit_told = False
+        out, error = self._outputs[frames.STDOUT], self._outputs[frames.STDERR]
+        told = {
+            "stdout": out.attach(int(wanted.get("stdout", 0))),
+            "stderr": error.attach(int(wanted.get("stderr", 0))),
+            "stdin": self._stdin_received,
+            "stdin_ended": self._stdin_ended,
+        }
+        self._stdin_acknowledged = -1
+        self._send(frames.encode_json(frames.ATTACHED, told))
+        self._acknowledge_stdin()
+
+    def _pump(self) -> None:
+        """Send what may be sent, and as much of it as the connection takes now."""
+        if self._connection is None:
+            return
+        if self._attached:
+            for output in self._outputs.values():
+                while len(self._outgoing) < _OUTGOING and (data := output.to_send()):
+                    self._send(frames.encode(output.kind, data))
+                    output.sent += len(data)
+        self._send_exit()
+        while self._outgoing:
+            try:
+                sent = self._connection.send(self._outgoing)
+            except BlockingIOError:
+                return
+            except OSError:
+                self._disconnect()
+                return
+            del self._outgoing[:sent]
+
+    def _send_exit(self) -> None:
+        """Tell the end: to who is attached, behind everything the job wrote."""
+        if self._exit is None or self._exit_told:
+            return
+        if not self._attached or all(output.complete() for output in self._outputs.values()):
+            self._exit_told = True
+            self._send(frames.encode_json(frames.EXIT, self._exit))
+
+    # -- signals and the end
+
+    def _signal(self, number: int, group: bool) -> None:
+        """Send a signal, unless the program has ended."""
+        if self._program is None or self._status is not None:
+            return  # until it is waited for, its number is its own
+        try:
+            if group:
+                os.killpg(self._program.pid, number)
+            else:
+                os.kill(self._program.pid, number)
+        except ProcessLookupError:
+            pass
+
+    def _hang_up(self) -> None:
+        """The caller is gone: say so as a terminal would, and see to it that the job ends."""
+        if self._status is None and self._kill_at is None:
+            self._signal(signal.SIGHUP, group=True)
+            self._signal(signal.SIGCONT, group=True)
+            self._kill_at = time.monotonic() + HANGUP_GRACE
+
+    def _reap(self) -> None:
+        """Wait for the children that have ended; when the program has, leave nothing of it running."""
+        assert self._program is not None
+        os.read(self._child_ended, 512)
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self._program.pid:
+                code = os.waitstatus_to_exitcode(status)
+                self._status = code if code >= 0 else 128 - code
+                self._kill_at = None
+                self._drain_until = time.monotonic() + _DRAIN_LIMIT
+                _end_the_rest(self._around.namespace, self._program.pid)
+
+    def _end(self) -> None:
+        """Everything is known: write it down."""
+        assert self._status is not None
+        lost = sum(getattr(output.backlog, "lost", 0) for output in self._outputs.values())
+        self._exit = {
+            "exit": self._status,
+            "reason": f"{lost} bytes of output are lost: the disk is full" if lost else "",
+        }
+        self._write(EXIT, self._exit)
+        self._close_stdin()
+        self._terminal = -1
+
+    def _write(self, name: str, value: dict[str, Any]) -> None:
+        """Write a file of the job's directory: all of it or none; on the disk when no daemon hears of it."""
+        try:
+            with open(f"{name}.new", "w", encoding="ascii") as file:
+                json.dump(value, file)
+                if self._connection is None:
+                    file.flush()
+                    os.fsync(file.fileno())
+            os.rename(f"{name}.new", name)
+        except OSError:
+            pass  # a full disk: whoever is connected is told, and that is what counts
+
+    def _leave(self) -> None:
+        if self._spec.get("view"):
+            return
+        if self._spooled:
+            os.unlink(SOCKET)
+        else:
+            self._remove()
+
+    def _remove(self) -> None:
+        """Remove the job's directory."""
+        for name in os.listdir("."):
+            os.unlink(name)
+        os.rmdir(self._spec["directory"])
+
+
+def _end_the_rest(namespace: bool, group: int) -> None:
+    """Kill what the program has left behind."""
+    try:
+        if namespace:
+            os.kill(-1, signal.SIGKILL)
+        else:
+            os.killpg(group, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+    if namespace:
+        return
+    for _ in range(100):  # each round kills a generation
+        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+            children = [int(word) for word in file.read().split()]
+        if not children:
+            return
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)

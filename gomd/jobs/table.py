@@ -1,0 +1,130 @@
+"""The home table: every job that was asked for at this node, where it is and how it ended. It is durable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from gomd.jobs.journal import Journal
+from libgomd.errors import MalformedReply, NotAllowed, NotFound
+from libgomd.model import Caller, Job, JobState
+from libgomd.wire.values import decode, encode
+
+#: Where the numbers begin that stand for the process id of a job without a process at home: above all that
+#: a Linux kernel gives (PID_MAX_LIMIT, 4194304).
+FIRST_FOREIGN_PID = 5_000_000
+#: Exit status of a job that was lost with its node: 128 + SIGTERM, as if it had been told to end.
+LOST_EXIT = 143
+
+
+class HomeTable:
+    """
+    :param own_id: the id of this node. :param journal: keeps it; is open.
+    :param keep: how many jobs that are over are remembered.
+    :param forgotten: called with a job when it is no longer remembered.
+    """
+
+    def __init__(
+        self,
+        own_id: int,
+        journal: Journal,
+        keep: int = 500,
+        forgotten: Callable[[Job], None] = lambda _: None,
+    ) -> None:
+        self._own_id = own_id
+        self._journal = journal
+        self._keep = keep
+        self._forgotten = forgotten
+        self._jobs: dict[int, Job] = {}
+        self._over = 0
+        self._last = 0
+
+    def load(self) -> None:
+        """Take what the journal knows; an entry that is none any more is dropped."""
+        for number, values in sorted(self._journal.values.items()):
+            try:
+                job = decode(Job, values)
+            except MalformedReply:
+                self._journal.put(number, None)
+            else:
+                self._jobs[number] = job
+                self._over += job.state.over
+                self._last = number
+
+    def new(self, node: int, user: str, uid: int, command: str, now: float, **more: Any) -> Job:
+        """Return a new job, kept."""
+        number = self._last = self._last + 1
+        job = Job(
+            number, self._own_id, node, None, user, JobState.STARTING, None, command, uid, now, **more
+        )  # fmt: skip
+        self._jobs[number] = job
+        self._put(job)
+        return job
+
+    def change(self, number: int, **values: Any) -> Job:
+        """Change a job and return it as it is now; one that is over stays as it ended."""
+        old = self._jobs[number]
+        if old.state.over:
+            return old
+        job = self._jobs[number] = replace(old, **values)
+        self._put(job)
+        if job.state.over:
+            self._over += 1
+            self._forget_some()
+        return job
+
+    def started(self, number: int, node: int, pid: int) -> Job:
+        """Take note that a job runs on ``node`` as process ``pid`` there."""
+        at_home = pid if node == self._own_id else FIRST_FOREIGN_PID + number
+        old = self._jobs[number]
+        return self.change(
+            number, state=JobState.RUNNING, node=node, pid=old.pid or at_home, pid_there=pid
+        )  # fmt: skip
+
+    def drop(self, number: int) -> None:
+        """Forget a job that never began."""
+        if self._jobs.pop(number, None) is not None:
+            self._journal.put(number, None)
+
+    def _put(self, job: Job) -> None:
+        self._journal.put(job.job, encode(job))
+
+    def _forget_some(self) -> None:
+        while self._over > self._keep:
+            number = next(number for number, job in self._jobs.items() if job.state.over)
+            self._over -= 1
+            self._forgotten(self._jobs.pop(number))
+            self._journal.put(number, None)
+
+    # -- asking
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(tuple(self._jobs.values()))
+
+    def running(self) -> int:
+        """Return how many are not over."""
+        return len(self._jobs) - self._over
+
+    def get(self, number: int) -> Job | None:
+        """Return a job, None when there is none of that number."""
+        return self._jobs.get(number)
+
+    def find(self, number: int, caller: Caller) -> Job:
+        """
+        Return a job of ``caller``'s.
+
+        :raises NotFound: there is none of that number. :raises NotAllowed: it is somebody else's.
+        """
+        job = self._jobs.get(number)
+        if job is None:
+            raise NotFound(f"there is no job {number} here: `jobs` lists them")
+        if not caller.owns(job.uid):
+            raise NotAllowed(f"job {number} is not yours: it is {job.user}'s")
+        return job
+
+    def of_pid(self, pid: int) -> Job | None:
+        """Return the running job that has process id ``pid`` at home."""
+        return next(
+            (job for job in self._jobs.values() if job.pid == pid and job.state is JobState.RUNNING), None
+        )

@@ -1,0 +1,66 @@
+"""The verbs about jobs: what runs for whom, started and signalled from here wherever it is."""
+
+from __future__ import annotations
+
+import signal as signals
+
+from gomd.verbs import arguments as words
+from gomd.verbs.context import ISession, Parts
+from gomd.verbs.replies import Answer, Column, Reply, Rows, Upgrade
+from gomd.verbs.table import Verb
+from libgomd.model import Job, Role
+
+#: The largest number a job can have.
+MAX_JOB = 2**31 - 1
+
+JOB_COLUMNS = (
+    Column("JOB", 5, lambda job: str(job.job)),
+    Column("NODE", 5, lambda job: str(job.node)),
+    Column("PID", 7, lambda job: "-" if job.pid is None else str(job.pid)),
+    Column("USER", 10, lambda job: job.user, left=True),
+    Column("STATE", 8, lambda job: job.state.value, left=True),
+    Column("EXIT", 4, lambda job: "-" if job.exit is None else str(job.exit)),
+    Column("NMIGS", 5, lambda job: str(job.nmigs)),
+    Column("COMMAND", 1, lambda job: job.command, left=True),
+)
+
+
+def run(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+    """From here on the connection carries frames; the first one says what to run."""
+    caller = session.caller
+    return Upgrade("say what to run", lambda stream: parts.jobs.run(caller, stream))
+
+
+def attach(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+    """From here on the connection carries the streams of a job."""
+    job = _job(parts, session, arguments[0])
+    parts.jobs.check_attach(job)
+
+    return Upgrade(f"job {job.job}", lambda stream: parts.jobs.attach(job, stream))
+
+
+def jobs(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+    """The caller's jobs, everybody's for an admin, those that are over lately too."""
+    found = parts.jobs.rows(session.caller)
+    return Rows(f"{len(found)} jobs", found, JOB_COLUMNS)
+
+
+def kill(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+    """Send a signal to a whole job, TERM unless another is named."""
+    job = _job(parts, session, arguments[0])
+    number = words.signal_number(arguments[1] if len(arguments) > 1 else "TERM")
+    parts.jobs.signal(job, number, group=True)
+    name = signals.Signals(number).name if number in set(signals.Signals) else f"signal {number}"
+    return Answer(f"sent {name} to job {job.job}", {"job": job.job, "signal": number})
+
+
+def _job(parts: Parts, session: ISession, word: str) -> Job:
+    return parts.jobs.find(words.whole_number(word, "JOB", 1, MAX_JOB), session.caller)
+
+
+VERBS = (
+    Verb("run", "", Role.USER, "run a command here or on another node; `gom run` says it", run),
+    Verb("jobs", "", Role.USER, "your jobs, everybody's for an admin", jobs, fields=Job.JSON),
+    Verb("attach", "JOB", Role.USER, "take up the streams of a job again; `gom attach` says it", attach),
+    Verb("kill", "JOB [SIG]", Role.USER, "end a job, or send it another signal", kill),
+)

@@ -1,0 +1,163 @@
+"""
+What travels on a connection after `run` or `attach` was answered with 202: frames, as bytes, without I/O.
+
+A frame is one byte that says its kind, four bytes (big endian) that say how long its payload is, and
+the payload. docs/jobs.md says who sends which and when.
+
+Each of the three byte streams of a job has positions: the number of bytes before. Who receives
+acknowledges the position up to which he has passed the bytes on (`ACK`); who sends keeps what is not
+acknowledged, at most `WINDOW` bytes, and sends it again to whoever says `ATTACH` with an older position.
+So no byte is lost or doubled when anything between the two ends breaks, and nothing between has to
+hold more than the window.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+from libgomd.errors import GomdError, MalformedReply
+
+#: Longest payload of a frame, in bytes: a job's whole environment and arguments.
+MAX_PAYLOAD: Final = 1024 * 1024
+#: Bytes of a stream that are put into one frame.
+CHUNK: Final = 65536
+#: Bytes of a stream that may be under way, sent and not acknowledged.
+WINDOW: Final = 524288
+_HEADER: Final = 5
+
+#: Kinds of frames. From the caller's end to the job's:
+SPEC: Final = 1  #: JSON: what to run
+ATTACH: Final = 2  #: JSON: send the output, from these positions on
+STDIN: Final = 3  #: bytes
+STDIN_END: Final = 4  #: nothing: no more bytes come
+SIGNAL: Final = 5  #: two bytes: the signal's number, and 1 for the process group, 0 for the process
+WINSIZE: Final = 6  #: four bytes: rows and columns, two each
+HANGUP: Final = 7  #: nothing: the caller is gone, end the job
+COLLECTED: Final = 8  #: nothing: the exit status has arrived, forget the job
+#: Both ways:
+ACK: Final = 9  #: nine bytes: the kind of the stream, the position
+#: From the job's end to the caller's:
+STARTED: Final = 16  #: JSON: the job runs
+ATTACHED: Final = 17  #: JSON: the positions from which the streams go on
+STDOUT: Final = 18  #: bytes
+STDERR: Final = 19  #: bytes
+EXIT: Final = 20  #: JSON: how the job ended; everything it wrote came before
+FAILED: Final = 21  #: JSON, code and text: it could not be started, or was lost
+RESUME: Final = 22  #: nothing: the other end has changed, say ATTACH again
+
+KINDS: Final = frozenset((*range(SPEC, ACK + 1), *range(STARTED, RESUME + 1)))
+
+
+class MalformedFrame(MalformedReply):
+    """These bytes are no frames: the other end is no gomd, or a broken one. Close the connection."""
+
+
+class Frame(NamedTuple):
+    """One frame."""
+
+    kind: int
+    payload: bytes = b""
+
+
+def encode(kind: int, payload: bytes = b"") -> bytes:
+    """Return the bytes of a frame."""
+    return bytes((kind,)) + len(payload).to_bytes(4, "big") + payload
+
+
+def encode_json(kind: int, value: dict[str, Any]) -> bytes:
+    """Return the bytes of a frame whose payload is ``value``; text that is no Unicode survives."""
+    return encode(kind, json.dumps(value).encode("ascii"))
+
+
+def decode_json(payload: bytes) -> dict[str, Any]:
+    """
+    Return the JSON object in ``payload``.
+
+    :raises MalformedFrame: it is none.
+    """
+    try:
+        value = json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise MalformedFrame(f"a frame's JSON: {str(error)[:80]}") from error
+    if not isinstance(value, dict):
+        raise MalformedFrame("a frame's JSON is no object")
+    return value
+
+
+def encode_ack(stream: int, position: int) -> bytes:
+    """Return the frame that acknowledges ``stream`` up to ``position``."""
+    return encode(ACK, bytes((stream,)) + position.to_bytes(8, "big"))
+
+
+def decode_ack(payload: bytes) -> tuple[int, int]:
+    """Return the stream and the position. :raises MalformedFrame: it is no acknowledgement."""
+    if len(payload) != 9 or payload[0] not in (STDIN, STDOUT, STDERR):
+        raise MalformedFrame("an acknowledgement of no stream")
+    return payload[0], int.from_bytes(payload[1:], "big")
+
+
+def encode_signal(number: int, group: bool) -> bytes:
+    """Return the frame that sends a signal, to the job's process group or to its first process."""
+    return encode(SIGNAL, bytes((number, group)))
+
+
+def decode_signal(payload: bytes) -> tuple[int, bool]:
+    """Return the number and whether it is for the group. :raises MalformedFrame: it is no signal."""
+    if len(payload) != 2 or not 1 <= payload[0] <= 64 or payload[1] > 1:
+        raise MalformedFrame("no such signal")
+    return payload[0], bool(payload[1])
+
+
+def encode_winsize(rows: int, columns: int) -> bytes:
+    """Return the frame that tells the size of the terminal."""
+    return encode(WINSIZE, rows.to_bytes(2, "big") + columns.to_bytes(2, "big"))
+
+
+def decode_winsize(payload: bytes) -> tuple[int, int]:
+    """Return rows and columns. :raises MalformedFrame: it is no size."""
+    if len(payload) != 4:
+        raise MalformedFrame("no size of a terminal")
+    return int.from_bytes(payload[:2], "big"), int.from_bytes(payload[2:], "big")
+
+
+def failure(error: GomdError) -> bytes:
+    """Return the frame that tells of ``error``."""
+    return encode_json(FAILED, {"code": getattr(error, "code", 500), "text": str(error)})
+
+
+class FrameParser:
+    """Takes bytes as they come, gives the frames in them. After an error it is of no more use."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    @property
+    def inside(self) -> bool:
+        """Whether the bytes so far end within a frame."""
+        return bool(self._rest)
+
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """
+        Take ``data`` and yield the frames that are complete with it.
+
+        :raises MalformedFrame: an unknown kind, or a length over `MAX_PAYLOAD`.
+        """
+        rest = self._rest
+        rest += data
+        start = 0
+        try:
+            while len(rest) - start >= _HEADER:
+                kind = rest[start]
+                length = int.from_bytes(rest[start + 1 : start + _HEADER], "big")
+                if kind not in KINDS or length > MAX_PAYLOAD:
+                    raise MalformedFrame(f"no frame: kind {kind}, {length} bytes")
+                end = start + _HEADER + length
+                if len(rest) < end:
+                    break
+                payload = bytes(memoryview(rest)[start + _HEADER : end])
+                start = end
+                yield Frame(kind, payload)
+        finally:
+            del rest[:start]
