@@ -79,7 +79,8 @@ def _sealed_client(port: int, key_file: str) -> Callable[[], None]:
         number = next(numbers)
         asking.send(sealer.seal(question._replace(request_id=number), int(time.time() * 1000)))
         answer = open_sealed(asking.recv(MAX_PACKET + 1), keys).datagram.message
-        assert isinstance(answer, Answer) and answer.request_id == number and answer.code == 200, answer
+        assert isinstance(answer, Answer), answer
+        assert (answer.request_id, answer.code) == (number, 200), answer
 
     return ask
 

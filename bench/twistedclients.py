@@ -35,7 +35,8 @@ class Plain(DatagramProtocol):
     def ask(self) -> Deferred[bytes]:
         """Send one; fires with what comes back."""
         assert self.transport is not None
-        self._waits = waits = Deferred()
+        waits: Deferred[bytes] = Deferred()
+        self._waits = waits
         self.transport.write(bytes(SIZE), self._address)
         return waits
 

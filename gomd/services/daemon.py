@@ -88,7 +88,10 @@ class Daemon(MultiService):
     async def _stop(self) -> None:
         for service in reversed(list(self.services)):
             # One after the other: what was added last stands on what was added first.
-            await maybeDeferred(service.stopService)
+            try:
+                await maybeDeferred(service.stopService)
+            except Exception:  # noqa: BLE001 - the others are stopped all the same
+                self._log.failure("stopping {service} failed", service=type(service).__name__)
         self.stopped()
 
     def reload(self) -> None:

@@ -9,7 +9,7 @@ import stat
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
 
@@ -141,8 +141,10 @@ class Listening(Service):
     def stopService(self) -> Deferred[None]:
         """Accept no more; fires when the ports are closed."""
         super().stopService()
-        closed = [port.stopListening() for port in self._ports]
-        for bound in self._sockets:
-            bound.close()
-        waits = [wait for wait in closed if isinstance(wait, Deferred)]
-        return gatherResults(waits).addCallback(lambda _results: None)
+        closed = [maybeDeferred(port.stopListening) for port in self._ports]
+
+        def close(_results: object) -> None:
+            for bound in self._sockets:  # only now: a port takes the name of its unix socket away itself
+                bound.close()
+
+        return gatherResults(closed).addBoth(close)

@@ -62,15 +62,20 @@ class Daemon:
     def start(self) -> Daemon:
         """Start it and wait until it listens."""
         self.process = subprocess.Popen(
-            [TWISTD, "-n", "--pidfile=", "gomd", *self._options],
+            self.command(),
             cwd=self.home, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         self._ended = False
+        start = len(self.lines)
         threading.Thread(target=self._listen, args=(self.process,), daemon=True).start()
-        for endpoint in self.wait_for(_LISTENS)[1].split(", "):
+        for endpoint in self.wait_for(_LISTENS, start)[1].split(", "):
             if endpoint.startswith("tcp:"):
                 self.port = int(endpoint.rpartition(":")[2])
         return self
+
+    def command(self) -> Sequence[str]:
+        """What starts it."""
+        return (TWISTD, "-n", "--pidfile=", "gomd", *self._options)
 
     def _listen(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
