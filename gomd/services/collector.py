@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from gomd.interfaces import ICollector, INodeSource, ISampleLog, IThreads
 from gomd.services.processes import ProcessReader
-from gomd.services.reading import Reading
+from gomd.services.reading import Job, Reading, read_one, read_together
 from libgomd.model import Counter, Node, Part, Process, ProcessTable, Sample
 
 #: Seconds one part of a sample may take, and one write to the sample log.
@@ -54,16 +55,15 @@ class Collector(Service):
         self._source = source
         self._sample_log = log
         self._clock = clock
+        self._threads = threads
         self.own = placeholder
         self._aged = (placeholder, placeholder)
         self._said = placeholder  # what the source says of this node, beside its samples
         self._others: tuple[Node, ...] = ()
         self._reader = ProcessReader(source, threads, clock)
-        self._parts: dict[Part, Reading[Any]] = {
-            part: Reading(part.value, threads, PART_LIMIT) for part in source.parts
-        }
-        self._nodes: Reading[Sequence[Node]] = Reading("nodes", threads, PART_LIMIT)
-        self._kept: Reading[None] = Reading("log", threads, LOG_LIMIT)
+        self._parts: dict[Part, Reading[Any]] = {part: Reading(part.value) for part in source.parts}
+        self._nodes: Reading[Sequence[Node]] = Reading("nodes")
+        self._kept: Reading[None] = Reading("log")
         self.periods = (period, processes_period)
         self._loops = (LoopingCall(self._start, self.collect), LoopingCall(self._start, self._scan))
         for loop in self._loops:
@@ -99,13 +99,34 @@ class Collector(Service):
 
     async def collect(self) -> None:
         """Read every part that is not still being read, and keep the sample. Never raises."""
-        rounds = [self._collect_nodes(), *(self._collect_part(part) for part in self._source.parts)]
-        await gatherResults([Deferred.fromCoroutine(one) for one in rounds])
+        await self._read([*self._parts])
         if not self.sampled.called:
             self.sampled.callback(None)
         if any(reading.read_at is not None for reading in self._parts.values()):
             now = self._clock.seconds()
-            await self._kept.again(now, self._keep, self.known_nodes(), self.latest)
+            await read_one(
+                self._kept, self._threads, LOG_LIMIT, now, self._keep, self.known_nodes(), self.latest
+            )
+
+    async def _read(self, parts: Sequence[Part]) -> None:
+        """Read what the source says of the nodes, and these parts of the sample."""
+        now = self._clock.seconds()
+        jobs: list[Job] = [(self._nodes, partial(self._source.nodes, now))]
+        jobs += [(self._parts[part], partial(self._source.sample, part, now)) for part in parts]
+        renewed = await read_together(self._threads, PART_LIMIT, now, jobs)
+        # A field of Sample is named as its part.
+        new = {part: reading for part, reading in self._parts.items() if reading in renewed}
+        if new:
+            values: dict[str, Any] = {part.value: reading.value for part, reading in new.items()}
+            old = tuple((part, at) for part, at in self.latest.read_at if part not in new)
+            read_at = (*old, *((part, now) for part in new))
+            self.latest = replace(self.latest, taken_at=now, read_at=read_at, **values)
+        if self._nodes in renewed:
+            nodes = self._nodes.value or ()
+            own = next((node for node in nodes if node.id == self.own.id), self._said)
+            self._said = replace(own, name=self.own.name, address=self.own.address)
+            self._others = tuple(node for node in nodes if node.id != self.own.id)
+        self._update_own()
 
     def _keep(self, nodes: Sequence[Node], sample: Sample) -> None:
         """Write one line for each node the source knows; of the others it knows no more than `Node`."""
@@ -113,29 +134,13 @@ class Collector(Service):
             own = node.id == self.own.id
             self._sample_log.write(node, sample if own else Sample(taken_at=sample.taken_at))
 
-    async def _collect_part(self, part: Part) -> None:
-        reading, now = self._parts[part], self._clock.seconds()
-        if await reading.again(now, self._source.sample, part, now) is None:
-            others = tuple((other, at) for other, at in self.latest.read_at if other is not part)
-            changed: dict[str, Any] = {part.value: reading.value}  # a field of Sample is named as its part
-            self.latest = replace(self.latest, taken_at=now, read_at=(*others, (part, now)), **changed)
-            self._update_own()
-
-    async def _collect_nodes(self) -> None:
-        now = self._clock.seconds()
-        if await self._nodes.again(now, self._source.nodes, now) is None:
-            nodes = self._nodes.value or ()
-            own = next((node for node in nodes if node.id == self.own.id), self._said)
-            self._said = replace(own, name=self.own.name, address=self.own.address)
-            self._others = tuple(node for node in nodes if node.id != self.own.id)
-            self._update_own()
-
     async def refresh(self) -> None:
         """See `ICollector.refresh`."""
-        rounds = [self._collect_nodes()]
-        if Part.CPU in self._parts:
-            rounds.append(self._collect_part(Part.CPU))
-        await gatherResults([Deferred.fromCoroutine(one) for one in rounds])
+        for _ in range(100):  # a round that has begun may have read what was before the change
+            if not self._nodes.busy:
+                break
+            await deferLater(self._clock, 0.02)
+        await self._read([part for part in (Part.CPU,) if part in self._parts])
 
     def _update_own(self) -> None:
         load, cpu, memory = self.latest.load, self.latest.cpu, self.latest.memory
@@ -171,7 +176,15 @@ class Collector(Service):
         table = await self._reader.scan()
         if table is not None:
             now = self._clock.seconds()
-            await self._kept.again(now, self._sample_log.write_processes, self.own_node(), table)
+            await read_one(
+                self._kept,
+                self._threads,
+                LOG_LIMIT,
+                now,
+                self._sample_log.write_processes,
+                self.own_node(),
+                table,
+            )
 
     async def processes(self, max_age: float) -> ProcessTable:
         """See `ICollector.processes`."""

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from gomd.interfaces import INodeSource, IThreads
-from gomd.services.reading import Reading
+from gomd.services.reading import Reading, read_one
 from libgomd.errors import GomdError, SourceUnavailable
 from libgomd.model import Counter, Process, ProcessTable
 
@@ -24,7 +24,7 @@ class ProcessReader:
         self._source = source
         self._threads = threads
         self._clock = clock
-        self._reading: Reading[ProcessTable] = Reading("processes", threads, SCAN_LIMIT)
+        self._reading: Reading[ProcessTable] = Reading("processes")
         self._scanning = False
         self._waiting: list[Deferred[None]] = []
         self._error: GomdError | None = None
@@ -51,7 +51,9 @@ class ProcessReader:
         now = self._clock.seconds()
         self._scanning = True
         try:
-            self._error = await self._reading.again(now, self._source.processes, now)
+            self._error = await read_one(
+                self._reading, self._threads, SCAN_LIMIT, now, self._source.processes, now
+            )
         finally:
             self._scanning = False
             waiting, self._waiting = self._waiting, []

@@ -1,8 +1,8 @@
-"""One thing that is read again and again on a thread: never twice at once, its last good value kept."""
+"""Things that are read again and again on a thread: never twice at once, the last good value kept."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 from twisted.logger import Logger
@@ -18,66 +18,153 @@ class Reading(Generic[R]):
     """
     The newest good value of one thing, and how its reads went.
 
-    :param name: for the log and the counters. :param limit: seconds one read may take.
+    :param name: for the log and the counters.
     :ivar value: the last good value; None before the first. :ivar read_at: when it was read.
+    :ivar busy: whether a read of it has begun and is not over.
     """
 
     _log: ClassVar[Logger] = Logger()
 
-    def __init__(self, name: str, threads: IThreads, limit: float) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
         self.value: R | None = None
         self.read_at: float | None = None
         self.busy = False
-        self._threads = threads
-        self._limit = limit
         self._good = 0
         self._failed = 0
         self._skipped = 0
         self._trouble = ""
 
-    async def again(self, now: float, function: Callable[..., R], *arguments: Any) -> GomdError | None:
-        """
-        Read it by ``function(*arguments)`` on a thread and keep the value. Never raises.
+    def skip(self) -> GomdError:
+        """Count a round that is left out as the last read still runs."""
+        self._skipped += 1
+        return GomdError(f"the last read of {self.name} still runs")
 
-        A read that still runs is not joined by another one: this one is then skipped and counted.
-
-        :param now: becomes `read_at`.
-        :returns: what went wrong, None when the value is new.
-        """
-        if self.busy:
-            self._skipped += 1
-            return GomdError(f"the last read of {self.name} still runs")
-        self.busy = True
-
-        def call() -> R:
-            # Busy until the call is really over, not until somebody stopped waiting for it.
-            try:
-                return function(*arguments)
-            finally:
-                self.busy = False
-
-        try:
-            value = await self._threads.run(self._limit, call)
-        except GomdError as error:
-            self._failed += 1
-            if str(error) != self._trouble:
-                self._trouble = str(error)
-                self._log.warn("{name} keeps its old value: {error}", name=self.name, error=error)
-            return error
-        except Exception as error:  # noqa: BLE001 - a bug: say so loudly, and stay up
-            self._failed += 1
-            self._log.failure("reading {name} failed", name=self.name)
-            return GomdError(f"reading {self.name} failed ({error}): the daemon's log has the details")
+    def succeed(self, value: R, now: float) -> None:
+        """Keep a good value."""
         self._good += 1
+        self.value, self.read_at = value, now
         if self._trouble:
             self._trouble = ""
             self._log.info("{name} can be read again", name=self.name)
-        self.value, self.read_at = value, now
-        return None
+
+    def fail(self, error: Exception) -> GomdError:
+        """Keep the old value; what went wrong is said once, until it changes."""
+        self._failed += 1
+        if not isinstance(error, GomdError):  # a bug: say so loudly, and stay up
+            self._log.error("reading {name} failed: {error!r}", name=self.name, error=error)
+            error = GomdError(f"reading {self.name} failed: {error!r}")
+        if str(error) != self._trouble:
+            self._trouble = str(error)
+            self._log.warn("{name} keeps its old value: {error}", name=self.name, error=error)
+        return error
 
     def counters(self) -> Iterable[Counter]:
         """Good, failed and skipped reads, and the trouble it has now."""
         yield Counter(f"{self.name}_reads", self._good, f"good reads of {self.name}")
         yield Counter(f"{self.name}_failures", self._failed, self._trouble or f"failed reads of {self.name}")
         yield Counter(f"{self.name}_skipped", self._skipped, "rounds left out as a read still ran")
+
+
+#: One thing and what reads it.
+Job = tuple[Reading[Any], Callable[[], Any]]
+
+
+class _Round:
+    """Some reads, one after the other on one thread: a thread for each would cost more than the reads."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self.jobs = jobs
+        self.outcomes: list[tuple[Reading[Any], Any, Exception | None]] = []
+        self.given_up = False
+
+    def run(self) -> None:
+        """Read. On a thread; what takes too long is given up by others meanwhile."""
+        for reading, function in self.jobs:
+            if self.given_up:
+                return
+            value, failure = None, None
+            try:
+                value = function()
+            except Exception as error:  # noqa: BLE001 - told to whoever waits
+                failure = error
+            # Busy until the read is really over, not until somebody stopped waiting for it.
+            reading.busy = False
+            self.outcomes.append((reading, value, failure))
+
+
+async def read_together(
+    threads: IThreads, limit: float, now: float, jobs: Sequence[Job]
+) -> list[Reading[Any]]:
+    """
+    Read each thing that is not still being read. Never raises.
+
+    One that does not come back within ``limit`` seconds keeps its thread until it does, and is left out of
+    the rounds until then; those behind it in this round are read again in the next.
+
+    :param now: becomes the time of the new values.
+    :returns: the readings that have a new value.
+    """
+    begun = []
+    for reading, function in jobs:
+        if reading.busy:
+            reading.skip()
+        else:
+            reading.busy = True
+            begun.append((reading, function))
+    if not begun:
+        return []
+    this = _Round(begun)
+    late: Exception | None = None
+    try:
+        await threads.run(limit, this.run)
+    except Exception as error:  # noqa: BLE001 - no thread for it, or it took too long
+        this.given_up = True
+        late = error
+    outcomes = tuple(this.outcomes)
+    renewed = []
+    for reading, value, failure in outcomes:
+        if failure is None:
+            reading.succeed(value, now)
+            renewed.append(reading)
+        else:
+            reading.fail(failure)
+    if late is not None:
+        for position, (reading, _function) in enumerate(begun[len(outcomes) :]):
+            if position == 0:
+                reading.fail(late)
+            else:
+                reading.skip()
+                reading.busy = False
+    return renewed
+
+
+async def read_one(
+    reading: Reading[R],
+    threads: IThreads,
+    limit: float,
+    now: float,
+    function: Callable[..., R],
+    *arguments: Any,
+) -> GomdError | None:
+    """
+    Read one thing. Never raises.
+
+    :returns: what went wrong, None when the value is new.
+    """
+    if reading.busy:
+        return reading.skip()
+    reading.busy = True
+
+    def call() -> R:
+        try:
+            return function(*arguments)
+        finally:
+            reading.busy = False
+
+    try:
+        value = await threads.run(limit, call)
+    except Exception as error:  # noqa: BLE001 - told to whoever asks
+        return reading.fail(error)
+    reading.succeed(value, now)
+    return None
