@@ -5,8 +5,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ONLY ?=
+# Where `make install-openmosix-names` puts mosctl, mosrun, migrate and mps.
+PREFIX ?= /usr/local
+DESTDIR ?=
 
-.PHONY: help run test lint types imports unit integration examples bench demo system criu clean
+.PHONY: help run test lint types imports unit integration examples bench demo system criu clean install-openmosix-names uninstall-openmosix-names
 
 help:
 	@echo 'make run          run the daemon in the foreground with gomd.ini'
@@ -15,6 +18,8 @@ help:
 	@echo 'make bench        measure; ONLY=name for one of them'
 	@echo 'make demo         draw the load and the top processes of the daemon that runs'
 	@echo 'make criu         get a criu that works on this kernel, as root (moving processes needs one)'
+	@echo 'make install-openmosix-names PREFIX=/usr/local'
+	@echo '                  mosctl, mosrun, migrate and mps, as openMosix had them; uninstall-... removes them'
 	@echo 'make clean        remove the virtual environment and all caches'
 
 run: $(VENV)/.installed
@@ -43,6 +48,13 @@ bench: $(VENV)/.tested
 
 demo: $(VENV)/.installed
 	$(BIN)/python demo/monitor.py
+
+# The old names, for those whose fingers and scripts know them: docs/openmosix-names.md.
+install-openmosix-names: $(VENV)/.installed
+	$(abspath $(BIN))/python -m gom.openmosix.install '$(DESTDIR)$(PREFIX)/bin'
+
+uninstall-openmosix-names: $(VENV)/.installed
+	$(abspath $(BIN))/python -m gom.openmosix.install remove '$(DESTDIR)$(PREFIX)/bin'
 
 # What the tests use of the system. Root gets it installed; anybody else is told.
 system:

@@ -1,0 +1,1 @@
+"""The commands of openMosix under their old names: mosctl, mosrun, migrate, mps; docs/openmosix-names.md."""

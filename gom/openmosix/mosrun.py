@@ -1,0 +1,119 @@
+"""The command mosrun: starts a program on a node, in openMosix's words, by way of `gom run`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gom.openmosix.program import DONE, Failed, connect, run
+from libgomd.errors import NotFound
+
+USAGE = """\
+usage: mosrun [-h|-NODE|-jID1-ID2[,ID3-ID4]... [-F]] [-l|-L|-k] PROGRAM [ARG ...]
+  -h    at home           -NODE  on that node        -j LIST  on the best of these
+  -F    at home if NODE is down
+  -l    may be moved by balancing    -L  may not    -k  as gomd has it
+  -c -i -n -s -f -e -E -r -R -z, -d KEEP, -t SECONDS: taken, and without effect; with one of
+        -c -i -n -s -f -d and no place, -k instead of -L"""
+
+_PLAIN = "cinsf"
+_IGNORED = "eErRz"
+_LIST = re.compile(r"\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?)*", re.ASCII)
+
+
+class Plan(NamedTuple):
+    """
+    What a command line of mosrun asks for.
+
+    :ivar place: ``h`` for home, a node's id, ``j`` and a list, or empty. :ivar force: -F was given.
+    :ivar lock: ``-l``, ``-L`` or empty, as `gom run` takes it. :ivar command: the program, its arguments.
+    """
+
+    place: str
+    force: bool
+    lock: str
+    command: tuple[str, ...]
+
+
+def main() -> int:
+    """Be the command: the entry point."""
+    return run("mosrun", mosrun, sys.argv[1:])
+
+
+def mosrun(argv: Sequence[str]) -> int:
+    """Run the program and return its exit status, or 1 when it cannot be started where it should. Blocks."""
+    if list(argv) == ["--help"]:
+        print(USAGE)
+        return DONE
+    plan = parse(argv)
+    words = ["run", *_place(plan), *([plan.lock] if plan.lock else []), *plan.command]
+    from gom import command
+
+    return command.main(words)
+
+
+def parse(argv: Sequence[str]) -> Plan:
+    """
+    Return what ``argv`` asks for.
+
+    :raises Failed: with the usage, when it cannot be understood.
+    """
+    words = list(argv)
+    places: list[str] = []
+    locks: list[str] = []
+    force = decays = False
+    while words and words[0].startswith("-") and len(words[0]) > 1:
+        letters = words.pop(0)[1:]
+        if letters == "-":
+            break
+        if letters.isascii() and letters.isdigit():
+            places.append(letters)
+            continue
+        while letters:
+            letter, letters = letters[0], letters[1:]
+            if letter in "jdt":
+                value = letters or (words.pop(0) if words else "")
+                letters = ""
+                if letter == "j" and _LIST.fullmatch(value):
+                    places.append(f"j{value}")
+                elif letter == "j" or not value.isdigit():
+                    raise Failed(USAGE)
+                decays = decays or letter == "d"
+            elif letter == "h":
+                places.append(letter)
+            elif letter in "lLk":
+                locks.append(letter)
+            elif letter == "F":
+                force = True
+            elif letter in _PLAIN:
+                decays = True
+            elif letter not in _IGNORED:
+                raise Failed(USAGE)
+    if not words or len(places) > 1 or len(locks) > 1:
+        raise Failed(USAGE)
+    place = places[0] if places else ""
+    lock = locks[0] if locks else "L" if place or not decays else "k"
+    return Plan(place, force, "" if lock == "k" else f"-{lock}", tuple(words))
+
+
+def _place(plan: Plan) -> list[str]:
+    """Return the options of `gom run` for the place, having seen that it is one."""
+    if plan.place.startswith("j"):
+        return ["-j", plan.place[1:]]
+    if not plan.place:
+        return ["-b"]
+    with connect() as gomd:
+        home = gomd.node().id
+        if plan.place == "h":
+            return ["-n", str(home)]
+        try:
+            node = gomd.node(plan.place)
+        except NotFound:
+            raise Failed("Migration Failed: No such device or address") from None
+        if node.up:
+            return ["-n", str(node.id)]
+        if plan.force:
+            return ["-n", str(home)]
+    raise Failed("Migration Failed: Network is unreachable")
