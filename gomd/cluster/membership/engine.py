@@ -21,6 +21,7 @@ from gomd.cluster.membership.hearsay import Hearsay
 from gomd.cluster.membership.helping import Helping
 from gomd.cluster.membership.member import Member
 from gomd.cluster.membership.news import News
+from gomd.cluster.membership.reception import Reception
 from gomd.cluster.membership.rivals import Rivals
 from gomd.cluster.membership.roll import Anyone, IRoll
 from gomd.cluster.membership.searching import Contacts, Searching
@@ -33,7 +34,7 @@ from gomd.cluster.names import find_node
 from gomd.interfaces import IEvents, IMembership
 from libgomd.model import Counter, EventKind, Node
 from libgomd.wire import messages
-from libgomd.wire.messages import Datagram, MemberNote, MemberState, Message, Notice, Probe, ProbeAck
+from libgomd.wire.messages import Datagram, MemberState, Notice
 
 #: A node that nobody watches is checked when so many of its heartbeats are missing.
 _MISSED: Final = 5
@@ -95,16 +96,18 @@ class Heartbeat:
         self._hearsay = Hearsay(
             me.id, members, changes, checks, news, self._contacts, transport, timing, random, telling.forward
         )
-        self._helping = Helping(transport, timing, random)
+        self._helping = helping = Helping(transport, timing, random)
+        self._reception = Reception(
+            me.id, instance, transport, clock, time, self._arrivals, changes, checks, self._hearsay, helping,
+            news, rivals, telling,
+        )  # fmt: skip
         self._loop = LoopingCall(self._tick)
         self._loop.clock = clock
         self._phase: IDelayedCall | None = None
         self._running = False
         self._next_beat = self._next_sweep = 0.0
         self._announcements: list[float] = []
-        #: How many nodes the fullest roster told of, and who sent it.
-        self._expected: tuple[int, Address | None] = (0, None)
-        self._received = self._refuted = 0
+        self._received = 0
         for node in listed:
             members.add(Member(node.id, node.name, (node.address, settings.port), time.now()))
 
@@ -176,115 +179,7 @@ class Heartbeat:
             if multicast:
                 member.multicast = now
         elif self._running:
-            self._receive(datagram, member, address, multicast)
-
-    def _receive(self, datagram: Datagram, member: Member | None, address: Address, multicast: bool) -> None:
-        now = self._time.now()
-        message = datagram.message
-        if datagram.sender == self.own_id:
-            self._rivals.heard(datagram, address, now)
-            return
-        if isinstance(message, Probe) and message.target in (0, self.own_id):
-            ack = ProbeAck(message.request_id, self.own_id, self.instance, self._telling.incarnation)
-            self._transport.send(ack, [address])
-        known = member is not None and member.instance == datagram.instance and member.state is MemberState.UP
-        if isinstance(message, ProbeAck):
-            self._arrivals.claims.take(message)
-            self._helping.take(message)
-        if member is None or member.instance != datagram.instance:
-            if not isinstance(message, messages.Heartbeat) or not datagram.sender:
-                return
-            member = self._arrivals.stranger(datagram, message, member, address, now)
-        elif member.state is MemberState.LEFT or not self._sign_of_life(datagram, member, address, now):
-            return
-        if member is not None and member.state is MemberState.UP:
-            if multicast:
-                member.multicast = now
-            elif not known and isinstance(message, messages.Heartbeat) and not message.announce:
-                self._telling.introduce(member)
-            self._act(message, member, address, multicast, now)
-
-    def _sign_of_life(self, datagram: Datagram, member: Member, address: Address, now: float) -> bool:
-        """Take a datagram of a start of a node that is known; False when nothing more is to be done."""
-        message, up = datagram.message, member.state is MemberState.UP
-        if datagram.sequence <= member.sequence:
-            if not up:
-                return False  # sent before it went, and late
-            member.vouched = now
-        else:
-            member.sequence = datagram.sequence
-            place = address
-            if isinstance(message, messages.Heartbeat):
-                place = (address[0], message.port)
-                member.take(message, now)
-            if place == member.address:
-                member.heard = now
-            else:
-                member.vouched = now
-                if isinstance(message, messages.Heartbeat):
-                    self._arrivals.elsewhere(datagram, message, member, address, now)
-                if not up:
-                    return False
-        if not up:
-            if isinstance(message, messages.Leave):
-                return False
-            self._arrivals.came_up(member, EventKind.UP, "it answers again", now)
-        self._checks.answered(member.id, self.own_id)
-        self._changes.cleared(member, self.own_id, f"node {self.own_id} hears from it again")
-        return True
-
-    def _act(self, message: Message, member: Member, address: Address, multicast: bool, now: float) -> None:
-        """Do what a message of a member that is up asks for."""
-        if isinstance(message, messages.Heartbeat):
-            self._take_notes(message.notes, address, now)
-            if message.announce:
-                wait = self._telling.answer(member, multicast, now)
-                if wait:
-                    self._clock.callLater(wait, self._introduce, member)
-        elif isinstance(message, ProbeAck):
-            self._checks.take(message, member.id, now)
-        elif isinstance(message, messages.IndirectProbe):
-            self._helping.ask(message, address, now)
-        elif isinstance(message, Notice):
-            if message.node != self.own_id:
-                self._hearsay.notice(message, address, now)
-            elif message.state is MemberState.CONFLICT:
-                self._rivals.told(message, now)
-            elif message.instance == self.instance and message.state is not MemberState.UP:
-                self._refute(message.incarnation, address)
-        elif isinstance(message, messages.Roster):
-            if message.total > self._expected[0]:
-                self._expected = (message.total, address)
-            self._take_notes(message.notes, address, now)
-        elif isinstance(message, messages.Leave):
-            self._checks.drop(member.id)
-            self._news.drop(member.id)
-            reason = message.reason or "it said goodbye"
-            self._changes.gone(member, MemberState.LEFT, member.id, reason, now)
-
-    def _take_notes(self, notes: Iterable[MemberNote], address: Address, now: float) -> None:
-        for note in notes:
-            if note.node != self.own_id:
-                self._hearsay.note(note, now)
-            elif note.instance == self.instance and note.state is not MemberState.UP:
-                self._refute(note.incarnation, address)
-
-    def _introduce(self, member: Member) -> None:
-        if self._running and member.state is MemberState.UP:
-            self._telling.introduce(member)
-
-    def _refute(self, incarnation: int, address: Address) -> None:
-        """Somebody says that this node does not answer: it does."""
-        telling = self._telling
-        if incarnation < telling.incarnation:
-            return  # that has been refuted already
-        telling.incarnation = incarnation + 1
-        self._refuted += 1
-        self._transport.send(telling.heartbeat(), [address])
-        reason = f"node {self.own_id} itself says so"
-        self._news.spread(
-            Notice(MemberState.UP, self.own_id, self.instance, telling.incarnation, self.own_id, reason)
-        )
+            self._reception.take(datagram, member, address, multicast)
 
     # -- by the clock
 
@@ -323,7 +218,7 @@ class Heartbeat:
 
     def _announce_again(self) -> None:
         """The first announcement, or the answer to it, may have been lost."""
-        total, who = self._expected
+        total, who = self._reception.fullest
         if not self._members.up:
             self._telling.announce(self._seeds(), multicast=True)
         elif who is not None and self._members.count + 1 < total:
@@ -407,10 +302,10 @@ class Heartbeat:
         yield Counter("nodes_up", self._members.count + 1, "nodes that are up")
         yield Counter("nodes_lost", len(self._searching), "addresses that are looked for")
         yield Counter("membership_received", self._received, "datagrams of other nodes")
-        yield Counter("suspicions_refuted", self._refuted, "times this node said that it is up after all")
         yield from chain.from_iterable(
             part.counters()
             for part in (
                 self._changes, self._checks, self._helping, self._hearsay, self._arrivals, self._rivals,
+                self._reception,
             )
         )  # fmt: skip

@@ -1,0 +1,147 @@
+"""openMosix's map of nodes, ``first-id  address-or-host  count``: from text and back."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from libgomd.errors import ConfigError
+from libgomd.model import MAX_NODE_ID, Node
+
+#: Longest map that is read, in lines.
+MOST_LINES: Final = 100_000
+_LAST_ADDRESS: Final = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class NodeMap:
+    """
+    The nodes of a map.
+
+    :ivar names: the host name of each node that the map has one for.
+    :ivar addresses: IPv4 addresses of each node, the one to reach it at first, its aliases after it;
+        ordered by id.
+    """
+
+    names: dict[int, str]
+    addresses: dict[int, tuple[str, ...]]
+
+
+def parse_map(text: str, path: str, resolve: Callable[[str], str]) -> NodeMap:
+    """
+    Return the nodes of a map: lines of first id, address or host of that node, and count.
+
+    A range of ``count`` nodes has consecutive ids and addresses. A count of ALIAS, or 0, gives one more
+    address to a node of an earlier line. What follows a ``#`` is a comment.
+
+    :param path: of the file, for the mistakes.
+    :param resolve: gives the IPv4 address of a host; may block.
+    :raises ConfigError: with every mistake and its line.
+    """
+    reader = _Reader(path, resolve)
+    lines = text.splitlines()
+    if len(lines) > MOST_LINES:
+        raise ConfigError([f"{path}: {len(lines)} lines, at most {MOST_LINES} are read"])
+    for number, line in enumerate(lines, 1):
+        fields = line.partition("#")[0].split()
+        if fields:
+            try:
+                reader.take(fields, number)
+            except ValueError as error:
+                reader.mistakes.append(f"{path}:{number}: {error}")
+    if not reader.addresses and not reader.mistakes:
+        reader.mistakes.append(f"{path}: there is no node in it; a line is `first-id address count`")
+    if reader.mistakes:
+        raise ConfigError(reader.mistakes)
+    return NodeMap(reader.names, {node: tuple(reader.addresses[node]) for node in sorted(reader.addresses)})
+
+
+class _Reader:
+    """What was read so far."""
+
+    def __init__(self, path: str, resolve: Callable[[str], str]) -> None:
+        self._resolve = resolve
+        self.mistakes: list[str] = []
+        self.names: dict[int, str] = {}
+        self.addresses: dict[int, list[str]] = {}
+        self._lines: dict[int, int] = {}
+        self._owners: dict[str, int] = {}
+
+    def take(self, fields: list[str], line: int) -> None:
+        """Take one line. :raises ValueError: it is wrong; nothing of it is kept."""
+        if len(fields) != 3:
+            raise ValueError(f"{len(fields)} fields where there have to be three: first-id address count")
+        first = _number(fields[0], "first-id", 1, MAX_NODE_ID)
+        address = self._address(fields[1])
+        if fields[2].upper() in ("ALIAS", "0"):
+            if first not in self.addresses:
+                raise ValueError(f"an alias of node {first}, which no line above this one has")
+            self._own(first, [str(address)])
+            self.addresses[first].append(str(address))
+            return
+        count = _number(fields[2], "count", 1, MAX_NODE_ID)
+        last = first + count - 1
+        if last > MAX_NODE_ID:
+            raise ValueError(f"{count} nodes from {first} on end at {last}, the last id is {MAX_NODE_ID}")
+        if int(address) + count - 1 > _LAST_ADDRESS:
+            raise ValueError(f"{count} addresses from {address} on go past 255.255.255.255")
+        taken = next((node for node in range(first, last + 1) if node in self.addresses), None)
+        if taken is not None:
+            raise ValueError(f"node {taken} is in line {self._lines[taken]} already")
+        hosts = [str(address + offset) for offset in range(count)]
+        self._own(first, hosts)
+        for node, host in zip(range(first, last + 1), hosts, strict=True):
+            self.addresses[node] = [host]
+            self._lines[node] = line
+        if fields[1] != str(address):
+            self.names[first] = fields[1]
+
+    def _address(self, text: str) -> ipaddress.IPv4Address:
+        try:
+            return ipaddress.IPv4Address(text)
+        except ValueError:
+            if all(part.isdigit() for part in text.split(".")):
+                raise ValueError(f"{text} is no IPv4 address") from None
+        try:
+            return ipaddress.IPv4Address(self._resolve(text))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"the host {text} has no IPv4 address: {error}") from None
+
+    def _own(self, first: int, hosts: list[str]) -> None:
+        """Note whose addresses these are. :raises ValueError: one is another line's."""
+        for host in hosts:
+            if host in self._owners:
+                raise ValueError(f"the address {host} is that of node {self._owners[host]} already")
+        for offset, host in enumerate(hosts):
+            self._owners[host] = first + offset
+
+
+def _number(text: str, what: str, least: int, most: int) -> int:
+    if not (text.isascii() and text.isdigit()) or len(text) > 9 or not least <= int(text) <= most:
+        raise ValueError(f"{what} {text!r}: a whole number from {least} to {most} has to be here")
+    return int(text)
+
+
+def ranges_of(nodes: Iterable[Node]) -> list[tuple[int, str, int]]:
+    """
+    Return the nodes as a map: first id, its address and count, by id.
+
+    Nodes whose ids and addresses both follow on each other are one range, as in openMosix.
+    """
+    ranges: list[tuple[int, str, int]] = []
+    for node in sorted(nodes, key=lambda each: each.id):
+        if ranges:
+            first, address, count = ranges[-1]
+            follows = int(ipaddress.IPv4Address(address)) + count == int(ipaddress.IPv4Address(node.address))
+            if node.id == first + count and follows:
+                ranges[-1] = (first, address, count + 1)
+                continue
+        ranges.append((node.id, node.address, 1))
+    return ranges
+
+
+def map_text(nodes: Iterable[Node]) -> str:
+    """Return the nodes as the text of a map, which `parse_map` takes."""
+    return "".join(f"{first} {address} {count}\n" for first, address, count in ranges_of(nodes))
