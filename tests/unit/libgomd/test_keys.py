@@ -17,6 +17,7 @@ from libgomd.errors import ConfigError
 from libgomd.keys import new_key_file, parse_key, read_key_file
 from libgomd.wire.datagrams import Sealer, open_sealed
 from libgomd.wire.messages import Probe
+from tests.unit.libgomd.scratch import scratch
 
 
 @given(st.binary(max_size=80))
@@ -38,7 +39,7 @@ def test_a_written_key_is_read_back(secret: bytes) -> None:
 
 class KeyFileTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.path: str = self.mktemp()
+        self.path: str = scratch(self)
 
     def write(self, data: bytes, mode: int = 0o600) -> str:
         Path(self.path).write_bytes(data)
@@ -60,7 +61,7 @@ class KeyFileTests(SynchronousTestCase):
         data = Path(self.path).read_bytes()
         self.assertEqual((len(data), data.count(b"\n")), (45, 1))
         self.assertEqual(os.stat(self.path).st_mode & 0o777, 0o600)
-        other = self.mktemp()
+        other = scratch(self)
         new_key_file(other)
         self.assertNotEqual(read_key_file(self.path), read_key_file(other))
 
@@ -70,8 +71,8 @@ class KeyFileTests(SynchronousTestCase):
         error = self.assertRaises(ConfigError, new_key_file, self.path)
         self.assertIn("never overwritten", str(error))
         self.assertEqual(Path(self.path).read_bytes(), b"precious")
-        link = self.mktemp()
-        os.symlink(self.mktemp(), link)
+        link = scratch(self)
+        os.symlink(scratch(self), link)
         self.assertRaises(ConfigError, new_key_file, link)
 
     def test_a_place_that_cannot_be_written(self) -> None:
@@ -110,7 +111,7 @@ class KeyFileTests(SynchronousTestCase):
         self.refused("No such file")
         os.mkdir(self.path)
         self.refused("not a file")
-        self.path = self.mktemp()
+        self.path = scratch(self)
         os.mkfifo(self.path, 0o600)
         self.refused("not a file")
         self.path = "nul\0"
@@ -127,7 +128,7 @@ class KeyFileTests(SynchronousTestCase):
 
     def test_key_files_make_the_ring(self) -> None:
         """Of two key files the first seals and both open; without any, nothing is sealed."""
-        other = self.mktemp()
+        other = scratch(self)
         new_key_file(self.path)
         new_key_file(other)
         both, second = read_keys([self.path, other]), read_keys([other])

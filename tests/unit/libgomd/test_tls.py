@@ -32,6 +32,7 @@ from libgomd.certificates import (
 )
 from libgomd.derivation import ClusterKey
 from libgomd.tls import MutualTLS, peer_node
+from tests.unit.libgomd.scratch import scratch
 
 ONE = ClusterKey.derive(bytes(32))
 TWO = ClusterKey.derive(b"\2" * 32)
@@ -219,7 +220,7 @@ class CertificateTests(SynchronousTestCase):
 
     def test_criu_gets_its_files(self) -> None:
         """The PEM files are their owner's alone, are replaced in one go, and Python's own TLS loads them."""
-        directory = self.mktemp()
+        directory = scratch(self)
         os.mkdir(directory)
         for credentials in (page_server_credentials([ONE]), page_server_credentials([TWO, ONE])):
             files = write_pem_files(credentials, directory, "page-server")
