@@ -1,4 +1,4 @@
-"""A place for a file of one test, gone with it: trial's own mktemp leaves folders where pytest was started."""
+"""A place for a file of one test, gone with it: trial's mktemp leaves folders where pytest was started."""
 
 from __future__ import annotations
 
