@@ -1,14 +1,17 @@
-"""The command mosrun: starts a program on a node, in openMosix's words, by way of `gom run`."""
+"""The command mosrun: starts a program on a node, in openMosix's words, as `gom run` does."""
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from gom.openmosix.program import DONE, Failed, connect, run
-from libgomd.errors import NotFound
+from libgomd.endpoints import default_endpoints
+from libgomd.errors import GomdError, NotFound
+from libgomd.wire.text import printable
 
 USAGE = """\
 usage: mosrun [-h|-NODE|-jID1-ID2[,ID3-ID4]... [-F]] [-l|-L|-k] PROGRAM [ARG ...]
@@ -20,6 +23,7 @@ usage: mosrun [-h|-NODE|-jID1-ID2[,ID3-ID4]... [-F]] [-l|-L|-k] PROGRAM [ARG ...
 
 _PLAIN = "cinsf"
 _IGNORED = "eErRz"
+_LOCKS = {"l": False, "L": True, "k": None}
 _LIST = re.compile(r"\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?)*", re.ASCII)
 
 
@@ -28,12 +32,12 @@ class Plan(NamedTuple):
     What a command line of mosrun asks for.
 
     :ivar place: ``h`` for home, a node's id, ``j`` and a list, or empty. :ivar force: -F was given.
-    :ivar lock: ``-l``, ``-L`` or empty, as `gom run` takes it. :ivar command: the program, its arguments.
+    :ivar lock: whether the program is locked; None as gomd has it. :ivar command: it and its arguments.
     """
 
     place: str
     force: bool
-    lock: str
+    lock: bool | None
     command: tuple[str, ...]
 
 
@@ -48,10 +52,19 @@ def mosrun(argv: Sequence[str]) -> int:
         print(USAGE)
         return DONE
     plan = parse(argv)
-    words = ["run", *_place(plan), *([plan.lock] if plan.lock else []), *plan.command]
-    from gom import command
+    node, nodes = _place(plan)
+    from gom import run as jobs
 
-    return command.main(words)
+    places = default_endpoints(os.environ, os.getuid())
+    wanted = jobs.Wanted(plan.command, node=node, nodes=nodes, lock=plan.lock)
+    try:
+        return jobs.run(places, os.environ.get("GOMD_TOKEN", ""), wanted)
+    except GomdError as error:
+        code: int = getattr(error, "code", 0)
+        if code not in jobs.SHELL_CODES:
+            raise
+        print(f"mosrun: {printable(str(error))}", file=sys.stderr)
+        return code
 
 
 def parse(argv: Sequence[str]) -> Plan:
@@ -91,29 +104,25 @@ def parse(argv: Sequence[str]) -> Plan:
                 decays = True
             elif letter not in _IGNORED:
                 raise Failed(USAGE)
-    if not words or len(places) > 1 or len(locks) > 1:
+    if not words or not words[0] or len(places) > 1 or len(locks) > 1:
         raise Failed(USAGE)
     place = places[0] if places else ""
     lock = locks[0] if locks else "L" if place or not decays else "k"
-    return Plan(place, force, "" if lock == "k" else f"-{lock}", tuple(words))
+    return Plan(place, force, _LOCKS[lock], tuple(words))
 
 
-def _place(plan: Plan) -> list[str]:
-    """Return the options of `gom run` for the place, having seen that it is one."""
-    if plan.place.startswith("j"):
-        return ["-j", plan.place[1:]]
-    if not plan.place:
-        return ["-b"]
+def _place(plan: Plan) -> tuple[str, str]:
+    """Return the node and the list of nodes, either or both empty, having seen that the node is up."""
+    if not plan.place or plan.place.startswith("j"):
+        return "", plan.place[1:]
     with connect() as gomd:
-        home = gomd.node().id
+        home = str(gomd.node().id)
         if plan.place == "h":
-            return ["-n", str(home)]
+            return home, ""
         try:
             node = gomd.node(plan.place)
         except NotFound:
             raise Failed("Migration Failed: No such device or address") from None
-        if node.up:
-            return ["-n", str(node.id)]
-        if plan.force:
-            return ["-n", str(home)]
+        if node.up or plan.force:
+            return (str(node.id) if node.up else home), ""
     raise Failed("Migration Failed: Network is unreachable")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,7 +13,8 @@ import pytest
 
 from gom.openmosix import migrate, mosctl, mosrun, mps
 from gom.openmosix.program import Work, run
-from tests.integration.daemon import Daemon
+from tests.integration.conftest import StartDaemon
+from tests.integration.daemon import PATIENCE, Daemon
 from tests.integration.scripted import Start, scripted_daemons
 
 start = pytest.fixture(scripted_daemons)
@@ -19,6 +22,7 @@ DATA = Path(__file__).parents[1] / "data" / "openmosix-proc" / "node1" / "proc"
 #: Runs an old name and returns its exit status, standard output and standard error.
 Say = Callable[..., tuple[int, str, str]]
 
+MOSRUN = "import sys; from gom.openmosix.mosrun import main; sys.exit(main())"
 ROW = (
     '{"id": %d, "name": "n1", "address": "10.0.0.1", "status": %d, "up": true, "load": 57, "speed": 38881, '
     '"cpus": 1, "util": 100, "mem": 1, "rmem": 1, "tmem": 1, "age": 0}'
@@ -242,3 +246,22 @@ def test_mosrun_to_a_node_that_cannot_be(openmosix: Daemon, say: Say) -> None:
     assert say(openmosix.unix, mosrun.mosrun, "-3", "true") == (1, "", words)
     words = "Migration Failed: No such device or address\n"
     assert say(openmosix.unix, mosrun.mosrun, "-4", "true") == (1, "", words)
+
+
+def test_mosrun_runs_and_gives_the_exit_status(start_daemon: StartDaemon, tmp_path: Path) -> None:
+    """The program's output and status, wherever it was sent; 127 for one that is not there."""
+    daemon = start_daemon("--source", "linux", "--node-id", "1", "--name", "alpha")
+
+    def run_one(*words: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [sys.executable, "-c", MOSRUN, *words],
+            env={**os.environ, "GOMD_ENDPOINT": daemon.unix}, cwd=tmp_path, text=True, timeout=PATIENCE,
+            stdin=subprocess.DEVNULL, capture_output=True, check=False,
+        )  # fmt: skip
+        return done.returncode, done.stdout, done.stderr
+
+    for place in ("-l", "-h", "-1", "-j1-3"):
+        assert run_one(place, "sh", "-c", "pwd; exit 7") == (7, f"{tmp_path}\n", "")
+    status, printed, errors = run_one("-l", "no-such-program")
+    assert (status, printed) == (127, "")
+    assert errors.startswith("mosrun: ")

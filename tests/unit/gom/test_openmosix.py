@@ -18,18 +18,18 @@ from gom.openmosix.program import Failed
 @pytest.mark.parametrize(
     ("argv", "plan"),
     [
-        (["-l", "make", "-j4"], Plan("", False, "-l", ("make", "-j4"))),
-        (["make"], Plan("", False, "-L", ("make",))),
-        (["-c", "make"], Plan("", False, "", ("make",))),
-        (["-c", "-L", "make"], Plan("", False, "-L", ("make",))),
-        (["-3", "make"], Plan("3", False, "-L", ("make",))),
-        (["-3", "-F", "-l", "make"], Plan("3", True, "-l", ("make",))),
-        (["-h", "-k", "-c", "make"], Plan("h", False, "", ("make",))),
-        (["-h", "-c", "make"], Plan("h", False, "-L", ("make",))),
-        (["-j1-4,7", "make"], Plan("j1-4,7", False, "-L", ("make",))),
-        (["-j", "1-4,7", "-lz", "make"], Plan("j1-4,7", False, "-l", ("make",))),
-        (["-d", "900", "-t60", "make"], Plan("", False, "", ("make",))),
-        (["-lcez", "--", "-odd", "-h"], Plan("", False, "-l", ("-odd", "-h"))),
+        (["-l", "make", "-j4"], Plan("", False, False, ("make", "-j4"))),
+        (["make"], Plan("", False, True, ("make",))),
+        (["-c", "make"], Plan("", False, None, ("make",))),
+        (["-c", "-L", "make"], Plan("", False, True, ("make",))),
+        (["-3", "make"], Plan("3", False, True, ("make",))),
+        (["-3", "-F", "-l", "make"], Plan("3", True, False, ("make",))),
+        (["-h", "-k", "-c", "make"], Plan("h", False, None, ("make",))),
+        (["-h", "-c", "make"], Plan("h", False, True, ("make",))),
+        (["-j1-4,7", "make"], Plan("j1-4,7", False, True, ("make",))),
+        (["-j", "1-4,7", "-lz", "make"], Plan("j1-4,7", False, False, ("make",))),
+        (["-d", "900", "-t60", "make"], Plan("", False, None, ("make",))),
+        (["-lcez", "--", "-odd", "-h"], Plan("", False, False, ("-odd", "-h"))),
     ],
 )
 def test_what_mosrun_is_asked_for(argv: list[str], plan: Plan) -> None:
@@ -39,7 +39,8 @@ def test_what_mosrun_is_asked_for(argv: list[str], plan: Plan) -> None:
 
 @pytest.mark.parametrize(
     "argv",
-    [[], ["-l"], ["-3", "-h", "make"], ["-l", "-L", "make"], ["-j", "make"], ["-j1-", "make"], ["-q", "make"],
+    [[], ["-l"], ["-l", ""],
+     ["-3", "-h", "make"], ["-l", "-L", "make"], ["-j", "make"], ["-j1-", "make"], ["-q", "make"],
      ["-d", "fast", "make"], ["-t"], ["--fast", "make"]],
 )  # fmt: skip
 def test_mosrun_says_its_usage(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
