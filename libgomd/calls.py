@@ -61,6 +61,11 @@ def nodes(*, node: NodeKey = "") -> Call[list[model.Node]]:
     return _rows(model.Node, "nodes", node=node)
 
 
+def node_map(*, node: NodeKey = "") -> Call[list[model.NodeRange]]:
+    """Ask for the nodes as openMosix's map has them, ordered by id."""
+    return _rows(model.NodeRange, "map", node=node)
+
+
 def node(of: NodeKey = "", *, node: NodeKey = "") -> Call[model.Node]:
     """Ask for one node. :raises NotFound: there is none of that id or name."""
     return Call(_request("node", *_optional(of), node=node), _one_node, block=True)

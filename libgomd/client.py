@@ -228,6 +228,7 @@ class Client:
     version = _verb(calls.version)
     whoami = _verb(calls.whoami)
     nodes = _verb(calls.nodes)
+    node_map = _verb(calls.node_map)
     node = _verb(calls.node)
     load = _verb(calls.load)
     speed = _verb(calls.speed)

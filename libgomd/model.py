@@ -388,6 +388,21 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeRange:
+    """
+    Nodes whose ids and addresses follow on each other, a line of openMosix's map.
+
+    :ivar first: the lowest id, which has ``address``. :ivar count: how many there are.
+    """
+
+    JSON: ClassVar[tuple[str, ...]] = ("first", "address", "count")
+
+    first: int
+    address: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Name:
     """One name in a directory of the tree."""
 

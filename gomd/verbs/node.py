@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gomd.cluster.map_file import ranges_of
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.replies import Answer, Column, Reply, Rows
 from gomd.verbs.table import Verb
 from libgomd.errors import SourceUnavailable
-from libgomd.model import DOWN_VALUE, Node, Role
+from libgomd.model import DOWN_VALUE, Node, NodeRange, Role
 
 
 def _cell(name: str) -> Callable[[Node], str]:
@@ -89,6 +90,20 @@ def status(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply
     return Answer(f"{int(bits)} {bits.words()}", {"status": int(bits), "words": bits.words()})
 
 
+_MAP_COLUMNS = (
+    # The heading is a comment to whoever reads the block as a map.
+    Column("# FIRST-ID", 10, lambda each: str(each.first)),
+    Column("ADDRESS", 15, lambda each: str(each.address), left=True),
+    Column("COUNT", 5, lambda each: str(each.count)),
+)
+
+
+def map_(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+    """The nodes as openMosix's map has them."""
+    ranges = [NodeRange(*each) for each in ranges_of(parts.members.nodes())]
+    return Rows(f"{len(ranges)} ranges of nodes", ranges, _MAP_COLUMNS)
+
+
 VERBS = (
     Verb("nodes", "", Role.READ, "every node of the cluster and its values", nodes, fields=Node.JSON),
     Verb("node", "[NODE]", Role.READ, "one node and its values", node, fields=Node.JSON),
@@ -98,4 +113,5 @@ VERBS = (
     Verb("util", "[NODE]", Role.READ, "usable share of the CPUs: 100 for each", _number("util")),
     Verb("cpus", "[NODE]", Role.READ, "CPUs that are online", _number("cpus")),
     Verb("status", "[NODE]", Role.READ, "status bits and their names", status),
+    Verb("map", "", Role.READ, "the nodes as openMosix's map has them", map_, fields=NodeRange.JSON),
 )
