@@ -9,7 +9,8 @@ _HEAD = """\
 # The verbs
 
 Made from the table of verbs by `python -m gomd.verbs.page`; `help` says the same. docs/line.md has the
-protocol. A role may do what the smaller ones may. Over JSON a verb with fields answers a block of objects with them.
+protocol. A role may do what the smaller ones may. Over JSON a verb with fields answers a block of objects
+with them.
 """
 
 
