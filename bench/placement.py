@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
+from bench.rows import Row, row
 from tests.simulation.cluster import (
     MB,
     Rule,
@@ -32,12 +33,12 @@ RULES: Final[dict[str, Callable[[], Rule]]] = {
 }
 
 
-def run() -> list[dict[str, Any]]:
+def run() -> list[Row]:
     """Simulate, print the mean of each rule, and return the rows."""
-    return [row for name, memory in MEMORY.items() for row in _compared(name, memory)]
+    return [found for name, memory in MEMORY.items() for found in _compared(name, memory)]
 
 
-def _compared(kind: str, memory: tuple[int, int]) -> list[dict[str, Any]]:
+def _compared(kind: str, memory: tuple[int, int]) -> list[Row]:
     slowdowns = {
         name: statistics.fmean(
             average_slowdown(workload(seed, JOBS, UTILISATION, memory), make()) for seed in SEEDS
@@ -48,20 +49,10 @@ def _compared(kind: str, memory: tuple[int, int]) -> list[dict[str, Any]]:
     print(f"average slowdown, {len(SEEDS)} times {JOBS} jobs on 6 unequal machines, {kind}: {told}")
     ours = slowdowns.pop("opportunity cost")
     return [
-        {
-            "name": f"placement, {kind}, to {name}",
-            "value": round(ours, 3),
-            "unit": "average slowdown",
-            "versus": name,
-            "versus_value": round(theirs, 3),
-            "ratio": round(ours / theirs, 3),
-            "goal": 1.0,
-            "ok": ours < theirs,
-        }
-        for name, theirs in slowdowns.items()
+        row(f"placement, {kind}", ours, "slowdown", name, theirs, 1.0) for name, theirs in slowdowns.items()
     ]
 
 
 if __name__ == "__main__":
-    for row in run():
-        print(row)
+    for one in run():
+        print(one)
