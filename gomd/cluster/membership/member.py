@@ -74,7 +74,11 @@ class Member:
         status = Status(message.status & _EVERY_BIT) | Status.CONFIGURED | Status.UP
         if status & Status.QUIET:
             return Node(self.id, self.name, self.address[0], status)
-        age = None if message.sampled is None else message.sampled / 1000 + max(0.0, now - self.valued)
+        age = (
+            None
+            if message.sampled is None
+            else round(message.sampled / 1000 + max(0.0, now - self.valued), 3)
+        )
         return Node(
             self.id, self.name, self.address[0], status, message.load, message.speed, message.cpus,
             message.util, message.mem, message.rmem, message.tmem, age,
