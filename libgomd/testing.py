@@ -64,6 +64,7 @@ class MemoryDaemon:
     :param commands: what `do` runs: name to what the command gives, its exit status last.
     :param tokens: what `auth` knows: token to who its owner is.
     :ivar clock: its time, and that of its clients. :ivar control: what was done to its processes.
+    :ivar door: where its connections come in.
     :ivar stopped: why `shutdown` stopped it, None while it was not.
     """
 
@@ -83,7 +84,7 @@ class MemoryDaemon:
         self._events = Events()
         self._threads = _NoThreads()
         self._collector = self._collecting()
-        self._door = Door(
+        self.door = Door(
             Dispatch(all_verbs(), self._parts(commands, tokens)), self._threads, self.clock, Limits(), 0
         )
         self._collector.startService()
@@ -112,7 +113,7 @@ class MemoryDaemon:
             tokens=_KnownTokens(tokens or {}),
             sample_log=NoneLog(),
             daemon=_Stopping(self._stop),
-            counters=lambda: chain(collector.counters(), members.counters(), self._door.counters()),
+            counters=lambda: chain(collector.counters(), members.counters(), self.door.counters()),
             periods=lambda: collector.periods,
             hides_others=lambda: False,
         )
@@ -143,8 +144,8 @@ class MemoryDaemon:
 
     def _dial(self, caller: Caller) -> LineConnection:
         near = LineConnection()
-        far = TelnetLine(self._door, Session(caller))
-        far.factory = self._door
+        far = TelnetLine(self.door, Session(caller))
+        far.factory = self.door
         self._pumps.append(
             connect(far, makeFakeServer(far), near, makeFakeClient(near), greet=False, clock=self.clock)
         )
