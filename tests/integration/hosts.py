@@ -59,10 +59,15 @@ class _Namespaces:
         self._outer.stdout.close()
 
 
+def children_of(pid: int) -> list[int]:
+    """Return the processes that a process has started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def child_of(pid: int) -> int:
     """Return the one child of a process."""
-    [child] = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return int(child)
+    [child] = children_of(pid)
+    return child
 
 
 class HostDaemon(Daemon):
@@ -73,6 +78,7 @@ class HostDaemon(Daemon):
         #: Programs that run the daemon, with their arguments, such as faketime.
         self.under: tuple[str, ...] = ()
         super().__init__(home, *options, ini=ini)
+        self._options = ("--state-dir", str(self.state), *options)
 
     def configure(self, ini: str) -> None:
         """Write gomd.ini, whole."""
@@ -82,6 +88,11 @@ class HostDaemon(Daemon):
         """What starts it: twistd, in the host's namespaces."""
         inside = (*self.under, TWISTD, "-n", "--pidfile=", "gomd", *self._options)
         return self._host.command(inside, self.home)
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has been started and has not ended."""
+        return hasattr(self, "process") and self.process.poll() is None
 
     @property
     def pid(self) -> int:
@@ -243,5 +254,3 @@ def _ip(init: int, lines: Sequence[str]) -> None:
         input="\n".join(lines) + "\n", capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"ip {lines}: {done.stderr}"
-
-
