@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from libgomd import model
-from libgomd.errors import MalformedReply, MalformedRequest
+from libgomd.errors import MalformedReply, MalformedRequest, PeerUnreachable
 from libgomd.replies import Call, EachRow, Rounds, Stream
 from libgomd.wire import values
 from libgomd.wire.lines import Request
@@ -92,8 +92,8 @@ def util(of: NodeKey = "", *, node: NodeKey = "") -> Call[int]:
 
 
 def mem(of: NodeKey = "", *, node: NodeKey = "") -> Call[model.Memory]:
-    """Ask for the memory, in bytes."""
-    return _object(model.Memory, "mem", *_optional(of), node=node)
+    """Ask for the memory, in bytes. :raises PeerUnreachable: that node is down."""
+    return Call(_request("mem", *_optional(of), node=node), _memory)
 
 
 def status(of: NodeKey = "", *, node: NodeKey = "") -> Call[model.Status]:
@@ -289,8 +289,23 @@ def _each(decode: Callable[[Any], T]) -> Callable[[Any], list[T]]:
     return lambda found: [decode(row) for row in found]
 
 
+_DOWN = "that node is down: it has no values"
+
+
 def _number(verb: str, of: NodeKey, node: NodeKey) -> Call[int]:
-    return Call(_request(verb, *_optional(of), node=node), _int)
+    return Call(_request(verb, *_optional(of), node=node), _value)
+
+
+def _value(found: Any) -> int:
+    if found is None:
+        raise PeerUnreachable(_DOWN)
+    return _int(found)
+
+
+def _memory(found: Any) -> model.Memory:
+    if isinstance(found, dict) and found.get("mem", 0) is None:
+        raise PeerUnreachable(_DOWN)
+    return values.decode(model.Memory, found)
 
 
 def _int(found: Any) -> int:

@@ -220,3 +220,11 @@ def test_a_reply_without_end_is_refused() -> None:
     rounds = Rounds(calls.ps(), limit=100)
     with pytest.raises(MalformedReply, match="more than 100 characters"):
         feed(rounds, *[{"round": 1, "rows": 1000}] * 1000)
+
+
+def test_the_values_of_a_node_that_is_down_are_an_error() -> None:
+    """A program is told that the node is down, it does not count with a null."""
+    for call in (calls.load("3"), calls.speed("3"), calls.mem("3")):
+        text = "null" if call.request.verb != "mem" else '{"mem": null, "rmem": null, "tmem": null}'
+        with pytest.raises(PeerUnreachable):
+            call.result(Reply(200, text))
