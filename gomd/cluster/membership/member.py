@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from gomd.cluster.membership.transport import Address
 from libgomd.model import Node, Status
 from libgomd.wire.messages import Heartbeat, MemberNote, MemberState
 
+#: Before every moment.
+NEVER: Final = -math.inf
 _EVERY_BIT: Final = sum(Status)
 
 
@@ -22,7 +25,7 @@ class Member:
     :ivar sequence: highest number among its datagrams.
     :ivar message: its newest heartbeat, which came at ``valued``; None when none ever came.
     :ivar heard: when a datagram last came from its address. :ivar vouched: when it last answered another.
-    :ivar multicast: when a datagram of it last came by multicast.
+    :ivar multicast: when a datagram of it last came by multicast, since it is up.
     :ivar listed_name: its name when it came up.
     :ivar suspects: ids of those who suspect it.
     :ivar gone: since when it has not been up; ``gone_by`` and ``gone_reason`` who said so and why.
@@ -43,7 +46,8 @@ class Member:
         self.sequence = 0
         self.state = MemberState.DOWN
         self.message: Heartbeat | None = None
-        self.heard = self.vouched = self.multicast = self.valued = self.rostered = now
+        self.heard = self.vouched = self.valued = self.rostered = now
+        self.multicast = NEVER
         self.suspects: set[int] = set()
         self.gone = now
         self.gone_by = 0
