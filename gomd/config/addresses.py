@@ -61,6 +61,16 @@ def endpoints(value: str) -> tuple[Endpoint, ...]:
     return found
 
 
+def on_this_machine(endpoint: Endpoint) -> bool:
+    """Whether only this machine can reach ``endpoint``; a name but localhost is not looked up."""
+    if isinstance(endpoint, Unix) or endpoint.host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(endpoint.host).is_loopback
+    except ValueError:
+        return False
+
+
 def _listening(text: str) -> Endpoint:
     """
     Return where to listen: `libgomd.endpoints` with port 0 for any free one, and Twisted's spelling.

@@ -14,7 +14,7 @@ SHORT_OPTIONS: Final[Mapping[str, str]] = {
     "telnet": "where the telnet line listens, tcp:HOST:PORT or unix:PATH; beside a tcp endpoint "
     "the unix socket in the state directory stays",
     "peers": "HOST:PORT at which the other nodes reach this one",
-    "http": "where a later version serves metrics, tcp:HOST:PORT; this one refuses it",
+    "http": "where metrics are served, tcp:HOST:PORT or unix:PATH",
     "state-dir": "directory for what the daemon keeps",
     "source": "where the node's values come from: linux, openmosix or memory",
     "proc-root": "directory to read instead of /proc",

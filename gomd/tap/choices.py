@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 from twisted.internet.protocol import Factory
 
@@ -100,6 +101,19 @@ def telnet_endpoints(config: Config) -> tuple[Endpoint, ...]:
     endpoints = config.telnet.endpoints
     own = Unix(os.path.join(ROOT_STATE, "gomd.sock"))
     return (*endpoints, Unix(PUBLIC_SOCKET)) if own in endpoints else endpoints
+
+
+def http_of(config: Config) -> tuple[Socket, Callable[..., Any]] | None:
+    """
+    Return the socket of the metrics and what makes their site, None when they are off.
+
+    :raises ConfigError: the port cannot be used.
+    """
+    if config.http.endpoint is None:
+        return None
+    from gomd.protocols.http import MetricsSite
+
+    return Socket("[http] endpoint", config.http.endpoint), MetricsSite
 
 
 def manhole_of(config: Config) -> tuple[Socket, Callable[..., Factory]] | None:

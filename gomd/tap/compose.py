@@ -49,6 +49,7 @@ def compose(
     manhole: tuple[Socket, Callable[..., Factory]] | None = None,
     ports: PeerSockets | None = None,
     keys: tuple[ClusterKey, ...] = (),
+    http: tuple[Socket, Callable[..., Any]] | None = None,
 ) -> Daemon:
     """Return the daemon: every part made and joined, nothing running yet."""
     notifier, watchdog_period = take_environment(os.environ, os.getpid())
@@ -116,6 +117,12 @@ def compose(
         service.setServiceParent(daemon)
     if network is not None:
         counting.append(network.protocol)
+    if http is not None:
+        socket, make = http
+        site = make(reactor, asking, collector, members, parts.counters)
+        counting.append(site)
+        Listening(reactor, (socket,), site, collector.sampled).setServiceParent(daemon)
+        _log.info("the metrics are at {endpoint}", endpoint=str(socket.endpoint))
     if manhole is not None:
         socket, make = manhole
         namespace = {"collector": collector, "cluster": members, "verbs": verbs, "config": config}

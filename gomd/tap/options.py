@@ -9,6 +9,7 @@ from typing import NoReturn
 from twisted.python import usage
 
 from gomd.config import SHORT_OPTIONS, Config, Surroundings, find_file, load, overrides_for
+from gomd.config.addresses import on_this_machine
 from libgomd.errors import ConfigError
 from libgomd.version import VERSION
 
@@ -71,11 +72,15 @@ def check_built(config: Config) -> None:
     :raises ConfigError: with a sentence for each such thing.
     """
     mistakes = []
-    if config.http.endpoint is not None:
-        mistakes.append(
-            "[http] endpoint: this version serves nothing over http yet: leave it empty; "
-            "`gom --json stats` and the telnet line have the same numbers"
-        )
+    http = config.http.endpoint
+    if http is not None:
+        if find_spec("prometheus_client") is None:
+            mistakes.append("[http] endpoint: metrics need prometheus_client: pip install gomd[http]")
+        if config.telnet.anonymous == "none" and not on_this_machine(http):
+            mistakes.append(
+                f"[http] endpoint: {http} tells the network what [telnet] anonymous = none keeps from it: "
+                "use a loopback address or a unix socket"
+            )
     if config.peers.engine == "swim" and find_spec("kinship") is None:
         mistakes.append("[peers] engine: swim needs the package kinship: pip install gomd[swim]")
     if mistakes:

@@ -13,7 +13,7 @@ from gomd.services.limits import raise_file_limit, share_interpreter
 from gomd.services.listening import Socket
 from gomd.services.logging import DaemonLog
 from gomd.services.state import StateDirectory
-from gomd.tap.choices import manhole_of, node_id_of, telnet_endpoints
+from gomd.tap.choices import http_of, manhole_of, node_id_of, telnet_endpoints
 from gomd.tap.compose import compose
 from gomd.tap.options import Options, refuse
 from gomd.tap.peers import peer_sockets, read_keys_of
@@ -31,13 +31,13 @@ def makeService(options: Options) -> IService:
         node_id = node_id_of(config)
         state = StateDirectory(config.node.state_dir)
         state.take()
-        manhole = manhole_of(config)
+        manhole, http = manhole_of(config), http_of(config)
         keys = read_keys_of(config)
         ports = peer_sockets(config)
         sockets = tuple(Socket("[telnet] endpoints", endpoint) for endpoint in telnet_endpoints(config))
     except ConfigError as error:
         refuse(error)
-    daemon = compose(config, reactor, sockets, node_id, manhole, ports, keys)
+    daemon = compose(config, reactor, sockets, node_id, manhole, ports, keys, http)
     daemon.observer = make_log(config, options.parent or {})
     daemon.load = options.load
     reactor.callWhenRunning(state.sign)

@@ -1,0 +1,42 @@
+"""
+Which numbers of `stats` only grow, and which rise and fall: what a time series of them has to know.
+
+A name that stands here nowhere is of unknown kind, which is not wrong, only less than could be said.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_GAUGES: Final = frozenset(
+    {
+        "processes", "nodes", "nodes_up", "nodes_lost", "events_followers", "commands_running",
+        "telnet_connections", "telnet_connections_most", "http_connections", "jobs_held", "jobs_known",
+        "local_health",
+    }
+)  # fmt: skip
+_COUNTERS: Final = frozenset(
+    {
+        "events", "membership_received", "suspicions_refuted", "checks", "probes", "probes_asked",
+        "probes_for_others", "objections", "nodes_refused", "nodes_full", "nodes_evicted", "id_conflicts",
+        "streams_asked", "streams_failed", "commands_started", "auth_good", "auth_bad", "log_written",
+        "log_lost", "log_rotated", "jobs_started", "jobs_journal_failed", "balance_moves",
+        "balance_failures", "telnet_turned_away", "telnet_requests", "telnet_refused", "telnet_dropped",
+        "http_requests", "http_refused", "http_dropped", "datagrams_received", "datagrams_received_bytes",
+        "datagrams_sent", "datagrams_sent_bytes", "datagrams_unsent", "questions_received",
+        "questions_dropped", "questions_repeated", "questions_unanswered",
+    }
+)  # fmt: skip
+_COUNTER_ENDS: Final = ("_reads", "_failures", "_skipped", "_events")
+_COUNTER_STARTS: Final = ("datagrams_dropped_",)
+#: Who sent most junk: places in a list, which change hands.
+_GAUGE_STARTS: Final = ("datagrams_worst_",)
+
+
+def kind_of(name: str) -> str:
+    """Return what the number ``name`` of `stats` is: ``counter``, ``gauge`` or ``unknown``."""
+    if name in _GAUGES or name.startswith(_GAUGE_STARTS):
+        return "gauge"
+    if name in _COUNTERS or name.endswith(_COUNTER_ENDS) or name.startswith(_COUNTER_STARTS):
+        return "counter"
+    return "unknown"
