@@ -214,6 +214,14 @@ class IPeers(Interface):
         :raises TimedOut: it did not answer in time.
         """
 
+    def open(node: Node, request: Request, caller: Caller) -> Awaitable[Any]:
+        """
+        Send a request to ``node`` on behalf of ``caller`` that turns the stream into one of frames.
+
+        :returns: a `gomd.jobs.framestream.FrameStream`.
+        :raises RequestError: it said no. Other errors as in `ask`.
+        """
+
     def counters() -> Iterable[Counter]:
         """What it counted, for `stats`."""
 
@@ -336,8 +344,12 @@ class IJobs(Interface):
     answered with 202. docs/jobs.md says which frames travel on it.
     """
 
-    def run(caller: Caller, stream: Any) -> None:
-        """Start the job that the first frame on ``stream`` describes, as ``caller``. Never raises."""
+    def run(caller: Caller, stream: Any, guest: str = "") -> None:
+        """
+        Start the job that the first frame on ``stream`` describes, as ``caller``. Never raises.
+
+        :param guest: ``HOME-JOB``: it is a job of another node, whose daemon is at the other end.
+        """
 
     def rows(caller: Caller) -> Sequence[Job]:
         """The jobs of this home that are the caller's own, all for an admin; oldest first."""
@@ -361,6 +373,12 @@ class IJobs(Interface):
 
     def attach(job: Job, stream: Any) -> None:
         """Let the caller at ``stream`` have the streams of ``job``, or tell him why not. Never raises."""
+
+    def check_guest(caller: Caller, name: str) -> None:
+        """See whether there is a guest ``HOME-JOB`` of the caller's. :raises NotFound: there is none."""
+
+    def attach_guest(caller: Caller, name: str, stream: Any) -> None:
+        """Let the guest's home, which is at ``stream``, have its streams; after `check_guest`."""
 
     def signal(job: Job, number: int, group: bool) -> None:
         """

@@ -67,6 +67,7 @@ class LineConnection(TwistedProtocol):
         self._farewells: list[Deferred[None]] = []
         self._parser = ReplyParser()
         self._waiting: deque[Receiver] = deque([_Greeting(self)])
+        self._successor: TwistedProtocol | None = None
 
     def send(self, request: Request, receiver: Receiver) -> None:
         """
@@ -87,6 +88,9 @@ class LineConnection(TwistedProtocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Hand every piece of a reply to its receiver."""
+        if self._successor is not None:
+            self._successor.dataReceived(data)
+            return
         try:
             for event in self._parser.feed(data):
                 self._hand_out(event)
@@ -114,11 +118,20 @@ class LineConnection(TwistedProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell everybody who waits."""
+        if self._successor is not None:
+            self._successor.connectionLost(reason)
+            return
         self._end(ConnectionLost(f"the daemon closed the connection ({reason.getErrorMessage()})"))
         self._gone = True
         farewells, self._farewells = self._farewells, []
         for waiting in farewells:
             waiting.callback(None)
+
+    def hand_over(self, protocol: TwistedProtocol) -> None:
+        """Let ``protocol`` have the connection, after an answer that says so (202)."""
+        assert self.transport is not None
+        self._successor = protocol
+        protocol.makeConnection(self.transport)
 
     def when_gone(self) -> Deferred[None]:
         """Return a Deferred that fires with None when the connection is closed, and never fails."""

@@ -66,8 +66,14 @@ class Spool(Backlog):
         self._files: list[tuple[int, int]] = []  # where each begins, and its descriptor
         self.lost = 0
         super().__init__()
-        for begin in sorted(_positions(directory, name)):
-            self._open(begin)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look for what somebody else has written since."""
+        known = {begin for begin, _descriptor in self._files}
+        for begin in sorted(_positions(self._directory, self._name)):
+            if begin not in known:
+                self._open(begin)
         if self._files:
             self.base, [last, descriptor] = self._files[0][0], self._files[-1]
             self.end = last + os.fstat(descriptor).st_size

@@ -79,7 +79,7 @@ class FrameStream(Protocol):
                     self._on_frame(frame)
         except MalformedFrame as error:
             self._log.debug("closed a connection: {error}", error=error)
-            self._abort()
+            self.abort()
 
     def send(self, data: bytes) -> None:
         """Send an encoded frame."""
@@ -93,7 +93,8 @@ class FrameStream(Protocol):
             self.transport.unregisterProducer()
             self.transport.loseConnection()
 
-    def _abort(self) -> None:
+    def abort(self) -> None:
+        """Close the connection at once; whoever listens is told."""
         if not self.gone:
             self.transport.abortConnection()
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-from collections.abc import Awaitable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, ClassVar
 
 from twisted.application.service import Service
@@ -15,12 +11,15 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from gomd.interfaces import IEvents, IJobs, IMembership, IThreads
+from gomd.interfaces import IEvents, IJobs, IMembership, IPlacement, IThreads, Need
+from gomd.jobs.abroad import Abroad
 from gomd.jobs.framestream import FrameStream
+from gomd.jobs.held import Held
 from gomd.jobs.journal import Journal
-from gomd.jobs.launching import Launcher
 from gomd.jobs.relay import Relay
-from gomd.jobs.request import Account, JobRequest, account_of, parse
+from gomd.jobs.request import Account, JobRequest, account_of, node_ids, parse
+from gomd.jobs.sink import Sink
+from gomd.jobs.supervisors import Supervisors
 from gomd.jobs.table import LOST_EXIT, HomeTable
 from libgomd.errors import (
     Conflict,
@@ -29,45 +28,27 @@ from libgomd.errors import (
     MalformedRequest,
     NotFound,
     NotPossible,
+    PeerUnreachable,
     TimedOut,
     TooMany,
     error_for,
 )
-from libgomd.model import Caller, Counter, Event, EventKind, Job, JobState, Node
+from libgomd.model import Caller, Counter, Event, EventKind, Job, JobState, Node, Status
 from libgomd.wire import frames
 from libgomd.wire.frames import Frame
 
-#: Seconds a caller has to say what is to run, and a user's name to be found.
+#: Seconds a caller has to say what is to run, a user's name to be found, the disk to take the journal.
 SPEC_LIMIT = 30.0
 NAME_LIMIT = 5.0
-#: Bytes of output that are kept of a detached job, of each of its two streams.
-SPOOL_BYTES = 64 * 1024 * 1024
-
-
-@dataclass
-class Held:
-    """
-    A job whose streams pass through this daemon.
-
-    :ivar name: ``HOME-JOB``. :ivar number: of a job of this home, None for a guest.
-    :ivar began: whether it has run. :ivar over: how it ended, None while it runs.
-    :ivar done: called once with None when it has begun, or with why not.
-    """
-
-    name: str
-    number: int | None
-    relay: Relay = field(default_factory=Relay)
-    began: bool = False
-    over: dict[str, Any] | None = None
-    uid: int = -1
-    began_or_failed: Deferred[None] = field(default_factory=Deferred)
+SYNC_LIMIT = 30.0
 
 
 @implementer(IJobs)
 class Jobs(Service):
     """
-    :param nodes: knows the nodes. :param spool: the directory of the jobs' own directories.
-    :param journal: the file of the home table. :param own_uid: the user this daemon runs as.
+    :param here: starts the jobs that run on this node. :param placement: chooses nodes.
+    :param journal: of the home table; it is opened when the service starts.
+    :param own_uid: the user this daemon runs as.
     :param most: jobs that may be under way at once, of this home and guests together.
     """
 
@@ -75,32 +56,33 @@ class Jobs(Service):
 
     def __init__(
         self,
-        reactor: Any,
         clock: IReactorTime,
         members: IMembership,
         threads: IThreads,
         events: IEvents,
+        abroad: Callable[[Callable[[], bool]], Abroad],
+        here: Supervisors,
+        placement: IPlacement,
+        journal: Journal,
         *,
-        spool: str,
-        journal: str,
         own_uid: int,
         most: int = 1000,
-        spool_bytes: int = SPOOL_BYTES,
     ) -> None:
         self._clock = clock
         self._members = members
         self._threads = threads
         self._events = events
-        self._spool = spool
-        self._journal = Journal(journal)
+        self._abroad = abroad(lambda: not self._stopping)
+        self._here = here
+        self._placement = placement
+        self._journal = journal
         self._own_uid = own_uid
         self._most = most
-        self._spool_bytes = spool_bytes
-        self._launcher = Launcher(reactor, os.path.join(spool, "log"))
-        self._table = HomeTable(members.own_id, self._journal, forgotten=self._forget_output)
+        self._table = HomeTable(members.own_id, journal, forgotten=self._forget_output)
         self._held: dict[str, Held] = {}
         self._started = 0
         self._stopping = False
+        self._following: Deferred[None] | None = None
 
     # -- the service
 
@@ -112,54 +94,66 @@ class Jobs(Service):
         self._table.load()
         for job in self._table:
             if not job.state.over:
-                self._find_again(Held(job.name, job.job, uid=job.uid), job)
+                self._find_again(Held(job.name, job.job, job.uid, job.node))
         self._find_guests()
+        self._following = Deferred.fromCoroutine(self._follow())
+        self._following.addErrback(lambda failure: None)  # cancelled at the end
 
-    def _find_again(self, held: Held, job: Job | None) -> None:
+    def _find_again(self, held: Held) -> None:
         held.began = True
-        self._join(held)
-        self._held[held.name] = held
-        self._reconnect(held)
+        self._take_in(held)
+        if held.number is not None and held.node != self._members.own_id:
+            self._sink_if_detached(held)
+            self._on_job_lost(held)
+        else:
+            self._reconnect(held)
 
     def _find_guests(self) -> None:
+        for home, number, name in self._here.names():
+            if home != self._members.own_id:
+                told = self._here.read(name, "job") or {}
+                guest = Held(name, None, int(told.get("uid", -1)), self._members.own_id, Relay(True))
+                self._find_again(guest)
+            elif name not in self._held and ((job := self._table.get(number)) is None or not job.detached):
+                self._here.remove(name)
+
+    async def _follow(self) -> None:
+        """Look after the jobs of a node that goes down: their connections may not tell."""
+        following = self._events.follow()
         try:
-            names = os.listdir(self._spool)
-        except OSError:
-            return
-        for name in names:
-            home, _, number = name.partition("-")
-            if not (home.isdigit() and number.isdigit()) or name in self._held:
-                continue
-            if int(home) != self._members.own_id:
-                told = self._read(name, "job")
-                self._find_again(Held(name, None, uid=told.get("uid", -1) if told else -1), None)
-            elif (job := self._table.get(int(number))) is None or not job.detached:
-                shutil.rmtree(os.path.join(self._spool, name), ignore_errors=True)
+            async for event in following:
+                if event.kind is EventKind.DOWN and event.node != self._members.own_id:
+                    for held in tuple(self._held.values()):
+                        if held.number is not None and held.node == event.node and held.relay.job is not None:
+                            held.relay.job.abort()
+        finally:
+            await following.aclose()
 
     def stopService(self) -> None:
         """Let go of every job; they go on, and are found again."""
         super().stopService()
         self._stopping = True
+        if self._following is not None:
+            self._following.cancel()
         for held in tuple(self._held.values()):
             held.relay.close()
         self._held.clear()
-        self._launcher.close()
+        self._here.close()
         self._journal.close()
 
     # -- starting
 
-    def run(self, caller: Caller, stream: FrameStream) -> None:
+    def run(self, caller: Caller, stream: FrameStream, guest: str = "") -> None:
         """See `IJobs.run`."""
-        self._serve(stream, self._run(caller, stream))
+        self._serve(stream, self._host(caller, stream, guest) if guest else self._run(caller, stream))
 
-    def _serve(self, stream: FrameStream, work: Any) -> None:
+    def _serve(self, stream: FrameStream, work: Coroutine[Deferred[Any], Any, None]) -> None:
         """Do ``work`` for the caller at ``stream``; he is told what went wrong."""
 
         def failed(failure: Any) -> None:
-            if not failure.check(GomdError):
-                self._log.failure("starting a job failed", failure=failure)
             error = failure.value
             if not isinstance(error, GomdError):
+                self._log.failure("starting a job failed", failure=failure)
                 error = InternalError("something broke inside gomd: its log has the details")
             stream.send(frames.failure(error))
             stream.close()
@@ -169,37 +163,72 @@ class Jobs(Service):
     async def _run(self, caller: Caller, stream: FrameStream) -> None:
         request = parse(frames.decode_json((await self._first(stream)).payload))
         account = await self._account(caller)
-        node = self._place(request)
-        self._check_room()
+        refused: set[int] = set()
+        while True:
+            node = self._place(request, frozenset(refused))
+            self._check_room()
+            try:
+                return await self._run_on(node, request, caller, account, stream)
+            except (NotFound, PeerUnreachable, TooMany):
+                # No such directory there, or it cannot be reached: another node will do.
+                if request.node or node.id in refused or len(self._members.nodes()) == 1:
+                    raise
+                self._placement.withdraw(node.id)
+                refused.add(node.id)
+
+    async def _run_on(
+        self, node: Node, request: JobRequest, caller: Caller, account: Account, stream: FrameStream
+    ) -> None:
         job = self._table.new(
             node.id, account.user, account.uid, request.command, self._clock.seconds(),
             lock=bool(request.lock), detached=request.detach,
         )  # fmt: skip
-        held = Held(job.name, job.job, uid=account.uid)
-        self._held[job.name] = held
-        self._join(held)
-        held.relay.client = stream
+        held = Held(job.name, job.job, account.uid, node.id)
+        self._take_in(held)
         try:
-            self._start_here(held, request, account)
-            await held.began_or_failed
-        except GomdError:
+            if node.id == self._members.own_id:
+                held.relay.join_job(self._here.start(job.name, request, account, request.detach))
+            else:
+                await self._threads.run(SYNC_LIMIT, self._journal.sync)
+                held.relay.join_job(await self._abroad.start(node, job.name, request.values(), caller))
+            await held.beginning
+        except BaseException:
             self._let_go(held)
             self._table.drop(job.job)
+            raise
+        self._sink_if_detached(held)
+        self._attach(held, stream)
+
+    async def _host(self, caller: Caller, stream: FrameStream, name: str) -> None:
+        """Start a guest for the daemon at ``stream``, which is its home."""
+        request = parse(frames.decode_json((await self._first(stream)).payload))
+        account = await self._account(caller)
+        self._check_room()
+        if name in self._held:
+            raise Conflict(f"there is a job {name} here already")
+        if self._members.find(str(self._members.own_id)).status & Status.BLOCK:
+            raise NotPossible("this node takes no guests: it is blocked")
+        held = Held(name, None, account.uid, self._members.own_id, Relay(True))
+        self._take_in(held)
+        held.beginning.addErrback(lambda _failure: None)  # its home is told by the frame itself
+        stream.hold(False)
+        held.relay.join_client(stream)
+        try:
+            held.relay.join_job(self._here.start(name, request, account, detach=False))
+        except GomdError:
+            self._let_go(held)
             raise
 
     def _check_room(self) -> None:
         if len(self._held) >= self._most:
             raise TooMany(f"{self._most} jobs are under way on this node already: try later")
 
-    def _place(self, request: JobRequest) -> Node:
-        """Return the node to run on."""
-        own = self._members.find(str(self._members.own_id))
-        if not request.node:
-            return own
-        node = self._members.find(request.node)
-        if node.id != own.id:
-            raise NotPossible(f"node {node.id} {node.name} cannot take jobs yet")
-        return node
+    def _place(self, request: JobRequest, refused: frozenset[int]) -> Node:
+        """Return the node to run on. :raises NotFound: no such one. :raises NotPossible: none can take it."""
+        if request.node:
+            return self._members.find(request.node)
+        nodes = node_ids(request.nodes) if request.nodes else None
+        return self._placement.choose(self._members.nodes(), Need(request.memory, nodes, refused))
 
     async def _first(self, stream: FrameStream) -> Frame:
         """Return the `SPEC` frame, and read no further until the job has begun."""
@@ -228,22 +257,35 @@ class Jobs(Service):
     async def _account(self, caller: Caller) -> Account:
         return await self._threads.run(NAME_LIMIT, account_of, caller, self._own_uid)
 
-    def _start_here(self, held: Held, request: JobRequest, account: Account) -> None:
-        """Start the job on this node; its supervisor tells what came of it."""
-        own = self._members.find(str(self._members.own_id))
-        stream = self._launcher.supervisor(namespace=self._own_uid == 0)
-        spec = {
-            **request.values(), "id": held.name, "directory": os.path.join(self._spool, held.name),
-            "uid": account.uid, "gid": account.gid, "groups": account.groups, "user": account.user,
-            "where": f"node {own.id} {own.name}",
-            "spool_bytes": self._spool_bytes,
-        }  # fmt: skip
-        held.relay.join_job(stream)
-        stream.send(frames.encode_json(frames.SPEC, spec))
+    def _attach(self, held: Held, client: FrameStream) -> None:
+        """Tell the caller at ``client`` what he is attached to, and let his frames through."""
+        assert held.number is not None
+        job = self._table.get(held.number)
+        assert job is not None
+        told = {"job": job.job, "home": job.home, "node": job.node, "pid": job.pid, "detached": job.detached}
+        client.send(frames.encode_json(frames.STARTED, told))
+        if held.sink is not None:
+            client.close()  # its output is kept; `attach` shows it
+            return
+        client.hold(False)
+        held.relay.join_client(client)
+        if client.gone:
+            held.relay.drop_client()
+            self._on_client_lost(held)
+
+    def _sink_if_detached(self, held: Held) -> None:
+        """Keep the output of a detached job that runs on another node."""
+        job = None if held.number is None else self._table.get(held.number)
+        if job is not None and job.detached and held.node != self._members.own_id:
+            held.sink = Sink(self._threads, self._here.directory(held.name), self._here.spool_bytes)
+            held.relay.join_client(held.sink)
+            if held.relay.job is not None:
+                held.sink.attach()
 
     # -- what happens to a job
 
-    def _join(self, held: Held) -> None:
+    def _take_in(self, held: Held) -> None:
+        self._held[held.name] = held
         relay = held.relay
         relay.started = lambda told: self._on_started(held, told)
         relay.ended = lambda told: self._on_ended(held, told)
@@ -252,98 +294,113 @@ class Jobs(Service):
         relay.client_lost = lambda: self._on_client_lost(held)
 
     def _on_started(self, held: Held, told: dict[str, Any]) -> None:
-        first_time = not held.began
-        held.began = True
-        if held.number is None:
-            return
-        job = self._table.started(held.number, self._members.own_id, int(told["pid"]))
-        if first_time:
-            self._started += 1
-            self._publish(EventKind.STARTED, job, f"job {job.job} of {job.user}: {job.command}")
-            client, held.relay.client = held.relay.client, None
-            if client is not None:
-                self._attach(held, job, client)
-            held.began_or_failed.callback(None)
-
-    def _attach(self, held: Held, job: Job, client: FrameStream) -> None:
-        """Tell the caller at ``client`` what he is attached to, and let his frames through."""
-        told = {"job": job.job, "home": job.home, "node": job.node, "pid": job.pid, "detached": job.detached}
-        client.send(frames.encode_json(frames.STARTED, told))
-        client.hold(False)
-        held.relay.join_client(client)
-        if client.gone:
-            held.relay.drop_client()
-            self._on_client_lost(held)
+        first_time, held.began = not held.began, True
+        if held.number is not None:
+            job = self._table.started(held.number, held.node, int(told["pid"]))
+            if first_time:
+                self._started += 1
+                self._publish(EventKind.STARTED, job, f"job {job.job} of {job.user}: {job.command}")
+        if not held.beginning.called:
+            held.beginning.callback(None)
 
     def _on_failed(self, held: Held, told: dict[str, Any]) -> None:
         code, text = int(told.get("code", 500)), str(told.get("text", "it failed"))
-        if not held.began_or_failed.called:
-            held.began_or_failed.errback(_failure(code, text))
+        if not held.began and not held.beginning.called:
+            held.beginning.errback(_failure(code, text))
+            if held.number is None:
+                self._let_go(held)
+        elif held.number is not None:
+            self._lose(held, text)
 
     def _on_ended(self, held: Held, told: dict[str, Any]) -> None:
         held.over = told
-        if held.number is not None:
-            self._end(held.number, JobState.DONE, int(told["exit"]), str(told.get("reason", "")))
-        if held.relay.client is None and held.number is not None:
-            job = self._table.get(held.number)
-            if job is None or job.detached:
-                held.relay.to_job(frames.encode(frames.COLLECTED))
+        if held.number is None:
+            return  # its home says when it knows
+        self._end(held.number, JobState.DONE, int(told["exit"]), str(told.get("reason", "")))
+        job = self._table.get(held.number)
+        if held.relay.client is None and (held.hung_up or job is None or job.detached):
+            held.relay.to_job(frames.encode(frames.COLLECTED))
 
     def _end(self, number: int, state: JobState, exit: int, reason: str) -> None:
         job = self._table.get(number)
         if job is None or job.state.over:
             return
-        job = self._table.change(
-            number, state=state, exit=exit, reason=reason, ended=self._clock.seconds()
-        )  # fmt: skip
-        word = (
-            f"job {number} of {job.user} is lost" if state is JobState.LOST else f"job {number} of {job.user}"
+        job = self._table.change(number, state=state, exit=exit, reason=reason, ended=self._clock.seconds())
+        lost = " is lost" if state is JobState.LOST else ""
+        self._publish(
+            EventKind.ENDED,
+            job,
+            f"job {number} of {job.user}{lost}, exit {exit}{': ' + reason if reason else ''}",
         )
-        self._publish(EventKind.ENDED, job, f"{word}, exit {exit}{': ' + reason if reason else ''}")
 
     def _publish(self, kind: EventKind, job: Job, text: str) -> None:
         try:
             name = self._members.find(str(job.node)).name
         except NotFound:
             name = ""
-        own = self._members.own_id
-        self._events.publish(Event(self._clock.seconds(), kind, job.node, name, text, own))
+        self._events.publish(Event(self._clock.seconds(), kind, job.node, name, text, self._members.own_id))
 
     def _on_job_lost(self, held: Held) -> None:
-        """The supervisor's connection broke: it has ended as it should, or is to be found again."""
-        if self._stopping:
+        """The connection to the job's end broke: it has ended as it should, or is to be found again."""
+        if self._stopping or self._held.get(held.name) is not held:
             return
         if not held.began:
-            self._on_failed(held, {"code": 500, "text": "the job's supervisor ended before the job began"})
+            self._on_failed(held, {"code": 500, "text": "the connection to the job ended before it began"})
         elif held.over is not None:
             self._let_go(held)
+        elif held.number is not None and held.node != self._members.own_id:
+            self._soon(self._rejoin(held, held.number))
         else:
             self._reconnect(held)
+
+    async def _rejoin(self, held: Held, number: int) -> None:
+        """Find a job on another node again, or give it up."""
+        job = self._table.get(number)
+        assert job is not None
+        found = await self._abroad.find(job)
+        if self._held.get(held.name) is not held:
+            if isinstance(found, FrameStream):
+                found.close()
+        elif isinstance(found, FrameStream):
+            held.relay.join_job(found)
+            self._resume(held)
+        else:
+            self._lose(held, found)
+            await self._abroad.bury(job)
+
+    def _resume(self, held: Held) -> None:
+        """Let who is attached say from where the streams go on."""
+        if held.sink is not None:
+            held.sink.attach()
+        else:
+            held.relay.to_client(frames.encode(frames.RESUME))
+
+    def _lose(self, held: Held, why: str) -> None:
+        """Give a job up, and say so."""
+        assert held.number is not None
+        told = {"exit": LOST_EXIT, "reason": f"job {held.number} is lost: {why}"}
+        held.over = told
+        self._end(held.number, JobState.LOST, LOST_EXIT, why)
+        held.relay.to_client(frames.encode_json(frames.EXIT, told))
+        self._let_go(held)
 
     def _reconnect(self, held: Held) -> None:
         """Find the supervisor of a job of this node, or else what it has left behind."""
         try:
-            held.relay.join_job(self._launcher.connect(os.path.join(self._spool, held.name, "socket")))
+            held.relay.join_job(self._here.find(held.name))
         except OSError:
-            told = self._read(held.name, "exit")
-            self._let_go(held)
+            told = self._here.read(held.name, "exit")
             if held.number is None:
-                shutil.rmtree(os.path.join(self._spool, held.name), ignore_errors=True)
+                held.relay.to_client(frames.failure(InternalError("its supervisor ended without a word")))
+                self._let_go(held)
+                self._here.remove(held.name)
             elif told is not None:
                 self._end(held.number, JobState.DONE, int(told["exit"]), str(told.get("reason", "")))
+                self._let_go(held)
             else:
-                self._end(held.number, JobState.LOST, LOST_EXIT, "its supervisor ended without a word")
+                self._lose(held, "its supervisor ended without a word")
         else:
-            held.relay.to_client(frames.encode(frames.RESUME))
-
-    def _read(self, name: str, file: str) -> dict[str, Any] | None:
-        """Return what a supervisor wrote into the directory of its job, None when it did not."""
-        try:
-            with open(os.path.join(self._spool, name, file), encoding="ascii") as opened:
-                found = json.load(opened)
-        except (OSError, ValueError):
-            return None
-        return found if isinstance(found, dict) else None
+            self._resume(held)
 
     def _on_client_lost(self, held: Held) -> None:
         """The caller is gone: a job that is not detached goes with him."""
@@ -357,11 +414,11 @@ class Jobs(Service):
         if held.over is not None:
             relay.to_job(frames.encode(frames.COLLECTED))
         elif not job.detached:
+            held.hung_up = True
             relay.to_job(frames.encode(frames.HANGUP))
 
     def _let_go(self, held: Held) -> None:
         self._held.pop(held.name, None)
-        held.relay.job_lost = lambda: None
         client, held.relay.client = held.relay.client, None
         held.relay.close()
         if client is not None and held.began:
@@ -369,12 +426,14 @@ class Jobs(Service):
 
     def _forget_output(self, job: Job) -> None:
         if job.detached:
-            directory = os.path.join(self._spool, job.name)
-            self._soon(self._threads.run(60.0, shutil.rmtree, directory, True))
+            self._soon(self._threads.run(SYNC_LIMIT, self._here.remove, job.name))
 
     def _soon(self, waited: Awaitable[Any]) -> None:
-        Deferred.fromCoroutine(_wait(waited)).addErrback(
-            lambda failure: self._log.failure("removing an old job's output failed", failure=failure)
+        async def wait() -> None:
+            await waited
+
+        Deferred.fromCoroutine(wait()).addErrback(
+            lambda failure: self._log.failure("looking after a job failed", failure=failure)
         )
 
     # -- what callers ask of jobs
@@ -391,40 +450,54 @@ class Jobs(Service):
         """See `IJobs.of_pid`."""
         return self._table.of_pid(pid)
 
+    def check_attach(self, job: Job) -> None:
+        """See `IJobs.check_attach`."""
+        held = self._held.get(job.name)
+        if held is not None and held.taken:
+            raise Conflict(f"somebody is attached to job {job.job} already")
+        if held is None and not job.detached:
+            raise NotFound(f"job {job.job} is over, exit {job.exit}: nothing of it is kept but that")
+
     def attach(self, job: Job, stream: FrameStream) -> None:
         """See `IJobs.attach`."""
         try:
             self.check_attach(job)
-            self._attach(self._held.get(job.name) or self._view(job), job, stream)
+            held = self._held.get(job.name)
+            self._attach(self._view(job) if held is None or held.sink is not None else held, stream)
         except GomdError as error:
             stream.send(frames.failure(error))
             stream.close()
 
-    def check_attach(self, job: Job) -> None:
-        """See `IJobs.check_attach`."""
-        held = self._held.get(job.name)
-        if held is not None and held.relay.client is not None:
-            raise Conflict(f"somebody is attached to job {job.job} already")
-        if held is None and not (job.detached and job.state is JobState.DONE):
-            raise NotFound(f"job {job.job} is over, exit {job.exit}: nothing of it is kept but that")
-
     def _view(self, job: Job) -> Held:
-        """Return a job that is over, with a supervisor that shows the output that was kept."""
-        held = Held(f"{job.name} shown", job.job, began=True, over={"exit": job.exit, "reason": job.reason})
+        """Return a job whose kept output is only shown."""
+        held = Held(f"{job.name} shown", job.job, job.uid, job.node, began=True)
         held.relay.job_lost = lambda: held.relay.drop_client()
         held.relay.client_lost = lambda: held.relay.close()
-        stream = self._launcher.supervisor(namespace=False)
-        held.relay.join_job(stream)
-        directory = os.path.join(self._spool, job.name)
-        spec = {"view": True, "detach": True, "directory": directory, "spool_bytes": self._spool_bytes}
-        stream.send(frames.encode_json(frames.SPEC, spec))
+        held.relay.join_job(self._here.view(job.name))
         return held
+
+    def attach_guest(self, caller: Caller, name: str, stream: FrameStream) -> None:
+        """See `IJobs.attach_guest`."""
+        held = self._held.get(name)
+        assert held is not None
+        held.relay.drop_client()
+        held.relay.join_client(stream)
+        if held.over is not None and held.relay.job is not None:
+            stream.send(frames.encode_json(frames.EXIT, held.over))
+
+    def check_guest(self, caller: Caller, name: str) -> None:
+        """See `IJobs.check_guest`."""
+        held = self._held.get(name)
+        if held is None or held.number is not None or not caller.owns(held.uid):
+            raise NotFound(f"there is no job {name} of yours here")
 
     def signal(self, job: Job, number: int, group: bool) -> None:
         """See `IJobs.signal`."""
         held = self._held.get(job.name)
         if held is None or held.over is not None:
             raise NotFound(f"job {job.job} is over, exit {job.exit}")
+        if held.relay.job is None:
+            raise PeerUnreachable(f"job {job.job} on node {job.node} cannot be reached now: try again")
         held.relay.to_job(frames.encode_signal(number, group))
 
     def counters(self) -> Iterable[Counter]:
@@ -437,11 +510,7 @@ class Jobs(Service):
 
 def _failure(code: int, text: str) -> GomdError:
     """Return the error for what a supervisor says; 126 and 127 are a shell's, and stay what they are."""
-    error: GomdError = error_for(code, text) if code >= 400 else InternalError(text)
+    error = error_for(code, text) if code >= 400 else InternalError(text)
     if code < 400:
-        error.code = code  # type: ignore[attr-defined]
+        error.code = code  # type: ignore[misc]
     return error
-
-
-async def _wait(waited: Awaitable[Any]) -> None:
-    await waited

@@ -17,7 +17,7 @@ from libgomd.wire import frames
 class NoJobs:
     """There are none, and none can be started."""
 
-    def run(self, caller: Caller, stream: Any) -> None:
+    def run(self, caller: Caller, stream: Any, guest: str = "") -> None:
         """See `IJobs.run`."""
         stream.send(frames.failure(NotPossible("this daemon runs no jobs")))
         stream.close()
@@ -39,6 +39,13 @@ class NoJobs:
 
     def attach(self, job: Job, stream: Any) -> None:
         """See `IJobs.attach`."""
+
+    def check_guest(self, caller: Caller, name: str) -> None:
+        """See `IJobs.check_guest`."""
+        raise NotFound(f"there is no job {name} here: this daemon runs no jobs")
+
+    def attach_guest(self, caller: Caller, name: str, stream: Any) -> None:
+        """See `IJobs.attach_guest`."""
 
     def signal(self, job: Job, number: int, group: bool) -> None:
         """See `IJobs.signal`."""

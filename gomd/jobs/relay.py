@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gomd.jobs.framestream import FrameStream
+from gomd.jobs.sink import Sink
 from libgomd.wire import frames
 from libgomd.wire.frames import Frame
 
@@ -27,15 +28,17 @@ class Relay:
     Nothing is kept: what is under way is bounded by the window that the two ends agree on. A caller who
     acknowledges what he has not read gains nothing: his acknowledgements wait while his connection is full.
 
+    :param transparent: everything is passed on to the caller's end, which is another daemon.
     :ivar started: called when the job runs, again with each new connection to it.
     :ivar ended: called with how it ended, perhaps more than once. :ivar failed: it never began, or was lost.
     :ivar job_lost: called when the connection to the job's end broke.
     :ivar client_lost: called when the caller's broke.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, transparent: bool = False) -> None:
+        self.transparent = transparent
         self.job: FrameStream | None = None
-        self.client: FrameStream | None = None
+        self.client: FrameStream | Sink | None = None
         self.attached = False
         self.started: Told = lambda _told: None
         self.ended: Told = lambda _told: None
@@ -58,7 +61,7 @@ class Relay:
         stream.on_room = self._job_has_room
         stream.on_frame = self._from_job
 
-    def join_client(self, stream: FrameStream) -> None:
+    def join_client(self, stream: FrameStream | Sink) -> None:
         """Take ``stream`` as the caller's connection."""
         self.client = stream
         self.attached = False
@@ -95,6 +98,8 @@ class Relay:
 
     def _from_job(self, frame: Frame) -> None:
         kind, payload = frame
+        if self.transparent and kind not in _TO_CLIENT and kind != frames.ATTACHED:
+            self.to_client(frames.encode(kind, payload))
         if kind in _TO_CLIENT:
             if self.attached:
                 if kind == frames.ACK:
@@ -108,14 +113,15 @@ class Relay:
         elif kind == frames.STARTED:
             self.started(frames.decode_json(payload))
         elif kind == frames.EXIT:
-            if self.attached:
+            if self.attached and not self.transparent:
                 self.to_client(frames.encode(kind, payload))
             self.ended(frames.decode_json(payload))
         elif kind == frames.FAILED:
             self.failed(frames.decode_json(payload))
         elif kind == frames.RESUME:
             self.attached = False
-            self.to_client(frames.encode(kind, payload))
+            if not self.transparent:
+                self.to_client(frames.encode(kind, payload))
 
     def _from_client(self, frame: Frame) -> None:
         kind, payload = frame

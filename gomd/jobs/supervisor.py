@@ -34,6 +34,8 @@ HANGUP_GRACE = 5.0
 _DRAIN_LIMIT = 1.0
 #: Seconds after which a job that has ended and that nobody asks for is let go.
 LINGER = 900.0
+#: Milliseconds between two looks at files that another process writes.
+_LOOK_EACH = 100
 #: Bytes for the daemon that may wait here.
 _OUTGOING = 262144
 
@@ -142,8 +144,7 @@ class Supervisor:
     def run(self, received: list[frames.Frame]) -> None:
         """Start the job and serve it to its end. Blocks."""
         if self._spec.get("view"):
-            with open(EXIT, encoding="ascii") as file:
-                self._exit = json.load(file)
+            self._look()
         else:
             try:
                 self._start()
@@ -158,6 +159,17 @@ class Supervisor:
         while not self._done:
             self._step()
         self._leave()
+
+    def _look(self) -> None:
+        """See how far the job is whose output is only shown here, and whether it has ended."""
+        try:
+            with open(EXIT, encoding="ascii") as file:
+                self._exit = json.load(file)
+        except FileNotFoundError:
+            pass
+        for output in self._outputs.values():
+            assert isinstance(output.backlog, Spool)
+            output.backlog.refresh()
 
     def _refuse(self, error: CannotStart) -> None:
         """Tell why nothing runs, and leave no trace."""
@@ -268,11 +280,15 @@ class Supervisor:
             self._receive()
         if self._child_ended in ready:
             self._reap()
+        if self._spec.get("view") and self._exit is None:
+            self._look()
         self._by_the_clock()
         self._pump()
 
     def _timeout(self) -> int | None:
         """Return the milliseconds until something has to happen by itself."""
+        if self._spec.get("view") and self._exit is None:
+            return _LOOK_EACH
         due = [at for at in (self._kill_at, self._drain_until) if at is not None]
         if self._idle_since is not None:
             due.append(self._idle_since + LINGER)

@@ -13,10 +13,11 @@ from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
 from gomd.interfaces import IPeers, Relay
+from gomd.jobs.framestream import FrameStream
 from gomd.protocols.streams import behalf
 from libgomd.answers import value_in, where_in
 from libgomd.connection import LineConnection, RowQueue, WholeReply
-from libgomd.errors import ConnectionLost, GomdError, NotPossible, PeerUnreachable, TimedOut
+from libgomd.errors import ConnectionLost, GomdError, NotPossible, PeerUnreachable, TimedOut, error_for
 from libgomd.model import Caller, Counter, Node
 from libgomd.questions import Asker
 from libgomd.wire.lines import BLOCK, Request
@@ -124,6 +125,27 @@ class Peers:
             connection.close()
             return Relay(reply.code, reply.text, None)
         return Relay(reply.code, reply.text, _rows(connection, rows))
+
+    async def open(self, node: Node, request: Request, caller: Caller) -> FrameStream:
+        """See `IPeers.open`."""
+        self._asked += 1
+        connection = await self._connect(node, self._contact_of(node))
+        try:
+            for asked in (behalf(caller, False), request):
+                answer = WholeReply()
+                connection.send(asked, answer)
+                reply = await self._within(ANSWER_LIMIT, answer.done, node)
+                if reply.code >= 400:
+                    raise error_for(reply.code, reply.text)
+        except ConnectionLost as error:
+            self._failed += 1
+            raise PeerUnreachable(f"node {node.id} {node.name} ended the stream: {error}") from error
+        except BaseException:
+            connection.abort()
+            raise
+        stream = FrameStream()
+        connection.hand_over(stream)
+        return stream
 
     async def _connect(self, node: Node, contact: Contact) -> LineConnection:
         if not contact.stream_port:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from zope.interface import implementer
 
 from gomd.interfaces import IPeers, Relay
+from gomd.jobs.framestream import FrameStream
 from libgomd.errors import PeerUnreachable
 from libgomd.model import Caller, Counter, Node
 from libgomd.wire.lines import Request
@@ -31,6 +32,10 @@ class NoPeers:
 
     async def ask(self, node: Node, request: Request, caller: Caller, json: bool) -> Relay:
         """See `IPeers.ask`."""
+        raise self._why_not(node)
+
+    async def open(self, node: Node, request: Request, caller: Caller) -> FrameStream:
+        """See `IPeers.open`."""
         raise self._why_not(node)
 
     def counters(self) -> Iterable[Counter]:

@@ -28,6 +28,7 @@ from gomd.services.systemd import Watchdog, take_environment
 from gomd.services.threads import Threads
 from gomd.services.tokens import FileTokens
 from gomd.tap.choices import SAMPLE_LOGS, SOURCES, limits_of
+from gomd.tap.jobs import jobs_of
 from gomd.verbs.all import all_verbs
 from gomd.verbs.context import Parts
 from gomd.verbs.dispatch import Dispatch
@@ -76,10 +77,7 @@ def compose(
     tokens = FileTokens(config.telnet.tokens_file, asking)
     jobs: IJobs = NoJobs()
     if config.node.proc_root == "/proc" and config.node.source != "memory":
-        jobs = Jobs(
-            reactor, reactor, members, asking, events, spool=config.jobs.spool,
-            journal=os.path.join(config.node.state_dir, "jobs", "journal"), own_uid=os.geteuid(),
-        )  # fmt: skip
+        jobs = jobs_of(config, reactor, node_id, members, peers, asking, events)
     counting: list[Any] = [collector, members, peers, events, commands, tokens, sample_log, jobs]
     parts = Parts(
         clock=reactor,

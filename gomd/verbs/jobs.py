@@ -8,7 +8,8 @@ from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.replies import Answer, Column, Reply, Rows, Upgrade
 from gomd.verbs.table import Verb
-from libgomd.model import Job, Role
+from libgomd.errors import NotAllowed
+from libgomd.model import Caller, Job, Role
 
 #: The largest number a job can have.
 MAX_JOB = 2**31 - 1
@@ -28,11 +29,16 @@ JOB_COLUMNS = (
 def run(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """From here on the connection carries frames; the first one says what to run."""
     caller = session.caller
-    return Upgrade("say what to run", lambda stream: parts.jobs.run(caller, stream))
+    guest = _guest(caller, arguments[0]) if arguments else ""
+    return Upgrade("say what to run", lambda stream: parts.jobs.run(caller, stream, guest))
 
 
 def attach(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """From here on the connection carries the streams of a job."""
+    if "-" in arguments[0]:
+        caller, guest = session.caller, _guest(session.caller, arguments[0])
+        parts.jobs.check_guest(caller, guest)
+        return Upgrade(f"job {guest}", lambda stream: parts.jobs.attach_guest(caller, guest, stream))
     job = _job(parts, session, arguments[0])
     parts.jobs.check_attach(job)
 
@@ -58,8 +64,22 @@ def _job(parts: Parts, session: ISession, word: str) -> Job:
     return parts.jobs.find(words.whole_number(word, "JOB", 1, MAX_JOB), session.caller)
 
 
+def _guest(caller: Caller, word: str) -> str:
+    """
+    Return the name of a guest, ``HOME-JOB``, as its home's daemon says it.
+
+    :raises NotAllowed: it is not its home's daemon that says it.
+    """
+    home, _, number = word.partition("-")
+    words.whole_number(home, "HOME", 1, 65535)
+    words.whole_number(number, "JOB", 1, MAX_JOB)
+    if caller.via != f"node {home}" and not caller.via.startswith("loopback "):
+        raise NotAllowed("only a job's home speaks of it so: say `gom run` or `gom attach` there")
+    return f"{int(home)}-{int(number)}"
+
+
 VERBS = (
-    Verb("run", "", Role.USER, "run a command here or on another node; `gom run` says it", run),
+    Verb("run", "[HOME-JOB]", Role.USER, "run a command here or on another node; `gom run` says it", run),
     Verb("jobs", "", Role.USER, "your jobs, everybody's for an admin", jobs, fields=Job.JSON),
     Verb("attach", "JOB", Role.USER, "take up the streams of a job again; `gom attach` says it", attach),
     Verb("kill", "JOB [SIG]", Role.USER, "end a job, or send it another signal", kill),

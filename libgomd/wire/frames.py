@@ -91,6 +91,11 @@ def encode_ack(stream: int, position: int) -> bytes:
     return encode(ACK, bytes((stream,)) + position.to_bytes(8, "big"))
 
 
+def ack(stream: int, position: int) -> Frame:
+    """Return the frame that acknowledges ``stream`` up to ``position``, as a value."""
+    return Frame(ACK, bytes((stream,)) + position.to_bytes(8, "big"))
+
+
 def decode_ack(payload: bytes) -> tuple[int, int]:
     """Return the stream and the position. :raises MalformedFrame: it is no acknowledgement."""
     if len(payload) != 9 or payload[0] not in (STDIN, STDOUT, STDERR):

@@ -1,0 +1,41 @@
+"""A job whose streams pass through this daemon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from gomd.jobs.relay import Relay
+from gomd.jobs.sink import Sink
+
+
+@dataclass(eq=False)
+class Held:
+    """
+    A job and its streams.
+
+    :ivar name: ``HOME-JOB``. :ivar number: of a job of this home, None for a guest. :ivar uid: whose it is.
+    :ivar node: id of the node it runs on.
+    :ivar began: whether it has run. :ivar over: how it ended, None while it runs.
+    :ivar hung_up: its caller is gone, and it with him.
+    :ivar sink: where its output goes when it is detached and runs on another node.
+    :ivar beginning: fires with None when it has begun, fails when it cannot.
+    """
+
+    name: str
+    number: int | None
+    uid: int
+    node: int
+    relay: Relay = field(default_factory=Relay)
+    began: bool = False
+    over: dict[str, Any] | None = None
+    hung_up: bool = False
+    sink: Sink | None = None
+    beginning: Deferred[None] = field(default_factory=Deferred)
+
+    @property
+    def taken(self) -> bool:
+        """Whether a caller is attached."""
+        return self.relay.client is not None and self.sink is None

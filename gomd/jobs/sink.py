@@ -1,0 +1,114 @@
+"""Where the output of a detached job goes that runs on another node: into files here, at its home."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from gomd.interfaces import IThreads
+from gomd.jobs.backlog import Spool
+from libgomd.wire import frames
+from libgomd.wire.frames import Frame
+
+#: Seconds the disk may take for one piece.
+_WRITE_LIMIT = 60.0
+_NAMES = {frames.STDOUT: "stdout", frames.STDERR: "stderr"}
+
+
+class Sink:
+    """
+    Stands where a caller's connection would (`FrameStream`): takes frames, acknowledges what is written.
+
+    :param directory: of the job; it is made. :param limit: bytes that are kept of each stream.
+    """
+
+    _log: ClassVar[Logger] = Logger()
+
+    def __init__(self, threads: IThreads, directory: str, limit: int) -> None:
+        self.full = False
+        self.gone = False
+        self.on_frame: Callable[[Frame], None] = lambda _frame: None
+        self.on_lost: Callable[[], None] = lambda: None
+        self.on_room: Callable[[], None] = lambda: None
+        self._threads = threads
+        self._directory = directory
+        self._limit = limit
+        self._parser = frames.FrameParser()
+        self._spools: dict[int, Spool] = {}
+        self._received: dict[int, int] = {}
+        self._waiting: deque[Frame] = deque()
+        self._writing = False
+
+    def attach(self) -> None:
+        """Ask for the output from where the files end."""
+        self._waiting.append(Frame(frames.RESUME))
+        self._go_on()
+
+    def send(self, data: bytes) -> None:
+        """Take frames."""
+        self._waiting.extend(self._parser.feed(data))
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._waiting and not self._writing and not self.gone:
+            self._writing = True
+            frame = self._waiting.popleft()
+            done = Deferred.fromCoroutine(self._do(frame))
+            done.addErrback(
+                lambda failure: self._log.failure("keeping a job's output failed", failure=failure)
+            )
+            done.addCallback(lambda _result: self._finished())
+
+    def _finished(self) -> None:
+        self._writing = False
+        self._go_on()
+
+    async def _do(self, frame: Frame) -> None:
+        kind, payload = frame
+        if kind == frames.RESUME:
+            await self._threads.run(_WRITE_LIMIT, self._open)
+            wanted = {_NAMES[stream]: spool.end for stream, spool in self._spools.items()}
+            self.on_frame(Frame(frames.ATTACH, json.dumps(wanted).encode("ascii")))
+        elif kind in self._spools:
+            await self._threads.run(_WRITE_LIMIT, self._spools[kind].append, payload)
+            self._received[kind] += len(payload)
+            self.on_frame(frames.ack(kind, self._received[kind]))
+        elif kind == frames.ATTACHED:
+            told = frames.decode_json(payload)
+            self._received = {stream: int(told[name]) for stream, name in _NAMES.items()}
+        elif kind == frames.EXIT:
+            await self._threads.run(_WRITE_LIMIT, self._end, frames.decode_json(payload))
+            self.on_frame(Frame(frames.COLLECTED))
+
+    def _open(self) -> None:
+        """Open the files. Blocks."""
+        if self._spools:
+            return
+        os.makedirs(self._directory, mode=0o700, exist_ok=True)
+        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        for stream, name in _NAMES.items():
+            self._spools[stream] = Spool(descriptor, name, self._limit)
+
+    def _end(self, told: dict[str, Any]) -> None:
+        """Write down how the job ended. Blocks."""
+        os.makedirs(self._directory, mode=0o700, exist_ok=True)
+        path = os.path.join(self._directory, "exit")
+        with open(f"{path}.new", "w", encoding="ascii") as file:
+            json.dump(told, file)
+        os.rename(f"{path}.new", path)
+
+    def hold(self, held: bool) -> None:
+        """Nothing is read from here."""
+
+    def close(self) -> None:
+        """Close the files, which stay, when what is being written is."""
+        self.gone = True
+        for spool in self._spools.values():
+            spool.close()
+        self._spools.clear()
