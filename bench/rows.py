@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 Row = dict[str, Any]
+_WORDS = {True: "yes", False: "NO", None: "-"}
 _WIDTHS = (38, 12, 8, 26, 12, 8)
 
 
@@ -42,6 +43,14 @@ def limit(name: str, value: float, unit: str, most: float) -> Row:
     return row(name, value, unit, "the limit", most, 1.0)
 
 
+def unmeasured(name: str, value: float, unit: str, versus: str, goal: float) -> Row:
+    """Return a result that there was nothing here to compare with; ``versus`` says so. No verdict."""
+    return {
+        "name": name, "value": _rounded(value), "unit": unit, "versus": versus, "versus_value": None,
+        "ratio": None, "goal": goal, "ok": None,
+    }  # fmt: skip
+
+
 def _rounded(value: float) -> float:
     return float(f"{value:.4g}") if abs(value) < 1000 else round(value)
 
@@ -51,7 +60,7 @@ def table(rows: Iterable[Row]) -> Iterator[str]:
     yield _line("MEASURED", "VALUE", "UNIT", "NEXT TO", "ITS VALUE", "RATIO") + " GOAL   OK"
     for one in rows:
         cells = (one["name"], one["value"], one["unit"], one["versus"], one["versus_value"], one["ratio"])
-        yield f"{_line(*cells)} {one['goal']:<6g} {'yes' if one['ok'] else 'NO'}"
+        yield f"{_line(*cells)} {one['goal']:<6g} {_WORDS[one['ok']]}"
 
 
 def _line(name: str, value: Any, unit: str, versus: str, versus_value: Any, ratio: Any) -> str:
@@ -59,5 +68,9 @@ def _line(name: str, value: Any, unit: str, versus: str, versus_value: Any, rati
     return " ".join(
         f"{cell:<{width}}" if isinstance(cell, str) and cell not in ("VALUE", "ITS VALUE", "RATIO")
         else f"{cell:>{width}}"
-        for cell, width in zip((name, value, unit, versus, versus_value, ratio), widths, strict=True)
+        for cell, width in zip(
+            ("-" if cell is None else cell for cell in (name, value, unit, versus, versus_value, ratio)),
+            widths,
+            strict=True,
+        )
     )  # fmt: skip
