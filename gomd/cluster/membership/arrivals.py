@@ -66,7 +66,7 @@ class Arrivals:
         """
         place = (address[0], message.port)
         node, instance, sequence = datagram.sender, datagram.instance, datagram.sequence
-        if self._refuses(node, message, address, now):
+        if self._refuses(datagram, message, member, address, now):
             return None
         if member is None:
             member = Member(node, message.name, place, now)
@@ -89,18 +89,24 @@ class Arrivals:
         self, datagram: Datagram, message: Heartbeat, member: Member, address: Address, now: float
     ) -> None:
         """Take the heartbeat of a member that does not come from its address."""
-        if self._refuses(member.id, message, address, now):
+        if self._refuses(datagram, message, member, address, now):
             return
         if member.state is not MemberState.UP or now - member.heard > self._timing.heartbeat * 2:
             place = (address[0], message.port)
             self.claims.add(Kind.MOVED, member, message, datagram.instance, datagram.sequence, place, now)
 
-    def _refuses(self, node: int, message: Heartbeat, address: Address, now: float) -> bool:
+    def _refuses(
+        self, datagram: Datagram, message: Heartbeat, member: Member | None, address: Address, now: float
+    ) -> bool:
+        node = datagram.sender
         refusal = self._roll.refusal(node, address[0])
         if refusal:
             self._refused += 1
             if self._rivals.is_news(node, "refusal", now):
-                self._changes.warn(node, message.name, refusal)
+                to = [(address[0], message.port)]
+                if member is not None:
+                    to.append(member.address)
+                self._rivals.refused(node, message, datagram.instance, refusal, to)
         return bool(refusal)
 
     def _no_place(self, member: Member, now: float) -> None:

@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from gomd.cluster.membership.member import Member
+from gomd.cluster.membership.member import NEVER, Member
 from gomd.cluster.membership.searching import Searching
 from gomd.cluster.membership.table import Members
 from gomd.interfaces import IEvents
@@ -55,7 +55,7 @@ class Changes:
         """It is up now, and was not."""
         self._members.turn(member, MemberState.UP)
         member.suspects.clear()
-        member.heard = member.multicast = now
+        member.heard, member.multicast = now, NEVER
         self.publish(kind, member.id, member.name, reason, self._own_id)
 
     def gone(self, member: Member, state: MemberState, by: int, reason: str, now: float) -> None:

@@ -27,6 +27,7 @@ class Member:
     :ivar heard: when a datagram last came from its address. :ivar vouched: when it last answered another.
     :ivar multicast: when a datagram of it last came by multicast, since it is up.
     :ivar listed_name: its name when it came up.
+    :ivar rostered: when it was last sent what is known of all others.
     :ivar suspects: ids of those who suspect it.
     :ivar gone: since when it has not been up; ``gone_by`` and ``gone_reason`` who said so and why.
     """
@@ -46,8 +47,8 @@ class Member:
         self.sequence = 0
         self.state = MemberState.DOWN
         self.message: Heartbeat | None = None
-        self.heard = self.vouched = self.valued = self.rostered = now
-        self.multicast = NEVER
+        self.heard = self.vouched = self.valued = now
+        self.multicast = self.rostered = NEVER
         self.suspects: set[int] = set()
         self.gone = now
         self.gone_by = 0

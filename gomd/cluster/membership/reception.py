@@ -68,6 +68,11 @@ class Reception:
         if datagram.sender == self._own_id:
             self._rivals.heard(datagram, address, now)
             return
+        if isinstance(message, Notice) and message.state is MemberState.CONFLICT:
+            # Also from a node that is not known, which may be all that a second one of our id meets.
+            if message.node == self._own_id:
+                self._rivals.told(message, now)
+            return
         if isinstance(message, Probe) and message.target in (0, self._own_id):
             ack = ProbeAck(message.request_id, self._own_id, self._instance, self._telling.incarnation)
             self._transport.send(ack, [address])
@@ -132,8 +137,6 @@ class Reception:
         elif isinstance(message, Notice):
             if message.node != self._own_id:
                 self._hearsay.notice(message, address, now)
-            elif message.state is MemberState.CONFLICT:
-                self._rivals.told(message, now)
             elif message.instance == self._instance and message.state is not MemberState.UP:
                 self._refute(message.incarnation, address)
         elif isinstance(message, messages.Roster):

@@ -60,6 +60,11 @@ class Rivals:
             self._changes.warn(first.id, first.name, reason)
         self._tell(first.id, claim.instance, reason, [first.address, claim.address])
 
+    def refused(self, node: int, message: Heartbeat, instance: int, reason: str, to: list[Address]) -> None:
+        """A node came that may not be a member; it and the one whose id it uses are told at ``to``."""
+        self._changes.warn(node, message.name, reason)
+        self._tell(node, instance, reason, to)
+
     def _tell(self, node: int, instance: int, reason: str, to: list[Address]) -> None:
         notice = Notice(MemberState.CONFLICT, node, instance, 0, self._own_id, shortened(reason))
         self._transport.send(notice, to)

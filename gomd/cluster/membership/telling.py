@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Final
 
-from gomd.cluster.membership.member import Member
+from gomd.cluster.membership.member import NEVER, Member
 from gomd.cluster.membership.settings import FAN_OUT, MOST_HEARD, Settings, Timing
 from gomd.cluster.membership.table import Members
 from gomd.cluster.membership.transport import Address, IPeerTransport
@@ -173,9 +173,15 @@ class Telling:
     def tell_of_newcomers(self) -> None:
         """Tell of those who came since the last tick. Once a tick."""
         newcomers, self._newcomers = self._newcomers, []
+        most = FAN_OUT
+        if self._settings.discovery:
+            # Until one of theirs is heard by multicast, which may be the next moment, they are told directly.
+            newcomers = [each for each in newcomers if each.multicast == NEVER]
+            self._deaf = [*self._deaf, *newcomers]
+            most = _PASS_ON
         if newcomers and self._direct:
             for roster in _rosters(self._members.count + 1, newcomers):
-                self._to_some(roster, self._direct, FAN_OUT)
+                self._to_some(roster, self._direct, most)
 
 
 def _rosters(total: int, members: Sequence[Member]) -> Iterator[Roster]:

@@ -1,0 +1,392 @@
+"""What the heartbeat engine does beyond the promises of every membership."""
+
+from __future__ import annotations
+
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from gomd.cluster.events import Events
+from gomd.cluster.membership import Address, Heartbeat, MapRoll, Settings
+from libgomd.model import EventKind, Node, Status
+from libgomd.wire.messages import (
+    Datagram,
+    IndirectProbe,
+    Leave,
+    MemberNote,
+    MemberState,
+    Message,
+    Notice,
+    Probe,
+    ProbeAck,
+    Roster,
+)
+from libgomd.wire.messages import Heartbeat as Beat
+from tests.network import HeapClock
+from tests.nodes import PORT, Cluster, SimulatedNode, address_of
+
+
+def seeds(*numbers: int) -> tuple[Address, ...]:
+    return tuple((address_of(number), PORT) for number in numbers)
+
+
+def beat(number: int, **changes: object) -> Beat:
+    """Return the heartbeat of a node."""
+    plain = Beat(
+        0, PORT, PORT, 3, 0, 1, 15000, 4, 400, 1, 1, 1, False, f"node{number}", address_of(number), ()
+    )
+    return plain._replace(**changes)  # type: ignore[arg-type]
+
+
+class Wire:
+    """A transport that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[Message, Address | None]] = []
+
+    def send(self, message: Message, addresses: list[Address]) -> None:
+        self.sent += [(message, address) for address in addresses]
+
+    def multicast(self, message: Message) -> None:
+        self.sent.append((message, None))
+
+
+class Alone:
+    """One engine whose peers are played by the test."""
+
+    def __init__(self, number: int = 1, **changes: object) -> None:
+        self.clock = HeapClock()
+        self.wire = Wire()
+        self.events = Events()
+        me = Node(number, f"node{number}", address_of(number), Status.CONFIGURED | Status.UP)
+        self.engine = Heartbeat(
+            lambda: me, int(self.clock.seconds() * 1000), self.wire, self.clock,  # type: ignore[arg-type]
+            Random(1), self.events, Settings(**changes),  # type: ignore[arg-type]
+        )  # fmt: skip
+        self.engine.start()
+        self.sequence = 0
+
+    def hear(
+        self, number: int, message: Message, address: str = "", instance: int = 7, multicast: bool = False
+    ) -> list[tuple[Message, Address | None]]:
+        """Let node ``number`` say something; return what is sent at once because of it."""
+        self.sequence += 1
+        del self.wire.sent[:]
+        sent_at = int(self.clock.seconds() * 1000)
+        datagram = Datagram(number, instance, sent_at, self.sequence, message)
+        self.engine.receive(datagram, (address or address_of(number), PORT), multicast)
+        return list(self.wire.sent)
+
+    def up(self) -> list[int]:
+        return [node.id for node in self.engine.nodes() if node.up]
+
+
+class AnswerTests(SynchronousTestCase):
+    """What is answered at once."""
+
+    def test_an_announcement_is_answered_at_once(self) -> None:
+        """A node that joins knows the others one round trip later."""
+        alone = Alone()
+        [(message, to)] = alone.hear(2, beat(2, announce=True), multicast=True)
+        assert isinstance(message, Beat)
+        self.assertEqual((message.name, message.announce, to), ("node1", False, (address_of(2), PORT)))
+
+    def test_one_who_asks_a_seed_is_told_of_all(self) -> None:
+        """Where there is no multicast, the seed's answer names everybody it knows."""
+        alone = Alone(discovery=False)
+        for number in range(3, 50):
+            alone.hear(number, beat(number))
+        answers = [message for message, _ in alone.hear(2, beat(2, announce=True))]
+        self.assertIsInstance(answers[0], Beat)
+        notes = [note for message in answers[1:] if isinstance(message, Roster) for note in message.notes]
+        self.assertEqual(sorted(note.node for note in notes), list(range(3, 50)))
+
+    def test_a_probe_is_answered_by_whom_it_is_for(self) -> None:
+        """A node that took over an address does not answer for the one that had it."""
+        alone = Alone()
+        for target in (0, 1):
+            [(message, _)] = alone.hear(0, Probe(99, target))
+            self.assertEqual(message, ProbeAck(99, 1, alone.engine.instance, 0, True))
+        self.assertEqual(alone.hear(0, Probe(99, 5)), [])
+
+    def test_a_node_is_probed_for_another_one(self) -> None:
+        """The helper passes the answer on, or says that there was none."""
+        alone = Alone()
+        alone.hear(2, beat(2))
+        [(probe, to)] = alone.hear(2, IndirectProbe(5, 3, PORT, address_of(3)))
+        assert isinstance(probe, Probe)
+        self.assertEqual((probe.target, to), (3, (address_of(3), PORT)))
+        [(ack, to)] = alone.hear(3, ProbeAck(probe.request_id, 3, 77, 4))
+        self.assertEqual((ack, to), (ProbeAck(5, 3, 77, 4, True), (address_of(2), PORT)))
+        alone.hear(2, IndirectProbe(6, 3, PORT, address_of(3)))
+        del alone.wire.sent[:]
+        alone.clock.advance(1.0)
+        self.assertIn((ProbeAck(6, 3, 0, 0, False), (address_of(2), PORT)), alone.wire.sent)
+
+    def test_a_suspicion_of_oneself_is_refuted(self) -> None:
+        """A node that is said to be down says that it is up, with a higher incarnation."""
+        alone = Alone()
+        alone.hear(2, beat(2))
+        sent = alone.hear(2, Notice(MemberState.DOWN, 1, alone.engine.instance, 0, 2, "silent"))
+        notices = [message for message, _ in sent if isinstance(message, Notice)]
+        self.assertEqual((notices[0].state, notices[0].incarnation), (MemberState.UP, 1))
+        self.assertEqual(
+            alone.hear(2, Notice(MemberState.DOWN, 1, alone.engine.instance, 0, 2, "silent")), []
+        )
+
+    def test_a_false_suspicion_is_contradicted(self) -> None:
+        """Who just heard from the suspected node says so."""
+        alone = Alone()
+        alone.hear(2, beat(2))
+        alone.hear(3, beat(3))
+        [(message, to)] = alone.hear(2, Notice(MemberState.SUSPECT, 3, 7, 0, 2, "silent"))
+        assert isinstance(message, Notice)
+        self.assertEqual((message.state, message.by, to), (MemberState.UP, 1, (address_of(2), PORT)))
+        alone.hear(2, Notice(MemberState.DOWN, 3, 7, 0, 2, "silent"))
+        self.assertEqual(alone.up(), [1, 2, 3])
+
+
+class FirstHandTests(SynchronousTestCase):
+    """Only a node itself makes itself up."""
+
+    def test_hearsay_makes_ask(self) -> None:
+        """A node heard of is asked; it is listed when it answers."""
+        alone = Alone(discovery=False)
+        alone.hear(2, beat(2))
+        note = MemberNote(3, MemberState.UP, 7, 0, PORT, address_of(3))
+        alone.hear(2, Roster(3, (note,)))
+        self.assertEqual(alone.up(), [1, 2])
+        alone.clock.advance(0.2)
+        self.assertIn((address_of(3), PORT), [to for _, to in alone.wire.sent])
+        alone.hear(3, beat(3))
+        self.assertEqual(alone.up(), [1, 2, 3])
+
+    def test_a_late_heartbeat_does_not_bring_back_who_left(self) -> None:
+        """A heartbeat overtaken by the goodbye is no sign of life."""
+        alone = Alone()
+        alone.hear(2, beat(2))
+        alone.hear(2, Leave(0, "gomd stopped"))
+        alone.hear(2, beat(2))
+        self.assertEqual(alone.up(), [1])
+
+    def test_news_of_an_earlier_start_is_ignored(self) -> None:
+        """Who was down and came back is not called down by the news of its last start."""
+        alone = Alone()
+        alone.hear(2, beat(2))
+        alone.hear(3, beat(3), instance=8)
+        alone.clock.advance(2.0)
+        alone.hear(2, Notice(MemberState.DOWN, 3, 7, 5, 2, "silent"))
+        self.assertIn(3, alone.up())
+
+
+class AddressTests(SynchronousTestCase):
+    """Nodes that change their address."""
+
+    def test_a_new_address_is_followed(self) -> None:
+        """A node whose DHCP server gives it another address stays up, and is asked at the new one."""
+        for discovery in (True, False):
+            cluster = Cluster(discovery=discovery, seeds=seeds(1, 2)).with_nodes(range(1, 5))
+            cluster.network.move(cluster.nodes[3].host, ("10.7.7.7", PORT))
+            cluster.clock.advance(8.0)
+            self.assertTrue(cluster.agreed(), cluster.disagreement())
+            for number in (1, 2, 4):
+                self.assertEqual(cluster.nodes[number].engine.find("3").address, "10.7.7.7")
+                self.assertEqual(cluster.nodes[number].engine.port_of(3), (("10.7.7.7", PORT), PORT))
+
+    def test_a_forwarded_heartbeat_moves_nobody(self) -> None:
+        """A recorded packet that comes from elsewhere does not turn the cluster to that address."""
+        alone = Alone()
+        alone.hear(2, beat(2))
+        alone.clock.advance(5.0)
+        alone.hear(2, beat(2), address="10.6.6.6")
+        alone.clock.advance(5.0)
+        self.assertEqual(alone.engine.find("2").address, address_of(2))
+
+
+class BoundTests(SynchronousTestCase):
+    """Floods."""
+
+    def test_invented_nodes_stop_at_the_limit(self) -> None:
+        """A flood of heartbeats with invented ids stops at max_nodes, and is counted and reported once."""
+        alone = Alone(max_nodes=10)
+        for number in range(2, 1000):
+            alone.hear(number, beat(number))
+        self.assertEqual(len(alone.engine.nodes()), 10)
+        counters = {counter.name: counter.value for counter in alone.engine.counters()}
+        self.assertEqual(counters["nodes_full"], 998 - 9)
+        self.assertEqual(len([event for event in alone.events.recent() if "max_nodes" in event.reason]), 1)
+
+    def test_a_real_node_takes_the_place_of_one_that_is_down(self) -> None:
+        """When the flood is over its nodes are down, and make place."""
+        alone = Alone(max_nodes=10)
+        for number in range(2, 11):
+            alone.hear(number, beat(number))
+        alone.clock.advance(60.0)
+        self.assertEqual(alone.up(), [1])
+        alone.hear(500, beat(500))
+        self.assertEqual(alone.up(), [1, 500])
+        self.assertEqual(len(alone.engine.nodes()), 10)
+
+    def test_a_node_that_is_down_is_forgotten(self) -> None:
+        """After `forget` seconds it is not listed any more."""
+        cluster = Cluster(forget=60.0).with_nodes([1, 2])
+        cluster.kill(2)
+        cluster.clock.advance(55.0)
+        self.assertEqual(len(cluster.nodes[1].engine.nodes()), 2)
+        cluster.clock.advance(15.0)
+        self.assertEqual(len(cluster.nodes[1].engine.nodes()), 1)
+
+
+class SearchTests(SynchronousTestCase):
+    """Seeds and lost nodes are asked for ever, ever more rarely."""
+
+    def test_a_seed_that_comes_late_is_found(self) -> None:
+        """The first daemon of a cluster may be the last one that is started: the others ask it every 20 s."""
+        cluster = Cluster(discovery=False, seeds=seeds(1))
+        cluster.add(2)
+        cluster.clock.advance(1000.0)
+        cluster.add(1)
+        cluster.until_agreed(20.5)
+
+    def test_it_asks_ever_more_rarely(self) -> None:
+        """One that is lost gets a packet a second at first, and one in 20 s for ever."""
+        cluster = Cluster(discovery=False, seeds=seeds(1))
+        cluster.network.log = []
+        node = cluster.add(2)
+        cluster.clock.advance(60.0)
+        early = len(cluster.network.log)
+        self.assertTrue(40 <= early <= 80, early)
+        cluster.clock.advance(4000.0)
+        del cluster.network.log[:]
+        cluster.clock.advance(1000.0)
+        self.assertTrue(50 <= len(cluster.network.log) <= 65, len(cluster.network.log))
+        self.assertEqual(node.up(), {2})
+
+    def test_other_seeds_are_taken_over(self) -> None:
+        """Seeds written into the configuration while the daemon runs are asked."""
+        cluster = Cluster(discovery=False)
+        cluster.add(1)
+        cluster.add(2)
+        cluster.clock.advance(5.0)
+        self.assertEqual(cluster.nodes[2].up(), {2})
+        cluster.nodes[2].engine.set_seeds(seeds(1))
+        cluster.until_agreed(1.0)
+
+
+class ScaleTests(SynchronousTestCase):
+    """More nodes than one heartbeat goes to directly."""
+
+    def test_many_nodes_without_multicast(self) -> None:
+        """60 nodes find each other through one seed; a node gets at most some 35 packets a second."""
+        cluster = Cluster(discovery=False, seeds=seeds(1), replays=False)
+        for number in range(1, 61):
+            cluster.add(number)
+        self.assertLess(cluster.until_agreed(2.0), 2.0)
+        cluster.clock.advance(3.0)
+        before = {node.number: node.host.received for node in cluster.nodes.values()}
+        cluster.clock.advance(5.0)
+        for node in cluster.nodes.values():
+            self.assertLess((node.host.received - before[node.number]) / 5, 50)
+        cluster.kill(7)
+        self.assertLess(cluster.until_agreed(4.0), 4.0)
+        cluster.leave(8)
+        self.assertLess(cluster.until_agreed(0.5), 0.5)
+
+    def test_heartbeats_come_less_often_where_there_are_many(self) -> None:
+        """With 500 nodes a heartbeat is sent every other second, and still heard in time."""
+        alone = Alone()
+        for number in range(2, 502):
+            alone.hear(number, beat(number), multicast=True)
+        del alone.wire.sent[:]
+        for _ in range(20):
+            for number in range(2, 502):
+                alone.sequence += 1
+                alone.engine.receive(
+                    Datagram(number, 7, 0, alone.sequence, beat(number)), (address_of(number), PORT), True
+                )
+            alone.clock.advance(1.0)
+        beats = [message for message, to in alone.wire.sent if isinstance(message, Beat) and to is None]
+        self.assertTrue(9 <= len(beats) <= 11, len(beats))
+
+
+class MapTests(SynchronousTestCase):
+    """The nodes of a map."""
+
+    def test_the_map_is_listed_from_the_start(self) -> None:
+        """`nodes` shows every node of the map, down until it is heard."""
+        roll = MapRoll({3: "gamma"}, {node: (address_of(node),) for node in (1, 2, 3)})
+        cluster = Cluster(discovery=False)
+        node = cluster.add(1, roll)
+        self.assertEqual([(each.id, each.name, each.up) for each in node.engine.nodes()],
+                         [(1, "node1", True), (2, "10.0.0.2", False), (3, "gamma", False)])  # fmt: skip
+
+    def test_a_stranger_is_refused(self) -> None:
+        """A node that is not in the map is not listed, and both sides say why."""
+        roll = MapRoll({}, {node: (address_of(node),) for node in (1, 2)})
+        cluster = Cluster(discovery=True)
+        node = cluster.add(1, roll)
+        stranger = cluster.add(9)
+        cluster.clock.advance(5.0)
+        self.assertEqual([each.id for each in node.engine.nodes()], [1, 2])
+        for each in (node, stranger):
+            [event] = each.said(EventKind.SUSPECT)
+            self.assertEqual((event.node, event.reason), (9, "node 9 at 10.0.0.9 is not in the map"))
+
+    def test_a_node_at_its_alias_is_taken(self) -> None:
+        """A node may come from any address that the map has for it."""
+        roll = MapRoll({}, {1: (address_of(1),), 2: ("10.5.5.5", address_of(2))})
+        cluster = Cluster(discovery=False)
+        cluster.add(1, roll)
+        cluster.add(2, roll)
+        cluster.until_agreed(1.0)
+
+    def test_nobody_of_the_map_is_forgotten(self) -> None:
+        """A node of the map that is down for long stays listed."""
+        roll = MapRoll({}, {node: (address_of(node),) for node in (1, 2)})
+        cluster = Cluster(discovery=False, forget=10.0)
+        node: SimulatedNode = cluster.add(1, roll)
+        cluster.clock.advance(100.0)
+        self.assertEqual(len(node.engine.nodes()), 2)
+
+
+ids = st.integers(1, 6)
+addresses = st.sampled_from([address_of(number) for number in range(1, 7)] + ["10.9.9.9"])
+small = st.integers(0, 3)
+states = st.sampled_from(list(MemberState))
+notes = st.tuples(
+    st.builds(MemberNote, ids, states, small, small, st.just(PORT), addresses),
+    st.builds(MemberNote, ids, states, small, small, st.just(PORT), addresses),
+)
+messages = st.one_of(
+    st.builds(
+        lambda number, announce, some: beat(number, announce=announce, notes=some), ids, st.booleans(), notes
+    ),
+    st.builds(Leave, small),
+    st.builds(Probe, small, small),
+    st.builds(ProbeAck, small, ids, small, small, st.booleans()),
+    st.builds(IndirectProbe, small, ids, st.just(PORT), addresses),
+    st.builds(Notice, states, ids, small, small, ids),
+    st.builds(Roster, small, notes),
+)  # fmt: skip
+steps = st.lists(st.tuples(ids, small, messages, addresses, st.booleans(), st.floats(0, 2)), max_size=25)
+
+
+class AnythingTests(SynchronousTestCase):
+    """Peers that have the key and make no sense."""
+
+    @settings(max_examples=150, deadline=None)
+    @given(steps)
+    def test_no_sequence_of_messages_breaks_it(
+        self, sequence: list[tuple[int, int, Message, str, bool, float]]
+    ) -> None:
+        """Whatever members say, in any order and from anywhere: the daemon goes on and lists itself as up."""
+        alone = Alone(max_nodes=4)
+        for number, instance, message, address, multicast, wait in sequence:
+            alone.hear(number, message, address, instance, multicast)
+            alone.clock.advance(wait)
+        nodes = alone.engine.nodes()
+        self.assertIn(1, [node.id for node in nodes if node.up])
+        self.assertLessEqual(len(nodes), 4)
+        self.assertEqual(self.flushLoggedErrors(), [])

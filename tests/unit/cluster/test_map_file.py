@@ -1,0 +1,112 @@
+"""openMosix's map of nodes."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from gomd.cluster.map_file import map_text, parse_map
+from libgomd.errors import ConfigError
+from libgomd.model import Node, Status
+
+HOSTS = {"beta": "10.0.1.7", "broken": "fe80::1"}
+
+
+def resolve(host: str) -> str:
+    try:
+        return HOSTS[host]
+    except KeyError:
+        raise OSError("no such host") from None
+
+
+def mistakes(text: str) -> list[str]:
+    """Return what is wrong with a map, without the name of the file."""
+    try:
+        parse_map(text, "m", resolve)
+    except ConfigError as error:
+        return [mistake.removeprefix("m") for mistake in error.mistakes]
+    return []
+
+
+class ParseTests(SynchronousTestCase):
+    """Text to nodes."""
+
+    def test_ranges_hosts_aliases_and_comments(self) -> None:
+        """A map as openMosix's own tools take it."""
+        text = "# MOSIX\n1 10.0.0.1 2\n\n7\tbeta 1 # the file server\n7 192.168.0.7 ALIAS\n1 10.1.0.1 0\n"
+        found = parse_map(text, "m", resolve)
+        self.assertEqual(
+            found.addresses,
+            {1: ("10.0.0.1", "10.1.0.1"), 2: ("10.0.0.2",), 7: ("10.0.1.7", "192.168.0.7")},
+        )
+        self.assertEqual(found.names, {7: "beta"})
+
+    def test_the_last_id_and_the_last_address(self) -> None:
+        """The ends of both ranges can be used."""
+        found = parse_map("65534 255.255.255.254 2", "m", resolve)
+        self.assertEqual(found.addresses[65535], ("255.255.255.255",))
+
+    def test_all_mistakes_are_told_with_their_lines(self) -> None:
+        """Every wrong line is listed, not only the first."""
+        text = "1 10.0.0.1\n0 10.0.0.1 1\n2 10.0.0.256 1\n3 10.0.0.3 x\n4 nowhere 1\n5 broken 1\n"
+        found = mistakes(text)
+        self.assertEqual([mistake.split(":")[1] for mistake in found], ["1", "2", "3", "4", "5", "6"])
+        self.assertIn("2 fields", found[0])
+        self.assertIn("first-id '0'", found[1])
+        self.assertIn("10.0.0.256 is no IPv4 address", found[2])
+        self.assertIn("count 'x'", found[3])
+        self.assertIn("the host nowhere has no IPv4 address: no such host", found[4])
+        self.assertIn("the host broken", found[5])
+
+    def test_what_clashes(self) -> None:
+        """Ids or addresses given twice, ranges that go past the end, aliases of nobody."""
+        for text, words in (
+            ("1 10.0.0.1 5\n3 10.1.0.1 1", "node 3 is in line 1 already"),
+            ("1 10.0.0.1 5\n9 10.0.0.5 1", "the address 10.0.0.5 is that of node 5 already"),
+            ("1 10.0.0.1 1\n1 10.0.0.1 ALIAS", "the address 10.0.0.1 is that of node 1 already"),
+            ("65535 10.0.0.1 2", "end at 65536"),
+            ("1 255.255.255.255 2", "go past 255.255.255.255"),
+            ("4 10.0.0.1 ALIAS", "an alias of node 4"),
+            ("# nothing", "there is no node in it"),
+            ("", "there is no node in it"),
+            ("²1 10.0.0.1 1", "first-id"),
+        ):
+            [mistake] = mistakes(text)
+            self.assertIn(words, mistake)
+
+    @given(st.text(max_size=60) | st.text("0123456789. \n#ALIAS", max_size=60))
+    def test_any_text_is_a_map_or_a_mistake(self, text: str) -> None:
+        """No text makes anything but a map or a list of mistakes."""
+        found = mistakes(text)
+        self.assertTrue(all(found) if found else parse_map(text, "m", resolve).addresses)
+
+
+nodes = st.lists(
+    st.tuples(st.integers(1, 40), st.integers(1, 60)),
+    max_size=30,
+    unique_by=(lambda each: each[0], lambda each: each[1]),
+).map(
+    lambda pairs: [
+        Node(node, f"n{node}", str(IPv4Address("10.0.0.0") + host), Status.CONFIGURED) for node, host in pairs
+    ]
+)  # fmt: skip
+
+
+class TextTests(SynchronousTestCase):
+    """Nodes to text."""
+
+    def test_neighbours_are_one_range(self) -> None:
+        """Nodes whose ids and addresses both follow on each other take one line."""
+        listed = [Node(node, "", address, Status.CONFIGURED) for node, address in (
+            (5, "10.0.0.5"), (1, "10.0.0.1"), (2, "10.0.0.2"), (3, "10.0.0.9"), (6, "10.0.0.6"))]  # fmt: skip
+        self.assertEqual(map_text(listed), "1 10.0.0.1 2\n3 10.0.0.9 1\n5 10.0.0.5 2\n")
+
+    @given(nodes)
+    def test_what_is_written_is_read(self, listed: list[Node]) -> None:
+        """The map of a cluster, read again, has the same nodes at the same addresses."""
+        if listed:
+            found = parse_map(map_text(listed), "m", resolve)
+            self.assertEqual(found.addresses, {node.id: (node.address,) for node in listed})
