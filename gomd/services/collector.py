@@ -64,6 +64,7 @@ class Collector(Service):
         self._parts: dict[Part, Reading[Any]] = {part: Reading(part.value) for part in source.parts}
         self._nodes: Reading[Sequence[Node]] = Reading("nodes")
         self._kept: Reading[None] = Reading("log")
+        self._kept_tables: Reading[None] = Reading("process_log")
         self.periods = (period, processes_period)
         self._loops = (LoopingCall(self._start, self.collect), LoopingCall(self._start, self._scan))
         for loop in self._loops:
@@ -177,7 +178,7 @@ class Collector(Service):
         if table is not None:
             now = self._clock.seconds()
             await read_one(
-                self._kept,
+                self._kept_tables,
                 self._threads,
                 LOG_LIMIT,
                 now,
@@ -203,6 +204,6 @@ class Collector(Service):
             yield Counter(
                 f"{part.value}_age", -1 if age is None else round(age, 3), "seconds since it was read"
             )
-        for reading in (self._nodes, self._kept):
+        for reading in (self._nodes, self._kept, self._kept_tables):
             yield from reading.counters()
         yield from self._reader.counters()

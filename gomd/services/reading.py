@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from threading import Lock
 from typing import Any, ClassVar, Generic, TypeVar
 
 from twisted.logger import Logger
 
 from gomd.interfaces import IThreads
-from libgomd.errors import GomdError
+from libgomd.errors import GomdError, TooMany
 from libgomd.model import Counter
 
 R = TypeVar("R")
@@ -66,31 +67,63 @@ class Reading(Generic[R]):
         yield Counter(f"{self.name}_skipped", self._skipped, "rounds left out as a read still ran")
 
 
-#: One thing and what reads it.
+#: One thing and what reads it; what came of that.
 Job = tuple[Reading[Any], Callable[[], Any]]
+Outcome = tuple[Reading[Any], Any, Exception | None]
 
 
 class _Round:
     """Some reads, one after the other on one thread: a thread for each would cost more than the reads."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
-        self.jobs = jobs
-        self.outcomes: list[tuple[Reading[Any], Any, Exception | None]] = []
-        self.given_up = False
+        self._jobs = jobs
+        self._lock = Lock()
+        self._outcomes: list[Outcome] = []
+        self._under_way: Reading[Any] | None = None
+        self._begun = False
+        self._given_up = False
 
     def run(self) -> None:
         """Read. On a thread; what takes too long is given up by others meanwhile."""
-        for reading, function in self.jobs:
-            if self.given_up:
+        with self._lock:
+            if self._given_up:  # before there was a thread for it
+                self.release()
+                return
+            self._begun = True
+        for reading, function in self._jobs:
+            if not self._begin(reading):
                 return
             value, failure = None, None
             try:
                 value = function()
             except Exception as error:  # noqa: BLE001 - told to whoever waits
                 failure = error
-            # Busy until the read is really over, not until somebody stopped waiting for it.
-            reading.busy = False
-            self.outcomes.append((reading, value, failure))
+            with self._lock:
+                # Busy until the read is really over, not until somebody stopped waiting for it.
+                reading.busy = False
+                self._under_way = None
+                self._outcomes.append((reading, value, failure))
+
+    def _begin(self, reading: Reading[Any]) -> bool:
+        """Note what is read next; False when no more is wanted."""
+        with self._lock:
+            self._under_way = None if self._given_up else reading
+            return not self._given_up
+
+    def end(self) -> tuple[Outcome, ...]:
+        """Begin no more; return what came of it. What never was begun may be read by others now."""
+        with self._lock:
+            self._given_up = True
+            if self._begun:
+                done = [reading for reading, _value, _failure in self._outcomes]
+                self.release(*done, self._under_way)
+            return tuple(self._outcomes)
+
+    def release(self, *but: Reading[Any] | None) -> None:
+        """Let others read what this round will not."""
+        for reading, _function in self._jobs:
+            if reading not in but:
+                reading.busy = False
 
 
 async def read_together(
@@ -119,9 +152,8 @@ async def read_together(
     try:
         await threads.run(limit, this.run)
     except Exception as error:  # noqa: BLE001 - no thread for it, or it took too long
-        this.given_up = True
         late = error
-    outcomes = tuple(this.outcomes)
+    outcomes = this.end()
     renewed = []
     for reading, value, failure in outcomes:
         if failure is None:
@@ -130,12 +162,13 @@ async def read_together(
         else:
             reading.fail(failure)
     if late is not None:
+        if isinstance(late, TooMany):
+            this.release()
         for position, (reading, _function) in enumerate(begun[len(outcomes) :]):
             if position == 0:
                 reading.fail(late)
             else:
                 reading.skip()
-                reading.busy = False
     return renewed
 
 
@@ -165,6 +198,8 @@ async def read_one(
     try:
         value = await threads.run(limit, call)
     except Exception as error:  # noqa: BLE001 - told to whoever asks
+        if isinstance(error, TooMany):  # it was not even begun
+            reading.busy = False
         return reading.fail(error)
     reading.succeed(value, now)
     return None
