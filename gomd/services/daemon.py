@@ -46,7 +46,8 @@ class Daemon(MultiService):
     :param config: the configuration it runs with. :param notifier: tells systemd.
     :ivar load: reads the configuration again, at SIGHUP; raises `ConfigError`.
     :ivar take_over: uses what of a new configuration can be used now.
-    :ivar started: called once all services run. :ivar stopped: called when none does any more.
+    :ivar started: called once all services run; its Deferred fires when they answer.
+    :ivar stopped: called when none runs any more.
     :ivar observer: where the daemon's log goes; None leaves that to twistd.
     """
 
@@ -56,6 +57,7 @@ class Daemon(MultiService):
         super().__init__()
         self._reactor = reactor
         self._config = config
+        self._newest = config
         self._notifier = notifier
         self.load: Callable[[], Any] = lambda: config
         self.take_over: Callable[[Any], None] = lambda _config: None
@@ -76,8 +78,9 @@ class Daemon(MultiService):
 
     def _running(self) -> None:
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reload))
-        self.started()
-        self._notifier.ready("answering")
+        answering = maybeDeferred(self.started)
+        answering.addCallback(lambda _result: self._notifier.ready("answering") if self.running else None)
+        answering.addErrback(lambda failure: self._log.failure("starting failed", failure=failure))
 
     def stopService(self) -> Deferred[None]:
         """Stop the services, the last one first; fires when none is left running."""
@@ -99,19 +102,18 @@ class Daemon(MultiService):
         self._notifier.reloading("reading the configuration again")
         try:
             new = self.load()
-            changes = self._config.changes(new)
+            live, restart = self._newest.changes(new).live, self._config.changes(new).restart
             self.take_over(new)
+            self._newest = new
         except ConfigError as error:
             for mistake in error.mistakes:
                 self._log.error("the configuration stays as it was: {mistake}", mistake=mistake)
         except Exception:  # noqa: BLE001 - a bug: say so loudly, and stay up
             self._log.failure("taking over the configuration failed")
         else:
-            self._log.info(
-                "configuration read again, changed: {live}", live=", ".join(changes.live) or "nothing"
-            )
-            if changes.restart:
-                self._log.warn("these changes need a restart: {names}", names=", ".join(changes.restart))
+            self._log.info("configuration read again, changed: {live}", live=", ".join(live) or "nothing")
+            if restart:
+                self._log.warn("these changes need a restart: {names}", names=", ".join(restart))
         self._notifier.ready("answering")
 
     def stop(self, reason: str) -> None:

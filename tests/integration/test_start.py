@@ -221,6 +221,12 @@ def test_a_new_configuration_is_taken_over_while_it_runs(start_daemon: StartDaem
         assert after.ask("load").code == 401
     with daemon.connect_unix() as admin:
         assert admin.ask("do hi").block == ["hi", "exit 0"]
+    for ini, told in (("[telnet]\nanonymous = read\n", {"telnet.anonymous", "commands"}), ("", {"nothing"})):
+        daemon.configure(ini)
+        seen = len(daemon.lines)
+        daemon.signal(signal.SIGHUP)
+        changed = daemon.wait_for("configuration read again, changed: (.*)", seen)[1]
+        assert set(changed.split(", ")) == told
 
 
 def test_a_bad_new_configuration_changes_nothing(start_daemon: StartDaemon) -> None:
