@@ -35,3 +35,12 @@ def copied(test: SynchronousTestCase, node: str) -> Path:
     for order in ("hpc/admin/bring", "hpc/admin/expel", "36/goto", "36/migrate"):
         (root / order).touch(0o222)
     return root
+
+
+def written_to(order: Path) -> bytes:
+    """Return what was written to a file that can only be written, to its owner too unless he is root."""
+    order.chmod(0o644)
+    try:
+        return order.read_bytes()
+    finally:
+        order.chmod(0o222)

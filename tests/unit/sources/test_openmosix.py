@@ -14,7 +14,7 @@ from libgomd.errors import NotAllowed, SourceUnavailable
 from libgomd.model import Cpu, Disk, Load, Memory, Node, Paging, Part, Process, Status
 from libgomd.wire.tree import TreePath
 from tests.unit.sources import contract
-from tests.unit.sources.captured import captured, copied
+from tests.unit.sources.captured import captured, copied, written_to
 from tests.unit.sources.contract import ADMIN, NOW
 
 UP = Status.CONFIGURED | Status.UP
@@ -42,7 +42,7 @@ class OpenMosixSourceContractTests(contract.NodeSourceContract, SynchronousTestC
         """openmosix.md 3.1 and 3.3: `bring` leaves lstay, `expel` block; status shows the switches."""
         admin, own = self.root / "hpc/admin", self.root / "hpc/nodes/1"
         for order, left in (("bring", "lstay"), ("expel", "block")):
-            if (admin / order).read_bytes() == b"1\n":
+            if written_to(admin / order) == b"1\n":
                 (admin / order).write_bytes(b"")
                 (admin / left).write_bytes(b"1\n")
         bits = {"stay": 4, "lstay": 8, "block": 16, "quiet": 32}

@@ -20,7 +20,7 @@ from libgomd.errors import (
     SourceUnavailable,
 )  # fmt: skip
 from libgomd.wire.tree import TreePath
-from tests.unit.sources.captured import copied
+from tests.unit.sources.captured import copied, written_to
 from tests.unit.sources.contract import ADMIN, READER
 
 
@@ -41,7 +41,7 @@ class WritingTests(SynchronousTestCase):
             ("/proc/36/migrate", "0", b"0\n"), ("/proc/hpc/admin/stay", "01", b"1\n"),
         ):  # fmt: skip
             self.write(path, value)
-            self.assertEqual((self.root / path[6:]).read_bytes(), written, path)
+            self.assertEqual(written_to(self.root / path[6:]), written, path)
 
     def test_a_process_goes_only_to_a_node_that_is_up(self) -> None:
         """openMosix takes a node that is down and does nothing; gomd says so, and of an unknown one too."""
@@ -52,7 +52,7 @@ class WritingTests(SynchronousTestCase):
             with self.assertRaises(NotFound) as unknown:
                 self.write(f"/proc/36/{name}", "4")
             self.assertIn("node 4 is not configured", str(unknown.exception))
-            self.assertEqual((self.root / "36" / name).read_bytes(), b"")
+            self.assertEqual(written_to(self.root / "36" / name), b"")
 
     def test_where_a_process_can_go(self) -> None:
         """A node id, 0 or home; `balance` and what is no id are refused with what is allowed."""
