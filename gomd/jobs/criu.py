@@ -132,7 +132,7 @@ class Criu:
         directory: str,
         pipes: Sequence[str],
         *,
-        pages: socket.socket | None = None,
+        pages: tuple[str, int] | None = None,
         tls: PemFiles | None = None,
         limit: float = 600.0,
         pids: AbstractContextManager[None] | None = None,
@@ -143,7 +143,7 @@ class Criu:
         When it fails they run on as before.
 
         :param pipes: `pipe_name` of what its descriptors share with the supervisor.
-        :param pages: a connection to the page server that takes its memory; None leaves it in ``directory``.
+        :param pages: address and port of the page server for its memory; None: it goes to ``directory``.
         :param pids: `gomd.jobs.tree.high_pids` when called inside the job's PID namespace.
         :raises CannotMove: criu refused; says why in a clause.
         """
@@ -151,15 +151,13 @@ class Criu:
         arguments = [
             "dump", *_paths(directory, "dump"), *_COMMON, "--tree", str(pid), "--leave-stopped", *external,
         ]  # fmt: skip
-        descriptors = []
-        if pages is not None:
-            arguments += ["--page-server", "--ps-socket", str(pages.fileno()), *_tls(tls)]
-            descriptors.append(pages.fileno())
+        if pages is not None:  # not --ps-socket: with TLS criu 4.1 breaks down over it here
+            arguments += ["--page-server", "--address", pages[0], "--port", str(pages[1]), *_tls(tls)]
         prefix = _as_owner(pid)
         if prefix:
             arguments.append("--unprivileged")
         with pids or nullcontext():
-            self._call((*prefix, self._program, *arguments), directory, "dump", limit, descriptors)
+            self._call((*prefix, self._program, *arguments), directory, "dump", limit)
         if not os.path.exists(os.path.join(directory, "inventory.img")):
             raise CannotMove("criu said it was done, but left no images")
 
@@ -193,11 +191,12 @@ class Criu:
             return int(file.read(20))
 
     def _call(
-        self, argv: Sequence[str], directory: str, name: str, limit: float, descriptors: Sequence[int]
+        self, argv: Sequence[str], directory: str, name: str, limit: float, descriptors: Sequence[int] = ()
     ) -> None:
         code, text = self._run(argv, limit, descriptors)
         if code:
-            raise CannotMove(explain(_read_log(os.path.join(directory, f"{name}.log")) + text))
+            unknown = f"criu was ended by signal {-code}" if code < 0 else ""
+            raise CannotMove(explain(_read_log(os.path.join(directory, f"{name}.log")) + text, unknown))
 
     def _run(self, argv: Sequence[str], limit: float, descriptors: Sequence[int] = ()) -> tuple[int, str]:
         """
@@ -262,18 +261,6 @@ def accept(listening: socket.socket, source: str, limit: float) -> socket.socket
             return accepted
         accepted.close()
     raise CannotMove(f"node {source} did not connect to the page server in {limit:g} s")
-
-
-def connect(address: str, port: int, limit: float) -> socket.socket:
-    """Connect to the page server. Blocks. :raises CannotMove: nobody answers."""
-    try:
-        connection = socket.create_connection((address, port), limit)
-    except OSError as error:
-        raise CannotMove(
-            f"the page server of {address} does not answer ({error.strerror or error})"
-        ) from error
-    connection.settimeout(None)
-    return connection
 
 
 def _paths(directory: str, name: str) -> tuple[str, ...]:

@@ -8,11 +8,11 @@ from typing import Final
 #: ``(criu/files-reg.c:2077):`` and what stands before it: time, ``pie:``, the level.
 _ERROR = re.compile(r"^(?:\(\d+\.\d+\)\s*)?(?:pie: \d+: )?(?:\s*\d+: )?Error \([^)]*\): (.*)$")
 #: Said by criu whether it fails or not.
-_HARMLESS = re.compile(r"rlimit: Can't setup RLIMIT_NOFILE|^Dumping FAILED|^Restoring FAILED")
+_HARMLESS = re.compile(r"rlimit: Can't setup RLIMIT_NOFILE|^Dumping FAILED|^Restoring FAILED|Trimmed message")
 
 #: What an error line says, and the sentence for it; the first that is found in any line counts.
 _SENTENCES: Final = (
-    (r"Connected TCP socket", "it has a TCP connection open"),
+    (r"Connected TCP socket|In-flight connection", "it has a TCP connection open"),
     (r"inet: .*(?:socket|listen)", "it has a network socket open"),
     (r"External socket is used|unix: .*(?:stream unix connection|Can't dump)|half of stream",
      "it has a socket open to another program of this machine"),
@@ -53,11 +53,11 @@ _COMPILED = tuple((re.compile(pattern), sentence) for pattern, sentence in _SENT
 _LONGEST = 200
 
 
-def explain(log: str) -> str:
+def explain(log: str, unknown: str = "") -> str:
     """
     Return why criu failed, a clause without capital and full stop, never empty.
 
-    :param log: its log, or what it printed.
+    :param log: its log, or what it printed. :param unknown: what to say rather than quote criu.
     """
     errors = [found[1].strip() for line in log.splitlines() if (found := _ERROR.match(line))]
     errors = [line for line in errors if not _HARMLESS.search(line)]
@@ -66,9 +66,11 @@ def explain(log: str) -> str:
             if found := pattern.search(line):
                 what = next((group for group in found.groups() if group), "")
                 return _printable(sentence.format(what.strip("\"'`,:")))
+    if unknown:
+        return unknown
     if errors:
         return f"criu says: {_printable(errors[0])}"
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    lines = [line.strip() for line in log.splitlines() if line.strip() and not _HARMLESS.search(line)]
     return f"criu says: {_printable(lines[-1])}" if lines else "criu failed without a word"
 
 

@@ -1,0 +1,226 @@
+"""
+A host in namespaces of its own that starts, freezes, brings up and ends one program: a supervisor for tests.
+
+As a program it is process 1 of a PID and a mount namespace, in the network namespace it is started in. It
+does what comes as a line of JSON on its standard input, and answers with one.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+from gomd.jobs import criu, tree
+from gomd.jobs.apart import Apart
+from gomd.jobs.kernel import mount_own_proc, unshare_pids_and_mounts
+from libgomd.certificates import PemFiles
+from libgomd.errors import CannotMove
+
+
+class Host:
+    """The other end: starts the program and talks to it."""
+
+    def __init__(self, program: str, network: str | None = None) -> None:
+        prefix = ["ip", "netns", "exec", network] if network else []
+        self._process = subprocess.Popen(
+            [*prefix, sys.executable, "-m", "tests.integration.criu_host", program],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def begin(self, verb: str, **arguments: Any) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps([verb, arguments]) + "\n")
+        self._process.stdin.flush()
+
+    def answer(self) -> Any:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, "the host ended"
+        failure, value = json.loads(line)
+        if failure:
+            raise CannotMove(value)
+        return value
+
+    def do(self, verb: str, **arguments: Any) -> Any:
+        self.begin(verb, **arguments)
+        return self.answer()
+
+    def stop(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(20)
+        self._process.stdout.close()
+
+
+class _Inside:
+    """What the program does."""
+
+    def __init__(self, program: str) -> None:
+        self._criu = criu.Criu(program)
+        self._pid = 0
+        self._names: list[str] = []
+        self._pipes: list[int] = []
+        self._listening: Any = None
+        self._work: Apart | None = None
+
+    def start(self, argv: list[str], uid: int = 0) -> int:
+        theirs = self._make_pipes()
+        tree.set_next_pid(300)
+        self._pid = os.fork()
+        if self._pid == 0:
+            try:
+                os.setsid()
+                for number, descriptor in enumerate(theirs):
+                    os.dup2(descriptor, number)
+                os.closerange(3, 4096)
+                os.setgroups([])
+                os.setresgid(uid, uid, uid)
+                os.setresuid(uid, uid, uid)
+                os.chdir("/")
+                os.execvp(argv[0], argv)
+            finally:
+                os._exit(127)
+        self._names = [criu.pipe_name(descriptor) for descriptor in theirs]
+        for descriptor in theirs:
+            os.close(descriptor)
+        return self._pid
+
+    def _make_pipes(self) -> list[int]:
+        (stdin, feed), (out_read, out), (error_read, error) = os.pipe(), os.pipe(), os.pipe()
+        self._pipes = [feed, out_read, error_read]
+        for descriptor in (out_read, error_read):
+            os.set_blocking(descriptor, False)
+        return [stdin, out, error]
+
+    def read(self) -> str:
+        """What the program wrote since."""
+        pieces = []
+        while True:
+            try:
+                piece = os.read(self._pipes[1], 65536)
+            except BlockingIOError:
+                break
+            if not piece:
+                break
+            pieces.append(piece)
+        return b"".join(pieces).decode()
+
+    def errors(self) -> str:
+        try:
+            return os.read(self._pipes[2], 65536).decode()
+        except BlockingIOError:
+            return ""
+
+    def listen(self, address: str) -> int:
+        self._listening = criu.listen(address)
+        port: int = self._listening.getsockname()[1]
+        return port
+
+    def take(self, source: str, directory: str, tls: list[str] | None) -> None:
+        """Begin to take pages."""
+
+        def work() -> None:
+            accepted = criu.accept(self._listening, source, 10.0)
+            self._criu.page_server(accepted, directory, PemFiles(*tls) if tls else None, 60.0)
+
+        self._work = Apart(work, 70.0)
+
+    def taken(self) -> None:
+        """Wait until all pages came."""
+        assert self._work is not None
+        self._listening.close()
+        self._work.wait()
+
+    def dump(
+        self, directory: str, to: list[Any] | None, tls: list[str] | None, kill_after: float = 0
+    ) -> dict[str, Any]:
+        def work() -> list[Any]:
+            self._criu.dump(
+                self._pid,
+                directory,
+                self._names,
+                pages=(to[0], to[1]) if to else None,
+                tls=PemFiles(*tls) if tls else None,
+                limit=60.0,
+            )
+            pids = tree.descendants(self._pid)
+            return [pids, tree.hold(pids)]
+
+        before = time.monotonic()
+        working = Apart(work, 70.0)
+        if kill_after:
+            time.sleep(kill_after)
+            for pid in reversed(tree.descendants(working.pid)[1:]):
+                os.kill(pid, signal.SIGKILL)
+        pids, held = working.wait()
+        return {"pid": self._pid, "pids": pids, "held": held, "names": self._names,
+                "seconds": time.monotonic() - before}  # fmt: skip
+
+    def restore(self, directory: str, pid: int, names: list[str]) -> dict[str, Any]:
+        theirs = self._make_pipes()
+
+        def work() -> list[Any]:
+            found = self._criu.restore(directory, dict(zip(names, theirs, strict=True)), limit=60.0)
+            pids = tree.descendants(found)
+            return [pids, tree.hold(pids)]
+
+        before = time.monotonic()
+        pids, held = Apart(work, 70.0).wait()
+        self._names = [criu.pipe_name(descriptor) for descriptor in theirs]
+        for descriptor in theirs:
+            os.close(descriptor)
+        self._pid = pid
+        return {"pids": pids, "held": held, "seconds": time.monotonic() - before}
+
+    def send_images(self, directory: str) -> dict[str, str]:
+        images = criu.Images.read(directory)
+        return {name: base64.b64encode(data).decode() for name, data in images.files.items()}
+
+    def take_images(self, directory: str, images: dict[str, str]) -> None:
+        criu.Images({name: base64.b64decode(data) for name, data in images.items()}).write(directory)
+
+    def states(self) -> str:
+        return "".join(tree.state(pid) for pid in tree.descendants(self._pid))
+
+    def thaw(self) -> None:
+        tree.thaw(tree.descendants(self._pid))
+
+    def end(self) -> int:
+        tree.end(tree.descendants(self._pid))
+        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+
+    def wait(self) -> int:
+        """The exit status of the program: of its parent, that is."""
+        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+
+
+def _serve(program: str) -> None:
+    inside = _Inside(program)
+    for line in sys.stdin:
+        verb, arguments = json.loads(line)
+        try:
+            answer = (False, getattr(inside, verb)(**arguments))
+        except Exception as error:
+            answer = (True, str(error))
+        print(json.dumps(answer), flush=True)
+
+
+def main() -> None:
+    unshare_pids_and_mounts()
+    pid = os.fork()
+    if pid == 0:
+        mount_own_proc()
+        _serve(sys.argv[1])
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+
+if __name__ == "__main__":
+    main()
