@@ -336,6 +336,28 @@ class IPlacement(Interface):
         """Take the newest choice of this node back: the job was not started there. Never raises."""
 
 
+class JobHere(NamedTuple):
+    """
+    A job that runs on this node.
+
+    :ivar home: the id of its home; another one for a guest. :ivar pid: of its first process, here.
+    :ivar supervisor: the process id of its supervisor. :ivar pid_at_home: its number at its home.
+    :ivar cantmove: why it cannot be moved, empty when it can.
+    """
+
+    home: int
+    job: int
+    pid: int
+    supervisor: int
+    uid: int
+    gid: int
+    command: str
+    pid_at_home: int
+    nmigs: int
+    lock: bool
+    cantmove: str
+
+
 class IJobs(Interface):
     """
     The jobs of a node: those asked for here, wherever they run, and guests from other nodes.
@@ -363,6 +385,12 @@ class IJobs(Interface):
 
     def of_pid(pid: int) -> Job | None:
         """The running job whose process id at home is ``pid``; None for any other process."""
+
+    def here() -> Sequence[JobHere]:
+        """The jobs that run on this node, guests too."""
+
+    def elsewhere() -> Sequence[Job]:
+        """The running jobs of this home that are on other nodes."""
 
     def check_attach(job: Job) -> None:
         """

@@ -457,12 +457,13 @@ class Job:
         is lost.
     :ivar reason: a sentence on how it ended, mostly empty.
     :ivar nmigs: how often it has moved. :ivar lock: balancing leaves it where it is.
+    :ivar cantmove: why it cannot be moved, empty when it can.
     :ivar detached: nobody waits for it, its output is kept at home.
     """
 
     JSON: ClassVar[tuple[str, ...]] = (
         "job", "home", "node", "pid", "user", "state", "exit", "command",
-        "uid", "started", "ended", "reason", "nmigs", "lock", "detached", "pid_there",
+        "uid", "started", "ended", "reason", "nmigs", "lock", "detached", "pid_there", "cantmove",
     )  # fmt: skip
 
     job: int
@@ -481,6 +482,7 @@ class Job:
     lock: bool = False
     detached: bool = False
     pid_there: int | None = None
+    cantmove: str = ""
 
     @property
     def name(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from zope.interface import implementer
 
+from gomd.cluster.guests import Guests
 from gomd.interfaces import IMembership, INodeSource, IThreads, ITree
 from libgomd.errors import NotFound
 from libgomd.model import DOWN_VALUE, Caller, Node, Status
@@ -20,10 +21,13 @@ WRITE_LIMIT = 600.0
 class Tree:
     """Answers for the other nodes from what membership knows, for all else from the source."""
 
-    def __init__(self, source: INodeSource, members: IMembership, threads: IThreads) -> None:
+    def __init__(
+        self, source: INodeSource, members: IMembership, threads: IThreads, guests: Guests | None = None
+    ) -> None:
         self._source = source
         self._members = members
         self._threads = threads
+        self._guests = guests
 
     async def list_directory(self, path: TreePath, caller: Caller) -> Sequence[str]:
         """See `ITree.list_directory`."""
@@ -32,12 +36,16 @@ class Tree:
         if path.kind is Kind.DIRECTORY and path.parts[:2] == ("hpc", "nodes"):
             self._members.find(path.name)
             return NODE_VALUES
+        if self._guests is not None and (names := self._guests.list_directory(path)) is not None:
+            return names
         return await self._threads.run(READ_LIMIT, self._source.list_directory, path, caller)
 
     async def read_file(self, path: TreePath, caller: Caller) -> bytes:
         """See `ITree.read_file`."""
         if path.kind is Kind.NODE_VALUE:
             return node_value(self._members.find(str(path.number)), path.name)
+        if self._guests is not None and (data := await self._guests.read_file(path, caller)) is not None:
+            return data
         return await self._threads.run(READ_LIMIT, self._source.read_file, path, caller)
 
     async def write_file(self, path: TreePath, value: str) -> None:

@@ -18,6 +18,7 @@ class Held:
 
     :ivar name: ``HOME-JOB``. :ivar number: of a job of this home, None for a guest. :ivar uid: whose it is.
     :ivar node: id of the node it runs on.
+    :ivar told: what its supervisor says of it, once it runs.
     :ivar began: whether it has run. :ivar over: how it ended, None while it runs.
     :ivar hung_up: its caller is gone, and it with him.
     :ivar sink: where its output goes when it is detached and runs on another node.
@@ -29,6 +30,7 @@ class Held:
     uid: int
     node: int
     relay: Relay = field(default_factory=Relay)
+    told: dict[str, Any] = field(default_factory=dict)
     began: bool = False
     over: dict[str, Any] | None = None
     hung_up: bool = False

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from gomd.interfaces import IEvents, IJobs, IMembership, IPlacement, IThreads, Need
+from gomd.interfaces import IEvents, IJobs, IMembership, IPlacement, IThreads, JobHere, Need
 from gomd.jobs.abroad import Abroad
 from gomd.jobs.framestream import FrameStream
 from gomd.jobs.held import Held
@@ -20,7 +20,7 @@ from gomd.jobs.relay import Relay
 from gomd.jobs.request import Account, JobRequest, account_of, node_ids, parse
 from gomd.jobs.sink import Sink
 from gomd.jobs.supervisors import Supervisors
-from gomd.jobs.table import LOST_EXIT, HomeTable
+from gomd.jobs.table import FIRST_FOREIGN_PID, LOST_EXIT, HomeTable
 from libgomd.errors import (
     Conflict,
     GomdError,
@@ -294,9 +294,10 @@ class Jobs(Service):
         relay.client_lost = lambda: self._on_client_lost(held)
 
     def _on_started(self, held: Held, told: dict[str, Any]) -> None:
-        first_time, held.began = not held.began, True
+        first_time, held.began, held.told = not held.began, True, told
         if held.number is not None:
-            job = self._table.started(held.number, held.node, int(told["pid"]))
+            cantmove = "it has a terminal" if told.get("tty") else str(told.get("cantmove", ""))
+            job = self._table.started(held.number, held.node, int(told["pid"]), cantmove)
             if first_time:
                 self._started += 1
                 self._publish(EventKind.STARTED, job, f"job {job.job} of {job.user}: {job.command}")
@@ -449,6 +450,31 @@ class Jobs(Service):
     def of_pid(self, pid: int) -> Job | None:
         """See `IJobs.of_pid`."""
         return self._table.of_pid(pid)
+
+    def here(self) -> Sequence[JobHere]:
+        """See `IJobs.here`."""
+        return [
+            self._job_here(held)
+            for held in self._held.values()
+            if held.began and held.over is None and held.told and held.node == self._members.own_id
+        ]
+
+    def _job_here(self, held: Held) -> JobHere:
+        told = held.told
+        home, _, number = held.name.partition("-")
+        job = None if held.number is None else self._table.get(held.number)
+        pid = int(told["pid"])
+        return JobHere(
+            int(home), int(number), pid, int(told["supervisor"]), held.uid, int(told.get("gid", -1)),
+            " ".join(told["argv"])[:200], FIRST_FOREIGN_PID + int(number) if job is None else job.pid or pid,
+            0 if job is None else job.nmigs, job is not None and job.lock,
+            "" if job is None else job.cantmove,
+        )  # fmt: skip
+
+    def elsewhere(self) -> Sequence[Job]:
+        """See `IJobs.elsewhere`."""
+        own = self._members.own_id
+        return [job for job in self._table if job.state is JobState.RUNNING and job.node != own]
 
     def check_attach(self, job: Job) -> None:
         """See `IJobs.check_attach`."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from zope.interface import implementer
 
-from gomd.interfaces import IJobs
+from gomd.interfaces import IJobs, JobHere
 from libgomd.errors import NotFound, NotPossible
 from libgomd.model import Caller, Counter, Job
 from libgomd.wire import frames
@@ -33,6 +33,14 @@ class NoJobs:
     def of_pid(self, pid: int) -> Job | None:
         """See `IJobs.of_pid`."""
         return None
+
+    def here(self) -> Sequence[JobHere]:
+        """See `IJobs.here`."""
+        return ()
+
+    def elsewhere(self) -> Sequence[Job]:
+        """See `IJobs.elsewhere`."""
+        return ()
 
     def check_attach(self, job: Job) -> None:
         """See `IJobs.check_attach`."""

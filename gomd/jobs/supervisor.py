@@ -203,7 +203,7 @@ class Supervisor:
 
     def _description(self) -> dict[str, Any]:
         assert self._program is not None
-        kept = {name: self._spec[name] for name in ("id", "argv", "uid", "user", "cwd", "detach", "tty")}
+        kept = {name: self._spec[name] for name in ("id", "argv", "uid", "gid", "user", "cwd", "detach", "tty")}
         return {
             **kept,
             "pid": self._program.outside,

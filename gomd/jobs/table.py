@@ -74,12 +74,13 @@ class HomeTable:
             self._forget_some()
         return job
 
-    def started(self, number: int, node: int, pid: int) -> Job:
+    def started(self, number: int, node: int, pid: int, cantmove: str) -> Job:
         """Take note that a job runs on ``node`` as process ``pid`` there."""
         at_home = pid if node == self._own_id else FIRST_FOREIGN_PID + number
         old = self._jobs[number]
         return self.change(
-            number, state=JobState.RUNNING, node=node, pid=old.pid or at_home, pid_there=pid
+            number, state=JobState.RUNNING, node=node, pid=old.pid or at_home, pid_there=pid,
+            cantmove=cantmove,
         )  # fmt: skip
 
     def drop(self, number: int) -> None:

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from gomd.cluster.alone import Alone
 from gomd.cluster.events import Events
+from gomd.cluster.guests import Guests
 from gomd.cluster.tree import Tree
 from gomd.config import Config
 from gomd.interfaces import IJobs, IMembership, IPeers
@@ -85,7 +86,7 @@ def compose(
         members=members,
         peers=peers,
         events=events,
-        tree=Tree(source, members, asking),
+        tree=Tree(source, members, asking, Guests(jobs, collector, members)),
         control=control,
         threads=asking,
         commands=commands,

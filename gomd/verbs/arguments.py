@@ -6,8 +6,9 @@ import signal
 
 from libgomd.errors import MalformedRequest
 
-#: The largest pid a Linux kernel gives (PID_MAX_LIMIT).
-MAX_PID = 4194304
+#: Far above the largest pid a Linux kernel gives (PID_MAX_LIMIT, 4194304): there begin the numbers of jobs
+#: that have no process at home.
+MAX_PID = 2**31 - 1
 
 
 def whole_number(text: str, what: str, least: int, most: int) -> int:

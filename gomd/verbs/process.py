@@ -8,12 +8,15 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import overload
 
+from gomd.jobs.seen import decorated
 from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession, Parts
+from gomd.verbs.elsewhere import job_elsewhere, own_job_elsewhere, processes_elsewhere
 from gomd.verbs.replies import Answer, Column, Reply, Rows
 from gomd.verbs.table import Verb
-from libgomd.errors import NotFound
+from libgomd.errors import NotFound, error_for
 from libgomd.model import Caller, Process, Role
+from libgomd.wire.lines import OK, Request
 
 #: The process table is scanned again before it is shown when it is older than this, in seconds.
 FRESH = 1.0
@@ -97,7 +100,9 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
     """Every process, or those asked for."""
     wanted = {words.pid(text) for text in arguments}
     table = await parts.collector.processes(FRESH)
-    found = [process for process in table.processes if not wanted or process.pid in wanted]
+    everything = decorated(table.processes, parts.jobs.here(), parts.members.own_id)
+    everything += await processes_elsewhere(parts)
+    found = [process for process in everything if not wanted or process.pid in wanted]
     for missing in sorted(wanted - {process.pid for process in found})[:100]:
         # Younger than the table, or not there at all.
         try:
@@ -124,6 +129,8 @@ async def where(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> 
         if home.id != parts.members.own_id:
             node = await parts.peers.cur_node(home, pid)
             return Answer(str(node), node)
+    if (job := job_elsewhere(parts, pid)) is not None:
+        return Answer(str(job.node), job.node)
     process = await _visible(parts, session, pid)
     return Answer(str(process.node), process.node)
 
@@ -131,7 +138,10 @@ async def where(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> 
 async def signal(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """Send a signal, as kill(1) would for this caller."""
     pid, number = words.pid(arguments[0]), words.signal_number(arguments[1])
-    await parts.threads.run(5.0, parts.control.signal, pid, number, session.caller)
+    if (job := own_job_elsewhere(parts, pid, session.caller)) is not None:
+        parts.jobs.signal(job, number, group=False)
+    else:
+        await parts.threads.run(5.0, parts.control.signal, pid, number, session.caller)
     name = signals.Signals(number).name if number in set(signals.Signals) else f"signal {number}"
     return Answer(f"sent {name} to process {pid}", {"pid": pid, "signal": number})
 
@@ -139,7 +149,13 @@ async def signal(parts: Parts, session: ISession, arguments: tuple[str, ...]) ->
 async def renice(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """Set the niceness, as renice(1) would for this caller."""
     pid, nice = words.pid(arguments[0]), words.whole_number(arguments[1], "N", -20, 19)
-    await parts.threads.run(5.0, parts.control.renice, pid, nice, session.caller)
+    if (job := own_job_elsewhere(parts, pid, session.caller)) is not None:
+        request = Request("renice", (str(job.pid_there), str(nice)))
+        reply = await parts.peers.ask(parts.members.find(str(job.node)), request, session.caller, False)
+        if reply.code != OK:
+            raise error_for(reply.code, reply.text)
+    else:
+        await parts.threads.run(5.0, parts.control.renice, pid, nice, session.caller)
     return Answer(f"process {pid} has niceness {nice}", {"pid": pid, "nice": nice})
 
 

@@ -1,0 +1,91 @@
+"""
+Processes that are not where they were started, as the tree shows them: ``/proc/hpc/remote`` for guests,
+``/proc/PID/where`` and its neighbours for processes of this home on other nodes. The text is openMosix's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gomd.interfaces import ICollector, IJobs, IMembership, JobHere
+from libgomd.errors import NotFound
+from libgomd.model import Caller, Job
+from libgomd.wire.text import printable
+from libgomd.wire.tree import CLUSTER_FILES, REMOTE_FILES, Kind, TreePath
+
+#: The kernel's clock ticks in a second, in which openMosix counts.
+_TICKS = 100
+
+
+class Guests:
+    """Answers for the paths that are about moved processes."""
+
+    def __init__(self, jobs: IJobs, collector: ICollector, members: IMembership) -> None:
+        self._jobs = jobs
+        self._collector = collector
+        self._members = members
+
+    def list_directory(self, path: TreePath) -> Sequence[str] | None:
+        """Return the names in a directory about guests or a process elsewhere; None for any other."""
+        if path.parts == ("hpc", "remote"):
+            return [str(guest.pid) for guest in self._guests()]
+        if path.parts[:2] == ("hpc", "remote"):
+            self._find(path.number)
+            return REMOTE_FILES
+        if path.number is not None and self._elsewhere(path.number) and len(path.parts) == 1:
+            return CLUSTER_FILES
+        return None
+
+    async def read_file(self, path: TreePath, caller: Caller) -> bytes | None:
+        """Return the bytes of such a file, None for any other path. Errors as in `ITree.read_file`."""
+        if path.kind is Kind.REMOTE:
+            return await self._remote(self._find(path.number), path.name)
+        if path.kind is Kind.CLUSTER and path.number is not None:
+            job = self._elsewhere(path.number)
+            if job is not None:
+                return _cluster_file(job, path.name)
+        return None
+
+    def _guests(self) -> list[JobHere]:
+        return sorted(
+            (job for job in self._jobs.here() if job.home != self._members.own_id), key=lambda job: job.pid
+        )
+
+    def _find(self, pid: int | None) -> JobHere:
+        for guest in self._guests():
+            if guest.pid == pid:
+                return guest
+        raise NotFound(f"there is no guest {pid} on this node")
+
+    def _elsewhere(self, pid: int) -> Job | None:
+        job = self._jobs.of_pid(pid)
+        return job if job is not None and job.node != self._members.own_id else None
+
+    async def _remote(self, guest: JobHere, name: str) -> bytes:
+        if name == "from":
+            return f"{guest.home:<5} {self._address(guest.home)}\n".encode()
+        if name == "identity":
+            lines = (
+                f"pid={guest.pid_at_home}", f"uid={guest.uid}", f"gid={guest.gid}", f"pgrp={guest.pid}",
+                f"session={guest.pid}", f"nmigs={guest.nmigs}", f"command={printable(guest.command)}",
+            )  # fmt: skip
+            return "".join(f"{line}\n" for line in lines).encode()
+        process = await self._collector.process(guest.pid)
+        numbers = (
+            f"utime={round(process.cpu_seconds * _TICKS)}", "cutime=0", f"nice={process.nice}",
+            f"state={process.state}", f"vsize={process.vsize}", f"rss={process.rss}", "nswap=0", "cnswap=0",
+        )  # fmt: skip
+        return "".join(f"{number}\n" for number in numbers).encode()
+
+    def _address(self, node_id: int) -> str:
+        try:
+            return self._members.find(str(node_id)).address
+        except NotFound:
+            return "-"
+
+
+def _cluster_file(job: Job, name: str) -> bytes:
+    values = {"where": job.node, "nmigs": job.nmigs, "lock": int(job.lock), "cantmove": job.cantmove}
+    if name not in values:
+        raise NotFound(f"{name} of process {job.pid} can only be written")
+    return f"{values[name]}\n".encode()
