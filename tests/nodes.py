@@ -49,6 +49,10 @@ class SimulatedNode:
         """The ids of the nodes it holds to be up."""
         return {node.id for node in self.engine.nodes() if node.up}
 
+    def count(self) -> int:
+        """How many nodes it holds to be up, itself too; quicker than `up`."""
+        return self.engine._members.count + 1
+
     def said(self, *kinds: EventKind, since: float = 0.0) -> list[Event]:
         """Return its events of these kinds."""
         return [event for event in self.events.recent() if event.kind in kinds and event.time >= since]
@@ -98,7 +102,8 @@ class Cluster:
     def agreed(self, expected: Iterable[int] | None = None) -> bool:
         """Whether every node holds exactly the ``expected`` nodes, by default all there are, to be up."""
         ids = {node.node.id for node in self.nodes.values()} if expected is None else set(expected)
-        return all(node.up() == ids for node in self.nodes.values())
+        nodes = self.nodes.values()
+        return all(node.count() == len(ids) for node in nodes) and all(node.up() == ids for node in nodes)
 
     def until_agreed(self, limit: float, step: float = 0.05, expected: Iterable[int] | None = None) -> float:
         """Return the seconds until all agree. :raises AssertionError: they do not within ``limit``."""

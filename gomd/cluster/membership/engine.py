@@ -39,7 +39,7 @@ from libgomd.wire.messages import Datagram, MemberState, Notice
 #: A node that nobody watches is checked when so many of its heartbeats are missing.
 _MISSED: Final = 5
 #: Heartbeats after the start at which it announces itself again, while it does not know all.
-_ANNOUNCE: Final = (0.3, 0.8, 1.6, 3.2)
+_ANNOUNCE: Final = (0.1, 0.3, 0.6, 1.0, 1.8, 3.2)
 #: Times that a goodbye is said, and seconds between them.
 _GOODBYES: Final = 4
 _GOODBYE: Final = 0.05
@@ -94,7 +94,17 @@ class Heartbeat:
             time,
         )  # fmt: skip
         self._hearsay = Hearsay(
-            me.id, members, changes, checks, news, self._contacts, transport, timing, random, telling.forward
+            me.id,
+            members,
+            changes,
+            checks,
+            news,
+            self._contacts,
+            transport,
+            timing,
+            random,
+            telling.forward,
+            telling.contact,
         )
         self._helping = helping = Helping(transport, timing, random)
         self._reception = Reception(
@@ -203,9 +213,8 @@ class Heartbeat:
         self._arrivals.claims.step(now)
         self._news.step()
         self._telling.announce(self._searching.step(self._seeds(), members.addresses, now), multicast=False)
-        fresh, again = self._contacts.step(members.addresses)
-        self._telling.contact(fresh)
-        self._telling.announce(again, multicast=False)
+        self._telling.contact(self._contacts.fresh())
+        self._telling.announce(self._contacts.step(members.addresses), multicast=False)
         if self._announcements and now >= self._announcements[0]:
             del self._announcements[0]
             self._announce_again()
@@ -214,7 +223,9 @@ class Heartbeat:
             self._sweep(now)
         self._telling.tell_of_newcomers()
         if now >= self._next_beat:
-            self._next_beat = now + self._telling.beat() * self._random.uniform(0.95, 1.05)
+            # From when it was due: the tick adds no delay, and a gap is not made up for.
+            wait = self._telling.beat() * self._random.uniform(0.95, 1.05)
+            self._next_beat = max(self._next_beat + wait, now)
 
     def _announce_again(self) -> None:
         """The first announcement, or the answer to it, may have been lost."""

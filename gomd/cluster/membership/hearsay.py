@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Final
 
@@ -29,6 +29,7 @@ class Hearsay:
     watchers, and some others chosen by chance, say so to the one who said it.
 
     :param forward: tells others of news where nobody tells all at once.
+    :param contact: shows this node to those at some addresses.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Hearsay:
         timing: Timing,
         random: Random,
         forward: Callable[[Notice], None],
+        contact: Callable[[Sequence[Address]], None],
     ) -> None:
         self._own_id = own_id
         self._members = members
@@ -54,6 +56,7 @@ class Hearsay:
         self._timing = timing
         self._random = random
         self._forward = forward
+        self._contact = contact
         self._objections = 0
 
     def notice(self, notice: Notice, sender: Address, now: float) -> None:
@@ -130,6 +133,10 @@ class Hearsay:
             and now - member.alive > self._timing.silence
         ):
             self._checks.start(member, now)
+
+    def ask(self) -> None:
+        """Ask those that the notes told of now, not with the next tick."""
+        self._contact(self._contacts.fresh())
 
     def _may_be_back(self, member: Member, instance: int) -> bool:
         """Whether a member that is said to be up is worth asking."""

@@ -143,6 +143,7 @@ class Reception:
             if message.total > self.fullest[0]:
                 self.fullest = (message.total, address)
             self._take_notes(message.notes, address, now)
+            self._hearsay.ask()
         elif isinstance(message, messages.Leave):
             self._checks.drop(member.id)
             self._news.drop(member.id)

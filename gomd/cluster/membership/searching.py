@@ -9,9 +9,9 @@ from typing import Final
 from gomd.cluster.membership.settings import MOST_SEARCHED, Timing
 from gomd.cluster.membership.transport import Address
 
-#: Times that an address heard of is tried, once a tick.
+#: Times that an address heard of is tried, at once and once a tick.
 _TRIES: Final = 4
-#: Addresses tried in one tick, at most.
+#: Addresses tried again in one tick, at most.
 _MOST_TRIED: Final = 128
 #: Addresses being tried at once, at most, and lost ones that are kept.
 _MOST: Final = 4096
@@ -26,27 +26,35 @@ class Contacts:
 
     def __init__(self) -> None:
         self._tries: dict[Address, int] = {}
+        self._fresh: list[Address] = []
 
     def add(self, address: Address) -> None:
         """Try this address."""
-        if len(self._tries) < _MOST:
-            self._tries.setdefault(address, 0)
+        if address not in self._tries and len(self._tries) < _MOST:
+            self._tries[address] = 0
+            self._fresh.append(address)
 
-    def step(self, answered: Collection[Address]) -> tuple[list[Address], list[Address]]:
-        """
-        Return the addresses to try now, and those to try again. Once a tick.
+    def fresh(self) -> list[Address]:
+        """Return the addresses that were not tried yet."""
+        fresh, self._fresh = self._fresh, []
+        for address in fresh:
+            self._tries[address] = 1
+        return fresh
 
-        Who is tried again has to be asked for an answer: it may know us already.
+    def step(self, answered: Collection[Address]) -> list[Address]:
         """
-        fresh: list[Address] = []
+        Return the addresses to try again. Once a tick.
+
+        They have to be asked for an answer: they may know us already.
+        """
         again: list[Address] = []
         for address, tries in list(self._tries.items()):
             if tries >= _TRIES or address in answered:
                 del self._tries[address]
-            elif len(fresh) + len(again) < _MOST_TRIED:
+            elif tries and len(again) < _MOST_TRIED:
                 self._tries[address] = tries + 1
-                (again if tries else fresh).append(address)
-        return fresh, again
+                again.append(address)
+        return again
 
 
 class Searching:

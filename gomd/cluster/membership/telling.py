@@ -173,15 +173,13 @@ class Telling:
     def tell_of_newcomers(self) -> None:
         """Tell of those who came since the last tick. Once a tick."""
         newcomers, self._newcomers = self._newcomers, []
-        most = FAN_OUT
         if self._settings.discovery:
             # Until one of theirs is heard by multicast, which may be the next moment, they are told directly.
             newcomers = [each for each in newcomers if each.multicast == NEVER]
             self._deaf = [*self._deaf, *newcomers]
-            most = _PASS_ON
         if newcomers and self._direct:
             for roster in _rosters(self._members.count + 1, newcomers):
-                self._to_some(roster, self._direct, most)
+                self._to_some(roster, self._direct, _PASS_ON)
 
 
 def _rosters(total: int, members: Sequence[Member]) -> Iterator[Roster]:

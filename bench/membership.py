@@ -1,0 +1,268 @@
+"""
+Membership on the network in memory: what it costs at 10, 100 and 1,000 nodes, and how fast it is.
+
+Everything is simulated but one node of each cluster: that one opens real sealed packets, refuses replays
+and seals its own, and the processor time of all it does is measured. What the kernel takes for a packet
+is measured too and added. Time is simulated, so that the seconds of join, detection and healing are those
+of the protocol alone, and the same on any machine.
+
+The scenarios run on all processors; `make bench ONLY=membership` takes about a quarter of an hour.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import socket
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from bench.rows import Row, limit, unmeasured
+from gomd.cluster.membership import Address
+from libgomd.model import EventKind
+from libgomd.wire.datagrams import Sealer, open_sealed
+from libgomd.wire.messages import Datagram, Message
+from libgomd.wire.replay import ReplayWindow
+from libgomd.wire.sealing import DatagramKey, KeyRing
+from tests.network import HeapClock
+from tests.nodes import PORT, Cluster, SimulatedNode, address_of
+
+#: Nodes, share of packets lost, simulated seconds that are measured.
+COSTS: Final = (
+    (1000, 0.0, 10.0), (1000, 0.05, 10.0), (1000, 0.2, 10.0), (100, 0.2, 600.0), (100, 0.0, 30.0),
+    (100, 0.05, 30.0), (10, 0.0, 60.0), (10, 0.05, 60.0), (10, 0.2, 60.0),
+)  # fmt: skip
+#: Clusters in which a node is killed, for each of the above that is small enough to be made anew.
+KILLS: Final = {10: 5, 100: 3, 1000: 1}
+STORMS: Final = (40, 100)
+STORM_RUNS: Final = 50
+#: Seconds that the network is parted, and nodes on each side.
+PARTINGS: Final = ((90.0, 4), (600.0, 4), (86400.0, 1))
+RING: Final = KeyRing([DatagramKey(b"measured", bytes(range(32)))])
+Result = dict[str, Any]
+
+
+class MeasuredClock(HeapClock):
+    """Measures the processor time of what one node does by the clock."""
+
+    def __init__(self, clock: HeapClock) -> None:
+        self._clock = clock
+        self.spent = 0.0
+        self.seconds = clock.seconds  # type: ignore[method-assign]
+
+    def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kw: object) -> Any:
+        """See `IReactorTime.callLater`."""
+
+        def measured() -> None:
+            began = time.process_time()
+            callable(*args, **kw)
+            self.spent += time.process_time() - began
+
+        return self._clock.callLater(delay, measured)
+
+
+class Measured:
+    """Puts the real bytes and a measure of processor time under one node of a cluster."""
+
+    def __init__(self, cluster: Cluster, node: SimulatedNode) -> None:
+        self.clock = MeasuredClock(cluster.clock)
+        self._wall = cluster.clock
+        self._replays = ReplayWindow()
+        self._receive = node.host.receiver
+        self._sealers: dict[int, Sealer] = {}
+        self._spent = 0.0
+        self.received = self.sent = 0
+        engine = node.engine
+        engine._clock = engine._loop.clock = self.clock
+        node.host.receiver = self.receive
+        transport: Any = node.transport
+        make, sealer = transport._datagram, Sealer(RING, node.number, engine.instance, os.urandom)
+
+        def make_measured(message: Message, copies: int) -> Any:
+            self.sent += copies
+            sealer.seal(message, int(self._wall.seconds() * 1000))
+            return make(message, copies)
+
+        transport._datagram = make_measured
+
+    @property
+    def spent(self) -> float:
+        """Processor seconds so far."""
+        return self._spent + self.clock.spent
+
+    def receive(self, datagram: Datagram, address: Address, multicast: bool) -> None:
+        """Seal what came, unmeasured; then do what a daemon does with a packet."""
+        sealer = self._sealers.get(datagram.sender)
+        if sealer is None:
+            sealer = Sealer(RING, datagram.sender, datagram.instance, os.urandom)
+            self._sealers[datagram.sender] = sealer
+        sealer.sequence = datagram.sequence - 1
+        packet = sealer.seal(datagram.message, datagram.sent_at)
+        now = int(self._wall.seconds() * 1000)
+        began = time.process_time()
+        opened = open_sealed(packet, RING).datagram
+        self._replays.admit(opened, now)
+        self._receive(opened, address, multicast)
+        self._spent += time.process_time() - began
+        self.received += 1
+
+
+def costs(nodes: int, loss: float, seconds: float) -> Result:
+    """What a cluster of so many nodes costs each of them while nothing happens, and what it gets wrong."""
+    gc.disable()
+    cluster = Cluster(seed=nodes, replays=False)
+    measured: Measured | None = None
+    for number in range(1, nodes + 1):
+        node = cluster.add(number)
+        if number == 2:
+            measured = Measured(cluster, node)
+        if number % 50 == 0:
+            cluster.clock.advance(0.02)
+    assert measured is not None
+    cluster.until_agreed(30.0, 0.2)
+    cluster.clock.advance(5.0)
+    gc.collect()
+    gc.freeze()
+    cluster.network.loss = loss
+    hosts = [node.host for node in cluster.nodes.values()]
+    before = _sums(hosts)
+    spent, received, sent = measured.spent, measured.received, measured.sent
+    since = cluster.clock.seconds()
+    cluster.clock.advance(seconds)
+    each = nodes * seconds
+    packets, length, out = (after - first for after, first in zip(_sums(hosts), before, strict=True))
+    false = sum(len(node.said(EventKind.DOWN, since=since)) for node in cluster.nodes.values())
+    suspected = cluster.nodes[1].said(EventKind.SUSPECT, since=since)
+    result = {
+        "nodes": nodes, "loss": loss, "seconds": seconds, "received": packets / each,
+        "received_bytes": length / each, "sent": out / each, "false": false,
+        "suspicions": len(suspected) / seconds * 60,
+        "processor": (measured.spent - spent) / seconds,
+        "kernel": (measured.received - received + measured.sent - sent) / seconds,
+        "detection": _detection(cluster, KILLS[nodes]),
+    }  # fmt: skip
+    gc.unfreeze()
+    return result
+
+
+def _sums(hosts: list[Any]) -> tuple[int, int, int]:
+    return (
+        sum(host.received for host in hosts),
+        sum(host.received_bytes for host in hosts),
+        sum(host.sent for host in hosts),
+    )
+
+
+def _detection(cluster: Cluster, kills: int) -> float:
+    """The longest time from a death until everybody calls the node down."""
+    times = []
+    for kill in range(kills):
+        cluster.clock.advance(cluster.network.random.random())
+        victim = 3 + kill
+        cluster.kill(victim)
+        times.append(_until_all_miss(cluster, victim))
+    return max(times)
+
+
+def _until_all_miss(cluster: Cluster, victim: int) -> float:
+    start = cluster.clock.seconds()
+    while any(node.engine.port_of(victim) is not None for node in cluster.nodes.values()):
+        cluster.clock.advance(0.05)
+        assert cluster.clock.seconds() - start < 60, f"node {victim} is not found dead"
+    return cluster.clock.seconds() - start
+
+
+def storm(nodes: int) -> Result:
+    """Seconds from the first start until all know all, of nodes that start at once through one seed."""
+    gc.disable()
+    times = []
+    for seed in range(STORM_RUNS):
+        cluster = _seeded(seed, 1)
+        for number in range(1, nodes + 1):
+            cluster.clock.callLater(cluster.network.random.random() * 0.1, cluster.add, number)
+        cluster.clock.advance(0.1)
+        times.append(0.1 + cluster.until_agreed(60.0, 0.02))
+        gc.collect()
+    return {"nodes": nodes, "times": times}
+
+
+def healing(parted: float, side: int) -> Result:
+    """Seconds from the healing of the network until the cluster is whole, without multicast."""
+    gc.disable()
+    times = []
+    for seed in range(1 if parted > 3600 else 10):
+        cluster = _seeded(seed, 1)
+        cluster.with_nodes(range(1, 2 * side + 1))
+        cluster.network.part(cluster.hosts(range(1, side + 1)))
+        cluster.clock.advance(parted + cluster.network.random.random())
+        assert cluster.nodes[1].count() == side, "the parts still know each other"
+        cluster.network.heal()
+        times.append(cluster.until_agreed(120.0, 0.02))
+        gc.collect()
+    return {"parted": parted, "side": side, "times": times}
+
+
+def _seeded(seed: int, *seeds: int) -> Cluster:
+    addresses = tuple((address_of(number), PORT) for number in seeds)
+    return Cluster(seed=seed, discovery=False, seeds=addresses)
+
+
+def kernel_time() -> float:
+    """Processor seconds of the kernel to send or to receive one packet of a heartbeat's length."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here:
+        here.bind(("127.0.0.1", 0))
+        packet, to, count = bytes(134), here.getsockname(), 20_000
+        began = time.process_time()
+        for _ in range(count):
+            here.sendto(packet, to)
+            here.recvfrom(1500)
+        return (time.process_time() - began) / count / 2
+
+
+def run() -> list[Row]:
+    """Measure, and return the rows."""
+    kernel = kernel_time()
+    # Fresh processes: what one scenario leaves in memory slows the next one down.
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(maxtasksperchild=1) as pool:
+        cost = [pool.apply_async(costs, scenario) for scenario in COSTS]
+        heal = [pool.apply_async(healing, scenario) for scenario in PARTINGS]
+        storms = [pool.apply_async(storm, (nodes,)) for nodes in STORMS]
+        rows = [row for each in cost for row in _cost_rows(each.get(), kernel)]
+        for result in (each.get() for each in storms):
+            rows.append(limit(f"join storm, {result['nodes']} nodes, worst of {STORM_RUNS}",
+                              max(result["times"]), "s", 2.0))  # fmt: skip
+            rows.append(_told(f"join storm, {result['nodes']} nodes, median",
+                              statistics.median(result["times"]), "s"))  # fmt: skip
+        for result in (each.get() for each in heal):
+            name = f"healed after {result['parted']:g} s, {result['side']}+{result['side']} nodes"
+            rows.append(limit(name, max(result["times"]), "s", 30.0 if result["parted"] > 90 else 3.0))
+    return rows
+
+
+def _told(name: str, value: float, unit: str) -> Row:
+    return unmeasured(name, value, unit, "-", 0.0)
+
+
+def _row(name: str, value: float, unit: str, most: float | None) -> Row:
+    return _told(name, value, unit) if most is None else limit(name, value, unit, most)
+
+
+def _cost_rows(result: Result, kernel: float) -> list[Row]:
+    nodes, loss = result["nodes"], result["loss"]
+    where = f"{nodes} nodes, {loss:.0%} lost: "
+    processor = (result["processor"] + result["kernel"] * kernel) * 100
+    received = result["received_bytes"] / 1000
+    dead, most = result["detection"], 4.0 if not loss else None
+    return [
+        _told(where + "received", result["received"], "packet/s"),
+        _told(where + "sent", result["sent"], "packet/s"),
+        _row(where + "received", received, "kB/s", 400.0 if nodes == 1000 else None),
+        _row(where + "processor", processor, "% of one", 3.0 if nodes == 1000 else None),
+        _row(where + "dead after", dead, "s", most),
+        _told(where + "suspicions a minute", result["suspicions"], ""),
+        limit(where + f"false downs, {result['seconds']:g} s", result["false"], "", 0.5),
+    ]  # fmt: skip
