@@ -69,7 +69,7 @@ class Node:
         self.engine = Engine()
         self.protocol = PeerProtocol(keys, node, name, instance, self.clock, Random(node).randbytes)
         self.protocol.membership = self.engine
-        self.protocol.makeConnection(self.wire)
+        self.protocol.makeConnection(self.wire)  # type: ignore[arg-type]
 
     def take(self, packet: bytes, address: tuple[str, int] = OTHER) -> None:
         """Receive a packet."""
