@@ -82,10 +82,10 @@ class Images:
 
 
 class Criu:
-    """:param program: path of criu, or a name to be found in PATH."""
+    """:ivar program: path of criu, or a name to be found in PATH."""
 
     def __init__(self, program: str) -> None:
-        self._program = program
+        self.program = program
 
     def check(self, limit: float = 20.0) -> str:
         """
@@ -96,19 +96,19 @@ class Criu:
         if os.geteuid() != 0:
             return "processes can only be moved when the daemon runs as root"
         try:
-            code, text = self._run((self._program, "check"), limit)
+            code, text = self._run((self.program, "check"), limit)
         except NotPossible as error:
             return str(error)
         if code == 0:
             return ""
-        return f"{self._program} check: {missing_features(text) or explain(text)} (see [jobs] criu)"
+        return f"{self.program} check: {missing_features(text) or explain(text)} (see [jobs] criu)"
 
     def version(self, limit: float = 20.0) -> str:
         """Return its version, as ``4.1.1``. :raises NotPossible: it does not start."""
-        code, text = self._run((self._program, "--version"), limit)
+        code, text = self._run((self.program, "--version"), limit)
         found = re.search(r"Version: (\S+)", text)
         if code or not found:
-            raise NotPossible(f"{self._program} --version: {explain(text)}")
+            raise NotPossible(f"{self.program} --version: {explain(text)}")
         return found[1]
 
     def page_server(
@@ -123,7 +123,7 @@ class Criu:
         """
         arguments = ("page-server", *_paths(directory, "page-server"), "--ps-socket", str(accepted.fileno()))
         self._call(
-            (self._program, *arguments, *_tls(tls)), directory, "page-server", limit, [accepted.fileno()]
+            (self.program, *arguments, *_tls(tls)), directory, "page-server", limit, [accepted.fileno()]
         )
 
     def dump(
@@ -157,7 +157,7 @@ class Criu:
         if prefix:
             arguments.append("--unprivileged")
         with pids or nullcontext():
-            self._call((*prefix, self._program, *arguments), directory, "dump", limit)
+            self._call((*prefix, self.program, *arguments), directory, "dump", limit)
         if not os.path.exists(os.path.join(directory, "inventory.img")):
             raise CannotMove("criu said it was done, but left no images")
 
@@ -186,7 +186,7 @@ class Criu:
             "--leave-stopped", "--pidfile", pid_file, *inherit,
         )  # fmt: skip
         with pids or nullcontext():
-            self._call((self._program, *arguments), directory, "restore", limit, list(pipes.values()))
+            self._call((self.program, *arguments), directory, "restore", limit, list(pipes.values()))
         with open(pid_file, encoding="ascii") as file:
             return int(file.read(20))
 

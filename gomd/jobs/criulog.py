@@ -14,7 +14,7 @@ _HARMLESS = re.compile(r"rlimit: Can't setup RLIMIT_NOFILE|^Dumping FAILED|^Rest
 _SENTENCES: Final = (
     (r"Connected TCP socket|In-flight connection", "it has a TCP connection open"),
     (r"inet: .*(?:socket|listen)", "it has a network socket open"),
-    (r"External socket is used|unix: .*(?:stream unix connection|Can't dump)|half of stream",
+    (r"External socket is used|unix: .*(?:[Dd]angling|stream unix connection|Can't dump)|half of stream",
      "it has a socket open to another program of this machine"),
     (r"Unsupported (?:socket )?(?:family|proto)|[Uu]nknown socket family|packet socket",
      "it has a socket of a kind that cannot be carried over"),

@@ -179,6 +179,42 @@ class _Inside:
         self._pid = pid
         return {"pids": pids, "held": held, "seconds": time.monotonic() - before}
 
+    def bare_dump(self, directory: str, far: str, tls: list[str]) -> dict[str, Any]:
+        """What a person would type: a page server and a dump, on loopback, timed."""
+        program = self._criu.program
+        tls_words = ["--tls", "--tls-cacert", tls[0], "--tls-cert", tls[1], "--tls-key", tls[2]]
+        common = ["--address", "127.0.0.1", "--port", "28471", *tls_words, "--tls-no-cn-verify"]
+        external = [word for name in self._names for word in ("--external", name)]
+        with tree.high_pids():
+            server = subprocess.Popen([program, "page-server", "-D", far, *common])
+            time.sleep(0.5)
+            before = time.monotonic()
+            subprocess.run(
+                [program, "dump", "-D", directory, "-t", str(self._pid), "--page-server", *common, *external,
+                 "--leave-stopped"], check=True,
+            )  # fmt: skip
+            seconds = time.monotonic() - before
+            server.wait()
+        return {"pid": self._pid, "names": self._names, "seconds": seconds}
+
+    def bare_restore(self, directory: str, pid: int, names: list[str]) -> dict[str, Any]:
+        """The same for a restore."""
+        theirs = self._make_pipes()
+        inherit = [
+            word for n, d in zip(names, theirs, strict=True) for word in ("--inherit-fd", f"fd[{d}]:{n}")
+        ]
+        with tree.high_pids():
+            before = time.monotonic()
+            subprocess.run(
+                [self._criu.program, "restore", "-D", directory, "-d", "--restore-sibling", *inherit],
+                check=True, pass_fds=theirs,
+            )  # fmt: skip
+            seconds = time.monotonic() - before
+        for descriptor in theirs:
+            os.close(descriptor)
+        self._pid = pid
+        return {"seconds": seconds}
+
     def send_images(self, directory: str) -> dict[str, str]:
         images = criu.Images.read(directory)
         return {name: base64.b64encode(data).decode() for name, data in images.files.items()}
