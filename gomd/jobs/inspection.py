@@ -1,0 +1,164 @@
+"""Reads from /proc what a process needs of another node, and what this node has of what another's needs."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from gomd.jobs.needs import MAX_FILES, FileNeed, Needs, Offer, build_id, parse_flags
+
+#: Bytes of a file's beginning that are searched for its build id.
+_HEAD: Final = 65536
+#: Of a deleted file that is still open criu carries this much along.
+_MAX_GHOST: Final = 1 << 20
+#: Devices that are the same everywhere.
+_DEVICES: Final = frozenset(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom"))
+_DELETED: Final = " (deleted)"
+_SHARED: Final = ("/dev/shm/", "/dev/pts/")  # noqa: S108 - names that are looked at, not opened
+_LISTENING, _ESTABLISHED = "0A", "01"
+
+
+def read_needs(
+    pids: Iterable[int], user: str, own: frozenset[str] = frozenset(), proc: str = "/proc"
+) -> Needs:
+    """
+    Read what the processes ``pids`` need, the first one's user and namespaces being those of all. Blocks.
+
+    :param user: the name of their user here.
+    :param own: what is the supervisor's own matter: names of its pipes and terminal, as in /proc/PID/fd.
+    :raises OSError: the first one has ended.
+    """
+    pids = list(pids)
+    memory = 0
+    directories: dict[str, None] = {}
+    files: dict[str, FileNeed] = {}
+    stays: dict[str, None] = {}
+    uid = os.stat(f"{proc}/{pids[0]}").st_uid
+    sockets = _sockets(f"{proc}/{pids[0]}/net")
+    for pid in pids:
+        here = f"{proc}/{pid}"
+        try:
+            memory += _resident(here)
+            directories[os.readlink(f"{here}/cwd")] = None
+            for path in _mapped(here):
+                _add(files, path, f"{here}/root{path}")
+            for name in os.listdir(f"{here}/fd"):
+                target = os.readlink(f"{here}/fd/{name}")
+                why = "" if target in own else _stays(here, name, target, sockets)
+                if why:
+                    stays[why] = None
+                elif target.startswith("/") and not target.startswith("/dev/") and _DELETED not in target:
+                    _add(files, target, f"{here}/fd/{name}", _is_written(here, name))
+        except FileNotFoundError:
+            continue  # it has just ended
+    system = os.uname()
+    return Needs(
+        memory, system.machine, system.release, uid, user, read_flags(proc),
+        tuple(directories), tuple(files.values())[:MAX_FILES], tuple(stays),
+    )  # fmt: skip
+
+
+def read_offer(needs: Needs, user: str, room: str, criu: str, proc: str = "/proc") -> Offer:
+    """
+    Read what this node has of ``needs``. Blocks.
+
+    :param user: the name of the user with that uid here. :param room: the directory for images.
+    :param criu: what `Criu.check` said.
+    """
+    files: dict[str, FileNeed] = {}
+    for file in needs.files[:MAX_FILES]:
+        _add(files, file.path, file.path)
+    with open(f"{proc}/meminfo", encoding="ascii") as stream:
+        memory = next(int(line.split()[1]) << 10 for line in stream if line.startswith("MemAvailable:"))
+    space = os.statvfs(room)
+    system = os.uname()
+    return Offer(
+        memory, space.f_bavail * space.f_frsize, system.machine, system.release, user, read_flags(proc),
+        tuple(path for path in needs.directories[:MAX_FILES] if os.path.isdir(path)),
+        tuple(files.values()), criu,
+    )  # fmt: skip
+
+
+def read_flags(proc: str = "/proc") -> tuple[str, ...]:
+    """Return the processor's flags that programs use, sorted."""
+    with open(f"{proc}/cpuinfo", encoding="utf-8", errors="replace") as file:
+        return parse_flags(file.read(1 << 20))
+
+
+def _add(files: dict[str, FileNeed], path: str, at: str, written: bool = False) -> None:
+    """Add the regular file at ``at`` as ``path``, if it is one."""
+    if len(files) >= MAX_FILES or (path in files and not written):
+        return
+    try:
+        if not stat.S_ISREG(os.stat(at).st_mode):
+            return  # opening a device may do something
+        number = os.open(at, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return
+    with open(number, "rb") as file:
+        known = os.fstat(number)
+        if stat.S_ISREG(known.st_mode):
+            files[path] = FileNeed(path, known.st_size, build_id(file.read(_HEAD)), known.st_ino, written)
+
+
+def _is_written(here: str, name: str) -> bool:
+    with open(f"{here}/fdinfo/{name}", encoding="ascii", errors="replace") as file:
+        flags = next((line.split()[1] for line in file if line.startswith("flags:")), "0")
+    return int(flags, 8) & os.O_ACCMODE != os.O_RDONLY
+
+
+def _mapped(here: str) -> set[str]:
+    with open(f"{here}/maps", encoding="utf-8", errors="surrogateescape") as file:
+        paths = {line.split(None, 5)[5].rstrip("\n") for line in file if line.count(" /") and "/" in line}
+    return {path for path in paths if path.startswith("/") and _DELETED not in path}
+
+
+def _resident(here: str) -> int:
+    with open(f"{here}/statm", encoding="ascii") as file:
+        words = file.read().split()
+    return (int(words[1]) - int(words[2])) * os.sysconf("SC_PAGE_SIZE")  # what is not of a file
+
+
+def _stays(here: str, name: str, target: str, sockets: Mapping[str, str]) -> str:
+    """Why a process with this open cannot leave, empty when it can."""
+    if target.startswith("socket:["):
+        return sockets.get(target[8:-1], "")
+    if target.startswith("anon_inode:") and "io_uring" in target:
+        return "it uses io_uring"
+    if target.startswith("/dev/") and not target.startswith(_SHARED):
+        return "" if target in _DEVICES else f"it has the device {target} open"
+    if target.startswith("/") and target.endswith(_DELETED):
+        large = os.stat(f"{here}/fd/{name}").st_size > _MAX_GHOST
+        return f"its file {target[: -len(_DELETED)]} was deleted and is large" if large else ""
+    with open(f"{here}/fdinfo/{name}", encoding="ascii", errors="replace") as file:
+        locked = any(line.startswith("lock:") for line in file.read(65536).splitlines())
+    return f"it holds a lock on {target}" if locked else ""
+
+
+def _sockets(net: str) -> dict[str, str]:
+    """Inode to reason, for the network's sockets of the node."""
+    found = {}
+    for kind in ("tcp", "tcp6", "udp", "udp6", "raw", "raw6", "packet"):
+        try:
+            with open(f"{net}/{kind}", encoding="ascii") as file:
+                lines = file.read(1 << 24).splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            words = line.split()
+            if len(words) > 9:
+                found[words[9] if kind != "packet" else words[8]] = _socket_reason(kind, words)
+    return found
+
+
+def _socket_reason(kind: str, words: list[str]) -> str:
+    if not kind.startswith("tcp"):
+        return f"it has a {kind.rstrip('6')} socket open"
+    port = int(words[1].rpartition(":")[2], 16)
+    if words[3] == _LISTENING:
+        return f"it listens on port {port} of this node"
+    if words[3] == _ESTABLISHED:
+        return f"it has a TCP connection open, to port {int(words[2].rpartition(':')[2], 16)}"
+    return "it has a TCP connection open"

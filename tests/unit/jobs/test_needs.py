@@ -1,0 +1,114 @@
+"""Before anything is frozen, `gom migrate --dry-run` says all that stands in the way."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from gomd.jobs.inspection import read_needs, read_offer
+from gomd.jobs.needs import FileNeed, Needs, Offer, build_id, parse_flags, reasons
+
+_LIBRARY = FileNeed("/lib/libc.so.6", 100, "aa")
+NEEDS = Needs(50 << 20, "x86_64", "6.1.0", 1000, "ann", ("avx", "sse"), ("/home/ann",), (_LIBRARY,))
+OFFER = Offer(
+    60 << 20, 60 << 20, "x86_64", "6.1.7", "ann", ("avx", "avx2", "sse"), ("/home/ann",), (_LIBRARY,)
+)
+
+
+class ReasonsTests(SynchronousTestCase):
+    def test_a_node_that_has_all_gives_no_reason(self) -> None:
+        """More than is needed does no harm."""
+        self.assertEqual(reasons(NEEDS, OFFER, "beta"), [])
+
+    def test_each_lack_is_a_reason_with_the_nodes_name(self) -> None:
+        """What is missing is named, with the numbers."""
+        for change, told in (
+            ({"flags": ("sse",)}, "the processor of beta has no avx"),
+            ({"machine": "aarch64"}, "beta is aarch64, it runs on x86_64"),
+            ({"kernel": "5.10.0"}, "the kernel of beta is 5.10.0, this one 6.1.0"),
+            ({"memory": 1 << 20}, "it has 50 MB, beta has 1 MB free"),
+            ({"room": 1 << 20}, "beta has no room for 50 MB of images: see [jobs] spool"),
+            ({"user": "bob"}, "user 1000 is ann here and is bob on beta"),
+            ({"user": ""}, "user 1000 is ann here and is nobody on beta"),
+            ({"directories": ()}, "beta has no directory /home/ann"),
+            ({"files": ()}, "beta has no /lib/libc.so.6"),
+            ({"files": (replace(_LIBRARY, build_id="bb"),)}, "/lib/libc.so.6 is another one on beta"),
+            ({"criu": "criu is not installed"}, "beta: criu is not installed"),
+        ):
+            self.assertEqual(reasons(NEEDS, replace(OFFER, **change), "beta"), [told])
+
+    def test_a_file_is_known_by_what_counts(self) -> None:
+        """A library by its build id, data by its size, a file that is written by being the very same."""
+        data, log = FileNeed("/d", 5), FileNeed("/l", 5, inode=7, written=True)
+        self.assertTrue(_LIBRARY.is_same(replace(_LIBRARY, size=99)))
+        self.assertTrue(data.is_same(replace(data, inode=1)))
+        self.assertFalse(data.is_same(replace(data, size=6)))
+        self.assertTrue(log.is_same(replace(log, size=6, written=False)))
+        self.assertFalse(log.is_same(replace(log, inode=8)))
+
+    def test_a_file_name_cannot_act_on_a_terminal(self) -> None:
+        """Names are the job's choice."""
+        needs = replace(NEEDS, files=(FileNeed("/tmp/\x1b[2J", 1),))
+        self.assertEqual(reasons(needs, OFFER, "beta"), ["beta has no /tmp/?[2J"])
+
+
+class ReadingTests(SynchronousTestCase):
+    """This process looked at."""
+
+    def test_this_process_could_live_here(self) -> None:
+        """Whatever a process has is there on its own node."""
+        path = Path(self.mktemp())
+        with path.open("w") as file:
+            needs = read_needs([os.getpid()], "me")
+            offer = read_offer(needs, "me", ".", "")
+            told = [each for each in reasons(replace(needs, stays=()), offer, "here") if str(path) in each]
+        self.assertEqual(told, [])
+        mine = next(
+            each for each in needs.files if each.path == file.name or each.path == str(path.absolute())
+        )
+        self.assertTrue(mine.written)
+        self.assertIn(os.getcwd(), needs.directories)
+        self.assertGreater(needs.memory, 1 << 20)
+        self.assertTrue(any(each.build_id for each in needs.files))
+
+    def test_what_keeps_it_here(self) -> None:
+        """A lock, a listening socket and a connection are seen."""
+        path = Path(self.mktemp())
+        with path.open("w") as file, socket.create_server(("127.0.0.1", 0)) as server:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            port = server.getsockname()[1]
+            with socket.create_connection(("127.0.0.1", port)):
+                stays = read_needs([os.getpid()], "me").stays
+        self.assertIn(f"it listens on port {port} of this node", stays)
+        self.assertIn(f"it has a TCP connection open, to port {port}", stays)
+        self.assertIn(f"it holds a lock on {path.absolute()}", stays)
+
+    def test_a_process_that_ended(self) -> None:
+        """The caller hears that there is none."""
+        self.assertRaises(OSError, read_needs, [1 << 30], "me")
+
+
+class ParserTests(SynchronousTestCase):
+    def test_flags_are_those_of_all_processors_that_programs_use(self) -> None:
+        """A flag one processor lacks counts for none; what only the kernel uses does not count."""
+        text = "processor : 0\nflags\t\t: fpu avx sse4_2 apic\nprocessor : 1\nflags\t\t: fpu sse4_2\n"
+        self.assertEqual(parse_flags(text), ("sse4_2",))
+        self.assertEqual(parse_flags(""), ())
+
+    def test_the_build_id_of_a_program(self) -> None:
+        """As `file` shows it; a text has none."""
+        self.assertRegex(build_id(Path("/bin/sh").read_bytes()[:65536]), "^[0-9a-f]{40}$")
+        self.assertEqual(build_id(b"#!/bin/sh\n" * 100), "")
+
+    @settings(max_examples=300)
+    @given(st.binary(max_size=300), st.sampled_from([1, 2]))
+    def test_any_bytes_give_a_build_id_or_none(self, junk: bytes, kind: int) -> None:
+        """A file that only begins like a program does no harm."""
+        self.assertIsInstance(build_id(b"\x7fELF" + bytes([kind, 1]) + junk), str)
