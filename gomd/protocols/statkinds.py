@@ -12,7 +12,7 @@ _GAUGES: Final = frozenset(
     {
         "processes", "nodes", "nodes_up", "nodes_lost", "events_followers", "commands_running",
         "telnet_connections", "telnet_connections_most", "http_connections", "jobs_held", "jobs_known",
-        "local_health",
+        "swim_local_health",
     }
 )  # fmt: skip
 _COUNTERS: Final = frozenset(
@@ -28,7 +28,7 @@ _COUNTERS: Final = frozenset(
     }
 )  # fmt: skip
 _COUNTER_ENDS: Final = ("_reads", "_failures", "_skipped", "_events")
-_COUNTER_STARTS: Final = ("datagrams_dropped_",)
+_COUNTER_STARTS: Final = ("datagrams_dropped_", "swim_", "summaries_")
 #: Who sent most junk: places in a list, which change hands.
 _GAUGE_STARTS: Final = ("datagrams_worst_",)
 

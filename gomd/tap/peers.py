@@ -22,6 +22,7 @@ from gomd.protocols.streams import PeerDoor
 from gomd.services.collector import Collector
 from gomd.services.peering import Engine, Peering, PeerSockets
 from gomd.services.sweeping import Sweeping
+from gomd.services.threads import Threads
 from gomd.tap.choices import limits_of
 from gomd.verbs.dispatch import Dispatch
 from libgomd.errors import ConfigError
@@ -52,7 +53,16 @@ def peer_sockets(config: Config) -> PeerSockets | None:
     """
     peers = config.peers
     try:
-        return PeerSockets(peers.address, peers.port, peers.multicast if peers.discovery else None)
+        sockets = PeerSockets(peers.address, peers.port, peers.multicast if peers.discovery else None)
+        if peers.engine == "swim":
+            from gomd.cluster.swim import check_ports
+
+            try:
+                check_ports(peers.address, sockets.port)
+            except ConfigError:
+                sockets.close()
+                raise
+        return sockets
     except ConfigError as error:
         if (peers.address, peers.port) != ("127.0.0.1", 5428):
             raise
@@ -142,6 +152,8 @@ class Network:
             keys = read_keys_of(config)
             self.protocol.use_keys(_ring(keys))
             self._tls.use(node_credentials_of(keys, self._own))
+            if hasattr(self._engine, "set_keys"):
+                self._engine.set_keys(tuple(key.swim for key in keys))
         if hasattr(self._engine, "set_seeds"):
             self._engine.set_seeds(config.peers.seeds)
 
@@ -197,4 +209,28 @@ def _heartbeat(
     )  # fmt: skip
 
 
-ENGINES: Mapping[str, Callable[..., Any]] = {"heartbeat": _heartbeat}
+def _swim(
+    config: Config,
+    reactor: Any,
+    ports: PeerSockets,
+    protocol: PeerProtocol,
+    collector: Collector,
+    events: Events,
+) -> Any:
+    from gomd.cluster.summaries import Summaries
+    from gomd.cluster.swim import Making, Running, Swim
+
+    peers, own = config.peers, collector.own
+    make = Making(
+        own.id, own.name, peers.address, ports.port, ports.port, peers.heartbeat, peers.max_nodes,
+        reactor.callFromThread,
+    )  # fmt: skip
+    keys = tuple(key.swim for key in read_keys_of(config))
+    threads = Threads(reactor, reactor, "swim", size=2)
+    threads.startService()  # it has no thread before kinship starts, and none that outlives the daemon
+    running = Running(make, keys, peers.seeds, threads, reactor)
+    summaries = Summaries(protocol.asker.ask)
+    return Swim(collector.own_node, running, summaries, reactor, events, peers.forget)
+
+
+ENGINES: Mapping[str, Callable[..., Any]] = {"heartbeat": _heartbeat, "swim": _swim}

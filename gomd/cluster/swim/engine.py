@@ -1,0 +1,277 @@
+"""
+The swim engine: kinship's SWIM with Lifeguard says who is up, the nodes themselves say how they are.
+
+kinship runs on a thread and at ports of its own; what it finds out is read from its queue by the clock.
+docs/membership.md says what differs from the heartbeat engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar, Final
+
+import kinship
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from gomd.cluster.names import find_node
+from gomd.cluster.summaries import Address, Summaries
+from gomd.cluster.swim.member import Member, parse_id, parse_member
+from gomd.cluster.swim.running import Running
+from gomd.interfaces import IEvents, IMembership
+from libgomd.model import Counter, Event, EventKind, Node, Status
+from libgomd.wire.messages import Datagram
+
+#: Seconds between two looks at what kinship has found out; a look takes about a microsecond.
+POLL: Final = 0.25
+#: Events that are taken at one look, at most.
+_MOST_EVENTS: Final = 1000
+#: Seconds for which a trouble that goes on is not said again.
+_SAID: Final = 3600.0
+
+_UP: Final = Status.CONFIGURED | Status.UP
+_STATS: Final = {
+    "packets_received": "packets of swim received",
+    "decrypt_failures": "packets of swim that our key does not open",
+    "replays_dropped": "packets of swim that had come before",
+    "probes_sent": "probes sent",
+    "probes_failed": "probes that were not answered",
+    "indirect_probes": "times others were asked to probe",
+    "suspicions": "times a node was suspected",
+    "refutations": "times this node said that it is up after all",
+    "members_refused": "nodes there was no place for",
+    "local_health": "0 while this node keeps up, more while it is slow and trusts itself less",
+}
+
+
+@implementer(IMembership)
+class Swim:
+    """
+    Membership by kinship. The other nodes find this one's peer port in what it tells of itself.
+
+    :param own: gives this node, with the age of its values.
+    :param running: the kinship of this node. :param summaries: what the others say of themselves.
+    :param forget: seconds for which a node that went stays listed.
+    """
+
+    _log: ClassVar[Logger] = Logger()
+
+    def __init__(
+        self,
+        own: Callable[[], Node],
+        running: Running,
+        summaries: Summaries,
+        clock: IReactorTime,
+        events: IEvents,
+        forget: float = 86400.0,
+    ) -> None:
+        self.own_id = own().id
+        self._own = own
+        self._running = running
+        self._summaries = summaries
+        self._clock = clock
+        self._events = events
+        self._forget = forget
+        self._members: dict[int, Member] = {}
+        self._next_step = 0.0
+        self._said: dict[str, float] = {}
+        self._foreign = 0
+        self._loop = LoopingCall(self._tick)
+        self._loop.clock = clock
+
+    # -- its life
+
+    def start(self) -> None:
+        """Join the cluster, and go on until `stop`."""
+        self._loop.start(POLL, now=False)
+        self._running.start(self._compare)
+
+    def stop(self) -> Deferred[None]:
+        """Say goodbye and end kinship; fires when that is done."""
+        if self._loop.running:
+            self._loop.stop()
+        return Deferred.fromCoroutine(self._running.stop())
+
+    def set_seeds(self, seeds: Sequence[Address]) -> None:
+        """Ask these nodes for the others."""
+        self._running.set_seeds(seeds)
+
+    def set_keys(self, keys: tuple[bytes, ...]) -> None:
+        """Seal with the first of these keys from now on, and open with all of them."""
+        self._running.set_keys(keys)
+
+    # -- by the clock
+
+    def _tick(self) -> None:
+        """Take what kinship found out. Never raises: an escaping error would end the loop."""
+        try:
+            for event in self._running.take(_MOST_EVENTS):
+                self._take(event)
+            now = self._clock.seconds()
+            if now >= self._next_step:
+                self._next_step = now + 1.0
+                self._step(now)
+        except Exception:  # noqa: BLE001 - a bug: say so loudly, and stay up
+            self._log.failure("membership failed")
+
+    def _step(self, now: float) -> None:
+        for member in list(self._members.values()):
+            if member.gone is not None and now - member.gone > self._forget:
+                del self._members[member.id]
+        up = ((member.id, member.address) for member in self._members.values() if member.gone is None)
+        self._summaries.step(up, now)
+
+    # -- what kinship found out
+
+    def _take(self, event: kinship.Event) -> None:
+        if isinstance(event, kinship.EventsLost):
+            self._compare()
+        elif isinstance(event, kinship.NameConflict):
+            self._conflict(event)
+        elif not isinstance(event, kinship.UserMessage):
+            seen = parse_member(event.member)
+            if seen is None:
+                reason = f"{event.member.addr} speaks swim with our key, but is no gomd: it is ignored"
+                self._once(self.own_id, self._own().name, reason)
+            elif seen.id != self.own_id:
+                self._change(event, seen)
+
+    def _change(self, event: kinship.Event, seen: Member) -> None:
+        member = self._members.get(seen.id)
+        if isinstance(event, (kinship.MemberJoined, kinship.MemberUpdated)):
+            self._up(seen)
+        elif member is None:
+            return
+        elif isinstance(event, kinship.MemberSuspect) and member.gone is None:
+            member.suspect = True
+            self._publish(EventKind.SUSPECT, member, "it does not answer probes", self.own_id)
+        elif isinstance(event, kinship.MemberRecovered) and member.suspect:
+            member.suspect = False
+            self._publish(EventKind.UP, member, "it answers after all", self.own_id)
+        elif isinstance(event, kinship.MemberDead):
+            reason = "silent: no node got an answer from it, and it did not contradict"
+            self._gone(EventKind.DOWN, member, reason, self.own_id)
+        elif isinstance(event, kinship.MemberLeft):
+            self._gone(EventKind.LEAVE, member, "it said goodbye, or its daemon was started again", member.id)
+
+    def _up(self, seen: Member) -> None:
+        old = self._members.get(seen.id)
+        if old is not None and old.gone is None and old.epoch == seen.epoch:
+            old.name, old.address, old.stream_port = seen.name, seen.address, seen.stream_port
+            return
+        self._members[seen.id] = seen
+        if old is not None and old.epoch == seen.epoch:
+            self._publish(EventKind.UP, seen, "it answers again", self.own_id)
+            return
+        again = ", its daemon was started again" if old is not None else ""
+        self._publish(EventKind.JOIN, seen, f"up at {seen.address[0]}{again}", self.own_id)
+        self._next_step = 0.0  # its values, at the next look
+
+    def _gone(self, kind: EventKind, member: Member, reason: str, by: int) -> None:
+        if member.gone is None:
+            member.gone, member.suspect = self._clock.seconds(), False
+            self._summaries.drop(member.id)
+            self._publish(kind, member, reason, by)
+
+    def _compare(self) -> None:
+        """Take over what kinship knows now: at the start, and when its events were too many."""
+        present = {
+            seen.id: seen
+            for seen in map(parse_member, self._running.cluster.members())
+            if seen and seen.id != self.own_id
+        }
+        for member in list(self._members.values()):
+            if member.id not in present:
+                self._gone(EventKind.DOWN, member, "kinship lists it no more", self.own_id)
+        for seen in present.values():
+            self._up(seen)
+
+    def _conflict(self, event: kinship.NameConflict) -> None:
+        where = f"{event.other_addr.rpartition(':')[0]} and {event.member.addr.rpartition(':')[0]}"
+        node = parse_id(event.member.name)
+        if node is not None:
+            name = self.find(str(node)).name if node in self._members else event.member.meta.get("name", "")
+            self._once(node, name, f"two daemons have the id {node}, at {where}: give one of them another")
+
+    def _once(self, node: int, name: str, reason: str, key: str = "") -> None:
+        """
+        Say something that a person has to put right, and not again for an hour.
+
+        :param key: what makes it the same thing; by default the reason.
+        """
+        now = self._clock.seconds()
+        self._said = {text: at for text, at in self._said.items() if now - at < _SAID}
+        if (key or reason) not in self._said and len(self._said) < _MOST_EVENTS:
+            self._said[key or reason] = now
+            self._log.warn("{name}: {reason}", name=name, reason=reason)
+            self._events.publish(Event(now, EventKind.SUSPECT, node, name, reason, self.own_id))
+
+    def _publish(self, kind: EventKind, member: Member, reason: str, by: int) -> None:
+        self._events.publish(Event(self._clock.seconds(), kind, member.id, member.name, reason, by))
+
+    # -- what comes to the peer port
+
+    def receive(self, datagram: Datagram, address: Address, multicast: bool = False) -> None:
+        """Count what another engine says: its node is no member here."""
+        self._foreign += 1
+        member = self._members.get(datagram.sender)
+        self._once(
+            datagram.sender,
+            member.name if member else f"node{datagram.sender}",
+            f"the daemon at {address[0]} has another [peers] engine: give all nodes the same",
+        )
+
+    def wrong_clock(self, node: int, name: str, skew: float) -> None:
+        """Take notice that the clock of a node is ``skew`` seconds ahead of ours, so that it is not heard."""
+        way = "ahead of" if skew > 0 else "behind"
+        reason = f"its clock is {abs(skew):.0f} s {way} ours, so its datagrams are dropped: set the clocks"
+        self._once(node, name, reason, f"clock {node}")
+
+    # -- what users see
+
+    def nodes(self) -> Sequence[Node]:
+        """See `IMembership.nodes`."""
+        now = self._clock.seconds()
+        known = [self._node(member, now) for member in self._members.values()]
+        return sorted([self._own(), *known], key=lambda node: node.id)
+
+    def _node(self, member: Member, now: float) -> Node:
+        if member.gone is not None:
+            return Node(member.id, member.name, member.address[0], Status.CONFIGURED)
+        said = self._summaries.look(member.id, now)
+        if said is None:
+            return Node(member.id, member.name, member.address[0], _UP)
+        return Node(
+            member.id, member.name, member.address[0], said.status | _UP, said.load, said.speed, said.cpus,
+            said.util, said.mem, said.rmem, said.tmem, said.age,
+        )  # fmt: skip
+
+    def find(self, key: str) -> Node:
+        """See `IMembership.find`."""
+        if key.isascii() and key.isdigit():
+            member = self._members.get(int(key))
+            if member is not None:
+                return self._node(member, self._clock.seconds())
+            if int(key) == self.own_id:
+                return self._own()
+        return find_node(self.nodes(), key)
+
+    def port_of(self, node: int) -> tuple[Address, int] | None:
+        """Where a node that is up is asked by datagram, and its TCP port, 0 for none. None: it is not up."""
+        member = self._members.get(node)
+        return None if member is None or member.gone is not None else (member.address, member.stream_port)
+
+    def counters(self) -> Iterable[Counter]:
+        """See `IMembership.counters`."""
+        up = sum(member.gone is None for member in self._members.values())
+        yield Counter("nodes", len(self._members) + 1, "configured nodes")
+        yield Counter("nodes_up", up + 1, "nodes that are up")
+        yield Counter("membership_received", self._foreign, "datagrams of nodes with another engine")
+        if self._running.cluster is not None:
+            stats = self._running.cluster.stats()
+            for name, meaning in _STATS.items():
+                yield Counter(f"swim_{name}", getattr(stats, name), meaning)
+        yield from self._summaries.counters()

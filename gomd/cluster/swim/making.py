@@ -1,0 +1,115 @@
+"""How kinship is set up for gomd: its ports, its keys, its pace, where its log goes."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+import kinship
+from kinship.blocking import Cluster
+from twisted.logger import Logger
+
+from gomd.cluster.summaries import Address
+from libgomd.errors import ConfigError
+
+#: kinship listens, by UDP and TCP, at the peer port and this: the next one may be the multicast port.
+PORT_OFFSET: Final = 2
+#: Seconds between two tries to reach the seeds while nobody else is known.
+_REJOIN: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """
+    What every kinship of this daemon has.
+
+    :ivar port: UDP port of the peers; ``stream_port`` their TCP port, 0 for none.
+    :ivar heartbeat: seconds between two probes. :ivar max_nodes: nodes known at once, this one among them.
+    :ivar call_from_thread: calls what logs on the reactor's thread.
+    """
+
+    node: int
+    name: str
+    address: str
+    port: int
+    stream_port: int
+    heartbeat: float
+    max_nodes: int
+    call_from_thread: Callable[..., Any]
+
+    def __call__(self, keys: tuple[bytes, ...], seeds: tuple[Address, ...]) -> Cluster:
+        """
+        Return a kinship that is not started. Never before a fork: its log needs a thread.
+
+        :param keys: 32 bytes each, the first one seals; none is for loopback, in the clear.
+        :raises kinship.ConfigError: it does not take this.
+        """
+        route_log(self.call_from_thread)
+        return Cluster(
+            kinship.Config.lan(
+                name=str(self.node),
+                bind=f"{self.address}:{self.port + PORT_OFFSET}",
+                cluster="gomd",
+                keys=list(keys),
+                insecure_plaintext=not keys,
+                seeds=seeds_of(seeds),
+                meta={"name": self.name, "port": str(self.port), "stream": str(self.stream_port)},
+                probe_interval=self.heartbeat,
+                probe_timeout=self.heartbeat / 2,
+                gossip_interval=min(0.2, self.heartbeat / 2),
+                rejoin_interval=_REJOIN,
+                max_members=self.max_nodes,
+            )
+        )
+
+
+def seeds_of(peers: Iterable[Address]) -> list[str]:
+    """Return where kinship listens on the nodes whose peer ports are these, but for ports there cannot be."""
+    return [f"{host}:{port + PORT_OFFSET}" for host, port in peers if port + PORT_OFFSET <= 65535]
+
+
+def check_ports(address: str, port: int) -> None:
+    """
+    See whether kinship will get its ports beside the peer port ``port``.
+
+    :raises ConfigError: one sentence on why not.
+    """
+    try:
+        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+            with socket.socket(socket.AF_INET, kind) as probe:
+                if kind == socket.SOCK_STREAM:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((address, port + PORT_OFFSET))
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or "there is no such port"
+        raise ConfigError(
+            [
+                f"engine swim cannot use udp and tcp {address}:{port + PORT_OFFSET} ({reason}): it listens "
+                f"{PORT_OFFSET} above [peers] port: change that, or stop what listens there"
+            ]
+        ) from error
+
+
+class _ToTwisted(logging.Handler):
+    """Hands what kinship logs on its threads to the log of the daemon."""
+
+    _log: ClassVar[Logger] = Logger()
+
+    def __init__(self, call_from_thread: Callable[..., Any]) -> None:
+        super().__init__()
+        self._call_from_thread = call_from_thread
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._call_from_thread(self._log.warn, "kinship: {text}", text=record.getMessage())
+
+
+def route_log(call_from_thread: Callable[..., Any]) -> None:
+    """Let warnings of kinship go to the daemon's log. Starts a thread."""
+    log = logging.getLogger("kinship")
+    if not any(isinstance(handler, _ToTwisted) for handler in log.handlers):
+        log.propagate = False
+        log.addHandler(_ToTwisted(call_from_thread))
+    kinship.log_to_python(logging.WARNING)

@@ -1,0 +1,53 @@
+"""Another node as kinship tells of it: read from its member, whose name is an id and whose tags are ports."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import kinship
+
+from gomd.cluster.summaries import Address
+from libgomd.model import MAX_NODE_ID
+from libgomd.wire.messages import MAX_NAME
+
+_MAX_PORT: Final = 65535
+_NUMBER: Final = re.compile(r"[0-9]{1,5}")
+
+
+def parse_id(name: str) -> int | None:
+    """Return the node id that a member of this name has, None when it is no node."""
+    number = int(name) if _NUMBER.fullmatch(name) else 0
+    return number if 0 < number <= MAX_NODE_ID else None
+
+
+class Member:
+    """
+    One other node, as kinship knows it.
+
+    :ivar epoch: which start of its daemon. :ivar address: where it is asked by datagram.
+    :ivar stream_port: its TCP port, 0 for none. :ivar gone: when it went, None while it is up.
+    """
+
+    __slots__ = ("address", "epoch", "gone", "id", "name", "stream_port", "suspect")
+
+    def __init__(self, node: int, name: str, address: Address, stream_port: int, epoch: int) -> None:
+        self.id = node
+        self.name = name
+        self.address = address
+        self.stream_port = stream_port
+        self.epoch = epoch
+        self.gone: float | None = None
+        self.suspect = False
+
+
+def parse_member(member: kinship.Member) -> Member | None:
+    """Return the node that ``member`` is, None when it is no daemon of gomd."""
+    node, name, host = parse_id(member.name), member.meta.get("name", ""), member.addr.rpartition(":")[0]
+    port, stream = member.meta.get("port", ""), member.meta.get("stream", "")
+    good_name = name.isprintable() and " " not in name and 0 < len(name.encode()) <= MAX_NAME
+    if node is None or not good_name or ":" in host or not all(map(_NUMBER.fullmatch, (port, stream))):
+        return None
+    if not 0 < int(port) <= _MAX_PORT or int(stream) > _MAX_PORT:
+        return None
+    return Member(node, name, (host, int(port)), int(stream), member.epoch)

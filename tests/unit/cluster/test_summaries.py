@@ -1,0 +1,136 @@
+"""Values of other nodes, asked for one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from gomd.cluster.summaries import FRESH, MOST, REST, WATCHED, Address, Summaries
+from libgomd.errors import TimedOut, TooMany
+from libgomd.model import Node, Status
+from libgomd.wire.messages import Answer, Question, Summary
+
+HERE = ("10.0.0.3", 5428)
+UP = Status.CONFIGURED | Status.UP
+
+
+class SummariesTests(SynchronousTestCase):
+    """One asker."""
+
+    def setUp(self) -> None:
+        self.asked: list[tuple[Address, Question, Deferred[Any]]] = []
+        self.full = False
+        self.summaries = Summaries(self.ask)
+        self.now = 1000.0
+
+    def ask(self, address: Address, question: Question) -> Deferred[Any]:
+        """Take a question as the Asker does."""
+        if self.full:
+            raise TooMany("too many questions are under way")
+        self.asked.append((address, question, Deferred()))
+        return self.asked[-1][2]
+
+    def step(self, seconds: float, *nodes: int) -> int:
+        """Let time pass in seconds, some nodes being up; return how many questions were asked."""
+        before = len(self.asked)
+        for _ in range(int(seconds)):
+            self.now += 1.0
+            self.summaries.step(((node, HERE) for node in nodes), self.now)
+        return len(self.asked) - before
+
+    def answer(self, load: int = 44, age: float = 0.5, node: int = 3) -> None:
+        """Answer the newest question."""
+        self.asked[-1][2].callback(Summary.of(1, Node(node, "beta", "10.0.0.3", UP, load, age=age)))
+
+    def test_a_new_node_is_asked_at_once(self) -> None:
+        """It alone is to answer; what it says is known from then on."""
+        self.assertEqual(self.step(1, 3), 1)
+        [(address, question, _)] = self.asked
+        self.assertEqual((address, question.target, question.path), (HERE, 3, ""))
+        self.assertIsNone(self.summaries.look(3, self.now))
+        self.answer()
+        node = self.summaries.look(3, self.now)
+        assert node is not None
+        self.assertEqual((node.load, node.age), (44, 0.5))
+
+    def test_values_age(self) -> None:
+        """Whoever looks is told how old they are now, not how old they were."""
+        self.step(1, 3)
+        self.answer()
+        node = self.summaries.look(3, self.now + 2.0)
+        assert node is not None
+        self.assertEqual(node.age, 2.5)
+
+    def test_a_node_nobody_looks_at_is_left_in_peace(self) -> None:
+        """It is asked once in `REST` seconds."""
+        self.step(1, 3)
+        self.answer()
+        self.assertEqual(self.step(REST - 1, 3), 0)
+        self.assertEqual(self.step(1, 3), 1)
+
+    def test_a_node_that_is_looked_at_is_kept_fresh(self) -> None:
+        """From the first look on, until `WATCHED` seconds after the last one."""
+        self.step(1, 3)
+        self.answer()
+        self.step(20, 3)
+        self.summaries.look(3, self.now)
+        self.assertEqual(self.step(1, 3), 1)
+        self.answer(45)
+        for _ in range(3):
+            self.assertEqual(self.step(FRESH, 3), 1)
+            self.answer(46)
+        self.step(WATCHED, 3)
+        if not self.asked[-1][2].called:
+            self.answer()
+        self.assertEqual(self.step(REST / 2, 3), 0)
+
+    def test_a_node_that_does_not_answer_is_asked_again(self) -> None:
+        """Once at a time; the old values stay, and age."""
+        self.step(1, 3)
+        self.answer()
+        self.summaries.look(3, self.now)
+        self.assertEqual(self.step(10, 3), 1)
+        self.asked[-1][2].errback(TimedOut("no answer"))
+        self.assertEqual(self.step(1, 3), 1)
+        node = self.summaries.look(3, self.now)
+        assert node is not None
+        self.assertEqual((node.load, node.age), (44, 11.5))
+
+    def test_answers_that_are_none(self) -> None:
+        """A refusal, and what another node says of itself, are no values of this one."""
+        self.step(1, 3)
+        self.asked[-1][2].callback(Answer(1, 401, 0, b""))
+        self.step(FRESH, 3)
+        self.answer(node=4)
+        self.assertIsNone(self.summaries.look(3, self.now))
+        counted = {counter.name: counter.value for counter in self.summaries.counters()}
+        self.assertEqual(counted, {"summaries_asked": 2, "summaries_failed": 2})
+
+    def test_questions_are_bounded(self) -> None:
+        """A cluster of hundreds is asked by and by, and too many questions elsewhere end nothing."""
+        self.assertEqual(self.step(5, *range(1, 200)), MOST)
+        for _, question, waiting in list(self.asked):
+            waiting.callback(Summary.of(1, Node(question.target, "x", "10.0.0.3", UP)))
+        self.assertEqual(self.step(1, *range(1, 200)), MOST)
+        self.full = True
+        for _, _, waiting in self.asked[MOST:]:
+            waiting.errback(TimedOut("no answer"))
+        self.assertEqual(self.step(1, *range(1, 200)), 0)
+        self.full = False
+        self.assertEqual(self.step(FRESH + 1, *range(1, 200)), MOST)
+
+    def test_a_node_that_went_is_forgotten(self) -> None:
+        """Also when its answer comes late."""
+        self.step(1, 3)
+        self.summaries.drop(3)
+        self.answer()
+        self.assertIsNone(self.summaries.look(3, self.now))
+
+    def test_quiet_values_have_no_age(self) -> None:
+        """A node that keeps its values to itself is known to be there all the same."""
+        self.step(1, 3)
+        quiet = Node(3, "beta", "10.0.0.3", UP | Status.QUIET)
+        self.asked[-1][2].callback(Summary.of(1, quiet))
+        self.assertEqual(self.summaries.look(3, self.now + 5), quiet)
