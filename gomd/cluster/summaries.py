@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from libgomd.errors import GomdError
-from libgomd.model import Counter, Node
+from libgomd.model import Counter, Node, Status
 from libgomd.wire.messages import Answer, Question, Summary
 
 Address = tuple[str, int]
@@ -37,6 +37,11 @@ class _Known:
         self.node: Node | None = None
         self.asking = False
         self.at = self.tried = self.looked = float("-inf")
+
+    @property
+    def told(self) -> bool:
+        """Whether it said all it will: a daemon that has just started does not know its own values yet."""
+        return self.node is not None and (self.node.age is not None or bool(self.node.status & Status.QUIET))
 
 
 class Summaries:
@@ -77,7 +82,7 @@ class Summaries:
             if self._asking >= MOST:
                 return
             known = self._known.setdefault(node, _Known())
-            patience = FRESH if known.node is None or now - known.looked < WATCHED else REST
+            patience = REST if known.told and now - known.looked >= WATCHED else FRESH
             if not known.asking and now - known.tried >= patience:
                 known.asking, known.tried = True, now
                 self._asking += 1

@@ -98,6 +98,14 @@ class SummariesTests(SynchronousTestCase):
         assert node is not None
         self.assertEqual((node.load, node.age), (44, 11.5))
 
+    def test_a_node_that_has_just_started_is_asked_again_soon(self) -> None:
+        """It says that it does not know its values yet; one that keeps them to itself is believed."""
+        self.step(1, 3)
+        self.asked[-1][2].callback(Summary.of(1, Node(3, "beta", "10.0.0.3", UP)))
+        self.assertEqual(self.step(FRESH, 3), 1)
+        self.asked[-1][2].callback(Summary.of(1, Node(3, "beta", "10.0.0.3", UP | Status.QUIET)))
+        self.assertEqual(self.step(REST - 1, 3), 0)
+
     def test_answers_that_are_none(self) -> None:
         """A refusal, and what another node says of itself, are no values of this one."""
         self.step(1, 3)
