@@ -111,13 +111,14 @@ class HostDaemon(Daemon):
 
 class Host:
     """
-    One host. :ivar number: 1 and up, also its node id; ``address`` its address on the network.
+    One host. :ivar number: 1 and up; ``address`` its address on the network.
 
+    :ivar node: the id its daemon is configured with, its number at first.
     :ivar daemon: its daemon, running or not.
     """
 
     def __init__(self, number: int, home: Path, key_file: Path) -> None:
-        self.number = number
+        self.number = self.node = number
         self.name = f"h{number}"
         self.address = f"10.77.0.{number}"
         self.home = home
@@ -139,7 +140,7 @@ class Host:
         settings = "".join(f"{key} = {value}\n" for key, value in self.configuration.items())
         unix = self.home / "gomd.sock"
         return (
-            f"[telnet]\nendpoints = tcp:127.0.0.1:0, unix:{unix}, unix:\n"
+            f"[node]\nid = {self.node}\n[telnet]\nendpoints = tcp:127.0.0.1:0, unix:{unix}, unix:\n"
             f"[peers]\n{settings}[log]\nkind = none\n"
         )
 
@@ -165,6 +166,16 @@ class Host:
     def ip(self, lines: Sequence[str]) -> None:
         """Give ``ip`` some lines of work in this host."""
         _ip(self.init, lines)
+
+    def connect(self) -> None:
+        """Set its network up."""
+        self.ip([f"addr add {self.address}/24 dev eth0", "link set eth0 up", "route add default dev eth0"])
+
+    def readdress(self, address: str) -> None:
+        """Give it another address instead of the one it has."""
+        self.ip([f"addr del {self.address}/24 dev eth0"])
+        self.address = address
+        self.connect()
 
     def start(self) -> Host:
         """Start its daemon and wait until it listens."""
@@ -213,7 +224,7 @@ class Network:
         host = Host(number, self._home / f"h{number}", key_file)
         self.hosts.append(host)
         _ip(self._lan.init, [f"link add {host.name} type veth peer name eth0 netns {host.init}"])
-        host.ip([f"addr add {host.address}/24 dev eth0", "link set eth0 up"])
+        host.connect()
         self.join(host)
         return host
 
