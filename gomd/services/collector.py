@@ -52,6 +52,7 @@ class Collector(Service):
     ) -> None:
         self.latest = Sample(taken_at=clock.seconds())
         self.sampled: Deferred[None] = Deferred()
+        self._begun = False
         self._source = source
         self._sample_log = log
         self._clock = clock
@@ -100,8 +101,9 @@ class Collector(Service):
 
     async def collect(self) -> None:
         """Read every part that is not still being read, and keep the sample. Never raises."""
+        first, self._begun = not self._begun, True
         await self._read([*self._parts])
-        if not self.sampled.called:
+        if first:  # another round may have come and gone meanwhile, with nothing left for it to read
             self.sampled.callback(None)
         if any(reading.read_at is not None for reading in self._parts.values()):
             now = self._clock.seconds()

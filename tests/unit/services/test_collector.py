@@ -108,6 +108,17 @@ class CollectorTests(Collecting):
             self.tick()
             self.assertEqual(fired, [None])
 
+    def test_a_first_round_that_takes_long_is_waited_for(self) -> None:
+        """Later rounds find nothing to read meanwhile, and do not open the door without a value."""
+        self.begin(MemorySource([10]))
+        fired = list[None]()
+        self.collector.sampled.addCallback(fired.append)
+        self.clock.advance(1.0)
+        self.assertEqual(fired, [])
+        self.threads.work()
+        self.assertEqual(fired, [None])
+        self.assertEqual(self.collector.own_node().load, 10)
+
     def test_a_part_that_fails_keeps_its_last_value_and_ages(self) -> None:
         """The others are renewed; failures are counted and said; it recovers by itself."""
         source = Watched([10, 20, 30, 40])
