@@ -70,12 +70,12 @@ def _own_description(descriptor: int) -> int:
 
 class Streams:
     """
-    :param connection: carries frames from here on. :param terminal: the job has a terminal, and ours is
-        only its screen and keyboard.
+    :param connection: a socket that carries frames from here on, and what came over it already.
+    :param terminal: the job has a terminal, and ours is only its screen and keyboard.
     :ivar job: its number, 0 before it has begun. :ivar detachable: Ctrl-C ends this, not a detached job.
     """
 
-    def __init__(self, connection: socket.socket, terminal: bool) -> None:
+    def __init__(self, connection: tuple[socket.socket, bytes], terminal: bool) -> None:
         self.job = 0
         self.detachable = False
         self._detached_job = False
@@ -94,14 +94,15 @@ class Streams:
         self._wake_read, self._wake_write = -1, -1
         self.join(connection)
 
-    def join(self, connection: socket.socket) -> None:
-        """Use ``connection`` from here on."""
-        self._connection = connection
-        connection.setblocking(False)
+    def join(self, connection: tuple[socket.socket, bytes]) -> None:
+        """Use ``connection``, behind what already came over it, from here on."""
+        self._connection, early = connection
+        self._connection.setblocking(False)
         self._parser = frames.FrameParser()
         self._outgoing = bytearray()
         self._attached = False
-        self._waiting_frames: deque[frames.Frame] = deque()
+        for frame in self._parser.feed(early):
+            self._take(frame)
 
     # -- the terminal and the signals, for as long as the job runs
 

@@ -132,6 +132,8 @@ class LineConnection(TwistedProtocol):
         assert self.transport is not None
         self._successor = protocol
         protocol.makeConnection(self.transport)
+        if self._parser.rest:
+            protocol.dataReceived(self._parser.rest)
 
     def when_gone(self) -> Deferred[None]:
         """Return a Deferred that fires with None when the connection is closed, and never fails."""

@@ -128,10 +128,10 @@ class LineSocket:
         """Send bytes that are no request, after an answer of 202. Errors as in `ask`."""
         self._send(data, timeout)
 
-    def detach(self) -> socket.socket:
-        """Return the socket, which is the caller's from now on, after an answer of 202."""
+    def detach(self) -> tuple[socket.socket, bytes]:
+        """Return the socket, the caller's from now on, after an answer of 202; and what came behind that."""
         self._closed = True
-        return self._socket
+        return self._socket, self._parser.rest
 
     def close(self) -> None:
         """Close the connection; a second time does nothing."""

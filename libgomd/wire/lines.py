@@ -154,15 +154,25 @@ class ReplyParser:
         self._rest = b""
         self._in_block = False
 
+    @property
+    def rest(self) -> bytes:
+        """What came behind the last line; after 202 it is the beginning of the frames."""
+        return self._rest
+
     def feed(self, data: bytes) -> Iterator[ReplyEvent]:
         """
-        Take ``data`` and yield what became complete with it.
+        Take ``data`` and yield what became complete with it, up to an answer of 202.
 
         :raises MalformedReply: these bytes are not replies of this protocol.
         """
         *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            yield self._event(line[:-1] if line.endswith(b"\r") else line)
+        for at, line in enumerate(lines):
+            event = self._event(line[:-1] if line.endswith(b"\r") else line)
+            if isinstance(event, StatusLine) and event.code == FRAMES:
+                self._rest = b"\n".join((*lines[at + 1 :], self._rest))
+                yield event
+                return
+            yield event
         if len(self._rest) > self._max_line:
             raise MalformedReply(f"a reply line of more than {self._max_line} bytes")
 
