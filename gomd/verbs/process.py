@@ -20,6 +20,8 @@ from libgomd.wire.lines import OK, Request
 
 #: The process table is scanned again before it is shown when it is older than this, in seconds.
 FRESH = 1.0
+#: So many processes that are asked for by their ids are read one by one, as they are now.
+READ_AFRESH = 16
 
 
 def _size(count: int) -> str:
@@ -98,20 +100,29 @@ def seen_by(parts: Parts, caller: Caller, found: Sequence[Process]) -> Sequence[
 
 async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """Every process, or those asked for."""
-    wanted = {words.pid(text) for text in arguments}
-    table = await parts.collector.processes(FRESH)
-    everything = decorated(table.processes, parts.jobs.here(), parts.members.own_id)
+    wanted = sorted({words.pid(text) for text in arguments})
+    if 0 < len(wanted) <= READ_AFRESH:
+        here = await _read_afresh(parts, wanted)
+    else:
+        here = (await parts.collector.processes(FRESH)).processes
+    everything = decorated(here, parts.jobs.here(), parts.members.own_id)
     everything += await processes_elsewhere(parts)
     found = [process for process in everything if not wanted or process.pid in wanted]
-    for missing in sorted(wanted - {process.pid for process in found})[:100]:
-        # Younger than the table, or not there at all.
-        try:
-            found.append(await parts.collector.process(missing))
-        except NotFound:
-            if len(wanted) == 1:
-                raise
+    if not found and len(wanted) == 1:
+        raise NotFound(f"there is no process {wanted[0]} on this node now; `ps` lists what runs")
     shown = seen_by(parts, session.caller, found)
     return Rows(f"{len(shown)} processes", shown, PROCESS_COLUMNS)
+
+
+async def _read_afresh(parts: Parts, pids: Sequence[int]) -> Sequence[Process]:
+    """Return these processes as they are this moment; the table may be a second old."""
+    found = []
+    for pid in pids:
+        try:
+            found.append(await parts.collector.process(pid))
+        except NotFound:
+            pass
+    return found
 
 
 async def _visible(parts: Parts, session: ISession, pid: int) -> Process:

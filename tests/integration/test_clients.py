@@ -180,7 +180,7 @@ def test_a_script_watches(daemon: Daemon) -> None:
         with pytest.raises(NotFound):
             next(client.watch(calls.ps(4194303)))
         with pytest.raises(MalformedRequest, match="PID is a whole number"):
-            next(client.watch(calls.ps(999999999)))
+            next(client.watch(calls.ps(99999999999)))
         texts = list(client.watch(calls.get("/proc/version"), seconds=0.1, rounds=2))
         assert texts[0] == client.get("/proc/version")
         with pytest.raises(NotFound):
