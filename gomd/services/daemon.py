@@ -13,6 +13,7 @@ from twisted.python.components import Componentized
 from zope.interface import implementer
 
 from gomd.interfaces import IStoppable
+from gomd.services.limits import spare_old_objects
 from gomd.services.logging import DaemonLog
 from gomd.services.systemd import Notifier
 from libgomd.errors import ConfigError
@@ -77,6 +78,7 @@ class Daemon(MultiService):
         self._reactor.callWhenRunning(self._running)
 
     def _running(self) -> None:
+        spare_old_objects()
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reload))
         answering = maybeDeferred(self.started)
         answering.addCallback(lambda _result: self._notifier.ready("answering") if self.running else None)
