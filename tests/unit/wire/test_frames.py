@@ -1,0 +1,77 @@
+"""Frames: every value whole, byte by byte, and any other bytes."""
+
+from __future__ import annotations
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from libgomd.wire import frames
+from libgomd.wire.frames import Frame, FrameParser, MalformedFrame
+
+kinds = st.sampled_from(sorted(frames.KINDS))
+some_frames = st.lists(st.tuples(kinds, st.binary(max_size=40)), max_size=8)
+
+
+@given(some_frames)
+def test_frames_come_out_as_they_went_in(made: list[tuple[int, bytes]]) -> None:
+    """Whole, and byte by byte."""
+    data = b"".join(frames.encode(kind, payload) for kind, payload in made)
+    expected = [Frame(kind, payload) for kind, payload in made]
+    assert list(FrameParser().feed(data)) == expected
+    parser = FrameParser()
+    assert [frame for at in range(len(data)) for frame in parser.feed(data[at : at + 1])] == expected
+    assert not parser.inside
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_frames_or_one_error(data: bytes) -> None:
+    """Nothing else is raised, and no more is kept than came."""
+    parser = FrameParser()
+    try:
+        found = list(parser.feed(data))
+    except MalformedFrame:
+        return
+    assert sum(5 + len(frame.payload) for frame in found) <= len(data)
+
+
+def test_a_length_that_is_too_much_is_refused_at_once() -> None:
+    """Nobody can make the other end wait for a gigabyte."""
+    with pytest.raises(MalformedFrame):
+        list(FrameParser().feed(bytes((frames.STDOUT,)) + (frames.MAX_PAYLOAD + 1).to_bytes(4, "big")))
+
+
+@given(st.sampled_from((frames.STDIN, frames.STDOUT, frames.STDERR)), st.integers(0, 2**64 - 1))
+def test_acknowledgements(stream: int, position: int) -> None:
+    """A stream and a position, and the value is what the bytes are."""
+    [frame] = FrameParser().feed(frames.encode_ack(stream, position))
+    assert frame == frames.ack(stream, position)
+    assert frames.decode_ack(frame.payload) == (stream, position)
+
+
+@given(st.binary(max_size=12))
+def test_payloads_that_are_none(payload: bytes) -> None:
+    """Each decoder gives a value or its one error."""
+    for decode in (frames.decode_ack, frames.decode_signal, frames.decode_winsize, frames.decode_json):
+        try:
+            decode(payload)
+        except MalformedFrame:
+            pass
+
+
+def test_signals_and_sizes() -> None:
+    """Both travel as they are."""
+    [signal] = FrameParser().feed(frames.encode_signal(15, True))
+    assert frames.decode_signal(signal.payload) == (15, True)
+    [size] = FrameParser().feed(frames.encode_winsize(50, 132))
+    assert frames.decode_winsize(size.payload) == (50, 132)
+
+
+def test_text_that_is_no_unicode_survives() -> None:
+    """An argument is bytes to the kernel, whatever they are."""
+    word = b"\xff\xfe bl\xc3\xa4".decode("utf-8", "surrogateescape")
+    [frame] = FrameParser().feed(frames.encode_json(frames.SPEC, {"argv": [word]}))
+    assert (
+        frames.decode_json(frame.payload)["argv"][0].encode("utf-8", "surrogateescape")
+        == b"\xff\xfe bl\xc3\xa4"
+    )
