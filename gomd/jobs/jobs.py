@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, ClassVar
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -41,6 +41,8 @@ from libgomd.wire.frames import Frame
 SPEC_LIMIT = 30.0
 NAME_LIMIT = 5.0
 SYNC_LIMIT = 30.0
+#: Jobs that are being started at the same time; others wait for their turn.
+AT_ONCE = 32
 
 
 @implementer(IJobs)
@@ -82,6 +84,7 @@ class Jobs(Service):
         self._held: dict[str, Held] = {}
         self._started = 0
         self._stopping = False
+        self._turns = DeferredSemaphore(AT_ONCE)
         self._following: Deferred[None] | None = None
 
     # -- the service
@@ -162,8 +165,18 @@ class Jobs(Service):
 
     async def _run(self, caller: Caller, stream: FrameStream) -> None:
         request = parse(frames.decode_json((await self._first(stream)).payload))
-        account = await self._account(caller)
         refused: set[int] = set()
+        self._check_room()
+        await self._turns.acquire()
+        try:
+            await self._run_somewhere(request, caller, refused, stream)
+        finally:
+            self._turns.release()
+
+    async def _run_somewhere(
+        self, request: JobRequest, caller: Caller, refused: set[int], stream: FrameStream
+    ) -> None:
+        account = await self._account(caller)
         while True:
             node = self._place(request, frozenset(refused))
             self._check_room()
@@ -202,8 +215,15 @@ class Jobs(Service):
     async def _host(self, caller: Caller, stream: FrameStream, name: str) -> None:
         """Start a guest for the daemon at ``stream``, which is its home."""
         request = parse(frames.decode_json((await self._first(stream)).payload))
-        account = await self._account(caller)
         self._check_room()
+        await self._turns.acquire()
+        try:
+            await self._host_now(request, caller, stream, name)
+        finally:
+            self._turns.release()
+
+    async def _host_now(self, request: JobRequest, caller: Caller, stream: FrameStream, name: str) -> None:
+        account = await self._account(caller)
         if name in self._held:
             raise Conflict(f"there is a job {name} here already")
         if self._members.find(str(self._members.own_id)).status & Status.BLOCK:
@@ -220,7 +240,7 @@ class Jobs(Service):
             raise
 
     def _check_room(self) -> None:
-        if len(self._held) >= self._most:
+        if len(self._held) + len(self._turns.waiting) >= self._most:
             raise TooMany(f"{self._most} jobs are under way on this node already: try later")
 
     def _place(self, request: JobRequest, refused: frozenset[int]) -> Node:

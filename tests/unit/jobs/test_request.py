@@ -42,8 +42,8 @@ def test_any_value_is_taken_or_refused_with_a_sentence(name: str, value: Any) ->
     "wrong",
     [
         {"argv": []}, {"argv": [""]}, {"argv": ["a\0b"]}, {"env": {"A=B": "1"}}, {"env": {"": "1"}},
-        {"env": []}, {"cwd": "tmp"}, {"umask": 0o1000}, {"umask": True}, {"size": [1]}, {"tty": 1}, {"memory": -1},
-        {"env": {"A": "x" * MAX_BYTES}}, {"argv": ["\ud800"]},
+        {"env": []}, {"cwd": "tmp"}, {"umask": 0o1000}, {"umask": True}, {"size": [1]}, {"tty": 1},
+        {"memory": -1}, {"env": {"A": "x" * MAX_BYTES}}, {"argv": ["\ud800"]},
     ],
 )  # fmt: skip
 def test_what_is_refused(wrong: dict[str, Any]) -> None:
