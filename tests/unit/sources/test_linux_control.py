@@ -69,10 +69,10 @@ class ProcessControlTests(SynchronousTestCase):
         """Upwards and to the same, never back, as the kernel has it without CAP_SYS_NICE; admins may."""
         nobody = Caller(Role.USER, "nobody", NOBODY, "unix")
         child = self.start(NOBODY)
-        self.control.renice(child.pid, 5, nobody)
-        self.control.renice(child.pid, 5, nobody)
-        self.assertRaises(NotAllowed, self.control.renice, child.pid, 4, nobody)
-        self.assertEqual(os.getpriority(os.PRIO_PROCESS, child.pid), 5)
+        self.control.renice(child.pid, 17, nobody)
+        self.control.renice(child.pid, 17, nobody)
+        self.assertRaises(NotAllowed, self.control.renice, child.pid, 16, nobody)
+        self.assertEqual(os.getpriority(os.PRIO_PROCESS, child.pid), 17)
         self.control.renice(child.pid, -3, ADMIN)
         self.assertEqual(os.getpriority(os.PRIO_PROCESS, child.pid), -3)
 
@@ -86,9 +86,9 @@ class ProcessControlTests(SynchronousTestCase):
         assert child.stdout is not None
         child.stdout.readline()
         callers = {uid: Caller(Role.USER, str(uid), uid, "unix") for uid in (61001, 61002, 61003)}
-        self.control.renice(child.pid, 1, callers[61001])
-        self.control.renice(child.pid, 2, callers[61002])
-        self.assertRaises(NotAllowed, self.control.renice, child.pid, 3, callers[61003])
+        self.control.renice(child.pid, 17, callers[61001])
+        self.control.renice(child.pid, 18, callers[61002])
+        self.assertRaises(NotAllowed, self.control.renice, child.pid, 19, callers[61003])
         self.control.signal(child.pid, signal.SIGCONT, callers[61001])
         self.control.signal(child.pid, signal.SIGCONT, callers[61003])
         self.assertRaises(NotAllowed, self.control.signal, child.pid, signal.SIGCONT, callers[61002])
