@@ -11,7 +11,9 @@ from typing import Final
 from bench.rows import Row, table
 
 #: The benchmarks, in the order they run; each is a module here with a function `run`.
-NAMES: Final = ("scan", "telnet", "idle", "datagrams", "detection", "membership", "placement", "migrate")
+NAMES: Final = (
+    "scan", "telnet", "idle", "datagrams", "detection", "membership", "placement", "run", "migrate",
+)  # fmt: skip
 RESULTS: Final = Path(__file__).with_name("results.json")
 
 

@@ -85,13 +85,13 @@ def free_port() -> int:
 class Pair:
     """Two nodes, 1 and 2, that know each other."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *options: str) -> None:
         ports = free_port(), free_port()
         seeds = f"127.0.0.1:{ports[0]}, 127.0.0.1:{ports[1]}"
         self.nodes = tuple(
             Daemon(
                 home / f"node{number}", "--node-id", str(number), "--name", f"node{number}",
-                "--set", f"peers.port={port}", "--set", f"peers.seeds={seeds}",
+                "--set", f"peers.port={port}", "--set", f"peers.seeds={seeds}", *options,
             )
             for number, port in enumerate(ports, 1)
         )  # fmt: skip
