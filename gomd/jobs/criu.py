@@ -1,4 +1,8 @@
-"""The program criu: how it is called, bounded in time, and what its refusals mean. Every call blocks."""
+"""
+The program criu: how it is called, bounded in time, and what its refusals mean. Every call blocks.
+
+Standard library only: supervisors use it.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,9 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gomd.jobs.criulog import explain, missing_features
-from libgomd.certificates import PemFiles
 from libgomd.errors import CannotMove, NotPossible
 
 #: Of its log, bytes read: its errors stand at the beginning or at the end.
@@ -21,7 +24,7 @@ MAX_LOG: Final = 256 * 1024
 #: The images beside the memory's pages: how many there may be, and bytes of one.
 MAX_IMAGES: Final = 4096
 MAX_IMAGE: Final = 64 * 1024 * 1024
-_IMAGE = re.compile(r"[a-z][a-z0-9-]{0,60}\.img|stats-dump")
+_IMAGE = re.compile(r"[a-z][a-z0-9-]{0,60}\.img|stats-dump|handover\.json")
 _ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C"}
 _SYS_RESOURCE: Final = 24
 #: The kernel's capabilities in the order of their numbers, as setpriv names them.
@@ -42,9 +45,17 @@ def pipe_name(descriptor: int) -> str:
     return f"pipe:[{os.fstat(descriptor).st_ino}]"
 
 
+class TlsFiles(NamedTuple):
+    """Paths of PEM files: the authorities to believe, a certificate and its key."""
+
+    authorities: str
+    certificate: str
+    key: str
+
+
 @dataclass(frozen=True, slots=True)
 class Images:
-    """The images of one dump beside its pages: name to bytes. They are small; its pages went another way."""
+    """What goes with a dump's pages: name to bytes. It is small; the pages went another way."""
 
     files: Mapping[str, bytes]
 
@@ -112,7 +123,7 @@ class Criu:
         return found[1]
 
     def page_server(
-        self, accepted: socket.socket, directory: str, tls: PemFiles | None, limit: float
+        self, accepted: socket.socket, directory: str, tls: TlsFiles | None, limit: float
     ) -> None:
         """
         Take the pages of one dump from a connection into ``directory``.
@@ -133,7 +144,7 @@ class Criu:
         pipes: Sequence[str],
         *,
         pages: tuple[str, int] | None = None,
-        tls: PemFiles | None = None,
+        tls: TlsFiles | None = None,
         limit: float = 600.0,
         pids: AbstractContextManager[None] | None = None,
     ) -> None:
@@ -267,7 +278,7 @@ def _paths(directory: str, name: str) -> tuple[str, ...]:
     return ("--images-dir", directory, "--log-file", f"{name}.log", "-v2")
 
 
-def _tls(files: PemFiles | None) -> tuple[str, ...]:
+def _tls(files: TlsFiles | None) -> tuple[str, ...]:
     if files is None:
         return ()
     return (

@@ -22,6 +22,7 @@ import traceback
 from gomd.jobs import supervisor
 from gomd.jobs.beginning import enclose
 from gomd.jobs.kernel import set_name
+from gomd.jobs.moving import Movable
 
 #: The bytes.
 NAMESPACE, PLAIN = b"n", b"p"
@@ -74,7 +75,7 @@ def _supervise(daemon: socket.socket, connection: int, namespace: bool) -> None:
         daemon.close()
         os.setsid()
         set_name("gomd-job")
-        enclose(lambda around: supervisor.serve(socket.socket(fileno=connection), around), namespace)
+        enclose(lambda around: supervisor.serve(socket.socket(fileno=connection), around, Movable), namespace)
     except BaseException:  # noqa: BLE001 - the edge of the process: say it in the log
         traceback.print_exc()
     finally:

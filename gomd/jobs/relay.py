@@ -31,6 +31,7 @@ class Relay:
     :param transparent: everything is passed on to the caller's end, which is another daemon.
     :ivar started: called when the job runs, again with each new connection to it.
     :ivar ended: called with how it ended, perhaps more than once. :ivar failed: it never began, or was lost.
+    :ivar moved: called with what came of a step of a migration.
     :ivar job_lost: called when the connection to the job's end broke.
     :ivar client_lost: called when the caller's broke.
     """
@@ -43,6 +44,7 @@ class Relay:
         self.started: Told = lambda _told: None
         self.ended: Told = lambda _told: None
         self.failed: Told = lambda _told: None
+        self.moved: Told = lambda _told: None
         self.job_lost: Callable[[], None] = lambda: None
         self.client_lost: Callable[[], None] = lambda: None
         self._held_acks: dict[int, bytes] = {}
@@ -98,6 +100,9 @@ class Relay:
 
     def _from_job(self, frame: Frame) -> None:
         kind, payload = frame
+        if kind == frames.MOVED:
+            self.moved(frames.decode_json(payload))
+            return
         if self.transparent and kind not in _TO_CLIENT and kind != frames.ATTACHED:
             self.to_client(frames.encode(kind, payload))
         if kind in _TO_CLIENT:

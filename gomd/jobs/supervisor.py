@@ -40,7 +40,7 @@ _LOOK_EACH = 100
 _OUTGOING = 262144
 
 
-def serve(connection: socket.socket, around: Surroundings) -> None:
+def serve(connection: socket.socket, around: Surroundings, kind: type[Supervisor]) -> None:
     """Be the supervisor of the job that the daemon at ``connection`` describes. Blocks until its end."""
     parser = frames.FrameParser()
     connection.settimeout(_SPEC_LIMIT)
@@ -54,7 +54,7 @@ def serve(connection: socket.socket, around: Surroundings) -> None:
     if received[0].kind != frames.SPEC:
         return
     connection.setblocking(False)
-    Supervisor(spec, around, connection, parser).run(received[1:])
+    kind(spec, around, connection, parser).run(received[1:])
 
 
 class _Output:
@@ -126,9 +126,10 @@ class Supervisor:
         self._drain_until: float | None = None
         self._idle_since: float | None = None
         self._done = False
+        self._frozen = False
         os.makedirs(os.path.dirname(spec["directory"]), mode=0o700, exist_ok=True)
         if not spec.get("view"):
-            os.mkdir(spec["directory"], 0o700)
+            os.makedirs(spec["directory"], 0o700, exist_ok=bool(spec.get("images")))
         os.chdir(spec["directory"])
         directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._spooled = bool(spec.get("detach"))
@@ -203,7 +204,8 @@ class Supervisor:
 
     def _description(self) -> dict[str, Any]:
         assert self._program is not None
-        kept = {name: self._spec[name] for name in ("id", "argv", "uid", "gid", "user", "cwd", "detach", "tty")}
+        names = ("id", "argv", "uid", "gid", "user", "cwd", "detach", "tty")
+        kept = {name: self._spec[name] for name in names}
         return {
             **kept,
             "pid": self._program.outside,
@@ -260,7 +262,7 @@ class Supervisor:
         for output in self._outputs.values():
             if output.descriptor >= 0 and output.backlog.room() > 0:
                 poll.register(output.descriptor, select.POLLIN)
-        if self._stdin >= 0 and self._stdin_waiting:
+        if self._stdin >= 0 and self._stdin_waiting and not self._frozen:
             poll.register(self._stdin, select.POLLOUT)
         if self._child_ended >= 0:
             poll.register(self._child_ended, select.POLLIN)
@@ -268,7 +270,9 @@ class Supervisor:
             poll.register(self._listener, select.POLLIN)
         if self._connection is not None:
             poll.register(self._connection, select.POLLIN | (select.POLLOUT if self._outgoing else 0))
+        self._watch(poll)
         ready = dict(poll.poll(self._timeout()))
+        self._see(ready)
         for output in self._outputs.values():
             if output.descriptor in ready:
                 self._read_output(output)
@@ -333,6 +337,8 @@ class Supervisor:
     # -- standard input
 
     def _feed(self) -> None:
+        if self._frozen:
+            return
         try:
             written = os.write(self._stdin, self._stdin_waiting)
         except BlockingIOError:
@@ -433,6 +439,17 @@ class Supervisor:
             self._hang_up()
         elif kind == frames.COLLECTED:
             self._done = self._exit is not None
+        elif kind == frames.MOVE:
+            self._move(frames.decode_json(payload))
+
+    def _move(self, order: dict[str, Any]) -> None:
+        """Do a step of a migration; what cannot move does none."""
+
+    def _watch(self, poll: select.poll) -> None:
+        """Wait for more than the streams of the job."""
+
+    def _see(self, ready: dict[int, int]) -> None:
+        """Look after what `_watch` added."""
 
     def _attach(self, wanted: dict[str, Any]) -> None:
         if wanted.get("detach"):

@@ -19,7 +19,6 @@ from typing import Any
 from gomd.jobs import criu, tree
 from gomd.jobs.apart import Apart
 from gomd.jobs.kernel import mount_own_proc, unshare_pids_and_mounts
-from libgomd.certificates import PemFiles
 from libgomd.errors import CannotMove
 
 
@@ -128,7 +127,7 @@ class _Inside:
 
         def work() -> None:
             accepted = criu.accept(self._listening, source, 10.0)
-            self._criu.page_server(accepted, directory, PemFiles(*tls) if tls else None, 60.0)
+            self._criu.page_server(accepted, directory, criu.TlsFiles(*tls) if tls else None, 60.0)
 
         self._work = Apart(work, 70.0)
 
@@ -147,7 +146,7 @@ class _Inside:
                 directory,
                 self._names,
                 pages=(to[0], to[1]) if to else None,
-                tls=PemFiles(*tls) if tls else None,
+                tls=criu.TlsFiles(*tls) if tls else None,
                 limit=60.0,
             )
             pids = tree.descendants(self._pid)

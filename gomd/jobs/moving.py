@@ -1,0 +1,294 @@
+"""
+A supervisor whose job can move: freezes it for another one, or goes on where another one left off.
+
+The old supervisor hands over more than criu's images: what it holds of the job's streams, with the
+positions of each, so that the new one answers `ATTACH` as the old one would have. What a frozen job's
+pipes still held is in it. The new one holds the job stopped until it is told to let it go on.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import select
+from typing import Any, NoReturn
+
+from gomd.jobs import tree
+from gomd.jobs.apart import Apart
+from gomd.jobs.backlog import Spool
+from gomd.jobs.beginning import CannotStart, Program
+from gomd.jobs.criu import Criu, TlsFiles, pipe_name
+from gomd.jobs.supervisor import JOB, Supervisor
+from libgomd.errors import CannotMove
+from libgomd.wire import frames
+
+#: The file among the images that is not criu's.
+HANDOVER = "handover.json"
+#: Of its description by the daemon a job keeps these wherever it goes.
+_KEPT = ("tty", "argv", "uid", "gid", "groups", "user", "cwd", "merge")
+#: Seconds criu may take for a restore; a dump has its limit from the daemon.
+_RESTORE_LIMIT = 600.0
+
+
+class Movable(Supervisor):
+    """
+    A job in namespaces of its own. `MOVE` frames tell it what to do; each is answered by one `MOVED`.
+
+    ``{"do": "freeze", "criu", "directory", "address", "port", "tls", "limit"}``: stop it, send its memory to
+    the page server there, write the rest to the directory. ``{"do": "thaw"}``: let it go on, whatever was
+    begun. ``{"do": "end"}``: it runs elsewhere; leave, and take the stopped one along.
+    """
+
+    _work: Apart | None = None
+    _order: dict[str, Any] = {}
+    #: Processes that were stopped before it was frozen and stay so when it goes on.
+    _stopped: list[int] = []
+    _signals: list[tuple[int, bool]] = []
+
+    # -- at the source
+
+    def _move(self, order: dict[str, Any]) -> None:
+        done = order.get("do")
+        try:
+            if done == "freeze":
+                self._freeze(order)
+            elif done == "thaw":
+                self._thaw()
+                self._answer(done)
+            elif done == "end":
+                self._leave_for_good()
+        except CannotMove as error:
+            self._answer(str(done), str(error))
+
+    def _answer(self, done: str, error: str = "") -> None:
+        self._send(frames.encode_json(frames.MOVED, {"did": done, "error": error}))
+
+    def _freeze(self, order: dict[str, Any]) -> None:
+        if self._frozen or self._work is not None:
+            raise CannotMove("it is being moved already")
+        if self._program is None or self._status is not None:
+            raise CannotMove("it has ended")
+        if not self._around.namespace:
+            raise CannotMove(self._around.why_not)
+        if self._spec.get("tty"):
+            raise CannotMove("it has a terminal")
+        pid, names = self._program.pid, [name for name in self._pipe_names() if name]
+        criu = Criu(order["criu"])
+        tls = TlsFiles(*order["tls"]) if order["tls"] else None
+        limit = float(order["limit"])
+        self._order = order
+        self._stopped = tree.stopped(tree.descendants(pid))
+
+        def work() -> None:
+            criu.dump(
+                pid,
+                order["directory"],
+                names,
+                pages=(order["address"], int(order["port"])),
+                tls=tls,
+                limit=limit,
+            )
+            if not tree.hold(tree.descendants(pid)):
+                raise CannotMove("it does not stay stopped")
+
+        self._frozen = True  # from now on nothing is put into its pipe
+        self._work = Apart(work, limit + 10)
+
+    def _pipe_names(self) -> list[str]:
+        """What criu calls stdin, stdout and stderr; empty for what is closed or no pipe."""
+        ours = [self._stdin, *(output.descriptor for output in self._outputs.values())]
+        return [pipe_name(descriptor) if descriptor >= 0 else "" for descriptor in ours]
+
+    def _watch(self, poll: select.poll) -> None:
+        if self._work is not None:
+            poll.register(self._work.fileno(), select.POLLIN)
+
+    def _see(self, ready: dict[int, int]) -> None:
+        if self._work is None or self._work.fileno() not in ready or not self._work.feed():
+            return
+        work, self._work = self._work, None
+        try:
+            work.result()
+            self._hand_over()
+        except (CannotMove, OSError) as error:
+            self._thaw()
+            self._answer("freeze", str(error))
+        else:
+            self._answer("freeze")
+
+    def _hand_over(self) -> None:
+        """Empty the pipes of the stopped job and write down all there is. :raises OSError: a full disk."""
+        assert self._program is not None
+        names = self._pipe_names()
+        for output in self._outputs.values():
+            if output.descriptor >= 0:
+                output.backlog.append(_drain(output.descriptor))
+        if self._stdin >= 0:
+            self._stdin_waiting[:0] = _take_back(self._stdin)
+        outputs = {}
+        for kind, output in self._outputs.items():
+            backlog = output.backlog
+            begin = backlog.end if isinstance(backlog, Spool) else backlog.base
+            data = b"".join(_pieces(backlog, begin))
+            outputs[str(kind)] = {"begin": begin, "data": _text(data), "open": output.descriptor >= 0}
+        handover = {
+            "pid": self._program.pid,
+            "names": names,
+            "stopped": self._stopped,
+            "spec": {name: self._spec[name] for name in _KEPT if name in self._spec},
+            "outputs": outputs,
+            "stdin": {"received": self._stdin_received, "waiting": _text(bytes(self._stdin_waiting)),
+                      "ended": self._stdin_ended},
+        }  # fmt: skip
+        path = os.path.join(self._order["directory"], HANDOVER)
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with open(number, "w", encoding="ascii") as file:
+            json.dump(handover, file)
+
+    def _thaw(self) -> None:
+        if not self._frozen:
+            return
+        if self._work is not None:
+            self._work.close()
+            tree.end(reversed(tree.descendants(self._work.pid)))
+            self._work = None
+        assert self._program is not None
+        self._frozen = False
+        tree.thaw(tree.descendants(self._program.pid), but=self._stopped)
+        waiting, self._signals = self._signals, []
+        for number, group in waiting:
+            self._signal(number, group)
+        if self._stdin_ended and not self._stdin_waiting:
+            self._close_stdin()
+
+    def _signal(self, number: int, group: bool) -> None:
+        """While it is frozen a signal waits: sent now it would be lost with the copy that is given up."""
+        if self._frozen:
+            self._signals = [*self._signals, (number, group)]
+        else:
+            super()._signal(number, group)
+
+    def _leave_for_good(self) -> NoReturn:
+        """The job runs elsewhere: leave no trace. With this process the kernel ends the frozen one."""
+        if not self._frozen:
+            raise CannotMove("it is not frozen")
+        self._leave()
+        os._exit(0)
+
+    def _close_stdin(self) -> None:
+        if not self._frozen:
+            super()._close_stdin()
+
+    # -- at the target
+
+    def _start(self) -> None:
+        if not self._spec.get("images"):
+            super()._start()
+            return
+        try:
+            self._bring_up(self._spec["images"])
+        except (CannotMove, OSError, ValueError, KeyError) as error:
+            raise CannotStart(CannotMove.code, str(error)) from error
+
+    def _bring_up(self, directory: str) -> None:
+        """Restore the job from ``directory``, stopped."""
+        if not self._around.namespace:
+            raise CannotMove(self._around.why_not)
+        with open(os.path.join(directory, HANDOVER), encoding="ascii") as file:
+            handover = json.load(file)
+        self._spec.update(handover["spec"])
+        streams, ours = self._make_pipes()
+        names: list[str] = handover["names"]
+        mapping = {name: stream for name, stream in zip(names, streams, strict=True) if name}
+        criu = Criu(self._spec["criu"])
+        self._watch_children()
+
+        def work() -> int:
+            pid = criu.restore(directory, mapping, limit=_RESTORE_LIMIT)
+            if not tree.hold(tree.descendants(pid)):
+                raise CannotMove("the copy does not stay stopped")
+            return pid
+
+        try:
+            pid = Apart(work, _RESTORE_LIMIT + 10).wait()
+        finally:
+            for descriptor in set(streams):
+                os.close(descriptor)
+        if pid != handover["pid"]:
+            raise CannotMove(f"it came up as process {pid}, not {handover['pid']}")
+        self._program = Program(pid, self._outside())
+        self._frozen = True
+        self._stopped = [int(each) for each in handover["stopped"]]
+        self._take_over(handover, ours)
+        self._write(JOB, self._description())
+
+    def _take_over(self, handover: dict[str, Any], ours: tuple[int, int, int]) -> None:
+        """Go on with the streams where the other one was."""
+        for descriptor in ours:
+            if descriptor >= 0:
+                os.set_blocking(descriptor, False)
+        names: list[str] = handover["names"]
+        self._stdin = ours[0] if names[0] else _closed(ours[0])
+        for (kind, output), name, descriptor in zip(self._outputs.items(), names[1:], ours[1:], strict=True):
+            told = handover["outputs"][str(kind)]
+            output.descriptor = descriptor if name else _closed(descriptor)
+            backlog, begin, data = output.backlog, int(told["begin"]), _bytes(told["data"])
+            if not isinstance(backlog, Spool):
+                backlog.base = backlog.end = begin
+            backlog.append(data[max(0, backlog.end - begin) :])
+        stdin = handover["stdin"]
+        self._stdin_received = int(stdin["received"])
+        self._stdin_waiting = bytearray(_bytes(stdin["waiting"]))
+        self._stdin_ended = bool(stdin["ended"])
+
+    def _outside(self) -> int:
+        """The pid of the restored job as the machine knows it: this process has no other child."""
+        own = self._around.pid
+        number = os.open(f"{own}/task/{own}/children", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._around.proc)
+        with open(number, encoding="ascii") as file:
+            [pid] = file.read().split()
+        return int(pid)
+
+
+def _closed(descriptor: int) -> int:
+    if descriptor >= 0:
+        os.close(descriptor)
+    return -1
+
+
+def _drain(descriptor: int) -> bytes:
+    """Return what is in a pipe that nobody writes to now."""
+    pieces = []
+    try:
+        while piece := os.read(descriptor, frames.CHUNK):
+            pieces.append(piece)
+    except BlockingIOError:
+        pass
+    return b"".join(pieces)
+
+
+def _take_back(descriptor: int) -> bytes:
+    """Return what was written into a pipe and not read."""
+    reading = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return _drain(reading)
+    finally:
+        os.close(reading)
+
+
+def _pieces(backlog: Any, begin: int) -> Any:
+    while begin < backlog.end:
+        piece = backlog.read(begin, frames.CHUNK)
+        yield piece
+        begin += len(piece)
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)

@@ -1,0 +1,220 @@
+"""Supervisors hand a running job to each other: the real launcher, the real criu, no daemon. Root only."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gomd.jobs import criu
+from gomd.jobs.launcher import NAMESPACE
+from gomd.jobs.launching import _PROGRAM, _ROOT
+from libgomd.errors import CannotMove
+from libgomd.wire import frames
+from tests.integration.test_criu import find_criu
+
+_ECHO = """
+import sys, time
+for line in sys.stdin:
+    print(line.strip(), flush=True)
+    time.sleep(0.0002)
+print("end", file=sys.stderr, flush=True)
+sys.exit(7)
+"""
+
+
+class Supervisor:
+    """A connection to a supervisor, as its daemon has it."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        connection.settimeout(30)
+        self._parser = frames.FrameParser()
+        self._waiting: list[frames.Frame] = []
+        self.output = {frames.STDOUT: b"", frames.STDERR: b""}
+        self.acknowledged = 0
+        self.pids: list[int] = []
+
+    def send(self, kind: int, value: dict[str, Any] | None = None) -> None:
+        self._socket.sendall(frames.encode(kind) if value is None else frames.encode_json(kind, value))
+
+    def write(self, data: bytes) -> None:
+        self._socket.sendall(frames.encode(frames.STDIN, data))
+
+    def until(self, kind: int) -> dict[str, Any]:
+        """Take frames until one of ``kind`` comes; return what it says."""
+        while True:
+            while not self._waiting:
+                data = self._socket.recv(65536)
+                assert data, "the supervisor is gone"
+                self._waiting += self._parser.feed(data)
+            frame = self._waiting.pop(0)
+            if frame.kind in self.output:
+                self.output[frame.kind] += frame.payload
+            elif frame.kind == frames.ACK:
+                self.acknowledged = frames.decode_ack(frame.payload)[1]
+            if frame.kind == frames.FAILED:
+                raise AssertionError(frames.decode_json(frame.payload)["text"])
+            if frame.kind == frames.STARTED:
+                self.pids.append(int(frames.decode_json(frame.payload)["supervisor"]))
+            if frame.kind == kind:
+                return {} if kind in self.output or kind == frames.ACK else frames.decode_json(frame.payload)
+
+    def acknowledge(self, base: dict[int, int]) -> None:
+        for kind, data in self.output.items():
+            self._socket.sendall(frames.encode_ack(kind, base[kind] + len(data)))
+
+    def close(self) -> None:
+        """Leave nothing of it, and with it of its job, whatever came of the test."""
+        self._socket.close()
+        for pid in self.pids:
+            with suppress(OSError):
+                if Path(f"/proc/{pid}/comm").read_text() == "gomd-job\n":
+                    os.kill(pid, signal.SIGKILL)
+
+    def gone(self) -> bool:
+        """Wait until the supervisor has closed."""
+        while self._socket.recv(65536):
+            pass
+        return True
+
+
+@pytest.fixture
+def launch() -> Iterator[Any]:
+    """Start supervisors through a launcher of our own."""
+    here, there = socket.socketpair()
+    launcher = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _PROGRAM.format(_ROOT)], stdin=there.fileno()
+    )
+    there.close()
+    made: list[Supervisor] = []
+
+    def start() -> Supervisor:
+        ours, theirs = socket.socketpair()
+        socket.send_fds(here, [NAMESPACE], [theirs.fileno()])
+        theirs.close()
+        made.append(Supervisor(ours))
+        return made[-1]
+
+    yield start
+    here.close()
+    launcher.wait(10)
+    for each in made:
+        each.close()
+
+
+def _spec(path: Path, name: str, **more: Any) -> dict[str, Any]:
+    return {
+        "id": name, "directory": str(path / name), "detach": False, "uid": 65534, "gid": 65534,
+        "groups": [], "user": "nobody", "where": "node 1 test", "spool_bytes": 1 << 20, "tty": False,
+        "argv": ["/usr/bin/python3", "-c", _ECHO], "env": {"PATH": os.defpath}, "cwd": "/", "umask": 18,
+        **more,
+    }  # fmt: skip
+
+
+def _freeze(source: Supervisor, program: str, images: Path, limit: float = 60.0) -> str:
+    """Freeze the job of ``source`` into ``images``; return the error, if any."""
+    images.mkdir()
+    here = images / "source"
+    here.mkdir()
+    listening = criu.listen("127.0.0.1")
+
+    def serve() -> None:
+        try:
+            with criu.accept(listening, "127.0.0.1", 10.0) as accepted:
+                criu.Criu(program).page_server(accepted, str(images), None, 60.0)
+        except CannotMove:
+            pass
+
+    serving = threading.Thread(target=serve)
+    serving.start()
+    source.send(frames.MOVE, {
+        "do": "freeze", "criu": program, "directory": str(here), "address": "127.0.0.1",
+        "port": listening.getsockname()[1], "tls": None, "limit": limit,
+    })  # fmt: skip
+    error = str(source.until(frames.MOVED)["error"])
+    serving.join()
+    listening.close()
+    if not error:
+        criu.Images.read(str(here)).write(str(images))
+    return error
+
+
+def test_streams_go_on_in_the_new_supervisor(launch: Any, tmp_path: Path) -> None:
+    """A filter that is moved in the middle of its input gives every line once, and its exit status."""
+    program = find_criu()
+    tmp_path.chmod(0o755)
+    lines = b"".join(b"%d\n" % number for number in range(12000))
+    source = launch()
+    source.send(frames.SPEC, _spec(tmp_path, "1-1"))
+    source.until(frames.STARTED)
+    source.send(frames.ATTACH, {"stdout": 0, "stderr": 0})
+    source.until(frames.ATTACHED)
+    source.write(lines[:50000])
+    while len(source.output[frames.STDOUT]) < 5000:
+        source.until(frames.STDOUT)
+    source.acknowledge({frames.STDOUT: 0, frames.STDERR: 0})
+    assert _freeze(source, program, tmp_path / "images") == ""
+
+    target = launch()
+    target.send(frames.SPEC, _spec(tmp_path, "1-1b", images=str(tmp_path / "images"), criu=program))
+    started = target.until(frames.STARTED)
+    assert Path(f"/proc/{started['pid']}/cmdline").read_bytes().startswith(b"/usr/bin/python3\0-c\0")
+    source.send(frames.MOVE, {"do": "end"})
+    assert source.gone()
+    target.send(frames.MOVE, {"do": "thaw"})
+    assert target.until(frames.MOVED) == {"did": "thaw", "error": ""}
+    got = source.output[frames.STDOUT]
+    target.send(frames.ATTACH, {"stdout": len(got), "stderr": 0})
+    attached = target.until(frames.ATTACHED)
+    assert attached["stdout"] == len(got)
+    target.write(lines[attached["stdin"] :])
+    target.send(frames.STDIN_END)
+    while target.output[frames.STDOUT].count(b"\n") + got.count(b"\n") < 12000:
+        target.until(frames.STDOUT)
+        target.acknowledge({frames.STDOUT: len(got), frames.STDERR: 0})
+    assert got + target.output[frames.STDOUT] == lines
+    assert target.until(frames.EXIT)["exit"] == 7
+    assert target.output[frames.STDERR] == b"end\n"
+    target.send(frames.COLLECTED)
+    assert target.gone()
+
+
+def test_a_thawed_job_goes_on_where_it_was(launch: Any, tmp_path: Path) -> None:
+    """Frozen and thawed again, with input in its pipe and a signal that came meanwhile: as if nothing was."""
+    program = find_criu()
+    tmp_path.chmod(0o755)
+    lines = b"".join(b"%d\n" % number for number in range(12000))
+    source = launch()
+    source.send(frames.SPEC, _spec(tmp_path, "1-1"))
+    source.until(frames.STARTED)
+    source.send(frames.ATTACH, {"stdout": 0, "stderr": 0})
+    source.until(frames.ATTACHED)
+    source.write(lines)
+    source.send(frames.STDIN_END)
+    source.until(frames.STDOUT)
+    assert _freeze(source, program, tmp_path / "images") == ""
+    source.send(frames.MOVE, {"do": "thaw"})
+    source.until(frames.MOVED)
+    # Again, and now nobody takes the memory: it is refused, and the job goes on by itself.
+    assert _freeze_to_nobody(source, program, tmp_path / "nobody")
+    assert source.until(frames.EXIT)["exit"] == 7
+    assert source.output[frames.STDOUT] == lines
+
+
+def _freeze_to_nobody(source: Supervisor, program: str, images: Path) -> str:
+    images.mkdir()
+    source.send(frames.MOVE, {
+        "do": "freeze", "criu": program, "directory": str(images), "address": "127.0.0.1", "port": 1,
+        "tls": None, "limit": 20.0,
+    })  # fmt: skip
+    return str(source.until(frames.MOVED)["error"])
