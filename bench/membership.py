@@ -30,13 +30,14 @@ from libgomd.wire.sealing import DatagramKey, KeyRing
 from tests.network import HeapClock
 from tests.nodes import PORT, Cluster, SimulatedNode, address_of
 
-#: Nodes, share of packets lost, simulated seconds that are measured.
+#: Nodes; and for each share of packets lost the simulated seconds that are measured.
 COSTS: Final = (
-    (1000, 0.0, 10.0), (1000, 0.05, 10.0), (1000, 0.2, 10.0), (100, 0.2, 600.0), (100, 0.0, 30.0),
-    (100, 0.05, 30.0), (10, 0.0, 60.0), (10, 0.05, 60.0), (10, 0.2, 60.0),
-)  # fmt: skip
-#: Clusters in which a node is killed, for each of the above that is small enough to be made anew.
-KILLS: Final = {10: 5, 100: 3, 1000: 1}
+    (1000, ((0.0, 10.0), (0.05, 10.0), (0.2, 10.0))),
+    (100, ((0.0, 30.0), (0.05, 30.0), (0.2, 600.0))),
+    (10, ((0.0, 60.0), (0.05, 60.0), (0.2, 60.0))),
+)
+#: Nodes that are killed, one after the other, at each of these losses.
+KILLS: Final = {1000: 1, 100: 5, 10: 2}
 STORMS: Final = (40, 100)
 STORM_RUNS: Final = 50
 #: Seconds that the network is parted, and nodes on each side.
@@ -67,13 +68,14 @@ class MeasuredClock(HeapClock):
 class Measured:
     """Puts the real bytes and a measure of processor time under one node of a cluster."""
 
-    def __init__(self, cluster: Cluster, node: SimulatedNode) -> None:
+    def __init__(self, cluster: Cluster, node: SimulatedNode, size: int) -> None:
         self.clock = MeasuredClock(cluster.clock)
         self._wall = cluster.clock
         self._replays = ReplayWindow()
         self._receive = node.host.receiver
         self._sealers: dict[int, Sealer] = {}
         self._spent = 0.0
+        self.size = size
         self.received = self.sent = 0
         engine = node.engine
         engine._clock = engine._loop.clock = self.clock
@@ -110,7 +112,7 @@ class Measured:
         self.received += 1
 
 
-def costs(nodes: int, loss: float, seconds: float) -> Result:
+def costs(nodes: int, losses: tuple[tuple[float, float], ...]) -> list[Result]:
     """What a cluster of so many nodes costs each of them while nothing happens, and what it gets wrong."""
     gc.disable()
     cluster = Cluster(seed=nodes, replays=False)
@@ -118,7 +120,7 @@ def costs(nodes: int, loss: float, seconds: float) -> Result:
     for number in range(1, nodes + 1):
         node = cluster.add(number)
         if number == 2:
-            measured = Measured(cluster, node)
+            measured = Measured(cluster, node, nodes)
         if number % 50 == 0:
             cluster.clock.advance(0.02)
     assert measured is not None
@@ -126,26 +128,30 @@ def costs(nodes: int, loss: float, seconds: float) -> Result:
     cluster.clock.advance(5.0)
     gc.collect()
     gc.freeze()
+    return [_cost(cluster, measured, loss, seconds) for loss, seconds in losses]
+
+
+def _cost(cluster: Cluster, measured: Measured, loss: float, seconds: float) -> Result:
     cluster.network.loss = loss
+    nodes = len(cluster.nodes)
     hosts = [node.host for node in cluster.nodes.values()]
     before = _sums(hosts)
     spent, received, sent = measured.spent, measured.received, measured.sent
     since = cluster.clock.seconds()
     cluster.clock.advance(seconds)
     each = nodes * seconds
+    size = measured.size
     packets, length, out = (after - first for after, first in zip(_sums(hosts), before, strict=True))
     false = sum(len(node.said(EventKind.DOWN, since=since)) for node in cluster.nodes.values())
     suspected = cluster.nodes[1].said(EventKind.SUSPECT, since=since)
-    result = {
-        "nodes": nodes, "loss": loss, "seconds": seconds, "received": packets / each,
+    return {
+        "nodes": size, "loss": loss, "seconds": seconds, "received": packets / each,
         "received_bytes": length / each, "sent": out / each, "false": false,
         "suspicions": len(suspected) / seconds * 60,
         "processor": (measured.spent - spent) / seconds,
         "kernel": (measured.received - received + measured.sent - sent) / seconds,
-        "detection": _detection(cluster, KILLS[nodes]),
+        "detection": _detection(cluster, KILLS[size]),
     }  # fmt: skip
-    gc.unfreeze()
-    return result
 
 
 def _sums(hosts: list[Any]) -> tuple[int, int, int]:
@@ -159,9 +165,9 @@ def _sums(hosts: list[Any]) -> tuple[int, int, int]:
 def _detection(cluster: Cluster, kills: int) -> float:
     """The longest time from a death until everybody calls the node down."""
     times = []
-    for kill in range(kills):
+    for _ in range(kills):
         cluster.clock.advance(cluster.network.random.random())
-        victim = 3 + kill
+        victim = max(cluster.nodes)
         cluster.kill(victim)
         times.append(_until_all_miss(cluster, victim))
     return max(times)
@@ -231,7 +237,7 @@ def run() -> list[Row]:
         cost = [pool.apply_async(costs, scenario) for scenario in COSTS]
         heal = [pool.apply_async(healing, scenario) for scenario in PARTINGS]
         storms = [pool.apply_async(storm, (nodes,)) for nodes in STORMS]
-        rows = [row for each in cost for row in _cost_rows(each.get(), kernel)]
+        rows = [row for each in cost for result in each.get() for row in _cost_rows(result, kernel)]
         for result in (each.get() for each in storms):
             rows.append(limit(f"join storm, {result['nodes']} nodes, worst of {STORM_RUNS}",
                               max(result["times"]), "s", 2.0))  # fmt: skip

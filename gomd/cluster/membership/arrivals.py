@@ -157,7 +157,6 @@ class Arrivals:
         self._checks.drop(member.id)
         self._news.drop(member.id)
         self._changes.up(member, kind, reason, now)
-        self._telling.newcomer(member)
 
     def counters(self) -> list[Counter]:
         """What it counted."""

@@ -16,6 +16,9 @@ from libgomd.wire.messages import MAX_REASON, MemberState
 
 _KINDS: Final = {MemberState.DOWN: EventKind.DOWN, MemberState.LEFT: EventKind.LEAVE}
 
+#: Of how many it is kept that they suspect a node: two make a difference.
+_MOST_SUSPECTS: Final = 8
+
 
 def shortened(reason: str) -> str:
     """Return ``reason``, cut to what a datagram takes."""
@@ -55,7 +58,8 @@ class Changes:
         """It is up now, and was not."""
         self._members.turn(member, MemberState.UP)
         member.suspects.clear()
-        member.heard, member.multicast = now, NEVER
+        member.heard = member.since = now
+        member.multicast = NEVER
         self.publish(kind, member.id, member.name, reason, self._own_id)
 
     def gone(self, member: Member, state: MemberState, by: int, reason: str, now: float) -> None:
@@ -75,7 +79,8 @@ class Changes:
         """Node ``by`` suspects it; the first one is news."""
         if not member.suspects:
             self.publish(EventKind.SUSPECT, member.id, member.name, reason, by)
-        member.suspects.add(by)
+        if len(member.suspects) < _MOST_SUSPECTS:
+            member.suspects.add(by)
 
     def cleared(self, member: Member, by: int, reason: str) -> None:
         """It was suspected, and is there after all."""

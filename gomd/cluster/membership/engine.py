@@ -214,7 +214,7 @@ class Heartbeat:
         self._news.step()
         self._telling.announce(self._searching.step(self._seeds(), members.addresses, now), multicast=False)
         self._telling.contact(self._contacts.fresh())
-        self._telling.announce(self._contacts.step(members.addresses), multicast=False)
+        self._telling.contact(self._contacts.step(members.addresses), again=True)
         if self._announcements and now >= self._announcements[0]:
             del self._announcements[0]
             self._announce_again()

@@ -29,12 +29,13 @@ class Member:
     :ivar listed_name: its name when it came up.
     :ivar rostered: when it was last sent what is known of all others.
     :ivar suspects: ids of those who suspect it.
-    :ivar gone: since when it has not been up; ``gone_by`` and ``gone_reason`` who said so and why.
+    :ivar since: since when it has been up.
+    :ivar gone: since when it has not been; ``gone_by`` and ``gone_reason`` who said so and why.
     """
 
     __slots__ = (
         "address", "gone", "gone_by", "gone_reason", "heard", "id", "incarnation", "instance",
-        "listed_name", "message", "multicast", "name", "rostered", "sequence", "state",
+        "listed_name", "message", "multicast", "name", "rostered", "sequence", "since", "state",
         "suspects", "valued", "vouched",
     )  # fmt: skip
 
@@ -50,7 +51,7 @@ class Member:
         self.heard = self.vouched = self.valued = now
         self.multicast = self.rostered = NEVER
         self.suspects: set[int] = set()
-        self.gone = now
+        self.since = self.gone = now
         self.gone_by = 0
         self.gone_reason = ""
 

@@ -89,8 +89,10 @@ class Reception:
         if member is not None and member.state is MemberState.UP:
             if multicast:
                 member.multicast = now
-            elif not known and isinstance(message, messages.Heartbeat) and not message.announce:
-                self._telling.introduce(member)
+            elif not known and isinstance(message, messages.Heartbeat):
+                self._telling.newcomer(member, message.announce)
+                if not message.announce:
+                    self._telling.introduce(member)
             self._act(message, member, address, multicast, now)
 
     def _sign_of_life(self, datagram: Datagram, member: Member, address: Address, now: float) -> bool:
@@ -127,7 +129,7 @@ class Reception:
         if isinstance(message, messages.Heartbeat):
             self._take_notes(message.notes, address, now)
             if message.announce:
-                wait = self._telling.answer(member, multicast, now)
+                wait = self._telling.answer(member, multicast, bool(message.notes), now)
                 if wait:
                     self._clock.callLater(wait, self._introduce, member)
         elif isinstance(message, ProbeAck):

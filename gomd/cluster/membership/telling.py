@@ -82,8 +82,14 @@ class Telling:
     def look(self, now: float) -> None:
         """Find out anew who does not hear our multicast. Once a heartbeat."""
         if self._settings.discovery:
-            silent = now - 3 * self._timing.beat(self._members.count)
-            self._deaf = [each for each in self._members.up if each.multicast < silent]
+            beat = self._timing.beat(self._members.count)
+            # Where any is heard, who came up lately is given the time to be.
+            works = any(each.multicast >= now - beat for each in self._members.up)
+            self._deaf = [
+                each
+                for each in self._members.up
+                if each.multicast < now - 3 * beat and not (works and each.since >= now - 2 * beat)
+            ]
 
     def interval(self) -> float:
         """Seconds between two heartbeats to the same peer."""
@@ -139,22 +145,26 @@ class Telling:
         if addresses:
             self._transport.send(message, addresses)
 
-    def contact(self, addresses: Sequence[Address]) -> None:
-        """Show this node to those it heard of."""
+    def contact(self, addresses: Sequence[Address], again: bool = False) -> None:
+        """Show this node to those it heard of; the second time, ask for an answer but for no roster."""
         if addresses:
-            self._transport.send(self.heartbeat(), addresses)
+            self._transport.send(self.heartbeat(again, self._some_notes()), addresses)
 
-    def answer(self, member: Member, multicast: bool, now: float) -> float:
+    def answer(self, member: Member, multicast: bool, knows: bool, now: float) -> float:
         """
         Answer one who announced itself; who did so directly is told of all others as well.
 
-        :returns: seconds after which it is to be answered with `introduce`, 0 when it has been.
+        :param knows: it knows others already, and needs no roster.
+
+        :returns: seconds after which it is to be answered with `introduce`, 0 when it is not.
         """
         nodes = self._members.count
+        if multicast and nodes >= MOST_HEARD:
+            return 0.0  # the next heartbeat is as soon as an answer could be
         if multicast and nodes > _AT_ONCE:
             return self._random.random() * nodes / MOST_HEARD * self._timing.heartbeat
         self.introduce(member)
-        if not multicast and now - member.rostered >= self._timing.tick / 2:
+        if not (multicast or knows) and now - member.rostered >= self._timing.tick / 2:
             member.rostered = now
             others = [each for each in self._members.up if each is not member]
             for roster in _rosters(len(others) + 2, others):
@@ -165,9 +175,13 @@ class Telling:
         """Tell one member how this node is."""
         self._transport.send(self.heartbeat(), [member.address])
 
-    def newcomer(self, member: Member) -> None:
-        """Tell others of it with the next tick, if there is no multicast to tell them."""
-        if len(self._newcomers) < _NEWCOMERS:
+    def newcomer(self, member: Member, announced: bool = False) -> None:
+        """
+        Tell others of it with the next tick, if there is no multicast to tell them.
+
+        :param announced: it announced itself to this node directly, as to a seed.
+        """
+        if (announced or not self._settings.discovery) and len(self._newcomers) < _NEWCOMERS:
             self._newcomers.append(member)
 
     def tell_of_newcomers(self) -> None:

@@ -390,3 +390,18 @@ class AnythingTests(SynchronousTestCase):
         self.assertIn(1, [node.id for node in nodes if node.up])
         self.assertLessEqual(len(nodes), 4)
         self.assertEqual(self.flushLoggedErrors(), [])
+
+
+class StormTests(SynchronousTestCase):
+    """Many nodes that start at once."""
+
+    def test_a_storm_stays_small(self) -> None:
+        """60 nodes that start at once get a handful of packets from each other, however they meet."""
+        for discovery, seed in ((True, ()), (True, seeds(1)), (False, seeds(1))):
+            cluster = Cluster(discovery=discovery, seeds=seed, replays=False)
+            for number in range(1, 61):
+                cluster.clock.callLater(cluster.network.random.random() * 0.1, cluster.add, number)
+            cluster.clock.advance(0.1)
+            self.assertLess(cluster.until_agreed(1.9), 1.9)
+            most = max(node.host.received for node in cluster.nodes.values())
+            self.assertLess(most, 60 * 6)
