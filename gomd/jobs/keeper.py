@@ -1,0 +1,272 @@
+"""What happens to the jobs whose streams pass through this daemon: begun, ended, broken off, found again."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from gomd.interfaces import IEvents, IMembership, IThreads
+from gomd.jobs.abroad import Abroad
+from gomd.jobs.framestream import FrameStream
+from gomd.jobs.held import Held
+from gomd.jobs.sink import Sink
+from gomd.jobs.supervisors import Supervisors
+from gomd.jobs.table import LOST_EXIT, HomeTable
+from libgomd.errors import GomdError, InternalError, NotFound, error_for
+from libgomd.model import Event, EventKind, Job, JobState
+from libgomd.wire import frames
+
+
+class Keeper:
+    """
+    :param abroad: makes what reaches other nodes, given whether the daemon still runs.
+    :ivar held: the jobs, by their names. :ivar begun: how many of this home have begun.
+    :ivar stopping: the daemon stops: connections that end now say nothing about jobs.
+    """
+
+    _log: ClassVar[Logger] = Logger()
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        members: IMembership,
+        threads: IThreads,
+        events: IEvents,
+        abroad: Callable[[Callable[[], bool]], Abroad],
+        here: Supervisors,
+        table: HomeTable,
+    ) -> None:
+        self._clock = clock
+        self._members = members
+        self._threads = threads
+        self._events = events
+        self._abroad = abroad(lambda: not self.stopping)
+        self._here = here
+        self._table = table
+        self.held: dict[str, Held] = {}
+        self.begun = 0
+        self.stopping = False
+
+    @property
+    def abroad(self) -> Abroad:
+        """What reaches the jobs on other nodes."""
+        return self._abroad
+
+    def find_again(self, held: Held) -> None:
+        """Look for a job that ran on while no daemon was there."""
+        held.began = True
+        self.take_in(held)
+        if held.number is not None and held.node != self._members.own_id:
+            self.sink_if_detached(held)
+            self._on_job_lost(held)
+        else:
+            self._reconnect(held)
+
+    async def follow(self) -> None:
+        """Look after the jobs of a node that goes down: their connections may not tell."""
+        following = self._events.follow()
+        try:
+            async for event in following:
+                if event.kind is EventKind.DOWN and event.node != self._members.own_id:
+                    for held in tuple(self.held.values()):
+                        if held.number is not None and held.node == event.node and held.relay.job is not None:
+                            held.relay.job.abort()
+        finally:
+            await following.aclose()
+
+    def attach(self, held: Held, client: FrameStream) -> None:
+        """Tell the caller at ``client`` what he is attached to, and let his frames through."""
+        assert held.number is not None
+        job = self._table.get(held.number)
+        assert job is not None
+        told = {"job": job.job, "home": job.home, "node": job.node, "pid": job.pid, "detached": job.detached}
+        client.send(frames.encode_json(frames.STARTED, told))
+        if held.sink is not None:
+            client.close()  # its output is kept; `attach` shows it
+            return
+        client.hold(False)
+        held.relay.join_client(client)
+        if client.gone:
+            held.relay.drop_client()
+            self._on_client_lost(held)
+
+    def sink_if_detached(self, held: Held) -> None:
+        """Keep the output of a detached job that runs on another node."""
+        job = None if held.number is None else self._table.get(held.number)
+        if job is not None and job.detached and held.node != self._members.own_id:
+            held.sink = Sink(self._threads, self._here.directory(held.name), self._here.spool_bytes)
+            held.relay.join_client(held.sink)
+            if held.relay.job is not None:
+                held.sink.attach()
+
+    def view(self, job: Job) -> Held:
+        """Return a job whose kept output is only shown."""
+        held = Held(f"{job.name} shown", job.job, job.uid, job.node, began=True)
+        held.relay.job_lost = lambda: held.relay.drop_client()
+        held.relay.client_lost = lambda: held.relay.close()
+        held.relay.join_job(self._here.view(job.name))
+        return held
+
+    def take_in(self, held: Held) -> None:
+        """Hold a job, and look after it from here on."""
+        self.held[held.name] = held
+        relay = held.relay
+        relay.started = lambda told: self._on_started(held, told)
+        relay.ended = lambda told: self._on_ended(held, told)
+        relay.failed = lambda told: self._on_failed(held, told)
+        relay.job_lost = lambda: self._on_job_lost(held)
+        relay.client_lost = lambda: self._on_client_lost(held)
+
+    def _on_started(self, held: Held, told: dict[str, Any]) -> None:
+        first_time, held.began, held.told = not held.began, True, told
+        if held.number is not None:
+            cantmove = "it has a terminal" if told.get("tty") else str(told.get("cantmove", ""))
+            job = self._table.started(held.number, held.node, int(told["pid"]), cantmove)
+            if first_time:
+                self.begun += 1
+                self._publish(EventKind.STARTED, job, f"job {job.job} of {job.user}: {job.command}")
+        if not held.beginning.called:
+            held.beginning.callback(None)
+
+    def _on_failed(self, held: Held, told: dict[str, Any]) -> None:
+        code, text = int(told.get("code", 500)), str(told.get("text", "it failed"))
+        if not held.began and not held.beginning.called:
+            held.beginning.errback(_failure(code, text))
+            if held.number is None:
+                self.let_go(held)
+        elif held.number is not None:
+            self._lose(held, text)
+
+    def _on_ended(self, held: Held, told: dict[str, Any]) -> None:
+        held.over = told
+        if held.number is None:
+            return  # its home says when it knows
+        self._end(held.number, JobState.DONE, int(told["exit"]), str(told.get("reason", "")))
+        job = self._table.get(held.number)
+        if held.relay.client is None and (held.hung_up or job is None or job.detached):
+            held.relay.to_job(frames.encode(frames.COLLECTED))
+
+    def _end(self, number: int, state: JobState, exit: int, reason: str) -> None:
+        job = self._table.get(number)
+        if job is None or job.state.over:
+            return
+        job = self._table.change(number, state=state, exit=exit, reason=reason, ended=self._clock.seconds())
+        lost = " is lost" if state is JobState.LOST else ""
+        self._publish(
+            EventKind.ENDED,
+            job,
+            f"job {number} of {job.user}{lost}, exit {exit}{': ' + reason if reason else ''}",
+        )
+
+    def _publish(self, kind: EventKind, job: Job, text: str) -> None:
+        try:
+            name = self._members.find(str(job.node)).name
+        except NotFound:
+            name = ""
+        self._events.publish(Event(self._clock.seconds(), kind, job.node, name, text, self._members.own_id))
+
+    def _on_job_lost(self, held: Held) -> None:
+        """The connection to the job's end broke: it has ended as it should, or is to be found again."""
+        if self.stopping or self.held.get(held.name) is not held:
+            return
+        if not held.began:
+            self._on_failed(held, {"code": 500, "text": "the connection to the job ended before it began"})
+        elif held.over is not None:
+            self.let_go(held)
+        elif held.number is not None and held.node != self._members.own_id:
+            self.soon(self._rejoin(held, held.number))
+        else:
+            self._reconnect(held)
+
+    async def _rejoin(self, held: Held, number: int) -> None:
+        """Find a job on another node again, or give it up."""
+        job = self._table.get(number)
+        assert job is not None
+        found = await self._abroad.find(job)
+        if self.held.get(held.name) is not held:
+            if isinstance(found, FrameStream):
+                found.close()
+        elif isinstance(found, FrameStream):
+            held.relay.join_job(found)
+            self._resume(held)
+        else:
+            self._lose(held, found)
+            await self._abroad.bury(job)
+
+    def _resume(self, held: Held) -> None:
+        """Let who is attached say from where the streams go on."""
+        if held.sink is not None:
+            held.sink.attach()
+        else:
+            held.relay.to_client(frames.encode(frames.RESUME))
+
+    def _lose(self, held: Held, why: str) -> None:
+        """Give a job up, and say so."""
+        assert held.number is not None
+        told = {"exit": LOST_EXIT, "reason": f"job {held.number} is lost: {why}"}
+        held.over = told
+        self._end(held.number, JobState.LOST, LOST_EXIT, why)
+        held.relay.to_client(frames.encode_json(frames.EXIT, told))
+        self.let_go(held)
+
+    def _reconnect(self, held: Held) -> None:
+        """Find the supervisor of a job of this node, or else what it has left behind."""
+        try:
+            held.relay.join_job(self._here.find(held.name))
+        except OSError:
+            told = self._here.read(held.name, "exit")
+            if held.number is None:
+                held.relay.to_client(frames.failure(InternalError("its supervisor ended without a word")))
+                self.let_go(held)
+                self._here.remove(held.name)
+            elif told is not None:
+                self._end(held.number, JobState.DONE, int(told["exit"]), str(told.get("reason", "")))
+                self.let_go(held)
+            else:
+                self._lose(held, "its supervisor ended without a word")
+        else:
+            self._resume(held)
+
+    def _on_client_lost(self, held: Held) -> None:
+        """The caller is gone: a job that is not detached goes with him."""
+        if self.stopping:
+            return
+        relay = held.relay
+        relay.to_job(frames.encode_json(frames.ATTACH, {"detach": True}))
+        job = None if held.number is None else self._table.get(held.number)
+        if job is None:
+            return
+        if held.over is not None:
+            relay.to_job(frames.encode(frames.COLLECTED))
+        elif not job.detached:
+            held.hung_up = True
+            relay.to_job(frames.encode(frames.HANGUP))
+
+    def let_go(self, held: Held) -> None:
+        """Hold a job no more; its connections are closed."""
+        self.held.pop(held.name, None)
+        client, held.relay.client = held.relay.client, None
+        held.relay.close()
+        if client is not None and held.began:
+            client.close()
+
+    def soon(self, waited: Awaitable[Any]) -> None:
+        """Let something be done; nobody waits for it, and a failure is logged."""
+        async def wait() -> None:
+            await waited
+
+        Deferred.fromCoroutine(wait()).addErrback(
+            lambda failure: self._log.failure("looking after a job failed", failure=failure)
+        )
+
+
+def _failure(code: int, text: str) -> GomdError:
+    """Return the error for what a supervisor says; 126 and 127 are a shell's, and stay what they are."""
+    error = error_for(code, text) if code >= 400 else InternalError(text)
+    if code < 400:
+        error.code = code  # type: ignore[misc]
+    return error
