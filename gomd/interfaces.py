@@ -336,6 +336,33 @@ class IPlacement(Interface):
         """Take the newest choice of this node back: the job was not started there. Never raises."""
 
 
+class IMigrator(Interface):
+    """Moves running processes of this node to another one: by criu, by openMosix's kernel, or not at all."""
+
+    kind = Attribute("its name, a str: ``criu``, ``openmosix`` or ``none``")
+
+    def cannot() -> str:
+        """Why nothing can be moved from or to this node now, empty when something can. Does not block."""
+
+    def reasons(pid: int, node: int) -> Awaitable[Sequence[str]]:
+        """
+        Why process ``pid`` of this node could not move to ``node``, a clause each; empty when it can.
+
+        Nothing is stopped for it.
+
+        :raises NotFound: there is no such process. :raises PeerUnreachable: the node does not answer.
+        """
+
+    def migrate(pid: int, node: int) -> Awaitable[None]:
+        """
+        Move process ``pid`` of this node to ``node``, 0 for its home; ends when it runs there.
+
+        :raises NotFound: there is no such process or node.
+        :raises CannotMove: it stays and runs here; says why.
+        :raises TimedOut: it is not known yet where it runs: this is settled when the node is heard again.
+        """
+
+
 class JobHere(NamedTuple):
     """
     A job that runs on this node.
