@@ -85,17 +85,21 @@ class _AsSeen(Sequence[Process]):
         return replace(process, read_rate=None, write_rate=None)
 
 
-def seen_by(parts: Parts, caller: Caller, found: Sequence[Process]) -> Sequence[Process]:
+def seen_by(
+    parts: Parts, caller: Caller, found: Sequence[Process], rates: bool = True
+) -> Sequence[Process]:
     """
     Return of ``found`` what the kernel would show ``caller``, as it would show it.
 
     Rates of reading and writing are the owner's business; with ``hidepid`` the process itself is.
+
+    :param rates: whether they are going to be shown at all; the columns of text have none.
     """
     if caller.role >= Role.ADMIN:
         return found
     if parts.hides_others():
         found = [process for process in found if caller.owns(process.uid)]
-    return _AsSeen(found, caller)
+    return _AsSeen(found, caller) if rates else found
 
 
 async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
@@ -110,7 +114,7 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
     found = [process for process in everything if not wanted or process.pid in wanted]
     if not found and len(wanted) == 1:
         raise NotFound(f"there is no process {wanted[0]} on this node now; `ps` lists what runs")
-    shown = seen_by(parts, session.caller, found)
+    shown = seen_by(parts, session.caller, found, rates=session.json)
     return Rows(f"{len(shown)} processes", shown, PROCESS_COLUMNS)
 
 
