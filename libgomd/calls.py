@@ -144,6 +144,16 @@ def renice(pid: int, nice: int, *, node: NodeKey = "") -> Call[None]:
     return _order("renice", pid, nice, node=node)
 
 
+def jobs(*, node: NodeKey = "") -> Call[list[model.Job]]:
+    """Ask for the caller's jobs, everybody's for an admin; those that are over lately too."""
+    return _rows(model.Job, "jobs", node=node)
+
+
+def kill(job: int, signal: int | str = "TERM", *, node: NodeKey = "") -> Call[None]:
+    """Send a signal to the process group of a job, wherever it runs."""
+    return _order("kill", job, signal, node=node)
+
+
 def setspeed(speed: int, *, node: NodeKey = "") -> Call[None]:
     """Set the node's speed (admin)."""
     return _order("setspeed", speed, node=node)

@@ -243,6 +243,8 @@ class Client:
     where = _verb(calls.where)
     signal = _verb(calls.signal)
     renice = _verb(calls.renice)
+    jobs = _verb(calls.jobs)
+    kill = _verb(calls.kill)
     setspeed = _verb(calls.setspeed)
     setyard = _verb(calls.setyard)
     stay = _verb(calls.stay)

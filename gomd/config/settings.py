@@ -113,6 +113,8 @@ class JobsSettings:
     criu: str
     spool: str
     balance: bool
+    most: int
+    output: int
 
 
 class Changes(NamedTuple):

@@ -15,9 +15,6 @@ from gomd.jobs.launching import Launcher
 from gomd.jobs.placement import Placement
 from gomd.jobs.supervisors import Supervisors
 
-#: Bytes of output that are kept of a detached job, of each of its two streams.
-SPOOL_BYTES = 64 << 20
-
 
 def jobs_of(
     config: Config,
@@ -32,10 +29,10 @@ def jobs_of(
     spool = config.jobs.spool
     launcher = Launcher(reactor, os.path.join(spool, "log"))
     here = Supervisors(
-        launcher, spool, SPOOL_BYTES, os.geteuid() == 0, f"node {node_id} {config.node.name}"
+        launcher, spool, config.jobs.output, os.geteuid() == 0, f"node {node_id} {config.node.name}"
     )  # fmt: skip
     return Jobs(
         reactor, members, threads, events, partial(Abroad, reactor, members, peers), here,
         Placement(node_id, reactor), Journal(os.path.join(config.node.state_dir, "jobs", "journal")),
-        own_uid=os.geteuid(),
+        own_uid=os.geteuid(), most=config.jobs.most,
     )  # fmt: skip

@@ -15,7 +15,7 @@ from libgomd.wire.tree import TreePath
 #: The word after ``@`` for every node that is up.
 ALL = "all"
 #: Verbs about the conversation itself, which is with this node.
-_HERE = ("auth", "format", "quit")
+_HERE = ("attach", "auth", "format", "quit", "run")
 
 
 class Dispatch:

@@ -22,6 +22,7 @@ PROCESS = model.Process(
     cpu_seconds=0.5, rss=4096, vsize=8192, start_time=1.0, where=0, nmigs=0, lock=False, cantmove="",
     command="[x]", started=7,
 )  # fmt: skip
+JOB = model.Job(7, 1, 2, 5000007, "anna", model.JobState.RUNNING, None, "sleep 5", 1000, 1.5, pid_there=42)
 EVENT = model.Event(1.5, model.EventKind.DOWN, 3, "beta", "nobody heard of it", 1)
 CALLER = model.Caller(model.Role.ADMIN, "root", 0, "unix")
 COUNTER = model.Counter("samples", 7, "samples taken")
@@ -42,6 +43,7 @@ VALUES: list[tuple[Call[Any], str, Any, Any]] = [
     (calls.where(42, 3), "where 42 3", 5, 5),
     (calls.put("/proc/hpc/admin/stay", 1), "put /proc/hpc/admin/stay 1", None, None),
     (calls.signal(42, "TERM"), "signal 42 TERM", {}, None),
+    (calls.kill(7), "kill 7 TERM", {}, None),
     (calls.renice(42, -5), "renice 42 -5", None, None),
     (calls.setspeed(20000), "setspeed 20000", 20000, None),
     (calls.setyard(15000), "setyard 15000", None, None),
@@ -63,6 +65,7 @@ ROWS: list[tuple[Call[Any], str, list[Any], Any]] = [
     (calls.ls("/proc"), "ls /proc", [{"name": "1"}, {"name": "hpc"}], ["1", "hpc"]),
     (calls.ps(), "ps", [], []),
     (calls.ps(42, 43), "ps 42 43", [encode(PROCESS)], [PROCESS]),
+    (calls.jobs(), "jobs", [encode(JOB)], [JOB]),
     (calls.events(), "events", [encode(EVENT)], [EVENT]),
     (calls.stats(), "stats", [encode(COUNTER)], [COUNTER]),
     (calls.ask("jobs", node="all", block=True), "@all jobs", [1, 2], [1, 2]),
