@@ -62,9 +62,12 @@ class Message(_Told):
 
     OFFER = "offer", "Source: this is what would come; can you take it?"
     READY = "ready", "Target: yes; here is the page server."
-    IMAGES = "images", "Source: it is stopped; here is what criu wrote beside the memory."
+    IMAGES = (
+        "images",
+        "Source: it is stopped; here is what criu wrote beside the memory, and what its pipes held.",
+    )
     RESTORED = "restored", "Target: I hold a stopped copy; what is decided?"
-    GO = "go", "Source: it is yours, let it run; here is what its input pipe still held."
+    GO = "go", "Source: it is yours, let it run."
     RUNNING = "running", "Target: it runs here."
     SETTLED = "settled", "Source: I know, and nothing of it is left here."
     ABORT = "abort", "Source: it stays here; end what you have of it."
@@ -92,7 +95,7 @@ class Act(_Told):
     FREEZE = "freeze", "Source: criu dump to the page server, leave it stopped."
     RESTORE = "restore", "Target: criu restore, leave it stopped."
     THAW = "thaw", "Cancel what criu still does and let the copy here go on, unless it already did."
-    END = "end", "Source: pass on what its pipes still hold, then kill the stopped process."
+    END = "end", "Source: pass on the signals that waited, then end the stopped process."
     CLEAR = "clear", "Target: cancel what criu still does, kill the copy, remove the images."
 
 

@@ -14,6 +14,7 @@ import base64
 import json
 import os
 import select
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from gomd.jobs import tree
@@ -39,7 +40,8 @@ class Movable(Supervisor):
 
     ``{"do": "freeze", "criu", "directory", "address", "port", "tls", "limit"}``: stop it, send its memory to
     the page server there, write the rest to the directory. ``{"do": "thaw"}``: let it go on, whatever was
-    begun. ``{"do": "end"}``: it runs elsewhere; leave, and take the stopped one along.
+    begun. ``{"do": "end"}``: it runs elsewhere; tell which signals came since (number, and if for the group),
+    and leave with the stopped one.
     """
 
     _work: Apart | None = None
@@ -175,6 +177,11 @@ class Movable(Supervisor):
         """The job runs elsewhere: leave no trace. With this process the kernel ends the frozen one."""
         if not self._frozen:
             raise CannotMove("it is not frozen")
+        if self._connection is not None:
+            told = {"did": "end", "error": "", "signals": self._signals}
+            self._connection.settimeout(5.0)
+            with suppress(OSError):
+                self._connection.sendall(bytes(self._outgoing) + frames.encode_json(frames.MOVED, told))
         self._leave()
         os._exit(0)
 

@@ -44,8 +44,10 @@ class Supervisor:
         self.acknowledged = 0
         self.pids: list[int] = []
 
-    def send(self, kind: int, value: dict[str, Any] | None = None) -> None:
-        self._socket.sendall(frames.encode(kind) if value is None else frames.encode_json(kind, value))
+    def send(self, kind: int, value: dict[str, Any] | bytes = b"") -> None:
+        self._socket.sendall(
+            frames.encode(kind, value) if isinstance(value, bytes) else frames.encode_json(kind, value)
+        )
 
     def write(self, data: bytes) -> None:
         self._socket.sendall(frames.encode(frames.STDIN, data))
@@ -169,7 +171,9 @@ def test_streams_go_on_in_the_new_supervisor(launch: Any, tmp_path: Path) -> Non
     target.send(frames.SPEC, _spec(tmp_path, "1-1b", images=str(tmp_path / "images"), criu=program))
     started = target.until(frames.STARTED)
     assert Path(f"/proc/{started['pid']}/cmdline").read_bytes().startswith(b"/usr/bin/python3\0-c\0")
+    source.send(frames.SIGNAL, b"\x0c\x00")  # SIGUSR2, which would end it: it waits
     source.send(frames.MOVE, {"do": "end"})
+    assert source.until(frames.MOVED)["signals"] == [[12, False]]
     assert source.gone()
     target.send(frames.MOVE, {"do": "thaw"})
     assert target.until(frames.MOVED) == {"did": "thaw", "error": ""}
