@@ -14,7 +14,7 @@ from gomd.jobs.abroad import Abroad
 from gomd.jobs.framestream import FrameStream
 from gomd.jobs.held import Held
 from gomd.jobs.journal import Journal
-from gomd.jobs.keeper import Keeper
+from gomd.jobs.keeper import REMOVE_LIMIT, Keeper
 from gomd.jobs.relay import Relay
 from gomd.jobs.starting import Starting
 from gomd.jobs.supervisors import Supervisors
@@ -22,9 +22,6 @@ from gomd.jobs.table import FIRST_FOREIGN_PID, HomeTable
 from libgomd.errors import Conflict, GomdError, NotFound, PeerUnreachable
 from libgomd.model import Caller, Counter, Job, JobState
 from libgomd.wire import frames
-
-#: Seconds that removing the output of an old job may take.
-REMOVE_LIMIT = 60.0
 
 
 @implementer(IJobs)

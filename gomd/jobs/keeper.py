@@ -20,6 +20,9 @@ from libgomd.errors import GomdError, InternalError, NotFound, error_for
 from libgomd.model import Event, EventKind, Job, JobState
 from libgomd.wire import frames
 
+#: Seconds that removing a job's directory may take.
+REMOVE_LIMIT = 60.0
+
 
 class Keeper:
     """
@@ -228,6 +231,7 @@ class Keeper:
                 self.let_go(held)
             else:
                 self._lose(held, "its supervisor ended without a word")
+                self.soon(self._threads.run(REMOVE_LIMIT, self._here.remove, held.name))
         else:
             self._resume(held)
 
