@@ -12,6 +12,7 @@ Standard library only: this runs in the supervisor and its child.
 
 from __future__ import annotations
 
+import encodings.ascii  # noqa: F401 - else open() imports it anew in every supervisor
 import errno
 import os
 import signal

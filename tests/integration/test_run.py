@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import pty
 import random
@@ -199,6 +200,36 @@ def test_a_job_that_ended_while_no_daemon_was_there(daemon: Daemon) -> None:
     daemon.start()
     until(lambda: job(daemon, number)["state"] == "done")
     assert job(daemon, number)["exit"] == 9
+
+
+def test_a_supervisor_that_is_killed_takes_its_job_along(daemon: Daemon) -> None:
+    """The job is lost, which is said: nothing runs without its pipes. The next job is not concerned."""
+    started = begin(daemon, "run", "sleep", "1000")
+    row = running(daemon)
+    told = json.loads((daemon.state / "spool" / f"{row['home']}-{row['job']}" / "job").read_text())
+    os.kill(told["supervisor"], signal.SIGKILL)
+    assert started.wait(PATIENCE) == 143
+    assert started.stderr is not None
+    assert b"is lost" in started.stderr.read()
+    assert job(daemon, row["job"])["state"] == "lost"
+    if os.geteuid() == 0:
+        until(lambda: not Path(f"/proc/{row['pid']}").exists())
+    assert gom(daemon, "run", "echo", "again").stdout == b"again\n"
+
+
+def test_a_launcher_that_is_killed_is_started_anew(daemon: Daemon) -> None:
+    """Nobody notices."""
+    started = begin(daemon, "run", "sh", "-c", "sleep 1; exit 8")
+    running(daemon)
+    children = Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children").read_text().split()
+    [launcher] = [int(pid) for pid in children if _name(pid) == "gomd-launcher"]
+    os.kill(launcher, signal.SIGKILL)
+    assert gom(daemon, "run", "echo", "again").stdout == b"again\n"
+    assert started.wait(PATIENCE) == 8
+
+
+def _name(pid: str) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def test_a_reader_that_stops_stops_the_job_and_costs_nothing(daemon: Daemon) -> None:
