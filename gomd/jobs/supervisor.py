@@ -10,18 +10,18 @@ Standard library only, and as little of it as will do: there is one of these for
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import select
 import signal
 import socket
-import struct
 import time
 from typing import Any
 
 from gomd.jobs.backlog import Backlog, Spool
 from gomd.jobs.beginning import CannotStart, Program, Surroundings, begin
+from gomd.jobs.output import Output
+from gomd.jobs.pipes import end_the_rest, make_pipes, make_terminal, set_size
 from libgomd.wire import frames
 
 #: The names in a job's directory.
@@ -55,38 +55,6 @@ def serve(connection: socket.socket, around: Surroundings, kind: type[Supervisor
         return
     connection.setblocking(False)
     kind(spec, around, connection, parser).run(received[1:])
-
-
-class _Output:
-    """One stream of output: its end of the pipe, what of it is not yet acknowledged, how far it was sent."""
-
-    def __init__(self, kind: int, backlog: Backlog) -> None:
-        self.kind = kind
-        self.backlog = backlog
-        self.descriptor = -1
-        self.sent = 0
-        self.acknowledged = 0
-
-    def to_send(self) -> bytes:
-        """Return what may be sent now."""
-        room = self.acknowledged + frames.WINDOW - self.sent
-        return self.backlog.read(self.sent, min(room, frames.CHUNK)) if room > 0 else b""
-
-    def attach(self, position: int) -> int:
-        """Go on from ``position``, or from the oldest that is kept; return from where."""
-        self.sent = self.acknowledged = min(max(position, self.backlog.base), self.backlog.end)
-        self.backlog.acknowledge(self.sent)
-        return self.sent
-
-    def complete(self) -> bool:
-        """Whether all of it was sent."""
-        return self.descriptor < 0 and self.sent >= self.backlog.end
-
-    def close(self) -> None:
-        """Close the pipe."""
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
 
 
 class Supervisor:
@@ -134,7 +102,7 @@ class Supervisor:
         directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._spooled = bool(spec.get("detach"))
         self._outputs = {
-            kind: _Output(
+            kind: Output(
                 kind, Spool(directory, name, int(spec["spool_bytes"])) if self._spooled else Backlog()
             )
             for kind, name in ((frames.STDOUT, "stdout"), (frames.STDERR, "stderr"))
@@ -214,32 +182,22 @@ class Supervisor:
         }
 
     def _make_pipes(self) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-        spec = self._spec
-        if spec.get("detach"):
-            stdin, feed = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), -1
-            self._stdin_ended = True
-        else:
-            stdin, feed = os.pipe()
-        out_read, out = os.pipe()
-        if spec.get("merge"):
-            return (stdin, out, out), (feed, out_read, -1)
-        error_read, error = os.pipe()
-        return (stdin, out, error), (feed, out_read, error_read)
+        detach = bool(self._spec.get("detach"))
+        self._stdin_ended = self._stdin_ended or detach
+        return make_pipes(detach, bool(self._spec.get("merge")))
 
     def _make_terminal(self) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-        master, slave = os.openpty()
-        if os.geteuid() == 0:
-            os.fchown(slave, self._spec["uid"], -1)
-        os.fchmod(slave, 0o620)
-        self._terminal = master
+        streams, ours = make_terminal(self._spec["uid"])
+        self._terminal = ours[1]
         self._set_size(*self._spec.get("size", (24, 80)))
-        return (slave, slave, slave), (os.dup(master), master, -1)
+        return streams, ours
 
     def _set_size(self, rows: int, columns: int) -> None:
         if self._terminal >= 0:
-            import termios
-
-            fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+            try:
+                set_size(self._terminal, rows, columns)
+            except OSError:
+                pass  # the job has just closed it
 
     def _listen(self) -> None:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -320,7 +278,7 @@ class Supervisor:
         else:
             self._idle_since = None
 
-    def _read_output(self, output: _Output) -> None:
+    def _read_output(self, output: Output) -> None:
         try:
             data = os.read(output.descriptor, min(frames.CHUNK, output.backlog.room()))
         except BlockingIOError:
@@ -533,7 +491,7 @@ class Supervisor:
                 self._status = code if code >= 0 else 128 - code
                 self._kill_at = None
                 self._drain_until = time.monotonic() + _DRAIN_LIMIT
-                _end_the_rest(self._around.namespace, self._program.pid)
+                end_the_rest(self._around.namespace, self._program.pid)
 
     def _end(self) -> None:
         """Everything is known: write it down."""
@@ -572,24 +530,3 @@ class Supervisor:
         for name in os.listdir("."):
             os.unlink(name)
         os.rmdir(self._spec["directory"])
-
-
-def _end_the_rest(namespace: bool, group: int) -> None:
-    """Kill what the program has left behind."""
-    try:
-        if namespace:
-            os.kill(-1, signal.SIGKILL)
-        else:
-            os.killpg(group, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
-    if namespace:
-        return
-    for _ in range(100):  # each round kills a generation
-        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
-            children = [int(word) for word in file.read().split()]
-        if not children:
-            return
-        for child in children:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
