@@ -15,6 +15,7 @@ from __future__ import annotations
 import encodings.ascii  # noqa: F401 - else open() imports it anew in every supervisor
 import errno
 import os
+import resource
 import signal
 from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
@@ -26,6 +27,8 @@ NOT_EXECUTABLE, NOT_FOUND = 126, 127
 #: Where the process ids of a job begin in its namespace; whatever else gomd starts there comes far above.
 FIRST_PID = 300
 _REPORT_LIMIT = 4000
+#: Files that a program may open unless it asks for more, as in a login; the daemon has raised its own.
+_FILES = 1024
 
 
 class CannotStart(Exception):
@@ -160,6 +163,8 @@ def _program(spec: dict[str, Any], streams: tuple[int, int, int], around: Surrou
             os.dup2(stream, descriptor)
         os.closerange(3, report)
         os.closerange(report + 1, 65536)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, _FILES), hard))
         _become(spec)
         _default_signals()
         _execute(spec["argv"], spec["env"])

@@ -25,7 +25,7 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor  # noqa: TID251 - the one place that names it
 
     config: Config = options["configuration"]
-    raise_file_limit(config.telnet.max_connections + 256)
+    raise_file_limit(config.telnet.max_connections + 2 * config.jobs.most + 256)
     share_interpreter()
     try:
         node_id = node_id_of(config)
