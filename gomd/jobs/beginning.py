@@ -20,7 +20,7 @@ import signal
 from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
-from gomd.jobs.kernel import become_subreaper, mount_own_proc, unshare_pids_and_mounts
+from gomd.jobs.kernel import become_subreaper, end_with_parent, mount_own_proc, unshare_pids_and_mounts
 
 #: Exit statuses of a shell for a program that cannot be started.
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
@@ -166,6 +166,8 @@ def _program(spec: dict[str, Any], streams: tuple[int, int, int], around: Surrou
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, _FILES), hard))
         _become(spec)
+        if not around.namespace:  # there the kernel does it by itself
+            end_with_parent(signal.SIGKILL)
         _default_signals()
         _execute(spec["argv"], spec["env"])
     except CannotStart as error:

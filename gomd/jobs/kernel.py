@@ -8,6 +8,7 @@ import os
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWPID = 0x20000000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_SLAVE = 2, 4, 8, 0x4000, 0x80000
+_PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -43,6 +44,11 @@ def mount_own_proc() -> None:
 def become_subreaper() -> None:
     """Become the parent of every descendant whose own parent ends. :raises OSError: the kernel refuses."""
     _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+
+
+def end_with_parent(number: int) -> None:
+    """Let this process get signal ``number`` when its parent ends. :raises OSError: the kernel refuses."""
+    _check(_libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0))
 
 
 def set_name(name: str) -> None:
