@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.jobs.migration import SourceState, State, TargetState
 from gomd.jobs.movelog import ROOM, MalformedRecord, MoveLog, Record, decode, encode, last
+from tests.unit.scratch import scratch
 
 _RECORD = Record("1-7-ab", SourceState.ASKING, "1-7", 2, "", 1000.5)
 _STATES = st.sampled_from([*SourceState, *TargetState])
@@ -49,7 +50,7 @@ class RecordTests(SynchronousTestCase):
 
 class MoveLogTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.directory = self.mktemp()
+        self.directory = scratch(self)
         self.log = MoveLog(self.directory)
         self.assertEqual(self.log.load(), [])
 

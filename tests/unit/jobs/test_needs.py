@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.jobs.inspection import read_needs, read_offer
 from gomd.jobs.needs import FileNeed, Needs, Offer, build_id, parse_flags, reasons
+from tests.unit.scratch import scratch
 
 _LIBRARY = FileNeed("/lib/libc.so.6", 100, "aa")
 NEEDS = Needs(50 << 20, "x86_64", "6.1.0", 1000, "ann", ("avx", "sse"), ("/home/ann",), (_LIBRARY,))
@@ -64,7 +65,7 @@ class ReadingTests(SynchronousTestCase):
 
     def test_this_process_could_live_here(self) -> None:
         """Whatever a process has is there on its own node."""
-        path = Path(self.mktemp())
+        path = Path(scratch(self))
         with path.open("w") as file:
             needs = read_needs([os.getpid()], "me")
             offer = read_offer(needs, "me", ".", "")
@@ -80,7 +81,7 @@ class ReadingTests(SynchronousTestCase):
 
     def test_what_keeps_it_here(self) -> None:
         """A lock, a listening socket and a connection are seen."""
-        path = Path(self.mktemp())
+        path = Path(scratch(self))
         with path.open("w") as file, socket.create_server(("127.0.0.1", 0)) as server:
             fcntl.flock(file, fcntl.LOCK_EX)
             port = server.getsockname()[1]

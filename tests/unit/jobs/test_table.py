@@ -10,6 +10,7 @@ from gomd.jobs.journal import Journal
 from gomd.jobs.table import FIRST_FOREIGN_PID, HomeTable
 from libgomd.errors import NotAllowed, NotFound
 from libgomd.model import Caller, Job, JobState, Role
+from tests.unit.scratch import scratch
 
 ANNA = Caller(Role.USER, "anna", 1000, "unix")
 BERT = Caller(Role.USER, "bert", 1001, "unix")
@@ -20,7 +21,7 @@ class HomeTableTests(SynchronousTestCase):
     """What is asked of it, before and after a restart."""
 
     def setUp(self) -> None:
-        self.path = str(Path(self.mktemp()) / "journal")
+        self.path = str(Path(scratch(self)) / "journal")
         self.forgotten: list[Job] = []
         self.table = self.open()
 

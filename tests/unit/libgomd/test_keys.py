@@ -17,7 +17,7 @@ from libgomd.errors import ConfigError
 from libgomd.keys import new_key_file, parse_key, read_key_file
 from libgomd.wire.datagrams import Sealer, open_sealed
 from libgomd.wire.messages import Probe
-from tests.unit.libgomd.scratch import scratch
+from tests.unit.scratch import scratch
 
 
 @given(st.binary(max_size=80))

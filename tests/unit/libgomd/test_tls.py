@@ -32,7 +32,7 @@ from libgomd.certificates import (
 )
 from libgomd.derivation import ClusterKey
 from libgomd.tls import MutualTLS, peer_node
-from tests.unit.libgomd.scratch import scratch
+from tests.unit.scratch import scratch
 
 ONE = ClusterKey.derive(bytes(32))
 TWO = ClusterKey.derive(b"\2" * 32)
