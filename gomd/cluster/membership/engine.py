@@ -115,7 +115,7 @@ class Heartbeat:
         self._loop.clock = clock
         self._phase: IDelayedCall | None = None
         self._running = False
-        self._next_beat = self._next_sweep = 0.0
+        self._next_sweep = 0.0
         self._announcements: list[float] = []
         self._received = 0
         for node in listed:
@@ -129,7 +129,7 @@ class Heartbeat:
         now = self._time.now()
         self._running = True
         self._announcements = [now + self._timing.heartbeat * each for each in _ANNOUNCE]
-        self._next_beat = now + self._timing.heartbeat * self._random.uniform(0.9, 1.1)
+        self._telling.begin(now)
         self._next_sweep = now + self._timing.heartbeat
         for member in self._members:
             self._searching.add(member.address, now)
@@ -222,10 +222,7 @@ class Heartbeat:
             self._next_sweep = now + timing.heartbeat
             self._sweep(now)
         self._telling.tell_of_newcomers()
-        if now >= self._next_beat:
-            # From when it was due: the tick adds no delay, and a gap is not made up for.
-            wait = self._telling.beat() * self._random.uniform(0.95, 1.05)
-            self._next_beat = max(self._next_beat + wait, now)
+        self._telling.beat(now)
 
     def _announce_again(self) -> None:
         """The first announcement, or the answer to it, may have been lost."""

@@ -15,6 +15,10 @@ from libgomd.wire.messages import MAX_NOTES, Heartbeat, MemberNote, Message, Not
 
 #: Notes in a heartbeat that goes out directly: what one node missed, it learns from the others'.
 _NOTES: Final = 4
+#: By what share of itself an interval differs from its length, so that nodes do not beat in step. Nobody
+#: is missed for one long interval, and where there are many nodes their heartbeats must not come at once.
+_SPREAD: Final = 0.05
+_WIDE_SPREAD: Final = 0.25
 #: Peers to whom news heard from another one are passed on, where nobody tells all at once. With 6, one
 #: in 400 is left out (e^-6), and learns it from the notes.
 _PASS_ON: Final = 6
@@ -55,6 +59,7 @@ class Telling:
         self._turn = 0
         self._noted = 0
         self._newcomers: list[Member] = []
+        self._next_multicast = self._next_direct = 0.0
 
     def heartbeat(self, announce: bool = False, notes: tuple[MemberNote, ...] = ()) -> Heartbeat:
         """Return what this node says of itself now; one that keeps quiet says none of its values."""
@@ -98,18 +103,30 @@ class Telling:
             return self._timing.beat(nodes)
         return max(self._timing.beat(nodes), self._timing.heartbeat * len(self._direct) / FAN_OUT)
 
-    def beat(self) -> float:
-        """Send the heartbeat. Returns the seconds until the next one."""
-        if self._settings.discovery:
+    def begin(self, now: float) -> None:
+        """Send the first heartbeats within one heartbeat from now, but not all that start now at once."""
+        self._next_multicast = self._next_direct = now + self._timing.heartbeat * self._random.uniform(0.2, 1)
+
+    def beat(self, now: float) -> None:
+        """Send the heartbeats that are due. Once a tick."""
+        usual = self._timing.heartbeat
+        # The next one is due from when this one was: the tick adds no delay, and a gap is not made up for.
+        if self._settings.discovery and now >= self._next_multicast:
             self._transport.multicast(self.heartbeat())
-        direct = self._direct
-        if direct:
-            first = self._turn % len(direct)
-            now = (direct[first:] + direct[:first])[:FAN_OUT]
-            self._turn = first + len(now)
-            self._transport.send(self.heartbeat(notes=self._some_notes()), [each.address for each in now])
-            return self._timing.heartbeat
-        return self._timing.beat(self._members.count)
+            wait = self._timing.beat(self._members.count)
+            spread = _SPREAD if wait <= usual else _WIDE_SPREAD
+            wait *= self._random.uniform(1 - spread, 1 + spread)
+            self._next_multicast = max(self._next_multicast + wait, now)
+        if now >= self._next_direct:
+            wait = usual * self._random.uniform(1 - _SPREAD, 1 + _SPREAD)
+            self._next_direct = max(self._next_direct + wait, now)
+            direct = self._direct
+            if direct:
+                first = self._turn % len(direct)
+                some = (direct[first:] + direct[:first])[:FAN_OUT]
+                self._turn = first + len(some)
+                message = self.heartbeat(notes=self._some_notes())
+                self._transport.send(message, [each.address for each in some])
 
     def _some_notes(self) -> tuple[MemberNote, ...]:
         up = self._members.up
