@@ -70,7 +70,8 @@ SAMPLE_LOGS: Mapping[str, Callable[[Config], ISampleLog]] = {"flat": _flat, "non
 
 def node_id_of(config: Config) -> int:
     """
-    Return the id of this node: as configured, else as the openMosix kernel says, else from its address.
+    Return the id of this node: as configured, else as the openMosix kernel or the map says, else from
+    its address.
 
     :raises ConfigError: none of them gives one.
     """
@@ -83,6 +84,10 @@ def node_id_of(config: Config) -> int:
             return OpenMosixSource(config.node.proc_root, config.node.name).own_id()
         except SourceUnavailable as error:
             raise ConfigError([str(error)]) from error
+    if config.peers.engine == "map":
+        from gomd.tap.nodemap import id_in_map
+
+        return id_in_map(config)
     address = config.peers.address
     return id_of(primary_address() if address == "127.0.0.1" else address)
 

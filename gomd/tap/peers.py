@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from gomd.cluster.alone import Alone
 from gomd.cluster.events import Events
-from gomd.cluster.membership import Heartbeat, Settings
+from gomd.cluster.membership import Heartbeat, MapRoll, Settings
 from gomd.config import Config
 from gomd.interfaces import IMembership, IThreads
 from gomd.protocols.answering import Answerer
@@ -209,6 +209,23 @@ def _heartbeat(
     )  # fmt: skip
 
 
+def _map(
+    config: Config,
+    reactor: Any,
+    ports: PeerSockets,
+    protocol: PeerProtocol,
+    collector: Collector,
+    events: Events,
+) -> Any:
+    from gomd.tap.nodemap import read_map
+
+    found = read_map(config)
+    return Heartbeat(
+        collector.own_node, protocol.instance, protocol, reactor, Random(), events,  # noqa: S311
+        _settings(config, ports), MapRoll(found.names, found.addresses),
+    )  # fmt: skip
+
+
 def _swim(
     config: Config,
     reactor: Any,
@@ -233,4 +250,4 @@ def _swim(
     return Swim(collector.own_node, running, summaries, reactor, events, peers.forget)
 
 
-ENGINES: Mapping[str, Callable[..., Any]] = {"heartbeat": _heartbeat, "swim": _swim}
+ENGINES: Mapping[str, Callable[..., Any]] = {"heartbeat": _heartbeat, "map": _map, "swim": _swim}

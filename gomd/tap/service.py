@@ -35,9 +35,9 @@ def makeService(options: Options) -> IService:
         keys = read_keys_of(config)
         ports = peer_sockets(config)
         sockets = tuple(Socket("[telnet] endpoints", endpoint) for endpoint in telnet_endpoints(config))
+        daemon = compose(config, reactor, sockets, node_id, manhole, ports, keys, http)
     except ConfigError as error:
         refuse(error)
-    daemon = compose(config, reactor, sockets, node_id, manhole, ports, keys, http)
     daemon.observer = make_log(config, options.parent or {})
     daemon.load = options.load
     reactor.callWhenRunning(state.sign)
