@@ -38,9 +38,10 @@ class SimulatedNode:
         instance = int(cluster.clock.seconds() * 1000)
         self.events = Events(keep=100_000)
         self.transport = HostTransport(network, self.node.id, instance)
+        self.seed = network.random.random()
         self.engine = Heartbeat(
             lambda: self.node, instance, self.transport, cluster.clock,
-            Random(network.random.random()), self.events, settings, roll,
+            Random(self.seed), self.events, settings, roll,
         )  # fmt: skip
         self.host = network.attach((self.node.address, settings.port), self.engine.receive)
         self.transport.host = self.host
