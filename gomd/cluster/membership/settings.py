@@ -8,8 +8,8 @@ from typing import Final
 from gomd.cluster.membership.transport import Address
 
 #: Heartbeats that reach a node in a second, at most: past so many nodes they come less often. Opening
-#: and taking one costs about 45 us with the kernel's part, so this is 1.1 % of a core.
-MOST_HEARD: Final = 250
+#: and taking one costs 45 to 130 us, by how cold the caches are: 0.7 to 2 % of a core.
+MOST_HEARD: Final = 150
 #: Peers that one heartbeat, or one piece of news, is sent to directly where there is no multicast.
 FAN_OUT: Final = 32
 #: How many others watch a node; two of them have to agree before it is called down quickly.
