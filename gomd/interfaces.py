@@ -359,8 +359,19 @@ class IMigrator(Interface):
 
         :raises NotFound: there is no such process or node.
         :raises CannotMove: it stays and runs here; says why.
+        :raises Conflict: it is being moved already.
         :raises TimedOut: it is not known yet where it runs: this is settled when the node is heard again.
         """
+
+    def join(node: int | None, stream: Any) -> None:
+        """
+        Take a stream of letters that the daemon of another node has opened. Never raises.
+
+        :param node: its id, None when the first letter has to tell.
+        """
+
+    def counters() -> Iterable[Counter]:
+        """What it counted, for `stats`."""
 
 
 class JobHere(NamedTuple):
@@ -418,6 +429,27 @@ class IJobs(Interface):
 
     def elsewhere() -> Sequence[Job]:
         """The running jobs of this home that are on other nodes."""
+
+    def pid_here(pid: int) -> int:
+        """
+        The process id, on this node, of what had the number ``pid`` here once: a job that is home again.
+
+        ``pid`` itself when there is such a process, or nothing is known of it.
+        """
+
+    def set_lock(name: str, lock: bool) -> None:
+        """
+        Lock the job ``HOME-JOB``, which runs here or has its home here, or unlock it.
+
+        :raises NotFound: there is no such job.
+        """
+
+    def moved(name: str, node: int, nmigs: int) -> None:
+        """
+        Take note that a job of this home runs on ``node`` now, having moved ``nmigs`` times.
+
+        :raises NotFound: there is no such job, or it is over: what still runs of it is to be ended.
+        """
 
     def check_attach(job: Job) -> None:
         """

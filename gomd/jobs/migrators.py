@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from zope.interface import implementer
 
 from gomd.interfaces import IMigrator, INodeSource, IThreads
 from libgomd.errors import CannotMove
-from libgomd.model import Caller, Role
+from libgomd.model import Caller, Counter, Role
 from libgomd.wire.tree import TreePath
 
 #: Seconds openMosix's kernel may take to move one process, and to tell of one.
@@ -48,6 +49,14 @@ class OpenMosixMigrator:
         if where != str(target):
             raise CannotMove(f"process {pid} stays on node {where}: the kernel did not move it")
 
+    def join(self, node: int | None, stream: Any) -> None:
+        """See `IMigrator.join`: the kernels talk to each other by themselves."""
+        stream.close()
+
+    def counters(self) -> Iterable[Counter]:
+        """See `IMigrator.counters`."""
+        return ()
+
     async def _read(self, pid: int, name: str) -> str:
         path = TreePath.parse(f"/proc/{pid}/{name}")
         found: bytes = await self._threads.run(READ_LIMIT, self._source.read_file, path, self._caller)
@@ -74,3 +83,11 @@ class NoMigrator:
     async def migrate(self, pid: int, node: int) -> None:
         """See `IMigrator.migrate`: never."""
         raise CannotMove(self._reason)
+
+    def join(self, node: int | None, stream: Any) -> None:
+        """See `IMigrator.join`: there is nothing to talk about."""
+        stream.close()
+
+    def counters(self) -> Iterable[Counter]:
+        """See `IMigrator.counters`."""
+        return ()

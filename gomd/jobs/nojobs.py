@@ -42,6 +42,18 @@ class NoJobs:
         """See `IJobs.elsewhere`."""
         return ()
 
+    def pid_here(self, pid: int) -> int:
+        """See `IJobs.pid_here`."""
+        return pid
+
+    def set_lock(self, name: str, lock: bool) -> None:
+        """See `IJobs.set_lock`."""
+        raise NotFound(f"there is no job {name} here: this daemon runs no jobs")
+
+    def moved(self, name: str, node: int, nmigs: int) -> None:
+        """See `IJobs.moved`."""
+        raise NotFound(f"there is no job {name} here: this daemon runs no jobs")
+
     def check_attach(self, job: Job) -> None:
         """See `IJobs.check_attach`."""
 

@@ -14,6 +14,7 @@ from gomd.interfaces import (
     IEvents,
     IJobs,
     IMembership,
+    IMigrator,
     IPeers,
     IProcessControl,
     ISampleLog,
@@ -22,6 +23,7 @@ from gomd.interfaces import (
     ITokens,
     ITree,
 )
+from gomd.jobs.migrators import NoMigrator
 from gomd.jobs.nojobs import NoJobs
 from libgomd.model import Counter
 
@@ -51,6 +53,7 @@ class Parts:
     periods: Callable[[], tuple[float, float]]
     hides_others: Callable[[], bool]
     jobs: IJobs = field(default_factory=NoJobs)
+    migrator: IMigrator = field(default_factory=lambda: NoMigrator("this daemon runs no jobs"))
 
 
 class ISession(Interface):

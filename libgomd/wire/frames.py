@@ -41,6 +41,9 @@ ACK: Final = 9  #: nine bytes: the kind of the stream, the position
 #: From a daemon to a supervisor of its own node, and its answer; nobody else may say it:
 MOVE: Final = 10  #: JSON: a step of a migration
 MOVED: Final = 23  #: JSON: what came of it
+#: Between daemons, on a stream of their own (`gomd.jobs.letters`):
+LETTER: Final = 24  #: JSON: a message about a migration
+PIECE: Final = 25  #: bytes: of the files that the letter before names
 #: From the job's end to the caller's:
 STARTED: Final = 16  #: JSON: the job runs
 ATTACHED: Final = 17  #: JSON: the positions from which the streams go on
@@ -50,7 +53,7 @@ EXIT: Final = 20  #: JSON: how the job ended; everything it wrote came before
 FAILED: Final = 21  #: JSON, code and text: it could not be started, or was lost
 RESUME: Final = 22  #: nothing: the other end has changed, say ATTACH again
 
-KINDS: Final = frozenset((*range(SPEC, MOVE + 1), *range(STARTED, MOVED + 1)))
+KINDS: Final = frozenset((*range(SPEC, MOVE + 1), *range(STARTED, PIECE + 1)))
 
 
 class MalformedFrame(MalformedReply):

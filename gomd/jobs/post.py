@@ -1,0 +1,168 @@
+"""The streams to other nodes' daemons on which letters about migrations come and go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from gomd.interfaces import IMembership, IPeers
+from gomd.jobs.framestream import FrameStream
+from gomd.jobs.letters import Letter, LetterReader, encode_letter
+from libgomd.errors import GomdError, PeerUnreachable
+from libgomd.model import Caller, Node, Role
+from libgomd.wire.frames import Frame, MalformedFrame
+from libgomd.wire.lines import Request
+
+#: What a daemon says on a stream that becomes one of letters.
+VERB = "migration"
+#: Whom it says it for: for itself.
+DAEMON = Caller(Role.ADMIN, "root", 0, "migration")
+
+
+class Post:
+    """
+    One stream to each node with which there is something to settle; either side may have opened it.
+
+    A letter to a node that cannot be reached is dropped, and the stream is opened for the next one.
+
+    :param heard: called with each letter and what answers it on the same stream.
+    :param cut: called with a node id when the last stream to that node broke.
+    :param connected: called with a node id when there is a stream to it again.
+    """
+
+    _log: ClassVar[Logger] = Logger()
+
+    def __init__(
+        self,
+        members: IMembership,
+        peers: IPeers,
+        heard: Callable[[Letter, Callable[[Letter], None]], None],
+        cut: Callable[[int], None],
+        connected: Callable[[int], None],
+    ) -> None:
+        self._members = members
+        self._peers = peers
+        self._heard = heard
+        self._cut = cut
+        self._connected = connected
+        self._streams: dict[int, list[FrameStream]] = {}
+        self._unknown: set[FrameStream] = set()
+        self._reaching: set[int] = set()
+        self._closed = False
+
+    # -- streams
+
+    def join(self, stream: FrameStream, node_id: int | None) -> None:
+        """
+        Take a stream that another daemon has opened.
+
+        :param node_id: whose, as its certificate says; None over loopback: as its first letter says.
+        """
+        reader = LetterReader()
+
+        def take(frame: Frame) -> None:
+            nonlocal node_id
+            for letter in reader.feed(frame):
+                if node_id is None:
+                    node_id = letter.origin
+                    self._unknown.discard(stream)
+                    self._add(node_id, stream)
+                if letter.origin != node_id:
+                    raise MalformedFrame(f"node {node_id} writes in the name of node {letter.origin}")
+                self._heard(letter, lambda answer: stream.send(encode_letter(answer)))
+
+        def lost() -> None:
+            self._unknown.discard(stream)
+            if node_id is not None:
+                self._lost(node_id, stream)
+
+        stream.on_lost = lost
+        if node_id is None:
+            self._unknown.add(stream)
+        else:
+            self._add(node_id, stream)
+        stream.on_frame = take
+        stream.hold(False)
+
+    def _add(self, node_id: int, stream: FrameStream) -> None:
+        streams = self._streams.setdefault(node_id, [])
+        streams.append(stream)
+        if len(streams) == 1:
+            self._connected(node_id)
+
+    def _lost(self, node_id: int, stream: FrameStream) -> None:
+        streams = self._streams.get(node_id, [])
+        if stream in streams:
+            streams.remove(stream)
+            if not streams:
+                del self._streams[node_id]
+                self._cut(node_id)
+
+    async def connect(self, node: Node) -> None:
+        """
+        Have a stream to ``node``.
+
+        :raises GomdError: it cannot be reached, or said no.
+        """
+        if node.id in self._streams:
+            return
+        stream = await self._peers.open(node, Request(VERB), DAEMON)
+        if self._closed:
+            stream.close()
+            raise PeerUnreachable("gomd stops")
+        self.join(stream, node.id)
+
+    # -- letters
+
+    def send(self, node_id: int, letter: Letter) -> bool:
+        """Send a letter, or drop it and see to a stream for the next one. :returns: whether it went out."""
+        streams = self._streams.get(node_id)
+        if streams:
+            streams[-1].send(encode_letter(letter))
+            return True
+        if not self._closed:
+            self._reach(node_id)
+        return False
+
+    def _reach(self, node_id: int) -> None:
+        async def reach() -> None:
+            self._reaching.add(node_id)
+            try:
+                await self.connect(self._members.find(str(node_id)))
+            except GomdError as error:
+                self._log.debug("node {node} is not reached now: {error}", node=node_id, error=error)
+            finally:
+                self._reaching.discard(node_id)
+
+        if node_id not in self._reaching:
+            Deferred.fromCoroutine(reach()).addErrback(
+                lambda failure: self._log.failure("connecting failed", failure=failure)
+            )
+
+    def drop(self, node_id: int) -> None:
+        """Close the streams to a node after what was sent; there is nothing to settle with it."""
+        for stream in self._streams.pop(node_id, ()):
+            stream.close()
+
+    def abort(self, node_id: int) -> None:
+        """The node went down: its streams are of no more use."""
+        for stream in tuple(self._streams.get(node_id, ())):
+            stream.abort()
+
+    def open(self) -> None:
+        """Begin, or begin again."""
+        self._closed = False
+
+    def close(self) -> None:
+        """Close all streams; nobody is told."""
+        self._closed = True
+        for streams in self._streams.values():
+            for stream in streams:
+                stream.close()
+        for stream in self._unknown:
+            stream.close()
+        self._streams.clear()
+        self._unknown.clear()
