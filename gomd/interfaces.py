@@ -9,6 +9,7 @@ which is where the parts above call it.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from enum import Enum
 from typing import Any, NamedTuple, TypeVar
 
 from zope.interface import Attribute, Interface
@@ -394,6 +395,82 @@ class JobHere(NamedTuple):
     nmigs: int
     lock: bool
     cantmove: str
+
+
+class IKin(Interface):
+    """Which processes of this node belong to a job: its first one and all that come from it."""
+
+    def job_of(pid: int) -> Awaitable[JobHere | None]:
+        """
+        The job that process ``pid`` belongs to, None when gomd did not start it.
+
+        :raises NotFound: there is no such process.
+        """
+
+    def processes_of(job: JobHere) -> Awaitable[Sequence[Process]]:
+        """All processes of a job, at most a second old."""
+
+
+class Outcome(Enum):
+    """What came of the wish that a process should run somewhere."""
+
+    MOVED = "it was moved there"
+    THERE = "it runs there already"
+    BEST = "it stays: it runs on the best node already"
+    COULD = "it was only asked whether it could move there"
+
+
+class Moved(NamedTuple):
+    """
+    The answer to a wish that a process should run somewhere.
+
+    :ivar node: where it runs now; with `Outcome.COULD`, where it could run.
+    """
+
+    node: Node
+    outcome: Outcome
+
+
+class IRelocation(Interface):
+    """
+    Sends processes where somebody wants them, whichever node they run on; for verbs and for the tree.
+
+    What was begun is done to its end, even when who asked has gone away.
+    """
+
+    by_kernel = Attribute("bool: openMosix's kernel moves the processes of this node, and tells of them")
+
+    def migrate(pid: int, target: str, caller: Caller, dry_run: bool = False) -> Awaitable[Moved]:
+        """
+        Move a process of this node, or of this home, with all of its job; ends when it runs there.
+
+        :param target: the id or name of a node, ``home``, or ``best`` for the best one now.
+        :param dry_run: only see whether it could move.
+        :raises NotFound: there is no such process or node. :raises NotAllowed: it is not the caller's.
+        :raises CannotMove: it cannot be moved (there), it runs on where it was; says why.
+        :raises PeerUnreachable: the node is down, or the one it runs on is.
+        Other errors as in `IMigrator.migrate`.
+        """
+
+    def lock(pid: int, lock: bool, caller: Caller) -> Awaitable[None]:
+        """
+        Let balancing leave a process of this node, or of this home, where it is; or unlock it.
+
+        :raises NotFound: there is no such process. :raises NotAllowed: it is not the caller's.
+        :raises PeerUnreachable: the node it runs on is down.
+        """
+
+    def bring() -> Awaitable[int]:
+        """
+        Let no local process leave by balancing, and bring all home; gives how many were brought.
+
+        :raises Conflict: some stay away; says how many, and why. The switch stays set.
+        """
+
+    def expel() -> Awaitable[int]:
+        """
+        Take no guests, and send all home; gives how many were sent. Errors as in `bring`.
+        """
 
 
 class IJobs(Interface):

@@ -30,8 +30,14 @@ from zope.interface import implementer
 
 from gomd.cluster.alone import Alone
 from gomd.cluster.events import Events
+from gomd.cluster.ordered import Ordered
+from gomd.cluster.relocation import Relocation
 from gomd.cluster.tree import Tree
 from gomd.interfaces import ICommands, IStoppable, IThreads, ITokens
+from gomd.jobs.migrators import NoMigrator
+from gomd.jobs.nojobs import NoJobs
+from gomd.jobs.placement import Placement
+from gomd.jobs.seen import Kin
 from gomd.protocols.door import Door, Limits
 from gomd.protocols.nopeers import NoPeers
 from gomd.protocols.session import Session
@@ -39,6 +45,7 @@ from gomd.protocols.telnet import TelnetLine
 from gomd.samplelogs.none import NoneLog
 from gomd.services.collector import Collector
 from gomd.sources.memory import MemoryProcessControl, MemorySource
+from gomd.sources.settings import written_number
 from gomd.verbs.all import all_verbs
 from gomd.verbs.context import Parts
 from gomd.verbs.dispatch import Dispatch
@@ -100,13 +107,18 @@ class MemoryDaemon:
     ) -> Parts:
         collector = self._collector
         members = Alone(collector.own.id, collector)
+        peers, jobs = NoPeers(), NoJobs()
+        relocation = Relocation(
+            self.clock, members, peers, self._threads, self.source, collector, jobs, Kin(jobs, collector),
+            NoMigrator("this daemon runs no jobs"), Placement(collector.own.id, self.clock),
+        )  # fmt: skip
         return Parts(
             clock=self.clock,
             collector=collector,
             members=members,
-            peers=NoPeers(),
+            peers=peers,
             events=self._events,
-            tree=Tree(self.source, members, self._threads),
+            tree=Tree(self.source, members, self._threads, ordered=Ordered(relocation, written_number)),
             control=self.control,
             threads=self._threads,
             commands=_ScriptedCommands(commands or {}),
@@ -116,6 +128,8 @@ class MemoryDaemon:
             counters=lambda: chain(collector.counters(), members.counters(), self.door.counters()),
             periods=lambda: collector.periods,
             hides_others=lambda: False,
+            relocation=relocation,
+            jobs=jobs,
         )
 
     def _stop(self, reason: str) -> None:

@@ -1,13 +1,13 @@
 """
-Processes that are not where they were started, as the tree shows them: ``/proc/hpc/remote`` for guests,
-``/proc/PID/where`` and its neighbours for processes of this home on other nodes. The text is openMosix's.
+Processes of jobs as the tree shows them: ``/proc/hpc/remote`` for guests, ``/proc/PID/where`` and its
+neighbours for those that run here and for those of this home on other nodes. The text is openMosix's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gomd.interfaces import ICollector, IJobs, IMembership, JobHere
+from gomd.interfaces import ICollector, IJobs, IKin, IMembership, JobHere
 from libgomd.errors import NotFound
 from libgomd.model import Caller, Job
 from libgomd.wire.text import printable
@@ -18,12 +18,26 @@ _TICKS = 100
 
 
 class Guests:
-    """Answers for the paths that are about moved processes."""
+    """
+    Answers for the paths that are about jobs.
 
-    def __init__(self, jobs: IJobs, collector: ICollector, members: IMembership) -> None:
+    :param kin: tells which process belongs to which job; None where the kernel itself tells all of that.
+    """
+
+    def __init__(
+        self, jobs: IJobs, collector: ICollector, members: IMembership, kin: IKin | None = None
+    ) -> None:
         self._jobs = jobs
         self._collector = collector
         self._members = members
+        self._kin = kin
+
+    def at_home(self, path: TreePath) -> TreePath:
+        """Return ``path`` with the number a process has now, where it says one it had before it moved."""
+        if path.number is None or path.parts[0] == "hpc":
+            return path
+        pid = self._jobs.pid_here(path.number)
+        return path if pid == path.number else TreePath((str(pid), *path.parts[1:]), path.kind, pid)
 
     def list_directory(self, path: TreePath) -> Sequence[str] | None:
         """Return the names in a directory about guests or a process elsewhere; None for any other."""
@@ -45,6 +59,22 @@ class Guests:
             if job is not None:
                 return _cluster_file(job, path.name)
         return None
+
+    async def as_job(self, path: TreePath, data: bytes) -> bytes:
+        """Return ``data``, what the kernel's side says at ``path``, as it is for a process of a job here."""
+        if path.kind is not Kind.CLUSTER or path.number is None or self._kin is None or not self._jobs.here():
+            return data
+        job = await self._kin.job_of(path.number)
+        if job is None:
+            return data
+        own = self._members.own_id
+        values = {
+            "where": 0 if job.home == own else own,
+            "nmigs": job.nmigs,
+            "lock": int(job.lock or data.strip() == b"1"),
+            "cantmove": job.cantmove,
+        }
+        return f"{values[path.name]}\n".encode()
 
     def _guests(self) -> list[JobHere]:
         return sorted(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from zope.interface import implementer
 
 from gomd.cluster.guests import Guests
+from gomd.cluster.ordered import Ordered
 from gomd.interfaces import IMembership, INodeSource, IThreads, ITree
 from libgomd.errors import NotFound
 from libgomd.model import DOWN_VALUE, Caller, Node, Status
@@ -22,12 +23,18 @@ class Tree:
     """Answers for the other nodes from what membership knows, for all else from the source."""
 
     def __init__(
-        self, source: INodeSource, members: IMembership, threads: IThreads, guests: Guests | None = None
+        self,
+        source: INodeSource,
+        members: IMembership,
+        threads: IThreads,
+        guests: Guests | None = None,
+        ordered: Ordered | None = None,
     ) -> None:
         self._source = source
         self._members = members
         self._threads = threads
         self._guests = guests
+        self._ordered = ordered
 
     async def list_directory(self, path: TreePath, caller: Caller) -> Sequence[str]:
         """See `ITree.list_directory`."""
@@ -36,21 +43,28 @@ class Tree:
         if path.kind is Kind.DIRECTORY and path.parts[:2] == ("hpc", "nodes"):
             self._members.find(path.name)
             return NODE_VALUES
-        if self._guests is not None and (names := self._guests.list_directory(path)) is not None:
-            return names
+        if self._guests is not None:
+            if (names := self._guests.list_directory(path)) is not None:
+                return names
+            path = self._guests.at_home(path)
         return await self._threads.run(READ_LIMIT, self._source.list_directory, path, caller)
 
     async def read_file(self, path: TreePath, caller: Caller) -> bytes:
         """See `ITree.read_file`."""
         if path.kind is Kind.NODE_VALUE:
             return node_value(self._members.find(str(path.number)), path.name)
-        if self._guests is not None and (data := await self._guests.read_file(path, caller)) is not None:
-            return data
-        return await self._threads.run(READ_LIMIT, self._source.read_file, path, caller)
+        if self._guests is None:
+            return await self._threads.run(READ_LIMIT, self._source.read_file, path, caller)
+        if (found := await self._guests.read_file(path, caller)) is not None:
+            return found
+        path = self._guests.at_home(path)
+        data: bytes = await self._threads.run(READ_LIMIT, self._source.read_file, path, caller)
+        return await self._guests.as_job(path, data)
 
     async def write_file(self, path: TreePath, value: str) -> None:
         """See `ITree.write_file`."""
-        await self._threads.run(WRITE_LIMIT, self._source.write_file, path, value)
+        if self._ordered is None or not await self._ordered.write_file(path, value):
+            await self._threads.run(WRITE_LIMIT, self._source.write_file, path, value)
 
 
 def node_value(node: Node, name: str) -> bytes:

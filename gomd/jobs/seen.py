@@ -2,39 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
-from gomd.interfaces import JobHere
+from zope.interface import implementer
+
+from gomd.interfaces import ICollector, IJobs, IKin, JobHere
+from libgomd.errors import NotFound
 from libgomd.model import Job, Process
 
+#: Generations looked at: so deep no tree of processes is that anybody starts on purpose.
+DEEPEST: Final = 1000
+_ATTEMPTS: Final = 3
+#: Seconds a process table may be old that a whole job is looked up in.
+FRESH: Final = 1.0
 
-def decorated(processes: Sequence[Process], jobs: Iterable[JobHere], own_id: int) -> list[Process]:
+
+class Families:
+    """
+    Which job a process belongs to: its first process and all that descend from it, or from its supervisor
+    (to which orphans fall); the supervisor itself belongs to none.
+    """
+
+    def __init__(self, jobs: Sequence[JobHere]) -> None:
+        self.supervisors = frozenset(job.supervisor for job in jobs)
+        self.roots = {job.supervisor: job for job in jobs} | {job.pid: job for job in jobs}
+        self._found: dict[int, JobHere | None] = {}
+
+    def job_of(self, pid: int, parents: Mapping[int, int]) -> JobHere | None:
+        """
+        Return the job of process ``pid``, None when it is no job's.
+
+        :param parents: the parent of each process: the same ones from call to call.
+        """
+        if pid in self.supervisors:
+            return None
+        way: list[int] = []
+        while pid not in self._found and pid not in self.roots and pid in parents and len(way) < DEEPEST:
+            way.append(pid)
+            pid = parents[pid]
+        job = self.roots.get(pid) or self._found.get(pid)
+        self._found.update(dict.fromkeys(way, job))
+        return job
+
+
+async def line_of(collector: ICollector, pid: int, families: Families) -> list[Process]:
+    """
+    Return process ``pid``, its parent, and so on, up to the first that tells whose job it is.
+
+    :raises NotFound: there is no such process.
+    """
+    for _attempt in range(_ATTEMPTS):
+        line = [await collector.process(pid)]
+        try:
+            while families.roots and line[-1].pid not in families.roots and len(line) < DEEPEST:
+                if (parent := line[-1].ppid) <= 1:
+                    break
+                line.append(await collector.process(parent))
+            break
+        except NotFound:
+            pass  # it ended just now, its children have another parent
+    return line
+
+
+@implementer(IKin)
+class Kin:
+    """Looks at the processes themselves, as they are now."""
+
+    def __init__(self, jobs: IJobs, collector: ICollector) -> None:
+        self._jobs = jobs
+        self._collector = collector
+
+    async def job_of(self, pid: int) -> JobHere | None:
+        """See `IKin.job_of`."""
+        families = Families(self._jobs.here())
+        line = await line_of(self._collector, pid, families)
+        return families.job_of(pid, {process.pid: process.ppid for process in line})
+
+    async def processes_of(self, job: JobHere) -> Sequence[Process]:
+        """See `IKin.processes_of`."""
+        table = (await self._collector.processes(FRESH)).processes
+        families = Families(self._jobs.here())
+        parents = {process.pid: process.ppid for process in table}
+        return [process for process in table if families.job_of(process.pid, parents) == job]
+
+
+def decorated(processes: Sequence[Process], jobs: Sequence[JobHere], own_id: int) -> list[Process]:
     """
     Return ``processes`` of node ``own_id``; those of ``jobs``, and their descendants, say whose they are.
 
     What was not started by gomd is returned as it is.
     """
-    roots = {job.supervisor: job for job in jobs} | {job.pid: job for job in jobs}
-    if not roots:
+    families = Families(jobs)
+    if not families.roots:
         return list(processes)
     parents = {process.pid: process.ppid for process in processes}
-    supervisors = {job.supervisor for job in roots.values()}
-    found: dict[int, JobHere | None] = {}
-
-    def job_of(pid: int) -> JobHere | None:
-        way: list[int] = []
-        while pid not in found and pid not in roots and pid in parents and len(way) < 1000:
-            way.append(pid)
-            pid = parents[pid]
-        job = roots.get(pid) or found.get(pid)
-        found.update(dict.fromkeys(way, job))
-        return job
-
     return [
-        process
-        if process.pid in supervisors or (job := job_of(process.pid)) is None
-        else _as_of(process, job, own_id)
+        process if (job := families.job_of(process.pid, parents)) is None else _as_of(process, job, own_id)
         for process in processes
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
@@ -27,9 +27,8 @@ from libgomd.wire.messages import MAX_PACKET, Answer, Question
 CONNECT_LIMIT = 3.0
 GREETING_LIMIT = 3.0
 ANSWER_LIMIT = 60.0
-#: The verbs whose answer may take as long as moving processes takes.
-SLOW = frozenset({"bring", "expel", "migrate", "put"})
-SLOW_LIMIT = 600.0
+#: Seconds for the verbs whose answer may take as long as moving one process takes, or all of a node.
+SLOW: Final = {"migrate": 900.0, "bring": 3600.0, "expel": 3600.0, "put": 3600.0}
 #: Lines passed on at a time.
 CHUNK = 50
 
@@ -113,7 +112,7 @@ class Peers:
                 return Relay(said.code, said.text, None)
             rows = RowQueue(connection)
             connection.send(Request(request.verb, request.arguments), rows)
-            limit = SLOW_LIMIT if request.verb in SLOW else ANSWER_LIMIT
+            limit = SLOW.get(request.verb, ANSWER_LIMIT)
             reply = await self._within(limit, rows.opened, node)
         except ConnectionLost as error:
             self._failed += 1

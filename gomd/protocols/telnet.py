@@ -233,6 +233,7 @@ class TelnetLine(LineReceiver):
 
         def done(result: object) -> None:
             self._task = None
+            self.last_line_at = self._door.clock.seconds()  # who waited for minutes may still say something
             if isinstance(result, Failure) and not self._closing:
                 self._failed(result.value)
 

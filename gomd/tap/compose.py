@@ -13,12 +13,17 @@ from twisted.logger import Logger
 from gomd.cluster.alone import Alone
 from gomd.cluster.events import Events
 from gomd.cluster.guests import Guests
+from gomd.cluster.ordered import Ordered
+from gomd.cluster.relocation import Relocation
 from gomd.cluster.tree import Tree
 from gomd.config import Config
-from gomd.interfaces import IJobs, IMembership, IPeers
+from gomd.interfaces import IJobs, IMembership, IMigrator, IPeers
 from gomd.jobs.commands import Commands
 from gomd.jobs.jobs import Jobs
+from gomd.jobs.migrators import NoMigrator, OpenMosixMigrator
 from gomd.jobs.nojobs import NoJobs
+from gomd.jobs.placement import Placement
+from gomd.jobs.seen import Kin
 from gomd.protocols.door import Door
 from gomd.protocols.nopeers import NoPeers
 from gomd.services.collector import Collector
@@ -28,6 +33,7 @@ from gomd.services.sweeping import Sweeping
 from gomd.services.systemd import Watchdog, take_environment
 from gomd.services.threads import Threads
 from gomd.services.tokens import FileTokens
+from gomd.sources.settings import written_number
 from gomd.tap.choices import SAMPLE_LOGS, SOURCES, limits_of
 from gomd.tap.jobs import jobs_of
 from gomd.verbs.all import all_verbs
@@ -79,6 +85,14 @@ def compose(
     jobs: IJobs = NoJobs()
     if config.node.proc_root == "/proc" and config.node.source != "memory":
         jobs = jobs_of(config, reactor, node_id, members, peers, asking, events)
+    migrator: IMigrator = NoMigrator("this daemon runs no jobs")
+    if config.node.source == "openmosix":
+        migrator = OpenMosixMigrator(source, asking, node_id)
+    kin = Kin(jobs, collector)
+    relocation = Relocation(
+        reactor, members, peers, asking, source, collector, jobs, kin, migrator, Placement(node_id, reactor)
+    )
+    guests = Guests(jobs, collector, members, None if relocation.by_kernel else kin)
     counting: list[Any] = [collector, members, peers, events, commands, tokens, sample_log, jobs]
     parts = Parts(
         clock=reactor,
@@ -86,7 +100,7 @@ def compose(
         members=members,
         peers=peers,
         events=events,
-        tree=Tree(source, members, asking, Guests(jobs, collector, members)),
+        tree=Tree(source, members, asking, guests, Ordered(relocation, written_number)),
         control=control,
         threads=asking,
         commands=commands,
@@ -96,7 +110,9 @@ def compose(
         counters=lambda: chain.from_iterable(part.counters() for part in counting),
         periods=lambda: collector.periods,
         hides_others=lambda: bool(getattr(source, "hides_others", False)),
+        relocation=relocation,
         jobs=jobs,
+        migrator=migrator,
     )
     verbs = all_verbs()
     dispatch = Dispatch(verbs, parts)

@@ -23,8 +23,6 @@ _SWITCHES = {
     "noblock": ("block", "0", "this node takes guests"),
     "quiet": ("quiet", "1", "this node does not share its load information"),
     "noquiet": ("quiet", "0", "this node shares its load information"),
-    "bring": ("bring", "1", "all local processes are home; lstay is set"),
-    "expel": ("expel", "1", "all guests are gone; block is set"),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gomd.verbs import about, admin, follow, jobs, node, process, tree
+from gomd.verbs import about, admin, follow, jobs, migration, node, orders, process, tree
 from gomd.verbs.table import Verb, VerbTable
 
 
@@ -21,8 +21,10 @@ def all_verbs() -> VerbTable:
             *tree.VERBS,
             *process.VERBS,
             *jobs.VERBS,
+            *migration.VERBS,
             follow.make_watch(lambda name: table.find(name), lambda *asked: table.ask(*asked)),
             follow.EVENTS,
+            *orders.VERBS,
             *admin.VERBS,
         )
     )

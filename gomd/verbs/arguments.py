@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import signal
 
-from libgomd.errors import MalformedRequest
+from libgomd.errors import MalformedRequest, NotAllowed
+from libgomd.model import MAX_NODE_ID, Caller
 
 #: Far above the largest pid a Linux kernel gives (PID_MAX_LIMIT, 4194304): there begin the numbers of jobs
 #: that have no process at home.
 MAX_PID = 2**31 - 1
+#: The largest number a job can have.
+MAX_JOB = 2**31 - 1
 
 
 def whole_number(text: str, what: str, least: int, most: int) -> int:
@@ -26,6 +29,26 @@ def whole_number(text: str, what: str, least: int, most: int) -> int:
 def pid(text: str) -> int:
     """Return a process id. :raises MalformedRequest: it is none."""
     return whole_number(text, "PID", 1, MAX_PID)
+
+
+def job_name(text: str) -> tuple[int, int]:
+    """Return the home and the number in ``HOME-JOB``. :raises MalformedRequest: it is no such name."""
+    home, _, number = text.partition("-")
+    return whole_number(home, "HOME", 1, MAX_NODE_ID), whole_number(number, "JOB", 1, MAX_JOB)
+
+
+def peer(caller: Caller) -> int | None:
+    """
+    Return the id of the node whose daemon asks; None for one over loopback, which says it elsewhere.
+
+    :raises NotAllowed: it is no daemon that asks.
+    """
+    if caller.via.startswith("loopback "):
+        return None
+    word, _, number = caller.via.partition(" ")
+    if word == "node" and number.isascii() and number.isdigit():
+        return int(number)
+    raise NotAllowed("only the daemons of the cluster say this to each other, over their own port")
 
 
 def seconds(text: str, what: str, least: float, most: float) -> float:

@@ -17,6 +17,7 @@ from gomd.interfaces import (
     IMigrator,
     IPeers,
     IProcessControl,
+    IRelocation,
     ISampleLog,
     IStoppable,
     IThreads,
@@ -52,6 +53,7 @@ class Parts:
     counters: Callable[[], Iterable[Counter]]
     periods: Callable[[], tuple[float, float]]
     hides_others: Callable[[], bool]
+    relocation: IRelocation
     jobs: IJobs = field(default_factory=NoJobs)
     migrator: IMigrator = field(default_factory=lambda: NoMigrator("this daemon runs no jobs"))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.everywhere import ask_everywhere
+from gomd.verbs.everywhere import LIMIT, PATIENT_LIMIT, ask_everywhere
 from gomd.verbs.replies import File, Relayed, Reply, Replying
 from gomd.verbs.table import VerbTable
 from libgomd.errors import NotAllowed, NotPossible
@@ -15,7 +15,7 @@ from libgomd.wire.tree import TreePath
 #: The word after ``@`` for every node that is up.
 ALL = "all"
 #: Verbs about the conversation itself, which is with this node.
-_HERE = ("attach", "auth", "format", "quit", "run")
+_HERE = ("attach", "auth", "format", "migration", "moved", "quit", "run")
 
 
 class Dispatch:
@@ -43,8 +43,9 @@ class Dispatch:
                 raise NotPossible(f"`{verb.name}` goes to one node: @NODE {verb.name} ...")
             nodes = self.parts.members.nodes()
             return ask_everywhere(
-                nodes, lambda node: self._ask_node(session, node, bare), session.json, self.parts.clock
-            )
+                nodes, lambda node: self._ask_node(session, node, bare), session.json, self.parts.clock,
+                PATIENT_LIMIT if verb.patient else LIMIT,
+            )  # fmt: skip
         node = self.parts.members.find(request.node)
         if node.id == self.parts.members.own_id:
             return self.table.ask(self.parts, session, bare)

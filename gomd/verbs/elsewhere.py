@@ -34,6 +34,15 @@ def own_job_elsewhere(parts: Parts, pid: int, caller: Caller) -> Job | None:
     return job
 
 
+def pid_there(job: Job) -> str:
+    """Return which process ``job`` is where it runs. :raises PeerUnreachable: it has just moved there."""
+    if job.pid_there is None:
+        raise PeerUnreachable(
+            f"which process of node {job.node} job {job.job} is, is not known yet: try again"
+        )
+    return str(job.pid_there)
+
+
 async def processes_elsewhere(parts: Parts) -> list[Process]:
     """Return a process for each job of this home that runs on another node."""
     by_node: dict[int, list[Job]] = {}

@@ -15,34 +15,38 @@ from libgomd.model import Node
 from libgomd.wire.lines import BLOCK
 from libgomd.wire.values import dumps, loads
 
-#: Nodes that are asked at once, and seconds one of them may take for its whole answer.
+#: Nodes that are asked at once, and seconds one of them may take for its whole answer; where it has to
+#: move processes first it has the time that any asker gives it (gomd.protocols.forwarding).
 AT_ONCE = 32
 LIMIT = 30.0
+PATIENT_LIMIT = 3600.0
 #: Lines of one node that are kept until its turn comes; a node that says more is cut off there.
 MOST_LINES = 100_000
 
 Ask = Callable[[Node], Awaitable[Reply]]
 
 
-def ask_everywhere(nodes: Sequence[Node], ask: Ask, json: bool, clock: IReactorTime) -> Relayed:
+def ask_everywhere(
+    nodes: Sequence[Node], ask: Ask, json: bool, clock: IReactorTime, limit: float = LIMIT
+) -> Relayed:
     """
     Return the answers of ``nodes`` as one block: text lines behind ``ID: ``, JSON objects with ``from``.
 
     A node that fails is listed with its error, never left out.
 
-    :param ask: asks one node; raises errors of `libgomd.errors`.
+    :param ask: asks one node; raises errors of `libgomd.errors`. :param limit: seconds each may take.
     """
     up = [node for node in nodes if node.up]
     text = f"{len(up)} nodes asked" + (f", {len(nodes) - len(up)} are down" if len(nodes) > len(up) else "")
-    return Relayed(BLOCK, text, _in_order(up, ask, json, clock))
+    return Relayed(BLOCK, text, _in_order(up, ask, json, clock, limit))
 
 
 async def _in_order(
-    nodes: Sequence[Node], ask: Ask, json: bool, clock: IReactorTime
+    nodes: Sequence[Node], ask: Ask, json: bool, clock: IReactorTime, limit: float
 ) -> AsyncGenerator[list[str], None]:
     places = DeferredSemaphore(AT_ONCE)
     answers: list[Deferred[list[str]]] = [
-        places.run(lambda one: Deferred.fromCoroutine(_lines_of(one, ask, json, clock)), node)
+        places.run(lambda one: Deferred.fromCoroutine(_lines_of(one, ask, json, clock, limit)), node)
         for node in nodes
     ]
     try:
@@ -54,10 +58,10 @@ async def _in_order(
             answer.cancel()
 
 
-async def _lines_of(node: Node, ask: Ask, json: bool, clock: IReactorTime) -> list[str]:
+async def _lines_of(node: Node, ask: Ask, json: bool, clock: IReactorTime, limit: float) -> list[str]:
     """Return everything one node says, or the one line that says why it does not. Never raises GomdError."""
     work: Deferred[list[str]] = Deferred.fromCoroutine(_collected(node, ask, json))
-    timer = clock.callLater(LIMIT, work.cancel)
+    timer = clock.callLater(limit, work.cancel)
     try:
         return await work
     except (RequestError, NodeError) as error:
@@ -67,7 +71,7 @@ async def _lines_of(node: Node, ask: Ask, json: bool, clock: IReactorTime) -> li
     except Exception:
         if timer.active():
             raise
-        late = TimedOut(f"node {node.id} {node.name} did not answer within {LIMIT:g} s")
+        late = TimedOut(f"node {node.id} {node.name} did not answer within {limit:g} s")
         return [_error(late.code, late.text, json)]
     finally:
         if timer.active():

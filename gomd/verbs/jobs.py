@@ -11,9 +11,6 @@ from gomd.verbs.table import Verb
 from libgomd.errors import NotAllowed
 from libgomd.model import Caller, Job, Role
 
-#: The largest number a job can have.
-MAX_JOB = 2**31 - 1
-
 JOB_COLUMNS = (
     Column("JOB", 5, lambda job: str(job.job)),
     Column("NODE", 5, lambda job: str(job.node)),
@@ -61,7 +58,7 @@ def kill(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
 
 
 def _job(parts: Parts, session: ISession, word: str) -> Job:
-    return parts.jobs.find(words.whole_number(word, "JOB", 1, MAX_JOB), session.caller)
+    return parts.jobs.find(words.whole_number(word, "JOB", 1, words.MAX_JOB), session.caller)
 
 
 def _guest(caller: Caller, word: str) -> str:
@@ -70,12 +67,10 @@ def _guest(caller: Caller, word: str) -> str:
 
     :raises NotAllowed: it is not its home's daemon that says it.
     """
-    home, _, number = word.partition("-")
-    words.whole_number(home, "HOME", 1, 65535)
-    words.whole_number(number, "JOB", 1, MAX_JOB)
+    home, number = words.job_name(word)
     if caller.via != f"node {home}" and not caller.via.startswith("loopback "):
         raise NotAllowed("only a job's home speaks of it so: say `gom run` or `gom attach` there")
-    return f"{int(home)}-{int(number)}"
+    return f"{home}-{number}"
 
 
 VERBS = (

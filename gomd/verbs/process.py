@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import overload
 
-from gomd.jobs.seen import decorated
+from gomd.jobs.seen import Families, decorated, line_of
 from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.elsewhere import job_elsewhere, own_job_elsewhere, processes_elsewhere
+from gomd.verbs.elsewhere import job_elsewhere, own_job_elsewhere, pid_there, processes_elsewhere
 from gomd.verbs.replies import Answer, Column, Reply, Rows
 from gomd.verbs.table import Verb
 from libgomd.errors import NotFound, error_for
@@ -104,7 +104,8 @@ def seen_by(
 
 async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """Every process, or those asked for."""
-    wanted = sorted({words.pid(text) for text in arguments})
+    asked = {words.pid(text) for text in arguments}
+    wanted = sorted(asked | {parts.jobs.pid_here(pid) for pid in asked})
     if 0 < len(wanted) <= READ_AFRESH:
         here = await _read_afresh(parts, wanted)
     else:
@@ -112,21 +113,23 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
     everything = decorated(here, parts.jobs.here(), parts.members.own_id)
     everything += await processes_elsewhere(parts)
     found = [process for process in everything if not wanted or process.pid in wanted]
-    if not found and len(wanted) == 1:
-        raise NotFound(f"there is no process {wanted[0]} on this node now; `ps` lists what runs")
+    if not found and len(asked) == 1:
+        raise NotFound(f"there is no process {asked.pop()} on this node now; `ps` lists what runs")
     shown = seen_by(parts, session.caller, found, rates=session.json)
     return Rows(f"{len(shown)} processes", shown, PROCESS_COLUMNS)
 
 
 async def _read_afresh(parts: Parts, pids: Sequence[int]) -> Sequence[Process]:
-    """Return these processes as they are this moment; the table may be a second old."""
-    found = []
+    """Return these processes, and those they come from, as they are this moment; the table may be old."""
+    found: dict[int, Process] = {}
+    families = Families(parts.jobs.here())
     for pid in pids:
         try:
-            found.append(await parts.collector.process(pid))
+            line = await line_of(parts.collector, pid, families)
         except NotFound:
-            pass
-    return found
+            continue
+        found.update((process.pid, process) for process in line)
+    return list(found.values())
 
 
 async def _visible(parts: Parts, session: ISession, pid: int) -> Process:
@@ -146,7 +149,7 @@ async def where(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> 
             return Answer(str(node), node)
     if (job := job_elsewhere(parts, pid)) is not None:
         return Answer(str(job.node), job.node)
-    process = await _visible(parts, session, pid)
+    process = await _visible(parts, session, parts.jobs.pid_here(pid))
     return Answer(str(process.node), process.node)
 
 
@@ -156,7 +159,7 @@ async def signal(parts: Parts, session: ISession, arguments: tuple[str, ...]) ->
     if (job := own_job_elsewhere(parts, pid, session.caller)) is not None:
         parts.jobs.signal(job, number, group=False)
     else:
-        await parts.threads.run(5.0, parts.control.signal, pid, number, session.caller)
+        await parts.threads.run(5.0, parts.control.signal, parts.jobs.pid_here(pid), number, session.caller)
     name = signals.Signals(number).name if number in set(signals.Signals) else f"signal {number}"
     return Answer(f"sent {name} to process {pid}", {"pid": pid, "signal": number})
 
@@ -165,12 +168,12 @@ async def renice(parts: Parts, session: ISession, arguments: tuple[str, ...]) ->
     """Set the niceness, as renice(1) would for this caller."""
     pid, nice = words.pid(arguments[0]), words.whole_number(arguments[1], "N", -20, 19)
     if (job := own_job_elsewhere(parts, pid, session.caller)) is not None:
-        request = Request("renice", (str(job.pid_there), str(nice)))
+        request = Request("renice", (pid_there(job), str(nice)))
         reply = await parts.peers.ask(parts.members.find(str(job.node)), request, session.caller, False)
         if reply.code != OK:
             raise error_for(reply.code, reply.text)
     else:
-        await parts.threads.run(5.0, parts.control.renice, pid, nice, session.caller)
+        await parts.threads.run(5.0, parts.control.renice, parts.jobs.pid_here(pid), nice, session.caller)
     return Answer(f"process {pid} has niceness {nice}", {"pid": pid, "nice": nice})
 
 

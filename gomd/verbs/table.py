@@ -25,6 +25,7 @@ class Verb:
     :ivar fields: the JSON names of its rows, empty for a verb that answers one line.
     :ivar follow: for `watch`: gives its rows as they happen instead of asking again and again.
     :ivar slow: its values are renewed with the process table, not with the node's sample.
+    :ivar patient: its answer may take as long as moving processes takes.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Verb:
     fields: tuple[str, ...] = ()
     follow: Callable[[Parts, ISession], AsyncGenerator[Any, None]] | None = None
     slow: bool = False
+    patient: bool = False
 
     @property
     def usage(self) -> str:

@@ -52,5 +52,5 @@ VERBS = (
         fields=Name.JSON,
     ),
     Verb("get", "PATH", Role.READ, "the lines of a file of the tree", get),
-    Verb("put", "PATH VALUE", Role.ADMIN, "write a value of the tree", put),
+    Verb("put", "PATH VALUE", Role.ADMIN, "write a value of the tree", put, patient=True),
 )

@@ -1,0 +1,60 @@
+"""Work that goes on to its end when who waits for it goes away, or when it takes too long for him."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any, ClassVar, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from libgomd.errors import GomdError, TimedOut
+
+T = TypeVar("T")
+
+
+class Undisturbed:
+    """Does work; a Deferred that it gives can be cancelled without an effect on the work."""
+
+    _log: ClassVar[Logger] = Logger()
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._waiting: dict[Hashable, list[Deferred[Any]]] = {}
+
+    def do(self, work: Coroutine[Any, Any, T], limit: float, late: str) -> Deferred[T]:
+        """
+        Begin ``work``; the Deferred fires with what comes of it.
+
+        :param limit: seconds; after them the Deferred fails with `TimedOut`, which says ``late``.
+        """
+        told = self.share(object(), lambda: work)
+        expiry = self._clock.callLater(limit, lambda: told.errback(TimedOut(late)))
+
+        def over(result: T | Failure) -> T | Failure:
+            if expiry.active():
+                expiry.cancel()
+            return result
+
+        return told.addBoth(over)
+
+    def share(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]]) -> Deferred[T]:
+        """Begin ``work``, or wait for that which was begun under the same ``key`` and is not done."""
+        told: Deferred[T] = Deferred()
+        begun = self._waiting.setdefault(key, [])
+        begun.append(told)
+        if len(begun) == 1:
+            Deferred.fromCoroutine(work()).addBoth(self._done, key)
+        return told
+
+    def _done(self, result: object, key: Hashable) -> None:
+        waiting = [each for each in self._waiting.pop(key) if not each.called]
+        if isinstance(result, Failure) and not waiting and not result.check(GomdError):
+            self._log.failure("work that nobody waited for failed", failure=result)
+        for each in waiting:
+            if isinstance(result, Failure):
+                each.errback(result)
+            else:
+                each.callback(result)

@@ -1,0 +1,35 @@
+"""The verbs that bring all processes home and send all guests away."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from gomd.interfaces import IRelocation
+from gomd.verbs.context import ISession, Parts
+from gomd.verbs.replies import Answer, Reply
+from gomd.verbs.table import Verb
+from libgomd.model import Role
+
+_BRING = "all local processes are home; lstay is set"
+_EXPEL = "all guests are gone; block is set"
+
+
+def _all(order: Callable[[IRelocation], Awaitable[int]], meaning: str) -> Callable[..., Any]:
+    """Make the verb that sets a switch and answers when everybody is where he should be."""
+
+    async def answer(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+        try:
+            count = await order(parts.relocation)
+        finally:
+            await parts.collector.refresh()
+        status = parts.collector.own_node().status
+        return Answer(meaning, {"status": int(status), "words": status.words(), "moved": count})
+
+    return answer
+
+
+VERBS = (
+    Verb("bring", "", Role.ADMIN, _BRING, _all(lambda relocation: relocation.bring(), _BRING), patient=True),
+    Verb("expel", "", Role.ADMIN, _EXPEL, _all(lambda relocation: relocation.expel(), _EXPEL), patient=True),
+)
