@@ -9,6 +9,7 @@ names under which its values travel as JSON, in the order of the text columns.
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
@@ -459,11 +460,12 @@ class Job:
     :ivar nmigs: how often it has moved. :ivar lock: balancing leaves it where it is.
     :ivar cantmove: why it cannot be moved, empty when it can.
     :ivar detached: nobody waits for it, its output is kept at home.
+    :ivar former: process ids it had at home before it went away and came back, oldest first.
     """
 
     JSON: ClassVar[tuple[str, ...]] = (
         "job", "home", "node", "pid", "user", "state", "exit", "command",
-        "uid", "started", "ended", "reason", "nmigs", "lock", "detached", "pid_there", "cantmove",
+        "uid", "started", "ended", "reason", "nmigs", "lock", "detached", "pid_there", "cantmove", "former",
     )  # fmt: skip
 
     job: int
@@ -483,6 +485,7 @@ class Job:
     detached: bool = False
     pid_there: int | None = None
     cantmove: str = ""
+    former: Sequence[int] = ()
 
     @property
     def name(self) -> str:

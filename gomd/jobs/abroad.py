@@ -11,7 +11,7 @@ from twisted.logger import Logger
 
 from gomd.interfaces import IMembership, IPeers
 from gomd.jobs.framestream import FrameStream
-from libgomd.errors import GomdError, NotAllowed, NotFound
+from libgomd.errors import Conflict, GomdError, NotAllowed, NotFound
 from libgomd.model import Caller, Job, Node, Role
 from libgomd.wire import frames
 from libgomd.wire.frames import Frame
@@ -58,20 +58,30 @@ class Abroad:
         assert isinstance(stream, FrameStream)
         return stream
 
-    async def find(self, job: Job) -> FrameStream | str:
+    async def find(self, job: Job, newest: Callable[[], Job] | None = None) -> FrameStream | str:
         """
         Return a new connection to a job, or why it is lost, once that is certain enough.
 
         A node that is down, or that cannot be reached, gets some time to come back.
+
+        :param newest: tells where the job is by now: it may move while it is looked for.
         """
         begun = down_since = self._clock.seconds()
         while self._running():
+            moved, job = job, newest() if newest is not None else job
+            if moved.node != job.node:
+                begun = down_since = self._clock.seconds()
             node, why = self._node(job.node), "it is not known any more"
             try:
                 if node is not None:
                     return await self._open(node, Request("attach", (job.name,)), owner_of(job))
             except (NotFound, NotAllowed) as error:
-                return f"node {job.node} {node.name if node else ''} has it no more: {error}"
+                if newest is None or newest().node == job.node:
+                    return f"node {job.node} {node.name if node else ''} has it no more: {error}"
+                continue
+            except Conflict as error:  # it is being moved, or was moved: who has it will tell
+                begun = self._clock.seconds()
+                why = str(error)
             except GomdError as error:
                 why = str(error)
             now = self._clock.seconds()

@@ -11,7 +11,7 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -254,11 +254,17 @@ def listen(address: str) -> socket.socket:
     return listening
 
 
-def accept(listening: socket.socket, source: str, limit: float) -> socket.socket:
+def accept(
+    listening: socket.socket,
+    sources: Collection[str],
+    limit: float,
+    trusts: Callable[[socket.socket], bool] = lambda _connection: True,
+) -> socket.socket:
     """
-    Wait for the connection from the address ``source``; any other's is closed. Blocks.
+    Wait for the connection from one of the addresses ``sources``; any other's is closed. Blocks.
 
-    :raises CannotMove: none came within ``limit`` seconds.
+    :param trusts: tells whether a connection may be used; one that may not is closed.
+    :raises CannotMove: none came within ``limit`` seconds, or it is waited for no more.
     """
     end = time.monotonic() + limit
     while (left := end - time.monotonic()) > 0:
@@ -267,11 +273,13 @@ def accept(listening: socket.socket, source: str, limit: float) -> socket.socket
             accepted, (address, _port) = listening.accept()
         except TimeoutError:
             break
-        if address == source:
+        except OSError:
+            raise CannotMove("its memory is waited for no more") from None
+        if address in sources and trusts(accepted):
             accepted.settimeout(None)
             return accepted
         accepted.close()
-    raise CannotMove(f"node {source} did not connect to the page server in {limit:g} s")
+    raise CannotMove(f"nothing connected to the page server in {limit:g} s")
 
 
 def _paths(directory: str, name: str) -> tuple[str, ...]:

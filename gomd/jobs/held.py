@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from gomd.jobs.orders import Orders
 from gomd.jobs.relay import Relay
 from gomd.jobs.sink import Sink
 
@@ -23,6 +25,12 @@ class Held:
     :ivar hung_up: its caller is gone, and it with him.
     :ivar sink: where its output goes when it is detached and runs on another node.
     :ivar beginning: fires with None when it has begun, fails when it cannot.
+    :ivar orders: what its supervisor is told about moving, when that is on this node.
+    :ivar departing: called when its supervisor is gone while it is being moved: it is not lost for that.
+    :ivar stays: why it cannot be moved, as it was last looked at; empty when it can.
+    :ivar orphan: its home knows it no more: it is being ended.
+    :ivar arriving: a copy of it is stopped here and may be let run: it is not lost for its node's silence.
+    :ivar rejoining: it is being looked for on another node.
     """
 
     name: str
@@ -36,6 +44,12 @@ class Held:
     hung_up: bool = False
     sink: Sink | None = None
     beginning: Deferred[None] = field(default_factory=Deferred)
+    orders: Orders | None = None
+    departing: Callable[[], None] | None = None
+    stays: str = ""
+    orphan: bool = False
+    arriving: bool = False
+    rejoining: bool = False
 
     @property
     def taken(self) -> bool:

@@ -60,6 +60,42 @@ def read_needs(
     )  # fmt: skip
 
 
+def read_stays(pids: Iterable[int], own: frozenset[str] = frozenset(), proc: str = "/proc") -> list[str]:
+    """
+    Read why the processes ``pids`` could leave for nowhere: `Needs.stays` alone. Blocks.
+
+    :param own: as in `read_needs`. :raises OSError: the first one has ended.
+    """
+    pids = list(pids)
+    stays: dict[str, None] = {}
+    sockets = _sockets(f"{proc}/{pids[0]}/net")
+    for pid in pids:
+        here = f"{proc}/{pid}"
+        try:
+            for name in os.listdir(f"{here}/fd"):
+                target = os.readlink(f"{here}/fd/{name}")
+                if target not in own and (why := _stays(here, name, target, sockets)):
+                    stays[why] = None
+        except FileNotFoundError:
+            continue  # it has just ended
+    return list(stays)
+
+
+def open_files(pid: int) -> frozenset[str]:
+    """
+    Return what the descriptors of a process lead to, as in /proc/PID/fd. Blocks.
+
+    :raises OSError: it has ended.
+    """
+    found = set()
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found.add(os.readlink(f"/proc/{pid}/fd/{name}"))
+        except OSError:
+            continue
+    return frozenset(found)
+
+
 def read_offer(needs: Needs, user: str, room: str, criu: str, proc: str = "/proc") -> Offer:
     """
     Read what this node has of ``needs``. Blocks.

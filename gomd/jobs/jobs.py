@@ -9,16 +9,19 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from gomd.interfaces import IEvents, IJobs, IMembership, IPlacement, IThreads, JobHere
+from gomd.interfaces import IEvents, IJobs, IMembership, IMigrator, IPeers, IPlacement, IThreads, JobHere
 from gomd.jobs.abroad import Abroad
 from gomd.jobs.framestream import FrameStream
 from gomd.jobs.held import Held
 from gomd.jobs.journal import Journal
 from gomd.jobs.keeper import REMOVE_LIMIT, Keeper
+from gomd.jobs.migrations import Migrations
+from gomd.jobs.migrators import NoMigrator
 from gomd.jobs.relay import Relay
 from gomd.jobs.starting import Starting
 from gomd.jobs.supervisors import Supervisors
 from gomd.jobs.table import FIRST_FOREIGN_PID, HomeTable
+from gomd.jobs.whereabouts import Whereabouts
 from libgomd.errors import Conflict, GomdError, NotFound, PeerUnreachable
 from libgomd.model import Caller, Counter, Job, JobState
 from libgomd.wire import frames
@@ -30,7 +33,8 @@ class Jobs(Service):
     :param abroad: makes what reaches other nodes, given whether the daemon still runs.
     :param here: starts the jobs that run on this node. :param placement: chooses nodes.
     :param journal: of the home table; it is opened when the service starts.
-    :param own_uid: the user this daemon runs as.
+    :param peers: tell the homes of guests where these are. :param own_uid: the user this daemon runs as.
+    :param migrator: makes what moves jobs.
     :param most: jobs that may be under way at once, of this home and guests together.
     """
 
@@ -44,9 +48,11 @@ class Jobs(Service):
         here: Supervisors,
         placement: IPlacement,
         journal: Journal,
+        peers: IPeers,
         *,
         own_uid: int,
         most: int = 1000,
+        migrator: Callable[[Keeper, HomeTable, Whereabouts], IMigrator] | None = None,
     ) -> None:
         self._members = members
         self._threads = threads
@@ -54,6 +60,11 @@ class Jobs(Service):
         self._journal = journal
         self._table = HomeTable(members.own_id, journal, forgotten=self._forget_output)
         self._keeper = Keeper(clock, members, threads, events, abroad, here, self._table)
+        running: Callable[[], bool] = lambda: not self._keeper.stopping  # noqa: E731
+        self._whereabouts = Whereabouts(clock, members, peers, self._keeper, self._table, running)
+        self.migrator: IMigrator = NoMigrator("this daemon does not move processes")
+        if migrator is not None:
+            self.migrator = migrator(self._keeper, self._table, self._whereabouts)
         self._starting = Starting(
             clock, members, threads, here, placement, journal, self._table, self._keeper, own_uid, most
         )  # fmt: skip
@@ -69,19 +80,32 @@ class Jobs(Service):
         self._keeper.stopping = False
         self._journal.open()
         self._table.load()
+        migrations = self.migrator if isinstance(self.migrator, Migrations) else None
+        leaving, coming = migrations.load() if migrations is not None else (frozenset(), frozenset())
         for job in self._table:
             if not job.state.over:
-                self._keeper.find_again(Held(job.name, job.job, job.uid, job.node))
-        self._find_guests()
+                held = Held(job.name, job.job, job.uid, job.node, arriving=job.name in coming)
+                if job.name in leaving:
+                    held.departing = lambda: None
+                self._keeper.find_again(held)
+        self._find_guests(leaving, coming)
+        if migrations is not None:
+            migrations.start()
         self._following = Deferred.fromCoroutine(self._keeper.follow())
         self._following.addErrback(lambda failure: None)  # cancelled at the end
 
-    def _find_guests(self) -> None:
+    def _find_guests(self, leaving: frozenset[str], coming: frozenset[str]) -> None:
         for home, number, name in self._here.names():
             if home != self._members.own_id:
+                if name in coming:
+                    continue
                 told = self._here.read(name, "job") or {}
                 guest = Held(name, None, int(told.get("uid", -1)), self._members.own_id, Relay(True))
+                if name in leaving:
+                    guest.departing = lambda: None
                 self._keeper.find_again(guest)
+                if (nmigs := int(told.get("nmigs") or 0)) and name not in leaving:
+                    self._whereabouts.tell(guest, nmigs)
             elif name not in self._keeper.held and (
                 (job := self._table.get(number)) is None or not job.detached
             ):
@@ -91,6 +115,8 @@ class Jobs(Service):
         """Let go of every job; they go on, and are found again."""
         super().stopService()
         self._keeper.stopping = True
+        if isinstance(self.migrator, Migrations):
+            self.migrator.stop()
         if self._following is not None:
             self._following.cancel()
         for held in tuple(self._keeper.held.values()):
@@ -115,6 +141,25 @@ class Jobs(Service):
         """See `IJobs.of_pid`."""
         return self._table.of_pid(pid)
 
+    def pid_here(self, pid: int) -> int:
+        """See `IJobs.pid_here`."""
+        return self._table.pid_here(pid)
+
+    def set_lock(self, name: str, lock: bool) -> None:
+        """See `IJobs.set_lock`."""
+        held = self._keeper.held.get(name)
+        if held is None:
+            raise NotFound(f"there is no job {name} here")
+        if held.number is not None:
+            self._table.change(held.number, lock=lock)
+        if held.node == self._members.own_id:
+            held.told = {**held.told, "lock": lock}
+            held.relay.to_job(frames.encode_json(frames.MOVE, {"do": "lock", "lock": lock}))
+
+    def moved(self, name: str, node: int, nmigs: int) -> None:
+        """See `IJobs.moved`."""
+        self._whereabouts.moved(name, node, nmigs)
+
     def here(self) -> Sequence[JobHere]:
         """See `IJobs.here`."""
         return [
@@ -131,9 +176,15 @@ class Jobs(Service):
         return JobHere(
             int(home), int(number), pid, int(told["supervisor"]), held.uid, int(told.get("gid", -1)),
             " ".join(told["argv"])[:200], FIRST_FOREIGN_PID + int(number) if job is None else job.pid or pid,
-            0 if job is None else job.nmigs, job is not None and job.lock,
-            "" if job is None else job.cantmove,
+            int(told.get("nmigs") or 0) if job is None else job.nmigs,
+            bool(told.get("lock")) if job is None else job.lock, self._cantmove(held),
         )  # fmt: skip
+
+    def _cantmove(self, held: Held) -> str:
+        if held.departing is not None:
+            return "it is being moved"
+        known = "it has a terminal" if held.told.get("tty") else str(held.told.get("cantmove") or "")
+        return known or held.stays or self.migrator.cannot()
 
     def elsewhere(self) -> Sequence[Job]:
         """See `IJobs.elsewhere`."""
@@ -165,12 +216,15 @@ class Jobs(Service):
         held = self._keeper.held.get(name)
         assert held is not None
         held.relay.drop_client()
+        if held.told:
+            stream.send(frames.encode_json(frames.STARTED, held.told))
         held.relay.join_client(stream)
         if held.over is not None and held.relay.job is not None:
             stream.send(frames.encode_json(frames.EXIT, held.over))
 
     def check_guest(self, caller: Caller, name: str) -> None:
         """See `IJobs.check_guest`."""
+        self._whereabouts.check_gone(name)
         held = self._keeper.held.get(name)
         if held is None or held.number is not None or not caller.owns(held.uid):
             raise NotFound(f"there is no job {name} of yours here")
@@ -189,4 +243,5 @@ class Jobs(Service):
         yield Counter("jobs_started", self._keeper.begun, "jobs of this home that have begun")
         yield Counter("jobs_held", len(self._keeper.held), "jobs under way here, guests too")
         yield Counter("jobs_known", len(tuple(self._table)), "jobs in the home table")
+        yield from self.migrator.counters()
         yield Counter("jobs_journal_failed", self._journal.failed, "changes the journal could not be given")

@@ -13,6 +13,7 @@ from gomd.interfaces import IEvents, IMembership, IThreads
 from gomd.jobs.abroad import Abroad
 from gomd.jobs.framestream import FrameStream
 from gomd.jobs.held import Held
+from gomd.jobs.orders import Orders
 from gomd.jobs.sink import Sink
 from gomd.jobs.supervisors import Supervisors
 from gomd.jobs.table import LOST_EXIT, HomeTable
@@ -28,6 +29,7 @@ class Keeper:
     """
     :param abroad: makes what reaches other nodes, given whether the daemon still runs.
     :ivar held: the jobs, by their names. :ivar begun: how many of this home have begun.
+    :ivar on_down: called with the id of a node that went down.
     :ivar stopping: the daemon stops: connections that end now say nothing about jobs.
     """
 
@@ -53,6 +55,7 @@ class Keeper:
         self.held: dict[str, Held] = {}
         self.begun = 0
         self.stopping = False
+        self.on_down: Callable[[int], None] = lambda _node: None
 
     @property
     def abroad(self) -> Abroad:
@@ -78,6 +81,7 @@ class Keeper:
                     for held in tuple(self.held.values()):
                         if held.number is not None and held.node == event.node and held.relay.job is not None:
                             held.relay.job.abort()
+                    self.on_down(event.node)
         finally:
             await following.aclose()
 
@@ -118,6 +122,8 @@ class Keeper:
         """Hold a job, and look after it from here on."""
         self.held[held.name] = held
         relay = held.relay
+        held.orders = orders = Orders(self._clock, relay.to_job, lambda: relay.job is not None)
+        relay.moved = orders.answered
         relay.started = lambda told: self._on_started(held, told)
         relay.ended = lambda told: self._on_ended(held, told)
         relay.failed = lambda told: self._on_failed(held, told)
@@ -131,7 +137,7 @@ class Keeper:
             job = self._table.started(held.number, held.node, int(told["pid"]), cantmove)
             if first_time:
                 self.begun += 1
-                self._publish(EventKind.STARTED, job, f"job {job.job} of {job.user}: {job.command}")
+                self.publish(EventKind.STARTED, job.node, f"job {job.job} of {job.user}: {job.command}")
         if not held.beginning.called:
             held.beginning.callback(None)
 
@@ -142,11 +148,13 @@ class Keeper:
             if held.number is None:
                 self.let_go(held)
         elif held.number is not None:
-            self._lose(held, text)
+            self.lose(held, text)
 
     def _on_ended(self, held: Held, told: dict[str, Any]) -> None:
         held.over = told
         if held.number is None:
+            if held.orphan:
+                held.relay.to_job(frames.encode(frames.COLLECTED))
             return  # its home says when it knows
         self._end(held.number, JobState.DONE, int(told["exit"]), str(told.get("reason", "")))
         job = self._table.get(held.number)
@@ -159,29 +167,40 @@ class Keeper:
             return
         job = self._table.change(number, state=state, exit=exit, reason=reason, ended=self._clock.seconds())
         lost = " is lost" if state is JobState.LOST else ""
-        self._publish(
+        self.publish(
             EventKind.ENDED,
-            job,
+            job.node,
             f"job {number} of {job.user}{lost}, exit {exit}{': ' + reason if reason else ''}",
         )
 
-    def _publish(self, kind: EventKind, job: Job, text: str) -> None:
+    def publish(self, kind: EventKind, node_id: int, text: str) -> None:
+        """Tell who follows events what happened to a job on a node."""
         try:
-            name = self._members.find(str(job.node)).name
+            name = self._members.find(str(node_id)).name
         except NotFound:
             name = ""
-        self._events.publish(Event(self._clock.seconds(), kind, job.node, name, text, self._members.own_id))
+        self._events.publish(Event(self._clock.seconds(), kind, node_id, name, text, self._members.own_id))
 
     def _on_job_lost(self, held: Held) -> None:
         """The connection to the job's end broke: it has ended as it should, or is to be found again."""
+        if held.orders is not None:
+            held.orders.lost()
         if self.stopping or self.held.get(held.name) is not held:
             return
-        if not held.began:
+        if held.departing is not None:
+            held.departing()
+        elif not held.began:
             self._on_failed(held, {"code": 500, "text": "the connection to the job ended before it began"})
         elif held.over is not None:
             self.let_go(held)
-        elif held.number is not None and held.node != self._members.own_id:
-            self.soon(self._rejoin(held, held.number))
+        else:
+            self.look_for(held)
+
+    def look_for(self, held: Held) -> None:
+        """Find a job again where it should be, or give it up."""
+        if held.number is not None and held.node != self._members.own_id:
+            if not held.rejoining:
+                self.soon(self._rejoin(held, held.number))
         else:
             self._reconnect(held)
 
@@ -189,25 +208,31 @@ class Keeper:
         """Find a job on another node again, or give it up."""
         job = self._table.get(number)
         assert job is not None
-        found = await self._abroad.find(job)
-        if self.held.get(held.name) is not held:
+        held.rejoining = True
+        try:
+            found = await self._abroad.find(job, lambda: self._table.get(number) or job)
+        finally:
+            held.rejoining = False
+        if self.held.get(held.name) is not held or held.node == self._members.own_id:
             if isinstance(found, FrameStream):
                 found.close()
         elif isinstance(found, FrameStream):
             held.relay.join_job(found)
-            self._resume(held)
-        else:
-            self._lose(held, found)
+            self.resume(held)
+        elif not held.arriving:
+            self.lose(held, found)
             await self._abroad.bury(job)
 
-    def _resume(self, held: Held) -> None:
+    def resume(self, held: Held) -> None:
         """Let who is attached say from where the streams go on."""
         if held.sink is not None:
             held.sink.attach()
         else:
             held.relay.to_client(frames.encode(frames.RESUME))
+        if held.hung_up:
+            held.relay.to_job(frames.encode(frames.HANGUP))
 
-    def _lose(self, held: Held, why: str) -> None:
+    def lose(self, held: Held, why: str) -> None:
         """Give a job up, and say so."""
         assert held.number is not None
         told = {"exit": LOST_EXIT, "reason": f"job {held.number} is lost: {why}"}
@@ -222,7 +247,9 @@ class Keeper:
             held.relay.join_job(self._here.find(held.name))
         except OSError:
             told = self._here.read(held.name, "exit")
-            if held.number is None:
+            if held.departing is not None:
+                held.departing()
+            elif held.number is None:
                 held.relay.to_client(frames.failure(InternalError("its supervisor ended without a word")))
                 self.let_go(held)
                 self._here.remove(held.name)
@@ -230,10 +257,10 @@ class Keeper:
                 self._end(held.number, JobState.DONE, int(told["exit"]), str(told.get("reason", "")))
                 self.let_go(held)
             else:
-                self._lose(held, "its supervisor ended without a word")
+                self.lose(held, "its supervisor ended without a word")
                 self.soon(self._threads.run(REMOVE_LIMIT, self._here.remove, held.name))
         else:
-            self._resume(held)
+            self.resume(held)
 
     def _on_client_lost(self, held: Held) -> None:
         """The caller is gone: a job that is not detached goes with him."""

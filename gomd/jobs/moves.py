@@ -80,6 +80,11 @@ class Move:
         self._again: IDelayedCall = clock.callLater(AGAIN, self._say_again)
         self._busy = False
         self._doing: Deferred[None] | None = None
+        if steps:
+            self.do(steps)
+
+    def do(self, steps: list[Step]) -> None:
+        """Do the first steps, when the constructor was not given them."""
         self._start(steps)
 
     def tell(self, event: Message | Local, reason: str = "") -> None:

@@ -41,7 +41,7 @@ class Movable(Supervisor):
     ``{"do": "freeze", "criu", "directory", "address", "port", "tls", "limit"}``: stop it, send its memory to
     the page server there, write the rest to the directory. ``{"do": "thaw"}``: let it go on, whatever was
     begun. ``{"do": "end"}``: it runs elsewhere; tell which signals came since (number, and if for the group),
-    and leave with the stopped one.
+    and leave with the stopped one. ``{"do": "lock", "lock"}``: remember whether balancing may move it.
     """
 
     _work: Apart | None = None
@@ -62,6 +62,9 @@ class Movable(Supervisor):
                 self._answer(done)
             elif done == "end":
                 self._leave_for_good()
+            elif done == "lock":
+                self._spec["lock"] = bool(order.get("lock"))
+                self._write(JOB, self._description())
         except CannotMove as error:
             self._answer(str(done), str(error))
 
@@ -220,7 +223,7 @@ class Movable(Supervisor):
             return pid
 
         try:
-            pid = Apart(work, _RESTORE_LIMIT + 10).wait()
+            pid = self._wait(Apart(work, _RESTORE_LIMIT + 10))
         finally:
             for descriptor in set(streams):
                 os.close(descriptor)
@@ -231,6 +234,20 @@ class Movable(Supervisor):
         self._stopped = [int(each) for each in handover["stopped"]]
         self._take_over(handover, ours)
         self._write(JOB, self._description())
+
+    def _wait(self, work: Apart) -> int:
+        """Wait for ``work``; leave when the daemon closes its connection: with us the kernel ends all."""
+        assert self._connection is not None
+        poll = select.poll()
+        poll.register(work.fileno(), select.POLLIN)
+        poll.register(self._connection, select.POLLRDHUP)
+        while True:
+            ready = dict(poll.poll())
+            if self._connection.fileno() in ready:
+                os._exit(1)
+            if work.feed():
+                os.waitpid(work.pid, 0)
+                return int(work.result())
 
     def _take_over(self, handover: dict[str, Any], ours: tuple[int, int, int]) -> None:
         """Go on with the streams where the other one was."""

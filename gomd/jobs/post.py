@@ -115,7 +115,17 @@ class Post:
             raise PeerUnreachable("gomd stops")
         self.join(stream, node.id)
 
+    async def open_other(self, node: Node, request: Request, caller: Caller) -> FrameStream:
+        """Open a stream for a question of its own. Errors as in `connect`."""
+        stream = await self._peers.open(node, request, caller)
+        assert isinstance(stream, FrameStream)
+        return stream
+
     # -- letters
+
+    def write(self, stream: FrameStream, letter: Letter) -> None:
+        """Send a letter on this very stream."""
+        stream.send(encode_letter(letter))
 
     def send(self, node_id: int, letter: Letter) -> bool:
         """Send a letter, or drop it and see to a stream for the next one. :returns: whether it went out."""

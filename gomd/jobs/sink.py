@@ -44,6 +44,7 @@ class Sink:
         self._received: dict[int, int] = {}
         self._waiting: deque[Frame] = deque()
         self._writing = False
+        self._stopped: Deferred[None] | None = None
 
     def attach(self) -> None:
         """Ask for the output from where the files end."""
@@ -67,6 +68,8 @@ class Sink:
 
     def _finished(self) -> None:
         self._writing = False
+        if self.gone:
+            self._close_files()
         self._go_on()
 
     async def _do(self, frame: Frame) -> None:
@@ -107,8 +110,22 @@ class Sink:
         """Nothing is read from here."""
 
     def close(self) -> None:
-        """Close the files, which stay, when what is being written is."""
+        """Take no more, and close the files, which stay, when what is being written is."""
         self.gone = True
+        self._waiting.clear()
+        if not self._writing:
+            self._close_files()
+
+    async def closed(self) -> None:
+        """Wait, after `close`, until nothing is written any more."""
+        if self._writing:
+            self._stopped = Deferred()
+            await self._stopped
+
+    def _close_files(self) -> None:
         for spool in self._spools.values():
             spool.close()
         self._spools.clear()
+        stopped, self._stopped = self._stopped, None
+        if stopped is not None:
+            stopped.callback(None)

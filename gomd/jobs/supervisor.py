@@ -145,7 +145,8 @@ class Supervisor:
         assert self._connection is not None
         self._connection.settimeout(_SPEC_LIMIT)
         self._connection.sendall(frames.encode_json(frames.FAILED, {"code": error.code, "text": str(error)}))
-        self._remove()
+        if not (self._spooled and self._spec.get("images")):  # else its output so far is there
+            self._remove()
 
     def _start(self) -> None:
         spec = self._spec
@@ -172,8 +173,9 @@ class Supervisor:
 
     def _description(self) -> dict[str, Any]:
         assert self._program is not None
-        names = ("id", "argv", "uid", "gid", "user", "cwd", "detach", "tty")
-        kept = {name: self._spec[name] for name in names}
+        names = ("id", "argv", "uid", "gid", "user", "cwd", "detach", "tty", "lock", "nmigs",
+                 "images")  # fmt: skip
+        kept = {name: self._spec.get(name) for name in names}
         return {
             **kept,
             "pid": self._program.outside,
@@ -251,7 +253,7 @@ class Supervisor:
         """Return the milliseconds until something has to happen by itself."""
         if self._spec.get("view") and self._exit is None:
             return _LOOK_EACH
-        due = [at for at in (self._kill_at, self._drain_until) if at is not None]
+        due = [at for at in (self._kill_at, self._drain_until) if at is not None and not self._frozen]
         if self._idle_since is not None:
             due.append(self._idle_since + LINGER)
         if not due:
@@ -260,10 +262,10 @@ class Supervisor:
 
     def _by_the_clock(self) -> None:
         now = time.monotonic()
-        if self._kill_at is not None and now >= self._kill_at:
+        if self._kill_at is not None and now >= self._kill_at and not self._frozen:
             self._kill_at = None
             self._signal(signal.SIGKILL, group=True)
-        if self._status is not None and self._exit is None:
+        if self._status is not None and self._exit is None and not self._frozen:
             open_still = any(output.descriptor >= 0 for output in self._outputs.values())
             late = self._drain_until is not None and now >= self._drain_until
             if late:

@@ -43,7 +43,26 @@ class Supervisors:
         spec = {
             **request.values(), "id": name, "directory": self.directory(name), "detach": detach,
             "uid": account.uid, "gid": account.gid, "groups": account.groups, "user": account.user,
-            "where": self._where, "spool_bytes": self.spool_bytes,
+            "where": self._where, "spool_bytes": self.spool_bytes, "lock": bool(request.lock), "nmigs": 0,
+        }  # fmt: skip
+        stream = self._launcher.supervisor(self._namespaces)
+        stream.send(frames.encode_json(frames.SPEC, spec))
+        return stream
+
+    def bring_up(
+        self, name: str, images: str, criu: str, *, detach: bool, lock: bool, nmigs: int
+    ) -> FrameStream:
+        """
+        Bring a job up, stopped, from the images of it; its supervisor tells what came of it.
+
+        As long as it has not told, closing the connection ends what it does.
+
+        :param images: their directory. :param criu: the program. :param detach: its output is kept here.
+        :raises InternalError: there can be no supervisor.
+        """
+        spec = {
+            "id": name, "directory": self.directory(name), "images": images, "criu": criu, "detach": detach,
+            "where": self._where, "spool_bytes": self.spool_bytes, "lock": lock, "nmigs": nmigs,
         }  # fmt: skip
         stream = self._launcher.supervisor(self._namespaces)
         stream.send(frames.encode_json(frames.SPEC, spec))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,8 @@ from libgomd.wire.values import decode, encode
 FIRST_FOREIGN_PID = 5_000_000
 #: Exit status of a job that was lost with its node: 128 + SIGTERM, as if it had been told to end.
 LOST_EXIT = 143
+#: Process ids at home that are remembered of a job that came and went.
+_FORMER = 16
 
 
 class HomeTable:
@@ -23,6 +26,7 @@ class HomeTable:
     :param own_id: the id of this node. :param journal: keeps it; is open.
     :param keep: how many jobs that are over are remembered.
     :param forgotten: called with a job when it is no longer remembered.
+    :param exists: tells whether there is a process of that id on this node.
     """
 
     def __init__(
@@ -31,7 +35,9 @@ class HomeTable:
         journal: Journal,
         keep: int = 500,
         forgotten: Callable[[Job], None] = lambda _: None,
+        exists: Callable[[int], bool] = lambda pid: os.path.exists(f"/proc/{pid}"),
     ) -> None:
+        self._exists = exists
         self._own_id = own_id
         self._journal = journal
         self._keep = keep
@@ -83,6 +89,23 @@ class HomeTable:
             cantmove=cantmove,
         )  # fmt: skip
 
+    def went(self, number: int, node: int, nmigs: int) -> Job:
+        """Take note that a job runs on another ``node`` now, having moved ``nmigs`` times."""
+        old = self._jobs[number]
+        pid_there = old.pid_there if old.node == node else None
+        return self.change(number, state=JobState.RUNNING, node=node, nmigs=nmigs, pid_there=pid_there)
+
+    def came(self, number: int, pid: int, nmigs: int) -> Job:
+        """Take note that a job runs at home again, as process ``pid``, having moved ``nmigs`` times."""
+        old = self._jobs[number]
+        former = list(old.former)
+        if old.pid is not None and old.pid < FIRST_FOREIGN_PID and old.pid != pid:
+            former = [*(each for each in former if each not in (old.pid, pid)), old.pid][-_FORMER:]
+        return self.change(
+            number, state=JobState.RUNNING, node=self._own_id, nmigs=nmigs, pid=pid, pid_there=pid,
+            former=former,
+        )  # fmt: skip
+
     def drop(self, number: int) -> None:
         """Forget a job that never began."""
         if self._jobs.pop(number, None) is not None:
@@ -125,7 +148,20 @@ class HomeTable:
         return job
 
     def of_pid(self, pid: int) -> Job | None:
-        """Return the running job that has process id ``pid`` at home."""
-        return next(
-            (job for job in self._jobs.values() if job.pid == pid and job.state is JobState.RUNNING), None
-        )
+        """
+        Return the running job that has process id ``pid`` at home, or had it before it moved.
+
+        A number that the kernel has given to another process meanwhile is that process's.
+        """
+        running = [job for job in self._jobs.values() if job.state is JobState.RUNNING]
+        for job in running:
+            if pid in (job.pid, FIRST_FOREIGN_PID + job.job):
+                return job
+        if any(pid in job.former for job in running) and not self._exists(pid):
+            return next(job for job in reversed(running) if pid in job.former)
+        return None
+
+    def pid_here(self, pid: int) -> int:
+        """Return the process id on this node of the job that `of_pid` finds; else ``pid``."""
+        job = self.of_pid(pid)
+        return pid if job is None or job.node != self._own_id else job.pid_there or pid

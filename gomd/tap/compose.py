@@ -35,7 +35,7 @@ from gomd.services.threads import Threads
 from gomd.services.tokens import FileTokens
 from gomd.sources.settings import written_number
 from gomd.tap.choices import SAMPLE_LOGS, SOURCES, limits_of
-from gomd.tap.jobs import jobs_of
+from gomd.tap.jobs import jobs_of, no_files
 from gomd.verbs.all import all_verbs
 from gomd.verbs.context import Parts
 from gomd.verbs.dispatch import Dispatch
@@ -82,15 +82,21 @@ def compose(
         members, peers = network.members, network.peers
     commands = Commands(reactor, reactor, config.commands, config.node.command_timeout)
     tokens = FileTokens(config.telnet.tokens_file, asking)
+    placement = Placement(node_id, reactor)
     jobs: IJobs = NoJobs()
-    if config.node.proc_root == "/proc" and config.node.source != "memory":
-        jobs = jobs_of(config, reactor, node_id, members, peers, asking, events)
     migrator: IMigrator = NoMigrator("this daemon runs no jobs")
     if config.node.source == "openmosix":
         migrator = OpenMosixMigrator(source, asking, node_id)
+    moving = Threads(reactor, reactor, "moving", size=16)
+    if config.node.proc_root == "/proc" and config.node.source != "memory":
+        tls = network.criu_files if network is not None else no_files
+        jobs = made = jobs_of(
+            config, reactor, source, members, peers, asking, moving, events, placement, tls
+        )  # fmt: skip
+        migrator = made.migrator
     kin = Kin(jobs, collector)
     relocation = Relocation(
-        reactor, members, peers, asking, source, collector, jobs, kin, migrator, Placement(node_id, reactor)
+        reactor, members, peers, asking, source, collector, jobs, kin, migrator, placement
     )
     guests = Guests(jobs, collector, members, None if relocation.by_kernel else kin)
     counting: list[Any] = [collector, members, peers, events, commands, tokens, sample_log, jobs]
@@ -122,6 +128,7 @@ def compose(
     for service in (
         reading,
         asking,
+        moving,
         collector,
         *(network.services(dispatch, asking) if network else ()),
         Listening(reactor, sockets, door, collector.sampled),

@@ -1,38 +1,108 @@
-"""The parts that run jobs, joined."""
+"""The parts that run jobs and move them, joined."""
 
 from __future__ import annotations
 
 import os
+import socket
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from twisted.internet.address import IPv4Address
+
 from gomd.config import Config
-from gomd.interfaces import IEvents, IMembership, IPeers, IThreads
+from gomd.interfaces import IEvents, IMembership, IMigrator, INodeSource, IPeers, IThreads
 from gomd.jobs.abroad import Abroad
+from gomd.jobs.criu import Criu, TlsFiles
+from gomd.jobs.ground import Ability, Ground, Machine
 from gomd.jobs.jobs import Jobs
 from gomd.jobs.journal import Journal
+from gomd.jobs.keeper import Keeper
 from gomd.jobs.launching import Launcher
+from gomd.jobs.migrations import Migrations
+from gomd.jobs.migrators import NoMigrator, OpenMosixMigrator
+from gomd.jobs.movelog import MoveLog
 from gomd.jobs.placement import Placement
+from gomd.jobs.post import Post
 from gomd.jobs.supervisors import Supervisors
+from gomd.jobs.table import HomeTable
+from gomd.jobs.whereabouts import Whereabouts
+from gomd.protocols.loopback import uid_of_connection
 
 
 def jobs_of(
     config: Config,
     reactor: Any,
-    node_id: int,
+    source: INodeSource,
     members: IMembership,
     peers: IPeers,
     threads: IThreads,
+    moving: IThreads,
     events: IEvents,
+    placement: Placement,
+    tls: Callable[[str], TlsFiles | None],
 ) -> Jobs:
-    """Return the jobs of this node, a service."""
-    spool = config.jobs.spool
+    """
+    Return the jobs of this node, a service.
+
+    :param moving: threads for migrations. :param tls: writes the certificates for criu to a directory.
+    """
+    spool, node_id = config.jobs.spool, int(members.own_id)
     launcher = Launcher(reactor, os.path.join(spool, "log"))
     here = Supervisors(
         launcher, spool, config.jobs.output, os.geteuid() == 0, f"node {node_id} {config.node.name}"
     )  # fmt: skip
+
+    def migrator(keeper: Keeper, table: HomeTable, whereabouts: Whereabouts) -> IMigrator:
+        if source.kind == "openmosix":
+            return OpenMosixMigrator(source, threads, node_id)
+        if os.geteuid() != 0:
+            return NoMigrator("the daemon does not run as root")
+        return _criu(config, reactor, members, peers, moving, here, keeper, table, whereabouts, tls)
+
     return Jobs(
         reactor, members, threads, events, partial(Abroad, reactor, members, peers), here,
-        Placement(node_id, reactor), Journal(os.path.join(config.node.state_dir, "jobs", "journal")),
-        own_uid=os.geteuid(), most=config.jobs.most,
+        placement, Journal(os.path.join(config.node.state_dir, "jobs", "journal")), peers,
+        own_uid=os.geteuid(), most=config.jobs.most, migrator=migrator,
     )  # fmt: skip
+
+
+def _criu(
+    config: Config,
+    reactor: Any,
+    members: IMembership,
+    peers: IPeers,
+    threads: IThreads,
+    here: Supervisors,
+    keeper: Keeper,
+    table: HomeTable,
+    whereabouts: Whereabouts,
+    tls: Callable[[str], TlsFiles | None],
+) -> Migrations:
+    state = config.node.state_dir
+    program = Criu(config.jobs.criu)
+    machine = Machine(
+        program, config.peers.address, os.geteuid(), os.path.join(config.jobs.spool, "moving"),
+        partial(tls, os.path.join(state, "tls")), trusts,
+    )  # fmt: skip
+    post = Post(
+        members, peers, lambda letter, answer: migrations.heard(letter, answer),
+        lambda node: migrations.cut(node), lambda node: migrations.connected(node),
+    )  # fmt: skip
+    ground = Ground(
+        reactor, members, threads, machine, Ability(program, threads, reactor), keeper, table, here,
+        whereabouts, MoveLog(os.path.join(state, "jobs", "migrations")), post,
+    )  # fmt: skip
+    migrations = Migrations(ground)
+    return migrations
+
+
+def no_files(directory: str) -> TlsFiles | None:
+    """Return no certificates: there is no other node, or only over loopback."""
+    return None
+
+
+def trusts(connection: socket.socket, uid: int) -> bool:
+    """Whether a connection over loopback is of root, of the daemon's own user, or of user ``uid``."""
+    theirs, ours = (IPv4Address("TCP", *end) for end in (connection.getpeername(), connection.getsockname()))
+    return uid_of_connection(theirs, ours) in (0, os.geteuid(), uid)

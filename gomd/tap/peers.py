@@ -15,6 +15,7 @@ from gomd.cluster.events import Events
 from gomd.cluster.membership import Heartbeat, MapRoll, Settings
 from gomd.config import Config
 from gomd.interfaces import IMembership, IThreads
+from gomd.jobs.criu import TlsFiles
 from gomd.protocols.answering import Answerer
 from gomd.protocols.forwarding import Contact, Peers
 from gomd.protocols.peers import PeerProtocol
@@ -102,6 +103,7 @@ class Network:
         self._reactor = reactor
         self._ports = ports
         self._own = own = collector.own
+        self._keys = keys
         self._secure = bool(keys)
         self.protocol = PeerProtocol(
             _ring(keys), own.id, own.name, int(reactor.seconds() * 1000), reactor, os.urandom,
@@ -144,12 +146,23 @@ class Network:
         peering = Peering(self._reactor, self._ports, self.protocol, factory, self._engine)
         return peering, Sweeping(door, self._reactor)
 
+    def criu_files(self, directory: str) -> TlsFiles | None:
+        """Write the certificates of criu's page servers to ``directory``; None without a key. Blocks."""
+        if not self._keys:
+            return None
+        from libgomd.certificates import page_server_credentials, write_pem_files
+
+        os.makedirs(directory, 0o700, exist_ok=True)
+        files = write_pem_files(page_server_credentials(self._keys), directory, "page-server")
+        return TlsFiles(files.authorities, files.certificate, files.key)
+
     def take_over(self, config: Config) -> None:
         """Use other keys and seeds from now on. :raises ConfigError: a key file cannot be used."""
         if bool(config.peers.key_file) != self._secure:
             raise ConfigError(["[peers] key_file: to begin or end with keys needs a restart"])
         if self._secure:
             keys = read_keys_of(config)
+            self._keys = keys
             self.protocol.use_keys(_ring(keys))
             self._tls.use(node_credentials_of(keys, self._own))
             if hasattr(self._engine, "set_keys"):

@@ -126,7 +126,7 @@ class _Inside:
         """Begin to take pages."""
 
         def work() -> None:
-            accepted = criu.accept(self._listening, source, 10.0)
+            accepted = criu.accept(self._listening, (source,), 10.0)
             self._criu.page_server(accepted, directory, criu.TlsFiles(*tls) if tls else None, 60.0)
 
         self._work = Apart(work, 70.0)

@@ -132,7 +132,7 @@ def _freeze(source: Supervisor, program: str, images: Path, limit: float = 60.0)
 
     def serve() -> None:
         try:
-            with criu.accept(listening, "127.0.0.1", 10.0) as accepted:
+            with criu.accept(listening, ("127.0.0.1",), 10.0) as accepted:
                 criu.Criu(program).page_server(accepted, str(images), None, 60.0)
         except CannotMove:
             pass

@@ -1,0 +1,79 @@
+"""What keeps the jobs of this node from moving, looked at now and then: said before one tries."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from gomd.jobs import tree
+from gomd.jobs.ground import LOOK_LIMIT, Ground
+from gomd.jobs.held import Held
+from gomd.jobs.inspection import open_files, read_stays
+from libgomd.errors import GomdError
+
+#: Seconds from round to round, and jobs looked at in one: all of a thousand are looked at within minutes.
+PERIOD = 10.0
+MOST = 64
+
+
+class Obstacles:
+    """Keeps `Held.stays` of the jobs that run here."""
+
+    _log: ClassVar[Logger] = Logger()
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._loop = LoopingCall(self._start)
+        self._loop.clock = ground.clock
+        self._busy = False
+        self._turn = 0
+
+    def start(self) -> None:
+        """Look every `PERIOD` seconds."""
+        if not self._loop.running:
+            self._loop.start(PERIOD, now=False)
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._loop.running:
+            self._loop.stop()
+
+    def _start(self) -> None:
+        if not self._busy:
+            Deferred.fromCoroutine(self.round())
+
+    async def round(self) -> None:
+        """Look once. Never raises: an escaping error would end the loop."""
+        self._busy = True
+        try:
+            held = [each for each in self._ground.keeper.held.values() if self._is_here(each)]
+            if held:
+                await self._ground.ability.why_not()
+            begin = self._turn % len(held) if held else 0
+            self._turn = begin + MOST
+            for each in (held[begin:] + held[:begin])[:MOST]:
+                await self._look(each)
+        except GomdError as error:
+            self._log.debug("jobs are not looked at now: {error}", error=error)
+        except Exception:  # noqa: BLE001 - a bug: say so loudly, and stay up
+            self._log.failure("looking at jobs failed")
+        finally:
+            self._busy = False
+
+    def _is_here(self, held: Held) -> bool:
+        own = self._ground.own_id
+        return held.node == own and bool(held.told) and held.over is None and held.departing is None
+
+    async def _look(self, held: Held) -> None:
+        pid, supervisor = int(held.told["pid"]), int(held.told["supervisor"])
+        try:
+            held.stays = "; ".join(await self._ground.threads.run(LOOK_LIMIT, _read, pid, supervisor))
+        except OSError:
+            pass  # it has ended
+
+
+def _read(pid: int, supervisor: int) -> list[str]:
+    return read_stays(tree.descendants(pid), open_files(supervisor))
