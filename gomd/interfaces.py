@@ -382,6 +382,8 @@ class JobHere(NamedTuple):
     :ivar home: the id of its home; another one for a guest. :ivar pid: of its first process, here.
     :ivar supervisor: the process id of its supervisor. :ivar pid_at_home: its number at its home.
     :ivar cantmove: why it cannot be moved, empty when it can.
+    :ivar used: seconds of processor time it has used on other nodes, which this kernel does not know of.
+    :ivar began: when it was started, 0 when that is not known.
     """
 
     home: int
@@ -395,6 +397,8 @@ class JobHere(NamedTuple):
     nmigs: int
     lock: bool
     cantmove: str
+    used: float = 0.0
+    began: float = 0.0
 
 
 class IKin(Interface):

@@ -178,6 +178,7 @@ class Jobs(Service):
             " ".join(told["argv"])[:200], FIRST_FOREIGN_PID + int(number) if job is None else job.pid or pid,
             int(told.get("nmigs") or 0) if job is None else job.nmigs,
             bool(told.get("lock")) if job is None else job.lock, self._cantmove(held),
+            float(told.get("used") or 0.0), float(told.get("began") or 0.0),
         )  # fmt: skip
 
     def _cantmove(self, held: Held) -> str:

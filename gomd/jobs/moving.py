@@ -29,7 +29,7 @@ from libgomd.wire import frames
 #: The file among the images that is not criu's.
 HANDOVER = "handover.json"
 #: Of its description by the daemon a job keeps these wherever it goes.
-_KEPT = ("tty", "argv", "uid", "gid", "groups", "user", "cwd", "merge")
+_KEPT = ("tty", "argv", "uid", "gid", "groups", "user", "cwd", "merge", "began")
 #: Seconds criu may take for a restore; a dump has its limit from the daemon.
 _RESTORE_LIMIT = 600.0
 
@@ -143,7 +143,7 @@ class Movable(Supervisor):
             "pid": self._program.pid,
             "names": names,
             "stopped": self._stopped,
-            "spec": {name: self._spec[name] for name in _KEPT if name in self._spec},
+            "spec": {name: self._spec[name] for name in _KEPT if name in self._spec} | {"used": self._used()},
             "outputs": outputs,
             "stdin": {"received": self._stdin_received, "waiting": _text(bytes(self._stdin_waiting)),
                       "ended": self._stdin_ended},
@@ -152,6 +152,12 @@ class Movable(Supervisor):
         number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with open(number, "w", encoding="ascii") as file:
             json.dump(handover, file)
+
+    def _used(self) -> float:
+        """Seconds of processor time it has used: the kernel it moves to begins to count anew."""
+        assert self._program is not None
+        before = float(self._spec.get("used") or 0.0)
+        return before + sum(map(tree.cpu_seconds, tree.descendants(self._program.pid)))
 
     def _thaw(self) -> None:
         if not self._frozen:

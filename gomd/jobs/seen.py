@@ -105,6 +105,9 @@ def decorated(processes: Sequence[Process], jobs: Sequence[JobHere], own_id: int
 
 
 def _as_of(process: Process, job: JobHere, own_id: int) -> Process:
+    if job.nmigs and process.pid == job.pid:  # this kernel knows it only since it came
+        began = job.began or process.start_time
+        process = replace(process, cpu_seconds=process.cpu_seconds + job.used, start_time=began)
     return replace(
         process,
         home=job.home,
@@ -113,6 +116,38 @@ def _as_of(process: Process, job: JobHere, own_id: int) -> Process:
         lock=process.lock or job.lock,
         cantmove=job.cantmove,
     )
+
+
+def whole(processes: Sequence[Process], jobs: Sequence[JobHere], own_id: int) -> list[Process]:
+    """
+    Return a process for each of ``jobs``: its first one, with what all of them use. So balancing sees them.
+
+    It does not run (state S) only when none of them does; times of processes that ended are not in it.
+    """
+    families = Families(jobs)
+    parents = {process.pid: process.ppid for process in processes}
+    members: dict[int, list[Process]] = {}
+    for process in processes:
+        if (job := families.job_of(process.pid, parents)) is not None:
+            members.setdefault(job.pid, []).append(process)
+    found = []
+    for job in jobs:
+        of_job = members.get(job.pid, [])
+        first = next((process for process in of_job if process.pid == job.pid), None)
+        if first is None:
+            continue
+        shares = [process.cpu_percent for process in of_job if process.cpu_percent is not None]
+        first = replace(
+            first,
+            state="R" if any(process.state[:1] == "R" for process in of_job) else first.state,
+            threads=sum(process.threads or 1 for process in of_job),
+            cpu_percent=sum(shares) if shares else None,
+            cpu_seconds=sum(process.cpu_seconds for process in of_job),
+            rss=sum(process.rss for process in of_job),
+            vsize=sum(process.vsize for process in of_job),
+        )
+        found.append(_as_of(first, job, own_id))
+    return found
 
 
 def elsewhere(job: Job, process: Process | None) -> Process:

@@ -129,7 +129,9 @@ class Starting:
         self._keeper.take_in(held)
         try:
             if node.id == self._members.own_id:
-                held.relay.join_job(self._here.start(job.name, request, account, request.detach))
+                now = self._clock.seconds()
+                stream = self._here.start(job.name, request, account, request.detach, now)
+                held.relay.join_job(stream)
             else:
                 await self._threads.run(SYNC_LIMIT, self._journal.sync)
                 held.relay.join_job(await self._keeper.abroad.start(node, job.name, request.values(), caller))
@@ -163,7 +165,7 @@ class Starting:
         stream.hold(False)
         held.relay.join_client(stream)
         try:
-            held.relay.join_job(self._here.start(name, request, account, detach=False))
+            held.relay.join_job(self._here.start(name, request, account, False, self._clock.seconds()))
         except GomdError:
             self._keeper.let_go(held)
             raise

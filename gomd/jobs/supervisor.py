@@ -174,7 +174,7 @@ class Supervisor:
     def _description(self) -> dict[str, Any]:
         assert self._program is not None
         names = ("id", "argv", "uid", "gid", "user", "cwd", "detach", "tty", "lock", "nmigs",
-                 "images")  # fmt: skip
+                 "images", "began", "used")  # fmt: skip
         kept = {name: self._spec.get(name) for name in names}
         return {
             **kept,

@@ -34,16 +34,20 @@ class Supervisors:
         """Return the directory of the job ``name``."""
         return os.path.join(self._spool, name)
 
-    def start(self, name: str, request: JobRequest, account: Account, detach: bool) -> FrameStream:
+    def start(
+        self, name: str, request: JobRequest, account: Account, detach: bool, now: float
+    ) -> FrameStream:
         """
         Start a job; its supervisor tells what came of it.
 
-        :param detach: its output is kept here. :raises InternalError: there can be no supervisor.
+        :param detach: its output is kept here. :param now: seconds since the epoch.
+        :raises InternalError: there can be no supervisor.
         """
         spec = {
             **request.values(), "id": name, "directory": self.directory(name), "detach": detach,
             "uid": account.uid, "gid": account.gid, "groups": account.groups, "user": account.user,
             "where": self._where, "spool_bytes": self.spool_bytes, "lock": bool(request.lock), "nmigs": 0,
+            "began": now,
         }  # fmt: skip
         stream = self._launcher.supervisor(self._namespaces)
         stream.send(frames.encode_json(frames.SPEC, spec))

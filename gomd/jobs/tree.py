@@ -68,6 +68,16 @@ def state(pid: int) -> str:
         return "X"
 
 
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time that a process and the children it has waited for have used; 0.0 if gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            words = file.read(4096).rpartition(")")[2].split()
+        return sum(map(int, words[11:15])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError):
+        return 0.0
+
+
 def stopped(pids: Iterable[int]) -> list[int]:
     """Return those of ``pids`` that are stopped."""
     return [pid for pid in pids if state(pid) in _STOPPED]
