@@ -44,6 +44,7 @@ integration: $(VENV)/.tested
 	$(BIN)/python -m pytest -q tests/integration
 
 bench: $(VENV)/.tested
+	@case ' $(ONLY) ' in '  '|*' run '*|*' detection '*) sh contrib/system-packages bench || true ;; esac
 	$(BIN)/python -m bench $(ONLY)
 
 demo: $(VENV)/.installed
@@ -56,7 +57,8 @@ install-openmosix-names: $(VENV)/.installed
 uninstall-openmosix-names: $(VENV)/.installed
 	$(abspath $(BIN))/python -m gom.openmosix.install remove '$(DESTDIR)$(PREFIX)/bin'
 
-# What the tests use of the system. Root gets it installed; anybody else is told.
+# What the tests use of the system (`make bench`: what gomd is compared with). Root gets it installed; anybody
+# else is told.
 system:
 	@sh contrib/system-packages
 

@@ -38,6 +38,12 @@ def row(
     }
 
 
+def aim(name: str, value: float, unit: str, versus: str, versus_value: float, goal: float) -> Row:
+    """Return one result whose goal is an aim: to miss it fails nothing."""
+    one = row(name, value, unit, versus, versus_value, goal)
+    return {**one, "ok": one["ok"] or None}
+
+
 def limit(name: str, value: float, unit: str, most: float) -> Row:
     """Return a result that is compared with a fixed limit."""
     return row(name, value, unit, "the limit", most, 1.0)
@@ -60,7 +66,8 @@ def table(rows: Iterable[Row]) -> Iterator[str]:
     yield _line("MEASURED", "VALUE", "UNIT", "NEXT TO", "ITS VALUE", "RATIO") + " GOAL   OK"
     for one in rows:
         cells = (one["name"], one["value"], one["unit"], one["versus"], one["versus_value"], one["ratio"])
-        yield f"{_line(*cells)} {one['goal']:<6g} {_WORDS[one['ok']]}"
+        missed = one["ok"] is None and one["ratio"] is not None
+        yield f"{_line(*cells)} {one['goal']:<6g} {'not yet' if missed else _WORDS[one['ok']]}"
 
 
 def _line(name: str, value: Any, unit: str, versus: str, versus_value: Any, ratio: Any) -> str:

@@ -1,8 +1,9 @@
 """
-`gom run` next to ssh: the time for `true`, on this node and on another one, and the throughput of stdout.
+`gom run` next to ssh and srun: the time for `true`, here and on another node, and the throughput of stdout.
 
-Two daemons with a key, so that what goes between them is TLS, and an sshd of our own, all on loopback. All
-of them run the whole time and take turns, so that whatever else the machine does hits them alike.
+Two daemons with a key, so that what goes between them is TLS, an sshd of our own and a slurm of our own, all
+on loopback. All of them run the whole time and take turns, so that whatever else the machine does hits them
+alike.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Timer
 from typing import Final
 
-from bench.rows import Row, row, unmeasured
+from bench import slurm
+from bench.rows import Row, aim, row, unmeasured
 from libgomd.keys import new_key_file
 from tests.integration.jobs import Pair
 
@@ -29,50 +32,93 @@ BYTES: Final = 300_000_000
 BYTE_ROUNDS: Final = 5
 GOM: Final = str(Path(sys.executable).with_name("gom"))
 SSHD: Final = shutil.which("sshd") or "/usr/sbin/sshd"
+HERE: Final = "this node"
+THERE: Final = "another node"
+SSH: Final = "ssh 127.0.0.1"
+SRUN: Final = "srun"
+#: Seconds that one command has.
+LIMIT: Final = 60.0
 
 
 def run() -> list[Row]:
-    """Measure, and return the rows; without an sshd there is nothing to compare with."""
+    """Measure, and return the rows; what is not installed is left out."""
     with ExitStack() as stack:
-        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="gomd-bench-"))
-        key_file = str(Path(directory, "key"))
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gomd-bench-")))
+        key_file = str(directory / "key")
         new_key_file(key_file)
-        home, _other = stack.enter_context(Pair(Path(directory), "--key-file", key_file))
+        home, _other = stack.enter_context(Pair(directory, "--key-file", key_file))
         gom = (GOM, "-c", home.unix, "run")
-        here, there = (*gom, "-n", "1"), (*gom, "-n", "2")
-        if not os.access(SSHD, os.X_OK) or shutil.which("ssh") is None:
-            return _alone(here, there)
-        ssh = stack.enter_context(sshd(Path(directory)))
-        times = [[_time((*way, "true")) for way in (here, there, ssh)] for _ in range(ROUNDS)][1:]
-        rates = [
-            [BYTES / 1e6 / _time((*way, "head", "-c", str(BYTES), "/dev/zero")) for way in (here, there, ssh)]
-            for _ in range(BYTE_ROUNDS)
-        ][1:]
-    local, remote, theirs = (statistics.median(column) * 1000 for column in zip(*times, strict=True))
-    near, far, piped = (statistics.median(column) for column in zip(*rates, strict=True))
-    return [
-        row("gom run true, this node", local, "ms", "ssh 127.0.0.1 true", theirs, 1.0),
-        row("gom run true, another node", remote, "ms", "ssh 127.0.0.1 true", theirs, 1.0),
-        row("stdout of a job here", near, "MB/s", "ssh", piped, 0.5, at_least=True),
-        row("stdout of a job on another node", far, "MB/s", "ssh", piped, 0.5, at_least=True),
-    ]
+        ours = {HERE: (*gom, "-n", "1"), THERE: (*gom, "-n", "2")}
+        ways: dict[str, tuple[str, ...]] = dict(ours)
+        if os.access(SSHD, os.X_OK) and shutil.which("ssh") is not None:
+            ways[SSH] = stack.enter_context(sshd(directory))
+        environment = dict(os.environ)
+        # An installed gom has its bytecode, and so has this one from its first start on.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        if found := _slurm(stack, directory):
+            ways[SRUN] = (SRUN,)
+            environment.update(found)
+        times = _medians({name: (*way, "true") for name, way in ways.items()}, ROUNDS, environment)
+        ways.pop(SRUN, None)
+        command = ("head", "-c", str(BYTES), "/dev/zero")
+        seconds = _medians({name: (*way, *command) for name, way in ways.items()}, BYTE_ROUNDS, environment)
+    rows = []
+    for where in ours:
+        name, value = f"gom run true, {where}", times[where] * 1000
+        if SSH in times:
+            rows.append(row(name, value, "ms", f"{SSH} true", times[SSH] * 1000, 1.0))
+        else:
+            rows.append(unmeasured(name, value, "ms", "no sshd here", 1.0))
+        if SRUN in times:
+            rows.append(aim(name, value, "ms", f"{SRUN} true", times[SRUN] * 1000, 1.0))
+    for where in ours:
+        name, value = f"stdout of a job, {where}", BYTES / 1e6 / seconds[where]
+        if SSH in seconds:
+            rows.append(row(name, value, "MB/s", "ssh", BYTES / 1e6 / seconds[SSH], 0.5, at_least=True))
+        else:
+            rows.append(unmeasured(name, value, "MB/s", "no sshd here", 0.5))
+    return rows
 
 
-def _alone(here: Sequence[str], there: Sequence[str]) -> list[Row]:
-    local, remote = (statistics.median(_time((*way, "true")) for _ in range(ROUNDS)) for way in (here, there))
-    return [
-        unmeasured("gom run true, this node", local * 1000, "ms", "no sshd here", 1.0),
-        unmeasured("gom run true, another node", remote * 1000, "ms", "no sshd here", 1.0),
-    ]
+def _slurm(stack: ExitStack, directory: Path) -> Mapping[str, str]:
+    """Run a slurm until the stack ends; return what `srun` needs in its environment, {} without slurm."""
+    missing = slurm.missing()
+    if missing:
+        print(f"run: not measured next to srun: not installed are {missing}")
+        return {}
+    place = directory / "slurm"
+    place.mkdir()
+    try:
+        return stack.enter_context(slurm.slurm(place))
+    except RuntimeError as error:
+        print(f"run: not measured next to srun: {error}")
+        return {}
 
 
-def _time(command: Sequence[str]) -> float:
+def _medians(
+    commands: Mapping[str, Sequence[str]], rounds: int, environment: Mapping[str, str]
+) -> dict[str, float]:
+    """Run the commands in turn; return the median of the seconds of each, the first round left out."""
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, command in commands.items():
+            times[name].append(_time(command, environment))
+    return {name: statistics.median(taken[1:]) for name, taken in times.items()}
+
+
+def _time(command: Sequence[str], environment: Mapping[str, str]) -> float:
     """Seconds that a command takes; what it prints goes through a pipe to nowhere."""
     begun = time.perf_counter()
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
+        watch = Timer(LIMIT, process.kill)
+        watch.start()
         while process.stdout.read1(1 << 20):  # type: ignore[attr-defined]
             pass
+        process.wait()
+        watch.cancel()
     if process.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} exited with {process.returncode}")
     return time.perf_counter() - begun
@@ -91,6 +137,7 @@ def sshd(directory: Path) -> Iterator[tuple[str, ...]]:
         "ListenAddress": "127.0.0.1", "Port": port, "HostKey": directory / "host", "PidFile": "none",
         "AuthorizedKeysFile": directory / "user.pub", "StrictModes": "no", "UsePAM": "no",
         "PermitRootLogin": "prohibit-password", "UseDNS": "no",
+        "SetEnv": f"HOME={directory}",  # what the shell does at its start is not ssh's
     }  # fmt: skip
     config = directory / "sshd_config"
     config.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
