@@ -14,6 +14,15 @@ from libgomd.wire.text import printable
 
 DONE, REFUSED, WRONG_USAGE, NO_DAEMON, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 130, 141
 
+MIGRATE_USAGE = """\
+usage: gom migrate [--dry-run] PID NODE|home|best
+
+  PID        the process, by its number here; its whole job moves with it
+  NODE       to this node, by id or name; home: to where it was started; best: to the best one now
+  --dry-run  move nothing, only say whether it could, or every reason why not
+
+It returns when the process runs there, or says why it stays. Ctrl-C ends the waiting, not the move.
+"""
 USAGE = """\
 usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
        gom key new FILE
@@ -27,6 +36,7 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
   --json       answers as JSON, one object a line
   @NODE        ask that node, by id or name; @all asks every one
 
+  migrate --dry-run PID NODE|home|best   only say whether it could move, and why not
   key new      make the secret that the nodes of a cluster share
   token        say who may be more than anonymous over tcp; ROLE is read, user or admin;
                TOKENS is the daemon's tokens file, by default the one in its state directory
@@ -89,6 +99,9 @@ def _do(argv: Sequence[str]) -> int:
     verb = options.words[0].lower()
     if verb in ("run", "attach"):
         return _job(verb, options)
+    if verb == "migrate" and options.words[1:] in (("-h",), ("--help",)):
+        print(MIGRATE_USAGE, end="", flush=True)
+        return DONE
     if verb in _LOCAL:
         return _LOCAL[verb](options.words[1:])
     return _relay(options)
@@ -162,12 +175,28 @@ def _relay(options: Options) -> int:
     if options.words == ("help",) and not options.json:
         print(USAGE, flush=True)
     try:
-        line = request_of(options.words)
+        line = request_of(_with_plain_options(options.words))
         places = _places(options)
     except (ConfigError, MalformedRequest) as error:
         raise WrongUsage(str(error)) from error
     relay(places, options.token, options.json, line)
     return DONE
+
+
+def _with_plain_options(words: tuple[str, ...]) -> tuple[str, ...]:
+    """
+    Return the words as the line has them: there ``--dry-run`` is a word behind the others.
+
+    :raises WrongUsage: an option that `migrate` does not have.
+    """
+    at = 2 if words[0].startswith("@") else 1
+    if words[at - 1].lower() != "migrate":
+        return words
+    options = [word for word in words[at:] if word.startswith("-")]
+    if unknown := [option for option in options if option != "--dry-run"]:
+        raise WrongUsage(f"there is no option {unknown[0]} of migrate")
+    rest = tuple(word for word in words[at:] if not word.startswith("-"))
+    return (*words[:at], *rest, *(("dry-run",) if options else ()))
 
 
 def _key(words: Sequence[str]) -> int:

@@ -31,6 +31,22 @@ class Version:
     protocol: int
 
 
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """
+    What came of a request to move a process.
+
+    :ivar node: id of the node it runs on now; where it could run, when it was only asked whether it could.
+    :ivar seconds: the daemon took for it. :ivar moved: whether this request moved it: not when it was there
+        already, or is best where it is.
+    """
+
+    pid: int
+    node: int
+    seconds: float
+    moved: bool
+
+
 def ask(verb: str, *arguments: object, node: NodeKey = "", block: bool = False) -> Call[Any]:
     """
     Ask a verb that has no function here; the answer is its plain JSON.
@@ -144,6 +160,28 @@ def renice(pid: int, nice: int, *, node: NodeKey = "") -> Call[None]:
     return _order("renice", pid, nice, node=node)
 
 
+def migrate(pid: int, target: NodeKey, *, dry_run: bool = False, node: NodeKey = "") -> Call[Migration]:
+    """
+    Move a process of the caller's, with all of its job; the answer comes when it runs there.
+
+    :param target: a node's id or name, ``home``, or ``best`` for the best one now.
+    :param dry_run: move nothing, only see whether it could.
+    :raises NotPossible: it cannot move (there), and runs on where it is; says why.
+    """
+    words = (pid, target, *(("dry-run",) if dry_run else ()))
+    return _object(Migration, "migrate", *words, node=node, patient=True)
+
+
+def lock(pid: int, *, node: NodeKey = "") -> Call[None]:
+    """Let balancing leave a process of the caller's where it is."""
+    return _order("lock", pid, node=node)
+
+
+def unlock(pid: int, *, node: NodeKey = "") -> Call[None]:
+    """Let balancing move a process of the caller's."""
+    return _order("unlock", pid, node=node)
+
+
 def jobs(*, node: NodeKey = "") -> Call[list[model.Job]]:
     """Ask for the caller's jobs, everybody's for an admin; those that are over lately too."""
     return _rows(model.Job, "jobs", node=node)
@@ -205,12 +243,20 @@ def noquiet(*, node: NodeKey = "") -> Call[None]:
 
 
 def bring(*, node: NodeKey = "") -> Call[None]:
-    """Bring all of the node's processes home; the answer comes when they are (admin)."""
+    """
+    Bring all of the node's processes home; the answer comes when they are (admin).
+
+    :raises Conflict: some stay away; says how many and why.
+    """
     return _order("bring", node=node, patient=True)
 
 
 def expel(*, node: NodeKey = "") -> Call[None]:
-    """Send all guests away; the answer comes when they are gone (admin)."""
+    """
+    Send all guests away; the answer comes when they are gone (admin).
+
+    :raises Conflict: some stay; says how many and why.
+    """
     return _order("expel", node=node, patient=True)
 
 
@@ -281,8 +327,9 @@ def _order(verb: str, *arguments: object, node: NodeKey = "", patient: bool = Fa
     return Call(_request(verb, *arguments, node=node), lambda found: None, patient=patient, order=True)
 
 
-def _object(kind: type[T], verb: str, *arguments: object, node: NodeKey) -> Call[T]:
-    return Call(_request(verb, *arguments, node=node), lambda found: values.decode(kind, found))
+def _object(kind: type[T], verb: str, *arguments: object, node: NodeKey, patient: bool = False) -> Call[T]:
+    request = _request(verb, *arguments, node=node)
+    return Call(request, lambda found: values.decode(kind, found), patient=patient)
 
 
 def _rows(kind: type[T], verb: str, *arguments: object, node: NodeKey) -> Call[list[T]]:

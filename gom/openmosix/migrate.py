@@ -29,7 +29,7 @@ def migrate(argv: Sequence[str]) -> int:
         if target not in ("home", "balance"):
             target = str(find_node(gomd, target).id)
         try:
-            gomd.ask("migrate", pid, "best" if target == "balance" else target)
+            gomd.migrate(pid, "best" if target == "balance" else target)
         except NotFound as error:
             raise Failed(_with_reason(f"No such process ({pid}).", error)) from None
         except NotAllowed as error:

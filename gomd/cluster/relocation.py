@@ -392,9 +392,10 @@ def _as_without(node: Node, processes: Sequence[Process], memory: int) -> Node:
     """
     Return ``node`` as it would be without these processes.
 
-    Else it would look worse than any other one just as good, and the processes would go to and fro.
+    Else it would look worse than any other one just as good, and the processes would go to and fro. What can
+    run counts in the load, also while others have the processors.
     """
-    used = sum(process.cpu_percent or 0.0 for process in processes) / 100.0
+    used = sum(max((one.cpu_percent or 0.0) / 100.0, float(one.state == "R")) for one in processes)
     unit = 100.0 * STANDARD_SPEED / (max(1, node.speed or STANDARD_SPEED) * max(1, node.cpus or 1))
     return replace(
         node,

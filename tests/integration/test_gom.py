@@ -77,6 +77,27 @@ def test_an_answer_that_could_not_be_completed_is_a_failure(
     assert capsys.readouterr() == (f"{last}\n", "")
 
 
+def test_migrate_has_its_own_option(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--dry-run` may stand before the process, as options of commands do; an unknown one is said."""
+    answers = {
+        "migrate 7 best dry-run": "200 process 7 can move to node 2 beta",
+        "migrate 7 home": "200 process 7 runs on node 1 alpha",
+    }
+    daemon = start({**answers, **{f"@3 {said}": answer for said, answer in answers.items()}})
+    for words in (["migrate", "--dry-run", "7", "best"], ["@3", "migrate", "7", "best", "--dry-run"]):
+        assert main(["-c", daemon.endpoint, *words]) == 0
+        assert capsys.readouterr().out == "process 7 can move to node 2 beta\n"
+    assert main(["-c", daemon.endpoint, "@3", "migrate", "7", "home"]) == 0
+    assert main(["-c", daemon.endpoint, "migrate", "-n", "2", "7"]) == 2
+    assert "there is no option -n of migrate" in capsys.readouterr().err
+    assert main(["migrate", "--help"]) == 0
+    assert "--dry-run" in capsys.readouterr().out
+    daemon.all_gone()
+    assert [heard[-1] for heard in daemon.heard] == [
+        "migrate 7 best dry-run", "@3 migrate 7 best dry-run", "@3 migrate 7 home",
+    ]  # fmt: skip
+
+
 def test_a_token_is_shown_first(
     start: Start, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,7 @@ ROW = (
     '{"id": %d, "name": "n1", "address": "10.0.0.1", "status": %d, "up": true, "load": 57, "speed": 38881, '
     '"cpus": 1, "util": 100, "mem": 1, "rmem": 1, "tmem": 1, "age": 0}'
 )
+MOVED = '200 {"pid": 36, "node": %d, "seconds": 0.5, "moved": true}'
 
 
 @pytest.fixture
@@ -173,9 +174,9 @@ def test_migrate_is_silent_when_it_is_done(start: Start, say: Say) -> None:
     row = ROW % (2, 3)
     daemon = start(
         {
-            "migrate 36 best": "200 2",
-            "migrate 36 home": "200 1",
-            "migrate 36 2": "200 2",
+            "migrate 36 best": MOVED % 2,
+            "migrate 36 home": MOVED % 1,
+            "migrate 36 2": MOVED % 2,
             "node beta": f"201 node\n{row}\n.",
         }
     )

@@ -182,7 +182,7 @@ class Heartbeat:
             and member.address == (address[0], message.port)
             and not (message.announce or message.notes or member.suspects or node in self._checks)
             and member.name == message.name
-        ):  # the way of nearly every datagram: up to 250 a second
+        ):  # the way of nearly every datagram: up to 150 a second
             member.sequence = sequence
             member.message = message
             member.heard = member.valued = now = self._time.now()

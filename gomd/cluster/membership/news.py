@@ -1,4 +1,4 @@
-"""News about nodes: each piece is told five times, so that lost packets are no lost news."""
+"""News about nodes: each piece is told eight times, so that lost packets are no lost news."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Final
 
 from libgomd.wire.messages import Notice
 
-#: Ticks after which a piece of news is told again.
-_AGAIN: Final = (1, 3, 6, 10)
+#: Ticks after which a piece of news is told again. Who hears none of them finds out by itself, after five
+#: of its heartbeats: half a minute among a thousand nodes. With 20 % lost, and told five times, one of the
+#: thousand is left out in every fourth case; told eight times, in one of 400.
+_AGAIN: Final = (1, 3, 6, 10, 15, 21, 28)
 #: Pieces of news waiting to be told again, at most; the oldest is dropped for a new one.
 _MOST: Final = 256
 
@@ -21,7 +23,7 @@ class News:
         self._pending: dict[Notice, int] = {}
 
     def spread(self, notice: Notice) -> None:
-        """Tell it now and four times more; what was still to be told about that node is taken back."""
+        """Tell it now and seven times more; what was still to be told about that node is taken back."""
         self.drop(notice.node)
         while len(self._pending) >= _MOST:
             del self._pending[next(iter(self._pending))]

@@ -45,6 +45,12 @@ VALUES: list[tuple[Call[Any], str, Any, Any]] = [
     (calls.signal(42, "TERM"), "signal 42 TERM", {}, None),
     (calls.kill(7), "kill 7 TERM", {}, None),
     (calls.renice(42, -5), "renice 42 -5", None, None),
+    (calls.migrate(42, "best"), "migrate 42 best", {"pid": 42, "node": 3, "seconds": 0.5, "moved": True},
+     calls.Migration(42, 3, 0.5, True)),
+    (calls.migrate(42, 3, dry_run=True, node=2), "@2 migrate 42 3 dry-run",
+     {"pid": 42, "node": 3, "seconds": 0, "moved": False}, calls.Migration(42, 3, 0.0, False)),
+    (calls.lock(42), "lock 42", {}, None),
+    (calls.unlock(42, node="beta"), "@beta unlock 42", {}, None),
     (calls.setspeed(20000), "setspeed 20000", 20000, None),
     (calls.setyard(15000), "setyard 15000", None, None),
     (calls.checkpoint("before lunch"), "checkpoint 'before lunch'", None, None),
@@ -141,6 +147,7 @@ def test_only_what_may_rightly_take_long_is_waited_for_without_a_limit() -> None
     """`bring` waits until everybody is home; a `load` that takes long is an error."""
     assert calls.bring().patient
     assert calls.expel().patient
+    assert calls.migrate(42, "home").patient
     assert not calls.load().patient
 
 
