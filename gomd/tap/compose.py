@@ -35,7 +35,7 @@ from gomd.services.threads import Threads
 from gomd.services.tokens import FileTokens
 from gomd.sources.settings import written_number
 from gomd.tap.choices import SAMPLE_LOGS, SOURCES, limits_of
-from gomd.tap.jobs import jobs_of, no_files
+from gomd.tap.jobs import balancer_of, jobs_of, no_files
 from gomd.verbs.all import all_verbs
 from gomd.verbs.context import Parts
 from gomd.verbs.dispatch import Dispatch
@@ -120,6 +120,9 @@ def compose(
         jobs=jobs,
         migrator=migrator,
     )
+    balancer = balancer_of(config, reactor, members, collector, jobs, migrator)
+    if balancer is not None:
+        counting.append(balancer)
     verbs = all_verbs()
     dispatch = Dispatch(verbs, parts)
     door = Door(dispatch, asking, reactor, limits_of(config), os.geteuid())
@@ -134,6 +137,7 @@ def compose(
         Listening(reactor, sockets, door, collector.sampled),
         Sweeping(door, reactor),
         Watchdog(notifier, reactor, watchdog_period),
+        *((balancer,) if balancer is not None else ()),
         *((jobs,) if isinstance(jobs, Jobs) else ()),  # the first to stop: callers hear no goodbye of theirs
     ):
         service.setServiceParent(daemon)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from random import Random
 from typing import Any
 
 from twisted.internet.address import IPv4Address
+from twisted.logger import Logger
 
 from gomd.config import Config
-from gomd.interfaces import IEvents, IMembership, IMigrator, INodeSource, IPeers, IThreads
+from gomd.interfaces import ICollector, IEvents, IJobs, IMembership, IMigrator, INodeSource, IPeers, IThreads
 from gomd.jobs.abroad import Abroad
+from gomd.jobs.balance import Balance, MoveCosts
 from gomd.jobs.criu import Criu, TlsFiles
 from gomd.jobs.ground import Ability, Ground, Machine
 from gomd.jobs.jobs import Jobs
@@ -24,10 +27,15 @@ from gomd.jobs.migrators import NoMigrator, OpenMosixMigrator
 from gomd.jobs.movelog import MoveLog
 from gomd.jobs.placement import Placement
 from gomd.jobs.post import Post
+from gomd.jobs.seen import whole
 from gomd.jobs.supervisors import Supervisors
 from gomd.jobs.table import HomeTable
 from gomd.jobs.whereabouts import Whereabouts
 from gomd.protocols.loopback import uid_of_connection
+from gomd.services.balancer import PERIOD, Balancer
+from libgomd.model import STANDARD_SPEED, Process
+
+_log = Logger()
 
 
 def jobs_of(
@@ -95,6 +103,36 @@ def _criu(
     )  # fmt: skip
     migrations = Migrations(ground)
     return migrations
+
+
+def balancer_of(
+    config: Config,
+    reactor: Any,
+    members: IMembership,
+    collector: ICollector,
+    jobs: IJobs,
+    migrator: IMigrator,
+) -> Balancer | None:
+    """Return what offers the processes of this node to better nodes, None when nothing is to."""
+    if not config.jobs.balance:
+        return None
+    if migrator.kind != "criu":
+        by_kernel = "openMosix's kernel does it by itself"
+        why = by_kernel if migrator.kind == "openmosix" else migrator.cannot()
+        _log.warn("[jobs] balance: this daemon moves nothing by itself: {why}", why=why)
+        return None
+    own_id = int(members.own_id)
+
+    async def processes() -> Sequence[Process]:
+        here = jobs.here()
+        return whole((await collector.processes(PERIOD)).processes, here, own_id) if here else ()
+
+    def migrate(process: Process, node: int) -> Awaitable[object]:
+        return migrator.migrate(process.pid, node)
+
+    standard = config.node.sspeed or STANDARD_SPEED
+    balance = Balance(own_id, MoveCosts(), Random().random, standard)  # noqa: S311 - jitter
+    return Balancer(balance, members, processes, migrate, reactor)
 
 
 def no_files(directory: str) -> TlsFiles | None:

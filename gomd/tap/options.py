@@ -86,11 +86,6 @@ def check_built(config: Config) -> None:
             )
     if config.peers.engine == "swim" and find_spec("kinship") is None:
         mistakes.append("[peers] engine: swim needs the package kinship: pip install gomd[swim]")
-    if config.jobs.balance:
-        mistakes.append(
-            "[jobs] balance: this version does not move running processes yet: say no, and use `gom run -b` "
-            "to start them on the best node"
-        )
     if mistakes:
         raise ConfigError(mistakes)
 
