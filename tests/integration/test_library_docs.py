@@ -35,7 +35,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 
 def test_the_page_has_examples() -> None:
     """None of them escapes the test below by its indentation."""
-    assert len(EXAMPLES) == PAGE.read_text().count("code-block") == 6
+    assert len(EXAMPLES) == PAGE.read_text().count("code-block") == 7
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=[f"example{number}" for number in range(len(EXAMPLES))])
