@@ -130,8 +130,7 @@ class Starting:
         try:
             if node.id == self._members.own_id:
                 now = self._clock.seconds()
-                stream = self._here.start(job.name, request, account, request.detach, now)
-                held.relay.join_job(stream)
+                held.relay.join_job(self._here.start(job.name, request, account, request.detach, now))
             else:
                 await self._threads.run(SYNC_LIMIT, self._journal.sync)
                 held.relay.join_job(await self._keeper.abroad.start(node, job.name, request.values(), caller))
