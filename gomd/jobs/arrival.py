@@ -11,11 +11,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
 
-from gomd.jobs import criu
 from gomd.jobs.criu import Images, TlsFiles
 from gomd.jobs.framestream import FrameStream
 from gomd.jobs.ground import FILES_LIMIT, LOOK_LIMIT, Ground
-from gomd.jobs.inspection import read_offer
 from gomd.jobs.letters import NEEDS, Letter, MigrationId, decode_needs
 from gomd.jobs.migration import Act, Local, Message, State, TargetState
 from gomd.jobs.needs import Needs, reasons
@@ -53,7 +51,7 @@ async def why_not(ground: Ground, needs: Needs, job: MigrationId, source: int) -
     why = await ground.ability.why_not()
     room = await ground.threads.run(LOOK_LIMIT, _room, machine.directory)
     user = await ground.threads.run(LOOK_LIMIT, _user, needs.uid)
-    offer = await ground.threads.run(LOOK_LIMIT, read_offer, needs, user, room, why)
+    offer = await ground.threads.run(LOOK_LIMIT, machine.offer, needs, user, room, why)
     return reasons(needs, offer, name)
 
 
@@ -150,7 +148,7 @@ class Arrival:
         directory = await ground.make_directory(self.migration, "target")
         tls = await ground.threads.run(FILES_LIMIT, machine.tls)
         try:
-            self._listening = criu.listen(machine.address)
+            self._listening = machine.listen(machine.address)
         except OSError as error:
             raise CannotMove(f"no page server at {machine.address}: {error.strerror}") from error
         sources = {ground.address_of(self.other)}
@@ -174,7 +172,7 @@ class Arrival:
         trusts: Callable[[socket.socket], bool] = lambda connection: (  # noqa: E731
             tls is not None or machine.trusts(connection, needs.uid)
         )
-        with criu.accept(listening, sources, CONNECT_LIMIT, trusts) as accepted:
+        with machine.accept(listening, sources, CONNECT_LIMIT, trusts) as accepted:
             self._accepted = accepted
             try:
                 machine.criu.page_server(accepted, directory, tls, PAGES_LIMIT)

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from twisted.internet.interfaces import IReactorTime
 
 from gomd.interfaces import IMembership, IThreads
-from gomd.jobs.criu import Criu, TlsFiles
+from gomd.jobs import inspection
+from gomd.jobs.criu import Criu, TlsFiles, accept, listen
 from gomd.jobs.keeper import Keeper
 from gomd.jobs.migration import State
 from gomd.jobs.movelog import MoveLog, Record
+from gomd.jobs.needs import Needs, Offer
 from gomd.jobs.post import Post
 from gomd.jobs.supervisors import Supervisors
 from gomd.jobs.table import HomeTable
@@ -41,6 +43,10 @@ class Machine:
     :ivar trusts: tells whether a connection comes from root's process, this daemon's user's or the given
         user's: asked where there is no TLS. Blocks briefly.
     :ivar directory: for images, each migration in a directory of its own.
+    :ivar listen: waits for memory, as `gomd.jobs.criu.listen` does, and ``accept`` takes it.
+    :ivar look: reads what a job needs, given its pid, its supervisor's, and its user. Blocks.
+    :ivar stays: reads why a job can leave for nowhere, given both pids. Blocks.
+    :ivar offer: reads what this machine has of needs, as `gomd.jobs.inspection.read_offer` does. Blocks.
     """
 
     criu: Criu
@@ -49,6 +55,11 @@ class Machine:
     directory: str
     tls: Callable[[], TlsFiles | None]
     trusts: Callable[[socket.socket, int], bool]
+    listen: Callable[[str], socket.socket] = listen
+    accept: Callable[..., socket.socket] = accept
+    look: Callable[[int, int, str], Needs] = inspection.look
+    stays: Callable[[int, int], list[str]] = inspection.look_for_stays
+    offer: Callable[[Needs, str, str, str], Offer] = inspection.read_offer
 
 
 class Ability:

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from gomd.jobs import tree
 from gomd.jobs.needs import MAX_FILES, FileNeed, Needs, Offer, build_id, parse_flags
 
 #: Bytes of a file's beginning that are searched for its build id.
@@ -79,6 +80,16 @@ def read_stays(pids: Iterable[int], own: frozenset[str] = frozenset(), proc: str
         except FileNotFoundError:
             continue  # it has just ended
     return list(stays)
+
+
+def look(pid: int, supervisor: int, user: str) -> Needs:
+    """Read what a job needs, from its first process on. Blocks. :raises OSError: it has ended."""
+    return read_needs(tree.descendants(pid), user, open_files(supervisor))
+
+
+def look_for_stays(pid: int, supervisor: int) -> list[str]:
+    """Read why a job can leave for nowhere. Blocks. :raises OSError: it has ended."""
+    return read_stays(tree.descendants(pid), open_files(supervisor))
 
 
 def open_files(pid: int) -> frozenset[str]:

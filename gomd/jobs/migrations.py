@@ -13,13 +13,11 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from gomd.interfaces import IMigrator
-from gomd.jobs import tree
 from gomd.jobs.arrival import Arrival, why_not
 from gomd.jobs.departure import Departure
 from gomd.jobs.framestream import FrameStream
 from gomd.jobs.ground import DISK_LIMIT, LOOK_LIMIT, Ground
 from gomd.jobs.held import Held
-from gomd.jobs.inspection import open_files, read_needs
 from gomd.jobs.letters import LOOK, NEEDS, SEEN, Letter, LetterReader, MigrationId, decode_needs, encode_needs
 from gomd.jobs.migration import Local, Message, Migration, SourceState, State, TargetState, answer_unknown
 from gomd.jobs.movelog import Record
@@ -263,7 +261,9 @@ class Migrations:
         pid, supervisor = int(told["pid"]), int(told["supervisor"])
         user = str(told.get("user", ""))
         try:
-            return await self._ground.threads.run(LOOK_LIMIT, _look_at, pid, supervisor, user)
+            return await self._ground.threads.run(
+                LOOK_LIMIT, self._ground.machine.look, pid, supervisor, user
+            )
         except OSError as error:
             raise NotFound(f"job {held.name} has ended") from error
 
@@ -427,8 +427,3 @@ def _side_of(message: Message) -> str:
     """Return which side hears this message."""
     at_target = (Message.OFFER, Message.IMAGES, Message.GO, Message.SETTLED, Message.ABORT, Message.ASK)
     return "target" if message in at_target else "source"
-
-
-def _look_at(pid: int, supervisor: int, user: str) -> Needs:
-    """Read what a job needs. Blocks. :raises OSError: it has ended."""
-    return read_needs(tree.descendants(pid), user, open_files(supervisor))

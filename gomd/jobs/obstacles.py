@@ -8,10 +8,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from gomd.jobs import tree
 from gomd.jobs.ground import LOOK_LIMIT, Ground
 from gomd.jobs.held import Held
-from gomd.jobs.inspection import open_files, read_stays
 from libgomd.errors import GomdError
 
 #: Seconds from round to round, and jobs looked at in one: all of a thousand are looked at within minutes.
@@ -68,12 +66,10 @@ class Obstacles:
         return held.node == own and bool(held.told) and held.over is None and held.departing is None
 
     async def _look(self, held: Held) -> None:
-        pid, supervisor = int(held.told["pid"]), int(held.told["supervisor"])
+        ground, pid, supervisor = self._ground, int(held.told["pid"]), int(held.told["supervisor"])
         try:
-            held.stays = "; ".join(await self._ground.threads.run(LOOK_LIMIT, _read, pid, supervisor))
+            held.stays = "; ".join(
+                await ground.threads.run(LOOK_LIMIT, ground.machine.stays, pid, supervisor)
+            )
         except OSError:
             pass  # it has ended
-
-
-def _read(pid: int, supervisor: int) -> list[str]:
-    return read_stays(tree.descendants(pid), open_files(supervisor))
