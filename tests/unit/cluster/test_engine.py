@@ -79,6 +79,23 @@ class Alone:
         self.engine.receive(datagram, (address or address_of(number), PORT), multicast)
         return list(self.wire.sent)
 
+    def deaths_told(self, seconds: float) -> list[float]:
+        """Let node 3 fall silent beside node 2; return the moments at which all are told that it is down."""
+        self.hear(3, beat(3), multicast=True)
+        return self.deaths(seconds)
+
+    def deaths(self, seconds: float) -> list[float]:
+        """Let so much time pass; return the moments at which all are told that a node is down."""
+        moments = []
+        for _ in range(round(seconds * 10)):
+            self.hear(2, beat(2), multicast=True)
+            del self.wire.sent[:]
+            self.clock.advance(0.1)
+            for message, to in self.wire.sent:
+                if to is None and isinstance(message, Notice) and message.state is MemberState.DOWN:
+                    moments.append(self.clock.seconds())
+        return moments
+
     def up(self) -> list[int]:
         return [node.id for node in self.engine.nodes() if node.up]
 
@@ -146,6 +163,22 @@ class AnswerTests(SynchronousTestCase):
         self.assertEqual((message.state, message.by, to), (MemberState.UP, 1, (address_of(2), PORT)))
         alone.hear(2, Notice(MemberState.DOWN, 3, 7, 0, 2, "silent"))
         self.assertEqual(alone.up(), [1, 2, 3])
+
+    def test_a_death_is_told_often_enough(self) -> None:
+        """On a network that loses every fifth packet a thousand nodes hear of a death, not 999 of them."""
+        alone = Alone()
+        told = alone.deaths_told(12.0)
+        self.assertEqual(len(told), 8)
+        self.assertLess(1000 * 0.2 ** len(told), 0.01)
+        self.assertLess(told[-1] - told[0], 6.0)
+
+    def test_a_death_is_not_told_on_of_who_is_back(self) -> None:
+        """A node that was called down and is heard again is not called down by what is still to be told."""
+        alone = Alone()
+        told = alone.deaths_told(6.0)
+        self.assertTrue(0 < len(told) < 8, told)
+        alone.hear(3, beat(3))
+        self.assertEqual(alone.deaths(4.0), [])
 
 
 class FirstHandTests(SynchronousTestCase):
