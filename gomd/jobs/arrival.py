@@ -87,6 +87,7 @@ class Arrival:
         self._lock = False
         self._files: dict[str, bytes] = {}
         self._listening: socket.socket | None = None
+        self._port = 0
         self._accepted: socket.socket | None = None
         self._pages: Deferred[None] | None = None
         self._has_pages = False
@@ -94,6 +95,7 @@ class Arrival:
         self._orders: Orders | None = None
         self._told: dict[str, Any] = {}
         self._handed_over = False
+        self._passed_on = False
         self._cancelled = False
 
     # -- Hands
@@ -119,8 +121,7 @@ class Arrival:
         """See `Hands.send`."""
         more: dict[str, Any] = {}
         if message is Message.READY:
-            assert self._listening is not None
-            more = {"port": self._listening.getsockname()[1]}
+            more = {"port": self._port}
         letter = Letter(self.migration, message.word, self._ground.own_id, reason, more)
         self._ground.post.send(self.other, letter)
 
@@ -140,15 +141,20 @@ class Arrival:
         ground, machine = self._ground, self._ground.machine
         await self._turns.acquire()
         self._has_turn = True
-        if self._needs is None or self._cancelled:
-            self._let_turn_go()
+        if self._needs is None:
             raise CannotMove("it does not come")
+        self._check_wanted()
         if why := await why_not(ground, self._needs, self.job, self.other):
             raise CannotMove("; ".join(why))
-        directory = await ground.make_directory(self.migration, "target")
         tls = await ground.threads.run(FILES_LIMIT, machine.tls)
+        self._check_wanted()
+        directory = await ground.make_directory(self.migration, "target")
+        if self._cancelled:
+            await ground.remove_directory(self.migration, "target")
+        self._check_wanted()
         try:
             self._listening = machine.listen(machine.address)
+            self._port = self._listening.getsockname()[1]
         except OSError as error:
             raise CannotMove(f"no page server at {machine.address}: {error.strerror}") from error
         sources = {ground.address_of(self.other)}
@@ -164,6 +170,12 @@ class Arrival:
         self._pages = Deferred.fromCoroutine(serve())
         self._pages.addErrback(self._pages_failed)
 
+    def _check_wanted(self) -> None:
+        """Begin nothing that `_clear` would not see. :raises CannotMove: it was called off meanwhile."""
+        if self._cancelled:
+            self._let_turn_go()
+            raise CannotMove("it does not come")
+
     def _take_pages(self, directory: str, tls: TlsFiles | None, sources: set[str]) -> None:
         """Be the page server. Blocks, on a thread."""
         machine, listening, needs = self._ground.machine, self._listening, self._needs
@@ -172,7 +184,9 @@ class Arrival:
         trusts: Callable[[socket.socket], bool] = lambda connection: (  # noqa: E731
             tls is not None or machine.trusts(connection, needs.uid)
         )
-        with machine.accept(listening, sources, CONNECT_LIMIT, trusts) as accepted:
+        with listening:
+            accepted = machine.accept(listening, sources, CONNECT_LIMIT, trusts)
+        with accepted:
             self._accepted = accepted
             try:
                 machine.criu.page_server(accepted, directory, tls, PAGES_LIMIT)
@@ -196,8 +210,7 @@ class Arrival:
         files, self._files = self._files, {}
         await ground.threads.run(FILES_LIMIT, Images(files).write, directory)
         detach = await self._keep_output()
-        if self._cancelled:
-            raise CannotMove("it does not come")
+        self._check_wanted()
         stream = ground.here.bring_up(
             self.job.name, directory, ground.machine.criu.program,
             detach=detach, lock=self._lock, nmigs=self.job.times,
@@ -286,14 +299,15 @@ class Arrival:
     def _pass_on(self, signals: Any) -> None:
         """Send the signals that came at the source while it was stopped."""
         held = self._ground.keeper.held.get(self.job.name)
-        if not isinstance(signals, list) or held is None:
+        if not isinstance(signals, list) or held is None or self._passed_on:
             return
+        self._passed_on = True  # the source says `settled` each time it hears `running`
         for each in signals[:_MOST_SIGNALS]:
             try:
                 number, group = each
                 frame = frames.encode_signal(int(number), bool(group))
                 frames.decode_signal(frame[-2:])
-            except (ValueError, TypeError, MalformedFrame):
+            except (ValueError, TypeError, OverflowError, MalformedFrame):
                 raise MalformedFrame("no signal that came while it was stopped") from None
             held.relay.to_job(frame)
 
@@ -307,7 +321,7 @@ class Arrival:
                     each.shutdown(socket.SHUT_RDWR)
         if self._listening is not None:
             self._listening.close()
-        stream, self._stream = self._stream, None
+        stream = self._stream
         if stream is not None and not stream.gone:
             if self._told and self._orders is not None:
                 with suppress(CannotMove):
@@ -315,6 +329,7 @@ class Arrival:
                 stream.close()
             else:
                 stream.abort()  # it is being brought up: its supervisor sees that and leaves
+        self._stream = None
         self._told = {}
         await ground.remove_directory(self.migration, "target")
         held = ground.keeper.held.get(self.job.name)

@@ -36,6 +36,7 @@ class Departure:
         self._ground = ground
         self._needs = needs
         self.left = False
+        self._given_up = False
         self._port = 0
         self._images: dict[str, bytes] = {}
         self._signals: list[Any] = []
@@ -101,6 +102,8 @@ class Departure:
         address = ground.address_of(self.other)
         tls = await ground.threads.run(FILES_LIMIT, ground.machine.tls)
         directory = await ground.make_directory(self.migration, "source")
+        if self._given_up:
+            raise CannotMove("it stays here")
         try:
             await held.orders.do(
                 "freeze", FREEZE_LIMIT + 20.0, criu=ground.machine.criu.program, directory=directory,
@@ -116,6 +119,7 @@ class Departure:
         await ground.remove_directory(self.migration, "source")
 
     async def _thaw(self) -> None:
+        self._given_up = True
         self._images = {}
         held = self._held
         if held is not None and held.orders is not None and held.relay.job is not None:

@@ -52,8 +52,11 @@ class FrameStream(Protocol):
     @on_frame.setter
     def on_frame(self, function: Callable[[Frame], None]) -> None:
         self._on_frame = function
-        while self._early and self._on_frame is not None:
-            self._on_frame(self._early.pop(0))
+        try:
+            while self._early and self._on_frame is not None and not self._closed:
+                self._on_frame(self._early.pop(0))
+        except MalformedFrame as error:
+            self._refuse(error)
 
     def forget(self) -> None:
         """Keep the frames that come now for whoever listens next."""
@@ -78,8 +81,12 @@ class FrameStream(Protocol):
                 else:
                     self._on_frame(frame)
         except MalformedFrame as error:
-            self._log.debug("closed a connection: {error}", error=error)
-            self.abort()
+            self._refuse(error)
+
+    def _refuse(self, error: MalformedFrame) -> None:
+        self._log.debug("closed a connection: {error}", error=error)
+        self._early.clear()
+        self.abort()
 
     def send(self, data: bytes) -> None:
         """Send an encoded frame."""

@@ -52,12 +52,12 @@ def read_needs(
                     stays[why] = None
                 elif target.startswith("/") and not target.startswith("/dev/") and _DELETED not in target:
                     _add(files, target, f"{here}/fd/{name}", _is_written(here, name))
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             continue  # it has just ended
     system = os.uname()
     return Needs(
         memory, system.machine, system.release, uid, user, read_flags(proc),
-        tuple(directories), tuple(files.values())[:MAX_FILES], tuple(stays),
+        tuple(directories)[:MAX_FILES], tuple(files.values())[:MAX_FILES], tuple(stays),
     )  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def read_stays(pids: Iterable[int], own: frozenset[str] = frozenset(), proc: str
                 target = os.readlink(f"{here}/fd/{name}")
                 if target not in own and (why := _stays(here, name, target, sockets)):
                     stays[why] = None
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             continue  # it has just ended
     return list(stays)
 
@@ -195,8 +195,9 @@ def _sockets(net: str) -> dict[str, str]:
             continue
         for line in lines:
             words = line.split()
-            if len(words) > 9:
-                found[words[9] if kind != "packet" else words[8]] = _socket_reason(kind, words)
+            at = 8 if kind == "packet" else 9
+            if len(words) > at:
+                found[words[at]] = _socket_reason(kind, words)
     return found
 
 

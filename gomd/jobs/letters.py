@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from gomd.jobs.criu import MAX_IMAGES
@@ -21,6 +21,11 @@ from libgomd.wire.frames import LETTER, MAX_PAYLOAD, PIECE, Frame, MalformedFram
 
 #: Bytes of all files of one letter: criu's images without the memory are some hundred kilobytes.
 MAX_FILES_SIZE: Final = 64 << 20
+#: Bytes of what a process needs: two thousand files with long names.
+MAX_NEEDS: Final = 16 << 20
+#: Characters of a reason, and reasons that are told at once: what a person reads.
+MAX_REASON: Final = 2000
+MAX_REASONS: Final = 100
 #: Questions beside the messages of the state machine: could this come? And the answer to it.
 LOOK, SEEN = "look", "seen"
 WORDS: Final[Mapping[str, Message]] = {message.word: message for message in Message}
@@ -83,7 +88,8 @@ class MigrationId:
 def encode_letter(letter: Letter) -> bytes:
     """Return the frames of ``letter``."""
     head = {
-        "migration": letter.migration, "word": letter.word, "from": letter.origin, "reason": letter.reason,
+        "migration": letter.migration, "word": letter.word, "from": letter.origin,
+        "reason": one_line(letter.reason),
         "more": dict(letter.more), "files": [[name, len(data)] for name, data in letter.files.items()],
     }  # fmt: skip
     pieces = [encode_json(LETTER, head)]
@@ -135,7 +141,7 @@ def _head(payload: bytes) -> tuple[Letter, list[tuple[str, int]]]:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise MalformedFrame(f"no letter: {str(error)[:80]}") from error
     MigrationId.parse(letter.migration)
-    if letter.word not in WORDS and letter.word not in (LOOK, SEEN):
+    if not isinstance(letter.word, str) or letter.word not in (*WORDS, LOOK, SEEN):
         raise MalformedFrame("a letter of a kind that is not known here")
     if not (_is_number(letter.origin, MAX_NODE_ID) and letter.origin):
         raise MalformedFrame("a letter from no node")
@@ -148,11 +154,17 @@ def _head(payload: bytes) -> tuple[Letter, list[tuple[str, int]]]:
         raise MalformedFrame("a letter with too many files, or of no size")
     if sum(sizes) > MAX_FILES_SIZE:
         raise MalformedFrame(f"a letter of {sum(sizes)} bytes, at most {MAX_FILES_SIZE} are taken")
-    return letter, files
+    return replace(letter, reason=one_line(letter.reason)), files
 
 
 def _is_number(value: object, most: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
+
+
+def one_line(text: str) -> str:
+    """Return ``text`` as a reason: one line of bounded length, whatever it is made of."""
+    short = text if len(text) <= MAX_REASON else text[: MAX_REASON - 3] + "..."
+    return "".join(c if c.isprintable() else "?" for c in short)
 
 
 # -- what a process needs
@@ -165,6 +177,8 @@ def encode_needs(needs: Needs) -> bytes:
 
 def decode_needs(data: bytes) -> Needs:
     """Return what the file `NEEDS` says. :raises MalformedFrame: for any other bytes, and nothing else."""
+    if len(data) > MAX_NEEDS:
+        raise MalformedFrame(f"needs of a process: {len(data)} bytes, at most {MAX_NEEDS} are taken")
     try:
         values: dict[str, Any] = json.loads(data)
         values["files"] = tuple(FileNeed(**each) for each in values["files"])

@@ -18,7 +18,19 @@ from gomd.jobs.departure import Departure
 from gomd.jobs.framestream import FrameStream
 from gomd.jobs.ground import DISK_LIMIT, LOOK_LIMIT, Ground
 from gomd.jobs.held import Held
-from gomd.jobs.letters import LOOK, NEEDS, SEEN, Letter, LetterReader, MigrationId, decode_needs, encode_needs
+from gomd.jobs.letters import (
+    LOOK,
+    MAX_NEEDS,
+    MAX_REASONS,
+    NEEDS,
+    SEEN,
+    Letter,
+    LetterReader,
+    MigrationId,
+    decode_needs,
+    encode_needs,
+    one_line,
+)
 from gomd.jobs.migration import Local, Message, Migration, SourceState, State, TargetState, answer_unknown
 from gomd.jobs.movelog import Record
 from gomd.jobs.moves import Move
@@ -78,7 +90,11 @@ class Migrations:
         for name in left:
             shutil.rmtree(os.path.join(directory, name), ignore_errors=True)
         leaving = frozenset(record.job for record in self._records if record.side == "source")
-        return leaving, frozenset(record.job for record in self._records) - leaving
+        coming = {record.job for record in self._records if record.side == "target"}
+        there = {record.job for record in self._records if record.state is TargetState.SETTLED}
+        for name in coming - there - leaving:
+            self._ground.whereabouts.expect(name, True)
+        return leaving, frozenset(coming - there - leaving)
 
     def start(self) -> None:
         """Take up what a daemon before this one has begun."""
@@ -109,6 +125,7 @@ class Migrations:
             migration, steps = Migration.recover(record.state, copy)
         except KeyError:
             self._log.error("{record} cannot be with copy {copy}", record=record, copy=copy)
+            self._ground.whereabouts.expect(job.name, False)
             if held is not None:
                 held.departing, held.arriving = None, False
             return
@@ -190,7 +207,7 @@ class Migrations:
         self._check_free(held.name)
         if ground.keeper.held.get(held.name) is not held or held.over is not None:
             raise NotFound(f"job {held.name} has ended")
-        hands = Departure(ground, self._new_id(held), target, encode_needs(needs))
+        hands = Departure(ground, self._new_id(held), target, _encoded(needs))
         migration, steps = Migration.offer()
         settled: Deferred[State] = Deferred()
         move = Move(migration, [], hands, ground.clock)
@@ -277,25 +294,25 @@ class Migrations:
 
         def take(frame: Frame) -> None:
             for letter in reader.feed(frame):
-                if not answer.called:
+                if letter.word == SEEN and letter.migration == question.migration and not answer.called:
                     answer.callback(letter)
 
         def lost() -> None:
             if not answer.called:
                 answer.errback(PeerUnreachable(f"{ground.name_of(target)} ended the stream"))
 
+        question = Letter(self._new_id(held), LOOK, ground.own_id, files={NEEDS: _encoded(needs)})
         stream.on_lost = lost
         stream.on_frame = take
         late = ground.clock.callLater(LOOK_PATIENCE, stream.abort)
         try:
-            question = Letter(self._new_id(held), LOOK, ground.own_id, files={NEEDS: encode_needs(needs)})
             ground.post.write(stream, question)
             found = (await answer).more.get("reasons", [])
         finally:
             if late.active():
                 late.cancel()
             stream.close()
-        return [str(each) for each in found] if isinstance(found, list) else []
+        return [one_line(str(each)) for each in found[:MAX_REASONS]] if isinstance(found, list) else []
 
     # -- what comes by letter
 
@@ -348,7 +365,7 @@ class Migrations:
             found = await why_not(self._ground, needs, job, letter.origin)
         except (GomdError, OSError) as error:
             found = [str(error)]
-        more = {"reasons": found}
+        more = {"reasons": [one_line(each) for each in found[:MAX_REASONS]]}
         answer(Letter(letter.migration, SEEN, self._ground.own_id, more=more))
 
     def cut(self, node: int) -> None:
@@ -391,6 +408,7 @@ class Migrations:
         self._moved_out += state is SourceState.MOVED
         self._moved_in += state is TargetState.SETTLED
         self._stayed += state in (SourceState.STAYED, TargetState.REFUSED)
+        ground.whereabouts.expect(name, False)
         if isinstance(hands, Departure):
             self._look_after(name, state, hands)
             if not any(other.other == hands.other for other in self._hands.values()):
@@ -398,10 +416,10 @@ class Migrations:
         if told is not None and not told.called:
             told.callback(state)
         record = Record(hands.migration, state, name, hands.other, move.reason, ground.clock.seconds())
-        if state is SourceState.MOVED and hands.job.home not in (ground.own_id, hands.other):
-            if not await ground.whereabouts.tell_home(name, hands.other, hands.job.times):
-                self._log.info("the home of job {job} knows it no more", job=name)
-            ground.whereabouts.forget(name)
+        if state is SourceState.MOVED:
+            if hands.job.home not in (ground.own_id, hands.other):
+                await ground.whereabouts.tell_home(name, hands.other, hands.job.times)
+            ground.whereabouts.forget(name, hands.other)
         await ground.threads.run(DISK_LIMIT, ground.log.forget, record)
 
     def _hang_up(self, node: int) -> None:
@@ -427,3 +445,10 @@ def _side_of(message: Message) -> str:
     """Return which side hears this message."""
     at_target = (Message.OFFER, Message.IMAGES, Message.GO, Message.SETTLED, Message.ABORT, Message.ASK)
     return "target" if message in at_target else "source"
+
+
+def _encoded(needs: Needs) -> bytes:
+    data = encode_needs(needs)
+    if len(data) > MAX_NEEDS:
+        raise CannotMove("it has too many files open for another node to look at")
+    return data

@@ -32,6 +32,8 @@ HANDOVER = "handover.json"
 _KEPT = ("tty", "argv", "uid", "gid", "groups", "user", "cwd", "merge", "began")
 #: Seconds criu may take for a restore; a dump has its limit from the daemon.
 _RESTORE_LIMIT = 600.0
+#: Signals that wait while it is frozen; more are dropped.
+_MOST_SIGNALS = 1000
 
 
 class Movable(Supervisor):
@@ -49,6 +51,8 @@ class Movable(Supervisor):
     #: Processes that were stopped before it was frozen and stay so when it goes on.
     _stopped: list[int] = []
     _signals: list[tuple[int, bool]] = []
+    #: Of its input, what was handed over: bytes received, bytes of them not read, and whether that is all.
+    _handed: tuple[int, int, bool] | None = None
 
     # -- at the source
 
@@ -148,6 +152,7 @@ class Movable(Supervisor):
             "stdin": {"received": self._stdin_received, "waiting": _text(bytes(self._stdin_waiting)),
                       "ended": self._stdin_ended},
         }  # fmt: skip
+        self._handed = (self._stdin_received, len(self._stdin_waiting), self._stdin_ended)
         path = os.path.join(self._order["directory"], HANDOVER)
         number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with open(number, "w", encoding="ascii") as file:
@@ -166,8 +171,10 @@ class Movable(Supervisor):
             self._work.close()
             tree.end(reversed(tree.descendants(self._work.pid)))
             self._work = None
+            self._answer("freeze", "it was told to go on")
         assert self._program is not None
         self._frozen = False
+        self._handed = None
         tree.thaw(tree.descendants(self._program.pid), but=self._stopped)
         waiting, self._signals = self._signals, []
         for number, group in waiting:
@@ -178,7 +185,7 @@ class Movable(Supervisor):
     def _signal(self, number: int, group: bool) -> None:
         """While it is frozen a signal waits: sent now it would be lost with the copy that is given up."""
         if self._frozen:
-            self._signals = [*self._signals, (number, group)]
+            self._signals = [*self._signals, (number, group)][:_MOST_SIGNALS]
         else:
             super()._signal(number, group)
 
@@ -197,6 +204,13 @@ class Movable(Supervisor):
     def _close_stdin(self) -> None:
         if not self._frozen:
             super()._close_stdin()
+
+    def _attach(self, wanted: dict[str, Any]) -> None:
+        """Who attaches to a frozen job is told of no input that the copy would not know of."""
+        if self._handed is not None and not wanted.get("detach"):
+            self._stdin_received, waiting, self._stdin_ended = self._handed
+            del self._stdin_waiting[waiting:]
+        super()._attach(wanted)
 
     # -- at the target
 

@@ -55,11 +55,15 @@ class Post:
 
     # -- streams
 
-    def join(self, stream: FrameStream, node_id: int | None) -> None:
+    def join(self, stream: FrameStream, node_id: int | None, ours: bool = False) -> None:
         """
         Take a stream that another daemon has opened.
 
+        It is written to from the first letter on that belongs to a migration: one that was opened for a
+        question is for the answer to that alone.
+
         :param node_id: whose, as its certificate says; None over loopback: as its first letter says.
+        :param ours: this daemon opened it, and may write to it at once.
         """
         reader = LetterReader()
 
@@ -68,10 +72,11 @@ class Post:
             for letter in reader.feed(frame):
                 if node_id is None:
                     node_id = letter.origin
-                    self._unknown.discard(stream)
-                    self._add(node_id, stream)
                 if letter.origin != node_id:
                     raise MalformedFrame(f"node {node_id} writes in the name of node {letter.origin}")
+                if stream in self._unknown and letter.message is not None:
+                    self._unknown.discard(stream)
+                    self._add(node_id, stream)
                 self._heard(letter, lambda answer: stream.send(encode_letter(answer)))
 
         def lost() -> None:
@@ -80,10 +85,10 @@ class Post:
                 self._lost(node_id, stream)
 
         stream.on_lost = lost
-        if node_id is None:
-            self._unknown.add(stream)
-        else:
+        if ours and node_id is not None:
             self._add(node_id, stream)
+        else:
+            self._unknown.add(stream)
         stream.on_frame = take
         stream.hold(False)
 
@@ -113,7 +118,7 @@ class Post:
         if self._closed:
             stream.close()
             raise PeerUnreachable("gomd stops")
-        self.join(stream, node.id)
+        self.join(stream, node.id, ours=True)
 
     async def open_other(self, node: Node, request: Request, caller: Caller) -> FrameStream:
         """Open a stream for a question of its own. Errors as in `connect`."""

@@ -112,6 +112,7 @@ class Sink:
     def close(self) -> None:
         """Take no more, and close the files, which stay, when what is being written is."""
         self.gone = True
+        self.on_frame = lambda _frame: None  # what is written yet is acknowledged to nobody
         self._waiting.clear()
         if not self._writing:
             self._close_files()

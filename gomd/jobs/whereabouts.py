@@ -15,7 +15,7 @@ from gomd.jobs.held import Held
 from gomd.jobs.keeper import Keeper
 from gomd.jobs.relay import Relay
 from gomd.jobs.table import HomeTable
-from libgomd.errors import Conflict, GomdError, NotFound
+from libgomd.errors import Conflict, GomdError, NotFound, PeerUnreachable
 from libgomd.model import Caller, EventKind, Job, Role
 from libgomd.wire import frames
 from libgomd.wire.lines import OK, Request
@@ -23,7 +23,7 @@ from libgomd.wire.lines import OK, Request
 #: The request by which a home is told where a job of it is.
 VERB = "moved"
 _DAEMON = Caller(Role.ADMIN, "root", 0, "migration")
-_NOT_FOUND = 404
+_NOT_FOUND, _CONFLICT = 404, 409
 _KILL = 9
 #: Seconds between two attempts to tell a home.
 AGAIN = 5.0
@@ -50,6 +50,7 @@ class Whereabouts:
         self._table = table
         self._running = running
         self._gone: dict[str, int] = {}
+        self._expected: set[str] = set()
 
     # -- where it was
 
@@ -85,13 +86,20 @@ class Whereabouts:
         self._keeper.look_for(held)
 
     def check_gone(self, name: str) -> None:
-        """See whether a guest was here that runs elsewhere now. :raises Conflict: it was."""
+        """See whether a guest was here that runs elsewhere now, or may come. :raises Conflict: so it is."""
+        if name in self._expected:
+            raise Conflict(f"job {name} is being moved here")
         if name in self._gone:
             raise Conflict(f"job {name} moved to node {self._gone[name]}")
 
-    def forget(self, name: str) -> None:
-        """Its home knows where it is."""
-        self._gone.pop(name, None)
+    def forget(self, name: str, node_id: int) -> None:
+        """Its home knows that it went to ``node_id``."""
+        if self._gone.get(name) == node_id:
+            del self._gone[name]
+
+    def expect(self, name: str, expected: bool) -> None:
+        """Take note that a copy of a job is here that may be let run, or that this is settled."""
+        (self._expected.add if expected else self._expected.discard)(name)
 
     # -- where it is
 
@@ -102,6 +110,7 @@ class Whereabouts:
         :param stream: the connection to its supervisor. :param told: what that says of it.
         """
         self._gone.pop(name, None)
+        self.expect(name, False)
         home, _, number = name.partition("-")
         if int(home) == self._members.own_id:
             self._came_home(int(number), stream, told, nmigs)
@@ -157,8 +166,8 @@ class Whereabouts:
         while self._running():
             try:
                 reply = await self._peers.ask(self._members.find(home), request, _DAEMON, False)
-                if reply.code in (OK, _NOT_FOUND):
-                    return reply.code == OK
+                if reply.code in (OK, _NOT_FOUND, _CONFLICT):  # the last: it knows something newer
+                    return reply.code != _NOT_FOUND
             except GomdError as error:
                 self._log.debug("node {home} is not told now: {error}", home=home, error=error)
             await deferLater(self._clock, AGAIN)
@@ -174,10 +183,14 @@ class Whereabouts:
 
     def moved(self, name: str, node_id: int, nmigs: int) -> None:
         """See `IJobs.moved`."""
+        if not self._running():
+            raise PeerUnreachable("gomd stops")  # no job is known any more: that says nothing about it
         number = int(name.partition("-")[2])
         job, held = self._table.get(number), self._keeper.held.get(name)
         if job is None or held is None or job.name != name or job.state.over:
             raise NotFound(f"there is no job {name} any more")
+        if held.departing is not None:
+            return  # it moved from here: its own migration says so when what is left of it here is ended
         if job.nmigs >= nmigs:
             if job.node != node_id:
                 raise Conflict(f"job {name} is on node {job.node}, after {job.nmigs} moves")
