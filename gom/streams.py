@@ -85,6 +85,7 @@ class Streams:
         self._stdin_open = True
         self._stdin_kept: deque[bytes] = deque()
         self._stdin_base = 0
+        self._stdin_taken = 0
         self._stdin_position = 0
         self._stdin_end_sent = False
         self._attached = False
@@ -243,6 +244,7 @@ class Streams:
         elif kind == frames.ACK:
             stream, position = frames.decode_ack(payload)
             if stream == frames.STDIN:
+                self._stdin_taken = position
                 self._stdin_arrived(position)
         elif kind == frames.STARTED:
             told = frames.decode_json(payload)
@@ -271,6 +273,7 @@ class Streams:
             if not out.waiting:
                 out.position = out.received
         self._stdin_arrived(int(told["stdin"]))
+        self._stdin_taken = int(told["stdin_taken"])
         if told.get("stdin_ended"):
             self._stdin_open = False
             self._stdin_end_sent = True
@@ -283,7 +286,7 @@ class Streams:
     # -- standard input
 
     def _may_read_stdin(self) -> bool:
-        under_way = self._stdin_position - self._stdin_base
+        under_way = self._stdin_position - self._stdin_taken
         return (
             self._attached and self._stdin_open and self._status is None
             and under_way + frames.CHUNK <= frames.WINDOW and len(self._outgoing) < frames.WINDOW

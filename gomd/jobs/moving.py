@@ -149,8 +149,8 @@ class Movable(Supervisor):
             "stopped": self._stopped,
             "spec": {name: self._spec[name] for name in _KEPT if name in self._spec} | {"used": self._used()},
             "outputs": outputs,
-            "stdin": {"received": self._stdin_received, "waiting": _text(bytes(self._stdin_waiting)),
-                      "ended": self._stdin_ended},
+            "stdin": {"received": self._stdin_received, "taken": self._stdin_position(),
+                      "waiting": _text(bytes(self._stdin_waiting)), "ended": self._stdin_ended},
         }  # fmt: skip
         self._handed = (self._stdin_received, len(self._stdin_waiting), self._stdin_ended)
         path = os.path.join(self._order["directory"], HANDOVER)
@@ -284,7 +284,7 @@ class Movable(Supervisor):
                 backlog.base = backlog.end = begin
             backlog.append(data[max(0, backlog.end - begin) :])
         stdin = handover["stdin"]
-        self._stdin_received = int(stdin["received"])
+        self._stdin_received, self._stdin_taken = int(stdin["received"]), int(stdin["taken"])
         self._stdin_waiting = bytearray(_bytes(stdin["waiting"]))
         self._stdin_ended = bool(stdin["ended"])
 

@@ -112,7 +112,8 @@ class Relay:
                 self.to_client(frames.encode(kind, payload))
         elif kind == frames.ATTACHED:
             told = frames.decode_json(payload)
-            self._stdin_position = self._stdin_acknowledged = int(told["stdin"])
+            self._stdin_position = int(told["stdin"])
+            self._stdin_acknowledged = int(told["stdin_taken"])
             self.attached = self.client is not None
             self.to_client(frames.encode(kind, payload))
         elif kind == frames.STARTED:

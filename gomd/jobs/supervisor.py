@@ -85,6 +85,7 @@ class Supervisor:
         self._stdin_waiting = bytearray()
         self._stdin_received = 0
         self._stdin_acknowledged = 0
+        self._stdin_taken = 0
         self._stdin_ended = False
         self._attached = False
         self._exit_told = False
@@ -320,8 +321,13 @@ class Supervisor:
             os.close(self._stdin)
             self._stdin = -1
 
+    def _stdin_position(self) -> int:
+        """Return how much the job's pipe has had; never less than before, though a move takes some back."""
+        self._stdin_taken = max(self._stdin_taken, self._stdin_received - len(self._stdin_waiting))
+        return self._stdin_taken
+
     def _acknowledge_stdin(self) -> None:
-        position = self._stdin_received - len(self._stdin_waiting)
+        position = self._stdin_position()
         if position != self._stdin_acknowledged:
             self._stdin_acknowledged = position
             if self._attached:
@@ -422,6 +428,7 @@ class Supervisor:
             "stdout": out.attach(int(wanted.get("stdout", 0))),
             "stderr": error.attach(int(wanted.get("stderr", 0))),
             "stdin": self._stdin_received,
+            "stdin_taken": self._stdin_position(),
             "stdin_ended": self._stdin_ended,
         }
         self._stdin_acknowledged = -1

@@ -186,7 +186,7 @@ class Supervisor:
         elif kind == frames.ATTACH:
             self._attached = not frames.decode_json(payload).get("detach")
             if self._attached:
-                told = {"stdout": 0, "stderr": 0, "stdin": 0, "stdin_ended": False}
+                told = {"stdout": 0, "stderr": 0, "stdin": 0, "stdin_taken": 0, "stdin_ended": False}
                 self._say(frames.ATTACHED, told)
                 self._say_exit()
         elif kind == frames.SIGNAL:

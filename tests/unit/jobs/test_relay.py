@@ -56,9 +56,10 @@ class RelayTests(SynchronousTestCase):
         self.relay.join_job(self.job.stream)
         self.relay.join_client(self.client.stream)
 
-    def attach(self) -> None:
+    def attach(self, stdin: int = 0, taken: int = 0) -> None:
         self.client.says(frames.encode_json(frames.ATTACH, {}))
-        self.job.says(frames.encode_json(frames.ATTACHED, {"stdin": 0, "stdout": 0, "stderr": 0}))
+        told = {"stdin": stdin, "stdin_taken": taken, "stdout": 0, "stderr": 0}
+        self.job.says(frames.encode_json(frames.ATTACHED, told))
         self.job.heard()
         self.client.heard()
 
@@ -85,6 +86,15 @@ class RelayTests(SynchronousTestCase):
         piece = frames.encode(frames.STDIN, bytes(frames.CHUNK))
         for _ in range(frames.WINDOW // frames.CHUNK):
             self.client.says(piece)
+        self.assertFalse(self.client.transport.aborted)
+        self.client.says(piece)
+        self.assertTrue(self.client.transport.aborted)
+
+    def test_attaching_again_makes_no_room(self) -> None:
+        """What a supervisor has and its job has not read counts, however often one attaches."""
+        self.attach(stdin=frames.WINDOW, taken=frames.CHUNK)
+        piece = frames.encode(frames.STDIN, bytes(frames.CHUNK))
+        self.client.says(piece)
         self.assertFalse(self.client.transport.aborted)
         self.client.says(piece)
         self.assertTrue(self.client.transport.aborted)
