@@ -413,6 +413,10 @@ class Migrations:
             self._look_after(name, state, hands)
             if not any(other.other == hands.other for other in self._hands.values()):
                 ground.clock.callLater(1.0, self._hang_up, hands.other)
+        elif (held := ground.keeper.held.get(name)) is not None:
+            held.arriving = False
+            if state is TargetState.SETTLED and held.number is not None and held.node != ground.own_id:
+                ground.keeper.lose(held, "this machine went down when it had just come home")
         if told is not None and not told.called:
             told.callback(state)
         record = Record(hands.migration, state, name, hands.other, move.reason, ground.clock.seconds())
@@ -420,6 +424,7 @@ class Migrations:
             if hands.job.home not in (ground.own_id, hands.other):
                 await ground.whereabouts.tell_home(name, hands.other, hands.job.times)
             ground.whereabouts.forget(name, hands.other)
+        await ground.remove_directory(hands.migration, side)
         await ground.threads.run(DISK_LIMIT, ground.log.forget, record)
 
     def _hang_up(self, node: int) -> None:
@@ -433,7 +438,11 @@ class Migrations:
             return
         held.departing = None
         if state is SourceState.LOST:
-            self._ground.keeper.lose(held, "this machine went down while it was being moved")
+            if held.number is not None:
+                self._ground.keeper.lose(held, "this machine went down while it was being moved")
+            else:  # its home finds out when it asks
+                self._ground.keeper.let_go(held)
+                self._ground.here.remove(name)
         elif state is SourceState.MOVED:
             if not hands.left and held.relay.job is None and not held.rejoining:
                 self._ground.whereabouts.left(name, hands.other)

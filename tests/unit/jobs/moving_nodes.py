@@ -641,6 +641,9 @@ class Cluster:
         if daemon is not None:
             self.network.drop(daemon)
             daemon.jobs._journal.close()  # as the kernel does
+            following = daemon.jobs._following
+            assert following is not None
+            following.cancel()
 
     def stop(self, number: int) -> None:
         """Its daemon ends as it should."""
