@@ -63,6 +63,9 @@ _TRIES: Final = 5
 #: A job that has just moved is waited for so many seconds until its new process id is known.
 _PID_LIMIT: Final = 5.0
 _PID_AGAIN: Final = 0.25
+#: A home is told by the new node, not by the old one that answers: seconds that it may take longer.
+_HEARD_LIMIT: Final = 5.0
+_HEARD_AGAIN: Final = 0.02
 #: As whom the daemon itself asks.
 DAEMON: Final = Caller(Role.ADMIN, "root", 0, "gomd")
 
@@ -248,6 +251,7 @@ class Relocation:
             raise MalformedReply(f"node {job.node} answered a `migrate` with {answer!r:.80}")
         node = self._members.find(str(answer["node"]))
         if answer.get("moved"):
+            await self._heard(job)
             return Moved(node, Outcome.MOVED)
         if node.id == job.node:
             return Moved(node, Outcome.BEST if target == BEST else Outcome.THERE)
@@ -266,6 +270,15 @@ class Relocation:
             return loads(reply.text)
         told = f"node {node.id} {node.name}, where it is process {job.pid_there}: {reply.text}"
         raise CannotMove(told) if reply.code == CannotMove.code else error_for(reply.code, told)
+
+    async def _heard(self, job: Job) -> None:
+        """Wait, not for long, until this home has been told that ``job`` moved: who asks next finds it."""
+        end = self._clock.seconds() + _HEARD_LIMIT
+        while self._clock.seconds() < end:
+            found = None if job.pid is None else self._jobs.of_pid(job.pid)
+            if found is None or found.state.over or found.nmigs > job.nmigs:
+                break
+            await deferLater(self._clock, _HEARD_AGAIN)
 
     async def _with_pid(self, job: Job) -> Job:
         """Return the job as it is now, when it is known which process it is over there."""

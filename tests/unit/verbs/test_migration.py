@@ -226,6 +226,19 @@ def test_a_job_elsewhere_is_moved_by_its_node(node: ThreeNodes) -> None:
     assert len(node.peers.asked) == 1
 
 
+def test_who_is_told_of_a_move_finds_it_made(node: ThreeNodes) -> None:
+    """The old node answers before the new one has told this home: the answer waits, but not for ever."""
+    node.peers.answer = lambda at, request: (200, '{"pid":811,"node":1,"moved":true}')
+    talk = as_ada(node)
+    assert talk.say("migrate 5000009 home") == ""
+    node.jobs.hear_of_a_move(811)
+    node.clock.advance(0.02)
+    assert talk.heard() == "200 process 5000009 runs on node 1 alpha\r\n"
+    assert talk.say("migrate 5000009 home") == ""
+    node.clock.pump([0.02] * 260)
+    assert talk.heard() == "200 process 5000009 runs on node 1 alpha\r\n"
+
+
 @pytest.mark.parametrize(
     ("request_", "sent", "value", "answer"),
     [

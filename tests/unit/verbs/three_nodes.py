@@ -103,6 +103,10 @@ class Jobs(NoJobs):
     def set_lock(self, name: str, lock: bool) -> None:
         self.told.append(("lock", name, lock))
 
+    def hear_of_a_move(self, pid: int) -> None:
+        """What the new node tells this home when it runs a job: it comes before the old one's answer."""
+        self.away = [replace(job, nmigs=job.nmigs + (job.pid_there == pid)) for job in self.away]
+
     def moved(self, name: str, node: int, nmigs: int) -> None:
         if name != "1-9":
             raise NotFound(f"there is no job {name} any more")
@@ -155,7 +159,8 @@ class Peers(NoPeers):
     :ivar held: questions that wait for the test, when it is a list.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
         self.asked: list[tuple[int, Request, Caller]] = []
         self.answer: Callable[[int, Request], tuple[int, str]] = lambda node, request: (200, "null")
         self.held: list[Deferred[None]] | None = None
@@ -167,7 +172,10 @@ class Peers(NoPeers):
         if self.held is not None:
             self.held.append(Deferred())
             await self.held[-1]
-        return Relay(*self.answer(node.id, request), None)
+        code, text = self.answer(node.id, request)
+        if '"moved": true' in text:
+            self._jobs.hear_of_a_move(int(request.arguments[0]))
+        return Relay(code, text, None)
 
 
 class ThreeNodes(MemoryDaemon):
@@ -180,7 +188,7 @@ class ThreeNodes(MemoryDaemon):
     def __init__(self, kind: str = "criu") -> None:
         self.members = Members()
         self.jobs = Jobs()
-        self.peers = Peers()
+        self.peers = Peers(self.jobs)
         self.migrator = Migrator(self.jobs, kind)
         super().__init__(MemorySource([50], [PROCESSES], name="alpha"))
 
