@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -46,6 +47,8 @@ from libgomd.wire.lines import Request
 LEAVING, COMING = 4, 8
 #: Seconds until a caller is told that it is not known yet where his process runs.
 PATIENCE = 590.0
+#: Seconds in which the last letter about a job that has come is awaited before it may leave again.
+SETTLE_LIMIT = 30.0
 #: Seconds for another node to look at what a process needs.
 LOOK_PATIENCE = 40.0
 _NOT_STARTED_HERE = "it was not started by gomd; what `run` starts can be moved"
@@ -68,6 +71,9 @@ class Migrations:
         self._moves: dict[tuple[str, str], Move] = {}
         self._hands: dict[tuple[str, str], Departure | Arrival] = {}
         self._records: list[Record] = []
+        #: Of the journal, what is not taken up yet: nothing is answered about it.
+        self._unread: set[tuple[str, str]] = set()
+        self._stopped = False
         self._leaving = DeferredSemaphore(LEAVING)
         self._coming = DeferredSemaphore(COMING)
         self._moved_out = self._moved_in = self._stayed = 0
@@ -82,6 +88,8 @@ class Migrations:
         """
         log, directory = self._ground.log, self._ground.machine.directory
         self._records = log.load()
+        self._unread = {(record.migration, record.side) for record in self._records}
+        self._stopped = False
         known = {f"{record.migration}.{record.side}" for record in self._records}
         try:
             left = set(os.listdir(directory)) - known
@@ -121,6 +129,8 @@ class Migrations:
         else:
             hands = Arrival(self._ground, record.migration, record.other, self._coming)
             copy = await hands.find()
+        if self._stopped:
+            return
         try:
             migration, steps = Migration.recover(record.state, copy)
         except KeyError:
@@ -137,6 +147,7 @@ class Migrations:
             hands.note_moved()
         move = Move(migration, [], hands, self._ground.clock)
         self._begin(hands, move, record.side)
+        self._unread.discard((record.migration, record.side))
         move.do(steps)
 
     def _end_leftover(self, name: str) -> None:
@@ -149,7 +160,8 @@ class Migrations:
         stream.on_frame = lambda frame: stream.close() if frame.kind == MOVED else None
 
     def stop(self) -> None:
-        """The daemon ends: what is under way is taken up by the next one."""
+        """The daemon ends: the next one takes up what is under way; nothing is answered until then."""
+        self._stopped = True
         for move in self._moves.values():
             move.close()
         self._moves.clear()
@@ -181,6 +193,7 @@ class Migrations:
         target = node or int(held.name.partition("-")[0])
         if target == self._ground.own_id:
             return
+        await self._arrived(held.name)
         self._check_free(held.name)
         if why := self._stays(held):
             raise CannotMove("; ".join(why))
@@ -260,6 +273,15 @@ class Migrations:
         found = ["it has a terminal"] if told.get("tty") else []
         return found + ([str(told["cantmove"])] if told.get("cantmove") else [])
 
+    async def _arrived(self, name: str) -> None:
+        """Wait while a job that has just come runs here, and only the last word about that is missing."""
+        end = self._ground.clock.seconds() + SETTLE_LIMIT
+        while self._is_arriving(name) and self._ground.clock.seconds() < end:
+            await deferLater(self._ground.clock, 0.02)
+
+    def _is_arriving(self, name: str) -> bool:
+        return any(isinstance(hands, Arrival) and hands.job.name == name for hands in self._hands.values())
+
     def _check_free(self, name: str) -> None:
         if self.under_way(name):
             raise Conflict(f"job {name} is being moved already: wait until it has arrived")
@@ -317,7 +339,16 @@ class Migrations:
     # -- what comes by letter
 
     def heard(self, letter: Letter, answer: Callable[[Letter], None]) -> None:
-        """Take a letter. :raises MalformedFrame: it is not what it should be."""
+        """
+        Take a letter.
+
+        What the journal knows and this daemon does not, yet or any more, is not unknown: a wrong answer
+        could let the process run twice, and everything that matters is said again.
+
+        :raises MalformedFrame: it is not what it should be.
+        """
+        if self._stopped:
+            return
         if letter.word == LOOK:
             self._ground.keeper.soon(self._answer_look(letter, answer))
             return
@@ -325,6 +356,8 @@ class Migrations:
         if message is None:
             return
         key = (letter.migration, _side_of(message))
+        if key in self._unread:
+            return
         hands = self._hands.get(key)
         if hands is None and message is Message.OFFER:
             hands = self._accept(letter)

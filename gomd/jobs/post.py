@@ -65,6 +65,9 @@ class Post:
         :param node_id: whose, as its certificate says; None over loopback: as its first letter says.
         :param ours: this daemon opened it, and may write to it at once.
         """
+        if self._closed:
+            stream.close()
+            return
         reader = LetterReader()
 
         def take(frame: Frame) -> None:

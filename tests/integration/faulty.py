@@ -1,0 +1,187 @@
+"""
+`twistd gomd` with one fault armed: at a step of a migration, once, it is killed, cut off, robbed of its criu.
+
+`python faulty.py FILE OPTION...` runs the daemon in this process. Whenever a test writes FILE, a line of JSON
+as `Fault` has it, the next step of that name does what it says; FILE is then called FILE.fired. A step is
+``before write STATE``, ``after write STATE``, ``before send WORD``, ``before heard WORD``,
+``before act ACT``, ``after act ACT`` or ``before forget``. Nothing of this is in gomd: its methods are
+wrapped here.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+#: Seconds for a criu to be killed to appear.
+_APPEARS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """
+    What is to happen, once.
+
+    :ivar step: see the module. :ivar do: ``kill`` the process ``pid``, 0 being this one; ``end`` it, with
+        SIGTERM; ``cut`` the letters' streams; ``criu``: kill -9 of criu ``arg`` (dump, page-server or
+        restore) ``seconds`` after it was first seen; ``fill`` the file system of directory ``arg``; ``poor``:
+        no memory is free here.
+    """
+
+    step: str
+    do: str
+    pid: int = 0
+    arg: str = ""
+    seconds: float = 0.0
+
+    def arm(self, path: Path) -> None:
+        """Have the daemon that runs with FILE ``path`` do it."""
+        fired(path).unlink(missing_ok=True)
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(asdict(self)))
+        new.rename(path)
+
+
+def fired(path: Path) -> Path:
+    """Return the name that FILE ``path`` has when its fault was done."""
+    return path.with_name(f"{path.name}.fired")
+
+
+class _Faults:
+    """The armed fault, looked for at each step."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def take(self, step: str) -> Fault | None:
+        """Return the fault if it is for this step; it is armed no more."""
+        try:
+            fault = Fault(**json.loads(self._path.read_text()))
+        except FileNotFoundError:
+            return None
+        if fault.step != step:
+            return None
+        os.rename(self._path, fired(self._path))
+        return fault
+
+    def step(self, step: str, ground: Any) -> None:
+        """Do what is armed for this step."""
+        fault = self.take(step)
+        if fault is None:
+            return
+        if fault.do in ("kill", "end"):
+            number = signal.SIGKILL if fault.do == "kill" else signal.SIGTERM
+            os.kill(fault.pid or os.getpid(), number)
+        elif fault.do == "cut":
+            for streams in tuple(ground.post._streams.values()):
+                for stream in tuple(streams):
+                    stream.abort()
+        elif fault.do == "criu":
+            threading.Thread(target=_kill_criu, args=(fault.arg, fault.seconds), daemon=True).start()
+        elif fault.do == "fill":
+            _fill(fault.arg)
+        elif fault.do == "poor":
+            _be_poor(ground)
+        else:
+            raise AssertionError(fault)
+
+    def wrap(self, owner: type, name: str, step: Callable[..., str], ground: Callable[[Any], Any]) -> None:
+        """Let the method ``name`` be a step, before it and, if it is a coroutine, after it."""
+        method = getattr(owner, name)
+
+        @functools.wraps(method)
+        def plain(part: Any, *arguments: Any) -> Any:
+            self.step(f"before {step(*arguments)}", ground(part))
+            return method(part, *arguments)
+
+        @functools.wraps(method)
+        async def slow(part: Any, *arguments: Any) -> Any:
+            self.step(f"before {step(*arguments)}", ground(part))
+            result = await method(part, *arguments)
+            self.step(f"after {step(*arguments)}", ground(part))
+            return result
+
+        setattr(owner, name, slow if inspect.iscoroutinefunction(method) else plain)
+
+
+def _kill_criu(kind: str, seconds: float) -> None:
+    """Kill the criu of this kind that one of our jobs started, when it has run for ``seconds``."""
+    end = time.monotonic() + _APPEARS
+    mark = f"{os.getcwd()}/".encode()
+    while time.monotonic() < end:
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with suppress(OSError):
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                if (
+                    kind.encode() in words[1:12]
+                    and any(mark in word for word in words)
+                    and (any(word.endswith(b"criu") for word in words[:8]))
+                ):
+                    time.sleep(seconds)
+                    os.kill(int(pid), signal.SIGKILL)
+                    return
+        time.sleep(0.001)
+
+
+def _fill(directory: str) -> None:
+    """Leave no room there."""
+    with open(os.path.join(directory, "filler"), "wb", buffering=0) as file:
+        for size in (1 << 20, 4096):
+            with suppress(OSError):
+                while file.write(bytes(size)) == size:
+                    pass
+
+
+def _be_poor(ground: Any) -> None:
+    """Let this machine have no free memory for what comes next."""
+    from dataclasses import replace
+
+    machine = ground.machine
+
+    def offer(*arguments: Any) -> Any:
+        object.__setattr__(ground, "machine", machine)
+        return replace(machine.offer(*arguments), memory=1 << 20)
+
+    object.__setattr__(ground, "machine", replace(machine, offer=offer))
+
+
+def _prepare(path: Path) -> None:
+    from gomd.jobs.arrival import Arrival
+    from gomd.jobs.departure import Departure
+    from gomd.jobs.ground import Ground
+    from gomd.jobs.migrations import Migrations
+    from gomd.jobs.movelog import MoveLog
+
+    faults = _Faults(path)
+    faults.wrap(Ground, "write", lambda _id, state, *_more: f"write {state.word}", lambda part: part)
+    for owner in (Departure, Arrival):
+        faults.wrap(owner, "act", lambda act: f"act {act.word}", lambda part: part._ground)
+        faults.wrap(owner, "send", lambda message, _reason: f"send {message.word}", lambda part: part._ground)
+    heard: Callable[..., str] = lambda letter, _answer: f"heard {letter.word}"  # noqa: E731
+    faults.wrap(Migrations, "heard", heard, lambda part: part._ground)
+    faults.wrap(MoveLog, "forget", lambda _record: "forget", lambda _part: None)
+
+
+def main() -> None:
+    """Be the daemon."""
+    from twisted.scripts.twistd import run
+
+    del sys.path[0]  # the directory of the tests: their names are not for the daemon
+    _prepare(Path(sys.argv[1]))
+    sys.argv = ["twistd", "-n", "--pidfile=", "gomd", *sys.argv[2:]]
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+"""
+A job that moves while something fails: at each record and each message, it runs once and loses not a byte.
+
+The cases are run on several trios of daemons at a time, for most of what a case takes is waiting; each test
+tells of its own. Root and criu are needed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+from tests.integration.faulty import Fault
+from tests.integration.moving_trio import Moving, Trio, inject
+from tests.integration.test_criu import find_criu
+
+#: How many trios there are.
+LANES = 3
+#: Node ids of source and target, by route; home is always node 1.
+ROUTES = {"out": (1, 2), "back": (2, 1), "between": (2, 3)}
+_OF_SOURCE = ("asking", "decided", "moved", "stayed")
+_TO_TARGET = ("offer", "images", "go", "settled", "abort")
+
+
+@dataclass(frozen=True)
+class Case:
+    """
+    One fault.
+
+    :ivar step: as in `tests.integration.faulty`. :ivar at: the side it happens at, source or target.
+    :ivar do: as there. :ivar victim: the side that is killed, or home. :ivar moves: it runs there afterwards.
+    :ivar told: a part of what the one who asks for the move is told.
+    """
+
+    step: str
+    at: str
+    do: str
+    victim: str = ""
+    moves: bool = False
+    route: str = "out"
+    arg: str = ""
+    seconds: float = 0.0
+    told: str = ""
+    first: tuple[str, str] | None = None
+
+    def __str__(self) -> str:
+        what = f"{self.do}-{self.victim or self.arg}" if self.victim or self.arg else self.do
+        late = "-late" if self.seconds else ""
+        return f"{self.route}-{self.step.replace(' ', '-')}-{what}{late}"
+
+
+def _writes() -> Iterator[Case]:
+    """Either daemon killed right before and right after each record; the one that writes, and the other."""
+    for state, before, after in (
+        ("asking", False, False), ("decided", False, True), ("moved", True, True),
+        ("receiving", False, False), ("holding", False, False), ("running", True, True),
+        ("settled", True, True),
+    ):  # fmt: skip
+        at, other = ("source", "target") if state in _OF_SOURCE else ("target", "source")
+        yield Case(f"before write {state}", at, "kill", at, before)
+        yield Case(f"after write {state}", at, "kill", at, after)
+        yield Case(f"after write {state}", at, "kill", other, after)
+    yield Case("before write decided", "source", "kill", "target", True)
+    for when in ("before", "after"):  # these are written when something failed before
+        cut = ("target", "before write holding")
+        yield Case(f"{when} write stayed", "source", "kill", "source", first=cut)
+        cut = ("source", "before send images")
+        yield Case(f"{when} write refused", "target", "kill", "target", first=cut)
+
+
+def _messages() -> Iterator[Case]:
+    """Each message lost with its connection; its sender killed when it has come; who hears it killed."""
+    for word, lost, came in (
+        ("offer", False, False), ("ready", False, False), ("images", False, False),
+        ("restored", False, True), ("go", True, True), ("running", True, True), ("settled", True, True),
+    ):  # fmt: skip
+        sender, hearer = ("source", "target") if word in _TO_TARGET else ("target", "source")
+        yield Case(f"before send {word}", sender, "cut", moves=lost)
+        yield Case(f"before heard {word}", hearer, "kill", sender, came)
+        yield Case(f"before heard {word}", hearer, "kill", hearer, lost)
+
+
+def _acts() -> Iterator[Case]:
+    """Killed right before and after what is done with the process; criu killed at its work."""
+    for act, at, moves in (
+        ("prepare", "target", False), ("freeze", "source", False), ("restore", "target", False),
+        ("thaw", "target", True), ("end", "source", True),
+    ):  # fmt: skip
+        for when, victim in product(("before", "after"), {at, "source"}):
+            yield Case(f"{when} act {act}", at, "kill", victim, moves)
+    yield Case("after act freeze", "source", "kill", "target")
+    yield Case("before forget", "source", "kill", "source", True)
+    yield Case("before forget", "target", "kill", "target", True)
+    for kind, step, at in (
+        ("dump", "before act freeze", "source"), ("page-server", "after act prepare", "target"),
+        ("restore", "before act restore", "target"),
+    ):  # fmt: skip
+        for seconds in (0.0, 0.04):
+            yield Case(step, at, "criu", arg=kind, seconds=seconds, told="criu was ended by signal 9")
+
+
+def _orderly_ends() -> Iterator[Case]:
+    """A daemon that is stopped as the system stops it."""
+    yield Case("before act freeze", "source", "end", "source")
+    yield Case("after write decided", "source", "end", "source", True)
+    yield Case("after write holding", "target", "end", "target", True)
+
+
+def _other_routes() -> Iterator[Case]:
+    """A guest that moves to its home, and one that moves between two others, whose home is killed."""
+    for step, at, victim, moves in (
+        ("before act freeze", "source", "target", False),
+        ("after act restore", "target", "target", False),
+        ("after write holding", "target", "source", False),
+        ("after write decided", "source", "source", True),
+        ("after write decided", "source", "target", True),
+        ("before write running", "target", "target", True),
+        ("after write running", "target", "target", True),
+        ("before act end", "source", "source", True),
+        ("before heard settled", "target", "target", True),
+    ):
+        yield Case(step, at, "kill", victim, moves, "back")
+        yield Case(step, at, "kill", victim, moves, "between")
+    for step, at, moves in (
+        ("after write asking", "source", True), ("before send images", "source", True),
+        ("after write holding", "target", True), ("after write decided", "source", True),
+        ("after write running", "target", True), ("after write moved", "source", True),
+        ("before forget", "source", True),
+    ):  # fmt: skip
+        yield Case(step, at, "kill", "home", moves, "between")
+
+
+CASES = [*_writes(), *_messages(), *_acts(), *_orderly_ends(), *_other_routes()]
+
+
+class Lanes:
+    """Runs cases on trios, each started when there is work for it."""
+
+    def __init__(self, home: Path, criu: str, cases: list[Case]) -> None:
+        self._home = home
+        self._criu = criu
+        self._trios: list[Trio] = []
+        self._free: SimpleQueue[Trio] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(LANES)
+        self.results: dict[Case, Future[None]] = {case: self._pool.submit(self._run, case) for case in cases}
+
+    def _take(self) -> Trio:
+        with self._lock:
+            if len(self._trios) == LANES or not self._free.empty():
+                trio = None
+            else:
+                lane = len(self._trios) + 1
+                home = self._home / f"trio{lane}"
+                home.mkdir()
+                trio = Trio(home, lane, self._criu)
+                self._trios.append(trio)
+        if trio is None:
+            return self._free.get()
+        trio.start()
+        return trio
+
+    def _run(self, case: Case) -> None:
+        trio = self._take()
+        try:
+            run(trio, case)
+        except BaseException:
+            trio.end()  # what is wrong with it is not the next one's
+            trio.clear()
+            trio.start()
+            raise
+        finally:
+            self._free.put(trio)
+
+    def close(self) -> None:
+        """Wait for what runs, leave nothing."""
+        self._pool.shutdown(cancel_futures=True)
+        for trio in self._trios:
+            trio.end()
+
+
+def run(trio: Trio, case: Case) -> None:
+    """Have a job moved with the fault, and see that all is well."""
+    source, target = ROUTES[case.route]
+    nodes = {"source": source, "target": target, "home": 1, "": 0}
+    victim = nodes[case.victim]
+    job = Moving(trio, source)
+    try:
+        if case.first is not None:
+            side, step = case.first
+            Fault(step, "cut").arm(trio.nodes[nodes[side]].fault)
+        pid = trio.nodes[victim].process.pid if victim else 0
+        fault = Fault(case.step, case.do, pid, case.arg, case.seconds)
+        told = inject(trio, job, source, target, nodes[case.at], fault, victim)
+        at, nmigs = (target, 1) if case.moves else (source, 0)
+        job.settle(at, nmigs)
+        assert case.told in told, told
+        job.finish(at, nmigs)
+    finally:
+        job.close()
+
+
+@pytest.fixture(scope="module")
+def lanes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lanes]:
+    """All cases that are asked for, under way."""
+    criu = find_criu()
+    calls = [getattr(item, "callspec", None) for item in request.session.items]
+    asked = [call.params["case"] for call in calls if call and isinstance(call.params.get("case"), Case)]
+    made = Lanes(tmp_path_factory.mktemp("faults"), criu, asked)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_fault(lanes: Lanes, case: Case) -> None:
+    """The job runs where it should, once, `jobs` says so, its output is whole, and nothing is left over."""
+    lanes.results[case].result(timeout=600)
