@@ -424,7 +424,9 @@ class Migrations:
             hands.tell = move.tell
         held = self._ground.keeper.held.get(hands.job.name)
         if held is not None and isinstance(hands, Departure):
-            held.departing = lambda: move.tell(Local.FAILED, "its supervisor ended without a word")
+            held.departing = lambda: move.tell(
+                Local.FAILED, "its supervisor ended without a word" if held.over is None else "it has ended"
+            )
 
         def settled(state: State) -> None:
             self._ground.keeper.soon(self._settle(hands, move, side, state, told))
