@@ -103,6 +103,7 @@ class Departure:
         tls = await ground.threads.run(FILES_LIMIT, ground.machine.tls)
         directory = await ground.make_directory(self.migration, "source")
         if self._given_up:
+            await ground.remove_directory(self.migration, "source")
             raise CannotMove("it stays here")
         try:
             await held.orders.do(

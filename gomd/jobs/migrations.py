@@ -359,8 +359,8 @@ class Migrations:
         if key in self._unread:
             return
         hands = self._hands.get(key)
-        if hands is None and message is Message.OFFER:
-            hands = self._accept(letter)
+        if hands is None and message is Message.OFFER and self._accept(letter) is not None:
+            return  # it may have been refused by now
         if hands is None:
             reason = "nothing is known of it here"
             told = answer_unknown(message)

@@ -10,6 +10,15 @@ import unittest
 
 def scratch(case: unittest.TestCase) -> str:
     """Return a path where nothing is yet; what the test puts there is removed after it."""
-    directory = tempfile.mkdtemp(prefix="gomd-test-")
+    return _place(case, None)
+
+
+def quick_scratch(case: unittest.TestCase) -> str:
+    """Return such a path in memory, where there is such a place: for tests that sync files all the time."""
+    return _place(case, "/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+
+
+def _place(case: unittest.TestCase, where: str | None) -> str:
+    directory = tempfile.mkdtemp(prefix="gomd-test-", dir=where)
     case.addCleanup(shutil.rmtree, directory, ignore_errors=True)
     return os.path.join(directory, "file")

@@ -404,7 +404,9 @@ class Members:
     def nodes(self) -> Sequence[Node]:
         """See `IMembership.nodes`."""
         return [
-            Node(number, machine.name, f"10.0.0.{number}", UP if machine.up else Status.CONFIGURED)
+            Node(
+                number, machine.name, f"10.0.0.{number}", machine.status if machine.up else Status.CONFIGURED
+            )
             for number, machine in self._cluster.machines.items()
         ]
 
@@ -538,6 +540,7 @@ class MemoryMachine:
         self.name = f"node{number}"
         self.number = number
         self.up = True
+        self.status = UP
         self.daemon: Daemon | None = None
         self.supervisors: list[Supervisor] = []
         self.listening: list[Listening] = []
@@ -547,6 +550,7 @@ class MemoryMachine:
         self.hold_freeze = False
         self.dump_fails = self.restore_fails = self.cantmove = ""
         self.stays: list[str] = []
+        self.stays_fails: Exception | None = None
         self.lacks = ""
         self.needs = Needs(1 << 20, "x86_64", "6.1.0", 0, "root", (), ("/",), ())
         self._pids = 1000 * number
@@ -563,9 +567,14 @@ class MemoryMachine:
             listen=lambda _address: Listening(self),  # type: ignore[arg-type,return-value]
             accept=lambda listening, *_more: listening,
             look=lambda _pid, _supervisor, _user: self.needs,
-            stays=lambda _pid, _supervisor: self.stays,
+            stays=self._stays,
             offer=self._offer,
         )  # fmt: skip
+
+    def _stays(self, pid: int, supervisor: int) -> list[str]:
+        if self.stays_fails is not None:
+            raise self.stays_fails
+        return self.stays
 
     def _offer(self, needs: Needs, user: str, room: str, criu: str) -> Offer:
         return Offer(
