@@ -9,6 +9,7 @@ else is renewed here: to shut somebody out, change the key (docs/wire.md).
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -29,6 +30,8 @@ NOT_AFTER: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone.utc)
 AUTHORITY_SERIAL: Final = 1
 PAGE_SERVER_SERIAL: Final = 2
 _NODE_URI: Final = "gomd://node/"
+#: Two threads may write the same files: they are written once a move.
+_WRITING: Final = threading.Lock()
 
 
 class NotANode(GomdError):
@@ -132,12 +135,13 @@ def write_pem_files(credentials: Credentials, directory: str, stem: str) -> PemF
     :raises OSError: it cannot be written.
     """
     files = PemFiles(*(os.path.join(directory, f"{stem}-{part}.pem") for part in ("ca", "cert", "key")))
-    for path, data in (
-        (files.authorities, credentials.authorities_pem),
-        (files.certificate, credentials.certificate_pem),
-        (files.key, credentials.key_pem),
-    ):
-        _replace(path, data)
+    with _WRITING:
+        for path, data in (
+            (files.authorities, credentials.authorities_pem),
+            (files.certificate, credentials.certificate_pem),
+            (files.key, credentials.key_pem),
+        ):
+            _replace(path, data)
     return files
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 from cryptography import x509
@@ -231,3 +232,13 @@ class CertificateTests(SynchronousTestCase):
         context.load_cert_chain(files.certificate, files.key)
         context.load_verify_locations(files.authorities)
         self.assertEqual(len(context.get_ca_certs()), 2)
+
+    def test_the_files_may_be_written_at_the_same_time(self) -> None:
+        """Moves begin whenever they do: each finds whole files."""
+        directory = scratch(self)
+        os.mkdir(directory)
+        credentials = page_server_credentials([ONE])
+        with ThreadPoolExecutor(8) as pool:
+            made = list(pool.map(lambda _: write_pem_files(credentials, directory, "p"), range(80)))
+        self.assertEqual(len(set(made)), 1)
+        self.assertEqual(len(os.listdir(directory)), 3)
