@@ -123,7 +123,7 @@ class Arrival:
         if message is Message.READY:
             more = {"port": self._port}
         letter = Letter(self.migration, message.word, self._ground.own_id, reason, more)
-        self._ground.post.send(self.other, letter)
+        self._ground.post.send(self.other, letter, ours=False)
 
     def heard(self, letter: Letter) -> None:
         """Take what is in a letter of the source. :raises MalformedFrame: it is not what it should be."""

@@ -79,7 +79,7 @@ class Departure:
         elif message is Message.SETTLED:
             more = {"signals": self._signals}
         letter = Letter(self.migration, message.word, self._ground.own_id, reason, more, files)
-        self._ground.post.send(self.other, letter)
+        self._ground.post.send(self.other, letter, ours=True)
 
     def _is_locked(self, held: Held) -> bool:
         job = None if held.number is None else self._ground.table.get(held.number)

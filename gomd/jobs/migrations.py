@@ -401,10 +401,10 @@ class Migrations:
         more = {"reasons": [one_line(each) for each in found[:MAX_REASONS]]}
         answer(Letter(letter.migration, SEEN, self._ground.own_id, more=more))
 
-    def cut(self, node: int) -> None:
-        """The last stream to a node broke."""
+    def cut(self, node: int, ours: bool) -> None:
+        """The last stream to a node broke that was opened here for what leaves, or there for what comes."""
         for key, hands in tuple(self._hands.items()):
-            if hands.other == node:
+            if hands.other == node and isinstance(hands, Departure) == ours:
                 self._moves[key].tell(Local.CUT, f"the connection to {self._ground.name_of(node)} broke")
 
     def connected(self, node: int) -> None:
@@ -446,8 +446,7 @@ class Migrations:
         ground.whereabouts.expect(name, False)
         if isinstance(hands, Departure):
             self._look_after(name, state, hands)
-            if not any(other.other == hands.other for other in self._hands.values()):
-                ground.clock.callLater(1.0, self._hang_up, hands.other)
+            ground.clock.callLater(1.0, self._hang_up, hands.other)
         elif (held := ground.keeper.held.get(name)) is not None:
             held.arriving = False
             if state is TargetState.SETTLED and held.number is not None and held.node != ground.own_id:
@@ -463,7 +462,8 @@ class Migrations:
         await ground.threads.run(DISK_LIMIT, ground.log.forget, record)
 
     def _hang_up(self, node: int) -> None:
-        if not any(hands.other == node for hands in self._hands.values()):
+        leaving = (hands for hands in self._hands.values() if isinstance(hands, Departure))
+        if not any(hands.other == node for hands in leaving):
             self._ground.post.drop(node)
 
     def _look_after(self, name: str, state: State, hands: Departure) -> None:

@@ -24,12 +24,15 @@ DAEMON = Caller(Role.ADMIN, "root", 0, "migration")
 
 class Post:
     """
-    One stream to each node with which there is something to settle; either side may have opened it.
+    One stream to each node that something goes to, and one from each that something comes from.
 
-    A letter to a node that cannot be reached is dropped, and the stream is opened for the next one.
+    The source of a migration opens the stream for it and closes it when all is settled: so no daemon closes
+    one that the other has just begun to use. A letter to a node that cannot be reached is dropped, and a
+    stream is opened for the next one.
 
     :param heard: called with each letter and what answers it on the same stream.
-    :param cut: called with a node id when the last stream to that node broke.
+    :param cut: called with a node id when the last stream to that node broke that was opened here (True), or
+        there (False).
     :param connected: called with a node id when there is a stream to it again.
     """
 
@@ -40,7 +43,7 @@ class Post:
         members: IMembership,
         peers: IPeers,
         heard: Callable[[Letter, Callable[[Letter], None]], None],
-        cut: Callable[[int], None],
+        cut: Callable[[int, bool], None],
         connected: Callable[[int], None],
     ) -> None:
         self._members = members
@@ -49,6 +52,7 @@ class Post:
         self._cut = cut
         self._connected = connected
         self._streams: dict[int, list[FrameStream]] = {}
+        self._ours: set[FrameStream] = set()
         self._unknown: set[FrameStream] = set()
         self._reaching: set[int] = set()
         self._closed = False
@@ -89,6 +93,7 @@ class Post:
 
         stream.on_lost = lost
         if ours and node_id is not None:
+            self._ours.add(stream)
             self._add(node_id, stream)
         else:
             self._unknown.add(stream)
@@ -96,26 +101,34 @@ class Post:
         stream.hold(False)
 
     def _add(self, node_id: int, stream: FrameStream) -> None:
-        streams = self._streams.setdefault(node_id, [])
-        streams.append(stream)
-        if len(streams) == 1:
-            self._connected(node_id)
+        self._streams.setdefault(node_id, []).append(stream)
+        self._connected(node_id)
 
     def _lost(self, node_id: int, stream: FrameStream) -> None:
-        streams = self._streams.get(node_id, [])
+        streams, ours = self._streams.get(node_id, []), stream in self._ours
+        self._ours.discard(stream)
         if stream in streams:
             streams.remove(stream)
             if not streams:
                 del self._streams[node_id]
-                self._cut(node_id)
+            if self._stream(node_id, ours, only=True) is None:
+                self._cut(node_id, ours)
+
+    def _stream(self, node_id: int, ours: bool, only: bool = False) -> FrameStream | None:
+        """Return the newest stream to a node that was opened here (or there), or any but for ``only``."""
+        streams = self._streams.get(node_id, [])
+        for stream in reversed(streams):
+            if (stream in self._ours) == ours:
+                return stream
+        return streams[-1] if streams and not only else None
 
     async def connect(self, node: Node) -> None:
         """
-        Have a stream to ``node``.
+        Have a stream to ``node`` that was opened here.
 
         :raises GomdError: it cannot be reached, or said no.
         """
-        if node.id in self._streams:
+        if self._stream(node.id, ours=True, only=True) is not None:
             return
         stream = await self._peers.open(node, Request(VERB), DAEMON)
         if self._closed:
@@ -135,11 +148,14 @@ class Post:
         """Send a letter on this very stream."""
         stream.send(encode_letter(letter))
 
-    def send(self, node_id: int, letter: Letter) -> bool:
-        """Send a letter, or drop it and see to a stream for the next one. :returns: whether it went out."""
-        streams = self._streams.get(node_id)
-        if streams:
-            streams[-1].send(encode_letter(letter))
+    def send(self, node_id: int, letter: Letter, ours: bool) -> bool:
+        """
+        Send a letter, or drop it and see to a stream for the next one.
+
+        :param ours: it is about a job that leaves here. :returns: whether it went out.
+        """
+        if (stream := self._stream(node_id, ours)) is not None:
+            stream.send(encode_letter(letter))
             return True
         if not self._closed:
             self._reach(node_id)
@@ -161,9 +177,14 @@ class Post:
             )
 
     def drop(self, node_id: int) -> None:
-        """Close the streams to a node after what was sent; there is nothing to settle with it."""
-        for stream in self._streams.pop(node_id, ()):
+        """Close what was opened here to a node, after what was sent: nothing that leaves is to be settled."""
+        streams = self._streams.get(node_id, [])
+        for stream in [stream for stream in streams if stream in self._ours]:
+            self._ours.discard(stream)
+            streams.remove(stream)
             stream.close()
+        if not streams:
+            self._streams.pop(node_id, None)
 
     def abort(self, node_id: int) -> None:
         """The node went down: its streams are of no more use."""
@@ -183,4 +204,5 @@ class Post:
         for stream in self._unknown:
             stream.close()
         self._streams.clear()
+        self._ours.clear()
         self._unknown.clear()

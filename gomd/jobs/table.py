@@ -17,8 +17,8 @@ from libgomd.wire.values import decode, encode
 FIRST_FOREIGN_PID = 5_000_000
 #: Exit status of a job that was lost with its node: 128 + SIGTERM, as if it had been told to end.
 LOST_EXIT = 143
-#: Process ids at home that are remembered of a job that came and went.
-_FORMER = 16
+#: Process ids at home that are remembered of a job that came and went, beside the first.
+_FORMER = 63
 
 
 class HomeTable:
@@ -100,7 +100,8 @@ class HomeTable:
         old = self._jobs[number]
         former = list(old.former)
         if old.pid is not None and old.pid < FIRST_FOREIGN_PID and old.pid != pid:
-            former = [*(each for each in former if each not in (old.pid, pid)), old.pid][-_FORMER:]
+            former = [*(each for each in former if each not in (old.pid, pid)), old.pid]
+            former = former[:1] + former[1:][-_FORMER:]
         return self.change(
             number, state=JobState.RUNNING, node=self._own_id, nmigs=nmigs, pid=pid, pid_there=pid,
             former=former,

@@ -95,7 +95,7 @@ def _criu(
     )  # fmt: skip
     post = Post(
         members, peers, lambda letter, answer: migrations.heard(letter, answer),
-        lambda node: migrations.cut(node), lambda node: migrations.connected(node),
+        lambda node, ours: migrations.cut(node, ours), lambda node: migrations.connected(node),
     )  # fmt: skip
     ground = Ground(
         reactor, members, threads, machine, Ability(program, threads, reactor), keeper, table, here,

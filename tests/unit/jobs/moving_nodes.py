@@ -515,7 +515,8 @@ class Daemon:
         def migrator(keeper: Keeper, table: HomeTable, whereabouts: Whereabouts) -> Migrations:
             post = Post(
                 members, self.peers, lambda letter, answer: self.migrations.heard(letter, answer),
-                lambda node: self.migrations.cut(node), lambda node: self.migrations.connected(node),
+                lambda node, ours: self.migrations.cut(node, ours),
+                lambda node: self.migrations.connected(node),
             )  # fmt: skip
             self.keeper, self.table, self.whereabouts, self.post = keeper, table, whereabouts, post
             self.ground = Ground(
