@@ -132,6 +132,8 @@ class Host:
         self.configuration: dict[str, str] = {
             "address": self.address, "port": str(PORT), "key_file": str(key_file)
         }  # fmt: skip
+        #: More sections of its gomd.ini.
+        self.more = ""
         self.daemon = HostDaemon(self, home, ini=self.ini())
 
     def ini(self, **peers: str) -> str:
@@ -141,7 +143,7 @@ class Host:
         unix = self.home / "gomd.sock"
         return (
             f"[node]\nid = {self.node}\n[telnet]\nendpoints = tcp:127.0.0.1:0, unix:{unix}, unix:\n"
-            f"[peers]\n{settings}[log]\nkind = none\n"
+            f"[peers]\n{settings}[log]\nkind = none\n{self.more}"
         )
 
     def command(self, program: Iterable[str], directory: Path | str = "/") -> list[str]:
