@@ -1,33 +1,48 @@
 """
-How long a process stands still while it moves, next to the bare sum of `criu dump` and `criu restore`.
+How long a process stands still while it moves between two daemons, next to the bare sum of `criu dump` and
+`criu restore`; and 200 moves of one process to and fro, its output checked byte by byte.
 
-The process tells itself: it notes the longest time between two of its steps, by the clock on the wall, for
-criu lets its monotonic clock go on as if it had not stood still. Both go to a page
-server under TLS on this machine.
+The process tells itself how long it stood: it notes the longest time between two of its steps, by the clock
+on the wall, for criu lets its monotonic clock go on as if it had not stood still. The memory goes to a page
+server under TLS on this machine, for the daemons and for the bare commands alike.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any, Final
 
-from bench.rows import Row, row
+from bench.rows import Row, limit, row
 from gomd.jobs.criu import Criu
 from libgomd.certificates import page_server_credentials, write_pem_files
 from libgomd.derivation import ClusterKey
+from libgomd.keys import new_key_file
 from tests.integration.criu_host import Host
+from tests.integration.daemon import Daemon
+from tests.integration.jobs import Pair
 
 SIZES: Final = (10, 100, 1000)
 ROUNDS: Final = 3
+MOVES: Final = 200
 #: Over the bare sum this is allowed: its 1.3, and as many milliseconds.
 FACTOR, ALLOWANCE = 1.3, 50.0
-_PROGRAM: Final = """
+GOM: Final = str(Path(sys.executable).with_name("gom"))
+PYTHON: Final = "/usr/bin/python3"
+#: Seconds that one command of ours has.
+PATIENCE: Final = 120.0
+#: Tells each stop once it is over, and touches its memory first.
+_STANDS: Final = """
 import time
 memory = bytearray({size})
 for place in range(0, len(memory), 4096):
@@ -42,43 +57,150 @@ while True:
         print(longest, flush=True)
     last = now
 """
+#: Numbers its lines, until it is told to end.
+_COUNTS: Final = """
+import signal, sys, time
+going = [True]
+signal.signal(signal.SIGTERM, lambda *_: going.clear())
+number = 0
+while going:
+    print(number)
+    number += 1
+    if number % 100 == 0:
+        sys.stdout.flush()
+        time.sleep(0.002)
+print("end", number)
+"""
 
 
 def run() -> list[Row]:
     """Measure; nothing when this is not root or there is no criu that works here."""
-    program = next(
-        (p for p in ("/opt/gomd-criu/criu", shutil.which("criu")) if p and os.path.exists(p)), "criu"
-    )
+    found = (p for p in ("/opt/gomd-criu/criu", shutil.which("criu")) if p and os.path.exists(p))
+    program = next(found, "criu")
     why_not = Criu(program).check()
     if why_not:
         print(f"migrate: not measured: {why_not}")
         return []
     rows = []
-    for size in SIZES:
-        both = [(_moved(program, size), _bare(program, size)) for _ in range(ROUNDS)]
-        ours, bare = (statistics.median(column) for column in zip(*both, strict=True))
-        limit = FACTOR + ALLOWANCE / bare
-        rows.append(row(f"stop of {size} MB that move", ours, "ms", "criu dump + criu restore", bare, limit))
+    with _pair(program) as home:
+        for size in SIZES:
+            both = [(_moved(home, size), _bare(program, size)) for _ in range(ROUNDS)]
+            ours, bare = (statistics.median(column) for column in zip(*both, strict=True))
+            most = FACTOR + ALLOWANCE / bare
+            rows.append(row(f"stop of {size} MB that move", ours, "ms", "criu dump + restore", bare, most))
+        good, median = _to_and_fro(home)
+    rows.append(
+        row(f"of {MOVES} moves to and fro, whole", good, "moves", "all", MOVES, 1.0, at_least=True)
+    )
+    rows.append(limit("one of them, as `gom migrate` takes", median * 1000, "ms", 5000.0))
     return rows
 
 
-class _Move:
+@contextmanager
+def _pair(program: str) -> Iterator[Daemon]:
+    """Run two daemons with a key, give the first."""
+    with tempfile.TemporaryDirectory(prefix="gomd-bench-") as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        key_file = str(directory / "key")
+        new_key_file(key_file)
+        with Pair(directory, "--key-file", key_file, "--set", f"jobs.criu={program}") as (home, _other):
+            yield home
+
+
+def _gom(home: Daemon, *words: str) -> str:
+    done = subprocess.run(
+        [GOM, "-c", home.unix, *words], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.returncode == 0, f"gom {words}: {done.stderr}"
+    return done.stdout
+
+
+class _Job:
+    """A program that `gom run` runs at home, and all that it writes."""
+
+    def __init__(self, home: Daemon, text: str) -> None:
+        self._home = home
+        self.output = b""
+        self._run = subprocess.Popen(
+            [GOM, "-c", home.unix, "run", "-n", "1", PYTHON, "-c", text], stdout=subprocess.PIPE
+        )
+        self._reader = Thread(target=self._read)
+        self._reader.start()
+        self.until(1)
+        self.pid = int(self.row()["pid"])
+
+    def _read(self) -> None:
+        assert self._run.stdout is not None
+        while data := self._run.stdout.read1(1 << 20):  # type: ignore[attr-defined]
+            self.output += data
+
+    def row(self) -> dict[str, Any]:
+        """What `gom jobs` says of it."""
+        rows = [json.loads(line) for line in _gom(self._home, "--json", "jobs").splitlines()]
+        return next(one for one in reversed(rows) if one["state"] == "running")
+
+    def until(self, lines: int) -> list[bytes]:
+        """Wait until it has written so many lines, return them."""
+        end = time.monotonic() + PATIENCE
+        while self.output.count(b"\n") < lines:
+            assert time.monotonic() < end, "it wrote nothing more"
+            time.sleep(0.01)
+        return self.output.splitlines()
+
+    def move(self, target: str) -> None:
+        """Move it."""
+        _gom(self._home, "migrate", str(self.pid), target)
+
+    def end(self) -> bytes:
+        """End it by SIGTERM; return all that it wrote."""
+        _gom(self._home, "kill", str(self.row()["job"]))
+        self._run.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        return self.output
+
+
+def _moved(home: Daemon, size: int) -> float:
+    """The longest stop a program sees that is moved by two daemons, in milliseconds."""
+    job = _Job(home, _STANDS.format(size=size * 1_000_000))
+    time.sleep(0.2)
+    before = len(job.until(1))
+    job.move("2")
+    told = job.until(before + 1)[before:]
+    job.end()
+    return max(map(float, told)) * 1000
+
+
+def _to_and_fro(home: Daemon) -> tuple[int, float]:
+    """Move a program as often as that; return how many moves left its output whole, and a move's median."""
+    job = _Job(home, _COUNTS)
+    taken = []
+    for number in range(MOVES):
+        begun = time.perf_counter()
+        job.move("home" if number % 2 else "2")
+        taken.append(time.perf_counter() - begun)
+    moved = int(job.row()["nmigs"])
+    *lines, last = job.end().splitlines()
+    whole = lines == [b"%d" % number for number in range(len(lines))] and last == b"end %d" % len(lines)
+    return (moved if whole else 0), statistics.median(taken)
+
+
+class _Bare:
     """A program on one host, another host, and directories for images; gone at the end."""
 
     def __init__(self, program: str, size: int) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="gomd-bench-"))
-        self.program = program
         self.source, self.target = Host(program), Host(program)
         files = write_pem_files(page_server_credentials([ClusterKey.derive(bytes(32))]), str(self.path), "p")
         self.tls = [files.authorities, files.certificate, files.key]
         self.here, self.far = (str(self.path / name) for name in ("here", "far"))
         os.mkdir(self.here)
         os.mkdir(self.far)
-        text = _PROGRAM.format(size=size * 1_000_000)
-        self.source.do("start", argv=["/usr/bin/python3", "-c", text])
-        _until(self.source)
+        self.source.do("start", argv=[PYTHON, "-c", _STANDS.format(size=size * 1_000_000)])
+        while not self.source.do("read"):
+            time.sleep(0.02)
 
-    def __enter__(self) -> _Move:
+    def __enter__(self) -> _Bare:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -88,34 +210,12 @@ class _Move:
         shutil.rmtree(self.path)
 
 
-def _until(host: Host) -> str:
-    """Wait until the program writes, return what."""
-    while not (text := host.do("read")):
-        time.sleep(0.02)
-    return str(text)
-
-
-def _moved(program: str, size: int) -> float:
-    """The longest stop the program saw when it was moved as gomd does, in milliseconds."""
-    with _Move(program, size) as move:
-        port = move.target.do("listen", address="127.0.0.1")
-        move.target.do("take", source="127.0.0.1", directory=move.far, tls=move.tls)
-        frozen = move.source.do("dump", directory=move.here, to=["127.0.0.1", port], tls=move.tls)
-        move.target.do("taken")
-        move.target.do(
-            "take_images", directory=move.far, images=move.source.do("send_images", directory=move.here)
-        )
-        move.target.do("restore", directory=move.far, pid=frozen["pid"], names=frozen["names"])
-        move.target.do("thaw")
-        return float(_until(move.target).split()[-1]) * 1000
-
-
 def _bare(program: str, size: int) -> float:
     """The time of the two commands alone, in milliseconds."""
-    with _Move(program, size) as move:
-        taken: dict[str, Any] = move.source.do("bare_dump", directory=move.here, far=move.far, tls=move.tls)
-        for name in os.listdir(move.here):
+    with _Bare(program, size) as bare:
+        taken: dict[str, Any] = bare.source.do("bare_dump", directory=bare.here, far=bare.far, tls=bare.tls)
+        for name in os.listdir(bare.here):
             if name.endswith(".img"):
-                subprocess.run(["cp", os.path.join(move.here, name), move.far], check=True)
-        back = move.target.do("bare_restore", directory=move.far, pid=taken["pid"], names=taken["names"])
+                subprocess.run(["cp", os.path.join(bare.here, name), bare.far], check=True)
+        back = bare.target.do("bare_restore", directory=bare.far, pid=taken["pid"], names=taken["names"])
         return float(taken["seconds"] + back["seconds"]) * 1000
