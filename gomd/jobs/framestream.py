@@ -41,7 +41,7 @@ class FrameStream(Protocol):
         self._on_frame: Callable[[Frame], None] | None = None
         self._early: list[Frame] = []
         self._parser = FrameParser()
-        self._closed = False
+        self._closed = self._aborted = False
         self._paused_for: FrameStream | None = None
 
     @property
@@ -103,6 +103,7 @@ class FrameStream(Protocol):
     def abort(self) -> None:
         """Close the connection at once; whoever listens is told."""
         if not self.gone:
+            self._aborted = True
             self.transport.abortConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -118,7 +119,7 @@ class FrameStream(Protocol):
 
     def hold(self, held: bool) -> None:
         """Stop reading from this connection, or go on."""
-        if not self.gone and not self._closed:
+        if not self.gone and not self._closed and not self._aborted:
             if held:
                 self.transport.pauseProducing()
             else:

@@ -97,8 +97,8 @@ class Post:
             self._add(node_id, stream)
         else:
             self._unknown.add(stream)
-        stream.on_frame = take
         stream.hold(False)
+        stream.on_frame = take
 
     def _add(self, node_id: int, stream: FrameStream) -> None:
         self._streams.setdefault(node_id, []).append(stream)

@@ -38,6 +38,7 @@ class Sink:
         self.on_room: Callable[[], None] = lambda: None
         self._threads = threads
         self._directory = directory
+        self._descriptor = -1
         self._limit = limit
         self._parser = frames.FrameParser()
         self._spools: dict[int, Spool] = {}
@@ -94,9 +95,10 @@ class Sink:
         if self._spools:
             return
         os.makedirs(self._directory, mode=0o700, exist_ok=True)
-        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        if self._descriptor < 0:
+            self._descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         for stream, name in _NAMES.items():
-            self._spools[stream] = Spool(descriptor, name, self._limit)
+            self._spools[stream] = Spool(self._descriptor, name, self._limit)
 
     def _end(self, told: dict[str, Any]) -> None:
         """Write down how the job ended. Blocks."""
@@ -127,6 +129,9 @@ class Sink:
         for spool in self._spools.values():
             spool.close()
         self._spools.clear()
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
         stopped, self._stopped = self._stopped, None
         if stopped is not None:
             stopped.callback(None)
