@@ -207,7 +207,10 @@ class Criu:
         code, text = self._run(argv, limit, descriptors)
         if code:
             unknown = f"criu was ended by signal {-code}" if code < 0 else ""
-            raise CannotMove(explain(_read_log(os.path.join(directory, f"{name}.log")) + text, unknown))
+            log = _read_log(os.path.join(directory, f"{name}.log")) + text
+            if not log and _is_full(directory):  # not even for the log
+                unknown = "no space is left where the images are written"
+            raise CannotMove(explain(log, unknown))
 
     def _run(self, argv: Sequence[str], limit: float, descriptors: Sequence[int] = ()) -> tuple[int, str]:
         """
@@ -301,6 +304,13 @@ def _read_log(path: str) -> str:
             return file.read(MAX_LOG).decode("utf-8", "replace")
     except OSError:
         return ""
+
+
+def _is_full(directory: str) -> bool:
+    try:
+        return os.statvfs(directory).f_bavail == 0
+    except OSError:
+        return False
 
 
 def _as_owner(pid: int) -> list[str]:

@@ -120,12 +120,17 @@ class Migrations:
 
     async def _take_up(self, record: Record, job: MigrationId) -> None:
         hands: Departure | Arrival
+        back = False
         held = self._ground.keeper.held.get(job.name)
         if record.side == "source":
             hands = Departure(self._ground, record.migration, record.other)
             copy = held is not None and held.node == self._ground.own_id and held.relay.job is not None
-            if record.state is SourceState.MOVED and not copy:
-                self._end_leftover(job.name)
+            if record.state is SourceState.MOVED:
+                told = self._ground.here.read(job.name, "job") or {}
+                back = int(told.get("nmigs") or 0) >= job.times  # it has come back here since
+                copy = copy and not back
+                if not copy and not back:
+                    self._end_leftover(job.name)
         else:
             hands = Arrival(self._ground, record.migration, record.other, self._coming)
             copy = await hands.find()
@@ -143,7 +148,7 @@ class Migrations:
             "migration {migration} goes on: it was {state}, {copy}", migration=record.migration,
             state=record.state.word, copy="with a copy here" if copy else "without a copy here",
         )  # fmt: skip
-        if record.state is SourceState.MOVED and isinstance(hands, Departure):
+        if record.state is SourceState.MOVED and isinstance(hands, Departure) and not back:
             hands.note_moved()
         move = Move(migration, [], hands, self._ground.clock)
         self._begin(hands, move, record.side)
@@ -481,8 +486,11 @@ class Migrations:
         elif state is SourceState.MOVED:
             if not hands.left and held.relay.job is None and not held.rejoining:
                 self._ground.whereabouts.left(name, hands.other)
-        elif held.relay.job is None and held.over is None:
-            self._ground.keeper.look_for(held)
+        elif held.relay.job is None:
+            if held.over is None:
+                self._ground.keeper.look_for(held)
+            else:  # it ended, and that was noted, while it was to leave
+                self._ground.keeper.let_go(held)
 
 
 def _side_of(message: Message) -> str:

@@ -16,16 +16,11 @@ import json
 import os
 import signal
 import sys
-import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-#: Seconds for a criu to be killed to appear.
-_APPEARS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +29,9 @@ class Fault:
     What is to happen, once.
 
     :ivar step: see the module. :ivar do: ``kill`` the process ``pid``, 0 being this one; ``end`` it, with
-        SIGTERM; ``cut`` the letters' streams; ``criu``: kill -9 of criu ``arg`` (dump, page-server or
-        restore) ``seconds`` after it was first seen; ``fill`` the file system of directory ``arg``; ``poor``:
-        no memory is free here.
+        SIGTERM; ``cut`` the letters' streams; ``criu``: kill -9 of criu ``seconds`` after it began, ``arg``
+        being the program that `fragile_criu` made and dump, page-server or restore; ``fill`` the file system
+        of directory ``arg``; ``poor``: no memory is free here.
     """
 
     step: str
@@ -88,9 +83,10 @@ class _Faults:
                 for stream in tuple(streams):
                     stream.abort()
         elif fault.do == "criu":
-            threading.Thread(target=_kill_criu, args=(fault.arg, fault.seconds), daemon=True).start()
+            program, kind = fault.arg.split()
+            Path(f"{program}.armed").write_text(f"{kind} {fault.seconds}\n")
         elif fault.do == "fill":
-            _fill(fault.arg)
+            fill(fault.arg)
         elif fault.do == "poor":
             _be_poor(ground)
         else:
@@ -115,26 +111,25 @@ class _Faults:
         setattr(owner, name, slow if inspect.iscoroutinefunction(method) else plain)
 
 
-def _kill_criu(kind: str, seconds: float) -> None:
-    """Kill the criu of this kind that one of our jobs started, when it has run for ``seconds``."""
-    end = time.monotonic() + _APPEARS
-    mark = f"{os.getcwd()}/".encode()
-    while time.monotonic() < end:
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            with suppress(OSError):
-                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-                if (
-                    kind.encode() in words[1:12]
-                    and any(mark in word for word in words)
-                    and (any(word.endswith(b"criu") for word in words[:8]))
-                ):
-                    time.sleep(seconds)
-                    os.kill(int(pid), signal.SIGKILL)
-                    return
-        time.sleep(0.001)
+def fragile_criu(path: Path, criu: str) -> str:
+    """Write a program that is ``criu`` until a fault kills it at its work; return its name."""
+    path.write_text(f"""#!/bin/sh
+if [ -f '{path}.armed' ]; then
+    read -r kind seconds < '{path}.armed'
+    if [ "$1" = "$kind" ]; then
+        rm '{path}.armed'
+        {criu} "$@" &
+        sleep "$seconds"
+        kill -9 $! $$
+    fi
+fi
+exec {criu} "$@"
+""")
+    path.chmod(0o755)
+    return str(path)
 
 
-def _fill(directory: str) -> None:
+def fill(directory: str) -> None:
     """Leave no room there."""
     with open(os.path.join(directory, "filler"), "wb", buffering=0) as file:
         for size in (1 << 20, 4096):

@@ -18,15 +18,17 @@ from typing import Any
 
 from tests.integration import faulty
 from tests.integration.daemon import PATIENCE, Daemon
-from tests.integration.faulty import Fault
+from tests.integration.faulty import Fault, fragile_criu
 from tests.integration.jobs import GOM, free_port, jobs, until
 
 #: Numbers its lines and, at the end of its input, has a status of its own.
 FILTER = """
-import sys
+import mmap, sys
+memory = b"x" * %d
+reserved = mmap.mmap(-1, %d or 4096)
 out = sys.stdout.buffer
 for number, line in enumerate(sys.stdin.buffer, 1):
-    out.write(b"%d %s" % (number, line))
+    out.write(b"%%d %%s" %% (number, line))
     out.flush()
 sys.exit(7)
 """
@@ -38,7 +40,15 @@ SETTLES = 25.0
 
 
 class FaultyDaemon(Daemon):
-    """A daemon with faults to be armed."""
+    """
+    A daemon with faults to be armed.
+
+    :ivar spool: the directory of its jobs.
+    """
+
+    def __init__(self, home: Path, *options: str) -> None:
+        super().__init__(home, *options)
+        self.spool = self.state / "spool"
 
     @property
     def fault(self) -> Path:
@@ -48,11 +58,6 @@ class FaultyDaemon(Daemon):
     def command(self) -> Sequence[str]:
         """What starts it."""
         return (sys.executable, faulty.__file__, str(self.fault), *self._options)
-
-    @property
-    def spool(self) -> Path:
-        """The directory of its jobs."""
-        return self.state / "spool"
 
     def left(self, name: str = "") -> list[str]:
         """What is still there of migrations, and of the job ``name``."""
@@ -75,14 +80,14 @@ class Trio:
         key = home / "key"
         key.touch(0o600)
         key.write_bytes(base64.b64encode(os.urandom(32)) + b"\n")
+        self.criu = fragile_criu(home / "criu", criu)
         port = free_port()
         addresses = {number: f"127.77.{lane}.{number}:{port}" for number in (1, 2, 3)}
         self.options = {
             number: (
                 "--node-id", str(number), "--name", f"node{number}", "--key-file", str(key),
-                "--peers", address, "--seeds", ",".join(addresses.values()), "--set", f"jobs.criu={criu}",
-                "--set", "node.speed=40000",
-                *(more or {}).get(number, ()),
+                "--peers", address, "--seeds", ",".join(addresses.values()),
+                "--set", f"jobs.criu={self.criu}", "--set", "node.speed=40000", *(more or {}).get(number, ()),
             )
             for number, address in addresses.items()
         }  # fmt: skip
@@ -94,6 +99,10 @@ class Trio:
         """Start all and wait until each sees all."""
         with ThreadPoolExecutor(3) as pool:
             list(pool.map(lambda node: node.start(), self.nodes.values()))
+        self.wait_until_up()
+
+    def wait_until_up(self) -> None:
+        """Wait until each sees all."""
         for node in self.nodes.values():
             until(lambda node=node: _all_up(node))  # type: ignore[misc]
 
@@ -135,18 +144,22 @@ def _pids() -> list[int]:
 
 
 class Moving:
-    """A job of node 1 whose caller stays attached and feeds it lines; `finish` says whether all was well."""
+    """
+    A job of node 1 whose caller stays attached and feeds it lines; `finish` says whether all was well.
 
-    def __init__(self, trio: Trio, at: int, *options: str) -> None:
+    :param at: where it begins. :param size: bytes of memory that it has. :param reserve: that it could have.
+    """
+
+    def __init__(self, trio: Trio, at: int, size: int = 0, reserve: int = 0) -> None:
         self.trio = trio
         self.home = trio.nodes[1]
         self.token = uuid.uuid4().hex
-        self.argv = ["/usr/bin/python3", "-I", "-S", "-c", f"# {self.token}{FILTER}"]
+        self.argv = ["/usr/bin/python3", "-I", "-S", "-c", f"# {self.token}{FILTER % (size, reserve)}"]
         self._stop = threading.Event()
         self._lines = 0
         self._read: list[bytes] = []
         self.caller = subprocess.Popen(
-            [*GOM, "-c", self.home.unix, "run", "-n", str(at), *options, *self.argv],
+            [*GOM, "-c", self.home.unix, "run", "-n", str(at), *self.argv],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._feed, self._drain)]
@@ -191,7 +204,7 @@ class Moving:
                 directory = os.readlink(f"/proc/{stat[1]}/cwd")
             except (OSError, UnicodeDecodeError):
                 continue
-            node = [n for n, daemon in self.trio.nodes.items() if directory.startswith(f"{daemon.home}/")]
+            node = [n for n, daemon in self.trio.nodes.items() if directory.startswith(f"{daemon.spool}/")]
             found.append((node[0] if node else 0, stat[0], pid))
         return found
 

@@ -197,7 +197,8 @@ def run(trio: Trio, case: Case) -> None:
             side, step = case.first
             Fault(step, "cut").arm(trio.nodes[nodes[side]].fault)
         pid = trio.nodes[victim].process.pid if victim else 0
-        fault = Fault(case.step, case.do, pid, case.arg, case.seconds)
+        arg = f"{trio.criu} {case.arg}" if case.arg else ""
+        fault = Fault(case.step, case.do, pid, arg, case.seconds)
         told = inject(trio, job, source, target, nodes[case.at], fault, victim)
         at, nmigs = (target, 1) if case.moves else (source, 0)
         job.settle(at, nmigs)
