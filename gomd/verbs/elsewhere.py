@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import deferLater
 
 from gomd.jobs.seen import elsewhere
 from gomd.verbs.context import Parts
@@ -15,6 +16,9 @@ from libgomd.wire.values import decode, loads
 
 #: Seconds the other nodes have for their answers; then their processes are shown without numbers.
 PATIENCE = 2.0
+#: Seconds until a job that has just moved can be reached where it is, and between two looks.
+REACHED_LIMIT = 5.0
+_AGAIN = 0.1
 #: Processes asked for in one line.
 _AT_ONCE = 200
 _READER = Caller(Role.ADMIN, "", None, "ps")
@@ -34,13 +38,32 @@ def own_job_elsewhere(parts: Parts, pid: int, caller: Caller) -> Job | None:
     return job
 
 
-def pid_there(job: Job) -> str:
-    """Return which process ``job`` is where it runs. :raises PeerUnreachable: it has just moved there."""
-    if job.pid_there is None:
-        raise PeerUnreachable(
-            f"which process of node {job.node} job {job.job} is, is not known yet: try again"
-        )
-    return str(job.pid_there)
+async def pid_there(parts: Parts, job: Job) -> str:
+    """
+    Return which process ``job`` is where it runs; one that has just moved is waited for.
+
+    :raises PeerUnreachable: that is not known. Not yet, or it has moved on.
+    """
+    end = parts.clock.seconds() + REACHED_LIMIT
+    now: Job | None = job
+    while now is not None and now.node == job.node and parts.clock.seconds() < end:
+        if now.pid_there is not None:
+            return str(now.pid_there)
+        await deferLater(parts.clock, _AGAIN)
+        now = None if job.pid is None else parts.jobs.of_pid(job.pid)
+    raise PeerUnreachable(f"which process of node {job.node} job {job.job} is, is not known yet: try again")
+
+
+async def send_signal(parts: Parts, job: Job, number: int, group: bool) -> None:
+    """Send a signal to a job, here or elsewhere; one that has just moved is waited for. As `IJobs.signal`."""
+    end = parts.clock.seconds() + REACHED_LIMIT
+    while True:
+        try:
+            return parts.jobs.signal(job, number, group)
+        except PeerUnreachable:
+            if parts.clock.seconds() >= end:
+                raise
+        await deferLater(parts.clock, _AGAIN)
 
 
 async def processes_elsewhere(parts: Parts) -> list[Process]:

@@ -6,6 +6,7 @@ import signal as signals
 
 from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession, Parts
+from gomd.verbs.elsewhere import send_signal
 from gomd.verbs.replies import Answer, Column, Reply, Rows, Upgrade
 from gomd.verbs.table import Verb
 from libgomd.errors import NotAllowed
@@ -48,11 +49,11 @@ def jobs(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     return Rows(f"{len(found)} jobs", found, JOB_COLUMNS)
 
 
-def kill(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+async def kill(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """Send a signal to a whole job, TERM unless another is named."""
     job = _job(parts, session, arguments[0])
     number = words.signal_number(arguments[1] if len(arguments) > 1 else "TERM")
-    parts.jobs.signal(job, number, group=True)
+    await send_signal(parts, job, number, group=True)
     name = signals.Signals(number).name if number in set(signals.Signals) else f"signal {number}"
     return Answer(f"sent {name} to job {job.job}", {"job": job.job, "signal": number})
 

@@ -11,7 +11,13 @@ from typing import overload
 from gomd.jobs.seen import Families, decorated, line_of
 from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.elsewhere import job_elsewhere, own_job_elsewhere, pid_there, processes_elsewhere
+from gomd.verbs.elsewhere import (
+    job_elsewhere,
+    own_job_elsewhere,
+    pid_there,
+    processes_elsewhere,
+    send_signal,
+)
 from gomd.verbs.replies import Answer, Column, Reply, Rows
 from gomd.verbs.table import Verb
 from libgomd.errors import NotFound, error_for
@@ -157,7 +163,7 @@ async def signal(parts: Parts, session: ISession, arguments: tuple[str, ...]) ->
     """Send a signal, as kill(1) would for this caller."""
     pid, number = words.pid(arguments[0]), words.signal_number(arguments[1])
     if (job := own_job_elsewhere(parts, pid, session.caller)) is not None:
-        parts.jobs.signal(job, number, group=False)
+        await send_signal(parts, job, number, group=False)
     else:
         await parts.threads.run(5.0, parts.control.signal, parts.jobs.pid_here(pid), number, session.caller)
     name = signals.Signals(number).name if number in set(signals.Signals) else f"signal {number}"
@@ -168,7 +174,7 @@ async def renice(parts: Parts, session: ISession, arguments: tuple[str, ...]) ->
     """Set the niceness, as renice(1) would for this caller."""
     pid, nice = words.pid(arguments[0]), words.whole_number(arguments[1], "N", -20, 19)
     if (job := own_job_elsewhere(parts, pid, session.caller)) is not None:
-        request = Request("renice", (pid_there(job), str(nice)))
+        request = Request("renice", (await pid_there(parts, job), str(nice)))
         reply = await parts.peers.ask(parts.members.find(str(job.node)), request, session.caller, False)
         if reply.code != OK:
             raise error_for(reply.code, reply.text)

@@ -281,7 +281,29 @@ def test_a_job_that_has_just_moved_is_waited_for(node: ThreeNodes) -> None:
     talk.say("migrate 5000009 home")
     node.clock.pump([0.25] * 30)
     assert talk.heard().startswith("502 which process of node 2 job 9 is")
-    assert talk.say("renice 5000009 5").startswith("502 which process of node 2")
+    talk.say("renice 5000009 5")
+    node.clock.pump([0.1] * 55)
+    assert talk.heard().startswith("502 which process of node 2")
+    talk.say("renice 5000009 5")
+    node.jobs.away = [AWAY]
+    node.clock.advance(0.1)
+    assert node.peers.asked[-1][1] == Request("renice", ("811", "5"))
+
+
+@pytest.mark.parametrize("request_", ["signal 5000009 USR1", "kill 9 USR1"])
+def test_a_signal_waits_for_a_job_that_has_just_moved(node: ThreeNodes, request_: str) -> None:
+    """It is sent when the job can be reached again; when it cannot be for long, that is said."""
+    node.jobs.unreached = True
+    talk = as_ada(node)
+    assert talk.say(request_) == ""
+    node.jobs.unreached = False
+    node.clock.advance(0.1)
+    assert talk.heard().startswith("200 sent SIGUSR1 to ")
+    assert node.jobs.told == [("signal", 9, 10)]
+    node.jobs.unreached = True
+    assert talk.say(request_) == ""
+    node.clock.pump([0.1] * 55)
+    assert talk.heard() == "502 job 9 on node 2 cannot be reached now: try again\r\n"
 
 
 # -- lock

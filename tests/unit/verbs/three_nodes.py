@@ -27,7 +27,7 @@ from gomd.protocols.nopeers import NoPeers
 from gomd.sources.memory import MemorySource
 from gomd.sources.settings import written_number
 from gomd.verbs.context import Parts
-from libgomd.errors import CannotMove, NotFound
+from libgomd.errors import CannotMove, NotFound, PeerUnreachable
 from libgomd.model import Caller, Counter, Job, JobState, Node, Output, Status
 from libgomd.testing import MemoryDaemon
 from libgomd.wire.lines import Request
@@ -79,6 +79,7 @@ class Members:
 class Jobs(NoJobs):
     """
     :ivar running: the jobs here. :ivar away: those of this home on other nodes.
+    :ivar unreached: whether they cannot be reached.
     :ivar told: what it was told, in order. :ivar former: numbers that processes had, to those they have.
     """
 
@@ -87,6 +88,15 @@ class Jobs(NoJobs):
         self.away = [AWAY]
         self.told: list[tuple[Any, ...]] = []
         self.former: dict[int, int] = {}
+        self.unreached = False
+
+    def find(self, number: int, caller: Caller) -> Job:
+        return next(job for job in self.away if job.job == number)
+
+    def signal(self, job: Job, number: int, group: bool) -> None:
+        if self.unreached:
+            raise PeerUnreachable(f"job {job.job} on node {job.node} cannot be reached now: try again")
+        self.told.append(("signal", job.job, number))
 
     def of_pid(self, pid: int) -> Job | None:
         return next((job for job in self.away if job.pid == pid), None)
