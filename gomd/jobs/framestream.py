@@ -42,7 +42,6 @@ class FrameStream(Protocol):
         self._early: list[Frame] = []
         self._parser = FrameParser()
         self._closed = self._aborted = False
-        self._paused_for: FrameStream | None = None
 
     @property
     def on_frame(self) -> Callable[[Frame], None]:

@@ -45,6 +45,8 @@ from libgomd.wire.lines import Request
 
 #: Jobs that leave, and that come, at the same time; others wait for their turn.
 LEAVING, COMING = 4, 8
+#: Migrations that may be under way at a time, those too that wait for their turn.
+MOST = 1000
 #: Seconds until a caller is told that it is not known yet where his process runs.
 PATIENCE = 590.0
 #: Seconds in which the last letter about a job that has come is awaited before it may leave again.
@@ -60,13 +62,15 @@ class Migrations:
     `IMigrator` by criu. `load` before jobs are looked for, `start` behind that.
 
     :param ground: what it stands on. Its post brings the letters to `heard`, `cut` and `connected`.
+    :param most: migrations that may be under way; more are not taken.
     """
 
     kind = "criu"
     _log: ClassVar[Logger] = Logger()
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Ground, most: int = MOST) -> None:
         self._ground = ground
+        self._most = most
         self._obstacles = Obstacles(ground)
         self._moves: dict[tuple[str, str], Move] = {}
         self._hands: dict[tuple[str, str], Departure | Arrival] = {}
@@ -364,13 +368,11 @@ class Migrations:
         if key in self._unread:
             return
         hands = self._hands.get(key)
-        if hands is None and message is Message.OFFER and self._accept(letter) is not None:
-            return  # it may have been refused by now
         if hands is None:
-            reason = "nothing is known of it here"
-            told = answer_unknown(message)
+            told, reason = answer_unknown(message), "nothing is known of it here"
             if message is Message.OFFER:
-                told, reason = Message.REFUSED, "it is being moved there already"
+                reason = self._accept(letter)
+                told = Message.REFUSED if reason else None
             if told is not None:
                 answer(Letter(letter.migration, told.word, self._ground.own_id, reason))
             return
@@ -382,19 +384,20 @@ class Migrations:
         hands.heard(letter)
         self._moves[key].tell(message, letter.reason)
 
-    def _accept(self, letter: Letter) -> Arrival | None:
-        """Begin at the target; None when it cannot even begin."""
+    def _accept(self, letter: Letter) -> str:
+        """Begin at the target; why it cannot even begin, empty when it has."""
         hands = Arrival(self._ground, letter.migration, letter.origin, self._coming)
         hands.heard(letter)
         if self.under_way(hands.job.name):
-            self._log.info("job {job} is offered while it is being moved already", job=hands.job.name)
-            return None
+            return "it is being moved there already"
+        if len(self._moves) >= self._most:
+            return f"{self._most} migrations are under way there already: try later"
         migration, steps = Migration.accept()
         move = Move(migration, [], hands, self._ground.clock)
         hands.tell = move.tell
         self._begin(hands, move, "target")
         move.do(steps)
-        return hands
+        return ""
 
     async def _answer_look(self, letter: Letter, answer: Callable[[Letter], None]) -> None:
         try:

@@ -283,6 +283,27 @@ class RefusedTests(Moving):
         self.assertIsNone(self.successResultOf(moving))
         self.check_settled()
 
+    def test_more_offers_than_a_node_can_take(self) -> None:
+        """What is beyond its bound is refused and leaves nothing: nobody fills its memory and its disk."""
+        self.cluster[2].threads.hold = {"_offer"}
+        self.cluster.begin()
+        moving = self.cluster.move(1, 2)
+        self.cluster.settle()
+        [((_name, _side), departure)] = self.cluster[1].migrations._hands.items()
+        assert isinstance(departure, Departure)
+        heard: list[str] = []
+        self.cluster[2].migrations._most = 5
+        files = {"needs.json": departure._needs}
+        for number in range(2, 9):
+            offer = Letter(f"1-{number}-1-0123abcd", "offer", 1, files=files)
+            self.cluster[2].migrations.heard(offer, lambda letter: heard.append(letter.reason))
+        self.assertEqual(len(self.cluster[2].migrations._moves), 5)
+        self.assertEqual(len(heard), 3)
+        self.assertIn("try later", heard[0])
+        self.cluster.stop(2)
+        self.cluster.settle()
+        self.failureResultOf(moving, CannotMove)
+
     def test_called_off_while_the_target_looks(self) -> None:
         """No page server is begun for what does not come, no directory stays."""
         self.cluster.begin()
