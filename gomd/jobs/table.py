@@ -104,7 +104,7 @@ class HomeTable:
             former = former[:1] + former[1:][-_FORMER:]
         return self.change(
             number, state=JobState.RUNNING, node=self._own_id, nmigs=nmigs, pid=pid, pid_there=pid,
-            former=former,
+            former=tuple(former),
         )  # fmt: skip
 
     def drop(self, number: int) -> None:

@@ -61,12 +61,14 @@ def decode(kind: type[T], values: Mapping[str, Any]) -> T:
     """
     Return the ``kind`` that ``values`` describes; names that this version does not know are left out.
 
+    A list of JSON becomes a tuple.
+
     :raises MalformedReply: a value is missing or of the wrong sort.
     """
     if not isinstance(values, Mapping):
         raise MalformedReply(f"{kind.__name__}: expected an object, got {values!r:.80}")
     found = {
-        field.name: values[field.name]
+        field.name: tuple(value) if isinstance(value := values[field.name], list) else value
         for field in dataclasses.fields(kind)  # type: ignore[arg-type]
         if field.name in values
     }
