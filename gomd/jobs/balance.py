@@ -183,6 +183,8 @@ class Balance:
         wants = min(process.cpu_percent / 100.0 / share, float(max(1, process.threads or 1)))
         if wants < _LIGHT or (target.mem is not None and target.mem < process.rss):
             return None
+        if process.state[:1] == "R":  # it counts in the load, also while others, or a niceness, hold it back
+            wants = max(wants, 1.0)
         rate_here = self._rate(own, max(runnable, wants), wants)
         rate_there = self._rate(target, self._runnable(target) + wants, wants)
         if rate_there < CLEARLY * rate_here:

@@ -97,6 +97,12 @@ class BalancingTests(SynchronousTestCase):
         idle = [process(1, cpu_percent=1.0, cpu_seconds=1e6)]
         self.assertIsNone(self.decided([replace(node(1), load=300), node(2)], idle))
 
+    def test_one_that_gets_little_is_not_one_that_wants_little(self) -> None:
+        """A nice process that could run counts as a whole one there: two here and one there are balanced."""
+        nice = [process(1, cpu_percent=20.0, cpu_seconds=1e4), process(2, cpu_percent=80.0, cpu_seconds=1e4)]
+        self.assertIsNone(self.decided([replace(node(1), load=200), replace(node(2), load=100)], nice))
+        self.assertIsNotNone(self.decided([replace(node(1), load=200), node(2)], nice))
+
     def decided(self, nodes: Sequence[Node], processes: Sequence[Process]) -> object:
         """What a node decides that sees the same for a minute."""
         balance = Balance(1, MoveCosts(), lambda: 0.0)
