@@ -19,6 +19,8 @@ from typing import Final, NamedTuple
 from gomd.jobs.criulog import explain, missing_features
 from libgomd.errors import CannotMove, NotPossible
 
+#: Where contrib/get-criu unpacks one on systems whose own criu does not work.
+UNPACKED: Final = "/opt/gomd-criu/criu"
 #: Of its log, bytes read: its errors stand at the beginning or at the end.
 MAX_LOG: Final = 256 * 1024
 #: The images beside the memory's pages: how many there may be, and bytes of one.
@@ -38,6 +40,15 @@ _CAPABILITIES: Final = (
 )  # fmt: skip
 #: What both sides have to agree on: cgroups are each machine's own, a file is told by its build id.
 _COMMON: Final = ("--manage-cgroups=ignore", "--file-validation=buildid")
+
+
+def find(program: str) -> str:
+    """
+    Return what to start for ``program``: of the bare name ``criu`` the one that `make criu` has unpacked.
+
+    That is there only where the system's own did not work. Blocks briefly.
+    """
+    return UNPACKED if program == "criu" and os.access(UNPACKED, os.X_OK) else program
 
 
 def pipe_name(descriptor: int) -> str:

@@ -16,7 +16,7 @@ from gomd.config import Config
 from gomd.interfaces import ICollector, IEvents, IJobs, IMembership, IMigrator, INodeSource, IPeers, IThreads
 from gomd.jobs.abroad import Abroad
 from gomd.jobs.balance import Balance, MoveCosts
-from gomd.jobs.criu import Criu, TlsFiles
+from gomd.jobs.criu import Criu, TlsFiles, find
 from gomd.jobs.ground import Ability, Ground, Machine
 from gomd.jobs.jobs import Jobs
 from gomd.jobs.journal import Journal
@@ -88,7 +88,7 @@ def _criu(
     tls: Callable[[str], TlsFiles | None],
 ) -> Migrations:
     state = config.node.state_dir
-    program = Criu(config.jobs.criu)
+    program = Criu(find(config.jobs.criu))
     machine = Machine(
         program, config.peers.address, os.geteuid(), os.path.join(config.jobs.spool, "moving"),
         partial(tls, os.path.join(state, "tls")), trusts,

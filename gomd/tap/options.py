@@ -10,7 +10,7 @@ from twisted.python import usage
 
 from gomd.config import SHORT_OPTIONS, Config, Surroundings, find_file, load, overrides_for
 from gomd.config.addresses import on_this_machine
-from gomd.jobs.criu import Criu
+from gomd.jobs.criu import Criu, find
 from libgomd.errors import ConfigError
 from libgomd.version import VERSION
 
@@ -57,7 +57,7 @@ class Options(usage.Options):
             print(
                 f"gomd: the configuration is good ({self['configuration'].path or 'no file, all defaults'})"
             )
-            why_not = Criu(self["configuration"].jobs.criu).check()
+            why_not = Criu(find(self["configuration"].jobs.criu)).check()
             print(f"gomd: processes {f'cannot be moved: {why_not}' if why_not else 'can be moved'}")
             sys.exit(0)
 
