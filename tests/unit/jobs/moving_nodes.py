@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gomd.cluster.events import Events
-from gomd.interfaces import IMembership, IPeers, IPlacement, IThreads, Need, Relay
+from gomd.interfaces import IMembership, IPeers, Relay
 from gomd.jobs.abroad import Abroad
 from gomd.jobs.framestream import FrameStream
 from gomd.jobs.ground import Ability, Ground, Machine
@@ -31,366 +26,17 @@ from gomd.jobs.post import Post
 from gomd.jobs.supervisors import Supervisors
 from gomd.jobs.table import HomeTable
 from gomd.jobs.whereabouts import Whereabouts
-from libgomd.errors import CannotMove, GomdError, NotFound, PeerUnreachable, RequestError
+from libgomd.errors import GomdError, NotFound, PeerUnreachable, RequestError
 from libgomd.model import Caller, Job, Node, Role, Status
 from libgomd.wire import frames
 from libgomd.wire.frames import Frame
 from libgomd.wire.lines import OK, Request
+from tests.unit.jobs.memory_network import Network
+from tests.unit.jobs.memory_parts import AtOnce, Criu, Listening, NoPlacement
+from tests.unit.jobs.memory_supervisors import Launcher, Program, Supervisor
 
 ROOT = Caller(Role.ADMIN, "root", 0, "unix")
 UP = Status.CONFIGURED | Status.UP
-#: The image in which the programs of these tests keep what they are.
-_PROGRAM = "core-300.img"
-
-
-class Link(StringTransport):
-    """One end of a connection. What is written waits until the network hands it on."""
-
-    def __init__(self, owner: object) -> None:
-        super().__init__()
-        self.owner = owner
-        self.stream = FrameStream()
-        self.outbox: deque[bytes] = deque()
-        self.far: Link
-        self.cut = False
-
-    def write(self, data: bytes) -> None:
-        if not self.disconnecting:
-            self.outbox.append(bytes(data))
-
-    def abortConnection(self) -> None:
-        super().abortConnection()
-        self.cut = True
-
-
-class Network:
-    """
-    Every connection there is.
-
-    :ivar delivered: how many pieces were handed on. :ivar at: called before each of them is.
-    """
-
-    def __init__(self) -> None:
-        self.links: list[Link] = []
-        self.delivered = 0
-        self.at: Callable[[int, Link], None] = lambda _count, _link: None
-
-    def connect(self, near: object, far: object) -> tuple[FrameStream, FrameStream]:
-        """Return both ends of a new connection."""
-        ends = Link(near), Link(far)
-        ends[0].far, ends[1].far = ends[1], ends[0]
-        self.links += ends
-        for end in ends:
-            end.stream.makeConnection(end)
-        return ends[0].stream, ends[1].stream
-
-    def drop(self, owner: object) -> None:
-        """Who had these ends is gone, without a word."""
-        for link in self.links:
-            if link.owner is owner:
-                link.stream = FrameStream()  # what it was hears nothing any more
-                link.stream.gone = True
-                link.cut = True
-
-    def cut_between(self, one: object, other: object) -> None:
-        """Break every connection between the two."""
-        for link in self.links:
-            if link.owner is one and link.far.owner is other:
-                link.cut = True
-
-    def step(self) -> bool:
-        """Hand one piece on, or end one connection. :returns: whether there was anything."""
-        for link in self.links:
-            if link.cut or link.far.cut:
-                self._end(link)
-                return True
-            if link.outbox and link.far.producerState == "producing":
-                self.delivered += 1
-                self.at(self.delivered, link)
-                if not link.cut and not link.far.cut:
-                    link.far.stream.dataReceived(link.outbox.popleft())
-                return True
-            if link.disconnecting and not link.outbox:
-                self._end(link)
-                return True
-        return False
-
-    def _end(self, link: Link) -> None:
-        for end in (link, link.far):
-            self.links.remove(end)
-        for end in (link, link.far):
-            end.stream.connectionLost()
-
-
-class Program:
-    """A job: where it ran, and the signals it got. It is handed from supervisor to supervisor."""
-
-    def __init__(self, seen: Sequence[str] = (), signals: Sequence[int] = ()) -> None:
-        self.seen = list(seen)
-        self.signals = list(signals)
-
-
-class Supervisor:
-    """What `gomd.jobs.moving.Movable` is to a daemon: the same frames, over connections in memory."""
-
-    def __init__(self, machine: MemoryMachine, stream: FrameStream) -> None:
-        self._machine = machine
-        self.spec: dict[str, Any] = {}
-        self.program: Program | None = None
-        self.state = "new"
-        self.exit: int | None = None
-        self._attached = False
-        self._waiting: list[tuple[int, bool]] = []
-        self._freezing: dict[str, Any] | None = None
-        self.pid = machine.new_pid()
-        self._stream = stream
-        self._listen(stream)
-
-    @property
-    def runs(self) -> bool:
-        """Whether its program runs on now."""
-        return self.state == "running"
-
-    def _listen(self, stream: FrameStream) -> None:
-        self._stream = stream
-        stream.on_frame = self._take
-        stream.on_lost = self._lost
-
-    def accept(self, stream: FrameStream) -> None:
-        """Take a later daemon's connection."""
-        self._stream.close()
-        self._attached = False
-        self._listen(stream)
-        self._tell()
-
-    def _lost(self) -> None:
-        if self.state == "new":
-            self.die()
-
-    def _tell(self) -> None:
-        self._say(frames.STARTED, self._description())
-        self._say_exit()
-
-    def _description(self) -> dict[str, Any]:
-        names = ("id", "argv", "uid", "gid", "user", "cwd", "detach", "tty", "lock", "nmigs", "images")
-        kept = {name: self.spec.get(name) for name in names}
-        return {**kept, "pid": self.pid, "supervisor": self.pid + 1, "cantmove": self._machine.cantmove}
-
-    def _say(self, kind: int, value: dict[str, Any]) -> None:
-        self._stream.send(frames.encode_json(kind, value))
-
-    def _take(self, frame: Frame) -> None:
-        kind, payload = frame
-        if kind == frames.SPEC:
-            self._begin(frames.decode_json(payload))
-        elif kind == frames.ATTACH:
-            self._attached = not frames.decode_json(payload).get("detach")
-            if self._attached:
-                told = {"stdout": 0, "stderr": 0, "stdin": 0, "stdin_taken": 0, "stdin_ended": False}
-                self._say(frames.ATTACHED, told)
-                self._say_exit()
-        elif kind == frames.SIGNAL:
-            self._signal(*frames.decode_signal(payload))
-        elif kind == frames.HANGUP:
-            self._signal(1, True)
-        elif kind == frames.COLLECTED and self.exit is not None:
-            self.die()
-        elif kind == frames.MOVE:
-            self._move(frames.decode_json(payload))
-
-    def _begin(self, spec: dict[str, Any]) -> None:
-        self.spec = spec
-        if not spec.get("images"):
-            self.program, self.state = Program(), "running"
-            self.program.seen.append(self._machine.name)
-        else:
-            why = self._machine.restore_fails
-            if why:
-                self._say(frames.FAILED, {"code": 405, "text": why})
-                self._machine.forget(self)
-                return
-            with open(os.path.join(spec["images"], _PROGRAM), encoding="ascii") as file:
-                told = json.load(file)
-            self.spec = {**told["spec"], **spec}
-            self.program, self.state = Program(told["seen"], told["signals"]), "frozen"
-        os.makedirs(spec["directory"], exist_ok=True)
-        self._write("job", self._description())
-        self._tell()
-
-    def _write(self, name: str, value: dict[str, Any]) -> None:
-        with open(os.path.join(self.spec["directory"], name), "w", encoding="ascii") as file:
-            json.dump(value, file)
-
-    def _signal(self, number: int, group: bool) -> None:
-        if self.state == "frozen":
-            self._waiting.append((number, group))
-        elif self.runs and self.program is not None:
-            self.program.signals.append(number)
-            if number in (9, 15):
-                self.end(128 + number)
-
-    def end(self, exit: int) -> None:
-        """The program ends by itself."""
-        self.exit, self.state = exit, "ended"
-        self._write("exit", {"exit": exit, "reason": ""})
-        self._say_exit()
-
-    def _say_exit(self) -> None:
-        if self.exit is not None:
-            self._say(frames.EXIT, {"exit": self.exit, "reason": ""})
-
-    def _move(self, order: dict[str, Any]) -> None:
-        done = order["do"]
-        if done == "freeze":
-            self._freezing = order
-            if not self._machine.hold_freeze:
-                self.finish_freeze()
-        elif done == "thaw":
-            self._freezing = None
-            if self.state == "frozen":
-                self._go_on()
-            self._say(frames.MOVED, {"did": done, "error": ""})
-        elif done == "end":
-            error = "" if self.state == "frozen" else "it is not frozen"
-            self._say(frames.MOVED, {"did": done, "error": error, "signals": self._waiting})
-            if not error:
-                self.die()
-        elif done == "lock":
-            self.spec["lock"] = order["lock"]
-
-    def finish_freeze(self) -> None:
-        """Let criu end what it was told to do."""
-        order, self._freezing = self._freezing, None
-        if order is None:
-            return
-        error = "it has ended" if not self.runs else self._machine.dump_fails
-        if not error:
-            assert self.program is not None
-            self.state = "frozen"
-            kept = {name: self.spec[name] for name in ("argv", "uid", "gid", "user", "cwd", "tty")}
-            told = {"seen": self.program.seen, "signals": self.program.signals, "spec": kept}
-            with open(os.path.join(order["directory"], _PROGRAM), "w", encoding="ascii") as file:
-                json.dump(told, file)
-        self._say(frames.MOVED, {"did": "freeze", "error": error})
-
-    def _go_on(self) -> None:
-        assert self.program is not None
-        self.state = "running"
-        if self.spec.get("images") and self.program.seen[-1:] != [self._machine.name]:
-            self.program.seen.append(self._machine.name)
-        waiting, self._waiting = self._waiting, []
-        for number, group in waiting:
-            self._signal(number, group)
-
-    def die(self) -> None:
-        """Leave no trace."""
-        self.state = "gone"
-        self._stream.close()
-        self._machine.forget(self)
-        if self.spec:
-            shutil.rmtree(self.spec["directory"], ignore_errors=True)
-
-
-class Launcher:
-    """What `gomd.jobs.launching.Launcher` is to `Supervisors`."""
-
-    def __init__(self, machine: MemoryMachine, daemon: object) -> None:
-        self._machine = machine
-        self._daemon = daemon
-
-    def supervisor(self, namespace: bool) -> FrameStream:
-        near, far = self._machine.network.connect(self._daemon, self._machine)
-        self._machine.supervisors.append(Supervisor(self._machine, far))
-        return near
-
-    def connect(self, path: str) -> FrameStream:
-        for each in self._machine.supervisors:
-            if each.spec.get("directory") == os.path.dirname(path):
-                near, far = self._machine.network.connect(self._daemon, self._machine)
-                each.accept(far)
-                return near
-        raise ConnectionRefusedError("nobody listens there")
-
-    def close(self) -> None:
-        """It forgets nothing."""
-
-
-class Criu:
-    """The program, as the daemon itself calls it."""
-
-    program = "criu"
-
-    def __init__(self) -> None:
-        self.missing = ""
-        self.page_server_fails = ""
-
-    def check(self) -> str:
-        return self.missing
-
-    def page_server(self, accepted: Any, directory: str, tls: Any, limit: float) -> None:
-        if self.page_server_fails:
-            raise CannotMove(self.page_server_fails)
-
-
-class Listening:
-    """A socket that nobody is behind."""
-
-    def __init__(self, machine: MemoryMachine) -> None:
-        self.closed = False
-        machine.listening.append(self)
-
-    def getsockname(self) -> tuple[str, int]:
-        return "10.0.0.9", 4711
-
-    def shutdown(self, how: int) -> None:
-        pass
-
-    def close(self) -> None:
-        self.closed = True
-
-    def __enter__(self) -> Listening:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.close()
-
-
-@implementer(IThreads)
-class AtOnce:
-    """
-    Threads that are none.
-
-    :ivar held: calls of functions whose name is in ``hold`` wait here.
-    """
-
-    def __init__(self) -> None:
-        self.hold: set[str] = set()
-        self.held: list[Callable[[], None]] = []
-
-    async def run(self, limit: float, function: Callable[..., Any], *arguments: Any) -> Any:
-        """See `IThreads.run`."""
-        name = getattr(function, "__name__", "")
-        if name not in self.hold:
-            return function(*arguments)
-        waited: Deferred[Any] = Deferred()
-
-        def call() -> None:
-            try:
-                result = function(*arguments)
-            except Exception:
-                waited.errback(Failure())
-            else:
-                waited.callback(result)
-
-        self.held.append(call)
-        return await waited
-
-    def release(self) -> None:
-        """Do the calls that were held."""
-        self.hold.clear()
-        held, self.held = self.held, []
-        for call in held:
-            call()
 
 
 @implementer(IMembership)
@@ -477,18 +123,6 @@ class Peers:
         return iter(())
 
 
-@implementer(IPlacement)
-class NoPlacement:
-    """These tests say where."""
-
-    def choose(self, nodes: Sequence[Node], need: Need) -> Node:
-        """See `IPlacement.choose`."""
-        raise AssertionError("the node was named")
-
-    def withdraw(self, node_id: int) -> None:
-        """See `IPlacement.withdraw`."""
-
-
 class Daemon:
     """One run of gomd on a machine; over the directories of the runs before it."""
 
@@ -552,6 +186,7 @@ class MemoryMachine:
         self.dump_fails = self.restore_fails = self.cantmove = ""
         self.stays: list[str] = []
         self.stays_fails: Exception | None = None
+        self.look_at_stays: Callable[[int, int], list[str]] = self._say_stays
         self.lacks = ""
         self.needs = Needs(1 << 20, "x86_64", "6.1.0", 0, "root", (), ("/",), ())
         self._pids = 1000 * number
@@ -565,14 +200,14 @@ class MemoryMachine:
         directory = os.path.join(self.spool, "moving")
         return Machine(
             criu, f"10.0.0.{self.number}", 0, directory, lambda: None, lambda _connection, _uid: True,  # type: ignore[arg-type]
-            listen=lambda _address: Listening(self),  # type: ignore[arg-type,return-value]
+            listen=lambda _address: Listening(self.listening),  # type: ignore[arg-type,return-value]
             accept=lambda listening, *_more: listening,
             look=lambda _pid, _supervisor, _user: self.needs,
-            stays=self._stays,
+            stays=self.look_at_stays,
             offer=self._offer,
         )  # fmt: skip
 
-    def _stays(self, pid: int, supervisor: int) -> list[str]:
+    def _say_stays(self, pid: int, supervisor: int) -> list[str]:
         if self.stays_fails is not None:
             raise self.stays_fails
         return self.stays

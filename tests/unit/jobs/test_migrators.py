@@ -6,12 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface.verify import verifyClass
+from zope.interface.verify import verifyClass, verifyObject
 
 from gomd.interfaces import IMigrator
+from gomd.jobs.framestream import FrameStream
+from gomd.jobs.migrations import Migrations
 from gomd.jobs.migrators import NoMigrator, OpenMosixMigrator
 from libgomd.errors import CannotMove, NotFound
+from libgomd.model import Counter
+from tests.unit.jobs.moving_nodes import Cluster
+from tests.unit.scratch import quick_scratch
 
 
 class AtOnce:
@@ -42,11 +48,121 @@ def migrator(kernel: Kernel) -> OpenMosixMigrator:
     return OpenMosixMigrator(kernel, AtOnce(), 1)  # type: ignore[arg-type]
 
 
+class Contract:
+    """
+    What every `IMigrator` does: run for each of them.
+
+    :cvar can: a process that can be moved to node 2, None when none can; ``cannot`` one that cannot.
+    :cvar nobody: a number no process has; None when nothing is looked at.
+    """
+
+    kind = ""
+    can: int | None = None
+    cannot = 0
+    nobody: int | None = None
+
+    def make(self) -> IMigrator:
+        """Return one that has the processes ``can`` and ``cannot``."""
+        raise NotImplementedError
+
+    def wait(self) -> None:
+        """Let what was begun come to its end."""
+
+    def done(self: Any, waited: Any) -> Deferred[Any]:
+        result: Deferred[Any] = Deferred.fromCoroutine(waited)
+        self.wait()
+        return result
+
+    def test_it_says_what_it_is(self: Any) -> None:
+        """Its kind is a word, why nothing moves a clause, and its counters have names of their own."""
+        made = self.make()
+        self.assertTrue(verifyObject(IMigrator, made))
+        self.assertEqual(made.kind, self.kind)
+        self.assertIsInstance(made.cannot(), str)
+        self.assertEqual(bool(made.cannot()), self.can is None)
+        counters = list(made.counters())
+        self.assertTrue(all(isinstance(each, Counter) and int(each.value) >= 0 for each in counters))
+        self.assertEqual(len({each.name for each in counters}), len(counters))
+
+    def test_what_cannot_move_says_why_and_stays(self: Any) -> None:
+        """The reasons of the question are those of the order: clauses of one line each."""
+        made = self.make()
+        reasons = self.successResultOf(self.done(made.reasons(self.cannot, 2)))
+        self.assertNotEqual(reasons, [])
+        self.assertTrue(all(each and each.isprintable() for each in reasons))
+        error = self.failureResultOf(self.done(made.migrate(self.cannot, 2)), CannotMove).value
+        for each in reasons:
+            self.assertIn(each, str(error))
+
+    def test_what_can_move_moves(self: Any) -> None:
+        """Nothing stands in its way, and it is there when the order has ended."""
+        made = self.make()
+        if self.can is None:
+            self.assertNotEqual(self.successResultOf(self.done(made.reasons(1, 2))), [])
+            return
+        self.assertEqual(self.successResultOf(self.done(made.reasons(self.can, 2))), [])
+        self.assertIsNone(self.successResultOf(self.done(made.migrate(self.can, 2))))
+
+    def test_a_process_that_is_nobody(self: Any) -> None:
+        """It is not found, neither to be asked about nor to be moved."""
+        made = self.make()
+        if self.nobody is not None:
+            self.failureResultOf(self.done(made.reasons(self.nobody, 2)), NotFound)
+            self.failureResultOf(self.done(made.migrate(self.nobody, 2)), NotFound)
+        else:
+            self.failureResultOf(self.done(made.migrate(1, 2)), CannotMove)
+
+    def test_any_stream_may_come(self: Any) -> None:
+        """Known or not, silent or full of junk: it is taken or closed, and nothing is raised."""
+        made = self.make()
+        for node in (2, None):
+            for junk in (b"", b"GET / HTTP/1.1\r\n\r\n"):
+                transport, stream = StringTransport(), FrameStream()
+                stream.makeConnection(transport)
+                stream.dataReceived(junk)
+                made.join(node, stream)
+                if junk or self.kind != "criu":
+                    self.assertTrue(transport.disconnecting)
+
+
+class OpenMosixContractTests(Contract, SynchronousTestCase):
+    kind, can, cannot, nobody = "openmosix", 36, 37, 38
+
+    def make(self) -> IMigrator:
+        kernel = Kernel()
+        kernel.files |= {"/proc/37/cantmove": "monkey", "/proc/37/where": "0"}
+        return migrator(kernel)
+
+
+class NoContractTests(Contract, SynchronousTestCase):
+    kind, cannot = "none", 36
+
+    def make(self) -> IMigrator:
+        return NoMigrator("the daemon does not run as root")
+
+
+class CriuContractTests(Contract, SynchronousTestCase):
+    kind, can, cannot, nobody = "criu", 1000, 1002, 4711
+
+    def make(self) -> IMigrator:
+        self.cluster = Cluster(quick_scratch(self), 2)
+        self.addCleanup(self.cluster.end)
+        self.cluster.begin()
+        self.cluster.machines[1].cantmove = "it has no namespaces of its own"
+        self.cluster.begin()
+        pids = [here.pid for here in self.cluster[1].jobs.here()]
+        type(self).can, type(self).cannot = pids
+        return self.cluster[1].migrations
+
+    def wait(self) -> None:
+        self.cluster.settle()
+
+
 class MigratorTests(SynchronousTestCase):
-    def test_both_keep_the_promise(self) -> None:
+    def test_all_keep_the_promise(self) -> None:
         """They can stand for each other."""
-        self.assertTrue(verifyClass(IMigrator, OpenMosixMigrator))
-        self.assertTrue(verifyClass(IMigrator, NoMigrator))
+        for part in (OpenMosixMigrator, NoMigrator, Migrations):
+            self.assertTrue(verifyClass(IMigrator, part))
 
     def test_the_kernel_moves_it_and_brings_it_home(self) -> None:
         """The number that is written is openMosix's: 0 for home."""

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.jobs.inspection import read_needs, read_offer
+from gomd.jobs.inspection import read_needs, read_offer, read_stays
 from gomd.jobs.needs import FileNeed, Needs, Offer, build_id, parse_flags, reasons
 from tests.unit.scratch import scratch
 
@@ -90,6 +90,23 @@ class ReadingTests(SynchronousTestCase):
         self.assertIn(f"it listens on port {port} of this node", stays)
         self.assertIn(f"it has a TCP connection open, to port {port}", stays)
         self.assertIn(f"it holds a lock on {path.absolute()}", stays)
+
+    def test_a_socket_of_each_kind(self) -> None:
+        """Each is found in its own table of the kernel, with its reason."""
+        proc = Path(scratch(self))
+        for name in ("net", "fd", "fdinfo"):
+            (proc / "7" / name).mkdir(parents=True)
+        line = "0: 0100007F:1F90 0100007F:01BB {} 0:0 0:0 0 1000 0 {} 1\n"
+        (proc / "7/net/tcp").write_text("head\n" + line.format("0A", 11) + line.format("01", 12))
+        (proc / "7/net/tcp6").write_text("head\n" + line.format("06", 13) + "torn\n")
+        (proc / "7/net/udp").write_text("head\n" + line.format("07", 14))
+        (proc / "7/net/packet").write_text("head\n00000000 3 3 0003 2 1 0 0 15\n")
+        for number in range(11, 17):
+            (proc / "7/fd" / str(number)).symlink_to(f"socket:[{number}]")
+        self.assertEqual(sorted(read_stays([7], proc=str(proc))), [
+            "it has a TCP connection open", "it has a TCP connection open, to port 443",
+            "it has a packet socket open", "it has a udp socket open", "it listens on port 8080 of this node",
+        ])  # fmt: skip
 
     def test_a_process_that_ended(self) -> None:
         """The caller hears that there is none."""

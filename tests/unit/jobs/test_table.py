@@ -17,8 +17,8 @@ BERT = Caller(Role.USER, "bert", 1001, "unix")
 ROOT = Caller(Role.ADMIN, "root", 0, "unix")
 
 
-class HomeTableTests(SynchronousTestCase):
-    """What is asked of it, before and after a restart."""
+class _Table(SynchronousTestCase):
+    """A table, and its journal."""
 
     def setUp(self) -> None:
         self.path = str(Path(scratch(self)) / "journal")
@@ -35,6 +35,10 @@ class HomeTableTests(SynchronousTestCase):
 
     def new(self, uid: int = 1000, node: int = 1) -> Job:
         return self.table.new(node, "anna", uid, "sleep 5", 100.0)
+
+
+class HomeTableTests(_Table):
+    """What is asked of it, before and after a restart."""
 
     def test_a_job_is_there_after_a_restart(self) -> None:
         """With everything that was known of it, and its number is not given again."""
@@ -86,3 +90,95 @@ class HomeTableTests(SynchronousTestCase):
         journal.put(7, {"job": "seven"})
         journal.close()
         self.assertEqual([found.job for found in self.open()], [job.job])
+
+
+class MovedTests(_Table):
+    """Jobs that move: the numbers they have at home, and had."""
+
+    def open(self, keep: int = 500) -> HomeTable:
+        journal = Journal(self.path)
+        journal.open()
+        self.addCleanup(journal.close)
+        table = HomeTable(1, journal, keep, self.forgotten.append, lambda pid: pid in self.processes)
+        table.load()
+        return table
+
+    def setUp(self) -> None:
+        self.processes: set[int] = set()
+        super().setUp()
+
+    def test_it_goes_and_comes_home(self) -> None:
+        """Its number at home stays while it is away; home again it has the one the kernel gave."""
+        number = self.new().job
+        self.table.started(number, 1, 4711, "")
+        there = self.table.went(number, 2, 1)
+        self.assertEqual((there.node, there.nmigs, there.pid, there.pid_there), (2, 1, 4711, None))
+        self.assertEqual(self.table.started(number, 2, 88, "").pid, 4711)
+        self.assertEqual(self.table.went(number, 2, 1).pid_there, 88)
+        self.assertIsNone(self.table.went(number, 3, 2).pid_there)
+        home = self.table.came(number, 4800, 3)
+        self.assertEqual((home.node, home.nmigs, home.pid, home.pid_there), (1, 3, 4800, 4800))
+        self.assertEqual(list(home.former), [4711])
+        self.assertEqual(self.open().find(number, ANNA), home)
+
+    def test_a_former_number_means_it_as_long_as_nobody_else_has_it(self) -> None:
+        """`signal 4711` goes on to work; a process that the kernel gave that number to is that process."""
+        job = self.new()
+        self.table.started(job.job, 1, 4711, "")
+        self.table.went(job.job, 2, 1)
+        self.assertEqual(self.table.pid_here(4711), 4711)
+        self.table.came(job.job, 4800, 2)
+        for number in (4711, 4800, FIRST_FOREIGN_PID + job.job):
+            found = self.table.of_pid(number)
+            self.assertIsNotNone(found, number)
+            self.assertEqual(self.table.pid_here(number), 4800)
+        self.processes.add(4711)
+        self.assertIsNone(self.table.of_pid(4711))
+        self.assertEqual(self.table.pid_here(4711), 4711)
+        self.table.change(job.job, state=JobState.DONE, exit=0)
+        self.processes.clear()
+        self.assertIsNone(self.table.of_pid(4711))
+
+    def test_of_two_that_had_a_number_it_is_the_newer_ones(self) -> None:
+        """And one that has it now goes before any that had it."""
+        first, second = self.new(), self.new()
+        for job in (first, second):
+            self.table.started(job.job, 1, 4711, "")
+            self.table.went(job.job, 2, 1)
+            self.table.came(job.job, 4800 + job.job, 2)
+        found = self.table.of_pid(4711)
+        assert found is not None
+        self.assertEqual(found.job, second.job)
+        self.table.came(first.job, 4711, 4)
+        found = self.table.of_pid(4711)
+        assert found is not None
+        self.assertEqual(found.job, first.job)
+
+    def test_a_job_that_began_elsewhere_has_no_number_but_its_own(self) -> None:
+        """When it comes home it gets one, and keeps answering to the other."""
+        number = self.new(node=2).job
+        self.table.started(number, 2, 88, "")
+        home = self.table.came(number, 4800, 1)
+        self.assertEqual((home.pid, list(home.former)), (4800, []))
+        found = self.table.of_pid(FIRST_FOREIGN_PID + number)
+        assert found is not None
+        self.assertEqual((found.job, self.table.pid_here(FIRST_FOREIGN_PID + number)), (number, 4800))
+
+    def test_however_often_it_moves_little_is_remembered(self) -> None:
+        """No number twice, and a bounded number of them."""
+        number = self.new().job
+        self.table.started(number, 1, 1, "")
+        for times in range(1, 500):
+            self.table.went(number, 2, 2 * times - 1)
+            job = self.table.came(number, times % 200 + 1, 2 * times)
+        self.assertLessEqual(len(job.former), 64)
+        self.assertEqual(len(set(job.former)), len(job.former))
+        self.assertNotIn(job.pid, job.former)
+
+    def test_one_that_is_over_does_not_move(self) -> None:
+        """Late word changes nothing."""
+        number = self.new().job
+        self.table.started(number, 1, 4711, "")
+        over = self.table.change(number, state=JobState.DONE, exit=0)
+        self.assertEqual(self.table.went(number, 2, 1), over)
+        self.assertEqual(self.table.came(number, 9, 2), over)
