@@ -85,6 +85,7 @@ class Arrival:
         self._has_turn = False
         self._needs: Needs | None = None
         self._lock = False
+        self._pid_at_home: int | None = None
         self._files: dict[str, bytes] = {}
         self._listening: socket.socket | None = None
         self._port = 0
@@ -130,6 +131,8 @@ class Arrival:
         if letter.message is Message.OFFER:
             self._needs = decode_needs(letter.files.get(NEEDS, b""))
             self._lock = letter.more.get("lock") is True
+            pid = letter.more.get("pid")
+            self._pid_at_home = pid if type(pid) is int and 0 < pid < 2**31 else None
         elif letter.message is Message.IMAGES:
             self._files = dict(letter.files)
         elif letter.message is Message.SETTLED:
@@ -213,7 +216,7 @@ class Arrival:
         self._check_wanted()
         stream = ground.here.bring_up(
             self.job.name, directory, ground.machine.criu.program,
-            detach=detach, lock=self._lock, nmigs=self.job.times,
+            detach=detach, lock=self._lock, nmigs=self.job.times, pid_at_home=self._pid_at_home,
         )  # fmt: skip
         await self._adopt(stream, RESTORE_LIMIT)
 

@@ -73,13 +73,20 @@ class Departure:
         held = self._held
         if message is Message.OFFER:
             files = {NEEDS: self._needs}
-            more = {"lock": bool(held and self._is_locked(held))}
+            more = {"lock": bool(held and self._is_locked(held)), "pid": self._pid_at_home(held)}
         elif message is Message.IMAGES:
             files = self._images
         elif message is Message.SETTLED:
             more = {"signals": self._signals}
         letter = Letter(self.migration, message.word, self._ground.own_id, reason, more, files)
         self._ground.post.send(self.other, letter, ours=True)
+
+    def _pid_at_home(self, held: Held | None) -> int | None:
+        """Return the number it has at its home, None when that gave it none of the kernel's."""
+        job = None if held is None or held.number is None else self._ground.table.get(held.number)
+        if job is not None:
+            return job.pid
+        return None if held is None else held.told.get("pid_at_home")
 
     def _is_locked(self, held: Held) -> bool:
         job = None if held.number is None else self._ground.table.get(held.number)

@@ -175,7 +175,8 @@ class Jobs(Service):
         pid = int(told["pid"])
         return JobHere(
             int(home), int(number), pid, int(told["supervisor"]), held.uid, int(told.get("gid", -1)),
-            " ".join(told["argv"])[:200], FIRST_FOREIGN_PID + int(number) if job is None else job.pid or pid,
+            " ".join(told["argv"])[:200],
+            told.get("pid_at_home") or FIRST_FOREIGN_PID + int(number) if job is None else job.pid or pid,
             int(told.get("nmigs") or 0) if job is None else job.nmigs,
             bool(told.get("lock")) if job is None else job.lock, self._cantmove(held),
             float(told.get("used") or 0.0), float(told.get("began") or 0.0),

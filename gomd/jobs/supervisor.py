@@ -175,7 +175,7 @@ class Supervisor:
     def _description(self) -> dict[str, Any]:
         assert self._program is not None
         names = ("id", "argv", "uid", "gid", "user", "cwd", "detach", "tty", "lock", "nmigs",
-                 "images", "began", "used")  # fmt: skip
+                 "images", "began", "used", "pid_at_home")  # fmt: skip
         kept = {name: self._spec.get(name) for name in names}
         return {
             **kept,

@@ -54,7 +54,15 @@ class Supervisors:
         return stream
 
     def bring_up(
-        self, name: str, images: str, criu: str, *, detach: bool, lock: bool, nmigs: int
+        self,
+        name: str,
+        images: str,
+        criu: str,
+        *,
+        detach: bool,
+        lock: bool,
+        nmigs: int,
+        pid_at_home: int | None = None,
     ) -> FrameStream:
         """
         Bring a job up, stopped, from the images of it; its supervisor tells what came of it.
@@ -62,11 +70,13 @@ class Supervisors:
         As long as it has not told, closing the connection ends what it does.
 
         :param images: their directory. :param criu: the program. :param detach: its output is kept here.
+        :param pid_at_home: its number there, None when it never was a process of its home.
         :raises InternalError: there can be no supervisor.
         """
         spec = {
             "id": name, "directory": self.directory(name), "images": images, "criu": criu, "detach": detach,
             "where": self._where, "spool_bytes": self.spool_bytes, "lock": lock, "nmigs": nmigs,
+            "pid_at_home": pid_at_home,
         }  # fmt: skip
         stream = self._launcher.supervisor(self._namespaces)
         stream.send(frames.encode_json(frames.SPEC, spec))
