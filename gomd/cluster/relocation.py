@@ -184,6 +184,8 @@ class Relocation:
             f"process {subject.asked} is still on its way to node {node.id} {node.name} after "
             f"{MOVE_LIMIT:g} s: `where {subject.asked}` tells when it is there",
         )  # fmt: skip
+        if subject.job is not None and subject.home == self._members.own_id:
+            await self._heard(subject.asked, subject.job.nmigs)
         return Moved(node, Outcome.MOVED)
 
     async def _to_best(self, subject: _Subject, dry_run: bool) -> Moved:
@@ -251,7 +253,7 @@ class Relocation:
             raise MalformedReply(f"node {job.node} answered a `migrate` with {answer!r:.80}")
         node = self._members.find(str(answer["node"]))
         if answer.get("moved"):
-            await self._heard(job)
+            await self._heard(job.pid, job.nmigs)
             return Moved(node, Outcome.MOVED)
         if node.id == job.node:
             return Moved(node, Outcome.BEST if target == BEST else Outcome.THERE)
@@ -271,12 +273,16 @@ class Relocation:
         told = f"node {node.id} {node.name}, where it is process {job.pid_there}: {reply.text}"
         raise CannotMove(told) if reply.code == CannotMove.code else error_for(reply.code, told)
 
-    async def _heard(self, job: Job) -> None:
-        """Wait, not for long, until this home has been told that ``job`` moved: who asks next finds it."""
+    async def _heard(self, pid: int | None, nmigs: int) -> None:
+        """
+        Wait, not for long, until this home knows that its job moved and can reach it: who asks next finds it.
+
+        :param nmigs: how often it had moved before.
+        """
         end = self._clock.seconds() + _HEARD_LIMIT
         while self._clock.seconds() < end:
-            found = None if job.pid is None else self._jobs.of_pid(job.pid)
-            if found is None or found.state.over or found.nmigs > job.nmigs:
+            job = None if pid is None else self._jobs.of_pid(pid)
+            if job is None or job.state.over or (job.nmigs > nmigs and job.pid_there is not None):
                 break
             await deferLater(self._clock, _HEARD_AGAIN)
 
