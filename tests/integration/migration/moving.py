@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import threading
 from collections.abc import Sequence
@@ -25,56 +24,36 @@ class TooQuick(Exception):
     """A program ended before it had been moved as often as it should be: it needs more to do."""
 
 
-class Job:
-    """
-    A job started with `gom run` on a host; its output is collected as it comes.
+class Gom:
+    """The `gom` command on a host, running; its output is collected as it comes."""
 
-    :ivar number: of the job. :ivar pid: its process id at home.
-    """
-
-    _starting: ClassVar[threading.Lock] = threading.Lock()
-
-    def __init__(self, home: Host, *words: str, user: str = "root", cwd: Path | str = "/") -> None:
-        self.home = home
-        with self._starting:  # whose job is the new one?
-            self._start(words, user, cwd)
-
-    def _start(self, words: Sequence[str], user: str, cwd: Path | str) -> None:
-        known = {row["job"] for row in rows(self.home)}
+    def __init__(self, host: Host, *words: str, user: str = "root", cwd: Path | str = "/") -> None:
         program = {"root": GOM, "nobody": NOBODY}[user]
         self.process = subprocess.Popen(
-            [*program, "-c", f"unix:{self.home.home / 'gomd.sock'}", "run", *words], cwd=cwd,
+            [*program, "-c", f"unix:{host.home / 'gomd.sock'}", *words], cwd=cwd,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
-        self._pieces: dict[str, bytes] = {}
+        self._pieces: dict[str, list[bytes]] = {"out": [], "err": []}
         self._readers = [
-            threading.Thread(target=self._read, args=(name, stream), daemon=True)
+            threading.Thread(target=self._read, args=(self._pieces[name], stream), daemon=True)
             for name, stream in (("out", self.process.stdout), ("err", self.process.stderr))
         ]
         for reader in self._readers:
             reader.start()
-        self.number, self.pid = eventually(lambda: self._find(known)) or (0, 0)
 
-    def _find(self, known: set[int]) -> tuple[int, int] | None:
-        new = [row for row in rows(self.home) if row["job"] not in known and row["pid"] is not None]
-        mine = [row for row in new if row["state"] != "starting"]
-        assert mine or self.process.poll() is None, self._pieces
-        return (mine[-1]["job"], mine[-1]["pid"]) if mine else None
-
-    def _read(self, name: str, stream: Any) -> None:
-        self._pieces[name] = b""
+    def _read(self, pieces: list[bytes], stream: Any) -> None:
         while piece := stream.read1(1 << 16):
-            self._pieces[name] += piece
+            pieces.append(piece)
 
     @property
     def out(self) -> bytes:
         """Its standard output up to now."""
-        return self._pieces.get("out", b"")
+        return b"".join(self._pieces["out"])
 
     @property
     def err(self) -> bytes:
         """Its standard error up to now."""
-        return self._pieces.get("err", b"")
+        return b"".join(self._pieces["err"])
 
     def write(self, data: bytes) -> None:
         """Give it something to read."""
@@ -87,10 +66,39 @@ class Job:
         assert self.process.stdin is not None
         self.process.stdin.close()
 
+    def wait(self) -> int:
+        """Return its exit status, once all of its output is there."""
+        status = self.process.wait(LIMIT)
+        for reader in self._readers:
+            reader.join(PATIENCE)
+        return status
+
+
+class Job(Gom):
+    """
+    A job started with `gom run` on a host.
+
+    :ivar number: of the job. :ivar pid: its process id at home.
+    """
+
+    _starting: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(self, home: Host, *words: str, user: str = "root", cwd: Path | str = "/") -> None:
+        self.home = home
+        with self._starting:  # whose job is the new one?
+            known = {row["job"] for row in rows(home)}
+            super().__init__(home, "run", *words, user=user, cwd=cwd)
+            self.number, self.pid = eventually(lambda: self._find(known)) or (0, 0)
+
+    def _find(self, known: set[int]) -> tuple[int, int] | None:
+        new = [row for row in rows(self.home) if row["job"] not in known and row["pid"] is not None]
+        mine = [row for row in new if row["state"] != "starting"]
+        assert mine or self.process.poll() is None, self.err
+        return (mine[-1]["job"], mine[-1]["pid"]) if mine else None
+
     def row(self) -> dict[str, Any]:
         """What its home tells of it."""
-        [row] = [row for row in rows(self.home) if row["job"] == self.number]
-        return row
+        return row_of(self.home, self.number)
 
     def move(self, target: str) -> None:
         """
@@ -111,17 +119,16 @@ class Job:
         for target in TOUR:
             self.move(target)
 
-    def wait(self) -> int:
-        """Return its exit status, once all of its output is there."""
-        status = self.process.wait(LIMIT)
-        for reader in self._readers:
-            reader.join(PATIENCE)
-        return status
-
 
 def rows(host: Host) -> Sequence[dict[str, Any]]:
     """The jobs of a home."""
     return ask(host, "jobs", as_json=True).rows
+
+
+def row_of(home: Host, job: int) -> dict[str, Any]:
+    """What a home tells of one of its jobs."""
+    [row] = [row for row in rows(home) if row["job"] == job]
+    return row
 
 
 def process(host: Host, pid: int) -> dict[str, Any]:
@@ -140,13 +147,3 @@ def end_jobs(hosts: Sequence[Host]) -> None:
                 ask(host, f"kill {row['job']} KILL")
     for host in hosts:
         eventually(lambda host=host: all(row["state"] in ("done", "lost") for row in rows(host)))  # type: ignore[misc]
-
-
-def unmoved(
-    command: Sequence[str], data: bytes = b"", cwd: Path | str = "/"
-) -> subprocess.CompletedProcess[bytes]:
-    """Run a command here, to compare with."""
-    return subprocess.run(
-        command, input=data, capture_output=True, cwd=cwd, timeout=LIMIT, check=False,
-        env={**os.environ},
-    )  # fmt: skip

@@ -169,7 +169,7 @@ def a_large_program(times: int) -> str:
         "  }\n  return x ^ y ^ z;\n}\n"
         for each in range(900 * times)
     )
-    return f"#include <stdint.h>\n{functions}"
+    return f"typedef unsigned long uint64_t;\n{functions}"
 
 
 def test_gcc_compiles(three: list[Host], shared: Path) -> None:
