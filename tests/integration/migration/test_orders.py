@@ -1,0 +1,82 @@
+"""What administrators order: bring, expel, block, stay, lstay; each returns when all is as it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.integration.cluster.asking import ask
+from tests.integration.hosts import Host
+from tests.integration.migration.moving import Gom, Job
+
+_SLEEP = ("sleep", "1000")
+
+
+def words(host: Host) -> list[str]:
+    """Return the switches that are set on a host."""
+    return [word for word in ask(host, "status").text.split()[1].split(",") if word != "up"]
+
+
+def guests(host: Host) -> list[str]:
+    """Return the guests of a host."""
+    header, *names = ask(host, "ls /proc/hpc/remote").block or []
+    assert header == "NAME"
+    return names
+
+
+def test_expel_sends_all_guests_home_and_takes_no_more(three: list[Host]) -> None:
+    """Two homes have work there, one that came and one that began there; what is its own stays."""
+    first, second, third = three
+    came = Job(first, "-n", "1", *_SLEEP)
+    came.move("2")
+    began = Job(third, "-n", "2", *_SLEEP, user="nobody")
+    own = Job(second, "-n", "2", *_SLEEP)
+    assert len(guests(second)) == 2
+    assert ask(second, "expel", as_json=True).value["moved"] == 2
+    assert (guests(second), words(second)) == ([], ["block"])
+    assert (came.row()["node"], began.row()["node"], own.row()["node"]) == (1, 3, 2)
+    said = ask(first, f"migrate {came.pid} 2")
+    assert (said.code, "h2 takes no guests" in said.text) == (405, True), said
+    refused = Gom(first, "run", "-n", "2", "true")
+    assert (refused.wait(), b"takes no guests" in refused.err) == (1, True), refused.err
+    own.move("home")
+    assert ask(second, "noblock").code == 200
+    came.move("2")
+
+
+def test_bring_fetches_all_of_a_nodes_own_from_wherever_they_are(three: list[Host]) -> None:
+    """From two other nodes; a node that blocks takes its own back."""
+    first, second, third = three
+    there = [Job(first, "-n", "1", *_SLEEP), Job(first, "-n", "3", *_SLEEP, user="nobody")]
+    there[0].move("2")
+    guest = Job(second, "-n", "1", *_SLEEP)
+    assert ask(first, "block").code == 200
+    assert ask(first, "bring", as_json=True).value["moved"] == 2
+    assert [job.row()["node"] for job in there] == [1, 1]
+    assert (guest.row()["node"], guests(third), guests(second)) == (1, [], [])
+    assert set(words(first)) == {"block", "lstay"}
+    assert ask(first, f"get /proc/{there[0].pid}/where").block == ["0"]
+    assert Path(f"/proc/{first.init}/root/proc/{there[1].row()['pid']}").exists()
+    there[0].move("2")  # lstay is for balancing: by hand it goes
+
+
+def test_expel_says_who_stays(three: list[Host]) -> None:
+    """A guest with a terminal cannot be moved: 409, its name and the reason; block is set all the same."""
+    first, second, _third = three
+    job = Job(first, "-n", "2", "-t", *_SLEEP)
+    said = ask(second, "expel")
+    assert said.code == 409
+    assert f"job 1-{job.number} stays: it has a terminal" in said.text
+    assert words(second) == ["block"]
+
+
+def test_by_the_tree_as_openmosix_had_it(three: list[Host]) -> None:
+    """`echo 2 > /proc/PID/goto`, `echo 1 > /proc/hpc/admin/bring`."""
+    first = three[0]
+    job = Job(first, "-n", "1", *_SLEEP)
+    assert ask(first, f"put /proc/{job.pid}/goto 2").code == 200
+    assert job.row()["node"] == 2
+    assert ask(first, f"put /proc/{job.pid}/migrate 3").code == 200
+    assert job.row()["node"] == 3
+    assert ask(first, "put /proc/hpc/admin/bring 1").code == 200
+    assert (job.row()["node"], job.row()["nmigs"]) == (1, 3)
+    assert ask(first, f"migrate {job.pid} best").code == 200
