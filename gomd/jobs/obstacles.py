@@ -13,8 +13,8 @@ from gomd.jobs.held import Held
 from libgomd.errors import GomdError
 
 #: Seconds from round to round, and jobs looked at in one: all of a thousand are looked at within minutes.
-PERIOD = 10.0
-MOST = 64
+PERIOD = 3.0
+MOST = 32
 
 
 class Obstacles:
