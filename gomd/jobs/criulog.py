@@ -13,7 +13,7 @@ _HARMLESS = re.compile(r"rlimit: Can't setup RLIMIT_NOFILE|^Dumping FAILED|^Rest
 #: What an error line says, and the sentence for it; the first that is found in any line counts.
 _SENTENCES: Final = (
     (r"Connected TCP socket|In-flight connection", "it has a TCP connection open"),
-    (r"inet: .*(?:socket|listen)", "it has a network socket open"),
+    (r"inet: .*(?:socket|listen)|sockets: Can't get 1:\d+ opt", "it has a network socket open"),
     (r"External socket is used|unix: .*(?:[Dd]angling|stream unix connection|Can't dump)|half of stream",
      "it has a socket open to another program of this machine"),
     (r"Unsupported (?:socket )?(?:family|proto)|[Uu]nknown socket family|packet socket",
@@ -34,6 +34,9 @@ _SENTENCES: Final = (
     (r"Unknown shit \d+ \((.*)\)|anon_inode:\[?(\w+)",
      "it uses a kernel object that criu does not know ({0})"),
     (r"io_uring", "it uses io_uring"),
+    (r"SysVIPC shmem", "it uses System V shared memory"),
+    (r"Can't restore sub-task in NS|Can't dump nested \w+ namespace",
+     "one of its processes has namespaces of its own"),
     (r"doesn't have a proper root mount|[Nn]ested mount namespace", "it has a mount namespace of its own"),
     (r"Can't open file (\S+).*(?:No such file|ENOENT)", "the other node has no /{0}"),
     (r"Can't open file (\S+)", "/{0} cannot be opened on the other node"),

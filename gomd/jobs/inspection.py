@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from gomd.jobs import tree
@@ -18,6 +18,15 @@ _MAX_GHOST: Final = 1 << 20
 _DEVICES: Final = frozenset(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom"))
 _DELETED: Final = " (deleted)"
 _SHARED: Final = ("/dev/shm/", "/dev/pts/")  # noqa: S108 - names that are looked at, not opened
+#: Namespaces of its own keep a process here. The others criu carries over, or they are each machine's own.
+_NAMESPACES: Final = {
+    "ipc": "IPC",
+    "mnt": "mount",
+    "net": "network",
+    "pid": "PID",
+    "user": "user",
+    "uts": "UTS",
+}
 _LISTENING, _ESTABLISHED = "0A", "01"
 
 
@@ -37,11 +46,12 @@ def read_needs(
     files: dict[str, FileNeed] = {}
     stays: dict[str, None] = {}
     uid = os.stat(f"{proc}/{pids[0]}").st_uid
-    sockets = _sockets(f"{proc}/{pids[0]}/net")
+    sockets, first = _sockets(f"{proc}/{pids[0]}/net"), _namespaces(f"{proc}/{pids[0]}")
     for pid in pids:
         here = f"{proc}/{pid}"
         try:
             memory += _resident(here)
+            stays.update(dict.fromkeys(_all_of_it(here, first)))
             directories[os.readlink(f"{here}/cwd")] = None
             for path in _mapped(here):
                 _add(files, path, f"{here}/root{path}")
@@ -69,10 +79,11 @@ def read_stays(pids: Iterable[int], own: frozenset[str] = frozenset(), proc: str
     """
     pids = list(pids)
     stays: dict[str, None] = {}
-    sockets = _sockets(f"{proc}/{pids[0]}/net")
+    sockets, first = _sockets(f"{proc}/{pids[0]}/net"), _namespaces(f"{proc}/{pids[0]}")
     for pid in pids:
         here = f"{proc}/{pid}"
         try:
+            stays.update(dict.fromkeys(_all_of_it(here, first)))
             for name in os.listdir(f"{here}/fd"):
                 target = os.readlink(f"{here}/fd/{name}")
                 if target not in own and (why := _stays(here, name, target, sockets)):
@@ -168,6 +179,30 @@ def _resident(here: str) -> int:
     return (int(words[1]) - int(words[2])) * os.sysconf("SC_PAGE_SIZE")  # what is not of a file
 
 
+def _all_of_it(here: str, first: Mapping[str, str]) -> Iterator[str]:
+    """Why a process cannot leave, whatever it has open. ``first``: namespaces of the first of its job."""
+    own = _namespaces(here)
+    for kind in sorted(own.keys() & first.keys()):
+        if own[kind] != first[kind]:
+            yield f"one of its processes has a {_NAMESPACES[kind]} namespace of its own"
+    try:
+        with open(f"{here}/maps", encoding="utf-8", errors="surrogateescape") as file:
+            if any(" /SYSV" in line for line in file):
+                yield "it uses System V shared memory"
+    except OSError:
+        pass
+
+
+def _namespaces(here: str) -> dict[str, str]:
+    found = {}
+    for kind in _NAMESPACES:
+        try:
+            found[kind] = os.readlink(f"{here}/ns/{kind}")
+        except OSError:
+            continue
+    return found
+
+
 def _stays(here: str, name: str, target: str, sockets: Mapping[str, str]) -> str:
     """Why a process with this open cannot leave, empty when it can."""
     if target.startswith("socket:["):
@@ -179,6 +214,8 @@ def _stays(here: str, name: str, target: str, sockets: Mapping[str, str]) -> str
     if target.startswith("/") and target.endswith(_DELETED):
         large = os.stat(f"{here}/fd/{name}").st_size > _MAX_GHOST
         return f"its file {target[: -len(_DELETED)]} was deleted and is large" if large else ""
+    if target.startswith("/") and stat.S_ISFIFO(os.stat(f"{here}/fd/{name}").st_mode):
+        return f"it has the named pipe {target} open"  # whoever has its other end stays here
     with open(f"{here}/fdinfo/{name}", encoding="ascii", errors="replace") as file:
         locked = any(line.startswith("lock:") for line in file.read(65536).splitlines())
     return f"it holds a lock on {target}" if locked else ""

@@ -108,6 +108,32 @@ class ReadingTests(SynchronousTestCase):
             "it has a packet socket open", "it has a udp socket open", "it listens on port 8080 of this node",
         ])  # fmt: skip
 
+    def test_what_is_all_of_a_process(self) -> None:
+        """A child in a namespace of its own, and System V shared memory."""
+        proc = Path(scratch(self))
+        for pid, net in ((7, 1), (8, 2)):
+            for name in ("net", "fd", "ns"):
+                (proc / str(pid) / name).mkdir(parents=True)
+            (proc / str(pid) / "ns/net").symlink_to(f"net:[{net}]")
+            (proc / str(pid) / "ns/pid").symlink_to("pid:[3]")
+        (proc / "8/maps").write_text(
+            "7f0-7f1 rw-s 0 0:1 5   /SYSV00000000 (deleted)\n7f1-7f2 r--p 0 0:1 9 /lib/a\n"
+        )
+        self.assertEqual(read_stays([7], proc=str(proc)), [])
+        self.assertEqual(read_stays([7, 8], proc=str(proc)), [
+            "one of its processes has a network namespace of its own", "it uses System V shared memory",
+        ])  # fmt: skip
+
+    def test_a_named_pipe(self) -> None:
+        """Its other end is on this node, whatever has the same name on another one."""
+        path = os.path.abspath(scratch(self))
+        os.mkfifo(path)
+        number = os.open(path, os.O_RDWR)
+        try:
+            self.assertIn(f"it has the named pipe {path} open", read_stays([os.getpid()]))
+        finally:
+            os.close(number)
+
     def test_a_process_that_ended(self) -> None:
         """The caller hears that there is none."""
         self.assertRaises(OSError, read_needs, [1 << 30], "me")
