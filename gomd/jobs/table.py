@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -26,7 +25,7 @@ class HomeTable:
     :param own_id: the id of this node. :param journal: keeps it; is open.
     :param keep: how many jobs that are over are remembered.
     :param forgotten: called with a job when it is no longer remembered.
-    :param exists: tells whether there is a process of that id on this node.
+    :param exists: tells whether a process of that id lives on this node.
     """
 
     def __init__(
@@ -35,7 +34,7 @@ class HomeTable:
         journal: Journal,
         keep: int = 500,
         forgotten: Callable[[Job], None] = lambda _: None,
-        exists: Callable[[int], bool] = lambda pid: os.path.exists(f"/proc/{pid}"),
+        exists: Callable[[int], bool] = lambda pid: lives(pid),
     ) -> None:
         self._exists = exists
         self._own_id = own_id
@@ -156,13 +155,23 @@ class HomeTable:
         """
         running = [job for job in self._jobs.values() if job.state is JobState.RUNNING]
         for job in running:
-            if pid in (job.pid, FIRST_FOREIGN_PID + job.job):
+            if pid == FIRST_FOREIGN_PID + job.job or (pid == job.pid and job.node == self._own_id):
                 return job
-        if any(pid in job.former for job in running) and not self._exists(pid):
-            return next(job for job in reversed(running) if pid in job.former)
-        return None
+        had = [job for job in running if pid == job.pid or pid in job.former]
+        if not had or self._exists(pid):
+            return None
+        return next((job for job in had if pid == job.pid), had[-1])
 
     def pid_here(self, pid: int) -> int:
         """Return the process id on this node of the job that `of_pid` finds; else ``pid``."""
         job = self.of_pid(pid)
         return pid if job is None or job.node != self._own_id else job.pid_there or pid
+
+
+def lives(pid: int) -> bool:
+    """Whether a process ``pid`` here can run. What is left, stopped, of a job that went cannot."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read(4096).rpartition(b") ")[2][:1] not in b"TtZX"
+    except OSError:
+        return False

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.jobs.journal import Journal
-from gomd.jobs.table import FIRST_FOREIGN_PID, HomeTable
+from gomd.jobs.table import FIRST_FOREIGN_PID, HomeTable, lives
 from libgomd.errors import NotAllowed, NotFound
 from libgomd.model import Caller, Job, JobState, Role
 from tests.unit.scratch import scratch
@@ -138,6 +140,33 @@ class MovedTests(_Table):
         self.table.change(job.job, state=JobState.DONE, exit=0)
         self.processes.clear()
         self.assertIsNone(self.table.of_pid(4711))
+
+    def test_the_number_of_one_that_is_away_may_be_given_anew(self) -> None:
+        """Then it is that process's; the job still has the number that no kernel gives."""
+        job = self.new()
+        self.table.started(job.job, 1, 4711, "")
+        self.processes.add(4711)
+        self.assertIsNotNone(self.table.of_pid(4711), "it is here")
+        self.table.went(job.job, 2, 1)
+        self.assertIsNone(self.table.of_pid(4711))
+        self.assertIsNotNone(self.table.of_pid(FIRST_FOREIGN_PID + job.job))
+        self.processes.clear()
+        self.assertIsNotNone(self.table.of_pid(4711))
+
+    def test_a_stopped_process_has_no_number_of_a_job_that_went(self) -> None:
+        """A job's stopped copy is there until all is settled; an ended process is not waited for."""
+        self.assertTrue(lives(os.getpid()))
+        self.assertFalse(lives(1 << 30))
+        child = os.fork()
+        if child == 0:
+            os.kill(os.getpid(), signal.SIGSTOP)
+            os._exit(0)
+        try:
+            os.waitpid(child, os.WUNTRACED)
+            self.assertFalse(lives(child))
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
 
     def test_of_two_that_had_a_number_it_is_the_newer_ones(self) -> None:
         """And one that has it now goes before any that had it."""
