@@ -89,6 +89,7 @@ class Streams:
         self._stdin_position = 0
         self._stdin_end_sent = False
         self._attached = False
+        self._asked = 0
         self._status: int | None = None
         self._reason = ""
         self._signals: list[int] = []
@@ -144,9 +145,11 @@ class Streams:
         self._outgoing += data
 
     def attach(self) -> None:
-        """Ask for the streams, from where we are."""
+        """Ask for the streams, from where we are; what still comes of an earlier question is passed over."""
+        self._attached = False
+        self._asked += 1
         out, error = self._outs[frames.STDOUT], self._outs[frames.STDERR]
-        wanted = {"stdout": out.received, "stderr": error.received}
+        wanted = {"stdout": out.received, "stderr": error.received, "n": self._asked}
         self._send(frames.encode_json(frames.ATTACH, wanted))
 
     def begin(self) -> dict[str, Any]:
@@ -235,6 +238,8 @@ class Streams:
     def _take(self, frame: frames.Frame) -> None:
         kind, payload = frame
         if kind in self._outs:
+            if not self._attached:
+                return  # it comes again, behind the answer to what was asked last
             out = self._outs[kind]
             out.received += len(payload)
             if out.open:
@@ -243,7 +248,7 @@ class Streams:
                 self._acknowledge(out, out.received)
         elif kind == frames.ACK:
             stream, position = frames.decode_ack(payload)
-            if stream == frames.STDIN:
+            if stream == frames.STDIN and self._attached:
                 self._stdin_taken = position
                 self._stdin_arrived(position)
         elif kind == frames.STARTED:
@@ -251,12 +256,15 @@ class Streams:
             self.job = int(told["job"])
             self._detached_job = bool(told.get("detached"))
         elif kind == frames.ATTACHED:
-            self._go_on(frames.decode_json(payload))
+            told = frames.decode_json(payload)
+            if told.get("n", self._asked) == self._asked:
+                self._go_on(told)
         elif kind == frames.RESUME:
-            self._attached = False
             self.attach()
         elif kind == frames.EXIT:
             told = frames.decode_json(payload)
+            if not self._attached and not told.get("lost"):
+                return
             self._status, self._reason = int(told["exit"]), str(told.get("reason", ""))
         elif kind == frames.FAILED:
             raise _error(frame)

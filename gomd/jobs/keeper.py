@@ -238,7 +238,7 @@ class Keeper:
         told = {"exit": LOST_EXIT, "reason": f"job {held.number} is lost: {why}"}
         held.over = told
         self._end(held.number, JobState.LOST, LOST_EXIT, why)
-        held.relay.to_client(frames.encode_json(frames.EXIT, told))
+        held.relay.to_client(frames.encode_json(frames.EXIT, {**told, "lost": True}))
         self.let_go(held)
 
     def _reconnect(self, held: Held) -> None:

@@ -43,6 +43,8 @@ class Sink:
         self._parser = frames.FrameParser()
         self._spools: dict[int, Spool] = {}
         self._received: dict[int, int] = {}
+        self._asked = 0
+        self._attached = False
         self._waiting: deque[Frame] = deque()
         self._writing = False
         self._stopped: Deferred[None] | None = None
@@ -77,16 +79,22 @@ class Sink:
         kind, payload = frame
         if kind == frames.RESUME:
             await self._threads.run(_WRITE_LIMIT, self._open)
+            self._attached = False  # what still comes of an earlier question comes again behind its answer
+            self._asked += 1
             wanted = {_NAMES[stream]: spool.end for stream, spool in self._spools.items()}
+            wanted["n"] = self._asked
             self.on_frame(Frame(frames.ATTACH, json.dumps(wanted).encode("ascii")))
-        elif kind in self._spools:
+        elif kind in self._spools and self._attached:
             await self._threads.run(_WRITE_LIMIT, self._spools[kind].append, payload)
             self._received[kind] += len(payload)
             self.on_frame(frames.ack(kind, self._received[kind]))
         elif kind == frames.ATTACHED:
             told = frames.decode_json(payload)
+            if told.get("n", self._asked) != self._asked:
+                return
+            self._attached = True
             self._received = {stream: int(told[name]) for stream, name in _NAMES.items()}
-        elif kind == frames.EXIT:
+        elif kind == frames.EXIT and (self._attached or frames.decode_json(payload).get("lost")):
             await self._threads.run(_WRITE_LIMIT, self._end, frames.decode_json(payload))
             self.on_frame(Frame(frames.COLLECTED))
 

@@ -431,6 +431,8 @@ class Supervisor:
             "stdin_taken": self._stdin_position(),
             "stdin_ended": self._stdin_ended,
         }
+        if isinstance(wanted.get("n"), int):
+            told["n"] = wanted["n"]
         self._stdin_acknowledged = -1
         self._send(frames.encode_json(frames.ATTACHED, told))
         self._acknowledge_stdin()

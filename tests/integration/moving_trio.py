@@ -77,6 +77,8 @@ class Trio:
         self, home: Path, lane: int, criu: str, more: dict[int, Sequence[str]] | None = None
     ) -> None:
         self.home = home
+        self.started = False
+        home.mkdir(exist_ok=True)
         key = home / "key"
         key.touch(0o600)
         key.write_bytes(base64.b64encode(os.urandom(32)) + b"\n")
@@ -100,6 +102,7 @@ class Trio:
         with ThreadPoolExecutor(3) as pool:
             list(pool.map(lambda node: node.start(), self.nodes.values()))
         self.wait_until_up()
+        self.started = True
 
     def wait_until_up(self) -> None:
         """Wait until each sees all."""
@@ -108,13 +111,15 @@ class Trio:
 
     def end(self) -> None:
         """Leave nothing running: no daemon, no supervisor and with them no job."""
+        self.started = False
         for node in self.nodes.values():
             node.end()
         for pid in self.supervisors():
             os.kill(pid, signal.SIGKILL)
 
     def clear(self) -> None:
-        """Forget all jobs, after `end`."""
+        """End all, and forget all jobs."""
+        self.end()
         for node in self.nodes.values():
             shutil.rmtree(node.state, ignore_errors=True)
             node.fault.unlink(missing_ok=True)

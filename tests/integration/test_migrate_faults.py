@@ -7,7 +7,7 @@ tells of its own. Root and criu are needed.
 
 from __future__ import annotations
 
-import threading
+import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Case:
 
     :ivar step: as in `tests.integration.faulty`. :ivar at: the side it happens at, source or target.
     :ivar do: as there. :ivar victim: the side that is killed, or home. :ivar moves: it runs there afterwards.
-    :ivar told: a part of what the one who asks for the move is told.
+    :ivar told: an expression for what the one who asks for the move is told.
     """
 
     step: str
@@ -103,7 +103,14 @@ def _acts() -> Iterator[Case]:
         ("restore", "before act restore", "target"),
     ):  # fmt: skip
         for seconds in (0.0, 0.04):
-            yield Case(step, at, "criu", arg=kind, seconds=seconds, told="criu was ended by signal 9")
+            yield Case(
+                step,
+                at,
+                "criu",
+                arg=kind,
+                seconds=seconds,
+                told="criu was ended by signal 9|connection to the page server broke",
+            )
 
 
 def _orderly_ends() -> Iterator[Case]:
@@ -141,40 +148,24 @@ CASES = [*_writes(), *_messages(), *_acts(), *_orderly_ends(), *_other_routes()]
 
 
 class Lanes:
-    """Runs cases on trios, each started when there is work for it."""
+    """Runs cases on trios, each started when there is work for it, and anew when something was wrong."""
 
     def __init__(self, home: Path, criu: str, cases: list[Case]) -> None:
-        self._home = home
-        self._criu = criu
-        self._trios: list[Trio] = []
+        self._trios = [Trio(home / f"trio{lane}", lane, criu) for lane in range(1, LANES + 1)]
         self._free: SimpleQueue[Trio] = SimpleQueue()
-        self._lock = threading.Lock()
+        for trio in self._trios:
+            self._free.put(trio)
         self._pool = ThreadPoolExecutor(LANES)
         self.results: dict[Case, Future[None]] = {case: self._pool.submit(self._run, case) for case in cases}
 
-    def _take(self) -> Trio:
-        with self._lock:
-            if len(self._trios) == LANES or not self._free.empty():
-                trio = None
-            else:
-                lane = len(self._trios) + 1
-                home = self._home / f"trio{lane}"
-                home.mkdir()
-                trio = Trio(home, lane, self._criu)
-                self._trios.append(trio)
-        if trio is None:
-            return self._free.get()
-        trio.start()
-        return trio
-
     def _run(self, case: Case) -> None:
-        trio = self._take()
+        trio = self._free.get()
         try:
+            if not trio.started:
+                trio.start()
             run(trio, case)
         except BaseException:
-            trio.end()  # what is wrong with it is not the next one's
-            trio.clear()
-            trio.start()
+            trio.clear()  # what is wrong with it is not the next one's
             raise
         finally:
             self._free.put(trio)
@@ -202,7 +193,7 @@ def run(trio: Trio, case: Case) -> None:
         told = inject(trio, job, source, target, nodes[case.at], fault, victim)
         at, nmigs = (target, 1) if case.moves else (source, 0)
         job.settle(at, nmigs)
-        assert case.told in told, told
+        assert re.search(case.told, told), told
         job.finish(at, nmigs)
     finally:
         job.close()

@@ -25,6 +25,8 @@ _SEEN = [
      "No such file or directory", "the other node has no /tmp/data.txt"),
     ("(00.01) 300: Error (criu/files-reg.c:2229): File usr/lib/libc.so.6 has bad build-ID (expect 1)",
      "/usr/lib/libc.so.6 is another one on the other node"),
+    ("Error (criu/tls.c:160): tls: Failed receiving data: The TLS connection was non-properly terminated.",
+     "the connection to the page server broke"),
     ("Error (criu/tls.c:241): tls: TLS handshake failed: Error in the certificate.",
      "the page server and this node do not agree on the cluster's certificates"),
     ("(00.02) Error (criu/sockets.c:475): sockets: Can't get 1:16 opt: Operation not supported",

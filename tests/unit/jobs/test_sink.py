@@ -69,11 +69,24 @@ class SinkTests(SynchronousTestCase):
         self.sink = self.make()
         del self.said[:]
         self.attach(stdout=3)
-        self.assertEqual(frames.decode_json(self.said[0].payload), {"stdout": 3, "stderr": 0})
+        self.assertEqual(frames.decode_json(self.said[0].payload), {"stdout": 3, "stderr": 0, "n": 1})
         self.sink.send(frames.encode(frames.STDOUT, b"two"))
         self.threads.work()
         self.assertEqual(self.said[-1], frames.ack(frames.STDOUT, 6))
         self.assertEqual(self.written("stdout"), b"onetwo")
+        self.sink.close()
+
+    def test_two_who_ask_are_answered_once(self) -> None:
+        """A job that moves while its output is asked for: what comes of the first question comes again."""
+        self.sink.attach()
+        self.sink.attach()
+        self.threads.work()
+        answers = [frames.decode_json(frame.payload)["n"] for frame in self.said]
+        for number in answers:
+            told = {"stdout": 0, "stderr": 0, "stdin": 0, "n": number}
+            self.sink.send(frames.encode_json(frames.ATTACHED, told) + frames.encode(frames.STDOUT, b"once"))
+            self.threads.work()
+        self.assertEqual((answers, self.written("stdout")), ([1, 2], b"once"))
         self.sink.close()
 
     def test_the_end_is_written_before_the_job_may_go(self) -> None:
