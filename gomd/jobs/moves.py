@@ -31,7 +31,7 @@ from gomd.jobs.migration import (
 from libgomd.errors import GomdError
 
 #: Seconds a side says the same again after, and seconds in which it must be decided, memory sent and all.
-AGAIN = 5.0
+AGAIN = 2.0
 LIMIT = 900.0
 
 #: What an act that ends well is called.

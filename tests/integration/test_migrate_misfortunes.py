@@ -226,7 +226,7 @@ def test_a_detached_job(
 ) -> None:
     """Its output is kept at home, whole, wherever it ran and whoever was killed."""
     home = trio.nodes[1]
-    script = "import time\nfor n in range(400):\n print('line', n, flush=True)\n time.sleep(0.015)\n"
+    script = "import time\nfor n in range(200):\n print('line', n, flush=True)\n time.sleep(0.015)\n"
     words = ("/usr/bin/python3", "-I", "-S", "-c", script)
     number = int(gom(home, "run", "--detach", "-n", str(source), *words).stdout)
     row = next(row for row in jobs(home) if row["job"] == number)
@@ -247,6 +247,6 @@ def test_a_detached_job(
     row = next(row for row in jobs(home) if row["job"] == number)
     assert (row["node"], row["nmigs"], row["exit"]) == ((target, 1, 0) if moves else (source, 0, 0))
     shown = gom(home, "attach", str(number))
-    assert shown.stdout == b"".join(b"line %d\n" % n for n in range(400))
+    assert shown.stdout == b"".join(b"line %d\n" % n for n in range(200))
     until(lambda: not trio.supervisors())
     assert [path for daemon in trio.nodes.values() for path in daemon.left()] == []

@@ -10,8 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.jobs.departure import Departure
 from gomd.jobs.letters import Letter
-from gomd.jobs.migration import Message
+from gomd.jobs.migration import Message, TargetState
 from gomd.jobs.migrations import LEAVING, PATIENCE
+from gomd.jobs.movelog import Record
 from libgomd.errors import CannotMove, Conflict, GomdError, NotFound, PeerUnreachable, TimedOut
 from libgomd.model import JobState, Status
 from libgomd.wire import frames
@@ -75,6 +76,22 @@ class MovingTests(Moving):
         self.assertEqual(
             (told["migrations_in"], told["migrations_out"], told["migrations_failed"]), (2, 1, 0)
         )
+
+    def test_what_the_journal_knows_is_not_said_to_be_unknown(self) -> None:
+        """A daemon that stops, or has only read its journal, is silent: `refused` would thaw what runs."""
+        migrations = self.cluster[2].migrations
+        answers: list[Letter] = []
+        known, unknown = Letter("1-1-1-00000001", "go", 1), Letter("1-2-1-00000002", "go", 1)
+        log = self.cluster[2].migrations._ground.log
+        log.write(Record(known.migration, TargetState.RUNNING, "1-1", 1, "", 0.0))
+        migrations.load()
+        for letter in (known, unknown):
+            migrations.heard(letter, answers.append)
+        self.assertEqual([(each.migration, each.word) for each in answers], [(unknown.migration, "refused")])
+        migrations.stop()
+        migrations.heard(unknown, answers.append)
+        self.assertEqual(len(answers), 1)
+        log.forget(Record(known.migration, TargetState.RUNNING, "1-1", 1, "", 0.0))
 
     def test_home_is_node_0_and_where_it_is_it_stays(self) -> None:
         """`migrate PID home` needs no number; to move to where it runs is no work."""
