@@ -41,7 +41,7 @@ unit: $(VENV)/.tested
 	$(BIN)/python -m pytest -q tests/unit
 
 integration: $(VENV)/.tested
-	$(BIN)/python -m pytest -q tests/integration
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/integration
 
 bench: $(VENV)/.tested
 	@case ' $(ONLY) ' in '  '|*' run '*|*' detection '*) sh contrib/system-packages bench || true ;; esac

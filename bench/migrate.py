@@ -105,7 +105,17 @@ def _pair(program: str) -> Iterator[Daemon]:
         key_file = str(directory / "key")
         new_key_file(key_file)
         with Pair(directory, "--key-file", key_file, "--set", f"jobs.criu={program}") as (home, _other):
-            yield home
+            try:
+                yield home
+            finally:
+                for one in _running(home):
+                    _gom(home, "kill", str(one["job"]), "KILL")
+
+
+def _running(home: Daemon) -> list[dict[str, Any]]:
+    """What `gom jobs` says of those that run."""
+    rows = [json.loads(line) for line in _gom(home, "--json", "jobs").splitlines()]
+    return [one for one in rows if one["state"] == "running"]
 
 
 def _gom(home: Daemon, *words: str) -> str:
@@ -137,8 +147,7 @@ class _Job:
 
     def row(self) -> dict[str, Any]:
         """What `gom jobs` says of it."""
-        rows = [json.loads(line) for line in _gom(self._home, "--json", "jobs").splitlines()]
-        return next(one for one in reversed(rows) if one["state"] == "running")
+        return _running(self._home)[-1]
 
     def until(self, lines: int) -> list[bytes]:
         """Wait until it has written so many lines, return them."""

@@ -305,8 +305,8 @@ def inject(trio: Trio, job: Moving, source: int, target: int, at: int, fault: Fa
         end = time.monotonic() + PATIENCE / 2
         while not faulty.fired(trio.nodes[at].fault).exists():
             assert time.monotonic() < end, job.told("nothing was injected")
-            if asked.poll() is not None and not faulty.fired(trio.nodes[at].fault).exists():
-                raise AssertionError(job.told(f"nothing was injected: {asked.communicate()[1].decode()}"))
+            if asked.poll() is not None:  # who asked knows it before the other side has written its end
+                end = min(end, time.monotonic() + 5.0)
             time.sleep(0.01)
         if victim:
             assert trio.nodes[victim].wait() == -(signal.SIGTERM if fault.do == "end" else signal.SIGKILL)

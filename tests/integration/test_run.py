@@ -178,7 +178,7 @@ def test_a_daemon_that_is_killed_finds_its_jobs_again(daemon: Daemon) -> None:
     reader = threading.Thread(target=lambda: read.append(started.stdout.read()))  # type: ignore[union-attr]
     feed.start()
     reader.start()
-    running(daemon)
+    until(lambda: [row for row in jobs(daemon) if row["state"] == "running" and "cat" in row["command"]])
     time.sleep(0.3)
     daemon.kill()
     time.sleep(0.3)
