@@ -69,7 +69,7 @@ def test_any_bytes(data: list[bytes]) -> None:
     ask_nonsense(data)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(
         SENTENCES.filter(lambda line: "\n" not in line and keeps_talking(line)), min_size=30, max_size=50
