@@ -24,7 +24,7 @@ MAX_PAYLOAD: Final = 1024 * 1024
 #: Bytes of a stream that are put into one frame.
 CHUNK: Final = 65536
 #: Bytes of a stream that may be under way, sent and not acknowledged.
-WINDOW: Final = 524288
+WINDOW: Final = 1048576
 _HEADER: Final = 5
 
 #: Kinds of frames. From the caller's end to the job's:
