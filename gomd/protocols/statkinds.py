@@ -12,7 +12,7 @@ _GAUGES: Final = frozenset(
     {
         "processes", "nodes", "nodes_up", "nodes_lost", "events_followers", "commands_running",
         "telnet_connections", "telnet_connections_most", "http_connections", "jobs_held", "jobs_known",
-        "swim_local_health",
+        "swim_local_health", "migrations_now",
     }
 )  # fmt: skip
 _COUNTERS: Final = frozenset(
@@ -21,7 +21,7 @@ _COUNTERS: Final = frozenset(
         "probes_for_others", "objections", "nodes_refused", "nodes_full", "nodes_evicted", "id_conflicts",
         "streams_asked", "streams_failed", "commands_started", "auth_good", "auth_bad", "log_written",
         "log_lost", "log_rotated", "jobs_started", "jobs_journal_failed", "balance_moves",
-        "balance_failures", "telnet_turned_away", "telnet_requests", "telnet_refused", "telnet_dropped",
+        "balance_failures", "migrations_out", "migrations_in", "migrations_failed", "telnet_turned_away", "telnet_requests", "telnet_refused", "telnet_dropped",
         "http_requests", "http_refused", "http_dropped", "datagrams_received", "datagrams_received_bytes",
         "datagrams_sent", "datagrams_sent_bytes", "datagrams_unsent", "questions_received",
         "questions_dropped", "questions_repeated", "questions_unanswered",
