@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from gomd.jobs.criulog import explain, missing_features
+from gomd.jobs.gate import DUMPED, RESTORED, Gate
 from libgomd.errors import CannotMove, NotPossible
 
 #: Where contrib/get-criu unpacks one on systems whose own criu does not work.
@@ -158,6 +159,7 @@ class Criu:
         tls: TlsFiles | None = None,
         limit: float = 600.0,
         pids: AbstractContextManager[None] | None = None,
+        allows: Callable[[int], None] | None = None,
     ) -> None:
         """
         Write what ``pid`` and its children are to ``directory`` and leave them stopped.
@@ -167,7 +169,8 @@ class Criu:
         :param pipes: `pipe_name` of what its descriptors share with the supervisor.
         :param pages: address and port of the page server for its memory; None: it goes to ``directory``.
         :param pids: `gomd.jobs.tree.high_pids` when called inside the job's PID namespace.
-        :raises CannotMove: criu refused; says why in a clause.
+        :param allows: looks at the processes when they are dumped and nobody can continue them; see `Gate`.
+        :raises CannotMove: criu refused, or ``allows`` did; says why in a clause.
         """
         external = [word for name in pipes for word in ("--external", name)]
         arguments = [
@@ -178,8 +181,9 @@ class Criu:
         prefix = _as_owner(pid)
         if prefix:
             arguments.append("--unprivileged")
+        gate = None if allows is None else Gate(directory, DUMPED, allows)
         with pids or nullcontext():
-            self._call((*prefix, self.program, *arguments), directory, "dump", limit)
+            self._call((*prefix, self.program, *arguments), directory, "dump", limit, gate=gate)
         if not os.path.exists(os.path.join(directory, "inventory.img")):
             raise CannotMove("criu said it was done, but left no images")
 
@@ -190,6 +194,7 @@ class Criu:
         *,
         limit: float = 600.0,
         pids: AbstractContextManager[None] | None = None,
+        allows: Callable[[int], None] | None = None,
     ) -> int:
         """
         Bring up a stopped copy, as a child of the caller; return its pid.
@@ -197,7 +202,8 @@ class Criu:
         It may be seen running for a moment: call `gomd.jobs.tree.hold` before you decide.
 
         :param pipes: `pipe_name` at the dump, to the descriptor of this process that takes its place.
-        :raises CannotMove: criu refused; nothing of the copy is left. Says why in a clause.
+        :param allows: looks at the copy when all of it is there and none of it can run; see `Gate`.
+        :raises CannotMove: criu refused, or ``allows`` did; nothing of the copy is left. A clause says why.
         """
         inherit = [
             word for name, number in pipes.items() for word in ("--inherit-fd", f"fd[{number}]:{name}")
@@ -207,15 +213,30 @@ class Criu:
             "restore", *_paths(directory, "restore"), *_COMMON, "--restore-detached", "--restore-sibling",
             "--leave-stopped", "--pidfile", pid_file, *inherit,
         )  # fmt: skip
+        gate = None if allows is None else Gate(directory, RESTORED, allows)
         with pids or nullcontext():
-            self._call((self.program, *arguments), directory, "restore", limit, list(pipes.values()))
+            self._call((self.program, *arguments), directory, "restore", limit, list(pipes.values()), gate)
         with open(pid_file, encoding="ascii") as file:
             return int(file.read(20))
 
     def _call(
-        self, argv: Sequence[str], directory: str, name: str, limit: float, descriptors: Sequence[int] = ()
+        self,
+        argv: Sequence[str],
+        directory: str,
+        name: str,
+        limit: float,
+        descriptors: Sequence[int] = (),
+        gate: Gate | None = None,
     ) -> None:
-        code, text = self._run(argv, limit, descriptors)
+        words, more = ((), {}) if gate is None else (gate.words(), gate.environment())
+        refused = ""
+        try:
+            code, text = self._run((*argv, *words), limit, descriptors, more)
+        finally:
+            if gate is not None:
+                refused = gate.close()
+        if refused:
+            raise CannotMove(refused)
         if code:
             unknown = f"criu was ended by signal {-code}" if code < 0 else ""
             log = _read_log(os.path.join(directory, f"{name}.log")) + text
@@ -223,7 +244,13 @@ class Criu:
                 unknown = "no space is left where the images are written"
             raise CannotMove(explain(log, unknown))
 
-    def _run(self, argv: Sequence[str], limit: float, descriptors: Sequence[int] = ()) -> tuple[int, str]:
+    def _run(
+        self,
+        argv: Sequence[str],
+        limit: float,
+        descriptors: Sequence[int] = (),
+        more: Mapping[str, str] = {},
+    ) -> tuple[int, str]:
         """
         Run it; return its exit status and what it printed, at most `MAX_LOG` bytes.
 
@@ -237,7 +264,7 @@ class Criu:
         try:
             process = subprocess.Popen(  # noqa: S603 - no shell, and argv is ours
                 argv, stdin=subprocess.DEVNULL, stdout=write, stderr=write,
-                pass_fds=descriptors, env=_ENVIRONMENT, cwd="/",
+                pass_fds=descriptors, env={**_ENVIRONMENT, **more}, cwd="/",
             )  # fmt: skip
         except OSError as error:
             os.close(output)

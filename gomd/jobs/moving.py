@@ -11,13 +11,15 @@ Standard library only.
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from gomd.jobs import tree
+from gomd.jobs import rights, tree
 from gomd.jobs.apart import Apart
 from gomd.jobs.backlog import Spool
 from gomd.jobs.beginning import CannotStart, Program
@@ -34,6 +36,8 @@ _KEPT = ("tty", "argv", "uid", "gid", "groups", "user", "cwd", "merge", "began")
 _RESTORE_LIMIT = 600.0
 #: Signals that wait while it is frozen; more are dropped.
 _MOST_SIGNALS = 1000
+#: Asks how many bytes a pipe can hold.
+_F_GETPIPE_SZ = 1032
 
 
 class Movable(Supervisor):
@@ -85,11 +89,18 @@ class Movable(Supervisor):
         if self._spec.get("tty"):
             raise CannotMove("it has a terminal")
         pid, names = self._program.pid, [name for name in self._pipe_names() if name]
+        supervisor, uid = os.getpid(), int(self._spec["uid"])
+        _check_family(supervisor, (pid,))
         criu = Criu(order["criu"])
         tls = TlsFiles(*order["tls"]) if order["tls"] else None
         limit = float(order["limit"])
         self._order = order
         self._stopped = tree.stopped(tree.descendants(pid))
+
+        def allows(_pid: int) -> None:
+            _check_family(supervisor, (pid, os.getppid()))
+            if uid and (why := rights.sockets_that_stay(tree.descendants(pid))):
+                raise CannotMove(why)
 
         def work() -> None:
             criu.dump(
@@ -99,6 +110,7 @@ class Movable(Supervisor):
                 pages=(order["address"], int(order["port"])),
                 tls=tls,
                 limit=limit,
+                allows=allows,
             )
             if not tree.hold(tree.descendants(pid)):
                 raise CannotMove("it does not stay stopped")
@@ -129,12 +141,17 @@ class Movable(Supervisor):
             self._answer("freeze")
 
     def _hand_over(self) -> None:
-        """Empty the pipes of the stopped job and write down all there is. :raises OSError: a full disk."""
+        """
+        Empty the pipes of the stopped job and write down all there is.
+
+        :raises OSError: a full disk. :raises CannotMove: a pipe cannot be emptied.
+        """
         assert self._program is not None
         names = self._pipe_names()
         for output in self._outputs.values():
             if output.descriptor >= 0:
                 output.backlog.append(_drain(output.descriptor))
+                _check_empty(output.descriptor)
         if self._stdin >= 0:
             self._stdin_waiting[:0] = _take_back(self._stdin)
         outputs = {}
@@ -233,13 +250,21 @@ class Movable(Supervisor):
         streams, ours = self._make_pipes()
         names: list[str] = handover["names"]
         mapping = {name: stream for name, stream in zip(names, streams, strict=True) if name}
-        criu = Criu(self._spec["criu"])
+        criu, uid, where = Criu(self._spec["criu"]), int(self._spec["uid"]), str(self._spec["where"])
         self._watch_children()
 
+        def allows(pid: int) -> None:
+            rights.check_opened(tree.descendants(pid), uid, where, directory)
+
         def work() -> int:
-            pid = criu.restore(directory, mapping, limit=_RESTORE_LIMIT)
-            if not tree.hold(tree.descendants(pid)):
+            if uid:
+                rights.check_groups({self._spec["gid"], *self._spec["groups"]}, uid, where)
+            pid = criu.restore(directory, mapping, limit=_RESTORE_LIMIT, allows=allows if uid else None)
+            pids = tree.descendants(pid)
+            if not tree.hold(pids):
                 raise CannotMove("the copy does not stay stopped")
+            if uid:
+                rights.check_ids(pids, uid, where)
             return pid
 
         try:
@@ -297,6 +322,12 @@ class Movable(Supervisor):
         return int(pid)
 
 
+def _check_family(supervisor: int, but: Collection[int]) -> None:
+    """Check that criu, which takes a process and its descendants, takes all. :raises CannotMove: no."""
+    if any(pid not in but for pid in tree.strays(supervisor)):
+        raise CannotMove(tree.STRAYS)
+
+
 def _closed(descriptor: int) -> int:
     if descriptor >= 0:
         os.close(descriptor)
@@ -304,14 +335,23 @@ def _closed(descriptor: int) -> int:
 
 
 def _drain(descriptor: int) -> bytes:
-    """Return what is in a pipe that nobody writes to now."""
-    pieces = []
+    """Return what is in a pipe that nobody writes to now; no more than it holds, should somebody do so."""
+    pieces, room = [], fcntl.fcntl(descriptor, _F_GETPIPE_SZ)
     try:
-        while piece := os.read(descriptor, frames.CHUNK):
+        while room > 0 and (piece := os.read(descriptor, min(frames.CHUNK, room))):
             pieces.append(piece)
+            room -= len(piece)
     except BlockingIOError:
         pass
     return b"".join(pieces)
+
+
+def _check_empty(descriptor: int) -> None:
+    """See whether somebody outside was given the pipe, and writes on. :raises CannotMove: so it is."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    if any(events & select.POLLIN for _descriptor, events in poll.poll(0)):
+        raise CannotMove("a process that is not of it writes to its output")
 
 
 def _take_back(descriptor: int) -> bytes:

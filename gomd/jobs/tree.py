@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 #: Where the pids of the supervisor's own helpers begin: far above those of any job that lives in reason.
 HIGH_PID = 1 << 21
+#: Why a job stays: criu takes a process and what descends from it.
+STRAYS = "one of its processes outlived its parent and would be left behind"
 _LAST_PID = "/proc/sys/kernel/ns_last_pid"
 _PID_MAX = "/proc/sys/kernel/pid_max"
 #: States of /proc/PID/stat: stopped by a signal, or traced; and ended.
@@ -57,6 +59,20 @@ def descendants(root: int) -> list[int]:
             except OSError:
                 continue
     return found
+
+
+def children(pid: int) -> list[int]:
+    """Return the children of a process that has one thread; none when it has just ended."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            return [int(word) for word in file.read(1 << 20).split()]
+    except OSError:
+        return []
+
+
+def strays(supervisor: int) -> list[int]:
+    """Return the live children of a supervisor: its job's first process, and what outlived its parents."""
+    return [pid for pid in children(supervisor) if state(pid) not in _ENDED]
 
 
 def state(pid: int) -> str:

@@ -1,0 +1,213 @@
+"""
+Whether a user's job gets nothing by a move that he could not have had on the other node himself.
+
+criu opens files by their names, and with root's rights. On another node a name may lead to somebody else's
+file, or, by a link that the user has put there meanwhile, to any file at all. So before a copy runs, what
+was opened for it is looked at again with its user's rights. A named socket is worse: criu removes whatever
+socket has that name and makes it anew; so those are refused where the job comes from.
+
+Standard library only: supervisors use it.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import stat
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final, NamedTuple
+
+from libgomd.errors import CannotMove
+
+NAMED_SOCKET: Final = "it has a socket with a name open"
+_UNDER_WAY: Final = "it has sent open files over a socket that nobody has received yet"
+#: A line of /proc/net/unix: the inode, and a space behind it when the socket has a name of any kind.
+_BOUND = re.compile(rb"^[0-9a-f]+:(?: +[0-9A-F]+){5} +([0-9]+) ", re.MULTILINE)
+_UNDER_WAY_NOW = re.compile(r"^scm_fds:\s*0*[1-9]", re.MULTILINE)
+#: Memory that has no name anywhere, though the kernel shows one.
+_NAMELESS: Final = ("/memfd:", "/dev/zero (deleted)")
+
+
+class Opened(NamedTuple):
+    """
+    Something that a process has.
+
+    :ivar path: as the kernel shows it. :ivar identity: device and inode. :ivar mode: what the process may do
+        with it, as for `os.access`. :ivar owner: user id. :ivar removed: it has no name any more.
+    """
+
+    path: str
+    identity: tuple[int, int]
+    mode: int
+    owner: int
+    removed: bool
+
+
+def named_sockets(net: str) -> set[str]:
+    """Return the inodes of the unix sockets that have a name, by the directory ``net`` of a process."""
+    try:
+        with open(f"{net}/unix", "rb") as file:
+            return {found.decode() for found in _BOUND.findall(file.read(1 << 26))}
+    except OSError:
+        return set()
+
+
+def sockets_that_stay(pids: Iterable[int], proc: str = "/proc") -> str:
+    """
+    Return why sockets of the stopped processes ``pids`` keep them here, empty when they do not. Blocks.
+
+    :raises CannotMove: one has ended.
+    """
+    named: set[str] | None = None
+    with _looking():
+        for here, name, target in _descriptors(pids, proc):
+            if target.startswith("socket:["):
+                named = named_sockets(f"{here}/net") if named is None else named
+                if target[8:-1] in named:
+                    return NAMED_SOCKET
+                if _is_under_way(f"{here}/fdinfo/{name}"):
+                    return _UNDER_WAY
+    return ""
+
+
+def opened(pids: Iterable[int], proc: str = "/proc") -> set[Opened]:
+    """
+    Return all that the stopped processes ``pids`` have open, mapped, or as their directory. Blocks.
+
+    :raises CannotMove: one has ended, or has sent what cannot be seen here.
+    """
+    pids, found = list(pids), set()
+    with _looking():
+        for here, name, target in _descriptors(pids, proc):
+            if target.startswith("socket:["):
+                if _is_under_way(f"{here}/fdinfo/{name}"):
+                    raise CannotMove(_UNDER_WAY)
+            elif not target.startswith(("pipe:[", "anon_inode:")):
+                found.add(_opened(f"{here}/fd/{name}"))
+        for pid in pids:
+            here = f"{proc}/{pid}"
+            if _is_zombie(here):
+                continue
+            program = _opened(f"{here}/exe", os.X_OK)
+            found |= {program, _opened(f"{here}/cwd", os.X_OK)}
+            for name in os.listdir(f"{here}/map_files"):
+                each = _opened(f"{here}/map_files/{name}")
+                if each.identity != program.identity or each.mode & os.W_OK:
+                    found.add(each)  # to execute a program is enough for having it mapped
+    return found
+
+
+def forbidden(found: Collection[Opened]) -> str:
+    """Return the path of something that this process may not have, with its rights; empty if none is."""
+    own = os.geteuid()
+    for each in sorted(found):
+        if each.removed:
+            if each.owner != own and not each.path.startswith(_NAMELESS):
+                return each.path
+            continue
+        try:
+            there = os.stat(each.path)
+        except OSError:
+            return each.path
+        if (there.st_dev, there.st_ino) != each.identity or not os.access(each.path, each.mode):
+            return each.path
+    return ""
+
+
+def check_opened(pids: Iterable[int], uid: int, where: str, images: str) -> None:
+    """
+    Check that the stopped processes ``pids`` have nothing open that user ``uid`` could not have here. Blocks.
+
+    This process has that user's rights for good afterwards.
+
+    :param where: this node, as errors name it.
+    :param images: the directory of their images: criu's log is there, which they have open until they run.
+    :raises CannotMove: they have.
+    """
+    own = os.path.realpath(images) + "/"
+    found = [each for each in opened(pids) if not each.path.startswith(own)]
+    user, groups = _user(uid, where)
+    os.setgroups(sorted(groups))
+    os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
+    os.setresuid(uid, uid, uid)
+    if path := forbidden(found):
+        raise CannotMove(f"{user.pw_name} may not have {path} on {where}")
+
+
+def check_ids(pids: Iterable[int], uid: int, where: str) -> None:
+    """
+    Check that the stopped processes ``pids`` are of user ``uid``, and of his groups here alone. Blocks.
+
+    :raises CannotMove: they are not.
+    """
+    user, _groups = _user(uid, where)
+    with _looking():
+        ids = [_ids(f"/proc/{pid}") for pid in pids]
+    for uids, gids in ids:
+        if uids != {uid}:
+            raise CannotMove(f"one of its processes has rights of another user than {user.pw_name}")
+        check_groups(gids, uid, where)
+
+
+def check_groups(gids: set[int], uid: int, where: str) -> None:
+    """Check that user ``uid`` is in the groups ``gids`` here. Blocks. :raises CannotMove: he is not."""
+    user, groups = _user(uid, where)
+    if others := gids - groups:
+        raise CannotMove(f"{user.pw_name} is not in group {min(others)} on {where}")
+
+
+def _user(uid: int, where: str) -> tuple[pwd.struct_passwd, set[int]]:
+    """Return a user and his groups. :raises CannotMove: there is no such one."""
+    try:
+        user = pwd.getpwuid(uid)
+        return user, {user.pw_gid, *os.getgrouplist(user.pw_name, user.pw_gid)}
+    except (KeyError, OSError):
+        raise CannotMove(f"user {uid} is nobody on {where}") from None
+
+
+@contextmanager
+def _looking() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CannotMove(f"what it has open cannot be seen: {error.strerror}") from error
+
+
+def _descriptors(pids: Iterable[int], proc: str) -> Iterator[tuple[str, str, str]]:
+    """Give the directory of the process, the descriptor, and what it leads to."""
+    for pid in pids:
+        here = f"{proc}/{pid}"
+        if _is_zombie(here):
+            continue
+        for name in os.listdir(f"{here}/fd"):
+            yield here, name, os.readlink(f"{here}/fd/{name}")
+
+
+def _opened(link: str, mode: int | None = None) -> Opened:
+    if mode is None:
+        bits = os.lstat(link).st_mode  # of the descriptor, or of the mapped file
+        mode = (os.R_OK if bits & stat.S_IRUSR else 0) | (os.W_OK if bits & stat.S_IWUSR else 0)
+    there = os.stat(link)
+    return Opened(
+        os.readlink(link), (there.st_dev, there.st_ino), mode, there.st_uid, there.st_nlink == 0
+    )  # fmt: skip
+
+
+def _is_under_way(fdinfo: str) -> bool:
+    with open(fdinfo, encoding="ascii", errors="replace") as file:
+        return bool(_UNDER_WAY_NOW.search(file.read(65536)))
+
+
+def _is_zombie(here: str) -> bool:
+    with open(f"{here}/stat", encoding="utf-8", errors="replace") as file:
+        return file.read(4096).rpartition(") ")[2][:1] in ("Z", "X")
+
+
+def _ids(here: str) -> tuple[set[int], set[int]]:
+    """Return all user ids and all group ids of a process."""
+    with open(f"{here}/status", encoding="ascii", errors="replace") as file:
+        values = dict(line.split(":", 1) for line in file.read(65536).splitlines() if ":" in line)
+    groups = {int(word) for name in ("Gid", "Groups") for word in values[name].split()}
+    return {int(word) for word in values["Uid"].split()}, groups
