@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
-from gomd.jobs import tree
+from gomd.jobs import rights, tree
 from gomd.jobs.needs import MAX_FILES, FileNeed, Needs, Offer, build_id, parse_flags
 
 #: Bytes of a file's beginning that are searched for its build id.
@@ -28,6 +29,11 @@ _NAMESPACES: Final = {
     "uts": "UTS",
 }
 _LISTENING, _ESTABLISHED = "0A", "01"
+#: Processes and descriptors of a job that are looked at: criu's images of more would be too large, and
+#: whoever opens a million files must not keep a thread busy for good.
+MAX_PROCESSES: Final = 4000
+MAX_OPEN: Final = 20_000
+_TOO_MANY: Final = "it has too many processes or open files"
 
 
 def read_needs(
@@ -46,24 +52,32 @@ def read_needs(
     files: dict[str, FileNeed] = {}
     stays: dict[str, None] = {}
     uid = os.stat(f"{proc}/{pids[0]}").st_uid
-    sockets, first = _sockets(f"{proc}/{pids[0]}/net"), _namespaces(f"{proc}/{pids[0]}")
-    for pid in pids:
+    sockets, first = _sockets(f"{proc}/{pids[0]}/net", uid), _namespaces(f"{proc}/{pids[0]}")
+    left = MAX_OPEN
+    for pid in pids[:MAX_PROCESSES]:
         here = f"{proc}/{pid}"
         try:
             memory += _resident(here)
-            stays.update(dict.fromkeys(_all_of_it(here, first)))
+            whole = tuple(_all_of_it(here, first))
+            stays.update(dict.fromkeys(whole))
+            if whole:
+                continue  # what is in its own namespaces has nothing to do with ours
             directories[os.readlink(f"{here}/cwd")] = None
             for path in _mapped(here):
                 _add(files, path, f"{here}/root{path}")
             for name in os.listdir(f"{here}/fd"):
+                if (left := left - 1) < 0:
+                    break
                 target = os.readlink(f"{here}/fd/{name}")
-                why = "" if target in own else _stays(here, name, target, sockets)
+                why = "" if target in own else _stays(here, name, target, sockets, target)
                 if why:
                     stays[why] = None
                 elif target.startswith("/") and not target.startswith("/dev/") and _DELETED not in target:
                     _add(files, target, f"{here}/fd/{name}", _is_written(here, name))
         except (FileNotFoundError, ProcessLookupError):
             continue  # it has just ended
+    if left < 0 or len(pids) > MAX_PROCESSES:
+        stays[_TOO_MANY] = None
     system = os.uname()
     return Needs(
         memory, system.machine, system.release, uid, user, read_flags(proc),
@@ -71,36 +85,51 @@ def read_needs(
     )  # fmt: skip
 
 
-def read_stays(pids: Iterable[int], own: frozenset[str] = frozenset(), proc: str = "/proc") -> list[str]:
+def read_stays(
+    pids: Iterable[int], own: frozenset[str] = frozenset(), proc: str = "/proc", most: int = MAX_OPEN
+) -> list[str]:
     """
-    Read why the processes ``pids`` could leave for nowhere: `Needs.stays` alone. Blocks.
+    Read why the processes ``pids`` could leave for nowhere, for everybody to see. Blocks.
 
-    :param own: as in `read_needs`. :raises OSError: the first one has ended.
+    That is `Needs.stays` without the names of files: the kernel shows these to their owner only.
+
+    :param own: as in `read_needs`. :param most: descriptors looked at.
+    :raises OSError: the first one has ended.
     """
     pids = list(pids)
     stays: dict[str, None] = {}
-    sockets, first = _sockets(f"{proc}/{pids[0]}/net"), _namespaces(f"{proc}/{pids[0]}")
-    for pid in pids:
+    uid = os.stat(f"{proc}/{pids[0]}").st_uid
+    sockets, first = _sockets(f"{proc}/{pids[0]}/net", uid), _namespaces(f"{proc}/{pids[0]}")
+    left = most
+    for pid in pids[:MAX_PROCESSES]:
         here = f"{proc}/{pid}"
         try:
             stays.update(dict.fromkeys(_all_of_it(here, first)))
             for name in os.listdir(f"{here}/fd"):
+                if (left := left - 1) < 0:
+                    break
                 target = os.readlink(f"{here}/fd/{name}")
                 if target not in own and (why := _stays(here, name, target, sockets)):
                     stays[why] = None
         except (FileNotFoundError, ProcessLookupError):
             continue  # it has just ended
-    return list(stays)
+    return [*stays, *([_TOO_MANY] if left < 0 or len(pids) > MAX_PROCESSES else [])]
 
 
 def look(pid: int, supervisor: int, user: str) -> Needs:
     """Read what a job needs, from its first process on. Blocks. :raises OSError: it has ended."""
-    return read_needs(tree.descendants(pid), user, open_files(supervisor))
+    needs = read_needs(tree.descendants(pid), user, open_files(supervisor))
+    return replace(needs, stays=(*needs.stays, *_strays(pid, supervisor)))
 
 
 def look_for_stays(pid: int, supervisor: int) -> list[str]:
     """Read why a job can leave for nowhere. Blocks. :raises OSError: it has ended."""
-    return read_stays(tree.descendants(pid), open_files(supervisor))
+    return read_stays(tree.descendants(pid), open_files(supervisor)) + _strays(pid, supervisor)
+
+
+def _strays(pid: int, supervisor: int) -> list[str]:
+    """Why a job stays of which not everything descends from its first process."""
+    return [tree.STRAYS] if any(each != pid for each in tree.strays(supervisor)) else []
 
 
 def open_files(pid: int) -> frozenset[str]:
@@ -150,15 +179,19 @@ def _add(files: dict[str, FileNeed], path: str, at: str, written: bool = False) 
     if len(files) >= MAX_FILES or (path in files and not written):
         return
     try:
-        if not stat.S_ISREG(os.stat(at).st_mode):
-            return  # opening a device may do something
-        number = os.open(at, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        place = os.open(at, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return
-    with open(number, "rb") as file:
-        known = os.fstat(number)
-        if stat.S_ISREG(known.st_mode):
-            files[path] = FileNeed(path, known.st_size, build_id(file.read(_HEAD)), known.st_ino, written)
+    try:
+        known = os.fstat(place)
+        if stat.S_ISREG(known.st_mode):  # opening a device may do something
+            with open(f"/proc/self/fd/{place}", "rb", buffering=0) as file:
+                head = file.read(_HEAD)
+            files[path] = FileNeed(path, known.st_size, build_id(head), known.st_ino, written)
+    except OSError:
+        pass
+    finally:
+        os.close(place)
 
 
 def _is_written(here: str, name: str) -> bool:
@@ -203,8 +236,12 @@ def _namespaces(here: str) -> dict[str, str]:
     return found
 
 
-def _stays(here: str, name: str, target: str, sockets: Mapping[str, str]) -> str:
-    """Why a process with this open cannot leave, empty when it can."""
+def _stays(here: str, name: str, target: str, sockets: Mapping[str, str], shown: str = "") -> str:
+    """
+    Why a process with this open cannot leave, empty when it can.
+
+    :param shown: the name of the file, for its owner; empty for everybody else.
+    """
     if target.startswith("socket:["):
         return sockets.get(target[8:-1], "")
     if target.startswith("anon_inode:") and "io_uring" in target:
@@ -213,17 +250,19 @@ def _stays(here: str, name: str, target: str, sockets: Mapping[str, str]) -> str
         return "" if target in _DEVICES else f"it has the device {target} open"
     if target.startswith("/") and target.endswith(_DELETED):
         large = os.stat(f"{here}/fd/{name}").st_size > _MAX_GHOST
-        return f"its file {target[: -len(_DELETED)]} was deleted and is large" if large else ""
+        which = f"its file {shown[: -len(_DELETED)]}" if shown else "a file of it"
+        return f"{which} was deleted and is large" if large else ""
     if target.startswith("/") and stat.S_ISFIFO(os.stat(f"{here}/fd/{name}").st_mode):
-        return f"it has the named pipe {target} open"  # whoever has its other end stays here
+        # whoever has its other end stays here
+        return f"it has the named pipe {shown} open" if shown else "it has a named pipe open"
     with open(f"{here}/fdinfo/{name}", encoding="ascii", errors="replace") as file:
         locked = any(line.startswith("lock:") for line in file.read(65536).splitlines())
-    return f"it holds a lock on {target}" if locked else ""
+    return f"it holds a lock on {shown or 'a file'}" if locked else ""
 
 
-def _sockets(net: str) -> dict[str, str]:
-    """Inode to reason, for the network's sockets of the node."""
-    found = {}
+def _sockets(net: str, uid: int) -> dict[str, str]:
+    """Inode to reason, for the node's sockets that keep a job of user ``uid`` here."""
+    found = dict.fromkeys(rights.named_sockets(net) if uid else (), rights.NAMED_SOCKET)
     for kind in ("tcp", "tcp6", "udp", "udp6", "raw", "raw6", "packet"):
         try:
             with open(f"{net}/{kind}", encoding="ascii") as file:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.jobs.inspection import read_needs, read_offer, read_stays
+from gomd.jobs.inspection import MAX_PROCESSES, read_needs, read_offer, read_stays
 from gomd.jobs.needs import FileNeed, Needs, Offer, build_id, parse_flags, reasons
 from tests.unit.scratch import scratch
 
@@ -130,9 +130,34 @@ class ReadingTests(SynchronousTestCase):
         os.mkfifo(path)
         number = os.open(path, os.O_RDWR)
         try:
-            self.assertIn(f"it has the named pipe {path} open", read_stays([os.getpid()]))
+            self.assertIn(f"it has the named pipe {path} open", read_needs([os.getpid()], "me").stays)
+            self.assertIn("it has a named pipe open", read_stays([os.getpid()]))
         finally:
             os.close(number)
+
+    def test_names_of_files_are_their_owners_business(self) -> None:
+        """`cantmove` is for everybody: it tells that there is a lock, not on what."""
+        path = Path(scratch(self))
+        with path.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            stays = read_stays([os.getpid()])
+        self.assertIn("it holds a lock on a file", stays)
+        self.assertNotIn(str(path), " ".join(stays))
+
+    def test_more_open_than_anybody_looks_at(self) -> None:
+        """Whoever opens a million files keeps his job here, and no thread busy."""
+        proc = Path(scratch(self))
+        for name in ("net", "fd"):
+            (proc / "7" / name).mkdir(parents=True)
+        for number in range(12):
+            (proc / "7/fd" / str(number)).symlink_to("pipe:[1]")
+            (proc / "7/fdinfo").mkdir(exist_ok=True)
+            (proc / "7/fdinfo" / str(number)).touch()
+        too_many = ["it has too many processes or open files"]
+        self.assertEqual(read_stays([7], proc=str(proc), most=12), [])
+        self.assertEqual(read_stays([7], proc=str(proc), most=11), too_many)
+        self.assertEqual(read_stays([7, *range(8, MAX_PROCESSES + 7)], proc=str(proc)), [])
+        self.assertEqual(read_stays([7, *range(8, MAX_PROCESSES + 8)], proc=str(proc)), too_many)
 
     def test_a_process_that_ended(self) -> None:
         """The caller hears that there is none."""
