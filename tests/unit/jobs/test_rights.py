@@ -26,13 +26,15 @@ class RightsTests(SynchronousTestCase):
 
     def start(self, descriptors: Sequence[int] = (), text: str = "") -> int:
         """Start a process that has ``descriptors`` and runs ``text``, and wait until it has run."""
-        python = [sys.executable, "-c", f"{text}\nprint(1, flush=True)\nimport time\ntime.sleep(60)"]
+        python = [sys.executable, "-c", f"{text}\nprint(1, flush=True)\ninput()"]
         process = subprocess.Popen(
-            python if text else ["/bin/sh", "-c", "cd /; echo; exec sleep 60"],
-            pass_fds=descriptors, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            python if text else ["/bin/sh", "-c", "cd /; echo; read line"],
+            pass_fds=descriptors, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
+        assert process.stdin is not None
         assert process.stdout is not None
+        self.addCleanup(process.stdin.close)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
