@@ -148,6 +148,7 @@ class Relay:
         elif kind == frames.STDIN_END and not self.attached:
             return
         elif kind == frames.ATTACH:
+            frames.decode_attach(payload)
             self.attached = False
         elif kind == frames.SIGNAL:
             frames.decode_signal(payload)

@@ -34,6 +34,8 @@ HANGUP_GRACE = 5.0
 _DRAIN_LIMIT = 1.0
 #: Seconds after which a job that has ended and that nobody asks for is let go.
 LINGER = 900.0
+#: Seconds between two looks, while no daemon is connected, whether one can still come.
+DESERTED_LOOK = 60.0
 #: Milliseconds between two looks at files that another process writes.
 _LOOK_EACH = 100
 #: Bytes for the daemon that may wait here.
@@ -94,6 +96,8 @@ class Supervisor:
         self._kill_at: float | None = None
         self._drain_until: float | None = None
         self._idle_since: float | None = None
+        self._look_at: float | None = None
+        self._deserted = False
         self._done = False
         self._frozen = False
         os.makedirs(os.path.dirname(spec["directory"]), mode=0o700, exist_ok=True)
@@ -257,12 +261,18 @@ class Supervisor:
         due = [at for at in (self._kill_at, self._drain_until) if at is not None and not self._frozen]
         if self._idle_since is not None:
             due.append(self._idle_since + LINGER)
+        if self._look_at is not None:
+            due.append(self._look_at)
         if not due:
             return None
         return max(0, int((min(due) - time.monotonic()) * 1000) + 1)
 
     def _by_the_clock(self) -> None:
         now = time.monotonic()
+        if self._look_at is not None and now >= self._look_at:
+            self._look_at = now + DESERTED_LOOK
+            if not os.path.lexists(SOCKET):
+                self._desert()
         if self._kill_at is not None and now >= self._kill_at and not self._frozen:
             self._kill_at = None
             self._signal(signal.SIGKILL, group=True)
@@ -277,9 +287,22 @@ class Supervisor:
                 self._end()
         if self._exit is not None and not self._attached:
             self._idle_since = self._idle_since or now
-            self._done = self._done or now >= self._idle_since + LINGER
+            self._done = self._done or self._deserted or now >= self._idle_since + LINGER
         else:
             self._idle_since = None
+
+    def _desert(self) -> None:
+        """
+        The directory is gone, and no daemon is connected: none will ever come. End the job as at a hang-up.
+
+        What is frozen nobody can let go on any more: it ends with this process.
+        """
+        self._look_at = None
+        self._deserted = True
+        if self._frozen:
+            self._done = True
+        else:
+            self._hang_up()
 
     def _read_output(self, output: Output) -> None:
         try:
@@ -346,12 +369,15 @@ class Supervisor:
         connection.setblocking(False)
         self._connection = connection
         self._parser = frames.FrameParser()
+        self._look_at = None
         self._tell_started()
 
     def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
         self._connection = None
+        if self._listener is not None:
+            self._look_at = time.monotonic() + DESERTED_LOOK
         self._outgoing.clear()
         self._attached = False
         self._exit_told = False
@@ -395,7 +421,7 @@ class Supervisor:
             if not self._stdin_waiting:
                 self._close_stdin()
         elif kind == frames.ATTACH:
-            self._attach(frames.decode_json(payload))
+            self._attach(frames.decode_attach(payload))
         elif kind == frames.SIGNAL:
             number, group = frames.decode_signal(payload)
             self._signal(number, group)
@@ -425,13 +451,13 @@ class Supervisor:
         self._exit_told = False
         out, error = self._outputs[frames.STDOUT], self._outputs[frames.STDERR]
         told = {
-            "stdout": out.attach(int(wanted.get("stdout", 0))),
-            "stderr": error.attach(int(wanted.get("stderr", 0))),
+            "stdout": out.attach(wanted.get("stdout", 0)),
+            "stderr": error.attach(wanted.get("stderr", 0)),
             "stdin": self._stdin_received,
             "stdin_taken": self._stdin_position(),
             "stdin_ended": self._stdin_ended,
         }
-        if isinstance(wanted.get("n"), int):
+        if "n" in wanted:
             told["n"] = wanted["n"]
         self._stdin_acknowledged = -1
         self._send(frames.encode_json(frames.ATTACHED, told))
@@ -476,8 +502,8 @@ class Supervisor:
                 os.killpg(self._program.pid, number)
             else:
                 os.kill(self._program.pid, number)
-        except ProcessLookupError:
-            pass
+        except (ProcessLookupError, PermissionError):
+            pass  # the latter: a daemon that is not root's, and a program with another user's rights
 
     def _hang_up(self) -> None:
         """The caller is gone: say so as a terminal would, and see to it that the job ends."""
@@ -529,7 +555,7 @@ class Supervisor:
             pass  # a full disk: whoever is connected is told, and that is what counts
 
     def _leave(self) -> None:
-        if self._spec.get("view"):
+        if self._spec.get("view") or self._deserted:
             return
         if self._spooled:
             os.unlink(SOCKET)

@@ -92,6 +92,22 @@ def decode_json(payload: bytes) -> dict[str, Any]:
     return value
 
 
+def decode_attach(payload: bytes) -> dict[str, Any]:
+    """
+    Return what an `ATTACH` says: ``detach`` alone, or positions that are none below 0, and perhaps ``n``.
+
+    :raises MalformedFrame: it says something else.
+    """
+    told = decode_json(payload)
+    for name in ("stdout", "stderr", "n"):
+        value = told.get(name, 0)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
+            raise MalformedFrame(f"an ATTACH whose {name} is no number that can be")
+    if not isinstance(told.get("detach", False), bool):
+        raise MalformedFrame("an ATTACH whose detach is neither true nor false")
+    return told
+
+
 def encode_ack(stream: int, position: int) -> bytes:
     """Return the frame that acknowledges ``stream`` up to ``position``."""
     return encode(ACK, bytes((stream,)) + position.to_bytes(8, "big"))

@@ -80,6 +80,12 @@ class RelayTests(SynchronousTestCase):
         self.client.stream.resumeProducing()
         self.assertEqual(self.job.heard(), [frames.ack(frames.STDOUT, 9)])
 
+    def test_an_attach_that_is_none_ends_the_connection(self) -> None:
+        """It is cut off here; the supervisor never hears of it, and the job goes on."""
+        self.client.says(frames.encode_json(frames.ATTACH, {"stdout": "seven"}))
+        self.assertTrue(self.client.transport.aborted)
+        self.assertEqual(self.job.heard(), [])
+
     def test_more_input_than_the_window_ends_the_connection(self) -> None:
         """Nobody can make a supervisor hold more than it said."""
         self.attach()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
@@ -75,3 +77,19 @@ def test_text_that_is_no_unicode_survives() -> None:
         frames.decode_json(frame.payload)["argv"][0].encode("utf-8", "surrogateescape")
         == b"\xff\xfe bl\xc3\xa4"
     )
+
+
+@pytest.mark.parametrize("said", [
+    {"stdout": "7"}, {"stdout": None}, {"stderr": [1]}, {"stdout": 1.5}, {"stdout": True}, {"stderr": -1},
+    {"stdout": 1 << 63}, {"stdout": float("inf")}, {"n": "1"}, {"n": {}}, {"detach": 1},
+])  # fmt: skip
+def test_an_attach_that_is_none(said: dict[str, object]) -> None:
+    """A caller who says it is cut off; the supervisor that hears of it goes on."""
+    with pytest.raises(frames.MalformedFrame):
+        frames.decode_attach(json.dumps(said).encode())
+
+
+def test_attaches() -> None:
+    """All that `gom` says; names that are not known are passed over."""
+    for said in ({}, {"detach": True}, {"stdout": 0, "stderr": (1 << 63) - 1, "n": 3, "later": "x"}):
+        assert frames.decode_attach(json.dumps(said).encode()) == said

@@ -1,0 +1,143 @@
+"""Supervisors by themselves, as processes, without namespaces: what ends them and what does not."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gomd.jobs import supervisor
+from gomd.jobs.beginning import Surroundings
+from libgomd.wire import frames
+
+#: How often these supervisors look whether they are deserted.
+_LOOK = 0.2
+
+
+class Connection:
+    """To a supervisor, as a daemon has it."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.settimeout(20)
+        self._socket = connection
+        self._parser = frames.FrameParser()
+        self._frames: list[frames.Frame] = []
+
+    def send(self, kind: int, value: dict[str, Any]) -> None:
+        self._socket.sendall(frames.encode_json(kind, value))
+
+    def until(self, kind: int) -> dict[str, Any]:
+        while True:
+            while self._frames:
+                frame = self._frames.pop(0)
+                if frame.kind == kind:
+                    return frames.decode_json(frame.payload)
+            data = self._socket.recv(65536)
+            assert data, "the supervisor has hung up"
+            self._frames += self._parser.feed(data)
+
+    def is_cut(self) -> bool:
+        while self._socket.recv(65536):
+            pass
+        return True
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+Start = Callable[..., "tuple[int, Connection]"]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start supervisors of our own."""
+    pids: list[int] = []
+
+    def begin(*argv: str, detach: bool = False) -> tuple[int, Connection]:
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                ours.close()
+                os.setsid()
+                supervisor.DESERTED_LOOK = _LOOK
+                proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
+                supervisor.serve(theirs, Surroundings(False, "", os.getpid(), proc), supervisor.Supervisor)
+            finally:
+                os._exit(0)
+        theirs.close()
+        pids.append(pid)
+        connection = Connection(ours)
+        connection.send(frames.SPEC, {
+            "id": "1-1", "directory": str(tmp_path / "spool" / "1-1"), "detach": detach, "uid": os.getuid(),
+            "gid": os.getgid(), "groups": [], "user": "me", "where": "node 1 test", "spool_bytes": 1 << 20,
+            "argv": list(argv), "env": {"PATH": os.defpath}, "cwd": "/", "umask": 0o22,
+        })  # fmt: skip
+        return pid, connection
+
+    yield begin
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass
+
+
+def ends(pid: int, within: float) -> bool:
+    """Whether a process ends; one that has ended is waited for."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        ended = bool(select.select([descriptor], [], [], within)[0])
+    finally:
+        os.close(descriptor)
+    if ended:
+        os.waitpid(pid, 0)
+    return ended
+
+
+def test_an_attach_of_bad_types_ends_nothing(start: Start, tmp_path: Path) -> None:
+    """Who says it is cut off; the job goes on, and the next one finds it."""
+    pid, connection = start("sleep", "1000")
+    job = connection.until(frames.STARTED)["pid"]
+    connection.send(frames.ATTACH, {"stdout": "seven", "stderr": None})
+    assert connection.is_cut()
+    again = socket.socket(socket.AF_UNIX)
+    again.connect(str(tmp_path / "spool" / "1-1" / "socket"))
+    found = Connection(again)
+    assert found.until(frames.STARTED)["pid"] == job
+    found.send(frames.ATTACH, {"stdout": 0, "n": 3})
+    assert found.until(frames.ATTACHED)["n"] == 3
+    assert not ends(pid, 0.0)
+    again.close()
+
+
+@pytest.mark.parametrize("detach", [False, True])
+def test_a_job_whose_directory_was_removed(start: Start, tmp_path: Path, detach: bool) -> None:
+    """Without a daemon nobody can ever find it again: it ends as at a hang-up, and its supervisor with it."""
+    pid, connection = start("sleep", "1000", detach=detach)
+    job = connection.until(frames.STARTED)["pid"]
+    connection.close()
+    assert not ends(pid, 3 * _LOOK)  # a daemon that is away may come back
+    shutil.rmtree(tmp_path / "spool")
+    assert ends(pid, 20.0)
+    assert not os.path.exists(f"/proc/{job}")
+
+
+def test_a_daemon_that_is_connected_counts_more_than_the_directory(start: Start, tmp_path: Path) -> None:
+    """As long as it is there the job goes on."""
+    pid, connection = start("sleep", "1000")
+    connection.until(frames.STARTED)
+    shutil.rmtree(tmp_path / "spool")
+    time.sleep(3 * _LOOK)
+    assert not ends(pid, 0.0)
+    connection.close()
+    assert ends(pid, 20.0)
