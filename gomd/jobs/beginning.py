@@ -16,7 +16,9 @@ import encodings.ascii  # noqa: F401 - else open() imports it anew in every supe
 import errno
 import os
 import resource
+import select
 import signal
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
@@ -27,6 +29,9 @@ NOT_EXECUTABLE, NOT_FOUND = 126, 127
 #: Where the process ids of a job begin in its namespace; whatever else gomd starts there comes far above.
 FIRST_PID = 300
 _REPORT_LIMIT = 4000
+#: Seconds a program may take to begin: its directory may be on a file system that does not answer, which
+#: is its user's affair, and must not keep others from starting jobs.
+BEGIN_LIMIT = 30.0
 #: Files that a program may open unless it asks for more, as in a login; the daemon has raised its own.
 _FILES = 1024
 
@@ -129,16 +134,38 @@ def begin(spec: dict[str, Any], streams: tuple[int, int, int], around: Surroundi
         finally:
             os._exit(NOT_EXECUTABLE)
     os.close(writing)
-    heard = b""
-    while data := os.read(reading, _REPORT_LIMIT):
-        heard += data
-    os.close(reading)
+    try:
+        heard = hear(reading, BEGIN_LIMIT)
+    except TimeoutError:
+        os.kill(pid, signal.SIGKILL)  # not waited for: what does not answer may keep it
+        raise CannotStart(
+            504, f"the directory or the program did not answer on {spec['where']} within {BEGIN_LIMIT:g} s"
+        ) from None
+    finally:
+        os.close(reading)
     outside, _, refusal = heard.decode("utf-8", "backslashreplace").partition("!")
     if outside and not refusal:
         return Program(pid, int(outside))
     os.waitpid(pid, 0)
     code, _, text = refusal.partition(" ")
     raise CannotStart(int(code or 500), text or "it ended before the program began")
+
+
+def hear(reading: int, limit: float) -> bytes:
+    """
+    Return what a child reports, to its end. Blocks.
+
+    :raises TimeoutError: the end does not come within ``limit`` seconds.
+    """
+    heard, end = b"", time.monotonic() + limit
+    poll = select.poll()
+    poll.register(reading, select.POLLIN)
+    while poll.poll(max(0.0, end - time.monotonic()) * 1000):
+        data = os.read(reading, _REPORT_LIMIT)
+        if not data:
+            return heard
+        heard += data
+    raise TimeoutError
 
 
 def _set_next_pid(number: int) -> None:

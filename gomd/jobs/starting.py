@@ -37,8 +37,8 @@ from libgomd.wire.frames import Frame
 SPEC_LIMIT = 30.0
 NAME_LIMIT = 5.0
 SYNC_LIMIT = 30.0
-#: Jobs that are being started at the same time; others wait for their turn.
-AT_ONCE = 32
+#: Jobs that are being started at the same time, and those of one user among them; others wait for their turn.
+AT_ONCE, OF_ONE = 32, 16
 
 
 class Starting:
@@ -74,6 +74,7 @@ class Starting:
         self._own_uid = own_uid
         self._most = most
         self._turns = DeferredSemaphore(AT_ONCE)
+        self._turns_of: dict[int | None, DeferredSemaphore] = {}
 
     def run(self, caller: Caller, stream: FrameStream, guest: str = "") -> None:
         """See `IJobs.run`."""
@@ -96,11 +97,16 @@ class Starting:
         request = parse(frames.decode_json((await self._first(stream)).payload))
         refused: set[int] = set()
         self._check_room()
-        await self._turns.acquire()
+        own = self._turns_of.setdefault(caller.uid, DeferredSemaphore(OF_ONE))
+        await own.acquire()
         try:
-            await self._run_somewhere(request, caller, refused, stream)
+            await self._turns.acquire()
+            try:
+                await self._run_somewhere(request, caller, refused, stream)
+            finally:
+                self._turns.release()
         finally:
-            self._turns.release()
+            own.release()
 
     async def _run_somewhere(
         self, request: JobRequest, caller: Caller, refused: set[int], stream: FrameStream
@@ -170,7 +176,8 @@ class Starting:
             raise
 
     def _check_room(self) -> None:
-        if len(self._keeper.held) + len(self._turns.waiting) >= self._most:
+        waiting = sum(len(turns.waiting) for turns in (self._turns, *self._turns_of.values()))
+        if len(self._keeper.held) + waiting >= self._most:
             raise TooMany(f"{self._most} jobs are under way on this node already: try later")
 
     def _place(self, request: JobRequest, refused: frozenset[int]) -> Node:
