@@ -51,7 +51,7 @@ async def why_not(ground: Ground, needs: Needs, job: MigrationId, source: int) -
     why = await ground.ability.why_not()
     room = await ground.threads.run(LOOK_LIMIT, _room, machine.directory)
     user = await ground.threads.run(LOOK_LIMIT, _user, needs.uid)
-    offer = await ground.threads.run(LOOK_LIMIT, machine.offer, needs, user, room, why)
+    offer = await ground.looks.do(LOOK_LIMIT, job.name, machine.offer, needs, user, room, why)
     return reasons(needs, offer, name)
 
 
@@ -192,6 +192,8 @@ class Arrival:
         with accepted:
             self._accepted = accepted
             try:
+                if self._cancelled:  # just before it was accepted, and could be shut down
+                    raise CannotMove("it does not come")
                 machine.criu.page_server(accepted, directory, tls, PAGES_LIMIT)
             finally:
                 self._accepted = None

@@ -14,6 +14,7 @@ from gomd.interfaces import IMembership, IThreads
 from gomd.jobs import inspection
 from gomd.jobs.criu import Criu, TlsFiles, accept, listen
 from gomd.jobs.keeper import Keeper
+from gomd.jobs.looks import Looks
 from gomd.jobs.migration import State
 from gomd.jobs.movelog import MoveLog, Record
 from gomd.jobs.needs import Needs, Offer
@@ -96,6 +97,7 @@ class Ground:
     whereabouts: Whereabouts
     log: MoveLog
     post: Post
+    looks: Looks
 
     @property
     def own_id(self) -> int:

@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from gomd.jobs.ground import LOOK_LIMIT, Ground
 from gomd.jobs.held import Held
-from libgomd.errors import GomdError
+from libgomd.errors import GomdError, TimedOut
 
 #: Seconds from round to round, and jobs looked at in one: all of a thousand are looked at within minutes.
 PERIOD = 3.0
@@ -69,7 +69,9 @@ class Obstacles:
         ground, pid, supervisor = self._ground, int(held.told["pid"]), int(held.told["supervisor"])
         try:
             held.stays = "; ".join(
-                await ground.threads.run(LOOK_LIMIT, ground.machine.stays, pid, supervisor)
+                await ground.looks.do(LOOK_LIMIT, held.name, ground.machine.stays, pid, supervisor)
             )
         except OSError:
             pass  # it has ended
+        except TimedOut as error:
+            held.stays = str(error)

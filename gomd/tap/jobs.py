@@ -22,6 +22,7 @@ from gomd.jobs.jobs import Jobs
 from gomd.jobs.journal import Journal
 from gomd.jobs.keeper import Keeper
 from gomd.jobs.launching import Launcher
+from gomd.jobs.looks import Looks
 from gomd.jobs.migrations import Migrations
 from gomd.jobs.migrators import NoMigrator, OpenMosixMigrator
 from gomd.jobs.movelog import MoveLog
@@ -99,7 +100,7 @@ def _criu(
     )  # fmt: skip
     ground = Ground(
         reactor, members, threads, machine, Ability(program, threads, reactor), keeper, table, here,
-        whereabouts, MoveLog(os.path.join(state, "jobs", "migrations")), post,
+        whereabouts, MoveLog(os.path.join(state, "jobs", "migrations")), post, Looks(threads),
     )  # fmt: skip
     migrations = Migrations(ground)
     return migrations

@@ -19,6 +19,7 @@ from gomd.jobs.ground import Ability, Ground, Machine
 from gomd.jobs.jobs import Jobs
 from gomd.jobs.journal import Journal
 from gomd.jobs.keeper import Keeper
+from gomd.jobs.looks import Looks
 from gomd.jobs.migrations import Migrations
 from gomd.jobs.movelog import MoveLog
 from gomd.jobs.needs import Needs, Offer
@@ -156,7 +157,7 @@ class Daemon:
             self.ground = Ground(
                 self.clock, members, self.threads, machine.facts(self.criu),
                 Ability(self.criu, self.threads, self.clock), keeper, table, here, whereabouts,  # type: ignore[arg-type]
-                MoveLog(machine.log), post,
+                MoveLog(machine.log), post, Looks(self.threads),
             )  # fmt: skip
             self.migrations = Migrations(self.ground)
             return self.migrations
