@@ -26,7 +26,7 @@ class Departure:
 
     :param migration: its id. :param target: id of the node it goes to.
     :param needs: what the process needs there, as `encode_needs` gives it; empty after a restart.
-    :ivar left: nothing of it is here any more.
+    :ivar left: nothing of it is here any more. :ivar signals: that came while it was stopped.
     """
 
     def __init__(self, ground: Ground, migration: str, target: int, needs: bytes = b"") -> None:
@@ -39,7 +39,7 @@ class Departure:
         self._given_up = False
         self._port = 0
         self._images: dict[str, bytes] = {}
-        self._signals: list[Any] = []
+        self.signals: list[Any] = []
 
     @property
     def _held(self) -> Held | None:
@@ -77,7 +77,7 @@ class Departure:
         elif message is Message.IMAGES:
             files = self._images
         elif message is Message.SETTLED:
-            more = {"signals": self._signals}
+            more = {"signals": self.signals}
         letter = Letter(self.migration, message.word, self._ground.own_id, reason, more, files)
         self._ground.post.send(self.other, letter, ours=True)
 
@@ -139,7 +139,7 @@ class Departure:
         held = self._held
         if held is not None and held.orders is not None and held.relay.job is not None:
             try:
-                self._signals = (await held.orders.do("end")).get("signals", [])
+                self.signals = (await held.orders.do("end")).get("signals", [])
             except CannotMove:
                 if held.relay.job is not None:
                     raise

@@ -47,6 +47,8 @@ from libgomd.wire.lines import Request
 LEAVING, COMING = 4, 8
 #: Migrations that may be under way at a time, those too that wait for their turn.
 MOST = 1000
+#: Moves of which the signals are kept that came meanwhile: the letter that told them may have been lost.
+MOST_LATE = 200
 #: Seconds until a caller is told that it is not known yet where his process runs.
 PATIENCE = 590.0
 #: Seconds in which the last letter about a job that has come is awaited before it may leave again.
@@ -78,6 +80,10 @@ class Migrations:
         #: Of the journal, what is not taken up yet: nothing is answered about it.
         self._unread: set[tuple[str, str]] = set()
         self._stopped = False
+        #: Jobs that somebody has asked to move and waits for.
+        self._asked: set[str] = set()
+        #: Signals that came while a job was stopped which has left, for a target that has not heard them.
+        self._late: dict[str, list[Any]] = {}
         self._leaving = DeferredSemaphore(LEAVING)
         self._coming = DeferredSemaphore(COMING)
         self._moved_out = self._moved_in = self._stayed = 0
@@ -202,6 +208,15 @@ class Migrations:
         target = node or int(held.name.partition("-")[0])
         if target == self._ground.own_id:
             return
+        if held.name in self._asked:  # it waits for its turn: who asks again and again gets no other one
+            raise Conflict(f"job {held.name} is being moved already: wait until it has arrived")
+        self._asked.add(held.name)
+        try:
+            await self._go(held, target)
+        finally:
+            self._asked.discard(held.name)
+
+    async def _go(self, held: Held, target: int) -> None:
         await self._arrived(held.name)
         self._check_free(held.name)
         if why := self._stays(held):
@@ -309,8 +324,8 @@ class Migrations:
         pid, supervisor = int(told["pid"]), int(told["supervisor"])
         user = str(told.get("user", ""))
         try:
-            return await self._ground.threads.run(
-                LOOK_LIMIT, self._ground.machine.look, pid, supervisor, user
+            return await self._ground.looks.do(
+                LOOK_LIMIT, held.name, self._ground.machine.look, pid, supervisor, user
             )
         except OSError as error:
             raise NotFound(f"job {held.name} has ended") from error
@@ -374,7 +389,9 @@ class Migrations:
                 reason = self._accept(letter)
                 told = Message.REFUSED if reason else None
             if told is not None:
-                answer(Letter(letter.migration, told.word, self._ground.own_id, reason))
+                late = self._late.get(letter.migration) if told is Message.SETTLED else None
+                more = {"signals": late} if late else {}
+                answer(Letter(letter.migration, told.word, self._ground.own_id, reason, more))
             return
         if hands.other != letter.origin:
             raise MalformedFrame(f"node {letter.origin} has no part in migration {letter.migration}")
@@ -453,6 +470,10 @@ class Migrations:
         self._stayed += state in (SourceState.STAYED, TargetState.REFUSED)
         ground.whereabouts.expect(name, False)
         if isinstance(hands, Departure):
+            if state is SourceState.MOVED and hands.signals:
+                self._late[hands.migration] = hands.signals
+                if len(self._late) > MOST_LATE:
+                    del self._late[next(iter(self._late))]
             self._look_after(name, state, hands)
             ground.clock.callLater(1.0, self._hang_up, hands.other)
         elif (held := ground.keeper.held.get(name)) is not None:

@@ -16,6 +16,7 @@ from gomd.jobs.movelog import Record
 from libgomd.errors import CannotMove, Conflict, GomdError, NotFound, PeerUnreachable, TimedOut
 from libgomd.model import JobState, Status
 from libgomd.wire import frames
+from tests.unit.jobs.memory_network import Link
 from tests.unit.jobs.moving_nodes import UP, Cluster, failure_of
 from tests.unit.scratch import quick_scratch
 
@@ -142,6 +143,28 @@ class MovingTests(Moving):
         [(_node, program)] = self.cluster.programs()
         self.assertEqual((sent, program.signals), ([10], [10]))
 
+    def test_a_signal_whose_letter_is_lost_arrives_too(self) -> None:
+        """The connection breaks under the last word of the source, which has forgotten the move already."""
+        job, _terminal = self.cluster.begin()
+        sent: list[int] = []
+        lost: list[bytes] = []
+
+        def fault(_count: int, link: Link) -> None:
+            if self.cluster.programs("frozen") and not sent:
+                sent.append(10)
+                self.cluster[1].jobs.signal(job, 10, True)
+            if b'"word": "settled"' in link.outbox[0] and not lost:
+                lost.append(link.outbox[0])
+                _cut(self.cluster, 1, 2)
+
+        self.cluster.network.at = fault
+        moving = self.cluster.move(1, 2)
+        self.cluster.settle()
+        self.assertIsNone(self.successResultOf(moving))
+        self.check_settled()
+        [(node, program)] = self.cluster.programs()
+        self.assertEqual((node, len(lost), sent, program.signals), (2, 1, [10], [10]))
+
     def test_more_than_may_leave_at_a_time(self) -> None:
         """The others wait for their turn, and all arrive."""
         for _ in range(LEAVING + 2):
@@ -235,6 +258,26 @@ class RefusedTests(Moving):
         self.cluster.machines[1].supervisors[0].finish_freeze()
         self.cluster.settle()
         self.assertIsNone(self.successResultOf(first))
+        self.check_settled()
+
+    def test_who_asks_again_and_again_waits_once(self) -> None:
+        """A job that waits for its turn is refused at once, however often it is asked for."""
+        for _ in range(LEAVING + 1):
+            self.cluster.begin()
+        machine = self.cluster.machines[1]
+        machine.hold_freeze = True
+        pids = [here.pid for here in self.cluster[1].jobs.here()]
+        migrate = self.cluster[1].migrations.migrate
+        moving = [Deferred.fromCoroutine(migrate(pid, 2)) for pid in pids]
+        self.cluster.settle()
+        for pid in pids * 3:
+            self.failureResultOf(Deferred.fromCoroutine(migrate(pid, 2)), Conflict)
+        machine.hold_freeze = False
+        for supervisor in tuple(machine.supervisors):
+            supervisor.finish_freeze()
+        self.cluster.settle()
+        for each in moving:
+            self.assertIsNone(self.successResultOf(each))
         self.check_settled()
 
     def test_a_dry_run_beside_a_migration(self) -> None:
