@@ -24,9 +24,9 @@ from libgomd.errors import CannotMove, NotPossible
 UNPACKED: Final = "/opt/gomd-criu/criu"
 #: Of its log, bytes read: its errors stand at the beginning or at the end.
 MAX_LOG: Final = 256 * 1024
-#: The images beside the memory's pages: how many there may be, and bytes of one.
+#: The images beside the memory's pages: how many there may be, and bytes of all of them.
 MAX_IMAGES: Final = 4096
-MAX_IMAGE: Final = 64 * 1024 * 1024
+MAX_SIZE: Final = 64 * 1024 * 1024
 _IMAGE = re.compile(r"[a-z][a-z0-9-]{0,60}\.img|stats-dump|handover\.json")
 _ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C"}
 _SYS_RESOURCE: Final = 24
@@ -78,13 +78,14 @@ class Images:
 
         :raises CannotMove: there is more than fits a message to the other node.
         """
-        files = {}
+        files, left = {}, MAX_SIZE
         for name in sorted(os.listdir(directory)):
             if not _IMAGE.fullmatch(name):
                 continue
             with open(os.path.join(directory, name), "rb") as file:
-                files[name] = file.read(MAX_IMAGE + 1)
-            if len(files[name]) > MAX_IMAGE or len(files) > MAX_IMAGES:
+                files[name] = file.read(left + 1)
+            left -= len(files[name])
+            if left < 0 or len(files) > MAX_IMAGES:
                 raise CannotMove("what criu has to say about it is too large: too many files or processes")
         return cls(files)
 
