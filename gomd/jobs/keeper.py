@@ -17,12 +17,14 @@ from gomd.jobs.orders import Orders
 from gomd.jobs.sink import Sink
 from gomd.jobs.supervisors import Supervisors
 from gomd.jobs.table import LOST_EXIT, HomeTable
-from libgomd.errors import GomdError, InternalError, NotFound, error_for
+from libgomd.errors import GomdError, InternalError, NotFound, TooMany, error_for
 from libgomd.model import Event, EventKind, Job, JobState
 from libgomd.wire import frames
 
 #: Seconds that removing a job's directory may take.
 REMOVE_LIMIT = 60.0
+#: Jobs whose kept output is shown to somebody at the same time.
+MOST_SHOWN = 200
 
 
 class Keeper:
@@ -53,6 +55,7 @@ class Keeper:
         self._here = here
         self._table = table
         self.held: dict[str, Held] = {}
+        self._shown: set[Held] = set()
         self.begun = 0
         self.stopping = False
         self.on_down: Callable[[int], None] = lambda _node: None
@@ -99,7 +102,7 @@ class Keeper:
         held.relay.join_client(client)
         if client.gone:
             held.relay.drop_client()
-            self._on_client_lost(held)
+            held.relay.client_lost()
 
     def sink_if_detached(self, held: Held) -> None:
         """Keep the output of a detached job that runs on another node."""
@@ -111,11 +114,22 @@ class Keeper:
                 held.sink.attach()
 
     def view(self, job: Job) -> Held:
-        """Return a job whose kept output is only shown."""
+        """
+        Return a job whose kept output is only shown.
+
+        :raises TooMany: each takes a process, and there are enough of them.
+        """
+        if len(self._shown) >= MOST_SHOWN:
+            raise TooMany(f"the output of {MOST_SHOWN} jobs is being shown on this node already: try later")
         held = Held(f"{job.name} shown", job.job, job.uid, job.node, began=True)
-        held.relay.job_lost = lambda: held.relay.drop_client()
-        held.relay.client_lost = lambda: held.relay.close()
+
+        def over() -> None:
+            self._shown.discard(held)
+            held.relay.close()
+
+        held.relay.job_lost = held.relay.client_lost = over
         held.relay.join_job(self._here.view(job.name))
+        self._shown.add(held)
         return held
 
     def take_in(self, held: Held) -> None:
