@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from tests.integration import daemon as real
 from tests.integration.scripted import Daemon, Script, Start
 
 StartDaemon = Callable[..., real.Daemon]
+
+# A shell that starts something in the background lets it ignore Ctrl-C, and whatever that starts: then the
+# programs that are to be ended by it here would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
