@@ -11,7 +11,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
 
-from gomd.jobs.criu import Images, TlsFiles
+from gomd.jobs.criu import Images, TlsFiles, speaks_tls
 from gomd.jobs.framestream import FrameStream
 from gomd.jobs.ground import FILES_LIMIT, LOOK_LIMIT, Ground
 from gomd.jobs.letters import NEEDS, Letter, MigrationId, decode_needs
@@ -185,7 +185,7 @@ class Arrival:
         assert listening is not None
         assert needs is not None
         trusts: Callable[[socket.socket], bool] = lambda connection: (  # noqa: E731
-            tls is not None or machine.trusts(connection, needs.uid)
+            speaks_tls(connection) if tls is not None else machine.trusts(connection, needs.uid)
         )
         with listening:
             accepted = machine.accept(listening, sources, CONNECT_LIMIT, trusts)

@@ -20,6 +20,8 @@ from gomd.jobs.criulog import explain, missing_features
 from gomd.jobs.gate import DUMPED, RESTORED, Gate
 from libgomd.errors import CannotMove, NotPossible
 
+#: What a connection of TLS begins with.
+_HANDSHAKE: Final = b"\x16"
 #: Where contrib/get-criu unpacks one on systems whose own criu does not work.
 UNPACKED: Final = "/opt/gomd-criu/criu"
 #: Of its log, bytes read: its errors stand at the beginning or at the end.
@@ -322,6 +324,21 @@ def accept(
             return accepted
         accepted.close()
     raise CannotMove(f"nothing connected to the page server in {limit:g} s")
+
+
+def speaks_tls(connection: socket.socket, limit: float = 5.0) -> bool:
+    """
+    Whether the other end begins to speak TLS, as criu does at once. Blocks; takes nothing from it.
+
+    Somebody else who is quicker, and says nothing, does not keep the place of the one that is awaited.
+
+    :param limit: seconds.
+    """
+    connection.settimeout(limit)
+    try:
+        return connection.recv(1, socket.MSG_PEEK) == _HANDSHAKE
+    except OSError:
+        return False
 
 
 def _paths(directory: str, name: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -222,3 +222,26 @@ def _freeze_to_nobody(source: Supervisor, program: str, images: Path) -> str:
         "tls": None, "limit": 20.0,
     })  # fmt: skip
     return str(source.until(frames.MOVED)["error"])
+
+
+def test_who_is_quicker_and_says_nothing_does_not_keep_the_place() -> None:
+    """Of two connections to a page server under TLS the one that begins to speak it is taken."""
+    listening = criu.listen("127.0.0.1")
+    with listening, ExitStack() as stack:
+        made = [stack.enter_context(socket.create_connection(listening.getsockname()))]
+        taken: list[socket.socket] = []
+
+        def accept() -> None:
+            taken.append(criu.accept(listening, ("127.0.0.1",), 10.0, lambda one: criu.speaks_tls(one, 0.2)))
+
+        accepting = threading.Thread(target=accept)
+        accepting.start()
+        made[0].settimeout(10)
+        assert made[0].recv(1) == b""  # turned away
+        made.append(stack.enter_context(socket.create_connection(listening.getsockname())))
+        made[1].sendall(b"\x16\x03\x01")
+        accepting.join(10)
+        [accepted] = taken
+        with accepted:
+            assert accepted.getpeername() == made[1].getsockname()
+            assert accepted.recv(3) == b"\x16\x03\x01"
