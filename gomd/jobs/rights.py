@@ -85,7 +85,9 @@ def opened(pids: Iterable[int], proc: str = "/proc") -> set[Opened]:
                 if _is_under_way(f"{here}/fdinfo/{name}"):
                     raise CannotMove(_UNDER_WAY)
             elif not target.startswith(("pipe:[", "anon_inode:")):
-                found.add(_opened(f"{here}/fd/{name}"))
+                each = _opened(f"{here}/fd/{name}")
+                if not _is_criu_s_proc(each):
+                    found.add(each)
         for pid in pids:
             here = f"{proc}/{pid}"
             if _is_zombie(here):
@@ -192,6 +194,18 @@ def _opened(link: str, mode: int | None = None) -> Opened:
     there = os.stat(link)
     return Opened(
         os.readlink(link), (there.st_dev, there.st_ino), mode, there.st_uid, there.st_nlink == 0
+    )  # fmt: skip
+
+
+def _is_criu_s_proc(each: Opened) -> bool:
+    """
+    Whether this is the /proc, mounted nowhere, that criu keeps in a process until it runs.
+
+    It is opened as a path only, and called ``/`` though it is not that: no name leads to such a one.
+    """
+    root = os.stat("/")
+    return each.path == "/" and not each.mode and each.identity[1] == 1 and (
+        each.identity != (root.st_dev, root.st_ino)
     )  # fmt: skip
 
 

@@ -13,9 +13,10 @@ from tests.integration.scripted import Daemon, Script, Start
 
 StartDaemon = Callable[..., real.Daemon]
 
-# A shell that starts something in the background lets it ignore Ctrl-C, and whatever that starts: then the
-# programs that are to be ended by it here would wait for ever.
+# A shell that starts something in the background lets it ignore Ctrl-C, nohup lets it ignore hangups, and
+# whatever that starts: then the programs that are to be ended by these here would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture
