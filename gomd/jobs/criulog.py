@@ -45,7 +45,7 @@ _SENTENCES: Final = (
     (r"cpu: .*(?:not (?:present|supported)|mismatch|required)|CPU.*not supported|(?:xsave|fpu).*not present",
      "the other node's processor lacks something it uses"),
     (r"Pid \d+ do not match expected (\d+)|Can't fork for (\d+): File exists", "pid {0} is in use there"),
-    (r"tls: Failed (?:sending|receiving) data: .*(?:terminated|pull|push)",
+    (r"tls: .*(?:terminated|(?:pull|push) function|callback \w+ failed)",
      "the connection to the page server broke"),
     (r"tls: |TLS", "the page server and this node do not agree on the cluster's certificates"),
     (r"[Cc]an't connect to (?:page )?server|page-xfer|Unable to connect",
