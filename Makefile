@@ -9,12 +9,13 @@ ONLY ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help run test lint types imports unit integration examples bench demo system criu clean install-openmosix-names uninstall-openmosix-names
+.PHONY: help run test lint types imports unit integration faults examples bench demo system criu clean install-openmosix-names uninstall-openmosix-names
 
 help:
 	@echo 'make run          run the daemon in the foreground with gomd.ini'
 	@echo 'make test         everything CI checks: lint, types, imports, tests, examples of the docs'
 	@echo 'make unit         the unit tests alone (under a minute)'
+	@echo 'make faults       every fault a migration can meet, as root (make test has most of them)'
 	@echo 'make bench        measure; ONLY=name for one of them'
 	@echo 'make demo         draw the load and the top processes of the daemon that runs'
 	@echo 'make criu         get a criu that works on this kernel, as root (moving processes needs one)'
@@ -42,6 +43,10 @@ unit: $(VENV)/.tested
 
 integration: $(VENV)/.tested
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/integration
+
+# Every fault a migration can meet; `make test` has those that no other stands for.
+faults: $(VENV)/.tested
+	GOMD_ALL_FAULTS=1 $(BIN)/python -m pytest -q tests/integration/test_migrate_faults.py tests/integration/test_migrate_misfortunes.py
 
 bench: $(VENV)/.tested
 	@case ' $(ONLY) ' in '  '|*' run '*|*' detection '*) sh contrib/system-packages bench || true ;; esac
