@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ StartDaemon = Callable[..., real.Daemon]
 # whatever that starts: then the programs that are to be ended by these here would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+# Tests start programs from many threads; where pages are reclaimed early, exec after vfork saw "Bad address".
+subprocess._USE_VFORK = False  # type: ignore[attr-defined,misc,unused-ignore]
 
 
 @pytest.fixture
