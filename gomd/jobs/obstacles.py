@@ -40,7 +40,7 @@ class Obstacles:
             self._loop.stop()
 
     def _start(self) -> None:
-        if not self._busy:
+        if not self._busy and self._ground.keeper.held:
             Deferred.fromCoroutine(self.round())
 
     async def round(self) -> None:
