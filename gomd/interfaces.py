@@ -364,11 +364,11 @@ class IMigrator(Interface):
         :raises TimedOut: it is not known yet where it runs: this is settled when the node is heard again.
         """
 
-    def join(node: int | None, stream: Any) -> None:
+    def join(node: int, stream: Any) -> None:
         """
         Take a stream of letters that the daemon of another node has opened. Never raises.
 
-        :param node: its id, None when the first letter has to tell.
+        :param node: its id, as its certificate says.
         """
 
     def counters() -> Iterable[Counter]:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Final
 
 from libgomd.answers import node_in, parse_address, value_in, where_in
-from libgomd.derivation import key_ring, read_keys
+from libgomd.derivation import ring_of_files
 from libgomd.errors import MalformedDatagram, TimedOut
 from libgomd.model import Node
 from libgomd.wire.datagrams import Sealer, open_sealed
@@ -25,13 +25,13 @@ class BlockingPeer:
     """
     Asks nodes, one question at a time. A context manager; every call blocks for 1.5 s at most.
 
-    :param key_files: the cluster's key file, or several; none for nodes on this machine's loopback.
-    :raises ConfigError: a key file cannot be used.
+    :param key_files: the cluster's key file, or several while the key is changed. A daemon without a
+        configured key has one of its own, ``STATE/key``, which its own user (and root) can name here.
+    :raises ConfigError: no key file is named, or one cannot be used.
     """
 
     def __init__(self, key_files: str | Sequence[str] = ()) -> None:
-        paths = [key_files] if isinstance(key_files, str) else list(key_files)
-        self._keys = key_ring(read_keys(path for path in paths if path))
+        self._keys = ring_of_files(key_files)
         self._sealer = Sealer(self._keys, 0, int.from_bytes(os.urandom(6), "big"), os.urandom)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 

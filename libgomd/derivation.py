@@ -6,13 +6,14 @@ HKDF-SHA256 (RFC 5869) without a salt, with a label of its own for each use; doc
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from libgomd.errors import ConfigError
 from libgomd.keys import SECRET_LENGTH, read_key_file
 from libgomd.wire.sealing import KEY_ID_LENGTH, DatagramKey, KeyRing
 
@@ -69,6 +70,23 @@ def read_keys(paths: Iterable[str]) -> tuple[ClusterKey, ...]:
 
 
 def key_ring(keys: Iterable[ClusterKey]) -> KeyRing:
-    """Return the ring of ``keys``; without any the one for unsealed datagrams on loopback."""
-    ring = [DatagramKey(key.id, key.datagram) for key in keys]
-    return KeyRing(ring, plain=not ring)
+    """Return the ring of ``keys``. :raises ValueError: there are none, and nothing is sent unsealed."""
+    return KeyRing([DatagramKey(key.id, key.datagram) for key in keys])
+
+
+def ring_of_files(key_files: str | Sequence[str]) -> KeyRing:
+    """
+    Return the ring of the keys in these files, for a program that asks nodes by datagram. Blocks.
+
+    :param key_files: one path or several, the first one seals.
+    :raises ConfigError: none is named, or one cannot be used.
+    """
+    paths = [path for path in ([key_files] if isinstance(key_files, str) else key_files) if path]
+    if not paths:
+        raise ConfigError(
+            [
+                "a node is asked with the key of its cluster only: name its key file, or, for a daemon of "
+                "your own that has none configured, the file `key` in its STATE directory"
+            ]
+        )
+    return key_ring(read_keys(paths))

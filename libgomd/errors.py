@@ -178,7 +178,7 @@ class UnknownVersion(MalformedDatagram):
 
 
 class UnknownKey(MalformedDatagram):
-    """It is sealed with a key we do not have (another cluster's?), or not sealed where it has to be."""
+    """It is sealed with a key we do not have (another cluster's?), or not sealed at all."""
 
     word = "unknown-key"
 

@@ -41,15 +41,19 @@ def parse_key(data: bytes) -> bytes:
     return secret
 
 
-def read_key_file(path: str) -> bytes:
+def read_key_file(path: str, follow: bool = True) -> bytes:
     """
     Return the 32 secret bytes in the file at ``path``. Blocks.
 
+    :param follow: whether ``path`` may be a symbolic link.
     :raises ConfigError: it cannot be read, is not a key, or others could read it too.
     """
     try:
+        if not follow and os.path.islink(path):
+            raise ConfigError(["it is a symbolic link, which it must not be"])
         # A fifo must not stop the start, so it is opened without waiting and refused.
-        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+        number = os.open(path, flags if follow else flags | os.O_NOFOLLOW)
         try:
             _check_owner(os.fstat(number))
             data = os.read(number, _MAX_FILE + 1)

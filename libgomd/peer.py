@@ -21,7 +21,7 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
 
 from libgomd.answers import node_in, parse_address, value_in, where_in
-from libgomd.derivation import key_ring, read_keys
+from libgomd.derivation import ring_of_files
 from libgomd.errors import MalformedDatagram
 from libgomd.model import Node
 from libgomd.questions import Asker
@@ -34,7 +34,7 @@ class Peer(DatagramProtocol):
     """
     Asks nodes. One of these is enough for a program, whatever it asks whom.
 
-    :param keys: of the cluster; without any only nodes on this machine's loopback answer.
+    :param keys: of the cluster; nodes with another key do not answer.
     """
 
     noisy = False
@@ -114,10 +114,10 @@ def open_peer(reactor: Any, key_files: str | Sequence[str] = ()) -> Peer:
     """
     Return a `Peer` with a port of its own. Reads the key files, so it blocks for a moment.
 
-    :param key_files: the cluster's key file, or several; none for nodes on this machine's loopback.
-    :raises ConfigError: a key file cannot be used.
+    :param key_files: the cluster's key file, or several while the key is changed. A daemon without a
+        configured key has one of its own, ``STATE/key``, which its own user (and root) can name here.
+    :raises ConfigError: no key file is named, or one cannot be used.
     """
-    paths = [key_files] if isinstance(key_files, str) else list(key_files)
-    peer = Peer(reactor, key_ring(read_keys(path for path in paths if path)))
+    peer = Peer(reactor, ring_of_files(key_files))
     peer.open()
     return peer

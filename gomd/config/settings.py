@@ -58,7 +58,7 @@ class TelnetSettings:
 
 @dataclass(frozen=True, slots=True)
 class PeersSettings:
-    """[peers]. ``key_file``: none, one, or two while the key is changed; ``address`` is an IPv4 address."""
+    """[peers]. ``key_file``: none (STATE/key), one, or two while it is changed; ``address`` is IPv4."""
 
     address: str
     port: int

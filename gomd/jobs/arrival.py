@@ -179,16 +179,12 @@ class Arrival:
             self._let_turn_go()
             raise CannotMove("it does not come")
 
-    def _take_pages(self, directory: str, tls: TlsFiles | None, sources: set[str]) -> None:
+    def _take_pages(self, directory: str, tls: TlsFiles, sources: set[str]) -> None:
         """Be the page server. Blocks, on a thread."""
-        machine, listening, needs = self._ground.machine, self._listening, self._needs
+        machine, listening = self._ground.machine, self._listening
         assert listening is not None
-        assert needs is not None
-        trusts: Callable[[socket.socket], bool] = lambda connection: (  # noqa: E731
-            speaks_tls(connection) if tls is not None else machine.trusts(connection, needs.uid)
-        )
         with listening:
-            accepted = machine.accept(listening, sources, CONNECT_LIMIT, trusts)
+            accepted = machine.accept(listening, sources, CONNECT_LIMIT, speaks_tls)
         with accepted:
             self._accepted = accepted
             try:

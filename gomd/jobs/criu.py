@@ -138,13 +138,13 @@ class Criu:
         return found[1]
 
     def page_server(
-        self, accepted: socket.socket, directory: str, tls: TlsFiles | None, limit: float
+        self, accepted: socket.socket, directory: str, tls: TlsFiles, limit: float
     ) -> None:
         """
         Take the pages of one dump from a connection into ``directory``.
 
         :param accepted: a connection from the source; the caller closes it.
-        :param tls: certificates of the cluster; None only on loopback.
+        :param tls: certificates of the cluster: nobody else's pages are taken.
         :raises CannotMove: the connection broke, the certificates differ, the disk is full.
         """
         arguments = ("page-server", *_paths(directory, "page-server"), "--ps-socket", str(accepted.fileno()))
@@ -171,6 +171,7 @@ class Criu:
 
         :param pipes: `pipe_name` of what its descriptors share with the supervisor.
         :param pages: address and port of the page server for its memory; None: it goes to ``directory``.
+        :param tls: certificates of the cluster, for the page server: it speaks nothing but TLS.
         :param pids: `gomd.jobs.tree.high_pids` when called inside the job's PID namespace.
         :param allows: looks at the processes when they are dumped and nobody can continue them; see `Gate`.
         :raises CannotMove: criu refused, or ``allows`` did; says why in a clause.
@@ -180,6 +181,8 @@ class Criu:
             "dump", *_paths(directory, "dump"), *_COMMON, "--tree", str(pid), "--leave-stopped", *external,
         ]  # fmt: skip
         if pages is not None:  # not --ps-socket: with TLS criu 4.1 breaks down over it here
+            if tls is None:
+                raise ValueError("a page server is spoken to under TLS only")
             arguments += ["--page-server", "--address", pages[0], "--port", str(pages[1]), *_tls(tls)]
         prefix = _as_owner(pid)
         if prefix:
@@ -302,12 +305,12 @@ def accept(
     listening: socket.socket,
     sources: Collection[str],
     limit: float,
-    trusts: Callable[[socket.socket], bool] = lambda _connection: True,
+    speaks: Callable[[socket.socket], bool] = lambda _connection: True,
 ) -> socket.socket:
     """
     Wait for the connection from one of the addresses ``sources``; any other's is closed. Blocks.
 
-    :param trusts: tells whether a connection may be used; one that may not is closed.
+    :param speaks: tells whether a connection may be used; one that may not is closed.
     :raises CannotMove: none came within ``limit`` seconds, or it is waited for no more.
     """
     end = time.monotonic() + limit
@@ -319,7 +322,7 @@ def accept(
             break
         except OSError:
             raise CannotMove("its memory is waited for no more") from None
-        if address in sources and trusts(accepted):
+        if address in sources and speaks(accepted):
             accepted.settimeout(None)
             return accepted
         accepted.close()
@@ -345,9 +348,7 @@ def _paths(directory: str, name: str) -> tuple[str, ...]:
     return ("--images-dir", directory, "--log-file", f"{name}.log", "-v2")
 
 
-def _tls(files: TlsFiles | None) -> tuple[str, ...]:
-    if files is None:
-        return ()
+def _tls(files: TlsFiles) -> tuple[str, ...]:
     return (
         "--tls", "--tls-cacert", files.authorities, "--tls-cert", files.certificate, "--tls-key", files.key,
         "--tls-no-cn-verify",

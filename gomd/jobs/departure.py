@@ -115,7 +115,7 @@ class Departure:
         try:
             await held.orders.do(
                 "freeze", FREEZE_LIMIT + 20.0, criu=ground.machine.criu.program, directory=directory,
-                address=address, port=self._port, tls=list(tls) if tls else None, limit=FREEZE_LIMIT,
+                address=address, port=self._port, tls=list(tls), limit=FREEZE_LIMIT,
             )  # fmt: skip
             images = await ground.threads.run(FILES_LIMIT, Images.read, directory)
         except CannotMove:

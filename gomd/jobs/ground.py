@@ -39,10 +39,7 @@ class Machine:
     What this machine does for moving processes.
 
     :ivar address: IPv4 address that the other nodes reach it at. :ivar own_uid: the daemon's user.
-    :ivar tls: writes the certificates for criu to files and tells their names; None on loopback without a
-        key. Blocks.
-    :ivar trusts: tells whether a connection comes from root's process, this daemon's user's or the given
-        user's: asked where there is no TLS. Blocks briefly.
+    :ivar tls: writes the certificates for criu to files and tells their names. Blocks.
     :ivar directory: for images, each migration in a directory of its own.
     :ivar listen: waits for memory, as `gomd.jobs.criu.listen` does, and ``accept`` takes it.
     :ivar look: reads what a job needs, given its pid, its supervisor's, and its user. Blocks.
@@ -54,8 +51,7 @@ class Machine:
     address: str
     own_uid: int
     directory: str
-    tls: Callable[[], TlsFiles | None]
-    trusts: Callable[[socket.socket, int], bool]
+    tls: Callable[[], TlsFiles]
     listen: Callable[[str], socket.socket] = listen
     accept: Callable[..., socket.socket] = accept
     look: Callable[[int, int, str], Needs] = inspection.look

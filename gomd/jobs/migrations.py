@@ -271,7 +271,7 @@ class Migrations:
         )  # fmt: skip
         return state, move.reason
 
-    def join(self, node: int | None, stream: Any) -> None:
+    def join(self, node: int, stream: Any) -> None:
         """See `IMigrator.join`."""
         self._ground.post.join(stream, node)
 

@@ -49,7 +49,7 @@ class OpenMosixMigrator:
         if where != str(target):
             raise CannotMove(f"process {pid} stays on node {where}: the kernel did not move it")
 
-    def join(self, node: int | None, stream: Any) -> None:
+    def join(self, node: int, stream: Any) -> None:
         """See `IMigrator.join`: the kernels talk to each other by themselves."""
         stream.close()
 
@@ -84,7 +84,7 @@ class NoMigrator:
         """See `IMigrator.migrate`: never."""
         raise CannotMove(self._reason)
 
-    def join(self, node: int | None, stream: Any) -> None:
+    def join(self, node: int, stream: Any) -> None:
         """See `IMigrator.join`: there is nothing to talk about."""
         stream.close()
 

@@ -92,7 +92,7 @@ class Movable(Supervisor):
         supervisor, uid = os.getpid(), int(self._spec["uid"])
         _check_family(supervisor, (pid,))
         criu = Criu(order["criu"])
-        tls = TlsFiles(*order["tls"]) if order["tls"] else None
+        tls = TlsFiles(*order["tls"])
         limit = float(order["limit"])
         self._order = order
         self._stopped = tree.stopped(tree.descendants(pid))

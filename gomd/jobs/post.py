@@ -59,14 +59,14 @@ class Post:
 
     # -- streams
 
-    def join(self, stream: FrameStream, node_id: int | None, ours: bool = False) -> None:
+    def join(self, stream: FrameStream, node_id: int, ours: bool = False) -> None:
         """
         Take a stream that another daemon has opened.
 
         It is written to from the first letter on that belongs to a migration: one that was opened for a
         question is for the answer to that alone.
 
-        :param node_id: whose, as its certificate says; None over loopback: as its first letter says.
+        :param node_id: whose, as its certificate says.
         :param ours: this daemon opened it, and may write to it at once.
         """
         if self._closed:
@@ -75,10 +75,7 @@ class Post:
         reader = LetterReader()
 
         def take(frame: Frame) -> None:
-            nonlocal node_id
             for letter in reader.feed(frame):
-                if node_id is None:
-                    node_id = letter.origin
                 if letter.origin != node_id:
                     raise MalformedFrame(f"node {node_id} writes in the name of node {letter.origin}")
                 if stream in self._unknown and letter.message is not None:
@@ -88,11 +85,10 @@ class Post:
 
         def lost() -> None:
             self._unknown.discard(stream)
-            if node_id is not None:
-                self._lost(node_id, stream)
+            self._lost(node_id, stream)
 
         stream.on_lost = lost
-        if ours and node_id is not None:
+        if ours:
             self._ours.add(stream)
             self._add(node_id, stream)
         else:

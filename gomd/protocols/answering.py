@@ -19,23 +19,15 @@ _parsed = lru_cache(maxsize=1024)(TreePath.parse)
 
 
 class Answerer:
-    """
-    Answers as to a caller who may only read and owns nothing here.
+    """Answers as to a caller who may only read and owns nothing here: whoever asks has the cluster's key."""
 
-    :param reading: whether anybody may read: False refuses questions, as on a port without a key
-        beside a telnet line that answers no strangers.
-    """
-
-    def __init__(self, tree: ITree, members: IMembership, reading: bool = True) -> None:
+    def __init__(self, tree: ITree, members: IMembership) -> None:
         self._tree = tree
         self._members = members
         self._caller = Caller(Role.READ, "", None, "datagram")
-        self._reading = reading
 
     def __call__(self, question: Question) -> Answer | Summary | Awaitable[Answer | Summary]:
         """Return the answer to ``question``, at once where it is known."""
-        if not self._reading:
-            return _refused(question, 401, "this daemon answers no strangers: give the cluster a key")
         try:
             if not question.path:
                 return self._summary(question)

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any, Final, NamedTuple
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
 from zope.interface import implementer
 
 from gomd.interfaces import IPeers, Relay
 from gomd.jobs.framestream import FrameStream
 from gomd.protocols.streams import behalf
 from libgomd.answers import value_in, where_in
+from libgomd.certificates import NotANode
 from libgomd.connection import LineConnection, RowQueue, WholeReply
 from libgomd.errors import ConnectionLost, GomdError, NotPossible, PeerUnreachable, TimedOut, error_for
 from libgomd.model import Caller, Counter, Node
 from libgomd.questions import Asker
+from libgomd.tls import peer_node
 from libgomd.wire.lines import BLOCK, Request
 from libgomd.wire.messages import MAX_PACKET, Answer, Question
 
@@ -27,6 +30,13 @@ from libgomd.wire.messages import MAX_PACKET, Answer, Question
 CONNECT_LIMIT = 3.0
 GREETING_LIMIT = 3.0
 ANSWER_LIMIT = 60.0
+#: Handshakes with one node that are under way at once, and seconds that another one waits for its turn. A
+#: node gives `gomd.protocols.handshakes.MOST_OF_ONE` places to an address, maybe of more than one daemon.
+MOST_HANDSHAKES = 3
+TURN_LIMIT = 10.0
+#: Seconds until it is tried again when the other end hangs up during a handshake, as it does when strangers
+#: have taken all its places.
+TRY_AGAIN = (0.1, 0.3, 0.6)
 #: Seconds for the verbs whose answer may take as long as moving one process takes, or all of a node.
 SLOW: Final = {"migrate": 900.0, "bring": 3600.0, "expel": 3600.0, "put": 3600.0}
 #: Lines passed on at a time.
@@ -45,7 +55,7 @@ class Contact(NamedTuple):
 class Peers:
     """
     :param contact: gives where a node is, None when that is not known.
-    :param tls: makes the TLS of a stream; None for plain streams on loopback.
+    :param tls: makes the TLS of a stream.
     :param own_address: the address to call from.
     """
 
@@ -55,7 +65,7 @@ class Peers:
         clock: IReactorTime,
         asker: Asker,
         contact: Callable[[int], Contact | None],
-        tls: Any | None,
+        tls: Any,
         own_address: str,
     ) -> None:
         self._reactor = reactor
@@ -64,8 +74,10 @@ class Peers:
         self._contact = contact
         self.tls = tls
         self._own_address = own_address
+        self._turns: dict[int, DeferredSemaphore] = {}
         self._asked = 0
         self._failed = 0
+        self._again = 0
 
     def _contact_of(self, node: Node) -> Contact:
         contact = self._contact(node.id)
@@ -147,13 +159,36 @@ class Peers:
         return stream
 
     async def _connect(self, node: Node, contact: Contact) -> LineConnection:
+        """Return a stream to ``node`` whose handshake is done; a few at a time begin."""
         if not contact.stream_port:
             raise PeerUnreachable(f"node {node.id} {node.name} has no stream port")
-        endpoint: IStreamClientEndpoint = TCP4ClientEndpoint(
-            self._reactor, contact.host, contact.stream_port, CONNECT_LIMIT, (self._own_address, 0)
+        turns = self._turns.setdefault(node.id, DeferredSemaphore(MOST_HANDSHAKES))
+        await self._within(TURN_LIMIT, turns.acquire(), node)
+        try:
+            for pause in TRY_AGAIN:
+                try:
+                    return await self._shake_hands(node, contact)
+                except ConnectionLost:
+                    self._again += 1
+                    await deferLater(self._clock, pause)
+            return await self._shake_hands(node, contact)
+        except ConnectionLost as error:
+            raise PeerUnreachable(
+                f"node {node.id} {node.name} hung up: does it have our key? ({error})"
+            ) from error
+        finally:
+            turns.release()
+            if turns.tokens == MOST_HANDSHAKES:
+                self._turns.pop(node.id, None)
+
+    async def _shake_hands(self, node: Node, contact: Contact) -> LineConnection:
+        """Connect, and wait for the greeting. :raises ConnectionLost: the other end hung up before it."""
+        endpoint: IStreamClientEndpoint = wrapClientTLS(
+            self.tls,
+            TCP4ClientEndpoint(
+                self._reactor, contact.host, contact.stream_port, CONNECT_LIMIT, (self._own_address, 0)
+            ),
         )
-        if self.tls is not None:
-            endpoint = wrapClientTLS(self.tls, endpoint)
         try:
             connection = await endpoint.connect(Factory.forProtocol(LineConnection))
         except (ConnectError, OSError) as error:
@@ -162,10 +197,8 @@ class Peers:
         try:
             await self._within(GREETING_LIMIT, connection.greeted, node)
             self._check_peer(connection, node)
-        except ConnectionLost as error:
-            raise PeerUnreachable(
-                f"node {node.id} {node.name} hung up: does it have our key? ({error})"
-            ) from error
+        except ConnectionLost:
+            raise
         except BaseException:
             connection.abort()
             raise
@@ -173,11 +206,6 @@ class Peers:
 
     def _check_peer(self, connection: LineConnection, node: Node) -> None:
         """Check that who answers is who was called. :raises PeerUnreachable: it is not."""
-        if self.tls is None:
-            return
-        from libgomd.certificates import NotANode
-        from libgomd.tls import peer_node
-
         try:
             found = peer_node(connection.transport)  # type: ignore[arg-type]
         except NotANode as error:
@@ -204,6 +232,7 @@ class Peers:
         """See `IPeers.counters`."""
         yield Counter("streams_asked", self._asked, "requests forwarded to other nodes")
         yield Counter("streams_failed", self._failed, "of them, nodes that could not be reached")
+        yield Counter("streams_again", self._again, "handshakes that the other end broke off, tried again")
 
 
 async def _rows(connection: LineConnection, rows: RowQueue) -> AsyncGenerator[list[str], None]:

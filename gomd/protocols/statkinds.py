@@ -12,14 +12,16 @@ _GAUGES: Final = frozenset(
     {
         "processes", "nodes", "nodes_up", "nodes_lost", "events_followers", "commands_running",
         "telnet_connections", "telnet_connections_most", "http_connections", "jobs_held", "jobs_known",
-        "swim_local_health", "migrations_now",
+        "swim_local_health", "migrations_now", "handshakes_now", "streams_in", "streams_in_daemons",
+        "streams_in_admins", "streams_in_users", "streams_in_readers",
     }
 )  # fmt: skip
 _COUNTERS: Final = frozenset(
     {
         "events", "membership_received", "suspicions_refuted", "checks", "probes", "probes_asked",
         "probes_for_others", "objections", "nodes_refused", "nodes_full", "nodes_evicted", "id_conflicts",
-        "streams_asked", "streams_failed", "commands_started", "auth_good", "auth_bad", "log_written",
+        "streams_asked", "streams_failed", "streams_again", "streams_turned_away",
+        "commands_started", "auth_good", "auth_bad", "log_written",
         "log_lost", "log_rotated", "jobs_started", "jobs_journal_failed", "balance_moves",
         "balance_failures", "migrations_out", "migrations_in", "migrations_failed",
         "telnet_turned_away", "telnet_requests", "telnet_refused", "telnet_dropped",
@@ -29,7 +31,7 @@ _COUNTERS: Final = frozenset(
     }
 )  # fmt: skip
 _COUNTER_ENDS: Final = ("_reads", "_failures", "_skipped", "_events")
-_COUNTER_STARTS: Final = ("datagrams_dropped_", "swim_", "summaries_")
+_COUNTER_STARTS: Final = ("datagrams_dropped_", "handshakes_", "swim_", "summaries_")
 #: Who sent most junk: places in a list, which change hands.
 _GAUGE_STARTS: Final = ("datagrams_worst_",)
 

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import pwd
-from typing import Any, ClassVar
+from collections import Counter as Counts
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Final
 
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 
-from gomd.interfaces import IMembership
 from gomd.protocols.door import NAME_LIMIT, Door
 from gomd.protocols.session import Session
 from gomd.protocols.telnet import TelnetLine
 from gomd.verbs.context import ISession
 from gomd.verbs.replies import Answer, Reply, Replying
-from libgomd.errors import MalformedRequest, NotAllowed
-from libgomd.model import Caller, Role
+from libgomd.certificates import NotANode
+from libgomd.errors import MalformedRequest, NotAllowed, TooMany
+from libgomd.model import Caller, Counter, Role
+from libgomd.tls import peer_node
 from libgomd.wire.lines import Request, parse_request
 
 #: The first request on a stream: whom the following ones are for. Only daemons say it.
 BEHALF = "behalf"
+#: Whose streams are counted apart: the daemons' own (letters, and the streams of jobs, however many those
+#: are), and those on which they ask for others.
+GROUPS: Final = ("daemons", "admins", "users", "readers")
+#: Requests that daemons make for themselves, and those that are theirs when they name a job HOME-JOB.
+_BETWEEN_DAEMONS: Final = frozenset({"migration", "moved"})
+_OF_JOBS: Final = frozenset({"run", "attach"})
 _NOBODY = Caller(Role.NONE, "", None, "a peer not known yet")
 
 
@@ -30,25 +39,26 @@ def behalf(caller: Caller, json: bool) -> Request:
 
 
 class PeerSession(Session):
-    """A stream from another daemon; nobody's until it has said whose."""
+    """A stream from another daemon; nobody's until it has said whose. ``group``: whose place it takes."""
 
     transport: Any = None
+    group = ""
 
 
 class PeerDoor(Door):
     """
-    Lets other daemons in. Who they are is told by their certificate, or on loopback without a key by
-    the kernel; what their callers may do here is decided here.
+    Lets other daemons in. Who they are is told by their certificate; what their callers may do here is
+    decided here.
 
-    :ivar secure: whether the streams are TLS, with certificates of the cluster.
+    :param most: streams of each group at once, `GROUPS`: none of them uses up another's places.
     """
 
     _log: ClassVar[Logger] = Logger()
 
-    def __init__(self, *arguments: Any, members: IMembership, secure: bool) -> None:
+    def __init__(self, *arguments: Any, most: Mapping[str, int]) -> None:
         super().__init__(*arguments)
-        self._members = members
-        self._secure = secure
+        self._most_of = most
+        self._in: Counts[str] = Counts()
 
     def buildProtocol(self, addr: IAddress | None) -> TelnetLine:
         """Make the line of one stream."""
@@ -57,15 +67,21 @@ class PeerDoor(Door):
         line.factory = self
         return line
 
+    def refusal(self, line: TelnetLine, caller: Caller) -> TooMany | None:
+        """Refuse nobody at first: whose place a stream takes is known from its first request on."""
+        return None
+
     def ask(self, session: ISession, line: bytes) -> Replying:
         """Answer a request of another daemon; the first one says whom it is for."""
         self.requests += 1
         request = parse_request(line)
         if request.node:
             raise MalformedRequest("a request of another daemon is for this node")
-        if session.caller is not _NOBODY:
-            return self._dispatch.ask(session, request)
         assert isinstance(session, PeerSession)
+        if session.caller is not _NOBODY:
+            if not session.group:
+                self._take_place(session, group_of(request, session.caller))
+            return self._dispatch.ask(session, request)
         if request.verb != BEHALF or len(request.arguments) != 4:
             raise NotAllowed("this is the port of the daemons: people and programs use the telnet line")
         return self._introduce(session, request.arguments)
@@ -81,35 +97,37 @@ class PeerDoor(Door):
         user = "" if user == "-" else user
         if role is Role.USER:
             await self._threads.run(NAME_LIMIT, check_user, user, uid)
-        if not self._secure:
-            role = min(role, self._trusted(session.transport))
         session.caller = Caller(role, user, uid, via)
         session.json = format_word == "json"
         return Answer("welcome")
 
     def _peer(self, transport: Any) -> str:
-        """Return who called. :raises NotAllowed: a node nobody here knows."""
-        if not self._secure:
-            return f"loopback {transport.getPeer().host}"
-        from libgomd.certificates import NotANode
-        from libgomd.tls import peer_node
-
+        """Return who called. :raises NotAllowed: a certificate of no node."""
         try:
             return f"node {peer_node(transport)}"
         except NotANode as error:
             raise NotAllowed(str(error)) from error
 
-    def _trusted(self, transport: Any) -> Role:
-        """
-        Return the most that a caller over loopback without a key may be.
+    def _take_place(self, session: PeerSession, group: str) -> None:
+        if self._in[group] >= self._most_of[group]:
+            self._turned_away += 1
+            raise TooMany(f"{self._most_of[group]} streams of {group} are open to this node: try again later")
+        session.group = group
+        self._in[group] += 1
 
-        Any user of this machine could connect: only root's processes and the daemon's own user's speak
-        for others.
-        """
-        from gomd.protocols.loopback import uid_of_connection
+    def left(self, line: TelnetLine) -> None:
+        """Count a stream out."""
+        if isinstance(line.session, PeerSession) and line.session.group:
+            self._in[line.session.group] -= 1
+            line.session.group = ""
+        super().left(line)
 
-        uid = uid_of_connection(transport.getPeer(), transport.getHost())
-        return Role.ADMIN if uid in (0, self._own_uid) else self.limits.anonymous
+    def counters(self) -> Iterable[Counter]:
+        """Streams of other nodes to here, by whose they are."""
+        yield Counter("streams_in", len(self._lines), "streams of other nodes' daemons to here now")
+        for group in GROUPS:
+            yield Counter(f"streams_in_{group}", self._in[group], f"of them, of {group}")
+        yield Counter("streams_turned_away", self._turned_away, "streams of a group that had too many")
 
 
 class PeerLine(TelnetLine):
@@ -120,6 +138,21 @@ class PeerLine(TelnetLine):
         assert isinstance(self.session, PeerSession)
         self.session.transport = self.transport
         super().connectionMade()
+
+    def _failed(self, error: BaseException | None) -> None:
+        """Say what went wrong, and hang up on a stream that has not come as far as its first request."""
+        super()._failed(error)
+        if isinstance(self.session, PeerSession) and not self.session.group:
+            self.close()
+
+
+def group_of(request: Request, caller: Caller) -> str:
+    """Return which of `GROUPS` a stream belongs to, by its first request and whom that is for."""
+    if request.verb in _BETWEEN_DAEMONS or (request.verb in _OF_JOBS and "-" in "".join(request.arguments)):
+        return "daemons"
+    if caller.role is Role.ADMIN:
+        return "admins"
+    return "users" if caller.role is Role.USER else "readers"
 
 
 def check_user(user: str, uid: int | None) -> None:

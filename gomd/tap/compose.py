@@ -142,7 +142,7 @@ def compose(
     ):
         service.setServiceParent(daemon)
     if network is not None:
-        counting.append(network.protocol)
+        counting.append(network)
     if http is not None:
         socket, make = http
         site = make(reactor, asking, collector, members, parts.counters)

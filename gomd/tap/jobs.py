@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from random import Random
 from typing import Any
 
-from twisted.internet.address import IPv4Address
 from twisted.logger import Logger
 
 from gomd.config import Config
@@ -32,8 +30,8 @@ from gomd.jobs.seen import whole
 from gomd.jobs.supervisors import Supervisors
 from gomd.jobs.table import HomeTable
 from gomd.jobs.whereabouts import Whereabouts
-from gomd.protocols.loopback import uid_of_connection
 from gomd.services.balancer import PERIOD, Balancer
+from libgomd.errors import CannotMove
 from libgomd.model import STANDARD_SPEED, Process
 
 _log = Logger()
@@ -49,7 +47,7 @@ def jobs_of(
     moving: IThreads,
     events: IEvents,
     placement: Placement,
-    tls: Callable[[str], TlsFiles | None],
+    tls: Callable[[str], TlsFiles],
 ) -> Jobs:
     """
     Return the jobs of this node, a service.
@@ -86,13 +84,13 @@ def _criu(
     keeper: Keeper,
     table: HomeTable,
     whereabouts: Whereabouts,
-    tls: Callable[[str], TlsFiles | None],
+    tls: Callable[[str], TlsFiles],
 ) -> Migrations:
     state = config.node.state_dir
     program = Criu(find(config.jobs.criu))
     machine = Machine(
         program, config.peers.address, os.geteuid(), os.path.join(config.jobs.spool, "moving"),
-        partial(tls, os.path.join(state, "tls")), trusts,
+        partial(tls, os.path.join(state, "tls")),
     )  # fmt: skip
     post = Post(
         members, peers, lambda letter, answer: migrations.heard(letter, answer),
@@ -136,12 +134,6 @@ def balancer_of(
     return Balancer(balance, members, processes, migrate, reactor)
 
 
-def no_files(directory: str) -> TlsFiles | None:
-    """Return no certificates: there is no other node, or only over loopback."""
-    return None
-
-
-def trusts(connection: socket.socket, uid: int) -> bool:
-    """Whether a connection over loopback is of root, of the daemon's own user, or of user ``uid``."""
-    theirs, ours = (IPv4Address("TCP", *end) for end in (connection.getpeername(), connection.getsockname()))
-    return uid_of_connection(theirs, ours) in (0, os.geteuid(), uid)
+def no_files(directory: str) -> TlsFiles:
+    """Write no certificates. :raises CannotMove: always, as there is no other node."""
+    raise CannotMove("the peers of this daemon are off, see its log")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.application.service import Service
 from twisted.logger import Logger
@@ -18,32 +19,42 @@ from gomd.interfaces import IMembership, IThreads
 from gomd.jobs.criu import TlsFiles
 from gomd.protocols.answering import Answerer
 from gomd.protocols.forwarding import Contact, Peers
+from gomd.protocols.handshakes import Handshakes
 from gomd.protocols.peers import PeerProtocol
 from gomd.protocols.streams import PeerDoor
 from gomd.services.collector import Collector
+from gomd.services.own_key import own_key_file, own_secret
 from gomd.services.peering import Engine, Peering, PeerSockets
 from gomd.services.sweeping import Sweeping
 from gomd.services.threads import Threads
 from gomd.tap.choices import limits_of
 from gomd.verbs.dispatch import Dispatch
+from libgomd.certificates import Credentials, node_credentials, page_server_credentials, write_pem_files
+from libgomd.derivation import ClusterKey, key_ring, read_keys
 from libgomd.errors import ConfigError
-from libgomd.model import Node, Role
-from libgomd.wire.sealing import KeyRing
+from libgomd.model import Counter, Node
+from libgomd.tls import MutualTLS
 
-if TYPE_CHECKING:
-    from libgomd.certificates import Credentials
-    from libgomd.derivation import ClusterKey
-
+#: Streams of other nodes to here, at most, of each of `gomd.protocols.streams.GROUPS`. The daemons' own come
+#: on top of two for each job: how many jobs there are is limited elsewhere.
+MOST_STREAMS: Mapping[str, int] = {"daemons": 1024, "admins": 512, "users": 1024, "readers": 1024}
 _log = Logger()
 
 
 def read_keys_of(config: Config) -> tuple[ClusterKey, ...]:
-    """Return the cluster's keys. :raises ConfigError: a key file cannot be used."""
-    if not config.peers.key_file:
-        return ()
-    from libgomd.derivation import read_keys
+    """
+    Return the cluster's keys; without a key file the one in STATE, which is made where it is missing. Blocks.
 
-    return read_keys(config.peers.key_file)
+    :raises ConfigError: a key file cannot be used.
+    """
+    if config.peers.key_file:
+        return read_keys(config.peers.key_file)
+    return (ClusterKey.derive(own_secret(config.node.state_dir)),)
+
+
+def most_streams(config: Config) -> dict[str, int]:
+    """Return how many streams of other nodes to here there may be, of each group."""
+    return {**MOST_STREAMS, "daemons": MOST_STREAMS["daemons"] + 2 * config.jobs.most}
 
 
 def peer_sockets(config: Config) -> PeerSockets | None:
@@ -104,9 +115,8 @@ class Network:
         self._ports = ports
         self._own = own = collector.own
         self._keys = keys
-        self._secure = bool(keys)
         self.protocol = PeerProtocol(
-            _ring(keys), own.id, own.name, int(reactor.seconds() * 1000), reactor, os.urandom,
+            key_ring(keys), own.id, own.name, int(reactor.seconds() * 1000), reactor, os.urandom,
             group=ports.group, max_senders=config.peers.max_nodes,
         )  # fmt: skip
         self.members: IMembership
@@ -115,11 +125,19 @@ class Network:
             self.members, self._engine = Alone(own.id, collector), _NoEngine()
             contact = self._contact_by_address
         else:
-            engine = ENGINES[config.peers.engine](config, reactor, ports, self.protocol, collector, events)
+            make = ENGINES[config.peers.engine]
+            engine = make(config, reactor, ports, keys, self.protocol, collector, events)
             self.members = self._engine = self.protocol.membership = engine
             contact = self._contact_of_member
-        self._tls = _tls(keys, own)
+        self._tls = MutualTLS(node_credentials_of(keys, own))
         self.peers = Peers(reactor, reactor, self.protocol.asker, contact, self._tls, config.peers.address)
+        self._inward: tuple[Any, ...] = ()
+        if not config.peers.key_file:
+            _log.info(
+                "no [peers] key_file: the peers' port {address}:{port} is for this machine only, and other "
+                "daemons on it join with the same key only, the one in {file}",
+                address=config.peers.address, port=ports.port, file=own_key_file(config.node.state_dir),
+            )  # fmt: skip
 
     def _contact_by_address(self, node_id: int) -> Contact | None:
         """Where the daemon of a node is that the kernel knows: at its address, at our port."""
@@ -132,67 +150,38 @@ class Network:
 
     def services(self, dispatch: Dispatch, threads: IThreads) -> tuple[Service, ...]:
         """Return what runs: the ports, and what closes forgotten streams."""
-        limits = limits_of(self._config)
-        reading = self._secure or limits.anonymous >= Role.READ
-        self.protocol.answer = Answerer(dispatch.parts.tree, self.members, reading)
-        door = PeerDoor(
-            dispatch, threads, self._reactor, limits, os.geteuid(), members=self.members, secure=self._secure
-        )
-        factory: Any = door
-        if self._tls is not None:
-            from twisted.protocols.tls import TLSMemoryBIOFactory
-
-            factory = TLSMemoryBIOFactory(self._tls, False, door)
-        peering = Peering(self._reactor, self._ports, self.protocol, factory, self._engine)
+        limits, most = limits_of(self._config), most_streams(self._config)
+        self.protocol.answer = Answerer(dispatch.parts.tree, self.members)
+        door = PeerDoor(dispatch, threads, self._reactor, limits, os.geteuid(), most=most)
+        handshakes = Handshakes(door, self._tls, self._reactor)
+        self._inward = (handshakes, door)
+        peering = Peering(self._reactor, self._ports, self.protocol, handshakes, self._engine)
         return peering, Sweeping(door, self._reactor)
 
-    def criu_files(self, directory: str) -> TlsFiles | None:
-        """Write the certificates of criu's page servers to ``directory``; None without a key. Blocks."""
-        if not self._keys:
-            return None
-        from libgomd.certificates import page_server_credentials, write_pem_files
+    def counters(self) -> Iterable[Counter]:
+        """Datagrams, handshakes, and streams of other nodes to here."""
+        return chain.from_iterable(each.counters() for each in (self.protocol, *self._inward))
 
+    def criu_files(self, directory: str) -> TlsFiles:
+        """Write the certificates of criu's page servers to ``directory``. Blocks."""
         os.makedirs(directory, 0o700, exist_ok=True)
         files = write_pem_files(page_server_credentials(self._keys), directory, "page-server")
         return TlsFiles(files.authorities, files.certificate, files.key)
 
     def take_over(self, config: Config) -> None:
         """Use other keys and seeds from now on. :raises ConfigError: a key file cannot be used."""
-        if bool(config.peers.key_file) != self._secure:
-            raise ConfigError(["[peers] key_file: to begin or end with keys needs a restart"])
-        if self._secure:
-            keys = read_keys_of(config)
-            self._keys = keys
-            self.protocol.use_keys(_ring(keys))
-            self._tls.use(node_credentials_of(keys, self._own))
-            if hasattr(self._engine, "set_keys"):
-                self._engine.set_keys(tuple(key.swim for key in keys))
+        self._keys = keys = read_keys_of(config)
+        self.protocol.use_keys(key_ring(keys))
+        self._tls.use(node_credentials_of(keys, self._own))
+        if hasattr(self._engine, "set_keys"):
+            self._engine.set_keys(tuple(key.swim for key in keys))
         if hasattr(self._engine, "set_seeds"):
             self._engine.set_seeds(config.peers.seeds)
 
 
-def _ring(keys: tuple[ClusterKey, ...]) -> KeyRing:
-    if not keys:
-        return KeyRing((), plain=True)
-    from libgomd.derivation import key_ring
-
-    return key_ring(keys)
-
-
 def node_credentials_of(keys: tuple[ClusterKey, ...], own: Node) -> Credentials:
     """Return a fresh certificate of this node."""
-    from libgomd.certificates import node_credentials
-
     return node_credentials(keys, own.id, own.name)
-
-
-def _tls(keys: tuple[ClusterKey, ...], own: Node) -> Any:
-    """Return what makes TLS of a stream, None without a key."""
-    if not keys:
-        return None
-    from libgomd.tls import MutualTLS
-
-    return MutualTLS(node_credentials_of(keys, own))
 
 
 def _settings(config: Config, ports: PeerSockets) -> Settings:
@@ -212,6 +201,7 @@ def _heartbeat(
     config: Config,
     reactor: Any,
     ports: PeerSockets,
+    keys: tuple[ClusterKey, ...],
     protocol: PeerProtocol,
     collector: Collector,
     events: Events,
@@ -226,6 +216,7 @@ def _map(
     config: Config,
     reactor: Any,
     ports: PeerSockets,
+    keys: tuple[ClusterKey, ...],
     protocol: PeerProtocol,
     collector: Collector,
     events: Events,
@@ -243,6 +234,7 @@ def _swim(
     config: Config,
     reactor: Any,
     ports: PeerSockets,
+    keys: tuple[ClusterKey, ...],
     protocol: PeerProtocol,
     collector: Collector,
     events: Events,
@@ -255,10 +247,9 @@ def _swim(
         own.id, own.name, peers.address, ports.port, ports.port, peers.heartbeat, peers.max_nodes,
         reactor.callFromThread,
     )  # fmt: skip
-    keys = tuple(key.swim for key in read_keys_of(config))
     threads = Threads(reactor, reactor, "swim", size=2)
     threads.startService()  # it has no thread before kinship starts, and none that outlives the daemon
-    running = Running(make, keys, peers.seeds, threads, reactor)
+    running = Running(make, tuple(key.swim for key in keys), peers.seeds, threads, reactor)
     summaries = Summaries(protocol.asker.ask)
     return Swim(collector.own_node, running, summaries, reactor, events, peers.forget)
 

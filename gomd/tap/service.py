@@ -9,6 +9,7 @@ from typing import Any
 from twisted.application.service import IService
 
 from gomd.config import Config
+from gomd.protocols.handshakes import MOST
 from gomd.services.limits import raise_file_limit, share_interpreter
 from gomd.services.listening import Socket
 from gomd.services.logging import DaemonLog
@@ -16,7 +17,7 @@ from gomd.services.state import StateDirectory
 from gomd.tap.choices import http_of, manhole_of, node_id_of, telnet_endpoints
 from gomd.tap.compose import compose
 from gomd.tap.options import Options, refuse
-from gomd.tap.peers import peer_sockets, read_keys_of
+from gomd.tap.peers import most_streams, peer_sockets, read_keys_of
 from libgomd.errors import ConfigError
 
 
@@ -25,7 +26,8 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor  # noqa: TID251 - the one place that names it
 
     config: Config = options["configuration"]
-    raise_file_limit(config.telnet.max_connections + 2 * config.jobs.most + 256)
+    streams = sum(most_streams(config).values()) + MOST
+    raise_file_limit(config.telnet.max_connections + 2 * config.jobs.most + streams + 256)
     share_interpreter()
     try:
         node_id = node_id_of(config)

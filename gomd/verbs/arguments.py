@@ -37,14 +37,12 @@ def job_name(text: str) -> tuple[int, int]:
     return whole_number(home, "HOME", 1, MAX_NODE_ID), whole_number(number, "JOB", 1, MAX_JOB)
 
 
-def peer(caller: Caller) -> int | None:
+def peer(caller: Caller) -> int:
     """
-    Return the id of the node whose daemon asks; None for one over loopback, which says it elsewhere.
+    Return the id of the node whose daemon asks, as its certificate says.
 
     :raises NotAllowed: it is no daemon that asks.
     """
-    if caller.via.startswith("loopback "):
-        return None
     word, _, number = caller.via.partition(" ")
     if word == "node" and number.isascii() and number.isdigit():
         return int(number)

@@ -69,7 +69,7 @@ def _guest(caller: Caller, word: str) -> str:
     :raises NotAllowed: it is not its home's daemon that says it.
     """
     home, number = words.job_name(word)
-    if caller.via != f"node {home}" and not caller.via.startswith("loopback "):
+    if caller.via != f"node {home}":
         raise NotAllowed("only a job's home speaks of it so: say `gom run` or `gom attach` there")
     return f"{home}-{number}"
 

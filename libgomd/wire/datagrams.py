@@ -14,8 +14,6 @@ from libgomd.wire.bodies import decode_body, encode_body, new_encoder
 from libgomd.wire.messages import Datagram, Message
 from libgomd.wire.sealing import (
     NONCE_LENGTH,
-    PLAIN_OVERHEAD,
-    PLAIN_PREFIX,
     SALT_LENGTH,
     SEALED_OVERHEAD,
     DatagramKey,
@@ -32,7 +30,7 @@ class Opened(NamedTuple):
 
     It may still be old or replayed: `libgomd.wire.replay.ReplayWindow` knows.
 
-    :ivar key_id: the key that sealed it, eight zero bytes for none.
+    :ivar key_id: the key that sealed it.
     """
 
     datagram: Datagram
@@ -51,11 +49,6 @@ def seal(datagram: Datagram, key: DatagramKey, salt: bytes, nonce: bytes) -> byt
         raise ValueError(f"a nonce has {NONCE_LENGTH} bytes")
     header = key.prefix(salt) + nonce
     return header + key.cipher(salt).encrypt(nonce, encode_body(datagram, SEALED_OVERHEAD), header)
-
-
-def plain(datagram: Datagram) -> bytes:
-    """Return the unsealed packet of ``datagram``, for loopback. :raises ValueError: as `seal`."""
-    return PLAIN_PREFIX + encode_body(datagram, PLAIN_OVERHEAD)
 
 
 def open_sealed(packet: bytes, keys: KeyRing) -> Opened:
@@ -92,10 +85,9 @@ class Sealer:
 
     def _new_salt(self) -> None:
         self._left = MAX_UNDER_SALT
-        if self._key is not None:
-            salt = self._random(SALT_LENGTH)
-            self._prefix = self._key.prefix(salt)
-            self._cipher = self._key.cipher(salt)
+        salt = self._random(SALT_LENGTH)
+        self._prefix = self._key.prefix(salt)
+        self._cipher = self._key.cipher(salt)
 
     def seal(self, message: Message, sent_at: int) -> bytes:
         """
@@ -106,8 +98,6 @@ class Sealer:
         """
         self.sequence += 1
         datagram = Datagram(self.sender, self.instance, sent_at, self.sequence, message)
-        if self._key is None:
-            return plain(datagram)
         body = encode_body(datagram, SEALED_OVERHEAD, self._encode)
         if self._left == 0:
             self._new_salt()

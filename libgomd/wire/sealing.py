@@ -25,17 +25,12 @@ KEY_ID_LENGTH: Final = 8
 SALT_LENGTH: Final = 8
 NONCE_LENGTH: Final = 12
 TAG_LENGTH: Final = 16
-#: The key id of a packet that is not sealed.
-PLAIN_ID: Final = bytes(KEY_ID_LENGTH)
 _PREFIX: Final = MAGIC + bytes([VERSION])
-#: What a packet that is not sealed begins with; its body follows.
-PLAIN_PREFIX: Final = _PREFIX + PLAIN_ID
 _ID_END: Final = len(_PREFIX) + KEY_ID_LENGTH
 _SALT_END: Final = _ID_END + SALT_LENGTH
 _HEADER: Final = _SALT_END + NONCE_LENGTH
 #: Bytes that a packet has beside its body.
 SEALED_OVERHEAD: Final = _HEADER + TAG_LENGTH
-PLAIN_OVERHEAD: Final = _ID_END
 #: Senders whose derived keys are kept at hand; one that is not costs about 10 us more.
 MAX_SALTS: Final = 4096
 
@@ -44,13 +39,13 @@ class DatagramKey:
     """
     The key that one cluster seals its datagrams with.
 
-    :param key_id: 8 bytes that name the key in the open, made from it one way; not all zero.
+    :param key_id: 8 bytes that name the key in the open, made from it one way.
     :param secret: 32 bytes.
     """
 
     def __init__(self, key_id: bytes, secret: bytes) -> None:
-        if len(key_id) != KEY_ID_LENGTH or key_id == PLAIN_ID or len(secret) != 32:
-            raise ValueError("a key has an id of 8 bytes, not all zero, and a secret of 32")
+        if len(key_id) != KEY_ID_LENGTH or len(secret) != 32:
+            raise ValueError("a key has an id of 8 bytes and a secret of 32")
         self.id = key_id
         self._secret = secret
         self._ciphers: dict[bytes, ChaCha20Poly1305] = {}
@@ -98,21 +93,14 @@ class KeyRing:
     """
     The keys in use: the first one seals, all of them open, so that a key is changed without a gap.
 
-    :param keys: newest first.
-    :param plain: take and make unsealed datagrams instead. Only without keys, and for loopback only.
+    :param keys: at least one, newest first.
     """
 
-    def __init__(self, keys: Sequence[DatagramKey] = (), *, plain: bool = False) -> None:
-        if bool(keys) == plain:
-            raise ValueError("either keys or plain")
-        self.plain = plain
-        self.first: DatagramKey | None = keys[0] if keys else None
+    def __init__(self, keys: Sequence[DatagramKey]) -> None:
+        if not keys:
+            raise ValueError("datagrams need a key: there are no unsealed ones")
+        self.first = keys[0]
         self._by_id = {key.id: key for key in keys}
-
-    @property
-    def overhead(self) -> int:
-        """Bytes that a packet has beside its body."""
-        return PLAIN_OVERHEAD if self.plain else SEALED_OVERHEAD
 
     def open(self, packet: bytes) -> tuple[bytes, bytes]:
         """
@@ -130,8 +118,4 @@ class KeyRing:
         key = self._by_id.get(key_id)
         if key is not None:
             return key_id, key.open(packet)
-        if self.plain and key_id == PLAIN_ID:
-            return key_id, packet[_ID_END:]
-        if key_id == PLAIN_ID:
-            raise UnknownKey("it is not sealed, and this cluster has a key")
         raise UnknownKey(f"it is sealed with key {key_id.hex()}, which is not ours")

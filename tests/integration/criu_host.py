@@ -122,12 +122,12 @@ class _Inside:
         port: int = self._listening.getsockname()[1]
         return port
 
-    def take(self, source: str, directory: str, tls: list[str] | None) -> None:
+    def take(self, source: str, directory: str, tls: list[str]) -> None:
         """Begin to take pages."""
 
         def work() -> None:
             accepted = criu.accept(self._listening, (source,), 10.0)
-            self._criu.page_server(accepted, directory, criu.TlsFiles(*tls) if tls else None, 60.0)
+            self._criu.page_server(accepted, directory, criu.TlsFiles(*tls), 60.0)
 
         self._work = Apart(work, 70.0)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from libgomd.keys import new_key_file
 from tests.integration.daemon import PATIENCE, Daemon
 
 GOM = (sys.executable, "-c", "import sys; from gom.command import run; sys.exit(run())")
@@ -83,9 +84,13 @@ def free_port() -> int:
 
 
 class Pair:
-    """Two nodes, 1 and 2, that know each other."""
+    """Two nodes, 1 and 2, that know each other: with a key of their own unless one is named."""
 
     def __init__(self, home: Path, *options: str) -> None:
+        home.mkdir(exist_ok=True)
+        if "--key-file" not in options:
+            new_key_file(str(home / "key"))
+            options = ("--key-file", str(home / "key"), *options)
         ports = free_port(), free_port()
         seeds = f"127.0.0.1:{ports[0]}, 127.0.0.1:{ports[1]}"
         self.nodes = tuple(

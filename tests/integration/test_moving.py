@@ -18,6 +18,8 @@ import pytest
 from gomd.jobs import criu
 from gomd.jobs.launcher import NAMESPACE
 from gomd.jobs.launching import _PROGRAM, _ROOT
+from libgomd.certificates import page_server_credentials, write_pem_files
+from libgomd.derivation import ClusterKey
 from libgomd.errors import CannotMove
 from libgomd.wire import frames
 from tests.integration.test_criu import find_criu
@@ -123,17 +125,22 @@ def _spec(path: Path, name: str, **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _certificates(directory: Path) -> criu.TlsFiles:
+    files = write_pem_files(page_server_credentials([ClusterKey.derive(bytes(32))]), str(directory), "pages")
+    return criu.TlsFiles(files.authorities, files.certificate, files.key)
+
+
 def _freeze(source: Supervisor, program: str, images: Path, limit: float = 60.0) -> str:
     """Freeze the job of ``source`` into ``images``; return the error, if any."""
     images.mkdir()
     here = images / "source"
     here.mkdir()
-    listening = criu.listen("127.0.0.1")
+    listening, tls = criu.listen("127.0.0.1"), _certificates(images)
 
     def serve() -> None:
         try:
             with criu.accept(listening, ("127.0.0.1",), 10.0) as accepted:
-                criu.Criu(program).page_server(accepted, str(images), None, 60.0)
+                criu.Criu(program).page_server(accepted, str(images), tls, 60.0)
         except CannotMove:
             pass
 
@@ -141,7 +148,7 @@ def _freeze(source: Supervisor, program: str, images: Path, limit: float = 60.0)
     serving.start()
     source.send(frames.MOVE, {
         "do": "freeze", "criu": program, "directory": str(here), "address": "127.0.0.1",
-        "port": listening.getsockname()[1], "tls": None, "limit": limit,
+        "port": listening.getsockname()[1], "tls": list(tls), "limit": limit,
     })  # fmt: skip
     error = str(source.until(frames.MOVED)["error"])
     serving.join()
@@ -219,7 +226,7 @@ def _freeze_to_nobody(source: Supervisor, program: str, images: Path) -> str:
     images.mkdir()
     source.send(frames.MOVE, {
         "do": "freeze", "criu": program, "directory": str(images), "address": "127.0.0.1", "port": 1,
-        "tls": None, "limit": 20.0,
+        "tls": list(_certificates(images)), "limit": 20.0,
     })  # fmt: skip
     return str(source.until(frames.MOVED)["error"])
 

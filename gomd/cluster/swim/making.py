@@ -44,7 +44,7 @@ class Making:
         """
         Return a kinship that is not started. Never before a fork: its log needs a thread.
 
-        :param keys: 32 bytes each, the first one seals; none is for loopback, in the clear.
+        :param keys: 32 bytes each, at least one; the first one seals.
         :raises kinship.ConfigError: it does not take this.
         """
         route_log(self.call_from_thread)
@@ -54,7 +54,6 @@ class Making:
                 bind=f"{self.address}:{self.port + PORT_OFFSET}",
                 cluster="gomd",
                 keys=list(keys),
-                insecure_plaintext=not keys,
                 seeds=seeds_of(seeds),
                 meta={"name": self.name, "port": str(self.port), "stream": str(self.stream_port)},
                 probe_interval=self.heartbeat,

@@ -342,4 +342,5 @@ def test_what_kinship_is_told() -> None:
         assert (config.name, config.bind, config.seeds) == ("7", "127.0.0.1:5430", ["10.0.0.1:5430"])
         assert len(config.key_ids) == 2
         assert not config.insecure_plaintext
-        assert make((), ()).config.insecure_plaintext
+        with pytest.raises(kinship.ConfigError):  # there is no swim in the clear
+            make((), ())

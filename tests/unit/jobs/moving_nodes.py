@@ -14,6 +14,7 @@ from zope.interface import implementer
 from gomd.cluster.events import Events
 from gomd.interfaces import IMembership, IPeers, Relay
 from gomd.jobs.abroad import Abroad
+from gomd.jobs.criu import TlsFiles
 from gomd.jobs.framestream import FrameStream
 from gomd.jobs.ground import Ability, Ground, Machine
 from gomd.jobs.jobs import Jobs
@@ -200,7 +201,7 @@ class MemoryMachine:
         """Return what `Migrations` is told of this machine."""
         directory = os.path.join(self.spool, "moving")
         return Machine(
-            criu, f"10.0.0.{self.number}", 0, directory, lambda: None, lambda _connection, _uid: True,  # type: ignore[arg-type]
+            criu, f"10.0.0.{self.number}", 0, directory, lambda: TlsFiles("ca", "cert", "key"),  # type: ignore[arg-type]
             listen=lambda _address: Listening(self.listening),  # type: ignore[arg-type,return-value]
             accept=lambda listening, *_more: listening,
             look=lambda _pid, _supervisor, _user: self.needs,

@@ -18,10 +18,21 @@ from gomd.protocols.peers import MOST_ANSWERING
 from libgomd.errors import NotFound, TimedOut
 from libgomd.model import Node as NodeValues
 from libgomd.model import Status
-from libgomd.wire.messages import MAX_PACKET, MIN_ROOM, Answer, ClockWarning, Leave, Probe, Question, Summary
+from libgomd.wire.datagrams import Sealer
+from libgomd.wire.messages import (
+    MAX_PACKET,
+    MIN_ROOM,
+    Answer,
+    ClockWarning,
+    Datagram,
+    Leave,
+    Probe,
+    Question,
+    Summary,
+)
 from libgomd.wire.sealing import DatagramKey, KeyRing
 from tests.unit.protocols.wires import NOW, OTHER, Node, sealing
-from tests.unit.wire.vectors import DIRECTORY, KEY, PLAIN_RING, RING
+from tests.unit.wire.vectors import DIRECTORY, KEY, unsealed
 
 PATH = "/proc/hpc/nodes/1/load"
 
@@ -132,10 +143,7 @@ class AnswererTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.node = Node()
         self.seal = sealing(self.node.clock)
-        self._use(reading=True)
-
-    def _use(self, reading: bool) -> None:
-        self.node.protocol.answer = Answerer(Tree(), Members(), reading)  # type: ignore[arg-type]
+        self.node.protocol.answer = Answerer(Tree(), Members())  # type: ignore[arg-type]
 
     def _ask(self, path: str, **more: int) -> Any:
         self.node.take(self.seal(Question(7, path, **more)))
@@ -164,11 +172,16 @@ class AnswererTests(SynchronousTestCase):
             self.assertEqual((path, answer.code), (path, code))
             self.assertTrue(answer.data)
 
-    def test_without_a_key_strangers_are_told_nothing(self) -> None:
-        """Where the telnet line answers no strangers, datagrams do not either."""
-        self._use(reading=False)
-        for path in (PATH, "/proc/loadavg", ""):
-            self.assertEqual(self._ask(path).code, 401)
+    def test_without_the_key_strangers_are_told_nothing(self) -> None:
+        """A question that is not sealed, or with another key, gets no answer at all."""
+        other = Sealer(KeyRing([DatagramKey(b"another!", bytes(32))]), 2, 5, Random(1).randbytes)
+        now = int(NOW * 1000)
+        for packet in (
+            unsealed(Datagram(2, 5, now, 1, Question(7, PATH))), other.seal(Question(7, PATH), now)
+        ):  # fmt: skip
+            self.node.take(packet)
+            self.assertEqual(self.node.wire.take(), [])
+        self.assertEqual(self.node.counters()["datagrams_dropped_unknown-key"], 2)
 
 
 class AskingTests(SynchronousTestCase):
@@ -239,7 +252,7 @@ class JunkTests(SynchronousTestCase):
         vectors = json.loads((DIRECTORY / "bad.json").read_text())
         kinds = set()
         for vector in vectors:
-            node = Node(keys=RING if vector["sealed"] else PLAIN_RING)
+            node = Node()
             node.protocol.answer = fifty
             with capturedLogs() as logged:
                 node.take(bytes.fromhex(vector["packet"]))

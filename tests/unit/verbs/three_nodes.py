@@ -155,7 +155,7 @@ class Migrator:
             raise CannotMove(found[0])
         self._jobs.running = [job for job in self._jobs.running if job.pid != pid]
 
-    def join(self, node: int | None, stream: Any) -> None:
+    def join(self, node: int, stream: Any) -> None:
         self.joined.append((node, stream))
 
     def counters(self) -> Sequence[Counter]:

@@ -14,8 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from libgomd.errors import BrokenSeal, MalformedBody, MalformedDatagram, UnknownKey
 from libgomd.model import Node, Status
 from libgomd.wire import datagrams, messages
-from libgomd.wire.bodies import decode_body
-from libgomd.wire.datagrams import Sealer, open_sealed, plain, seal
+from libgomd.wire.bodies import decode_body, encode_body
+from libgomd.wire.datagrams import Sealer, open_sealed, seal
 from libgomd.wire.messages import (
     ANSWER_OVERHEAD,
     MAX_NUMBER,
@@ -32,9 +32,9 @@ from libgomd.wire.messages import (
     Roster,
     Summary,
 )
-from libgomd.wire.sealing import MAX_SALTS, PLAIN_PREFIX, SEALED_OVERHEAD, DatagramKey, KeyRing
+from libgomd.wire.sealing import MAX_SALTS, SEALED_OVERHEAD, DatagramKey, KeyRing
 from tests.unit.wire import strategies
-from tests.unit.wire.vectors import KEY, NONCE, PLAIN_RING, RING, SALT, seal_body
+from tests.unit.wire.vectors import KEY, NONCE, RING, SALT, seal_body, unsealed
 
 OTHER = DatagramKey(b"other id", bytes(32))
 FULL_NOTE = MemberNote(65535, MemberState.CONFLICT, MAX_NUMBER, 2**32 - 1, 65535, "255.255.255.255")
@@ -60,26 +60,22 @@ def _same_but_room(got: Message, sent: Message, length: int) -> bool:
 @given(strategies.datagrams)
 @settings(max_examples=150, deadline=None)
 def test_what_is_sent_is_what_arrives(datagram: Datagram) -> None:
-    """Any message arrives as it was sent, sealed or not, in at most 1200 bytes."""
-    for packet, ring in (
-        (seal(datagram, KEY, SALT, NONCE), RING),
-        (plain(datagram), PLAIN_RING),
-    ):
-        assert len(packet) <= MAX_PACKET
-        got = open_sealed(packet, ring).datagram
-        assert got[:4] == datagram[:4]
-        assert type(got.message) is type(datagram.message)
-        assert _same_but_room(got.message, datagram.message, len(packet))
+    """Any message arrives as it was sent, in at most 1200 bytes."""
+    packet = seal(datagram, KEY, SALT, NONCE)
+    assert len(packet) <= MAX_PACKET
+    got = open_sealed(packet, RING).datagram
+    assert got[:4] == datagram[:4]
+    assert type(got.message) is type(datagram.message)
+    assert _same_but_room(got.message, datagram.message, len(packet))
 
 
-@given(st.binary(max_size=1300), st.booleans())
+@given(st.binary(max_size=1300))
 @settings(max_examples=200, deadline=None)
-def test_any_bytes_are_refused_by_name(data: bytes, ours: bool) -> None:
+def test_any_bytes_are_refused_by_name(data: bytes) -> None:
     """Random bytes give one named error, never another exception."""
-    for packet in (data, PLAIN_PREFIX + data) if ours else (data, KEY.prefix(SALT) + data):
-        for ring in (RING, PLAIN_RING):
-            with pytest.raises(MalformedDatagram):
-                open_sealed(packet, ring)
+    for packet in (data, b"gomd\x01" + bytes(8) + data, KEY.prefix(SALT) + data):
+        with pytest.raises(MalformedDatagram):
+            open_sealed(packet, RING)
 
 
 _cbor = st.recursive(
@@ -181,7 +177,7 @@ class MalformedTests(SynchronousTestCase):
 
 def decodable(message: Message) -> bytes:
     """Return the body of ``message``, not sealed."""
-    return plain(Datagram(2, 3, 4, 5, message))[len(PLAIN_PREFIX) :]
+    return encode_body(Datagram(2, 3, 4, 5, message), 0)
 
 
 class BoundsTests(SynchronousTestCase):
@@ -254,7 +250,8 @@ class BoundsTests(SynchronousTestCase):
             messages.Leave(0, "x" * 201),
         ):
             self.assertRaises(ValueError, _sealed, message)
-        self.assertRaises(ValueError, plain, Datagram(0, 1, 1, 1, messages.Leave(0)))
+        program = Datagram(0, 1, 1, 1, messages.Leave(0))
+        self.assertRaises(ValueError, seal, program, KEY, SALT, NONCE)
 
     def test_a_summary_is_a_node_again(self) -> None:
         """The summary of a node arrives as the node it was made of."""
@@ -276,14 +273,12 @@ class KeysTests(SynchronousTestCase):
         self.assertEqual(open_sealed(packet, swapped).key_id, OTHER.id)
         self.assertRaises(UnknownKey, open_sealed, packet, old)
 
-    def test_a_daemon_with_a_key_takes_nothing_unsealed(self) -> None:
-        """Without the key nobody gets in, and without a key nobody pretends to have one."""
-        unsealed = plain(Datagram(1, 2, 3, 4, Probe(7)))
-        self.assertRaises(UnknownKey, open_sealed, unsealed, RING)
-        self.assertEqual(open_sealed(unsealed, PLAIN_RING).datagram.message, Probe(7))
-        self.assertRaises(ValueError, KeyRing)
-        self.assertRaises(ValueError, KeyRing, [KEY], plain=True)
-        self.assertRaises(ValueError, DatagramKey, bytes(8), bytes(32))
+    def test_there_is_no_way_in_without_a_key(self) -> None:
+        """What is not sealed is taken by nobody, and nobody can be made who sends or takes it."""
+        self.assertRaises(UnknownKey, open_sealed, unsealed(Datagram(1, 2, 3, 4, Probe(7))), RING)
+        self.assertRaises(ValueError, KeyRing, [])
+        self.assertRaises(ValueError, DatagramKey, bytes(7), bytes(32))
+        self.assertRaises(ValueError, DatagramKey, bytes(8), b"")
 
     def test_a_key_does_not_show_its_secret(self) -> None:
         """A key in a log shows its id, which is no secret."""
@@ -332,12 +327,6 @@ class SealerTests(SynchronousTestCase):
         sealer.use(KeyRing([OTHER, KEY]))
         opened = open_sealed(sealer.seal(Probe(1), 1), KeyRing([OTHER]))
         self.assertEqual((opened.datagram.sequence, opened.key_id), (2, OTHER.id))
-
-    def test_without_keys_it_does_not_seal(self) -> None:
-        """On loopback without a key the packets are readable, and begin with the id of no key."""
-        packet = Sealer(PLAIN_RING, 5, 6, os.urandom).seal(Probe(1), 1)
-        self.assertTrue(packet.startswith(PLAIN_PREFIX))
-        self.assertEqual(open_sealed(packet, PLAIN_RING).key_id, bytes(8))
 
     def test_a_body_sealed_by_a_peer_s_bug_is_told_apart(self) -> None:
         """A rightly sealed packet with a wrong body is counted as a peer's bug, not as an attack."""

@@ -18,7 +18,7 @@ from libgomd.certificates import authority, page_server_credentials
 from libgomd.derivation import ClusterKey
 from libgomd.errors import MalformedDatagram
 from libgomd.wire.bodies import encode_body
-from libgomd.wire.datagrams import open_sealed, plain, seal
+from libgomd.wire.datagrams import open_sealed, seal
 from libgomd.wire.layouts import LAYOUTS
 from libgomd.wire.messages import (
     Answer,
@@ -37,7 +37,7 @@ from libgomd.wire.messages import (
     Roster,
     Summary,
 )
-from libgomd.wire.sealing import PLAIN_PREFIX, SEALED_OVERHEAD, DatagramKey, KeyRing
+from libgomd.wire.sealing import SEALED_OVERHEAD, DatagramKey, KeyRing
 
 DIRECTORY = Path(__file__).parents[2] / "data" / "wire"
 SECRET = bytes(range(32))
@@ -47,7 +47,6 @@ NONCE = bytes.fromhex("b0b1b2b3b4b5b6b7b8b9babb")
 CLUSTER = ClusterKey.derive(SECRET)
 KEY = DatagramKey(CLUSTER.id, CLUSTER.datagram)
 RING = KeyRing([KEY])
-PLAIN_RING = KeyRing(plain=True)
 
 _NAMES: dict[str, type] = {kind.__name__: kind for kind in LAYOUTS}
 
@@ -164,6 +163,7 @@ def bad_bodies() -> dict[str, bytes]:
         "a question that is too short": cbor2.dumps([3, 2, 1, 2, 3, 5, 0, 0, "/proc/loadavg", b""]),
         "a question whose padding is not zero": cbor2.dumps([3, 2, 1, 2, 3, 5, 0, 0, "", b"\1" * 200]),
         "a question with a path and a node": cbor2.dumps([3, 2, 1, 2, 3, 5, 9, 0, "/proc", bytes(200)]),
+        "a question of 255 bytes": cbor2.dumps([3, 2, 1, 2, 3, 5, 0, 0, "", bytes(194)]),
         "a path without a slash": cbor2.dumps([3, 2, 1, 2, 3, 5, 0, 0, "proc", bytes(200)]),
     }
 
@@ -174,11 +174,15 @@ def seal_body(body: bytes) -> bytes:
     return header + KEY.cipher(SALT).encrypt(NONCE, body, header)
 
 
-def bad_packets() -> dict[str, tuple[bytes, KeyRing]]:
-    """Return packets that every receiver has to refuse, each with the keys it is shown to."""
+def unsealed(datagram: Datagram) -> bytes:
+    """Return the packet that gomd once sent on loopback without a key: its key id is all zero."""
+    return b"gomd\x01" + bytes(8) + encode_body(datagram, SEALED_OVERHEAD)
+
+
+def bad_packets() -> dict[str, bytes]:
+    """Return packets that every receiver has to refuse."""
     good = seal(Datagram(2, 1, 2, 3, Probe(4242, 9)), KEY, SALT, NONCE)
     other = ClusterKey.derive(OTHER_SECRET)
-    unsealed = plain(Datagram(2, 1, 2, 3, Probe(4242, 9)))
     packets = {
         "nothing": b"",
         "another program's packet": b"hello, world",
@@ -187,7 +191,7 @@ def bad_packets() -> dict[str, tuple[bytes, KeyRing]]:
         "another cluster's": seal(
             Datagram(2, 1, 2, 3, Probe(1)), DatagramKey(other.id, other.datagram), SALT, NONCE
         ),
-        "not sealed, shown to one with a key": unsealed,
+        "not sealed": unsealed(Datagram(2, 1, 2, 3, Probe(4242, 9))),
         "sealed and cut in the nonce": good[:30],
         "sealed and cut in the tag": good[:-1],
         "a byte more": good + b"\0",
@@ -197,21 +201,14 @@ def bad_packets() -> dict[str, tuple[bytes, KeyRing]]:
         "a bit of the tag changed": good[:-1] + bytes([good[-1] ^ 1]),
         "1201 bytes": good + bytes(1201 - len(good)),
     }
-    shown = {name: (packet, RING) for name, packet in packets.items()}
-    shown["sealed, shown to one without keys"] = (good, PLAIN_RING)
-    shown["not sealed, a byte behind"] = (unsealed + b"\0", PLAIN_RING)
     for name, body in bad_bodies().items():
-        shown[f"body: {name}"] = (seal_body(body), RING)
-    shown["body, not sealed: a question of 255 bytes"] = (
-        PLAIN_PREFIX + cbor2.dumps([3, 2, 1, 2, 3, 5, 0, 0, "", bytes(230)]),
-        PLAIN_RING,
-    )
-    return shown
+        packets[f"body: {name}"] = seal_body(body)
+    return packets
 
 
-def _word(packet: bytes, keys: KeyRing) -> str:
+def _word(packet: bytes) -> str:
     try:
-        open_sealed(packet, keys)
+        open_sealed(packet, RING)
     except MalformedDatagram as error:
         return error.word
     raise AssertionError(f"{packet.hex()} was taken")
@@ -249,10 +246,12 @@ def sender_key(secret: bytes, salt: bytes) -> bytes:
 
 
 def packet_vectors() -> list[dict[str, Any]]:
-    """Return a packet of each kind, sealed, and one that is not."""
+    """Return a packet of each kind, and one of a program that is no node."""
     vectors = []
-    for number, (name, message) in enumerate(MESSAGES.items(), start=1):
-        datagram = Datagram(2, 1767225600000, 1767225612345, number, message)
+    senders = [*(2 for _ in MESSAGES), 0]
+    messages = [*MESSAGES.items(), ("a probe of a program", Probe(1))]
+    for number, (sender, (name, message)) in enumerate(zip(senders, messages, strict=True), start=1):
+        datagram = Datagram(sender, 1767225600000, 1767225612345, number, message)
         packet = seal(datagram, KEY, SALT, NONCE)
         datagram = open_sealed(packet, RING).datagram  # a question's room is what it got
         body = encode_body(datagram, SEALED_OVERHEAD)
@@ -267,25 +266,14 @@ def packet_vectors() -> list[dict[str, Any]]:
                 "packet": packet.hex(),
             }
         )
-    unsealed = Datagram(0, 9007199254740991, 1767225612345, 1, Probe(1))
-    packet = plain(unsealed)
-    body = packet[len(PLAIN_PREFIX) :]
-    vectors.append(
-        {
-            "name": "a probe of a program, not sealed",
-            "datagram": describe(unsealed),
-            "body": body.hex(),
-            "packet": packet.hex(),
-        }
-    )
     return vectors
 
 
 def bad_vectors() -> list[dict[str, Any]]:
     """Return the packets to refuse, with the kind of error each is counted as."""
     return [
-        {"name": name, "sealed": keys is RING, "error": _word(packet, keys), "packet": packet.hex()}
-        for name, (packet, keys) in bad_packets().items()
+        {"name": name, "error": _word(packet), "packet": packet.hex()}
+        for name, packet in bad_packets().items()
     ]
 
 
