@@ -36,7 +36,7 @@ MOST_HANDSHAKES = 3
 TURN_LIMIT = 10.0
 #: Seconds until it is tried again when the other end hangs up during a handshake, as it does when strangers
 #: have taken all its places.
-TRY_AGAIN = (0.1, 0.3, 0.6)
+TRY_AGAIN = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 #: Seconds for the verbs whose answer may take as long as moving one process takes, or all of a node.
 SLOW: Final = {"migrate": 900.0, "bring": 3600.0, "expel": 3600.0, "put": 3600.0}
 #: Lines passed on at a time.
@@ -190,7 +190,7 @@ class Peers:
             ),
         )
         try:
-            connection = await endpoint.connect(Factory.forProtocol(LineConnection))
+            connection = await endpoint.connect(_Streams())
         except (ConnectError, OSError) as error:
             raise PeerUnreachable(f"node {node.id} {node.name} cannot be reached: {error}") from error
         assert isinstance(connection, LineConnection)
@@ -233,6 +233,13 @@ class Peers:
         yield Counter("streams_asked", self._asked, "requests forwarded to other nodes")
         yield Counter("streams_failed", self._failed, "of them, nodes that could not be reached")
         yield Counter("streams_again", self._again, "handshakes that the other end broke off, tried again")
+
+
+class _Streams(Factory):
+    """Makes our end of a stream."""
+
+    noisy = False
+    protocol = LineConnection
 
 
 async def _rows(connection: LineConnection, rows: RowQueue) -> AsyncGenerator[list[str], None]:

@@ -3,8 +3,8 @@ The TLS handshake at the peers' stream port: who has not finished it gets few pl
 
 Before the handshake anybody can connect; behind it there are only daemons with the cluster's key. So what
 comes before is limited on its own: however many connections strangers open, a daemon still gets in. A
-newcomer always gets a place. Where there is none left the oldest connection that has said nothing makes room,
-of the address that has most: an honest daemon has said its hello milliseconds after it connected.
+newcomer always gets a place. Where there is none left the oldest connection that has not said hello makes
+room, of the address that has most: an honest daemon has said it milliseconds after it connected.
 """
 
 from __future__ import annotations
@@ -28,8 +28,11 @@ MOST_OF_ONE: Final = 8
 #: Seconds and bytes that a handshake may take. A daemon's takes some milliseconds and about 2,000 bytes.
 SECONDS: Final = 5.0
 BYTES: Final = 32 * 1024
-#: How a TLS record begins that carries a handshake: its type, and the major version.
+#: How a TLS record begins that carries a handshake, its type and the major version; bytes of a record's head;
+#: and what a handshake begins with, a client's hello.
 _RECORD: Final = b"\x16\x03"
+_HEAD: Final = 5
+_HELLO: Final = 1
 
 
 class Handshakes(Factory):
@@ -69,7 +72,7 @@ class Handshakes(Factory):
             self._displace(max(self._waiting.values(), key=len))
 
     def _displace(self, waiting: list[Handshake]) -> None:
-        """Close one of ``waiting``, oldest first: it has said nothing, or else has not come to an end."""
+        """Close one of ``waiting``: the oldest that has not said hello, else the oldest."""
         self._displaced += 1
         next((each for each in waiting if not each.begun), waiting[0]).hang_up()
 
@@ -141,7 +144,7 @@ class Handshake(Protocol):
     """
     One connection: below TLS, from its first byte to its last.
 
-    :ivar begun: whether it has begun to speak TLS. :ivar host: where it comes from.
+    :ivar begun: whether it has said hello, all of it. :ivar host: where it comes from.
     """
 
     transport: Any
@@ -167,16 +170,16 @@ class Handshake(Protocol):
             return
         if self._phase is _Phase.WAITING:
             self._taken += len(data)
-            if not self.begun:
-                data = self._first = self._first + data
-                if len(data) < len(_RECORD) and _RECORD.startswith(data):
-                    return
-                if data.startswith(_RECORD):
-                    self._begin()
-            if not self.begun or self._taken > BYTES:
+            data, self._first = self._first + data, b""
+            if self._taken > BYTES or not (self.begun or _may_be_hello(data)):
                 self._port.count_stranger()
                 self.hang_up()
                 return
+            if not self.begun:
+                if len(data) < _HEAD or len(data) < _HEAD + int.from_bytes(data[3:5], "big"):
+                    self._first = data
+                    return
+                self._begin()
         assert self._tls is not None
         self._tls.dataReceived(data)
 
@@ -218,6 +221,11 @@ class Handshake(Protocol):
             self._port.gone(self)
         if self._tls is not None:
             self._tls.connectionLost(reason)
+
+
+def _may_be_hello(data: bytes) -> bool:
+    """Whether ``data`` is the beginning of a client's hello, as far as it goes."""
+    return data[:2] == _RECORD[: len(data)] and (len(data) <= _HEAD or data[_HEAD] == _HELLO)
 
 
 @implementer(IHandshakeListener)

@@ -258,7 +258,7 @@ class PostTests(SynchronousTestCase):
         known, unknown = Far(), Far()
         self.post.join(known.stream, 2)
         known.says(Letter(ID, "running", 2))
-        self.post.join(unknown.stream, None)
+        self.post.join(unknown.stream, 4)
         self.post.send(3, Letter(ID, "go", 1), True)
         del self.told[:]
         self.post.close()
