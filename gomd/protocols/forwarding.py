@@ -218,10 +218,8 @@ class Peers:
         timer = self._clock.callLater(limit, waited.cancel)
         try:
             return await waited
-        except GomdError:
-            raise
         except Exception as error:
-            if not timer.active():
+            if not timer.active():  # whatever giving up made of it
                 raise late from error
             raise
         finally:

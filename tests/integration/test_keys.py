@@ -18,7 +18,7 @@ from libgomd.errors import ConfigError, TimedOut
 from libgomd.keys import new_key_file
 from libgomd.wire.bodies import encode_body
 from libgomd.wire.datagrams import Sealer
-from libgomd.wire.messages import Datagram, Heartbeat, Leave, Probe, Question
+from libgomd.wire.messages import Datagram, Heartbeat, Leave, Message, Probe, Question
 from libgomd.wire.sealing import DatagramKey, KeyRing
 from tests.integration.conftest import StartDaemon
 from tests.integration.daemon import Daemon, run
@@ -115,7 +115,7 @@ def test_what_is_not_sealed_with_its_key_is_not_believed(
     beat = Heartbeat(
         0, ports[1], ports[1], 7, 0, 1, 65535, 64, 6400, 10**12, 10**12, 10**12, True, "stranger", "127.0.0.1"
     )
-    messages = (
+    messages: tuple[tuple[int, Message], ...] = (
         (2, beat), (2, Leave(0)), (1, Leave(0)), (0, Probe(7)), (0, Question(8, "/proc/hpc/nodes/1/load")),
     )  # fmt: skip
     sealer = Sealer(KeyRing([DatagramKey(b"stranger", bytes(32))]), 2, now, os.urandom)

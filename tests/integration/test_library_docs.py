@@ -35,12 +35,14 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 
 def test_the_page_has_examples() -> None:
     """None of them escapes the test below by its indentation."""
-    assert len(EXAMPLES) == PAGE.read_text().count("code-block") == 7
+    assert len(EXAMPLES) == PAGE.read_text().count("code-block") == 8
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=[f"example{number}" for number in range(len(EXAMPLES))])
 def test_an_example_works(example: str, daemon: Daemon) -> None:
     """It ends well, prints something, and has nothing to complain about."""
+    port = daemon.wait_for(r"PeerProtocol starting on (\d+)")[1]
+    example = example.replace("/var/lib/gomd/key", str(daemon.state / "key")).replace(":5428", f":{port}")
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", example],
         env={**os.environ, "GOMD_ENDPOINT": daemon.unix},
