@@ -6,6 +6,7 @@ import os
 import pwd
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,7 @@ from libgomd.wire.messages import Datagram, Heartbeat, Leave, Message, Probe, Qu
 from libgomd.wire.sealing import DatagramKey, KeyRing
 from tests.integration.conftest import StartDaemon
 from tests.integration.daemon import Daemon, run
+from tests.integration.hosts import Network, missing
 from tests.integration.jobs import free_port, gom, jobs, until
 
 NOBODY = pwd.getpwnam("nobody")
@@ -253,3 +255,31 @@ def test_a_key_file_may_come_and_go_while_it_runs(ports: tuple[int, int], tmp_pa
             if configured:
                 assert gom(nodes[0], "@2", "load").returncode == 0
         assert gom(nodes[0], "@2", "load").returncode == 1
+
+
+def test_a_taken_default_port_leaves_it_without_peers(tmp_path: Path) -> None:
+    """As it ever was: it starts, says so, and answers for itself."""
+    if why := missing():
+        pytest.skip(why)
+    key = tmp_path / "key"
+    new_key_file(str(key))
+    with Network(tmp_path) as network:
+        host = network.add(key)
+        code = "import socket; s = socket.create_server(('127.0.0.1', 5428)); print(); input()"
+        taken = host.popen(
+            sys.executable, "-c", code,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        assert taken.stdout is not None
+        assert taken.stdout.readline() == "\n"
+        host.configuration = {}
+        host.start()
+        host.daemon.wait_for(r"the peers are off: cannot listen at tcp:127\.0\.0\.1:5428")
+        with host.daemon.connect_unix() as line:
+            assert line.ask("load").code == 200
+            assert line.ask("@1 load").code == 200
+        assert (host.daemon.state / "key").exists()
+        host.daemon.stop()
+        taken.communicate("\n")
+        host.daemon.start()
+        host.daemon.wait_for(r"the peers' port 127\.0\.0\.1:5428 is for this machine only")
