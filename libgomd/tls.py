@@ -7,6 +7,7 @@ compares that with the node he meant (`peer_node`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from OpenSSL import SSL, crypto
@@ -31,30 +32,24 @@ class MutualTLS:
     In TLS 1.3 a client is done with its handshake before the server has judged its certificate: a
     client that is refused learns it at its first read, as a lost connection.
 
-    :param credentials: what this side shows, and whom it believes.
+    :param credentials: what this side shows, and whom it believes; or what makes them when they are needed
+        first, which saves a program that has no connection a megabyte.
     """
 
-    def __init__(self, credentials: Credentials) -> None:
+    def __init__(self, credentials: Credentials | Callable[[], Credentials]) -> None:
         self.use(credentials)
 
-    def use(self, credentials: Credentials) -> None:
+    def use(self, credentials: Credentials | Callable[[], Credentials]) -> None:
         """Show and believe ``credentials`` from the next connection on."""
-        context = SSL.Context(SSL.TLS_METHOD)
-        context.set_min_proto_version(SSL.TLS1_3_VERSION)
-        # A session that is taken up again skips the certificates: none is ever kept.
-        context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION)
-        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-        context.use_certificate(credentials.certificate)
-        context.use_privatekey(credentials.key)
-        context.check_privatekey()
-        store = context.get_cert_store()
-        assert store is not None  # a new context has one
-        for each in credentials.authorities:
-            store.add_cert(crypto.X509.from_cryptography(each))
-        context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
-        context.set_verify_depth(1)
-        context.set_mode(SSL.MODE_RELEASE_BUFFERS)
-        self._context = context
+        self._credentials = credentials
+        self._made: SSL.Context | None = None
+
+    @property
+    def _context(self) -> SSL.Context:
+        if self._made is None:
+            known = self._credentials
+            self._made = _context_of(known if isinstance(known, Credentials) else known())
+        return self._made
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """Return the connection of a side that called."""
@@ -63,6 +58,25 @@ class MutualTLS:
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """Return the connection of a side that was called."""
         return SSL.Connection(self._context, None)
+
+
+def _context_of(credentials: Credentials) -> SSL.Context:
+    context = SSL.Context(SSL.TLS_METHOD)
+    context.set_min_proto_version(SSL.TLS1_3_VERSION)
+    # A session that is taken up again skips the certificates: none is ever kept.
+    context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.use_certificate(credentials.certificate)
+    context.use_privatekey(credentials.key)
+    context.check_privatekey()
+    store = context.get_cert_store()
+    assert store is not None  # a new context has one
+    for each in credentials.authorities:
+        store.add_cert(crypto.X509.from_cryptography(each))
+    context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
+    context.set_verify_depth(1)
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+    return context
 
 
 def peer_node(transport: _Certified) -> int:

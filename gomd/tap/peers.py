@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import chain
 from random import Random
 from typing import Any
@@ -129,7 +130,7 @@ class Network:
             engine = make(config, reactor, ports, keys, self.protocol, collector, events)
             self.members = self._engine = self.protocol.membership = engine
             contact = self._contact_of_member
-        self._tls = MutualTLS(node_credentials_of(keys, own))
+        self._tls = MutualTLS(partial(node_credentials_of, keys, own))
         self.peers = Peers(reactor, reactor, self.protocol.asker, contact, self._tls, config.peers.address)
         self._inward: tuple[Any, ...] = ()
         if not config.peers.key_file:
@@ -172,7 +173,7 @@ class Network:
         """Use other keys and seeds from now on. :raises ConfigError: a key file cannot be used."""
         self._keys = keys = read_keys_of(config)
         self.protocol.use_keys(key_ring(keys))
-        self._tls.use(node_credentials_of(keys, self._own))
+        self._tls.use(partial(node_credentials_of, keys, self._own))
         if hasattr(self._engine, "set_keys"):
             self._engine.set_keys(tuple(key.swim for key in keys))
         if hasattr(self._engine, "set_seeds"):
