@@ -65,6 +65,7 @@ class Door(Factory):
         self.requests = 0
         self.refused = 0
         self.dropped = 0
+        self.foreign = 0
         self._dispatch = dispatch
         self._threads = threads
         self._own_uid = own_uid
@@ -163,6 +164,7 @@ class Door(Factory):
         yield Counter("telnet_requests", self.requests, "requests so far")
         yield Counter("telnet_refused", self.refused, "requests answered with a code of 400 or more")
         yield Counter("telnet_dropped", self.dropped, "connections dropped as they stopped reading")
+        yield Counter("telnet_foreign", self.foreign, "connections ended as another protocol was spoken")
 
 
 @lru_cache(maxsize=1024)

@@ -19,6 +19,7 @@ from gomd.protocols.session import Session
 from gomd.verbs import rendering
 from gomd.verbs.replies import Answer, Goodbye, Reply, Rounds, Upgrade, goes_on, needs_caller
 from libgomd.errors import GomdError, LineTooLong, MalformedRequest, NodeError, RequestError
+from libgomd.wire.foreign import LongLine, foreign_line, foreign_start
 from libgomd.wire.lines import BLOCK, BLOCK_END, GREETING, OK, encode_block, encode_status
 from libgomd.wire.telnet import IAC, OptionFilter
 from libgomd.wire.values import dumps
@@ -56,6 +57,7 @@ class TelnetLine(LineReceiver):
         self._between_rounds: Deferred[list[str] | None] | None = None
         self._half_line = False
         self._rest = b""
+        self._long_line: LongLine | None = None
         self._closing = False
         self._said_all = False
         self._needs_caller = False
@@ -148,6 +150,8 @@ class TelnetLine(LineReceiver):
         if self._frames is not None:
             self._frames.dataReceived(data)
             return
+        if self._closing:
+            return
         self._out.gather()
         try:
             if IAC in data or self._options.inside:
@@ -158,16 +162,26 @@ class TelnetLine(LineReceiver):
             while self._rest:  # behind a line that was too long LineReceiver stops
                 rest, self._rest = self._rest, b""
                 super().dataReceived(rest)
+            if self._half_line and self.line_mode and (protocol := foreign_start(self._buffer)):
+                self._hang_up(protocol)
         finally:
             self._out.flush()
 
     def lineReceived(self, line: bytes) -> None:
         """Take one request."""
-        self._take(line[:-1] if line.endswith(b"\r") else line)
+        line = line[:-1] if line.endswith(b"\r") else line
+        if protocol := foreign_line(line):
+            self._hang_up(protocol)
+        else:
+            self._take(line)
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """Answer 413 to a line that is too long, once, and read on behind its end."""
-        _start, end, rest = line.partition(b"\n")
+        start, end, rest = line.partition(b"\n")
+        self._long_line = LongLine(start)
+        if protocol := foreign_line(self._long_line.ends):
+            self._hang_up(protocol)
+            return
         self._take(LineTooLong(f"the line is longer than {self._door.limits.max_line} bytes: shorten it"))
         if end:
             self._rest = rest
@@ -179,10 +193,30 @@ class TelnetLine(LineReceiver):
         if self._frames is not None:
             self._frames.dataReceived(data)
             return
-        _skipped, end, rest = data.partition(b"\n")
-        if end:
-            self.line_mode = 1
+        skipped, end, rest = data.partition(b"\n")
+        assert self._long_line is not None
+        self._long_line.feed(skipped)
+        if not end:
+            return
+        self.line_mode = 1
+        if protocol := foreign_line(self._long_line.ends):  # what HTTP ends its first line with is seen now
+            self._hang_up(protocol)
+        else:
             self._rest = rest
+
+    def _hang_up(self, protocol: str) -> None:
+        """
+        End a connection over which another protocol is spoken: nothing behind this line is a request.
+
+        What was asked before it and has been answered is still sent.
+        """
+        self._door.foreign += 1
+        via = self.session.caller.via if self.session else "a caller not known yet"
+        self._log.debug("hung up on {via}: it speaks {protocol}", via=via, protocol=protocol)
+        self._rest = self._buffer = b""
+        self.close()
+        if self._task is not None:
+            self._task.cancel()
 
     # -- requests
 
