@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from gomd.protocols.door import Door
 
+#: Tokens that are not known, until the connection they come over is closed.
+MOST_WRONG_TOKENS = 10
 #: Requests that may wait for the one before them; with more the connection is not read further.
 MOST_WAITING = 100
 
@@ -61,6 +63,7 @@ class TelnetLine(LineReceiver):
         self._closing = False
         self._said_all = False
         self._needs_caller = False
+        self._wrong_tokens = 0
         self._frames: FrameStream | None = None
 
     # -- the connection
@@ -133,9 +136,7 @@ class TelnetLine(LineReceiver):
         self.close()
 
     def _stalled(self, limit: float) -> None:
-        via = self.session.caller.via if self.session else "a caller not known yet"
-        self._log.warn("dropped {via}: it took nothing of its answer for {limit:g} s", via=via, limit=limit)
-        self._door.dropped += 1
+        self._door.stalled(self.session, limit)
         self.transport.abortConnection()
 
     @property
@@ -361,8 +362,13 @@ class TelnetLine(LineReceiver):
         self._out.send(encode_status(code, text))
 
     def _failed(self, error: BaseException | None) -> None:
-        """Say in one line what went wrong."""
+        """Say in one line what went wrong; who goes on trying tokens is hung up on."""
         self._refuse(*self._told(error))
+        if self.session is not None and self.session.wrong_tokens > self._wrong_tokens:
+            self._wrong_tokens = self.session.wrong_tokens
+            self._door.wrong_token(self.session)
+            if self._wrong_tokens >= MOST_WRONG_TOKENS:
+                self.close()
 
     def _told(self, error: BaseException | None) -> tuple[int, str]:
         """Return the code and the sentence for ``error``; a bug is logged, never shown."""
