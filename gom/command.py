@@ -31,7 +31,8 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
        gom token remove NAME [--file TOKENS]
 
   -c ENDPOINT  the daemon to ask: unix:PATH or tcp:HOST:PORT; else $GOMD_ENDPOINT,
-               else the unix socket of your own daemon or of root's, else tcp:127.0.0.1:2901
+               else the unix socket of your own daemon or of root's, else tcp:127.0.0.1:2901,
+               where any program may listen: only verbs that read are sent there unless you name it
   -t TOKEN     who you are, over tcp; better in $GOMD_TOKEN, where `ps` does not show it
   --json       answers as JSON, one object a line
   @NODE        ask that node, by id or name; @all asks every one

@@ -38,7 +38,7 @@ def relay(places: Sequence[Endpoint], token: str, json: bool, request: Request) 
     :raises RequestError: the daemon said no. :raises NodeError: it tried and failed.
     :raises ConnectionLost: there is none, or it went away. Other errors as in `libgomd.linesocket`.
     """
-    line = _connected(places, token, json)
+    line = _connected(places, token, json, request)
     try:
         status = line.ask(request, None)
         if status.code == BLOCK:
@@ -52,14 +52,15 @@ def relay(places: Sequence[Endpoint], token: str, json: bool, request: Request) 
         line.close()
 
 
-def _connected(places: Sequence[Endpoint], token: str, json: bool) -> LineSocket:
+def _connected(places: Sequence[Endpoint], token: str, json: bool, request: Request) -> LineSocket:
+    auth = Request("auth", (token,))
     try:
-        line = dial(places, PATIENCE)
+        line = dial(places, PATIENCE, auth if token else request)
     except TimedOut as error:  # something listens, but it is no daemon that works
         raise ConnectionLost(str(error)) from error
     try:
         if token:
-            line.ask(Request("auth", (token,)), PATIENCE)
+            line.ask(auth, PATIENCE)
         if json:
             line.ask(Request("format", ("json",)), PATIENCE)
     except BaseException:

@@ -165,7 +165,7 @@ class _Connector:
         self._token = token
 
     def __call__(self, request: Request) -> LineSocket:
-        line = dial(self._places, PATIENCE)
+        line = dial(self._places, PATIENCE, request)
         try:
             if self._token:
                 line.ask(Request("auth", (self._token,)), PATIENCE)

@@ -18,7 +18,7 @@ connection fails what waits on it with `ConnectionLost`; connecting again is the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -36,9 +36,10 @@ from twisted.internet.protocol import Factory
 
 from libgomd import calls
 from libgomd.connection import LineConnection, WholeReply
-from libgomd.endpoints import Endpoint, Unix, default_endpoints, parse_endpoint
+from libgomd.endpoints import Endpoint, FoundUnix, Unix, default_endpoints, parse_endpoint
 from libgomd.errors import ConnectionLost, GomdError
 from libgomd.model import Event, Output
+from libgomd.proof import check_request, objection
 from libgomd.replies import Call, Stream
 from libgomd.streams import Answers, closed, returns_deferred, within
 from libgomd.wire.lines import Request
@@ -65,13 +66,18 @@ async def connect(
     :param timeout: seconds to wait for the connection and for each answer.
     :returns: a Deferred that fires with a `Client`; cancelling it gives up and closes.
     :raises ConfigError: ``endpoint`` is none. :raises ConnectionLost: no daemon is there.
+    :raises UnprovenEndpoint: none but at the loopback port, where a token is not sent by default; so fail the
+        client's Deferreds there for all but questions.
     :raises TimedOut: no answer in time. :raises NotAllowed: the token is not in the daemon's file.
     """
     places = (parse_endpoint(endpoint),) if endpoint else default_endpoints(os.environ, os.getuid())
-    failures = []
+    failures: list[str] = []
     for place in places:
+        if token is not None:
+            check_request(calls.auth(token).request, place, failures)
         try:
-            return await open_client(_dialler(reactor, place), reactor, token=token, timeout=timeout)
+            dial = _dialler(reactor, place, tuple(failures))
+            return await open_client(dial, reactor, token=token, timeout=timeout)
         except (ConnectError, OSError) as error:
             failures.append(f"{place} ({_reason(error)})")
     raise ConnectionLost(f"no daemon at {', '.join(failures)}: is gomd running?")
@@ -83,7 +89,7 @@ def _reason(error: Exception) -> str:
     return os.strerror(number) if isinstance(number, int) else str(error)
 
 
-def _dialler(reactor: Any, place: Endpoint) -> Dial:
+def _dialler(reactor: Any, place: Endpoint, tried: Sequence[str]) -> Dial:
     endpoint: IStreamClientEndpoint
     if isinstance(place, Unix):
         endpoint = UNIXClientEndpoint(reactor, place.path)
@@ -99,6 +105,12 @@ def _dialler(reactor: Any, place: Endpoint) -> Dial:
     async def dial() -> LineConnection:
         connection = await endpoint.connect(factory)
         assert isinstance(connection, LineConnection)
+        if isinstance(place, FoundUnix):
+            handle = connection.transport.getHandle()  # type: ignore[union-attr]
+            if why := objection(handle, place.path, os.getuid()):
+                connection.abort()
+                raise OSError(why)
+        connection.check = lambda request: check_request(request, place, tried)
         return connection
 
     return lambda: Deferred.fromCoroutine(dial())

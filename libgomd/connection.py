@@ -8,6 +8,7 @@ made of these; nothing else needs them.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol, cast
 
 from twisted.internet.defer import Deferred, succeed
@@ -58,11 +59,13 @@ class LineConnection(TwistedProtocol):
     :ivar greeted: fires with this connection after the greeting; fails with `ConnectionLost`,
         `MalformedReply` when something else listens there, or the daemon's refusal.
     :ivar error: why nothing can be sent any more, None while the connection is good.
+    :ivar check: is given each request before it is sent, and raises when it may not be.
     """
 
     def __init__(self) -> None:
         self.greeted: Deferred[LineConnection] = Deferred(lambda _: self.abort())
         self.error: GomdError | None = None
+        self.check: Callable[[Request], None] = lambda request: None
         self._gone = False
         self._farewells: list[Deferred[None]] = []
         self._parser = ReplyParser()
@@ -76,7 +79,9 @@ class LineConnection(TwistedProtocol):
         :raises MalformedRequest: it cannot be written as a line.
         :raises ConnectionLost: the connection is closed.
         :raises TooMany: too many requests wait for their replies.
+        :raises UnprovenEndpoint: it may not be sent to what is at the other end.
         """
+        self.check(request)
         line = encode_request(request)
         if self.error is not None:
             raise ConnectionLost(str(self.error))

@@ -44,6 +44,18 @@ class Unix(NamedTuple):
 Endpoint = Tcp | Unix
 
 
+class FoundTcp(Tcp):
+    """A tcp port that nobody named: any program may listen there (`libgomd.proof`)."""
+
+    __slots__ = ()
+
+
+class FoundUnix(Unix):
+    """A unix socket that nobody named: who listens there has to be root or the caller."""
+
+    __slots__ = ()
+
+
 def parse_endpoint(text: str) -> Endpoint:
     """
     Return the endpoint that ``text`` names.
@@ -92,11 +104,13 @@ def default_endpoints(environ: Mapping[str, str], uid: int) -> tuple[Endpoint, .
     Return where user ``uid`` should look for a daemon, the first that answers counts.
 
     ``$GOMD_ENDPOINT`` alone if it is set. Else the socket in STATE, then the one that root's daemon has
-    for everybody (there the kernel tells who calls), then the loopback port.
+    for everybody (there the kernel tells who calls), then the loopback port. All but ``$GOMD_ENDPOINT`` are
+    marked as found by default: they are sent nothing secret unless they prove to be root's or the caller's.
 
     :raises ConfigError: ``$GOMD_ENDPOINT`` is no endpoint.
     """
     if named := environ.get("GOMD_ENDPOINT"):
         return (parse_endpoint(named),)
-    own = Unix(os.path.join(state_directory(environ, uid), SOCKET_NAME))
-    return (own, Tcp("127.0.0.1", PORT)) if uid == 0 else (own, Unix(PUBLIC_SOCKET), Tcp("127.0.0.1", PORT))
+    own = FoundUnix(os.path.join(state_directory(environ, uid), SOCKET_NAME))
+    last = FoundTcp("127.0.0.1", PORT)
+    return (own, last) if uid == 0 else (own, FoundUnix(PUBLIC_SOCKET), last)

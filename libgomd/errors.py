@@ -20,6 +20,7 @@ Every error a caller of gomd can meet, in one tree.
         TimedOut          504   no answer in time
       SourceUnavailable       a part of /proc could not be read this time
       ConnectionLost          the daemon went away, or was never there
+        UnprovenEndpoint        what was found by default may be anybody's program
       MalformedReply          what came back is not the line protocol
       MalformedDatagram       these bytes are not one of our datagrams
         OversizedDatagram       longer than 1200 bytes
@@ -143,6 +144,14 @@ class SourceUnavailable(GomdError):
 
 class ConnectionLost(GomdError):
     """There is no daemon at the endpoint, or it closed the connection before it answered."""
+
+
+class UnprovenEndpoint(ConnectionLost):
+    """
+    No daemon is where one is looked for by default but at a tcp port, where any program may listen.
+
+    Only questions are sent there. Name the endpoint, if it is your daemon's, to have everything sent.
+    """
 
 
 class MalformedReply(GomdError):

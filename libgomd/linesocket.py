@@ -7,13 +7,15 @@ starts fast because this module imports little.
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from libgomd.endpoints import Endpoint, Unix
+from libgomd.endpoints import Endpoint, FoundUnix, Unix
 from libgomd.errors import ConnectionLost, MalformedReply, TimedOut, error_for
+from libgomd.proof import check_request, objection
 from libgomd.wire.lines import (
     BLOCK,
     GREETING,
@@ -29,24 +31,32 @@ from libgomd.wire.lines import (
 _CHUNK = 65536
 
 
-def dial(endpoints: Sequence[Endpoint], timeout: float) -> LineSocket:
+def dial(endpoints: Sequence[Endpoint], timeout: float, request: Request | None = None) -> LineSocket:
     """
     Connect to the first of ``endpoints`` that has a daemon, and take its greeting. Blocks.
 
     :param timeout: seconds for each of them.
+    :param request: the first one that will be sent: where it may not be, no connection is made.
     :raises ConnectionLost: none has one; says for each why.
+    :raises UnprovenEndpoint: none but one that ``request`` may not be sent to.
     :raises TimedOut: the daemon that is there does not greet.
     :raises MalformedReply: something else listens there.
     :raises RequestError: the daemon takes no more connections.
     """
-    failures = []
+    failures: list[str] = []
     for endpoint in endpoints:
+        if request is not None:
+            check_request(request, endpoint, failures)
         try:
             connected = _connect(endpoint, timeout)
         except OSError as error:
             failures.append(f"{endpoint} ({error.strerror or error})")
-        else:
-            return LineSocket(connected, endpoint, timeout)
+            continue
+        if isinstance(endpoint, FoundUnix) and (why := objection(connected, endpoint.path, os.getuid())):
+            connected.close()
+            failures.append(f"{endpoint} ({why})")
+            continue
+        return LineSocket(connected, endpoint, timeout, failures)
     raise ConnectionLost(f"no daemon at {', '.join(failures)}: is gomd running?")
 
 
@@ -73,11 +83,15 @@ class LineSocket:
 
     :param connected: the socket, which it closes. :param endpoint: named in errors.
     :param timeout: seconds for the greeting, and for each answer unless it says otherwise.
+    :param tried: the endpoints before it, each with why it does not count.
     """
 
-    def __init__(self, connected: socket.socket, endpoint: Endpoint, timeout: float) -> None:
+    def __init__(
+        self, connected: socket.socket, endpoint: Endpoint, timeout: float, tried: Sequence[str] = ()
+    ) -> None:
         self.endpoint = endpoint
         self.timeout = timeout
+        self._tried = tried
         self._socket = connected
         self._parser = ReplyParser()
         self._events: deque[ReplyEvent] = deque()
@@ -100,7 +114,9 @@ class LineSocket:
         :raises TimedOut: no answer in time; the connection is closed, the request may have been done.
         :raises ConnectionLost: the daemon went away. :raises MalformedReply: it is no gomd.
         :raises MalformedRequest: the request cannot be written as a line; nothing was sent.
+        :raises UnprovenEndpoint: it is not sent to an endpoint that was found by default; nothing was sent.
         """
+        check_request(request, self.endpoint, self._tried)
         line = encode_request(request)
         for _ in self.rows(timeout):
             pass

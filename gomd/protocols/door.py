@@ -14,6 +14,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from gomd.interfaces import IThreads
+from gomd.protocols.repeats import Repeats
 from gomd.protocols.session import Session, local_caller, uid_of_peer
 from gomd.protocols.telnet import TelnetLine
 from gomd.verbs.context import ISession
@@ -65,12 +66,15 @@ class Door(Factory):
         self.requests = 0
         self.refused = 0
         self.dropped = 0
+        self.foreign = 0
         self._dispatch = dispatch
         self._threads = threads
         self._own_uid = own_uid
         self._lines: set[TelnetLine] = set()
         self._most = 0
         self._turned_away = 0
+        self._tokens = Repeats(clock)
+        self._stalls = Repeats(clock)
         self._all_gone: Deferred[None] | None = None
 
     # -- what a connection asks for
@@ -124,6 +128,26 @@ class Door(Factory):
             gone, self._all_gone = self._all_gone, None
             gone.callback(None)
 
+    def wrong_token(self, session: ISession) -> None:
+        """Take note that a caller tried a token that is not known."""
+        address = address_of(session.caller)
+        if count := self._tokens.count(address):
+            self._log.warn(
+                "tokens that are not known came from {address}, {count} since it was last said",
+                address=address, count=count,
+            )  # fmt: skip
+
+    def stalled(self, session: ISession | None, limit: float) -> None:
+        """Take note that a caller is dropped because it read nothing of its answer for ``limit`` seconds."""
+        self.dropped += 1
+        via = session.caller.via if session else "a caller not known yet"
+        if count := self._stalls.count(address_of(session.caller) if session else via):
+            self._log.warn(
+                "dropped {via}: it took nothing of its answer for {limit:g} s, {count} of this address since "
+                "it was last said",
+                via=via, limit=limit, count=count,
+            )  # fmt: skip
+
     # -- what the services ask for
 
     def end_idle(self) -> None:
@@ -163,6 +187,13 @@ class Door(Factory):
         yield Counter("telnet_requests", self.requests, "requests so far")
         yield Counter("telnet_refused", self.refused, "requests answered with a code of 400 or more")
         yield Counter("telnet_dropped", self.dropped, "connections dropped as they stopped reading")
+        yield Counter("telnet_foreign", self.foreign, "connections ended as another protocol was spoken")
+
+
+def address_of(caller: Caller) -> str:
+    """Return where a caller is without its port, which is another one for each connection; and who it is."""
+    place = caller.via.rpartition(":")[0] if caller.via.startswith("tcp ") else caller.via
+    return place if caller.uid is None else f"{place} uid {caller.uid}"
 
 
 @lru_cache(maxsize=1024)

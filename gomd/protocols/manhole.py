@@ -47,6 +47,8 @@ READ_LIMIT = 5.0
 MOST_TRIES = 10
 #: Connections at once, logged in or not.
 MOST_CONNECTIONS = 16
+#: Bytes of a user name that are logged.
+MOST_NAME = 64
 #: Bytes of one line that is typed.
 MOST_TYPED = 65536
 
@@ -75,12 +77,13 @@ class _AuthorizedKeys:
             raise UnauthorizedLogin("the key file cannot be used") from error
         except BadKeyError as error:
             raise UnauthorizedLogin("no key") from error
-        name, fingerprint = credentials.username, offered.fingerprint()
+        name, fingerprint = credentials.username[:MOST_NAME], offered.fingerprint()
         if offered not in keys:
             self._log.warn("the manhole refused {name!r} with the key {key}", name=name, key=fingerprint)
             raise UnauthorizedLogin("not with this key")
         # Without a signature this raises ValidPublicKey: the client is then asked for one.
-        found: bytes = await SSHPublicKeyChecker(InMemorySSHKeyDB({name: keys})).requestAvatarId(credentials)
+        checker = SSHPublicKeyChecker(InMemorySSHKeyDB({credentials.username: keys}))
+        found: bytes = await checker.requestAvatarId(credentials)
         self._log.info("{name!r} is in the manhole with the key {key}", name=name, key=fingerprint)
         return found
 

@@ -18,6 +18,7 @@ class Session:
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
         self.json = False
+        self.wrong_tokens = 0
 
 
 def uid_of_peer(connection: socket) -> int:

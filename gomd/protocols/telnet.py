@@ -19,6 +19,7 @@ from gomd.protocols.session import Session
 from gomd.verbs import rendering
 from gomd.verbs.replies import Answer, Goodbye, Reply, Rounds, Upgrade, goes_on, needs_caller
 from libgomd.errors import GomdError, LineTooLong, MalformedRequest, NodeError, RequestError
+from libgomd.wire.foreign import LongLine, foreign_line, foreign_start
 from libgomd.wire.lines import BLOCK, BLOCK_END, GREETING, OK, encode_block, encode_status
 from libgomd.wire.telnet import IAC, OptionFilter
 from libgomd.wire.values import dumps
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
     from gomd.protocols.door import Door
 
+#: Tokens that are not known, until the connection they come over is closed.
+MOST_WRONG_TOKENS = 10
 #: Requests that may wait for the one before them; with more the connection is not read further.
 MOST_WAITING = 100
 
@@ -56,9 +59,11 @@ class TelnetLine(LineReceiver):
         self._between_rounds: Deferred[list[str] | None] | None = None
         self._half_line = False
         self._rest = b""
+        self._long_line: LongLine | None = None
         self._closing = False
         self._said_all = False
         self._needs_caller = False
+        self._wrong_tokens = 0
         self._frames: FrameStream | None = None
 
     # -- the connection
@@ -131,9 +136,7 @@ class TelnetLine(LineReceiver):
         self.close()
 
     def _stalled(self, limit: float) -> None:
-        via = self.session.caller.via if self.session else "a caller not known yet"
-        self._log.warn("dropped {via}: it took nothing of its answer for {limit:g} s", via=via, limit=limit)
-        self._door.dropped += 1
+        self._door.stalled(self.session, limit)
         self.transport.abortConnection()
 
     @property
@@ -148,6 +151,8 @@ class TelnetLine(LineReceiver):
         if self._frames is not None:
             self._frames.dataReceived(data)
             return
+        if self._closing:
+            return
         self._out.gather()
         try:
             if IAC in data or self._options.inside:
@@ -158,16 +163,26 @@ class TelnetLine(LineReceiver):
             while self._rest:  # behind a line that was too long LineReceiver stops
                 rest, self._rest = self._rest, b""
                 super().dataReceived(rest)
+            if self._half_line and self.line_mode and (protocol := foreign_start(self._buffer)):
+                self._hang_up(protocol)
         finally:
             self._out.flush()
 
     def lineReceived(self, line: bytes) -> None:
         """Take one request."""
-        self._take(line[:-1] if line.endswith(b"\r") else line)
+        line = line[:-1] if line.endswith(b"\r") else line
+        if protocol := foreign_line(line):
+            self._hang_up(protocol)
+        else:
+            self._take(line)
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """Answer 413 to a line that is too long, once, and read on behind its end."""
-        _start, end, rest = line.partition(b"\n")
+        start, end, rest = line.partition(b"\n")
+        self._long_line = LongLine(start)
+        if protocol := foreign_line(self._long_line.ends):
+            self._hang_up(protocol)
+            return
         self._take(LineTooLong(f"the line is longer than {self._door.limits.max_line} bytes: shorten it"))
         if end:
             self._rest = rest
@@ -179,10 +194,30 @@ class TelnetLine(LineReceiver):
         if self._frames is not None:
             self._frames.dataReceived(data)
             return
-        _skipped, end, rest = data.partition(b"\n")
-        if end:
-            self.line_mode = 1
+        skipped, end, rest = data.partition(b"\n")
+        assert self._long_line is not None
+        self._long_line.feed(skipped)
+        if not end:
+            return
+        self.line_mode = 1
+        if protocol := foreign_line(self._long_line.ends):  # what HTTP ends its first line with is seen now
+            self._hang_up(protocol)
+        else:
             self._rest = rest
+
+    def _hang_up(self, protocol: str) -> None:
+        """
+        End a connection over which another protocol is spoken: nothing behind this line is a request.
+
+        What was asked before it and has been answered is still sent.
+        """
+        self._door.foreign += 1
+        via = self.session.caller.via if self.session else "a caller not known yet"
+        self._log.debug("hung up on {via}: it speaks {protocol}", via=via, protocol=protocol)
+        self._rest = self._buffer = b""
+        self.close()
+        if self._task is not None:
+            self._task.cancel()
 
     # -- requests
 
@@ -327,8 +362,13 @@ class TelnetLine(LineReceiver):
         self._out.send(encode_status(code, text))
 
     def _failed(self, error: BaseException | None) -> None:
-        """Say in one line what went wrong."""
+        """Say in one line what went wrong; who goes on trying tokens is hung up on."""
         self._refuse(*self._told(error))
+        if self.session is not None and self.session.wrong_tokens > self._wrong_tokens:
+            self._wrong_tokens = self.session.wrong_tokens
+            self._door.wrong_token(self.session)
+            if self._wrong_tokens >= MOST_WRONG_TOKENS:
+                self.close()
 
     def _told(self, error: BaseException | None) -> tuple[int, str]:
         """Return the code and the sentence for ``error``; a bug is logged, never shown."""

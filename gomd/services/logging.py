@@ -9,6 +9,7 @@ from typing import IO, Any
 from twisted.logger import FileLogObserver, ILogObserver, LogEvent, LogLevel, eventAsText, formatEvent
 from zope.interface import implementer
 
+from gomd.services.logbudget import LogBudget
 from libgomd.wire.text import printable
 
 
@@ -16,6 +17,7 @@ from libgomd.wire.text import printable
 class DaemonLog:
     """
     Writes each event that is important enough to ``out``; may be called on any thread, never raises.
+    Of one message that comes all the time it writes so many a minute (`LogBudget`).
 
     As text an event is one line ``TIME [NAMESPACE#LEVEL] MESSAGE``; further lines of the message and a
     traceback follow behind a tab. As json it is one line with an object of ``time`` (seconds since the
@@ -30,6 +32,7 @@ class DaemonLog:
         encoding = getattr(out, "encoding", None) or "utf-8"
         as_line: dict[str, Callable[[LogEvent], str]] = {"text": _TextLine(encoding), "json": json_line}
         self._write = FileLogObserver(out, as_line[log_format])
+        self._budget = LogBudget()
         self.set_level(log_level)
 
     def set_level(self, log_level: str) -> None:
@@ -39,7 +42,7 @@ class DaemonLog:
     def __call__(self, event: LogEvent) -> None:
         """See `ILogObserver`."""
         level = event.get("log_level")
-        if level is not None and level < self._level:
+        if (level is not None and level < self._level) or self._budget.refuses(event):
             return
         try:
             self._write(event)

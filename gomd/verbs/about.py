@@ -57,6 +57,7 @@ async def auth(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> R
     """Take the role of a token."""
     found = await parts.tokens.check(arguments[0], session.caller)
     if found is None:
+        session.wrong_tokens += 1
         raise NotAllowed("this token is not known here: `gom token add NAME ROLE` on this node makes one")
     session.caller = found
     return whoami(parts, session, ())

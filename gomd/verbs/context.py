@@ -63,3 +63,4 @@ class ISession(Interface):
 
     caller = Attribute("Caller: who asks")
     json = Attribute("bool: answers as JSON")
+    wrong_tokens = Attribute("int: how often `auth` was given a token that is not known")
