@@ -7,6 +7,7 @@ import pwd
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
@@ -45,6 +46,8 @@ async def why_not(ground: Ground, needs: Needs, job: MigrationId, source: int) -
         return [f"{name} takes no guests"]
     elif job.name in ground.keeper.held:
         return [f"{name} has a job of that name"]
+    elif full := ground.room(needs.uid):
+        return [f"{name}: {full}"]
     machine = ground.machine
     if machine.own_uid != 0:
         return [f"gomd on {name} does not run as root"]
@@ -52,7 +55,7 @@ async def why_not(ground: Ground, needs: Needs, job: MigrationId, source: int) -
     room = await ground.threads.run(LOOK_LIMIT, _room, machine.directory)
     user = await ground.threads.run(LOOK_LIMIT, _user, needs.uid)
     offer = await ground.looks.do(LOOK_LIMIT, job.name, machine.offer, needs, user, room, why)
-    return reasons(needs, offer, name)
+    return reasons(needs, replace(offer, no_limit=ground.here.no_limit), name)
 
 
 def _room(directory: str) -> str:

@@ -13,12 +13,15 @@ from twisted.logger import Logger
 from gomd.config import Config
 from gomd.interfaces import ICollector, IEvents, IJobs, IMembership, IMigrator, INodeSource, IPeers, IThreads
 from gomd.jobs.abroad import Abroad
+from gomd.jobs.backlog import AUTOMATIC
 from gomd.jobs.balance import Balance, MoveCosts
+from gomd.jobs.cgroups import find_place
 from gomd.jobs.criu import Criu, TlsFiles, find
 from gomd.jobs.ground import Ability, Ground, Machine
 from gomd.jobs.jobs import Jobs
 from gomd.jobs.journal import Journal
 from gomd.jobs.keeper import Keeper
+from gomd.jobs.kept import Limits
 from gomd.jobs.launching import Launcher
 from gomd.jobs.looks import Looks
 from gomd.jobs.migrations import Migrations
@@ -26,6 +29,7 @@ from gomd.jobs.migrators import NoMigrator, OpenMosixMigrator
 from gomd.jobs.movelog import MoveLog
 from gomd.jobs.placement import Placement
 from gomd.jobs.post import Post
+from gomd.jobs.room import Room
 from gomd.jobs.seen import whole
 from gomd.jobs.supervisors import Supervisors
 from gomd.jobs.table import HomeTable
@@ -56,21 +60,25 @@ def jobs_of(
     """
     spool, node_id = config.jobs.spool, int(members.own_id)
     launcher = Launcher(reactor, os.path.join(spool, "log"))
+    reserve = config.jobs.output_reserve or AUTOMATIC
     here = Supervisors(
-        launcher, spool, config.jobs.output, os.geteuid() == 0, f"node {node_id} {config.node.name}"
+        launcher, spool, config.jobs.output, os.geteuid() == 0, f"node {node_id} {config.node.name}",
+        find_place, reserve,
     )  # fmt: skip
+    room = Room(os.geteuid(), config.jobs.most, config.jobs.most_per_user, config.jobs.reserve)
+    output = Limits(config.jobs.output, config.jobs.output_per_user, config.jobs.output_total, reserve)
 
     def migrator(keeper: Keeper, table: HomeTable, whereabouts: Whereabouts) -> IMigrator:
         if source.kind == "openmosix":
             return OpenMosixMigrator(source, threads, node_id)
         if os.geteuid() != 0:
             return NoMigrator("the daemon does not run as root")
-        return _criu(config, reactor, members, peers, moving, here, keeper, table, whereabouts, tls)
+        return _criu(config, reactor, members, peers, moving, here, keeper, table, whereabouts, tls, room)
 
     return Jobs(
         reactor, members, threads, events, partial(Abroad, reactor, members, peers), here,
         placement, Journal(os.path.join(config.node.state_dir, "jobs", "journal")), peers,
-        own_uid=os.geteuid(), most=config.jobs.most, migrator=migrator,
+        own_uid=os.geteuid(), room=room, output=output, migrator=migrator,
     )  # fmt: skip
 
 
@@ -85,6 +93,7 @@ def _criu(
     table: HomeTable,
     whereabouts: Whereabouts,
     tls: Callable[[str], TlsFiles],
+    room: Room,
 ) -> Migrations:
     state = config.node.state_dir
     program = Criu(find(config.jobs.criu))
@@ -99,6 +108,7 @@ def _criu(
     ground = Ground(
         reactor, members, threads, machine, Ability(program, threads, reactor), keeper, table, here,
         whereabouts, MoveLog(os.path.join(state, "jobs", "migrations")), post, Looks(threads),
+        lambda uid: room.why_not(keeper.held.values(), (), uid, admin=False),
     )  # fmt: skip
     migrations = Migrations(ground)
     return migrations

@@ -10,7 +10,7 @@ from twisted.application.service import IService
 
 from gomd.config import Config
 from gomd.protocols.handshakes import MOST
-from gomd.services.limits import raise_file_limit, share_interpreter
+from gomd.services.limits import lower_oom_score, raise_file_limit, share_interpreter
 from gomd.services.listening import Socket
 from gomd.services.logging import DaemonLog
 from gomd.services.state import StateDirectory
@@ -29,6 +29,7 @@ def makeService(options: Options) -> IService:
     streams = sum(most_streams(config).values()) + MOST
     raise_file_limit(config.telnet.max_connections + 2 * config.jobs.most + streams + 256)
     share_interpreter()
+    lower_oom_score()
     try:
         node_id = node_id_of(config)
         state = StateDirectory(config.node.state_dir)
