@@ -80,7 +80,7 @@ class PeerDoor(Door):
             raise MalformedRequest("behalf ROLE UID USER FORMAT") from None
         user = "" if user == "-" else user
         if role is Role.USER:
-            await self._threads.run(NAME_LIMIT, check_user, user, uid)
+            await self._threads.run_apart(NAME_LIMIT, ("user", user), "names", check_user, user, uid)
         if not self._secure:
             role = min(role, self._trusted(session.transport))
         session.caller = Caller(role, user, uid, via)
