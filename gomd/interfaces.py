@@ -53,8 +53,9 @@ class INodeSource(Interface):
         """
         Scan every process. Blocks, for milliseconds per hundred processes.
 
-        A process that ends during the scan is left out, one whose files block is shown as it was last known. ``cpu_percent`` and the rates are over the
-        time since the last scan (see docs/sources.md), None for a process seen for the first time.
+        A process that ends during the scan is left out, one whose files block is shown as it was last
+        known (``stuck``). ``cpu_percent`` and the rates are over the time since the last scan (see
+        docs/sources.md), None for a process seen for the first time.
         """
 
     def process(pid: int, now: float) -> Process:
@@ -126,8 +127,8 @@ class IThreads(Interface):
         """
         Call ``function(*arguments)`` as `run` does, where it may hang for ever for what somebody did.
 
-        :param key: what it may hang at: a process, a user's name. There is one call at a time for a key; while
-            one has not come back within its limit, no other is begun.
+        :param key: what it may hang at: a process, a user's name. There is one call at a time for a key;
+            while one has not come back within its limit, no other is begun.
         :param holder: for whom it is done: a few of the threads at most are taken for one.
         :raises TimedOut: it, or an earlier call for the same key, takes longer than its limit.
         :raises TooMany: calls for the same holder hang, as many as may; or as in `run`.
@@ -545,6 +546,9 @@ class IJobs(Interface):
 
         :raises NotFound: there is no such job, or it is over: what still runs of it is to be ended.
         """
+
+    def written() -> Awaitable[None]:
+        """Wait until what was noted so far survives this daemon, however it ends."""
 
     def check_attach(job: Job) -> None:
         """

@@ -52,7 +52,7 @@ class Tree:
         return await self._read(self._source.list_directory, path, caller)
 
     async def _read(self, read: Callable[[TreePath, Caller], R], path: TreePath, caller: Caller) -> R:
-        """Read what is a process's own apart: who can make it hang takes a few threads, and his caller too."""
+        """Read what is a process's own apart: one that hangs takes one thread, and a caller a few."""
         if path.number is None or path.parts[0] == "hpc":
             return await self._threads.run(READ_LIMIT, read, path, caller)
         holder = caller.via.rpartition(":")[0] if caller.uid is None else caller.uid

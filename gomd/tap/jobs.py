@@ -47,6 +47,8 @@ def jobs_of(
     peers: IPeers,
     threads: IThreads,
     moving: IThreads,
+    journal: IThreads,
+    disk: IThreads,
     events: IEvents,
     placement: Placement,
     tls: Callable[[str], TlsFiles | None],
@@ -54,7 +56,8 @@ def jobs_of(
     """
     Return the jobs of this node, a service.
 
-    :param moving: threads for migrations. :param tls: writes the certificates for criu to a directory.
+    :param moving: threads for migrations. :param journal: one for the journal. :param disk: for the spool.
+    :param tls: writes the certificates for criu to a directory.
     """
     spool, node_id = config.jobs.spool, int(members.own_id)
     launcher = Launcher(reactor, os.path.join(spool, "log"))
@@ -71,8 +74,8 @@ def jobs_of(
 
     return Jobs(
         reactor, members, threads, events, partial(Abroad, reactor, members, peers), here,
-        placement, Journal(os.path.join(config.node.state_dir, "jobs", "journal")), peers,
-        own_uid=os.geteuid(), most=config.jobs.most, migrator=migrator,
+        placement, Journal(os.path.join(config.node.state_dir, "jobs", "journal"), journal), peers,
+        own_uid=os.geteuid(), most=config.jobs.most, disk=disk, migrator=migrator,
     )  # fmt: skip
 
 

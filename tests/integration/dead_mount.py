@@ -1,9 +1,9 @@
 """
 A file system that never answers, and processes whose exec waits for it: run with ``python -m``, as root.
 
-In a mount namespace of its own it mounts a FUSE file system whose server, this program, answers everything but
-the flush of a closed file. Each line it reads starts a process (``exec UID``) that opens a file there, to be
-closed by its exec, and is told ``STARTED PID`` on; the process hangs from there on, until this program ends.
+In a mount namespace of its own it mounts a FUSE file system whose server, this program, answers everything
+but the flush of a closed file. Each line it reads, a user id, starts a process of that user that has a file
+there open, to be closed by its exec; its process id is printed when it hangs, until this program ends.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class DeadMount:
 
     def hang(self, uid: int = 0) -> int:
         """Start a process of user ``uid`` that hangs in its exec; return its process id."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.write(f"{uid}\n")
         self._process.stdin.flush()
         self.pids.append(int(self._process.stdout.readline()))

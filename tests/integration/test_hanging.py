@@ -1,4 +1,4 @@
-"""What the kernel never answers costs that thing's value and nothing else: real daemons, a real dead mount."""
+"""What the kernel never answers costs that thing's value and nothing else: a real dead mount."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_an_exec_that_hangs_is_shown_and_the_others_go_on(
     before = {row["pid"] for row in line.ask("ps").rows}
     later = mount.hang(0)
     assert _row(line, later)["uid"] == 0
-    assert os.getpid() in before and len(before) > 5
+    assert os.getpid() in before
     assert line.ask(f"ps {pid}").rows[0]["stuck"] is True
     asked = time.monotonic()
     assert line.ask(f"get /proc/{pid}/stat").code == 504
@@ -96,13 +96,13 @@ def test_many_that_hang_take_a_few_threads(start_daemon: StartDaemon, mount: Dea
         rows = {row["pid"]: row for row in line.ask("ps").rows}
         assert all(rows[pid]["stuck"] for pid in pids)
         own = rows[os.getpid()]
-        assert not own["stuck"] and own["age"] is None
+        assert (own["stuck"], own["age"]) == (False, None)
         time.sleep(1.1)
     assert len(os.listdir(f"/proc/{daemon.process.pid}/task")) <= threads + 4
     line.close()
 
 
-def test_who_asks_for_what_hangs_keeps_nobody_else_waiting(start_daemon: StartDaemon, mount: DeadMount) -> None:
+def test_who_asks_for_what_hangs_keeps_nobody_waiting(start_daemon: StartDaemon, mount: DeadMount) -> None:
     """Forty `get` of a file that blocks, before a scan has found it: everybody else is answered at once."""
     daemon = start_daemon("--set", "collector.processes_period=3600")
     pid = mount.hang(NOBODY)

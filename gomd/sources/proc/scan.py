@@ -333,7 +333,7 @@ class ProcessScanner:
             cpu = max(0.0, round(100.0 * used / interval, 1))
         read_rate, write_rate = _rates(moved, known.moved, now - known.moved_at)
         process = self._process(stat, uid, command, cpu, read_rate, write_rate)
-        settled = not (changed or cpu or read_rate or write_rate)
+        settled = cpu is not None and not (changed or cpu or read_rate or write_rate)
         return _Known(path, line, stat, process, settled, moved, now)
 
     def _meet(self, pid: int, path: bytes, line: bytes, now: float) -> _Known:
