@@ -8,7 +8,7 @@ which is where the parts above call it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable, Sequence
 from enum import Enum
 from typing import Any, NamedTuple, TypeVar
 
@@ -53,15 +53,16 @@ class INodeSource(Interface):
         """
         Scan every process. Blocks, for milliseconds per hundred processes.
 
-        A process that ends during the scan is left out. ``cpu_percent`` and the rates are over the
-        time since the last scan (see docs/sources.md), None for a process seen for the first time.
+        A process that ends during the scan is left out, one whose files block is shown as it was last
+        known (``stuck``). ``cpu_percent`` and the rates are over the time since the last scan (see
+        docs/sources.md), None for a process seen for the first time.
         """
 
     def process(pid: int, now: float) -> Process:
         """
-        Read one process afresh. Blocks.
+        Read one process afresh; one whose files block is given as it was last known. Blocks.
 
-        :raises NotFound: there is no such process.
+        :raises NotFound: there is no such process. :raises TimedOut: its files block, and nothing is known.
         """
 
     def list_directory(path: TreePath, caller: Caller) -> Sequence[str]:
@@ -76,6 +77,7 @@ class INodeSource(Interface):
         The bytes of one file of the tree. Blocks.
 
         :raises NotFound: there is none now, the process has ended.
+        :raises TimedOut: it is known to block.
         :raises NotAllowed: the kernel would not show it to ``caller``.
         :raises NotPossible: it can only be written, or is larger than this daemon reads.
         """
@@ -117,6 +119,19 @@ class IThreads(Interface):
 
         :param limit: seconds; after them `TimedOut` is raised and the late result dropped.
         :raises TooMany: all threads are taken by calls that hang.
+        """
+
+    def run_apart(
+        limit: float, key: Hashable, holder: Hashable, function: Callable[..., R], *arguments: Any
+    ) -> Awaitable[R]:
+        """
+        Call ``function(*arguments)`` as `run` does, where it may hang for ever for what somebody did.
+
+        :param key: what it may hang at: a process, a user's name. There is one call at a time for a key;
+            while one has not come back within its limit, no other is begun.
+        :param holder: for whom it is done: a few of the threads at most are taken for one.
+        :raises TimedOut: it, or an earlier call for the same key, takes longer than its limit.
+        :raises TooMany: calls for the same holder hang, as many as may; or as in `run`.
         """
 
 
@@ -531,6 +546,9 @@ class IJobs(Interface):
 
         :raises NotFound: there is no such job, or it is over: what still runs of it is to be ended.
         """
+
+    def written() -> Awaitable[None]:
+        """Wait until what was noted so far survives this daemon, however it ends."""
 
     def check_attach(job: Job) -> None:
         """

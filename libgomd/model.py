@@ -115,8 +115,8 @@ class Process:
     :ivar cpu_percent: share of one processor since the last scan; None at the first sight of it.
     :ivar cpu_seconds: user and system time it has used.
     :ivar rss: bytes in memory; ``vsize`` bytes of address space.
-    :ivar start_time: when it started; ``started`` the same in clock ticks after its home's boot,
-        exact, which together with home and pid names it for ever.
+    :ivar start_time: when it started, None when that is not known; ``started`` the same in clock ticks after
+        its home's boot, exact, which together with home and pid names it for ever; 0 when it is not known.
     :ivar where: openMosix's number: 0 at home, else the id of the node it runs on.
     :ivar nmigs: how many times it has moved.
     :ivar lock: it may not be moved by balancing.
@@ -124,12 +124,15 @@ class Process:
     :ivar command: command line; the bare name in brackets when it has none.
     :ivar read_rate: bytes a second it has read from storage lately; ``write_rate`` written to it.
         None for other people's processes, as in /proc.
+    :ivar stuck: the kernel does not answer what it is asked about it, as its exec waits for a dead file
+        system: shown is what is known, its state and memory fresh, the rest as it was.
+    :ivar age: seconds since this was read, None when it is fresh: at most a second old.
     """
 
     JSON: ClassVar[tuple[str, ...]] = (
         "node", "home", "pid", "ppid", "uid", "user", "state", "nice", "threads", "cpu_percent",
         "cpu_seconds", "rss", "vsize", "start_time", "where", "nmigs", "lock", "cantmove", "command",
-        "read_rate", "write_rate", "started", "identity",
+        "read_rate", "write_rate", "started", "identity", "stuck", "age",
     )  # fmt: skip
 
     node: int
@@ -145,7 +148,7 @@ class Process:
     cpu_seconds: float
     rss: int
     vsize: int
-    start_time: float
+    start_time: float | None
     where: int
     nmigs: int
     lock: bool
@@ -154,6 +157,8 @@ class Process:
     started: int
     read_rate: float | None = None
     write_rate: float | None = None
+    stuck: bool = False
+    age: float | None = None
 
     @property
     def identity(self) -> str:

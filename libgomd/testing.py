@@ -18,7 +18,7 @@ time pass, and `result` settles and hands over what a Deferred or a coroutine ca
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, TypeVar, cast
 
@@ -223,6 +223,12 @@ class _NoThreads:
 
     def run(self, limit: float, function: Callable[..., R], *arguments: Any) -> Deferred[R]:
         """See `IThreads.run`."""
+        return maybeDeferred(function, *arguments)
+
+    def run_apart(
+        self, limit: float, key: Hashable, holder: Hashable, function: Callable[..., R], *arguments: Any
+    ) -> Deferred[R]:
+        """See `IThreads.run_apart`."""
         return maybeDeferred(function, *arguments)
 
 

@@ -166,6 +166,8 @@ def _cpu_time(process: Process) -> str:
 
 
 def _start(process: Process) -> str:
+    if process.start_time is None:
+        return "-"
     began = time.localtime(process.start_time)
     today = time.localtime()[:3] == began[:3]
     return time.strftime("%H:%M" if today else "%b%d", began)

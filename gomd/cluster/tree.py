@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from zope.interface import implementer
 
@@ -13,6 +14,7 @@ from libgomd.errors import NotFound
 from libgomd.model import DOWN_VALUE, Caller, Node, Status
 from libgomd.wire.tree import NODE_VALUES, Kind, TreePath
 
+R = TypeVar("R")
 #: Seconds one read may take; one write, as `bring` and `expel` return when they are done.
 READ_LIMIT = 10.0
 WRITE_LIMIT = 600.0
@@ -47,18 +49,26 @@ class Tree:
             if (names := self._guests.list_directory(path)) is not None:
                 return names
             path = self._guests.at_home(path)
-        return await self._threads.run(READ_LIMIT, self._source.list_directory, path, caller)
+        return await self._read(self._source.list_directory, path, caller)
+
+    async def _read(self, read: Callable[[TreePath, Caller], R], path: TreePath, caller: Caller) -> R:
+        """Read what is a process's own apart: one that hangs takes one thread, and a caller a few."""
+        if path.number is None or path.parts[0] == "hpc":
+            return await self._threads.run(READ_LIMIT, read, path, caller)
+        holder = caller.via.rpartition(":")[0] if caller.uid is None else caller.uid
+        key = ("process", path.number)
+        return await self._threads.run_apart(READ_LIMIT, key, ("reader", holder), read, path, caller)
 
     async def read_file(self, path: TreePath, caller: Caller) -> bytes:
         """See `ITree.read_file`."""
         if path.kind is Kind.NODE_VALUE:
             return node_value(self._members.find(str(path.number)), path.name)
         if self._guests is None:
-            return await self._threads.run(READ_LIMIT, self._source.read_file, path, caller)
+            return await self._read(self._source.read_file, path, caller)
         if (found := await self._guests.read_file(path, caller)) is not None:
             return found
         path = self._guests.at_home(path)
-        data: bytes = await self._threads.run(READ_LIMIT, self._source.read_file, path, caller)
+        data = await self._read(self._source.read_file, path, caller)
         return await self._guests.as_job(path, data)
 
     async def write_file(self, path: TreePath, value: str) -> None:

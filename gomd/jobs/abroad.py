@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -26,6 +27,8 @@ GHOST_AGAIN = 10.0
 #: Seconds after which a node that was given up is not asked any more.
 GHOST_LIMIT = 86400.0
 _KILL = 9
+#: Jobs that are asked for at the same time: after a start there may be thousands.
+_FOUND_AT_ONCE = 32
 
 
 class Abroad:
@@ -42,6 +45,7 @@ class Abroad:
         self._members = members
         self._peers = peers
         self._running = running
+        self._turns = DeferredSemaphore(_FOUND_AT_ONCE)
 
     async def start(self, node: Node, name: str, values: dict[str, Any], caller: Caller) -> FrameStream:
         """
@@ -74,7 +78,14 @@ class Abroad:
             node, why = self._node(job.node), "it is not known any more"
             try:
                 if node is not None:
-                    return await self._open(node, Request("attach", (job.name,)), owner_of(job))
+                    asked = self._clock.seconds()
+                    await self._turns.acquire()
+                    waited = self._clock.seconds() - asked
+                    begun, down_since = begun + waited, down_since + waited
+                    try:
+                        return await self._open(node, Request("attach", (job.name,)), owner_of(job))
+                    finally:
+                        self._turns.release()
             except (NotFound, NotAllowed) as error:
                 if newest is None or newest().node == job.node:
                     return f"node {job.node} {node.name if node else ''} has it no more: {error}"

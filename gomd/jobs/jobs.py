@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from gomd.interfaces import IEvents, IJobs, IMembership, IMigrator, IPeers, IPlacement, IThreads, JobHere
@@ -14,7 +16,7 @@ from gomd.jobs.abroad import Abroad
 from gomd.jobs.framestream import FrameStream
 from gomd.jobs.held import Held
 from gomd.jobs.journal import Journal
-from gomd.jobs.keeper import REMOVE_LIMIT, Keeper
+from gomd.jobs.keeper import GONE, Keeper
 from gomd.jobs.kept import KeptOutput, Limits
 from gomd.jobs.migrations import Migrations
 from gomd.jobs.migrators import NoMigrator
@@ -30,6 +32,8 @@ from libgomd.wire import frames
 
 #: Jobs under way at once, when nobody says.
 MOST = 1000
+#: Seconds that the end waits for the disk.
+CLOSE_LIMIT = 5.0
 
 
 @implementer(IJobs)
@@ -42,7 +46,10 @@ class Jobs(Service):
     :param migrator: makes what moves jobs.
     :param room: how many jobs may be under way at once, of this home and guests together.
     :param output: how much output of detached jobs is kept.
+    :param disk: threads for the spool, so that a disk that hangs takes no others; ``threads`` without it.
     """
+
+    _log: ClassVar[Logger] = Logger()
 
     def __init__(
         self,
@@ -59,14 +66,15 @@ class Jobs(Service):
         own_uid: int,
         room: Room | None = None,
         output: Limits | None = None,
+        disk: IThreads | None = None,
         migrator: Callable[[Keeper, HomeTable, Whereabouts], IMigrator] | None = None,
     ) -> None:
         self._members = members
-        self._threads = threads
+        self._clock = clock
         self._here = here
         self._journal = journal
         self._table = HomeTable(members.own_id, journal, forgotten=self._forget_output)
-        self._keeper = Keeper(clock, members, threads, events, abroad, here, self._table)
+        self._keeper = Keeper(clock, members, disk or threads, events, abroad, here, self._table)
         running: Callable[[], bool] = lambda: not self._keeper.stopping  # noqa: E731
         self._whereabouts = Whereabouts(clock, members, peers, self._keeper, self._table, running)
         self.migrator: IMigrator = NoMigrator("this daemon does not move processes")
@@ -74,7 +82,7 @@ class Jobs(Service):
             self.migrator = migrator(self._keeper, self._table, self._whereabouts)
         limits = output or Limits(here.spool_bytes, 1 << 30, 1 << 32, here.spool_reserve)
         self._kept = KeptOutput(
-            clock, threads, here, self._table, self._keeper.held, int(members.own_id), limits
+            clock, disk or threads, here, self._table, self._keeper.held, int(members.own_id), limits
         )  # fmt: skip
         self._starting = Starting(
             clock, members, threads, here, placement, journal, self._table, self._keeper, own_uid,
@@ -87,12 +95,19 @@ class Jobs(Service):
         self._starting.run(caller, stream, guest)
 
     def startService(self) -> None:
-        """Read the journal and find the jobs again that ran on while no daemon was there. Blocks briefly."""
+        """
+        Read the journal and find the jobs again that ran on while no daemon was there. Blocks briefly.
+
+        What cannot be understood of one job is said, and keeps no other from being found.
+
+        :raises OSError: the journal or the spool cannot be used at all.
+        """
         super().startService()
         self._keeper.stopping = False
         self._here.open()
         self._journal.open()
-        self._table.load()
+        names = self._here.names()
+        self._table.load(number for home, number, _name in names if home == self._members.own_id)
         migrations = self.migrator if isinstance(self.migrator, Migrations) else None
         leaving, coming = migrations.load() if migrations is not None else (frozenset(), frozenset())
         for job in self._table:
@@ -100,33 +115,62 @@ class Jobs(Service):
                 held = Held(job.name, job.job, job.uid, job.node, arriving=job.name in coming)
                 if job.name in leaving:
                     held.departing = lambda: None
-                self._keeper.find_again(held)
-        self._find_guests(leaving, coming)
+                self._surely(job.name, self._keeper.find_again, held)
+        for home, number, name in names:
+            if home != self._members.own_id:
+                if name not in coming:
+                    self._surely(name, self._find_guest, name, name in leaving)
+            elif name not in self._keeper.held:
+                self._surely(name, self._find_unknown, number, name)
         if migrations is not None:
             migrations.start()
         self._following = Deferred.fromCoroutine(self._keeper.follow())
         self._following.addErrback(lambda failure: None)  # cancelled at the end
         self._kept.start()
 
-    def _find_guests(self, leaving: frozenset[str], coming: frozenset[str]) -> None:
-        for home, number, name in self._here.names():
-            if home != self._members.own_id:
-                if name in coming:
-                    continue
-                told = self._here.read(name, "job") or {}
-                guest = Held(name, None, int(told.get("uid", -1)), self._members.own_id, Relay(True))
-                if name in leaving:
-                    guest.departing = lambda: None
-                self._keeper.find_again(guest)
-                if (nmigs := int(told.get("nmigs") or 0)) and name not in leaving:
-                    self._whereabouts.tell(guest, nmigs)
-            elif name not in self._keeper.held and (
-                (job := self._table.get(number)) is None or not job.detached
-            ):
-                self._here.remove(name)
+    def _surely(self, name: str, find: Callable[..., None], *arguments: object) -> None:
+        """Find one job; whatever is wrong with it is its own affair."""
+        try:
+            find(*arguments)
+        except Exception:  # noqa: BLE001 - a start does not fail for one job
+            self._log.failure("job {job} cannot be found again: its directory is left as it is", job=name)
 
-    def stopService(self) -> None:
-        """Let go of every job; they go on, and are found again."""
+    def _find_guest(self, name: str, leaving: bool) -> None:
+        told = self._here.read(name, "job") or {}
+        guest = Held(name, None, _number(told, "uid", -1), self._members.own_id, Relay(True))
+        if leaving:
+            guest.departing = lambda: None
+        self._keeper.find_again(guest)
+        if (nmigs := _number(told, "nmigs", 0)) and not leaving and self._keeper.held.get(name) is guest:
+            self._whereabouts.tell(guest, nmigs)
+
+    def _find_unknown(self, number: int, name: str) -> None:
+        """Look at the directory of a job of this home that the table does not know, or knows to be over."""
+        if (job := self._table.get(number)) is not None:
+            if not job.detached:
+                self._keeper.remove(name)
+            return
+        told = self._here.read(name, "job")
+        runs = self._is_running(name)
+        if told is None or not (runs or self._table.is_damaged(number)):
+            if not runs:
+                self._keeper.remove(name)
+            return
+        job = _told_job(number, self._members.own_id, told)
+        self._log.warn("job {job} is known from its own directory only: it is taken back", job=name)
+        self._table.recover(job)
+        self._keeper.find_again(Held(name, number, job.uid, job.node))
+
+    def _is_running(self, name: str) -> bool:
+        """Whether a job has a supervisor, or one that cannot be asked at this moment."""
+        try:
+            self._here.find(name).close()
+        except OSError as error:
+            return error.errno not in GONE
+        return True
+
+    def stopService(self) -> Deferred[None]:
+        """Let go of every job; they go on, and are found again. Fires when the journal is written."""
         super().stopService()
         self._keeper.stopping = True
         if isinstance(self.migrator, Migrations):
@@ -138,11 +182,15 @@ class Jobs(Service):
             held.relay.close()
         self._keeper.held.clear()
         self._here.close()
-        self._journal.close()
+
+        def late(_result: object, _limit: float) -> None:
+            self._log.error("the disk does not take the journal of jobs: its last lines may be missing")
+
+        return self._journal.close().addTimeout(CLOSE_LIMIT, self._clock, late)
 
     def _forget_output(self, job: Job) -> None:
         if job.detached:
-            self._keeper.soon(self._threads.run(REMOVE_LIMIT, self._here.remove, job.name))
+            self._keeper.remove(job.name)
 
     def rows(self, caller: Caller) -> Sequence[Job]:
         """See `IJobs.rows`."""
@@ -174,6 +222,10 @@ class Jobs(Service):
     def moved(self, name: str, node: int, nmigs: int) -> None:
         """See `IJobs.moved`."""
         self._whereabouts.moved(name, node, nmigs)
+
+    def written(self) -> Awaitable[None]:
+        """See `IJobs.written`."""
+        return self._table.written()
 
     def here(self) -> Sequence[JobHere]:
         """See `IJobs.here`."""
@@ -268,3 +320,21 @@ class Jobs(Service):
         yield from self._kept.counters()
         yield from self.migrator.counters()
         yield Counter("jobs_journal_failed", self._journal.failed, "changes the journal could not be given")
+
+
+def _number(told: Mapping[str, Any], name: str, default: int) -> int:
+    value = told.get(name)
+    return value if isinstance(value, int) else default
+
+
+def _told_job(number: int, home: int, told: Mapping[str, Any]) -> Job:
+    """Return a job of this home as its supervisor has described it. :raises LookupError: or it has not."""
+    uid, pid, argv = told["uid"], told["pid"], told["argv"]
+    if not (isinstance(uid, int) and isinstance(pid, int) and isinstance(argv, list)):
+        raise LookupError(f"the description of job {number} is damaged")
+    return Job(
+        number, home, home, pid, str(told.get("user") or uid), JobState.RUNNING, None,
+        " ".join(map(str, argv))[:200], uid, float(told.get("began") or 0.0), None, "",
+        _number(told, "nmigs", 0), bool(told.get("lock")), bool(told.get("detach")), pid,
+        str(told.get("cantmove") or ""),
+    )  # fmt: skip

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import errno
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
@@ -23,6 +24,12 @@ from libgomd.wire import frames
 
 #: Seconds that removing a job's directory may take.
 REMOVE_LIMIT = 60.0
+#: Directories that are removed in one go.
+_REMOVED_AT_ONCE = 100
+#: Seconds until a supervisor is looked for again that could not be asked: no descriptor is free, it is busy.
+AGAIN = 1.0
+#: What says that there is no supervisor: no socket, or nobody listens.
+GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ECONNREFUSED, errno.ELOOP, errno.ENOTSOCK})
 #: Jobs whose kept output is shown to somebody at the same time.
 MOST_SHOWN = 200
 
@@ -56,6 +63,8 @@ class Keeper:
         self._table = table
         self.held: dict[str, Held] = {}
         self._shown: set[Held] = set()
+        self._to_remove: dict[str, None] = {}
+        self._removing = False
         self.begun = 0
         self.stopping = False
         self.on_down: Callable[[int], None] = lambda _node: None
@@ -144,6 +153,7 @@ class Keeper:
         relay.started = lambda told: self._on_started(held, told)
         relay.ended = lambda told: self._on_ended(held, told)
         relay.failed = lambda told: self._on_failed(held, told)
+        relay.collect = lambda: self._collect(held)
         relay.job_lost = lambda: self._on_job_lost(held)
         relay.client_lost = lambda: self._on_client_lost(held)
 
@@ -176,7 +186,20 @@ class Keeper:
         self._end(held.number, JobState.DONE, int(told["exit"]), str(told.get("reason", "")))
         job = self._table.get(held.number)
         if held.relay.client is None and (held.hung_up or job is None or job.detached):
-            held.relay.to_job(frames.encode(frames.COLLECTED))
+            self._collect(held)
+
+    def _collect(self, held: Held) -> None:
+        """Let the job's end forget it, as soon as it is written here how it ended."""
+        relay = held.relay
+        if held.number is None:
+            relay.to_job(frames.encode(frames.COLLECTED))
+            return
+
+        async def collect() -> None:
+            await self._table.written()
+            relay.to_job(frames.encode(frames.COLLECTED))
+
+        self.soon(collect())
 
     def _end(self, number: int, state: JobState, exit: int, reason: str) -> None:
         job = self._table.get(number)
@@ -260,24 +283,61 @@ class Keeper:
 
     def _reconnect(self, held: Held) -> None:
         """Find the supervisor of a job of this node, or else what it has left behind."""
+        told = None
         try:
             held.relay.join_job(self._here.find(held.name))
-        except OSError:
-            told = self._here.read(held.name, "exit")
+        except OSError as error:
+            try:
+                if error.errno not in GONE:
+                    raise
+                told = self._here.read(held.name, "exit")
+            except OSError as trouble:  # that says nothing about the job
+                self._log.warn("job {job} is looked for again: {error}", job=held.name, error=trouble)
+                self._clock.callLater(AGAIN, self._reconnect_later, held)
+                return
             if held.departing is not None:
                 held.departing()
             elif held.number is None:
                 held.relay.to_client(frames.failure(InternalError("its supervisor ended without a word")))
                 self.let_go(held)
                 self._here.remove(held.name)
-            elif told is not None:
-                self._end(held.number, JobState.DONE, int(told["exit"]), str(told.get("reason", "")))
+            elif told is not None and isinstance(told.get("exit"), int):
+                self._end(held.number, JobState.DONE, told["exit"], str(told.get("reason", "")))
                 self.let_go(held)
             else:
                 self.lose(held, "its supervisor ended without a word")
-                self.soon(self._threads.run(REMOVE_LIMIT, self._here.remove, held.name))
+                self.remove(held.name)
         else:
             self.resume(held)
+
+    def _reconnect_later(self, held: Held) -> None:
+        if not self.stopping and self.held.get(held.name) is held and held.relay.job is None:
+            self._reconnect(held)
+
+    def remove(self, name: str) -> None:
+        """Have the directory of a job of this home removed, in its turn: there may be thousands."""
+        self._to_remove[name] = None
+        if not self._removing:
+            self._removing = True
+            self.soon(self._remove_all())
+
+    async def _remove_all(self) -> None:
+        try:
+            while self._to_remove and not self.stopping:
+                names = list(self._to_remove)[:_REMOVED_AT_ONCE]
+                for name in names:
+                    del self._to_remove[name]
+                try:
+                    await self._threads.run(REMOVE_LIMIT, self._remove_some, names)
+                except GomdError as error:
+                    self._log.warn("{jobs} and more are not removed: {error}", jobs=names[0], error=error)
+        finally:
+            self._removing = False
+
+    def _remove_some(self, names: Sequence[str]) -> None:
+        """Blocks."""
+        for name in names:
+            self._here.remove(name)
 
     def _on_client_lost(self, held: Held) -> None:
         """The caller is gone: a job that is not detached goes with him."""
@@ -289,7 +349,7 @@ class Keeper:
         if job is None:
             return
         if held.over is not None:
-            relay.to_job(frames.encode(frames.COLLECTED))
+            self._collect(held)
         elif not job.detached:
             held.hung_up = True
             relay.to_job(frames.encode(frames.HANGUP))

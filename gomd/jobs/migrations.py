@@ -490,6 +490,7 @@ class Migrations:
                 await ground.whereabouts.tell_home(name, hands.other, hands.job.times)
             ground.whereabouts.forget(name, hands.other)
         await ground.remove_directory(hands.migration, side)
+        await ground.table.written()  # what this record says stands in the table
         await ground.threads.run(DISK_LIMIT, ground.log.forget, record)
 
     def _hang_up(self, node: int) -> None:

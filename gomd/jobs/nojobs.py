@@ -54,6 +54,9 @@ class NoJobs:
         """See `IJobs.moved`."""
         raise NotFound(f"there is no job {name} here: this daemon runs no jobs")
 
+    async def written(self) -> None:
+        """See `IJobs.written`."""
+
     def check_attach(self, job: Job) -> None:
         """See `IJobs.check_attach`."""
 

@@ -32,6 +32,7 @@ class Relay:
     :ivar started: called when the job runs, again with each new connection to it.
     :ivar ended: called with how it ended, perhaps more than once. :ivar failed: it never began, or was lost.
     :ivar moved: called with what came of a step of a migration.
+    :ivar collect: called when the caller has its end: tells the job's end so, which then forgets the job.
     :ivar job_lost: called when the connection to the job's end broke.
     :ivar client_lost: called when the caller's broke.
     """
@@ -45,6 +46,7 @@ class Relay:
         self.ended: Told = lambda _told: None
         self.failed: Told = lambda _told: None
         self.moved: Told = lambda _told: None
+        self.collect: Callable[[], None] = lambda: self.to_job(frames.encode(frames.COLLECTED))
         self.job_lost: Callable[[], None] = lambda: None
         self.client_lost: Callable[[], None] = lambda: None
         self._held_acks: dict[int, bytes] = {}
@@ -154,6 +156,9 @@ class Relay:
             frames.decode_signal(payload)
         elif kind == frames.WINSIZE:
             frames.decode_winsize(payload)
+        elif kind == frames.COLLECTED:
+            self.collect()
+            return
         self.to_job(frames.encode(kind, payload))
         if self.job is not None and self.job.full:
             self.client.hold(True)

@@ -148,9 +148,10 @@ class Starting:
         self._keeper.take_in(held)
         try:
             if node.id == self._members.own_id:
+                await self._on_disk(self._journal.written())
                 await self._launch(held, request, account, request.detach, turn)
             else:
-                await self._threads.run(SYNC_LIMIT, self._journal.sync)
+                await self._on_disk(self._journal.sync())
                 held.relay.join_job(await self._keeper.abroad.start(node, job.name, request.values(), caller))
                 turn.release()
             await held.beginning
@@ -161,6 +162,14 @@ class Starting:
             raise
         self._keeper.sink_if_detached(held)
         self._keeper.attach(held, stream)
+
+    def _on_disk(self, waited: Deferred[None]) -> Deferred[None]:
+        """A job that runs must be one that a daemon after this one knows of. Fails when the disk hangs."""
+
+        def late(_result: object, _limit: float) -> None:
+            raise TimedOut(f"the disk took no line of the journal within {SYNC_LIMIT:g} s: try again later")
+
+        return waited.addTimeout(SYNC_LIMIT, self._clock, late)
 
     async def _host(self, caller: Caller, stream: FrameStream, name: str) -> None:
         """Start a guest for the daemon at ``stream``, which is its home."""
@@ -256,7 +265,11 @@ class Starting:
                 late.cancel()
 
     async def _account(self, caller: Caller) -> Account:
-        return await self._threads.run(NAME_LIMIT, account_of, caller, self._own_uid)
+        key = ("account", caller.user if caller.uid is None else caller.uid)
+        return await self._threads.run_apart(
+            NAME_LIMIT, key, "accounts", account_of, caller, self._own_uid
+        )
+
 
 
 def _uid(caller: Caller) -> int:

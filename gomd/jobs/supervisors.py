@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar, Final
+
+from twisted.logger import Logger
 
 from gomd.jobs.cgroups import PLAIN, Place, sweep
 from gomd.jobs.framestream import FrameStream
@@ -14,6 +18,12 @@ from gomd.jobs.launching import Launcher
 from gomd.jobs.request import Account, JobRequest
 from libgomd.errors import NotPossible
 from libgomd.wire import frames
+
+#: Bytes of a file that are read: one holds the arguments of its job.
+_MAX_FILE: Final = 8 * 1024 * 1024
+_NAME: Final = re.compile(r"([1-9][0-9]{0,5})-([1-9][0-9]{0,14})", re.ASCII)
+#: What opening a file says that is not there, or is none.
+_NEVER_WRITTEN: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR})
 
 
 class Supervisors:
@@ -25,6 +35,8 @@ class Supervisors:
     :param spool_reserve: bytes of the disk that output leaves free, see `gomd.jobs.backlog.free_of`.
     :param find_place: finds where the cgroups of jobs can be; None: jobs get none.
     """
+
+    _log: ClassVar[Logger] = Logger()
 
     def __init__(
         self,
@@ -127,7 +139,11 @@ class Supervisors:
         return stream
 
     def find(self, name: str) -> FrameStream:
-        """Return a new connection to the supervisor of a job. :raises OSError: there is none."""
+        """
+        Return a new connection to the supervisor of a job.
+
+        :raises OSError: there is none, or it cannot be told now: see `gomd.jobs.keeper.GONE`.
+        """
         return self._launcher.connect(os.path.join(self.directory(name), "socket"))
 
     def view(self, name: str) -> FrameStream:
@@ -140,26 +156,43 @@ class Supervisors:
         return stream
 
     def read(self, name: str, file: str) -> dict[str, Any] | None:
-        """Return what a supervisor wrote into the directory of its job, None when it did not."""
+        """
+        Return what a supervisor wrote into the directory of its job, None when it did not. Blocks briefly.
+
+        What is damaged is said, and is as if it had never been written.
+
+        :raises OSError: it is there and cannot be read now.
+        """
+        path = os.path.join(self.directory(name), file)
         try:
-            with open(os.path.join(self.directory(name), file), encoding="ascii") as opened:
-                found = json.load(opened)
-        except (OSError, ValueError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+            with open(descriptor, "rb") as opened:
+                data = opened.read(_MAX_FILE)
+        except OSError as error:
+            if error.errno in _NEVER_WRITTEN:
+                return None
+            raise
+        try:
+            found = json.loads(data)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            self._log.error("{path} is damaged: it is taken for missing", path=path)
             return None
-        return found if isinstance(found, dict) else None
+        return found
 
     def names(self) -> list[tuple[int, int, str]]:
-        """Return home, number and name of every job that has a directory here. Blocks briefly."""
+        """
+        Return home, number and name of every job that has a directory here. Blocks briefly.
+
+        :raises OSError: there is a spool and it cannot be read.
+        """
         try:
             names = os.listdir(self.spool)
-        except OSError:
+        except FileNotFoundError:
             return []
-        found = []
-        for name in names:
-            home, _, number = name.partition("-")
-            if home.isdigit() and number.isdigit():
-                found.append((int(home), int(number), name))
-        return sorted(found)
+        found = [match for name in names if (match := _NAME.fullmatch(name))]
+        return sorted((int(match[1]), int(match[2]), match[0]) for match in found)
 
     def remove(self, name: str) -> None:
         """Remove the directory of a job. Blocks."""

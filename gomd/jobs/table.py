@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import errno
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,11 @@ FIRST_FOREIGN_PID = 5_000_000
 LOST_EXIT = 143
 #: Process ids at home that are remembered of a job that came and went, beside the first.
 _FORMER = 63
+#: The key, no job's, under which the journal keeps the last number that was given.
+_COUNTER = 0
+#: What is kept of a job whose line in the journal was damaged, and of how many.
+_DAMAGED: Mapping[str, object] = {"damaged": True}
+_MOST_DAMAGED = 1000
 
 
 class HomeTable:
@@ -42,20 +48,65 @@ class HomeTable:
         self._keep = keep
         self._forgotten = forgotten
         self._jobs: dict[int, Job] = {}
+        self._damaged: set[int] = set()
         self._over = 0
         self._last = 0
 
-    def load(self) -> None:
-        """Take what the journal knows; an entry that is none any more is dropped."""
+    def load(self, present: Iterable[int] = ()) -> None:
+        """
+        Take what the journal knows; an entry that is none any more is dropped.
+
+        A number that a damaged line may have had is never given again.
+
+        :param present: numbers of jobs that have a directory here.
+        """
+        found = self._journal.found
+        for number in found.damaged:
+            self._journal.put(number, dict(_DAMAGED))
+        counted = 0
         for number, values in sorted(self._journal.values.items()):
+            if number == _COUNTER:
+                last = values.get("last")
+                counted = last if isinstance(last, int) else 0
+                continue
+            if values == _DAMAGED:
+                self._damaged.add(number)
+                continue
             try:
                 job = decode(Job, values)
+                if job.job != number:
+                    raise MalformedReply(f"job {job.job} under number {number}")
             except MalformedReply:
                 self._journal.put(number, None)
             else:
                 self._jobs[number] = job
                 self._over += job.state.over
-                self._last = number
+        known = (*self._jobs, *self._damaged, *present)
+        self._last = max((found.highest, counted, *known)) + found.unknown
+        for number in sorted(self._damaged)[:-_MOST_DAMAGED]:
+            self._damaged.discard(number)
+            self._journal.put(number, None)
+        self._count()
+
+    def is_damaged(self, number: int) -> bool:
+        """Whether there was a job of that number, and all that was noted of it is lost."""
+        return number in self._damaged
+
+    def recover(self, job: Job) -> None:
+        """Take a job whose entry was damaged, as its own files tell of it."""
+        self._damaged.discard(job.job)
+        self._jobs[job.job] = job
+        self._over += job.state.over
+        self._put(job)
+
+    def written(self) -> Awaitable[None]:
+        """Wait until every change so far survives the daemon; see `Journal.written`."""
+        return self._journal.written()
+
+    def _count(self) -> None:
+        """Keep the last number given where no entry tells it."""
+        if self._last and self._last not in self._jobs:
+            self._journal.put(_COUNTER, {"last": self._last})
 
     def new(self, node: int, user: str, uid: int, command: str, now: float, **more: Any) -> Job:
         """Return a new job, kept."""
@@ -110,6 +161,7 @@ class HomeTable:
         """Forget a job that never began."""
         if self._jobs.pop(number, None) is not None:
             self._journal.put(number, None)
+            self._count()
 
     def _put(self, job: Job) -> None:
         self._journal.put(job.job, encode(job))
@@ -120,6 +172,7 @@ class HomeTable:
             self._over -= 1
             self._forgotten(self._jobs.pop(number))
             self._journal.put(number, None)
+            self._count()
 
     # -- asking
 
@@ -141,6 +194,8 @@ class HomeTable:
         :raises NotFound: there is none of that number. :raises NotAllowed: it is somebody else's.
         """
         job = self._jobs.get(number)
+        if job is None and number in self._damaged:
+            raise NotFound(f"what was noted of job {number} was damaged on the disk: the log says more")
         if job is None:
             raise NotFound(f"there is no job {number} here: `jobs` lists them")
         if not caller.owns(job.uid):
@@ -169,9 +224,14 @@ class HomeTable:
 
 
 def lives(pid: int) -> bool:
-    """Whether a process ``pid`` here can run. What is left, stopped, of a job that went cannot."""
+    """
+    Whether a process ``pid`` here can run. What is left, stopped, of a job that went cannot.
+
+    Its status is read, which an exec that hangs does not block: this is called where nothing may.
+    """
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read(4096).rpartition(b") ")[2][:1] not in b"TtZX"
-    except OSError:
-        return False
+        with open(f"/proc/{pid}/status", "rb") as file:
+            state = file.read(4096).partition(b"\nState:\t")[2][:1]
+            return state.isalpha() and state not in b"TtZX"
+    except OSError as error:
+        return error.errno not in (errno.ENOENT, errno.ESRCH)

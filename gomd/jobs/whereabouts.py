@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -27,6 +28,8 @@ _NOT_FOUND, _CONFLICT = 404, 409
 _KILL = 9
 #: Seconds between two attempts to tell a home.
 AGAIN = 5.0
+#: Jobs that one home is told of at the same time.
+_TOLD_AT_ONCE = 4
 
 
 class Whereabouts:
@@ -51,6 +54,7 @@ class Whereabouts:
         self._running = running
         self._gone: dict[str, int] = {}
         self._expected: set[str] = set()
+        self._telling: dict[str, DeferredSemaphore] = {}
 
     # -- where it was
 
@@ -163,9 +167,14 @@ class Whereabouts:
         """Tell a home where a job of it is, until it has heard; return whether it knows the job."""
         home = name.partition("-")[0]
         request = Request(VERB, (name, str(node_id), str(nmigs)))
+        turns = self._telling.setdefault(home, DeferredSemaphore(_TOLD_AT_ONCE))
         while self._running():
             try:
-                reply = await self._peers.ask(self._members.find(home), request, _DAEMON, False)
+                await turns.acquire()
+                try:
+                    reply = await self._peers.ask(self._members.find(home), request, _DAEMON, False)
+                finally:
+                    turns.release()
                 if reply.code in (OK, _NOT_FOUND, _CONFLICT):  # the last: it knows something newer
                     return reply.code != _NOT_FOUND
             except GomdError as error:
@@ -187,6 +196,8 @@ class Whereabouts:
             raise PeerUnreachable("gomd stops")  # no job is known any more: that says nothing about it
         number = int(name.partition("-")[2])
         job, held = self._table.get(number), self._keeper.held.get(name)
+        if job is None and self._table.is_damaged(number):
+            raise Conflict(f"what was noted of job {name} was damaged on the disk: it goes on unattended")
         if job is None or held is None or job.name != name or job.state.over:
             raise NotFound(f"there is no job {name} any more")
         if held.departing is not None:

@@ -96,7 +96,7 @@ class PeerDoor(Door):
             raise MalformedRequest("behalf ROLE UID USER FORMAT") from None
         user = "" if user == "-" else user
         if role is Role.USER:
-            await self._threads.run(NAME_LIMIT, check_user, user, uid)
+            await self._threads.run_apart(NAME_LIMIT, ("user", user), "names", check_user, user, uid)
         session.caller = Caller(role, user, uid, via)
         session.json = format_word == "json"
         return Answer("welcome")

@@ -63,7 +63,9 @@ class ProcessReader:
 
     async def process(self, pid: int) -> Process:
         """See `ICollector.process`."""
-        return await self._threads.run(PROCESS_LIMIT, self._source.process, pid, self._clock.seconds())
+        return await self._threads.run_apart(
+            PROCESS_LIMIT, ("process", pid), "process", self._source.process, pid, self._clock.seconds()
+        )
 
     def counters(self) -> Iterable[Counter]:
         """How the scans went, and what the last good one found."""

@@ -1,8 +1,14 @@
-"""The threads for what blocks: /proc, disks, token files. A call that hangs costs its own thread only."""
+"""
+The threads for what blocks: /proc, disks, token files. A call that hangs costs its own thread only.
+
+A thread in the kernel cannot be called back. For each call that has gone past its limit the pool gets
+another thread, up to a bound, until it comes back; and what users can make hang is bounded for each of them
+(`apart`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from threading import Thread
 from typing import Any, ClassVar, TypeVar
 
@@ -16,6 +22,7 @@ from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from gomd.interfaces import IThreads
+from gomd.services.apart import Apart
 from libgomd.errors import TimedOut, TooMany
 
 R = TypeVar("R")
@@ -42,15 +49,30 @@ class Threads(Service):
     :param clock: gives the time limits.
     :param size: most calls at once; more than that many wait in line, within their own limits.
     :param waiting: most calls in line; beyond them `TooMany` is raised at once.
+    :param spare: most threads beside those, one for each call that takes longer than its limit.
+    :param finish: seconds that the end waits for the calls under way.
     """
 
     _log: ClassVar[Logger] = Logger()
 
     def __init__(
-        self, reactor: IReactorFromThreads, clock: IReactorTime, name: str, size: int, waiting: int = 200
+        self,
+        reactor: IReactorFromThreads,
+        clock: IReactorTime,
+        name: str,
+        size: int,
+        waiting: int = 200,
+        spare: int = 32,
+        finish: float = 0.0,
     ) -> None:
         self._reactor = reactor
         self._clock = clock
+        self._size = size
+        self._spare = spare
+        self._finish = finish
+        self._late = 0
+        self._ended: Deferred[None] | None = None
+        self._apart = Apart(self._start, clock)
         self._pool = _Pool(minthreads=0, maxthreads=size, name=name)
         self._name = name
         self._most = size + waiting
@@ -59,33 +81,93 @@ class Threads(Service):
     def startService(self) -> None:
         """Start the pool; its threads come when they are first needed."""
         super().startService()
+        self._pool.adjustPoolsize(0, self._size)
         self._pool.start()
 
-    def stopService(self) -> None:
+    def stopService(self) -> Deferred[None] | None:
         """Let each thread end when its call does; one that hangs is a daemon thread and ends with us."""
         super().stopService()
-        self._pool.adjustPoolsize(0, 0)
+        if not self._finish or not self._under_way:
+            self._pool.adjustPoolsize(0, 0)
+            return None
+        self._ended = Deferred()
+        late = self._clock.callLater(self._finish, self._end)
+
+        def ended(result: None) -> None:
+            if late.active():
+                late.cancel()
+            self._pool.adjustPoolsize(0, 0)
+
+        return self._ended.addCallback(ended)
+
+    def _end(self) -> None:
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended.callback(None)
 
     def run(self, limit: float, function: Callable[..., R], *arguments: Any) -> Deferred[R]:
         """See `IThreads.run`."""
-        if self._under_way >= self._most:
+        return self._start(limit, function, *arguments)[0]
+
+    def _start(
+        self, limit: float, function: Callable[..., R], *arguments: Any
+    ) -> tuple[Deferred[R], Deferred[None]]:
+        """Return the result, and what fires when the thread is back, however late."""
+        if self._under_way - self._late >= self._most:
             raise TooMany(f"{self._under_way} calls wait for a thread of {self._name}: try again later")
         self._under_way += 1
         result: Deferred[R] = Deferred()
-        call = deferToThreadPool(self._reactor, self._pool, function, *arguments)
-        expiry = self._clock.callLater(limit, self._expire, result, function, limit)
+        over: Deferred[None] = Deferred()
+        begun: list[bool] = []
+        spared: list[bool] = []
+
+        def work() -> R:
+            begun.append(True)
+            return function(*arguments)
+
+        call = deferToThreadPool(self._reactor, self._pool, work)
+
+        def expire() -> None:
+            if begun and self._late < self._spare:
+                spared.append(True)
+                self._late += 1
+                self._adjust()
+            self._expire(result, function, limit)
+
+        expiry = self._clock.callLater(limit, expire)
 
         def finished(outcome: R | Failure) -> None:
             self._under_way -= 1
+            if spared:
+                self._late -= 1
+                self._adjust()
             if expiry.active():
                 expiry.cancel()
+            over.callback(None)
             if not result.called:
                 result.callback(outcome)
             elif isinstance(outcome, Failure):
                 self._log.debug("a call given up on failed after all: {error}", error=outcome.value)
+            if not self._under_way:
+                self._end()
 
         call.addBoth(finished)
-        return result
+        return result, over
+
+    def run_apart(
+        self, limit: float, key: Hashable, holder: Hashable, function: Callable[..., R], *arguments: Any
+    ) -> Deferred[R]:
+        """See `IThreads.run_apart`."""
+        return self._apart.run(limit, key, holder, function, *arguments)
+
+    def _adjust(self) -> None:
+        """Have as many threads as may be beside those that hang; what waits in line gets one at once."""
+        if not self.running:
+            return
+        most = self._size + self._late
+        if most > self._pool.max and self._under_way > self._size:
+            self._pool.adjustPoolsize(min(most, self._pool.workers + 1), most)
+        self._pool.adjustPoolsize(0, most)
 
     def _expire(self, result: Deferred[Any], function: Callable[..., Any], limit: float) -> None:
         if not result.called:

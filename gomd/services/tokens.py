@@ -13,7 +13,7 @@ from zope.interface import implementer
 from gomd.interfaces import IThreads, ITokens
 from libgomd.errors import ConfigError, NotAllowed, NotPossible
 from libgomd.model import Caller, Counter, Role
-from libgomd.tokens import find_token, read_tokens
+from libgomd.tokens import Token, find_token, read_tokens
 
 #: Seconds the reading of the file and the look-up of a user may take.
 LIMIT = 5.0
@@ -35,35 +35,39 @@ class FileTokens:
 
     async def check(self, token: str, caller: Caller) -> Caller | None:
         """See `ITokens.check`."""
-        found = await self._threads.run(LIMIT, self._look_up, token, caller)
+        found = await self._threads.run(LIMIT, self._look_up, token)
         if found is None:
             self._bad += 1
-        else:
-            self._good += 1
-        return found
+            return None
+        key = ("user", found.name)
+        became = await self._threads.run_apart(LIMIT, key, "names", _become, found, caller)
+        self._good += 1
+        return became
 
-    def _look_up(self, token: str, caller: Caller) -> Caller | None:
-        """Find the token and its owner. Blocks."""
+    def _look_up(self, token: str) -> Token | None:
+        """Find the token. Blocks."""
         try:
             tokens = read_tokens(self.path)
         except ConfigError as error:
             raise NotPossible(str(error)) from error
         for mistake in tokens.mistakes:
             self._log.warn("{path}: {mistake}", path=self.path, mistake=mistake)
-        found = find_token(tokens.tokens, token)
-        if found is None:
-            return None
-        try:
-            uid: int | None = pwd.getpwnam(found.name).pw_uid
-        except KeyError:
-            uid = None
-            if found.role is Role.USER:
-                raise NotAllowed(
-                    f"this token makes you the user {found.name}, and there is none on this node"
-                ) from None
-        return replace(caller, role=found.role, user=found.name, uid=uid)
+        return find_token(tokens.tokens, token)
 
     def counters(self) -> Iterable[Counter]:
         """How often a token was right and wrong."""
         yield Counter("auth_good", self._good, "tokens that were known")
         yield Counter("auth_bad", self._bad, "tokens that were not")
+
+
+def _become(found: Token, caller: Caller) -> Caller:
+    """Return what ``caller`` is with a token. Blocks: behind the names of users may be a directory server."""
+    try:
+        uid: int | None = pwd.getpwnam(found.name).pw_uid
+    except KeyError:
+        uid = None
+        if found.role is Role.USER:
+            raise NotAllowed(
+                f"this token makes you the user {found.name}, and there is none on this node"
+            ) from None
+    return replace(caller, role=found.role, user=found.name, uid=uid)

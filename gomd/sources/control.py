@@ -94,7 +94,7 @@ class KernelProcessControl:
         except OSError as error:
             raise error_of(error, str(pid)) from error
         try:
-            target = _look(directory, pid)
+            target = _look(directory, pid, caller)
             if caller.role < Role.ADMIN and (target.of_system or pid == self._own_pid()):
                 raise NotAllowed(f"process {pid} belongs to the system: only an admin can act on it")
             yield target
@@ -108,13 +108,21 @@ class KernelProcessControl:
             os.close(directory)
 
 
-def _look(directory: int, pid: int) -> _Target:
-    """Read what decides, through the directory that is held: it is never that of another process."""
-    stat = parse_pid_stat(_read(directory, "stat"))
-    credentials = parse_credentials(_read(directory, "status"))
+def _look(directory: int, pid: int, caller: Caller) -> _Target:
+    """
+    Read what decides, through the directory that is held: it is never that of another process.
+
+    The stat file is read only for who may not act on a kernel thread, and of what may be one: it blocks for a
+    process that hangs in an exec, and such a one is what somebody wants to end.
+    """
+    status = _read(directory, "status")
+    credentials = parse_credentials(status)
     if credentials.process != pid:
         raise _gone(pid)  # a thread: it has a directory, but `ps` does not list it
-    return _Target(directory, credentials, stat.nice, pid == 1 or stat.of_kernel)
+    of_system = pid == 1
+    if caller.role < Role.ADMIN and b"\nVmSize:" not in status:
+        of_system = of_system or parse_pid_stat(_read(directory, "stat")).of_kernel
+    return _Target(directory, credentials, os.getpriority(os.PRIO_PROCESS, pid), of_system)
 
 
 def _read(directory: int, name: str) -> bytes:

@@ -20,9 +20,12 @@ from gomd.sources.proc.meminfo import read_memory, read_paging
 from gomd.sources.proc.pressure import read_pressure
 from gomd.sources.proc.scan import ProcessScanner
 from gomd.sources.speed import Speed
+from libgomd.errors import TimedOut
 from libgomd.model import STANDARD_SPEED, Caller, Cpu, Load, Memory, Node, Part, Process, ProcessTable
-from libgomd.wire.tree import TreePath
+from libgomd.wire.tree import Kind, TreePath
 
+#: Files of a process that the kernel shows while its exec hangs.
+_NEVER_BLOCK: Final = frozenset({"status", "comm", "cmdline", "statm", "limits", "cgroup", "schedstat"})
 #: Seconds for which `nodes` takes a load or processor sample for the present one.
 _RECENT: Final = 10.0
 
@@ -190,6 +193,13 @@ class LinuxSource:
 
     def read_file(self, path: TreePath, caller: Caller) -> bytes:
         """Read a file of the tree; see `INodeSource`."""
+        if path.kind in (Kind.PROCESS, Kind.CLUSTER) and path.name not in _NEVER_BLOCK:
+            assert path.number is not None
+            if self._scanner.is_stuck(path.number):
+                raise TimedOut(
+                    f"process {path.number} hangs: the kernel does not answer what is read in {path}; "
+                    f"/proc/{path.number}/status can be read"
+                )
         return self._tree.read_file(path, caller)
 
     def write_file(self, path: TreePath, value: str) -> None:

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from libgomd.derivation import ClusterKey
 
 _log = Logger()
+#: Seconds that the end waits for the disk under STATE.
+FINISH = 5.0
 
 
 def compose(
@@ -66,6 +68,9 @@ def compose(
     sample_log = SAMPLE_LOGS[config.log.kind](config)
     reading = Threads(reactor, reactor, "reading", size=12)
     asking = Threads(reactor, reactor, "asking", size=12)
+    # Of their own: a disk that hangs takes no thread that answers, and the end waits for what is written.
+    journal = Threads(reactor, reactor, "journal", size=1, waiting=1, spare=0, finish=FINISH)
+    disk = Threads(reactor, reactor, "disk", size=8, waiting=20_000, finish=FINISH)
     placeholder = Node(node_id, config.node.name, config.peers.address, Status.CONFIGURED | Status.UP)
     collector = Collector(
         source, sample_log, reading, reactor, placeholder,
@@ -91,7 +96,7 @@ def compose(
     if config.node.proc_root == "/proc" and config.node.source != "memory":
         tls = network.criu_files if network is not None else no_files
         jobs = made = jobs_of(
-            config, reactor, source, members, peers, asking, moving, events, placement, tls
+            config, reactor, source, members, peers, asking, moving, journal, disk, events, placement, tls
         )  # fmt: skip
         migrator = made.migrator
     kin = Kin(jobs, collector)
@@ -132,6 +137,8 @@ def compose(
         reading,
         asking,
         moving,
+        journal,
+        disk,
         collector,
         *(network.services(dispatch, asking) if network else ()),
         Listening(reactor, sockets, door, collector.sampled),

@@ -49,6 +49,8 @@ def jobs_of(
     peers: IPeers,
     threads: IThreads,
     moving: IThreads,
+    journal: IThreads,
+    disk: IThreads,
     events: IEvents,
     placement: Placement,
     tls: Callable[[str], TlsFiles],
@@ -56,7 +58,8 @@ def jobs_of(
     """
     Return the jobs of this node, a service.
 
-    :param moving: threads for migrations. :param tls: writes the certificates for criu to a directory.
+    :param moving: threads for migrations. :param journal: one for the journal. :param disk: for the spool.
+    :param tls: writes the certificates for criu to a directory.
     """
     spool, node_id = config.jobs.spool, int(members.own_id)
     launcher = Launcher(reactor, os.path.join(spool, "log"))
@@ -77,8 +80,8 @@ def jobs_of(
 
     return Jobs(
         reactor, members, threads, events, partial(Abroad, reactor, members, peers), here,
-        placement, Journal(os.path.join(config.node.state_dir, "jobs", "journal")), peers,
-        own_uid=os.geteuid(), room=room, output=output, migrator=migrator,
+        placement, Journal(os.path.join(config.node.state_dir, "jobs", "journal"), journal), peers,
+        own_uid=os.geteuid(), room=room, output=output, disk=disk, migrator=migrator,
     )  # fmt: skip
 
 

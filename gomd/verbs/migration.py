@@ -59,7 +59,7 @@ def migration(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Re
     return Upgrade("letters", lambda stream: parts.migrator.join(node, stream))
 
 
-def moved(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+async def moved(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """Take note of where a job of this home runs now."""
     words.peer(session.caller)
     home, number = words.job_name(arguments[0])
@@ -68,6 +68,7 @@ def moved(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     if home != parts.members.own_id:
         raise NotPossible(f"job {home}-{number} has its home on node {home}: tell that one")
     parts.jobs.moved(f"{home}-{number}", node, nmigs)
+    await parts.jobs.written()  # whoever asks never says it again once it is answered
     return Answer(f"job {home}-{number} runs on node {node}")
 
 

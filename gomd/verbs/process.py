@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal as signals
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import overload
@@ -20,12 +20,14 @@ from gomd.verbs.elsewhere import (
 )
 from gomd.verbs.replies import Answer, Column, Reply, Rows
 from gomd.verbs.table import Verb
-from libgomd.errors import NotFound, error_for
+from libgomd.errors import NotFound, SourceUnavailable, TimedOut, error_for
 from libgomd.model import Caller, Process, Role
 from libgomd.wire.lines import OK, Request
 
 #: The process table is scanned again before it is shown when it is older than this, in seconds.
 FRESH = 1.0
+#: Seconds after which a table is not shown without its age: more than a scan takes.
+STALE = 2.0
 #: So many processes that are asked for by their ids are read one by one, as they are now.
 READ_AFRESH = 16
 
@@ -49,7 +51,7 @@ PROCESS_COLUMNS = (
     Column("PID", 7, lambda process: str(process.pid)),
     Column("PPID", 7, lambda process: str(process.ppid)),
     Column("USER", 10, lambda process: process.user, left=True),
-    Column("STAT", 4, lambda process: process.state, left=True),
+    Column("STAT", 4, lambda process: f"{process.state}!" if process.stuck else process.state, left=True),
     Column("NI", 3, lambda process: str(process.nice)),
     Column("THR", 4, lambda process: "-" if process.threads is None else str(process.threads)),
     Column("%CPU", 5, _percent),
@@ -63,15 +65,14 @@ PROCESS_COLUMNS = (
 )
 
 
-class _AsSeen(Sequence[Process]):
+class _Shown(Sequence[Process]):
     """
-    Processes less what is their owners' business, taken away row by row as they are shown: for
-    thousands at once that would hold up every other connection for a tenth of a second.
+    Processes with something taken away or added row by row as they are shown: for thousands at once that
+    would hold up every other connection for a tenth of a second.
     """
 
-    def __init__(self, processes: Sequence[Process], caller: Caller) -> None:
+    def __init__(self, processes: Sequence[Process]) -> None:
         self._processes = processes
-        self._caller = caller
 
     def __len__(self) -> int:
         return len(self._processes)
@@ -86,9 +87,33 @@ class _AsSeen(Sequence[Process]):
         return self._seen(self._processes[at])
 
     def _seen(self, process: Process) -> Process:
+        raise NotImplementedError
+
+
+class _AsSeen(_Shown):
+    """Less what is their owners' business."""
+
+    def __init__(self, processes: Sequence[Process], caller: Caller) -> None:
+        super().__init__(processes)
+        self._caller = caller
+
+    def _seen(self, process: Process) -> Process:
         if self._caller.owns(process.uid) or (process.read_rate is None and process.write_rate is None):
             return process
         return replace(process, read_rate=None, write_rate=None)
+
+
+class Aged(_Shown):
+    """With the age of the table they are from: ``seconds``, and more when they were not read for it."""
+
+    def __init__(self, processes: Sequence[Process], seconds: float) -> None:
+        super().__init__(processes)
+        self._seconds = seconds
+
+    def _seen(self, process: Process) -> Process:
+        if process.stuck and process.age is None:
+            return process  # it was never read
+        return replace(process, age=round(self._seconds + (process.age or 0.0), 1))
 
 
 def seen_by(
@@ -113,16 +138,21 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
     asked = {words.pid(text) for text in arguments}
     wanted = sorted(asked | {parts.jobs.pid_here(pid) for pid in asked})
     if 0 < len(wanted) <= READ_AFRESH:
-        here = await _read_afresh(parts, wanted)
+        here, age = await _read_afresh(parts, wanted), 0.0
     else:
-        here = (await parts.collector.processes(FRESH)).processes
+        table = await parts.collector.processes(FRESH)
+        here, age = table.processes, max(0.0, parts.clock.seconds() - table.taken_at)
     everything = decorated(here, parts.jobs.here(), parts.members.own_id)
     everything += await processes_elsewhere(parts)
     found = [process for process in everything if not wanted or process.pid in wanted]
     if not found and len(asked) == 1:
         raise NotFound(f"there is no process {asked.pop()} on this node now; `ps` lists what runs")
-    shown = seen_by(parts, session.caller, found, rates=session.json)
-    return Rows(f"{len(shown)} processes", shown, PROCESS_COLUMNS)
+    shown: Sequence[Process] = seen_by(parts, session.caller, found, rates=session.json)
+    text = f"{len(shown)} processes"
+    if age > STALE:
+        shown = Aged(shown, age)
+        text += f", as they were {age:.0f} s ago: reading them fails or takes long, the log says why"
+    return Rows(text, shown, PROCESS_COLUMNS)
 
 
 async def _read_afresh(parts: Parts, pids: Sequence[int]) -> Sequence[Process]:
@@ -134,6 +164,10 @@ async def _read_afresh(parts: Parts, pids: Sequence[int]) -> Sequence[Process]:
             line = await line_of(parts.collector, pid, families)
         except NotFound:
             continue
+        except (SourceUnavailable, TimedOut) as error:
+            line = [each for each in (await parts.collector.processes(FRESH)).processes if each.pid == pid]
+            if not line:
+                raise error
         found.update((process.pid, process) for process in line)
     return list(found.values())
 
@@ -159,13 +193,18 @@ async def where(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> 
     return Answer(str(process.node), process.node)
 
 
+async def _act(parts: Parts, act: Callable[..., None], pid: int, number: int, caller: Caller) -> None:
+    """Do something to a process of this node. What is read of it first may hang."""
+    await parts.threads.run_apart(5.0, ("act", pid), ("actor", caller.uid), act, pid, number, caller)
+
+
 async def signal(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """Send a signal, as kill(1) would for this caller."""
     pid, number = words.pid(arguments[0]), words.signal_number(arguments[1])
     if (job := own_job_elsewhere(parts, pid, session.caller)) is not None:
         await send_signal(parts, job, number, group=False)
     else:
-        await parts.threads.run(5.0, parts.control.signal, parts.jobs.pid_here(pid), number, session.caller)
+        await _act(parts, parts.control.signal, parts.jobs.pid_here(pid), number, session.caller)
     name = signals.Signals(number).name if number in set(signals.Signals) else f"signal {number}"
     return Answer(f"sent {name} to process {pid}", {"pid": pid, "signal": number})
 
@@ -179,7 +218,7 @@ async def renice(parts: Parts, session: ISession, arguments: tuple[str, ...]) ->
         if reply.code != OK:
             raise error_for(reply.code, reply.text)
     else:
-        await parts.threads.run(5.0, parts.control.renice, parts.jobs.pid_here(pid), nice, session.caller)
+        await _act(parts, parts.control.renice, parts.jobs.pid_here(pid), nice, session.caller)
     return Answer(f"process {pid} has niceness {nice}", {"pid": pid, "nice": nice})
 
 

@@ -6,6 +6,10 @@ for byte the one of the last scan, it used no processor and ran no other program
 as it is, unparsed. What the line does not tell is looked at in turn: at each scan, for a twelfth of
 the processes, reading and writing too short to show as processor time; for a sixtieth, a rewritten
 command line or a user changed without any other trace.
+
+A process whose files block (`gomd.sources.proc.walk`) keeps one thread, and is not touched again until that
+is back: it is shown from its ``status``, which does not block, and from what is known. A user of whom many
+are so, which he can bring about, has all his processes shown that way, and holds no more threads.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final, NamedTuple
 
 from gomd.sources.files import ProcRoot, error_of
@@ -27,8 +32,12 @@ from gomd.sources.proc.details import (
 )  # fmt: skip
 from gomd.sources.proc.kernelstat import read_kernel_stat
 from gomd.sources.proc.pidstat import PidStat, parse_pid_stat
-from libgomd.errors import NotFound, RequestError, SourceUnavailable
+from gomd.sources.proc.pidstatus import PidStatus, parse_pid_status
+from gomd.sources.proc.stuck import StuckProcesses
+from gomd.sources.proc.walk import Worker
+from libgomd.errors import NotAllowed, NotFound, RequestError, SourceUnavailable, TimedOut
 from libgomd.model import Process
+from libgomd.wire.text import printable_bytes
 
 #: Scans after which each process's reading and writing was read again: a minute at the default period.
 ROTATION: Final = 12
@@ -36,6 +45,11 @@ ROTATION: Final = 12
 _LONG_ROTATION: Final = 5 * ROTATION
 #: No kernel writes a longer stat line: 50 numbers of 20 digits and a name.
 _MAX_STAT: Final = 2048
+#: Seconds without progress after which a process is taken to hang: the first of a scan, and the others.
+PATIENCE: Final = 0.5
+_NEXT_PATIENCE: Final = 0.1
+_MAX_STATUS: Final = 8192
+_FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 #: What is wrong with the daemon or the machine, not with one process.
 _TROUBLE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
@@ -60,17 +74,43 @@ class _Known(NamedTuple):
     moved_at: float
 
 
+def _read_line(
+    path: bytes,
+    open_: Callable[[bytes, int], int] = os.open,
+    read: Callable[[int, int], bytes] = os.read,
+    close: Callable[[int], None] = os.close,
+) -> bytes:
+    """Return the first bytes of a file; called for every process of every scan, so without detours."""
+    descriptor = open_(path, _FLAGS)
+    try:
+        return read(descriptor, _MAX_STAT)
+    finally:
+        close(descriptor)
+
+
 class ProcessScanner:
     """
     Scans the processes below one proc root; `scan` on one thread at a time, `read` beside it.
 
     :param node_id: the node, home of all its processes.
     :param locked: gives the processes locked now, as (pid, started).
+    :param read_line: returns the first bytes of the stat file of that name, and may block for ever.
+    :param patience: seconds without progress after which a process is taken to hang.
     """
 
     def __init__(
-        self, root: ProcRoot, node_id: int, locked: Callable[[], frozenset[tuple[int, int]]]
+        self,
+        root: ProcRoot,
+        node_id: int,
+        locked: Callable[[], frozenset[tuple[int, int]]],
+        read_line: Callable[[bytes], bytes] = _read_line,
+        patience: float = PATIENCE,
     ) -> None:
+        self._read_line = read_line
+        self._patience = patience
+        self._stuck = StuckProcesses()
+        #: When the processes that are only looked at from outside were last read; None if they never were.
+        self._read_at: dict[int, float | None] = {}
         self._root = root
         self._node_id = node_id
         self._locked = locked
@@ -78,6 +118,7 @@ class ProcessScanner:
         self._users = UserNames()
         self._known: dict[int, _Known] = {}
         self._scanned_at = 0.0
+        self._scanning_at = 0.0
         self._round = 0
         self._boot_time: int | None = None
         self._one_scan = threading.Lock()
@@ -104,19 +145,60 @@ class ProcessScanner:
         locks = self._locked()
         same_locks = locks is self._locks
         self._locks = locks
-        interval = now - self._scanned_at
-        before, after = self._known, {}
-        below, read, close, open_ = os.fsencode(self._root.under("")), os.read, os.close, os.open
-        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-        for pid in pids:
+        before, self._scanning_at = self._known, now
+        if late := self._users.take_late():
+            before = {pid: _renamed(known, late) for pid, known in before.items()}
+        visit = partial(self._visit, before, now, now - self._scanned_at, same_locks)
+        after: dict[int, _Known] = {}
+        patience = self._patience
+        while True:
+            worker = Worker(pids, visit, self._stuck.came_back)
+            worker.start()
+            hung = worker.wait(patience)
+            after.update(worker.found.copy())
+            if hung is None:
+                break
+            pids = pids[pids.index(hung) :]
+            if hung in after:
+                del pids[0]
+            else:
+                last = before.get(hung)
+                uid, command = (-1, "new") if last is None else (last.process.uid, last.process.command)
+                self._stuck.note(hung, worker, uid, command)
+            patience = min(patience, _NEXT_PATIENCE)
+        if worker.error is not None:
+            raise worker.error
+        if self._stuck or self._read_at:
+            self._stuck.settle(after)
+            self._read_at = {pid: at for pid, at in self._read_at.items() if self._is_stuck_in(after, pid)}
+        self._users.age()
+        self._known, self._scanned_at, self._round = after, now, self._round + 1
+        return tuple([known.process for known in after.values()])
+
+    def _visit(
+        self,
+        before: dict[int, _Known],
+        now: float,
+        interval: float,
+        same_locks: bool,
+        worker: Worker[_Known],
+    ) -> None:
+        """Look at the processes of ``worker``. On its thread; it may stay there for ever."""
+        turn = self._round % _LONG_ROTATION
+        io_turn = turn % ROTATION
+        below, read_line, after = os.fsencode(self._root.under("")), self._read_line, worker.found
+        spared = self._stuck.spared() if self._stuck else None
+        for pid in worker.pids:
+            worker.at = pid
+            if worker.left:
+                return
             known = before.get(pid)
             path = b"%b%d/stat" % (below, pid) if known is None else known.path
             try:
-                descriptor = open_(path, flags)
-                try:
-                    line = read(descriptor, _MAX_STAT)
-                finally:
-                    close(descriptor)
+                if spared is not None and self._is_spared(pid, known, spared):
+                    after[pid] = self._look_from_outside(pid, path, known)
+                    continue
+                line = read_line(path)
                 if known is None or known.line != line or not known.settled or pid % ROTATION == io_turn:
                     known = self._look(pid, path, line, known, now, interval, pid % _LONG_ROTATION == turn)
                 elif not same_locks:
@@ -125,19 +207,70 @@ class ProcessScanner:
             except OSError as error:
                 if error.errno in _TROUBLE:  # else it has ended
                     raise SourceUnavailable(f"the processes cannot be read: {error.strerror}") from error
-            except SourceUnavailable:
+            except (SourceUnavailable, NotAllowed):
                 continue  # it is just coming or going
-        self._users.age()
-        self._known, self._scanned_at, self._round = after, now, self._round + 1
-        return tuple([known.process for known in after.values()])
+
+    # -- processes whose files block
+
+    def _is_spared(self, pid: int, known: _Known | None, spared: Callable[[int], bool]) -> bool:
+        return pid in self._stuck or spared(read_uid(self._root, pid) if known is None else known.process.uid)
+
+    def _look_from_outside(self, pid: int, path: bytes, known: _Known | None) -> _Known:
+        """Return what a process is whose files block, without touching more of it than its status."""
+        status = None
+        if not self._stuck.is_mute(pid):
+            status = parse_pid_status(self._root.peek(f"{pid}/status", _MAX_STATUS)[0])
+            if status.pid != pid:
+                raise SourceUnavailable(f"/proc/{pid}/status is of process {status.pid}")
+            self._stuck.owned_by(pid, status.uid)
+            if known is not None and (status.ppid, status.uid) != (known.process.ppid, known.process.uid):
+                known = None  # the pid may have been given to another process
+        if known is None:
+            if status is None:
+                raise SourceUnavailable(f"nothing is known of process {pid}")
+            known = self._outside(path, status)
+            self._read_at[pid] = None
+        read_at = self._read_at.setdefault(pid, self._scanned_at)
+        process = replace(
+            known.process, cpu_percent=None, read_rate=None, write_rate=None, stuck=True,
+            age=None if read_at is None else round(max(0.0, self._scanning_at - read_at), 1),
+        )  # fmt: skip
+        if status is not None:
+            process = replace(
+                process, state=status.state, threads=status.threads, rss=status.rss, vsize=status.vsize
+            )
+        return known._replace(process=process, settled=False)
+
+    def _outside(self, path: bytes, status: PidStatus) -> _Known:
+        """Return a process that was never read; that it started at -1 tells it from itself once it is."""
+        stat = PidStat(
+            status.pid, status.name, status.state, status.ppid, 0, 0, 0, status.threads, -1, status.vsize,
+            status.rss // _PAGE, (status.name, b"", b""),
+        )  # fmt: skip
+        command = f"[{printable_bytes(status.name)}]"
+        process = replace(self._process(stat, status.uid, command), started=0, start_time=None)
+        return _Known(path, b"", stat, process, False, None, self._scanning_at)
+
+    def is_stuck(self, pid: int) -> bool:
+        """Whether the files of process ``pid`` are not to be touched: they block, or may."""
+        return pid in self._stuck or self._is_stuck_in(self._known, pid)
+
+    @staticmethod
+    def _is_stuck_in(known: dict[int, _Known], pid: int) -> bool:
+        return pid in known and known[pid].process.stuck
 
     def read(self, pid: int, now: float) -> Process:
         """
         Read one process afresh, with the shares and rates of the last scan. Blocks.
 
+        One whose files block is given as the last scan left it.
+
         :raises NotFound: there is no such process.
         :raises SourceUnavailable: its files are not whole.
+        :raises TimedOut: its files block, and nothing is known of it yet.
         """
+        if self.is_stuck(pid):
+            return self._read_stuck(pid, now)
         try:
             line = self._root.peek(f"{pid}/stat", _MAX_STAT)[0]
             stat = parse_pid_stat(line)
@@ -156,6 +289,15 @@ class ProcessScanner:
         return replace(
             process, cpu_percent=last.cpu_percent, read_rate=last.read_rate, write_rate=last.write_rate
         )
+
+    def _read_stuck(self, pid: int, now: float) -> Process:
+        known = self._known.get(pid)
+        if known is None or not known.process.stuck:
+            raise TimedOut(f"process {pid} hangs: the kernel does not answer what is read about it")
+        age = known.process.age
+        if age is not None:
+            age = round(age + max(0.0, now - self._scanned_at), 1)
+        return replace(known.process, age=age)
 
     def _look(
         self,
@@ -186,12 +328,12 @@ class ProcessScanner:
         if not changed and known.settled and (moved, uid, command) == (known.moved, last.uid, last.command):
             return _Known(path, line, stat, self._with_lock(last), True, moved, now)
         cpu = None
-        if interval > 0.0:
+        if interval > 0.0 and not last.stuck:
             used = (stat.ticks - known.stat.ticks) / _TICKS_A_SECOND
             cpu = max(0.0, round(100.0 * used / interval, 1))
         read_rate, write_rate = _rates(moved, known.moved, now - known.moved_at)
         process = self._process(stat, uid, command, cpu, read_rate, write_rate)
-        settled = not (changed or cpu or read_rate or write_rate)
+        settled = cpu is not None and not (changed or cpu or read_rate or write_rate)
         return _Known(path, line, stat, process, settled, moved, now)
 
     def _meet(self, pid: int, path: bytes, line: bytes, now: float) -> _Known:
@@ -248,6 +390,12 @@ class ProcessScanner:
         if boot_time is None:
             raise SourceUnavailable("/proc/stat does not say when the node was started (btime)")
         return boot_time
+
+
+def _renamed(known: _Known, names: dict[int, str]) -> _Known:
+    """Return a process with the name of its user, when that is one of ``names``."""
+    name = names.get(known.process.uid)
+    return known if name is None else known._replace(process=replace(known.process, user=name))
 
 
 def why_unmovable(stat: PidStat) -> str:

@@ -42,6 +42,10 @@ class AtOnce:
         except Exception:
             return fail()
 
+    def run_apart(self, limit: float, key: Any, holder: Any, function: Any, *arguments: Any) -> Deferred[Any]:
+        """See `IThreads.run_apart`."""
+        return self.run(limit, function, *arguments)
+
 
 class Kinship:
     """As much of `kinship.blocking.Cluster` as is used."""

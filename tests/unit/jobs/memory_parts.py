@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -83,6 +83,12 @@ class AtOnce:
 
         self.held.append(call)
         return await waited
+
+    async def run_apart(
+        self, limit: float, key: Hashable, holder: Hashable, function: Callable[..., Any], *arguments: Any
+    ) -> Any:
+        """See `IThreads.run_apart`."""
+        return await self.run(limit, function, *arguments)
 
     def release(self) -> None:
         """Do the calls that were held."""

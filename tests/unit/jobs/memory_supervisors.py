@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -226,7 +227,7 @@ class Launcher:
                 near, far = self._machine.network.connect(self._daemon, self._machine)
                 each.accept(far)
                 return near
-        raise ConnectionRefusedError("nobody listens there")
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "nobody listens there")
 
     def close(self) -> None:
         """It forgets nothing."""

@@ -165,7 +165,8 @@ class Daemon:
 
         self.jobs = Jobs(
             self.clock, members, self.threads, self.events, partial(Abroad, self.clock, members, self.peers),
-            here, NoPlacement(), Journal(machine.journal), self.peers, own_uid=0, migrator=migrator,
+            here, NoPlacement(), Journal(machine.journal, self.threads), self.peers,
+            own_uid=0, migrator=migrator,
         )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ class KeptOutputTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         place = Path(scratch(self))
-        journal = Journal(str(place / "journal"))
+        journal = Journal(str(place / "journal"), AtOnce())
         journal.open()
         self.addCleanup(journal.close)
         self.clock = Clock()

@@ -25,6 +25,10 @@ class Hung:
         self.calls.append((Deferred(), lambda: function(*arguments)))
         return self.calls[-1][0]
 
+    def run_apart(self, limit: float, key: Any, holder: Any, function: Any, *arguments: Any) -> Deferred[Any]:
+        """See `IThreads.run_apart`."""
+        return self.run(limit, function, *arguments)
+
     def give_up(self, at: int = -1) -> None:
         self.calls[at][0].errback(TimedOut("too long"))
 

@@ -12,6 +12,7 @@ from gomd.jobs.journal import Journal
 from gomd.jobs.table import FIRST_FOREIGN_PID, HomeTable, lives
 from libgomd.errors import NotAllowed, NotFound
 from libgomd.model import Caller, Job, JobState, Role
+from tests.unit.jobs.memory_parts import AtOnce
 from tests.unit.scratch import scratch
 
 ANNA = Caller(Role.USER, "anna", 1000, "unix")
@@ -28,7 +29,7 @@ class _Table(SynchronousTestCase):
         self.table = self.open()
 
     def open(self, keep: int = 500) -> HomeTable:
-        journal = Journal(self.path)
+        journal = Journal(self.path, AtOnce())
         journal.open()
         self.addCleanup(journal.close)
         table = HomeTable(1, journal, keep, self.forgotten.append)
@@ -87,7 +88,7 @@ class HomeTableTests(_Table):
     def test_a_line_that_is_no_job(self) -> None:
         """An entry of another version is dropped, the others stay."""
         job = self.new()
-        journal = Journal(self.path)
+        journal = Journal(self.path, AtOnce())
         journal.open()
         journal.put(7, {"job": "seven"})
         journal.close()
@@ -98,7 +99,7 @@ class MovedTests(_Table):
     """Jobs that move: the numbers they have at home, and had."""
 
     def open(self, keep: int = 500) -> HomeTable:
-        journal = Journal(self.path)
+        journal = Journal(self.path, AtOnce())
         journal.open()
         self.addCleanup(journal.close)
         table = HomeTable(1, journal, keep, self.forgotten.append, lambda pid: pid in self.processes)

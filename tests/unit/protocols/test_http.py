@@ -55,6 +55,10 @@ class HeldThreads:
         self.held.append((done, function, arguments))
         return done
 
+    def run_apart(self, limit: float, key: Any, holder: Any, function: Any, *arguments: Any) -> Deferred[Any]:
+        """See `IThreads.run_apart`."""
+        return self.run(limit, function, *arguments)
+
     def release(self) -> int:
         """Do what is held; return how much that was."""
         held, self.held = self.held, []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -48,6 +48,12 @@ class HeldThreads:
 
         self.waiting.append(call)
         return result
+
+    def run_apart(
+        self, limit: float, key: Hashable, holder: Hashable, function: Callable[..., R], *arguments: Any
+    ) -> Deferred[R]:
+        """See `IThreads.run_apart`."""
+        return self.run(limit, function, *arguments)
 
     def work(self) -> None:
         """Do every call, those too that they bring about."""

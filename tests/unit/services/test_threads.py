@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from queue import Queue
 from typing import Any
@@ -91,6 +92,42 @@ class ThreadsTests(SynchronousTestCase):
         again = self.threads.run(9.0, lambda: 7)
         self.calls.do_one()
         self.assertEqual(self.successResultOf(again), 7)
+
+    def test_who_hangs_past_his_limit_has_a_thread_of_his_own(self) -> None:
+        """Two that hang are not missed: as many others are done beside them."""
+        late = [self.threads.run(1.0, self.free.wait, PATIENCE) for _ in range(2)]
+        waiting = self.threads.run(9.0, lambda: 7)
+        self.assertNoResult(waiting)
+        self._until_begun(2)
+        self.clock.advance(1.5)
+        for result in late:
+            self.failureResultOf(result, TimedOut)
+        self.calls.do_one()
+        self.assertEqual(self.successResultOf(waiting), 7)
+        self.free.set()
+        for _ in late:
+            self.calls.do_one()
+        self.assertEqual(self.threads._pool.max, 2)
+
+    def _until_begun(self, count: int) -> None:
+        end = time.monotonic() + PATIENCE
+        while len(self.threads._pool.working) < count and time.monotonic() < end:
+            time.sleep(0.001)
+
+    def test_the_end_waits_for_what_is_being_written(self) -> None:
+        """Where it is asked to, and no longer than that."""
+        for seconds in (0.0, 3.0):
+            self.free.clear()
+            threads = Threads(self.calls, self.clock, "end", size=1, finish=3.0)  # type: ignore[arg-type]
+            threads.startService()
+            threads.run(9.0, self.free.wait, PATIENCE)
+            ended = threads.stopService()
+            assert ended is not None
+            self.assertNoResult(ended)
+            self.clock.advance(seconds)
+            self.free.set()
+            self.calls.do_one()
+            self.successResultOf(ended)
 
     def test_a_call_that_hangs_does_not_hold_up_the_end(self) -> None:
         """Its thread is one that the process need not wait for."""

@@ -122,6 +122,9 @@ class Jobs(NoJobs):
             raise NotFound(f"there is no job {name} any more")
         self.told.append(("moved", name, node, nmigs))
 
+    async def written(self) -> None:
+        """At once."""
+
 
 @implementer(IMigrator)
 class Migrator:

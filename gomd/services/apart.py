@@ -1,0 +1,119 @@
+"""Calls that may hang for what somebody did: one at a time for each thing, a few for each caller."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+from libgomd.errors import TimedOut, TooMany
+
+#: Calls for one holder at the same time, and calls that wait for their turn, of all.
+MOST_OF_ONE: Final = 4
+MOST_WAITING: Final = 500
+_HANGS: Final = "what was asked for hangs in the kernel, for an earlier request too: try again later"
+
+
+Start = Callable[[float, Callable[[], Any]], tuple[Deferred[Any], Deferred[None]]]
+
+
+@dataclass(eq=False, slots=True)
+class _Call:
+    """:ivar late: it was begun and has not come back within its limit."""
+
+    key: Hashable
+    holder: Hashable
+    limit: float
+    work: Callable[[], Any]
+    result: Deferred[Any]
+    expiry: IDelayedCall | None = None
+    late: bool = False
+
+
+class Apart:
+    """
+    See `gomd.interfaces.IThreads.run_apart`.
+
+    :param start: calls a function on a thread within a limit; gives its result, which may come too late to
+        count, and what fires when the thread is back. Raises `TooMany` when there is none.
+    """
+
+    def __init__(self, start: Start, clock: IReactorTime) -> None:
+        self._start = start
+        self._clock = clock
+        self._running: dict[Hashable, _Call] = {}
+        self._held: Counter[Hashable] = Counter()
+        self._late: Counter[Hashable] = Counter()
+        self._waiting: list[_Call] = []
+
+    def run(
+        self, limit: float, key: Hashable, holder: Hashable, function: Callable[..., Any], *arguments: Any
+    ) -> Deferred[Any]:
+        """See `gomd.interfaces.IThreads.run_apart`."""
+        earlier = self._running.get(key)
+        if earlier is not None and earlier.late:
+            raise TimedOut(_HANGS)
+        if self._late[holder] >= MOST_OF_ONE:
+            raise TooMany(f"{MOST_OF_ONE} requests of yours hang in the kernel already: try again later")
+        if len(self._waiting) >= MOST_WAITING:
+            raise TooMany(f"{MOST_WAITING} requests wait for what hangs in the kernel: try again later")
+        call = _Call(key, holder, limit, lambda: function(*arguments), Deferred())
+        if earlier is None and self._held[holder] < MOST_OF_ONE:
+            self._begin(call)
+        else:
+            call.expiry = self._clock.callLater(limit, self._give_up, call)
+            self._waiting.append(call)
+        return call.result
+
+    def _begin(self, call: _Call) -> None:
+        """Give a call to a thread; what it gives goes to who waits."""
+        self._running[call.key] = call
+        self._held[call.holder] += 1
+        try:
+            result, over = self._start(call.limit, call.work)
+        except TooMany:
+            self._end(call)
+            call.result.errback(Failure())
+            return
+        over.addCallback(lambda _none: self._ended(call))
+
+        def told(outcome: Any) -> None:
+            if not over.called:
+                self._note_late(call)
+            call.result.callback(outcome)
+
+        result.addBoth(told)
+
+    def _note_late(self, call: _Call) -> None:
+        call.late = True
+        self._late[call.holder] += 1
+        for other in [other for other in self._waiting if other.key == call.key]:
+            self._give_up(other)
+
+    def _give_up(self, call: _Call) -> None:
+        self._waiting.remove(call)
+        if call.expiry is not None and call.expiry.active():
+            call.expiry.cancel()
+        call.result.errback(TimedOut(_HANGS))
+
+    def _ended(self, call: _Call) -> None:
+        """The thread is back: what waits for it is begun."""
+        self._end(call)
+        for other in tuple(self._waiting):
+            if other.key not in self._running and self._held[other.holder] < MOST_OF_ONE:
+                self._waiting.remove(other)
+                if other.expiry is not None and other.expiry.active():
+                    other.expiry.cancel()
+                self._begin(other)
+
+    def _end(self, call: _Call) -> None:
+        del self._running[call.key]
+        for counter in (self._held, self._late) if call.late else (self._held,):
+            counter[call.holder] -= 1
+            if not counter[call.holder]:
+                del counter[call.holder]
