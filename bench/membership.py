@@ -97,7 +97,8 @@ class Recorder:
         node, instance = self._node.node, self._node.engine.instance
         transport = SealingTransport(clock, node.id, instance)
         engine = Heartbeat(
-            lambda: node, instance, transport, clock, Random(self._node.seed), Events(), self._settings
+            lambda: node, instance, transport, clock, Random(self._node.seed), Events(), self._settings,
+            clock.seconds,
         )
         replays, sealers = ReplayWindow(), dict[int, Sealer]()
 

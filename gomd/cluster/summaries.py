@@ -70,7 +70,7 @@ class Summaries:
         known.looked = now
         if known.node is None or known.node.age is None:
             return known.node
-        return replace(known.node, age=round(known.node.age + max(0.0, now - known.at), 2))
+        return replace(known.node, age=round(known.node.age + now - known.at, 2))
 
     def drop(self, node: int) -> None:
         """Forget what a node said: it is down."""

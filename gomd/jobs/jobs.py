@@ -24,6 +24,7 @@ from gomd.jobs.table import FIRST_FOREIGN_PID, HomeTable
 from gomd.jobs.whereabouts import Whereabouts
 from libgomd.errors import Conflict, GomdError, NotFound, PeerUnreachable
 from libgomd.model import Caller, Counter, Job, JobState
+from libgomd.wallclock import Wall
 from libgomd.wire import frames
 
 
@@ -33,6 +34,7 @@ class Jobs(Service):
     :param abroad: makes what reaches other nodes, given whether the daemon still runs.
     :param here: starts the jobs that run on this node. :param placement: chooses nodes.
     :param journal: of the home table; it is opened when the service starts.
+    :param wall: gives the time of stamps.
     :param peers: tell the homes of guests where these are. :param own_uid: the user this daemon runs as.
     :param migrator: makes what moves jobs.
     :param most: jobs that may be under way at once, of this home and guests together.
@@ -50,6 +52,7 @@ class Jobs(Service):
         journal: Journal,
         peers: IPeers,
         *,
+        wall: Wall,
         own_uid: int,
         most: int = 1000,
         migrator: Callable[[Keeper, HomeTable, Whereabouts], IMigrator] | None = None,
@@ -59,14 +62,14 @@ class Jobs(Service):
         self._here = here
         self._journal = journal
         self._table = HomeTable(members.own_id, journal, forgotten=self._forget_output)
-        self._keeper = Keeper(clock, members, threads, events, abroad, here, self._table)
+        self._keeper = Keeper(clock, members, threads, events, abroad, here, self._table, wall)
         running: Callable[[], bool] = lambda: not self._keeper.stopping  # noqa: E731
         self._whereabouts = Whereabouts(clock, members, peers, self._keeper, self._table, running)
         self.migrator: IMigrator = NoMigrator("this daemon does not move processes")
         if migrator is not None:
             self.migrator = migrator(self._keeper, self._table, self._whereabouts)
         self._starting = Starting(
-            clock, members, threads, here, placement, journal, self._table, self._keeper, own_uid, most
+            clock, members, threads, here, placement, journal, self._table, self._keeper, own_uid, most, wall
         )  # fmt: skip
         self._following: Deferred[None] | None = None
 

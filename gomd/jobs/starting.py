@@ -30,6 +30,7 @@ from libgomd.errors import (
     TooMany,
 )
 from libgomd.model import Caller, Node, Status
+from libgomd.wallclock import Wall
 from libgomd.wire import frames
 from libgomd.wire.frames import Frame
 
@@ -45,6 +46,7 @@ class Starting:
     """
     :param placement: chooses nodes. :param journal: is synced before a job starts on another node.
     :param own_uid: the user this daemon runs as.
+    :param wall: gives the time of stamps.
     :param most: jobs that may be under way at once, of this home and guests together.
     """
 
@@ -62,8 +64,10 @@ class Starting:
         keeper: Keeper,
         own_uid: int,
         most: int,
+        wall: Wall,
     ) -> None:
         self._clock = clock
+        self._wall = wall
         self._members = members
         self._threads = threads
         self._here = here
@@ -128,14 +132,14 @@ class Starting:
         self, node: Node, request: JobRequest, caller: Caller, account: Account, stream: FrameStream
     ) -> None:
         job = self._table.new(
-            node.id, account.user, account.uid, request.command, self._clock.seconds(),
+            node.id, account.user, account.uid, request.command, self._wall(),
             lock=bool(request.lock), detached=request.detach,
         )  # fmt: skip
         held = Held(job.name, job.job, account.uid, node.id)
         self._keeper.take_in(held)
         try:
             if node.id == self._members.own_id:
-                now = self._clock.seconds()
+                now = self._wall()
                 held.relay.join_job(self._here.start(job.name, request, account, request.detach, now))
             else:
                 await self._threads.run(SYNC_LIMIT, self._journal.sync)
@@ -170,7 +174,7 @@ class Starting:
         stream.hold(False)
         held.relay.join_client(stream)
         try:
-            held.relay.join_job(self._here.start(name, request, account, False, self._clock.seconds()))
+            held.relay.join_job(self._here.start(name, request, account, False, self._wall()))
         except GomdError:
             self._keeper.let_go(held)
             raise

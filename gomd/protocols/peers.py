@@ -17,6 +17,7 @@ from gomd.protocols.junk import Junk
 from libgomd.errors import MalformedDatagram
 from libgomd.model import Counter
 from libgomd.questions import Address, Asker
+from libgomd.wallclock import Wall
 from libgomd.wire.datagrams import Sealer, open_sealed
 from libgomd.wire.messages import Answer, ClockWarning, Datagram, Message, Question, Summary
 from libgomd.wire.replay import ReplayWindow, Verdict
@@ -47,6 +48,7 @@ class PeerProtocol(DatagramProtocol):
     One UDP port among the peers.
 
     :param keys: the cluster's; the first one seals. :param own_id: this node's id.
+    :param wall: gives the time that datagrams are stamped with and judged by.
     :param random: gives that many random bytes, as os.urandom.
     :param group: multicast address and port of the announcements, None for no multicast.
     :ivar instance: which start of this daemon: milliseconds since the epoch.
@@ -64,6 +66,7 @@ class PeerProtocol(DatagramProtocol):
         own_name: str,
         instance: int,
         clock: IReactorTime,
+        wall: Wall,
         random: Callable[[int], bytes],
         group: Address | None = None,
         max_senders: int = 4096,
@@ -76,6 +79,7 @@ class PeerProtocol(DatagramProtocol):
         self._own_id = own_id
         self.instance = instance
         self._clock = clock
+        self._wall = wall
         self._sealer = Sealer(keys, own_id, instance, random)
         self._window = ReplayWindow(max_senders)
         self._clocks = Clocks(own_name, instance, self._sealer)
@@ -91,7 +95,7 @@ class PeerProtocol(DatagramProtocol):
         self._sealer.use(keys)
 
     def _now(self) -> int:
-        return int(self._clock.seconds() * 1000)
+        return int(self._wall() * 1000)
 
     # -- out
 
@@ -203,7 +207,7 @@ class PeerProtocol(DatagramProtocol):
             self.send(warning, [address])
 
     def _warned(self, datagram: Datagram, warning: ClockWarning, address: Address) -> None:
-        skew = self._clocks.believe(datagram, warning, self._clock.seconds())
+        skew = self._clocks.believe(datagram, warning, self._wall())
         if skew is None:
             return
         self.asker.take_warning(warning, address, skew)

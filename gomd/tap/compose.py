@@ -41,6 +41,7 @@ from gomd.verbs.context import Parts
 from gomd.verbs.dispatch import Dispatch
 from libgomd.model import Event, EventKind, Node, Status
 from libgomd.version import VERSION
+from libgomd.wallclock import Wall, wall_clock
 
 if TYPE_CHECKING:
     from gomd.services.peering import PeerSockets
@@ -58,8 +59,13 @@ def compose(
     ports: PeerSockets | None = None,
     keys: tuple[ClusterKey, ...] = (),
     http: tuple[Socket, Callable[..., Any]] | None = None,
+    wall: Wall = wall_clock,
 ) -> Daemon:
-    """Return the daemon: every part made and joined, nothing running yet."""
+    """
+    Return the daemon: every part made and joined, nothing running yet.
+
+    :param reactor: goes by a monotonic clock. :param wall: gives the time of stamps.
+    """
     notifier, watchdog_period = take_environment(os.environ, os.getpid())
     daemon = Daemon(reactor, config, notifier)
     source, control = SOURCES[config.node.source](config, node_id)
@@ -68,7 +74,7 @@ def compose(
     asking = Threads(reactor, reactor, "asking", size=12)
     placeholder = Node(node_id, config.node.name, config.peers.address, Status.CONFIGURED | Status.UP)
     collector = Collector(
-        source, sample_log, reading, reactor, placeholder,
+        source, sample_log, reading, reactor, placeholder, wall,
         config.collector.period, config.collector.processes_period,
     )  # fmt: skip
     events = Events()
@@ -78,7 +84,7 @@ def compose(
     if ports is not None:
         from gomd.tap.peers import Network
 
-        network = Network(config, reactor, ports, keys, collector, events)
+        network = Network(config, reactor, ports, keys, collector, events, wall)
         members, peers = network.members, network.peers
     commands = Commands(reactor, reactor, config.commands, config.node.command_timeout)
     tokens = FileTokens(config.telnet.tokens_file, asking)
@@ -91,7 +97,7 @@ def compose(
     if config.node.proc_root == "/proc" and config.node.source != "memory":
         tls = network.criu_files if network is not None else no_files
         jobs = made = jobs_of(
-            config, reactor, source, members, peers, asking, moving, events, placement, tls
+            config, reactor, source, members, peers, asking, moving, events, placement, tls, wall
         )  # fmt: skip
         migrator = made.migrator
     kin = Kin(jobs, collector)
@@ -102,6 +108,7 @@ def compose(
     counting: list[Any] = [collector, members, peers, events, commands, tokens, sample_log, jobs]
     parts = Parts(
         clock=reactor,
+        wall=wall,
         collector=collector,
         members=members,
         peers=peers,
@@ -158,7 +165,7 @@ def compose(
 
     def started(_result: object = None) -> None:
         events.publish(
-            Event(reactor.seconds(), EventKind.JOIN, node_id, config.node.name, "gomd started", node_id)
+            Event(wall(), EventKind.JOIN, node_id, config.node.name, "gomd started", node_id)
         )
         _log.info(
             "gomd {version} is node {id} {name}; the telnet line is at {endpoints}",

@@ -35,6 +35,7 @@ from gomd.jobs.whereabouts import Whereabouts
 from gomd.protocols.loopback import uid_of_connection
 from gomd.services.balancer import PERIOD, Balancer
 from libgomd.model import STANDARD_SPEED, Process
+from libgomd.wallclock import Wall
 
 _log = Logger()
 
@@ -50,11 +51,13 @@ def jobs_of(
     events: IEvents,
     placement: Placement,
     tls: Callable[[str], TlsFiles | None],
+    wall: Wall,
 ) -> Jobs:
     """
     Return the jobs of this node, a service.
 
     :param moving: threads for migrations. :param tls: writes the certificates for criu to a directory.
+    :param wall: gives the time of stamps.
     """
     spool, node_id = config.jobs.spool, int(members.own_id)
     launcher = Launcher(reactor, os.path.join(spool, "log"))
@@ -67,12 +70,12 @@ def jobs_of(
             return OpenMosixMigrator(source, threads, node_id)
         if os.geteuid() != 0:
             return NoMigrator("the daemon does not run as root")
-        return _criu(config, reactor, members, peers, moving, here, keeper, table, whereabouts, tls)
+        return _criu(config, reactor, members, peers, moving, here, keeper, table, whereabouts, tls, wall)
 
     return Jobs(
         reactor, members, threads, events, partial(Abroad, reactor, members, peers), here,
         placement, Journal(os.path.join(config.node.state_dir, "jobs", "journal")), peers,
-        own_uid=os.geteuid(), most=config.jobs.most, migrator=migrator,
+        wall=wall, own_uid=os.geteuid(), most=config.jobs.most, migrator=migrator,
     )  # fmt: skip
 
 
@@ -87,6 +90,7 @@ def _criu(
     table: HomeTable,
     whereabouts: Whereabouts,
     tls: Callable[[str], TlsFiles | None],
+    wall: Wall,
 ) -> Migrations:
     state = config.node.state_dir
     program = Criu(find(config.jobs.criu))
@@ -100,7 +104,7 @@ def _criu(
     )  # fmt: skip
     ground = Ground(
         reactor, members, threads, machine, Ability(program, threads, reactor), keeper, table, here,
-        whereabouts, MoveLog(os.path.join(state, "jobs", "migrations")), post, Looks(threads),
+        whereabouts, MoveLog(os.path.join(state, "jobs", "migrations")), post, Looks(threads), wall,
     )  # fmt: skip
     migrations = Migrations(ground)
     return migrations

@@ -28,6 +28,7 @@ from gomd.tap.choices import limits_of
 from gomd.verbs.dispatch import Dispatch
 from libgomd.errors import ConfigError
 from libgomd.model import Node, Role
+from libgomd.wallclock import Wall
 from libgomd.wire.sealing import KeyRing
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class Network:
         keys: tuple[ClusterKey, ...],
         collector: Collector,
         events: Events,
+        wall: Wall,
     ) -> None:
         self._config = config
         self._reactor = reactor
@@ -106,7 +108,7 @@ class Network:
         self._keys = keys
         self._secure = bool(keys)
         self.protocol = PeerProtocol(
-            _ring(keys), own.id, own.name, int(reactor.seconds() * 1000), reactor, os.urandom,
+            _ring(keys), own.id, own.name, int(wall() * 1000), reactor, wall, os.urandom,
             group=ports.group, max_senders=config.peers.max_nodes,
         )  # fmt: skip
         self.members: IMembership
@@ -115,7 +117,9 @@ class Network:
             self.members, self._engine = Alone(own.id, collector), _NoEngine()
             contact = self._contact_by_address
         else:
-            engine = ENGINES[config.peers.engine](config, reactor, ports, self.protocol, collector, events)
+            engine = ENGINES[config.peers.engine](
+                config, reactor, ports, self.protocol, collector, events, wall
+            )
             self.members = self._engine = self.protocol.membership = engine
             contact = self._contact_of_member
         self._tls = _tls(keys, own)
@@ -215,10 +219,11 @@ def _heartbeat(
     protocol: PeerProtocol,
     collector: Collector,
     events: Events,
+    wall: Wall,
 ) -> Any:
     return Heartbeat(
         collector.own_node, protocol.instance, protocol, reactor, Random(), events,  # noqa: S311
-        _settings(config, ports),
+        _settings(config, ports), wall,
     )  # fmt: skip
 
 
@@ -229,13 +234,14 @@ def _map(
     protocol: PeerProtocol,
     collector: Collector,
     events: Events,
+    wall: Wall,
 ) -> Any:
     from gomd.tap.nodemap import read_map
 
     found = read_map(config)
     return Heartbeat(
         collector.own_node, protocol.instance, protocol, reactor, Random(), events,  # noqa: S311
-        _settings(config, ports), MapRoll(found.names, found.addresses),
+        _settings(config, ports), wall, MapRoll(found.names, found.addresses),
     )  # fmt: skip
 
 
@@ -246,6 +252,7 @@ def _swim(
     protocol: PeerProtocol,
     collector: Collector,
     events: Events,
+    wall: Wall,
 ) -> Any:
     from gomd.cluster.summaries import Summaries
     from gomd.cluster.swim import Making, Running, Swim
@@ -260,7 +267,7 @@ def _swim(
     threads.startService()  # it has no thread before kinship starts, and none that outlives the daemon
     running = Running(make, keys, peers.seeds, threads, reactor)
     summaries = Summaries(protocol.asker.ask)
-    return Swim(collector.own_node, running, summaries, reactor, events, peers.forget)
+    return Swim(collector.own_node, running, summaries, reactor, events, wall, peers.forget)
 
 
 ENGINES: Mapping[str, Callable[..., Any]] = {"heartbeat": _heartbeat, "map": _map, "swim": _swim}

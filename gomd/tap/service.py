@@ -15,6 +15,7 @@ from gomd.services.logging import DaemonLog
 from gomd.services.state import StateDirectory
 from gomd.tap.choices import http_of, manhole_of, node_id_of, telnet_endpoints
 from gomd.tap.compose import compose
+from gomd.tap.monotonic import use_monotonic_time
 from gomd.tap.options import Options, refuse
 from gomd.tap.peers import peer_sockets, read_keys_of
 from libgomd.errors import ConfigError
@@ -24,6 +25,7 @@ def makeService(options: Options) -> IService:
     """Return the daemon, its STATE and sockets taken; one sentence and exit status 1 when it cannot."""
     from twisted.internet import reactor  # noqa: TID251 - the one place that names it
 
+    use_monotonic_time(reactor)  # before anything is scheduled
     config: Config = options["configuration"]
     raise_file_limit(config.telnet.max_connections + 2 * config.jobs.most + 256)
     share_interpreter()

@@ -33,6 +33,7 @@ from gomd.cluster.membership.transport import Address, IPeerTransport
 from gomd.cluster.names import find_node
 from gomd.interfaces import IEvents, IMembership
 from libgomd.model import Counter, EventKind, Node
+from libgomd.wallclock import Wall
 from libgomd.wire import messages
 from libgomd.wire.messages import Datagram, MemberState, Notice
 
@@ -53,7 +54,7 @@ class Heartbeat:
     :param own: gives this node, with the age of its values. Called for each heartbeat.
     :param instance: which start of this daemon: milliseconds since the epoch.
     :param random: for moments and choices, never for secrets.
-    :param roll: who may be a member; by default whoever has the key.
+    :param wall: gives the time of events. :param roll: who may be a member; by default whoever has the key.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -67,6 +68,7 @@ class Heartbeat:
         random: Random,
         events: IEvents,
         settings: Settings,
+        wall: Wall,
         roll: IRoll | None = None,
     ) -> None:
         me = own()
@@ -84,7 +86,7 @@ class Heartbeat:
         self._members = members = Members(me.id, max(settings.max_nodes - 1, len(listed)))
         self._searching = Searching(timing, random)
         self._contacts = Contacts()
-        self._changes = changes = Changes(me.id, members, self._searching, events, clock)
+        self._changes = changes = Changes(me.id, members, self._searching, events, wall)
         self._telling = telling = Telling(own, transport, members, random, settings, timing)
         self._news = news = News(telling.wide)
         self._checks = checks = Checks(me.id, members, transport, timing, random, self)
@@ -185,7 +187,8 @@ class Heartbeat:
         ):  # the way of nearly every datagram: up to 150 a second
             member.sequence = sequence
             member.message = message
-            member.heard = member.valued = now = self._time.now()
+            member.heard = now = self._time.now()
+            member.valued = self._time.whole()
             if multicast:
                 member.multicast = now
         elif self._running:
@@ -283,7 +286,7 @@ class Heartbeat:
 
     def nodes(self) -> Sequence[Node]:
         """See `IMembership.nodes`."""
-        now = self._time.now()
+        now = self._time.whole()
         known = [member.node(now) for member in self._members]
         return sorted([self._own(), *known], key=lambda node: node.id)
 
@@ -292,7 +295,7 @@ class Heartbeat:
         if key.isascii() and key.isdigit():  # the way of every question: no list of a thousand nodes
             member = self._members.get(int(key))
             if member is not None:
-                return member.node(self._time.now())
+                return member.node(self._time.whole())
             if int(key) == self.own_id:
                 return self._own()
         return find_node(self.nodes(), key)

@@ -107,7 +107,7 @@ class Reception:
             place = address
             if isinstance(message, messages.Heartbeat):
                 place = (address[0], message.port)
-                member.take(message, now)
+                member.take(message, self._time.whole())
             if place == member.address:
                 member.heard = now
             else:

@@ -63,7 +63,7 @@ class Alone:
         me = Node(number, f"node{number}", address_of(number), Status.CONFIGURED | Status.UP)
         self.engine = Heartbeat(
             lambda: me, int(self.clock.seconds() * 1000), self.wire, self.clock,  # type: ignore[arg-type]
-            Random(1), self.events, Settings(**changes),  # type: ignore[arg-type]
+            Random(1), self.events, Settings(**changes), self.clock.seconds,  # type: ignore[arg-type]
         )  # fmt: skip
         self.engine.start()
         self.sequence = 0

@@ -157,14 +157,15 @@ class Daemon:
             self.ground = Ground(
                 self.clock, members, self.threads, machine.facts(self.criu),
                 Ability(self.criu, self.threads, self.clock), keeper, table, here, whereabouts,  # type: ignore[arg-type]
-                MoveLog(machine.log), post, Looks(self.threads),
+                MoveLog(machine.log), post, Looks(self.threads), self.clock.seconds,
             )  # fmt: skip
             self.migrations = Migrations(self.ground)
             return self.migrations
 
         self.jobs = Jobs(
             self.clock, members, self.threads, self.events, partial(Abroad, self.clock, members, self.peers),
-            here, NoPlacement(), Journal(machine.journal), self.peers, own_uid=0, migrator=migrator,
+            here, NoPlacement(), Journal(machine.journal), self.peers, wall=self.clock.seconds, own_uid=0,
+            migrator=migrator,
         )  # fmt: skip
 
 

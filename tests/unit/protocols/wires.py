@@ -67,7 +67,9 @@ class Node:
         self.clock.advance(now)
         self.wire = Wire()
         self.engine = Engine()
-        self.protocol = PeerProtocol(keys, node, name, instance, self.clock, Random(node).randbytes)
+        self.protocol = PeerProtocol(
+            keys, node, name, instance, self.clock, self.clock.seconds, Random(node).randbytes
+        )
         self.protocol.membership = self.engine
         self.protocol.makeConnection(self.wire)  # type: ignore[arg-type]
 

@@ -55,7 +55,7 @@ class Collecting(SynchronousTestCase):
         self.clock = Clock()
         self.threads = HeldThreads(self.clock)
         self.log = Kept()
-        self.collector = Collector(source, self.log, self.threads, self.clock, NODE)
+        self.collector = Collector(source, self.log, self.threads, self.clock, NODE, self.clock.seconds)
         self.collector.startService()
         self.addCleanup(self.collector.stopService)
 
