@@ -144,6 +144,10 @@ class SealingTransport:
         self._sealer.seal(message, int(self._clock.seconds() * 1000))
         self.packets += len(addresses)
 
+    def renumber(self) -> None:
+        """See `IPeerTransport.renumber`."""
+        self._sealer.renumber(int(self._clock.seconds() * 1000))
+
     def multicast(self, message: Message) -> None:
         """See `IPeerTransport.multicast`."""
         self.send(message, [("", 0)])

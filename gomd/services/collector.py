@@ -149,6 +149,12 @@ class Collector(Service):
             await deferLater(self._clock, 0.02)
         await self._read([part for part in (Part.CPU,) if part in self._parts])
 
+    def slept(self, seconds: float) -> None:
+        """The machine slept, which the clock does not count: what was read is older by that."""
+        moments = tuple((part, at - seconds) for part, at in self.latest.read_at)
+        self.latest = replace(self.latest, read_at=moments)
+        self._reader.slept(seconds)
+
     def _update_own(self) -> None:
         load, cpu, memory = self.latest.load, self.latest.cpu, self.latest.memory
         own = self._said

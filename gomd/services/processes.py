@@ -49,6 +49,11 @@ class ProcessReader:
         read_at = self._reading.read_at
         return read_at is not None and self._clock.seconds() - read_at <= max_age
 
+    def slept(self, seconds: float) -> None:
+        """The machine slept: the table is older by that."""
+        if self._reading.read_at is not None:
+            self._reading.read_at -= seconds
+
     async def scan(self) -> ProcessTable | None:
         """Scan now and give the new table; None when that failed. Never raises."""
         now = self._clock.seconds()

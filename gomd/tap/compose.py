@@ -26,6 +26,7 @@ from gomd.jobs.placement import Placement
 from gomd.jobs.seen import Kin
 from gomd.protocols.door import Door
 from gomd.protocols.nopeers import NoPeers
+from gomd.services.clockwatch import ClockWatch
 from gomd.services.collector import Collector
 from gomd.services.daemon import Daemon
 from gomd.services.listening import Listening, Socket
@@ -36,6 +37,7 @@ from gomd.services.tokens import FileTokens
 from gomd.sources.settings import written_number
 from gomd.tap.choices import SAMPLE_LOGS, SOURCES, limits_of
 from gomd.tap.jobs import balancer_of, jobs_of, no_files
+from gomd.tap.monotonic import seconds_since_boot
 from gomd.verbs.all import all_verbs
 from gomd.verbs.context import Parts
 from gomd.verbs.dispatch import Dispatch
@@ -60,11 +62,13 @@ def compose(
     keys: tuple[ClusterKey, ...] = (),
     http: tuple[Socket, Callable[..., Any]] | None = None,
     wall: Wall = wall_clock,
+    boot: Callable[[], float] = seconds_since_boot,
 ) -> Daemon:
     """
     Return the daemon: every part made and joined, nothing running yet.
 
     :param reactor: goes by a monotonic clock. :param wall: gives the time of stamps.
+    :param boot: gives seconds since the machine was started, its sleep included.
     """
     notifier, watchdog_period = take_environment(os.environ, os.getpid())
     daemon = Daemon(reactor, config, notifier)
@@ -130,6 +134,17 @@ def compose(
     balancer = balancer_of(config, reactor, members, collector, jobs, migrator)
     if balancer is not None:
         counting.append(balancer)
+    clock_watch = ClockWatch(reactor, wall, boot, lambda: collector.own, events)
+    counting.append(clock_watch)
+
+    def slept(seconds: float) -> None:
+        collector.slept(seconds)
+        if network is not None:
+            network.slept(seconds)
+
+    clock_watch.slept = slept
+    if network is not None:
+        clock_watch.disturbed = network.look_again
     verbs = all_verbs()
     dispatch = Dispatch(verbs, parts)
     door = Door(dispatch, asking, reactor, limits_of(config), os.geteuid())
@@ -143,6 +158,7 @@ def compose(
         *(network.services(dispatch, asking) if network else ()),
         Listening(reactor, sockets, door, collector.sampled),
         Sweeping(door, reactor),
+        clock_watch,
         Watchdog(notifier, reactor, watchdog_period),
         *((balancer,) if balancer is not None else ()),
         *((jobs,) if isinstance(jobs, Jobs) else ()),  # the first to stop: callers hear no goodbye of theirs

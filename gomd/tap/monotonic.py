@@ -1,4 +1,4 @@
-"""The reactor's clock, made one that nobody sets: Twisted's own is the wall clock."""
+"""The clocks that nobody sets: the reactor's, which is the wall clock in Twisted, and the machine's."""
 
 from __future__ import annotations
 
@@ -21,3 +21,8 @@ def use_monotonic_time(reactor: Any) -> None:
     for call in reactor.getDelayedCalls():
         call.seconds = time.monotonic
         call.time += earlier
+
+
+def seconds_since_boot() -> float:
+    """Return how long the machine has been on, its sleep included, which CLOCK_MONOTONIC leaves out."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -150,6 +150,17 @@ class Network:
         peering = Peering(self._reactor, self._ports, self.protocol, factory, self._engine)
         return peering, Sweeping(door, self._reactor)
 
+    def look_again(self) -> None:
+        """This process was away, or a clock was set: be heard by all others, whatever was forgotten."""
+        self.protocol.renumber()
+        if self.protocol.membership is not None:
+            self.protocol.membership.look_again()
+
+    def slept(self, seconds: float) -> None:
+        """The machine slept: what others said is older by that."""
+        if self.protocol.membership is not None:
+            self.protocol.membership.slept(seconds)
+
     def criu_files(self, directory: str) -> TlsFiles | None:
         """Write the certificates of criu's page servers to ``directory``; None without a key. Blocks."""
         if not self._keys:

@@ -282,6 +282,48 @@ class Heartbeat:
                 self.own_id,
             )  # fmt: skip
 
+    def right_clock(self, node: int) -> None:
+        """Take notice that the clock of a node is right again."""
+        self._rivals.is_over(node, "clock")
+
+    def differing(self, node: int) -> None:
+        """A node is there, but its clock differs: look for it often, to have it back once it is right."""
+        member = self._members.get(node)
+        if member is not None and member.state is not MemberState.UP:
+            self._searching.hurry(member.address, self._time.now())
+
+    def replayed(self, node: int) -> None:
+        """Take notice that all that comes from a node has come before."""
+        member = self._members.get(node)
+        self._changes.publish(
+            EventKind.SUSPECT, node, member.name if member else "",
+            "heard, but all of it replayed: its machine was put back to a snapshot, or somebody sends "
+            "recordings of it; it is asked to begin a new numbering",
+            self.own_id,
+        )  # fmt: skip
+
+    def renumbered(self, name: str) -> None:
+        """Take notice that node ``name`` had heard nothing new from us, and that our numbers leapt."""
+        if self._rivals.is_news(self.own_id, "replayed", self._time.now()):
+            self._changes.publish(
+                EventKind.SUSPECT, self.own_id, self._own().name,
+                f"{name} had heard all that this node sends before, as after a return to a snapshot: a new "
+                "numbering begins",
+                self.own_id,
+            )  # fmt: skip
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Show this node to all others at once: it may not have been heard, or was away itself."""
+        if self._running:
+            self._searching.again(self._time.now())
+            self._telling.wide(self._telling.heartbeat())
+
+    def slept(self, seconds: float) -> None:
+        """The machine slept, which no clock here counts: what others said is older by that."""
+        for member in self._members:
+            member.valued -= seconds
+
     # -- what users see
 
     def nodes(self) -> Sequence[Node]:

@@ -170,6 +170,8 @@ class Reception:
             return  # that has been refuted already
         telling.incarnation = incarnation + 1
         self._refuted += 1
+        # Whoever says so hears nothing new of us. Should our numbers have gone back, it does from now on.
+        self._transport.renumber()
         self._transport.send(telling.heartbeat(), [address])
         reason = f"node {self._own_id} itself says so"
         self._news.spread(

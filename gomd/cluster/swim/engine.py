@@ -234,6 +234,31 @@ class Swim:
         reason = f"its clock is {abs(skew):.0f} s {way} ours, so its datagrams are dropped: set the clocks"
         self._once(node, name, reason, f"clock {node}")
 
+    def right_clock(self, node: int) -> None:
+        """Take notice that the clock of a node is right again."""
+        self._said.pop(f"clock {node}", None)
+
+    def differing(self, node: int) -> None:
+        """Nothing has to be done: kinship does not look at clocks, so the node is a member."""
+
+    def replayed(self, node: int) -> None:
+        """Take notice that all questions and answers of a node have come before."""
+        member = self._members.get(node)
+        name = member.name if member else f"node{node}"
+        reason = "heard, but all of it replayed: its machine was put back to a snapshot"
+        self._once(node, name, reason, f"replayed {node}")
+
+    def renumbered(self, name: str) -> None:
+        """Take notice that node ``name`` had heard nothing new from us, and that our numbers leapt."""
+        self._once(self.own_id, self._own().name, f"{name} had heard all that this node sends before")
+
+    def look_again(self) -> None:
+        """Nothing has to be done: kinship asks by itself."""
+
+    def slept(self, seconds: float) -> None:
+        """The machine slept: what others said is older by that."""
+        self._summaries.slept(seconds)
+
     # -- what users see
 
     def nodes(self) -> Sequence[Node]:

@@ -45,6 +45,10 @@ class Wire:
 
     def __init__(self) -> None:
         self.sent: list[tuple[Message, Address | None]] = []
+        self.renumbered = 0
+
+    def renumber(self) -> None:
+        self.renumbered += 1
 
     def send(self, message: Message, addresses: list[Address]) -> None:
         self.sent += [(message, address) for address in addresses]
