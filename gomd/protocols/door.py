@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pwd
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
@@ -16,6 +14,7 @@ from twisted.logger import Logger
 from gomd.interfaces import IThreads
 from gomd.protocols.session import Session, local_caller, uid_of_peer
 from gomd.protocols.telnet import TelnetLine
+from gomd.sources.usernames import UserNames
 from gomd.verbs.context import ISession
 from gomd.verbs.dispatch import Dispatch
 from gomd.verbs.replies import Replying
@@ -68,6 +67,7 @@ class Door(Factory):
         self._dispatch = dispatch
         self._threads = threads
         self._own_uid = own_uid
+        self._users = UserNames()
         self._lines: set[TelnetLine] = set()
         self._most = 0
         self._turned_away = 0
@@ -89,7 +89,10 @@ class Door(Factory):
     async def identify(self, transport: Any) -> Caller:
         """Return who is at the other end of a unix socket."""
         uid = uid_of_peer(transport.getHandle())
-        user = await self._threads.run(NAME_LIMIT, user_name, uid)
+        now = self.clock.seconds()
+        user = self._users.known(uid, now)
+        if user is None:
+            user = await self._threads.run(NAME_LIMIT, self._users.name, uid, now)
         return local_caller(uid, user, self._own_uid)
 
     def greeting(self) -> str:
@@ -163,12 +166,3 @@ class Door(Factory):
         yield Counter("telnet_requests", self.requests, "requests so far")
         yield Counter("telnet_refused", self.refused, "requests answered with a code of 400 or more")
         yield Counter("telnet_dropped", self.dropped, "connections dropped as they stopped reading")
-
-
-@lru_cache(maxsize=1024)
-def user_name(uid: int) -> str:
-    """Return the name of a user, the number as text when he has none. May block (a directory server)."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 from typing import Final, NamedTuple
 
 from gomd.sources.files import ProcRoot
@@ -14,10 +13,6 @@ from libgomd.wire.text import printable_bytes
 #: Longest command line that is kept, in bytes; the kernel allows 128 KiB an argument.
 MAX_COMMAND: Final = 4096
 _MAX_IO: Final = 1024
-#: Users whose names are kept; a machine with more is looked up anew.
-_MAX_USERS: Final = 4096
-#: Scans after which a user's name is looked up again: an hour at the default period.
-_USERS_KEPT: Final = 720
 
 
 class Transferred(NamedTuple):
@@ -25,31 +20,6 @@ class Transferred(NamedTuple):
 
     read: int
     written: int
-
-
-class UserNames:
-    """Names of users, looked up once: behind the C library may stand a directory server."""
-
-    def __init__(self) -> None:
-        self._names: dict[int, str] = {}
-        self._left = _USERS_KEPT
-
-    def name(self, uid: int) -> str:
-        """Return the user's name, or the number as text. Blocks as long as the look-up takes."""
-        known = self._names.get(uid)
-        if known is None:
-            try:
-                known = pwd.getpwuid(uid).pw_name
-            except (KeyError, OverflowError):
-                known = str(uid)
-            self._names[uid] = known
-        return known
-
-    def age(self) -> None:
-        """Count one scan; after many, or with too many names, forget all."""
-        self._left -= 1
-        if self._left < 0 or len(self._names) > _MAX_USERS:
-            self._names, self._left = {}, _USERS_KEPT
 
 
 def read_uid(root: ProcRoot, pid: int) -> int:
