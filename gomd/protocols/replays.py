@@ -17,7 +17,7 @@ from libgomd.wire.messages import Datagram, ReplayWarning
 
 #: Seconds and datagrams without a new one among them until a node counts as replayed, when nothing else
 #: proves it: on any network a packet may come twice.
-SURE_SECONDS: Final = 1.5
+SURE_SECONDS: Final = 1.0
 SURE_DATAGRAMS: Final = 3
 #: Seconds between two warnings to one node. Warnings a second to all nodes together.
 WARN_AGAIN: Final = 1.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from functools import partial
 
 import pytest
 
@@ -27,8 +28,9 @@ def test_both_sides_report_a_wrong_clock_and_meet_again_when_it_is_right(
         amount = "|".join(str(abs(seconds) + more) for more in (-1, 0, 1))
         for one, other in ((right[0], wrong), (right[1], wrong), (wrong, right[0]), (wrong, right[1])):
             key = (one, other.node)
-            within(SOON, lambda key=key: of_clock(*key, before[key]))  # type: ignore[misc]
-            [reason] = of_clock(*key, before[key])
+            told = partial(of_clock, one, other.node, before[key])
+            within(SOON, told)
+            [reason] = told()
             ahead = (seconds > 0) is (other is wrong)
             assert re.match(rf"its clock is ({amount}) s {'ahead of' if ahead else 'behind'} ours", reason)
             before[key] += 1
