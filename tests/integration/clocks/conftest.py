@@ -24,11 +24,29 @@ tick = /bin/sh -c 'for n in 1 2 3 4 5 6 7 8 9 10 11 12; do echo tick $n; sleep 0
 """
 
 
+def faketime_is_missing() -> bool:
+    """Whether there is no libfaketime, which gives a program a wall clock of its own."""
+    return not list(Path("/usr").glob("lib*/**/faketime/libfaketime.so.1"))
+
+
+def faked_clock(home: Path) -> tuple[str, ...]:
+    """Return the environment of a program whose wall clock is that of `write_clock`."""
+    return (
+        f"LD_PRELOAD={_FAKETIME}", "DONT_FAKE_MONOTONIC=1", "FAKETIME_NO_CACHE=1",
+        f"FAKETIME_TIMESTAMP_FILE={home}/clock",
+    )  # fmt: skip
+
+
+def write_clock(home: Path, seconds: int) -> None:
+    """Set the wall clock of a program, at once."""
+    new = home / "clock.new"
+    new.write_text(f"{seconds:+d}s\n")
+    os.replace(new, home / "clock")
+
+
 def set_clock(host: Host, seconds: int) -> None:
     """Set the wall clock of a host so many seconds on, or back, from the right time, at once."""
-    new = host.home / "clock.new"
-    new.write_text(f"{seconds:+d}s\n")
-    os.replace(new, host.home / "clock")
+    write_clock(host.home, seconds)
 
 
 def set_right(host: Host) -> None:
@@ -45,7 +63,7 @@ def made(request: pytest.FixtureRequest) -> Iterator[Network]:
     """Three hosts with one key that find each other by multicast; with ``no`` by a seed alone."""
     if reason := hosts.missing():
         pytest.skip(reason)
-    if not list(Path("/usr").glob("lib*/**/faketime/libfaketime.so.1")):
+    if faketime_is_missing():
         pytest.skip("libfaketime is not installed (Debian package faketime)")
     home = Path(tempfile.mkdtemp(prefix="gomd-clocks-"))
     try:
@@ -56,10 +74,7 @@ def made(request: pytest.FixtureRequest) -> Iterator[Network]:
                 host.more = _COMMANDS
                 if getattr(request, "param", "yes") == "no":
                     host.configuration |= {"discovery": "no", "seeds": "10.77.0.1:5428"}
-                host.daemon.under = (
-                    "env", f"LD_PRELOAD={_FAKETIME}", "DONT_FAKE_MONOTONIC=1", "FAKETIME_NO_CACHE=1",
-                    f"FAKETIME_TIMESTAMP_FILE={host.home}/clock",
-                )  # fmt: skip
+                host.daemon.under = ("env", *faked_clock(host.home))
                 assert host.number == number
             yield network
     finally:
