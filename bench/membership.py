@@ -97,7 +97,14 @@ class Recorder:
         node, instance = self._node.node, self._node.engine.instance
         transport = SealingTransport(clock, node.id, instance)
         engine = Heartbeat(
-            lambda: node, instance, transport, clock, Random(self._node.seed), Events(), self._settings
+            lambda: node,
+            instance,
+            transport,
+            clock,
+            Random(self._node.seed),
+            Events(),
+            self._settings,
+            clock.seconds,
         )
         replays, sealers = ReplayWindow(), dict[int, Sealer]()
 
@@ -142,6 +149,10 @@ class SealingTransport:
         """See `IPeerTransport.send`."""
         self._sealer.seal(message, int(self._clock.seconds() * 1000))
         self.packets += len(addresses)
+
+    def renumber(self) -> None:
+        """See `IPeerTransport.renumber`."""
+        self._sealer.renumber(int(self._clock.seconds() * 1000))
 
     def multicast(self, message: Message) -> None:
         """See `IPeerTransport.multicast`."""

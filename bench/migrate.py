@@ -89,9 +89,7 @@ def run() -> list[Row]:
             most = FACTOR + ALLOWANCE / bare
             rows.append(row(f"stop of {size} MB that move", ours, "ms", "criu dump + restore", bare, most))
         good, median = _to_and_fro(home)
-    rows.append(
-        row(f"of {MOVES} moves to and fro, whole", good, "moves", "all", MOVES, 1.0, at_least=True)
-    )
+    rows.append(row(f"of {MOVES} moves to and fro, whole", good, "moves", "all", MOVES, 1.0, at_least=True))
     rows.append(limit("one of them, as `gom migrate` takes", median * 1000, "ms", 5000.0))
     return rows
 

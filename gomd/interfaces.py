@@ -37,7 +37,7 @@ class INodeSource(Interface):
         """
         Read one part of the node's sample. Blocks.
 
-        :param now: seconds since the epoch.
+        :param now: seconds of a clock that is never set: for rates, averages and ages, not for stamps.
         :returns: the value of that field of `Sample` (`Load` for `Part.LOAD`, a tuple of `Disk` for
             `Part.DISKS`, ...); a number the kernel does not have is None in it.
         """
@@ -56,6 +56,9 @@ class INodeSource(Interface):
         A process that ends during the scan is left out, one whose files block is shown as it was last
         known (``stuck``). ``cpu_percent`` and the rates are over the time since the last scan (see
         docs/sources.md), None for a process seen for the first time.
+
+        :param now: as in `sample`; also ``taken_at`` of the table, for which the collector puts the
+            time of day.
         """
 
     def process(pid: int, now: float) -> Process:
@@ -175,7 +178,7 @@ class ISampleLog(Interface):
         """Keep a snapshot of the processes that use most processor time. Blocks."""
 
     def checkpoint(name: str, now: float) -> None:
-        """Leave a mark, on request, to find a moment again. Blocks."""
+        """Leave a mark, on request, to find a moment again. Blocks. ``now``: seconds since the epoch."""
 
     def close() -> None:
         """Flush and close. Blocks. Nothing is written afterwards."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Final
 
@@ -13,12 +13,12 @@ from libgomd.answers import node_in, parse_address, value_in, where_in
 from libgomd.derivation import ring_of_files
 from libgomd.errors import MalformedDatagram, TimedOut
 from libgomd.model import Node
+from libgomd.wallclock import wall_clock
 from libgomd.wire.datagrams import Sealer, open_sealed
 from libgomd.wire.messages import MAX_NUMBER, MAX_PACKET, Answer, ClockWarning, Question, Summary
 
 #: Seconds to wait for each of the three tries.
 PATIENCE: Final = (0.3, 0.5, 0.7)
-_now: Callable[[], float] = time.time  # noqa: TID251 - this module is the edge: no reactor to ask
 
 
 class BlockingPeer:
@@ -72,9 +72,9 @@ class BlockingPeer:
         address = parse_address(node)
         question = question._replace(request_id=int.from_bytes(os.urandom(7), "big") & MAX_NUMBER)
         for patience in PATIENCE:
-            self._socket.sendto(self._sealer.seal(question, int(_now() * 1000)), address)
-            end = _now() + patience
-            while (left := end - _now()) > 0:
+            self._socket.sendto(self._sealer.seal(question, int(wall_clock() * 1000)), address)
+            end = time.monotonic() + patience
+            while (left := end - time.monotonic()) > 0:
                 self._socket.settimeout(left)
                 try:
                     answer = self._take(self._socket.recv(MAX_PACKET + 1), question)
@@ -95,7 +95,7 @@ class BlockingPeer:
         if isinstance(message, (Answer, Summary)) and message.request_id == question.request_id:
             return message
         if isinstance(message, ClockWarning) and message.instance == self._sealer.instance:
-            skew = abs(opened.sent_at / 1000 - _now())
+            skew = abs(opened.sent_at / 1000 - wall_clock())
             raise TimedOut(
                 f"node {message.name} drops what we ask: its clock and ours are {skew:.0f} s apart"
             )

@@ -313,8 +313,9 @@ class Sample:
     """
     What one node's /proc said, part by part; a part that this source or kernel has not is None.
 
-    :ivar taken_at: when the newest part was read.
-    :ivar read_at: when each part was read: a part that failed keeps its last good value and time.
+    :ivar taken_at: when the newest part was read, in seconds since the epoch.
+    :ivar read_at: when each part was read, in seconds of a clock that is never set: for ages, not for
+        stamps. A part that failed keeps its last good value and time.
     """
 
     taken_at: float
@@ -328,8 +329,8 @@ class Sample:
     read_at: tuple[tuple[Part, float], ...] = field(default=())
 
     def age_of(self, part: Part, now: float) -> float | None:
-        """Seconds since ``part`` was read, at ``now``; None when it never was."""
-        return next((max(0.0, now - at) for name, at in self.read_at if name is part), None)
+        """Seconds since ``part`` was read, at ``now`` of the same clock; None when it never was."""
+        return next((now - at for name, at in self.read_at if name is part), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,7 +338,7 @@ class ProcessTable:
     """
     Every process of one node at one moment.
 
-    :ivar taken_at: when the scan began.
+    :ivar taken_at: when the scan began, in seconds since the epoch.
     :ivar processes: in the order of their pids.
     """
 

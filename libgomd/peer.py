@@ -25,6 +25,7 @@ from libgomd.derivation import ring_of_files
 from libgomd.errors import MalformedDatagram
 from libgomd.model import Node
 from libgomd.questions import Asker
+from libgomd.wallclock import Wall, wall_clock
 from libgomd.wire.datagrams import Sealer, open_sealed
 from libgomd.wire.messages import MAX_PACKET, Answer, ClockWarning, Question, Summary
 from libgomd.wire.sealing import KeyRing
@@ -35,12 +36,20 @@ class Peer(DatagramProtocol):
     Asks nodes. One of these is enough for a program, whatever it asks whom.
 
     :param keys: of the cluster; nodes with another key do not answer.
+    :param wall: gives the time that datagrams are stamped with.
     """
 
     noisy = False
     _log: ClassVar[Logger] = Logger()
 
-    def __init__(self, reactor: Any, keys: KeyRing, random: Callable[[int], bytes] = os.urandom) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        keys: KeyRing,
+        random: Callable[[int], bytes] = os.urandom,
+        wall: Wall = wall_clock,
+    ) -> None:
+        self._wall = wall
         self._reactor = reactor
         self._keys = keys
         instance = int.from_bytes(random(6), "big")
@@ -91,7 +100,7 @@ class Peer(DatagramProtocol):
 
     def _send(self, question: Question, address: tuple[str, int]) -> None:
         assert self.transport is not None
-        self.transport.write(self._sealer.seal(question, int(self._reactor.seconds() * 1000)), address)
+        self.transport.write(self._sealer.seal(question, int(self._wall() * 1000)), address)
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
         """Hand an answer to whoever asked; anything else is dropped."""
@@ -104,7 +113,7 @@ class Peer(DatagramProtocol):
         if isinstance(message, (Answer, Summary)):
             self._asker.take(message)
         elif isinstance(message, ClockWarning) and message.instance == self._sealer.instance:
-            self._asker.take_warning(message, addr, opened.sent_at / 1000 - self._reactor.seconds())
+            self._asker.take_warning(message, addr, opened.sent_at / 1000 - self._wall())
 
     def connectionRefused(self) -> None:
         """Nobody listens there: the question's own time-out says so."""

@@ -100,7 +100,7 @@ class MemoryDaemon:
     def _collecting(self) -> Collector:
         [node] = self.source.nodes(START)
         unread = Node(node.id, node.name, node.address, Status.CONFIGURED | Status.UP)
-        return Collector(self.source, NoneLog(), self._threads, self.clock, unread)
+        return Collector(self.source, NoneLog(), self._threads, self.clock, unread, self.clock.seconds)
 
     def _parts(
         self, commands: Mapping[str, Sequence[Output]] | None, tokens: Mapping[str, Caller] | None
@@ -114,6 +114,7 @@ class MemoryDaemon:
         )  # fmt: skip
         return Parts(
             clock=self.clock,
+            wall=self.clock.seconds,
             collector=collector,
             members=members,
             peers=peers,

@@ -8,7 +8,7 @@ compares that with the node he meant (`peer_node`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from OpenSSL import SSL, crypto
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator
@@ -16,6 +16,9 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from libgomd.certificates import Credentials, NotANode, node_of
+
+#: X509_V_FLAG_NO_CHECK_TIME of OpenSSL.
+_NO_CHECK_TIME: Final = 0x200000
 
 
 class _Certified(Protocol):
@@ -73,6 +76,8 @@ def _context_of(credentials: Credentials) -> SSL.Context:
     assert store is not None  # a new context has one
     for each in credentials.authorities:
         store.add_cert(crypto.X509.from_cryptography(each))
+    # They are valid for ever, and a machine without a clock of its own begins in 1970.
+    store.set_flags(_NO_CHECK_TIME)
     context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
     context.set_verify_depth(1)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)

@@ -196,6 +196,10 @@ class HostTransport:
         self._sequence = 0
         self.host: Host | None = None
 
+    def renumber(self, above: int = 0) -> None:
+        """See `IPeerTransport.renumber`."""
+        self._sequence = max(self._sequence, above, int(self._network.clock.seconds() * 1000) * 1024)
+
     def _datagram(self, message: Message, copies: int) -> tuple[Host, Datagram, int]:
         host = self.host
         assert host is not None

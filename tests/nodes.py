@@ -41,7 +41,7 @@ class SimulatedNode:
         self.seed = network.random.random()
         self.engine = Heartbeat(
             lambda: self.node, instance, self.transport, cluster.clock,
-            Random(self.seed), self.events, settings, roll,
+            Random(self.seed), self.events, settings, cluster.clock.seconds, roll,
         )  # fmt: skip
         self.host = network.attach((self.node.address, settings.port), self.engine.receive)
         self.transport.host = self.host

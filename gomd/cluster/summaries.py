@@ -70,7 +70,12 @@ class Summaries:
         known.looked = now
         if known.node is None or known.node.age is None:
             return known.node
-        return replace(known.node, age=round(known.node.age + max(0.0, now - known.at), 2))
+        return replace(known.node, age=round(known.node.age + now - known.at, 2))
+
+    def slept(self, seconds: float) -> None:
+        """The machine slept, which no clock here counts: what was said is older by that."""
+        for known in self._known.values():
+            known.at -= seconds
 
     def drop(self, node: int) -> None:
         """Forget what a node said: it is down."""

@@ -137,9 +137,7 @@ class Criu:
             raise NotPossible(f"{self.program} --version: {explain(text)}")
         return found[1]
 
-    def page_server(
-        self, accepted: socket.socket, directory: str, tls: TlsFiles, limit: float
-    ) -> None:
+    def page_server(self, accepted: socket.socket, directory: str, tls: TlsFiles, limit: float) -> None:
         """
         Take the pages of one dump from a connection into ``directory``.
 

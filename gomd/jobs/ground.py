@@ -23,6 +23,7 @@ from gomd.jobs.supervisors import Supervisors
 from gomd.jobs.table import HomeTable
 from gomd.jobs.whereabouts import Whereabouts
 from libgomd.errors import CannotMove, NotFound
+from libgomd.wallclock import Wall
 
 #: Seconds the disk may take for a record: it is waited for, whatever it takes.
 DISK_LIMIT = 86400.0
@@ -83,6 +84,7 @@ class Ground:
     """
     :ivar threads: of their own: they are taken by page servers for as long as these serve.
     :ivar room: tells why there is no room for one more guest of a user, a clause; empty when there is.
+    :ivar wall: gives the time of stamps.
     """
 
     clock: IReactorTime
@@ -97,6 +99,7 @@ class Ground:
     log: MoveLog
     post: Post
     looks: Looks
+    wall: Wall
     room: Callable[[int], str] = lambda _uid: ""
 
     @property
@@ -117,7 +120,7 @@ class Ground:
 
     async def write(self, migration: str, state: State, job: str, other: int, reason: str) -> None:
         """Write a record. :raises OSError: the disk did not take it."""
-        record = Record(migration, state, job, other, reason, self.clock.seconds())
+        record = Record(migration, state, job, other, reason, self.wall())
         await self.threads.run(DISK_LIMIT, self.log.write, record)
 
     def directory(self, migration: str, side: str) -> str:

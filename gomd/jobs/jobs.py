@@ -28,6 +28,7 @@ from gomd.jobs.table import FIRST_FOREIGN_PID, HomeTable
 from gomd.jobs.whereabouts import Whereabouts
 from libgomd.errors import Conflict, GomdError, NotFound, PeerUnreachable
 from libgomd.model import Caller, Counter, Job, JobState
+from libgomd.wallclock import Wall
 from libgomd.wire import frames
 
 #: Jobs under way at once, when nobody says.
@@ -42,6 +43,7 @@ class Jobs(Service):
     :param abroad: makes what reaches other nodes, given whether the daemon still runs.
     :param here: starts the jobs that run on this node. :param placement: chooses nodes.
     :param journal: of the home table; it is opened when the service starts.
+    :param wall: gives the time of stamps.
     :param peers: tell the homes of guests where these are. :param own_uid: the user this daemon runs as.
     :param migrator: makes what moves jobs.
     :param room: how many jobs may be under way at once, of this home and guests together.
@@ -63,6 +65,7 @@ class Jobs(Service):
         journal: Journal,
         peers: IPeers,
         *,
+        wall: Wall,
         own_uid: int,
         room: Room | None = None,
         output: Limits | None = None,
@@ -74,7 +77,7 @@ class Jobs(Service):
         self._here = here
         self._journal = journal
         self._table = HomeTable(members.own_id, journal, forgotten=self._forget_output)
-        self._keeper = Keeper(clock, members, disk or threads, events, abroad, here, self._table)
+        self._keeper = Keeper(clock, members, disk or threads, events, abroad, here, self._table, wall)
         running: Callable[[], bool] = lambda: not self._keeper.stopping  # noqa: E731
         self._whereabouts = Whereabouts(clock, members, peers, self._keeper, self._table, running)
         self.migrator: IMigrator = NoMigrator("this daemon does not move processes")
@@ -86,7 +89,7 @@ class Jobs(Service):
         )  # fmt: skip
         self._starting = Starting(
             clock, members, threads, here, placement, journal, self._table, self._keeper, own_uid,
-            room or Room(own_uid, MOST), self._kept,
+            room or Room(own_uid, MOST), self._kept, wall,
         )  # fmt: skip
         self._following: Deferred[None] | None = None
 

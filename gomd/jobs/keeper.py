@@ -20,6 +20,7 @@ from gomd.jobs.supervisors import Supervisors
 from gomd.jobs.table import LOST_EXIT, HomeTable
 from libgomd.errors import GomdError, InternalError, NotFound, TooMany, error_for
 from libgomd.model import Event, EventKind, Job, JobState
+from libgomd.wallclock import Wall
 from libgomd.wire import frames
 
 #: Seconds that removing a job's directory may take.
@@ -37,6 +38,7 @@ MOST_SHOWN = 200
 class Keeper:
     """
     :param abroad: makes what reaches other nodes, given whether the daemon still runs.
+    :param wall: gives the time of stamps.
     :ivar held: the jobs, by their names. :ivar begun: how many of this home have begun.
     :ivar on_down: called with the id of a node that went down.
     :ivar stopping: the daemon stops: connections that end now say nothing about jobs.
@@ -53,8 +55,10 @@ class Keeper:
         abroad: Callable[[Callable[[], bool]], Abroad],
         here: Supervisors,
         table: HomeTable,
+        wall: Wall,
     ) -> None:
         self._clock = clock
+        self._wall = wall
         self._members = members
         self._threads = threads
         self._events = events
@@ -205,7 +209,7 @@ class Keeper:
         job = self._table.get(number)
         if job is None or job.state.over:
             return
-        job = self._table.change(number, state=state, exit=exit, reason=reason, ended=self._clock.seconds())
+        job = self._table.change(number, state=state, exit=exit, reason=reason, ended=self._wall())
         lost = " is lost" if state is JobState.LOST else ""
         self.publish(
             EventKind.ENDED,
@@ -219,7 +223,7 @@ class Keeper:
             name = self._members.find(str(node_id)).name
         except NotFound:
             name = ""
-        self._events.publish(Event(self._clock.seconds(), kind, node_id, name, text, self._members.own_id))
+        self._events.publish(Event(self._wall(), kind, node_id, name, text, self._members.own_id))
 
     def _on_job_lost(self, held: Held) -> None:
         """The connection to the job's end broke: it has ended as it should, or is to be found again."""
@@ -364,6 +368,7 @@ class Keeper:
 
     def soon(self, waited: Awaitable[Any]) -> None:
         """Let something be done; nobody waits for it, and a failure is logged."""
+
         async def wait() -> None:
             await waited
 

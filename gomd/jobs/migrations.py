@@ -484,7 +484,7 @@ class Migrations:
                 ground.keeper.lose(held, "this machine went down when it had just come home")
         if told is not None and not told.called:
             told.callback(state)
-        record = Record(hands.migration, state, name, hands.other, move.reason, ground.clock.seconds())
+        record = Record(hands.migration, state, name, hands.other, move.reason, ground.wall())
         if state is SourceState.MOVED:
             if hands.job.home not in (ground.own_id, hands.other):
                 await ground.whereabouts.tell_home(name, hands.other, hands.job.times)

@@ -22,9 +22,7 @@ class Orders:
     :param send: sends it a frame. :param there: tells whether there is a connection.
     """
 
-    def __init__(
-        self, clock: IReactorTime, send: Callable[[bytes], None], there: Callable[[], bool]
-    ) -> None:
+    def __init__(self, clock: IReactorTime, send: Callable[[bytes], None], there: Callable[[], bool]) -> None:
         self._clock = clock
         self._send = send
         self._there = there

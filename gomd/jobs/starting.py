@@ -35,6 +35,7 @@ from libgomd.errors import (
     TooMany,
 )
 from libgomd.model import Caller, Node, Status
+from libgomd.wallclock import Wall
 from libgomd.wire import frames
 from libgomd.wire.frames import Frame
 
@@ -51,6 +52,7 @@ class Starting:
     :param placement: chooses nodes. :param journal: is synced before a job starts on another node.
     :param own_uid: the user this daemon runs as. :param room: how many jobs may be under way at once.
     :param kept: the output of detached jobs that is kept here.
+    :param wall: gives the time of stamps.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -68,8 +70,10 @@ class Starting:
         own_uid: int,
         room: Room,
         kept: KeptOutput,
+        wall: Wall,
     ) -> None:
         self._clock = clock
+        self._wall = wall
         self._members = members
         self._threads = threads
         self._here = here
@@ -141,7 +145,7 @@ class Starting:
         turn: Turn,
     ) -> None:
         job = self._table.new(
-            node.id, account.user, account.uid, request.command, self._clock.seconds(),
+            node.id, account.user, account.uid, request.command, self._wall(),
             lock=bool(request.lock), detached=request.detach, memory_max=request.memory_max,
         )  # fmt: skip
         held = Held(job.name, job.job, account.uid, node.id)
@@ -207,7 +211,7 @@ class Starting:
     ) -> None:
         """Start a supervisor here. The turn is over as soon as that knows what to run."""
         await turn.launch()
-        held.relay.join_job(self._here.start(held.name, request, account, detach, self._clock.seconds()))
+        held.relay.join_job(self._here.start(held.name, request, account, detach, self._wall()))
         late = self._clock.callLater(RECEIVE_LIMIT, turn.release)
         answered = held.relay.moved
 
@@ -266,10 +270,7 @@ class Starting:
 
     async def _account(self, caller: Caller) -> Account:
         key = ("account", caller.user if caller.uid is None else caller.uid)
-        return await self._threads.run_apart(
-            NAME_LIMIT, key, "accounts", account_of, caller, self._own_uid
-        )
-
+        return await self._threads.run_apart(NAME_LIMIT, key, "accounts", account_of, caller, self._own_uid)
 
 
 def _uid(caller: Caller) -> int:

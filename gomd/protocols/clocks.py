@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from libgomd.wire.datagrams import Sealer
 from libgomd.wire.messages import ClockWarning, Datagram
 
-#: Seconds between two warnings to one node, and between two reports of one node in the log.
-WARN_AGAIN = 5.0
-REPORT_AGAIN = 3600.0
+V = TypeVar("V")
+
+#: Seconds between two warnings to one node: both sides know within five also when some are lost.
+WARN_AGAIN = 2.0
+#: Seconds that a clock which was reported may be off to be right again: one on the edge is reported once.
+RIGHT = 25.0
 #: Warnings a second to all nodes together, and nodes that are remembered.
 MOST_A_SECOND = 20
 MOST_NODES = 4096
@@ -27,25 +32,33 @@ class Clocks:
         self._instance = instance
         self._sealer = sealer
         self._warned: dict[int, float] = {}
-        self._reported: dict[int, float] = {}
+        self._reported: dict[int, None] = {}
         self._second = 0
         self._in_second = 0
 
     def warning_for(self, datagram: Datagram, now: float) -> ClockWarning | None:
-        """Return what to tell the sender of ``datagram``, None when he or others were told just now."""
+        """
+        Return what to tell the sender of ``datagram``, None when it or others were told just now.
+
+        :param now: seconds of a clock that is never set.
+        """
         last = self._warned.get(datagram.sender)
-        if last is not None and 0 <= now - last < WARN_AGAIN:
+        if last is not None and now - last < WARN_AGAIN:
             return None
         if int(now) != self._second:
             self._second, self._in_second = int(now), 0
         if self._in_second >= MOST_A_SECOND:
             return None
         self._in_second += 1
-        _remember(self._warned, datagram.sender, now)
+        remember(self._warned, datagram.sender, now)
         return ClockWarning(datagram.instance, datagram.sequence, datagram.sent_at, self._own_name)
 
     def believe(self, datagram: Datagram, warning: ClockWarning, now: float) -> float | None:
-        """Return how many seconds the sender is ahead of us, None when ``warning`` proves nothing."""
+        """
+        Return how many seconds the sender is ahead of us, None when ``warning`` proves nothing.
+
+        :param now: seconds since the epoch.
+        """
         if warning.instance != self._instance:
             return None
         if not self._sealer.sequence - RECENT_NUMBERS < warning.sequence <= self._sealer.sequence:
@@ -54,17 +67,29 @@ class Clocks:
             return None
         return datagram.sent_at / 1000 - now
 
-    def is_news(self, node: int, now: float) -> bool:
-        """Whether the clock of ``node`` has not been reported for an hour; it is now."""
-        last = self._reported.get(node)
-        if last is not None and 0 <= now - last < REPORT_AGAIN:
+    def is_news(self, node: int) -> bool:
+        """Whether the clock of ``node`` has not been reported since it was right; it is now."""
+        if node in self._reported:
             return False
-        _remember(self._reported, node, now)
+        remember(self._reported, node, None)
         return True
 
+    def heard(self, datagram: Datagram, now: float) -> bool:
+        """
+        Take note that a datagram came in time; True when its sender's clock had been reported.
 
-def _remember(moments: dict[int, float], node: int, now: float) -> None:
-    moments.pop(node, None)
-    moments[node] = now
-    if len(moments) > MOST_NODES:
-        del moments[next(iter(moments))]
+        :param now: seconds since the epoch.
+        """
+        node = datagram.sender
+        if (node in self._reported or node in self._warned) and abs(datagram.sent_at / 1000 - now) < RIGHT:
+            self._warned.pop(node, None)
+            return self._reported.pop(node, self) is None
+        return False
+
+
+def remember(known: dict[int, V], node: int, value: V) -> None:
+    """Keep a value for a node; of too many, the one that was kept longest goes."""
+    known.pop(node, None)
+    known[node] = value
+    if len(known) > MOST_NODES:
+        del known[next(iter(known))]

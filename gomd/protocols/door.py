@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pwd
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
@@ -17,6 +15,7 @@ from gomd.interfaces import IThreads
 from gomd.protocols.repeats import Repeats
 from gomd.protocols.session import Session, local_caller, uid_of_peer
 from gomd.protocols.telnet import TelnetLine
+from gomd.sources.usernames import UserNames
 from gomd.verbs.context import ISession
 from gomd.verbs.dispatch import Dispatch
 from gomd.verbs.replies import Replying
@@ -70,6 +69,7 @@ class Door(Factory):
         self._dispatch = dispatch
         self._threads = threads
         self._own_uid = own_uid
+        self._users = UserNames()
         self._lines: set[TelnetLine] = set()
         self._most = 0
         self._turned_away = 0
@@ -93,10 +93,15 @@ class Door(Factory):
     async def identify(self, transport: Any) -> Caller:
         """Return who is at the other end of a unix socket."""
         uid = uid_of_peer(transport.getHandle())
-        try:
-            user = await self._threads.run_apart(NAME_LIMIT, ("user", uid), "names", user_name, uid)
-        except (TimedOut, TooMany):  # a directory server hangs: the number is who he is
-            user = str(uid)
+        now = self.clock.seconds()
+        user = self._users.known(uid, now)
+        if user is None:
+            try:
+                user = await self._threads.run_apart(
+                    NAME_LIMIT, ("user", uid), "names", self._users.name, uid, now
+                )
+            except (TimedOut, TooMany):  # a directory server hangs: the number is who he is
+                user = str(uid)
         return local_caller(uid, user, self._own_uid)
 
     def greeting(self) -> str:
@@ -197,12 +202,3 @@ def address_of(caller: Caller) -> str:
     """Return where a caller is without its port, which is another one for each connection; and who it is."""
     place = caller.via.rpartition(":")[0] if caller.via.startswith("tcp ") else caller.via
     return place if caller.uid is None else f"{place} uid {caller.uid}"
-
-
-@lru_cache(maxsize=1024)
-def user_name(uid: int) -> str:
-    """Return the name of a user, the number as text when he has none. May block (a directory server)."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)

@@ -40,7 +40,8 @@ class Snapshot(NamedTuple):
     """
     Everything one page is made of, taken at one moment.
 
-    :ivar now: seconds since the epoch. :ivar sample: of this node. :ivar nodes: of the cluster.
+    :ivar now: seconds of the clock that ``sample`` was read by. :ivar sample: of this node.
+    :ivar nodes: of the cluster.
     """
 
     now: float

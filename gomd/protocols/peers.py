@@ -14,11 +14,13 @@ from zope.interface import implementer
 from gomd.cluster.membership.transport import IPeerTransport
 from gomd.protocols.clocks import Clocks
 from gomd.protocols.junk import Junk
+from gomd.protocols.replays import Replays
 from libgomd.errors import MalformedDatagram
 from libgomd.model import Counter
 from libgomd.questions import Address, Asker
+from libgomd.wallclock import Wall
 from libgomd.wire.datagrams import Sealer, open_sealed
-from libgomd.wire.messages import Answer, ClockWarning, Datagram, Message, Question, Summary
+from libgomd.wire.messages import Answer, ClockWarning, Datagram, Message, Question, ReplayWarning, Summary
 from libgomd.wire.replay import ReplayWindow, Verdict
 from libgomd.wire.sealing import KeyRing
 
@@ -40,6 +42,24 @@ class Membership(Protocol):
     def wrong_clock(self, node: int, name: str, skew: float) -> None:
         """Take notice that the clock of a node is ``skew`` seconds ahead of ours."""
 
+    def right_clock(self, node: int) -> None:
+        """Take notice that it is right again."""
+
+    def differing(self, node: int) -> None:
+        """A node is there whose clock still differs too much: it may be a member again at any moment."""
+
+    def replayed(self, node: int) -> None:
+        """Take notice that all that comes from a node has come before."""
+
+    def look_again(self) -> None:
+        """Show this node to all others at once."""
+
+    def slept(self, seconds: float) -> None:
+        """What others said is older by that: the machine slept."""
+
+    def renumbered(self, name: str) -> None:
+        """Take notice that node ``name`` had heard nothing new from us, and that our numbers leapt."""
+
 
 @implementer(IPeerTransport)
 class PeerProtocol(DatagramProtocol):
@@ -47,6 +67,7 @@ class PeerProtocol(DatagramProtocol):
     One UDP port among the peers.
 
     :param keys: the cluster's; the first one seals. :param own_id: this node's id.
+    :param wall: gives the time that datagrams are stamped with and judged by.
     :param random: gives that many random bytes, as os.urandom.
     :param group: multicast address and port of the announcements, None for no multicast.
     :ivar instance: which start of this daemon: milliseconds since the epoch.
@@ -64,6 +85,7 @@ class PeerProtocol(DatagramProtocol):
         own_name: str,
         instance: int,
         clock: IReactorTime,
+        wall: Wall,
         random: Callable[[int], bytes],
         group: Address | None = None,
         max_senders: int = 4096,
@@ -76,9 +98,12 @@ class PeerProtocol(DatagramProtocol):
         self._own_id = own_id
         self.instance = instance
         self._clock = clock
+        self._wall = wall
         self._sealer = Sealer(keys, own_id, instance, random)
         self._window = ReplayWindow(max_senders)
         self._clocks = Clocks(own_name, instance, self._sealer)
+        self._replays = Replays(own_name, instance, self._sealer)
+        self._renumbered = 0
         self._junk = Junk()
         self._answering = 0
         self._received = self._received_bytes = 0
@@ -91,7 +116,7 @@ class PeerProtocol(DatagramProtocol):
         self._sealer.use(keys)
 
     def _now(self) -> int:
-        return int(self._clock.seconds() * 1000)
+        return int(self._wall() * 1000)
 
     # -- out
 
@@ -150,6 +175,7 @@ class PeerProtocol(DatagramProtocol):
         verdict = self._window.admit(opened, self._now())
         if verdict is Verdict.FRESH:
             try:
+                self._note_fresh(opened)
                 self._act(opened, addr, multicast)
             except Exception:  # noqa: BLE001 - the edge: no packet may end the port
                 self._log.failure("a datagram of node {node} could not be handled", node=opened.sender)
@@ -157,6 +183,8 @@ class PeerProtocol(DatagramProtocol):
             self._junk.count(verdict.name.lower(), addr[0])
             if verdict is not Verdict.REPLAYED:
                 self._wrong_time(opened, addr)
+            elif opened.sender:
+                self._replayed(opened, addr)
 
     def _act(self, datagram: Datagram, address: Address, multicast: bool) -> None:
         message = datagram.message
@@ -168,6 +196,8 @@ class PeerProtocol(DatagramProtocol):
             self.asker.take(message)
         elif isinstance(message, ClockWarning):
             self._warned(datagram, message, address)
+        elif isinstance(message, ReplayWarning):
+            self._told_of_replays(datagram, message)
         elif self.membership is not None:
             self.membership.receive(datagram, address, multicast)
 
@@ -203,11 +233,11 @@ class PeerProtocol(DatagramProtocol):
             self.send(warning, [address])
 
     def _warned(self, datagram: Datagram, warning: ClockWarning, address: Address) -> None:
-        skew = self._clocks.believe(datagram, warning, self._clock.seconds())
+        skew = self._clocks.believe(datagram, warning, self._wall())
         if skew is None:
             return
         self.asker.take_warning(warning, address, skew)
-        if self._clocks.is_news(datagram.sender, self._clock.seconds()):
+        if self._clocks.is_news(datagram.sender):
             self._log.warn(
                 "the clock of node {node} {name} is {skew:+.0f} s from ours and its datagrams are dropped: "
                 "set the clocks",
@@ -215,6 +245,54 @@ class PeerProtocol(DatagramProtocol):
             )  # fmt: skip
             if self.membership is not None:
                 self.membership.wrong_clock(datagram.sender, warning.name, skew)
+        if self.membership is not None:
+            self.membership.differing(datagram.sender)
+
+    def _note_fresh(self, datagram: Datagram) -> None:
+        """Something new came from a node: what was said of its clock or its numbers is over."""
+        node = datagram.sender
+        if self._clocks.heard(datagram, self._wall()):
+            self._log.info("the clock of node {node} is right again", node=node)
+            if self.membership is not None:
+                self.membership.right_clock(node)
+        if node in self._replays and self._replays.fresh(node):
+            self._log.info("node {node} sends new datagrams again", node=node)
+
+    # -- numbers that went back
+
+    def renumber(self) -> None:
+        """See `IPeerTransport.renumber`."""
+        self._sealer.renumber(self._now())
+        self._renumbered += 1
+
+    def _replayed(self, datagram: Datagram, address: Address) -> None:
+        """Tell a node of which nothing new is heard any more to go on with other numbers."""
+        node = datagram.sender
+        known = self._window.known(node, datagram.instance)
+        news, warning = self._replays.replayed(datagram, known, self._clock.seconds())
+        if news:
+            self._log.warn(
+                "node {node} at {host} is heard, but all of it replayed: its machine was put back to a "
+                "snapshot, or somebody sends recordings of it",
+                node=node, host=address[0],
+            )  # fmt: skip
+            if self.membership is not None:
+                self.membership.replayed(node)
+        if warning is not None:
+            self.send(warning, [address])
+
+    def _told_of_replays(self, datagram: Datagram, warning: ReplayWarning) -> None:
+        if not self._replays.believe(warning):
+            return
+        self._sealer.renumber(self._now(), warning.highest + 1)
+        self._renumbered += 1
+        self._log.warn(
+            "node {node} {name} had heard all of our datagrams before, as after a return to a snapshot: "
+            "they have new numbers from now on",
+            node=datagram.sender, name=warning.name,
+        )  # fmt: skip
+        if self.membership is not None:
+            self.membership.renumbered(warning.name)
 
     def connectionRefused(self) -> None:
         """Nobody listens there now: whoever asked finds out by his time-out."""
@@ -226,6 +304,7 @@ class PeerProtocol(DatagramProtocol):
         yield Counter("datagrams_sent", self._sent, "datagrams sent")
         yield Counter("datagrams_sent_bytes", self._sent_bytes, "bytes in them")
         yield Counter("datagrams_unsent", self._unsent, "datagrams the kernel would not send")
+        yield Counter("datagrams_renumbered", self._renumbered, "times our datagrams got new numbers")
         yield Counter("questions_received", self._questions, "questions of others")
         yield Counter("questions_dropped", self._busy, "questions dropped as too many were being answered")
         yield Counter("questions_repeated", self.asker.repeated, "questions of ours asked again")

@@ -13,7 +13,7 @@ _GAUGES: Final = frozenset(
         "processes", "nodes", "nodes_up", "nodes_lost", "events_followers", "commands_running",
         "telnet_connections", "telnet_connections_most", "http_connections", "jobs_held", "jobs_known",
         "swim_local_health", "migrations_now", "handshakes_now", "streams_in", "streams_in_daemons",
-        "streams_in_admins", "streams_in_users", "streams_in_readers",
+        "streams_in_admins", "streams_in_users", "streams_in_readers", "clock_last_jump",
     }
 )  # fmt: skip
 _COUNTERS: Final = frozenset(
@@ -27,7 +27,8 @@ _COUNTERS: Final = frozenset(
         "telnet_turned_away", "telnet_requests", "telnet_refused", "telnet_dropped",
         "http_requests", "http_refused", "http_dropped", "datagrams_received", "datagrams_received_bytes",
         "datagrams_sent", "datagrams_sent_bytes", "datagrams_unsent", "questions_received",
-        "questions_dropped", "questions_repeated", "questions_unanswered",
+        "questions_dropped", "questions_repeated", "questions_unanswered", "datagrams_renumbered",
+        "clock_jumps", "clock_slept",
     }
 )  # fmt: skip
 _COUNTER_ENDS: Final = ("_reads", "_failures", "_skipped", "_events")

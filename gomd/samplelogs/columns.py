@@ -58,14 +58,14 @@ HEADER: Final = "".join(
 
 def sample_line(node: Node, sample: Sample) -> str:
     """Return the line of one sample of one node."""
-    oldest = min((at for _, at in sample.read_at), default=None)
+    moments = [at for _, at in sample.read_at]
     load = sample.load or Load(load=0, runnable=0)
     cpu = sample.cpu or Cpu(cpus=0, speed=0, util=0)
     memory = sample.memory or Memory(mem=0, rmem=0, tmem=0)
     network = None if sample.network is None else [each for each in sample.network if each.name != "lo"]
     values = [
         *(getattr(node, name) for name in _NODE),
-        None if oldest is None else max(0.0, sample.taken_at - oldest),
+        max(moments) - min(moments) if moments else None,
         load.runnable if sample.load else None,
         *(load.averages or (None, None, None)),
         cpu.busy_percent,

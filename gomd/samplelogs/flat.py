@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import ClassVar, Final
@@ -17,7 +18,7 @@ from libgomd.model import Counter, Node, ProcessTable, Sample
 
 #: The newest file; older ones have .1, .2 and so on behind it.
 FILE_NAME: Final = "samples.log"
-#: Seconds, by the times of the samples, between two tries to write when writing fails.
+#: Seconds between two tries to write when writing fails.
 RETRY: Final = 5.0
 
 
@@ -31,13 +32,20 @@ class FlatLog:
     :param directory: made with mode 0700 when it is not there.
     :param rotate_bytes: size of a file. :param keep: old files beside the present one.
     :param write: as os.write; for tests.
+    :param monotonic: seconds of a clock that is never set.
     """
 
     _log: ClassVar[Logger] = Logger()
 
     def __init__(
-        self, directory: str, rotate_bytes: int, keep: int, write: Callable[[int, bytes], int] = os.write
+        self,
+        directory: str,
+        rotate_bytes: int,
+        keep: int,
+        write: Callable[[int, bytes], int] = os.write,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._monotonic = monotonic
         self._directory = directory
         self._file = RotatedFile(directory, FILE_NAME, HEADER.encode(), rotate_bytes, keep, write)
         self._lock = Lock()
@@ -52,15 +60,15 @@ class FlatLog:
 
     def write(self, node: Node, sample: Sample) -> None:
         """See `ISampleLog.write`."""
-        self._keep(sample_line(node, sample), sample.taken_at)
+        self._keep(sample_line(node, sample))
 
     def write_processes(self, node: Node, table: ProcessTable) -> None:
         """See `ISampleLog.write_processes`."""
-        self._keep(process_lines(node, table), table.taken_at)
+        self._keep(process_lines(node, table))
 
     def checkpoint(self, name: str, now: float) -> None:
         """See `ISampleLog.checkpoint`."""
-        self._keep(checkpoint_line(name, now), now)
+        self._keep(checkpoint_line(name, now))
 
     def close(self) -> None:
         """See `ISampleLog.close`."""
@@ -74,24 +82,24 @@ class FlatLog:
         yield Counter("log_lost", self._lost, self._trouble or "that could not be kept")
         yield Counter("log_rotated", self._file.rotated, "files of samples moved aside")
 
-    def _keep(self, record: str, now: float) -> None:
+    def _keep(self, record: str) -> None:
         """Append ``record``, or count it as lost. Never raises for anything a disk can do."""
         with self._lock:
             if self._closed or not record:
                 return
-            if self._trouble and 0 <= now - self._failed_at < RETRY:
+            if self._trouble and self._monotonic() - self._failed_at < RETRY:
                 self._lost += 1
                 return
             try:
                 self._file.append(record.encode("utf-8", "backslashreplace"))
             except OSError as error:
-                self._lose(error, now)
+                self._lose(error)
             else:
                 self._written += 1
                 if self._trouble:
                     self._recover()
 
-    def _lose(self, error: OSError, now: float) -> None:
+    def _lose(self, error: OSError) -> None:
         if not self._trouble:
             self._lost_before = self._lost
             self._log.warn(
@@ -101,7 +109,7 @@ class FlatLog:
                 seconds=RETRY,
             )
         self._lost += 1
-        self._failed_at = now
+        self._failed_at = self._monotonic()
         self._trouble = f"{self._directory}: {error.strerror or error}"
 
     def _recover(self) -> None:

@@ -18,6 +18,7 @@ from gomd.interfaces import ICollector, INodeSource, ISampleLog, IThreads
 from gomd.services.processes import ProcessReader
 from gomd.services.reading import Job, Reading, read_one, read_together
 from libgomd.model import Counter, Node, Part, Process, ProcessTable, Sample
+from libgomd.wallclock import Wall
 
 #: Seconds one part of a sample may take, and one write to the sample log.
 PART_LIMIT = 2.0
@@ -34,6 +35,7 @@ class Collector(Service):
     comes is left out of that round, so that a read that hangs occupies one thread and no more.
 
     :param source: where the numbers come from. :param log: where every sample is kept.
+    :param wall: gives the time of stamps.
     :param placeholder: this node before its first sample; its id, name and address last.
     :ivar sampled: fires after the first round, whether its reads were good or not.
     """
@@ -47,21 +49,23 @@ class Collector(Service):
         threads: IThreads,
         clock: IReactorTime,
         placeholder: Node,
+        wall: Wall,
         period: float = 1.0,
         processes_period: float = 5.0,
     ) -> None:
-        self.latest = Sample(taken_at=clock.seconds())
+        self.latest = Sample(taken_at=wall())
         self.sampled: Deferred[None] = Deferred()
         self._begun = False
         self._source = source
         self._sample_log = log
         self._clock = clock
+        self._wall = wall
         self._threads = threads
         self.own = placeholder
         self._aged = (placeholder, placeholder)
         self._said = placeholder  # what the source says of this node, beside its samples
         self._others: tuple[Node, ...] = ()
-        self._reader = ProcessReader(source, threads, clock)
+        self._reader = ProcessReader(source, threads, clock, wall)
         self._parts: dict[Part, Reading[Any]] = {part: Reading(part.value) for part in source.parts}
         self._nodes: Reading[Sequence[Node]] = Reading("nodes")
         self._kept: Reading[None] = Reading("log")
@@ -123,7 +127,7 @@ class Collector(Service):
             values: dict[str, Any] = {part.value: reading.value for part, reading in new.items()}
             old = tuple((part, at) for part, at in self.latest.read_at if part not in new)
             read_at = (*old, *((part, now) for part in new))
-            self.latest = replace(self.latest, taken_at=now, read_at=read_at, **values)
+            self.latest = replace(self.latest, taken_at=self._wall(), read_at=read_at, **values)
         if self._nodes in renewed:
             nodes = self._nodes.value or ()
             own = next((node for node in nodes if node.id == self.own.id), self._said)
@@ -144,6 +148,12 @@ class Collector(Service):
                 break
             await deferLater(self._clock, 0.02)
         await self._read([part for part in (Part.CPU,) if part in self._parts])
+
+    def slept(self, seconds: float) -> None:
+        """The machine slept, which the clock does not count: what was read is older by that."""
+        moments = tuple((part, at - seconds) for part, at in self.latest.read_at)
+        self.latest = replace(self.latest, read_at=moments)
+        self._reader.slept(seconds)
 
     def _update_own(self) -> None:
         load, cpu, memory = self.latest.load, self.latest.cpu, self.latest.memory

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -11,6 +12,7 @@ from gomd.interfaces import INodeSource, IThreads
 from gomd.services.reading import Reading, read_one
 from libgomd.errors import GomdError, SourceUnavailable
 from libgomd.model import Counter, Process, ProcessTable
+from libgomd.wallclock import Wall
 
 #: Seconds one scan of all processes may take, and the reading of one process.
 SCAN_LIMIT = 30.0
@@ -20,10 +22,11 @@ PROCESS_LIMIT = 5.0
 class ProcessReader:
     """Shares one scan among all who ask while it runs, so that a crowd costs no more than one."""
 
-    def __init__(self, source: INodeSource, threads: IThreads, clock: IReactorTime) -> None:
+    def __init__(self, source: INodeSource, threads: IThreads, clock: IReactorTime, wall: Wall) -> None:
         self._source = source
         self._threads = threads
         self._clock = clock
+        self._wall = wall
         self._reading: Reading[ProcessTable] = Reading("processes")
         self._scanning = False
         self._waiting: list[Deferred[None]] = []
@@ -44,7 +47,12 @@ class ProcessReader:
 
     def _is_newer_than(self, max_age: float) -> bool:
         read_at = self._reading.read_at
-        return read_at is not None and 0 <= self._clock.seconds() - read_at <= max_age
+        return read_at is not None and self._clock.seconds() - read_at <= max_age
+
+    def slept(self, seconds: float) -> None:
+        """The machine slept: the table is older by that."""
+        if self._reading.read_at is not None:
+            self._reading.read_at -= seconds
 
     async def scan(self) -> ProcessTable | None:
         """Scan now and give the new table; None when that failed. Never raises."""
@@ -52,7 +60,7 @@ class ProcessReader:
         self._scanning = True
         try:
             self._error = await read_one(
-                self._reading, self._threads, SCAN_LIMIT, now, self._source.processes, now
+                self._reading, self._threads, SCAN_LIMIT, now, self._read, now, self._wall()
             )
         finally:
             self._scanning = False
@@ -60,6 +68,10 @@ class ProcessReader:
             for turn in waiting:
                 turn.callback(None)
         return self._reading.value if self._error is None else None
+
+    def _read(self, now: float, taken_at: float) -> ProcessTable:
+        """Scan, on a thread; what the source measures is stamped with the time of day."""
+        return replace(self._source.processes(now), taken_at=taken_at)
 
     async def process(self, pid: int) -> Process:
         """See `ICollector.process`."""

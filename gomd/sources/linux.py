@@ -108,7 +108,7 @@ class LinuxSource:
         measured_at, load = self._recent(Part.LOAD, now)
         _, cpu = self._recent(Part.CPU, now)
         memory = read_memory(self._root)
-        return [self._node(load, cpu, memory, max(0.0, now - measured_at))]
+        return [self._node(load, cpu, memory, now - measured_at)]
 
     def own_values(self) -> Node:
         """
@@ -140,7 +140,7 @@ class LinuxSource:
 
     def _recent(self, part: Part, now: float) -> tuple[float, Any]:
         known = self._latest.get(part)
-        if known is None or not 0.0 <= now - known[0] <= _RECENT:
+        if known is None or now - known[0] > _RECENT:
             self.sample(part, now)
         return self._latest[part]
 

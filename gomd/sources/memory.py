@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -87,14 +87,24 @@ class MemorySource:
         self.parts = self._script.parts
 
     @classmethod
-    def for_demo(cls, node_id: int = 1, name: str = "demo", address: str = "127.0.0.1") -> MemorySource:
-        """Return a source of load and processes that change plausibly with the time, without end."""
+    def for_demo(
+        cls,
+        node_id: int = 1,
+        name: str = "demo",
+        address: str = "127.0.0.1",
+        wall: Callable[[], float] | None = None,
+    ) -> MemorySource:
+        """
+        Return a source of load and processes that change plausibly with the time, without end.
+
+        :param wall: as of `DemoScript`.
+        """
         files = {"/proc/version": b"No kernel: a demo of gomd\n"}
-        return cls(DemoScript(node_id), files=files, node_id=node_id, name=name, address=address)
+        return cls(DemoScript(node_id, wall), files=files, node_id=node_id, name=name, address=address)
 
     @property
     def now(self) -> float:
-        """When it was last asked, in seconds since the epoch."""
+        """When it was last asked, in seconds of the clock it is asked by."""
         return self._now
 
     # -- values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -115,6 +115,7 @@ class DemoScript:
     first read give the same values.
 
     :param node_id: shifts the waves, so that several demo nodes differ.
+    :param wall: gives the time of day, from which the start times follow; by default the source's own.
     """
 
     parts: tuple[Part, ...] = (Part.LOAD, Part.CPU, Part.MEMORY, Part.PAGING, Part.DISKS, Part.NETWORK)
@@ -123,8 +124,9 @@ class DemoScript:
     #: How long the machine has been up at the first read, in seconds.
     _UP: Final = 600.0
 
-    def __init__(self, node_id: int) -> None:
+    def __init__(self, node_id: int, wall: Callable[[], float] | None = None) -> None:
         self._node = node_id
+        self._wall = wall
         self._booted: float | None = None
 
     def _elapsed(self, now: float) -> float:
@@ -162,7 +164,9 @@ class DemoScript:
     def processes(self, step: int, now: float) -> Sequence[Process]:
         """Return the processes at ``now``."""
         elapsed = self._elapsed(now)
-        return [self._process(actor, elapsed, now - elapsed) for actor in _ACTORS]
+        # As the kernel's btime: whole seconds, and it follows a wall clock that is set.
+        booted = now - elapsed if self._wall is None else float(round(self._wall() - elapsed))
+        return [self._process(actor, elapsed, booted) for actor in _ACTORS]
 
     def _process(self, actor: _Actor, elapsed: float, booted: float) -> Process:
         return Process(

@@ -153,7 +153,7 @@ class OpenMosixSource:
 
     def process(self, pid: int, now: float) -> Process:
         """See `INodeSource.process`."""
-        return self._processes.read(pid, self.own_id())
+        return self._processes.read(pid, self.own_id(), now)
 
     def guests(self) -> Sequence[Guest]:
         """

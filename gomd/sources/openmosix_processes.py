@@ -7,9 +7,10 @@ from typing import Final
 
 from gomd.sources.files import ProcRoot
 from gomd.sources.openmosix_text import parse_number
-from gomd.sources.proc.details import UserNames, parse_command
-from gomd.sources.proc.kernelstat import read_kernel_stat
+from gomd.sources.proc.details import parse_command
+from gomd.sources.proc.kernelstat import read_boot_time
 from gomd.sources.proc.pidstat import parse_pid_stat
+from gomd.sources.usernames import UserNames
 from libgomd.errors import NotFound, RequestError, SourceUnavailable
 from libgomd.model import MAX_NODE_ID, Process
 from libgomd.wire.text import printable_bytes
@@ -44,14 +45,14 @@ class OpenMosixProcesses:
             pids = sorted(int(name) for name in self._root.names() if name.isascii() and name.isdigit())
         except RequestError as error:
             raise SourceUnavailable(str(error)) from error
-        boot_time = self._boot_time()
+        boot_time = read_boot_time(self._root)
         interval = now - self._scanned_at
         used: dict[tuple[int, int], float] = {}
         shares: dict[tuple[int, int], float] = {}
         processes: list[Process] = []
         for pid in pids:
             try:
-                one = self._read(pid, own_id, boot_time)
+                one = self._read(pid, own_id, boot_time, now)
             except (RequestError, SourceUnavailable):
                 continue  # it has ended, or is just coming or going
             key = (one.pid, one.started)
@@ -59,11 +60,10 @@ class OpenMosixProcesses:
             if key in self._used and interval > 0.0:
                 shares[key] = max(0.0, round(100.0 * (one.cpu_seconds - self._used[key]) / interval, 1))
             processes.append(one)
-        self._users.age()
         self._used, self._shares, self._scanned_at = used, shares, now
         return tuple(_with_share(one, shares) for one in processes)
 
-    def read(self, pid: int, own_id: int) -> Process:
+    def read(self, pid: int, own_id: int, now: float) -> Process:
         """
         Read one process afresh, with the cpu share of the last scan. Blocks.
 
@@ -71,17 +71,11 @@ class OpenMosixProcesses:
         :raises SourceUnavailable: its files are not whole.
         """
         try:
-            return _with_share(self._read(pid, own_id, self._boot_time()), self._shares)
+            return _with_share(self._read(pid, own_id, read_boot_time(self._root), now), self._shares)
         except NotFound:
             raise NotFound(f"there is no process {pid} on this node now; `ps` lists what runs") from None
 
-    def _boot_time(self) -> int:
-        boot_time = read_kernel_stat(self._root).boot_time
-        if boot_time is None:
-            raise SourceUnavailable("/proc/stat does not say when the node was started (btime)")
-        return boot_time
-
-    def _read(self, pid: int, own_id: int, boot_time: int) -> Process:
+    def _read(self, pid: int, own_id: int, boot_time: int, now: float) -> Process:
         where = self._number(pid, "where")
         if not 0 <= where <= MAX_NODE_ID:
             raise SourceUnavailable(f"/proc/{pid}/where says {where}, which is no node id")
@@ -94,7 +88,7 @@ class OpenMosixProcesses:
             raise SourceUnavailable(f"/proc/{pid}/stat is of process {stat.pid}")
         return Process(
             node=where or own_id, home=own_id, pid=pid, ppid=stat.ppid, uid=uid,
-            user=self._users.name(uid), state=stat.state, nice=stat.nice, threads=stat.threads,
+            user=self._users.name(uid, now), state=stat.state, nice=stat.nice, threads=stat.threads,
             cpu_percent=None, cpu_seconds=stat.ticks / TICKS_A_SECOND, rss=stat.rss * PAGE,
             vsize=stat.vsize, start_time=boot_time + stat.started / TICKS_A_SECOND, where=where,
             nmigs=nmigs, lock=bool(lock), cantmove=cantmove,

@@ -17,6 +17,7 @@ from gomd.services.listening import Socket
 from libgomd.endpoints import PUBLIC_SOCKET, ROOT_STATE, Endpoint, Unix
 from libgomd.errors import ConfigError, SourceUnavailable
 from libgomd.model import Role
+from libgomd.wallclock import wall_clock
 
 
 def _linux(config: Config, node_id: int) -> tuple[INodeSource, IProcessControl]:
@@ -42,7 +43,7 @@ def _openmosix(config: Config, node_id: int) -> tuple[INodeSource, IProcessContr
 def _memory(config: Config, node_id: int) -> tuple[INodeSource, IProcessControl]:
     from gomd.sources.memory import MemoryProcessControl, MemorySource
 
-    source = MemorySource.for_demo(node_id, config.node.name, config.peers.address)
+    source = MemorySource.for_demo(node_id, config.node.name, config.peers.address, wall_clock)
     return source, MemoryProcessControl(source)
 
 

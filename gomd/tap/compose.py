@@ -26,6 +26,7 @@ from gomd.jobs.placement import Placement
 from gomd.jobs.seen import Kin
 from gomd.protocols.door import Door
 from gomd.protocols.nopeers import NoPeers
+from gomd.services.clockwatch import ClockWatch
 from gomd.services.collector import Collector
 from gomd.services.daemon import Daemon
 from gomd.services.listening import Listening, Socket
@@ -36,11 +37,13 @@ from gomd.services.tokens import FileTokens
 from gomd.sources.settings import written_number
 from gomd.tap.choices import SAMPLE_LOGS, SOURCES, limits_of
 from gomd.tap.jobs import balancer_of, jobs_of, no_files
+from gomd.tap.monotonic import seconds_since_boot
 from gomd.verbs.all import all_verbs
 from gomd.verbs.context import Parts
 from gomd.verbs.dispatch import Dispatch
 from libgomd.model import Event, EventKind, Node, Status
 from libgomd.version import VERSION
+from libgomd.wallclock import Wall, wall_clock
 
 if TYPE_CHECKING:
     from gomd.services.peering import PeerSockets
@@ -60,8 +63,15 @@ def compose(
     ports: PeerSockets | None = None,
     keys: tuple[ClusterKey, ...] = (),
     http: tuple[Socket, Callable[..., Any]] | None = None,
+    wall: Wall = wall_clock,
+    boot: Callable[[], float] = seconds_since_boot,
 ) -> Daemon:
-    """Return the daemon: every part made and joined, nothing running yet."""
+    """
+    Return the daemon: every part made and joined, nothing running yet.
+
+    :param reactor: goes by a monotonic clock. :param wall: gives the time of stamps.
+    :param boot: gives seconds since the machine was started, its sleep included.
+    """
     notifier, watchdog_period = take_environment(os.environ, os.getpid())
     daemon = Daemon(reactor, config, notifier)
     source, control = SOURCES[config.node.source](config, node_id)
@@ -73,7 +83,7 @@ def compose(
     disk = Threads(reactor, reactor, "disk", size=8, waiting=20_000, finish=FINISH)
     placeholder = Node(node_id, config.node.name, config.peers.address, Status.CONFIGURED | Status.UP)
     collector = Collector(
-        source, sample_log, reading, reactor, placeholder,
+        source, sample_log, reading, reactor, placeholder, wall,
         config.collector.period, config.collector.processes_period,
     )  # fmt: skip
     events = Events()
@@ -83,7 +93,7 @@ def compose(
     if ports is not None:
         from gomd.tap.peers import Network
 
-        network = Network(config, reactor, ports, keys, collector, events)
+        network = Network(config, reactor, ports, keys, collector, events, wall)
         members, peers = network.members, network.peers
     commands = Commands(reactor, reactor, config.commands, config.node.command_timeout)
     tokens = FileTokens(config.telnet.tokens_file, asking)
@@ -96,7 +106,8 @@ def compose(
     if config.node.proc_root == "/proc" and config.node.source != "memory":
         tls = network.criu_files if network is not None else no_files
         jobs = made = jobs_of(
-            config, reactor, source, members, peers, asking, moving, journal, disk, events, placement, tls
+            config, reactor, source, members, peers, asking, moving, journal, disk, events, placement, tls,
+            wall,
         )  # fmt: skip
         migrator = made.migrator
     kin = Kin(jobs, collector)
@@ -107,6 +118,7 @@ def compose(
     counting: list[Any] = [collector, members, peers, events, commands, tokens, sample_log, jobs]
     parts = Parts(
         clock=reactor,
+        wall=wall,
         collector=collector,
         members=members,
         peers=peers,
@@ -128,6 +140,17 @@ def compose(
     balancer = balancer_of(config, reactor, members, collector, jobs, migrator)
     if balancer is not None:
         counting.append(balancer)
+    clock_watch = ClockWatch(reactor, wall, boot, lambda: collector.own, events)
+    counting.append(clock_watch)
+
+    def slept(seconds: float) -> None:
+        collector.slept(seconds)
+        if network is not None:
+            network.slept(seconds)
+
+    clock_watch.slept = slept
+    if network is not None:
+        clock_watch.disturbed = network.look_again
     verbs = all_verbs()
     dispatch = Dispatch(verbs, parts)
     door = Door(dispatch, asking, reactor, limits_of(config), os.geteuid())
@@ -143,6 +166,7 @@ def compose(
         *(network.services(dispatch, asking) if network else ()),
         Listening(reactor, sockets, door, collector.sampled),
         Sweeping(door, reactor),
+        clock_watch,
         Watchdog(notifier, reactor, watchdog_period),
         *((balancer,) if balancer is not None else ()),
         *((jobs,) if isinstance(jobs, Jobs) else ()),  # the first to stop: callers hear no goodbye of theirs
@@ -164,9 +188,7 @@ def compose(
         _log.info("the manhole is at {endpoint}", endpoint=str(socket.endpoint))
 
     def started(_result: object = None) -> None:
-        events.publish(
-            Event(reactor.seconds(), EventKind.JOIN, node_id, config.node.name, "gomd started", node_id)
-        )
+        events.publish(Event(wall(), EventKind.JOIN, node_id, config.node.name, "gomd started", node_id))
         _log.info(
             "gomd {version} is node {id} {name}; the telnet line is at {endpoints}",
             version=VERSION, id=node_id, name=config.node.name,

@@ -37,6 +37,7 @@ from gomd.jobs.whereabouts import Whereabouts
 from gomd.services.balancer import PERIOD, Balancer
 from libgomd.errors import CannotMove
 from libgomd.model import STANDARD_SPEED, Process
+from libgomd.wallclock import Wall
 
 _log = Logger()
 
@@ -54,12 +55,14 @@ def jobs_of(
     events: IEvents,
     placement: Placement,
     tls: Callable[[str], TlsFiles],
+    wall: Wall,
 ) -> Jobs:
     """
     Return the jobs of this node, a service.
 
     :param moving: threads for migrations. :param journal: one for the journal. :param disk: for the spool.
     :param tls: writes the certificates for criu to a directory.
+    :param wall: gives the time of stamps.
     """
     spool, node_id = config.jobs.spool, int(members.own_id)
     launcher = Launcher(reactor, os.path.join(spool, "log"))
@@ -76,12 +79,14 @@ def jobs_of(
             return OpenMosixMigrator(source, threads, node_id)
         if os.geteuid() != 0:
             return NoMigrator("the daemon does not run as root")
-        return _criu(config, reactor, members, peers, moving, here, keeper, table, whereabouts, tls, room)
+        return _criu(
+            config, reactor, members, peers, moving, here, keeper, table, whereabouts, tls, wall, room
+        )
 
     return Jobs(
         reactor, members, threads, events, partial(Abroad, reactor, members, peers), here,
         placement, Journal(os.path.join(config.node.state_dir, "jobs", "journal"), journal), peers,
-        own_uid=os.geteuid(), room=room, output=output, disk=disk, migrator=migrator,
+        wall=wall, own_uid=os.geteuid(), room=room, output=output, disk=disk, migrator=migrator,
     )  # fmt: skip
 
 
@@ -96,6 +101,7 @@ def _criu(
     table: HomeTable,
     whereabouts: Whereabouts,
     tls: Callable[[str], TlsFiles],
+    wall: Wall,
     room: Room,
 ) -> Migrations:
     state = config.node.state_dir
@@ -110,7 +116,7 @@ def _criu(
     )  # fmt: skip
     ground = Ground(
         reactor, members, threads, machine, Ability(program, threads, reactor), keeper, table, here,
-        whereabouts, MoveLog(os.path.join(state, "jobs", "migrations")), post, Looks(threads),
+        whereabouts, MoveLog(os.path.join(state, "jobs", "migrations")), post, Looks(threads), wall,
         lambda uid: room.why_not(keeper.held.values(), (), uid, admin=False),
     )  # fmt: skip
     migrations = Migrations(ground)

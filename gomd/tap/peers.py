@@ -35,6 +35,7 @@ from libgomd.derivation import ClusterKey, key_ring, read_keys
 from libgomd.errors import ConfigError
 from libgomd.model import Counter, Node
 from libgomd.tls import MutualTLS
+from libgomd.wallclock import Wall
 
 #: Streams of other nodes to here, at most, of each of `gomd.protocols.streams.GROUPS`. The daemons' own come
 #: on top of two for each job: how many jobs there are is limited elsewhere.
@@ -110,6 +111,7 @@ class Network:
         keys: tuple[ClusterKey, ...],
         collector: Collector,
         events: Events,
+        wall: Wall,
     ) -> None:
         self._config = config
         self._reactor = reactor
@@ -117,7 +119,7 @@ class Network:
         self._own = own = collector.own
         self._keys = keys
         self.protocol = PeerProtocol(
-            key_ring(keys), own.id, own.name, int(reactor.seconds() * 1000), reactor, os.urandom,
+            key_ring(keys), own.id, own.name, int(wall() * 1000), reactor, wall, os.urandom,
             group=ports.group, max_senders=config.peers.max_nodes,
         )  # fmt: skip
         self.members: IMembership
@@ -127,7 +129,7 @@ class Network:
             contact = self._contact_by_address
         else:
             make = ENGINES[config.peers.engine]
-            engine = make(config, reactor, ports, keys, self.protocol, collector, events)
+            engine = make(config, reactor, ports, keys, self.protocol, collector, events, wall)
             self.members = self._engine = self.protocol.membership = engine
             contact = self._contact_of_member
         self._tls = MutualTLS(partial(node_credentials_of, keys, own))
@@ -162,6 +164,17 @@ class Network:
     def counters(self) -> Iterable[Counter]:
         """Datagrams, handshakes, and streams of other nodes to here."""
         return chain.from_iterable(each.counters() for each in (self.protocol, *self._inward))
+
+    def look_again(self) -> None:
+        """This process was away, or a clock was set: be heard by all others, whatever was forgotten."""
+        self.protocol.renumber()
+        if self.protocol.membership is not None:
+            self.protocol.membership.look_again()
+
+    def slept(self, seconds: float) -> None:
+        """The machine slept: what others said is older by that."""
+        if self.protocol.membership is not None:
+            self.protocol.membership.slept(seconds)
 
     def criu_files(self, directory: str) -> TlsFiles:
         """Write the certificates of criu's page servers to ``directory``. Blocks."""
@@ -206,10 +219,11 @@ def _heartbeat(
     protocol: PeerProtocol,
     collector: Collector,
     events: Events,
+    wall: Wall,
 ) -> Any:
     return Heartbeat(
         collector.own_node, protocol.instance, protocol, reactor, Random(), events,  # noqa: S311
-        _settings(config, ports),
+        _settings(config, ports), wall,
     )  # fmt: skip
 
 
@@ -221,13 +235,14 @@ def _map(
     protocol: PeerProtocol,
     collector: Collector,
     events: Events,
+    wall: Wall,
 ) -> Any:
     from gomd.tap.nodemap import read_map
 
     found = read_map(config)
     return Heartbeat(
         collector.own_node, protocol.instance, protocol, reactor, Random(), events,  # noqa: S311
-        _settings(config, ports), MapRoll(found.names, found.addresses),
+        _settings(config, ports), wall, MapRoll(found.names, found.addresses),
     )  # fmt: skip
 
 
@@ -239,6 +254,7 @@ def _swim(
     protocol: PeerProtocol,
     collector: Collector,
     events: Events,
+    wall: Wall,
 ) -> Any:
     from gomd.cluster.summaries import Summaries
     from gomd.cluster.swim import Making, Running, Swim
@@ -252,7 +268,7 @@ def _swim(
     threads.startService()  # it has no thread before kinship starts, and none that outlives the daemon
     running = Running(make, tuple(key.swim for key in keys), peers.seeds, threads, reactor)
     summaries = Summaries(protocol.asker.ask)
-    return Swim(collector.own_node, running, summaries, reactor, events, peers.forget)
+    return Swim(collector.own_node, running, summaries, reactor, events, wall, peers.forget)
 
 
 ENGINES: Mapping[str, Callable[..., Any]] = {"heartbeat": _heartbeat, "map": _map, "swim": _swim}

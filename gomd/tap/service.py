@@ -16,6 +16,7 @@ from gomd.services.logging import DaemonLog
 from gomd.services.state import StateDirectory
 from gomd.tap.choices import http_of, manhole_of, node_id_of, telnet_endpoints
 from gomd.tap.compose import compose
+from gomd.tap.monotonic import use_monotonic_time
 from gomd.tap.options import Options, refuse
 from gomd.tap.peers import most_streams, peer_sockets, read_keys_of
 from libgomd.errors import ConfigError
@@ -25,6 +26,7 @@ def makeService(options: Options) -> IService:
     """Return the daemon, its STATE and sockets taken; one sentence and exit status 1 when it cannot."""
     from twisted.internet import reactor  # noqa: TID251 - the one place that names it
 
+    use_monotonic_time(reactor)  # before anything is scheduled
     config: Config = options["configuration"]
     streams = sum(most_streams(config).values()) + MOST
     raise_file_limit(config.telnet.max_connections + 2 * config.jobs.most + streams + 256)

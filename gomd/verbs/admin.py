@@ -63,7 +63,7 @@ async def checkpoint(parts: Parts, session: ISession, arguments: tuple[str, ...]
     name = arguments[0]
     if not name or len(name) > 80 or any(char.isspace() for char in name):
         raise MalformedRequest("NAME is one word of at most 80 characters")
-    await parts.threads.run(5.0, parts.sample_log.checkpoint, name, parts.clock.seconds())
+    await parts.threads.run(5.0, parts.sample_log.checkpoint, name, parts.wall())
     return Answer(f"checkpoint {name}")
 
 

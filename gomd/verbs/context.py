@@ -27,6 +27,7 @@ from gomd.interfaces import (
 from gomd.jobs.migrators import NoMigrator
 from gomd.jobs.nojobs import NoJobs
 from libgomd.model import Counter
+from libgomd.wallclock import Wall
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,13 @@ class Parts:
     """
     The parts of the daemon that verbs ask, each by its interface.
 
+    :ivar wall: gives the time of stamps; ``clock`` is for durations only.
     :ivar hides_others: the kernel hides other people's processes (``hidepid``), and so do we.
     :ivar counters: everything that counts, for `stats`.
     """
 
     clock: IReactorTime
+    wall: Wall
     collector: ICollector
     members: IMembership
     peers: IPeers

@@ -7,11 +7,12 @@ The whole way of a packet is here: `Sealer` is the sender's half, `open_sealed` 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from libgomd.wire.bodies import decode_body, encode_body, new_encoder
-from libgomd.wire.messages import Datagram, Message
+from libgomd.wire.messages import MAX_NUMBER, Datagram, Message
 from libgomd.wire.sealing import (
     NONCE_LENGTH,
     SALT_LENGTH,
@@ -22,6 +23,12 @@ from libgomd.wire.sealing import (
 
 #: Packets under one salt, at most: the chance that two of 2^32 random nonces are equal is 2^-33.
 MAX_UNDER_SALT: Final = 2**32
+#: Numbers for each millisecond since the epoch, for `Sealer.renumber`: a million packets a second.
+_A_MILLISECOND: Final = 1024
+#: Random bytes drawn for each nonce.
+_NONCE_KEY: Final = 16
+#: No sender leaps past this number, so that none is ever without one to go on with.
+_LAST_LEAP: Final = MAX_NUMBER - 2**50
 
 
 class Opened(NamedTuple):
@@ -68,12 +75,13 @@ class Sealer:
     :param sender: id of the node, 0 for a program that is none.
     :param instance: which start of it this is, see `Datagram`.
     :param random: gives that many random bytes, as `os.urandom`.
+    :ivar sequence: the number of its last packet; ``first`` the one that its present numbering began behind.
     """
 
     def __init__(self, keys: KeyRing, sender: int, instance: int, random: Callable[[int], bytes]) -> None:
         self.sender = sender
         self.instance = instance
-        self.sequence = 0
+        self.sequence = self.first = 0
         self._random = random
         self._encode = new_encoder()
         self.use(keys)
@@ -81,6 +89,21 @@ class Sealer:
     def use(self, keys: KeyRing) -> None:
         """Seal with the first of ``keys`` from now on; the numbers go on."""
         self._key = keys.first
+        self._new_salt()
+
+    def renumber(self, now: int, above: int = 0) -> None:
+        """
+        Leap to numbers that this sender cannot have used, whatever was forgotten of it, under a new salt.
+
+        A machine that was put back to a snapshot counts from an old number again, and everybody who heard
+        the later ones drops what it sends as replayed. The new number follows from the time, so that
+        another state put back later leaps further.
+
+        :param now: milliseconds since the epoch. :param above: a number that others know of us.
+        """
+        if above > _LAST_LEAP:
+            above = 0
+        self.sequence = self.first = max(self.sequence, above, min(now * _A_MILLISECOND, _LAST_LEAP))
         self._new_salt()
 
     def _new_salt(self) -> None:
@@ -102,6 +125,7 @@ class Sealer:
         if self._left == 0:
             self._new_salt()
         self._left -= 1
-        nonce = self._random(NONCE_LENGTH)
+        # Random, and bound to what is sealed: a machine put back to a snapshot may draw the same bytes again.
+        nonce = hashlib.blake2b(body, digest_size=NONCE_LENGTH, key=self._random(_NONCE_KEY)).digest()
         header = self._prefix + nonce
         return header + self._cipher.encrypt(nonce, body, header)

@@ -32,6 +32,7 @@ from libgomd.wire.messages import (
     Probe,
     ProbeAck,
     Question,
+    ReplayWarning,
     Roster,
     Summary,
 )
@@ -268,6 +269,10 @@ LAYOUTS: Final[dict[type, Layout]] = {
     ),
     ClockWarning: _layout(
         11, (_NUMBER, (1, MAX_NUMBER), _NUMBER), (str,), lambda values, _: ClockWarning(*values[ENVELOPE:]),
+        rule=lambda values: _check_name(values[8]),
+    ),
+    ReplayWarning: _layout(
+        12, (_NUMBER, (1, MAX_NUMBER), _NUMBER), (str,), lambda values, _: ReplayWarning(*values[ENVELOPE:]),
         rule=lambda values: _check_name(values[8]),
     ),
 }  # fmt: skip

@@ -261,6 +261,21 @@ class ClockWarning(NamedTuple):
     name: str
 
 
+class ReplayWarning(NamedTuple):
+    """
+    All I get from you has come before: your numbers went back, go on with higher ones.
+
+    :ivar instance: the receiver's instance, ``sequence`` the number of its packet that came last.
+    :ivar highest: the highest number that ever came from this instance, 0 when it is not known any more.
+    :ivar name: the name of the node that warns, for people.
+    """
+
+    instance: int
+    sequence: int
+    highest: int
+    name: str
+
+
 Message = (
     Heartbeat
     | Leave
@@ -273,6 +288,7 @@ Message = (
     | Notice
     | Roster
     | ClockWarning
+    | ReplayWarning
 )
 
 
@@ -284,7 +300,7 @@ class Datagram(NamedTuple):
     :ivar instance: which start of it: milliseconds since the epoch for a node, random for a program.
         A node's later start has the higher number.
     :ivar sent_at: milliseconds since the epoch by the sender's clock.
-    :ivar sequence: 1, 2, 3 ... over everything this instance sends, to whomever.
+    :ivar sequence: 1, 2, 3 ... over everything this instance sends, to whomever; now and then it leaps.
     """
 
     sender: int

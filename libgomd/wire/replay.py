@@ -59,6 +59,11 @@ class ReplayWindow:
     def __len__(self) -> int:
         return len(self._senders)
 
+    def known(self, node: int, instance: int) -> tuple[int, int] | None:
+        """Return the highest number that came from this start of a node, and its newest time, if known."""
+        sender = self._senders.get((node, instance))
+        return None if sender is None else (sender.highest, sender.newest)
+
     def admit(self, datagram: Datagram, now: int) -> Verdict:
         """
         Return what ``datagram`` is, and remember it when it is fresh.

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import pytest
 from libgomd.blocking_peer import BlockingPeer
 from libgomd.errors import ConfigError, TimedOut
 from libgomd.keys import new_key_file
+from libgomd.wallclock import wall_clock
 from libgomd.wire.bodies import encode_body
 from libgomd.wire.datagrams import Sealer
 from libgomd.wire.messages import Datagram, Heartbeat, Leave, Message, Probe, Question
@@ -113,7 +113,7 @@ def test_what_is_not_sealed_with_its_key_is_not_believed(
 ) -> None:
     """In the clear, as once on loopback, or with another key: dropped, counted, not answered."""
     victim, _stranger = two
-    now = time.time_ns() // 1_000_000
+    now = int(wall_clock() * 1000)
     beat = Heartbeat(
         0, ports[1], ports[1], 7, 0, 1, 65535, 64, 6400, 10**12, 10**12, 10**12, True, "stranger", "127.0.0.1"
     )

@@ -144,7 +144,7 @@ class Arrivals:
             self._changes.gone(member, MemberState.LEFT, self._own_id, reason, now)
         member.instance, member.incarnation, member.sequence = instance, 0, sequence
         self._members.move(member, place)
-        member.take(message, now)
+        member.take(message, self._time.whole())
         self.came_up(member, EventKind.JOIN, f"up at {place[0]}{again}{self._namesake(member)}", now)
 
     def _namesake(self, member: Member) -> str:

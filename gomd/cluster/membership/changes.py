@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from gomd.cluster.membership.member import NEVER, Member
@@ -12,6 +11,7 @@ from gomd.cluster.membership.searching import Searching
 from gomd.cluster.membership.table import Members
 from gomd.interfaces import IEvents
 from libgomd.model import Counter, Event, EventKind
+from libgomd.wallclock import Wall
 from libgomd.wire.messages import MAX_REASON, MemberState
 
 _KINDS: Final = {MemberState.DOWN: EventKind.DOWN, MemberState.LEFT: EventKind.LEAVE}
@@ -29,25 +29,25 @@ class Changes:
     """
     Changes of state, each published once.
 
-    :param clock: the time that events carry.
+    :param wall: the time that events carry.
     """
 
     _log: ClassVar[Logger] = Logger()
 
     def __init__(
-        self, own_id: int, members: Members, searching: Searching, events: IEvents, clock: IReactorTime
+        self, own_id: int, members: Members, searching: Searching, events: IEvents, wall: Wall
     ) -> None:
         self._own_id = own_id
         self._members = members
         self._searching = searching
         self._events = events
-        self._clock = clock
+        self._wall = wall
         self._counts = dict.fromkeys(EventKind, 0)
 
     def publish(self, kind: EventKind, node: int, name: str, reason: str, by: int) -> None:
         """Tell of something that happened to a node."""
         self._counts[kind] += 1
-        self._events.publish(Event(self._clock.seconds(), kind, node, name, reason, by))
+        self._events.publish(Event(self._wall(), kind, node, name, reason, by))
 
     def warn(self, node: int, name: str, reason: str) -> None:
         """Tell of something that a person has to put right."""

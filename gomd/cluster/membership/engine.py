@@ -33,6 +33,7 @@ from gomd.cluster.membership.transport import Address, IPeerTransport
 from gomd.cluster.names import find_node
 from gomd.interfaces import IEvents, IMembership
 from libgomd.model import Counter, EventKind, Node
+from libgomd.wallclock import Wall
 from libgomd.wire import messages
 from libgomd.wire.messages import Datagram, MemberState, Notice
 
@@ -53,7 +54,7 @@ class Heartbeat:
     :param own: gives this node, with the age of its values. Called for each heartbeat.
     :param instance: which start of this daemon: milliseconds since the epoch.
     :param random: for moments and choices, never for secrets.
-    :param roll: who may be a member; by default whoever has the key.
+    :param wall: gives the time of events. :param roll: who may be a member; by default whoever has the key.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -67,6 +68,7 @@ class Heartbeat:
         random: Random,
         events: IEvents,
         settings: Settings,
+        wall: Wall,
         roll: IRoll | None = None,
     ) -> None:
         me = own()
@@ -84,7 +86,7 @@ class Heartbeat:
         self._members = members = Members(me.id, max(settings.max_nodes - 1, len(listed)))
         self._searching = Searching(timing, random)
         self._contacts = Contacts()
-        self._changes = changes = Changes(me.id, members, self._searching, events, clock)
+        self._changes = changes = Changes(me.id, members, self._searching, events, wall)
         self._telling = telling = Telling(own, transport, members, random, settings, timing)
         self._news = news = News(telling.wide)
         self._checks = checks = Checks(me.id, members, transport, timing, random, self)
@@ -185,7 +187,8 @@ class Heartbeat:
         ):  # the way of nearly every datagram: up to 150 a second
             member.sequence = sequence
             member.message = message
-            member.heard = member.valued = now = self._time.now()
+            member.heard = now = self._time.now()
+            member.valued = self._time.whole()
             if multicast:
                 member.multicast = now
         elif self._running:
@@ -279,11 +282,53 @@ class Heartbeat:
                 self.own_id,
             )  # fmt: skip
 
+    def right_clock(self, node: int) -> None:
+        """Take notice that the clock of a node is right again."""
+        self._rivals.is_over(node, "clock")
+
+    def differing(self, node: int) -> None:
+        """A node is there, but its clock differs: look for it often, to have it back once it is right."""
+        member = self._members.get(node)
+        if member is not None and member.state is not MemberState.UP:
+            self._searching.hurry(member.address, self._time.now())
+
+    def replayed(self, node: int) -> None:
+        """Take notice that all that comes from a node has come before."""
+        member = self._members.get(node)
+        self._changes.publish(
+            EventKind.SUSPECT, node, member.name if member else "",
+            "heard, but all of it replayed: its machine was put back to a snapshot, or somebody sends "
+            "recordings of it; it is asked to begin a new numbering",
+            self.own_id,
+        )  # fmt: skip
+
+    def renumbered(self, name: str) -> None:
+        """Take notice that node ``name`` had heard nothing new from us, and that our numbers leapt."""
+        if self._rivals.is_news(self.own_id, "replayed", self._time.now()):
+            self._changes.publish(
+                EventKind.SUSPECT, self.own_id, self._own().name,
+                f"{name} had heard all that this node sends before, as after a return to a snapshot: a new "
+                "numbering begins",
+                self.own_id,
+            )  # fmt: skip
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Show this node to all others at once: it may not have been heard, or was away itself."""
+        if self._running:
+            self._searching.again(self._time.now())
+            self._telling.wide(self._telling.heartbeat())
+
+    def slept(self, seconds: float) -> None:
+        """The machine slept, which no clock here counts: what others said is older by that."""
+        for member in self._members:
+            member.valued -= seconds
+
     # -- what users see
 
     def nodes(self) -> Sequence[Node]:
         """See `IMembership.nodes`."""
-        now = self._time.now()
+        now = self._time.whole()
         known = [member.node(now) for member in self._members]
         return sorted([self._own(), *known], key=lambda node: node.id)
 
@@ -292,7 +337,7 @@ class Heartbeat:
         if key.isascii() and key.isdigit():  # the way of every question: no list of a thousand nodes
             member = self._members.get(int(key))
             if member is not None:
-                return member.node(self._time.now())
+                return member.node(self._time.whole())
             if int(key) == self.own_id:
                 return self._own()
         return find_node(self.nodes(), key)

@@ -16,7 +16,7 @@ _EVERY_BIT: Final = sum(Status)
 
 class Member:
     """
-    Another node. Moments are on the engine's own clock, which no change of the wall clock moves.
+    Another node. Moments are on the engine's steady clock, but for ``valued``, whose clock has the gaps too.
 
     :ivar instance: which start of its daemon; 0 for one that is configured and was never heard.
     :ivar address: where it is reached: the host its datagrams come from, the port it names.
@@ -61,7 +61,7 @@ class Member:
         return max(self.heard, self.vouched)
 
     def take(self, message: Heartbeat, now: float) -> None:
-        """Keep its newest heartbeat."""
+        """Keep its newest heartbeat, at ``now`` with the gaps."""
         self.message = message
         self.name = message.name
         self.valued = now
@@ -73,18 +73,18 @@ class Member:
         return MemberNote(self.id, self.state, self.instance, self.incarnation, port, host)
 
     def node(self, now: float) -> Node:
-        """Return it as users see it; one that keeps quiet, or is not up, has no values."""
+        """
+        Return it as users see it; one that keeps quiet, or is not up, has no values.
+
+        :param now: as `SteadyTime.whole`.
+        """
         message = self.message
         if self.state is not MemberState.UP or message is None:
             return Node(self.id, self.name, self.address[0], Status.CONFIGURED)
         status = Status(message.status & _EVERY_BIT) | Status.CONFIGURED | Status.UP
         if status & Status.QUIET:
             return Node(self.id, self.name, self.address[0], status)
-        age = (
-            None
-            if message.sampled is None
-            else round(message.sampled / 1000 + max(0.0, now - self.valued), 3)
-        )
+        age = None if message.sampled is None else round(message.sampled / 1000 + now - self.valued, 3)
         return Node(
             self.id, self.name, self.address[0], status, message.load, message.speed, message.cpus,
             message.util, message.mem, message.rmem, message.tmem, age,

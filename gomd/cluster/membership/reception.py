@@ -107,7 +107,7 @@ class Reception:
             place = address
             if isinstance(message, messages.Heartbeat):
                 place = (address[0], message.port)
-                member.take(message, now)
+                member.take(message, self._time.whole())
             if place == member.address:
                 member.heard = now
             else:
@@ -170,6 +170,8 @@ class Reception:
             return  # that has been refuted already
         telling.incarnation = incarnation + 1
         self._refuted += 1
+        # Whoever says so hears nothing new of us. Should our numbers have gone back, it does from now on.
+        self._transport.renumber()
         self._transport.send(telling.heartbeat(), [address])
         reason = f"node {self._own_id} itself says so"
         self._news.spread(

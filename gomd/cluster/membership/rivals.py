@@ -43,6 +43,10 @@ class Rivals:
         """Whether people were not told this about a node in the last ten minutes; now they are."""
         return _passed(self._told, (node, what), now, _NEWS)
 
+    def is_over(self, node: int, what: str) -> None:
+        """What people were told is not so any more: it is news when it happens again."""
+        self._told.pop((node, what), None)
+
     def known(self, node: int, instance: int, now: float) -> bool:
         """Whether this start of a node was found to be the second one of its id, lately."""
         return now - self._known.get((node, instance), now - self._again) < self._again

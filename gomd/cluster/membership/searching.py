@@ -82,6 +82,16 @@ class Searching:
                 del self._lost[next(iter(self._lost))]
             self._lost[address] = (now, now)
 
+    def hurry(self, address: Address, now: float) -> None:
+        """Ask a lost address as often as one that was lost just now: it is known to be there."""
+        if address in self._lost:
+            _since, when = self._lost[address]
+            self._lost[address] = (now, min(when, now + self._timing.search(0.0)))
+
+    def again(self, now: float) -> None:
+        """Ask all lost addresses now, as if they were lost just now."""
+        self._lost = dict.fromkeys(self._lost, (now, now))
+
     def step(self, seeds: Iterable[Address], answered: Collection[Address], now: float) -> list[Address]:
         """Return the addresses to ask now. Once a tick."""
         for seed in seeds:

@@ -1,4 +1,4 @@
-"""A time that goes on evenly when the wall clock is set or this process was stopped for a while."""
+"""A time that leaves out the gaps in which this process was stopped."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ class SteadyTime:
     """
     Seconds, from any origin. A gap between two ticks is left out of it.
 
-    What a gap was (a stopped process, a suspended machine, a clock set an hour on) cannot be told, and
-    after any of them the silence of others proves nothing.
+    What a gap was (a stopped process, a machine that was paused) cannot be told, and after any of them
+    the silence of others proves nothing.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
@@ -21,6 +21,10 @@ class SteadyTime:
     def now(self) -> float:
         """The time."""
         return self._clock.seconds() - self._left_out
+
+    def whole(self) -> float:
+        """The same with the gaps: for ages, which go on while this process is stopped."""
+        return self._clock.seconds()
 
     def tick(self, interval: float, most: float) -> bool:
         """Say that a tick comes; True when it is more than ``most`` seconds off its time."""

@@ -20,3 +20,10 @@ class IPeerTransport(Interface):
 
     def multicast(message: Message) -> None:
         """Send one packet to the multicast group, from the port that peers answer to."""
+
+    def renumber() -> None:
+        """
+        Go on with numbers that were certainly never used: some of what was sent may be forgotten here.
+
+        Harmless when nothing was; others see no more than higher numbers.
+        """

@@ -23,6 +23,7 @@ from gomd.cluster.swim.member import Member, parse_id, parse_member
 from gomd.cluster.swim.running import Running
 from gomd.interfaces import IEvents, IMembership
 from libgomd.model import Counter, Event, EventKind, Node, Status
+from libgomd.wallclock import Wall
 from libgomd.wire.messages import Datagram
 
 #: Seconds between two looks at what kinship has found out; a look takes about a microsecond.
@@ -54,6 +55,7 @@ class Swim:
 
     :param own: gives this node, with the age of its values.
     :param running: the kinship of this node. :param summaries: what the others say of themselves.
+    :param wall: gives the time of events.
     :param forget: seconds for which a node that went stays listed.
     """
 
@@ -66,6 +68,7 @@ class Swim:
         summaries: Summaries,
         clock: IReactorTime,
         events: IEvents,
+        wall: Wall,
         forget: float = 86400.0,
     ) -> None:
         self.own_id = own().id
@@ -74,6 +77,7 @@ class Swim:
         self._summaries = summaries
         self._clock = clock
         self._events = events
+        self._wall = wall
         self._forget = forget
         self._members: dict[int, Member] = {}
         self._next_step = 0.0
@@ -207,10 +211,10 @@ class Swim:
         if (key or reason) not in self._said and len(self._said) < _MOST_EVENTS:
             self._said[key or reason] = now
             self._log.warn("{name}: {reason}", name=name, reason=reason)
-            self._events.publish(Event(now, EventKind.SUSPECT, node, name, reason, self.own_id))
+            self._events.publish(Event(self._wall(), EventKind.SUSPECT, node, name, reason, self.own_id))
 
     def _publish(self, kind: EventKind, member: Member, reason: str, by: int) -> None:
-        self._events.publish(Event(self._clock.seconds(), kind, member.id, member.name, reason, by))
+        self._events.publish(Event(self._wall(), kind, member.id, member.name, reason, by))
 
     # -- what comes to the peer port
 
@@ -229,6 +233,31 @@ class Swim:
         way = "ahead of" if skew > 0 else "behind"
         reason = f"its clock is {abs(skew):.0f} s {way} ours, so its datagrams are dropped: set the clocks"
         self._once(node, name, reason, f"clock {node}")
+
+    def right_clock(self, node: int) -> None:
+        """Take notice that the clock of a node is right again."""
+        self._said.pop(f"clock {node}", None)
+
+    def differing(self, node: int) -> None:
+        """Nothing has to be done: kinship does not look at clocks, so the node is a member."""
+
+    def replayed(self, node: int) -> None:
+        """Take notice that all questions and answers of a node have come before."""
+        member = self._members.get(node)
+        name = member.name if member else f"node{node}"
+        reason = "heard, but all of it replayed: its machine was put back to a snapshot"
+        self._once(node, name, reason, f"replayed {node}")
+
+    def renumbered(self, name: str) -> None:
+        """Take notice that node ``name`` had heard nothing new from us, and that our numbers leapt."""
+        self._once(self.own_id, self._own().name, f"{name} had heard all that this node sends before")
+
+    def look_again(self) -> None:
+        """Nothing has to be done: kinship asks by itself."""
+
+    def slept(self, seconds: float) -> None:
+        """The machine slept: what others said is older by that."""
+        self._summaries.slept(seconds)
 
     # -- what users see
 

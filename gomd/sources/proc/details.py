@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
-from collections.abc import Callable
-from threading import Event, Thread
 from typing import Final, NamedTuple
 
 from gomd.sources.files import ProcRoot
@@ -16,13 +13,6 @@ from libgomd.wire.text import printable_bytes
 #: Longest command line that is kept, in bytes; the kernel allows 128 KiB an argument.
 MAX_COMMAND: Final = 4096
 _MAX_IO: Final = 1024
-#: Users whose names are kept; a machine with more is looked up anew.
-_MAX_USERS: Final = 4096
-#: Scans after which a user's name is looked up again: an hour at the default period.
-_USERS_KEPT: Final = 720
-#: Seconds that a scan waits for the name of a user it does not know, and look-ups that may be under way.
-_NAME_PATIENCE: Final = 0.2
-_MAX_ASKED: Final = 4
 
 
 class Transferred(NamedTuple):
@@ -30,74 +20,6 @@ class Transferred(NamedTuple):
 
     read: int
     written: int
-
-
-class UserNames:
-    """
-    Names of users, looked up once: behind the C library may stand a directory server.
-
-    Each look-up has a thread of its own, and is waited for only so long: a server that hangs costs a few
-    threads, and its users are shown by their numbers until it answers.
-
-    :param find: returns the name of a user, or raises KeyError or OverflowError; may block for ever.
-    :param patience: seconds to wait for one.
-    """
-
-    def __init__(
-        self,
-        find: Callable[[int], str] = lambda uid: pwd.getpwuid(uid).pw_name,
-        patience: float = _NAME_PATIENCE,
-    ) -> None:
-        self._find = find
-        self._patience = patience
-        self._names: dict[int, str] = {}
-        self._left = _USERS_KEPT
-        self._asked: set[int] = set()
-        self._late: dict[int, str] = {}
-
-    def name(self, uid: int) -> str:
-        """Return the user's name, or the number as text. Blocks for the patience at the most."""
-        known = self._names.get(uid)
-        return self._ask(uid) if known is None else known
-
-    def _ask(self, uid: int) -> str:
-        if uid in self._asked or len(self._asked) >= _MAX_ASKED:
-            return str(uid)
-        self._asked.add(uid)
-        done, given_up = Event(), Event()
-
-        def look_up() -> None:
-            try:
-                name = self._find(uid)
-            except (KeyError, OverflowError):
-                name = str(uid)
-            except OSError:  # the server is not there: it may be soon
-                self._asked.discard(uid)
-                done.set()
-                return
-            self._names[uid] = name
-            done.set()
-            if given_up.is_set():
-                self._late[uid] = name
-            self._asked.discard(uid)
-
-        Thread(target=look_up, name="user name", daemon=True).start()
-        if not done.wait(self._patience):
-            given_up.set()
-            if done.is_set() and uid in self._names:  # at this very moment
-                self._late[uid] = self._names[uid]
-        return self._names.get(uid, str(uid))
-
-    def take_late(self) -> dict[int, str]:
-        """Return the names that came too late for who had asked, each once."""
-        late, self._late = self._late, {}
-        return late
-
-    def age(self) -> None:
-        """Count one scan; after many, or with too many names, forget all."""
-        self._left -= 1
-        if self._left < 0 or len(self._names) > _MAX_USERS:
-            self._names, self._left = {}, _USERS_KEPT
 
 
 def read_uid(root: ProcRoot, pid: int) -> int:

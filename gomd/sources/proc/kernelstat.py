@@ -61,6 +61,21 @@ def read_kernel_stat(root: ProcRoot) -> KernelStat:
     return parse_kernel_stat(root.sample_text("stat"))
 
 
+def read_boot_time(root: ProcRoot) -> int:
+    """
+    Return when the node was started, in seconds since the epoch. Blocks.
+
+    It is the present time less the time since then, so it moves when the wall clock is set.
+
+    :raises SourceUnavailable: /proc/stat does not say it.
+    """
+    _, found, rest = root.sample_text("stat").partition("\nbtime ")
+    number = rest.partition("\n")[0].strip()
+    if not found or not (number.isascii() and number.isdigit()):
+        raise SourceUnavailable("/proc/stat does not say when the node was started (btime)")
+    return int(number)
+
+
 def parse_kernel_stat(text: str) -> KernelStat:
     """
     Return what ``text``, a whole /proc/stat, says.

@@ -25,16 +25,16 @@ from typing import Final, NamedTuple
 from gomd.sources.files import ProcRoot, error_of
 from gomd.sources.proc.details import (
     Transferred,
-    UserNames,
     read_command,
     read_transferred,
     read_uid,
 )  # fmt: skip
-from gomd.sources.proc.kernelstat import read_kernel_stat
+from gomd.sources.proc.kernelstat import read_boot_time
 from gomd.sources.proc.pidstat import PidStat, parse_pid_stat
 from gomd.sources.proc.pidstatus import PidStatus, parse_pid_status
 from gomd.sources.proc.stuck import StuckProcesses
 from gomd.sources.proc.walk import Worker
+from gomd.sources.usernames import UserNames
 from libgomd.errors import NotAllowed, NotFound, RequestError, SourceUnavailable, TimedOut
 from libgomd.model import Process
 from libgomd.wire.text import printable_bytes
@@ -93,7 +93,7 @@ class ProcessScanner:
     Scans the processes below one proc root; `scan` on one thread at a time, `read` beside it.
 
     :param node_id: the node, home of all its processes.
-    :param locked: gives the processes locked now, as (pid, started).
+    :param locked: gives the processes locked now, as (pid, started). :param users: names them.
     :param read_line: returns the first bytes of the stat file of that name, and may block for ever.
     :param patience: seconds without progress after which a process is taken to hang.
     """
@@ -103,6 +103,7 @@ class ProcessScanner:
         root: ProcRoot,
         node_id: int,
         locked: Callable[[], frozenset[tuple[int, int]]],
+        users: UserNames | None = None,
         read_line: Callable[[bytes], bytes] = _read_line,
         patience: float = PATIENCE,
     ) -> None:
@@ -115,19 +116,20 @@ class ProcessScanner:
         self._node_id = node_id
         self._locked = locked
         self._locks: frozenset[tuple[int, int]] = frozenset()
-        self._users = UserNames()
+        self._users = users or UserNames()
         self._known: dict[int, _Known] = {}
         self._scanned_at = 0.0
         self._scanning_at = 0.0
         self._round = 0
         self._boot_time: int | None = None
+        self._scanned_boot_time: int | None = None  # that of the last scan; `read` renews the other one too
         self._one_scan = threading.Lock()
 
     def scan(self, now: float) -> tuple[Process, ...]:
         """
         Read all processes, in the order of their pids. Blocks.
 
-        :param now: seconds since the epoch.
+        :param now: seconds of a clock that is never set.
         :raises SourceUnavailable: there is no /proc.
         """
         with self._one_scan:
@@ -138,17 +140,13 @@ class ProcessScanner:
             pids = sorted([int(name) for name in self._root.names() if name.isdecimal()])
         except RequestError as error:
             raise SourceUnavailable(str(error)) from error
-        turn = self._round % _LONG_ROTATION
-        io_turn = turn % ROTATION
-        if io_turn == 0:
-            self._boot_time = self._read_boot_time()
-        locks = self._locked()
-        same_locks = locks is self._locks
+        # What stands beside the stat lines: when it has changed, processes at rest are made anew too.
+        boot_time, locks = self._read_boot_time(), self._locked()
+        same = not self._users.refresh(now) and boot_time == self._scanned_boot_time and locks is self._locks
+        self._boot_time = self._scanned_boot_time = boot_time
         self._locks = locks
         before, self._scanning_at = self._known, now
-        if late := self._users.take_late():
-            before = {pid: _renamed(known, late) for pid, known in before.items()}
-        visit = partial(self._visit, before, now, now - self._scanned_at, same_locks)
+        visit = partial(self._visit, before, now, now - self._scanned_at, same)
         after: dict[int, _Known] = {}
         patience = self._patience
         while True:
@@ -171,7 +169,6 @@ class ProcessScanner:
         if self._stuck or self._read_at:
             self._stuck.settle(after)
             self._read_at = {pid: at for pid, at in self._read_at.items() if self._is_stuck_in(after, pid)}
-        self._users.age()
         self._known, self._scanned_at, self._round = after, now, self._round + 1
         return tuple([known.process for known in after.values()])
 
@@ -180,7 +177,7 @@ class ProcessScanner:
         before: dict[int, _Known],
         now: float,
         interval: float,
-        same_locks: bool,
+        same: bool,
         worker: Worker[_Known],
     ) -> None:
         """Look at the processes of ``worker``. On its thread; it may stay there for ever."""
@@ -201,8 +198,8 @@ class ProcessScanner:
                 line = read_line(path)
                 if known is None or known.line != line or not known.settled or pid % ROTATION == io_turn:
                     known = self._look(pid, path, line, known, now, interval, pid % _LONG_ROTATION == turn)
-                elif not same_locks:
-                    known = known._replace(process=self._with_lock(known.process))
+                elif not same:
+                    known = known._replace(process=self._renewed(known.process, now))
                 after[pid] = known
             except OSError as error:
                 if error.errno in _TROUBLE:  # else it has ended
@@ -248,7 +245,9 @@ class ProcessScanner:
             status.rss // _PAGE, (status.name, b"", b""),
         )  # fmt: skip
         command = f"[{printable_bytes(status.name)}]"
-        process = replace(self._process(stat, status.uid, command), started=0, start_time=None)
+        process = replace(
+            self._process(stat, status.uid, command, self._scanning_at), started=0, start_time=None
+        )
         return _Known(path, b"", stat, process, False, None, self._scanning_at)
 
     def is_stuck(self, pid: int) -> bool:
@@ -276,12 +275,11 @@ class ProcessScanner:
             stat = parse_pid_stat(line)
             if stat.pid != pid:
                 raise NotFound(f"there is no process {pid} on this node now; `ps` lists what runs")
-            if self._boot_time is None:
-                self._boot_time = self._read_boot_time()
+            self._boot_time = self._read_boot_time()
             uid, command = read_uid(self._root, pid), read_command(self._root, stat)
         except OSError as error:
             raise error_of(error, str(pid)) from error
-        process = self._process(stat, uid, command)
+        process = self._process(stat, uid, command, now)
         known = self._known.get(pid)
         if known is None or known.stat.started != stat.started:
             return process
@@ -326,13 +324,13 @@ class ProcessScanner:
         else:
             command = last.command
         if not changed and known.settled and (moved, uid, command) == (known.moved, last.uid, last.command):
-            return _Known(path, line, stat, self._with_lock(last), True, moved, now)
+            return _Known(path, line, stat, self._renewed(last, now), True, moved, now)
         cpu = None
         if interval > 0.0 and not last.stuck:
             used = (stat.ticks - known.stat.ticks) / _TICKS_A_SECOND
             cpu = max(0.0, round(100.0 * used / interval, 1))
         read_rate, write_rate = _rates(moved, known.moved, now - known.moved_at)
-        process = self._process(stat, uid, command, cpu, read_rate, write_rate)
+        process = self._process(stat, uid, command, now, cpu, read_rate, write_rate)
         settled = cpu is not None and not (changed or cpu or read_rate or write_rate)
         return _Known(path, line, stat, process, settled, moved, now)
 
@@ -342,7 +340,7 @@ class ProcessScanner:
         if stat.pid != pid:
             raise SourceUnavailable(f"/proc/{pid}/stat is of process {stat.pid}")
         uid = read_uid(self._root, pid)
-        process = self._process(stat, uid, read_command(self._root, stat))
+        process = self._process(stat, uid, read_command(self._root, stat), now)
         return _Known(path, line, stat, process, False, read_transferred(self._root, pid, uid), now)
 
     def _process(
@@ -350,11 +348,11 @@ class ProcessScanner:
         stat: PidStat,
         uid: int,
         command: str,
+        now: float,
         cpu_percent: float | None = None,
         read_rate: float | None = None,
         write_rate: float | None = None,
     ) -> Process:
-        assert self._boot_time is not None
         own = self._node_id
         return Process(
             node=own,
@@ -362,7 +360,7 @@ class ProcessScanner:
             pid=stat.pid,
             ppid=stat.ppid,
             uid=uid,
-            user=self._users.name(uid),
+            user=self._users.name(uid, now),
             state=stat.state,
             nice=stat.nice,
             threads=stat.threads,
@@ -370,7 +368,7 @@ class ProcessScanner:
             cpu_seconds=stat.ticks / _TICKS_A_SECOND,
             rss=stat.rss * _PAGE,
             vsize=stat.vsize,
-            start_time=self._boot_time + stat.started / _TICKS_A_SECOND,
+            start_time=self._started_at(stat.started),
             where=0,
             nmigs=0,
             lock=(stat.pid, stat.started) in self._locked(),
@@ -381,15 +379,26 @@ class ProcessScanner:
             write_rate=write_rate,
         )
 
-    def _with_lock(self, process: Process) -> Process:
+    def _renewed(self, process: Process, now: float) -> Process:
+        """Return a process at rest, with what does not stand in its own files as it is now."""
         lock = (process.pid, process.started) in self._locks
-        return process if lock == process.lock else replace(process, lock=lock)
+        user, start_time = self._users.name(process.uid, now), self._started_at(process.started)
+        if (lock, user, start_time) == (process.lock, process.user, process.start_time):
+            return process
+        return replace(process, lock=lock, user=user, start_time=start_time)
+
+    def _started_at(self, ticks: int) -> float:
+        """Return the time of day; the moment of boot moves when the wall clock is set."""
+        assert self._boot_time is not None
+        return self._boot_time + ticks / _TICKS_A_SECOND
 
     def _read_boot_time(self) -> int:
-        boot_time = read_kernel_stat(self._root).boot_time
-        if boot_time is None:
-            raise SourceUnavailable("/proc/stat does not say when the node was started (btime)")
-        return boot_time
+        try:
+            return read_boot_time(self._root)
+        except SourceUnavailable:
+            if self._boot_time is None:
+                raise
+            return self._boot_time
 
 
 def _renamed(known: _Known, names: dict[int, str]) -> _Known:

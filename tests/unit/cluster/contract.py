@@ -217,6 +217,14 @@ class PeersContract(MembershipContract):
         for node in cluster.nodes.values():
             self.assertEqual(node.said(EventKind.DOWN, EventKind.SUSPECT, since=began), [])
 
+    def test_what_others_said_ages_while_the_process_is_stopped(self: Any) -> None:
+        """Their silence proves nothing then, but their values are as old as they are."""
+        cluster = self.cluster(1, 2)
+        cluster.network.part(cluster.hosts([2]))
+        cluster.clock.rightNow += 600.0  # no call was made in between
+        cluster.clock.advance(0.3)
+        self.assertGreater(self.node(cluster, 2, seen_by=1).age, 600.0)
+
     def test_quiet_keeps_values_to_itself(self: Any) -> None:
         """`quiet` on a node: the others see its status, and none of its values."""
         cluster = self.cluster(1, 2)

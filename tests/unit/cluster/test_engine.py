@@ -45,6 +45,10 @@ class Wire:
 
     def __init__(self) -> None:
         self.sent: list[tuple[Message, Address | None]] = []
+        self.renumbered = 0
+
+    def renumber(self) -> None:
+        self.renumbered += 1
 
     def send(self, message: Message, addresses: list[Address]) -> None:
         self.sent += [(message, address) for address in addresses]
@@ -63,7 +67,7 @@ class Alone:
         me = Node(number, f"node{number}", address_of(number), Status.CONFIGURED | Status.UP)
         self.engine = Heartbeat(
             lambda: me, int(self.clock.seconds() * 1000), self.wire, self.clock,  # type: ignore[arg-type]
-            Random(1), self.events, Settings(**changes),  # type: ignore[arg-type]
+            Random(1), self.events, Settings(**changes), self.clock.seconds,  # type: ignore[arg-type]
         )  # fmt: skip
         self.engine.start()
         self.sequence = 0
@@ -152,6 +156,45 @@ class AnswerTests(SynchronousTestCase):
         self.assertEqual(
             alone.hear(2, Notice(MemberState.DOWN, 1, alone.engine.instance, 0, 2, "silent")), []
         )
+
+    def test_who_is_not_heard_goes_on_with_new_numbers(self) -> None:
+        """A suspicion may mean that the others take all we send for replayed."""
+        alone = Alone()
+        alone.hear(2, beat(2))
+        alone.hear(2, Notice(MemberState.SUSPECT, 1, alone.engine.instance, 0, 2, "silent"))
+        self.assertEqual(alone.wire.renumbered, 1)
+
+    def test_values_are_older_by_a_sleep(self) -> None:
+        """A laptop that is opened again does not show what the others were hours ago as new."""
+        alone = Alone()
+        alone.hear(2, beat(2))
+        alone.engine.slept(7200.0)
+        age = alone.engine.find("2").age
+        assert age is not None
+        self.assertApproximates(age, 7200.0, 1.0)
+
+    def test_a_node_with_a_wrong_clock_is_looked_for_every_second(self) -> None:
+        """However long it has been lost: it may be right at any moment."""
+        alone = Alone(discovery=False)
+        alone.hear(2, beat(2))
+        alone.clock.advance(3600.0)
+        self.assertEqual(alone.up(), [1])
+        for _ in range(5):
+            alone.engine.differing(2)
+            del alone.wire.sent[:]
+            alone.clock.advance(2.0)
+            asked = [message for message, to in alone.wire.sent if to == (address_of(2), PORT)]
+            self.assertTrue(any(isinstance(message, Beat) and message.announce for message in asked))
+
+    def test_after_a_jump_all_that_is_lost_is_asked_at_once(self) -> None:
+        """The clock is right again: who was lost for hours is asked with the next tick."""
+        alone = Alone(discovery=False)
+        alone.hear(2, beat(2))
+        alone.clock.advance(3600.0)
+        del alone.wire.sent[:]
+        alone.engine.look_again()
+        alone.clock.advance(0.3)
+        self.assertIn((address_of(2), PORT), [to for _, to in alone.wire.sent])
 
     def test_a_false_suspicion_is_contradicted(self) -> None:
         """Who just heard from the suspected node says so."""

@@ -119,6 +119,7 @@ class SwimCase(SynchronousTestCase):
             Summaries(self.ask),
             self.clock,
             self.events,
+            self.clock.seconds,
             forget=100.0,
         )
 

@@ -158,7 +158,7 @@ class Daemon:
             self.ground = Ground(
                 self.clock, members, self.threads, machine.facts(self.criu),
                 Ability(self.criu, self.threads, self.clock), keeper, table, here, whereabouts,  # type: ignore[arg-type]
-                MoveLog(machine.log), post, Looks(self.threads),
+                MoveLog(machine.log), post, Looks(self.threads), self.clock.seconds,
             )  # fmt: skip
             self.migrations = Migrations(self.ground)
             return self.migrations
@@ -166,7 +166,7 @@ class Daemon:
         self.jobs = Jobs(
             self.clock, members, self.threads, self.events, partial(Abroad, self.clock, members, self.peers),
             here, NoPlacement(), Journal(machine.journal, self.threads), self.peers,
-            own_uid=0, migrator=migrator,
+            wall=self.clock.seconds, own_uid=0, migrator=migrator,
         )  # fmt: skip
 
 

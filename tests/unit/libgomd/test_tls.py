@@ -143,6 +143,26 @@ class HandshakeTests(SynchronousTestCase):
         self.assertEqual(server.heard, b"")
         self.assertIsNotNone(server.lost)
 
+    def test_a_clock_that_is_wrong_by_decades_shuts_nobody_out(self) -> None:
+        """A machine without a clock of its own begins in 1970; here the certificate begins in the future."""
+        mine = node_credentials([ONE], 2, "two")
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(mine.certificate.subject)
+            .issuer_name(mine.certificate.issuer)
+            .public_key(mine.certificate.public_key())
+            .serial_number(7)
+            .not_valid_before(mine.certificate.not_valid_after_utc.replace(year=9000))
+            .not_valid_after(mine.certificate.not_valid_after_utc)
+        )
+        for extension in mine.certificate.extensions:
+            made = made.add_extension(extension.value, extension.critical)
+        early = made.sign(Ed25519PrivateKey.from_private_bytes(ONE.authority), None)
+        for one, other in ((1, 0), (0, 1)):
+            pair = (of([ONE], 1), MutualTLS(Credentials(early, mine.key, mine.authorities)))
+            server, client = shake(pair[one], pair[other])
+            self.assertEqual((server.heard, client.heard), (b"hello", b"hello"))
+
     def test_tls_1_2_is_refused(self) -> None:
         """A peer that cannot speak TLS 1.3 is refused, even with the right certificate."""
         mine = node_credentials([ONE], 2, "two")

@@ -102,7 +102,7 @@ def test_a_stream_says_first_whom_it_is_for() -> None:
 @pytest.mark.parametrize(
     "first",
     ["load", "", "run", "migration", "behalf", "behalf admin 0 root", "behalf god 0 root text",
-     "behalf admin zero root text", "@2 load", "GET / HTTP/1.1", "behalf user 99 root text",
+     "behalf admin zero root text", "@2 load", "behalf user 99 root text",
      "behalf user 0 nobody-has-this-name text"],
 )  # fmt: skip
 def test_any_other_beginning_ends_it(first: str) -> None:

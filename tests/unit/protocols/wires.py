@@ -44,12 +44,35 @@ class Engine:
     def __init__(self) -> None:
         self.received: list[Datagram] = []
         self.clocks: list[tuple[int, str, float]] = []
+        self.said: list[tuple[str, int | str]] = []
 
     def receive(self, datagram: Datagram, address: Any, multicast: bool = False) -> None:
         """Keep a datagram."""
         self.received.append(datagram)
 
     def port_of(self, node: int) -> None:
+        """Nobody is known."""
+
+    def right_clock(self, node: int) -> None:
+        """Keep a report."""
+        self.said.append(("right clock", node))
+
+    def differing(self, node: int) -> None:
+        """Keep a report."""
+        self.said.append(("differing", node))
+
+    def replayed(self, node: int) -> None:
+        """Keep a report."""
+        self.said.append(("replayed", node))
+
+    def renumbered(self, name: str) -> None:
+        """Keep a report."""
+        self.said.append(("renumbered", name))
+
+    def look_again(self) -> None:
+        """Nobody is known."""
+
+    def slept(self, seconds: float) -> None:
         """Nobody is known."""
 
     def wrong_clock(self, node: int, name: str, skew: float) -> None:
@@ -67,7 +90,9 @@ class Node:
         self.clock.advance(now)
         self.wire = Wire()
         self.engine = Engine()
-        self.protocol = PeerProtocol(keys, node, name, instance, self.clock, Random(node).randbytes)
+        self.protocol = PeerProtocol(
+            keys, node, name, instance, self.clock, self.clock.seconds, Random(node).randbytes
+        )
         self.protocol.membership = self.engine
         self.protocol.makeConnection(self.wire)  # type: ignore[arg-type]
 

@@ -59,6 +59,7 @@ class FlatLogTests(SampleLogContract, SynchronousTestCase):
     """`kind = flat`."""
 
     def setUp(self) -> None:
+        self.now = 7.0
         self.parent = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.parent)
         self.directory = self.parent / "state" / "samples"
@@ -70,7 +71,7 @@ class FlatLogTests(SampleLogContract, SynchronousTestCase):
         self.addCleanup(globalLogPublisher.removeObserver, listener)
 
     def make_log(self, rotate_bytes: int = 1 << 20, keep: int = 3) -> FlatLog:
-        log = FlatLog(str(self.directory), rotate_bytes, keep, self.disk.write)
+        log = FlatLog(str(self.directory), rotate_bytes, keep, self.disk.write, lambda: self.now)
         self.addCleanup(log.close)
         return log
 
@@ -155,6 +156,7 @@ class FlatLogTests(SampleLogContract, SynchronousTestCase):
         self.directory.unlink()
         self.directory.mkdir()
         self.path.symlink_to(target / "file")
+        self.now += RETRY
         log.write(NODE, at(SAMPLE.taken_at + RETRY))
         self.assertEqual(self.counted(log), (0, 2, 0))
         self.assertEqual(list(target.iterdir()), [])
@@ -235,8 +237,10 @@ class FlatLogTests(SampleLogContract, SynchronousTestCase):
         )
         self.assertEqual(len(self.lines()), 1)
         self.disk.room = 1 << 40
+        self.now += RETRY - 1.0
         log.write(NODE, at(105.0))
         self.assertEqual(self.counted(log), (1, 5, 0), "tried again too soon")
+        self.now += 1.0
         log.write(NODE, at(106.0))
         log.write(NODE, at(107.0))
         self.assertEqual(self.counted(log), (3, 5, 0))
@@ -251,14 +255,18 @@ class FlatLogTests(SampleLogContract, SynchronousTestCase):
         [meaning] = [counter.meaning for counter in log.counters() if counter.name == "log_lost"]
         self.assertEqual(meaning, f"{self.directory}: No space left on device")
 
-    def test_a_clock_that_is_set_back_does_not_stop_it_for_long(self) -> None:
-        """Waiting for the next try is by the samples' times; one from the past tries at once."""
+    def test_a_wall_clock_that_is_set_does_not_change_when_it_tries_again(self) -> None:
+        """The times of the samples go back and on; the next try comes `RETRY` seconds after the last one."""
         log = self.make_log()
         self.disk.room = 0
         log.write(NODE, at(1000.0))
         self.disk.room = 1 << 40
         log.write(NODE, at(10.0))
-        self.assertEqual(self.counted(log), (1, 1, 0))
+        log.write(NODE, at(1e9))
+        self.assertEqual(self.counted(log), (0, 3, 0), "tried again too soon")
+        self.now += RETRY
+        log.write(NODE, at(10.0))
+        self.assertEqual(self.counted(log), (1, 3, 0))
 
     def test_a_header_cut_by_a_full_disk_is_begun_again(self) -> None:
         """The first write of all is not different."""
@@ -266,6 +274,7 @@ class FlatLogTests(SampleLogContract, SynchronousTestCase):
         self.disk.room = 20
         log.write(NODE, at(1.0))
         self.disk.room = 1 << 40
+        self.now += RETRY
         log.write(NODE, at(10.0))
         self.assertEqual(len(self.lines()), 1)
         self.assertEqual([p.name for p in self.directory.iterdir()], [FILE_NAME])
@@ -289,6 +298,7 @@ class FlatLogTests(SampleLogContract, SynchronousTestCase):
         self.assertEqual(self.counted(log), (1, 1, 0))
         self.assertEqual(len(self.said), 1)
         self.directory.unlink()
+        self.now += RETRY
         log.write(NODE, at(2.0 + RETRY))
         self.assertEqual(self.counted(log), (2, 1, 0))
 
@@ -312,6 +322,7 @@ class FlatLogTests(SampleLogContract, SynchronousTestCase):
         self.assertEqual((self.counted(first), self.counted(second)), ((1, 0, 0), (0, 1, 0)))
         self.assertIn("another daemon writes samples.log in it", self.said[0])
         first.close()
+        self.now += RETRY
         second.write(NODE, at(SAMPLE.taken_at + RETRY))
         self.assertEqual(len(self.lines()), 2)
 
@@ -322,7 +333,8 @@ class FlatLogTests(SampleLogContract, SynchronousTestCase):
             "from gomd.samplelogs.flat import FlatLog\n"
             "from tests.unit.samplelogs.test_flat import NODE, at\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))\n"
-            "log = FlatLog(sys.argv[1], 1 << 20, 3)\n"
+            "seconds = iter(range(0, 1 << 20, 10))\n"
+            "log = FlatLog(sys.argv[1], 1 << 20, 3, monotonic=lambda: next(seconds))\n"
             "for second in range(0, 400, 10): log.write(NODE, at(float(second)))\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)\n"
             "log.write(NODE, at(500.0))\n"

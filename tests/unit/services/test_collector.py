@@ -55,7 +55,7 @@ class Collecting(SynchronousTestCase):
         self.clock = Clock()
         self.threads = HeldThreads(self.clock)
         self.log = Kept()
-        self.collector = Collector(source, self.log, self.threads, self.clock, NODE)
+        self.collector = Collector(source, self.log, self.threads, self.clock, NODE, self.clock.seconds)
         self.collector.startService()
         self.addCleanup(self.collector.stopService)
 
@@ -73,6 +73,39 @@ class Collecting(SynchronousTestCase):
         asked: Deferred[ProcessTable] = ensureDeferred(self.collector.processes(max_age))
         asked.addCallbacks(found.append, lambda failure: found.append(failure.value))
         return found
+
+
+class ClockTests(Collecting):
+    """Two clocks: one for ages, one for stamps."""
+
+    def test_ages_do_not_go_by_the_wall_clock(self) -> None:
+        """It is set on and back: the sample's stamp follows, its age does not."""
+        wall = 1e9
+        self.begin(MemorySource([50]))
+        self.collector._wall = self.collector._reader._wall = lambda: wall
+        self.tick()
+        for wall in (1e9 + 3600, 1e9 - 3600):
+            self.tick()
+            self.assertEqual(self.collector.latest.taken_at, wall)
+            self.clock.advance(0.5)
+            self.assertEqual(self.collector.own_node().age, 0.5)
+            self.clock.advance(0.5)
+            self.threads.work()
+        table = self.table_of(0.0)
+        self.threads.work()
+        [found] = table
+        self.assertEqual(getattr(found, "taken_at", None), wall)
+
+    def test_what_was_read_is_older_by_a_sleep(self) -> None:
+        """Until the next round, which comes within a second."""
+        self.begin(MemorySource([50]))
+        self.tick()
+        self.collector.slept(3600.0)
+        age = self.collector.own_node().age
+        assert age is not None
+        self.assertGreaterEqual(age, 3600.0)
+        self.tick()
+        self.assertEqual(self.collector.own_node().age, 0.0)
 
 
 class CollectorTests(Collecting):

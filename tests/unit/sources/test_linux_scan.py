@@ -11,10 +11,17 @@ from twisted.trial.unittest import SynchronousTestCase
 from gomd.sources.files import ProcRoot
 from gomd.sources.locks import ProcessLocks
 from gomd.sources.proc.scan import ROTATION, ProcessScanner
+from gomd.sources.usernames import KEPT, NONE_KEPT, UserNames
 from libgomd.errors import NotFound, SourceUnavailable
 from libgomd.model import Process
 from tests.unit.sources.contract import NOW
 from tests.unit.sources.linux_proc import copied
+
+
+def _later(process: Process, seconds: float) -> float:
+    """Return when a process started, and ``seconds`` more."""
+    assert process.start_time is not None
+    return process.start_time + seconds
 
 
 class ScanTests(SynchronousTestCase):
@@ -47,6 +54,50 @@ class ScanTests(SynchronousTestCase):
             ),
         )  # fmt: skip
         self.assertEqual(found.identity, "7-4711-186307")
+
+    def settled(self) -> dict[int, Process]:
+        """Scan until nothing is in motion; return the processes."""
+        for _ in range(3):
+            found = self.scan()
+        return found
+
+    def test_a_boot_time_that_changes_is_that_of_processes_at_rest_too(self) -> None:
+        """No clock at boot, NTP later: `ps` shows when a process started, by the clock as it is now."""
+        old = self.settled()
+        self.change("btime 1795342775", "btime 1795349975", "stat")
+        new = self.scan()
+        for pid, process in old.items():
+            self.assertEqual(new[pid].start_time, _later(process, 7200), pid)
+            self.assertEqual(new[pid].identity, process.identity)
+        self.assertEqual(self.scanner.read(4711, self.now).start_time, new[4711].start_time)
+
+    def test_a_boot_time_that_one_process_was_read_by_is_still_news_to_the_next_scan(self) -> None:
+        """`where` or `signal` between two scans makes no process keep its old start time."""
+        old = self.settled()
+        self.change("btime 1795342775", "btime 1795349975", "stat")
+        self.assertEqual(self.scanner.read(1, self.now).start_time, _later(old[1], 7200))
+        self.assertEqual(self.scan()[4711].start_time, _later(old[4711], 7200))
+
+    def test_a_boot_time_that_cannot_be_read_now_is_the_last_one(self) -> None:
+        """Half a /proc/stat costs no scan after the first."""
+        old = self.settled()
+        self.change("btime 1795342775", "xtime", "stat")
+        self.assertEqual(self.scan()[4711].start_time, old[4711].start_time)
+
+    def test_a_user_who_is_renamed_is_so_in_a_minute(self) -> None:
+        """Also where nothing else of the process changes; who has no name is asked for again sooner."""
+        names: dict[int, str | None] = {os.geteuid(): "ada"}
+        self.scanner = ProcessScanner(
+            ProcRoot(str(self.tree)), 7, ProcessLocks().held, UserNames(lambda uid: names.get(uid))
+        )
+        self.assertEqual(self.settled()[4711].user, "ada")
+        names[os.geteuid()] = "countess"
+        self.assertEqual(self.scan(5.0)[4711].user, "ada")
+        self.assertEqual(self.scan(KEPT)[4711].user, "countess")
+        names.clear()
+        self.assertEqual(self.scan(KEPT)[4711].user, str(os.geteuid()))
+        names[os.geteuid()] = "ada"
+        self.assertEqual(self.scan(NONE_KEPT)[4711].user, "ada")
 
     def test_what_has_no_command_line_is_shown_by_its_name(self) -> None:
         """Kernel threads and zombies stand in brackets."""

@@ -9,10 +9,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.sources.files import ProcRoot
 from gomd.sources.locks import ProcessLocks
-from gomd.sources.proc.details import UserNames
 from gomd.sources.proc.pidstatus import parse_pid_status
 from gomd.sources.proc.scan import ProcessScanner
 from gomd.sources.proc.stuck import MOST_OF_ROOT
+from gomd.sources.usernames import UserNames
 from libgomd.errors import SourceUnavailable, TimedOut
 from libgomd.model import Process
 from tests.unit.sources.contract import NOW
@@ -147,17 +147,32 @@ class UserNamesTests(SynchronousTestCase):
     def test_a_directory_server_that_hangs_is_not_waited_for(self) -> None:
         """Its users have numbers, a few threads ask; the names come when it answers."""
         names = UserNames(self.find, patience=0.01)
-        self.assertEqual([names.name(uid) for uid in range(100, 130)], [str(uid) for uid in range(100, 130)])
+        numbers = [str(uid) for uid in range(100, 130)]
+        self.assertEqual([names.name(uid, 5.0) for uid in range(100, 130)], numbers)
         self.assertEqual(len(self.asked), 4)
-        self.assertEqual(names.take_late(), {})
+        self.assertFalse(names.refresh(5.0))
         waiting = [each for each in threading.enumerate() if each.name == "user name"]
         self.free.set()
         for each in waiting:
             each.join(PATIENCE)
-        self.assertEqual(names.take_late(), {uid: f"user{uid}" for uid in range(100, 104)})
-        self.assertEqual(names.take_late(), {})
+        self.assertTrue(names.refresh(5.0))
+        self.assertFalse(names.refresh(5.0))
+        self.assertEqual(names.name(103, 5.0), "user103")
 
     def test_a_name_that_is_there_is_asked_for_once(self) -> None:
         names = UserNames(self.find, patience=PATIENCE)
-        self.assertEqual([names.name(5), names.name(5), names.name(6)], ["user5", "user5", "user6"])
+        found = [names.name(uid, 5.0) for uid in (5, 5, 6)]
+        self.assertEqual(found, ["user5", "user5", "user6"])
         self.assertEqual(self.asked, [5, 6])
+
+    def test_a_known_name_stays_while_the_server_hangs(self) -> None:
+        """A look-up that is due again and not answered changes no name, and is waited for once a scan."""
+        names = UserNames(self.find, patience=PATIENCE)
+        self.free.set()
+        names.name(100, 0.0)
+        names.name(101, 0.0)
+        self.free.clear()
+        slow = UserNames(self.find, patience=0.01)
+        slow._names = dict(names._names)
+        self.assertFalse(slow.refresh(1000.0))
+        self.assertEqual(slow.name(100, 1000.0), "user100")

@@ -22,6 +22,7 @@ from libgomd.wire.messages import (
     Probe,
     ProbeAck,
     Question,
+    ReplayWarning,
     Roster,
     Summary,
 )
@@ -67,5 +68,6 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Notice, states, node, number, small, node, reason),
     st.builds(Roster, small, notes),
     st.builds(ClockWarning, number, st.integers(1, MAX_NUMBER), number, name),
+    st.builds(ReplayWarning, number, st.integers(1, MAX_NUMBER), number, name),
 )  # fmt: skip
 datagrams = st.builds(Datagram, node, number, number, st.integers(1, MAX_NUMBER), messages)

@@ -34,6 +34,7 @@ from libgomd.wire.messages import (
     Probe,
     ProbeAck,
     Question,
+    ReplayWarning,
     Roster,
     Summary,
 )
@@ -119,6 +120,7 @@ MESSAGES: dict[str, Message] = {
     "two nodes with one id": Notice(MemberState.CONFLICT, 9, 1767225600123, 0, 4, "10.0.0.8 uses it too"),
     "a roster": Roster(100, NOTES),
     "a clock warning": ClockWarning(1767225600123, 12345, 1767225300000, "alpha"),
+    "a replay warning": ReplayWarning(1767225600123, 12345, 2**53 - 1, "alpha"),
 }  # fmt: skip
 
 

@@ -1,0 +1,113 @@
+"""
+Notices when the wall clock is set, when the machine slept, and when this process was away.
+
+All durations go by CLOCK_MONOTONIC, so none of this moves a timer. But people have to know why the
+stamps do not fit together, other nodes may have dropped what came with the wrong time, and who was put
+back to a snapshot has to use other numbers than before (docs/membership.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import ClassVar, Final
+
+from twisted.application.service import Service
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from gomd.interfaces import IEvents
+from libgomd.model import Counter, Event, EventKind, Node
+from libgomd.wallclock import Wall
+
+#: Seconds between two looks.
+PERIOD: Final = 1.0
+#: Seconds the wall clock may gain or lose in that time: NTP slews it by 0.5 ms, chrony by 0.1 s.
+JUMP: Final = 0.5
+#: Seconds a look may come late: more, and this process or the whole machine was stopped.
+LATE: Final = 3.0
+
+
+class ClockWatch(Service):
+    """
+    :param wall: what is watched. :param boot: seconds since the machine was started, its sleep included.
+    :param clock: monotonic, without that sleep. :param own: gives this node.
+    :ivar slept: called with the seconds that the machine has slept.
+    :ivar disturbed: called after each of the three, when all that was known may be of another time.
+    """
+
+    _log: ClassVar[Logger] = Logger()
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        wall: Wall,
+        boot: Callable[[], float],
+        own: Callable[[], Node],
+        events: IEvents,
+    ) -> None:
+        self.slept: Callable[[float], None] = lambda _seconds: None
+        self.disturbed: Callable[[], None] = lambda: None
+        self._clock = clock
+        self._wall = wall
+        self._boot = boot
+        self._own = own
+        self._events = events
+        self._jumps = 0
+        self._last_jump = self._asleep = 0.0
+        self._loop = LoopingCall(self._tick)
+        self._loop.clock = clock
+        self._moments = self._look()
+
+    def _look(self) -> tuple[float, float, float]:
+        return self._clock.seconds(), self._boot(), self._wall()
+
+    def startService(self) -> None:
+        """Look now and once a second."""
+        super().startService()
+        self._moments = self._look()
+        self._loop.start(PERIOD, now=False)
+
+    def stopService(self) -> None:
+        """Look no more."""
+        super().stopService()
+        if self._loop.running:
+            self._loop.stop()
+
+    def _tick(self) -> None:
+        """Look once. Never raises: an escaping error would end the loop."""
+        try:
+            self._compare()
+        except Exception:  # noqa: BLE001 - a bug: say so loudly, and stay up
+            self._log.failure("watching the clock failed")
+
+    def _compare(self) -> None:
+        before, self._moments = self._moments, self._look()
+        passed, since_boot, by_wall = (new - old for new, old in zip(self._moments, before, strict=True))
+        slept, jump = since_boot - passed, by_wall - since_boot
+        if slept >= JUMP:
+            self._asleep += slept
+            self._log.info("this machine slept for {seconds} s", seconds=round(slept, 1))
+            self.slept(slept)
+        if abs(jump) >= JUMP:
+            self._say(jump)
+        if slept >= JUMP or abs(jump) >= JUMP or passed > PERIOD + LATE:
+            self.disturbed()
+
+    def _say(self, jump: float) -> None:
+        self._jumps += 1
+        self._last_jump = jump
+        reason = (
+            f"its wall clock was set {'on' if jump > 0 else 'back'} by {abs(jump):.1f} s: stamps before "
+            "and after differ by that; timers, jobs and watches go on"
+        )
+        self._log.warn("{reason}", reason=reason)
+        own = self._own()
+        self._events.publish(Event(self._wall(), EventKind.SUSPECT, own.id, own.name, reason, own.id))
+
+    def counters(self) -> Iterable[Counter]:
+        """Jumps and sleep."""
+        yield Counter("clock_jumps", self._jumps, "times the wall clock was set while gomd ran")
+        last = round(self._last_jump, 3)
+        yield Counter("clock_last_jump", last, "seconds it was set on the last time, back is negative")
+        yield Counter("clock_slept", round(self._asleep, 1), "seconds this machine slept while gomd ran")
