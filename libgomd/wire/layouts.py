@@ -34,6 +34,7 @@ from libgomd.wire.messages import (
     Question,
     Roster,
     Summary,
+    TrueSpeed,
 )
 
 #: The ranges of numbers.
@@ -270,6 +271,7 @@ LAYOUTS: Final[dict[type, Layout]] = {
         11, (_NUMBER, (1, MAX_NUMBER), _NUMBER), (str,), lambda values, _: ClockWarning(*values[ENVELOPE:]),
         rule=lambda values: _check_name(values[8]),
     ),
+    TrueSpeed: _layout(12, ((1, 2**32 - 1),), (), lambda values, _: TrueSpeed(values[5])),
 }  # fmt: skip
 BY_KIND: Final = {layout.kind: layout for layout in LAYOUTS.values()}
 

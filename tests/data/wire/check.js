@@ -178,7 +178,8 @@ const KINDS = {
   8: ['IndirectProbe', { request_id: N, target: NODE, port: PORT, address }],
   9: ['Notice', { state, node: NODE, instance: N, incarnation: SMALL, by: NODE, reason: text(200) }],
   10: ['Roster', { total: SMALL, notes }],
-  11: ['ClockWarning', { instance: N, sequence: number(1, MAX), sent_at: N, name }]
+  11: ['ClockWarning', { instance: N, sequence: number(1, MAX), sent_at: N, name }],
+  12: ['TrueSpeed', { speed: number(1, U32) }]
 }
 
 function readAll (fields, values) {

@@ -36,6 +36,7 @@ from libgomd.wire.messages import (
     Question,
     Roster,
     Summary,
+    TrueSpeed,
 )
 from libgomd.wire.sealing import PLAIN_PREFIX, SEALED_OVERHEAD, DatagramKey, KeyRing
 
@@ -120,6 +121,7 @@ MESSAGES: dict[str, Message] = {
     "two nodes with one id": Notice(MemberState.CONFLICT, 9, 1767225600123, 0, 4, "10.0.0.8 uses it too"),
     "a roster": Roster(100, NOTES),
     "a clock warning": ClockWarning(1767225600123, 12345, 1767225300000, "alpha"),
+    "a speed that a heartbeat cannot say": TrueSpeed(131072),
 }  # fmt: skip
 
 
