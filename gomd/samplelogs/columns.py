@@ -62,6 +62,7 @@ def sample_line(node: Node, sample: Sample) -> str:
     load = sample.load or Load(load=0, runnable=0)
     cpu = sample.cpu or Cpu(cpus=0, speed=0, util=0)
     memory = sample.memory or Memory(mem=0, rmem=0, tmem=0)
+    disks = [each for each in sample.disks or () if not each.stacked]
     network = None if sample.network is None else [each for each in sample.network if each.name != "lo"]
     values = [
         *(getattr(node, name) for name in _NODE),
@@ -73,7 +74,7 @@ def sample_line(node: Node, sample: Sample) -> str:
         memory.swap_total,
         memory.swap_free,
         *(getattr(sample.paging or Paging(), name) for name in _PAGING),
-        *(_sum(sample.disks, name) for name in _DISK),
+        *(_sum(disks, name) for name in _DISK),
         *(_sum(network, name) for name in _NETWORK),
         *(getattr(sample.pressure or Pressure(), name) for name in _PRESSURE),
     ]
@@ -95,7 +96,7 @@ def checkpoint_line(name: str, now: float) -> str:
 
 
 def _busiest(process: Process) -> tuple[float, float, int]:
-    return -(process.cpu_percent or 0.0), -process.cpu_seconds, process.pid
+    return -(process.cpu_percent or 0.0), -(process.cpu_seconds or 0.0), process.pid
 
 
 def _sum(parts: Iterable[Disk | Interface] | None, name: str) -> int | None:

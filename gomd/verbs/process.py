@@ -30,12 +30,14 @@ FRESH = 1.0
 READ_AFRESH = 16
 
 
-def _size(count: int) -> str:
+def _size(count: int | None) -> str:
     """Kilobytes, as ps shows them."""
-    return str(count // 1024)
+    return "-" if count is None else str(count // 1024)
 
 
 def _time(process: Process) -> str:
+    if process.cpu_seconds is None:
+        return "-"
     whole = int(process.cpu_seconds)
     return f"{whole // 60}:{whole % 60:02d}" if whole < 86400 else str(timedelta(seconds=whole))
 
@@ -50,7 +52,7 @@ PROCESS_COLUMNS = (
     Column("PPID", 7, lambda process: str(process.ppid)),
     Column("USER", 10, lambda process: process.user, left=True),
     Column("STAT", 4, lambda process: process.state, left=True),
-    Column("NI", 3, lambda process: str(process.nice)),
+    Column("NI", 3, lambda process: "-" if process.nice is None else str(process.nice)),
     Column("THR", 4, lambda process: "-" if process.threads is None else str(process.threads)),
     Column("%CPU", 5, _percent),
     Column("TIME", 8, _time),

@@ -4,8 +4,8 @@ Scanning every process, cheaply: one `stat` a process a scan, the rest only when
 A machine has hundreds of processes of which a dozen do anything. When a process's stat line is byte
 for byte the one of the last scan, it used no processor and ran no other program: its value is kept
 as it is, unparsed. What the line does not tell is looked at in turn: at each scan, for a twelfth of
-the processes, reading and writing too short to show as processor time; for a sixtieth, a rewritten
-command line or a user changed without any other trace.
+the processes, reading and writing too short to show as processor time, and memory taken from it; for
+a sixtieth, a rewritten command line or a user changed without any other trace.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from gomd.sources.proc.details import (
     Transferred,
     UserNames,
     read_command,
+    read_resident,
     read_transferred,
     read_uid,
 )  # fmt: skip
-from gomd.sources.proc.kernelstat import read_kernel_stat
-from gomd.sources.proc.pidstat import PidStat, parse_pid_stat
+from gomd.sources.proc.kernelstat import read_boot_time
+from gomd.sources.proc.numbers import rate
+from gomd.sources.proc.pidstat import PidStat, cpu_percent, parse_pid_stat
 from libgomd.errors import NotFound, RequestError, SourceUnavailable
 from libgomd.model import Process
 
@@ -100,7 +102,7 @@ class ProcessScanner:
         turn = self._round % _LONG_ROTATION
         io_turn = turn % ROTATION
         if io_turn == 0:
-            self._boot_time = self._read_boot_time()
+            self._boot_time = read_boot_time(self._root, now)
         locks = self._locked()
         same_locks = locks is self._locks
         self._locks = locks
@@ -144,11 +146,12 @@ class ProcessScanner:
             if stat.pid != pid:
                 raise NotFound(f"there is no process {pid} on this node now; `ps` lists what runs")
             if self._boot_time is None:
-                self._boot_time = self._read_boot_time()
+                self._boot_time = read_boot_time(self._root, now)
+            self._root.check_process(pid)
             uid, command = read_uid(self._root, pid), read_command(self._root, stat)
+            process = self._process(stat, uid, command, read_resident(self._root, stat))
         except OSError as error:
             raise error_of(error, str(pid)) from error
-        process = self._process(stat, uid, command)
         known = self._known.get(pid)
         if known is None or known.stat.started != stat.started:
             return process
@@ -183,14 +186,13 @@ class ProcessScanner:
             command = read_command(self._root, stat)
         else:
             command = last.command
-        if not changed and known.settled and (moved, uid, command) == (known.moved, last.uid, last.command):
+        resident = read_resident(self._root, stat)
+        told = (known.moved, last.uid, last.command, last.rss)
+        if not changed and known.settled and (moved, uid, command, _bytes(resident)) == told:
             return _Known(path, line, stat, self._with_lock(last), True, moved, now)
-        cpu = None
-        if interval > 0.0:
-            used = (stat.ticks - known.stat.ticks) / _TICKS_A_SECOND
-            cpu = max(0.0, round(100.0 * used / interval, 1))
+        cpu = cpu_percent(stat.ticks, known.stat.ticks, _TICKS_A_SECOND, interval)
         read_rate, write_rate = _rates(moved, known.moved, now - known.moved_at)
-        process = self._process(stat, uid, command, cpu, read_rate, write_rate)
+        process = self._process(stat, uid, command, resident, cpu, read_rate, write_rate)
         settled = not (changed or cpu or read_rate or write_rate)
         return _Known(path, line, stat, process, settled, moved, now)
 
@@ -200,7 +202,8 @@ class ProcessScanner:
         if stat.pid != pid:
             raise SourceUnavailable(f"/proc/{pid}/stat is of process {stat.pid}")
         uid = read_uid(self._root, pid)
-        process = self._process(stat, uid, read_command(self._root, stat))
+        command, resident = read_command(self._root, stat), read_resident(self._root, stat)
+        process = self._process(stat, uid, command, resident)
         return _Known(path, line, stat, process, False, read_transferred(self._root, pid, uid), now)
 
     def _process(
@@ -208,12 +211,13 @@ class ProcessScanner:
         stat: PidStat,
         uid: int,
         command: str,
+        resident: int | None,
         cpu_percent: float | None = None,
         read_rate: float | None = None,
         write_rate: float | None = None,
     ) -> Process:
         assert self._boot_time is not None
-        own = self._node_id
+        own, after = self._node_id, stat.started_after(_TICKS_A_SECOND)
         return Process(
             node=own,
             home=own,
@@ -225,10 +229,10 @@ class ProcessScanner:
             nice=stat.nice,
             threads=stat.threads,
             cpu_percent=cpu_percent,
-            cpu_seconds=stat.ticks / _TICKS_A_SECOND,
-            rss=stat.rss * _PAGE,
+            cpu_seconds=None if stat.ticks is None else stat.ticks / _TICKS_A_SECOND,
+            rss=_bytes(resident),
             vsize=stat.vsize,
-            start_time=self._boot_time + stat.started / _TICKS_A_SECOND,
+            start_time=None if after is None else self._boot_time + after,
             where=0,
             nmigs=0,
             lock=(stat.pid, stat.started) in self._locked(),
@@ -243,12 +247,6 @@ class ProcessScanner:
         lock = (process.pid, process.started) in self._locks
         return process if lock == process.lock else replace(process, lock=lock)
 
-    def _read_boot_time(self) -> int:
-        boot_time = read_kernel_stat(self._root).boot_time
-        if boot_time is None:
-            raise SourceUnavailable("/proc/stat does not say when the node was started (btime)")
-        return boot_time
-
 
 def why_unmovable(stat: PidStat) -> str:
     """Return openMosix's word for what is the system's own; `foreign` for what gomd did not start."""
@@ -260,10 +258,13 @@ def _may_have_another_command(old: PidStat, new: PidStat) -> bool:
     return old.program != new.program or (old.state == "Z") != (new.state == "Z")
 
 
+def _bytes(pages: int | None) -> int | None:
+    return None if pages is None else pages * _PAGE
+
+
 def _rates(
     new: Transferred | None, old: Transferred | None, interval: float
 ) -> tuple[float | None, float | None]:
-    if new is None or old is None or interval <= 0.0:
+    if new is None or old is None:
         return None, None
-    read, written = max(0, new.read - old.read), max(0, new.written - old.written)
-    return round(read / interval, 1), round(written / interval, 1)
+    return rate(new.read, old.read, interval), rate(new.written, old.written, interval)
