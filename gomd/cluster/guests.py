@@ -103,7 +103,8 @@ class Guests:
         process = await self._collector.process(guest.pid)
         numbers = (
             f"utime={round((process.cpu_seconds or 0.0) * _TICKS)}", "cutime=0", f"nice={process.nice or 0}",
-            f"state={process.state}", f"vsize={process.vsize or 0}", f"rss={process.rss or 0}", "nswap=0", "cnswap=0",
+            f"state={process.state}", f"vsize={process.vsize or 0}", f"rss={process.rss or 0}",
+            "nswap=0", "cnswap=0",
         )  # fmt: skip
         return "".join(f"{number}\n" for number in numbers).encode()
 

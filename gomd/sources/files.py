@@ -193,7 +193,7 @@ class ProcRoot:
 
 
 def unescaped(field: bytes) -> bytes:
-    r"""Return a field of /proc/mounts or mountinfo; the kernel writes space, tab, LF and ``\`` as ``\040``."""
+    r"""Return a field of /proc/mounts or mountinfo: the kernel writes space, tab, LF, ``\`` as ``\040``."""
     return _OCTAL.sub(lambda found: bytes((int(found[1], 8),)), field)
 
 

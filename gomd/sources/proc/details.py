@@ -10,7 +10,7 @@ from gomd.sources.files import ProcRoot
 from gomd.sources.proc.numbers import whole
 from gomd.sources.proc.pidstat import PidStat
 from libgomd.errors import NotAllowed
-from libgomd.wire.text import printable_bytes
+from libgomd.wire.text import printable, printable_bytes
 
 #: Longest command line that is kept, in bytes; the kernel allows 128 KiB an argument. Of a longer one so
 #: much is kept, to the last whole character, and `CUT` stands behind it.
@@ -45,7 +45,7 @@ class UserNames:
         known = self._names.get(uid)
         if known is None:
             try:
-                known = pwd.getpwuid(uid).pw_name
+                known = printable(pwd.getpwuid(uid).pw_name)
             except (KeyError, OverflowError):
                 known = str(uid)
             self._names[uid] = known

@@ -31,7 +31,8 @@ class PidStat(NamedTuple):
     """
     What of a process's stat line is used; times in clock ticks. A number that cannot be is None.
 
-    :ivar ppid: 0 without a parent, or where it cannot be. :ivar threads: None before 2.6, which always wrote 0.
+    :ivar ppid: 0 without a parent, or where it cannot be.
+    :ivar threads: None before 2.6, which always wrote 0.
     :ivar started: clock ticks after boot, as the kernel wrote them: part of the process's identity even
         where they cannot be. :ivar rss: pages, inexact since Linux 6.2; statm is exact.
     :ivar program: changes with every exec: the name, where stack and arguments lie (if that is shown).

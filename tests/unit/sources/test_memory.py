@@ -161,7 +161,8 @@ class DemoTests(SynchronousTestCase):
         source.processes(NOW)
         for second in range(5, 300, 5):
             for one in source.processes(NOW + second).processes:
-                assert one.cpu_percent is not None and one.cpu_seconds is not None
+                assert one.cpu_percent is not None
+                assert one.cpu_seconds is not None
                 self.assertTrue(-0.001 <= one.cpu_percent <= 100.001, one)
                 self.assertGreaterEqual(one.cpu_seconds, last.get(one.pid, 0.0))
                 last[one.pid] = one.cpu_seconds
