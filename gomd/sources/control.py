@@ -94,6 +94,9 @@ class KernelProcessControl:
             raise error_of(error, str(pid)) from error
         try:
             target = _look(directory, pid)
+            process, real, effective, _ = target.credentials
+            if process != pid:  # it has a directory, but `ps` does not list it
+                raise thread_error(pid, process) if _may(caller, real, effective) else _gone(pid)
             if caller.role < Role.ADMIN and (target.of_system or pid == self._own_pid()):
                 raise NotAllowed(f"process {pid} belongs to the system: only an admin can act on it")
             yield target
@@ -111,8 +114,6 @@ def _look(directory: int, pid: int) -> _Target:
     """Read what decides, through the directory that is held: it is never that of another process."""
     stat = parse_pid_stat(_read(directory, "stat"))
     credentials = parse_credentials(_read(directory, "status"))
-    if credentials.process != pid:
-        raise thread_error(pid, credentials.process)  # it has a directory, but `ps` does not list it
     return _Target(directory, credentials, stat.nice, pid == 1 or stat.of_kernel)
 
 

@@ -205,7 +205,7 @@ def thread_group(status: bytes) -> int | None:
 
 def thread_error(thread: int, process: int) -> NotFound:
     """Return the error of one who named a thread where a process has to be named."""
-    return NotFound(f"{thread} is a thread of process {process}, no process itself: ask for {process}")
+    return NotFound(f"{thread} is a thread of process {process}, no process itself: say {process} instead")
 
 
 def error_of(error: OSError, path: str) -> GomdError:

@@ -122,7 +122,9 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
     everything += await processes_elsewhere(parts)
     found = [process for process in everything if not wanted or process.pid in wanted]
     if not found and len(asked) == 1:
-        raise NotFound(f"there is no process {asked.pop()} on this node now; `ps` lists what runs")
+        pid = asked.pop()
+        await _visible(parts, session, pid)  # says why not: a thread is no process
+        raise NotFound(f"there is no process {pid} on this node now; `ps` lists what runs")
     shown = seen_by(parts, session.caller, found, rates=session.json)
     return Rows(f"{len(shown)} processes", shown, PROCESS_COLUMNS)
 
@@ -141,7 +143,12 @@ async def _read_afresh(parts: Parts, pids: Sequence[int]) -> Sequence[Process]:
 
 
 async def _visible(parts: Parts, session: ISession, pid: int) -> Process:
-    process = await parts.collector.process(pid)
+    try:
+        process = await parts.collector.process(pid)
+    except NotFound:
+        if parts.hides_others() and session.caller.role < Role.ADMIN:  # nor whose thread it is
+            raise NotFound(f"there is no process {pid} here: `ps` lists them") from None
+        raise
     if not seen_by(parts, session.caller, [process]):
         raise NotFound(f"there is no process {pid} here: `ps` lists them")
     return process
