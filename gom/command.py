@@ -42,7 +42,7 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
                TOKENS is the daemon's tokens file, by default the one in its state directory
 
 Exit status: 0 done, 1 the daemon said no, 2 wrong usage, 3 no daemon there; `run` and `do` pass on
-the command's own, 128 + the signal's number if one ended it (of `@all do` the first that is not 0).
+the command's own, 128 + the signal's number if one ended it.
 """
 
 

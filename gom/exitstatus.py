@@ -1,4 +1,4 @@
-"""How commands of `gom do` ended, from the lines of the answer: `gom` ends the same way."""
+"""How the command of `gom do` ended, from the lines of the answer: `gom` ends the same way."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-#: What ends the output of one node, behind ``ID: `` when many were asked.
+#: What ends the output in text.
 _EXIT: Final = re.compile(r"exit ([0-9]{1,3})")
-_MARKED: Final = re.compile(r"([0-9]{1,5}): (.*)", re.DOTALL)
-#: Of a node that did not run the command, or did not say how it ended.
+#: Where nobody knows how it ended.
 FAILED: Final = 1
 
 
@@ -17,53 +16,30 @@ class ExitStatus:
     """
     Follows the answer of `do`.
 
-    :param json: whether it is in JSON, one object a line. :param everywhere: whether `@all` was asked.
+    :param json: whether it is in JSON, one object a line.
     """
 
-    def __init__(self, json: bool, everywhere: bool) -> None:
+    def __init__(self, json: bool) -> None:
         self._json = json
-        self._everywhere = everywhere
-        self._last: dict[str, str] = {}
+        self._last = ""
 
     def follow(self, lines: Iterable[str]) -> Iterator[str]:
-        """Pass the lines of the answer on, each as it comes."""
+        """Pass the lines of the answer on, each as it comes. The last is the daemon's own."""
         for line in lines:
-            self._take(line)
+            self._last = line
             yield line
-
-    def _take(self, line: str) -> None:
-        """Keep the last line of each node: whatever the command printed, it is the daemon's own."""
-        node = ""
-        if self._everywhere and not self._json:
-            if found := _MARKED.fullmatch(line):
-                node, line = found.groups()
-        elif self._everywhere:
-            node = str(_value(line, "from"))
-        self._last[node] = line
 
     @property
     def status(self) -> int:
-        """
-        The command's own exit status, 128 + the signal's number when one ended it.
+        """The command's own exit status, 128 + the signal's number when one ended it, or `FAILED`."""
+        if not self._json:
+            match = _EXIT.fullmatch(self._last)
+            return int(match[1]) if match else FAILED
+        import json
 
-        Of many nodes the first that is not 0; `FAILED` where it did not run, or nobody knows how it ended.
-        """
-        statuses = [self._of(line) for line in self._last.values()]
-        return next((status for status in statuses if status), 0 if statuses else FAILED)
-
-    def _of(self, line: str) -> int:
-        if self._json:
-            found = _value(line, "exit")
-            return found if isinstance(found, int) else FAILED
-        match = _EXIT.fullmatch(line)
-        return int(match[1]) if match else FAILED
-
-
-def _value(line: str, name: str) -> object:
-    import json
-
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return None
-    return found.get(name) if isinstance(found, dict) else None
+        try:
+            found = json.loads(self._last)
+        except (ValueError, RecursionError):
+            return FAILED
+        status = found.get("exit") if isinstance(found, dict) else None
+        return status if type(status) is int else FAILED

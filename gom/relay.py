@@ -48,7 +48,7 @@ def relay(places: Sequence[Endpoint], token: str, json: bool, request: Request) 
             if "get" not in (request.verb.lower(), *request.arguments):  # a file may say what it likes
                 lines = _until_it_failed(lines)
             if request.verb.lower() == "do":
-                ended = ExitStatus(json, request.node == "all")
+                ended = ExitStatus(json)
                 _print(ended.follow(lines), flush=True)
                 return ended.status
             _print(lines, flush=request.verb.lower() == "watch")

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from gom.exitstatus import FAILED, ExitStatus
 
 
-def status(lines: list[str], as_json: bool = False, everywhere: bool = False) -> int:
+def status(lines: list[str], as_json: bool = False) -> int:
     """Return the status after these lines, which have to come through unchanged."""
-    ended = ExitStatus(as_json, everywhere)
+    ended = ExitStatus(as_json)
     assert list(ended.follow(lines)) == lines
     return ended.status
 
@@ -34,18 +34,7 @@ def test_the_last_line_is_the_daemons(lines: list[str], expected: int) -> None:
         assert status(rows, as_json=True) == expected
 
 
-def test_of_many_nodes_the_first_that_failed_counts() -> None:
-    """One that could not run it counts as well; 0 is all of them."""
-    assert status(["1: up", "1: exit 0", "2: exit 0"], everywhere=True) == 0
-    assert status(["1: exit 0", "2: exit 4", "3: exit 5"], everywhere=True) == 4
-    assert status(["1: exit 0", "2: 404 there is no command no"], everywhere=True) == FAILED
-    rows = [{"from": 1, "line": None, "exit": 0}, {"from": 2, "line": "x", "exit": None},
-            {"from": 2, "line": None, "exit": 143}, {"from": 3, "code": 504, "error": "late"}]  # fmt: skip
-    assert status([json.dumps(row) for row in rows], as_json=True, everywhere=True) == 143
-    assert status([json.dumps(rows[0]), json.dumps(rows[3])], as_json=True, everywhere=True) == FAILED
-
-
-@given(st.lists(st.text()), st.booleans(), st.booleans())
-def test_any_lines_give_some_status(lines: list[str], as_json: bool, everywhere: bool) -> None:
+@given(st.lists(st.text()), st.booleans())
+def test_any_lines_give_some_status(lines: list[str], as_json: bool) -> None:
     """Whatever a daemon answers."""
-    assert 0 <= status(lines, as_json, everywhere) <= 999
+    assert 0 <= status(lines, as_json) <= 999
