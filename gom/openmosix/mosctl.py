@@ -39,7 +39,7 @@ def mosctl(argv: Sequence[str]) -> int:
             raise Failed(USAGE.rstrip())
         with connect() as gomd:
             line, status = _QUESTIONS[option](gomd, arguments[0] if arguments else "")
-            print(line)
+            print(printable(line))
             return status
     if option not in _ORDERS:
         raise Failed("mosctl: No such option.")
@@ -48,7 +48,7 @@ def mosctl(argv: Sequence[str]) -> int:
         raise Failed(USAGE.rstrip())
     with connect() as gomd:
         if line := do(gomd, *arguments):
-            print(line)
+            print(printable(line))
     return DONE
 
 

@@ -4,6 +4,8 @@ The lines of the flat sample log: values to text that awk splits, without I/O.
 The first column says what a line is: ``S`` a sample, ``P`` a process, ``C`` a checkpoint; a header
 line ``#S``, ``#P``, ``#C`` names the columns of each. What is not known is ``-``; blanks in a name are
 ``\x20``, so that only the last column, a command or a checkpoint's name, may have blanks in it.
+The columns of disks are sums over whole disks that do not lie on others, those of the network over all
+interfaces but ``lo``.
 """
 
 from __future__ import annotations

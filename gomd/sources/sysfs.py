@@ -3,7 +3,7 @@ Which disks lie on others, as /sys/block says, so that what is written once is c
 
 A write to a file system on LVM on RAID 1 on two disks shows in /proc/diskstats at the dm device, the md
 device and both disks. Sums over a node's disks take the disks alone: whole devices with nothing below
-them. docs/line.md (sample log) says so too.
+them.
 """
 
 from __future__ import annotations

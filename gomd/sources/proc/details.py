@@ -105,7 +105,7 @@ def read_resident(root: ProcRoot, stat: PidStat) -> int | None:
     if stat.of_kernel or stat.state == "Z":
         return stat.rss
     try:
-        return parse_resident(root.peek(f"{stat.pid}/statm", _MAX_STATM)[0])
+        return parse_resident(root.peek_data(f"{stat.pid}/statm", _MAX_STATM))
     except FileNotFoundError:
         return stat.rss
     except (ValueError, NotAllowed):  # a forged tree

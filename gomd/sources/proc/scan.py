@@ -4,8 +4,8 @@ Scanning every process, cheaply: one `stat` a process a scan, the rest only when
 A machine has hundreds of processes of which a dozen do anything. When a process's stat line is byte
 for byte the one of the last scan, it used no processor and ran no other program: its value is kept
 as it is, unparsed. What the line does not tell is looked at in turn: at each scan, for a twelfth of
-the processes, reading and writing too short to show as processor time, and memory taken from it; for
-a sixtieth, a rewritten command line or a user changed without any other trace.
+the processes, reading and writing too short to show as processor time; for a sixtieth, a rewritten
+command line, a user changed without any other trace, and some pages that statm alone tells of.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ class ProcessScanner:
                 self._boot_time = read_boot_time(self._root, now)
             self._root.check_process(pid)
             uid, command = read_uid(self._root, pid), read_command(self._root, stat)
-            process = self._process(stat, uid, command, read_resident(self._root, stat))
+            process = self._process(stat, uid, command, _bytes(read_resident(self._root, stat)))
         except OSError as error:
             raise error_of(error, str(pid)) from error
         known = self._known.get(pid)
@@ -186,13 +186,13 @@ class ProcessScanner:
             command = read_command(self._root, stat)
         else:
             command = last.command
-        resident = read_resident(self._root, stat)
+        rss = _bytes(read_resident(self._root, stat)) if changed or in_turn else last.rss
         told = (known.moved, last.uid, last.command, last.rss)
-        if not changed and known.settled and (moved, uid, command, _bytes(resident)) == told:
+        if not changed and known.settled and (moved, uid, command, rss) == told:
             return _Known(path, line, stat, self._with_lock(last), True, moved, now)
         cpu = cpu_percent(stat.ticks, known.stat.ticks, _TICKS_A_SECOND, interval)
         read_rate, write_rate = _rates(moved, known.moved, now - known.moved_at)
-        process = self._process(stat, uid, command, resident, cpu, read_rate, write_rate)
+        process = self._process(stat, uid, command, rss, cpu, read_rate, write_rate)
         settled = not (changed or cpu or read_rate or write_rate)
         return _Known(path, line, stat, process, settled, moved, now)
 
@@ -203,7 +203,7 @@ class ProcessScanner:
             raise SourceUnavailable(f"/proc/{pid}/stat is of process {stat.pid}")
         uid = read_uid(self._root, pid)
         command, resident = read_command(self._root, stat), read_resident(self._root, stat)
-        process = self._process(stat, uid, command, resident)
+        process = self._process(stat, uid, command, _bytes(resident))
         return _Known(path, line, stat, process, False, read_transferred(self._root, pid, uid), now)
 
     def _process(
@@ -211,7 +211,7 @@ class ProcessScanner:
         stat: PidStat,
         uid: int,
         command: str,
-        resident: int | None,
+        rss: int | None,
         cpu_percent: float | None = None,
         read_rate: float | None = None,
         write_rate: float | None = None,
@@ -230,7 +230,7 @@ class ProcessScanner:
             threads=stat.threads,
             cpu_percent=cpu_percent,
             cpu_seconds=None if stat.ticks is None else stat.ticks / _TICKS_A_SECOND,
-            rss=_bytes(resident),
+            rss=rss,
             vsize=stat.vsize,
             start_time=None if after is None else self._boot_time + after,
             where=0,

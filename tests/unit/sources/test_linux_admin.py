@@ -164,8 +164,8 @@ class SpeedTests(SynchronousTestCase):
         self.speed(0.018)
         file = self.state / "speed.json"
         whole = json.loads(file.read_text())
-        bad = (MAX_SPEED + 1, True, "fast")
-        changes = ({"version": 0}, *({"speed": speed} for speed in bad), {"machine": None})
+        changes: list[dict[str, object]] = [{"version": 0}, {"machine": None}]
+        changes += [{"speed": speed} for speed in (MAX_SPEED + 1, True, "fast")]
         for damage in ('{"version": 1', *(json.dumps({**whole, **change}) for change in changes)):
             file.write_text(damage)
             before = self.measured
