@@ -36,7 +36,7 @@ GREEN, YELLOW, RED = "\x1b[32m", "\x1b[33m", "\x1b[31m"
 STEPS = "▁▂▃▄▅▆▇█"
 ORDERS: dict[str, tuple[str, Callable[[Process], float]]] = {
     "c": ("processor time", lambda process: process.cpu_percent or 0.0),
-    "m": ("memory", lambda process: process.rss),
+    "m": ("memory", lambda process: process.rss or 0),
 }
 
 
@@ -115,8 +115,9 @@ class Picture:
         for process in processes[:room]:
             percent = "-" if process.cpu_percent is None else f"{process.cpu_percent:.1f}"
             line = (
-                f"{process.pid:>8} {process.user[:9]:<10}{process.state:<2}{process.nice:>3} {percent:>6} "
-                f"{size(process.rss):>8} {clock(process.cpu_seconds):>9}  {process.command}"
+                f"{process.pid:>8} {process.user[:9]:<10}{process.state:<2}"
+                f"{process.nice or 0:>3} {percent:>6} "
+                f"{size(process.rss or 0):>8} {clock(process.cpu_seconds or 0.0):>9}  {process.command}"
             )
             lines.append(f"{'' if (process.cpu_percent or 0) >= 1 else DIM}{line[:width]}{PLAIN}")
         return lines

@@ -42,7 +42,8 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
   token        say who may be more than anonymous over tcp; ROLE is read, user or admin;
                TOKENS is the daemon's tokens file, by default the one in its state directory
 
-Exit status: 0 done, 1 the daemon said no, 2 wrong usage, 3 no daemon there.
+Exit status: 0 done, 1 the daemon said no, 2 wrong usage, 3 no daemon there; `run` and `do` pass on
+the command's own, 128 + the signal's number if one ended it.
 """
 
 
@@ -180,8 +181,7 @@ def _relay(options: Options) -> int:
         places = _places(options)
     except (ConfigError, MalformedRequest) as error:
         raise WrongUsage(str(error)) from error
-    relay(places, options.token, options.json, line)
-    return DONE
+    return relay(places, options.token, options.json, line)
 
 
 def _with_plain_options(words: tuple[str, ...]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
+from gom.exitstatus import ExitStatus
 from libgomd.endpoints import Endpoint
 from libgomd.errors import ConnectionLost, TimedOut, error_for
 from libgomd.linesocket import LineSocket, dial
@@ -30,11 +31,12 @@ def request_of(words: Sequence[str]) -> Request:
     return request
 
 
-def relay(places: Sequence[Endpoint], token: str, json: bool, request: Request) -> None:
+def relay(places: Sequence[Endpoint], token: str, json: bool, request: Request) -> int:
     """
     Ask the daemon and print what it answers. Blocks until the answer is complete.
 
     :param places: where it may be, the first that answers counts. :param token: for `auth`, or empty.
+    :returns: 0, or how the command of a `do` ended.
     :raises RequestError: the daemon said no. :raises NodeError: it tried and failed.
     :raises ConnectionLost: there is none, or it went away. Other errors as in `libgomd.linesocket`.
     """
@@ -45,9 +47,14 @@ def relay(places: Sequence[Endpoint], token: str, json: bool, request: Request) 
             lines = line.rows(None)
             if "get" not in (request.verb.lower(), *request.arguments):  # a file may say what it likes
                 lines = _until_it_failed(lines)
-            _print(lines, flush=request.verb.lower() in ("watch", "do"))
+            if request.verb.lower() == "do":
+                ended = ExitStatus(json)
+                _print(ended.follow(lines), flush=True)
+                return ended.status
+            _print(lines, flush=request.verb.lower() == "watch")
         elif status.text:
             _print([status.text], flush=False)
+        return 0
     finally:
         line.close()
 

@@ -13,6 +13,7 @@ import stat
 from collections.abc import Callable
 from typing import Final
 
+from libgomd.edited import plain_bytes
 from libgomd.errors import ConfigError
 
 SECRET_LENGTH: Final = 32
@@ -27,7 +28,10 @@ def parse_key(data: bytes) -> bytes:
 
     :raises ConfigError: it is no key file; says what is wrong, never what is in it.
     """
-    text = data.strip()
+    try:
+        text = plain_bytes(data).strip()
+    except ValueError as error:
+        raise ConfigError([f"it is not base64: {error}"]) from None
     if not text:
         raise ConfigError([f"it is empty: {_HINT}"])
     if len(text.split()) > 1:

@@ -17,6 +17,8 @@ from typing import ClassVar, Final
 DOWN_VALUE: Final = -101
 #: The speed of a "standard" machine (the yardstick) unless the node says otherwise.
 STANDARD_SPEED: Final = 15000
+#: The highest speed that a processor can have: a thousand times what any has.
+MAX_SPEED: Final = 100_000_000
 #: Node ids are 1..65535; 0 is "here, at home" in `where`, never a node.
 MAX_NODE_ID: Final = 65535
 
@@ -127,6 +129,8 @@ class Process:
     :ivar stuck: the kernel does not answer what it is asked about it, as its exec waits for a dead file
         system: shown is what is known, its state and memory fresh, the rest as it was.
     :ivar age: seconds since this was read, None when it is fresh: at most a second old.
+
+    A number of the kernel's that cannot be (below 0, above its range) is None too.
     """
 
     JSON: ClassVar[tuple[str, ...]] = (
@@ -142,12 +146,12 @@ class Process:
     uid: int
     user: str
     state: str
-    nice: int
+    nice: int | None
     threads: int | None
     cpu_percent: float | None
-    cpu_seconds: float
-    rss: int
-    vsize: int
+    cpu_seconds: float | None
+    rss: int | None
+    vsize: int | None
     start_time: float | None
     where: int
     nmigs: int
@@ -215,14 +219,14 @@ class Part(enum.Enum):
 @dataclass(frozen=True, slots=True)
 class Load:
     """
-    How busy the node is.
+    How busy the node is; a number of the kernel's that cannot be is None.
 
     :ivar load: as `Node.load`, smoothed; ``runnable`` tasks at this moment, the reader not counted.
     :ivar averages: the kernel's load averages over 1, 5 and 15 minutes, in tasks.
     """
 
-    load: int
-    runnable: int
+    load: int | None
+    runnable: int | None
     averages: tuple[float, float, float] | None = None
 
 
@@ -237,9 +241,9 @@ class Cpu:
     :ivar iowait_percent: share of the time that waited for storage; None at the first.
     """
 
-    cpus: int
-    speed: int
-    util: int
+    cpus: int | None
+    speed: int | None
+    util: int | None
     busy_percent: float | None = None
     iowait_percent: float | None = None
 
@@ -247,15 +251,15 @@ class Cpu:
 @dataclass(frozen=True, slots=True)
 class Memory:
     """
-    Memory, in bytes.
+    Memory, in bytes; a size that cannot be, as more free than there is, is None.
 
     :ivar mem: what a new process could get. :ivar rmem: free. :ivar tmem: all.
     :ivar swap_total: None where the kernel does not say; ``swap_free`` likewise.
     """
 
-    mem: int
-    rmem: int
-    tmem: int
+    mem: int | None
+    rmem: int | None
+    tmem: int | None
     swap_total: int | None = None
     swap_free: int | None = None
 
@@ -272,25 +276,31 @@ class Paging:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """One whole disk (no partitions): bytes since boot and milliseconds it was busy."""
+    """
+    One whole disk (no partitions): bytes since boot and milliseconds it was busy; None for what cannot be.
+
+    :ivar stacked: its data pass through other disks that are counted too (RAID, device mapper, the paths
+        of a multipath disk), so sums over all disks leave it out.
+    """
 
     name: str
-    read_bytes: int
-    written_bytes: int
+    read_bytes: int | None
+    written_bytes: int | None
     busy_ms: int | None = None
+    stacked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """One network interface: bytes, packets and errors since it came up."""
+    """One network interface: bytes, packets and errors since it came up; None for what cannot be."""
 
     name: str
-    received_bytes: int
-    received_packets: int
-    received_errors: int
-    sent_bytes: int
-    sent_packets: int
-    sent_errors: int
+    received_bytes: int | None
+    received_packets: int | None
+    received_errors: int | None
+    sent_bytes: int | None
+    sent_packets: int | None
+    sent_errors: int | None
 
 
 @dataclass(frozen=True, slots=True)

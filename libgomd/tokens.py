@@ -18,6 +18,7 @@ import stat
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from libgomd.edited import plain_bytes
 from libgomd.errors import ConfigError
 from libgomd.model import Role
 
@@ -158,7 +159,9 @@ def read_tokens_text(path: str) -> str:
             raise ConfigError([f"the tokens file {path} belongs to another user: chown it to who runs gomd"])
         if state.st_size > MAX_FILE:
             raise ConfigError([f"the tokens file {path} has more than {MAX_FILE} bytes"])
-        return os.read(descriptor, MAX_FILE).decode("utf-8", "backslashreplace")
+        return plain_bytes(os.read(descriptor, MAX_FILE)).decode("utf-8", "backslashreplace")
+    except ValueError as error:
+        raise ConfigError([f"the tokens file {path}: {error}"]) from error
     except OSError as error:
         raise ConfigError([f"the tokens file {path} cannot be read: {error.strerror}"]) from error
     finally:

@@ -11,6 +11,7 @@ from libgomd.blocking import Client
 from libgomd.errors import MalformedReply
 from libgomd.model import STANDARD_SPEED, Node
 from libgomd.wire.text import printable
+from libgomd.wire.tree import MAX_TREE_SPEED
 
 USAGE = """\
 usage: mosctl status|isup|getload|getspeed|getmem|getfree|getutil|getyard|whois [NODE]
@@ -38,7 +39,7 @@ def mosctl(argv: Sequence[str]) -> int:
             raise Failed(USAGE.rstrip())
         with connect() as gomd:
             line, status = _QUESTIONS[option](gomd, arguments[0] if arguments else "")
-            print(line)
+            print(printable(line))
             return status
     if option not in _ORDERS:
         raise Failed("mosctl: No such option.")
@@ -47,7 +48,7 @@ def mosctl(argv: Sequence[str]) -> int:
         raise Failed(USAGE.rstrip())
     with connect() as gomd:
         if line := do(gomd, *arguments):
-            print(line)
+            print(printable(line))
     return DONE
 
 
@@ -79,7 +80,7 @@ def _load(gomd: Client, key: str) -> Answer:
 
 def _speed(gomd: Client, key: str) -> Answer:
     node = find_node(gomd, key)
-    return f"speed={_value(node, node.speed, 'speed')}.", DONE
+    return f"speed={min(_value(node, node.speed, 'speed'), MAX_TREE_SPEED)}.", DONE
 
 
 def _mem(gomd: Client, key: str) -> Answer:
@@ -183,8 +184,8 @@ def _expel(gomd: Client) -> str:
 
 
 def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535):
-        raise Failed("mosctl: a speed is a number from 1 to 65535.")
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= MAX_TREE_SPEED):
+        raise Failed(f"mosctl: a speed is a number from 1 to {MAX_TREE_SPEED}.")
     return int(text)
 
 
@@ -194,7 +195,7 @@ def _set_speed(gomd: Client, text: str) -> str:
 
 
 def _set_yard(gomd: Client, text: str) -> str:
-    gomd.setyard(gomd.speed() if text == "this" else _number(text))
+    gomd.setyard(min(gomd.speed(), MAX_TREE_SPEED) if text == "this" else _number(text))
     return ""
 
 

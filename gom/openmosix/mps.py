@@ -161,6 +161,8 @@ class Column(NamedTuple):
 
 
 def _cpu_time(process: Process) -> str:
+    if process.cpu_seconds is None:
+        return "-"
     seconds = int(process.cpu_seconds)
     return f"{seconds // 60}:{seconds % 60:02d}"
 
@@ -168,7 +170,10 @@ def _cpu_time(process: Process) -> str:
 def _start(process: Process) -> str:
     if process.start_time is None:
         return "-"
-    began = time.localtime(process.start_time)
+    try:
+        began = time.localtime(process.start_time)
+    except (OverflowError, OSError, ValueError):  # no year that this machine has
+        return "?"
     today = time.localtime()[:3] == began[:3]
     return time.strftime("%H:%M" if today else "%b%d", began)
 
@@ -184,7 +189,12 @@ def _can_move(process: Process) -> str:
 
 
 def _share(row: Row, all_memory: int) -> str:
-    return f"{100 * row.process.rss / all_memory:.1f}" if all_memory else "-"
+    resident = row.process.rss
+    return f"{100 * resident / all_memory:.1f}" if all_memory and resident is not None else "-"
+
+
+def _number(value: int | None, unit: int = 1) -> str:
+    return "-" if value is None else str(value // unit)
 
 
 def _percent(row: Row, all_memory: int) -> str:
@@ -214,11 +224,11 @@ LAYOUTS = {
         *_INFO,
         Column("PPID", 7, lambda row, _: str(row.process.ppid)),
         Column("PRI", 3, lambda row, _: "-" if row.priority is None else str(row.priority)),
-        Column("NI", 3, lambda row, _: str(row.process.nice)),
+        Column("NI", 3, lambda row, _: _number(row.process.nice)),
         Column("%CPU", 5, _percent),
         Column("%MEM", 4, _share),
-        Column("SIZE", 8, lambda row, _: str(row.process.vsize // 1024)),
-        Column("RSS", 8, lambda row, _: str(row.process.rss // 1024)),
+        Column("SIZE", 8, lambda row, _: _number(row.process.vsize, 1024)),
+        Column("RSS", 8, lambda row, _: _number(row.process.rss, 1024)),
         Column("STAT", 4, lambda row, _: row.process.state, left=True),
         Column("START", 5, lambda row, _: _start(row.process)),
         Column("TIME", 6, lambda row, _: _cpu_time(row.process)),

@@ -102,8 +102,9 @@ class Guests:
             return "".join(f"{line}\n" for line in lines).encode()
         process = await self._collector.process(guest.pid)
         numbers = (
-            f"utime={round(process.cpu_seconds * _TICKS)}", "cutime=0", f"nice={process.nice}",
-            f"state={process.state}", f"vsize={process.vsize}", f"rss={process.rss}", "nswap=0", "cnswap=0",
+            f"utime={round((process.cpu_seconds or 0.0) * _TICKS)}", "cutime=0", f"nice={process.nice or 0}",
+            f"state={process.state}", f"vsize={process.vsize or 0}", f"rss={process.rss or 0}",
+            "nswap=0", "cnswap=0",
         )  # fmt: skip
         return "".join(f"{number}\n" for number in numbers).encode()
 

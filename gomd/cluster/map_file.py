@@ -41,7 +41,7 @@ def parse_map(text: str, path: str, resolve: Callable[[str], str]) -> NodeMap:
     :raises ConfigError: with every mistake and its line.
     """
     reader = _Reader(path, resolve)
-    lines = text.splitlines()
+    lines = text.removeprefix("\ufeff").removesuffix("\n").split("\n")
     if len(lines) > MOST_LINES:
         raise ConfigError([f"{path}: {len(lines)} lines, at most {MOST_LINES} are read"])
     for number, line in enumerate(lines, 1):

@@ -216,7 +216,7 @@ class Relocation:
         self, subject: _Subject, processes: Sequence[Process], unwilling: Container[int]
     ) -> Node | None:
         """Return the node that is better than where it runs, None when there is none."""
-        memory = sum(process.rss for process in processes)
+        memory = sum(process.rss or 0 for process in processes)
         nodes = [
             _as_without(node, processes, memory) if node.id == subject.node else _as_for(node, subject)
             for node in self._members.nodes()

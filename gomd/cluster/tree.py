@@ -12,7 +12,7 @@ from gomd.cluster.ordered import Ordered
 from gomd.interfaces import IMembership, INodeSource, IThreads, ITree
 from libgomd.errors import NotFound
 from libgomd.model import DOWN_VALUE, Caller, Node, Status
-from libgomd.wire.tree import NODE_VALUES, Kind, TreePath
+from libgomd.wire.tree import NODE_VALUES, Kind, TreePath, tree_value
 
 R = TypeVar("R")
 #: Seconds one read may take; one write, as `bring` and `expel` return when they are done.
@@ -85,7 +85,7 @@ def node_value(node: Node, name: str) -> bytes:
     """
     if name == "status":
         return b"%d\n" % (node.status if node.up else node.status & Status.CONFIGURED)
-    value = getattr(node, name) if node.up else DOWN_VALUE
+    value = tree_value(name, getattr(node, name)) if node.up else DOWN_VALUE
     if value is None:
-        raise NotFound(f"node {node.id} has not said its {name}: ask again in a second")
+        raise NotFound(f"the {name} of node {node.id} is not known now: ask again in a second")
     return b"%d\n" % value

@@ -9,6 +9,7 @@ from typing import Final
 from configobj import ConfigObj, ConfigObjError, DuplicateError, NestingError
 
 from gomd.config.scalars import shown
+from libgomd.edited import plain_bytes
 
 #: Largest file that is read, in bytes.
 MAX_FILE: Final = 1 << 20
@@ -46,7 +47,11 @@ def read_file(path: str) -> IniFile:
     if len(data) > MAX_FILE:
         return IniFile(mistakes=[(0, f"is longer than {MAX_FILE} bytes")])
     try:
-        return parse(data.decode("utf-8-sig"))
+        data = plain_bytes(data)
+    except ValueError as error:
+        return IniFile(mistakes=[(0, str(error).removeprefix("it "))])
+    try:
+        return parse(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         return IniFile(

@@ -121,7 +121,8 @@ class Balance:
 
     def moved(self, move: Move, seconds: float, now: float) -> None:
         """Learn that ``move`` was made and took ``seconds``."""
-        self._costs.observe(move.process.rss, seconds)
+        if move.process.rss is not None:
+            self._costs.observe(move.process.rss, seconds)
         self._failures.pop(move.process.identity, None)
         self._rest(now)
 
@@ -156,7 +157,7 @@ class Balance:
         movable = [one for one in here if self._may_move(one, own, now)]
         if not movable:
             return None
-        movable = heapq.nlargest(_MOST, movable, key=lambda one: (one.cpu_seconds, -one.pid))
+        movable = heapq.nlargest(_MOST, movable, key=lambda one: (one.cpu_seconds or 0.0, -one.pid))
         targets = heapq.nsmallest(
             _MOST,
             (node for node in nodes if _takes_guests(node) and node.id != self._own_id),
@@ -177,6 +178,8 @@ class Balance:
     def _judge(self, own: Node, process: Process, target: Node) -> Move | None:
         """Return the move, when it is worth it."""
         assert process.cpu_percent is not None
+        if process.rss is None or process.cpu_seconds is None:
+            return None  # nobody knows what it would cost
         runnable = self._runnable(own)
         share = min(1.0, (own.cpus or 1) / max(runnable, 1.0))
         # The processors it would use if it had them: what it got, by the share that everybody gets.

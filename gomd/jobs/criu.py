@@ -390,7 +390,7 @@ def _as_owner(pid: int) -> list[str]:
 
 def _status(pid: str) -> dict[str, str]:
     try:
-        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
-            return dict(line.split(":", 1) for line in file.read(65536).splitlines())
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace", newline="\n") as file:
+            return dict(line.split(":", 1) for line in file.read(65536).split("\n") if ":" in line)
     except OSError:
         raise CannotMove("it has ended") from None

@@ -64,7 +64,7 @@ def explain(log: str, unknown: str = "") -> str:
 
     :param log: its log, or what it printed. :param unknown: what to say rather than quote criu.
     """
-    errors = [found[1].strip() for line in log.splitlines() if (found := _ERROR.match(line))]
+    errors = [found[1].strip() for line in log.split("\n") if (found := _ERROR.match(line))]
     errors = [line for line in errors if not _HARMLESS.search(line)]
     for line in errors:
         for pattern, sentence in _COMPILED:
@@ -75,7 +75,7 @@ def explain(log: str, unknown: str = "") -> str:
         return unknown
     if errors:
         return f"criu says: {_printable(errors[0])}"
-    lines = [line.strip() for line in log.splitlines() if line.strip() and not _HARMLESS.search(line)]
+    lines = [line.strip() for line in log.split("\n") if line.strip() and not _HARMLESS.search(line)]
     return f"criu says: {_printable(lines[-1])}" if lines else "criu failed without a word"
 
 
@@ -83,7 +83,7 @@ def missing_features(text: str) -> str:
     """Return what ``criu check`` complains of, in one line, empty when it is content."""
     complaints = [
         _printable(re.sub(r"^(?:Error|Warn) +\([^)]*\): ", "", line.strip()))
-        for line in text.splitlines()
+        for line in text.split("\n")
         if line.startswith("Error")
     ]
     return "; ".join(dict.fromkeys(complaints))[:400]

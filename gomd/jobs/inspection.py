@@ -201,8 +201,8 @@ def _is_written(here: str, name: str) -> bool:
 
 
 def _mapped(here: str) -> set[str]:
-    with open(f"{here}/maps", encoding="utf-8", errors="surrogateescape") as file:
-        paths = {line.split(None, 5)[5].rstrip("\n") for line in file if line.count(" /") and "/" in line}
+    with open(f"{here}/maps", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        paths = {line.split(maxsplit=5)[5].rstrip("\n") for line in file if line.count(" /") and "/" in line}
     return {path for path in paths if path.startswith("/") and _DELETED not in path}
 
 
@@ -219,7 +219,7 @@ def _all_of_it(here: str, first: Mapping[str, str]) -> Iterator[str]:
         if own[kind] != first[kind]:
             yield f"one of its processes has a {_NAMESPACES[kind]} namespace of its own"
     try:
-        with open(f"{here}/maps", encoding="utf-8", errors="surrogateescape") as file:
+        with open(f"{here}/maps", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
             if any(" /SYSV" in line for line in file):
                 yield "it uses System V shared memory"
     except OSError:
@@ -256,7 +256,7 @@ def _stays(here: str, name: str, target: str, sockets: Mapping[str, str], shown:
         # whoever has its other end stays here
         return f"it has the named pipe {shown} open" if shown else "it has a named pipe open"
     with open(f"{here}/fdinfo/{name}", encoding="ascii", errors="replace") as file:
-        locked = any(line.startswith("lock:") for line in file.read(65536).splitlines())
+        locked = any(line.startswith("lock:") for line in file.read(65536).split("\n"))
     return f"it holds a lock on {shown or 'a file'}" if locked else ""
 
 
@@ -266,7 +266,7 @@ def _sockets(net: str, uid: int) -> dict[str, str]:
     for kind in ("tcp", "tcp6", "udp", "udp6", "raw", "raw6", "packet"):
         try:
             with open(f"{net}/{kind}", encoding="ascii") as file:
-                lines = file.read(1 << 24).splitlines()[1:]
+                lines = file.read(1 << 24).split("\n")[1:]
         except OSError:
             continue
         for line in lines:

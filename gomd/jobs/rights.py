@@ -215,13 +215,13 @@ def _is_under_way(fdinfo: str) -> bool:
 
 
 def _is_zombie(here: str) -> bool:
-    with open(f"{here}/stat", encoding="utf-8", errors="replace") as file:
+    with open(f"{here}/stat", encoding="utf-8", errors="replace", newline="\n") as file:
         return file.read(4096).rpartition(") ")[2][:1] in ("Z", "X")
 
 
 def _ids(here: str) -> tuple[set[int], set[int]]:
     """Return all user ids and all group ids of a process."""
-    with open(f"{here}/status", encoding="ascii", errors="replace") as file:
-        values = dict(line.split(":", 1) for line in file.read(65536).splitlines() if ":" in line)
+    with open(f"{here}/status", encoding="ascii", errors="replace", newline="\n") as file:
+        values = dict(line.split(":", 1) for line in file.read(65536).split("\n") if ":" in line)
     groups = {int(word) for name in ("Gid", "Groups") for word in values[name].split()}
     return {int(word) for word in values["Uid"].split()}, groups

@@ -107,7 +107,7 @@ def decorated(processes: Sequence[Process], jobs: Sequence[JobHere], own_id: int
 def _as_of(process: Process, job: JobHere, own_id: int) -> Process:
     if job.nmigs and process.pid == job.pid:  # this kernel knows it only since it came
         began = job.began or process.start_time
-        process = replace(process, cpu_seconds=process.cpu_seconds + job.used, start_time=began)
+        process = replace(process, cpu_seconds=(process.cpu_seconds or 0.0) + job.used, start_time=began)
     return replace(
         process,
         home=job.home,
@@ -142,9 +142,9 @@ def whole(processes: Sequence[Process], jobs: Sequence[JobHere], own_id: int) ->
             state="R" if any(process.state[:1] == "R" for process in of_job) else first.state,
             threads=sum(process.threads or 1 for process in of_job),
             cpu_percent=sum(shares) if shares else None,
-            cpu_seconds=sum(process.cpu_seconds for process in of_job),
-            rss=sum(process.rss for process in of_job),
-            vsize=sum(process.vsize for process in of_job),
+            cpu_seconds=sum(process.cpu_seconds or 0.0 for process in of_job),
+            rss=sum(process.rss or 0 for process in of_job),
+            vsize=sum(process.vsize or 0 for process in of_job),
         )
         found.append(_as_of(first, job, own_id))
     return found

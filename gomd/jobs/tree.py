@@ -78,7 +78,7 @@ def strays(supervisor: int) -> list[int]:
 def state(pid: int) -> str:
     """Return the kernel's letter for the process, ``X`` when there is none."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace", newline="\n") as file:
             return file.read(4096).rpartition(")")[2].split()[0]
     except (OSError, IndexError):
         return "X"
@@ -87,7 +87,7 @@ def state(pid: int) -> str:
 def cpu_seconds(pid: int) -> float:
     """Return the processor time that a process and the children it has waited for have used; 0.0 if gone."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace", newline="\n") as file:
             words = file.read(4096).rpartition(")")[2].split()
         return sum(map(int, words[11:15])) / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError):

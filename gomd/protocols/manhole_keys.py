@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.conch.ssh.keys import BadKeyError, EncryptedKeyError, Key
 
+from libgomd.edited import plain_bytes
 from libgomd.errors import ConfigError
 
 #: The name of the host key's file in STATE.
@@ -27,8 +28,12 @@ def read_authorized_keys(path: str) -> tuple[Key, ...]:
         a plain public key, or there is none.
     """
     data = _read(path, "[manhole] authorized_keys", forbidden=0o022, fix="go-w")
+    try:
+        data = plain_bytes(data)
+    except ValueError as error:
+        raise ConfigError([f"{path}: {error}"]) from error
     keys = []
-    for number, line in enumerate(data.splitlines(), 1):
+    for number, line in enumerate(data.split(b"\n"), 1):
         line = line.strip()
         if not line or line.startswith(b"#"):
             continue

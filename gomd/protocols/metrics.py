@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from gomd.protocols.statkinds import kind_of
 from libgomd.model import Counter, Node, Part, Sample
 from libgomd.version import VERSION
+from libgomd.wire.text import printable
 
 #: The media type whose readers get OpenMetrics; everybody else gets the older text format.
 OPENMETRICS: Final = "application/openmetrics-text"
@@ -86,8 +87,11 @@ class _Values(Collector):
             metric = _KINDS[kind](
                 f"gomd_{name}", _valid(text), labels=list(known[0][0]), unit=unit if unit in _UNITS else ""
             )
+            told: set[tuple[str, ...]] = set()
             for labels, value in known:
-                metric.add_metric(list(labels.values()), float(value))
+                words = _unlike(tuple(labels.values()), told)
+                told.add(words)
+                metric.add_metric(words, float(value))
             yield metric
 
 
@@ -209,4 +213,18 @@ def _labels(**labels: str) -> Labels:
 
 def _valid(text: str) -> str:
     """Return ``text`` so that it can be sent: the name of an interface or of a file may hold any bytes."""
-    return text.encode(errors="backslashreplace").decode()
+    return printable(text).replace("\t", "\\x09")
+
+
+def _unlike(words: tuple[str, ...], told: set[tuple[str, ...]]) -> tuple[str, ...]:
+    """
+    Return ``words``, the values of labels, changed where they were told before.
+
+    A page with two equal ones is refused whole by who reads it. Sources give no two things one name, so
+    this is for a source with a mistake.
+    """
+    number, unlike = 1, words
+    while unlike in told:
+        number += 1
+        unlike = (f"{words[0]}#{number}", *words[1:]) if words else (str(number),)
+    return unlike

@@ -4,6 +4,8 @@ The lines of the flat sample log: values to text that awk splits, without I/O.
 The first column says what a line is: ``S`` a sample, ``P`` a process, ``C`` a checkpoint; a header
 line ``#S``, ``#P``, ``#C`` names the columns of each. What is not known is ``-``; blanks in a name are
 ``\x20``, so that only the last column, a command or a checkpoint's name, may have blanks in it.
+The columns of disks are sums over whole disks that do not lie on others, those of the network over all
+interfaces but ``lo``.
 """
 
 from __future__ import annotations
@@ -62,6 +64,7 @@ def sample_line(node: Node, sample: Sample) -> str:
     load = sample.load or Load(load=0, runnable=0)
     cpu = sample.cpu or Cpu(cpus=0, speed=0, util=0)
     memory = sample.memory or Memory(mem=0, rmem=0, tmem=0)
+    disks = [each for each in sample.disks or () if not each.stacked]
     network = None if sample.network is None else [each for each in sample.network if each.name != "lo"]
     values = [
         *(getattr(node, name) for name in _NODE),
@@ -73,7 +76,7 @@ def sample_line(node: Node, sample: Sample) -> str:
         memory.swap_total,
         memory.swap_free,
         *(getattr(sample.paging or Paging(), name) for name in _PAGING),
-        *(_sum(sample.disks, name) for name in _DISK),
+        *(_sum(disks, name) for name in _DISK),
         *(_sum(network, name) for name in _NETWORK),
         *(getattr(sample.pressure or Pressure(), name) for name in _PRESSURE),
     ]
@@ -95,7 +98,7 @@ def checkpoint_line(name: str, now: float) -> str:
 
 
 def _busiest(process: Process) -> tuple[float, float, int]:
-    return -(process.cpu_percent or 0.0), -process.cpu_seconds, process.pid
+    return -(process.cpu_percent or 0.0), -(process.cpu_seconds or 0.0), process.pid
 
 
 def _sum(parts: Iterable[Disk | Interface] | None, name: str) -> int | None:

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from zope.interface import implementer
 
 from gomd.interfaces import IProcessControl
-from gomd.sources.files import ProcRoot, error_of
+from gomd.sources.files import ProcRoot, error_of, thread_error
 from gomd.sources.proc.pidstat import parse_pid_stat
 from libgomd.errors import MalformedRequest, NotAllowed, NotFound, NotPossible, SourceUnavailable
 from libgomd.model import Caller, Role
@@ -41,7 +41,7 @@ class _Target(NamedTuple):
 
     directory: int
     credentials: Credentials
-    nice: int
+    nice: int | None
     of_system: bool
 
 
@@ -75,10 +75,9 @@ class KernelProcessControl:
         with self._held(pid, caller) as target:
             if not _may(caller, target.credentials.real, target.credentials.effective):
                 raise NotAllowed(f"process {pid} is not yours: you can renice only your own processes")
-            if nice < target.nice and caller.role < Role.ADMIN:
-                raise NotAllowed(
-                    f"process {pid} has niceness {target.nice}: only an admin can set a smaller one"
-                )
+            if caller.role < Role.ADMIN and (target.nice is None or nice < target.nice):
+                now = "an unknown niceness" if target.nice is None else f"niceness {target.nice}"
+                raise NotAllowed(f"process {pid} has {now}: only an admin can set a smaller one")
             _send(target, pid, 0)  # setpriority knows pids only: is it still the one that was looked at?
             os.setpriority(os.PRIO_PROCESS, pid, nice)
 
@@ -117,8 +116,9 @@ def _look(directory: int, pid: int, caller: Caller) -> _Target:
     """
     status = _read(directory, "status")
     credentials = parse_credentials(status)
-    if credentials.process != pid:
-        raise _gone(pid)  # a thread: it has a directory, but `ps` does not list it
+    process, real, effective, _ = credentials
+    if process != pid:  # it has a directory, but `ps` does not list it
+        raise thread_error(pid, process) if _may(caller, real, effective) else _gone(pid)
     of_system = pid == 1
     if caller.role < Role.ADMIN and b"\nVmSize:" not in status:
         of_system = of_system or parse_pid_stat(_read(directory, "stat")).of_kernel

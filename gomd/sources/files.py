@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from typing import Final
 
@@ -20,6 +21,10 @@ MAX_FILE: Final = 4 * 1024 * 1024
 _HIDING: Final = frozenset({"1", "2", "4", "noaccess", "invisible", "ptraceable"})
 _GONE: Final = frozenset({errno.ENOENT, errno.ESRCH, errno.ENOTDIR, errno.ENXIO})
 _FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM})
+_MAX_STATUS: Final = 4096
+_OCTAL: Final = re.compile(rb"\\([0-3][0-7]{2})")
+#: Before it stand only the name, which the kernel writes without line ends, and two more numbers.
+_TGID: Final = re.compile(rb"^Tgid:\t([0-9]{1,10})$", re.MULTILINE)
 
 
 class ProcRoot:
@@ -99,6 +104,16 @@ class ProcRoot:
         finally:
             os.close(descriptor)
 
+    def peek_data(self, path: str, limit: int) -> bytes:
+        """Return what `peek` does, where nobody asks whose file it is. Errors alike."""
+        if not self.is_kernel:
+            return self.peek(path, limit)[0]
+        descriptor = os.open(self._below + path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.read(descriptor, limit)
+        finally:
+            os.close(descriptor)
+
     def open(self, path: str, flags: int) -> int:
         """
         Return a descriptor of one regular file below the root; the caller closes it.
@@ -150,21 +165,57 @@ class ProcRoot:
         except OSError as error:
             raise error_of(error, str(pid)) from error
 
+    def check_process(self, pid: int) -> None:
+        """
+        Do nothing for a process. Blocks.
+
+        A thread has a directory here too, which no list shows; its number names no process.
+
+        :raises NotFound: ``pid`` is a thread of another process; the sentence says of which.
+        :raises OSError: as the kernel says.
+        """
+        try:
+            data = self.peek(f"{pid}/status", _MAX_STATUS)[0]
+        except (FileNotFoundError, NotAllowed):  # a captured tree without it
+            os.lstat(self.under(str(pid)))
+            return
+        process = thread_group(data)
+        if process is not None and process != pid:
+            raise thread_error(pid, process)
+
     def hides_others(self) -> bool:
         """Whether the kernel hides other people's processes here (``hidepid`` of the mount)."""
         try:
-            lines = self.read("mounts").decode("utf-8", "replace").splitlines()
+            lines = self.read("mounts").split(b"\n")
         except GomdError:
             return False
         hidden = False
         for line in lines:
-            _, point, kind, options, *_ = (*line.split(" "), "", "", "", "")
-            if kind == "proc" and point == self.path:  # the last mount there covers the ones before
+            _, point, kind, options, *_ = (*line.split(b" "), b"", b"", b"", b"")
+            # The last mount there covers the ones before.
+            if kind == b"proc" and unescaped(point) == os.fsencode(self.path):
+                words = options.decode("ascii", "replace").split(",")
                 hidden = any(
                     name == "hidepid" and value in _HIDING
-                    for name, _, value in (option.partition("=") for option in options.split(","))
+                    for name, _, value in (option.partition("=") for option in words)
                 )
         return hidden
+
+
+def unescaped(field: bytes) -> bytes:
+    r"""Return a field of /proc/mounts or mountinfo: the kernel writes space, tab, LF, ``\`` as ``\040``."""
+    return _OCTAL.sub(lambda found: bytes((int(found[1], 8),)), field)
+
+
+def thread_group(status: bytes) -> int | None:
+    """Return the process that ``status``, a /proc/PID/status, is of; None where it does not say so."""
+    found = _TGID.search(status)
+    return int(found[1]) if found else None
+
+
+def thread_error(thread: int, process: int) -> NotFound:
+    """Return the error of one who named a thread where a process has to be named."""
+    return NotFound(f"{thread} is a thread of process {process}, no process itself: say {process} instead")
 
 
 def error_of(error: OSError, path: str) -> GomdError:

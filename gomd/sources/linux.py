@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -10,6 +11,7 @@ from zope.interface import implementer
 
 from gomd.interfaces import INodeSource
 from gomd.sources.admin import AdminStore
+from gomd.sources.cgroup import MemoryGroup
 from gomd.sources.files import ProcRoot
 from gomd.sources.linux_tree import LinuxTree
 from gomd.sources.locks import ProcessLocks
@@ -20,6 +22,7 @@ from gomd.sources.proc.meminfo import read_memory, read_paging
 from gomd.sources.proc.pressure import read_pressure
 from gomd.sources.proc.scan import ProcessScanner
 from gomd.sources.speed import Speed
+from gomd.sources.sysfs import Stacking
 from libgomd.errors import TimedOut
 from libgomd.model import STANDARD_SPEED, Caller, Cpu, Load, Memory, Node, Part, Process, ProcessTable
 from libgomd.wire.tree import Kind, TreePath
@@ -40,6 +43,8 @@ class LinuxSource:
     :param state_dir: where settings and the measured speed are kept.
     :param speed: of one processor; None to measure it. :param sspeed: the yardstick; None for 15000.
         One that is given holds again after each restart, before what `setspeed` and `setyard` kept.
+    :param sys_root: the tree of sysfs, which tells what disks lie on others and how much memory the
+        daemon's control group leaves; None for ``sys`` beside the proc root, which is ``/sys`` for ``/proc``.
     """
 
     kind = "linux"
@@ -54,9 +59,13 @@ class LinuxSource:
         state_dir: str,
         speed: int | None = None,
         sspeed: int | None = None,
+        sys_root: str | None = None,
     ) -> None:
         self._id, self._name, self._address = node_id, name, address
         self._root = ProcRoot(proc_root)
+        if sys_root is None:
+            sys_root = os.path.join(os.path.dirname(self._root.path), "sys")
+        self._stacking, self._group = Stacking(sys_root), MemoryGroup(self._root, sys_root)
         self._admin = AdminStore(state_dir, speed=speed, sspeed=sspeed)
         self._measured = Speed(self._root, state_dir)
         self._locks = ProcessLocks()
@@ -71,9 +80,9 @@ class LinuxSource:
         self._readers: dict[Part, Callable[[float], object]] = {
             Part.LOAD: self._read_load,
             Part.CPU: self._read_cpu,
-            Part.MEMORY: lambda now: read_memory(self._root),
+            Part.MEMORY: lambda now: self._read_memory(),
             Part.PAGING: lambda now: read_paging(self._root),
-            Part.DISKS: lambda now: read_disks(self._root),
+            Part.DISKS: lambda now: read_disks(self._root, self._stacking),
             Part.NETWORK: lambda now: read_network(self._root),
             Part.PRESSURE: lambda now: read_pressure(self._root),
         }
@@ -107,7 +116,7 @@ class LinuxSource:
         """Return this node alone: the stock kernel knows no other."""
         measured_at, load = self._recent(Part.LOAD, now)
         _, cpu = self._recent(Part.CPU, now)
-        memory = read_memory(self._root)
+        memory = self._read_memory()
         return [self._node(load, cpu, memory, now - measured_at)]
 
     def own_values(self) -> Node:
@@ -116,7 +125,7 @@ class LinuxSource:
 
         :raises SourceUnavailable: there is none yet and none can be read.
         """
-        return self._node(self._newest(Part.LOAD), self._newest(Part.CPU), read_memory(self._root), None)
+        return self._node(self._newest(Part.LOAD), self._newest(Part.CPU), self._read_memory(), None)
 
     def _newest(self, part: Part) -> Any:
         known = self._latest.get(part)
@@ -150,10 +159,15 @@ class LinuxSource:
         stat = self._kernel_stat(now)
         if stat.runnable is not None:
             runnable = stat.runnable
+        if runnable is None:
+            return Load(None, None, averages)
         others = max(0, runnable - 1)  # this thread was running when it read that
         current = current_load(others, stat.cpus, self.speed(), self.yardstick())
         with self._reading:
             return Load(self._load.update(current, now), others, averages)
+
+    def _read_memory(self) -> Memory:
+        return self._group.within(read_memory(self._root))
 
     def _read_cpu(self, now: float) -> Cpu:
         stat, speed = self._kernel_stat(now), self.speed()

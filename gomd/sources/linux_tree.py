@@ -7,22 +7,24 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from gomd.sources.admin import AdminStore
-from gomd.sources.files import ProcRoot
+from gomd.sources.files import ProcRoot, error_of
 from gomd.sources.locks import ProcessLocks
 from gomd.sources.proc.pidstat import PidStat, mask_pid_stat, parse_pid_stat
 from gomd.sources.proc.scan import why_unmovable
 from gomd.sources.settings import refuse_reading, written_number
-from libgomd.errors import NotFound, NotPossible
+from libgomd.errors import NotFound, NotPossible, SourceUnavailable
 from libgomd.model import Caller, Node
 from libgomd.version import VERSION
 from libgomd.wire.tree import (
     ADMIN_FILES,
     CLUSTER_FILES,
     KERNEL_FILES,
+    MAX_TREE_SPEED,
     NODE_VALUES,
     PROCESS_FILES,
     Kind,
     TreePath,
+    tree_value,
 )  # fmt: skip
 
 _HPC: Final = ("admin", "nodes", "remote")
@@ -109,7 +111,10 @@ class LinuxTree:
             return self._read_admin(path.name)
         if path.kind is Kind.NODE_VALUE:
             self._check_own(path)
-            return _line(getattr(self._own(), path.name))
+            value = tree_value(path.name, getattr(self._own(), path.name))
+            if value is None:
+                raise SourceUnavailable(f"the {path.name} of this node is not known now; `stats` says why")
+            return _line(value)
         if path.kind is Kind.REMOTE:
             raise _no_guest(path)
         assert path.number is not None
@@ -125,9 +130,9 @@ class LinuxTree:
         if name == "mospe":
             return _line(self._id)
         if name == "speed":
-            return _line(self._speed())
+            return _line(min(self._speed(), MAX_TREE_SPEED))
         if name == "sspeed":
-            return _line(self._yardstick())
+            return _line(min(self._yardstick(), MAX_TREE_SPEED))
         return _line(getattr(self._admin.state, name))
 
     def _read_cluster(self, pid: int, name: str) -> bytes:
@@ -161,6 +166,7 @@ class LinuxTree:
     # -- checks
 
     def _stat_of(self, pid: int) -> PidStat:
+        self._check_process(pid)
         return parse_pid_stat(self._root.read(f"{pid}/stat"))
 
     def _check_own(self, path: TreePath) -> None:
@@ -171,6 +177,13 @@ class LinuxTree:
         owner = self._root.owner(pid)
         if self.hides_others and not caller.owns(owner):
             raise NotFound(f"there is no process {pid} that you may see; `ps` lists those")
+        self._check_process(pid)
+
+    def _check_process(self, pid: int) -> None:
+        try:
+            self._root.check_process(pid)
+        except OSError as error:
+            raise error_of(error, str(pid)) from error
 
     def _owns(self, caller: Caller, pid: int) -> bool:
         try:

@@ -27,7 +27,7 @@ from libgomd.model import (
     Sample,
     Status,
 )  # fmt: skip
-from libgomd.wire.tree import ADMIN_FILES, NODE_VALUES, Kind, TreePath
+from libgomd.wire.tree import ADMIN_FILES, MAX_TREE_SPEED, NODE_VALUES, Kind, TreePath, tree_value
 
 _SWITCHES: Final = {
     "stay": Status.STAY, "lstay": Status.LSTAY, "block": Status.BLOCK, "quiet": Status.QUIET,
@@ -154,9 +154,9 @@ class MemorySource:
         self._shares = {}
         for one in processes:
             used, at = self._used.get(one.identity, (0.0, now))
-            if now > at:
+            if now > at and one.cpu_seconds is not None:
                 self._shares[one.identity] = max(0.0, 100.0 * (one.cpu_seconds - used) / (now - at))
-        self._used = {one.identity: (one.cpu_seconds, now) for one in processes}
+        self._used = {one.identity: (one.cpu_seconds or 0.0, now) for one in processes}
         return ProcessTable(now, tuple(map(self._with_share, processes)))
 
     def process(self, pid: int, now: float) -> Process:
@@ -235,6 +235,7 @@ class MemorySource:
         if path.kind is Kind.NODE_VALUE and path.number == self._id:
             [node] = self.nodes(self._now)
             value = int(self._status()) if path.name == "status" else getattr(node, path.name)
+            value = tree_value(path.name, value)
             return _line(DOWN_VALUE if value is None else value)
         if path.kind is Kind.ADMIN:
             return self._read_setting(path.name)
@@ -256,8 +257,9 @@ class MemorySource:
         if name == "mospe":
             return _line(self._id)
         if name == "speed" and not self._settings["speed"]:
-            return _line(self._part(Part.CPU, max(0, self._reads[Part.CPU] - 1), self._now).speed)
-        return _line(self._settings[name])
+            speed = self._part(Part.CPU, max(0, self._reads[Part.CPU] - 1), self._now).speed
+            return _line(min(speed, MAX_TREE_SPEED))
+        return _line(min(self._settings[name], MAX_TREE_SPEED))
 
     def write_file(self, path: TreePath, value: str) -> None:
         """See `INodeSource.write_file`."""
@@ -305,7 +307,7 @@ class MemoryProcessControl:
         process = self._owned(pid, caller)
         if not -20 <= nice <= 19:
             raise MalformedRequest(f"niceness is a number from -20 to 19, not {nice}")
-        if nice < process.nice and caller.role < Role.ADMIN:
+        if caller.role < Role.ADMIN and (process.nice is None or nice < process.nice):
             raise NotAllowed(f"process {pid} has niceness {process.nice}; only an admin may lower it")
         self.acts.append(("renice", pid, nice))
         self._source.change(pid, nice=nice)

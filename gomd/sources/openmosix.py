@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import ClassVar, Final
 
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from gomd.interfaces import INodeSource
@@ -18,11 +19,29 @@ from gomd.sources.proc.devices import read_disks, read_network
 from gomd.sources.proc.kernelstat import read_kernel_stat
 from gomd.sources.proc.load import CpuShares, parse_loadavg
 from gomd.sources.proc.meminfo import read_memory, read_paging
+from gomd.sources.proc.numbers import MAX_CPUS, MAX_LOAD, MAX_MEMORY, within
 from libgomd.errors import NotFound, RequestError, SourceUnavailable
-from libgomd.model import Caller, Load, Memory, Node, Part, Process, ProcessTable, Status
+from libgomd.model import (
+    DOWN_VALUE,
+    MAX_SPEED,
+    STANDARD_SPEED,
+    Caller,
+    Load,
+    Memory,
+    Node,
+    Part,
+    Process,
+    ProcessTable,
+    Status,
+)  # fmt: skip
 from libgomd.wire.tree import REMOTE_FILES, TreePath
 
-_VALUES: Final = ("load", "speed", "cpus", "util", "mem", "rmem", "tmem")
+#: The values of a node and what each is at most.
+_HIGHEST: Final = {
+    "load": MAX_LOAD, "speed": MAX_SPEED, "cpus": MAX_CPUS, "util": 100 * MAX_CPUS,
+    "mem": MAX_MEMORY, "rmem": MAX_MEMORY, "tmem": MAX_MEMORY,
+}  # fmt: skip
+_VALUES: Final = tuple(_HIGHEST)
 #: The bits that the model has a word for; kernels with other patches set more.
 _KNOWN_STATUS: Final = sum(Status)
 #: Shown where the map has no address for a node, as while it is being changed.
@@ -38,6 +57,7 @@ class OpenMosixSource:
     :param name: the name of this node; the kernel has none. Other nodes are ``node2``, ``node3``, ...
     """
 
+    _log: ClassVar[Logger] = Logger()
     kind = "openmosix"
     parts = (Part.LOAD, Part.CPU, Part.MEMORY, Part.PAGING, Part.DISKS, Part.NETWORK)
 
@@ -81,11 +101,12 @@ class OpenMosixSource:
         if part is Part.LOAD:
             [load] = self._own("load")
             averages, runnable = parse_loadavg(self._root.sample_text("loadavg"))
-            return Load(load, max(0, runnable - 1), averages)  # without the reader itself
+            others = None if runnable is None else max(0, runnable - 1)  # without the reader itself
+            return Load(load, others, averages)
         if part is Part.CPU:
             cpus, speed, util = self._own("cpus", "speed", "util")
-            shares = self._shares.update(read_kernel_stat(self._root), speed)
-            return replace(shares, cpus=cpus, util=util)
+            shares = self._shares.update(read_kernel_stat(self._root), speed or STANDARD_SPEED)
+            return replace(shares, cpus=cpus, speed=speed, util=util)
         if part is Part.MEMORY:
             mem, rmem, tmem = self._own("mem", "rmem", "tmem")
             swap = read_memory(self._root)
@@ -98,15 +119,28 @@ class OpenMosixSource:
             return read_network(self._root)
         raise SourceUnavailable(f"an openMosix kernel does not tell the {part.value}")
 
-    def _own(self, *names: str) -> list[int]:
+    def _own(self, *names: str) -> list[int | None]:
         own = self.own_id()
         try:
-            values = [self._tree.number(f"nodes/{own}/{name}") for name in names]
+            values = [self._value(own, name) for name in names]
         except RequestError as error:
             raise SourceUnavailable(str(error)) from error
-        if any(value < 0 for value in values):
+        if DOWN_VALUE in values:
             raise SourceUnavailable(f"openMosix has no values for node {own} now: it is not up yet")
         return values
+
+    def _value(self, node: int, name: str) -> int | None:
+        """
+        Return a value of a node, `DOWN_VALUE` of one that is down; None for one that cannot be.
+
+        :raises RequestError: there is none.
+        """
+        try:
+            value = self._tree.number(f"nodes/{node}/{name}")
+        except SourceUnavailable:
+            return None
+        low = 1 if name in ("speed", "cpus", "tmem") else 0
+        return value if value == DOWN_VALUE else within(value, low, _HIGHEST[name])
 
     # -- nodes
 
@@ -131,13 +165,16 @@ class OpenMosixSource:
     def _node(self, number: int, own: int, ranges: Sequence[NodeRange]) -> Node:
         """One node; down when any of its values is -101, whatever its status said a moment before."""
         directory = f"nodes/{number}"
-        status = self._tree.number(f"{directory}/status")
-        values = {value: self._tree.number(f"{directory}/{value}") for value in _VALUES}
+        try:
+            status = self._tree.number(f"{directory}/status")
+        except SourceUnavailable:
+            status = int(Status.CONFIGURED)
+        values = {value: self._value(number, value) for value in _VALUES}
         name = self._name if number == own else f"node{number}"
         if number != own and name == self._name:
             name = f"openmosix{number}"
         address = address_of(ranges, number) or _NO_ADDRESS
-        if status < 0 or not status & Status.UP or min(values.values()) < 0:
+        if status < 0 or not status & Status.UP or DOWN_VALUE in values.values():
             return Node(number, name, address, Status.CONFIGURED)
         return Node(number, name, address, Status(status & _KNOWN_STATUS), **values, age=0.0)
 
@@ -171,7 +208,10 @@ class OpenMosixSource:
                 continue  # it has gone home, or ended
             except RequestError as error:
                 raise SourceUnavailable(str(error)) from error
-            guests.append(parse_guest(pid, origin, identity, stats, TICKS_A_SECOND))
+            try:
+                guests.append(parse_guest(pid, origin, identity, stats, TICKS_A_SECOND))
+            except SourceUnavailable as error:  # one that is not understood hides no other
+                self._log.debug("guest {pid} is left out: {error}", pid=pid, error=error)
         return guests
 
     # -- the tree

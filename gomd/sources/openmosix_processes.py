@@ -9,7 +9,8 @@ from gomd.sources.files import ProcRoot
 from gomd.sources.openmosix_text import parse_number
 from gomd.sources.proc.details import parse_command
 from gomd.sources.proc.kernelstat import read_boot_time
-from gomd.sources.proc.pidstat import parse_pid_stat
+from gomd.sources.proc.numbers import within
+from gomd.sources.proc.pidstat import cpu_percent, parse_pid_stat
 from gomd.sources.usernames import UserNames
 from libgomd.errors import NotFound, RequestError, SourceUnavailable
 from libgomd.model import MAX_NODE_ID, Process
@@ -19,6 +20,8 @@ from libgomd.wire.text import printable_bytes
 #: that looks at its tree may have others.
 TICKS_A_SECOND: Final = 100
 PAGE: Final = 4096
+#: Times a process can have moved, at most: what openMosix counts them with.
+_MAX_MOVES: Final = 2**31 - 1
 
 
 class OpenMosixProcesses:
@@ -31,7 +34,7 @@ class OpenMosixProcesses:
     def __init__(self, root: ProcRoot) -> None:
         self._root = root
         self._users = UserNames()
-        self._used: dict[tuple[int, int], float] = {}
+        self._used: dict[tuple[int, int], int] = {}
         self._shares: dict[tuple[int, int], float] = {}
         self._scanned_at = 0.0
 
@@ -47,7 +50,7 @@ class OpenMosixProcesses:
             raise SourceUnavailable(str(error)) from error
         boot_time = read_boot_time(self._root)
         interval = now - self._scanned_at
-        used: dict[tuple[int, int], float] = {}
+        used: dict[tuple[int, int], int] = {}
         shares: dict[tuple[int, int], float] = {}
         processes: list[Process] = []
         for pid in pids:
@@ -56,9 +59,11 @@ class OpenMosixProcesses:
             except (RequestError, SourceUnavailable):
                 continue  # it has ended, or is just coming or going
             key = (one.pid, one.started)
-            used[key] = one.cpu_seconds
-            if key in self._used and interval > 0.0:
-                shares[key] = max(0.0, round(100.0 * (one.cpu_seconds - self._used[key]) / interval, 1))
+            if one.cpu_seconds is not None:
+                used[key] = round(one.cpu_seconds * TICKS_A_SECOND)
+                share = cpu_percent(used[key], self._used.get(key), TICKS_A_SECOND, interval)
+                if share is not None:
+                    shares[key] = share
             processes.append(one)
         self._used, self._shares, self._scanned_at = used, shares, now
         return tuple(_with_share(one, shares) for one in processes)
@@ -79,18 +84,20 @@ class OpenMosixProcesses:
         where = self._number(pid, "where")
         if not 0 <= where <= MAX_NODE_ID:
             raise SourceUnavailable(f"/proc/{pid}/where says {where}, which is no node id")
-        nmigs, lock = self._number(pid, "nmigs"), self._number(pid, "lock")
+        nmigs, lock = (self._number_or_zero(pid, name) for name in ("nmigs", "lock"))
         cantmove = printable_bytes(self._optional(pid, "cantmove").strip())
         command = parse_command(self._optional(pid, "cmdline"))
         uid = self._uid(pid)
         stat = parse_pid_stat(self._root.read(f"{pid}/stat"))  # last: the others may be missing, it not
         if stat.pid != pid:
             raise SourceUnavailable(f"/proc/{pid}/stat is of process {stat.pid}")
+        after = stat.started_after(TICKS_A_SECOND)
         return Process(
             node=where or own_id, home=own_id, pid=pid, ppid=stat.ppid, uid=uid,
             user=self._users.name(uid, now), state=stat.state, nice=stat.nice, threads=stat.threads,
-            cpu_percent=None, cpu_seconds=stat.ticks / TICKS_A_SECOND, rss=stat.rss * PAGE,
-            vsize=stat.vsize, start_time=boot_time + stat.started / TICKS_A_SECOND, where=where,
+            cpu_percent=None, cpu_seconds=None if stat.ticks is None else stat.ticks / TICKS_A_SECOND,
+            rss=None if stat.rss is None else stat.rss * PAGE,
+            vsize=stat.vsize, start_time=None if after is None else boot_time + after, where=where,
             nmigs=nmigs, lock=bool(lock), cantmove=cantmove,
             command=command or f"[{printable_bytes(stat.name)}]", started=stat.started,
         )  # fmt: skip
@@ -98,6 +105,13 @@ class OpenMosixProcesses:
     def _number(self, pid: int, name: str) -> int:
         data = self._optional(pid, name)
         return parse_number(data, f"/proc/{pid}/{name}") if data else 0
+
+    def _number_or_zero(self, pid: int, name: str) -> int:
+        """Return a number that costs nothing else when it cannot be: 0 takes its place then."""
+        try:
+            return within(self._number(pid, name), 0, _MAX_MOVES) or 0
+        except SourceUnavailable:
+            return 0
 
     def _optional(self, pid: int, name: str) -> bytes:
         """Return the bytes of a file, none for one that a kernel has not."""

@@ -6,14 +6,14 @@ from typing import Final
 
 from libgomd.errors import MalformedRequest, NotPossible
 from libgomd.model import MAX_NODE_ID
-from libgomd.wire.tree import Kind, TreePath
+from libgomd.wire.tree import MAX_TREE_SPEED, Kind, TreePath
 
 #: Where a process is sent that goes back to its home, in words and as openMosix's number.
 HOME_WORD: Final = "home"
 HOME: Final = 0
 
 _SWITCH: Final = range(2)
-_U16: Final = range(1, 65536)
+_U16: Final = range(1, MAX_TREE_SPEED + 1)
 _NODE: Final = range(MAX_NODE_ID + 1)
 _RANGES: Final = {
     Kind.ADMIN: {

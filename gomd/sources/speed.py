@@ -12,6 +12,7 @@ speed = 270 / seconds.
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -22,20 +23,30 @@ from twisted.logger import Logger
 from gomd.sources.files import ProcRoot
 from gomd.sources.statefile import load_state, store_state
 from libgomd.errors import SourceUnavailable
-from libgomd.model import STANDARD_SPEED
+from libgomd.model import MAX_SPEED, STANDARD_SPEED
+from libgomd.wire.text import printable
 
 #: The name of the file in STATE.
 SPEED_STATE: Final = "speed.json"
 #: Raised whenever the benchmark or its scale changes, so that every node measures anew.
-_VERSION: Final = 1
+_VERSION: Final = 2
 _SCALE: Final = 270.0
 _SIZE: Final = 64 * 1024
 _ROUNDS: Final = 10
-#: What of the first processor in /proc/cpuinfo says which one it is; MHz is left out, it varies.
+#: What of the first processor in /proc/cpuinfo, and of the whole machine, says which one it is, in lower
+#: case: on x86; ARM; RISC-V; PowerPC, s390; MIPS and LoongArch. MHz and BogoMIPS are left out, they vary.
 _IDENTITY: Final = frozenset({
     "vendor_id", "cpu family", "model", "model name", "stepping", "cpu",
-    "CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision",
+    "cpu implementer", "cpu architecture", "cpu variant", "cpu part", "cpu revision", "hardware",
+    "isa", "uarch", "mvendorid", "marchid", "mimpid",
+    "revision", "platform", "machine",
+    "system type", "cpu model", "cpu type",
 })  # fmt: skip
+#: On s390, beside a serial number that says nothing about how fast it is.
+_S390: Final = re.compile(r"^processor \d+: version = (\w+),.*? machine = (\w+)", re.MULTILINE)
+#: What a block about one processor has, and no other.
+_PROCESSOR: Final = frozenset({"processor", "cpu number", "hart"})
+_MAX_VALUE: Final = 100
 
 
 class Speed:
@@ -57,7 +68,7 @@ class Speed:
         self._value: int | None = None
 
     def value(self) -> int:
-        """Return the speed, 1..65535. Blocks, for less than 0.1 s the first time on a new machine."""
+        """Return the speed, 1..`MAX_SPEED`. Blocks, for less than 0.1 s the first time on a new machine."""
         if self._value is None:
             with self._lock:
                 if self._value is None:
@@ -96,12 +107,12 @@ class Speed:
         speed = found.get("speed")
         if found.get("version") != _VERSION or found.get("machine") != machine:
             return None
-        return speed if type(speed) is int and 1 <= speed <= 65535 else None
+        return speed if type(speed) is int and 1 <= speed <= MAX_SPEED else None
 
 
 def measure_speed(cpu_time: Callable[[], float]) -> int:
     """
-    Return the speed of the processor this runs on, 1..65535. Blocks for some 80 ms.
+    Return the speed of the processor this runs on, 1..`MAX_SPEED`. Blocks for some 80 ms.
 
     The best of several rounds in processor time, which other processes of the node disturb least.
 
@@ -115,7 +126,7 @@ def measure_speed(cpu_time: Callable[[], float]) -> int:
         before = cpu_time()
         compress(text, 1)
         best = min(best, cpu_time() - before)
-    return max(1, min(65535, round(_SCALE / max(best, 1e-6))))
+    return max(1, min(MAX_SPEED, round(_SCALE / max(best, 1e-6))))
 
 
 def benchmark_text() -> bytes:
@@ -129,7 +140,20 @@ def benchmark_text() -> bytes:
 
 def machine_identity(cpuinfo: str) -> str:
     """Return what tells one kind of machine from another, in one line."""
-    first = cpuinfo.split("\n\n", 1)[0]
-    found = (line.partition(":") for line in first.splitlines())
-    values = [value.strip() for name, _, value in found if name.strip() in _IDENTITY]
+    blocks = [block for block in cpuinfo.split("\n\n") if block.strip()]
+    processors = [block for block in blocks if _names(block) & _PROCESSOR]
+    # What is said of the whole machine stands before the processors (LoongArch) or behind them (PowerPC).
+    whole = [block for block in blocks if not _names(block) & _PROCESSOR]
+    values = []
+    for block in (*processors[:1], *whole):
+        for line in block.split("\n"):
+            name, _, value = line.partition(":")
+            if name.strip().lower() in _IDENTITY:
+                values.append(printable(value.strip())[:_MAX_VALUE])
+    if found := _S390.search(cpuinfo):
+        values.extend(found.groups())
     return " / ".join([os.uname().machine, *values])[:500]
+
+
+def _names(block: str) -> set[str]:
+    return {line.partition(":")[0].strip().lower() for line in block.split("\n")}

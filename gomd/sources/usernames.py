@@ -7,6 +7,8 @@ from collections.abc import Callable
 from threading import Event, Thread
 from typing import Final
 
+from libgomd.wire.text import printable
+
 #: Seconds for which a name is kept, and for which it is kept that a user has none.
 KEPT: Final = 60.0
 NONE_KEPT: Final = 10.0
@@ -21,7 +23,7 @@ MAX_ASKED: Final = 4
 def look_up_user(uid: int) -> str | None:
     """Return the name of a user, None when it has none. Blocks as long as the directory takes."""
     try:
-        return pwd.getpwuid(uid).pw_name
+        return printable(pwd.getpwuid(uid).pw_name)
     except (KeyError, OverflowError):
         return None
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
+from typing import Final
 
 from gomd.cluster.map_file import NodeMap, parse_map
 from gomd.config import Config
+from libgomd.edited import plain_text
 from libgomd.errors import ConfigError
+
+#: Where a machine keeps names of hosts.
+HOSTS: Final = "/etc/hosts"
+#: Largest map and hosts file that is read, in bytes.
+_MAX_FILE: Final = 8 * 1024 * 1024
 
 
 def read_map(config: Config) -> NodeMap:
@@ -17,17 +25,25 @@ def read_map(config: Config) -> NodeMap:
     """
     path, address = config.peers.map_file, config.peers.address
     try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-    except (OSError, ValueError) as error:
-        raise ConfigError([f"[peers] map_file {path} cannot be read: {error}"]) from error
+        with open(path, "rb") as file:
+            text = plain_text(file.read(_MAX_FILE + 1))
+    except OSError as error:
+        raise ConfigError([f"[peers] map_file {path} cannot be read: {error.strerror}"]) from error
+    except ValueError as error:
+        raise ConfigError([f"[peers] map_file {path} cannot be used: {error}"]) from error
+    if len(text) > _MAX_FILE:
+        raise ConfigError([f"[peers] map_file {path} has more than {_MAX_FILE} bytes: is it the right file?"])
     found = parse_map(text, path, _address_of)
     own = config.node.id or _id_at(found, address)
+    loops = _on_loopback(found, path)
+    if loops and not ipaddress.IPv4Address(address).is_loopback:
+        raise ConfigError(loops)
     if address not in found.addresses.get(own, ()):
         raise ConfigError(
             [
+                *loops,
                 f"{path}: this node, {f'id {own} ' if own else ''}at {address}, is not in the map: "
-                "correct [peers] address, [node] id or the map"
+                "correct [peers] address, [node] id or the map",
             ]
         )
     return found
@@ -36,6 +52,39 @@ def read_map(config: Config) -> NodeMap:
 def id_in_map(config: Config) -> int:
     """Return the id that the map has for this node's address. Errors as in `read_map`."""
     return _id_at(read_map(config), config.peers.address)
+
+
+def _on_loopback(found: NodeMap, path: str) -> list[str]:
+    """
+    Return a sentence for each host of the map whose address only this machine reaches.
+
+    Debian and its kin write ``127.0.1.1 HOST`` into /etc/hosts for the machine's own name.
+    """
+    sentences = []
+    for node, host in found.names.items():
+        address = found.addresses[node][0]
+        if ipaddress.IPv4Address(address).is_loopback:
+            line = line_of(HOSTS, address, host)
+            place = f"line {line} of {HOSTS}" if line else "what looks names up here"
+            sentences.append(
+                f"{path}: the host {host} of node {node} is {address} by {place}, an address that no other "
+                f"machine reaches: write its IPv4 address into the map, or correct {place}"
+            )
+    return sentences
+
+
+def line_of(path: str, address: str, host: str) -> int:
+    """Return which line of ``path``, a hosts file, gives ``host`` this address; 0 when none does. Blocks."""
+    try:
+        with open(path, "rb") as file:
+            lines = file.read(_MAX_FILE).split(b"\n")
+    except OSError:
+        return 0
+    for number, line in enumerate(lines, 1):
+        words = line.partition(b"#")[0].lower().split()
+        if words[:1] == [address.encode()] and host.lower().encode() in words[1:]:
+            return number
+    return 0
 
 
 def _id_at(found: NodeMap, address: str) -> int:

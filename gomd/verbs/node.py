@@ -69,7 +69,7 @@ def _known(node: Node, name: str) -> int:
     if not node.up:
         return DOWN_VALUE
     if value is None:
-        raise SourceUnavailable(f"the {name} of node {node.id} is not known yet: ask again in a second")
+        raise SourceUnavailable(f"the {name} of node {node.id} is not known now: ask again in a second")
     assert isinstance(value, int)
     return value
 

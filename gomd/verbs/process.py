@@ -32,12 +32,14 @@ STALE = 2.0
 READ_AFRESH = 16
 
 
-def _size(count: int) -> str:
+def _size(count: int | None) -> str:
     """Kilobytes, as ps shows them."""
-    return str(count // 1024)
+    return "-" if count is None else str(count // 1024)
 
 
 def _time(process: Process) -> str:
+    if process.cpu_seconds is None:
+        return "-"
     whole = int(process.cpu_seconds)
     return f"{whole // 60}:{whole % 60:02d}" if whole < 86400 else str(timedelta(seconds=whole))
 
@@ -52,7 +54,7 @@ PROCESS_COLUMNS = (
     Column("PPID", 7, lambda process: str(process.ppid)),
     Column("USER", 10, lambda process: process.user, left=True),
     Column("STAT", 4, lambda process: f"{process.state}!" if process.stuck else process.state, left=True),
-    Column("NI", 3, lambda process: str(process.nice)),
+    Column("NI", 3, lambda process: "-" if process.nice is None else str(process.nice)),
     Column("THR", 4, lambda process: "-" if process.threads is None else str(process.threads)),
     Column("%CPU", 5, _percent),
     Column("TIME", 8, _time),
@@ -144,7 +146,9 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
     everything += await processes_elsewhere(parts)
     found = [process for process in everything if not wanted or process.pid in wanted]
     if not found and len(asked) == 1:
-        raise NotFound(f"there is no process {asked.pop()} on this node now; `ps` lists what runs")
+        pid = asked.pop()
+        await _visible(parts, session, pid)  # says why not: a thread is no process
+        raise NotFound(f"there is no process {pid} on this node now; `ps` lists what runs")
     shown: Sequence[Process] = seen_by(parts, session.caller, found, rates=session.json)
     text = f"{len(shown)} processes"
     if age > STALE:
@@ -171,7 +175,12 @@ async def _read_afresh(parts: Parts, pids: Sequence[int]) -> Sequence[Process]:
 
 
 async def _visible(parts: Parts, session: ISession, pid: int) -> Process:
-    process = await parts.collector.process(pid)
+    try:
+        process = await parts.collector.process(pid)
+    except NotFound:
+        if parts.hides_others() and session.caller.role < Role.ADMIN:  # nor whose thread it is
+            raise NotFound(f"there is no process {pid} here: `ps` lists them") from None
+        raise
     if not seen_by(parts, session.caller, [process]):
         raise NotFound(f"there is no process {pid} here: `ps` lists them")
     return process

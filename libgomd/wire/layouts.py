@@ -35,6 +35,7 @@ from libgomd.wire.messages import (
     ReplayWarning,
     Roster,
     Summary,
+    TrueSpeed,
 )
 
 #: The ranges of numbers.
@@ -275,6 +276,7 @@ LAYOUTS: Final[dict[type, Layout]] = {
         12, (_NUMBER, (1, MAX_NUMBER), _NUMBER), (str,), lambda values, _: ReplayWarning(*values[ENVELOPE:]),
         rule=lambda values: _check_name(values[8]),
     ),
+    TrueSpeed: _layout(13, ((1, 2**32 - 1),), (), lambda values, _: TrueSpeed(values[5])),
 }  # fmt: skip
 BY_KIND: Final = {layout.kind: layout for layout in LAYOUTS.values()}
 

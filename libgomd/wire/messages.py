@@ -9,6 +9,7 @@ this size is made five times faster than a frozen dataclass. docs/wire.md has ev
 from __future__ import annotations
 
 import enum
+import math
 from typing import Final, NamedTuple
 
 from libgomd.model import Node, Status
@@ -28,6 +29,41 @@ MAX_QUESTION_PATH: Final = 256
 MAX_NOTES: Final = 36
 #: Bytes of an answer's packet that are not its data, at most.
 ANSWER_OVERHEAD: Final = 101
+
+
+#: Largest values of a node on the wire.
+_U32: Final = 2**32 - 1
+_U16: Final = 2**16 - 1
+_STATUS: Final = 2**16 - 1
+#: Largest speed in a heartbeat; see `TrueSpeed`.
+MAX_HEARTBEAT_SPEED: Final = _U16
+
+Number = int | None
+
+
+def sent_values(node: Node) -> tuple[Number, Number, Number, Number, Number, Number, Number]:
+    """
+    Return load, speed, cpus, util, mem, rmem and tmem of ``node`` as they can be sent.
+
+    This is the one place that makes a node's numbers fit, so that a wrong one costs that value alone and
+    never the packet: a load that is too high is the highest there is, all else outside its range is None.
+    """
+    load = node.load if node.load is None or node.load <= _U32 else _U32
+    return (
+        _fits(load, _U32), _fits(node.speed, _U32), _fits(node.cpus, _U16), _fits(node.util, _U32),
+        _fits(node.mem, MAX_NUMBER), _fits(node.rmem, MAX_NUMBER), _fits(node.tmem, MAX_NUMBER),
+    )  # fmt: skip
+
+
+def milliseconds(age: float | None) -> int | None:
+    """Return an age of some seconds as it can be sent; None when it is not known."""
+    if age is None or not math.isfinite(age):
+        return None
+    return min(MAX_NUMBER, max(0, round(age * 1000)))
+
+
+def _fits(value: int | None, highest: int) -> int | None:
+    return value if type(value) is int and 0 <= value <= highest else None
 
 
 class MemberState(enum.IntEnum):
@@ -87,6 +123,16 @@ class Heartbeat(NamedTuple):
     name: str
     address: str
     notes: tuple[MemberNote, ...] = ()
+
+
+class TrueSpeed(NamedTuple):
+    """
+    My speed, which is more than a heartbeat's 16 bits say.
+
+    It is sent beside heartbeats whose speed is 65535. A daemon that does not know this kind drops it.
+    """
+
+    speed: int
 
 
 class Leave(NamedTuple):
@@ -231,10 +277,9 @@ class Summary(NamedTuple):
     @classmethod
     def of(cls, request_id: int, node: Node) -> Summary:
         """Return ``node`` as the answer to the question ``request_id``."""
-        age = None if node.age is None else max(0, round(node.age * 1000))
         return cls(
-            request_id, node.id, int(node.status), age, node.load, node.speed, node.cpus, node.util,
-            node.mem, node.rmem, node.tmem, node.name, node.address,
+            request_id, node.id, int(node.status) & _STATUS, milliseconds(node.age), *sent_values(node),
+            node.name, node.address,
         )  # fmt: skip
 
     def to_node(self) -> Node:
@@ -289,6 +334,7 @@ Message = (
     | Roster
     | ClockWarning
     | ReplayWarning
+    | TrueSpeed
 )
 
 

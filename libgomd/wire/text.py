@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+#: What could be taken for an escaped byte.
+_LIKE_AN_ESCAPE = re.compile(rb"\\(?=x[0-9a-f]{2})")
+
 
 def printable(text: str) -> str:
     r"""
@@ -17,6 +22,16 @@ def printable(text: str) -> str:
 def printable_bytes(data: bytes) -> str:
     r"""Return ``data`` as text; bytes that are not printable UTF-8 become ``\xNN``."""
     return printable(data.decode("utf-8", "backslashreplace"))
+
+
+def printable_name(data: bytes) -> str:
+    r"""
+    Return a name that the kernel has for something as text: two names are never the same text.
+
+    Bytes that are not printable UTF-8, and tabs, become ``\xNN``, and so does a backslash that stands
+    before what could be taken for such a byte.
+    """
+    return printable_bytes(_LIKE_AN_ESCAPE.sub(rb"\\x5c", data)).replace("\t", "\\x09")
 
 
 def lines_of(data: bytes) -> list[str]:

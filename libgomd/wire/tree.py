@@ -17,6 +17,8 @@ from libgomd.errors import MalformedRequest, NotAllowed
 MAX_PATH: Final = 256
 
 NODE_VALUES: Final = ("cpus", "load", "mem", "rmem", "speed", "status", "tmem", "util")
+#: Largest speed in the tree: openMosix's own programs, and its map, have 16 bits for it.
+MAX_TREE_SPEED: Final = 65535
 ADMIN_FILES: Final = (
     "block", "bring", "expel", "lstay", "mospe", "quiet", "speed", "sspeed", "stay", "version",
 )  # fmt: skip
@@ -88,6 +90,11 @@ class TreePath:
         if found is None:
             raise NotAllowed(f"{text} is not among the files gomd shows: `ls` on its directory lists them")
         return cls(tuple(parts), *found)
+
+
+def tree_value(name: str, value: int | None) -> int | None:
+    """Return ``value`` as the tree has it under ``name``, one of `NODE_VALUES`: a speed fits 16 bits."""
+    return min(value, MAX_TREE_SPEED) if name == "speed" and value is not None else value
 
 
 def _classify(parts: tuple[str, ...]) -> tuple[Kind, int | None] | None:

@@ -42,7 +42,8 @@ def _plain(value: object) -> object:
 
 def dumps(value: object) -> str:
     """Return ``value`` as one line of JSON, in ASCII: no byte of it can drive a terminal."""
-    return json.dumps(value)
+    # DEL is the one control character that json leaves as it is.
+    return json.dumps(value).replace("\x7f", "\\u007f")
 
 
 def loads(text: str) -> Any:

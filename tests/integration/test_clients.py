@@ -84,7 +84,7 @@ async def about_the_node(ask: Ask) -> None:
     assert await ask("load") >= 0
     assert await ask("load", 1) >= 0
     assert await ask("load", node="alpha") >= 0
-    assert 1 <= await ask("speed") <= 65535
+    assert await ask("speed") >= 1
     assert 0 < await ask("util") <= 100 * (os.cpu_count() or 1)
     memory = await ask("mem")
     assert memory.tmem == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -118,7 +118,7 @@ class Cluster:
         self._under_way.append(source)
         self.together = max(self.together, self._under_way.count(source))
         one = self.processes[pid]
-        await deferLater(self.clock, 0.4 + one.rss / 200e6, lambda: None)
+        await deferLater(self.clock, 0.4 + (one.rss or 0) / 200e6, lambda: None)
         self._under_way.remove(source)
         if pid in self.broken:
             raise PeerUnreachable("the script says so")
@@ -153,7 +153,7 @@ class Cluster:
             share = min(1.0, (one.cpus or 1) / max(1, runnable))
             for spinner in spinners:
                 self.processes[spinner.pid] = replace(
-                    spinner, cpu_percent=100.0 * share, cpu_seconds=spinner.cpu_seconds + share
+                    spinner, cpu_percent=100.0 * share, cpu_seconds=(spinner.cpu_seconds or 0.0) + share
                 )
         self.told = tuple(
             replace(one, load=None) if one.status & Status.QUIET else one for one in self.nodes.values()

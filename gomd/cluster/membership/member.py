@@ -7,7 +7,7 @@ from typing import Final
 
 from gomd.cluster.membership.transport import Address
 from libgomd.model import Node, Status
-from libgomd.wire.messages import Heartbeat, MemberNote, MemberState
+from libgomd.wire.messages import MAX_HEARTBEAT_SPEED, Heartbeat, MemberNote, MemberState
 
 #: Before every moment.
 NEVER: Final = -math.inf
@@ -24,6 +24,7 @@ class Member:
     :ivar incarnation: how often it has refuted a suspicion.
     :ivar sequence: highest number among its datagrams.
     :ivar message: its newest heartbeat, which came at ``valued``; None when none ever came.
+    :ivar fast: its true speed when that is more than a heartbeat can say, and the instance that said so.
     :ivar heard: when a datagram last came from its address. :ivar vouched: when it last answered another.
     :ivar multicast: when a datagram of it last came by multicast, since it is up.
     :ivar listed_name: its name when it came up.
@@ -34,7 +35,7 @@ class Member:
     """
 
     __slots__ = (
-        "address", "gone", "gone_by", "gone_reason", "heard", "id", "incarnation", "instance",
+        "address", "fast", "gone", "gone_by", "gone_reason", "heard", "id", "incarnation", "instance",
         "listed_name", "message", "multicast", "name", "rostered", "sequence", "since", "state",
         "suspects", "valued", "vouched",
     )  # fmt: skip
@@ -48,6 +49,7 @@ class Member:
         self.sequence = 0
         self.state = MemberState.DOWN
         self.message: Heartbeat | None = None
+        self.fast: tuple[int, int] = (0, 0)
         self.heard = self.vouched = self.valued = now
         self.multicast = self.rostered = NEVER
         self.suspects: set[int] = set()
@@ -66,6 +68,10 @@ class Member:
         self.name = message.name
         self.valued = now
         self.incarnation = max(self.incarnation, message.incarnation)
+
+    def _speed(self, said: int | None) -> int | None:
+        instance, speed = self.fast
+        return speed if said == MAX_HEARTBEAT_SPEED and speed and instance == self.instance else said
 
     def note(self) -> MemberNote:
         """Return it as others are told of it."""
@@ -86,6 +92,6 @@ class Member:
             return Node(self.id, self.name, self.address[0], status)
         age = None if message.sampled is None else round(message.sampled / 1000 + now - self.valued, 3)
         return Node(
-            self.id, self.name, self.address[0], status, message.load, message.speed, message.cpus,
-            message.util, message.mem, message.rmem, message.tmem, age,
+            self.id, self.name, self.address[0], status, message.load, self._speed(message.speed),
+            message.cpus, message.util, message.mem, message.rmem, message.tmem, age,
         )  # fmt: skip

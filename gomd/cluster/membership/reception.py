@@ -134,6 +134,8 @@ class Reception:
                     self._clock.callLater(wait, self._introduce, member)
         elif isinstance(message, ProbeAck):
             self._checks.take(message, member.id, now)
+        elif isinstance(message, messages.TrueSpeed):
+            member.fast = (member.instance, message.speed)
         elif isinstance(message, messages.IndirectProbe):
             self._helping.ask(message, address, now)
         elif isinstance(message, Notice):

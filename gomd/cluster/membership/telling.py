@@ -11,7 +11,18 @@ from gomd.cluster.membership.settings import FAN_OUT, MOST_HEARD, Settings, Timi
 from gomd.cluster.membership.table import Members
 from gomd.cluster.membership.transport import Address, IPeerTransport
 from libgomd.model import Node, Status
-from libgomd.wire.messages import MAX_NOTES, Heartbeat, MemberNote, Message, Notice, Roster
+from libgomd.wire.messages import (
+    MAX_HEARTBEAT_SPEED,
+    MAX_NOTES,
+    Heartbeat,
+    MemberNote,
+    Message,
+    Notice,
+    Roster,
+    TrueSpeed,
+    milliseconds,
+    sent_values,
+)  # fmt: skip
 
 #: Notes in a heartbeat that goes out directly: what one node missed, it learns from the others'.
 _NOTES: Final = 4
@@ -24,6 +35,8 @@ _WIDE_SPREAD: Final = 0.25
 _PASS_ON: Final = 6
 #: More answers than this at one moment overflow the receive buffer of the one who asked.
 _AT_ONCE: Final = 64
+#: Heartbeats of which one has the true speed beside it: it hardly ever changes.
+_SPEED_EVERY: Final = 4
 #: Members that are new and not yet told of, at most.
 _NEWCOMERS: Final = 1024
 
@@ -60,6 +73,7 @@ class Telling:
         self._noted = 0
         self._newcomers: list[Member] = []
         self._next_multicast = self._next_direct = 0.0
+        self._multicasts = 0
 
     def heartbeat(self, announce: bool = False, notes: tuple[MemberNote, ...] = ()) -> Heartbeat:
         """Return what this node says of itself now; one that keeps quiet says none of its values."""
@@ -71,11 +85,29 @@ class Telling:
                 self.incarnation, settings.port, settings.stream_port, status, None, None, None, None, None,
                 None, None, None, announce, name, node.address, notes,
             )  # fmt: skip
-        sampled = None if node.age is None else max(0, round(node.age * 1000))
-        return Heartbeat(
-            self.incarnation, settings.port, settings.stream_port, status, sampled, node.load, node.speed,
-            node.cpus, node.util, node.mem, node.rmem, node.tmem, announce, name, node.address, notes,
+        load, speed, *others = sent_values(node)
+        if speed is not None:
+            speed = min(speed, MAX_HEARTBEAT_SPEED)
+        return Heartbeat._make(
+            (
+                self.incarnation, settings.port, settings.stream_port, status & 0xFFFF,
+                milliseconds(node.age), load, speed, *others, announce, name, node.address, notes,
+            )
         )  # fmt: skip
+
+    def true_speed(self) -> TrueSpeed | None:
+        """Return this node's speed when a heartbeat cannot say it; None when it can, or must not."""
+        node = self._own()
+        speed = sent_values(node)[1]
+        if speed is None or speed <= MAX_HEARTBEAT_SPEED or node.status & Status.QUIET:
+            return None
+        return TrueSpeed(speed)
+
+    def _send(self, message: Heartbeat, addresses: Sequence[Address]) -> None:
+        """Send a heartbeat out of turn, and what it has no room for."""
+        self._transport.send(message, addresses)
+        if (speed := self.true_speed()) is not None:
+            self._transport.send(speed, addresses)
 
     # -- to everybody
 
@@ -113,6 +145,9 @@ class Telling:
         # The next one is due from when this one was: the tick adds no delay, and a gap is not made up for.
         if self._settings.discovery and now >= self._next_multicast:
             self._transport.multicast(self.heartbeat())
+            self._multicasts += 1
+            if self._multicasts % _SPEED_EVERY == 1 and (speed := self.true_speed()) is not None:
+                self._transport.multicast(speed)
             wait = self._timing.beat(self._members.count)
             spread = _SPREAD if wait <= usual else _WIDE_SPREAD
             wait *= self._random.uniform(1 - spread, 1 + spread)
@@ -126,7 +161,12 @@ class Telling:
                 some = (direct[first:] + direct[:first])[:FAN_OUT]
                 self._turn = first + len(some)
                 message = self.heartbeat(notes=self._some_notes())
-                self._transport.send(message, [each.address for each in some])
+                addresses = [each.address for each in some]
+                self._transport.send(message, addresses)
+                # Each peer is met in turn, so chance chooses which of them is told this time.
+                speed = self.true_speed()
+                if speed is not None and self._random.random() * _SPEED_EVERY < 1:
+                    self._transport.send(speed, addresses)
 
     def _some_notes(self) -> tuple[MemberNote, ...]:
         up = self._members.up
@@ -160,12 +200,12 @@ class Telling:
         if multicast and self._settings.discovery:
             self._transport.multicast(message)
         if addresses:
-            self._transport.send(message, addresses)
+            self._send(message, addresses)
 
     def contact(self, addresses: Sequence[Address], again: bool = False) -> None:
         """Show this node to those it heard of; the second time, ask for an answer but for no roster."""
         if addresses:
-            self._transport.send(self.heartbeat(again, self._some_notes()), addresses)
+            self._send(self.heartbeat(again, self._some_notes()), addresses)
 
     def answer(self, member: Member, multicast: bool, knows: bool, now: float) -> float:
         """
@@ -190,7 +230,7 @@ class Telling:
 
     def introduce(self, member: Member) -> None:
         """Tell one member how this node is."""
-        self._transport.send(self.heartbeat(), [member.address])
+        self._send(self.heartbeat(), [member.address])
 
     def newcomer(self, member: Member, announced: bool = False) -> None:
         """

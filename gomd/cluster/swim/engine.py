@@ -24,7 +24,8 @@ from gomd.cluster.swim.running import Running
 from gomd.interfaces import IEvents, IMembership
 from libgomd.model import Counter, Event, EventKind, Node, Status
 from libgomd.wallclock import Wall
-from libgomd.wire.messages import Datagram
+from libgomd.wire.messages import MAX_NAME, Datagram
+from libgomd.wire.text import printable
 
 #: Seconds between two looks at what kinship has found out; a look takes about a microsecond.
 POLL: Final = 0.25
@@ -197,7 +198,8 @@ class Swim:
         where = f"{event.other_addr.rpartition(':')[0]} and {event.member.addr.rpartition(':')[0]}"
         node = parse_id(event.member.name)
         if node is not None:
-            name = self.find(str(node)).name if node in self._members else event.member.meta.get("name", "")
+            said = printable(event.member.meta.get("name", ""))[:MAX_NAME]
+            name = self.find(str(node)).name if node in self._members else said
             self._once(node, name, f"two daemons have the id {node}, at {where}: give one of them another")
 
     def _once(self, node: int, name: str, reason: str, key: str = "") -> None:

@@ -3,57 +3,83 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Final
 
 from gomd.sources.files import ProcRoot
 from gomd.sources.proc.kernelstat import parse_kernel_stat
+from gomd.sources.proc.numbers import MAX_COUNT, whole
+from gomd.sources.sysfs import Stacking, is_stacked_name
 from libgomd.errors import NotFound, SourceUnavailable
 from libgomd.model import Disk, Interface
+from libgomd.wire.text import printable_name
 
 #: The kernel counts in sectors of 512 bytes, whatever the disk's own are.
 _SECTOR: Final = 512
 #: Fields of a whole disk; kernels before 2.6.25 have 7 for a partition.
 _DISK_FIELDS: Final = 14
 _INTERFACE_FIELDS: Final = 16
+#: Majors of ram, loop and md.
+_OLD_STACKED: Final = frozenset({"1", "7", "9"})
 #: Of /proc/stat before 2.5: (major,disk):(requests,reads,sectors read,writes,sectors written)
-_OLD_DISK: Final = re.compile(r"\((\d+),(\d+)\):\(\d+,\d+,(\d+),\d+,(\d+)\)")
+_OLD_DISK: Final = re.compile(r"\(([0-9]+),([0-9]+)\):\([0-9]+,[0-9]+,([0-9]+),[0-9]+,([0-9]+)\)")
 
 
-def read_disks(root: ProcRoot) -> tuple[Disk, ...]:
+def read_disks(root: ProcRoot, stacking: Stacking | None = None) -> tuple[Disk, ...]:
     """
     Read /proc/diskstats, or on a kernel before 2.5 what /proc/stat has of it. Blocks.
 
+    :param stacking: says which disks lie on others; without it their names do.
     :raises SourceUnavailable: neither can be read.
     """
     try:
-        text = root.read("diskstats").decode("utf-8", "replace")
+        text = root.read("diskstats").decode("utf-8", "surrogateescape")
     except NotFound:
         return parse_disk_io(parse_kernel_stat(root.sample_text("stat")).disk_io)
-    return parse_diskstats(text)
+    disks = parse_diskstats(text)
+    if stacking is None:
+        return disks
+    stacked = stacking.look([disk.name for disk in disks])
+    return tuple(
+        disk if disk.stacked or disk.name not in stacked else replace(disk, stacked=True) for disk in disks
+    )
 
 
 def parse_diskstats(text: str) -> tuple[Disk, ...]:
     """
     Return the whole disks in ``text``, a /proc/diskstats: no partitions, no unused loop or ram disks.
 
+    Whether one is stacked is told from its name alone; `gomd.sources.sysfs` knows more.
+
+    :param text: bytes of names that are not UTF-8 stand in it as "surrogateescape" has them.
     :raises SourceUnavailable: a line of it is cut short or not numbers.
     """
     disks: list[Disk] = []
     names: set[str] = set()
     try:
-        for line in text.splitlines():
-            fields = line.split()
-            name = fields[2]
+        for line in _lines(text):
+            fields = line.encode("utf-8", "surrogateescape").split()
+            name = printable_name(fields[2])
             if len(fields) >= _DISK_FIELDS and not _is_partition(name, names):
                 names.add(name)
-                read, written, busy = int(fields[5]), int(fields[9]), int(fields[12])
-                if read or written or not name.startswith(("loop", "ram", "zram")):
-                    disks.append(Disk(name, read * _SECTOR, written * _SECTOR, busy))
+                read, written, busy = _bytes(fields[5]), _bytes(fields[9]), whole(fields[12])
+                if read != 0 or written != 0 or not name.startswith(("loop", "ram", "zram")):
+                    disks.append(Disk(name, read, written, busy, is_stacked_name(name)))
             elif len(fields) < 7:
                 raise ValueError(f"{len(fields)} fields for {name}")
     except (ValueError, IndexError) as error:
         raise SourceUnavailable(f"/proc/diskstats is not understood: {error}") from error
     return tuple(disks)
+
+
+def _bytes(sectors: bytes | str) -> int | None:
+    count = whole(sectors, MAX_COUNT // _SECTOR)
+    return None if count is None else count * _SECTOR
+
+
+def _lines(text: str) -> list[str]:
+    """The kernel ends lines with LF and nothing else; names may hold what Python takes for a line end."""
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def _is_partition(name: str, disks: set[str]) -> bool:
@@ -67,7 +93,7 @@ def _is_partition(name: str, disks: set[str]) -> bool:
 def parse_disk_io(text: str) -> tuple[Disk, ...]:
     """Return the disks of ``text``, the `disk_io:` of an old /proc/stat; named ``MAJOR:DISK``."""
     return tuple(
-        Disk(f"{major}:{disk}", int(read) * _SECTOR, int(written) * _SECTOR)
+        Disk(f"{major}:{disk}", _bytes(read), _bytes(written), stacked=major in _OLD_STACKED)
         for major, disk, read, written in _OLD_DISK.findall(text)
     )
 
@@ -79,7 +105,7 @@ def read_network(root: ProcRoot) -> tuple[Interface, ...]:
     :raises SourceUnavailable: it cannot be read.
     """
     try:
-        text = root.read("net/dev").decode("utf-8", "replace")
+        text = root.read("net/dev").decode("utf-8", "surrogateescape")
     except NotFound:
         root.sample_text("stat")  # no network is not the same as no /proc
         return ()
@@ -90,18 +116,20 @@ def parse_net_dev(text: str) -> tuple[Interface, ...]:
     """
     Return the interfaces of ``text``, a /proc/net/dev.
 
+    :param text: bytes of names that are not UTF-8 stand in it as "surrogateescape" has them.
     :raises SourceUnavailable: a line of it is cut short or not numbers.
     """
     interfaces: list[Interface] = []
     try:
-        for line in text.splitlines()[2:]:
+        for line in _lines(text)[2:]:
             # Old kernels put no space behind the colon, and an alias has a colon in its name.
-            name, _, counters = line.rpartition(":")
+            before, _, counters = line.rpartition(":")
+            name = printable_name(before.strip(" ").encode("utf-8", "surrogateescape"))
             fields = counters.split()
             if len(fields) < _INTERFACE_FIELDS:
-                raise ValueError(f"{len(fields)} fields for {name.strip()!r}")
+                raise ValueError(f"{len(fields)} fields for {name!r}")
             received, sent = fields[:3], fields[8:11]
-            interfaces.append(Interface(name.strip(), *map(int, received), *map(int, sent)))
+            interfaces.append(Interface(name, *map(whole, received), *map(whole, sent)))
     except ValueError as error:
         raise SourceUnavailable(f"/proc/net/dev is not understood: {error}") from error
     return tuple(interfaces)

@@ -6,19 +6,22 @@ from dataclasses import dataclass
 from typing import Final
 
 from gomd.sources.files import ProcRoot
+from gomd.sources.proc.numbers import MAX_CPUS, MAX_TASKS, MAX_TIME, decimal, step, whole
 from libgomd.errors import SourceUnavailable
+from libgomd.wallclock import Wall, wall_clock
 
 #: Columns of a `cpu` line: user nice system idle iowait irq softirq steal; guest time is inside user.
 _IDLE: Final = 3
 _IOWAIT: Final = 4
 _STEAL: Final = 7
 _COLUMNS: Final = 8
+_RANGES: Final = {"procs_running": (0, MAX_TASKS), "btime": (1, MAX_TIME)}
 
 
 @dataclass(frozen=True, slots=True)
 class KernelStat:
     """
-    What /proc/stat said.
+    What /proc/stat said; a number that cannot be is None.
 
     :ivar cpus: processors that are online.
     :ivar ticks: clock ticks since boot of all processors together, by column; 2.4 has four of them.
@@ -29,21 +32,21 @@ class KernelStat:
     """
 
     cpus: int
-    ticks: tuple[int, ...]
+    ticks: tuple[int | None, ...]
     runnable: int | None = None
     boot_time: int | None = None
-    swapped: tuple[int, int] | None = None
+    swapped: tuple[int | None, int | None] | None = None
     disk_io: str = ""
 
     @property
     def total(self) -> int:
         """Ticks of all kinds."""
-        return sum(self.ticks)
+        return sum(ticks or 0 for ticks in self.ticks)
 
     @property
     def stolen(self) -> int:
         """Ticks in which a hypervisor ran something else; 0 on kernels that cannot know."""
-        return self.ticks[_STEAL] if len(self.ticks) > _STEAL else 0
+        return (self.ticks[_STEAL] or 0) if len(self.ticks) > _STEAL else 0
 
     @property
     def waited(self) -> int | None:
@@ -53,7 +56,16 @@ class KernelStat:
     @property
     def idle(self) -> int:
         """Ticks in which nothing ran, waiting for storage included."""
-        return self.ticks[_IDLE] + (self.waited or 0)
+        return (self.ticks[_IDLE] or 0) + (self.waited or 0)
+
+    def since(self, old: KernelStat) -> KernelStat:
+        """
+        Return the ticks since ``old``. A column that ran back counts 0, as one that is not known.
+
+        iowait and idle run back by some ticks on kernels that have no regular tick (proc(5)), steal does
+        after a virtual machine has moved.
+        """
+        return KernelStat(self.cpus, tuple(map(step, self.ticks, old.ticks)))
 
 
 def read_kernel_stat(root: ProcRoot) -> KernelStat:
@@ -61,19 +73,27 @@ def read_kernel_stat(root: ProcRoot) -> KernelStat:
     return parse_kernel_stat(root.sample_text("stat"))
 
 
-def read_boot_time(root: ProcRoot) -> int:
+def read_boot_time(root: ProcRoot, wall: Wall = wall_clock) -> int:
     """
-    Return when the node was started, in seconds since the epoch. Blocks.
+    Return when the node was started, in seconds since the epoch: `btime` of /proc/stat. Blocks.
 
-    It is the present time less the time since then, so it moves when the wall clock is set.
+    It is the present time less the time since then, so it moves when the wall clock is set. Where it cannot
+    be, it is the time of ``wall`` less the seconds of /proc/uptime.
 
-    :raises SourceUnavailable: /proc/stat does not say it.
+    :raises SourceUnavailable: neither says it.
     """
-    _, found, rest = root.sample_text("stat").partition("\nbtime ")
-    number = rest.partition("\n")[0].strip()
-    if not found or not (number.isascii() and number.isdigit()):
-        raise SourceUnavailable("/proc/stat does not say when the node was started (btime)")
-    return int(number)
+    text = root.sample_text("stat")
+    now = wall()
+    try:
+        for line in text.split("\n"):
+            if line.startswith("btime ") and (boot_time := whole(line[6:].strip(), MAX_TIME, 1)):
+                return boot_time
+        uptime = decimal(root.sample_text("uptime").partition(" ")[0], now)
+    except (ValueError, SourceUnavailable):
+        uptime = None
+    if uptime is None:
+        raise SourceUnavailable("neither /proc/stat (btime) nor /proc/uptime says when the node was started")
+    return round(now - uptime)
 
 
 def parse_kernel_stat(text: str) -> KernelStat:
@@ -83,22 +103,23 @@ def parse_kernel_stat(text: str) -> KernelStat:
     :raises SourceUnavailable: it is not such a file, or cut short.
     """
     cpus = 0
-    ticks: tuple[int, ...] = ()
-    found: dict[str, int] = {}
-    swapped: tuple[int, int] | None = None
+    ticks: tuple[int | None, ...] = ()
+    found: dict[str, int | None] = {}
+    swapped: tuple[int | None, int | None] | None = None
     disk_io = ""
     try:
-        for line in text.splitlines():
+        for line in text.split("\n"):
             name, _, rest = line.partition(" ")
             if name == "cpu":
-                ticks = tuple(map(int, rest.split()[:_COLUMNS]))
+                ticks = tuple(map(whole, rest.split()[:_COLUMNS]))
             elif name.startswith("cpu"):
-                cpus += 1
+                cpus += name[3:].isdecimal()
             elif name in ("procs_running", "btime"):
-                found[name] = int(rest)
+                low, high = _RANGES[name]
+                found[name] = whole(rest.strip(), high, low)
             elif name == "swap":
                 swapped_in, swapped_out = rest.split()
-                swapped = (int(swapped_in), int(swapped_out))
+                swapped = (whole(swapped_in), whole(swapped_out))
             elif name == "disk_io:":
                 disk_io = rest
     except ValueError as error:
@@ -106,4 +127,5 @@ def parse_kernel_stat(text: str) -> KernelStat:
     if len(ticks) <= _IDLE:
         raise SourceUnavailable("/proc/stat has no whole line of processor times")
     # A 2.2 kernel for one processor has no `cpu0` line.
-    return KernelStat(max(cpus, 1), ticks, found.get("procs_running"), found.get("btime"), swapped, disk_io)
+    cpus = min(max(cpus, 1), MAX_CPUS)
+    return KernelStat(cpus, ticks, found.get("procs_running"), found.get("btime"), swapped, disk_io)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 from gomd.sources.proc.kernelstat import KernelStat
+from gomd.sources.proc.numbers import MAX_TASKS, decimal, whole
 from libgomd.errors import SourceUnavailable
 from libgomd.model import Cpu
 
@@ -15,19 +15,24 @@ _KEPT_A_SECOND: Final = 5 / 8
 _MIN_TICKS: Final = 5
 
 
-def parse_loadavg(text: str) -> tuple[tuple[float, float, float], int]:
+#: Load averages over 1, 5 and 15 minutes.
+Averages = tuple[float, float, float]
+
+
+def parse_loadavg(text: str) -> tuple[Averages | None, int | None]:
     """
     Return the load averages over 1, 5 and 15 minutes and the runnable tasks, the reader among them.
+
+    None for what cannot be: a negative number, more tasks than a kernel can have.
 
     :raises SourceUnavailable: ``text`` is not a whole /proc/loadavg.
     """
     try:
         one, five, fifteen, tasks, _ = text.split()
         runnable, _ = tasks.split("/")
-        averages = (float(one), float(five), float(fifteen))
-        if not all(map(math.isfinite, averages)):
-            raise ValueError(f"averages {averages}")
-        return averages, int(runnable)
+        averages = [decimal(each, MAX_TASKS) for each in (one, five, fifteen)]
+        known = [each for each in averages if each is not None]
+        return (known[0], known[1], known[2]) if len(known) == 3 else None, whole(runnable, MAX_TASKS)
     except ValueError as error:
         raise SourceUnavailable(f"/proc/loadavg is not understood: {error}") from error
 
@@ -67,15 +72,16 @@ class CpuShares:
     def update(self, stat: KernelStat, speed: int) -> Cpu:
         """Return the processors' state, with the shares since the read before (None at the first)."""
         old = self._old
-        if old is None or old.cpus != stat.cpus or stat.total < old.total:
+        if old is None or old.cpus != stat.cpus:
             self._old, self._shares = stat, None
-        elif (total := stat.total - old.total) >= _MIN_TICKS:  # else too near for new shares: keep them
-            stolen = _share(stat.stolen - old.stolen, total)
-            idle = _share(stat.idle - old.idle, total)
+        elif (total := (since := stat.since(old)).total) >= _MIN_TICKS:
             waited = None
             if stat.waited is not None and old.waited is not None:
-                waited = _share(stat.waited - old.waited, total)
-            self._old, self._shares = stat, (stolen, idle, waited)
+                waited = (since.waited or 0) / total
+            self._old, self._shares = stat, (since.stolen / total, since.idle / total, waited)
+        elif stat.total < old.total - _MIN_TICKS:  # all ran back: other counters than before
+            self._old, self._shares = stat, None
+        # else the two are too near each other for new shares: the old ones stay
         if self._shares is None:
             return Cpu(stat.cpus, speed, 100 * stat.cpus)
         stolen, idle, waited = self._shares
@@ -86,8 +92,3 @@ class CpuShares:
             busy_percent=round(100.0 * (1.0 - idle), 1),
             iowait_percent=None if waited is None else round(100.0 * waited, 1),
         )
-
-
-def _share(ticks: int, total: int) -> float:
-    """A part of ``total``; the kernel's own counters run back by a tick now and then."""
-    return min(1.0, max(0.0, ticks / total))

@@ -6,6 +6,7 @@ from typing import Final
 
 from gomd.sources.files import ProcRoot
 from gomd.sources.proc.kernelstat import parse_kernel_stat
+from gomd.sources.proc.numbers import MAX_MEMORY, whole, within
 from libgomd.errors import NotFound, SourceUnavailable
 from libgomd.model import Memory, Paging
 
@@ -28,22 +29,34 @@ def parse_meminfo(text: str) -> Memory:
     A kernel before 3.14 has no MemAvailable; there, as openMosix counted, free memory, buffers and
     the page cache are what a new process could get.
 
+    A size that cannot be is None: no memory at all, more free than there is, more than `MAX_MEMORY`. Where
+    more is available than there is (containers), free memory takes its place.
+
     :raises SourceUnavailable: it does not say how much there is and how much is free.
     """
-    sizes: dict[str, int] = {}
+    sizes: dict[str, int | None] = {}
     try:
-        for line in text.splitlines():
+        for line in text.split("\n"):
             name, _, rest = line.partition(":")
             if name in _MEMORY:
-                sizes[name] = int(rest.split()[0]) * _KILOBYTE
-        free = sizes["MemFree"]
-        total = sizes["MemTotal"]
+                kilobytes = whole(rest.split()[0], MAX_MEMORY // _KILOBYTE)
+                sizes[name] = None if kilobytes is None else kilobytes * _KILOBYTE
+        free, total = sizes["MemFree"], within(sizes["MemTotal"], 1, MAX_MEMORY)
     except (ValueError, IndexError, KeyError) as error:
         raise SourceUnavailable(f"/proc/meminfo is not understood: {error}") from error
-    available = sizes.get("MemAvailable")
-    if available is None:
-        available = min(total, free + sizes.get("Buffers", 0) + sizes.get("Cached", 0))
-    return Memory(available, free, total, sizes.get("SwapTotal"), sizes.get("SwapFree"))
+    most = MAX_MEMORY if total is None else total
+    free = within(free, 0, most)
+    if "MemAvailable" in sizes:
+        available = within(sizes["MemAvailable"], 0, most)
+        if available is None:
+            available = free
+    elif free is None:
+        available = None
+    else:
+        available = min(most, free + (sizes.get("Buffers") or 0) + (sizes.get("Cached") or 0))
+    swap_total = sizes.get("SwapTotal")
+    swap_free = within(sizes.get("SwapFree"), 0, MAX_MEMORY if swap_total is None else swap_total)
+    return Memory(available, free, total, swap_total, swap_free)
 
 
 def read_paging(root: ProcRoot) -> Paging:
@@ -62,16 +75,16 @@ def read_paging(root: ProcRoot) -> Paging:
 
 def parse_vmstat(text: str) -> Paging:
     """
-    Return the page counters of ``text``, a /proc/vmstat.
+    Return the page counters of ``text``, a /proc/vmstat; None for one that cannot be.
 
     :raises SourceUnavailable: a line of it is not a name and a number.
     """
-    counts: dict[str, int] = {}
+    counts: dict[str, int | None] = {}
     try:
-        for line in text.splitlines():
+        for line in text.split("\n"):
             name, _, count = line.partition(" ")
             if name in _PAGING:
-                counts[name] = int(count)
+                counts[name] = whole(count.strip())
     except ValueError as error:
         raise SourceUnavailable(f"/proc/vmstat is not understood: {error}") from error
     get = counts.get

@@ -5,7 +5,7 @@ A machine has hundreds of processes of which a dozen do anything. When a process
 for byte the one of the last scan, it used no processor and ran no other program: its value is kept
 as it is, unparsed. What the line does not tell is looked at in turn: at each scan, for a twelfth of
 the processes, reading and writing too short to show as processor time; for a sixtieth, a rewritten
-command line or a user changed without any other trace.
+command line, a user changed without any other trace, and some pages that statm alone tells of.
 
 A process whose files block (`gomd.sources.proc.walk`) keeps one thread, and is not touched again until that
 is back: it is shown from its ``status``, which does not block, and from what is known. A user of whom many
@@ -26,11 +26,13 @@ from gomd.sources.files import ProcRoot, error_of
 from gomd.sources.proc.details import (
     Transferred,
     read_command,
+    read_resident,
     read_transferred,
     read_uid,
 )  # fmt: skip
 from gomd.sources.proc.kernelstat import read_boot_time
-from gomd.sources.proc.pidstat import PidStat, parse_pid_stat
+from gomd.sources.proc.numbers import rate
+from gomd.sources.proc.pidstat import PidStat, cpu_percent, parse_pid_stat
 from gomd.sources.proc.pidstatus import PidStatus, parse_pid_status
 from gomd.sources.proc.stuck import StuckProcesses
 from gomd.sources.proc.walk import Worker
@@ -246,7 +248,9 @@ class ProcessScanner:
         )  # fmt: skip
         command = f"[{printable_bytes(status.name)}]"
         process = replace(
-            self._process(stat, status.uid, command, self._scanning_at), started=0, start_time=None
+            self._process(stat, status.uid, command, status.rss, self._scanning_at),
+            started=0,
+            start_time=None,
         )
         return _Known(path, b"", stat, process, False, None, self._scanning_at)
 
@@ -276,10 +280,11 @@ class ProcessScanner:
             if stat.pid != pid:
                 raise NotFound(f"there is no process {pid} on this node now; `ps` lists what runs")
             self._boot_time = self._read_boot_time()
+            self._root.check_process(pid)
             uid, command = read_uid(self._root, pid), read_command(self._root, stat)
+            process = self._process(stat, uid, command, _bytes(read_resident(self._root, stat)), now)
         except OSError as error:
             raise error_of(error, str(pid)) from error
-        process = self._process(stat, uid, command, now)
         known = self._known.get(pid)
         if known is None or known.stat.started != stat.started:
             return process
@@ -323,14 +328,15 @@ class ProcessScanner:
             command = read_command(self._root, stat)
         else:
             command = last.command
-        if not changed and known.settled and (moved, uid, command) == (known.moved, last.uid, last.command):
+        rss = _bytes(read_resident(self._root, stat)) if changed or in_turn else last.rss
+        told = (known.moved, last.uid, last.command, last.rss)
+        if not changed and known.settled and (moved, uid, command, rss) == told:
             return _Known(path, line, stat, self._renewed(last, now), True, moved, now)
         cpu = None
-        if interval > 0.0 and not last.stuck:
-            used = (stat.ticks - known.stat.ticks) / _TICKS_A_SECOND
-            cpu = max(0.0, round(100.0 * used / interval, 1))
+        if not last.stuck:
+            cpu = cpu_percent(stat.ticks, known.stat.ticks, _TICKS_A_SECOND, interval)
         read_rate, write_rate = _rates(moved, known.moved, now - known.moved_at)
-        process = self._process(stat, uid, command, now, cpu, read_rate, write_rate)
+        process = self._process(stat, uid, command, rss, now, cpu, read_rate, write_rate)
         settled = cpu is not None and not (changed or cpu or read_rate or write_rate)
         return _Known(path, line, stat, process, settled, moved, now)
 
@@ -340,7 +346,8 @@ class ProcessScanner:
         if stat.pid != pid:
             raise SourceUnavailable(f"/proc/{pid}/stat is of process {stat.pid}")
         uid = read_uid(self._root, pid)
-        process = self._process(stat, uid, read_command(self._root, stat), now)
+        command, resident = read_command(self._root, stat), read_resident(self._root, stat)
+        process = self._process(stat, uid, command, _bytes(resident), now)
         return _Known(path, line, stat, process, False, read_transferred(self._root, pid, uid), now)
 
     def _process(
@@ -348,12 +355,13 @@ class ProcessScanner:
         stat: PidStat,
         uid: int,
         command: str,
+        rss: int | None,
         now: float,
         cpu_percent: float | None = None,
         read_rate: float | None = None,
         write_rate: float | None = None,
     ) -> Process:
-        own = self._node_id
+        own, after = self._node_id, stat.started_after(_TICKS_A_SECOND)
         return Process(
             node=own,
             home=own,
@@ -365,10 +373,10 @@ class ProcessScanner:
             nice=stat.nice,
             threads=stat.threads,
             cpu_percent=cpu_percent,
-            cpu_seconds=stat.ticks / _TICKS_A_SECOND,
-            rss=stat.rss * _PAGE,
+            cpu_seconds=None if stat.ticks is None else stat.ticks / _TICKS_A_SECOND,
+            rss=rss,
             vsize=stat.vsize,
-            start_time=self._started_at(stat.started),
+            start_time=self._started_at(after),
             where=0,
             nmigs=0,
             lock=(stat.pid, stat.started) in self._locked(),
@@ -382,15 +390,20 @@ class ProcessScanner:
     def _renewed(self, process: Process, now: float) -> Process:
         """Return a process at rest, with what does not stand in its own files as it is now."""
         lock = (process.pid, process.started) in self._locks
-        user, start_time = self._users.name(process.uid, now), self._started_at(process.started)
+        after = None if process.start_time is None else process.started / _TICKS_A_SECOND
+        user, start_time = self._users.name(process.uid, now), self._started_at(after)
         if (lock, user, start_time) == (process.lock, process.user, process.start_time):
             return process
         return replace(process, lock=lock, user=user, start_time=start_time)
 
-    def _started_at(self, ticks: int) -> float:
-        """Return the time of day; the moment of boot moves when the wall clock is set."""
+    def _started_at(self, after: float | None) -> float | None:
+        """
+        Return the time of day ``after`` seconds from the boot, None when that is not known.
+
+        The moment of boot moves when the wall clock is set.
+        """
         assert self._boot_time is not None
-        return self._boot_time + ticks / _TICKS_A_SECOND
+        return None if after is None else self._boot_time + after
 
     def _read_boot_time(self) -> int:
         try:
@@ -399,12 +412,6 @@ class ProcessScanner:
             if self._boot_time is None:
                 raise
             return self._boot_time
-
-
-def _renamed(known: _Known, names: dict[int, str]) -> _Known:
-    """Return a process with the name of its user, when that is one of ``names``."""
-    name = names.get(known.process.uid)
-    return known if name is None else known._replace(process=replace(known.process, user=name))
 
 
 def why_unmovable(stat: PidStat) -> str:
@@ -417,10 +424,13 @@ def _may_have_another_command(old: PidStat, new: PidStat) -> bool:
     return old.program != new.program or (old.state == "Z") != (new.state == "Z")
 
 
+def _bytes(pages: int | None) -> int | None:
+    return None if pages is None else pages * _PAGE
+
+
 def _rates(
     new: Transferred | None, old: Transferred | None, interval: float
 ) -> tuple[float | None, float | None]:
-    if new is None or old is None or interval <= 0.0:
+    if new is None or old is None:
         return None, None
-    read, written = max(0, new.read - old.read), max(0, new.written - old.written)
-    return round(read / interval, 1), round(written / interval, 1)
+    return rate(new.read, old.read, interval), rate(new.written, old.written, interval)

@@ -179,7 +179,8 @@ const KINDS = {
   9: ['Notice', { state, node: NODE, instance: N, incarnation: SMALL, by: NODE, reason: text(200) }],
   10: ['Roster', { total: SMALL, notes }],
   11: ['ClockWarning', { instance: N, sequence: number(1, MAX), sent_at: N, name }],
-  12: ['ReplayWarning', { instance: N, sequence: number(1, MAX), highest: N, name }]
+  12: ['ReplayWarning', { instance: N, sequence: number(1, MAX), highest: N, name }],
+  13: ['TrueSpeed', { speed: number(1, U32) }]
 }
 
 function readAll (fields, values) {

@@ -78,7 +78,7 @@ class MistakeTests(SynchronousTestCase):
             [
                 "F:2: 'id 4': must be [section], KEY = VALUE or a # comment",
                 'F:3: "name = \'x": must have its quotes in pairs',
-                "F:4: [node] speed = '-1': must be a whole number from 0 to 65535",
+                "F:4: [node] speed = '-1': must be a whole number from 0 to 100000000",
                 "F:5: '[[[deep]]]': must be [section], with one bracket on each side",
                 "F:6: '[telnet': must be [section], KEY = VALUE or a # comment",
             ],

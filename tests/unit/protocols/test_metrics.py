@@ -26,6 +26,7 @@ from libgomd.model import (
     Sample,
     Status,
 )
+from libgomd.wire.text import printable
 
 NOW = 1_700_000_000.0
 UP = Status.CONFIGURED | Status.UP
@@ -162,10 +163,10 @@ class CounterTests(SynchronousTestCase):
 
 @given(some.text(some.characters()), some.text(some.characters()))
 def test_any_name_and_any_meaning_make_a_page_that_can_be_read(name: str, meaning: str) -> None:
-    """Nodes, interfaces and counters are named by others; their names come back as they were."""
+    """Nodes, interfaces and counters are named by others; what is printable comes back as it was."""
     node = Node(7, name, "10.0.0.7", UP)
     text, _ = page(Snapshot(NOW, Sample(NOW), (node,), (Counter(name, 1, meaning),)), False)
-    readable = name.encode(errors="backslashreplace").decode()
+    readable = printable(name).replace("\t", "\\x09")
     [up] = [family for family in parse_text(text.decode()) if family.name == "gomd_node_up"]
     assert up.samples[0].labels == {"node": "7", "name": readable}
 

@@ -51,6 +51,7 @@ class RealKernelTests(SynchronousTestCase):
         own = source.process(os.getpid(), NOW)
         self.assertEqual((own.ppid, own.uid, own.cantmove), (os.getppid(), os.geteuid(), "foreign"))
         self.assertIn(own.pid, [process.pid for process in source.processes(NOW).processes])
+        assert own.rss is not None
         self.assertGreater(own.rss, 1_000_000)
         cpu = source.sample(Part.CPU, NOW)
         assert isinstance(cpu, Cpu)
@@ -65,6 +66,7 @@ class SampleTests(SynchronousTestCase):
     def load(self, now: float) -> int:
         value = self.source.sample(Part.LOAD, now)
         assert isinstance(value, Load)
+        assert value.load is not None
         return value.load
 
     def running(self, tasks: int) -> None:

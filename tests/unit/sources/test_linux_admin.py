@@ -16,7 +16,7 @@ from gomd.sources.admin import AdminState, AdminStore
 from gomd.sources.files import ProcRoot
 from gomd.sources.speed import Speed, benchmark_text, machine_identity, measure_speed
 from libgomd.errors import NotPossible
-from libgomd.model import Status
+from libgomd.model import MAX_SPEED, Status
 from tests.unit.sources.captured import captured
 from tests.unit.sources.linux_proc import DATA, copied, directory
 
@@ -139,11 +139,18 @@ class SpeedTests(SynchronousTestCase):
         (self.state / "speed.json").unlink()
         self.assertEqual(self.speed(0.009), 30000)
 
-    def test_it_is_clamped_to_what_openmosix_can_hold(self) -> None:
-        """1 to 65535, however slow or fast."""
+    def test_it_is_never_nothing_and_never_endless(self) -> None:
+        """1 to a thousand times the fastest processor there is, however slow or fast."""
         ticks = iter(range(0, 10**9, 10**6))
         self.assertEqual(measure_speed(lambda: float(next(ticks))), 1)
-        self.assertEqual(measure_speed(lambda: 0.0), 65535)
+        self.assertEqual(measure_speed(lambda: 0.0), MAX_SPEED)
+
+    def test_a_fast_processor_is_told_from_a_faster_one(self) -> None:
+        """openMosix's numbers end at 65535, which a core reaches that takes 4.1 ms."""
+        self.assertEqual(self.speed(0.004), 67500)
+        self.assertEqual(self.speed(0.004), 67500)
+        (self.state / "speed.json").unlink()
+        self.assertEqual(self.speed(0.002), 135000)
 
     def test_it_is_measured_once_for_a_machine(self) -> None:
         """The next start takes what was kept; other processors are measured anew."""
@@ -157,7 +164,8 @@ class SpeedTests(SynchronousTestCase):
         self.speed(0.018)
         file = self.state / "speed.json"
         whole = json.loads(file.read_text())
-        changes = ({"version": 0}, {"speed": 70000}, {"speed": True}, {"speed": "fast"}, {"machine": None})
+        changes: list[dict[str, object]] = [{"version": 0}, {"machine": None}]
+        changes += [{"speed": speed} for speed in (MAX_SPEED + 1, True, "fast")]
         for damage in ('{"version": 1', *(json.dumps({**whole, **change}) for change in changes)):
             file.write_text(damage)
             before = self.measured

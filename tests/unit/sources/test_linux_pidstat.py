@@ -84,7 +84,9 @@ class PidStatTests(SynchronousTestCase):
                     self.assertNotIn("\n", str(error))
                 else:
                     if isinstance(found, PidStat):
-                        self.assertIsInstance(found.ticks / 100 + found.rss * 4096.0 + found.vsize, float)
+                        for number in (found.ticks, found.rss, found.vsize, found.threads):
+                            self.assertTrue(number is None or 0 <= number < 2**64, number)
+                        self.assertTrue(found.nice is None or -20 <= found.nice <= 19)
 
         check()
 

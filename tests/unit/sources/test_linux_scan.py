@@ -82,6 +82,7 @@ class ScanTests(SynchronousTestCase):
         """Half a /proc/stat costs no scan after the first."""
         old = self.settled()
         self.change("btime 1795342775", "xtime", "stat")
+        (self.tree / "uptime").write_text("half")
         self.assertEqual(self.scan()[4711].start_time, old[4711].start_time)
 
     def test_a_user_who_is_renamed_is_so_in_a_minute(self) -> None:
@@ -268,3 +269,55 @@ class ScanTests(SynchronousTestCase):
             stop.set()
             thread.join()
         self.assertEqual((seen, failures), ({1, 2, 4711}, []))
+
+
+class ResidentTests(SynchronousTestCase):
+    """Memory is what statm says: the stat line is up to 13 % behind since Linux 6.2."""
+
+    def setUp(self) -> None:
+        self.tree = copied(self)
+        self.scanner = ProcessScanner(ProcRoot(str(self.tree)), 7, ProcessLocks().held)
+        self.page = os.sysconf("SC_PAGE_SIZE")
+        self.statm = self.tree / "4711" / "statm"
+
+    def rss(self, now: float) -> int | None:
+        return {process.pid: process.rss for process in self.scanner.scan(now)}[4711]
+
+    def test_it_is_exact_in_a_scan_and_for_one_process(self) -> None:
+        """`ps` and `ps PID` have one number."""
+        self.statm.write_text("730 450 300 10 0 200 0\n")
+        self.assertEqual(self.rss(NOW), 450 * self.page)
+        self.assertEqual(self.scanner.read(4711, NOW).rss, 450 * self.page)
+
+    def test_memory_taken_from_a_process_at_rest_shows_in_turn(self) -> None:
+        """Its stat line may not change, being inexact; within minutes it is read all the same."""
+        self.statm.write_text("730 450 300 10 0 200 0\n")
+        for second in range(3):
+            self.rss(NOW + second)
+        self.statm.write_text("730 20 300 10 0 200 0\n")
+        later = [self.rss(NOW + 5 * turn) for turn in range(1, 5 * ROTATION + 2)]
+        self.assertEqual(later[-1], 20 * self.page)
+
+    def test_without_it_the_stat_line_does(self) -> None:
+        """Of a captured tree, a statm that leads elsewhere, or one that is not whole."""
+        self.assertEqual(self.rss(NOW), 389 * self.page)
+        self.statm.write_text("730")
+        self.assertEqual(self.scanner.read(4711, NOW).rss, 389 * self.page)
+        self.statm.unlink()
+        self.statm.symlink_to("/proc/self/statm")
+        self.assertEqual(self.scanner.read(4711, NOW).rss, 389 * self.page)
+
+
+class ThreadTests(SynchronousTestCase):
+    def test_a_thread_is_no_process(self) -> None:
+        """The kernel has a directory for it that no list shows; the sentence says whose thread it is."""
+        tree = copied(self)
+        shutil.copytree(tree / "4711", tree / "4720")
+        stat = (tree / "4720" / "stat").read_text()
+        (tree / "4720" / "stat").write_text(stat.replace("4711 (", "4720 (", 1))
+        scanner = ProcessScanner(ProcRoot(str(tree)), 7, ProcessLocks().held)
+        with self.assertRaises(NotFound) as caught:
+            scanner.read(4720, NOW)
+        self.assertEqual(
+            str(caught.exception), "4720 is a thread of process 4711, no process itself: say 4711 instead"
+        )

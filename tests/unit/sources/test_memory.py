@@ -66,6 +66,7 @@ class ScriptTests(SynchronousTestCase):
     def load(self, source: MemorySource, now: float = NOW) -> int:
         found = source.sample(Part.LOAD, now)
         assert isinstance(found, Load)
+        assert found.load is not None
         return found.load
 
     def test_loads_are_played_and_none_is_a_failure(self) -> None:
@@ -161,6 +162,7 @@ class DemoTests(SynchronousTestCase):
         for second in range(5, 300, 5):
             for one in source.processes(NOW + second).processes:
                 assert one.cpu_percent is not None
+                assert one.cpu_seconds is not None
                 self.assertTrue(-0.001 <= one.cpu_percent <= 100.001, one)
                 self.assertGreaterEqual(one.cpu_seconds, last.get(one.pid, 0.0))
                 last[one.pid] = one.cpu_seconds

@@ -25,6 +25,7 @@ from libgomd.wire.messages import (
     ReplayWarning,
     Roster,
     Summary,
+    TrueSpeed,
 )
 
 number = st.integers(0, MAX_NUMBER)
@@ -69,5 +70,6 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Roster, small, notes),
     st.builds(ClockWarning, number, st.integers(1, MAX_NUMBER), number, name),
     st.builds(ReplayWarning, number, st.integers(1, MAX_NUMBER), number, name),
+    st.builds(TrueSpeed, st.integers(1, 2**32 - 1)),
 )  # fmt: skip
 datagrams = st.builds(Datagram, node, number, number, st.integers(1, MAX_NUMBER), messages)

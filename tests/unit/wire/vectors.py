@@ -37,6 +37,7 @@ from libgomd.wire.messages import (
     ReplayWarning,
     Roster,
     Summary,
+    TrueSpeed,
 )
 from libgomd.wire.sealing import SEALED_OVERHEAD, DatagramKey, KeyRing
 
@@ -121,6 +122,7 @@ MESSAGES: dict[str, Message] = {
     "a roster": Roster(100, NOTES),
     "a clock warning": ClockWarning(1767225600123, 12345, 1767225300000, "alpha"),
     "a replay warning": ReplayWarning(1767225600123, 12345, 2**53 - 1, "alpha"),
+    "a speed that a heartbeat cannot say": TrueSpeed(131072),
 }  # fmt: skip
 
 

@@ -1,0 +1,77 @@
+"""
+Numbers in the kernel's text, and the ranges that they can have.
+
+A kernel writes wrong numbers now and then: a counter that underflowed is near 2**64, a container's /proc
+has sizes larger than the machine. Each parser knows the range of its value; a number outside of it is
+None (not known), and costs that value only. Text that is no number at all, or is cut short, is an error.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Final, TypeVar
+
+#: Largest counter and size: a signed number of 64 bits. What is above it has underflowed.
+MAX_COUNT: Final = 2**63 - 1
+#: Largest memory of one node, in bytes: what docs/wire.md can carry, 8 PiB.
+MAX_MEMORY: Final = 2**53 - 1
+#: Tasks there can be at most: PID_MAX_LIMIT of a 64-bit kernel.
+MAX_TASKS: Final = 2**22
+#: Processors there can be at most: what docs/wire.md can carry.
+MAX_CPUS: Final = 65535
+#: Load at most, in hundredths of a standard process: what docs/wire.md can carry.
+MAX_LOAD: Final = 2**32 - 1
+#: 9999-12-31, in seconds since the epoch.
+MAX_TIME: Final = 253402300799
+#: Digits that are looked at; no kernel writes as many.
+_MAX_DIGITS: Final = 40
+_WHOLE: Final = re.compile(r"[+-]?[0-9]+")
+_DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{0,40})?")
+
+N = TypeVar("N", int, float)
+
+
+def whole(text: str | bytes, high: int = MAX_COUNT, low: int = 0) -> int | None:
+    """
+    Return the whole number that ``text`` is; None when it is not within ``low`` to ``high``.
+
+    :raises ValueError: it is no whole number, in ASCII digits.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("ascii", "replace")
+    if not _WHOLE.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is no whole number")
+    return within(int(text), low, high) if len(text) <= _MAX_DIGITS else None
+
+
+def decimal(text: str, high: float, low: float = 0.0) -> float | None:
+    """
+    Return the decimal number that ``text`` is; None when it is not within ``low`` to ``high``.
+
+    :raises ValueError: it is no decimal number, in ASCII digits.
+    """
+    if not _DECIMAL.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is no number")
+    return within(float(text), low, high)
+
+
+def within(value: N | None, low: N, high: N) -> N | None:
+    """Return ``value``; None when it is not known, or not within ``low`` to ``high``."""
+    return value if value is not None and low <= value <= high else None
+
+
+def step(new: int | None, old: int | None) -> int:
+    """Return by how much a counter rose; one that ran back, or is not known, counts 0."""
+    return max(0, new - old) if new is not None and old is not None else 0
+
+
+def rate(new: int | None, old: int | None, seconds: float) -> float | None:
+    """
+    Return by how much a counter rose in a second, over ``seconds``, to a tenth.
+
+    One that ran back (it was reset, or wrapped at 32 or 64 bits) counts 0. None when it is not known.
+    """
+    if new is None or old is None or not (seconds > 0.0 and math.isfinite(seconds)):
+        return None
+    return round(step(new, old) / seconds, 1)
