@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from typing import ClassVar, Final
 
 from twisted.logger import Logger
@@ -75,26 +75,52 @@ def _serves(passed: Endpoint, wanted: Endpoint) -> bool:
     return wanted.host == "localhost" and passed.host in ("127.0.0.1", "::1")
 
 
-def take_sockets(environ: MutableMapping[str, str], pid: int) -> PassedSockets:
+def take_sockets(
+    environ: MutableMapping[str, str],
+    pid: int,
+    taken: Callable[[], Sequence[int]] = lambda: descriptors_taken_by_twisted(),
+) -> PassedSockets:
     """
     Return the sockets that systemd passed to this process, as the variables LISTEN_* in ``environ`` say.
 
     The variables are removed, and the descriptors closed on exec: nothing that the daemon starts inherits
     them. Sockets that were passed to another process are left alone.
 
-    :param pid: of this process.
+    :param pid: of this process. :param taken: gives the descriptors when Twisted has removed the variables.
     :raises ConfigError: a descriptor is no listening stream socket, or is meant for the peers.
     """
     meant_for, count, names = (environ.pop(f"LISTEN_{key}", "") for key in ("PID", "FDS", "FDNAMES"))
     environ.pop("LISTEN_PIDFDID", None)
-    if meant_for != str(pid) or not (count.isascii() and count.isdigit() and len(count) < 4):
-        return PassedSockets()
+    descriptors: Sequence[int] = ()
+    if meant_for == str(pid) and count.isascii() and count.isdigit() and len(count) < 4:
+        descriptors = range(FIRST_DESCRIPTOR, FIRST_DESCRIPTOR + int(count))
+    elif names and not meant_for:
+        descriptors = taken()
     named = names.split(":")
     found = []
-    for position in range(min(int(count), MAX_DESCRIPTORS)):
+    for position, descriptor in enumerate(descriptors[:MAX_DESCRIPTORS]):
         name = named[position] if position < len(named) else "unknown"
-        found.append((name, _adopt(name, FIRST_DESCRIPTOR + position)))
+        found.append((name, _adopt(name, descriptor)))
     return PassedSockets(found)
+
+
+def descriptors_taken_by_twisted() -> list[int]:
+    """
+    Return the descriptors that Twisted has found to be passed to this process.
+
+    `twisted.internet.endpoints` takes LISTEN_PID and LISTEN_FDS out of the environment when it is imported,
+    and gives the descriptors to its own endpoints `systemd:domain=INET:index=N`.
+    """
+    from twisted.plugins.twisted_core import systemdEndpointParser
+
+    found = []
+    for index in range(MAX_DESCRIPTORS):
+        try:
+            endpoint = systemdEndpointParser.parseStreamServer(None, "INET", index=str(index))
+        except IndexError:
+            break
+        found.append(endpoint.fileno)
+    return found
 
 
 def _adopt(name: str, descriptor: int) -> Socket:

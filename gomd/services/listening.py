@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
 
+from gomd.services.unixport import listen_unix
 from libgomd.endpoints import PUBLIC_SOCKET, Endpoint, Tcp, Unix
 from libgomd.errors import ConfigError
 
@@ -57,7 +58,7 @@ class Socket:
         listening.setblocking(False)
         address = listening.getsockname()
         if listening.family == socket.AF_UNIX:
-            adopted.endpoint = Unix(os.fsdecode(address))
+            adopted.endpoint = Unix(os.fsdecode(address).replace("\0", "@", 1))  # @: an abstract name
         else:
             adopted.endpoint = Tcp(address[0], address[1])
         adopted._inode = None
@@ -65,7 +66,11 @@ class Socket:
 
     def open(self, reactor: Any, factory: Factory) -> IListeningPort:
         """Hand it to the reactor, which has a descriptor of its own for it from then on."""
-        port: IListeningPort = reactor.adoptStreamPort(self.socket.fileno(), self.socket.family, factory)
+        port: IListeningPort
+        if isinstance(self.endpoint, Unix):
+            port = listen_unix(reactor, self.socket.fileno(), factory)
+        else:
+            port = reactor.adoptStreamPort(self.socket.fileno(), self.socket.family, factory)
         self.socket.close()
         return port
 
@@ -185,7 +190,7 @@ class Listening(Service):
         closed = [maybeDeferred(port.stopListening) for port in self._ports]
 
         def close(_results: object) -> None:
-            for bound in self._sockets:  # only now: a port takes the name of its unix socket away itself
+            for bound in self._sockets:
                 bound.close()
 
         return gatherResults(closed).addBoth(close)

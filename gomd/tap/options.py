@@ -63,7 +63,7 @@ class Options(usage.Options):
                     self.overrides.extend(overrides_for(name, self[name]))
             self["configuration"] = self.load()
         except ConfigError as error:
-            refuse(error, EX_CONFIG)
+            refuse(error)
         if self["check"]:
             print(
                 f"gomd: the configuration is good ({self['configuration'].path or 'no file, all defaults'})"
@@ -109,7 +109,7 @@ def check_built(config: Config) -> None:
         raise ConfigError(mistakes)
 
 
-def refuse(error: ConfigError, status: int) -> NoReturn:
+def refuse(error: ConfigError, status: int = EX_CONFIG) -> NoReturn:
     """
     Say every mistake on stderr and exit: with ``status`` when systemd waits for the start, else with 1.
 
