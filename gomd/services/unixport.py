@@ -17,6 +17,9 @@ class UnixPort(unix.Port):  # type: ignore[misc,unused-ignore]
     end: also where systemd keeps the socket for the next start, with a mode that the administrator chose.
     """
 
+    #: Whoever else has the socket, as systemd has, goes on listening at it.
+    _shouldShutdown = False
+
     def startListening(self) -> None:
         """Accept connections."""
         tcp._reservedFD.reserve()
