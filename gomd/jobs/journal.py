@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 from twisted.logger import Logger
 
+from libgomd.private import create_private, make_private_directory, open_private
+
 #: Lines after which the file is written anew, unless it has that many entries.
 COMPACT_AT = 4096
 
@@ -38,9 +40,9 @@ class Journal:
 
         :raises OSError: the directory cannot be made or written.
         """
-        os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+        make_private_directory(os.path.dirname(self._path))
         try:
-            with open(self._path, "rb") as file:
+            with open(open_private(self._path), "rb") as file:
                 self.values = replay(file)
         except FileNotFoundError:
             pass
@@ -74,9 +76,7 @@ class Journal:
 
     def _rewrite(self) -> None:
         beside = f"{self._path}.new"
-        descriptor = os.open(
-            beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-        )
+        descriptor = create_private(beside)
         try:
             _write(descriptor, b"".join(_line(key, value) for key, value in self.values.items()))
             os.fsync(descriptor)

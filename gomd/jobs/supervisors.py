@@ -10,6 +10,7 @@ from typing import Any
 from gomd.jobs.framestream import FrameStream
 from gomd.jobs.launching import Launcher
 from gomd.jobs.request import Account, JobRequest
+from libgomd.private import open_private
 from libgomd.wire import frames
 
 
@@ -98,7 +99,7 @@ class Supervisors:
     def read(self, name: str, file: str) -> dict[str, Any] | None:
         """Return what a supervisor wrote into the directory of its job, None when it did not."""
         try:
-            with open(os.path.join(self.directory(name), file), encoding="ascii") as opened:
+            with open(open_private(os.path.join(self.directory(name), file)), encoding="ascii") as opened:
                 found = json.load(opened)
         except (OSError, ValueError):
             return None

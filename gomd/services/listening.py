@@ -16,6 +16,7 @@ from twisted.internet.protocol import Factory
 from gomd.services.unixport import listen_unix
 from libgomd.endpoints import PUBLIC_SOCKET, Endpoint, Tcp, Unix
 from libgomd.errors import ConfigError
+from libgomd.private import trusted_owners
 
 #: Connections the kernel keeps for us while we are busy.
 BACKLOG = 512
@@ -131,7 +132,7 @@ def _make_directory(path: str, public: bool) -> None:
     directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         found = os.fstat(directory)
-        if found.st_uid not in (0, os.geteuid()):
+        if found.st_uid not in trusted_owners():
             raise OSError(None, f"its directory belongs to user {found.st_uid}, who could replace it")
         if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
             raise OSError(None, "everybody may write to its directory and replace it: chmod o-w or +t")

@@ -23,9 +23,13 @@ class UnixPort(unix.Port):  # type: ignore[misc,unused-ignore]
     def startListening(self) -> None:
         """Accept connections."""
         tcp._reservedFD.reserve()
-        self.factory.doStart()
-        self.socket, self._preexistingSocket = self._preexistingSocket, None
-        self.fileno = self.socket.fileno
+        factory, listening = self.factory, self._preexistingSocket
+        assert factory is not None
+        assert listening is not None
+        factory.doStart()
+        self._preexistingSocket = None
+        self.socket = listening
+        self.fileno = listening.fileno  # type: ignore[method-assign]
         self.connected = True
         self.numberAccepts = 100
         self.startReading()

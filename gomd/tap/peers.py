@@ -28,6 +28,7 @@ from gomd.tap.choices import limits_of
 from gomd.verbs.dispatch import Dispatch
 from libgomd.errors import ConfigError
 from libgomd.model import Node, Role
+from libgomd.private import make_private_directory
 from libgomd.wire.sealing import KeyRing
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ class Network:
             return None
         from libgomd.certificates import page_server_credentials, write_pem_files
 
-        os.makedirs(directory, 0o700, exist_ok=True)
+        make_private_directory(directory)
         files = write_pem_files(page_server_credentials(self._keys), directory, "page-server")
         return TlsFiles(files.authorities, files.certificate, files.key)
 

@@ -34,7 +34,9 @@ class LoggingDaemon(Daemon):
 
     def start(self) -> Daemon:
         """Start it and wait until it answers."""
-        self.process = subprocess.Popen(self.command(), cwd=self.home, stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            self.command(), cwd=self.home, stdin=subprocess.DEVNULL, text=True
+        )  # fmt: skip
         self.wait_for_text(self.log_file, "the telnet line is at")
         return self
 

@@ -92,7 +92,7 @@ class Machine:
                 shutil.copy(source, sources / name)
         self._cgroup.mkdir()
         script = f'echo $$ >{self._cgroup}/cgroup.procs; exec unshare --cgroup -- sh -c "$0" init "$@"'
-        self._outer = subprocess.Popen(
+        outer = self._outer = subprocess.Popen(
             [
                 "unshare", "--mount", "--pid", "--net", "--uts", "--ipc", "--fork", "--kill-child",
                 "--propagation=private", "--", "sh", "-c", script, _INIT,
@@ -100,11 +100,18 @@ class Machine:
             ],
             stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
-        wait_until(lambda: children_of(self._outer.pid) or self._outer.poll() is not None)  # type: ignore[union-attr]
-        self.init = child_of(self._outer.pid)
-        wait_until(
-            lambda: self.run("systemctl", "is-system-running", check=False).strip() in ("running", "degraded")
-        )
+        wait_until(lambda: outer.poll() is not None or bool(children_of(outer.pid)))
+        assert outer.poll() is None, "no namespaces here"
+        self.init = child_of(outer.pid)
+        # Before that it is a shell with the mounts of this machine: nothing may be asked of its systemd.
+        program = Path(f"/proc/{self.init}/comm")
+        wait_until(lambda: outer.poll() is not None or program.read_text() == "systemd\n")
+        assert outer.poll() is None, "the machine does not boot"
+        wait_until(lambda: self._state() in ("running", "degraded"))
+
+    def _state(self) -> str:
+        """Return how far it has booted."""
+        return self.run("systemctl", "is-system-running", check=False).strip()
 
     def close(self) -> None:
         """End everything that runs on it, and remove its cgroups."""
