@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
-from typing import ClassVar, Final
-
-from twisted.logger import Logger
+from typing import Final
 
 from gomd.services.listening import Socket
 from libgomd.endpoints import Endpoint, Tcp
@@ -28,12 +26,16 @@ class PassedSockets:
     The sockets that systemd passed. Each is used once, for the endpoint that it listens at.
 
     :param sockets: with their names (FileDescriptorName=, else the name of the .socket unit).
+    :param make: makes the socket of an endpoint that none was passed for.
     """
 
-    _log: ClassVar[Logger] = Logger()
-
-    def __init__(self, sockets: Iterable[tuple[str, Socket]] = ()) -> None:
+    def __init__(
+        self,
+        sockets: Iterable[tuple[str, Socket]] = (),
+        make: Callable[[str, Endpoint], Socket] = Socket,
+    ) -> None:
         self._sockets = list(sockets)
+        self._make = make
 
     def socket(self, setting: str, endpoint: Endpoint) -> Socket:
         """
@@ -46,7 +48,7 @@ class PassedSockets:
             if _serves(passed.endpoint, endpoint):
                 del self._sockets[position]
                 return passed
-        return Socket(setting, endpoint)
+        return self._make(setting, endpoint)
 
     def http(self) -> Socket | None:
         """Return a passed socket that is named `http`, None when there is none (left)."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -318,18 +319,36 @@ def test_a_socket_for_the_metrics(machine: Machine) -> None:
 # -- installing it
 
 
-def test_the_unit_from_a_virtual_environment(machine: Machine, tmp_path: Path) -> None:
-    """`make install-unit` writes the whole path of its twistd: no PATH has to have it."""
+def test_the_unit_from_a_virtual_environment(machine: Machine) -> None:
+    """`make install-unit` writes the whole path of its twistd, whatever is in it: no PATH has to have it."""
     text = (CONTRIB / "gomd.service").read_text()
-    installed = text.replace("/usr/bin/env twistd", "/opt/gomd/bin/twistd").replace(
-        "PATH=/opt/gomd/bin:", "PATH="
-    )
+    place = "/srv/my gomd 100%n"
+    machine.run("mkdir", place)
+    machine.run("ln", "-s", "/opt/gomd/bin", f"{place}/bin")
+    installed = subprocess.run(
+        [sys.executable, CONTRIB / "install-unit", f"{place}/bin"],
+        input=text, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
     machine.write("/etc/systemd/system/gomd.service", installed)
     try:
         machine.run("systemctl", "daemon-reload")
         assert machine.run("systemd-analyze", "verify", "gomd.service", check=False).strip() == ""
         machine.run("systemctl", "start", "gomd")
+        assert place in machine.run("cat", f"/proc/{pid_of(machine)}/cmdline")
         machine.run("systemctl", "reload", "gomd")
         assert ask(machine, "load").strip().isdigit()
     finally:
         machine.write("/etc/systemd/system/gomd.service", text)
+
+
+def test_started_by_hand_it_opens_its_directory_to_users(machine: Machine) -> None:
+    """Without systemd root's daemon makes /run/gomd itself; a umask of 077 does not close it."""
+    for before in ("", "mkdir -m 700 /run/gomd; "):
+        machine.run("rm", "-rf", "/run/gomd")
+        start = f"{before}umask 077; exec twistd --pidfile /run/gomd.pid --logfile /tmp/gomd.log gomd"
+        machine.run("sh", "-c", start)
+        wait_until(lambda: machine.try_("gom", "whoami").stdout.startswith("admin"))
+        assert machine.run("stat", "-c", "%a", "/run/gomd", "/run/gomd/gomd.sock").split() == ["755", "666"]
+        assert machine.run("gom", "run", "id", "-un", user="ann").strip() == "ann"
+        machine.run("gom", "shutdown")
+        wait_until(lambda: machine.try_("test", "-e", "/run/gomd.pid").returncode == 1)
