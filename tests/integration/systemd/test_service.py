@@ -123,7 +123,7 @@ def test_however_often_it_fails_it_is_tried_again(machine: Machine) -> None:
     ))  # fmt: skip
     try:
         machine.try_("systemctl", "start", "gomd")
-        wait_until(lambda: int(machine.show("NRestarts")["NRestarts"]) > 7)
+        wait_until(lambda: int(machine.show("NRestarts")["NRestarts"]) > 5)
     finally:
         machine.run("systemctl", "stop", "taker")
     wait_until(lambda: machine.show("ActiveState")["ActiveState"] == "active")
@@ -192,11 +192,11 @@ def test_jobs_outlive_a_restart_and_a_stop(machine: Machine) -> None:
 
 def test_a_daemon_that_hangs_is_started_anew(machine: Machine) -> None:
     """Stopped by SIGSTOP it pings no more: systemd kills it and starts another, and jobs go on."""
-    drop_in(machine, "[Service]\nWatchdogSec=3\nRestartSec=100ms\n")
+    drop_in(machine, "[Service]\nWatchdogSec=8\nRestartSec=100ms\n")
     machine.run("systemctl", "start", "gomd")
     number, job = running_job(machine)
-    time.sleep(4.0)
     pid = pid_of(machine)
+    time.sleep(10.0)
     assert machine.show("NRestarts")["NRestarts"] == "0", "it was killed though it did not hang"
     machine.run("kill", "-STOP", str(pid))
     wait_until(lambda: pid_of(machine) not in (0, pid))
