@@ -33,6 +33,7 @@ def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 def machine(booted: Machine) -> Iterator[Machine]:
     """The machine, with the shipped unit and nothing else."""
     booted.run("systemctl", "daemon-reload")
+    booted.mark()
     yield booted
     for unit in ("gomd.socket", "gomd.service"):
         booted.run("systemctl", "stop", unit, check=False)

@@ -66,6 +66,7 @@ class Machine:
         self._tree = tree
         self._cgroup = Path(_unified(), f"gomd-test-{os.getpid()}-{home.name}")
         self._outer: subprocess.Popen[bytes] | None = None
+        self._cursor = ""
         self.init = 0
 
     def __enter__(self) -> Machine:
@@ -172,9 +173,15 @@ class Machine:
         ).splitlines()
         return dict(line.split("=", 1) for line in lines)
 
+    def mark(self) -> None:
+        """Let `journal` begin here."""
+        shown = self.run("journalctl", "--no-pager", "-q", "-n", "0", "--show-cursor")
+        self._cursor = shown.rpartition("-- cursor: ")[2].strip()
+
     def journal(self, *options: str) -> str:
-        """Return what the unit wrote to the journal."""
-        return self.run("journalctl", "--no-pager", "-q", "-u", "gomd.service", *options, check=False)
+        """Return what the unit wrote to the journal since `mark`."""
+        after = ("--after-cursor", self._cursor) if self._cursor else ()
+        return self.run("journalctl", "--no-pager", "-q", "-u", "gomd.service", *after, *options, check=False)
 
 
 _PATH = "/opt/gomd/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -1,5 +1,5 @@
 """
-A Debian 13 to run systemd in: made once with debootstrap, kept in a cache directory, used read-only.
+A Debian to run systemd in: made once with debootstrap, kept in a cache directory, used read-only.
 
 It has what gomd stands on, in a virtual environment at /opt/gomd; gomd itself comes from the checkout each
 time. The cache is ``$GOMD_TEST_CACHE``, else /var/cache/gomd-tests; it takes about 500 MB and may be removed.
@@ -19,9 +19,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-SUITE = "trixie"
-#: The Python of that Debian.
-PYTHON = "3.13"
+#: The Python of each Debian. trixie has systemd 257, bookworm 252, the oldest that the unit is for.
+PYTHONS = {"trixie": "3.13", "bookworm": "3.11"}
+SUITE = os.environ.get("GOMD_TEST_SUITE", "trixie")
+PYTHON = PYTHONS[SUITE]
 PACKAGES = ("systemd", "dbus", "python3-venv", "iproute2", "procps")
 CHECKOUT = Path(__file__).parents[3]
 CACHE = Path(os.environ.get("GOMD_TEST_CACHE", "/var/cache/gomd-tests"))
