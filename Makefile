@@ -9,7 +9,10 @@ ONLY ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help run test lint types imports unit integration faults examples bench demo system criu clean install-openmosix-names uninstall-openmosix-names
+# Where `make install-unit` puts gomd.service.
+UNITDIR ?= /etc/systemd/system
+
+.PHONY: help run test lint types imports unit integration faults examples bench demo system criu clean install-openmosix-names uninstall-openmosix-names install-unit uninstall-unit
 
 help:
 	@echo 'make run          run the daemon in the foreground with gomd.ini'
@@ -19,6 +22,7 @@ help:
 	@echo 'make bench        measure; ONLY=name for one of them'
 	@echo 'make demo         draw the load and the top processes of the daemon that runs'
 	@echo 'make criu         get a criu that works on this kernel, as root (moving processes needs one)'
+	@echo 'make install-unit  gomd.service for this virtual environment; uninstall-unit removes it'
 	@echo 'make install-openmosix-names PREFIX=/usr/local'
 	@echo '                  mosctl, mosrun, migrate and mps, as openMosix had them; uninstall-... removes them'
 	@echo 'make clean        remove the virtual environment and all caches'
@@ -61,6 +65,16 @@ install-openmosix-names: $(VENV)/.installed
 
 uninstall-openmosix-names: $(VENV)/.installed
 	$(abspath $(BIN))/python -m gom.openmosix.install remove '$(DESTDIR)$(PREFIX)/bin'
+
+# gomd.service with the whole path of this environment's twistd: docs/service.md. In quotes, with % doubled, as
+# systemd reads paths.
+install-unit: $(VENV)/.installed
+	install -d '$(DESTDIR)$(UNITDIR)'
+	$(abspath $(BIN))/python contrib/install-unit '$(abspath $(BIN))' <contrib/gomd.service >'$(DESTDIR)$(UNITDIR)/gomd.service'
+	@echo 'now: systemctl daemon-reload && systemctl enable --now gomd'
+
+uninstall-unit:
+	rm -f '$(DESTDIR)$(UNITDIR)/gomd.service'
 
 # What the tests use of the system (`make bench`: what gomd is compared with). Root gets it installed; anybody
 # else is told.

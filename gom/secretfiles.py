@@ -36,7 +36,7 @@ def replace(path: str, content: bytes) -> None:
 
     :raises ConfigError: it cannot be written; the old file is as it was.
     """
-    path = os.path.realpath(path)  # a symbolic link stays one
+    path = _where(path)
     beside = f"{path}.new"
     with contextlib.suppress(OSError):  # left by one that was killed; the lock says that nobody uses it
         os.unlink(beside)
@@ -44,13 +44,30 @@ def replace(path: str, content: bytes) -> None:
     try:
         if os.geteuid() == 0:  # root keeps the file of a daemon that runs as somebody else
             owner = os.stat(path if os.path.exists(path) else os.path.dirname(path))
-            os.chown(beside, owner.st_uid, owner.st_gid)
+            os.chown(beside, owner.st_uid, owner.st_gid, follow_symlinks=False)
         os.rename(beside, path)
         _sync_directory(path)
     except OSError as error:
         with contextlib.suppress(OSError):
             os.unlink(beside)
         raise ConfigError([f"{path} cannot be replaced: {error.strerror}"]) from error
+
+
+def _where(path: str) -> str:
+    """
+    Return the file itself: a symbolic link to it stays one, when it is root's or the caller's own.
+
+    :raises ConfigError: it is another user's, such as a daemon's that runs as an ordinary user.
+    """
+    try:
+        owner = os.lstat(path).st_uid
+    except OSError:
+        owner = 0
+    if os.path.islink(path) and owner not in (0, os.geteuid()):
+        raise ConfigError(
+            [f"{path} is a symbolic link of user {owner}: name the file it leads to, or remove it"]
+        )
+    return os.path.realpath(path)
 
 
 @contextlib.contextmanager
@@ -62,7 +79,7 @@ def locked(path: str) -> Iterator[None]:
 
     :raises ConfigError: the directory cannot be made or used.
     """
-    directory = os.path.dirname(os.path.realpath(path))
+    directory = os.path.dirname(_where(path))
     try:
         os.makedirs(directory, mode=0o700, exist_ok=True)
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

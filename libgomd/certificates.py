@@ -23,6 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from libgomd.derivation import ClusterKey
 from libgomd.errors import GomdError
 from libgomd.model import MAX_NODE_ID
+from libgomd.private import create_private
 
 #: No clock of a node is before the first, and RFC 5280 has the second for "no expiry".
 NOT_BEFORE: Final = datetime(2000, 1, 1, tzinfo=timezone.utc)
@@ -147,12 +148,7 @@ def write_pem_files(credentials: Credentials, directory: str, stem: str) -> PemF
 
 def _replace(path: str, data: bytes) -> None:
     new = f"{path}.new"
-    try:
-        os.unlink(new)  # what a crash left
-    except FileNotFoundError:
-        pass
-    number = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with open(number, "wb") as stream:
+    with open(create_private(new), "wb") as stream:
         stream.write(data)
     os.replace(new, path)
 

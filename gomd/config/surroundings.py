@@ -13,7 +13,7 @@ from typing import Final
 from libgomd.endpoints import state_directory
 from libgomd.errors import ConfigError
 
-#: Where gomd.ini is looked for when it is not in the working directory.
+#: Where gomd.ini is looked for when it is not in the working directory, nor where systemd's unit says.
 SYSTEM_FILES: Final = ("/etc/gomd/gomd.ini", "/etc/gomd.conf")
 #: Names a node cannot have: words of the verbs that take a node.
 RESERVED_NAMES: Final = frozenset({"all", "best", "home"})
@@ -27,22 +27,44 @@ class Surroundings:
 
     :ivar cwd: what relative paths of the command line are relative to, absolute.
     :ivar hostname: as the kernel has it, with or without a domain.
+    :ivar unit: systemd started this process: its directories are the daemon's.
     """
 
     cwd: str
     uid: int
     environ: Mapping[str, str]
     hostname: str
+    unit: bool = True
 
     @classmethod
     def of_this_process(cls) -> Surroundings:
         """Return those of this process, now."""
-        return cls(os.getcwd(), os.geteuid(), dict(os.environ), socket.gethostname())
+        started = os.environ.get("SYSTEMD_EXEC_PID", "")
+        # A program far below another unit's (a shell, a test runner) inherits that unit's directories.
+        unit = started in ("", str(os.getpid()), str(os.getppid()))
+        return cls(os.getcwd(), os.geteuid(), dict(os.environ), socket.gethostname(), unit)
 
     @property
     def state_directory(self) -> str:
-        """The default STATE of this user."""
-        return os.path.join(self.cwd, state_directory(self.environ, self.uid))
+        """The default STATE: as systemd's StateDirectory= says, else this user's."""
+        return self._unit_directory("STATE") or os.path.join(
+            self.cwd, state_directory(self.environ, self.uid)
+        )
+
+    @property
+    def runtime_directory(self) -> str:
+        """Where the socket for every user belongs, by systemd's RuntimeDirectory=; empty without one."""
+        return self._unit_directory("RUNTIME")
+
+    @property
+    def configuration_directory(self) -> str:
+        """Where gomd.ini is looked for first, by systemd's ConfigurationDirectory=; empty without one."""
+        return self._unit_directory("CONFIGURATION")
+
+    def _unit_directory(self, kind: str) -> str:
+        """Return the first of the directories that systemd lists, parted by colons; empty without any."""
+        first = self.environ.get(f"{kind}_DIRECTORY", "").partition(":")[0]
+        return os.path.normpath(first) if self.unit and os.path.isabs(first) else ""
 
     @property
     def node_name(self) -> str:
@@ -70,7 +92,9 @@ def find_file(explicit: str | None, around: Surroundings) -> str | None:
     if os.path.lexists(here):
         _check_owner(here, around.uid)
         return here
-    return next((path for path in SYSTEM_FILES if os.path.lexists(path)), None)
+    own = around.configuration_directory
+    files = (os.path.join(own, "gomd.ini"), *SYSTEM_FILES) if own else SYSTEM_FILES
+    return next((path for path in files if os.path.lexists(path)), None)
 
 
 def _check_owner(path: str, uid: int) -> None:

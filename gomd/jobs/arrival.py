@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pwd
 import socket
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from gomd.jobs.needs import Needs, reasons
 from gomd.jobs.orders import Orders
 from libgomd.errors import CannotMove, GomdError
 from libgomd.model import JobState, Status
+from libgomd.private import make_private_directory
 from libgomd.wire import frames
 from libgomd.wire.frames import Frame, MalformedFrame
 
@@ -59,7 +59,7 @@ async def why_not(ground: Ground, needs: Needs, job: MigrationId, source: int) -
 
 
 def _room(directory: str) -> str:
-    os.makedirs(directory, 0o700, exist_ok=True)
+    make_private_directory(directory)
     return directory
 
 

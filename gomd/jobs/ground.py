@@ -23,6 +23,7 @@ from gomd.jobs.supervisors import Supervisors
 from gomd.jobs.table import HomeTable
 from gomd.jobs.whereabouts import Whereabouts
 from libgomd.errors import CannotMove, NotFound
+from libgomd.private import make_private_directory
 from libgomd.wallclock import Wall
 
 #: Seconds the disk may take for a record: it is waited for, whatever it takes.
@@ -142,6 +143,6 @@ class Ground:
 
 
 def _make(path: str) -> None:
-    os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+    make_private_directory(os.path.dirname(path))
     shutil.rmtree(path, ignore_errors=True)
     os.mkdir(path, 0o700)

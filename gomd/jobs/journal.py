@@ -11,6 +11,7 @@ from twisted.logger import Logger
 
 from gomd.interfaces import IThreads
 from gomd.jobs.sealed_lines import Replayed, encode, replay
+from libgomd.private import create_private, make_private_directory, open_private
 
 #: Lines after which the file is written anew, unless it has that many entries.
 COMPACT_AT = 4096
@@ -59,9 +60,9 @@ class Journal:
 
         :raises OSError: the directory cannot be made or written.
         """
-        os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+        make_private_directory(os.path.dirname(self._path))
         try:
-            with open(self._path, "rb") as file:
+            with open(open_private(self._path), "rb") as file:
                 self.found = replay(file.read())
         except FileNotFoundError:
             self.found = Replayed()
@@ -199,9 +200,7 @@ class Journal:
 
     def _rewrite(self, values: Mapping[int, dict[str, Any]]) -> None:
         beside = f"{self._path}.new"
-        descriptor = os.open(
-            beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-        )
+        descriptor = create_private(beside)
         try:
             _write(descriptor, b"".join(encode(key, value) for key, value in values.items()))
             os.fsync(descriptor)

@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from gomd.jobs.framestream import FrameStream
 from gomd.jobs.launcher import NAMESPACE, PLAIN
 from libgomd.errors import InternalError, TooMany
+from libgomd.private import make_private_directory
 
 #: The directory that `gomd` and `libgomd` are in.
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -86,7 +87,12 @@ class Launcher:
             os.close(directory)
 
     def _start(self) -> None:
-        os.makedirs(os.path.dirname(self._log_path), mode=0o700, exist_ok=True)
+        try:
+            make_private_directory(os.path.dirname(self._log_path))
+        except OSError as error:
+            raise InternalError(
+                f"[jobs] spool {os.path.dirname(self._log_path)} cannot be used: {error.strerror}"
+            ) from error
         here, there = socket.socketpair()
         with there:
             try:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from gomd.jobs.migration import SourceState, State, TargetState
 from libgomd.errors import GomdError
+from libgomd.private import make_private_directory, open_private
 
 #: Bytes of a file: a migration writes at most six records.
 ROOM: Final = 8192
@@ -114,11 +115,11 @@ class MoveLog:
 
     def load(self) -> list[Record]:
         """Return the last record of each side of each migration; files without any are removed."""
-        os.makedirs(self._directory, 0o700, exist_ok=True)
+        make_private_directory(self._directory)
         records = []
         for name in sorted(os.listdir(self._directory)):
             path = os.path.join(self._directory, name)
-            with open(path, "rb") as file:
+            with open(open_private(path), "rb") as file:
                 data = file.read(ROOM)
             record = last(data)
             if record is None or self._name(record) != name:

@@ -181,7 +181,7 @@ class Movable(Supervisor):
         }  # fmt: skip
         self._handed = (self._stdin_received, len(self._stdin_waiting), self._stdin_ended)
         path = os.path.join(self._order["directory"], HANDOVER)
-        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with open(number, "w", encoding="ascii") as file:
             json.dump(handover, file)
 

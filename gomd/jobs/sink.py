@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from gomd.interfaces import IThreads
 from gomd.jobs.backlog import LOST, Spool
+from libgomd.private import create_private, make_private_directory, open_private_directory
 from libgomd.wire import frames
 from libgomd.wire.frames import Frame
 
@@ -113,9 +114,9 @@ class Sink:
         """Open the files. Blocks."""
         if self._spools:
             return
-        os.makedirs(self._directory, mode=0o700, exist_ok=True)
+        make_private_directory(self._directory)
         if self._descriptor < 0:
-            self._descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._descriptor = open_private_directory(self._directory)
         for stream, name in _NAMES.items():
             self._spools[stream] = Spool(self._descriptor, name, self._limit, self._reserve)
 
@@ -124,9 +125,9 @@ class Sink:
         if lost := sum(spool.lost for spool in self._spools.values()):
             reasons = (str(told.get("reason", "")), LOST.format(lost))
             told = {**told, "reason": "; ".join(filter(None, reasons))}
-        os.makedirs(self._directory, mode=0o700, exist_ok=True)
+        make_private_directory(self._directory)
         path = os.path.join(self._directory, "exit")
-        with open(f"{path}.new", "w", encoding="ascii") as file:
+        with open(create_private(f"{path}.new"), "w", encoding="ascii") as file:
             json.dump(told, file)
         os.rename(f"{path}.new", path)
 

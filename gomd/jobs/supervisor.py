@@ -23,6 +23,7 @@ from gomd.jobs.beginning import CannotStart, Program, Surroundings, begin
 from gomd.jobs.cgroups import JobGroup, NoLimit, group_of
 from gomd.jobs.output import Output
 from gomd.jobs.pipes import end_the_rest, make_pipes, make_terminal, set_size
+from libgomd.private import create_private, make_private_directory, open_private, open_private_directory
 from libgomd.wire import frames
 
 #: The names in a job's directory.
@@ -105,11 +106,13 @@ class Supervisor:
         self._deserted = False
         self._done = False
         self._frozen = False
-        os.makedirs(os.path.dirname(spec["directory"]), mode=0o700, exist_ok=True)
-        if not spec.get("view"):
-            os.makedirs(spec["directory"], 0o700, exist_ok=bool(spec.get("images")))
-        os.chdir(spec["directory"])
-        directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        make_private_directory(os.path.dirname(spec["directory"]))
+        if spec.get("images"):
+            make_private_directory(spec["directory"])
+        elif not spec.get("view"):
+            os.mkdir(spec["directory"], 0o700)
+        directory = open_private_directory(spec["directory"])
+        os.fchdir(directory)
         self._spooled = bool(spec.get("detach"))
         self._outputs = {
             kind: Output(kind, self._spool(directory, name) if self._spooled else Backlog())
@@ -144,7 +147,7 @@ class Supervisor:
     def _look(self) -> None:
         """See how far the job is whose output is only shown here, and whether it has ended."""
         try:
-            with open(EXIT, encoding="ascii") as file:
+            with open(open_private(EXIT), encoding="ascii") as file:
                 self._exit = json.load(file)
         except FileNotFoundError:
             pass
@@ -221,7 +224,7 @@ class Supervisor:
     def _listen(self) -> None:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.setblocking(False)
-        if os.path.exists(SOCKET):
+        if os.path.lexists(SOCKET):
             os.unlink(SOCKET)
         self._listener.bind(SOCKET)
         self._listener.listen(2)
@@ -571,7 +574,7 @@ class Supervisor:
     def _write(self, name: str, value: dict[str, Any]) -> None:
         """Write a file of the job's directory: all of it or none; on the disk when no daemon hears of it."""
         try:
-            with open(f"{name}.new", "w", encoding="ascii") as file:
+            with open(create_private(f"{name}.new"), "w", encoding="ascii") as file:
                 json.dump(value, file)
                 if self._connection is None:
                     file.flush()

@@ -17,13 +17,14 @@ from gomd.jobs.framestream import FrameStream
 from gomd.jobs.launching import Launcher
 from gomd.jobs.request import Account, JobRequest
 from libgomd.errors import NotPossible
+from libgomd.private import open_private
 from libgomd.wire import frames
 
 #: Bytes of a file that are read: one holds the arguments of its job.
 _MAX_FILE: Final = 8 * 1024 * 1024
 _NAME: Final = re.compile(r"([1-9][0-9]{0,5})-([1-9][0-9]{0,14})", re.ASCII)
 #: What opening a file says that is not there, or is none.
-_NEVER_WRITTEN: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR})
+_NEVER_WRITTEN: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EPERM})
 
 
 class Supervisors:
@@ -165,8 +166,7 @@ class Supervisors:
         """
         path = os.path.join(self.directory(name), file)
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-            with open(descriptor, "rb") as opened:
+            with open(open_private(path), "rb") as opened:
                 data = opened.read(_MAX_FILE)
         except OSError as error:
             if error.errno in _NEVER_WRITTEN:

@@ -68,7 +68,8 @@ def take_host_key(state: str) -> Key:
     if not os.path.lexists(path):
         _make_host_key(state, path)
     try:
-        key: Key = Key.fromString(_read(path, "the host key of the manhole", forbidden=0o077, fix="go="))
+        data = _read(path, "the host key of the manhole", forbidden=0o077, fix="go=", links=False)
+        key: Key = Key.fromString(data)
     except (BadKeyError, EncryptedKeyError, ValueError) as error:
         raise ConfigError(
             [f"{path} is not a host key: remove it, and the next start makes a new one"]
@@ -94,11 +95,12 @@ def _make_host_key(state: str, path: str) -> None:
         ) from error
 
 
-def _read(path: str, what: str, *, forbidden: int, fix: str) -> bytes:
+def _read(path: str, what: str, *, forbidden: int, fix: str, links: bool = True) -> bytes:
     """Return a file's bytes. :raises ConfigError: it is no file, or not ours alone as ``forbidden`` says."""
     try:
         # A fifo must not stop the start, so it is opened without waiting and refused.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+        descriptor = os.open(path, flags if links else flags | os.O_NOFOLLOW)
     except OSError as error:
         raise ConfigError([f"{path} cannot be opened ({error.strerror}): see {what}"]) from error
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol
 
@@ -73,13 +72,12 @@ class Daemon(MultiService):
             parent.setComponent(ILogObserver, self.observer)
 
     def startService(self) -> None:
-        """Start every service; once the reactor runs, listen to SIGHUP and say so."""
+        """Start every service; once the reactor runs, say so."""
         super().startService()
         self._reactor.callWhenRunning(self._running)
 
     def _running(self) -> None:
         spare_old_objects()
-        signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reload))
         answering = maybeDeferred(self.started)
         answering.addCallback(lambda _result: self._notifier.ready("answering") if self.running else None)
         answering.addErrback(lambda failure: self._log.failure("starting failed", failure=failure))
@@ -100,7 +98,12 @@ class Daemon(MultiService):
         self.stopped()
 
     def reload(self) -> None:
-        """Read the configuration again; what cannot change while running is said. Never raises."""
+        """
+        Read the configuration again, and go on in a new log file; what cannot change while running is said.
+
+        Never raises.
+        """
+        self.reopen_log()
         self._notifier.reloading("reading the configuration again")
         try:
             new = self.load()
@@ -117,6 +120,15 @@ class Daemon(MultiService):
             if restart:
                 self._log.warn("these changes need a restart: {names}", names=", ".join(restart))
         self._notifier.ready("answering")
+
+    def reopen_log(self) -> None:
+        """Go on in a new log file: the old one may have been moved away. Never raises."""
+        if self.observer is None:
+            return
+        try:
+            self.observer.reopen()
+        except OSError as error:
+            self._log.error("the log cannot be opened anew ({error}): the old file is used on", error=error)
 
     def stop(self, reason: str) -> None:
         """See `IStoppable.stop`."""

@@ -13,8 +13,10 @@ from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
 
-from libgomd.endpoints import Endpoint, Tcp, Unix
+from gomd.services.unixport import listen_unix
+from libgomd.endpoints import PUBLIC_SOCKET, Endpoint, Tcp, Unix
 from libgomd.errors import ConfigError
+from libgomd.private import trusted_owners
 
 #: Connections the kernel keeps for us while we are busy.
 BACKLOG = 512
@@ -43,22 +45,40 @@ class Socket:
             ) from error
         self.socket.setblocking(False)
         self.endpoint: Endpoint = endpoint
-        self._inode = None
+        self._inode: int | None = None
         if isinstance(endpoint, Unix):
             self._inode = os.stat(endpoint.path).st_ino
         else:
             self.endpoint = Tcp(endpoint.host, self.socket.getsockname()[1])
 
+    @classmethod
+    def adopt(cls, listening: socket.socket) -> Socket:
+        """Return the socket of somebody who opened it for the daemon and keeps its name, as systemd does."""
+        adopted = cls.__new__(cls)
+        adopted.socket = listening
+        listening.setblocking(False)
+        address = listening.getsockname()
+        if listening.family == socket.AF_UNIX:
+            adopted.endpoint = Unix(os.fsdecode(address).replace("\0", "@", 1))  # @: an abstract name
+        else:
+            adopted.endpoint = Tcp(address[0], address[1])
+        adopted._inode = None
+        return adopted
+
     def open(self, reactor: Any, factory: Factory) -> IListeningPort:
         """Hand it to the reactor, which has a descriptor of its own for it from then on."""
-        port: IListeningPort = reactor.adoptStreamPort(self.socket.fileno(), self.socket.family, factory)
+        port: IListeningPort
+        if isinstance(self.endpoint, Unix):
+            port = listen_unix(reactor, self.socket.fileno(), factory)
+        else:
+            port = reactor.adoptStreamPort(self.socket.fileno(), self.socket.family, factory)
         self.socket.close()
         return port
 
     def close(self) -> None:
-        """Close it and take its name away, unless somebody else has put his own there."""
+        """Close it and take its name away, unless somebody else has put his own there or opened it."""
         self.socket.close()
-        if isinstance(self.endpoint, Unix):
+        if isinstance(self.endpoint, Unix) and self._inode is not None:
             with contextlib.suppress(OSError):
                 if os.stat(self.endpoint.path).st_ino == self._inode:
                     os.unlink(self.endpoint.path)
@@ -81,18 +101,45 @@ def _bind_tcp(endpoint: Tcp) -> socket.socket:
 
 def _bind_unix(endpoint: Unix) -> socket.socket:
     path = endpoint.path
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(os.path.dirname(path), 0o755)
+    _make_directory(os.path.dirname(path), public=path == PUBLIC_SOCKET)
     _remove_stale(path)
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # The socket is born with its mode: a chmod afterwards could meet something else under its name. Everybody
+    # may connect: the kernel tells who calls, and the role says what they may do.
+    mask = os.umask(0o111)
     try:
         bound.bind(path)
-        os.chmod(path, 0o666)  # noqa: S103 - who calls is told by the kernel, and what he may do by his role
         bound.listen(BACKLOG)
     except OSError:
         bound.close()
         raise
+    finally:
+        os.umask(mask)
     return bound
+
+
+def _make_directory(path: str, public: bool) -> None:
+    """
+    Make the directory of a unix socket where it is missing, open to everybody whatever the umask is.
+
+    :param public: it is the daemon's own, and opened if an earlier daemon left it closed.
+    :raises OSError: it cannot be made, or others could replace the socket in it.
+    """
+    made = False
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, 0o755)
+        made = True
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        found = os.fstat(directory)
+        if found.st_uid not in trusted_owners():
+            raise OSError(None, f"its directory belongs to user {found.st_uid}, who could replace it")
+        if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+            raise OSError(None, "everybody may write to its directory and replace it: chmod o-w or +t")
+        if made or (public and found.st_uid == os.geteuid()):
+            os.fchmod(directory, 0o755)
+    finally:
+        os.close(directory)
 
 
 def _remove_stale(path: str) -> None:
@@ -144,7 +191,7 @@ class Listening(Service):
         closed = [maybeDeferred(port.stopListening) for port in self._ports]
 
         def close(_results: object) -> None:
-            for bound in self._sockets:  # only now: a port takes the name of its unix socket away itself
+            for bound in self._sockets:
                 bound.close()
 
         return gatherResults(closed).addBoth(close)

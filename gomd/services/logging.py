@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from typing import IO, Any
 
 from twisted.logger import FileLogObserver, ILogObserver, LogEvent, LogLevel, eventAsText, formatEvent
 from zope.interface import implementer
 
+from gomd.services.journal import with_priority
 from gomd.services.logbudget import LogBudget
 from libgomd.wire.text import printable
 
@@ -26,14 +28,42 @@ class DaemonLog:
 
     :param out: takes text, or bytes in UTF-8. :param log_format: ``text`` or ``json``.
     :param log_level: the least important level that is written: debug, info, warn, error, critical.
+    :param priorities: begin each line with its priority, as systemd's journal wants it.
+    :param again: opens the file anew by its name, for `reopen`; None when ``out`` has no name.
     """
 
-    def __init__(self, out: IO[Any], log_format: str, log_level: str = "info") -> None:
+    def __init__(
+        self,
+        out: IO[Any],
+        log_format: str,
+        log_level: str = "info",
+        *,
+        priorities: bool = False,
+        again: Callable[[], IO[Any]] | None = None,
+    ) -> None:
         encoding = getattr(out, "encoding", None) or "utf-8"
         as_line: dict[str, Callable[[LogEvent], str]] = {"text": _TextLine(encoding), "json": json_line}
-        self._write = FileLogObserver(out, as_line[log_format])
+        self._format = _with_priority(as_line[log_format]) if priorities else as_line[log_format]
+        self._again = again
+        self._out = out
+        self._write = FileLogObserver(out, self._format)
+        self._writing = threading.RLock()  # the same thread may log again while it logs: in a __del__
         self._budget = LogBudget()
         self.set_level(log_level)
+
+    def reopen(self) -> None:
+        """
+        Go on in a new file of the same name: the old one was moved away by logrotate. Blocks briefly.
+
+        :raises OSError: it cannot be opened; the old file stays in use.
+        """
+        if self._again is None:
+            return
+        fresh = self._again()
+        with self._writing:
+            old, self._out = self._out, fresh
+            self._write = FileLogObserver(fresh, self._format)
+            old.close()
 
     def set_level(self, log_level: str) -> None:
         """Change the least important level that is written. :raises KeyError: there is no such level."""
@@ -45,9 +75,18 @@ class DaemonLog:
         if (level is not None and level < self._level) or self._budget.refuses(event):
             return
         try:
-            self._write(event)
+            with self._writing:
+                self._write(event)
         except (OSError, ValueError):  # a full disk, a closed pipe: nobody is left to tell
             pass
+
+
+def _with_priority(as_line: Callable[[LogEvent], str]) -> Callable[[LogEvent], str]:
+    def with_its_priority(event: LogEvent) -> str:
+        lines = as_line(event)
+        return lines and with_priority(lines, event.get("log_level"))
+
+    return with_its_priority
 
 
 _LEVELS = {level.name: level for level in LogLevel.iterconstants()}

@@ -1,12 +1,24 @@
-"""STATE, the daemon's own directory: made private, and taken by one daemon at a time."""
+"""
+STATE, the daemon's own directory: its user's alone, and taken by one daemon at a time.
+
+Somebody who may write to it, or to a directory above it, decides where the daemon writes: with a symbolic
+link, or with another directory in its place. Such a STATE is refused; what is below is opened with
+`libgomd.private`.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import stat
+from typing import ClassVar, NoReturn
+
+from twisted.logger import Logger
 
 from libgomd.errors import ConfigError
+from libgomd.private import on_the_way, trusted_owners
+
+_HINT = "set [node] state_dir or --state-dir to a directory of your own"
 
 
 class StateDirectory:
@@ -16,6 +28,8 @@ class StateDirectory:
     :ivar path: the directory, absolute.
     """
 
+    _log: ClassVar[Logger] = Logger()
+
     def __init__(self, path: str) -> None:
         self.path = os.path.abspath(path)
         self._lock = -1
@@ -24,35 +38,117 @@ class StateDirectory:
         """
         Make the directory (0700) where it is missing, and lock it. Blocks briefly.
 
-        :raises ConfigError: it cannot be made or written, is somebody else's, or another daemon has it.
+        :raises ConfigError: it cannot be made or written, is somebody else's or another's to write, has
+            something in it that is, or another daemon has it.
         """
-        hint = "set [node] state_dir or --state-dir to a directory of your own"
         try:
             os.makedirs(os.path.dirname(self.path), exist_ok=True)
             try:
                 os.mkdir(self.path, 0o700)
             except FileExistsError:
                 pass
-            found = os.stat(self.path)
-            if not stat.S_ISDIR(found.st_mode):
-                raise ConfigError([f"STATE {self.path} is not a directory: {hint}"])
-            if found.st_uid != os.geteuid() and os.geteuid() != 0:
-                raise ConfigError([f"STATE {self.path} belongs to another user: {hint}"])
-            if found.st_mode & 0o022:
-                raise ConfigError([f"STATE {self.path} can be written by others: chmod 700 it"])
-            self._lock = os.open(
-                os.path.join(self.path, "lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-            )
+            directory = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            try:
+                self._check_directory(directory)
+                self._check_way()
+                self._open_lock(directory)
+                self._check_entries(directory)
+            finally:
+                os.close(directory)
         except OSError as error:
-            raise ConfigError([f"STATE {self.path} cannot be used ({error.strerror}): {hint}"]) from error
+            self.release()
+            raise ConfigError([f"STATE {self.path} cannot be used ({error.strerror}): {_HINT}"]) from error
+        except ConfigError:
+            self.release()
+            raise
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             owner = os.read(self._lock, 20).decode("ascii", "replace").strip() or "unknown"
             self.release()
             raise ConfigError(
-                [f"another gomd (pid {owner}) uses STATE {self.path}: stop it, or {hint}"]
+                [f"another gomd (pid {owner}) uses STATE {self.path}: stop it, or {_HINT}"]
             ) from error
+
+    def _check_directory(self, directory: int) -> None:
+        found = os.fstat(directory)
+        if not stat.S_ISDIR(found.st_mode):
+            raise ConfigError([f"STATE {self.path} is not a directory: {_HINT}"])
+        if found.st_uid != os.geteuid():
+            raise ConfigError(
+                [
+                    f"STATE {self.path} belongs to another user, {found.st_uid}, and gomd runs as user "
+                    f"{os.geteuid()}: {_HINT}"
+                ]
+            )
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise ConfigError([f"STATE {self.path} can be written by others: chmod 700 it"])
+
+    def _check_way(self) -> None:
+        """
+        Check the directories and symbolic links on the way: who may change one puts another STATE there.
+
+        For an ordinary user's daemon a directory that everybody may write to is only worth a warning: root's
+        is the one that others would like to make write elsewhere.
+        """
+        trusted, there = trusted_owners(), os.stat(self.path)
+        for path, found in on_the_way(self.path):
+            if os.path.samestat(found, there):
+                continue
+            if found.st_uid not in trusted:
+                raise ConfigError(
+                    [
+                        f"STATE {self.path}: {path} on the way to it belongs to another user, "
+                        f"{found.st_uid}, who could put another directory there: {_HINT}"
+                    ]
+                )
+            writable = found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX
+            if writable and not stat.S_ISLNK(found.st_mode):
+                problem = f"STATE {self.path}: everybody may write to {path}: chmod o-w or +t it"
+                if os.geteuid() == 0:
+                    raise ConfigError([problem])
+                self._log.warn("{problem}", problem=problem)
+
+    def _open_lock(self, directory: int) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        self._lock = os.open("lock", flags, 0o600, dir_fd=directory)
+        if not stat.S_ISREG(os.fstat(self._lock).st_mode):
+            raise ConfigError([f"STATE {self.path}: lock in it is no plain file: remove it"])
+
+    def _check_entries(self, directory: int) -> None:
+        """Check what is in STATE: it may have been others' to write once."""
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    self._refuse_link(entry.name)
+                owner = entry.stat(follow_symlinks=False).st_uid
+                if owner not in (0, os.geteuid()):
+                    raise ConfigError(
+                        [f"{self.path}/{entry.name} belongs to another user, {owner}: remove it, or chown it"]
+                    )
+                if entry.is_dir(follow_symlinks=False):
+                    self._check_below(directory, entry.name)
+
+    def _check_below(self, directory: int, name: str, below: str = "") -> None:
+        """Check for links in a directory of the daemon's own; what jobs have in theirs is their own."""
+        number = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        try:
+            with os.scandir(number) as entries:
+                for entry in entries:
+                    if entry.is_symlink():
+                        self._refuse_link(f"{below}{name}/{entry.name}")
+                    if name == "jobs" and not below and entry.is_dir(follow_symlinks=False):
+                        self._check_below(number, entry.name, "jobs/")
+        finally:
+            os.close(number)
+
+    def _refuse_link(self, name: str) -> NoReturn:
+        raise ConfigError(
+            [
+                f"{self.path}/{name} is a symbolic link, and gomd follows none in STATE: remove it "
+                "([jobs] spool and [log] path put directories elsewhere)"
+            ]
+        )
 
     def sign(self) -> None:
         """Write this process's pid into the lock, for whoever finds it taken."""

@@ -114,6 +114,24 @@ class Watchdog(Service):
             self._loop.stop()
 
 
+#: Variables that systemd sets for the daemon alone. NOTIFY_SOCKET and LISTEN_* are taken where they are used.
+OWN_VARIABLES: Final = (
+    "STATE_DIRECTORY",
+    "RUNTIME_DIRECTORY",
+    "CONFIGURATION_DIRECTORY",
+    "LOGS_DIRECTORY",
+    "CACHE_DIRECTORY",
+    "CREDENTIALS_DIRECTORY",
+    "INVOCATION_ID",
+    "JOURNAL_STREAM",
+    "MAINPID",
+    "MANAGERPID",
+    "SYSTEMD_EXEC_PID",
+    "MEMORY_PRESSURE_WATCH",
+    "MEMORY_PRESSURE_WRITE",
+)
+
+
 def take_environment(environ: MutableMapping[str, str], pid: int) -> tuple[Notifier, float | None]:
     """
     Return whom to tell and how often to ping (seconds, None for never), as systemd asked in ``environ``.
@@ -122,6 +140,8 @@ def take_environment(environ: MutableMapping[str, str], pid: int) -> tuple[Notif
 
     :param pid: of this process; a watchdog that is meant for another one is left alone.
     """
+    for name in OWN_VARIABLES:
+        environ.pop(name, None)
     address = environ.pop("NOTIFY_SOCKET", "")
     limit = environ.pop("WATCHDOG_USEC", "")
     watched = environ.pop("WATCHDOG_PID", "")

@@ -6,6 +6,8 @@ import json
 import os
 from typing import Final
 
+from libgomd.private import create_private, make_private_directory
+
 #: Largest state file that is read, in bytes.
 _MAX_STATE: Final = 64 * 1024
 
@@ -39,14 +41,10 @@ def store_state(path: str, value: dict[str, object]) -> None:
     :raises OSError: it could not be stored; the old file is untouched.
     """
     directory = os.path.dirname(path)
-    os.makedirs(directory, mode=0o700, exist_ok=True)
+    make_private_directory(directory)
     new = f"{path}.new"
     data = json.dumps(value, indent=1).encode("ascii") + b"\n"
-    try:
-        os.unlink(new)  # of a daemon that was killed in here
-    except FileNotFoundError:
-        pass
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    descriptor = create_private(new)  # also over that of a daemon that was killed in here
     with open(descriptor, "wb") as file:
         file.write(data)
         file.flush()

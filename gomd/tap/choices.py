@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 from twisted.internet.protocol import Factory
 
 from gomd.cluster.identity import id_of, primary_address
 from gomd.config import Config
+from gomd.config.addresses import on_this_machine
 from gomd.interfaces import INodeSource, IProcessControl, ISampleLog
 from gomd.protocols.door import Limits
+from gomd.services.activation import PassedSockets
 from gomd.services.listening import Socket
-from libgomd.endpoints import PUBLIC_SOCKET, ROOT_STATE, Endpoint, Unix
+from libgomd.endpoints import PUBLIC_SOCKET, ROOT_STATE, SOCKET_NAME, Endpoint, Unix
 from libgomd.errors import ConfigError, SourceUnavailable
 from libgomd.model import Role
 from libgomd.wallclock import wall_clock
@@ -102,24 +105,54 @@ def limits_of(config: Config) -> Limits:
     )  # fmt: skip
 
 
-def telnet_endpoints(config: Config) -> tuple[Endpoint, ...]:
-    """Return where the telnet line listens; the system's daemon has a socket that every user can reach."""
+def telnet_endpoints(config: Config, runtime_directory: str = "") -> tuple[Endpoint, ...]:
+    """
+    Return where the telnet line listens; the system's daemon has a socket that every user can reach.
+
+    :param runtime_directory: where that socket is, by systemd; empty: where it is without systemd.
+    """
     endpoints = config.telnet.endpoints
-    own = Unix(os.path.join(ROOT_STATE, "gomd.sock"))
-    return (*endpoints, Unix(PUBLIC_SOCKET)) if own in endpoints else endpoints
+    own = Unix(os.path.join(config.node.state_dir, SOCKET_NAME))
+    if own not in endpoints:
+        return endpoints
+    public = None
+    if runtime_directory:
+        public = Unix(os.path.join(runtime_directory, SOCKET_NAME))
+    elif config.node.state_dir == ROOT_STATE:
+        public = Unix(PUBLIC_SOCKET)
+    return endpoints if public is None or public in endpoints else (*endpoints, public)
 
 
-def http_of(config: Config) -> tuple[Socket, Callable[..., Any]] | None:
+def http_of(config: Config, passed: PassedSockets) -> tuple[Socket, Callable[..., Any]] | None:
     """
     Return the socket of the metrics and what makes their site, None when they are off.
 
+    :param passed: where a socket named http may be, which switches them on.
     :raises ConfigError: the port cannot be used.
     """
-    if config.http.endpoint is None:
+    given = passed.http()
+    if given is None and config.http.endpoint is None:
         return None
+    mistakes = list(http_mistakes(given.endpoint, config)) if given is not None else []
+    if mistakes:
+        raise ConfigError(mistakes)
     from gomd.protocols.http import MetricsSite
 
-    return Socket("[http] endpoint", config.http.endpoint), MetricsSite
+    if given is None:
+        assert config.http.endpoint is not None
+        given = passed.socket("[http] endpoint", config.http.endpoint)
+    return given, MetricsSite
+
+
+def http_mistakes(endpoint: Endpoint, config: Config) -> Iterator[str]:
+    """Yield a sentence for each reason why there can be no metrics at ``endpoint``."""
+    if find_spec("prometheus_client") is None:
+        yield "[http] endpoint: metrics need prometheus_client: pip install gomd[http]"
+    if config.telnet.anonymous == "none" and not on_this_machine(endpoint):
+        yield (
+            f"[http] endpoint: {endpoint} tells the network what [telnet] anonymous = none keeps from it: "
+            "use a loopback address or a unix socket"
+        )
 
 
 def manhole_of(config: Config) -> tuple[Socket, Callable[..., Factory]] | None:

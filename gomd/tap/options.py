@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.util import find_spec
 from typing import NoReturn
 
+from twisted.logger import LogLevel
 from twisted.python import usage
 
 from gomd.config import SHORT_OPTIONS, Config, Surroundings, find_file, load, overrides_for
-from gomd.config.addresses import on_this_machine
 from gomd.jobs.criu import Criu, find
+from gomd.services.journal import PRIORITIES, goes_to_journal
+from gomd.tap.choices import http_mistakes
 from libgomd.errors import ConfigError
 from libgomd.version import VERSION
+
+#: Exit statuses (sysexits.h) that tell systemd whether to try again. Started by hand, gomd exits with 1.
+EX_CONFIG, EX_TEMPFAIL = 78, 75
+#: What twistd calls its pid file when it is told nothing.
+TWISTDS_PID_FILE = "twistd.pid"
 
 
 class Options(usage.Options):
@@ -34,6 +42,8 @@ class Options(usage.Options):
         super().__init__()
         self.overrides: list[str] = []
         self.around = Surroundings.of_this_process()
+        #: The pid file that twistd was told to write; empty for none.
+        self.pid_file = ""
 
     def opt_set(self, setting: str) -> None:
         """Set one setting, section.key=value, over the file; may be repeated."""
@@ -46,6 +56,7 @@ class Options(usage.Options):
 
     def postOptions(self) -> None:
         """Read the whole configuration; every mistake is listed and refuses the start."""
+        self._take_pid_file()
         try:
             for name in SHORT_OPTIONS:
                 if self[name] is not None:
@@ -61,6 +72,21 @@ class Options(usage.Options):
             print(f"gomd: processes {f'cannot be moved: {why_not}' if why_not else 'can be moved'}")
             sys.exit(0)
 
+    def _take_pid_file(self) -> None:
+        """
+        Keep twistd from looking at its pid file, which would refuse a start whenever it is stale.
+
+        The lock of STATE is what keeps two daemons apart; `makeService` gives the name back once it has that.
+        In the foreground only a file that was asked for is written.
+        """
+        twistd = self.parent
+        if twistd is None:
+            return
+        name, twistd["pidfile"] = twistd.get("pidfile") or "", ""
+        foreground = twistd.get("nodaemon") or twistd.get("debug")
+        if name and not (foreground and name == TWISTDS_PID_FILE):
+            self.pid_file = os.path.abspath(name)
+
     def load(self) -> Config:
         """Read file and command line, now as at the start. :raises ConfigError: with every mistake."""
         config = load(find_file(self["config"], self.around), self.overrides, self.around)
@@ -74,24 +100,23 @@ def check_built(config: Config) -> None:
 
     :raises ConfigError: with a sentence for each such thing.
     """
-    mistakes = []
-    http = config.http.endpoint
-    if http is not None:
-        if find_spec("prometheus_client") is None:
-            mistakes.append("[http] endpoint: metrics need prometheus_client: pip install gomd[http]")
-        if config.telnet.anonymous == "none" and not on_this_machine(http):
-            mistakes.append(
-                f"[http] endpoint: {http} tells the network what [telnet] anonymous = none keeps from it: "
-                "use a loopback address or a unix socket"
-            )
+    mistakes: list[str] = []
+    if config.http.endpoint is not None:
+        mistakes.extend(http_mistakes(config.http.endpoint, config))
     if config.peers.engine == "swim" and find_spec("kinship") is None:
         mistakes.append("[peers] engine: swim needs the package kinship: pip install gomd[swim]")
     if mistakes:
         raise ConfigError(mistakes)
 
 
-def refuse(error: ConfigError) -> NoReturn:
-    """Say every mistake on stderr and exit with status 1."""
+def refuse(error: ConfigError, status: int = EX_CONFIG) -> NoReturn:
+    """
+    Say every mistake on stderr and exit: with ``status`` when systemd waits for the start, else with 1.
+
+    :param status: EX_CONFIG for what stays wrong until somebody changes it, EX_TEMPFAIL for what may pass.
+    """
+    by_systemd = bool(os.environ.get("NOTIFY_SOCKET"))
+    prefix = PRIORITIES[LogLevel.error] if goes_to_journal(sys.stderr, os.environ) else ""
     for mistake in error.mistakes:
-        print(f"gomd: {mistake}", file=sys.stderr)
-    sys.exit(1)
+        print(f"{prefix}gomd: {mistake}", file=sys.stderr)
+    sys.exit(status if by_systemd else 1)

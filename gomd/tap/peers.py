@@ -34,6 +34,7 @@ from libgomd.certificates import Credentials, node_credentials, page_server_cred
 from libgomd.derivation import ClusterKey, key_ring, read_keys
 from libgomd.errors import ConfigError
 from libgomd.model import Counter, Node
+from libgomd.private import make_private_directory
 from libgomd.tls import MutualTLS
 from libgomd.wallclock import Wall
 
@@ -178,7 +179,7 @@ class Network:
 
     def criu_files(self, directory: str) -> TlsFiles:
         """Write the certificates of criu's page servers to ``directory``. Blocks."""
-        os.makedirs(directory, 0o700, exist_ok=True)
+        make_private_directory(directory)
         files = write_pem_files(page_server_credentials(self._keys), directory, "page-server")
         return TlsFiles(files.authorities, files.certificate, files.key)
 

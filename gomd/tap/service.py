@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from twisted.application.service import IService
 
 from gomd.config import Config
 from gomd.protocols.handshakes import MOST
+from gomd.services.activation import take_sockets
+from gomd.services.journal import goes_to_journal
 from gomd.services.limits import lower_oom_score, raise_file_limit, share_interpreter
-from gomd.services.listening import Socket
 from gomd.services.logging import DaemonLog
+from gomd.services.pidfile import check_pid_file
+from gomd.services.signals import install_handlers
 from gomd.services.state import StateDirectory
 from gomd.tap.choices import http_of, manhole_of, node_id_of, telnet_endpoints
 from gomd.tap.compose import compose
 from gomd.tap.monotonic import use_monotonic_time
-from gomd.tap.options import Options, refuse
+from gomd.tap.options import EX_TEMPFAIL, Options, refuse
 from gomd.tap.peers import most_streams, peer_sockets, read_keys_of
 from libgomd.errors import ConfigError
 
@@ -32,35 +37,48 @@ def makeService(options: Options) -> IService:
     raise_file_limit(config.telnet.max_connections + 2 * config.jobs.most + streams + 256)
     share_interpreter()
     lower_oom_score()
+    to_journal = goes_to_journal(sys.stdout, os.environ)
     try:
         node_id = node_id_of(config)
         state = StateDirectory(config.node.state_dir)
         state.take()
-        manhole, http = manhole_of(config), http_of(config)
+        check_pid_file(options.pid_file)
+        passed = take_sockets(os.environ, os.getpid())
+        manhole, http = manhole_of(config), http_of(config, passed)
         keys = read_keys_of(config)
         ports = peer_sockets(config)
-        sockets = tuple(Socket("[telnet] endpoints", endpoint) for endpoint in telnet_endpoints(config))
+        telnet = telnet_endpoints(config, options.around.runtime_directory)
+        configured = [passed.socket("[telnet] endpoints", endpoint) for endpoint in telnet]
+        sockets = (*configured, *passed.telnet())
         daemon = compose(config, reactor, sockets, node_id, manhole, ports, keys, http)
     except ConfigError as error:
-        refuse(error)
-    daemon.observer = make_log(config, options.parent or {})
+        refuse(error, EX_TEMPFAIL)
+    if options.parent is not None:
+        options.parent["pidfile"] = options.pid_file
+    daemon.observer = make_log(config, options.parent or {}, to_journal)
     daemon.load = options.load
+    install_handlers(reactor, daemon.reload, daemon.reopen_log, partial(daemon.stop, "signal QUIT"))
     reactor.callWhenRunning(state.sign)
     return daemon
 
 
-def make_log(config: Config, twistd: Mapping[str, Any]) -> DaemonLog | None:
+def make_log(config: Config, twistd: Mapping[str, Any], to_journal: bool = False) -> DaemonLog | None:
     """
     Return where the daemon's own log goes: where twistd's options say, in the format gomd.ini says.
 
     None when twistd was given a logger of its own, or syslog.
+
+    :param to_journal: stdout is systemd's journal.
     """
     if twistd.get("logger") or twistd.get("syslog"):
         return None
     path = twistd.get("logfile") or ("-" if twistd.get("nodaemon") else "twistd.log")
-    out: Any = sys.stdout
-    if path != "-":
-        from twisted.python.logfile import LogFile
+    log_format, log_level = config.node.log_format, config.node.log_level
+    if path == "-":
+        return DaemonLog(sys.stdout, log_format, log_level, priorities=to_journal)
+    from twisted.python.logfile import LogFile
 
-        out = LogFile.fromFullPath(path, rotateLength=10_000_000, maxRotatedFiles=5)
-    return DaemonLog(out, config.node.log_format, config.node.log_level)
+    again = partial(
+        LogFile.fromFullPath, os.path.abspath(path), rotateLength=10_000_000, maxRotatedFiles=5
+    )  # fmt: skip
+    return DaemonLog(again(), log_format, log_level, again=again)

@@ -59,7 +59,7 @@ def milliseconds(age: float | None) -> int | None:
     """Return an age of some seconds as it can be sent; None when it is not known."""
     if age is None or not math.isfinite(age):
         return None
-    return min(MAX_NUMBER, max(0, round(age * 1000)))
+    return round(min(MAX_NUMBER, max(0.0, age * 1000)))
 
 
 def _fits(value: int | None, highest: int) -> int | None:

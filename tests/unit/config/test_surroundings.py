@@ -68,6 +68,52 @@ class FindFileTests(SynchronousTestCase):
         self.assertIn("cannot be read", str(caught.exception))
 
 
+class UnitTests(SynchronousTestCase):
+    """The directories of systemd's unit."""
+
+    def around(self, *, unit: bool = True, uid: int = 0, **environ: str) -> Surroundings:
+        """Return surroundings with these variables."""
+        return Surroundings("/srv", uid, environ, "alpha", unit)
+
+    def test_the_directories_that_systemd_made(self) -> None:
+        """For every user: `User=gomd` does not look in a home directory."""
+        for uid in (0, 999):
+            around = self.around(
+                uid=uid, STATE_DIRECTORY="/var/lib/gomd", RUNTIME_DIRECTORY="/run/gomd",
+                CONFIGURATION_DIRECTORY="/etc/gomd", XDG_STATE_HOME="/home/x",
+            )  # fmt: skip
+            self.assertEqual(around.state_directory, "/var/lib/gomd")
+            self.assertEqual(around.runtime_directory, "/run/gomd")
+            self.assertEqual(around.configuration_directory, "/etc/gomd")
+
+    def test_the_first_of_several(self) -> None:
+        """systemd parts them by colons."""
+        self.assertEqual(self.around(STATE_DIRECTORY="/a/b:/c").state_directory, "/a/b")
+
+    def test_without_systemd(self) -> None:
+        """Unset, empty or relative: as ever."""
+        for value in ("", "x", ":/a"):
+            self.assertEqual(self.around(STATE_DIRECTORY=value).state_directory, "/var/lib/gomd")
+        self.assertEqual(self.around().state_directory, "/var/lib/gomd")
+        self.assertEqual(self.around().runtime_directory, "")
+
+    def test_another_units_directories_are_not_ours(self) -> None:
+        """Started from a shell below some service, which inherits its variables."""
+        around = self.around(unit=False, STATE_DIRECTORY="/var/lib/other", RUNTIME_DIRECTORY="/run/other")
+        self.assertEqual((around.state_directory, around.runtime_directory), ("/var/lib/gomd", ""))
+
+    def test_gomd_ini_is_looked_for_in_the_units_directory(self) -> None:
+        """Before /etc/gomd/gomd.ini, behind ./gomd.ini."""
+        directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, directory)
+        around = replace(self.around(CONFIGURATION_DIRECTORY=directory), cwd=directory + "/none")
+        path = os.path.join(directory, "gomd.ini")
+        self.assertNotEqual(find_file(None, around), path)
+        with open(path, "w"):
+            pass
+        self.assertEqual(find_file(None, around), path)
+
+
 class ShortOptionTests(SynchronousTestCase):
     """--name beta is --set node.name=beta."""
 
