@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from gomd.interfaces import IMembership
 from gomd.protocols.door import NAME_LIMIT, Door
+from gomd.protocols.peer_trust import PeerTrust
 from gomd.protocols.session import Session
 from gomd.protocols.telnet import TelnetLine
 from gomd.verbs.context import ISession
@@ -40,13 +41,17 @@ class PeerDoor(Door):
     Lets other daemons in. Who they are is told by their certificate, or on loopback without a key by
     the kernel; what their callers may do here is decided here.
 
+    :param trust: what they may do here for their admins and system users.
     :ivar secure: whether the streams are TLS, with certificates of the cluster.
     """
 
     _log: ClassVar[Logger] = Logger()
 
-    def __init__(self, *arguments: Any, members: IMembership, secure: bool) -> None:
+    def __init__(
+        self, *arguments: Any, members: IMembership, secure: bool, trust: PeerTrust | None = None
+    ) -> None:
         super().__init__(*arguments)
+        self._trust = trust or PeerTrust(admins=True)
         self._members = members
         self._secure = secure
 
@@ -64,11 +69,21 @@ class PeerDoor(Door):
         if request.node:
             raise MalformedRequest("a request of another daemon is for this node")
         if session.caller is not _NOBODY:
-            return self._dispatch.ask(session, request)
+            return self._dispatch.ask(self._as_trusted(session, request), request)
         assert isinstance(session, PeerSession)
         if request.verb != BEHALF or len(request.arguments) != 4:
             raise NotAllowed("this is the port of the daemons: people and programs use the telnet line")
         return self._introduce(session, request.arguments)
+
+    def _as_trusted(self, session: ISession, request: Request) -> ISession:
+        """Return the session, with a lesser caller where this node trusts its peers with less."""
+        role = self._dispatch.table.find(request.verb).role
+        caller = self._trust.caller_for(request, role, session.caller)
+        if caller is session.caller:
+            return session
+        lesser = Session(caller)
+        lesser.json = session.json
+        return lesser
 
     async def _introduce(self, session: PeerSession, arguments: tuple[str, ...]) -> Reply:
         role_word, uid_word, user, format_word = arguments

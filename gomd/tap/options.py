@@ -11,6 +11,7 @@ from twisted.python import usage
 from gomd.config import SHORT_OPTIONS, Config, Surroundings, find_file, load, overrides_for
 from gomd.config.addresses import on_this_machine
 from gomd.jobs.criu import Criu, find
+from gomd.tap.checking import mistakes_in_files, unknown_seeds
 from libgomd.errors import ConfigError
 from libgomd.version import VERSION
 
@@ -51,9 +52,13 @@ class Options(usage.Options):
                 if self[name] is not None:
                     self.overrides.extend(overrides_for(name, self[name]))
             self["configuration"] = self.load()
+            if self["check"] and (mistakes := mistakes_in_files(self["configuration"])):
+                raise ConfigError(mistakes)
         except ConfigError as error:
             refuse(error)
         if self["check"]:
+            for warning in unknown_seeds(self["configuration"]):
+                print(f"gomd: {warning}")
             print(
                 f"gomd: the configuration is good ({self['configuration'].path or 'no file, all defaults'})"
             )

@@ -13,15 +13,18 @@ from twisted.logger import Logger
 from gomd.cluster.alone import Alone
 from gomd.cluster.events import Events
 from gomd.cluster.membership import Heartbeat, MapRoll, Settings
+from gomd.cluster.seeds import Seeds, known_at_once
 from gomd.config import Config
 from gomd.interfaces import IMembership, IThreads
 from gomd.jobs.criu import TlsFiles
 from gomd.protocols.answering import Answerer
 from gomd.protocols.forwarding import Contact, Peers
+from gomd.protocols.peer_trust import PeerTrust
 from gomd.protocols.peers import PeerProtocol
 from gomd.protocols.streams import PeerDoor
 from gomd.services.collector import Collector
 from gomd.services.peering import Engine, Peering, PeerSockets
+from gomd.services.seeding import LOOKUPS, Seeding
 from gomd.services.sweeping import Sweeping
 from gomd.services.threads import Threads
 from gomd.tap.choices import limits_of
@@ -118,6 +121,11 @@ class Network:
             engine = ENGINES[config.peers.engine](config, reactor, ports, self.protocol, collector, events)
             self.members = self._engine = self.protocol.membership = engine
             contact = self._contact_of_member
+        self.trust = PeerTrust(config.peers.admin_from_peers)
+        self._names = Threads(reactor, reactor, "names", size=LOOKUPS)
+        self._seeds = Seeds(
+            config.peers.seeds, self._names, reactor, getattr(self._engine, "set_seeds", lambda _seeds: None)
+        )
         self._tls = _tls(keys, own)
         self.peers = Peers(reactor, reactor, self.protocol.asker, contact, self._tls, config.peers.address)
 
@@ -136,15 +144,16 @@ class Network:
         reading = self._secure or limits.anonymous >= Role.READ
         self.protocol.answer = Answerer(dispatch.parts.tree, self.members, reading)
         door = PeerDoor(
-            dispatch, threads, self._reactor, limits, os.geteuid(), members=self.members, secure=self._secure
-        )
+            dispatch, threads, self._reactor, limits, os.geteuid(), members=self.members, secure=self._secure,
+            trust=self.trust,
+        )  # fmt: skip
         factory: Any = door
         if self._tls is not None:
             from twisted.protocols.tls import TLSMemoryBIOFactory
 
             factory = TLSMemoryBIOFactory(self._tls, False, door)
         peering = Peering(self._reactor, self._ports, self.protocol, factory, self._engine)
-        return peering, Sweeping(door, self._reactor)
+        return peering, Seeding(self._seeds, self._names), Sweeping(door, self._reactor)
 
     def criu_files(self, directory: str) -> TlsFiles | None:
         """Write the certificates of criu's page servers to ``directory``; None without a key. Blocks."""
@@ -167,8 +176,8 @@ class Network:
             self._tls.use(node_credentials_of(keys, self._own))
             if hasattr(self._engine, "set_keys"):
                 self._engine.set_keys(tuple(key.swim for key in keys))
-        if hasattr(self._engine, "set_seeds"):
-            self._engine.set_seeds(config.peers.seeds)
+        self.trust.admins = config.peers.admin_from_peers
+        self._seeds.set(config.peers.seeds)
 
 
 def _ring(keys: tuple[ClusterKey, ...]) -> KeyRing:
@@ -201,7 +210,7 @@ def _settings(config: Config, ports: PeerSockets) -> Settings:
         heartbeat=peers.heartbeat,
         forget=peers.forget,
         max_nodes=peers.max_nodes,
-        seeds=peers.seeds,
+        seeds=known_at_once(peers.seeds),
         discovery=peers.discovery,
         port=ports.port,
         stream_port=ports.port,
@@ -258,7 +267,7 @@ def _swim(
     keys = tuple(key.swim for key in read_keys_of(config))
     threads = Threads(reactor, reactor, "swim", size=2)
     threads.startService()  # it has no thread before kinship starts, and none that outlives the daemon
-    running = Running(make, keys, peers.seeds, threads, reactor)
+    running = Running(make, keys, known_at_once(peers.seeds), threads, reactor)
     summaries = Summaries(protocol.asker.ask)
     return Swim(collector.own_node, running, summaries, reactor, events, peers.forget)
 

@@ -13,6 +13,7 @@ from gomd.services.limits import raise_file_limit, share_interpreter
 from gomd.services.listening import Socket
 from gomd.services.logging import DaemonLog
 from gomd.services.state import StateDirectory
+from gomd.tap.checking import check_directories
 from gomd.tap.choices import http_of, manhole_of, node_id_of, telnet_endpoints
 from gomd.tap.compose import compose
 from gomd.tap.options import Options, refuse
@@ -28,6 +29,7 @@ def makeService(options: Options) -> IService:
     raise_file_limit(config.telnet.max_connections + 2 * config.jobs.most + 256)
     share_interpreter()
     try:
+        check_directories(config)
         node_id = node_id_of(config)
         state = StateDirectory(config.node.state_dir)
         state.take()

@@ -121,6 +121,7 @@ class Swim:
         for member in list(self._members.values()):
             if member.gone is not None and now - member.gone > self._forget:
                 del self._members[member.id]
+        self._running.rejoin(alone=all(member.gone is not None for member in self._members.values()), now=now)
         up = ((member.id, member.address) for member in self._members.values() if member.gone is None)
         self._summaries.step(up, now)
 
