@@ -13,6 +13,7 @@ from zope.interface import implementer
 
 from gomd.cluster.undisturbed import Undisturbed
 from gomd.interfaces import (
+    UNTRUSTED,
     ICollector,
     IJobs,
     IKin,
@@ -175,7 +176,8 @@ class Relocation:
     async def _to(self, subject: _Subject, node: Node, dry_run: bool) -> Moved:
         if dry_run:
             if reasons := await self._migrator.reasons(subject.pid, node.id):
-                raise CannotMove(
+                refusal = NotAllowed if any(UNTRUSTED in each for each in reasons) else CannotMove
+                raise refusal(
                     f"process {subject.asked} cannot move to node {node.id} {node.name}: {'; '.join(reasons)}"
                 )
             return Moved(node, Outcome.COULD)

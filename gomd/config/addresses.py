@@ -61,7 +61,7 @@ def seeds(value: str) -> tuple[Tcp, ...]:
 
 
 def is_one_host(address: ipaddress.IPv4Address) -> bool:
-    """Whether a packet to ``address`` goes to one host: no multicast, broadcast or reserved address, no 0.x."""
+    """Whether a packet to ``address`` goes to one host: not multicast, broadcast, reserved or 0.x."""
     return not (address.is_multicast or address.is_reserved or address in _THIS_NETWORK)
 
 

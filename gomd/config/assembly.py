@@ -111,7 +111,7 @@ def contradictions(config: Config) -> Iterator[tuple[tuple[Name, ...], str]]:
     if peers.discovery and peers.port == peers.multicast.port and _is_wildcard(peers.address):
         yield (
             (("peers", "multicast"), ("peers", "port"), ("peers", "address")),
-            f"port {peers.port} is taken at all addresses by [peers] port: give the announcements another one",
+            f"[peers] port takes {peers.port} at all addresses: give the announcements another one",
         )
     if config.manhole.endpoint and not config.manhole.authorized_keys:
         yield (

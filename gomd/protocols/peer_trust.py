@@ -20,7 +20,7 @@ _BETWEEN_DAEMONS: Final = frozenset({"migration", "moved"})
 
 class PeerTrust:
     """
-    :ivar admins: whether another node's admins and system users are the same here; may be changed while it runs.
+    :ivar admins: whether another node's admins and system users are that here too; may be changed.
     """
 
     def __init__(self, admins: bool) -> None:

@@ -1,8 +1,8 @@
 """
 What `twistd gomd --check` looks at beyond gomd.ini: the files that it names, and names of hosts.
 
-What passes here starts, as far as that can be known without taking STATE and ports: those may be in use by the
-daemon that runs with this very configuration.
+What passes here starts, as far as that can be known without taking STATE and ports: the daemon that runs may
+have those, with this very configuration.
 """
 
 from __future__ import annotations
@@ -82,8 +82,9 @@ def _check_places(config: Config) -> None:
     peers = config.peers
     named: list[tuple[str, Endpoint]] = [("[peers] address", Tcp(peers.address, peers.port))]
     named += [("[telnet] endpoints", endpoint) for endpoint in config.telnet.endpoints]
-    for setting, endpoint in (("[http] endpoint", config.http.endpoint), ("[manhole] endpoint", config.manhole.endpoint)):
-        named += [(setting, endpoint)] if endpoint is not None else []
+    for section in ("http", "manhole"):
+        endpoint = getattr(config, section).endpoint
+        named += [(f"[{section}] endpoint", endpoint)] if endpoint is not None else []
     mistakes = []
     for setting, endpoint in named:
         try:

@@ -89,7 +89,7 @@ def node_id_of(config: Config) -> int:
 
         return id_in_map(config)
     address = config.peers.address
-    return id_of(primary_address() if address in ("127.0.0.1", "0.0.0.0") else address)  # noqa: S104
+    return id_of(primary_address() if address in ("127.0.0.1", "0.0.0.0") else address)
 
 
 def limits_of(config: Config) -> Limits:
@@ -143,7 +143,7 @@ def check_manhole(config: Config) -> None:
     if config.manhole.endpoint is None:
         return
     try:
-        import gomd.protocols.manhole
+        from gomd.protocols.manhole import Manhole  # noqa: F401 - whether it is there
         from gomd.protocols.manhole_keys import read_authorized_keys
     except ImportError as error:
         raise ConfigError(

@@ -26,6 +26,7 @@ from gomd.jobs.placement import Placement
 from gomd.jobs.seen import Kin
 from gomd.protocols.door import Door
 from gomd.protocols.nopeers import NoPeers
+from gomd.protocols.peer_trust import PeerTrust
 from gomd.services.collector import Collector
 from gomd.services.daemon import Daemon
 from gomd.services.listening import Listening, Socket
@@ -90,8 +91,10 @@ def compose(
     moving = Threads(reactor, reactor, "moving", size=16)
     if config.node.proc_root == "/proc" and config.node.source != "memory":
         tls = network.criu_files if network is not None else no_files
+        trust = network.trust if network is not None else PeerTrust(admins=True)
         jobs = made = jobs_of(
-            config, reactor, source, members, peers, asking, moving, events, placement, tls
+            config, reactor, source, members, peers, asking, moving, events, placement, tls,
+            lambda: trust.admins,
         )  # fmt: skip
         migrator = made.migrator
     kin = Kin(jobs, collector)

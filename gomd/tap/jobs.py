@@ -50,11 +50,13 @@ def jobs_of(
     events: IEvents,
     placement: Placement,
     tls: Callable[[str], TlsFiles | None],
+    system_users: Callable[[], bool] = lambda: True,
 ) -> Jobs:
     """
     Return the jobs of this node, a service.
 
     :param moving: threads for migrations. :param tls: writes the certificates for criu to a directory.
+    :param system_users: tells whether root's processes may come from other nodes.
     """
     spool, node_id = config.jobs.spool, int(members.own_id)
     launcher = Launcher(reactor, os.path.join(spool, "log"))
@@ -67,7 +69,9 @@ def jobs_of(
             return OpenMosixMigrator(source, threads, node_id)
         if os.geteuid() != 0:
             return NoMigrator("the daemon does not run as root")
-        return _criu(config, reactor, members, peers, moving, here, keeper, table, whereabouts, tls)
+        return _criu(
+            config, reactor, members, peers, moving, here, keeper, table, whereabouts, tls, system_users
+        )
 
     return Jobs(
         reactor, members, threads, events, partial(Abroad, reactor, members, peers), here,
@@ -87,12 +91,13 @@ def _criu(
     table: HomeTable,
     whereabouts: Whereabouts,
     tls: Callable[[str], TlsFiles | None],
+    system_users: Callable[[], bool],
 ) -> Migrations:
     state = config.node.state_dir
     program = Criu(find(config.jobs.criu))
     machine = Machine(
         program, config.peers.address, os.geteuid(), os.path.join(config.jobs.spool, "moving"),
-        partial(tls, os.path.join(state, "tls")), trusts,
+        partial(tls, os.path.join(state, "tls")), trusts, system_users=system_users,
     )  # fmt: skip
     post = Post(
         members, peers, lambda letter, answer: migrations.heard(letter, answer),

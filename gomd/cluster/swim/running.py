@@ -63,8 +63,8 @@ class Running:
         self._joined = joined
         if not self._seeds:
             self._log.info(
-                "engine swim knows no address of a seed: this node waits until one of [peers] seeds is found, or "
-                "another node names it as its seed"
+                "engine swim knows no address of a seed: this node waits until one of [peers] seeds is "
+                "found, or another node names it as its seed"
             )
         self._begin()
 
