@@ -14,6 +14,7 @@ from zope.interface import implementer
 from gomd.cluster.membership.transport import IPeerTransport
 from gomd.protocols.clocks import Clocks
 from gomd.protocols.junk import Junk
+from gomd.protocols.send_trouble import SendTrouble
 from libgomd.errors import MalformedDatagram
 from libgomd.model import Counter
 from libgomd.questions import Address, Asker
@@ -49,6 +50,7 @@ class PeerProtocol(DatagramProtocol):
     :param keys: the cluster's; the first one seals. :param own_id: this node's id.
     :param random: gives that many random bytes, as os.urandom.
     :param group: multicast address and port of the announcements, None for no multicast.
+    :ivar trouble: tells when datagrams cannot be sent for a while.
     :ivar instance: which start of this daemon: milliseconds since the epoch.
     :ivar answer: answers a question about this node; None drops questions.
     :ivar membership: gets everything that is not a question or an answer; None before it is there.
@@ -80,6 +82,7 @@ class PeerProtocol(DatagramProtocol):
         self._window = ReplayWindow(max_senders)
         self._clocks = Clocks(own_name, instance, self._sealer)
         self._junk = Junk()
+        self.trouble = SendTrouble()
         self._answering = 0
         self._received = self._received_bytes = 0
         self._sent = self._sent_bytes = 0
@@ -121,9 +124,11 @@ class PeerProtocol(DatagramProtocol):
             self.transport.write(packet, address)
         except OSError as error:
             self._unsent += 1
+            self.trouble.failed(address, error, self._clock.seconds())
             self._log.debug("cannot send to {address}: {error}", address=address, error=error)
         else:
             self._sent += 1
+            self.trouble.sent(address, self._clock.seconds())
             self._sent_bytes += len(packet)
 
     # -- in

@@ -14,6 +14,7 @@ from gomd.config import Config
 from gomd.interfaces import INodeSource, IProcessControl, ISampleLog
 from gomd.protocols.door import Limits
 from gomd.services.listening import Socket
+from gomd.services.own_address import ANY
 from libgomd.endpoints import PUBLIC_SOCKET, ROOT_STATE, Endpoint, Unix
 from libgomd.errors import ConfigError, SourceUnavailable
 from libgomd.model import Role
@@ -89,7 +90,12 @@ def node_id_of(config: Config) -> int:
 
         return id_in_map(config)
     address = config.peers.address
-    return id_of(primary_address() if address in ("127.0.0.1", "0.0.0.0") else address)
+    return id_of(primary_address() if address == "127.0.0.1" else own_address(config))
+
+
+def own_address(config: Config) -> str:
+    """Return the address at which the others reach this node now: of all, the primary one."""
+    return primary_address() if config.peers.address == ANY else config.peers.address
 
 
 def limits_of(config: Config) -> Limits:

@@ -35,7 +35,7 @@ from gomd.services.systemd import Watchdog, take_environment
 from gomd.services.threads import Threads
 from gomd.services.tokens import FileTokens
 from gomd.sources.settings import written_number
-from gomd.tap.choices import SAMPLE_LOGS, SOURCES, limits_of
+from gomd.tap.choices import SAMPLE_LOGS, SOURCES, limits_of, own_address
 from gomd.tap.jobs import balancer_of, jobs_of, no_files
 from gomd.verbs.all import all_verbs
 from gomd.verbs.context import Parts
@@ -67,7 +67,7 @@ def compose(
     sample_log = SAMPLE_LOGS[config.log.kind](config)
     reading = Threads(reactor, reactor, "reading", size=12)
     asking = Threads(reactor, reactor, "asking", size=12)
-    placeholder = Node(node_id, config.node.name, config.peers.address, Status.CONFIGURED | Status.UP)
+    placeholder = Node(node_id, config.node.name, own_address(config), Status.CONFIGURED | Status.UP)
     collector = Collector(
         source, sample_log, reading, reactor, placeholder,
         config.collector.period, config.collector.processes_period,
@@ -122,6 +122,7 @@ def compose(
         relocation=relocation,
         jobs=jobs,
         migrator=migrator,
+        trouble=lambda: "" if network is None else network.trouble,
     )
     balancer = balancer_of(config, reactor, members, collector, jobs, migrator)
     if balancer is not None:
@@ -145,7 +146,7 @@ def compose(
     ):
         service.setServiceParent(daemon)
     if network is not None:
-        counting.append(network.protocol)
+        counting += [network.protocol, network.watch]
     if http is not None:
         socket, make = http
         site = make(reactor, asking, collector, members, parts.counters)

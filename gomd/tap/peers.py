@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from gomd.cluster.alone import Alone
 from gomd.cluster.events import Events
+from gomd.cluster.identity import primary_address
 from gomd.cluster.membership import Heartbeat, MapRoll, Settings
 from gomd.cluster.seeds import Seeds, known_at_once
 from gomd.config import Config
@@ -23,14 +24,18 @@ from gomd.protocols.peer_trust import PeerTrust
 from gomd.protocols.peers import PeerProtocol
 from gomd.protocols.streams import PeerDoor
 from gomd.services.collector import Collector
+from gomd.services.network import NetworkWatch
+from gomd.services.own_address import OwnAddress
 from gomd.services.peering import Engine, Peering, PeerSockets
 from gomd.services.seeding import LOOKUPS, Seeding
 from gomd.services.sweeping import Sweeping
 from gomd.services.threads import Threads
-from gomd.tap.choices import limits_of
+from gomd.sources.addresses import read_interfaces
+from gomd.sources.netlink import open_monitor
+from gomd.tap.choices import limits_of, own_address
 from gomd.verbs.dispatch import Dispatch
 from libgomd.errors import ConfigError
-from libgomd.model import Node, Role
+from libgomd.model import Event, EventKind, Node, Role
 from libgomd.wire.sealing import KeyRing
 
 if TYPE_CHECKING:
@@ -57,7 +62,8 @@ def peer_sockets(config: Config) -> PeerSockets | None:
     """
     peers = config.peers
     try:
-        sockets = PeerSockets(peers.address, peers.port, peers.multicast if peers.discovery else None)
+        group = peers.multicast if peers.discovery else None
+        sockets = PeerSockets(peers.address, peers.port, group, own_address(config))
         if peers.engine == "swim":
             from gomd.cluster.swim import check_ports
 
@@ -121,6 +127,12 @@ class Network:
             engine = ENGINES[config.peers.engine](config, reactor, ports, self.protocol, collector, events)
             self.members = self._engine = self.protocol.membership = engine
             contact = self._contact_of_member
+        self._collector = collector
+        self._events = events
+        self._own_address = OwnAddress(config.peers.address, own.address)
+        self.protocol.trouble.say = lambda trouble, text: self._say(
+            EventKind.SUSPECT if trouble else EventKind.UP, text
+        )
         self.trust = PeerTrust(config.peers.admin_from_peers)
         self._names = Threads(reactor, reactor, "names", size=LOOKUPS)
         self._seeds = Seeds(
@@ -153,7 +165,23 @@ class Network:
 
             factory = TLSMemoryBIOFactory(self._tls, False, door)
         peering = Peering(self._reactor, self._ports, self.protocol, factory, self._engine)
-        return peering, Seeding(self._seeds, self._names), Sweeping(door, self._reactor)
+        self.watch = NetworkWatch(
+            self._reactor, threads, self._own_address, lambda: (read_interfaces(), primary_address()),
+            open_monitor, peering.join_again, self._collector.set_address, self._say,
+        )  # fmt: skip
+        return peering, self.watch, Seeding(self._seeds, self._names), Sweeping(door, self._reactor)
+
+    @property
+    def trouble(self) -> str:
+        """Why the others cannot reach this node, a clause; empty when they can."""
+        return self._own_address.trouble
+
+    def _say(self, kind: EventKind, reason: str) -> None:
+        """Tell people of something that happened to this node's network."""
+        say = _log.info if kind is EventKind.UP else _log.warn
+        say("this node: {reason}", reason=reason)
+        own = self._own
+        self._events.publish(Event(self._reactor.seconds(), kind, own.id, own.name, reason, own.id))
 
     def criu_files(self, directory: str) -> TlsFiles | None:
         """Write the certificates of criu's page servers to ``directory``; None without a key. Blocks."""

@@ -35,6 +35,7 @@ class Parts:
     The parts of the daemon that verbs ask, each by its interface.
 
     :ivar hides_others: the kernel hides other people's processes (``hidepid``), and so do we.
+    :ivar trouble: why the other nodes cannot reach this one, a clause; empty when they can.
     :ivar counters: everything that counts, for `stats`.
     """
 
@@ -56,6 +57,7 @@ class Parts:
     relocation: IRelocation
     jobs: IJobs = field(default_factory=NoJobs)
     migrator: IMigrator = field(default_factory=lambda: NoMigrator("this daemon runs no jobs"))
+    trouble: Callable[[], str] = lambda: ""
 
 
 class ISession(Interface):

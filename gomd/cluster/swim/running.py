@@ -125,6 +125,11 @@ class Running:
         self._seeds = tuple(seeds)
         self._ask_seeds()
 
+    @property
+    def seeds(self) -> int:
+        """How many addresses of seeds there are."""
+        return len(self._seeds)
+
     def rejoin(self, alone: bool, now: float) -> None:
         """Ask the seeds again, if nobody else is known and it is time to: kinship forgets whom it joined."""
         if alone and now - self._rejoined >= REJOIN:

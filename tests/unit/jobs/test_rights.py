@@ -223,7 +223,10 @@ class RightsTests(SynchronousTestCase):
         if os.geteuid() != 0:
             self.skipTest("root only")
         seen = os.path.join(self.path.parent, "seen")
-        allows = {RESTORED: lambda _pid: os.setresuid(65534, 65534, 65534), RESUMING: lambda _pid: os.mkdir(seen)}
+        allows = {
+            RESTORED: lambda _pid: os.setresuid(65534, 65534, 65534),
+            RESUMING: lambda _pid: os.mkdir(seen),
+        }
         gate = Gate(str(self.path.parent), allows)
         self.assertEqual([self.ask(gate, moment) for moment in (DUMPED, RESTORED, RESUMING)], [0, 0, 0])
         self.assertEqual(gate.close(done=True), "")
