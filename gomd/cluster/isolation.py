@@ -38,6 +38,6 @@ class Isolation:
             return ""
         self.said = True
         return (
-            f"this node has heard no other one for {now - self._since:.0f} s ({down} are known, {seeds} seeds "
-            "are asked): see whether they run, have the same key, and can be reached from here"
+            f"this node has heard no other one for {now - self._since:.0f} s ({down} are known, {seeds} "
+            "seeds are asked): see whether they run, have the same key, and can be reached from here"
         )
