@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import stat
@@ -55,9 +56,10 @@ class StateDirectory:
             ) from error
 
     def sign(self) -> None:
-        """Write this process's pid into the lock, for whoever finds it taken."""
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)
+        """Write this process's pid into the lock, for whoever finds it taken; a full disk does no harm."""
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)
 
     def release(self) -> None:
         """Let the next daemon have it."""

@@ -151,7 +151,8 @@ def test_an_address_that_moves_to_another_interface(trio: Network) -> None:
         eventually(lambda: GROUP not in memberships(moving)["eth0"])
         assert node_text(moving) == "node 3 h3"
     finally:
-        moving.ip(["link del br0", f"addr add {moving.address}/24 dev eth0", "route replace default dev eth0"])
+        moving.ip(["link del br0", f"addr add {moving.address}/24 dev eth0"])
+        moving.ip(["route replace default dev eth0"])
     see(trio.hosts, ALL)
     eventually(lambda: GROUP in memberships(moving)["eth0"])
 
