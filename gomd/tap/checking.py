@@ -2,11 +2,13 @@
 What `twistd gomd --check` looks at beyond gomd.ini: the files that it names, and names of hosts.
 
 What passes here starts, as far as that can be known without taking STATE and ports: the daemon that runs may
-have those, with this very configuration.
+have those, with this very configuration. While it runs, a name or address that is away is only a warning: it
+has been looked up or bound, and a reload must not fail for it.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import stat
@@ -32,14 +34,36 @@ def mistakes_in_files(config: Config) -> list[str]:
     """Return a sentence for each file, directory or address that a start would stumble over. Blocks."""
     found: list[str] = []
     checks: tuple[Callable[[Config], object], ...] = (
-        check_directories, read_keys_of, node_id_of, _check_map, check_manhole, _check_tokens, _check_places,
+        check_directories, _check_keys, node_id_of, _check_map, check_manhole, _check_tokens,
     )  # fmt: skip
+    if not _is_running(config.node.state_dir):
+        checks += (_check_places,)
     for check in checks:
         try:
             check(config)
         except ConfigError as error:
             found += (each for each in error.mistakes if each not in found)
     return found
+
+
+def _is_running(state: str) -> bool:
+    """Whether a daemon has STATE now; False when that cannot be seen."""
+    try:
+        lock = os.open(os.path.join(state, "lock"), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def _check_keys(config: Config) -> None:
+    if config.peers.key_file:
+        read_keys_of(config)
 
 
 def _check_map(config: Config) -> None:
@@ -114,7 +138,17 @@ def _try_unix(endpoint: Unix, state: str) -> None:
         raise OSError(None, f"there is no directory {os.path.dirname(directory)}")
 
 
-def unknown_seeds(config: Config, limit: float = NAMES_LIMIT) -> Iterator[str]:
+def warnings_of(config: Config) -> Iterator[str]:
+    """Yield a sentence for each thing that is away now and may come, as a daemon expects it to. Blocks."""
+    if _is_running(config.node.state_dir):
+        try:
+            _check_places(config)
+        except ConfigError as error:
+            yield from (f"{mistake}; the daemon that runs goes on" for mistake in error.mistakes)
+    yield from _unknown_seeds(config)
+
+
+def _unknown_seeds(config: Config, limit: float = NAMES_LIMIT) -> Iterator[str]:
     """
     Yield a sentence for each seed whose name leads nowhere now. Blocks, at most ``limit`` seconds.
 

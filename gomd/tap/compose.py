@@ -91,7 +91,7 @@ def compose(
     moving = Threads(reactor, reactor, "moving", size=16)
     if config.node.proc_root == "/proc" and config.node.source != "memory":
         tls = network.criu_files if network is not None else no_files
-        trust = network.trust if network is not None else PeerTrust(admins=True)
+        trust = network.own_network.trust if network is not None else PeerTrust(admins=True)
         jobs = made = jobs_of(
             config, reactor, source, members, peers, asking, moving, events, placement, tls,
             lambda: trust.admins,
@@ -122,7 +122,7 @@ def compose(
         relocation=relocation,
         jobs=jobs,
         migrator=migrator,
-        trouble=lambda: "" if network is None else network.trouble,
+        trouble=lambda: "" if network is None else network.own_network.trouble,
     )
     balancer = balancer_of(config, reactor, members, collector, jobs, migrator)
     if balancer is not None:
@@ -146,7 +146,7 @@ def compose(
     ):
         service.setServiceParent(daemon)
     if network is not None:
-        counting += [network.protocol, network.watch]
+        counting += [network.protocol, network.own_network.watch]
     if http is not None:
         socket, make = http
         site = make(reactor, asking, collector, members, parts.counters)

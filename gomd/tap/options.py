@@ -11,7 +11,7 @@ from twisted.python import usage
 from gomd.config import SHORT_OPTIONS, Config, Surroundings, find_file, load, overrides_for
 from gomd.config.addresses import on_this_machine
 from gomd.jobs.criu import Criu, find
-from gomd.tap.checking import mistakes_in_files, unknown_seeds
+from gomd.tap.checking import mistakes_in_files, warnings_of
 from libgomd.errors import ConfigError
 from libgomd.version import VERSION
 
@@ -57,7 +57,7 @@ class Options(usage.Options):
         except ConfigError as error:
             refuse(error)
         if self["check"]:
-            for warning in unknown_seeds(self["configuration"]):
+            for warning in warnings_of(self["configuration"]):
                 print(f"gomd: {warning}")
             print(
                 f"gomd: the configuration is good ({self['configuration'].path or 'no file, all defaults'})"

@@ -12,30 +12,24 @@ from twisted.logger import Logger
 
 from gomd.cluster.alone import Alone
 from gomd.cluster.events import Events
-from gomd.cluster.identity import primary_address
 from gomd.cluster.membership import Heartbeat, MapRoll, Settings
-from gomd.cluster.seeds import Seeds, known_at_once
+from gomd.cluster.seeds import known_at_once
 from gomd.config import Config
 from gomd.interfaces import IMembership, IThreads
 from gomd.jobs.criu import TlsFiles
 from gomd.protocols.answering import Answerer
 from gomd.protocols.forwarding import Contact, Peers
-from gomd.protocols.peer_trust import PeerTrust
 from gomd.protocols.peers import PeerProtocol
 from gomd.protocols.streams import PeerDoor
 from gomd.services.collector import Collector
-from gomd.services.network import NetworkWatch
-from gomd.services.own_address import OwnAddress
 from gomd.services.peering import Engine, Peering, PeerSockets
-from gomd.services.seeding import LOOKUPS, Seeding
 from gomd.services.sweeping import Sweeping
 from gomd.services.threads import Threads
-from gomd.sources.addresses import read_interfaces
-from gomd.sources.netlink import open_monitor
 from gomd.tap.choices import limits_of, own_address
+from gomd.tap.own_network import OwnNetwork
 from gomd.verbs.dispatch import Dispatch
 from libgomd.errors import ConfigError
-from libgomd.model import Event, EventKind, Node, Role
+from libgomd.model import Node, Role
 from libgomd.wire.sealing import KeyRing
 
 if TYPE_CHECKING:
@@ -127,17 +121,7 @@ class Network:
             engine = ENGINES[config.peers.engine](config, reactor, ports, self.protocol, collector, events)
             self.members = self._engine = self.protocol.membership = engine
             contact = self._contact_of_member
-        self._collector = collector
-        self._events = events
-        self._own_address = OwnAddress(config.peers.address, own.address)
-        self.protocol.trouble.say = lambda trouble, text: self._say(
-            EventKind.SUSPECT if trouble else EventKind.UP, text
-        )
-        self.trust = PeerTrust(config.peers.admin_from_peers)
-        self._names = Threads(reactor, reactor, "names", size=LOOKUPS)
-        self._seeds = Seeds(
-            config.peers.seeds, self._names, reactor, getattr(self._engine, "set_seeds", lambda _seeds: None)
-        )
+        self.own_network = OwnNetwork(config, reactor, self.protocol, self._engine, collector, events)
         self._tls = _tls(keys, own)
         self.peers = Peers(reactor, reactor, self.protocol.asker, contact, self._tls, config.peers.address)
 
@@ -157,7 +141,7 @@ class Network:
         self.protocol.answer = Answerer(dispatch.parts.tree, self.members, reading)
         door = PeerDoor(
             dispatch, threads, self._reactor, limits, os.geteuid(), members=self.members, secure=self._secure,
-            trust=self.trust,
+            trust=self.own_network.trust,
         )  # fmt: skip
         factory: Any = door
         if self._tls is not None:
@@ -165,23 +149,7 @@ class Network:
 
             factory = TLSMemoryBIOFactory(self._tls, False, door)
         peering = Peering(self._reactor, self._ports, self.protocol, factory, self._engine)
-        self.watch = NetworkWatch(
-            self._reactor, threads, self._own_address, lambda: (read_interfaces(), primary_address()),
-            open_monitor, peering.join_again, self._collector.set_address, self._say,
-        )  # fmt: skip
-        return peering, self.watch, Seeding(self._seeds, self._names), Sweeping(door, self._reactor)
-
-    @property
-    def trouble(self) -> str:
-        """Why the others cannot reach this node, a clause; empty when they can."""
-        return self._own_address.trouble
-
-    def _say(self, kind: EventKind, reason: str) -> None:
-        """Tell people of something that happened to this node's network."""
-        say = _log.info if kind is EventKind.UP else _log.warn
-        say("this node: {reason}", reason=reason)
-        own = self._own
-        self._events.publish(Event(self._reactor.seconds(), kind, own.id, own.name, reason, own.id))
+        return peering, *self.own_network.services(peering, threads), Sweeping(door, self._reactor)
 
     def criu_files(self, directory: str) -> TlsFiles | None:
         """Write the certificates of criu's page servers to ``directory``; None without a key. Blocks."""
@@ -204,8 +172,7 @@ class Network:
             self._tls.use(node_credentials_of(keys, self._own))
             if hasattr(self._engine, "set_keys"):
                 self._engine.set_keys(tuple(key.swim for key in keys))
-        self.trust.admins = config.peers.admin_from_peers
-        self._seeds.set(config.peers.seeds)
+        self.own_network.take_over(config)
 
 
 def _ring(keys: tuple[ClusterKey, ...]) -> KeyRing:

@@ -187,3 +187,17 @@ def test_a_resolver_that_hangs_stops_nothing(tmp_path: Path, start_daemon: Start
             assert line.ask("load").code == 200
     finally:
         assert daemon.stop() in (0, -signal.SIGTERM)
+
+
+def test_what_is_away_while_the_daemon_runs_is_a_warning(start_daemon: StartDaemon) -> None:
+    """`systemctl reload` checks first: a name server that is away just then must not fail it."""
+    daemon = start_daemon()
+    options = ("--check", "--set", "http.endpoint=tcp:198.51.100.77:80", "--state-dir")
+    (daemon.home / "other").mkdir()
+    running = run(daemon.home / "other", *options, str(daemon.state))
+    assert (running.returncode, running.stderr) == (0, "")
+    assert "198.51.100.77" in running.stdout
+    assert "goes on" in running.stdout
+    assert run(daemon.home / "other", *options, str(daemon.home / "none")).returncode == 1
+    with daemon.connect_unix() as line:
+        assert line.ask("load").code == 200
