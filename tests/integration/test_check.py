@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.integration import hosts
 from tests.integration.conftest import StartDaemon
-from tests.integration.daemon import run
+from tests.integration.daemon import PATIENCE, QUIET, TWISTD, Daemon, run
 
 #: Settings that cannot work here: what is set, and a word of the sentence that refuses it. Those that cannot
 #: work anywhere are tried in tests/unit/config/test_refused.py, but for the first one.
@@ -118,8 +121,7 @@ def test_seeds_at_sighup(start_daemon: StartDaemon) -> None:
         ("localhost:1", "changed: peers.seeds"),
         ("", "changed: peers.seeds"),
     ):
-        daemon.configure(f"[peers]\nseeds = {seeds}\n".replace("[peers]\n", ""))
-        (daemon.home / "gomd.ini").write_text(f"[peers]\nport = 0\ndiscovery = no\nseeds = {seeds}\n")
+        daemon.configure(f"seeds = {seeds}\n")  # behind the other lines of [peers]
         seen = len(daemon.lines)
         daemon.signal(signal.SIGHUP)
         daemon.wait_for(told, seen)
@@ -142,51 +144,57 @@ def test_what_fails_when_services_start_is_one_sentence(tmp_path: Path, part: st
     assert "Traceback" not in outcome.stdout
 
 
-def test_a_resolver_that_hangs_stops_nothing(tmp_path: Path, start_daemon: StartDaemon) -> None:
-    """
-    No name server answers: `--check` ends in time, the daemon starts, answers and ends at once.
+#: A name server that takes every question and answers none, in namespaces of its own; then what is to run.
+_HANGING = """
+ip link set lo up
+mount --bind "$1" /etc/resolv.conf
+python3 -c 'import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("127.0.0.77", 53))
+while True: s.recv(512)' </dev/null >/dev/null 2>&1 &
+shift
+exec "$@"
+"""
 
-    The library that does the look-up is told to ask an address where nobody answers, for long.
-    """
+
+class HangingNames(Daemon):
+    """A daemon where no name server answers; everything there ends with it."""
+
+    inside: tuple[str, ...] = ()
+
+    def configure(self, ini: str) -> None:
+        """Look one name up."""
+        (self.home / "gomd.ini").write_text(f"{QUIET}seeds = hangs.example:5428\n")
+
+    def command(self) -> Sequence[str]:
+        """It runs where the name server does."""
+        return [*self.inside, *super().command()]
+
+
+def test_a_resolver_that_hangs_stops_nothing(tmp_path: Path) -> None:
+    """No name server answers: `--check` ends in time, the daemon starts, answers, and ends at once."""
+    if reason := hosts.missing():
+        pytest.skip(reason)
     conf = tmp_path / "resolv.conf"
     conf.write_text("nameserver 127.0.0.77\noptions timeout:30 attempts:5\n")
-    if subprocess.run(["unshare", "--mount", "--net", "true"], capture_output=True).returncode:
-        pytest.skip("no mount namespaces here: root only")
-    script = (
-        f"ip link set lo up; mount --bind {conf} /etc/resolv.conf; "
-        # a name server that takes every question and answers none
-        "python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); "
-        's.bind(("127.0.0.77", 53)); print(flush=True); [s.recv(512) for _ in iter(int, 1)]\' & '
-        "exec \"$@\""
-    )
-    (tmp_path / "gomd.ini").write_text("[peers]\nport = 0\ndiscovery = no\nseeds = hangs.example:5428\n")
-    inside = ["unshare", "--mount", "--net", "sh", "-c", script, "sh"]
-    from tests.integration.daemon import TWISTD, Daemon
-
+    namespaces = ("--mount", "--net", "--pid", "--mount-proc", "--fork", "--kill-child")
+    inside = ("unshare", *namespaces, "sh", "-c", _HANGING, "sh", str(conf))
+    daemon = HangingNames(tmp_path / "daemon")
+    daemon.inside = inside
     checked = subprocess.run(
         [*inside, TWISTD, "-n", "--pidfile=", "gomd", "--check", "--state-dir", "s"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=25, check=False,
+        cwd=daemon.home, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert checked.returncode == 0, checked
     assert "hangs.example cannot be looked up now (no answer in 5 s)" in checked.stdout
-
-    class Inside(Daemon):
-        def command(self) -> list[str]:
-            return [*inside, *super().command()]
-
-        def configure(self, ini: str) -> None:
-            pass
-
-    (tmp_path / "d").mkdir()
-    (tmp_path / "d" / "gomd.ini").write_text((tmp_path / "gomd.ini").read_text())
-    daemon = Inside(tmp_path / "d")
     daemon.start()
-    try:
+    with daemon.connect_unix() as line:
         daemon.wait_for("the seed hangs.example cannot be looked up")
-        with daemon.connect_unix() as line:
-            assert line.ask("load").code == 200
-    finally:
-        assert daemon.stop() in (0, -signal.SIGTERM)
+        assert line.ask("load").code == 200
+        began = time.monotonic()
+        assert line.ask("shutdown").code == 200
+    assert daemon.wait() == 0
+    assert time.monotonic() - began < 5.0
 
 
 def test_what_is_away_while_the_daemon_runs_is_a_warning(start_daemon: StartDaemon) -> None:
