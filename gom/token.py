@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import pwd
 
 from gom.secretfiles import locked, replace
 from libgomd.endpoints import state_directory
+from libgomd.errors import ConfigError
+from libgomd.model import Role, is_system_user
 from libgomd.tokens import (
     FILE_NAME,
     Token,
@@ -26,9 +29,27 @@ def default_file() -> str:
 
 
 def check(name: str, role: str) -> None:
-    """See that a token can be made. :raises ConfigError: the name or the role is none."""
+    """
+    See that a token can be made. May block (a directory server).
+
+    :raises ConfigError: the name or the role is none, or the token would make somebody a system user.
+    """
     check_name(name)
-    parse_role(role)
+    if parse_role(role) is Role.USER and (name == "root" or is_system_user(_uid_of(name))):
+        raise ConfigError(
+            [
+                f"{name} is a user of the system itself, and a token of role user is for a person: "
+                f"choose the name of one, or `gom token add {name} admin`"
+            ]
+        )
+
+
+def _uid_of(name: str) -> int | None:
+    """Return the user id of ``name`` on this machine, None when it has none."""
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return None
 
 
 def add(path: str, name: str, role: str) -> str:
@@ -38,6 +59,7 @@ def add(path: str, name: str, role: str) -> str:
     :returns: the token, which is nowhere else.
     :raises ConfigError: the role is none, the name has a token already, the file cannot be used.
     """
+    check(name, role)
     token = new_token()
     kept = Token(name, parse_role(role), hash_token(token))
     with locked(path):

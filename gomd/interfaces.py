@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable, Sequence
 from enum import Enum
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from zope.interface import Attribute, Interface
 
@@ -353,6 +353,10 @@ class IPlacement(Interface):
 
     def withdraw(node_id: int) -> None:
         """Take the newest choice of this node back: the job was not started there. Never raises."""
+
+
+#: Why a node takes no processes of root and of system users; a refusal for that is known again by it.
+UNTRUSTED: Final = "[peers] admin_from_peers = no there"
 
 
 class IMigrator(Interface):

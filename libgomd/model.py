@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
+#: The first uid of a person; below it are root and the users of the system itself.
+FIRST_USER: Final = 1000
 #: What openMosix reads for every value of a node that is down: -ENETUNREACH.
 DOWN_VALUE: Final = -101
 #: The speed of a "standard" machine (the yardstick) unless the node says otherwise.
@@ -376,6 +378,11 @@ class Caller:
     def owns(self, uid: int) -> bool:
         """Whether a process of ``uid`` is this caller's own to look into and to act on."""
         return self.role >= Role.ADMIN or (self.role >= Role.USER and self.uid == uid)
+
+
+def is_system_user(uid: int | None) -> bool:
+    """Whether ``uid`` is root's or that of another user of the system itself, not of a person: below 1000."""
+    return uid is not None and uid < FIRST_USER
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from zope.interface import implementer
 
 from gomd.cluster.undisturbed import Undisturbed
 from gomd.interfaces import (
+    UNTRUSTED,
     ICollector,
     IJobs,
     IKin,
@@ -175,7 +176,8 @@ class Relocation:
     async def _to(self, subject: _Subject, node: Node, dry_run: bool) -> Moved:
         if dry_run:
             if reasons := await self._migrator.reasons(subject.pid, node.id):
-                raise CannotMove(
+                refusal = NotAllowed if any(UNTRUSTED in each for each in reasons) else CannotMove
+                raise refusal(
                     f"process {subject.asked} cannot move to node {node.id} {node.name}: {'; '.join(reasons)}"
                 )
             return Moved(node, Outcome.COULD)
@@ -264,9 +266,10 @@ class Relocation:
         job = await self._with_pid(job)
         node = self._members.find(str(job.node))
         request = Request(verb, (str(job.pid_there), *words))
+        asker = _for_owner(job, caller)
         # its own limits are those of the peers: what is never answered is TimedOut
         reply = await self._undisturbed.share(
-            object(), lambda: _of(self._peers.ask(node, request, caller, True))
+            object(), lambda: _of(self._peers.ask(node, request, asker, True))
         )
         if reply.code == OK:
             return loads(reply.text)
@@ -351,6 +354,18 @@ class Relocation:
 
     async def _write(self, path: str, value: str) -> None:
         await self._threads.run(WRITE_LIMIT, self._source.write_file, TreePath.parse(path), value)
+
+
+def _for_owner(job: Job, caller: Caller) -> Caller:
+    """
+    Return as whom the node is asked that a job of this home runs on.
+
+    That ``caller`` may act on it was decided here. There its owner's word is enough, and an admin of this
+    node need not be one there.
+    """
+    if not job.user or job.user == str(job.uid):  # nobody has that name there
+        return caller
+    return Caller(Role.ADMIN if job.uid == 0 else Role.USER, job.user, job.uid, caller.via)
 
 
 async def _of(waited: Any) -> Any:

@@ -13,6 +13,7 @@ _DIGITS_AND_DOTS = re.compile(r"[0-9.]+")
 _PORT = re.compile(r"[0-9]{1,5}")
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
+_THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")
 _TWISTED = re.compile(r"tcp:([0-9]+):interface=(.+)")
 
 
@@ -20,7 +21,7 @@ def own_address(value: str) -> str:
     """Check an IPv4 address that peers can be answered from."""
     text = unquoted(value)
     found = _ipv4(text)
-    if found is None or found.is_multicast or text == "255.255.255.255":
+    if found is None or not (is_one_host(found) or found.is_unspecified):
         raise Refused("must be an IPv4 address of this node, such as 10.0.0.1")
     return text
 
@@ -34,8 +35,12 @@ def multicast(value: str) -> Tcp:
     return found
 
 
-def host_ports(value: str) -> tuple[Tcp, ...]:
-    """Check a list of HOST:PORT; what is named twice counts once."""
+def seeds(value: str) -> tuple[Tcp, ...]:
+    """
+    Check a list of HOST:PORT where other nodes can be asked; what is named twice counts once.
+
+    Names are not looked up here: one that nobody knows yet may be known later.
+    """
     found: dict[Tcp, None] = {}
     for item in listed(value):
         seed = _host_port(item)
@@ -43,8 +48,21 @@ def host_ports(value: str) -> tuple[Tcp, ...]:
             raise Refused(
                 f"must be HOST:PORT, such as 10.0.0.1:5428, several with commas; {shown(item)} is not"
             )
+        if ":" in seed.host:
+            raise Refused(f"must be IPv4 addresses or names: the peers speak IPv4 only; {shown(item)} is not")
+        address = _ipv4(seed.host)
+        if address is not None and not is_one_host(address):
+            raise Refused(
+                f"must be addresses of single nodes, such as 10.0.0.1:5428; {shown(item)} is none "
+                "(multicast is [peers] multicast)"
+            )
         found[seed] = None
     return tuple(found)
+
+
+def is_one_host(address: ipaddress.IPv4Address) -> bool:
+    """Whether a packet to ``address`` goes to one host: not multicast, broadcast, reserved or 0.x."""
+    return not (address.is_multicast or address.is_reserved or address in _THIS_NETWORK)
 
 
 def endpoint(value: str) -> Endpoint | None:

@@ -25,6 +25,9 @@ from libgomd.endpoints import SOCKET_NAME, Endpoint, Tcp, Unix
 
 #: Longest path of a unix socket, in bytes: sun_path of Linux less its NUL.
 MAX_SOCKET_PATH: Final = 107
+#: Engine swim listens this far above the peer port (`gomd.cluster.swim.making.PORT_OFFSET`).
+SWIM_PORT_OFFSET: Final = 2
+MAX_PORT: Final = 65535
 
 
 def assemble(
@@ -97,6 +100,19 @@ def contradictions(config: Config) -> Iterator[tuple[tuple[Name, ...], str]]:
             (("peers", "engine"), ("peers", "map_file")),
             "engine map needs [peers] map_file, the list of nodes",
         )
+    if peers.engine == "swim":
+        for port in (peers.port, *(seed.port for seed in peers.seeds)):
+            if port + SWIM_PORT_OFFSET > MAX_PORT:
+                yield (
+                    (("peers", "port" if port == peers.port else "seeds"), ("peers", "engine")),
+                    f"engine swim listens {SWIM_PORT_OFFSET} above {port}, and the last port is {MAX_PORT}: "
+                    "choose a lower one",
+                )
+    if peers.discovery and peers.port == peers.multicast.port and _is_wildcard(peers.address):
+        yield (
+            (("peers", "multicast"), ("peers", "port"), ("peers", "address")),
+            f"[peers] port takes {peers.port} at all addresses: give the announcements another one",
+        )
     if config.manhole.endpoint and not config.manhole.authorized_keys:
         yield (
             (("manhole", "endpoint"), ("manhole", "authorized_keys")),
@@ -106,7 +122,7 @@ def contradictions(config: Config) -> Iterator[tuple[tuple[Name, ...], str]]:
 
 
 def _clashes(config: Config) -> Iterator[tuple[tuple[Name, ...], str]]:
-    taken: dict[Endpoint, Name] = {}
+    taken: list[tuple[Endpoint, Name]] = [(Tcp(config.peers.address, config.peers.port), ("peers", "port"))]
     named = [(("telnet", "endpoints"), endpoint) for endpoint in config.telnet.endpoints]
     named += [(("http", "endpoint"), config.http.endpoint)] if config.http.endpoint else []
     named += [(("manhole", "endpoint"), config.manhole.endpoint)] if config.manhole.endpoint else []
@@ -117,10 +133,21 @@ def _clashes(config: Config) -> Iterator[tuple[tuple[Name, ...], str]]:
                 f"the path of a unix socket is at most {MAX_SOCKET_PATH} bytes, {endpoint.path} is longer: "
                 "choose a shorter [node] state_dir or unix:PATH",
             )
-        if endpoint in taken:
-            yield (
-                (name, taken[endpoint]),
-                f"{endpoint} is already [{taken[endpoint][0]}] {taken[endpoint][1]}",
-            )
-        if not (isinstance(endpoint, Tcp) and endpoint.port == 0):
-            taken[endpoint] = name
+        other = next((owner for known, owner in taken if _is_same_place(known, endpoint)), None)
+        if other is not None:
+            yield ((name, other), f"{endpoint} is already [{other[0]}] {other[1]}")
+        taken.append((endpoint, name))
+
+
+def _is_same_place(one: Endpoint, other: Endpoint) -> bool:
+    """Whether only one socket can listen at both; names of hosts are not looked up."""
+    if not (isinstance(one, Tcp) and isinstance(other, Tcp)):
+        return one == other
+    if one.port != other.port or not one.port:
+        return False
+    hosts = {one.host, other.host}
+    return len(hosts) == 1 or "::" in hosts or ("0.0.0.0" in hosts and not any(":" in each for each in hosts))
+
+
+def _is_wildcard(address: str) -> bool:
+    return ipaddress.IPv4Address(address).is_unspecified

@@ -19,7 +19,7 @@ CHECKS: Final[Mapping[str, Callable[..., Any]]] = {
     "name": scalars.node_name,
     "address": addresses.own_address,
     "multicast": addresses.multicast,
-    "host_ports": addresses.host_ports,
+    "seeds": addresses.seeds,
     "endpoint": addresses.endpoint,
     "endpoints": addresses.endpoints,
     "command": commands.command,

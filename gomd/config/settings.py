@@ -19,7 +19,7 @@ LIVE: Final = frozenset(
         "node.log_level", "node.command_timeout",
         "telnet.anonymous", "telnet.tokens_file", "telnet.max_connections", "telnet.idle_timeout",
         "telnet.max_line", "telnet.stall_timeout",
-        "peers.key_file", "peers.seeds",
+        "peers.admin_from_peers", "peers.key_file", "peers.seeds",
         "collector.period", "collector.processes_period",
         "log.rotate_bytes", "log.keep",
         "commands",
@@ -66,6 +66,7 @@ class PeersSettings:
     multicast: Tcp
     seeds: tuple[Tcp, ...]
     key_file: tuple[str, ...]
+    admin_from_peers: bool
     heartbeat: float
     engine: str
     map_file: str

@@ -11,6 +11,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
 
+from gomd.interfaces import UNTRUSTED
 from gomd.jobs.criu import Images, TlsFiles, speaks_tls
 from gomd.jobs.framestream import FrameStream
 from gomd.jobs.ground import FILES_LIMIT, LOOK_LIMIT, Ground
@@ -19,7 +20,7 @@ from gomd.jobs.migration import Act, Local, Message, State, TargetState
 from gomd.jobs.needs import Needs, reasons
 from gomd.jobs.orders import Orders
 from libgomd.errors import CannotMove, GomdError
-from libgomd.model import JobState, Status
+from libgomd.model import JobState, Status, is_system_user
 from libgomd.private import make_private_directory
 from libgomd.wire import frames
 from libgomd.wire.frames import Frame, MalformedFrame
@@ -38,6 +39,8 @@ async def why_not(ground: Ground, needs: Needs, job: MigrationId, source: int) -
     """Return why a job cannot come here, a clause for each reason; empty when it can."""
     own = ground.members.find(str(ground.own_id))
     name = ground.name_of(ground.own_id)
+    if is_system_user(needs.uid) and not ground.machine.system_users():
+        return [f"{name} takes no processes of {needs.user or needs.uid} from other nodes ({UNTRUSTED})"]
     if job.home == ground.own_id:
         known = ground.table.get(job.job)
         if known is None or known.state is not JobState.RUNNING or job.name not in ground.keeper.held:
@@ -218,6 +221,7 @@ class Arrival:
         stream = ground.here.bring_up(
             self.job.name, directory, ground.machine.criu.program,
             detach=detach, lock=self._lock, nmigs=self.job.times, pid_at_home=self._pid_at_home,
+            uid=None if self._needs is None else self._needs.uid,
         )  # fmt: skip
         await self._adopt(stream, RESTORE_LIMIT)
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from gomd.jobs.criulog import explain, missing_features
-from gomd.jobs.gate import DUMPED, RESTORED, Gate
+from gomd.jobs.gate import DUMPED, Gate
 from libgomd.errors import CannotMove, NotPossible
 
 #: What a connection of TLS begins with.
@@ -185,7 +185,7 @@ class Criu:
         prefix = _as_owner(pid)
         if prefix:
             arguments.append("--unprivileged")
-        gate = None if allows is None else Gate(directory, DUMPED, allows)
+        gate = None if allows is None else Gate(directory, {DUMPED: allows})
         with pids or nullcontext():
             self._call((*prefix, self.program, *arguments), directory, "dump", limit, gate=gate)
         if not os.path.exists(os.path.join(directory, "inventory.img")):
@@ -198,7 +198,7 @@ class Criu:
         *,
         limit: float = 600.0,
         pids: AbstractContextManager[None] | None = None,
-        allows: Callable[[int], None] | None = None,
+        allows: Mapping[str, Callable[[int], None]] | None = None,
     ) -> int:
         """
         Bring up a stopped copy, as a child of the caller; return its pid.
@@ -206,7 +206,7 @@ class Criu:
         It may be seen running for a moment: call `gomd.jobs.tree.hold` before you decide.
 
         :param pipes: `pipe_name` at the dump, to the descriptor of this process that takes its place.
-        :param allows: looks at the copy when all of it is there and none of it can run; see `Gate`.
+        :param allows: look at the copy at `RESTORED` and `RESUMING`, when none of it can run; see `Gate`.
         :raises CannotMove: criu refused, or ``allows`` did; nothing of the copy is left. A clause says why.
         """
         inherit = [
@@ -217,7 +217,7 @@ class Criu:
             "restore", *_paths(directory, "restore"), *_COMMON, "--restore-detached", "--restore-sibling",
             "--leave-stopped", "--pidfile", pid_file, *inherit,
         )  # fmt: skip
-        gate = None if allows is None else Gate(directory, RESTORED, allows)
+        gate = None if allows is None else Gate(directory, allows)
         with pids or nullcontext():
             self._call((self.program, *arguments), directory, "restore", limit, list(pipes.values()), gate)
         with open(pid_file, encoding="ascii") as file:
@@ -233,12 +233,12 @@ class Criu:
         gate: Gate | None = None,
     ) -> None:
         words, more = ((), {}) if gate is None else (gate.words(), gate.environment())
-        refused = ""
+        refused, code = "", -1
         try:
             code, text = self._run((*argv, *words), limit, descriptors, more)
         finally:
             if gate is not None:
-                refused = gate.close()
+                refused = gate.close(done=code == 0)
         if refused:
             raise CannotMove(refused)
         if code:

@@ -47,6 +47,7 @@ class Machine:
     :ivar look: reads what a job needs, given its pid, its supervisor's, and its user. Blocks.
     :ivar stays: reads why a job can leave for nowhere, given both pids. Blocks.
     :ivar offer: reads what this machine has of needs, as `gomd.jobs.inspection.read_offer` does. Blocks.
+    :ivar system_users: tells whether processes of root and of system users may come from other nodes.
     """
 
     criu: Criu
@@ -59,6 +60,7 @@ class Machine:
     look: Callable[[int, int, str], Needs] = inspection.look
     stays: Callable[[int, int], list[str]] = inspection.look_for_stays
     offer: Callable[[Needs, str, str, str], Offer] = inspection.read_offer
+    system_users: Callable[[], bool] = lambda: True
 
 
 class Ability:

@@ -14,7 +14,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from gomd.interfaces import IMigrator
+from gomd.interfaces import UNTRUSTED, IMigrator
 from gomd.jobs.arrival import Arrival, why_not
 from gomd.jobs.departure import Departure
 from gomd.jobs.framestream import FrameStream
@@ -39,7 +39,15 @@ from gomd.jobs.moves import Move
 from gomd.jobs.needs import Needs
 from gomd.jobs.obstacles import Obstacles
 from gomd.jobs.post import DAEMON, VERB
-from libgomd.errors import CannotMove, Conflict, GomdError, NotFound, PeerUnreachable, TimedOut
+from libgomd.errors import (
+    CannotMove,
+    Conflict,
+    GomdError,
+    NotAllowed,
+    NotFound,
+    PeerUnreachable,
+    TimedOut,
+)
 from libgomd.model import Counter
 from libgomd.wire.frames import MOVE, MOVED, Frame, MalformedFrame, encode_json
 from libgomd.wire.lines import Request
@@ -230,7 +238,8 @@ class Migrations:
         finally:
             self._leaving.release()
         if state is not SourceState.MOVED:
-            raise CannotMove(reason or "the other node did not take it")
+            refusal = NotAllowed if UNTRUSTED in reason else CannotMove
+            raise refusal(reason or "the other node did not take it")
 
     async def _leave(self, held: Held, target: int) -> tuple[State, str]:
         ground = self._ground

@@ -25,6 +25,7 @@ from gomd.jobs.backlog import Spool
 from gomd.jobs.beginning import CannotStart, Program
 from gomd.jobs.cgroups import FREEZING, JobGroup, NoLimit, group_of
 from gomd.jobs.criu import Criu, TlsFiles, pipe_name
+from gomd.jobs.gate import RESTORED, RESUMING
 from gomd.jobs.inherited import CannotReset, reset_for_copy
 from gomd.jobs.pipes import end_the_rest
 from gomd.jobs.supervisor import JOB, Supervisor
@@ -35,6 +36,7 @@ from libgomd.wire import frames
 HANDOVER = "handover.json"
 #: Of its description by the daemon a job keeps these wherever it goes.
 _KEPT = ("tty", "argv", "uid", "gid", "groups", "user", "cwd", "merge", "began", "memory_max")
+_HANDED = (*_KEPT, "used")
 #: Seconds criu may take for a restore; a dump has its limit from the daemon.
 _RESTORE_LIMIT = 600.0
 #: Signals that wait while it is frozen; more are dropped.
@@ -100,12 +102,14 @@ class Movable(Supervisor):
         self._order = order
         self._stopped = tree.stopped(tree.descendants(pid))
 
-        def allows(_pid: int) -> None:
-            _check_family(supervisor, (pid, os.getppid()))
-            if uid and (why := rights.sockets_that_stay(tree.descendants(pid))):
-                raise CannotMove(why)
-
         def work() -> None:
+            own = os.getpid()
+
+            def allows(_pid: int) -> None:
+                _check_family(supervisor, (pid, own))
+                if uid and (why := rights.sockets_that_stay(tree.descendants(pid))):
+                    raise CannotMove(why)
+
             criu.dump(
                 pid,
                 order["directory"],
@@ -259,7 +263,9 @@ class Movable(Supervisor):
             raise CannotMove(self._around.why_not)
         with open(os.path.join(directory, HANDOVER), encoding="ascii") as file:
             handover = json.load(file)
-        self._spec.update(handover["spec"])
+        expected = self._spec.get("expected_uid")
+        self._spec.update({name: handover["spec"][name] for name in _HANDED if name in handover["spec"]})
+        _check_account(self._spec, expected)
         streams, ours = self._make_pipes()
         names: list[str] = handover["names"]
         mapping = {name: stream for name, stream in zip(names, streams, strict=True) if name}
@@ -267,8 +273,13 @@ class Movable(Supervisor):
         gid, group = int(self._spec["gid"]), self._make_group()
         self._watch_children()
 
-        def allows(pid: int) -> None:
+        def opened(pid: int) -> None:
             rights.check_opened(tree.descendants(pid), uid, where, directory)
+
+        def rightful(pid: int) -> None:
+            rights.check_ids(tree.descendants(pid), uid, where)
+
+        allows = {RESTORED: opened, RESUMING: rightful}
 
         def work() -> int:
             if uid:
@@ -350,6 +361,21 @@ class Movable(Supervisor):
         with open(number, encoding="ascii") as file:
             [pid] = file.read().split()
         return int(pid)
+
+
+def _check_account(spec: dict[str, Any], expected: int | None) -> None:
+    """
+    Check whom the job that came runs as: what is checked of it depends on that.
+
+    :param expected: the user it was offered for, None where nobody said.
+    :raises CannotMove: it is not that one, or these are no ids.
+    """
+    groups = spec.get("groups")
+    ids = [spec.get("uid"), spec.get("gid"), *(groups if isinstance(groups, list) else [None])]
+    if not all(type(each) is int and 0 <= each < 2**32 - 1 for each in ids):
+        raise CannotMove("what came with it does not say whom it runs as")
+    if expected is not None and spec["uid"] != expected:
+        raise CannotMove("it is not of the user that it was offered for")
 
 
 def _check_family(supervisor: int, but: Collection[int]) -> None:

@@ -26,6 +26,11 @@ _UNDER_WAY: Final = "it has sent open files over a socket that nobody has receiv
 #: A line of /proc/net/unix: the inode, and a space behind it when the socket has a name of any kind.
 _BOUND = re.compile(rb"^[0-9a-f]+:(?: +[0-9A-F]+){5} +([0-9]+) ", re.MULTILINE)
 _UNDER_WAY_NOW = re.compile(r"^scm_fds:\s*0*[1-9]", re.MULTILINE)
+#: Namespaces that a process of a job has in common with its supervisor.
+_KINDS: Final = {
+    "cgroup": "cgroup", "ipc": "IPC", "mnt": "mount", "net": "network", "pid": "PID", "user": "user",
+    "uts": "UTS",
+}  # fmt: skip
 #: Memory that has no name anywhere, though the kernel shows one.
 _NAMELESS: Final = ("/memfd:", "/dev/zero (deleted)")
 
@@ -140,17 +145,28 @@ def check_opened(pids: Iterable[int], uid: int, where: str, images: str) -> None
 
 def check_ids(pids: Iterable[int], uid: int, where: str) -> None:
     """
-    Check that the stopped processes ``pids`` are of user ``uid``, and of his groups here alone. Blocks.
+    Check that the processes ``pids``, which do not run, have the rights of user ``uid`` here and no others.
 
-    :raises CannotMove: they are not.
+    Each thread is looked at: all its user ids are ``uid``, its groups are his on this node, it has no
+    capabilities, and no process is in namespaces that are not the caller's. Blocks.
+
+    :raises CannotMove: they have more.
     """
     user, _groups = _user(uid, where)
     with _looking():
-        ids = [_ids(f"/proc/{pid}") for pid in pids]
-    for uids, gids in ids:
-        if uids != {uid}:
+        inherited = _rights("/proc/self").inheritable
+        own = _namespaces("/proc/self")
+        found = []
+        for pid in pids:
+            if not _is_zombie(f"/proc/{pid}") and (other := _other_namespace(f"/proc/{pid}", own)):
+                raise CannotMove(f"one of its processes is in another {other} namespace than its supervisor")
+            found += [_rights(f"/proc/{pid}/task/{thread}") for thread in os.listdir(f"/proc/{pid}/task")]
+    for each in found:
+        if each.uids != {uid}:
             raise CannotMove(f"one of its processes has rights of another user than {user.pw_name}")
-        check_groups(gids, uid, where)
+        check_groups(set(each.gids), uid, where)
+        if each.capabilities or each.inheritable & ~inherited:
+            raise CannotMove(f"one of its processes has capabilities that {user.pw_name} has not on {where}")
 
 
 def check_groups(gids: set[int], uid: int, where: str) -> None:
@@ -219,9 +235,38 @@ def _is_zombie(here: str) -> bool:
         return file.read(4096).rpartition(") ")[2][:1] in ("Z", "X")
 
 
-def _ids(here: str) -> tuple[set[int], set[int]]:
-    """Return all user ids and all group ids of a process."""
+class _Rights(NamedTuple):
+    """
+    Whose rights a thread has.
+
+    :ivar uids: all four user ids; ``gids`` all group ids.
+    :ivar capabilities: those it has, may take or hands on by itself; ``inheritable`` those that a program
+        with the same mark would get from it. Bits, by their numbers.
+    """
+
+    uids: frozenset[int]
+    gids: frozenset[int]
+    capabilities: int
+    inheritable: int
+
+
+def _rights(here: str) -> _Rights:
+    """Read the rights of the thread or process whose directory in /proc is ``here``."""
     with open(f"{here}/status", encoding="ascii", errors="replace", newline="\n") as file:
         values = dict(line.split(":", 1) for line in file.read(65536).split("\n") if ":" in line)
-    groups = {int(word) for name in ("Gid", "Groups") for word in values[name].split()}
-    return {int(word) for word in values["Uid"].split()}, groups
+    groups = frozenset(int(word) for name in ("Gid", "Groups") for word in values[name].split())
+    capabilities = 0
+    for name in ("CapPrm", "CapEff", "CapAmb"):
+        capabilities |= int(values.get(name, "0"), 16)
+    uids = frozenset(int(word) for word in values["Uid"].split())
+    return _Rights(uids, groups, capabilities, int(values["CapInh"], 16))
+
+
+def _namespaces(here: str) -> dict[str, str]:
+    """Return the namespaces of a process; its own time is what criu gives it, so that clocks go on."""
+    return {kind: os.readlink(f"{here}/ns/{kind}") for kind in _KINDS if os.path.lexists(f"{here}/ns/{kind}")}
+
+
+def _other_namespace(here: str, own: dict[str, str]) -> str:
+    theirs = _namespaces(here)
+    return next((_KINDS[kind] for kind, known in own.items() if theirs.get(kind) != known), "")

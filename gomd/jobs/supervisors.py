@@ -119,6 +119,7 @@ class Supervisors:
         lock: bool,
         nmigs: int,
         pid_at_home: int | None = None,
+        uid: int | None = None,
     ) -> FrameStream:
         """
         Bring a job up, stopped, from the images of it; its supervisor tells what came of it.
@@ -127,6 +128,7 @@ class Supervisors:
 
         :param images: their directory. :param criu: the program. :param detach: its output is kept here.
         :param pid_at_home: its number there, None when it never was a process of its home.
+        :param uid: whom it was offered for: one that turns out to be somebody else's is not brought up.
         :raises InternalError: there can be no supervisor.
         """
         spec = {
@@ -135,6 +137,7 @@ class Supervisors:
             "spool_reserve": self.spool_reserve, "lock": lock, "nmigs": nmigs,
             "pid_at_home": pid_at_home, "cgroup": self._place[:2],
         }  # fmt: skip
+        spec["expected_uid"] = uid
         stream = self._launcher.supervisor(self._namespaces)
         stream.send(frames.encode_json(frames.SPEC, spec))
         return stream

@@ -15,6 +15,7 @@ from gomd.cluster.membership.transport import IPeerTransport
 from gomd.protocols.clocks import Clocks
 from gomd.protocols.junk import Junk
 from gomd.protocols.replays import Replays
+from gomd.protocols.send_trouble import SendTrouble
 from libgomd.errors import MalformedDatagram
 from libgomd.model import Counter
 from libgomd.questions import Address, Asker
@@ -70,6 +71,7 @@ class PeerProtocol(DatagramProtocol):
     :param wall: gives the time that datagrams are stamped with and judged by.
     :param random: gives that many random bytes, as os.urandom.
     :param group: multicast address and port of the announcements, None for no multicast.
+    :ivar trouble: tells when datagrams cannot be sent for a while.
     :ivar instance: which start of this daemon: milliseconds since the epoch.
     :ivar answer: answers a question about this node; None drops questions.
     :ivar membership: gets everything that is not a question or an answer; None before it is there.
@@ -105,6 +107,7 @@ class PeerProtocol(DatagramProtocol):
         self._replays = Replays(own_name, instance, self._sealer)
         self._renumbered = 0
         self._junk = Junk()
+        self.trouble = SendTrouble()
         self._answering = 0
         self._received = self._received_bytes = 0
         self._sent = self._sent_bytes = 0
@@ -146,9 +149,11 @@ class PeerProtocol(DatagramProtocol):
             self.transport.write(packet, address)
         except OSError as error:
             self._unsent += 1
+            self.trouble.failed(address, error, self._clock.seconds())
             self._log.debug("cannot send to {address}: {error}", address=address, error=error)
         else:
             self._sent += 1
+            self.trouble.sent(address, self._clock.seconds())
             self._sent_bytes += len(packet)
 
     # -- in

@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 
 from gomd.protocols.door import NAME_LIMIT, Door
+from gomd.protocols.peer_trust import PeerTrust
 from gomd.protocols.session import Session
 from gomd.protocols.telnet import TelnetLine
 from gomd.verbs.context import ISession
@@ -51,13 +52,15 @@ class PeerDoor(Door):
     decided here.
 
     :param most: streams of each group at once, `GROUPS`: none of them uses up another's places.
+    :param trust: what other nodes may do here for their admins and system users.
     """
 
     _log: ClassVar[Logger] = Logger()
 
-    def __init__(self, *arguments: Any, most: Mapping[str, int]) -> None:
+    def __init__(self, *arguments: Any, most: Mapping[str, int], trust: PeerTrust | None = None) -> None:
         super().__init__(*arguments)
         self._most_of = most
+        self._trust = trust or PeerTrust(admins=True)
         self._in: Counts[str] = Counts()
 
     def buildProtocol(self, addr: IAddress | None) -> TelnetLine:
@@ -81,10 +84,20 @@ class PeerDoor(Door):
         if session.caller is not _NOBODY:
             if not session.group:
                 self._take_place(session, group_of(request, session.caller))
-            return self._dispatch.ask(session, request)
+            return self._dispatch.ask(self._as_trusted(session, request), request)
         if request.verb != BEHALF or len(request.arguments) != 4:
             raise NotAllowed("this is the port of the daemons: people and programs use the telnet line")
         return self._introduce(session, request.arguments)
+
+    def _as_trusted(self, session: ISession, request: Request) -> ISession:
+        """Return the session, with a lesser caller where this node trusts its peers with less."""
+        role = self._dispatch.table.find(request.verb).role
+        caller = self._trust.caller_for(request, role, session.caller)
+        if caller is session.caller:
+            return session
+        lesser = Session(caller)
+        lesser.json = session.json
+        return lesser
 
     async def _introduce(self, session: PeerSession, arguments: tuple[str, ...]) -> Reply:
         role_word, uid_word, user, format_word = arguments

@@ -169,6 +169,11 @@ class Collector(Service):
             tmem=memory.tmem if memory else own.tmem,
         )
 
+    def set_address(self, address: str) -> None:
+        """Tell another address of this node from now on."""
+        self._said = replace(self._said, address=address)
+        self.own = replace(self.own, address=address)
+
     def own_node(self) -> Node:
         """See `ICollector.own_node`."""
         age = self.latest.age_of(Part.LOAD, self._clock.seconds())

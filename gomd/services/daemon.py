@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol
 
@@ -9,13 +10,14 @@ from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gomd.interfaces import IStoppable
 from gomd.services.limits import spare_old_objects
 from gomd.services.logging import DaemonLog
 from gomd.services.systemd import Notifier
-from libgomd.errors import ConfigError
+from libgomd.errors import ConfigError, GomdError
 
 #: Seconds between the answer to `shutdown` and the end, for the answer to arrive.
 COURTESY = 0.1
@@ -36,6 +38,14 @@ class Configuration(Protocol):
 
     def changes(self, other: Any) -> _Changes:
         """Return what is different in ``other``."""
+
+
+def one_line(error: Exception) -> str:
+    """Return what an error says, on one line; one that is no refusal is named by its kind."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    text = " ".join(str(error).split())
+    return text if isinstance(error, GomdError) and text else f"{type(error).__name__}: {text}"
 
 
 @implementer(IStoppable)
@@ -72,8 +82,18 @@ class Daemon(MultiService):
             parent.setComponent(ILogObserver, self.observer)
 
     def startService(self) -> None:
-        """Start every service; once the reactor runs, say so."""
-        super().startService()
+        """
+        Start every service; once the reactor runs, say so.
+
+        What cannot start ends the process, with one sentence and exit status 1.
+        """
+        try:
+            super().startService()
+        except Exception as error:  # noqa: BLE001 - whatever it is, people get one sentence
+            self._log.debug("starting failed", log_failure=Failure())
+            self._log.critical("cannot start: {reason}", reason=one_line(error))
+            print(f"gomd: cannot start: {one_line(error)}", file=sys.__stderr__, flush=True)
+            raise SystemExit(1) from None
         self._reactor.callWhenRunning(self._running)
 
     def _running(self) -> None:

@@ -14,11 +14,14 @@ from twisted.logger import Logger
 
 from gomd.protocols.peers import PeerProtocol
 from gomd.services.listening import Socket
+from gomd.services.multicast import Membership, send_by
 from libgomd.endpoints import Tcp
 from libgomd.errors import ConfigError
 
 #: Bytes the kernel keeps for us: a second's heartbeats of a thousand nodes.
 BUFFER = 1024 * 1024
+#: The places of two of the ports of a `Peering`; the last one is for streams.
+_DATAGRAMS, _GROUP = 0, 1
 #: The largest packet that is read whole; a longer one is cut, and then refused as too long.
 LARGEST = 2048
 
@@ -32,23 +35,30 @@ class PeerSockets:
     :ivar port: the number of `datagrams` and `streams`.
     """
 
-    def __init__(self, address: str, port: int, group: Tcp | None) -> None:
+    def __init__(self, address: str, port: int, group: Tcp | None, own: str | None = None) -> None:
         """
         Bind them all.
 
+        :param own: the address whose interface multicast uses; by default ``address``.
         :param group: the multicast group and port of the announcements, None for no multicast.
         :raises ConfigError: one sentence on why not.
         """
         self.group = group
+        self.membership = None if group is None else Membership(group)
+        self.datagrams: socket.socket | None = None
+        self.announcements: socket.socket | None = None
         self.streams = Socket("[peers] address and port", Tcp(address, port))
         bound = self.streams.endpoint
         assert isinstance(bound, Tcp)
         self.port = bound.port
         try:
-            self.datagrams = _datagram_socket(address, self.port, group is not None)
-            self.announcements = _group_socket(group, address) if group is not None else None
+            self.datagrams = _datagram_socket(address, self.port)
+            if group is not None and self.membership is not None:
+                send_by(self.datagrams, own or address)
+                self.announcements = _group_socket(group)
+                self.membership.join(self.announcements, own or address)
         except OSError as error:
-            self.streams.close()
+            self.close()
             raise ConfigError(
                 [
                     f"cannot use udp {address}:{self.port} ({error.strerror}): change [peers] address, port "
@@ -59,21 +69,17 @@ class PeerSockets:
     def close(self) -> None:
         """Close them all."""
         self.streams.close()
-        self.datagrams.close()
-        if self.announcements is not None:
-            self.announcements.close()
+        for bound in (self.datagrams, self.announcements):
+            if bound is not None:
+                bound.close()
 
 
-def _datagram_socket(address: str, port: int, multicast: bool) -> socket.socket:
+def _datagram_socket(address: str, port: int) -> socket.socket:
     bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with contextlib.suppress(OSError):
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
     try:
         bound.bind((address, port))
-        if multicast:
-            bound.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(address))
-            bound.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
-            bound.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
     except OSError:
         bound.close()
         raise
@@ -81,18 +87,13 @@ def _datagram_socket(address: str, port: int, multicast: bool) -> socket.socket:
     return bound
 
 
-def _group_socket(group: Tcp, address: str) -> socket.socket:
-    """Return a socket that hears the group, beside those of other daemons of this machine."""
+def _group_socket(group: Tcp) -> socket.socket:
+    """Return a socket for what comes to the group, beside those of other daemons of this machine."""
     bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
         bound.bind((group.host, group.port))
-        bound.setsockopt(
-            socket.IPPROTO_IP,
-            socket.IP_ADD_MEMBERSHIP,
-            socket.inet_aton(group.host) + socket.inet_aton(address),
-        )
     except OSError:
         bound.close()
         raise
@@ -140,12 +141,13 @@ class Peering(Service):
         self._datagrams = datagrams
         self._streams = streams
         self._engine = engine
-        self._ports: list[IListeningPort] = []
+        self._ports: list[Any] = []
 
     def startService(self) -> None:
         """Listen, then announce this node."""
         super().startService()
         sockets = self._sockets
+        assert sockets.datagrams is not None
         self._ports = [self._adopt(sockets.datagrams, self._datagrams)]
         if sockets.announcements is not None:
             self._ports.append(self._adopt(sockets.announcements, _Group(self._datagrams)))
@@ -158,6 +160,17 @@ class Peering(Service):
         )
         bound.close()
         return port
+
+    def join_again(self, address: str, index: int) -> None:
+        """
+        Use multicast at another interface, or at one that was away: its number and this node's address there.
+
+        :raises OSError: that cannot be; to be tried again.
+        """
+        membership = self._sockets.membership
+        if membership is not None and len(self._ports) > _GROUP and self.running:
+            send_by(self._ports[_DATAGRAMS].socket, address, index)
+            membership.join(self._ports[_GROUP].socket, address, index)
 
     def stopService(self) -> Deferred[None]:
         """Say goodbye and close the ports."""

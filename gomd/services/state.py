@@ -8,6 +8,7 @@ link, or with another directory in its place. Such a STATE is refused; what is b
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import stat
@@ -151,9 +152,10 @@ class StateDirectory:
         )
 
     def sign(self) -> None:
-        """Write this process's pid into the lock, for whoever finds it taken."""
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)
+        """Write this process's pid into the lock, for whoever finds it taken; a full disk does no harm."""
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)
 
     def release(self) -> None:
         """Let the next daemon have it."""

@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from gomd.interfaces import IThreads, ITokens
 from libgomd.errors import ConfigError, NotAllowed, NotPossible
-from libgomd.model import Caller, Counter, Role
+from libgomd.model import Caller, Counter, Role, is_system_user
 from libgomd.tokens import Token, find_token, read_tokens
 
 #: Seconds the reading of the file and the look-up of a user may take.
@@ -70,4 +70,9 @@ def _become(found: Token, caller: Caller) -> Caller:
             raise NotAllowed(
                 f"this token makes you the user {found.name}, and there is none on this node"
             ) from None
+    if found.role is Role.USER and is_system_user(uid):
+        raise NotAllowed(
+            f"this token makes you the user {found.name}, who belongs to the system itself (uid {uid}): "
+            "tokens of role user are for people; use the unix socket, or a token of role admin"
+        )
     return replace(caller, role=found.role, user=found.name, uid=uid)

@@ -17,6 +17,7 @@ from gomd.interfaces import INodeSource, IProcessControl, ISampleLog
 from gomd.protocols.door import Limits
 from gomd.services.activation import PassedSockets
 from gomd.services.listening import Socket
+from gomd.services.own_address import ANY
 from libgomd.endpoints import PUBLIC_SOCKET, ROOT_STATE, SOCKET_NAME, Endpoint, Unix
 from libgomd.errors import ConfigError, SourceUnavailable
 from libgomd.model import Role
@@ -93,7 +94,12 @@ def node_id_of(config: Config) -> int:
 
         return id_in_map(config)
     address = config.peers.address
-    return id_of(primary_address() if address == "127.0.0.1" else address)
+    return id_of(primary_address() if address == "127.0.0.1" else own_address(config))
+
+
+def own_address(config: Config) -> str:
+    """Return the address at which the others reach this node now: of all, the primary one."""
+    return primary_address() if config.peers.address == ANY else config.peers.address
 
 
 def limits_of(config: Config) -> Limits:
@@ -164,13 +170,23 @@ def manhole_of(config: Config) -> tuple[Socket, Callable[..., Factory]] | None:
     endpoint, authorized_keys = config.manhole.endpoint, config.manhole.authorized_keys
     if endpoint is None:
         return None
+    check_manhole(config)
+    from gomd.protocols.manhole import Manhole
+    from gomd.protocols.manhole_keys import take_host_key
+
+    host_key = take_host_key(config.node.state_dir)
+    return Socket("[manhole] endpoint", endpoint), partial(Manhole, authorized_keys, host_key)
+
+
+def check_manhole(config: Config) -> None:
+    """Check the keys of the manhole, if it is on. :raises ConfigError: as `manhole_of`."""
+    if config.manhole.endpoint is None:
+        return
     try:
-        from gomd.protocols.manhole import Manhole
-        from gomd.protocols.manhole_keys import read_authorized_keys, take_host_key
+        from gomd.protocols.manhole import Manhole  # noqa: F401 - whether it is there
+        from gomd.protocols.manhole_keys import read_authorized_keys
     except ImportError as error:
         raise ConfigError(
             [f"the manhole cannot be used without {error.name}: pip install gomd[manhole], or leave it off"]
         ) from error
-    read_authorized_keys(authorized_keys)
-    host_key = take_host_key(config.node.state_dir)
-    return Socket("[manhole] endpoint", endpoint), partial(Manhole, authorized_keys, host_key)
+    read_authorized_keys(config.manhole.authorized_keys)

@@ -26,6 +26,7 @@ from gomd.jobs.placement import Placement
 from gomd.jobs.seen import Kin
 from gomd.protocols.door import Door
 from gomd.protocols.nopeers import NoPeers
+from gomd.protocols.peer_trust import PeerTrust
 from gomd.services.clockwatch import ClockWatch
 from gomd.services.collector import Collector
 from gomd.services.daemon import Daemon
@@ -35,7 +36,7 @@ from gomd.services.systemd import Watchdog, take_environment
 from gomd.services.threads import Threads
 from gomd.services.tokens import FileTokens
 from gomd.sources.settings import written_number
-from gomd.tap.choices import SAMPLE_LOGS, SOURCES, limits_of
+from gomd.tap.choices import SAMPLE_LOGS, SOURCES, limits_of, own_address
 from gomd.tap.jobs import balancer_of, jobs_of, no_files
 from gomd.tap.monotonic import seconds_since_boot
 from gomd.verbs.all import all_verbs
@@ -81,7 +82,7 @@ def compose(
     # Of their own: a disk that hangs takes no thread that answers, and the end waits for what is written.
     journal = Threads(reactor, reactor, "journal", size=1, waiting=1, spare=0, finish=FINISH)
     disk = Threads(reactor, reactor, "disk", size=8, waiting=20_000, finish=FINISH)
-    placeholder = Node(node_id, config.node.name, config.peers.address, Status.CONFIGURED | Status.UP)
+    placeholder = Node(node_id, config.node.name, own_address(config), Status.CONFIGURED | Status.UP)
     collector = Collector(
         source, sample_log, reading, reactor, placeholder, wall,
         config.collector.period, config.collector.processes_period,
@@ -105,9 +106,10 @@ def compose(
     moving = Threads(reactor, reactor, "moving", size=16)
     if config.node.proc_root == "/proc" and config.node.source != "memory":
         tls = network.criu_files if network is not None else no_files
+        trust = network.own_network.trust if network is not None else PeerTrust(admins=True)
         jobs = made = jobs_of(
             config, reactor, source, members, peers, asking, moving, journal, disk, events, placement, tls,
-            wall,
+            wall, lambda: trust.admins,
         )  # fmt: skip
         migrator = made.migrator
     kin = Kin(jobs, collector)
@@ -136,6 +138,7 @@ def compose(
         relocation=relocation,
         jobs=jobs,
         migrator=migrator,
+        trouble=lambda: "" if network is None else network.own_network.trouble,
     )
     balancer = balancer_of(config, reactor, members, collector, jobs, migrator)
     if balancer is not None:
@@ -173,7 +176,7 @@ def compose(
     ):
         service.setServiceParent(daemon)
     if network is not None:
-        counting.append(network)
+        counting += [network, network.own_network.watch]
     if http is not None:
         socket, make = http
         site = make(reactor, asking, collector, members, parts.counters)

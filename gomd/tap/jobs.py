@@ -56,6 +56,7 @@ def jobs_of(
     placement: Placement,
     tls: Callable[[str], TlsFiles],
     wall: Wall,
+    system_users: Callable[[], bool] = lambda: True,
 ) -> Jobs:
     """
     Return the jobs of this node, a service.
@@ -63,6 +64,7 @@ def jobs_of(
     :param moving: threads for migrations. :param journal: one for the journal. :param disk: for the spool.
     :param tls: writes the certificates for criu to a directory.
     :param wall: gives the time of stamps.
+    :param system_users: tells whether root's processes may come from other nodes.
     """
     spool, node_id = config.jobs.spool, int(members.own_id)
     launcher = Launcher(reactor, os.path.join(spool, "log"))
@@ -80,7 +82,19 @@ def jobs_of(
         if os.geteuid() != 0:
             return NoMigrator("the daemon does not run as root")
         return _criu(
-            config, reactor, members, peers, moving, here, keeper, table, whereabouts, tls, wall, room
+            config,
+            reactor,
+            members,
+            peers,
+            moving,
+            here,
+            keeper,
+            table,
+            whereabouts,
+            tls,
+            wall,
+            room,
+            system_users,
         )
 
     return Jobs(
@@ -103,12 +117,13 @@ def _criu(
     tls: Callable[[str], TlsFiles],
     wall: Wall,
     room: Room,
+    system_users: Callable[[], bool],
 ) -> Migrations:
     state = config.node.state_dir
     program = Criu(find(config.jobs.criu))
     machine = Machine(
         program, config.peers.address, os.geteuid(), os.path.join(config.jobs.spool, "moving"),
-        partial(tls, os.path.join(state, "tls")),
+        partial(tls, os.path.join(state, "tls")), system_users=system_users,
     )  # fmt: skip
     post = Post(
         members, peers, lambda letter, answer: migrations.heard(letter, answer),

@@ -13,6 +13,7 @@ from twisted.python import usage
 from gomd.config import SHORT_OPTIONS, Config, Surroundings, find_file, load, overrides_for
 from gomd.jobs.criu import Criu, find
 from gomd.services.journal import PRIORITIES, goes_to_journal
+from gomd.tap.checking import mistakes_in_files, warnings_of
 from gomd.tap.choices import http_mistakes
 from libgomd.errors import ConfigError
 from libgomd.version import VERSION
@@ -62,9 +63,13 @@ class Options(usage.Options):
                 if self[name] is not None:
                     self.overrides.extend(overrides_for(name, self[name]))
             self["configuration"] = self.load()
+            if self["check"] and (mistakes := mistakes_in_files(self["configuration"])):
+                raise ConfigError(mistakes)
         except ConfigError as error:
             refuse(error)
         if self["check"]:
+            for warning in warnings_of(self["configuration"]):
+                print(f"gomd: {warning}")
             print(
                 f"gomd: the configuration is good ({self['configuration'].path or 'no file, all defaults'})"
             )

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from gomd.cluster.alone import Alone
 from gomd.cluster.events import Events
 from gomd.cluster.membership import Heartbeat, MapRoll, Settings
+from gomd.cluster.seeds import known_at_once
 from gomd.config import Config
 from gomd.interfaces import IMembership, IThreads
 from gomd.jobs.criu import TlsFiles
@@ -28,7 +29,8 @@ from gomd.services.own_key import own_key_file, own_secret
 from gomd.services.peering import Engine, Peering, PeerSockets
 from gomd.services.sweeping import Sweeping
 from gomd.services.threads import Threads
-from gomd.tap.choices import limits_of
+from gomd.tap.choices import limits_of, own_address
+from gomd.tap.own_network import OwnNetwork
 from gomd.verbs.dispatch import Dispatch
 from libgomd.certificates import Credentials, node_credentials, page_server_credentials, write_pem_files
 from libgomd.derivation import ClusterKey, key_ring, read_keys
@@ -68,7 +70,8 @@ def peer_sockets(config: Config) -> PeerSockets | None:
     """
     peers = config.peers
     try:
-        sockets = PeerSockets(peers.address, peers.port, peers.multicast if peers.discovery else None)
+        group = peers.multicast if peers.discovery else None
+        sockets = PeerSockets(peers.address, peers.port, group, own_address(config))
         if peers.engine == "swim":
             from gomd.cluster.swim import check_ports
 
@@ -133,6 +136,7 @@ class Network:
             engine = make(config, reactor, ports, keys, self.protocol, collector, events, wall)
             self.members = self._engine = self.protocol.membership = engine
             contact = self._contact_of_member
+        self.own_network = OwnNetwork(config, reactor, self.protocol, self._engine, collector, events, wall)
         self._tls = MutualTLS(partial(node_credentials_of, keys, own))
         self.peers = Peers(reactor, reactor, self.protocol.asker, contact, self._tls, config.peers.address)
         self._inward: tuple[Any, ...] = ()
@@ -156,11 +160,13 @@ class Network:
         """Return what runs: the ports, and what closes forgotten streams."""
         limits, most = limits_of(self._config), most_streams(self._config)
         self.protocol.answer = Answerer(dispatch.parts.tree, self.members)
-        door = PeerDoor(dispatch, threads, self._reactor, limits, os.geteuid(), most=most)
+        door = PeerDoor(
+            dispatch, threads, self._reactor, limits, os.geteuid(), most=most, trust=self.own_network.trust
+        )
         handshakes = Handshakes(door, self._tls, self._reactor)
         self._inward = (handshakes, door)
         peering = Peering(self._reactor, self._ports, self.protocol, handshakes, self._engine)
-        return peering, Sweeping(door, self._reactor)
+        return peering, *self.own_network.services(peering, threads), Sweeping(door, self._reactor)
 
     def counters(self) -> Iterable[Counter]:
         """Datagrams, handshakes, and streams of other nodes to here."""
@@ -190,8 +196,7 @@ class Network:
         self._tls.use(partial(node_credentials_of, keys, self._own))
         if hasattr(self._engine, "set_keys"):
             self._engine.set_keys(tuple(key.swim for key in keys))
-        if hasattr(self._engine, "set_seeds"):
-            self._engine.set_seeds(config.peers.seeds)
+        self.own_network.take_over(config)
 
 
 def node_credentials_of(keys: tuple[ClusterKey, ...], own: Node) -> Credentials:
@@ -205,7 +210,7 @@ def _settings(config: Config, ports: PeerSockets) -> Settings:
         heartbeat=peers.heartbeat,
         forget=peers.forget,
         max_nodes=peers.max_nodes,
-        seeds=peers.seeds,
+        seeds=known_at_once(peers.seeds),
         discovery=peers.discovery,
         port=ports.port,
         stream_port=ports.port,
@@ -267,7 +272,7 @@ def _swim(
     )  # fmt: skip
     threads = Threads(reactor, reactor, "swim", size=2)
     threads.startService()  # it has no thread before kinship starts, and none that outlives the daemon
-    running = Running(make, tuple(key.swim for key in keys), peers.seeds, threads, reactor)
+    running = Running(make, tuple(key.swim for key in keys), known_at_once(peers.seeds), threads, reactor)
     summaries = Summaries(protocol.asker.ask)
     return Swim(collector.own_node, running, summaries, reactor, events, wall, peers.forget)
 

@@ -19,6 +19,7 @@ from gomd.services.logging import DaemonLog
 from gomd.services.pidfile import check_pid_file
 from gomd.services.signals import install_handlers
 from gomd.services.state import StateDirectory
+from gomd.tap.checking import check_directories
 from gomd.tap.choices import http_of, manhole_of, node_id_of, telnet_endpoints
 from gomd.tap.compose import compose
 from gomd.tap.monotonic import use_monotonic_time
@@ -39,6 +40,7 @@ def makeService(options: Options) -> IService:
     lower_oom_score()
     to_journal = goes_to_journal(sys.stdout, os.environ)
     try:
+        check_directories(config)
         node_id = node_id_of(config)
         state = StateDirectory(config.node.state_dir)
         state.take()

@@ -37,6 +37,7 @@ class Parts:
 
     :ivar wall: gives the time of stamps; ``clock`` is for durations only.
     :ivar hides_others: the kernel hides other people's processes (``hidepid``), and so do we.
+    :ivar trouble: why the other nodes cannot reach this one, a clause; empty when they can.
     :ivar counters: everything that counts, for `stats`.
     """
 
@@ -59,6 +60,7 @@ class Parts:
     relocation: IRelocation
     jobs: IJobs = field(default_factory=NoJobs)
     migrator: IMigrator = field(default_factory=lambda: NoMigrator("this daemon runs no jobs"))
+    trouble: Callable[[], str] = lambda: ""
 
 
 class ISession(Interface):

@@ -49,7 +49,9 @@ def nodes(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
 def node(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """One node, as `nodes` shows it."""
     found = _asked(parts, arguments)
-    return Rows(f"node {found.id} {found.name}", [found], NODE_COLUMNS)
+    trouble = parts.trouble() if found.id == parts.members.own_id else ""
+    text = f"node {found.id} {found.name}" + (f": no other node can reach it, {trouble}" if trouble else "")
+    return Rows(text, [found], NODE_COLUMNS)
 
 
 def _number(name: str) -> Callable[[Parts, ISession, tuple[str, ...]], Reply]:

@@ -14,6 +14,7 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from gomd.cluster.isolation import Isolation
 from gomd.cluster.membership.arrivals import Arrivals
 from gomd.cluster.membership.changes import Changes, shortened
 from gomd.cluster.membership.checks import Checks, IVerdicts
@@ -111,8 +112,9 @@ class Heartbeat:
         self._helping = helping = Helping(transport, timing, random)
         self._reception = Reception(
             me.id, instance, transport, clock, time, self._arrivals, changes, checks, self._hearsay, helping,
-            news, rivals, telling,
+            news, rivals, telling, 3 * settings.heartbeat,
         )  # fmt: skip
+        self._isolation = Isolation(settings.heartbeat)
         self._loop = LoopingCall(self._tick)
         self._loop.clock = clock
         self._phase: IDelayedCall | None = None
@@ -247,6 +249,16 @@ class Heartbeat:
                     self._checks.start(member, now)
             elif now - member.gone > self._settings.forget and not self._roll.fixed:
                 self._members.remove(member)
+        self._look_for_isolation(now)
+
+    def _look_for_isolation(self, now: float) -> None:
+        up = self._members.count
+        down = 0 if up else sum(member.state is MemberState.DOWN for member in self._members)
+        if text := self._isolation.look(up, down, len(self._seeds()), now):
+            if self._isolation.said:
+                self._changes.warn(self.own_id, self._own().name, text)
+            else:
+                self._changes.publish(EventKind.UP, self.own_id, self._own().name, text, self.own_id)
 
     # -- what becomes of a check
 

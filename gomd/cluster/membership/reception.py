@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from twisted.internet.interfaces import IReactorTime
@@ -24,6 +25,8 @@ from libgomd.wire.messages import Datagram, MemberNote, MemberState, Message, No
 
 class Reception:
     """
+    :param patience: seconds for which others have to say that this node is down before that is said here.
+
     Takes what is not one of the plain heartbeats of a node that is up.
 
     :ivar fullest: how many nodes the fullest roster told of, and who sent it.
@@ -44,6 +47,7 @@ class Reception:
         news: News,
         rivals: Rivals,
         telling: Telling,
+        patience: float = 3.0,
     ) -> None:
         self._own_id = own_id
         self._instance = instance
@@ -60,6 +64,8 @@ class Reception:
         self._telling = telling
         self.fullest: tuple[int, Address | None] = (0, None)
         self._refuted = 0
+        self._patience = patience
+        self._told_down = (-math.inf, -math.inf)  # since when without a break, and when last
 
     def take(self, datagram: Datagram, member: Member | None, address: Address, multicast: bool) -> None:
         """Take a fresh datagram; ``member`` is what is known under its sender's id."""
@@ -143,6 +149,8 @@ class Reception:
                 self._hearsay.notice(message, address, now)
             elif message.instance == self._instance and message.state is not MemberState.UP:
                 self._refute(message.incarnation, address)
+                if message.state is MemberState.DOWN:
+                    self._called_down(message, now)
         elif isinstance(message, messages.Roster):
             if message.total > self.fullest[0]:
                 self.fullest = (message.total, address)
@@ -164,6 +172,23 @@ class Reception:
     def _introduce(self, member: Member) -> None:
         if member.state is MemberState.UP:
             self._telling.introduce(member)
+
+    def _called_down(self, notice: Notice, now: float) -> None:
+        """
+        Say that others do not hear this node: it has said that it is up, and they go on as before.
+
+        A refutation that arrives ends their news within a heartbeat or two.
+        """
+        if now - self._told_down[1] > self._patience:
+            self._told_down = (now, now)
+        first = self._told_down[0]
+        self._told_down = (first, now)
+        if now - first >= self._patience and self._rivals.is_news(self._own_id, "called down", now):
+            self._changes.warn(
+                self._own_id, self._telling.name,
+                f"node {notice.by} says that this node is down, and does not hear that it is not: see "
+                "whether what is sent from here arrives there",
+            )  # fmt: skip
 
     def _refute(self, incarnation: int, address: Address) -> None:
         """Somebody says that this node does not answer: it does."""

@@ -75,6 +75,11 @@ class Telling:
         self._next_multicast = self._next_direct = 0.0
         self._multicasts = 0
 
+    @property
+    def name(self) -> str:
+        """The name of this node."""
+        return self._own().name
+
     def heartbeat(self, announce: bool = False, notes: tuple[MemberNote, ...] = ()) -> Heartbeat:
         """Return what this node says of itself now; one that keeps quiet says none of its values."""
         node = self._own()

@@ -17,6 +17,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from gomd.cluster.isolation import Isolation
 from gomd.cluster.names import find_node
 from gomd.cluster.summaries import Address, Summaries
 from gomd.cluster.swim.member import Member, parse_id, parse_member
@@ -84,6 +85,7 @@ class Swim:
         self._next_step = 0.0
         self._said: dict[str, float] = {}
         self._foreign = 0
+        self._isolation = Isolation(1.0)
         self._loop = LoopingCall(self._tick)
         self._loop.clock = clock
 
@@ -126,8 +128,18 @@ class Swim:
         for member in list(self._members.values()):
             if member.gone is not None and now - member.gone > self._forget:
                 del self._members[member.id]
+        self._look_for_isolation(now)
+        self._running.rejoin(alone=all(member.gone is not None for member in self._members.values()), now=now)
         up = ((member.id, member.address) for member in self._members.values() if member.gone is None)
         self._summaries.step(up, now)
+
+    def _look_for_isolation(self, now: float) -> None:
+        up = sum(member.gone is None for member in self._members.values())
+        text = self._isolation.look(up, 0 if up else len(self._members), self._running.seeds, now)
+        if text:
+            kind = EventKind.SUSPECT if self._isolation.said else EventKind.UP
+            self._log.warn("{text}", text=text)
+            self._events.publish(Event(now, kind, self.own_id, self._own().name, text, self.own_id))
 
     # -- what kinship found out
 

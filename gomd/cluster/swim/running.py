@@ -18,6 +18,8 @@ from libgomd.errors import GomdError
 #: Seconds kinship may take to start (it looks names up and asks the seeds), and until it is tried again.
 _START_LIMIT: Final = 60.0
 AGAIN: Final = 10.0
+#: Seconds between two tries to reach seeds that kinship was not started with, while nobody else is known.
+REJOIN: Final = 10.0
 #: Seconds in which a goodbye spreads, and those in which kinship has to be gone.
 _LEAVE: Final = 2.0
 _STOP_LIMIT: Final = 4.0
@@ -53,6 +55,7 @@ class Running:
         self._starting: Deferred[None] | None = None
         self._again: IDelayedCall | None = None
         self._joined: Callable[[], None] = lambda: None
+        self._rejoined = 0.0
 
     def start(self, joined: Callable[[], None]) -> None:
         """Start kinship, in the background; ``joined`` is called each time it has started."""
@@ -60,7 +63,8 @@ class Running:
         self._joined = joined
         if not self._seeds:
             self._log.info(
-                "engine swim has no [peers] seeds: this node waits for one that names it as its seed"
+                "engine swim knows no address of a seed: this node waits until one of [peers] seeds is "
+                "found, or another node names it as its seed"
             )
         self._begin()
 
@@ -119,8 +123,23 @@ class Running:
     def set_seeds(self, seeds: Sequence[Address]) -> None:
         """Ask these nodes for the others, now and whenever kinship is started again."""
         self._seeds = tuple(seeds)
-        if self.cluster is not None and seeds:
-            self._in_background("no seed answers", self.cluster.join, seeds_of(seeds))
+        self._ask_seeds()
+
+    @property
+    def seeds(self) -> int:
+        """How many addresses of seeds there are."""
+        return len(self._seeds)
+
+    def rejoin(self, alone: bool, now: float) -> None:
+        """Ask the seeds again, if nobody else is known and it is time to: kinship forgets whom it joined."""
+        if alone and now - self._rejoined >= REJOIN:
+            self._rejoined = now
+            self._ask_seeds(again=True)
+
+    def _ask_seeds(self, again: bool = False) -> None:
+        if self.cluster is not None and self._seeds:
+            trouble = "" if again else "no seed answers"
+            self._in_background(trouble, self.cluster.join, seeds_of(self._seeds))
 
     def set_keys(self, keys: tuple[bytes, ...]) -> None:
         """Seal with the first of these keys from now on, and open with all of them."""
@@ -137,9 +156,10 @@ class Running:
         try:
             await self._threads.run(limit, function, *arguments)
         except _TROUBLE as error:
-            self._log.warn("{trouble}: {error}", trouble=trouble, error=error)
+            if trouble:  # else it was said before
+                self._log.warn("{trouble}: {error}", trouble=trouble, error=error)
         except Exception:  # noqa: BLE001 - a bug: say so loudly, and stay up
-            self._log.failure("{trouble}", trouble=trouble)
+            self._log.failure("{trouble}", trouble=trouble or "asking the seeds again failed")
 
 
 def _change_keys(keyring: Any, old: tuple[bytes, ...], new: tuple[bytes, ...]) -> None:

@@ -140,8 +140,9 @@ class SwimCase(SynchronousTestCase):
         self.clock.advance(0.25)
 
     def seen(self) -> list[tuple[EventKind, int, int]]:
-        """The events so far: kind, node, by."""
-        return [(event.kind, event.node, event.by) for event in self.events.recent()]
+        """The events so far, but for those of being alone: kind, node, by."""
+        recent = [event for event in self.events.recent() if "this node h" not in event.reason]
+        return [(event.kind, event.node, event.by) for event in recent]
 
 
 class SwimContractTests(MembershipContract, SwimCase):
@@ -243,7 +244,19 @@ class SwimTests(SwimCase):
         self.assertIn("10.9.9.9 and 10.0.0.7", event.reason)
         self.clock.advance(3601.0)
         self.say(conflict)
-        self.assertEqual(len(self.events.recent()), 2)
+        told = [event for event in self.events.recent() if "10.9.9.9 and 10.0.0.7" in event.reason]
+        self.assertEqual(len(told), 2)
+
+    def test_a_node_that_is_alone_says_so_once(self) -> None:
+        """Until it hears somebody; and its seeds are asked again and again."""
+        for _ in range(200):
+            self.say()
+        alone = [event for event in self.events.recent() if "heard no other one" in event.reason]
+        self.assertEqual([(event.kind, event.node) for event in alone], [(EventKind.SUSPECT, 7)])
+        self.assertGreaterEqual(sum(did[0] == "join" for did in self.made[0].did), 4)
+        self.say(kinship.MemberJoined(member(3)))
+        self.clock.advance(1.0)
+        self.assertIn("hears other nodes again", self.events.recent()[-1].reason)
 
     def test_a_changed_name(self) -> None:
         """Is taken over without an event."""

@@ -150,3 +150,15 @@ def test_version_and_usage_need_no_daemon(capsys: Captured) -> None:
     for option in ("-h", "--help"):
         assert main([option]) == 0
         assert capsys.readouterr().out.startswith("usage: gom ")
+
+
+@pytest.mark.parametrize("name", ["root", "daemon"])
+def test_a_token_of_role_user_is_for_a_person(tmp_path: Path, capsys: Captured, name: str) -> None:
+    """Nobody acts as root, or as a user of the system itself, by a token of role user."""
+    path = tmp_path / "tokens"
+    assert main(["token", "add", name, "user", "--file", str(path)]) != 0
+    told = capsys.readouterr().err
+    assert len(told.splitlines()) == 1
+    assert f"{name} is a user of the system itself" in told
+    assert not path.exists()
+    assert main(["token", "add", name, "admin", "--file", str(path)]) == 0

@@ -12,7 +12,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.jobs import rights
-from gomd.jobs.gate import DUMPED, RESTORED, Gate
+from gomd.jobs.gate import DUMPED, RESTORED, RESUMING, Gate
 from gomd.jobs.rights import Opened, forbidden, named_sockets, opened, sockets_that_stay
 from libgomd.errors import CannotMove
 from tests.unit.scratch import scratch
@@ -105,10 +105,47 @@ class RightsTests(SynchronousTestCase):
             self.skipTest("root only")
         with self.assertRaisesRegex(CannotMove, "rights of another user than nobody"):
             rights.check_ids([self.start()], 65534, "node 1")
+        rights.check_ids([self.start_as("--reuid=65534", "--regid=65534", "--clear-groups")], 65534, "node 1")
+        in_a_group = self.start_as("--reuid=65534", "--regid=65534", "--groups=65534,1")
+        with self.assertRaisesRegex(CannotMove, "nobody is not in group 1 on node 1"):
+            rights.check_ids([in_a_group], 65534, "node 1")
         with self.assertRaisesRegex(CannotMove, "nobody is not in group 0 on node 1"):
             rights.check_groups({0}, 65534, "node 1")
         with self.assertRaisesRegex(CannotMove, "user 1073741824 is nobody on node 1"):
             rights.check_groups({0}, 1 << 30, "node 1")
+
+    def start_as(self, *options: str, before: tuple[str, ...] = ()) -> int:
+        """Start a process with other rights, as setpriv's ``options`` say, and wait until it has them."""
+        argv = [*before, "setpriv", *options, "sh", "-c", "echo; exec cat"]
+        process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self.addCleanup(process.stdin.close)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        process.stdout.readline()
+        return process.pid
+
+    def test_capabilities(self) -> None:
+        """Of any kind, whatever its ids are: nobody has them from a login."""
+        if os.geteuid() != 0:
+            self.skipTest("root only")
+        nobody = ("--reuid=65534", "--regid=65534", "--clear-groups")
+        for more in (("--inh-caps=+net_raw",), ("--inh-caps=+net_raw", "--ambient-caps=+net_raw")):
+            with self.assertRaisesRegex(CannotMove, "capabilities that nobody has not on node 1"):
+                rights.check_ids([self.start_as(*nobody, *more)], 65534, "node 1")
+
+    def test_namespaces(self) -> None:
+        """A process in a namespace that its supervisor is not in has what nobody here gave it."""
+        if os.geteuid() != 0:
+            self.skipTest("root only")
+        for option, name in (("--uts", "UTS"), ("--ipc", "IPC"), ("--mount", "mount"), ("--net", "network")):
+            pid = self.start_as(
+                "--reuid=65534", "--regid=65534", "--clear-groups", before=("unshare", option, "--")
+            )
+            with self.assertRaisesRegex(CannotMove, f"another {name} namespace"):
+                rights.check_ids([pid], 65534, "node 1")
 
     def test_sockets_with_names(self) -> None:
         """Of any kind, however odd: who brings up the process takes the name from whoever has it."""
@@ -141,12 +178,12 @@ class RightsTests(SynchronousTestCase):
     # -- the gate
 
     def gate(self, allows: object, moment: str = RESTORED) -> Gate:
-        return Gate(str(self.path.parent), moment, allows)  # type: ignore[arg-type]
+        return Gate(str(self.path.parent), {moment: allows})  # type: ignore[dict-item]
 
-    def ask(self, gate: Gate, moment: str) -> int:
+    def ask(self, gate: Gate, moment: str, pid: int = 300) -> int:
         """Do what criu does at ``moment``; return what the script returned."""
         [_option, script] = gate.words()
-        environment = {**gate.environment(), "CRTOOLS_SCRIPT_ACTION": moment, "CRTOOLS_INIT_PID": "300"}
+        environment = {**gate.environment(), "CRTOOLS_SCRIPT_ACTION": moment, "CRTOOLS_INIT_PID": str(pid)}
         return subprocess.run([script], env=environment, timeout=10).returncode
 
     def test_the_gate_says_yes(self) -> None:
@@ -177,5 +214,35 @@ class RightsTests(SynchronousTestCase):
             self.assertEqual(gate.close(), reason)
 
     def test_nobody_asks(self) -> None:
-        """criu failed before: there is no reason of ours."""
+        """criu failed before: there is no reason of ours. One that says it is done must have asked."""
         self.assertEqual(self.gate(lambda _pid: None).close(), "")
+        self.assertIn("did not ask", self.gate(lambda _pid: None).close(done=True))
+
+    def test_two_moments(self) -> None:
+        """Each is asked about once and in order; the second look has its rights still."""
+        if os.geteuid() != 0:
+            self.skipTest("root only")
+        seen = os.path.join(self.path.parent, "seen")
+        allows = {
+            RESTORED: lambda _pid: os.setresuid(65534, 65534, 65534),
+            RESUMING: lambda _pid: os.mkdir(seen),
+        }
+        gate = Gate(str(self.path.parent), allows)
+        self.assertEqual([self.ask(gate, moment) for moment in (DUMPED, RESTORED, RESUMING)], [0, 0, 0])
+        self.assertEqual(gate.close(done=True), "")
+        self.assertTrue(os.path.isdir(seen))
+        gate = Gate(str(self.path.parent), allows)
+        self.assertNotEqual(self.ask(gate, RESUMING), 0)
+        self.assertIn("out of turn", gate.close(done=True))
+
+    def test_a_copy_that_is_refused_when_it_could_run_is_killed(self) -> None:
+        """criu would let it go on whatever the script says."""
+
+        def refuses(_pid: int) -> None:
+            raise CannotMove("it has capabilities")
+
+        pid = self.start()
+        gate = Gate(str(self.path.parent), {RESUMING: refuses})
+        self.assertNotEqual(self.ask(gate, RESUMING, pid), 0)
+        self.assertEqual(gate.close(done=True), "it has capabilities")
+        self.assertEqual(os.waitpid(pid, 0)[1], 9)

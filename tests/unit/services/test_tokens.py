@@ -69,3 +69,16 @@ def test_a_new_token_works_at_once(tokens: Path) -> None:
     name = pwd.getpwuid(os.getuid()).pw_name + "-two"
     tokens.write_text(with_token(tokens.read_text(), Token(name, Role.ADMIN, hash_token("new"))))
     assert check(tokens, "new").role is Role.ADMIN
+
+
+@pytest.mark.parametrize("name", ["root", "daemon", "nobody-at-all"])
+def test_a_token_of_role_user_is_for_a_person(tmp_path: Path, name: str) -> None:
+    """One that a file names root, or another user of the system, lets nobody act as that."""
+    path = tmp_path / "tokens"
+    path.write_text(with_token("", Token(name, Role.USER, hash_token("secret"))))
+    path.chmod(0o600)
+    refused = check(path, "secret")
+    assert refused.check(NotAllowed)
+    assert len(str(refused.value).splitlines()) == 1
+    if name in {entry.pw_name for entry in pwd.getpwall()}:
+        assert "system itself" in str(refused.value)

@@ -504,7 +504,7 @@ def away(number: int, at: int = 2) -> Job:
 
 @pytest.mark.parametrize("order", ["bring", "put /proc/hpc/admin/bring 1"])
 def test_bring_returns_when_all_are_home(node: ThreeNodes, order: str) -> None:
-    """Each is asked for where it runs, in the daemon's own name; lstay is set first."""
+    """Each is asked for where it runs, in its owner's name; lstay is set first."""
     node.peers.held = []
     node.peers.answer = moved_there
     node.jobs.away = [away(number) for number in range(1, 11)]
@@ -516,7 +516,7 @@ def test_bring_returns_when_all_are_home(node: ThreeNodes, order: str) -> None:
         node.peers.held.pop(0).callback(None)
     assert talk.heard().startswith("200 ")
     assert {(request.verb, request.arguments[1]) for _, request, _ in node.peers.asked} == {("migrate", "1")}
-    assert {caller.role for _, _, caller in node.peers.asked} == {Role.ADMIN}
+    assert {(caller.role, caller.uid) for _, _, caller in node.peers.asked} == {(Role.USER, AWAY.uid)}
     assert sorted(int(request.arguments[0]) for _, request, _ in node.peers.asked) == list(range(801, 811))
 
 

@@ -1,0 +1,60 @@
+"""Tells people, once, that datagrams cannot be sent; a single one is lost as on any network, and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from libgomd.questions import Address
+
+#: Seconds for which nothing could be sent to an address before that is said.
+PATIENCE: Final = 3.0
+#: Seconds between two such sentences, and after which an address that is not sent to is forgotten.
+BETWEEN: Final = 60.0
+#: Addresses that are remembered, at most.
+_MOST: Final = 256
+_SHOWN: Final = 4
+
+
+class SendTrouble:
+    """
+    :ivar say: is given True and a sentence when there is trouble, False and one when it is over.
+    """
+
+    def __init__(self) -> None:
+        self.say: Callable[[bool, str], None] = lambda _trouble, _text: None
+        self._failing: dict[Address, tuple[float, float]] = {}  # the first failure in a row, and the last
+        self._said: set[Address] = set()
+        self._said_at = -BETWEEN
+
+    def failed(self, address: Address, error: OSError, now: float) -> None:
+        """Take note that a datagram to ``address`` could not be sent."""
+        first, _last = self._failing.pop(address, (now, now))
+        if len(self._failing) < _MOST:
+            self._failing[address] = (first, now)
+        if now - first < PATIENCE or address in self._said or now - self._said_at < BETWEEN:
+            return
+        long = [each for each, (since, _last) in self._failing.items() if now - since >= PATIENCE]
+        news = [each for each in long if each not in self._said]
+        self._said.update(news)
+        self._said_at = now
+        shown = ", ".join(f"{host}:{port}" for host, port in news[:_SHOWN])
+        more = f" and {len(news) - _SHOWN} more" if len(news) > _SHOWN else ""
+        self.say(
+            True,
+            f"its datagrams to {shown}{more} cannot be sent ({error.strerror or error}): see its addresses, "
+            "routes and packet filter; `stats` counts them as datagrams_unsent",
+        )
+
+    def sent(self, address: Address, now: float) -> None:
+        """Take note that a datagram to ``address`` was sent."""
+        if not self._failing:  # the way of nearly every datagram
+            return
+        self._failing.pop(address, None)
+        for each, (_first, last) in list(self._failing.items()):
+            if now - last >= BETWEEN:
+                del self._failing[each]
+        self._said &= self._failing.keys()
+        if not self._failing and self._said_at > -BETWEEN:
+            self._said_at = -BETWEEN
+            self.say(False, "its datagrams can be sent again")

@@ -1,0 +1,136 @@
+"""
+What the kernel says by netlink when an interface or an IPv4 address of this machine changes.
+
+`open_monitor` gives the socket, `parse_changes` is pure. Only that something changed, and where, is taken
+from it: a message may be lost, so what is so now is always read anew (`gomd.sources.addresses`).
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+#: Bytes of one read: the kernel never makes a longer datagram for a listener than a page or two.
+LARGEST: Final = 65536
+#: linux/rtnetlink.h: the groups of changes of interfaces and of IPv4 addresses.
+_GROUPS: Final = 0x1 | 0x10
+_HEADER: Final = struct.Struct("=IHHII")
+_LINK: Final = struct.Struct("=BxHiII")
+_ADDRESS: Final = struct.Struct("=BBBBI")
+_ATTRIBUTE: Final = struct.Struct("=HH")
+_NEWLINK, _DELLINK, _NEWADDR, _DELADDR = 16, 17, 20, 21
+_IFLA_IFNAME, _IFA_LOCAL = 3, 2
+_IFF_UP, _IFF_RUNNING = 0x1, 0x40
+
+
+class MalformedNetlink(ValueError):
+    """These bytes are no messages of netlink."""
+
+
+class What(enum.Enum):
+    """What changed."""
+
+    LINK = "an interface is there, up or down"
+    LINK_GONE = "an interface is gone"
+    ADDRESS = "an address was given to an interface"
+    ADDRESS_GONE = "an address was taken from an interface"
+
+
+class Change(NamedTuple):
+    """
+    One change.
+
+    :ivar index: the number of the interface. :ivar name: its name where it was told, else empty.
+    :ivar address: the IPv4 address, empty where the change is of an interface.
+    :ivar up: whether the interface is up and has its cable; True where that was not told.
+    """
+
+    what: What
+    index: int
+    name: str = ""
+    address: str = ""
+    up: bool = True
+
+
+def open_monitor() -> socket.socket:
+    """
+    Return a socket that hears of every change, and does not block.
+
+    :raises OSError: there is no netlink here (a container, a sandbox of systemd).
+    """
+    monitor = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+    try:
+        monitor.bind((0, _GROUPS))
+    except OSError:
+        monitor.close()
+        raise
+    monitor.setblocking(False)
+    return monitor
+
+
+def parse_changes(data: bytes) -> list[Change]:
+    """
+    Return the changes that the messages in ``data`` tell of; other messages are left out.
+
+    :raises MalformedNetlink: for bytes that are no messages, and nothing else.
+    """
+    changes = []
+    for kind, body in _messages(data):
+        if kind in (_NEWLINK, _DELLINK):
+            changes.append(_link(kind, body))
+        elif kind in (_NEWADDR, _DELADDR):
+            change = _address(kind, body)
+            if change is not None:
+                changes.append(change)
+    return changes
+
+
+def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
+    place = 0
+    while place < len(data):
+        if len(data) - place < _HEADER.size:
+            raise MalformedNetlink("a header that is cut")
+        length, kind, _flags, _sequence, _port = _HEADER.unpack_from(data, place)
+        if not _HEADER.size <= length <= len(data) - place:
+            raise MalformedNetlink(f"a message of {length} bytes in {len(data) - place}")
+        yield kind, data[place + _HEADER.size : place + length]
+        place += length + 3 & ~3
+
+
+def _attributes(body: bytes) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    place = 0
+    while len(body) - place >= _ATTRIBUTE.size:
+        length, kind = _ATTRIBUTE.unpack_from(body, place)
+        if not _ATTRIBUTE.size <= length <= len(body) - place:
+            raise MalformedNetlink(f"an attribute of {length} bytes in {len(body) - place}")
+        found[kind & 0x3FFF] = body[place + _ATTRIBUTE.size : place + length]
+        place += length + 3 & ~3
+    return found
+
+
+def _link(kind: int, body: bytes) -> Change:
+    if len(body) < _LINK.size:
+        raise MalformedNetlink("a message about an interface that is cut")
+    _family, _type, index, flags, _change = _LINK.unpack_from(body)
+    name = _attributes(body[_LINK.size :]).get(_IFLA_IFNAME, b"").partition(b"\0")[0]
+    up = kind == _NEWLINK and bool(flags & _IFF_UP and flags & _IFF_RUNNING)
+    what = What.LINK if kind == _NEWLINK else What.LINK_GONE
+    return Change(what, index, os.fsdecode(name), up=up)
+
+
+def _address(kind: int, body: bytes) -> Change | None:
+    if len(body) < _ADDRESS.size:
+        raise MalformedNetlink("a message about an address that is cut")
+    family, _prefix, _flags, _scope, index = _ADDRESS.unpack_from(body)
+    if family != socket.AF_INET:
+        return None
+    local = _attributes(body[_ADDRESS.size :]).get(_IFA_LOCAL, b"")
+    if len(local) != 4:
+        return None
+    what = What.ADDRESS if kind == _NEWADDR else What.ADDRESS_GONE
+    return Change(what, index, address=socket.inet_ntoa(local))

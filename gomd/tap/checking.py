@@ -1,0 +1,183 @@
+"""
+What `twistd gomd --check` looks at beyond gomd.ini: the files that it names, and names of hosts.
+
+What passes here starts, as far as that can be known without taking STATE and ports: the daemon that runs may
+have those, with this very configuration. While it runs, a name or address that is away is only a warning: it
+has been looked up or bound, and a reload must not fail for it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import stat
+import time
+from collections.abc import Callable, Iterator
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Final
+
+from gomd.cluster.seeds import is_name, look_up, reason_of
+from gomd.config import Config
+from gomd.tap.choices import check_manhole, node_id_of
+from gomd.tap.peers import read_keys_of
+from libgomd.endpoints import Endpoint, Tcp, Unix
+from libgomd.errors import ConfigError
+from libgomd.tokens import read_tokens
+
+#: Seconds that all look-ups together may take.
+NAMES_LIMIT: Final = 5.0
+
+
+def mistakes_in_files(config: Config) -> list[str]:
+    """Return a sentence for each file, directory or address that a start would stumble over. Blocks."""
+    found: list[str] = []
+    checks: tuple[Callable[[Config], object], ...] = (
+        check_directories, _check_keys, node_id_of, _check_map, check_manhole, _check_tokens,
+    )  # fmt: skip
+    if not _is_running(config.node.state_dir):
+        checks += (_check_places,)
+    for check in checks:
+        try:
+            check(config)
+        except ConfigError as error:
+            found += (each for each in error.mistakes if each not in found)
+    return found
+
+
+def _is_running(state: str) -> bool:
+    """Whether a daemon has STATE now; False when that cannot be seen."""
+    try:
+        lock = os.open(os.path.join(state, "lock"), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def _check_keys(config: Config) -> None:
+    if config.peers.key_file:
+        read_keys_of(config)
+
+
+def _check_map(config: Config) -> None:
+    if config.peers.engine == "map" and config.node.source != "openmosix":
+        from gomd.tap.nodemap import read_map
+
+        read_map(config)
+
+
+def _check_tokens(config: Config) -> None:
+    read_tokens(config.telnet.tokens_file)
+
+
+def check_directories(config: Config) -> None:
+    """
+    Check that what has to be a directory is one, or is not there and can be made; nothing is made here.
+
+    :raises ConfigError: with a sentence for each that is not.
+    """
+    mistakes = []
+    named = {"[node] state_dir": config.node.state_dir, "[jobs] spool": config.jobs.spool}
+    if config.log.kind != "none":
+        named["[log] path"] = config.log.path
+    for name, path in named.items():
+        place = path
+        while not os.path.lexists(place):  # what is missing is made, below what is there
+            place = os.path.dirname(place)
+        if not os.path.isdir(place):
+            mistakes.append(f"{name} = {path}: {place} is not a directory")
+        elif place != path and not os.access(place, os.W_OK | os.X_OK):
+            mistakes.append(f"{name} = {path}: it is not there and cannot be made in {place}")
+    if config.node.source != "memory" and not os.path.isdir(config.node.proc_root):
+        mistakes.append(f"[node] proc_root = {config.node.proc_root}: there is no such directory")
+    if mistakes:
+        raise ConfigError(mistakes)
+
+
+def _check_places(config: Config) -> None:
+    """Check that this machine has the addresses and directories to listen at; ports may be in use."""
+    peers = config.peers
+    named: list[tuple[str, Endpoint]] = [("[peers] address", Tcp(peers.address, peers.port))]
+    named += [("[telnet] endpoints", endpoint) for endpoint in config.telnet.endpoints]
+    for section in ("http", "manhole"):
+        endpoint = getattr(config, section).endpoint
+        named += [(f"[{section}] endpoint", endpoint)] if endpoint is not None else []
+    mistakes = []
+    for setting, endpoint in named:
+        try:
+            _try_tcp(endpoint) if isinstance(endpoint, Tcp) else _try_unix(endpoint, config.node.state_dir)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            mistakes.append(f"cannot listen at {endpoint} ({reason}): change {setting}")
+    if mistakes:
+        raise ConfigError(mistakes)
+
+
+def _try_tcp(endpoint: Tcp) -> None:
+    family, kind, protocol, _name, address = socket.getaddrinfo(
+        endpoint.host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.bind(address)
+
+
+def _try_unix(endpoint: Unix, state: str) -> None:
+    if os.path.lexists(endpoint.path):
+        if not stat.S_ISSOCK(os.lstat(endpoint.path).st_mode):
+            raise OSError(None, "there is a file that is no socket")
+        return
+    directory = os.path.dirname(endpoint.path)
+    if directory != state and not os.path.isdir(directory) and not os.path.isdir(os.path.dirname(directory)):
+        raise OSError(None, f"there is no directory {os.path.dirname(directory)}")
+
+
+def warnings_of(config: Config) -> Iterator[str]:
+    """Yield a sentence for each thing that is away now and may come, as a daemon expects it to. Blocks."""
+    if _is_running(config.node.state_dir):
+        try:
+            _check_places(config)
+        except ConfigError as error:
+            yield from (f"{mistake}; the daemon that runs goes on" for mistake in error.mistakes)
+    yield from _unknown_seeds(config)
+
+
+def _unknown_seeds(config: Config, limit: float = NAMES_LIMIT) -> Iterator[str]:
+    """
+    Yield a sentence for each seed whose name leads nowhere now. Blocks, at most ``limit`` seconds.
+
+    This is no mistake: a running daemon looks it up again and again.
+    """
+    names = sorted({seed.host for seed in config.peers.seeds if is_name(seed.host)})
+    answers: SimpleQueue[tuple[str, str]] = SimpleQueue()
+
+    def ask(name: str) -> None:
+        try:
+            look_up(name)
+        except OSError as error:
+            answers.put((name, reason_of(error)))
+        else:
+            answers.put((name, ""))
+
+    for name in names:
+        Thread(target=ask, args=(name,), daemon=True).start()
+    reasons = dict.fromkeys(names, f"no answer in {limit:g} s")
+    end = time.monotonic() + limit
+    for _ in names:
+        try:
+            name, reason = answers.get(timeout=max(0.01, end - time.monotonic()))
+        except Empty:
+            break
+        reasons[name] = reason
+    for name, reason in reasons.items():
+        if reason:
+            yield (
+                f"[peers] seeds: {name} cannot be looked up now ({reason}): gomd would start, and go on "
+                "looking it up"
+            )

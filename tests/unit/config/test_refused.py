@@ -1,0 +1,73 @@
+"""Settings that cannot work anywhere are refused when they are read, whatever they would have done later."""
+
+from __future__ import annotations
+
+import pytest
+
+from gomd.config import Surroundings, load
+from libgomd.errors import ConfigError
+
+AROUND = Surroundings(cwd="/srv", uid=0, environ={}, hostname="alpha")
+#: What is set, and a word of the sentence that refuses it.
+REFUSED = [
+    ("peers.seeds=[::1]:5428", "IPv4"),
+    ("peers.seeds=[fe80::1]:5428", "IPv4"),
+    ("peers.seeds=239.192.0.1:5429", "single nodes"),
+    ("peers.seeds=255.255.255.255:5428", "single nodes"),
+    ("peers.seeds=0.0.0.0:5428", "single nodes"),
+    ("peers.seeds=localhost:0", "HOST:PORT"),
+    ("peers.seeds=localhost:65536", "HOST:PORT"),
+    ("peers.seeds=localhost", "HOST:PORT"),
+    ("peers.seeds=a..b:5428", "HOST:PORT"),
+    ("peers.seeds=-a.example:5428", "HOST:PORT"),
+    ("peers.seeds=10.0.0:5428", "HOST:PORT"),
+    ("peers.seeds=localhost:5428,10.0.0.256:5428", "10.0.0.256"),
+    ("peers.seeds=localhost:65534 peers.engine=swim", "65535"),
+    ("peers.engine=swim peers.port=65535", "65535"),
+    ("peers.address=240.0.0.1", "IPv4 address of this node"),
+    ("peers.address=0.1.2.3", "IPv4 address of this node"),
+    ("peers.address=localhost", "IPv4 address of this node"),
+    ("peers.address=::1", "IPv4 address of this node"),
+    ("peers.multicast=239.1.1.1:0", "multicast address"),
+    ("peers.multicast=10.0.0.1:5429", "multicast address"),
+    ("peers.heartbeat=nan", "number"),
+    ("peers.heartbeat=inf", "number"),
+    ("peers.heartbeat=1e1", "number"),
+    ("peers.forget=-1", "number"),
+    ("peers.max_nodes=1", "whole number"),
+    ("peers.admin_from_peers=perhaps", "yes or no"),
+    ("telnet.endpoints=tcp:127.0.0.1:5999 peers.port=5999", "already [peers] port"),
+    ("telnet.endpoints=tcp:0.0.0.0:5999 http.endpoint=tcp:127.0.0.1:5999", "already"),
+    ("telnet.idle_timeout=NaN", "number"),
+    ("telnet.max_connections=0", "whole number"),
+    ("node.id=65536", "65535"),
+    ("node.name=a.b.c:d", "letters"),
+    ("node.name=" + "n" * 64, "63"),
+    ("node.name=17", "digits"),
+    ("node.state_dir=" + "s" * 200, "107 bytes"),
+    ("node.command_timeout=inf", "number"),
+    ("log.rotate_bytes=1", "whole number"),
+]
+
+
+@pytest.mark.parametrize(("setting", "word"), REFUSED, ids=[each[0][:60] for each in REFUSED])
+def test_it_is_refused_in_a_sentence(setting: str, word: str) -> None:
+    """One that names the setting, what was found and what is allowed."""
+    with pytest.raises(ConfigError) as caught:
+        load(None, setting.split(" "), AROUND)
+    told = caught.value.mistakes
+    assert any(word in each for each in told), told
+    assert all("\n" not in each for each in told)
+
+
+@pytest.mark.parametrize(
+    ("setting", "hosts"),
+    [
+        ("peers.seeds=localhost:5428", ["localhost"]),
+        ("peers.seeds=10.0.0.1:1,beta.example.:65535,x-1:2", ["10.0.0.1", "beta.example.", "x-1"]),
+        ("peers.seeds=127.0.0.1:5428", ["127.0.0.1"]),
+    ],
+)
+def test_seeds_that_may_be_there_one_day(setting: str, hosts: list[str]) -> None:
+    """Names are not looked up when gomd.ini is read."""
+    assert [seed.host for seed in load(None, [setting], AROUND).peers.seeds] == hosts

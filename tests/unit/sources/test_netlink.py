@@ -1,0 +1,89 @@
+"""What the kernel says of interfaces and addresses: captured messages (Linux 6.18), and any other bytes."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from gomd.sources.addresses import Interface, parse_interfaces, read_interfaces
+from gomd.sources.netlink import Change, MalformedNetlink, What, parse_changes
+
+DATA = Path(__file__).parents[2] / "data" / "netlink"
+NAMES = ("link-up", "link-down", "address-given", "address-taken", "link-gone")
+WANTED = {
+    "link-up": Change(What.LINK, 3, "v0", up=True),
+    "link-down": Change(What.LINK, 2, "v1", up=False),
+    "address-given": Change(What.ADDRESS, 3, address="10.9.8.7"),
+    "address-taken": Change(What.ADDRESS_GONE, 3, address="10.9.8.7"),
+    "link-gone": Change(What.LINK_GONE, 3, "v0", up=False),
+}
+
+
+def captured(name: str) -> bytes:
+    return bytes.fromhex((DATA / f"{name}.hex").read_text("ascii"))
+
+
+class NetlinkTests(SynchronousTestCase):
+    """Captured and other bytes."""
+
+    def test_what_was_captured(self) -> None:
+        """While `ip` made two interfaces, gave one an address, took it again, and removed them."""
+        for name, change in WANTED.items():
+            self.assertEqual(parse_changes(captured(name)), [change], name)
+
+    def test_several_in_one_datagram(self) -> None:
+        """And those of other kinds between them are left out."""
+        other = struct.pack("=IHHII", 20, 24, 0, 0, 0) + b"\0" * 4
+        data = captured("address-taken") + other + captured("address-given")
+        self.assertEqual(parse_changes(data), [WANTED["address-taken"], WANTED["address-given"]])
+        self.assertEqual((parse_changes(b""), parse_changes(other)), ([], []))
+
+    def test_an_address_of_another_kind_is_no_change_here(self) -> None:
+        """The peers speak IPv4."""
+        data = bytearray(captured("address-given"))
+        data[16] = 10  # AF_INET6
+        self.assertEqual(parse_changes(bytes(data)), [])
+
+    def test_what_is_cut_is_malformed(self) -> None:
+        """Wherever it is cut."""
+        for name in NAMES:
+            whole = captured(name)
+            for end in {*range(1, 60), len(whole) - 1}:
+                self.assertRaises(MalformedNetlink, parse_changes, whole[:end])
+
+    @given(st.binary(max_size=200), st.sampled_from(NAMES), st.integers(0, 1500))
+    def test_any_bytes_give_changes_or_one_error(self, junk: bytes, name: str, at: int) -> None:
+        """Alone, behind a message and written over one."""
+        whole = captured(name)
+        for data in (junk, whole + junk, whole[:at] + junk + whole[at + len(junk) :]):
+            try:
+                for change in parse_changes(data):
+                    self.assertIsInstance(change, Change)
+            except MalformedNetlink:
+                pass
+
+
+class AddressesTests(SynchronousTestCase):
+    """The list of all addresses."""
+
+    def test_an_answer_of_the_kernel(self) -> None:
+        """Each entry is a name and an address; another kind of address is left out."""
+
+        def entry(name: bytes, family: int, address: bytes) -> bytes:
+            return name.ljust(16, b"\0") + struct.pack("=HH", family, 0) + address + b"\0" * 16
+
+        data = entry(b"lo", 2, b"\x7f\0\0\1") + entry(b"eth0:1", 2, b"\x0a\1\2\3") + entry(b"x", 10, b"aaaa")
+        states = {b"lo": (1, True), b"eth0:1": (4, False)}
+        self.assertEqual(
+            parse_interfaces(data, states.__getitem__, 40),
+            (Interface("127.0.0.1", "lo", 1, True), Interface("10.1.2.3", "eth0:1", 4, False)),
+        )
+        self.assertEqual(parse_interfaces(data[:39], states.__getitem__, 40), ())
+
+    def test_this_machine_has_loopback(self) -> None:
+        """Read from the kernel that runs the tests."""
+        self.assertIn("127.0.0.1", [each.address for each in read_interfaces()])
