@@ -119,7 +119,7 @@ class Seeds:
         if self._loop.running:
             self._loop.stop()
 
-    def set(self, seeds: Sequence[Address]) -> None:
+    def use(self, seeds: Sequence[Address]) -> None:
         """Use these seeds from now on."""
         self._seeds = tuple(seeds)
         names = self._names()

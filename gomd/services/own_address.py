@@ -99,12 +99,12 @@ class OwnAddress:
         old, self.address = self.address, primary
         join = self._to_join(place)
         if old != primary:
-            return Outcome(f"its address is {primary} on {place.name} now, it was {old}", place.index, True)
+            return Outcome(f"its address is {primary} on {place.name} now, it was {old}", place.number, True)
         return Outcome("" if self.standing is before else self._said(place, interfaces), join)
 
     def _to_join(self, place: Interface | None) -> int:
         before = self._joined
-        self._joined = now = (0, False) if place is None else (place.index, place.up)
+        self._joined = now = (0, False) if place is None else (place.number, place.up)
         return now[0] if now[1] and before is not None and now != before else 0
 
     def _said(self, place: Interface | None, interfaces: Sequence[Interface]) -> str:

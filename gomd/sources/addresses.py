@@ -25,13 +25,13 @@ class Interface(NamedTuple):
     """
     One IPv4 address.
 
-    :ivar index: the number of its interface, 0 when that has just gone.
+    :ivar number: of its interface, 0 when that has just gone.
     :ivar up: the interface is up and has its cable.
     """
 
     address: str
     name: str
-    index: int
+    number: int
     up: bool
 
 

@@ -44,13 +44,13 @@ class Change(NamedTuple):
     """
     One change.
 
-    :ivar index: the number of the interface. :ivar name: its name where it was told, else empty.
+    :ivar number: of the interface. :ivar name: its name where it was told, else empty.
     :ivar address: the IPv4 address, empty where the change is of an interface.
     :ivar up: whether the interface is up and has its cable; True where that was not told.
     """
 
     what: What
-    index: int
+    number: int
     name: str = ""
     address: str = ""
     up: bool = True

@@ -74,7 +74,7 @@ class OwnNetwork:
     def take_over(self, config: Config) -> None:
         """Use other seeds, and trust peers otherwise, from now on."""
         self.trust.admins = config.peers.admin_from_peers
-        self._seeds.set(config.peers.seeds)
+        self._seeds.use(config.peers.seeds)
 
     def _say(self, kind: EventKind, reason: str) -> None:
         """Tell people of something that happened to this node's network."""

@@ -100,11 +100,11 @@ class SeedsTests(SynchronousTestCase):
         self.names = {"beta": ("10.0.0.2",), "gamma": ("10.0.0.3",)}
         seeds = self.seeds(("beta", 5428))
         self.threads.work()
-        seeds.set([("10.0.0.1", 5428), ("gamma", 5428)])
+        seeds.use([("10.0.0.1", 5428), ("gamma", 5428)])
         self.assertEqual(self.told[-1], (("10.0.0.1", 5428),))
         self.pass_time(1)
         self.assertEqual(self.told[-1], (("10.0.0.1", 5428), ("10.0.0.3", 5428)))
-        seeds.set([])
+        seeds.use([])
         self.assertEqual(self.told[-1], ())
 
 

@@ -124,7 +124,7 @@ class NetworkWatchTests(SynchronousTestCase):
         self.assertEqual({c.name: c.value for c in watch.counters()}["address_lost"], 1)
         self.pass_time(3 * PERIOD)
         self.assertEqual(len(self.said), 1)
-        self.found = (HERE._replace(index=7),)
+        self.found = (HERE._replace(number=7),)
         self.tell(GIVEN)
         self.assertEqual([kind for kind, _text in self.said], [EventKind.SUSPECT, EventKind.UP])
         self.assertEqual((self.joined, watch.trouble), ([("10.0.0.8", 7)], ""))
@@ -133,7 +133,7 @@ class NetworkWatchTests(SynchronousTestCase):
         """It is said once."""
         self.watch()
         self.cannot_join = True
-        self.found = (HERE._replace(index=7),)
+        self.found = (HERE._replace(number=7),)
         self.tell(GIVEN)
         self.pass_time(2 * PERIOD)
         self.assertEqual([kind for kind, _text in self.said], [EventKind.SUSPECT])
