@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pwd
 from collections import Counter as Counts
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Final
 
 from twisted.internet.interfaces import IAddress
@@ -114,6 +114,12 @@ class PeerDoor(Door):
             raise TooMany(f"{self._most_of[group]} streams of {group} are open to this node: try again later")
         session.group = group
         self._in[group] += 1
+
+    def drop(self, believed: Callable[[Any], bool]) -> None:
+        """Cut the streams whose certificates are not taken any more."""
+        for line in tuple(self._lines):
+            if line.transport is not None and not believed(line.transport):
+                line.transport.abortConnection()
 
     def left(self, line: TelnetLine) -> None:
         """Count a stream out."""
