@@ -10,6 +10,7 @@ from twisted.application.service import IService
 
 from gomd.config import Config
 from gomd.protocols.handshakes import MOST
+from gomd.protocols.streams import MOST_NEW
 from gomd.services.limits import raise_file_limit, share_interpreter
 from gomd.services.listening import Socket
 from gomd.services.logging import DaemonLog
@@ -26,7 +27,7 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor  # noqa: TID251 - the one place that names it
 
     config: Config = options["configuration"]
-    streams = sum(most_streams(config).values()) + MOST
+    streams = sum(most_streams(config).values()) + MOST_NEW + MOST
     raise_file_limit(config.telnet.max_connections + 2 * config.jobs.most + streams + 256)
     share_interpreter()
     try:
