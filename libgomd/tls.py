@@ -47,12 +47,24 @@ class MutualTLS:
         self._credentials = credentials
         self._made: SSL.Context | None = None
 
+    def _known(self) -> Credentials:
+        if not isinstance(self._credentials, Credentials):
+            self._credentials = self._credentials()
+        return self._credentials
+
     @property
     def _context(self) -> SSL.Context:
         if self._made is None:
-            known = self._credentials
-            self._made = _context_of(known if isinstance(known, Credentials) else known())
+            self._made = _context_of(self._known())
         return self._made
+
+    def still_believes(self, transport: _Certified) -> bool:
+        """Whether what the other end of an open connection has shown would be taken now as well."""
+        certificate = transport.getPeerCertificate()
+        if certificate is None:
+            return False
+        issuer = certificate.to_cryptography().issuer  # the key id is in its name
+        return any(issuer == each.subject for each in self._known().authorities)
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """Return the connection of a side that called."""

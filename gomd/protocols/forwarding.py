@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any, Final, NamedTuple
+from weakref import WeakSet
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
@@ -75,6 +76,7 @@ class Peers:
         self.tls = tls
         self._own_address = own_address
         self._turns: dict[int, DeferredSemaphore] = {}
+        self._open: WeakSet[LineConnection] = WeakSet()
         self._asked = 0
         self._failed = 0
         self._again = 0
@@ -202,7 +204,14 @@ class Peers:
         except BaseException:
             connection.abort()
             raise
+        self._open.add(connection)
         return connection
+
+    def drop(self, believed: Callable[[Any], bool]) -> None:
+        """Cut the streams whose other ends' certificates are not taken any more."""
+        for connection in tuple(self._open):
+            if connection.error is None and not believed(connection.transport):
+                connection.abort()
 
     def _check_peer(self, connection: LineConnection, node: Node) -> None:
         """Check that who answers is who was called. :raises PeerUnreachable: it is not."""

@@ -117,7 +117,11 @@ class Handshakes(Factory):
                 del self._waiting[handshake.host]
 
     def stopFactory(self) -> None:
-        """Nobody listens any more: close every connection that has not finished its handshake."""
+        """Nobody listens any more."""
+        self.break_off()
+
+    def break_off(self) -> None:
+        """Close every connection that has not finished its handshake: it begins again, with new keys."""
         for waiting in tuple(self._waiting.values()):
             for handshake in tuple(waiting):
                 handshake.hang_up()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pwd
 from collections import Counter as Counts
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Final
 
 from twisted.internet.interfaces import IAddress
@@ -27,6 +27,9 @@ BEHALF = "behalf"
 #: Whose streams are counted apart: the daemons' own (letters, and the streams of jobs, however many those
 #: are), and those on which they ask for others.
 GROUPS: Final = ("daemons", "admins", "users", "readers")
+#: Streams beside those whose first request has not come yet; seconds that it may take.
+MOST_NEW: Final = 256
+FIRST_LIMIT: Final = 30.0
 #: Requests that daemons make for themselves, and those that are theirs when they name a job HOME-JOB.
 _BETWEEN_DAEMONS: Final = frozenset({"migration", "moved"})
 _OF_JOBS: Final = frozenset({"run", "attach"})
@@ -71,8 +74,21 @@ class PeerDoor(Door):
         return line
 
     def refusal(self, line: TelnetLine, caller: Caller) -> TooMany | None:
-        """Refuse nobody at first: whose place a stream takes is known from its first request on."""
-        return None
+        """Let in what may find a place: whose it takes is known from the first request on."""
+        if len(self._lines) <= sum(self._most_of.values()) + MOST_NEW:
+            return None
+        self._turned_away += 1
+        return TooMany("too many streams are open to this node: try again later")
+
+    def end_idle(self) -> None:
+        """Close idle streams; the first request of one has to come soon."""
+        super().end_idle()
+        now = self.clock.seconds()
+        for line in tuple(self._lines):
+            assert isinstance(line.session, PeerSession)
+            silent = FIRST_LIMIT < now - line.last_line_at <= self.limits.idle_timeout  # else just closed
+            if silent and not line.session.group and not line.busy:
+                line.close()
 
     def ask(self, session: ISession, line: bytes) -> Replying:
         """Answer a request of another daemon; the first one says whom it is for."""
@@ -127,6 +143,12 @@ class PeerDoor(Door):
             raise TooMany(f"{self._most_of[group]} streams of {group} are open to this node: try again later")
         session.group = group
         self._in[group] += 1
+
+    def drop(self, believed: Callable[[Any], bool]) -> None:
+        """Cut the streams whose certificates are not taken any more."""
+        for line in tuple(self._lines):
+            if line.transport is not None and not believed(line.transport):
+                line.transport.abortConnection()
 
     def left(self, line: TelnetLine) -> None:
         """Count a stream out."""

@@ -139,7 +139,7 @@ class Network:
         self.own_network = OwnNetwork(config, reactor, self.protocol, self._engine, collector, events, wall)
         self._tls = MutualTLS(partial(node_credentials_of, keys, own))
         self.peers = Peers(reactor, reactor, self.protocol.asker, contact, self._tls, config.peers.address)
-        self._inward: tuple[Any, ...] = ()
+        self._inward: tuple[Handshakes, PeerDoor] | tuple[()] = ()
         if not config.peers.key_file:
             _log.info(
                 "no [peers] key_file: the peers' port {address}:{port} is for this machine only, and other "
@@ -190,10 +190,22 @@ class Network:
         return TlsFiles(files.authorities, files.certificate, files.key)
 
     def take_over(self, config: Config) -> None:
-        """Use other keys and seeds from now on. :raises ConfigError: a key file cannot be used."""
-        self._keys = keys = read_keys_of(config)
+        """
+        Use other keys and seeds from now on; streams of nodes with a key that is none any more are cut.
+
+        :raises ConfigError: a key file cannot be used.
+        """
+        keys = read_keys_of(config)
+        gone = {key.id for key in self._keys} - {key.id for key in keys}
+        self._keys = keys
         self.protocol.use_keys(key_ring(keys))
         self._tls.use(partial(node_credentials_of, keys, self._own))
+        if gone:
+            self.peers.drop(self._tls.still_believes)
+        if gone and self._inward:
+            handshakes, door = self._inward
+            handshakes.break_off()
+            door.drop(self._tls.still_believes)
         if hasattr(self._engine, "set_keys"):
             self._engine.set_keys(tuple(key.swim for key in keys))
         self.own_network.take_over(config)

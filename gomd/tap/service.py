@@ -12,6 +12,7 @@ from twisted.application.service import IService
 
 from gomd.config import Config
 from gomd.protocols.handshakes import MOST
+from gomd.protocols.streams import MOST_NEW
 from gomd.services.activation import take_sockets
 from gomd.services.journal import goes_to_journal
 from gomd.services.limits import lower_oom_score, raise_file_limit, share_interpreter
@@ -34,7 +35,7 @@ def makeService(options: Options) -> IService:
 
     use_monotonic_time(reactor)  # before anything is scheduled
     config: Config = options["configuration"]
-    streams = sum(most_streams(config).values()) + MOST
+    streams = sum(most_streams(config).values()) + MOST_NEW + MOST
     raise_file_limit(config.telnet.max_connections + 2 * config.jobs.most + streams + 256)
     share_interpreter()
     lower_oom_score()

@@ -6,6 +6,7 @@ import os
 import pwd
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ from tests.integration.conftest import StartDaemon
 from tests.integration.daemon import Daemon, run
 from tests.integration.hosts import Network, missing
 from tests.integration.jobs import free_port, gom, jobs, until
+from tests.integration.member import Member
 
 NOBODY = pwd.getpwnam("nobody")
 
@@ -255,6 +257,28 @@ def test_a_key_file_may_come_and_go_while_it_runs(ports: tuple[int, int], tmp_pa
             if configured:
                 assert gom(nodes[0], "@2", "load").returncode == 0
         assert gom(nodes[0], "@2", "load").returncode == 1
+
+
+def test_who_has_only_a_key_that_is_gone_is_out_at_once(tmp_path: Path) -> None:
+    """While both keys are in use a stream goes on; when the old one goes so does what was opened with it."""
+    old, new = str(tmp_path / "old"), str(tmp_path / "new")
+    new_key_file(old)
+    new_key_file(new)
+    with Daemon(tmp_path / "gomd", ini=f"key_file = {old}\n") as daemon:
+        port = int(daemon.wait_for(r"PeerProtocol starting on (\d+)")[1])
+        with Member(old, port, tmp_path) as ex, Member(old, port, tmp_path) as silent:
+            assert ex.ask("behalf admin 0 root text").startswith(b"200")
+            for keys in (f"{new}, {old}", new):
+                assert ex.ask("load").startswith(b"200")
+                said = len(daemon.lines)
+                daemon.configure(f"key_file = {keys}\n")
+                daemon.signal(signal.SIGHUP)
+                daemon.wait_for("configuration read again, changed: peers.key_file", said)
+            assert (ex.rest(), silent.rest()) == (b"", b"")
+        with Member(new, port, tmp_path) as member:
+            assert member.ask("behalf admin 0 root text").startswith(b"200")
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            Member(old, port, tmp_path)
 
 
 def test_a_taken_default_port_leaves_it_without_peers(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import resource
 import socket
-import ssl
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +13,9 @@ from pathlib import Path
 import pytest
 
 from gomd.protocols.handshakes import MOST, MOST_OF_ONE, SECONDS
-from libgomd.certificates import Credentials, node_credentials
-from libgomd.derivation import read_keys
 from tests.integration.daemon import PATIENCE, Daemon
 from tests.integration.jobs import Pair, gom, jobs, until
+from tests.integration.member import Member
 from tests.integration.test_keys import counts
 
 Two = tuple[Daemon, Daemon]
@@ -85,25 +83,10 @@ def test_what_is_not_tls_is_hung_up_on(pair: Two, who: str) -> None:
     assert [row for row in jobs(pair[0]) if row["state"] == "running"] == []
 
 
-class Member:
-    """A program that has the cluster's key, and says what it likes."""
-
-    def __init__(self, daemon: Daemon, directory: Path) -> None:
-        [key] = [word for before, word in zip(daemon._options, daemon._options[1:], strict=False)
-                 if before == "--key-file"]  # fmt: skip
-        own: Credentials = node_credentials(read_keys([key]), 2, "two")
-        self._file = directory / "member.pem"
-        self._file.write_bytes(own.certificate_pem + own.key_pem)
-        self._address = stream_port(daemon)
-
-    def connect(self) -> ssl.SSLSocket:
-        """Return a stream whose greeting was read."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        context.load_cert_chain(self._file)
-        stream = context.wrap_socket(socket.create_connection(self._address, PATIENCE))
-        assert stream.recv(1000).startswith(b"220 gomd")
-        return stream
+def member(daemon: Daemon, directory: Path) -> Member:
+    """Return a stream of a program that has the key of a `Pair`."""
+    options = daemon._options
+    return Member(options[options.index("--key-file") + 1], stream_port(daemon)[1], directory)
 
 
 @pytest.mark.parametrize(
@@ -115,9 +98,9 @@ def test_who_does_not_say_first_whom_it_speaks_for_is_hung_up_on(
     pair: Two, tmp_path: Path, first: bytes
 ) -> None:
     """With the key too: one refusal, and what follows in the same packet is not read."""
-    with Member(pair[0], tmp_path).connect() as stream:
-        stream.sendall(first + b"behalf admin 0 root text\r\nrun\r\n" + JOB)
-        answer = all_of(stream)
+    with member(pair[0], tmp_path) as stream:
+        stream.send(first + b"behalf admin 0 root text\r\nrun\r\n" + JOB)
+        answer = stream.rest()
     assert answer[:1] == b"4"
     assert answer.count(b"\r\n") == 1
     assert [row for row in jobs(pair[0]) if row["state"] == "running"] == []
@@ -125,14 +108,11 @@ def test_who_does_not_say_first_whom_it_speaks_for_is_hung_up_on(
 
 def test_daemons_speak_for_whom_they_say(pair: Two, tmp_path: Path) -> None:
     """The same program, when it says so: this is what the key gives."""
-    with Member(pair[0], tmp_path).connect() as stream:
-        stream.sendall(b"behalf read - - text\r\nload\r\nstay\r\nwhoami\r\n")
-        answer = b""
-        while answer.count(b"\r\n") < 4:
-            answer += stream.recv(4096)
-    codes = [line[:3] for line in answer.splitlines()]
-    assert codes == [b"200", b"200", b"403", b"200"]
-    assert b"via node 2" in answer
+    with member(pair[0], tmp_path) as stream:
+        stream.send(b"behalf read - - text\r\nload\r\nstay\r\nwhoami\r\n")
+        answers = stream.lines(4)
+    assert [line[:3] for line in answers] == [b"200", b"200", b"403", b"200"]
+    assert b"via node 2" in answers[-1]
 
 
 def test_four_thousand_silent_connections_disturb_nobody(pair: Two) -> None:

@@ -29,7 +29,7 @@ _TROUBLE: Final = (GomdError, kinship.KinshipError, OSError, TimeoutError)
 class Running:
     """
     :param make: makes a `kinship.blocking.Cluster`, not started, of these keys and seeds.
-    :param keys: 32 bytes each, the first one seals; none for loopback in the clear.
+    :param keys: 32 bytes each, at least one; the first one seals.
     :param seeds: peer ports of nodes to ask for the others.
     :ivar cluster: the `kinship.blocking.Cluster`, None while there is none.
     """

@@ -70,7 +70,7 @@ class PeersTests(SynchronousTestCase):
             self.assertEqual(len(calls), min(MOST_HANDSHAKES, 99 - done))
 
     def test_who_hangs_up_is_called_again(self) -> None:
-        """For about two seconds: strangers may have had all its places. Then it is said what may be wrong."""
+        """For a second or two: strangers may have had its places. Then it is said what may be wrong."""
         asked = self.ask()
         for pause in TRY_AGAIN:
             [call] = self.calls()

@@ -11,7 +11,7 @@ from OpenSSL import crypto
 from twisted.internet.testing import StringTransport
 
 from gomd.protocols.door import Limits
-from gomd.protocols.streams import GROUPS, PeerDoor, group_of
+from gomd.protocols.streams import FIRST_LIMIT, GROUPS, MOST_NEW, PeerDoor, group_of
 from gomd.protocols.telnet import TelnetLine
 from gomd.sources.memory import MemorySource
 from libgomd.certificates import node_credentials, page_server_credentials
@@ -145,6 +145,33 @@ def test_no_group_uses_up_the_places_of_another() -> None:
     readers[0].hang_up()
     assert port.streams()["streams_in_readers"] == 1
     assert port.codes(READER, "load") == ["200", "200"]
+
+
+def test_a_stream_without_a_first_request_does_not_stay() -> None:
+    """Half a minute after it came, or after it said whom it is for; one that has asked stays much longer."""
+    port = Port()
+    new, introduced, used = port.open(), port.open(ADMIN), port.open(ADMIN, "load")
+    port.daemon.advance(FIRST_LIMIT - 1)
+    port.door.end_idle()
+    assert not any(wire.disconnecting for wire in (new, introduced, used))
+    port.daemon.advance(2)
+    port.door.end_idle()
+    assert [wire.disconnecting for wire in (new, introduced, used)] == [True, True, False]
+    for wire in (new, introduced):
+        Port.opened.remove(wire)
+        wire.hang_up()
+    port.daemon.advance(Limits().idle_timeout)
+    port.door.end_idle()
+    assert used.disconnecting
+
+
+def test_streams_without_a_first_request_are_not_without_number() -> None:
+    """Beside the places of the groups there are some for them; then the greeting is a refusal."""
+    port = Port(most=1)
+    opened = [port.open() for _ in range(len(GROUPS) + MOST_NEW)]
+    assert not any(wire.disconnecting for wire in opened)
+    assert port.open(ADMIN, "load").disconnecting
+    assert port.streams()["streams_turned_away"] == 1
 
 
 @pytest.mark.parametrize(
