@@ -16,6 +16,7 @@ import select
 import signal
 import socket
 import time
+from contextlib import suppress
 from typing import Any
 
 from gomd.jobs.backlog import LOST, Backlog, Spool
@@ -587,7 +588,8 @@ class Supervisor:
         if self._spec.get("view") or self._deserted:
             return
         if self._spooled:
-            os.unlink(SOCKET)
+            with suppress(FileNotFoundError):  # its output has been removed meanwhile, to make room
+                os.unlink(SOCKET)
         else:
             self._remove()
 

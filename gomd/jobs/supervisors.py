@@ -8,11 +8,12 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, ClassVar, Final
 
 from twisted.logger import Logger
 
-from gomd.jobs.cgroups import PLAIN, Place, sweep
+from gomd.jobs.cgroups import PLAIN, UNIFIED, Place, sweep
 from gomd.jobs.framestream import FrameStream
 from gomd.jobs.launching import Launcher
 from gomd.jobs.request import Account, JobRequest
@@ -204,3 +205,6 @@ class Supervisors:
     def close(self) -> None:
         """Let the launcher end; supervisors go on."""
         self._launcher.close()
+        if self._place.parent and self._place.kind != UNIFIED:  # that one could not be made again as it is
+            with suppress(OSError):  # there are jobs in it
+                os.rmdir(self._place.parent)
