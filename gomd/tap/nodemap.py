@@ -43,7 +43,7 @@ def read_map(config: Config) -> NodeMap:
             [
                 *loops,
                 f"{path}: this node, {f'id {own} ' if own else ''}at {address}, is not in the map: "
-                "correct [peers] address, [node] id or the map"
+                "correct [peers] address, [node] id or the map",
             ]
         )
     return found

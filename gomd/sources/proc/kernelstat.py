@@ -89,9 +89,7 @@ def read_boot_time(root: ProcRoot, now: float) -> int:
     except (ValueError, SourceUnavailable):
         uptime = None
     if uptime is None:
-        raise SourceUnavailable(
-            "neither /proc/stat (btime) nor /proc/uptime says when the node was started"
-        )
+        raise SourceUnavailable("neither /proc/stat (btime) nor /proc/uptime says when the node was started")
     return round(now - uptime)
 
 
