@@ -95,6 +95,15 @@ class INodeSource(Interface):
         :raises Conflict: it clashes with what is set now, as a new own id while openMosix runs.
         """
 
+    def set_speed(speed: int) -> None:
+        """
+        Set the speed of a processor, which the tree has 16 bits for, to any that there can be. Blocks.
+
+        :param speed: 1 to `MAX_SPEED`.
+        :raises MalformedRequest: it is not in that range, or more than this kernel takes.
+        :raises NotPossible: this source cannot keep it; the text says why.
+        """
+
 
 class IProcessControl(Interface):
     """Acts on a process of this node, never beyond what the caller could do himself."""
@@ -286,6 +295,9 @@ class ITree(Interface):
 
     def write_file(path: TreePath, value: str) -> Awaitable[None]:
         """Write a value. Errors as in `INodeSource.write_file`, and `TimedOut`."""
+
+    def set_speed(speed: int) -> Awaitable[None]:
+        """Set the node's speed. Errors as in `INodeSource.set_speed`, and `TimedOut`."""
 
 
 class ICommands(Interface):

@@ -39,7 +39,7 @@ def mosctl(argv: Sequence[str]) -> int:
             raise Failed(USAGE.rstrip())
         with connect() as gomd:
             line, status = _QUESTIONS[option](gomd, arguments[0] if arguments else "")
-            print(printable(line))
+            _print(line)
             return status
     if option not in _ORDERS:
         raise Failed("mosctl: No such option.")
@@ -48,8 +48,13 @@ def mosctl(argv: Sequence[str]) -> int:
         raise Failed(USAGE.rstrip())
     with connect() as gomd:
         if line := do(gomd, *arguments):
-            print(printable(line))
+            _print(line)
     return DONE
+
+
+def _print(text: str) -> None:
+    """Print what is one of our sentences; what a daemon put into it acts on no terminal."""
+    print("\n".join(printable(line) for line in text.split("\n")))
 
 
 Answer = tuple[str, int]

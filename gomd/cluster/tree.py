@@ -76,6 +76,10 @@ class Tree:
         if self._ordered is None or not await self._ordered.write_file(path, value):
             await self._threads.run(WRITE_LIMIT, self._source.write_file, path, value)
 
+    async def set_speed(self, speed: int) -> None:
+        """See `ITree.set_speed`."""
+        await self._threads.run(READ_LIMIT, self._source.set_speed, speed)
+
 
 def node_value(node: Node, name: str) -> bytes:
     """

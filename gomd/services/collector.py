@@ -23,6 +23,9 @@ from libgomd.wallclock import Wall
 #: Seconds one part of a sample may take, and one write to the sample log.
 PART_LIMIT = 2.0
 LOG_LIMIT = 10.0
+#: Seconds after which a part that cannot be read any more counts as not known, but for the load, whose age is
+#: told; at least ten periods.
+STALE = 60.0
 
 
 @implementer(ICollector)
@@ -158,6 +161,10 @@ class Collector(Service):
     def _update_own(self) -> None:
         load, cpu, memory = self.latest.load, self.latest.cpu, self.latest.memory
         own = self._said
+        if self._is_stale(Part.MEMORY):  # the age of a node is that of its load: it would make this new
+            memory, own = None, replace(own, mem=None, rmem=None, tmem=None)
+        if self._is_stale(Part.CPU):
+            cpu, own = None, replace(own, util=None)
         self.own = replace(
             own,
             load=load.load if load else own.load,
@@ -173,6 +180,10 @@ class Collector(Service):
         """Tell another address of this node from now on."""
         self._said = replace(self._said, address=address)
         self.own = replace(self.own, address=address)
+
+    def _is_stale(self, part: Part) -> bool:
+        age = self.latest.age_of(part, self._clock.seconds())
+        return age is not None and age > max(STALE, 10 * self.periods[0])
 
     def own_node(self) -> Node:
         """See `ICollector.own_node`."""

@@ -11,11 +11,11 @@ from twisted.logger import Logger
 
 from gomd.sources.statefile import load_state, store_state
 from libgomd.errors import NotPossible
-from libgomd.model import Status
+from libgomd.model import MAX_SPEED, Status
 
 #: The name of the file in STATE.
 ADMIN_STATE: Final = "admin.json"
-_SPEEDS: Final = range(1, 65536)
+_SPEEDS: Final = {"speed": range(1, MAX_SPEED + 1), "sspeed": range(1, 65536)}
 _BITS: Final = {
     "stay": Status.STAY, "lstay": Status.LSTAY, "block": Status.BLOCK, "quiet": Status.QUIET,
 }  # fmt: skip
@@ -130,6 +130,6 @@ def _changed(state: AdminState, name: str, value: int) -> AdminState:
 def _is_valid(name: str, value: object) -> bool:
     if name in _BITS:
         return isinstance(value, bool)
-    if name not in ("speed", "sspeed"):
+    if name not in _SPEEDS:
         return False
-    return value is None or (isinstance(value, int) and not isinstance(value, bool) and value in _SPEEDS)
+    return value is None or (type(value) is int and value in _SPEEDS[name])

@@ -21,6 +21,7 @@ from gomd.sources.proc.load import CpuShares, SmoothedLoad, current_load, parse_
 from gomd.sources.proc.meminfo import read_memory, read_paging
 from gomd.sources.proc.pressure import read_pressure
 from gomd.sources.proc.scan import ProcessScanner
+from gomd.sources.settings import check_speed
 from gomd.sources.speed import Speed
 from gomd.sources.sysfs import Stacking
 from libgomd.errors import TimedOut
@@ -219,3 +220,7 @@ class LinuxSource:
     def write_file(self, path: TreePath, value: str) -> None:
         """Write a value of the tree; see `INodeSource`."""
         self._tree.write_file(path, value)
+
+    def set_speed(self, speed: int) -> None:
+        """Set the speed; see `INodeSource`."""
+        self._admin.change("speed", check_speed(speed))

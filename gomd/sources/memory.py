@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from gomd.interfaces import INodeSource, IProcessControl
 from gomd.sources.memory_script import DemoScript, ListScript, Script
-from gomd.sources.settings import HOME, refuse_reading, written_number
+from gomd.sources.settings import HOME, check_speed, refuse_reading, written_number
 from libgomd.errors import MalformedRequest, NotAllowed, NotFound, NotPossible, SourceUnavailable
 from libgomd.model import (
     DOWN_VALUE,
@@ -275,6 +275,10 @@ class MemorySource:
             raise NotPossible("the id of a scripted node is fixed when it is made")
         else:
             self._settings[_LEFT_BY.get(path.name, path.name)] = number
+
+    def set_speed(self, speed: int) -> None:
+        """See `INodeSource.set_speed`."""
+        self._settings["speed"] = check_speed(speed)
 
 
 @implementer(IProcessControl)

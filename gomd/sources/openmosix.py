@@ -227,3 +227,7 @@ class OpenMosixSource:
     def write_file(self, path: TreePath, value: str) -> None:
         """See `INodeSource.write_file`."""
         self._tree.write_file(path, value)
+
+    def set_speed(self, speed: int) -> None:
+        """See `INodeSource.set_speed`: openMosix has 16 bits for it."""
+        self._tree.write_file(TreePath.parse("/proc/hpc/admin/speed"), str(speed))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from libgomd.errors import MalformedRequest, NotPossible
-from libgomd.model import MAX_NODE_ID
+from libgomd.model import MAX_NODE_ID, MAX_SPEED
 from libgomd.wire.tree import MAX_TREE_SPEED, Kind, TreePath
 
 #: Where a process is sent that goes back to its home, in words and as openMosix's number.
@@ -25,6 +25,13 @@ _RANGES: Final = {
 #: What can be written but never read: they are orders, not values.
 _ORDERS: Final = frozenset({"bring", "expel", "goto", "migrate"})
 _MAX_DIGITS: Final = 9
+
+
+def check_speed(number: int) -> int:
+    """Return a speed. :raises MalformedRequest: it is none."""
+    if not 1 <= number <= MAX_SPEED:
+        raise MalformedRequest(f"a speed is a whole number from 1 to {MAX_SPEED}, not {number}")
+    return number
 
 
 def written_number(path: TreePath, value: str) -> int:

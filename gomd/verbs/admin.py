@@ -10,8 +10,8 @@ from gomd.verbs.context import ISession, Parts
 from gomd.verbs.replies import Answer, Reply, Rows
 from gomd.verbs.table import Verb
 from libgomd.errors import MalformedRequest
-from libgomd.model import Output, Role
-from libgomd.wire.tree import TreePath
+from libgomd.model import MAX_SPEED, Output, Role
+from libgomd.wire.tree import MAX_TREE_SPEED, TreePath
 
 #: Verb -> (file of /proc/hpc/admin, value, what it means): as openMosix's mosctl does it.
 _SWITCHES = {
@@ -43,14 +43,20 @@ def _switch(verb: str) -> Callable[..., Any]:
     return answer
 
 
-def _speed(file: str, meaning: str) -> Callable[..., Any]:
-    async def answer(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-        number = words.whole_number(arguments[0], "N", 1, 65535)
-        await parts.tree.write_file(_admin_file(file), str(number))
-        await parts.collector.refresh()
-        return Answer(f"{meaning} is {number}", number)
+async def set_speed(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+    """Set the speed of this node; whatever `speed` says can be set again."""
+    speed = words.whole_number(arguments[0], "N", 1, MAX_SPEED)
+    await parts.tree.set_speed(speed)
+    await parts.collector.refresh()
+    return Answer(f"speed is {speed}", speed)
 
-    return answer
+
+async def set_yardstick(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+    """Set the speed of a standard machine."""
+    number = words.whole_number(arguments[0], "N", 1, MAX_TREE_SPEED)
+    await parts.tree.write_file(_admin_file("sspeed"), str(number))
+    await parts.collector.refresh()
+    return Answer(f"the yardstick is {number}", number)
 
 
 async def do(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
@@ -78,8 +84,8 @@ VERBS = (
         Verb(name, "", Role.ADMIN, meaning, _switch(name))
         for name, (_file, _value, meaning) in _SWITCHES.items()
     ),
-    Verb("setspeed", "N", Role.ADMIN, "set the speed of a CPU of this node", _speed("speed", "speed")),
-    Verb("setyard", "N", Role.ADMIN, "set the speed of a standard CPU", _speed("sspeed", "the yardstick")),
+    Verb("setspeed", "N", Role.ADMIN, "set the speed of a CPU of this node", set_speed),
+    Verb("setyard", "N", Role.ADMIN, "set the speed of a standard CPU", set_yardstick),
     Verb("do", "NAME", Role.ADMIN, "run a command of [commands]", do, fields=Output.JSON),
     Verb("checkpoint", "NAME", Role.ADMIN, "leave a mark in the sample log", checkpoint),
     Verb("shutdown", "", Role.ADMIN, "stop the daemon", shutdown),

@@ -105,7 +105,10 @@ def test_a_fast_node_says_its_true_speed(start_daemon: StartDaemon) -> None:
         assert line.ask("speed").text == "131072"
         for path in ("/proc/hpc/admin/speed", "/proc/hpc/nodes/5/speed"):
             assert line.ask(f"get {path}").block == ["65535"]
-        assert line.ask("setspeed 65536").code == 400
+        assert line.ask("put /proc/hpc/admin/speed 65536").code == 400
+        assert line.ask("setspeed 200000").code == 200
+        assert line.ask("speed").text == "200000"
+        assert line.ask("setspeed 131072").code == 200
         line.ask("format json")
         assert line.ask("speed").value == 131072
         assert value_of(line, "speed") == 131072

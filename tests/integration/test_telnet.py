@@ -303,7 +303,9 @@ def test_the_switches_of_an_admin(start_daemon: StartDaemon) -> None:
         assert admin.ask("speed").text == "12345"
         assert admin.ask("setyard 10000").code == 200
         assert admin.ask("get /proc/hpc/admin/sspeed").block == ["10000"]
-        for wrong in ("setspeed 0", "setspeed 65536", "setspeed fast", "setspeed", "setspeed 1 2"):
+        for wrong in (
+            "setspeed 0", "setspeed 100000001", "setspeed fast", "setspeed", "setspeed 1 2", "setyard 65536",
+        ):  # fmt: skip
             assert admin.ask(wrong).code == 400, wrong
         assert admin.ask("put /proc/hpc/admin/version 2").code == 405
         assert admin.ask("put /proc/loadavg 1").code in (403, 405)

@@ -130,6 +130,31 @@ class CollectorTests(Collecting):
         self.assertEqual([node.load for node in self.log.nodes], [10, 20, 30])
         self.assertEqual(self.collector.own_node().name, "alpha")
 
+    def test_memory_that_cannot_be_read_any_more_is_not_shown_as_new(self) -> None:
+        """A minute on it is not known: the age beside it is that of the load, which is read all the time."""
+        source = Watched([10])
+        self.begin(source)
+        self.tick()
+        whole = self.collector.own_node()
+        self.assertIsNotNone(whole.mem)
+
+        def broken(part: Part) -> None:
+            if part is not Part.LOAD:
+                raise SourceUnavailable("it is garbage")
+
+        source.during = broken
+        for _ in range(50):
+            self.tick()
+        self.assertEqual(self.collector.own_node().mem, whole.mem)
+        for _ in range(20):
+            self.tick()
+        found = self.collector.own_node()
+        self.assertEqual((found.mem, found.rmem, found.tmem, found.util), (None, None, None, None))
+        self.assertEqual((found.load, found.cpus), (10, 1))
+        source.during = lambda part: None
+        self.tick()
+        self.assertEqual(self.collector.own_node().mem, whole.mem)
+
     def test_it_says_when_the_first_values_are_there(self) -> None:
         """Once, even when every read failed: a broken /proc must not keep the door shut."""
         for script in ([10], [None]):

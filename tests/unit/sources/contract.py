@@ -22,6 +22,7 @@ from zope.interface.verify import verifyObject
 from gomd.interfaces import INodeSource
 from libgomd.errors import MalformedRequest, NotFound, NotPossible, RequestError, SourceUnavailable
 from libgomd.model import (
+    MAX_SPEED,
     Caller,
     Cpu,
     Disk,
@@ -343,6 +344,23 @@ class NodeSourceContract(_Base):
         cpu = source.sample(Part.CPU, NOW)
         assert isinstance(cpu, Cpu)
         self.assertEqual(cpu.speed, 65535)
+
+    def test_a_speed_may_be_more_than_the_tree_can_say(self) -> None:
+        """`setspeed` takes what `speed` says, where it is not openMosix that keeps it."""
+        source = self.make_source()
+        for wrong in (0, -1, MAX_SPEED + 1):
+            self.assertRaises(MalformedRequest, source.set_speed, wrong)
+        try:
+            source.set_speed(131072)
+        except MalformedRequest as error:
+            self.assertEqual(source.kind, "openmosix")
+            self.assertIn("65535", str(error))
+            return
+        cpu = source.sample(Part.CPU, NOW)
+        assert isinstance(cpu, Cpu)
+        self.assertEqual(cpu.speed, 131072)
+        self.assertEqual(self.read(source, "/proc/hpc/admin/speed"), b"65535\n")
+        self.assertEqual(self.read(source, f"/proc/hpc/nodes/{self.own_id}/speed"), b"65535\n")
 
     def test_bring_leaves_lstay_and_expel_leaves_block(self) -> None:
         """After `bring` no local process leaves, after `expel` no guest comes, until told otherwise."""

@@ -84,7 +84,9 @@ class AdminStoreTests(SynchronousTestCase):
     def test_one_damaged_value_costs_only_itself(self) -> None:
         """The others are kept; unknown names, of a newer version, are no matter."""
         self.state.mkdir()
-        found = {"stay": True, "block": "yes", "quiet": 1, "speed": 70000, "sspeed": True, "later": []}
+        found = {
+            "stay": True, "block": "yes", "quiet": 1, "speed": MAX_SPEED + 1, "sspeed": True, "later": [],
+        }  # fmt: skip
         self.file.write_text(json.dumps(found))
         with _Warnings() as warnings:
             self.assertEqual(self.store().state, AdminState(stay=True))
