@@ -77,6 +77,11 @@ class Summaries:
         for known in self._known.values():
             known.at -= seconds
 
+    def again(self) -> None:
+        """Ask all nodes with the next step: a clock was set, or this process was away."""
+        for known in self._known.values():
+            known.tried = float("-inf")
+
     def drop(self, node: int) -> None:
         """Forget what a node said: it is down."""
         self._known.pop(node, None)

@@ -250,6 +250,10 @@ class PeerProtocol(DatagramProtocol):
             )  # fmt: skip
             if self.membership is not None:
                 self.membership.wrong_clock(datagram.sender, warning.name, skew)
+            # So that it knows as well, though nothing else goes to it perhaps. Only news: it ends there.
+            answer = self._clocks.warning_for(datagram, self._clock.seconds())
+            if answer is not None:
+                self.send(answer, [address])
         if self.membership is not None:
             self.membership.differing(datagram.sender)
 

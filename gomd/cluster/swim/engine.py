@@ -267,7 +267,9 @@ class Swim:
         self._once(self.own_id, self._own().name, f"{name} had heard all that this node sends before")
 
     def look_again(self) -> None:
-        """Nothing has to be done: kinship asks by itself."""
+        """Ask all others how they are: kinship finds by itself who is there, but looks at no clocks."""
+        self._summaries.again()
+        self._next_step = 0.0
 
     def slept(self, seconds: float) -> None:
         """The machine slept: what others said is older by that."""

@@ -4,8 +4,8 @@ Scanning every process, cheaply: one `stat` a process a scan, the rest only when
 A machine has hundreds of processes of which a dozen do anything. When a process's stat line is byte
 for byte the one of the last scan, it used no processor and ran no other program: its value is kept
 as it is, unparsed. What the line does not tell is looked at in turn: at each scan, for a twelfth of
-the processes, reading and writing too short to show as processor time; for a sixtieth, a rewritten
-command line, a user changed without any other trace, and some pages that statm alone tells of.
+the processes, reading and writing too short to show as processor time, and a user changed without any other
+trace; for a sixtieth, a rewritten command line, and some pages that statm alone tells of.
 
 A process whose files block (`gomd.sources.proc.walk`) keeps one thread, and is not touched again until that
 is back: it is shown from its ``status``, which does not block, and from what is known. A user of whom many
@@ -322,7 +322,7 @@ class ProcessScanner:
                 return self._meet(pid, path, line, now)
         else:
             stat = known.stat
-        uid = read_uid(self._root, pid) if changed or in_turn else last.uid
+        uid = read_uid(self._root, pid)
         moved = read_transferred(self._root, pid, uid)
         if in_turn or (changed and _may_have_another_command(known.stat, stat)):
             command = read_command(self._root, stat)

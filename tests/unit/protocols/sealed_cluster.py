@@ -34,7 +34,7 @@ class SealedNode:
     :ivar plugged: whether anything reaches it and leaves it.
     """
 
-    def __init__(self, cluster: SealedCluster, number: int) -> None:
+    def __init__(self, cluster: SealedCluster, number: int, settings: Settings) -> None:
         self.cluster = cluster
         self.number = number
         self.address = (address_of(number), PORT)
@@ -50,7 +50,7 @@ class SealedNode:
         status = Status.CONFIGURED | Status.UP
         own = Node(number, f"node{number}", self.address[0], status, 1, 15000, 1, age=0.1)
         self.engine = Heartbeat(
-            lambda: own, instance, self.protocol, cluster.clock, Random(number), self.events, Settings(),
+            lambda: own, instance, self.protocol, cluster.clock, Random(number), self.events, settings,
             self.wall,
         )  # fmt: skip
         self.protocol.membership = self.engine
@@ -85,11 +85,12 @@ class SealedNode:
 
 
 class SealedCluster:
-    """Some nodes that find each other by multicast."""
+    """Some nodes that find each other by multicast; without ``discovery`` by the first one, their seed."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, discovery: bool = True) -> None:
         self.clock = HeapClock()
-        self.nodes = {number: SealedNode(self, number) for number in range(1, count + 1)}
+        settings = Settings(discovery=discovery, seeds=() if discovery else ((address_of(1), PORT),))
+        self.nodes = {number: SealedNode(self, number, settings) for number in range(1, count + 1)}
         for node in self.nodes.values():
             node.engine.start()
         self.clock.advance(5.0)

@@ -365,6 +365,31 @@ class ClockTests(SynchronousTestCase):
             self._talk()
         self.assertEqual((len(self.one.engine.clocks), len(self.two.engine.clocks)), (1, 1))
 
+    def test_one_warning_is_enough_for_both(self) -> None:
+        """Only one of them ever sends anything: the other one tells what it learnt from the warning."""
+        for node in (self.one, self.two):
+            node.wire.take()
+        self.one.protocol.send(Leave(0), [("10.0.0.2", 5428)])
+        for _ in range(4):
+            self._pass(self.one, self.two)
+            self._pass(self.two, self.one)
+        self.assertEqual(self.one.engine.clocks, [(2, "beta", 300)])
+        self.assertEqual(self.two.engine.clocks, [(1, "alpha", -300)])
+        self.assertEqual((self.one.wire.written, self.two.wire.written), ([], []))
+
+    def test_a_clock_that_is_right_again_can_be_news_again(self) -> None:
+        """Each time it becomes wrong it is reported, not once an hour."""
+        self._talk()
+        for node in (self.one, self.two):
+            node.clock.advance(10)
+        self.one.clock.advance(300)
+        self._talk()
+        self.assertEqual([len(node.engine.clocks) for node in (self.one, self.two)], [1, 1])
+        self.assertIn(("right clock", 2), self.one.engine.said)
+        self.one.clock.advance(300)
+        self._talk()
+        self.assertEqual(self.one.engine.clocks, [(2, "beta", 300), (2, "beta", -300)])
+
     def test_a_stream_of_old_packets_gets_few_warnings(self) -> None:
         """A recording that is played again makes us send next to nothing."""
         seal = sealing(self.two.clock)

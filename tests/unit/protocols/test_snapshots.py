@@ -134,7 +134,10 @@ class WrongClockTests(SynchronousTestCase):
 
     def test_it_is_reported_each_time_by_both_sides_and_back_at_once(self) -> None:
         """Also the second time within the hour, in both directions, after seconds and after an hour."""
-        cluster = SealedCluster(3)
+        for discovery in (True, False):
+            self._set_again_and_again(SealedCluster(3, discovery))
+
+    def _set_again_and_again(self, cluster: SealedCluster) -> None:
         third = cluster.nodes[3]
         for skew, lasts in ((3600.0, 2.0), (-3600.0, 3600.0), (45.0, 10.0), (-20.0, 10.0)):
             since = cluster.clock.seconds()
