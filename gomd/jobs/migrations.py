@@ -53,6 +53,8 @@ MOST_LATE = 200
 PATIENCE = 590.0
 #: Seconds in which the last letter about a job that has come is awaited before it may leave again.
 SETTLE_LIMIT = 30.0
+#: Seconds until it is looked again for a job of a migration that could not be asked.
+AGAIN = 1.0
 #: Seconds for another node to look at what a process needs.
 LOOK_PATIENCE = 40.0
 _NOT_STARTED_HERE = "it was not started by gomd; what `run` starts can be moved"
@@ -129,23 +131,53 @@ class Migrations:
             self._ground.keeper.soon(self._take_up(record, job))
 
     async def _take_up(self, record: Record, job: MigrationId) -> None:
-        hands: Departure | Arrival
-        back = False
-        held = self._ground.keeper.held.get(job.name)
-        if record.side == "source":
-            hands = Departure(self._ground, record.migration, record.other)
-            copy = held is not None and held.node == self._ground.own_id and held.relay.job is not None
-            if record.state is SourceState.MOVED:
-                told = self._ground.here.read(job.name, "job") or {}
-                back = int(told.get("nmigs") or 0) >= job.times  # it has come back here since
-                copy = copy and not back
-                if not copy and not back:
-                    self._end_leftover(job.name)
-        else:
-            hands = Arrival(self._ground, record.migration, record.other, self._coming)
-            copy = await hands.find()
+        said = ""
+        while True:
+            try:
+                hands, copy, back = await self._look_for(record, job)
+                break
+            except (GomdError, OSError) as error:  # it must not be taken for gone: it could run twice
+                if str(error) != said:
+                    said = str(error)
+                    self._log.warn(
+                        "migration {migration}: whether its job is here cannot be told now: {error}",
+                        migration=record.migration, error=error,
+                    )  # fmt: skip
+            await deferLater(self._ground.clock, AGAIN)
+            if self._stopped:
+                return
         if self._stopped:
             return
+        if record.state is SourceState.MOVED and not copy and not back:
+            self._end_leftover(job.name)
+        self._go_on(record, job, hands, copy, back)
+
+    async def _look_for(
+        self, record: Record, job: MigrationId
+    ) -> tuple[Departure | Arrival, bool, bool]:
+        """
+        Return what does a side of a migration, whether its job is here, and whether that has come back since.
+
+        :raises GomdError: that cannot be told now. :raises OSError: likewise.
+        """
+        held = self._ground.keeper.held.get(job.name)
+        if held is not None and held.sought:
+            raise PeerUnreachable("its supervisor cannot be reached")
+        if record.side != "source":
+            arrival = Arrival(self._ground, record.migration, record.other, self._coming)
+            return arrival, await arrival.find(), False
+        copy = held is not None and held.node == self._ground.own_id and held.relay.job is not None
+        back = False
+        if record.state is SourceState.MOVED:
+            told = self._ground.here.read(job.name, "job") or {}
+            back = int(told.get("nmigs") or 0) >= job.times  # it has come back here since
+            copy = copy and not back
+        return Departure(self._ground, record.migration, record.other), copy, back
+
+    def _go_on(
+        self, record: Record, job: MigrationId, hands: Departure | Arrival, copy: bool, back: bool
+    ) -> None:
+        held = self._ground.keeper.held.get(job.name)
         try:
             migration, steps = Migration.recover(record.state, copy)
         except KeyError:

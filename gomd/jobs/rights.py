@@ -11,6 +11,7 @@ Standard library only: supervisors use it.
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import re
@@ -26,6 +27,8 @@ _UNDER_WAY: Final = "it has sent open files over a socket that nobody has receiv
 #: A line of /proc/net/unix: the inode, and a space behind it when the socket has a name of any kind.
 _BOUND = re.compile(rb"^[0-9a-f]+:(?: +[0-9A-F]+){5} +([0-9]+) ", re.MULTILINE)
 _UNDER_WAY_NOW = re.compile(r"^scm_fds:\s*0*[1-9]", re.MULTILINE)
+#: Bytes of the table of unix sockets.
+_MAX_SOCKETS: Final = 1 << 26
 #: Memory that has no name anywhere, though the kernel shows one.
 _NAMELESS: Final = ("/memfd:", "/dev/zero (deleted)")
 
@@ -46,12 +49,19 @@ class Opened(NamedTuple):
 
 
 def named_sockets(net: str) -> set[str]:
-    """Return the inodes of the unix sockets that have a name, by the directory ``net`` of a process."""
+    """
+    Return the inodes of the unix sockets that have a name, by the directory ``net`` of a process. Blocks.
+
+    :raises OSError: not all can be read: then none can be told to have no name.
+    """
     try:
         with open(f"{net}/unix", "rb") as file:
-            return {found.decode() for found in _BOUND.findall(file.read(1 << 26))}
-    except OSError:
-        return set()
+            data = file.read(_MAX_SOCKETS)
+    except FileNotFoundError:
+        return set()  # the process has ended, or the kernel has no such sockets
+    if len(data) == _MAX_SOCKETS:
+        raise OSError(errno.EFBIG, "there are too many unix sockets")
+    return {found.decode() for found in _BOUND.findall(data)}
 
 
 def sockets_that_stay(pids: Iterable[int], proc: str = "/proc") -> str:
