@@ -100,9 +100,9 @@ class Migrations:
         """
         log, directory = self._ground.log, self._ground.machine.directory
         self._records = log.load()
-        self._unread = {(record.migration, record.side) for record in self._records}
+        self._unread = {(record.migration, record.side) for record in self._records} | log.damaged
         self._stopped = False
-        known = {f"{record.migration}.{record.side}" for record in self._records}
+        known = {f"{migration}.{side}" for migration, side in self._unread}
         try:
             left = set(os.listdir(directory)) - known
         except OSError:
@@ -111,6 +111,7 @@ class Migrations:
             shutil.rmtree(os.path.join(directory, name), ignore_errors=True)
         leaving = frozenset(record.job for record in self._records if record.side == "source")
         coming = {record.job for record in self._records if record.side == "target"}
+        coming |= {job for migration, side in log.damaged if side == "target" and (job := _job_of(migration))}
         there = {record.job for record in self._records if record.state is TargetState.SETTLED}
         for name in coming - there - leaving:
             self._ground.whereabouts.expect(name, True)
@@ -548,6 +549,14 @@ class Migrations:
                 self._ground.keeper.look_for(held)
             else:  # it ended, and that was noted, while it was to leave
                 self._ground.keeper.let_go(held)
+
+
+def _job_of(migration: str) -> str:
+    """Return the job that an id of a migration is of, empty when it is none."""
+    try:
+        return MigrationId.parse(migration).name
+    except MalformedFrame:
+        return ""
 
 
 def _side_of(message: Message) -> str:
