@@ -51,7 +51,7 @@ async def why_not(ground: Ground, needs: Needs, job: MigrationId, source: int) -
         return [f"gomd on {name} does not run as root"]
     why = await ground.ability.why_not()
     room = await ground.threads.run(LOOK_LIMIT, _room, machine.directory)
-    user = await ground.threads.run(LOOK_LIMIT, _user, needs.uid)
+    user = await ground.threads.run_apart(LOOK_LIMIT, ("user", needs.uid), "names", _user, needs.uid)
     offer = await ground.looks.do(LOOK_LIMIT, job.name, machine.offer, needs, user, room, why)
     return reasons(needs, offer, name)
 

@@ -17,7 +17,7 @@ from gomd.interfaces import IMigrator
 from gomd.jobs.arrival import Arrival, why_not
 from gomd.jobs.departure import Departure
 from gomd.jobs.framestream import FrameStream
-from gomd.jobs.ground import DISK_LIMIT, LOOK_LIMIT, Ground
+from gomd.jobs.ground import DISK_LIMIT, FILES_LIMIT, LOOK_LIMIT, Ground
 from gomd.jobs.held import Held
 from gomd.jobs.letters import (
     LOOK,
@@ -79,6 +79,7 @@ class Migrations:
         self._moves: dict[tuple[str, str], Move] = {}
         self._hands: dict[tuple[str, str], Departure | Arrival] = {}
         self._records: list[Record] = []
+        self._left: list[str] = []
         #: Of the journal, what is not taken up yet: nothing is answered about it.
         self._unread: set[tuple[str, str]] = set()
         self._stopped = False
@@ -107,8 +108,7 @@ class Migrations:
             left = set(os.listdir(directory)) - known
         except OSError:
             left = set()
-        for name in left:
-            shutil.rmtree(os.path.join(directory, name), ignore_errors=True)
+        self._left = [os.path.join(directory, name) for name in sorted(left)]
         leaving = frozenset(record.job for record in self._records if record.side == "source")
         coming = {record.job for record in self._records if record.side == "target"}
         coming |= {job for migration, side in log.damaged if side == "target" and (job := _job_of(migration))}
@@ -122,6 +122,8 @@ class Migrations:
         self._ground.post.open()
         self._ground.keeper.on_down = self._ground.post.abort
         self._obstacles.start()
+        if self._left:
+            self._ground.keeper.soon(self._clear(self._left))
         records, self._records = self._records, []
         for record in records:
             try:
@@ -130,6 +132,12 @@ class Migrations:
                 self._log.error("a record of a migration that cannot be: {name}", name=record.migration)
                 continue
             self._ground.keeper.soon(self._take_up(record, job))
+
+    async def _clear(self, left: Sequence[str]) -> None:
+        """Remove what migrations have left behind that nobody knows: there may be gigabytes of memory."""
+        for path in left:
+            if not self._stopped:
+                await self._ground.threads.run(FILES_LIMIT, shutil.rmtree, path, True)
 
     async def _take_up(self, record: Record, job: MigrationId) -> None:
         said = ""

@@ -21,7 +21,7 @@ _MAX_USERS: Final = 4096
 #: Scans after which a user's name is looked up again: an hour at the default period.
 _USERS_KEPT: Final = 720
 #: Seconds that a scan waits for the name of a user it does not know, and look-ups that may be under way.
-_NAME_PATIENCE: Final = 0.2
+_NAME_PATIENCE: Final = 0.1
 _MAX_ASKED: Final = 4
 
 
