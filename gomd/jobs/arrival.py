@@ -15,6 +15,7 @@ from gomd.interfaces import UNTRUSTED
 from gomd.jobs.criu import Images, TlsFiles, speaks_tls
 from gomd.jobs.framestream import FrameStream
 from gomd.jobs.ground import FILES_LIMIT, LOOK_LIMIT, Ground
+from gomd.jobs.keeper import GONE
 from gomd.jobs.letters import NEEDS, Letter, MigrationId, decode_needs
 from gomd.jobs.migration import Act, Local, Message, State, TargetState
 from gomd.jobs.needs import Needs, reasons
@@ -56,7 +57,7 @@ async def why_not(ground: Ground, needs: Needs, job: MigrationId, source: int) -
         return [f"gomd on {name} does not run as root"]
     why = await ground.ability.why_not()
     room = await ground.threads.run(LOOK_LIMIT, _room, machine.directory)
-    user = await ground.threads.run(LOOK_LIMIT, _user, needs.uid)
+    user = await ground.threads.run_apart(LOOK_LIMIT, ("user", needs.uid), "names", _user, needs.uid)
     offer = await ground.looks.do(LOOK_LIMIT, job.name, machine.offer, needs, user, room, why)
     return reasons(needs, replace(offer, no_limit=ground.here.no_limit), name)
 
@@ -274,16 +275,23 @@ class Arrival:
                 late.cancel()
 
     async def find(self) -> bool:
-        """After a restart of the daemon: look for the copy here. :returns: whether there is one."""
+        """
+        After a restart of the daemon: look for the copy here.
+
+        :returns: whether there is one.
+        :raises GomdError: that cannot be told now: it must not be taken for "no". :raises OSError: likewise.
+        """
         held = self._ground.keeper.held.get(self.job.name)
         if held is not None and held.node == self._ground.own_id:
             return False  # another one of that name
         try:
             stream = self._ground.here.find(self.job.name)
             await self._adopt(stream, LOOK_LIMIT)
-        except (GomdError, OSError):
+        except (GomdError, OSError) as error:
             self._stream = self._orders = None
-            return False
+            if isinstance(error, OSError) and error.errno in GONE:
+                return False
+            raise
         if self._told.get("images") != self._ground.directory(self.migration, "target"):
             stream.close()
             self._stream, self._orders, self._told = None, None, {}

@@ -30,6 +30,7 @@ class Held:
     :ivar stays: why it cannot be moved, as it was last looked at; empty when it can.
     :ivar orphan: its home knows it no more: it is being ended.
     :ivar arriving: a copy of it is stopped here and may be let run: it is not lost for its node's silence.
+    :ivar sought: its supervisor here cannot be asked at the moment, and is looked for again.
     :ivar rejoining: it is being looked for on another node.
     """
 
@@ -50,6 +51,7 @@ class Held:
     orphan: bool = False
     arriving: bool = False
     rejoining: bool = False
+    sought: bool = False
 
     @property
     def taken(self) -> bool:

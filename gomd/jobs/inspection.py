@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
@@ -222,8 +223,8 @@ def _all_of_it(here: str, first: Mapping[str, str]) -> Iterator[str]:
         with open(f"{here}/maps", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
             if any(" /SYSV" in line for line in file):
                 yield "it uses System V shared memory"
-    except OSError:
-        pass
+    except FileNotFoundError:
+        pass  # it has just ended
 
 
 def _namespaces(here: str) -> dict[str, str]:
@@ -231,8 +232,8 @@ def _namespaces(here: str) -> dict[str, str]:
     for kind in _NAMESPACES:
         try:
             found[kind] = os.readlink(f"{here}/ns/{kind}")
-        except OSError:
-            continue
+        except FileNotFoundError:
+            continue  # this kernel has none of that kind
     return found
 
 
@@ -260,15 +261,22 @@ def _stays(here: str, name: str, target: str, sockets: Mapping[str, str], shown:
     return f"it holds a lock on {shown or 'a file'}" if locked else ""
 
 
+#: Bytes of a table of sockets.
+_MAX_TABLE: Final = 1 << 24
+
+
 def _sockets(net: str, uid: int) -> dict[str, str]:
     """Inode to reason, for the node's sockets that keep a job of user ``uid`` here."""
     found = dict.fromkeys(rights.named_sockets(net) if uid else (), rights.NAMED_SOCKET)
     for kind in ("tcp", "tcp6", "udp", "udp6", "raw", "raw6", "packet"):
         try:
             with open(f"{net}/{kind}", encoding="ascii") as file:
-                lines = file.read(1 << 24).split("\n")[1:]
-        except OSError:
-            continue
+                text = file.read(_MAX_TABLE)
+        except FileNotFoundError:
+            continue  # this kernel has none of that kind
+        if len(text) == _MAX_TABLE:
+            raise OSError(errno.EFBIG, f"there are too many {kind} sockets")
+        lines = text.split("\n")[1:]
         for line in lines:
             words = line.split()
             at = 8 if kind == "packet" else 9

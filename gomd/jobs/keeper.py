@@ -297,8 +297,10 @@ class Keeper:
                 told = self._here.read(held.name, "exit")
             except OSError as trouble:  # that says nothing about the job
                 self._log.warn("job {job} is looked for again: {error}", job=held.name, error=trouble)
+                held.sought = True
                 self._clock.callLater(AGAIN, self._reconnect_later, held)
                 return
+            held.sought = False
             if held.departing is not None:
                 held.departing()
             elif held.number is None:
@@ -312,6 +314,7 @@ class Keeper:
                 self.lose(held, "its supervisor ended without a word")
                 self.remove(held.name)
         else:
+            held.sought = False
             self.resume(held)
 
     def _reconnect_later(self, held: Held) -> None:

@@ -18,7 +18,7 @@ from gomd.interfaces import UNTRUSTED, IMigrator
 from gomd.jobs.arrival import Arrival, why_not
 from gomd.jobs.departure import Departure
 from gomd.jobs.framestream import FrameStream
-from gomd.jobs.ground import DISK_LIMIT, LOOK_LIMIT, Ground
+from gomd.jobs.ground import DISK_LIMIT, FILES_LIMIT, LOOK_LIMIT, Ground
 from gomd.jobs.held import Held
 from gomd.jobs.letters import (
     LOOK,
@@ -62,6 +62,8 @@ MOST_LATE = 200
 PATIENCE = 590.0
 #: Seconds in which the last letter about a job that has come is awaited before it may leave again.
 SETTLE_LIMIT = 30.0
+#: Seconds until it is looked again for a job of a migration that could not be asked.
+AGAIN = 1.0
 #: Seconds for another node to look at what a process needs.
 LOOK_PATIENCE = 40.0
 _NOT_STARTED_HERE = "it was not started by gomd; what `run` starts can be moved"
@@ -86,6 +88,7 @@ class Migrations:
         self._moves: dict[tuple[str, str], Move] = {}
         self._hands: dict[tuple[str, str], Departure | Arrival] = {}
         self._records: list[Record] = []
+        self._left: list[str] = []
         #: Of the journal, what is not taken up yet: nothing is answered about it.
         self._unread: set[tuple[str, str]] = set()
         self._stopped = False
@@ -107,17 +110,17 @@ class Migrations:
         """
         log, directory = self._ground.log, self._ground.machine.directory
         self._records = log.load()
-        self._unread = {(record.migration, record.side) for record in self._records}
+        self._unread = {(record.migration, record.side) for record in self._records} | log.damaged
         self._stopped = False
-        known = {f"{record.migration}.{record.side}" for record in self._records}
+        known = {f"{migration}.{side}" for migration, side in self._unread}
         try:
             left = set(os.listdir(directory)) - known
         except OSError:
             left = set()
-        for name in left:
-            shutil.rmtree(os.path.join(directory, name), ignore_errors=True)
+        self._left = [os.path.join(directory, name) for name in sorted(left)]
         leaving = frozenset(record.job for record in self._records if record.side == "source")
         coming = {record.job for record in self._records if record.side == "target"}
+        coming |= {job for migration, side in log.damaged if side == "target" and (job := _job_of(migration))}
         there = {record.job for record in self._records if record.state is TargetState.SETTLED}
         for name in coming - there - leaving:
             self._ground.whereabouts.expect(name, True)
@@ -128,6 +131,8 @@ class Migrations:
         self._ground.post.open()
         self._ground.keeper.on_down = self._ground.post.abort
         self._obstacles.start()
+        if self._left:
+            self._ground.keeper.soon(self._clear(self._left))
         records, self._records = self._records, []
         for record in records:
             try:
@@ -137,24 +142,58 @@ class Migrations:
                 continue
             self._ground.keeper.soon(self._take_up(record, job))
 
+    async def _clear(self, left: Sequence[str]) -> None:
+        """Remove what migrations have left behind that nobody knows: there may be gigabytes of memory."""
+        for path in left:
+            if not self._stopped:
+                await self._ground.threads.run(FILES_LIMIT, shutil.rmtree, path, True)
+
     async def _take_up(self, record: Record, job: MigrationId) -> None:
-        hands: Departure | Arrival
-        back = False
-        held = self._ground.keeper.held.get(job.name)
-        if record.side == "source":
-            hands = Departure(self._ground, record.migration, record.other)
-            copy = held is not None and held.node == self._ground.own_id and held.relay.job is not None
-            if record.state is SourceState.MOVED:
-                told = self._ground.here.read(job.name, "job") or {}
-                back = int(told.get("nmigs") or 0) >= job.times  # it has come back here since
-                copy = copy and not back
-                if not copy and not back:
-                    self._end_leftover(job.name)
-        else:
-            hands = Arrival(self._ground, record.migration, record.other, self._coming)
-            copy = await hands.find()
+        said = ""
+        while True:
+            try:
+                hands, copy, back = await self._look_for(record, job)
+                break
+            except (GomdError, OSError) as error:  # it must not be taken for gone: it could run twice
+                if str(error) != said:
+                    said = str(error)
+                    self._log.warn(
+                        "migration {migration}: whether its job is here cannot be told now: {error}",
+                        migration=record.migration, error=error,
+                    )  # fmt: skip
+            await deferLater(self._ground.clock, AGAIN)
+            if self._stopped:
+                return
         if self._stopped:
             return
+        if record.state is SourceState.MOVED and not copy and not back:
+            self._end_leftover(job.name)
+        self._go_on(record, job, hands, copy, back)
+
+    async def _look_for(self, record: Record, job: MigrationId) -> tuple[Departure | Arrival, bool, bool]:
+        """
+        Return what does a side of a migration, whether its job is here, and whether that has come back since.
+
+        :raises GomdError: that cannot be told now. :raises OSError: likewise.
+        """
+        held = self._ground.keeper.held.get(job.name)
+        if held is not None and held.sought:
+            raise PeerUnreachable("its supervisor cannot be reached")
+        if record.side != "source":
+            arrival = Arrival(self._ground, record.migration, record.other, self._coming)
+            return arrival, await arrival.find(), False
+        copy = held is not None and held.node == self._ground.own_id and held.relay.job is not None
+        back = False
+        if record.state is SourceState.MOVED:
+            told = self._ground.here.read(job.name, "job") or {}
+            back = int(told.get("nmigs") or 0) >= job.times  # it has come back here since
+            copy = copy and not back
+        return Departure(self._ground, record.migration, record.other), copy, back
+
+    def _go_on(
+        self, record: Record, job: MigrationId, hands: Departure | Arrival, copy: bool, back: bool
+    ) -> None:
+        held = self._ground.keeper.held.get(job.name)
         try:
             migration, steps = Migration.recover(record.state, copy)
         except KeyError:
@@ -527,6 +566,14 @@ class Migrations:
                 self._ground.keeper.look_for(held)
             else:  # it ended, and that was noted, while it was to leave
                 self._ground.keeper.let_go(held)
+
+
+def _job_of(migration: str) -> str:
+    """Return the job that an id of a migration is of, empty when it is none."""
+    try:
+        return MigrationId.parse(migration).name
+    except MalformedFrame:
+        return ""
 
 
 def _side_of(message: Message) -> str:

@@ -100,7 +100,7 @@ class Movable(Supervisor):
         tls = TlsFiles(*order["tls"])
         limit = float(order["limit"])
         self._order = order
-        self._stopped = tree.stopped(tree.descendants(pid))
+        self._stopped = tree.stopped(tree.descendants(pid, whole=False))
 
         def work() -> None:
             own = os.getpid()
@@ -193,21 +193,21 @@ class Movable(Supervisor):
         """Seconds of processor time it has used: the kernel it moves to begins to count anew."""
         assert self._program is not None
         before = float(self._spec.get("used") or 0.0)
-        return before + sum(map(tree.cpu_seconds, tree.descendants(self._program.pid)))
+        return before + sum(map(tree.cpu_seconds, tree.descendants(self._program.pid, whole=False)))
 
     def _thaw(self) -> None:
         if not self._frozen:
             return
         if self._work is not None:
             self._work.close()
-            tree.end(reversed(tree.descendants(self._work.pid)))
+            tree.end(reversed(tree.descendants(self._work.pid, whole=False)))
             self._work = None
             self._answer("freeze", "it was told to go on")
         assert self._program is not None
         self._frozen = False
         self._handed = None
         self._limit()
-        tree.thaw(tree.descendants(self._program.pid), but=self._stopped)
+        tree.thaw(tree.descendants(self._program.pid, whole=False), but=self._stopped)
         waiting, self._signals = self._signals, []
         for number, group in waiting:
             self._signal(number, group)

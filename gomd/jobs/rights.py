@@ -11,6 +11,7 @@ Standard library only: supervisors use it.
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import re
@@ -31,6 +32,8 @@ _KINDS: Final = {
     "cgroup": "cgroup", "ipc": "IPC", "mnt": "mount", "net": "network", "pid": "PID", "user": "user",
     "uts": "UTS",
 }  # fmt: skip
+#: Bytes of the table of unix sockets.
+_MAX_SOCKETS: Final = 1 << 26
 #: Memory that has no name anywhere, though the kernel shows one.
 _NAMELESS: Final = ("/memfd:", "/dev/zero (deleted)")
 
@@ -51,12 +54,19 @@ class Opened(NamedTuple):
 
 
 def named_sockets(net: str) -> set[str]:
-    """Return the inodes of the unix sockets that have a name, by the directory ``net`` of a process."""
+    """
+    Return the inodes of the unix sockets that have a name, by the directory ``net`` of a process. Blocks.
+
+    :raises OSError: not all can be read: then none can be told to have no name.
+    """
     try:
         with open(f"{net}/unix", "rb") as file:
-            return {found.decode() for found in _BOUND.findall(file.read(1 << 26))}
-    except OSError:
-        return set()
+            data = file.read(_MAX_SOCKETS)
+    except FileNotFoundError:
+        return set()  # the process has ended, or the kernel has no such sockets
+    if len(data) == _MAX_SOCKETS:
+        raise OSError(errno.EFBIG, "there are too many unix sockets")
+    return {found.decode() for found in _BOUND.findall(data)}
 
 
 def sockets_that_stay(pids: Iterable[int], proc: str = "/proc") -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+
+from libgomd.errors import CannotMove
 
 #: Where the pids of the supervisor's own helpers begin: far above those of any job that lives in reason.
 HIGH_PID = 1 << 21
@@ -14,9 +17,13 @@ HIGH_PID = 1 << 21
 STRAYS = "one of its processes outlived its parent and would be left behind"
 _LAST_PID = "/proc/sys/kernel/ns_last_pid"
 _PID_MAX = "/proc/sys/kernel/pid_max"
-#: States of /proc/PID/stat: stopped by a signal, or traced; and ended.
+#: States of a process: stopped by a signal, or traced; and ended.
 _STOPPED = ("T", "t")
 _ENDED = ("Z", "X", "x")
+#: What says that a process has ended.
+_GONE = (errno.ENOENT, errno.ESRCH)
+#: Bytes of a list of children: more of them than a kernel has pids by default.
+_MAX_CHILDREN = 1 << 20
 
 
 def set_next_pid(number: int) -> int:
@@ -44,30 +51,45 @@ def high_pids() -> Iterator[None]:
         set_next_pid(last + 1)
 
 
-def descendants(root: int) -> list[int]:
-    """Return ``root`` and all below it, parents first; only ``root`` when it has just ended."""
+def descendants(root: int, whole: bool = True, proc: str = "/proc") -> list[int]:
+    """
+    Return ``root`` and all below it, parents first; only ``root`` when it has just ended.
+
+    :param whole: what is decided by it must not miss one.
+    :raises CannotMove: not all could be read, when they had to be.
+    """
     found = [root]
     for pid in found:
         try:
-            threads = os.listdir(f"/proc/{pid}/task")
-        except OSError:
-            continue
-        for thread in threads:
-            try:
-                with open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:
-                    found += map(int, file.read(1 << 20).split())
-            except OSError:
-                continue
+            for thread in os.listdir(f"{proc}/{pid}/task"):
+                found += _children(f"{proc}/{pid}/task/{thread}/children")
+        except OSError as error:
+            if whole and error.errno not in _GONE:
+                raise CannotMove(f"not all of its processes can be seen: {error.strerror}") from error
     return found
 
 
-def children(pid: int) -> list[int]:
-    """Return the children of a process that has one thread; none when it has just ended."""
+def _children(path: str) -> list[int]:
+    """Return the processes that a file names. :raises OSError: it cannot be read; not if it is gone."""
     try:
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-            return [int(word) for word in file.read(1 << 20).split()]
-    except OSError:
-        return []
+        with open(path, encoding="ascii") as file:
+            text = file.read(_MAX_CHILDREN)
+    except OSError as error:
+        if error.errno in _GONE:
+            return []
+        raise
+    if len(text) == _MAX_CHILDREN:
+        raise OSError(errno.EFBIG, "there are too many")
+    return [int(word) for word in text.split()]
+
+
+def children(pid: int) -> list[int]:
+    """
+    Return the children of a process that has one thread; none when it has just ended.
+
+    :raises OSError: they cannot be read.
+    """
+    return _children(f"/proc/{pid}/task/{pid}/children")
 
 
 def strays(supervisor: int) -> list[int]:
@@ -76,12 +98,17 @@ def strays(supervisor: int) -> list[int]:
 
 
 def state(pid: int) -> str:
-    """Return the kernel's letter for the process, ``X`` when there is none."""
+    """
+    Return the kernel's letter for the process, ``X`` when there is none, ``?`` when that cannot be seen.
+
+    It is read from ``status``: an exec that hangs lets others wait for ``stat``.
+    """
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace", newline="\n") as file:
-            return file.read(4096).rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return "X"
+        with open(f"/proc/{pid}/status", "rb") as file:
+            letter = file.read(4096).partition(b"\nState:\t")[2][:1]
+    except OSError as error:
+        return "X" if error.errno in _GONE else "?"
+    return letter.decode("ascii") if letter.isalpha() else "?"
 
 
 def cpu_seconds(pid: int) -> float:

@@ -10,6 +10,7 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from libgomd.errors import GomdError, NotAllowed, NotFound, NotPossible, RequestError, SourceUnavailable
@@ -18,7 +19,9 @@ from libgomd.model import Caller
 #: Largest file that is read, in bytes; the kernel's own are far smaller.
 MAX_FILE: Final = 4 * 1024 * 1024
 #: What the kernel calls the mount options that hide other people's processes.
-_HIDING: Final = frozenset({"1", "2", "4", "noaccess", "invisible", "ptraceable"})
+_HIDING: Final = frozenset({b"1", b"2", b"4", b"noaccess", b"invisible", b"ptraceable"})
+#: Where in a line of mounts these are.
+_POINT, _KIND, _OPTIONS = 1, 2, 3
 _GONE: Final = frozenset({errno.ENOENT, errno.ESRCH, errno.ENOTDIR, errno.ENXIO})
 _FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM})
 _MAX_STATUS: Final = 4096
@@ -184,22 +187,49 @@ class ProcRoot:
             raise thread_error(pid, process)
 
     def hides_others(self) -> bool:
-        """Whether the kernel hides other people's processes here (``hidepid`` of the mount)."""
+        """
+        Return whether the kernel hides other people's processes here (``hidepid`` of the mount).
+
+        :raises SourceUnavailable: that cannot be told: it must not be taken for "no".
+        """
         try:
-            lines = self.read("mounts").split(b"\n")
-        except GomdError:
-            return False
-        hidden = False
+            found = self._hiding(self._mounts("mounts"))
+        except (OSError, NotAllowed) as error:
+            if self.is_kernel or not (isinstance(error, OSError) and error.errno in _GONE):
+                raise SourceUnavailable(f"the mounts cannot be read: {error}") from error
+            try:  # a tree without them: a captured one, or a /proc of another place
+                with open("/proc/self/mounts", "rb") as file:
+                    found = self._hiding(file)
+            except OSError as error:
+                raise SourceUnavailable(f"the mounts cannot be read: {error}") from error
+        if found is None and self.is_kernel:
+            raise SourceUnavailable("the mounts do not tell how /proc is mounted")
+        return bool(found)
+
+    def _mounts(self, path: str) -> Iterator[bytes]:
+        """Give the lines of a file, however many: thousands of containers have megabytes of mounts."""
+        with open(self.open(path, os.O_RDONLY), "rb") as file:
+            yield from file
+
+    def _hiding(self, lines: Iterable[bytes]) -> bool | None:
+        """Return what the last mount of this tree says, which covers the ones before; None without one."""
+        hidden = None
+        point = _as_in_mounts(self.path)
         for line in lines:
-            _, point, kind, options, *_ = (*line.split(b" "), b"", b"", b"", b"")
-            # The last mount there covers the ones before.
-            if kind == b"proc" and unescaped(point) == os.fsencode(self.path):
-                words = options.decode("ascii", "replace").split(",")
-                hidden = any(
-                    name == "hidepid" and value in _HIDING
-                    for name, _, value in (option.partition("=") for option in words)
-                )
+            if b" proc " in line:
+                words = line.rstrip(b"\n").split(b" ")
+                if len(words) > _OPTIONS and words[_KIND] == b"proc" and words[_POINT] == point:
+                    options = [option.partition(b"=") for option in words[_OPTIONS].split(b",")]
+                    hidden = any(name == b"hidepid" and value in _HIDING for name, _, value in options)
         return hidden
+
+
+def _as_in_mounts(path: str) -> bytes:
+    """Return a path as the kernel writes it there."""
+    data = os.fsencode(path)
+    for special in (b"\\", b" ", b"\t", b"\n", b"#"):
+        data = data.replace(special, b"\\%03o" % special[0])
+    return data
 
 
 def unescaped(field: bytes) -> bytes:

@@ -24,7 +24,6 @@ from gomd.sources.proc.scan import ProcessScanner
 from gomd.sources.settings import check_speed
 from gomd.sources.speed import Speed
 from gomd.sources.sysfs import Stacking
-from libgomd.errors import TimedOut
 from libgomd.model import STANDARD_SPEED, Caller, Cpu, Load, Memory, Node, Part, Process, ProcessTable
 from libgomd.wire.tree import Kind, TreePath
 
@@ -208,18 +207,18 @@ class LinuxSource:
 
     def read_file(self, path: TreePath, caller: Caller) -> bytes:
         """Read a file of the tree; see `INodeSource`."""
-        if path.kind in (Kind.PROCESS, Kind.CLUSTER) and path.name not in _NEVER_BLOCK:
-            assert path.number is not None
-            if self._scanner.is_stuck(path.number):
-                raise TimedOut(
-                    f"process {path.number} hangs: the kernel does not answer what is read in {path}; "
-                    f"/proc/{path.number}/status can be read"
-                )
-        return self._tree.read_file(path, caller)
+        if path.kind not in (Kind.PROCESS, Kind.CLUSTER) or path.name in _NEVER_BLOCK:
+            return self._tree.read_file(path, caller)
+        assert path.number is not None
+        return self._scanner.guard(path.number, lambda: self._tree.read_file(path, caller))
 
     def write_file(self, path: TreePath, value: str) -> None:
         """Write a value of the tree; see `INodeSource`."""
-        self._tree.write_file(path, value)
+        if path.kind is not Kind.CLUSTER:
+            self._tree.write_file(path, value)
+            return
+        assert path.number is not None
+        self._scanner.guard(path.number, lambda: self._tree.write_file(path, value))
 
     def set_speed(self, speed: int) -> None:
         """Set the speed; see `INodeSource`."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import ClassVar, Final
+
+from twisted.logger import Logger
 
 from gomd.sources.admin import AdminStore
 from gomd.sources.files import ProcRoot, error_of
@@ -40,6 +42,8 @@ class LinuxTree:
         speed of a standard machine.
     """
 
+    _log: ClassVar[Logger] = Logger()
+
     def __init__(
         self,
         root: ProcRoot,
@@ -52,11 +56,23 @@ class LinuxTree:
     ) -> None:
         self._root, self._id, self._admin, self._locks = root, node_id, admin, locks
         self._own, self._speed, self._yardstick = own, speed, yardstick
-        self.hides_others = root.hides_others()
+        #: Others' processes are hidden until it is known that the kernel shows them.
+        self.hides_others = True
+        self._trouble = ""
+        self.look_for_hiding()
 
     def look_for_hiding(self) -> None:
-        """Look again whether /proc hides other people's processes: it can be mounted anew."""
-        self.hides_others = self._root.hides_others()
+        """Look again whether /proc hides other people's processes: it can be mounted anew. Never raises."""
+        try:
+            self.hides_others = self._root.hides_others()
+            self._trouble = ""
+        except SourceUnavailable as error:
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                self._log.warn(
+                    "whether /proc hides processes (hidepid) cannot be told: they {are} as before: {error}",
+                    are="are hidden" if self.hides_others else "are shown", error=error,
+                )  # fmt: skip
 
     # -- listing
 

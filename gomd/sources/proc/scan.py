@@ -20,7 +20,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from gomd.sources.files import ProcRoot, error_of
 from gomd.sources.proc.details import (
@@ -34,13 +34,14 @@ from gomd.sources.proc.kernelstat import read_boot_time
 from gomd.sources.proc.numbers import rate
 from gomd.sources.proc.pidstat import PidStat, cpu_percent, parse_pid_stat
 from gomd.sources.proc.pidstatus import PidStatus, parse_pid_status
-from gomd.sources.proc.stuck import StuckProcesses
+from gomd.sources.proc.stuck import HANGS, StuckProcesses
 from gomd.sources.proc.walk import Worker
 from gomd.sources.usernames import UserNames
 from libgomd.errors import NotAllowed, NotFound, RequestError, SourceUnavailable, TimedOut
 from libgomd.model import Process
 from libgomd.wire.text import printable_bytes
 
+T = TypeVar("T")
 #: Scans after which each process's reading and writing was read again: a minute at the default period.
 ROTATION: Final = 12
 #: Scans after which all of it was: five minutes. A multiple of `ROTATION`.
@@ -49,7 +50,7 @@ _LONG_ROTATION: Final = 5 * ROTATION
 _MAX_STAT: Final = 2048
 #: Seconds without progress after which a process is taken to hang: the first of a scan, and the others.
 PATIENCE: Final = 0.5
-_NEXT_PATIENCE: Final = 0.1
+_NEXT_PATIENCE: Final = 0.15
 _MAX_STATUS: Final = 8192
 _FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 #: What is wrong with the daemon or the machine, not with one process.
@@ -195,7 +196,9 @@ class ProcessScanner:
             path = b"%b%d/stat" % (below, pid) if known is None else known.path
             try:
                 if spared is not None and self._is_spared(pid, known, spared):
+                    worker.outside = True
                     after[pid] = self._look_from_outside(pid, path, known)
+                    worker.outside = False
                     continue
                 line = read_line(path)
                 if known is None or known.line != line or not known.settled or pid % ROTATION == io_turn:
@@ -275,6 +278,23 @@ class ProcessScanner:
         if self.is_stuck(pid):
             return self._read_stuck(pid, now)
         try:
+            uid = read_uid(self._root, pid)
+        except OSError as error:
+            raise error_of(error, str(pid)) from error
+        return self._stuck.read(pid, uid, lambda: self._read_fresh(pid, now), self._patience)
+
+    def guard(self, pid: int, read: Callable[[], T]) -> T:
+        """
+        Return what ``read`` returns, which reads a file of process ``pid``. Blocks, for a second at the most.
+
+        :raises TimedOut: it does, or is known to. Raises what ``read`` raises, too.
+        """
+        if self.is_stuck(pid):
+            raise TimedOut(HANGS.format(pid))
+        return self._stuck.read(pid, self._root.owner(pid), read, self._patience)
+
+    def _read_fresh(self, pid: int, now: float) -> Process:
+        try:
             line = self._root.peek(f"{pid}/stat", _MAX_STAT)[0]
             stat = parse_pid_stat(line)
             if stat.pid != pid:
@@ -296,7 +316,7 @@ class ProcessScanner:
     def _read_stuck(self, pid: int, now: float) -> Process:
         known = self._known.get(pid)
         if known is None or not known.process.stuck:
-            raise TimedOut(f"process {pid} hangs: the kernel does not answer what is read about it")
+            raise TimedOut(HANGS.format(pid))
         age = known.process.age
         if age is not None:
             age = round(age + max(0.0, now - self._scanned_at), 1)

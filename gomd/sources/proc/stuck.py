@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Container
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
 from twisted.logger import Logger
 
 from gomd.sources.proc.walk import Worker
+from libgomd.errors import TimedOut
 
 #: Processes that may each hold a thread: of one user, of root, of all.
 MOST_OF_ONE: Final = 4
@@ -17,21 +18,29 @@ MOST_OF_ROOT: Final = 32
 MOST: Final = 64
 
 
+T = TypeVar("T")
+#: What is said of such a process, with its id in the place of {0}.
+HANGS: Final = (
+    "process {0} hangs: the kernel does not answer what is read about it; /proc/{0}/status can be read"
+)
+
+
 class _Stuck(NamedTuple):
     """
     A process whose files block.
 
     :ivar uid: whose it is, -1 while that is not known.
-    :ivar workers: the threads that it holds: a second one when its ``status`` blocks too.
+    :ivar workers: the threads that it holds. :ivar mute: its ``status`` blocks too.
     """
 
     uid: int
     workers: tuple[Worker[Any], ...]
+    mute: bool = False
 
 
 class StuckProcesses:
     """
-    The processes that hold a thread each. `note` and `settle` are called by one scan at a time.
+    The processes that hold a thread each. Its methods are called on any thread.
 
     A user of whom many hang, which he can bring about, has all his processes spared: none of them is read any
     more until some of his threads are back.
@@ -55,8 +64,9 @@ class StuckProcesses:
         """``worker`` hangs at process ``pid``. Said once."""
         with self._changing:
             old = self._stuck.get(pid)
-            held = () if old is None else old.workers
-            self._stuck[pid] = _Stuck(uid if old is None else old.uid, (*held, worker))
+            if old is None:
+                old = _Stuck(uid, ())
+            self._stuck[pid] = _Stuck(old.uid, (*old.workers, worker), old.mute or worker.outside)
         if worker.over:  # at this very moment
             self.came_back(worker)
         elif pid not in self._said:
@@ -68,7 +78,7 @@ class StuckProcesses:
             )  # fmt: skip
 
     def came_back(self, worker: Worker[Any]) -> None:
-        """The kernel has let go a thread that was left. On any thread."""
+        """The kernel has let go a thread that was left."""
         with self._changing:
             for pid, stuck in tuple(self._stuck.items()):
                 workers = tuple(each for each in stuck.workers if each is not worker)
@@ -78,7 +88,7 @@ class StuckProcesses:
                     self._stuck[pid] = stuck._replace(workers=workers)
 
     def owned_by(self, pid: int, uid: int) -> None:
-        """Take note whose a process is. On any thread."""
+        """Take note whose a process is."""
         with self._changing:
             if (stuck := self._stuck.get(pid)) is not None:
                 self._stuck[pid] = stuck._replace(uid=uid)
@@ -86,7 +96,7 @@ class StuckProcesses:
     def is_mute(self, pid: int) -> bool:
         """Whether its ``status`` blocks too."""
         stuck = self._stuck.get(pid)
-        return stuck is not None and len(stuck.workers) > 1
+        return stuck is not None and stuck.mute
 
     def settle(self, seen: Container[int]) -> None:
         """Say which processes answer again, of those that a scan has ``seen``."""
@@ -94,6 +104,30 @@ class StuckProcesses:
             self._said.discard(pid)
             if pid in seen:
                 self._log.info("process {pid} answers again", pid=pid)
+
+    def read(self, pid: int, uid: int, read: Callable[[], T], patience: float) -> T:
+        """
+        Return what ``read`` returns, which reads files of process ``pid``, and raise what it raises. Blocks.
+
+        :param uid: whose it is. :param patience: seconds in which it moves on, or nearly twice that.
+        :raises TimedOut: it hangs, or is known to, or too many of that user's do.
+        """
+        if pid in self._stuck or self.spared()(uid):
+            raise TimedOut(HANGS.format(pid))
+        found: list[T] = []
+
+        def visit(worker: Worker[Any]) -> None:
+            worker.at = pid
+            found.append(read())
+
+        worker: Worker[Any] = Worker((pid,), visit, self.came_back)
+        worker.start()
+        if worker.wait(patience) is not None:
+            self.note(pid, worker, uid, "asked for")
+            raise TimedOut(HANGS.format(pid))
+        if worker.error is not None:
+            raise worker.error
+        return found[0]
 
     def spared(self) -> Callable[[int], bool]:
         """Return what tells whether a user's processes hold so many threads that no more are risked."""

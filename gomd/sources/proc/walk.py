@@ -26,6 +26,7 @@ class Worker(Thread, Generic[V]):
         is set, and else puts what it finds into `found`.
     :param returned: called, on this thread, when it ends after it was left.
     :ivar at: the process it is at, None before the first. :ivar left: nobody waits for it any more.
+    :ivar outside: it looks at that without what is known to block.
     :ivar error: what it ended with, None when it has gone through all.
     """
 
@@ -39,6 +40,7 @@ class Worker(Thread, Generic[V]):
         self.pids = pids
         self.at: int | None = None
         self.left = False
+        self.outside = False
         self.found: dict[int, V] = {}
         self.error: Exception | None = None
         self._visit = visit

@@ -22,12 +22,14 @@ class Place(Protocol):
     """
     The machine that supervisors are on.
 
+    :ivar busy: supervisors cannot be asked so many times: the daemon has no descriptor free.
     :ivar hold_freeze: criu takes its time. :ivar dump_fails: why it does; empty when it does not.
     """
 
     name: str
     network: Network
     supervisors: list[Supervisor]
+    busy: int
     hold_freeze: bool
     dump_fails: str
     restore_fails: str
@@ -222,6 +224,9 @@ class Launcher:
         return near
 
     def connect(self, path: str) -> FrameStream:
+        if self._machine.busy:
+            self._machine.busy -= 1
+            raise OSError(errno.EMFILE, "no descriptor is free")
         for each in self._machine.supervisors:
             if each.spec.get("directory") == os.path.dirname(path):
                 near, far = self._machine.network.connect(self._daemon, self._machine)

@@ -187,6 +187,7 @@ class MemoryMachine:
         self.log = os.path.join(directory, "migrations")
         self.journal = os.path.join(directory, "journal")
         self.hold_freeze = False
+        self.busy = 0
         self.dump_fails = self.restore_fails = self.cantmove = ""
         self.stays: list[str] = []
         self.stays_fails: Exception | None = None

@@ -418,6 +418,16 @@ def _stop_source(cluster: Cluster, source: int, target: int) -> None:
     cluster.stop(source)
 
 
+def _kill_busy_source(cluster: Cluster, source: int, target: int) -> None:
+    cluster.kill(source)
+    cluster.machines[source].busy = 3
+
+
+def _kill_busy_target(cluster: Cluster, source: int, target: int) -> None:
+    cluster.kill(target)
+    cluster.machines[target].busy = 3
+
+
 def _kill_target(cluster: Cluster, source: int, target: int) -> None:
     cluster.kill(target)
 
@@ -494,6 +504,12 @@ class FaultTests(SynchronousTestCase):
             at += each
         self.assertGreater(at, 12)
         self.assertEqual(places, {source, target})
+
+    def test_a_daemon_that_cannot_ask_its_supervisors_at_first(self) -> None:
+        """It has no descriptor free after its start: no copy is taken for gone, nor runs twice."""
+        self.check_all(_kill_busy_source, 2, 3, each=2)
+        self.check_all(_kill_busy_target, 2, 3, each=2)
+        self.check_all(_kill_busy_target, 2, 1, each=3)
 
     def test_the_sources_daemon(self) -> None:
         """Killed, and stopped as it should, and started again; on its way to a third node, and from home."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.jobs.migration import SourceState, State, TargetState
-from gomd.jobs.movelog import ROOM, MalformedRecord, MoveLog, Record, decode, encode, last
+from gomd.jobs.movelog import ROOM, MalformedRecord, MoveLog, Parsed, Record, decode, encode, last, parse
 from tests.unit.scratch import scratch
 
 _RECORD = Record("1-7-ab", SourceState.ASKING, "1-7", 2, "", 1000.5)
@@ -37,15 +37,38 @@ class RecordTests(SynchronousTestCase):
         self.assertRaises(MalformedRecord, decode, junk)
 
     def test_a_torn_line_does_not_count(self) -> None:
-        """Cut at any byte, a file gives the last record that was whole."""
+        """Cut at any byte, a file gives the last record that was whole; its end may be missing."""
         lines = [encode(replace(_RECORD, state=state)) for state in (SourceState.ASKING, SourceState.DECIDED)]
         whole = b"".join(lines)
         for cut in range(len(whole) + 1):
             found = last(whole[:cut] + bytes(40))
             expected = [None, SourceState.ASKING, SourceState.DECIDED][
-                (cut >= len(lines[0])) + (cut >= len(whole))
+                (cut >= len(lines[0]) - 1) + (cut >= len(whole) - 1)
             ]
             self.assertEqual(found.state if found else None, expected)
+
+    def test_no_bit_that_flips_changes_where_it_stood(self) -> None:
+        """Of any record, in any place: the last one is found, or it is said that it is not known."""
+        for states in ([SourceState.ASKING], [SourceState.ASKING, SourceState.DECIDED, SourceState.MOVED]):
+            data = b"".join(encode(replace(_RECORD, state=state)) for state in states) + bytes(600)
+            for at in range(len(data.rstrip(b"\0"))):
+                for bit in range(8):
+                    found = parse(data[:at] + bytes([data[at] ^ (1 << bit)]) + data[at + 1 :])
+                    if not found.damaged:
+                        self.assertIsNotNone(found.record, (at, bit))
+                        self.assertIs(found.record and found.record.state, states[-1], (at, bit))
+
+    def test_records_without_checksums_are_read(self) -> None:
+        """As the version before wrote them, and what comes behind them from then on."""
+        asking, decided, moved = (
+            replace(_RECORD, state=state)
+            for state in (SourceState.ASKING, SourceState.DECIDED, SourceState.MOVED)
+        )
+        old = encode(asking).partition(b" ")[2] + encode(decided).partition(b" ")[2]
+        self.assertEqual(old[:1], b"{")
+        self.assertEqual(parse(old + bytes(900)), Parsed(decided, len(old), 0))
+        self.assertEqual(last(old + encode(moved) + bytes(900)), moved)
+        self.assertEqual(parse(old[:-9] + bytes(900)).record, asking)
 
 
 class MoveLogTests(SynchronousTestCase):
@@ -83,6 +106,24 @@ class MoveLogTests(SynchronousTestCase):
         """A file of that name that is there already is another's: the write is refused."""
         Path(self.directory, "1-7-ab.source").symlink_to("/nonexistent/elsewhere")
         self.assertRaises(OSError, self.log.write, _RECORD)
+
+    def test_a_damaged_file_is_kept_aside(self) -> None:
+        """Nothing else is lost for it, a directory and an odd name neither; the start goes on."""
+        other = replace(_RECORD, migration="2-9-cd", state=TargetState.RECEIVING)
+        for record in (_RECORD, replace(_RECORD, state=SourceState.MOVED), other):
+            self.log.write(record)
+        path = Path(self.directory, "1-7-ab.source")
+        path.write_bytes(path.read_bytes().replace(b'"moved"', b'"mowed"'))
+        Path(self.directory, "3-1-ef.target").mkdir()
+        Path(self.directory, "odd name").write_bytes(encode(_RECORD))
+        again = MoveLog(self.directory)
+        self.assertEqual(again.load(), [other])
+        self.assertEqual(again.damaged, {("1-7-ab", "source"), ("3-1-ef", "target")})
+        self.assertEqual(
+            sorted(each.name for each in Path(f"{self.directory}.bad").iterdir()),
+            ["1-7-ab.source", "3-1-ef.target", "odd name"],
+        )
+        self.assertEqual(MoveLog(self.directory).load(), [other])
 
     def test_what_is_torn_is_written_over(self) -> None:
         """After a crash in the middle of a record the next one takes its place."""

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.jobs import rights
+from gomd.jobs import rights, tree
 from gomd.jobs.gate import DUMPED, RESTORED, RESUMING, Gate
+from gomd.jobs.inspection import read_stays
 from gomd.jobs.rights import Opened, forbidden, named_sockets, opened, sockets_that_stay
 from libgomd.errors import CannotMove
 from tests.unit.scratch import scratch
@@ -160,6 +161,23 @@ class RightsTests(SynchronousTestCase):
         with socket.socket(socket.AF_UNIX) as free:
             self.assertNotIn(str(os.fstat(free.fileno()).st_ino), named_sockets("/proc/self/net"))
             self.assertEqual(sockets_that_stay([self.start([free.fileno()])]), "")
+
+    def test_what_cannot_be_read_is_not_free_to_go(self) -> None:
+        """Tables and lists that cannot be read, or not to their end: nobody says that nothing is in them."""
+        proc = self.path
+        for name in ("net/unix", "net/tcp", "task/7/children"):
+            (proc / "7" / name).mkdir(parents=True)
+        self.assertRaises(OSError, named_sockets, f"{proc}/7/net")
+        (proc / "7/net/unix").rmdir()
+        self.assertEqual(named_sockets(f"{proc}/7/net"), set())
+        self.assertRaises(OSError, read_stays, [7], proc=str(proc))
+        self.assertRaises(CannotMove, tree.descendants, 7, proc=str(proc))
+        self.assertEqual(tree.descendants(7, whole=False, proc=str(proc)), [7])
+        (proc / "7/task/7/children").rmdir()
+        (proc / "7/task/7/children").write_text("8 " * (1 << 19))
+        self.assertRaises(CannotMove, tree.descendants, 7, proc=str(proc))
+        (proc / "7/task/7/children").write_text("8 9 ")
+        self.assertEqual(tree.descendants(7, proc=str(proc)), [7, 8, 9])
 
     def test_files_that_are_under_way(self) -> None:
         """A file that was sent and not received is in no process: nobody can look at it."""

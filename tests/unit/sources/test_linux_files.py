@@ -165,6 +165,40 @@ class PermissionTests(SynchronousTestCase):
             self.assertNotIn("4711", source.list_directory(root, STRANGER))
             self.assertIn("4711", source.list_directory(root, self.owner))
 
+    def test_what_cannot_be_told_is_hidden(self) -> None:
+        """Before it was ever known; later what was known last stays, whichever that was."""
+        mounts = self.tree / "mounts"
+        unreadable = self.tree / "elsewhere"
+        mounts.unlink()
+        mounts.symlink_to("/etc")  # no file: reading fails
+        source = source_over(self, self.tree)
+        self.assertTrue(source.hides_others)
+        self.assertRaises(NotFound, source.read_file, TreePath.parse("/proc/4711/cmdline"), STRANGER)
+        for option, hidden in (("rw", False), ("rw,hidepid=2", True)):
+            mounts.unlink()
+            mounts.write_text(f"proc {self.tree} proc {option} 0 0\n")
+            source.processes(NOW)
+            mounts.rename(unreadable)
+            mounts.symlink_to("/etc")
+            source.processes(NOW)
+            self.assertEqual(source.hides_others, hidden)
+
+    def test_thousands_of_mounts(self) -> None:
+        """Megabytes of them do not hide that /proc hides processes."""
+        overlay = "overlay /var/lib/containers/%d/merged overlay rw,lowerdir=" + "/var/lib/l/ABCDEFGHIJ:" * 90
+        lines = [overlay % number for number in range(3000)]
+        text = "\n".join([*lines, f"proc {self.tree} proc rw,hidepid=2 0 0", *lines]) + "\n"
+        self.assertGreater(len(text), MAX_FILE)
+        (self.tree / "mounts").write_text(text)
+        self.assertTrue(source_over(self, self.tree).hides_others)
+
+    def test_a_tree_whose_name_has_a_space(self) -> None:
+        """The kernel writes it as \\040."""
+        tree = self.tree.rename(self.tree.parent / "a tree")
+        point = str(tree).replace(" ", "\\040")
+        (tree / "mounts").write_text(f"proc {point} proc rw,hidepid=2 0 0\n")
+        self.assertTrue(source_over(self, tree).hides_others)
+
     def test_hiding_is_noticed_while_it_runs(self) -> None:
         """/proc can be mounted anew with other options; the next scan knows."""
         self.assertFalse(self.source.hides_others)

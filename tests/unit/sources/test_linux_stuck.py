@@ -13,7 +13,7 @@ from gomd.sources.proc.pidstatus import parse_pid_status
 from gomd.sources.proc.scan import ProcessScanner
 from gomd.sources.proc.stuck import MOST_OF_ROOT
 from gomd.sources.usernames import UserNames
-from libgomd.errors import SourceUnavailable, TimedOut
+from libgomd.errors import NotFound, SourceUnavailable, TimedOut
 from libgomd.model import Process
 from tests.unit.sources.contract import NOW
 from tests.unit.sources.linux_proc import copied
@@ -26,7 +26,9 @@ STATUS = (
 )
 
 
-class StuckTests(SynchronousTestCase):
+class _Scanned(SynchronousTestCase):
+    """A scanner whose reads of stat files block when they are told to."""
+
     def setUp(self) -> None:
         self.tree = copied(self)
         self.blocked: dict[int, threading.Event] = {}
@@ -67,6 +69,10 @@ class StuckTests(SynchronousTestCase):
     def scan(self, seconds: float = 5.0) -> dict[int, Process]:
         self.now += seconds
         return {process.pid: process for process in self.scanner.scan(self.now)}
+
+
+class StuckTests(_Scanned):
+    """Scans."""
 
     def test_what_is_known_is_shown_and_the_rest_is_fresh(self) -> None:
         """It is marked, with its age; its state is its status's; a new process behind it is there."""
@@ -123,6 +129,44 @@ class StuckTests(SynchronousTestCase):
             found = self.scan()
             self.assertTrue(all(found[pid].stuck for pid in self.blocked))
         self.assertLessEqual(threading.active_count() - before, MOST_OF_ROOT + 1)
+
+
+class GuardTests(_Scanned):
+    """Reads that somebody asks for, beside the scans."""
+
+    def test_a_read_that_hangs_is_told_and_not_done_again(self) -> None:
+        """One thread for it; what comes later is told at once; when it is let go it is read again."""
+        self.scan()
+        hung = threading.Event()
+        self.addCleanup(hung.set)
+        reads: list[int] = []
+
+        def read() -> bytes:
+            reads.append(1)
+            hung.wait(PATIENCE)
+            return b"late"
+
+        for _ in range(3):
+            self.assertRaises(TimedOut, self.scanner.guard, 4711, read)
+        self.assertEqual(len(reads), 1)
+        (self.tree / "4711" / "status").write_text(STATUS.format(4711, os.geteuid()))
+        self.assertTrue(self.scan()[4711].stuck)
+        self.assertTrue(self.scanner.read(4711, self.now).stuck)
+        workers = [each for each in threading.enumerate() if each.name == "scan"]
+        hung.set()
+        for worker in workers:
+            worker.join(PATIENCE)
+        self.assertFalse(self.scan()[4711].stuck)
+        self.assertEqual(self.scanner.guard(4711, lambda: b"now"), b"now")
+
+    def test_errors_are_those_of_the_read(self) -> None:
+        """And nothing is left of it."""
+
+        def fail() -> bytes:
+            raise NotFound("it has no such file")
+
+        self.assertRaises(NotFound, self.scanner.guard, 4711, fail)
+        self.assertEqual(self.scanner.guard(4711, lambda: b"data"), b"data")
 
 
 class StatusTests(SynchronousTestCase):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -175,6 +176,22 @@ def test_rates_are_their_owners_business(caller: Caller, seen: tuple[float | Non
     for request, count in (("ps", 89), ("ps 5", 1)):
         rows = [json.loads(row) for row in talk.say(request).split("\r\n")[1:-2]]
         assert [(row["read_rate"], row["write_rate"]) for row in rows] == [seen] * count
+
+
+def test_an_old_table_says_how_old_it_is() -> None:
+    """When reading the processes fails the last table is shown, never as a fresh one."""
+    crowd = [a_process(pid, uid=0) for pid in range(1, 40)]
+    crowd[6] = replace(crowd[6], stuck=True, age=3.0)
+    daemon = MemoryDaemon(MemorySource([1], [crowd, None]))
+    talk = Talk(daemon, Role.USER, "ada", 1000)
+    assert talk.say("ps").split("\r\n")[0] == "201 39 processes"
+    daemon.clock.advance(60.0)
+    first, _heading, *rows = talk.say("ps").split("\r\n")[:-2]
+    assert first.startswith("201 39 processes, as they were 60 s ago")
+    assert [row.split()[4] for row in rows[5:8]] == ["S", "S!", "S"]
+    talk.say("format json")
+    found = [json.loads(row) for row in talk.say("ps").split("\r\n")[1:-2]]
+    assert [(row["stuck"], row["age"]) for row in found[5:8]] == [(False, 60.0), (True, 63.0), (False, 60.0)]
 
 
 # -- mistakes
