@@ -23,7 +23,7 @@ from twisted.logger import Logger
 
 from gomd.jobs.migration import SourceState, State, TargetState
 from libgomd.errors import GomdError
-from libgomd.private import make_private_directory
+from libgomd.private import make_private_directory, open_private
 
 #: Bytes of a file: a migration writes at most six records.
 ROOM: Final = 8192

@@ -12,13 +12,14 @@ import contextlib
 import fcntl
 import os
 import stat
-from typing import ClassVar, NoReturn
+from typing import NoReturn
 
 from twisted.logger import Logger
 
 from libgomd.errors import ConfigError
-from libgomd.private import on_the_way, trusted_owners
+from libgomd.private import on_the_way, open_private_directory, trusted_owners
 
+_log = Logger()
 _HINT = "set [node] state_dir or --state-dir to a directory of your own"
 
 
@@ -28,8 +29,6 @@ class StateDirectory:
 
     :ivar path: the directory, absolute.
     """
-
-    _log: ClassVar[Logger] = Logger()
 
     def __init__(self, path: str) -> None:
         self.path = os.path.abspath(path)
@@ -51,7 +50,7 @@ class StateDirectory:
             directory = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             try:
                 self._check_directory(directory)
-                self._check_way()
+                _check_way(f"STATE {self.path}", self.path, _HINT)
                 self._open_lock(directory)
                 self._check_entries(directory)
             finally:
@@ -84,31 +83,6 @@ class StateDirectory:
             )
         if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise ConfigError([f"STATE {self.path} can be written by others: chmod 700 it"])
-
-    def _check_way(self) -> None:
-        """
-        Check the directories and symbolic links on the way: who may change one puts another STATE there.
-
-        For an ordinary user's daemon a directory that everybody may write to is only worth a warning: root's
-        is the one that others would like to make write elsewhere.
-        """
-        trusted, there = trusted_owners(), os.stat(self.path)
-        for path, found in on_the_way(self.path):
-            if os.path.samestat(found, there):
-                continue
-            if found.st_uid not in trusted:
-                raise ConfigError(
-                    [
-                        f"STATE {self.path}: {path} on the way to it belongs to another user, "
-                        f"{found.st_uid}, who could put another directory there: {_HINT}"
-                    ]
-                )
-            writable = found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX
-            if writable and not stat.S_ISLNK(found.st_mode):
-                problem = f"STATE {self.path}: everybody may write to {path}: chmod o-w or +t it"
-                if os.geteuid() == 0:
-                    raise ConfigError([problem])
-                self._log.warn("{problem}", problem=problem)
 
     def _open_lock(self, directory: int) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -162,3 +136,46 @@ class StateDirectory:
         lock, self._lock = self._lock, -1
         if lock >= 0:
             os.close(lock)
+
+
+def check_directory(setting: str, path: str) -> None:
+    """
+    Check a directory that the daemon keeps things in beside STATE; one that is missing is made later. Blocks.
+
+    :param setting: what names it, e.g. ``[jobs] spool``.
+    :raises ConfigError: it is a symbolic link or another user's, or something on the way to it is.
+    """
+    hint = f"set {setting} to a directory of the daemon's own"
+    try:
+        os.close(open_private_directory(path))
+        _check_way(f"{setting} {path}", path, hint)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise ConfigError([f"{setting} {path} cannot be used ({error.strerror}): {hint}"]) from error
+
+
+def _check_way(name: str, path: str, hint: str) -> None:
+    """
+    Check the directories and symbolic links on the way to ``path``: who may change one puts another there.
+
+    For an ordinary user's daemon a directory that everybody may write to is only worth a warning: root's is
+    the one that others would like to make write elsewhere.
+    """
+    trusted, there = trusted_owners(), os.stat(path)
+    for each, found in on_the_way(path):
+        if os.path.samestat(found, there):
+            continue
+        if found.st_uid not in trusted:
+            raise ConfigError(
+                [
+                    f"{name}: {each} on the way to it belongs to another user, {found.st_uid}, who could put "
+                    f"another directory there: {hint}"
+                ]
+            )
+        writable = found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX
+        if writable and not stat.S_ISLNK(found.st_mode):
+            problem = f"{name}: everybody may write to {each}: chmod o-w or +t it"
+            if os.geteuid() == 0:
+                raise ConfigError([problem])
+            _log.warn("{problem}", problem=problem)

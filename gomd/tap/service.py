@@ -19,7 +19,7 @@ from gomd.services.limits import lower_oom_score, raise_file_limit, share_interp
 from gomd.services.logging import DaemonLog
 from gomd.services.pidfile import check_pid_file
 from gomd.services.signals import install_handlers
-from gomd.services.state import StateDirectory
+from gomd.services.state import StateDirectory, check_directory
 from gomd.tap.checking import check_directories
 from gomd.tap.choices import http_of, manhole_of, node_id_of, telnet_endpoints
 from gomd.tap.compose import compose
@@ -35,6 +35,10 @@ def makeService(options: Options) -> IService:
 
     use_monotonic_time(reactor)  # before anything is scheduled
     config: Config = options["configuration"]
+    # What a signal asks for is done once the reactor runs, and so by the daemon that is made below.
+    install_handlers(
+        reactor, lambda: daemon.reload(), lambda: daemon.reopen_log(), lambda: daemon.stop("signal QUIT")
+    )
     streams = sum(most_streams(config).values()) + MOST_NEW + MOST
     raise_file_limit(config.telnet.max_connections + 2 * config.jobs.most + streams + 256)
     share_interpreter()
@@ -45,6 +49,7 @@ def makeService(options: Options) -> IService:
         node_id = node_id_of(config)
         state = StateDirectory(config.node.state_dir)
         state.take()
+        check_directory("[jobs] spool", config.jobs.spool)
         check_pid_file(options.pid_file)
         passed = take_sockets(os.environ, os.getpid())
         manhole, http = manhole_of(config), http_of(config, passed)
@@ -54,13 +59,12 @@ def makeService(options: Options) -> IService:
         configured = [passed.socket("[telnet] endpoints", endpoint) for endpoint in telnet]
         sockets = (*configured, *passed.telnet())
         daemon = compose(config, reactor, sockets, node_id, manhole, ports, keys, http)
+        daemon.observer = make_log(config, options.parent or {}, to_journal)
     except ConfigError as error:
         refuse(error, EX_TEMPFAIL)
     if options.parent is not None:
         options.parent["pidfile"] = options.pid_file
-    daemon.observer = make_log(config, options.parent or {}, to_journal)
     daemon.load = options.load
-    install_handlers(reactor, daemon.reload, daemon.reopen_log, partial(daemon.stop, "signal QUIT"))
     reactor.callWhenRunning(state.sign)
     return daemon
 
@@ -72,6 +76,7 @@ def make_log(config: Config, twistd: Mapping[str, Any], to_journal: bool = False
     None when twistd was given a logger of its own, or syslog.
 
     :param to_journal: stdout is systemd's journal.
+    :raises ConfigError: the file cannot be opened.
     """
     if twistd.get("logger") or twistd.get("syslog"):
         return None
@@ -84,4 +89,10 @@ def make_log(config: Config, twistd: Mapping[str, Any], to_journal: bool = False
     again = partial(
         LogFile.fromFullPath, os.path.abspath(path), rotateLength=10_000_000, maxRotatedFiles=5
     )  # fmt: skip
-    return DaemonLog(again(), log_format, log_level, again=again)
+    try:
+        out = again()
+    except OSError as error:
+        raise ConfigError(
+            [f"the log {os.path.abspath(path)} cannot be opened ({error.strerror}): see --logfile of twistd"]
+        ) from error
+    return DaemonLog(out, log_format, log_level, again=again)

@@ -104,6 +104,20 @@ def test_a_state_of_somebody_else_is_one_sentence(tmp_path: Path) -> None:
     assert f"STATE {state}" in refusal(run(tmp_path, "--state-dir", str(state)))
 
 
+def test_a_log_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
+    """It names twistd's option."""
+    (tmp_path / "gomd.ini").write_text(QUIET)
+    log = str(tmp_path / "none" / "log")
+    options = ("--state-dir", str(tmp_path / "state"), "--telnet", "tcp:127.0.0.1:0")
+    outcome = subprocess.run(
+        [TWISTD, "-n", "--logfile", log, "gomd", *options],
+        cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    sentence = refusal(outcome)
+    assert log in sentence
+    assert "--logfile" in sentence
+
+
 def test_a_second_daemon_on_the_same_state_is_refused(start_daemon: StartDaemon, tmp_path: Path) -> None:
     """It says which process has it, and the first one goes on."""
     first = start_daemon()

@@ -42,7 +42,7 @@ def machine(booted: Machine) -> Iterator[Machine]:
         booted.run("kill", "-KILL", pid, check=False)
     drop_ins = Path("/etc/systemd/system")
     booted.run(
-        "rm", "-rf", "/var/lib/gomd", "/run/gomd", "/etc/gomd", "/etc/default/gomd",
+        "rm", "-rf", "/var/lib/gomd", "/var/lib/private/gomd", "/run/gomd", "/etc/gomd", "/etc/default/gomd",
         str(drop_ins / "gomd.service.d"), str(drop_ins / "gomd.socket"),
     )  # fmt: skip
     booted.run("systemctl", "daemon-reload")

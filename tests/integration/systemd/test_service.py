@@ -255,15 +255,16 @@ def test_a_node_that_only_answers_can_be_locked_up(machine: Machine) -> None:
 # -- directories and sockets of systemd's
 
 
-def test_a_user_of_its_own_keeps_state_where_the_unit_says(machine: Machine) -> None:
+@pytest.mark.parametrize("who", ["User=gomd", "DynamicUser=yes"])
+def test_a_user_of_its_own_keeps_state_where_the_unit_says(machine: Machine, who: str) -> None:
     """`User=gomd` uses /var/lib/gomd and /run/gomd, no home directory; its [commands] see nothing of that."""
-    machine.run("useradd", "--system", "gomd", check=False)
-    drop_in(machine, "[Service]\nUser=gomd\n")
+    if who == "User=gomd":
+        machine.run("useradd", "--system", "gomd", check=False)
+    drop_in(machine, f"[Service]\n{who}\n")
     configure(machine, "[commands]\nenv = /usr/bin/env\n")
     machine.run("systemctl", "start", "gomd")
-    assert (
-        machine.run("stat", "-c", "%U", "/var/lib/gomd/lock", "/run/gomd/gomd.sock").split() == ["gomd"] * 2
-    )
+    files = ("/var/lib/gomd/lock", "/run/gomd/gomd.sock", f"/proc/{pid_of(machine)}")
+    assert len({*machine.run("stat", "-c", "%u", *files).split(), "0"}) == 2
     assert "user" in machine.run("gom", "-c", "unix:/run/gomd/gomd.sock", "whoami", user="ann")
     environment = machine.run("gom", "-c", "unix:/var/lib/gomd/gomd.sock", "do", "env")
     assert "DIRECTORY" not in environment

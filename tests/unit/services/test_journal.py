@@ -71,30 +71,32 @@ class PriorityTests(SynchronousTestCase):
         self.assertEqual(out.getvalue(), "")
 
 
+class Kept(io.StringIO):
+    """A file whose text can be read when it is closed."""
+
+    text = ""
+
+    def close(self) -> None:
+        self.text = self.getvalue()
+        super().close()
+
+
 class ReopenTests(SynchronousTestCase):
     """Log rotation."""
 
     def test_it_goes_on_in_the_new_file(self) -> None:
         """The old one is closed, and nothing is lost."""
-        kept: list[str] = []
-
-        class KeptFile(io.StringIO):
-            def close(self) -> None:
-                kept.append(self.getvalue())
-
-        files = [KeptFile() for _ in range(2)]
-        again = iter(files[1:])
+        first, second = Kept(), Kept()
         publisher = LogPublisher()
-        log = DaemonLog(files[0], "text", again=lambda: next(again))
+        log = DaemonLog(first, "text", again=lambda: second)
         publisher.addObserver(log)
         logger = Logger("gomd.test", observer=publisher)
         logger.info("first")
         log.reopen()
         logger.info("second")
-        [old] = kept
-        self.assertIn("first", old)
-        self.assertNotIn("second", old)
-        self.assertIn("second", files[1].getvalue())
+        self.assertIn("first", first.text)
+        self.assertNotIn("second", first.text)
+        self.assertIn("second", second.getvalue())
 
     def test_one_that_cannot_be_opened_changes_nothing(self) -> None:
         """The old file is used on."""

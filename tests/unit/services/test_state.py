@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gomd.services.state import StateDirectory
+from gomd.services.state import StateDirectory, check_directory
 from libgomd.errors import ConfigError
 
 
@@ -122,6 +122,18 @@ def test_a_lock_that_is_no_file_is_refused(tmp_path: Path, kind: str) -> None:
         StateDirectory(str(tmp_path)).take()
 
 
+def test_a_spool_elsewhere_is_a_directory_of_its_own(tmp_path: Path) -> None:
+    """It is made later; a link is not followed, for old files in it are removed."""
+    check_directory("[jobs] spool", str(tmp_path / "none"))
+    (tmp_path / "spool").mkdir(0o777)
+    (tmp_path / "spool").chmod(0o777)
+    check_directory("[jobs] spool", str(tmp_path / "spool"))
+    assert stat.S_IMODE((tmp_path / "spool").stat().st_mode) == 0o755
+    (tmp_path / "link").symlink_to("spool")
+    with pytest.raises(ConfigError, match=r"^\[jobs\] spool .*link cannot be used \(it is a symbolic link\)"):
+        check_directory("[jobs] spool", str(tmp_path / "link"))
+
+
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give directories away")
 
 
@@ -143,6 +155,16 @@ def test_what_belongs_to_another_user_is_refused(tmp_path: Path, what: str) -> N
     os.chown(theirs, 12345, 12345, follow_symlinks=False)
     with pytest.raises(ConfigError, match="another user, 12345"):
         StateDirectory(str(path)).take()
+
+
+@root_only
+def test_a_spool_of_another_user_is_refused(tmp_path: Path) -> None:
+    """Also below a directory of theirs."""
+    (tmp_path / "theirs" / "spool").mkdir(parents=True)
+    os.chown(tmp_path / "theirs", 12345, 12345)
+    for path in (tmp_path / "theirs", tmp_path / "theirs" / "spool"):
+        with pytest.raises(ConfigError, match="12345"):
+            check_directory("[jobs] spool", str(path))
 
 
 @root_only
