@@ -10,6 +10,7 @@ from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.replies import Column, Reply, Rounds, Rows
 from gomd.verbs.rounds import Watches
+from gomd.verbs.shares import Group, Held, Shares
 from gomd.verbs.table import Verb
 from libgomd.errors import MalformedRequest
 from libgomd.model import Event, Role
@@ -44,6 +45,9 @@ def _next_events(parts: Parts, session: ISession) -> AsyncGenerator[Event, None]
 _OF_ONE = ("whoami", "format")
 #: The shortest time between two rounds, in seconds, by the caller's role; a shorter one becomes this.
 LEAST_PERIOD = {Role.NONE: 1.0, Role.READ: 1.0, Role.USER: 0.5, Role.ADMIN: 0.1}
+#: Watches of each group at once, and of one caller.
+MOST_WATCHES = {Group.READERS: 1024, Group.USERS: 1024, Group.ADMINS: 4096}
+MOST_OF_ONE = {Group.READERS: 512, Group.USERS: 256, Group.ADMINS: 4096}
 #: Verbs that change the conversation or the daemon are said once, not again and again.
 _NOT_WATCHED = ("watch", "quit", "auth", "format", "shutdown", "do", "help")
 
@@ -51,6 +55,7 @@ _NOT_WATCHED = ("watch", "quit", "auth", "format", "shutdown", "do", "help")
 def make_watch(find: Callable[[str], Verb], ask: Callable[[Parts, ISession, Request], Any]) -> Verb:
     """Make the verb `watch` for a table that it is itself a part of."""
     watches = Watches()
+    places = Shares("watches", MOST_WATCHES, MOST_OF_ONE)
 
     def answer(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
         period, count, rest = _options(arguments)
@@ -63,7 +68,7 @@ def make_watch(find: Callable[[str], Verb], ask: Callable[[Parts, ISession, Requ
         if verb.follow is not None and not request.arguments:
             return Rows(
                 f"watching {verb.name}: send a line to stop",
-                verb.follow(parts, session),
+                Held(verb.follow(parts, session), places.take(session.caller)),
                 EVENT_COLUMNS,
                 lasts=True,
             )
@@ -72,11 +77,17 @@ def make_watch(find: Callable[[str], Verb], ask: Callable[[Parts, ISession, Requ
         least = LEAST_PERIOD[session.caller.role]
         often = f", as often as {session.caller.role.word} may" if period < least else ""
         period = max(period, least)
-        answers = watches.join(
-            parts.clock, session, None if verb.name in _OF_ONE else request, period, count,
-            lambda watcher: ask(parts, watcher, request),
-        )  # fmt: skip
-        return Rounds(f"watching {verb.name} every {period:g} s{often}: send a line to stop", answers)
+        give_back = places.take(session.caller)
+        try:
+            answers = watches.join(
+                parts.clock, session, None if verb.name in _OF_ONE else request, period, count,
+                lambda watcher: ask(parts, watcher, request),
+            )  # fmt: skip
+        except Exception:
+            give_back()
+            raise
+        text = f"watching {verb.name} every {period:g} s{often}: send a line to stop"
+        return Rounds(text, Held(answers, give_back))
 
     return Verb("watch", "VERB ...", Role.READ, "ask a verb again and again: [-n SECONDS] [-c COUNT]", answer)
 

@@ -152,12 +152,15 @@ class SharedWatch:
         if self._latest is not None and self._latest.at >= not_before:
             await deferLater(self._clock, 0)  # whoever is always late can be told to stop here
             return self._latest
-        waiting: Deferred[Round] = Deferred(lambda cancelled: self._waiting.pop(cancelled, None) and None)
+        waiting: Deferred[Round] = Deferred(self._gone)
         self._waiting[waiting] = not_before
         if self._wanted is not None:
             wanted, self._wanted = self._wanted, None
             wanted.callback(None)
         return await waiting
+
+    def _gone(self, viewer: Deferred[Round]) -> None:
+        self._waiting.pop(viewer, None)
 
     async def _run(self) -> None:
         """Ask, again and again. What goes wrong is told to all viewers."""
