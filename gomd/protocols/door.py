@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from socket import (
+    AF_INET,
+    AF_INET6,
+    IPPROTO_TCP,
+    SO_KEEPALIVE,
+    SOL_SOCKET,
+    TCP_KEEPCNT,
+    TCP_KEEPIDLE,
+    TCP_KEEPINTVL,
+    socket,
+)
 from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
@@ -12,6 +23,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from gomd.interfaces import IThreads
+from gomd.protocols.places import Places
 from gomd.protocols.repeats import Repeats
 from gomd.protocols.session import Session, local_caller, uid_of_peer
 from gomd.protocols.telnet import TelnetLine
@@ -19,11 +31,19 @@ from gomd.sources.usernames import UserNames
 from gomd.verbs.context import ISession
 from gomd.verbs.dispatch import Dispatch
 from gomd.verbs.replies import Replying
+from gomd.verbs.shares import address_in
 from libgomd.errors import TimedOut, TooMany
 from libgomd.model import Caller, Counter, Role
 from libgomd.version import VERSION
 from libgomd.wire.lines import parse_request
 
+#: How the kernel probes callers who say nothing: after 30 s, then each 10 s, three times.
+_PROBES = (
+    (SOL_SOCKET, SO_KEEPALIVE, 1),
+    (IPPROTO_TCP, TCP_KEEPIDLE, 30),
+    (IPPROTO_TCP, TCP_KEEPINTVL, 10),
+    (IPPROTO_TCP, TCP_KEEPCNT, 3),
+)
 #: Seconds the name of a user may take to be found, before his number has to do.
 NAME_LIMIT = 2.0
 
@@ -34,7 +54,7 @@ class Limits:
     What one connection, and all of them together, may take.
 
     :ivar anonymous: the role of a caller over tcp who has not said a token.
-    :ivar max_connections: more are refused; admins over the unix socket are always let in.
+    :ivar max_connections: of readers and users together; admins over the unix socket are always let in.
     :ivar idle_timeout: seconds without a request after which a connection is closed.
     :ivar stall_timeout: seconds a client may take nothing of an answer before it is dropped.
     :ivar max_line: bytes of one request line.
@@ -73,6 +93,7 @@ class Door(Factory):
         self._lines: set[TelnetLine] = set()
         self._most = 0
         self._turned_away = 0
+        self._places = Places()
         self._tokens = Repeats(clock)
         self._stalls = Repeats(clock)
         self._all_gone: Deferred[None] | None = None
@@ -89,6 +110,17 @@ class Door(Factory):
         line = TelnetLine(self, session)
         line.factory = self
         return line
+
+    def probe(self, transport: Any) -> None:
+        """
+        Have the kernel find out whether the caller is still there while neither side says anything.
+
+        One that has gone for good looks like one that has said all it wants to say and goes on listening.
+        """
+        connection = transport.getHandle() if hasattr(transport, "getHandle") else None
+        if isinstance(connection, socket) and connection.family in (AF_INET, AF_INET6):
+            for level, option, value in _PROBES:
+                connection.setsockopt(level, option, value)
 
     async def identify(self, transport: Any) -> Caller:
         """Return who is at the other end of a unix socket."""
@@ -111,7 +143,7 @@ class Door(Factory):
 
     def refusal(self, line: TelnetLine, caller: Caller) -> TooMany | None:
         """Return why ``line`` may not stay, None when it may."""
-        if len(self._lines) <= self.limits.max_connections or caller.role is Role.ADMIN:
+        if self._places.take(line, caller, self.limits.max_connections):
             return None
         self._turned_away += 1
         return TooMany(
@@ -132,6 +164,7 @@ class Door(Factory):
     def left(self, line: TelnetLine) -> None:
         """Count a connection out."""
         self._lines.discard(line)
+        self._places.leave(line)
         if not self._lines and self._all_gone is not None:
             gone, self._all_gone = self._all_gone, None
             gone.callback(None)
@@ -192,6 +225,7 @@ class Door(Factory):
         yield Counter("telnet_connections", len(self._lines), "connections of the telnet line now")
         yield Counter("telnet_connections_most", self._most, "most connections at once")
         yield Counter("telnet_turned_away", self._turned_away, "connections over [telnet] max_connections")
+        yield Counter("telnet_made_room", self._places.made_room, "connections ended for callers with fewer")
         yield Counter("telnet_requests", self.requests, "requests so far")
         yield Counter("telnet_refused", self.refused, "requests answered with a code of 400 or more")
         yield Counter("telnet_dropped", self.dropped, "connections dropped as they stopped reading")
@@ -200,5 +234,5 @@ class Door(Factory):
 
 def address_of(caller: Caller) -> str:
     """Return where a caller is without its port, which is another one for each connection; and who it is."""
-    place = caller.via.rpartition(":")[0] if caller.via.startswith("tcp ") else caller.via
+    place = address_in(caller.via)
     return place if caller.uid is None else f"{place} uid {caller.uid}"

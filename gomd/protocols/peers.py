@@ -26,7 +26,7 @@ from libgomd.wire.replay import ReplayWindow, Verdict
 from libgomd.wire.sealing import KeyRing
 
 #: Questions that are being answered at once, at most; more are dropped, and asked again by the asker.
-MOST_ANSWERING = 256
+MOST_ANSWERING = 100
 
 Answering = Callable[[Question], Answer | Summary | Awaitable[Answer | Summary]]
 

@@ -74,6 +74,7 @@ class TelnetLine(LineReceiver):
             self.transport, self._door.clock, self._door.limits.stall_timeout, self._next, self._stalled
         )
         self._door.entered(self)
+        self._door.probe(self.transport)
         if self.session is not None:
             self._greet(self.session)
         else:

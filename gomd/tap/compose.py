@@ -157,7 +157,7 @@ def compose(
     verbs = all_verbs()
     dispatch = Dispatch(verbs, parts)
     door = Door(dispatch, asking, reactor, limits_of(config), os.geteuid())
-    counting.append(door)
+    counting += [dispatch, door]
 
     for service in (
         reading,

@@ -27,7 +27,12 @@ Ask = Callable[[Node], Awaitable[Reply]]
 
 
 def ask_everywhere(
-    nodes: Sequence[Node], ask: Ask, json: bool, clock: IReactorTime, limit: float = LIMIT
+    nodes: Sequence[Node],
+    ask: Ask,
+    json: bool,
+    clock: IReactorTime,
+    limit: float = LIMIT,
+    gate: DeferredSemaphore | None = None,
 ) -> Relayed:
     """
     Return the answers of ``nodes`` as one block: text lines behind ``ID: ``, JSON objects with ``from``.
@@ -35,19 +40,28 @@ def ask_everywhere(
     A node that fails is listed with its error, never left out.
 
     :param ask: asks one node; raises errors of `libgomd.errors`. :param limit: seconds each may take.
+    :param gate: bounds how many nodes are asked at once for all callers of a group.
     """
     up = [node for node in nodes if node.up]
     text = f"{len(up)} nodes asked" + (f", {len(nodes) - len(up)} are down" if len(nodes) > len(up) else "")
-    return Relayed(BLOCK, text, _in_order(up, ask, json, clock, limit))
+    return Relayed(BLOCK, text, _in_order(up, ask, json, clock, limit, gate))
 
 
 async def _in_order(
-    nodes: Sequence[Node], ask: Ask, json: bool, clock: IReactorTime, limit: float
+    nodes: Sequence[Node],
+    ask: Ask,
+    json: bool,
+    clock: IReactorTime,
+    limit: float,
+    gate: DeferredSemaphore | None,
 ) -> AsyncGenerator[list[str], None]:
     places = DeferredSemaphore(AT_ONCE)
+
+    def start(node: Node) -> Deferred[list[str]]:
+        return Deferred.fromCoroutine(_lines_of(node, ask, json, clock, limit))
+
     answers: list[Deferred[list[str]]] = [
-        places.run(lambda one: Deferred.fromCoroutine(_lines_of(one, ask, json, clock, limit)), node)
-        for node in nodes
+        places.run(start, node) if gate is None else places.run(gate.run, start, node) for node in nodes
     ]
     try:
         for node, answer in zip(nodes, answers, strict=True):

@@ -6,11 +6,11 @@ from collections.abc import AsyncGenerator, Callable
 from datetime import datetime, timezone
 from typing import Any
 
-from twisted.internet.task import deferLater
-
 from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.replies import Column, Reply, Rounds, Rows
+from gomd.verbs.rounds import Watches
+from gomd.verbs.shares import Group, Held, Shares
 from gomd.verbs.table import Verb
 from libgomd.errors import MalformedRequest
 from libgomd.model import Event, Role
@@ -41,12 +41,21 @@ def _next_events(parts: Parts, session: ISession) -> AsyncGenerator[Event, None]
     return parts.events.follow()
 
 
+#: Verbs whose answer is about the conversation: no two callers share it.
+_OF_ONE = ("whoami", "format")
+#: The shortest time between two rounds, in seconds, by the caller's role; a shorter one becomes this.
+LEAST_PERIOD = {Role.NONE: 1.0, Role.READ: 1.0, Role.USER: 0.5, Role.ADMIN: 0.1}
+#: Watches of each group at once, and of one caller.
+MOST_WATCHES = {Group.READERS: 1024, Group.USERS: 1024, Group.ADMINS: 4096}
+MOST_OF_ONE = {Group.READERS: 512, Group.USERS: 256, Group.ADMINS: 4096}
 #: Verbs that change the conversation or the daemon are said once, not again and again.
 _NOT_WATCHED = ("watch", "quit", "auth", "format", "shutdown", "do", "help")
 
 
 def make_watch(find: Callable[[str], Verb], ask: Callable[[Parts, ISession, Request], Any]) -> Verb:
     """Make the verb `watch` for a table that it is itself a part of."""
+    watches = Watches()
+    places = Shares("watches", MOST_WATCHES, MOST_OF_ONE)
 
     def answer(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
         period, count, rest = _options(arguments)
@@ -59,15 +68,26 @@ def make_watch(find: Callable[[str], Verb], ask: Callable[[Parts, ISession, Requ
         if verb.follow is not None and not request.arguments:
             return Rows(
                 f"watching {verb.name}: send a line to stop",
-                verb.follow(parts, session),
+                Held(verb.follow(parts, session), places.take(session.caller)),
                 EVENT_COLUMNS,
                 lasts=True,
             )
         if period is None:
             period = parts.periods()[1 if verb.slow else 0]
-        first = ask(parts, session, request)  # its mistakes are the answer to watch itself
-        answers = _again(parts, session, lambda: ask(parts, session, request), first, period, count)
-        return Rounds(f"watching {verb.name} every {period:g} s: send a line to stop", answers)
+        least = LEAST_PERIOD[session.caller.role]
+        often = f", as often as {session.caller.role.word} may" if period < least else ""
+        period = max(period, least)
+        give_back = places.take(session.caller)
+        try:
+            answers = watches.join(
+                parts.clock, session, None if verb.name in _OF_ONE else request, period, count,
+                lambda watcher: ask(parts, watcher, request),
+            )  # fmt: skip
+        except Exception:
+            give_back()
+            raise
+        text = f"watching {verb.name} every {period:g} s{often}: send a line to stop"
+        return Rounds(text, Held(answers, give_back))
 
     return Verb("watch", "VERB ...", Role.READ, "ask a verb again and again: [-n SECONDS] [-c COUNT]", answer)
 
@@ -82,24 +102,6 @@ def _options(arguments: tuple[str, ...]) -> tuple[float | None, int | None, tupl
             count = words.whole_number(arguments[1], "COUNT", 1, 1_000_000_000)
         arguments = arguments[2:]
     return period, count, arguments
-
-
-async def _again(
-    parts: Parts, session: ISession, ask: Callable[[], Any], first: Any, period: float, count: int | None
-) -> AsyncGenerator[Reply, None]:
-    """Yield the first answer, then one each ``period`` seconds; a slow reader gets fewer, never a queue."""
-    reply = first
-    done = 0
-    due = parts.clock.seconds()
-    while True:
-        yield reply if not hasattr(reply, "__await__") else await reply
-        done += 1
-        if done == count:
-            return
-        now = parts.clock.seconds()
-        due = max(due + period, now)
-        await deferLater(parts.clock, due - now)
-        reply = ask()
 
 
 EVENTS = Verb(

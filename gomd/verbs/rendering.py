@@ -51,7 +51,7 @@ async def pieces(reply: Reply, json: bool) -> AsyncGenerator[Lines, None]:
     the reply itself iterates over.
     """
     if isinstance(reply, Rounds):
-        source = _rounds(reply, json)
+        source = _rounds(reply)
     elif isinstance(reply, Relayed):
         if reply.pieces is None:
             return
@@ -129,39 +129,58 @@ async def _one_by_one(reply: Rows, json: bool) -> AsyncGenerator[Lines, None]:
         await reply.rows.aclose()
 
 
-async def _rounds(reply: Rounds, json: bool) -> AsyncGenerator[Lines, None]:
+async def _rounds(reply: Rounds) -> AsyncGenerator[Lines, None]:
     """Yield answer after answer: in text with an empty line between tables, in json numbered."""
     number = 0
     try:
         async for answer in reply.answers:
             number += 1
-            if json:
-                for chunk in _numbered(answer, number):
-                    yield chunk
-            elif isinstance(answer, Answer):
-                yield [answer.text]
-            else:
-                if number > 1:
-                    yield [""]
-                for chunk in _complete(answer, json):
-                    yield chunk
+            for chunk in answer.pieces(number):
+                yield chunk
     finally:
         await reply.answers.aclose()
 
 
-def _numbered(answer: Reply, number: int) -> Iterator[Lines]:
-    """Yield one round as JSON objects that say which round they are of, and how many rows it has."""
-    if isinstance(answer, Rows) and isinstance(answer.rows, Sequence):
-        count = len(answer.rows)
-        if not count:
-            yield [dumps({"round": number, "rows": 0})]
-        for start in range(0, count, CHUNK):
-            yield [
-                dumps({**encode(row), "round": number, "rows": count})
-                for row in answer.rows[start : start + CHUNK]
-            ]
-    elif isinstance(answer, File):
-        text = "\n".join(answer.lines)
-        yield [dumps({"path": answer.path, "text": text, "round": number, "rows": 1})]
-    elif isinstance(answer, Answer):
-        yield [dumps({"value": answer.value, "round": number, "rows": 1})]
+def rows_in(answer: Reply) -> int:
+    """Return how many rows one answer of a watch has; what is not a table is one."""
+    return len(answer.rows) if isinstance(answer, Rows) and isinstance(answer.rows, Sequence) else 1
+
+
+def pieces_in(answer: Reply, json: bool) -> int:
+    """Return of how many pieces, as `piece_of` makes them, one answer of a watch is."""
+    if isinstance(answer, File):
+        return 1 if json else -(-len(answer.lines) // CHUNK)
+    if not isinstance(answer, Rows):
+        return 1
+    chunks = -(-rows_in(answer) // CHUNK)
+    if json:
+        return chunks
+    return chunks + 1 if chunks > 1 else 1  # the heading is a piece of its own, or stands above the only one
+
+
+def piece_of(answer: Reply, json: bool, at: int) -> Lines:
+    """
+    Return one piece of one answer of a watch, about a millisecond's work.
+
+    :param at: which piece, from 0. They are the same lines that the verb's own answer has.
+    """
+    if isinstance(answer, File):
+        if json:
+            return [dumps({"path": answer.path, "text": "\n".join(answer.lines)})]
+        return list(answer.lines[at * CHUNK : (at + 1) * CHUNK])
+    if isinstance(answer, Answer):
+        return [dumps({"value": answer.value}) if json else answer.text]
+    assert isinstance(answer, Rows)
+    assert isinstance(answer.rows, Sequence)
+    rows = answer.rows
+    if json:
+        return [dumps(encode(row)) for row in rows[at * CHUNK : (at + 1) * CHUNK]]
+    if len(rows) <= CHUNK:
+        return [line for chunk in _table(answer.columns, rows, json) for line in chunk]
+    widths = [column.width for column in answer.columns]
+    if at == 0:
+        return [_heading(answer.columns, widths)]
+    return [
+        _joined(answer.columns, widths, [column.cell(row) for column in answer.columns])
+        for row in rows[(at - 1) * CHUNK : at * CHUNK]
+    ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +64,19 @@ class File:
     lines: Sequence[str]
 
 
+class OneRound(Protocol):
+    """One answer of a verb that is asked again and again."""
+
+    def pieces(self, number: int) -> Iterator[list[str]]:
+        """Yield its lines in the caller's format, some at a time; it is this caller's ``number``th."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rounds:
     """A block that lasts: the answers of one verb, again and again, until the caller says more."""
 
     text: str
-    answers: AsyncGenerator[Reply, None]
+    answers: AsyncGenerator[OneRound, None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.replies import Replying
+from gomd.verbs.turns import ON_THREADS, Turns
 from libgomd.errors import MalformedRequest, NeedsAuth, NotAllowed
 from libgomd.model import Role
 from libgomd.wire.lines import Request
@@ -62,6 +63,7 @@ class VerbTable:
 
     def __init__(self, verbs: Iterable[Verb]) -> None:
         self._verbs = {verb.name: verb for verb in verbs}
+        self._turns = Turns()
         self._bounds = {name: (verb, verb.least, verb.most) for name, verb in self._verbs.items()}
 
     def __iter__(self) -> Iterator[Verb]:
@@ -106,7 +108,11 @@ class VerbTable:
 
         :raises RequestError: as `check`, or from the verb. :raises NodeError: from the verb.
         """
-        return self.check(session, request).answer(parts, session, request.arguments)
+        verb = self.check(session, request)
+        replying = verb.answer(parts, session, request.arguments)
+        if verb.name in ON_THREADS and isinstance(replying, Awaitable):
+            return self._turns.in_turn(parts.clock, session.caller, replying)
+        return replying
 
 
 def _refusal(verb: Verb, role: Role) -> NeedsAuth | NotAllowed:

@@ -44,6 +44,11 @@ class Line:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
+    @property
+    def local_port(self) -> int:
+        """Our end's port, over tcp."""
+        return int(self._socket.getsockname()[1])
+
     def close(self) -> None:
         """Hang up."""
         self._file.close()

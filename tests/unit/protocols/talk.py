@@ -27,15 +27,25 @@ class Talk:
     open: ClassVar[list[Talk]] = []
 
     def __init__(
-        self, daemon: MemoryDaemon, role: Role = Role.ADMIN, user: str = "root", uid: int | None = 0
+        self,
+        daemon: MemoryDaemon,
+        role: Role = Role.ADMIN,
+        user: str = "root",
+        uid: int | None = 0,
+        via: str = TCP,
     ) -> None:
         self.daemon = daemon
         self.transport = StringTransport()
-        self.line = TelnetLine(daemon.door, Session(Caller(role, user, uid, TCP)))
+        self.line = TelnetLine(daemon.door, Session(Caller(role, user, uid, via)))
         self.line.factory = daemon.door
         self.line.makeConnection(self.transport)
         self.open.append(self)
         self.greeting = self.heard()
+
+    @property
+    def is_in(self) -> bool:
+        """Whether he was let in, and has not been hung up on."""
+        return self.greeting.startswith("220 ") and not self.transport.disconnected
 
     def heard(self) -> str:
         """Return what was sent since the last time, once everything that is due has been done."""

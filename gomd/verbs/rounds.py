@@ -1,0 +1,252 @@
+"""
+The rounds of watches. Equal watches share each round: it is asked for once, and its lines are made once.
+
+Watches are equal when their words, their period, their format and their callers' role and user are: then
+whatever one of them is shown the other may see as well. Each viewer takes the rounds at its own pace; one
+that is slow gets fewer of them, and neither holds up the others nor makes them wait in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from gomd.verbs.context import ISession
+from gomd.verbs.rendering import Lines, piece_of, pieces_in, rows_in
+from gomd.verbs.replies import Answer, Reply, Replying
+from libgomd.model import Caller
+
+#: A round that is older than this, in seconds, is not given to a viewer that has just come.
+FRESH: Final = 1.0
+#: Viewers that are given a round before others have their turn.
+AT_ONCE: Final = 10
+
+
+@implementer(ISession)
+@dataclass
+class Watcher:
+    """The session that a shared watch asks as. It stays what it was when the first viewer came."""
+
+    caller: Caller
+    json: bool
+    wrong_tokens: int = 0
+
+
+class Round:
+    """
+    One answer, as it is shown to all viewers. Its lines are made when the first viewer comes to them.
+
+    :ivar at: the time it was answered.
+    """
+
+    def __init__(self, answer: Reply, json: bool, at: float) -> None:
+        self.at = at
+        self._answer = answer
+        self._json = json
+        self._made: dict[int, Lines] | None = {}
+
+    def retire(self) -> None:
+        """Keep no lines any more: there is a newer round, and whoever still shows this one makes its own."""
+        self._made = None
+
+    def pieces(self, number: int) -> Iterator[Lines]:
+        """
+        Yield its lines in pieces of about a millisecond's work.
+
+        :param number: which one it is for this viewer: in json each row says so, and how many rows there are.
+        """
+        answer, count = self._answer, rows_in(self._answer)
+        if not self._json:
+            if number > 1 and not isinstance(answer, Answer):
+                yield [""]
+            for at in range(pieces_in(answer, False)):
+                yield self._piece(at)
+            return
+        end = f'"round": {number}, "rows": {count}}}'
+        if not count:
+            yield ["{" + end]
+        for at in range(pieces_in(answer, True)):
+            yield [f"{line[:-1]}, {end}" for line in self._piece(at)]
+
+    def _piece(self, at: int) -> Lines:
+        made = self._made
+        if made is None:
+            return piece_of(self._answer, self._json, at)
+        if at not in made:
+            made[at] = piece_of(self._answer, self._json, at)
+        return made[at]
+
+
+class SharedWatch:
+    """
+    Asks again each ``period`` seconds while anybody looks on.
+
+    :param ask: asks once. :param first: what it gave the first time.
+    :param begun: called when the first viewer comes. :param ended: called when nobody looks on any more, and
+        when asking has failed.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        ask: Callable[[], Replying],
+        first: Replying,
+        period: float,
+        json: bool,
+        begun: Callable[[SharedWatch], object],
+        ended: Callable[[SharedWatch], None],
+    ) -> None:
+        self._clock = clock
+        self._ask = ask
+        self._first: Replying | None = first
+        self._period = period
+        self._json = json
+        self._begun = begun
+        self._ended = ended
+        self._viewers = 0
+        self._latest: Round | None = None
+        self._error: Exception | None = None
+        self._waiting: dict[Deferred[Round], float] = {}
+        self._wanted: Deferred[None] | None = None
+        self._task: Deferred[None] | None = None
+
+    async def view(self, count: int | None) -> AsyncGenerator[Round, None]:
+        """Yield a round now, then one each period, ``count`` in all. Raises what asking raises."""
+        self._viewers += 1
+        try:
+            shown = await self._now()
+            done = 1
+            yield shown
+            while done != count:
+                # A round of the others that comes sooner than this is not for whoever has just come.
+                shown = await self._next(shown.at + self._period / 2)
+                done += 1
+                yield shown
+        finally:
+            self._viewers -= 1
+            if not self._viewers:
+                self._end()
+
+    async def _now(self) -> Round:
+        if self._task is None:
+            self._begun(self)
+            self._task = Deferred.fromCoroutine(self._run())
+            self._task.addErrback(lambda failure: failure.trap(CancelledError))
+        now = self._clock.seconds()
+        if self._latest is None:
+            return await self._next(now)
+        if now - self._latest.at <= min(self._period, FRESH):
+            return self._latest
+        return Round(await _given(self._ask()), self._json, now)
+
+    async def _next(self, not_before: float) -> Round:
+        if self._error is not None:
+            raise self._error
+        if self._latest is not None and self._latest.at >= not_before:
+            await deferLater(self._clock, 0)  # whoever is always late can be told to stop here
+            return self._latest
+        waiting: Deferred[Round] = Deferred(self._gone)
+        self._waiting[waiting] = not_before
+        if self._wanted is not None:
+            wanted, self._wanted = self._wanted, None
+            wanted.callback(None)
+        return await waiting
+
+    def _gone(self, viewer: Deferred[Round]) -> None:
+        self._waiting.pop(viewer, None)
+
+    async def _run(self) -> None:
+        """Ask, again and again. What goes wrong is told to all viewers."""
+        try:
+            due = self._clock.seconds()
+            first, self._first = self._first, None
+            replying = self._ask() if first is None else first
+            while True:
+                answer = await _given(replying)
+                now = self._clock.seconds()
+                self._publish(Round(answer, self._json, now))
+                due = max(due + self._period, now)
+                await deferLater(self._clock, due - now)
+                if not self._waiting:  # all are still busy with an older round
+                    self._wanted = Deferred()
+                    await self._wanted
+                replying = self._ask()
+        except CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends each viewer's answer
+            self._error = error
+            self._ended(self)
+            waiting, self._waiting = self._waiting, {}
+            for each in waiting:
+                each.errback(Failure(error))
+
+    def _publish(self, latest: Round) -> None:
+        if self._latest is not None:
+            self._latest.retire()
+        self._latest = latest
+        self._hand_out([each for each, not_before in self._waiting.items() if not_before <= latest.at])
+
+    def _hand_out(self, viewers: list[Deferred[Round]]) -> None:
+        """Give the latest round to ``viewers``, to some of them now and to the others in the next turn."""
+        for viewer in viewers[:AT_ONCE]:
+            if self._waiting.pop(viewer, None) is not None:
+                assert self._latest is not None
+                viewer.callback(self._latest)
+        if rest := viewers[AT_ONCE:]:
+            self._clock.callLater(0, self._hand_out, rest)
+
+    def _end(self) -> None:
+        self._ended(self)
+        task, self._task = self._task, None
+        self._latest = None
+        if task is not None:
+            task.cancel()
+
+
+async def _given(replying: Replying) -> Reply:
+    return await replying if isinstance(replying, Awaitable) else replying
+
+
+class Watches:
+    """The watches of a daemon, by what makes them equal."""
+
+    def __init__(self) -> None:
+        self._shared: dict[Hashable, SharedWatch] = {}
+
+    def join(
+        self,
+        clock: IReactorTime,
+        session: ISession,
+        what: Hashable,
+        period: float,
+        count: int | None,
+        ask: Callable[[ISession], Replying],
+    ) -> AsyncGenerator[Round, None]:
+        """
+        Return the rounds of a watch for the caller of ``session``, who is shown ``count`` of them.
+
+        :param what: the request; None for one that is shared with nobody.
+        :param ask: asks once, as somebody. Where the watch is the first of its kind its errors are raised.
+        """
+        caller = session.caller
+        key = (what, period, session.json, caller.role, caller.uid, caller.user) if what else object()
+        shared = self._shared.get(key)
+        if shared is None:
+            watcher = Watcher(caller, session.json)
+            first = ask(watcher)  # its mistakes are the answer to the watch itself
+            shared = SharedWatch(
+                clock, lambda: ask(watcher), first, period, session.json,
+                lambda begun: self._shared.setdefault(key, begun), lambda ended: self._forget(key, ended),
+            )  # fmt: skip
+        return shared.view(count)
+
+    def _forget(self, key: Hashable, ended: SharedWatch) -> None:
+        if self._shared.get(key) is ended:
+            del self._shared[key]
