@@ -16,7 +16,8 @@ from libgomd.wire import frames
 from libgomd.wire.lines import Request
 
 RUN_USAGE = """\
-usage: gom run [-n NODE | -b | -j 1-4,7] [-l | -L] [-t | -T] [--detach] [--mem SIZE] COMMAND [ARG ...]
+usage: gom run [-n NODE | -b | -j 1-4,7] [-l | -L] [-t | -T] [--detach] [--mem SIZE]
+               [--mem-max SIZE] COMMAND [ARG ...]
 
   -n NODE      on that node, by id or name
   -b           on the best node (the default)
@@ -25,6 +26,8 @@ usage: gom run [-n NODE | -b | -j 1-4,7] [-l | -L] [-t | -T] [--detach] [--mem S
   -t, -T       with a terminal of its own; -T: without one. By default it has one when we have.
   --detach     print the number of the job and return; its output is kept: gom attach JOB
   --mem SIZE   memory it will need, such as 500M: it goes where there is so much
+  --mem-max SIZE
+               memory it may have, swap and all: beyond that the kernel ends a process of it
 
 Exit status: that of the command, 128 + the signal's number if one ended it; 127 no such command,
 126 it cannot be executed, 1 gomd said no, 3 no daemon there.
@@ -48,6 +51,7 @@ class Wanted(NamedTuple):
     tty: bool | None = None
     detach: bool = False
     memory: int | None = None
+    memory_max: int | None = None
 
 
 def parse(words: Sequence[str]) -> Wanted:
@@ -62,12 +66,14 @@ def parse(words: Sequence[str]) -> Wanted:
         option = rest.pop(0)
         if option == "--":
             break
-        if option in ("-n", "-j", "--mem"):
-            if not rest:
-                raise MalformedRequest(f"{option} needs a value")
-            value = rest.pop(0)
-            if option == "--mem":
-                found["memory"] = size(value)
+        option, equals, value = option.partition("=") if option.startswith("--mem") else (option, "", "")
+        if option in ("-n", "-j", "--mem", "--mem-max"):
+            if not equals:
+                if not rest:
+                    raise MalformedRequest(f"{option} needs a value")
+                value = rest.pop(0)
+            if option in _SIZES:
+                found[_SIZES[option]] = size(value, option)
             else:
                 found["node" if option == "-n" else "nodes"] = value
         elif option in _FLAGS:
@@ -81,19 +87,20 @@ def parse(words: Sequence[str]) -> Wanted:
     return Wanted(tuple(rest), **found)
 
 
+_SIZES = {"--mem": "memory", "--mem-max": "memory_max"}
 _FLAGS: dict[str, dict[str, Any]] = {
     "-b": {}, "-l": {"lock": True}, "-L": {"lock": False}, "-t": {"tty": True}, "-T": {"tty": False},
     "--detach": {"detach": True},
 }  # fmt: skip
 
 
-def size(text: str) -> int:
+def size(text: str, option: str = "--mem") -> int:
     """Return the bytes in ``text``: ``500M``, ``2g``, ``4096``. :raises MalformedRequest: it is none."""
     digits = text.rstrip("KMGTkmgtiB").strip()
     unit = text[len(digits) :].upper().removesuffix("B").removesuffix("I")
     if digits.isascii() and digits.isdigit() and len(digits) < 16 and unit in _UNITS:
         return int(digits) * _UNITS[unit]
-    raise MalformedRequest(f"--mem takes a size such as 500M or 2G, not {text[:40]}")
+    raise MalformedRequest(f"{option} takes a size such as 500M or 2G, not {text[:40]}")
 
 
 def run(places: Sequence[Endpoint], token: str, wanted: Wanted) -> int:
@@ -180,7 +187,8 @@ def _spec(wanted: Wanted, terminal: bool) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "argv": wanted.argv, "env": dict(os.environ), "cwd": _working_directory(), "umask": _umask(),
         "tty": terminal, "detach": wanted.detach, "node": wanted.node, "nodes": wanted.nodes,
-        "lock": wanted.lock, "memory": wanted.memory, "merge": not terminal and _same(1, 2),
+        "lock": wanted.lock, "memory": wanted.memory, "memory_max": wanted.memory_max,
+        "merge": not terminal and _same(1, 2),
     }  # fmt: skip
     if terminal:
         columns, rows = os.get_terminal_size(1) if os.isatty(1) else (80, 24)

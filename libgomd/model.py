@@ -461,11 +461,13 @@ class Job:
     :ivar cantmove: why it cannot be moved, empty when it can.
     :ivar detached: nobody waits for it, its output is kept at home.
     :ivar former: process ids it had at home before it went away and came back, oldest first.
+    :ivar memory_max: bytes of memory it may have, None for no limit.
     """
 
     JSON: ClassVar[tuple[str, ...]] = (
         "job", "home", "node", "pid", "user", "state", "exit", "command",
         "uid", "started", "ended", "reason", "nmigs", "lock", "detached", "pid_there", "cantmove", "former",
+        "memory_max",
     )  # fmt: skip
 
     job: int
@@ -486,6 +488,7 @@ class Job:
     pid_there: int | None = None
     cantmove: str = ""
     former: Sequence[int] = ()
+    memory_max: int | None = None
 
     @property
     def name(self) -> str:

@@ -108,13 +108,23 @@ class ManholeSettings:
 
 @dataclass(frozen=True, slots=True)
 class JobsSettings:
-    """[jobs]. ``criu`` is a program, found in PATH when it has no slash; ``spool`` a directory."""
+    """
+    [jobs]. ``criu`` is a program, found in PATH when it has no slash; ``spool`` a directory.
+
+    ``most_per_user`` 0: half of ``most``. ``reserve`` is in percent of ``most``. ``output_reserve`` 0: by the
+    size of the disk.
+    """
 
     criu: str
     spool: str
     balance: bool
     most: int
+    most_per_user: int
+    reserve: float
     output: int
+    output_per_user: int
+    output_total: int
+    output_reserve: int
 
 
 class Changes(NamedTuple):

@@ -7,6 +7,7 @@ import pwd
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
@@ -52,7 +53,7 @@ async def why_not(ground: Ground, needs: Needs, job: MigrationId, source: int) -
     room = await ground.threads.run(LOOK_LIMIT, _room, machine.directory)
     user = await ground.threads.run(LOOK_LIMIT, _user, needs.uid)
     offer = await ground.looks.do(LOOK_LIMIT, job.name, machine.offer, needs, user, room, why)
-    return reasons(needs, offer, name)
+    return reasons(needs, replace(offer, no_limit=ground.here.no_limit), name)
 
 
 def _room(directory: str) -> str:

@@ -7,6 +7,9 @@ from collections import deque
 
 from libgomd.wire.frames import CHUNK, WINDOW
 
+#: The reserve that goes by the size of the disk.
+AUTOMATIC = -1
+
 
 class Backlog:
     """
@@ -56,13 +59,15 @@ class Spool(Backlog):
     When they would hold more than ``limit`` bytes the oldest go; the job never waits. Blocks as disks do.
 
     :param directory: an open directory. :param limit: bytes, at least two of `CHUNK`.
+    :param reserve: bytes of the disk that are left free, half of it at least; see `free_of`.
     :ivar lost: bytes that could not be written: the disk is full.
     """
 
-    def __init__(self, directory: int, name: str, limit: int) -> None:
+    def __init__(self, directory: int, name: str, limit: int, reserve: int = 0) -> None:
         self._directory = directory
         self._name = name
         self._half = max(CHUNK, limit // 2)
+        self._reserve = reserve
         self._files: list[tuple[int, int]] = []  # where each begins, and its descriptor
         self.lost = 0
         super().__init__()
@@ -90,19 +95,69 @@ class Spool(Backlog):
     def append(self, data: bytes) -> None:
         """Write more bytes; what the disk does not take is lost and counted."""
         try:
+            if not self._has_space():
+                self.lost += len(data)
+                return
             if not self._files or self.end - self._files[-1][0] >= self._half:
                 self._open(self.end)
             while len(self._files) > 2:
-                begin, descriptor = self._files.pop(0)
-                os.close(descriptor)
-                os.unlink(f"{self._name}.{begin}", dir_fd=self._directory)
-                self.base = self._files[0][0]
+                self._drop_oldest()
             while data:
                 written = os.write(self._files[-1][1], data)
                 self.end += written
                 data = data[written:]
         except OSError:
             self.lost += len(data)
+
+    def _has_space(self) -> bool:
+        """Whether the disk has space enough, if need be without the oldest of this output."""
+        while self._reserve:
+            free, reserve = free_of(os.fstatvfs(self._directory), self._reserve)
+            if free >= reserve // 2:
+                break
+            if len(self._files) < 2:
+                return False
+            self._drop_oldest()
+        return True
+
+    def _drop_oldest(self) -> None:
+        begin, descriptor = self._files.pop(0)
+        os.close(descriptor)
+        os.unlink(f"{self._name}.{begin}", dir_fd=self._directory)
+        self.base = self._files[0][0] if self._files else self.end
+
+    def keep(self, limit: int) -> None:
+        """Keep at most ``limit`` bytes from now on. Blocks."""
+        self._half = max(CHUNK, limit // 2)
+        if self.end - self.base <= 2 * self._half:
+            return
+        begin, old = self.end - self._half, len(self._files)
+        try:
+            self._copy(begin)
+        except OSError:
+            pass  # no space for the newest once more: then as many as go with the oldest file
+        for _ in range(old if len(self._files) > old else old - 1):
+            self._drop_oldest()
+
+    def _copy(self, begin: int) -> None:
+        """Write what lies behind ``begin`` into a file of its own, the newest."""
+        if any(begin == known for known, _descriptor in self._files):
+            return
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        beside = f"{self._name}.new"
+        descriptor = os.open(beside, flags, 0o600, dir_fd=self._directory)
+        try:
+            position = begin
+            while position < self.end:
+                data = self.read(position, CHUNK)
+                position += os.write(descriptor, data)
+            name = f"{self._name}.{begin}"
+            os.rename(beside, name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+        except OSError:
+            os.close(descriptor)
+            os.unlink(beside, dir_fd=self._directory)
+            raise
+        self._files.append((begin, descriptor))
 
     def acknowledge(self, position: int) -> None:
         """Keep everything: somebody may attach and read it all again."""
@@ -120,6 +175,16 @@ class Spool(Backlog):
         for _, descriptor in self._files:
             os.close(descriptor)
         self._files.clear()
+
+
+def free_of(disk: os.statvfs_result, reserve: int) -> tuple[int, int]:
+    """
+    Return the bytes free on a disk and how many of them are to stay free.
+
+    :param reserve: as configured: bytes, or `AUTOMATIC`, which stands for 5 % of the disk and at most 1 GiB.
+    """
+    size = disk.f_blocks * disk.f_frsize
+    return disk.f_bavail * disk.f_frsize, min(1 << 30, size // 20) if reserve == AUTOMATIC else reserve
 
 
 def _positions(directory: int, name: str) -> list[int]:

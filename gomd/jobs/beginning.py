@@ -15,13 +15,14 @@ from __future__ import annotations
 import encodings.ascii  # noqa: F401 - else open() imports it anew in every supervisor
 import errno
 import os
-import resource
 import select
 import signal
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
+from gomd.jobs.cgroups import JobGroup, NoLimit
+from gomd.jobs.inherited import CannotReset, close_all_but, reset_after, reset_before, reset_signals
 from gomd.jobs.kernel import become_subreaper, end_with_parent, mount_own_proc, unshare_pids_and_mounts
 
 #: Exit statuses of a shell for a program that cannot be started.
@@ -32,8 +33,6 @@ _REPORT_LIMIT = 4000
 #: Seconds a program may take to begin: its directory may be on a file system that does not answer, which
 #: is its user's affair, and must not keep others from starting jobs.
 BEGIN_LIMIT = 30.0
-#: Files that a program may open unless it asks for more, as in a login; the daemon has raised its own.
-_FILES = 1024
 
 
 class CannotStart(Exception):
@@ -113,10 +112,13 @@ class Program(NamedTuple):
     outside: int
 
 
-def begin(spec: dict[str, Any], streams: tuple[int, int, int], around: Surroundings) -> Program:
+def begin(
+    spec: dict[str, Any], streams: tuple[int, int, int], around: Surroundings, group: JobGroup | None = None
+) -> Program:
     """
     Start the program of ``spec`` with ``streams`` as its standard input, output and error. Blocks briefly.
 
+    :param group: the cgroup it is to be in, None where there is none.
     :raises CannotStart: nothing runs.
     """
     if around.namespace:
@@ -130,7 +132,7 @@ def begin(spec: dict[str, Any], streams: tuple[int, int, int], around: Surroundi
         raise CannotStart(429, f"no process can be made on {spec['where']} now: {error.strerror}") from error
     if pid == 0:
         try:
-            _program(spec, streams, around, writing)
+            _program(spec, streams, around, group, writing)
         finally:
             os._exit(NOT_EXECUTABLE)
     os.close(writing)
@@ -176,7 +178,13 @@ def _set_next_pid(number: int) -> None:
         pass  # a kernel without CONFIG_CHECKPOINT_RESTORE: nothing moves there anyway
 
 
-def _program(spec: dict[str, Any], streams: tuple[int, int, int], around: Surroundings, report: int) -> None:
+def _program(
+    spec: dict[str, Any],
+    streams: tuple[int, int, int],
+    around: Surroundings,
+    group: JobGroup | None,
+    report: int,
+) -> None:
     """Become the program, or say why not."""
     os.setsid()
     try:
@@ -188,29 +196,40 @@ def _program(spec: dict[str, Any], streams: tuple[int, int, int], around: Surrou
             fcntl.ioctl(streams[0], termios.TIOCSCTTY, 0)
         for descriptor, stream in enumerate(streams):
             os.dup2(stream, descriptor)
-        os.closerange(3, report)
-        os.closerange(report + 1, 65536)
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, _FILES), hard))
+        close_all_but((0, 1, 2, report, around.proc))
+        if group is not None:
+            group.enter()
+        reset_before(spec["uid"], spec["gid"], around.proc)
+        os.close(around.proc)
         _become(spec)
         if not around.namespace:  # there the kernel does it by itself
             end_with_parent(signal.SIGKILL)
-        _default_signals()
+        reset_after(spec["uid"])
+        reset_signals()
+        _enter_directory(spec)
         _execute(spec["argv"], spec["env"])
     except CannotStart as error:
         text = f"!{error.code} {error}"
+    except NoLimit as error:
+        text = f"!405 its memory cannot be limited on {spec['where']}: {error}"
+    except CannotReset as error:
+        text = f"!500 {error}"
     except Exception as error:  # noqa: BLE001 - the edge of the process: the supervisor tells the caller
         text = f"!500 {type(error).__name__}: {error}"
     os.write(report, text.encode("utf-8", "backslashreplace")[:_REPORT_LIMIT])
 
 
 def _become(spec: dict[str, Any]) -> None:
-    """Be the user, in his directory. :raises CannotStart: there is no such directory for him."""
+    """Be the user."""
     if os.geteuid() == 0:
         os.setgroups(spec["groups"])
         os.setresgid(spec["gid"], spec["gid"], spec["gid"])
         os.setresuid(spec["uid"], spec["uid"], spec["uid"])
     os.umask(spec["umask"])
+
+
+def _enter_directory(spec: dict[str, Any]) -> None:
+    """Be in the user's directory. :raises CannotStart: there is no such directory for him."""
     cwd = spec["cwd"]
     try:
         os.chdir(os.fsencode(cwd))
@@ -220,15 +239,6 @@ def _become(spec: dict[str, Any]) -> None:
         ) from None
     except OSError as error:
         raise CannotStart(404, f"no directory {cwd} on {spec['where']} ({error.strerror})") from None
-
-
-def _default_signals() -> None:
-    for number in range(1, signal.NSIG):
-        try:
-            signal.signal(number, signal.SIG_DFL)
-        except (OSError, ValueError):
-            pass  # KILL, STOP and those of the C library
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _execute(argv: list[str], env: dict[str, str]) -> NoReturn:

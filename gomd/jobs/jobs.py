@@ -15,9 +15,11 @@ from gomd.jobs.framestream import FrameStream
 from gomd.jobs.held import Held
 from gomd.jobs.journal import Journal
 from gomd.jobs.keeper import REMOVE_LIMIT, Keeper
+from gomd.jobs.kept import KeptOutput, Limits
 from gomd.jobs.migrations import Migrations
 from gomd.jobs.migrators import NoMigrator
 from gomd.jobs.relay import Relay
+from gomd.jobs.room import Room
 from gomd.jobs.starting import Starting
 from gomd.jobs.supervisors import Supervisors
 from gomd.jobs.table import FIRST_FOREIGN_PID, HomeTable
@@ -25,6 +27,9 @@ from gomd.jobs.whereabouts import Whereabouts
 from libgomd.errors import Conflict, GomdError, NotFound, PeerUnreachable
 from libgomd.model import Caller, Counter, Job, JobState
 from libgomd.wire import frames
+
+#: Jobs under way at once, when nobody says.
+MOST = 1000
 
 
 @implementer(IJobs)
@@ -35,7 +40,8 @@ class Jobs(Service):
     :param journal: of the home table; it is opened when the service starts.
     :param peers: tell the homes of guests where these are. :param own_uid: the user this daemon runs as.
     :param migrator: makes what moves jobs.
-    :param most: jobs that may be under way at once, of this home and guests together.
+    :param room: how many jobs may be under way at once, of this home and guests together.
+    :param output: how much output of detached jobs is kept.
     """
 
     def __init__(
@@ -51,7 +57,8 @@ class Jobs(Service):
         peers: IPeers,
         *,
         own_uid: int,
-        most: int = 1000,
+        room: Room | None = None,
+        output: Limits | None = None,
         migrator: Callable[[Keeper, HomeTable, Whereabouts], IMigrator] | None = None,
     ) -> None:
         self._members = members
@@ -65,8 +72,13 @@ class Jobs(Service):
         self.migrator: IMigrator = NoMigrator("this daemon does not move processes")
         if migrator is not None:
             self.migrator = migrator(self._keeper, self._table, self._whereabouts)
+        limits = output or Limits(here.spool_bytes, 1 << 30, 1 << 32, here.spool_reserve)
+        self._kept = KeptOutput(
+            clock, threads, here, self._table, self._keeper.held, int(members.own_id), limits
+        )  # fmt: skip
         self._starting = Starting(
-            clock, members, threads, here, placement, journal, self._table, self._keeper, own_uid, most
+            clock, members, threads, here, placement, journal, self._table, self._keeper, own_uid,
+            room or Room(own_uid, MOST), self._kept,
         )  # fmt: skip
         self._following: Deferred[None] | None = None
 
@@ -78,6 +90,7 @@ class Jobs(Service):
         """Read the journal and find the jobs again that ran on while no daemon was there. Blocks briefly."""
         super().startService()
         self._keeper.stopping = False
+        self._here.open()
         self._journal.open()
         self._table.load()
         migrations = self.migrator if isinstance(self.migrator, Migrations) else None
@@ -93,6 +106,7 @@ class Jobs(Service):
             migrations.start()
         self._following = Deferred.fromCoroutine(self._keeper.follow())
         self._following.addErrback(lambda failure: None)  # cancelled at the end
+        self._kept.start()
 
     def _find_guests(self, leaving: frozenset[str], coming: frozenset[str]) -> None:
         for home, number, name in self._here.names():
@@ -117,6 +131,7 @@ class Jobs(Service):
         self._keeper.stopping = True
         if isinstance(self.migrator, Migrations):
             self.migrator.stop()
+        self._kept.stop()
         if self._following is not None:
             self._following.cancel()
         for held in tuple(self._keeper.held.values()):
@@ -200,6 +215,11 @@ class Jobs(Service):
             raise Conflict(f"somebody is attached to job {job.job} already")
         if held is None and not job.detached:
             raise NotFound(f"job {job.job} is over, exit {job.exit}: nothing of it is kept but that")
+        if held is None and self._kept.is_gone(job):
+            raise NotFound(
+                f"job {job.job} is over, exit {job.exit}: its output was removed, "
+                "being the oldest, to make room for others"
+            )
 
     def attach(self, job: Job, stream: FrameStream) -> None:
         """See `IJobs.attach`."""
@@ -245,5 +265,6 @@ class Jobs(Service):
         yield Counter("jobs_started", self._keeper.begun, "jobs of this home that have begun")
         yield Counter("jobs_held", len(self._keeper.held), "jobs under way here, guests too")
         yield Counter("jobs_known", len(tuple(self._table)), "jobs in the home table")
+        yield from self._kept.counters()
         yield from self.migrator.counters()
         yield Counter("jobs_journal_failed", self._journal.failed, "changes the journal could not be given")

@@ -108,7 +108,10 @@ class Keeper:
         """Keep the output of a detached job that runs on another node."""
         job = None if held.number is None else self._table.get(held.number)
         if job is not None and job.detached and held.node != self._members.own_id:
-            held.sink = Sink(self._threads, self._here.directory(held.name), self._here.spool_bytes)
+            held.sink = Sink(
+                self._threads, self._here.directory(held.name), self._here.spool_bytes,
+                self._here.spool_reserve,
+            )  # fmt: skip
             held.relay.join_client(held.sink)
             if held.relay.job is not None:
                 held.sink.attach()

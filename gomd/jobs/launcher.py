@@ -21,6 +21,7 @@ import traceback
 
 from gomd.jobs import supervisor
 from gomd.jobs.beginning import enclose
+from gomd.jobs.inherited import reset_keys
 from gomd.jobs.kernel import set_name
 from gomd.jobs.moving import Movable
 
@@ -31,6 +32,7 @@ NAMESPACE, PLAIN = b"n", b"p"
 def main() -> None:
     """Fork a supervisor for every connection that comes, until the daemon is gone. Blocks."""
     set_name("gomd-launcher")
+    reset_keys(os.geteuid(), os.getegid())  # what criu starts has the keyring of its supervisor
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for supervisors
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it ends when its socket does

@@ -172,7 +172,10 @@ def one_line(text: str) -> str:
 
 def encode_needs(needs: Needs) -> bytes:
     """Return ``needs`` as the bytes of the file `NEEDS`."""
-    return json.dumps(asdict(needs)).encode("ascii")
+    values = asdict(needs)
+    if needs.memory_max is None:
+        del values["memory_max"]  # a node that does not know it takes the others, and refuses these
+    return json.dumps(values).encode("ascii")
 
 
 def decode_needs(data: bytes) -> Needs:
@@ -190,6 +193,8 @@ def decode_needs(data: bytes) -> Needs:
         raise MalformedFrame("needs of a process: a text that is none")
     if not (_is_number(needs.memory, 1 << 62) and _is_number(needs.uid, 1 << 32)):
         raise MalformedFrame("needs of a process: a number that is none")
+    if needs.memory_max is not None and not _is_number(needs.memory_max, 1 << 62):
+        raise MalformedFrame("needs of a process: a limit that is none")
     if len(needs.files) > MAX_FILES or len(needs.directories) > MAX_FILES:
         raise MalformedFrame("needs of a process: too many files")
     for file in needs.files:

@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
@@ -324,9 +325,10 @@ class Migrations:
         pid, supervisor = int(told["pid"]), int(told["supervisor"])
         user = str(told.get("user", ""))
         try:
-            return await self._ground.looks.do(
+            needs = await self._ground.looks.do(
                 LOOK_LIMIT, held.name, self._ground.machine.look, pid, supervisor, user
             )
+            return replace(needs, memory_max=told.get("memory_max"))
         except OSError as error:
             raise NotFound(f"job {held.name} has ended") from error
 

@@ -23,7 +23,10 @@ from gomd.jobs import rights, tree
 from gomd.jobs.apart import Apart
 from gomd.jobs.backlog import Spool
 from gomd.jobs.beginning import CannotStart, Program
+from gomd.jobs.cgroups import FREEZING, JobGroup, NoLimit, group_of
 from gomd.jobs.criu import Criu, TlsFiles, pipe_name
+from gomd.jobs.inherited import CannotReset, reset_for_copy
+from gomd.jobs.pipes import end_the_rest
 from gomd.jobs.supervisor import JOB, Supervisor
 from libgomd.errors import CannotMove
 from libgomd.wire import frames
@@ -31,7 +34,7 @@ from libgomd.wire import frames
 #: The file among the images that is not criu's.
 HANDOVER = "handover.json"
 #: Of its description by the daemon a job keeps these wherever it goes.
-_KEPT = ("tty", "argv", "uid", "gid", "groups", "user", "cwd", "merge", "began")
+_KEPT = ("tty", "argv", "uid", "gid", "groups", "user", "cwd", "merge", "began", "memory_max")
 #: Seconds criu may take for a restore; a dump has its limit from the daemon.
 _RESTORE_LIMIT = 600.0
 #: Signals that wait while it is frozen; more are dropped.
@@ -116,7 +119,14 @@ class Movable(Supervisor):
                 raise CannotMove("it does not stay stopped")
 
         self._frozen = True  # from now on nothing is put into its pipe
+        self._limit(FREEZING)
         self._work = Apart(work, limit + 10)
+
+    def _limit(self, more: int = 0) -> None:
+        """Limit its memory anew; what criu adds to a job it freezes must not end that."""
+        if self._group is not None:
+            with suppress(OSError):
+                self._group.limit(more)
 
     def _pipe_names(self) -> list[str]:
         """What criu calls stdin, stdout and stderr; empty for what is closed or no pipe."""
@@ -192,6 +202,7 @@ class Movable(Supervisor):
         assert self._program is not None
         self._frozen = False
         self._handed = None
+        self._limit()
         tree.thaw(tree.descendants(self._program.pid), but=self._stopped)
         waiting, self._signals = self._signals, []
         for number, group in waiting:
@@ -215,6 +226,8 @@ class Movable(Supervisor):
             self._connection.settimeout(5.0)
             with suppress(OSError):
                 self._connection.sendall(bytes(self._outgoing) + frames.encode_json(frames.MOVED, told))
+        end_the_rest(self._around.namespace, 0)  # else it may see one more signal as this process ends
+        self._remove_group()
         self._leave()
         os._exit(0)
 
@@ -251,6 +264,7 @@ class Movable(Supervisor):
         names: list[str] = handover["names"]
         mapping = {name: stream for name, stream in zip(names, streams, strict=True) if name}
         criu, uid, where = Criu(self._spec["criu"]), int(self._spec["uid"]), str(self._spec["where"])
+        gid, group = int(self._spec["gid"]), self._make_group()
         self._watch_children()
 
         def allows(pid: int) -> None:
@@ -258,7 +272,13 @@ class Movable(Supervisor):
 
         def work() -> int:
             if uid:
-                rights.check_groups({self._spec["gid"], *self._spec["groups"]}, uid, where)
+                rights.check_groups({gid, *self._spec["groups"]}, uid, where)
+            try:
+                if group is not None:
+                    group.enter()
+                reset_for_copy(uid, gid)
+            except (NoLimit, CannotReset) as error:
+                raise CannotMove(f"{where}: {error}") from error
             pid = criu.restore(directory, mapping, limit=_RESTORE_LIMIT, allows=allows if uid else None)
             pids = tree.descendants(pid)
             if not tree.hold(pids):
@@ -276,9 +296,19 @@ class Movable(Supervisor):
             raise CannotMove(f"it came up as process {pid}, not {handover['pid']}")
         self._program = Program(pid, self._outside())
         self._frozen = True
+        self._limit()
         self._stopped = [int(each) for each in handover["stopped"]]
         self._take_over(handover, ours)
         self._write(JOB, self._description())
+
+    def _make_group(self) -> JobGroup | None:
+        """Make its cgroup, with room for criu. :raises CannotMove: it has a limit, and there can be none."""
+        try:
+            self._group = group_of(self._spec)
+        except NoLimit as error:
+            raise CannotMove(f"its memory cannot be limited on {self._spec['where']}: {error}") from error
+        self._limit(FREEZING)
+        return self._group
 
     def _wait(self, work: Apart) -> int:
         """Wait for ``work``; leave when the daemon closes its connection: with us the kernel ends all."""

@@ -49,6 +49,7 @@ class Needs:
     :ivar memory: bytes it has in memory now. :ivar machine: as ``uname -m``. :ivar kernel: as ``uname -r``.
     :ivar flags: of the processor, those that programs use.
     :ivar stays: clauses that say why it can leave for nowhere.
+    :ivar memory_max: bytes it may have, None for no limit.
     """
 
     memory: int
@@ -60,6 +61,7 @@ class Needs:
     directories: tuple[str, ...]
     files: tuple[FileNeed, ...]
     stays: tuple[str, ...] = ()
+    memory_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class Offer:
     :ivar user: name of the user with its uid there, empty when there is none.
     :ivar directories: those of its directories that are there. :ivar files: its files as they are there.
     :ivar criu: what keeps criu from working there, empty when nothing does.
+    :ivar no_limit: why the memory of a job cannot be limited there, empty when it can.
     """
 
     memory: int
@@ -82,6 +85,7 @@ class Offer:
     directories: tuple[str, ...]
     files: tuple[FileNeed, ...]
     criu: str = ""
+    no_limit: str = ""
 
 
 def reasons(needs: Needs, offer: Offer, node: str) -> list[str]:
@@ -101,6 +105,8 @@ def reasons(needs: Needs, offer: Offer, node: str) -> list[str]:
         found.append(f"user {needs.uid} is {needs.user or 'nobody'} here and {there} on {node}")
     if needs.memory > offer.memory:
         found.append(f"it has {needs.memory >> 20} MB, {node} has {max(0, offer.memory) >> 20} MB free")
+    if needs.memory_max is not None and offer.no_limit:
+        found.append(f"{node} cannot limit its memory: {offer.no_limit}")
     if needs.memory > offer.room:
         found.append(f"{node} has no room for {needs.memory >> 20} MB of images: see [jobs] spool")
     found += [

@@ -29,6 +29,10 @@ class Output:
         self.backlog.acknowledge(self.sent)
         return self.sent
 
+    def is_overtaken(self) -> bool:
+        """Whether the oldest that is kept is newer than what was sent: the reader was too slow."""
+        return self.sent < self.backlog.base
+
     def complete(self) -> bool:
         """Whether all of it was sent."""
         return self.descriptor < 0 and self.sent >= self.backlog.end

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gomd.jobs.cgroups import LEAST
 from libgomd.errors import MalformedRequest, NotAllowed, NotPossible
 from libgomd.model import Caller, Role
 
@@ -25,7 +26,8 @@ class JobRequest:
     :ivar nodes: as ``-j`` says it, ``1-4,7``: the best one of these; empty: of all.
     :ivar tty: it gets a terminal, of ``size`` rows and columns. :ivar merge: standard output and error are
         one stream. :ivar lock: True and False as ``-l`` and ``-L`` said, None for neither.
-    :ivar memory: bytes it will need, None when not known.
+    :ivar memory: bytes it will need, None when not known: what placement goes by.
+    :ivar memory_max: bytes it may have, None for no limit: the kernel sees to it.
     """
 
     argv: tuple[str, ...]
@@ -40,6 +42,7 @@ class JobRequest:
     nodes: str = ""
     lock: bool | None = None
     memory: int | None = None
+    memory_max: int | None = None
 
     @property
     def command(self) -> str:
@@ -52,6 +55,7 @@ class JobRequest:
             "argv": list(self.argv), "env": dict(self.env), "cwd": self.cwd, "umask": self.umask,
             "tty": self.tty, "size": list(self.size), "merge": self.merge, "detach": self.detach,
             "node": self.node, "nodes": self.nodes, "lock": self.lock, "memory": self.memory,
+            "memory_max": self.memory_max,
         }  # fmt: skip
 
 
@@ -80,7 +84,13 @@ def parse(values: Mapping[str, Any]) -> JobRequest:
     cwd = _text(values, "cwd", "/")
     if not cwd.startswith("/") or len(cwd) > 4096:
         raise MalformedRequest("cwd is an absolute path of at most 4096 characters")
-    memory = values.get("memory")
+    memory, most = values.get("memory"), values.get("memory_max")
+    if most is not None:
+        _number(most, "memory_max", 2**62)
+        if most < LEAST:
+            raise MalformedRequest(f"--mem-max is at least {LEAST >> 20}M: a program needs that to begin")
+        if isinstance(memory, int) and memory > most:
+            raise MalformedRequest("--mem is more than --mem-max allows")
     return JobRequest(
         argv=argv,
         env=env,
@@ -94,6 +104,7 @@ def parse(values: Mapping[str, Any]) -> JobRequest:
         nodes=_text(values, "nodes"),
         lock=None if values.get("lock") is None else _flag(values, "lock"),
         memory=None if memory is None else _number(memory, "memory", 2**63),
+        memory_max=most,
     )
 
 

@@ -26,11 +26,12 @@ class Sink:
     Stands where a caller's connection would (`FrameStream`): takes frames, acknowledges what is written.
 
     :param directory: of the job; it is made. :param limit: bytes that are kept of each stream.
+    :param reserve: bytes of the disk that stay free, see `gomd.jobs.backlog.free_of`.
     """
 
     _log: ClassVar[Logger] = Logger()
 
-    def __init__(self, threads: IThreads, directory: str, limit: int) -> None:
+    def __init__(self, threads: IThreads, directory: str, limit: int, reserve: int = 0) -> None:
         self.full = False
         self.gone = False
         self.on_frame: Callable[[Frame], None] = lambda _frame: None
@@ -40,6 +41,7 @@ class Sink:
         self._directory = directory
         self._descriptor = -1
         self._limit = limit
+        self._reserve = reserve
         self._parser = frames.FrameParser()
         self._spools: dict[int, Spool] = {}
         self._received: dict[int, int] = {}
@@ -52,6 +54,12 @@ class Sink:
     def attach(self) -> None:
         """Ask for the output from where the files end."""
         self._waiting.append(Frame(frames.RESUME))
+        self._go_on()
+
+    def keep(self, limit: int) -> None:
+        """Keep at most ``limit`` bytes of each stream from now on."""
+        self._limit = limit
+        self._waiting.append(Frame(frames.MOVE))
         self._go_on()
 
     def send(self, data: bytes) -> None:
@@ -84,6 +92,9 @@ class Sink:
             wanted = {_NAMES[stream]: spool.end for stream, spool in self._spools.items()}
             wanted["n"] = self._asked
             self.on_frame(Frame(frames.ATTACH, json.dumps(wanted).encode("ascii")))
+        elif kind == frames.MOVE:
+            for spool in self._spools.values():
+                await self._threads.run(_WRITE_LIMIT, spool.keep, self._limit)
         elif kind in self._spools and self._attached:
             await self._threads.run(_WRITE_LIMIT, self._spools[kind].append, payload)
             self._received[kind] += len(payload)
@@ -106,7 +117,7 @@ class Sink:
         if self._descriptor < 0:
             self._descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         for stream, name in _NAMES.items():
-            self._spools[stream] = Spool(self._descriptor, name, self._limit)
+            self._spools[stream] = Spool(self._descriptor, name, self._limit, self._reserve)
 
     def _end(self, told: dict[str, Any]) -> None:
         """Write down how the job ended. Blocks."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Coroutine
 from typing import Any, ClassVar
 
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -14,10 +15,14 @@ from gomd.jobs.framestream import FrameStream
 from gomd.jobs.held import Held
 from gomd.jobs.journal import Journal
 from gomd.jobs.keeper import Keeper
+from gomd.jobs.kept import KeptOutput
 from gomd.jobs.relay import Relay
 from gomd.jobs.request import Account, JobRequest, account_of, node_ids, parse
+from gomd.jobs.room import Room
+from gomd.jobs.supervisor import RECEIVED
 from gomd.jobs.supervisors import Supervisors
 from gomd.jobs.table import HomeTable
+from gomd.jobs.turns import Turn, Turns
 from libgomd.errors import (
     Conflict,
     GomdError,
@@ -37,15 +42,15 @@ from libgomd.wire.frames import Frame
 SPEC_LIMIT = 30.0
 NAME_LIMIT = 5.0
 SYNC_LIMIT = 30.0
-#: Jobs that are being started at the same time, and those of one user among them; others wait for their turn.
-AT_ONCE, OF_ONE = 32, 16
+#: Seconds a supervisor may take to receive what it is to run.
+RECEIVE_LIMIT = 30.0
 
 
 class Starting:
     """
     :param placement: chooses nodes. :param journal: is synced before a job starts on another node.
-    :param own_uid: the user this daemon runs as.
-    :param most: jobs that may be under way at once, of this home and guests together.
+    :param own_uid: the user this daemon runs as. :param room: how many jobs may be under way at once.
+    :param kept: the output of detached jobs that is kept here.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -61,7 +66,8 @@ class Starting:
         table: HomeTable,
         keeper: Keeper,
         own_uid: int,
-        most: int,
+        room: Room,
+        kept: KeptOutput,
     ) -> None:
         self._clock = clock
         self._members = members
@@ -72,9 +78,9 @@ class Starting:
         self._table = table
         self._keeper = keeper
         self._own_uid = own_uid
-        self._most = most
-        self._turns = DeferredSemaphore(AT_ONCE)
-        self._turns_of: dict[int | None, DeferredSemaphore] = {}
+        self._room = room
+        self._kept = kept
+        self._turns = Turns()
 
     def run(self, caller: Caller, stream: FrameStream, guest: str = "") -> None:
         """See `IJobs.run`."""
@@ -95,52 +101,60 @@ class Starting:
 
     async def _run(self, caller: Caller, stream: FrameStream) -> None:
         request = parse(frames.decode_json((await self._first(stream)).payload))
-        refused: set[int] = set()
-        self._check_room()
-        own = self._turns_of.setdefault(caller.uid, DeferredSemaphore(OF_ONE))
-        await own.acquire()
+        self._room.check(self._keeper.held.values(), self._turns.waiting(), caller)
+        turn = self._turns.turn(_uid(caller))
+        await turn.take()
         try:
-            await self._turns.acquire()
-            try:
-                await self._run_somewhere(request, caller, refused, stream)
-            finally:
-                self._turns.release()
+            account = await self._account(caller)
+            if request.detach:
+                await self._kept.check(caller)
+            await self._run_somewhere(request, caller, account, stream, turn)
         finally:
-            own.release()
+            turn.release()
 
     async def _run_somewhere(
-        self, request: JobRequest, caller: Caller, refused: set[int], stream: FrameStream
+        self, request: JobRequest, caller: Caller, account: Account, stream: FrameStream, turn: Turn
     ) -> None:
-        account = await self._account(caller)
+        refused: set[int] = set()
         while True:
+            await turn.take()
             node = self._place(request, frozenset(refused))
-            self._check_room()
+            self._room.check(self._keeper.held.values(), (), caller)
             try:
-                return await self._run_on(node, request, caller, account, stream)
-            except (NotFound, PeerUnreachable, TooMany):
-                # No such directory there, or it cannot be reached: another node will do.
+                return await self._run_on(node, request, caller, account, stream, turn)
+            except (NotFound, PeerUnreachable, TooMany, NotPossible) as error:
+                # No such directory there, no limit of memory, or it cannot be reached: another node will do.
+                if isinstance(error, NotPossible) and request.memory_max is None:
+                    raise
                 if request.node or node.id in refused or len(self._members.nodes()) == 1:
                     raise
                 self._placement.withdraw(node.id)
                 refused.add(node.id)
 
     async def _run_on(
-        self, node: Node, request: JobRequest, caller: Caller, account: Account, stream: FrameStream
+        self,
+        node: Node,
+        request: JobRequest,
+        caller: Caller,
+        account: Account,
+        stream: FrameStream,
+        turn: Turn,
     ) -> None:
         job = self._table.new(
             node.id, account.user, account.uid, request.command, self._clock.seconds(),
-            lock=bool(request.lock), detached=request.detach,
+            lock=bool(request.lock), detached=request.detach, memory_max=request.memory_max,
         )  # fmt: skip
         held = Held(job.name, job.job, account.uid, node.id)
         self._keeper.take_in(held)
         try:
             if node.id == self._members.own_id:
-                now = self._clock.seconds()
-                held.relay.join_job(self._here.start(job.name, request, account, request.detach, now))
+                await self._launch(held, request, account, request.detach, turn)
             else:
                 await self._threads.run(SYNC_LIMIT, self._journal.sync)
                 held.relay.join_job(await self._keeper.abroad.start(node, job.name, request.values(), caller))
+                turn.release()
             await held.beginning
+            self._check_limit(held, request, node)
         except BaseException:
             self._keeper.let_go(held)
             self._table.drop(job.job)
@@ -151,14 +165,18 @@ class Starting:
     async def _host(self, caller: Caller, stream: FrameStream, name: str) -> None:
         """Start a guest for the daemon at ``stream``, which is its home."""
         request = parse(frames.decode_json((await self._first(stream)).payload))
-        self._check_room()
-        await self._turns.acquire()
+        self._room.check(self._keeper.held.values(), self._turns.waiting(), caller)
+        turn = self._turns.turn(_uid(caller))
+        await turn.take()
         try:
-            await self._host_now(request, caller, stream, name)
-        finally:
-            self._turns.release()
+            await self._host_now(request, caller, stream, name, turn)
+        except BaseException:
+            turn.release()
+            raise
 
-    async def _host_now(self, request: JobRequest, caller: Caller, stream: FrameStream, name: str) -> None:
+    async def _host_now(
+        self, request: JobRequest, caller: Caller, stream: FrameStream, name: str, turn: Turn
+    ) -> None:
         account = await self._account(caller)
         if name in self._keeper.held:
             raise Conflict(f"there is a job {name} here already")
@@ -170,15 +188,41 @@ class Starting:
         stream.hold(False)
         held.relay.join_client(stream)
         try:
-            held.relay.join_job(self._here.start(name, request, account, False, self._clock.seconds()))
+            await self._launch(held, request, account, False, turn)
         except GomdError:
             self._keeper.let_go(held)
             raise
 
-    def _check_room(self) -> None:
-        waiting = sum(len(turns.waiting) for turns in (self._turns, *self._turns_of.values()))
-        if len(self._keeper.held) + waiting >= self._most:
-            raise TooMany(f"{self._most} jobs are under way on this node already: try later")
+    async def _launch(
+        self, held: Held, request: JobRequest, account: Account, detach: bool, turn: Turn
+    ) -> None:
+        """Start a supervisor here. The turn is over as soon as that knows what to run."""
+        await turn.launch()
+        held.relay.join_job(self._here.start(held.name, request, account, detach, self._clock.seconds()))
+        late = self._clock.callLater(RECEIVE_LIMIT, turn.release)
+        answered = held.relay.moved
+
+        def over(result: Any = None) -> Any:
+            turn.release()
+            if late.active():
+                late.cancel()
+            return result
+
+        def moved(told: dict[str, Any]) -> None:
+            if told.get("did") == RECEIVED:
+                over()
+            answered(told)
+
+        held.relay.moved = moved
+        held.beginning.addBoth(over)
+
+    def _check_limit(self, held: Held, request: JobRequest, node: Node) -> None:
+        """End a job at once that runs without its limit. :raises NotPossible: so it was."""
+        if request.memory_max is not None and held.told.get("memory_max") != request.memory_max:
+            held.relay.to_job(frames.encode_signal(signal.SIGKILL, True))
+            raise NotPossible(
+                f"gomd on node {node.id} {node.name} is older and cannot limit memory: update it there"
+            )
 
     def _place(self, request: JobRequest, refused: frozenset[int]) -> Node:
         """Return the node to run on. :raises NotFound: no such one. :raises NotPossible: none can take it."""
@@ -213,3 +257,8 @@ class Starting:
 
     async def _account(self, caller: Caller) -> Account:
         return await self._threads.run(NAME_LIMIT, account_of, caller, self._own_uid)
+
+
+def _uid(caller: Caller) -> int:
+    """Return whose turn it is; whoever is no user here has no account either, which is said soon."""
+    return -1 if caller.uid is None else caller.uid

@@ -20,12 +20,15 @@ from typing import Any
 
 from gomd.jobs.backlog import Backlog, Spool
 from gomd.jobs.beginning import CannotStart, Program, Surroundings, begin
+from gomd.jobs.cgroups import JobGroup, NoLimit, group_of
 from gomd.jobs.output import Output
 from gomd.jobs.pipes import end_the_rest, make_pipes, make_terminal, set_size
 from libgomd.wire import frames
 
 #: The names in a job's directory.
 SOCKET, JOB, EXIT = "socket", "job", "exit"
+#: What `MOVED` says did happen when the description of the job has arrived: the daemon may start others.
+RECEIVED = "received"
 #: Seconds for the first word of the daemon.
 _SPEC_LIMIT = 30.0
 #: Seconds between SIGHUP and SIGKILL when the caller is gone.
@@ -55,6 +58,7 @@ def serve(connection: socket.socket, around: Surroundings, kind: type[Supervisor
     spec = frames.decode_json(received[0].payload)
     if received[0].kind != frames.SPEC:
         return
+    connection.sendall(frames.encode_json(frames.MOVED, {"did": RECEIVED, "error": ""}))
     connection.setblocking(False)
     kind(spec, around, connection, parser).run(received[1:])
 
@@ -81,6 +85,7 @@ class Supervisor:
         self._outgoing = bytearray()
         self._listener: socket.socket | None = None
         self._program: Program | None = None
+        self._group: JobGroup | None = None
         self._child_ended, self._wakeup = -1, -1
         self._terminal = -1
         self._stdin = -1
@@ -107,11 +112,12 @@ class Supervisor:
         directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._spooled = bool(spec.get("detach"))
         self._outputs = {
-            kind: Output(
-                kind, Spool(directory, name, int(spec["spool_bytes"])) if self._spooled else Backlog()
-            )
+            kind: Output(kind, self._spool(directory, name) if self._spooled else Backlog())
             for kind, name in ((frames.STDOUT, "stdout"), (frames.STDERR, "stderr"))
         }
+
+    def _spool(self, directory: int, name: str) -> Spool:
+        return Spool(directory, name, int(self._spec["spool_bytes"]), int(self._spec.get("spool_reserve", 0)))
 
     # -- the beginning
 
@@ -133,6 +139,7 @@ class Supervisor:
         while not self._done:
             self._step()
         self._leave()
+        self._remove_group()
 
     def _look(self) -> None:
         """See how far the job is whose output is only shown here, and whether it has ended."""
@@ -147,6 +154,7 @@ class Supervisor:
 
     def _refuse(self, error: CannotStart) -> None:
         """Tell why nothing runs, and leave no trace."""
+        self._remove_group()
         assert self._connection is not None
         self._connection.settimeout(_SPEC_LIMIT)
         self._connection.sendall(frames.encode_json(frames.FAILED, {"code": error.code, "text": str(error)}))
@@ -155,10 +163,14 @@ class Supervisor:
 
     def _start(self) -> None:
         spec = self._spec
+        try:
+            self._group = group_of(spec)
+        except NoLimit as error:
+            raise CannotStart(405, f"its memory cannot be limited on {spec['where']}: {error}") from error
         streams, ours = self._make_terminal() if spec.get("tty") else self._make_pipes()
         self._watch_children()
         try:
-            self._program = begin(spec, streams, self._around)
+            self._program = begin(spec, streams, self._around, self._group)
         finally:
             for descriptor in set(streams):
                 os.close(descriptor)
@@ -179,7 +191,7 @@ class Supervisor:
     def _description(self) -> dict[str, Any]:
         assert self._program is not None
         names = ("id", "argv", "uid", "gid", "user", "cwd", "detach", "tty", "lock", "nmigs",
-                 "images", "began", "used", "pid_at_home")  # fmt: skip
+                 "images", "began", "used", "pid_at_home", "memory_max")  # fmt: skip
         kept = {name: self._spec.get(name) for name in names}
         return {
             **kept,
@@ -432,7 +444,17 @@ class Supervisor:
         elif kind == frames.COLLECTED:
             self._done = self._exit is not None
         elif kind == frames.MOVE:
-            self._move(frames.decode_json(payload))
+            order = frames.decode_json(payload)
+            if order.get("do") == "keep":
+                self._keep(int(order["bytes"]))
+            else:
+                self._move(order)
+
+    def _keep(self, limit: int) -> None:
+        """Keep less of the output of a detached job."""
+        for output in self._outputs.values():
+            if isinstance(output.backlog, Spool):
+                output.backlog.keep(limit)
 
     def _move(self, order: dict[str, Any]) -> None:
         """Do a step of a migration; what cannot move does none."""
@@ -467,6 +489,9 @@ class Supervisor:
         """Send what may be sent, and as much of it as the connection takes now."""
         if self._connection is None:
             return
+        if self._attached and any(output.is_overtaken() for output in self._outputs.values()):
+            self._attached = False
+            self._send(frames.encode(frames.RESUME))
         if self._attached:
             for output in self._outputs.values():
                 while len(self._outgoing) < _OUTGOING and (data := output.to_send()):
@@ -534,10 +559,11 @@ class Supervisor:
         """Everything is known: write it down."""
         assert self._status is not None
         lost = sum(getattr(output.backlog, "lost", 0) for output in self._outputs.values())
-        self._exit = {
-            "exit": self._status,
-            "reason": f"{lost} bytes of output are lost: the disk is full" if lost else "",
-        }
+        reasons = [f"{lost} bytes of output are lost: the disk is full"] if lost else []
+        if self._group is not None:
+            reasons = [text for text in (self._group.out_of_memory(), *reasons) if text]
+        self._exit = {"exit": self._status, "reason": "; ".join(reasons)}
+        self._remove_group()
         self._write(EXIT, self._exit)
         self._close_stdin()
         self._terminal = -1
@@ -561,6 +587,12 @@ class Supervisor:
             os.unlink(SOCKET)
         else:
             self._remove()
+
+    def _remove_group(self) -> None:
+        """Remove the job's cgroup."""
+        group, self._group = self._group, None
+        if group is not None:
+            group.remove()
 
     def _remove(self) -> None:
         """Remove the job's directory."""

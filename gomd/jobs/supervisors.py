@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from typing import Any
 
+from gomd.jobs.cgroups import PLAIN, Place, sweep
 from gomd.jobs.framestream import FrameStream
 from gomd.jobs.launching import Launcher
 from gomd.jobs.request import Account, JobRequest
+from libgomd.errors import NotPossible
 from libgomd.wire import frames
 
 
@@ -19,20 +22,56 @@ class Supervisors:
         detached job, of each of its two streams.
     :param namespaces: jobs get namespaces of their own.
     :param where: this node, as errors name it: ``node 3 gamma``.
+    :param spool_reserve: bytes of the disk that output leaves free, see `gomd.jobs.backlog.free_of`.
+    :param find_place: finds where the cgroups of jobs can be; None: jobs get none.
     """
 
     def __init__(
-        self, launcher: Launcher, spool: str, spool_bytes: int, namespaces: bool, where: str
+        self,
+        launcher: Launcher,
+        spool: str,
+        spool_bytes: int,
+        namespaces: bool,
+        where: str,
+        find_place: Callable[[], Place] | None = None,
+        spool_reserve: int = 0,
     ) -> None:
         self._launcher = launcher
-        self._spool = spool
+        self.spool = spool
         self.spool_bytes = spool_bytes
+        self.spool_reserve = spool_reserve
         self._namespaces = namespaces
-        self._where = where
+        self.where = where
+        self._find_place = find_place
+        self._place = Place("", PLAIN, "there are no cgroups for jobs")
+
+    def open(self) -> None:
+        """Find the place for cgroups and remove those that a killed daemon has left. Blocks briefly."""
+        if self._find_place is not None:
+            self._place = self._find_place()
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Remove the cgroups of jobs that are no more. Blocks briefly."""
+        if self._place.parent:
+            sweep(self._place.parent)
+
+    @property
+    def no_limit(self) -> str:
+        """Why a job's memory cannot be limited here, a clause; empty when it can."""
+        return self._place.why_not
+
+    def check_limit(self, memory_max: int | None) -> None:
+        """See whether a job can have that limit. :raises NotPossible: it cannot."""
+        if memory_max is not None and self._place.why_not:
+            raise NotPossible(
+                f"the memory of a job cannot be limited on {self.where}: {self._place.why_not}; "
+                "leave --mem-max out, or run it on another node"
+            )
 
     def directory(self, name: str) -> str:
         """Return the directory of the job ``name``."""
-        return os.path.join(self._spool, name)
+        return os.path.join(self.spool, name)
 
     def start(
         self, name: str, request: JobRequest, account: Account, detach: bool, now: float
@@ -42,11 +81,15 @@ class Supervisors:
 
         :param detach: its output is kept here. :param now: seconds since the epoch.
         :raises InternalError: there can be no supervisor.
+        :raises NotPossible: its memory cannot be limited.
         """
+        self.check_limit(request.memory_max)
         spec = {
-            **request.values(), "id": name, "directory": self.directory(name), "detach": detach,
+            **request.values(), "cgroup": self._place[:2], "id": name,
+            "directory": self.directory(name), "detach": detach,
             "uid": account.uid, "gid": account.gid, "groups": account.groups, "user": account.user,
-            "where": self._where, "spool_bytes": self.spool_bytes, "lock": bool(request.lock), "nmigs": 0,
+            "where": self.where, "spool_bytes": self.spool_bytes,
+            "spool_reserve": self.spool_reserve, "lock": bool(request.lock), "nmigs": 0,
             "began": now,
         }  # fmt: skip
         stream = self._launcher.supervisor(self._namespaces)
@@ -75,8 +118,9 @@ class Supervisors:
         """
         spec = {
             "id": name, "directory": self.directory(name), "images": images, "criu": criu, "detach": detach,
-            "where": self._where, "spool_bytes": self.spool_bytes, "lock": lock, "nmigs": nmigs,
-            "pid_at_home": pid_at_home,
+            "where": self.where, "spool_bytes": self.spool_bytes,
+            "spool_reserve": self.spool_reserve, "lock": lock, "nmigs": nmigs,
+            "pid_at_home": pid_at_home, "cgroup": self._place[:2],
         }  # fmt: skip
         stream = self._launcher.supervisor(self._namespaces)
         stream.send(frames.encode_json(frames.SPEC, spec))
@@ -107,7 +151,7 @@ class Supervisors:
     def names(self) -> list[tuple[int, int, str]]:
         """Return home, number and name of every job that has a directory here. Blocks briefly."""
         try:
-            names = os.listdir(self._spool)
+            names = os.listdir(self.spool)
         except OSError:
             return []
         found = []

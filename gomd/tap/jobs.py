@@ -15,12 +15,15 @@ from twisted.logger import Logger
 from gomd.config import Config
 from gomd.interfaces import ICollector, IEvents, IJobs, IMembership, IMigrator, INodeSource, IPeers, IThreads
 from gomd.jobs.abroad import Abroad
+from gomd.jobs.backlog import AUTOMATIC
 from gomd.jobs.balance import Balance, MoveCosts
+from gomd.jobs.cgroups import find_place
 from gomd.jobs.criu import Criu, TlsFiles, find
 from gomd.jobs.ground import Ability, Ground, Machine
 from gomd.jobs.jobs import Jobs
 from gomd.jobs.journal import Journal
 from gomd.jobs.keeper import Keeper
+from gomd.jobs.kept import Limits
 from gomd.jobs.launching import Launcher
 from gomd.jobs.looks import Looks
 from gomd.jobs.migrations import Migrations
@@ -28,6 +31,7 @@ from gomd.jobs.migrators import NoMigrator, OpenMosixMigrator
 from gomd.jobs.movelog import MoveLog
 from gomd.jobs.placement import Placement
 from gomd.jobs.post import Post
+from gomd.jobs.room import Room
 from gomd.jobs.seen import whole
 from gomd.jobs.supervisors import Supervisors
 from gomd.jobs.table import HomeTable
@@ -58,9 +62,13 @@ def jobs_of(
     """
     spool, node_id = config.jobs.spool, int(members.own_id)
     launcher = Launcher(reactor, os.path.join(spool, "log"))
+    reserve = config.jobs.output_reserve or AUTOMATIC
     here = Supervisors(
-        launcher, spool, config.jobs.output, os.geteuid() == 0, f"node {node_id} {config.node.name}"
+        launcher, spool, config.jobs.output, os.geteuid() == 0, f"node {node_id} {config.node.name}",
+        find_place, reserve,
     )  # fmt: skip
+    room = Room(os.geteuid(), config.jobs.most, config.jobs.most_per_user, config.jobs.reserve)
+    output = Limits(config.jobs.output, config.jobs.output_per_user, config.jobs.output_total, reserve)
 
     def migrator(keeper: Keeper, table: HomeTable, whereabouts: Whereabouts) -> IMigrator:
         if source.kind == "openmosix":
@@ -72,7 +80,7 @@ def jobs_of(
     return Jobs(
         reactor, members, threads, events, partial(Abroad, reactor, members, peers), here,
         placement, Journal(os.path.join(config.node.state_dir, "jobs", "journal")), peers,
-        own_uid=os.geteuid(), most=config.jobs.most, migrator=migrator,
+        own_uid=os.geteuid(), room=room, output=output, migrator=migrator,
     )  # fmt: skip
 
 

@@ -1,0 +1,289 @@
+"""
+The cgroups of jobs: where they can be on this machine, and the one of a job.
+
+A job is put into a cgroup of its own where the daemon may make one. With a memory controller it can be given
+a limit, and the kernel tells when it ended a process for it. Two kinds of controllers are known: that of the
+unified hierarchy (v2) and the older one of version 1, where the machine has that.
+
+In the unified hierarchy a cgroup that hands its memory controller on to others may hold no processes itself.
+So the daemon has to be in a cgroup beside those of its jobs: under systemd by `Delegate=yes` and
+`DelegateSubgroup=daemon` (without the latter systemd could not start the daemon again while jobs run);
+elsewhere the daemon moves there by itself when it is alone in its cgroup.
+
+Standard library only: supervisors use it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
+
+#: The cgroup of the daemon itself, and that of all jobs; the latter in another's cgroup, and in our own.
+DAEMON, JOBS, JOBS_BESIDE = "daemon", "jobs", "gomd-jobs"
+#: The kinds: unified with memory, version 1's memory, and unified without.
+UNIFIED, MEMORY, PLAIN = "unified", "memory", "plain"
+#: Least bytes of a limit: a program needs some to begin.
+LEAST: Final = 4 << 20
+#: Bytes beyond its limit for what criu puts into a job that it freezes.
+FREEZING: Final = 64 << 20
+#: Seconds to wait for the last process of a job to be gone from its cgroup.
+_EMPTY_LIMIT = 1.0
+_OOM_KILLS = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
+
+
+class NoLimit(Exception):
+    """A limit cannot be set; the text says why, as a clause."""
+
+
+class Hierarchy(NamedTuple):
+    """Where a hierarchy is mounted, and which part of it: mount point and root of the mount."""
+
+    mounted: str
+    root: str
+
+    def directory(self, path: str) -> str | None:
+        """Return the directory of the cgroup ``path``, None when it is not below what is mounted."""
+        root = self.root.rstrip("/")
+        if "/.." in path or not (path + "/").startswith(root + "/"):
+            return None
+        return os.path.normpath(self.mounted + path[len(root) :])
+
+
+class Place(NamedTuple):
+    """
+    Where the cgroups of jobs are.
+
+    :ivar parent: the directory for them, empty when there can be none. :ivar kind: see above.
+    :ivar why_not: why no limit can be set there, a clause; empty when it can.
+    """
+
+    parent: str
+    kind: str
+    why_not: str
+
+
+class JobGroup:
+    """
+    The cgroup of one job, at its supervisor.
+
+    :param place: `Place.parent` and `Place.kind`. :param name: of the job. :param most: bytes of memory it
+        may have, None for no limit.
+    """
+
+    def __init__(self, place: tuple[str, str], name: str, most: int | None) -> None:
+        parent, self._kind = place
+        self._most = most
+        # Two daemons may have a job of the same name, and the copy of a job that moves has it too.
+        self._directory = os.path.join(parent, f"{name}.{os.urandom(4).hex()}")
+
+    def make(self) -> None:
+        """Make it. Blocks briefly. :raises NoLimit: it cannot be made, or limited."""
+        try:
+            os.makedirs(self._directory, 0o755, exist_ok=True)
+            self.limit()
+        except OSError as error:
+            raise NoLimit(f"its cgroup {self._directory} cannot be made: {error.strerror}") from error
+
+    def limit(self, more: int = 0) -> None:
+        """Set the limit, and ``more`` bytes beyond it. Nothing beside it is swapped. :raises OSError: no."""
+        if self._most is None:
+            return
+        most = str(self._most + more)
+        if self._kind == UNIFIED:
+            _write(self._directory, "memory.max", most)
+            with suppress(OSError):  # a kernel without swap
+                _write(self._directory, "memory.swap.max", "0")
+            return
+        both = "memory.memsw.limit_in_bytes"  # never below the other
+        for name in (both, "memory.limit_in_bytes", both):
+            try:
+                _write(self._directory, name, most)
+            except OSError:
+                if name != both:
+                    raise
+
+    def enter(self) -> None:
+        """Put this process into it. :raises NoLimit: it cannot be, and it must."""
+        for attempt in (1, 2, 3):
+            try:
+                _write(self._directory, "cgroup.procs", "0")
+            except FileNotFoundError:
+                if attempt < 3:  # a daemon removes what is empty
+                    with suppress(NoLimit):
+                        self.make()
+                    continue
+                self._stay_out("it is gone")
+            except OSError as error:
+                self._stay_out(str(error.strerror))
+            return
+
+    def _stay_out(self, why: str) -> None:
+        if self._most is not None:
+            raise NoLimit(f"it cannot be put into its cgroup {self._directory}: {why}")
+
+    def out_of_memory(self) -> str:
+        """Return what the kernel ended of the job for want of memory, a sentence's end; mostly empty."""
+        name = "memory.events" if self._kind == UNIFIED else "memory.oom_control"
+        found = _OOM_KILLS.search(_read(self._directory, name))
+        if self._kind == PLAIN or found is None or found[1] == "0":
+            return ""
+        which = "a process of it was" if found[1] == "1" else f"{found[1]} processes of it were"
+        limit = "" if self._most is None else f" beyond its --mem-max of {self._most} bytes"
+        return f"out of memory{limit}: {which} killed by the kernel"
+
+    def remove(self) -> None:
+        """Remove it once it is empty. Blocks for a moment; what cannot be is left to the next start."""
+        end = time.monotonic() + _EMPTY_LIMIT
+        while True:
+            try:
+                os.rmdir(self._directory)
+                return
+            except FileNotFoundError:
+                return
+            except OSError:
+                if time.monotonic() >= end:
+                    return
+                time.sleep(0.005)
+
+
+def group_of(spec: dict[str, Any]) -> JobGroup | None:
+    """
+    Return the cgroup, made, for the job that a daemon describes; None when it can have none.
+
+    :raises NoLimit: it is to have a limit, and can have none.
+    """
+    place, most = spec.get("cgroup"), spec.get("memory_max")
+    if not place or not place[0]:
+        if most is not None:
+            raise NoLimit("there are no cgroups for jobs")
+        return None
+    group = JobGroup((str(place[0]), str(place[1])), str(spec["id"]), most)
+    try:
+        group.make()
+    except NoLimit:
+        if most is not None:
+            raise
+        return None
+    return group
+
+
+def find_place(proc: str = "/proc", managed: bool | None = None) -> Place:
+    """
+    Return where the cgroups of jobs are to be, made ready. Blocks briefly.
+
+    :param managed: whether systemd has the machine's cgroups; None: look.
+    """
+    managed = os.path.isdir("/run/systemd/system") if managed is None else managed
+    unified, memory = parse_mounts(_read(proc, "self/mountinfo"))
+    own = parse_own(_read(proc, "self/cgroup"))
+    at = None if unified is None or "" not in own else unified.directory(own[""])
+    why_not = "the kernel's memory controller is not there"
+    if at is not None:
+        place = _unified(at, managed)
+        if not place.why_not:
+            return place
+        why_not = place.why_not
+    older = None if memory is None or "memory" not in own else memory.directory(own["memory"])
+    if older is not None:
+        parent = os.path.join(older, JOBS_BESIDE)
+        try:
+            os.makedirs(parent, 0o755, exist_ok=True)
+            return Place(parent, MEMORY, "")
+        except OSError as error:
+            why_not = f"{parent} cannot be made: {error.strerror}"
+    if at is not None:
+        parent = os.path.join(_base(at), JOBS if _base(at) != at else JOBS_BESIDE)
+        with suppress(OSError):
+            os.makedirs(parent, 0o755, exist_ok=True)
+            return Place(parent, PLAIN, why_not)
+    return Place("", PLAIN, why_not)
+
+
+def _base(at: str) -> str:
+    """Return the cgroup that the daemon was given, of which ``at`` may be the part for itself."""
+    return os.path.dirname(at) if os.path.basename(at) == DAEMON else at
+
+
+def _unified(at: str, managed: bool) -> Place:
+    """Return the place in the unified hierarchy for the daemon in the cgroup ``at``."""
+    base = _base(at)
+    if "memory" not in _read(base, "cgroup.controllers").split():
+        return Place("", UNIFIED, "the kernel's memory controller is not there, or not for gomd")
+    is_root = not os.path.exists(os.path.join(base, "cgroup.type"))
+    try:
+        if "memory" not in _read(base, "cgroup.subtree_control").split():
+            if at == base and not is_root:
+                if managed:
+                    return Place("", UNIFIED, "its unit has no Delegate=yes with DelegateSubgroup=daemon")
+                if _read(base, "cgroup.procs").split() != [str(os.getpid())]:
+                    return Place("", UNIFIED, f"other processes are in gomd's cgroup {base}")
+                os.makedirs(os.path.join(base, DAEMON), 0o755, exist_ok=True)
+                _write(os.path.join(base, DAEMON), "cgroup.procs", "0")
+            _write(base, "cgroup.subtree_control", "+memory")
+        parent = os.path.join(base, JOBS if not is_root else JOBS_BESIDE)
+        os.makedirs(parent, 0o755, exist_ok=True)
+        _write(parent, "cgroup.subtree_control", "+memory")
+    except OSError as error:
+        return Place("", UNIFIED, f"the memory controller cannot be used in {base}: {error.strerror}")
+    return Place(parent, UNIFIED, "")
+
+
+def sweep(parent: str) -> int:
+    """Remove what jobs left in ``parent`` whose processes are gone. Blocks. :returns: how many."""
+    removed = 0
+    with suppress(OSError):
+        for entry in os.listdir(parent):
+            with suppress(OSError):  # a file, or processes in it
+                os.rmdir(os.path.join(parent, entry))
+                removed += 1
+    return removed
+
+
+def parse_own(text: str) -> dict[str, str]:
+    """Return the paths that /proc/PID/cgroup names, by controller; "" is the unified hierarchy."""
+    found = {}
+    for line in text.split("\n"):
+        words = line.split(":", 2)
+        if len(words) == 3:
+            found.update(dict.fromkeys(words[1].split(","), words[2]))
+    return found
+
+
+def parse_mounts(text: str) -> tuple[Hierarchy | None, Hierarchy | None]:
+    """Return the unified hierarchy and version 1's of the memory controller, from /proc/PID/mountinfo."""
+    unified = memory = None
+    for line in text.split("\n"):
+        words, _, rest = line.partition(" - ")
+        before, after = words.split(" "), rest.split(" ")
+        if len(before) < 5 or len(after) < 3:
+            continue
+        there = Hierarchy(_plain(before[4]), _plain(before[3]))
+        if after[0] == "cgroup2":
+            unified = unified or there
+        elif after[0] == "cgroup" and "memory" in after[2].split(","):
+            memory = memory or there
+    return unified, memory
+
+
+def _plain(text: str) -> str:
+    """Return a path as it is; the kernel writes spaces and the like as three octal digits."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
+
+
+def _read(directory: str, name: str) -> str:
+    try:
+        with open(os.path.join(directory, name), encoding="utf-8", errors="surrogateescape") as file:
+            return file.read(1 << 20)
+    except OSError:
+        return ""
+
+
+def _write(directory: str, name: str, text: str) -> None:
+    descriptor = os.open(os.path.join(directory, name), os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode("ascii"))
+    finally:
+        os.close(descriptor)

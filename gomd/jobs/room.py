@@ -1,0 +1,67 @@
+"""
+How many jobs this node has under way, of whom, and whether there is room for one more.
+
+One user may have a share of all places, and the last ones are kept for admins: whoever fills the node
+keeps neither the others nor those from it who have to clear it up.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Protocol
+
+from libgomd.errors import TooMany
+from libgomd.model import Caller, Role
+
+
+class Owned(Protocol):
+    """Something that takes a place. :ivar uid: whose it is."""
+
+    uid: int
+
+
+class Room:
+    """
+    :param own_uid: the user this daemon runs as; the share is none of a daemon's that has one user only.
+    :param most: jobs under way at once, of this home and guests together.
+    :param most_per_user: of one user; 0 stands for half of ``most``. :param reserve: places for admins alone,
+        in percent of ``most``.
+    """
+
+    def __init__(self, own_uid: int, most: int, most_per_user: int = 0, reserve: float = 0.0) -> None:
+        self._own_uid = own_uid
+        self.most = most
+        self.share = min(most, most_per_user or (most + 1) // 2)
+        self.reserve = min(most - 1, -int(-most * reserve // 100))
+
+    def why_not(self, under_way: Iterable[Owned], waiting: Iterable[int], uid: int, admin: bool) -> str:
+        """
+        Return why there is no room for a job of user ``uid``, a clause; empty when there is.
+
+        :param under_way: the jobs. :param waiting: the users of those that wait for their turn to start.
+        """
+        of = Counter(each.uid for each in under_way)
+        of.update(waiting)
+        total = of.total()
+        if total >= self.most:
+            return f"{self.most} jobs are under way on this node already"
+        if admin or uid == 0 or uid == self._own_uid:
+            return ""
+        if of[uid] >= self.share:
+            return (
+                f"{of[uid]} jobs of yours are under way on this node already, "
+                f"and {self.share} are a user's share"
+            )
+        if total >= self.most - self.reserve:
+            return (
+                f"{total} jobs are under way on this node already, "
+                f"and the last {self.reserve} places are kept for admins"
+            )
+        return ""
+
+    def check(self, under_way: Iterable[Owned], waiting: Iterable[int], caller: Caller) -> None:
+        """See whether ``caller`` may start one more. :raises TooMany: not now."""
+        uid = -1 if caller.uid is None else caller.uid
+        if why := self.why_not(under_way, waiting, uid, caller.role >= Role.ADMIN):
+            raise TooMany(f"{why}: try later")

@@ -1,0 +1,84 @@
+"""
+The numbers of system calls that the C library has no functions for, on the machines Linux runs on.
+
+Standard library only: this is used in every job's process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+from typing import Final
+
+#: keyctl, ioprio_set, set_mempolicy, rt_sigaction: one row for each table of numbers that a kernel has.
+_NAMES: Final = ("keyctl", "ioprio_set", "set_mempolicy", "rt_sigaction")
+_GENERIC: Final = (219, 30, 237, 134)
+_ARM: Final = (311, 314, 321, 174)
+_I386: Final = (288, 289, 276, 174)
+_POWER: Final = (271, 273, 261, 173)
+_S390: Final = (280, 282, 270, 174)
+_MIPS: Final = (4282, 4314, 4269, 4194)
+_TABLES: Final = {
+    ("x86_64", 8): (250, 251, 238, 13),
+    ("x86_64", 4): _I386,
+    **{(f"i{number}86", 4): _I386 for number in (3, 4, 5, 6)},
+    ("aarch64", 8): _GENERIC,
+    ("aarch64", 4): _ARM,
+    ("armv8l", 4): _ARM,
+    ("armv7l", 4): _ARM,
+    ("armv6l", 4): _ARM,
+    ("armv5tel", 4): _ARM,
+    ("riscv64", 8): _GENERIC,
+    ("riscv32", 4): _GENERIC,
+    ("loongarch64", 8): _GENERIC,
+    ("ppc64le", 8): _POWER,
+    ("ppc64", 8): _POWER,
+    ("ppc64", 4): _POWER,
+    ("ppc", 4): _POWER,
+    ("mips64", 8): (5241, 5273, 5228, 5013),
+    ("mips64", 4): _MIPS,
+    ("mips", 4): _MIPS,
+    ("s390x", 8): _S390,
+    ("s390x", 4): _S390,
+}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class UnknownMachine(OSError):
+    """The numbers of this machine's system calls are not known here."""
+
+
+def numbers(machine: str, pointer: int) -> dict[str, int] | None:
+    """
+    Return the numbers by the names of the calls, None for a machine that is not known.
+
+    :param machine: as ``uname -m`` says. :param pointer: bytes of a pointer in this process.
+    """
+    found = _TABLES.get((machine, pointer))
+    return None if found is None else dict(zip(_NAMES, found, strict=True))
+
+
+_known = numbers(os.uname().machine, struct.calcsize("P"))
+
+
+def is_known() -> bool:
+    """Whether the system calls of this machine are known."""
+    return _known is not None
+
+
+def call(name: str, *arguments: int | ctypes.Array[ctypes.c_char] | None) -> int:
+    """
+    Make the system call ``name`` and return its result.
+
+    :raises UnknownMachine: its number is not known. :raises OSError: the kernel refuses.
+    """
+    if _known is None:
+        raise UnknownMachine(f"the system calls of {os.uname().machine} are not known to gomd")
+    words = [ctypes.c_long(word) if isinstance(word, int) else word for word in arguments]
+    result = int(_libc.syscall(ctypes.c_long(_known[name]), *words))
+    if result == -1:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
