@@ -46,6 +46,8 @@ async def why_not(ground: Ground, needs: Needs, job: MigrationId, source: int) -
         return [f"{name} takes no guests"]
     elif job.name in ground.keeper.held:
         return [f"{name} has a job of that name"]
+    elif full := ground.room(needs.uid):
+        return [f"{name}: {full}"]
     machine = ground.machine
     if machine.own_uid != 0:
         return [f"gomd on {name} does not run as root"]

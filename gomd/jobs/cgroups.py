@@ -45,11 +45,12 @@ class Hierarchy(NamedTuple):
     root: str
 
     def directory(self, path: str) -> str | None:
-        """Return the directory of the cgroup ``path``, None when it is not below what is mounted."""
+        """Return the directory of the cgroup ``path``, None when it cannot be seen here."""
         root = self.root.rstrip("/")
         if "/.." in path or not (path + "/").startswith(root + "/"):
             return None
-        return os.path.normpath(self.mounted + path[len(root) :])
+        found = os.path.normpath(self.mounted + path[len(root) :])
+        return found if os.path.exists(os.path.join(found, "cgroup.procs")) else None
 
 
 class Place(NamedTuple):

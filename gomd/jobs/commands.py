@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gomd.interfaces import ICommands
+from gomd.jobs.inherited import reset_oom_score
 from libgomd.errors import NotFound, NotPossible, TooMany
 from libgomd.model import Counter, Output
 
@@ -188,7 +189,7 @@ class _Running:
 
 def _spawn(argv: Sequence[str], output: int) -> int:
     """Start ``argv`` as the leader of a session of its own, without a shell; return its pid."""
-    return os.posix_spawn(
+    pid = os.posix_spawn(
         argv[0],
         list(argv),
         {"PATH": PATH, "LANG": "C.UTF-8", "HOME": "/"},
@@ -201,6 +202,8 @@ def _spawn(argv: Sequence[str], output: int) -> int:
         setsigmask=(),
         setsigdef=(signal.SIGPIPE, signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGXFSZ),
     )
+    reset_oom_score(pid)
+    return pid
 
 
 @implementer(ICommands)

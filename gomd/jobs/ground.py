@@ -84,7 +84,10 @@ class Ability:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """:ivar threads: of their own: they are taken by page servers for as long as these serve."""
+    """
+    :ivar threads: of their own: they are taken by page servers for as long as these serve.
+    :ivar room: tells why there is no room for one more guest of a user, a clause; empty when there is.
+    """
 
     clock: IReactorTime
     members: IMembership
@@ -98,6 +101,7 @@ class Ground:
     log: MoveLog
     post: Post
     looks: Looks
+    room: Callable[[int], str] = lambda _uid: ""
 
     @property
     def own_id(self) -> int:

@@ -131,6 +131,11 @@ def reset_scheduling() -> None:
     _write("/proc/self/oom_score_adj", "0")
 
 
+def reset_oom_score(pid: int) -> None:
+    """Let a child that was just started, or its descendants, be ended as any other when memory runs out."""
+    _write(f"/proc/{pid}/oom_score_adj", "0")
+
+
 def limit(limits: Limits) -> None:
     """Set these limits, none above what this process may have."""
     for number, (soft, hard) in limits.items():

@@ -6,6 +6,10 @@ import contextlib
 import gc
 import resource
 import sys
+from typing import Final
+
+#: What is added to this process's share of memory, in thousandths, when the kernel looks for one to end.
+OOM_SCORE: Final = -500
 
 
 def raise_file_limit(wanted: int) -> int:
@@ -20,6 +24,22 @@ def raise_file_limit(wanted: int) -> int:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, best), hard))
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def lower_oom_score() -> None:
+    """
+    Let the kernel end other processes first when memory runs out, where it lets this one say so.
+
+    A score that is lower already, such as that of systemd's `OOMScoreAdjust`, stays. Jobs and commands do
+    not keep it: see `gomd.jobs.inherited`.
+    """
+    try:
+        with open("/proc/self/oom_score_adj", "r+", encoding="ascii") as file:
+            if int(file.read()) > OOM_SCORE:
+                file.seek(0)
+                file.write(str(OOM_SCORE))
+    except (OSError, ValueError):
+        pass
 
 
 def share_interpreter() -> None:

@@ -75,7 +75,7 @@ def jobs_of(
             return OpenMosixMigrator(source, threads, node_id)
         if os.geteuid() != 0:
             return NoMigrator("the daemon does not run as root")
-        return _criu(config, reactor, members, peers, moving, here, keeper, table, whereabouts, tls)
+        return _criu(config, reactor, members, peers, moving, here, keeper, table, whereabouts, tls, room)
 
     return Jobs(
         reactor, members, threads, events, partial(Abroad, reactor, members, peers), here,
@@ -95,6 +95,7 @@ def _criu(
     table: HomeTable,
     whereabouts: Whereabouts,
     tls: Callable[[str], TlsFiles | None],
+    room: Room,
 ) -> Migrations:
     state = config.node.state_dir
     program = Criu(find(config.jobs.criu))
@@ -109,6 +110,7 @@ def _criu(
     ground = Ground(
         reactor, members, threads, machine, Ability(program, threads, reactor), keeper, table, here,
         whereabouts, MoveLog(os.path.join(state, "jobs", "migrations")), post, Looks(threads),
+        lambda uid: room.why_not(keeper.held.values(), (), uid, admin=False),
     )  # fmt: skip
     migrations = Migrations(ground)
     return migrations

@@ -9,7 +9,7 @@ from typing import Any
 from twisted.application.service import IService
 
 from gomd.config import Config
-from gomd.services.limits import raise_file_limit, share_interpreter
+from gomd.services.limits import lower_oom_score, raise_file_limit, share_interpreter
 from gomd.services.listening import Socket
 from gomd.services.logging import DaemonLog
 from gomd.services.state import StateDirectory
@@ -27,6 +27,7 @@ def makeService(options: Options) -> IService:
     config: Config = options["configuration"]
     raise_file_limit(config.telnet.max_connections + 2 * config.jobs.most + 256)
     share_interpreter()
+    lower_oom_score()
     try:
         node_id = node_id_of(config)
         state = StateDirectory(config.node.state_dir)
