@@ -46,7 +46,9 @@ def test_a_job_that_takes_more_is_killed_and_told(daemon: Daemon) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, b"16\n", b"")
     done = gom(daemon, "run", "--mem-max", "64M", "python3", "-c", TAKE.format(256))
     assert (done.returncode, done.stdout) == (137, b"")
-    sentence = "out of memory beyond its --mem-max of 67108864 bytes: a process of it was killed by the kernel"
+    sentence = (
+        "out of memory beyond its --mem-max of 67108864 bytes: a process of it was killed by the kernel"
+    )
     assert done.stderr.decode() == f"gom: {sentence}\n"
     row = jobs(daemon)[-1]
     assert (row["reason"], row["memory_max"]) == (sentence, 64 << 20)
