@@ -7,6 +7,8 @@ from collections import deque
 
 from libgomd.wire.frames import CHUNK, WINDOW
 
+#: What is said of bytes that could not be kept.
+LOST = "{} bytes of output are lost: the disk is full, or nearly so"
 #: The reserve that goes by the size of the disk.
 AUTOMATIC = -1
 

@@ -86,6 +86,7 @@ class KeptOutput:
         self._seen: Seen | None = None
         self._seen_at = 0.0
         self._looking = False
+        self._over: frozenset[int] = frozenset()  # the jobs that were over before it was looked
         self._removed: set[int] = set()
         self._told: dict[str, int] = {}
         self._loop = LoopingCall(self._look_again)
@@ -133,9 +134,7 @@ class KeptOutput:
         """Whether the output of a job that is over is kept no more."""
         if job.job in self._removed:
             return True
-        if self._seen is None or job.ended is None or job.ended > self._seen_at - PERIOD:
-            return False
-        return job.name not in self._seen.sizes
+        return self._seen is not None and job.job in self._over and job.name not in self._seen.sizes
 
     def counters(self) -> Iterable[Counter]:
         """Bytes kept, and outputs removed to make room."""
@@ -174,9 +173,9 @@ class KeptOutput:
                 self._looking = False
 
         try:
-            now = self._clock.seconds()
+            now, over = self._clock.seconds(), frozenset(job.job for job in self._table if job.state.over)
             self._seen = await self._threads.run(LOOK_LIMIT, look)
-            self._seen_at = now
+            self._seen_at, self._over = now, over
         except TooMany:
             self._looking = False
             raise

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from gomd.interfaces import IThreads
-from gomd.jobs.backlog import Spool
+from gomd.jobs.backlog import LOST, Spool
 from libgomd.wire import frames
 from libgomd.wire.frames import Frame
 
@@ -121,6 +121,9 @@ class Sink:
 
     def _end(self, told: dict[str, Any]) -> None:
         """Write down how the job ended. Blocks."""
+        if lost := sum(spool.lost for spool in self._spools.values()):
+            reasons = (str(told.get("reason", "")), LOST.format(lost))
+            told = {**told, "reason": "; ".join(filter(None, reasons))}
         os.makedirs(self._directory, mode=0o700, exist_ok=True)
         path = os.path.join(self._directory, "exit")
         with open(f"{path}.new", "w", encoding="ascii") as file:

@@ -18,7 +18,7 @@ import socket
 import time
 from typing import Any
 
-from gomd.jobs.backlog import Backlog, Spool
+from gomd.jobs.backlog import LOST, Backlog, Spool
 from gomd.jobs.beginning import CannotStart, Program, Surroundings, begin
 from gomd.jobs.cgroups import JobGroup, NoLimit, group_of
 from gomd.jobs.output import Output
@@ -559,7 +559,7 @@ class Supervisor:
         """Everything is known: write it down."""
         assert self._status is not None
         lost = sum(getattr(output.backlog, "lost", 0) for output in self._outputs.values())
-        reasons = [f"{lost} bytes of output are lost: the disk is full"] if lost else []
+        reasons = [LOST.format(lost)] if lost else []
         if self._group is not None:
             reasons = [text for text in (self._group.out_of_memory(), *reasons) if text]
         self._exit = {"exit": self._status, "reason": "; ".join(reasons)}

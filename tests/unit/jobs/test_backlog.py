@@ -10,7 +10,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from gomd.jobs.backlog import Backlog, Spool
+from gomd.jobs.backlog import AUTOMATIC, Backlog, Spool, free_of
 from libgomd.wire.frames import CHUNK, WINDOW
 
 
@@ -80,3 +80,51 @@ def test_a_full_disk_loses_and_counts(directory: int) -> None:
     assert spool.read(0, 10) == b"one"
     os.close(full)
     spool.close()
+
+
+@pytest.mark.parametrize("written", [3, 7, 20, 30])
+def test_keeping_less(directory: int, tmp_path: Path, written: int) -> None:
+    """What is beyond the new bound goes at once, the newest bytes stay where they were."""
+    spool = Spool(directory, "stdout", 20 * CHUNK)
+    for number in range(written):
+        spool.append(bytes([number]) * CHUNK)
+    spool.keep(4 * CHUNK)
+    assert spool.end == written * CHUNK
+    kept = sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert kept == spool.end - spool.base
+    assert 2 * CHUNK <= kept <= 4 * CHUNK
+    assert spool.read(spool.end - 10, 20) == bytes([written - 1]) * 10
+    assert spool.read(spool.base, 1) == bytes([spool.base // CHUNK])
+    spool.append(b"more")
+    again = Spool(directory, "stdout", 4 * CHUNK)
+    assert (again.base, again.end) == (spool.base, spool.end)
+    assert again.read(written * CHUNK, 10) == b"more"
+    spool.close()
+    again.close()
+
+
+def test_below_the_reserve_the_oldest_makes_room(directory: int) -> None:
+    """A disk that is nearly full is not filled up: the oldest of it goes, then the newest is lost."""
+    spool = Spool(directory, "stdout", 4 * CHUNK)
+    for number in range(4):
+        spool.append(bytes([number]) * CHUNK)
+    base = spool.base
+    spool._reserve = 1 << 62  # more than any disk has
+    spool.append(b"gone")
+    assert spool.lost == 4
+    assert spool.base > base
+    assert spool.end == 4 * CHUNK
+    spool._reserve = 0
+    spool.append(b"kept")
+    assert spool.read(4 * CHUNK, 10) == b"kept"
+    spool.close()
+
+
+def test_the_reserve_of_a_disk() -> None:
+    """As configured; else 5 % of it, and 1 GiB at most."""
+    def disk(blocks: int) -> os.statvfs_result:
+        return os.statvfs_result((4096, 4096, blocks, 7, 5, 0, 0, 0, 0, 255))
+
+    assert free_of(disk(1000), 12345) == (5 * 4096, 12345)
+    assert free_of(disk(1000), AUTOMATIC) == (5 * 4096, 1000 * 4096 // 20)
+    assert free_of(disk(1 << 40), AUTOMATIC) == (5 * 4096, 1 << 30)
