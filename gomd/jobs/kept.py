@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, NamedTuple
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -27,7 +28,7 @@ from libgomd.model import Caller, Counter, Job
 from libgomd.wire import frames
 
 #: Seconds between two looks, and seconds for which one holds when a job is to be started.
-PERIOD, FRESH = 5.0, 1.0
+PERIOD, FRESH = 5.0, 2.0
 #: Seconds a look, and a removal, may take.
 LOOK_LIMIT, REMOVE_LIMIT = 20.0, 60.0
 #: Least bytes that a job keeps of each of its two streams.
@@ -85,7 +86,8 @@ class KeptOutput:
         self._limits = limits
         self._seen: Seen | None = None
         self._seen_at = 0.0
-        self._looking = False
+        self._waiting: list[Deferred[None]] | None = None  # for the look that is under way
+        self._hangs = False
         self._over: frozenset[int] = frozenset()  # the jobs that were over before it was looked
         self._removed: set[int] = set()
         self._told: dict[str, int] = {}
@@ -107,9 +109,8 @@ class KeptOutput:
 
         :raises TooMany: a limit is used up, or the disk is nearly full. :raises TimedOut: the disk hangs.
         """
-        if self._seen is None or self._clock.seconds() - self._seen_at >= FRESH:
-            await self._look()
-            await self._make_room()
+        fresh = self._seen is not None and self._clock.seconds() - self._seen_at < FRESH
+        await self._look(count=not fresh)
         seen, limits, spool = self._seen, self._limits, self._here.spool
         assert seen is not None
         if seen.free < seen.reserve:
@@ -153,7 +154,6 @@ class KeptOutput:
         try:
             if any(job.detached for job in self._table):
                 await self._look()
-                await self._make_room()
                 self._tell_running()
             await self._threads.run(LOOK_LIMIT, self._here.sweep)
         except GomdError as error:
@@ -161,26 +161,49 @@ class KeptOutput:
         except Exception:  # noqa: BLE001 - a bug: say so loudly, and go on
             self._log.failure("counting the output of detached jobs failed")
 
-    async def _look(self) -> None:
-        if self._looking:
+    async def _look(self, count: bool = True) -> None:
+        """Look at the disk, and count what is kept on it; whoever comes meanwhile waits for the same look."""
+        if self._hangs:
             raise TimedOut(f"the disk of {self._here.spool} on {self._here.where} does not answer: try later")
-        self._looking = True
+        if self._waiting is not None:
+            waited: Deferred[None] = Deferred()
+            self._waiting.append(waited)
+            await waited
+            return
+        self._waiting = []
+        failure: Exception | None = None
+        try:
+            await self._look_now(count)
+            await self._make_room()
+        except Exception as error:
+            failure = error
+            raise
+        finally:
+            waiting, self._waiting = self._waiting, None
+            for each in waiting:
+                each.callback(None) if failure is None else each.errback(failure)
+
+    async def _look_now(self, count: bool) -> None:
+        known = None if count or self._seen is None else self._seen.sizes
+        back: list[bool] = []
 
         def look() -> Seen:
             try:
-                return see(self._here, self._own_id, self._limits.reserve)
+                return see(self._here, self._own_id, self._limits.reserve, known)
             finally:
-                self._looking = False
+                back.append(True)
+                self._hangs = False
 
+        now, over = self._clock.seconds(), frozenset(job.job for job in self._table if job.state.over)
         try:
-            now, over = self._clock.seconds(), frozenset(job.job for job in self._table if job.state.over)
             self._seen = await self._threads.run(LOOK_LIMIT, look)
-            self._seen_at, self._over = now, over
-        except TooMany:
-            self._looking = False
+        except TimedOut:
+            self._hangs = not back
             raise
         except OSError as error:
             raise InternalError(f"{self._here.spool} cannot be read: {error.strerror}") from error
+        if known is None:
+            self._seen_at, self._over = now, over
 
     async def _make_room(self) -> None:
         """Remove the oldest outputs of jobs that are over, first of users who have too much."""
@@ -233,12 +256,15 @@ class KeptOutput:
             held.relay.to_job(frames.encode_json(frames.MOVE, {"do": "keep", "bytes": limit}))
 
 
-def see(here: Supervisors, own_id: int, reserve: int) -> Seen:
-    """Count what is kept. Blocks. :raises OSError: the spool cannot be read."""
+def see(here: Supervisors, own_id: int, reserve: int, known: Mapping[str, int] | None = None) -> Seen:
+    """
+    Count what is kept, unless that is ``known``, and look at the disk. Blocks.
+
+    :raises OSError: the spool cannot be read.
+    """
     os.makedirs(here.spool, mode=0o700, exist_ok=True)
-    sizes = {
-        name: sum(_sizes(here.directory(name))) for home, _number, name in here.names() if home == own_id
-    }
+    names = (name for home, _number, name in here.names() if home == own_id) if known is None else ()
+    sizes = {name: sum(_sizes(here.directory(name))) for name in names} if known is None else known
     return Seen(sizes, *free_of(os.statvfs(here.spool), reserve))
 
 

@@ -12,13 +12,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.jobs.held import Held
 from gomd.jobs.journal import Journal
-from gomd.jobs.kept import LEAST, PERIOD, KeptOutput, Limits
+from gomd.jobs.kept import FRESH, LEAST, LOOK_LIMIT, PERIOD, KeptOutput, Limits
 from gomd.jobs.supervisors import Supervisors
 from gomd.jobs.table import HomeTable
+from libgomd.errors import TimedOut
 from libgomd.model import Caller, Job, JobState, Role
 from libgomd.wire import frames
 from tests.unit.jobs.memory_parts import AtOnce
 from tests.unit.scratch import scratch
+from tests.unit.services.held import HeldThreads
 
 MB = 1 << 20
 ANN, BOB = Caller(Role.USER, "ann", 1001, "unix"), Caller(Role.USER, "bob", 1002, "unix")
@@ -80,7 +82,7 @@ class KeptOutputTests(SynchronousTestCase):
         return {int(name.partition("-")[2]) for name in os.listdir(self.spool)}
 
     def check(self, caller: Caller) -> str:
-        self.clock.advance(2)
+        self.clock.advance(FRESH)
         checked = Deferred.fromCoroutine(self.kept.check(caller))
         found: list[str] = []
         checked.addCallbacks(lambda _none: found.append(""), lambda failure: found.append(str(failure.value)))
@@ -143,18 +145,33 @@ class KeptOutputTests(SynchronousTestCase):
         self.assertEqual(self.there(), {job.job})
 
     def test_a_disk_that_hangs(self) -> None:
-        """It is looked at once, and whoever comes meanwhile is told."""
+        """It is looked at once; whoever comes meanwhile waits for the same look, later ones are told."""
         self.job(1001, 1 * MB)
         self.threads.hold.add("look")
-        first = Deferred.fromCoroutine(self.kept.check(ANN))
-        self.assertNoResult(first)
-        self.assertIn("does not answer", self.check(BOB))
+        checks = [Deferred.fromCoroutine(self.kept.check(caller)) for caller in (ANN, BOB, ANN)]
+        for check in checks:
+            self.assertNoResult(check)
         [go_on] = self.threads.held
-        self.threads.held.clear()
         go_on()
-        self.successResultOf(first)
-        self.threads.hold.clear()
-        self.assertEqual(self.check(BOB), "")
+        for check in checks:
+            self.successResultOf(check)
+
+    def test_a_disk_that_takes_too_long(self) -> None:
+        """It is not looked at again until it has answered."""
+        self.job(1001, 1 * MB)
+        threads = HeldThreads(self.clock)
+        self.threads = threads  # type: ignore[assignment]
+        self.make(LIMITS)
+        first = Deferred.fromCoroutine(self.kept.check(ANN))
+        second = Deferred.fromCoroutine(self.kept.check(BOB))
+        self.clock.advance(LOOK_LIMIT)
+        self.failureResultOf(first, TimedOut)
+        self.failureResultOf(second, TimedOut)
+        self.assertIn("does not answer", self.check(BOB))
+        threads.work()
+        third = Deferred.fromCoroutine(self.kept.check(BOB))
+        threads.work()
+        self.successResultOf(third)
 
     def test_output_that_was_removed_by_hand(self) -> None:
         """Nobody can attach to that; one that has just ended is looked for."""
