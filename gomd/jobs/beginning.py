@@ -199,12 +199,12 @@ def _program(
         close_all_but((0, 1, 2, report, around.proc))
         if group is not None:
             group.enter()
-        reset_before(spec["uid"], spec["gid"], around.proc)
+        has_keyring = reset_before(spec["uid"], spec["gid"], around.proc)
         os.close(around.proc)
         _become(spec)
         if not around.namespace:  # there the kernel does it by itself
             end_with_parent(signal.SIGKILL)
-        reset_after(spec["uid"])
+        reset_after(spec["uid"], has_keyring)
         reset_signals()
         _enter_directory(spec)
         _execute(spec["argv"], spec["env"])

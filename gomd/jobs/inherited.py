@@ -54,14 +54,14 @@ class CannotReset(Exception):
     """Something of somebody else's would be left to the job; the text says what."""
 
 
-def reset_before(uid: int, gid: int, proc: int) -> None:
+def reset_before(uid: int, gid: int, proc: int) -> bool:
     """
     Reset what takes root's rights to reset; called before the process becomes its user.
 
     :param uid: whose job it is. :param proc: an open directory: the machine's /proc.
-    :raises CannotReset: the job must not start.
+    :returns: whether its session keyring is the user's already. :raises CannotReset: the job must not start.
     """
-    reset_keys(uid, gid)
+    has_keyring = reset_keys(uid, gid)
     if os.geteuid() == 0:
         _write("/proc/self/loginuid", str(uid))
         with suppress(OSError):  # locked by whoever started the daemon: see drop_capabilities
@@ -70,15 +70,21 @@ def reset_before(uid: int, gid: int, proc: int) -> None:
     limit(_limits_of(proc, 1))
     core_filter = _read(proc, "1/coredump_filter").strip()
     _write("/proc/self/coredump_filter", f"0x{core_filter}" if core_filter else CORE_FILTER)
+    return has_keyring
 
 
-def reset_after(uid: int) -> None:
-    """Reset what is the user's own, once this process is that user. ``uid``: whose job it is."""
+def reset_after(uid: int, has_keyring: bool) -> None:
+    """
+    Reset what is the user's own, once this process is that user.
+
+    :param uid: whose job it is. :param has_keyring: what `reset_before` said.
+    :raises CannotReset: the job must not start.
+    """
     drop_capabilities(uid)
     with suppress(OSError):  # a quota of 200 keys a user: then it has the keyring that root made for it
-        if uid:
+        if not has_keyring:
             _keyctl(_JOIN, 0)
-            _keyctl(_LINK, _USER, _SESSION)
+        _keyctl(_LINK, _USER, _SESSION)
     _libc.personality(ctypes.c_ulong(_libc.personality(ctypes.c_ulong(_QUERY_PERSONALITY)) & 0xFF))
 
 
@@ -89,13 +95,15 @@ def reset_for_copy(uid: int, gid: int) -> None:
     :raises CannotReset: the copy must not run.
     """
     reset_keys(uid, gid)
+    _write("/proc/self/loginuid", str(uid))
     reset_scheduling()
 
 
-def reset_keys(uid: int, gid: int) -> None:
+def reset_keys(uid: int, gid: int) -> bool:
     """
     Give this process a new, empty session keyring, the user's where the kernel lets it be that.
 
+    :returns: whether it is the user's.
     :raises CannotReset: it would keep the daemon's, which may hold somebody else's secrets.
     """
     try:
@@ -104,13 +112,16 @@ def reset_keys(uid: int, gid: int) -> None:
         # No keys in this kernel, or none for programs in this container: then there are none to be read.
         none_here = error.errno in (errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
         if none_here or uid == os.geteuid():
-            return
+            return True
         raise CannotReset(f"it cannot be given a session keyring of its own: {error.args[-1]}") from error
     with suppress(OSError):
         _keyctl(_REQUEST_KEYS_INTO, 0)
-    with suppress(OSError):
-        if os.geteuid() == 0 and uid:
+    try:
+        if uid != os.geteuid():
             _keyctl(_CHOWN, keyring, uid, gid)
+        return True
+    except OSError:  # the user's quota, or a container without CAP_SYS_ADMIN
+        return False
 
 
 def reset_scheduling() -> None:

@@ -29,6 +29,8 @@ from libgomd.wire import frames
 
 #: Seconds between two looks, and seconds for which one holds when a job is to be started.
 PERIOD, FRESH = 5.0, 2.0
+#: Looks after which cgroups that supervisors have left are removed once more.
+SWEEP = 12
 #: Seconds a look, and a removal, may take.
 LOOK_LIMIT, REMOVE_LIMIT = 20.0, 60.0
 #: Least bytes that a job keeps of each of its two streams.
@@ -88,6 +90,7 @@ class KeptOutput:
         self._seen_at = 0.0
         self._waiting: list[Deferred[None]] | None = None  # for the look that is under way
         self._hangs = False
+        self._looks = 0
         self._over: frozenset[int] = frozenset()  # the jobs that were over before it was looked
         self._removed: set[int] = set()
         self._told: dict[str, int] = {}
@@ -155,7 +158,9 @@ class KeptOutput:
             if any(job.detached for job in self._table):
                 await self._look()
                 self._tell_running()
-            await self._threads.run(LOOK_LIMIT, self._here.sweep)
+            self._looks += 1
+            if self._looks % SWEEP == 0:
+                await self._threads.run(LOOK_LIMIT, self._here.sweep)
         except GomdError as error:
             self._log.warn("the output of detached jobs cannot be counted: {error}", error=error)
         except Exception:  # noqa: BLE001 - a bug: say so loudly, and go on

@@ -16,9 +16,11 @@ from libgomd.model import Caller, Role
 
 
 class Owned(Protocol):
-    """Something that takes a place. :ivar uid: whose it is."""
+    """Something that takes a place."""
 
-    uid: int
+    @property
+    def uid(self) -> int:
+        """Whose it is."""
 
 
 class Room:

@@ -57,7 +57,7 @@ class KeptOutputTests(SynchronousTestCase):
 
     def make(self, limits: Limits) -> None:
         here = Supervisors(None, str(self.spool), limits.stream, True, "node 1 alpha")  # type: ignore[arg-type]
-        self.kept = KeptOutput(self.clock, self.threads, here, self.table, self.held, 1, limits)  # type: ignore[arg-type]
+        self.kept = KeptOutput(self.clock, self.threads, here, self.table, self.held, 1, limits)
 
     def job(self, uid: int, size: int, *, over: bool = True) -> Job:
         """A detached job that has written ``size`` bytes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from typing import Any
 
 import hypothesis.strategies as st
@@ -228,6 +229,16 @@ def test_what_are_no_needs(change: dict[str, Any]) -> None:
     """Each field has its type and its bounds."""
     with pytest.raises(MalformedFrame):
         decode_needs(_with(lambda values: values.update(change)))
+
+
+def test_a_limit_of_memory_is_told_of_only_where_there_is_one() -> None:
+    """A node that knows of none takes other jobs, and refuses this one."""
+    assert b"memory_max" not in encode_needs(NEEDS)
+    limited = replace(NEEDS, memory_max=1 << 30)
+    assert decode_needs(encode_needs(limited)) == limited
+    for wrong in (-1, True, "1G", 1 << 63):
+        with pytest.raises(MalformedFrame):
+            decode_needs(json.dumps({**asdict(NEEDS), "memory_max": wrong}).encode())
 
 
 def test_each_field_has_to_be_there() -> None:

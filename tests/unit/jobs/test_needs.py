@@ -45,6 +45,17 @@ class ReasonsTests(SynchronousTestCase):
         ):
             self.assertEqual(reasons(NEEDS, replace(OFFER, **change), "beta"), [told])
 
+    def test_a_limit_of_memory(self) -> None:
+        """It counts for a job that has one only."""
+        offer = replace(OFFER, no_limit="the kernel has no memory controller")
+        self.assertEqual(reasons(NEEDS, offer, "beta"), [])
+        limited = replace(NEEDS, memory_max=1 << 30)
+        self.assertEqual(
+            reasons(limited, offer, "beta"),
+            ["beta cannot limit its memory: the kernel has no memory controller"],
+        )
+        self.assertEqual(reasons(limited, OFFER, "beta"), [])
+
     def test_a_file_is_known_by_what_counts(self) -> None:
         """A library by its build id, data by its size, a file that is written by being the very same."""
         data, log = FileNeed("/d", 5), FileNeed("/l", 5, inode=7, written=True)

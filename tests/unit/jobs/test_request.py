@@ -25,7 +25,8 @@ anything = st.recursive(
 
 def test_a_request_comes_back_as_it_was() -> None:
     """What one daemon passes on is what the other reads."""
-    request = parse({**GOOD, "tty": True, "size": [10, 20], "nodes": "1-4,7", "lock": False, "memory": 5})
+    sizes = {"size": [10, 20], "memory": 5, "memory_max": 8 << 20}
+    request = parse({**GOOD, "tty": True, "nodes": "1-4,7", "lock": False, **sizes})
     assert parse(request.values()) == request
     assert request.size == (10, 20)
     assert request.lock is False
@@ -43,7 +44,9 @@ def test_any_value_is_taken_or_refused_with_a_sentence(name: str, value: Any) ->
     [
         {"argv": []}, {"argv": [""]}, {"argv": ["a\0b"]}, {"env": {"A=B": "1"}}, {"env": {"": "1"}},
         {"env": []}, {"cwd": "tmp"}, {"umask": 0o1000}, {"umask": True}, {"size": [1]}, {"tty": 1},
-        {"memory": -1}, {"env": {"A": "x" * MAX_BYTES}}, {"argv": ["\ud800"]},
+        {"memory_max": 1 << 20}, {"memory_max": True}, {"memory_max": "1G"},
+        {"memory_max": 8 << 20, "memory": 9 << 20}, {"memory": -1}, {"env": {"A": "x" * MAX_BYTES}},
+        {"argv": ["\ud800"]},
     ],
 )  # fmt: skip
 def test_what_is_refused(wrong: dict[str, Any]) -> None:

@@ -1,0 +1,36 @@
+"""What a job has of the node it moves to: as little as one that was started there."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.integration.daemon import PATIENCE
+from tests.integration.hosts import Host
+from tests.integration.jobs import until
+from tests.integration.migration.moving import Job
+from tests.integration.surroundings import PROBE
+
+#: What is the node's own, or another one for each process that looks.
+_OWN = ("cgroup", "keyring", "autogroup", "umask")
+_UNSET = "4294967295"
+
+
+def test_a_moved_job_is_as_it_was(three: list[Host]) -> None:
+    """Ids, rights, limits and priorities are the same; its keyring is its user's and empty."""
+    script = f"exec({PROBE!r}, {{}})\nimport sys\nsys.stdout.flush()\ninput()\nexec({PROBE!r}, {{}})"
+    job = Job(three[0], "-n", "1", "python3", "-c", script, user="nobody")
+    until(lambda: job.out.endswith(b"\n"), PATIENCE)
+    before: dict[str, Any] = json.loads(job.out)
+    job.move("2")
+    job.write(b"go on\n")
+    assert job.wait() == 0, job.err
+    after: dict[str, Any] = json.loads(job.out.splitlines()[1])
+    for told in (before, after):
+        assert told["keyring"].startswith("keyring;65534;"), told["keyring"]
+        assert told["secret"] is False
+        for name in _OWN:
+            del told[name]
+    if after["files"]["loginuid"] == _UNSET:  # criu has dumped it as its user: it is nobody's
+        del before["files"]["loginuid"], after["files"]["loginuid"]
+    assert after == before
