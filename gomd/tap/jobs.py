@@ -63,12 +63,13 @@ def jobs_of(
     spool, node_id = config.jobs.spool, int(members.own_id)
     launcher = Launcher(reactor, os.path.join(spool, "log"))
     reserve = config.jobs.output_reserve or AUTOMATIC
+    stream = min(config.jobs.output, config.jobs.output_per_user // 2, config.jobs.output_total // 2)
     here = Supervisors(
-        launcher, spool, config.jobs.output, os.geteuid() == 0, f"node {node_id} {config.node.name}",
+        launcher, spool, stream, os.geteuid() == 0, f"node {node_id} {config.node.name}",
         find_place, reserve,
     )  # fmt: skip
     room = Room(os.geteuid(), config.jobs.most, config.jobs.most_per_user, config.jobs.reserve)
-    output = Limits(config.jobs.output, config.jobs.output_per_user, config.jobs.output_total, reserve)
+    output = Limits(stream, config.jobs.output_per_user, config.jobs.output_total, reserve)
 
     def migrator(keeper: Keeper, table: HomeTable, whereabouts: Whereabouts) -> IMigrator:
         if source.kind == "openmosix":

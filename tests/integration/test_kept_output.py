@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -53,14 +54,20 @@ def ini(place: Path, **settings: int) -> str:
     return f"[jobs]\nspool = {place}/home/spool\n{lines}"
 
 
-def start(place: Path, **settings: int) -> Small:
-    """Start a daemon whose socket everybody reaches."""
-    daemon = Small(place / "home", ini=ini(place, **settings))
-    daemon.start()
-    for each in (daemon.home, daemon.state):
-        each.chmod(0o711)
-    daemon.socket.chmod(0o666)
-    return daemon
+@contextmanager
+def started(place: Path, **settings: int) -> Iterator[Small]:
+    """A daemon whose socket everybody reaches; it leaves no job running."""
+    with Small(place / "home", ini=ini(place, **settings)) as daemon:
+        for each in (daemon.home, daemon.state):
+            each.chmod(0o711)
+        daemon.socket.chmod(0o666)
+        try:
+            yield daemon
+        finally:
+            for row in jobs(daemon):
+                if row["state"] in ("starting", "running"):
+                    gom(daemon, "kill", str(row["job"]), "KILL")
+            until(lambda: all(row["state"] == "done" for row in jobs(daemon)))
 
 
 def write(daemon: Daemon, megabytes: int, *, program: Sequence[str] = (), then: str = "true") -> int:
@@ -75,85 +82,79 @@ def write(daemon: Daemon, megabytes: int, *, program: Sequence[str] = (), then: 
     return number
 
 
-def end(daemon: Daemon) -> None:
-    """Leave no job running."""
-    for row in jobs(daemon):
-        if row["state"] in ("starting", "running"):
-            gom(daemon, "kill", str(row["job"]), "KILL")
-    until(lambda: all(row["state"] == "done" for row in jobs(daemon)))
-    daemon.end()
-
-
 def test_a_users_oldest_output_makes_room(place: Path) -> None:
     """What is kept of one user stays below the limit; root's is untouched; who attaches is told."""
-    daemon = start(place, output_per_user=4 * MB)
-    roots = write(daemon, 3)
-    numbers = [write(daemon, 2, program=NOBODY) for _ in range(3)]
-    last = write(daemon, 1, program=NOBODY)
-    until(lambda: not daemon.inside(job_name(daemon, numbers[0])).exists())
-    until(lambda: kept(daemon, [*numbers, last]) <= 4 * MB)
-    assert kept(daemon, [roots]) == 3 * MB
-    done = gom(daemon, "attach", str(numbers[0]))
-    assert done.returncode == 1
-    assert b"removed" in done.stderr
-    assert gom(daemon, "attach", str(last)).stdout == bytes(MB)
-    end(daemon)
+    with started(place, output_per_user=4 * MB) as daemon:
+        roots = write(daemon, 2)
+        numbers = [write(daemon, 2, program=NOBODY) for _ in range(3)]
+        last = write(daemon, 1, program=NOBODY)
+        until(lambda: not daemon.inside(job_name(daemon, numbers[0])).exists())
+        until(lambda: kept(daemon, [*numbers, last]) <= 4 * MB)
+        assert kept(daemon, [roots]) == 2 * MB
+        done = gom(daemon, "attach", str(numbers[0]))
+        assert done.returncode == 1
+        assert b"removed" in done.stderr
+        assert gom(daemon, "attach", str(last)).stdout == bytes(MB)
 
 
 def test_running_jobs_that_have_it_all(place: Path) -> None:
     """Their user starts no more detached ones; they go on and keep less; others and other jobs start."""
-    daemon = start(place, output_per_user=4 * MB, output=8 * MB)
-    number = write(daemon, 6, program=NOBODY, then="echo up; sleep 1000")
-    until(lambda: kept(daemon, [number]) >= 6 * MB)
+    with started(place, output_per_user=4 * MB, output=8 * MB) as daemon:
+        numbers = [write(daemon, 2, program=NOBODY, then="sleep 1000") for _ in range(3)]
+        until(lambda: kept(daemon, numbers) >= 6 * MB)
 
-    def refusal() -> bytes:
-        done = gom(daemon, "run", "--detach", "true", program=NOBODY, cwd="/")
-        return done.stderr if done.returncode == 1 else b""
+        def refusal() -> bytes:
+            done = gom(daemon, "run", "--detach", "true", program=NOBODY, cwd="/")
+            return done.stderr if done.returncode == 1 else b""
 
-    refused = until(refusal)
-    assert b"6.3 MB of output of your detached jobs are kept" in refused
-    assert gom(daemon, "run", "echo", "fine", program=NOBODY, cwd="/").stdout == b"fine\n"
-    assert gom(daemon, "run", "--detach", "true").returncode == 0
-    until(lambda: kept(daemon, [number]) <= 4 * MB)  # a look later it keeps less
-    assert job(daemon, number)["state"] == "running"
-    until(lambda: gom(daemon, "run", "--detach", "true", program=NOBODY, cwd="/").returncode == 0)
-    end(daemon)
+        refused = until(refusal)
+        assert b"6.3 MB of output of your detached jobs are kept" in refused
+        assert gom(daemon, "run", "echo", "fine", program=NOBODY, cwd="/").stdout == b"fine\n"
+        assert gom(daemon, "run", "--detach", "true").returncode == 0
+        until(lambda: kept(daemon, numbers) <= 4 * MB)  # a look later they keep less
+        assert {job(daemon, number)["state"] for number in numbers} == {"running"}
+        until(lambda: gom(daemon, "run", "--detach", "true", program=NOBODY, cwd="/").returncode == 0)
 
 
 def test_a_disk_that_fills_up(place: Path) -> None:
     """Jobs go on, what they write is lost and told; no detached job starts; all else is as ever."""
-    daemon = start(place)
-    number = write(daemon, 1, then="sleep 3; head -c 3000000 /dev/zero; echo over >&2; exit 3")
-    until(lambda: kept(daemon, [number]) >= MB)
-    filler = daemon.inside("filler")
-    with open(filler, "wb", buffering=0) as file:  # somebody else fills it, to the last page
-        while True:
-            try:
-                file.write(bytes(MB // 4))
-            except OSError:
-                break
-    began = time.monotonic()
-    refused = gom(daemon, "run", "--detach", "true")
-    assert refused.returncode == 1
-    assert b"the disk of " in refused.stderr
-    assert b"stay free" in refused.stderr
-    assert gom(daemon, "run", "sh", "-c", "cat; exit 4", stdin=b"through").stdout == b"through"
-    until(lambda: job(daemon, number)["state"] == "done")
-    assert time.monotonic() - began < 20
-    assert job(daemon, number)["exit"] == 3
-    assert "bytes of output are lost: the disk is full" in job(daemon, number)["reason"]
-    filler.unlink()
-    until(lambda: gom(daemon, "run", "--detach", "true").returncode == 0)
-    end(daemon)
+    with started(place) as daemon:
+        number = write(daemon, 1, then="sleep 3; head -c 3000000 /dev/zero; echo over >&2; exit 3")
+        until(lambda: kept(daemon, [number]) >= MB)
+        filler = daemon.inside("filler")
+        with open(filler, "wb", buffering=0) as file:  # somebody else fills it, to the last page
+            while True:
+                try:
+                    file.write(bytes(MB // 4))
+                except OSError:
+                    break
+        began = time.monotonic()
+        refused = gom(daemon, "run", "--detach", "true")
+        assert refused.returncode == 1
+        assert b"the disk of " in refused.stderr
+        assert b"stay free" in refused.stderr
+        assert gom(daemon, "run", "sh", "-c", "cat; exit 4", stdin=b"through").stdout == b"through"
+        until(lambda: job(daemon, number)["state"] == "done")
+        assert time.monotonic() - began < 20
+        assert job(daemon, number)["exit"] == 3
+        assert "bytes of output are lost: the disk is full" in job(daemon, number)["reason"]
+        filler.unlink()
+        until(lambda: gom(daemon, "run", "--detach", "true").returncode == 0)
+
+
+def test_one_job_never_keeps_more_than_its_user_may(place: Path) -> None:
+    """However much `[jobs] output` would let it keep."""
+    with started(place, output_per_user=4 * MB, output=64 * MB) as daemon:
+        number = write(daemon, 20)
+        assert 0 < kept(daemon, [number]) <= 3 * MB
 
 
 def test_jobs_themselves_leave_half_of_the_reserve(place: Path) -> None:
     """They cannot fill the disk to its end: what else is on it goes on being written."""
-    daemon = start(place, output_reserve=16 * MB)
-    write(daemon, 40, then="true")
-    disk = os.statvfs(daemon.inside())
-    assert disk.f_bavail * disk.f_frsize >= 7 * MB
-    end(daemon)
+    with started(place, output_reserve=16 * MB) as daemon:
+        write(daemon, 40)
+        disk = os.statvfs(daemon.inside())
+        assert disk.f_bavail * disk.f_frsize >= 7 * MB
 
 
 def job_name(daemon: Daemon, number: int) -> str:
