@@ -116,16 +116,24 @@ class Starting:
         self, request: JobRequest, caller: Caller, account: Account, stream: FrameStream, turn: Turn
     ) -> None:
         refused: set[int] = set()
+        unlimited: NotPossible | None = None
         while True:
             await turn.take()
-            node = self._place(request, frozenset(refused))
+            try:
+                node = self._place(request, frozenset(refused))
+            except NotPossible:
+                if unlimited is not None:
+                    raise unlimited from None
+                raise
             self._room.check(self._keeper.held.values(), (), caller)
             try:
                 return await self._run_on(node, request, caller, account, stream, turn)
             except (NotFound, PeerUnreachable, TooMany, NotPossible) as error:
                 # No such directory there, no limit of memory, or it cannot be reached: another node will do.
-                if isinstance(error, NotPossible) and request.memory_max is None:
-                    raise
+                if isinstance(error, NotPossible):
+                    unlimited = error
+                    if request.memory_max is None:
+                        raise
                 if request.node or node.id in refused or len(self._members.nodes()) == 1:
                     raise
                 self._placement.withdraw(node.id)

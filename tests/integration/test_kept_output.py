@@ -57,7 +57,8 @@ def ini(place: Path, **settings: int) -> str:
 @contextmanager
 def started(place: Path, **settings: int) -> Iterator[Small]:
     """A daemon whose socket everybody reaches; it leaves no job running."""
-    with Small(place / "home", ini=ini(place, **settings)) as daemon:
+    daemon = Small(place / "home", ini=ini(place, **settings))
+    with daemon:
         for each in (daemon.home, daemon.state):
             each.chmod(0o711)
         daemon.socket.chmod(0o666)

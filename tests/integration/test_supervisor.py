@@ -34,12 +34,18 @@ class Connection:
     def send(self, kind: int, value: dict[str, Any]) -> None:
         self._socket.sendall(frames.encode_json(kind, value))
 
+    def acknowledge(self, stream: int, position: int) -> None:
+        self._socket.sendall(frames.encode_ack(stream, position))
+
     def until(self, kind: int) -> dict[str, Any]:
+        return frames.decode_json(self.until_frame(kind))
+
+    def until_frame(self, kind: int) -> bytes:
         while True:
             while self._frames:
                 frame = self._frames.pop(0)
                 if frame.kind == kind:
-                    return frames.decode_json(frame.payload)
+                    return frame.payload
             data = self._socket.recv(65536)
             assert data, "the supervisor has hung up"
             self._frames += self._parser.feed(data)
@@ -141,3 +147,29 @@ def test_a_daemon_that_is_connected_counts_more_than_the_directory(start: Start,
     assert not ends(pid, 0.0)
     connection.close()
     assert ends(pid, 20.0)
+
+
+def test_a_reader_that_is_overtaken(start: Start, tmp_path: Path) -> None:
+    """Who reads kept output more slowly than the oldest goes is told where it goes on, and gets the end."""
+    script = "import sys; sys.stdout.buffer.write(bytes(5 << 20) + b'the end'); sys.stdout.flush()"
+    _pid, connection = start("python3", "-c", script, detach=True)
+    connection.until(frames.STARTED)
+    connection.send(frames.ATTACH, {"stdout": 0, "n": 1})
+    assert connection.until(frames.ATTACHED)["stdout"] == 0
+    end = time.monotonic() + 20
+    while not (tmp_path / "spool" / "1-1" / "exit").exists():  # all is written, the window is full
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    connection.acknowledge(frames.STDOUT, frames.WINDOW)
+    connection.until_frame(frames.RESUME)
+    connection.send(frames.ATTACH, {"stdout": frames.WINDOW, "n": 2})
+    position = connection.until(frames.ATTACHED)["stdout"]
+    assert frames.WINDOW < position < 5 << 20
+    data = b""
+    while not data.endswith(b"the end"):
+        data += connection.until_frame(frames.STDOUT)
+        connection.acknowledge(frames.STDOUT, position + len(data))
+    assert position + len(data) == (5 << 20) + 7
+    assert connection.until(frames.EXIT)["exit"] == 0
+    connection.send(frames.COLLECTED, {})
+    connection.close()

@@ -1,0 +1,26 @@
+"""The command line of `gom run`."""
+
+from __future__ import annotations
+
+import pytest
+
+from gom.run import Wanted, parse
+from libgomd.errors import MalformedRequest
+
+
+def test_sizes_of_memory() -> None:
+    """What it needs and what it may have, in either way of writing an option."""
+    assert parse(["--mem", "500M", "true"]) == Wanted(("true",), memory=500 << 20)
+    assert parse(["--mem-max", "2g", "true"]) == Wanted(("true",), memory_max=2 << 30)
+    both = Wanted(("true", "--mem=1"), memory=1 << 20, memory_max=4096)
+    assert parse(["--mem=1M", "--mem-max=4096", "true", "--mem=1"]) == both
+
+
+@pytest.mark.parametrize(
+    "words", [["--mem-max"], ["--mem-max="], ["--mem-max", "much", "true"], ["--mem-least", "1M", "true"]]
+)
+def test_what_is_refused(words: list[str]) -> None:
+    """Each names the option that is wrong."""
+    with pytest.raises(MalformedRequest) as refused:
+        parse(words)
+    assert words[0].rstrip("=") in str(refused.value)
