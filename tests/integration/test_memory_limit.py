@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gomd.jobs.cgroups import find_place
+from gomd.jobs.cgroups import MEMORY, find_place, parse_mounts
 from tests.integration.conftest import StartDaemon
 from tests.integration.daemon import Daemon
 from tests.integration.hosts import children_of
@@ -132,3 +132,26 @@ def test_a_machine_without_a_memory_controller(tmp_path: Path) -> None:
         assert jobs(daemon) == []
         assert gom(daemon, "run", "echo", "fine").stdout == b"fine\n"
         assert children_of(daemon.process.pid)
+
+
+@pytest.mark.skipif(_PLACE.kind != MEMORY, reason="the unified hierarchy has the memory controller here")
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts can be taken away by root only")
+def test_without_a_memory_controller_jobs_are_kept_apart(tmp_path: Path) -> None:
+    """Each has a cgroup of the unified hierarchy, where that is mounted; it goes with the job."""
+    unified, memory = parse_mounts(Path("/proc/self/mountinfo").read_text())
+    assert memory is not None
+    if unified is None:
+        pytest.skip("no unified hierarchy is mounted here")
+
+    class Without(Daemon):
+        def command(self) -> Sequence[str]:
+            script = f'umount -l {memory.mounted} && exec "$@"'
+            return ("unshare", "--mount", "--", "sh", "-c", script, "sh", *super().command())
+
+    with Without(tmp_path / "home") as daemon:
+        told = gom(daemon, "run", "cat", "/proc/self/cgroup").stdout.decode().splitlines()
+        [path] = [line.split(":", 2)[2] for line in told if line.startswith("0::")]
+        name = f"{jobs(daemon)[-1]['home']}-{jobs(daemon)[-1]['job']}."
+        assert Path(path).name.startswith(name)
+        assert not Path(unified.mounted + path).exists()
+        assert b"--mem-max" in gom(daemon, "run", "--mem-max", "64M", "true").stderr

@@ -157,7 +157,7 @@ class Daemon:
             self.ground = Ground(
                 self.clock, members, self.threads, machine.facts(self.criu),
                 Ability(self.criu, self.threads, self.clock), keeper, table, here, whereabouts,  # type: ignore[arg-type]
-                MoveLog(machine.log), post, Looks(self.threads),
+                MoveLog(machine.log), post, Looks(self.threads), lambda _uid: machine.full,
             )  # fmt: skip
             self.migrations = Migrations(self.ground)
             return self.migrations
@@ -188,7 +188,7 @@ class MemoryMachine:
         self.stays: list[str] = []
         self.stays_fails: Exception | None = None
         self.look_at_stays: Callable[[int, int], list[str]] = self._say_stays
-        self.lacks = ""
+        self.lacks = self.full = ""
         self.needs = Needs(1 << 20, "x86_64", "6.1.0", 0, "root", (), ("/",), ())
         self._pids = 1000 * number
 

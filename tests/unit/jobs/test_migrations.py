@@ -216,6 +216,17 @@ class RefusedTests(Moving):
         told = {counter.name: counter.value for counter in self.cluster[1].migrations.counters()}
         self.assertEqual(told["migrations_failed"], 4)
 
+    def test_a_node_that_is_full_for_its_user(self) -> None:
+        """It takes no guest; what is at home there may always come back."""
+        self.cluster.begin()
+        self.cluster.machines[2].full = "50 jobs of yours are under way on this node already"
+        self.assertEqual(
+            self.refused(1, 2), "node 2 node2: 50 jobs of yours are under way on this node already"
+        )
+        self.move(1, 3)
+        self.cluster.machines[1].full = "it is full"
+        self.move(3, 1)
+
     def test_a_reason_that_is_a_book_is_cut(self) -> None:
         """It comes as one line of bounded length, not as a broken connection."""
         self.cluster.begin()
