@@ -140,12 +140,13 @@ def test_without_a_memory_controller_jobs_are_kept_apart(tmp_path: Path) -> None
     """Each has a cgroup of the unified hierarchy, where that is mounted; it goes with the job."""
     unified, memory = parse_mounts(Path("/proc/self/mountinfo").read_text())
     assert memory is not None
+    mounted = memory.mounted
     if unified is None:
         pytest.skip("no unified hierarchy is mounted here")
 
     class Without(Daemon):
         def command(self) -> Sequence[str]:
-            script = f'umount -l {memory.mounted} && exec "$@"'
+            script = f'umount -l {mounted} && exec "$@"'
             return ("unshare", "--mount", "--", "sh", "-c", script, "sh", *super().command())
 
     with Without(tmp_path / "home") as daemon:
