@@ -30,6 +30,8 @@ TIMER_SLACK: Final = 50_000
 #: What the kernel writes of a process into a core file, where nobody has said otherwise.
 CORE_FILTER: Final = "0x33"
 
+#: Processors that are asked for at least, as their numbers may have gaps; the kernel drops what is not there.
+_PROCESSORS: Final = 1024
 _JOIN, _CHOWN, _LINK, _REQUEST_KEYS_INTO = 1, 4, 8, 14
 _SESSION, _USER = -3, -4
 _PR_SET_KEEPCAPS, _PR_SET_SECUREBITS, _PR_SET_TIMERSLACK = 8, 28, 29
@@ -131,7 +133,7 @@ def reset_scheduling() -> None:
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, 0)
     with suppress(OSError, ValueError):
-        os.sched_setaffinity(0, range(os.sysconf("SC_NPROCESSORS_CONF")))
+        os.sched_setaffinity(0, range(max(_PROCESSORS, os.sysconf("SC_NPROCESSORS_CONF"))))
     with suppress(OSError):
         syscalls.call("ioprio_set", 1, 0, 0)
     with suppress(OSError):

@@ -215,11 +215,8 @@ class Jobs(Service):
             raise Conflict(f"somebody is attached to job {job.job} already")
         if held is None and not job.detached:
             raise NotFound(f"job {job.job} is over, exit {job.exit}: nothing of it is kept but that")
-        if held is None and self._kept.is_gone(job):
-            raise NotFound(
-                f"job {job.job} is over, exit {job.exit}: its output was removed, "
-                "being the oldest, to make room for others"
-            )
+        if held is None and (gone := self._kept.why_gone(job)):
+            raise NotFound(f"job {job.job} is over, exit {job.exit}: {gone}")
 
     def attach(self, job: Job, stream: FrameStream) -> None:
         """See `IJobs.attach`."""

@@ -134,11 +134,13 @@ class KeptOutput:
                 f"{_size(limits.total)} is the most: wait until one ends, or run it without --detach"
             )
 
-    def is_gone(self, job: Job) -> bool:
-        """Whether the output of a job that is over is kept no more."""
+    def why_gone(self, job: Job) -> str:
+        """Return why the output of a job that is over is kept no more, a clause; empty when it may be."""
         if job.job in self._removed:
-            return True
-        return self._seen is not None and job.job in self._over and job.name not in self._seen.sizes
+            return "its output was removed, being the oldest, to make room for others"
+        if self._seen is not None and job.job in self._over and job.name not in self._seen.sizes:
+            return "nothing of its output is there any more"
+        return ""
 
     def counters(self) -> Iterable[Counter]:
         """Bytes kept, and outputs removed to make room."""

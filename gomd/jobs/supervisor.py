@@ -16,6 +16,7 @@ import select
 import signal
 import socket
 import time
+from contextlib import suppress
 from typing import Any
 
 from gomd.jobs.backlog import LOST, Backlog, Spool
@@ -584,7 +585,8 @@ class Supervisor:
         if self._spec.get("view") or self._deserted:
             return
         if self._spooled:
-            os.unlink(SOCKET)
+            with suppress(FileNotFoundError):  # its output has been removed meanwhile, to make room
+                os.unlink(SOCKET)
         else:
             self._remove()
 

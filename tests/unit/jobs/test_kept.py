@@ -95,8 +95,8 @@ class KeptOutputTests(SynchronousTestCase):
         jobs = [self.job(1001, 3 * MB) for _ in range(4)]
         self.assertEqual(self.check(ANN), "")
         self.assertEqual(self.there(), {bobs.job, *(job.job for job in jobs[1:])})
-        self.assertTrue(self.kept.is_gone(jobs[0]))
-        self.assertFalse(self.kept.is_gone(jobs[1]))
+        self.assertIn("being the oldest", self.kept.why_gone(jobs[0]))
+        self.assertEqual(self.kept.why_gone(jobs[1]), "")
 
     def test_all_users_together(self) -> None:
         """Then the oldest of all."""
@@ -180,7 +180,7 @@ class KeptOutputTests(SynchronousTestCase):
         for path in gone.iterdir():
             path.unlink()
         gone.rmdir()
-        self.assertFalse(self.kept.is_gone(old))
+        self.assertEqual(self.kept.why_gone(old), "")
         self.check(ANN)
-        self.assertTrue(self.kept.is_gone(old))
-        self.assertFalse(self.kept.is_gone(self.job(1001, 1 * MB)))
+        self.assertIn("nothing of its output", self.kept.why_gone(old))
+        self.assertEqual(self.kept.why_gone(self.job(1001, 1 * MB)), "")
