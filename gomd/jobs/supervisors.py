@@ -6,9 +6,10 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from gomd.jobs.cgroups import PLAIN, Place, sweep
+from gomd.jobs.cgroups import PLAIN, UNIFIED, Place, sweep
 from gomd.jobs.framestream import FrameStream
 from gomd.jobs.launching import Launcher
 from gomd.jobs.request import Account, JobRequest
@@ -168,3 +169,6 @@ class Supervisors:
     def close(self) -> None:
         """Let the launcher end; supervisors go on."""
         self._launcher.close()
+        if self._place.parent and self._place.kind != UNIFIED:  # that one could not be made again as it is
+            with suppress(OSError):  # there are jobs in it
+                os.rmdir(self._place.parent)
