@@ -122,6 +122,7 @@ def test_below_the_reserve_the_oldest_makes_room(directory: int) -> None:
 
 def test_the_reserve_of_a_disk() -> None:
     """As configured; else 5 % of it, and 1 GiB at most."""
+
     def disk(blocks: int) -> os.statvfs_result:
         return os.statvfs_result((4096, 4096, blocks, 7, 5, 0, 0, 0, 0, 255))
 
