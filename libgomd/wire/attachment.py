@@ -15,8 +15,8 @@ which the job's supervisor sends. They are *attached* to one caller at a time::
 Anything between the two may be replaced at any time: the caller's connection, a daemon on the way, the
 supervisor when the job moves. Whoever notices says so (`RESUME`, or a new connection), and the caller sends
 `ATTACH` again. Two of them may be under way at once, so each has a number ``n``: everything that comes before
-the `ATTACHED` with the newest number belongs to an older attachment and is ignored, and no input is sent until
-then.
+the `ATTACHED` with the newest number belongs to an older attachment and is ignored, and no input is sent
+until then.
 
 `CallerEnd` is the caller's side, used by `gom`, by the clients of libgomd and by the home daemon that keeps
 the output of a detached job. `JobEnd` is the supervisor's. Neither knows sockets: `CallerEnd.receive` takes a
