@@ -1,0 +1,313 @@
+"""
+Both ends of a job's streams as state machines, without I/O: frames in, events and frames out.
+
+Theory of operation
+===================
+
+A job has three streams (`libgomd.wire.resumable`): its input, which the caller sends, and its two outputs,
+which the job's supervisor sends. They are *attached* to one caller at a time::
+
+    caller                                    job
+    ATTACH {stdout, stderr, n}      ->                 send the outputs from these positions on
+                                    <-        ATTACHED {stdout, stderr, stdin, stdin_taken, n}
+    STDIN ..., ACK ...              <->       STDOUT ..., STDERR ..., ACK ...
+
+Anything between the two may be replaced at any time: the caller's connection, a daemon on the way, the
+supervisor when the job moves. Whoever notices says so (`RESUME`, or a new connection), and the caller sends
+`ATTACH` again. Two of them may be under way at once, so each has a number ``n``: everything that comes before
+the `ATTACHED` with the newest number belongs to an older attachment and is ignored, and no input is sent
+until then.
+
+`CallerEnd` is the caller's side, used by `gom`, by the clients of libgomd and by the home daemon that keeps
+the output of a detached job. `JobEnd` is the supervisor's. Neither knows sockets: `CallerEnd.receive` takes a
+frame and returns what it means, and `data_to_send` gives the bytes that are to be written.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from libgomd.errors import GomdError, error_for
+from libgomd.wire import frames
+from libgomd.wire.resumable import CHUNK, WINDOW, Receiver, Sender, Store
+
+#: The outputs by the names they have in ATTACH and ATTACHED.
+OUTPUTS: Final = {frames.STDOUT: "stdout", frames.STDERR: "stderr"}
+
+
+class Started(NamedTuple):
+    """The job runs. :ivar told: what the job's end says of it: ``job``, ``home``, ``node``, ``pid``, ..."""
+
+    told: dict[str, Any]
+
+
+class Attached(NamedTuple):
+    """
+    The streams go on from here.
+
+    :ivar lost: bytes of each output that are not kept any more and never come, by the kind of its frames.
+    """
+
+    lost: dict[int, int]
+
+
+class Data(NamedTuple):
+    """Bytes of an output. :ivar kind: `frames.STDOUT` or `frames.STDERR`."""
+
+    kind: int
+    data: bytes
+
+
+class InputTaken(NamedTuple):
+    """The job's end has acknowledged input up to ``position``: there may be room for more."""
+
+    position: int
+
+
+class Exited(NamedTuple):
+    """
+    The job has ended; all of its output came before.
+
+    :ivar status: as a shell reports it, 128 + N for signal N. :ivar reason: a sentence, empty as a rule.
+    """
+
+    status: int
+    reason: str
+
+
+Event = Started | Attached | Data | InputTaken | Exited
+
+
+
+class CallerEnd:
+    """
+    The caller's end of a job's streams.
+
+    :param received: positions from which the outputs are wanted, by the kind of their frames.
+    :ivar attached: whether the job's end has answered the newest `ATTACH`.
+    :ivar exited: how the job ended, None while it runs.
+    """
+
+    def __init__(self, received: dict[int, int] | None = None, window: int = WINDOW) -> None:
+        start = received or {}
+        self.outputs = {kind: Receiver(start.get(kind, 0), window) for kind in OUTPUTS}
+        self.stdin = Sender(window=window)
+        self.attached = False
+        self.exited: Exited | None = None
+        self._asked = 0
+        self._stdin_ended = False
+        self._stdin_end_sent = False
+        self._outgoing = bytearray()
+
+    # -- what goes out
+
+    def data_to_send(self) -> bytes:
+        """Return the bytes that are to be written to the connection now, and forget them."""
+        data = bytes(self._outgoing)
+        self._outgoing.clear()
+        return data
+
+    @property
+    def pending(self) -> int:
+        """Bytes that `data_to_send` would return now."""
+        return len(self._outgoing)
+
+    def connection_replaced(self) -> None:
+        """Forget what was to be sent over a connection that is gone; `attach` begins anew on the next one."""
+        self._outgoing.clear()
+        self.attached = False
+
+    def attach(self) -> None:
+        """Ask for the streams from where this end is."""
+        self.attached = False
+        self._asked += 1
+        wanted = {name: self.outputs[kind].received for kind, name in OUTPUTS.items()}
+        self._outgoing += frames.encode_json(frames.ATTACH, {**wanted, "n": self._asked})
+
+    def input_room(self) -> int:
+        """Return how many bytes of input may be given to `send_input` now; 0 while not attached."""
+        if not self.attached or self._stdin_ended or self.exited is not None:
+            return 0
+        return self.stdin.room()
+
+    def send_input(self, data: bytes) -> None:
+        """Send input, at most `input_room` bytes of it."""
+        self.stdin.append(data)
+        self._send_input()
+
+    def end_input(self) -> None:
+        """Say that no more input comes. May be called more than once, and before the job is attached."""
+        self._stdin_ended = True
+        self._send_input()
+
+    def _send_input(self) -> None:
+        if not self.attached:
+            return
+        while piece := self.stdin.next_piece(CHUNK):
+            self._outgoing += frames.encode(frames.STDIN, piece)
+        if self._stdin_ended and not self._stdin_end_sent and self.stdin.drained:
+            self._stdin_end_sent = True
+            self._outgoing += frames.encode(frames.STDIN_END)
+
+    def passed_on(self, kind: int, size: int) -> None:
+        """Count ``size`` bytes of an output as passed on, and acknowledge them."""
+        self.outputs[kind].pass_on(size)
+        self._acknowledge(kind)
+
+    def _acknowledge(self, kind: int) -> None:
+        if self.attached and self.exited is None:
+            position = self.outputs[kind].acknowledgement()
+            if position is not None:
+                self._outgoing += frames.encode_ack(kind, position)
+
+    def signal(self, number: int, group: bool = True) -> None:
+        """Send a signal to the job's foreground process group, or to its first process."""
+        self._outgoing += frames.encode_signal(number, group)
+
+    def window_size(self, rows: int, columns: int) -> None:
+        """Tell the size of the caller's terminal."""
+        self._outgoing += frames.encode_winsize(rows, columns)
+
+    def hang_up(self) -> None:
+        """Say that the caller is gone: the job is to end."""
+        self._outgoing += frames.encode(frames.HANGUP)
+
+    def collected(self) -> None:
+        """Say that the exit status has arrived: the job's end may forget the job."""
+        self._outgoing.clear()
+        self._outgoing += frames.encode(frames.COLLECTED)
+
+    # -- what comes in
+
+    def receive(self, frame: frames.Frame) -> Event | None:
+        """
+        Take a frame; return what it means to the caller, None when it means nothing.
+
+        :raises GomdError: the job could not be started, or is lost: what its end says of it.
+        :raises MalformedFrame: the frame cannot be read. Close the connection.
+        """
+        kind, payload = frame
+        if kind in self.outputs:
+            if not self.attached:
+                return None  # of an older attachment: it comes again
+            self.outputs[kind].receive(len(payload))
+            return Data(kind, payload)
+        if kind == frames.ACK:
+            stream, position = frames.decode_ack(payload)
+            if stream == frames.STDIN and self.attached and self.stdin.acknowledge(position):
+                self._send_input()
+                return InputTaken(position)
+            return None
+        if kind == frames.STARTED:
+            return Started(frames.decode_json(payload))
+        if kind == frames.ATTACHED:
+            return self._on_attached(frames.decode_json(payload))
+        if kind == frames.RESUME:
+            self.attach()
+            return None
+        if kind == frames.EXIT:
+            return self._on_exit(frames.decode_json(payload))
+        if kind == frames.FAILED:
+            raise failure_in(payload)
+        return None
+
+    def _on_attached(self, told: dict[str, Any]) -> Attached | None:
+        if _number(told, "n", self._asked) != self._asked:
+            return None
+        self.attached = True
+        lost = {kind: self.outputs[kind].resume(_number(told, name)) for kind, name in OUTPUTS.items()}
+        stdin = _number(told, "stdin")
+        self.stdin.resume(stdin, _number(told, "stdin_taken", stdin))
+        if told.get("stdin_ended"):
+            self._stdin_ended = self._stdin_end_sent = True
+        else:
+            self._stdin_end_sent = False
+            self._send_input()
+        return Attached(lost)
+
+    def _on_exit(self, told: dict[str, Any]) -> Exited | None:
+        if not self.attached and not told.get("lost"):
+            return None  # it comes again, behind the output
+        self.exited = Exited(_number(told, "exit"), str(told.get("reason", "")))
+        return self.exited
+
+
+class JobEnd:
+    """
+    The supervisor's end of a job's streams: which bytes may be sent now, and what a caller's frames ask for.
+
+    :param stores: where the outputs are kept, by the kind of their frames; None keeps them in memory.
+    :ivar attached: whether a caller is attached.
+    """
+
+    def __init__(self, stores: dict[int, Store] | None = None, window: int = WINDOW) -> None:
+        kept = stores or {}
+        self.outputs = {kind: Sender(kept.get(kind), window) for kind in OUTPUTS}
+        self.stdin = Receiver(0, window)
+        self.stdin_ended = False
+        self.attached = False
+
+    def detach(self) -> None:
+        """The caller, or the connection to it, is gone."""
+        self.attached = False
+
+    def attach(self, wanted: dict[str, Any]) -> bytes:
+        """
+        Begin a new attachment.
+
+        :param wanted: what `frames.decode_attach` returned.
+        :returns: the frame that answers, with the acknowledgement of the input behind it.
+        """
+        self.attached = True
+        told: dict[str, Any] = {
+            name: self.outputs[kind].resume(wanted.get(name, 0)) for kind, name in OUTPUTS.items()
+        }
+        told.update(stdin=self.stdin.received, stdin_taken=self.stdin.taken, stdin_ended=self.stdin_ended)
+        if "n" in wanted:
+            told["n"] = wanted["n"]
+        self.stdin.acknowledgement()
+        return frames.encode_json(frames.ATTACHED, told) + frames.encode_ack(frames.STDIN, self.stdin.taken)
+
+    def acknowledge(self, payload: bytes) -> None:
+        """Take an `ACK` of the caller. :raises MalformedFrame: it is none."""
+        stream, position = frames.decode_ack(payload)
+        if stream in self.outputs:
+            self.outputs[stream].acknowledge(position)
+
+    def input_acknowledgement(self) -> bytes:
+        """Return the frame that acknowledges input, empty when there is nothing new to acknowledge."""
+        if not self.attached:
+            return b""
+        position = self.stdin.acknowledgement()
+        return b"" if position is None else frames.encode_ack(frames.STDIN, position)
+
+    def output_to_send(self, limit: int) -> bytes:
+        """Return frames with output, up to about ``limit`` bytes of it; empty when none may be sent now."""
+        if not self.attached:
+            return b""
+        data = bytearray()
+        for kind, output in self.outputs.items():
+            while len(data) < limit and (piece := output.next_piece()):
+                data += frames.encode(kind, piece)
+        return bytes(data)
+
+    @property
+    def drained(self) -> bool:
+        """Whether everything that is kept of both outputs has been sent to the attached caller."""
+        return all(output.drained for output in self.outputs.values())
+
+
+def failure_in(payload: bytes) -> GomdError:
+    """Return the error that a `FAILED` frame tells. :raises MalformedFrame: it tells none."""
+    told = frames.decode_json(payload)
+    code = _number(told, "code", 500)
+    error = error_for(code, str(told.get("text", "")))
+    error.code = code  # type: ignore[attr-defined]
+    return error
+
+
+def _number(told: dict[str, Any], name: str, default: int = 0) -> int:
+    value = told.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
+        raise frames.MalformedFrame(f"a frame whose {name} is no number that can be")
+    return value
