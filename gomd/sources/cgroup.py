@@ -59,7 +59,9 @@ class MemoryGroup:
         could get: that, and the cache of files that nobody has used lately (inactive_file).
         """
         if self._left <= 0:
-            self._groups, self._left = list(self._find()), _KEPT
+            found = self._find()
+            self._groups = [(place, files) for place, files in found if _read(place, files.limit)]
+            self._left = _KEPT
         self._left -= 1
         mem, rmem, tmem = memory.mem, memory.rmem, memory.tmem
         for directory, files in self._groups:

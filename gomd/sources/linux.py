@@ -76,11 +76,12 @@ class LinuxSource:
         self._reading = threading.Lock()
         self._load, self._shares = SmoothedLoad(), CpuShares()
         self._stat: tuple[float, KernelStat] | None = None
+        self._memory: tuple[float, Memory] | None = None
         self._latest: dict[Part, tuple[float, Any]] = {}
         self._readers: dict[Part, Callable[[float], object]] = {
             Part.LOAD: self._read_load,
             Part.CPU: self._read_cpu,
-            Part.MEMORY: lambda now: self._read_memory(),
+            Part.MEMORY: self._read_memory,
             Part.PAGING: lambda now: read_paging(self._root),
             Part.DISKS: lambda now: read_disks(self._root, self._stacking),
             Part.NETWORK: lambda now: read_network(self._root),
@@ -116,7 +117,8 @@ class LinuxSource:
         """Return this node alone: the stock kernel knows no other."""
         measured_at, load = self._recent(Part.LOAD, now)
         _, cpu = self._recent(Part.CPU, now)
-        memory = self._read_memory()
+        memory = self._read_memory(now)
+        self._memory = (now, memory)
         return [self._node(load, cpu, memory, now - measured_at)]
 
     def own_values(self) -> Node:
@@ -125,7 +127,7 @@ class LinuxSource:
 
         :raises SourceUnavailable: there is none yet and none can be read.
         """
-        return self._node(self._newest(Part.LOAD), self._newest(Part.CPU), self._read_memory(), None)
+        return self._node(self._newest(Part.LOAD), self._newest(Part.CPU), self._read_memory(None), None)
 
     def _newest(self, part: Part) -> Any:
         known = self._latest.get(part)
@@ -166,7 +168,12 @@ class LinuxSource:
         with self._reading:
             return Load(self._load.update(current, now), others, averages)
 
-    def _read_memory(self) -> Memory:
+    def _read_memory(self, now: float | None) -> Memory:
+        """Read what memory there is for this daemon, once for `nodes` and the sample of one moment."""
+        known = self._memory
+        if known is not None and known[0] == now:
+            self._memory = None
+            return known[1]
         return self._group.within(read_memory(self._root))
 
     def _read_cpu(self, now: float) -> Cpu:

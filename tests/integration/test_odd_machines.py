@@ -229,3 +229,34 @@ def test_a_map_names_the_line_of_etc_hosts(tmp_path: Path) -> None:
             "other machine reaches: write its IPv4 address into the map" in done.stderr
         ), done.stderr
         assert "Traceback" not in done.stderr
+
+
+class OddlyWiredDaemon(Daemon):
+    """A daemon on a network of its own, whose interfaces have these names."""
+
+    NAMES = (b"\xff", b"\xfe", b"x\x1cy", b"a\x1b[2J", "x\x85y".encode(), "x\u2028y".encode())
+
+    def command(self) -> tuple[str, ...]:
+        """What starts it: a shell that makes the interfaces, two and two."""
+        names = [os.fsdecode(name) for name in self.NAMES]
+        make = 'for _ in 1 2 3; do ip link add "$1" type veth peer name "$2" || exit 9; shift 2; done'
+        inside = (TWISTD, "-n", "--pidfile=", "gomd", *self._options)
+        script = f'ip link set lo up; {make}; exec "$@"'
+        return ("unshare", "--net", "/bin/sh", "-c", script, "sh", *names, *inside)
+
+
+def test_interfaces_of_any_name_are_all_there(tmp_path: Path) -> None:
+    """The kernel takes nearly any byte in a name: /metrics has each as a label of its own, and no ESC."""
+    if os.geteuid() != 0:
+        pytest.skip("only root makes a network")
+    with OddlyWiredDaemon(tmp_path / "daemon", "--http", "tcp:127.0.0.1:2980") as daemon:
+        read = "import urllib.request as u; print(ascii(u.urlopen('http://127.0.0.1:2980/metrics').read()))"
+        inside = ("nsenter", f"--target={daemon.process.pid}", "--net", sys.executable, "-c", read)
+        page = subprocess.run(inside, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
+    labels = re.findall(r'gomd_network_sent_packets_total\{interface="(.*?)"\}', page)
+    # Twice escaped: by the page's own rules, and by the `ascii` above.
+    names = {label.replace("\\\\\\\\", "\\") for label in labels}
+    assert names == {
+        "lo", "\\xff", "\\xfe", "x\\x1cy", "a\\x1b[2J", "x\\xc2\\x85y", "x\\xe2\\x80\\xa8y",
+    }  # fmt: skip
+    assert len(labels) == len(names)

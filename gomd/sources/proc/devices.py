@@ -57,8 +57,9 @@ def parse_diskstats(text: str) -> tuple[Disk, ...]:
     disks: list[Disk] = []
     names: set[str] = set()
     try:
-        for line in _lines(text):
-            fields = line.encode("utf-8", "surrogateescape").split()
+        # As bytes: there only blanks part words, while str takes more for one.
+        for line in _lines(text.encode("utf-8", "surrogateescape")):
+            fields = line.split()
             name = printable_name(fields[2])
             if len(fields) >= _DISK_FIELDS and not _is_partition(name, names):
                 names.add(name)
@@ -77,9 +78,9 @@ def _bytes(sectors: bytes | str) -> int | None:
     return None if count is None else count * _SECTOR
 
 
-def _lines(text: str) -> list[str]:
+def _lines(data: bytes) -> list[bytes]:
     """The kernel ends lines with LF and nothing else; names may hold what Python takes for a line end."""
-    return text.removesuffix("\n").split("\n") if text else []
+    return data.removesuffix(b"\n").split(b"\n") if data else []
 
 
 def _is_partition(name: str, disks: set[str]) -> bool:
@@ -121,10 +122,10 @@ def parse_net_dev(text: str) -> tuple[Interface, ...]:
     """
     interfaces: list[Interface] = []
     try:
-        for line in _lines(text)[2:]:
+        for line in _lines(text.encode("utf-8", "surrogateescape"))[2:]:
             # Old kernels put no space behind the colon, and an alias has a colon in its name.
-            before, _, counters = line.rpartition(":")
-            name = printable_name(before.strip(" ").encode("utf-8", "surrogateescape"))
+            before, _, counters = line.rpartition(b":")
+            name = printable_name(before.strip(b" "))
             fields = counters.split()
             if len(fields) < _INTERFACE_FIELDS:
                 raise ValueError(f"{len(fields)} fields for {name!r}")

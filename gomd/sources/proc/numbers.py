@@ -38,6 +38,9 @@ def whole(text: str | bytes, high: int = MAX_COUNT, low: int = 0) -> int | None:
 
     :raises ValueError: it is no whole number, in ASCII digits.
     """
+    if text.isdigit() and text.isascii() and len(text) < _MAX_DIGITS:  # nearly all of them
+        value = int(text)
+        return value if low <= value <= high else None
     if isinstance(text, bytes):
         text = text.decode("ascii", "replace")
     if not _WHOLE.fullmatch(text):
