@@ -52,6 +52,9 @@ class Membership(Protocol):
     def replayed(self, node: int) -> None:
         """Take notice that all that comes from a node has come before."""
 
+    def copied(self, host: str) -> None:
+        """Take notice that a daemon at ``host`` has our id and instance, and sends what we did not."""
+
     def look_again(self) -> None:
         """Show this node to all others at once."""
 
@@ -176,7 +179,9 @@ class PeerProtocol(DatagramProtocol):
             self._junk.count(error.word, addr[0])
             return
         if opened.sender == self._own_id and opened.instance == self.instance:
-            return  # our own announcement, come back
+            if opened.sequence > self._sealer.sequence and self.membership is not None:
+                self.membership.copied(addr[0])  # else it is our own announcement, come back
+            return
         verdict = self._window.admit(opened, self._now())
         if verdict is Verdict.FRESH:
             try:

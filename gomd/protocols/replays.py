@@ -22,6 +22,8 @@ SURE_DATAGRAMS: Final = 3
 #: Seconds between two warnings to one node. Warnings a second to all nodes together.
 WARN_AGAIN: Final = 1.0
 MOST_A_SECOND: Final = 20
+#: Seconds between two reports of one node: of two copies of a machine each makes the other one replayed.
+REPORT_AGAIN: Final = 20.0
 #: How far back, in numbers, a datagram may be that a warning answers.
 RECENT_NUMBERS: Final = 100_000
 
@@ -48,6 +50,7 @@ class Replays:
         self._instance = instance
         self._sealer = sealer
         self._heard: dict[int, _Heard] = {}
+        self._reported: dict[int, float] = {}
         self._second = 0
         self._in_second = 0
 
@@ -74,6 +77,10 @@ class Replays:
         if not proved and (heard.count < SURE_DATAGRAMS or now - heard.since < SURE_SECONDS):
             return False, None
         news, heard.reported = not heard.reported, True
+        if news and now - self._reported.get(datagram.sender, now - REPORT_AGAIN) < REPORT_AGAIN:
+            news = False
+        if news:
+            remember(self._reported, datagram.sender, now)
         if now - heard.warned < WARN_AGAIN or not self._may_warn(now):
             return news, None
         heard.warned = now

@@ -24,6 +24,9 @@ from libgomd.wallclock import Wall
 PERIOD: Final = 1.0
 #: Seconds the wall clock may gain or lose in that time: NTP slews it by 0.5 ms, chrony by 0.1 s.
 JUMP: Final = 0.5
+#: Seconds that reading the clocks may take, or they are read again: the process was stopped in between.
+TOGETHER: Final = 0.05
+TRIES: Final = 5
 #: Seconds a look may come late: more, and this process or the whole machine was stopped.
 LATE: Final = 3.0
 
@@ -59,8 +62,14 @@ class ClockWatch(Service):
         self._loop.clock = clock
         self._moments = self._look()
 
-    def _look(self) -> tuple[float, float, float]:
-        return self._clock.seconds(), self._boot(), self._wall()
+    def _look(self) -> tuple[float, float, float] | None:
+        """Return what the three clocks say at one moment; None when this process was never let."""
+        for _ in range(TRIES):
+            now = self._clock.seconds()
+            moments = now, self._boot(), self._wall()
+            if self._clock.seconds() - now < TOGETHER:
+                return moments
+        return None
 
     def startService(self) -> None:
         """Look now and once a second."""
@@ -82,8 +91,13 @@ class ClockWatch(Service):
             self._log.failure("watching the clock failed")
 
     def _compare(self) -> None:
-        before, self._moments = self._moments, self._look()
-        passed, since_boot, by_wall = (new - old for new, old in zip(self._moments, before, strict=True))
+        before, moments = self._moments, self._look()
+        if moments is None:
+            return
+        self._moments = moments
+        if before is None:
+            return
+        passed, since_boot, by_wall = (new - old for new, old in zip(moments, before, strict=True))
         slept, jump = since_boot - passed, by_wall - since_boot
         if slept >= JUMP:
             self._asleep += slept

@@ -325,6 +325,15 @@ class Heartbeat:
             )  # fmt: skip
         self.look_again()
 
+    def copied(self, host: str) -> None:
+        """Take notice that a daemon at ``host`` has our id and instance, and sends what we did not."""
+        if self._rivals.is_news(self.own_id, "copied", self._time.now()):
+            self._changes.warn(
+                self.own_id, self._own().name,
+                f"a copy of this machine runs at {host}, with a copy of this daemon: give the copy another "
+                "[node] id and start its gomd again",
+            )  # fmt: skip
+
     def look_again(self) -> None:
         """Show this node to all others at once: it may not have been heard, or was away itself."""
         if self._running:

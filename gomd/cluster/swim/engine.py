@@ -266,6 +266,11 @@ class Swim:
         """Take notice that node ``name`` had heard nothing new from us, and that our numbers leapt."""
         self._once(self.own_id, self._own().name, f"{name} had heard all that this node sends before")
 
+    def copied(self, host: str) -> None:
+        """Take notice that a daemon at ``host`` has our id and instance, and sends what we did not."""
+        reason = f"a copy of this machine runs at {host}: give it another [node] id and start its gomd again"
+        self._once(self.own_id, self._own().name, reason, "copied")
+
     def look_again(self) -> None:
         """Ask all others how they are: kinship finds by itself who is there, but looks at no clocks."""
         self._summaries.again()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from gomd.cluster.membership import Settings
+from gomd.protocols.peers import PeerProtocol
 from libgomd.model import EventKind
 from libgomd.wire.datagrams import open_sealed
 from libgomd.wire.messages import Probe
 from libgomd.wire.sealing import NONCE_LENGTH, SALT_LENGTH
-from tests.unit.protocols.sealed_cluster import SealedCluster, Snapshot
+from tests.unit.protocols.sealed_cluster import SealedCluster, SealedNode, Snapshot
 from tests.unit.wire.vectors import RING
 
 _SALT = 4 + 1 + 8
@@ -98,6 +100,27 @@ class SnapshotTests(SynchronousTestCase):
         self.assertTrue(self.cluster.agreed())
         for node in self.cluster.nodes.values():
             self.assertEqual(node.said(3, *EventKind, since=since), [])
+
+    def test_a_copy_of_a_running_machine_is_said(self) -> None:
+        """Both have one id and one memory: the one that is behind hears of the other, and says where."""
+        third = self.cluster.nodes[3]
+        copy = SealedNode(self.cluster, 4, Settings())
+        copy.protocol = PeerProtocol(
+            RING, 3, "node3", third.protocol.instance, self.cluster.clock, copy.wall, copy.random.randbytes,
+            ("239.192.0.1", 5429),
+        )  # fmt: skip
+        copy.protocol.makeConnection(copy)  # type: ignore[arg-type]
+        copy.protocol._sealer.sequence = third.protocol._sealer.sequence + 1000
+        since = self.cluster.clock.seconds()
+        for _ in range(60):
+            copy.protocol.multicast(Probe(1))
+            self.cluster.clock.advance(1.0)
+        told = third.said(3, EventKind.SUSPECT, since=since)
+        where = "a copy of this machine runs at 10.0.0.4"
+        self.assertEqual(len([event for event in told if where in event.reason]), 1)
+        for number in (1, 2):
+            told = self.cluster.nodes[number].said(3, EventKind.SUSPECT, since=since)
+            self.assertLessEqual(len(told), 4, "no event each second")
 
     def test_recordings_of_a_node_that_is_gone_are_not_taken(self) -> None:
         """They look like a snapshot; it is said, and the node stays down: it has to answer for itself."""

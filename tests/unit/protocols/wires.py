@@ -69,6 +69,10 @@ class Engine:
         """Keep a report."""
         self.said.append(("renumbered", name))
 
+    def copied(self, host: str) -> None:
+        """Keep a report."""
+        self.said.append(("copied", host))
+
     def look_again(self) -> None:
         """Nobody is known."""
 

@@ -76,6 +76,21 @@ class ClockWatchTests(SynchronousTestCase):
         self.tick()
         self.assertEqual((list(self.events.recent()), self.slept, self.disturbed), ([], [], 1))
 
+    def test_a_stop_between_two_clocks_is_no_jump(self) -> None:
+        """A machine so busy that this process stands still for a second while it looks."""
+        stops = [1.0, 0.0, 3.0, 3.0, 3.0, 3.0, 3.0, 0.0, 0.0]
+
+        def read() -> float:
+            now = self.clock.seconds() + self.sleep
+            if stops:
+                self.clock.rightNow += stops.pop(0)
+            return now
+
+        self.watch._boot = read
+        self.tick(8)
+        self.assertEqual(stops, [])
+        self.assertEqual((list(self.events.recent()), self.slept), ([], []))
+
     def test_it_goes_on_after_a_failure(self) -> None:
         """A bug in what is called is logged, and the next jump is noticed."""
 
