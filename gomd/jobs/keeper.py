@@ -364,6 +364,7 @@ class Keeper:
 
     def soon(self, waited: Awaitable[Any]) -> None:
         """Let something be done; nobody waits for it, and a failure is logged."""
+
         async def wait() -> None:
             await waited
 

@@ -161,9 +161,7 @@ class Migrations:
             self._end_leftover(job.name)
         self._go_on(record, job, hands, copy, back)
 
-    async def _look_for(
-        self, record: Record, job: MigrationId
-    ) -> tuple[Departure | Arrival, bool, bool]:
+    async def _look_for(self, record: Record, job: MigrationId) -> tuple[Departure | Arrival, bool, bool]:
         """
         Return what does a side of a migration, whether its job is here, and whether that has come back since.
 

@@ -136,8 +136,9 @@ class Starting:
         try:
             if node.id == self._members.own_id:
                 await self._kept(self._journal.written())
-                now = self._clock.seconds()
-                held.relay.join_job(self._here.start(job.name, request, account, request.detach, now))
+                held.relay.join_job(
+                    self._here.start(job.name, request, account, request.detach, job.started)
+                )
             else:
                 await self._kept(self._journal.sync())
                 held.relay.join_job(await self._keeper.abroad.start(node, job.name, request.values(), caller))
@@ -222,6 +223,4 @@ class Starting:
 
     async def _account(self, caller: Caller) -> Account:
         key = ("account", caller.user if caller.uid is None else caller.uid)
-        return await self._threads.run_apart(
-            NAME_LIMIT, key, "accounts", account_of, caller, self._own_uid
-        )
+        return await self._threads.run_apart(NAME_LIMIT, key, "accounts", account_of, caller, self._own_uid)

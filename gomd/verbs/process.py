@@ -116,9 +116,7 @@ class Aged(_Shown):
         return replace(process, age=round(self._seconds + (process.age or 0.0), 1))
 
 
-def seen_by(
-    parts: Parts, caller: Caller, found: Sequence[Process], rates: bool = True
-) -> Sequence[Process]:
+def seen_by(parts: Parts, caller: Caller, found: Sequence[Process], rates: bool = True) -> Sequence[Process]:
     """
     Return of ``found`` what the kernel would show ``caller``, as it would show it.
 

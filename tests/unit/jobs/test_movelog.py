@@ -47,7 +47,6 @@ class RecordTests(SynchronousTestCase):
             ]
             self.assertEqual(found.state if found else None, expected)
 
-
     def test_no_bit_that_flips_changes_where_it_stood(self) -> None:
         """Of any record, in any place: the last one is found, or it is said that it is not known."""
         for states in ([SourceState.ASKING], [SourceState.ASKING, SourceState.DECIDED, SourceState.MOVED]):
