@@ -153,11 +153,12 @@ class Jobs(Service):
             if not job.detached:
                 self._keeper.remove(name)
             return
+        if not self._table.may_be_damaged(number):
+            self._keeper.remove(name)  # its supervisor, if it has one, ends it then
+            return
         told = self._here.read(name, "job")
-        runs = self._is_running(name)
-        if told is None or not (runs or self._table.is_damaged(number)):
-            if not runs:
-                self._keeper.remove(name)
+        if told is None or not self._is_running(name):
+            self._log.warn("job {job} is not known any more: its directory is left as it is", job=name)
             return
         job = _told_job(number, self._members.own_id, told)
         self._log.warn("job {job} is known from its own directory only: it is taken back", job=name)

@@ -161,7 +161,7 @@ class Starting:
         try:
             if node.id == self._members.own_id:
                 await self._on_disk(self._journal.written())
-                await self._launch(held, request, account, request.detach, turn)
+                await self._launch(held, request, account, request.detach, turn, job.started)
             else:
                 await self._on_disk(self._journal.sync())
                 held.relay.join_job(await self._keeper.abroad.start(node, job.name, request.values(), caller))
@@ -209,17 +209,17 @@ class Starting:
         stream.hold(False)
         held.relay.join_client(stream)
         try:
-            await self._launch(held, request, account, False, turn)
+            await self._launch(held, request, account, False, turn, self._wall())
         except GomdError:
             self._keeper.let_go(held)
             raise
 
     async def _launch(
-        self, held: Held, request: JobRequest, account: Account, detach: bool, turn: Turn
+        self, held: Held, request: JobRequest, account: Account, detach: bool, turn: Turn, began: float
     ) -> None:
         """Start a supervisor here. The turn is over as soon as that knows what to run."""
         await turn.launch()
-        held.relay.join_job(self._here.start(held.name, request, account, detach, self._wall()))
+        held.relay.join_job(self._here.start(held.name, request, account, detach, began))
         late = self._clock.callLater(RECEIVE_LIMIT, turn.release)
         answered = held.relay.moved
 

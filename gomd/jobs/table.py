@@ -92,6 +92,10 @@ class HomeTable:
         """Whether there was a job of that number, and all that was noted of it is lost."""
         return number in self._damaged
 
+    def may_be_damaged(self, number: int) -> bool:
+        """Whether a damaged line may have been of a job that is not known."""
+        return number in self._damaged or self._journal.found.unknown > 0
+
     def recover(self, job: Job) -> None:
         """Take a job whose entry was damaged, as its own files tell of it."""
         self._damaged.discard(job.job)

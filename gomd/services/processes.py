@@ -83,4 +83,7 @@ class ProcessReader:
         """How the scans went, and what the last good one found."""
         yield from self._reading.counters()
         if self._reading.value is not None:
-            yield Counter("processes", len(self._reading.value.processes), "processes at the last scan")
+            found = self._reading.value.processes
+            yield Counter("processes", len(found), "processes at the last scan")
+            stuck = sum(process.stuck for process in found)
+            yield Counter("processes_stuck", stuck, "of them, whose files the kernel does not give out")

@@ -28,7 +28,7 @@ from libgomd.model import STANDARD_SPEED, Caller, Cpu, Load, Memory, Node, Part,
 from libgomd.wire.tree import Kind, TreePath
 
 #: Files of a process that the kernel shows while its exec hangs.
-_NEVER_BLOCK: Final = frozenset({"status", "comm", "cmdline", "statm", "limits", "cgroup", "schedstat"})
+_NEVER_BLOCK: Final = frozenset({"status", "comm", "statm", "limits", "cgroup", "schedstat"})
 #: Seconds for which `nodes` takes a load or processor sample for the present one.
 _RECENT: Final = 10.0
 

@@ -85,6 +85,40 @@ class HomeTableTests(_Table):
         self.assertEqual([job.job for job in self.forgotten], [2, 3])
         self.assertEqual(self.table.running(), 1)
 
+    def test_no_number_is_given_twice(self) -> None:
+        """Not that of one that never began, nor of a forgotten one, nor of a directory, after a restart."""
+        self.table = self.open(keep=1)
+        self.table.drop(self.new().job)
+        self.table = self.open(keep=1)
+        self.assertEqual(self.new().job, 2)
+        for _ in range(3):
+            self.table.change(self.new().job, state=JobState.DONE, exit=0)
+        self.table.drop(self.new().job)
+        self.table = self.open(keep=1)
+        self.assertEqual(self.new().job, 7)
+        journal = Journal(self.path, AtOnce())
+        journal.open()
+        table = HomeTable(1, journal)
+        table.load([9, 4])
+        self.assertEqual(table.new(1, "anna", 1000, "sleep 5", 100.0).job, 10)
+
+    def test_a_damaged_entry_is_no_job_and_keeps_its_number(self) -> None:
+        """It is told apart from one that never was, also after the next restart."""
+        kept, damaged = self.new(), self.new()
+        self.table.started(damaged.job, 1, 4711, "")
+        path = Path(self.path)
+        data = path.read_bytes()
+        path.write_bytes(data[:-9] + b"#" + data[-8:])
+        for _ in range(2):
+            self.table = self.open()
+            self.assertEqual([job.job for job in self.table], [kept.job])
+            self.assertTrue(self.table.is_damaged(damaged.job))
+            with self.assertRaisesRegex(NotFound, "damaged on the disk"):
+                self.table.find(damaged.job, ROOT)
+        self.assertEqual(self.new().job, damaged.job + 1)
+        self.table.recover(damaged)
+        self.assertEqual(self.open().get(damaged.job), damaged)
+
     def test_a_line_that_is_no_job(self) -> None:
         """An entry of another version is dropped, the others stay."""
         job = self.new()
