@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from gomd.jobs.framestream import FrameStream
 from gomd.protocols.outlet import Outlet
-from gomd.protocols.session import Session
+from gomd.protocols.session import Session, keep_probing
 from gomd.verbs import rendering
 from gomd.verbs.replies import Answer, Goodbye, Reply, Rounds, Upgrade, goes_on, needs_caller
 from libgomd.errors import GomdError, LineTooLong, MalformedRequest, NodeError, RequestError
@@ -74,7 +74,7 @@ class TelnetLine(LineReceiver):
             self.transport, self._door.clock, self._door.limits.stall_timeout, self._next, self._stalled
         )
         self._door.entered(self)
-        self._door.probe(self.transport)
+        keep_probing(self.transport)
         if self.session is not None:
             self._greet(self.session)
         else:

@@ -19,17 +19,13 @@ from gomd.tap.options import Options, refuse
 from gomd.tap.peers import peer_sockets, read_keys_of
 from libgomd.errors import ConfigError
 
-#: Files that are open beside those of callers and jobs: streams to other nodes (gomd.verbs.dispatch bounds
-#: them), admins' connections, logs, /proc.
-FILES_BESIDE = 4096
-
 
 def makeService(options: Options) -> IService:
     """Return the daemon, its STATE and sockets taken; one sentence and exit status 1 when it cannot."""
     from twisted.internet import reactor  # noqa: TID251 - the one place that names it
 
     config: Config = options["configuration"]
-    raise_file_limit(config.telnet.max_connections + 2 * config.jobs.most + FILES_BESIDE)
+    raise_file_limit(config.telnet.max_connections + 2 * config.jobs.most + 256)
     share_interpreter()
     try:
         node_id = node_id_of(config)
