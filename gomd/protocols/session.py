@@ -22,7 +22,6 @@ from zope.interface import implementer
 from gomd.verbs.context import ISession
 from libgomd.model import Caller, Role
 
-
 #: How the kernel probes callers who say nothing: after 30 s, then each 10 s, three times.
 _PROBES: Final = (
     (SOL_SOCKET, SO_KEEPALIVE, 1),
