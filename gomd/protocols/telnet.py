@@ -43,6 +43,8 @@ class TelnetLine(LineReceiver):
     has said all (``echo load | nc``) still gets its answers.
     """
 
+    #: Whether other protocols may be spoken to it, so that their lines end the connection.
+    meets_strangers = True
     delimiter = b"\n"
     transport: Any
     _log: ClassVar[Logger] = Logger()
@@ -172,7 +174,7 @@ class TelnetLine(LineReceiver):
     def lineReceived(self, line: bytes) -> None:
         """Take one request."""
         line = line[:-1] if line.endswith(b"\r") else line
-        if protocol := foreign_line(line):
+        if self.meets_strangers and (protocol := foreign_line(line)):
             self._hang_up(protocol)
         else:
             self._take(line)
