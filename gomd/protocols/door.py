@@ -4,17 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from socket import (
-    AF_INET,
-    AF_INET6,
-    IPPROTO_TCP,
-    SO_KEEPALIVE,
-    SOL_SOCKET,
-    TCP_KEEPCNT,
-    TCP_KEEPIDLE,
-    TCP_KEEPINTVL,
-    socket,
-)
 from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
@@ -31,19 +20,12 @@ from gomd.sources.usernames import UserNames
 from gomd.verbs.context import ISession
 from gomd.verbs.dispatch import Dispatch
 from gomd.verbs.replies import Replying
-from gomd.verbs.shares import address_in
+from gomd.verbs.shares import address_of
 from libgomd.errors import TimedOut, TooMany
 from libgomd.model import Caller, Counter, Role
 from libgomd.version import VERSION
 from libgomd.wire.lines import parse_request
 
-#: How the kernel probes callers who say nothing: after 30 s, then each 10 s, three times.
-_PROBES = (
-    (SOL_SOCKET, SO_KEEPALIVE, 1),
-    (IPPROTO_TCP, TCP_KEEPIDLE, 30),
-    (IPPROTO_TCP, TCP_KEEPINTVL, 10),
-    (IPPROTO_TCP, TCP_KEEPCNT, 3),
-)
 #: Seconds the name of a user may take to be found, before his number has to do.
 NAME_LIMIT = 2.0
 
@@ -110,17 +92,6 @@ class Door(Factory):
         line = TelnetLine(self, session)
         line.factory = self
         return line
-
-    def probe(self, transport: Any) -> None:
-        """
-        Have the kernel find out whether the caller is still there while neither side says anything.
-
-        One that has gone for good looks like one that has said all it wants to say and goes on listening.
-        """
-        connection = transport.getHandle() if hasattr(transport, "getHandle") else None
-        if isinstance(connection, socket) and connection.family in (AF_INET, AF_INET6):
-            for level, option, value in _PROBES:
-                connection.setsockopt(level, option, value)
 
     async def identify(self, transport: Any) -> Caller:
         """Return who is at the other end of a unix socket."""
@@ -230,9 +201,3 @@ class Door(Factory):
         yield Counter("telnet_refused", self.refused, "requests answered with a code of 400 or more")
         yield Counter("telnet_dropped", self.dropped, "connections dropped as they stopped reading")
         yield Counter("telnet_foreign", self.foreign, "connections ended as another protocol was spoken")
-
-
-def address_of(caller: Caller) -> str:
-    """Return where a caller is without its port, which is another one for each connection; and who it is."""
-    place = address_in(caller.via)
-    return place if caller.uid is None else f"{place} uid {caller.uid}"

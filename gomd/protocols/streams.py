@@ -166,7 +166,9 @@ class PeerDoor(Door):
 
 
 class PeerLine(TelnetLine):
-    """A stream from another daemon."""
+    """A stream from another daemon. TLS keeps strangers away; any first line but a daemon's is refused."""
+
+    meets_strangers = False
 
     def connectionMade(self) -> None:
         """Let the session know its transport: it tells who calls."""

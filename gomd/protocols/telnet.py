@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from gomd.jobs.framestream import FrameStream
 from gomd.protocols.outlet import Outlet
-from gomd.protocols.session import Session
+from gomd.protocols.session import Session, keep_probing
 from gomd.verbs import rendering
 from gomd.verbs.replies import Answer, Goodbye, Reply, Rounds, Upgrade, goes_on, needs_caller
 from libgomd.errors import GomdError, LineTooLong, MalformedRequest, NodeError, RequestError
@@ -43,6 +43,8 @@ class TelnetLine(LineReceiver):
     has said all (``echo load | nc``) still gets its answers.
     """
 
+    #: Whether other protocols may be spoken to it, so that their lines end the connection.
+    meets_strangers = True
     delimiter = b"\n"
     transport: Any
     _log: ClassVar[Logger] = Logger()
@@ -74,7 +76,7 @@ class TelnetLine(LineReceiver):
             self.transport, self._door.clock, self._door.limits.stall_timeout, self._next, self._stalled
         )
         self._door.entered(self)
-        self._door.probe(self.transport)
+        keep_probing(self.transport)
         if self.session is not None:
             self._greet(self.session)
         else:
@@ -172,7 +174,7 @@ class TelnetLine(LineReceiver):
     def lineReceived(self, line: bytes) -> None:
         """Take one request."""
         line = line[:-1] if line.endswith(b"\r") else line
-        if protocol := foreign_line(line):
+        if self.meets_strangers and (protocol := foreign_line(line)):
             self._hang_up(protocol)
         else:
             self._take(line)

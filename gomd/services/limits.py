@@ -11,13 +11,18 @@ from typing import Final
 #: What is added to this process's share of memory, in thousandths, when the kernel looks for one to end.
 OOM_SCORE: Final = -500
 
+#: Files that are open beside those of callers and jobs: connections to other nodes for `@NODE` and `@all`
+#: (`gomd.verbs.dispatch` bounds them), admins' connections, logs, /proc.
+BESIDE = 4096
+
 
 def raise_file_limit(wanted: int) -> int:
     """
-    Let this process open ``wanted`` files, as far as its hard limit lets it.
+    Let this process open ``wanted`` files and `BESIDE` more, as far as its hard limit lets it.
 
-    :returns: how many it may open now.
+    :param wanted: those of callers and jobs. :returns: how many it may open now.
     """
+    wanted += BESIDE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < wanted:
         best = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

@@ -28,10 +28,6 @@ from gomd.tap.options import EX_TEMPFAIL, Options, refuse
 from gomd.tap.peers import most_streams, peer_sockets, read_keys_of
 from libgomd.errors import ConfigError
 
-#: Files that are open beside those of callers and jobs: streams to other nodes (gomd.verbs.dispatch bounds
-#: them), admins' connections, logs, /proc.
-FILES_BESIDE = 4096
-
 
 def makeService(options: Options) -> IService:
     """Return the daemon, its STATE and sockets taken; one sentence and exit status 1 when it cannot."""
@@ -44,7 +40,7 @@ def makeService(options: Options) -> IService:
         reactor, lambda: daemon.reload(), lambda: daemon.reopen_log(), lambda: daemon.stop("signal QUIT")
     )
     streams = sum(most_streams(config).values()) + MOST_NEW + MOST
-    raise_file_limit(config.telnet.max_connections + 2 * config.jobs.most + streams + FILES_BESIDE)
+    raise_file_limit(config.telnet.max_connections + 2 * config.jobs.most + streams + 256)
     share_interpreter()
     lower_oom_score()
     to_journal = goes_to_journal(sys.stdout, os.environ)

@@ -54,6 +54,12 @@ def address_in(via: str) -> str:
         return f"tcp {host}"
 
 
+def address_of(caller: Caller) -> str:
+    """Return where a caller is, without the port of this one connection, and who it is, for the log."""
+    place = address_in(caller.via)
+    return place if caller.uid is None else f"{place} uid {caller.uid}"
+
+
 class Shares:
     """
     :param what: what the places are for, in the plural: ``watches``.

@@ -78,7 +78,6 @@ class Exited(NamedTuple):
 Event = Started | Attached | Data | InputTaken | Exited
 
 
-
 class CallerEnd:
     """
     The caller's end of a job's streams.

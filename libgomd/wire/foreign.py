@@ -18,8 +18,6 @@ from typing import Final
 
 #: Bytes of each end of a line that is too long to be kept; the last word of HTTP's is far shorter.
 _KEPT: Final = 256
-#: Longer lines are looked at each time they come: the cache is for short ones that come again.
-_SHORT: Final = 256
 
 
 class _Forms:
@@ -132,16 +130,13 @@ class LongLine:
         return self._head + self._tail
 
 
+@lru_cache(maxsize=512)
 def foreign_line(line: bytes) -> str | None:
     """
     Return the protocol that sends ``line``, which has no line end any more; None for a line of ours.
 
     Of a line that was too long its ends are enough, as `LongLine` keeps them.
     """
-    return _known(line) if len(line) <= _SHORT else _found(line)
-
-
-def _found(line: bytes) -> str | None:
     line = line.strip(b" \t\r\v\f")
     return _STARTS.begins(line) or _with_version(line) or _LINES.is_one(line)
 
@@ -155,6 +150,3 @@ def _with_version(line: bytes) -> str | None:
         return request[2].decode().upper()
     response = _RESPONSE.match(line)
     return None if response is None else response[1].decode().upper()
-
-
-_known = lru_cache(maxsize=512)(_found)

@@ -26,7 +26,9 @@ class PlainDaemon(Daemon):
         return [TWISTD, "-n", "gomd", *self._options]
 
 
-@pytest.mark.parametrize("text", ["1\n", f"{os.getpid()}\n", "no number\n", ""], ids=["init", "this", "text", "empty"])
+@pytest.mark.parametrize(
+    "text", ["1\n", f"{os.getpid()}\n", "no number\n", ""], ids=["init", "this", "text", "empty"]
+)
 def test_in_the_foreground_there_is_no_pid_file(tmp_path: Path, text: str) -> None:
     """A twistd.pid that names a running process (1 in a container) is neither read nor touched."""
     home = tmp_path / "daemon"
