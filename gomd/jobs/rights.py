@@ -252,7 +252,7 @@ class _Rights(NamedTuple):
 
 def _rights(here: str) -> _Rights:
     """Read the rights of the thread or process whose directory in /proc is ``here``."""
-    with open(f"{here}/status", encoding="ascii", errors="replace") as file:
+    with open(f"{here}/status", encoding="ascii", errors="replace", newline="\n") as file:
         values = dict(line.split(":", 1) for line in file.read(65536).split("\n") if ":" in line)
     groups = frozenset(int(word) for name in ("Gid", "Groups") for word in values[name].split())
     capabilities = 0

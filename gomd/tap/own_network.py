@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import Service
@@ -30,6 +31,7 @@ _log = Logger()
 class OwnNetwork:
     """
     :param engine: of membership; one that has ``set_seeds`` is told their addresses.
+    :param wall: gives the time of events.
     :ivar trust: what the peers may do here. :ivar watch: looks after the address; None before `services`.
     """
 
@@ -41,12 +43,14 @@ class OwnNetwork:
         engine: Any,
         collector: Collector,
         events: Events,
+        wall: Callable[[], float],
     ) -> None:
         self.trust = PeerTrust(config.peers.admin_from_peers)
         self.watch: NetworkWatch | None = None
         self._reactor = reactor
         self._collector = collector
         self._events = events
+        self._wall = wall
         self._address = OwnAddress(config.peers.address, collector.own.address)
         self._names = Threads(reactor, reactor, "names", size=LOOKUPS)
         tell = getattr(engine, "set_seeds", lambda _seeds: None)
@@ -78,4 +82,4 @@ class OwnNetwork:
         say = _log.info if kind is EventKind.UP else _log.warn
         say("this node: {reason}", reason=reason)
         own = self._collector.own
-        self._events.publish(Event(self._reactor.seconds(), kind, own.id, own.name, reason, own.id))
+        self._events.publish(Event(self._wall(), kind, own.id, own.name, reason, own.id))

@@ -121,7 +121,9 @@ class Network:
             engine = ENGINES[config.peers.engine](config, reactor, ports, self.protocol, collector, events)
             self.members = self._engine = self.protocol.membership = engine
             contact = self._contact_of_member
-        self.own_network = OwnNetwork(config, reactor, self.protocol, self._engine, collector, events)
+        self.own_network = OwnNetwork(
+            config, reactor, self.protocol, self._engine, collector, events, reactor.seconds
+        )
         self._tls = _tls(keys, own)
         self.peers = Peers(reactor, reactor, self.protocol.asker, contact, self._tls, config.peers.address)
 
