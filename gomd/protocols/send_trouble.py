@@ -21,8 +21,8 @@ _SHOWN: Final = 4
 class SendTrouble:
     """
     :ivar say: is given True and a sentence when there is trouble, False and one when it is over.
-    :ivar failing: addresses to which the last datagram could not be sent; while there is none, `sent` need not
-        be called.
+    :ivar failing: addresses to which the last datagram could not be sent; while there is none, `sent` need
+        not be called.
     """
 
     def __init__(self) -> None:
