@@ -156,7 +156,8 @@ class PeerProtocol(DatagramProtocol):
             self._log.debug("cannot send to {address}: {error}", address=address, error=error)
         else:
             self._sent += 1
-            self.trouble.sent(address, self._clock.seconds())
+            if self.trouble.failing:
+                self.trouble.sent(address, self._clock.seconds())
             self._sent_bytes += len(packet)
 
     # -- in

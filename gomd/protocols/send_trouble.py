@@ -9,8 +9,10 @@ from libgomd.questions import Address
 
 #: Seconds for which nothing could be sent to an address before that is said.
 PATIENCE: Final = 3.0
-#: Seconds between two such sentences, and after which an address that is not sent to is forgotten.
+#: Seconds between two such sentences.
 BETWEEN: Final = 60.0
+#: Seconds after which an address that is not sent to any more is forgotten; lost ones are tried every 20 s.
+FORGET: Final = 25.0
 #: Addresses that are remembered, at most.
 _MOST: Final = 256
 _SHOWN: Final = 4
@@ -19,22 +21,24 @@ _SHOWN: Final = 4
 class SendTrouble:
     """
     :ivar say: is given True and a sentence when there is trouble, False and one when it is over.
+    :ivar failing: addresses to which the last datagram could not be sent; while there is none, `sent` need
+        not be called.
     """
 
     def __init__(self) -> None:
         self.say: Callable[[bool, str], None] = lambda _trouble, _text: None
-        self._failing: dict[Address, tuple[float, float]] = {}  # the first failure in a row, and the last
+        self.failing: dict[Address, tuple[float, float]] = {}  # the first failure in a row, and the last
         self._said: set[Address] = set()
         self._said_at = -BETWEEN
 
     def failed(self, address: Address, error: OSError, now: float) -> None:
         """Take note that a datagram to ``address`` could not be sent."""
-        first, _last = self._failing.pop(address, (now, now))
-        if len(self._failing) < _MOST:
-            self._failing[address] = (first, now)
+        first, _last = self.failing.pop(address, (now, now))
+        if len(self.failing) < _MOST:
+            self.failing[address] = (first, now)
         if now - first < PATIENCE or address in self._said or now - self._said_at < BETWEEN:
             return
-        long = [each for each, (since, _last) in self._failing.items() if now - since >= PATIENCE]
+        long = [each for each, (since, _last) in self.failing.items() if now - since >= PATIENCE]
         news = [each for each in long if each not in self._said]
         self._said.update(news)
         self._said_at = now
@@ -48,13 +52,11 @@ class SendTrouble:
 
     def sent(self, address: Address, now: float) -> None:
         """Take note that a datagram to ``address`` was sent."""
-        if not self._failing:  # the way of nearly every datagram
-            return
-        self._failing.pop(address, None)
-        for each, (_first, last) in list(self._failing.items()):
-            if now - last >= BETWEEN:
-                del self._failing[each]
-        self._said &= self._failing.keys()
-        if not self._failing and self._said_at > -BETWEEN:
+        self.failing.pop(address, None)
+        for each, (_first, last) in list(self.failing.items()):
+            if now - last >= FORGET:
+                del self.failing[each]
+        self._said &= self.failing.keys()
+        if not self.failing and self._said_at > -BETWEEN:
             self._said_at = -BETWEEN
             self.say(False, "its datagrams can be sent again")

@@ -84,21 +84,35 @@ def check_directories(config: Config) -> None:
     :raises ConfigError: with a sentence for each that is not.
     """
     mistakes = []
-    named = {"[node] state_dir": config.node.state_dir, "[jobs] spool": config.jobs.spool}
-    if config.log.kind != "none":
-        named["[log] path"] = config.log.path
-    for name, path in named.items():
-        place = path
-        while not os.path.lexists(place):  # what is missing is made, below what is there
-            place = os.path.dirname(place)
-        if not os.path.isdir(place):
-            mistakes.append(f"{name} = {path}: {place} is not a directory")
-        elif place != path and not os.access(place, os.W_OK | os.X_OK):
-            mistakes.append(f"{name} = {path}: it is not there and cannot be made in {place}")
+    state = config.node.state_dir
+    if reason := _no_directory(state):
+        mistakes.append(
+            f"STATE {state} cannot be used ({reason}): set [node] state_dir or --state-dir to a directory of "
+            "your own"
+        )
+    named = [("[jobs] spool", config.jobs.spool)]
+    named += [("[log] path", config.log.path)] if config.log.kind != "none" else []
+    for name, path in named:
+        if mistakes and path.startswith(f"{state}/"):
+            continue
+        if reason := _no_directory(path):
+            mistakes.append(f"{name} = {path} cannot be used: {reason}")
     if config.node.source != "memory" and not os.path.isdir(config.node.proc_root):
         mistakes.append(f"[node] proc_root = {config.node.proc_root}: there is no such directory")
     if mistakes:
         raise ConfigError(mistakes)
+
+
+def _no_directory(path: str) -> str:
+    """Return why ``path`` is no directory and cannot become one, empty when it can."""
+    place = path
+    while not os.path.lexists(place):  # what is missing is made, below what is there
+        place = os.path.dirname(place)
+    if not os.path.isdir(place):
+        return f"{place} is not a directory"
+    if place != path and not os.access(place, os.W_OK | os.X_OK):
+        return f"it is not there and cannot be made in {place}"
+    return ""
 
 
 def _check_places(config: Config) -> None:

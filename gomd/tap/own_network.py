@@ -31,6 +31,7 @@ _log = Logger()
 class OwnNetwork:
     """
     :param engine: of membership; one that has ``set_seeds`` is told their addresses.
+    :param wall: gives the time of events.
     :ivar trust: what the peers may do here. :ivar watch: looks after the address; None before `services`.
     """
 
@@ -50,6 +51,7 @@ class OwnNetwork:
         self._wall = wall
         self._collector = collector
         self._events = events
+        self._wall = wall
         self._address = OwnAddress(config.peers.address, collector.own.address)
         self._names = Threads(reactor, reactor, "names", size=LOOKUPS)
         tell = getattr(engine, "set_seeds", lambda _seeds: None)

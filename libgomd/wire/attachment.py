@@ -301,7 +301,7 @@ def failure_in(payload: bytes) -> GomdError:
     told = frames.decode_json(payload)
     code = _number(told, "code", 500)
     error = error_for(code, str(told.get("text", "")))
-    error.code = code  # type: ignore[attr-defined]
+    error.code = code  # type: ignore[misc]
     return error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -252,3 +253,64 @@ def test_who_is_quicker_and_says_nothing_does_not_keep_the_place() -> None:
         with accepted:
             assert accepted.getpeername() == made[1].getsockname()
             assert accepted.recv(3) == b"\x16\x03\x01"
+
+
+def _forged_job(launch: Any, tmp_path: Path, program: str) -> tuple[Supervisor, Path]:
+    """Freeze a job of nobody's; return its supervisor and the images, which a hostile node may change now."""
+    tmp_path.chmod(0o755)
+    source = launch()
+    source.send(frames.SPEC, _spec(tmp_path, "1-1"))
+    source.until(frames.STARTED)
+    assert _freeze(source, program, tmp_path / "images") == ""
+    return source, tmp_path / "images"
+
+
+def _refused(launch: Any, tmp_path: Path, program: str) -> str:
+    """Let another supervisor bring the images up as a job of nobody's; return why it does not."""
+    target = launch()
+    spec = _spec(tmp_path, "1-1b", images=str(tmp_path / "images"), criu=program, expected_uid=65534)
+    target.send(frames.SPEC, spec)
+    with pytest.raises(AssertionError) as refused:
+        target.until(frames.STARTED)
+    return str(refused.value)
+
+
+def test_forged_images_give_no_capabilities(launch: Any, tmp_path: Path) -> None:
+    """criu gives a process what its image says; it is killed while criu still holds it."""
+    program = find_criu()
+    source, images = _forged_job(launch, tmp_path, program)
+    forged = 0
+    for image in images.glob("core-*.img"):
+        data = image.read_bytes()
+        # creds_entry: cap_prm (field 10) and cap_eff (11), both words 0; now with CAP_KILL (bit 5).
+        nothing, kill = b"\x50\0\x50\0\x58\0\x58\0", b"\x50\x20\x50\0\x58\x20\x58\0"
+        forged += data.count(nothing)
+        image.write_bytes(data.replace(nothing, kill))
+    assert forged
+    assert "capabilities that nobody has not" in _refused(launch, tmp_path, program)
+    source.send(frames.MOVE, {"do": "thaw"})
+    assert source.until(frames.MOVED)["error"] == ""
+
+
+def test_a_forged_handover_names_no_other_user_and_no_program(launch: Any, tmp_path: Path) -> None:
+    """What comes with the images says neither whose job it is nor what runs as root here."""
+    program = find_criu()
+    _source, images = _forged_job(launch, tmp_path, program)
+    handover = json.loads((images / "handover.json").read_text())
+    marker = tmp_path / "marker"
+    script = tmp_path / "script"
+    script.write_text(f"#!/bin/sh\ntouch {marker}\n")
+    script.chmod(0o755)
+    more = {"criu": str(script), "directory": str(tmp_path / "elsewhere"), "detach": True}
+    for account in ({"uid": 0, "gid": 0}, {"uid": 1}, {"uid": "65534"}, {"uid": -1}, {"groups": None}):
+        forged = {**handover, "spec": {**handover["spec"], **account, **more}}
+        (images / "handover.json").write_text(json.dumps(forged))
+        said = _refused(launch, tmp_path, program)
+        assert "not of the user that it was offered for" in said or "does not say whom it runs as" in said
+    (images / "handover.json").write_text(json.dumps({**handover, "spec": {**handover["spec"], **more}}))
+    target = launch()
+    spec = _spec(tmp_path, "1-1c", images=str(images), criu=program, expected_uid=65534)
+    target.send(frames.SPEC, spec)
+    assert target.until(frames.STARTED)["pid"]
+    assert not marker.exists()
+    assert not (tmp_path / "elsewhere").exists()

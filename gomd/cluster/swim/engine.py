@@ -139,7 +139,7 @@ class Swim:
         if text:
             kind = EventKind.SUSPECT if self._isolation.said else EventKind.UP
             self._log.warn("{text}", text=text)
-            self._events.publish(Event(now, kind, self.own_id, self._own().name, text, self.own_id))
+            self._publish(kind, self._own(), text, self.own_id)
 
     # -- what kinship found out
 
@@ -227,7 +227,7 @@ class Swim:
             self._log.warn("{name}: {reason}", name=name, reason=reason)
             self._events.publish(Event(self._wall(), EventKind.SUSPECT, node, name, reason, self.own_id))
 
-    def _publish(self, kind: EventKind, member: Member, reason: str, by: int) -> None:
+    def _publish(self, kind: EventKind, member: Member | Node, reason: str, by: int) -> None:
         self._events.publish(Event(self._wall(), kind, member.id, member.name, reason, by))
 
     # -- what comes to the peer port

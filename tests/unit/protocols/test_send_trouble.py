@@ -6,7 +6,7 @@ import errno
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.protocols.send_trouble import BETWEEN, PATIENCE, SendTrouble
+from gomd.protocols.send_trouble import BETWEEN, FORGET, PATIENCE, SendTrouble
 
 ONE, OTHER = ("10.0.0.1", 5428), ("10.0.0.2", 5428)
 ERROR = OSError(errno.ENETUNREACH, "Network is unreachable")
@@ -65,7 +65,7 @@ class SendTroubleTests(SynchronousTestCase):
     def test_what_is_not_sent_to_any_more_is_forgotten(self) -> None:
         """A seed that was taken out of gomd.ini."""
         self.fail(10, ONE)
-        self.now += BETWEEN + 1
+        self.now += FORGET + 1
         self.send(OTHER)
         self.assertEqual([bad for bad, _text in self.said], [True, False])
 
