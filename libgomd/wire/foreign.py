@@ -80,6 +80,7 @@ _LINES: Final = _Forms(
     ("SMTP", rb"((?:EHLO|HELO|LHLO)\s+\S+)"),
     ("SMTP", rb"((?:MAIL FROM|RCPT TO):.*)"),
     ("FTP or POP3", rb"(USER \S.*)"),
+    ("DICT", rb"(CLIENT \S.*)"),
     ("IRC", rb"(NICK \S.*)"),
     ("IRC", rb"(CAP (?:LS|REQ|END)(?: .*)?)"),
     ("Redis", rb"(\*[1-9][0-9]{0,6})"),

@@ -128,6 +128,25 @@ def test_no_address_and_no_group_keeps_the_others_out(start_daemon: StartDaemon)
         each.close()
 
 
+def test_reads_by_hundreds_of_connections_leave_root_its_threads(start_daemon: StartDaemon) -> None:
+    """Six hundred ask for a file at once, again and again; root is let in and answered between them."""
+    daemon = start_daemon()
+    readers = [greeting(("127.0.0.1", daemon.port))[0] for _ in range(600)]
+    for _ in range(5):
+        for reader in readers:
+            reader.sendall(b"get /proc/meminfo\r\n")
+        for _ in range(5):
+            with daemon.connect_unix() as line:
+                assert line.ask("get /proc/loadavg").code == 201
+        for reader in readers:
+            data = b""
+            while not data.endswith(b"\r\n.\r\n"):
+                data += reader.recv(65536)
+            assert data.startswith(b"201 ")
+    for reader in readers:
+        reader.close()
+
+
 def test_a_caller_that_has_vanished_is_noticed(start_daemon: StartDaemon) -> None:
     """The kernel probes each connection: a watch of an hour does not keep the place of one who is gone."""
     daemon = start_daemon()

@@ -32,6 +32,7 @@ FOREIGN = {
     b"EHLO mail.example": "SMTP",
     b"MAIL FROM:<ada@example>": "SMTP",
     b"USER anonymous": "FTP or POP3",
+    b"CLIENT libcurl 7.88.1": "DICT",
     b"NICK ada": "IRC",
     b"*3": "Redis",
     b"set key 0 3600 4": "memcached",
