@@ -296,7 +296,8 @@ class Keeper:
                     raise
                 told = self._here.read(held.name, "exit")
             except OSError as trouble:  # that says nothing about the job
-                self._log.warn("job {job} is looked for again: {error}", job=held.name, error=trouble)
+                if not held.sought:
+                    self._log.warn("job {job} is looked for again: {error}", job=held.name, error=trouble)
                 held.sought = True
                 self._clock.callLater(AGAIN, self._reconnect_later, held)
                 return
