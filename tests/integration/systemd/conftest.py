@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.systemd.machine import CONTRIB, Machine
-from tests.integration.systemd.tree import CannotBuild, built, missing
+from tests.integration.systemd.machine import CONTRIB, Machine, missing
+from tests.integration.systemd.tree import CannotBuild, built
+from tests.integration.systemd.tree import missing as tree_missing
 
 
 @pytest.fixture(scope="module")
 def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine on which gomd is installed, with an ordinary user ann (1000)."""
-    if why_not := missing():
+    if why_not := tree_missing() or missing():
         pytest.skip(why_not)
     try:
         tree = built()

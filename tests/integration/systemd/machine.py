@@ -9,6 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from tests.integration import hosts
 from tests.integration.hosts import child_of, children_of
 from tests.integration.systemd.tree import CHECKOUT
 
@@ -52,6 +53,19 @@ pivot_root . .
 umount -l .
 exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 /usr/lib/systemd/systemd
 """
+
+
+def missing() -> str:
+    """Return why no machine can run here, empty when one can."""
+    if not _unified():
+        return "a system with systemd needs the unified hierarchy of cgroups"
+    probe = Path(_unified(), f"gomd-test-{os.getpid()}")
+    try:
+        probe.mkdir()
+        probe.rmdir()
+    except OSError as error:
+        return f"a system with systemd needs a cgroup of its own, and none can be made: {error}"
+    return hosts.missing()  # namespaces
 
 
 class Machine:
