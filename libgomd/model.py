@@ -352,10 +352,12 @@ class ProcessTable:
 
     :ivar taken_at: when the scan began, in seconds since the epoch.
     :ivar processes: in the order of their pids.
+    :ivar read_at: when the scan began, in seconds of a clock that is never set: for ages, not for stamps.
     """
 
     taken_at: float
     processes: tuple[Process, ...]
+    read_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

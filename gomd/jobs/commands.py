@@ -16,7 +16,6 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gomd.interfaces import ICommands
-from gomd.jobs.inherited import reset_oom_score
 from libgomd.errors import NotFound, NotPossible, TooMany
 from libgomd.model import Counter, Output
 
@@ -94,6 +93,11 @@ class _Running:
             self._later(POLL, self._look)
         self._output.startReading()
         self._later(limit, self._expire)
+
+    @property
+    def pid(self) -> int:
+        """The process id of the command."""
+        return self._pid
 
     async def output(self) -> AsyncGenerator[Output, None]:
         """See `ICommands.start`."""
@@ -202,7 +206,6 @@ def _spawn(argv: Sequence[str], output: int) -> int:
         setsigmask=(),
         setsigdef=(signal.SIGPIPE, signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGXFSZ),
     )
-    reset_oom_score(pid)
     return pid
 
 
@@ -211,6 +214,7 @@ class Commands:
     """
     :param commands: name to argv; the program is an absolute path.
     :param limit: seconds a command may run. :param most: commands that may run at once.
+    :param on_start: called with the process id of each command that was started.
     """
 
     def __init__(
@@ -220,8 +224,10 @@ class Commands:
         commands: Mapping[str, Sequence[str]],
         limit: float,
         most: int = 16,
+        on_start: Callable[[int], None] = lambda _pid: None,
     ) -> None:
         self._reactor = reactor
+        self._on_start = on_start
         self._clock = clock
         self._most = most
         self._running = 0
@@ -245,7 +251,9 @@ class Commands:
             raise NotFound(f"there is no command {name[:40]}: there is {known}")
         if self._running >= self._most:
             raise TooMany(f"{self._running} commands run already: wait for one to end")
-        return self._counted(_Running(self._reactor, self._clock, argv, self._limit))
+        running = _Running(self._reactor, self._clock, argv, self._limit)
+        self._on_start(running.pid)
+        return self._counted(running)
 
     async def _counted(self, running: _Running) -> AsyncGenerator[Output, None]:
         self._running += 1

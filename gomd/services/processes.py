@@ -53,6 +53,9 @@ class ProcessReader:
         """The machine slept: the table is older by that."""
         if self._reading.read_at is not None:
             self._reading.read_at -= seconds
+        if self._reading.value is not None:
+            table = self._reading.value
+            self._reading.value = replace(table, read_at=table.read_at - seconds)
 
     async def scan(self) -> ProcessTable | None:
         """Scan now and give the new table; None when that failed. Never raises."""
@@ -71,7 +74,7 @@ class ProcessReader:
 
     def _read(self, now: float, taken_at: float) -> ProcessTable:
         """Scan, on a thread; what the source measures is stamped with the time of day."""
-        return replace(self._source.processes(now), taken_at=taken_at)
+        return replace(self._source.processes(now), taken_at=taken_at, read_at=now)
 
     async def process(self, pid: int) -> Process:
         """See `ICollector.process`."""

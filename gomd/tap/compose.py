@@ -19,6 +19,7 @@ from gomd.cluster.tree import Tree
 from gomd.config import Config
 from gomd.interfaces import IJobs, IMembership, IMigrator, IPeers
 from gomd.jobs.commands import Commands
+from gomd.jobs.inherited import reset_oom_score
 from gomd.jobs.jobs import Jobs
 from gomd.jobs.migrators import NoMigrator, OpenMosixMigrator
 from gomd.jobs.nojobs import NoJobs
@@ -96,7 +97,9 @@ def compose(
 
         network = Network(config, reactor, ports, keys, collector, events, wall)
         members, peers = network.members, network.peers
-    commands = Commands(reactor, reactor, config.commands, config.node.command_timeout)
+    commands = Commands(
+        reactor, reactor, config.commands, config.node.command_timeout, on_start=reset_oom_score
+    )
     tokens = FileTokens(config.telnet.tokens_file, asking)
     placement = Placement(node_id, reactor)
     jobs: IJobs = NoJobs()

@@ -141,7 +141,7 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
         here, age = await _read_afresh(parts, wanted), 0.0
     else:
         table = await parts.collector.processes(FRESH)
-        here, age = table.processes, max(0.0, parts.clock.seconds() - table.taken_at)
+        here, age = table.processes, max(0.0, parts.clock.seconds() - table.read_at)
     everything = decorated(here, parts.jobs.here(), parts.members.own_id)
     everything += await processes_elsewhere(parts)
     found = [process for process in everything if not wanted or process.pid in wanted]
