@@ -122,6 +122,8 @@ class Threads(Service):
         spared: list[bool] = []
 
         def work() -> R:
+            if result.called:  # it waited in line past its limit: nobody would hear what comes of it
+                raise TimedOut("given up before it began")
             begun.append(True)
             return function(*arguments)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from queue import Queue
 from typing import Any
@@ -95,10 +94,17 @@ class ThreadsTests(SynchronousTestCase):
 
     def test_who_hangs_past_his_limit_has_a_thread_of_his_own(self) -> None:
         """Two that hang are not missed: as many others are done beside them."""
-        late = [self.threads.run(1.0, self.free.wait, PATIENCE) for _ in range(2)]
+        begun = threading.Semaphore(0)
+
+        def hang() -> bool:
+            begun.release()
+            return self.free.wait(PATIENCE)
+
+        late = [self.threads.run(1.0, hang) for _ in range(2)]
         waiting = self.threads.run(9.0, lambda: 7)
         self.assertNoResult(waiting)
-        self._until_begun(2)
+        for _ in late:
+            self.assertTrue(begun.acquire(timeout=PATIENCE))
         self.clock.advance(1.5)
         for result in late:
             self.failureResultOf(result, TimedOut)
@@ -109,10 +115,17 @@ class ThreadsTests(SynchronousTestCase):
             self.calls.do_one()
         self.assertEqual(self.threads._pool.max, 2)
 
-    def _until_begun(self, count: int) -> None:
-        end = time.monotonic() + PATIENCE
-        while len(self.threads._pool.working) < count and time.monotonic() < end:
-            time.sleep(0.001)
+    def test_a_call_that_waited_past_its_limit_is_not_begun(self) -> None:
+        """Its caller has gone; it would only keep a thread from others."""
+        hanging = [self.threads.run(9.0, self.free.wait, PATIENCE) for _ in range(2)]
+        began: list[bool] = []
+        late = self.threads.run(1.0, lambda: began.append(True))
+        self.clock.advance(1.5)
+        self.failureResultOf(late, TimedOut)
+        self.free.set()
+        for _ in (*hanging, late):
+            self.calls.do_one()
+        self.assertEqual(began, [])
 
     def test_the_end_waits_for_what_is_being_written(self) -> None:
         """Where it is asked to, and no longer than that."""
