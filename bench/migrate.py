@@ -24,7 +24,7 @@ from threading import Thread
 from typing import Any, Final
 
 from bench.rows import Row, limit, row
-from gomd.jobs.criu import Criu
+from gomd.jobs.checkpoint.criu import Criu
 from libgomd.certificates import page_server_credentials, write_pem_files
 from libgomd.derivation import ClusterKey
 from libgomd.keys import new_key_file

@@ -20,8 +20,8 @@ import psutil
 
 from bench.rows import Row, row
 from bench.sleepers import sleepers
-from gomd.sources.linux import LinuxSource
-from gomd.sources.proc.scan import ROTATION
+from gomd.sources.linux.scan import ROTATION
+from gomd.sources.linux.source import LinuxSource
 
 SLEEPERS: Final = 1000
 #: Two whole rotations, so that what is only read now and then has its share in the median's scans.

@@ -246,7 +246,7 @@ class IPeers(Interface):
         """
         Send a request to ``node`` on behalf of ``caller`` that turns the stream into one of frames.
 
-        :returns: a `gomd.jobs.framestream.FrameStream`.
+        :returns: a `gomd.jobs.lifecycle.frame_stream.FrameStream`.
         :raises RequestError: it said no. Other errors as in `ask`.
         """
 
@@ -515,7 +515,7 @@ class IJobs(Interface):
     """
     The jobs of a node: those asked for here, wherever they run, and guests from other nodes.
 
-    A ``stream`` is a `gomd.jobs.framestream.FrameStream`: the caller's connection, once his request was
+    A ``stream`` is a `gomd.jobs.lifecycle.frame_stream.FrameStream`: the caller's connection, once his request was
     answered with 202. docs/jobs.md says which frames travel on it.
     """
 

@@ -30,22 +30,22 @@ from zope.interface import implementer
 
 from gomd.cluster.alone import Alone
 from gomd.cluster.events import Events
-from gomd.cluster.ordered import Ordered
-from gomd.cluster.relocation import Relocation
-from gomd.cluster.tree import Tree
+from gomd.history.none import NoneLog
 from gomd.interfaces import ICommands, IStoppable, IThreads, ITokens
-from gomd.jobs.migrators import NoMigrator
-from gomd.jobs.nojobs import NoJobs
-from gomd.jobs.placement import Placement
-from gomd.jobs.seen import Kin
-from gomd.protocols.door import Door, Limits
-from gomd.protocols.nopeers import NoPeers
+from gomd.jobs.disabled import NoJobs
+from gomd.jobs.migration.openmosix import NoMigrator
+from gomd.jobs.ownership import Kin
+from gomd.jobs.placement.choice import Placement
+from gomd.jobs.relocation import Relocation
+from gomd.protocols.no_peers import NoPeers
 from gomd.protocols.session import Session
 from gomd.protocols.telnet import TelnetLine
-from gomd.samplelogs.none import NoneLog
+from gomd.protocols.telnet_factory import Door, Limits
 from gomd.services.collector import Collector
 from gomd.sources.memory import MemoryProcessControl, MemorySource
 from gomd.sources.settings import written_number
+from gomd.tree.cluster_tree import Tree
+from gomd.tree.orders import Ordered
 from gomd.verbs.all import all_verbs
 from gomd.verbs.context import Parts
 from gomd.verbs.dispatch import Dispatch

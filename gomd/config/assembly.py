@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from types import MappingProxyType
 from typing import Any, Final
 
+from gomd.config.environment import Surroundings
 from gomd.config.inifile import Name
 from gomd.config.settings import (
     CollectorSettings,
@@ -20,12 +21,11 @@ from gomd.config.settings import (
     PeersSettings,
     TelnetSettings,
 )
-from gomd.config.surroundings import Surroundings
 from libgomd.endpoints import SOCKET_NAME, Endpoint, Tcp, Unix
 
 #: Longest path of a unix socket, in bytes: sun_path of Linux less its NUL.
 MAX_SOCKET_PATH: Final = 107
-#: Engine swim listens this far above the peer port (`gomd.cluster.swim.making.PORT_OFFSET`).
+#: Engine swim listens this far above the peer port (`gomd.cluster.swim.setup.PORT_OFFSET`).
 SWIM_PORT_OFFSET: Final = 2
 MAX_PORT: Final = 65535
 

@@ -17,11 +17,11 @@ from configobj.validate import Validator
 from gomd.config.assembly import assemble, contradictions
 from gomd.config.checks import CHECKS
 from gomd.config.commands import COMMAND_NAME
+from gomd.config.environment import Surroundings
 from gomd.config.inifile import IniFile, Name, read_file
 from gomd.config.mistakes import Mistakes
 from gomd.config.overrides import parse_override
 from gomd.config.settings import Config
-from gomd.config.surroundings import Surroundings
 
 SPEC = Path(__file__).parent.parent / "gomd.spec.ini"
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from configobj.validate import ValidateError
 
-from gomd.config.surroundings import RESERVED_NAMES, is_node_name
+from gomd.config.environment import RESERVED_NAMES, is_node_name
 
 #: Longest value of any setting, in characters.
 MAX_VALUE: Final = 4096

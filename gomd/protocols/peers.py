@@ -12,10 +12,10 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from gomd.cluster.membership.transport import IPeerTransport
-from gomd.protocols.clocks import Clocks
-from gomd.protocols.junk import Junk
-from gomd.protocols.replays import Replays
-from gomd.protocols.send_trouble import SendTrouble
+from gomd.protocols.clock_skew import Clocks
+from gomd.protocols.drop_stats import Junk
+from gomd.protocols.replay_reports import Replays
+from gomd.protocols.send_failures import SendTrouble
 from libgomd.errors import MalformedDatagram
 from libgomd.model import Counter
 from libgomd.questions import Address, Asker

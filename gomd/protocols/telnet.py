@@ -13,8 +13,8 @@ from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from gomd.jobs.framestream import FrameStream
-from gomd.protocols.outlet import Outlet
+from gomd.jobs.lifecycle.frame_stream import FrameStream
+from gomd.protocols.flow import Outlet
 from gomd.protocols.session import Session, keep_probing
 from gomd.verbs import rendering
 from gomd.verbs.replies import Answer, Goodbye, Reply, Rounds, Upgrade, goes_on, needs_caller
@@ -27,7 +27,7 @@ from libgomd.wire.values import dumps
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Coroutine
 
-    from gomd.protocols.door import Door
+    from gomd.protocols.telnet_factory import Door
 
 #: Tokens that are not known, until the connection they come over is closed.
 MOST_WRONG_TOKENS = 10

@@ -12,7 +12,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from gomd.interfaces import IMembership
-from gomd.jobs.balance import Balance, Move
+from gomd.jobs.placement.balancing import Balance, Move
 from libgomd.errors import GomdError
 from libgomd.model import Counter, Process
 

@@ -15,8 +15,8 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from gomd.interfaces import ICollector, INodeSource, ISampleLog, IThreads
+from gomd.services.periodic_reads import Job, Reading, read_one, read_together
 from gomd.services.processes import ProcessReader
-from gomd.services.reading import Job, Reading, read_one, read_together
 from libgomd.model import Counter, Node, Part, Process, ProcessTable, Sample
 from libgomd.wallclock import Wall
 

@@ -14,8 +14,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gomd.interfaces import IStoppable
-from gomd.services.limits import spare_old_objects
 from gomd.services.logging import DaemonLog
+from gomd.services.process_limits import spare_old_objects
 from gomd.services.systemd import Notifier
 from libgomd.errors import ConfigError, GomdError
 

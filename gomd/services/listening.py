@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
 
-from gomd.services.unixport import listen_unix
+from gomd.services.unix_port import listen_unix
 from libgomd.endpoints import PUBLIC_SOCKET, Endpoint, Tcp, Unix
 from libgomd.errors import ConfigError
 from libgomd.private import trusted_owners

@@ -10,8 +10,8 @@ from typing import IO, Any
 from twisted.logger import FileLogObserver, ILogObserver, LogEvent, LogLevel, eventAsText, formatEvent
 from zope.interface import implementer
 
-from gomd.services.journal import with_priority
-from gomd.services.logbudget import LogBudget
+from gomd.services.journald import with_priority
+from gomd.services.log_rate_limit import LogBudget
 from libgomd.wire.text import printable
 
 

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from gomd.interfaces import INodeSource, IThreads
-from gomd.services.reading import Reading, read_one
+from gomd.services.periodic_reads import Reading, read_one
 from libgomd.errors import GomdError, SourceUnavailable
 from libgomd.model import Counter, Process, ProcessTable
 from libgomd.wallclock import Wall

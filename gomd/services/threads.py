@@ -22,7 +22,7 @@ from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from gomd.interfaces import IThreads
-from gomd.services.apart import Apart
+from gomd.services.isolated_calls import Apart
 from libgomd.errors import TimedOut, TooMany
 
 R = TypeVar("R")

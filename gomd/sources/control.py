@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from gomd.interfaces import IProcessControl
 from gomd.sources.files import ProcRoot, error_of, thread_error
-from gomd.sources.proc.pidstat import parse_pid_stat
+from gomd.sources.linux.pidstat import parse_pid_stat
 from libgomd.errors import MalformedRequest, NotAllowed, NotFound, NotPossible, SourceUnavailable
 from libgomd.model import Caller, Role
 

@@ -14,7 +14,7 @@ from gomd.cluster.identity import id_of, primary_address
 from gomd.config import Config
 from gomd.config.addresses import on_this_machine
 from gomd.interfaces import INodeSource, IProcessControl, ISampleLog
-from gomd.protocols.door import Limits
+from gomd.protocols.telnet_factory import Limits
 from gomd.services.activation import PassedSockets
 from gomd.services.listening import Socket
 from gomd.services.own_address import ANY
@@ -26,7 +26,7 @@ from libgomd.wallclock import wall_clock
 
 def _linux(config: Config, node_id: int) -> tuple[INodeSource, IProcessControl]:
     from gomd.sources.control import KernelProcessControl
-    from gomd.sources.linux import LinuxSource
+    from gomd.sources.linux.source import LinuxSource
 
     node = config.node
     source = LinuxSource(
@@ -38,7 +38,7 @@ def _linux(config: Config, node_id: int) -> tuple[INodeSource, IProcessControl]:
 
 def _openmosix(config: Config, node_id: int) -> tuple[INodeSource, IProcessControl]:
     from gomd.sources.control import KernelProcessControl
-    from gomd.sources.openmosix import OpenMosixSource
+    from gomd.sources.openmosix.source import OpenMosixSource
 
     node = config.node
     return OpenMosixSource(node.proc_root, node.name), KernelProcessControl(node.proc_root, os.getpid)
@@ -59,13 +59,13 @@ SOURCES: Mapping[str, Callable[[Config, int], tuple[INodeSource, IProcessControl
 
 
 def _flat(config: Config) -> ISampleLog:
-    from gomd.samplelogs.flat import FlatLog
+    from gomd.history.flat import FlatLog
 
     return FlatLog(config.log.path, config.log.rotate_bytes, config.log.keep)
 
 
 def _none(config: Config) -> ISampleLog:
-    from gomd.samplelogs.none import NoneLog
+    from gomd.history.none import NoneLog
 
     return NoneLog()
 
@@ -83,7 +83,7 @@ def node_id_of(config: Config) -> int:
     if config.node.id:
         return config.node.id
     if config.node.source == "openmosix":
-        from gomd.sources.openmosix import OpenMosixSource
+        from gomd.sources.openmosix.source import OpenMosixSource
 
         try:
             return OpenMosixSource(config.node.proc_root, config.node.name).own_id()
@@ -142,7 +142,7 @@ def http_of(config: Config, passed: PassedSockets) -> tuple[Socket, Callable[...
     mistakes = list(http_mistakes(given.endpoint, config)) if given is not None else []
     if mistakes:
         raise ConfigError(mistakes)
-    from gomd.protocols.http import MetricsSite
+    from gomd.web.metrics_site import MetricsSite
 
     if given is None:
         assert config.http.endpoint is not None

@@ -12,27 +12,24 @@ from twisted.logger import Logger
 
 from gomd.cluster.alone import Alone
 from gomd.cluster.events import Events
-from gomd.cluster.guests import Guests
-from gomd.cluster.ordered import Ordered
-from gomd.cluster.relocation import Relocation
-from gomd.cluster.tree import Tree
+from gomd.commands.runner import Commands
 from gomd.config import Config
 from gomd.interfaces import IJobs, IMembership, IMigrator, IPeers
-from gomd.jobs.commands import Commands
-from gomd.jobs.inherited import reset_oom_score
-from gomd.jobs.jobs import Jobs
-from gomd.jobs.migrators import NoMigrator, OpenMosixMigrator
-from gomd.jobs.nojobs import NoJobs
-from gomd.jobs.placement import Placement
-from gomd.jobs.seen import Kin
-from gomd.protocols.door import Door
-from gomd.protocols.nopeers import NoPeers
+from gomd.jobs.disabled import NoJobs
+from gomd.jobs.migration.openmosix import NoMigrator, OpenMosixMigrator
+from gomd.jobs.ownership import Kin
+from gomd.jobs.placement.choice import Placement
+from gomd.jobs.relocation import Relocation
+from gomd.jobs.service import Jobs
+from gomd.jobs.supervisor.attributes import reset_oom_score
+from gomd.protocols.no_peers import NoPeers
 from gomd.protocols.peer_trust import PeerTrust
-from gomd.services.clockwatch import ClockWatch
+from gomd.protocols.telnet_factory import Door
+from gomd.services.clock_watch import ClockWatch
 from gomd.services.collector import Collector
 from gomd.services.daemon import Daemon
+from gomd.services.idle_sweep import Sweeping
 from gomd.services.listening import Listening, Socket
-from gomd.services.sweeping import Sweeping
 from gomd.services.systemd import Watchdog, take_environment
 from gomd.services.threads import Threads
 from gomd.services.tokens import FileTokens
@@ -40,6 +37,9 @@ from gomd.sources.settings import written_number
 from gomd.tap.choices import SAMPLE_LOGS, SOURCES, limits_of, own_address
 from gomd.tap.jobs import balancer_of, jobs_of, no_files
 from gomd.tap.monotonic import seconds_since_boot
+from gomd.tree.cluster_tree import Tree
+from gomd.tree.guests import Guests
+from gomd.tree.orders import Ordered
 from gomd.verbs.all import all_verbs
 from gomd.verbs.context import Parts
 from gomd.verbs.dispatch import Dispatch

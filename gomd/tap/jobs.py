@@ -12,28 +12,28 @@ from twisted.logger import Logger
 
 from gomd.config import Config
 from gomd.interfaces import ICollector, IEvents, IJobs, IMembership, IMigrator, INodeSource, IPeers, IThreads
-from gomd.jobs.abroad import Abroad
-from gomd.jobs.backlog import AUTOMATIC
-from gomd.jobs.balance import Balance, MoveCosts
-from gomd.jobs.cgroups import find_place
-from gomd.jobs.criu import Criu, TlsFiles, find
-from gomd.jobs.ground import Ability, Ground, Machine
-from gomd.jobs.jobs import Jobs
-from gomd.jobs.journal import Journal
-from gomd.jobs.keeper import Keeper
-from gomd.jobs.kept import Limits
-from gomd.jobs.launching import Launcher
-from gomd.jobs.looks import Looks
-from gomd.jobs.migrations import Migrations
-from gomd.jobs.migrators import NoMigrator, OpenMosixMigrator
-from gomd.jobs.movelog import MoveLog
-from gomd.jobs.placement import Placement
-from gomd.jobs.post import Post
-from gomd.jobs.room import Room
-from gomd.jobs.seen import whole
-from gomd.jobs.supervisors import Supervisors
-from gomd.jobs.table import HomeTable
-from gomd.jobs.whereabouts import Whereabouts
+from gomd.jobs.checkpoint.criu import Criu, TlsFiles, find
+from gomd.jobs.home.journal import Journal
+from gomd.jobs.home.table import HomeTable
+from gomd.jobs.lifecycle.admission import Room
+from gomd.jobs.lifecycle.forkserver_client import Launcher
+from gomd.jobs.lifecycle.output_quota import Limits
+from gomd.jobs.lifecycle.remote_jobs import Abroad
+from gomd.jobs.lifecycle.supervisors import Supervisors
+from gomd.jobs.lifecycle.tracker import Keeper
+from gomd.jobs.migration.bounded_inspection import Looks
+from gomd.jobs.migration.channels import Post
+from gomd.jobs.migration.context import Ability, Ground, Machine
+from gomd.jobs.migration.journal import MoveLog
+from gomd.jobs.migration.location import Whereabouts
+from gomd.jobs.migration.openmosix import NoMigrator, OpenMosixMigrator
+from gomd.jobs.migration.service import Migrations
+from gomd.jobs.ownership import whole
+from gomd.jobs.placement.balancing import Balance, MoveCosts
+from gomd.jobs.placement.choice import Placement
+from gomd.jobs.service import Jobs
+from gomd.jobs.supervisor.backlog import AUTOMATIC
+from gomd.jobs.supervisor.cgroups import find_place
 from gomd.services.balancer import PERIOD, Balancer
 from libgomd.errors import CannotMove
 from libgomd.model import STANDARD_SPEED, Process

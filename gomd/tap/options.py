@@ -11,8 +11,8 @@ from twisted.logger import LogLevel
 from twisted.python import usage
 
 from gomd.config import SHORT_OPTIONS, Config, Surroundings, find_file, load, overrides_for
-from gomd.jobs.criu import Criu, find
-from gomd.services.journal import PRIORITIES, goes_to_journal
+from gomd.jobs.checkpoint.criu import Criu, find
+from gomd.services.journald import PRIORITIES, goes_to_journal
 from gomd.tap.checking import mistakes_in_files, warnings_of
 from gomd.tap.choices import http_mistakes
 from libgomd.errors import ConfigError

@@ -18,7 +18,7 @@ from gomd.services.collector import Collector
 from gomd.services.network import NetworkWatch
 from gomd.services.own_address import OwnAddress
 from gomd.services.peering import Peering
-from gomd.services.seeding import LOOKUPS, Seeding
+from gomd.services.seed_lookup import LOOKUPS, Seeding
 from gomd.services.threads import Threads
 from gomd.sources.addresses import read_interfaces
 from gomd.sources.netlink import open_monitor

@@ -18,16 +18,16 @@ from gomd.cluster.membership import Heartbeat, MapRoll, Settings
 from gomd.cluster.seeds import known_at_once
 from gomd.config import Config
 from gomd.interfaces import IMembership, IThreads
-from gomd.jobs.criu import TlsFiles
-from gomd.protocols.answering import Answerer
-from gomd.protocols.forwarding import Contact, Peers
+from gomd.jobs.checkpoint.criu import TlsFiles
 from gomd.protocols.handshakes import Handshakes
+from gomd.protocols.peer_client import Contact, Peers
+from gomd.protocols.peer_questions import Answerer
+from gomd.protocols.peer_server import PeerDoor
 from gomd.protocols.peers import PeerProtocol
-from gomd.protocols.streams import PeerDoor
 from gomd.services.collector import Collector
+from gomd.services.idle_sweep import Sweeping
 from gomd.services.own_key import own_key_file, own_secret
 from gomd.services.peering import Engine, Peering, PeerSockets
-from gomd.services.sweeping import Sweeping
 from gomd.services.threads import Threads
 from gomd.tap.choices import limits_of, own_address
 from gomd.tap.own_network import OwnNetwork
@@ -40,7 +40,7 @@ from libgomd.private import make_private_directory
 from libgomd.tls import MutualTLS
 from libgomd.wallclock import Wall
 
-#: Streams of other nodes to here, at most, of each of `gomd.protocols.streams.GROUPS`. The daemons' own come
+#: Streams of other nodes to here, at most, of each of `gomd.protocols.peer_server.GROUPS`. The daemons' own come
 #: on top of two for each job: how many jobs there are is limited elsewhere.
 MOST_STREAMS: Mapping[str, int] = {"daemons": 1024, "admins": 512, "users": 1024, "readers": 1024}
 _log = Logger()

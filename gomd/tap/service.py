@@ -12,12 +12,12 @@ from twisted.application.service import IService
 
 from gomd.config import Config
 from gomd.protocols.handshakes import MOST
-from gomd.protocols.streams import MOST_NEW
+from gomd.protocols.peer_server import MOST_NEW
 from gomd.services.activation import take_sockets
-from gomd.services.journal import goes_to_journal
-from gomd.services.limits import lower_oom_score, raise_file_limit, share_interpreter
+from gomd.services.journald import goes_to_journal
 from gomd.services.logging import DaemonLog
 from gomd.services.pidfile import check_pid_file
+from gomd.services.process_limits import lower_oom_score, raise_file_limit, share_interpreter
 from gomd.services.signals import install_handlers
 from gomd.services.state import StateDirectory, check_directory
 from gomd.tap.checking import check_directories

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gomd.verbs import about, admin, follow, jobs, migration, node, orders, process, tree
+from gomd.verbs import about, admin, jobs, migration, node, process, tree
+from gomd.verbs import bring_expel as orders
+from gomd.verbs import watch as follow
 from gomd.verbs.table import Verb, VerbTable
 
 

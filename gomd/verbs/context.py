@@ -24,8 +24,8 @@ from gomd.interfaces import (
     ITokens,
     ITree,
 )
-from gomd.jobs.migrators import NoMigrator
-from gomd.jobs.nojobs import NoJobs
+from gomd.jobs.disabled import NoJobs
+from gomd.jobs.migration.openmosix import NoMigrator
 from libgomd.model import Counter
 from libgomd.wallclock import Wall
 

@@ -9,9 +9,9 @@ from typing import Final
 from twisted.internet.defer import DeferredSemaphore
 
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.everywhere import LIMIT, PATIENT_LIMIT, ask_everywhere
+from gomd.verbs.fan_out import LIMIT, PATIENT_LIMIT, ask_everywhere
+from gomd.verbs.quotas import Group, Held, Shares, group_of
 from gomd.verbs.replies import File, Relayed, Reply, Replying
-from gomd.verbs.shares import Group, Held, Shares, group_of
 from gomd.verbs.table import VerbTable
 from libgomd.errors import NotAllowed, NotPossible
 from libgomd.model import Counter, Node

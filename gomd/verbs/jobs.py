@@ -6,7 +6,7 @@ import signal as signals
 
 from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.elsewhere import send_signal
+from gomd.verbs.remote_processes import send_signal
 from gomd.verbs.replies import Answer, Column, Reply, Rows, Upgrade
 from gomd.verbs.table import Verb
 from libgomd.errors import NotAllowed

@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import overload
 
-from gomd.jobs.seen import Families, decorated, line_of
+from gomd.jobs.ownership import Families, decorated, line_of
 from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.elsewhere import (
+from gomd.verbs.remote_processes import (
     job_elsewhere,
     own_job_elsewhere,
     pid_there,

@@ -100,7 +100,7 @@ class Upgrade:
     """
     Code 202: from here on the connection carries frames, no lines.
 
-    :ivar take: is given the connection, a `gomd.jobs.framestream.FrameStream`.
+    :ivar take: is given the connection, a `gomd.jobs.lifecycle.frame_stream.FrameStream`.
     """
 
     text: str

@@ -9,7 +9,7 @@ from typing import Any
 
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.replies import Replying
-from gomd.verbs.turns import ON_THREADS, Turns
+from gomd.verbs.request_turns import ON_THREADS, Turns
 from libgomd.errors import MalformedRequest, NeedsAuth, NotAllowed
 from libgomd.model import Role
 from libgomd.wire.lines import Request

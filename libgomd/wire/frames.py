@@ -41,7 +41,7 @@ ACK: Final = 9  #: nine bytes: the kind of the stream, the position
 #: From a daemon to a supervisor of its own node, and its answer; nobody else may say it:
 MOVE: Final = 10  #: JSON: a step of a migration
 MOVED: Final = 23  #: JSON: what came of it
-#: Between daemons, on a stream of their own (`gomd.jobs.letters`):
+#: Between daemons, on a stream of their own (`gomd.jobs.migration.messages`):
 LETTER: Final = 24  #: JSON: a message about a migration
 PIECE: Final = 25  #: bytes: of the files that the letter before names
 #: From the job's end to the caller's:

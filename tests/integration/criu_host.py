@@ -16,9 +16,10 @@ import sys
 import time
 from typing import Any
 
-from gomd.jobs import criu, tree
-from gomd.jobs.apart import Apart
-from gomd.jobs.kernel import mount_own_proc, unshare_pids_and_mounts
+from gomd.jobs.checkpoint import criu
+from gomd.jobs.checkpoint import process_tree as tree
+from gomd.jobs.supervisor.child_task import Apart
+from gomd.jobs.supervisor.kernel import mount_own_proc, unshare_pids_and_mounts
 from libgomd.errors import CannotMove
 
 

@@ -152,11 +152,11 @@ def _be_poor(ground: Any) -> None:
 
 
 def _prepare(path: Path) -> None:
-    from gomd.jobs.arrival import Arrival
-    from gomd.jobs.departure import Departure
-    from gomd.jobs.ground import Ground
-    from gomd.jobs.migrations import Migrations
-    from gomd.jobs.movelog import MoveLog
+    from gomd.jobs.migration.context import Ground
+    from gomd.jobs.migration.journal import MoveLog
+    from gomd.jobs.migration.service import Migrations
+    from gomd.jobs.migration.source import Departure
+    from gomd.jobs.migration.target import Arrival
 
     faults = _Faults(path)
     faults.wrap(Ground, "write", lambda _id, state, *_more: f"write {state.word}", lambda part: part)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gomd.jobs.criu import Criu
+from gomd.jobs.checkpoint.criu import Criu
 from libgomd.certificates import page_server_credentials, write_pem_files
 from libgomd.derivation import ClusterKey
 from libgomd.errors import CannotMove

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gomd.jobs.cgroups import MEMORY, find_place, parse_mounts
+from gomd.jobs.supervisor.cgroups import MEMORY, find_place, parse_mounts
 from tests.integration.conftest import StartDaemon
 from tests.integration.daemon import Daemon
 from tests.integration.hosts import children_of

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from gomd.jobs import criu
-from gomd.jobs.launcher import NAMESPACE
-from gomd.jobs.launching import _PROGRAM, _ROOT
+from gomd.jobs.checkpoint import criu
+from gomd.jobs.lifecycle.forkserver_client import _PROGRAM, _ROOT
+from gomd.jobs.supervisor.forkserver import NAMESPACE
 from libgomd.certificates import page_server_credentials, write_pem_files
 from libgomd.derivation import ClusterKey
 from libgomd.errors import CannotMove

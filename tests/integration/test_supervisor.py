@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from gomd.jobs import supervisor
-from gomd.jobs.beginning import Surroundings
+from gomd.jobs.supervisor import supervisor
+from gomd.jobs.supervisor.spawn import Surroundings
 from libgomd.wire import frames
 
 #: How often these supervisors look whether they are deserted.

@@ -8,7 +8,7 @@ import signal
 import time
 from pathlib import Path
 
-from gomd.jobs.sealed_lines import encode
+from gomd.jobs.home.checksummed_lines import encode
 from tests.integration.conftest import StartDaemon
 
 COUNT = 10_000

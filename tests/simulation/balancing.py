@@ -11,9 +11,9 @@ from twisted.internet.task import Clock, deferLater
 from zope.interface import implementer
 
 from gomd.interfaces import IMembership
-from gomd.jobs.balance import Balance, MoveCosts
+from gomd.jobs.placement.balancing import Balance, MoveCosts
 from gomd.services.balancer import Balancer
-from gomd.sources.proc.load import SmoothedLoad, current_load
+from gomd.sources.linux.load import SmoothedLoad, current_load
 from libgomd.errors import NotFound, PeerUnreachable
 from libgomd.model import STANDARD_SPEED, Counter, Node, Process, Status
 

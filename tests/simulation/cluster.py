@@ -1,7 +1,7 @@
 """
 A cluster of unequal machines that share their processors among the jobs put on them.
 
-The workload is that of the opportunity-cost paper (see gomd/jobs/placement.py): jobs arrive as a Poisson
+The workload is that of the opportunity-cost paper (see gomd/jobs/placement/choice.py): jobs arrive as a Poisson
 process; what they need of processor time and of memory is heavy-tailed, P(need > x) proportional to 1/x; a
 machine whose memory is exceeded pages, and everything on it runs at a tenth of its speed. Whoever places
 the jobs knows the loads as they were at the last whole second, as heartbeats tell them.
@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from twisted.internet.task import Clock
 
 from gomd.interfaces import Need
-from gomd.jobs.placement import Placement
+from gomd.jobs.placement.choice import Placement
 from libgomd.errors import NotPossible
 from libgomd.model import STANDARD_SPEED, Node, Status
 

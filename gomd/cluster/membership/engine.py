@@ -15,21 +15,21 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from gomd.cluster.isolation import Isolation
-from gomd.cluster.membership.arrivals import Arrivals
-from gomd.cluster.membership.changes import Changes, shortened
-from gomd.cluster.membership.checks import Checks, IVerdicts
-from gomd.cluster.membership.hearsay import Hearsay
-from gomd.cluster.membership.helping import Helping
+from gomd.cluster.membership.admission import Anyone, IRoll
+from gomd.cluster.membership.broadcasts import News
+from gomd.cluster.membership.failure_detector import Checks, IVerdicts
+from gomd.cluster.membership.heartbeats import Telling
+from gomd.cluster.membership.id_conflicts import Rivals
+from gomd.cluster.membership.indirect_probes import Helping
+from gomd.cluster.membership.joins import Arrivals
 from gomd.cluster.membership.member import Member
-from gomd.cluster.membership.news import News
-from gomd.cluster.membership.reception import Reception
-from gomd.cluster.membership.rivals import Rivals
-from gomd.cluster.membership.roll import Anyone, IRoll
-from gomd.cluster.membership.searching import Contacts, Searching
+from gomd.cluster.membership.receive import Reception
+from gomd.cluster.membership.rejoin import Contacts, Searching
+from gomd.cluster.membership.rumors import Hearsay
 from gomd.cluster.membership.settings import Settings, Timing
-from gomd.cluster.membership.steady import SteadyTime
+from gomd.cluster.membership.state_changes import Changes, shortened
+from gomd.cluster.membership.steady_clock import SteadyTime
 from gomd.cluster.membership.table import Members
-from gomd.cluster.membership.telling import Telling
 from gomd.cluster.membership.transport import Address, IPeerTransport
 from gomd.cluster.names import find_node
 from gomd.interfaces import IEvents, IMembership

@@ -21,7 +21,7 @@ from gomd.cluster.isolation import Isolation
 from gomd.cluster.names import find_node
 from gomd.cluster.summaries import Address, Summaries
 from gomd.cluster.swim.member import Member, parse_id, parse_member
-from gomd.cluster.swim.running import Running
+from gomd.cluster.swim.runner import Running
 from gomd.interfaces import IEvents, IMembership
 from libgomd.model import Counter, Event, EventKind, Node, Status
 from libgomd.wallclock import Wall

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gomd.jobs.cgroups import find_place
+from gomd.jobs.supervisor.cgroups import find_place
 from tests.integration.daemon import PATIENCE
 from tests.integration.hosts import Host
 from tests.integration.jobs import until

@@ -23,8 +23,8 @@ from tests.unit.cluster.contract import MembershipContract
 
 kinship = pytest.importorskip("kinship", reason="kinship is for Python 3.11 and later")
 swim = pytest.importorskip("gomd.cluster.swim")
-making = pytest.importorskip("gomd.cluster.swim.making")
-running = pytest.importorskip("gomd.cluster.swim.running")
+making = pytest.importorskip("gomd.cluster.swim.setup")
+running = pytest.importorskip("gomd.cluster.swim.runner")
 
 UP = Status.CONFIGURED | Status.UP
 OWN = Node(7, "node7", "10.0.0.7", UP, 1, age=0.1)

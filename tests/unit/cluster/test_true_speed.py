@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.cluster.tree import node_value
+from gomd.tree.cluster_tree import node_value
 from libgomd.model import Node, Status
 from libgomd.wire.messages import Heartbeat, TrueSpeed
 from tests.nodes import Cluster

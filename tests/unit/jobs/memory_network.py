@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from twisted.internet.testing import StringTransport
 
-from gomd.jobs.framestream import FrameStream
+from gomd.jobs.lifecycle.frame_stream import FrameStream
 
 
 class Link(StringTransport):

@@ -1,4 +1,4 @@
-"""Supervisors in memory: the frames of `gomd.jobs.moving.Movable`, and programs that know where they ran."""
+"""Supervisors in memory: the frames of `gomd.jobs.supervisor.checkpointing.Movable`, and programs that know where they ran."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from gomd.jobs.framestream import FrameStream
+from gomd.jobs.lifecycle.frame_stream import FrameStream
 from libgomd.wire import frames
 from libgomd.wire.frames import Frame
 from tests.unit.jobs.memory_network import Network
@@ -51,7 +51,7 @@ class Program:
 
 
 class Supervisor:
-    """What `gomd.jobs.moving.Movable` is to a daemon: the same frames, over connections in memory."""
+    """What `gomd.jobs.supervisor.checkpointing.Movable` is to a daemon: the same frames, over connections in memory."""
 
     def __init__(self, machine: Place, stream: FrameStream) -> None:
         self._machine = machine
@@ -212,7 +212,7 @@ class Supervisor:
 
 
 class Launcher:
-    """What `gomd.jobs.launching.Launcher` is to `Supervisors`."""
+    """What `gomd.jobs.lifecycle.forkserver_client.Launcher` is to `Supervisors`."""
 
     def __init__(self, machine: Place, daemon: object) -> None:
         self._machine = machine

@@ -13,21 +13,21 @@ from zope.interface import implementer
 
 from gomd.cluster.events import Events
 from gomd.interfaces import IMembership, IPeers, Relay
-from gomd.jobs.abroad import Abroad
-from gomd.jobs.criu import TlsFiles
-from gomd.jobs.framestream import FrameStream
-from gomd.jobs.ground import Ability, Ground, Machine
-from gomd.jobs.jobs import Jobs
-from gomd.jobs.journal import Journal
-from gomd.jobs.keeper import Keeper
-from gomd.jobs.looks import Looks
-from gomd.jobs.migrations import Migrations
-from gomd.jobs.movelog import MoveLog
-from gomd.jobs.needs import Needs, Offer
-from gomd.jobs.post import Post
-from gomd.jobs.supervisors import Supervisors
-from gomd.jobs.table import HomeTable
-from gomd.jobs.whereabouts import Whereabouts
+from gomd.jobs.checkpoint.criu import TlsFiles
+from gomd.jobs.checkpoint.requirements import Needs, Offer
+from gomd.jobs.home.journal import Journal
+from gomd.jobs.home.table import HomeTable
+from gomd.jobs.lifecycle.frame_stream import FrameStream
+from gomd.jobs.lifecycle.remote_jobs import Abroad
+from gomd.jobs.lifecycle.supervisors import Supervisors
+from gomd.jobs.lifecycle.tracker import Keeper
+from gomd.jobs.migration.bounded_inspection import Looks
+from gomd.jobs.migration.channels import Post
+from gomd.jobs.migration.context import Ability, Ground, Machine
+from gomd.jobs.migration.journal import MoveLog
+from gomd.jobs.migration.location import Whereabouts
+from gomd.jobs.migration.service import Migrations
+from gomd.jobs.service import Jobs
 from libgomd.errors import GomdError, NotFound, PeerUnreachable, RequestError
 from libgomd.model import Caller, Job, Node, Role, Status
 from libgomd.wire import frames

@@ -7,14 +7,14 @@ from zope.interface.verify import verifyClass
 
 from gomd.cluster.events import Events
 from gomd.interfaces import IEvents, IJobs, IKin, IMembership, IMigrator, IPeers, IPlacement, IThreads
-from gomd.jobs.jobs import Jobs
-from gomd.jobs.migrations import Migrations
-from gomd.jobs.migrators import NoMigrator, OpenMosixMigrator
-from gomd.jobs.nojobs import NoJobs
-from gomd.jobs.placement import Placement
-from gomd.jobs.seen import Kin
-from gomd.protocols.forwarding import Peers
-from gomd.protocols.nopeers import NoPeers
+from gomd.jobs.disabled import NoJobs
+from gomd.jobs.migration.openmosix import NoMigrator, OpenMosixMigrator
+from gomd.jobs.migration.service import Migrations
+from gomd.jobs.ownership import Kin
+from gomd.jobs.placement.choice import Placement
+from gomd.jobs.service import Jobs
+from gomd.protocols.no_peers import NoPeers
+from gomd.protocols.peer_client import Peers
 from tests.unit.jobs import memory_parts, moving_nodes
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from gomd.jobs.migration import (
+from gomd.jobs.migration.protocol import (
     Act,
     Local,
     Message,

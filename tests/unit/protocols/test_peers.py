@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.protocols.answering import Answerer
-from gomd.protocols.junk import MOST_SENDERS, SHOWN, Junk
+from gomd.protocols.drop_stats import MOST_SENDERS, SHOWN, Junk
+from gomd.protocols.peer_questions import Answerer
 from gomd.protocols.peers import MOST_ANSWERING
 from libgomd.errors import NotFound, TimedOut
 from libgomd.model import Node as NodeValues

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.protocols.door import Limits
 from gomd.protocols.telnet import MOST_WAITING
+from gomd.protocols.telnet_factory import Limits
 from gomd.sources.memory import MemorySource
 from libgomd.errors import SourceUnavailable
 from libgomd.model import Caller, Event, EventKind, Output, Process, Role

@@ -10,8 +10,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from gomd.history.none import NoneLog
 from gomd.interfaces import ICollector, IThreads
-from gomd.samplelogs.none import NoneLog
 from gomd.services.collector import PART_LIMIT, Collector
 from gomd.sources.memory import MemorySource
 from libgomd.errors import GomdError, SourceUnavailable

@@ -10,7 +10,7 @@ from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.sources.linux import LinuxSource
+from gomd.sources.linux.source import LinuxSource
 from libgomd.model import Caller, Role
 
 DATA: Final = Path(__file__).parents[2] / "data" / "proc-linux"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.sources.cgroup import MemoryGroup, parse_group_mounts, parse_own_groups
 from gomd.sources.files import ProcRoot
+from gomd.sources.linux.cgroup import MemoryGroup, parse_group_mounts, parse_own_groups
 from libgomd.model import Memory
 from tests.unit.sources.contract import NOW
 from tests.unit.sources.linux_proc import copied, directory, source_over

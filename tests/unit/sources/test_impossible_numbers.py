@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.sources.files import ProcRoot
-from gomd.sources.proc.details import Transferred, parse_resident, parse_transferred
-from gomd.sources.proc.devices import parse_diskstats, parse_net_dev
-from gomd.sources.proc.kernelstat import parse_kernel_stat, read_boot_time
-from gomd.sources.proc.load import CpuShares, parse_loadavg
-from gomd.sources.proc.meminfo import parse_meminfo, parse_vmstat
-from gomd.sources.proc.numbers import rate, whole
-from gomd.sources.proc.pidstat import cpu_percent, parse_pid_stat
-from gomd.sources.proc.pressure import parse_pressure
-from gomd.sources.proc.scan import ProcessScanner
+from gomd.sources.linux.details import Transferred, parse_resident, parse_transferred
+from gomd.sources.linux.devices import parse_diskstats, parse_net_dev
+from gomd.sources.linux.kernelstat import parse_kernel_stat, read_boot_time
+from gomd.sources.linux.load import CpuShares, parse_loadavg
+from gomd.sources.linux.meminfo import parse_meminfo, parse_vmstat
+from gomd.sources.linux.numbers import rate, whole
+from gomd.sources.linux.pidstat import cpu_percent, parse_pid_stat
+from gomd.sources.linux.pressure import parse_pressure
+from gomd.sources.linux.scan import ProcessScanner
 from libgomd.errors import SourceUnavailable
 from libgomd.model import Memory, Node, Paging, Part, Status
 from libgomd.wire.bodies import decode_body, encode_body

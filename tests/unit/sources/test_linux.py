@@ -8,7 +8,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.interfaces import INodeSource
-from gomd.sources.linux import LinuxSource
+from gomd.sources.linux.source import LinuxSource
 from libgomd.errors import NotFound, NotPossible, SourceUnavailable
 from libgomd.model import Cpu, Disk, Load, Memory, Paging, Part, Pressure, Status
 from libgomd.wire.tree import TreePath

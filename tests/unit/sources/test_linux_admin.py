@@ -14,7 +14,7 @@ from zope.interface import implementer
 
 from gomd.sources.admin import AdminState, AdminStore
 from gomd.sources.files import ProcRoot
-from gomd.sources.speed import Speed, benchmark_text, machine_identity, measure_speed
+from gomd.sources.linux.speed import Speed, benchmark_text, machine_identity, measure_speed
 from libgomd.errors import NotPossible
 from libgomd.model import MAX_SPEED, Status
 from tests.unit.sources.captured import captured

@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.sources.files import ProcRoot
-from gomd.sources.proc.details import Transferred, parse_command, parse_transferred
-from gomd.sources.proc.devices import (
+from gomd.sources.linux.details import Transferred, parse_command, parse_transferred
+from gomd.sources.linux.devices import (
     parse_disk_io,
     parse_diskstats,
     parse_net_dev,
     read_disks,
     read_network,
 )
-from gomd.sources.proc.kernelstat import KernelStat, parse_kernel_stat
-from gomd.sources.proc.load import parse_loadavg
-from gomd.sources.proc.meminfo import parse_meminfo, parse_vmstat, read_memory, read_paging
-from gomd.sources.proc.pressure import parse_pressure, read_pressure
+from gomd.sources.linux.kernelstat import KernelStat, parse_kernel_stat
+from gomd.sources.linux.load import parse_loadavg
+from gomd.sources.linux.meminfo import parse_meminfo, parse_vmstat, read_memory, read_paging
+from gomd.sources.linux.pressure import parse_pressure, read_pressure
 from libgomd.errors import SourceUnavailable
 from libgomd.model import Disk, Interface, Memory, Paging, Pressure
 from tests.unit.sources.captured import captured

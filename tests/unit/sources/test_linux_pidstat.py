@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.sources.proc.pidstat import PidStat, mask_pid_stat, parse_pid_stat
+from gomd.sources.linux.pidstat import PidStat, mask_pid_stat, parse_pid_stat
 from libgomd.errors import SourceUnavailable
 from tests.unit.sources.captured import captured
 from tests.unit.sources.linux_proc import DATA

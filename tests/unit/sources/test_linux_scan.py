@@ -9,8 +9,8 @@ import threading
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.sources.files import ProcRoot
+from gomd.sources.linux.scan import ROTATION, ProcessScanner
 from gomd.sources.locks import ProcessLocks
-from gomd.sources.proc.scan import ROTATION, ProcessScanner
 from gomd.sources.usernames import KEPT, NONE_KEPT, UserNames
 from libgomd.errors import NotFound, SourceUnavailable
 from libgomd.model import Process

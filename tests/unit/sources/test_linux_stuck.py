@@ -8,10 +8,10 @@ import threading
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.sources.files import ProcRoot
+from gomd.sources.linux.pidstatus import parse_pid_status
+from gomd.sources.linux.scan import ProcessScanner
+from gomd.sources.linux.stuck import MOST_OF_ROOT
 from gomd.sources.locks import ProcessLocks
-from gomd.sources.proc.pidstatus import parse_pid_status
-from gomd.sources.proc.scan import ProcessScanner
-from gomd.sources.proc.stuck import MOST_OF_ROOT
 from gomd.sources.usernames import UserNames
 from libgomd.errors import NotFound, SourceUnavailable, TimedOut
 from libgomd.model import Process

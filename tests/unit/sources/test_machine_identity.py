@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gomd.sources.speed import machine_identity
+from gomd.sources.linux.speed import machine_identity
 
 X86 = """\
 processor\t: 0

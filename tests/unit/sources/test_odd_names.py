@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.protocols.metrics import Snapshot, page
-from gomd.samplelogs.columns import SAMPLE_COLUMNS, sample_line
+from gomd.history.columns import SAMPLE_COLUMNS, sample_line
 from gomd.sources.files import ProcRoot, unescaped
-from gomd.sources.proc.details import CUT, MAX_COMMAND, parse_command
-from gomd.sources.proc.devices import parse_net_dev, read_disks, read_network
+from gomd.sources.linux.details import CUT, MAX_COMMAND, parse_command
+from gomd.sources.linux.devices import parse_net_dev, read_disks, read_network
+from gomd.web.metrics import Snapshot, page
 from libgomd.model import Disk, Interface, Node, Sample, Status
 from libgomd.wire.text import printable_name
 from tests.unit.sources.contract import NOW

@@ -8,8 +8,8 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.interfaces import INodeSource
-from gomd.sources.openmosix import OpenMosixSource
-from gomd.sources.openmosix_text import Guest
+from gomd.sources.openmosix.source import OpenMosixSource
+from gomd.sources.openmosix.text import Guest
 from libgomd.errors import NotAllowed, SourceUnavailable
 from libgomd.model import Cpu, Disk, Load, Memory, Node, Paging, Part, Process, Status
 from libgomd.wire.tree import TreePath

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.sources.openmosix_map import NodeRange, address_of, decode_map, encode_map
+from gomd.sources.openmosix.node_map import NodeRange, address_of, decode_map, encode_map
 from libgomd.errors import SourceUnavailable
 from tests.unit.sources.captured import captured
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.sources.openmosix_text import Guest, OwnId, parse_guest, parse_number, parse_own_id
+from gomd.sources.openmosix.text import Guest, OwnId, parse_guest, parse_number, parse_own_id
 from libgomd.errors import SourceUnavailable
 
 IDENTITY = b"pid=348\nuid=500\ngid=100\npgrp=348\nsession=340\nnmigs=3\ncommand=make -j =4 x\n"

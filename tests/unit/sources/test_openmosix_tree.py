@@ -9,7 +9,7 @@ from unittest import skipIf
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.sources.files import ProcRoot
-from gomd.sources.openmosix_tree import OpenMosixTree, refusal_of
+from gomd.sources.openmosix.tree import OpenMosixTree, refusal_of
 from libgomd.errors import (
     Conflict,
     MalformedRequest,

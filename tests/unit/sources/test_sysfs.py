@@ -6,9 +6,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.samplelogs.columns import SAMPLE_COLUMNS, sample_line
-from gomd.sources.linux import LinuxSource
-from gomd.sources.sysfs import Stacking, is_stacked_name
+from gomd.history.columns import SAMPLE_COLUMNS, sample_line
+from gomd.sources.linux.source import LinuxSource
+from gomd.sources.linux.sysfs import Stacking, is_stacked_name
 from libgomd.model import Node, Part, Sample, Status
 from tests.unit.sources.contract import NOW
 from tests.unit.sources.linux_proc import copied, directory

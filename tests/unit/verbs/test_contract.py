@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gomd.protocols.forwarding import SLOW
+from gomd.protocols.peer_client import SLOW
 from gomd.verbs.all import all_verbs
 from libgomd.model import Role
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gomd.verbs.dispatch import MOST_FORWARDS, MOST_OF_ONE
-from gomd.verbs.shares import Group
+from gomd.verbs.quotas import Group
 from libgomd.model import Role
 from libgomd.testing import MemoryDaemon
 from tests.unit.protocols.talk import Talk

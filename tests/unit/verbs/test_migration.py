@@ -9,7 +9,7 @@ import pytest
 from zope.interface.verify import verifyObject
 
 from gomd.interfaces import IJobs, IKin, IMembership, IMigrator, IPeers, IRelocation, JobHere
-from gomd.jobs.seen import Kin
+from gomd.jobs.ownership import Kin
 from libgomd.errors import PeerUnreachable
 from libgomd.model import Job, Role, Status
 from libgomd.wire.lines import Request

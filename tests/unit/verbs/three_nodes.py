@@ -14,18 +14,18 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from gomd.cluster.guests import Guests
 from gomd.cluster.names import find_node
-from gomd.cluster.ordered import Ordered
-from gomd.cluster.relocation import Relocation
-from gomd.cluster.tree import Tree
 from gomd.interfaces import IJobs, IMembership, IMigrator, IPeers, JobHere, Relay
-from gomd.jobs.nojobs import NoJobs
-from gomd.jobs.placement import Placement
-from gomd.jobs.seen import Kin
-from gomd.protocols.nopeers import NoPeers
+from gomd.jobs.disabled import NoJobs
+from gomd.jobs.ownership import Kin
+from gomd.jobs.placement.choice import Placement
+from gomd.jobs.relocation import Relocation
+from gomd.protocols.no_peers import NoPeers
 from gomd.sources.memory import MemorySource
 from gomd.sources.settings import written_number
+from gomd.tree.cluster_tree import Tree
+from gomd.tree.guests import Guests
+from gomd.tree.orders import Ordered
 from gomd.verbs.context import Parts
 from libgomd.errors import CannotMove, NotFound, PeerUnreachable
 from libgomd.model import Caller, Counter, Job, JobState, Node, Output, Status

@@ -1,0 +1,1 @@
+"""The commands of `[commands]`, which an administrator runs with `do NAME`."""

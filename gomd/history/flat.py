@@ -1,0 +1,121 @@
+"""The sample log of text files, for awk and for people; `gomd.history.columns` has its format."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from threading import Lock
+from typing import ClassVar, Final
+
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from gomd.history.columns import HEADER, checkpoint_line, process_lines, sample_line
+from gomd.history.rotated import RotatedFile
+from gomd.interfaces import ISampleLog
+from libgomd.model import Counter, Node, ProcessTable, Sample
+
+#: The newest file; older ones have .1, .2 and so on behind it.
+FILE_NAME: Final = "samples.log"
+#: Seconds between two tries to write when writing fails.
+RETRY: Final = 5.0
+
+
+@implementer(ISampleLog)
+class FlatLog:
+    """
+    Writes ``samples.log`` in ``directory`` and moves it aside when it is large.
+
+    Any thread may call it. The file is opened at the first write, so that making one does not block.
+
+    :param directory: made with mode 0700 when it is not there.
+    :param rotate_bytes: size of a file. :param keep: old files beside the present one.
+    :param write: as os.write; for tests.
+    :param monotonic: seconds of a clock that is never set.
+    """
+
+    _log: ClassVar[Logger] = Logger()
+
+    def __init__(
+        self,
+        directory: str,
+        rotate_bytes: int,
+        keep: int,
+        write: Callable[[int, bytes], int] = os.write,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._monotonic = monotonic
+        self._directory = directory
+        self._file = RotatedFile(directory, FILE_NAME, HEADER.encode(), rotate_bytes, keep, write)
+        self._lock = Lock()
+        self._closed = False
+        self._written = self._lost = self._lost_before = 0
+        self._trouble = ""
+        self._failed_at = 0.0
+
+    def set_limits(self, rotate_bytes: int, keep: int) -> None:
+        """Change the size of a file and how many are kept, from the next write on."""
+        self._file.rotate_bytes, self._file.keep = rotate_bytes, keep
+
+    def write(self, node: Node, sample: Sample) -> None:
+        """See `ISampleLog.write`."""
+        self._keep(sample_line(node, sample))
+
+    def write_processes(self, node: Node, table: ProcessTable) -> None:
+        """See `ISampleLog.write_processes`."""
+        self._keep(process_lines(node, table))
+
+    def checkpoint(self, name: str, now: float) -> None:
+        """See `ISampleLog.checkpoint`."""
+        self._keep(checkpoint_line(name, now))
+
+    def close(self) -> None:
+        """See `ISampleLog.close`."""
+        with self._lock:
+            self._closed = True
+            self._file.close()
+
+    def counters(self) -> Iterable[Counter]:
+        """See `ISampleLog.counters`."""
+        yield Counter("log_written", self._written, "samples, snapshots and checkpoints kept")
+        yield Counter("log_lost", self._lost, self._trouble or "that could not be kept")
+        yield Counter("log_rotated", self._file.rotated, "files of samples moved aside")
+
+    def _keep(self, record: str) -> None:
+        """Append ``record``, or count it as lost. Never raises for anything a disk can do."""
+        with self._lock:
+            if self._closed or not record:
+                return
+            if self._trouble and self._monotonic() - self._failed_at < RETRY:
+                self._lost += 1
+                return
+            try:
+                self._file.append(record.encode("utf-8", "backslashreplace"))
+            except OSError as error:
+                self._lose(error)
+            else:
+                self._written += 1
+                if self._trouble:
+                    self._recover()
+
+    def _lose(self, error: OSError) -> None:
+        if not self._trouble:
+            self._lost_before = self._lost
+            self._log.warn(
+                "samples are not kept in {directory}: {reason}; trying again every {seconds:g} s",
+                directory=self._directory,
+                reason=error.strerror or error,
+                seconds=RETRY,
+            )
+        self._lost += 1
+        self._failed_at = self._monotonic()
+        self._trouble = f"{self._directory}: {error.strerror or error}"
+
+    def _recover(self) -> None:
+        self._trouble = ""
+        self._log.info(
+            "samples are kept in {directory} again; {lost} were lost",
+            directory=self._directory,
+            lost=self._lost - self._lost_before,
+        )

@@ -1,0 +1,137 @@
+"""
+Looks at a job in the middle of criu's work, while nobody can let its processes run: yes or no.
+
+A stopped process is not enough for that: its user may continue it at any time. But criu runs a script when
+it has dumped a process and still traces it; when it has brought up a copy that has not got its user's
+rights yet; and when the copy has got them and is still traced. If the script fails at the first two, so does
+criu, and nothing is left; at the last one criu would go on, so the copy is killed here. The script asks here.
+
+Standard library only: supervisors use it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Final
+
+from gomd.jobs.checkpoint import process_tree as tree
+from libgomd.errors import CannotMove
+
+#: What criu calls the moments: the images are written; all is there of the copy but its user's rights; and
+#: those too, and none of it has run.
+DUMPED: Final = "post-dump"
+RESTORED: Final = "post-restore"
+RESUMING: Final = "pre-resume"
+_SCRIPT: Final = """#!/bin/sh
+case " $GOMD_MOMENTS " in *" $CRTOOLS_SCRIPT_ACTION "*) ;; *) exit 0;; esac
+echo "$CRTOOLS_SCRIPT_ACTION $CRTOOLS_INIT_PID" > "$GOMD_GATE/ask" || exit 1
+read -r answer < "$GOMD_GATE/answer" && [ "$answer" = yes ]
+"""
+_MOST: Final = 4096
+
+
+class Gate:
+    """
+    Waits, in a process of its own, for criu's question.
+
+    :param directory: of the images, for two named pipes.
+    :param allows: for each moment at which criu has to ask, once and in this order, what looks at the job: it
+        is called in a process of its own with the pid of the job's first process. It may give up rights; it
+        raises `CannotMove` to refuse.
+    """
+
+    def __init__(self, directory: str, allows: Mapping[str, Callable[[int], None]]) -> None:
+        self._directory = directory
+        self._moments = tuple(allows)
+        for name in ("ask", "answer"):
+            os.mkfifo(os.path.join(directory, name), 0o600)
+        self._script = os.memfd_create("gomd-gate")  # a file of the spool may not be executed everywhere
+        os.write(self._script, _SCRIPT.encode())
+        self._reading, writing = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            try:
+                os.close(self._reading)
+                _wait(directory, allows, writing)
+            finally:
+                os._exit(1)
+        os.close(writing)
+
+    def words(self) -> tuple[str, ...]:
+        """What to say to criu."""
+        return ("--action-script", f"/proc/{self._pid}/fd/{self._script}")
+
+    def environment(self) -> Mapping[str, str]:
+        """What criu has to have in its environment."""
+        return {"GOMD_GATE": self._directory, "GOMD_MOMENTS": " ".join(self._moments)}
+
+    def close(self, done: bool = False) -> str:
+        """
+        Wait no more. :param done: criu says that it has done its work: then it must have asked.
+
+        :returns: why it was refused; empty when it was allowed, or criu failed before it asked.
+        """
+        with suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)
+        told = os.read(self._reading, _MOST).decode("utf-8", "replace")
+        os.close(self._reading)
+        os.close(self._script)
+        for name in ("ask", "answer"):
+            with suppress(OSError):
+                os.unlink(os.path.join(self._directory, name))
+        refused = told.lstrip(_YES)
+        if not refused and done and told != _YES * len(self._moments):
+            return "criu did not ask whether it may be let go"
+        return refused
+
+
+#: Told for each moment that was allowed; what is told besides is a refusal.
+_YES: Final = "\0"
+
+
+def _wait(directory: str, allows: Mapping[str, Callable[[int], None]], writing: int) -> None:
+    for expected, look in allows.items():
+        with open(os.path.join(directory, "ask"), encoding="ascii") as asking:
+            moment, _, pid = asking.read(100).strip().partition(" ")
+        answering = os.open(os.path.join(directory, "answer"), os.O_WRONLY)
+        refused = _refusal(look, int(pid)) if moment == expected else f"criu asked about {moment} out of turn"
+        if refused:
+            if moment == RESUMING:
+                for each in reversed(tree.descendants(int(pid))):
+                    with suppress(ProcessLookupError):
+                        os.kill(each, signal.SIGKILL)
+            os.write(writing, refused.encode("utf-8", "replace")[: _MOST - len(allows)])
+            os.write(answering, b"no\n")
+            os._exit(0)
+        os.write(writing, _YES.encode())
+        os.write(answering, b"yes\n")
+        os.close(answering)
+    os._exit(0)
+
+
+def _refusal(look: Callable[[int], None], pid: int) -> str:
+    """Let a child ``look``, which may give up its rights; return why it refused, empty when it did not."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(reading)
+            try:
+                look(pid)
+                answer = _YES
+            except CannotMove as error:
+                answer = str(error) or "it was refused"
+            except Exception as error:  # noqa: BLE001 - the edge of the process: it is told why
+                answer = f"{type(error).__name__}: {error}"
+            os.write(writing, answer.encode("utf-8", "replace")[:_MOST])
+        finally:
+            os._exit(0)
+    os.close(writing)
+    answer = os.read(reading, _MOST).decode("utf-8", "replace")
+    os.close(reading)
+    os.waitpid(child, 0)
+    return "" if answer == _YES else answer or "it could not be looked at"

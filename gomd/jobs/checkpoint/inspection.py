@@ -1,0 +1,297 @@
+"""Reads from /proc what a process needs of another node, and what this node has of what another's needs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Final
+
+from gomd.jobs.checkpoint import permissions as rights
+from gomd.jobs.checkpoint import process_tree as tree
+from gomd.jobs.checkpoint.requirements import MAX_FILES, FileNeed, Needs, Offer, build_id, parse_flags
+
+#: Bytes of a file's beginning that are searched for its build id.
+_HEAD: Final = 65536
+#: Of a deleted file that is still open criu carries this much along.
+_MAX_GHOST: Final = 1 << 20
+#: Devices that are the same everywhere.
+_DEVICES: Final = frozenset(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom"))
+_DELETED: Final = " (deleted)"
+_SHARED: Final = ("/dev/shm/", "/dev/pts/")  # noqa: S108 - names that are looked at, not opened
+#: Namespaces of its own keep a process here. The others criu carries over, or they are each machine's own.
+_NAMESPACES: Final = {
+    "ipc": "IPC",
+    "mnt": "mount",
+    "net": "network",
+    "pid": "PID",
+    "user": "user",
+    "uts": "UTS",
+}
+_LISTENING, _ESTABLISHED = "0A", "01"
+#: Processes and descriptors of a job that are looked at: criu's images of more would be too large, and
+#: whoever opens a million files must not keep a thread busy for good.
+MAX_PROCESSES: Final = 4000
+MAX_OPEN: Final = 20_000
+_TOO_MANY: Final = "it has too many processes or open files"
+
+
+def read_needs(
+    pids: Iterable[int], user: str, own: frozenset[str] = frozenset(), proc: str = "/proc"
+) -> Needs:
+    """
+    Read what the processes ``pids`` need, the first one's user and namespaces being those of all. Blocks.
+
+    :param user: the name of their user here.
+    :param own: what is the supervisor's own matter: names of its pipes and terminal, as in /proc/PID/fd.
+    :raises OSError: the first one has ended.
+    """
+    pids = list(pids)
+    memory = 0
+    directories: dict[str, None] = {}
+    files: dict[str, FileNeed] = {}
+    stays: dict[str, None] = {}
+    uid = os.stat(f"{proc}/{pids[0]}").st_uid
+    sockets, first = _sockets(f"{proc}/{pids[0]}/net", uid), _namespaces(f"{proc}/{pids[0]}")
+    left = MAX_OPEN
+    for pid in pids[:MAX_PROCESSES]:
+        here = f"{proc}/{pid}"
+        try:
+            memory += _resident(here)
+            whole = tuple(_all_of_it(here, first))
+            stays.update(dict.fromkeys(whole))
+            if whole:
+                continue  # what is in its own namespaces has nothing to do with ours
+            directories[os.readlink(f"{here}/cwd")] = None
+            for path in _mapped(here):
+                _add(files, path, f"{here}/root{path}")
+            for name in os.listdir(f"{here}/fd"):
+                if (left := left - 1) < 0:
+                    break
+                target = os.readlink(f"{here}/fd/{name}")
+                why = "" if target in own else _stays(here, name, target, sockets, target)
+                if why:
+                    stays[why] = None
+                elif target.startswith("/") and not target.startswith("/dev/") and _DELETED not in target:
+                    _add(files, target, f"{here}/fd/{name}", _is_written(here, name))
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has just ended
+    if left < 0 or len(pids) > MAX_PROCESSES:
+        stays[_TOO_MANY] = None
+    system = os.uname()
+    return Needs(
+        memory, system.machine, system.release, uid, user, read_flags(proc),
+        tuple(directories)[:MAX_FILES], tuple(files.values())[:MAX_FILES], tuple(stays),
+    )  # fmt: skip
+
+
+def read_stays(
+    pids: Iterable[int], own: frozenset[str] = frozenset(), proc: str = "/proc", most: int = MAX_OPEN
+) -> list[str]:
+    """
+    Read why the processes ``pids`` could leave for nowhere, for everybody to see. Blocks.
+
+    That is `Needs.stays` without the names of files: the kernel shows these to their owner only.
+
+    :param own: as in `read_needs`. :param most: descriptors looked at.
+    :raises OSError: the first one has ended.
+    """
+    pids = list(pids)
+    stays: dict[str, None] = {}
+    uid = os.stat(f"{proc}/{pids[0]}").st_uid
+    sockets, first = _sockets(f"{proc}/{pids[0]}/net", uid), _namespaces(f"{proc}/{pids[0]}")
+    left = most
+    for pid in pids[:MAX_PROCESSES]:
+        here = f"{proc}/{pid}"
+        try:
+            stays.update(dict.fromkeys(_all_of_it(here, first)))
+            for name in os.listdir(f"{here}/fd"):
+                if (left := left - 1) < 0:
+                    break
+                target = os.readlink(f"{here}/fd/{name}")
+                if target not in own and (why := _stays(here, name, target, sockets)):
+                    stays[why] = None
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has just ended
+    return [*stays, *([_TOO_MANY] if left < 0 or len(pids) > MAX_PROCESSES else [])]
+
+
+def look(pid: int, supervisor: int, user: str) -> Needs:
+    """Read what a job needs, from its first process on. Blocks. :raises OSError: it has ended."""
+    needs = read_needs(tree.descendants(pid), user, open_files(supervisor))
+    return replace(needs, stays=(*needs.stays, *_strays(pid, supervisor)))
+
+
+def look_for_stays(pid: int, supervisor: int) -> list[str]:
+    """Read why a job can leave for nowhere. Blocks. :raises OSError: it has ended."""
+    return read_stays(tree.descendants(pid), open_files(supervisor)) + _strays(pid, supervisor)
+
+
+def _strays(pid: int, supervisor: int) -> list[str]:
+    """Why a job stays of which not everything descends from its first process."""
+    return [tree.STRAYS] if any(each != pid for each in tree.strays(supervisor)) else []
+
+
+def open_files(pid: int) -> frozenset[str]:
+    """
+    Return what the descriptors of a process lead to, as in /proc/PID/fd. Blocks.
+
+    :raises OSError: it has ended.
+    """
+    found = set()
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found.add(os.readlink(f"/proc/{pid}/fd/{name}"))
+        except OSError:
+            continue
+    return frozenset(found)
+
+
+def read_offer(needs: Needs, user: str, room: str, criu: str, proc: str = "/proc") -> Offer:
+    """
+    Read what this node has of ``needs``. Blocks.
+
+    :param user: the name of the user with that uid here. :param room: the directory for images.
+    :param criu: what `Criu.check` said.
+    """
+    files: dict[str, FileNeed] = {}
+    for file in needs.files[:MAX_FILES]:
+        _add(files, file.path, file.path)
+    with open(f"{proc}/meminfo", encoding="ascii") as stream:
+        memory = next(int(line.split()[1]) << 10 for line in stream if line.startswith("MemAvailable:"))
+    space = os.statvfs(room)
+    system = os.uname()
+    return Offer(
+        memory, space.f_bavail * space.f_frsize, system.machine, system.release, user, read_flags(proc),
+        tuple(path for path in needs.directories[:MAX_FILES] if os.path.isdir(path)),
+        tuple(files.values()), criu,
+    )  # fmt: skip
+
+
+def read_flags(proc: str = "/proc") -> tuple[str, ...]:
+    """Return the processor's flags that programs use, sorted."""
+    with open(f"{proc}/cpuinfo", encoding="utf-8", errors="replace") as file:
+        return parse_flags(file.read(1 << 20))
+
+
+def _add(files: dict[str, FileNeed], path: str, at: str, written: bool = False) -> None:
+    """Add the regular file at ``at`` as ``path``, if it is one."""
+    if len(files) >= MAX_FILES or (path in files and not written):
+        return
+    try:
+        place = os.open(at, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        known = os.fstat(place)
+        if stat.S_ISREG(known.st_mode):  # opening a device may do something
+            with open(f"/proc/self/fd/{place}", "rb", buffering=0) as file:
+                head = file.read(_HEAD)
+            files[path] = FileNeed(path, known.st_size, build_id(head), known.st_ino, written)
+    except OSError:
+        pass
+    finally:
+        os.close(place)
+
+
+def _is_written(here: str, name: str) -> bool:
+    with open(f"{here}/fdinfo/{name}", encoding="ascii", errors="replace") as file:
+        flags = next((line.split()[1] for line in file if line.startswith("flags:")), "0")
+    return int(flags, 8) & os.O_ACCMODE != os.O_RDONLY
+
+
+def _mapped(here: str) -> set[str]:
+    with open(f"{here}/maps", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        paths = {line.split(maxsplit=5)[5].rstrip("\n") for line in file if line.count(" /") and "/" in line}
+    return {path for path in paths if path.startswith("/") and _DELETED not in path}
+
+
+def _resident(here: str) -> int:
+    with open(f"{here}/statm", encoding="ascii") as file:
+        words = file.read().split()
+    return (int(words[1]) - int(words[2])) * os.sysconf("SC_PAGE_SIZE")  # what is not of a file
+
+
+def _all_of_it(here: str, first: Mapping[str, str]) -> Iterator[str]:
+    """Why a process cannot leave, whatever it has open. ``first``: namespaces of the first of its job."""
+    own = _namespaces(here)
+    for kind in sorted(own.keys() & first.keys()):
+        if own[kind] != first[kind]:
+            yield f"one of its processes has a {_NAMESPACES[kind]} namespace of its own"
+    try:
+        with open(f"{here}/maps", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+            if any(" /SYSV" in line for line in file):
+                yield "it uses System V shared memory"
+    except FileNotFoundError:
+        pass  # it has just ended
+
+
+def _namespaces(here: str) -> dict[str, str]:
+    found = {}
+    for kind in _NAMESPACES:
+        try:
+            found[kind] = os.readlink(f"{here}/ns/{kind}")
+        except FileNotFoundError:
+            continue  # this kernel has none of that kind
+    return found
+
+
+def _stays(here: str, name: str, target: str, sockets: Mapping[str, str], shown: str = "") -> str:
+    """
+    Why a process with this open cannot leave, empty when it can.
+
+    :param shown: the name of the file, for its owner; empty for everybody else.
+    """
+    if target.startswith("socket:["):
+        return sockets.get(target[8:-1], "")
+    if target.startswith("anon_inode:") and "io_uring" in target:
+        return "it uses io_uring"
+    if target.startswith("/dev/") and not target.startswith(_SHARED):
+        return "" if target in _DEVICES else f"it has the device {target} open"
+    if target.startswith("/") and target.endswith(_DELETED):
+        large = os.stat(f"{here}/fd/{name}").st_size > _MAX_GHOST
+        which = f"its file {shown[: -len(_DELETED)]}" if shown else "a file of it"
+        return f"{which} was deleted and is large" if large else ""
+    if target.startswith("/") and stat.S_ISFIFO(os.stat(f"{here}/fd/{name}").st_mode):
+        # whoever has its other end stays here
+        return f"it has the named pipe {shown} open" if shown else "it has a named pipe open"
+    with open(f"{here}/fdinfo/{name}", encoding="ascii", errors="replace") as file:
+        locked = any(line.startswith("lock:") for line in file.read(65536).split("\n"))
+    return f"it holds a lock on {shown or 'a file'}" if locked else ""
+
+
+#: Bytes of a table of sockets.
+_MAX_TABLE: Final = 1 << 24
+
+
+def _sockets(net: str, uid: int) -> dict[str, str]:
+    """Inode to reason, for the node's sockets that keep a job of user ``uid`` here."""
+    found = dict.fromkeys(rights.named_sockets(net) if uid else (), rights.NAMED_SOCKET)
+    for kind in ("tcp", "tcp6", "udp", "udp6", "raw", "raw6", "packet"):
+        try:
+            with open(f"{net}/{kind}", encoding="ascii") as file:
+                text = file.read(_MAX_TABLE)
+        except FileNotFoundError:
+            continue  # this kernel has none of that kind
+        if len(text) == _MAX_TABLE:
+            raise OSError(errno.EFBIG, f"there are too many {kind} sockets")
+        lines = text.split("\n")[1:]
+        for line in lines:
+            words = line.split()
+            at = 8 if kind == "packet" else 9
+            if len(words) > at:
+                found[words[at]] = _socket_reason(kind, words)
+    return found
+
+
+def _socket_reason(kind: str, words: list[str]) -> str:
+    if not kind.startswith("tcp"):
+        return f"it has a {kind.rstrip('6')} socket open"
+    port = int(words[1].rpartition(":")[2], 16)
+    if words[3] == _LISTENING:
+        return f"it listens on port {port} of this node"
+    if words[3] == _ESTABLISHED:
+        return f"it has a TCP connection open, to port {int(words[2].rpartition(':')[2], 16)}"
+    return "it has a TCP connection open"

@@ -1,0 +1,241 @@
+"""The home table: every job that was asked for at this node, where it is and how it ended. It is durable."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from gomd.jobs.home.journal import Journal
+from libgomd.errors import MalformedReply, NotAllowed, NotFound
+from libgomd.model import Caller, Job, JobState
+from libgomd.wire.values import decode, encode
+
+#: Where the numbers begin that stand for the process id of a job without a process at home: above all that
+#: a Linux kernel gives (PID_MAX_LIMIT, 4194304).
+FIRST_FOREIGN_PID = 5_000_000
+#: Exit status of a job that was lost with its node: 128 + SIGTERM, as if it had been told to end.
+LOST_EXIT = 143
+#: Process ids at home that are remembered of a job that came and went, beside the first.
+_FORMER = 63
+#: The key, no job's, under which the journal keeps the last number that was given.
+_COUNTER = 0
+#: What is kept of a job whose line in the journal was damaged, and of how many.
+_DAMAGED: Mapping[str, object] = {"damaged": True}
+_MOST_DAMAGED = 1000
+
+
+class HomeTable:
+    """
+    :param own_id: the id of this node. :param journal: keeps it; is open.
+    :param keep: how many jobs that are over are remembered.
+    :param forgotten: called with a job when it is no longer remembered.
+    :param exists: tells whether a process of that id lives on this node.
+    """
+
+    def __init__(
+        self,
+        own_id: int,
+        journal: Journal,
+        keep: int = 500,
+        forgotten: Callable[[Job], None] = lambda _: None,
+        exists: Callable[[int], bool] = lambda pid: lives(pid),
+    ) -> None:
+        self._exists = exists
+        self._own_id = own_id
+        self._journal = journal
+        self._keep = keep
+        self._forgotten = forgotten
+        self._jobs: dict[int, Job] = {}
+        self._damaged: set[int] = set()
+        self._over = 0
+        self._last = 0
+
+    def load(self, present: Iterable[int] = ()) -> None:
+        """
+        Take what the journal knows; an entry that is none any more is dropped.
+
+        A number that a damaged line may have had is never given again.
+
+        :param present: numbers of jobs that have a directory here.
+        """
+        found = self._journal.found
+        for number in found.damaged:
+            self._journal.put(number, dict(_DAMAGED))
+        counted = 0
+        for number, values in sorted(self._journal.values.items()):
+            if number == _COUNTER:
+                last = values.get("last")
+                counted = last if isinstance(last, int) else 0
+                continue
+            if values == _DAMAGED:
+                self._damaged.add(number)
+                continue
+            try:
+                job = decode(Job, values)
+                if job.job != number:
+                    raise MalformedReply(f"job {job.job} under number {number}")
+            except MalformedReply:
+                self._journal.put(number, None)
+            else:
+                self._jobs[number] = job
+                self._over += job.state.over
+        known = (*self._jobs, *self._damaged, *present)
+        self._last = max((found.highest, counted, *known)) + found.unknown
+        for number in sorted(self._damaged)[:-_MOST_DAMAGED]:
+            self._damaged.discard(number)
+            self._journal.put(number, None)
+        self._count()
+
+    def is_damaged(self, number: int) -> bool:
+        """Whether there was a job of that number, and all that was noted of it is lost."""
+        return number in self._damaged
+
+    def may_be_damaged(self, number: int) -> bool:
+        """Whether a damaged line may have been of a job that is not known."""
+        return number in self._damaged or self._journal.found.unknown > 0
+
+    def recover(self, job: Job) -> None:
+        """Take a job whose entry was damaged, as its own files tell of it."""
+        self._damaged.discard(job.job)
+        self._jobs[job.job] = job
+        self._over += job.state.over
+        self._put(job)
+
+    def written(self) -> Awaitable[None]:
+        """Wait until every change so far survives the daemon; see `Journal.written`."""
+        return self._journal.written()
+
+    def _count(self) -> None:
+        """Keep the last number given where no entry tells it."""
+        if self._last and self._last not in self._jobs:
+            self._journal.put(_COUNTER, {"last": self._last})
+
+    def new(self, node: int, user: str, uid: int, command: str, now: float, **more: Any) -> Job:
+        """Return a new job, kept."""
+        number = self._last = self._last + 1
+        job = Job(
+            number, self._own_id, node, None, user, JobState.STARTING, None, command, uid, now, **more
+        )  # fmt: skip
+        self._jobs[number] = job
+        self._put(job)
+        return job
+
+    def change(self, number: int, **values: Any) -> Job:
+        """Change a job and return it as it is now; one that is over stays as it ended."""
+        old = self._jobs[number]
+        if old.state.over:
+            return old
+        job = self._jobs[number] = replace(old, **values)
+        self._put(job)
+        if job.state.over:
+            self._over += 1
+            self._forget_some()
+        return job
+
+    def started(self, number: int, node: int, pid: int, cantmove: str) -> Job:
+        """Take note that a job runs on ``node`` as process ``pid`` there."""
+        at_home = pid if node == self._own_id else FIRST_FOREIGN_PID + number
+        old = self._jobs[number]
+        return self.change(
+            number, state=JobState.RUNNING, node=node, pid=old.pid or at_home, pid_there=pid,
+            cantmove=cantmove,
+        )  # fmt: skip
+
+    def went(self, number: int, node: int, nmigs: int) -> Job:
+        """Take note that a job runs on another ``node`` now, having moved ``nmigs`` times."""
+        old = self._jobs[number]
+        pid_there = old.pid_there if old.node == node else None
+        return self.change(number, state=JobState.RUNNING, node=node, nmigs=nmigs, pid_there=pid_there)
+
+    def came(self, number: int, pid: int, nmigs: int) -> Job:
+        """Take note that a job runs at home again, as process ``pid``, having moved ``nmigs`` times."""
+        old = self._jobs[number]
+        former = list(old.former)
+        if old.pid is not None and old.pid < FIRST_FOREIGN_PID and old.pid != pid:
+            former = [*(each for each in former if each not in (old.pid, pid)), old.pid]
+            former = former[:1] + former[1:][-_FORMER:]
+        return self.change(
+            number, state=JobState.RUNNING, node=self._own_id, nmigs=nmigs, pid=pid, pid_there=pid,
+            former=tuple(former),
+        )  # fmt: skip
+
+    def drop(self, number: int) -> None:
+        """Forget a job that never began."""
+        if self._jobs.pop(number, None) is not None:
+            self._journal.put(number, None)
+            self._count()
+
+    def _put(self, job: Job) -> None:
+        self._journal.put(job.job, encode(job))
+
+    def _forget_some(self) -> None:
+        while self._over > self._keep:
+            number = next(number for number, job in self._jobs.items() if job.state.over)
+            self._over -= 1
+            self._forgotten(self._jobs.pop(number))
+            self._journal.put(number, None)
+            self._count()
+
+    # -- asking
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(tuple(self._jobs.values()))
+
+    def running(self) -> int:
+        """Return how many are not over."""
+        return len(self._jobs) - self._over
+
+    def get(self, number: int) -> Job | None:
+        """Return a job, None when there is none of that number."""
+        return self._jobs.get(number)
+
+    def find(self, number: int, caller: Caller) -> Job:
+        """
+        Return a job of ``caller``'s.
+
+        :raises NotFound: there is none of that number. :raises NotAllowed: it is somebody else's.
+        """
+        job = self._jobs.get(number)
+        if job is None and number in self._damaged:
+            raise NotFound(f"what was noted of job {number} was damaged on the disk: the log says more")
+        if job is None:
+            raise NotFound(f"there is no job {number} here: `jobs` lists them")
+        if not caller.owns(job.uid):
+            raise NotAllowed(f"job {number} is not yours: it is {job.user}'s")
+        return job
+
+    def of_pid(self, pid: int) -> Job | None:
+        """
+        Return the running job that has process id ``pid`` at home, or had it before it moved.
+
+        A number that the kernel has given to another process meanwhile is that process's.
+        """
+        running = [job for job in self._jobs.values() if job.state is JobState.RUNNING]
+        for job in running:
+            if pid == FIRST_FOREIGN_PID + job.job or (pid == job.pid and job.node == self._own_id):
+                return job
+        had = [job for job in running if pid == job.pid or pid in job.former]
+        if not had or self._exists(pid):
+            return None
+        return next((job for job in had if pid == job.pid), had[-1])
+
+    def pid_here(self, pid: int) -> int:
+        """Return the process id on this node of the job that `of_pid` finds; else ``pid``."""
+        job = self.of_pid(pid)
+        return pid if job is None or job.node != self._own_id else job.pid_there or pid
+
+
+def lives(pid: int) -> bool:
+    """
+    Whether a process ``pid`` here can run. What is left, stopped, of a job that went cannot.
+
+    Its status is read, which an exec that hangs does not block: this is called where nothing may.
+    """
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            state = file.read(4096).partition(b"\nState:\t")[2][:1]
+            return state.isalpha() and state not in b"TtZX"
+    except OSError as error:
+        return error.errno not in (errno.ENOENT, errno.ESRCH)

@@ -1,0 +1,131 @@
+"""The launcher as the daemon has it: started when the first job comes, and again if it should end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from typing import Any, ClassVar
+
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+
+from gomd.jobs.lifecycle.frame_stream import FrameStream
+from gomd.jobs.supervisor.forkserver import NAMESPACE, PLAIN
+from libgomd.errors import InternalError, TooMany
+from libgomd.private import make_private_directory
+
+#: The directory that `gomd` and `libgomd` are in.
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_PROGRAM = "import sys; sys.path.append({!r}); from gomd.jobs.supervisor.forkserver import main; main()"
+
+
+class Launcher:
+    """
+    Starts supervisors.
+
+    :param reactor: gets their connections. :param log: the file for what supervisors have to complain of.
+    """
+
+    _log: ClassVar[Logger] = Logger()
+
+    def __init__(self, reactor: Any, log: str) -> None:
+        self._reactor = reactor
+        self._log_path = log
+        self._socket: socket.socket | None = None
+        self._pid = 0
+
+    def supervisor(self, namespace: bool) -> FrameStream:
+        """
+        Return the connection of a new supervisor, which waits for its `SPEC`.
+
+        :param namespace: it is to have namespaces of its own, where the kernel allows it.
+        :raises InternalError: the launcher cannot be started. :raises TooMany: it cannot follow.
+        """
+        here, there = socket.socketpair()
+        with here, there:
+            here.setblocking(False)
+            self._hand(there, NAMESPACE if namespace else PLAIN)
+            return self._adopt(here)
+
+    def _hand(self, connection: socket.socket, kind: bytes) -> None:
+        for _attempt in (1, 2):
+            if self._socket is None:
+                self._start()
+            assert self._socket is not None
+            try:
+                socket.send_fds(self._socket, [kind], [connection.fileno()])
+                return
+            except BlockingIOError:
+                raise TooMany("too many jobs are being started at this moment: try again") from None
+            except OSError as error:
+                self._log.warn("the launcher of jobs has ended ({error}): starting it anew", error=error)
+                self.close()
+        raise InternalError("the launcher of jobs does not start: the log in [jobs] spool may say why")
+
+    def _adopt(self, connection: socket.socket) -> FrameStream:
+        stream = FrameStream()
+        factory = Factory.forProtocol(lambda: stream)
+        factory.noisy = False
+        self._reactor.adoptStreamConnection(connection.fileno(), socket.AF_UNIX, factory)
+        return stream
+
+    def connect(self, path: str) -> FrameStream:
+        """
+        Return a connection to the supervisor that listens at ``path``, however long the path is.
+
+        :raises OSError: none listens there.
+        """
+        directory = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.setblocking(False)
+                connection.connect(f"/proc/self/fd/{directory}/{os.path.basename(path)}")
+                return self._adopt(connection)
+        finally:
+            os.close(directory)
+
+    def _start(self) -> None:
+        try:
+            make_private_directory(os.path.dirname(self._log_path))
+        except OSError as error:
+            raise InternalError(
+                f"[jobs] spool {os.path.dirname(self._log_path)} cannot be used: {error.strerror}"
+            ) from error
+        here, there = socket.socketpair()
+        with there:
+            try:
+                self._pid = os.posix_spawn(
+                    sys.executable,
+                    [sys.executable, "-I", "-S", "-c", _PROGRAM.format(_ROOT)],
+                    {"PATH": os.defpath},
+                    file_actions=_files(there.fileno(), self._log_path),
+                    setsid=True,
+                    setsigmask=(),
+                    setsigdef=(signal.SIGHUP, signal.SIGINT, signal.SIGTERM),
+                )
+            except OSError as error:
+                here.close()
+                raise InternalError(f"the launcher of jobs cannot be started: {error.strerror}") from error
+        here.setblocking(False)
+        self._socket = here
+
+    def close(self) -> None:
+        """Let the launcher end; supervisors go on."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+            try:
+                os.waitpid(self._pid, os.WNOHANG)
+            except ChildProcessError:
+                pass
+
+
+def _files(connection: int, log: str) -> list[tuple[Any, ...]]:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+    return [
+        (os.POSIX_SPAWN_DUP2, connection, 0),
+        (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 2, log, flags, 0o600),
+    ]

@@ -1,0 +1,211 @@
+"""What a caller asks to be run, checked: any JSON gives a `JobRequest` or one sentence on what is wrong."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gomd.jobs.supervisor.cgroups import LEAST
+from libgomd.errors import MalformedRequest, NotAllowed, NotPossible
+from libgomd.model import Caller, Role
+
+#: Bytes of the arguments and the environment together: what the kernel takes for one string.
+MAX_BYTES = 131072
+MAX_STRINGS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """
+    A command and its surroundings.
+
+    :ivar node: the id or name of the node it is to run on; empty: the best one.
+    :ivar nodes: as ``-j`` says it, ``1-4,7``: the best one of these; empty: of all.
+    :ivar tty: it gets a terminal, of ``size`` rows and columns. :ivar merge: standard output and error are
+        one stream. :ivar lock: True and False as ``-l`` and ``-L`` said, None for neither.
+    :ivar memory: bytes it will need, None when not known: what placement goes by.
+    :ivar memory_max: bytes it may have, None for no limit: the kernel sees to it.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str
+    umask: int
+    tty: bool = False
+    size: tuple[int, int] = (24, 80)
+    merge: bool = False
+    detach: bool = False
+    node: str = ""
+    nodes: str = ""
+    lock: bool | None = None
+    memory: int | None = None
+    memory_max: int | None = None
+
+    @property
+    def command(self) -> str:
+        """The command line for a table, at most 200 characters of it."""
+        return " ".join(self.argv)[:200]
+
+    def values(self) -> dict[str, Any]:
+        """Return what `parse` makes this of."""
+        return {
+            "argv": list(self.argv), "env": dict(self.env), "cwd": self.cwd, "umask": self.umask,
+            "tty": self.tty, "size": list(self.size), "merge": self.merge, "detach": self.detach,
+            "node": self.node, "nodes": self.nodes, "lock": self.lock, "memory": self.memory,
+            "memory_max": self.memory_max,
+        }  # fmt: skip
+
+
+def parse(values: Mapping[str, Any]) -> JobRequest:
+    """
+    Return the request in ``values``; names that are not known here are left out.
+
+    :raises MalformedRequest: for anything that is none, and nothing else.
+    """
+    argv = _strings(values.get("argv"), "argv")
+    env = values.get("env")
+    if not argv or not argv[0]:
+        raise MalformedRequest("a command is missing: gom run COMMAND ...")
+    if not isinstance(env, dict):
+        raise MalformedRequest("env is an object of names and values")
+    _strings(list(env), "the names of env")
+    _strings(list(env.values()), "the values of env")
+    if any(not name or "=" in name for name in env):
+        raise MalformedRequest("a name in env is not empty and has no = in it")
+    size = sum(len(os.fsencode(text)) + 1 for text in (*argv, *env, *env.values()))
+    if size > MAX_BYTES:
+        raise MalformedRequest(
+            f"arguments and environment have {size} bytes, at most {MAX_BYTES} can be passed: "
+            "unset what the command does not need, or put it into a file"
+        )
+    cwd = _text(values, "cwd", "/")
+    if not cwd.startswith("/") or len(cwd) > 4096:
+        raise MalformedRequest("cwd is an absolute path of at most 4096 characters")
+    memory, most = values.get("memory"), values.get("memory_max")
+    if most is not None:
+        _number(most, "memory_max", 2**62)
+        if most < LEAST:
+            raise MalformedRequest(f"--mem-max is at least {LEAST >> 20}M: a program needs that to begin")
+        if isinstance(memory, int) and memory > most:
+            raise MalformedRequest("--mem is more than --mem-max allows")
+    return JobRequest(
+        argv=argv,
+        env=env,
+        cwd=cwd,
+        umask=_number(values.get("umask", 0o22), "umask", 0o777),
+        tty=_flag(values, "tty"),
+        size=_size(values.get("size", (24, 80))),
+        merge=_flag(values, "merge"),
+        detach=_flag(values, "detach"),
+        node=_text(values, "node"),
+        nodes=_text(values, "nodes"),
+        lock=None if values.get("lock") is None else _flag(values, "lock"),
+        memory=None if memory is None else _number(memory, "memory", 2**63),
+        memory_max=most,
+    )
+
+
+def _strings(found: Any, what: str) -> tuple[str, ...]:
+    if not isinstance(found, list) or len(found) > MAX_STRINGS:
+        raise MalformedRequest(f"{what}: a list of at most {MAX_STRINGS} strings")
+    for text in found:
+        _check_text(text, what)
+    return tuple(found)
+
+
+def _check_text(text: Any, what: str) -> str:
+    if not isinstance(text, str) or "\0" in text:
+        raise MalformedRequest(f"{what}: text without NUL")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise MalformedRequest(f"{what}: text that stands for bytes") from None
+    return text
+
+
+def _text(values: Mapping[str, Any], name: str, default: str = "") -> str:
+    return _check_text(values.get(name, default), name)
+
+
+def _flag(values: Mapping[str, Any], name: str) -> bool:
+    found = values.get(name, False)
+    if not isinstance(found, bool):
+        raise MalformedRequest(f"{name} is true or false")
+    return found
+
+
+def _number(found: Any, what: str, most: int) -> int:
+    if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found <= most:
+        raise MalformedRequest(f"{what} is a whole number from 0 to {most}")
+    return found
+
+
+def _size(found: Any) -> tuple[int, int]:
+    if not isinstance(found, (list, tuple)) or len(found) != 2:
+        raise MalformedRequest("size is rows and columns")
+    rows, columns = (_number(value, "size", 65535) for value in found)
+    return rows, columns
+
+
+def node_ids(text: str) -> frozenset[int]:
+    """
+    Return the node ids in ``text``, such as ``1-4,7``.
+
+    :raises MalformedRequest: it is no such list.
+    """
+    found: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if not _is_id(first) or (last and not _is_id(last)) or part.endswith("-"):
+            raise MalformedRequest(f"nodes are given as 1-4,7, not {text[:40]}")
+        found.update(range(int(first), int(last or first) + 1))
+    return frozenset(found)
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whom a job runs as."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    user: str
+
+
+def account_of(caller: Caller, own_uid: int) -> Account:
+    """
+    Return the account of ``caller`` on this node. May block (a directory server).
+
+    :param own_uid: the daemon's; one that is not root's can start jobs for its own user only.
+    :raises NotAllowed: he has none here, or this daemon may not start jobs for him.
+    """
+    if caller.uid is None:
+        raise NotAllowed(
+            "gomd does not know you as a user of this node: use the unix socket, or a user's token"
+        )
+    if caller.uid == 0 and caller.role < Role.ADMIN:
+        raise NotAllowed("jobs of root are for admins")
+    if own_uid not in (0, caller.uid):
+        raise NotAllowed(f"this gomd runs as uid {own_uid} and starts jobs for that user only, not for you")
+    try:
+        entry = pwd.getpwuid(caller.uid)
+    except KeyError:
+        if own_uid == 0 and caller.uid != 0:
+            raise NotAllowed(f"there is no user with uid {caller.uid} on this node") from None
+        return Account(caller.uid, os.getegid(), (), str(caller.uid))
+    if caller.user not in ("", entry.pw_name, str(caller.uid)):
+        raise NotAllowed(
+            f"uid {caller.uid} is {entry.pw_name} on this node, and {caller.user} where you ask from"
+        )
+    try:
+        groups = tuple(os.getgrouplist(entry.pw_name, entry.pw_gid))
+    except OSError as error:
+        raise NotPossible(f"the groups of {entry.pw_name} cannot be found: {error.strerror}") from error
+    return Account(caller.uid, entry.pw_gid, groups, entry.pw_name)

@@ -1,0 +1,286 @@
+"""How a job comes to run: what is asked for, as whom, on which node, and what when that one cannot."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Coroutine
+from typing import Any, ClassVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from gomd.interfaces import IMembership, IPlacement, IThreads, Need
+from gomd.jobs.home.journal import Journal
+from gomd.jobs.home.table import HomeTable
+from gomd.jobs.lifecycle.admission import Room
+from gomd.jobs.lifecycle.frame_stream import FrameStream
+from gomd.jobs.lifecycle.output_quota import KeptOutput
+from gomd.jobs.lifecycle.relay import Relay
+from gomd.jobs.lifecycle.request import Account, JobRequest, account_of, node_ids, parse
+from gomd.jobs.lifecycle.start_queue import Turn, Turns
+from gomd.jobs.lifecycle.supervisors import Supervisors
+from gomd.jobs.lifecycle.tracked import Held
+from gomd.jobs.lifecycle.tracker import Keeper
+from gomd.jobs.supervisor.supervisor import RECEIVED
+from libgomd.errors import (
+    Conflict,
+    GomdError,
+    InternalError,
+    MalformedRequest,
+    NotFound,
+    NotPossible,
+    PeerUnreachable,
+    TimedOut,
+    TooMany,
+)
+from libgomd.model import Caller, Node, Status
+from libgomd.wallclock import Wall
+from libgomd.wire import frames
+from libgomd.wire.frames import Frame
+
+#: Seconds a caller has to say what is to run, a user's name to be found, the disk to take the journal.
+SPEC_LIMIT = 30.0
+NAME_LIMIT = 5.0
+SYNC_LIMIT = 30.0
+#: Seconds a supervisor may take to receive what it is to run.
+RECEIVE_LIMIT = 30.0
+
+
+class Starting:
+    """
+    :param placement: chooses nodes. :param journal: is synced before a job starts on another node.
+    :param own_uid: the user this daemon runs as. :param room: how many jobs may be under way at once.
+    :param kept: the output of detached jobs that is kept here.
+    :param wall: gives the time of stamps.
+    """
+
+    _log: ClassVar[Logger] = Logger()
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        members: IMembership,
+        threads: IThreads,
+        here: Supervisors,
+        placement: IPlacement,
+        journal: Journal,
+        table: HomeTable,
+        keeper: Keeper,
+        own_uid: int,
+        room: Room,
+        kept: KeptOutput,
+        wall: Wall,
+    ) -> None:
+        self._clock = clock
+        self._wall = wall
+        self._members = members
+        self._threads = threads
+        self._here = here
+        self._placement = placement
+        self._journal = journal
+        self._table = table
+        self._keeper = keeper
+        self._own_uid = own_uid
+        self._room = room
+        self._kept = kept
+        self._turns = Turns()
+
+    def run(self, caller: Caller, stream: FrameStream, guest: str = "") -> None:
+        """See `IJobs.run`."""
+        self._serve(stream, self._host(caller, stream, guest) if guest else self._run(caller, stream))
+
+    def _serve(self, stream: FrameStream, work: Coroutine[Deferred[Any], Any, None]) -> None:
+        """Do ``work`` for the caller at ``stream``; he is told what went wrong."""
+
+        def failed(failure: Any) -> None:
+            error = failure.value
+            if not isinstance(error, GomdError):
+                self._log.failure("starting a job failed", failure=failure)
+                error = InternalError("something broke inside gomd: its log has the details")
+            stream.send(frames.failure(error))
+            stream.close()
+
+        Deferred.fromCoroutine(work).addErrback(failed)
+
+    async def _run(self, caller: Caller, stream: FrameStream) -> None:
+        request = parse(frames.decode_json((await self._first(stream)).payload))
+        self._room.check(self._keeper.held.values(), self._turns.waiting(), caller)
+        turn = self._turns.turn(_uid(caller))
+        await turn.take()
+        try:
+            account = await self._account(caller)
+            if request.detach:
+                await self._kept.check(caller)
+            await self._run_somewhere(request, caller, account, stream, turn)
+        finally:
+            turn.release()
+
+    async def _run_somewhere(
+        self, request: JobRequest, caller: Caller, account: Account, stream: FrameStream, turn: Turn
+    ) -> None:
+        refused: set[int] = set()
+        unlimited: NotPossible | None = None
+        while True:
+            await turn.take()
+            try:
+                node = self._place(request, frozenset(refused))
+            except NotPossible:
+                if unlimited is not None:
+                    raise unlimited from None
+                raise
+            self._room.check(self._keeper.held.values(), (), caller)
+            try:
+                return await self._run_on(node, request, caller, account, stream, turn)
+            except (NotFound, PeerUnreachable, TooMany, NotPossible) as error:
+                # No such directory there, no limit of memory, or it cannot be reached: another node will do.
+                if isinstance(error, NotPossible):
+                    unlimited = error
+                    if request.memory_max is None:
+                        raise
+                if request.node or node.id in refused or len(self._members.nodes()) == 1:
+                    raise
+                self._placement.withdraw(node.id)
+                refused.add(node.id)
+
+    async def _run_on(
+        self,
+        node: Node,
+        request: JobRequest,
+        caller: Caller,
+        account: Account,
+        stream: FrameStream,
+        turn: Turn,
+    ) -> None:
+        job = self._table.new(
+            node.id, account.user, account.uid, request.command, self._wall(),
+            lock=bool(request.lock), detached=request.detach, memory_max=request.memory_max,
+        )  # fmt: skip
+        held = Held(job.name, job.job, account.uid, node.id)
+        self._keeper.take_in(held)
+        try:
+            if node.id == self._members.own_id:
+                await self._on_disk(self._journal.written())
+                await self._launch(held, request, account, request.detach, turn, job.started)
+            else:
+                await self._on_disk(self._journal.sync())
+                held.relay.join_job(await self._keeper.abroad.start(node, job.name, request.values(), caller))
+                turn.release()
+            await held.beginning
+            self._check_limit(held, request, node)
+        except BaseException:
+            self._keeper.let_go(held)
+            self._table.drop(job.job)
+            raise
+        self._keeper.sink_if_detached(held)
+        self._keeper.attach(held, stream)
+
+    def _on_disk(self, waited: Deferred[None]) -> Deferred[None]:
+        """A job that runs must be one that a daemon after this one knows of. Fails when the disk hangs."""
+
+        def late(_result: object, _limit: float) -> None:
+            raise TimedOut(f"the disk took no line of the journal within {SYNC_LIMIT:g} s: try again later")
+
+        return waited.addTimeout(SYNC_LIMIT, self._clock, late)
+
+    async def _host(self, caller: Caller, stream: FrameStream, name: str) -> None:
+        """Start a guest for the daemon at ``stream``, which is its home."""
+        request = parse(frames.decode_json((await self._first(stream)).payload))
+        self._room.check(self._keeper.held.values(), self._turns.waiting(), caller)
+        turn = self._turns.turn(_uid(caller))
+        await turn.take()
+        try:
+            await self._host_now(request, caller, stream, name, turn)
+        except BaseException:
+            turn.release()
+            raise
+
+    async def _host_now(
+        self, request: JobRequest, caller: Caller, stream: FrameStream, name: str, turn: Turn
+    ) -> None:
+        account = await self._account(caller)
+        if name in self._keeper.held:
+            raise Conflict(f"there is a job {name} here already")
+        if self._members.find(str(self._members.own_id)).status & Status.BLOCK:
+            raise NotPossible("this node takes no guests: it is blocked")
+        held = Held(name, None, account.uid, self._members.own_id, Relay(True))
+        self._keeper.take_in(held)
+        held.beginning.addErrback(lambda _failure: None)  # its home is told by the frame itself
+        stream.hold(False)
+        held.relay.join_client(stream)
+        try:
+            await self._launch(held, request, account, False, turn, self._wall())
+        except GomdError:
+            self._keeper.let_go(held)
+            raise
+
+    async def _launch(
+        self, held: Held, request: JobRequest, account: Account, detach: bool, turn: Turn, began: float
+    ) -> None:
+        """Start a supervisor here. The turn is over as soon as that knows what to run."""
+        await turn.launch()
+        held.relay.join_job(self._here.start(held.name, request, account, detach, began))
+        late = self._clock.callLater(RECEIVE_LIMIT, turn.release)
+        answered = held.relay.moved
+
+        def over(result: Any = None) -> Any:
+            turn.release()
+            if late.active():
+                late.cancel()
+            return result
+
+        def moved(told: dict[str, Any]) -> None:
+            if told.get("did") == RECEIVED:
+                over()
+            answered(told)
+
+        held.relay.moved = moved
+        held.beginning.addBoth(over)
+
+    def _check_limit(self, held: Held, request: JobRequest, node: Node) -> None:
+        """End a job at once that runs without its limit. :raises NotPossible: so it was."""
+        if request.memory_max is not None and held.told.get("memory_max") != request.memory_max:
+            held.relay.to_job(frames.encode_signal(signal.SIGKILL, True))
+            raise NotPossible(
+                f"gomd on node {node.id} {node.name} is older and cannot limit memory: update it there"
+            )
+
+    def _place(self, request: JobRequest, refused: frozenset[int]) -> Node:
+        """Return the node to run on. :raises NotFound: no such one. :raises NotPossible: none can take it."""
+        if request.node:
+            return self._members.find(request.node)
+        nodes = node_ids(request.nodes) if request.nodes else None
+        return self._placement.choose(self._members.nodes(), Need(request.memory, nodes, refused))
+
+    async def _first(self, stream: FrameStream) -> Frame:
+        """Return the `SPEC` frame, and read no further until the job has begun."""
+        waited: Deferred[Frame] = Deferred()
+        late = self._clock.callLater(
+            SPEC_LIMIT, lambda: waited.errback(TimedOut(f"nothing to run was named within {SPEC_LIMIT:g} s"))
+        )
+        stream.on_lost = lambda: waited.errback(NotPossible("the caller is gone"))
+
+        def take(frame: Frame) -> None:
+            stream.forget()
+            stream.hold(True)
+            if frame.kind == frames.SPEC:
+                waited.callback(frame)
+            else:
+                waited.errback(MalformedRequest("the first frame says what to run"))
+
+        stream.on_frame = take
+        try:
+            return await waited
+        finally:
+            stream.forget()
+            if late.active():
+                late.cancel()
+
+    async def _account(self, caller: Caller) -> Account:
+        key = ("account", caller.user if caller.uid is None else caller.uid)
+        return await self._threads.run_apart(NAME_LIMIT, key, "accounts", account_of, caller, self._own_uid)
+
+
+def _uid(caller: Caller) -> int:
+    """Return whose turn it is; whoever is no user here has no account either, which is said soon."""
+    return -1 if caller.uid is None else caller.uid

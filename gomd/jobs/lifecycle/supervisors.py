@@ -1,0 +1,210 @@
+"""The jobs that run on this node: their supervisors, and the directory each of them has in the spool."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, ClassVar, Final
+
+from twisted.logger import Logger
+
+from gomd.jobs.lifecycle.forkserver_client import Launcher
+from gomd.jobs.lifecycle.frame_stream import FrameStream
+from gomd.jobs.lifecycle.request import Account, JobRequest
+from gomd.jobs.supervisor.cgroups import PLAIN, UNIFIED, Place, sweep
+from libgomd.errors import NotPossible
+from libgomd.private import open_private
+from libgomd.wire import frames
+
+#: Bytes of a file that are read: one holds the arguments of its job.
+_MAX_FILE: Final = 8 * 1024 * 1024
+_NAME: Final = re.compile(r"([1-9][0-9]{0,5})-([1-9][0-9]{0,14})", re.ASCII)
+#: What opening a file says that is not there, or is none.
+_NEVER_WRITTEN: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EPERM})
+
+
+class Supervisors:
+    """
+    :param spool: the directory of the jobs' directories. :param spool_bytes: output that is kept of a
+        detached job, of each of its two streams.
+    :param namespaces: jobs get namespaces of their own.
+    :param where: this node, as errors name it: ``node 3 gamma``.
+    :param spool_reserve: bytes of the disk that output leaves free, see `gomd.jobs.supervisor.backlog.free_of`.
+    :param find_place: finds where the cgroups of jobs can be; None: jobs get none.
+    """
+
+    _log: ClassVar[Logger] = Logger()
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        spool: str,
+        spool_bytes: int,
+        namespaces: bool,
+        where: str,
+        find_place: Callable[[], Place] | None = None,
+        spool_reserve: int = 0,
+    ) -> None:
+        self._launcher = launcher
+        self.spool = spool
+        self.spool_bytes = spool_bytes
+        self.spool_reserve = spool_reserve
+        self._namespaces = namespaces
+        self.where = where
+        self._find_place = find_place
+        self._place = Place("", PLAIN, "there are no cgroups for jobs")
+
+    def open(self) -> None:
+        """Find the place for cgroups and remove those that a killed daemon has left. Blocks briefly."""
+        if self._find_place is not None:
+            self._place = self._find_place()
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Remove the cgroups of jobs that are no more. Blocks briefly."""
+        if self._place.parent:
+            sweep(self._place.parent)
+
+    @property
+    def no_limit(self) -> str:
+        """Why a job's memory cannot be limited here, a clause; empty when it can."""
+        return self._place.why_not
+
+    def check_limit(self, memory_max: int | None) -> None:
+        """See whether a job can have that limit. :raises NotPossible: it cannot."""
+        if memory_max is not None and self._place.why_not:
+            raise NotPossible(
+                f"the memory of a job cannot be limited on {self.where}: {self._place.why_not}; "
+                "leave --mem-max out, or run it on another node"
+            )
+
+    def directory(self, name: str) -> str:
+        """Return the directory of the job ``name``."""
+        return os.path.join(self.spool, name)
+
+    def start(
+        self, name: str, request: JobRequest, account: Account, detach: bool, now: float
+    ) -> FrameStream:
+        """
+        Start a job; its supervisor tells what came of it.
+
+        :param detach: its output is kept here. :param now: seconds since the epoch.
+        :raises InternalError: there can be no supervisor.
+        :raises NotPossible: its memory cannot be limited.
+        """
+        self.check_limit(request.memory_max)
+        spec = {
+            **request.values(), "cgroup": self._place[:2], "id": name,
+            "directory": self.directory(name), "detach": detach,
+            "uid": account.uid, "gid": account.gid, "groups": account.groups, "user": account.user,
+            "where": self.where, "spool_bytes": self.spool_bytes,
+            "spool_reserve": self.spool_reserve, "lock": bool(request.lock), "nmigs": 0,
+            "began": now,
+        }  # fmt: skip
+        stream = self._launcher.supervisor(self._namespaces)
+        stream.send(frames.encode_json(frames.SPEC, spec))
+        return stream
+
+    def bring_up(
+        self,
+        name: str,
+        images: str,
+        criu: str,
+        *,
+        detach: bool,
+        lock: bool,
+        nmigs: int,
+        pid_at_home: int | None = None,
+        uid: int | None = None,
+    ) -> FrameStream:
+        """
+        Bring a job up, stopped, from the images of it; its supervisor tells what came of it.
+
+        As long as it has not told, closing the connection ends what it does.
+
+        :param images: their directory. :param criu: the program. :param detach: its output is kept here.
+        :param pid_at_home: its number there, None when it never was a process of its home.
+        :param uid: whom it was offered for: one that turns out to be somebody else's is not brought up.
+        :raises InternalError: there can be no supervisor.
+        """
+        spec = {
+            "id": name, "directory": self.directory(name), "images": images, "criu": criu, "detach": detach,
+            "where": self.where, "spool_bytes": self.spool_bytes,
+            "spool_reserve": self.spool_reserve, "lock": lock, "nmigs": nmigs,
+            "pid_at_home": pid_at_home, "cgroup": self._place[:2],
+        }  # fmt: skip
+        spec["expected_uid"] = uid
+        stream = self._launcher.supervisor(self._namespaces)
+        stream.send(frames.encode_json(frames.SPEC, spec))
+        return stream
+
+    def find(self, name: str) -> FrameStream:
+        """
+        Return a new connection to the supervisor of a job.
+
+        :raises OSError: there is none, or it cannot be told now: see `gomd.jobs.lifecycle.tracker.GONE`.
+        """
+        return self._launcher.connect(os.path.join(self.directory(name), "socket"))
+
+    def view(self, name: str) -> FrameStream:
+        """Return a supervisor that shows what is kept of a job's output."""
+        spec = {
+            "view": True, "detach": True, "directory": self.directory(name), "spool_bytes": self.spool_bytes,
+        }  # fmt: skip
+        stream = self._launcher.supervisor(namespace=False)
+        stream.send(frames.encode_json(frames.SPEC, spec))
+        return stream
+
+    def read(self, name: str, file: str) -> dict[str, Any] | None:
+        """
+        Return what a supervisor wrote into the directory of its job, None when it did not. Blocks briefly.
+
+        What is damaged is said, and is as if it had never been written.
+
+        :raises OSError: it is there and cannot be read now.
+        """
+        path = os.path.join(self.directory(name), file)
+        try:
+            with open(open_private(path), "rb") as opened:
+                data = opened.read(_MAX_FILE)
+        except OSError as error:
+            if error.errno in _NEVER_WRITTEN:
+                return None
+            raise
+        try:
+            found = json.loads(data)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            self._log.error("{path} is damaged: it is taken for missing", path=path)
+            return None
+        return found
+
+    def names(self) -> list[tuple[int, int, str]]:
+        """
+        Return home, number and name of every job that has a directory here. Blocks briefly.
+
+        :raises OSError: there is a spool and it cannot be read.
+        """
+        try:
+            names = os.listdir(self.spool)
+        except FileNotFoundError:
+            return []
+        found = [match for name in names if (match := _NAME.fullmatch(name))]
+        return sorted((int(match[1]), int(match[2]), match[0]) for match in found)
+
+    def remove(self, name: str) -> None:
+        """Remove the directory of a job. Blocks."""
+        shutil.rmtree(self.directory(name), ignore_errors=True)
+
+    def close(self) -> None:
+        """Let the launcher end; supervisors go on."""
+        self._launcher.close()
+        if self._place.parent and self._place.kind != UNIFIED:  # that one could not be made again as it is
+            with suppress(OSError):  # there are jobs in it
+                os.rmdir(self._place.parent)

@@ -1,0 +1,1 @@
+"""Moving jobs between nodes: protocol, driver, journal, and the two ends."""

@@ -1,0 +1,219 @@
+"""Where jobs are after they moved: what their home, their old node and their new one note and tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from twisted.internet.defer import DeferredSemaphore
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from gomd.interfaces import IMembership, IPeers
+from gomd.jobs.home.table import HomeTable
+from gomd.jobs.lifecycle.frame_stream import FrameStream
+from gomd.jobs.lifecycle.relay import Relay
+from gomd.jobs.lifecycle.tracked import Held
+from gomd.jobs.lifecycle.tracker import Keeper
+from libgomd.errors import Conflict, GomdError, NotFound, PeerUnreachable
+from libgomd.model import Caller, EventKind, Job, Role
+from libgomd.wire import frames
+from libgomd.wire.lines import OK, Request
+
+#: The request by which a home is told where a job of it is.
+VERB = "moved"
+_DAEMON = Caller(Role.ADMIN, "root", 0, "migration")
+_NOT_FOUND, _CONFLICT = 404, 409
+_KILL = 9
+#: Seconds between two attempts to tell a home.
+AGAIN = 5.0
+#: Jobs that one home is told of at the same time.
+_TOLD_AT_ONCE = 4
+
+
+class Whereabouts:
+    """:param running: tells whether the daemon still runs."""
+
+    _log: ClassVar[Logger] = Logger()
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        members: IMembership,
+        peers: IPeers,
+        keeper: Keeper,
+        table: HomeTable,
+        running: Callable[[], bool],
+    ) -> None:
+        self._clock = clock
+        self._members = members
+        self._peers = peers
+        self._keeper = keeper
+        self._table = table
+        self._running = running
+        self._gone: dict[str, int] = {}
+        self._expected: set[str] = set()
+        self._telling: dict[str, DeferredSemaphore] = {}
+
+    # -- where it was
+
+    def went(self, name: str, node_id: int, nmigs: int) -> None:
+        """It is decided that a job that ran here runs on ``node_id``. May be said twice."""
+        held = self._keeper.held.get(name)
+        if held is None or held.number is None:
+            self._gone[name] = node_id
+            self._keeper.publish(EventKind.MIGRATED, node_id, f"guest {name} moved to node {node_id}")
+            return
+        job = self._table.get(held.number)
+        if job is not None and not job.state.over and job.nmigs < nmigs:
+            held.node = node_id
+            held.told = {}
+            self._say(self._table.went(held.number, node_id, nmigs))
+
+    def left(self, name: str, node_id: int) -> None:
+        """Nothing of it is left here: reach it where it is, or let its home do so."""
+        held = self._keeper.held.get(name)
+        if held is None:
+            return
+        held.departing = None
+        if held.number is None:
+            self._keeper.let_go(held)
+            return
+        old, held.relay.job = held.relay.job, None
+        if old is not None:
+            old.close()
+        job = self._table.get(held.number)
+        if job is not None and job.detached:
+            held.relay.drop_client()
+            self._keeper.sink_if_detached(held)
+        self._keeper.look_for(held)
+
+    def check_gone(self, name: str) -> None:
+        """See whether a guest was here that runs elsewhere now, or may come. :raises Conflict: so it is."""
+        if name in self._expected:
+            raise Conflict(f"job {name} is being moved here")
+        if name in self._gone:
+            raise Conflict(f"job {name} moved to node {self._gone[name]}")
+
+    def forget(self, name: str, node_id: int) -> None:
+        """Its home knows that it went to ``node_id``."""
+        if self._gone.get(name) == node_id:
+            del self._gone[name]
+
+    def expect(self, name: str, expected: bool) -> None:
+        """Take note that a copy of a job is here that may be let run, or that this is settled."""
+        (self._expected.add if expected else self._expected.discard)(name)
+
+    # -- where it is
+
+    def arrived(self, name: str, stream: FrameStream, told: dict[str, Any], nmigs: int) -> None:
+        """
+        A job runs here now.
+
+        :param stream: the connection to its supervisor. :param told: what that says of it.
+        """
+        self._gone.pop(name, None)
+        self.expect(name, False)
+        home, _, number = name.partition("-")
+        if int(home) == self._members.own_id:
+            self._came_home(int(number), stream, told, nmigs)
+        else:
+            held = Held(name, None, int(told["uid"]), self._members.own_id, Relay(True), told, began=True)
+            self._keeper.take_in(held)
+            held.relay.join_job(stream)
+            self._keeper.publish(EventKind.MIGRATED, held.node, f"guest {name} moved to node {held.node}")
+            self.tell(held, nmigs)
+
+    def _came_home(self, number: int, stream: FrameStream, told: dict[str, Any], nmigs: int) -> None:
+        job = self._table.get(number)
+        held = None if job is None else self._keeper.held.get(job.name)
+        if job is None or held is None or job.state.over:
+            stream.send(frames.encode_signal(_KILL, True))  # it was given up meanwhile
+            self._collect(stream)
+            return
+        held.arriving = False
+        held.node, held.told = self._members.own_id, told
+        if job.nmigs < nmigs:
+            job = self._table.came(number, int(told["pid"]), nmigs)
+            self._table.change(number, cantmove=str(told.get("cantmove", "")))
+            self._say(job)
+        if held.sink is not None:
+            held.sink = None
+            held.relay.drop_client()
+        held.relay.join_job(stream)
+        self._keeper.resume(held)
+
+    def _collect(self, stream: FrameStream) -> None:
+        def take(frame: frames.Frame) -> None:
+            if frame.kind == frames.EXIT:
+                stream.send(frames.encode(frames.COLLECTED))
+                stream.close()
+
+        stream.on_frame = take
+
+    # -- the home, and what it is told
+
+    def tell(self, held: Held, nmigs: int) -> None:
+        """Tell the home of a guest that it is here; end the guest when its home knows it no more."""
+
+        async def work() -> None:
+            if not await self.tell_home(held.name, self._members.own_id, nmigs):
+                self._end_orphan(held)
+
+        self._keeper.soon(work())
+
+    async def tell_home(self, name: str, node_id: int, nmigs: int) -> bool:
+        """Tell a home where a job of it is, until it has heard; return whether it knows the job."""
+        home = name.partition("-")[0]
+        request = Request(VERB, (name, str(node_id), str(nmigs)))
+        turns = self._telling.setdefault(home, DeferredSemaphore(_TOLD_AT_ONCE))
+        while self._running():
+            try:
+                await turns.acquire()
+                try:
+                    reply = await self._peers.ask(self._members.find(home), request, _DAEMON, False)
+                finally:
+                    turns.release()
+                if reply.code in (OK, _NOT_FOUND, _CONFLICT):  # the last: it knows something newer
+                    return reply.code != _NOT_FOUND
+            except GomdError as error:
+                self._log.debug("node {home} is not told now: {error}", home=home, error=error)
+            await deferLater(self._clock, AGAIN)
+        return True
+
+    def _end_orphan(self, held: Held) -> None:
+        if self._keeper.held.get(held.name) is held and held.relay.client is None:
+            self._log.warn("the home of job {job} has given it up: ending it", job=held.name)
+            held.orphan = True
+            held.relay.to_job(frames.encode_signal(_KILL, True))
+            if held.over is not None:
+                held.relay.to_job(frames.encode(frames.COLLECTED))
+
+    def moved(self, name: str, node_id: int, nmigs: int) -> None:
+        """See `IJobs.moved`."""
+        if not self._running():
+            raise PeerUnreachable("gomd stops")  # no job is known any more: that says nothing about it
+        number = int(name.partition("-")[2])
+        job, held = self._table.get(number), self._keeper.held.get(name)
+        if job is None and self._table.is_damaged(number):
+            raise Conflict(f"what was noted of job {name} was damaged on the disk: it goes on unattended")
+        if job is None or held is None or job.name != name or job.state.over:
+            raise NotFound(f"there is no job {name} any more")
+        if held.departing is not None:
+            return  # it moved from here: its own migration says so when what is left of it here is ended
+        if job.nmigs >= nmigs:
+            if job.node != node_id:
+                raise Conflict(f"job {name} is on node {job.node}, after {job.nmigs} moves")
+            return
+        held.node = node_id
+        held.told = {}
+        self._say(self._table.went(number, node_id, nmigs))
+        old, held.relay.job = held.relay.job, None
+        if old is not None:
+            old.close()
+        self._keeper.look_for(held)
+
+    def _say(self, job: Job) -> None:
+        text = f"job {job.job} of {job.user} moved to node {job.node}: {job.command}"
+        self._keeper.publish(EventKind.MIGRATED, job.node, text)

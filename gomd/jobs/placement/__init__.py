@@ -1,0 +1,1 @@
+"""Which node is best for a job, and when moving one pays."""

@@ -1,0 +1,221 @@
+"""
+Which node a new job goes to: where it adds least cost, after the opportunity-cost rule.
+
+Y. Amir, B. Awerbuch, A. Barak, R. S. Borgstrom, A. Keren, "An Opportunity Cost Approach for Job Assignment
+in a Scalable Computing Cluster", IEEE TPDS 11(7), 2000. With n nodes a machine's cost is n to the share of
+its memory that is in use, plus n to its load as a share of a ceiling common to all machines, which doubles
+whenever a load passes it. Doubtful between memory and processors, the rule keeps clear of whichever would
+run out first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Final, NamedTuple
+
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from gomd.interfaces import IPlacement, Need
+from libgomd.errors import NotPossible
+from libgomd.model import STANDARD_SPEED, Node, Status
+
+#: Where the ceiling of the load begins: one process on a standard machine.
+FIRST_CEILING: Final = 100.0
+#: Bytes that a job of unknown size is taken to use, for its cost alone: it is never refused for them.
+ASSUMED_MEMORY: Final = 64 << 20
+#: Seconds in which a choice counts in full: the loads that are known do not show it yet.
+FRESH: Final = 1.0
+#: After them it fades as the load of the job rises in the known one, 5/8 a second (gomd.sources.linux.load).
+FADING: Final = 5 / 8
+#: Seconds after which nothing is left of it.
+FORGOTTEN: Final = 6.0
+#: A share of the memory up to which it is not scarce: there the load alone says which node is better.
+ROOMY: Final = 0.5
+#: The largest power taken: 65535 to more than that is no float. The load itself decides beyond it.
+_MAX_POWER: Final = 60.0
+#: Choices remembered at most, and reasons told at most.
+_MAX_RECENT: Final = 10_000
+_MAX_REASONS: Final = 8
+_UP, _BLOCK, _QUIET = int(Status.UP), int(Status.BLOCK), int(Status.QUIET)
+_NOTHING: Final = (0.0, 0.0)
+
+
+def unit_load(node: Node, standard_speed: int) -> float:
+    """Return what one busy process adds to the load of ``node``, whose speed and cpus are known."""
+    return 100.0 * standard_speed / (max(1, node.speed or standard_speed) * max(1, node.cpus or 1))
+
+
+def cost(nodes: int, memory_share: float, load_share: float) -> float:
+    """Return the cost of one of ``nodes`` machines, with these shares of its memory and of the ceiling."""
+    return _power(nodes, memory_share) + _power(nodes, load_share)
+
+
+def _power(base: int, exponent: float) -> float:
+    return math.pow(max(2, base), min(max(exponent, 0.0), _MAX_POWER))
+
+
+class _Choice(NamedTuple):
+    at: float
+    node: int
+    memory: int
+
+
+class _Candidate(NamedTuple):
+    """A node, its load before and after the job, the shares of its memory in use and needed."""
+
+    node: Node
+    load: float
+    after: float
+    used: float
+    needed: float
+
+
+#: For each node the processes and bytes chosen lately that its values do not show yet.
+_Pending = dict[int, tuple[float, float]]
+
+
+def _undominated(candidates: Sequence[_Candidate]) -> list[_Candidate]:
+    """
+    Return the candidates that no other one beats in load and memory both.
+
+    The rule of the paper bounds the worst load, to within the logarithm of n. Of two nodes it may so give
+    a job to the crowded one because that is the larger. Where nothing is to be weighed, the lower load is
+    better; that takes a third off the average slowdown and more (bench/placement.py, docs/placement.md).
+    """
+    kept: list[_Candidate] = []
+    least = math.inf  # the smallest share of memory among the nodes whose load is lower
+    for _load, group in groupby(sorted(candidates, key=lambda one: one.after), key=lambda one: one.after):
+        equals = list(group)
+        kept += [one for one in equals if least > max(one.used + one.needed, ROOMY)]
+        least = min(least, *(one.used + one.needed for one in equals))
+    return kept
+
+
+@implementer(IPlacement)
+class Placement:
+    """
+    Chooses nodes, and remembers what it chose until the loads show it.
+
+    :param own_id: the node jobs are started from: it wins a tie, and its own jobs are no guests to it.
+    :param standard_speed: the yardstick that the loads are measured with.
+    :ivar ceiling: the load that no machine has passed yet; it only grows.
+    """
+
+    def __init__(self, own_id: int, clock: IReactorTime, standard_speed: int = STANDARD_SPEED) -> None:
+        self.ceiling = FIRST_CEILING
+        self._own_id = own_id
+        self._clock = clock
+        self._standard_speed = standard_speed
+        self._recent: deque[_Choice] = deque(maxlen=_MAX_RECENT)
+
+    def choose(self, nodes: Sequence[Node], need: Need) -> Node:
+        """See `IPlacement.choose`. Takes five microseconds or so a node."""
+        pending = self._pending()
+        refused: list[tuple[Node, str]] = []
+        known: list[_Candidate] = []
+        unknown: list[Node] = []
+        count = 0
+        for node in nodes:
+            status = int(node.status)  # the operators of Status itself take as long as all the rest
+            candidate = self._candidate(node, status, need, pending)
+            if status & _UP:
+                count += 1
+                if candidate is not None:
+                    self._pass(candidate.load)
+            if need.nodes is not None and node.id not in need.nodes:
+                continue
+            if reason := self._refusal(node, status, need, pending):
+                refused.append((node, reason))
+            elif candidate is None:
+                unknown.append(node)
+            else:
+                known.append(candidate)
+        if not known and not unknown:
+            raise NotPossible(f"no node can take this job: {_told(nodes, need, refused)}")
+        return self._chosen(count, known, unknown, need)
+
+    def _chosen(self, count: int, known: Sequence[_Candidate], unknown: Sequence[Node], need: Need) -> Node:
+        """Return the best of those that can take the job, and remember it."""
+
+        def order(one: _Candidate) -> tuple[float, float, bool, int, int]:
+            before = cost(count, one.used, one.load / self.ceiling)
+            marginal = cost(count, one.used + one.needed, one.after / self.ceiling) - before
+            node = one.node
+            return (marginal, one.after, node.id != self._own_id, -(node.speed or 0), node.id)
+
+        if known:
+            best = min(_undominated(known), key=order)
+            self._pass(best.after)
+            chosen = best.node
+        else:  # nobody says how busy it is: stay at home if that will do
+            chosen = min(unknown, key=lambda node: (node.id != self._own_id, node.id))
+        memory = ASSUMED_MEMORY if need.memory is None else need.memory
+        self._recent.append(_Choice(self._clock.seconds(), chosen.id, memory))
+        return chosen
+
+    def withdraw(self, node_id: int) -> None:
+        """See `IPlacement.withdraw`."""
+        for choice in reversed(self._recent):
+            if choice.node == node_id:
+                self._recent.remove(choice)
+                return
+
+    def _pending(self) -> _Pending:
+        """Return for each node the processes and bytes chosen lately that its values do not show yet."""
+        now = self._clock.seconds()
+        while self._recent and now - self._recent[0].at >= FORGOTTEN:
+            self._recent.popleft()
+        pending: _Pending = {}
+        for choice in self._recent:
+            age = now - choice.at
+            weight = 1.0 if age < FRESH else FADING**age
+            processes, memory = pending.get(choice.node, (0.0, 0.0))
+            pending[choice.node] = (processes + weight, memory + weight * choice.memory)
+        return pending
+
+    def _refusal(self, node: Node, status: int, need: Need, pending: _Pending) -> str:
+        """Return why ``node`` cannot take the job, empty when it can."""
+        if not status & _UP:
+            return "is down"
+        if status & _BLOCK and node.id != self._own_id:
+            return "takes no guests (block)"
+        if node.id in need.blind:
+            return "does not have the job's directory"
+        if need.memory is not None and node.mem is not None:
+            free = node.mem - pending.get(node.id, _NOTHING)[1]
+            if free < need.memory:
+                return f"has {max(0, int(free)) >> 20} MB of memory free, not {-(-need.memory >> 20)} MB"
+        return ""
+
+    def _candidate(self, node: Node, status: int, need: Need, pending: _Pending) -> _Candidate | None:
+        """Return what the rule looks at, None for a node that does not tell it."""
+        if node.load is None or not node.speed or not node.cpus or not status & _UP:
+            return None
+        if status & _QUIET and node.id != self._own_id:
+            return None
+        processes, memory = pending.get(node.id, _NOTHING)
+        unit = unit_load(node, self._standard_speed)
+        load = max(0, node.load) + processes * unit
+        if not node.tmem or node.mem is None:
+            return _Candidate(node, load, load + unit, 0.0, 0.0)
+        needed = ASSUMED_MEMORY if need.memory is None else need.memory
+        used = node.tmem - node.mem + memory
+        return _Candidate(node, load, load + unit, used / node.tmem, needed / node.tmem)
+
+    def _pass(self, load: float) -> None:
+        while load > self.ceiling:
+            self.ceiling *= 2.0
+
+
+def _told(nodes: Iterable[Node], need: Need, refused: Iterable[tuple[Node, str]]) -> str:
+    reasons = [f"{node.name} ({node.id}) {reason}" for node, reason in refused]
+    missing = (need.nodes or frozenset()) - {node.id for node in nodes}
+    reasons += [f"{number} is no node" for number in sorted(missing)]
+    if not reasons:
+        return "there is none"
+    rest = len(reasons) - _MAX_REASONS
+    return "; ".join(reasons[:_MAX_REASONS]) + (f"; and {rest} more" if rest > 0 else "")

@@ -1,0 +1,84 @@
+"""
+Forks the supervisors of jobs: a small process beside the daemon, on the standard library alone.
+
+A supervisor that is forked here is there in a millisecond and shares nearly all of its memory with the
+others; the daemon itself, with its threads and connections, is nothing to fork. The launcher ends with the
+daemon; supervisors go on.
+
+`python -I -S -c ...` starts it (`gomd.jobs.lifecycle.forkserver_client`) with a socket at descriptor 0. Each byte that comes
+over it brings one descriptor along: the connection of a new supervisor. The byte says whether it is to
+have namespaces of its own.
+"""
+
+from __future__ import annotations
+
+import array
+import gc
+import os
+import signal
+import socket
+import traceback
+
+from gomd.jobs.supervisor import supervisor
+from gomd.jobs.supervisor.attributes import reset_keys
+from gomd.jobs.supervisor.checkpointing import Movable
+from gomd.jobs.supervisor.kernel import set_name
+from gomd.jobs.supervisor.spawn import enclose
+
+#: The bytes.
+NAMESPACE, PLAIN = b"n", b"p"
+
+
+def main() -> None:
+    """Fork a supervisor for every connection that comes, until the daemon is gone. Blocks."""
+    set_name("gomd-launcher")
+    reset_keys(os.geteuid(), os.getegid())  # what criu starts has the keyring of its supervisor
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for supervisors
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # it ends when its socket does
+    daemon = socket.socket(fileno=os.dup(0))
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.close(null)
+    gc.collect()
+    gc.disable()
+    gc.freeze()  # a collection in a child would touch, and so copy, every page
+    while (asked := _receive(daemon)) is not None:
+        _fork(daemon, *asked)
+
+
+def _receive(daemon: socket.socket) -> tuple[int, bool] | None:
+    """Return the next descriptor and whether namespaces are wanted; None when the daemon is gone."""
+    while True:
+        data, control, _flags, _address = daemon.recvmsg(1, socket.CMSG_LEN(4))
+        if not data:
+            return None
+        for level, kind, payload in control:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                [descriptor] = array.array("i", payload[:4])
+                os.set_inheritable(descriptor, False)
+                return descriptor, data == NAMESPACE
+
+
+def _fork(daemon: socket.socket, connection: int, namespace: bool) -> None:
+    try:
+        pid = os.fork()
+    except OSError:
+        traceback.print_exc()  # the daemon sees the connection end
+    else:
+        if pid == 0:
+            _supervise(daemon, connection, namespace)
+    os.close(connection)
+
+
+def _supervise(daemon: socket.socket, connection: int, namespace: bool) -> None:
+    """Be a supervisor; never returns."""
+    try:
+        daemon.close()
+        os.setsid()
+        set_name("gomd-job")
+        enclose(lambda around: supervisor.serve(socket.socket(fileno=connection), around, Movable), namespace)
+    except BaseException:  # noqa: BLE001 - the edge of the process: say it in the log
+        traceback.print_exc()
+    finally:
+        os._exit(0)

@@ -1,0 +1,258 @@
+"""Asks the daemons of other nodes: a question by datagram, anything else over a stream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterable
+from typing import Any, Final, NamedTuple
+from weakref import WeakSet
+
+from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
+from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
+from zope.interface import implementer
+
+from gomd.interfaces import IPeers, Relay
+from gomd.jobs.lifecycle.frame_stream import FrameStream
+from gomd.protocols.peer_server import behalf
+from libgomd.answers import value_in, where_in
+from libgomd.certificates import NotANode
+from libgomd.connection import LineConnection, RowQueue, WholeReply
+from libgomd.errors import ConnectionLost, GomdError, NotPossible, PeerUnreachable, TimedOut, error_for
+from libgomd.model import Caller, Counter, Node
+from libgomd.questions import Asker
+from libgomd.tls import peer_node
+from libgomd.wire.lines import BLOCK, Request
+from libgomd.wire.messages import MAX_PACKET, Answer, Question
+
+#: Seconds for a connection, for the greeting on it, and for the first line of an answer.
+CONNECT_LIMIT = 3.0
+GREETING_LIMIT = 3.0
+ANSWER_LIMIT = 60.0
+#: Handshakes with one node that are under way at once, and seconds that another one waits for its turn. A
+#: node gives `gomd.protocols.handshakes.MOST_OF_ONE` places to an address, maybe of more than one daemon.
+MOST_HANDSHAKES = 3
+TURN_LIMIT = 10.0
+#: Seconds until it is tried again when the other end hangs up during a handshake, as it does when strangers
+#: have taken all its places.
+TRY_AGAIN = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
+#: Seconds for the verbs whose answer may take as long as moving one process takes, or all of a node.
+SLOW: Final = {"migrate": 900.0, "bring": 3600.0, "expel": 3600.0, "put": 3600.0}
+#: Lines passed on at a time.
+CHUNK = 50
+
+
+class Contact(NamedTuple):
+    """Where a node's daemon is: its IPv4 address, and its ports for datagrams and for streams (0: none)."""
+
+    host: str
+    port: int
+    stream_port: int
+
+
+@implementer(IPeers)
+class Peers:
+    """
+    :param contact: gives where a node is, None when that is not known.
+    :param tls: makes the TLS of a stream.
+    :param own_address: the address to call from.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        clock: IReactorTime,
+        asker: Asker,
+        contact: Callable[[int], Contact | None],
+        tls: Any,
+        own_address: str,
+    ) -> None:
+        self._reactor = reactor
+        self._clock = clock
+        self._asker = asker
+        self._contact = contact
+        self.tls = tls
+        self._own_address = own_address
+        self._turns: dict[int, DeferredSemaphore] = {}
+        self._open: WeakSet[LineConnection] = WeakSet()
+        self._asked = 0
+        self._failed = 0
+        self._again = 0
+
+    def _contact_of(self, node: Node) -> Contact:
+        contact = self._contact(node.id)
+        if contact is None:
+            raise PeerUnreachable(f"where node {node.id} {node.name} is, is not known here")
+        if not node.up:
+            raise PeerUnreachable(f"node {node.id} {node.name} is down: `events` may say why")
+        return contact
+
+    # -- by datagram
+
+    async def read(self, node: Node, path: str) -> bytes:
+        """See `IPeers.read`."""
+        contact = self._contact_of(node)
+        question = Question(0, path, target=node.id, room=MAX_PACKET)
+        answer = await self._asker.ask((contact.host, contact.port), question)
+        data = value_in(answer)
+        if isinstance(answer, Answer) and answer.truncated:
+            raise NotPossible(f"{path} of node {node.id} does not fit into a datagram")
+        return data
+
+    async def cur_node(self, node: Node, pid: int) -> int:
+        """See `IPeers.cur_node`."""
+        contact = self._contact_of(node)
+        question = Question(0, f"/proc/{pid}/where", target=node.id)
+        return where_in(await self._asker.ask((contact.host, contact.port), question)) or node.id
+
+    # -- over a stream
+
+    async def ask(self, node: Node, request: Request, caller: Caller, json: bool) -> Relay:
+        """See `IPeers.ask`."""
+        self._asked += 1
+        try:
+            connection = await self._connect(node, self._contact_of(node))
+        except GomdError:
+            self._failed += 1
+            raise
+        try:
+            welcome = WholeReply()
+            connection.send(behalf(caller, json), welcome)
+            said = await self._within(GREETING_LIMIT, welcome.done, node)
+            if said.code != 200:
+                connection.close()
+                return Relay(said.code, said.text, None)
+            rows = RowQueue(connection)
+            connection.send(Request(request.verb, request.arguments), rows)
+            limit = SLOW.get(request.verb, ANSWER_LIMIT)
+            reply = await self._within(limit, rows.opened, node)
+        except ConnectionLost as error:
+            self._failed += 1
+            raise PeerUnreachable(f"node {node.id} {node.name} ended the stream: {error}") from error
+        except BaseException:
+            connection.abort()
+            raise
+        if reply.code != BLOCK:
+            connection.close()
+            return Relay(reply.code, reply.text, None)
+        return Relay(reply.code, reply.text, _rows(connection, rows))
+
+    async def open(self, node: Node, request: Request, caller: Caller) -> FrameStream:
+        """See `IPeers.open`."""
+        self._asked += 1
+        connection = await self._connect(node, self._contact_of(node))
+        try:
+            for asked in (behalf(caller, False), request):
+                answer = WholeReply()
+                connection.send(asked, answer)
+                reply = await self._within(ANSWER_LIMIT, answer.done, node)
+                if reply.code >= 400:
+                    raise error_for(reply.code, reply.text)
+        except ConnectionLost as error:
+            self._failed += 1
+            raise PeerUnreachable(f"node {node.id} {node.name} ended the stream: {error}") from error
+        except BaseException:
+            connection.abort()
+            raise
+        stream = FrameStream()
+        connection.hand_over(stream)
+        return stream
+
+    async def _connect(self, node: Node, contact: Contact) -> LineConnection:
+        """Return a stream to ``node`` whose handshake is done; a few at a time begin."""
+        if not contact.stream_port:
+            raise PeerUnreachable(f"node {node.id} {node.name} has no stream port")
+        turns = self._turns.setdefault(node.id, DeferredSemaphore(MOST_HANDSHAKES))
+        await self._within(TURN_LIMIT, turns.acquire(), node)
+        try:
+            for pause in TRY_AGAIN:
+                try:
+                    return await self._shake_hands(node, contact)
+                except ConnectionLost:
+                    self._again += 1
+                    await deferLater(self._clock, pause)
+            return await self._shake_hands(node, contact)
+        except ConnectionLost as error:
+            raise PeerUnreachable(
+                f"node {node.id} {node.name} hung up: does it have our key? ({error})"
+            ) from error
+        finally:
+            turns.release()
+            if turns.tokens == MOST_HANDSHAKES:
+                self._turns.pop(node.id, None)
+
+    async def _shake_hands(self, node: Node, contact: Contact) -> LineConnection:
+        """Connect, and wait for the greeting. :raises ConnectionLost: the other end hung up before it."""
+        endpoint: IStreamClientEndpoint = wrapClientTLS(
+            self.tls,
+            TCP4ClientEndpoint(
+                self._reactor, contact.host, contact.stream_port, CONNECT_LIMIT, (self._own_address, 0)
+            ),
+        )
+        try:
+            connection = await endpoint.connect(_Streams())
+        except (ConnectError, OSError) as error:
+            raise PeerUnreachable(f"node {node.id} {node.name} cannot be reached: {error}") from error
+        assert isinstance(connection, LineConnection)
+        try:
+            await self._within(GREETING_LIMIT, connection.greeted, node)
+            self._check_peer(connection, node)
+        except ConnectionLost:
+            raise
+        except BaseException:
+            connection.abort()
+            raise
+        self._open.add(connection)
+        return connection
+
+    def drop(self, believed: Callable[[Any], bool]) -> None:
+        """Cut the streams whose other ends' certificates are not taken any more."""
+        for connection in tuple(self._open):
+            if connection.error is None and not believed(connection.transport):
+                connection.abort()
+
+    def _check_peer(self, connection: LineConnection, node: Node) -> None:
+        """Check that who answers is who was called. :raises PeerUnreachable: it is not."""
+        try:
+            found = peer_node(connection.transport)  # type: ignore[arg-type]
+        except NotANode as error:
+            raise PeerUnreachable(f"what answers for node {node.id} is no node: {error}") from error
+        if found != node.id:
+            raise PeerUnreachable(f"node {found} answers at the address of node {node.id} {node.name}")
+
+    async def _within(self, limit: float, waited: Deferred[Any], node: Node) -> Any:
+        late = TimedOut(f"node {node.id} {node.name} did not answer within {limit:g} s")
+        timer = self._clock.callLater(limit, waited.cancel)
+        try:
+            return await waited
+        except Exception as error:
+            if not timer.active():  # whatever giving up made of it
+                raise late from error
+            raise
+        finally:
+            if timer.active():
+                timer.cancel()
+
+    def counters(self) -> Iterable[Counter]:
+        """See `IPeers.counters`."""
+        yield Counter("streams_asked", self._asked, "requests forwarded to other nodes")
+        yield Counter("streams_failed", self._failed, "of them, nodes that could not be reached")
+        yield Counter("streams_again", self._again, "handshakes that the other end broke off, tried again")
+
+
+class _Streams(Factory):
+    """Makes our end of a stream."""
+
+    noisy = False
+    protocol = LineConnection
+
+
+async def _rows(connection: LineConnection, rows: RowQueue) -> AsyncGenerator[list[str], None]:
+    try:
+        while lines := await rows.several(CHUNK):
+            yield lines
+    finally:
+        rows.abandon()
+        connection.abort()

@@ -1,0 +1,203 @@
+"""The door of the telnet line: who may come in, how many, for how long; what all connections share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+
+from gomd.interfaces import IThreads
+from gomd.protocols.connection_limits import Places
+from gomd.protocols.repeated_warnings import Repeats
+from gomd.protocols.session import Session, local_caller, uid_of_peer
+from gomd.protocols.telnet import TelnetLine
+from gomd.sources.usernames import UserNames
+from gomd.verbs.context import ISession
+from gomd.verbs.dispatch import Dispatch
+from gomd.verbs.quotas import address_of
+from gomd.verbs.replies import Replying
+from libgomd.errors import TimedOut, TooMany
+from libgomd.model import Caller, Counter, Role
+from libgomd.version import VERSION
+from libgomd.wire.lines import parse_request
+
+#: Seconds the name of a user may take to be found, before his number has to do.
+NAME_LIMIT = 2.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """
+    What one connection, and all of them together, may take.
+
+    :ivar anonymous: the role of a caller over tcp who has not said a token.
+    :ivar max_connections: of readers and users together; admins over the unix socket are always let in.
+    :ivar idle_timeout: seconds without a request after which a connection is closed.
+    :ivar stall_timeout: seconds a client may take nothing of an answer before it is dropped.
+    :ivar max_line: bytes of one request line.
+    """
+
+    anonymous: Role = Role.READ
+    max_connections: int = 4096
+    idle_timeout: float = 600.0
+    stall_timeout: float = 30.0
+    max_line: int = 4096
+
+
+class Door(Factory):
+    """
+    Makes a `TelnetLine` for each connection and counts them.
+
+    :param own_uid: the user id this daemon runs as.
+    """
+
+    noisy = False
+    _log: ClassVar[Logger] = Logger()
+
+    def __init__(
+        self, dispatch: Dispatch, threads: IThreads, clock: IReactorTime, limits: Limits, own_uid: int
+    ) -> None:
+        self.clock = clock
+        self.limits = limits
+        self.requests = 0
+        self.refused = 0
+        self.dropped = 0
+        self.foreign = 0
+        self._dispatch = dispatch
+        self._threads = threads
+        self._own_uid = own_uid
+        self._users = UserNames()
+        self._lines: set[TelnetLine] = set()
+        self._most = 0
+        self._turned_away = 0
+        self._places = Places()
+        self._tokens = Repeats(clock)
+        self._stalls = Repeats(clock)
+        self._all_gone: Deferred[None] | None = None
+
+    # -- what a connection asks for
+
+    def buildProtocol(self, addr: IAddress | None) -> TelnetLine:
+        """Make the line of a connection over tcp; over a unix socket its caller is found out first."""
+        host = getattr(addr, "host", None)
+        session = None
+        if host is not None:
+            via = f"tcp {host}:{getattr(addr, 'port', 0)}"
+            session = Session(Caller(self.limits.anonymous, "", None, via))
+        line = TelnetLine(self, session)
+        line.factory = self
+        return line
+
+    async def identify(self, transport: Any) -> Caller:
+        """Return who is at the other end of a unix socket."""
+        uid = uid_of_peer(transport.getHandle())
+        now = self.clock.seconds()
+        user = self._users.known(uid, now)
+        if user is None:
+            try:
+                user = await self._threads.run_apart(
+                    NAME_LIMIT, ("user", uid), "names", self._users.name, uid, now
+                )
+            except (TimedOut, TooMany):  # a directory server hangs: the number is who he is
+                user = str(uid)
+        return local_caller(uid, user, self._own_uid)
+
+    def greeting(self) -> str:
+        """Return the text behind 220."""
+        own = self._dispatch.parts.collector.own
+        return f"gomd {VERSION} node {own.id} {own.name}"
+
+    def refusal(self, line: TelnetLine, caller: Caller) -> TooMany | None:
+        """Return why ``line`` may not stay, None when it may."""
+        if self._places.take(line, caller, self.limits.max_connections):
+            return None
+        self._turned_away += 1
+        return TooMany(
+            f"{self.limits.max_connections} connections are open already: try later, "
+            "or raise [telnet] max_connections"
+        )
+
+    def ask(self, session: ISession, line: bytes) -> Replying:
+        """Answer one request line. Errors as in `Dispatch.ask`."""
+        self.requests += 1
+        return self._dispatch.ask(session, parse_request(line))
+
+    def entered(self, line: TelnetLine) -> None:
+        """Count a connection in."""
+        self._lines.add(line)
+        self._most = max(self._most, len(self._lines))
+
+    def left(self, line: TelnetLine) -> None:
+        """Count a connection out."""
+        self._lines.discard(line)
+        self._places.leave(line)
+        if not self._lines and self._all_gone is not None:
+            gone, self._all_gone = self._all_gone, None
+            gone.callback(None)
+
+    def wrong_token(self, session: ISession) -> None:
+        """Take note that a caller tried a token that is not known."""
+        address = address_of(session.caller)
+        if count := self._tokens.count(address):
+            self._log.warn(
+                "tokens that are not known came from {address}, {count} since it was last said",
+                address=address, count=count,
+            )  # fmt: skip
+
+    def stalled(self, session: ISession | None, limit: float) -> None:
+        """Take note that a caller is dropped because it read nothing of its answer for ``limit`` seconds."""
+        self.dropped += 1
+        via = session.caller.via if session else "a caller not known yet"
+        if count := self._stalls.count(address_of(session.caller) if session else via):
+            self._log.warn(
+                "dropped {via}: it took nothing of its answer for {limit:g} s, {count} of this address since "
+                "it was last said",
+                via=via, limit=limit, count=count,
+            )  # fmt: skip
+
+    # -- what the services ask for
+
+    def end_idle(self) -> None:
+        """Close every connection that has said nothing for `Limits.idle_timeout` and waits for nothing."""
+        oldest = self.clock.seconds() - self.limits.idle_timeout
+        for line in tuple(self._lines):
+            if line.last_line_at < oldest and not line.busy:
+                line.end_idle()
+
+    def close_all(self) -> Deferred[None]:
+        """Close every connection; fires when all are gone, after a second at most."""
+        if not self._lines:
+            done: Deferred[None] = Deferred()
+            done.callback(None)
+            return done
+        self._all_gone = Deferred()
+        for line in tuple(self._lines):
+            line.close()
+        expiry = self.clock.callLater(1.0, self._abort_all)
+
+        def finished(result: None) -> None:
+            if expiry.active():
+                expiry.cancel()
+
+        return self._all_gone.addCallback(finished)
+
+    def _abort_all(self) -> None:
+        for line in tuple(self._lines):
+            if line.transport is not None:
+                line.transport.abortConnection()
+
+    def counters(self) -> Iterable[Counter]:
+        """Connections and requests."""
+        yield Counter("telnet_connections", len(self._lines), "connections of the telnet line now")
+        yield Counter("telnet_connections_most", self._most, "most connections at once")
+        yield Counter("telnet_turned_away", self._turned_away, "connections over [telnet] max_connections")
+        yield Counter("telnet_made_room", self._places.made_room, "connections ended for callers with fewer")
+        yield Counter("telnet_requests", self.requests, "requests so far")
+        yield Counter("telnet_refused", self.refused, "requests answered with a code of 400 or more")
+        yield Counter("telnet_dropped", self.dropped, "connections dropped as they stopped reading")
+        yield Counter("telnet_foreign", self.foreign, "connections ended as another protocol was spoken")

@@ -1,0 +1,181 @@
+"""
+How much memory the control group of the daemon leaves it: what it starts has to live there as well.
+
+A limit of any ancestor counts, in version 1 and 2 of the kernel's interface, also where the daemon sees
+its own group as the root (a cgroup namespace, a container's bind mount). Processors are not taken from
+here: load and use are counted for the whole machine, and a share of them must not be one of a part.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from gomd.sources.files import ProcRoot, unescaped
+from gomd.sources.linux.numbers import MAX_MEMORY, whole
+from libgomd.errors import GomdError
+from libgomd.model import Memory
+
+#: Longest file of a group that is read, in bytes: a memory.stat has some 2 KiB.
+_MAX_FILE: Final = 65536
+#: Groups in groups that are looked at.
+_DEEPEST: Final = 64
+#: Looks after which the daemon's group is looked for again: it can be moved.
+_KEPT: Final = 60
+
+
+class _Files(NamedTuple):
+    """What a version of the interface calls its files: the limit, what is used, what of it is cache."""
+
+    limit: str
+    usage: str
+    cache: bytes
+
+
+_V2: Final = _Files("memory.max", "memory.current", b"inactive_file ")
+_V1: Final = _Files("memory.limit_in_bytes", "memory.usage_in_bytes", b"total_inactive_file ")
+
+
+class MemoryGroup:
+    """
+    The memory controller's groups of this daemon, innermost first.
+
+    :param root: the tree of /proc. :param sys_root: the tree of sysfs; what is mounted on /sys/fs/cgroup
+        is read below it.
+    """
+
+    def __init__(self, root: ProcRoot, sys_root: str) -> None:
+        self._root = root
+        self._sys_root = sys_root.rstrip("/")
+        self._groups: list[tuple[str, _Files]] = []
+        self._left = 0
+
+    def within(self, memory: Memory) -> Memory:
+        """
+        Return ``memory`` of the machine, less what the daemon's groups do not leave. Blocks.
+
+        Memory there is: the least limit. Free: what the tightest group has not used. What a new process
+        could get: that, and the cache of files that nobody has used lately (inactive_file).
+        """
+        if self._left <= 0:
+            found = self._find()
+            self._groups = [(place, files) for place, files in found if _read(place, files.limit)]
+            self._left = _KEPT
+        self._left -= 1
+        mem, rmem, tmem = memory.mem, memory.rmem, memory.tmem
+        for directory, files in self._groups:
+            limit = _number(directory, files.limit)
+            if limit is None or (memory.tmem is not None and limit >= memory.tmem):
+                continue
+            tmem = _least(tmem, limit)
+            usage = _number(directory, files.usage)
+            if usage is None:
+                mem, rmem = _least(mem, limit), _least(rmem, limit)
+                continue
+            free = max(0, limit - usage)
+            mem = _least(mem, min(limit, free + _cache(directory, files)))
+            rmem = _least(rmem, free)
+        if (mem, rmem, tmem) == (memory.mem, memory.rmem, memory.tmem):
+            return memory
+        return Memory(mem, rmem, tmem, memory.swap_total, memory.swap_free)
+
+    def _find(self) -> Iterator[tuple[str, _Files]]:
+        try:
+            own, mounts = self._root.read("self/cgroup"), self._root.read("self/mountinfo")
+        except GomdError:  # a kernel without groups, or a captured tree
+            return
+        for version, path in parse_own_groups(own):
+            for mounted, point in parse_group_mounts(mounts, version):
+                inner = os.path.join(self._place(point), _below(path, mounted))
+                yield from _up(inner, self._place(point), _V2 if version == 2 else _V1)
+                break  # the same groups can be mounted in several places
+
+    def _place(self, point: str) -> str:
+        """Where a mount is: what is below /sys, below the tree that was given for it."""
+        return self._sys_root + point.removeprefix("/sys") if point.startswith("/sys/") else point
+
+
+def parse_own_groups(data: bytes) -> list[tuple[int, str]]:
+    """Return version and path of the groups that have to do with memory in ``data``, a /proc/PID/cgroup."""
+    found = []
+    for line in data.split(b"\n"):
+        number, _, rest = line.partition(b":")
+        controllers, colon, path = rest.partition(b":")
+        if colon and (b"memory" in controllers.split(b",") or (number == b"0" and not controllers)):
+            found.append((1 if controllers else 2, os.fsdecode(path)))
+    return found
+
+
+def parse_group_mounts(data: bytes, version: int) -> list[tuple[str, str]]:
+    """Return which path of the groups is mounted where, of ``data``, a /proc/PID/mountinfo."""
+    found = []
+    for line in data.split(b"\n"):
+        before, _, after = line.partition(b" - ")
+        fields, kind = before.split(b" "), after.split(b" ")
+        if len(fields) < 6 or len(kind) < 3:
+            continue
+        of_memory = kind[0] == b"cgroup" and b"memory" in kind[2].split(b",")
+        if (kind[0] == b"cgroup2") if version == 2 else of_memory:
+            found.append((os.fsdecode(unescaped(fields[3])), os.fsdecode(unescaped(fields[4]))))
+    return found
+
+
+def _below(path: str, mounted: str) -> str:
+    """
+    Return ``path`` as seen from what is ``mounted``.
+
+    In a container that is its own group, and the path is that of the machine or "/"; a path that begins
+    with ".." lies outside of what can be seen, and what is mounted is the nearest to it.
+    """
+    if mounted != "/" and (path + "/").startswith(mounted + "/"):
+        path = path[len(mounted) :]
+    elif mounted != "/" and path != "/":
+        return ""
+    parts = [part for part in path.split("/") if part]
+    return "" if ".." in parts else "/".join(parts)
+
+
+def _up(inner: str, point: str, files: _Files) -> Iterator[tuple[str, _Files]]:
+    """Give a group and those around it, as far as they can be seen."""
+    directory = inner.rstrip("/")
+    for _ in range(_DEEPEST):
+        yield directory, files
+        if directory == point or not directory.startswith(point + "/"):
+            return
+        directory = os.path.dirname(directory)
+
+
+def _read(directory: str, name: str) -> bytes:
+    try:
+        descriptor = os.open(os.path.join(directory, name), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.read(descriptor, _MAX_FILE)
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
+
+
+def _number(directory: str, name: str) -> int | None:
+    """Return the bytes in a file of a group; None for no such file, and for no limit (max, or a huge one)."""
+    try:
+        return whole(_read(directory, name).strip(), MAX_MEMORY)
+    except ValueError:
+        return None
+
+
+def _cache(directory: str, files: _Files) -> int:
+    for line in _read(directory, "memory.stat").split(b"\n"):
+        if line.startswith(files.cache):
+            try:
+                return whole(line[len(files.cache) :].strip(), MAX_MEMORY) or 0
+            except ValueError:
+                return 0
+    return 0
+
+
+def _least(known: int | None, other: int) -> int:
+    return other if known is None else min(known, other)

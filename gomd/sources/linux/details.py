@@ -1,0 +1,121 @@
+"""What a process is besides its stat line: whose it is, its command line, what it read and wrote."""
+
+from __future__ import annotations
+
+import os
+from typing import Final, NamedTuple
+
+from gomd.sources.files import ProcRoot
+from gomd.sources.linux.numbers import whole
+from gomd.sources.linux.pidstat import PidStat
+from libgomd.errors import NotAllowed
+from libgomd.wire.text import printable_bytes
+
+#: Longest command line that is kept, in bytes; the kernel allows 128 KiB an argument. Of a longer one so
+#: much is kept, to the last whole character, and `CUT` stands behind it.
+MAX_COMMAND: Final = 4096
+CUT: Final = "…"
+_MAX_STATM: Final = 256
+#: Memory of one process in pages, at most.
+_MAX_PAGES: Final = 2**47
+_MAX_IO: Final = 1024
+
+
+class Transferred(NamedTuple):
+    """Bytes a process has read from and written to storage since it started; None for what cannot be."""
+
+    read: int | None
+    written: int | None
+
+
+def read_uid(root: ProcRoot, pid: int) -> int:
+    """Return the effective user id of a process. Blocks. :raises OSError: it has ended."""
+    return os.lstat(root.under(str(pid))).st_uid
+
+
+def read_command(root: ProcRoot, stat: PidStat) -> str:
+    """
+    Return the command line; the name in brackets of a process that has none, as kernel threads. Blocks.
+
+    :raises OSError: it has ended.
+    """
+    data = b""
+    if not stat.of_kernel and stat.state != "Z":
+        try:
+            data = root.peek(f"{stat.pid}/cmdline", MAX_COMMAND + 1)[0]
+        except NotAllowed:  # a forged tree
+            pass
+    return parse_command(data) or f"[{printable_bytes(stat.name)}]"
+
+
+def parse_command(data: bytes) -> str:
+    """
+    Return the command line in ``data``, a /proc/PID/cmdline, safe to print; empty for none.
+
+    One of more than `MAX_COMMAND` bytes is cut to them, and ends in `CUT`.
+    """
+    data = data.rstrip(b"\0 ").replace(b"\0", b" ")
+    if len(data) <= MAX_COMMAND:
+        return printable_bytes(data)
+    end = MAX_COMMAND
+    while end > MAX_COMMAND - 3 and data[end] & 0xC0 == 0x80:  # the middle of a character of UTF-8
+        end -= 1
+    return printable_bytes(data[:end]) + CUT
+
+
+def read_resident(root: ProcRoot, stat: PidStat) -> int | None:
+    """
+    Return the pages of a process that are in memory. Blocks.
+
+    They are the second number of its statm. The one in its stat, which is up to 64 pages a processor
+    behind since Linux 6.2, takes its place where there is no statm.
+
+    :raises OSError: it has ended.
+    """
+    if stat.of_kernel or stat.state == "Z":
+        return stat.rss
+    try:
+        return parse_resident(root.peek_data(f"{stat.pid}/statm", _MAX_STATM))
+    except FileNotFoundError:
+        return stat.rss
+    except (ValueError, NotAllowed):  # a forged tree
+        return stat.rss
+
+
+def parse_resident(data: bytes) -> int | None:
+    """
+    Return the pages in memory that ``data``, a /proc/PID/statm, tells of; None for what cannot be.
+
+    :raises ValueError: it is no such file.
+    """
+    fields = data.split()
+    if len(fields) < 2 or not data.endswith(b"\n"):
+        raise ValueError("a /proc/PID/statm is not whole")
+    return whole(fields[1], _MAX_PAGES)
+
+
+def read_transferred(root: ProcRoot, pid: int, uid: int) -> Transferred | None:
+    """
+    Return what a process has read and written. Blocks.
+
+    None where the kernel does not count it or does not show it to the daemon, and for a process of
+    ``uid`` that its own user may not look into (it has dropped privileges and was not traceable
+    since): the daemon, as root, could read it, but its table is shown to that user too.
+    """
+    try:
+        data, owner = root.peek(f"{pid}/io", _MAX_IO)
+    except (OSError, NotAllowed):
+        return None
+    return parse_transferred(data) if owner == uid else None
+
+
+def parse_transferred(data: bytes) -> Transferred | None:
+    """Return what ``data``, a /proc/PID/io, says of storage; None when it does not, or is cut short."""
+    _, found, tail = data.partition(b"\nread_bytes: ")
+    read, found_too, tail = tail.partition(b"\nwrite_bytes: ")
+    try:
+        if not (found and found_too and data.endswith(b"\n")):
+            return None
+        return Transferred(whole(read.split(b"\n", 1)[0]), whole(tail.split(b"\n", 1)[0]))
+    except ValueError:
+        return None

@@ -1,0 +1,123 @@
+"""`@all`: one request to every node that is up, answered in the order of the nodes as answers come in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.interfaces import IReactorTime
+
+from gomd.verbs import rendering
+from gomd.verbs.replies import Relayed, Reply
+from libgomd.errors import GomdError, NodeError, RequestError, TimedOut
+from libgomd.model import Node
+from libgomd.wire.lines import BLOCK
+from libgomd.wire.values import dumps, loads
+
+#: Nodes that are asked at once, and seconds one of them may take for its whole answer; where it has to
+#: move processes first it has the time that any asker gives it (gomd.protocols.peer_client).
+AT_ONCE = 32
+LIMIT = 30.0
+PATIENT_LIMIT = 3600.0
+#: Lines of one node that are kept until its turn comes; a node that says more is cut off there.
+MOST_LINES = 100_000
+
+Ask = Callable[[Node], Awaitable[Reply]]
+
+
+def ask_everywhere(
+    nodes: Sequence[Node],
+    ask: Ask,
+    json: bool,
+    clock: IReactorTime,
+    limit: float = LIMIT,
+    gate: DeferredSemaphore | None = None,
+) -> Relayed:
+    """
+    Return the answers of ``nodes`` as one block: text lines behind ``ID: ``, JSON objects with ``from``.
+
+    A node that fails is listed with its error, never left out.
+
+    :param ask: asks one node; raises errors of `libgomd.errors`. :param limit: seconds each may take.
+    :param gate: bounds how many nodes are asked at once for all callers of a group.
+    """
+    up = [node for node in nodes if node.up]
+    text = f"{len(up)} nodes asked" + (f", {len(nodes) - len(up)} are down" if len(nodes) > len(up) else "")
+    return Relayed(BLOCK, text, _in_order(up, ask, json, clock, limit, gate))
+
+
+async def _in_order(
+    nodes: Sequence[Node],
+    ask: Ask,
+    json: bool,
+    clock: IReactorTime,
+    limit: float,
+    gate: DeferredSemaphore | None,
+) -> AsyncGenerator[list[str], None]:
+    places = DeferredSemaphore(AT_ONCE)
+
+    def start(node: Node) -> Deferred[list[str]]:
+        return Deferred.fromCoroutine(_lines_of(node, ask, json, clock, limit))
+
+    answers: list[Deferred[list[str]]] = [
+        places.run(start, node) if gate is None else places.run(gate.run, start, node) for node in nodes
+    ]
+    try:
+        for node, answer in zip(nodes, answers, strict=True):
+            yield [_marked(node, line, json) for line in await answer]
+    finally:
+        for answer in answers:
+            answer.addErrback(lambda _failure: [])
+            answer.cancel()
+
+
+async def _lines_of(node: Node, ask: Ask, json: bool, clock: IReactorTime, limit: float) -> list[str]:
+    """Return everything one node says, or the one line that says why it does not. Never raises GomdError."""
+    work: Deferred[list[str]] = Deferred.fromCoroutine(_collected(node, ask, json))
+    timer = clock.callLater(limit, work.cancel)
+    try:
+        return await work
+    except (RequestError, NodeError) as error:
+        return [_error(error.code, error.text, json)]
+    except GomdError as error:
+        return [_error(500, str(error), json)]
+    except Exception:
+        if timer.active():
+            raise
+        late = TimedOut(f"node {node.id} {node.name} did not answer within {limit:g} s")
+        return [_error(late.code, late.text, json)]
+    finally:
+        if timer.active():
+            timer.cancel()
+
+
+async def _collected(node: Node, ask: Ask, json: bool) -> list[str]:
+    reply = await ask(node)
+    code, text = rendering.status_of(reply, json)
+    if code >= 400:
+        return [_error(code, text, json)]
+    if code != BLOCK:
+        return [text]
+    lines: list[str] = []
+    pieces = rendering.pieces(reply, json)
+    try:
+        async for piece in pieces:
+            lines += piece
+            if len(lines) > MOST_LINES:
+                lines[MOST_LINES:] = [_error(405, f"more than {MOST_LINES} lines: ask this node alone", json)]
+                break
+    finally:
+        await pieces.aclose()
+    return lines
+
+
+def _error(code: int, text: str, json: bool) -> str:
+    return dumps({"code": code, "error": text}) if json else f"{code} {text}"
+
+
+def _marked(node: Node, line: str, json: bool) -> str:
+    if not json:
+        return f"{node.id}: {line}"
+    value: Any = loads(line)
+    return dumps({"from": node.id, **(value if isinstance(value, dict) else {"value": value})})

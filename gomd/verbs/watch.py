@@ -1,0 +1,110 @@
+"""The verbs that go on: watch asks one verb again and again, events tells what happens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from datetime import datetime, timezone
+from typing import Any
+
+from gomd.verbs import arguments as words
+from gomd.verbs.context import ISession, Parts
+from gomd.verbs.quotas import Group, Held, Shares
+from gomd.verbs.replies import Column, Reply, Rounds, Rows
+from gomd.verbs.rounds import Watches
+from gomd.verbs.table import Verb
+from libgomd.errors import MalformedRequest
+from libgomd.model import Event, Role
+from libgomd.wire.lines import Request
+
+
+def _moment(event: Event) -> str:
+    return datetime.fromtimestamp(event.time, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+EVENT_COLUMNS = (
+    Column("TIME", 20, _moment, left=True),
+    Column("KIND", 8, lambda event: str(event.kind.value), left=True),
+    Column("NODE", 5, lambda event: str(event.node)),
+    Column("NAME", 16, lambda event: str(event.name), left=True),
+    Column("BY", 5, lambda event: str(event.by)),
+    Column("REASON", 1, lambda event: str(event.reason), left=True),
+)
+
+
+def events(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+    """What happened lately, oldest first."""
+    found = parts.events.recent()
+    return Rows(f"{len(found)} events", found, EVENT_COLUMNS)
+
+
+def _next_events(parts: Parts, session: ISession) -> AsyncGenerator[Event, None]:
+    return parts.events.follow()
+
+
+#: Verbs whose answer is about the conversation: no two callers share it.
+_OF_ONE = ("whoami", "format")
+#: The shortest time between two rounds, in seconds, by the caller's role; a shorter one becomes this.
+LEAST_PERIOD = {Role.NONE: 1.0, Role.READ: 1.0, Role.USER: 0.5, Role.ADMIN: 0.1}
+#: Watches of each group at once, and of one caller.
+MOST_WATCHES = {Group.READERS: 1024, Group.USERS: 1024, Group.ADMINS: 4096}
+MOST_OF_ONE = {Group.READERS: 512, Group.USERS: 256, Group.ADMINS: 4096}
+#: Verbs that change the conversation or the daemon are said once, not again and again.
+_NOT_WATCHED = ("watch", "quit", "auth", "format", "shutdown", "do", "help")
+
+
+def make_watch(find: Callable[[str], Verb], ask: Callable[[Parts, ISession, Request], Any]) -> Verb:
+    """Make the verb `watch` for a table that it is itself a part of."""
+    watches = Watches()
+    places = Shares("watches", MOST_WATCHES, MOST_OF_ONE)
+
+    def answer(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+        period, count, rest = _options(arguments)
+        if not rest:
+            raise MalformedRequest("usage: watch [-n SECONDS] [-c COUNT] VERB ...")
+        request = Request(rest[0].lower(), rest[1:])
+        verb = find(request.verb)
+        if verb.name in _NOT_WATCHED or verb.role > Role.READ:
+            raise MalformedRequest(f"`{verb.name}` cannot be watched: watch a verb that only reads")
+        if verb.follow is not None and not request.arguments:
+            return Rows(
+                f"watching {verb.name}: send a line to stop",
+                Held(verb.follow(parts, session), places.take(session.caller)),
+                EVENT_COLUMNS,
+                lasts=True,
+            )
+        if period is None:
+            period = parts.periods()[1 if verb.slow else 0]
+        least = LEAST_PERIOD[session.caller.role]
+        often = f", as often as {session.caller.role.word} may" if period < least else ""
+        period = max(period, least)
+        give_back = places.take(session.caller)
+        try:
+            answers = watches.join(
+                parts.clock, session, None if verb.name in _OF_ONE else request, period, count,
+                lambda watcher: ask(parts, watcher, request),
+            )  # fmt: skip
+        except Exception:
+            give_back()
+            raise
+        text = f"watching {verb.name} every {period:g} s{often}: send a line to stop"
+        return Rounds(text, Held(answers, give_back))
+
+    return Verb("watch", "VERB ...", Role.READ, "ask a verb again and again: [-n SECONDS] [-c COUNT]", answer)
+
+
+def _options(arguments: tuple[str, ...]) -> tuple[float | None, int | None, tuple[str, ...]]:
+    period: float | None = None
+    count: int | None = None
+    while len(arguments) > 1 and arguments[0] in ("-n", "-c"):
+        if arguments[0] == "-n":
+            period = words.seconds(arguments[1], "SECONDS", 0.1, 86400)
+        else:
+            count = words.whole_number(arguments[1], "COUNT", 1, 1_000_000_000)
+        arguments = arguments[2:]
+    return period, count, arguments
+
+
+EVENTS = Verb(
+    "events", "", Role.READ, "what happened to nodes and processes", events,
+    fields=Event.JSON, follow=_next_events,
+)  # fmt: skip

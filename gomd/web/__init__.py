@@ -1,0 +1,1 @@
+"""The HTTP way in: /metrics for Prometheus."""

@@ -1,0 +1,137 @@
+"""A daemon between the two ends of a job: what passes, what does not, and how little it holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+
+from gomd.jobs.lifecycle.frame_stream import FrameStream
+from gomd.jobs.lifecycle.relay import Relay
+from libgomd.wire import frames
+from libgomd.wire.frames import Frame, FrameParser
+
+
+class _Transport(StringTransport):
+    """Tells whether it was aborted."""
+
+    aborted = False
+
+    def abortConnection(self) -> None:
+        self.aborted = True
+        super().abortConnection()
+
+
+class End:
+    """One end of a relay."""
+
+    def __init__(self) -> None:
+        self.transport = _Transport()
+        self.stream = FrameStream()
+        self.stream.makeConnection(self.transport)
+        self._parser = FrameParser()
+
+    def says(self, data: bytes) -> None:
+        """Let this end send bytes."""
+        self.stream.dataReceived(data)
+
+    def heard(self) -> list[Frame]:
+        """Return the frames it was sent since."""
+        data = self.transport.value()
+        self.transport.clear()
+        return list(self._parser.feed(data))
+
+
+class RelayTests(SynchronousTestCase):
+    """Both ends and the relay between them."""
+
+    def setUp(self) -> None:
+        self.relay = Relay()
+        self.told: list[tuple[str, Any]] = []
+        self.relay.ended = lambda told: self.told.append(("ended", told))
+        self.relay.job_lost = lambda: self.told.append(("job lost", None))
+        self.relay.client_lost = lambda: self.told.append(("client lost", None))
+        self.job, self.client = End(), End()
+        self.relay.join_job(self.job.stream)
+        self.relay.join_client(self.client.stream)
+
+    def attach(self, stdin: int = 0, taken: int = 0) -> None:
+        self.client.says(frames.encode_json(frames.ATTACH, {}))
+        told = {"stdin": stdin, "stdin_taken": taken, "stdout": 0, "stderr": 0}
+        self.job.says(frames.encode_json(frames.ATTACHED, told))
+        self.job.heard()
+        self.client.heard()
+
+    def test_output_passes_once_attached(self) -> None:
+        """What was sent to the caller before is not shown to this one."""
+        self.job.says(frames.encode(frames.STDOUT, b"early"))
+        self.assertEqual(self.client.heard(), [])
+        self.attach()
+        self.job.says(frames.encode(frames.STDOUT, b"out") + frames.encode(frames.STDERR, b"err"))
+        self.assertEqual(self.client.heard(), [Frame(frames.STDOUT, b"out"), Frame(frames.STDERR, b"err")])
+
+    def test_a_caller_who_does_not_read_holds_the_job_back(self) -> None:
+        """Whatever he acknowledges: the job hears of it when his connection has room again."""
+        self.attach()
+        self.client.stream.pauseProducing()
+        self.client.says(frames.encode_ack(frames.STDOUT, 5) + frames.encode_ack(frames.STDOUT, 9))
+        self.assertEqual(self.job.heard(), [])
+        self.client.stream.resumeProducing()
+        self.assertEqual(self.job.heard(), [frames.ack(frames.STDOUT, 9)])
+
+    def test_an_attach_that_is_none_ends_the_connection(self) -> None:
+        """It is cut off here; the supervisor never hears of it, and the job goes on."""
+        self.client.says(frames.encode_json(frames.ATTACH, {"stdout": "seven"}))
+        self.assertTrue(self.client.transport.aborted)
+        self.assertEqual(self.job.heard(), [])
+
+    def test_more_input_than_the_window_ends_the_connection(self) -> None:
+        """Nobody can make a supervisor hold more than it said."""
+        self.attach()
+        piece = frames.encode(frames.STDIN, bytes(frames.CHUNK))
+        for _ in range(frames.WINDOW // frames.CHUNK):
+            self.client.says(piece)
+        self.assertFalse(self.client.transport.aborted)
+        self.client.says(piece)
+        self.assertTrue(self.client.transport.aborted)
+
+    def test_attaching_again_makes_no_room(self) -> None:
+        """What a supervisor has and its job has not read counts, however often one attaches."""
+        self.attach(stdin=frames.WINDOW, taken=frames.CHUNK)
+        piece = frames.encode(frames.STDIN, bytes(frames.CHUNK))
+        self.client.says(piece)
+        self.assertFalse(self.client.transport.aborted)
+        self.client.says(piece)
+        self.assertTrue(self.client.transport.aborted)
+
+    def test_a_caller_cannot_speak_for_the_job(self) -> None:
+        """Frames of the other direction end the connection."""
+        self.client.says(frames.encode_json(frames.EXIT, {"exit": 0}))
+        self.assertTrue(self.client.transport.aborted)
+        self.assertEqual(self.job.heard(), [])
+
+    def test_the_end_is_told_and_passed_on(self) -> None:
+        """To the caller only behind all of the output."""
+        exit = frames.encode_json(frames.EXIT, {"exit": 3, "reason": ""})
+        self.job.says(exit)
+        self.assertEqual(self.client.heard(), [])
+        self.attach()
+        self.job.says(exit)
+        self.assertEqual([frame.kind for frame in self.client.heard()], [frames.EXIT])
+        self.assertEqual([what for what, _ in self.told], ["ended", "ended"])
+
+    def test_a_connection_that_breaks_is_told(self) -> None:
+        """Of either end, once."""
+        self.job.stream.connectionLost()
+        self.client.stream.connectionLost()
+        self.assertEqual([what for what, _ in self.told], ["job lost", "client lost"])
+
+    def test_a_slow_job_holds_the_caller_back(self) -> None:
+        """His connection is not read while the job's end is full."""
+        self.attach()
+        self.job.stream.pauseProducing()
+        self.client.says(frames.encode(frames.STDIN, b"x"))
+        self.assertEqual(self.client.transport.producerState, "paused")
+        self.job.stream.resumeProducing()
+        self.assertEqual(self.client.transport.producerState, "producing")

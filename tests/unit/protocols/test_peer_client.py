@@ -1,0 +1,105 @@
+"""Streams to other daemons: a few handshakes with one node at a time, tried again when it hangs up."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost as Lost
+from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from gomd.protocols.handshakes import MOST_OF_ONE
+from gomd.protocols.peer_client import MOST_HANDSHAKES, TRY_AGAIN, TURN_LIMIT, Contact, Peers
+from libgomd.certificates import node_credentials
+from libgomd.derivation import ClusterKey
+from libgomd.errors import PeerUnreachable, TimedOut
+from libgomd.model import Caller, Node, Role, Status
+from libgomd.questions import Asker
+from libgomd.tls import MutualTLS
+from libgomd.wire.lines import Request
+
+ROOT = Caller(Role.ADMIN, "root", 0, "unix")
+
+
+class PeersTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.reactor = MemoryReactorClock()
+        tls = MutualTLS(node_credentials([ClusterKey.derive(bytes(32))], 1, "one"))
+        asker = Asker(self.reactor, lambda *_anything: None, Random(1).randbytes)
+        contact = lambda node: Contact(f"10.0.0.{node}", 5428, 5428)  # noqa: E731
+        self.peers = Peers(self.reactor, self.reactor, asker, contact, tls, "10.0.0.1")
+        self.taken = 0
+
+    def ask(self, node: int = 2) -> Deferred[Any]:
+        there = Node(node, f"n{node}", f"10.0.0.{node}", Status.CONFIGURED | Status.UP)
+        asked = Deferred.fromCoroutine(self.peers.ask(there, Request("load", ()), ROOT, False))
+        asked.addErrback(lambda failure: failure.value)
+        return asked
+
+    def calls(self) -> list[Any]:
+        """Return the connections that were asked for since the last time."""
+        found = self.reactor.tcpClients[self.taken :]
+        self.taken = len(self.reactor.tcpClients)
+        return found
+
+    def refuse(self, call: Any) -> None:
+        call[2].clientConnectionFailed(None, Failure(ConnectionRefusedError()))
+
+    def hang_up(self, call: Any) -> None:
+        """Accept a connection, and close it before its handshake is done."""
+        protocol = call[2].buildProtocol(None)
+        protocol.makeConnection(StringTransport())
+        protocol.connectionLost(Failure(Lost()))
+
+    def test_a_hundred_requests_take_turns(self) -> None:
+        """No more handshakes than the other end has places for, and for each node apart."""
+        asked = [self.ask() for _ in range(100)]
+        calls = self.calls()
+        self.assertEqual(len(calls), MOST_HANDSHAKES)
+        self.assertLess(2 * MOST_HANDSHAKES, MOST_OF_ONE)
+        self.ask(3)
+        self.assertEqual([call[0] for call in self.calls()], ["10.0.0.3"])
+        for done in range(100):
+            self.refuse(calls.pop(0))
+            calls += self.calls()
+            self.assertIsInstance(self.successResultOf(asked[done]), PeerUnreachable)
+            self.assertEqual(len(calls), min(MOST_HANDSHAKES, 99 - done))
+
+    def test_who_hangs_up_is_called_again(self) -> None:
+        """For a second or two: strangers may have had its places. Then it is said what may be wrong."""
+        asked = self.ask()
+        for pause in TRY_AGAIN:
+            [call] = self.calls()
+            self.hang_up(call)
+            self.assertEqual(self.calls(), [])
+            self.reactor.advance(pause)
+            self.assertNoResult(asked)
+        [call] = self.calls()
+        self.hang_up(call)
+        self.assertIn("does it have our key?", str(self.successResultOf(asked)))
+        counted = {counter.name: counter.value for counter in self.peers.counters()}
+        self.assertEqual((counted["streams_again"], counted["streams_failed"]), (len(TRY_AGAIN), 1))
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_who_waits_too_long_for_a_turn_is_told(self) -> None:
+        """A node that answers nobody keeps nobody waiting for ever, and is not called again at once."""
+        first = [self.ask() for _ in range(MOST_HANDSHAKES)]
+        calls = self.calls()
+        for call in calls:  # connected, and nothing comes
+            call[2].buildProtocol(None).makeConnection(StringTransport())
+        late = self.ask()
+        self.reactor.advance(TURN_LIMIT / 2)
+        for each in first:
+            self.assertIsInstance(self.successResultOf(each), TimedOut)
+        [call] = self.calls()
+        self.refuse(call)
+        self.assertIsInstance(self.successResultOf(late), PeerUnreachable)
+        self.assertEqual(self.calls(), [])
+        blocked = [self.ask() for _ in range(MOST_HANDSHAKES + 1)]
+        self.reactor.advance(TURN_LIMIT)
+        self.assertIsInstance(self.successResultOf(blocked[-1]), TimedOut)
+        self.assertEqual(len(self.calls()), MOST_HANDSHAKES)
