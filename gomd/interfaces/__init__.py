@@ -1,0 +1,52 @@
+"""
+Every part of the daemon that can be swapped, and what each promises.
+
+Two kinds of call. A method that returns an Awaitable is for the reactor's thread and never blocks.
+A method whose docstring says *blocks* reads or writes files: it belongs on a thread (`IThreads`),
+which is where the parts above call it.
+"""
+
+from __future__ import annotations
+
+from gomd.interfaces.cluster import IEvents, IMembership, IPeers, ITree, Relay
+from gomd.interfaces.daemon import ICollector, ICommands, IStoppable, IThreads, ITokens
+from gomd.interfaces.history import ISampleLog
+from gomd.interfaces.jobs import (
+    UNTRUSTED,
+    IJobs,
+    IKin,
+    IMigrator,
+    IPlacement,
+    IRelocation,
+    JobHere,
+    Moved,
+    Need,
+    Outcome,
+)
+from gomd.interfaces.node import INodeSource, IProcessControl
+
+__all__ = [
+    "UNTRUSTED",
+    "ICollector",
+    "ICommands",
+    "IEvents",
+    "IJobs",
+    "IKin",
+    "IMembership",
+    "IMigrator",
+    "INodeSource",
+    "IPeers",
+    "IPlacement",
+    "IProcessControl",
+    "IRelocation",
+    "ISampleLog",
+    "IStoppable",
+    "IThreads",
+    "ITokens",
+    "ITree",
+    "JobHere",
+    "Moved",
+    "Need",
+    "Outcome",
+    "Relay",
+]

@@ -1,0 +1,270 @@
+"""Jobs: starting them, placing them, moving them, and which processes belong to them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable, Sequence
+from enum import Enum
+from typing import Any, Final, NamedTuple
+
+from zope.interface import Attribute, Interface
+
+from libgomd.model import Caller, Counter, Job, Node, Process
+
+#: Why a node takes no processes of root and of system users; a refusal for that is known again by it.
+UNTRUSTED: Final = "[peers] admin_from_peers = no there"
+
+
+class Need(NamedTuple):
+    """
+    What a new job needs of its node.
+
+    :ivar memory: bytes it will use at most; None when nobody said.
+    :ivar nodes: ids of the nodes it may be put on; None for any.
+    :ivar blind: ids of the nodes that are known not to have its working directory.
+    """
+
+    memory: int | None = None
+    nodes: frozenset[int] | None = None
+    blind: frozenset[int] = frozenset()
+
+
+class IPlacement(Interface):
+    """Which node a new job goes to. Does not block."""
+
+    def choose(nodes: Sequence[Node], need: Need) -> Node:
+        """
+        Return the best of ``nodes`` for the job, and count it as busy with it from now on.
+
+        A node that is down, takes no guests, lacks the directory or lacks the memory is never chosen, one
+        that does not tell its load only when no other can be.
+
+        :raises NotPossible: none can take it; says why for each.
+        """
+
+    def withdraw(node_id: int) -> None:
+        """Take the newest choice of this node back: the job was not started there. Never raises."""
+
+
+class IMigrator(Interface):
+    """Moves running processes of this node to another one: by criu, by openMosix's kernel, or not at all."""
+
+    kind = Attribute("its name, a str: ``criu``, ``openmosix`` or ``none``")
+
+    def cannot() -> str:
+        """Why nothing can be moved from or to this node now, empty when something can. Does not block."""
+
+    def reasons(pid: int, node: int) -> Awaitable[Sequence[str]]:
+        """
+        Why process ``pid`` of this node could not move to ``node``, a clause each; empty when it can.
+
+        Nothing is stopped for it.
+
+        :raises NotFound: there is no such process. :raises PeerUnreachable: the node does not answer.
+        """
+
+    def migrate(pid: int, node: int) -> Awaitable[None]:
+        """
+        Move process ``pid`` of this node to ``node``, 0 for its home; ends when it runs there.
+
+        :raises NotFound: there is no such process or node.
+        :raises CannotMove: it stays and runs here; says why.
+        :raises Conflict: it is being moved already.
+        :raises TimedOut: it is not known yet where it runs: this is settled when the node is heard again.
+        """
+
+    def join(node: int, stream: Any) -> None:
+        """
+        Take a stream of letters that the daemon of another node has opened. Never raises.
+
+        :param node: its id, as its certificate says.
+        """
+
+    def counters() -> Iterable[Counter]:
+        """What it counted, for `stats`."""
+
+
+class JobHere(NamedTuple):
+    """
+    A job that runs on this node.
+
+    :ivar home: the id of its home; another one for a guest. :ivar pid: of its first process, here.
+    :ivar supervisor: the process id of its supervisor. :ivar pid_at_home: its number at its home.
+    :ivar cantmove: why it cannot be moved, empty when it can.
+    :ivar used: seconds of processor time it has used on other nodes, which this kernel does not know of.
+    :ivar began: when it was started, 0 when that is not known.
+    """
+
+    home: int
+    job: int
+    pid: int
+    supervisor: int
+    uid: int
+    gid: int
+    command: str
+    pid_at_home: int
+    nmigs: int
+    lock: bool
+    cantmove: str
+    used: float = 0.0
+    began: float = 0.0
+
+
+class IKin(Interface):
+    """Which processes of this node belong to a job: its first one and all that come from it."""
+
+    def job_of(pid: int) -> Awaitable[JobHere | None]:
+        """
+        The job that process ``pid`` belongs to, None when gomd did not start it.
+
+        :raises NotFound: there is no such process.
+        """
+
+    def processes_of(job: JobHere) -> Awaitable[Sequence[Process]]:
+        """All processes of a job, at most a second old."""
+
+
+class Outcome(Enum):
+    """What came of the wish that a process should run somewhere."""
+
+    MOVED = "it was moved there"
+    THERE = "it runs there already"
+    BEST = "it stays: it runs on the best node already"
+    COULD = "it was only asked whether it could move there"
+
+
+class Moved(NamedTuple):
+    """
+    The answer to a wish that a process should run somewhere.
+
+    :ivar node: where it runs now; with `Outcome.COULD`, where it could run.
+    """
+
+    node: Node
+    outcome: Outcome
+
+
+class IRelocation(Interface):
+    """
+    Sends processes where somebody wants them, whichever node they run on; for verbs and for the tree.
+
+    What was begun is done to its end, even when who asked has gone away.
+    """
+
+    by_kernel = Attribute("bool: openMosix's kernel moves the processes of this node, and tells of them")
+
+    def migrate(pid: int, target: str, caller: Caller, dry_run: bool = False) -> Awaitable[Moved]:
+        """
+        Move a process of this node, or of this home, with all of its job; ends when it runs there.
+
+        :param target: the id or name of a node, ``home``, or ``best`` for the best one now.
+        :param dry_run: only see whether it could move.
+        :raises NotFound: there is no such process or node. :raises NotAllowed: it is not the caller's.
+        :raises CannotMove: it cannot be moved (there), it runs on where it was; says why.
+        :raises PeerUnreachable: the node is down, or the one it runs on is.
+        Other errors as in `IMigrator.migrate`.
+        """
+
+    def lock(pid: int, lock: bool, caller: Caller) -> Awaitable[None]:
+        """
+        Let balancing leave a process of this node, or of this home, where it is; or unlock it.
+
+        :raises NotFound: there is no such process. :raises NotAllowed: it is not the caller's.
+        :raises PeerUnreachable: the node it runs on is down.
+        """
+
+    def bring() -> Awaitable[int]:
+        """
+        Let no local process leave by balancing, and bring all home; gives how many were brought.
+
+        :raises Conflict: some stay away; says how many, and why. The switch stays set.
+        """
+
+    def expel() -> Awaitable[int]:
+        """
+        Take no guests, and send all home; gives how many were sent. Errors as in `bring`.
+        """
+
+
+class IJobs(Interface):
+    """
+    The jobs of a node: those asked for here, wherever they run, and guests from other nodes.
+
+    A ``stream`` is a `gomd.jobs.lifecycle.frame_stream.FrameStream`: the caller's connection, once his request was
+    answered with 202. docs/jobs.md says which frames travel on it.
+    """
+
+    def run(caller: Caller, stream: Any, guest: str = "") -> None:
+        """
+        Start the job that the first frame on ``stream`` describes, as ``caller``. Never raises.
+
+        :param guest: ``HOME-JOB``: it is a job of another node, whose daemon is at the other end.
+        """
+
+    def rows(caller: Caller) -> Sequence[Job]:
+        """The jobs of this home that are the caller's own, all for an admin; oldest first."""
+
+    def find(number: int, caller: Caller) -> Job:
+        """
+        A job of this home.
+
+        :raises NotFound: there is none of that number. :raises NotAllowed: it is somebody else's.
+        """
+
+    def of_pid(pid: int) -> Job | None:
+        """The running job whose process id at home is ``pid``; None for any other process."""
+
+    def here() -> Sequence[JobHere]:
+        """The jobs that run on this node, guests too."""
+
+    def elsewhere() -> Sequence[Job]:
+        """The running jobs of this home that are on other nodes."""
+
+    def pid_here(pid: int) -> int:
+        """
+        The process id, on this node, of what had the number ``pid`` here once: a job that is home again.
+
+        ``pid`` itself when there is such a process, or nothing is known of it.
+        """
+
+    def set_lock(name: str, lock: bool) -> None:
+        """
+        Lock the job ``HOME-JOB``, which runs here or has its home here, or unlock it.
+
+        :raises NotFound: there is no such job.
+        """
+
+    def moved(name: str, node: int, nmigs: int) -> None:
+        """
+        Take note that a job of this home runs on ``node`` now, having moved ``nmigs`` times.
+
+        :raises NotFound: there is no such job, or it is over: what still runs of it is to be ended.
+        """
+
+    def written() -> Awaitable[None]:
+        """Wait until what was noted so far survives this daemon, however it ends."""
+
+    def check_attach(job: Job) -> None:
+        """
+        See whether somebody can attach to ``job`` now.
+
+        :raises Conflict: somebody is attached. :raises NotFound: nothing of it is kept.
+        """
+
+    def attach(job: Job, stream: Any) -> None:
+        """Let the caller at ``stream`` have the streams of ``job``, or tell him why not. Never raises."""
+
+    def check_guest(caller: Caller, name: str) -> None:
+        """See whether there is a guest ``HOME-JOB`` of the caller's. :raises NotFound: there is none."""
+
+    def attach_guest(caller: Caller, name: str, stream: Any) -> None:
+        """Let the guest's home, which is at ``stream``, have its streams; after `check_guest`."""
+
+    def signal(job: Job, number: int, group: bool) -> None:
+        """
+        Send a signal to the job's first process, or to its process group, wherever it runs.
+
+        :raises NotFound: it is over.
+        """
+
+    def counters() -> Iterable[Counter]:
+        """What it counted, for `stats`."""
