@@ -26,7 +26,7 @@ from zope.interface import implementer
 
 from bench.rows import Row, limit, unmeasured
 from gomd.cluster.events import Events
-from gomd.cluster.membership import Address, Heartbeat, IPeerTransport
+from gomd.cluster.membership import Address, HeartbeatEngine, IPeerTransport
 from libgomd.model import EventKind
 from libgomd.wire.datagrams import Sealer, open_sealed
 from libgomd.wire.messages import Datagram, Message
@@ -96,7 +96,7 @@ class Recorder:
         clock = MeasuredClock(self._began)
         node, instance = self._node.node, self._node.engine.instance
         transport = SealingTransport(clock, node.id, instance)
-        engine = Heartbeat(
+        engine = HeartbeatEngine(
             lambda: node,
             instance,
             transport,

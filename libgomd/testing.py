@@ -34,18 +34,18 @@ from gomd.history.none import NoneLog
 from gomd.interfaces import ICommands, IStoppable, IThreads, ITokens
 from gomd.jobs.disabled import NoJobs
 from gomd.jobs.migration.openmosix import NoMigrator
-from gomd.jobs.ownership import Kin
+from gomd.jobs.ownership import JobOwnership
 from gomd.jobs.placement.choice import Placement
 from gomd.jobs.relocation import Relocation
 from gomd.protocols.no_peers import NoPeers
 from gomd.protocols.session import Session
 from gomd.protocols.telnet import TelnetLine
-from gomd.protocols.telnet_factory import Door, Limits
+from gomd.protocols.telnet_factory import Limits, TelnetFactory
 from gomd.services.collector import Collector
 from gomd.sources.memory import MemoryProcessControl, MemorySource
 from gomd.sources.settings import written_number
-from gomd.tree.cluster_tree import Tree
-from gomd.tree.orders import Ordered
+from gomd.tree.cluster_tree import ClusterTree
+from gomd.tree.orders import WrittenOrders
 from gomd.verbs.all import all_verbs
 from gomd.verbs.context import Parts
 from gomd.verbs.dispatch import Dispatch
@@ -91,7 +91,7 @@ class MemoryDaemon:
         self._events = Events()
         self._threads = _NoThreads()
         self._collector = self._collecting()
-        self.door = Door(
+        self.door = TelnetFactory(
             Dispatch(all_verbs(), self._parts(commands, tokens)), self._threads, self.clock, Limits(), 0
         )
         self._collector.startService()
@@ -109,7 +109,8 @@ class MemoryDaemon:
         members = Alone(collector.own.id, collector)
         peers, jobs = NoPeers(), NoJobs()
         relocation = Relocation(
-            self.clock, members, peers, self._threads, self.source, collector, jobs, Kin(jobs, collector),
+            self.clock, members, peers, self._threads, self.source, collector, jobs,
+            JobOwnership(jobs, collector),
             NoMigrator("this daemon runs no jobs"), Placement(collector.own.id, self.clock),
         )  # fmt: skip
         return Parts(
@@ -119,7 +120,9 @@ class MemoryDaemon:
             members=members,
             peers=peers,
             events=self._events,
-            tree=Tree(self.source, members, self._threads, ordered=Ordered(relocation, written_number)),
+            tree=ClusterTree(
+                self.source, members, self._threads, ordered=WrittenOrders(relocation, written_number)
+            ),
             control=self.control,
             threads=self._threads,
             commands=_ScriptedCommands(commands or {}),

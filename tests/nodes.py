@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from gomd.cluster.events import Events
-from gomd.cluster.membership import Heartbeat, IRoll, Settings
+from gomd.cluster.membership import HeartbeatEngine, IAdmission, Settings
 from libgomd.model import Event, EventKind, Node, Status
 from tests.network import HeapClock, HostTransport, Network
 
@@ -26,7 +26,7 @@ class SimulatedNode:
     """One daemon's membership. Its id, name and load follow from its number."""
 
     def __init__(
-        self, cluster: Cluster, number: int, settings: Settings, roll: IRoll | None = None, **own: Any
+        self, cluster: Cluster, number: int, settings: Settings, roll: IAdmission | None = None, **own: Any
     ) -> None:
         self.number = number
         self.node = Node(
@@ -39,7 +39,7 @@ class SimulatedNode:
         self.events = Events(keep=100_000)
         self.transport = HostTransport(network, self.node.id, instance)
         self.seed = network.random.random()
-        self.engine = Heartbeat(
+        self.engine = HeartbeatEngine(
             lambda: self.node, instance, self.transport, cluster.clock,
             Random(self.seed), self.events, settings, cluster.clock.seconds, roll,
         )  # fmt: skip
@@ -68,7 +68,7 @@ class Cluster:
         self.settings = Settings(**settings)
         self.nodes: dict[int, SimulatedNode] = {}
 
-    def add(self, number: int, roll: IRoll | None = None, **own: Any) -> SimulatedNode:
+    def add(self, number: int, roll: IAdmission | None = None, **own: Any) -> SimulatedNode:
         """Start one node; the place of one that was there before is taken."""
         node = SimulatedNode(self, number, self.settings, roll, **own)
         self.nodes[number] = node

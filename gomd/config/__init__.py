@@ -5,7 +5,7 @@ The file is looked for by `find_file`, read by `load`; a running daemon asks `Co
 new one would change. Only `gomd.tap` takes a Config; the parts it makes take plain arguments.
 """
 
-from gomd.config.environment import SYSTEM_FILES, Surroundings, find_file
+from gomd.config.environment import SYSTEM_FILES, Environment, find_file
 from gomd.config.loading import load
 from gomd.config.overrides import SHORT_OPTIONS, overrides_for
 from gomd.config.settings import (
@@ -27,13 +27,13 @@ __all__ = [
     "Changes",
     "CollectorSettings",
     "Config",
+    "Environment",
     "HttpSettings",
     "JobsSettings",
     "LogSettings",
     "ManholeSettings",
     "NodeSettings",
     "PeersSettings",
-    "Surroundings",
     "TelnetSettings",
     "find_file",
     "load",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from types import MappingProxyType
 from typing import Any, Final
 
-from gomd.config.environment import Surroundings
+from gomd.config.environment import Environment
 from gomd.config.inifile import Name
 from gomd.config.settings import (
     CollectorSettings,
@@ -31,7 +31,7 @@ MAX_PORT: Final = 65535
 
 
 def assemble(
-    path: str | None, values: dict[str, dict[str, Any]], base: Callable[[Name], str], around: Surroundings
+    path: str | None, values: dict[str, dict[str, Any]], base: Callable[[Name], str], around: Environment
 ) -> Config:
     """
     Return the `Config` of ``values``, which are all checked.

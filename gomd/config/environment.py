@@ -21,7 +21,7 @@ NODE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Environment:
     """
     Where and as whom the daemon was started. Kept by the caller, so that a later `load` resolves alike.
 
@@ -37,7 +37,7 @@ class Surroundings:
     unit: bool = True
 
     @classmethod
-    def of_this_process(cls) -> Surroundings:
+    def of_this_process(cls) -> Environment:
         """Return those of this process, now."""
         started = os.environ.get("SYSTEMD_EXEC_PID", "")
         # A program far below another unit's (a shell, a test runner) inherits that unit's directories.
@@ -78,7 +78,7 @@ def is_node_name(name: str) -> bool:
     return bool(NODE_NAME.fullmatch(name)) and not name.isdigit() and name not in RESERVED_NAMES
 
 
-def find_file(explicit: str | None, around: Surroundings) -> str | None:
+def find_file(explicit: str | None, around: Environment) -> str | None:
     """
     Return the absolute path of the file to read, None where there is none.
 

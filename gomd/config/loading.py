@@ -17,7 +17,7 @@ from configobj.validate import Validator
 from gomd.config.assembly import assemble, contradictions
 from gomd.config.checks import CHECKS
 from gomd.config.commands import COMMAND_NAME
-from gomd.config.environment import Surroundings
+from gomd.config.environment import Environment
 from gomd.config.inifile import IniFile, Name, read_file
 from gomd.config.mistakes import Mistakes
 from gomd.config.overrides import parse_override
@@ -26,7 +26,7 @@ from gomd.config.settings import Config
 SPEC = Path(__file__).parent.parent / "gomd.spec.ini"
 
 
-def load(path: str | None, overrides: Sequence[str] = (), around: Surroundings | None = None) -> Config:
+def load(path: str | None, overrides: Sequence[str] = (), around: Environment | None = None) -> Config:
     """
     Return the configuration. Blocks while it reads a small file.
 
@@ -35,7 +35,7 @@ def load(path: str | None, overrides: Sequence[str] = (), around: Surroundings |
     :param around: by default this process's own; pass the first one again when loading again.
     :raises ConfigError: with every mistake there is, in the order of the file.
     """
-    around = around or Surroundings.of_this_process()
+    around = around or Environment.of_this_process()
     spec = read_spec()
     file = read_file(path) if path else IniFile()
     mistakes = Mistakes(path or "", file, overrides)

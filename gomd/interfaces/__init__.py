@@ -8,30 +8,31 @@ which is where the parts above call it.
 
 from __future__ import annotations
 
-from gomd.interfaces.cluster import IEvents, IMembership, IPeers, ITree, Relay
+from gomd.interfaces.cluster import ForwardedReply, IEvents, IMembership, IPeers, ITree
 from gomd.interfaces.daemon import ICollector, ICommands, IStoppable, IThreads, ITokens
 from gomd.interfaces.history import ISampleLog
 from gomd.interfaces.jobs import (
     UNTRUSTED,
+    IJobOwnership,
     IJobs,
-    IKin,
     IMigrator,
     IPlacement,
     IRelocation,
     JobHere,
     Moved,
     Need,
-    Outcome,
+    RelocationOutcome,
 )
 from gomd.interfaces.node import INodeSource, IProcessControl
 
 __all__ = [
     "UNTRUSTED",
+    "ForwardedReply",
     "ICollector",
     "ICommands",
     "IEvents",
+    "IJobOwnership",
     "IJobs",
-    "IKin",
     "IMembership",
     "IMigrator",
     "INodeSource",
@@ -47,6 +48,5 @@ __all__ = [
     "JobHere",
     "Moved",
     "Need",
-    "Outcome",
-    "Relay",
+    "RelocationOutcome",
 ]

@@ -1,4 +1,4 @@
-"""The other nodes: which there are, how they are asked, what happens to them, and the tree over all of them."""
+"""The other nodes: which there are, how they are asked, what happens to them, and the tree over them all."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class IPeers(Interface):
         Errors as in `read`.
         """
 
-    def ask(node: Node, request: Request, caller: Caller, json: bool) -> Awaitable[Relay]:
+    def ask(node: Node, request: Request, caller: Caller, json: bool) -> Awaitable[ForwardedReply]:
         """
         Send a request to ``node`` over a stream, on behalf of ``caller``, and give its reply.
 
@@ -70,7 +70,7 @@ class IPeers(Interface):
         """What it counted, for `stats`."""
 
 
-class Relay(NamedTuple):
+class ForwardedReply(NamedTuple):
     """
     The reply of another daemon, in the format its caller has chosen.
 

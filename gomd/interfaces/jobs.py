@@ -109,7 +109,7 @@ class JobHere(NamedTuple):
     began: float = 0.0
 
 
-class IKin(Interface):
+class IJobOwnership(Interface):
     """Which processes of this node belong to a job: its first one and all that come from it."""
 
     def job_of(pid: int) -> Awaitable[JobHere | None]:
@@ -123,7 +123,7 @@ class IKin(Interface):
         """All processes of a job, at most a second old."""
 
 
-class Outcome(Enum):
+class RelocationOutcome(Enum):
     """What came of the wish that a process should run somewhere."""
 
     MOVED = "it was moved there"
@@ -136,11 +136,11 @@ class Moved(NamedTuple):
     """
     The answer to a wish that a process should run somewhere.
 
-    :ivar node: where it runs now; with `Outcome.COULD`, where it could run.
+    :ivar node: where it runs now; with `RelocationOutcome.COULD`, where it could run.
     """
 
     node: Node
-    outcome: Outcome
+    outcome: RelocationOutcome
 
 
 class IRelocation(Interface):
@@ -189,8 +189,8 @@ class IJobs(Interface):
     """
     The jobs of a node: those asked for here, wherever they run, and guests from other nodes.
 
-    A ``stream`` is a `gomd.jobs.lifecycle.frame_stream.FrameStream`: the caller's connection, once his request was
-    answered with 202. docs/jobs.md says which frames travel on it.
+    A ``stream`` is a `gomd.jobs.lifecycle.frame_stream.FrameStream`: the caller's connection, once the
+    request was answered with 202. docs/jobs.md says which frames travel on it.
     """
 
     def run(caller: Caller, stream: Any, guest: str = "") -> None:

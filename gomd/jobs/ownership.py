@@ -8,7 +8,7 @@ from typing import Final
 
 from zope.interface import implementer
 
-from gomd.interfaces import ICollector, IJobs, IKin, JobHere
+from gomd.interfaces import ICollector, IJobOwnership, IJobs, JobHere
 from libgomd.errors import NotFound
 from libgomd.model import Job, Process
 
@@ -66,8 +66,8 @@ async def line_of(collector: ICollector, pid: int, families: Families) -> list[P
     return line
 
 
-@implementer(IKin)
-class Kin:
+@implementer(IJobOwnership)
+class JobOwnership:
     """Looks at the processes themselves, as they are now."""
 
     def __init__(self, jobs: IJobs, collector: ICollector) -> None:
@@ -75,20 +75,20 @@ class Kin:
         self._collector = collector
 
     async def job_of(self, pid: int) -> JobHere | None:
-        """See `IKin.job_of`."""
+        """See `IJobOwnership.job_of`."""
         families = Families(self._jobs.here())
         line = await line_of(self._collector, pid, families)
         return families.job_of(pid, {process.pid: process.ppid for process in line})
 
     async def processes_of(self, job: JobHere) -> Sequence[Process]:
-        """See `IKin.processes_of`."""
+        """See `IJobOwnership.processes_of`."""
         table = (await self._collector.processes(FRESH)).processes
         families = Families(self._jobs.here())
         parents = {process.pid: process.ppid for process in table}
         return [process for process in table if families.job_of(process.pid, parents) == job]
 
 
-def decorated(processes: Sequence[Process], jobs: Sequence[JobHere], own_id: int) -> list[Process]:
+def annotate(processes: Sequence[Process], jobs: Sequence[JobHere], own_id: int) -> list[Process]:
     """
     Return ``processes`` of node ``own_id``; those of ``jobs``, and their descendants, say whose they are.
 

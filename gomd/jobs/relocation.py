@@ -14,8 +14,8 @@ from zope.interface import implementer
 from gomd.interfaces import (
     UNTRUSTED,
     ICollector,
+    IJobOwnership,
     IJobs,
-    IKin,
     IMembership,
     IMigrator,
     INodeSource,
@@ -26,9 +26,9 @@ from gomd.interfaces import (
     JobHere,
     Moved,
     Need,
-    Outcome,
+    RelocationOutcome,
 )
-from gomd.jobs.shielded import Undisturbed
+from gomd.jobs.shielded import Shielded
 from libgomd.errors import (
     CannotMove,
     Conflict,
@@ -99,7 +99,7 @@ class Relocation:
         source: INodeSource,
         collector: ICollector,
         jobs: IJobs,
-        kin: IKin,
+        kin: IJobOwnership,
         migrator: IMigrator,
         placement: IPlacement,
     ) -> None:
@@ -113,7 +113,7 @@ class Relocation:
         self._kin = kin
         self._migrator = migrator
         self._placement = placement
-        self._undisturbed = Undisturbed(clock)
+        self._undisturbed = Shielded(clock)
 
     @property
     def by_kernel(self) -> bool:
@@ -131,7 +131,7 @@ class Relocation:
             return await self._to_best(subject, dry_run)
         node = self._members.find(str(subject.home) if target == HOME else target)
         if node.id == subject.node:
-            return Moved(node, Outcome.THERE)
+            return Moved(node, RelocationOutcome.THERE)
         _check_up(node)
         return await self._to(subject, node, dry_run)
 
@@ -180,7 +180,7 @@ class Relocation:
                 raise refusal(
                     f"process {subject.asked} cannot move to node {node.id} {node.name}: {'; '.join(reasons)}"
                 )
-            return Moved(node, Outcome.COULD)
+            return Moved(node, RelocationOutcome.COULD)
         await self._undisturbed.do(
             _of(self._migrator.migrate(subject.pid, node.id)), MOVE_LIMIT,
             f"process {subject.asked} is still on its way to node {node.id} {node.name} after "
@@ -188,7 +188,7 @@ class Relocation:
         )  # fmt: skip
         if subject.job is not None and subject.home == self._members.own_id:
             await self._heard(subject.asked, subject.job.nmigs)
-        return Moved(node, Outcome.MOVED)
+        return Moved(node, RelocationOutcome.MOVED)
 
     async def _to_best(self, subject: _Subject, dry_run: bool) -> Moved:
         """Move it to the best node that can take it, or let it stay when that is where it runs."""
@@ -205,14 +205,14 @@ class Relocation:
             try:
                 if await self._is_willing(subject, node):
                     if dry_run:
-                        return Moved(node, Outcome.COULD)
+                        return Moved(node, RelocationOutcome.COULD)
                     moved = await self._to(subject, node, dry_run)
                     return moved
             finally:
                 if moved is None:
                     self._placement.withdraw(node.id)
             unwilling.add(node.id)
-        return Moved(self._members.find(str(subject.node)), Outcome.BEST)
+        return Moved(self._members.find(str(subject.node)), RelocationOutcome.BEST)
 
     def _choose(
         self, subject: _Subject, processes: Sequence[Process], unwilling: Container[int]
@@ -247,7 +247,7 @@ class Relocation:
         if target != BEST:
             node = self._members.find(str(self._members.own_id) if target == HOME else target)
             if node.id == job.node:
-                return Moved(node, Outcome.THERE)
+                return Moved(node, RelocationOutcome.THERE)
             _check_up(node)
             word = str(node.id)
         answer = await self._ask_there(job, "migrate", (word, *([DRY_RUN] if dry_run else [])), caller)
@@ -256,10 +256,10 @@ class Relocation:
         node = self._members.find(str(answer["node"]))
         if answer.get("moved"):
             await self._heard(job.pid, job.nmigs)
-            return Moved(node, Outcome.MOVED)
+            return Moved(node, RelocationOutcome.MOVED)
         if node.id == job.node:
-            return Moved(node, Outcome.BEST if target == BEST else Outcome.THERE)
-        return Moved(node, Outcome.COULD)
+            return Moved(node, RelocationOutcome.BEST if target == BEST else RelocationOutcome.THERE)
+        return Moved(node, RelocationOutcome.COULD)
 
     async def _ask_there(self, job: Job, verb: str, words: Sequence[str], caller: Caller) -> Any:
         """Ask the node that ``job`` runs on; give the value it answers."""

@@ -14,16 +14,16 @@ from zope.interface import implementer
 from gomd.interfaces import IEvents, IJobs, IMembership, IMigrator, IPeers, IPlacement, IThreads, JobHere
 from gomd.jobs.home.journal import Journal
 from gomd.jobs.home.table import FIRST_FOREIGN_PID, HomeTable
-from gomd.jobs.lifecycle.admission import Room
+from gomd.jobs.lifecycle.admission import Admission
 from gomd.jobs.lifecycle.frame_stream import FrameStream
-from gomd.jobs.lifecycle.output_quota import KeptOutput, Limits
-from gomd.jobs.lifecycle.relay import Relay
-from gomd.jobs.lifecycle.remote_jobs import Abroad
-from gomd.jobs.lifecycle.submit import Starting
+from gomd.jobs.lifecycle.output_quota import OutputLimits, OutputQuota
+from gomd.jobs.lifecycle.relay import StreamRelay
+from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
+from gomd.jobs.lifecycle.submit import JobSubmission
 from gomd.jobs.lifecycle.supervisors import Supervisors
-from gomd.jobs.lifecycle.tracked import Held
-from gomd.jobs.lifecycle.tracker import GONE, Keeper
-from gomd.jobs.migration.location import Whereabouts
+from gomd.jobs.lifecycle.tracked import TrackedJob
+from gomd.jobs.lifecycle.tracker import GONE, JobTracker
+from gomd.jobs.migration.location import JobLocations
 from gomd.jobs.migration.openmosix import NoMigrator
 from gomd.jobs.migration.service import Migrations
 from libgomd.errors import Conflict, GomdError, NotFound, PeerUnreachable
@@ -59,7 +59,7 @@ class Jobs(Service):
         members: IMembership,
         threads: IThreads,
         events: IEvents,
-        abroad: Callable[[Callable[[], bool]], Abroad],
+        abroad: Callable[[Callable[[], bool]], RemoteJobs],
         here: Supervisors,
         placement: IPlacement,
         journal: Journal,
@@ -67,29 +67,29 @@ class Jobs(Service):
         *,
         wall: Wall,
         own_uid: int,
-        room: Room | None = None,
-        output: Limits | None = None,
+        room: Admission | None = None,
+        output: OutputLimits | None = None,
         disk: IThreads | None = None,
-        migrator: Callable[[Keeper, HomeTable, Whereabouts], IMigrator] | None = None,
+        migrator: Callable[[JobTracker, HomeTable, JobLocations], IMigrator] | None = None,
     ) -> None:
         self._members = members
         self._clock = clock
         self._here = here
         self._journal = journal
         self._table = HomeTable(members.own_id, journal, forgotten=self._forget_output)
-        self._keeper = Keeper(clock, members, disk or threads, events, abroad, here, self._table, wall)
+        self._keeper = JobTracker(clock, members, disk or threads, events, abroad, here, self._table, wall)
         running: Callable[[], bool] = lambda: not self._keeper.stopping  # noqa: E731
-        self._whereabouts = Whereabouts(clock, members, peers, self._keeper, self._table, running)
+        self._whereabouts = JobLocations(clock, members, peers, self._keeper, self._table, running)
         self.migrator: IMigrator = NoMigrator("this daemon does not move processes")
         if migrator is not None:
             self.migrator = migrator(self._keeper, self._table, self._whereabouts)
-        limits = output or Limits(here.spool_bytes, 1 << 30, 1 << 32, here.spool_reserve)
-        self._kept = KeptOutput(
+        limits = output or OutputLimits(here.spool_bytes, 1 << 30, 1 << 32, here.spool_reserve)
+        self._kept = OutputQuota(
             clock, disk or threads, here, self._table, self._keeper.held, int(members.own_id), limits
         )  # fmt: skip
-        self._starting = Starting(
+        self._starting = JobSubmission(
             clock, members, threads, here, placement, journal, self._table, self._keeper, own_uid,
-            room or Room(own_uid, MOST), self._kept, wall,
+            room or Admission(own_uid, MOST), self._kept, wall,
         )  # fmt: skip
         self._following: Deferred[None] | None = None
 
@@ -115,7 +115,7 @@ class Jobs(Service):
         leaving, coming = migrations.load() if migrations is not None else (frozenset(), frozenset())
         for job in self._table:
             if not job.state.over:
-                held = Held(job.name, job.job, job.uid, job.node, arriving=job.name in coming)
+                held = TrackedJob(job.name, job.job, job.uid, job.node, arriving=job.name in coming)
                 if job.name in leaving:
                     held.departing = lambda: None
                 self._surely(job.name, self._keeper.find_again, held)
@@ -140,7 +140,7 @@ class Jobs(Service):
 
     def _find_guest(self, name: str, leaving: bool) -> None:
         told = self._here.read(name, "job") or {}
-        guest = Held(name, None, _number(told, "uid", -1), self._members.own_id, Relay(True))
+        guest = TrackedJob(name, None, _number(told, "uid", -1), self._members.own_id, StreamRelay(True))
         if leaving:
             guest.departing = lambda: None
         self._keeper.find_again(guest)
@@ -163,7 +163,7 @@ class Jobs(Service):
         job = _told_job(number, self._members.own_id, told)
         self._log.warn("job {job} is known from its own directory only: it is taken back", job=name)
         self._table.recover(job)
-        self._keeper.find_again(Held(name, number, job.uid, job.node))
+        self._keeper.find_again(TrackedJob(name, number, job.uid, job.node))
 
     def _is_running(self, name: str) -> bool:
         """Whether a job has a supervisor, or one that cannot be asked at this moment."""
@@ -239,7 +239,7 @@ class Jobs(Service):
             if held.began and held.over is None and held.told and held.node == self._members.own_id
         ]
 
-    def _job_here(self, held: Held) -> JobHere:
+    def _job_here(self, held: TrackedJob) -> JobHere:
         told = held.told
         home, _, number = held.name.partition("-")
         job = None if held.number is None else self._table.get(held.number)
@@ -253,7 +253,7 @@ class Jobs(Service):
             float(told.get("used") or 0.0), float(told.get("began") or 0.0),
         )  # fmt: skip
 
-    def _cantmove(self, held: Held) -> str:
+    def _cantmove(self, held: TrackedJob) -> str:
         if held.departing is not None:
             return "it is being moved"
         known = "it has a terminal" if held.told.get("tty") else str(held.told.get("cantmove") or "")

@@ -15,7 +15,7 @@ from libgomd.errors import GomdError, TimedOut
 T = TypeVar("T")
 
 
-class Undisturbed:
+class Shielded:
     """Does work; a Deferred that it gives can be cancelled without an effect on the work."""
 
     _log: ClassVar[Logger] = Logger()

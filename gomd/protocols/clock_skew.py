@@ -21,7 +21,7 @@ RECENT_NUMBERS = 100_000
 RECENT_SECONDS = 60.0
 
 
-class Clocks:
+class ClockSkew:
     """
     A datagram that is too old may be a recording that somebody plays again, and a warning as well. A
     warning proves itself by what it quotes: a datagram of ours that we did send just now.

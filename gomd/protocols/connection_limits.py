@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _OTHER: Final = {Group.READERS: Group.USERS, Group.USERS: Group.READERS}
 
 
-class Places:
+class ConnectionLimits:
     """
     Who has connections. Admins are not counted.
 

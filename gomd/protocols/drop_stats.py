@@ -11,7 +11,7 @@ MOST_SENDERS = 1000
 SHOWN = 10
 
 
-class Junk:
+class DropStats:
     """
     Counts what was dropped. Of more than `MOST_SENDERS` senders the ones with the fewest are forgotten.
     """

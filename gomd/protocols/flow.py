@@ -15,7 +15,7 @@ BATCH = 65536
 
 
 @implementer(IPushProducer)
-class Outlet:
+class FlowControl:
     """
     Writes to ``transport``, which tells it when its buffer is full and when it has room again.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from zope.interface import implementer
 
-from gomd.interfaces import IPeers, Relay
+from gomd.interfaces import ForwardedReply, IPeers
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from libgomd.errors import PeerUnreachable
 from libgomd.model import Caller, Counter, Node
@@ -30,7 +30,7 @@ class NoPeers:
         """See `IPeers.cur_node`."""
         raise self._why_not(node)
 
-    async def ask(self, node: Node, request: Request, caller: Caller, json: bool) -> Relay:
+    async def ask(self, node: Node, request: Request, caller: Caller, json: bool) -> ForwardedReply:
         """See `IPeers.ask`."""
         raise self._why_not(node)
 

@@ -14,7 +14,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from zope.interface import implementer
 
-from gomd.interfaces import IPeers, Relay
+from gomd.interfaces import ForwardedReply, IPeers
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.protocols.peer_server import behalf
 from libgomd.answers import value_in, where_in
@@ -53,7 +53,7 @@ class Contact(NamedTuple):
 
 
 @implementer(IPeers)
-class Peers:
+class PeerClient:
     """
     :param contact: gives where a node is, None when that is not known.
     :param tls: makes the TLS of a stream.
@@ -109,7 +109,7 @@ class Peers:
 
     # -- over a stream
 
-    async def ask(self, node: Node, request: Request, caller: Caller, json: bool) -> Relay:
+    async def ask(self, node: Node, request: Request, caller: Caller, json: bool) -> ForwardedReply:
         """See `IPeers.ask`."""
         self._asked += 1
         try:
@@ -123,7 +123,7 @@ class Peers:
             said = await self._within(GREETING_LIMIT, welcome.done, node)
             if said.code != 200:
                 connection.close()
-                return Relay(said.code, said.text, None)
+                return ForwardedReply(said.code, said.text, None)
             rows = RowQueue(connection)
             connection.send(Request(request.verb, request.arguments), rows)
             limit = SLOW.get(request.verb, ANSWER_LIMIT)
@@ -136,8 +136,8 @@ class Peers:
             raise
         if reply.code != BLOCK:
             connection.close()
-            return Relay(reply.code, reply.text, None)
-        return Relay(reply.code, reply.text, _rows(connection, rows))
+            return ForwardedReply(reply.code, reply.text, None)
+        return ForwardedReply(reply.code, reply.text, _rows(connection, rows))
 
     async def open(self, node: Node, request: Request, caller: Caller) -> FrameStream:
         """See `IPeers.open`."""

@@ -18,7 +18,7 @@ OK = 200
 _parsed = lru_cache(maxsize=1024)(TreePath.parse)
 
 
-class Answerer:
+class PeerQuestions:
     """Answers as to a caller who may only read and owns nothing here: whoever asks has the cluster's key."""
 
     def __init__(self, tree: ITree, members: IMembership) -> None:

@@ -13,9 +13,9 @@ from twisted.logger import Logger
 from gomd.protocols.peer_trust import PeerTrust
 from gomd.protocols.session import Session
 from gomd.protocols.telnet import TelnetLine
-from gomd.protocols.telnet_factory import NAME_LIMIT, Door
+from gomd.protocols.telnet_factory import NAME_LIMIT, TelnetFactory
 from gomd.verbs.context import ISession
-from gomd.verbs.replies import Answer, Reply, Replying
+from gomd.verbs.replies import Reply, Replying, ValueReply
 from libgomd.certificates import NotANode
 from libgomd.errors import MalformedRequest, NotAllowed, TooMany
 from libgomd.model import Caller, Counter, Role
@@ -49,7 +49,7 @@ class PeerSession(Session):
     group = ""
 
 
-class PeerDoor(Door):
+class PeerServer(TelnetFactory):
     """
     Lets other daemons in. Who they are is told by their certificate; what their callers may do here is
     decided here.
@@ -128,7 +128,7 @@ class PeerDoor(Door):
             await self._threads.run_apart(NAME_LIMIT, ("user", user), "names", check_user, user, uid)
         session.caller = Caller(role, user, uid, via)
         session.json = format_word == "json"
-        return Answer("welcome")
+        return ValueReply("welcome")
 
     def _peer(self, transport: Any) -> str:
         """Return who called. :raises NotAllowed: a certificate of no node."""

@@ -12,10 +12,10 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from gomd.cluster.membership.transport import IPeerTransport
-from gomd.protocols.clock_skew import Clocks
-from gomd.protocols.drop_stats import Junk
-from gomd.protocols.replay_reports import Replays
-from gomd.protocols.send_failures import SendTrouble
+from gomd.protocols.clock_skew import ClockSkew
+from gomd.protocols.drop_stats import DropStats
+from gomd.protocols.replay_reports import ReplayReports
+from gomd.protocols.send_failures import SendFailures
 from libgomd.errors import MalformedDatagram
 from libgomd.model import Counter
 from libgomd.questions import Address, Asker
@@ -106,11 +106,11 @@ class PeerProtocol(DatagramProtocol):
         self._wall = wall
         self._sealer = Sealer(keys, own_id, instance, random)
         self._window = ReplayWindow(max_senders)
-        self._clocks = Clocks(own_name, instance, self._sealer)
-        self._replays = Replays(own_name, instance, self._sealer)
+        self._clocks = ClockSkew(own_name, instance, self._sealer)
+        self._replays = ReplayReports(own_name, instance, self._sealer)
         self._renumbered = 0
-        self._junk = Junk()
-        self.trouble = SendTrouble()
+        self._junk = DropStats()
+        self.trouble = SendFailures()
         self._answering = 0
         self._received = self._received_bytes = 0
         self._sent = self._sent_bytes = 0

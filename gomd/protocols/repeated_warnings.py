@@ -13,7 +13,7 @@ LINES: Final = 20
 MOST: Final = 1000
 
 
-class Repeats:
+class RepeatedWarnings:
     """
     Says when something is to be logged: at once, then at most once in `PERIOD` for each caller, and at most
     `LINES` times for all of them.

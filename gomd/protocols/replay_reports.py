@@ -40,7 +40,7 @@ class _Heard:
         self.warned = now - WARN_AGAIN
 
 
-class Replays:
+class ReplayReports:
     """
     :param own_name: of this node. :param instance: which start of it. :param sealer: numbers what it sends.
     """

@@ -18,7 +18,7 @@ _MOST: Final = 256
 _SHOWN: Final = 4
 
 
-class SendTrouble:
+class SendFailures:
     """
     :ivar say: is given True and a sentence when there is trouble, False and one when it is over.
     :ivar failing: addresses to which the last datagram could not be sent; while there is none, `sent` need

@@ -14,10 +14,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gomd.jobs.lifecycle.frame_stream import FrameStream
-from gomd.protocols.flow import Outlet
+from gomd.protocols.flow import FlowControl
 from gomd.protocols.session import Session, keep_probing
 from gomd.verbs import rendering
-from gomd.verbs.replies import Answer, Goodbye, Reply, Rounds, Upgrade, goes_on, needs_caller
+from gomd.verbs.replies import Goodbye, Reply, Rounds, Upgrade, ValueReply, goes_on, needs_caller
 from libgomd.errors import GomdError, LineTooLong, MalformedRequest, NodeError, RequestError
 from libgomd.wire.foreign import LongLine, foreign_line, foreign_start
 from libgomd.wire.lines import BLOCK, BLOCK_END, GREETING, OK, encode_block, encode_status
@@ -27,7 +27,7 @@ from libgomd.wire.values import dumps
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Coroutine
 
-    from gomd.protocols.telnet_factory import Door
+    from gomd.protocols.telnet_factory import TelnetFactory
 
 #: Tokens that are not known, until the connection they come over is closed.
 MOST_WRONG_TOKENS = 10
@@ -49,14 +49,14 @@ class TelnetLine(LineReceiver):
     transport: Any
     _log: ClassVar[Logger] = Logger()
 
-    def __init__(self, door: Door, session: Session | None) -> None:
+    def __init__(self, door: TelnetFactory, session: Session | None) -> None:
         self.session = session
         self.last_line_at = door.clock.seconds()
         self.MAX_LENGTH = door.limits.max_line + 1  # the CR before the LF does not count
         self._door = door
         self._options = OptionFilter()
         self._queue: deque[bytes | RequestError] = deque()
-        self._out: Outlet
+        self._out: FlowControl
         self._task: Deferred[None] | None = None
         self._between_rounds: Deferred[list[str] | None] | None = None
         self._half_line = False
@@ -72,7 +72,7 @@ class TelnetLine(LineReceiver):
 
     def connectionMade(self) -> None:
         """Greet; a caller whose name has to be looked up first is greeted after that."""
-        self._out = Outlet(
+        self._out = FlowControl(
             self.transport, self._door.clock, self._door.limits.stall_timeout, self._next, self._stalled
         )
         self._door.entered(self)
@@ -257,7 +257,7 @@ class TelnetLine(LineReceiver):
         except Exception as error:  # noqa: BLE001 - the edge: nothing may end the connection
             self._failed(error)
         else:
-            if isinstance(reply, Answer) and not self.session.json:
+            if isinstance(reply, ValueReply) and not self.session.json:
                 self._out.send(encode_status(OK, reply.text))
             elif isinstance(reply, Reply):
                 self._reply(reply, self.session.json)

@@ -12,8 +12,8 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from gomd.interfaces import IThreads
-from gomd.protocols.connection_limits import Places
-from gomd.protocols.repeated_warnings import Repeats
+from gomd.protocols.connection_limits import ConnectionLimits
+from gomd.protocols.repeated_warnings import RepeatedWarnings
 from gomd.protocols.session import Session, local_caller, uid_of_peer
 from gomd.protocols.telnet import TelnetLine
 from gomd.sources.usernames import UserNames
@@ -49,7 +49,7 @@ class Limits:
     max_line: int = 4096
 
 
-class Door(Factory):
+class TelnetFactory(Factory):
     """
     Makes a `TelnetLine` for each connection and counts them.
 
@@ -75,9 +75,9 @@ class Door(Factory):
         self._lines: set[TelnetLine] = set()
         self._most = 0
         self._turned_away = 0
-        self._places = Places()
-        self._tokens = Repeats(clock)
-        self._stalls = Repeats(clock)
+        self._places = ConnectionLimits()
+        self._tokens = RepeatedWarnings(clock)
+        self._stalls = RepeatedWarnings(clock)
         self._all_gone: Deferred[None] | None = None
 
     # -- what a connection asks for

@@ -12,7 +12,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from gomd.interfaces import IMembership
-from gomd.jobs.placement.balancing import Balance, Move
+from gomd.jobs.placement.balancing import Balance, ProposedMove
 from libgomd.errors import GomdError
 from libgomd.model import Counter, Process
 
@@ -91,7 +91,7 @@ class Balancer(Service):
         finally:
             self._busy = False
 
-    async def _make(self, move: Move) -> None:
+    async def _make(self, move: ProposedMove) -> None:
         began = self._clock.seconds()
         process, node = move.process, move.node
         try:

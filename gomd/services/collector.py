@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from gomd.interfaces import ICollector, INodeSource, ISampleLog, IThreads
-from gomd.services.periodic_reads import Job, Reading, read_one, read_together
+from gomd.services.periodic_reads import Job, PeriodicReads, read_one, read_together
 from gomd.services.processes import ProcessReader
 from libgomd.model import Counter, Node, Part, Process, ProcessTable, Sample
 from libgomd.wallclock import Wall
@@ -69,10 +69,12 @@ class Collector(Service):
         self._said = placeholder  # what the source says of this node, beside its samples
         self._others: tuple[Node, ...] = ()
         self._reader = ProcessReader(source, threads, clock, wall)
-        self._parts: dict[Part, Reading[Any]] = {part: Reading(part.value) for part in source.parts}
-        self._nodes: Reading[Sequence[Node]] = Reading("nodes")
-        self._kept: Reading[None] = Reading("log")
-        self._kept_tables: Reading[None] = Reading("process_log")
+        self._parts: dict[Part, PeriodicReads[Any]] = {
+            part: PeriodicReads(part.value) for part in source.parts
+        }
+        self._nodes: PeriodicReads[Sequence[Node]] = PeriodicReads("nodes")
+        self._kept: PeriodicReads[None] = PeriodicReads("log")
+        self._kept_tables: PeriodicReads[None] = PeriodicReads("process_log")
         self.periods = (period, processes_period)
         self._loops = (LoopingCall(self._start, self.collect), LoopingCall(self._start, self._scan))
         for loop in self._loops:

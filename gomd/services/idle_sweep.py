@@ -10,18 +10,18 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from gomd.protocols.telnet_factory import Door
+from gomd.protocols.telnet_factory import TelnetFactory
 
 #: Seconds between two looks: a connection lives at most that much longer than its idle timeout.
 PERIOD = 5.0
 
 
-class Sweeping(Service):
+class IdleSweep(Service):
     """Looks after the connections of one door."""
 
     _log: ClassVar[Logger] = Logger()
 
-    def __init__(self, door: Door, clock: IReactorTime) -> None:
+    def __init__(self, door: TelnetFactory, clock: IReactorTime) -> None:
         self._door = door
         self._loop = LoopingCall(self.sweep)
         self._loop.clock = clock

@@ -35,7 +35,7 @@ class _Call:
     late: bool = False
 
 
-class Apart:
+class IsolatedCalls:
     """
     See `gomd.interfaces.IThreads.run_apart`.
 

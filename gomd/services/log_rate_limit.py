@@ -13,7 +13,7 @@ PERIOD: Final = 60.0
 _MOST: Final = 4096
 
 
-class LogBudget:
+class LogRateLimit:
     """
     Counts events by their sentence, whatever the values in it; above `LINES` a minute they are left out.
 

@@ -11,7 +11,7 @@ from twisted.logger import FileLogObserver, ILogObserver, LogEvent, LogLevel, ev
 from zope.interface import implementer
 
 from gomd.services.journald import with_priority
-from gomd.services.log_rate_limit import LogBudget
+from gomd.services.log_rate_limit import LogRateLimit
 from libgomd.wire.text import printable
 
 
@@ -19,7 +19,7 @@ from libgomd.wire.text import printable
 class DaemonLog:
     """
     Writes each event that is important enough to ``out``; may be called on any thread, never raises.
-    Of one message that comes all the time it writes so many a minute (`LogBudget`).
+    Of one message that comes all the time it writes so many a minute (`LogRateLimit`).
 
     As text an event is one line ``TIME [NAMESPACE#LEVEL] MESSAGE``; further lines of the message and a
     traceback follow behind a tab. As json it is one line with an object of ``time`` (seconds since the
@@ -48,7 +48,7 @@ class DaemonLog:
         self._out = out
         self._write = FileLogObserver(out, self._format)
         self._writing = threading.RLock()  # the same thread may log again while it logs: in a __del__
-        self._budget = LogBudget()
+        self._budget = LogRateLimit()
         self.set_level(log_level)
 
     def reopen(self) -> None:

@@ -29,7 +29,7 @@ def send_by(sending: socket.socket, address: str, index: int = 0) -> None:
     sending.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
 
 
-class Membership:
+class GroupMembership:
     """One group that a socket hears, at one interface at a time."""
 
     def __init__(self, group: Tcp) -> None:

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 
 from gomd.protocols.peers import PeerProtocol
 from gomd.services.listening import Socket
-from gomd.services.multicast import Membership, send_by
+from gomd.services.multicast import GroupMembership, send_by
 from libgomd.endpoints import Tcp
 from libgomd.errors import ConfigError
 
@@ -44,7 +44,7 @@ class PeerSockets:
         :raises ConfigError: one sentence on why not.
         """
         self.group = group
-        self.membership = None if group is None else Membership(group)
+        self.membership = None if group is None else GroupMembership(group)
         self.datagrams: socket.socket | None = None
         self.announcements: socket.socket | None = None
         self.streams = Socket("[peers] address and port", Tcp(address, port))

@@ -15,7 +15,7 @@ from libgomd.model import Counter
 R = TypeVar("R")
 
 
-class Reading(Generic[R]):
+class PeriodicReads(Generic[R]):
     """
     The newest good value of one thing, and how its reads went.
 
@@ -68,8 +68,8 @@ class Reading(Generic[R]):
 
 
 #: One thing and what reads it; what came of that.
-Job = tuple[Reading[Any], Callable[[], Any]]
-Outcome = tuple[Reading[Any], Any, Exception | None]
+Job = tuple[PeriodicReads[Any], Callable[[], Any]]
+Outcome = tuple[PeriodicReads[Any], Any, Exception | None]
 
 
 class _Round:
@@ -79,7 +79,7 @@ class _Round:
         self._jobs = jobs
         self._lock = Lock()
         self._outcomes: list[Outcome] = []
-        self._under_way: Reading[Any] | None = None
+        self._under_way: PeriodicReads[Any] | None = None
         self._begun = False
         self._given_up = False
 
@@ -104,7 +104,7 @@ class _Round:
                 self._under_way = None
                 self._outcomes.append((reading, value, failure))
 
-    def _begin(self, reading: Reading[Any]) -> bool:
+    def _begin(self, reading: PeriodicReads[Any]) -> bool:
         """Note what is read next; False when no more is wanted."""
         with self._lock:
             self._under_way = None if self._given_up else reading
@@ -119,7 +119,7 @@ class _Round:
                 self.release(*done, self._under_way)
             return tuple(self._outcomes)
 
-    def release(self, *but: Reading[Any] | None) -> None:
+    def release(self, *but: PeriodicReads[Any] | None) -> None:
         """Let others read what this round will not."""
         for reading, _function in self._jobs:
             if reading not in but:
@@ -128,7 +128,7 @@ class _Round:
 
 async def read_together(
     threads: IThreads, limit: float, now: float, jobs: Sequence[Job]
-) -> list[Reading[Any]]:
+) -> list[PeriodicReads[Any]]:
     """
     Read each thing that is not still being read. Never raises.
 
@@ -173,7 +173,7 @@ async def read_together(
 
 
 async def read_one(
-    reading: Reading[R],
+    reading: PeriodicReads[R],
     threads: IThreads,
     limit: float,
     now: float,

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from gomd.interfaces import INodeSource, IThreads
-from gomd.services.periodic_reads import Reading, read_one
+from gomd.services.periodic_reads import PeriodicReads, read_one
 from libgomd.errors import GomdError, SourceUnavailable
 from libgomd.model import Counter, Process, ProcessTable
 from libgomd.wallclock import Wall
@@ -27,7 +27,7 @@ class ProcessReader:
         self._threads = threads
         self._clock = clock
         self._wall = wall
-        self._reading: Reading[ProcessTable] = Reading("processes")
+        self._reading: PeriodicReads[ProcessTable] = PeriodicReads("processes")
         self._scanning = False
         self._waiting: list[Deferred[None]] = []
         self._error: GomdError | None = None

@@ -11,7 +11,7 @@ from gomd.services.threads import Threads
 LOOKUPS = 4
 
 
-class Seeding(Service):
+class SeedLookup(Service):
     """:param threads: started and stopped here; nobody else's calls wait for a name server."""
 
     def __init__(self, seeds: Seeds, threads: Threads) -> None:

@@ -22,7 +22,7 @@ from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from gomd.interfaces import IThreads
-from gomd.services.isolated_calls import Apart
+from gomd.services.isolated_calls import IsolatedCalls
 from libgomd.errors import TimedOut, TooMany
 
 R = TypeVar("R")
@@ -72,7 +72,7 @@ class Threads(Service):
         self._finish = finish
         self._late = 0
         self._ended: Deferred[None] | None = None
-        self._apart = Apart(self._start, clock)
+        self._apart = IsolatedCalls(self._start, clock)
         self._pool = _Pool(minthreads=0, maxthreads=size, name=name)
         self._name = name
         self._most = size + waiting

@@ -27,7 +27,7 @@ _NICE: Final = range(-20, 20)
 _MAX_STATUS: Final = 16384
 
 
-class Credentials(NamedTuple):
+class ProcessCredentials(NamedTuple):
     """What of a process's status decides who may act on it; ``process`` is a thread's process."""
 
     process: int
@@ -40,7 +40,7 @@ class _Target(NamedTuple):
     """A process held by its directory of /proc, which stays its own when the pid is given to another."""
 
     directory: int
-    credentials: Credentials
+    credentials: ProcessCredentials
     nice: int | None
     of_system: bool
 
@@ -151,7 +151,7 @@ def _send(target: _Target, pid: int, number: int) -> None:
     os.kill(pid, number)
 
 
-def parse_credentials(data: bytes) -> Credentials:
+def parse_credentials(data: bytes) -> ProcessCredentials:
     """
     Return whose process it is, as ``data``, a /proc/PID/status, says.
 
@@ -161,7 +161,7 @@ def parse_credentials(data: bytes) -> Credentials:
         lines = (line.split() for line in data.split(b"\n"))
         values = {words[0]: words[1:] for words in lines if words and words[0] in (b"Tgid:", b"Uid:")}
         [process], [real, effective, saved, _] = values[b"Tgid:"], values[b"Uid:"]
-        return Credentials(int(process), int(real), int(effective), int(saved))
+        return ProcessCredentials(int(process), int(real), int(effective), int(saved))
     except (KeyError, ValueError) as error:
         raise SourceUnavailable(f"a /proc/PID/status is not understood: {error!r}") from error
 

@@ -17,18 +17,18 @@ from gomd.config import Config
 from gomd.interfaces import IJobs, IMembership, IMigrator, IPeers
 from gomd.jobs.disabled import NoJobs
 from gomd.jobs.migration.openmosix import NoMigrator, OpenMosixMigrator
-from gomd.jobs.ownership import Kin
+from gomd.jobs.ownership import JobOwnership
 from gomd.jobs.placement.choice import Placement
 from gomd.jobs.relocation import Relocation
 from gomd.jobs.service import Jobs
 from gomd.jobs.supervisor.attributes import reset_oom_score
 from gomd.protocols.no_peers import NoPeers
 from gomd.protocols.peer_trust import PeerTrust
-from gomd.protocols.telnet_factory import Door
+from gomd.protocols.telnet_factory import TelnetFactory
 from gomd.services.clock_watch import ClockWatch
 from gomd.services.collector import Collector
 from gomd.services.daemon import Daemon
-from gomd.services.idle_sweep import Sweeping
+from gomd.services.idle_sweep import IdleSweep
 from gomd.services.listening import Listening, Socket
 from gomd.services.systemd import Watchdog, take_environment
 from gomd.services.threads import Threads
@@ -37,9 +37,9 @@ from gomd.sources.settings import written_number
 from gomd.tap.choices import SAMPLE_LOGS, SOURCES, limits_of, own_address
 from gomd.tap.jobs import balancer_of, jobs_of, no_files
 from gomd.tap.monotonic import seconds_since_boot
-from gomd.tree.cluster_tree import Tree
+from gomd.tree.cluster_tree import ClusterTree
 from gomd.tree.guests import Guests
-from gomd.tree.orders import Ordered
+from gomd.tree.orders import WrittenOrders
 from gomd.verbs.all import all_verbs
 from gomd.verbs.context import Parts
 from gomd.verbs.dispatch import Dispatch
@@ -115,7 +115,7 @@ def compose(
             wall, lambda: trust.admins,
         )  # fmt: skip
         migrator = made.migrator
-    kin = Kin(jobs, collector)
+    kin = JobOwnership(jobs, collector)
     relocation = Relocation(
         reactor, members, peers, asking, source, collector, jobs, kin, migrator, placement
     )
@@ -128,7 +128,7 @@ def compose(
         members=members,
         peers=peers,
         events=events,
-        tree=Tree(source, members, asking, guests, Ordered(relocation, written_number)),
+        tree=ClusterTree(source, members, asking, guests, WrittenOrders(relocation, written_number)),
         control=control,
         threads=asking,
         commands=commands,
@@ -159,7 +159,7 @@ def compose(
         clock_watch.disturbed = network.look_again
     verbs = all_verbs()
     dispatch = Dispatch(verbs, parts)
-    door = Door(dispatch, asking, reactor, limits_of(config), os.geteuid())
+    door = TelnetFactory(dispatch, asking, reactor, limits_of(config), os.geteuid())
     counting += [dispatch, door]
 
     for service in (
@@ -171,7 +171,7 @@ def compose(
         collector,
         *(network.services(dispatch, asking) if network else ()),
         Listening(reactor, sockets, door, collector.sampled),
-        Sweeping(door, reactor),
+        IdleSweep(door, reactor),
         clock_watch,
         Watchdog(notifier, reactor, watchdog_period),
         *((balancer,) if balancer is not None else ()),

@@ -15,17 +15,17 @@ from gomd.interfaces import ICollector, IEvents, IJobs, IMembership, IMigrator, 
 from gomd.jobs.checkpoint.criu import Criu, TlsFiles, find
 from gomd.jobs.home.journal import Journal
 from gomd.jobs.home.table import HomeTable
-from gomd.jobs.lifecycle.admission import Room
-from gomd.jobs.lifecycle.forkserver_client import Launcher
-from gomd.jobs.lifecycle.output_quota import Limits
-from gomd.jobs.lifecycle.remote_jobs import Abroad
+from gomd.jobs.lifecycle.admission import Admission
+from gomd.jobs.lifecycle.forkserver_client import ForkServerClient
+from gomd.jobs.lifecycle.output_quota import OutputLimits
+from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
 from gomd.jobs.lifecycle.supervisors import Supervisors
-from gomd.jobs.lifecycle.tracker import Keeper
-from gomd.jobs.migration.bounded_inspection import Looks
-from gomd.jobs.migration.channels import Post
-from gomd.jobs.migration.context import Ability, Ground, Machine
-from gomd.jobs.migration.journal import MoveLog
-from gomd.jobs.migration.location import Whereabouts
+from gomd.jobs.lifecycle.tracker import JobTracker
+from gomd.jobs.migration.bounded_inspection import BoundedInspection
+from gomd.jobs.migration.channels import Channels
+from gomd.jobs.migration.context import CriuCheck, MigrationContext, NodeServices
+from gomd.jobs.migration.journal import MigrationJournal
+from gomd.jobs.migration.location import JobLocations
 from gomd.jobs.migration.openmosix import NoMigrator, OpenMosixMigrator
 from gomd.jobs.migration.service import Migrations
 from gomd.jobs.ownership import whole
@@ -67,17 +67,17 @@ def jobs_of(
     :param system_users: tells whether root's processes may come from other nodes.
     """
     spool, node_id = config.jobs.spool, int(members.own_id)
-    launcher = Launcher(reactor, os.path.join(spool, "log"))
+    launcher = ForkServerClient(reactor, os.path.join(spool, "log"))
     reserve = config.jobs.output_reserve or AUTOMATIC
     stream = min(config.jobs.output, config.jobs.output_per_user // 2, config.jobs.output_total // 2)
     here = Supervisors(
         launcher, spool, stream, os.geteuid() == 0, f"node {node_id} {config.node.name}",
         find_place, reserve,
     )  # fmt: skip
-    room = Room(os.geteuid(), config.jobs.most, config.jobs.most_per_user, config.jobs.reserve)
-    output = Limits(stream, config.jobs.output_per_user, config.jobs.output_total, reserve)
+    room = Admission(os.geteuid(), config.jobs.most, config.jobs.most_per_user, config.jobs.reserve)
+    output = OutputLimits(stream, config.jobs.output_per_user, config.jobs.output_total, reserve)
 
-    def migrator(keeper: Keeper, table: HomeTable, whereabouts: Whereabouts) -> IMigrator:
+    def migrator(keeper: JobTracker, table: HomeTable, whereabouts: JobLocations) -> IMigrator:
         if source.kind == "openmosix":
             return OpenMosixMigrator(source, threads, node_id)
         if os.geteuid() != 0:
@@ -99,7 +99,7 @@ def jobs_of(
         )
 
     return Jobs(
-        reactor, members, threads, events, partial(Abroad, reactor, members, peers), here,
+        reactor, members, threads, events, partial(RemoteJobs, reactor, members, peers), here,
         placement, Journal(os.path.join(config.node.state_dir, "jobs", "journal"), journal), peers,
         wall=wall, own_uid=os.geteuid(), room=room, output=output, disk=disk, migrator=migrator,
     )  # fmt: skip
@@ -112,27 +112,28 @@ def _criu(
     peers: IPeers,
     threads: IThreads,
     here: Supervisors,
-    keeper: Keeper,
+    keeper: JobTracker,
     table: HomeTable,
-    whereabouts: Whereabouts,
+    whereabouts: JobLocations,
     tls: Callable[[str], TlsFiles],
     wall: Wall,
-    room: Room,
+    room: Admission,
     system_users: Callable[[], bool],
 ) -> Migrations:
     state = config.node.state_dir
     program = Criu(find(config.jobs.criu))
-    machine = Machine(
+    machine = NodeServices(
         program, config.peers.address, os.geteuid(), os.path.join(config.jobs.spool, "moving"),
         partial(tls, os.path.join(state, "tls")), system_users=system_users,
     )  # fmt: skip
-    post = Post(
+    post = Channels(
         members, peers, lambda letter, answer: migrations.heard(letter, answer),
         lambda node, ours: migrations.cut(node, ours), lambda node: migrations.connected(node),
     )  # fmt: skip
-    ground = Ground(
-        reactor, members, threads, machine, Ability(program, threads, reactor), keeper, table, here,
-        whereabouts, MoveLog(os.path.join(state, "jobs", "migrations")), post, Looks(threads), wall,
+    ground = MigrationContext(
+        reactor, members, threads, machine, CriuCheck(program, threads, reactor), keeper, table, here,
+        whereabouts, MigrationJournal(os.path.join(state, "jobs", "migrations")), post,
+        BoundedInspection(threads), wall,
         lambda uid: room.why_not(keeper.held.values(), (), uid, admin=False),
     )  # fmt: skip
     migrations = Migrations(ground)

@@ -10,7 +10,7 @@ from typing import NoReturn
 from twisted.logger import LogLevel
 from twisted.python import usage
 
-from gomd.config import SHORT_OPTIONS, Config, Surroundings, find_file, load, overrides_for
+from gomd.config import SHORT_OPTIONS, Config, Environment, find_file, load, overrides_for
 from gomd.jobs.checkpoint.criu import Criu, find
 from gomd.services.journald import PRIORITIES, goes_to_journal
 from gomd.tap.checking import mistakes_in_files, warnings_of
@@ -42,7 +42,7 @@ class Options(usage.Options):
     def __init__(self) -> None:
         super().__init__()
         self.overrides: list[str] = []
-        self.around = Surroundings.of_this_process()
+        self.around = Environment.of_this_process()
         #: The pid file that twistd was told to write; empty for none.
         self.pid_file = ""
 

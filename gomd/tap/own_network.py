@@ -18,7 +18,7 @@ from gomd.services.collector import Collector
 from gomd.services.network import NetworkWatch
 from gomd.services.own_address import OwnAddress
 from gomd.services.peering import Peering
-from gomd.services.seed_lookup import LOOKUPS, Seeding
+from gomd.services.seed_lookup import LOOKUPS, SeedLookup
 from gomd.services.threads import Threads
 from gomd.sources.addresses import read_interfaces
 from gomd.sources.netlink import open_monitor
@@ -71,7 +71,7 @@ class OwnNetwork:
             self._reactor, threads, self._address, lambda: (read_interfaces(), primary_address()),
             open_monitor, peering.join_again, self._collector.set_address, self._say,
         )  # fmt: skip
-        return self.watch, Seeding(self._seeds, self._names)
+        return self.watch, SeedLookup(self._seeds, self._names)
 
     def take_over(self, config: Config) -> None:
         """Use other seeds, and trust peers otherwise, from now on."""

@@ -14,18 +14,18 @@ from twisted.logger import Logger
 
 from gomd.cluster.alone import Alone
 from gomd.cluster.events import Events
-from gomd.cluster.membership import Heartbeat, MapRoll, Settings
+from gomd.cluster.membership import HeartbeatEngine, MapAdmission, Settings
 from gomd.cluster.seeds import known_at_once
 from gomd.config import Config
 from gomd.interfaces import IMembership, IThreads
 from gomd.jobs.checkpoint.criu import TlsFiles
 from gomd.protocols.handshakes import Handshakes
-from gomd.protocols.peer_client import Contact, Peers
-from gomd.protocols.peer_questions import Answerer
-from gomd.protocols.peer_server import PeerDoor
+from gomd.protocols.peer_client import Contact, PeerClient
+from gomd.protocols.peer_questions import PeerQuestions
+from gomd.protocols.peer_server import PeerServer
 from gomd.protocols.peers import PeerProtocol
 from gomd.services.collector import Collector
-from gomd.services.idle_sweep import Sweeping
+from gomd.services.idle_sweep import IdleSweep
 from gomd.services.own_key import own_key_file, own_secret
 from gomd.services.peering import Engine, Peering, PeerSockets
 from gomd.services.threads import Threads
@@ -40,8 +40,8 @@ from libgomd.private import make_private_directory
 from libgomd.tls import MutualTLS
 from libgomd.wallclock import Wall
 
-#: Streams of other nodes to here, at most, of each of `gomd.protocols.peer_server.GROUPS`. The daemons' own come
-#: on top of two for each job: how many jobs there are is limited elsewhere.
+#: Streams of other nodes to here, at most, of each of `gomd.protocols.peer_server.GROUPS`. The daemons' own
+#: come on top of two for each job: how many jobs there are is limited elsewhere.
 MOST_STREAMS: Mapping[str, int] = {"daemons": 1024, "admins": 512, "users": 1024, "readers": 1024}
 _log = Logger()
 
@@ -138,8 +138,10 @@ class Network:
             contact = self._contact_of_member
         self.own_network = OwnNetwork(config, reactor, self.protocol, self._engine, collector, events, wall)
         self._tls = MutualTLS(partial(node_credentials_of, keys, own))
-        self.peers = Peers(reactor, reactor, self.protocol.asker, contact, self._tls, config.peers.address)
-        self._inward: tuple[Handshakes, PeerDoor] | tuple[()] = ()
+        self.peers = PeerClient(
+            reactor, reactor, self.protocol.asker, contact, self._tls, config.peers.address
+        )
+        self._inward: tuple[Handshakes, PeerServer] | tuple[()] = ()
         if not config.peers.key_file:
             _log.info(
                 "no [peers] key_file: the peers' port {address}:{port} is for this machine only, and other "
@@ -159,14 +161,14 @@ class Network:
     def services(self, dispatch: Dispatch, threads: IThreads) -> tuple[Service, ...]:
         """Return what runs: the ports, and what closes forgotten streams."""
         limits, most = limits_of(self._config), most_streams(self._config)
-        self.protocol.answer = Answerer(dispatch.parts.tree, self.members)
-        door = PeerDoor(
+        self.protocol.answer = PeerQuestions(dispatch.parts.tree, self.members)
+        door = PeerServer(
             dispatch, threads, self._reactor, limits, os.geteuid(), most=most, trust=self.own_network.trust
         )
         handshakes = Handshakes(door, self._tls, self._reactor)
         self._inward = (handshakes, door)
         peering = Peering(self._reactor, self._ports, self.protocol, handshakes, self._engine)
-        return peering, *self.own_network.services(peering, threads), Sweeping(door, self._reactor)
+        return peering, *self.own_network.services(peering, threads), IdleSweep(door, self._reactor)
 
     def counters(self) -> Iterable[Counter]:
         """Datagrams, handshakes, and streams of other nodes to here."""
@@ -239,7 +241,7 @@ def _heartbeat(
     events: Events,
     wall: Wall,
 ) -> Any:
-    return Heartbeat(
+    return HeartbeatEngine(
         collector.own_node, protocol.instance, protocol, reactor, Random(), events,  # noqa: S311
         _settings(config, ports), wall,
     )  # fmt: skip
@@ -258,9 +260,9 @@ def _map(
     from gomd.tap.nodemap import read_map
 
     found = read_map(config)
-    return Heartbeat(
+    return HeartbeatEngine(
         collector.own_node, protocol.instance, protocol, reactor, Random(), events,  # noqa: S311
-        _settings(config, ports), wall, MapRoll(found.names, found.addresses),
+        _settings(config, ports), wall, MapAdmission(found.names, found.addresses),
     )  # fmt: skip
 
 
@@ -275,16 +277,16 @@ def _swim(
     wall: Wall,
 ) -> Any:
     from gomd.cluster.summaries import Summaries
-    from gomd.cluster.swim import Making, Running, Swim
+    from gomd.cluster.swim import Swim, SwimRunner, SwimSetup
 
     peers, own = config.peers, collector.own
-    make = Making(
+    make = SwimSetup(
         own.id, own.name, peers.address, ports.port, ports.port, peers.heartbeat, peers.max_nodes,
         reactor.callFromThread,
     )  # fmt: skip
     threads = Threads(reactor, reactor, "swim", size=2)
     threads.startService()  # it has no thread before kinship starts, and none that outlives the daemon
-    running = Running(make, tuple(key.swim for key in keys), known_at_once(peers.seeds), threads, reactor)
+    running = SwimRunner(make, tuple(key.swim for key in keys), known_at_once(peers.seeds), threads, reactor)
     summaries = Summaries(protocol.asker.ask)
     return Swim(collector.own_node, running, summaries, reactor, events, wall, peers.forget)
 

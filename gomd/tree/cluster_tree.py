@@ -9,7 +9,7 @@ from zope.interface import implementer
 
 from gomd.interfaces import IMembership, INodeSource, IThreads, ITree
 from gomd.tree.guests import Guests
-from gomd.tree.orders import Ordered
+from gomd.tree.orders import WrittenOrders
 from libgomd.errors import NotFound
 from libgomd.model import DOWN_VALUE, Caller, Node, Status
 from libgomd.wire.tree import NODE_VALUES, Kind, TreePath, tree_value
@@ -21,7 +21,7 @@ WRITE_LIMIT = 600.0
 
 
 @implementer(ITree)
-class Tree:
+class ClusterTree:
     """Answers for the other nodes from what membership knows, for all else from the source."""
 
     def __init__(
@@ -30,7 +30,7 @@ class Tree:
         members: IMembership,
         threads: IThreads,
         guests: Guests | None = None,
-        ordered: Ordered | None = None,
+        ordered: WrittenOrders | None = None,
     ) -> None:
         self._source = source
         self._members = members

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gomd.interfaces import ICollector, IJobs, IKin, IMembership, JobHere
+from gomd.interfaces import ICollector, IJobOwnership, IJobs, IMembership, JobHere
 from libgomd.errors import NotFound
 from libgomd.model import Caller, Job
 from libgomd.wire.text import printable
@@ -25,7 +25,7 @@ class Guests:
     """
 
     def __init__(
-        self, jobs: IJobs, collector: ICollector, members: IMembership, kin: IKin | None = None
+        self, jobs: IJobs, collector: ICollector, members: IMembership, kin: IJobOwnership | None = None
     ) -> None:
         self._jobs = jobs
         self._collector = collector

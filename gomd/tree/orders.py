@@ -15,7 +15,7 @@ _HOME: Final = "home"
 _ADMIN: Final = Caller(Role.ADMIN, "root", 0, "put")
 
 
-class Ordered:
+class WrittenOrders:
     """
     Does what a write into the tree asks for beyond the value itself.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.replies import Answer, Column, Goodbye, Reply, Rows
+from gomd.verbs.replies import Column, Goodbye, Reply, Rows, ValueReply
 from gomd.verbs.table import Verb
 from libgomd.errors import MalformedRequest, NotAllowed
 from libgomd.model import Counter, Role, VerbHelp
@@ -44,13 +44,13 @@ def make_help(all_verbs: Callable[[], Iterable[Verb]], find: Callable[[str], Ver
 
 def version(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """The version of gomd and of the protocol."""
-    return Answer(f"gomd {VERSION} protocol {PROTOCOL}", {"version": VERSION, "protocol": PROTOCOL})
+    return ValueReply(f"gomd {VERSION} protocol {PROTOCOL}", {"version": VERSION, "protocol": PROTOCOL})
 
 
 def whoami(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """The caller as the daemon sees him."""
     caller = session.caller
-    return Answer(f"{caller.role.word} {caller.user or 'anonymous'} via {caller.via}", encode(caller))
+    return ValueReply(f"{caller.role.word} {caller.user or 'anonymous'} via {caller.via}", encode(caller))
 
 
 async def auth(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
@@ -71,7 +71,7 @@ def format_(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Repl
             raise MalformedRequest(f"format is text or json, not {arguments[0][:40]}")
         session.json = name == "json"
     name = "json" if session.json else "text"
-    return Answer(name, name)
+    return ValueReply(name, name)
 
 
 def stats(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:

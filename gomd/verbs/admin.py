@@ -7,7 +7,7 @@ from typing import Any
 
 from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.replies import Answer, Reply, Rows
+from gomd.verbs.replies import Reply, Rows, ValueReply
 from gomd.verbs.table import Verb
 from libgomd.errors import MalformedRequest
 from libgomd.model import MAX_SPEED, Output, Role
@@ -38,7 +38,7 @@ def _switch(verb: str) -> Callable[..., Any]:
         await parts.tree.write_file(_admin_file(file), value)
         await parts.collector.refresh()
         status = parts.collector.own_node().status
-        return Answer(meaning, {"status": int(status), "words": status.words()})
+        return ValueReply(meaning, {"status": int(status), "words": status.words()})
 
     return answer
 
@@ -48,7 +48,7 @@ async def set_speed(parts: Parts, session: ISession, arguments: tuple[str, ...])
     speed = words.whole_number(arguments[0], "N", 1, MAX_SPEED)
     await parts.tree.set_speed(speed)
     await parts.collector.refresh()
-    return Answer(f"speed is {speed}", speed)
+    return ValueReply(f"speed is {speed}", speed)
 
 
 async def set_yardstick(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
@@ -56,7 +56,7 @@ async def set_yardstick(parts: Parts, session: ISession, arguments: tuple[str, .
     number = words.whole_number(arguments[0], "N", 1, MAX_TREE_SPEED)
     await parts.tree.write_file(_admin_file("sspeed"), str(number))
     await parts.collector.refresh()
-    return Answer(f"the yardstick is {number}", number)
+    return ValueReply(f"the yardstick is {number}", number)
 
 
 async def do(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
@@ -70,13 +70,13 @@ async def checkpoint(parts: Parts, session: ISession, arguments: tuple[str, ...]
     if not name or len(name) > 80 or any(char.isspace() for char in name):
         raise MalformedRequest("NAME is one word of at most 80 characters")
     await parts.threads.run(5.0, parts.sample_log.checkpoint, name, parts.wall())
-    return Answer(f"checkpoint {name}")
+    return ValueReply(f"checkpoint {name}")
 
 
 def shutdown(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """Stop the daemon."""
     parts.daemon.stop(f"asked by {session.caller.user or 'somebody'} via {session.caller.via}")
-    return Answer("gomd stops")
+    return ValueReply("gomd stops")
 
 
 VERBS = (

@@ -7,7 +7,7 @@ from typing import Any
 
 from gomd.interfaces import IRelocation
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.replies import Answer, Reply
+from gomd.verbs.replies import Reply, ValueReply
 from gomd.verbs.table import Verb
 from libgomd.model import Role
 
@@ -24,7 +24,7 @@ def _all(order: Callable[[IRelocation], Awaitable[int]], meaning: str) -> Callab
         finally:
             await parts.collector.refresh()
         status = parts.collector.own_node().status
-        return Answer(meaning, {"status": int(status), "words": status.words(), "moved": count})
+        return ValueReply(meaning, {"status": int(status), "words": status.words(), "moved": count})
 
     return answer
 

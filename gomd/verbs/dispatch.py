@@ -10,7 +10,7 @@ from twisted.internet.defer import DeferredSemaphore
 
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.fan_out import LIMIT, PATIENT_LIMIT, ask_everywhere
-from gomd.verbs.quotas import Group, Held, Shares, group_of
+from gomd.verbs.quotas import Group, Held, Quotas, group_of
 from gomd.verbs.replies import File, Relayed, Reply, Replying
 from gomd.verbs.table import VerbTable
 from libgomd.errors import NotAllowed, NotPossible
@@ -38,7 +38,7 @@ class Dispatch:
     def __init__(self, table: VerbTable, parts: Parts) -> None:
         self.parts = parts
         self.table = table
-        self._forwards = Shares("requests to other nodes", MOST_FORWARDS, MOST_OF_ONE)
+        self._forwards = Quotas("requests to other nodes", MOST_FORWARDS, MOST_OF_ONE)
         self._gates = {group: DeferredSemaphore(most) for group, most in ASKED_AT_ONCE.items()}
 
     def ask(self, session: ISession, request: Request) -> Replying:

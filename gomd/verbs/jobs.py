@@ -7,7 +7,7 @@ import signal as signals
 from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.remote_processes import send_signal
-from gomd.verbs.replies import Answer, Column, Reply, Rows, Upgrade
+from gomd.verbs.replies import Column, Reply, Rows, Upgrade, ValueReply
 from gomd.verbs.table import Verb
 from libgomd.errors import NotAllowed
 from libgomd.model import Caller, Job, Role
@@ -55,7 +55,7 @@ async def kill(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> R
     number = words.signal_number(arguments[1] if len(arguments) > 1 else "TERM")
     await send_signal(parts, job, number, group=True)
     name = signals.Signals(number).name if number in set(signals.Signals) else f"signal {number}"
-    return Answer(f"sent {name} to job {job.job}", {"job": job.job, "signal": number})
+    return ValueReply(f"sent {name} to job {job.job}", {"job": job.job, "signal": number})
 
 
 def _job(parts: Parts, session: ISession, word: str) -> Job:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gomd.interfaces import Outcome
+from gomd.interfaces import RelocationOutcome
 from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.replies import Answer, Reply, Upgrade
+from gomd.verbs.replies import Reply, Upgrade, ValueReply
 from gomd.verbs.table import Verb
 from libgomd.errors import MalformedRequest, NotPossible
 from libgomd.model import MAX_NODE_ID, Role
@@ -18,10 +18,10 @@ DRY_RUN = "dry-run"
 #: The largest number of moves that is believed.
 _MOST_MOVES = 2**31 - 1
 _SAID = {
-    Outcome.MOVED: "process {pid} runs on node {node}",
-    Outcome.THERE: "process {pid} runs on node {node} already",
-    Outcome.BEST: "process {pid} stays on node {node}: no other one that can take it is better",
-    Outcome.COULD: "process {pid} can move to node {node}",
+    RelocationOutcome.MOVED: "process {pid} runs on node {node}",
+    RelocationOutcome.THERE: "process {pid} runs on node {node} already",
+    RelocationOutcome.BEST: "process {pid} stays on node {node}: no other one that can take it is better",
+    RelocationOutcome.COULD: "process {pid} can move to node {node}",
 }
 
 
@@ -37,9 +37,9 @@ async def migrate(parts: Parts, session: ISession, arguments: tuple[str, ...]) -
         "pid": pid,
         "node": node.id,
         "seconds": round(parts.clock.seconds() - began, 3),
-        "moved": moved.outcome is Outcome.MOVED,
+        "moved": moved.outcome is RelocationOutcome.MOVED,
     }
-    return Answer(_SAID[moved.outcome].format(pid=pid, node=f"{node.id} {node.name}"), value)
+    return ValueReply(_SAID[moved.outcome].format(pid=pid, node=f"{node.id} {node.name}"), value)
 
 
 def _lock(lock: bool) -> Callable[..., Any]:
@@ -48,7 +48,9 @@ def _lock(lock: bool) -> Callable[..., Any]:
     async def answer(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
         pid = words.pid(arguments[0])
         await parts.relocation.lock(pid, lock, session.caller)
-        return Answer(f"process {pid} is {'locked' if lock else 'not locked'}", {"pid": pid, "lock": lock})
+        return ValueReply(
+            f"process {pid} is {'locked' if lock else 'not locked'}", {"pid": pid, "lock": lock}
+        )
 
     return answer
 
@@ -69,7 +71,7 @@ async def moved(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> 
         raise NotPossible(f"job {home}-{number} has its home on node {home}: tell that one")
     parts.jobs.moved(f"{home}-{number}", node, nmigs)
     await parts.jobs.written()  # whoever asks never says it again once it is answered
-    return Answer(f"job {home}-{number} runs on node {node}")
+    return ValueReply(f"job {home}-{number} runs on node {node}")
 
 
 MIGRATE = Verb(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from gomd.cluster.map_file import ranges_of
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.replies import Answer, Column, Reply, Rows
+from gomd.verbs.replies import Column, Reply, Rows, ValueReply
 from gomd.verbs.table import Verb
 from libgomd.errors import SourceUnavailable
 from libgomd.model import DOWN_VALUE, Node, NodeRange, Role
@@ -60,7 +60,7 @@ def _number(name: str) -> Callable[[Parts, ISession, tuple[str, ...]], Reply]:
     def answer(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
         found = _asked(parts, arguments) if arguments else parts.collector.own
         value = _known(found, name)
-        return Answer(str(value), value if found.up else None)
+        return ValueReply(str(value), value if found.up else None)
 
     return answer
 
@@ -80,7 +80,7 @@ def mem(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """Memory a new process could get, free, and all, in bytes."""
     found = _asked(parts, arguments)
     values = {name: _known(found, name) for name in ("mem", "rmem", "tmem")}
-    return Answer(
+    return ValueReply(
         " ".join(str(value) for value in values.values()),
         values if found.up else dict.fromkeys(values),
     )
@@ -89,7 +89,7 @@ def mem(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
 def status(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """The status bits and their names."""
     bits = _asked(parts, arguments).status
-    return Answer(f"{int(bits)} {bits.words()}", {"status": int(bits), "words": bits.words()})
+    return ValueReply(f"{int(bits)} {bits.words()}", {"status": int(bits), "words": bits.words()})
 
 
 _MAP_COLUMNS = (

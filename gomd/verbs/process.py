@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import overload
 
-from gomd.jobs.ownership import Families, decorated, line_of
+from gomd.jobs.ownership import Families, annotate, line_of
 from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.remote_processes import (
@@ -18,7 +18,7 @@ from gomd.verbs.remote_processes import (
     processes_elsewhere,
     send_signal,
 )
-from gomd.verbs.replies import Answer, Column, Reply, Rows
+from gomd.verbs.replies import Column, Reply, Rows, ValueReply
 from gomd.verbs.table import Verb
 from libgomd.errors import NotFound, SourceUnavailable, TimedOut, error_for
 from libgomd.model import Caller, Process, Role
@@ -142,7 +142,7 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
     else:
         table = await parts.collector.processes(FRESH)
         here, age = table.processes, max(0.0, parts.clock.seconds() - table.read_at)
-    everything = decorated(here, parts.jobs.here(), parts.members.own_id)
+    everything = annotate(here, parts.jobs.here(), parts.members.own_id)
     everything += await processes_elsewhere(parts)
     found = [process for process in everything if not wanted or process.pid in wanted]
     if not found and len(asked) == 1:
@@ -193,11 +193,11 @@ async def where(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> 
         home = parts.members.find(arguments[1])
         if home.id != parts.members.own_id:
             node = await parts.peers.cur_node(home, pid)
-            return Answer(str(node), node)
+            return ValueReply(str(node), node)
     if (job := job_elsewhere(parts, pid)) is not None:
-        return Answer(str(job.node), job.node)
+        return ValueReply(str(job.node), job.node)
     process = await _visible(parts, session, parts.jobs.pid_here(pid))
-    return Answer(str(process.node), process.node)
+    return ValueReply(str(process.node), process.node)
 
 
 async def _act(parts: Parts, act: Callable[..., None], pid: int, number: int, caller: Caller) -> None:
@@ -213,7 +213,7 @@ async def signal(parts: Parts, session: ISession, arguments: tuple[str, ...]) ->
     else:
         await _act(parts, parts.control.signal, parts.jobs.pid_here(pid), number, session.caller)
     name = signals.Signals(number).name if number in set(signals.Signals) else f"signal {number}"
-    return Answer(f"sent {name} to process {pid}", {"pid": pid, "signal": number})
+    return ValueReply(f"sent {name} to process {pid}", {"pid": pid, "signal": number})
 
 
 async def renice(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
@@ -226,7 +226,7 @@ async def renice(parts: Parts, session: ISession, arguments: tuple[str, ...]) ->
             raise error_for(reply.code, reply.text)
     else:
         await _act(parts, parts.control.renice, parts.jobs.pid_here(pid), nice, session.caller)
-    return Answer(f"process {pid} has niceness {nice}", {"pid": pid, "nice": nice})
+    return ValueReply(f"process {pid} has niceness {nice}", {"pid": pid, "nice": nice})
 
 
 VERBS = (

@@ -60,7 +60,7 @@ def address_of(caller: Caller) -> str:
     return place if caller.uid is None else f"{place} uid {caller.uid}"
 
 
-class Shares:
+class Quotas:
     """
     :param what: what the places are for, in the plural: ``watches``.
     :param most: places of each group. :param each: of them, those that one caller may have.

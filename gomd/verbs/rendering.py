@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Any
 
-from gomd.verbs.replies import Answer, Column, File, Goodbye, Relayed, Reply, Rounds, Rows, Upgrade
+from gomd.verbs.replies import Column, File, Goodbye, Relayed, Reply, Rounds, Rows, Upgrade, ValueReply
 from libgomd.model import Output
 from libgomd.wire.lines import BLOCK, BYE, FRAMES, OK
 from libgomd.wire.text import printable
@@ -19,7 +19,7 @@ Lines = list[str]
 
 def status_of(reply: Reply, json: bool) -> tuple[int, str]:
     """Return the code and text of the status line."""
-    if isinstance(reply, Answer):
+    if isinstance(reply, ValueReply):
         return OK, dumps(reply.value) if json else reply.text
     if isinstance(reply, Goodbye):
         return BYE, reply.text
@@ -168,7 +168,7 @@ def piece_of(answer: Reply, json: bool, at: int) -> Lines:
         if json:
             return [dumps({"path": answer.path, "text": "\n".join(answer.lines)})]
         return list(answer.lines[at * CHUNK : (at + 1) * CHUNK])
-    if isinstance(answer, Answer):
+    if isinstance(answer, ValueReply):
         return [dumps({"value": answer.value}) if json else answer.text]
     assert isinstance(answer, Rows)
     assert isinstance(answer.rows, Sequence)

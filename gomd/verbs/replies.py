@@ -24,7 +24,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ValueReply:
     """One line, code 200. ``value`` is what it says in json."""
 
     text: str
@@ -107,7 +107,7 @@ class Upgrade:
     take: Callable[[Any], None]
 
 
-Reply = Answer | Goodbye | Rows | File | Rounds | Relayed | Upgrade
+Reply = ValueReply | Goodbye | Rows | File | Rounds | Relayed | Upgrade
 
 
 def goes_on(reply: Reply) -> bool:

@@ -23,7 +23,7 @@ PATIENCE: Final = 10.0
 ON_THREADS: Final = frozenset(("auth", "checkpoint", "get", "ls", "ps", "renice", "signal", "where"))
 
 
-class Turns:
+class RequestTurns:
     """Lets requests wait while enough of their caller or its group are worked on. Admins do not wait."""
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ from zope.interface import implementer
 
 from gomd.verbs.context import ISession
 from gomd.verbs.rendering import Lines, piece_of, pieces_in, rows_in
-from gomd.verbs.replies import Answer, Reply, Replying
+from gomd.verbs.replies import Reply, Replying, ValueReply
 from libgomd.model import Caller
 
 #: A round that is older than this, in seconds, is not given to a viewer that has just come.
@@ -64,7 +64,7 @@ class Round:
         """
         answer, count = self._answer, rows_in(self._answer)
         if not self._json:
-            if number > 1 and not isinstance(answer, Answer):
+            if number > 1 and not isinstance(answer, ValueReply):
                 yield [""]
             for at in range(pieces_in(answer, False)):
                 yield self._piece(at)

@@ -9,7 +9,7 @@ from typing import Any
 
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.replies import Replying
-from gomd.verbs.request_turns import ON_THREADS, Turns
+from gomd.verbs.request_turns import ON_THREADS, RequestTurns
 from libgomd.errors import MalformedRequest, NeedsAuth, NotAllowed
 from libgomd.model import Role
 from libgomd.wire.lines import Request
@@ -63,7 +63,7 @@ class VerbTable:
 
     def __init__(self, verbs: Iterable[Verb]) -> None:
         self._verbs = {verb.name: verb for verb in verbs}
-        self._turns = Turns()
+        self._turns = RequestTurns()
         self._bounds = {name: (verb, verb.least, verb.most) for name, verb in self._verbs.items()}
 
     def __iter__(self) -> Iterator[Verb]:

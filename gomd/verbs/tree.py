@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.replies import Answer, Column, File, Reply, Rows
+from gomd.verbs.replies import Column, File, Reply, Rows, ValueReply
 from gomd.verbs.table import Verb
 from libgomd.errors import NotPossible
 from libgomd.model import Name, Role
@@ -39,7 +39,7 @@ async def put(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Re
         raise NotPossible(f"{path} is a directory: put a value into a file in it")
     await parts.tree.write_file(path, arguments[1])
     await parts.collector.refresh()
-    return Answer(f"{path} is {arguments[1]}", {"path": str(path), "value": arguments[1]})
+    return ValueReply(f"{path} is {arguments[1]}", {"path": str(path), "value": arguments[1]})
 
 
 VERBS = (

@@ -8,7 +8,7 @@ from typing import Any
 
 from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.quotas import Group, Held, Shares
+from gomd.verbs.quotas import Group, Held, Quotas
 from gomd.verbs.replies import Column, Reply, Rounds, Rows
 from gomd.verbs.rounds import Watches
 from gomd.verbs.table import Verb
@@ -55,7 +55,7 @@ _NOT_WATCHED = ("watch", "quit", "auth", "format", "shutdown", "do", "help")
 def make_watch(find: Callable[[str], Verb], ask: Callable[[Parts, ISession, Request], Any]) -> Verb:
     """Make the verb `watch` for a table that it is itself a part of."""
     watches = Watches()
-    places = Shares("watches", MOST_WATCHES, MOST_OF_ONE)
+    places = Quotas("watches", MOST_WATCHES, MOST_OF_ONE)
 
     def answer(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
         period, count, rest = _options(arguments)

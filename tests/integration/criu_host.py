@@ -18,7 +18,7 @@ from typing import Any
 
 from gomd.jobs.checkpoint import criu
 from gomd.jobs.checkpoint import process_tree as tree
-from gomd.jobs.supervisor.child_task import Apart
+from gomd.jobs.supervisor.child_task import ChildTask
 from gomd.jobs.supervisor.kernel import mount_own_proc, unshare_pids_and_mounts
 from libgomd.errors import CannotMove
 
@@ -68,7 +68,7 @@ class _Inside:
         self._names: list[str] = []
         self._pipes: list[int] = []
         self._listening: Any = None
-        self._work: Apart | None = None
+        self._work: ChildTask | None = None
 
     def start(self, argv: list[str], uid: int = 0) -> int:
         theirs = self._make_pipes()
@@ -130,7 +130,7 @@ class _Inside:
             accepted = criu.accept(self._listening, (source,), 10.0)
             self._criu.page_server(accepted, directory, criu.TlsFiles(*tls), 60.0)
 
-        self._work = Apart(work, 70.0)
+        self._work = ChildTask(work, 70.0)
 
     def taken(self) -> None:
         """Wait until all pages came."""
@@ -154,7 +154,7 @@ class _Inside:
             return [pids, tree.hold(pids)]
 
         before = time.monotonic()
-        working = Apart(work, 70.0)
+        working = ChildTask(work, 70.0)
         if kill_after:
             time.sleep(kill_after)
             for pid in reversed(tree.descendants(working.pid)[1:]):
@@ -172,7 +172,7 @@ class _Inside:
             return [pids, tree.hold(pids)]
 
         before = time.monotonic()
-        pids, held = Apart(work, 70.0).wait()
+        pids, held = ChildTask(work, 70.0).wait()
         self._names = [criu.pipe_name(descriptor) for descriptor in theirs]
         for descriptor in theirs:
             os.close(descriptor)

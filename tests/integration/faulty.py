@@ -152,20 +152,22 @@ def _be_poor(ground: Any) -> None:
 
 
 def _prepare(path: Path) -> None:
-    from gomd.jobs.migration.context import Ground
-    from gomd.jobs.migration.journal import MoveLog
+    from gomd.jobs.migration.context import MigrationContext
+    from gomd.jobs.migration.journal import MigrationJournal
     from gomd.jobs.migration.service import Migrations
-    from gomd.jobs.migration.source import Departure
-    from gomd.jobs.migration.target import Arrival
+    from gomd.jobs.migration.source import MigrationSource
+    from gomd.jobs.migration.target import MigrationTarget
 
     faults = _Faults(path)
-    faults.wrap(Ground, "write", lambda _id, state, *_more: f"write {state.word}", lambda part: part)
-    for owner in (Departure, Arrival):
+    faults.wrap(
+        MigrationContext, "write", lambda _id, state, *_more: f"write {state.word}", lambda part: part
+    )
+    for owner in (MigrationSource, MigrationTarget):
         faults.wrap(owner, "act", lambda act: f"act {act.word}", lambda part: part._ground)
         faults.wrap(owner, "send", lambda message, _reason: f"send {message.word}", lambda part: part._ground)
     heard: Callable[..., str] = lambda letter, _answer: f"heard {letter.word}"  # noqa: E731
     faults.wrap(Migrations, "heard", heard, lambda part: part._ground)
-    faults.wrap(MoveLog, "forget", lambda _record: "forget", lambda _part: None)
+    faults.wrap(MigrationJournal, "forget", lambda _record: "forget", lambda _part: None)
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from gomd.jobs.supervisor import supervisor
-from gomd.jobs.supervisor.spawn import Surroundings
+from gomd.jobs.supervisor.spawn import SupervisorEnvironment
 from libgomd.wire import frames
 
 #: How often these supervisors look whether they are deserted.
@@ -76,7 +76,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
                 os.setsid()
                 supervisor.DESERTED_LOOK = _LOOK
                 proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
-                supervisor.serve(theirs, Surroundings(False, "", os.getpid(), proc), supervisor.Supervisor)
+                supervisor.serve(
+                    theirs, SupervisorEnvironment(False, "", os.getpid(), proc), supervisor.Supervisor
+                )
             finally:
                 os._exit(0)
         theirs.close()

@@ -1,8 +1,9 @@
 """
 A cluster of unequal machines that share their processors among the jobs put on them.
 
-The workload is that of the opportunity-cost paper (see gomd/jobs/placement/choice.py): jobs arrive as a Poisson
-process; what they need of processor time and of memory is heavy-tailed, P(need > x) proportional to 1/x; a
+The workload is that of the opportunity-cost paper (see gomd/jobs/placement/choice.py): jobs arrive as a
+Poisson process;
+what they need of processor time and of memory is heavy-tailed, P(need > x) proportional to 1/x; a
 machine whose memory is exceeded pages, and everything on it runs at a tenth of its speed. Whoever places
 the jobs knows the loads as they were at the last whole second, as heartbeats tell them.
 """

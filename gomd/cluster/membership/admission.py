@@ -9,7 +9,7 @@ from zope.interface import Attribute, Interface, implementer
 from libgomd.model import Node, Status
 
 
-class IRoll(Interface):
+class IAdmission(Interface):
     """Decides about members."""
 
     fixed = Attribute("bool: whether the members are listed beforehand, and none is ever forgotten")
@@ -21,23 +21,23 @@ class IRoll(Interface):
         """Those that are members before they were heard, this one perhaps among them; none are up."""
 
 
-@implementer(IRoll)
+@implementer(IAdmission)
 class Anyone:
     """Whoever has the cluster's key."""
 
     fixed = False
 
     def refusal(self, node: int, host: str) -> str:
-        """See `IRoll.refusal`."""
+        """See `IAdmission.refusal`."""
         return ""
 
     def nodes(self) -> Iterable[Node]:
-        """See `IRoll.nodes`."""
+        """See `IAdmission.nodes`."""
         return ()
 
 
-@implementer(IRoll)
-class MapRoll:
+@implementer(IAdmission)
+class MapAdmission:
     """
     The nodes of a map, each at its own addresses.
 
@@ -52,7 +52,7 @@ class MapRoll:
         self._addresses = addresses
 
     def refusal(self, node: int, host: str) -> str:
-        """See `IRoll.refusal`."""
+        """See `IAdmission.refusal`."""
         known = self._addresses.get(node)
         if known is None:
             return f"node {node} at {host} is not in the map"
@@ -61,6 +61,6 @@ class MapRoll:
         return ""
 
     def nodes(self) -> Iterable[Node]:
-        """See `IRoll.nodes`."""
+        """See `IAdmission.nodes`."""
         for node, addresses in self._addresses.items():
             yield Node(node, self._names.get(node, addresses[0]), addresses[0], Status.CONFIGURED)

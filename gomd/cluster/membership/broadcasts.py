@@ -15,7 +15,7 @@ _AGAIN: Final = (1, 3, 6, 10, 15, 21, 28)
 _MOST: Final = 256
 
 
-class News:
+class Broadcasts:
     """:param tell: tells one notice to everybody who can be reached at once."""
 
     def __init__(self, tell: Callable[[Notice], None]) -> None:

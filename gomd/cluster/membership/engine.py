@@ -15,20 +15,20 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from gomd.cluster.isolation import Isolation
-from gomd.cluster.membership.admission import Anyone, IRoll
-from gomd.cluster.membership.broadcasts import News
-from gomd.cluster.membership.failure_detector import Checks, IVerdicts
-from gomd.cluster.membership.heartbeats import Telling
-from gomd.cluster.membership.id_conflicts import Rivals
-from gomd.cluster.membership.indirect_probes import Helping
-from gomd.cluster.membership.joins import Arrivals
+from gomd.cluster.membership.admission import Anyone, IAdmission
+from gomd.cluster.membership.broadcasts import Broadcasts
+from gomd.cluster.membership.failure_detector import FailureDetector, IVerdicts
+from gomd.cluster.membership.heartbeats import Heartbeats
+from gomd.cluster.membership.id_conflicts import IdConflicts
+from gomd.cluster.membership.indirect_probes import IndirectProbes
+from gomd.cluster.membership.joins import Joins
 from gomd.cluster.membership.member import Member
-from gomd.cluster.membership.receive import Reception
-from gomd.cluster.membership.rejoin import Contacts, Searching
-from gomd.cluster.membership.rumors import Hearsay
+from gomd.cluster.membership.receive import Receiver
+from gomd.cluster.membership.rejoin import Contacts, Rejoin
+from gomd.cluster.membership.rumors import Rumors
 from gomd.cluster.membership.settings import Settings, Timing
-from gomd.cluster.membership.state_changes import Changes, shortened
-from gomd.cluster.membership.steady_clock import SteadyTime
+from gomd.cluster.membership.state_changes import StateChanges, shortened
+from gomd.cluster.membership.steady_clock import SteadyClock
 from gomd.cluster.membership.table import Members
 from gomd.cluster.membership.transport import Address, IPeerTransport
 from gomd.cluster.names import find_node
@@ -48,7 +48,7 @@ _GOODBYE: Final = 0.05
 
 
 @implementer(IMembership, IVerdicts)
-class Heartbeat:
+class HeartbeatEngine:
     """
     Every node tells all others that it is up; who falls silent is probed, suspected, called down.
 
@@ -70,7 +70,7 @@ class Heartbeat:
         events: IEvents,
         settings: Settings,
         wall: Wall,
-        roll: IRoll | None = None,
+        roll: IAdmission | None = None,
     ) -> None:
         me = own()
         self.own_id = me.id
@@ -81,22 +81,22 @@ class Heartbeat:
         self._random = random
         self._settings = settings
         self._roll = roll = roll or Anyone()
-        self._time = time = SteadyTime(clock)
+        self._time = time = SteadyClock(clock)
         self._timing = timing = Timing(settings.heartbeat)
         listed = [node for node in roll.nodes() if node.id != me.id]
         self._members = members = Members(me.id, max(settings.max_nodes - 1, len(listed)))
-        self._searching = Searching(timing, random)
+        self._searching = Rejoin(timing, random)
         self._contacts = Contacts()
-        self._changes = changes = Changes(me.id, members, self._searching, events, wall)
-        self._telling = telling = Telling(own, transport, members, random, settings, timing)
-        self._news = news = News(telling.wide)
-        self._checks = checks = Checks(me.id, members, transport, timing, random, self)
-        self._rivals = rivals = Rivals(me.id, me.name, instance, transport, changes, timing)
-        self._arrivals = Arrivals(
+        self._changes = changes = StateChanges(me.id, members, self._searching, events, wall)
+        self._telling = telling = Heartbeats(own, transport, members, random, settings, timing)
+        self._news = news = Broadcasts(telling.wide)
+        self._checks = checks = FailureDetector(me.id, members, transport, timing, random, self)
+        self._rivals = rivals = IdConflicts(me.id, me.name, instance, transport, changes, timing)
+        self._arrivals = Joins(
             me.id, me.name, members, roll, changes, checks, news, rivals, telling, transport, timing, random,
             time,
         )  # fmt: skip
-        self._hearsay = Hearsay(
+        self._hearsay = Rumors(
             me.id,
             members,
             changes,
@@ -109,8 +109,8 @@ class Heartbeat:
             telling.forward,
             telling.contact,
         )
-        self._helping = helping = Helping(transport, timing, random)
-        self._reception = Reception(
+        self._helping = helping = IndirectProbes(transport, timing, random)
+        self._reception = Receiver(
             me.id, instance, transport, clock, time, self._arrivals, changes, checks, self._hearsay, helping,
             news, rivals, telling, 3 * settings.heartbeat,
         )  # fmt: skip

@@ -50,7 +50,7 @@ class _Check:
         self.askers: set[Address] = set()
 
 
-class Checks:
+class FailureDetector:
     """Every check under way."""
 
     def __init__(

@@ -41,7 +41,7 @@ _SPEED_EVERY: Final = 4
 _NEWCOMERS: Final = 1024
 
 
-class Telling:
+class Heartbeats:
     """
     Everything this node says without having been asked, and its answers to those who are new.
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from gomd.cluster.membership.identity_checks import Claim
 from gomd.cluster.membership.settings import Timing
-from gomd.cluster.membership.state_changes import Changes, shortened
+from gomd.cluster.membership.state_changes import StateChanges, shortened
 from gomd.cluster.membership.transport import Address, IPeerTransport
 from libgomd.model import Counter
 from libgomd.wire.messages import Datagram, Heartbeat, MemberState, Notice
@@ -22,11 +22,11 @@ _MOST: Final = 256
 _Key = tuple[int, int | str]
 
 
-class Rivals:
+class IdConflicts:
     """:param own_id: of this node, as its ``name`` and its ``instance``."""
 
     def __init__(
-        self, own_id: int, name: str, instance: int, transport: IPeerTransport, changes: Changes,
+        self, own_id: int, name: str, instance: int, transport: IPeerTransport, changes: StateChanges,
         timing: Timing,
     ) -> None:  # fmt: skip
         self._own_id = own_id

@@ -12,7 +12,7 @@ from gomd.cluster.membership.settings import Timing
 from gomd.cluster.membership.transport import Address, IPeerTransport
 from libgomd.wire.messages import MAX_NUMBER, Heartbeat, Probe, ProbeAck
 
-#: Claims under way, at most; more wait for their next heartbeat.
+#: IdentityChecks under way, at most; more wait for their next heartbeat.
 _MOST: Final = 64
 
 
@@ -41,9 +41,9 @@ class Claim(NamedTuple):
     started: float
 
 
-class Claims:
+class IdentityChecks:
     """
-    Claims under way, one for a node.
+    IdentityChecks under way, one for a node.
 
     :param accept: gets a claim that proved true. :param conflict: gets one whose node is there twice.
     """

@@ -23,7 +23,7 @@ class _Request(NamedTuple):
     tries: int
 
 
-class Helping:
+class IndirectProbes:
     """The helper's side of a request to probe."""
 
     def __init__(self, transport: IPeerTransport, timing: Timing, random: Random) -> None:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from random import Random
 
-from gomd.cluster.membership.admission import IRoll
-from gomd.cluster.membership.broadcasts import News
-from gomd.cluster.membership.failure_detector import Checks
-from gomd.cluster.membership.heartbeats import Telling
-from gomd.cluster.membership.id_conflicts import Rivals
-from gomd.cluster.membership.identity_checks import Claim, Claims, Kind
+from gomd.cluster.membership.admission import IAdmission
+from gomd.cluster.membership.broadcasts import Broadcasts
+from gomd.cluster.membership.failure_detector import FailureDetector
+from gomd.cluster.membership.heartbeats import Heartbeats
+from gomd.cluster.membership.id_conflicts import IdConflicts
+from gomd.cluster.membership.identity_checks import Claim, IdentityChecks, Kind
 from gomd.cluster.membership.member import Member
 from gomd.cluster.membership.settings import Timing
-from gomd.cluster.membership.state_changes import Changes
-from gomd.cluster.membership.steady_clock import SteadyTime
+from gomd.cluster.membership.state_changes import StateChanges
+from gomd.cluster.membership.steady_clock import SteadyClock
 from gomd.cluster.membership.table import Members
 from gomd.cluster.membership.transport import Address, IPeerTransport
 from libgomd.model import Counter, EventKind
 from libgomd.wire.messages import Datagram, Heartbeat, MemberState
 
 
-class Arrivals:
+class Joins:
     """Decides whether the sender of a heartbeat is a member, and makes it one."""
 
     def __init__(
@@ -28,16 +28,16 @@ class Arrivals:
         own_id: int,
         name: str,
         members: Members,
-        roll: IRoll,
-        changes: Changes,
-        checks: Checks,
-        news: News,
-        rivals: Rivals,
-        telling: Telling,
+        roll: IAdmission,
+        changes: StateChanges,
+        checks: FailureDetector,
+        news: Broadcasts,
+        rivals: IdConflicts,
+        telling: Heartbeats,
         transport: IPeerTransport,
         timing: Timing,
         random: Random,
-        time: SteadyTime,
+        time: SteadyClock,
     ) -> None:
         self._own_id = own_id
         self._name = name
@@ -51,7 +51,7 @@ class Arrivals:
         self._timing = timing
         self._time = time
         self._refused = self._full = 0
-        self.claims = Claims(
+        self.claims = IdentityChecks(
             transport, timing, random, self._accepted, lambda claim: rivals.conflict(claim, time.now())
         )
 

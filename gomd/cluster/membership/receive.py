@@ -7,23 +7,23 @@ from collections.abc import Iterable
 
 from twisted.internet.interfaces import IReactorTime
 
-from gomd.cluster.membership.broadcasts import News
-from gomd.cluster.membership.failure_detector import Checks
-from gomd.cluster.membership.heartbeats import Telling
-from gomd.cluster.membership.id_conflicts import Rivals
-from gomd.cluster.membership.indirect_probes import Helping
-from gomd.cluster.membership.joins import Arrivals
+from gomd.cluster.membership.broadcasts import Broadcasts
+from gomd.cluster.membership.failure_detector import FailureDetector
+from gomd.cluster.membership.heartbeats import Heartbeats
+from gomd.cluster.membership.id_conflicts import IdConflicts
+from gomd.cluster.membership.indirect_probes import IndirectProbes
+from gomd.cluster.membership.joins import Joins
 from gomd.cluster.membership.member import Member
-from gomd.cluster.membership.rumors import Hearsay
-from gomd.cluster.membership.state_changes import Changes
-from gomd.cluster.membership.steady_clock import SteadyTime
+from gomd.cluster.membership.rumors import Rumors
+from gomd.cluster.membership.state_changes import StateChanges
+from gomd.cluster.membership.steady_clock import SteadyClock
 from gomd.cluster.membership.transport import Address, IPeerTransport
 from libgomd.model import Counter, EventKind
 from libgomd.wire import messages
 from libgomd.wire.messages import Datagram, MemberNote, MemberState, Message, Notice, Probe, ProbeAck
 
 
-class Reception:
+class Receiver:
     """
     :param patience: seconds for which others have to say that this node is down before that is said here.
 
@@ -38,15 +38,15 @@ class Reception:
         instance: int,
         transport: IPeerTransport,
         clock: IReactorTime,
-        time: SteadyTime,
-        arrivals: Arrivals,
-        changes: Changes,
-        checks: Checks,
-        hearsay: Hearsay,
-        helping: Helping,
-        news: News,
-        rivals: Rivals,
-        telling: Telling,
+        time: SteadyClock,
+        arrivals: Joins,
+        changes: StateChanges,
+        checks: FailureDetector,
+        hearsay: Rumors,
+        helping: IndirectProbes,
+        news: Broadcasts,
+        rivals: IdConflicts,
+        telling: Heartbeats,
         patience: float = 3.0,
     ) -> None:
         self._own_id = own_id

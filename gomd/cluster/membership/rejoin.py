@@ -57,7 +57,7 @@ class Contacts:
         return again
 
 
-class Searching:
+class Rejoin:
     """
     Addresses of seeds, and of nodes that are not up any more.
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Final
 
-from gomd.cluster.membership.broadcasts import News
-from gomd.cluster.membership.failure_detector import Checks
+from gomd.cluster.membership.broadcasts import Broadcasts
+from gomd.cluster.membership.failure_detector import FailureDetector
 from gomd.cluster.membership.member import Member
 from gomd.cluster.membership.rejoin import Contacts
 from gomd.cluster.membership.settings import Timing
-from gomd.cluster.membership.state_changes import Changes, shortened
+from gomd.cluster.membership.state_changes import StateChanges, shortened
 from gomd.cluster.membership.table import Members
 from gomd.cluster.membership.transport import Address, IPeerTransport
 from libgomd.model import Counter
@@ -21,7 +21,7 @@ from libgomd.wire.messages import MemberNote, MemberState, Notice
 _VOICES: Final = 4
 
 
-class Hearsay:
+class Rumors:
     """
     Takes notices and notes about other nodes.
 
@@ -36,9 +36,9 @@ class Hearsay:
         self,
         own_id: int,
         members: Members,
-        changes: Changes,
-        checks: Checks,
-        news: News,
+        changes: StateChanges,
+        checks: FailureDetector,
+        news: Broadcasts,
         contacts: Contacts,
         transport: IPeerTransport,
         timing: Timing,

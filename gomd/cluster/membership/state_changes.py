@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 from twisted.logger import Logger
 
 from gomd.cluster.membership.member import NEVER, Member
-from gomd.cluster.membership.rejoin import Searching
+from gomd.cluster.membership.rejoin import Rejoin
 from gomd.cluster.membership.table import Members
 from gomd.interfaces import IEvents
 from libgomd.model import Counter, Event, EventKind
@@ -25,18 +25,16 @@ def shortened(reason: str) -> str:
     return reason.encode()[:MAX_REASON].decode(errors="ignore")
 
 
-class Changes:
+class StateChanges:
     """
-    Changes of state, each published once.
+    StateChanges of state, each published once.
 
     :param wall: the time that events carry.
     """
 
     _log: ClassVar[Logger] = Logger()
 
-    def __init__(
-        self, own_id: int, members: Members, searching: Searching, events: IEvents, wall: Wall
-    ) -> None:
+    def __init__(self, own_id: int, members: Members, searching: Rejoin, events: IEvents, wall: Wall) -> None:
         self._own_id = own_id
         self._members = members
         self._searching = searching

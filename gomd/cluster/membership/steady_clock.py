@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.interfaces import IReactorTime
 
 
-class SteadyTime:
+class SteadyClock:
     """
     Seconds, from any origin. A gap between two ticks is left out of it.
 

@@ -20,8 +20,8 @@ from zope.interface import implementer
 from gomd.cluster.isolation import Isolation
 from gomd.cluster.names import find_node
 from gomd.cluster.summaries import Address, Summaries
-from gomd.cluster.swim.member import Member, parse_id, parse_member
-from gomd.cluster.swim.runner import Running
+from gomd.cluster.swim.member import SwimMember, parse_id, parse_member
+from gomd.cluster.swim.runner import SwimRunner
 from gomd.interfaces import IEvents, IMembership
 from libgomd.model import Counter, Event, EventKind, Node, Status
 from libgomd.wallclock import Wall
@@ -66,7 +66,7 @@ class Swim:
     def __init__(
         self,
         own: Callable[[], Node],
-        running: Running,
+        running: SwimRunner,
         summaries: Summaries,
         clock: IReactorTime,
         events: IEvents,
@@ -81,7 +81,7 @@ class Swim:
         self._events = events
         self._wall = wall
         self._forget = forget
-        self._members: dict[int, Member] = {}
+        self._members: dict[int, SwimMember] = {}
         self._next_step = 0.0
         self._said: dict[str, float] = {}
         self._foreign = 0
@@ -156,7 +156,7 @@ class Swim:
             elif seen.id != self.own_id:
                 self._change(event, seen)
 
-    def _change(self, event: kinship.Event, seen: Member) -> None:
+    def _change(self, event: kinship.Event, seen: SwimMember) -> None:
         member = self._members.get(seen.id)
         if isinstance(event, (kinship.MemberJoined, kinship.MemberUpdated)):
             self._up(seen)
@@ -174,7 +174,7 @@ class Swim:
         elif isinstance(event, kinship.MemberLeft):
             self._gone(EventKind.LEAVE, member, "it said goodbye, or its daemon was started again", member.id)
 
-    def _up(self, seen: Member) -> None:
+    def _up(self, seen: SwimMember) -> None:
         old = self._members.get(seen.id)
         if old is not None and old.gone is None and old.epoch == seen.epoch:
             old.name, old.address, old.stream_port = seen.name, seen.address, seen.stream_port
@@ -187,7 +187,7 @@ class Swim:
         self._publish(EventKind.JOIN, seen, f"up at {seen.address[0]}{again}", self.own_id)
         self._next_step = 0.0  # its values, at the next look
 
-    def _gone(self, kind: EventKind, member: Member, reason: str, by: int) -> None:
+    def _gone(self, kind: EventKind, member: SwimMember, reason: str, by: int) -> None:
         if member.gone is None:
             member.gone, member.suspect = self._clock.seconds(), False
             self._summaries.drop(member.id)
@@ -227,7 +227,7 @@ class Swim:
             self._log.warn("{name}: {reason}", name=name, reason=reason)
             self._events.publish(Event(self._wall(), EventKind.SUSPECT, node, name, reason, self.own_id))
 
-    def _publish(self, kind: EventKind, member: Member | Node, reason: str, by: int) -> None:
+    def _publish(self, kind: EventKind, member: SwimMember | Node, reason: str, by: int) -> None:
         self._events.publish(Event(self._wall(), kind, member.id, member.name, reason, by))
 
     # -- what comes to the peer port
@@ -288,7 +288,7 @@ class Swim:
         known = [self._node(member, now) for member in self._members.values()]
         return sorted([self._own(), *known], key=lambda node: node.id)
 
-    def _node(self, member: Member, now: float) -> Node:
+    def _node(self, member: SwimMember, now: float) -> Node:
         if member.gone is not None:
             return Node(member.id, member.name, member.address[0], Status.CONFIGURED)
         said = self._summaries.look(member.id, now)

@@ -21,7 +21,7 @@ def parse_id(name: str) -> int | None:
     return number if 0 < number <= MAX_NODE_ID else None
 
 
-class Member:
+class SwimMember:
     """
     One other node, as kinship knows it.
 
@@ -41,7 +41,7 @@ class Member:
         self.suspect = False
 
 
-def parse_member(member: kinship.Member) -> Member | None:
+def parse_member(member: kinship.Member) -> SwimMember | None:
     """Return the node that ``member`` is, None when it is no daemon of gomd."""
     node, name, host = parse_id(member.name), member.meta.get("name", ""), member.addr.rpartition(":")[0]
     port, stream = member.meta.get("port", ""), member.meta.get("stream", "")
@@ -50,4 +50,4 @@ def parse_member(member: kinship.Member) -> Member | None:
         return None
     if not 0 < int(port) <= _MAX_PORT or int(stream) > _MAX_PORT:
         return None
-    return Member(node, name, (host, int(port)), int(stream), member.epoch)
+    return SwimMember(node, name, (host, int(port)), int(stream), member.epoch)

@@ -26,7 +26,7 @@ _STOP_LIMIT: Final = 4.0
 _TROUBLE: Final = (GomdError, kinship.KinshipError, OSError, TimeoutError)
 
 
-class Running:
+class SwimRunner:
     """
     :param make: makes a `kinship.blocking.Cluster`, not started, of these keys and seeds.
     :param keys: 32 bytes each, at least one; the first one seals.

@@ -22,7 +22,7 @@ _REJOIN: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Making:
+class SwimSetup:
     """
     What every kinship of this daemon has.
 

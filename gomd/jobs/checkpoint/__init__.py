@@ -1,1 +1,1 @@
-"""Checkpoint and restore by criu: running it, what a process requires, and what it is permitted. Standard library only."""
+"""Checkpoint and restore by criu: running it, what a process requires, and what it is permitted."""

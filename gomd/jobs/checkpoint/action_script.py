@@ -33,7 +33,7 @@ read -r answer < "$GOMD_GATE/answer" && [ "$answer" = yes ]
 _MOST: Final = 4096
 
 
-class Gate:
+class ActionScript:
     """
     Waits, in a process of its own, for criu's question.
 

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from gomd.jobs.checkpoint.action_script import DUMPED, Gate
+from gomd.jobs.checkpoint.action_script import DUMPED, ActionScript
 from gomd.jobs.checkpoint.criu_log import explain, missing_features
 from libgomd.errors import CannotMove, NotPossible
 
@@ -171,7 +171,8 @@ class Criu:
         :param pages: address and port of the page server for its memory; None: it goes to ``directory``.
         :param tls: certificates of the cluster, for the page server: it speaks nothing but TLS.
         :param pids: `gomd.jobs.checkpoint.process_tree.high_pids` when called inside the job's PID namespace.
-        :param allows: looks at the processes when they are dumped and nobody can continue them; see `Gate`.
+        :param allows: looks at the processes when they are dumped and nobody can continue them; see
+            `ActionScript`.
         :raises CannotMove: criu refused, or ``allows`` did; says why in a clause.
         """
         external = [word for name in pipes for word in ("--external", name)]
@@ -185,7 +186,7 @@ class Criu:
         prefix = _as_owner(pid)
         if prefix:
             arguments.append("--unprivileged")
-        gate = None if allows is None else Gate(directory, {DUMPED: allows})
+        gate = None if allows is None else ActionScript(directory, {DUMPED: allows})
         with pids or nullcontext():
             self._call((*prefix, self.program, *arguments), directory, "dump", limit, gate=gate)
         if not os.path.exists(os.path.join(directory, "inventory.img")):
@@ -206,7 +207,8 @@ class Criu:
         It may be seen running for a moment: call `gomd.jobs.checkpoint.process_tree.hold` before you decide.
 
         :param pipes: `pipe_name` at the dump, to the descriptor of this process that takes its place.
-        :param allows: look at the copy at `RESTORED` and `RESUMING`, when none of it can run; see `Gate`.
+        :param allows: look at the copy at `RESTORED` and `RESUMING`, when none of it can run; see
+            `ActionScript`.
         :raises CannotMove: criu refused, or ``allows`` did; nothing of the copy is left. A clause says why.
         """
         inherit = [
@@ -217,7 +219,7 @@ class Criu:
             "restore", *_paths(directory, "restore"), *_COMMON, "--restore-detached", "--restore-sibling",
             "--leave-stopped", "--pidfile", pid_file, *inherit,
         )  # fmt: skip
-        gate = None if allows is None else Gate(directory, allows)
+        gate = None if allows is None else ActionScript(directory, allows)
         with pids or nullcontext():
             self._call((self.program, *arguments), directory, "restore", limit, list(pipes.values()), gate)
         with open(pid_file, encoding="ascii") as file:
@@ -230,7 +232,7 @@ class Criu:
         name: str,
         limit: float,
         descriptors: Sequence[int] = (),
-        gate: Gate | None = None,
+        gate: ActionScript | None = None,
     ) -> None:
         words, more = ((), {}) if gate is None else (gate.words(), gate.environment())
         refused, code = "", -1

@@ -11,7 +11,14 @@ from typing import Final
 
 from gomd.jobs.checkpoint import permissions as rights
 from gomd.jobs.checkpoint import process_tree as tree
-from gomd.jobs.checkpoint.requirements import MAX_FILES, FileNeed, Needs, Offer, build_id, parse_flags
+from gomd.jobs.checkpoint.requirements import (
+    MAX_FILES,
+    Capabilities,
+    FileRequirement,
+    Requirements,
+    build_id,
+    parse_flags,
+)
 
 #: Bytes of a file's beginning that are searched for its build id.
 _HEAD: Final = 65536
@@ -40,7 +47,7 @@ _TOO_MANY: Final = "it has too many processes or open files"
 
 def read_needs(
     pids: Iterable[int], user: str, own: frozenset[str] = frozenset(), proc: str = "/proc"
-) -> Needs:
+) -> Requirements:
     """
     Read what the processes ``pids`` need, the first one's user and namespaces being those of all. Blocks.
 
@@ -51,7 +58,7 @@ def read_needs(
     pids = list(pids)
     memory = 0
     directories: dict[str, None] = {}
-    files: dict[str, FileNeed] = {}
+    files: dict[str, FileRequirement] = {}
     stays: dict[str, None] = {}
     uid = os.stat(f"{proc}/{pids[0]}").st_uid
     sockets, first = _sockets(f"{proc}/{pids[0]}/net", uid), _namespaces(f"{proc}/{pids[0]}")
@@ -81,7 +88,7 @@ def read_needs(
     if left < 0 or len(pids) > MAX_PROCESSES:
         stays[_TOO_MANY] = None
     system = os.uname()
-    return Needs(
+    return Requirements(
         memory, system.machine, system.release, uid, user, read_flags(proc),
         tuple(directories)[:MAX_FILES], tuple(files.values())[:MAX_FILES], tuple(stays),
     )  # fmt: skip
@@ -93,7 +100,7 @@ def read_stays(
     """
     Read why the processes ``pids`` could leave for nowhere, for everybody to see. Blocks.
 
-    That is `Needs.stays` without the names of files: the kernel shows these to their owner only.
+    That is `Requirements.stays` without the names of files: the kernel shows these to their owner only.
 
     :param own: as in `read_needs`. :param most: descriptors looked at.
     :raises OSError: the first one has ended.
@@ -118,7 +125,7 @@ def read_stays(
     return [*stays, *([_TOO_MANY] if left < 0 or len(pids) > MAX_PROCESSES else [])]
 
 
-def look(pid: int, supervisor: int, user: str) -> Needs:
+def look(pid: int, supervisor: int, user: str) -> Requirements:
     """Read what a job needs, from its first process on. Blocks. :raises OSError: it has ended."""
     needs = read_needs(tree.descendants(pid), user, open_files(supervisor))
     return replace(needs, stays=(*needs.stays, *_strays(pid, supervisor)))
@@ -149,21 +156,21 @@ def open_files(pid: int) -> frozenset[str]:
     return frozenset(found)
 
 
-def read_offer(needs: Needs, user: str, room: str, criu: str, proc: str = "/proc") -> Offer:
+def read_offer(needs: Requirements, user: str, room: str, criu: str, proc: str = "/proc") -> Capabilities:
     """
     Read what this node has of ``needs``. Blocks.
 
     :param user: the name of the user with that uid here. :param room: the directory for images.
     :param criu: what `Criu.check` said.
     """
-    files: dict[str, FileNeed] = {}
+    files: dict[str, FileRequirement] = {}
     for file in needs.files[:MAX_FILES]:
         _add(files, file.path, file.path)
     with open(f"{proc}/meminfo", encoding="ascii") as stream:
         memory = next(int(line.split()[1]) << 10 for line in stream if line.startswith("MemAvailable:"))
     space = os.statvfs(room)
     system = os.uname()
-    return Offer(
+    return Capabilities(
         memory, space.f_bavail * space.f_frsize, system.machine, system.release, user, read_flags(proc),
         tuple(path for path in needs.directories[:MAX_FILES] if os.path.isdir(path)),
         tuple(files.values()), criu,
@@ -176,7 +183,7 @@ def read_flags(proc: str = "/proc") -> tuple[str, ...]:
         return parse_flags(file.read(1 << 20))
 
 
-def _add(files: dict[str, FileNeed], path: str, at: str, written: bool = False) -> None:
+def _add(files: dict[str, FileRequirement], path: str, at: str, written: bool = False) -> None:
     """Add the regular file at ``at`` as ``path``, if it is one."""
     if len(files) >= MAX_FILES or (path in files and not written):
         return
@@ -189,7 +196,7 @@ def _add(files: dict[str, FileNeed], path: str, at: str, written: bool = False) 
         if stat.S_ISREG(known.st_mode):  # opening a device may do something
             with open(f"/proc/self/fd/{place}", "rb", buffering=0) as file:
                 head = file.read(_HEAD)
-            files[path] = FileNeed(path, known.st_size, build_id(head), known.st_ino, written)
+            files[path] = FileRequirement(path, known.st_size, build_id(head), known.st_ino, written)
     except OSError:
         pass
     finally:

@@ -38,7 +38,7 @@ _MAX_SOCKETS: Final = 1 << 26
 _NAMELESS: Final = ("/memfd:", "/dev/zero (deleted)")
 
 
-class Opened(NamedTuple):
+class OpenedFile(NamedTuple):
     """
     Something that a process has.
 
@@ -87,7 +87,7 @@ def sockets_that_stay(pids: Iterable[int], proc: str = "/proc") -> str:
     return ""
 
 
-def opened(pids: Iterable[int], proc: str = "/proc") -> set[Opened]:
+def opened(pids: Iterable[int], proc: str = "/proc") -> set[OpenedFile]:
     """
     Return all that the stopped processes ``pids`` have open, mapped, or as their directory. Blocks.
 
@@ -116,7 +116,7 @@ def opened(pids: Iterable[int], proc: str = "/proc") -> set[Opened]:
     return found
 
 
-def forbidden(found: Collection[Opened]) -> str:
+def forbidden(found: Collection[OpenedFile]) -> str:
     """Return the path of something that this process may not have, with its rights; empty if none is."""
     own = os.geteuid()
     for each in sorted(found):
@@ -213,17 +213,17 @@ def _descriptors(pids: Iterable[int], proc: str) -> Iterator[tuple[str, str, str
             yield here, name, os.readlink(f"{here}/fd/{name}")
 
 
-def _opened(link: str, mode: int | None = None) -> Opened:
+def _opened(link: str, mode: int | None = None) -> OpenedFile:
     if mode is None:
         bits = os.lstat(link).st_mode  # of the descriptor, or of the mapped file
         mode = (os.R_OK if bits & stat.S_IRUSR else 0) | (os.W_OK if bits & stat.S_IWUSR else 0)
     there = os.stat(link)
-    return Opened(
+    return OpenedFile(
         os.readlink(link), (there.st_dev, there.st_ino), mode, there.st_uid, there.st_nlink == 0
     )  # fmt: skip
 
 
-def _is_criu_s_proc(each: Opened) -> bool:
+def _is_criu_s_proc(each: OpenedFile) -> bool:
     """
     Whether this is the /proc, mounted nowhere, that criu keeps in a process until it runs.
 

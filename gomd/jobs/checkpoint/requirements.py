@@ -17,7 +17,7 @@ _FLAG = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class FileNeed:
+class FileRequirement:
     """
     A file it has open or mapped, and by what it is known again.
 
@@ -32,7 +32,7 @@ class FileNeed:
     inode: int = 0
     written: bool = False
 
-    def is_same(self, other: FileNeed) -> bool:
+    def is_same(self, other: FileRequirement) -> bool:
         """Whether ``other``, of the same path on another node, will do."""
         if self.written:
             return self.inode == other.inode
@@ -42,7 +42,7 @@ class FileNeed:
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
+class Requirements:
     """
     What has to be on a node for a process to live there.
 
@@ -59,13 +59,13 @@ class Needs:
     user: str
     flags: tuple[str, ...]
     directories: tuple[str, ...]
-    files: tuple[FileNeed, ...]
+    files: tuple[FileRequirement, ...]
     stays: tuple[str, ...] = ()
     memory_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class Capabilities:
     """
     What a node has of what a process needs.
 
@@ -83,12 +83,12 @@ class Offer:
     user: str
     flags: tuple[str, ...]
     directories: tuple[str, ...]
-    files: tuple[FileNeed, ...]
+    files: tuple[FileRequirement, ...]
     criu: str = ""
     no_limit: str = ""
 
 
-def reasons(needs: Needs, offer: Offer, node: str) -> list[str]:
+def reasons(needs: Requirements, offer: Capabilities, node: str) -> list[str]:
     """Return why the process cannot move to ``node``, a clause for each reason; empty when it can."""
     found = list(needs.stays)
     if offer.criu:

@@ -22,7 +22,7 @@ _WRITE_LIMIT = 60.0
 _NAMES = {frames.STDOUT: "stdout", frames.STDERR: "stderr"}
 
 
-class Sink:
+class OutputWriter:
     """
     Stands where a caller's connection would (`FrameStream`): takes frames, acknowledges what is written.
 

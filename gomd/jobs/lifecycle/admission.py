@@ -23,7 +23,7 @@ class Owned(Protocol):
         """Whose it is."""
 
 
-class Room:
+class Admission:
     """
     :param own_uid: the user this daemon runs as; the share is none of a daemon's that has one user only.
     :param most: jobs under way at once, of this home and guests together.

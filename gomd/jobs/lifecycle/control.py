@@ -15,9 +15,9 @@ from libgomd.wire import frames
 AT_ONCE = 20.0
 
 
-class Orders:
+class SupervisorControl:
     """
-    Orders to one supervisor, over a connection that may break and be had again.
+    SupervisorControl to one supervisor, over a connection that may break and be had again.
 
     :param send: sends it a frame. :param there: tells whether there is a connection.
     """

@@ -21,7 +21,7 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__
 _PROGRAM = "import sys; sys.path.append({!r}); from gomd.jobs.supervisor.forkserver import main; main()"
 
 
-class Launcher:
+class ForkServerClient:
     """
     Starts supervisors.
 

@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from gomd.interfaces import IThreads
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.supervisors import Supervisors
-from gomd.jobs.lifecycle.tracked import Held
+from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.supervisor.backlog import free_of
 from libgomd.errors import GomdError, InternalError, TimedOut, TooMany
 from libgomd.model import Caller, Counter, Job
@@ -37,12 +37,13 @@ LOOK_LIMIT, REMOVE_LIMIT = 20.0, 60.0
 LEAST = 131072
 
 
-class Limits(NamedTuple):
+class OutputLimits(NamedTuple):
     """
     Bytes.
 
     :ivar stream: of each of the two streams of a job. :ivar per_user: of all jobs of one user.
-    :ivar total: of all jobs. :ivar reserve: of the disk that stay free, see `gomd.jobs.supervisor.backlog.free_of`.
+    :ivar total: of all jobs. :ivar reserve: of the disk that stay free, see
+        `gomd.jobs.supervisor.backlog.free_of`.
     """
 
     stream: int
@@ -62,7 +63,7 @@ class Seen(NamedTuple):
     reserve: int
 
 
-class KeptOutput:
+class OutputQuota:
     """
     :param own_id: of this node, whose jobs' output is meant. :param held: the jobs under way, by their names.
     """
@@ -75,9 +76,9 @@ class KeptOutput:
         threads: IThreads,
         here: Supervisors,
         table: HomeTable,
-        held: Mapping[str, Held],
+        held: Mapping[str, TrackedJob],
         own_id: int,
-        limits: Limits,
+        limits: OutputLimits,
     ) -> None:
         self._clock = clock
         self._threads = threads

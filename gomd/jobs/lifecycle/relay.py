@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gomd.jobs.home.output_writer import Sink
+from gomd.jobs.home.output_writer import OutputWriter
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from libgomd.wire import frames
 from libgomd.wire.frames import Frame
@@ -20,7 +20,7 @@ _FROM_CLIENT = frozenset(
 _TO_CLIENT = frozenset({frames.STDOUT, frames.STDERR, frames.ACK})
 
 
-class Relay:
+class StreamRelay:
     """
     Joins the job's end (a supervisor, or the daemon of the node the job runs on) to the caller's end
     (the caller's connection, or that of the job's home).
@@ -40,7 +40,7 @@ class Relay:
     def __init__(self, transparent: bool = False) -> None:
         self.transparent = transparent
         self.job: FrameStream | None = None
-        self.client: FrameStream | Sink | None = None
+        self.client: FrameStream | OutputWriter | None = None
         self.attached = False
         self.started: Told = lambda _told: None
         self.ended: Told = lambda _told: None
@@ -65,7 +65,7 @@ class Relay:
         stream.on_room = self._job_has_room
         stream.on_frame = self._from_job
 
-    def join_client(self, stream: FrameStream | Sink) -> None:
+    def join_client(self, stream: FrameStream | OutputWriter) -> None:
         """Take ``stream`` as the caller's connection."""
         self.client = stream
         self.attached = False

@@ -31,7 +31,7 @@ _KILL = 9
 _FOUND_AT_ONCE = 32
 
 
-class Abroad:
+class RemoteJobs:
     """
     :param running: tells whether the daemon still runs.
     """

@@ -15,7 +15,7 @@ from twisted.internet.defer import DeferredSemaphore
 AT_ONCE, OF_ONE = 32, 16
 
 
-class Turns:
+class StartQueue:
     """The turns of all users. A user's come in their order."""
 
     def __init__(self) -> None:
@@ -28,9 +28,9 @@ class Turns:
             for _ in turns.waiting:
                 yield uid
 
-    def turn(self, uid: int) -> Turn:
+    def turn(self, uid: int) -> StartSlot:
         """Return a turn of user ``uid``, to be taken."""
-        return Turn(self, uid)
+        return StartSlot(self, uid)
 
     async def take(self, uid: int) -> None:
         """Wait for a turn of that user."""
@@ -52,10 +52,10 @@ class Turns:
         self._all.release()
 
 
-class Turn:
+class StartSlot:
     """A turn of one user: to start a job, and then to start a supervisor on this node."""
 
-    def __init__(self, turns: Turns, uid: int) -> None:
+    def __init__(self, turns: StartQueue, uid: int) -> None:
         self._turns = turns
         self._uid = uid
         self._taken = False

@@ -13,15 +13,15 @@ from twisted.logger import Logger
 from gomd.interfaces import IMembership, IPlacement, IThreads, Need
 from gomd.jobs.home.journal import Journal
 from gomd.jobs.home.table import HomeTable
-from gomd.jobs.lifecycle.admission import Room
+from gomd.jobs.lifecycle.admission import Admission
 from gomd.jobs.lifecycle.frame_stream import FrameStream
-from gomd.jobs.lifecycle.output_quota import KeptOutput
-from gomd.jobs.lifecycle.relay import Relay
+from gomd.jobs.lifecycle.output_quota import OutputQuota
+from gomd.jobs.lifecycle.relay import StreamRelay
 from gomd.jobs.lifecycle.request import Account, JobRequest, account_of, node_ids, parse
-from gomd.jobs.lifecycle.start_queue import Turn, Turns
+from gomd.jobs.lifecycle.start_queue import StartQueue, StartSlot
 from gomd.jobs.lifecycle.supervisors import Supervisors
-from gomd.jobs.lifecycle.tracked import Held
-from gomd.jobs.lifecycle.tracker import Keeper
+from gomd.jobs.lifecycle.tracked import TrackedJob
+from gomd.jobs.lifecycle.tracker import JobTracker
 from gomd.jobs.supervisor.supervisor import RECEIVED
 from libgomd.errors import (
     Conflict,
@@ -47,7 +47,7 @@ SYNC_LIMIT = 30.0
 RECEIVE_LIMIT = 30.0
 
 
-class Starting:
+class JobSubmission:
     """
     :param placement: chooses nodes. :param journal: is synced before a job starts on another node.
     :param own_uid: the user this daemon runs as. :param room: how many jobs may be under way at once.
@@ -66,10 +66,10 @@ class Starting:
         placement: IPlacement,
         journal: Journal,
         table: HomeTable,
-        keeper: Keeper,
+        keeper: JobTracker,
         own_uid: int,
-        room: Room,
-        kept: KeptOutput,
+        room: Admission,
+        kept: OutputQuota,
         wall: Wall,
     ) -> None:
         self._clock = clock
@@ -84,7 +84,7 @@ class Starting:
         self._own_uid = own_uid
         self._room = room
         self._kept = kept
-        self._turns = Turns()
+        self._turns = StartQueue()
 
     def run(self, caller: Caller, stream: FrameStream, guest: str = "") -> None:
         """See `IJobs.run`."""
@@ -117,7 +117,7 @@ class Starting:
             turn.release()
 
     async def _run_somewhere(
-        self, request: JobRequest, caller: Caller, account: Account, stream: FrameStream, turn: Turn
+        self, request: JobRequest, caller: Caller, account: Account, stream: FrameStream, turn: StartSlot
     ) -> None:
         refused: set[int] = set()
         unlimited: NotPossible | None = None
@@ -150,13 +150,13 @@ class Starting:
         caller: Caller,
         account: Account,
         stream: FrameStream,
-        turn: Turn,
+        turn: StartSlot,
     ) -> None:
         job = self._table.new(
             node.id, account.user, account.uid, request.command, self._wall(),
             lock=bool(request.lock), detached=request.detach, memory_max=request.memory_max,
         )  # fmt: skip
-        held = Held(job.name, job.job, account.uid, node.id)
+        held = TrackedJob(job.name, job.job, account.uid, node.id)
         self._keeper.take_in(held)
         try:
             if node.id == self._members.own_id:
@@ -196,14 +196,14 @@ class Starting:
             raise
 
     async def _host_now(
-        self, request: JobRequest, caller: Caller, stream: FrameStream, name: str, turn: Turn
+        self, request: JobRequest, caller: Caller, stream: FrameStream, name: str, turn: StartSlot
     ) -> None:
         account = await self._account(caller)
         if name in self._keeper.held:
             raise Conflict(f"there is a job {name} here already")
         if self._members.find(str(self._members.own_id)).status & Status.BLOCK:
             raise NotPossible("this node takes no guests: it is blocked")
-        held = Held(name, None, account.uid, self._members.own_id, Relay(True))
+        held = TrackedJob(name, None, account.uid, self._members.own_id, StreamRelay(True))
         self._keeper.take_in(held)
         held.beginning.addErrback(lambda _failure: None)  # its home is told by the frame itself
         stream.hold(False)
@@ -215,7 +215,13 @@ class Starting:
             raise
 
     async def _launch(
-        self, held: Held, request: JobRequest, account: Account, detach: bool, turn: Turn, began: float
+        self,
+        held: TrackedJob,
+        request: JobRequest,
+        account: Account,
+        detach: bool,
+        turn: StartSlot,
+        began: float,
     ) -> None:
         """Start a supervisor here. The turn is over as soon as that knows what to run."""
         await turn.launch()
@@ -237,7 +243,7 @@ class Starting:
         held.relay.moved = moved
         held.beginning.addBoth(over)
 
-    def _check_limit(self, held: Held, request: JobRequest, node: Node) -> None:
+    def _check_limit(self, held: TrackedJob, request: JobRequest, node: Node) -> None:
         """End a job at once that runs without its limit. :raises NotPossible: so it was."""
         if request.memory_max is not None and held.told.get("memory_max") != request.memory_max:
             held.relay.to_job(frames.encode_signal(signal.SIGKILL, True))

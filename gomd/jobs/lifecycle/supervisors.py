@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 
 from twisted.logger import Logger
 
-from gomd.jobs.lifecycle.forkserver_client import Launcher
+from gomd.jobs.lifecycle.forkserver_client import ForkServerClient
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.request import Account, JobRequest
 from gomd.jobs.supervisor.cgroups import PLAIN, UNIFIED, Place, sweep
@@ -34,7 +34,8 @@ class Supervisors:
         detached job, of each of its two streams.
     :param namespaces: jobs get namespaces of their own.
     :param where: this node, as errors name it: ``node 3 gamma``.
-    :param spool_reserve: bytes of the disk that output leaves free, see `gomd.jobs.supervisor.backlog.free_of`.
+    :param spool_reserve: bytes of the disk that output leaves free, see
+        `gomd.jobs.supervisor.backlog.free_of`.
     :param find_place: finds where the cgroups of jobs can be; None: jobs get none.
     """
 
@@ -42,7 +43,7 @@ class Supervisors:
 
     def __init__(
         self,
-        launcher: Launcher,
+        launcher: ForkServerClient,
         spool: str,
         spool_bytes: int,
         namespaces: bool,

@@ -8,13 +8,13 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from gomd.jobs.home.output_writer import Sink
-from gomd.jobs.lifecycle.control import Orders
-from gomd.jobs.lifecycle.relay import Relay
+from gomd.jobs.home.output_writer import OutputWriter
+from gomd.jobs.lifecycle.control import SupervisorControl
+from gomd.jobs.lifecycle.relay import StreamRelay
 
 
 @dataclass(eq=False)
-class Held:
+class TrackedJob:
     """
     A job and its streams.
 
@@ -38,14 +38,14 @@ class Held:
     number: int | None
     uid: int
     node: int
-    relay: Relay = field(default_factory=Relay)
+    relay: StreamRelay = field(default_factory=StreamRelay)
     told: dict[str, Any] = field(default_factory=dict)
     began: bool = False
     over: dict[str, Any] | None = None
     hung_up: bool = False
-    sink: Sink | None = None
+    sink: OutputWriter | None = None
     beginning: Deferred[None] = field(default_factory=Deferred)
-    orders: Orders | None = None
+    orders: SupervisorControl | None = None
     departing: Callable[[], None] | None = None
     stays: str = ""
     orphan: bool = False

@@ -11,13 +11,13 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from gomd.interfaces import IEvents, IMembership, IThreads
-from gomd.jobs.home.output_writer import Sink
+from gomd.jobs.home.output_writer import OutputWriter
 from gomd.jobs.home.table import LOST_EXIT, HomeTable
-from gomd.jobs.lifecycle.control import Orders
+from gomd.jobs.lifecycle.control import SupervisorControl
 from gomd.jobs.lifecycle.frame_stream import FrameStream
-from gomd.jobs.lifecycle.remote_jobs import Abroad
+from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
 from gomd.jobs.lifecycle.supervisors import Supervisors
-from gomd.jobs.lifecycle.tracked import Held
+from gomd.jobs.lifecycle.tracked import TrackedJob
 from libgomd.errors import GomdError, InternalError, NotFound, TooMany, error_for
 from libgomd.model import Event, EventKind, Job, JobState
 from libgomd.wallclock import Wall
@@ -35,7 +35,7 @@ GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ECONNREFUSED, errno.ELOOP, 
 MOST_SHOWN = 200
 
 
-class Keeper:
+class JobTracker:
     """
     :param abroad: makes what reaches other nodes, given whether the daemon still runs.
     :param wall: gives the time of stamps.
@@ -52,7 +52,7 @@ class Keeper:
         members: IMembership,
         threads: IThreads,
         events: IEvents,
-        abroad: Callable[[Callable[[], bool]], Abroad],
+        abroad: Callable[[Callable[[], bool]], RemoteJobs],
         here: Supervisors,
         table: HomeTable,
         wall: Wall,
@@ -65,8 +65,8 @@ class Keeper:
         self._abroad = abroad(lambda: not self.stopping)
         self._here = here
         self._table = table
-        self.held: dict[str, Held] = {}
-        self._shown: set[Held] = set()
+        self.held: dict[str, TrackedJob] = {}
+        self._shown: set[TrackedJob] = set()
         self._to_remove: dict[str, None] = {}
         self._removing = False
         self.begun = 0
@@ -74,11 +74,11 @@ class Keeper:
         self.on_down: Callable[[int], None] = lambda _node: None
 
     @property
-    def abroad(self) -> Abroad:
+    def abroad(self) -> RemoteJobs:
         """What reaches the jobs on other nodes."""
         return self._abroad
 
-    def find_again(self, held: Held) -> None:
+    def find_again(self, held: TrackedJob) -> None:
         """Look for a job that ran on while no daemon was there."""
         held.began = True
         self.take_in(held)
@@ -101,7 +101,7 @@ class Keeper:
         finally:
             await following.aclose()
 
-    def attach(self, held: Held, client: FrameStream) -> None:
+    def attach(self, held: TrackedJob, client: FrameStream) -> None:
         """Tell the caller at ``client`` what he is attached to, and let his frames through."""
         assert held.number is not None
         job = self._table.get(held.number)
@@ -117,11 +117,11 @@ class Keeper:
             held.relay.drop_client()
             held.relay.client_lost()
 
-    def sink_if_detached(self, held: Held) -> None:
+    def sink_if_detached(self, held: TrackedJob) -> None:
         """Keep the output of a detached job that runs on another node."""
         job = None if held.number is None else self._table.get(held.number)
         if job is not None and job.detached and held.node != self._members.own_id:
-            held.sink = Sink(
+            held.sink = OutputWriter(
                 self._threads, self._here.directory(held.name), self._here.spool_bytes,
                 self._here.spool_reserve,
             )  # fmt: skip
@@ -129,7 +129,7 @@ class Keeper:
             if held.relay.job is not None:
                 held.sink.attach()
 
-    def view(self, job: Job) -> Held:
+    def view(self, job: Job) -> TrackedJob:
         """
         Return a job whose kept output is only shown.
 
@@ -137,7 +137,7 @@ class Keeper:
         """
         if len(self._shown) >= MOST_SHOWN:
             raise TooMany(f"the output of {MOST_SHOWN} jobs is being shown on this node already: try later")
-        held = Held(f"{job.name} shown", job.job, job.uid, job.node, began=True)
+        held = TrackedJob(f"{job.name} shown", job.job, job.uid, job.node, began=True)
 
         def over() -> None:
             self._shown.discard(held)
@@ -148,11 +148,11 @@ class Keeper:
         self._shown.add(held)
         return held
 
-    def take_in(self, held: Held) -> None:
+    def take_in(self, held: TrackedJob) -> None:
         """Hold a job, and look after it from here on."""
         self.held[held.name] = held
         relay = held.relay
-        held.orders = orders = Orders(self._clock, relay.to_job, lambda: relay.job is not None)
+        held.orders = orders = SupervisorControl(self._clock, relay.to_job, lambda: relay.job is not None)
         relay.moved = orders.answered
         relay.started = lambda told: self._on_started(held, told)
         relay.ended = lambda told: self._on_ended(held, told)
@@ -161,7 +161,7 @@ class Keeper:
         relay.job_lost = lambda: self._on_job_lost(held)
         relay.client_lost = lambda: self._on_client_lost(held)
 
-    def _on_started(self, held: Held, told: dict[str, Any]) -> None:
+    def _on_started(self, held: TrackedJob, told: dict[str, Any]) -> None:
         first_time, held.began, held.told = not held.began, True, told
         if held.number is not None:
             cantmove = "it has a terminal" if told.get("tty") else str(told.get("cantmove", ""))
@@ -172,7 +172,7 @@ class Keeper:
         if not held.beginning.called:
             held.beginning.callback(None)
 
-    def _on_failed(self, held: Held, told: dict[str, Any]) -> None:
+    def _on_failed(self, held: TrackedJob, told: dict[str, Any]) -> None:
         code, text = int(told.get("code", 500)), str(told.get("text", "it failed"))
         if not held.began and not held.beginning.called:
             held.beginning.errback(_failure(code, text))
@@ -181,7 +181,7 @@ class Keeper:
         elif held.number is not None:
             self.lose(held, text)
 
-    def _on_ended(self, held: Held, told: dict[str, Any]) -> None:
+    def _on_ended(self, held: TrackedJob, told: dict[str, Any]) -> None:
         held.over = told
         if held.number is None:
             if held.orphan:
@@ -192,7 +192,7 @@ class Keeper:
         if held.relay.client is None and (held.hung_up or job is None or job.detached):
             self._collect(held)
 
-    def _collect(self, held: Held) -> None:
+    def _collect(self, held: TrackedJob) -> None:
         """Let the job's end forget it, as soon as it is written here how it ended."""
         relay = held.relay
         if held.number is None:
@@ -225,7 +225,7 @@ class Keeper:
             name = ""
         self._events.publish(Event(self._wall(), kind, node_id, name, text, self._members.own_id))
 
-    def _on_job_lost(self, held: Held) -> None:
+    def _on_job_lost(self, held: TrackedJob) -> None:
         """The connection to the job's end broke: it has ended as it should, or is to be found again."""
         if held.orders is not None:
             held.orders.lost()
@@ -240,7 +240,7 @@ class Keeper:
         else:
             self.look_for(held)
 
-    def look_for(self, held: Held) -> None:
+    def look_for(self, held: TrackedJob) -> None:
         """Find a job again where it should be, or give it up."""
         if held.number is not None and held.node != self._members.own_id:
             if not held.rejoining:
@@ -248,7 +248,7 @@ class Keeper:
         else:
             self._reconnect(held)
 
-    async def _rejoin(self, held: Held, number: int) -> None:
+    async def _rejoin(self, held: TrackedJob, number: int) -> None:
         """Find a job on another node again, or give it up."""
         job = self._table.get(number)
         assert job is not None
@@ -267,7 +267,7 @@ class Keeper:
             self.lose(held, found)
             await self._abroad.bury(job)
 
-    def resume(self, held: Held) -> None:
+    def resume(self, held: TrackedJob) -> None:
         """Let who is attached say from where the streams go on."""
         if held.sink is not None:
             held.sink.attach()
@@ -276,7 +276,7 @@ class Keeper:
         if held.hung_up:
             held.relay.to_job(frames.encode(frames.HANGUP))
 
-    def lose(self, held: Held, why: str) -> None:
+    def lose(self, held: TrackedJob, why: str) -> None:
         """Give a job up, and say so."""
         assert held.number is not None
         told = {"exit": LOST_EXIT, "reason": f"job {held.number} is lost: {why}"}
@@ -285,7 +285,7 @@ class Keeper:
         held.relay.to_client(frames.encode_json(frames.EXIT, {**told, "lost": True}))
         self.let_go(held)
 
-    def _reconnect(self, held: Held) -> None:
+    def _reconnect(self, held: TrackedJob) -> None:
         """Find the supervisor of a job of this node, or else what it has left behind."""
         told = None
         try:
@@ -318,7 +318,7 @@ class Keeper:
             held.sought = False
             self.resume(held)
 
-    def _reconnect_later(self, held: Held) -> None:
+    def _reconnect_later(self, held: TrackedJob) -> None:
         if not self.stopping and self.held.get(held.name) is held and held.relay.job is None:
             self._reconnect(held)
 
@@ -347,7 +347,7 @@ class Keeper:
         for name in names:
             self._here.remove(name)
 
-    def _on_client_lost(self, held: Held) -> None:
+    def _on_client_lost(self, held: TrackedJob) -> None:
         """The caller is gone: a job that is not detached goes with him."""
         if self.stopping:
             return
@@ -362,7 +362,7 @@ class Keeper:
             held.hung_up = True
             relay.to_job(frames.encode(frames.HANGUP))
 
-    def let_go(self, held: Held) -> None:
+    def let_go(self, held: TrackedJob) -> None:
         """Hold a job no more; its connections are closed."""
         self.held.pop(held.name, None)
         client, held.relay.client = held.relay.client, None

@@ -1,5 +1,5 @@
 """
-Looks at jobs and files on threads, so that what a user's file system never answers takes few of them.
+Limits how many threads job inspections may occupy, so that a hung file system cannot exhaust the pool.
 
 A thread in the kernel cannot be called back. Without a bound a user could take all of them, one look at a
 time, and with them the journal of everybody's migrations.
@@ -15,12 +15,12 @@ from gomd.interfaces import IThreads
 from libgomd.errors import TimedOut, TooMany
 
 T = TypeVar("T")
-#: Looks at the same time, and those among them that took too long and are not back yet.
+#: BoundedInspection at the same time, and those among them that took too long and are not back yet.
 MOST: Final = 10
 STUCK: Final = 4
 
 
-class Looks:
+class BoundedInspection:
     """:param threads: shared with others; there are more than `MOST`."""
 
     def __init__(self, threads: IThreads) -> None:

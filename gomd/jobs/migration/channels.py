@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from gomd.interfaces import IMembership, IPeers
 from gomd.jobs.lifecycle.frame_stream import FrameStream
-from gomd.jobs.migration.messages import Letter, LetterReader, encode_letter
+from gomd.jobs.migration.messages import MessageReader, MigrationMessage, encode_letter
 from libgomd.errors import GomdError, PeerUnreachable
 from libgomd.model import Caller, Node, Role
 from libgomd.wire.frames import Frame, MalformedFrame
@@ -22,7 +22,7 @@ VERB = "migration"
 DAEMON = Caller(Role.ADMIN, "root", 0, "migration")
 
 
-class Post:
+class Channels:
     """
     One stream to each node that something goes to, and one from each that something comes from.
 
@@ -42,7 +42,7 @@ class Post:
         self,
         members: IMembership,
         peers: IPeers,
-        heard: Callable[[Letter, Callable[[Letter], None]], None],
+        heard: Callable[[MigrationMessage, Callable[[MigrationMessage], None]], None],
         cut: Callable[[int, bool], None],
         connected: Callable[[int], None],
     ) -> None:
@@ -72,7 +72,7 @@ class Post:
         if self._closed:
             stream.close()
             return
-        reader = LetterReader()
+        reader = MessageReader()
 
         def take(frame: Frame) -> None:
             for letter in reader.feed(frame):
@@ -140,11 +140,11 @@ class Post:
 
     # -- letters
 
-    def write(self, stream: FrameStream, letter: Letter) -> None:
+    def write(self, stream: FrameStream, letter: MigrationMessage) -> None:
         """Send a letter on this very stream."""
         stream.send(encode_letter(letter))
 
-    def send(self, node_id: int, letter: Letter, ours: bool) -> bool:
+    def send(self, node_id: int, letter: MigrationMessage, ours: bool) -> bool:
         """
         Send a letter, or drop it and see to a stream for the next one.
 

@@ -13,14 +13,14 @@ from twisted.internet.interfaces import IReactorTime
 from gomd.interfaces import IMembership, IThreads
 from gomd.jobs.checkpoint import inspection
 from gomd.jobs.checkpoint.criu import Criu, TlsFiles, accept, listen
-from gomd.jobs.checkpoint.requirements import Needs, Offer
+from gomd.jobs.checkpoint.requirements import Capabilities, Requirements
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.supervisors import Supervisors
-from gomd.jobs.lifecycle.tracker import Keeper
-from gomd.jobs.migration.bounded_inspection import Looks
-from gomd.jobs.migration.channels import Post
-from gomd.jobs.migration.journal import MoveLog, Record
-from gomd.jobs.migration.location import Whereabouts
+from gomd.jobs.lifecycle.tracker import JobTracker
+from gomd.jobs.migration.bounded_inspection import BoundedInspection
+from gomd.jobs.migration.channels import Channels
+from gomd.jobs.migration.journal import MigrationJournal, Record
+from gomd.jobs.migration.location import JobLocations
 from gomd.jobs.migration.protocol import State
 from libgomd.errors import CannotMove, NotFound
 from libgomd.private import make_private_directory
@@ -36,7 +36,7 @@ CHECK_AGAIN = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class NodeServices:
     """
     What this machine does for moving processes.
 
@@ -46,7 +46,8 @@ class Machine:
     :ivar listen: waits for memory, as `gomd.jobs.checkpoint.criu.listen` does, and ``accept`` takes it.
     :ivar look: reads what a job needs, given its pid, its supervisor's, and its user. Blocks.
     :ivar stays: reads why a job can leave for nowhere, given both pids. Blocks.
-    :ivar offer: reads what this machine has of needs, as `gomd.jobs.checkpoint.inspection.read_offer` does. Blocks.
+    :ivar offer: reads what this machine has of needs, as `gomd.jobs.checkpoint.inspection.read_offer` does.
+        Blocks.
     :ivar system_users: tells whether processes of root and of system users may come from other nodes.
     """
 
@@ -57,13 +58,13 @@ class Machine:
     tls: Callable[[], TlsFiles]
     listen: Callable[[str], socket.socket] = listen
     accept: Callable[..., socket.socket] = accept
-    look: Callable[[int, int, str], Needs] = inspection.look
+    look: Callable[[int, int, str], Requirements] = inspection.look
     stays: Callable[[int, int], list[str]] = inspection.look_for_stays
-    offer: Callable[[Needs, str, str, str], Offer] = inspection.read_offer
+    offer: Callable[[Requirements, str, str, str], Capabilities] = inspection.read_offer
     system_users: Callable[[], bool] = lambda: True
 
 
-class Ability:
+class CriuCheck:
     """Whether criu works here: looked at when it is first asked, and again after a while."""
 
     def __init__(self, criu: Criu, threads: IThreads, clock: IReactorTime) -> None:
@@ -83,7 +84,7 @@ class Ability:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class MigrationContext:
     """
     :ivar threads: of their own: they are taken by page servers for as long as these serve.
     :ivar room: tells why there is no room for one more guest of a user, a clause; empty when there is.
@@ -93,15 +94,15 @@ class Ground:
     clock: IReactorTime
     members: IMembership
     threads: IThreads
-    machine: Machine
-    ability: Ability
-    keeper: Keeper
+    machine: NodeServices
+    ability: CriuCheck
+    keeper: JobTracker
     table: HomeTable
     here: Supervisors
-    whereabouts: Whereabouts
-    log: MoveLog
-    post: Post
-    looks: Looks
+    whereabouts: JobLocations
+    log: MigrationJournal
+    post: Channels
+    looks: BoundedInspection
     wall: Wall
     room: Callable[[int], str] = lambda _uid: ""
 

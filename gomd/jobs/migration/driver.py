@@ -1,7 +1,8 @@
 """
 Does what a migration's tables say, in order: writes, messages, acts, with limits on the clock.
 
-It knows neither criu nor the network: what it acts on is given to it (`Hands`). One `Move` is one side of
+It knows neither criu nor the network: what it acts on is given to it (`SideEffects`). One `MigrationDriver`
+is one side of
 one migration.
 """
 
@@ -20,8 +21,8 @@ from gomd.jobs.migration.protocol import (
     FINAL,
     Act,
     Local,
-    Message,
-    Migration,
+    MessageKind,
+    MigrationSide,
     SourceState,
     State,
     Step,
@@ -41,7 +42,7 @@ _DECIDED = frozenset(FINAL) | {
 }  # fmt: skip
 
 
-class Hands(Protocol):
+class SideEffects(Protocol):
     """What a side of a migration can do. What fails raises `GomdError` or OSError."""
 
     def act(self, act: Act) -> Awaitable[None]:
@@ -50,15 +51,15 @@ class Hands(Protocol):
     def write(self, state: State, reason: str) -> Awaitable[None]:
         """Write it to the journal; done when the disk has it."""
 
-    def send(self, message: Message, reason: str) -> None:
+    def send(self, message: MessageKind, reason: str) -> None:
         """Send it, or drop it when there is no connection: it is said again."""
 
 
-class Move:
+class MigrationDriver:
     """
     One side of one migration.
 
-    :param steps: the first ones, as `Migration.offer`, `accept` or `recover` gave them.
+    :param steps: the first ones, as `MigrationSide.offer`, `accept` or `recover` gave them.
     :ivar reason: why it came to this, for a person; empty when all goes well.
     :ivar settled: fires with the final state.
     """
@@ -66,14 +67,19 @@ class Move:
     _log: ClassVar[Logger] = Logger()
 
     def __init__(
-        self, migration: Migration, steps: list[Step], hands: Hands, clock: IReactorTime, limit: float = LIMIT
+        self,
+        migration: MigrationSide,
+        steps: list[Step],
+        hands: SideEffects,
+        clock: IReactorTime,
+        limit: float = LIMIT,
     ) -> None:
         self.migration = migration
         self.reason = ""
         self.settled: Deferred[State] = Deferred()
         self._hands = hands
         self._clock = clock
-        self._events: deque[tuple[Message | Local, str]] = deque()
+        self._events: deque[tuple[MessageKind | Local, str]] = deque()
         self._closed = False
         self._under_way: Deferred[None] | None = None
         self._limit = clock.callLater(limit, self.tell, Local.EXPIRED, f"it took longer than {limit:g} s")
@@ -87,7 +93,7 @@ class Move:
         """Do the first steps, when the constructor was not given them."""
         self._start(steps)
 
-    def tell(self, event: Message | Local, reason: str = "") -> None:
+    def tell(self, event: MessageKind | Local, reason: str = "") -> None:
         """Something happened; what follows is done in turn. Never raises."""
         if not self._closed:
             self._events.append((event, reason))
@@ -132,7 +138,7 @@ class Move:
         for step in steps:
             if isinstance(step, Write):
                 await self._write(step.state)
-            elif isinstance(step, Message):
+            elif isinstance(step, MessageKind):
                 self._hands.send(step, self.reason)
             elif step in _DONE:
                 self._begin(step)

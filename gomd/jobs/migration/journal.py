@@ -172,7 +172,7 @@ def last(data: bytes) -> Record | None:
     return parse(data).record
 
 
-class MoveLog:
+class MigrationJournal:
     """
     The journal in ``directory``. Every method blocks until the disk has it; OSError when it has not.
 

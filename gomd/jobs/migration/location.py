@@ -13,9 +13,9 @@ from twisted.logger import Logger
 from gomd.interfaces import IMembership, IPeers
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.frame_stream import FrameStream
-from gomd.jobs.lifecycle.relay import Relay
-from gomd.jobs.lifecycle.tracked import Held
-from gomd.jobs.lifecycle.tracker import Keeper
+from gomd.jobs.lifecycle.relay import StreamRelay
+from gomd.jobs.lifecycle.tracked import TrackedJob
+from gomd.jobs.lifecycle.tracker import JobTracker
 from libgomd.errors import Conflict, GomdError, NotFound, PeerUnreachable
 from libgomd.model import Caller, EventKind, Job, Role
 from libgomd.wire import frames
@@ -32,7 +32,7 @@ AGAIN = 5.0
 _TOLD_AT_ONCE = 4
 
 
-class Whereabouts:
+class JobLocations:
     """:param running: tells whether the daemon still runs."""
 
     _log: ClassVar[Logger] = Logger()
@@ -42,7 +42,7 @@ class Whereabouts:
         clock: IReactorTime,
         members: IMembership,
         peers: IPeers,
-        keeper: Keeper,
+        keeper: JobTracker,
         table: HomeTable,
         running: Callable[[], bool],
     ) -> None:
@@ -119,7 +119,9 @@ class Whereabouts:
         if int(home) == self._members.own_id:
             self._came_home(int(number), stream, told, nmigs)
         else:
-            held = Held(name, None, int(told["uid"]), self._members.own_id, Relay(True), told, began=True)
+            held = TrackedJob(
+                name, None, int(told["uid"]), self._members.own_id, StreamRelay(True), told, began=True
+            )
             self._keeper.take_in(held)
             held.relay.join_job(stream)
             self._keeper.publish(EventKind.MIGRATED, held.node, f"guest {name} moved to node {held.node}")
@@ -154,7 +156,7 @@ class Whereabouts:
 
     # -- the home, and what it is told
 
-    def tell(self, held: Held, nmigs: int) -> None:
+    def tell(self, held: TrackedJob, nmigs: int) -> None:
         """Tell the home of a guest that it is here; end the guest when its home knows it no more."""
 
         async def work() -> None:
@@ -182,7 +184,7 @@ class Whereabouts:
             await deferLater(self._clock, AGAIN)
         return True
 
-    def _end_orphan(self, held: Held) -> None:
+    def _end_orphan(self, held: TrackedJob) -> None:
         if self._keeper.held.get(held.name) is held and held.relay.client is None:
             self._log.warn("the home of job {job} has given it up: ending it", job=held.name)
             held.orphan = True

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from gomd.jobs.checkpoint.criu import MAX_IMAGES
-from gomd.jobs.checkpoint.requirements import MAX_FILES, FileNeed, Needs
-from gomd.jobs.migration.protocol import Message
+from gomd.jobs.checkpoint.requirements import MAX_FILES, FileRequirement, Requirements
+from gomd.jobs.migration.protocol import MessageKind
 from libgomd.model import MAX_NODE_ID
 from libgomd.wire.frames import LETTER, MAX_PAYLOAD, PIECE, Frame, MalformedFrame, encode, encode_json
 
@@ -28,7 +28,7 @@ MAX_REASON: Final = 2000
 MAX_REASONS: Final = 100
 #: Questions beside the messages of the state machine: could this come? And the answer to it.
 LOOK, SEEN = "look", "seen"
-WORDS: Final[Mapping[str, Message]] = {message.word: message for message in Message}
+WORDS: Final[Mapping[str, MessageKind]] = {message.word: message for message in MessageKind}
 #: The file of an offer that says what the process needs.
 NEEDS: Final = "needs.json"
 _ID: Final = re.compile(r"([1-9][0-9]{0,4})-([1-9][0-9]{0,9})-([1-9][0-9]{0,8})-[0-9a-f]{8}")
@@ -36,11 +36,11 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9.-]{0,70}")
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class MigrationMessage:
     """
     One message.
 
-    :ivar migration: its id, see `MigrationId`. :ivar word: of a `Message`, or `LOOK` or `SEEN`.
+    :ivar migration: its id, see `MigrationId`. :ivar word: of a `MessageKind`, or `LOOK` or `SEEN`.
     :ivar origin: id of the node that writes. :ivar reason: for a person.
     :ivar more: what belongs to this word. :ivar files: name to bytes.
     """
@@ -53,7 +53,7 @@ class Letter:
     files: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
-    def message(self) -> Message | None:
+    def message(self) -> MessageKind | None:
         """The message of the state machine, None for a question beside it."""
         return WORDS.get(self.word)
 
@@ -85,7 +85,7 @@ class MigrationId:
         return cls(int(found[1]), int(found[2]), int(found[3]))
 
 
-def encode_letter(letter: Letter) -> bytes:
+def encode_letter(letter: MigrationMessage) -> bytes:
     """Return the frames of ``letter``."""
     head = {
         "migration": letter.migration, "word": letter.word, "from": letter.origin,
@@ -98,15 +98,15 @@ def encode_letter(letter: Letter) -> bytes:
     return b"".join(pieces)
 
 
-class LetterReader:
+class MessageReader:
     """Takes frames as they come, gives the letters in them. After an error it is of no more use."""
 
     def __init__(self) -> None:
-        self._head: Letter | None = None
+        self._head: MigrationMessage | None = None
         self._left: list[tuple[str, int]] = []
         self._files: dict[str, bytearray] = {}
 
-    def feed(self, frame: Frame) -> Iterator[Letter]:
+    def feed(self, frame: Frame) -> Iterator[MigrationMessage]:
         """Take a frame and yield the letter that is complete with it. :raises MalformedFrame: no letter."""
         if self._head is None:
             if frame.kind != LETTER:
@@ -121,7 +121,7 @@ class LetterReader:
             head, self._head = self._head, None
             files = {name: bytes(data) for name, data in self._files.items()}
             self._files = {}
-            yield Letter(head.migration, head.word, head.origin, head.reason, head.more, files)
+            yield MigrationMessage(head.migration, head.word, head.origin, head.reason, head.more, files)
 
     def _take(self, frame: Frame) -> None:
         name, size = self._left[0]
@@ -130,10 +130,10 @@ class LetterReader:
         self._files[name] += frame.payload
 
 
-def _head(payload: bytes) -> tuple[Letter, list[tuple[str, int]]]:
+def _head(payload: bytes) -> tuple[MigrationMessage, list[tuple[str, int]]]:
     try:
         values: dict[str, Any] = json.loads(payload)
-        letter = Letter(
+        letter = MigrationMessage(
             values["migration"], values["word"], values["from"], values.get("reason", ""),
             values.get("more", {}),
         )  # fmt: skip
@@ -170,7 +170,7 @@ def one_line(text: str) -> str:
 # -- what a process needs
 
 
-def encode_needs(needs: Needs) -> bytes:
+def encode_needs(needs: Requirements) -> bytes:
     """Return ``needs`` as the bytes of the file `NEEDS`."""
     values = asdict(needs)
     if needs.memory_max is None:
@@ -178,14 +178,16 @@ def encode_needs(needs: Needs) -> bytes:
     return json.dumps(values).encode("ascii")
 
 
-def decode_needs(data: bytes) -> Needs:
+def decode_needs(data: bytes) -> Requirements:
     """Return what the file `NEEDS` says. :raises MalformedFrame: for any other bytes, and nothing else."""
     if len(data) > MAX_NEEDS:
         raise MalformedFrame(f"needs of a process: {len(data)} bytes, at most {MAX_NEEDS} are taken")
     try:
         values: dict[str, Any] = json.loads(data)
-        values["files"] = tuple(FileNeed(**each) for each in values["files"])
-        needs = Needs(**values | {name: tuple(values[name]) for name in ("flags", "directories", "stays")})
+        values["files"] = tuple(FileRequirement(**each) for each in values["files"])
+        needs = Requirements(
+            **values | {name: tuple(values[name]) for name in ("flags", "directories", "stays")}
+        )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise MalformedFrame(f"no needs of a process: {str(error)[:80]}") from error
     texts = (needs.machine, needs.kernel, needs.user, *needs.flags, *needs.directories, *needs.stays)

@@ -8,8 +8,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from gomd.jobs.lifecycle.tracked import Held
-from gomd.jobs.migration.context import LOOK_LIMIT, Ground
+from gomd.jobs.lifecycle.tracked import TrackedJob
+from gomd.jobs.migration.context import LOOK_LIMIT, MigrationContext
 from libgomd.errors import GomdError, TimedOut
 
 #: Seconds from round to round, and jobs looked at in one: all of a thousand are looked at within minutes.
@@ -18,11 +18,11 @@ MOST = 32
 
 
 class Obstacles:
-    """Keeps `Held.stays` of the jobs that run here."""
+    """Keeps `TrackedJob.stays` of the jobs that run here."""
 
     _log: ClassVar[Logger] = Logger()
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: MigrationContext) -> None:
         self._ground = ground
         self._loop = LoopingCall(self._start)
         self._loop.clock = ground.clock
@@ -61,11 +61,11 @@ class Obstacles:
         finally:
             self._busy = False
 
-    def _is_here(self, held: Held) -> bool:
+    def _is_here(self, held: TrackedJob) -> bool:
         own = self._ground.own_id
         return held.node == own and bool(held.told) and held.over is None and held.departing is None
 
-    async def _look(self, held: Held) -> None:
+    async def _look(self, held: TrackedJob) -> None:
         ground, pid, supervisor = self._ground, int(held.told["pid"]), int(held.told["supervisor"])
         try:
             held.stays = "; ".join(

@@ -6,7 +6,7 @@ stopped copy; then the source decides, once, by writing `SourceState.DECIDED` to
 every failure leaves the process running at the source. After it only the target's own journal can say
 that the copy never ran.
 
-A `Migration` is told what happened and answers with what to do, in order: each step has to be finished
+A `MigrationSide` is told what happened and answers with what to do, in order: each step has to be finished
 before the next begins, and a `Write` is finished when the record is on the disk.
 """
 
@@ -57,7 +57,7 @@ class TargetState(_Told):
     REFUSED = "refused", "Nothing of it is here, and it never ran here; the reason is written."
 
 
-class Message(_Told):
+class MessageKind(_Told):
     """What the two say to each other."""
 
     OFFER = "offer", "Source: this is what would come; can you take it?"
@@ -109,20 +109,20 @@ class Write:
     state: State
 
 
-Step: TypeAlias = "Act | Message | Write"
+Step: TypeAlias = "Act | MessageKind | Write"
 _S = TypeVar("_S", SourceState, TargetState)
 #: An event at a state, and what comes of it: the next state and what to do.
-Table: TypeAlias = "Mapping[tuple[_S, Message | Local], tuple[_S, tuple[Act | Message, ...]]]"
+Table: TypeAlias = "Mapping[tuple[_S, MessageKind | Local], tuple[_S, tuple[Act | MessageKind, ...]]]"
 
 _S_ = SourceState
 _T = TargetState
-_M = Message
+_M = MessageKind
 _L = Local
 
 
 def _rows(
-    states: Sequence[_S], events: Sequence[Message | Local], to: _S | None, *steps: Act | Message
-) -> dict[tuple[_S, Message | Local], tuple[_S, tuple[Act | Message, ...]]]:
+    states: Sequence[_S], events: Sequence[MessageKind | Local], to: _S | None, *steps: Act | MessageKind
+) -> dict[tuple[_S, MessageKind | Local], tuple[_S, tuple[Act | MessageKind, ...]]]:
     """Each event at each state leads ``to`` (None: leaves it where it is) with ``steps``."""
     return {(state, event): (to or state, steps) for state in states for event in events}
 
@@ -176,7 +176,7 @@ FINAL: Final[frozenset[State]] = frozenset({_S_.MOVED, _S_.STAYED, _S_.LOST, _T.
 
 #: What a daemon does that finds this record in its journal when it starts, with a copy of the process
 #: here (its supervisor answers, be it that the process ended) and without (this machine went down).
-RECOVERY: Final[Mapping[tuple[State, bool], tuple[State, tuple[Act | Message, ...]]]] = {
+RECOVERY: Final[Mapping[tuple[State, bool], tuple[State, tuple[Act | MessageKind, ...]]]] = {
     (_S_.ASKING, True): (_S_.STAYED, (Act.THAW, _M.ABORT)),
     (_S_.ASKING, False): (_S_.SEARCHING, (_M.ASK,)),
     (_S_.DECIDED, True): (_S_.DECIDED, (_M.GO,)),
@@ -201,7 +201,7 @@ RECOVERY: Final[Mapping[tuple[State, bool], tuple[State, tuple[Act | Message, ..
 }
 
 
-class Migration:
+class MigrationSide:
     """
     One side of one migration.
 
@@ -214,17 +214,17 @@ class Migration:
         self.state = state
 
     @classmethod
-    def offer(cls) -> tuple[Migration, list[Step]]:
-        """Begin at the source: `Message.OFFER` goes out after the beginning is written."""
+    def offer(cls) -> tuple[MigrationSide, list[Step]]:
+        """Begin at the source: `MessageKind.OFFER` goes out after the beginning is written."""
         return cls(_S_.ASKING), [Write(_S_.ASKING), _M.OFFER]
 
     @classmethod
-    def accept(cls) -> tuple[Migration, list[Step]]:
-        """Begin at the target, at `Message.OFFER` of a migration that its journal does not know."""
+    def accept(cls) -> tuple[MigrationSide, list[Step]]:
+        """Begin at the target, at `MessageKind.OFFER` of a migration that its journal does not know."""
         return cls(_T.RECEIVING), [Write(_T.RECEIVING), Act.PREPARE]
 
     @classmethod
-    def recover(cls, record: State, copy: bool) -> tuple[Migration, list[Step]]:
+    def recover(cls, record: State, copy: bool) -> tuple[MigrationSide, list[Step]]:
         """
         Go on after a start of the daemon.
 
@@ -240,9 +240,9 @@ class Migration:
         """Nothing more has to happen on this side."""
         return self.state in FINAL
 
-    def tell(self, event: Message | Local) -> list[Step]:
+    def tell(self, event: MessageKind | Local) -> list[Step]:
         """Return what to do about ``event``: nothing, if it means nothing at this state."""
-        row: tuple[State, tuple[Act | Message, ...]] | None
+        row: tuple[State, tuple[Act | MessageKind, ...]] | None
         if isinstance(self.state, SourceState):
             row = SOURCE.get((self.state, event))
         else:
@@ -255,7 +255,7 @@ class Migration:
         return [*([Write(state)] if entered and state in JOURNALLED else []), *steps]
 
 
-def answer_unknown(message: Message) -> Message | None:
+def answer_unknown(message: MessageKind) -> MessageKind | None:
     """
     Return what to answer to a message about a migration that is in no journal here, if anything.
 

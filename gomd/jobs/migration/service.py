@@ -15,12 +15,12 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from gomd.interfaces import UNTRUSTED, IMigrator
-from gomd.jobs.checkpoint.requirements import Needs
+from gomd.jobs.checkpoint.requirements import Requirements
 from gomd.jobs.lifecycle.frame_stream import FrameStream
-from gomd.jobs.lifecycle.tracked import Held
+from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.migration.channels import DAEMON, VERB
-from gomd.jobs.migration.context import DISK_LIMIT, FILES_LIMIT, LOOK_LIMIT, Ground
-from gomd.jobs.migration.driver import Move
+from gomd.jobs.migration.context import DISK_LIMIT, FILES_LIMIT, LOOK_LIMIT, MigrationContext
+from gomd.jobs.migration.driver import MigrationDriver
 from gomd.jobs.migration.journal import Record
 from gomd.jobs.migration.messages import (
     LOOK,
@@ -28,9 +28,9 @@ from gomd.jobs.migration.messages import (
     MAX_REASONS,
     NEEDS,
     SEEN,
-    Letter,
-    LetterReader,
+    MessageReader,
     MigrationId,
+    MigrationMessage,
     decode_needs,
     encode_needs,
     one_line,
@@ -38,15 +38,15 @@ from gomd.jobs.migration.messages import (
 from gomd.jobs.migration.obstacles import Obstacles
 from gomd.jobs.migration.protocol import (
     Local,
-    Message,
-    Migration,
+    MessageKind,
+    MigrationSide,
     SourceState,
     State,
     TargetState,
     answer_unknown,
 )
-from gomd.jobs.migration.source import Departure
-from gomd.jobs.migration.target import Arrival, why_not
+from gomd.jobs.migration.source import MigrationSource
+from gomd.jobs.migration.target import MigrationTarget, why_not
 from libgomd.errors import (
     CannotMove,
     Conflict,
@@ -89,12 +89,12 @@ class Migrations:
     kind = "criu"
     _log: ClassVar[Logger] = Logger()
 
-    def __init__(self, ground: Ground, most: int = MOST) -> None:
+    def __init__(self, ground: MigrationContext, most: int = MOST) -> None:
         self._ground = ground
         self._most = most
         self._obstacles = Obstacles(ground)
-        self._moves: dict[tuple[str, str], Move] = {}
-        self._hands: dict[tuple[str, str], Departure | Arrival] = {}
+        self._moves: dict[tuple[str, str], MigrationDriver] = {}
+        self._hands: dict[tuple[str, str], MigrationSource | MigrationTarget] = {}
         self._records: list[Record] = []
         self._left: list[str] = []
         #: Of the journal, what is not taken up yet: nothing is answered about it.
@@ -178,7 +178,9 @@ class Migrations:
             self._end_leftover(job.name)
         self._go_on(record, job, hands, copy, back)
 
-    async def _look_for(self, record: Record, job: MigrationId) -> tuple[Departure | Arrival, bool, bool]:
+    async def _look_for(
+        self, record: Record, job: MigrationId
+    ) -> tuple[MigrationSource | MigrationTarget, bool, bool]:
         """
         Return what does a side of a migration, whether its job is here, and whether that has come back since.
 
@@ -188,7 +190,7 @@ class Migrations:
         if held is not None and held.sought:
             raise PeerUnreachable("its supervisor cannot be reached")
         if record.side != "source":
-            arrival = Arrival(self._ground, record.migration, record.other, self._coming)
+            arrival = MigrationTarget(self._ground, record.migration, record.other, self._coming)
             return arrival, await arrival.find(), False
         copy = held is not None and held.node == self._ground.own_id and held.relay.job is not None
         back = False
@@ -196,14 +198,19 @@ class Migrations:
             told = self._ground.here.read(job.name, "job") or {}
             back = int(told.get("nmigs") or 0) >= job.times  # it has come back here since
             copy = copy and not back
-        return Departure(self._ground, record.migration, record.other), copy, back
+        return MigrationSource(self._ground, record.migration, record.other), copy, back
 
     def _go_on(
-        self, record: Record, job: MigrationId, hands: Departure | Arrival, copy: bool, back: bool
+        self,
+        record: Record,
+        job: MigrationId,
+        hands: MigrationSource | MigrationTarget,
+        copy: bool,
+        back: bool,
     ) -> None:
         held = self._ground.keeper.held.get(job.name)
         try:
-            migration, steps = Migration.recover(record.state, copy)
+            migration, steps = MigrationSide.recover(record.state, copy)
         except KeyError:
             self._log.error("{record} cannot be with copy {copy}", record=record, copy=copy)
             self._ground.whereabouts.expect(job.name, False)
@@ -214,9 +221,9 @@ class Migrations:
             "migration {migration} goes on: it was {state}, {copy}", migration=record.migration,
             state=record.state.word, copy="with a copy here" if copy else "without a copy here",
         )  # fmt: skip
-        if record.state is SourceState.MOVED and isinstance(hands, Departure) and not back:
+        if record.state is SourceState.MOVED and isinstance(hands, MigrationSource) and not back:
             hands.note_moved()
-        move = Move(migration, [], hands, self._ground.clock)
+        move = MigrationDriver(migration, [], hands, self._ground.clock)
         self._begin(hands, move, record.side)
         self._unread.discard((record.migration, record.side))
         move.do(steps)
@@ -272,7 +279,7 @@ class Migrations:
         finally:
             self._asked.discard(held.name)
 
-    async def _go(self, held: Held, target: int) -> None:
+    async def _go(self, held: TrackedJob, target: int) -> None:
         await self._arrived(held.name)
         self._check_free(held.name)
         if why := self._stays(held):
@@ -288,7 +295,7 @@ class Migrations:
             refusal = NotAllowed if UNTRUSTED in reason else CannotMove
             raise refusal(reason or "the other node did not take it")
 
-    async def _leave(self, held: Held, target: int) -> tuple[State, str]:
+    async def _leave(self, held: TrackedJob, target: int) -> tuple[State, str]:
         ground = self._ground
         if ground.keeper.held.get(held.name) is not held:
             raise NotFound(f"job {held.name} is here no more")
@@ -301,10 +308,10 @@ class Migrations:
         self._check_free(held.name)
         if ground.keeper.held.get(held.name) is not held or held.over is not None:
             raise NotFound(f"job {held.name} has ended")
-        hands = Departure(ground, self._new_id(held), target, _encoded(needs))
-        migration, steps = Migration.offer()
+        hands = MigrationSource(ground, self._new_id(held), target, _encoded(needs))
+        migration, steps = MigrationSide.offer()
         settled: Deferred[State] = Deferred()
-        move = Move(migration, [], hands, ground.clock)
+        move = MigrationDriver(migration, [], hands, ground.clock)
         began = ground.clock.seconds()
         self._begin(hands, move, "source", settled)
         move.do(steps)
@@ -341,14 +348,14 @@ class Migrations:
 
     # -- what is here, and what it needs
 
-    def _find(self, pid: int) -> Held:
+    def _find(self, pid: int) -> TrackedJob:
         own = self._ground.own_id
         for held in self._ground.keeper.held.values():
             if held.node == own and held.told.get("pid") == pid and held.over is None:
                 return held
         raise NotFound(f"process {pid} is not the first one of a job here: {_NOT_STARTED_HERE}")
 
-    def _stays(self, held: Held) -> list[str]:
+    def _stays(self, held: TrackedJob) -> list[str]:
         """Why it can leave for nowhere, as far as its supervisor knows."""
         told = held.told
         found = ["it has a terminal"] if told.get("tty") else []
@@ -361,7 +368,9 @@ class Migrations:
             await deferLater(self._ground.clock, 0.02)
 
     def _is_arriving(self, name: str) -> bool:
-        return any(isinstance(hands, Arrival) and hands.job.name == name for hands in self._hands.values())
+        return any(
+            isinstance(hands, MigrationTarget) and hands.job.name == name for hands in self._hands.values()
+        )
 
     def _check_free(self, name: str) -> None:
         if self.under_way(name):
@@ -371,12 +380,12 @@ class Migrations:
         """Whether a migration of that job is not settled here."""
         return any(hands.job.name == name for hands in self._hands.values())
 
-    def _new_id(self, held: Held) -> str:
+    def _new_id(self, held: TrackedJob) -> str:
         job = None if held.number is None else self._ground.table.get(held.number)
         nmigs = job.nmigs if job is not None else int(held.told.get("nmigs") or 0)
         return f"{held.name}-{nmigs + 1}-{secrets.token_hex(4)}"
 
-    async def _needs_of(self, held: Held) -> Needs:
+    async def _needs_of(self, held: TrackedJob) -> Requirements:
         told = held.told
         pid, supervisor = int(told["pid"]), int(told["supervisor"])
         user = str(told.get("user", ""))
@@ -388,13 +397,13 @@ class Migrations:
         except OSError as error:
             raise NotFound(f"job {held.name} has ended") from error
 
-    async def _look(self, held: Held, target: int, needs: Needs) -> list[str]:
+    async def _look(self, held: TrackedJob, target: int, needs: Requirements) -> list[str]:
         """Ask another node why a job could not come there."""
         ground = self._ground
         node = ground.members.find(str(target))
         stream: FrameStream = await ground.post.open_other(node, Request(VERB), DAEMON)
-        answer: Deferred[Letter] = Deferred()
-        reader = LetterReader()
+        answer: Deferred[MigrationMessage] = Deferred()
+        reader = MessageReader()
 
         def take(frame: Frame) -> None:
             for letter in reader.feed(frame):
@@ -405,7 +414,7 @@ class Migrations:
             if not answer.called:
                 answer.errback(PeerUnreachable(f"{ground.name_of(target)} ended the stream"))
 
-        question = Letter(self._new_id(held), LOOK, ground.own_id, files={NEEDS: _encoded(needs)})
+        question = MigrationMessage(self._new_id(held), LOOK, ground.own_id, files={NEEDS: _encoded(needs)})
         stream.on_lost = lost
         stream.on_frame = take
         late = ground.clock.callLater(LOOK_PATIENCE, stream.abort)
@@ -420,7 +429,7 @@ class Migrations:
 
     # -- what comes by letter
 
-    def heard(self, letter: Letter, answer: Callable[[Letter], None]) -> None:
+    def heard(self, letter: MigrationMessage, answer: Callable[[MigrationMessage], None]) -> None:
         """
         Take a letter.
 
@@ -443,38 +452,40 @@ class Migrations:
         hands = self._hands.get(key)
         if hands is None:
             told, reason = answer_unknown(message), "nothing is known of it here"
-            if message is Message.OFFER:
+            if message is MessageKind.OFFER:
                 reason = self._accept(letter)
-                told = Message.REFUSED if reason else None
+                told = MessageKind.REFUSED if reason else None
             if told is not None:
-                late = self._late.get(letter.migration) if told is Message.SETTLED else None
+                late = self._late.get(letter.migration) if told is MessageKind.SETTLED else None
                 more = {"signals": late} if late else {}
-                answer(Letter(letter.migration, told.word, self._ground.own_id, reason, more))
+                answer(MigrationMessage(letter.migration, told.word, self._ground.own_id, reason, more))
             return
         if hands.other != letter.origin:
             raise MalformedFrame(f"node {letter.origin} has no part in migration {letter.migration}")
-        if message is Message.OFFER:
+        if message is MessageKind.OFFER:
             self._moves[key].tell(message, letter.reason)
             return
         hands.heard(letter)
         self._moves[key].tell(message, letter.reason)
 
-    def _accept(self, letter: Letter) -> str:
+    def _accept(self, letter: MigrationMessage) -> str:
         """Begin at the target; why it cannot even begin, empty when it has."""
-        hands = Arrival(self._ground, letter.migration, letter.origin, self._coming)
+        hands = MigrationTarget(self._ground, letter.migration, letter.origin, self._coming)
         hands.heard(letter)
         if self.under_way(hands.job.name):
             return "it is being moved there already"
         if len(self._moves) >= self._most:
             return f"{self._most} migrations are under way there already: try later"
-        migration, steps = Migration.accept()
-        move = Move(migration, [], hands, self._ground.clock)
+        migration, steps = MigrationSide.accept()
+        move = MigrationDriver(migration, [], hands, self._ground.clock)
         hands.tell = move.tell
         self._begin(hands, move, "target")
         move.do(steps)
         return ""
 
-    async def _answer_look(self, letter: Letter, answer: Callable[[Letter], None]) -> None:
+    async def _answer_look(
+        self, letter: MigrationMessage, answer: Callable[[MigrationMessage], None]
+    ) -> None:
         try:
             needs = decode_needs(letter.files.get(NEEDS, b""))
             job = MigrationId.parse(letter.migration)
@@ -482,12 +493,12 @@ class Migrations:
         except (GomdError, OSError) as error:
             found = [str(error)]
         more = {"reasons": [one_line(each) for each in found[:MAX_REASONS]]}
-        answer(Letter(letter.migration, SEEN, self._ground.own_id, more=more))
+        answer(MigrationMessage(letter.migration, SEEN, self._ground.own_id, more=more))
 
     def cut(self, node: int, ours: bool) -> None:
         """The last stream to a node broke that was opened here for what leaves, or there for what comes."""
         for key, hands in tuple(self._hands.items()):
-            if hands.other == node and isinstance(hands, Departure) == ours:
+            if hands.other == node and isinstance(hands, MigrationSource) == ours:
                 self._moves[key].tell(Local.CUT, f"the connection to {self._ground.name_of(node)} broke")
 
     def connected(self, node: int) -> None:
@@ -499,14 +510,18 @@ class Migrations:
     # -- what is under way
 
     def _begin(
-        self, hands: Departure | Arrival, move: Move, side: str, told: Deferred[State] | None = None
+        self,
+        hands: MigrationSource | MigrationTarget,
+        move: MigrationDriver,
+        side: str,
+        told: Deferred[State] | None = None,
     ) -> None:
         key = (hands.migration, side)
         self._hands[key], self._moves[key] = hands, move
-        if isinstance(hands, Arrival):
+        if isinstance(hands, MigrationTarget):
             hands.tell = move.tell
         held = self._ground.keeper.held.get(hands.job.name)
-        if held is not None and isinstance(hands, Departure):
+        if held is not None and isinstance(hands, MigrationSource):
             held.departing = lambda: move.tell(
                 Local.FAILED, "its supervisor ended without a word" if held.over is None else "it has ended"
             )
@@ -517,7 +532,12 @@ class Migrations:
         move.settled.addCallback(settled)
 
     async def _settle(
-        self, hands: Departure | Arrival, move: Move, side: str, state: State, told: Deferred[State] | None
+        self,
+        hands: MigrationSource | MigrationTarget,
+        move: MigrationDriver,
+        side: str,
+        state: State,
+        told: Deferred[State] | None,
     ) -> None:
         """Both sides know: tell who waits, and forget it."""
         ground, name = self._ground, hands.job.name
@@ -527,7 +547,7 @@ class Migrations:
         self._moved_in += state is TargetState.SETTLED
         self._stayed += state in (SourceState.STAYED, TargetState.REFUSED)
         ground.whereabouts.expect(name, False)
-        if isinstance(hands, Departure):
+        if isinstance(hands, MigrationSource):
             if state is SourceState.MOVED and hands.signals:
                 self._late[hands.migration] = hands.signals
                 if len(self._late) > MOST_LATE:
@@ -550,11 +570,11 @@ class Migrations:
         await ground.threads.run(DISK_LIMIT, ground.log.forget, record)
 
     def _hang_up(self, node: int) -> None:
-        leaving = (hands for hands in self._hands.values() if isinstance(hands, Departure))
+        leaving = (hands for hands in self._hands.values() if isinstance(hands, MigrationSource))
         if not any(hands.other == node for hands in leaving):
             self._ground.post.drop(node)
 
-    def _look_after(self, name: str, state: State, hands: Departure) -> None:
+    def _look_after(self, name: str, state: State, hands: MigrationSource) -> None:
         """A job that was to leave: if it stays it is looked after as before."""
         held = self._ground.keeper.held.get(name)
         if held is None:
@@ -584,13 +604,20 @@ def _job_of(migration: str) -> str:
         return ""
 
 
-def _side_of(message: Message) -> str:
+def _side_of(message: MessageKind) -> str:
     """Return which side hears this message."""
-    at_target = (Message.OFFER, Message.IMAGES, Message.GO, Message.SETTLED, Message.ABORT, Message.ASK)
+    at_target = (
+        MessageKind.OFFER,
+        MessageKind.IMAGES,
+        MessageKind.GO,
+        MessageKind.SETTLED,
+        MessageKind.ABORT,
+        MessageKind.ASK,
+    )
     return "target" if message in at_target else "source"
 
 
-def _encoded(needs: Needs) -> bytes:
+def _encoded(needs: Requirements) -> bytes:
     data = encode_needs(needs)
     if len(data) > MAX_NEEDS:
         raise CannotMove("it has too many files open for another node to look at")

@@ -7,10 +7,10 @@ from typing import Any
 from twisted.internet.task import deferLater
 
 from gomd.jobs.checkpoint.criu import Images
-from gomd.jobs.lifecycle.tracked import Held
-from gomd.jobs.migration.context import FILES_LIMIT, Ground
-from gomd.jobs.migration.messages import MAX_FILES_SIZE, NEEDS, Letter, MigrationId
-from gomd.jobs.migration.protocol import Act, Message, SourceState, State
+from gomd.jobs.lifecycle.tracked import TrackedJob
+from gomd.jobs.migration.context import FILES_LIMIT, MigrationContext
+from gomd.jobs.migration.messages import MAX_FILES_SIZE, NEEDS, MigrationId, MigrationMessage
+from gomd.jobs.migration.protocol import Act, MessageKind, SourceState, State
 from libgomd.errors import CannotMove
 from libgomd.wire.frames import MalformedFrame
 
@@ -20,7 +20,7 @@ FREEZE_LIMIT = 800.0
 _THEIR_REASON = 0.5
 
 
-class Departure:
+class MigrationSource:
     """
     The `gomd.jobs.migration.driver.Hands` of the source.
 
@@ -29,7 +29,7 @@ class Departure:
     :ivar left: nothing of it is here any more. :ivar signals: that came while it was stopped.
     """
 
-    def __init__(self, ground: Ground, migration: str, target: int, needs: bytes = b"") -> None:
+    def __init__(self, ground: MigrationContext, migration: str, target: int, needs: bytes = b"") -> None:
         self.migration = migration
         self.job = MigrationId.parse(migration)
         self.other = target
@@ -42,7 +42,7 @@ class Departure:
         self.signals: list[Any] = []
 
     @property
-    def _held(self) -> Held | None:
+    def _held(self) -> TrackedJob | None:
         return self._ground.keeper.held.get(self.job.name)
 
     # -- Hands
@@ -66,35 +66,35 @@ class Departure:
         """The target runs it: so does its home see it from now on. May be done twice."""
         self._ground.whereabouts.went(self.job.name, self.other, self.job.times)
 
-    def send(self, message: Message, reason: str) -> None:
+    def send(self, message: MessageKind, reason: str) -> None:
         """See `Hands.send`."""
         more: dict[str, Any] = {}
         files: dict[str, bytes] = {}
         held = self._held
-        if message is Message.OFFER:
+        if message is MessageKind.OFFER:
             files = {NEEDS: self._needs}
             more = {"lock": bool(held and self._is_locked(held)), "pid": self._pid_at_home(held)}
-        elif message is Message.IMAGES:
+        elif message is MessageKind.IMAGES:
             files = self._images
-        elif message is Message.SETTLED:
+        elif message is MessageKind.SETTLED:
             more = {"signals": self.signals}
-        letter = Letter(self.migration, message.word, self._ground.own_id, reason, more, files)
+        letter = MigrationMessage(self.migration, message.word, self._ground.own_id, reason, more, files)
         self._ground.post.send(self.other, letter, ours=True)
 
-    def _pid_at_home(self, held: Held | None) -> int | None:
+    def _pid_at_home(self, held: TrackedJob | None) -> int | None:
         """Return the number it has at its home, None when that gave it none of the kernel's."""
         job = None if held is None or held.number is None else self._ground.table.get(held.number)
         if job is not None:
             return job.pid
         return None if held is None else held.told.get("pid_at_home")
 
-    def _is_locked(self, held: Held) -> bool:
+    def _is_locked(self, held: TrackedJob) -> bool:
         job = None if held.number is None else self._ground.table.get(held.number)
         return job.lock if job is not None else bool(held.told.get("lock"))
 
-    def heard(self, letter: Letter) -> None:
+    def heard(self, letter: MigrationMessage) -> None:
         """Take what is in a letter of the target. :raises MalformedFrame: it is not what it should be."""
-        if letter.message is Message.READY:
+        if letter.message is MessageKind.READY:
             port = letter.more.get("port")
             if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:
                 raise MalformedFrame("a page server at no port")

@@ -13,13 +13,13 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 
 from gomd.interfaces import UNTRUSTED
 from gomd.jobs.checkpoint.criu import Images, TlsFiles, speaks_tls
-from gomd.jobs.checkpoint.requirements import Needs, reasons
-from gomd.jobs.lifecycle.control import Orders
+from gomd.jobs.checkpoint.requirements import Requirements, reasons
+from gomd.jobs.lifecycle.control import SupervisorControl
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.tracker import GONE
-from gomd.jobs.migration.context import FILES_LIMIT, LOOK_LIMIT, Ground
-from gomd.jobs.migration.messages import NEEDS, Letter, MigrationId, decode_needs
-from gomd.jobs.migration.protocol import Act, Local, Message, State, TargetState
+from gomd.jobs.migration.context import FILES_LIMIT, LOOK_LIMIT, MigrationContext
+from gomd.jobs.migration.messages import NEEDS, MigrationId, MigrationMessage, decode_needs
+from gomd.jobs.migration.protocol import Act, Local, MessageKind, State, TargetState
 from libgomd.errors import CannotMove, GomdError
 from libgomd.model import JobState, Status, is_system_user
 from libgomd.private import make_private_directory
@@ -36,7 +36,7 @@ _MOST_SIGNALS = 1000
 _LOOPBACK = "127.0.0.1"
 
 
-async def why_not(ground: Ground, needs: Needs, job: MigrationId, source: int) -> list[str]:
+async def why_not(ground: MigrationContext, needs: Requirements, job: MigrationId, source: int) -> list[str]:
     """Return why a job cannot come here, a clause for each reason; empty when it can."""
     own = ground.members.find(str(ground.own_id))
     name = ground.name_of(ground.own_id)
@@ -74,7 +74,7 @@ def _user(uid: int) -> str:
         return ""
 
 
-class Arrival:
+class MigrationTarget:
     """
     The `gomd.jobs.migration.driver.Hands` of the target.
 
@@ -82,7 +82,9 @@ class Arrival:
     :ivar tell: is told what happens by itself; to be set before anything is done.
     """
 
-    def __init__(self, ground: Ground, migration: str, source: int, turns: DeferredSemaphore) -> None:
+    def __init__(
+        self, ground: MigrationContext, migration: str, source: int, turns: DeferredSemaphore
+    ) -> None:
         self.migration = migration
         self.job = MigrationId.parse(migration)
         self.other = source
@@ -90,7 +92,7 @@ class Arrival:
         self._ground = ground
         self._turns = turns
         self._has_turn = False
-        self._needs: Needs | None = None
+        self._needs: Requirements | None = None
         self._lock = False
         self._pid_at_home: int | None = None
         self._files: dict[str, bytes] = {}
@@ -100,7 +102,7 @@ class Arrival:
         self._pages: Deferred[None] | None = None
         self._has_pages = False
         self._stream: FrameStream | None = None
-        self._orders: Orders | None = None
+        self._orders: SupervisorControl | None = None
         self._told: dict[str, Any] = {}
         self._handed_over = False
         self._passed_on = False
@@ -125,24 +127,24 @@ class Arrival:
         if state is TargetState.HOLDING:
             self._let_turn_go()
 
-    def send(self, message: Message, reason: str) -> None:
+    def send(self, message: MessageKind, reason: str) -> None:
         """See `Hands.send`."""
         more: dict[str, Any] = {}
-        if message is Message.READY:
+        if message is MessageKind.READY:
             more = {"port": self._port}
-        letter = Letter(self.migration, message.word, self._ground.own_id, reason, more)
+        letter = MigrationMessage(self.migration, message.word, self._ground.own_id, reason, more)
         self._ground.post.send(self.other, letter, ours=False)
 
-    def heard(self, letter: Letter) -> None:
+    def heard(self, letter: MigrationMessage) -> None:
         """Take what is in a letter of the source. :raises MalformedFrame: it is not what it should be."""
-        if letter.message is Message.OFFER:
+        if letter.message is MessageKind.OFFER:
             self._needs = decode_needs(letter.files.get(NEEDS, b""))
             self._lock = letter.more.get("lock") is True
             pid = letter.more.get("pid")
             self._pid_at_home = pid if type(pid) is int and 0 < pid < 2**31 else None
-        elif letter.message is Message.IMAGES:
+        elif letter.message is MessageKind.IMAGES:
             self._files = dict(letter.files)
-        elif letter.message is Message.SETTLED:
+        elif letter.message is MessageKind.SETTLED:
             self._pass_on(letter.more.get("signals", []))
 
     # -- what is done
@@ -247,7 +249,7 @@ class Arrival:
         """Wait until the supervisor at ``stream`` has told of its job."""
         clock = self._ground.clock
         begun: Deferred[dict[str, Any]] = Deferred()
-        orders = Orders(clock, stream.send, lambda: not stream.gone)
+        orders = SupervisorControl(clock, stream.send, lambda: not stream.gone)
 
         def take(frame: Frame) -> None:
             if frame.kind == frames.STARTED and not begun.called:

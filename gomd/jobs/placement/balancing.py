@@ -38,7 +38,7 @@ _MOST: Final = 16
 _STILL: Final = frozenset("TtZX")
 
 
-class Move(NamedTuple):
+class ProposedMove(NamedTuple):
     """
     A move that is worth its cost.
 
@@ -103,7 +103,7 @@ class Balance:
         self._seen: dict[str, float] = {}
         self._failures: dict[str, tuple[int, float]] = {}
 
-    def decide(self, nodes: Sequence[Node], processes: Iterable[Process], now: float) -> Move | None:
+    def decide(self, nodes: Sequence[Node], processes: Iterable[Process], now: float) -> ProposedMove | None:
         """
         Return the move to make now, if any. To be called once a second.
 
@@ -119,14 +119,14 @@ class Balance:
         self._streak = self._streak + 1 if best else 0
         return best if self._streak >= self._needed else None
 
-    def moved(self, move: Move, seconds: float, now: float) -> None:
+    def moved(self, move: ProposedMove, seconds: float, now: float) -> None:
         """Learn that ``move`` was made and took ``seconds``."""
         if move.process.rss is not None:
             self._costs.observe(move.process.rss, seconds)
         self._failures.pop(move.process.identity, None)
         self._rest(now)
 
-    def failed(self, move: Move, now: float) -> None:
+    def failed(self, move: ProposedMove, now: float) -> None:
         """Learn that ``move`` could not be made: its process is left alone for a while."""
         times = self._failures.get(move.process.identity, (0, 0.0))[0]
         until = now + min(RETRY * 2.0 ** min(times, 10), _LONGEST_RETRY)
@@ -150,7 +150,7 @@ class Balance:
             if name in self._seen or now < failure[1]
         }
 
-    def _best(self, nodes: Sequence[Node], here: Sequence[Process], now: float) -> Move | None:
+    def _best(self, nodes: Sequence[Node], here: Sequence[Process], now: float) -> ProposedMove | None:
         own = next((node for node in nodes if node.id == self._own_id), None)
         if own is None or not _is_known(own) or own.status & Status.STAY:
             return None
@@ -175,7 +175,7 @@ class Balance:
             return False
         return now >= self._failures.get(process.identity, (0, 0.0))[1]
 
-    def _judge(self, own: Node, process: Process, target: Node) -> Move | None:
+    def _judge(self, own: Node, process: Process, target: Node) -> ProposedMove | None:
         """Return the move, when it is worth it."""
         assert process.cpu_percent is not None
         if process.rss is None or process.cpu_seconds is None:
@@ -194,7 +194,7 @@ class Balance:
             return None
         work = process.cpu_seconds * (own.speed or self._standard_speed)
         gain, cost = work / rate_here - work / rate_there, self._costs.of(process.rss)
-        return Move(process, target, gain, cost) if gain > cost else None
+        return ProposedMove(process, target, gain, cost) if gain > cost else None
 
     def _runnable(self, node: Node) -> float:
         """Return how many processes run on ``node``, as its load says."""

@@ -26,7 +26,7 @@ from gomd.jobs.checkpoint.criu import Criu, TlsFiles, pipe_name
 from gomd.jobs.supervisor.attributes import CannotReset, reset_for_copy
 from gomd.jobs.supervisor.backlog import Spool
 from gomd.jobs.supervisor.cgroups import FREEZING, JobGroup, NoLimit, group_of
-from gomd.jobs.supervisor.child_task import Apart
+from gomd.jobs.supervisor.child_task import ChildTask
 from gomd.jobs.supervisor.spawn import CannotStart, Program
 from gomd.jobs.supervisor.stdio import end_the_rest
 from gomd.jobs.supervisor.supervisor import JOB, Supervisor
@@ -46,7 +46,7 @@ _MOST_SIGNALS = 1000
 _F_GETPIPE_SZ = 1032
 
 
-class Movable(Supervisor):
+class CheckpointingSupervisor(Supervisor):
     """
     A job in namespaces of its own. `MOVE` frames tell it what to do; each is answered by one `MOVED`.
 
@@ -56,7 +56,7 @@ class Movable(Supervisor):
     and leave with the stopped one. ``{"do": "lock", "lock"}``: remember whether balancing may move it.
     """
 
-    _work: Apart | None = None
+    _work: ChildTask | None = None
     _order: dict[str, Any] = {}
     #: Processes that were stopped before it was frozen and stay so when it goes on.
     _stopped: list[int] = []
@@ -125,7 +125,7 @@ class Movable(Supervisor):
 
         self._frozen = True  # from now on nothing is put into its pipe
         self._limit(FREEZING)
-        self._work = Apart(work, limit + 10)
+        self._work = ChildTask(work, limit + 10)
 
     def _limit(self, more: int = 0) -> None:
         """Limit its memory anew; what criu adds to a job it freezes must not end that."""
@@ -300,7 +300,7 @@ class Movable(Supervisor):
             return pid
 
         try:
-            pid = self._wait(Apart(work, _RESTORE_LIMIT + 10))
+            pid = self._wait(ChildTask(work, _RESTORE_LIMIT + 10))
         finally:
             for descriptor in set(streams):
                 os.close(descriptor)
@@ -322,7 +322,7 @@ class Movable(Supervisor):
         self._limit(FREEZING)
         return self._group
 
-    def _wait(self, work: Apart) -> int:
+    def _wait(self, work: ChildTask) -> int:
         """Wait for ``work``; leave when the daemon closes its connection: with us the kernel ends all."""
         assert self._connection is not None
         poll = select.poll()

@@ -20,7 +20,7 @@ from libgomd.errors import CannotMove
 _MOST = 1 << 20
 
 
-class Apart:
+class ChildTask:
     """
     Begin ``work`` in a child. When `fileno` is readable to its end, `feed` gives the result.
 

@@ -5,9 +5,9 @@ A supervisor that is forked here is there in a millisecond and shares nearly all
 others; the daemon itself, with its threads and connections, is nothing to fork. The launcher ends with the
 daemon; supervisors go on.
 
-`python -I -S -c ...` starts it (`gomd.jobs.lifecycle.forkserver_client`) with a socket at descriptor 0. Each byte that comes
-over it brings one descriptor along: the connection of a new supervisor. The byte says whether it is to
-have namespaces of its own.
+`python -I -S -c ...` starts it (`gomd.jobs.lifecycle.forkserver_client`) with a socket at descriptor 0. Each
+byte that comes over it brings one descriptor along: the connection of a new supervisor. The byte says whether
+it is to have namespaces of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import traceback
 
 from gomd.jobs.supervisor import supervisor
 from gomd.jobs.supervisor.attributes import reset_keys
-from gomd.jobs.supervisor.checkpointing import Movable
+from gomd.jobs.supervisor.checkpointing import CheckpointingSupervisor
 from gomd.jobs.supervisor.kernel import set_name
 from gomd.jobs.supervisor.spawn import enclose
 
@@ -77,7 +77,12 @@ def _supervise(daemon: socket.socket, connection: int, namespace: bool) -> None:
         daemon.close()
         os.setsid()
         set_name("gomd-job")
-        enclose(lambda around: supervisor.serve(socket.socket(fileno=connection), around, Movable), namespace)
+        enclose(
+            lambda around: supervisor.serve(
+                socket.socket(fileno=connection), around, CheckpointingSupervisor
+            ),
+            namespace,
+        )
     except BaseException:  # noqa: BLE001 - the edge of the process: say it in the log
         traceback.print_exc()
     finally:

@@ -8,7 +8,7 @@ from gomd.jobs.supervisor.backlog import Backlog
 from libgomd.wire import frames
 
 
-class Output:
+class OutputStream:
     """One stream of output: its end of the pipe, what of it is not yet acknowledged, how far it was sent."""
 
     def __init__(self, kind: int, backlog: Backlog) -> None:

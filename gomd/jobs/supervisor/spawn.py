@@ -58,7 +58,7 @@ class CannotStart(Exception):
         self.code = code
 
 
-class Surroundings(NamedTuple):
+class SupervisorEnvironment(NamedTuple):
     """
     Where a supervisor runs.
 
@@ -72,7 +72,7 @@ class Surroundings(NamedTuple):
     proc: int
 
 
-def enclose(work: Callable[[Surroundings], None], namespace: bool) -> NoReturn:
+def enclose(work: Callable[[SupervisorEnvironment], None], namespace: bool) -> NoReturn:
     """
     Do ``work`` in namespaces of its own where the kernel allows it, else without them; never returns.
 
@@ -90,11 +90,11 @@ def enclose(work: Callable[[Surroundings], None], namespace: bool) -> NoReturn:
             os._exit(0)  # it goes on inside
         why_not = why_not or f"no PID namespace: {heard.decode('utf-8', 'replace') or 'it ended'}"
     become_subreaper()
-    work(Surroundings(False, why_not, os.getpid(), proc))
+    work(SupervisorEnvironment(False, why_not, os.getpid(), proc))
     os._exit(0)
 
 
-def _enclosed(work: Callable[[Surroundings], None], proc: int, report: int) -> str:
+def _enclosed(work: Callable[[SupervisorEnvironment], None], proc: int, report: int) -> str:
     """Fork number 1, which does ``work`` and never returns; return why it could not be, or nothing."""
     try:
         unshare_pids_and_mounts()
@@ -112,7 +112,7 @@ def _enclosed(work: Callable[[Surroundings], None], proc: int, report: int) -> s
         os._exit(1)
     os.write(report, b"ready")
     os.close(report)
-    work(Surroundings(True, "", outside, proc))
+    work(SupervisorEnvironment(True, "", outside, proc))
     os._exit(0)
 
 
@@ -124,7 +124,10 @@ class Program(NamedTuple):
 
 
 def begin(
-    spec: dict[str, Any], streams: tuple[int, int, int], around: Surroundings, group: JobGroup | None = None
+    spec: dict[str, Any],
+    streams: tuple[int, int, int],
+    around: SupervisorEnvironment,
+    group: JobGroup | None = None,
 ) -> Program:
     """
     Start the program of ``spec`` with ``streams`` as its standard input, output and error. Blocks briefly.
@@ -192,7 +195,7 @@ def _set_next_pid(number: int) -> None:
 def _program(
     spec: dict[str, Any],
     streams: tuple[int, int, int],
-    around: Surroundings,
+    around: SupervisorEnvironment,
     group: JobGroup | None,
     report: int,
 ) -> None:

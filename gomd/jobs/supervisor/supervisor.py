@@ -21,8 +21,8 @@ from typing import Any
 
 from gomd.jobs.supervisor.backlog import LOST, Backlog, Spool
 from gomd.jobs.supervisor.cgroups import JobGroup, NoLimit, group_of
-from gomd.jobs.supervisor.output import Output
-from gomd.jobs.supervisor.spawn import CannotStart, Program, Surroundings, begin
+from gomd.jobs.supervisor.output import OutputStream
+from gomd.jobs.supervisor.spawn import CannotStart, Program, SupervisorEnvironment, begin
 from gomd.jobs.supervisor.stdio import end_the_rest, make_pipes, make_terminal, set_size
 from libgomd.private import create_private, make_private_directory, open_private, open_private_directory
 from libgomd.wire import frames
@@ -47,7 +47,7 @@ _LOOK_EACH = 100
 _OUTGOING = 262144
 
 
-def serve(connection: socket.socket, around: Surroundings, kind: type[Supervisor]) -> None:
+def serve(connection: socket.socket, around: SupervisorEnvironment, kind: type[Supervisor]) -> None:
     """Be the supervisor of the job that the daemon at ``connection`` describes. Blocks until its end."""
     parser = frames.FrameParser()
     connection.settimeout(_SPEC_LIMIT)
@@ -76,7 +76,7 @@ class Supervisor:
     def __init__(
         self,
         spec: dict[str, Any],
-        around: Surroundings,
+        around: SupervisorEnvironment,
         connection: socket.socket,
         parser: frames.FrameParser,
     ) -> None:
@@ -116,7 +116,7 @@ class Supervisor:
         os.fchdir(directory)
         self._spooled = bool(spec.get("detach"))
         self._outputs = {
-            kind: Output(kind, self._spool(directory, name) if self._spooled else Backlog())
+            kind: OutputStream(kind, self._spool(directory, name) if self._spooled else Backlog())
             for kind, name in ((frames.STDOUT, "stdout"), (frames.STDERR, "stderr"))
         }
 
@@ -320,7 +320,7 @@ class Supervisor:
         else:
             self._hang_up()
 
-    def _read_output(self, output: Output) -> None:
+    def _read_output(self, output: OutputStream) -> None:
         try:
             data = os.read(output.descriptor, min(frames.CHUNK, output.backlog.room()))
         except BlockingIOError:

@@ -19,7 +19,7 @@ _LAST_ADDRESS: Final = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
-class NodeRange:
+class KernelNodeRange:
     """
     One line of openmosix.map: ``first address count``.
 
@@ -40,7 +40,7 @@ class NodeRange:
             raise ValueError(f"{self.count} addresses from {self.address} on do not fit IPv4")
 
 
-def decode_map(data: bytes) -> tuple[NodeRange, ...]:
+def decode_map(data: bytes) -> tuple[KernelNodeRange, ...]:
     """
     Return the ranges in ``data``, the bytes of ``/proc/hpc/admin/config``, in their order.
 
@@ -53,18 +53,18 @@ def decode_map(data: bytes) -> tuple[NodeRange, ...]:
         if family != _AF_INET:
             raise SourceUnavailable(f"record {number} of the node map has address family {family}, not IPv4")
         try:
-            ranges.append(NodeRange(first, ipaddress.IPv4Address(address), count))
+            ranges.append(KernelNodeRange(first, ipaddress.IPv4Address(address), count))
         except ValueError as error:
             raise SourceUnavailable(f"record {number} of the node map: {error}") from error
     return tuple(ranges)
 
 
-def encode_map(ranges: Iterable[NodeRange]) -> bytes:
+def encode_map(ranges: Iterable[KernelNodeRange]) -> bytes:
     """Return ``ranges`` as openMosix keeps them."""
     return b"".join(_RECORD.pack(one.first, _AF_INET, 0, one.address.packed, one.count) for one in ranges)
 
 
-def address_of(ranges: Sequence[NodeRange], node: int) -> str | None:
+def address_of(ranges: Sequence[KernelNodeRange], node: int) -> str | None:
     """
     Return the address of a node, None for one that is not in the map.
 

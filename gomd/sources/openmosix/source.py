@@ -16,7 +16,7 @@ from gomd.sources.linux.kernelstat import read_kernel_stat
 from gomd.sources.linux.load import CpuShares, parse_loadavg
 from gomd.sources.linux.meminfo import read_memory, read_paging
 from gomd.sources.linux.numbers import MAX_CPUS, MAX_LOAD, MAX_MEMORY, within
-from gomd.sources.openmosix.node_map import NodeRange, address_of, decode_map
+from gomd.sources.openmosix.node_map import KernelNodeRange, address_of, decode_map
 from gomd.sources.openmosix.processes import TICKS_A_SECOND, OpenMosixProcesses
 from gomd.sources.openmosix.text import Guest, parse_guest, parse_own_id
 from gomd.sources.openmosix.tree import OpenMosixTree
@@ -162,7 +162,7 @@ class OpenMosixSource:
                 raise SourceUnavailable(str(error)) from error
         return nodes
 
-    def _node(self, number: int, own: int, ranges: Sequence[NodeRange]) -> Node:
+    def _node(self, number: int, own: int, ranges: Sequence[KernelNodeRange]) -> Node:
         """One node; down when any of its values is -101, whatever its status said a moment before."""
         directory = f"nodes/{number}"
         try:

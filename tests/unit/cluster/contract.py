@@ -6,7 +6,7 @@ from typing import Any
 
 from zope.interface.verify import verifyObject
 
-from gomd.cluster.membership import IRoll
+from gomd.cluster.membership import IAdmission
 from gomd.interfaces import IMembership
 from libgomd.errors import NotFound
 from libgomd.model import Counter, EventKind, Node, Status
@@ -70,7 +70,7 @@ class PeersContract(MembershipContract):
 
     settings: dict[str, Any] = {}
 
-    def roll(self) -> IRoll | None:
+    def roll(self) -> IAdmission | None:
         return None
 
     def make_membership(self) -> IMembership:

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.cluster.alone import Alone
-from gomd.cluster.membership import IRoll, MapRoll
+from gomd.cluster.membership import IAdmission, MapAdmission
 from gomd.interfaces import IMembership
 from libgomd.model import Node, Status
 from tests.nodes import PORT, address_of
@@ -67,5 +67,5 @@ class MapTests(PeersContract, SynchronousTestCase):
 
     settings = {"discovery": False}
 
-    def roll(self) -> IRoll:
-        return MapRoll({}, {node: (address_of(node),) for node in range(1, 11)})
+    def roll(self) -> IAdmission:
+        return MapAdmission({}, {node: (address_of(node),) for node in range(1, 11)})

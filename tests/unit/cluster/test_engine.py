@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.cluster.events import Events
-from gomd.cluster.membership import Address, Heartbeat, MapRoll, Settings
+from gomd.cluster.membership import Address, HeartbeatEngine, MapAdmission, Settings
 from libgomd.model import EventKind, Node, Status
 from libgomd.wire.messages import (
     Datagram,
@@ -65,7 +65,7 @@ class Alone:
         self.wire = Wire()
         self.events = Events()
         me = Node(number, f"node{number}", address_of(number), Status.CONFIGURED | Status.UP)
-        self.engine = Heartbeat(
+        self.engine = HeartbeatEngine(
             lambda: me, int(self.clock.seconds() * 1000), self.wire, self.clock,  # type: ignore[arg-type]
             Random(1), self.events, Settings(**changes), self.clock.seconds,  # type: ignore[arg-type]
         )  # fmt: skip
@@ -392,7 +392,7 @@ class MapTests(SynchronousTestCase):
 
     def test_the_map_is_listed_from_the_start(self) -> None:
         """`nodes` shows every node of the map, down until it is heard."""
-        roll = MapRoll({3: "gamma"}, {node: (address_of(node),) for node in (1, 2, 3)})
+        roll = MapAdmission({3: "gamma"}, {node: (address_of(node),) for node in (1, 2, 3)})
         cluster = Cluster(discovery=False)
         node = cluster.add(1, roll)
         self.assertEqual([(each.id, each.name, each.up) for each in node.engine.nodes()],
@@ -400,7 +400,7 @@ class MapTests(SynchronousTestCase):
 
     def test_a_stranger_is_refused(self) -> None:
         """A node that is not in the map is not listed, and both sides say why."""
-        roll = MapRoll({}, {node: (address_of(node),) for node in (1, 2)})
+        roll = MapAdmission({}, {node: (address_of(node),) for node in (1, 2)})
         cluster = Cluster(discovery=True)
         node = cluster.add(1, roll)
         stranger = cluster.add(9)
@@ -412,7 +412,7 @@ class MapTests(SynchronousTestCase):
 
     def test_a_node_at_its_alias_is_taken(self) -> None:
         """A node may come from any address that the map has for it."""
-        roll = MapRoll({}, {1: (address_of(1),), 2: ("10.5.5.5", address_of(2))})
+        roll = MapAdmission({}, {1: (address_of(1),), 2: ("10.5.5.5", address_of(2))})
         cluster = Cluster(discovery=False)
         cluster.add(1, roll)
         cluster.add(2, roll)
@@ -420,7 +420,7 @@ class MapTests(SynchronousTestCase):
 
     def test_nobody_of_the_map_is_forgotten(self) -> None:
         """A node of the map that is down for long stays listed."""
-        roll = MapRoll({}, {node: (address_of(node),) for node in (1, 2)})
+        roll = MapAdmission({}, {node: (address_of(node),) for node in (1, 2)})
         cluster = Cluster(discovery=False, forget=10.0)
         node: SimulatedNode = cluster.add(1, roll)
         cluster.clock.advance(100.0)

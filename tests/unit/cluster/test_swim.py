@@ -115,7 +115,7 @@ class SwimCase(SynchronousTestCase):
         self.answers: dict[int, Node] = {}
         self.engine = swim.Swim(
             lambda: OWN,
-            swim.Running(self.make, (b"k" * 32,), (("10.0.0.1", PORT),), AtOnce(), self.clock),
+            swim.SwimRunner(self.make, (b"k" * 32,), (("10.0.0.1", PORT),), AtOnce(), self.clock),
             Summaries(self.ask),
             self.clock,
             self.events,
@@ -355,7 +355,7 @@ class RunningTests(SwimCase):
 def test_what_kinship_is_told() -> None:
     """It takes every setting that gomd.ini allows, and seals with our key."""
     for heartbeat in (0.1, 1.0, 60.0):
-        make = making.Making(7, "node7", "127.0.0.1", PORT, PORT, heartbeat, 2, lambda *_args: None)
+        make = making.SwimSetup(7, "node7", "127.0.0.1", PORT, PORT, heartbeat, 2, lambda *_args: None)
         config = make((b"k" * 32, b"n" * 32), (("10.0.0.1", PORT), ("10.0.0.2", 65535))).config
         assert (config.name, config.bind, config.seeds) == ("7", "127.0.0.1:5430", ["10.0.0.1:5430"])
         assert len(config.key_ids) == 2

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.config import SHORT_OPTIONS, Surroundings, find_file, load, overrides_for
+from gomd.config import SHORT_OPTIONS, Environment, find_file, load, overrides_for
 from libgomd.endpoints import Tcp, Unix
 from libgomd.errors import ConfigError
 
@@ -21,7 +21,7 @@ class FindFileTests(SynchronousTestCase):
         self.directory = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, self.directory)
         self.here = os.path.join(self.directory, "gomd.ini")
-        self.around = Surroundings(self.directory, os.geteuid(), {}, "alpha")
+        self.around = Environment(self.directory, os.geteuid(), {}, "alpha")
 
     def test_the_working_directory_comes_first(self) -> None:
         """A checkout's own gomd.ini is used in the checkout."""
@@ -71,9 +71,9 @@ class FindFileTests(SynchronousTestCase):
 class UnitTests(SynchronousTestCase):
     """The directories of systemd's unit."""
 
-    def around(self, *, unit: bool = True, uid: int = 0, **environ: str) -> Surroundings:
+    def around(self, *, unit: bool = True, uid: int = 0, **environ: str) -> Environment:
         """Return surroundings with these variables."""
-        return Surroundings("/srv", uid, environ, "alpha", unit)
+        return Environment("/srv", uid, environ, "alpha", unit)
 
     def test_the_directories_that_systemd_made(self) -> None:
         """For every user: `User=gomd` does not look in a home directory."""
@@ -118,7 +118,7 @@ class ShortOptionTests(SynchronousTestCase):
     """--name beta is --set node.name=beta."""
 
     def setUp(self) -> None:
-        self.around = Surroundings("/srv", 0, {}, "alpha")
+        self.around = Environment("/srv", 0, {}, "alpha")
 
     def test_each_sets_what_it_says(self) -> None:
         """Every short option of the contract reaches its setting."""

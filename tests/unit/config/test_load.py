@@ -9,17 +9,17 @@ from dataclasses import FrozenInstanceError
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.config import Changes, Config, Surroundings, load
+from gomd.config import Changes, Config, Environment, load
 from libgomd.endpoints import Tcp, Unix
 
-ROOT = Surroundings(cwd="/srv", uid=0, environ={}, hostname="alpha.example.org")
-ALICE = Surroundings(cwd="/home/alice", uid=1000, environ={"HOME": "/home/alice"}, hostname="alpha")
+ROOT = Environment(cwd="/srv", uid=0, environ={}, hostname="alpha.example.org")
+ALICE = Environment(cwd="/home/alice", uid=1000, environ={"HOME": "/home/alice"}, hostname="alpha")
 
 
 class LoadTests(SynchronousTestCase):
     """What a daemon gets to know."""
 
-    def load(self, text: str = "", *overrides: str, around: Surroundings = ROOT) -> Config:
+    def load(self, text: str = "", *overrides: str, around: Environment = ROOT) -> Config:
         self.directory = os.path.realpath(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.directory)
         path = os.path.join(self.directory, "gomd.ini")
@@ -44,7 +44,7 @@ class LoadTests(SynchronousTestCase):
     def test_other_users_have_their_own_state(self) -> None:
         """A daemon of an ordinary user keeps its files below his home, or where XDG says."""
         self.assertEqual(load(None, (), ALICE).node.state_dir, "/home/alice/.local/state/gomd")
-        xdg = Surroundings("/", 1000, {"XDG_STATE_HOME": "/xdg"}, "alpha")
+        xdg = Environment("/", 1000, {"XDG_STATE_HOME": "/xdg"}, "alpha")
         self.assertEqual(load(None, (), xdg).log.path, "/xdg/gomd/samples")
 
     def test_the_command_line_goes_over_the_file(self) -> None:
@@ -127,7 +127,7 @@ class LoadTests(SynchronousTestCase):
             ("alpha.example.org", "alpha"), ("12345", "node-12345"), ("", "node"), ("(none)", "none"),
             ("all", "node-all"), ("b_x y", "b_x-y"), ("-a", "a"), ("größe", "gr-e"), ("x" * 64, "x" * 50),
         ):  # fmt: skip
-            self.assertEqual(load(None, (), Surroundings("/", 0, {}, host)).node.name, name)
+            self.assertEqual(load(None, (), Environment("/", 0, {}, host)).node.name, name)
 
     def test_nothing_can_be_changed_afterwards(self) -> None:
         """The configuration is read once; what changes it is a restart or SIGHUP."""

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.config import Surroundings, load
+from gomd.config import Environment, load
 from gomd.config.inifile import parse
 from gomd.config.mistakes import MAX_MISTAKES
 from libgomd.errors import ConfigError
 
-ROOT = Surroundings(cwd="/srv", uid=0, environ={}, hostname="alpha")
+ROOT = Environment(cwd="/srv", uid=0, environ={}, hostname="alpha")
 
 
 class MistakeTests(SynchronousTestCase):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gomd.config import Surroundings, load
+from gomd.config import Environment, load
 from libgomd.errors import ConfigError
 
-AROUND = Surroundings(cwd="/srv", uid=0, environ={}, hostname="alpha")
+AROUND = Environment(cwd="/srv", uid=0, environ={}, hostname="alpha")
 #: What is set, and a word of the sentence that refuses it.
 REFUSED = [
     ("peers.seeds=[::1]:5428", "IPv4"),

@@ -10,13 +10,13 @@ from configobj import ConfigObj
 from configobj.validate import Validator
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.config import Surroundings, load
+from gomd.config import Environment, load
 from gomd.config.checks import CHECKS
 from gomd.config.loading import read_spec
 from gomd.config.settings import LIVE, Config
 
 SHIPPED = Path(__file__).parents[3] / "gomd.ini"
-ROOT = Surroundings(cwd="/srv", uid=0, environ={}, hostname="alpha")
+ROOT = Environment(cwd="/srv", uid=0, environ={}, hostname="alpha")
 
 
 class ShippedFileTests(SynchronousTestCase):

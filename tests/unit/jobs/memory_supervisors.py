@@ -1,4 +1,4 @@
-"""Supervisors in memory: the frames of `gomd.jobs.supervisor.checkpointing.Movable`, and programs that know where they ran."""
+"""Supervisors in memory: the frames of `CheckpointingSupervisor`, and programs that know where they ran."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Program:
 
 
 class Supervisor:
-    """What `gomd.jobs.supervisor.checkpointing.Movable` is to a daemon: the same frames, over connections in memory."""
+    """What `CheckpointingSupervisor` is to a daemon: the same frames, over connections in memory."""
 
     def __init__(self, machine: Place, stream: FrameStream) -> None:
         self._machine = machine

@@ -12,20 +12,20 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from gomd.cluster.events import Events
-from gomd.interfaces import IMembership, IPeers, Relay
+from gomd.interfaces import ForwardedReply, IMembership, IPeers
 from gomd.jobs.checkpoint.criu import TlsFiles
-from gomd.jobs.checkpoint.requirements import Needs, Offer
+from gomd.jobs.checkpoint.requirements import Capabilities, Requirements
 from gomd.jobs.home.journal import Journal
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.frame_stream import FrameStream
-from gomd.jobs.lifecycle.remote_jobs import Abroad
+from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
 from gomd.jobs.lifecycle.supervisors import Supervisors
-from gomd.jobs.lifecycle.tracker import Keeper
-from gomd.jobs.migration.bounded_inspection import Looks
-from gomd.jobs.migration.channels import Post
-from gomd.jobs.migration.context import Ability, Ground, Machine
-from gomd.jobs.migration.journal import MoveLog
-from gomd.jobs.migration.location import Whereabouts
+from gomd.jobs.lifecycle.tracker import JobTracker
+from gomd.jobs.migration.bounded_inspection import BoundedInspection
+from gomd.jobs.migration.channels import Channels
+from gomd.jobs.migration.context import CriuCheck, MigrationContext, NodeServices
+from gomd.jobs.migration.journal import MigrationJournal
+from gomd.jobs.migration.location import JobLocations
 from gomd.jobs.migration.service import Migrations
 from gomd.jobs.service import Jobs
 from libgomd.errors import GomdError, NotFound, PeerUnreachable, RequestError
@@ -93,7 +93,7 @@ class Peers:
         """See `IPeers.cur_node`."""
         raise PeerUnreachable("nothing is asked here")
 
-    async def ask(self, node: Node, request: Request, caller: Caller, json: bool) -> Relay:
+    async def ask(self, node: Node, request: Request, caller: Caller, json: bool) -> ForwardedReply:
         """See `IPeers.ask`."""
         self.asked.append(request)
         daemon = self._daemon(node)
@@ -101,8 +101,8 @@ class Peers:
             name, number, nmigs = request.arguments
             daemon.jobs.moved(name, int(number), int(nmigs))
         except RequestError as error:
-            return Relay(error.code, str(error), None)
-        return Relay(OK, "", None)
+            return ForwardedReply(error.code, str(error), None)
+        return ForwardedReply(OK, "", None)
 
     async def open(self, node: Node, request: Request, caller: Caller) -> FrameStream:
         """See `IPeers.open`."""
@@ -128,11 +128,11 @@ class Peers:
 class Daemon:
     """One run of gomd on a machine; over the directories of the runs before it."""
 
-    keeper: Keeper
+    keeper: JobTracker
     table: HomeTable
-    whereabouts: Whereabouts
-    post: Post
-    ground: Ground
+    whereabouts: JobLocations
+    post: Channels
+    ground: MigrationContext
     migrations: Migrations
 
     def __init__(self, cluster: Cluster, number: int) -> None:
@@ -148,24 +148,25 @@ class Daemon:
             Launcher(machine, self), machine.spool, 1 << 20, True, f"node {number} {machine.name}"  # type: ignore[arg-type]
         )  # fmt: skip
 
-        def migrator(keeper: Keeper, table: HomeTable, whereabouts: Whereabouts) -> Migrations:
-            post = Post(
+        def migrator(keeper: JobTracker, table: HomeTable, whereabouts: JobLocations) -> Migrations:
+            post = Channels(
                 members, self.peers, lambda letter, answer: self.migrations.heard(letter, answer),
                 lambda node, ours: self.migrations.cut(node, ours),
                 lambda node: self.migrations.connected(node),
             )  # fmt: skip
             self.keeper, self.table, self.whereabouts, self.post = keeper, table, whereabouts, post
-            self.ground = Ground(
+            self.ground = MigrationContext(
                 self.clock, members, self.threads, machine.facts(self.criu),
-                Ability(self.criu, self.threads, self.clock), keeper, table, here, whereabouts,  # type: ignore[arg-type]
-                MoveLog(machine.log), post, Looks(self.threads), self.clock.seconds,
+                CriuCheck(self.criu, self.threads, self.clock), keeper, table, here, whereabouts,  # type: ignore[arg-type]
+                MigrationJournal(machine.log), post, BoundedInspection(self.threads), self.clock.seconds,
                 lambda _uid: machine.full,
             )  # fmt: skip
             self.migrations = Migrations(self.ground)
             return self.migrations
 
         self.jobs = Jobs(
-            self.clock, members, self.threads, self.events, partial(Abroad, self.clock, members, self.peers),
+            self.clock, members, self.threads, self.events,
+            partial(RemoteJobs, self.clock, members, self.peers),
             here, NoPlacement(), Journal(machine.journal, self.threads), self.peers,
             wall=self.clock.seconds, own_uid=0, migrator=migrator,
         )  # fmt: skip
@@ -193,17 +194,17 @@ class MemoryMachine:
         self.stays_fails: Exception | None = None
         self.look_at_stays: Callable[[int, int], list[str]] = self._say_stays
         self.lacks = self.full = ""
-        self.needs = Needs(1 << 20, "x86_64", "6.1.0", 0, "root", (), ("/",), ())
+        self.needs = Requirements(1 << 20, "x86_64", "6.1.0", 0, "root", (), ("/",), ())
         self._pids = 1000 * number
 
     def new_pid(self) -> int:
         self._pids += 2
         return self._pids
 
-    def facts(self, criu: Criu) -> Machine:
+    def facts(self, criu: Criu) -> NodeServices:
         """Return what `Migrations` is told of this machine."""
         directory = os.path.join(self.spool, "moving")
-        return Machine(
+        return NodeServices(
             criu, f"10.0.0.{self.number}", 0, directory, lambda: TlsFiles("ca", "cert", "key"),  # type: ignore[arg-type]
             listen=lambda _address: Listening(self.listening),  # type: ignore[arg-type,return-value]
             accept=lambda listening, *_more: listening,
@@ -217,8 +218,8 @@ class MemoryMachine:
             raise self.stays_fails
         return self.stays
 
-    def _offer(self, needs: Needs, user: str, room: str, criu: str) -> Offer:
-        return Offer(
+    def _offer(self, needs: Requirements, user: str, room: str, criu: str) -> Capabilities:
+        return Capabilities(
             1 << 40, 1 << 40, needs.machine, needs.kernel, user, (), needs.directories, (),
             criu or self.lacks,
         )  # fmt: skip

@@ -6,23 +6,33 @@ import pytest
 from zope.interface.verify import verifyClass
 
 from gomd.cluster.events import Events
-from gomd.interfaces import IEvents, IJobs, IKin, IMembership, IMigrator, IPeers, IPlacement, IThreads
+from gomd.interfaces import (
+    IEvents,
+    IJobOwnership,
+    IJobs,
+    IMembership,
+    IMigrator,
+    IPeers,
+    IPlacement,
+    IThreads,
+)
 from gomd.jobs.disabled import NoJobs
 from gomd.jobs.migration.openmosix import NoMigrator, OpenMosixMigrator
 from gomd.jobs.migration.service import Migrations
-from gomd.jobs.ownership import Kin
+from gomd.jobs.ownership import JobOwnership
 from gomd.jobs.placement.choice import Placement
 from gomd.jobs.service import Jobs
 from gomd.protocols.no_peers import NoPeers
-from gomd.protocols.peer_client import Peers
+from gomd.protocols.peer_client import PeerClient
 from tests.unit.jobs import memory_parts, moving_nodes
 
 
 @pytest.mark.parametrize(
     ("interface", "part"),
     [
-        (IJobs, Jobs), (IJobs, NoJobs), (IPeers, Peers), (IPeers, NoPeers), (IMigrator, Migrations),
-        (IMigrator, OpenMosixMigrator), (IMigrator, NoMigrator), (IPlacement, Placement), (IKin, Kin),
+        (IJobs, Jobs), (IJobs, NoJobs), (IPeers, PeerClient), (IPeers, NoPeers), (IMigrator, Migrations),
+        (IMigrator, OpenMosixMigrator), (IMigrator, NoMigrator), (IPlacement, Placement),
+        (IJobOwnership, JobOwnership),
         (IMembership, moving_nodes.Members), (IPeers, moving_nodes.Peers), (IThreads, memory_parts.AtOnce),
         (IPlacement, memory_parts.NoPlacement), (IEvents, Events),
     ],

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.interfaces import JobHere
 from gomd.jobs.disabled import NoJobs
-from gomd.jobs.ownership import Kin, decorated, elsewhere
+from gomd.jobs.ownership import JobOwnership, annotate, elsewhere
 from libgomd.errors import NotFound
 from libgomd.model import Job, JobState, Process, ProcessTable
 
@@ -27,7 +27,7 @@ def test_a_guest_and_its_children_are_shown_under_their_home() -> None:
         replace(PROCESS, pid=pid, ppid=ppid)
         for pid, ppid in ((1, 0), (299, 1), (300, 299), (301, 300), (302, 301), (303, 1), (304, 299))
     ]
-    found = {process.pid: process for process in decorated(processes, [GUEST], 2)}
+    found = {process.pid: process for process in annotate(processes, [GUEST], 2)}
     assert {pid for pid, process in found.items() if process.home == 1} == {300, 301, 302, 304}
     assert (found[302].where, found[302].nmigs, found[302].lock, found[302].cantmove) == (2, 2, True, "")
     assert found[303] == processes[5]
@@ -35,7 +35,7 @@ def test_a_guest_and_its_children_are_shown_under_their_home() -> None:
 
 def test_without_jobs_nothing_changes() -> None:
     """The table is what the kernel says."""
-    assert decorated([PROCESS], [], 2) == [PROCESS]
+    assert annotate([PROCESS], [], 2) == [PROCESS]
 
 
 def test_how_home_shows_a_job_on_another_node() -> None:
@@ -81,7 +81,7 @@ class KinTests(SynchronousTestCase):
     """Which job a process belongs to, asked of the processes as they are now."""
 
     def job_of(self, collector: Collector, pid: int) -> JobHere | None:
-        work = Kin(Jobs(), collector).job_of(pid)  # type: ignore[arg-type]
+        work = JobOwnership(Jobs(), collector).job_of(pid)  # type: ignore[arg-type]
         return self.successResultOf(Deferred.fromCoroutine(work))
 
     def test_by_any_of_its_processes(self) -> None:
@@ -109,12 +109,12 @@ class KinTests(SynchronousTestCase):
 
     def test_no_such_process(self) -> None:
         """It is said so."""
-        work = Kin(Jobs(), Collector()).job_of(77)  # type: ignore[arg-type]
+        work = JobOwnership(Jobs(), Collector()).job_of(77)  # type: ignore[arg-type]
         self.failureResultOf(Deferred.fromCoroutine(work), NotFound)
 
     def test_all_processes_of_a_job(self) -> None:
         """Without its supervisor, and without a ring of parents going round for ever."""
         collector = Collector((299, 1), (300, 299), (301, 300), (304, 299), (500, 501), (501, 500))
-        work = Kin(Jobs(), collector).processes_of(GUEST)  # type: ignore[arg-type]
+        work = JobOwnership(Jobs(), collector).processes_of(GUEST)  # type: ignore[arg-type]
         found = self.successResultOf(Deferred.fromCoroutine(work))
         self.assertEqual([process.pid for process in found], [300, 301, 304])

@@ -1,4 +1,4 @@
-"""The rule of gomd/jobs/placement/choice.py against simpler ones, on a model of a cluster (tests/simulation)."""
+"""The rule of gomd/jobs/placement/choice.py against simpler ones, on a model of a cluster."""
 
 from __future__ import annotations
 

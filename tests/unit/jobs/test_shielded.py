@@ -6,14 +6,14 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.jobs.shielded import Undisturbed
+from gomd.jobs.shielded import Shielded
 from libgomd.errors import CannotMove, TimedOut
 
 
 class UndisturbedTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.undisturbed = Undisturbed(self.clock)
+        self.undisturbed = Shielded(self.clock)
         self.step: Deferred[int] = Deferred()
         self.ends: list[object] = []
 

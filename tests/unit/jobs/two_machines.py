@@ -8,8 +8,8 @@ from typing import NamedTuple
 from gomd.jobs.migration.protocol import (
     Act,
     Local,
-    Message,
-    Migration,
+    MessageKind,
+    MigrationSide,
     SourceState,
     State,
     Step,
@@ -49,21 +49,28 @@ class World(NamedTuple):
 
     source: Machine
     target: Machine
-    sent: frozenset[Message]
+    sent: frozenset[MessageKind]
     thawed: bool = False
     ran: bool = False
 
 
 def begin() -> World:
     """A process that runs, and a source that was just told to move it."""
-    migration, steps = Migration.offer()
+    migration, steps = MigrationSide.offer()
     return World(
         Machine(migration.state, None, "running", tuple(steps)), Machine(None, None, "gone"), frozenset()
     )
 
 
 _TO_TARGET = frozenset(
-    {Message.OFFER, Message.IMAGES, Message.GO, Message.SETTLED, Message.ABORT, Message.ASK}
+    {
+        MessageKind.OFFER,
+        MessageKind.IMAGES,
+        MessageKind.GO,
+        MessageKind.SETTLED,
+        MessageKind.ABORT,
+        MessageKind.ASK,
+    }
 )
 _WORK_OVER = {"freezing": ("frozen", "running"), "restoring": ("stopped", "gone")}
 
@@ -73,17 +80,17 @@ def place(world: World, at: str, machine: Machine, **more: object) -> World:
     return world._replace(**{at: machine, **more})  # type: ignore[arg-type]
 
 
-def tell(world: World, at: str, event: Message | Local) -> World:
+def tell(world: World, at: str, event: MessageKind | Local) -> World:
     """The daemon ``at`` hears ``event``, and begins what it answers."""
     machine: Machine = getattr(world, at)
     if machine.state is None:
-        if event is Message.OFFER:
-            migration, steps = Migration.accept()
+        if event is MessageKind.OFFER:
+            migration, steps = MigrationSide.accept()
         else:
-            answer = answer_unknown(event) if isinstance(event, Message) else None
+            answer = answer_unknown(event) if isinstance(event, MessageKind) else None
             return world._replace(sent=world.sent | {answer}) if answer else world
     else:
-        migration = Migration(machine.state)
+        migration = MigrationSide(machine.state)
         steps = migration.tell(event)
     return place(world, at, machine._replace(state=migration.state, todo=tuple(steps)))
 
@@ -94,7 +101,7 @@ def do_next(world: World, at: str) -> World:
     step, machine = machine.todo[0], machine._replace(todo=machine.todo[1:])
     if isinstance(step, Write):
         return place(world, at, machine._replace(record=step.state))
-    if isinstance(step, Message):
+    if isinstance(step, MessageKind):
         return place(world, at, machine, sent=world.sent | {step})
     return _act(world, at, machine, step)
 
@@ -143,7 +150,7 @@ def restart(world: World, at: str) -> World:
     if machine.record is None:
         return place(world, at, machine._replace(up=True, state=None, todo=()))
     copy = machine.copy != "gone"
-    migration, steps = Migration.recover(machine.record, copy)
+    migration, steps = MigrationSide.recover(machine.record, copy)
     return place(world, at, machine._replace(up=True, state=migration.state, todo=tuple(steps)))
 
 
@@ -191,7 +198,7 @@ def settle(world: World) -> World:
 
 def _until_quiet(world: World) -> World:
     """Do and deliver all there is, each message once and in order."""
-    delivered: frozenset[Message] = frozenset()
+    delivered: frozenset[MessageKind] = frozenset()
     for _ in range(100):
         before = world
         for at in ("source", "target"):
@@ -201,7 +208,7 @@ def _until_quiet(world: World) -> World:
             elif machine.watched or machine.copy in _WORK_OVER:
                 world = finish_work(world, at, True)
         if world == before:
-            waiting = [message for message in Message if message in world.sent - delivered]
+            waiting = [message for message in MessageKind if message in world.sent - delivered]
             if not waiting:
                 return world._replace(sent=frozenset())
             delivered |= {waiting[0]}

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from gomd.cluster.events import Events
-from gomd.cluster.membership import Heartbeat, Settings
+from gomd.cluster.membership import HeartbeatEngine, Settings
 from gomd.protocols.peers import PeerProtocol
 from libgomd.model import Event, EventKind, Node, Status
 from tests.network import HeapClock
@@ -49,7 +49,7 @@ class SealedNode:
         )
         status = Status.CONFIGURED | Status.UP
         own = Node(number, f"node{number}", self.address[0], status, 1, 15000, 1, age=0.1)
-        self.engine = Heartbeat(
+        self.engine = HeartbeatEngine(
             lambda: own, instance, self.protocol, cluster.clock, Random(number), self.events, settings,
             self.wall,
         )  # fmt: skip

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.protocols.handshakes import MOST_OF_ONE
-from gomd.protocols.peer_client import MOST_HANDSHAKES, TRY_AGAIN, TURN_LIMIT, Contact, Peers
+from gomd.protocols.peer_client import MOST_HANDSHAKES, TRY_AGAIN, TURN_LIMIT, Contact, PeerClient
 from libgomd.certificates import node_credentials
 from libgomd.derivation import ClusterKey
 from libgomd.errors import PeerUnreachable, TimedOut
@@ -31,7 +31,7 @@ class PeersTests(SynchronousTestCase):
         tls = MutualTLS(node_credentials([ClusterKey.derive(bytes(32))], 1, "one"))
         asker = Asker(self.reactor, lambda *_anything: None, Random(1).randbytes)
         contact = lambda node: Contact(f"10.0.0.{node}", 5428, 5428)  # noqa: E731
-        self.peers = Peers(self.reactor, self.reactor, asker, contact, tls, "10.0.0.1")
+        self.peers = PeerClient(self.reactor, self.reactor, asker, contact, tls, "10.0.0.1")
         self.taken = 0
 
     def ask(self, node: int = 2) -> Deferred[Any]:

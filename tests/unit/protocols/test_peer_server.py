@@ -10,7 +10,7 @@ import pytest
 from OpenSSL import crypto
 from twisted.internet.testing import StringTransport
 
-from gomd.protocols.peer_server import FIRST_LIMIT, GROUPS, MOST_NEW, PeerDoor, group_of
+from gomd.protocols.peer_server import FIRST_LIMIT, GROUPS, MOST_NEW, PeerServer, group_of
 from gomd.protocols.telnet import TelnetLine
 from gomd.protocols.telnet_factory import Limits
 from gomd.sources.memory import MemorySource
@@ -50,7 +50,7 @@ class Port:
     def __init__(self, most: int = 2) -> None:
         self.daemon = MemoryDaemon(MemorySource([50]))
         behind = self.daemon.door
-        self.door = PeerDoor(
+        self.door = PeerServer(
             behind._dispatch,
             behind._threads,
             self.daemon.clock,

@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.protocols.drop_stats import MOST_SENDERS, SHOWN, Junk
-from gomd.protocols.peer_questions import Answerer
+from gomd.protocols.drop_stats import MOST_SENDERS, SHOWN, DropStats
+from gomd.protocols.peer_questions import PeerQuestions
 from gomd.protocols.peers import MOST_ANSWERING
 from libgomd.errors import NotFound, TimedOut
 from libgomd.model import Node as NodeValues
@@ -143,7 +143,7 @@ class AnswererTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.node = Node()
         self.seal = sealing(self.node.clock)
-        self.node.protocol.answer = Answerer(Tree(), Members())  # type: ignore[arg-type]
+        self.node.protocol.answer = PeerQuestions(Tree(), Members())  # type: ignore[arg-type]
 
     def _ask(self, path: str, **more: int) -> Any:
         self.node.take(self.seal(Question(7, path, **more)))
@@ -286,7 +286,7 @@ class JunkTests(SynchronousTestCase):
 
     def test_senders_are_counted_in_bounded_memory(self) -> None:
         """A flood of invented addresses hides nobody who sends much, and fills nothing."""
-        junk, random = Junk(), Random(1)
+        junk, random = DropStats(), Random(1)
         for number in range(20 * MOST_SENDERS):
             junk.count("foreign", f"10.{random.randrange(256)}.{random.randrange(256)}.{number % 256}")
             junk.count("foreign", "192.0.2.1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.protocols.repeated_warnings import LINES, MOST, PERIOD, Repeats
+from gomd.protocols.repeated_warnings import LINES, MOST, PERIOD, RepeatedWarnings
 from libgomd.model import Caller, Role
 from libgomd.testing import MemoryDaemon
 from tests.unit.protocols.talk import Talk
@@ -16,7 +16,7 @@ class RepeatsTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.repeats = Repeats(self.clock)
+        self.repeats = RepeatedWarnings(self.clock)
 
     def test_at_once_and_then_once_a_minute(self) -> None:
         """The line of the next minute has the number of those that were not said."""

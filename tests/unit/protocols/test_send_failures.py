@@ -6,7 +6,7 @@ import errno
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.protocols.send_failures import BETWEEN, FORGET, PATIENCE, SendTrouble
+from gomd.protocols.send_failures import BETWEEN, FORGET, PATIENCE, SendFailures
 
 ONE, OTHER = ("10.0.0.1", 5428), ("10.0.0.2", 5428)
 ERROR = OSError(errno.ENETUNREACH, "Network is unreachable")
@@ -16,7 +16,7 @@ class SendTroubleTests(SynchronousTestCase):
     """A packet each half second."""
 
     def setUp(self) -> None:
-        self.trouble = SendTrouble()
+        self.trouble = SendFailures()
         self.said: list[tuple[bool, str]] = []
         self.trouble.say = lambda trouble, text: self.said.append((trouble, text))
         self.now = 100.0

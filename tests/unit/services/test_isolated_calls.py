@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.services.isolated_calls import MOST_OF_ONE, Apart
+from gomd.services.isolated_calls import MOST_OF_ONE, IsolatedCalls
 from libgomd.errors import NotFound, TimedOut, TooMany
 
 
@@ -45,7 +45,7 @@ class ApartTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.begun = Begun(self.clock)
-        self.apart = Apart(self.begun.start, self.clock)
+        self.apart = IsolatedCalls(self.begun.start, self.clock)
 
     def test_one_call_for_a_thing_at_a_time(self) -> None:
         """The others wait, in order, and are done; nothing is left behind."""

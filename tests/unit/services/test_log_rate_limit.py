@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.logger import Logger, LogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.services.log_rate_limit import LINES, LogBudget
+from gomd.services.log_rate_limit import LINES, LogRateLimit
 from gomd.services.logging import DaemonLog
 
 
@@ -19,7 +19,7 @@ class LogBudgetTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.clock.advance(1e9)
-        self.budget = LogBudget(lines=3)
+        self.budget = LogRateLimit(lines=3)
 
     def refused(self, sentence: str, level: str = "warn", namespace: str = "gomd.test") -> bool:
         from twisted.logger import LogLevel

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from gomd.interfaces import IProcessControl
-from gomd.sources.control import Credentials, KernelProcessControl, parse_credentials
+from gomd.sources.control import KernelProcessControl, ProcessCredentials, parse_credentials
 from libgomd.errors import MalformedRequest, NotAllowed, NotFound, NotPossible, SourceUnavailable
 from libgomd.model import Caller, Role
 from tests.unit.sources.linux_proc import ADMIN, DATA, READER, STRANGER
@@ -144,6 +144,6 @@ class ProcessControlTests(SynchronousTestCase):
     def test_credentials(self) -> None:
         """Real, effective and saved id; a status without them is an error, not root."""
         data = (DATA / "4711" / "status").read_bytes()
-        self.assertEqual(parse_credentials(data), Credentials(4711, 1000, 1001, 1002))
+        self.assertEqual(parse_credentials(data), ProcessCredentials(4711, 1000, 1001, 1002))
         for bad in (b"", b"Tgid:\t1\n", b"Uid:\t0\t0\t0\t0\n", data.replace(b"1001", b"x"), data[:70]):
             self.assertRaises(SourceUnavailable, parse_credentials, bad)

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.sources.openmosix.node_map import NodeRange, address_of, decode_map, encode_map
+from gomd.sources.openmosix.node_map import KernelNodeRange, address_of, decode_map, encode_map
 from libgomd.errors import SourceUnavailable
 from tests.unit.sources.captured import captured
 
@@ -17,10 +17,10 @@ DOCUMENTED = bytes.fromhex(
     "01000000 0200 0000 0a000001 0000000000000000 02000000"
     "03000000 0200 0000 0a000003 0000000000000000 01000000"
 )
-RANGES = (NodeRange(1, IPv4Address("10.0.0.1"), 2), NodeRange(3, IPv4Address("10.0.0.3"), 1))
+RANGES = (KernelNodeRange(1, IPv4Address("10.0.0.1"), 2), KernelNodeRange(3, IPv4Address("10.0.0.3"), 1))
 
 ranges = st.builds(
-    NodeRange,
+    KernelNodeRange,
     first=st.integers(1, 30000),
     address=st.integers(0, 2**31).map(IPv4Address),
     count=st.integers(0, 30000),
@@ -38,14 +38,14 @@ class MapTests(SynchronousTestCase):
 
     def test_a_range_gives_each_node_the_next_address(self) -> None:
         """`1 10.0.0.255 3` is 10.0.0.255, 10.0.1.0, 10.0.1.1; an id beside it has none."""
-        table = [NodeRange(1, IPv4Address("10.0.0.255"), 3)]
+        table = [KernelNodeRange(1, IPv4Address("10.0.0.255"), 3)]
         found = [address_of(table, node) for node in range(5)]
         self.assertEqual(found, [None, "10.0.0.255", "10.0.1.0", "10.0.1.1", None])
 
     def test_an_alias_is_no_node_of_its_own(self) -> None:
         """An ALIAS line, before or behind its node's, never decides the address."""
-        alias = NodeRange(2, IPv4Address("192.168.0.2"), 0)
-        whole = NodeRange(1, IPv4Address("10.0.0.1"), 2)
+        alias = KernelNodeRange(2, IPv4Address("192.168.0.2"), 0)
+        whole = KernelNodeRange(1, IPv4Address("10.0.0.1"), 2)
         for table in ([alias, whole], [whole, alias]):
             self.assertEqual(address_of(decode_map(encode_map(table)), 2), "10.0.0.2")
         self.assertIsNone(address_of([alias], 2))
@@ -80,7 +80,7 @@ class MapTests(SynchronousTestCase):
 
 
 @given(st.lists(ranges, max_size=20))
-def test_what_is_encoded_is_decoded(table: list[NodeRange]) -> None:
+def test_what_is_encoded_is_decoded(table: list[KernelNodeRange]) -> None:
     """Any map comes back as it was."""
     assert decode_map(encode_map(table)) == tuple(table)
 

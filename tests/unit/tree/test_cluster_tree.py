@@ -14,7 +14,7 @@ from zope.interface.verify import verifyObject
 from gomd.cluster.names import find_node
 from gomd.interfaces import IMembership, ITree
 from gomd.sources.memory import MemorySource
-from gomd.tree.cluster_tree import Tree
+from gomd.tree.cluster_tree import ClusterTree
 from libgomd.errors import NotFound, TimedOut
 from libgomd.model import Caller, Counter, Node, Role, Status
 from libgomd.wire.tree import TreePath
@@ -53,7 +53,7 @@ class TreeTests(SynchronousTestCase):
         self.clock = Clock()
         self.threads = HeldThreads(self.clock)
         self.source = MemorySource([70], files={"/proc/loadavg": b"0.1 0.2 0.3 1/2 3\n"})
-        self.tree = Tree(self.source, Members(), self.threads)
+        self.tree = ClusterTree(self.source, Members(), self.threads)
 
     def ask(self, asked: Any) -> Any:
         deferred: Deferred[Any] = Deferred.fromCoroutine(asked)

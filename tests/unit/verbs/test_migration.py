@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from zope.interface.verify import verifyObject
 
-from gomd.interfaces import IJobs, IKin, IMembership, IMigrator, IPeers, IRelocation, JobHere
-from gomd.jobs.ownership import Kin
+from gomd.interfaces import IJobOwnership, IJobs, IMembership, IMigrator, IPeers, IRelocation, JobHere
+from gomd.jobs.ownership import JobOwnership
 from libgomd.errors import PeerUnreachable
 from libgomd.model import Job, Role, Status
 from libgomd.wire.lines import Request
@@ -37,7 +37,7 @@ def test_the_parts_keep_their_promises(node: ThreeNodes) -> None:
     """Those that play, and those that do not."""
     for interface, part in (
         (IMembership, node.members), (IJobs, node.jobs), (IPeers, node.peers), (IMigrator, node.migrator),
-        (IRelocation, node.relocation), (IKin, Kin(node.jobs, node._collector)),
+        (IRelocation, node.relocation), (IJobOwnership, JobOwnership(node.jobs, node._collector)),
     ):  # fmt: skip
         assert verifyObject(interface, part)
 

@@ -8,9 +8,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.verbs.quotas import Group, Held, Shares, address_in, group_of, holder_of
-from gomd.verbs.replies import Answer, Reply
-from gomd.verbs.request_turns import OF_GROUP, OF_ONE, PATIENCE, Turns
+from gomd.verbs.quotas import Group, Held, Quotas, address_in, group_of, holder_of
+from gomd.verbs.replies import Reply, ValueReply
+from gomd.verbs.request_turns import OF_GROUP, OF_ONE, PATIENCE, RequestTurns
 from libgomd.errors import TooMany
 from libgomd.model import Caller, Role
 
@@ -48,7 +48,7 @@ class SharesTests(SynchronousTestCase):
     """Four places for each group, three of them for one caller."""
 
     def setUp(self) -> None:
-        self.shares = Shares("watches", dict.fromkeys(Group, 4), dict.fromkeys(Group, 3))
+        self.shares = Quotas("watches", dict.fromkeys(Group, 4), dict.fromkeys(Group, 3))
 
     def test_one_caller_has_its_share(self) -> None:
         """Others of its group have the rest, other groups all of theirs."""
@@ -108,7 +108,7 @@ class TurnsTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.turns = Turns()
+        self.turns = RequestTurns()
         self.begun: list[Deferred[Reply]] = []
 
     def ask(self, caller: Caller) -> Deferred[Reply]:
@@ -129,8 +129,8 @@ class TurnsTests(SynchronousTestCase):
         self.ask(reader("192.0.2.2"))
         self.ask(ADA)
         self.assertEqual(len(self.begun), OF_ONE + 2)
-        self.begun[0].callback(Answer("done"))
-        self.assertEqual(self.successResultOf(asked[0]), Answer("done"))
+        self.begun[0].callback(ValueReply("done"))
+        self.assertEqual(self.successResultOf(asked[0]), ValueReply("done"))
         self.assertEqual(len(self.begun), OF_ONE + 3)
 
     def test_a_group_waits_and_the_others_do_not(self) -> None:
@@ -152,7 +152,7 @@ class TurnsTests(SynchronousTestCase):
         late = self.ask(ADA)
         self.clock.advance(PATIENCE)
         self.failureResultOf(late, TooMany)
-        self.begun[0].callback(Answer("done"))
+        self.begun[0].callback(ValueReply("done"))
         self.ask(ADA)
         self.assertEqual(len(self.begun), OF_ONE + 1)
 

@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.sources.memory import MemorySource
-from gomd.verbs.replies import Answer, Column, File, Reply, Rows
+from gomd.verbs.replies import Column, File, Reply, Rows, ValueReply
 from gomd.verbs.rounds import AT_ONCE, Round, Watcher, Watches
 from libgomd.errors import NotFound
 from libgomd.model import Caller, Role
@@ -74,7 +74,7 @@ class SharingTests(SynchronousTestCase):
         self.asked.append(session.caller)
         if self.error is not None:
             raise self.error
-        return Answer(str(len(self.asked)))
+        return ValueReply(str(len(self.asked)))
 
     def join(
         self, caller: Caller = ANONYMOUS, period: float = 1.0, count: int | None = None, json: bool = False,
@@ -244,7 +244,7 @@ class LinesTests(SynchronousTestCase):
         self.assertEqual(
             loads(line), {"path": "/proc/stat", "text": "\n".join(file.lines), "round": 3, "rows": 1}
         )
-        [[line]] = Round(Answer("x", {"a": 1}), True, 0.0).pieces(2)
+        [[line]] = Round(ValueReply("x", {"a": 1}), True, 0.0).pieces(2)
         self.assertEqual(loads(line), {"value": {"a": 1}, "round": 2, "rows": 1})
 
     def test_rates_are_for_the_owner(self) -> None:

@@ -15,17 +15,17 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from gomd.cluster.names import find_node
-from gomd.interfaces import IJobs, IMembership, IMigrator, IPeers, JobHere, Relay
+from gomd.interfaces import ForwardedReply, IJobs, IMembership, IMigrator, IPeers, JobHere
 from gomd.jobs.disabled import NoJobs
-from gomd.jobs.ownership import Kin
+from gomd.jobs.ownership import JobOwnership
 from gomd.jobs.placement.choice import Placement
 from gomd.jobs.relocation import Relocation
 from gomd.protocols.no_peers import NoPeers
 from gomd.sources.memory import MemorySource
 from gomd.sources.settings import written_number
-from gomd.tree.cluster_tree import Tree
+from gomd.tree.cluster_tree import ClusterTree
 from gomd.tree.guests import Guests
-from gomd.tree.orders import Ordered
+from gomd.tree.orders import WrittenOrders
 from gomd.verbs.context import Parts
 from libgomd.errors import CannotMove, NotFound, PeerUnreachable
 from libgomd.model import Caller, Counter, Job, JobState, Node, Output, Status
@@ -178,7 +178,7 @@ class Peers(NoPeers):
         self.answer: Callable[[int, Request], tuple[int, str]] = lambda node, request: (200, "null")
         self.held: list[Deferred[None]] | None = None
 
-    async def ask(self, node: Node, request: Request, caller: Caller, json: bool) -> Relay:
+    async def ask(self, node: Node, request: Request, caller: Caller, json: bool) -> ForwardedReply:
         if not node.up:
             raise self._why_not(node)
         self.asked.append((node.id, request, caller))
@@ -188,7 +188,7 @@ class Peers(NoPeers):
         code, text = self.answer(node.id, request)
         if '"moved": true' in text:
             self._jobs.hear_of_a_move(int(request.arguments[0]))
-        return Relay(code, text, None)
+        return ForwardedReply(code, text, None)
 
 
 class ThreeNodes(MemoryDaemon):
@@ -211,13 +211,13 @@ class ThreeNodes(MemoryDaemon):
         plain = super()._parts(commands, tokens)
         collector = plain.collector
         self.placement = Placement(1, self.clock)
-        kin = Kin(self.jobs, collector)
+        kin = JobOwnership(self.jobs, collector)
         self.relocation = Relocation(
             self.clock, self.members, self.peers, plain.threads, self.source, collector, self.jobs, kin,
             self.migrator, self.placement,
         )  # fmt: skip
         guests = Guests(self.jobs, collector, self.members, kin)
-        ordered = Ordered(self.relocation, written_number)
+        ordered = WrittenOrders(self.relocation, written_number)
         return replace(
             plain,
             members=self.members,
@@ -225,5 +225,5 @@ class ThreeNodes(MemoryDaemon):
             jobs=self.jobs,
             migrator=self.migrator,
             relocation=self.relocation,
-            tree=Tree(self.source, self.members, plain.threads, guests, ordered),
+            tree=ClusterTree(self.source, self.members, plain.threads, guests, ordered),
         )

@@ -13,9 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.jobs.checkpoint import permissions as rights
 from gomd.jobs.checkpoint import process_tree as tree
-from gomd.jobs.checkpoint.action_script import DUMPED, RESTORED, RESUMING, Gate
+from gomd.jobs.checkpoint.action_script import DUMPED, RESTORED, RESUMING, ActionScript
 from gomd.jobs.checkpoint.inspection import read_stays
-from gomd.jobs.checkpoint.permissions import Opened, forbidden, named_sockets, opened, sockets_that_stay
+from gomd.jobs.checkpoint.permissions import OpenedFile, forbidden, named_sockets, opened, sockets_that_stay
 from libgomd.errors import CannotMove
 from tests.unit.scratch import scratch
 
@@ -43,7 +43,7 @@ class RightsTests(SynchronousTestCase):
         process.stdout.readline()
         return process.pid
 
-    def of_file(self, pid: int) -> list[Opened]:
+    def of_file(self, pid: int) -> list[OpenedFile]:
         """What the process has of our file."""
         return [each for each in opened([pid]) if each.path.startswith(str(self.path.absolute()))]
 
@@ -70,7 +70,7 @@ class RightsTests(SynchronousTestCase):
         """The name is there for him, and it is another file's, or nobody's."""
         self.path.touch()
         known = self.path.stat()
-        found = Opened(str(self.path), (known.st_dev, known.st_ino), os.R_OK, known.st_uid, False)
+        found = OpenedFile(str(self.path), (known.st_dev, known.st_ino), os.R_OK, known.st_uid, False)
         self.assertEqual(forbidden([found]), "")
         self.assertEqual(
             forbidden([found._replace(identity=(known.st_dev, known.st_ino + 1))]), str(self.path)
@@ -80,7 +80,7 @@ class RightsTests(SynchronousTestCase):
 
     def test_a_file_that_was_removed(self) -> None:
         """It has no name to be looked at by: its owner counts. Memory without a name is nobody's."""
-        mine = Opened("/a (deleted)", (1, 1), os.R_OK, os.geteuid(), True)
+        mine = OpenedFile("/a (deleted)", (1, 1), os.R_OK, os.geteuid(), True)
         self.assertEqual(forbidden([mine]), "")
         self.assertEqual(forbidden([mine._replace(owner=os.geteuid() + 1)]), "/a (deleted)")
         for path in ("/memfd:a (deleted)", "/dev/zero (deleted)"):
@@ -196,10 +196,10 @@ class RightsTests(SynchronousTestCase):
 
     # -- the gate
 
-    def gate(self, allows: object, moment: str = RESTORED) -> Gate:
-        return Gate(str(self.path.parent), {moment: allows})  # type: ignore[dict-item]
+    def gate(self, allows: object, moment: str = RESTORED) -> ActionScript:
+        return ActionScript(str(self.path.parent), {moment: allows})  # type: ignore[dict-item]
 
-    def ask(self, gate: Gate, moment: str, pid: int = 300) -> int:
+    def ask(self, gate: ActionScript, moment: str, pid: int = 300) -> int:
         """Do what criu does at ``moment``; return what the script returned."""
         [_option, script] = gate.words()
         environment = {**gate.environment(), "CRTOOLS_SCRIPT_ACTION": moment, "CRTOOLS_INIT_PID": str(pid)}
@@ -246,11 +246,11 @@ class RightsTests(SynchronousTestCase):
             RESTORED: lambda _pid: os.setresuid(65534, 65534, 65534),
             RESUMING: lambda _pid: os.mkdir(seen),
         }
-        gate = Gate(str(self.path.parent), allows)
+        gate = ActionScript(str(self.path.parent), allows)
         self.assertEqual([self.ask(gate, moment) for moment in (DUMPED, RESTORED, RESUMING)], [0, 0, 0])
         self.assertEqual(gate.close(done=True), "")
         self.assertTrue(os.path.isdir(seen))
-        gate = Gate(str(self.path.parent), allows)
+        gate = ActionScript(str(self.path.parent), allows)
         self.assertNotEqual(self.ask(gate, RESUMING), 0)
         self.assertIn("out of turn", gate.close(done=True))
 
@@ -261,7 +261,7 @@ class RightsTests(SynchronousTestCase):
             raise CannotMove("it has capabilities")
 
         pid = self.start()
-        gate = Gate(str(self.path.parent), {RESUMING: refuses})
+        gate = ActionScript(str(self.path.parent), {RESUMING: refuses})
         self.assertNotEqual(self.ask(gate, RESUMING, pid), 0)
         self.assertEqual(gate.close(done=True), "it has capabilities")
         self.assertEqual(os.waitpid(pid, 0)[1], 9)

@@ -13,12 +13,19 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.jobs.checkpoint.inspection import MAX_PROCESSES, read_needs, read_offer, read_stays
-from gomd.jobs.checkpoint.requirements import FileNeed, Needs, Offer, build_id, parse_flags, reasons
+from gomd.jobs.checkpoint.requirements import (
+    Capabilities,
+    FileRequirement,
+    Requirements,
+    build_id,
+    parse_flags,
+    reasons,
+)
 from tests.unit.scratch import scratch
 
-_LIBRARY = FileNeed("/lib/libc.so.6", 100, "aa")
-NEEDS = Needs(50 << 20, "x86_64", "6.1.0", 1000, "ann", ("avx", "sse"), ("/home/ann",), (_LIBRARY,))
-OFFER = Offer(
+_LIBRARY = FileRequirement("/lib/libc.so.6", 100, "aa")
+NEEDS = Requirements(50 << 20, "x86_64", "6.1.0", 1000, "ann", ("avx", "sse"), ("/home/ann",), (_LIBRARY,))
+OFFER = Capabilities(
     60 << 20, 60 << 20, "x86_64", "6.1.7", "ann", ("avx", "avx2", "sse"), ("/home/ann",), (_LIBRARY,)
 )
 
@@ -58,7 +65,7 @@ class ReasonsTests(SynchronousTestCase):
 
     def test_a_file_is_known_by_what_counts(self) -> None:
         """A library by its build id, data by its size, a file that is written by being the very same."""
-        data, log = FileNeed("/d", 5), FileNeed("/l", 5, inode=7, written=True)
+        data, log = FileRequirement("/d", 5), FileRequirement("/l", 5, inode=7, written=True)
         self.assertTrue(_LIBRARY.is_same(replace(_LIBRARY, size=99)))
         self.assertTrue(data.is_same(replace(data, inode=1)))
         self.assertFalse(data.is_same(replace(data, size=6)))
@@ -67,7 +74,7 @@ class ReasonsTests(SynchronousTestCase):
 
     def test_a_file_name_cannot_act_on_a_terminal(self) -> None:
         """Names are the job's choice."""
-        needs = replace(NEEDS, files=(FileNeed("/tmp/\x1b[2J", 1),))
+        needs = replace(NEEDS, files=(FileRequirement("/tmp/\x1b[2J", 1),))
         self.assertEqual(reasons(needs, OFFER, "beta"), ["beta has no /tmp/?[2J"])
 
 

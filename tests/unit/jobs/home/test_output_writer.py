@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.jobs.home.output_writer import Sink
+from gomd.jobs.home.output_writer import OutputWriter
 from libgomd.wire import frames
 from libgomd.wire.frames import Frame
 from tests.unit.scratch import scratch
@@ -23,8 +23,8 @@ class SinkTests(SynchronousTestCase):
         self.said: list[Frame] = []
         self.sink = self.make()
 
-    def make(self) -> Sink:
-        sink = Sink(self.threads, str(self.directory), 1 << 20)
+    def make(self) -> OutputWriter:
+        sink = OutputWriter(self.threads, str(self.directory), 1 << 20)
         sink.on_frame = self.said.append
         return sink
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.jobs.lifecycle.admission import Room
+from gomd.jobs.lifecycle.admission import Admission
 from libgomd.errors import TooMany
 from libgomd.model import Caller, Role
 
@@ -25,7 +25,7 @@ class RoomTests(SynchronousTestCase):
     """A node of 100 places: 50 a user, 5 kept for admins."""
 
     def setUp(self) -> None:
-        self.room = Room(0, 100, 0, 5.0)
+        self.room = Admission(0, 100, 0, 5.0)
 
     def refusal(self, caller: Caller, jobs: list[int], waiting: tuple[int, ...] = ()) -> str:
         try:
@@ -52,16 +52,16 @@ class RoomTests(SynchronousTestCase):
 
     def test_a_daemon_of_one_user(self) -> None:
         """All places are his."""
-        self.room = Room(1001, 100, 0, 5.0)
+        self.room = Admission(1001, 100, 0, 5.0)
         self.assertEqual(self.refusal(ANN, [1001] * 99), "")
         self.assertIn("100 jobs", self.refusal(ANN, [1001] * 100))
 
     def test_settings(self) -> None:
         """A share of its own, no reserve, and one place only."""
-        self.room = Room(0, 100, 10, 0.0)
+        self.room = Admission(0, 100, 10, 0.0)
         self.assertIn("10 are a user's share", self.refusal(ANN, [1001] * 10))
         self.assertEqual(self.refusal(ANN, [1002] * 99), "")
-        self.room = Room(0, 1, 0, 5.0)
+        self.room = Admission(0, 1, 0, 5.0)
         self.assertEqual(self.refusal(ANN, []), "")
         self.assertIn("1 jobs", self.refusal(ROOT, [1001]))
 

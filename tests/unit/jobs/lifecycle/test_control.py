@@ -8,7 +8,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.jobs.lifecycle.control import AT_ONCE, Orders
+from gomd.jobs.lifecycle.control import AT_ONCE, SupervisorControl
 from libgomd.errors import CannotMove, TimedOut
 from libgomd.wire import frames
 from libgomd.wire.frames import FrameParser
@@ -17,7 +17,7 @@ from libgomd.wire.frames import FrameParser
 class OrdersTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock, self.sent, self.there = Clock(), bytearray(), True
-        self.orders = Orders(self.clock, self.sent.extend, lambda: self.there)
+        self.orders = SupervisorControl(self.clock, self.sent.extend, lambda: self.there)
 
     def do(self, what: str, **more: Any) -> Deferred[dict[str, Any]]:
         return Deferred.fromCoroutine(self.orders.do(what, **more))

@@ -12,9 +12,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.jobs.home.journal import Journal
 from gomd.jobs.home.table import HomeTable
-from gomd.jobs.lifecycle.output_quota import FRESH, LEAST, LOOK_LIMIT, PERIOD, KeptOutput, Limits
+from gomd.jobs.lifecycle.output_quota import FRESH, LEAST, LOOK_LIMIT, PERIOD, OutputLimits, OutputQuota
 from gomd.jobs.lifecycle.supervisors import Supervisors
-from gomd.jobs.lifecycle.tracked import Held
+from gomd.jobs.lifecycle.tracked import TrackedJob
 from libgomd.errors import TimedOut
 from libgomd.model import Caller, Job, JobState, Role
 from libgomd.wire import frames
@@ -24,7 +24,7 @@ from tests.unit.services.held import HeldThreads
 
 MB = 1 << 20
 ANN, BOB = Caller(Role.USER, "ann", 1001, "unix"), Caller(Role.USER, "bob", 1002, "unix")
-LIMITS = Limits(stream=64 * MB, per_user=10 * MB, total=16 * MB, reserve=0)
+LIMITS = OutputLimits(stream=64 * MB, per_user=10 * MB, total=16 * MB, reserve=0)
 
 
 class Stream:
@@ -52,12 +52,12 @@ class KeptOutputTests(SynchronousTestCase):
         self.table = HomeTable(1, journal)
         self.spool = place / "spool"
         self.threads = AtOnce()
-        self.held: dict[str, Held] = {}
+        self.held: dict[str, TrackedJob] = {}
         self.make(LIMITS)
 
-    def make(self, limits: Limits) -> None:
+    def make(self, limits: OutputLimits) -> None:
         here = Supervisors(None, str(self.spool), limits.stream, True, "node 1 alpha")  # type: ignore[arg-type]
-        self.kept = KeptOutput(self.clock, self.threads, here, self.table, self.held, 1, limits)
+        self.kept = OutputQuota(self.clock, self.threads, here, self.table, self.held, 1, limits)
 
     def job(self, uid: int, size: int, *, over: bool = True) -> Job:
         """A detached job that has written ``size`` bytes."""
@@ -66,7 +66,7 @@ class KeptOutputTests(SynchronousTestCase):
         self.clock.advance(0.001)
         if over:
             return self.table.change(job.job, state=JobState.DONE, exit=0, ended=self.clock.seconds())
-        held = self.held[job.name] = Held(job.name, job.job, uid, 1)
+        held = self.held[job.name] = TrackedJob(job.name, job.job, uid, 1)
         held.relay.job = Stream()  # type: ignore[assignment]
         return self.table.started(job.job, 1, 4711, "")
 

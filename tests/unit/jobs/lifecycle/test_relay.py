@@ -8,7 +8,7 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.jobs.lifecycle.frame_stream import FrameStream
-from gomd.jobs.lifecycle.relay import Relay
+from gomd.jobs.lifecycle.relay import StreamRelay
 from libgomd.wire import frames
 from libgomd.wire.frames import Frame, FrameParser
 
@@ -47,7 +47,7 @@ class RelayTests(SynchronousTestCase):
     """Both ends and the relay between them."""
 
     def setUp(self) -> None:
-        self.relay = Relay()
+        self.relay = StreamRelay()
         self.told: list[tuple[str, Any]] = []
         self.relay.ended = lambda told: self.told.append(("ended", told))
         self.relay.job_lost = lambda: self.told.append(("job lost", None))

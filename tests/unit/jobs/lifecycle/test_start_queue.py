@@ -5,16 +5,16 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.jobs.lifecycle.start_queue import AT_ONCE, OF_ONE, Turn, Turns
+from gomd.jobs.lifecycle.start_queue import AT_ONCE, OF_ONE, StartQueue, StartSlot
 
 
 class TurnsTests(SynchronousTestCase):
     """Starts of two users."""
 
     def setUp(self) -> None:
-        self.turns = Turns()
+        self.turns = StartQueue()
 
-    def take(self, uid: int) -> tuple[Turn, Deferred[None]]:
+    def take(self, uid: int) -> tuple[StartSlot, Deferred[None]]:
         turn = self.turns.turn(uid)
         return turn, Deferred.fromCoroutine(turn.take())
 

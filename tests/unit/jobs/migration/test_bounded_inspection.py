@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from gomd.interfaces import IThreads
-from gomd.jobs.migration.bounded_inspection import MOST, STUCK, Looks
+from gomd.jobs.migration.bounded_inspection import MOST, STUCK, BoundedInspection
 from libgomd.errors import TimedOut, TooMany
 
 
@@ -36,7 +36,7 @@ class Hung:
 class LooksTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.threads = Hung()
-        self.looks = Looks(self.threads)
+        self.looks = BoundedInspection(self.threads)
 
     def look(self, name: str) -> Deferred[int]:
         return Deferred.fromCoroutine(self.looks.do(30.0, name, lambda: 7))

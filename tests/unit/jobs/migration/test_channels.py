@@ -10,10 +10,10 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from gomd.interfaces import IMembership, IPeers, Relay
+from gomd.interfaces import ForwardedReply, IMembership, IPeers
 from gomd.jobs.lifecycle.frame_stream import FrameStream
-from gomd.jobs.migration.channels import VERB, Post
-from gomd.jobs.migration.messages import Letter, LetterReader, encode_letter
+from gomd.jobs.migration.channels import VERB, Channels
+from gomd.jobs.migration.messages import MessageReader, MigrationMessage, encode_letter
 from libgomd.errors import NotFound, PeerUnreachable
 from libgomd.model import Caller, Node, Role, Status
 from libgomd.wire.frames import FrameParser
@@ -42,12 +42,12 @@ class Far:
         self.stream = self.transport.stream = FrameStream()
         self.stream.makeConnection(self.transport)
 
-    def says(self, *letters: Letter) -> None:
+    def says(self, *letters: MigrationMessage) -> None:
         self.stream.dataReceived(b"".join(map(encode_letter, letters)))
 
     def heard(self) -> list[str]:
         """The words it was sent since."""
-        reader, data = LetterReader(), self.transport.value()
+        reader, data = MessageReader(), self.transport.value()
         self.transport.clear()
         return [letter.word for frame in FrameParser().feed(data) for letter in reader.feed(frame)]
 
@@ -103,7 +103,7 @@ class Peers:
         """See `IPeers.cur_node`."""
         raise AssertionError
 
-    async def ask(self, node: Node, request: Request, caller: Caller, json: bool) -> Relay:
+    async def ask(self, node: Node, request: Request, caller: Caller, json: bool) -> ForwardedReply:
         """See `IPeers.ask`."""
         raise AssertionError
 
@@ -116,65 +116,65 @@ class PostTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.peers = Peers()
         self.told: list[Any] = []
-        self.answers: list[Callable[[Letter], None]] = []
-        self.post = Post(
+        self.answers: list[Callable[[MigrationMessage], None]] = []
+        self.post = Channels(
             Members(), self.peers, self.heard,
             lambda node, ours: self.told.append(("cut", node, ours)),
             lambda node: self.told.append(("connected", node)),
         )  # fmt: skip
 
-    def heard(self, letter: Letter, answer: Callable[[Letter], None]) -> None:
+    def heard(self, letter: MigrationMessage, answer: Callable[[MigrationMessage], None]) -> None:
         self.told.append(letter.word)
         self.answers.append(answer)
 
     def test_a_letter_to_a_node_that_is_not_reached_is_dropped(self) -> None:
         """A stream is opened, once, for the next one; one that fails is opened again for that."""
         for _ in range(3):
-            self.assertFalse(self.post.send(2, Letter(ID, "go", 1), True))
+            self.assertFalse(self.post.send(2, MigrationMessage(ID, "go", 1), True))
         [(node, request, failing)] = self.peers.opening
         self.assertEqual((node, request), (2, Request(VERB)))
         self.peers.opening.clear()
         failing.errback(PeerUnreachable("it is down"))
         self.assertEqual(self.told, [])
-        self.assertFalse(self.post.send(2, Letter(ID, "go", 1), True))
+        self.assertFalse(self.post.send(2, MigrationMessage(ID, "go", 1), True))
         far = self.peers.answer()
         self.assertEqual((self.told, far.heard()), ([("connected", 2)], []))
-        self.assertTrue(self.post.send(2, Letter(ID, "go", 1), True))
+        self.assertTrue(self.post.send(2, MigrationMessage(ID, "go", 1), True))
         self.assertEqual((far.heard(), self.peers.opening), (["go"], []))
 
     def test_a_letter_to_nobody(self) -> None:
         """A node that is not known any more is no error."""
-        self.assertFalse(self.post.send(9, Letter(ID, "go", 1), True))
+        self.assertFalse(self.post.send(9, MigrationMessage(ID, "go", 1), True))
         self.assertEqual(self.peers.opening, [])
 
     def test_each_direction_has_its_stream(self) -> None:
         """What leaves goes on the stream that was opened here; when one breaks the other one takes both."""
-        self.post.send(2, Letter(ID, "go", 1), True)
+        self.post.send(2, MigrationMessage(ID, "go", 1), True)
         ours, theirs = self.peers.answer(), Far()
         self.post.join(theirs.stream, 2)
-        theirs.says(Letter(ID, "running", 2))
+        theirs.says(MigrationMessage(ID, "running", 2))
         self.assertEqual(self.told, [("connected", 2), ("connected", 2), "running"])
-        self.post.send(2, Letter(ID, "settled", 1), True)
-        self.post.send(2, Letter(ID, "refused", 1), False)
+        self.post.send(2, MigrationMessage(ID, "settled", 1), True)
+        self.post.send(2, MigrationMessage(ID, "refused", 1), False)
         self.assertEqual((ours.heard(), theirs.heard()), (["settled"], ["refused"]))
         theirs.stream.connectionLost()
         self.assertEqual(self.told[3:], [("cut", 2, False)])
-        self.assertTrue(self.post.send(2, Letter(ID, "refused", 1), False))
+        self.assertTrue(self.post.send(2, MigrationMessage(ID, "refused", 1), False))
         self.assertEqual(ours.heard(), ["refused"])
         ours.stream.connectionLost()
         self.assertEqual(self.told[4:], [("cut", 2, True)])
-        self.assertFalse(self.post.send(2, Letter(ID, "go", 1), True))
+        self.assertFalse(self.post.send(2, MigrationMessage(ID, "go", 1), True))
 
     def test_the_last_of_two_streams_that_breaks_is_a_cut(self) -> None:
         """As long as there is another one of the same direction, letters go that way."""
         first, second = Far(), Far()
         for far in (first, second):
             self.post.join(far.stream, 2)
-            far.says(Letter(ID, "go", 2))
+            far.says(MigrationMessage(ID, "go", 2))
         del self.told[:]
         second.stream.connectionLost()
         self.assertEqual(self.told, [])
-        self.assertTrue(self.post.send(2, Letter(ID, "running", 1), False))
+        self.assertTrue(self.post.send(2, MigrationMessage(ID, "running", 1), False))
         self.assertEqual(first.heard(), ["running"])
         first.stream.connectionLost()
         self.assertEqual(self.told, [("cut", 2, False)])
@@ -183,7 +183,7 @@ class PostTests(SynchronousTestCase):
         """Nothing of it is heard, and the stream is closed."""
         far = Far()
         self.post.join(far.stream, 2)
-        far.says(Letter(ID, "go", 3))
+        far.says(MigrationMessage(ID, "go", 3))
         self.assertTrue(far.transport.aborted)
         self.assertEqual(self.told, [])
 
@@ -192,11 +192,11 @@ class PostTests(SynchronousTestCase):
         far = Far()
         self.post.join(far.stream, 3)
         self.assertEqual(self.told, [])
-        far.says(Letter(ID, "restored", 3))
+        far.says(MigrationMessage(ID, "restored", 3))
         self.assertEqual(self.told, [("connected", 3), "restored"])
-        self.assertTrue(self.post.send(3, Letter(ID, "go", 1), True))
+        self.assertTrue(self.post.send(3, MigrationMessage(ID, "go", 1), True))
         self.assertEqual(far.heard(), ["go"])
-        far.says(Letter(ID, "running", 2))
+        far.says(MigrationMessage(ID, "running", 2))
         self.assertTrue(far.transport.aborted)
         self.assertEqual(self.told[2:], [("cut", 3, False)])
 
@@ -204,10 +204,10 @@ class PostTests(SynchronousTestCase):
         """No migration is spoken of on it, and its end is no cut."""
         far = Far()
         self.post.join(far.stream, 2)
-        far.says(Letter(ID, "look", 2))
-        self.answers.pop()(Letter(ID, "seen", 1))
+        far.says(MigrationMessage(ID, "look", 2))
+        self.answers.pop()(MigrationMessage(ID, "seen", 1))
         self.assertEqual(far.heard(), ["seen"])
-        self.assertFalse(self.post.send(2, Letter(ID, "go", 1), True))
+        self.assertFalse(self.post.send(2, MigrationMessage(ID, "go", 1), True))
         far.stream.connectionLost()
         self.assertEqual(self.told, ["look"])
 
@@ -229,26 +229,26 @@ class PostTests(SynchronousTestCase):
         first, second = Far(), Far()
         for far in (first, second):
             self.post.join(far.stream, 2)
-            far.says(Letter(ID, "running", 2))
-        self.answers[0](Letter(ID, "settled", 1))
+            far.says(MigrationMessage(ID, "running", 2))
+        self.answers[0](MigrationMessage(ID, "settled", 1))
         self.assertEqual((first.heard(), second.heard()), (["settled"], []))
 
     def test_when_nothing_is_left_to_settle_streams_are_closed(self) -> None:
         """Only those that were opened here, and that is no cut; when a node went down all are cut."""
-        self.post.send(2, Letter(ID, "go", 1), True)
+        self.post.send(2, MigrationMessage(ID, "go", 1), True)
         ours, theirs = self.peers.answer(), Far()
         self.post.join(theirs.stream, 2)
-        theirs.says(Letter(ID, "running", 2))
+        theirs.says(MigrationMessage(ID, "running", 2))
         del self.told[:]
         self.post.drop(2)
         self.assertEqual((ours.closed, theirs.closed), (True, False))
         ours.stream.connectionLost()
         self.assertEqual(self.told, [])
-        self.assertTrue(self.post.send(2, Letter(ID, "go", 1), True))
+        self.assertTrue(self.post.send(2, MigrationMessage(ID, "go", 1), True))
         self.assertEqual(theirs.heard(), ["go"])
         other = Far()
         self.post.join(other.stream, 3)
-        other.says(Letter(ID, "running", 3))
+        other.says(MigrationMessage(ID, "running", 3))
         self.post.abort(3)
         self.assertTrue(other.transport.aborted)
         self.assertEqual(self.told, [("connected", 3), "running", ("cut", 3, False)])
@@ -257,9 +257,9 @@ class PostTests(SynchronousTestCase):
         """All streams are closed, known or not, and those too that are being made; nobody is told."""
         known, unknown = Far(), Far()
         self.post.join(known.stream, 2)
-        known.says(Letter(ID, "running", 2))
+        known.says(MigrationMessage(ID, "running", 2))
         self.post.join(unknown.stream, 4)
-        self.post.send(3, Letter(ID, "go", 1), True)
+        self.post.send(3, MigrationMessage(ID, "go", 1), True)
         del self.told[:]
         self.post.close()
         late = self.peers.answer()
@@ -267,8 +267,8 @@ class PostTests(SynchronousTestCase):
             self.assertTrue(far.closed)
             far.stream.connectionLost()
         self.assertEqual(self.told, [])
-        self.post.send(3, Letter(ID, "go", 1), True)
+        self.post.send(3, MigrationMessage(ID, "go", 1), True)
         self.assertEqual(self.peers.opening, [])
         self.post.open()
-        self.post.send(3, Letter(ID, "go", 1), True)
+        self.post.send(3, MigrationMessage(ID, "go", 1), True)
         self.assertEqual(len(self.peers.opening), 1)

@@ -6,8 +6,16 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.jobs.migration.driver import AGAIN, LIMIT, Move
-from gomd.jobs.migration.protocol import Act, Local, Message, Migration, SourceState, State, TargetState
+from gomd.jobs.migration.driver import AGAIN, LIMIT, MigrationDriver
+from gomd.jobs.migration.protocol import (
+    Act,
+    Local,
+    MessageKind,
+    MigrationSide,
+    SourceState,
+    State,
+    TargetState,
+)
 from libgomd.errors import CannotMove
 
 
@@ -16,8 +24,8 @@ class Hands:
 
     def __init__(self) -> None:
         self.done: list[str] = []
-        self.other: Move | None = None
-        self.lost: set[Message] = set()
+        self.other: MigrationDriver | None = None
+        self.lost: set[MessageKind] = set()
         self.failing: set[Act] = set()
         self.waiting: dict[Act, Deferred[None]] = {}
         self.full_disk = 0
@@ -35,7 +43,7 @@ class Hands:
         self.done.append(f"write {state.word}")
         return succeed(None)
 
-    def send(self, message: Message, reason: str) -> None:
+    def send(self, message: MessageKind, reason: str) -> None:
         self.done.append(f"say {message.word}")
         if message not in self.lost and self.other is not None:
             self.other.tell(message, reason)
@@ -45,7 +53,7 @@ class MoveTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.source_hands, self.target_hands = Hands(), Hands()
-        self.target = Move(*Migration.accept(), self.target_hands, self.clock)
+        self.target = MigrationDriver(*MigrationSide.accept(), self.target_hands, self.clock)
         self.target_hands.done.clear()
         self.addCleanup(self.end)
 
@@ -55,9 +63,9 @@ class MoveTests(SynchronousTestCase):
 
     def begin(self) -> None:
         """The offer was taken; the source begins, and the target is ready a moment later."""
-        self.source = Move(*Migration.offer(), self.source_hands, self.clock)
+        self.source = MigrationDriver(*MigrationSide.offer(), self.source_hands, self.clock)
         self.source_hands.other, self.target_hands.other = self.target, self.source
-        self.target_hands.send(Message.READY, "")
+        self.target_hands.send(MessageKind.READY, "")
 
     def test_all_goes_well(self) -> None:
         """Everything is done once and in the order that docs/migration.md shows."""
@@ -78,10 +86,10 @@ class MoveTests(SynchronousTestCase):
 
     def test_what_was_lost_is_said_again(self) -> None:
         """A `go` and a `running` that got lost only take time."""
-        self.source_hands.lost = {Message.GO}
+        self.source_hands.lost = {MessageKind.GO}
         self.begin()
         self.assertIs(self.source.migration.state, SourceState.DECIDED)
-        self.source_hands.lost, self.target_hands.lost = set(), {Message.RUNNING}
+        self.source_hands.lost, self.target_hands.lost = set(), {MessageKind.RUNNING}
         self.clock.advance(AGAIN)
         self.assertIs(self.target.migration.state, TargetState.RUNNING)
         self.target_hands.lost = set()
@@ -124,9 +132,9 @@ class MoveTests(SynchronousTestCase):
 
     def test_the_target_refuses_at_once(self) -> None:
         """Nothing is frozen for a target that cannot take it."""
-        self.source_hands.lost = {Message.OFFER}
-        self.source = Move(*Migration.offer(), self.source_hands, self.clock)
-        self.source.tell(Message.REFUSED, "beta has no /home/ann")
+        self.source_hands.lost = {MessageKind.OFFER}
+        self.source = MigrationDriver(*MigrationSide.offer(), self.source_hands, self.clock)
+        self.source.tell(MessageKind.REFUSED, "beta has no /home/ann")
         self.assertIs(self.successResultOf(self.source.settled), SourceState.STAYED)
         self.assertEqual(self.source.reason, "beta has no /home/ann")
         self.assertNotIn("freeze", self.source_hands.done)

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from gomd.jobs.migration.journal import (
     ROOM,
     MalformedRecord,
-    MoveLog,
+    MigrationJournal,
     Parsed,
     Record,
     decode,
@@ -84,7 +84,7 @@ class RecordTests(SynchronousTestCase):
 class MoveLogTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.directory = scratch(self)
-        self.log = MoveLog(self.directory)
+        self.log = MigrationJournal(self.directory)
         self.assertEqual(self.log.load(), [])
 
     def test_a_daemon_that_starts_finds_each_migration_where_it_stood(self) -> None:
@@ -93,12 +93,12 @@ class MoveLogTests(SynchronousTestCase):
         here = replace(_RECORD, state=TargetState.HOLDING)
         for record in (_RECORD, other, here, replace(_RECORD, state=SourceState.DECIDED)):
             self.log.write(record)
-        again = MoveLog(self.directory)
+        again = MigrationJournal(self.directory)
         decided = replace(_RECORD, state=SourceState.DECIDED)
         self.assertEqual(again.load(), [decided, here, other])
         again.forget(other)
         again.write(replace(_RECORD, state=SourceState.MOVED))
-        states = [record.state for record in MoveLog(self.directory).load()]
+        states = [record.state for record in MigrationJournal(self.directory).load()]
         self.assertEqual(states, [SourceState.MOVED, TargetState.HOLDING])
 
     def test_later_records_need_no_more_room(self) -> None:
@@ -126,14 +126,14 @@ class MoveLogTests(SynchronousTestCase):
         path.write_bytes(path.read_bytes().replace(b'"moved"', b'"mowed"'))
         Path(self.directory, "3-1-ef.target").mkdir()
         Path(self.directory, "odd name").write_bytes(encode(_RECORD))
-        again = MoveLog(self.directory)
+        again = MigrationJournal(self.directory)
         self.assertEqual(again.load(), [other])
         self.assertEqual(again.damaged, {("1-7-ab", "source"), ("3-1-ef", "target")})
         self.assertEqual(
             sorted(each.name for each in Path(f"{self.directory}.bad").iterdir()),
             ["1-7-ab.source", "3-1-ef.target", "odd name"],
         )
-        self.assertEqual(MoveLog(self.directory).load(), [other])
+        self.assertEqual(MigrationJournal(self.directory).load(), [other])
 
     def test_what_is_torn_is_written_over(self) -> None:
         """After a crash in the middle of a record the next one takes its place."""
@@ -142,8 +142,8 @@ class MoveLogTests(SynchronousTestCase):
         with open(path, "r+b") as file:
             file.seek(len(encode(_RECORD)))
             file.write(b'{"side":"sou')
-        again = MoveLog(self.directory)
+        again = MigrationJournal(self.directory)
         self.assertEqual(again.load(), [_RECORD])
         stayed = replace(_RECORD, state=SourceState.STAYED, reason="the target went down")
         again.write(stayed)
-        self.assertEqual(MoveLog(self.directory).load(), [stayed])
+        self.assertEqual(MigrationJournal(self.directory).load(), [stayed])

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 
 from gomd.jobs.checkpoint.criu import MAX_IMAGES
-from gomd.jobs.checkpoint.requirements import MAX_FILES, FileNeed, Needs
+from gomd.jobs.checkpoint.requirements import MAX_FILES, FileRequirement, Requirements
 from gomd.jobs.migration.messages import (
     LOOK,
     MAX_FILES_SIZE,
@@ -20,22 +20,23 @@ from gomd.jobs.migration.messages import (
     MAX_REASON,
     SEEN,
     WORDS,
-    Letter,
-    LetterReader,
+    MessageReader,
     MigrationId,
+    MigrationMessage,
     decode_needs,
     encode_letter,
     encode_needs,
     one_line,
 )
-from gomd.jobs.migration.protocol import Message
+from gomd.jobs.migration.protocol import MessageKind
 from libgomd.wire import frames
 from libgomd.wire.frames import MAX_PAYLOAD, Frame, FrameParser, MalformedFrame
 
 ID = "1-7-2-0123abcd"
-NEEDS = Needs(
+NEEDS = Requirements(
     50 << 20, "x86_64", "6.1.0", 1000, "ann", ("avx", "sse"), ("/home/ann", "/b\udcff"),
-    (FileNeed("/lib/libc.so.6", 100, "aa", 5), FileNeed("/log", 7, "", 9, True)), ("it uses io_uring",),
+    (FileRequirement("/lib/libc.so.6", 100, "aa", 5), FileRequirement("/log", 7, "", 9, True)),
+    ("it uses io_uring",),
 )  # fmt: skip
 _ids = st.builds(
     "{}-{}-{}-{:08x}".format,
@@ -43,14 +44,15 @@ _ids = st.builds(
 )  # fmt: skip
 _files = st.dictionaries(st.from_regex(r"[a-z][a-z0-9.-]{0,20}", fullmatch=True), st.binary(max_size=60))
 _letters = st.builds(
-    Letter, _ids, st.sampled_from([*WORDS, LOOK, SEEN]), st.integers(1, 65535), st.text().map(one_line),
+    MigrationMessage, _ids, st.sampled_from([*WORDS, LOOK, SEEN]), st.integers(1, 65535),
+    st.text().map(one_line),
     st.dictionaries(st.text(max_size=9), st.integers() | st.lists(st.text(max_size=9))), _files,
 )  # fmt: skip
 
 
-def read(data: bytes, reader: LetterReader | None = None) -> list[Letter]:
+def read(data: bytes, reader: MessageReader | None = None) -> list[MigrationMessage]:
     """Return the letters in ``data``."""
-    reader = reader or LetterReader()
+    reader = reader or MessageReader()
     return [letter for frame in FrameParser().feed(data) for letter in reader.feed(frame)]
 
 
@@ -62,7 +64,7 @@ def head(**values: Any) -> Frame:
 
 def refused(*made: Frame) -> str:
     """Feed frames that are no letter; return why."""
-    reader = LetterReader()
+    reader = MessageReader()
     for frame in made[:-1]:
         assert list(reader.feed(frame)) == []
     with pytest.raises(MalformedFrame) as caught:
@@ -72,11 +74,11 @@ def refused(*made: Frame) -> str:
 
 @settings(max_examples=30)
 @given(st.lists(_letters, max_size=4))
-def test_letters_come_out_as_they_went_in(made: list[Letter]) -> None:
+def test_letters_come_out_as_they_went_in(made: list[MigrationMessage]) -> None:
     """Whole, and byte by byte, whatever stands behind them."""
     data = b"".join(map(encode_letter, made))
     assert read(data) == made
-    parser, reader = FrameParser(), LetterReader()
+    parser, reader = FrameParser(), MessageReader()
     found = [
         letter
         for at in range(len(data))
@@ -89,15 +91,15 @@ def test_letters_come_out_as_they_went_in(made: list[Letter]) -> None:
 def test_every_message_has_its_word() -> None:
     """Questions beside the state machine are no messages of it."""
     for word, message in WORDS.items():
-        assert Letter(ID, word, 2).message is message
-    assert set(WORDS.values()) == set(Message)
-    assert Letter(ID, LOOK, 2).message is None
+        assert MigrationMessage(ID, word, 2).message is message
+    assert set(WORDS.values()) == set(MessageKind)
+    assert MigrationMessage(ID, LOOK, 2).message is None
 
 
 def test_a_large_file_comes_in_pieces() -> None:
     """None of them is larger than a frame may be; files without a byte come too."""
     files = {"a.img": bytes(range(256)) * 10_000, "b.img": b"", "c.img": b"c", "d.img": b""}
-    data = encode_letter(Letter(ID, "images", 2, files=files))
+    data = encode_letter(MigrationMessage(ID, "images", 2, files=files))
     assert max(len(frame.payload) for frame in FrameParser().feed(data)) == MAX_PAYLOAD
     [letter] = read(data)
     assert letter.files == files
@@ -105,12 +107,12 @@ def test_a_large_file_comes_in_pieces() -> None:
 
 def test_trailing_junk() -> None:
     """A letter that is whole has been taken; what stands behind it ends the connection."""
-    data, reader = encode_letter(Letter(ID, "go", 2)), LetterReader()
+    data, reader = encode_letter(MigrationMessage(ID, "go", 2)), MessageReader()
     [frame] = FrameParser().feed(data)
     assert [letter.word for letter in reader.feed(frame)] == ["go"]
     for kind in frames.KINDS - {frames.LETTER}:
         with pytest.raises(MalformedFrame):
-            list(LetterReader().feed(Frame(kind, b"x")))
+            list(MessageReader().feed(Frame(kind, b"x")))
     with pytest.raises(MalformedFrame):
         list(reader.feed(Frame(frames.PIECE, b"x")))
 
@@ -138,7 +140,7 @@ _frames = st.builds(
 @given(st.lists(_frames, min_size=1, max_size=4))
 def test_any_frames_are_letters_or_one_error(made: list[Frame]) -> None:
     """Nothing else is raised, whatever another node sends."""
-    reader = LetterReader()
+    reader = MessageReader()
     try:
         for frame in made:
             for letter in reader.feed(frame):
@@ -173,7 +175,7 @@ def test_a_file_of_another_length() -> None:
     begin = head(files=[["a", 3]])
     for piece in (Frame(frames.PIECE, b"four"), Frame(frames.PIECE, b""), head(), Frame(frames.STDOUT, b"x")):
         assert "not as long" in refused(begin, piece)
-    reader = LetterReader()
+    reader = MessageReader()
     assert list(reader.feed(begin)) == []
     assert list(reader.feed(Frame(frames.PIECE, b"ab"))) == []
     assert [letter.files for letter in reader.feed(Frame(frames.PIECE, b"c"))] == [{"a": b"abc"}]
@@ -182,11 +184,11 @@ def test_a_file_of_another_length() -> None:
 def test_a_reason_is_one_line_of_bounded_length() -> None:
     """Both where it is written and where it is read: it ends up on terminals and in replies."""
     long = "\x1b[2J\n" + "x" * (2 * MAX_PAYLOAD)
-    [sent] = read(encode_letter(Letter(ID, "refused", 2, long)))
+    [sent] = read(encode_letter(MigrationMessage(ID, "refused", 2, long)))
     assert len(sent.reason) == MAX_REASON
     assert sent.reason.startswith("?[2J?x")
     assert sent.reason.endswith("x...")
-    [letter] = LetterReader().feed(head(reason="a\r\nb\x00"))
+    [letter] = MessageReader().feed(head(reason="a\r\nb\x00"))
     assert letter.reason == "a??b?"
 
 

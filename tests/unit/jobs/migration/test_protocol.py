@@ -15,8 +15,8 @@ from gomd.jobs.migration.protocol import (
     TARGET,
     Act,
     Local,
-    Message,
-    Migration,
+    MessageKind,
+    MigrationSide,
     SourceState,
     State,
     TargetState,
@@ -24,7 +24,7 @@ from gomd.jobs.migration.protocol import (
 )
 from tests.unit.jobs.two_machines import World, begin, everything, settle
 
-_PAGE = Path(__file__).parents[3] / "docs" / "migration.md"
+_PAGE = Path(__file__).parents[4] / "docs" / "migration.md"
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_every_state_is_reached(worlds: set[World]) -> None:
     """No state, message or row of the tables is there for nothing."""
     states = {m.state for world in worlds for m in (world.source, world.target)}
     assert states >= {*SourceState, *TargetState}
-    assert set().union(*(world.sent for world in worlds)) == set(Message)
+    assert set().union(*(world.sent for world in worlds)) == set(MessageKind)
 
 
 def test_both_journals_are_settled_and_it_is_not_lost(worlds: set[World]) -> None:
@@ -99,8 +99,8 @@ def test_the_source_machine_dies(worlds: set[World]) -> None:
 def test_before_the_decision_every_failure_leaves_it_at_the_source() -> None:
     """Whatever goes wrong before `decided` ends in `stayed`, with the process thawed if it was stopped."""
     for state in (SourceState.ASKING, SourceState.FREEZING, SourceState.FROZEN):
-        for event in (Local.CUT, Local.EXPIRED, Local.FAILED, Message.REFUSED):
-            migration = Migration(state)
+        for event in (Local.CUT, Local.EXPIRED, Local.FAILED, MessageKind.REFUSED):
+            migration = MigrationSide(state)
             steps = migration.tell(event)
             assert migration.state is SourceState.STAYED
             assert steps[0] == Write(SourceState.STAYED)
@@ -109,12 +109,12 @@ def test_before_the_decision_every_failure_leaves_it_at_the_source() -> None:
 
 def test_what_is_decided_is_written_first() -> None:
     """No message and nothing done to the process goes before the record it rests on."""
-    rows: list[tuple[State, Message | Local, State]] = [
+    rows: list[tuple[State, MessageKind | Local, State]] = [
         *((state, event, to) for (state, event), (to, _) in SOURCE.items()),
         *((state, event, to) for (state, event), (to, _) in TARGET.items()),
     ]
     for state, event, to in rows:
-        steps = Migration(state).tell(event)
+        steps = MigrationSide(state).tell(event)
         written = [step for step in steps if isinstance(step, Write)]
         assert written == ([Write(to)] if to is not state and to in JOURNALLED else [])
         assert written == steps[: len(written)]
@@ -127,7 +127,7 @@ def test_the_page_says_what_the_tables_say() -> None:
     rows = set(re.findall(r"^\| `([^`]+)` \| ([^|]+) \|$", page, re.MULTILINE))
     told = {
         (each.word, each.sentence)
-        for kind in (SourceState, TargetState, Message, Local, Act)
+        for kind in (SourceState, TargetState, MessageKind, Local, Act)
         for each in kind
     }
     assert told - rows == set()

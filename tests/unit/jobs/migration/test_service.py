@@ -9,10 +9,10 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.jobs.migration.journal import Record
-from gomd.jobs.migration.messages import Letter
-from gomd.jobs.migration.protocol import Message, TargetState
+from gomd.jobs.migration.messages import MigrationMessage
+from gomd.jobs.migration.protocol import MessageKind, TargetState
 from gomd.jobs.migration.service import LEAVING, PATIENCE
-from gomd.jobs.migration.source import Departure
+from gomd.jobs.migration.source import MigrationSource
 from libgomd.errors import CannotMove, Conflict, GomdError, NotFound, PeerUnreachable, TimedOut
 from libgomd.model import JobState, Status
 from libgomd.wire import frames
@@ -81,8 +81,11 @@ class MovingTests(Moving):
     def test_what_the_journal_knows_is_not_said_to_be_unknown(self) -> None:
         """A daemon that stops, or has only read its journal, is silent: `refused` would thaw what runs."""
         migrations = self.cluster[2].migrations
-        answers: list[Letter] = []
-        known, unknown = Letter("1-1-1-00000001", "go", 1), Letter("1-2-1-00000002", "go", 1)
+        answers: list[MigrationMessage] = []
+        known, unknown = (
+            MigrationMessage("1-1-1-00000001", "go", 1),
+            MigrationMessage("1-2-1-00000002", "go", 1),
+        )
         log = self.cluster[2].migrations._ground.log
         log.write(Record(known.migration, TargetState.RUNNING, "1-1", 1, "", 0.0))
         migrations.load()
@@ -338,12 +341,12 @@ class RefusedTests(Moving):
         moving = self.cluster.move(1, 2)
         self.cluster.settle()
         [((name, _side), departure)] = self.cluster[1].migrations._hands.items()
-        assert isinstance(departure, Departure)
-        departure.send(Message.OFFER, "")
+        assert isinstance(departure, MigrationSource)
+        departure.send(MessageKind.OFFER, "")
         other = name[:-8] + "0" * 8
         heard: list[str] = []
         self.cluster[2].migrations.heard(
-            Letter(other, "offer", 1, files={"needs.json": departure._needs}),
+            MigrationMessage(other, "offer", 1, files={"needs.json": departure._needs}),
             lambda letter: heard.append(f"{letter.word}: {letter.reason}"),
         )
         self.assertEqual(heard, ["refused: it is being moved there already"])
@@ -361,12 +364,12 @@ class RefusedTests(Moving):
         moving = self.cluster.move(1, 2)
         self.cluster.settle()
         [((_name, _side), departure)] = self.cluster[1].migrations._hands.items()
-        assert isinstance(departure, Departure)
+        assert isinstance(departure, MigrationSource)
         heard: list[str] = []
         self.cluster[2].migrations._most = 5
         files = {"needs.json": departure._needs}
         for number in range(2, 9):
-            offer = Letter(f"1-{number}-1-0123abcd", "offer", 1, files=files)
+            offer = MigrationMessage(f"1-{number}-1-0123abcd", "offer", 1, files=files)
             self.cluster[2].migrations.heard(offer, lambda letter: heard.append(letter.reason))
         self.assertEqual(len(self.cluster[2].migrations._moves), 5)
         self.assertEqual(len(heard), 3)
