@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, FirstError, gatherResults
 from twisted.internet.protocol import Protocol
 from twisted.internet.stdio import StandardIO
 from twisted.internet.task import deferLater, react
@@ -224,7 +224,14 @@ async def show(reactor: Any, endpoint: str | None) -> None:
     keys.pressed = lambda key: reactor.stop() if key == "q" else picture.take_key(key)
     signal.signal(signal.SIGWINCH, lambda *_: reactor.callFromThread(picture.draw))
     picture.draw()
-    await monitor(reactor, endpoint, picture)
+    following = Deferred.fromCoroutine(monitor(reactor, endpoint, picture))
+    reactor.addSystemEventTrigger(
+        "before", "shutdown", following.cancel
+    )  # else broken streams are complained of
+    try:
+        await following
+    except CancelledError:
+        pass
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def _no_directory(path: str) -> str:
         place = os.path.dirname(place)
     if not os.path.isdir(place):
         return f"{place} is not a directory"
-    if place != path and not os.access(place, os.W_OK | os.X_OK):
+    if place != path and not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
         return f"it is not there and cannot be made in {place}"
     return ""
 

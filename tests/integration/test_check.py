@@ -125,7 +125,8 @@ def test_seeds_at_sighup(start_daemon: StartDaemon) -> None:
         seen = len(daemon.lines)
         daemon.signal(signal.SIGHUP)
         daemon.wait_for(told, seen)
-    daemon.wait_for("the seed name.invalid cannot be looked up")
+        if "name.invalid" in seeds:
+            daemon.wait_for("the seed name.invalid cannot be looked up")
     with daemon.connect() as line:
         assert line.ask("nodes").code == 201
     assert not [text for text in daemon.lines if "Traceback" in text or "membership failed" in text]
@@ -140,7 +141,7 @@ def test_what_fails_when_services_start_is_one_sentence(tmp_path: Path, part: st
     place.touch()
     outcome = run(tmp_path, "--state-dir", "state", "--telnet", "tcp:127.0.0.1:0")
     assert outcome.returncode == 1
-    assert outcome.stderr.splitlines() == [f"gomd: cannot start: {place}: File exists"]
+    assert outcome.stderr.splitlines() == [f"gomd: cannot start: {place}: Not a directory"]
     assert "Traceback" not in outcome.stdout
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from libgomd.keys import new_key_file
 from tests.integration.conftest import StartDaemon
 from tests.integration.daemon import PATIENCE, Daemon, run
 
@@ -45,12 +46,14 @@ def up(daemon: Daemon) -> list[int]:
 def test_the_nodes_of_a_map_find_each_other(nodes: Path, start_daemon: StartDaemon) -> None:
     """Ids come from the map; each is listed before it is heard, and up once it is."""
     port = free_port()
-    first = start_daemon(*options(nodes, "127.0.0.2", port))
+    key = nodes.with_name("key")
+    new_key_file(str(key))
+    first = start_daemon(*options(nodes, "127.0.0.2", port), "--key-file", str(key))
     with first.connect() as line:
         assert line.greeting.startswith("220 gomd ")
         assert " node 2 " in line.greeting
         assert line.ask("status 3").text == "1 down"
-    start_daemon(*options(nodes, "127.0.0.3", port))
+    start_daemon(*options(nodes, "127.0.0.3", port), "--key-file", str(key))
     end = time.monotonic() + PATIENCE
     while up(first) != [2, 3]:
         assert time.monotonic() < end, first.log
