@@ -148,6 +148,20 @@ def _pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
+#: Flags of a process that runs no more of its program: PF_EXITING and PF_SIGNALED.
+_ENDING = 0x404
+_SIGKILL = 1 << 8
+
+
+def _is_killed(pid: int) -> bool:
+    """Whether SIGKILL waits for a process: stopped or not, it never runs its program again."""
+    text = Path(f"/proc/{pid}/status").read_text(errors="replace")
+    pending = [
+        int(line.split()[1], 16) for line in text.split("\n") if line.startswith(("SigPnd:", "ShdPnd:"))
+    ]
+    return any(mask & _SIGKILL for mask in pending)
+
+
 class Moving:
     """
     A job of node 1 whose caller stays attached and feeds it lines; `finish` says whether all was well.
@@ -206,6 +220,8 @@ class Moving:
                 if words != self.argv:
                     continue
                 stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                if int(stat[6]) & _ENDING or _is_killed(pid):
+                    continue
                 directory = os.readlink(f"/proc/{stat[1]}/cwd")
             except (OSError, UnicodeDecodeError):
                 continue
