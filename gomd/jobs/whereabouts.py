@@ -206,6 +206,9 @@ class Whereabouts:
             if job.node != node_id:
                 raise Conflict(f"job {name} is on node {job.node}, after {job.nmigs} moves")
             return
+        if held.node == self._members.own_id and held.relay.job is not None and not held.arriving:
+            # Its supervisor is connected: only this node moves it from here, and has not.
+            raise Conflict(f"job {name} runs here, at its home: it has not moved to node {node_id}")
         held.node = node_id
         held.told = {}
         self._say(self._table.went(number, node_id, nmigs))
