@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 _log = Logger()
 #: Seconds that the end waits for the disk under STATE.
 FINISH = 5.0
+#: Seconds that gomd.ini and the files it names may take to be read again.
+RELOAD_LIMIT = 10.0
 
 
 def compose(
@@ -92,8 +94,9 @@ def compose(
     peers: IPeers = NoPeers()
     network = None
     if ports is not None:
-        from gomd.tap.peers import Network
+        from gomd.tap.peers import Network, read_keys_of
 
+        daemon.prepare = read_keys_of
         network = Network(config, reactor, ports, keys, collector, events, wall)
         members, peers = network.members, network.peers
     commands = Commands(reactor, reactor, config.commands, config.node.command_timeout)
@@ -198,14 +201,14 @@ def compose(
             endpoints=", ".join(str(bound.endpoint) for bound in sockets),
         )  # fmt: skip
 
-    def take_over(new: Config) -> None:
+    def take_over(new: Config, keys: tuple[ClusterKey, ...] | None) -> None:
         """Use what can change while running."""
         door.limits = limits_of(new)
         tokens.path = new.telnet.tokens_file
         commands.set_commands(new.commands, new.node.command_timeout)
         collector.set_periods(new.collector.period, new.collector.processes_period)
-        if network is not None:
-            network.take_over(new)
+        if network is not None and keys is not None:
+            network.take_over(new, keys)
         if daemon.observer is not None:
             daemon.observer.set_level(new.node.log_level)
         if hasattr(sample_log, "set_limits"):
@@ -214,4 +217,5 @@ def compose(
     daemon.started = lambda: collector.sampled.addCallback(started)
     daemon.stopped = sample_log.close
     daemon.take_over = take_over
+    daemon.apart = lambda work: asking.run_apart(RELOAD_LIMIT, "configuration", "configuration", work)
     return daemon
