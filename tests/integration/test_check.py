@@ -140,7 +140,7 @@ def test_what_fails_when_services_start_is_one_sentence(tmp_path: Path, part: st
     place.touch()
     outcome = run(tmp_path, "--state-dir", "state", "--telnet", "tcp:127.0.0.1:0")
     assert outcome.returncode == 1
-    assert outcome.stderr.splitlines() == [f"gomd: cannot start: {place}: File exists"]
+    assert outcome.stderr.splitlines() == [f"gomd: cannot start: {place}: Not a directory"]
     assert "Traceback" not in outcome.stdout
 
 

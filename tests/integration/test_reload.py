@@ -1,4 +1,4 @@
-"""SIGHUP with files that cannot be used, or that never answer: all is taken over or nothing, and gomd answers."""
+"""SIGHUP with files that cannot be used or never answer: all is taken over or nothing, and gomd answers."""
 
 from __future__ import annotations
 
