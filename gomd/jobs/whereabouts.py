@@ -63,7 +63,7 @@ class Whereabouts:
         held = self._keeper.held.get(name)
         if held is None or held.number is None:
             self._gone[name] = node_id
-            self._keeper.publish(EventKind.MIGRATED, node_id, f"guest {name} moved to node {node_id}")
+            self._keeper.publish(EventKind.MIGRATED, node_id, f"guest {name} moved to node {node_id}", None)
             return
         job = self._table.get(held.number)
         if job is not None and not job.state.over and job.nmigs < nmigs:
@@ -122,7 +122,8 @@ class Whereabouts:
             held = Held(name, None, int(told["uid"]), self._members.own_id, Relay(True), told, began=True)
             self._keeper.take_in(held)
             held.relay.join_job(stream)
-            self._keeper.publish(EventKind.MIGRATED, held.node, f"guest {name} moved to node {held.node}")
+            text = f"guest {name} moved to node {held.node}"
+            self._keeper.publish(EventKind.MIGRATED, held.node, text, held.uid)
             self.tell(held, nmigs)
 
     def _came_home(self, number: int, stream: FrameStream, told: dict[str, Any], nmigs: int) -> None:
@@ -219,4 +220,4 @@ class Whereabouts:
 
     def _say(self, job: Job) -> None:
         text = f"job {job.job} of {job.user} moved to node {job.node}: {job.command}"
-        self._keeper.publish(EventKind.MIGRATED, job.node, text)
+        self._keeper.publish(EventKind.MIGRATED, job.node, text, job.uid)

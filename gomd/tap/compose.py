@@ -119,7 +119,8 @@ def compose(
     relocation = Relocation(
         reactor, members, peers, asking, source, collector, jobs, kin, migrator, placement
     )
-    guests = Guests(jobs, collector, members, None if relocation.by_kernel else kin)
+    hides_others: Callable[[], bool] = lambda: bool(getattr(source, "hides_others", False))  # noqa: E731
+    guests = Guests(jobs, collector, members, None if relocation.by_kernel else kin, hides_others)
     counting: list[Any] = [collector, members, peers, events, commands, tokens, sample_log, jobs]
     parts = Parts(
         clock=reactor,
@@ -137,7 +138,7 @@ def compose(
         daemon=daemon,
         counters=lambda: chain.from_iterable(part.counters() for part in counting),
         periods=lambda: collector.periods,
-        hides_others=lambda: bool(getattr(source, "hides_others", False)),
+        hides_others=hides_others,
         relocation=relocation,
         jobs=jobs,
         migrator=migrator,
