@@ -31,6 +31,7 @@ from gomd.services.clockwatch import ClockWatch
 from gomd.services.collector import Collector
 from gomd.services.daemon import Daemon
 from gomd.services.listening import Listening, Socket
+from gomd.services.orphans import Orphans
 from gomd.services.sweeping import Sweeping
 from gomd.services.systemd import Watchdog, take_environment
 from gomd.services.threads import Threads
@@ -175,6 +176,7 @@ def compose(
         Sweeping(door, reactor),
         clock_watch,
         Watchdog(notifier, reactor, watchdog_period),
+        *((Orphans(reactor),) if os.getpid() == 1 else ()),
         *((balancer,) if balancer is not None else ()),
         *((jobs,) if isinstance(jobs, Jobs) else ()),  # the first to stop: callers hear no goodbye of theirs
     ):

@@ -26,7 +26,8 @@ class Container:
     """A daemon that is process 1. :ivar pid: its process id out here. :ivar socket: its unix socket."""
 
     def __init__(self, home: Path) -> None:
-        (home / "gomd.ini").write_text(QUIET)
+        leaves = "leaves = /bin/sh -c 'sleep 0.2 & echo left'"
+        (home / "gomd.ini").write_text(f"{QUIET}[commands]\n{leaves}\n")
         self.socket = home / "state" / "gomd.sock"
         self.process = subprocess.Popen(
             ["unshare", "--pid", "--mount", "--net", "--fork", "--kill-child", "--mount-proc",
@@ -94,3 +95,15 @@ def test_jobs_that_are_over_leave_no_zombies(container: Container) -> None:
     while zombies := container.zombies():
         assert time.monotonic() < deadline, zombies
         time.sleep(0.05)
+
+
+def test_what_commands_leave_in_the_background_neither(container: Container) -> None:
+    """It falls to the daemon, which waits for it within some seconds."""
+    for _ in range(3):
+        with Line(str(container.socket)) as line:
+            assert line.ask("do leaves").code == 201
+    time.sleep(0.5)
+    deadline = time.monotonic() + PATIENCE
+    while zombies := container.zombies():
+        assert time.monotonic() < deadline, zombies
+        time.sleep(0.2)
