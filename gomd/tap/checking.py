@@ -91,15 +91,21 @@ def check_directories(config: Config) -> None:
     :raises ConfigError: with a sentence for each that is not.
     """
     mistakes = []
+    bad: set[str] = set()  # what is below a bad place is bad for the same reason, which is said once
     named = {"[node] state_dir": config.node.state_dir, "[jobs] spool": config.jobs.spool}
     if config.log.kind != "none":
         named["[log] path"] = config.log.path
     for name, path in named.items():
         place = nearest(path)  # what is missing is made below it
+        if place in bad:
+            continue
+        seen = len(mistakes)
         if not os.path.isdir(place):
             mistakes.append(f"{name} = {path}: {place} is not a directory")
         elif place != path and not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
             mistakes.append(f"{name} = {path}: it is not there and cannot be made in {place}")
+        if len(mistakes) > seen:
+            bad.add(place)
     if config.node.source != "memory" and not os.path.isdir(config.node.proc_root):
         mistakes.append(f"[node] proc_root = {config.node.proc_root}: there is no such directory")
     if mistakes:
