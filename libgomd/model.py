@@ -194,6 +194,7 @@ class Event:
     :ivar node: id of the node it happened to; ``name`` its name.
     :ivar reason: a sentence for a person.
     :ivar by: id of the node that says so.
+    :ivar uid: whose process it is about, None for none; this stays in the daemon.
     """
 
     JSON: ClassVar[tuple[str, ...]] = ("time", "kind", "node", "name", "reason", "by")
@@ -204,6 +205,7 @@ class Event:
     name: str
     reason: str
     by: int
+    uid: int | None = None
 
 
 class Part(enum.Enum):

@@ -35,10 +35,11 @@ def make_private_directory(path: str) -> None:
     os.close(open_private_directory(path))
 
 
-def open_private_directory(path: str) -> int:
+def open_private_directory(path: str, change: bool = True) -> int:
     """
     Return a descriptor of the directory ``path``, this user's alone.
 
+    :param change: that others may write to it is taken away.
     :raises OSError: it is not there, is a symbolic link, or belongs to another user.
     """
     try:
@@ -51,7 +52,7 @@ def open_private_directory(path: str) -> int:
         found = os.fstat(descriptor)
         if found.st_uid != os.geteuid():
             raise OSError(errno.EPERM, f"it belongs to user {found.st_uid}", path)
-        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        if change and found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & ~(stat.S_IWGRP | stat.S_IWOTH))
     except BaseException:
         os.close(descriptor)

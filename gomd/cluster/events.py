@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import replace
+from heapq import merge
+from operator import itemgetter
+from typing import Final
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from gomd.interfaces import IEvents
-from libgomd.model import Counter, Event
+from libgomd.model import Counter, Event, EventKind
+
+#: What every user can cause, as often as jobs can be started.
+_OF_JOBS: Final = frozenset({EventKind.STARTED, EventKind.ENDED, EventKind.MIGRATED})
 
 
 class _Follower:
@@ -32,28 +38,35 @@ class _Follower:
 @implementer(IEvents)
 class Events:
     """
-    :param keep: how many past events `recent` gives, and how many a slow follower may fall behind.
+    Events of jobs are kept apart from those of nodes: somebody who starts many jobs does not make the daemon
+    forget which node went down.
+
+    :param keep: how many past events of either kind `recent` gives, and how many a slow follower may fall
+        behind.
     """
 
     def __init__(self, keep: int = 1000) -> None:
-        self._recent: deque[Event] = deque(maxlen=keep)
+        self._keep = keep
+        self._of_nodes: deque[tuple[int, Event]] = deque(maxlen=keep)
+        self._of_jobs: deque[tuple[int, Event]] = deque(maxlen=keep)
         self._followers: set[_Follower] = set()
         self._published = 0
 
     def recent(self) -> Sequence[Event]:
         """See `IEvents.recent`."""
-        return tuple(self._recent)
+        return tuple(event for _number, event in merge(self._of_nodes, self._of_jobs, key=itemgetter(0)))
 
     def publish(self, event: Event) -> None:
         """See `IEvents.publish`."""
         self._published += 1
-        self._recent.append(event)
+        of_kind = self._of_jobs if event.kind in _OF_JOBS else self._of_nodes
+        of_kind.append((self._published, event))
         for follower in tuple(self._followers):
             follower.take(event)
 
     async def follow(self) -> AsyncGenerator[Event, None]:
         """See `IEvents.follow`."""
-        follower = _Follower(self._recent.maxlen or 0)
+        follower = _Follower(self._keep)
         self._followers.add(follower)
         try:
             while True:

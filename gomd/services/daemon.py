@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ClassVar, Protocol
 
 from twisted.application.service import MultiService
@@ -17,7 +17,7 @@ from gomd.interfaces import IStoppable
 from gomd.services.logging import DaemonLog
 from gomd.services.process_limits import spare_old_objects
 from gomd.services.systemd import Notifier
-from libgomd.errors import ConfigError, GomdError
+from libgomd.errors import ConfigError, GomdError, TimedOut, TooMany
 
 #: Seconds between the answer to `shutdown` and the end, for the answer to arrive.
 COURTESY = 0.1
@@ -54,8 +54,10 @@ class Daemon(MultiService):
     Starts its services in the order they were added and stops them in the opposite one.
 
     :param config: the configuration it runs with. :param notifier: tells systemd.
-    :ivar load: reads the configuration again, at SIGHUP; raises `ConfigError`.
-    :ivar take_over: uses what of a new configuration can be used now.
+    :ivar load: reads the configuration again, at SIGHUP. Blocks; raises `ConfigError`.
+    :ivar prepare: reads the files that a new configuration names. Blocks; raises `ConfigError`.
+    :ivar apart: calls a function that blocks on a thread, within a time limit.
+    :ivar take_over: uses what of a new configuration can be used now, with what `prepare` has read.
     :ivar started: called once all services run; its Deferred fires when they answer.
     :ivar stopped: called when none runs any more.
     :ivar observer: where the daemon's log goes; None leaves that to twistd.
@@ -69,8 +71,11 @@ class Daemon(MultiService):
         self._config = config
         self._newest = config
         self._notifier = notifier
+        self._reloading = self._again = False
         self.load: Callable[[], Any] = lambda: config
-        self.take_over: Callable[[Any], None] = lambda _config: None
+        self.prepare: Callable[[Any], Any] = lambda _config: None
+        self.apart: Callable[[Callable[[], Any]], Awaitable[Any]] = lambda work: maybeDeferred(work)
+        self.take_over: Callable[[Any, Any], None] = lambda _config, _prepared: None
         self.started: Callable[[], object] = lambda: None
         self.stopped: Callable[[], None] = lambda: None
         self.observer: DaemonLog | None = None
@@ -121,25 +126,55 @@ class Daemon(MultiService):
         """
         Read the configuration again, and go on in a new log file; what cannot change while running is said.
 
+        The files are read on a thread: a disk that hangs keeps the old configuration, and stops nothing else.
         Never raises.
         """
         self.reopen_log()
+        if not self.running:
+            return
+        if self._reloading:
+            self._again = True  # what is read now may be older than this request
+            return
+        self._reloading = True
         self._notifier.reloading("reading the configuration again")
+        Deferred.fromCoroutine(self._reload())
+
+    async def _reload(self) -> None:
+        """Read it until nobody has asked for more meanwhile. Never raises."""
+        while True:
+            self._again = False
+            await self._read_again()
+            if not self._again:
+                break
+        self._reloading = False
+        if self.running:
+            self._notifier.ready("answering")
+
+    def _read(self) -> tuple[Any, Any]:
+        """Return the configuration and what it names. Blocks."""
+        new = self.load()
+        return new, self.prepare(new)
+
+    async def _read_again(self) -> None:
+        """Read it once. All of it is taken over, or nothing."""
         try:
-            new = self.load()
+            new, prepared = await self.apart(self._read)
+            if not self.running:
+                return
             live, restart = self._newest.changes(new).live, self._config.changes(new).restart
-            self.take_over(new)
+            self.take_over(new, prepared)
             self._newest = new
         except ConfigError as error:
             for mistake in error.mistakes:
                 self._log.error("the configuration stays as it was: {mistake}", mistake=mistake)
+        except (TimedOut, TooMany) as error:
+            self._log.error("the configuration stays as it was, it cannot be read: {error}", error=error)
         except Exception:  # noqa: BLE001 - a bug: say so loudly, and stay up
             self._log.failure("taking over the configuration failed")
         else:
             self._log.info("configuration read again, changed: {live}", live=", ".join(live) or "nothing")
             if restart:
                 self._log.warn("these changes need a restart: {names}", names=", ".join(restart))
-        self._notifier.ready("answering")
 
     def reopen_log(self) -> None:
         """Go on in a new log file: the old one may have been moved away. Never raises."""

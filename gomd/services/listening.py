@@ -132,14 +132,19 @@ def _make_directory(path: str, public: bool) -> None:
     directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         found = os.fstat(directory)
-        if found.st_uid not in trusted_owners():
-            raise OSError(None, f"its directory belongs to user {found.st_uid}, who could replace it")
-        if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
-            raise OSError(None, "everybody may write to its directory and replace it: chmod o-w or +t")
+        check_socket_directory(found)
         if made or (public and found.st_uid == os.geteuid()):
             os.fchmod(directory, 0o755)
     finally:
         os.close(directory)
+
+
+def check_socket_directory(found: os.stat_result) -> None:
+    """Check the directory of a unix socket. :raises OSError: others could replace the socket in it."""
+    if found.st_uid not in trusted_owners():
+        raise OSError(None, f"its directory belongs to user {found.st_uid}, who could replace it")
+    if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+        raise OSError(None, "everybody may write to its directory and replace it: chmod o-w or +t")
 
 
 def _remove_stale(path: str) -> None:

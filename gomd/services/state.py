@@ -70,6 +70,29 @@ class StateDirectory:
                 [f"another gomd (pid {owner}) uses STATE {self.path}: stop it, or {_HINT}"]
             ) from error
 
+    def check(self) -> None:
+        """
+        Check what is there as `take` does, and make, lock and change nothing. Blocks briefly.
+
+        :raises ConfigError: a daemon would not start with it.
+        """
+        try:
+            directory = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except FileNotFoundError:
+            _check_way(f"STATE {self.path}", nearest(self.path), _HINT, itself=True)
+            return
+        except OSError as error:
+            raise ConfigError([f"STATE {self.path} cannot be used ({error.strerror}): {_HINT}"]) from error
+        try:
+            self._check_directory(directory)
+            _check_way(f"STATE {self.path}", self.path, _HINT)
+            self._check_lock(directory)
+            self._check_entries(directory)
+        except OSError as error:
+            raise ConfigError([f"STATE {self.path} cannot be used ({error.strerror}): {_HINT}"]) from error
+        finally:
+            os.close(directory)
+
     def _check_directory(self, directory: int) -> None:
         found = os.fstat(directory)
         if not stat.S_ISDIR(found.st_mode):
@@ -84,11 +107,15 @@ class StateDirectory:
         if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise ConfigError([f"STATE {self.path} can be written by others: chmod 700 it"])
 
+    def _check_lock(self, directory: int) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISREG(os.stat("lock", dir_fd=directory, follow_symlinks=False).st_mode):
+                raise ConfigError([f"STATE {self.path}: lock in it is no plain file: remove it"])
+
     def _open_lock(self, directory: int) -> None:
+        self._check_lock(directory)
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         self._lock = os.open("lock", flags, 0o600, dir_fd=directory)
-        if not stat.S_ISREG(os.fstat(self._lock).st_mode):
-            raise ConfigError([f"STATE {self.path}: lock in it is no plain file: remove it"])
 
     def _check_entries(self, directory: int) -> None:
         """Check what is in STATE: it may have been others' to write once."""
@@ -138,16 +165,24 @@ class StateDirectory:
             os.close(lock)
 
 
-def check_directory(setting: str, path: str) -> None:
+def nearest(path: str) -> str:
+    """Return ``path``, or what is there of it: the directory that what is missing would be made in."""
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def check_directory(setting: str, path: str, change: bool = True) -> None:
     """
     Check a directory that the daemon keeps things in beside STATE; one that is missing is made later. Blocks.
 
     :param setting: what names it, e.g. ``[jobs] spool``.
+    :param change: close it to others where they may write to it.
     :raises ConfigError: it is a symbolic link or another user's, or something on the way to it is.
     """
     hint = f"set {setting} to a directory of the daemon's own"
     try:
-        os.close(open_private_directory(path))
+        os.close(open_private_directory(path, change))
         _check_way(f"{setting} {path}", path, hint)
     except FileNotFoundError:
         pass
@@ -155,16 +190,18 @@ def check_directory(setting: str, path: str) -> None:
         raise ConfigError([f"{setting} {path} cannot be used ({error.strerror}): {hint}"]) from error
 
 
-def _check_way(name: str, path: str, hint: str) -> None:
+def _check_way(name: str, path: str, hint: str, itself: bool = False) -> None:
     """
     Check the directories and symbolic links on the way to ``path``: who may change one puts another there.
+
+    :param itself: ``path`` is on the way too, to what is made in it later.
 
     For an ordinary user's daemon a directory that everybody may write to is only worth a warning: root's is
     the one that others would like to make write elsewhere.
     """
     trusted, there = trusted_owners(), os.stat(path)
     for each, found in on_the_way(path):
-        if os.path.samestat(found, there):
+        if not itself and os.path.samestat(found, there):
             continue
         if found.st_uid not in trusted:
             raise ConfigError(

@@ -20,6 +20,8 @@ from typing import Final
 
 from gomd.cluster.seeds import is_name, look_up, reason_of
 from gomd.config import Config
+from gomd.services.listening import check_socket_directory
+from gomd.services.state import StateDirectory, check_directory
 from gomd.tap.choices import check_manhole, node_id_of
 from gomd.tap.peers import read_keys_of
 from libgomd.endpoints import Endpoint, Tcp, Unix
@@ -34,7 +36,7 @@ def mistakes_in_files(config: Config) -> list[str]:
     """Return a sentence for each file, directory or address that a start would stumble over. Blocks."""
     found: list[str] = []
     checks: tuple[Callable[[Config], object], ...] = (
-        check_directories, _check_keys, node_id_of, _check_map, check_manhole, _check_tokens,
+        check_directories, _check_state, _check_keys, node_id_of, _check_map, check_manhole, _check_tokens,
     )  # fmt: skip
     if not _is_running(config.node.state_dir):
         checks += (_check_places,)
@@ -59,6 +61,11 @@ def _is_running(state: str) -> bool:
     finally:
         os.close(lock)
     return False
+
+
+def _check_state(config: Config) -> None:
+    StateDirectory(config.node.state_dir).check()
+    check_directory("[jobs] spool", config.jobs.spool, change=False)
 
 
 def _check_keys(config: Config) -> None:
@@ -148,8 +155,14 @@ def _try_unix(endpoint: Unix, state: str) -> None:
             raise OSError(None, "there is a file that is no socket")
         return
     directory = os.path.dirname(endpoint.path)
-    if directory != state and not os.path.isdir(directory) and not os.path.isdir(os.path.dirname(directory)):
-        raise OSError(None, f"there is no directory {os.path.dirname(directory)}")
+    if directory == state:
+        return
+    if os.path.isdir(directory):
+        check_socket_directory(os.stat(directory))
+    elif not os.path.isdir(directory := os.path.dirname(directory)):
+        raise OSError(None, f"there is no directory {directory}")
+    if not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
+        raise OSError(None, f"nothing can be made in {directory}")
 
 
 def warnings_of(config: Config) -> Iterator[str]:

@@ -30,6 +30,7 @@ from gomd.services.collector import Collector
 from gomd.services.daemon import Daemon
 from gomd.services.idle_sweep import IdleSweep
 from gomd.services.listening import Listening, Socket
+from gomd.services.orphans import Orphans
 from gomd.services.systemd import Watchdog, take_environment
 from gomd.services.threads import Threads
 from gomd.services.tokens import FileTokens
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
 _log = Logger()
 #: Seconds that the end waits for the disk under STATE.
 FINISH = 5.0
+#: Seconds that gomd.ini and the files it names may take to be read again.
+RELOAD_LIMIT = 10.0
 
 
 def compose(
@@ -93,8 +96,9 @@ def compose(
     peers: IPeers = NoPeers()
     network = None
     if ports is not None:
-        from gomd.tap.peers import Network
+        from gomd.tap.peers import Network, read_keys_of
 
+        daemon.prepare = read_keys_of
         network = Network(config, reactor, ports, keys, collector, events, wall)
         members, peers = network.members, network.peers
     commands = Commands(
@@ -119,7 +123,8 @@ def compose(
     relocation = Relocation(
         reactor, members, peers, asking, source, collector, jobs, kin, migrator, placement
     )
-    guests = Guests(jobs, collector, members, None if relocation.by_kernel else kin)
+    hides_others: Callable[[], bool] = lambda: bool(getattr(source, "hides_others", False))  # noqa: E731
+    guests = Guests(jobs, collector, members, None if relocation.by_kernel else kin, hides_others)
     counting: list[Any] = [collector, members, peers, events, commands, tokens, sample_log, jobs]
     parts = Parts(
         clock=reactor,
@@ -137,7 +142,7 @@ def compose(
         daemon=daemon,
         counters=lambda: chain.from_iterable(part.counters() for part in counting),
         periods=lambda: collector.periods,
-        hides_others=lambda: bool(getattr(source, "hides_others", False)),
+        hides_others=hides_others,
         relocation=relocation,
         jobs=jobs,
         migrator=migrator,
@@ -174,6 +179,7 @@ def compose(
         IdleSweep(door, reactor),
         clock_watch,
         Watchdog(notifier, reactor, watchdog_period),
+        *((Orphans(reactor),) if os.getpid() == 1 else ()),
         *((balancer,) if balancer is not None else ()),
         *((jobs,) if isinstance(jobs, Jobs) else ()),  # the first to stop: callers hear no goodbye of theirs
     ):
@@ -201,14 +207,14 @@ def compose(
             endpoints=", ".join(str(bound.endpoint) for bound in sockets),
         )  # fmt: skip
 
-    def take_over(new: Config) -> None:
+    def take_over(new: Config, keys: tuple[ClusterKey, ...] | None) -> None:
         """Use what can change while running."""
         door.limits = limits_of(new)
         tokens.path = new.telnet.tokens_file
         commands.set_commands(new.commands, new.node.command_timeout)
         collector.set_periods(new.collector.period, new.collector.processes_period)
-        if network is not None:
-            network.take_over(new)
+        if network is not None and keys is not None:
+            network.take_over(new, keys)
         if daemon.observer is not None:
             daemon.observer.set_level(new.node.log_level)
         if hasattr(sample_log, "set_limits"):
@@ -217,4 +223,5 @@ def compose(
     daemon.started = lambda: collector.sampled.addCallback(started)
     daemon.stopped = sample_log.close
     daemon.take_over = take_over
+    daemon.apart = lambda work: asking.run_apart(RELOAD_LIMIT, "configuration", "configuration", work)
     return daemon

@@ -191,13 +191,8 @@ class Network:
         files = write_pem_files(page_server_credentials(self._keys), directory, "page-server")
         return TlsFiles(files.authorities, files.certificate, files.key)
 
-    def take_over(self, config: Config) -> None:
-        """
-        Use other keys and seeds from now on; streams of nodes with a key that is none any more are cut.
-
-        :raises ConfigError: a key file cannot be used.
-        """
-        keys = read_keys_of(config)
+    def take_over(self, config: Config, keys: tuple[ClusterKey, ...]) -> None:
+        """Use other keys and seeds from now on; streams of nodes whose key is not among them are cut."""
         gone = {key.id for key in self._keys} - {key.id for key in keys}
         self._keys = keys
         self.protocol.use_keys(key_ring(keys))

@@ -46,7 +46,7 @@ class ClusterTree:
             self._members.find(path.name)
             return NODE_VALUES
         if self._guests is not None:
-            if (names := self._guests.list_directory(path)) is not None:
+            if (names := self._guests.list_directory(path, caller)) is not None:
                 return names
             path = self._guests.at_home(path)
         return await self._read(self._source.list_directory, path, caller)

@@ -5,7 +5,7 @@ neighbours for those that run here and for those of this home on other nodes. Th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gomd.interfaces import ICollector, IJobOwnership, IJobs, IMembership, JobHere
 from libgomd.errors import NotFound
@@ -22,15 +22,25 @@ class Guests:
     Answers for the paths that are about jobs.
 
     :param kin: tells which process belongs to which job; None where the kernel itself tells all of that.
+    :param hides_others: whether /proc hides other people's processes (``hidepid``): then their jobs are too.
     """
 
     def __init__(
-        self, jobs: IJobs, collector: ICollector, members: IMembership, kin: IJobOwnership | None = None
+        self,
+        jobs: IJobs,
+        collector: ICollector,
+        members: IMembership,
+        kin: IJobOwnership | None = None,
+        hides_others: Callable[[], bool] = lambda: False,
     ) -> None:
         self._jobs = jobs
         self._collector = collector
         self._members = members
         self._kin = kin
+        self._hides_others = hides_others
+
+    def _is_shown(self, uid: int, caller: Caller) -> bool:
+        return caller.owns(uid) or not self._hides_others()
 
     def at_home(self, path: TreePath) -> TreePath:
         """Return ``path`` with the number a process has now, where it says one it had before it moved."""
@@ -39,23 +49,23 @@ class Guests:
         pid = self._jobs.pid_here(path.number)
         return path if pid == path.number else TreePath((str(pid), *path.parts[1:]), path.kind, pid)
 
-    def list_directory(self, path: TreePath) -> Sequence[str] | None:
+    def list_directory(self, path: TreePath, caller: Caller) -> Sequence[str] | None:
         """Return the names in a directory about guests or a process elsewhere; None for any other."""
         if path.parts == ("hpc", "remote"):
-            return [str(guest.pid) for guest in self._guests()]
+            return [str(guest.pid) for guest in self._guests(caller)]
         if path.parts[:2] == ("hpc", "remote"):
-            self._find(path.number)
+            self._find(path.number, caller)
             return REMOTE_FILES
-        if path.number is not None and self._elsewhere(path.number) and len(path.parts) == 1:
+        if path.number is not None and self._elsewhere(path.number, caller) and len(path.parts) == 1:
             return CLUSTER_FILES
         return None
 
     async def read_file(self, path: TreePath, caller: Caller) -> bytes | None:
         """Return the bytes of such a file, None for any other path. Errors as in `ITree.read_file`."""
         if path.kind is Kind.REMOTE:
-            return await self._remote(self._find(path.number), path.name)
+            return await self._remote(self._find(path.number, caller), path.name)
         if path.kind is Kind.CLUSTER and path.number is not None:
-            job = self._elsewhere(path.number)
+            job = self._elsewhere(path.number, caller)
             if job is not None:
                 return _cluster_file(job, path.name)
         return None
@@ -76,20 +86,20 @@ class Guests:
         }
         return f"{values[path.name]}\n".encode()
 
-    def _guests(self) -> list[JobHere]:
-        return sorted(
-            (job for job in self._jobs.here() if job.home != self._members.own_id), key=lambda job: job.pid
-        )
+    def _guests(self, caller: Caller) -> list[JobHere]:
+        guests = (job for job in self._jobs.here() if job.home != self._members.own_id)
+        return sorted((job for job in guests if self._is_shown(job.uid, caller)), key=lambda job: job.pid)
 
-    def _find(self, pid: int | None) -> JobHere:
-        for guest in self._guests():
+    def _find(self, pid: int | None, caller: Caller) -> JobHere:
+        for guest in self._guests(caller):
             if guest.pid == pid:
                 return guest
         raise NotFound(f"there is no guest {pid} on this node")
 
-    def _elsewhere(self, pid: int) -> Job | None:
+    def _elsewhere(self, pid: int, caller: Caller) -> Job | None:
         job = self._jobs.of_pid(pid)
-        return job if job is not None and job.node != self._members.own_id else None
+        away = job is not None and job.node != self._members.own_id
+        return job if job is not None and away and self._is_shown(job.uid, caller) else None
 
     async def _remote(self, guest: JobHere, name: str) -> bytes:
         if name == "from":

@@ -33,12 +33,23 @@ EVENT_COLUMNS = (
 
 def events(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """What happened lately, oldest first."""
-    found = parts.events.recent()
+    found = [event for event in parts.events.recent() if _is_shown(event, parts, session)]
     return Rows(f"{len(found)} events", found, EVENT_COLUMNS)
 
 
-def _next_events(parts: Parts, session: ISession) -> AsyncGenerator[Event, None]:
-    return parts.events.follow()
+async def _next_events(parts: Parts, session: ISession) -> AsyncGenerator[Event, None]:
+    followed = parts.events.follow()
+    try:
+        async for event in followed:
+            if _is_shown(event, parts, session):
+                yield event
+    finally:
+        await followed.aclose()
+
+
+def _is_shown(event: Event, parts: Parts, session: ISession) -> bool:
+    """Whether the caller may know of it: where /proc hides the processes of others, so are their jobs."""
+    return event.uid is None or session.caller.owns(event.uid) or not parts.hides_others()
 
 
 #: Verbs whose answer is about the conversation: no two callers share it.

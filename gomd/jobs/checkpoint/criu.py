@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import socket
 import subprocess
 import time
@@ -281,7 +282,7 @@ class Criu:
             os.close(write)
         try:
             try:
-                code = process.wait(limit)
+                code = _end_of(process, limit)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -292,6 +293,28 @@ class Criu:
                 return code, ""
         finally:
             os.close(output)
+
+
+def _end_of(process: subprocess.Popen[bytes], limit: float) -> int:
+    """
+    Return the exit status of ``process``. Blocks, without looking again and again.
+
+    `Popen.wait` sleeps between looks, by a clock that a program may find set (libfaketime breaks it).
+
+    :raises TimeoutExpired: it goes on after ``limit`` seconds.
+    """
+    try:
+        handle = os.pidfd_open(process.pid)
+    except OSError:  # a kernel before 5.3, or no descriptor is free
+        return process.wait(limit)
+    try:
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        if not poll.poll(limit * 1000):
+            raise subprocess.TimeoutExpired(process.args, limit)
+    finally:
+        os.close(handle)
+    return process.wait()
 
 
 def listen(address: str) -> socket.socket:

@@ -18,6 +18,8 @@ from libgomd.private import make_private_directory
 
 #: The directory that `gomd` and `libgomd` are in.
 _ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 3))
+#: A pipe in the place of the log is refused at once instead of waited for.
+_LOG = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PROGRAM = "import sys; sys.path.append({!r}); from gomd.jobs.supervisor.forkserver import main; main()"
 
 
@@ -34,7 +36,32 @@ class ForkServerClient:
         self._reactor = reactor
         self._log_path = log
         self._socket: socket.socket | None = None
+        self._log_file = -1
         self._pid = 0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the next supervisor needs nothing of the disk."""
+        return self._log_file >= 0
+
+    def prepare(self) -> None:
+        """
+        Make the directory of jobs and open the log in it. Blocks, as long as that disk does: use a thread.
+
+        :raises InternalError: they cannot be used.
+        """
+        directory = os.path.dirname(self._log_path)
+        try:
+            make_private_directory(directory)
+            opened = os.open(self._log_path, _LOG, 0o600)
+        except OSError as error:
+            raise InternalError(
+                f"[jobs] spool {directory} or the file log in it cannot be used: {error.strerror}"
+            ) from error
+        if self._log_file < 0:
+            self._log_file = opened
+        else:
+            os.close(opened)  # another start was faster
 
     def supervisor(self, namespace: bool) -> FrameStream:
         """
@@ -87,12 +114,8 @@ class ForkServerClient:
             os.close(directory)
 
     def _start(self) -> None:
-        try:
-            make_private_directory(os.path.dirname(self._log_path))
-        except OSError as error:
-            raise InternalError(
-                f"[jobs] spool {os.path.dirname(self._log_path)} cannot be used: {error.strerror}"
-            ) from error
+        if not self.is_ready:
+            self.prepare()
         here, there = socket.socketpair()
         with there:
             try:
@@ -100,7 +123,7 @@ class ForkServerClient:
                     sys.executable,
                     [sys.executable, "-I", "-S", "-c", _PROGRAM.format(_ROOT)],
                     {"PATH": os.defpath},
-                    file_actions=_files(there.fileno(), self._log_path),
+                    file_actions=_files(there.fileno(), self._log_file),
                     setsid=True,
                     setsigmask=(),
                     setsigdef=(signal.SIGHUP, signal.SIGINT, signal.SIGTERM),
@@ -122,10 +145,9 @@ class ForkServerClient:
                 pass
 
 
-def _files(connection: int, log: str) -> list[tuple[Any, ...]]:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+def _files(connection: int, log: int) -> list[tuple[Any, ...]]:
     return [
         (os.POSIX_SPAWN_DUP2, connection, 0),
         (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 2, log, flags, 0o600),
+        (os.POSIX_SPAWN_DUP2, log, 2),
     ]

@@ -175,6 +175,11 @@ class JobSubmission:
         self._keeper.sink_if_detached(held)
         self._keeper.attach(held, stream)
 
+    async def _on_spool(self) -> None:
+        """Have the spool ready; a disk that hangs is waited for on a thread."""
+        if not self._here.is_ready:
+            await self._threads.run_apart(SYNC_LIMIT, "spool", "spool", self._here.prepare)
+
     def _on_disk(self, waited: Deferred[None]) -> Deferred[None]:
         """A job that runs must be one that a daemon after this one knows of. Fails when the disk hangs."""
 
@@ -224,6 +229,7 @@ class JobSubmission:
         began: float,
     ) -> None:
         """Start a supervisor here. The turn is over as soon as that knows what to run."""
+        await self._on_spool()
         await turn.launch()
         held.relay.join_job(self._here.start(held.name, request, account, detach, began))
         late = self._clock.callLater(RECEIVE_LIMIT, turn.release)

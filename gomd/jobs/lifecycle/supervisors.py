@@ -76,6 +76,15 @@ class Supervisors:
         """Why a job's memory cannot be limited here, a clause; empty when it can."""
         return self._place.why_not
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether starting a job needs nothing of the disk here; its supervisor does."""
+        return self._launcher.is_ready
+
+    def prepare(self) -> None:
+        """Get ready. Blocks, as long as the disk of the spool does. Errors as in `Launcher.prepare`."""
+        self._launcher.prepare()
+
     def check_limit(self, memory_max: int | None) -> None:
         """See whether a job can have that limit. :raises NotPossible: it cannot."""
         if memory_max is not None and self._place.why_not:

@@ -168,7 +168,8 @@ class JobTracker:
             job = self._table.started(held.number, held.node, int(told["pid"]), cantmove)
             if first_time:
                 self.begun += 1
-                self.publish(EventKind.STARTED, job.node, f"job {job.job} of {job.user}: {job.command}")
+                text = f"job {job.job} of {job.user}: {job.command}"
+                self.publish(EventKind.STARTED, job.node, text, job.uid)
         if not held.beginning.called:
             held.beginning.callback(None)
 
@@ -215,15 +216,16 @@ class JobTracker:
             EventKind.ENDED,
             job.node,
             f"job {number} of {job.user}{lost}, exit {exit}{': ' + reason if reason else ''}",
+            job.uid,
         )
 
-    def publish(self, kind: EventKind, node_id: int, text: str) -> None:
-        """Tell who follows events what happened to a job on a node."""
+    def publish(self, kind: EventKind, node_id: int, text: str, uid: int | None) -> None:
+        """Tell who follows events what happened to a job of user ``uid`` on a node."""
         try:
             name = self._members.find(str(node_id)).name
         except NotFound:
             name = ""
-        self._events.publish(Event(self._wall(), kind, node_id, name, text, self._members.own_id))
+        self._events.publish(Event(self._wall(), kind, node_id, name, text, self._members.own_id, uid))
 
     def _on_job_lost(self, held: TrackedJob) -> None:
         """The connection to the job's end broke: it has ended as it should, or is to be found again."""

@@ -63,7 +63,7 @@ class JobLocations:
         held = self._keeper.held.get(name)
         if held is None or held.number is None:
             self._gone[name] = node_id
-            self._keeper.publish(EventKind.MIGRATED, node_id, f"guest {name} moved to node {node_id}")
+            self._keeper.publish(EventKind.MIGRATED, node_id, f"guest {name} moved to node {node_id}", None)
             return
         job = self._table.get(held.number)
         if job is not None and not job.state.over and job.nmigs < nmigs:
@@ -124,7 +124,8 @@ class JobLocations:
             )
             self._keeper.take_in(held)
             held.relay.join_job(stream)
-            self._keeper.publish(EventKind.MIGRATED, held.node, f"guest {name} moved to node {held.node}")
+            text = f"guest {name} moved to node {held.node}"
+            self._keeper.publish(EventKind.MIGRATED, held.node, text, held.uid)
             self.tell(held, nmigs)
 
     def _came_home(self, number: int, stream: FrameStream, told: dict[str, Any], nmigs: int) -> None:
@@ -208,6 +209,9 @@ class JobLocations:
             if job.node != node_id:
                 raise Conflict(f"job {name} is on node {job.node}, after {job.nmigs} moves")
             return
+        if held.node == self._members.own_id and held.relay.job is not None and not held.arriving:
+            # Its supervisor is connected: only this node moves it from here, and has not.
+            raise Conflict(f"job {name} runs here, at its home: it has not moved to node {node_id}")
         held.node = node_id
         held.told = {}
         self._say(self._table.went(number, node_id, nmigs))
@@ -218,4 +222,4 @@ class JobLocations:
 
     def _say(self, job: Job) -> None:
         text = f"job {job.job} of {job.user} moved to node {job.node}: {job.command}"
-        self._keeper.publish(EventKind.MIGRATED, job.node, text)
+        self._keeper.publish(EventKind.MIGRATED, job.node, text, job.uid)

@@ -22,7 +22,7 @@ import traceback
 from gomd.jobs.supervisor import supervisor
 from gomd.jobs.supervisor.attributes import reset_keys
 from gomd.jobs.supervisor.checkpointing import CheckpointingSupervisor
-from gomd.jobs.supervisor.kernel import set_name
+from gomd.jobs.supervisor.kernel import become_subreaper, set_name
 from gomd.jobs.supervisor.spawn import enclose
 
 #: The bytes.
@@ -34,6 +34,9 @@ def main() -> None:
     set_name("gomd-launcher")
     reset_keys(os.geteuid(), os.getegid())  # what criu starts has the keyring of its supervisor
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for supervisors
+    # Nor does the daemon, or whatever else is process 1 of a container: a supervisor that ended would stay a
+    # zombie of that one for ever.
+    become_subreaper()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it ends when its socket does
     daemon = socket.socket(fileno=os.dup(0))

@@ -214,6 +214,8 @@ class Supervisor:
 class Launcher:
     """What `gomd.jobs.lifecycle.forkserver_client.Launcher` is to `Supervisors`."""
 
+    is_ready = True
+
     def __init__(self, machine: Place, daemon: object) -> None:
         self._machine = machine
         self._daemon = daemon

@@ -1,0 +1,72 @@
+"""
+Waits for processes that fell to the daemon because it is process 1 of a container.
+
+What a command of [commands] leaves in the background has nobody else when it ends: without this it would stay
+a zombie. A process that somebody here waits for is gone in milliseconds; one that is a zombie at two looks is
+nobody's.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import ClassVar, Final
+
+from twisted.application.service import Service
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+#: Seconds between two looks.
+PERIOD: Final = 5.0
+
+
+class Orphans(Service):
+    """:param clock: says when to look. :ivar taken: processes that were waited for."""
+
+    _log: ClassVar[Logger] = Logger()
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self.taken = 0
+        self._before: set[int] = set()
+        self._loop = LoopingCall(self.look)
+        self._loop.clock = clock
+
+    def startService(self) -> None:
+        """Look now and then."""
+        super().startService()
+        self._loop.start(PERIOD, now=False)
+
+    def stopService(self) -> None:
+        """Look no more."""
+        super().stopService()
+        if self._loop.running:
+            self._loop.stop()
+
+    def look(self) -> None:
+        """Wait for what has been a zombie since the last look. Never raises, never blocks."""
+        try:
+            now = _zombies()
+            for pid in now & self._before:
+                with suppress(ChildProcessError):
+                    self.taken += os.waitpid(pid, os.WNOHANG)[0] == pid
+            self._before = now
+        except Exception:  # noqa: BLE001 - a bug, or no /proc: say so loudly, and stay up
+            self._log.failure("looking for orphans failed")
+
+
+def _zombies() -> set[int]:
+    """Return the children of this process that have ended."""
+    children: list[str] = []
+    for thread in os.listdir("/proc/self/task"):
+        with suppress(OSError), open(f"/proc/self/task/{thread}/children", encoding="ascii") as file:
+            children += file.read().split()
+    return {int(pid) for pid in children if _has_ended(pid)}
+
+
+def _has_ended(pid: str) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[:1] == [b"Z"]
+    except OSError:
+        return False

@@ -1,0 +1,92 @@
+"""Where /proc hides other people's processes (hidepid), their jobs are hidden too: in the tree, in events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pytest
+
+from gomd.tree.cluster_tree import ClusterTree
+from gomd.tree.guests import Guests
+from gomd.verbs.context import Parts
+from libgomd.model import Caller, Event, EventKind, Output, Role
+from tests.unit.protocols.talk import Talk
+from tests.unit.verbs.three_nodes import AWAY, GUEST, ThreeNodes
+
+
+class Hidden(ThreeNodes):
+    """The daemon of node 1 of three, where everybody sees their own processes only."""
+
+    def _parts(
+        self, commands: Mapping[str, Sequence[Output]] | None, tokens: Mapping[str, Caller] | None
+    ) -> Parts:
+        parts = super()._parts(commands, tokens)
+        guests = Guests(self.jobs, parts.collector, self.members, hides_others=lambda: True)
+        tree = ClusterTree(self.source, self.members, parts.threads, guests)
+        return replace(parts, hides_others=lambda: True, tree=tree)
+
+
+@pytest.fixture
+def node() -> Hidden:
+    """Node 1 of three."""
+    return Hidden()
+
+
+def others(node: ThreeNodes) -> list[Talk]:
+    """Callers who own none of the jobs."""
+    return [Talk(node, Role.READ, "", None), Talk(node, Role.USER, "eve", 1001)]
+
+
+def owners(node: ThreeNodes) -> list[Talk]:
+    """Those who may see them: their user, and an admin."""
+    return [Talk(node, Role.USER, "ada", 1000), Talk(node, Role.ADMIN, "root", 0)]
+
+
+@pytest.mark.parametrize("name", ["identity", "from", "stats"])
+def test_guests(node: Hidden, name: str) -> None:
+    """Neither that they are there, nor whose, nor what they run."""
+    path = f"/proc/hpc/remote/{GUEST.pid}"
+    for talk in others(node):
+        assert str(GUEST.pid) not in talk.say("ls /proc/hpc/remote")
+        assert talk.say(f"ls {path}").startswith("404 ")
+        assert talk.say(f"get {path}/{name}").startswith("404 ")
+    for talk in owners(node):
+        assert str(GUEST.pid) in talk.say("ls /proc/hpc/remote")
+        assert talk.say(f"get {path}/{name}").startswith("201 ")
+
+
+def test_jobs_on_other_nodes(node: Hidden) -> None:
+    """Where they run is their user's affair."""
+    for talk in others(node):
+        assert talk.say(f"get /proc/{AWAY.pid}/where").startswith("404 ")
+    for talk in owners(node):
+        assert talk.say(f"get /proc/{AWAY.pid}/where").startswith("201 ")
+
+
+def test_events_of_jobs(node: Hidden) -> None:
+    """What happens to jobs, with their command lines; what happens to nodes everybody may know."""
+    said = Event(1.0, EventKind.STARTED, 1, "alpha", "job 1 of ada: ./secret --password x", 1, 1000)
+    up = Event(2.0, EventKind.UP, 2, "beta", "it answers again", 1)
+    watching = [(talk, False) for talk in others(node)] + [(talk, True) for talk in owners(node)]
+    for talk, _shown in watching:
+        talk.say("watch events")
+    for event in (said, up):
+        node.publish(event)
+    for talk, shown in watching:
+        heard = talk.say("")
+        assert ("secret" in heard) == shown
+        assert "answers again" in heard
+    for talk, shown in [(talk, False) for talk in others(node)] + [(talk, True) for talk in owners(node)]:
+        heard = talk.say("events")
+        assert ("secret" in heard) == shown
+        assert "answers again" in heard
+
+
+def test_where_nothing_is_hidden_everybody_sees_them() -> None:
+    """As without hidepid for processes."""
+    node = ThreeNodes()
+    node.publish(Event(1.0, EventKind.STARTED, 1, "alpha", "job 1 of ada: ./open", 1, 1000))
+    for talk in others(node):
+        assert "./open" in talk.say("events")
+        assert str(GUEST.pid) in talk.say("ls /proc/hpc/remote")
