@@ -27,9 +27,9 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from libgomd.errors import GomdError, error_for
+from libgomd.errors import GomdError, NotFound, NotPossible, error_for
 from libgomd.wire import frames
-from libgomd.wire.resumable import CHUNK, WINDOW, Receiver, Sender, Store
+from libgomd.wire.resumable import CHUNK, WINDOW, MemoryStore, Receiver, Sender, Store
 
 #: The outputs by the names they have in ATTACH and ATTACHED.
 OUTPUTS: Final = {frames.STDOUT: "stdout", frames.STDERR: "stderr"}
@@ -76,7 +76,6 @@ class Exited(NamedTuple):
 
 
 Event = Started | Attached | Data | InputTaken | Exited
-
 
 
 class CallerEnd:
@@ -217,6 +216,8 @@ class CallerEnd:
         self.attached = True
         lost = {kind: self.outputs[kind].resume(_number(told, name)) for kind, name in OUTPUTS.items()}
         stdin = _number(told, "stdin")
+        if stdin > self.stdin.end:  # another caller has sent the input up to here
+            self.stdin = Sender(MemoryStore(stdin), self.stdin.window)
         self.stdin.resume(stdin, _number(told, "stdin_taken", stdin))
         if told.get("stdin_ended"):
             self._stdin_ended = self._stdin_end_sent = True
@@ -297,11 +298,19 @@ class JobEnd:
         return all(output.drained for output in self.outputs.values())
 
 
+#: The errors of a program that cannot be started, by the exit status that a shell would give.
+_UNSTARTED: Final[dict[int, type[GomdError]]] = {126: NotPossible, 127: NotFound}
+
+
 def failure_in(payload: bytes) -> GomdError:
-    """Return the error that a `FAILED` frame tells. :raises MalformedFrame: it tells none."""
+    """
+    Return the error that a `FAILED` frame tells; its ``code`` is 127 or 126 for a program that cannot be started.
+
+    :raises MalformedFrame: it tells none.
+    """
     told = frames.decode_json(payload)
-    code = _number(told, "code", 500)
-    error = error_for(code, str(told.get("text", "")))
+    code, text = _number(told, "code", 500), str(told.get("text", ""))
+    error = _UNSTARTED[code](text) if code in _UNSTARTED else error_for(code, text)
     error.code = code  # type: ignore[attr-defined]
     return error
 
