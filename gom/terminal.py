@@ -15,7 +15,7 @@ class Terminal:
     """
     A context manager: inside it signals are kept until `take_signals` asks for them, and a terminal is raw.
 
-    :param is_screen: the job has a terminal of its own, and ours, if there is one, is its screen and keyboard.
+    :param is_screen: the job has a terminal of its own; ours, if there is one, is its screen and keyboard.
     :ivar wakeup: a descriptor that is readable when a signal has come, -1 outside of the context.
     """
 

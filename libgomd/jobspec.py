@@ -1,8 +1,8 @@
 """
 The description of a job that is to run: one checked value, made in one place for `gom run` and both clients.
 
-It travels as the JSON of the first frame (`SPEC`, docs/jobs.md). The daemon checks it again; a mistake that is
-found here is said before anything is sent.
+It travels as the JSON of the first frame (`SPEC`, docs/jobs.md). The daemon checks it again; a mistake that
+is found here is said before anything is sent.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from libgomd.errors import MalformedRequest
 
-#: Bytes of the arguments and the environment together, a NUL behind each: what the kernel takes for one string.
+#: Bytes of the arguments and the environment together, a NUL behind each: what the kernel takes.
 MAX_STRING_BYTES: Final = 131072
 #: Arguments at most, and names in the environment.
 MAX_STRINGS: Final = 4096
@@ -32,12 +32,14 @@ class JobSpec(NamedTuple):
 
     :ivar argv: the command and its arguments. :ivar env: its whole environment.
     :ivar cwd: its working directory, an absolute path. :ivar umask: its file mode creation mask.
-    :ivar tty: it gets a terminal, of ``size`` rows and columns. :ivar merge: standard output and error are one
-        stream, standard output. :ivar detach: nobody waits for it, its output is kept at home.
+    :ivar tty: it gets a terminal, of ``size`` rows and columns.
+    :ivar merge: standard output and error are one stream, standard output.
+    :ivar detach: nobody waits for it, its output is kept at home.
     :ivar node: id or name of the node it is to run on; empty for the best one.
     :ivar nodes: ids such as ``1-4,7``: the best one of these; empty for all.
     :ivar lock: whether balancing leaves it where it is; None for the daemon's choice.
-    :ivar memory: bytes it will need, None when not known. :ivar memory_max: bytes it may have, None for no limit.
+    :ivar memory: bytes it will need, None when not known.
+    :ivar memory_max: bytes it may have, None for no limit.
     """
 
     argv: tuple[str, ...]
@@ -107,7 +109,8 @@ def job_spec(
 
 
 def _check_env(argv: tuple[str, ...], env: Mapping[str, str]) -> None:
-    names, settings = _strings(tuple(env), "the names of env"), _strings(tuple(env.values()), "the values of env")
+    names = _strings(tuple(env), "the names of env")
+    settings = _strings(tuple(env.values()), "the values of env")
     if any(not name or "=" in name for name in names):
         raise MalformedRequest("a name in env is not empty and has no = in it")
     size = sum(len(os.fsencode(text)) + 1 for text in (*argv, *names, *settings))

@@ -129,6 +129,11 @@ class CallerEnd:
             return 0
         return self.stdin.room()
 
+    @property
+    def input_has_ended(self) -> bool:
+        """Whether no more input can be sent: `end_input` was called, or the job's end has said so."""
+        return self._stdin_ended
+
     def send_input(self, data: bytes) -> None:
         """Send input, at most `input_room` bytes of it."""
         self.stdin.append(data)
@@ -304,7 +309,9 @@ _UNSTARTED: Final[dict[int, type[GomdError]]] = {126: NotPossible, 127: NotFound
 
 def failure_in(payload: bytes) -> GomdError:
     """
-    Return the error that a `FAILED` frame tells; its ``code`` is 127 or 126 for a program that cannot be started.
+    Return the error that a `FAILED` frame tells.
+
+    Its ``code`` is 127 or 126, as a shell's, for a program that is not there or cannot be executed.
 
     :raises MalformedFrame: it tells none.
     """
