@@ -49,7 +49,7 @@ class Streams:
         self.detachable = False
         self._detached_job = False
         self._terminal = terminal
-        self._end = CallerEnd()
+        self._end = CallerEnd(serial=int.from_bytes(os.urandom(6), "big"))
         self._outputs = {frames.STDOUT: Output(1), frames.STDERR: Output(2)}
         self._stdin_open = True
         self.join(connection)

@@ -1,4 +1,4 @@
-"""The part of the Deferred client that runs jobs: opens a connection for each and hands it to a `RunningJob`."""
+"""The part of the Deferred client that runs jobs: opens a connection for each and makes a `RunningJob`."""
 
 from __future__ import annotations
 

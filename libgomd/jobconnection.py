@@ -14,8 +14,8 @@ class JobConnection(Protocol):
     """
     Takes over a connection, and hands on what happens there until it is closed from here.
 
-    What is sent waits in memory until the daemon reads it; the window of the stream bounds that. It bounds what
-    comes, too, so that reading never has to stop.
+    What is sent waits in memory until the daemon reads it. The window of each stream bounds that, and what
+    comes too, so that reading never has to stop.
 
     :param on_data: is given bytes as they come. :param on_lost: is told why the connection is gone.
     """

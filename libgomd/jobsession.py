@@ -9,6 +9,7 @@ the bytes.
 
 from __future__ import annotations
 
+import os
 import signal
 from collections import deque
 from typing import Any, Final, NamedTuple
@@ -78,7 +79,7 @@ class JobSession:
         self.facts: JobFacts | None = None
         self.exited: Exited | None = None
         self.lost_output = 0
-        self._end = CallerEnd()
+        self._end = CallerEnd(serial=int.from_bytes(os.urandom(6), "big"))
         self._parser = frames.FrameParser()
         self._chunks: deque[tuple[int, bytes]] = deque()
         self._input: deque[memoryview] = deque()

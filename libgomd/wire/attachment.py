@@ -14,9 +14,9 @@ which the job's supervisor sends. They are *attached* to one caller at a time::
 
 Anything between the two may be replaced at any time: the caller's connection, a daemon on the way, the
 supervisor when the job moves. Whoever notices says so (`RESUME`, or a new connection), and the caller sends
-`ATTACH` again. Two of them may be under way at once, so each has a number ``n``: everything that comes before
-the `ATTACHED` with the newest number belongs to an older attachment and is ignored, and no input is sent
-until then.
+`ATTACH` again. Two of them may be under way at once, those of two callers too when one follows the other,
+so each has a number ``n``: everything that comes before the `ATTACHED` with the newest number belongs to an
+older attachment and is ignored, and no input is sent until then.
 
 `CallerEnd` is the caller's side, used by `gom`, by the clients of libgomd and by the home daemon that keeps
 the output of a detached job. `JobEnd` is the supervisor's. Neither knows sockets: `CallerEnd.receive` takes a
@@ -83,17 +83,21 @@ class CallerEnd:
     The caller's end of a job's streams.
 
     :param received: positions from which the outputs are wanted, by the kind of their frames.
+    :param serial: the number before that of the first `ATTACH`. Drawn at random (below 2**48), it keeps an
+        answer that was meant for the caller before this one from being taken for an answer to this one.
     :ivar attached: whether the job's end has answered the newest `ATTACH`.
     :ivar exited: how the job ended, None while it runs.
     """
 
-    def __init__(self, received: dict[int, int] | None = None, window: int = WINDOW) -> None:
+    def __init__(
+        self, received: dict[int, int] | None = None, window: int = WINDOW, *, serial: int = 0
+    ) -> None:
         start = received or {}
         self.outputs = {kind: Receiver(start.get(kind, 0), window) for kind in OUTPUTS}
         self.stdin = Sender(window=window)
         self.attached = False
         self.exited: Exited | None = None
-        self._asked = 0
+        self._asked = serial
         self._stdin_ended = False
         self._stdin_end_sent = False
         self._outgoing = bytearray()

@@ -1,4 +1,4 @@
-"""The description of a job: what is taken, what is refused before anything is sent, and that the daemon agrees."""
+"""The description of a job: what is taken, what is refused before it is sent, and that the daemon agrees."""
 
 from __future__ import annotations
 
