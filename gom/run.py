@@ -136,6 +136,9 @@ def attach(places: Sequence[Endpoint], token: str, job: str) -> int:
 
 def _until_the_end(streams: Streams, terminal: Terminal, connect: _Connector) -> int:
     """Pass everything on; when the daemon goes away and comes back, go on where it was."""
+    import time
+
+    end = 0.0
     streams.attach()
     with terminal:
         while True:
@@ -144,15 +147,22 @@ def _until_the_end(streams: Streams, terminal: Terminal, connect: _Connector) ->
             except Lost:
                 if not streams.job:
                     raise ConnectionLost("the daemon went away before the job began") from None
-            streams.join(_again(connect, streams.job))
+            if streams.attached or not end:
+                end = time.monotonic() + RETURN_LIMIT
+            else:  # that connection was a vain one: the daemon is not really back
+                time.sleep(0.1)
+            streams.join(_again(connect, streams.job, end))
             streams.attach()
 
 
-def _again(connect: _Connector, job: int) -> Any:
-    """Return a connection to a job whose daemon went away. :raises ConnectionLost: it stays away."""
+def _again(connect: _Connector, job: int, end: float) -> Any:
+    """
+    Return a connection to a job whose daemon went away.
+
+    :param end: until when to try, by the monotonic clock. :raises ConnectionLost: it stays away.
+    """
     import time
 
-    end = time.monotonic() + RETURN_LIMIT
     why = "it does not come back"
     while time.monotonic() < end:
         try:

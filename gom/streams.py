@@ -63,6 +63,11 @@ class Streams:
         self._end.connection_replaced()
         self._take(early)
 
+    @property
+    def attached(self) -> bool:
+        """Whether the job's end has answered on the newest connection, which may be gone since."""
+        return self._end.attached
+
     def attach(self) -> None:
         """Ask for the streams, from where we are."""
         self._end.attach()

@@ -49,7 +49,7 @@ class BlockingJob(JobHandle):
         self._reconnect = reconnect
         self._outgoing = bytearray()
         self._due: float | None = None
-        self._lost_at = 0.0
+        self._lost_at: float | None = None
         self._why = ""
         self._error: GomdError | None = None
         try:
@@ -247,6 +247,8 @@ class BlockingJob(JobHandle):
 
     def _taken(self, data: bytes) -> None:
         self._session.receive(data)
+        if self._session.attached:
+            self._lost_at = None
         self._due = time.monotonic() + self._timeout if self._session.answer_due else None
 
     def _send(self) -> None:
@@ -266,11 +268,16 @@ class BlockingJob(JobHandle):
     def _lost(self, why: str) -> None:
         """The connection is gone. :raises ConnectionLost: and no other one will do."""
         self._close_socket()
-        self._lost_at, self._why = time.monotonic(), why
+        self._why = why
+        if self._lost_at is None:
+            self._lost_at = time.monotonic()
+        else:  # this connection was a vain one: the daemon is not really back
+            time.sleep(RECONNECT_INTERVAL)
         if self._session.facts is None or not self._reconnect:
             raise self._session.gone(why)
 
     def _try_again(self, now: float, deadline: float | None) -> None:
+        assert self._lost_at is not None
         end = self._lost_at + self._reconnect
         if now >= end:
             raise self._session.gone(self._why)

@@ -55,6 +55,7 @@ class RunningJob(JobHandle):
         self._due: IDelayedCall | None = None
         self._waiting: list[Deferred[None]] = []
         self._rejoining: Deferred[None] | None = None
+        self._lost_at: float | None = None
 
     # -- streams
 
@@ -238,6 +239,8 @@ class RunningJob(JobHandle):
             self._fail(error)
             return
         self._stop_clock()
+        if self._session.attached:
+            self._lost_at = None
         if self._session.answer_due:
             self._due = self._clock.callLater(self._timeout, self._overdue)
         self._send()
@@ -259,12 +262,17 @@ class RunningJob(JobHandle):
         if self._session.facts is None or not self._reconnect:
             self._fail(self._session.gone(why))
             return
-        self._rejoining = Deferred.fromCoroutine(self._rejoin(why))
+        again = self._lost_at is not None  # that connection was a vain one: the daemon is not really back
+        if self._lost_at is None:
+            self._lost_at = self._clock.seconds()
+        end = self._lost_at + self._reconnect
+        self._rejoining = Deferred.fromCoroutine(self._rejoin(why, end, again))
         self._rejoining.addErrback(self._not_rejoined)
 
-    async def _rejoin(self, why: str) -> None:
+    async def _rejoin(self, why: str, end: float, again: bool) -> None:
         """Attach again. :raises GomdError: the daemon does not come back, or knows the job no more."""
-        end = self._clock.seconds() + self._reconnect
+        if again:
+            await deferLater(self._clock, RECONNECT_INTERVAL)
         request = Request("attach", (str(self.job),))
         while (left := end - self._clock.seconds()) > 0:
             try:

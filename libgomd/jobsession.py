@@ -131,6 +131,11 @@ class JobSession:
         return self._end.data_to_send()
 
     @property
+    def attached(self) -> bool:
+        """Whether the job's end has answered on this connection: it was no vain one."""
+        return self._end.attached
+
+    @property
     def answer_due(self) -> bool:
         """
         Whether the daemon owes something at once: the rest of a frame, or ATTACHED behind an early EXIT.

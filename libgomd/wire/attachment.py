@@ -320,7 +320,8 @@ def failure_in(payload: bytes) -> GomdError:
     :raises MalformedFrame: it tells none.
     """
     told = frames.decode_json(payload)
-    code, text = _number(told, "code", 500), str(told.get("text", ""))
+    code = _number(told, "code", 500)
+    text = str(told.get("text") or "the daemon gives no reason")
     error = _UNSTARTED[code](text) if code in _UNSTARTED else error_for(code, text)
     error.code = code  # type: ignore[attr-defined]
     return error
