@@ -18,12 +18,23 @@ WINDOW = 8
 Step = tuple[str, Any]
 _STREAM = {"stdin": frames.STDIN, "stdout": frames.STDOUT, "stderr": frames.STDERR}
 
+
+
+def _attached(stdout: int, stdin: int, taken: int, n: int, **more: Any) -> Step:
+    told = {"stdout": stdout, "stderr": 0, "stdin": stdin, "stdin_taken": taken, "n": n, **more}
+    return ("frame", frames.encode_json(frames.ATTACHED, told))
+
+
+def _attach(stdout: int, stderr: int, n: int) -> Step:
+    return ("frame", frames.encode_json(frames.ATTACH, {"stdout": stdout, "stderr": stderr, "n": n}))
+
+
 #: What happens to each end, by the name of the vector: orders to it, and frames from the other end.
 CALLER: dict[str, list[Step]] = {
     "from beginning to end": [
         ("attach", None),
         ("frame", frames.encode_json(frames.STARTED, {"job": 7, "home": 1, "node": 1, "pid": 42})),
-        ("frame", frames.encode_json(frames.ATTACHED, {"stdout": 0, "stderr": 0, "stdin": 0, "stdin_taken": 0, "n": 1})),
+        _attached(0, 0, 0, 1),
         ("input", b"abc"), ("end input", None),
         ("frame", frames.encode_ack(frames.STDIN, 3)),
         ("frame", frames.encode(frames.STDOUT, b"ABC")), ("passed on", ["stdout", 3]),
@@ -32,59 +43,61 @@ CALLER: dict[str, list[Step]] = {
     ],
     "the window holds input back": [
         ("attach", None),
-        ("frame", frames.encode_json(frames.ATTACHED, {"stdout": 0, "stderr": 0, "stdin": 0, "stdin_taken": 0, "n": 1})),
+        _attached(0, 0, 0, 1),
         ("input", b"01234567"), ("frame", frames.encode_ack(frames.STDIN, 2)), ("input", b"89"),
         ("frame", frames.encode_ack(frames.STDIN, 2)), ("frame", frames.encode_ack(frames.STDIN, 99)),
     ],
     "a new connection: input that did not arrive is sent again, its end too": [
         ("attach", None),
-        ("frame", frames.encode_json(frames.ATTACHED, {"stdout": 0, "stderr": 0, "stdin": 0, "stdin_taken": 0, "n": 1})),
+        _attached(0, 0, 0, 1),
         ("input", b"abcdef"), ("end input", None), ("frame", frames.encode(frames.STDOUT, b"xy")),
         ("connection replaced", None), ("attach", None),
         ("frame", frames.encode(frames.STDOUT, b"xy")),
-        ("frame", frames.encode_json(frames.ATTACHED, {"stdout": 2, "stderr": 0, "stdin": 4, "stdin_taken": 1, "n": 2})),
+        _attached(2, 4, 1, 2),
         ("passed on", ["stdout", 2]),
     ],
     "RESUME while an answer is under way: the older answer begins nothing": [
         ("attach", None), ("frame", frames.encode(frames.RESUME)),
-        ("frame", frames.encode_json(frames.ATTACHED, {"stdout": 0, "stderr": 0, "stdin": 0, "stdin_taken": 0, "n": 1})),
+        _attached(0, 0, 0, 1),
         ("frame", frames.encode(frames.STDOUT, b"early")),
         ("frame", frames.encode_json(frames.EXIT, {"exit": 1, "reason": ""})),
-        ("frame", frames.encode_json(frames.ATTACHED, {"stdout": 0, "stderr": 0, "stdin": 0, "stdin_taken": 0, "n": 2})),
+        _attached(0, 0, 0, 2),
         ("frame", frames.encode(frames.STDOUT, b"early")), ("passed on", ["stdout", 5]),
     ],
     "output that is not kept any more, and a job that is lost": [
         ("attach", None),
-        ("frame", frames.encode_json(frames.ATTACHED, {"stdout": 5, "stderr": 0, "stdin": 0, "stdin_taken": 0, "stdin_ended": True, "n": 1})),
+        _attached(5, 0, 0, 1, stdin_ended=True),
         ("input room", 0), ("frame", frames.encode(frames.RESUME)),
         ("frame", frames.encode_json(frames.EXIT, {"exit": 143, "reason": "job 7 is lost", "lost": True})),
     ],
     "input goes on behind what another caller has sent": [
         ("attach", None),
-        ("frame", frames.encode_json(frames.ATTACHED, {"stdout": 0, "stderr": 0, "stdin": 100, "stdin_taken": 98, "n": 1})),
-        ("input room", 6), ("input", b"abcdef"), ("frame", frames.encode_ack(frames.STDIN, 106)), ("input room", 8),
+        _attached(0, 100, 98, 1),
+        ("input room", 6), ("input", b"abcdef"), ("frame", frames.encode_ack(frames.STDIN, 106)),
+        ("input room", 8),
     ],
 }  # fmt: skip
 JOB: dict[str, list[Step]] = {
     "from beginning to end": [
-        ("frame", frames.encode_json(frames.ATTACH, {"stdout": 0, "stderr": 0, "n": 1})),
+        _attach(0, 0, 1),
         ("output", ["stdout", "414243"]), ("send", None),
         ("frame", frames.encode(frames.STDIN, b"abc")), ("passed on", 3),
         ("frame", frames.encode_ack(frames.STDOUT, 3)),
     ],
     "the window holds output back": [
-        ("frame", frames.encode_json(frames.ATTACH, {"stdout": 0, "stderr": 0, "n": 1})),
+        _attach(0, 0, 1),
         ("output", ["stdout", b"0123456789".hex()]), ("send", None),
         ("frame", frames.encode_ack(frames.STDOUT, 1)), ("send", None),
-        ("frame", frames.encode_ack(frames.STDOUT, 1)), ("frame", frames.encode_ack(frames.STDOUT, 99)), ("send", None),
+        ("frame", frames.encode_ack(frames.STDOUT, 1)), ("frame", frames.encode_ack(frames.STDOUT, 99)),
+        ("send", None),
     ],
     "a new caller: output goes on from where it says": [
-        ("frame", frames.encode_json(frames.ATTACH, {"stdout": 0, "stderr": 0, "n": 1})),
+        _attach(0, 0, 1),
         ("output", ["stdout", b"abcdef".hex()]), ("output", ["stderr", b"!".hex()]), ("send", None),
-        ("frame", frames.encode_ack(frames.STDOUT, 2)), ("frame", frames.encode(frames.STDIN, b"in")), ("detach", None),
-        ("send", None),
-        ("frame", frames.encode_json(frames.ATTACH, {"stdout": 4, "stderr": 0, "n": 2})), ("send", None),
-        ("frame", frames.encode_json(frames.ATTACH, {"stdout": 0, "stderr": 9, "n": 3})), ("send", None),
+        ("frame", frames.encode_ack(frames.STDOUT, 2)), ("frame", frames.encode(frames.STDIN, b"in")),
+        ("detach", None), ("send", None),
+        _attach(4, 0, 2), ("send", None),
+        _attach(0, 9, 3), ("send", None),
     ],
 }  # fmt: skip
 
