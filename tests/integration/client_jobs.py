@@ -62,7 +62,7 @@ class AnyClient:
         async def end() -> None:
             while thread.is_alive():
                 if isinstance(self.real, Client):
-                    await deferLater(reactor, 0.02)  # type: ignore[arg-type]
+                    await deferLater(reactor, 0.02)
                 else:
                     thread.join(0.02)
 

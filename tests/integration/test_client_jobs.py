@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from twisted.internet import reactor  # noqa: TID251 - a test on the real one
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from libgomd import blocking
@@ -139,7 +141,8 @@ async def a_slow_reader_holds_it_back(client: AnyClient, daemon: Daemon) -> None
     if isinstance(client.real, blocking.Client):
         await raises(TimedOut, job.write(b"x" * SIZE, timeout=0.5))
     else:
-        job.real.write(b"x" * SIZE).addErrback(lambda failure: failure.trap(NotPossible))
+        given_up: Deferred[None] = job.real.write(b"x" * SIZE)
+        given_up.addErrback(refused)
     assert waiting.input_waiting > SIZE - (2 << 20)
     await job.kill()
     assert await job.wait() == 137
@@ -163,6 +166,11 @@ async def it_ends_with_its_caller_or_not(client: AnyClient, daemon: Daemon) -> N
     assert (again.job, await again.communicate(), again.exit) == (job.job, (b"one\ntwo\n", b""), 5)
     after = await client.attach(job.job)
     assert (await after.communicate(), await after.wait()) == ((b"one\ntwo\n", b""), 5)
+
+
+def refused(failure: Failure) -> None:
+    """Take the error of a write that a job's end has cut short."""
+    failure.trap(NotPossible)
 
 
 async def detached(job: Any) -> None:
@@ -191,7 +199,13 @@ async def a_daemon_that_goes_away_comes_back(client: AnyClient, daemon: Daemon) 
     """In mid-run it is killed and started again: not a byte is lost or doubled either way."""
     data = os.urandom(SIZE)
     job = await client.run("sh", "-c", "head -c 200000; sleep 1; cat")
-    ended = await client.meanwhile(lambda: (time.sleep(0.3), daemon.kill(), daemon.start()))
+
+    def restart() -> None:
+        time.sleep(0.3)
+        daemon.kill()
+        daemon.start()
+
+    ended = await client.meanwhile(restart)
     assert await job.communicate(data) == (data, b"")
     assert await job.wait() == 0
     await ended()
