@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from twisted.internet import reactor  # noqa: TID251 - a test on the real one
-from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from libgomd import blocking
 from libgomd.client import connect
+from libgomd.client_job import RunningJob
 from libgomd.errors import (
     Conflict,
     ConnectionLost,
@@ -141,8 +141,8 @@ async def a_slow_reader_holds_it_back(client: AnyClient, daemon: Daemon) -> None
     if isinstance(client.real, blocking.Client):
         await raises(TimedOut, job.write(b"x" * SIZE, timeout=0.5))
     else:
-        given_up: Deferred[None] = job.real.write(b"x" * SIZE)
-        given_up.addErrback(refused)
+        assert isinstance(job.real, RunningJob)
+        job.real.write(b"x" * SIZE).addErrback(refused)
     assert waiting.input_waiting > SIZE - (2 << 20)
     await job.kill()
     assert await job.wait() == 137
