@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from gom.streams import Lost, Streams
+from gom.terminal import Terminal
 from libgomd.endpoints import Endpoint
 from libgomd.errors import ConnectionLost, GomdError, MalformedRequest, NodeError, NotFound, RequestError
+from libgomd.jobspec import DEFAULT_SIZE, JobSpec, job_spec
 from libgomd.linesocket import LineSocket, dial
 from libgomd.wire import frames
 from libgomd.wire.lines import Request
@@ -109,18 +111,16 @@ def run(places: Sequence[Endpoint], token: str, wanted: Wanted) -> int:
 
     :raises ConnectionLost: no daemon is there. :raises RequestError: it said no.
     """
-    terminal = wanted.tty if wanted.tty is not None else os.isatty(0) and os.isatty(1)
-    spec = _spec(wanted, terminal and not wanted.detach)
+    spec = _spec(wanted)
     connect = _Connector(places, token)
     line = connect(Request("run"))
-    line.send_raw(frames.encode_json(frames.SPEC, spec), PATIENCE)
-    streams = Streams(line.detach(), spec["tty"])
+    line.send_raw(frames.encode_json(frames.SPEC, spec.values()), PATIENCE)
+    terminal = Terminal(spec.tty)
+    streams = Streams(line.detach(), terminal)
     if wanted.detach:
-        told = streams.begin()
-        print(told["job"], flush=True)
+        print(streams.begin(), flush=True)
         return 0
-    streams.attach()
-    return _until_the_end(streams, connect)
+    return _until_the_end(streams, terminal, connect)
 
 
 def attach(places: Sequence[Endpoint], token: str, job: str) -> int:
@@ -128,30 +128,41 @@ def attach(places: Sequence[Endpoint], token: str, job: str) -> int:
     Take up the streams of a job again and return its exit status. Blocks. Errors as in `run`.
     """
     connect = _Connector(places, token)
-    streams = Streams(connect(Request("attach", (job,))).detach(), terminal=False)
+    terminal = Terminal(is_screen=False)
+    streams = Streams(connect(Request("attach", (job,))).detach(), terminal)
     streams.detachable = True
-    streams.attach()
-    return _until_the_end(streams, connect)
+    return _until_the_end(streams, terminal, connect)
 
 
-def _until_the_end(streams: Streams, connect: _Connector) -> int:
+def _until_the_end(streams: Streams, terminal: Terminal, connect: _Connector) -> int:
     """Pass everything on; when the daemon goes away and comes back, go on where it was."""
-    with streams:
+    import time
+
+    end = 0.0
+    streams.attach()
+    with terminal:
         while True:
             try:
                 return streams.serve()
             except Lost:
                 if not streams.job:
                     raise ConnectionLost("the daemon went away before the job began") from None
-            streams.join(_again(connect, streams.job))
+            if streams.attached or not end:
+                end = time.monotonic() + RETURN_LIMIT
+            else:  # that connection was a vain one: the daemon is not really back
+                time.sleep(0.1)
+            streams.join(_again(connect, streams.job, end))
             streams.attach()
 
 
-def _again(connect: _Connector, job: int) -> Any:
-    """Return a connection to a job whose daemon went away. :raises ConnectionLost: it stays away."""
+def _again(connect: _Connector, job: int, end: float) -> Any:
+    """
+    Return a connection to a job whose daemon went away.
+
+    :param end: until when to try, by the monotonic clock. :raises ConnectionLost: it stays away.
+    """
     import time
 
-    end = time.monotonic() + RETURN_LIMIT
     why = "it does not come back"
     while time.monotonic() < end:
         try:
@@ -183,37 +194,18 @@ class _Connector:
         return line
 
 
-def _spec(wanted: Wanted, terminal: bool) -> dict[str, Any]:
-    spec: dict[str, Any] = {
-        "argv": wanted.argv, "env": dict(os.environ), "cwd": _working_directory(), "umask": _umask(),
-        "tty": terminal, "detach": wanted.detach, "node": wanted.node, "nodes": wanted.nodes,
-        "lock": wanted.lock, "memory": wanted.memory, "memory_max": wanted.memory_max,
-        "merge": not terminal and _same(1, 2),
-    }  # fmt: skip
-    if terminal:
-        columns, rows = os.get_terminal_size(1) if os.isatty(1) else (80, 24)
-        spec["size"] = [rows, columns]
-    return spec
-
-
-def _working_directory() -> str:
-    """Return the directory we are in, as the user came into it where that is the same one."""
-    shown = os.environ.get("PWD", "")
-    try:
-        real = os.getcwd()
-        if os.path.isabs(shown) and os.path.samefile(shown, real):
-            return shown
-    except FileNotFoundError as error:
-        raise MalformedRequest("the directory you are in has been removed: cd to another one") from error
-    except OSError:
-        pass
-    return real
-
-
-def _umask() -> int:
-    mask = os.umask(0o77)
-    os.umask(mask)
-    return mask
+def _spec(wanted: Wanted) -> JobSpec:
+    terminal = wanted.tty if wanted.tty is not None else os.isatty(0) and os.isatty(1)
+    terminal = terminal and not wanted.detach
+    size = DEFAULT_SIZE
+    if terminal and os.isatty(1):
+        columns, rows = os.get_terminal_size(1)
+        size = (rows, columns)
+    return job_spec(
+        wanted.argv, tty=terminal, size=size, merge=not terminal and _same(1, 2), detach=wanted.detach,
+        node=wanted.node, nodes=wanted.nodes, lock=wanted.lock, memory=wanted.memory,
+        memory_max=wanted.memory_max,
+    )  # fmt: skip
 
 
 def _same(one: int, other: int) -> bool:

@@ -14,18 +14,23 @@ The types are those of `libgomd.client`; there every method gives a Deferred of 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator
+import socket
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import wraps
 from types import TracebackType
 from typing import Concatenate, ParamSpec, TypeVar
 
 from libgomd import calls
+from libgomd.blocking_job import BlockingJob
 from libgomd.endpoints import Endpoint, default_endpoints, parse_endpoint
-from libgomd.errors import ConnectionLost
+from libgomd.errors import ConnectionLost, MalformedReply, MalformedRequest
+from libgomd.jobsession import RECONNECT_LIMIT
+from libgomd.jobspec import DEFAULT_SIZE, job_spec
 from libgomd.linesocket import LineSocket, dial
 from libgomd.model import Event, Output
 from libgomd.replies import Call, Reply, Size, Stream, check
-from libgomd.wire.lines import BLOCK, Request
+from libgomd.wire import frames
+from libgomd.wire.lines import BLOCK, FRAMES, Request
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,6 +53,20 @@ def connect(endpoint: str | None = None, token: str | None = None, timeout: floa
     """
     places = (parse_endpoint(endpoint),) if endpoint else default_endpoints(os.environ, os.getuid())
     return Client(_open(places, token, timeout), token)
+
+
+def _open_frames(endpoint: Endpoint, token: str | None, request: Request, timeout: float) -> LineSocket:
+    """Open a connection that carries frames behind the answer to ``request``."""
+    line = dial((endpoint,), timeout, request)
+    try:
+        if token is not None:
+            line.ask(calls.auth(token).request, timeout)
+        if (status := line.ask(request, timeout)).code != FRAMES:
+            raise MalformedReply(f"the answer to {request.verb} is {status.code}, not {FRAMES}")
+    except BaseException:
+        line.close()
+        raise
+    return line
 
 
 def _open(endpoints: tuple[Endpoint, ...], token: str | None, timeout: float) -> LineSocket:
@@ -128,6 +147,89 @@ class Client:
     def do(self, name: str, *, node: calls.NodeKey = "") -> Generator[Output, None, None]:
         """Run a command of `[commands]`: yield its output line by line, last its exit status."""
         return self.stream(calls.do(name, node=node))
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        umask: int | None = None,
+        node: calls.NodeKey = "",
+        nodes: str = "",
+        memory: int | None = None,
+        memory_max: int | None = None,
+        lock: bool | None = None,
+        merge: bool = False,
+        detach: bool = False,
+        tty: bool = False,
+        size: tuple[int, int] = DEFAULT_SIZE,
+        stdin: bytes | None = None,
+        timeout: float | None = None,
+        reconnect: float = RECONNECT_LIMIT,
+    ) -> BlockingJob:
+        """
+        Run a command here or on another node. Blocks until it has begun; no shell reads it.
+
+        :param argv: the command and its arguments; the command is looked for in PATH of ``env``.
+        :param cwd, env, umask: its surroundings; those of this process unless said.
+        :param node: the node it is to run on. :param nodes: ids such as ``1-4,7``: the best one of these.
+        :param memory: bytes it will need. :param memory_max: bytes it may have, the kernel sees to it.
+        :param lock: whether balancing leaves it where it is. :param merge: its errors go into its output.
+        :param detach: it goes on alone; the streams of what this returns are closed, `attach` has them.
+        :param tty: it gets a terminal, of ``size`` rows and columns.
+        :param stdin: all of its standard input; without it, it is open for `BlockingJob.write`.
+        :param timeout: seconds for it to begin, and for what a daemon owes at once; the client's unless said.
+        :param reconnect: seconds to go on trying when the daemon goes away under it; 0 for not at all.
+        :raises MalformedRequest: no daemon would take that.
+        :raises NotFound: there is no such command (``code`` 127), node or directory.
+        :raises NotPossible: it cannot be executed (``code`` 126), or no node can take it.
+        :raises TimedOut: it has not begun in time. Other errors as for a call.
+        """
+        if detach and stdin is not None:
+            raise MalformedRequest("a detached job has no standard input: leave stdin out")
+        spec = job_spec(
+            argv, cwd=cwd, env=env, umask=umask, tty=tty, size=size, merge=merge, detach=detach, node=node,
+            nodes=nodes, lock=lock, memory=memory, memory_max=memory_max,
+        )  # fmt: skip
+        first = frames.encode_json(frames.SPEC, spec.values())
+        job = self._streams(Request("run"), first, timeout, reconnect)
+        if detach:
+            job.leave()
+        elif stdin is not None:
+            job.feed(stdin)
+        return job
+
+    def attach(
+        self, job: int, *, timeout: float | None = None, reconnect: float = RECONNECT_LIMIT
+    ) -> BlockingJob:
+        """
+        Take up the streams of a job of the caller's: of a detached one from the oldest output that is kept.
+
+        Blocks for a moment. Leaving a detached job lets it go on. Parameters as for `run`.
+
+        :raises NotFound: there is no such job, or nothing of it is kept.
+        :raises Conflict: somebody is attached to it.
+        """
+        return self._streams(Request("attach", (str(job),)), b"", timeout, reconnect)
+
+    def _streams(
+        self, request: Request, first: bytes, timeout: float | None, reconnect: float
+    ) -> BlockingJob:
+        if self._closed:
+            raise ConnectionLost(f"this connection to {self._line.endpoint} is closed")
+        endpoint, token = self._line.endpoint, self._token
+        limit = self._line.timeout if timeout is None else timeout
+
+        def reopen(job: int, seconds: float) -> tuple[socket.socket, bytes]:
+            return _open_frames(endpoint, token, Request("attach", (str(job),)), seconds).detach()
+
+        line = _open_frames(endpoint, token, request, limit)
+        if first:
+            line.send_raw(first, limit)
+        job = BlockingJob(line.detach(), reopen, timeout=limit, reconnect=reconnect)
+        job.begun(limit)
+        return job
 
     def auth(self, token: str) -> None:
         """Raise the role to that of the token's owner, for this connection and for streams from now on."""

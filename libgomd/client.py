@@ -35,6 +35,7 @@ from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 
 from libgomd import calls
+from libgomd.client_run import RunsJobs
 from libgomd.connection import LineConnection, WholeReply
 from libgomd.endpoints import Endpoint, FoundUnix, Unix, default_endpoints, parse_endpoint
 from libgomd.errors import ConnectionLost, GomdError
@@ -157,7 +158,7 @@ def _verb(make: Callable[P, Call[T]]) -> Callable[Concatenate[Client, P], Deferr
     return method
 
 
-class Client:
+class Client(RunsJobs):
     """
     A connection to a daemon; `connect` makes it.
 
@@ -180,9 +181,8 @@ class Client:
         self.lost: Deferred[None] = connection.when_gone()
         self._connection = connection
         self._dial = dial
-        self._clock = clock
         self._token = token
-        self._timeout = timeout
+        super().__init__(clock, timeout)
         self._streams: set[LineConnection] = set()
         self._closed = False
 
@@ -196,7 +196,10 @@ class Client:
 
     async def _open_stream(self) -> LineConnection:
         self._refuse_ifclosed()
-        connection = await _open(self._dial, self._clock, self._token, self._timeout)
+        try:
+            connection = await _open(self._dial, self._clock, self._token, self._timeout)
+        except (ConnectError, OSError) as error:
+            raise ConnectionLost(f"the daemon cannot be reached any more ({_reason(error)})") from error
         try:
             self._refuse_ifclosed()
         except ConnectionLost:
@@ -230,8 +233,9 @@ class Client:
 
     @returns_deferred
     async def close(self) -> None:
-        """Close the connection and those of all streams; fires when they are closed, a second time too."""
+        """Close the connection and those of all streams and jobs; fires when they are, a second time too."""
         self._closed = True
+        self._close_jobs()
         for gone in [closed(each, self._clock) for each in (*self._streams, self._connection)]:
             await gone
 

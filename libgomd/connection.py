@@ -125,7 +125,6 @@ class LineConnection(TwistedProtocol):
         """Tell everybody who waits."""
         if self._successor is not None:
             self._successor.connectionLost(reason)
-            return
         self._end(ConnectionLost(f"the daemon closed the connection ({reason.getErrorMessage()})"))
         self._gone = True
         farewells, self._farewells = self._farewells, []

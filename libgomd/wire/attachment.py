@@ -14,9 +14,9 @@ which the job's supervisor sends. They are *attached* to one caller at a time::
 
 Anything between the two may be replaced at any time: the caller's connection, a daemon on the way, the
 supervisor when the job moves. Whoever notices says so (`RESUME`, or a new connection), and the caller sends
-`ATTACH` again. Two of them may be under way at once, so each has a number ``n``: everything that comes before
-the `ATTACHED` with the newest number belongs to an older attachment and is ignored, and no input is sent
-until then.
+`ATTACH` again. Two of them may be under way at once, those of two callers too when one follows the other,
+so each has a number ``n``: everything that comes before the `ATTACHED` with the newest number belongs to an
+older attachment and is ignored, and no input is sent until then.
 
 `CallerEnd` is the caller's side, used by `gom`, by the clients of libgomd and by the home daemon that keeps
 the output of a detached job. `JobEnd` is the supervisor's. Neither knows sockets: `CallerEnd.receive` takes a
@@ -27,9 +27,9 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from libgomd.errors import GomdError, error_for
+from libgomd.errors import GomdError, NotFound, NotPossible, error_for
 from libgomd.wire import frames
-from libgomd.wire.resumable import CHUNK, WINDOW, Receiver, Sender, Store
+from libgomd.wire.resumable import CHUNK, WINDOW, MemoryStore, Receiver, Sender, Store
 
 #: The outputs by the names they have in ATTACH and ATTACHED.
 OUTPUTS: Final = {frames.STDOUT: "stdout", frames.STDERR: "stderr"}
@@ -83,17 +83,21 @@ class CallerEnd:
     The caller's end of a job's streams.
 
     :param received: positions from which the outputs are wanted, by the kind of their frames.
+    :param serial: the number before that of the first `ATTACH`. Drawn at random (below 2**48), it keeps an
+        answer that was meant for the caller before this one from being taken for an answer to this one.
     :ivar attached: whether the job's end has answered the newest `ATTACH`.
     :ivar exited: how the job ended, None while it runs.
     """
 
-    def __init__(self, received: dict[int, int] | None = None, window: int = WINDOW) -> None:
+    def __init__(
+        self, received: dict[int, int] | None = None, window: int = WINDOW, *, serial: int = 0
+    ) -> None:
         start = received or {}
         self.outputs = {kind: Receiver(start.get(kind, 0), window) for kind in OUTPUTS}
         self.stdin = Sender(window=window)
         self.attached = False
         self.exited: Exited | None = None
-        self._asked = 0
+        self._asked = serial
         self._stdin_ended = False
         self._stdin_end_sent = False
         self._outgoing = bytearray()
@@ -128,6 +132,11 @@ class CallerEnd:
         if not self.attached or self._stdin_ended or self.exited is not None:
             return 0
         return self.stdin.room()
+
+    @property
+    def input_has_ended(self) -> bool:
+        """Whether no more input can be sent: `end_input` was called, or the job's end has said so."""
+        return self._stdin_ended
 
     def send_input(self, data: bytes) -> None:
         """Send input, at most `input_room` bytes of it."""
@@ -216,6 +225,8 @@ class CallerEnd:
         self.attached = True
         lost = {kind: self.outputs[kind].resume(_number(told, name)) for kind, name in OUTPUTS.items()}
         stdin = _number(told, "stdin")
+        if stdin > self.stdin.end:  # another caller has sent the input up to here
+            self.stdin = Sender(MemoryStore(stdin), self.stdin.window)
         self.stdin.resume(stdin, _number(told, "stdin_taken", stdin))
         if told.get("stdin_ended"):
             self._stdin_ended = self._stdin_end_sent = True
@@ -296,11 +307,22 @@ class JobEnd:
         return all(output.drained for output in self.outputs.values())
 
 
+#: The errors of a program that cannot be started, by the exit status that a shell would give.
+_UNSTARTED: Final[dict[int, type[GomdError]]] = {126: NotPossible, 127: NotFound}
+
+
 def failure_in(payload: bytes) -> GomdError:
-    """Return the error that a `FAILED` frame tells. :raises MalformedFrame: it tells none."""
+    """
+    Return the error that a `FAILED` frame tells.
+
+    Its ``code`` is 127 or 126, as a shell's, for a program that is not there or cannot be executed.
+
+    :raises MalformedFrame: it tells none.
+    """
     told = frames.decode_json(payload)
     code = _number(told, "code", 500)
-    error = error_for(code, str(told.get("text", "")))
+    text = str(told.get("text") or "the daemon gives no reason")
+    error = _UNSTARTED[code](text) if code in _UNSTARTED else error_for(code, text)
     error.code = code  # type: ignore[misc]
     return error
 

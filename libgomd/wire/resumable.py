@@ -39,6 +39,8 @@ from libgomd.errors import MalformedReply
 WINDOW: Final = 1048576
 #: Bytes of a stream that are put into one piece.
 CHUNK: Final = 65536
+#: Bytes of a piece that is not copied to be joined with its neighbours.
+_SMALL: Final = 4096
 
 
 class WindowExceeded(MalformedReply):
@@ -69,18 +71,24 @@ class Store(Protocol):
 
 
 class MemoryStore:
-    """A `Store` in memory, as the pieces that were appended."""
+    """A `Store` in memory: the pieces that were appended, small ones joined so that there are few of them."""
 
     def __init__(self, base: int = 0) -> None:
         self.base = base
         self.end = base
-        self._pieces: deque[bytes] = deque()
+        self._pieces: deque[bytes | bytearray] = deque()
 
     def append(self, data: bytes) -> None:
         """See `Store.append`."""
-        if data:
+        self.end += len(data)
+        if len(data) >= _SMALL:
             self._pieces.append(data)
-            self.end += len(data)
+        elif data:
+            last = self._pieces[-1] if self._pieces else b""
+            if isinstance(last, bytearray) and len(last) < CHUNK:
+                last += data
+            else:
+                self._pieces.append(bytearray(data))
 
     def discard_before(self, position: int) -> None:
         """See `Store.discard_before`. A piece that lies on both sides of ``position`` is cut."""
@@ -98,7 +106,7 @@ class MemoryStore:
         for piece in self._pieces:
             if position < start + len(piece):
                 offset = max(position - start, 0)
-                return piece[offset : offset + limit]
+                return bytes(piece[offset : offset + limit])
             start += len(piece)
         return b""
 
@@ -187,12 +195,12 @@ class Receiver:
     :ivar taken: the position up to which the bytes were passed on.
     """
 
-    __slots__ = ("_told", "received", "taken", "window")
+    __slots__ = ("_told", "_window_start", "received", "taken", "window")
 
     def __init__(self, position: int = 0, window: int = WINDOW) -> None:
         self.received = self.taken = position
         self.window = window
-        self._told = position
+        self._told = self._window_start = position
 
     def receive(self, size: int) -> None:
         """
@@ -200,7 +208,7 @@ class Receiver:
 
         :raises WindowExceeded: they are more than the sender may have under way.
         """
-        if self.received + size - self._told > self.window:
+        if self.received + size - self._window_start > self.window:
             raise WindowExceeded(f"{size} bytes more than the window of {self.window} allows")
         self.received += size
 
@@ -217,11 +225,13 @@ class Receiver:
         if self._told == self.taken:
             return None
         self._told = self.taken
+        self._window_start = max(self._window_start, self.taken)
         return self.taken
 
     def resume(self, position: int) -> int:
         """
-        Begin a new attachment: the sender goes on from ``position``.
+        Begin a new attachment: the sender goes on from ``position``, and may send a window from there on,
+        since it need not know what is held here.
 
         :returns: bytes that are lost for good, 0 as a rule: those before ``position`` that never came.
         """
@@ -230,4 +240,5 @@ class Receiver:
         self.received = position
         self.taken = position - held if position >= held else 0
         self._told = self.taken
+        self._window_start = position
         return lost

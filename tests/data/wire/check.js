@@ -1,4 +1,4 @@
-// Checks the test vectors of gomd's datagrams with nothing but node.js: node check.js [DIRECTORY]
+// Checks the test vectors of gomd's datagrams, and of the streams of jobs, with nothing but node.js: node check.js [DIRECTORY]
 //
 // It was written from docs/wire.md and shares no line with gomd itself, to show that the document says
 // all that another program needs. Exit status 0 when every vector holds, 1 with a line for each that does not.
@@ -6,6 +6,7 @@
 const crypto = require('crypto')
 const fs = require('fs')
 const path = require('path')
+const streams = require('./streams.js')
 
 const MAX = Number.MAX_SAFE_INTEGER // 2^53 - 1, the largest number on the wire
 const U32 = 2 ** 32 - 1
@@ -304,6 +305,9 @@ for (const vector of load('bad.json')) {
     }
     throw new Error('taken')
   })
+}
+for (const vector of load('streams.json')) {
+  check(`streams.json ${vector.end}: ${vector.name}`, () => streams.play(vector, same))
 }
 console.log(`${held} held, ${failed} failed`)
 process.exit(failed ? 1 : 0)

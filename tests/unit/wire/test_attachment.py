@@ -47,6 +47,60 @@ def test_input_waits_for_the_answer_to_the_newest_attach() -> None:
     assert caller.input_room() > 0
 
 
+def test_an_answer_to_the_caller_before_begins_nothing() -> None:
+    """Who follows another caller at once may hear what that one asked for: each has numbers of its own."""
+    job = JobEnd()
+    job.outputs[frames.STDOUT].append(b"once")
+    before, caller = CallerEnd(serial=1000), CallerEnd(serial=77)
+    got = b""
+    for asking in (before, caller):
+        asking.attach()
+    answers = [job.attach(frames.decode_attach(sent_by(end)[0].payload)) + job.output_to_send(100)
+               for end in (before, caller)]  # fmt: skip
+    for frame in FrameParser().feed(b"".join(answers)):
+        event = caller.receive(frame)
+        got += event.data if isinstance(event, Data) else b""
+    assert got == b"once"
+
+
+def test_input_goes_on_behind_what_another_caller_has_sent() -> None:
+    """Whoever takes up a job whose caller was lost sends from there on, a whole window if need be."""
+    job = JobEnd()
+    job.stdin.receive(500)
+    job.stdin.pass_on(500)
+    caller = CallerEnd(window=WINDOW)
+    caller.attach()
+    for frame in FrameParser().feed(job.attach(frames.decode_attach(sent_by(caller)[0].payload))):
+        caller.receive(frame)
+    sent = 0
+    while sent < 3 * WINDOW:
+        caller.send_input(b"x" * caller.input_room())
+        [frame] = sent_by(caller)
+        job.stdin.receive(len(frame.payload))
+        job.stdin.pass_on_all()
+        sent += len(frame.payload)
+        for frame in FrameParser().feed(job.input_acknowledgement()):
+            caller.receive(frame)
+    assert job.stdin.received == 500 + sent
+
+
+def test_a_slow_reader_that_attaches_again_is_sent_a_window() -> None:
+    """The job's end does not know what the caller still holds: that is no mistake of the job's end."""
+    job = JobEnd(window=WINDOW)
+    caller = CallerEnd(window=WINDOW)
+    for _ in range(2):
+        caller.attach()
+        for frame in FrameParser().feed(job.attach(frames.decode_attach(sent_by(caller)[0].payload))):
+            caller.receive(frame)
+        job.outputs[frames.STDOUT].append(b"x" * WINDOW)
+        for frame in FrameParser().feed(job.output_to_send(1000)):
+            caller.receive(frame)
+    assert caller.outputs[frames.STDOUT].received == 2 * WINDOW
+    caller.passed_on(frames.STDOUT, 2 * WINDOW)
+    [told] = sent_by(caller)
+    assert frames.decode_ack(told.payload) == (frames.STDOUT, 2 * WINDOW)
+
+
 def test_output_of_an_older_attachment_is_ignored() -> None:
     """It comes again behind the answer; taking it twice would double it."""
     caller, job = attached_pair()

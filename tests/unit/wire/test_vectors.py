@@ -18,6 +18,7 @@ from libgomd.wire.datagrams import open_sealed, seal
 from libgomd.wire.layouts import LAYOUTS
 from libgomd.wire.sealing import SEALED_OVERHEAD, DatagramKey, KeyRing
 from tests.unit.wire import vectors
+from tests.unit.wire.stream_vectors import stream_vectors
 
 PACKETS = vectors.load("packets.json")
 BAD = vectors.load("bad.json")
@@ -82,6 +83,7 @@ def test_the_files_are_what_the_generator_writes() -> None:
     assert vectors.load("keys.json") == vectors.key_vectors()
     assert vectors.load("packets.json") == vectors.packet_vectors()
     assert vectors.load("bad.json") == vectors.bad_vectors()
+    assert vectors.load("streams.json") == stream_vectors()
 
 
 @pytest.mark.skipif(
@@ -96,4 +98,5 @@ def test_a_program_in_another_language_agrees() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     count = int(done.stdout.split()[0])
-    assert count == 3 * len(PACKETS) + len(BAD) + 7 * len(vectors.load("keys.json"))
+    streams = len(vectors.load("streams.json"))
+    assert count == 3 * len(PACKETS) + len(BAD) + 7 * len(vectors.load("keys.json")) + streams

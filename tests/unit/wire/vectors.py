@@ -40,6 +40,7 @@ from libgomd.wire.messages import (
     TrueSpeed,
 )
 from libgomd.wire.sealing import SEALED_OVERHEAD, DatagramKey, KeyRing
+from tests.unit.wire.stream_vectors import stream_vectors
 
 DIRECTORY = Path(__file__).parents[2] / "data" / "wire"
 SECRET = bytes(range(32))
@@ -284,7 +285,8 @@ def bad_vectors() -> list[dict[str, Any]]:
 def write() -> None:
     """Write the files anew."""
     for name, vectors in (
-        ("keys.json", key_vectors()), ("packets.json", packet_vectors()), ("bad.json", bad_vectors())
+        ("keys.json", key_vectors()), ("packets.json", packet_vectors()), ("bad.json", bad_vectors()),
+        ("streams.json", stream_vectors()),
     ):  # fmt: skip
         text = json.dumps(vectors, indent=1, ensure_ascii=False)
         (DIRECTORY / name).write_text(text + "\n")

@@ -1,0 +1,181 @@
+"""
+The description of a job that is to run: one checked value, made in one place for `gom run` and both clients.
+
+It travels as the JSON of the first frame (`SPEC`, docs/jobs.md). The daemon checks it again; a mistake that
+is found here is said before anything is sent.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from libgomd.errors import MalformedRequest
+
+#: Bytes of the arguments and the environment together, a NUL behind each: what the kernel takes.
+MAX_STRING_BYTES: Final = 131072
+#: Arguments at most, and names in the environment.
+MAX_STRINGS: Final = 4096
+#: Characters of the working directory at most.
+MAX_CWD: Final = 4096
+#: Smallest limit of memory, in bytes: a program needs that to begin.
+MIN_MEMORY_MAX: Final = 4 << 20
+#: Rows and columns of a terminal whose size nobody knows.
+DEFAULT_SIZE: Final = (24, 80)
+
+
+class JobSpec(NamedTuple):
+    """
+    A command and its surroundings, checked; `job_spec` makes it.
+
+    :ivar argv: the command and its arguments. :ivar env: its whole environment.
+    :ivar cwd: its working directory, an absolute path. :ivar umask: its file mode creation mask.
+    :ivar tty: it gets a terminal, of ``size`` rows and columns.
+    :ivar merge: standard output and error are one stream, standard output.
+    :ivar detach: nobody waits for it, its output is kept at home.
+    :ivar node: id or name of the node it is to run on; empty for the best one.
+    :ivar nodes: ids such as ``1-4,7``: the best one of these; empty for all.
+    :ivar lock: whether balancing leaves it where it is; None for the daemon's choice.
+    :ivar memory: bytes it will need, None when not known.
+    :ivar memory_max: bytes it may have, None for no limit.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str
+    umask: int
+    tty: bool = False
+    size: tuple[int, int] = DEFAULT_SIZE
+    merge: bool = False
+    detach: bool = False
+    node: str = ""
+    nodes: str = ""
+    lock: bool | None = None
+    memory: int | None = None
+    memory_max: int | None = None
+
+    def values(self) -> dict[str, Any]:
+        """Return the JSON object that the daemon reads."""
+        return {**self._asdict(), "argv": list(self.argv), "env": dict(self.env), "size": list(self.size)}
+
+
+def job_spec(
+    argv: Sequence[str],
+    *,
+    cwd: str | None = None,
+    env: Mapping[str, str] | None = None,
+    umask: int | None = None,
+    tty: bool = False,
+    size: tuple[int, int] = DEFAULT_SIZE,
+    merge: bool = False,
+    detach: bool = False,
+    node: int | str = "",
+    nodes: str = "",
+    lock: bool | None = None,
+    memory: int | None = None,
+    memory_max: int | None = None,
+) -> JobSpec:
+    """
+    Return the description of a job. Looks at this process, and does not block.
+
+    :param cwd, env, umask: those of this process unless said. For the rest see `JobSpec`.
+    :raises MalformedRequest: for what no daemon would take; the sentence says what is wrong.
+    """
+    if isinstance(argv, (str, bytes)):
+        raise MalformedRequest("a command is a list of words, not one text: no shell takes it apart")
+    words = _strings(tuple(argv), "argv")
+    if not words or not words[0]:
+        raise MalformedRequest("a command is missing: name a program, and its arguments behind it")
+    surroundings = dict(os.environ if env is None else env)
+    _check_env(words, surroundings)
+    if memory_max is not None and _number(memory_max, "memory_max", 1 << 62) < MIN_MEMORY_MAX:
+        raise MalformedRequest(
+            f"memory_max (--mem-max) is at least {MIN_MEMORY_MAX >> 20}M: a program needs that to begin"
+        )
+    if memory is not None and memory_max is not None and memory > memory_max:
+        raise MalformedRequest("memory (--mem) is more than memory_max (--mem-max) allows")
+    if str(node) and nodes:
+        raise MalformedRequest("node and nodes do not go together: name one node, or several to choose from")
+    rows, columns = size
+    return JobSpec(
+        words, MappingProxyType(surroundings), _directory(cwd),
+        own_umask() if umask is None else _number(umask, "umask", 0o777),
+        bool(tty), (_number(rows, "size", 65535), _number(columns, "size", 65535)), bool(merge), bool(detach),
+        _text(str(node), "node"), _text(nodes, "nodes"), lock,
+        None if memory is None else _number(memory, "memory", 1 << 63), memory_max,
+    )  # fmt: skip
+
+
+def _check_env(argv: tuple[str, ...], env: Mapping[str, str]) -> None:
+    names = _strings(tuple(env), "the names of env")
+    settings = _strings(tuple(env.values()), "the values of env")
+    if any(not name or "=" in name for name in names):
+        raise MalformedRequest("a name in env is not empty and has no = in it")
+    size = sum(len(os.fsencode(text)) + 1 for text in (*argv, *names, *settings))
+    if size > MAX_STRING_BYTES:
+        raise MalformedRequest(
+            f"arguments and environment have {size} bytes, at most {MAX_STRING_BYTES} can be passed: "
+            "unset what the command does not need, or put it into a file"
+        )
+
+
+def _strings(found: tuple[Any, ...], what: str) -> tuple[str, ...]:
+    if len(found) > MAX_STRINGS:
+        raise MalformedRequest(f"{what}: {len(found)} of them, at most {MAX_STRINGS} can be passed")
+    return tuple(_text(text, what) for text in found)
+
+
+def _text(found: Any, what: str) -> str:
+    if not isinstance(found, str) or "\0" in found:
+        raise MalformedRequest(f"{what}: text without NUL is needed, not {found!r:.60}")
+    try:
+        os.fsencode(found)
+    except UnicodeEncodeError:
+        raise MalformedRequest(f"{what}: text that stands for bytes is needed, not {found!r:.60}") from None
+    return found
+
+
+def _number(found: Any, what: str, most: int) -> int:
+    if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found <= most:
+        raise MalformedRequest(f"{what} is a whole number from 0 to {most}, not {found!r:.40}")
+    return found
+
+
+def _directory(cwd: str | None) -> str:
+    path = _text(own_directory() if cwd is None else os.fspath(cwd), "cwd")
+    if not path.startswith("/") or len(path) > MAX_CWD:
+        raise MalformedRequest(f"cwd is an absolute path of at most {MAX_CWD} characters, not {path[:60]!r}")
+    return path
+
+
+def own_directory() -> str:
+    """
+    Return the directory this process is in, by the name its user came into it where that still leads there.
+
+    :raises MalformedRequest: it has been removed.
+    """
+    shown = os.environ.get("PWD", "")
+    try:
+        real = os.getcwd()
+    except FileNotFoundError as error:
+        raise MalformedRequest("the directory you are in has been removed: cd to another one") from error
+    try:
+        return shown if os.path.isabs(shown) and os.path.samefile(shown, real) else real
+    except OSError:
+        return real
+
+
+def own_umask() -> int:
+    """Return the umask of this process, without changing it where the kernel tells."""
+    try:
+        with open("/proc/self/status", "rb") as file:
+            for line in file:
+                if line.startswith(b"Umask:"):
+                    return int(line.split()[1], 8)
+    except (OSError, ValueError, IndexError):
+        pass
+    mask = os.umask(0o77)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,119 @@
+"""The description of a job: what is taken, what is refused before it is sent, and that the daemon agrees."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from gomd.jobs.lifecycle.request import parse
+from libgomd.errors import MalformedRequest
+from libgomd.jobspec import MIN_MEMORY_MAX, JobSpec, job_spec, own_directory, own_umask
+
+TEXT = st.text(st.characters(exclude_characters="\0"), max_size=8)
+NUMBERS = st.none() | st.integers(-1, 1 << 64)
+
+
+def test_the_surroundings_are_those_of_this_process_unless_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for a program that this one would start itself."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SHIP", "Beagle")
+    spec = job_spec(["ls", "-l"])
+    assert (spec.argv, spec.cwd, spec.env["SHIP"]) == (("ls", "-l"), str(tmp_path), "Beagle")
+    before = os.umask(0o027)
+    try:
+        assert job_spec(["ls"]).umask == own_umask() == 0o027
+    finally:
+        os.umask(before)
+    assert job_spec(["ls"], env={}, cwd="/", umask=0) == JobSpec(("ls",), {}, "/", 0)
+
+
+def test_it_does_not_change_afterwards() -> None:
+    """Neither through the dictionary it was made of nor through its own."""
+    env = {"A": "1"}
+    spec = job_spec(["ls"], env=env)
+    env["A"] = "2"
+    assert spec.env == {"A": "1"}
+    with pytest.raises(TypeError):
+        spec.env["A"] = "3"  # type: ignore[index]
+
+
+def test_the_name_that_led_here_is_kept_where_it_still_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A symbolic link that the user came through stays in the path, a stale $PWD does not."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path / "link")
+    monkeypatch.setenv("PWD", str(tmp_path / "link"))
+    assert own_directory() == str(tmp_path / "link")
+    monkeypatch.setenv("PWD", str(tmp_path / "gone"))
+    assert own_directory() == str(tmp_path / "real")
+    (tmp_path / "real").rmdir()
+    with pytest.raises(MalformedRequest, match="has been removed"):
+        own_directory()
+
+
+@pytest.mark.parametrize(
+    ("argv", "options", "says"),
+    [
+        ([], {}, "a command is missing"),
+        ([""], {}, "a command is missing"),
+        ("ls -l", {}, "a list of words"),
+        (["ls", "a\0b"], {}, "without NUL"),
+        (["ls", 7], {}, "text without NUL"),
+        (["ls", "\ud800"], {}, "stands for bytes"),
+        (["ls"] * 5000, {}, "at most 4096"),
+        (["ls", "x" * 131072], {}, "at most 131072"),
+        (["ls"], {"env": {"A=B": ""}}, "no = in it"),
+        (["ls"], {"env": {"": ""}}, "not empty"),
+        (["ls"], {"env": {"A": 1}}, "the values of env"),
+        (["ls"], {"cwd": "here"}, "absolute path"),
+        (["ls"], {"cwd": "/" + "x" * 5000}, "at most 4096"),
+        (["ls"], {"umask": 0o1000}, "umask"),
+        (["ls"], {"memory": -1}, "memory"),
+        (["ls"], {"memory": True}, "memory"),
+        (["ls"], {"memory_max": MIN_MEMORY_MAX - 1}, "at least 4M"),
+        (["ls"], {"memory": MIN_MEMORY_MAX + 1, "memory_max": MIN_MEMORY_MAX}, "more than"),
+        (["ls"], {"node": 2, "nodes": "1-4"}, "do not go together"),
+        (["ls"], {"size": (70000, 80)}, "size"),
+    ],
+)
+def test_what_is_refused(argv: Any, options: dict[str, Any], says: str) -> None:
+    """Each in one sentence that names what is wrong."""
+    with pytest.raises(MalformedRequest, match=says):
+        job_spec(argv, **options)
+
+
+@given(
+    st.lists(TEXT, max_size=3), st.dictionaries(TEXT, TEXT, max_size=3), st.integers(-1, 0o1000),
+    NUMBERS, NUMBERS, st.sampled_from([None, True, False]), st.booleans(),
+)  # fmt: skip
+def test_the_daemon_takes_what_is_taken_here(
+    argv: list[str],
+    env: dict[str, str],
+    umask: int,
+    memory: int | None,
+    memory_max: int | None,
+    lock: bool | None,
+    flag: bool,
+) -> None:
+    """And understands each value as it was meant; what is refused here it would refuse, too."""
+    told = {"argv": argv, "env": env, "cwd": "/", "umask": umask, "memory": memory, "memory_max": memory_max}
+    try:
+        spec = job_spec(
+            argv, env=env, cwd="/", umask=umask, memory=memory, memory_max=memory_max, lock=lock, merge=flag,
+            detach=not flag, node="beta",
+        )  # fmt: skip
+    except MalformedRequest:
+        with pytest.raises(MalformedRequest):
+            parse(told)
+    else:
+        assert parse(json.loads(json.dumps(spec.values()))).values() == spec.values()
