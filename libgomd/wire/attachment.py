@@ -323,7 +323,7 @@ def failure_in(payload: bytes) -> GomdError:
     code = _number(told, "code", 500)
     text = str(told.get("text") or "the daemon gives no reason")
     error = _UNSTARTED[code](text) if code in _UNSTARTED else error_for(code, text)
-    error.code = code  # type: ignore[misc]
+    error.code = code  # type: ignore[attr-defined]
     return error
 
 
