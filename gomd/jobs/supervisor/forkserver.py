@@ -19,10 +19,10 @@ import signal
 import socket
 import traceback
 
-from gomd.jobs.supervisor import supervisor
 from gomd.jobs.supervisor.attributes import reset_keys
 from gomd.jobs.supervisor.checkpointing import CheckpointingSupervisor
 from gomd.jobs.supervisor.kernel import set_name
+from gomd.jobs.supervisor.serve import serve
 from gomd.jobs.supervisor.spawn import enclose
 
 #: The bytes.
@@ -78,9 +78,7 @@ def _supervise(daemon: socket.socket, connection: int, namespace: bool) -> None:
         os.setsid()
         set_name("gomd-job")
         enclose(
-            lambda around: supervisor.serve(
-                socket.socket(fileno=connection), around, CheckpointingSupervisor
-            ),
+            lambda environment: serve(socket.socket(fileno=connection), environment, CheckpointingSupervisor),
             namespace,
         )
     except BaseException:  # noqa: BLE001 - the edge of the process: say it in the log
