@@ -17,7 +17,7 @@ import gc
 import os
 import signal
 import socket
-import traceback
+import sys
 
 from gomd.jobs.supervisor.attributes import reset_keys
 from gomd.jobs.supervisor.checkpointing import CheckpointingSupervisor
@@ -64,11 +64,16 @@ def _fork(daemon: socket.socket, connection: int, namespace: bool) -> None:
     try:
         pid = os.fork()
     except OSError:
-        traceback.print_exc()  # the daemon sees the connection end
+        _print_error()  # the daemon sees the connection end
     else:
         if pid == 0:
             _supervise(daemon, connection, namespace)
     os.close(connection)
+
+
+def _print_error() -> None:
+    """Print the error that is being handled; `traceback` would cost every supervisor memory."""
+    sys.excepthook(*sys.exc_info())
 
 
 def _supervise(daemon: socket.socket, connection: int, namespace: bool) -> None:
@@ -82,6 +87,6 @@ def _supervise(daemon: socket.socket, connection: int, namespace: bool) -> None:
             namespace,
         )
     except BaseException:  # noqa: BLE001 - the edge of the process: say it in the log
-        traceback.print_exc()
+        _print_error()
     finally:
         os._exit(0)
