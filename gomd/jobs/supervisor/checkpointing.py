@@ -18,7 +18,7 @@ from gomd.jobs.checkpoint.action_script import RESTORED, RESUMING
 from gomd.jobs.checkpoint.criu import Criu, TlsFiles, pipe_name
 from gomd.jobs.supervisor import handover, pipes
 from gomd.jobs.supervisor.attributes import CannotReset, reset_for_copy
-from gomd.jobs.supervisor.cgroups import FREEZING, JobGroup, NoLimit, group_of
+from gomd.jobs.supervisor.cgroups import FREEZE_ALLOWANCE, JobGroup, NoLimit, group_of
 from gomd.jobs.supervisor.child_task import ChildTask
 from gomd.jobs.supervisor.exit_watcher import end_the_rest
 from gomd.jobs.supervisor.handover import HandedInput, HandedJob, HandedOutput, Handover
@@ -114,11 +114,11 @@ class CheckpointingSupervisor(Supervisor):
                 limit=order.limit,
                 allows=allows,
             )
-            if not process_tree.hold(process_tree.descendants(pid)):
+            if not process_tree.keep_stopped(process_tree.descendants(pid)):
                 raise CannotMove("it does not stay stopped")
 
         self._set_frozen(True)
-        self._limit_memory(FREEZING)
+        self._limit_memory(FREEZE_ALLOWANCE)
         self._task = ChildTask(work, order.limit + _CHILD_GRACE)
 
     def _limit_memory(self, more: int = 0) -> None:
@@ -275,7 +275,7 @@ class CheckpointingSupervisor(Supervisor):
                 raise CannotMove(f"{where}: {error}") from error
             pid = criu.restore(directory, mapping, limit=RESTORE_TIMEOUT, allows=allows if uid else None)
             pids = process_tree.descendants(pid)
-            if not process_tree.hold(pids):
+            if not process_tree.keep_stopped(pids):
                 raise CannotMove("the copy does not stay stopped")
             if uid:
                 permissions.check_ids(pids, uid, where)
@@ -301,7 +301,7 @@ class CheckpointingSupervisor(Supervisor):
             self._group = group_of(spec)
         except NoLimit as error:
             raise CannotMove(f"its memory cannot be limited on {spec.where}: {error}") from error
-        self._limit_memory(FREEZING)
+        self._limit_memory(FREEZE_ALLOWANCE)
         return self._group
 
     def _wait(self, task: ChildTask) -> int:
