@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from gomd.interfaces import IThreads
-from gomd.jobs.supervisor.backlog import LOST, Spool
+from gomd.jobs.supervisor.file_store import LOST, FileStore
 from libgomd.private import create_private, make_private_directory, open_private_directory
 from libgomd.wire import frames
 from libgomd.wire.frames import Frame
@@ -27,7 +27,7 @@ class OutputWriter:
     Stands where a caller's connection would (`FrameStream`): takes frames, acknowledges what is written.
 
     :param directory: of the job; it is made. :param limit: bytes that are kept of each stream.
-    :param reserve: bytes of the disk that stay free, see `gomd.jobs.supervisor.backlog.free_of`.
+    :param reserve: bytes of the disk that stay free, see `gomd.jobs.supervisor.file_store.free_of`.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -44,7 +44,7 @@ class OutputWriter:
         self._limit = limit
         self._reserve = reserve
         self._parser = frames.FrameParser()
-        self._spools: dict[int, Spool] = {}
+        self._spools: dict[int, FileStore] = {}
         self._received: dict[int, int] = {}
         self._asked = 0
         self._attached = False
@@ -118,7 +118,7 @@ class OutputWriter:
         if self._descriptor < 0:
             self._descriptor = open_private_directory(self._directory)
         for stream, name in _NAMES.items():
-            self._spools[stream] = Spool(self._descriptor, name, self._limit, self._reserve)
+            self._spools[stream] = FileStore(self._descriptor, name, self._limit, self._reserve)
 
     def _end(self, told: dict[str, Any]) -> None:
         """Write down how the job ended. Blocks."""

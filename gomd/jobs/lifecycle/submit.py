@@ -22,7 +22,6 @@ from gomd.jobs.lifecycle.start_queue import StartQueue, StartSlot
 from gomd.jobs.lifecycle.supervisors import Supervisors
 from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.lifecycle.tracker import JobTracker
-from gomd.jobs.supervisor.supervisor import RECEIVED
 from libgomd.errors import (
     Conflict,
     GomdError,
@@ -38,6 +37,7 @@ from libgomd.model import Caller, Node, Status
 from libgomd.wallclock import Wall
 from libgomd.wire import frames
 from libgomd.wire.frames import Frame
+from libgomd.wire.job_messages import RECEIVED
 
 #: Seconds a caller has to say what is to run, a user's name to be found, the disk to take the journal.
 SPEC_LIMIT = 30.0

@@ -12,7 +12,8 @@ from twisted.internet.interfaces import IReactorTime
 
 from gomd.interfaces import IMembership, IThreads
 from gomd.jobs.checkpoint import inspection
-from gomd.jobs.checkpoint.criu import Criu, TlsFiles, accept, listen
+from gomd.jobs.checkpoint.criu import Criu, TlsFiles
+from gomd.jobs.checkpoint.page_connection import accept, listen
 from gomd.jobs.checkpoint.requirements import Capabilities, Requirements
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.supervisors import Supervisors
@@ -43,7 +44,7 @@ class NodeServices:
     :ivar address: IPv4 address that the other nodes reach it at. :ivar own_uid: the daemon's user.
     :ivar tls: writes the certificates for criu to files and tells their names. Blocks.
     :ivar directory: for images, each migration in a directory of its own.
-    :ivar listen: waits for memory, as `gomd.jobs.checkpoint.criu.listen` does, and ``accept`` takes it.
+    :ivar listen: waits for memory, as `gomd.jobs.checkpoint.page_connection` does, and ``accept`` takes it.
     :ivar look: reads what a job needs, given its pid, its supervisor's, and its user. Blocks.
     :ivar stays: reads why a job can leave for nowhere, given both pids. Blocks.
     :ivar offer: reads what this machine has of needs, as `gomd.jobs.checkpoint.inspection.read_offer` does.

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
-from gomd.jobs.checkpoint.criu import MAX_IMAGES
+from gomd.jobs.checkpoint.images import MAX_IMAGES
 from gomd.jobs.checkpoint.requirements import MAX_FILES, FileRequirement, Requirements
 from gomd.jobs.migration.protocol import MessageKind
 from libgomd.model import MAX_NODE_ID

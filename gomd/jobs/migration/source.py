@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet.task import deferLater
 
-from gomd.jobs.checkpoint.criu import Images
+from gomd.jobs.checkpoint.images import Images
 from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.migration.context import FILES_LIMIT, MigrationContext
 from gomd.jobs.migration.messages import MAX_FILES_SIZE, NEEDS, MigrationId, MigrationMessage

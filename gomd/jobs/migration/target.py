@@ -12,7 +12,9 @@ from typing import Any
 from twisted.internet.defer import Deferred, DeferredSemaphore
 
 from gomd.interfaces import UNTRUSTED
-from gomd.jobs.checkpoint.criu import Images, TlsFiles, speaks_tls
+from gomd.jobs.checkpoint.criu import TlsFiles
+from gomd.jobs.checkpoint.images import Images
+from gomd.jobs.checkpoint.page_connection import speaks_tls
 from gomd.jobs.checkpoint.requirements import Requirements, reasons
 from gomd.jobs.lifecycle.control import SupervisorControl
 from gomd.jobs.lifecycle.frame_stream import FrameStream

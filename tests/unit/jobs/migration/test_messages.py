@@ -11,7 +11,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from gomd.jobs.checkpoint.criu import MAX_IMAGES
+from gomd.jobs.checkpoint.images import MAX_IMAGES
 from gomd.jobs.checkpoint.requirements import MAX_FILES, FileRequirement, Requirements
 from gomd.jobs.migration.messages import (
     LOOK,
