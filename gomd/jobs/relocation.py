@@ -145,7 +145,7 @@ class Relocation:
         here = None if self.by_kernel else await self._kin.job_of(pid)
         if here is not None:
             _check_owner(caller, here.uid, pid)
-            self._jobs.set_lock(f"{here.home}-{here.job}", lock)
+            self._jobs.set_lock(here.name, lock)
         else:
             _check_owner(caller, (await self._collector.process(pid)).uid, pid)
             await self._write(f"/proc/{pid}/lock", str(int(lock)))
@@ -404,7 +404,7 @@ async def _everybody(
 
 
 def _name(job: JobHere) -> str:
-    return f"{job.home}-{job.job}"
+    return job.name
 
 
 def _check_owner(caller: Caller, uid: int, pid: int) -> None:

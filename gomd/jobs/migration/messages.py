@@ -18,6 +18,7 @@ from gomd.jobs.checkpoint.requirements import MAX_FILES, FileRequirement, Requir
 from gomd.jobs.migration.protocol import MessageKind
 from libgomd.model import MAX_NODE_ID
 from libgomd.wire.frames import LETTER, MAX_PAYLOAD, PIECE, Frame, MalformedFrame, encode, encode_json
+from libgomd.wire.job_name import JobName
 
 #: Bytes of all files of one letter: criu's images without the memory are some hundred kilobytes.
 MAX_FILES_SIZE: Final = 64 << 20
@@ -74,7 +75,7 @@ class MigrationId:
     @property
     def name(self) -> str:
         """The job's name, ``HOME-JOB``."""
-        return f"{self.home}-{self.job}"
+        return str(JobName(self.home, self.job))
 
     @classmethod
     def parse(cls, text: str) -> MigrationId:

@@ -58,6 +58,7 @@ from libgomd.errors import (
 )
 from libgomd.model import Counter
 from libgomd.wire.frames import MOVE, MOVED, Frame, MalformedFrame, encode_json
+from libgomd.wire.job_name import JobName
 from libgomd.wire.lines import Request
 
 #: Jobs that leave, and that come, at the same time; others wait for their turn.
@@ -268,7 +269,7 @@ class Migrations:
     async def migrate(self, pid: int, node: int) -> None:
         """See `IMigrator.migrate`."""
         held = self._find(pid)
-        target = node or int(held.name.partition("-")[0])
+        target = node or JobName.parse(held.name).home
         if target == self._ground.own_id:
             return
         if held.name in self._asked:  # it waits for its turn: who asks again and again gets no other one
