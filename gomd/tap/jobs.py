@@ -101,7 +101,7 @@ def jobs_of(
     return Jobs(
         reactor, members, threads, events, partial(RemoteJobs, reactor, members, peers), here,
         placement, Journal(os.path.join(config.node.state_dir, "jobs", "journal"), journal), peers,
-        wall=wall, own_uid=os.geteuid(), room=room, output=output, disk=disk, migrator=migrator,
+        wall=wall, own_uid=os.geteuid(), admission=room, output=output, disk=disk, migrator=migrator,
     )  # fmt: skip
 
 
@@ -134,7 +134,7 @@ def _criu(
         reactor, members, threads, machine, CriuCheck(program, threads, reactor), keeper, table, here,
         whereabouts, MigrationJournal(os.path.join(state, "jobs", "migrations")), post,
         BoundedInspection(threads), wall,
-        lambda uid: room.why_not(keeper.held.values(), (), uid, admin=False),
+        lambda uid: room.why_not(keeper.jobs.values(), (), uid, admin=False),
     )  # fmt: skip
     migrations = Migrations(ground)
     return migrations

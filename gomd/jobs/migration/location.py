@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
@@ -13,12 +13,12 @@ from twisted.logger import Logger
 from gomd.interfaces import IMembership, IPeers
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.frame_stream import FrameStream
-from gomd.jobs.lifecycle.relay import StreamRelay
-from gomd.jobs.lifecycle.tracked import TrackedJob
+from gomd.jobs.lifecycle.tracked import Phase, TrackedJob
 from gomd.jobs.lifecycle.tracker import JobTracker
 from libgomd.errors import Conflict, GomdError, NotFound, PeerUnreachable
 from libgomd.model import Caller, EventKind, Job, Role
 from libgomd.wire import frames
+from libgomd.wire.job_messages import RunningJob
 from libgomd.wire.job_name import JobName
 from libgomd.wire.lines import OK, Request
 
@@ -61,34 +61,31 @@ class JobLocations:
 
     def went(self, name: str, node_id: int, nmigs: int) -> None:
         """It is decided that a job that ran here runs on ``node_id``. May be said twice."""
-        held = self._keeper.held.get(name)
+        held = self._keeper.jobs.get(name)
         if held is None or held.number is None:
             self._gone[name] = node_id
             self._keeper.publish(EventKind.MIGRATED, node_id, f"guest {name} moved to node {node_id}")
             return
         job = self._table.get(held.number)
         if job is not None and not job.state.over and job.nmigs < nmigs:
-            held.node = node_id
-            held.told = {}
+            held.moved_to(node_id)
             self._say(self._table.went(held.number, node_id, nmigs))
 
     def left(self, name: str, node_id: int) -> None:
         """Nothing of it is left here: reach it where it is, or let its home do so."""
-        held = self._keeper.held.get(name)
+        held = self._keeper.jobs.get(name)
         if held is None:
             return
-        held.departing = None
+        held.stop_leaving()
         if held.number is None:
-            self._keeper.let_go(held)
+            self._keeper.release(held)
             return
-        old, held.relay.job = held.relay.job, None
-        if old is not None:
-            old.close()
+        held.relay.drop_job()
         job = self._table.get(held.number)
         if job is not None and job.detached:
             held.relay.drop_client()
-            self._keeper.sink_if_detached(held)
-        self._keeper.look_for(held)
+            self._keeper.keep_output_if_detached(held)
+        self._keeper.find_again(held)
 
     def check_gone(self, name: str) -> None:
         """See whether a guest was here that runs elsewhere now, or may come. :raises Conflict: so it is."""
@@ -108,44 +105,39 @@ class JobLocations:
 
     # -- where it is
 
-    def arrived(self, name: str, stream: FrameStream, told: dict[str, Any], nmigs: int) -> None:
+    def arrived(self, name: str, stream: FrameStream, running: RunningJob, nmigs: int) -> None:
         """
         A job runs here now.
 
-        :param stream: the connection to its supervisor. :param told: what that says of it.
+        :param stream: the connection to its supervisor. :param running: what that tells of it.
         """
         self._gone.pop(name, None)
         self.expect(name, False)
         job = JobName.parse(name)
         if job.home == self._members.own_id:
-            self._came_home(job.number, stream, told, nmigs)
+            self._came_home(job.number, stream, running, nmigs)
         else:
-            held = TrackedJob(
-                name, None, int(told["uid"]), self._members.own_id, StreamRelay(True), told, began=True
-            )
-            self._keeper.take_in(held)
-            held.relay.join_job(stream)
+            held = self._keeper.new_guest(name, running.uid, Phase.RUNNING, running)
+            self._keeper.track(held)
+            held.connect(stream)
             self._keeper.publish(EventKind.MIGRATED, held.node, f"guest {name} moved to node {held.node}")
             self.tell(held, nmigs)
 
-    def _came_home(self, number: int, stream: FrameStream, told: dict[str, Any], nmigs: int) -> None:
+    def _came_home(self, number: int, stream: FrameStream, running: RunningJob, nmigs: int) -> None:
         job = self._table.get(number)
-        held = None if job is None else self._keeper.held.get(job.name)
+        held = None if job is None else self._keeper.jobs.get(job.name)
         if job is None or held is None or job.state.over:
             stream.send(frames.encode_signal(_KILL, True))  # it was given up meanwhile
             self._collect(stream)
             return
-        held.arriving = False
-        held.node, held.told = self._members.own_id, told
+        held.came_home(self._members.own_id, running)
         if job.nmigs < nmigs:
-            job = self._table.came(number, int(told["pid"]), nmigs)
-            self._table.change(number, cantmove=str(told.get("cantmove", "")))
+            job = self._table.came(number, running.pid, nmigs)
+            self._table.change(number, cantmove=running.cantmove)
             self._say(job)
-        if held.sink is not None:
-            held.sink = None
-            held.relay.drop_client()
-        held.relay.join_job(stream)
-        self._keeper.resume(held)
+        held.stop_keeping()
+        held.connect(stream)
+        held.resume()
 
     def _collect(self, stream: FrameStream) -> None:
         def take(frame: frames.Frame) -> None:
@@ -153,7 +145,7 @@ class JobLocations:
                 stream.send(frames.encode(frames.COLLECTED))
                 stream.close()
 
-        stream.on_frame = take
+        stream.listen(take)
 
     # -- the home, and what it is told
 
@@ -186,36 +178,30 @@ class JobLocations:
         return True
 
     def _end_orphan(self, held: TrackedJob) -> None:
-        if self._keeper.held.get(held.name) is held and held.relay.client is None:
+        if self._keeper.jobs.get(held.name) is held and held.relay.client is None:
             self._log.warn("the home of job {job} has given it up: ending it", job=held.name)
-            held.orphan = True
-            held.relay.to_job(frames.encode_signal(_KILL, True))
-            if held.over is not None:
-                held.relay.to_job(frames.encode(frames.COLLECTED))
+            held.end_orphan(_KILL)
 
     def moved(self, name: str, node_id: int, nmigs: int) -> None:
         """See `IJobs.moved`."""
         if not self._running():
             raise PeerUnreachable("gomd stops")  # no job is known any more: that says nothing about it
         number = JobName.parse(name).number
-        job, held = self._table.get(number), self._keeper.held.get(name)
+        job, held = self._table.get(number), self._keeper.jobs.get(name)
         if job is None and self._table.is_damaged(number):
             raise Conflict(f"what was noted of job {name} was damaged on the disk: it goes on unattended")
         if job is None or held is None or job.name != name or job.state.over:
             raise NotFound(f"there is no job {name} any more")
-        if held.departing is not None:
+        if held.leaving:
             return  # it moved from here: its own migration says so when what is left of it here is ended
         if job.nmigs >= nmigs:
             if job.node != node_id:
                 raise Conflict(f"job {name} is on node {job.node}, after {job.nmigs} moves")
             return
-        held.node = node_id
-        held.told = {}
+        held.moved_to(node_id)
         self._say(self._table.went(number, node_id, nmigs))
-        old, held.relay.job = held.relay.job, None
-        if old is not None:
-            old.close()
-        self._keeper.look_for(held)
+        held.relay.drop_job()
+        self._keeper.find_again(held)
 
     def _say(self, job: Job) -> None:
         text = f"job {job.job} of {job.user} moved to node {job.node}: {job.command}"

@@ -18,7 +18,7 @@ MOST = 32
 
 
 class Obstacles:
-    """Keeps `TrackedJob.stays` of the jobs that run here."""
+    """Keeps `TrackedJob.obstacle` of the jobs that run here."""
 
     _log: ClassVar[Logger] = Logger()
 
@@ -40,14 +40,14 @@ class Obstacles:
             self._loop.stop()
 
     def _start(self) -> None:
-        if not self._busy and self._ground.keeper.held:
+        if not self._busy and self._ground.keeper.jobs:
             Deferred.fromCoroutine(self.round())
 
     async def round(self) -> None:
         """Look once. Never raises: an escaping error would end the loop."""
         self._busy = True
         try:
-            held = [each for each in self._ground.keeper.held.values() if self._is_here(each)]
+            held = [each for each in self._ground.keeper.jobs.values() if self._is_here(each)]
             if held:
                 await self._ground.ability.why_not()
             begin = self._turn % len(held) if held else 0
@@ -63,15 +63,21 @@ class Obstacles:
 
     def _is_here(self, held: TrackedJob) -> bool:
         own = self._ground.own_id
-        return held.node == own and bool(held.told) and held.over is None and held.departing is None
+        return held.runs_on(own) and not held.leaving
 
     async def _look(self, held: TrackedJob) -> None:
-        ground, pid, supervisor = self._ground, int(held.told["pid"]), int(held.told["supervisor"])
+        ground, running = self._ground, held.running
+        if running is None:
+            return
         try:
-            held.stays = "; ".join(
-                await ground.looks.do(LOOK_LIMIT, held.name, ground.machine.stays, pid, supervisor)
+            held.note_obstacle(
+                "; ".join(
+                    await ground.looks.do(
+                        LOOK_LIMIT, held.name, ground.machine.stays, running.pid, running.supervisor
+                    )
+                )
             )
         except OSError:
             pass  # it has ended
         except TimedOut as error:
-            held.stays = str(error)
+            held.note_obstacle(str(error))

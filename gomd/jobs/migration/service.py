@@ -57,7 +57,8 @@ from libgomd.errors import (
     TimedOut,
 )
 from libgomd.model import Counter
-from libgomd.wire.frames import MOVE, MOVED, Frame, MalformedFrame, encode_json
+from libgomd.wire.frames import MOVED, Frame, MalformedFrame
+from libgomd.wire.job_messages import END, PlainOrder, encode
 from libgomd.wire.job_name import JobName
 from libgomd.wire.lines import Request
 
@@ -138,7 +139,6 @@ class Migrations:
     def start(self) -> None:
         """Take up what a daemon before this one has begun."""
         self._ground.post.open()
-        self._ground.keeper.on_down = self._ground.post.abort
         self._obstacles.start()
         if self._left:
             self._ground.keeper.soon(self._clear(self._left))
@@ -187,17 +187,17 @@ class Migrations:
 
         :raises GomdError: that cannot be told now. :raises OSError: likewise.
         """
-        held = self._ground.keeper.held.get(job.name)
-        if held is not None and held.sought:
+        held = self._ground.keeper.jobs.get(job.name)
+        if held is not None and held.supervisor_silent:
             raise PeerUnreachable("its supervisor cannot be reached")
         if record.side != "source":
             arrival = MigrationTarget(self._ground, record.migration, record.other, self._coming)
             return arrival, await arrival.find(), False
-        copy = held is not None and held.node == self._ground.own_id and held.relay.job is not None
+        copy = held is not None and held.node == self._ground.own_id and held.connected
         back = False
         if record.state is SourceState.MOVED:
-            told = self._ground.here.read(job.name, "job") or {}
-            back = int(told.get("nmigs") or 0) >= job.times  # it has come back here since
+            running = self._ground.here.read_running(job.name)
+            back = running is not None and running.nmigs >= job.times  # it has come back here since
             copy = copy and not back
         return MigrationSource(self._ground, record.migration, record.other), copy, back
 
@@ -209,14 +209,15 @@ class Migrations:
         copy: bool,
         back: bool,
     ) -> None:
-        held = self._ground.keeper.held.get(job.name)
+        held = self._ground.keeper.jobs.get(job.name)
         try:
             migration, steps = MigrationSide.recover(record.state, copy)
         except KeyError:
             self._log.error("{record} cannot be with copy {copy}", record=record, copy=copy)
             self._ground.whereabouts.expect(job.name, False)
             if held is not None:
-                held.departing, held.arriving = None, False
+                held.stop_leaving()
+                held.stop_arriving()
             return
         self._log.info(
             "migration {migration} goes on: it was {state}, {copy}", migration=record.migration,
@@ -232,11 +233,11 @@ class Migrations:
     def _end_leftover(self, name: str) -> None:
         """End the stopped process of a job that moved: the daemon ended between noting that and doing it."""
         try:
-            stream = self._ground.here.find(name)
+            stream = self._ground.here.connect(name)
         except OSError:
             return
-        stream.send(encode_json(MOVE, {"do": "end"}))
-        stream.on_frame = lambda frame: stream.close() if frame.kind == MOVED else None
+        stream.send(encode(PlainOrder(END)))
+        stream.listen(lambda frame: stream.close() if frame.kind == MOVED else None)
 
     def stop(self) -> None:
         """The daemon ends: the next one takes up what is under way; nothing is answered until then."""
@@ -298,7 +299,7 @@ class Migrations:
 
     async def _leave(self, held: TrackedJob, target: int) -> tuple[State, str]:
         ground = self._ground
-        if ground.keeper.held.get(held.name) is not held:
+        if ground.keeper.jobs.get(held.name) is not held:
             raise NotFound(f"job {held.name} is here no more")
         if why := await ground.ability.why_not():
             raise CannotMove(why)
@@ -307,7 +308,7 @@ class Migrations:
             raise CannotMove("; ".join(needs.stays))
         await ground.post.connect(ground.members.find(str(target)))
         self._check_free(held.name)
-        if ground.keeper.held.get(held.name) is not held or held.over is not None:
+        if ground.keeper.jobs.get(held.name) is not held or held.exit is not None:
             raise NotFound(f"job {held.name} has ended")
         hands = MigrationSource(ground, self._new_id(held), target, _encoded(needs))
         migration, steps = MigrationSide.offer()
@@ -351,16 +352,24 @@ class Migrations:
 
     def _find(self, pid: int) -> TrackedJob:
         own = self._ground.own_id
-        for held in self._ground.keeper.held.values():
-            if held.node == own and held.told.get("pid") == pid and held.over is None:
+        for held in self._ground.keeper.jobs.values():
+            if (
+                held.node == own
+                and held.running is not None
+                and held.running.pid == pid
+                and held.exit is None
+            ):
                 return held
         raise NotFound(f"process {pid} is not the first one of a job here: {_NOT_STARTED_HERE}")
 
     def _stays(self, held: TrackedJob) -> list[str]:
         """Why it can leave for nowhere, as far as its supervisor knows."""
-        told = held.told
-        found = ["it has a terminal"] if told.get("tty") else []
-        return found + ([str(told["cantmove"])] if told.get("cantmove") else [])
+        running = held.running
+        if running is None:
+            return []
+        return (["it has a terminal"] if running.tty else []) + (
+            [running.cantmove] if running.cantmove else []
+        )
 
     async def _arrived(self, name: str) -> None:
         """Wait while a job that has just come runs here, and only the last word about that is missing."""
@@ -383,18 +392,19 @@ class Migrations:
 
     def _new_id(self, held: TrackedJob) -> str:
         job = None if held.number is None else self._ground.table.get(held.number)
-        nmigs = job.nmigs if job is not None else int(held.told.get("nmigs") or 0)
+        nmigs = job.nmigs if job is not None else (0 if held.running is None else held.running.nmigs)
         return f"{held.name}-{nmigs + 1}-{secrets.token_hex(4)}"
 
     async def _needs_of(self, held: TrackedJob) -> Requirements:
-        told = held.told
-        pid, supervisor = int(told["pid"]), int(told["supervisor"])
-        user = str(told.get("user", ""))
+        running = held.running
+        if running is None:
+            raise NotFound(f"job {held.name} is here no more")
+        pid, supervisor, user = running.pid, running.supervisor, running.user
         try:
             needs = await self._ground.looks.do(
                 LOOK_LIMIT, held.name, self._ground.machine.look, pid, supervisor, user
             )
-            return replace(needs, memory_max=told.get("memory_max"))
+            return replace(needs, memory_max=running.memory_max)
         except OSError as error:
             raise NotFound(f"job {held.name} has ended") from error
 
@@ -416,8 +426,7 @@ class Migrations:
                 answer.errback(PeerUnreachable(f"{ground.name_of(target)} ended the stream"))
 
         question = MigrationMessage(self._new_id(held), LOOK, ground.own_id, files={NEEDS: _encoded(needs)})
-        stream.on_lost = lost
-        stream.on_frame = take
+        stream.listen(take, lost)
         late = ground.clock.callLater(LOOK_PATIENCE, stream.abort)
         try:
             ground.post.write(stream, question)
@@ -502,6 +511,10 @@ class Migrations:
             if hands.other == node and isinstance(hands, MigrationSource) == ours:
                 self._moves[key].tell(Local.CUT, f"the connection to {self._ground.name_of(node)} broke")
 
+    def node_down(self, node: int) -> None:
+        """A node went down: its streams may not tell."""
+        self._ground.post.abort(node)
+
     def connected(self, node: int) -> None:
         """There is a stream to a node again."""
         for key, hands in tuple(self._hands.items()):
@@ -521,10 +534,13 @@ class Migrations:
         self._hands[key], self._moves[key] = hands, move
         if isinstance(hands, MigrationTarget):
             hands.tell = move.tell
-        held = self._ground.keeper.held.get(hands.job.name)
+        held = self._ground.keeper.jobs.get(hands.job.name)
         if held is not None and isinstance(hands, MigrationSource):
-            held.departing = lambda: move.tell(
-                Local.FAILED, "its supervisor ended without a word" if held.over is None else "it has ended"
+            held.leave(
+                lambda: move.tell(
+                    Local.FAILED,
+                    "its supervisor ended without a word" if held.exit is None else "it has ended",
+                )
             )
 
         def settled(state: State) -> None:
@@ -555,8 +571,8 @@ class Migrations:
                     del self._late[next(iter(self._late))]
             self._look_after(name, state, hands)
             ground.clock.callLater(1.0, self._hang_up, hands.other)
-        elif (held := ground.keeper.held.get(name)) is not None:
-            held.arriving = False
+        elif (held := ground.keeper.jobs.get(name)) is not None:
+            held.stop_arriving()
             if state is TargetState.SETTLED and held.number is not None and held.node != ground.own_id:
                 ground.keeper.lose(held, "this machine went down when it had just come home")
         if told is not None and not told.called:
@@ -577,24 +593,24 @@ class Migrations:
 
     def _look_after(self, name: str, state: State, hands: MigrationSource) -> None:
         """A job that was to leave: if it stays it is looked after as before."""
-        held = self._ground.keeper.held.get(name)
+        held = self._ground.keeper.jobs.get(name)
         if held is None:
             return
-        held.departing = None
+        held.stop_leaving()
         if state is SourceState.LOST:
             if held.number is not None:
                 self._ground.keeper.lose(held, "this machine went down while it was being moved")
             else:  # its home finds out when it asks
-                self._ground.keeper.let_go(held)
+                self._ground.keeper.release(held)
                 self._ground.here.remove(name)
         elif state is SourceState.MOVED:
-            if not hands.left and held.relay.job is None and not held.rejoining:
+            if not hands.left and not held.connected and not held.seeking_node:
                 self._ground.whereabouts.left(name, hands.other)
-        elif held.relay.job is None:
-            if held.over is None:
-                self._ground.keeper.look_for(held)
+        elif not held.connected:
+            if held.exit is None:
+                self._ground.keeper.find_again(held)
             else:  # it ended, and that was noted, while it was to leave
-                self._ground.keeper.let_go(held)
+                self._ground.keeper.release(held)
 
 
 def _job_of(migration: str) -> str:

@@ -13,6 +13,7 @@ from gomd.jobs.migration.messages import MAX_FILES_SIZE, NEEDS, MigrationId, Mig
 from gomd.jobs.migration.protocol import Act, MessageKind, SourceState, State
 from libgomd.errors import CannotMove
 from libgomd.wire.frames import MalformedFrame
+from libgomd.wire.job_messages import END, THAW, FreezeOrder, PlainOrder
 
 #: Seconds criu may take to stop the job and send its memory.
 FREEZE_LIMIT = 800.0
@@ -43,7 +44,7 @@ class MigrationSource:
 
     @property
     def _held(self) -> TrackedJob | None:
-        return self._ground.keeper.held.get(self.job.name)
+        return self._ground.keeper.jobs.get(self.job.name)
 
     # -- Hands
 
@@ -86,11 +87,11 @@ class MigrationSource:
         job = None if held is None or held.number is None else self._ground.table.get(held.number)
         if job is not None:
             return job.pid
-        return None if held is None else held.told.get("pid_at_home")
+        return None if held is None or held.running is None else held.running.pid_at_home
 
     def _is_locked(self, held: TrackedJob) -> bool:
         job = None if held.number is None else self._ground.table.get(held.number)
-        return job.lock if job is not None else bool(held.told.get("lock"))
+        return job.lock if job is not None else held.running is not None and held.running.lock
 
     def heard(self, letter: MigrationMessage) -> None:
         """Take what is in a letter of the target. :raises MalformedFrame: it is not what it should be."""
@@ -104,7 +105,7 @@ class MigrationSource:
 
     async def _freeze(self) -> None:
         ground, held = self._ground, self._held
-        if held is None or held.orders is None:
+        if held is None:
             raise CannotMove("it has ended")
         address = ground.address_of(self.other)
         tls = await ground.threads.run(FILES_LIMIT, ground.machine.tls)
@@ -113,10 +114,10 @@ class MigrationSource:
             await ground.remove_directory(self.migration, "source")
             raise CannotMove("it stays here")
         try:
-            await held.orders.do(
-                "freeze", FREEZE_LIMIT + 20.0, criu=ground.machine.criu.program, directory=directory,
-                address=address, port=self._port, tls=list(tls), limit=FREEZE_LIMIT,
-            )  # fmt: skip
+            order = FreezeOrder(
+                ground.machine.criu.program, directory, address, self._port, tls, FREEZE_LIMIT
+            )
+            await held.control.do(order, FREEZE_LIMIT + 20.0)
             images = await ground.threads.run(FILES_LIMIT, Images.read, directory)
         except CannotMove:
             await deferLater(ground.clock, _THEIR_REASON)
@@ -130,18 +131,18 @@ class MigrationSource:
         self._given_up = True
         self._images = {}
         held = self._held
-        if held is not None and held.orders is not None and held.relay.job is not None:
-            await held.orders.do("thaw")
+        if held is not None and held.connected:
+            await held.control.do(PlainOrder(THAW))
         await self._ground.remove_directory(self.migration, "source")
 
     async def _end(self) -> None:
         self._images = {}
         held = self._held
-        if held is not None and held.orders is not None and held.relay.job is not None:
+        if held is not None and held.connected:
             try:
-                self.signals = (await held.orders.do("end")).get("signals", [])
+                self.signals = [list(each) for each in (await held.control.do(PlainOrder(END))).signals]
             except CannotMove:
-                if held.relay.job is not None:
+                if held.connected:
                     raise
         self.left = True
         self._ground.whereabouts.left(self.job.name, self.other)

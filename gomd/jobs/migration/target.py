@@ -16,6 +16,7 @@ from gomd.jobs.checkpoint.criu import Images, TlsFiles, speaks_tls
 from gomd.jobs.checkpoint.requirements import Requirements, reasons
 from gomd.jobs.lifecycle.control import SupervisorControl
 from gomd.jobs.lifecycle.frame_stream import FrameStream
+from gomd.jobs.lifecycle.tracked import Phase
 from gomd.jobs.lifecycle.tracker import GONE
 from gomd.jobs.migration.context import FILES_LIMIT, LOOK_LIMIT, MigrationContext
 from gomd.jobs.migration.messages import NEEDS, MigrationId, MigrationMessage, decode_needs
@@ -25,6 +26,15 @@ from libgomd.model import JobState, Status, is_system_user
 from libgomd.private import make_private_directory
 from libgomd.wire import frames
 from libgomd.wire.frames import Frame, MalformedFrame
+from libgomd.wire.job_messages import (
+    END,
+    THAW,
+    OrderOutcome,
+    PlainOrder,
+    RunningJob,
+    StartFailure,
+    decode,
+)
 
 #: Seconds the page server waits for criu to connect, and for the memory.
 CONNECT_LIMIT = 120.0
@@ -44,11 +54,11 @@ async def why_not(ground: MigrationContext, needs: Requirements, job: MigrationI
         return [f"{name} takes no processes of {needs.user or needs.uid} from other nodes ({UNTRUSTED})"]
     if job.home == ground.own_id:
         known = ground.table.get(job.job)
-        if known is None or known.state is not JobState.RUNNING or job.name not in ground.keeper.held:
+        if known is None or known.state is not JobState.RUNNING or job.name not in ground.keeper.jobs:
             return [f"{name}, its home, knows it no more"]
     elif own.status & Status.BLOCK:
         return [f"{name} takes no guests"]
-    elif job.name in ground.keeper.held:
+    elif job.name in ground.keeper.jobs:
         return [f"{name} has a job of that name"]
     elif full := ground.room(needs.uid):
         return [f"{name}: {full}"]
@@ -103,7 +113,7 @@ class MigrationTarget:
         self._has_pages = False
         self._stream: FrameStream | None = None
         self._orders: SupervisorControl | None = None
-        self._told: dict[str, Any] = {}
+        self._told: RunningJob | None = None
         self._handed_over = False
         self._passed_on = False
         self._cancelled = False
@@ -221,7 +231,7 @@ class MigrationTarget:
         await ground.threads.run(FILES_LIMIT, Images(files).write, directory)
         detach = await self._keep_output()
         self._check_wanted()
-        stream = ground.here.bring_up(
+        stream = ground.here.restore(
             self.job.name, directory, ground.machine.criu.program,
             detach=detach, lock=self._lock, nmigs=self.job.times, pid_at_home=self._pid_at_home,
             uid=None if self._needs is None else self._needs.uid,
@@ -234,41 +244,39 @@ class MigrationTarget:
 
         :returns: whether it is one.
         """
-        held = self._ground.keeper.held.get(self.job.name)
+        held = self._ground.keeper.jobs.get(self.job.name)
         if held is None or held.number is None:
             return False
-        held.arriving = True
+        held.arrive()
         job = self._ground.table.get(held.number)
-        if held.sink is not None:
-            sink, held.sink = held.sink, None
-            held.relay.drop_client()
-            await sink.closed()
+        writer = held.stop_keeping()
+        if writer is not None:
+            await writer.closed()
         return job is not None and job.detached
 
     async def _adopt(self, stream: FrameStream, limit: float) -> None:
         """Wait until the supervisor at ``stream`` has told of its job."""
         clock = self._ground.clock
-        begun: Deferred[dict[str, Any]] = Deferred()
+        begun: Deferred[RunningJob] = Deferred()
         orders = SupervisorControl(clock, stream.send, lambda: not stream.gone)
 
         def take(frame: Frame) -> None:
             if frame.kind == frames.STARTED and not begun.called:
-                begun.callback(frames.decode_json(frame.payload))
+                begun.callback(decode(RunningJob, frame.payload))
             elif frame.kind == frames.FAILED and not begun.called:
-                begun.errback(CannotMove(str(frames.decode_json(frame.payload).get("text", "it failed"))))
+                begun.errback(CannotMove(decode(StartFailure, frame.payload).text))
             elif frame.kind == frames.MOVED:
-                orders.answered(frames.decode_json(frame.payload))
+                orders.on_outcome(decode(OrderOutcome, frame.payload))
 
         def lost() -> None:
-            orders.lost()
+            orders.connection_lost()
             if not begun.called:
                 begun.errback(CannotMove("its supervisor ended without a word"))
             else:
                 self.tell(Local.FAILED, "the stopped copy is gone")
 
         self._stream, self._orders = stream, orders
-        stream.on_lost = lost
-        stream.on_frame = take
+        stream.listen(take, lost)
         late = clock.callLater(limit, stream.abort)
         try:
             self._told = await begun
@@ -283,20 +291,20 @@ class MigrationTarget:
         :returns: whether there is one.
         :raises GomdError: that cannot be told now: it must not be taken for "no". :raises OSError: likewise.
         """
-        held = self._ground.keeper.held.get(self.job.name)
+        held = self._ground.keeper.jobs.get(self.job.name)
         if held is not None and held.node == self._ground.own_id:
             return False  # another one of that name
         try:
-            stream = self._ground.here.find(self.job.name)
+            stream = self._ground.here.connect(self.job.name)
             await self._adopt(stream, LOOK_LIMIT)
         except (GomdError, OSError) as error:
             self._stream = self._orders = None
             if isinstance(error, OSError) and error.errno in GONE:
                 return False
             raise
-        if self._told.get("images") != self._ground.directory(self.migration, "target"):
+        if self._told is None or self._told.images != self._ground.directory(self.migration, "target"):
             stream.close()
-            self._stream, self._orders, self._told = None, None, {}
+            self._stream = self._orders = self._told = None
             return False
         return True
 
@@ -308,7 +316,8 @@ class MigrationTarget:
         if self._stream.gone:
             self._ground.keeper.soon(self._ground.remove_directory(self.migration, "target"))
             return
-        await self._orders.do("thaw")
+        assert self._told is not None
+        await self._orders.do(PlainOrder(THAW))
         self._handed_over = True
         self._stream.forget()
         self._ground.whereabouts.arrived(self.job.name, self._stream, self._told, self.job.times)
@@ -316,7 +325,7 @@ class MigrationTarget:
 
     def _pass_on(self, signals: Any) -> None:
         """Send the signals that came at the source while it was stopped."""
-        held = self._ground.keeper.held.get(self.job.name)
+        held = self._ground.keeper.jobs.get(self.job.name)
         if not isinstance(signals, list) or held is None or self._passed_on:
             return
         self._passed_on = True  # the source says `settled` each time it hears `running`
@@ -343,19 +352,19 @@ class MigrationTarget:
         if stream is not None and not stream.gone:
             if self._told and self._orders is not None:
                 with suppress(CannotMove):
-                    await self._orders.do("end")
+                    await self._orders.do(PlainOrder(END))
                 stream.close()
             else:
                 stream.abort()  # it is being brought up: its supervisor sees that and leaves
         self._stream = None
-        self._told = {}
+        self._told = None
         await ground.remove_directory(self.migration, "target")
-        held = ground.keeper.held.get(self.job.name)
-        if held is not None and held.arriving:
-            held.arriving = False
-            ground.keeper.sink_if_detached(held)
-            if held.relay.job is None:
-                ground.keeper.look_for(held)
+        held = ground.keeper.jobs.get(self.job.name)
+        if held is not None and held.phase is Phase.ARRIVING:
+            held.stop_arriving()
+            ground.keeper.keep_output_if_detached(held)
+            if not held.connected:
+                ground.keeper.find_again(held)
 
     def _let_turn_go(self) -> None:
         if self._has_turn:

@@ -20,6 +20,7 @@ from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
 from gomd.jobs.lifecycle.supervisors import Supervisors
+from gomd.jobs.lifecycle.tracked import Phase
 from gomd.jobs.lifecycle.tracker import JobTracker
 from gomd.jobs.migration.bounded_inspection import BoundedInspection
 from gomd.jobs.migration.channels import Channels
@@ -244,7 +245,7 @@ class Terminal:
         self.stream = stream
         self.told: list[int] = []
         self.exit: int | None = None
-        stream.on_frame = self._take
+        stream.listen(self._take)
 
     def _take(self, frame: Frame) -> None:
         self.told.append(frame.kind)
@@ -380,8 +381,8 @@ class Cluster:
                 found.append(f"node{number}: a migration")
             found += [
                 f"node{number}: {held.name} departing or arriving"
-                for held in machine.daemon.keeper.held.values()
-                if held.departing is not None or held.arriving
+                for held in machine.daemon.keeper.jobs.values()
+                if held.leaving or held.phase is Phase.ARRIVING
             ]
         return found
 
