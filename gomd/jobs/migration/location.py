@@ -42,14 +42,14 @@ class JobLocations:
         clock: IReactorTime,
         members: IMembership,
         peers: IPeers,
-        keeper: JobTracker,
+        tracker: JobTracker,
         table: HomeTable,
         running: Callable[[], bool],
     ) -> None:
         self._clock = clock
         self._members = members
         self._peers = peers
-        self._keeper = keeper
+        self._tracker = tracker
         self._table = table
         self._running = running
         self._gone: dict[str, int] = {}
@@ -60,34 +60,34 @@ class JobLocations:
 
     def went(self, name: str, node_id: int, nmigs: int) -> None:
         """It is decided that a job that ran here runs on ``node_id``. May be said twice."""
-        held = self._keeper.held.get(name)
-        if held is None or held.number is None:
+        tracked = self._tracker.held.get(name)
+        if tracked is None or tracked.number is None:
             self._gone[name] = node_id
-            self._keeper.publish(EventKind.MIGRATED, node_id, f"guest {name} moved to node {node_id}")
+            self._tracker.publish(EventKind.MIGRATED, node_id, f"guest {name} moved to node {node_id}")
             return
-        job = self._table.get(held.number)
+        job = self._table.get(tracked.number)
         if job is not None and not job.state.over and job.nmigs < nmigs:
-            held.node = node_id
-            held.told = {}
-            self._say(self._table.went(held.number, node_id, nmigs))
+            tracked.node = node_id
+            tracked.told = {}
+            self._say(self._table.went(tracked.number, node_id, nmigs))
 
     def left(self, name: str, node_id: int) -> None:
         """Nothing of it is left here: reach it where it is, or let its home do so."""
-        held = self._keeper.held.get(name)
-        if held is None:
+        tracked = self._tracker.held.get(name)
+        if tracked is None:
             return
-        held.departing = None
-        if held.number is None:
-            self._keeper.let_go(held)
+        tracked.departing = None
+        if tracked.number is None:
+            self._tracker.let_go(tracked)
             return
-        old, held.relay.job = held.relay.job, None
+        old, tracked.relay.job = tracked.relay.job, None
         if old is not None:
             old.close()
-        job = self._table.get(held.number)
+        job = self._table.get(tracked.number)
         if job is not None and job.detached:
-            held.relay.drop_client()
-            self._keeper.sink_if_detached(held)
-        self._keeper.look_for(held)
+            tracked.relay.drop_client()
+            self._tracker.sink_if_detached(tracked)
+        self._tracker.look_for(tracked)
 
     def check_gone(self, name: str) -> None:
         """See whether a guest was here that runs elsewhere now, or may come. :raises Conflict: so it is."""
@@ -119,32 +119,34 @@ class JobLocations:
         if int(home) == self._members.own_id:
             self._came_home(int(number), stream, told, nmigs)
         else:
-            held = TrackedJob(
+            tracked = TrackedJob(
                 name, None, int(told["uid"]), self._members.own_id, StreamRelay(True), told, began=True
             )
-            self._keeper.take_in(held)
-            held.relay.join_job(stream)
-            self._keeper.publish(EventKind.MIGRATED, held.node, f"guest {name} moved to node {held.node}")
-            self.tell(held, nmigs)
+            self._tracker.take_in(tracked)
+            tracked.relay.join_job(stream)
+            self._tracker.publish(
+                EventKind.MIGRATED, tracked.node, f"guest {name} moved to node {tracked.node}"
+            )
+            self.tell(tracked, nmigs)
 
     def _came_home(self, number: int, stream: FrameStream, told: dict[str, Any], nmigs: int) -> None:
         job = self._table.get(number)
-        held = None if job is None else self._keeper.held.get(job.name)
-        if job is None or held is None or job.state.over:
+        tracked = None if job is None else self._tracker.held.get(job.name)
+        if job is None or tracked is None or job.state.over:
             stream.send(frames.encode_signal(_KILL, True))  # it was given up meanwhile
             self._collect(stream)
             return
-        held.arriving = False
-        held.node, held.told = self._members.own_id, told
+        tracked.arriving = False
+        tracked.node, tracked.told = self._members.own_id, told
         if job.nmigs < nmigs:
             job = self._table.came(number, int(told["pid"]), nmigs)
             self._table.change(number, cantmove=str(told.get("cantmove", "")))
             self._say(job)
-        if held.sink is not None:
-            held.sink = None
-            held.relay.drop_client()
-        held.relay.join_job(stream)
-        self._keeper.resume(held)
+        if tracked.sink is not None:
+            tracked.sink = None
+            tracked.relay.drop_client()
+        tracked.relay.join_job(stream)
+        self._tracker.resume(tracked)
 
     def _collect(self, stream: FrameStream) -> None:
         def take(frame: frames.Frame) -> None:
@@ -156,14 +158,14 @@ class JobLocations:
 
     # -- the home, and what it is told
 
-    def tell(self, held: TrackedJob, nmigs: int) -> None:
+    def tell(self, tracked: TrackedJob, nmigs: int) -> None:
         """Tell the home of a guest that it is here; end the guest when its home knows it no more."""
 
         async def work() -> None:
-            if not await self.tell_home(held.name, self._members.own_id, nmigs):
-                self._end_orphan(held)
+            if not await self.tell_home(tracked.name, self._members.own_id, nmigs):
+                self._end_orphan(tracked)
 
-        self._keeper.soon(work())
+        self._tracker.soon(work())
 
     async def tell_home(self, name: str, node_id: int, nmigs: int) -> bool:
         """Tell a home where a job of it is, until it has heard; return whether it knows the job."""
@@ -184,38 +186,38 @@ class JobLocations:
             await deferLater(self._clock, AGAIN)
         return True
 
-    def _end_orphan(self, held: TrackedJob) -> None:
-        if self._keeper.held.get(held.name) is held and held.relay.client is None:
-            self._log.warn("the home of job {job} has given it up: ending it", job=held.name)
-            held.orphan = True
-            held.relay.to_job(frames.encode_signal(_KILL, True))
-            if held.over is not None:
-                held.relay.to_job(frames.encode(frames.COLLECTED))
+    def _end_orphan(self, tracked: TrackedJob) -> None:
+        if self._tracker.held.get(tracked.name) is tracked and tracked.relay.client is None:
+            self._log.warn("the home of job {job} has given it up: ending it", job=tracked.name)
+            tracked.orphan = True
+            tracked.relay.to_job(frames.encode_signal(_KILL, True))
+            if tracked.over is not None:
+                tracked.relay.to_job(frames.encode(frames.COLLECTED))
 
     def moved(self, name: str, node_id: int, nmigs: int) -> None:
         """See `IJobs.moved`."""
         if not self._running():
             raise PeerUnreachable("gomd stops")  # no job is known any more: that says nothing about it
         number = int(name.partition("-")[2])
-        job, held = self._table.get(number), self._keeper.held.get(name)
+        job, tracked = self._table.get(number), self._tracker.held.get(name)
         if job is None and self._table.is_damaged(number):
             raise Conflict(f"what was noted of job {name} was damaged on the disk: it goes on unattended")
-        if job is None or held is None or job.name != name or job.state.over:
+        if job is None or tracked is None or job.name != name or job.state.over:
             raise NotFound(f"there is no job {name} any more")
-        if held.departing is not None:
+        if tracked.departing is not None:
             return  # it moved from here: its own migration says so when what is left of it here is ended
         if job.nmigs >= nmigs:
             if job.node != node_id:
                 raise Conflict(f"job {name} is on node {job.node}, after {job.nmigs} moves")
             return
-        held.node = node_id
-        held.told = {}
+        tracked.node = node_id
+        tracked.told = {}
         self._say(self._table.went(number, node_id, nmigs))
-        old, held.relay.job = held.relay.job, None
+        old, tracked.relay.job = tracked.relay.job, None
         if old is not None:
             old.close()
-        self._keeper.look_for(held)
+        self._tracker.look_for(tracked)
 
     def _say(self, job: Job) -> None:
         text = f"job {job.job} of {job.user} moved to node {job.node}: {job.command}"
-        self._keeper.publish(EventKind.MIGRATED, job.node, text)
+        self._tracker.publish(EventKind.MIGRATED, job.node, text)
