@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from zope.interface import Attribute, Interface
 
 from libgomd.model import Caller, Counter, Job, Node, Process
+from libgomd.wire.job_name import JobName
 
 #: Why a node takes no processes of root and of system users; a refusal for that is known again by it.
 UNTRUSTED: Final = "[peers] admin_from_peers = no there"
@@ -121,6 +122,11 @@ class JobHere(NamedTuple):
     cantmove: str
     used: float = 0.0
     began: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """``HOME-JOB``, its name in the whole cluster."""
+        return str(JobName(self.home, self.job))
 
 
 class IJobOwnership(Interface):

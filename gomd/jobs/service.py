@@ -30,6 +30,7 @@ from libgomd.errors import Conflict, GomdError, NotFound, PeerUnreachable
 from libgomd.model import Caller, Counter, Job, JobState
 from libgomd.wallclock import Wall
 from libgomd.wire import frames
+from libgomd.wire.job_name import JobName
 
 #: Jobs under way at once, when nobody says.
 MOST = 1000
@@ -110,7 +111,7 @@ class Jobs(Service):
         self._here.open()
         self._journal.open()
         names = self._here.names()
-        self._table.load(number for home, number, _name in names if home == self._members.own_id)
+        self._table.load(name.number for name in names if name.home == self._members.own_id)
         migrations = self.migrator if isinstance(self.migrator, Migrations) else None
         leaving, coming = migrations.load() if migrations is not None else (frozenset(), frozenset())
         for job in self._table:
@@ -119,12 +120,13 @@ class Jobs(Service):
                 if job.name in leaving:
                     held.departing = lambda: None
                 self._surely(job.name, self._keeper.find_again, held)
-        for home, number, name in names:
-            if home != self._members.own_id:
+        for each in names:
+            name = str(each)
+            if each.home != self._members.own_id:
                 if name not in coming:
                     self._surely(name, self._find_guest, name, name in leaving)
             elif name not in self._keeper.held:
-                self._surely(name, self._find_unknown, number, name)
+                self._surely(name, self._find_unknown, each.number, name)
         if migrations is not None:
             migrations.start()
         self._following = Deferred.fromCoroutine(self._keeper.follow())
@@ -241,13 +243,13 @@ class Jobs(Service):
 
     def _job_here(self, held: TrackedJob) -> JobHere:
         told = held.told
-        home, _, number = held.name.partition("-")
+        name = JobName.parse(held.name)
         job = None if held.number is None else self._table.get(held.number)
         pid = int(told["pid"])
         return JobHere(
-            int(home), int(number), pid, int(told["supervisor"]), held.uid, int(told.get("gid", -1)),
+            name.home, name.number, pid, int(told["supervisor"]), held.uid, int(told.get("gid", -1)),
             " ".join(told["argv"])[:200],
-            told.get("pid_at_home") or FIRST_FOREIGN_PID + int(number) if job is None else job.pid or pid,
+            told.get("pid_at_home") or FIRST_FOREIGN_PID + name.number if job is None else job.pid or pid,
             int(told.get("nmigs") or 0) if job is None else job.nmigs,
             bool(told.get("lock")) if job is None else job.lock, self._cantmove(held),
             float(told.get("used") or 0.0), float(told.get("began") or 0.0),

@@ -179,7 +179,7 @@ def balancer_of(
         return whole((await collector.processes(PERIOD)).processes, here, own_id) if here else ()
 
     def migrate(process: Process, node: int) -> Awaitable[object]:
-        name = next((f"{job.home}-{job.job}" for job in jobs.here() if job.pid == process.pid), "")
+        name = next((job.name for job in jobs.here() if job.pid == process.pid), "")
         return migrator.migrate(MigrationSubject(process.pid, name), node)
 
     standard = config.node.sspeed or STANDARD_SPEED

@@ -11,6 +11,7 @@ from gomd.verbs.replies import Column, Reply, Rows, Upgrade, ValueReply
 from gomd.verbs.table import Verb
 from libgomd.errors import NotAllowed
 from libgomd.model import Caller, Job, Role
+from libgomd.wire.job_name import JobName
 
 JOB_COLUMNS = (
     Column("JOB", 5, lambda job: str(job.job)),
@@ -68,10 +69,10 @@ def _guest(caller: Caller, word: str) -> str:
 
     :raises NotAllowed: it is not its home's daemon that says it.
     """
-    home, number = words.job_name(word)
-    if caller.via != f"node {home}":
+    job = JobName.parse(word)
+    if caller.via != f"node {job.home}":
         raise NotAllowed("only a job's home speaks of it so: say `gom run` or `gom attach` there")
-    return f"{home}-{number}"
+    return str(job)
 
 
 VERBS = (

@@ -12,6 +12,7 @@ from gomd.verbs.replies import Reply, Upgrade, ValueReply
 from gomd.verbs.table import Verb
 from libgomd.errors import MalformedRequest, NotPossible
 from libgomd.model import MAX_NODE_ID, Role
+from libgomd.wire.job_name import JobName
 
 #: The word that asks without moving anything.
 DRY_RUN = "dry-run"
@@ -64,14 +65,14 @@ def migration(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Re
 async def moved(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """Take note of where a job of this home runs now."""
     words.peer(session.caller)
-    home, number = words.job_name(arguments[0])
+    job = JobName.parse(arguments[0])
     node = words.whole_number(arguments[1], "NODE", 1, MAX_NODE_ID)
     nmigs = words.whole_number(arguments[2], "NMIGS", 0, _MOST_MOVES)
-    if home != parts.members.own_id:
-        raise NotPossible(f"job {home}-{number} has its home on node {home}: tell that one")
-    parts.jobs.moved(f"{home}-{number}", node, nmigs)
+    if job.home != parts.members.own_id:
+        raise NotPossible(f"job {job} has its home on node {job.home}: tell that one")
+    parts.jobs.moved(str(job), node, nmigs)
     await parts.jobs.written()  # whoever asks never says it again once it is answered
-    return ValueReply(f"job {home}-{number} runs on node {node}")
+    return ValueReply(f"job {job} runs on node {node}")
 
 
 MIGRATE = Verb(

@@ -271,7 +271,7 @@ def see(here: Supervisors, own_id: int, reserve: int, known: Mapping[str, int] |
     :raises OSError: the spool cannot be read.
     """
     os.makedirs(here.spool, mode=0o700, exist_ok=True)
-    names = (name for home, _number, name in here.names() if home == own_id) if known is None else ()
+    names = (str(name) for name in here.names() if name.home == own_id) if known is None else ()
     sizes = {name: sum(_sizes(here.directory(name))) for name in names} if known is None else known
     return Seen(sizes, *free_of(os.statvfs(here.spool), reserve))
 

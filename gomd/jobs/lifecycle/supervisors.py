@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,13 +16,13 @@ from gomd.jobs.lifecycle.forkserver_client import ForkServerClient
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.request import Account, JobRequest
 from gomd.jobs.supervisor.cgroups import PLAIN, UNIFIED, Place, sweep
-from libgomd.errors import NotPossible
+from libgomd.errors import MalformedJobName, NotPossible
 from libgomd.private import open_private
 from libgomd.wire import frames
+from libgomd.wire.job_name import JobName
 
 #: Bytes of a file that are read: one holds the arguments of its job.
 _MAX_FILE: Final = 8 * 1024 * 1024
-_NAME: Final = re.compile(r"([1-9][0-9]{0,5})-([1-9][0-9]{0,14})", re.ASCII)
 #: What opening a file says that is not there, or is none.
 _NEVER_WRITTEN: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EPERM})
 
@@ -186,9 +185,9 @@ class Supervisors:
             return None
         return found
 
-    def names(self) -> list[tuple[int, int, str]]:
+    def names(self) -> list[JobName]:
         """
-        Return home, number and name of every job that has a directory here. Blocks briefly.
+        Return the name of every job that has a directory here, in order. Blocks briefly.
 
         :raises OSError: there is a spool and it cannot be read.
         """
@@ -196,8 +195,11 @@ class Supervisors:
             names = os.listdir(self.spool)
         except FileNotFoundError:
             return []
-        found = [match for name in names if (match := _NAME.fullmatch(name))]
-        return sorted((int(match[1]), int(match[2]), match[0]) for match in found)
+        found = []
+        for name in names:
+            with suppress(MalformedJobName):  # other files lie in the spool too
+                found.append(JobName.parse(name))
+        return sorted(found)
 
     def remove(self, name: str) -> None:
         """Remove the directory of a job. Blocks."""

@@ -19,6 +19,7 @@ from gomd.jobs.lifecycle.tracker import JobTracker
 from libgomd.errors import Conflict, GomdError, NotFound, PeerUnreachable
 from libgomd.model import Caller, EventKind, Job, Role
 from libgomd.wire import frames
+from libgomd.wire.job_name import JobName
 from libgomd.wire.lines import OK, Request
 
 #: The request by which a home is told where a job of it is.
@@ -115,9 +116,9 @@ class JobLocations:
         """
         self._gone.pop(name, None)
         self.expect(name, False)
-        home, _, number = name.partition("-")
-        if int(home) == self._members.own_id:
-            self._came_home(int(number), stream, told, nmigs)
+        job = JobName.parse(name)
+        if job.home == self._members.own_id:
+            self._came_home(job.number, stream, told, nmigs)
         else:
             tracked = TrackedJob(
                 name, None, int(told["uid"]), self._members.own_id, StreamRelay(True), told, began=True
@@ -169,7 +170,7 @@ class JobLocations:
 
     async def tell_home(self, name: str, node_id: int, nmigs: int) -> bool:
         """Tell a home where a job of it is, until it has heard; return whether it knows the job."""
-        home = name.partition("-")[0]
+        home = str(JobName.parse(name).home)
         request = Request(VERB, (name, str(node_id), str(nmigs)))
         turns = self._telling.setdefault(home, DeferredSemaphore(_TOLD_AT_ONCE))
         while self._running():
@@ -198,7 +199,7 @@ class JobLocations:
         """See `IJobs.moved`."""
         if not self._running():
             raise PeerUnreachable("gomd stops")  # no job is known any more: that says nothing about it
-        number = int(name.partition("-")[2])
+        number = JobName.parse(name).number
         job, tracked = self._table.get(number), self._tracker.held.get(name)
         if job is None and self._table.is_damaged(number):
             raise Conflict(f"what was noted of job {name} was damaged on the disk: it goes on unattended")

@@ -19,6 +19,7 @@ from gomd.jobs.migration.protocol import MessageKind
 from gomd.jobs.migration.requirements_file import is_number
 from libgomd.model import MAX_NODE_ID
 from libgomd.wire.frames import MAX_PAYLOAD, MESSAGE, PIECE, Frame, MalformedFrame, encode, encode_json
+from libgomd.wire.job_name import JobName
 
 #: Maximum size in bytes of all files of a message; criu's images without the memory have some 100 kB.
 MAX_FILES_BYTES: Final = 64 << 20
@@ -70,7 +71,7 @@ class MigrationId:
     @property
     def name(self) -> str:
         """The job's name, ``HOME-JOB``."""
-        return f"{self.home}-{self.job}"
+        return str(JobName(self.home, self.job))
 
     @classmethod
     def parse(cls, text: str) -> MigrationId:

@@ -25,6 +25,7 @@ from gomd.jobs.migration.requirements_file import encode_requirements
 from gomd.jobs.migration.source import MigrationSource
 from libgomd.errors import CannotMove, Conflict, NotAllowed, NotFound, PeerUnreachable, TimedOut
 from libgomd.model import Counter
+from libgomd.wire.job_name import JobName
 
 #: Maximum number of jobs that leave this node at the same time, and that are received. Others wait.
 MAX_CONCURRENT_LEAVING: Final = 4
@@ -224,7 +225,7 @@ def _being_moved(name: str) -> Conflict:
 
 
 def _home_of(job: TrackedJob) -> int:
-    return int(job.name.partition("-")[0])
+    return JobName.parse(job.name).home
 
 
 def _supervisor_reasons(job: TrackedJob) -> list[str]:

@@ -27,7 +27,7 @@ from gomd.interfaces import (
 from gomd.jobs.relocation.best_node import BestNode
 from gomd.jobs.relocation.move_all import move_all
 from gomd.jobs.relocation.remote import BEST, HOME, RemoteRelocation, check_up
-from gomd.jobs.relocation.subject import Subject, Subjects, job_name, reference_to
+from gomd.jobs.relocation.subject import Subject, Subjects, reference_to
 from gomd.jobs.shielded import Shielded
 from libgomd.errors import CannotMove, GomdError, NotAllowed, PeerUnreachable
 from libgomd.model import Caller, Job, Node, Role
@@ -187,11 +187,11 @@ class Relocation:
                     f"it is still on its way to node {guest.home} after {MOVE_TIMEOUT:g} s",
                 )  # fmt: skip
             except GomdError as error:
-                if any(job_name(each) == job_name(guest) for each in self._guests()):
-                    return f"job {job_name(guest)} stays: {error}"
+                if any(each.name == guest.name for each in self._guests()):
+                    return f"job {guest.name} stays: {error}"
             return ""
 
-        return await move_all(self._guests, job_name, move, "are gone", "block stays set")
+        return await move_all(self._guests, lambda guest: guest.name, move, "are gone", "block stays set")
 
     def _guests(self) -> list[JobHere]:
         return [job for job in self._jobs.here() if job.home != self._members.own_id]

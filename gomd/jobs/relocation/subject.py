@@ -89,14 +89,9 @@ class Subjects:
         return MigrationSubject(pid) if job is None else reference_to(job)
 
 
-def job_name(job: JobHere) -> str:
-    """Return the name ``HOME-JOB`` of a job."""
-    return f"{job.home}-{job.job}"
-
-
 def reference_to(job: JobHere) -> MigrationSubject:
     """Return what a migrator is told of a job that runs here."""
-    return MigrationSubject(job.pid, job_name(job))
+    return MigrationSubject(job.pid, job.name)
 
 
 def _check_owner(caller: Caller, uid: int, pid: int) -> None:

@@ -405,7 +405,7 @@ class Cluster:
 
 def subject_of(job: JobHere) -> MigrationSubject:
     """Return what a migrator is told of a job that runs here."""
-    return MigrationSubject(job.pid, f"{job.home}-{job.job}")
+    return MigrationSubject(job.pid, job.name)
 
 
 def failure_of(deferred: Deferred[Any]) -> GomdError:
