@@ -46,6 +46,19 @@ class IPlacement(Interface):
         """Take the newest choice of this node back: the job was not started there. Never raises."""
 
 
+class MigrationSubject(NamedTuple):
+    """
+    A process of this node that is to be moved, resolved once by whoever asks for the move.
+
+    :ivar pid: its process id on this node; for a job, that of the job's first process.
+    :ivar job: the name ``HOME-JOB`` of its job; empty for a process that belongs to none, which only
+        openMosix's kernel can move.
+    """
+
+    pid: int
+    job: str = ""
+
+
 class IMigrator(Interface):
     """Moves running processes of this node to another one: by criu, by openMosix's kernel, or not at all."""
 
@@ -54,28 +67,29 @@ class IMigrator(Interface):
     def cannot() -> str:
         """Why nothing can be moved from or to this node now, empty when something can. Does not block."""
 
-    def reasons(pid: int, node: int) -> Awaitable[Sequence[str]]:
+    def reasons(subject: MigrationSubject, node: int) -> Awaitable[Sequence[str]]:
         """
-        Why process ``pid`` of this node could not move to ``node``, a clause each; empty when it can.
+        Why ``subject`` could not move to ``node``, a clause for each reason; empty when it can.
 
-        Nothing is stopped for it.
+        It is not stopped for this.
 
-        :raises NotFound: there is no such process. :raises PeerUnreachable: the node does not answer.
+        :raises NotFound: there is no such job or process. :raises PeerUnreachable: the node does not answer.
         """
 
-    def migrate(pid: int, node: int) -> Awaitable[None]:
+    def migrate(subject: MigrationSubject, node: int) -> Awaitable[None]:
         """
-        Move process ``pid`` of this node to ``node``, 0 for its home; ends when it runs there.
+        Move ``subject`` to ``node``, 0 for its home; ends when it runs there.
 
-        :raises NotFound: there is no such process or node.
-        :raises CannotMove: it stays and runs here; says why.
+        :raises NotFound: there is no such job, process or node.
+        :raises CannotMove: it still runs here; says why.
         :raises Conflict: it is being moved already.
-        :raises TimedOut: it is not known yet where it runs: this is settled when the node is heard again.
+        :raises TimedOut: it is not known yet on which node it runs. That is settled when the other node
+            can be reached again.
         """
 
     def join(node: int, stream: Any) -> None:
         """
-        Take a stream of letters that the daemon of another node has opened. Never raises.
+        Take a stream of migration messages that the daemon of another node has opened. Never raises.
 
         :param node: its id, as its certificate says.
         """

@@ -24,8 +24,8 @@ from gomd.jobs.lifecycle.submit import JobSubmission
 from gomd.jobs.lifecycle.supervisors import Supervisors
 from gomd.jobs.lifecycle.tracked import Phase, TrackedJob
 from gomd.jobs.lifecycle.tracker import GONE, JobTracker
+from gomd.jobs.migration.disabled import NoMigrator
 from gomd.jobs.migration.location import JobLocations
-from gomd.jobs.migration.openmosix import NoMigrator
 from gomd.jobs.migration.service import Migrations
 from libgomd.errors import Conflict, GomdError, NotFound, PeerUnreachable
 from libgomd.model import Caller, Counter, Job, JobState

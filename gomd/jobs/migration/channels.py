@@ -1,4 +1,4 @@
-"""The streams to other nodes' daemons on which letters about migrations come and go."""
+"""The streams to other nodes' daemons on which messages about migrations come and go."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from twisted.logger import Logger
 
 from gomd.interfaces import IMembership, IPeers
 from gomd.jobs.lifecycle.frame_stream import FrameStream
-from gomd.jobs.migration.messages import MessageReader, MigrationMessage, encode_letter
+from gomd.jobs.migration.messages import MessageReader, MigrationMessage, encode_message
 from libgomd.errors import GomdError, PeerUnreachable
 from libgomd.model import Caller, Node, Role
 from libgomd.wire.frames import Frame, MalformedFrame
 from libgomd.wire.lines import Request
 
-#: What a daemon says on a stream that becomes one of letters.
+#: What a daemon says on a stream that becomes one of messages.
 VERB = "migration"
 #: Whom it says it for: for itself.
 DAEMON = Caller(Role.ADMIN, "root", 0, "migration")
@@ -27,10 +27,10 @@ class Channels:
     One stream to each node that something goes to, and one from each that something comes from.
 
     The source of a migration opens the stream for it and closes it when all is settled: so no daemon closes
-    one that the other has just begun to use. A letter to a node that cannot be reached is dropped, and a
+    one that the other has just begun to use. A message to a node that cannot be reached is dropped, and a
     stream is opened for the next one.
 
-    :param heard: called with each letter and what answers it on the same stream.
+    :param heard: called with each message and what answers it on the same stream.
     :param cut: called with a node id when the last stream to that node broke that was opened here (True), or
         there (False).
     :param connected: called with a node id when there is a stream to it again.
@@ -63,7 +63,7 @@ class Channels:
         """
         Take a stream that another daemon has opened.
 
-        It is written to from the first letter on that belongs to a migration: one that was opened for a
+        It is written to from the first message on that belongs to a migration: one that was opened for a
         question is for the answer to that alone.
 
         :param node_id: whose, as its certificate says.
@@ -75,13 +75,13 @@ class Channels:
         reader = MessageReader()
 
         def take(frame: Frame) -> None:
-            for letter in reader.feed(frame):
-                if letter.origin != node_id:
-                    raise MalformedFrame(f"node {node_id} writes in the name of node {letter.origin}")
-                if stream in self._unknown and letter.message is not None:
+            for message in reader.feed(frame):
+                if message.origin != node_id:
+                    raise MalformedFrame(f"node {node_id} writes in the name of node {message.origin}")
+                if stream in self._unknown and message.kind is not None:
                     self._unknown.discard(stream)
                     self._add(node_id, stream)
-                self._heard(letter, lambda answer: stream.send(encode_letter(answer)))
+                self._heard(message, lambda answer: stream.send(encode_message(answer)))
 
         def lost() -> None:
             self._unknown.discard(stream)
@@ -137,20 +137,16 @@ class Channels:
         assert isinstance(stream, FrameStream)
         return stream
 
-    # -- letters
+    # -- messages
 
-    def write(self, stream: FrameStream, letter: MigrationMessage) -> None:
-        """Send a letter on this very stream."""
-        stream.send(encode_letter(letter))
-
-    def send(self, node_id: int, letter: MigrationMessage, ours: bool) -> bool:
+    def send(self, node_id: int, message: MigrationMessage, ours: bool) -> bool:
         """
-        Send a letter, or drop it and see to a stream for the next one.
+        Send a message, or drop it and see to a stream for the next one.
 
         :param ours: it is about a job that leaves here. :returns: whether it went out.
         """
         if (stream := self._stream(node_id, ours)) is not None:
-            stream.send(encode_letter(letter))
+            stream.send(encode_message(message))
             return True
         if not self._closed:
             self._reach(node_id)

@@ -43,14 +43,14 @@ class JobLocations:
         clock: IReactorTime,
         members: IMembership,
         peers: IPeers,
-        keeper: JobTracker,
+        tracker: JobTracker,
         table: HomeTable,
         running: Callable[[], bool],
     ) -> None:
         self._clock = clock
         self._members = members
         self._peers = peers
-        self._keeper = keeper
+        self._tracker = tracker
         self._table = table
         self._running = running
         self._gone: dict[str, int] = {}
@@ -61,31 +61,31 @@ class JobLocations:
 
     def went(self, name: str, node_id: int, nmigs: int) -> None:
         """It is decided that a job that ran here runs on ``node_id``. May be said twice."""
-        held = self._keeper.jobs.get(name)
-        if held is None or held.number is None:
+        tracked = self._tracker.jobs.get(name)
+        if tracked is None or tracked.number is None:
             self._gone[name] = node_id
-            self._keeper.publish(EventKind.MIGRATED, node_id, f"guest {name} moved to node {node_id}")
+            self._tracker.publish(EventKind.MIGRATED, node_id, f"guest {name} moved to node {node_id}")
             return
-        job = self._table.get(held.number)
+        job = self._table.get(tracked.number)
         if job is not None and not job.state.over and job.nmigs < nmigs:
-            held.moved_to(node_id)
-            self._say(self._table.went(held.number, node_id, nmigs))
+            tracked.moved_to(node_id)
+            self._say(self._table.went(tracked.number, node_id, nmigs))
 
     def left(self, name: str, node_id: int) -> None:
         """Nothing of it is left here: reach it where it is, or let its home do so."""
-        held = self._keeper.jobs.get(name)
-        if held is None:
+        tracked = self._tracker.jobs.get(name)
+        if tracked is None:
             return
-        held.stop_leaving()
-        if held.number is None:
-            self._keeper.release(held)
+        tracked.stop_leaving()
+        if tracked.number is None:
+            self._tracker.release(tracked)
             return
-        held.relay.drop_job()
-        job = self._table.get(held.number)
+        tracked.relay.drop_job()
+        job = self._table.get(tracked.number)
         if job is not None and job.detached:
-            held.relay.drop_client()
-            self._keeper.keep_output_if_detached(held)
-        self._keeper.find_again(held)
+            tracked.relay.drop_client()
+            self._tracker.keep_output_if_detached(tracked)
+        self._tracker.find_again(tracked)
 
     def check_gone(self, name: str) -> None:
         """See whether a guest was here that runs elsewhere now, or may come. :raises Conflict: so it is."""
@@ -109,7 +109,7 @@ class JobLocations:
         """
         A job runs here now.
 
-        :param stream: the connection to its supervisor. :param running: what that tells of it.
+        :param stream: the connection to its supervisor. :param running: how that describes it.
         """
         self._gone.pop(name, None)
         self.expect(name, False)
@@ -117,27 +117,29 @@ class JobLocations:
         if job.home == self._members.own_id:
             self._came_home(job.number, stream, running, nmigs)
         else:
-            held = self._keeper.new_guest(name, running.uid, Phase.RUNNING, running)
-            self._keeper.track(held)
-            held.connect(stream)
-            self._keeper.publish(EventKind.MIGRATED, held.node, f"guest {name} moved to node {held.node}")
-            self.tell(held, nmigs)
+            tracked = self._tracker.new_guest(name, running.uid, Phase.RUNNING, running)
+            self._tracker.track(tracked)
+            tracked.connect(stream)
+            self._tracker.publish(
+                EventKind.MIGRATED, tracked.node, f"guest {name} moved to node {tracked.node}"
+            )
+            self.tell(tracked, nmigs)
 
     def _came_home(self, number: int, stream: FrameStream, running: RunningJob, nmigs: int) -> None:
         job = self._table.get(number)
-        held = None if job is None else self._keeper.jobs.get(job.name)
-        if job is None or held is None or job.state.over:
+        tracked = None if job is None else self._tracker.jobs.get(job.name)
+        if job is None or tracked is None or job.state.over:
             stream.send(frames.encode_signal(_KILL, True))  # it was given up meanwhile
             self._collect(stream)
             return
-        held.came_home(self._members.own_id, running)
+        tracked.came_home(self._members.own_id, running)
         if job.nmigs < nmigs:
             job = self._table.came(number, running.pid, nmigs)
             self._table.change(number, cantmove=running.cantmove)
             self._say(job)
-        held.stop_keeping()
-        held.connect(stream)
-        held.resume()
+        tracked.stop_keeping()
+        tracked.connect(stream)
+        tracked.resume()
 
     def _collect(self, stream: FrameStream) -> None:
         def take(frame: frames.Frame) -> None:
@@ -149,14 +151,14 @@ class JobLocations:
 
     # -- the home, and what it is told
 
-    def tell(self, held: TrackedJob, nmigs: int) -> None:
+    def tell(self, tracked: TrackedJob, nmigs: int) -> None:
         """Tell the home of a guest that it is here; end the guest when its home knows it no more."""
 
         async def work() -> None:
-            if not await self.tell_home(held.name, self._members.own_id, nmigs):
-                self._end_orphan(held)
+            if not await self.tell_home(tracked.name, self._members.own_id, nmigs):
+                self._end_orphan(tracked)
 
-        self._keeper.soon(work())
+        self._tracker.soon(work())
 
     async def tell_home(self, name: str, node_id: int, nmigs: int) -> bool:
         """Tell a home where a job of it is, until it has heard; return whether it knows the job."""
@@ -177,32 +179,32 @@ class JobLocations:
             await deferLater(self._clock, AGAIN)
         return True
 
-    def _end_orphan(self, held: TrackedJob) -> None:
-        if self._keeper.jobs.get(held.name) is held and held.relay.client is None:
-            self._log.warn("the home of job {job} has given it up: ending it", job=held.name)
-            held.end_orphan(_KILL)
+    def _end_orphan(self, tracked: TrackedJob) -> None:
+        if self._tracker.jobs.get(tracked.name) is tracked and tracked.relay.client is None:
+            self._log.warn("the home of job {job} has given it up: ending it", job=tracked.name)
+            tracked.end_orphan(_KILL)
 
     def moved(self, name: str, node_id: int, nmigs: int) -> None:
         """See `IJobs.moved`."""
         if not self._running():
             raise PeerUnreachable("gomd stops")  # no job is known any more: that says nothing about it
         number = JobName.parse(name).number
-        job, held = self._table.get(number), self._keeper.jobs.get(name)
+        job, tracked = self._table.get(number), self._tracker.jobs.get(name)
         if job is None and self._table.is_damaged(number):
             raise Conflict(f"what was noted of job {name} was damaged on the disk: it goes on unattended")
-        if job is None or held is None or job.name != name or job.state.over:
+        if job is None or tracked is None or job.name != name or job.state.over:
             raise NotFound(f"there is no job {name} any more")
-        if held.leaving:
+        if tracked.leaving:
             return  # it moved from here: its own migration says so when what is left of it here is ended
         if job.nmigs >= nmigs:
             if job.node != node_id:
                 raise Conflict(f"job {name} is on node {job.node}, after {job.nmigs} moves")
             return
-        held.moved_to(node_id)
+        tracked.moved_to(node_id)
         self._say(self._table.went(number, node_id, nmigs))
-        held.relay.drop_job()
-        self._keeper.find_again(held)
+        tracked.relay.drop_job()
+        self._tracker.find_again(tracked)
 
     def _say(self, job: Job) -> None:
         text = f"job {job.job} of {job.user} moved to node {job.node}: {job.command}"
-        self._keeper.publish(EventKind.MIGRATED, job.node, text)
+        self._tracker.publish(EventKind.MIGRATED, job.node, text)

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from gomd.cluster.events import Events
-from gomd.interfaces import ForwardedReply, IMembership, IPeers
+from gomd.interfaces import ForwardedReply, IMembership, IPeers, JobHere, MigrationSubject
 from gomd.jobs.checkpoint.criu import TlsFiles
 from gomd.jobs.checkpoint.requirements import Capabilities, Requirements
 from gomd.jobs.home.journal import Journal
@@ -22,11 +22,14 @@ from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
 from gomd.jobs.lifecycle.supervisors import Supervisors
 from gomd.jobs.lifecycle.tracked import Phase
 from gomd.jobs.lifecycle.tracker import JobTracker
-from gomd.jobs.migration.bounded_inspection import BoundedInspection
 from gomd.jobs.migration.channels import Channels
-from gomd.jobs.migration.context import CriuCheck, MigrationContext, NodeServices
+from gomd.jobs.migration.context import MigrationContext, Policy
+from gomd.jobs.migration.images import ImageDirectories
 from gomd.jobs.migration.journal import MigrationJournal
+from gomd.jobs.migration.local_jobs import LocalJobs
 from gomd.jobs.migration.location import JobLocations
+from gomd.jobs.migration.node_checks import CriuCheck, NodeChecks
+from gomd.jobs.migration.page_server import PageServers
 from gomd.jobs.migration.service import Migrations
 from gomd.jobs.service import Jobs
 from libgomd.errors import GomdError, NotFound, PeerUnreachable, RequestError
@@ -129,11 +132,11 @@ class Peers:
 class Daemon:
     """One run of gomd on a machine; over the directories of the runs before it."""
 
-    keeper: JobTracker
+    tracker: JobTracker
     table: HomeTable
-    whereabouts: JobLocations
-    post: Channels
-    ground: MigrationContext
+    locations: JobLocations
+    channels: Channels
+    context: MigrationContext
     migrations: Migrations
 
     def __init__(self, cluster: Cluster, number: int) -> None:
@@ -149,20 +152,15 @@ class Daemon:
             Launcher(machine, self), machine.spool, 1 << 20, True, f"node {number} {machine.name}"  # type: ignore[arg-type]
         )  # fmt: skip
 
-        def migrator(keeper: JobTracker, table: HomeTable, whereabouts: JobLocations) -> Migrations:
-            post = Channels(
-                members, self.peers, lambda letter, answer: self.migrations.heard(letter, answer),
+        def migrator(tracker: JobTracker, table: HomeTable, locations: JobLocations) -> Migrations:
+            channels = Channels(
+                members, self.peers, lambda message, answer: self.migrations.heard(message, answer),
                 lambda node, ours: self.migrations.cut(node, ours),
                 lambda node: self.migrations.connected(node),
             )  # fmt: skip
-            self.keeper, self.table, self.whereabouts, self.post = keeper, table, whereabouts, post
-            self.ground = MigrationContext(
-                self.clock, members, self.threads, machine.facts(self.criu),
-                CriuCheck(self.criu, self.threads, self.clock), keeper, table, here, whereabouts,  # type: ignore[arg-type]
-                MigrationJournal(machine.log), post, BoundedInspection(self.threads), self.clock.seconds,
-                lambda _uid: machine.full,
-            )  # fmt: skip
-            self.migrations = Migrations(self.ground)
+            self.tracker, self.table, self.locations, self.channels = tracker, table, locations, channels
+            self.context = self._context(machine, members, here)
+            self.migrations = Migrations(self.context)
             return self.migrations
 
         self.jobs = Jobs(
@@ -170,6 +168,20 @@ class Daemon:
             partial(RemoteJobs, self.clock, members, self.peers),
             here, NoPlacement(), Journal(machine.journal, self.threads), self.peers,
             wall=self.clock.seconds, own_uid=0, migrator=migrator,
+        )  # fmt: skip
+
+    def _context(self, machine: MemoryMachine, members: Members, here: Supervisors) -> MigrationContext:
+        criu: Any = self.criu
+        images = ImageDirectories(
+            self.threads, os.path.join(machine.spool, "moving"), f"node {machine.number} {machine.name}"
+        )
+        return MigrationContext(
+            self.clock, self.clock.seconds, members, self.threads, criu.program,
+            lambda: TlsFiles("ca", "cert", "key"), machine.page_servers(criu, self.threads), images,
+            machine.checks(self.threads, CriuCheck(criu, self.threads, self.clock), images),
+            Policy(True, full_for=lambda _uid: machine.full),
+            LocalJobs(machine.number, self.tracker, self.table, here, self.locations),
+            MigrationJournal(machine.log), self.channels,
         )  # fmt: skip
 
 
@@ -202,16 +214,21 @@ class MemoryMachine:
         self._pids += 2
         return self._pids
 
-    def facts(self, criu: Criu) -> NodeServices:
-        """Return what `Migrations` is told of this machine."""
-        directory = os.path.join(self.spool, "moving")
-        return NodeServices(
-            criu, f"10.0.0.{self.number}", 0, directory, lambda: TlsFiles("ca", "cert", "key"),  # type: ignore[arg-type]
+    def page_servers(self, criu: Any, threads: AtOnce) -> PageServers:
+        """Return what takes the memory of jobs here, without a network."""
+        return PageServers(
+            criu, threads, f"10.0.0.{self.number}",
             listen=lambda _address: Listening(self.listening),  # type: ignore[arg-type,return-value]
             accept=lambda listening, *_more: listening,
-            look=lambda _pid, _supervisor, _user: self.needs,
-            stays=self.look_at_stays,
-            offer=self._offer,
+        )  # fmt: skip
+
+    def checks(self, threads: AtOnce, criu: CriuCheck, images: ImageDirectories) -> NodeChecks:
+        """Return what inspects the jobs of this machine."""
+        return NodeChecks(
+            threads, criu, images,
+            read_requirements=lambda _pid, _supervisor, _user: self.needs,
+            read_obstacles=self.look_at_stays,
+            read_capabilities=self._offer,
         )  # fmt: skip
 
     def _say_stays(self, pid: int, supervisor: int) -> list[str]:
@@ -358,7 +375,7 @@ class Cluster:
     def move(self, source: int, target: int) -> Deferred[None]:
         """Begin to move the job that runs on ``source``."""
         [here] = self[source].jobs.here()
-        return Deferred.fromCoroutine(self[source].migrations.migrate(here.pid, target))
+        return Deferred.fromCoroutine(self[source].migrations.migrate(subject_of(here), target))
 
     def programs(self, state: str = "running") -> list[tuple[int, Program]]:
         """Where programs are in that state, and they."""
@@ -380,11 +397,16 @@ class Cluster:
             if now["migrations_now"]:
                 found.append(f"node{number}: a migration")
             found += [
-                f"node{number}: {held.name} departing or arriving"
-                for held in machine.daemon.keeper.jobs.values()
-                if held.leaving or held.phase is Phase.ARRIVING
+                f"node{number}: {tracked.name} departing or arriving"
+                for tracked in machine.daemon.tracker.jobs.values()
+                if tracked.leaving or tracked.phase is Phase.ARRIVING
             ]
         return found
+
+
+def subject_of(job: JobHere) -> MigrationSubject:
+    """Return what a migrator is told of a job that runs here."""
+    return MigrationSubject(job.pid, job.name)
 
 
 def failure_of(deferred: Deferred[Any]) -> GomdError:

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from gomd.cluster.names import find_node
-from gomd.interfaces import ForwardedReply, IJobs, IMembership, IMigrator, IPeers, JobHere
+from gomd.interfaces import ForwardedReply, IJobs, IMembership, IMigrator, IPeers, JobHere, MigrationSubject
 from gomd.jobs.disabled import NoJobs
 from gomd.jobs.home.changes import JobChanges
 from gomd.jobs.ownership import JobOwnership
@@ -172,15 +172,16 @@ class Migrator:
     def cannot(self) -> str:
         return ""
 
-    async def reasons(self, pid: int, node: int) -> Sequence[str]:
-        return [*self.refusals.get(pid, ()), *self.unfit.get(node, ())]
+    async def reasons(self, subject: MigrationSubject, node: int) -> Sequence[str]:
+        return [*self.refusals.get(subject.pid, ()), *self.unfit.get(node, ())]
 
-    async def migrate(self, pid: int, node: int) -> None:
+    async def migrate(self, subject: MigrationSubject, node: int) -> None:
+        pid = subject.pid
         self.moves.append((pid, node))
         if self.held is not None:
             self.held.append(Deferred())
             await self.held[-1]
-        if found := await self.reasons(pid, node):
+        if found := await self.reasons(subject, node):
             raise CannotMove(found[0])
         self._jobs.running = [job for job in self._jobs.running if job.pid != pid]
 

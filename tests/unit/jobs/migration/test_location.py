@@ -29,7 +29,7 @@ class HomeTests(SynchronousTestCase):
     def test_the_newer_word_wins(self) -> None:
         """Who says that a job moved more often is right; the same word may come twice."""
         home = self.cluster[1].jobs
-        self.cluster[3].whereabouts.expect("1-1", True)
+        self.cluster[3].locations.expect("1-1", True)
         home.moved("1-1", 3, 2)
         self.assertEqual((self.cluster.job().node, self.cluster.job().nmigs), (3, 2))
         home.moved("1-1", 3, 2)
@@ -87,9 +87,9 @@ class HomeTests(SynchronousTestCase):
 
     def test_a_home_that_knows_something_newer_is_not_told_for_ever(self) -> None:
         """409 is an answer."""
-        self.cluster[3].whereabouts.expect("1-1", True)
+        self.cluster[3].locations.expect("1-1", True)
         self.cluster[1].jobs.moved("1-1", 3, 5)
-        waiting = self.cluster[2].whereabouts.tell_home("1-1", 2, 4)
+        waiting = self.cluster[2].locations.tell_home("1-1", 2, 4)
         with self.assertRaises(StopIteration) as caught:
             waiting.send(None)
         self.assertTrue(caught.exception.value)
@@ -119,7 +119,7 @@ class HomeTests(SynchronousTestCase):
         self.cluster.apart.clear()
         self.cluster.run(2 * AGAIN)
         self.assertRaises(NotFound, self.cluster[2].jobs.check_guest, ROOT, "1-1")
-        self.assertEqual(self.cluster[2].whereabouts._gone, {})
+        self.assertEqual(self.cluster[2].locations._gone, {})
 
     def test_a_guest_that_went_home_is_not_remembered(self) -> None:
         """Nor one whose home is where it went."""
@@ -127,13 +127,13 @@ class HomeTests(SynchronousTestCase):
         self.cluster.settle()
         self.assertEqual([node for node, _program in self.cluster.programs()], [1])
         self.cluster.run(3)
-        self.assertEqual(self.cluster[2].whereabouts._gone, {})
-        self.assertEqual(self.cluster[2].keeper.jobs, {})
+        self.assertEqual(self.cluster[2].locations._gone, {})
+        self.assertEqual(self.cluster[2].tracker.jobs, {})
 
     def test_a_guest_that_may_come_after_a_restart(self) -> None:
         """Until it is known the node does not say that there is none: its home would give it up."""
-        whereabouts = self.cluster[3].whereabouts
-        whereabouts.expect("1-1", True)
+        locations = self.cluster[3].locations
+        locations.expect("1-1", True)
         self.assertRaises(Conflict, self.cluster[3].jobs.check_guest, ROOT, "1-1")
-        whereabouts.expect("1-1", False)
+        locations.expect("1-1", False)
         self.assertRaises(NotFound, self.cluster[3].jobs.check_guest, ROOT, "1-1")

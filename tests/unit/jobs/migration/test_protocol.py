@@ -88,9 +88,9 @@ def test_the_source_machine_dies(worlds: set[World]) -> None:
     """A copy that the target holds is used, unless the process had gone on at the source."""
     tried = 0
     for world in worlds:
-        held = world.target.record is TargetState.HOLDING and world.target.copy == "stopped"
+        tracked = world.target.record is TargetState.HOLDING and world.target.copy == "stopped"
         asks = world.source.record not in (SourceState.STAYED, SourceState.LOST)
-        if world.source.crashed and held and asks and not world.target.todo:
+        if world.source.crashed and tracked and asks and not world.target.todo:
             assert settle(world).target.copy == "running", world
             tried += 1
     assert tried
