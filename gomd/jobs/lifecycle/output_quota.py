@@ -22,7 +22,7 @@ from gomd.interfaces import IThreads
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.supervisors import Supervisors
 from gomd.jobs.lifecycle.tracked import TrackedJob
-from gomd.jobs.supervisor.backlog import free_of
+from gomd.jobs.supervisor.file_store import free_of
 from libgomd.errors import GomdError, InternalError, TimedOut, TooMany
 from libgomd.model import Caller, Counter, Job
 from libgomd.wire import job_messages
@@ -44,7 +44,7 @@ class OutputLimits(NamedTuple):
 
     :ivar stream: of each of the two streams of a job. :ivar per_user: of all jobs of one user.
     :ivar total: of all jobs. :ivar reserve: of the disk that stay free, see
-        `gomd.jobs.supervisor.backlog.free_of`.
+        `gomd.jobs.supervisor.file_store.free_of`.
     """
 
     stream: int

@@ -37,7 +37,7 @@ class Supervisors:
     :param namespaces: jobs get namespaces of their own.
     :param where: this node, as errors name it: ``node 3 gamma``.
     :param spool_reserve: bytes of the disk that output leaves free, see
-        `gomd.jobs.supervisor.backlog.free_of`.
+        `gomd.jobs.supervisor.file_store.free_of`.
     :param find_place: finds where the cgroups of jobs can be; None: jobs get none.
     """
 
