@@ -148,7 +148,7 @@ class OutputWriter:
             json.dump(job_messages.to_json(exit), file)
         os.rename(f"{path}.new", path)
 
-    def hold(self, held: bool) -> None:
+    def pause_reading(self, paused: bool) -> None:
         """Nothing is read from here."""
 
     def close(self) -> None:
