@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
@@ -232,6 +232,16 @@ class IJobs(Interface):
 
     def of_pid(pid: int) -> Job | None:
         """The running job whose process id at home is ``pid``; None for any other process."""
+
+    def until(job: Job, condition: Callable[[], bool], timeout: float) -> Awaitable[bool]:
+        """
+        Wait until ``condition`` holds, such as that a job which has just moved can be reached.
+
+        It is evaluated now, and whenever the entry of ``job``, a job of this home, or the connection to it
+        has changed.
+
+        :param timeout: seconds. :returns: whether it held in time.
+        """
 
     def here() -> Sequence[JobHere]:
         """The jobs that run on this node, guests too."""

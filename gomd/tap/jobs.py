@@ -81,17 +81,17 @@ def jobs_of(
     :param system_users: tells whether root's processes may come from other nodes.
     """
     spool, node_id = config.jobs.spool, int(members.own_id)
-    launcher = ForkServerClient(reactor, os.path.join(spool, "log"))
+    fork_server = ForkServerClient(reactor, os.path.join(spool, "log"))
     reserve = config.jobs.output_reserve or AUTOMATIC
     stream = min(config.jobs.output, config.jobs.output_per_user // 2, config.jobs.output_total // 2)
-    here = Supervisors(
-        launcher, spool, stream, os.geteuid() == 0, f"node {node_id} {config.node.name}",
+    supervisors = Supervisors(
+        fork_server, spool, stream, os.geteuid() == 0, f"node {node_id} {config.node.name}",
         find_place, reserve,
     )  # fmt: skip
     room = Admission(os.geteuid(), config.jobs.most, config.jobs.most_per_user, config.jobs.reserve)
     output = OutputLimits(stream, config.jobs.output_per_user, config.jobs.output_total, reserve)
 
-    def migrator(keeper: JobTracker, table: HomeTable, whereabouts: JobLocations) -> IMigrator:
+    def migrator(tracker: JobTracker, table: HomeTable, locations: JobLocations) -> IMigrator:
         if source.kind == "openmosix":
             return OpenMosixMigrator(source, threads, node_id)
         if os.geteuid() != 0:
@@ -102,10 +102,10 @@ def jobs_of(
             members,
             peers,
             moving,
-            here,
-            keeper,
+            supervisors,
+            tracker,
             table,
-            whereabouts,
+            locations,
             tls,
             wall,
             room,
@@ -113,9 +113,9 @@ def jobs_of(
         )
 
     return Jobs(
-        reactor, members, threads, events, partial(RemoteJobs, reactor, members, peers), here,
+        reactor, members, threads, events, partial(RemoteJobs, reactor, members, peers), supervisors,
         placement, Journal(os.path.join(config.node.state_dir, "jobs", "journal"), journal), peers,
-        wall=wall, own_uid=os.geteuid(), room=room, output=output, disk=disk, migrator=migrator,
+        wall=wall, own_uid=os.geteuid(), admission=room, output=output, disk=disk, migrator=migrator,
     )  # fmt: skip
 
 
@@ -125,10 +125,10 @@ def _criu(
     members: IMembership,
     peers: IPeers,
     threads: IThreads,
-    here: Supervisors,
-    keeper: JobTracker,
+    supervisors: Supervisors,
+    tracker: JobTracker,
     table: HomeTable,
-    whereabouts: JobLocations,
+    locations: JobLocations,
     tls: Callable[[str], TlsFiles],
     wall: Wall,
     room: Admission,
@@ -143,13 +143,13 @@ def _criu(
         lambda node, ours: migrations.cut(node, ours), lambda node: migrations.connected(node),
     )  # fmt: skip
     policy = Policy(
-        os.geteuid() == 0, system_users, lambda uid: room.why_not(keeper.held.values(), (), uid, admin=False)
+        os.geteuid() == 0, system_users, lambda uid: room.why_not(tracker.jobs.values(), (), uid, admin=False)
     )
     context = MigrationContext(
         reactor, wall, members, threads, criu.program, partial(tls, os.path.join(state, "tls")),
         PageServers(criu, threads, config.peers.address), images,
         NodeChecks(threads, CriuCheck(criu, threads, reactor), images), policy,
-        LocalJobs(own_id, keeper, table, here, whereabouts),
+        LocalJobs(own_id, tracker, table, supervisors, locations),
         MigrationJournal(os.path.join(state, "jobs", "migrations")), channels,
     )  # fmt: skip
     migrations = Migrations(context)

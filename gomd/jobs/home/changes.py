@@ -1,8 +1,8 @@
-"""Tells whoever waits for it that something about a job has changed, so that nobody has to look again and again."""
+"""Notifies whoever waits for it that a job has changed, so that nobody has to poll."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -23,8 +23,12 @@ class JobChanges:
         self._waiting: dict[int, list[Deferred[None]]] = {}
 
     def notify(self, number: int) -> None:
-        """Wake whoever waits for job ``number``. They run at once, before this returns."""
-        for waited in tuple(self._waiting.pop(number, ())):
+        """Wake whoever waits for job ``number`` in the next turn of the reactor, after the change."""
+        if waiting := self._waiting.pop(number, None):
+            self._clock.callLater(0, self._wake, tuple(waiting))
+
+    def _wake(self, waiting: Iterable[Deferred[None]]) -> None:
+        for waited in waiting:
             if not waited.called:
                 waited.callback(None)
 

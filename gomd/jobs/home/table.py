@@ -32,6 +32,7 @@ class HomeTable:
     :param keep: how many jobs that are over are remembered.
     :param forgotten: called with a job when it is no longer remembered.
     :param exists: tells whether a process of that id lives on this node.
+    :param changed: called with the number of a job whose entry has changed.
     """
 
     def __init__(
@@ -41,7 +42,9 @@ class HomeTable:
         keep: int = 500,
         forgotten: Callable[[Job], None] = lambda _: None,
         exists: Callable[[int], bool] = lambda pid: lives(pid),
+        changed: Callable[[int], None] = lambda _number: None,
     ) -> None:
+        self._changed = changed
         self._exists = exists
         self._own_id = own_id
         self._journal = journal
@@ -166,9 +169,11 @@ class HomeTable:
         if self._jobs.pop(number, None) is not None:
             self._journal.put(number, None)
             self._count()
+            self._changed(number)
 
     def _put(self, job: Job) -> None:
         self._journal.put(job.job, encode(job))
+        self._changed(job.job)
 
     def _forget_some(self) -> None:
         while self._over > self._keep:

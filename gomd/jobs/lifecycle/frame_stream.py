@@ -15,18 +15,18 @@ from zope.interface import implementer
 from libgomd.wire.frames import Frame, FrameParser, MalformedFrame
 
 #: Bytes that one call of the kernel reads or writes at most: Twisted's 64 KiB cost a fifth more time.
-AT_ONCE = 1 << 18
+TRANSFER_SIZE_BYTES = 1 << 18
 
 
-def _ignore(*_anything: object) -> None:
+def _ignore() -> None:
     """Do nothing: nobody listens yet, or any more."""
 
 
 def _widen(transport: Any) -> None:
-    """Let a connection, and the one below it when it is TLS, carry as much at a time as `AT_ONCE`."""
+    """Let a connection, and the one below it when it is TLS, carry `TRANSFER_SIZE_BYTES` at a time."""
     while transport is not None:
         if isinstance(transport, FileDescriptor):
-            transport.bufferSize = transport.SEND_LIMIT = AT_ONCE
+            transport.bufferSize = transport.SEND_LIMIT = TRANSFER_SIZE_BYTES
         transport = vars(transport).get("transport")
 
 
@@ -36,10 +36,8 @@ class FrameStream(Protocol):
     Frames in and out. It takes over a connection that was another protocol's (`makeConnection`), or is
     the connection's own from the beginning.
 
-    :ivar on_frame: called with each frame; frames that come before it is set wait for it.
-    :ivar on_lost: called once when the connection is gone, unless it was closed here.
-    :ivar on_room: called when the other end has taken what had filled the connection.
     :ivar full: whether the other end has to read before more should be sent.
+    :ivar gone: whether the connection is gone.
     """
 
     transport: Any
@@ -48,21 +46,28 @@ class FrameStream(Protocol):
     def __init__(self) -> None:
         self.full = False
         self.gone = False
-        self.on_lost: Callable[[], None] = _ignore
-        self.on_room: Callable[[], None] = _ignore
         self._on_frame: Callable[[Frame], None] | None = None
+        self._on_lost: Callable[[], None] = _ignore
+        self._on_room: Callable[[], None] = _ignore
         self._early: list[Frame] = []
         self._parser = FrameParser()
         self._closed = self._aborted = False
 
-    @property
-    def on_frame(self) -> Callable[[Frame], None]:
-        """See the class."""
-        return self._on_frame or _ignore
+    def listen(
+        self,
+        on_frame: Callable[[Frame], None],
+        on_lost: Callable[[], None] = _ignore,
+        on_room: Callable[[], None] = _ignore,
+    ) -> None:
+        """
+        Tell these what happens from now on, in place of whoever was told before.
 
-    @on_frame.setter
-    def on_frame(self, function: Callable[[Frame], None]) -> None:
-        self._on_frame = function
+        :param on_frame: called with each frame, first with those that came while nobody listened; when it
+            raises `MalformedFrame`, the connection is aborted.
+        :param on_lost: called once when the connection is gone, unless it was closed here.
+        :param on_room: called when the other end has taken what had filled the connection.
+        """
+        self._on_frame, self._on_lost, self._on_room = on_frame, on_lost, on_room
         try:
             while self._early and self._on_frame is not None and not self._closed:
                 self._on_frame(self._early.pop(0))
@@ -70,9 +75,9 @@ class FrameStream(Protocol):
             self._refuse(error)
 
     def forget(self) -> None:
-        """Keep the frames that come now for whoever listens next."""
+        """Tell nobody what happens, and keep the frames that come now for whoever listens next."""
         self._on_frame = None
-        self.on_lost = self.on_room = _ignore
+        self._on_lost = self._on_room = _ignore
 
     def connectionMade(self) -> None:
         """Be told when the other end does not read, and read and write much at a time."""
@@ -83,7 +88,7 @@ class FrameStream(Protocol):
             self.transport.setTcpKeepAlive(True)
 
     def dataReceived(self, data: bytes) -> None:
-        """Hand every frame on."""
+        """Give every frame to whoever listens."""
         try:
             for frame in self._parser.feed(data):
                 if self._closed:
@@ -125,7 +130,7 @@ class FrameStream(Protocol):
         self.gone = True
         self.hold(False)
         if not self._closed:
-            self.on_lost()
+            self._on_lost()
 
     # -- the pace
 
@@ -144,7 +149,7 @@ class FrameStream(Protocol):
     def resumeProducing(self) -> None:
         """The connection has room again."""
         self.full = False
-        self.on_room()
+        self._on_room()
 
     def stopProducing(self) -> None:
         """The connection is going away."""

@@ -25,7 +25,8 @@ from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.supervisor.backlog import free_of
 from libgomd.errors import GomdError, InternalError, TimedOut, TooMany
 from libgomd.model import Caller, Counter, Job
-from libgomd.wire import frames
+from libgomd.wire import job_messages
+from libgomd.wire.job_messages import KeepOrder
 
 #: Seconds between two looks, and seconds for which one holds when a job is to be started.
 PERIOD, FRESH = 5.0, 2.0
@@ -65,7 +66,8 @@ class Seen(NamedTuple):
 
 class OutputQuota:
     """
-    :param own_id: of this node, whose jobs' output is meant. :param held: the jobs under way, by their names.
+    :param own_id: of this node, whose jobs' output is meant.
+    :param tracked: the jobs under way, by their names.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -74,17 +76,17 @@ class OutputQuota:
         self,
         clock: IReactorTime,
         threads: IThreads,
-        here: Supervisors,
+        supervisors: Supervisors,
         table: HomeTable,
-        held: Mapping[str, TrackedJob],
+        tracked: Mapping[str, TrackedJob],
         own_id: int,
         limits: OutputLimits,
     ) -> None:
         self._clock = clock
         self._threads = threads
-        self._here = here
+        self._supervisors = supervisors
         self._table = table
-        self._held = held
+        self._tracked = tracked
         self._own_id = own_id
         self._limits = limits
         self._seen: Seen | None = None
@@ -115,23 +117,23 @@ class OutputQuota:
         """
         fresh = self._seen is not None and self._clock.seconds() - self._seen_at < FRESH
         await self._look(count=not fresh)
-        seen, limits, spool = self._seen, self._limits, self._here.spool
+        seen, limits, spool = self._seen, self._limits, self._supervisors.spool
         assert seen is not None
         if seen.free < seen.reserve:
             raise TooMany(
-                f"the disk of {spool} on {self._here.where} has {_size(seen.free)} free, and "
+                f"the disk of {spool} on {self._supervisors.where} has {_size(seen.free)} free, and "
                 f"{_size(seen.reserve)} of it stay free: make room there, or run it without --detach"
             )
         used = sum(seen.sizes.values())
         of_user = sum(seen.sizes[job.name] for job in self._jobs() if job.uid == caller.uid)
         if of_user >= limits.per_user:
             raise TooMany(
-                f"{_size(of_user)} of output of your detached jobs are kept on {self._here.where}, "
+                f"{_size(of_user)} of output of your detached jobs are kept on {self._supervisors.where}, "
                 f"{_size(limits.per_user)} are a user's: wait until one ends, or run it without --detach"
             )
         if used >= limits.total:
             raise TooMany(
-                f"{_size(used)} of output of detached jobs are kept on {self._here.where}, "
+                f"{_size(used)} of output of detached jobs are kept on {self._supervisors.where}, "
                 f"{_size(limits.total)} is the most: wait until one ends, or run it without --detach"
             )
 
@@ -163,7 +165,7 @@ class OutputQuota:
                 self._tell_running()
             self._looks += 1
             if self._looks % SWEEP == 0:
-                await self._threads.run(LOOK_LIMIT, self._here.sweep)
+                await self._threads.run(LOOK_LIMIT, self._supervisors.sweep)
         except GomdError as error:
             self._log.warn("the output of detached jobs cannot be counted: {error}", error=error)
         except Exception:  # noqa: BLE001 - a bug: say so loudly, and go on
@@ -172,7 +174,10 @@ class OutputQuota:
     async def _look(self, count: bool = True) -> None:
         """Look at the disk, and count what is kept on it; whoever comes meanwhile waits for the same look."""
         if self._hangs:
-            raise TimedOut(f"the disk of {self._here.spool} on {self._here.where} does not answer: try later")
+            raise TimedOut(
+                f"the disk of {self._supervisors.spool} on {self._supervisors.where} does not answer: "
+                "try later"
+            )
         if self._waiting is not None:
             waited: Deferred[None] = Deferred()
             self._waiting.append(waited)
@@ -197,7 +202,7 @@ class OutputQuota:
 
         def look() -> Seen:
             try:
-                return see(self._here, self._own_id, self._limits.reserve, known)
+                return see(self._supervisors, self._own_id, self._limits.reserve, known)
             finally:
                 back.append(True)
                 self._hangs = False
@@ -209,7 +214,7 @@ class OutputQuota:
             self._hangs = not back
             raise
         except OSError as error:
-            raise InternalError(f"{self._here.spool} cannot be read: {error.strerror}") from error
+            raise InternalError(f"{self._supervisors.spool} cannot be read: {error.strerror}") from error
         if known is None:
             self._seen_at, self._over = now, over
 
@@ -228,9 +233,9 @@ class OutputQuota:
         for job in jobs:
             if used <= limit:
                 return
-            if not job.state.over or job.name in self._held or not sizes.get(job.name):
+            if not job.state.over or job.name in self._tracked or not sizes.get(job.name):
                 continue
-            await self._threads.run(REMOVE_LIMIT, self._here.remove, job.name)
+            await self._threads.run(REMOVE_LIMIT, self._supervisors.remove, job.name)
             self._removed.add(job.job)
             used -= sizes.pop(job.name)
             self._log.info(
@@ -243,7 +248,7 @@ class OutputQuota:
         assert self._seen is not None
         sizes = self._seen.sizes
         running = [job for job in self._jobs() if not job.state.over]
-        self._told = {name: limit for name, limit in self._told.items() if name in self._held}
+        self._told = {name: limit for name, limit in self._told.items() if name in self._tracked}
         users = {job.uid for job in running}
         groups = [[job for job in running if job.uid == uid] for uid in users]
         limited = [(group, self._limits.per_user) for group in groups] + [(running, self._limits.total)]
@@ -254,14 +259,14 @@ class OutputQuota:
                 self._tell(job, max(LEAST, min(self._limits.stream, limit // (2 * len(jobs)))))
 
     def _tell(self, job: Job, limit: int) -> None:
-        held = self._held.get(job.name)
-        if held is None or self._told.get(job.name, self._limits.stream) <= limit:
+        tracked = self._tracked.get(job.name)
+        if tracked is None or self._told.get(job.name, self._limits.stream) <= limit:
             return
         self._told[job.name] = limit
-        if held.sink is not None:
-            held.sink.keep(limit)
-        elif held.node == self._own_id:
-            held.relay.to_job(frames.encode_json(frames.MOVE, {"do": "keep", "bytes": limit}))
+        if tracked.writer is not None:
+            tracked.writer.keep(limit)
+        elif tracked.node == self._own_id:
+            tracked.relay.to_job(job_messages.encode(KeepOrder(limit)))
 
 
 def see(here: Supervisors, own_id: int, reserve: int, known: Mapping[str, int] | None = None) -> Seen:

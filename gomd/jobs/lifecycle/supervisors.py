@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 from twisted.logger import Logger
 
@@ -18,8 +18,11 @@ from gomd.jobs.lifecycle.request import Account, JobRequest
 from gomd.jobs.supervisor.cgroups import PLAIN, UNIFIED, Place, sweep
 from libgomd.errors import MalformedJobName, NotPossible
 from libgomd.private import open_private
-from libgomd.wire import frames
+from libgomd.wire import frames, job_messages
+from libgomd.wire.job_messages import JobExit, JobSpec, RunningJob, ViewSpec
 from libgomd.wire.job_name import JobName
+
+T = TypeVar("T", RunningJob, JobExit)
 
 #: Bytes of a file that are read: one holds the arguments of its job.
 _MAX_FILE: Final = 8 * 1024 * 1024
@@ -42,7 +45,7 @@ class Supervisors:
 
     def __init__(
         self,
-        launcher: ForkServerClient,
+        fork_server: ForkServerClient,
         spool: str,
         spool_bytes: int,
         namespaces: bool,
@@ -50,7 +53,7 @@ class Supervisors:
         find_place: Callable[[], Place] | None = None,
         spool_reserve: int = 0,
     ) -> None:
-        self._launcher = launcher
+        self._fork_server = fork_server
         self.spool = spool
         self.spool_bytes = spool_bytes
         self.spool_reserve = spool_reserve
@@ -98,19 +101,23 @@ class Supervisors:
         :raises NotPossible: its memory cannot be limited.
         """
         self.check_limit(request.memory_max)
-        spec = {
-            **request.values(), "cgroup": self._place[:2], "id": name,
-            "directory": self.directory(name), "detach": detach,
-            "uid": account.uid, "gid": account.gid, "groups": account.groups, "user": account.user,
-            "where": self.where, "spool_bytes": self.spool_bytes,
-            "spool_reserve": self.spool_reserve, "lock": bool(request.lock), "nmigs": 0,
-            "began": now,
-        }  # fmt: skip
-        stream = self._launcher.supervisor(self._namespaces)
-        stream.send(frames.encode_json(frames.SPEC, spec))
+        return self._send(
+            JobSpec(
+                name, self.directory(name), self.where, self.spool_bytes, request.argv, request.env,
+                request.cwd, request.umask, account.uid, account.gid, account.groups, account.user,
+                request.tty, request.size, request.merge, detach, bool(request.lock),
+                memory_max=request.memory_max, cgroup=self._place[:2], spool_reserve=self.spool_reserve,
+                began=now,
+            ),
+            self._namespaces,
+        )  # fmt: skip
+
+    def _send(self, spec: JobSpec | ViewSpec, namespaces: bool) -> FrameStream:
+        stream = self._fork_server.supervisor(namespaces)
+        stream.send(job_messages.encode(spec))
         return stream
 
-    def bring_up(
+    def restore(
         self,
         name: str,
         images: str,
@@ -132,33 +139,53 @@ class Supervisors:
         :param uid: whom it was offered for: one that turns out to be somebody else's is not brought up.
         :raises InternalError: there can be no supervisor.
         """
-        spec = {
-            "id": name, "directory": self.directory(name), "images": images, "criu": criu, "detach": detach,
-            "where": self.where, "spool_bytes": self.spool_bytes,
-            "spool_reserve": self.spool_reserve, "lock": lock, "nmigs": nmigs,
-            "pid_at_home": pid_at_home, "cgroup": self._place[:2],
-        }  # fmt: skip
-        spec["expected_uid"] = uid
-        stream = self._launcher.supervisor(self._namespaces)
-        stream.send(frames.encode_json(frames.SPEC, spec))
-        return stream
+        return self._send(
+            JobSpec(
+                name, self.directory(name), self.where, self.spool_bytes, detach=detach, lock=lock,
+                nmigs=nmigs, cgroup=self._place[:2], spool_reserve=self.spool_reserve, images=images,
+                criu=criu, pid_at_home=pid_at_home, expected_uid=uid,
+            ),
+            self._namespaces,
+        )  # fmt: skip
 
-    def find(self, name: str) -> FrameStream:
+    def connect(self, name: str) -> FrameStream:
         """
         Return a new connection to the supervisor of a job.
 
         :raises OSError: there is none, or it cannot be told now: see `gomd.jobs.lifecycle.tracker.GONE`.
         """
-        return self._launcher.connect(os.path.join(self.directory(name), "socket"))
+        return self._fork_server.connect(os.path.join(self.directory(name), "socket"))
 
     def view(self, name: str) -> FrameStream:
         """Return a supervisor that shows what is kept of a job's output."""
-        spec = {
-            "view": True, "detach": True, "directory": self.directory(name), "spool_bytes": self.spool_bytes,
-        }  # fmt: skip
-        stream = self._launcher.supervisor(namespace=False)
-        stream.send(frames.encode_json(frames.SPEC, spec))
-        return stream
+        return self._send(ViewSpec(self.directory(name), self.spool_bytes), namespaces=False)
+
+    def read_running(self, name: str) -> RunningJob | None:
+        """
+        Return how a supervisor has described its running job, None when it has not. Blocks briefly.
+
+        :raises OSError: it is there and cannot be read now.
+        """
+        return self._decode(RunningJob, name, "job")
+
+    def read_exit(self, name: str) -> JobExit | None:
+        """
+        Return what a supervisor has written about the end of its job, None when it has not. Blocks briefly.
+
+        :raises OSError: it is there and cannot be read now.
+        """
+        return self._decode(JobExit, name, "exit")
+
+    def _decode(self, kind: type[T], name: str, file: str) -> T | None:
+        told = self.read(name, file)
+        if told is None:
+            return None
+        try:
+            return job_messages.from_json(kind, told)
+        except frames.MalformedFrame as error:
+            path = os.path.join(self.directory(name), file)
+            self._log.error("{path} is damaged and taken for missing: {error}", path=path, error=error)
+            return None
 
     def read(self, name: str, file: str) -> dict[str, Any] | None:
         """
@@ -207,7 +234,7 @@ class Supervisors:
 
     def close(self) -> None:
         """Let the launcher end; supervisors go on."""
-        self._launcher.close()
+        self._fork_server.close()
         if self._place.parent and self._place.kind != UNIFIED:  # that one could not be made again as it is
             with suppress(OSError):  # there are jobs in it
                 os.rmdir(self._place.parent)

@@ -89,14 +89,13 @@ class Channels:
             self._unknown.discard(stream)
             self._lost(node_id, stream)
 
-        stream.on_lost = lost
         if ours:
             self._ours.add(stream)
             self._add(node_id, stream)
         else:
             self._unknown.add(stream)
         stream.hold(False)
-        stream.on_frame = take
+        stream.listen(take, lost)
 
     def _add(self, node_id: int, stream: FrameStream) -> None:
         self._streams.setdefault(node_id, []).append(stream)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.control import SupervisorControl
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.supervisors import Supervisors
-from gomd.jobs.lifecycle.tracked import TrackedJob
+from gomd.jobs.lifecycle.tracked import Phase, TrackedJob
 from gomd.jobs.lifecycle.tracker import JobTracker
 from gomd.jobs.migration.details import WaitingSignal
 from gomd.jobs.migration.location import JobLocations
 from libgomd.errors import NotFound
 from libgomd.model import Job, JobState
-from libgomd.wire.frames import MOVE, MOVED, encode_json, encode_signal
+from libgomd.wire.frames import MOVED, encode_signal
+from libgomd.wire.job_messages import END, PlainOrder, RunningJob, encode
 
 
 class LocalJobs:
@@ -45,12 +45,12 @@ class LocalJobs:
 
     def get(self, name: str) -> TrackedJob | None:
         """Return a job that this node tracks, wherever it runs; None when it tracks none of that name."""
-        return self._tracker.held.get(name)
+        return self._tracker.jobs.get(name)
 
     def running(self, name: str) -> TrackedJob:
         """Return a job that runs on this node. :raises NotFound: there is none of that name."""
         job = self.get(name)
-        if job is None or job.node != self._own_id or not job.told or job.over is not None:
+        if job is None or not job.runs_on(self._own_id):
             raise NotFound(f"no job {name or 'that gomd has started'} runs on this node")
         return job
 
@@ -60,20 +60,18 @@ class LocalJobs:
 
     def movable(self) -> Sequence[TrackedJob]:
         """Return the jobs that run on this node and are not being moved."""
-        return [
-            job
-            for job in self._tracker.held.values()
-            if job.node == self._own_id and job.told and job.over is None and job.departing is None
-        ]
+        return [job for job in self._tracker.jobs.values() if job.runs_on(self._own_id) and not job.leaving]
 
     def any_tracked(self) -> bool:
         """Whether this node tracks any job."""
-        return bool(self._tracker.held)
+        return bool(self._tracker.jobs)
 
     def move_count(self, job: TrackedJob) -> int:
         """Return how often a job has moved."""
         known = self._at_home(job)
-        return known.nmigs if known is not None else int(job.told.get("nmigs") or 0)
+        if known is not None:
+            return known.nmigs
+        return 0 if job.running is None else job.running.nmigs
 
     def pid_at_home(self, name: str) -> int | None:
         """Return the process id by which its home knows a job, None when that is no id of its kernel's."""
@@ -81,7 +79,9 @@ class LocalJobs:
         if job is None:
             return None
         known = self._at_home(job)
-        return known.pid if known is not None else job.told.get("pid_at_home")
+        if known is not None:
+            return known.pid
+        return None if job.running is None else job.running.pid_at_home
 
     def is_locked(self, name: str) -> bool:
         """Whether balancing must leave a job where it is."""
@@ -89,7 +89,9 @@ class LocalJobs:
         if job is None:
             return False
         known = self._at_home(job)
-        return known.lock if known is not None else bool(job.told.get("lock"))
+        if known is not None:
+            return known.lock
+        return job.running is not None and job.running.lock
 
     def runs_for_home(self, number: int, name: str) -> bool:
         """Whether this node is the home of a job and counts it as running."""
@@ -98,8 +100,8 @@ class LocalJobs:
 
     def has_returned(self, name: str, times: int) -> bool:
         """Whether a job that left this node has come back since, so that it has moved ``times`` or more."""
-        description = self._supervisors.read(name, "job") or {}
-        return int(description.get("nmigs") or 0) >= times
+        running = self._supervisors.read_running(name)
+        return running is not None and running.nmigs >= times
 
     def _at_home(self, job: TrackedJob) -> Job | None:
         return None if job.number is None else self._table.get(job.number)
@@ -109,12 +111,12 @@ class LocalJobs:
     def control(self, name: str) -> SupervisorControl | None:
         """Return what gives orders to the supervisor of a job, None when it has none here."""
         job = self.get(name)
-        return None if job is None else job.orders
+        return None if job is None else job.control
 
     def is_connected(self, name: str) -> bool:
         """Whether there is a connection to the supervisor of a job."""
         job = self.get(name)
-        return job is not None and job.relay.job is not None
+        return job is not None and job.connected
 
     @property
     def no_memory_limit(self) -> str:
@@ -126,13 +128,13 @@ class LocalJobs:
         detach: bool, lock: bool, nmigs: int, pid_at_home: int | None, uid: int | None,
     ) -> FrameStream:  # fmt: skip
         """Start a supervisor that restores a job from images in ``directory``; return the stream to it."""
-        return self._supervisors.bring_up(
+        return self._supervisors.restore(
             name, directory, criu, detach=detach, lock=lock, nmigs=nmigs, pid_at_home=pid_at_home, uid=uid
         )
 
     def find_supervisor(self, name: str) -> FrameStream:
         """Connect to the supervisor of a job. :raises OSError: there is none, or it cannot be reached."""
-        return self._supervisors.find(name)
+        return self._supervisors.connect(name)
 
     def end_leftover(self, name: str) -> None:
         """End the stopped process of a job that has moved, if its supervisor is still there."""
@@ -140,8 +142,8 @@ class LocalJobs:
             stream = self.find_supervisor(name)
         except OSError:
             return
-        stream.send(encode_json(MOVE, {"do": "end"}))
-        stream.on_frame = lambda frame: stream.close() if frame.kind == MOVED else None
+        stream.send(encode(PlainOrder(END)))
+        stream.listen(lambda frame: stream.close() if frame.kind == MOVED else None)
 
     # -- a job that leaves
 
@@ -154,8 +156,10 @@ class LocalJobs:
         job = self.get(name)
         if job is not None:
             tracked = job
-            tracked.departing = lambda: supervisor_lost(
-                "its supervisor ended without a word" if tracked.over is None else "it has ended"
+            tracked.leave(
+                lambda: supervisor_lost(
+                    "its supervisor ended without a word" if tracked.exit is None else "it has ended"
+                )
             )
 
     def moved_away(self, name: str, node_id: int, times: int) -> None:
@@ -175,8 +179,8 @@ class LocalJobs:
         job = self.get(name)
         if job is None:
             return
-        job.departing = None
-        if not ended_here and job.relay.job is None and not job.rejoining:
+        job.stop_leaving()
+        if not ended_here and not job.connected and not job.seeking_node:
             self._locations.left(name, node_id)
 
     def stay(self, name: str) -> None:
@@ -184,23 +188,23 @@ class LocalJobs:
         job = self.get(name)
         if job is None:
             return
-        job.departing = None
-        if job.relay.job is None:
-            if job.over is None:
-                self._tracker.look_for(job)
+        job.stop_leaving()
+        if not job.connected:
+            if job.exit is None:
+                self._tracker.find_again(job)
             else:  # it ended while it was to leave, and that was noted
-                self._tracker.let_go(job)
+                self._tracker.release(job)
 
     def lose_leaving(self, name: str) -> None:
         """Give up a job that was lost while it was to leave."""
         job = self.get(name)
         if job is None:
             return
-        job.departing = None
+        job.stop_leaving()
         if job.number is not None:
             self._tracker.lose(job, "this machine went down while it was being moved")
         else:  # its home finds out when it asks
-            self._tracker.let_go(job)
+            self._tracker.release(job)
             self._supervisors.remove(name)
 
     # -- a job that comes
@@ -218,37 +222,36 @@ class LocalJobs:
         job = self.get(name)
         if job is None or job.number is None:
             return False
-        job.arriving = True
+        job.arrive()
         known = self._table.get(job.number)
-        if job.sink is not None:
-            sink, job.sink = job.sink, None
-            job.relay.drop_client()
-            await sink.closed()
+        writer = job.stop_keeping()
+        if writer is not None:
+            await writer.closed()
         return known is not None and known.detached
 
     def cancel_return(self, name: str) -> None:
         """Track a job as before, now that it does not come home."""
         job = self.get(name)
-        if job is not None and job.arriving:
-            job.arriving = False
-            self._tracker.sink_if_detached(job)
-            if job.relay.job is None:
-                self._tracker.look_for(job)
+        if job is not None and job.phase is Phase.ARRIVING:
+            job.stop_arriving()
+            self._tracker.keep_output_if_detached(job)
+            if not job.connected:
+                self._tracker.find_again(job)
 
-    def arrived(self, name: str, stream: FrameStream, told: dict[str, Any], times: int) -> None:
+    def arrived(self, name: str, stream: FrameStream, running: RunningJob, times: int) -> None:
         """
         Track a job that runs on this node now.
 
-        :param stream: the connection to its supervisor. :param told: how that describes the job.
+        :param stream: the connection to its supervisor. :param running: how that describes the job.
         """
-        self._locations.arrived(name, stream, told, times)
+        self._locations.arrived(name, stream, running, times)
 
     def finish_coming(self, name: str, runs_here: bool) -> None:
         """Track a job as before, now that its move to this node is settled."""
         job = self.get(name)
         if job is None:
             return
-        job.arriving = False
+        job.stop_arriving()
         if runs_here and job.number is not None and job.node != self._own_id:
             self._tracker.lose(job, "this machine went down when it had just come home")
 
@@ -266,13 +269,10 @@ class LocalJobs:
         self.expect(name, False)
         job = self.get(name)
         if job is not None:
-            job.departing, job.arriving = None, False
+            job.stop_leaving()
+            job.stop_arriving()
 
     # -- its home, and other nodes
-
-    def on_node_down(self, listener: Callable[[int], None]) -> None:
-        """Have ``listener`` called with the id of each node that goes down."""
-        self._tracker.on_down = listener
 
     async def tell_home(self, name: str, node_id: int, times: int) -> None:
         """Tell the home of a job on which node it is, until it has heard."""

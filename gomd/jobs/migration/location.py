@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
@@ -13,12 +13,12 @@ from twisted.logger import Logger
 from gomd.interfaces import IMembership, IPeers
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.frame_stream import FrameStream
-from gomd.jobs.lifecycle.relay import StreamRelay
-from gomd.jobs.lifecycle.tracked import TrackedJob
+from gomd.jobs.lifecycle.tracked import Phase, TrackedJob
 from gomd.jobs.lifecycle.tracker import JobTracker
 from libgomd.errors import Conflict, GomdError, NotFound, PeerUnreachable
 from libgomd.model import Caller, EventKind, Job, Role
 from libgomd.wire import frames
+from libgomd.wire.job_messages import RunningJob
 from libgomd.wire.job_name import JobName
 from libgomd.wire.lines import OK, Request
 
@@ -61,34 +61,31 @@ class JobLocations:
 
     def went(self, name: str, node_id: int, nmigs: int) -> None:
         """It is decided that a job that ran here runs on ``node_id``. May be said twice."""
-        tracked = self._tracker.held.get(name)
+        tracked = self._tracker.jobs.get(name)
         if tracked is None or tracked.number is None:
             self._gone[name] = node_id
             self._tracker.publish(EventKind.MIGRATED, node_id, f"guest {name} moved to node {node_id}")
             return
         job = self._table.get(tracked.number)
         if job is not None and not job.state.over and job.nmigs < nmigs:
-            tracked.node = node_id
-            tracked.told = {}
+            tracked.moved_to(node_id)
             self._say(self._table.went(tracked.number, node_id, nmigs))
 
     def left(self, name: str, node_id: int) -> None:
         """Nothing of it is left here: reach it where it is, or let its home do so."""
-        tracked = self._tracker.held.get(name)
+        tracked = self._tracker.jobs.get(name)
         if tracked is None:
             return
-        tracked.departing = None
+        tracked.stop_leaving()
         if tracked.number is None:
-            self._tracker.let_go(tracked)
+            self._tracker.release(tracked)
             return
-        old, tracked.relay.job = tracked.relay.job, None
-        if old is not None:
-            old.close()
+        tracked.relay.drop_job()
         job = self._table.get(tracked.number)
         if job is not None and job.detached:
             tracked.relay.drop_client()
-            self._tracker.sink_if_detached(tracked)
-        self._tracker.look_for(tracked)
+            self._tracker.keep_output_if_detached(tracked)
+        self._tracker.find_again(tracked)
 
     def check_gone(self, name: str) -> None:
         """See whether a guest was here that runs elsewhere now, or may come. :raises Conflict: so it is."""
@@ -108,46 +105,41 @@ class JobLocations:
 
     # -- where it is
 
-    def arrived(self, name: str, stream: FrameStream, told: dict[str, Any], nmigs: int) -> None:
+    def arrived(self, name: str, stream: FrameStream, running: RunningJob, nmigs: int) -> None:
         """
         A job runs here now.
 
-        :param stream: the connection to its supervisor. :param told: what that says of it.
+        :param stream: the connection to its supervisor. :param running: how that describes it.
         """
         self._gone.pop(name, None)
         self.expect(name, False)
         job = JobName.parse(name)
         if job.home == self._members.own_id:
-            self._came_home(job.number, stream, told, nmigs)
+            self._came_home(job.number, stream, running, nmigs)
         else:
-            tracked = TrackedJob(
-                name, None, int(told["uid"]), self._members.own_id, StreamRelay(True), told, began=True
-            )
-            self._tracker.take_in(tracked)
-            tracked.relay.join_job(stream)
+            tracked = self._tracker.new_guest(name, running.uid, Phase.RUNNING, running)
+            self._tracker.track(tracked)
+            tracked.connect(stream)
             self._tracker.publish(
                 EventKind.MIGRATED, tracked.node, f"guest {name} moved to node {tracked.node}"
             )
             self.tell(tracked, nmigs)
 
-    def _came_home(self, number: int, stream: FrameStream, told: dict[str, Any], nmigs: int) -> None:
+    def _came_home(self, number: int, stream: FrameStream, running: RunningJob, nmigs: int) -> None:
         job = self._table.get(number)
-        tracked = None if job is None else self._tracker.held.get(job.name)
+        tracked = None if job is None else self._tracker.jobs.get(job.name)
         if job is None or tracked is None or job.state.over:
             stream.send(frames.encode_signal(_KILL, True))  # it was given up meanwhile
             self._collect(stream)
             return
-        tracked.arriving = False
-        tracked.node, tracked.told = self._members.own_id, told
+        tracked.came_home(self._members.own_id, running)
         if job.nmigs < nmigs:
-            job = self._table.came(number, int(told["pid"]), nmigs)
-            self._table.change(number, cantmove=str(told.get("cantmove", "")))
+            job = self._table.came(number, running.pid, nmigs)
+            self._table.change(number, cantmove=running.cantmove)
             self._say(job)
-        if tracked.sink is not None:
-            tracked.sink = None
-            tracked.relay.drop_client()
-        tracked.relay.join_job(stream)
-        self._tracker.resume(tracked)
+        tracked.stop_keeping()
+        tracked.connect(stream)
+        tracked.resume()
 
     def _collect(self, stream: FrameStream) -> None:
         def take(frame: frames.Frame) -> None:
@@ -155,7 +147,7 @@ class JobLocations:
                 stream.send(frames.encode(frames.COLLECTED))
                 stream.close()
 
-        stream.on_frame = take
+        stream.listen(take)
 
     # -- the home, and what it is told
 
@@ -188,36 +180,30 @@ class JobLocations:
         return True
 
     def _end_orphan(self, tracked: TrackedJob) -> None:
-        if self._tracker.held.get(tracked.name) is tracked and tracked.relay.client is None:
+        if self._tracker.jobs.get(tracked.name) is tracked and tracked.relay.client is None:
             self._log.warn("the home of job {job} has given it up: ending it", job=tracked.name)
-            tracked.orphan = True
-            tracked.relay.to_job(frames.encode_signal(_KILL, True))
-            if tracked.over is not None:
-                tracked.relay.to_job(frames.encode(frames.COLLECTED))
+            tracked.end_orphan(_KILL)
 
     def moved(self, name: str, node_id: int, nmigs: int) -> None:
         """See `IJobs.moved`."""
         if not self._running():
             raise PeerUnreachable("gomd stops")  # no job is known any more: that says nothing about it
         number = JobName.parse(name).number
-        job, tracked = self._table.get(number), self._tracker.held.get(name)
+        job, tracked = self._table.get(number), self._tracker.jobs.get(name)
         if job is None and self._table.is_damaged(number):
             raise Conflict(f"what was noted of job {name} was damaged on the disk: it goes on unattended")
         if job is None or tracked is None or job.name != name or job.state.over:
             raise NotFound(f"there is no job {name} any more")
-        if tracked.departing is not None:
+        if tracked.leaving:
             return  # it moved from here: its own migration says so when what is left of it here is ended
         if job.nmigs >= nmigs:
             if job.node != node_id:
                 raise Conflict(f"job {name} is on node {job.node}, after {job.nmigs} moves")
             return
-        tracked.node = node_id
-        tracked.told = {}
+        tracked.moved_to(node_id)
         self._say(self._table.went(number, node_id, nmigs))
-        old, tracked.relay.job = tracked.relay.job, None
-        if old is not None:
-            old.close()
-        self._tracker.look_for(tracked)
+        tracked.relay.drop_job()
+        self._tracker.find_again(tracked)
 
     def _say(self, job: Job) -> None:
         text = f"job {job.job} of {job.user} moved to node {job.node}: {job.command}"

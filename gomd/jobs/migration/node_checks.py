@@ -83,20 +83,26 @@ class NodeChecks:
 
     async def requirements(self, job: TrackedJob) -> Requirements:
         """Return what a job of this node needs of another one. :raises NotFound: it has ended."""
-        told = job.told
-        pid, supervisor, user = int(told["pid"]), int(told["supervisor"]), str(told.get("user", ""))
+        running = job.running
+        if running is None:
+            raise NotFound(f"job {job.name} does not run here")
         try:
             found = await self._bounded.run(
-                INSPECTION_TIMEOUT, job.name, self._read_requirements, pid, supervisor, user
-            )
+                INSPECTION_TIMEOUT, job.name, self._read_requirements,
+                running.pid, running.supervisor, running.user,
+            )  # fmt: skip
         except OSError as error:
             raise NotFound(f"job {job.name} has ended") from error
-        return replace(found, memory_max=told.get("memory_max"))
+        return replace(found, memory_max=running.memory_max)
 
     async def obstacles(self, job: TrackedJob) -> Sequence[str]:
         """Return why a job of this node cannot leave for any other. :raises OSError: it has ended."""
-        pid, supervisor = int(job.told["pid"]), int(job.told["supervisor"])
-        return await self._bounded.run(INSPECTION_TIMEOUT, job.name, self._read_obstacles, pid, supervisor)
+        running = job.running
+        if running is None:
+            return ()
+        return await self._bounded.run(
+            INSPECTION_TIMEOUT, job.name, self._read_obstacles, running.pid, running.supervisor
+        )
 
     async def missing(
         self, job: str, requirements: Requirements, node: str, no_memory_limit: str

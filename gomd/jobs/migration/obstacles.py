@@ -64,8 +64,8 @@ class Obstacles:
 
     async def _inspect(self, job: TrackedJob) -> None:
         try:
-            job.stays = "; ".join(await self._context.checks.obstacles(job))
+            job.note_obstacle("; ".join(await self._context.checks.obstacles(job)))
         except OSError:
             pass  # it has ended
         except TimedOut as error:
-            job.stays = str(error)
+            job.note_obstacle(str(error))

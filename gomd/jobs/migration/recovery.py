@@ -130,7 +130,7 @@ class Recovery:
         """
         jobs = self._context.jobs
         tracked = jobs.get(job.name)
-        if tracked is not None and tracked.sought:
+        if tracked is not None and tracked.supervisor_silent:
             raise PeerUnreachable("its supervisor cannot be reached")
         if record.side == MigrationTarget.role:
             tell = partial(self._active.tell, record.migration, MigrationTarget.role)

@@ -83,8 +83,7 @@ async def ask_target(
         if not answer.called:
             answer.errback(PeerUnreachable(f"{context.name_of(target)} ended the stream"))
 
-    stream.on_lost = on_lost
-    stream.on_frame = on_frame
+    stream.listen(on_frame, on_lost)
     late = context.clock.callLater(LOOK_TIMEOUT, stream.abort)
     try:
         stream.send(encode_message(question))

@@ -70,7 +70,6 @@ class Migrations:
     def start(self) -> None:
         """Open the channels, and take up what an earlier daemon has begun."""
         self._context.channels.open()
-        self._context.jobs.on_node_down(self._context.channels.abort)
         self._obstacles.start()
         self._recovery.start()
 
@@ -83,6 +82,10 @@ class Migrations:
         self._context.channels.close()
 
     # -- what comes from other nodes
+
+    def node_down(self, node: int) -> None:
+        """End the streams to a node that went down, as they may not tell."""
+        self._context.channels.abort(node)
 
     def heard(self, message: MigrationMessage, answer: Callable[[MigrationMessage], None]) -> None:
         """See `MessageDispatcher.heard`."""
@@ -184,7 +187,7 @@ class Migrations:
             raise CannotMove("; ".join(requirements.stays))
         await context.channels.connect(context.node(target))
         self._check_free(job.name)
-        if not context.jobs.is_current(job) or job.over is not None:
+        if not context.jobs.is_current(job) or job.exit is not None:
             raise NotFound(f"job {job.name} has ended")
         return MigrationSource(context, self._new_id(job), target, encode_requirements(requirements))
 
@@ -230,5 +233,8 @@ def _home_of(job: TrackedJob) -> int:
 
 def _supervisor_reasons(job: TrackedJob) -> list[str]:
     """Return why a job cannot leave for any node, as far as its supervisor knows."""
-    found = ["it has a terminal"] if job.told.get("tty") else []
-    return found + ([str(job.told["cantmove"])] if job.told.get("cantmove") else [])
+    running = job.running
+    if running is None:
+        return []
+    found = ["it has a terminal"] if running.tty else []
+    return [*found, running.cantmove] if running.cantmove else found

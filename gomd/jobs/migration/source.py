@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from twisted.internet.task import deferLater
 
@@ -19,6 +19,7 @@ from gomd.jobs.migration.messages import MAX_FILES_BYTES, MigrationId, Migration
 from gomd.jobs.migration.protocol import Act, MessageKind, SourceState, State
 from gomd.jobs.migration.requirements_file import REQUIREMENTS_FILE
 from libgomd.errors import CannotMove
+from libgomd.wire.job_messages import END, THAW, FreezeOrder, PlainOrder
 
 #: Seconds that criu may take to stop the job and send its memory.
 FREEZE_TIMEOUT: Final = 800.0
@@ -107,12 +108,9 @@ class MigrationSource:
         if self._stays:
             await images.remove(self.migration, self.role)
             raise CannotMove("it stays here")
-        order: dict[str, Any] = {
-            "criu": context.criu, "directory": directory, "address": address, "port": self._port,
-            "tls": list(tls), "limit": FREEZE_TIMEOUT,
-        }  # fmt: skip
+        order = FreezeOrder(context.criu, directory, address, self._port, tls, FREEZE_TIMEOUT)
         try:
-            await control.do("freeze", FREEZE_TIMEOUT + _ANSWER_TIMEOUT, **order)
+            await control.do(order, FREEZE_TIMEOUT + _ANSWER_TIMEOUT)
             self._images = await images.read(self.migration, self.role)
         except CannotMove:
             await deferLater(context.clock, _TARGET_REASON_DELAY)
@@ -127,7 +125,7 @@ class MigrationSource:
         self._images = {}
         control = jobs.control(name)
         if control is not None and jobs.is_connected(name):
-            await control.do("thaw")
+            await control.do(PlainOrder(THAW))
         await self._context.images.remove(self.migration, self.role)
 
     async def _end(self) -> None:
@@ -136,7 +134,7 @@ class MigrationSource:
         control = jobs.control(name)
         if control is not None and jobs.is_connected(name):
             try:
-                self.signals = decode_signals((await control.do("end")).get("signals"))
+                self.signals = decode_signals(list((await control.do(PlainOrder(END))).signals))
             except CannotMove:
                 if jobs.is_connected(name):
                     raise

@@ -172,7 +172,8 @@ class MigrationTarget:
             if isinstance(error, OSError) and error.errno in GONE:
                 return False
             raise
-        if copy.description.get("images") != self._context.images.path(self.migration, self.role):
+        images = self._context.images.path(self.migration, self.role)
+        if copy.running is None or copy.running.images != images:
             copy.stream.close()
             return False
         self._copy = copy
@@ -182,13 +183,13 @@ class MigrationTarget:
         """Let the copy run, and track it as a job of this node."""
         context, copy = self._context, self._copy
         self._release_slot()
-        if self._handed_over or copy is None:
+        if self._handed_over or copy is None or copy.running is None:
             return
         if not copy.is_gone:
             await copy.thaw()
             self._handed_over = True
             copy.stream.forget()
-            context.jobs.arrived(self.job.name, copy.stream, copy.description, self.job.times)
+            context.jobs.arrived(self.job.name, copy.stream, copy.running, self.job.times)
         context.in_background(context.images.remove(self.migration, self.role))
 
     def _pass_on(self, signals: tuple[WaitingSignal, ...]) -> None:

@@ -73,8 +73,7 @@ class Supervisor:
 
     def _listen(self, stream: FrameStream) -> None:
         self._stream = stream
-        stream.on_frame = self._take
-        stream.on_lost = self._lost
+        stream.listen(self._take, self._lost)
 
     def accept(self, stream: FrameStream) -> None:
         """Take a later daemon's connection."""
@@ -131,7 +130,7 @@ class Supervisor:
                 return
             with open(os.path.join(spec["images"], _PROGRAM), encoding="ascii") as file:
                 told = json.load(file)
-            self.spec = {**told["spec"], **spec}
+            self.spec = {**spec, **told["spec"]}
             self.program, self.state = Program(told["seen"], told["signals"]), "frozen"
         os.makedirs(spec["directory"], exist_ok=True)
         self._write("job", self._description())

@@ -20,6 +20,7 @@ from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
 from gomd.jobs.lifecycle.supervisors import Supervisors
+from gomd.jobs.lifecycle.tracked import Phase
 from gomd.jobs.lifecycle.tracker import JobTracker
 from gomd.jobs.migration.channels import Channels
 from gomd.jobs.migration.context import MigrationContext, Policy
@@ -261,7 +262,7 @@ class Terminal:
         self.stream = stream
         self.told: list[int] = []
         self.exit: int | None = None
-        stream.on_frame = self._take
+        stream.listen(self._take)
 
     def _take(self, frame: Frame) -> None:
         self.told.append(frame.kind)
@@ -397,8 +398,8 @@ class Cluster:
                 found.append(f"node{number}: a migration")
             found += [
                 f"node{number}: {tracked.name} departing or arriving"
-                for tracked in machine.daemon.tracker.held.values()
-                if tracked.departing is not None or tracked.arriving
+                for tracked in machine.daemon.tracker.jobs.values()
+                if tracked.leaving or tracked.phase is Phase.ARRIVING
             ]
         return found
 

@@ -283,7 +283,7 @@ def test_a_job_that_has_just_moved_is_waited_for(node: ThreeNodes) -> None:
     assert talk.heard().startswith("502 job 9 has just moved to node 2")
     talk.say("renice 5000009 5")
     node.clock.pump([0.1] * 55)
-    assert talk.heard().startswith("502 which process of node 2")
+    assert talk.heard().startswith("502 job 9 has just moved to node 2 and its process id")
     talk.say("renice 5000009 5")
     node.jobs.away = [AWAY]
     node.clock.advance(0.1)

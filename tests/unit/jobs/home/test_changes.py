@@ -37,10 +37,13 @@ class JobChangesTests(SynchronousTestCase):
         self.clock.pump([0.5] * 4)
         self.changes.notify(7)
         self.changes.notify(8)
+        self.assertEqual(self.evaluated, 2, "not within the change")
+        self.clock.advance(0)
         self.assertEqual(self.evaluated, 4)
         self.assertNoResult(waiting[0])
         self.holds = True
         self.changes.notify(7)
+        self.clock.advance(0)
         self.assertEqual([self.successResultOf(each) for each in waiting], [True, True])
 
     def test_the_deadline(self) -> None:

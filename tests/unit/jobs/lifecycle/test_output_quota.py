@@ -19,6 +19,7 @@ from libgomd.errors import TimedOut
 from libgomd.model import Caller, Job, JobState, Role
 from libgomd.wire import frames
 from tests.unit.jobs.memory_parts import AtOnce
+from tests.unit.jobs.observers import RecordingObserver
 from tests.unit.scratch import scratch
 from tests.unit.services.held import HeldThreads
 
@@ -66,7 +67,8 @@ class KeptOutputTests(SynchronousTestCase):
         self.clock.advance(0.001)
         if over:
             return self.table.change(job.job, state=JobState.DONE, exit=0, ended=self.clock.seconds())
-        held = self.held[job.name] = TrackedJob(job.name, job.job, uid, 1)
+        held = TrackedJob(self.clock, RecordingObserver(), job.name, uid, 1, number=job.job)
+        self.held[job.name] = held
         held.relay.job = Stream()  # type: ignore[assignment]
         return self.table.started(job.job, 1, 4711, "")
 

@@ -128,7 +128,7 @@ class HomeTests(SynchronousTestCase):
         self.assertEqual([node for node, _program in self.cluster.programs()], [1])
         self.cluster.run(3)
         self.assertEqual(self.cluster[2].locations._gone, {})
-        self.assertEqual(self.cluster[2].tracker.held, {})
+        self.assertEqual(self.cluster[2].tracker.jobs, {})
 
     def test_a_guest_that_may_come_after_a_restart(self) -> None:
         """Until it is known the node does not say that there is none: its home would give it up."""

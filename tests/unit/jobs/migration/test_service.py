@@ -123,8 +123,8 @@ class MovingTests(Moving):
         self.cluster.begin(detach=True)
         for source, target, at_home in ((1, 2, False), (2, 3, False), (3, 1, True)):
             self.move(source, target)
-            tracked = self.cluster[1].tracker.held["1-1"]
-            self.assertEqual(tracked.sink is None, at_home)
+            tracked = self.cluster[1].tracker.jobs["1-1"]
+            self.assertEqual(tracked.writer is None, at_home)
             [supervisor] = self.cluster.machines[target].supervisors
             self.assertEqual(supervisor.spec["detach"], at_home)
         self.cluster.machines[1].supervisors[0].end(4)
