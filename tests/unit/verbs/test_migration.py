@@ -457,10 +457,10 @@ def daemon_of(node: ThreeNodes, via: str, role: Role = Role.ADMIN) -> Talk:
     return talk
 
 
-def test_letters_are_the_migrators(node: ThreeNodes) -> None:
+def test_migration_messages_are_the_migrators(node: ThreeNodes) -> None:
     """From 202 on the stream is its own; who writes is told by the certificate."""
     talk = daemon_of(node, "node 2")
-    assert talk.say("migration") == "202 letters\r\n"
+    assert talk.say("migration") == "202 migration messages\r\n"
     [(sender, stream)] = node.migrator.joined
     assert sender == 2
     assert stream is talk.line._frames

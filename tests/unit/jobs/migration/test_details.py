@@ -6,7 +6,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 
 from gomd.jobs.migration.details import (
     MAX_REASON_LENGTH,
@@ -101,7 +101,7 @@ _flat = st.none() | st.booleans() | st.integers() | st.text(max_size=9)
 _values = _flat | st.lists(_flat, max_size=3) | st.lists(st.lists(_flat, max_size=3), max_size=2)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(["offer", "ready", "settled", SEEN, "go"]),
     st.fixed_dictionaries({}, optional=dict.fromkeys(("lock", "pid", "port", "signals", "reasons"), _values)),

@@ -7,7 +7,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 
 from gomd.jobs.checkpoint.images import MAX_IMAGES
 from gomd.jobs.migration.details import (
@@ -76,9 +76,9 @@ def refused(*made: Frame) -> str:
     return str(caught.value)
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(_messages, max_size=4))
-def test_letters_come_out_as_they_went_in(made: list[MigrationMessage]) -> None:
+def test_messages_come_out_as_they_went_in(made: list[MigrationMessage]) -> None:
     """Whole, and byte by byte, whatever stands behind them."""
     data = b"".join(map(encode_message, made))
     assert read(data) == made
@@ -140,9 +140,9 @@ _frames = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(_frames, min_size=1, max_size=4))
-def test_any_frames_are_letters_or_one_error(made: list[Frame]) -> None:
+def test_any_frames_are_messages_or_one_error(made: list[Frame]) -> None:
     """Nothing else is raised, whatever another node sends."""
     reader = MessageReader()
     try:
@@ -169,7 +169,7 @@ def test_any_frames_are_letters_or_one_error(made: list[Frame]) -> None:
         {"files": [[f"f{number}", 0] for number in range(MAX_IMAGES + 1)]}, {"files": 5},
     ],
 )  # fmt: skip
-def test_what_is_no_letter(values: dict[str, Any]) -> None:
+def test_what_is_no_message(values: dict[str, Any]) -> None:
     """Each field has its bounds: ids, words, nodes, names, numbers and sizes of files."""
     assert refused(head(**values))
 

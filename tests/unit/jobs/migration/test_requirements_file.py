@@ -9,7 +9,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 
 from gomd.jobs.checkpoint.requirements import MAX_FILES, FileRequirement, Requirements
 from gomd.jobs.migration.requirements_file import (
@@ -88,7 +88,7 @@ _changed = st.tuples(st.sampled_from(sorted(json.loads(encode_requirements(REQUI
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_junk | _changed | st.just(b"[" * 100_000) | st.just(b'{"files":' * 9000))
 def test_any_bytes_are_requirements_or_one_error(data: bytes) -> None:
     """Nothing else is raised, and what comes out can be looked for on a disk."""
