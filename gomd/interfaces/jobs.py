@@ -19,7 +19,7 @@ class Need(NamedTuple):
     """
     What a new job needs of its node.
 
-    :ivar memory: bytes it will use at most; None when nobody said.
+    :ivar memory: bytes it will use at most; None when that is not known.
     :ivar nodes: ids of the nodes it may be put on; None for any.
     :ivar blind: ids of the nodes that are known not to have its working directory.
     """
@@ -144,7 +144,7 @@ class IJobOwnership(Interface):
 
 
 class RelocationOutcome(Enum):
-    """What came of the wish that a process should run somewhere."""
+    """What came of a request that a process should run on some node."""
 
     MOVED = "it was moved there"
     THERE = "it runs there already"
@@ -154,7 +154,7 @@ class RelocationOutcome(Enum):
 
 class Moved(NamedTuple):
     """
-    The answer to a wish that a process should run somewhere.
+    The answer to a request that a process should run on some node.
 
     :ivar node: where it runs now; with `RelocationOutcome.COULD`, where it could run.
     """
@@ -165,9 +165,9 @@ class Moved(NamedTuple):
 
 class IRelocation(Interface):
     """
-    Sends processes where somebody wants them, whichever node they run on; for verbs and for the tree.
+    Moves processes to the nodes that callers name, whichever node they run on; for verbs and for the tree.
 
-    What was begun is done to its end, even when who asked has gone away.
+    A move that has begun is completed even when its caller has gone away.
     """
 
     by_kernel = Attribute("bool: openMosix's kernel moves the processes of this node, and tells of them")
@@ -227,7 +227,7 @@ class IJobs(Interface):
         """
         A job of this home.
 
-        :raises NotFound: there is none of that number. :raises NotAllowed: it is somebody else's.
+        :raises NotFound: there is no job of that number. :raises NotAllowed: it is another user's.
         """
 
     def of_pid(pid: int) -> Job | None:
@@ -265,7 +265,7 @@ class IJobs(Interface):
 
     def moved(name: str, node: int, nmigs: int) -> None:
         """
-        Take note that a job of this home runs on ``node`` now, having moved ``nmigs`` times.
+        Note that a job of this home runs on ``node`` now, having moved ``nmigs`` times.
 
         :raises NotFound: there is no such job, or it is over: what still runs of it is to be ended.
         """
@@ -275,19 +275,19 @@ class IJobs(Interface):
 
     def check_attach(job: Job) -> None:
         """
-        See whether somebody can attach to ``job`` now.
+        Check whether a caller can attach to ``job`` now.
 
-        :raises Conflict: somebody is attached. :raises NotFound: nothing of it is kept.
+        :raises Conflict: another caller is attached. :raises NotFound: nothing of it is kept.
         """
 
     def attach(job: Job, stream: Any) -> None:
-        """Let the caller at ``stream`` have the streams of ``job``, or tell him why not. Never raises."""
+        """Attach the caller at ``stream`` to ``job``, or tell it why not. Never raises."""
 
     def check_guest(caller: Caller, name: str) -> None:
-        """See whether there is a guest ``HOME-JOB`` of the caller's. :raises NotFound: there is none."""
+        """Check whether there is a guest ``HOME-JOB`` of the caller. :raises NotFound: there is none."""
 
     def attach_guest(caller: Caller, name: str, stream: Any) -> None:
-        """Let the guest's home, which is at ``stream``, have its streams; after `check_guest`."""
+        """Attach the guest's home, which is at ``stream``, to it; after `check_guest`."""
 
     def signal(job: Job, number: int, group: bool) -> None:
         """

@@ -1,4 +1,4 @@
-"""A daemon that runs no jobs: one in memory, and one that shows a /proc that is not its kernel's."""
+"""The jobs of a daemon that runs none: one in memory, or one that shows another kernel's /proc."""
 
 from __future__ import annotations
 

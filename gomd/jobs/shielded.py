@@ -35,12 +35,12 @@ class Shielded:
 
     def share(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]]) -> Deferred[T]:
         """Begin ``work``, or wait for that which was begun under the same ``key`` and is not done."""
-        told: Deferred[T] = Deferred()
+        shared: Deferred[T] = Deferred()
         begun = self._waiting.setdefault(key, [])
-        begun.append(told)
+        begun.append(shared)
         if len(begun) == 1:
             Deferred.fromCoroutine(work()).addBoth(self._done, key)
-        return told
+        return shared
 
     def _done(self, result: object, key: Hashable) -> None:
         waiting = [each for each in self._waiting.pop(key) if not each.called]

@@ -46,8 +46,8 @@ from gomd.jobs.ownership import whole
 from gomd.jobs.placement.balancing import Balance, MoveCosts
 from gomd.jobs.placement.choice import Placement
 from gomd.jobs.service import Jobs
-from gomd.jobs.supervisor.backlog import AUTOMATIC
 from gomd.jobs.supervisor.cgroups import find_place
+from gomd.jobs.supervisor.file_store import AUTOMATIC
 from gomd.services.balancer import PERIOD, Balancer
 from libgomd.errors import CannotMove
 from libgomd.model import STANDARD_SPEED, Process

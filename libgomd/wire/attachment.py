@@ -295,6 +295,11 @@ class JobEnd:
         """Whether everything that is kept of both outputs has been sent to the attached caller."""
         return all(output.drained for output in self.outputs.values())
 
+    @property
+    def overtaken(self) -> bool:
+        """Whether output that was never sent is not kept any more: the caller has to attach again."""
+        return any(output.overtaken for output in self.outputs.values())
+
 
 def failure_in(payload: bytes) -> GomdError:
     """Return the error that a `FAILED` frame tells. :raises MalformedFrame: it tells none."""

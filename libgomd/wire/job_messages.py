@@ -13,7 +13,7 @@ Named tuples, and nothing but the standard library: this is imported in the proc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
 from libgomd.wire import frames, json_fields
@@ -234,9 +234,6 @@ _KINDS: Final[dict[type, int]] = {
     KeepOrder: frames.MOVE,
     OrderOutcome: frames.MOVED,
 }
-#: Names that are written only when they say something.
-_OMITTED_WHEN_EMPTY: Final = frozenset({"lost", "signals"})
-
 JobMessage = JobSpec | ViewSpec | RunningJob | AttachedJob | JobExit | StartFailure | Order | OrderOutcome
 T = TypeVar("T", bound=JobMessage)
 
@@ -276,28 +273,21 @@ def decode_order(payload: bytes) -> Order | None:
 
 def to_json(value: JobMessage) -> dict[str, Any]:
     """Return ``value`` as a JSON object."""
-    told = {
-        name: found for name, found in value._asdict().items() if name not in _OMITTED_WHEN_EMPTY or found
-    }
+    told = value._asdict()
     if isinstance(value, ViewSpec):
         told |= {"view": True, "detach": True}
     elif isinstance(value, (FreezeOrder, LockOrder, KeepOrder)):
         told["do"] = value.do
+    elif isinstance(value, JobExit) and not value.lost:
+        del told["lost"]
+    elif isinstance(value, OrderOutcome) and value.did != END:
+        del told["signals"]
     return told
 
 
 def from_json(kind: type[T], told: object) -> T:
     """Return the ``kind`` that a JSON object describes. :raises MalformedFrame: it describes none."""
-    if not isinstance(told, dict):
-        raise MalformedFrame(f"a {kind.__name__} that is no object")
-    found: dict[str, Any] = {}
-    for name in kind._fields:
-        value = told.get(name)
-        if value is not None:
-            found[name] = _READERS[name](value, name)
-        elif name not in kind._field_defaults:
-            raise MalformedFrame(f"a {kind.__name__} without its {name}")
-    return kind(**found)
+    return json_fields.read(kind, told, _READERS)
 
 
 def _signals(value: object, name: str) -> tuple[tuple[int, bool], ...]:
@@ -305,7 +295,7 @@ def _signals(value: object, name: str) -> tuple[tuple[int, bool], ...]:
     return tuple((json_fields.whole(number, name), json_fields.flag(group, name)) for number, group in pairs)
 
 
-_READERS: Final[dict[str, Callable[[Any, str], Any]]] = {
+_READERS: Final[dict[str, json_fields.Reader]] = {
     **dict.fromkeys(("address", "cantmove", "criu", "cwd", "did", "directory", "do", "error", "id", "images",
                      "reason", "text", "user", "where"), json_fields.text),
     **dict.fromkeys(("detach", "detached", "lock", "lost", "merge", "tty"), json_fields.flag),

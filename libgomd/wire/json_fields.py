@@ -1,15 +1,38 @@
 """
-Readers of single values in a JSON object: each returns the value or raises `MalformedFrame` with its name.
+JSON objects as named tuples: `read` with one reader for each name, which returns the value or raises.
 
-Named tuples are decoded with these in the process beside every job: standard library only.
+An error, always `MalformedFrame`, names the field. Standard library only: this runs beside every job.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from libgomd.wire.frames import MalformedFrame
+
+T = TypeVar("T")
+Reader = Callable[[Any, str], Any]
+
+
+def read(kind: type[T], told: object, readers: Mapping[str, Reader]) -> T:
+    """
+    Return the named tuple ``kind`` that a JSON object describes.
+
+    Names that are not fields are ignored; a name that is missing, or null, has its field's default.
+
+    :raises MalformedFrame: it is no object, a name without a default is missing, or a value is none.
+    """
+    if not isinstance(told, dict):
+        raise MalformedFrame(f"a {kind.__name__} that is no object")
+    found: dict[str, Any] = {}
+    for name in kind._fields:  # type: ignore[attr-defined]
+        value = told.get(name)
+        if value is not None:
+            found[name] = readers[name](value, name)
+        elif name not in kind._field_defaults:  # type: ignore[attr-defined]
+            raise MalformedFrame(f"a {kind.__name__} without its {name}")
+    return kind(**found)
 
 
 def text(value: object, name: str) -> str:
@@ -47,12 +70,12 @@ def list_of(value: object, name: str, length: int | None = None) -> list[Any]:
     return value
 
 
-def texts(length: int | None = None) -> Callable[[object, str], tuple[str, ...]]:
+def texts(length: int | None = None) -> Reader:
     """Return a reader of a list of strings."""
     return lambda value, name: tuple(text(each, name) for each in list_of(value, name, length))
 
 
-def wholes(length: int | None = None) -> Callable[[object, str], tuple[int, ...]]:
+def wholes(length: int | None = None) -> Reader:
     """Return a reader of a list of whole numbers."""
     return lambda value, name: tuple(whole(each, name) for each in list_of(value, name, length))
 

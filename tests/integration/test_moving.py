@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from gomd.jobs.checkpoint import criu
+from gomd.jobs.checkpoint import criu, page_connection
+from gomd.jobs.checkpoint.images import Images
 from gomd.jobs.lifecycle.forkserver_client import _PROGRAM, _ROOT
 from gomd.jobs.supervisor.forkserver import NAMESPACE
 from libgomd.certificates import page_server_credentials, write_pem_files
@@ -136,11 +137,11 @@ def _freeze(source: Supervisor, program: str, images: Path, limit: float = 60.0)
     images.mkdir()
     here = images / "source"
     here.mkdir()
-    listening, tls = criu.listen("127.0.0.1"), _certificates(images)
+    listening, tls = page_connection.listen("127.0.0.1"), _certificates(images)
 
     def serve() -> None:
         try:
-            with criu.accept(listening, ("127.0.0.1",), 10.0) as accepted:
+            with page_connection.accept(listening, ("127.0.0.1",), 10.0) as accepted:
                 criu.Criu(program).page_server(accepted, str(images), tls, 60.0)
         except CannotMove:
             pass
@@ -155,7 +156,7 @@ def _freeze(source: Supervisor, program: str, images: Path, limit: float = 60.0)
     serving.join()
     listening.close()
     if not error:
-        criu.Images.read(str(here)).write(str(images))
+        Images.read(str(here)).write(str(images))
     return error
 
 
@@ -234,13 +235,17 @@ def _freeze_to_nobody(source: Supervisor, program: str, images: Path) -> str:
 
 def test_who_is_quicker_and_says_nothing_does_not_keep_the_place() -> None:
     """Of two connections to a page server under TLS the one that begins to speak it is taken."""
-    listening = criu.listen("127.0.0.1")
+    listening = page_connection.listen("127.0.0.1")
     with listening, ExitStack() as stack:
         made = [stack.enter_context(socket.create_connection(listening.getsockname()))]
         taken: list[socket.socket] = []
 
         def accept() -> None:
-            taken.append(criu.accept(listening, ("127.0.0.1",), 10.0, lambda one: criu.speaks_tls(one, 0.2)))
+            taken.append(
+                page_connection.accept(
+                    listening, ("127.0.0.1",), 10.0, lambda one: page_connection.speaks_tls(one, 0.2)
+                )
+            )
 
         accepting = threading.Thread(target=accept)
         accepting.start()

@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
-from gomd.jobs.supervisor import supervisor
+from gomd.jobs.supervisor.serve import serve
 from gomd.jobs.supervisor.spawn import SupervisorEnvironment
+from gomd.jobs.supervisor.supervisor import Supervisor
 from libgomd.wire import frames
 
-#: How often these supervisors look whether they are deserted.
-_LOOK = 0.2
+#: Seconds between two checks of these supervisors whether they are deserted.
+_CHECK_INTERVAL = 0.2
 
 
 class Connection:
@@ -74,11 +75,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
             try:
                 ours.close()
                 os.setsid()
-                supervisor.DESERTED_LOOK = _LOOK
                 proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
-                supervisor.serve(
-                    theirs, SupervisorEnvironment(False, "", os.getpid(), proc), supervisor.Supervisor
-                )
+                environment = SupervisorEnvironment(False, "", os.getpid(), proc)
+                serve(theirs, environment, Supervisor, deserted_check=_CHECK_INTERVAL)
             finally:
                 os._exit(0)
         theirs.close()
@@ -134,7 +133,7 @@ def test_a_job_whose_directory_was_removed(start: Start, tmp_path: Path, detach:
     pid, connection = start("sleep", "1000", detach=detach)
     job = connection.until(frames.STARTED)["pid"]
     connection.close()
-    assert not ends(pid, 3 * _LOOK)  # a daemon that is away may come back
+    assert not ends(pid, 3 * _CHECK_INTERVAL)  # a daemon that is away may come back
     shutil.rmtree(tmp_path / "spool")
     assert ends(pid, 20.0)
     assert not os.path.exists(f"/proc/{job}")
@@ -145,7 +144,7 @@ def test_a_daemon_that_is_connected_counts_more_than_the_directory(start: Start,
     pid, connection = start("sleep", "1000")
     connection.until(frames.STARTED)
     shutil.rmtree(tmp_path / "spool")
-    time.sleep(3 * _LOOK)
+    time.sleep(3 * _CHECK_INTERVAL)
     assert not ends(pid, 0.0)
     connection.close()
     assert ends(pid, 20.0)

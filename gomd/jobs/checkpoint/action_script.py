@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
-from gomd.jobs.checkpoint import process_tree as tree
+from gomd.jobs.checkpoint import process_tree
 from libgomd.errors import CannotMove
 
 #: What criu calls the moments: the images are written; all is there of the copy but its user's rights; and
@@ -101,7 +101,7 @@ def _wait(directory: str, allows: Mapping[str, Callable[[int], None]], writing: 
         refused = _refusal(look, int(pid)) if moment == expected else f"criu asked about {moment} out of turn"
         if refused:
             if moment == RESUMING:
-                for each in reversed(tree.descendants(int(pid))):
+                for each in reversed(process_tree.descendants(int(pid))):
                     with suppress(ProcessLookupError):
                         os.kill(each, signal.SIGKILL)
             os.write(writing, refused.encode("utf-8", "replace")[: _MOST - len(allows)])

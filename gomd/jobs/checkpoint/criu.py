@@ -10,37 +10,20 @@ import os
 import re
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from gomd.jobs.checkpoint.action_script import DUMPED, ActionScript
 from gomd.jobs.checkpoint.criu_log import explain, missing_features
+from gomd.jobs.checkpoint.unprivileged import command_prefix
 from libgomd.errors import CannotMove, NotPossible
 
-#: What a connection of TLS begins with.
-_HANDSHAKE: Final = b"\x16"
 #: Where contrib/get-criu unpacks one on systems whose own criu does not work.
 UNPACKED: Final = "/opt/gomd-criu/criu"
 #: Of its log, bytes read: its errors stand at the beginning or at the end.
 MAX_LOG: Final = 256 * 1024
-#: The images beside the memory's pages: how many there may be, and bytes of all of them.
-MAX_IMAGES: Final = 4096
-MAX_SIZE: Final = 64 * 1024 * 1024
-_IMAGE = re.compile(r"[a-z][a-z0-9-]{0,60}\.img|stats-dump|handover\.json")
 _ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C"}
-_SYS_RESOURCE: Final = 24
-#: The kernel's capabilities in the order of their numbers, as setpriv names them.
-_CAPABILITIES: Final = (
-    "chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid", "setpcap",
-    "linux_immutable", "net_bind_service", "net_broadcast", "net_admin", "net_raw", "ipc_lock", "ipc_owner",
-    "sys_module", "sys_rawio", "sys_chroot", "sys_ptrace", "sys_pacct", "sys_admin", "sys_boot", "sys_nice",
-    "sys_resource", "sys_time", "sys_tty_config", "mknod", "lease", "audit_write", "audit_control",
-    "setfcap", "mac_override", "mac_admin", "syslog", "wake_alarm", "block_suspend", "audit_read",
-    "perfmon", "bpf", "checkpoint_restore",
-)  # fmt: skip
 #: What both sides have to agree on: cgroups are each machine's own, a file is told by its build id.
 _COMMON: Final = ("--manage-cgroups=ignore", "--file-validation=buildid")
 
@@ -65,46 +48,6 @@ class TlsFiles(NamedTuple):
     authorities: str
     certificate: str
     key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Images:
-    """What goes with a dump's pages: name to bytes. It is small; the pages went another way."""
-
-    files: Mapping[str, bytes]
-
-    @classmethod
-    def read(cls, directory: str) -> Images:
-        """
-        Read what a dump left in ``directory``. Blocks.
-
-        :raises CannotMove: there is more than fits a message to the other node.
-        """
-        files, left = {}, MAX_SIZE
-        for name in sorted(os.listdir(directory)):
-            if not _IMAGE.fullmatch(name):
-                continue
-            with open(os.path.join(directory, name), "rb") as file:
-                files[name] = file.read(left + 1)
-            left -= len(files[name])
-            if left < 0 or len(files) > MAX_IMAGES:
-                raise CannotMove("what criu has to say about it is too large: too many files or processes")
-        return cls(files)
-
-    def write(self, directory: str) -> None:
-        """
-        Write them beside the pages that came to ``directory``. Blocks.
-
-        :raises CannotMove: a name is none of criu's. :raises OSError: the disk is full.
-        """
-        for name, data in self.files.items():
-            if not _IMAGE.fullmatch(name):
-                raise CannotMove("the other node sent a file that is no image of criu's")
-            number = os.open(
-                os.path.join(directory, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600
-            )
-            with open(number, "wb") as file:
-                file.write(data)
 
 
 class Criu:
@@ -183,7 +126,7 @@ class Criu:
             if tls is None:
                 raise ValueError("a page server is spoken to under TLS only")
             arguments += ["--page-server", "--address", pages[0], "--port", str(pages[1]), *_tls(tls)]
-        prefix = _as_owner(pid)
+        prefix = command_prefix(pid)
         if prefix:
             arguments.append("--unprivileged")
         gate = None if allows is None else ActionScript(directory, {DUMPED: allows})
@@ -294,56 +237,6 @@ class Criu:
             os.close(output)
 
 
-def listen(address: str) -> socket.socket:
-    """Return a socket that waits for the pages of one dump at ``address``, on a port the kernel chose."""
-    listening = socket.create_server((address, 0), backlog=1)
-    listening.settimeout(0)
-    return listening
-
-
-def accept(
-    listening: socket.socket,
-    sources: Collection[str],
-    limit: float,
-    speaks: Callable[[socket.socket], bool] = lambda _connection: True,
-) -> socket.socket:
-    """
-    Wait for the connection from one of the addresses ``sources``; any other's is closed. Blocks.
-
-    :param speaks: tells whether a connection may be used; one that may not is closed.
-    :raises CannotMove: none came within ``limit`` seconds, or it is waited for no more.
-    """
-    end = time.monotonic() + limit
-    while (left := end - time.monotonic()) > 0:
-        listening.settimeout(left)
-        try:
-            accepted, (address, _port) = listening.accept()
-        except TimeoutError:
-            break
-        except OSError:
-            raise CannotMove("its memory is waited for no more") from None
-        if address in sources and speaks(accepted):
-            accepted.settimeout(None)
-            return accepted
-        accepted.close()
-    raise CannotMove(f"nothing connected to the page server in {limit:g} s")
-
-
-def speaks_tls(connection: socket.socket, limit: float = 5.0) -> bool:
-    """
-    Whether the other end begins to speak TLS, as criu does at once. Blocks; takes nothing from it.
-
-    Somebody else who is quicker, and says nothing, does not keep the place of the one that is awaited.
-
-    :param limit: seconds.
-    """
-    connection.settimeout(limit)
-    try:
-        return connection.recv(1, socket.MSG_PEEK) == _HANDSHAKE
-    except OSError:
-        return False
-
-
 def _paths(directory: str, name: str) -> tuple[str, ...]:
     return ("--images-dir", directory, "--log-file", f"{name}.log", "-v2")
 
@@ -368,31 +261,3 @@ def _is_full(directory: str) -> bool:
         return os.statvfs(directory).f_bavail == 0
     except OSError:
         return False
-
-
-def _as_owner(pid: int) -> list[str]:
-    """
-    Return the command that runs criu under the ids of ``pid`` with root's capabilities.
-
-    Empty where root has CAP_SYS_RESOURCE, or where the process is root's (docs/migration.md).
-
-    :raises CannotMove: it has ended.
-    """
-    mask = int(_status("self")["CapEff"], 16)
-    if mask >> _SYS_RESOURCE & 1:
-        return []
-    status = _status(str(pid))
-    uid, gid = status["Uid"].split()[0], status["Gid"].split()[0]
-    if uid == gid == "0":
-        return []
-    words = ",".join(f"+{name}" for number, name in enumerate(_CAPABILITIES) if mask >> number & 1)
-    caps = ("--inh-caps", words, "--ambient-caps", words)
-    return ["setpriv", "--reuid", uid, "--regid", gid, "--clear-groups", *caps]
-
-
-def _status(pid: str) -> dict[str, str]:
-    try:
-        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace", newline="\n") as file:
-            return dict(line.split(":", 1) for line in file.read(65536).split("\n") if ":" in line)
-    except OSError:
-        raise CannotMove("it has ended") from None

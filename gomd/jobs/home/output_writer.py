@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from gomd.interfaces import IThreads
-from gomd.jobs.supervisor.backlog import LOST, Spool
+from gomd.jobs.supervisor.file_store import LOST, FileStore
 from libgomd.errors import MalformedReply
 from libgomd.private import create_private, make_private_directory, open_private_directory
 from libgomd.wire import frames, job_messages
@@ -36,7 +36,7 @@ class OutputWriter:
     window of each output, as more is not sent without an acknowledgement.
 
     :param directory: of the job; it is made. :param limit: bytes that are kept of each output.
-    :param reserve: bytes of the disk that stay free, see `gomd.jobs.supervisor.backlog.free_of`.
+    :param reserve: bytes of the disk that stay free, see `gomd.jobs.supervisor.file_store.free_of`.
     :ivar full: False, as whatever comes is taken. :ivar gone: whether it was closed.
     """
 
@@ -53,7 +53,7 @@ class OutputWriter:
         self._reserve = reserve
         self._parser = frames.FrameParser()
         self._replies = frames.FrameParser()
-        self._spools: dict[int, Spool] = {}
+        self._files: dict[int, FileStore] = {}
         self._end = CallerEnd()
         self._waiting: deque[Frame] = deque()
         self._writing = False
@@ -103,11 +103,11 @@ class OutputWriter:
     async def _do(self, frame: Frame) -> None:
         if frame.kind == frames.RESUME:
             await self._threads.run(_WRITE_TIMEOUT, self._open)
-            self._end.outputs = {kind: Receiver(spool.end) for kind, spool in self._spools.items()}
+            self._end.outputs = {kind: Receiver(store.end) for kind, store in self._files.items()}
             self._end.attach()
         elif frame.kind == frames.MOVE:
-            for spool in self._spools.values():
-                await self._threads.run(_WRITE_TIMEOUT, spool.keep, self._limit)
+            for store in self._files.values():
+                await self._threads.run(_WRITE_TIMEOUT, store.keep, self._limit)
         elif frame.kind in _TAKEN:
             await self._take(frame)
         for reply in self._replies.feed(self._end.data_to_send()):
@@ -121,7 +121,7 @@ class OutputWriter:
             self._end.connection_replaced()  # until it is asked for anew
             return
         if isinstance(event, Data):
-            await self._threads.run(_WRITE_TIMEOUT, self._spools[event.kind].append, event.data)
+            await self._threads.run(_WRITE_TIMEOUT, self._files[event.kind].append, event.data)
             self._end.passed_on(event.kind, len(event.data))
         elif isinstance(event, Exited):
             exit = job_messages.decode(JobExit, frame.payload)
@@ -130,17 +130,17 @@ class OutputWriter:
 
     def _open(self) -> None:
         """Open the files. Blocks."""
-        if self._spools:
+        if self._files:
             return
         make_private_directory(self._directory)
         if self._descriptor < 0:
             self._descriptor = open_private_directory(self._directory)
         for kind, name in OUTPUTS.items():
-            self._spools[kind] = Spool(self._descriptor, name, self._limit, self._reserve)
+            self._files[kind] = FileStore(self._descriptor, name, self._limit, self._reserve)
 
     def _write_exit(self, exit: JobExit) -> None:
         """Write down how the job ended. Blocks."""
-        if lost := sum(spool.lost for spool in self._spools.values()):
+        if lost := sum(store.lost for store in self._files.values()):
             exit = exit._replace(reason="; ".join(filter(None, (exit.reason, LOST.format(lost)))))
         make_private_directory(self._directory)
         path = os.path.join(self._directory, "exit")
@@ -148,7 +148,7 @@ class OutputWriter:
             json.dump(job_messages.to_json(exit), file)
         os.rename(f"{path}.new", path)
 
-    def hold(self, held: bool) -> None:
+    def pause_reading(self, paused: bool) -> None:
         """Nothing is read from here."""
 
     def close(self) -> None:
@@ -166,9 +166,9 @@ class OutputWriter:
             await self._stopped
 
     def _close_files(self) -> None:
-        for spool in self._spools.values():
-            spool.close()
-        self._spools.clear()
+        for store in self._files.values():
+            store.close()
+        self._files.clear()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

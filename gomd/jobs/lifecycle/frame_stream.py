@@ -19,7 +19,7 @@ TRANSFER_SIZE_BYTES = 1 << 18
 
 
 def _ignore() -> None:
-    """Do nothing: nobody listens yet, or any more."""
+    """Do nothing: there is no listener."""
 
 
 def _widen(transport: Any) -> None:
@@ -60,10 +60,10 @@ class FrameStream(Protocol):
         on_room: Callable[[], None] = _ignore,
     ) -> None:
         """
-        Tell these what happens from now on, in place of whoever was told before.
+        Call these functions from now on, in place of the former ones.
 
-        :param on_frame: called with each frame, first with those that came while nobody listened; when it
-            raises `MalformedFrame`, the connection is aborted.
+        :param on_frame: called with each frame, first with those that came while there was no listener; when
+            it raises `MalformedFrame`, the connection is aborted.
         :param on_lost: called once when the connection is gone, unless it was closed here.
         :param on_room: called when the other end has taken what had filled the connection.
         """
@@ -75,12 +75,12 @@ class FrameStream(Protocol):
             self._refuse(error)
 
     def forget(self) -> None:
-        """Tell nobody what happens, and keep the frames that come now for whoever listens next."""
+        """Call no function any more; the frames that come now are kept for the next listener."""
         self._on_frame = None
         self._on_lost = self._on_room = _ignore
 
     def connectionMade(self) -> None:
-        """Be told when the other end does not read, and read and write much at a time."""
+        """Watch whether the other end reads, and transfer much at a time."""
         _widen(self.transport)
         self.transport.registerProducer(self, True)
         if ITCPTransport.providedBy(self.transport):
@@ -88,7 +88,7 @@ class FrameStream(Protocol):
             self.transport.setTcpKeepAlive(True)
 
     def dataReceived(self, data: bytes) -> None:
-        """Give every frame to whoever listens."""
+        """Pass every frame to the listener."""
         try:
             for frame in self._parser.feed(data):
                 if self._closed:
@@ -111,33 +111,33 @@ class FrameStream(Protocol):
             self.transport.write(data)
 
     def close(self) -> None:
-        """Close the connection after what was sent; nobody is told."""
+        """Close the connection after everything was sent, without calling ``on_lost``."""
         if not self._closed and not self.gone:
             self._closed = True
             self.transport.unregisterProducer()
             self.transport.loseConnection()
 
     def abort(self) -> None:
-        """Close the connection at once; whoever listens is told."""
+        """Close the connection at once, and call ``on_lost``."""
         if not self.gone:
             self._aborted = True
             self.transport.abortConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Tell whoever listens."""
+        """Tell the listener."""
         if self.gone:
             return
         self.gone = True
-        self.hold(False)
+        self.pause_reading(False)
         if not self._closed:
             self._on_lost()
 
     # -- the pace
 
-    def hold(self, held: bool) -> None:
+    def pause_reading(self, paused: bool) -> None:
         """Stop reading from this connection, or go on."""
         if not self.gone and not self._closed and not self._aborted:
-            if held:
+            if paused:
                 self.transport.pauseProducing()
             else:
                 self.transport.resumeProducing()

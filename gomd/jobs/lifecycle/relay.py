@@ -33,11 +33,11 @@ class ClientEnd(Protocol):
     def send(self, data: bytes) -> None:
         """Send encoded frames."""
 
-    def hold(self, held: bool) -> None:
+    def pause_reading(self, paused: bool) -> None:
         """Stop reading from it, or go on."""
 
     def close(self) -> None:
-        """Close it; nobody is told."""
+        """Close it, without telling the listener."""
 
     def listen(
         self, on_frame: Callable[[Frame], None], on_lost: Callable[[], None], on_room: Callable[[], None]
@@ -46,7 +46,7 @@ class ClientEnd(Protocol):
 
 
 class RelayListener(Protocol):
-    """Is told what passes through a relay and concerns this daemon too."""
+    """Hears what passes through a relay and concerns this daemon too."""
 
     def on_started(self, running: RunningJob) -> None:
         """The job runs. Told again with each new connection to it."""
@@ -61,7 +61,7 @@ class RelayListener(Protocol):
         """This came of an order to the job's supervisor."""
 
     def on_collected(self) -> None:
-        """The caller has the exit status: the job's end is to be told so, which then forgets the job."""
+        """The caller has the exit status, so that the job's end may forget the job."""
 
     def on_job_lost(self) -> None:
         """The connection to the job's end broke."""
@@ -93,7 +93,7 @@ class StreamRelay:
         self._stdin_position = 0
         self._stdin_acknowledged = 0
 
-    # -- who is at either end
+    # -- the connections
 
     def join_job(self, stream: FrameStream) -> None:
         """Use ``stream`` as the connection to the job; a caller that is there sends `ATTACH` again."""
@@ -109,19 +109,19 @@ class StreamRelay:
         client.listen(self._from_client, self._client_gone, self._client_has_room)
 
     def drop_job(self) -> None:
-        """Close the connection to the job, if there is one; nobody is told."""
+        """Close the connection to the job, if there is one, without telling the listener."""
         job, self.job = self.job, None
         self.attached = False
         if job is not None:
             job.close()
 
     def abort_job(self) -> None:
-        """Close the connection to the job at once, as if it had broken: the listener is told."""
+        """Close the connection to the job as if it had broken, and tell the listener."""
         if self.job is not None:
             self.job.abort()
 
     def drop_client(self) -> None:
-        """Close the caller's end, if there is one; nobody is told."""
+        """Close the caller's end, if there is one, without telling the listener."""
         client, self.client = self.client, None
         self.attached = False
         if client is not None:
@@ -133,7 +133,7 @@ class StreamRelay:
         return client
 
     def close(self) -> None:
-        """Close both connections; nobody is told."""
+        """Close both connections, without telling the listener."""
         self.drop_client()
         self.drop_job()
 
@@ -210,7 +210,7 @@ class StreamRelay:
             return
         self.to_job(frames.encode(kind, payload))
         if self.job is not None and self.job.full:
-            self.client.hold(True)
+            self.client.pause_reading(True)
 
     def _client_has_room(self) -> None:
         delayed, self._delayed_acks = self._delayed_acks, {}
@@ -219,13 +219,13 @@ class StreamRelay:
 
     def _job_has_room(self) -> None:
         if self.client is not None:
-            self.client.hold(False)
+            self.client.pause_reading(False)
 
     def _job_gone(self) -> None:
         self.job = None
         self.attached = False
         if self.client is not None:
-            self.client.hold(False)
+            self.client.pause_reading(False)
         self._listener.on_job_lost()
 
     def _client_gone(self) -> None:

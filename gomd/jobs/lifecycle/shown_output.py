@@ -1,4 +1,4 @@
-"""Jobs whose kept output is shown to somebody: each is a process that reads the files and runs nothing."""
+"""Shows the kept output of jobs to callers, by processes that read the files and run nothing."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ShownOutput:
         tracked.collect()
 
     def job_connected(self, tracked: TrackedJob) -> None:
-        """It is waited for by nobody else."""
+        """The caller learns that from the first frame."""
 
     def job_disconnected(self, tracked: TrackedJob) -> None:
         """The process has ended."""

@@ -1,4 +1,4 @@
-"""How a job comes to run: what is asked for, as whom, on which node, and what when that one cannot."""
+"""Starts jobs: as whom, on which node, and on which other one when that cannot run it."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ RECEIVE_TIMEOUT = 30.0
 class JobSubmission:
     """
     :param placement: chooses nodes. :param journal: is synced before a job starts on another node.
-    :param own_uid: the user this daemon runs as. :param room: how many jobs may be under way at once.
-    :param kept: the output of detached jobs that is kept here.
+    :param own_uid: the user this daemon runs as. :param admission: how many jobs may be under way at once.
+    :param quota: how much output of detached jobs is kept here.
     :param wall: gives the time of stamps.
     """
 
@@ -70,8 +70,8 @@ class JobSubmission:
         table: HomeTable,
         tracker: JobTracker,
         own_uid: int,
-        room: Admission,
-        kept: OutputQuota,
+        admission: Admission,
+        quota: OutputQuota,
         wall: Wall,
     ) -> None:
         self._clock = clock
@@ -84,16 +84,16 @@ class JobSubmission:
         self._table = table
         self._tracker = tracker
         self._own_uid = own_uid
-        self._room = room
-        self._kept = kept
-        self._turns = StartQueue()
+        self._admission = admission
+        self._quota = quota
+        self._queue = StartQueue()
 
     def run(self, caller: Caller, stream: FrameStream, guest: str = "") -> None:
         """See `IJobs.run`."""
         self._serve(stream, self._host(caller, stream, guest) if guest else self._run(caller, stream))
 
     def _serve(self, stream: FrameStream, work: Coroutine[Deferred[Any], Any, None]) -> None:
-        """Do ``work`` for the caller at ``stream``; he is told what went wrong."""
+        """Do ``work`` for the caller at ``stream``, which is told what went wrong."""
 
         def failed(failure: Any) -> None:
             error = failure.value
@@ -107,33 +107,33 @@ class JobSubmission:
 
     async def _run(self, caller: Caller, stream: FrameStream) -> None:
         request = parse(frames.decode_json((await self._first(stream)).payload))
-        self._room.check(self._tracker.jobs.values(), self._turns.waiting(), caller)
-        turn = self._turns.turn(_uid(caller))
-        await turn.take()
+        self._admission.check(self._tracker.jobs.values(), self._queue.waiting(), caller)
+        slot = self._queue.slot(_uid(caller))
+        await slot.take()
         try:
             account = await self._account(caller)
             if request.detach:
-                await self._kept.check(caller)
-            await self._run_somewhere(request, caller, account, stream, turn)
+                await self._quota.check(caller)
+            await self._run_somewhere(request, caller, account, stream, slot)
         finally:
-            turn.release()
+            slot.release()
 
     async def _run_somewhere(
-        self, request: JobRequest, caller: Caller, account: Account, stream: FrameStream, turn: StartSlot
+        self, request: JobRequest, caller: Caller, account: Account, stream: FrameStream, slot: StartSlot
     ) -> None:
         refused: set[int] = set()
         unlimited: NotPossible | None = None
         while True:
-            await turn.take()
+            await slot.take()
             try:
                 node = self._place(request, frozenset(refused))
             except NotPossible:
                 if unlimited is not None:
                     raise unlimited from None
                 raise
-            self._room.check(self._tracker.jobs.values(), (), caller)
+            self._admission.check(self._tracker.jobs.values(), (), caller)
             try:
-                return await self._run_on(node, request, caller, account, stream, turn)
+                return await self._run_on(node, request, caller, account, stream, slot)
             except (NotFound, PeerUnreachable, TooMany, NotPossible) as error:
                 # No such directory there, no limit of memory, or it cannot be reached: another node will do.
                 if isinstance(error, NotPossible):
@@ -152,7 +152,7 @@ class JobSubmission:
         caller: Caller,
         account: Account,
         stream: FrameStream,
-        turn: StartSlot,
+        slot: StartSlot,
     ) -> None:
         job = self._table.new(
             node.id, account.user, account.uid, request.command, self._wall(),
@@ -163,11 +163,11 @@ class JobSubmission:
         try:
             if node.id == self._members.own_id:
                 await self._on_disk(self._journal.written())
-                await self._launch(tracked, request, account, request.detach, turn, job.started)
+                await self._launch(tracked, request, account, request.detach, slot, job.started)
             else:
                 await self._on_disk(self._journal.sync())
                 tracked.connect(await self._tracker.remote.start(node, job.name, request.values(), caller))
-                turn.release()
+                slot.release()
             await tracked.begun
             self._check_limit(tracked, request, node)
         except BaseException:
@@ -185,17 +185,17 @@ class JobSubmission:
     async def _host(self, caller: Caller, stream: FrameStream, name: str) -> None:
         """Start a guest for the daemon at ``stream``, which is its home."""
         request = parse(frames.decode_json((await self._first(stream)).payload))
-        self._room.check(self._tracker.jobs.values(), self._turns.waiting(), caller)
-        turn = self._turns.turn(_uid(caller))
-        await turn.take()
+        self._admission.check(self._tracker.jobs.values(), self._queue.waiting(), caller)
+        slot = self._queue.slot(_uid(caller))
+        await slot.take()
         try:
-            await self._host_now(request, caller, stream, name, turn)
+            await self._host_now(request, caller, stream, name, slot)
         except BaseException:
-            turn.release()
+            slot.release()
             raise
 
     async def _host_now(
-        self, request: JobRequest, caller: Caller, stream: FrameStream, name: str, turn: StartSlot
+        self, request: JobRequest, caller: Caller, stream: FrameStream, name: str, slot: StartSlot
     ) -> None:
         account = await self._account(caller)
         if name in self._tracker.jobs:
@@ -205,10 +205,10 @@ class JobSubmission:
         tracked = self._tracker.new_guest(name, account.uid)
         self._tracker.track(tracked)
         tracked.begun.addErrback(lambda _failure: None)  # its home is told by the frame itself
-        stream.hold(False)
+        stream.pause_reading(False)
         tracked.relay.join_client(stream)
         try:
-            await self._launch(tracked, request, account, False, turn, self._wall())
+            await self._launch(tracked, request, account, False, slot, self._wall())
         except GomdError:
             self._tracker.release(tracked)
             raise
@@ -219,14 +219,14 @@ class JobSubmission:
         request: JobRequest,
         account: Account,
         detach: bool,
-        turn: StartSlot,
+        slot: StartSlot,
         began: float,
     ) -> None:
-        """Start a supervisor here. The turn is over as soon as that has received what to run."""
-        await turn.launch()
+        """Start a supervisor here. The slot is free again when that has received what to run."""
+        await slot.launch()
         tracked.connect(self._supervisors.start(tracked.name, request, account, detach, began))
         received = tracked.control.expect(RECEIVED, RECEIVE_TIMEOUT)
-        received.addBoth(lambda _outcome: turn.release())
+        received.addBoth(lambda _outcome: slot.release())
 
         def begun(result: Any) -> Any:
             received.cancel()
@@ -235,7 +235,7 @@ class JobSubmission:
         tracked.begun.addBoth(begun)
 
     def _check_limit(self, tracked: TrackedJob, request: JobRequest, node: Node) -> None:
-        """End a job at once that runs without its limit. :raises NotPossible: so it was."""
+        """End a job at once that runs without its memory limit. :raises NotPossible: it did."""
         if request.memory_max is None:
             return
         if tracked.running is None or tracked.running.memory_max != request.memory_max:
@@ -258,13 +258,13 @@ class JobSubmission:
 
         def take(frame: Frame) -> None:
             stream.forget()
-            stream.hold(True)
+            stream.pause_reading(True)
             if frame.kind == frames.SPEC:
                 waited.callback(frame)
             else:
-                waited.errback(MalformedRequest("the first frame says what to run"))
+                waited.errback(MalformedRequest("the first frame has to say what to run"))
 
-        stream.listen(take, lambda: waited.errback(NotPossible("the caller is gone")))
+        stream.listen(take, lambda: waited.errback(NotPossible("the caller has closed the connection")))
         try:
             return await within(self._clock, SPEC_TIMEOUT, waited, late)
         finally:
@@ -278,5 +278,5 @@ class JobSubmission:
 
 
 def _uid(caller: Caller) -> int:
-    """Return whose turn it is; whoever is no user here has no account either, which is said soon."""
+    """Return the user whose slot a start takes; -1 for a caller that is no user here and is refused soon."""
     return -1 if caller.uid is None else caller.uid

@@ -1,4 +1,4 @@
-"""The jobs that run on this node: their supervisors, and the directory each of them has in the spool."""
+"""The supervisors of the jobs on this node, and the directory in the spool that each job has."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Supervisors:
     :param namespaces: jobs get namespaces of their own.
     :param where: this node, as errors name it: ``node 3 gamma``.
     :param spool_reserve: bytes of the disk that output leaves free, see
-        `gomd.jobs.supervisor.backlog.free_of`.
+        `gomd.jobs.supervisor.file_store.free_of`.
     :param find_place: finds where the cgroups of jobs can be; None: jobs get none.
     """
 
@@ -79,7 +79,7 @@ class Supervisors:
         return self._place.why_not
 
     def check_limit(self, memory_max: int | None) -> None:
-        """See whether a job can have that limit. :raises NotPossible: it cannot."""
+        """Check whether a job can have that memory limit. :raises NotPossible: it cannot."""
         if memory_max is not None and self._place.why_not:
             raise NotPossible(
                 f"the memory of a job cannot be limited on {self.where}: {self._place.why_not}; "
@@ -130,13 +130,13 @@ class Supervisors:
         uid: int | None = None,
     ) -> FrameStream:
         """
-        Bring a job up, stopped, from the images of it; its supervisor tells what came of it.
+        Restore a job, frozen, from its images; its supervisor tells what came of it.
 
-        As long as it has not told, closing the connection ends what it does.
+        Until then, closing the connection cancels the restore.
 
         :param images: their directory. :param criu: the program. :param detach: its output is kept here.
-        :param pid_at_home: its number there, None when it never was a process of its home.
-        :param uid: whom it was offered for: one that turns out to be somebody else's is not brought up.
+        :param pid_at_home: its process id at its home, None when it never was a process there.
+        :param uid: user for whom it was offered; a job of another user is refused.
         :raises InternalError: there can be no supervisor.
         """
         return self._send(
@@ -152,7 +152,7 @@ class Supervisors:
         """
         Return a new connection to the supervisor of a job.
 
-        :raises OSError: there is none, or it cannot be told now: see `gomd.jobs.lifecycle.tracker.GONE`.
+        :raises OSError: there is none (one of `gomd.jobs.lifecycle.tracker.GONE`), or it cannot be asked now.
         """
         return self._fork_server.connect(os.path.join(self.directory(name), "socket"))
 
@@ -233,7 +233,7 @@ class Supervisors:
         shutil.rmtree(self.directory(name), ignore_errors=True)
 
     def close(self) -> None:
-        """Let the launcher end; supervisors go on."""
+        """Let the fork server end; supervisors go on."""
         self._fork_server.close()
         if self._place.parent and self._place.kind != UNIFIED:  # that one could not be made again as it is
             with suppress(OSError):  # there are jobs in it

@@ -146,7 +146,7 @@ class JobTracker:
         if tracked.writer is not None:
             client.close()  # its output is kept; `attach` shows it
             return
-        client.hold(False)
+        client.pause_reading(False)
         tracked.relay.join_client(client)
         if client.gone:
             tracked.relay.drop_client()

@@ -94,7 +94,7 @@ class Channels:
             self._add(node_id, stream)
         else:
             self._unknown.add(stream)
-        stream.hold(False)
+        stream.pause_reading(False)
         stream.listen(take, lost)
 
     def _add(self, node_id: int, stream: FrameStream) -> None:

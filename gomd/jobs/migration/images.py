@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from gomd.interfaces import IThreads
-from gomd.jobs.checkpoint.criu import Images
+from gomd.jobs.checkpoint.images import Images
 from libgomd.errors import CannotMove
 from libgomd.private import make_private_directory
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from gomd.jobs.checkpoint.criu import MAX_IMAGES
+from gomd.jobs.checkpoint.images import MAX_IMAGES
 from gomd.jobs.migration.details import SEEN, Details, decode_details, encode_details, one_line
 from gomd.jobs.migration.protocol import MessageKind
 from gomd.jobs.migration.requirements_file import is_number

@@ -11,7 +11,8 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 
 from gomd.interfaces import IThreads
-from gomd.jobs.checkpoint.criu import Criu, TlsFiles, accept, listen, speaks_tls
+from gomd.jobs.checkpoint.criu import Criu, TlsFiles
+from gomd.jobs.checkpoint.page_connection import accept, listen, speaks_tls
 from libgomd.errors import CannotMove, GomdError
 
 #: Seconds that it waits for the source node's criu to connect.
@@ -29,7 +30,8 @@ class PageServers:
     Makes page servers on this node.
 
     :ivar address: the IPv4 address at which the other nodes reach this one.
-    :ivar listen: waits for a connection, as `gomd.jobs.checkpoint.criu.listen` does; ``accept`` takes it.
+    :ivar listen: waits for a connection, as `gomd.jobs.checkpoint.page_connection.listen` does;
+        ``accept`` takes it.
     """
 
     criu: Criu

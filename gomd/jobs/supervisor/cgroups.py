@@ -19,7 +19,9 @@ import os
 import re
 import time
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
+
+from libgomd.wire.job_messages import JobSpec
 
 #: The cgroup of the daemon itself, and that of all jobs; the latter in another's cgroup, and in our own.
 DAEMON, JOBS, JOBS_BESIDE = "daemon", "jobs", "gomd-jobs"
@@ -150,18 +152,18 @@ class JobGroup:
                 time.sleep(0.005)
 
 
-def group_of(spec: dict[str, Any]) -> JobGroup | None:
+def group_of(spec: JobSpec) -> JobGroup | None:
     """
     Return the cgroup, made, for the job that a daemon describes; None when it can have none.
 
     :raises NoLimit: it is to have a limit, and can have none.
     """
-    place, most = spec.get("cgroup"), spec.get("memory_max")
-    if not place or not place[0]:
+    place, most = spec.cgroup, spec.memory_max
+    if place is None or not place[0]:
         if most is not None:
             raise NoLimit("there are no cgroups for jobs")
         return None
-    group = JobGroup((str(place[0]), str(place[1])), str(spec["id"]), most)
+    group = JobGroup(place, spec.id, most)
     try:
         group.make()
     except NoLimit:

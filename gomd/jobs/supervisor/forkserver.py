@@ -17,12 +17,12 @@ import gc
 import os
 import signal
 import socket
-import traceback
+import sys
 
-from gomd.jobs.supervisor import supervisor
 from gomd.jobs.supervisor.attributes import reset_keys
 from gomd.jobs.supervisor.checkpointing import CheckpointingSupervisor
 from gomd.jobs.supervisor.kernel import set_name
+from gomd.jobs.supervisor.serve import serve
 from gomd.jobs.supervisor.spawn import enclose
 
 #: The bytes.
@@ -64,11 +64,16 @@ def _fork(daemon: socket.socket, connection: int, namespace: bool) -> None:
     try:
         pid = os.fork()
     except OSError:
-        traceback.print_exc()  # the daemon sees the connection end
+        _print_error()  # the daemon sees the connection end
     else:
         if pid == 0:
             _supervise(daemon, connection, namespace)
     os.close(connection)
+
+
+def _print_error() -> None:
+    """Print the error that is being handled; `traceback` would cost every supervisor memory."""
+    sys.excepthook(*sys.exc_info())
 
 
 def _supervise(daemon: socket.socket, connection: int, namespace: bool) -> None:
@@ -78,12 +83,10 @@ def _supervise(daemon: socket.socket, connection: int, namespace: bool) -> None:
         os.setsid()
         set_name("gomd-job")
         enclose(
-            lambda around: supervisor.serve(
-                socket.socket(fileno=connection), around, CheckpointingSupervisor
-            ),
+            lambda environment: serve(socket.socket(fileno=connection), environment, CheckpointingSupervisor),
             namespace,
         )
     except BaseException:  # noqa: BLE001 - the edge of the process: say it in the log
-        traceback.print_exc()
+        _print_error()
     finally:
         os._exit(0)

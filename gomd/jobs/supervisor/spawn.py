@@ -18,9 +18,11 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import NamedTuple, NoReturn
 
+from gomd.jobs.checkpoint.process_tree import set_next_pid
 from gomd.jobs.supervisor.attributes import (
     CannotReset,
     close_all_but,
@@ -35,6 +37,7 @@ from gomd.jobs.supervisor.kernel import (
     mount_own_proc,
     unshare_pids_and_mounts,
 )
+from libgomd.wire.job_messages import JobSpec
 
 #: Exit statuses of a shell for a program that cannot be started.
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
@@ -124,9 +127,9 @@ class Program(NamedTuple):
 
 
 def begin(
-    spec: dict[str, Any],
+    spec: JobSpec,
     streams: tuple[int, int, int],
-    around: SupervisorEnvironment,
+    environment: SupervisorEnvironment,
     group: JobGroup | None = None,
 ) -> Program:
     """
@@ -135,18 +138,19 @@ def begin(
     :param group: the cgroup it is to be in, None where there is none.
     :raises CannotStart: nothing runs.
     """
-    if around.namespace:
-        _set_next_pid(FIRST_PID)
+    if environment.namespace:
+        with suppress(OSError):  # a kernel without CONFIG_CHECKPOINT_RESTORE: nothing moves there anyway
+            set_next_pid(FIRST_PID)
     reading, writing = os.pipe()
     try:
         pid = os.fork()
     except OSError as error:
         os.close(reading)
         os.close(writing)
-        raise CannotStart(429, f"no process can be made on {spec['where']} now: {error.strerror}") from error
+        raise CannotStart(429, f"no process can be made on {spec.where} now: {error.strerror}") from error
     if pid == 0:
         try:
-            _program(spec, streams, around, group, writing)
+            _program(spec, streams, environment, group, writing)
         finally:
             os._exit(NOT_EXECUTABLE)
     os.close(writing)
@@ -155,7 +159,7 @@ def begin(
     except TimeoutError:
         os.kill(pid, signal.SIGKILL)  # not waited for: what does not answer may keep it
         raise CannotStart(
-            504, f"the directory or the program did not answer on {spec['where']} within {BEGIN_LIMIT:g} s"
+            504, f"the directory or the program did not answer on {spec.where} within {BEGIN_LIMIT:g} s"
         ) from None
     finally:
         os.close(reading)
@@ -184,48 +188,40 @@ def hear(reading: int, limit: float) -> bytes:
     raise TimeoutError
 
 
-def _set_next_pid(number: int) -> None:
-    try:
-        with open("/proc/sys/kernel/ns_last_pid", "w", encoding="ascii") as file:
-            file.write(str(number - 1))
-    except OSError:
-        pass  # a kernel without CONFIG_CHECKPOINT_RESTORE: nothing moves there anyway
-
-
 def _program(
-    spec: dict[str, Any],
+    spec: JobSpec,
     streams: tuple[int, int, int],
-    around: SupervisorEnvironment,
+    environment: SupervisorEnvironment,
     group: JobGroup | None,
     report: int,
 ) -> None:
     """Become the program, or say why not."""
     os.setsid()
     try:
-        os.write(report, os.readlink("self", dir_fd=around.proc).encode())
-        if spec.get("tty"):
+        os.write(report, os.readlink("self", dir_fd=environment.proc).encode())
+        if spec.tty:
             import fcntl
             import termios
 
             fcntl.ioctl(streams[0], termios.TIOCSCTTY, 0)
         for descriptor, stream in enumerate(streams):
             os.dup2(stream, descriptor)
-        close_all_but((0, 1, 2, report, around.proc))
+        close_all_but((0, 1, 2, report, environment.proc))
         if group is not None:
             group.enter()
-        has_keyring = reset_before(spec["uid"], spec["gid"], around.proc)
-        os.close(around.proc)
+        has_keyring = reset_before(spec.uid, spec.gid, environment.proc)
+        os.close(environment.proc)
         _become(spec)
-        if not around.namespace:  # there the kernel does it by itself
+        if not environment.namespace:  # there the kernel does it by itself
             end_with_parent(signal.SIGKILL)
-        reset_after(spec["uid"], has_keyring)
+        reset_after(spec.uid, has_keyring)
         reset_signals()
         _enter_directory(spec)
-        _execute(spec["argv"], spec["env"])
+        _execute(spec.argv, spec.env)
     except CannotStart as error:
         text = f"!{error.code} {error}"
     except NoLimit as error:
-        text = f"!405 its memory cannot be limited on {spec['where']}: {error}"
+        text = f"!405 its memory cannot be limited on {spec.where}: {error}"
     except CannotReset as error:
         text = f"!500 {error}"
     except Exception as error:  # noqa: BLE001 - the edge of the process: the supervisor tells the caller
@@ -233,29 +229,27 @@ def _program(
     os.write(report, text.encode("utf-8", "backslashreplace")[:_REPORT_LIMIT])
 
 
-def _become(spec: dict[str, Any]) -> None:
+def _become(spec: JobSpec) -> None:
     """Be the user."""
     if os.geteuid() == 0:
-        os.setgroups(spec["groups"])
-        os.setresgid(spec["gid"], spec["gid"], spec["gid"])
-        os.setresuid(spec["uid"], spec["uid"], spec["uid"])
-    os.umask(spec["umask"])
+        os.setgroups(spec.groups)
+        os.setresgid(spec.gid, spec.gid, spec.gid)
+        os.setresuid(spec.uid, spec.uid, spec.uid)
+    os.umask(spec.umask)
 
 
-def _enter_directory(spec: dict[str, Any]) -> None:
+def _enter_directory(spec: JobSpec) -> None:
     """Be in the user's directory. :raises CannotStart: there is no such directory for him."""
-    cwd = spec["cwd"]
+    cwd = spec.cwd
     try:
         os.chdir(os.fsencode(cwd))
     except PermissionError:
-        raise CannotStart(
-            403, f"the directory {cwd} is closed to {spec['user']} on {spec['where']}"
-        ) from None
+        raise CannotStart(403, f"the directory {cwd} is closed to {spec.user} on {spec.where}") from None
     except OSError as error:
-        raise CannotStart(404, f"no directory {cwd} on {spec['where']} ({error.strerror})") from None
+        raise CannotStart(404, f"no directory {cwd} on {spec.where} ({error.strerror})") from None
 
 
-def _execute(argv: list[str], env: dict[str, str]) -> NoReturn:
+def _execute(argv: tuple[str, ...], env: Mapping[str, str]) -> NoReturn:
     """Execute the program, looked for as a shell does. :raises CannotStart: it cannot be executed."""
     name = argv[0]
     places = [name] if "/" in name else [

@@ -159,6 +159,10 @@ def test_what_older_versions_wrote() -> None:
     assert job_messages.encode(JobExit(255, "x", True)) == frames.encode_json(frames.EXIT, lost)
     done = {"did": "thaw", "error": ""}
     assert job_messages.encode(OrderOutcome("thaw")) == frames.encode_json(frames.MOVED, done)
+    left = {"did": "end", "error": "", "signals": [[12, False]]}
+    assert job_messages.encode(OrderOutcome("end", "", ((12, False),))) == frames.encode_json(
+        frames.MOVED, left
+    )
     order = {"criu": "criu", "directory": "/images", "address": "10.0.0.2", "port": 5429,
              "tls": ["ca", "cert", "key"], "limit": 600.0, "do": "freeze"}  # fmt: skip
     assert json.loads(json.dumps(job_messages.to_json(_FREEZE))) == order

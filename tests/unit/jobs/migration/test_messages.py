@@ -9,7 +9,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from gomd.jobs.checkpoint.criu import MAX_IMAGES
+from gomd.jobs.checkpoint.images import MAX_IMAGES
 from gomd.jobs.migration.details import (
     MAX_REASON_LENGTH,
     SEEN,
