@@ -41,7 +41,7 @@ class Fault:
     seconds: float = 0.0
 
     def arm(self, path: Path) -> None:
-        """Have the daemon that runs with FILE ``path`` do it."""
+        """Arm this fault for the daemon that runs with FILE ``path``."""
         fired(path).unlink(missing_ok=True)
         new = path.with_suffix(".new")
         new.write_text(json.dumps(asdict(self)))
@@ -49,18 +49,18 @@ class Fault:
 
 
 def fired(path: Path) -> Path:
-    """Return the name that FILE ``path`` has when its fault was done."""
+    """Return the name that FILE ``path`` has after its fault has happened."""
     return path.with_name(f"{path.name}.fired")
 
 
 class _Faults:
-    """The armed fault, looked for at each step."""
+    """Looks at each step for a fault that is armed for it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def take(self, step: str) -> Fault | None:
-        """Return the fault if it is for this step; it is armed no more."""
+        """Return the fault that is armed for this step and disarm it, None when there is none."""
         try:
             fault = Fault(**json.loads(self._path.read_text()))
         except FileNotFoundError:
@@ -71,7 +71,7 @@ class _Faults:
         return fault
 
     def step(self, step: str, context: Any) -> None:
-        """Do what is armed for this step."""
+        """Let the fault happen that is armed for this step."""
         fault = self.take(step)
         if fault is None:
             return
@@ -93,7 +93,7 @@ class _Faults:
             raise AssertionError(fault)
 
     def wrap(self, owner: type, name: str, step: Callable[..., str], context: Callable[[Any], Any]) -> None:
-        """Let the method ``name`` be a step, before it and, if it is a coroutine, after it."""
+        """Make a step of the method ``name``: before it and, if it is a coroutine, after it."""
         method = getattr(owner, name)
 
         @functools.wraps(method)
@@ -112,7 +112,7 @@ class _Faults:
 
 
 def fragile_criu(path: Path, criu: str) -> str:
-    """Write a program that is ``criu`` until a fault kills it at its work; return its name."""
+    """Write a program that is ``criu`` until a fault kills it while it works; return its name."""
     path.write_text(f"""#!/bin/sh
 if [ -f '{path}.armed' ]; then
     read -r kind seconds < '{path}.armed'
@@ -130,7 +130,7 @@ exec {criu} "$@"
 
 
 def fill(directory: str) -> None:
-    """Leave no room there."""
+    """Fill the file system of a directory."""
     with open(os.path.join(directory, "filler"), "wb", buffering=0) as file:
         for size in (1 << 20, 4096):
             with suppress(OSError):
@@ -174,7 +174,7 @@ def _prepare(path: Path) -> None:
 
 
 def main() -> None:
-    """Be the daemon."""
+    """Run the daemon with the armed faults."""
     from twisted.scripts.twistd import run
 
     del sys.path[0]  # the directory of the tests: their names are not for the daemon

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
-
 from gomd.interfaces import IJobs, IMembership, IPeers, Moved, RelocationOutcome
 from gomd.jobs.shielded import Shielded
 from libgomd.errors import CannotMove, Conflict, MalformedReply, PeerUnreachable, error_for
@@ -19,13 +16,10 @@ from libgomd.wire.values import loads
 HOME: Final = "home"
 BEST: Final = "best"
 DRY_RUN: Final = "dry-run"
-#: Seconds to wait for the process id of a job that has just moved, and between two looks.
+#: Seconds to wait for the process id of a job that has just moved.
 PID_TIMEOUT: Final = 5.0
-_PID_INTERVAL: Final = 0.25
-#: Seconds to wait until this home knows of a move (the new node tells it, not the old one that answers), and
-#: between two looks.
+#: Seconds to wait until this home knows of a move: the new node tells it, not the old one, which answers.
 NOTICE_TIMEOUT: Final = 5.0
-_NOTICE_INTERVAL: Final = 0.02
 
 
 class RemoteRelocation:
@@ -35,10 +29,7 @@ class RemoteRelocation:
     :param shielded: lets a request that has been sent go on when its caller goes away.
     """
 
-    def __init__(
-        self, clock: IReactorTime, members: IMembership, peers: IPeers, jobs: IJobs, shielded: Shielded
-    ) -> None:
-        self._clock = clock
+    def __init__(self, members: IMembership, peers: IPeers, jobs: IJobs, shielded: Shielded) -> None:
         self._members = members
         self._peers = peers
         self._jobs = jobs
@@ -80,12 +71,16 @@ class RemoteRelocation:
 
         :param pid: its process id at this home. :param nmigs: how often it had moved before.
         """
-        deadline = self._clock.seconds() + NOTICE_TIMEOUT
-        while self._clock.seconds() < deadline:
-            job = None if pid is None else self._jobs.of_pid(pid)
-            if job is None or job.state.over or (job.nmigs > nmigs and job.pid_there is not None):
-                break
-            await deferLater(self._clock, _NOTICE_INTERVAL)
+        job = None if pid is None else self._jobs.of_pid(pid)
+        if job is None or pid is None:
+            return
+        number = pid
+
+        def noticed() -> bool:
+            now = self._jobs.of_pid(number)
+            return now is None or now.state.over or (now.nmigs > nmigs and now.pid_there is not None)
+
+        await self._jobs.until(job, noticed, NOTICE_TIMEOUT)
 
     async def _ask(self, job: Job, verb: str, words: Sequence[str], caller: Caller) -> Any:
         """Ask the node on which ``job`` runs; return the value of its answer."""
@@ -106,22 +101,25 @@ class RemoteRelocation:
 
     async def _with_pid(self, job: Job) -> Job:
         """Return the job as it is now, as soon as its process id on the other node is known."""
-        deadline = self._clock.seconds() + PID_TIMEOUT
-        while job.pid_there is None:
-            if self._clock.seconds() >= deadline:
-                raise PeerUnreachable(
-                    f"job {job.job} has just moved to node {job.node} and its process id there is not known "
-                    f"yet: try again in a moment"
-                )
-            await deferLater(self._clock, _PID_INTERVAL)
+        known = job
+
+        def is_known() -> bool:
+            nonlocal known
             found = None if job.pid is None else self._jobs.of_pid(job.pid)
             if found is None or found.node != job.node:
                 raise Conflict(
                     f"job {job.job} has just left node {job.node}: see with `where` on which node it is now, "
                     f"and try again"
                 )
-            job = found
-        return job
+            known = found
+            return found.pid_there is not None
+
+        if job.pid_there is None and not await self._jobs.until(job, is_known, PID_TIMEOUT):
+            raise PeerUnreachable(
+                f"job {job.job} has just moved to node {job.node} and its process id there is not known yet: "
+                f"try again in a moment"
+            )
+        return known
 
 
 def check_up(node: Node) -> None:

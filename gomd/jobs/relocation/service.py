@@ -68,7 +68,7 @@ class Relocation:
         self._shielded = Shielded(clock)
         self._subjects = Subjects(int(members.own_id), jobs, ownership, collector, self.by_kernel)
         self._best_node = BestNode(members, placement, ownership, collector)
-        self._remote = RemoteRelocation(clock, members, peers, jobs, self._shielded)
+        self._remote = RemoteRelocation(members, peers, jobs, self._shielded)
 
     @property
     def by_kernel(self) -> bool:
@@ -118,7 +118,7 @@ class Relocation:
             f"{MOVE_TIMEOUT:g} s: `where {asked}` tells when it is there",
         )  # fmt: skip
         if subject.job is not None and subject.home == self._members.own_id:
-            await self._remote.wait_until_noticed(asked, subject.job.nmigs)
+            await self._remote.wait_until_noticed(subject.job.pid_at_home, subject.job.nmigs)
         return Moved(node, RelocationOutcome.MOVED)
 
     async def _to_best(self, subject: Subject, dry_run: bool) -> Moved:

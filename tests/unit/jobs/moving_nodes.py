@@ -1,4 +1,4 @@
-"""Nodes with whole `Jobs` and `Migrations` in memory: daemons, supervisors, programs; faults at any step."""
+"""Nodes in memory with complete `Jobs` and `Migrations`: daemons, supervisors, programs, and faults."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from libgomd.wire.frames import Frame
 from libgomd.wire.lines import OK, Request
 from tests.unit.jobs.memory_network import Network
 from tests.unit.jobs.memory_parts import AtOnce, Criu, Listening, NoPlacement
-from tests.unit.jobs.memory_supervisors import Launcher, Program, Supervisor
+from tests.unit.jobs.memory_supervisors import MemoryForkServer, Program, Supervisor
 
 ROOT = Caller(Role.ADMIN, "root", 0, "unix")
 UP = Status.CONFIGURED | Status.UP
@@ -130,7 +130,7 @@ class Peers:
 
 
 class Daemon:
-    """One run of gomd on a machine; over the directories of the runs before it."""
+    """One run of gomd on a machine, with the directories that earlier runs have left."""
 
     tracker: JobTracker
     table: HomeTable
@@ -149,7 +149,7 @@ class Daemon:
         self.events = Events(100)
         self.criu = Criu()
         here = Supervisors(
-            Launcher(machine, self), machine.spool, 1 << 20, True, f"node {number} {machine.name}"  # type: ignore[arg-type]
+            MemoryForkServer(machine, self), machine.spool, 1 << 20, True, f"node {number} {machine.name}"  # type: ignore[arg-type]
         )  # fmt: skip
 
         def migrator(tracker: JobTracker, table: HomeTable, locations: JobLocations) -> Migrations:
@@ -186,7 +186,7 @@ class Daemon:
 
 
 class MemoryMachine:
-    """What stays when its daemon ends: the disk, the supervisors and their programs."""
+    """What remains when its daemon ends: the disk, the supervisors and their programs."""
 
     def __init__(self, cluster: Cluster, number: int, directory: str) -> None:
         self.network = cluster.network
@@ -247,7 +247,7 @@ class MemoryMachine:
             self.supervisors.remove(supervisor)
 
     def left(self) -> list[str]:
-        """What migrations have left behind on the disk."""
+        """Return what migrations have left behind on the disk."""
         found = []
         for directory in (self.log, os.path.join(self.spool, "moving")):
             if os.path.isdir(directory):
@@ -256,7 +256,7 @@ class MemoryMachine:
 
 
 class Terminal:
-    """A caller, who does what `gom run` does."""
+    """A caller that does what `gom run` does."""
 
     def __init__(self, stream: FrameStream) -> None:
         self.stream = stream
@@ -304,7 +304,7 @@ class Cluster:
         daemon.jobs.startService()
 
     def kill(self, number: int) -> None:
-        """Its daemon is gone, without a word."""
+        """End the daemon of a machine as SIGKILL does."""
         machine = self.machines[number]
         daemon, machine.daemon = machine.daemon, None
         if daemon is not None:
@@ -315,7 +315,7 @@ class Cluster:
             following.cancel()
 
     def stop(self, number: int) -> None:
-        """Its daemon ends as it should."""
+        """Stop the daemon of a machine as SIGTERM does."""
         machine = self.machines[number]
         daemon, machine.daemon = machine.daemon, None
         if daemon is not None:
@@ -323,7 +323,7 @@ class Cluster:
             self.network.drop(daemon)
 
     def crash(self, number: int) -> None:
-        """The machine goes down, with all that ran on it."""
+        """Let a machine go down, with all that runs on it."""
         machine = self.machines[number]
         self.kill(number)
         for each in tuple(machine.supervisors):
@@ -344,7 +344,7 @@ class Cluster:
         for _ in range(10_000):
             if not self.network.step():
                 return
-        raise AssertionError("they never stop talking")
+        raise AssertionError("messages are still sent after 10000 steps")
 
     def run(self, seconds: float, step: float = 0.5) -> None:
         """Let time pass."""
@@ -359,7 +359,7 @@ class Cluster:
     # -- jobs
 
     def begin(self, home: int = 1, node: int = 1, detach: bool = False) -> tuple[Job, Terminal]:
-        """Start a job; return it and who waits for it."""
+        """Start a job; return it and the caller that waits for it."""
         near, far = self.network.connect(self, self[home])
         terminal = Terminal(near)
         self[home].jobs.run(ROOT, far)
@@ -369,7 +369,7 @@ class Cluster:
         return list(self[home].table)[-1], terminal
 
     def job(self, home: int = 1) -> Job:
-        """Return the newest job of ``home``, as that knows it."""
+        """Return the newest job of ``home``, as that node knows it."""
         return list(self[home].table)[-1]
 
     def move(self, source: int, target: int) -> Deferred[None]:
@@ -378,7 +378,7 @@ class Cluster:
         return Deferred.fromCoroutine(self[source].migrations.migrate(subject_of(here), target))
 
     def programs(self, state: str = "running") -> list[tuple[int, Program]]:
-        """Where programs are in that state, and they."""
+        """Return the programs in that state, each with the node it is on."""
         return [
             (number, each.program)
             for number, machine in self.machines.items()
@@ -387,7 +387,7 @@ class Cluster:
         ]
 
     def left(self) -> list[str]:
-        """Everything that should not be there when all is settled."""
+        """Return everything that must not be there when all is settled."""
         found = [name for machine in self.machines.values() for name in machine.left()]
         found += [f"node{number}: frozen" for number, _program in self.programs("frozen")]
         for number, machine in self.machines.items():
@@ -410,7 +410,7 @@ def subject_of(job: JobHere) -> MigrationSubject:
 
 
 def failure_of(deferred: Deferred[Any]) -> GomdError:
-    """Return why it failed."""
+    """Return the error with which ``deferred`` has failed."""
     found: list[Any] = []
     deferred.addErrback(found.append)
     [failure] = found

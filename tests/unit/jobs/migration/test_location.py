@@ -6,7 +6,7 @@ import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.jobs.migration.location import AGAIN
+from gomd.jobs.migration.location import RETRY_INTERVAL
 from libgomd.errors import Conflict, NotFound, PeerUnreachable
 from libgomd.model import EventKind, JobState
 from libgomd.wire.lines import Request
@@ -68,16 +68,16 @@ class HomeTests(SynchronousTestCase):
         moving = self.cluster.move(2, 3)
         self.cluster.settle()
         self.assertEqual([node for node, _program in self.cluster.programs()], [3])
-        self.cluster.run(3 * AGAIN)
+        self.cluster.run(3 * RETRY_INTERVAL)
         self.assertEqual(self.cluster.job().node, 2)
         self.assertGreaterEqual(len(self.told(3)), 3)
         self.assertIs(self.cluster.job().state, JobState.RUNNING)
         self.cluster.apart.clear()
-        self.cluster.run(2 * AGAIN)
+        self.cluster.run(2 * RETRY_INTERVAL)
         self.assertIsNone(self.successResultOf(moving))
         self.assertEqual((self.cluster.job().node, self.cluster.job().nmigs), (3, 1))
         asked = len(self.told(3)) + len(self.told(2))
-        self.cluster.run(3 * AGAIN)
+        self.cluster.run(3 * RETRY_INTERVAL)
         self.assertEqual(len(self.told(3)) + len(self.told(2)), asked)
         self.assertEqual(self.cluster.left(), [])
         [supervisor] = self.cluster.machines[3].supervisors
@@ -117,7 +117,7 @@ class HomeTests(SynchronousTestCase):
         self.assertIn("moved to node 3", str(caught.exception))
         self.cluster[3].jobs.check_guest(ROOT, "1-1")
         self.cluster.apart.clear()
-        self.cluster.run(2 * AGAIN)
+        self.cluster.run(2 * RETRY_INTERVAL)
         self.assertRaises(NotFound, self.cluster[2].jobs.check_guest, ROOT, "1-1")
         self.assertEqual(self.cluster[2].locations._gone, {})
 

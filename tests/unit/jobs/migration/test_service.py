@@ -1,4 +1,4 @@
-"""Whole migrations between daemons in memory: what users, homes and disks see of them, whatever fails."""
+"""Complete migrations between daemons in memory: what users, homes and disks see, whatever fails."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Moving(SynchronousTestCase):
         self.addCleanup(self.cluster.end)
 
     def check_settled(self) -> None:
-        """All that was begun has come to its end, and nothing is left of it."""
+        """Check that every migration has ended, and that nothing is left of them."""
         self.cluster.run(3)
         self.assertEqual(self.cluster.left(), [])
 
     def move(self, source: int, target: int) -> None:
-        """Move the job that runs on ``source``, and see that it runs on ``target``."""
+        """Move the job that runs on ``source``, and check that it runs on ``target``."""
         moving = self.cluster.move(source, target)
         self.cluster.settle()
         self.assertIsNone(self.successResultOf(moving))
@@ -52,7 +52,7 @@ class Moving(SynchronousTestCase):
         return found
 
     def refused(self, source: int, target: int, kind: type[GomdError] = CannotMove) -> str:
-        """Try to move it; it stays and runs. Return why."""
+        """Try to move a job that stays; return the reason."""
         moving = self.cluster.move(source, target)
         self.cluster.settle()
         self.cluster.run(2)
@@ -68,7 +68,7 @@ class MovingTests(Moving):
     """A job that is moved about."""
 
     def test_away_to_a_third_node_and_home_again(self) -> None:
-        """It runs once, in each place in turn; its home knows where, and who waits gets its exit status."""
+        """It runs on one node after the other; its home knows where, and the caller gets its exit status."""
         _job, terminal = self.cluster.begin()
         for count, (source, target) in enumerate([(1, 2), (2, 3), (3, 1), (1, 3)], 1):
             self.move(source, target)
@@ -155,7 +155,7 @@ class MovingTests(Moving):
         [(_node, program)] = self.cluster.programs()
         self.assertEqual((sent, program.signals), ([10], [10]))
 
-    def test_a_signal_whose_letter_is_lost_arrives_too(self) -> None:
+    def test_a_signal_whose_message_is_lost_arrives_too(self) -> None:
         """The connection breaks under the last word of the source, which has forgotten the move already."""
         job, _terminal = self.cluster.begin()
         sent: list[int] = []
@@ -178,7 +178,7 @@ class MovingTests(Moving):
         self.assertEqual((node, len(lost), sent, program.signals), (2, 1, [10], [10]))
 
     def test_more_than_may_leave_at_a_time(self) -> None:
-        """The others wait for their turn, and all arrive."""
+        """The others are queued, and all of them arrive."""
         for _ in range(MAX_CONCURRENT_LEAVING + 2):
             self.cluster.begin()
         machine = self.cluster.machines[1]
@@ -287,8 +287,8 @@ class RefusedTests(Moving):
         self.assertIsNone(self.successResultOf(first))
         self.check_settled()
 
-    def test_who_asks_again_and_again_waits_once(self) -> None:
-        """A job that waits for its turn is refused at once, however often it is asked for."""
+    def test_a_repeated_request_is_not_queued_again(self) -> None:
+        """A second request for a queued job is refused at once, however often it is sent."""
         for _ in range(MAX_CONCURRENT_LEAVING + 1):
             self.cluster.begin()
         machine = self.cluster.machines[1]
