@@ -284,11 +284,12 @@ class JobEnd:
         """Return frames with output, up to about ``limit`` bytes of it; empty when none may be sent now."""
         if not self.attached:
             return b""
-        data = bytearray()
+        found, size = [], 0
         for kind, output in self.outputs.items():
-            while len(data) < limit and (piece := output.next_piece()):
-                data += frames.encode(kind, piece)
-        return bytes(data)
+            while size < limit and (piece := output.next_piece()):
+                found.append(frames.encode(kind, piece))
+                size += len(piece)
+        return b"".join(found)  # copies nothing when it is one frame
 
     @property
     def drained(self) -> bool:

@@ -15,9 +15,9 @@ next, and the sender goes on from there::
 
       0        taken           received
       |---------|===============|----------------------------> the receiver
-      passed on  held
+      passed on  waiting
 
-So no byte is lost or doubled, whatever breaks in between, and nothing on the way has to hold more than the
+So no byte is lost or doubled, whatever breaks in between, and nothing on the way has to keep more than the
 window. Three numbers make it exact:
 
 - the window counts from ``taken``: what the receiver has, but has not passed on, still occupies it;
@@ -59,13 +59,13 @@ class Store(Protocol):
         """Keep more bytes."""
 
     def discard_before(self, position: int) -> None:
-        """Forget what lies before ``position``; keeping more of it is allowed."""
+        """Forget what lies before ``position``. A store may keep more of it."""
 
     def read(self, position: int, limit: int) -> bytes:
         """Return up to ``limit`` bytes from ``position`` on, as many as lie together; empty at the end."""
 
     def close(self) -> None:
-        """Free everything."""
+        """Free what the store occupies."""
 
 
 class MemoryStore:
@@ -251,9 +251,9 @@ class Receiver:
 
         :returns: bytes that are lost for good, 0 as a rule: those before ``position`` that never came.
         """
-        held = self.received - self.taken
+        waiting = self.received - self.taken
         lost = max(0, position - self.received)
         self.received = position
-        self.taken = position - held if position >= held else 0
+        self.taken = position - waiting if position >= waiting else 0
         self._told = self.taken
         return lost

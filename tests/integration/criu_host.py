@@ -151,7 +151,7 @@ class _Inside:
                 limit=60.0,
             )
             pids = process_tree.descendants(self._pid)
-            return [pids, process_tree.hold(pids)]
+            return [pids, process_tree.keep_stopped(pids)]
 
         before = time.monotonic()
         working = ChildTask(work, 70.0)
@@ -169,7 +169,7 @@ class _Inside:
         def work() -> list[Any]:
             found = self._criu.restore(directory, dict(zip(names, theirs, strict=True)), limit=60.0)
             pids = process_tree.descendants(found)
-            return [pids, process_tree.hold(pids)]
+            return [pids, process_tree.keep_stopped(pids)]
 
         before = time.monotonic()
         pids, held = ChildTask(work, 70.0).wait()

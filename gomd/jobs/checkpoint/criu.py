@@ -1,5 +1,5 @@
 """
-The program criu: how it is called, bounded in time, and what its refusals mean. Every call blocks.
+Runs the program criu, each time with a timeout, and says in words why it refused. Every call blocks.
 
 Standard library only: supervisors use it.
 """
@@ -21,18 +21,20 @@ from libgomd.errors import CannotMove, NotPossible
 
 #: Where contrib/get-criu unpacks one on systems whose own criu does not work.
 UNPACKED: Final = "/opt/gomd-criu/criu"
-#: Of its log, bytes read: its errors stand at the beginning or at the end.
+#: Bytes that are read of criu's log.
 MAX_LOG: Final = 256 * 1024
 _ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C"}
-#: What both sides have to agree on: cgroups are each machine's own, a file is told by its build id.
+#: Options on which both sides have to agree: each machine keeps its own cgroups, and files are compared by
+#: their build ids.
 _COMMON: Final = ("--manage-cgroups=ignore", "--file-validation=buildid")
 
 
 def find(program: str) -> str:
     """
-    Return what to start for ``program``: of the bare name ``criu`` the one that `make criu` has unpacked.
+    Return the program to start for ``program``, which is a path or a name.
 
-    That is there only where the system's own did not work. Blocks briefly.
+    The bare name ``criu`` means the one that `make criu` has unpacked, where the system's own did not work.
+    Blocks briefly.
     """
     return UNPACKED if program == "criu" and os.access(UNPACKED, os.X_OK) else program
 
@@ -43,7 +45,7 @@ def pipe_name(descriptor: int) -> str:
 
 
 class TlsFiles(NamedTuple):
-    """Paths of PEM files: the authorities to believe, a certificate and its key."""
+    """Paths of PEM files: the trusted authorities, a certificate and its key."""
 
     authorities: str
     certificate: str
@@ -58,7 +60,7 @@ class Criu:
 
     def check(self, limit: float = 20.0) -> str:
         """
-        Ask criu whether this kernel has what it needs.
+        Ask criu whether this kernel has what criu needs.
 
         :returns: empty when it has, else one line that says what is missing and what to do.
         """
@@ -82,10 +84,10 @@ class Criu:
 
     def page_server(self, accepted: socket.socket, directory: str, tls: TlsFiles, limit: float) -> None:
         """
-        Take the pages of one dump from a connection into ``directory``.
+        Receive the pages of one dump over a connection, into ``directory``.
 
         :param accepted: a connection from the source; the caller closes it.
-        :param tls: certificates of the cluster: nobody else's pages are taken.
+        :param tls: certificates of the cluster: pages from anybody else are refused.
         :raises CannotMove: the connection broke, the certificates differ, the disk is full.
         """
         arguments = ("page-server", *_paths(directory, "page-server"), "--ps-socket", str(accepted.fileno()))
@@ -106,17 +108,17 @@ class Criu:
         allows: Callable[[int], None] | None = None,
     ) -> None:
         """
-        Write what ``pid`` and its children are to ``directory`` and leave them stopped.
+        Dump ``pid`` and its descendants to ``directory`` and leave them stopped.
 
-        When it fails they run on as before.
+        When the dump fails they run on as before.
 
         :param pipes: `pipe_name` of what its descriptors share with the supervisor.
-        :param pages: address and port of the page server for its memory; None: it goes to ``directory``.
-        :param tls: certificates of the cluster, for the page server: it speaks nothing but TLS.
+        :param pages: address and port of the page server for its memory; None: it goes to ``directory``, too.
+        :param tls: certificates of the cluster, for the page server, which speaks nothing but TLS.
         :param pids: `gomd.jobs.checkpoint.process_tree.high_pids` when called inside the job's PID namespace.
-        :param allows: looks at the processes when they are dumped and nobody can continue them; see
+        :param allows: checks the processes when they are dumped and nobody can continue them; see
             `ActionScript`.
-        :raises CannotMove: criu refused, or ``allows`` did; says why in a clause.
+        :raises CannotMove: criu refused, or ``allows`` did; the text is a clause that says why.
         """
         external = [word for name in pipes for word in ("--external", name)]
         arguments = [
@@ -129,9 +131,9 @@ class Criu:
         prefix = command_prefix(pid)
         if prefix:
             arguments.append("--unprivileged")
-        gate = None if allows is None else ActionScript(directory, {DUMPED: allows})
+        script = None if allows is None else ActionScript(directory, {DUMPED: allows})
         with pids or nullcontext():
-            self._call((*prefix, self.program, *arguments), directory, "dump", limit, gate=gate)
+            self._call((*prefix, self.program, *arguments), directory, "dump", limit, script=script)
         if not os.path.exists(os.path.join(directory, "inventory.img")):
             raise CannotMove("criu said it was done, but left no images")
 
@@ -145,12 +147,12 @@ class Criu:
         allows: Mapping[str, Callable[[int], None]] | None = None,
     ) -> int:
         """
-        Bring up a stopped copy, as a child of the caller; return its pid.
+        Restore a stopped copy, as a child of the caller; return its pid.
 
-        It may be seen running for a moment: call `gomd.jobs.checkpoint.process_tree.hold` before you decide.
+        It may be seen running for a moment: call `process_tree.keep_stopped` behind it.
 
         :param pipes: `pipe_name` at the dump, to the descriptor of this process that takes its place.
-        :param allows: look at the copy at `RESTORED` and `RESUMING`, when none of it can run; see
+        :param allows: checks of the copy at `RESTORED` and `RESUMING`, when none of it can run; see
             `ActionScript`.
         :raises CannotMove: criu refused, or ``allows`` did; nothing of the copy is left. A clause says why.
         """
@@ -162,9 +164,9 @@ class Criu:
             "restore", *_paths(directory, "restore"), *_COMMON, "--restore-detached", "--restore-sibling",
             "--leave-stopped", "--pidfile", pid_file, *inherit,
         )  # fmt: skip
-        gate = None if allows is None else ActionScript(directory, allows)
+        script = None if allows is None else ActionScript(directory, allows)
         with pids or nullcontext():
-            self._call((self.program, *arguments), directory, "restore", limit, list(pipes.values()), gate)
+            self._call((self.program, *arguments), directory, "restore", limit, list(pipes.values()), script)
         with open(pid_file, encoding="ascii") as file:
             return int(file.read(20))
 
@@ -175,15 +177,15 @@ class Criu:
         name: str,
         limit: float,
         descriptors: Sequence[int] = (),
-        gate: ActionScript | None = None,
+        script: ActionScript | None = None,
     ) -> None:
-        words, more = ((), {}) if gate is None else (gate.words(), gate.environment())
+        words, more = ((), {}) if script is None else (script.words(), script.environment())
         refused, code = "", -1
         try:
             code, text = self._run((*argv, *words), limit, descriptors, more)
         finally:
-            if gate is not None:
-                refused = gate.close(done=code == 0)
+            if script is not None:
+                refused = script.close(done=code == 0)
         if refused:
             raise CannotMove(refused)
         if code:
@@ -201,15 +203,15 @@ class Criu:
         more: Mapping[str, str] = {},
     ) -> tuple[int, str]:
         """
-        Run it; return its exit status and what it printed, at most `MAX_LOG` bytes.
+        Run criu; return its exit status and what it printed, at most `MAX_LOG` bytes.
+
+        Its children may outlive it with the pipe open, so criu is waited for, and not the end of the pipe.
 
         :raises NotPossible: there is no such program. :raises CannotMove: it took too long and was killed.
         """
-        output, write = (
-            os.pipe()
-        )  # its children may outlive it, with our pipe open: wait for it, not for them
+        output, write = os.pipe()
         os.set_blocking(output, False)
-        os.set_blocking(write, False)  # a criu that floods it loses words, it never waits
+        os.set_blocking(write, False)  # a criu that prints too much loses some of it, and never waits
         try:
             process = subprocess.Popen(  # noqa: S603 - no shell, and argv is ours
                 argv, stdin=subprocess.DEVNULL, stdout=write, stderr=write,

@@ -19,7 +19,7 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,60}\.img|stats-dump|handover\.json")
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """What goes with a dump's pages: name to bytes. It is small; the pages went another way."""
+    """The images that belong to a dump's pages: name to bytes. The pages themselves go to the page server."""
 
     files: Mapping[str, bytes]
 
@@ -28,7 +28,7 @@ class Images:
         """
         Read what a dump left in ``directory``. Blocks.
 
-        :raises CannotMove: there is more than fits a message to the other node.
+        :raises CannotMove: they are too large for a message to the other node.
         """
         files, left = {}, MAX_SIZE
         for name in sorted(os.listdir(directory)):
@@ -38,18 +38,18 @@ class Images:
                 files[name] = file.read(left + 1)
             left -= len(files[name])
             if left < 0 or len(files) > MAX_IMAGES:
-                raise CannotMove("what criu has to say about it is too large: too many files or processes")
+                raise CannotMove("its images are too large: it has too many files or processes")
         return cls(files)
 
     def write(self, directory: str) -> None:
         """
-        Write them beside the pages that came to ``directory``. Blocks.
+        Write them beside the pages in ``directory``. Blocks.
 
-        :raises CannotMove: a name is none of criu's. :raises OSError: the disk is full.
+        :raises CannotMove: a name is not one of criu's. :raises OSError: the disk is full.
         """
         for name, data in self.files.items():
             if not _NAME.fullmatch(name):
-                raise CannotMove("the other node sent a file that is no image of criu's")
+                raise CannotMove("the other node sent a file that is not an image of criu's")
             number = os.open(
                 os.path.join(directory, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600
             )

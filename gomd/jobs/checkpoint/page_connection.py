@@ -14,7 +14,7 @@ _HANDSHAKE: Final = b"\x16"
 
 
 def listen(address: str) -> socket.socket:
-    """Return a socket that waits for the pages of one dump at ``address``, on a port the kernel chose."""
+    """Return a socket that listens for the pages of one dump at ``address``, on any free port."""
     listening = socket.create_server((address, 0), backlog=1)
     listening.settimeout(0)
     return listening
@@ -30,7 +30,7 @@ def accept(
     Wait for the connection from one of the addresses ``sources``; any other's is closed. Blocks.
 
     :param speaks: tells whether a connection may be used; one that may not is closed.
-    :raises CannotMove: none came within ``limit`` seconds, or it is waited for no more.
+    :raises CannotMove: none came within ``limit`` seconds, or the socket was shut down meanwhile.
     """
     end = time.monotonic() + limit
     while (left := end - time.monotonic()) > 0:
@@ -40,7 +40,7 @@ def accept(
         except TimeoutError:
             break
         except OSError:
-            raise CannotMove("its memory is waited for no more") from None
+            raise CannotMove("the page server was stopped before its memory came") from None
         if address in sources and speaks(accepted):
             accepted.settimeout(None)
             return accepted
@@ -50,9 +50,9 @@ def accept(
 
 def speaks_tls(connection: socket.socket, limit: float = 5.0) -> bool:
     """
-    Whether the other end begins to speak TLS, as criu does at once. Blocks; takes nothing from it.
+    Whether the other end begins to speak TLS, as criu does at once. Blocks; consumes nothing.
 
-    Somebody else who is quicker, and says nothing, does not keep the place of the one that is awaited.
+    A connection of anybody else, which came first and says nothing, must not take the place of criu's.
 
     :param limit: seconds.
     """

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gomd.jobs.supervisor.cgroups import LEAST
+from gomd.jobs.supervisor.cgroups import MIN_MEMORY_MAX
 from libgomd.errors import MalformedRequest, NotAllowed, NotPossible
 from libgomd.model import Caller, Role
 
@@ -88,8 +88,10 @@ def parse(values: Mapping[str, Any]) -> JobRequest:
     memory, most = values.get("memory"), values.get("memory_max")
     if most is not None:
         _number(most, "memory_max", 2**62)
-        if most < LEAST:
-            raise MalformedRequest(f"--mem-max is at least {LEAST >> 20}M: a program needs that to begin")
+        if most < MIN_MEMORY_MAX:
+            raise MalformedRequest(
+                f"--mem-max is at least {MIN_MEMORY_MAX >> 20}M: a program needs that to begin"
+            )
         if isinstance(memory, int) and memory > most:
             raise MalformedRequest("--mem is more than --mem-max allows")
     return JobRequest(
