@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from libgomd.derivation import ClusterKey
+from libgomd.durable import replace_atomically
 from libgomd.errors import GomdError
 from libgomd.model import MAX_NODE_ID
-from libgomd.private import create_private
 
 #: No clock of a node is before the first, and RFC 5280 has the second for "no expiry".
 NOT_BEFORE: Final = datetime(2000, 1, 1, tzinfo=timezone.utc)
@@ -142,15 +142,8 @@ def write_pem_files(credentials: Credentials, directory: str, stem: str) -> PemF
             (files.certificate, credentials.certificate_pem),
             (files.key, credentials.key_pem),
         ):
-            _replace(path, data)
+            replace_atomically(path, data)
     return files
-
-
-def _replace(path: str, data: bytes) -> None:
-    new = f"{path}.new"
-    with open(create_private(new), "wb") as stream:
-        stream.write(data)
-    os.replace(new, path)
 
 
 def _authority_name(key: ClusterKey) -> x509.Name:

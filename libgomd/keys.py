@@ -13,6 +13,7 @@ import stat
 from collections.abc import Callable
 from typing import Final
 
+from libgomd.durable import create_exclusively
 from libgomd.edited import plain_bytes
 from libgomd.errors import ConfigError
 
@@ -91,22 +92,13 @@ def new_key_file(path: str, random: Callable[[int], bytes] = os.urandom) -> None
     """
     line = base64.b64encode(random(SECRET_LENGTH)) + b"\n"
     try:
-        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        create_exclusively(path, line)
     except FileExistsError:
         raise ConfigError(
             [f"{path} exists: a cluster's key is never overwritten; name another file or move it away"]
         ) from None
     except (OSError, ValueError) as error:
         raise ConfigError([f"cannot make {path}: {_reason(error)}"]) from error
-    try:
-        try:
-            os.write(number, line)  # 45 bytes: written whole or not at all
-            os.fsync(number)
-        finally:
-            os.close(number)
-    except OSError as error:
-        os.unlink(path)
-        raise ConfigError([f"cannot write {path}: {_reason(error)}"]) from error
 
 
 def _reason(error: OSError | ValueError) -> str:

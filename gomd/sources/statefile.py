@@ -6,7 +6,8 @@ import json
 import os
 from typing import Final
 
-from libgomd.private import create_private, make_private_directory
+from libgomd.durable import replace_durably
+from libgomd.private import make_private_directory
 
 #: Largest state file that is read, in bytes.
 _MAX_STATE: Final = 64 * 1024
@@ -40,18 +41,5 @@ def store_state(path: str, value: dict[str, object]) -> None:
 
     :raises OSError: it could not be stored; the old file is untouched.
     """
-    directory = os.path.dirname(path)
-    make_private_directory(directory)
-    new = f"{path}.new"
-    data = json.dumps(value, indent=1).encode("ascii") + b"\n"
-    descriptor = create_private(new)  # also over that of a daemon that was killed in here
-    with open(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
-    os.rename(new, path)
-    folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    make_private_directory(os.path.dirname(path))
+    replace_durably(path, json.dumps(value, indent=1).encode("ascii") + b"\n")
