@@ -135,9 +135,9 @@ class Swim:
 
     def _look_for_isolation(self, now: float) -> None:
         up = sum(member.gone is None for member in self._members.values())
-        text = self._isolation.look(up, 0 if up else len(self._members), self._running.seeds, now)
+        text = self._isolation.check(up, 0 if up else len(self._members), self._running.seeds, now)
         if text:
-            kind = EventKind.SUSPECT if self._isolation.said else EventKind.UP
+            kind = EventKind.SUSPECT if self._isolation.isolated else EventKind.UP
             self._log.warn("{text}", text=text)
             self._publish(kind, self._own(), text, self.own_id)
 
