@@ -51,7 +51,7 @@ class WrongUsage(Exception):
     """The command line is at fault; the text says how."""
 
 
-class Options(NamedTuple):
+class GlobalOptions(NamedTuple):
     """What stands before the verb, and the words from it on."""
 
     endpoint: str
@@ -109,7 +109,7 @@ def _do(argv: Sequence[str]) -> int:
     return _relay(options)
 
 
-def parse(argv: Sequence[str]) -> Options:
+def parse(argv: Sequence[str]) -> GlobalOptions:
     """
     Return the options in ``argv``; what stands after the verb belongs to it.
 
@@ -136,16 +136,16 @@ def parse(argv: Sequence[str]) -> Options:
         raise WrongUsage("a verb is missing")
     if words[0].startswith("@") and len(words) == 1:
         raise WrongUsage(f"a verb is missing after {words[0]}")
-    return Options(endpoint, token, json, tuple(words))
+    return GlobalOptions(endpoint, token, json, tuple(words))
 
 
-def _places(options: Options) -> tuple[Endpoint, ...]:
+def _places(options: GlobalOptions) -> tuple[Endpoint, ...]:
     if options.endpoint:
         return (parse_endpoint(options.endpoint),)
     return default_endpoints(os.environ, os.getuid())
 
 
-def _job(verb: str, options: Options) -> int:
+def _job(verb: str, options: GlobalOptions) -> int:
     """Be the terminal of a job."""
     from gom import run
 
@@ -171,7 +171,7 @@ def _job(verb: str, options: Options) -> int:
         return _fail(str(error), code)
 
 
-def _relay(options: Options) -> int:
+def _relay(options: GlobalOptions) -> int:
     from gom.relay import relay, request_of
 
     if options.words == ("help",) and not options.json:

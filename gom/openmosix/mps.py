@@ -30,7 +30,7 @@ class Row(NamedTuple):
     priority: int | None
 
 
-class Options(NamedTuple):
+class MpsOptions(NamedTuple):
     """What to show: of whom, in which columns and order."""
 
     everybody: bool = False
@@ -65,9 +65,9 @@ def mps(argv: Sequence[str]) -> int:
     return FAILED if len(rows) < len(set(options.pids)) else DONE
 
 
-def parse(argv: Sequence[str]) -> Options:
+def parse(argv: Sequence[str]) -> MpsOptions:
     """Return the options in ``argv``. :raises Failed: with the usage, when it cannot be understood."""
-    options = Options()
+    options = MpsOptions()
     words = list(argv)
     while words:
         word = words.pop(0)
@@ -98,7 +98,7 @@ def _sort_key(word: str) -> str:
     return key
 
 
-def _selected(gomd: Client, processes: Sequence[Process], options: Options) -> list[Row]:
+def _selected(gomd: Client, processes: Sequence[Process], options: MpsOptions) -> list[Row]:
     """Return what ps would show: the caller's processes on this terminal, or as the options say."""
     uid, own_terminal = os.getuid(), _own_terminal()
     wanted = [one for one in processes if options.everybody or options.pids or one.uid == uid]
@@ -140,7 +140,7 @@ def terminal_name(number: int) -> str:
     return f"{major},{minor}" if number else "?"
 
 
-class Column(NamedTuple):
+class MpsColumn(NamedTuple):
     """A column: its head, its width, what stands in it; text stands left, numbers right."""
 
     head: str
@@ -202,36 +202,36 @@ def _percent(row: Row, all_memory: int) -> str:
 
 
 _INFO = (
-    Column("USER", 8, lambda row, _: row.process.user, left=True),
-    Column("COMMAND", 15, lambda row, _: _name(row.process)[:15], left=True),
-    Column("PID", 7, lambda row, _: str(row.process.pid)),
-    Column("NODE", 5, lambda row, _: str(row.process.where)),
-    Column("NMIGS", 5, lambda row, _: str(row.process.nmigs)),
-    Column("LOCK", 4, lambda row, _: str(int(row.process.lock))),
-    Column("CANTMOVE", 21, lambda row, _: _can_move(row.process), left=True),
+    MpsColumn("USER", 8, lambda row, _: row.process.user, left=True),
+    MpsColumn("COMMAND", 15, lambda row, _: _name(row.process)[:15], left=True),
+    MpsColumn("PID", 7, lambda row, _: str(row.process.pid)),
+    MpsColumn("NODE", 5, lambda row, _: str(row.process.where)),
+    MpsColumn("NMIGS", 5, lambda row, _: str(row.process.nmigs)),
+    MpsColumn("LOCK", 4, lambda row, _: str(int(row.process.lock))),
+    MpsColumn("CANTMOVE", 21, lambda row, _: _can_move(row.process), left=True),
 )
 LAYOUTS = {
     "short": (
-        Column("PID", 7, lambda row, _: str(row.process.pid)),
-        Column("TTY", 8, lambda row, _: terminal_name(row.terminal), left=True),
-        Column("NODE", 5, lambda row, _: str(row.process.where)),
-        Column("STAT", 4, lambda row, _: row.process.state, left=True),
-        Column("TIME", 6, lambda row, _: _cpu_time(row.process)),
-        Column("COMMAND", 1, lambda row, _: row.process.command, left=True),
+        MpsColumn("PID", 7, lambda row, _: str(row.process.pid)),
+        MpsColumn("TTY", 8, lambda row, _: terminal_name(row.terminal), left=True),
+        MpsColumn("NODE", 5, lambda row, _: str(row.process.where)),
+        MpsColumn("STAT", 4, lambda row, _: row.process.state, left=True),
+        MpsColumn("TIME", 6, lambda row, _: _cpu_time(row.process)),
+        MpsColumn("COMMAND", 1, lambda row, _: row.process.command, left=True),
     ),
     "--ominfo": _INFO,
     "--ominfol": (
         *_INFO,
-        Column("PPID", 7, lambda row, _: str(row.process.ppid)),
-        Column("PRI", 3, lambda row, _: "-" if row.priority is None else str(row.priority)),
-        Column("NI", 3, lambda row, _: _number(row.process.nice)),
-        Column("%CPU", 5, _percent),
-        Column("%MEM", 4, _share),
-        Column("SIZE", 8, lambda row, _: _number(row.process.vsize, 1024)),
-        Column("RSS", 8, lambda row, _: _number(row.process.rss, 1024)),
-        Column("STAT", 4, lambda row, _: row.process.state, left=True),
-        Column("START", 5, lambda row, _: _start(row.process)),
-        Column("TIME", 6, lambda row, _: _cpu_time(row.process)),
+        MpsColumn("PPID", 7, lambda row, _: str(row.process.ppid)),
+        MpsColumn("PRI", 3, lambda row, _: "-" if row.priority is None else str(row.priority)),
+        MpsColumn("NI", 3, lambda row, _: _number(row.process.nice)),
+        MpsColumn("%CPU", 5, _percent),
+        MpsColumn("%MEM", 4, _share),
+        MpsColumn("SIZE", 8, lambda row, _: _number(row.process.vsize, 1024)),
+        MpsColumn("RSS", 8, lambda row, _: _number(row.process.rss, 1024)),
+        MpsColumn("STAT", 4, lambda row, _: row.process.state, left=True),
+        MpsColumn("START", 5, lambda row, _: _start(row.process)),
+        MpsColumn("TIME", 6, lambda row, _: _cpu_time(row.process)),
     ),
 }
 _KEYS: dict[str, Callable[[Row], tuple[int | str, ...]]] = {

@@ -140,8 +140,3 @@ def ranges_of(nodes: Iterable[Node]) -> list[tuple[int, str, int]]:
                 continue
         ranges.append((node.id, node.address, 1))
     return ranges
-
-
-def map_text(nodes: Iterable[Node]) -> str:
-    """Return the nodes as the text of a map, which `parse_map` takes."""
-    return "".join(f"{first} {address} {count}\n" for first, address, count in ranges_of(nodes))

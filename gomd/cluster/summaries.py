@@ -24,7 +24,7 @@ WATCHED: Final = 30.0
 MOST: Final = 64
 
 
-class _Known:
+class _PeerValues:
     """
     What one node said last.
 
@@ -55,7 +55,7 @@ class Summaries:
 
     def __init__(self, ask: Callable[[Address, Question], Awaitable[Answer | Summary]]) -> None:
         self._ask = ask
-        self._known: dict[int, _Known] = {}
+        self._known: dict[int, _PeerValues] = {}
         self._asking = self._asked = self._failed = 0
 
     def look(self, node: int, now: float) -> Node | None:
@@ -91,7 +91,7 @@ class Summaries:
         for node, address in up:
             if self._asking >= MOST:
                 return
-            known = self._known.setdefault(node, _Known())
+            known = self._known.setdefault(node, _PeerValues())
             patience = REST if known.told and now - known.looked >= WATCHED else FRESH
             if not known.asking and now - known.tried >= patience:
                 known.asking, known.tried = True, now
@@ -99,7 +99,7 @@ class Summaries:
                 self._asked += 1
                 Deferred.fromCoroutine(self._fetch(node, known, address, now))
 
-    async def _fetch(self, node: int, known: _Known, address: Address, now: float) -> None:
+    async def _fetch(self, node: int, known: _PeerValues, address: Address, now: float) -> None:
         """Ask one node. Never raises."""
         try:
             answer = await self._ask(address, Question(0, target=node))

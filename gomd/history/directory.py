@@ -8,7 +8,7 @@ import re
 import stat
 
 
-def open_private(path: str, name: str) -> int:
+def open_log_directory(path: str, name: str) -> int:
     """
     Return a descriptor of the directory at ``path``, made with mode 0700 if it is not there. Blocks.
 

@@ -9,7 +9,7 @@ import re
 import stat
 from collections.abc import Callable
 
-from gomd.history.directory import open_private
+from gomd.history.directory import open_log_directory
 
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
@@ -98,7 +98,7 @@ class RotatedFile:
             self._write(b"\n")
 
     def _open_once(self) -> None:
-        parent = open_private(self._directory, self._name)
+        parent = open_log_directory(self._directory, self._name)
         try:
             self._descriptor = os.open(self._name, _FLAGS, 0o600, dir_fd=parent)
         finally:
@@ -118,7 +118,7 @@ class RotatedFile:
 
     def _move_aside(self) -> None:
         """Give NAME to NAME.1, that to NAME.2 and so on; from NAME.KEEP on they are removed."""
-        parent = open_private(self._directory, self._name)
+        parent = open_log_directory(self._directory, self._name)
         try:
             for number in sorted(filter(None, map(self._number, os.listdir(parent))), reverse=True):
                 self._renumber(parent, f"{self._name}.{number}", number)

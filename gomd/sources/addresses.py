@@ -21,7 +21,7 @@ _NAME: Final = 16
 _MOST: Final = 4096
 
 
-class Interface(NamedTuple):
+class InterfaceAddress(NamedTuple):
     """
     One IPv4 address.
 
@@ -35,7 +35,7 @@ class Interface(NamedTuple):
     up: bool
 
 
-def read_interfaces() -> tuple[Interface, ...]:
+def read_interfaces() -> tuple[InterfaceAddress, ...]:
     """Return every address there is. May block: the kernel holds a lock. :raises OSError: it cannot tell."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asking:
         buffer = array.array("B", bytes(_REQUEST * _MOST))
@@ -57,7 +57,7 @@ def read_interfaces() -> tuple[Interface, ...]:
 
 def parse_interfaces(
     data: bytes, state: Callable[[bytes], tuple[int, bool]], size: int = _REQUEST
-) -> tuple[Interface, ...]:
+) -> tuple[InterfaceAddress, ...]:
     """
     Return the addresses in an answer of SIOCGIFCONF.
 
@@ -70,5 +70,5 @@ def parse_interfaces(
         (family,) = struct.unpack_from("=H", data, start + _NAME)
         if family == socket.AF_INET:
             address = socket.inet_ntoa(data[start + _NAME + 4 : start + _NAME + 8])
-            found.append(Interface(address, os.fsdecode(name), *state(name)))
+            found.append(InterfaceAddress(address, os.fsdecode(name), *state(name)))
     return tuple(found)

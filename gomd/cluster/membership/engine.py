@@ -35,7 +35,7 @@ from gomd.cluster.membership.id_conflicts import IdConflicts
 from gomd.cluster.membership.indirect_probes import IndirectProbes
 from gomd.cluster.membership.joins import Joins
 from gomd.cluster.membership.member import Member
-from gomd.cluster.membership.receive import Receiver
+from gomd.cluster.membership.receive import DatagramReceiver
 from gomd.cluster.membership.rejoin import Contacts, Rejoin
 from gomd.cluster.membership.rumors import Rumors
 from gomd.cluster.membership.settings import Settings, Timing
@@ -114,7 +114,7 @@ class HeartbeatEngine:
             heartbeats.gossip, heartbeats.greet,
         )  # fmt: skip
         self._indirect_probes = indirect_probes = IndirectProbes(transport, timing, random)
-        self._receiver = Receiver(
+        self._receiver = DatagramReceiver(
             me.id, instance, transport, clock, time, joins, changes, detector, rumors, indirect_probes,
             broadcasts, id_conflicts, heartbeats, 3 * settings.heartbeat,
         )  # fmt: skip

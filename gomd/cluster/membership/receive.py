@@ -23,7 +23,7 @@ from libgomd.wire import messages
 from libgomd.wire.messages import Datagram, MemberNote, MemberState, Message, Notice, Probe, ProbeAck
 
 
-class Receiver:
+class DatagramReceiver:
     """
     Processes every datagram that is not a plain heartbeat of a member that is up.
 

@@ -59,7 +59,7 @@ _TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
-class _Known(NamedTuple):
+class _KnownProcess(NamedTuple):
     """
     A process as the last scan left it.
 
@@ -120,7 +120,7 @@ class ProcessScanner:
         self._locked = locked
         self._locks: frozenset[tuple[int, int]] = frozenset()
         self._users = users or UserNames()
-        self._known: dict[int, _Known] = {}
+        self._known: dict[int, _KnownProcess] = {}
         self._scanned_at = 0.0
         self._scanning_at = 0.0
         self._round = 0
@@ -150,7 +150,7 @@ class ProcessScanner:
         self._locks = locks
         before, self._scanning_at = self._known, now
         visit = partial(self._visit, before, now, now - self._scanned_at, same)
-        after: dict[int, _Known] = {}
+        after: dict[int, _KnownProcess] = {}
         patience = self._patience
         while True:
             worker = Worker(pids, visit, self._stuck.came_back)
@@ -177,11 +177,11 @@ class ProcessScanner:
 
     def _visit(
         self,
-        before: dict[int, _Known],
+        before: dict[int, _KnownProcess],
         now: float,
         interval: float,
         same: bool,
-        worker: Worker[_Known],
+        worker: Worker[_KnownProcess],
     ) -> None:
         """Look at the processes of ``worker``. On its thread; it may stay there for ever."""
         turn = self._round % _LONG_ROTATION
@@ -214,10 +214,10 @@ class ProcessScanner:
 
     # -- processes whose files block
 
-    def _is_spared(self, pid: int, known: _Known | None, spared: Callable[[int], bool]) -> bool:
+    def _is_spared(self, pid: int, known: _KnownProcess | None, spared: Callable[[int], bool]) -> bool:
         return pid in self._stuck or spared(read_uid(self._root, pid) if known is None else known.process.uid)
 
-    def _look_from_outside(self, pid: int, path: bytes, known: _Known | None) -> _Known:
+    def _look_from_outside(self, pid: int, path: bytes, known: _KnownProcess | None) -> _KnownProcess:
         """Return what a process is whose files block, without touching more of it than its status."""
         status = None
         if not self._stuck.is_mute(pid):
@@ -243,7 +243,7 @@ class ProcessScanner:
             )
         return known._replace(process=process, settled=False)
 
-    def _outside(self, path: bytes, status: PidStatus) -> _Known:
+    def _outside(self, path: bytes, status: PidStatus) -> _KnownProcess:
         """Return a process that was never read; that it started at -1 tells it from itself once it is."""
         stat = PidStat(
             status.pid, status.name, status.state, status.ppid, 0, 0, 0, status.threads, -1, status.vsize,
@@ -255,14 +255,14 @@ class ProcessScanner:
             started=0,
             start_time=None,
         )
-        return _Known(path, b"", stat, process, False, None, self._scanning_at)
+        return _KnownProcess(path, b"", stat, process, False, None, self._scanning_at)
 
     def is_stuck(self, pid: int) -> bool:
         """Whether the files of process ``pid`` are not to be touched: they block, or may."""
         return pid in self._stuck or self._is_stuck_in(self._known, pid)
 
     @staticmethod
-    def _is_stuck_in(known: dict[int, _Known], pid: int) -> bool:
+    def _is_stuck_in(known: dict[int, _KnownProcess], pid: int) -> bool:
         return pid in known and known[pid].process.stuck
 
     def read(self, pid: int, now: float) -> Process:
@@ -327,11 +327,11 @@ class ProcessScanner:
         pid: int,
         path: bytes,
         line: bytes,
-        known: _Known | None,
+        known: _KnownProcess | None,
         now: float,
         interval: float,
         in_turn: bool,
-    ) -> _Known:
+    ) -> _KnownProcess:
         """Return what ``line`` and the process's other files say; ``known`` is the last scan's."""
         if known is None:
             return self._meet(pid, path, line, now)
@@ -351,16 +351,16 @@ class ProcessScanner:
         rss = _bytes(read_resident(self._root, stat)) if changed or in_turn else last.rss
         told = (known.moved, last.uid, last.command, last.rss)
         if not changed and known.settled and (moved, uid, command, rss) == told:
-            return _Known(path, line, stat, self._renewed(last, now), True, moved, now)
+            return _KnownProcess(path, line, stat, self._renewed(last, now), True, moved, now)
         cpu = None
         if not last.stuck:
             cpu = cpu_percent(stat.ticks, known.stat.ticks, _TICKS_A_SECOND, interval)
         read_rate, write_rate = _rates(moved, known.moved, now - known.moved_at)
         process = self._process(stat, uid, command, rss, now, cpu, read_rate, write_rate)
         settled = cpu is not None and not (changed or cpu or read_rate or write_rate)
-        return _Known(path, line, stat, process, settled, moved, now)
+        return _KnownProcess(path, line, stat, process, settled, moved, now)
 
-    def _meet(self, pid: int, path: bytes, line: bytes, now: float) -> _Known:
+    def _meet(self, pid: int, path: bytes, line: bytes, now: float) -> _KnownProcess:
         """Return what a process is that no scan has seen before."""
         stat = parse_pid_stat(line)
         if stat.pid != pid:
@@ -368,7 +368,7 @@ class ProcessScanner:
         uid = read_uid(self._root, pid)
         command, resident = read_command(self._root, stat), read_resident(self._root, stat)
         process = self._process(stat, uid, command, _bytes(resident), now)
-        return _Known(path, line, stat, process, False, read_transferred(self._root, pid, uid), now)
+        return _KnownProcess(path, line, stat, process, False, read_transferred(self._root, pid, uid), now)
 
     def _process(
         self,

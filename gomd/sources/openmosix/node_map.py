@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,11 +57,6 @@ def decode_map(data: bytes) -> tuple[KernelNodeRange, ...]:
         except ValueError as error:
             raise SourceUnavailable(f"record {number} of the node map: {error}") from error
     return tuple(ranges)
-
-
-def encode_map(ranges: Iterable[KernelNodeRange]) -> bytes:
-    """Return ``ranges`` as openMosix keeps them."""
-    return b"".join(_RECORD.pack(one.first, _AF_INET, 0, one.address.packed, one.count) for one in ranges)
 
 
 def address_of(ranges: Sequence[KernelNodeRange], node: int) -> str | None:
