@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from gomd.sources.admin import AdminStore
 from gomd.sources.files import ProcRoot, error_of
 from gomd.sources.linux.pidstat import PidStat, mask_pid_stat, parse_pid_stat
-from gomd.sources.linux.scan import why_unmovable
+from gomd.sources.linux.process_reader import why_unmovable
 from gomd.sources.locks import ProcessLocks
 from gomd.sources.settings import refuse_reading, written_number
 from libgomd.errors import NotFound, NotPossible, SourceUnavailable

@@ -34,7 +34,7 @@ class _Scanned(SynchronousTestCase):
         self.blocked: dict[int, threading.Event] = {}
         self.reads: list[int] = []
         self.scanner = ProcessScanner(
-            ProcRoot(str(self.tree)), 7, ProcessLocks().held, read_line=self.read, patience=0.02
+            ProcRoot(str(self.tree)), 7, ProcessLocks().held, read_line=self.read, hang_timeout=0.02
         )
         self.now = NOW
         self.addCleanup(self.let_go)
