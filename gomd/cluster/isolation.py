@@ -1,15 +1,20 @@
-"""Notices that this node hears no other one any more, or none at all, and says so once until it does."""
+"""Detects that this node hears no other node although it should, and reports it once."""
 
 from __future__ import annotations
 
 from typing import Final
 
-#: Heartbeats without any other node that is up, after which that is said.
+#: Heartbeats without any other node that is up, after which the node counts as isolated.
 MAX_HEARTBEATS_ALONE: Final = 10
 
 
 class Isolation:
-    """:param heartbeat: seconds between two heartbeats. Moments are on the caller's clock."""
+    """
+    Whether this node is isolated.
+
+    :param heartbeat: seconds between two heartbeats.
+    :ivar isolated: whether isolation was reported and has not ended since.
+    """
 
     def __init__(self, heartbeat: float) -> None:
         self._max_silence = heartbeat * MAX_HEARTBEATS_ALONE
@@ -18,10 +23,11 @@ class Isolation:
 
     def check(self, up: int, down: int, seeds: int, now: float) -> str:
         """
-        Return a sentence when there is news, else nothing; ``isolated`` tells whether it is bad news.
+        Return a sentence when isolation begins or ends, else an empty string.
 
-        :param up: other nodes that are up. :param down: those that should be and are not.
-        :param seeds: addresses that are asked for others.
+        :param up: number of other nodes that are up. :param down: number of nodes that are down.
+        :param seeds: number of seed addresses that are contacted.
+        :param now: seconds of a monotonic clock.
         """
         if up:
             self._since = None

@@ -193,7 +193,7 @@ class FailureDetector:
         return text
 
     def counters(self) -> list[Counter]:
-        """What it counted."""
+        """Return the counters for `stats`."""
         return [
             Counter("checks", self._started, "times a silent node was checked"),
             Counter("probes", self._probes, "probes sent to silent nodes"),

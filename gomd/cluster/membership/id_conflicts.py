@@ -104,7 +104,7 @@ class IdConflicts:
             self._changes.warn(self._own_id, self._name, notice.reason)
 
     def counters(self) -> list[Counter]:
-        """What it counted."""
+        """Return the counters for `stats`."""
         return [Counter("id_conflicts", self._conflicts, "times two nodes were seen to use one id")]
 
 

@@ -65,5 +65,5 @@ class IndirectProbes:
                 self._transport.send(nobody, [request.asker])
 
     def counters(self) -> list[Counter]:
-        """What it counted."""
+        """Return the counters for `stats`."""
         return [Counter("probes_for_others", self._started, "times a node was probed for another one")]

@@ -161,7 +161,7 @@ class Joins:
         self._changes.mark_up(member, kind, reason, now)
 
     def counters(self) -> list[Counter]:
-        """What it counted."""
+        """Return the counters for `stats`."""
         return [
             Counter("nodes_refused", self._refused, "heartbeats of nodes that may not be members here"),
             Counter(

@@ -208,5 +208,5 @@ class DatagramReceiver:
         )
 
     def counters(self) -> list[Counter]:
-        """What it counted."""
+        """Return the counters for `stats`."""
         return [Counter("suspicions_refuted", self._refuted, "times this node refuted a suspicion")]

@@ -152,7 +152,7 @@ class Rumors:
         return member.state is not MemberState.UP and instance >= member.instance
 
     def counters(self) -> list[Counter]:
-        """What it counted."""
+        """Return the counters for `stats`."""
         return [
             Counter("objections", self._objections, "times a node that was reported as silent was heard here")
         ]

@@ -87,7 +87,7 @@ class StateChanges:
             self.publish(EventKind.UP, member.id, member.name, reason, by)
 
     def counters(self) -> list[Counter]:
-        """What it counted."""
+        """Return the counters for `stats`."""
         return [
             Counter(f"nodes_{kind.value}_events", self._counts[kind], f"times a node was reported to {words}")
             for kind, words in (

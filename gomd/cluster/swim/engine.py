@@ -273,12 +273,12 @@ class Swim:
 
     def look_again(self) -> None:
         """Ask all others how they are: kinship finds by itself who is there, but looks at no clocks."""
-        self._summaries.again()
+        self._summaries.refresh_all()
         self._next_step = 0.0
 
     def slept(self, seconds: float) -> None:
         """The machine slept: what others said is older by that."""
-        self._summaries.slept(seconds)
+        self._summaries.add_age(seconds)
 
     # -- what users see
 
@@ -291,7 +291,7 @@ class Swim:
     def _node(self, member: SwimMember, now: float) -> Node:
         if member.gone is not None:
             return Node(member.id, member.name, member.address[0], Status.CONFIGURED)
-        said = self._summaries.look(member.id, now)
+        said = self._summaries.latest(member.id, now)
         if said is None:
             return Node(member.id, member.name, member.address[0], _UP)
         return Node(
