@@ -53,9 +53,7 @@ def parse_map(text: str, path: str, resolve: Callable[[str], str]) -> NodeMap:
             except ValueError as error:
                 reader.mistakes.append(f"{path}:{number}: {error}")
     if not reader.addresses and not reader.mistakes:
-        reader.mistakes.append(
-            f"{path}: there is no node in it; a line is `first-id address count`"
-        )
+        reader.mistakes.append(f"{path}: there is no node in it; a line is `first-id address count`")
     if reader.mistakes:
         raise ConfigError(reader.mistakes)
     return NodeMap(reader.names, {node: tuple(reader.addresses[node]) for node in sorted(reader.addresses)})
