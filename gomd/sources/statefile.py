@@ -1,4 +1,4 @@
-"""Small files in STATE that are either the old or the new one, whatever happens in between."""
+"""Small JSON files in STATE, replaced whole so that a crash leaves the old or the new content."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Final
 from libgomd.durable import replace_durably
 from libgomd.private import make_private_directory
 
-#: Largest state file that is read, in bytes.
+#: Maximum size of a state file, in bytes.
 _MAX_STATE: Final = 64 * 1024
 
 
 def load_state(path: str) -> dict[str, object]:
     """
-    Return what was last stored in ``path``. Blocks.
+    Return the object that was last stored in ``path``. Blocks.
 
-    :raises FileNotFoundError: nothing was yet.
+    :raises FileNotFoundError: nothing was stored yet.
     :raises OSError: it cannot be read.
-    :raises ValueError: it was cut short or changed by hand into something else.
+    :raises ValueError: the file is not valid, because it was cut or edited.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
@@ -37,9 +37,9 @@ def load_state(path: str) -> dict[str, object]:
 
 def store_state(path: str, value: dict[str, object]) -> None:
     """
-    Replace the file at ``path``, readable for its owner alone. Blocks until it is on the disk.
+    Replace the file at ``path``, readable by its owner only. Blocks until it is on the disk.
 
-    :raises OSError: it could not be stored; the old file is untouched.
+    :raises OSError: it could not be stored; the old file is unchanged.
     """
     make_private_directory(os.path.dirname(path))
     replace_durably(path, json.dumps(value, indent=1).encode("ascii") + b"\n")

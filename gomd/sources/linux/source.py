@@ -69,7 +69,7 @@ class LinuxSource:
         self._admin = AdminStore(state_dir, speed=speed, sspeed=sspeed)
         self._measured = Speed(self._root, state_dir)
         self._locks = ProcessLocks()
-        self._scanner = ProcessScanner(self._root, node_id, self._locks.held)
+        self._scanner = ProcessScanner(self._root, node_id, self._locks.locked)
         self._tree = LinuxTree(
             self._root, node_id, self._admin, self._locks, self.own_values, self.speed, self.yardstick
         )
@@ -196,10 +196,10 @@ class LinuxSource:
     def processes(self, now: float) -> ProcessTable:
         """Scan every process; see `INodeSource`."""
         self._tree.look_for_hiding()
-        held = self._locks.held()
+        locked = self._locks.locked()
         found = self._scanner.scan(now)
-        if held:
-            self._locks.drop(held - {(process.pid, process.started) for process in found})
+        if locked:
+            self._locks.drop(locked - {(process.pid, process.started) for process in found})
         return ProcessTable(now, found)
 
     def process(self, pid: int, now: float) -> Process:

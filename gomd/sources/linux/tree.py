@@ -155,7 +155,7 @@ class LinuxTree:
         stat = self._stat_of(pid)
         if name == "cantmove":
             return why_unmovable(stat).encode() + b"\n"
-        return _line(name == "lock" and (pid, stat.started) in self._locks.held())
+        return _line(name == "lock" and (pid, stat.started) in self._locks.locked())
 
     # -- writing
 
