@@ -1,4 +1,4 @@
-"""The command mps: the processes of this node with the node each runs on, in openMosix's columns."""
+"""The command mps: lists the processes of this node and where each runs, in openMosix's columns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NODE is 0 for a process that runs at home."""
 
 
 class Row(NamedTuple):
-    """A process, and what only its /proc/PID/stat tells."""
+    """A process, with the values that only its /proc/PID/stat has."""
 
     process: Process
     terminal: int
@@ -31,7 +31,7 @@ class Row(NamedTuple):
 
 
 class MpsOptions(NamedTuple):
-    """What to show: of whom, in which columns and order."""
+    """Which processes to show, in which columns and order."""
 
     everybody: bool = False
     detached: bool = False
@@ -41,12 +41,12 @@ class MpsOptions(NamedTuple):
 
 
 def main() -> int:
-    """Be the command: the entry point."""
+    """Run the command: the entry point."""
     return run("mps", mps, sys.argv[1:])
 
 
 def mps(argv: Sequence[str]) -> int:
-    """Print the processes and return the exit status: 1 when a process asked for is not there. Blocks."""
+    """Print the processes and return the exit status, 1 if a requested process does not exist. Blocks."""
     if list(argv) == ["--help"]:
         print(USAGE)
         return DONE
@@ -66,7 +66,7 @@ def mps(argv: Sequence[str]) -> int:
 
 
 def parse(argv: Sequence[str]) -> MpsOptions:
-    """Return the options in ``argv``. :raises Failed: with the usage, when it cannot be understood."""
+    """Return the options in ``argv``. :raises Failed: they are not valid; the text is the usage."""
     options = MpsOptions()
     words = list(argv)
     while words:
@@ -99,11 +99,11 @@ def _sort_key(word: str) -> str:
 
 
 def _selected(gomd: Client, processes: Sequence[Process], options: MpsOptions) -> list[Row]:
-    """Return what ps would show: the caller's processes on this terminal, or as the options say."""
+    """Return the processes to show: by default the caller's on this terminal, as in ps."""
     uid, own_terminal = os.getuid(), _own_terminal()
     wanted = [one for one in processes if options.everybody or options.pids or one.uid == uid]
     if options.pids or options.detached:
-        if options.layout == "--ominfo":  # nothing else is shown of them: spare a question for each
+        if options.layout == "--ominfo":  # shows nothing else of them, so no request for each is needed
             return [Row(process, 0, None) for process in wanted]
         return [_row(gomd, process) for process in wanted]
     rows = [_row(gomd, process) for process in wanted]
@@ -113,7 +113,7 @@ def _selected(gomd: Client, processes: Sequence[Process], options: MpsOptions) -
 
 
 def _row(gomd: Client, process: Process) -> Row:
-    """Ask for the terminal and the priority; one that has just ended, or is hidden, has none."""
+    """Get terminal and priority. A process that has just ended, or is hidden, has none."""
     try:
         fields = gomd.get(f"/proc/{process.pid}/stat").rpartition(")")[2].split()
         return Row(process, int(fields[4]), int(fields[15]))

@@ -1,4 +1,4 @@
-"""A source that plays a script instead of reading /proc, for tests and for the demo."""
+"""The scripted source: plays a script instead of reading /proc, for tests and the demo."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class MemorySource:
     ``MemorySource([50, None])`` has load 50 at the first read of each part and fails from the second
     on. Each part counts its own reads, so that one round over all parts is one step.
 
-    :param script: for each step a load, or a whole `Sample`, or None for a read that fails; or an
-        object that works them out.
+    :param script: for each step a load, a whole `Sample`, or None for a read that fails; or an object that
+        computes them.
     :param processes: for each scan the table, or None for a scan that fails. Where ``cpu_percent`` is
-        None it is worked out from ``cpu_seconds``, as every source does.
+        None it is computed from ``cpu_seconds``, as every source does.
     :param files: the kernel's own files of the tree, by path, e.g. ``/proc/loadavg``.
-    :param cycle: whether the lists begin again after their last entry; else that one stays.
+    :param cycle: whether the lists start again after their last entry; otherwise the last entry is repeated.
     """
 
     kind = "memory"
@@ -96,7 +96,7 @@ class MemorySource:
 
     @property
     def now(self) -> float:
-        """When it was last asked, in seconds of the clock it is asked by."""
+        """The time of the last call, in seconds of the caller's clock."""
         return self._now
 
     # -- values
