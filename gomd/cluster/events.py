@@ -1,4 +1,4 @@
-"""What happened lately, and who wants to hear what happens next. Bounded on both sides."""
+"""The event log: recent events, and followers that receive new ones. Both are bounded."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _OF_JOBS: Final = frozenset({EventKind.STARTED, EventKind.ENDED, EventKind.MIGRA
 
 
 class _Follower:
-    """One follower's events that he has not taken yet."""
+    """The events that one follower has not consumed yet."""
 
-    def __init__(self, most: int) -> None:
-        self.pending: deque[Event] = deque(maxlen=most)
+    def __init__(self, max_pending: int) -> None:
+        self.pending: deque[Event] = deque(maxlen=max_pending)
         self.lost = 0
         self.wakeup: Deferred[None] | None = None
 
-    def take(self, event: Event) -> None:
+    def add(self, event: Event) -> None:
         self.lost += len(self.pending) == self.pending.maxlen
         self.pending.append(event)
         if self.wakeup is not None:
@@ -38,10 +38,12 @@ class _Follower:
 @implementer(IEvents)
 class Events:
     """
-    Events of jobs are kept apart from those of nodes: somebody who starts many jobs does not make the daemon
+    Keeps recent events and passes new ones to followers.
+
+    Events of jobs are kept apart from those of nodes: a caller that starts many jobs does not make the daemon
     forget which node went down.
 
-    :param keep: how many past events of either kind `recent` gives, and how many a slow follower may fall
+    :param keep: number of events of either kind that `recent` returns, and by which a slow follower may fall
         behind.
     """
 
@@ -62,7 +64,7 @@ class Events:
         of_kind = self._of_jobs if event.kind in _OF_JOBS else self._of_nodes
         of_kind.append((self._published, event))
         for follower in tuple(self._followers):
-            follower.take(event)
+            follower.add(event)
 
     async def follow(self) -> AsyncGenerator[Event, None]:
         """See `IEvents.follow`."""
@@ -80,6 +82,6 @@ class Events:
             self._followers.discard(follower)
 
     def counters(self) -> Iterable[Counter]:
-        """Events so far and who follows."""
+        """Return the number of events and of followers."""
         yield Counter("events", self._published, "events since the start")
         yield Counter("events_followers", len(self._followers), "connections that watch events")

@@ -18,7 +18,7 @@ import ipaddress
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gomd.sources.addresses import Interface
+from gomd.sources.addresses import InterfaceAddress
 
 #: `[peers] address` for all addresses.
 ANY = "0.0.0.0"
@@ -70,7 +70,7 @@ class OwnAddress:
             return f"the interface of its address {self.address} is down"
         return f"its address {self.address} is on no interface of it"
 
-    def take(self, interfaces: Sequence[Interface], primary: str) -> Outcome:
+    def take(self, interfaces: Sequence[InterfaceAddress], primary: str) -> Outcome:
         """
         Take what is so now.
 
@@ -88,7 +88,7 @@ class OwnAddress:
         reason = "" if self.standing is before else self._said(place, interfaces)
         return Outcome(reason, self._to_join(place))
 
-    def _follow(self, interfaces: Sequence[Interface], primary: str) -> Outcome:
+    def _follow(self, interfaces: Sequence[InterfaceAddress], primary: str) -> Outcome:
         place = None if primary.startswith("127.") else _best(interfaces, primary)
         if place is None:
             before, self.standing = self.standing, Standing.GONE
@@ -102,12 +102,12 @@ class OwnAddress:
             return Outcome(f"its address is {primary} on {place.name} now, it was {old}", place.number, True)
         return Outcome("" if self.standing is before else self._said(place, interfaces), join)
 
-    def _to_join(self, place: Interface | None) -> int:
+    def _to_join(self, place: InterfaceAddress | None) -> int:
         before = self._joined
         self._joined = now = (0, False) if place is None else (place.number, place.up)
         return now[0] if now[1] and before is not None and now != before else 0
 
-    def _said(self, place: Interface | None, interfaces: Sequence[Interface]) -> str:
+    def _said(self, place: InterfaceAddress | None, interfaces: Sequence[InterfaceAddress]) -> str:
         if self.standing is Standing.HERE:
             assert place is not None
             return f"its address {self.address} is on {place.name}, which is up: others can reach it again"
@@ -124,13 +124,13 @@ class OwnAddress:
         )
 
 
-def _best(interfaces: Sequence[Interface], address: str) -> Interface | None:
+def _best(interfaces: Sequence[InterfaceAddress], address: str) -> InterfaceAddress | None:
     """Return the place of an address: on an interface that is up, if it is on one."""
     places = [each for each in interfaces if each.address == address]
     return max(places, key=lambda each: each.up, default=None)
 
 
-def _standing(place: Interface | None) -> Standing:
+def _standing(place: InterfaceAddress | None) -> Standing:
     if place is None:
         return Standing.GONE
     return Standing.HERE if place.up else Standing.DOWN

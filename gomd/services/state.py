@@ -172,17 +172,17 @@ def nearest(path: str) -> str:
     return path
 
 
-def check_directory(setting: str, path: str, change: bool = True) -> None:
+def check_directory(setting: str, path: str) -> None:
     """
     Check a directory that the daemon keeps things in beside STATE; one that is missing is made later. Blocks.
 
     :param setting: what names it, e.g. ``[jobs] spool``.
-    :param change: close it to others where they may write to it.
-    :raises ConfigError: it is a symbolic link or another user's, or something on the way to it is.
+    :raises ConfigError: it is a symbolic link, another user's or others' to write, or something on the way to
+        it is.
     """
     hint = f"set {setting} to a directory of the daemon's own"
     try:
-        os.close(open_private_directory(path, change))
+        os.close(open_private_directory(path))
         _check_way(f"{setting} {path}", path, hint)
     except FileNotFoundError:
         pass

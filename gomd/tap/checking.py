@@ -65,7 +65,7 @@ def _is_running(state: str) -> bool:
 
 def _check_state(config: Config) -> None:
     StateDirectory(config.node.state_dir).check()
-    check_directory("[jobs] spool", config.jobs.spool, change=False)
+    check_directory("[jobs] spool", config.jobs.spool)
 
 
 def _check_keys(config: Config) -> None:

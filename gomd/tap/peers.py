@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from gomd.cluster.alone import Alone
 from gomd.cluster.events import Events
 from gomd.cluster.membership import HeartbeatEngine, MapAdmission, Settings
-from gomd.cluster.seeds import known_at_once
+from gomd.cluster.seeds import numeric_seeds
 from gomd.config import Config
 from gomd.interfaces import IMembership, IThreads
 from gomd.jobs.checkpoint.criu import TlsFiles
@@ -219,7 +219,7 @@ def _settings(config: Config, ports: PeerSockets) -> Settings:
         heartbeat=peers.heartbeat,
         forget=peers.forget,
         max_nodes=peers.max_nodes,
-        seeds=known_at_once(peers.seeds),
+        seeds=numeric_seeds(peers.seeds),
         discovery=peers.discovery,
         port=ports.port,
         stream_port=ports.port,
@@ -281,7 +281,7 @@ def _swim(
     )  # fmt: skip
     threads = Threads(reactor, reactor, "swim", size=2)
     threads.startService()  # it has no thread before kinship starts, and none that outlives the daemon
-    running = SwimRunner(make, tuple(key.swim for key in keys), known_at_once(peers.seeds), threads, reactor)
+    running = SwimRunner(make, tuple(key.swim for key in keys), numeric_seeds(peers.seeds), threads, reactor)
     summaries = Summaries(protocol.asker.ask)
     return Swim(collector.own_node, running, summaries, reactor, events, wall, peers.forget)
 

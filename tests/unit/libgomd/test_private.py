@@ -33,14 +33,25 @@ def test_a_directory_is_made_with_those_above_it(tmp_path: Path) -> None:
         assert (mode(path.parent), mode(path)) == (0o700, 0o700)
 
 
-@pytest.mark.parametrize(("found", "left"), [(0o777, 0o755), (0o770, 0o750), (0o711, 0o711), (0o700, 0o700)])
-def test_that_others_may_write_is_taken_away(tmp_path: Path, found: int, left: int) -> None:
-    """What its user allowed for reading stays."""
+@pytest.mark.parametrize("found", [0o777, 0o1777, 0o770, 0o775])
+def test_a_directory_that_others_write_to_is_refused_and_stays(tmp_path: Path, found: int) -> None:
+    """It may be /tmp: a mode that others rely on is never changed."""
+    path = tmp_path / "a"
+    path.mkdir()
+    path.chmod(found)
+    with pytest.raises(OSError, match="others may write to it"):
+        make_private_directory(str(path))
+    assert mode(path) == found
+
+
+@pytest.mark.parametrize("found", [0o711, 0o755, 0o700])
+def test_what_its_user_allowed_for_reading_stays(tmp_path: Path, found: int) -> None:
+    """Nobody else writes there."""
     path = tmp_path / "a"
     path.mkdir()
     path.chmod(found)
     make_private_directory(str(path))
-    assert mode(path) == left
+    assert mode(path) == found
 
 
 def test_a_link_is_no_directory(tmp_path: Path) -> None:

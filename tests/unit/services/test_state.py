@@ -125,10 +125,15 @@ def test_a_lock_that_is_no_file_is_refused(tmp_path: Path, kind: str) -> None:
 def test_a_spool_elsewhere_is_a_directory_of_its_own(tmp_path: Path) -> None:
     """It is made later; a link is not followed, for old files in it are removed."""
     check_directory("[jobs] spool", str(tmp_path / "none"))
-    (tmp_path / "spool").mkdir(0o777)
-    (tmp_path / "spool").chmod(0o777)
+    (tmp_path / "spool").mkdir(0o755)
     check_directory("[jobs] spool", str(tmp_path / "spool"))
-    assert stat.S_IMODE((tmp_path / "spool").stat().st_mode) == 0o755
+    (tmp_path / "spool").chmod(0o1777)
+    with pytest.raises(
+        ConfigError, match="others may write to it"
+    ):
+        check_directory("[jobs] spool", str(tmp_path / "spool"))
+    assert stat.S_IMODE((tmp_path / "spool").stat().st_mode) == 0o1777
+    (tmp_path / "spool").chmod(0o755)
     (tmp_path / "link").symlink_to("spool")
     with pytest.raises(ConfigError, match=r"^\[jobs\] spool .*link cannot be used \(it is a symbolic link\)"):
         check_directory("[jobs] spool", str(tmp_path / "link"))
