@@ -30,7 +30,9 @@ class SupervisorControl:
 
     async def do(self, what: str, within: float = AT_ONCE, **more: Any) -> dict[str, Any]:
         """
-        Give an order (`gomd.jobs.supervisor.checkpointing.Movable` lists them) and return what came of it.
+        Give an order and return what came of it.
+
+        `gomd.jobs.supervisor.checkpointing.CheckpointingSupervisor` lists the orders.
 
         :param within: seconds. :raises CannotMove: it could not be done.
         :raises TimedOut: nothing came of it.

@@ -12,7 +12,7 @@ from libgomd.errors import SourceUnavailable
 from libgomd.model import MAX_NODE_ID
 
 #: int32 first id; sockaddr_in (u16 family, u16 port, address, 8 zero bytes); int32 count.
-#: Packed, little endian: openMosix ran on i386 (openmosix.md 3.1).
+#: Packed, little endian: openMosix ran on i386.
 _RECORD: Final = struct.Struct("<iHH4s8xi")
 _AF_INET: Final = 2
 _LAST_ADDRESS: Final = 0xFFFFFFFF

@@ -212,7 +212,7 @@ class Supervisor:
 
 
 class Launcher:
-    """What `gomd.jobs.lifecycle.forkserver_client.Launcher` is to `Supervisors`."""
+    """What `gomd.jobs.lifecycle.forkserver_client.ForkServerClient` is to `Supervisors`."""
 
     def __init__(self, machine: Place, daemon: object) -> None:
         self._machine = machine

@@ -122,7 +122,7 @@ def test_what_is_decided_is_written_first() -> None:
 
 
 def test_the_page_says_what_the_tables_say() -> None:
-    """docs/migration-decision.md has a line for every state, message, event and act, with the same sentence."""
+    """docs/migration-decision.md has every state, message, event and act, with the same sentence."""
     page = _PAGE.read_text(encoding="utf-8")
     rows = set(re.findall(r"^\| `([^`]+)` \| ([^|]+) \|$", page, re.MULTILINE))
     told = {
