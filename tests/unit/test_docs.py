@@ -119,6 +119,14 @@ def test_every_source_file_that_a_page_names_exists() -> None:
     assert dead == set()
 
 
+def test_every_test_that_the_page_of_promises_names_exists() -> None:
+    """security.md names the tests of each promise, below tests/."""
+    page = PAGES["security.md"].read_text("utf-8")
+    named = re.findall(r"`((?:unit|integration)/[\w/.]+)`", page)
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / "tests" / name).exists()] == []
+
+
 def test_every_file_of_the_walks_exists() -> None:
     """architecture.md names files below gomd/, or a file of the folder it is in just then."""
     known = {path.name for path, _ in TEXTS}
