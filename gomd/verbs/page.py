@@ -8,9 +8,9 @@ from libgomd.model import Role
 _HEAD = """\
 # The verbs
 
-This page is for people who send requests to gomd. It is made from the table of verbs by
-`python -m gomd.verbs.page`; `help` says the same, and [line.md](line.md) describes the protocol. A role may do
-what the roles above it may. In JSON a verb with fields answers a block of objects with these fields.
+Made from the table of verbs by `python -m gomd.verbs.page`; `help` says the same. docs/line.md has the
+protocol. A role may do what the smaller ones may. Over JSON a verb with fields answers a block of objects
+with them.
 """
 
 
