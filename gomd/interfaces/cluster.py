@@ -101,7 +101,7 @@ class IEvents(Interface):
 
 
 class ITree(Interface):
-    """openMosix's tree on this node, /proc and /proc/hpc: files by path, for a caller."""
+    """The tree of DESIGN 4.4 on this node: files by path, for a caller."""
 
     def list_directory(path: TreePath, caller: Caller) -> Awaitable[Sequence[str]]:
         """The names in a directory. Errors as in `INodeSource.list_directory`."""

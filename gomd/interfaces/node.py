@@ -43,8 +43,8 @@ class INodeSource(Interface):
         Scan every process. Blocks, for milliseconds per hundred processes.
 
         A process that ends during the scan is left out, one whose files block is shown as it was last
-        known (``stuck``). ``cpu_percent`` and the rates are over the time since the last scan,
-        None for a process seen for the first time.
+        known (``stuck``). ``cpu_percent`` and the rates are over the time since the last scan (see
+        docs/sources.md), None for a process seen for the first time.
 
         :param now: as in `sample`; also ``taken_at`` of the table, for which the collector puts the
             time of day.

@@ -38,7 +38,7 @@ def written_number(path: TreePath, value: str) -> int:
     """
     Return the number that writing ``value`` to ``path`` sets.
 
-    openMosix itself takes what is out of range and ignores it without a word.
+    openMosix itself takes what is out of range and ignores it without a word (openmosix.md 3.1).
 
     :raises NotPossible: this file can only be read.
     :raises MalformedRequest: the value is not in its range; says what is.

@@ -82,7 +82,7 @@ class Member:
         """
         Return it as users see it; one that keeps quiet, or is not up, has no values.
 
-        :param now: as `SteadyClock.whole`.
+        :param now: as `SteadyTime.whole`.
         """
         message = self.message
         if self.state is not MemberState.UP or message is None:

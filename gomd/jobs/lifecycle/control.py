@@ -30,9 +30,7 @@ class SupervisorControl:
 
     async def do(self, what: str, within: float = AT_ONCE, **more: Any) -> dict[str, Any]:
         """
-        Give an order and return what came of it.
-
-        `gomd.jobs.supervisor.checkpointing.CheckpointingSupervisor` lists the orders.
+        Give an order (`gomd.jobs.supervisor.checkpointing.Movable` lists them) and return what came of it.
 
         :param within: seconds. :raises CannotMove: it could not be done.
         :raises TimedOut: nothing came of it.

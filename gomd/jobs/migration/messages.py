@@ -1,5 +1,5 @@
 """
-What daemons write to each other about migrations: letters as frames, without I/O (docs/migration-wire.md).
+What daemons write to each other about migrations: letters as frames, without I/O (docs/migration.md).
 
 A letter is one frame of JSON, and behind it the bytes of the files it names. Whatever the other end sends
 gives letters or `MalformedFrame`; no letter is larger than `MAX_FILES_SIZE`.

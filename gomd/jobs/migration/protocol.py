@@ -1,7 +1,5 @@
 """
-One migration, as two tables: what its source and its target do at each message.
-
-No I/O. docs/migration-decision.md describes it.
+One migration, as two tables: what its source and its target do at each message. No I/O (docs/migration.md).
 
 It never runs twice and is never lost: the source keeps the frozen process until the target holds a
 stopped copy; then the source decides, once, by writing `SourceState.DECIDED` to its journal. Before that
@@ -21,7 +19,7 @@ from typing import Final, TypeAlias, TypeVar
 
 
 class _Told(enum.Enum):
-    """A word, for journals and messages, and a sentence, for persons and docs/migration-decision.md."""
+    """A word, for journals and messages, and a sentence, for persons and docs/migration.md."""
 
     def __init__(self, word: str, sentence: str) -> None:
         self.word = word

@@ -22,7 +22,7 @@ _THEIR_REASON = 0.5
 
 class MigrationSource:
     """
-    The `gomd.jobs.migration.driver.SideEffects` of the source.
+    The `gomd.jobs.migration.driver.Hands` of the source.
 
     :param migration: its id. :param target: id of the node it goes to.
     :param needs: what the process needs there, as `encode_needs` gives it; empty after a restart.
@@ -45,10 +45,10 @@ class MigrationSource:
     def _held(self) -> TrackedJob | None:
         return self._ground.keeper.held.get(self.job.name)
 
-    # -- SideEffects
+    # -- Hands
 
     async def act(self, act: Act) -> None:
-        """See `SideEffects.act`."""
+        """See `Hands.act`."""
         if act is Act.FREEZE:
             await self._freeze()
         elif act is Act.THAW:
@@ -57,7 +57,7 @@ class MigrationSource:
             await self._end()
 
     async def write(self, state: State, reason: str) -> None:
-        """See `SideEffects.write`."""
+        """See `Hands.write`."""
         await self._ground.write(self.migration, state, self.job.name, self.other, reason)
         if state is SourceState.MOVED:
             self.note_moved()
@@ -67,7 +67,7 @@ class MigrationSource:
         self._ground.whereabouts.went(self.job.name, self.other, self.job.times)
 
     def send(self, message: MessageKind, reason: str) -> None:
-        """See `SideEffects.send`."""
+        """See `Hands.send`."""
         more: dict[str, Any] = {}
         files: dict[str, bytes] = {}
         held = self._held

@@ -76,7 +76,7 @@ def _user(uid: int) -> str:
 
 class MigrationTarget:
     """
-    The `gomd.jobs.migration.driver.SideEffects` of the target.
+    The `gomd.jobs.migration.driver.Hands` of the target.
 
     :param source: id of the node it comes from. :param turns: how many may come at a time.
     :ivar tell: is told what happens by itself; to be set before anything is done.
@@ -108,10 +108,10 @@ class MigrationTarget:
         self._passed_on = False
         self._cancelled = False
 
-    # -- SideEffects
+    # -- Hands
 
     async def act(self, act: Act) -> None:
-        """See `SideEffects.act`."""
+        """See `Hands.act`."""
         if act is Act.PREPARE:
             await self._prepare()
         elif act is Act.RESTORE:
@@ -122,13 +122,13 @@ class MigrationTarget:
             await self._clear()
 
     async def write(self, state: State, reason: str) -> None:
-        """See `SideEffects.write`."""
+        """See `Hands.write`."""
         await self._ground.write(self.migration, state, self.job.name, self.other, reason)
         if state is TargetState.HOLDING:
             self._let_turn_go()
 
     def send(self, message: MessageKind, reason: str) -> None:
-        """See `SideEffects.send`."""
+        """See `Hands.send`."""
         more: dict[str, Any] = {}
         if message is MessageKind.READY:
             more = {"port": self._port}

@@ -3,7 +3,7 @@ The process beside each job that keeps its streams and its exit status while dae
 
 It is forked by the launcher, starts the job and stays until somebody has taken note of its end. One
 daemon at a time is connected to it: the one that had it started, over the connection it was given, or
-a later one, over the socket in the job's directory. docs/jobs-protocol.md says what travels there.
+a later one, over the socket in the job's directory. docs/jobs.md says what travels there.
 
 Standard library only, and as little of it as will do: there is one of these for every job.
 """
@@ -69,8 +69,7 @@ class Supervisor:
     """
     One job.
 
-    :param spec: what the daemon says of it; docs/jobs-protocol.md names what is in it.
-    :param around: where this is.
+    :param spec: what the daemon says of it; docs/jobs.md names what is in it. :param around: where this is.
     :param connection: the daemon's, which does not block. :param parser: of what comes over it.
     """
 
