@@ -48,7 +48,7 @@ unit: $(VENV)/.tested
 integration: $(VENV)/.tested
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/integration
 
-# Every fault a migration can meet; `make test` has those that no other stands for.
+# Every fault that a migration can meet; `make test` leaves out those that another one covers.
 faults: $(VENV)/.tested
 	GOMD_ALL_FAULTS=1 $(BIN)/python -m pytest -q tests/integration/test_migrate_faults.py tests/integration/test_migrate_misfortunes.py
 
@@ -59,15 +59,14 @@ bench: $(VENV)/.tested
 demo: $(VENV)/.installed
 	$(BIN)/python demo/monitor.py
 
-# The old names, for those whose fingers and scripts know them: docs/openmosix-names.md.
+# The command names of openMosix, for people and scripts that use them: docs/openmosix-names.md.
 install-openmosix-names: $(VENV)/.installed
 	$(abspath $(BIN))/python -m gom.openmosix.install '$(DESTDIR)$(PREFIX)/bin'
 
 uninstall-openmosix-names: $(VENV)/.installed
 	$(abspath $(BIN))/python -m gom.openmosix.install remove '$(DESTDIR)$(PREFIX)/bin'
 
-# gomd.service with the whole path of this environment's twistd: docs/service.md. In quotes, with % doubled, as
-# systemd reads paths.
+# gomd.service with the whole path of this environment's twistd, quoted for systemd: docs/service.md.
 install-unit: $(VENV)/.installed
 	install -d '$(DESTDIR)$(UNITDIR)'
 	$(abspath $(BIN))/python contrib/install-unit '$(abspath $(BIN))' <contrib/gomd.service >'$(DESTDIR)$(UNITDIR)/gomd.service'
@@ -76,12 +75,11 @@ install-unit: $(VENV)/.installed
 uninstall-unit:
 	rm -f '$(DESTDIR)$(UNITDIR)/gomd.service'
 
-# What the tests use of the system (`make bench`: what gomd is compared with). Root gets it installed; anybody
-# else is told.
+# The system's programs that the tests use. For root they are installed; other users are told what is missing.
 system:
 	@sh contrib/system-packages
 
-# A criu that works on this kernel, for moving processes: the system's own, else one under /opt/gomd-criu.
+# A criu that works on this kernel, for moving jobs: the system's own, otherwise one under /opt/gomd-criu.
 criu:
 	@sh contrib/get-criu
 

@@ -210,7 +210,7 @@ class IJobs(Interface):
     The jobs of a node: those asked for here, wherever they run, and guests from other nodes.
 
     A ``stream`` is a `gomd.jobs.lifecycle.frame_stream.FrameStream`: the caller's connection, once the
-    request was answered with 202. docs/jobs.md says which frames travel on it.
+    request was answered with 202. docs/jobs-protocol.md says which frames travel on it.
     """
 
     def run(caller: Caller, stream: Any, guest: str = "") -> None:

@@ -2,7 +2,7 @@
 What travels on a connection after `run` or `attach` was answered with 202: frames, as bytes, without I/O.
 
 A frame is one byte that says its kind, four bytes (big endian) that say how long its payload is, and
-the payload. docs/jobs.md says who sends which and when.
+the payload. docs/jobs-protocol.md says who sends which and when.
 
 Each of the three byte streams of a job has positions: the number of bytes before. Who receives
 acknowledges the position up to which he has passed the bytes on (`ACK`); who sends keeps what is not

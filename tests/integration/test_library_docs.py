@@ -1,4 +1,4 @@
-"""The examples of docs/library.rst, run as they stand there."""
+"""The examples of docs/library.rst, run exactly as they are printed there."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 
 
 def test_the_page_has_examples() -> None:
-    """None of them escapes the test below by its indentation."""
+    """Every example is found, so none is left out of the test below because of its indentation."""
     assert len(EXAMPLES) == PAGE.read_text().count("code-block") == 10
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=[f"example{number}" for number in range(len(EXAMPLES))])
 def test_an_example_works(example: str, daemon: Daemon, machine: Daemon) -> None:
-    """It ends well, prints something, and has nothing to complain about."""
+    """The example succeeds, prints something and warns of nothing."""
     daemon = machine if "gomd.run(" in example else daemon
     port = daemon.wait_for(r"PeerProtocol starting on (\d+)")[1]
     example = example.replace("/var/lib/gomd/key", str(daemon.state / "key")).replace(":5428", f":{port}")

@@ -1,4 +1,4 @@
-"""README.rst says what really happens: its conversation and its program, tried as they stand there."""
+"""The conversation and the program of README.rst, run exactly as they are printed there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STATUS = re.compile(r"[2-5][0-9][0-9] ")
 
 
 def example(heading: str) -> str:
-    """Return the literal block behind ``heading``."""
+    """Return the literal block after ``heading``."""
     section = README.split(f"\n{heading}\n", 1)[1]
     found = re.search(r"::\n\n((?:    .*\n|\n)+)", section)
     assert found, heading
@@ -26,7 +26,7 @@ def example(heading: str) -> str:
 
 
 def conversation() -> list[tuple[str, list[str]]]:
-    """Return what the README's telnet session asks, and what it shows as the answer."""
+    """Return the requests of the README's telnet session, each with the answer that is shown."""
     asked: list[tuple[str, list[str]]] = []
     in_block = False
     for line in example("A conversation").splitlines()[2:]:
@@ -46,7 +46,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 
 
 def shape(line: str) -> str:
-    """Return ``line`` without what differs from moment to moment and from machine to machine."""
+    """Return ``line`` without the numbers, which differ from moment to moment and from machine to machine."""
     return re.sub(r"\s+", " ", re.sub(r"[0-9]+(\.[0-9]+)?", "N", line[4:])).strip()
 
 

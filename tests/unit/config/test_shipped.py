@@ -20,7 +20,7 @@ ROOT = Environment(cwd="/srv", uid=0, environ={}, hostname="alpha")
 
 
 class ShippedFileTests(SynchronousTestCase):
-    """What a person finds when he opens gomd.ini."""
+    """What people find when they open gomd.ini."""
 
     def setUp(self) -> None:
         self.spec = read_spec()

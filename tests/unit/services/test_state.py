@@ -128,9 +128,7 @@ def test_a_spool_elsewhere_is_a_directory_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "spool").mkdir(0o755)
     check_directory("[jobs] spool", str(tmp_path / "spool"))
     (tmp_path / "spool").chmod(0o1777)
-    with pytest.raises(
-        ConfigError, match="others may write to it"
-    ):
+    with pytest.raises(ConfigError, match="others may write to it"):
         check_directory("[jobs] spool", str(tmp_path / "spool"))
     assert stat.S_IMODE((tmp_path / "spool").stat().st_mode) == 0o1777
     (tmp_path / "spool").chmod(0o755)

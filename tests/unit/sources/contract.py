@@ -94,7 +94,7 @@ class NodeSourceContract(_Base):
         """
         Let the kernel behind the tree do what it does after a write; nothing for most.
 
-        A copied openMosix tree has no kernel: its test does here what openmosix.md says the kernel
+        A copied openMosix tree has no kernel: its test does here what openMosix's kernel
         does (status follows the switches, `bring` leaves lstay), from what the source really wrote.
         """
 

@@ -39,7 +39,7 @@ class OpenMosixSourceContractTests(contract.NodeSourceContract, SynchronousTestC
         return source
 
     def kernel_runs(self) -> None:
-        """openmosix.md 3.1 and 3.3: `bring` leaves lstay, `expel` block; status shows the switches."""
+        """As in openMosix's kernel: `bring` leaves lstay, `expel` block; status shows the switches."""
         admin, own = self.root / "hpc/admin", self.root / "hpc/nodes/1"
         for order, left in (("bring", "lstay"), ("expel", "block")):
             if written_to(admin / order) == b"1\n":

@@ -14,7 +14,7 @@ from gomd.sources.openmosix.node_map import KernelNodeRange, address_of, decode_
 from libgomd.errors import SourceUnavailable
 from tests.unit.sources.captured import captured
 
-#: The example of openmosix.md 3.1, byte by byte: "1 10.0.0.1 2 / 3 10.0.0.3 1".
+#: What openMosix 2.4.26 writes, byte by byte, for "1 10.0.0.1 2 / 3 10.0.0.3 1".
 DOCUMENTED = bytes.fromhex(
     "01000000 0200 0000 0a000001 0000000000000000 02000000"
     "03000000 0200 0000 0a000003 0000000000000000 01000000"
@@ -38,7 +38,7 @@ def encode_map(ranges: Iterable[KernelNodeRange]) -> bytes:
 
 class MapTests(SynchronousTestCase):
     def test_the_documented_and_the_captured_map(self) -> None:
-        """The bytes in openmosix.md and those of the running system are the map they were made from."""
+        """Bytes written by hand and bytes of a running system are the map they were made from."""
         self.assertEqual(decode_map(DOCUMENTED), RANGES)
         self.assertEqual(encode_map(RANGES), DOCUMENTED)
         for node in ("node1", "node2"):

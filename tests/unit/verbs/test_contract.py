@@ -1,4 +1,4 @@
-"""The verbs that DESIGN 4.3 promises are there, each for the role that it says."""
+"""The verbs that clients rely on are there, each for its role."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class MigrationDriverTests(SynchronousTestCase):
         self.target_effects.send(MessageKind.READY, "")
 
     def test_all_goes_well(self) -> None:
-        """Everything is done once and in the order that docs/migration.md shows."""
+        """Everything is done once and in the order that docs/migration-decision.md shows."""
         self.begin()
         self.assertEqual(
             self.source_effects.done,

@@ -24,9 +24,7 @@ from gomd.jobs.migration.protocol import (
 )
 from tests.unit.jobs.two_machines import World, begin, everything, settle
 
-_DOCS = Path(__file__).parents[4] / "docs"
-_DECISION = _DOCS / "migration-decision.md"
-_PAGE = _DECISION if _DECISION.exists() else _DOCS / "migration.md"
+_PAGE = Path(__file__).parents[4] / "docs" / "migration-decision.md"
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +122,7 @@ def test_what_is_decided_is_written_first() -> None:
 
 
 def test_the_page_says_what_the_tables_say() -> None:
-    """The page has a line for every state, message, event and act, with the same sentence."""
+    """docs/migration-decision.md has every state, message, event and act, with the same sentence."""
     page = _PAGE.read_text(encoding="utf-8")
     rows = set(re.findall(r"^\| `([^`]+)` \| ([^|]+) \|$", page, re.MULTILINE))
     told = {
