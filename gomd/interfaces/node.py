@@ -20,6 +20,7 @@ class INodeSource(Interface):
     """
 
     kind = Attribute("its name in gomd.ini, a str")
+    hides_others = Attribute("bool: people see no processes of other users, because /proc has ``hidepid``")
     parts = Attribute("tuple of Part: what it can sample, in the order it is best read")
 
     def sample(part: Part, now: float) -> object:

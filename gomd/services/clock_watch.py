@@ -35,8 +35,8 @@ class ClockWatch(Service):
     """
     :param wall: what is watched. :param boot: seconds since the machine was started, its sleep included.
     :param clock: monotonic, without that sleep. :param own: gives this node.
-    :ivar slept: called with the seconds that the machine has slept.
-    :ivar disturbed: called after each of the three, when all that was known may be of another time.
+    :param slept: called with the seconds for which the machine slept.
+    :param disturbed: called after each of the three, because everything known may be out of date.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -48,9 +48,11 @@ class ClockWatch(Service):
         boot: Callable[[], float],
         own: Callable[[], Node],
         events: IEvents,
+        slept: Callable[[float], None],
+        disturbed: Callable[[], None],
     ) -> None:
-        self.slept: Callable[[float], None] = lambda _seconds: None
-        self.disturbed: Callable[[], None] = lambda: None
+        self._slept = slept
+        self._disturbed = disturbed
         self._clock = clock
         self._wall = wall
         self._boot = boot
@@ -102,11 +104,11 @@ class ClockWatch(Service):
         if slept >= JUMP:
             self._asleep += slept
             self._log.info("this machine slept for {seconds} s", seconds=round(slept, 1))
-            self.slept(slept)
+            self._slept(slept)
         if abs(jump) >= JUMP:
             self._say(jump)
         if slept >= JUMP or abs(jump) >= JUMP or passed > PERIOD + LATE:
-            self.disturbed()
+            self._disturbed()
 
     def _say(self, jump: float) -> None:
         self._jumps += 1

@@ -60,6 +60,7 @@ class MemorySource:
     """
 
     kind = "memory"
+    hides_others = False
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ from typing import Final
 from gomd.cluster.seeds import is_name, look_up, reason_of
 from gomd.config import Config
 from gomd.tap.choices import check_manhole, node_id_of
-from gomd.tap.peers import read_keys_of
+from gomd.tap.peer_ports import read_keys_of
 from libgomd.endpoints import Endpoint, Tcp, Unix
 from libgomd.errors import ConfigError
 from libgomd.tokens import read_tokens

@@ -22,10 +22,10 @@ from gomd.services.signals import install_handlers
 from gomd.services.state import StateDirectory, check_directory
 from gomd.tap.checking import check_directories
 from gomd.tap.choices import http_of, manhole_of, node_id_of, telnet_endpoints
-from gomd.tap.compose import compose
+from gomd.tap.compose import Taken, compose
 from gomd.tap.monotonic import use_monotonic_time
 from gomd.tap.options import EX_TEMPFAIL, Options, refuse
-from gomd.tap.peers import most_streams, peer_sockets, read_keys_of
+from gomd.tap.peer_ports import max_streams, peer_sockets, read_keys_of
 from libgomd.errors import ConfigError
 
 
@@ -39,7 +39,7 @@ def makeService(options: Options) -> IService:
     install_handlers(
         reactor, lambda: daemon.reload(), lambda: daemon.reopen_log(), lambda: daemon.stop("signal QUIT")
     )
-    streams = sum(most_streams(config).values()) + MOST_NEW + MOST
+    streams = sum(max_streams(config).values()) + MOST_NEW + MOST
     raise_file_limit(config.telnet.max_connections + 2 * config.jobs.most + streams + 256)
     share_interpreter()
     lower_oom_score()
@@ -58,7 +58,8 @@ def makeService(options: Options) -> IService:
         telnet = telnet_endpoints(config, options.around.runtime_directory)
         configured = [passed.socket("[telnet] endpoints", endpoint) for endpoint in telnet]
         sockets = (*configured, *passed.telnet())
-        daemon = compose(config, reactor, sockets, node_id, manhole, ports, keys, http)
+        taken = Taken(node_id, sockets, ports, keys, http, manhole)
+        daemon = compose(config, reactor, taken)
         daemon.observer = make_log(config, options.parent or {}, to_journal)
     except ConfigError as error:
         refuse(error, EX_TEMPFAIL)

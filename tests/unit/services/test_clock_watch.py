@@ -22,9 +22,8 @@ class ClockWatchTests(SynchronousTestCase):
         self.watch = ClockWatch(
             self.clock, lambda: self.clock.seconds() + self.sleep + self.skew,
             lambda: self.clock.seconds() + self.sleep, lambda: OWN, self.events,
+            self.slept.append, lambda: self.disturb(),
         )  # fmt: skip
-        self.watch.slept = self.slept.append
-        self.watch.disturbed = self.disturb
         self.watch.startService()
         self.addCleanup(self.watch.stopService)
 
@@ -97,7 +96,7 @@ class ClockWatchTests(SynchronousTestCase):
         def fail() -> None:
             raise ZeroDivisionError
 
-        self.watch.disturbed = fail
+        self.disturb = fail  # type: ignore[method-assign]
         self.skew += 10
         self.tick()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
