@@ -60,7 +60,7 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 #: Where the clock of a daemon in memory begins, in seconds since the epoch.
-START = 1_000_000_000.0
+START_TIME = 1_000_000_000.0
 
 
 class MemoryDaemon:
@@ -83,7 +83,7 @@ class MemoryDaemon:
         tokens: Mapping[str, Caller] | None = None,
     ) -> None:
         self.clock = Clock()
-        self.clock.rightNow = START
+        self.clock.rightNow = START_TIME
         self.source = source or MemorySource()
         self.control = MemoryProcessControl(self.source)
         self.stopped: str | None = None
@@ -91,14 +91,14 @@ class MemoryDaemon:
         self._events = Events()
         self._threads = _NoThreads()
         self._collector = self._collecting()
-        self.door = TelnetFactory(
+        self.telnet_factory = TelnetFactory(
             Dispatch(all_verbs(), self._parts(commands, tokens)), self._threads, self.clock, Limits(), 0
         )
         self._collector.startService()
         self.settle()
 
     def _collecting(self) -> Collector:
-        [node] = self.source.nodes(START)
+        [node] = self.source.nodes(START_TIME)
         unread = Node(node.id, node.name, node.address, Status.CONFIGURED | Status.UP)
         return Collector(self.source, NoneLog(), self._threads, self.clock, unread, self.clock.seconds)
 
@@ -129,7 +129,7 @@ class MemoryDaemon:
             tokens=_KnownTokens(tokens or {}),
             sample_log=NoneLog(),
             daemon=_Stopping(self._stop),
-            counters=lambda: chain(collector.counters(), members.counters(), self.door.counters()),
+            counters=lambda: chain(collector.counters(), members.counters(), self.telnet_factory.counters()),
             periods=lambda: collector.periods,
             hides_others=lambda: False,
             relocation=relocation,
@@ -162,8 +162,8 @@ class MemoryDaemon:
 
     def _dial(self, caller: Caller) -> LineConnection:
         near = LineConnection()
-        far = TelnetLine(self.door, Session(caller))
-        far.factory = self.door
+        far = TelnetLine(self.telnet_factory, Session(caller))
+        far.factory = self.telnet_factory
         self._pumps.append(
             connect(far, makeFakeServer(far), near, makeFakeClient(near), greet=False, clock=self.clock)
         )

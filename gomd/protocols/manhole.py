@@ -41,16 +41,16 @@ from gomd.protocols.manhole_keys import read_authorized_keys
 from libgomd.errors import ConfigError
 
 #: Seconds a connection has to log in, and the reading of the key file may take.
-LOGIN_LIMIT = 30.0
-READ_LIMIT = 5.0
+LOGIN_TIMEOUT = 30.0
+KEY_FILE_TIMEOUT = 5.0
 #: Wrong keys a connection may try.
-MOST_TRIES = 10
+MAX_LOGIN_ATTEMPTS = 10
 #: Connections at once, logged in or not.
-MOST_CONNECTIONS = 16
+MAX_CONNECTIONS = 16
 #: Bytes of a user name that are logged.
-MOST_NAME = 64
+MAX_LOGGED_NAME_BYTES = 64
 #: Bytes of one line that is typed.
-MOST_TYPED = 65536
+MAX_INPUT_LINE_BYTES = 65536
 
 
 @implementer(ICredentialsChecker)
@@ -70,14 +70,14 @@ class _AuthorizedKeys:
 
     async def _check(self, credentials: Any) -> bytes:
         try:
-            keys = await self._threads.run(READ_LIMIT, read_authorized_keys, self._path)
+            keys = await self._threads.run(KEY_FILE_TIMEOUT, read_authorized_keys, self._path)
             offered = Key.fromString(credentials.blob)
         except ConfigError as error:
             self._log.error("nobody can log in to the manhole: {error}", error=error)
             raise UnauthorizedLogin("the key file cannot be used") from error
         except BadKeyError as error:
             raise UnauthorizedLogin("no key") from error
-        name, fingerprint = credentials.username[:MOST_NAME], offered.fingerprint()
+        name, fingerprint = credentials.username[:MAX_LOGGED_NAME_BYTES], offered.fingerprint()
         if offered not in keys:
             self._log.warn("the manhole refused {name!r} with the key {key}", name=name, key=fingerprint)
             raise UnauthorizedLogin("not with this key")
@@ -101,7 +101,7 @@ class _Console(ColoredManhole):
 
     def characterReceived(self, ch: bytes, moreCharactersComing: bool) -> None:
         """Take one character; colours are left out where half a line has none."""
-        if len(self.lineBuffer) >= MOST_TYPED:
+        if len(self.lineBuffer) >= MAX_INPUT_LINE_BYTES:
             self.terminal.write(b"\a")
             return
         try:
@@ -142,7 +142,7 @@ class _Session(TerminalSession):
 class _Login(userauth.SSHUserAuthServer):
     """The dialogue in which a key is shown and checked."""
 
-    attemptsBeforeDisconnect = MOST_TRIES
+    attemptsBeforeDisconnect = MAX_LOGIN_ATTEMPTS
 
 
 class _Transport(SSHServerTransport):
@@ -153,7 +153,7 @@ class _Transport(SSHServerTransport):
     _expiry: IDelayedCall
 
     def connectionMade(self) -> None:
-        self._expiry = self.factory.clock.callLater(LOGIN_LIMIT, self._expire)
+        self._expiry = self.factory.clock.callLater(LOGIN_TIMEOUT, self._expire)
         super().connectionMade()
 
     def _expire(self) -> None:
@@ -199,7 +199,7 @@ class Manhole(SSHFactory):
 
     def buildProtocol(self, addr: Any) -> Any:
         """Return the protocol of a new connection, None when there are too many."""
-        if len(self._open) >= MOST_CONNECTIONS:
+        if len(self._open) >= MAX_CONNECTIONS:
             return None
         made: Any = super().buildProtocol(addr)
         self._open.add(made)

@@ -15,9 +15,9 @@ from libgomd.edited import plain_bytes
 from libgomd.errors import ConfigError
 
 #: The name of the host key's file in STATE.
-HOST_KEY: Final = "manhole_host_key"
+HOST_KEY_FILE: Final = "manhole_host_key"
 #: Longest file of either kind, in bytes.
-MAX_FILE: Final = 256 * 1024
+MAX_FILE_BYTES: Final = 256 * 1024
 
 
 def read_authorized_keys(path: str) -> tuple[Key, ...]:
@@ -64,7 +64,7 @@ def take_host_key(state: str) -> Key:
 
     :raises ConfigError: it cannot be made or read, others may read it, or it is not a key.
     """
-    path = os.path.join(state, HOST_KEY)
+    path = os.path.join(state, HOST_KEY_FILE)
     if not os.path.lexists(path):
         _make_host_key(state, path)
     try:
@@ -83,7 +83,7 @@ def _make_host_key(state: str, path: str) -> None:
     )
     try:
         # Whole or not at all, also when we are killed meanwhile. mkstemp makes it 0600.
-        descriptor, new = tempfile.mkstemp(prefix=HOST_KEY + ".", dir=state)
+        descriptor, new = tempfile.mkstemp(prefix=HOST_KEY_FILE + ".", dir=state)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
@@ -111,9 +111,9 @@ def _read(path: str, what: str, *, forbidden: int, fix: str, links: bool = True)
             raise ConfigError([f"{path} belongs to user {found.st_uid}: it must be root's or gomd's own"])
         if found.st_mode & forbidden:
             raise ConfigError([f"{path} is open to others: chmod {fix} {path}"])
-        if found.st_size > MAX_FILE:
-            raise ConfigError([f"{path} has more than {MAX_FILE} bytes: see {what}"])
-        return os.read(descriptor, MAX_FILE)
+        if found.st_size > MAX_FILE_BYTES:
+            raise ConfigError([f"{path} has more than {MAX_FILE_BYTES} bytes: see {what}"])
+        return os.read(descriptor, MAX_FILE_BYTES)
     except OSError as error:
         raise ConfigError([f"{path} cannot be read ({error.strerror}): see {what}"]) from error
     finally:

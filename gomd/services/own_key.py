@@ -10,23 +10,23 @@ from typing import Final
 from libgomd.errors import ConfigError
 from libgomd.keys import SECRET_LENGTH, read_key_file
 
-#: Its name in STATE.
-NAME: Final = "key"
+#: Name of the file in STATE.
+KEY_FILE: Final = "key"
 
 
 def own_key_file(state: str) -> str:
     """Return the path of a daemon's own key in the directory ``state``."""
-    return os.path.join(state, NAME)
+    return os.path.join(state, KEY_FILE)
 
 
 def own_secret(state: str) -> bytes:
     """
-    Return the 32 secret bytes in STATE/key, which is made where there is none. Blocks.
+    Return the 32 secret bytes in STATE/key, which is made if it is missing. Blocks.
 
-    Call it with STATE taken: no other daemon may make the file at the same time.
+    Call it after STATE was taken, so that no other daemon makes the file at the same time.
 
-    :raises ConfigError: there is something at its place that cannot be used, or it cannot be made. Nothing
-        that is there is ever overwritten: programs and other daemons may have been given it.
+    :raises ConfigError: the file cannot be used, or cannot be made. An existing file is never overwritten,
+        because programs and other daemons may use it.
     """
     path = own_key_file(state)
     if not os.path.lexists(path):
@@ -37,14 +37,14 @@ def own_secret(state: str) -> bytes:
     try:
         return read_key_file(path, follow=False)
     except ConfigError as error:
-        raise ConfigError([f"{error}; or move it away, and the daemon makes itself another one"]) from None
+        raise ConfigError([f"{error}; or move it away, and the daemon makes a new one"]) from None
 
 
 def _make(path: str) -> None:
-    """Write a new secret: under its name there is all of it or nothing, whenever the machine stops."""
+    """Write a new secret. After a crash at any time, the file is complete or missing."""
     new = f"{path}.new"
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(new)  # what a crash left
+        os.unlink(new)  # left by a crash
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     number = os.open(new, flags, 0o600)
     try:
@@ -53,10 +53,10 @@ def _make(path: str) -> None:
     finally:
         os.close(number)
     try:
-        os.link(new, path)  # unlike a rename it never takes the place of a file
+        os.link(new, path)  # unlike a rename, a link never replaces a file
     except FileExistsError:
         raise
-    except OSError:  # a file system without links; nobody but this daemon makes files in its STATE
+    except OSError:  # a file system without links; only this daemon makes files in its STATE
         os.rename(new, path)
     else:
         os.unlink(new)

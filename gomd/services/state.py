@@ -1,9 +1,8 @@
 """
-STATE, the daemon's own directory: its user's alone, and taken by one daemon at a time.
+STATE, the daemon's own directory: only its user may write to it, and one daemon at a time uses it.
 
-Somebody who may write to it, or to a directory above it, decides where the daemon writes: with a symbolic
-link, or with another directory in its place. Such a STATE is refused; what is below is opened with
-`libgomd.private`.
+Whoever can write to STATE or to a directory above it can redirect what the daemon writes, with a symbolic
+link or by replacing the directory. Such a STATE is refused. Files in it are opened with `libgomd.private`.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _HINT = "set [node] state_dir or --state-dir to a directory of your own"
 
 class StateDirectory:
     """
-    Takes ``path`` for this process until it ends, however it ends: the lock is the kernel's.
+    Locks ``path`` for this process until it ends in any way: the kernel releases the lock.
 
     :ivar path: the directory, absolute.
     """
@@ -36,10 +35,10 @@ class StateDirectory:
 
     def take(self) -> None:
         """
-        Make the directory (0700) where it is missing, and lock it. Blocks briefly.
+        Make the directory (0700) if it is missing, and lock it. Blocks briefly.
 
-        :raises ConfigError: it cannot be made or written, is somebody else's or another's to write, has
-            something in it that is, or another daemon has it.
+        :raises ConfigError: it cannot be made or written, it or a file in it belongs to another user or can
+            be written by others, or another daemon uses it.
         """
         try:
             os.makedirs(os.path.dirname(self.path), exist_ok=True)
@@ -88,10 +87,10 @@ class StateDirectory:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         self._lock = os.open("lock", flags, 0o600, dir_fd=directory)
         if not stat.S_ISREG(os.fstat(self._lock).st_mode):
-            raise ConfigError([f"STATE {self.path}: lock in it is no plain file: remove it"])
+            raise ConfigError([f"{self.path}/lock is not a plain file: remove it"])
 
     def _check_entries(self, directory: int) -> None:
-        """Check what is in STATE: it may have been others' to write once."""
+        """Check the files in STATE, which others may have been able to write earlier."""
         with os.scandir(directory) as entries:
             for entry in entries:
                 if entry.is_symlink():
@@ -105,7 +104,7 @@ class StateDirectory:
                     self._check_below(directory, entry.name)
 
     def _check_below(self, directory: int, name: str, below: str = "") -> None:
-        """Check for links in a directory of the daemon's own; what jobs have in theirs is their own."""
+        """Check a directory of the daemon for links, but not those of jobs, which jobs may write to."""
         number = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
         try:
             with os.scandir(number) as entries:
@@ -126,7 +125,7 @@ class StateDirectory:
         )
 
     def sign(self) -> None:
-        """Write this process's pid into the lock, for whoever finds it taken; a full disk does no harm."""
+        """Write the pid of this process into the lock, for the error of a second daemon. Never raises."""
         with contextlib.suppress(OSError):
             os.ftruncate(self._lock, 0)
             os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)

@@ -27,7 +27,7 @@ from libgomd.errors import ConfigError
 from libgomd.tokens import read_tokens
 
 #: Seconds that all look-ups together may take.
-NAMES_LIMIT: Final = 5.0
+LOOKUP_TIMEOUT: Final = 5.0
 
 
 def mistakes_in_files(config: Config) -> list[str]:
@@ -162,7 +162,7 @@ def warnings_of(config: Config) -> Iterator[str]:
     yield from _unknown_seeds(config)
 
 
-def _unknown_seeds(config: Config, limit: float = NAMES_LIMIT) -> Iterator[str]:
+def _unknown_seeds(config: Config, limit: float = LOOKUP_TIMEOUT) -> Iterator[str]:
     """
     Yield a sentence for each seed whose name leads nowhere now. Blocks, at most ``limit`` seconds.
 

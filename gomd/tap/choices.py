@@ -17,7 +17,7 @@ from gomd.interfaces import INodeSource, IProcessControl, ISampleLog
 from gomd.protocols.telnet_factory import Limits
 from gomd.services.activation import PassedSockets
 from gomd.services.listening import Socket
-from gomd.services.own_address import ANY
+from gomd.services.own_address import ANY_ADDRESS
 from libgomd.endpoints import PUBLIC_SOCKET, ROOT_STATE, SOCKET_NAME, Endpoint, Unix
 from libgomd.errors import ConfigError, SourceUnavailable
 from libgomd.model import Role
@@ -99,7 +99,7 @@ def node_id_of(config: Config) -> int:
 
 def own_address(config: Config) -> str:
     """Return the address at which the others reach this node now: of all, the primary one."""
-    return primary_address() if config.peers.address == ANY else config.peers.address
+    return primary_address() if config.peers.address == ANY_ADDRESS else config.peers.address
 
 
 def limits_of(config: Config) -> Limits:

@@ -12,9 +12,9 @@ from libgomd.edited import plain_text
 from libgomd.errors import ConfigError
 
 #: Where a machine keeps names of hosts.
-HOSTS: Final = "/etc/hosts"
+HOSTS_FILE: Final = "/etc/hosts"
 #: Largest map and hosts file that is read, in bytes.
-_MAX_FILE: Final = 8 * 1024 * 1024
+_MAX_FILE_BYTES: Final = 8 * 1024 * 1024
 
 
 def read_map(config: Config) -> NodeMap:
@@ -26,13 +26,15 @@ def read_map(config: Config) -> NodeMap:
     path, address = config.peers.map_file, config.peers.address
     try:
         with open(path, "rb") as file:
-            text = plain_text(file.read(_MAX_FILE + 1))
+            text = plain_text(file.read(_MAX_FILE_BYTES + 1))
     except OSError as error:
         raise ConfigError([f"[peers] map_file {path} cannot be read: {error.strerror}"]) from error
     except ValueError as error:
         raise ConfigError([f"[peers] map_file {path} cannot be used: {error}"]) from error
-    if len(text) > _MAX_FILE:
-        raise ConfigError([f"[peers] map_file {path} has more than {_MAX_FILE} bytes: is it the right file?"])
+    if len(text) > _MAX_FILE_BYTES:
+        raise ConfigError(
+            [f"[peers] map_file {path} has more than {_MAX_FILE_BYTES} bytes: is it the right file?"]
+        )
     found = parse_map(text, path, _address_of)
     own = config.node.id or _id_at(found, address)
     loops = _on_loopback(found, path)
@@ -64,8 +66,8 @@ def _on_loopback(found: NodeMap, path: str) -> list[str]:
     for node, host in found.names.items():
         address = found.addresses[node][0]
         if ipaddress.IPv4Address(address).is_loopback:
-            line = line_of(HOSTS, address, host)
-            place = f"line {line} of {HOSTS}" if line else "what looks names up here"
+            line = line_of(HOSTS_FILE, address, host)
+            place = f"line {line} of {HOSTS_FILE}" if line else "what looks names up here"
             sentences.append(
                 f"{path}: the host {host} of node {node} is {address} by {place}, an address that no other "
                 f"machine reaches: write its IPv4 address into the map, or correct {place}"
@@ -77,7 +79,7 @@ def line_of(path: str, address: str, host: str) -> int:
     """Return which line of ``path``, a hosts file, gives ``host`` this address; 0 when none does. Blocks."""
     try:
         with open(path, "rb") as file:
-            lines = file.read(_MAX_FILE).split(b"\n")
+            lines = file.read(_MAX_FILE_BYTES).split(b"\n")
     except OSError:
         return 0
     for number, line in enumerate(lines, 1):

@@ -21,7 +21,7 @@ from libgomd.version import VERSION
 #: Exit statuses (sysexits.h) that tell systemd whether to try again. Started by hand, gomd exits with 1.
 EX_CONFIG, EX_TEMPFAIL = 78, 75
 #: What twistd calls its pid file when it is told nothing.
-TWISTDS_PID_FILE = "twistd.pid"
+TWISTD_PID_FILE = "twistd.pid"
 
 
 class Options(usage.Options):
@@ -89,7 +89,7 @@ class Options(usage.Options):
             return
         name, twistd["pidfile"] = twistd.get("pidfile") or "", ""
         foreground = twistd.get("nodaemon") or twistd.get("debug")
-        if name and not (foreground and name == TWISTDS_PID_FILE):
+        if name and not (foreground and name == TWISTD_PID_FILE):
             self.pid_file = os.path.abspath(name)
 
     def load(self) -> Config:

@@ -19,7 +19,7 @@ from gomd.services.collector import Collector
 from gomd.services.network import NetworkWatch
 from gomd.services.own_address import OwnAddress
 from gomd.services.peering import Peering
-from gomd.services.seed_lookup import LOOKUPS, SeedLookup
+from gomd.services.seed_lookup import MAX_CONCURRENT_LOOKUPS, SeedLookup
 from gomd.services.threads import Threads
 from gomd.sources.addresses import read_interfaces
 from gomd.sources.netlink import open_monitor
@@ -55,9 +55,9 @@ class OwnNetwork:
         self._events = events
         self._wall = wall
         self._address = OwnAddress(config.peers.address, collector.own.address)
-        self._names = Threads(reactor, reactor, "names", size=LOOKUPS)
+        self._names = Threads(reactor, reactor, "names", size=MAX_CONCURRENT_LOOKUPS)
         self._seeds = Seeds(config.peers.seeds, self._names, reactor, engine.set_seeds)
-        protocol.trouble.say = lambda trouble, text: self._say(
+        protocol.send_failures.say = lambda trouble, text: self._say(
             EventKind.SUSPECT if trouble else EventKind.UP, text
         )
 

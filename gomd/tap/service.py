@@ -11,8 +11,8 @@ from typing import Any
 from twisted.application.service import IService
 
 from gomd.config import Config
-from gomd.protocols.handshakes import MOST
-from gomd.protocols.peer_server import MOST_NEW
+from gomd.protocols.handshakes import MAX_HANDSHAKES
+from gomd.protocols.peer_server import MAX_NEW_STREAMS
 from gomd.services.activation import take_sockets
 from gomd.services.journald import goes_to_journal
 from gomd.services.logging import DaemonLog
@@ -39,7 +39,7 @@ def makeService(options: Options) -> IService:
     install_handlers(
         reactor, lambda: daemon.reload(), lambda: daemon.reopen_log(), lambda: daemon.stop("signal QUIT")
     )
-    streams = sum(max_streams(config).values()) + MOST_NEW + MOST
+    streams = sum(max_streams(config).values()) + MAX_NEW_STREAMS + MAX_HANDSHAKES
     raise_file_limit(config.telnet.max_connections + 2 * config.jobs.most + streams + 256)
     share_interpreter()
     lower_oom_score()

@@ -21,13 +21,13 @@ from libgomd.errors import GomdError
 from libgomd.model import Counter
 
 #: Connections at once; for one more the oldest is closed, so that nobody can keep the others out.
-MOST: Final = 64
+MAX_CONNECTIONS: Final = 64
 #: Seconds a connection may last in all, however busily it is kept alive.
-LIFETIME: Final = 30.0
+CONNECTION_LIFETIME: Final = 30.0
 #: Bytes of a request's body that are dropped unread before the connection is.
-MAX_BODY: Final = 16384
+MAX_BODY_BYTES: Final = 16384
 #: Seconds making one page may take.
-PAGE_LIMIT: Final = 5.0
+PAGE_TIMEOUT: Final = 5.0
 _TEXT: Final = "text/plain; charset=utf-8"
 
 
@@ -45,7 +45,7 @@ class MetricsRequest(Request):
     def handleContentChunk(self, data: bytes) -> None:
         """Drop some of the body; a caller who goes on and on is dropped himself."""
         self._body += len(data)
-        if self._body > MAX_BODY:
+        if self._body > MAX_BODY_BYTES:
             self.channel.drop()
 
     def answer(self, code: int, text: bytes, media_type: str = _TEXT) -> None:
@@ -78,7 +78,7 @@ class MetricsChannel(HTTPChannel):
         """Begin to count its time."""
         super().connectionMade()
         self.factory.entered(self)
-        self._end = self.callLater(LIFETIME, self.drop)
+        self._end = self.callLater(CONNECTION_LIFETIME, self.drop)
 
     def checkPersistence(self, request: Any, version: bytes) -> bool:
         """Close the connection behind every answer."""
@@ -171,7 +171,7 @@ class MetricsSite(Site):
     def entered(self, channel: MetricsChannel) -> None:
         """Count a connection in."""
         self._open[channel] = None
-        if len(self._open) > MOST:
+        if len(self._open) > MAX_CONNECTIONS:
             oldest = next(iter(self._open))
             del self._open[oldest]
             oldest.drop()
@@ -200,7 +200,7 @@ class MetricsSite(Site):
             snapshot = Snapshot(
                 self.reactor.seconds(), self._collector.latest, self._members.nodes(), tuple(self._counters())
             )
-            text, media_type = await self._threads.run(PAGE_LIMIT, page, snapshot, openmetrics)
+            text, media_type = await self._threads.run(PAGE_TIMEOUT, page, snapshot, openmetrics)
             code = 200
         except GomdError as error:
             code, text, media_type = 503, f"{error}\n".encode(), _TEXT
