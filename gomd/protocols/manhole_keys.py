@@ -1,4 +1,4 @@
-"""The keys of the manhole as files: whose public keys open it, and the host key it shows them."""
+"""The key files of the manhole: the authorized public keys, and the host key."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def read_authorized_keys(path: str) -> tuple[Key, ...]:
     """
     Return the public keys in ``path``, one a line as in ssh's authorized_keys, at least one. Blocks.
 
-    :raises ConfigError: it cannot be read, others than root and this user may write it, a line is not
-        a plain public key, or there is none.
+    :raises ConfigError: it cannot be read, users other than root and this one may write it, a line is not a
+        plain public key, or there is no key.
     """
     data = _read(path, "[manhole] authorized_keys", forbidden=0o022, fix="go-w")
     try:
@@ -40,8 +40,8 @@ def read_authorized_keys(path: str) -> tuple[Key, ...]:
         try:
             key = Key.fromString(line)
             if not key.isPublic():
-                raise BadKeyError("it is no public key")
-        except Exception as error:  # conch raises what its parsers happen to raise
+                raise BadKeyError("it is not a public key")
+        except Exception as error:  # conch passes on the errors of its parsers
             raise ConfigError(
                 [
                     f"{path}, line {number}: not a public key ({_reason(error)}): write the key's type, "
@@ -60,7 +60,7 @@ def _reason(error: Exception) -> str:
 
 def take_host_key(state: str) -> Key:
     """
-    Return the host key kept in the directory ``state``; make one (Ed25519, 0600) the first time. Blocks.
+    Return the host key in the directory ``state``; if it is missing, make one (Ed25519, 0600). Blocks.
 
     :raises ConfigError: it cannot be made or read, others may read it, or it is not a key.
     """
@@ -82,7 +82,7 @@ def _make_host_key(state: str, path: str) -> None:
         serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
     )
     try:
-        # Whole or not at all, also when we are killed meanwhile. mkstemp makes it 0600.
+        # A rename, so that the file is complete even after a crash. mkstemp makes it 0600.
         descriptor, new = tempfile.mkstemp(prefix=HOST_KEY_FILE + ".", dir=state)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
@@ -96,9 +96,9 @@ def _make_host_key(state: str, path: str) -> None:
 
 
 def _read(path: str, what: str, *, forbidden: int, fix: str, links: bool = True) -> bytes:
-    """Return a file's bytes. :raises ConfigError: it is no file, or not ours alone as ``forbidden`` says."""
+    """Return a file's bytes. :raises ConfigError: it is not a file, or has a mode bit of ``forbidden``."""
     try:
-        # A fifo must not stop the start, so it is opened without waiting and refused.
+        # A fifo must not block the start, so it is opened without waiting, and refused.
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
         descriptor = os.open(path, flags if links else flags | os.O_NOFOLLOW)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""From options to the running daemon: STATE and ports are taken first, so that a start can be refused."""
+"""From the options to the daemon. STATE and the ports are taken first, because they can refuse the start."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from libgomd.errors import ConfigError
 
 
 def makeService(options: Options) -> IService:
-    """Return the daemon, its STATE and sockets taken; one sentence and exit status 1 when it cannot."""
+    """Return the daemon with its STATE and sockets taken. If that fails, print why and exit."""
     from twisted.internet import reactor  # noqa: TID251 - the one place that names it
 
     use_monotonic_time(reactor)  # before anything is scheduled
     config: Config = options["configuration"]
-    # What a signal asks for is done once the reactor runs, and so by the daemon that is made below.
+    # A signal is handled when the reactor runs, so the daemon that is made below exists by then.
     install_handlers(
         reactor, lambda: daemon.reload(), lambda: daemon.reopen_log(), lambda: daemon.stop("signal QUIT")
     )
@@ -72,11 +72,11 @@ def makeService(options: Options) -> IService:
 
 def make_log(config: Config, twistd: Mapping[str, Any], to_journal: bool = False) -> DaemonLog | None:
     """
-    Return where the daemon's own log goes: where twistd's options say, in the format gomd.ini says.
+    Return the observer of the daemon's log, which goes where twistd's options say, in the format of gomd.ini.
 
-    None when twistd was given a logger of its own, or syslog.
+    None if twistd has a logger of its own or uses syslog.
 
-    :param to_journal: stdout is systemd's journal.
+    :param to_journal: whether stdout is systemd's journal.
     :raises ConfigError: the file cannot be opened.
     """
     if twistd.get("logger") or twistd.get("syslog"):
