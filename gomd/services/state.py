@@ -156,7 +156,8 @@ def check_directory(setting: str, path: str) -> None:
 
 def _check_way(name: str, path: str, hint: str) -> None:
     """
-    Check the directories and symbolic links on the way to ``path``: who may change one puts another there.
+    Check the directories and symbolic links on the way to ``path``: who can change one of them can redirect
+    it.
 
     For an ordinary user's daemon a directory that everybody may write to is only worth a warning: root's is
     the one that others would like to make write elsewhere.
