@@ -17,7 +17,7 @@ from libgomd.errors import InternalError, TooMany
 from libgomd.private import make_private_directory
 
 #: The directory that `gomd` and `libgomd` are in.
-_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 _PROGRAM = "import sys; sys.path.append({!r}); from gomd.jobs.supervisor.forkserver import main; main()"
 
 
