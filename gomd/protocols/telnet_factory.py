@@ -145,7 +145,7 @@ class TelnetFactory(Factory):
         address = address_of(session.caller)
         if count := self._token_warnings.count(address):
             self._log.warn(
-                "unknown tokens came from {address}: {count} since the last such line",
+                "tokens that are not known came from {address}, {count} since it was last said",
                 address=address, count=count,
             )  # fmt: skip
 
@@ -155,8 +155,8 @@ class TelnetFactory(Factory):
         via = session.caller.via if session else "an unidentified caller"
         if count := self._stall_warnings.count(address_of(session.caller) if session else via):
             self._log.warn(
-                "dropped {via}: it read nothing of its answer for {limit:g} s; {count} of this address since "
-                "the last such line",
+                "dropped {via}: it took nothing of its answer for {limit:g} s, {count} of this address since "
+                "it was last said",
                 via=via, limit=limit, count=count,
             )  # fmt: skip
 

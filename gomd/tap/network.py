@@ -88,8 +88,8 @@ class Network:
         self._inbound: tuple[Handshakes, PeerServer] | None = None
         if not config.peers.key_file:
             _log.info(
-                "no [peers] key_file is set: the peers' port {address}:{port} can be reached from this "
-                "machine only, by daemons that use the key in {file}",
+                "no [peers] key_file: the peers' port {address}:{port} is for this machine only, and other "
+                "daemons on it join with the same key only, the one in {file}",
                 address=config.peers.address, port=ports.port, file=own_key_file(config.node.state_dir),
             )  # fmt: skip
 
