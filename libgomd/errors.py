@@ -6,6 +6,7 @@ Every error a caller of gomd can meet, in one tree.
     GomdError
       RequestError            the caller's fault: the same request will fail again
         MalformedRequest  400   not understood
+          MalformedJobName  400   not the name of a job, HOME-JOB
         NeedsAuth         401   say `auth TOKEN` first
         NotAllowed        403   not for this role or this user
         NotFound          404   no such node, process, path, verb
@@ -66,6 +67,10 @@ class MalformedRequest(RequestError):
     """The line could not be understood; the text says how it should look."""
 
     code = 400
+
+
+class MalformedJobName(MalformedRequest):
+    """This is not the name of a job in the cluster, which is HOME-JOB."""
 
 
 class NeedsAuth(RequestError):

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
+from libgomd.wire.job_name import JobName
+
 #: The first uid of a person; below it are root and the users of the system itself.
 FIRST_USER: Final = 1000
 #: What openMosix reads for every value of a node that is down: -ENETUNREACH.
@@ -518,4 +520,4 @@ class Job:
     @property
     def name(self) -> str:
         """``HOME-JOB``, its name in the whole cluster."""
-        return f"{self.home}-{self.job}"
+        return str(JobName(self.home, self.job))

@@ -33,7 +33,7 @@ from gomd.cluster.events import Events
 from gomd.history.none import NoneLog
 from gomd.interfaces import ICommands, IStoppable, IThreads, ITokens
 from gomd.jobs.disabled import NoJobs
-from gomd.jobs.migration.openmosix import NoMigrator
+from gomd.jobs.migration.disabled import NoMigrator
 from gomd.jobs.ownership import JobOwnership
 from gomd.jobs.placement.choice import Placement
 from gomd.jobs.relocation import Relocation

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
 from zope.interface import Attribute, Interface
 
 from libgomd.model import Caller, Counter, Job, Node, Process
+from libgomd.wire.job_name import JobName
 
 #: Why a node takes no processes of root and of system users; a refusal for that is known again by it.
 UNTRUSTED: Final = "[peers] admin_from_peers = no there"
@@ -18,7 +19,7 @@ class Need(NamedTuple):
     """
     What a new job needs of its node.
 
-    :ivar memory: bytes it will use at most; None when nobody said.
+    :ivar memory: bytes it will use at most; None when that is not known.
     :ivar nodes: ids of the nodes it may be put on; None for any.
     :ivar blind: ids of the nodes that are known not to have its working directory.
     """
@@ -45,6 +46,19 @@ class IPlacement(Interface):
         """Take the newest choice of this node back: the job was not started there. Never raises."""
 
 
+class MigrationSubject(NamedTuple):
+    """
+    A process of this node that is to be moved, resolved once by whoever asks for the move.
+
+    :ivar pid: its process id on this node; for a job, that of the job's first process.
+    :ivar job: the name ``HOME-JOB`` of its job; empty for a process that belongs to none, which only
+        openMosix's kernel can move.
+    """
+
+    pid: int
+    job: str = ""
+
+
 class IMigrator(Interface):
     """Moves running processes of this node to another one: by criu, by openMosix's kernel, or not at all."""
 
@@ -53,28 +67,29 @@ class IMigrator(Interface):
     def cannot() -> str:
         """Why nothing can be moved from or to this node now, empty when something can. Does not block."""
 
-    def reasons(pid: int, node: int) -> Awaitable[Sequence[str]]:
+    def reasons(subject: MigrationSubject, node: int) -> Awaitable[Sequence[str]]:
         """
-        Why process ``pid`` of this node could not move to ``node``, a clause each; empty when it can.
+        Why ``subject`` could not move to ``node``, a clause for each reason; empty when it can.
 
-        Nothing is stopped for it.
+        It is not stopped for this.
 
-        :raises NotFound: there is no such process. :raises PeerUnreachable: the node does not answer.
+        :raises NotFound: there is no such job or process. :raises PeerUnreachable: the node does not answer.
         """
 
-    def migrate(pid: int, node: int) -> Awaitable[None]:
+    def migrate(subject: MigrationSubject, node: int) -> Awaitable[None]:
         """
-        Move process ``pid`` of this node to ``node``, 0 for its home; ends when it runs there.
+        Move ``subject`` to ``node``, 0 for its home; ends when it runs there.
 
-        :raises NotFound: there is no such process or node.
-        :raises CannotMove: it stays and runs here; says why.
+        :raises NotFound: there is no such job, process or node.
+        :raises CannotMove: it still runs here; says why.
         :raises Conflict: it is being moved already.
-        :raises TimedOut: it is not known yet where it runs: this is settled when the node is heard again.
+        :raises TimedOut: it is not known yet on which node it runs. That is settled when the other node
+            can be reached again.
         """
 
     def join(node: int, stream: Any) -> None:
         """
-        Take a stream of letters that the daemon of another node has opened. Never raises.
+        Take a stream of migration messages that the daemon of another node has opened. Never raises.
 
         :param node: its id, as its certificate says.
         """
@@ -108,6 +123,11 @@ class JobHere(NamedTuple):
     used: float = 0.0
     began: float = 0.0
 
+    @property
+    def name(self) -> str:
+        """``HOME-JOB``, its name in the whole cluster."""
+        return str(JobName(self.home, self.job))
+
 
 class IJobOwnership(Interface):
     """Which processes of this node belong to a job: its first one and all that come from it."""
@@ -124,7 +144,7 @@ class IJobOwnership(Interface):
 
 
 class RelocationOutcome(Enum):
-    """What came of the wish that a process should run somewhere."""
+    """What came of a request that a process should run on some node."""
 
     MOVED = "it was moved there"
     THERE = "it runs there already"
@@ -134,7 +154,7 @@ class RelocationOutcome(Enum):
 
 class Moved(NamedTuple):
     """
-    The answer to a wish that a process should run somewhere.
+    The answer to a request that a process should run on some node.
 
     :ivar node: where it runs now; with `RelocationOutcome.COULD`, where it could run.
     """
@@ -145,9 +165,9 @@ class Moved(NamedTuple):
 
 class IRelocation(Interface):
     """
-    Sends processes where somebody wants them, whichever node they run on; for verbs and for the tree.
+    Moves processes to the nodes that callers name, whichever node they run on; for verbs and for the tree.
 
-    What was begun is done to its end, even when who asked has gone away.
+    A move that has begun is completed even when its caller has gone away.
     """
 
     by_kernel = Attribute("bool: openMosix's kernel moves the processes of this node, and tells of them")
@@ -207,11 +227,21 @@ class IJobs(Interface):
         """
         A job of this home.
 
-        :raises NotFound: there is none of that number. :raises NotAllowed: it is somebody else's.
+        :raises NotFound: there is no job of that number. :raises NotAllowed: it is another user's.
         """
 
     def of_pid(pid: int) -> Job | None:
         """The running job whose process id at home is ``pid``; None for any other process."""
+
+    def until(job: Job, condition: Callable[[], bool], timeout: float) -> Awaitable[bool]:
+        """
+        Wait until ``condition`` holds, such as that a job which has just moved can be reached.
+
+        It is evaluated now, and whenever the entry of ``job``, a job of this home, or the connection to it
+        has changed.
+
+        :param timeout: seconds. :returns: whether it held in time.
+        """
 
     def here() -> Sequence[JobHere]:
         """The jobs that run on this node, guests too."""
@@ -235,7 +265,7 @@ class IJobs(Interface):
 
     def moved(name: str, node: int, nmigs: int) -> None:
         """
-        Take note that a job of this home runs on ``node`` now, having moved ``nmigs`` times.
+        Note that a job of this home runs on ``node`` now, having moved ``nmigs`` times.
 
         :raises NotFound: there is no such job, or it is over: what still runs of it is to be ended.
         """
@@ -245,19 +275,19 @@ class IJobs(Interface):
 
     def check_attach(job: Job) -> None:
         """
-        See whether somebody can attach to ``job`` now.
+        Check whether a caller can attach to ``job`` now.
 
-        :raises Conflict: somebody is attached. :raises NotFound: nothing of it is kept.
+        :raises Conflict: another caller is attached. :raises NotFound: nothing of it is kept.
         """
 
     def attach(job: Job, stream: Any) -> None:
-        """Let the caller at ``stream`` have the streams of ``job``, or tell him why not. Never raises."""
+        """Attach the caller at ``stream`` to ``job``, or tell it why not. Never raises."""
 
     def check_guest(caller: Caller, name: str) -> None:
-        """See whether there is a guest ``HOME-JOB`` of the caller's. :raises NotFound: there is none."""
+        """Check whether there is a guest ``HOME-JOB`` of the caller. :raises NotFound: there is none."""
 
     def attach_guest(caller: Caller, name: str, stream: Any) -> None:
-        """Let the guest's home, which is at ``stream``, have its streams; after `check_guest`."""
+        """Attach the guest's home, which is at ``stream``, to it; after `check_guest`."""
 
     def signal(job: Job, number: int, group: bool) -> None:
         """

@@ -1,8 +1,8 @@
-"""A daemon that runs no jobs: one in memory, and one that shows a /proc that is not its kernel's."""
+"""The jobs of a daemon that runs none: one in memory, or one that shows another kernel's /proc."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from zope.interface import implementer
@@ -33,6 +33,10 @@ class NoJobs:
     def of_pid(self, pid: int) -> Job | None:
         """See `IJobs.of_pid`."""
         return None
+
+    async def until(self, job: Job, condition: Callable[[], bool], timeout: float) -> bool:
+        """See `IJobs.until`."""
+        return condition()
 
     def here(self) -> Sequence[JobHere]:
         """See `IJobs.here`."""

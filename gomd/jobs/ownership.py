@@ -1,4 +1,4 @@
-"""The processes of jobs as the process table shows them: under their home, with what gomd knows of them."""
+"""Which processes belong to which job, and how the process table shows them under their home node."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from gomd.interfaces import ICollector, IJobOwnership, IJobs, JobHere
 from libgomd.errors import NotFound
 from libgomd.model import Job, Process
 
-#: Generations looked at: so deep no tree of processes is that anybody starts on purpose.
-DEEPEST: Final = 1000
-_ATTEMPTS: Final = 3
-#: Seconds a process table may be old that a whole job is looked up in.
-FRESH: Final = 1.0
+#: Maximum number of generations that are followed; no tree of processes is that deep on purpose.
+MAX_GENERATIONS: Final = 1000
+#: Attempts to follow the parents of a process, of which some may end meanwhile.
+_MAX_ATTEMPTS: Final = 3
+#: Seconds that the process table may be old in which a whole job is looked up.
+TABLE_MAX_AGE: Final = 1.0
 
 
 class Families:
@@ -39,7 +40,9 @@ class Families:
         if pid in self.supervisors:
             return None
         way: list[int] = []
-        while pid not in self._found and pid not in self.roots and pid in parents and len(way) < DEEPEST:
+        while (
+            pid not in self._found and pid not in self.roots and pid in parents and len(way) < MAX_GENERATIONS
+        ):
             way.append(pid)
             pid = parents[pid]
         job = self.roots.get(pid) or self._found.get(pid)
@@ -53,10 +56,10 @@ async def line_of(collector: ICollector, pid: int, families: Families) -> list[P
 
     :raises NotFound: there is no such process.
     """
-    for _attempt in range(_ATTEMPTS):
+    for _attempt in range(_MAX_ATTEMPTS):
         line = [await collector.process(pid)]
         try:
-            while families.roots and line[-1].pid not in families.roots and len(line) < DEEPEST:
+            while families.roots and line[-1].pid not in families.roots and len(line) < MAX_GENERATIONS:
                 if (parent := line[-1].ppid) <= 1:
                     break
                 line.append(await collector.process(parent))
@@ -68,7 +71,7 @@ async def line_of(collector: ICollector, pid: int, families: Families) -> list[P
 
 @implementer(IJobOwnership)
 class JobOwnership:
-    """Looks at the processes themselves, as they are now."""
+    """Follows the parents of processes as they are now."""
 
     def __init__(self, jobs: IJobs, collector: ICollector) -> None:
         self._jobs = jobs
@@ -82,7 +85,7 @@ class JobOwnership:
 
     async def processes_of(self, job: JobHere) -> Sequence[Process]:
         """See `IJobOwnership.processes_of`."""
-        table = (await self._collector.processes(FRESH)).processes
+        table = (await self._collector.processes(TABLE_MAX_AGE)).processes
         families = Families(self._jobs.here())
         parents = {process.pid: process.ppid for process in table}
         return [process for process in table if families.job_of(process.pid, parents) == job]
@@ -90,9 +93,9 @@ class JobOwnership:
 
 def annotate(processes: Sequence[Process], jobs: Sequence[JobHere], own_id: int) -> list[Process]:
     """
-    Return ``processes`` of node ``own_id``; those of ``jobs``, and their descendants, say whose they are.
+    Return ``processes`` of node ``own_id``; those of ``jobs``, and their descendants, name their home.
 
-    What was not started by gomd is returned as it is.
+    A process that gomd did not start is returned as it is.
     """
     families = Families(jobs)
     if not families.roots:

@@ -1,4 +1,4 @@
-"""Work that goes on to its end when who waits for it goes away, or when it takes too long for him."""
+"""Work that is completed even when whoever waits for it goes away or its deadline passes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from libgomd.deadlines import within
 from libgomd.errors import GomdError, TimedOut
 
 T = TypeVar("T")
 
 
 class Shielded:
-    """Does work; a Deferred that it gives can be cancelled without an effect on the work."""
+    """Runs work; cancelling the Deferred that stands for it has no effect on the work."""
 
     _log: ClassVar[Logger] = Logger()
 
@@ -30,24 +31,16 @@ class Shielded:
 
         :param limit: seconds; after them the Deferred fails with `TimedOut`, which says ``late``.
         """
-        told = self.share(object(), lambda: work)
-        expiry = self._clock.callLater(limit, lambda: told.errback(TimedOut(late)))
-
-        def over(result: T | Failure) -> T | Failure:
-            if expiry.active():
-                expiry.cancel()
-            return result
-
-        return told.addBoth(over)
+        return within(self._clock, limit, self.share(object(), lambda: work), TimedOut(late))
 
     def share(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]]) -> Deferred[T]:
         """Begin ``work``, or wait for that which was begun under the same ``key`` and is not done."""
-        told: Deferred[T] = Deferred()
+        shared: Deferred[T] = Deferred()
         begun = self._waiting.setdefault(key, [])
-        begun.append(told)
+        begun.append(shared)
         if len(begun) == 1:
             Deferred.fromCoroutine(work()).addBoth(self._done, key)
-        return told
+        return shared
 
     def _done(self, result: object, key: Hashable) -> None:
         waiting = [each for each in self._waiting.pop(key) if not each.called]

@@ -1,9 +1,9 @@
-"""The clock-driven balancer: asks once a second whether a process should move, and moves it."""
+"""The balancer: asks once a second whether a process should move, and moves it."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -16,18 +16,18 @@ from gomd.jobs.placement.balancing import Balance, ProposedMove
 from libgomd.errors import GomdError
 from libgomd.model import Counter, Process
 
-#: Seconds from round to round.
-PERIOD = 1.0
+#: Seconds from one round to the next.
+PERIOD: Final = 1.0
 
 
 class Balancer(Service):
     """
     Moves one process at a time.
 
-    :param balance: decides. :param members: tells the nodes, this one with its newest values.
-    :param processes: gives those that run on this node and may be gomd's to move.
-    :param migrate: moves a process to the node of that id; its Awaitable ends when the process runs there,
-        and raises a `GomdError` when it stays. It has time limits of its own.
+    :param balance: decides. :param members: knows the nodes, and the newest values of this one.
+    :param processes: gives the processes of this node that gomd may move.
+    :param migrate: moves a process to the node of that id. Its Awaitable ends when the process runs there,
+        and raises a `GomdError` when it stays. It has timeouts of its own.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -53,12 +53,12 @@ class Balancer(Service):
         self._loop.clock = clock
 
     def startService(self) -> None:
-        """Look once a second from now on."""
+        """Begin a round every second from now on."""
         super().startService()
         self._loop.start(self._period, now=False)
 
     def stopService(self) -> None:
-        """Begin no more moves. One under way belongs to the migrator, which ends or settles it."""
+        """Begin no more moves. The migrator ends or settles the one that may be under way."""
         super().stopService()
         if self._loop.running:
             self._loop.stop()
@@ -69,7 +69,7 @@ class Balancer(Service):
         yield Counter("balance_failures", self.failures, "processes that balancing could not move")
 
     def _start(self) -> None:
-        """Begin a round unless one is not over: a move may take minutes. Never raises."""
+        """Begin a round, unless the last one has not ended: a move may take minutes. Never raises."""
         if not self._busy:
             self._busy = True
             Deferred.fromCoroutine(self.round()).addErrback(
@@ -77,7 +77,7 @@ class Balancer(Service):
             )
 
     async def round(self) -> None:
-        """Look once, and make the move that is worth it, if there is one. Never raises."""
+        """Make the move that is worth its cost, if there is one. Never raises."""
         self._busy = True
         try:
             processes = await self._processes()
@@ -85,7 +85,7 @@ class Balancer(Service):
             if move is not None and self.running:
                 await self._make(move)
         except GomdError as error:
-            self._log.warn("not balanced this time: {error}", error=error)
+            self._log.warn("this round of balancing is skipped: {error}", error=error)
         except Exception:  # noqa: BLE001 - a bug: say so loudly, and stay up
             self._log.failure("balancing failed")
         finally:
@@ -102,7 +102,7 @@ class Balancer(Service):
             if not isinstance(error, GomdError):
                 raise
             self._log.warn(
-                "process {process} stays, it could not be moved to node {node}: {error}",
+                "process {process} stays here, because it could not be moved to node {node}: {error}",
                 process=process.identity, node=node.id, error=error,
             )  # fmt: skip
         else:
@@ -110,7 +110,7 @@ class Balancer(Service):
             now = self._clock.seconds()
             self._balance.moved(move, now - began, now)
             self._log.info(
-                "process {process} moved to node {node} in {seconds} s: it should end {gain} s earlier",
+                "process {process} moved to node {node} in {seconds} s and should end {gain} s earlier",
                 process=process.identity, node=node.id, seconds=round(now - began, 2),
                 gain=round(move.gain, 1),
             )  # fmt: skip

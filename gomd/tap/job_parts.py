@@ -10,7 +10,8 @@ from gomd.config import Config
 from gomd.interfaces import IJobs, IMigrator
 from gomd.interfaces.counters import Counting
 from gomd.jobs.disabled import NoJobs
-from gomd.jobs.migration.openmosix import NoMigrator, OpenMosixMigrator
+from gomd.jobs.migration.disabled import NoMigrator
+from gomd.jobs.migration.openmosix import OpenMosixMigrator
 from gomd.jobs.ownership import JobOwnership
 from gomd.jobs.placement.choice import Placement
 from gomd.jobs.relocation import Relocation

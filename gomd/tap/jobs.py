@@ -11,7 +11,17 @@ from typing import Any
 from twisted.logger import Logger
 
 from gomd.config import Config
-from gomd.interfaces import ICollector, IEvents, IJobs, IMembership, IMigrator, INodeSource, IPeers, IThreads
+from gomd.interfaces import (
+    ICollector,
+    IEvents,
+    IJobs,
+    IMembership,
+    IMigrator,
+    INodeSource,
+    IPeers,
+    IThreads,
+    MigrationSubject,
+)
 from gomd.jobs.checkpoint.criu import Criu, TlsFiles, find
 from gomd.jobs.home.journal import Journal
 from gomd.jobs.home.table import HomeTable
@@ -21,19 +31,23 @@ from gomd.jobs.lifecycle.output_quota import OutputLimits
 from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
 from gomd.jobs.lifecycle.supervisors import Supervisors
 from gomd.jobs.lifecycle.tracker import JobTracker
-from gomd.jobs.migration.bounded_inspection import BoundedInspection
 from gomd.jobs.migration.channels import Channels
-from gomd.jobs.migration.context import CriuCheck, MigrationContext, NodeServices
+from gomd.jobs.migration.context import MigrationContext, Policy
+from gomd.jobs.migration.disabled import NoMigrator
+from gomd.jobs.migration.images import ImageDirectories
 from gomd.jobs.migration.journal import MigrationJournal
+from gomd.jobs.migration.local_jobs import LocalJobs
 from gomd.jobs.migration.location import JobLocations
-from gomd.jobs.migration.openmosix import NoMigrator, OpenMosixMigrator
+from gomd.jobs.migration.node_checks import CriuCheck, NodeChecks
+from gomd.jobs.migration.openmosix import OpenMosixMigrator
+from gomd.jobs.migration.page_server import PageServers
 from gomd.jobs.migration.service import Migrations
 from gomd.jobs.ownership import whole
 from gomd.jobs.placement.balancing import Balance, MoveCosts
 from gomd.jobs.placement.choice import Placement
 from gomd.jobs.service import Jobs
-from gomd.jobs.supervisor.backlog import AUTOMATIC
 from gomd.jobs.supervisor.cgroups import find_place
+from gomd.jobs.supervisor.file_store import AUTOMATIC
 from gomd.services.balancer import PERIOD, Balancer
 from libgomd.model import STANDARD_SPEED, Process
 from libgomd.wallclock import Wall
@@ -66,17 +80,17 @@ def jobs_of(
     :param system_users: tells whether root's processes may come from other nodes.
     """
     spool, node_id = config.jobs.spool, int(members.own_id)
-    launcher = ForkServerClient(reactor, os.path.join(spool, "log"))
+    fork_server = ForkServerClient(reactor, os.path.join(spool, "log"))
     reserve = config.jobs.output_reserve or AUTOMATIC
     stream = min(config.jobs.output, config.jobs.output_per_user // 2, config.jobs.output_total // 2)
-    here = Supervisors(
-        launcher, spool, stream, os.geteuid() == 0, f"node {node_id} {config.node.name}",
+    supervisors = Supervisors(
+        fork_server, spool, stream, os.geteuid() == 0, f"node {node_id} {config.node.name}",
         find_place, reserve,
     )  # fmt: skip
     room = Admission(os.geteuid(), config.jobs.most, config.jobs.most_per_user, config.jobs.reserve)
     output = OutputLimits(stream, config.jobs.output_per_user, config.jobs.output_total, reserve)
 
-    def migrator(keeper: JobTracker, table: HomeTable, whereabouts: JobLocations) -> IMigrator:
+    def migrator(tracker: JobTracker, table: HomeTable, locations: JobLocations) -> IMigrator:
         if source.kind == "openmosix":
             return OpenMosixMigrator(source, threads, node_id)
         if os.geteuid() != 0:
@@ -87,10 +101,10 @@ def jobs_of(
             members,
             peers,
             moving,
-            here,
-            keeper,
+            supervisors,
+            tracker,
             table,
-            whereabouts,
+            locations,
             tls,
             wall,
             room,
@@ -98,9 +112,9 @@ def jobs_of(
         )
 
     return Jobs(
-        reactor, members, threads, events, partial(RemoteJobs, reactor, members, peers), here,
+        reactor, members, threads, events, partial(RemoteJobs, reactor, members, peers), supervisors,
         placement, Journal(os.path.join(config.node.state_dir, "jobs", "journal"), journal), peers,
-        wall=wall, own_uid=os.geteuid(), room=room, output=output, disk=disk, migrator=migrator,
+        wall=wall, own_uid=os.geteuid(), admission=room, output=output, disk=disk, migrator=migrator,
     )  # fmt: skip
 
 
@@ -110,32 +124,34 @@ def _criu(
     members: IMembership,
     peers: IPeers,
     threads: IThreads,
-    here: Supervisors,
-    keeper: JobTracker,
+    supervisors: Supervisors,
+    tracker: JobTracker,
     table: HomeTable,
-    whereabouts: JobLocations,
+    locations: JobLocations,
     tls: Callable[[str], TlsFiles],
     wall: Wall,
     room: Admission,
     system_users: Callable[[], bool],
 ) -> Migrations:
-    state = config.node.state_dir
-    program = Criu(find(config.jobs.criu))
-    machine = NodeServices(
-        program, config.peers.address, os.geteuid(), os.path.join(config.jobs.spool, "moving"),
-        partial(tls, os.path.join(state, "tls")), system_users=system_users,
-    )  # fmt: skip
-    post = Channels(
-        members, peers, lambda letter, answer: migrations.heard(letter, answer),
+    state, own_id = config.node.state_dir, int(members.own_id)
+    criu = Criu(find(config.jobs.criu))
+    directory = os.path.join(config.jobs.spool, "moving")
+    images = ImageDirectories(threads, directory, f"node {own_id} {config.node.name}")
+    channels = Channels(
+        members, peers, lambda message, answer: migrations.heard(message, answer),
         lambda node, ours: migrations.cut(node, ours), lambda node: migrations.connected(node),
     )  # fmt: skip
-    ground = MigrationContext(
-        reactor, members, threads, machine, CriuCheck(program, threads, reactor), keeper, table, here,
-        whereabouts, MigrationJournal(os.path.join(state, "jobs", "migrations")), post,
-        BoundedInspection(threads), wall,
-        lambda uid: room.why_not(keeper.held.values(), (), uid, admin=False),
+    policy = Policy(
+        os.geteuid() == 0, system_users, lambda uid: room.why_not(tracker.jobs.values(), (), uid, admin=False)
+    )
+    context = MigrationContext(
+        reactor, wall, members, threads, criu.program, partial(tls, os.path.join(state, "tls")),
+        PageServers(criu, threads, config.peers.address), images,
+        NodeChecks(threads, CriuCheck(criu, threads, reactor), images), policy,
+        LocalJobs(own_id, tracker, table, supervisors, locations),
+        MigrationJournal(os.path.join(state, "jobs", "migrations")), channels,
     )  # fmt: skip
-    migrations = Migrations(ground)
+    migrations = Migrations(context)
     return migrations
 
 
@@ -162,7 +178,8 @@ def balancer_of(
         return whole((await collector.processes(PERIOD)).processes, here, own_id) if here else ()
 
     def migrate(process: Process, node: int) -> Awaitable[object]:
-        return migrator.migrate(process.pid, node)
+        name = next((job.name for job in jobs.here() if job.pid == process.pid), "")
+        return migrator.migrate(MigrationSubject(process.pid, name), node)
 
     standard = config.node.sspeed or STANDARD_SPEED
     balance = Balance(own_id, MoveCosts(), Random().random, standard)  # noqa: S311 - jitter

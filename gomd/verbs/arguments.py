@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from libgomd.errors import MalformedRequest, NotAllowed
-from libgomd.model import MAX_NODE_ID, Caller
+from libgomd.model import Caller
 
 #: Largest process id that is accepted. The kernel gives none above 4194304 (PID_MAX_LIMIT); the numbers above
 #: it stand for jobs that have no process at home.
@@ -29,12 +29,6 @@ def whole_number(text: str, what: str, least: int, most: int) -> int:
 def pid(text: str) -> int:
     """Return a process id. :raises MalformedRequest: ``text`` is not one."""
     return whole_number(text, "PID", 1, MAX_PID)
-
-
-def job_name(text: str) -> tuple[int, int]:
-    """Return home and number of a job name ``HOME-JOB``. :raises MalformedRequest: it is not one."""
-    home, _, number = text.partition("-")
-    return whole_number(home, "HOME", 1, MAX_NODE_ID), whole_number(number, "JOB", 1, MAX_JOB)
 
 
 def peer(caller: Caller) -> int:

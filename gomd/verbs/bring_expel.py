@@ -16,7 +16,7 @@ _EXPEL = "all guests are gone; block is set"
 
 
 def _all(order: Callable[[IRelocation], Awaitable[int]], meaning: str) -> Callable[..., Any]:
-    """Make the verb that sets a switch and answers when everybody is where he should be."""
+    """Return the verb that sets a switch of the node, and answers when all processes have moved."""
 
     async def answer(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
         try:

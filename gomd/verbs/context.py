@@ -25,7 +25,7 @@ from gomd.interfaces import (
     ITree,
 )
 from gomd.jobs.disabled import NoJobs
-from gomd.jobs.migration.openmosix import NoMigrator
+from gomd.jobs.migration.disabled import NoMigrator
 from libgomd.model import Counter
 from libgomd.wallclock import Wall
 

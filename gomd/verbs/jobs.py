@@ -1,4 +1,4 @@
-"""The verbs about jobs: what runs for whom, started and signalled from here wherever it is."""
+"""The verbs about jobs: run, list, attach and signal them, whichever node they run on."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from gomd.verbs.replies import Reply, Rows, TextColumn, Upgrade, ValueReply
 from gomd.verbs.table import Verb
 from libgomd.errors import NotAllowed
 from libgomd.model import Caller, Job, Role
+from libgomd.wire.job_name import JobName
 
 JOB_COLUMNS = (
     TextColumn("JOB", 5, lambda job: str(job.job)),
@@ -25,14 +26,14 @@ JOB_COLUMNS = (
 
 
 def run(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-    """From here on the connection carries frames; the first one says what to run."""
+    """Turn the connection into one of frames; the first one says what to run."""
     caller = session.caller
     guest = _guest(caller, arguments[0]) if arguments else ""
     return Upgrade("say what to run", lambda stream: parts.jobs.run(caller, stream, guest))
 
 
 def attach(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-    """From here on the connection carries the streams of a job."""
+    """Turn the connection into one of frames with the streams of a job."""
     if "-" in arguments[0]:
         caller, guest = session.caller, _guest(session.caller, arguments[0])
         parts.jobs.check_guest(caller, guest)
@@ -44,7 +45,7 @@ def attach(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply
 
 
 def jobs(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-    """The caller's jobs, everybody's for an admin, those that are over lately too."""
+    """List the caller's jobs, everybody's for an admin, and those that ended lately."""
     found = parts.jobs.rows(session.caller)
     return Rows(f"{len(found)} jobs", found, JOB_COLUMNS)
 
@@ -64,14 +65,14 @@ def _job(parts: Parts, session: ISession, word: str) -> Job:
 
 def _guest(caller: Caller, word: str) -> str:
     """
-    Return the name of a guest, ``HOME-JOB``, as its home's daemon says it.
+    Return the name of a guest, ``HOME-JOB``, which only the daemon of its home may use.
 
-    :raises NotAllowed: it is not its home's daemon that says it.
+    :raises NotAllowed: the caller is not that daemon.
     """
-    home, number = words.job_name(word)
-    if caller.via != f"node {home}":
+    job = JobName.parse(word)
+    if caller.via != f"node {job.home}":
         raise NotAllowed("only a job's home speaks of it so: say `gom run` or `gom attach` there")
-    return f"{home}-{number}"
+    return str(job)
 
 
 VERBS = (

@@ -1,4 +1,4 @@
-"""The verbs that move processes, and what daemons say to each other about it."""
+"""The verbs that move and lock processes, and those by which daemons tell each other about moves."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from gomd.verbs.replies import Reply, Upgrade, ValueReply
 from gomd.verbs.table import Verb
 from libgomd.errors import MalformedRequest, NotPossible
 from libgomd.model import MAX_NODE_ID, Role
+from libgomd.wire.job_name import JobName
 
 #: The word that asks without moving anything.
 DRY_RUN = "dry-run"
-#: The largest number of moves that is believed.
-_MOST_MOVES = 2**31 - 1
+#: Largest number of moves of a job that is accepted.
+_MAX_MOVES = 2**31 - 1
 _SAID = {
     RelocationOutcome.MOVED: "process {pid} runs on node {node}",
     RelocationOutcome.THERE: "process {pid} runs on node {node} already",
@@ -26,7 +27,7 @@ _SAID = {
 
 
 async def migrate(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-    """Move a process, with all of its job; the answer comes when it runs there."""
+    """Move a process, with all of its job. The answer comes when it runs on the other node."""
     pid = words.pid(arguments[0])
     if len(arguments) > 2 and arguments[2] != DRY_RUN:
         raise MalformedRequest(f"usage: {MIGRATE.usage}")
@@ -43,7 +44,7 @@ async def migrate(parts: Parts, session: ISession, arguments: tuple[str, ...]) -
 
 
 def _lock(lock: bool) -> Callable[..., Any]:
-    """Make the verb that locks a process, or unlocks it."""
+    """Return the verb that locks a process, or unlocks it."""
 
     async def answer(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
         pid = words.pid(arguments[0])
@@ -56,22 +57,22 @@ def _lock(lock: bool) -> Callable[..., Any]:
 
 
 def migration(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-    """From here on the connection carries letters about migrations."""
+    """Turn the connection into a stream of migration messages."""
     node = words.peer(session.caller)
-    return Upgrade("letters", lambda stream: parts.migrator.join(node, stream))
+    return Upgrade("migration messages", lambda stream: parts.migrator.join(node, stream))
 
 
 async def moved(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-    """Take note of where a job of this home runs now."""
+    """Note on which node a job of this home runs now."""
     words.peer(session.caller)
-    home, number = words.job_name(arguments[0])
+    job = JobName.parse(arguments[0])
     node = words.whole_number(arguments[1], "NODE", 1, MAX_NODE_ID)
-    nmigs = words.whole_number(arguments[2], "NMIGS", 0, _MOST_MOVES)
-    if home != parts.members.own_id:
-        raise NotPossible(f"job {home}-{number} has its home on node {home}: tell that one")
-    parts.jobs.moved(f"{home}-{number}", node, nmigs)
-    await parts.jobs.written()  # whoever asks never says it again once it is answered
-    return ValueReply(f"job {home}-{number} runs on node {node}")
+    nmigs = words.whole_number(arguments[2], "NMIGS", 0, _MAX_MOVES)
+    if job.home != parts.members.own_id:
+        raise NotPossible(f"job {job} has its home on node {job.home}: tell that one")
+    parts.jobs.moved(str(job), node, nmigs)
+    await parts.jobs.written()  # the other node does not repeat it once it is answered
+    return ValueReply(f"job {job} runs on node {node}")
 
 
 MIGRATE = Verb(
@@ -82,6 +83,12 @@ VERBS = (
     MIGRATE,
     Verb("lock", "PID", Role.USER, "balancing leaves this process where it is", _lock(True)),
     Verb("unlock", "PID", Role.USER, "balancing may move this process", _lock(False)),
-    Verb("migration", "", Role.ADMIN, "letters about migrations, between daemons", migration),
-    Verb("moved", "HOME-JOB NODE NMIGS", Role.ADMIN, "where a job runs now, between daemons", moved),
+    Verb("migration", "", Role.ADMIN, "turn a stream between daemons into migration messages", migration),
+    Verb(
+        "moved",
+        "HOME-JOB NODE NMIGS",
+        Role.ADMIN,
+        "tell a home where its job runs, between daemons",
+        moved,
+    ),
 )

@@ -1,26 +1,25 @@
-"""The processes of this home on other nodes, for the verbs about processes: asked for where they run."""
+"""The processes of this home on other nodes, for the verbs about processes: their nodes are asked."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.task import deferLater
 
 from gomd.jobs.ownership import elsewhere
 from gomd.verbs.context import Parts
-from libgomd.errors import GomdError, NotAllowed, PeerUnreachable
+from libgomd.deadlines import within
+from libgomd.errors import GomdError, NotAllowed, PeerUnreachable, TimedOut
 from libgomd.model import Caller, Job, Process, Role
 from libgomd.wire.lines import Request
 from libgomd.wire.values import decode, loads
 
-#: Seconds the other nodes have for their answers; then their processes are shown without numbers.
-PATIENCE = 2.0
-#: Seconds until a job that has just moved can be reached where it is, and between two looks.
-REACHED_LIMIT = 5.0
-_AGAIN = 0.1
-#: Processes asked for in one line.
-_AT_ONCE = 200
+#: Seconds that the other nodes have for their answers; then their processes are shown without numbers.
+ANSWER_TIMEOUT = 2.0
+#: Seconds within which a job that has just moved is reached on its new node.
+MOVED_TIMEOUT = 5.0
+#: Processes that are asked for in one line.
+_MAX_PIDS_A_REQUEST = 200
 _READER = Caller(Role.ADMIN, "", None, "ps")
 
 
@@ -31,7 +30,7 @@ def job_elsewhere(parts: Parts, pid: int) -> Job | None:
 
 
 def own_job_elsewhere(parts: Parts, pid: int, caller: Caller) -> Job | None:
-    """Return the same, for somebody who wants to act on it. :raises NotAllowed: it is not his."""
+    """Return the same for a caller that wants to act on it. :raises NotAllowed: it is not the caller's."""
     job = job_elsewhere(parts, pid)
     if job is not None and not caller.owns(job.uid):
         raise NotAllowed(f"process {pid} is not yours: it is {job.user}'s")
@@ -44,26 +43,39 @@ async def pid_there(parts: Parts, job: Job) -> str:
 
     :raises PeerUnreachable: that is not known. Not yet, or it has moved on.
     """
-    end = parts.clock.seconds() + REACHED_LIMIT
     now: Job | None = job
-    while now is not None and now.node == job.node and parts.clock.seconds() < end:
-        if now.pid_there is not None:
-            return str(now.pid_there)
-        await deferLater(parts.clock, _AGAIN)
+
+    def settled() -> bool:
+        nonlocal now
         now = None if job.pid is None else parts.jobs.of_pid(job.pid)
-    raise PeerUnreachable(f"which process of node {job.node} job {job.job} is, is not known yet: try again")
+        return now is None or now.node != job.node or now.pid_there is not None
+
+    if job.pid_there is not None:
+        return str(job.pid_there)
+    await parts.jobs.until(job, settled, MOVED_TIMEOUT)
+    if now is not None and now.node == job.node and now.pid_there is not None:
+        return str(now.pid_there)
+    raise PeerUnreachable(
+        f"job {job.job} has just moved to node {job.node} and its process id there is not known yet: "
+        "try again in a moment"
+    )
 
 
 async def send_signal(parts: Parts, job: Job, number: int, group: bool) -> None:
     """Send a signal to a job, here or elsewhere; one that has just moved is waited for. As `IJobs.signal`."""
-    end = parts.clock.seconds() + REACHED_LIMIT
-    while True:
+    unreached: PeerUnreachable | None = None
+
+    def sent() -> bool:
+        nonlocal unreached
         try:
-            return parts.jobs.signal(job, number, group)
-        except PeerUnreachable:
-            if parts.clock.seconds() >= end:
-                raise
-        await deferLater(parts.clock, _AGAIN)
+            parts.jobs.signal(job, number, group)
+        except PeerUnreachable as error:
+            unreached = error
+            return False
+        return True
+
+    if not await parts.jobs.until(job, sent, MOVED_TIMEOUT) and unreached is not None:
+        raise unreached
 
 
 async def processes_elsewhere(parts: Parts) -> list[Process]:
@@ -76,21 +88,18 @@ async def processes_elsewhere(parts: Parts) -> list[Process]:
 
 
 async def _of_node(parts: Parts, node: int, jobs: Sequence[Job]) -> list[Process]:
-    work = Deferred.fromCoroutine(_ask(parts, node, jobs))
-    late = parts.clock.callLater(PATIENCE, work.cancel)
+    asked = Deferred.fromCoroutine(_ask(parts, node, jobs))
+    late = TimedOut(f"node {node} did not answer within {ANSWER_TIMEOUT:g} s")
     try:
-        found = await work
+        found = await within(parts.clock, ANSWER_TIMEOUT, asked, late)
     except Exception:  # noqa: BLE001 - whatever it is, the jobs are there
         found = {}
-    finally:
-        if late.active():
-            late.cancel()
     return [elsewhere(job, found.get(job.pid_there or 0)) for job in jobs]
 
 
 async def _ask(parts: Parts, node_id: int, jobs: Sequence[Job]) -> dict[int, Process]:
     node = parts.members.find(str(node_id))
-    pids = [str(job.pid_there) for job in jobs if job.pid_there][:_AT_ONCE]
+    pids = [str(job.pid_there) for job in jobs if job.pid_there][:_MAX_PIDS_A_REQUEST]
     reply = await parts.peers.ask(node, Request("ps", tuple(pids)), _READER, True)
     if reply.rows is None:
         raise PeerUnreachable(reply.text)

@@ -284,16 +284,22 @@ class JobEnd:
         """Return frames with output, up to about ``limit`` bytes of it; empty when none may be sent now."""
         if not self.attached:
             return b""
-        data = bytearray()
+        found, size = [], 0
         for kind, output in self.outputs.items():
-            while len(data) < limit and (piece := output.next_piece()):
-                data += frames.encode(kind, piece)
-        return bytes(data)
+            while size < limit and (piece := output.next_piece()):
+                found.append(frames.encode(kind, piece))
+                size += len(piece)
+        return b"".join(found)  # copies nothing when it is one frame
 
     @property
     def drained(self) -> bool:
         """Whether everything that is kept of both outputs has been sent to the attached caller."""
         return all(output.drained for output in self.outputs.values())
+
+    @property
+    def overtaken(self) -> bool:
+        """Whether output that was never sent is not kept any more: the caller has to attach again."""
+        return any(output.overtaken for output in self.outputs.values())
 
 
 def failure_in(payload: bytes) -> GomdError:

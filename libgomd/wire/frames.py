@@ -42,8 +42,8 @@ ACK: Final = 9  #: nine bytes: the kind of the stream, the position
 MOVE: Final = 10  #: JSON: a step of a migration
 MOVED: Final = 23  #: JSON: what came of it
 #: Between daemons, on a stream of their own (`gomd.jobs.migration.messages`):
-LETTER: Final = 24  #: JSON: a message about a migration
-PIECE: Final = 25  #: bytes: of the files that the letter before names
+MESSAGE: Final = 24  #: JSON: a message about a migration
+PIECE: Final = 25  #: bytes: of the files that the message before it names
 #: From the job's end to the caller's:
 STARTED: Final = 16  #: JSON: the job runs
 ATTACHED: Final = 17  #: JSON: the positions from which the streams go on

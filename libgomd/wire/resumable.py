@@ -15,9 +15,9 @@ next, and the sender goes on from there::
 
       0        taken           received
       |---------|===============|----------------------------> the receiver
-      passed on  held
+      passed on  waiting
 
-So no byte is lost or doubled, whatever breaks in between, and nothing on the way has to hold more than the
+So no byte is lost or doubled, whatever breaks in between, and nothing on the way has to keep more than the
 window. Three numbers make it exact:
 
 - the window counts from ``taken``: what the receiver has, but has not passed on, still occupies it;
@@ -59,13 +59,13 @@ class Store(Protocol):
         """Keep more bytes."""
 
     def discard_before(self, position: int) -> None:
-        """Forget what lies before ``position``; keeping more of it is allowed."""
+        """Forget what lies before ``position``. A store may keep more of it."""
 
     def read(self, position: int, limit: int) -> bytes:
         """Return up to ``limit`` bytes from ``position`` on, as many as lie together; empty at the end."""
 
     def close(self) -> None:
-        """Free everything."""
+        """Free what the store occupies."""
 
 
 class MemoryStore:
@@ -125,6 +125,10 @@ class Sender:
         self.window = window
         self.sent = self.taken = self.store.base
 
+    def begin_at(self, position: int) -> None:
+        """Take over a stream of which everything before ``position`` was acknowledged to another sender."""
+        self.store.base = self.store.end = self.sent = self.taken = position
+
     @property
     def end(self) -> int:
         """The position behind the newest byte."""
@@ -178,6 +182,11 @@ class Sender:
         """Whether everything that was appended has been sent."""
         return self.sent >= self.store.end
 
+    @property
+    def overtaken(self) -> bool:
+        """Whether bytes that were never sent are no longer kept, so that the receiver has to resume."""
+        return self.sent < self.store.base
+
 
 class Receiver:
     """
@@ -193,6 +202,10 @@ class Receiver:
         self.received = self.taken = position
         self.window = window
         self._told = position
+
+    def begin_at(self, received: int, taken: int) -> None:
+        """Take over a stream from another receiver, where that was."""
+        self.received, self.taken, self._told = received, taken, taken
 
     def receive(self, size: int) -> None:
         """
@@ -212,6 +225,19 @@ class Receiver:
         """Count everything that has come as passed on."""
         self.taken = self.received
 
+    def pass_on_all_but(self, size: int) -> None:
+        """
+        Count everything as passed on but the last ``size`` bytes; never less than before.
+
+        What was passed on may come back to this end, which then passes it on once more.
+        """
+        self.taken = max(self.taken, self.received - size)
+
+    def rewind(self, position: int) -> None:
+        """Forget what lies behind ``position``: on resuming the sender goes on from there."""
+        self.received = position
+        self.taken = min(self.taken, position)
+
     def acknowledgement(self) -> int | None:
         """Return the position to acknowledge now, None when the sender has been told it already."""
         if self._told == self.taken:
@@ -225,9 +251,9 @@ class Receiver:
 
         :returns: bytes that are lost for good, 0 as a rule: those before ``position`` that never came.
         """
-        held = self.received - self.taken
+        waiting = self.received - self.taken
         lost = max(0, position - self.received)
         self.received = position
-        self.taken = position - held if position >= held else 0
+        self.taken = position - waiting if position >= waiting else 0
         self._told = self.taken
         return lost

@@ -16,8 +16,8 @@ import sys
 import time
 from typing import Any
 
-from gomd.jobs.checkpoint import criu
-from gomd.jobs.checkpoint import process_tree as tree
+from gomd.jobs.checkpoint import criu, page_connection, process_tree
+from gomd.jobs.checkpoint.images import Images
 from gomd.jobs.supervisor.child_task import ChildTask
 from gomd.jobs.supervisor.kernel import mount_own_proc, unshare_pids_and_mounts
 from libgomd.errors import CannotMove
@@ -72,7 +72,7 @@ class _Inside:
 
     def start(self, argv: list[str], uid: int = 0) -> int:
         theirs = self._make_pipes()
-        tree.set_next_pid(300)
+        process_tree.set_next_pid(300)
         self._pid = os.fork()
         if self._pid == 0:
             try:
@@ -119,7 +119,7 @@ class _Inside:
             return ""
 
     def listen(self, address: str) -> int:
-        self._listening = criu.listen(address)
+        self._listening = page_connection.listen(address)
         port: int = self._listening.getsockname()[1]
         return port
 
@@ -127,7 +127,7 @@ class _Inside:
         """Begin to take pages."""
 
         def work() -> None:
-            accepted = criu.accept(self._listening, (source,), 10.0)
+            accepted = page_connection.accept(self._listening, (source,), 10.0)
             self._criu.page_server(accepted, directory, criu.TlsFiles(*tls), 60.0)
 
         self._work = ChildTask(work, 70.0)
@@ -150,14 +150,14 @@ class _Inside:
                 tls=criu.TlsFiles(*tls) if tls else None,
                 limit=60.0,
             )
-            pids = tree.descendants(self._pid)
-            return [pids, tree.hold(pids)]
+            pids = process_tree.descendants(self._pid)
+            return [pids, process_tree.keep_stopped(pids)]
 
         before = time.monotonic()
         working = ChildTask(work, 70.0)
         if kill_after:
             time.sleep(kill_after)
-            for pid in reversed(tree.descendants(working.pid)[1:]):
+            for pid in reversed(process_tree.descendants(working.pid)[1:]):
                 os.kill(pid, signal.SIGKILL)
         pids, held = working.wait()
         return {"pid": self._pid, "pids": pids, "held": held, "names": self._names,
@@ -168,8 +168,8 @@ class _Inside:
 
         def work() -> list[Any]:
             found = self._criu.restore(directory, dict(zip(names, theirs, strict=True)), limit=60.0)
-            pids = tree.descendants(found)
-            return [pids, tree.hold(pids)]
+            pids = process_tree.descendants(found)
+            return [pids, process_tree.keep_stopped(pids)]
 
         before = time.monotonic()
         pids, held = ChildTask(work, 70.0).wait()
@@ -185,7 +185,7 @@ class _Inside:
         tls_words = ["--tls", "--tls-cacert", tls[0], "--tls-cert", tls[1], "--tls-key", tls[2]]
         common = ["--address", "127.0.0.1", "--port", "28471", *tls_words, "--tls-no-cn-verify"]
         external = [word for name in self._names for word in ("--external", name)]
-        with tree.high_pids():
+        with process_tree.high_pids():
             server = subprocess.Popen([program, "page-server", "-D", far, *common])
             time.sleep(0.5)
             before = time.monotonic()
@@ -203,7 +203,7 @@ class _Inside:
         inherit = [
             word for n, d in zip(names, theirs, strict=True) for word in ("--inherit-fd", f"fd[{d}]:{n}")
         ]
-        with tree.high_pids():
+        with process_tree.high_pids():
             before = time.monotonic()
             subprocess.run(
                 [self._criu.program, "restore", "-D", directory, "-d", "--restore-sibling", *inherit],
@@ -216,20 +216,20 @@ class _Inside:
         return {"seconds": seconds}
 
     def send_images(self, directory: str) -> dict[str, str]:
-        images = criu.Images.read(directory)
+        images = Images.read(directory)
         return {name: base64.b64encode(data).decode() for name, data in images.files.items()}
 
     def take_images(self, directory: str, images: dict[str, str]) -> None:
-        criu.Images({name: base64.b64decode(data) for name, data in images.items()}).write(directory)
+        Images({name: base64.b64decode(data) for name, data in images.items()}).write(directory)
 
     def states(self) -> str:
-        return "".join(tree.state(pid) for pid in tree.descendants(self._pid))
+        return "".join(process_tree.state(pid) for pid in process_tree.descendants(self._pid))
 
     def thaw(self) -> None:
-        tree.thaw(tree.descendants(self._pid))
+        process_tree.thaw(process_tree.descendants(self._pid))
 
     def end(self) -> int:
-        tree.end(tree.descendants(self._pid))
+        process_tree.end(process_tree.descendants(self._pid))
         return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
 
     def wait(self) -> int:

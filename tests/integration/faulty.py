@@ -29,7 +29,7 @@ class Fault:
     What is to happen, once.
 
     :ivar step: see the module. :ivar do: ``kill`` the process ``pid``, 0 being this one; ``end`` it, with
-        SIGTERM; ``cut`` the letters' streams; ``criu``: kill -9 of criu ``seconds`` after it began, ``arg``
+        SIGTERM; ``cut`` the messages' streams; ``criu``: kill -9 of criu ``seconds`` after it began, ``arg``
         being the program that `fragile_criu` made and dump, page-server or restore; ``fill`` the file system
         of directory ``arg``; ``poor``: no memory is free here.
     """
@@ -41,7 +41,7 @@ class Fault:
     seconds: float = 0.0
 
     def arm(self, path: Path) -> None:
-        """Have the daemon that runs with FILE ``path`` do it."""
+        """Arm this fault for the daemon that runs with FILE ``path``."""
         fired(path).unlink(missing_ok=True)
         new = path.with_suffix(".new")
         new.write_text(json.dumps(asdict(self)))
@@ -49,18 +49,18 @@ class Fault:
 
 
 def fired(path: Path) -> Path:
-    """Return the name that FILE ``path`` has when its fault was done."""
+    """Return the name that FILE ``path`` has after its fault has happened."""
     return path.with_name(f"{path.name}.fired")
 
 
 class _Faults:
-    """The armed fault, looked for at each step."""
+    """Looks at each step for a fault that is armed for it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def take(self, step: str) -> Fault | None:
-        """Return the fault if it is for this step; it is armed no more."""
+        """Return the fault that is armed for this step and disarm it, None when there is none."""
         try:
             fault = Fault(**json.loads(self._path.read_text()))
         except FileNotFoundError:
@@ -70,8 +70,8 @@ class _Faults:
         os.rename(self._path, fired(self._path))
         return fault
 
-    def step(self, step: str, ground: Any) -> None:
-        """Do what is armed for this step."""
+    def step(self, step: str, context: Any) -> None:
+        """Let the fault happen that is armed for this step."""
         fault = self.take(step)
         if fault is None:
             return
@@ -79,7 +79,7 @@ class _Faults:
             number = signal.SIGKILL if fault.do == "kill" else signal.SIGTERM
             os.kill(fault.pid or os.getpid(), number)
         elif fault.do == "cut":
-            for streams in tuple(ground.post._streams.values()):
+            for streams in tuple(context.channels._streams.values()):
                 for stream in tuple(streams):
                     stream.abort()
         elif fault.do == "criu":
@@ -88,31 +88,31 @@ class _Faults:
         elif fault.do == "fill":
             fill(fault.arg)
         elif fault.do == "poor":
-            _be_poor(ground)
+            _be_poor(context)
         else:
             raise AssertionError(fault)
 
-    def wrap(self, owner: type, name: str, step: Callable[..., str], ground: Callable[[Any], Any]) -> None:
-        """Let the method ``name`` be a step, before it and, if it is a coroutine, after it."""
+    def wrap(self, owner: type, name: str, step: Callable[..., str], context: Callable[[Any], Any]) -> None:
+        """Make a step of the method ``name``: before it and, if it is a coroutine, after it."""
         method = getattr(owner, name)
 
         @functools.wraps(method)
         def plain(part: Any, *arguments: Any) -> Any:
-            self.step(f"before {step(*arguments)}", ground(part))
+            self.step(f"before {step(*arguments)}", context(part))
             return method(part, *arguments)
 
         @functools.wraps(method)
         async def slow(part: Any, *arguments: Any) -> Any:
-            self.step(f"before {step(*arguments)}", ground(part))
+            self.step(f"before {step(*arguments)}", context(part))
             result = await method(part, *arguments)
-            self.step(f"after {step(*arguments)}", ground(part))
+            self.step(f"after {step(*arguments)}", context(part))
             return result
 
         setattr(owner, name, slow if inspect.iscoroutinefunction(method) else plain)
 
 
 def fragile_criu(path: Path, criu: str) -> str:
-    """Write a program that is ``criu`` until a fault kills it at its work; return its name."""
+    """Write a program that is ``criu`` until a fault kills it while it works; return its name."""
     path.write_text(f"""#!/bin/sh
 if [ -f '{path}.armed' ]; then
     read -r kind seconds < '{path}.armed'
@@ -130,7 +130,7 @@ exec {criu} "$@"
 
 
 def fill(directory: str) -> None:
-    """Leave no room there."""
+    """Fill the file system of a directory."""
     with open(os.path.join(directory, "filler"), "wb", buffering=0) as file:
         for size in (1 << 20, 4096):
             with suppress(OSError):
@@ -138,17 +138,18 @@ def fill(directory: str) -> None:
                     pass
 
 
-def _be_poor(ground: Any) -> None:
+def _be_poor(context: Any) -> None:
     """Let this machine have no free memory for what comes next."""
     from dataclasses import replace
 
-    machine = ground.machine
+    checks = context.checks
+    read = checks._read_capabilities
 
-    def offer(*arguments: Any) -> Any:
-        object.__setattr__(ground, "machine", machine)
-        return replace(machine.offer(*arguments), memory=1 << 20)
+    def read_once(*arguments: Any) -> Any:
+        checks._read_capabilities = read
+        return replace(read(*arguments), memory=1 << 20)
 
-    object.__setattr__(ground, "machine", replace(machine, offer=offer))
+    checks._read_capabilities = read_once
 
 
 def _prepare(path: Path) -> None:
@@ -163,15 +164,17 @@ def _prepare(path: Path) -> None:
         MigrationContext, "write", lambda _id, state, *_more: f"write {state.word}", lambda part: part
     )
     for owner in (MigrationSource, MigrationTarget):
-        faults.wrap(owner, "act", lambda act: f"act {act.word}", lambda part: part._ground)
-        faults.wrap(owner, "send", lambda message, _reason: f"send {message.word}", lambda part: part._ground)
-    heard: Callable[..., str] = lambda letter, _answer: f"heard {letter.word}"  # noqa: E731
-    faults.wrap(Migrations, "heard", heard, lambda part: part._ground)
+        faults.wrap(owner, "act", lambda act: f"act {act.word}", lambda part: part._context)
+        faults.wrap(
+            owner, "send", lambda message, _reason: f"send {message.word}", lambda part: part._context
+        )
+    heard: Callable[..., str] = lambda message, _answer: f"heard {message.word}"  # noqa: E731
+    faults.wrap(Migrations, "heard", heard, lambda part: part._context)
     faults.wrap(MigrationJournal, "forget", lambda _record: "forget", lambda _part: None)
 
 
 def main() -> None:
-    """Be the daemon."""
+    """Run the daemon with the armed faults."""
     from twisted.scripts.twistd import run
 
     del sys.path[0]  # the directory of the tests: their names are not for the daemon

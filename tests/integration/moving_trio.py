@@ -1,4 +1,4 @@
-"""Three daemons of one cluster on loopback, a job that moves among them, and what must be true of it."""
+"""Three daemons of a cluster on loopback, a job that moves among them, and what must be true of it."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ class FaultyDaemon(Daemon):
         return self.home / "fault"
 
     def command(self) -> Sequence[str]:
-        """What starts it."""
+        """The command that starts it."""
         return (sys.executable, faulty.__file__, str(self.fault), *self._options)
 
     def left(self, name: str = "") -> list[str]:
-        """What is still there of migrations, and of the job ``name``."""
+        """Return what is still there of migrations, and of the job ``name``."""
         places = (self.state / "jobs" / "migrations", self.spool / "moving")
         found = [str(path) for place in places if place.is_dir() for path in place.iterdir()]
         return found + [str(path) for path in (self.spool / name,) if name and path.exists()]
@@ -98,19 +98,19 @@ class Trio:
         }
 
     def start(self) -> None:
-        """Start all and wait until each sees all."""
+        """Start all daemons and wait until each of them sees the others."""
         with ThreadPoolExecutor(3) as pool:
             list(pool.map(lambda node: node.start(), self.nodes.values()))
         self.wait_until_up()
         self.started = True
 
     def wait_until_up(self) -> None:
-        """Wait until each sees all."""
+        """Wait until each daemon sees the others."""
         for node in self.nodes.values():
             until(lambda node=node: _all_up(node))  # type: ignore[misc]
 
     def end(self) -> None:
-        """Leave nothing running: no daemon, no supervisor and with them no job."""
+        """End all daemons and supervisors, and with them all jobs."""
         self.started = False
         for node in self.nodes.values():
             node.end()
@@ -118,14 +118,14 @@ class Trio:
             os.kill(pid, signal.SIGKILL)
 
     def clear(self) -> None:
-        """End all, and forget all jobs."""
+        """End all daemons, and remove what they know of jobs."""
         self.end()
         for node in self.nodes.values():
             shutil.rmtree(node.state, ignore_errors=True)
             node.fault.unlink(missing_ok=True)
 
     def supervisors(self) -> list[int]:
-        """The processes of gomd beside the daemons that have to do with jobs of these nodes."""
+        """Return the processes of gomd, besides the daemons, that belong to jobs of these nodes."""
         found = []
         for pid in _pids():
             try:
@@ -189,7 +189,7 @@ class Moving:
         self._read.append(self.caller.stdout.read())
 
     def row(self) -> dict[str, Any] | None:
-        """Its row at home, once it runs, None when there is none or home is away."""
+        """Return its row at home, None before it runs or when its home cannot be asked."""
         try:
             rows = jobs(self.home)
         except (OSError, AssertionError):
@@ -198,7 +198,7 @@ class Moving:
         return found[0] if found else None
 
     def copies(self) -> list[tuple[int, str, int]]:
-        """Where it is: node, the kernel's letter for its state, and pid of each process of it."""
+        """Return node, the kernel's letter for its state, and pid of each process of it."""
         found = []
         for pid in _pids():
             try:
@@ -214,7 +214,7 @@ class Moving:
         return found
 
     def migrate(self, to: int) -> subprocess.Popen[bytes]:
-        """Ask home to move it; what comes of the question is nobody's worry."""
+        """Ask its home to move it, and ignore the answer."""
         row = self.row()
         assert row is not None
         return subprocess.Popen(
@@ -223,7 +223,7 @@ class Moving:
         )  # fmt: skip
 
     def is_settled(self, at: int, nmigs: int) -> str:
-        """Return what is not yet as it should be when it runs on node ``at``; empty when all is."""
+        """Return what is not yet as it must be when it runs on node ``at``; empty when all is."""
         left = [path for daemon in self.trio.nodes.values() for path in daemon.left()]
         if left:
             return f"left: {left}"
@@ -235,7 +235,7 @@ class Moving:
         return "" if told == (at, nmigs, "running") else f"home says {row}"
 
     def settle(self, at: int, nmigs: int) -> None:
-        """Wait until it runs on node ``at``, once, and nothing is left of migrations."""
+        """Wait until it runs once, on node ``at``, and nothing is left of migrations."""
         end = time.monotonic() + SETTLES
         while why := self.is_settled(at, nmigs):
             assert len([1 for _node, state, _pid in self.copies() if state in "RSD"]) <= 1, "it runs twice"
@@ -244,7 +244,7 @@ class Moving:
             time.sleep(0.1)
 
     def finish(self, at: int, nmigs: int) -> None:
-        """End its input; everything it wrote has to be there, once, and nothing of it left anywhere."""
+        """End its input; check that all it wrote is there once, and that nothing of it is left anywhere."""
         self._stop.set()
         status = self.caller.wait(PATIENCE)
         for thread in self._threads:
@@ -269,7 +269,7 @@ class Moving:
             time.sleep(0.05)
 
     def close(self) -> None:
-        """Leave nothing of it, whatever came of the test."""
+        """Remove all that is left of it, whatever came of the test."""
         self._stop.set()
         if self.caller.poll() is None:
             self.caller.kill()

@@ -188,10 +188,10 @@ def test_it_ends_meanwhile(job: Moving, trio: Trio, step: str, at: int, there: b
         assert row is not None
         assert (row["node"], row["state"], row["exit"]) == (1, "done", 137)
     for daemon in trio.nodes.values():
-        until(lambda daemon=daemon: held(daemon) == 0)  # type: ignore[misc]
+        until(lambda daemon=daemon: tracked(daemon) == 0)  # type: ignore[misc]
 
 
-def held(daemon: Daemon) -> int:
+def tracked(daemon: Daemon) -> int:
     """How many jobs a daemon looks after."""
     with daemon.connect_unix() as line:
         line.ask("format json")

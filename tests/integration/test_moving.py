@@ -1,4 +1,4 @@
-"""Supervisors hand a running job to each other: the real launcher, the real criu, no daemon. Root only."""
+"""Supervisors pass a running job on to each other: real fork server, real criu, no daemon. Root only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from gomd.jobs.checkpoint import criu
+from gomd.jobs.checkpoint import criu, page_connection
+from gomd.jobs.checkpoint.images import Images
 from gomd.jobs.lifecycle.forkserver_client import _PROGRAM, _ROOT
 from gomd.jobs.supervisor.forkserver import NAMESPACE
 from libgomd.certificates import page_server_credentials, write_pem_files
@@ -36,7 +37,7 @@ sys.exit(7)
 
 
 class Supervisor:
-    """A connection to a supervisor, as its daemon has it."""
+    """A daemon's connection to a supervisor."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
@@ -79,7 +80,7 @@ class Supervisor:
             self._socket.sendall(frames.encode_ack(kind, base[kind] + len(data)))
 
     def close(self) -> None:
-        """Leave nothing of it, and with it of its job, whatever came of the test."""
+        """End the supervisor, and its job with it, whatever came of the test."""
         self._socket.close()
         for pid in self.pids:
             with suppress(OSError):
@@ -95,7 +96,7 @@ class Supervisor:
 
 @pytest.fixture
 def launch() -> Iterator[Any]:
-    """Start supervisors through a launcher of our own."""
+    """Start supervisors through a fork server of this test."""
     here, there = socket.socketpair()
     launcher = subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", _PROGRAM.format(_ROOT)], stdin=there.fileno()
@@ -136,11 +137,11 @@ def _freeze(source: Supervisor, program: str, images: Path, limit: float = 60.0)
     images.mkdir()
     here = images / "source"
     here.mkdir()
-    listening, tls = criu.listen("127.0.0.1"), _certificates(images)
+    listening, tls = page_connection.listen("127.0.0.1"), _certificates(images)
 
     def serve() -> None:
         try:
-            with criu.accept(listening, ("127.0.0.1",), 10.0) as accepted:
+            with page_connection.accept(listening, ("127.0.0.1",), 10.0) as accepted:
                 criu.Criu(program).page_server(accepted, str(images), tls, 60.0)
         except CannotMove:
             pass
@@ -155,7 +156,7 @@ def _freeze(source: Supervisor, program: str, images: Path, limit: float = 60.0)
     serving.join()
     listening.close()
     if not error:
-        criu.Images.read(str(here)).write(str(images))
+        Images.read(str(here)).write(str(images))
     return error
 
 
@@ -234,13 +235,17 @@ def _freeze_to_nobody(source: Supervisor, program: str, images: Path) -> str:
 
 def test_who_is_quicker_and_says_nothing_does_not_keep_the_place() -> None:
     """Of two connections to a page server under TLS the one that begins to speak it is taken."""
-    listening = criu.listen("127.0.0.1")
+    listening = page_connection.listen("127.0.0.1")
     with listening, ExitStack() as stack:
         made = [stack.enter_context(socket.create_connection(listening.getsockname()))]
         taken: list[socket.socket] = []
 
         def accept() -> None:
-            taken.append(criu.accept(listening, ("127.0.0.1",), 10.0, lambda one: criu.speaks_tls(one, 0.2)))
+            taken.append(
+                page_connection.accept(
+                    listening, ("127.0.0.1",), 10.0, lambda one: page_connection.speaks_tls(one, 0.2)
+                )
+            )
 
         accepting = threading.Thread(target=accept)
         accepting.start()
@@ -256,7 +261,7 @@ def test_who_is_quicker_and_says_nothing_does_not_keep_the_place() -> None:
 
 
 def _forged_job(launch: Any, tmp_path: Path, program: str) -> tuple[Supervisor, Path]:
-    """Freeze a job of nobody's; return its supervisor and the images, which a hostile node may change now."""
+    """Freeze a job of nobody's; return its supervisor and its images, as a hostile node could change them."""
     tmp_path.chmod(0o755)
     source = launch()
     source.send(frames.SPEC, _spec(tmp_path, "1-1"))
@@ -266,7 +271,7 @@ def _forged_job(launch: Any, tmp_path: Path, program: str) -> tuple[Supervisor, 
 
 
 def _refused(launch: Any, tmp_path: Path, program: str) -> str:
-    """Let another supervisor bring the images up as a job of nobody's; return why it does not."""
+    """Have another supervisor restore the images as a job of nobody's; return why it refuses."""
     target = launch()
     spec = _spec(tmp_path, "1-1b", images=str(tmp_path / "images"), criu=program, expected_uid=65534)
     target.send(frames.SPEC, spec)
@@ -276,7 +281,7 @@ def _refused(launch: Any, tmp_path: Path, program: str) -> str:
 
 
 def test_forged_images_give_no_capabilities(launch: Any, tmp_path: Path) -> None:
-    """criu gives a process what its image says; it is killed while criu still holds it."""
+    """criu gives a process what its image says; such a process is killed while criu still traces it."""
     program = find_criu()
     source, images = _forged_job(launch, tmp_path, program)
     forged = 0

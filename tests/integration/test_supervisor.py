@@ -1,4 +1,4 @@
-"""Supervisors by themselves, as processes, without namespaces: what ends them and what does not."""
+"""Supervisors by themselves, as processes without namespaces: what ends them, and what does not."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from typing import Any
 
 import pytest
 
-from gomd.jobs.supervisor import supervisor
+from gomd.jobs.supervisor.serve import serve
 from gomd.jobs.supervisor.spawn import SupervisorEnvironment
+from gomd.jobs.supervisor.supervisor import Supervisor
 from libgomd.wire import frames
 
-#: How often these supervisors look whether they are deserted.
-_LOOK = 0.2
+#: Seconds between two checks of these supervisors whether they are deserted.
+_CHECK_INTERVAL = 0.2
 
 
 class Connection:
-    """To a supervisor, as a daemon has it."""
+    """A daemon's connection to a supervisor."""
 
     def __init__(self, connection: socket.socket) -> None:
         connection.settimeout(20)
@@ -64,7 +65,7 @@ Start = Callable[..., "tuple[int, Connection]"]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Start supervisors of our own."""
+    """Start supervisors, and end them after the test."""
     pids: list[int] = []
 
     def begin(*argv: str, detach: bool = False) -> tuple[int, Connection]:
@@ -74,11 +75,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
             try:
                 ours.close()
                 os.setsid()
-                supervisor.DESERTED_LOOK = _LOOK
                 proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
-                supervisor.serve(
-                    theirs, SupervisorEnvironment(False, "", os.getpid(), proc), supervisor.Supervisor
-                )
+                environment = SupervisorEnvironment(False, "", os.getpid(), proc)
+                serve(theirs, environment, Supervisor, deserted_check=_CHECK_INTERVAL)
             finally:
                 os._exit(0)
         theirs.close()
@@ -101,7 +100,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def ends(pid: int, within: float) -> bool:
-    """Whether a process ends; one that has ended is waited for."""
+    """Return whether a process ends within some seconds, and reap it."""
     descriptor = os.pidfd_open(pid)
     try:
         ended = bool(select.select([descriptor], [], [], within)[0])
@@ -113,7 +112,7 @@ def ends(pid: int, within: float) -> bool:
 
 
 def test_an_attach_of_bad_types_ends_nothing(start: Start, tmp_path: Path) -> None:
-    """Who says it is cut off; the job goes on, and the next one finds it."""
+    """The connection that sent it is closed; the job goes on, and the next connection finds it."""
     pid, connection = start("sleep", "1000")
     job = connection.until(frames.STARTED)["pid"]
     connection.send(frames.ATTACH, {"stdout": "seven", "stderr": None})
@@ -130,29 +129,29 @@ def test_an_attach_of_bad_types_ends_nothing(start: Start, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("detach", [False, True])
 def test_a_job_whose_directory_was_removed(start: Start, tmp_path: Path, detach: bool) -> None:
-    """Without a daemon nobody can ever find it again: it ends as at a hang-up, and its supervisor with it."""
+    """Without a daemon nobody can find it again: it ends as at a hang-up, and its supervisor with it."""
     pid, connection = start("sleep", "1000", detach=detach)
     job = connection.until(frames.STARTED)["pid"]
     connection.close()
-    assert not ends(pid, 3 * _LOOK)  # a daemon that is away may come back
+    assert not ends(pid, 3 * _CHECK_INTERVAL)  # a daemon that is away may come back
     shutil.rmtree(tmp_path / "spool")
     assert ends(pid, 20.0)
     assert not os.path.exists(f"/proc/{job}")
 
 
 def test_a_daemon_that_is_connected_counts_more_than_the_directory(start: Start, tmp_path: Path) -> None:
-    """As long as it is there the job goes on."""
+    """As long as a daemon is connected the job goes on."""
     pid, connection = start("sleep", "1000")
     connection.until(frames.STARTED)
     shutil.rmtree(tmp_path / "spool")
-    time.sleep(3 * _LOOK)
+    time.sleep(3 * _CHECK_INTERVAL)
     assert not ends(pid, 0.0)
     connection.close()
     assert ends(pid, 20.0)
 
 
 def test_a_reader_that_is_overtaken(start: Start, tmp_path: Path) -> None:
-    """Who reads kept output more slowly than the oldest goes is told where it goes on, and gets the end."""
+    """A reader that is slower than old output is removed is told where it goes on, and gets the end."""
     script = "import sys; sys.stdout.buffer.write(bytes(5 << 20) + b'the end'); sys.stdout.flush()"
     _pid, connection = start("python3", "-c", script, detach=True)
     connection.until(frames.STARTED)

@@ -1,10 +1,11 @@
 """
-Looks at a job in the middle of criu's work, while nobody can let its processes run: yes or no.
+Checks a job in the middle of criu's work, while none of its processes can run, and lets criu go on or fail.
 
-A stopped process is not enough for that: its user may continue it at any time. But criu runs a script when
-it has dumped a process and still traces it; when it has brought up a copy that has not got its user's
-rights yet; and when the copy has got them and is still traced. If the script fails at the first two, so does
-criu, and nothing is left; at the last one criu would go on, so the copy is killed here. The script asks here.
+It is not enough that a process is stopped: its user may continue it at any time. But criu runs a script at
+three moments: when it has dumped a process and still traces it; when it has restored a copy that does not
+have its user's rights yet; and when the copy has them and is still traced. The script asks the process that
+is started here. When it fails at the first two moments criu fails too, and leaves nothing; at the last one
+criu would go on, so the copy is killed here.
 
 Standard library only: supervisors use it.
 """
@@ -17,10 +18,10 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
-from gomd.jobs.checkpoint import process_tree as tree
+from gomd.jobs.checkpoint import process_tree
 from libgomd.errors import CannotMove
 
-#: What criu calls the moments: the images are written; all is there of the copy but its user's rights; and
+#: criu's names of the moments: the images are written; the copy is complete but for its user's rights; it has
 #: those too, and none of it has run.
 DUMPED: Final = "post-dump"
 RESTORED: Final = "post-restore"
@@ -30,17 +31,18 @@ case " $GOMD_MOMENTS " in *" $CRTOOLS_SCRIPT_ACTION "*) ;; *) exit 0;; esac
 echo "$CRTOOLS_SCRIPT_ACTION $CRTOOLS_INIT_PID" > "$GOMD_GATE/ask" || exit 1
 read -r answer < "$GOMD_GATE/answer" && [ "$answer" = yes ]
 """
-_MOST: Final = 4096
+#: Bytes of a refusal.
+_MAX_REFUSAL: Final = 4096
 
 
 class ActionScript:
     """
-    Waits, in a process of its own, for criu's question.
+    Answers criu's questions, in a process of its own.
 
     :param directory: of the images, for two named pipes.
-    :param allows: for each moment at which criu has to ask, once and in this order, what looks at the job: it
-        is called in a process of its own with the pid of the job's first process. It may give up rights; it
-        raises `CannotMove` to refuse.
+    :param allows: the check for each moment at which criu has to ask, once and in this order. It is called in
+        a process of its own with the pid of the job's first process. It may give up rights, and raises
+        `CannotMove` to refuse.
     """
 
     def __init__(self, directory: str, allows: Mapping[str, Callable[[int], None]]) -> None:
@@ -61,23 +63,24 @@ class ActionScript:
         os.close(writing)
 
     def words(self) -> tuple[str, ...]:
-        """What to say to criu."""
+        """Return the arguments for criu."""
         return ("--action-script", f"/proc/{self._pid}/fd/{self._script}")
 
     def environment(self) -> Mapping[str, str]:
-        """What criu has to have in its environment."""
+        """Return what criu needs in its environment."""
         return {"GOMD_GATE": self._directory, "GOMD_MOMENTS": " ".join(self._moments)}
 
     def close(self, done: bool = False) -> str:
         """
-        Wait no more. :param done: criu says that it has done its work: then it must have asked.
+        Stop answering.
 
+        :param done: criu has succeeded, so it must have asked at every moment.
         :returns: why it was refused; empty when it was allowed, or criu failed before it asked.
         """
         with suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGKILL)
         os.waitpid(self._pid, 0)
-        told = os.read(self._reading, _MOST).decode("utf-8", "replace")
+        told = os.read(self._reading, _MAX_REFUSAL).decode("utf-8", "replace")
         os.close(self._reading)
         os.close(self._script)
         for name in ("ask", "answer"):
@@ -85,26 +88,28 @@ class ActionScript:
                 os.unlink(os.path.join(self._directory, name))
         refused = told.lstrip(_YES)
         if not refused and done and told != _YES * len(self._moments):
-            return "criu did not ask whether it may be let go"
+            return "criu did not ask whether the job may go on"
         return refused
 
 
-#: Told for each moment that was allowed; what is told besides is a refusal.
+#: Written for each moment that was allowed; anything else that is written is a refusal.
 _YES: Final = "\0"
 
 
 def _wait(directory: str, allows: Mapping[str, Callable[[int], None]], writing: int) -> None:
-    for expected, look in allows.items():
+    for expected, check in allows.items():
         with open(os.path.join(directory, "ask"), encoding="ascii") as asking:
             moment, _, pid = asking.read(100).strip().partition(" ")
         answering = os.open(os.path.join(directory, "answer"), os.O_WRONLY)
-        refused = _refusal(look, int(pid)) if moment == expected else f"criu asked about {moment} out of turn"
+        refused = (
+            _refusal(check, int(pid)) if moment == expected else f"criu asked about {moment} out of turn"
+        )
         if refused:
             if moment == RESUMING:
-                for each in reversed(tree.descendants(int(pid))):
+                for each in reversed(process_tree.descendants(int(pid))):
                     with suppress(ProcessLookupError):
                         os.kill(each, signal.SIGKILL)
-            os.write(writing, refused.encode("utf-8", "replace")[: _MOST - len(allows)])
+            os.write(writing, refused.encode("utf-8", "replace")[: _MAX_REFUSAL - len(allows)])
             os.write(answering, b"no\n")
             os._exit(0)
         os.write(writing, _YES.encode())
@@ -113,25 +118,25 @@ def _wait(directory: str, allows: Mapping[str, Callable[[int], None]], writing: 
     os._exit(0)
 
 
-def _refusal(look: Callable[[int], None], pid: int) -> str:
-    """Let a child ``look``, which may give up its rights; return why it refused, empty when it did not."""
+def _refusal(check: Callable[[int], None], pid: int) -> str:
+    """Let a child ``check``, as that may give up rights; return why it refused, empty when it did not."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             os.close(reading)
             try:
-                look(pid)
+                check(pid)
                 answer = _YES
             except CannotMove as error:
                 answer = str(error) or "it was refused"
             except Exception as error:  # noqa: BLE001 - the edge of the process: it is told why
                 answer = f"{type(error).__name__}: {error}"
-            os.write(writing, answer.encode("utf-8", "replace")[:_MOST])
+            os.write(writing, answer.encode("utf-8", "replace")[:_MAX_REFUSAL])
         finally:
             os._exit(0)
     os.close(writing)
-    answer = os.read(reading, _MOST).decode("utf-8", "replace")
+    answer = os.read(reading, _MAX_REFUSAL).decode("utf-8", "replace")
     os.close(reading)
     os.waitpid(child, 0)
-    return "" if answer == _YES else answer or "it could not be looked at"
+    return "" if answer == _YES else answer or "it could not be checked"

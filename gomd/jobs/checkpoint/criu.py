@@ -1,5 +1,5 @@
 """
-The program criu: how it is called, bounded in time, and what its refusals mean. Every call blocks.
+Runs the program criu, each time with a timeout, and says in words why it refused. Every call blocks.
 
 Standard library only: supervisors use it.
 """
@@ -10,46 +10,31 @@ import os
 import re
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from gomd.jobs.checkpoint.action_script import DUMPED, ActionScript
 from gomd.jobs.checkpoint.criu_log import explain, missing_features
+from gomd.jobs.checkpoint.unprivileged import command_prefix
 from libgomd.errors import CannotMove, NotPossible
 
-#: What a connection of TLS begins with.
-_HANDSHAKE: Final = b"\x16"
 #: Where contrib/get-criu unpacks one on systems whose own criu does not work.
 UNPACKED: Final = "/opt/gomd-criu/criu"
-#: Of its log, bytes read: its errors stand at the beginning or at the end.
+#: Bytes that are read of criu's log.
 MAX_LOG: Final = 256 * 1024
-#: The images beside the memory's pages: how many there may be, and bytes of all of them.
-MAX_IMAGES: Final = 4096
-MAX_SIZE: Final = 64 * 1024 * 1024
-_IMAGE = re.compile(r"[a-z][a-z0-9-]{0,60}\.img|stats-dump|handover\.json")
 _ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C"}
-_SYS_RESOURCE: Final = 24
-#: The kernel's capabilities in the order of their numbers, as setpriv names them.
-_CAPABILITIES: Final = (
-    "chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid", "setpcap",
-    "linux_immutable", "net_bind_service", "net_broadcast", "net_admin", "net_raw", "ipc_lock", "ipc_owner",
-    "sys_module", "sys_rawio", "sys_chroot", "sys_ptrace", "sys_pacct", "sys_admin", "sys_boot", "sys_nice",
-    "sys_resource", "sys_time", "sys_tty_config", "mknod", "lease", "audit_write", "audit_control",
-    "setfcap", "mac_override", "mac_admin", "syslog", "wake_alarm", "block_suspend", "audit_read",
-    "perfmon", "bpf", "checkpoint_restore",
-)  # fmt: skip
-#: What both sides have to agree on: cgroups are each machine's own, a file is told by its build id.
+#: Options on which both sides have to agree: each machine keeps its own cgroups, and files are compared by
+#: their build ids.
 _COMMON: Final = ("--manage-cgroups=ignore", "--file-validation=buildid")
 
 
 def find(program: str) -> str:
     """
-    Return what to start for ``program``: of the bare name ``criu`` the one that `make criu` has unpacked.
+    Return the program to start for ``program``, which is a path or a name.
 
-    That is there only where the system's own did not work. Blocks briefly.
+    The bare name ``criu`` means the one that `make criu` has unpacked, where the system's own did not work.
+    Blocks briefly.
     """
     return UNPACKED if program == "criu" and os.access(UNPACKED, os.X_OK) else program
 
@@ -60,51 +45,11 @@ def pipe_name(descriptor: int) -> str:
 
 
 class TlsFiles(NamedTuple):
-    """Paths of PEM files: the authorities to believe, a certificate and its key."""
+    """Paths of PEM files: the trusted authorities, a certificate and its key."""
 
     authorities: str
     certificate: str
     key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Images:
-    """What goes with a dump's pages: name to bytes. It is small; the pages went another way."""
-
-    files: Mapping[str, bytes]
-
-    @classmethod
-    def read(cls, directory: str) -> Images:
-        """
-        Read what a dump left in ``directory``. Blocks.
-
-        :raises CannotMove: there is more than fits a message to the other node.
-        """
-        files, left = {}, MAX_SIZE
-        for name in sorted(os.listdir(directory)):
-            if not _IMAGE.fullmatch(name):
-                continue
-            with open(os.path.join(directory, name), "rb") as file:
-                files[name] = file.read(left + 1)
-            left -= len(files[name])
-            if left < 0 or len(files) > MAX_IMAGES:
-                raise CannotMove("what criu has to say about it is too large: too many files or processes")
-        return cls(files)
-
-    def write(self, directory: str) -> None:
-        """
-        Write them beside the pages that came to ``directory``. Blocks.
-
-        :raises CannotMove: a name is none of criu's. :raises OSError: the disk is full.
-        """
-        for name, data in self.files.items():
-            if not _IMAGE.fullmatch(name):
-                raise CannotMove("the other node sent a file that is no image of criu's")
-            number = os.open(
-                os.path.join(directory, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600
-            )
-            with open(number, "wb") as file:
-                file.write(data)
 
 
 class Criu:
@@ -115,7 +60,7 @@ class Criu:
 
     def check(self, limit: float = 20.0) -> str:
         """
-        Ask criu whether this kernel has what it needs.
+        Ask criu whether this kernel has what criu needs.
 
         :returns: empty when it has, else one line that says what is missing and what to do.
         """
@@ -139,10 +84,10 @@ class Criu:
 
     def page_server(self, accepted: socket.socket, directory: str, tls: TlsFiles, limit: float) -> None:
         """
-        Take the pages of one dump from a connection into ``directory``.
+        Receive the pages of one dump over a connection, into ``directory``.
 
         :param accepted: a connection from the source; the caller closes it.
-        :param tls: certificates of the cluster: nobody else's pages are taken.
+        :param tls: certificates of the cluster: pages from anybody else are refused.
         :raises CannotMove: the connection broke, the certificates differ, the disk is full.
         """
         arguments = ("page-server", *_paths(directory, "page-server"), "--ps-socket", str(accepted.fileno()))
@@ -163,17 +108,17 @@ class Criu:
         allows: Callable[[int], None] | None = None,
     ) -> None:
         """
-        Write what ``pid`` and its children are to ``directory`` and leave them stopped.
+        Dump ``pid`` and its descendants to ``directory`` and leave them stopped.
 
-        When it fails they run on as before.
+        When the dump fails they run on as before.
 
         :param pipes: `pipe_name` of what its descriptors share with the supervisor.
-        :param pages: address and port of the page server for its memory; None: it goes to ``directory``.
-        :param tls: certificates of the cluster, for the page server: it speaks nothing but TLS.
+        :param pages: address and port of the page server for its memory; None: it goes to ``directory``, too.
+        :param tls: certificates of the cluster, for the page server, which speaks nothing but TLS.
         :param pids: `gomd.jobs.checkpoint.process_tree.high_pids` when called inside the job's PID namespace.
-        :param allows: looks at the processes when they are dumped and nobody can continue them; see
+        :param allows: checks the processes when they are dumped and nobody can continue them; see
             `ActionScript`.
-        :raises CannotMove: criu refused, or ``allows`` did; says why in a clause.
+        :raises CannotMove: criu refused, or ``allows`` did; the text is a clause that says why.
         """
         external = [word for name in pipes for word in ("--external", name)]
         arguments = [
@@ -183,12 +128,12 @@ class Criu:
             if tls is None:
                 raise ValueError("a page server is spoken to under TLS only")
             arguments += ["--page-server", "--address", pages[0], "--port", str(pages[1]), *_tls(tls)]
-        prefix = _as_owner(pid)
+        prefix = command_prefix(pid)
         if prefix:
             arguments.append("--unprivileged")
-        gate = None if allows is None else ActionScript(directory, {DUMPED: allows})
+        script = None if allows is None else ActionScript(directory, {DUMPED: allows})
         with pids or nullcontext():
-            self._call((*prefix, self.program, *arguments), directory, "dump", limit, gate=gate)
+            self._call((*prefix, self.program, *arguments), directory, "dump", limit, script=script)
         if not os.path.exists(os.path.join(directory, "inventory.img")):
             raise CannotMove("criu said it was done, but left no images")
 
@@ -202,12 +147,12 @@ class Criu:
         allows: Mapping[str, Callable[[int], None]] | None = None,
     ) -> int:
         """
-        Bring up a stopped copy, as a child of the caller; return its pid.
+        Restore a stopped copy, as a child of the caller; return its pid.
 
-        It may be seen running for a moment: call `gomd.jobs.checkpoint.process_tree.hold` before you decide.
+        It may be seen running for a moment: call `process_tree.keep_stopped` behind it.
 
         :param pipes: `pipe_name` at the dump, to the descriptor of this process that takes its place.
-        :param allows: look at the copy at `RESTORED` and `RESUMING`, when none of it can run; see
+        :param allows: checks of the copy at `RESTORED` and `RESUMING`, when none of it can run; see
             `ActionScript`.
         :raises CannotMove: criu refused, or ``allows`` did; nothing of the copy is left. A clause says why.
         """
@@ -219,9 +164,9 @@ class Criu:
             "restore", *_paths(directory, "restore"), *_COMMON, "--restore-detached", "--restore-sibling",
             "--leave-stopped", "--pidfile", pid_file, *inherit,
         )  # fmt: skip
-        gate = None if allows is None else ActionScript(directory, allows)
+        script = None if allows is None else ActionScript(directory, allows)
         with pids or nullcontext():
-            self._call((self.program, *arguments), directory, "restore", limit, list(pipes.values()), gate)
+            self._call((self.program, *arguments), directory, "restore", limit, list(pipes.values()), script)
         with open(pid_file, encoding="ascii") as file:
             return int(file.read(20))
 
@@ -232,15 +177,15 @@ class Criu:
         name: str,
         limit: float,
         descriptors: Sequence[int] = (),
-        gate: ActionScript | None = None,
+        script: ActionScript | None = None,
     ) -> None:
-        words, more = ((), {}) if gate is None else (gate.words(), gate.environment())
+        words, more = ((), {}) if script is None else (script.words(), script.environment())
         refused, code = "", -1
         try:
             code, text = self._run((*argv, *words), limit, descriptors, more)
         finally:
-            if gate is not None:
-                refused = gate.close(done=code == 0)
+            if script is not None:
+                refused = script.close(done=code == 0)
         if refused:
             raise CannotMove(refused)
         if code:
@@ -258,15 +203,15 @@ class Criu:
         more: Mapping[str, str] = {},
     ) -> tuple[int, str]:
         """
-        Run it; return its exit status and what it printed, at most `MAX_LOG` bytes.
+        Run criu; return its exit status and what it printed, at most `MAX_LOG` bytes.
+
+        Its children may outlive it with the pipe open, so criu is waited for, and not the end of the pipe.
 
         :raises NotPossible: there is no such program. :raises CannotMove: it took too long and was killed.
         """
-        output, write = (
-            os.pipe()
-        )  # its children may outlive it, with our pipe open: wait for it, not for them
+        output, write = os.pipe()
         os.set_blocking(output, False)
-        os.set_blocking(write, False)  # a criu that floods it loses words, it never waits
+        os.set_blocking(write, False)  # a criu that prints too much loses some of it, and never waits
         try:
             process = subprocess.Popen(  # noqa: S603 - no shell, and argv is ours
                 argv, stdin=subprocess.DEVNULL, stdout=write, stderr=write,
@@ -294,56 +239,6 @@ class Criu:
             os.close(output)
 
 
-def listen(address: str) -> socket.socket:
-    """Return a socket that waits for the pages of one dump at ``address``, on a port the kernel chose."""
-    listening = socket.create_server((address, 0), backlog=1)
-    listening.settimeout(0)
-    return listening
-
-
-def accept(
-    listening: socket.socket,
-    sources: Collection[str],
-    limit: float,
-    speaks: Callable[[socket.socket], bool] = lambda _connection: True,
-) -> socket.socket:
-    """
-    Wait for the connection from one of the addresses ``sources``; any other's is closed. Blocks.
-
-    :param speaks: tells whether a connection may be used; one that may not is closed.
-    :raises CannotMove: none came within ``limit`` seconds, or it is waited for no more.
-    """
-    end = time.monotonic() + limit
-    while (left := end - time.monotonic()) > 0:
-        listening.settimeout(left)
-        try:
-            accepted, (address, _port) = listening.accept()
-        except TimeoutError:
-            break
-        except OSError:
-            raise CannotMove("its memory is waited for no more") from None
-        if address in sources and speaks(accepted):
-            accepted.settimeout(None)
-            return accepted
-        accepted.close()
-    raise CannotMove(f"nothing connected to the page server in {limit:g} s")
-
-
-def speaks_tls(connection: socket.socket, limit: float = 5.0) -> bool:
-    """
-    Whether the other end begins to speak TLS, as criu does at once. Blocks; takes nothing from it.
-
-    Somebody else who is quicker, and says nothing, does not keep the place of the one that is awaited.
-
-    :param limit: seconds.
-    """
-    connection.settimeout(limit)
-    try:
-        return connection.recv(1, socket.MSG_PEEK) == _HANDSHAKE
-    except OSError:
-        return False
-
-
 def _paths(directory: str, name: str) -> tuple[str, ...]:
     return ("--images-dir", directory, "--log-file", f"{name}.log", "-v2")
 
@@ -368,31 +263,3 @@ def _is_full(directory: str) -> bool:
         return os.statvfs(directory).f_bavail == 0
     except OSError:
         return False
-
-
-def _as_owner(pid: int) -> list[str]:
-    """
-    Return the command that runs criu under the ids of ``pid`` with root's capabilities.
-
-    Empty where root has CAP_SYS_RESOURCE, or where the process is root's (docs/migration.md).
-
-    :raises CannotMove: it has ended.
-    """
-    mask = int(_status("self")["CapEff"], 16)
-    if mask >> _SYS_RESOURCE & 1:
-        return []
-    status = _status(str(pid))
-    uid, gid = status["Uid"].split()[0], status["Gid"].split()[0]
-    if uid == gid == "0":
-        return []
-    words = ",".join(f"+{name}" for number, name in enumerate(_CAPABILITIES) if mask >> number & 1)
-    caps = ("--inh-caps", words, "--ambient-caps", words)
-    return ["setpriv", "--reuid", uid, "--regid", gid, "--clear-groups", *caps]
-
-
-def _status(pid: str) -> dict[str, str]:
-    try:
-        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace", newline="\n") as file:
-            return dict(line.split(":", 1) for line in file.read(65536).split("\n") if ":" in line)
-    except OSError:
-        raise CannotMove("it has ended") from None

@@ -1,16 +1,16 @@
-"""What criu's log says, in one sentence for a person: pure, and tried on real logs."""
+"""Turns criu's log into one sentence for a person. No I/O; its tests have logs of real failures."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-#: ``(criu/files-reg.c:2077):`` and what stands before it: time, ``pie:``, the level.
+#: An error line: the time, ``pie:``, the level, and ``(criu/files-reg.c:2077):`` before the text.
 _ERROR = re.compile(r"^(?:\(\d+\.\d+\)\s*)?(?:pie: \d+: )?(?:\s*\d+: )?Error \([^)]*\): (.*)$")
-#: Said by criu whether it fails or not.
+#: Lines that criu writes whether it fails or not.
 _HARMLESS = re.compile(r"rlimit: Can't setup RLIMIT_NOFILE|^Dumping FAILED|^Restoring FAILED|Trimmed message")
 
-#: What an error line says, and the sentence for it; the first that is found in any line counts.
+#: Pattern of an error line, and the sentence for it. The first match in the first matching line counts.
 _SENTENCES: Final = (
     (r"Connected TCP socket|In-flight connection", "it has a TCP connection open"),
     (r"inet: .*(?:socket|listen)|sockets: Can't get 1:\d+ opt", "it has a network socket open"),
@@ -55,14 +55,14 @@ _SENTENCES: Final = (
     (r"[Cc]an't (?:join|restore) (?:ipc|net|user) ?ns", "it has namespaces of its own"),
 )  # fmt: skip
 _COMPILED = tuple((re.compile(pattern), sentence) for pattern, sentence in _SENTENCES)
-_LONGEST = 200
+_MAX_CHARACTERS = 200
 
 
 def explain(log: str, unknown: str = "") -> str:
     """
     Return why criu failed, a clause without capital and full stop, never empty.
 
-    :param log: its log, or what it printed. :param unknown: what to say rather than quote criu.
+    :param log: its log, or what it printed. :param unknown: what to say instead of quoting criu.
     """
     errors = [found[1].strip() for line in log.split("\n") if (found := _ERROR.match(line))]
     errors = [line for line in errors if not _HARMLESS.search(line)]
@@ -80,7 +80,7 @@ def explain(log: str, unknown: str = "") -> str:
 
 
 def missing_features(text: str) -> str:
-    """Return what ``criu check`` complains of, in one line, empty when it is content."""
+    """Return what ``criu check`` reports as missing, in one line, empty when nothing is."""
     complaints = [
         _printable(re.sub(r"^(?:Error|Warn) +\([^)]*\): ", "", line.strip()))
         for line in text.split("\n")
@@ -90,5 +90,5 @@ def missing_features(text: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """File names of the job stand in the log: nothing in them may act on a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text)[:_LONGEST]
+    """Return text that does nothing to a terminal: the log contains names that the job chose."""
+    return "".join(c if c.isprintable() else "?" for c in text)[:_MAX_CHARACTERS]

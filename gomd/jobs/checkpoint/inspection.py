@@ -1,16 +1,15 @@
-"""Reads from /proc what a process needs of another node, and what this node has of what another's needs."""
+"""Reads from /proc what a process needs on another node, and which of that this node has."""
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from gomd.jobs.checkpoint import permissions as rights
-from gomd.jobs.checkpoint import process_tree as tree
+from gomd.jobs.checkpoint import process_tree
+from gomd.jobs.checkpoint.namespaces import KINDS, read_namespaces
 from gomd.jobs.checkpoint.requirements import (
     MAX_FILES,
     Capabilities,
@@ -19,27 +18,18 @@ from gomd.jobs.checkpoint.requirements import (
     build_id,
     parse_flags,
 )
+from gomd.jobs.checkpoint.sockets import reasons_to_stay
 
 #: Bytes of a file's beginning that are searched for its build id.
-_HEAD: Final = 65536
-#: Of a deleted file that is still open criu carries this much along.
+_MAX_HEAD: Final = 65536
+#: Bytes of a deleted file that is still open which criu carries along.
 _MAX_GHOST: Final = 1 << 20
 #: Devices that are the same everywhere.
 _DEVICES: Final = frozenset(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom"))
 _DELETED: Final = " (deleted)"
-_SHARED: Final = ("/dev/shm/", "/dev/pts/")  # noqa: S108 - names that are looked at, not opened
-#: Namespaces of its own keep a process here. The others criu carries over, or they are each machine's own.
-_NAMESPACES: Final = {
-    "ipc": "IPC",
-    "mnt": "mount",
-    "net": "network",
-    "pid": "PID",
-    "user": "user",
-    "uts": "UTS",
-}
-_LISTENING, _ESTABLISHED = "0A", "01"
-#: Processes and descriptors of a job that are looked at: criu's images of more would be too large, and
-#: whoever opens a million files must not keep a thread busy for good.
+_SHARED: Final = ("/dev/shm/", "/dev/pts/")  # noqa: S108 - names that are compared, not opened
+#: Processes and descriptors of a job that are read: criu's images of more would be too large, and a user who
+#: opens a million files must not keep a thread busy for good.
 MAX_PROCESSES: Final = 4000
 MAX_OPEN: Final = 20_000
 _TOO_MANY: Final = "it has too many processes or open files"
@@ -49,10 +39,10 @@ def read_needs(
     pids: Iterable[int], user: str, own: frozenset[str] = frozenset(), proc: str = "/proc"
 ) -> Requirements:
     """
-    Read what the processes ``pids`` need, the first one's user and namespaces being those of all. Blocks.
+    Read what the processes ``pids`` need; the first one's user and namespaces count for all. Blocks.
 
     :param user: the name of their user here.
-    :param own: what is the supervisor's own matter: names of its pipes and terminal, as in /proc/PID/fd.
+    :param own: what the supervisor carries over itself: its pipes and terminal, as named in /proc/PID/fd.
     :raises OSError: the first one has ended.
     """
     pids = list(pids)
@@ -61,16 +51,16 @@ def read_needs(
     files: dict[str, FileRequirement] = {}
     stays: dict[str, None] = {}
     uid = os.stat(f"{proc}/{pids[0]}").st_uid
-    sockets, first = _sockets(f"{proc}/{pids[0]}/net", uid), _namespaces(f"{proc}/{pids[0]}")
+    sockets, first = reasons_to_stay(f"{proc}/{pids[0]}/net", uid), read_namespaces(f"{proc}/{pids[0]}")
     left = MAX_OPEN
     for pid in pids[:MAX_PROCESSES]:
         here = f"{proc}/{pid}"
         try:
             memory += _resident(here)
-            whole = tuple(_all_of_it(here, first))
+            whole = tuple(_reasons_apart_from_files(here, first))
             stays.update(dict.fromkeys(whole))
             if whole:
-                continue  # what is in its own namespaces has nothing to do with ours
+                continue  # the names in its own namespaces mean nothing in this one
             directories[os.readlink(f"{here}/cwd")] = None
             for path in _mapped(here):
                 _add(files, path, f"{here}/root{path}")
@@ -98,22 +88,22 @@ def read_stays(
     pids: Iterable[int], own: frozenset[str] = frozenset(), proc: str = "/proc", most: int = MAX_OPEN
 ) -> list[str]:
     """
-    Read why the processes ``pids`` could leave for nowhere, for everybody to see. Blocks.
+    Read why the processes ``pids`` cannot move to any node, in words that everybody may see. Blocks.
 
     That is `Requirements.stays` without the names of files: the kernel shows these to their owner only.
 
-    :param own: as in `read_needs`. :param most: descriptors looked at.
+    :param own: as in `read_needs`. :param most: descriptors that are read.
     :raises OSError: the first one has ended.
     """
     pids = list(pids)
     stays: dict[str, None] = {}
     uid = os.stat(f"{proc}/{pids[0]}").st_uid
-    sockets, first = _sockets(f"{proc}/{pids[0]}/net", uid), _namespaces(f"{proc}/{pids[0]}")
+    sockets, first = reasons_to_stay(f"{proc}/{pids[0]}/net", uid), read_namespaces(f"{proc}/{pids[0]}")
     left = most
     for pid in pids[:MAX_PROCESSES]:
         here = f"{proc}/{pid}"
         try:
-            stays.update(dict.fromkeys(_all_of_it(here, first)))
+            stays.update(dict.fromkeys(_reasons_apart_from_files(here, first)))
             for name in os.listdir(f"{here}/fd"):
                 if (left := left - 1) < 0:
                     break
@@ -126,24 +116,24 @@ def read_stays(
 
 
 def look(pid: int, supervisor: int, user: str) -> Requirements:
-    """Read what a job needs, from its first process on. Blocks. :raises OSError: it has ended."""
-    needs = read_needs(tree.descendants(pid), user, open_files(supervisor))
+    """Read what a job needs, given its first process. Blocks. :raises OSError: it has ended."""
+    needs = read_needs(process_tree.descendants(pid), user, open_files(supervisor))
     return replace(needs, stays=(*needs.stays, *_strays(pid, supervisor)))
 
 
 def look_for_stays(pid: int, supervisor: int) -> list[str]:
-    """Read why a job can leave for nowhere. Blocks. :raises OSError: it has ended."""
-    return read_stays(tree.descendants(pid), open_files(supervisor)) + _strays(pid, supervisor)
+    """Read why a job cannot move to any node. Blocks. :raises OSError: it has ended."""
+    return read_stays(process_tree.descendants(pid), open_files(supervisor)) + _strays(pid, supervisor)
 
 
 def _strays(pid: int, supervisor: int) -> list[str]:
-    """Why a job stays of which not everything descends from its first process."""
-    return [tree.STRAYS] if any(each != pid for each in tree.strays(supervisor)) else []
+    """Return why a job stays of which not every process descends from the first one."""
+    return [process_tree.STRAYS] if any(each != pid for each in process_tree.strays(supervisor)) else []
 
 
 def open_files(pid: int) -> frozenset[str]:
     """
-    Return what the descriptors of a process lead to, as in /proc/PID/fd. Blocks.
+    Return the targets of a process's descriptors, as in /proc/PID/fd. Blocks.
 
     :raises OSError: it has ended.
     """
@@ -158,10 +148,10 @@ def open_files(pid: int) -> frozenset[str]:
 
 def read_offer(needs: Requirements, user: str, room: str, criu: str, proc: str = "/proc") -> Capabilities:
     """
-    Read what this node has of ``needs``. Blocks.
+    Read which of ``needs`` this node has. Blocks.
 
     :param user: the name of the user with that uid here. :param room: the directory for images.
-    :param criu: what `Criu.check` said.
+    :param criu: the result of `Criu.check`.
     """
     files: dict[str, FileRequirement] = {}
     for file in needs.files[:MAX_FILES]:
@@ -178,7 +168,7 @@ def read_offer(needs: Requirements, user: str, room: str, criu: str, proc: str =
 
 
 def read_flags(proc: str = "/proc") -> tuple[str, ...]:
-    """Return the processor's flags that programs use, sorted."""
+    """Return those flags of the processor that programs use, sorted."""
     with open(f"{proc}/cpuinfo", encoding="utf-8", errors="replace") as file:
         return parse_flags(file.read(1 << 20))
 
@@ -195,7 +185,7 @@ def _add(files: dict[str, FileRequirement], path: str, at: str, written: bool = 
         known = os.fstat(place)
         if stat.S_ISREG(known.st_mode):  # opening a device may do something
             with open(f"/proc/self/fd/{place}", "rb", buffering=0) as file:
-                head = file.read(_HEAD)
+                head = file.read(_MAX_HEAD)
             files[path] = FileRequirement(path, known.st_size, build_id(head), known.st_ino, written)
     except OSError:
         pass
@@ -221,12 +211,12 @@ def _resident(here: str) -> int:
     return (int(words[1]) - int(words[2])) * os.sysconf("SC_PAGE_SIZE")  # what is not of a file
 
 
-def _all_of_it(here: str, first: Mapping[str, str]) -> Iterator[str]:
-    """Why a process cannot leave, whatever it has open. ``first``: namespaces of the first of its job."""
-    own = _namespaces(here)
-    for kind in sorted(own.keys() & first.keys()):
+def _reasons_apart_from_files(here: str, first: Mapping[str, str]) -> Iterator[str]:
+    """Yield why a process cannot move, apart from its files. :param first: the first one's namespaces."""
+    own = read_namespaces(here)
+    for kind in sorted(own.keys() & first.keys() - {"cgroup"}):  # criu leaves cgroups to each machine
         if own[kind] != first[kind]:
-            yield f"one of its processes has a {_NAMESPACES[kind]} namespace of its own"
+            yield f"one of its processes has a {KINDS[kind]} namespace of its own"
     try:
         with open(f"{here}/maps", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
             if any(" /SYSV" in line for line in file):
@@ -235,19 +225,9 @@ def _all_of_it(here: str, first: Mapping[str, str]) -> Iterator[str]:
         pass  # it has just ended
 
 
-def _namespaces(here: str) -> dict[str, str]:
-    found = {}
-    for kind in _NAMESPACES:
-        try:
-            found[kind] = os.readlink(f"{here}/ns/{kind}")
-        except FileNotFoundError:
-            continue  # this kernel has none of that kind
-    return found
-
-
 def _stays(here: str, name: str, target: str, sockets: Mapping[str, str], shown: str = "") -> str:
     """
-    Why a process with this open cannot leave, empty when it can.
+    Return why a process that has this open cannot move, empty when it can.
 
     :param shown: the name of the file, for its owner; empty for everybody else.
     """
@@ -262,43 +242,8 @@ def _stays(here: str, name: str, target: str, sockets: Mapping[str, str], shown:
         which = f"its file {shown[: -len(_DELETED)]}" if shown else "a file of it"
         return f"{which} was deleted and is large" if large else ""
     if target.startswith("/") and stat.S_ISFIFO(os.stat(f"{here}/fd/{name}").st_mode):
-        # whoever has its other end stays here
+        # the process at its other end stays here
         return f"it has the named pipe {shown} open" if shown else "it has a named pipe open"
     with open(f"{here}/fdinfo/{name}", encoding="ascii", errors="replace") as file:
         locked = any(line.startswith("lock:") for line in file.read(65536).split("\n"))
     return f"it holds a lock on {shown or 'a file'}" if locked else ""
-
-
-#: Bytes of a table of sockets.
-_MAX_TABLE: Final = 1 << 24
-
-
-def _sockets(net: str, uid: int) -> dict[str, str]:
-    """Inode to reason, for the node's sockets that keep a job of user ``uid`` here."""
-    found = dict.fromkeys(rights.named_sockets(net) if uid else (), rights.NAMED_SOCKET)
-    for kind in ("tcp", "tcp6", "udp", "udp6", "raw", "raw6", "packet"):
-        try:
-            with open(f"{net}/{kind}", encoding="ascii") as file:
-                text = file.read(_MAX_TABLE)
-        except FileNotFoundError:
-            continue  # this kernel has none of that kind
-        if len(text) == _MAX_TABLE:
-            raise OSError(errno.EFBIG, f"there are too many {kind} sockets")
-        lines = text.split("\n")[1:]
-        for line in lines:
-            words = line.split()
-            at = 8 if kind == "packet" else 9
-            if len(words) > at:
-                found[words[at]] = _socket_reason(kind, words)
-    return found
-
-
-def _socket_reason(kind: str, words: list[str]) -> str:
-    if not kind.startswith("tcp"):
-        return f"it has a {kind.rstrip('6')} socket open"
-    port = int(words[1].rpartition(":")[2], 16)
-    if words[3] == _LISTENING:
-        return f"it listens on port {port} of this node"
-    if words[3] == _ESTABLISHED:
-        return f"it has a TCP connection open, to port {int(words[2].rpartition(':')[2], 16)}"
-    return "it has a TCP connection open"

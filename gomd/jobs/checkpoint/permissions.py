@@ -1,17 +1,16 @@
 """
-Whether a user's job gets nothing by a move that he could not have had on the other node himself.
+Checks that a user's job gains nothing by a move which its user could not have on the target node anyway.
 
 criu opens files by their names, and with root's rights. On another node a name may lead to somebody else's
-file, or, by a link that the user has put there meanwhile, to any file at all. So before a copy runs, what
-was opened for it is looked at again with its user's rights. A named socket is worse: criu removes whatever
-socket has that name and makes it anew; so those are refused where the job comes from.
+file, or, over a link that the user has put there meanwhile, to any file at all. So before a copy runs, all
+that was opened for it is checked with its user's rights. A named socket is worse: criu removes whatever
+socket has that name and makes it anew; so those are refused on the source node.
 
 Standard library only: supervisors use it.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import pwd
 import re
@@ -20,27 +19,20 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
+from gomd.jobs.checkpoint import process_tree
+from gomd.jobs.checkpoint.namespaces import KINDS, read_namespaces
+from gomd.jobs.checkpoint.sockets import NAMED_SOCKET, named_sockets
 from libgomd.errors import CannotMove
 
-NAMED_SOCKET: Final = "it has a socket with a name open"
-_UNDER_WAY: Final = "it has sent open files over a socket that nobody has received yet"
-#: A line of /proc/net/unix: the inode, and a space behind it when the socket has a name of any kind.
-_BOUND = re.compile(rb"^[0-9a-f]+:(?: +[0-9A-F]+){5} +([0-9]+) ", re.MULTILINE)
-_UNDER_WAY_NOW = re.compile(r"^scm_fds:\s*0*[1-9]", re.MULTILINE)
-#: Namespaces that a process of a job has in common with its supervisor.
-_KINDS: Final = {
-    "cgroup": "cgroup", "ipc": "IPC", "mnt": "mount", "net": "network", "pid": "PID", "user": "user",
-    "uts": "UTS",
-}  # fmt: skip
-#: Bytes of the table of unix sockets.
-_MAX_SOCKETS: Final = 1 << 26
-#: Memory that has no name anywhere, though the kernel shows one.
+_SENT_FILES: Final = "it has sent open files over a socket that nobody has received yet"
+_FILES_IN_TRANSIT = re.compile(r"^scm_fds:\s*0*[1-9]", re.MULTILINE)
+#: Memory without a name in any file system, though the kernel shows one.
 _NAMELESS: Final = ("/memfd:", "/dev/zero (deleted)")
 
 
 class OpenedFile(NamedTuple):
     """
-    Something that a process has.
+    A file, directory or device that a process has open.
 
     :ivar path: as the kernel shows it. :ivar identity: device and inode. :ivar mode: what the process may do
         with it, as for `os.access`. :ivar owner: user id. :ivar removed: it has no name any more.
@@ -53,37 +45,21 @@ class OpenedFile(NamedTuple):
     removed: bool
 
 
-def named_sockets(net: str) -> set[str]:
-    """
-    Return the inodes of the unix sockets that have a name, by the directory ``net`` of a process. Blocks.
-
-    :raises OSError: not all can be read: then none can be told to have no name.
-    """
-    try:
-        with open(f"{net}/unix", "rb") as file:
-            data = file.read(_MAX_SOCKETS)
-    except FileNotFoundError:
-        return set()  # the process has ended, or the kernel has no such sockets
-    if len(data) == _MAX_SOCKETS:
-        raise OSError(errno.EFBIG, "there are too many unix sockets")
-    return {found.decode() for found in _BOUND.findall(data)}
-
-
 def sockets_that_stay(pids: Iterable[int], proc: str = "/proc") -> str:
     """
-    Return why sockets of the stopped processes ``pids`` keep them here, empty when they do not. Blocks.
+    Return why sockets of the stopped processes ``pids`` keep them here, empty when none does. Blocks.
 
     :raises CannotMove: one has ended.
     """
     named: set[str] | None = None
-    with _looking():
+    with _seeing_all():
         for here, name, target in _descriptors(pids, proc):
             if target.startswith("socket:["):
                 named = named_sockets(f"{here}/net") if named is None else named
                 if target[8:-1] in named:
                     return NAMED_SOCKET
-                if _is_under_way(f"{here}/fdinfo/{name}"):
-                    return _UNDER_WAY
+                if _has_files_in_transit(f"{here}/fdinfo/{name}"):
+                    return _SENT_FILES
     return ""
 
 
@@ -91,14 +67,14 @@ def opened(pids: Iterable[int], proc: str = "/proc") -> set[OpenedFile]:
     """
     Return all that the stopped processes ``pids`` have open, mapped, or as their directory. Blocks.
 
-    :raises CannotMove: one has ended, or has sent what cannot be seen here.
+    :raises CannotMove: one has ended, or has sent files that cannot be seen here.
     """
     pids, found = list(pids), set()
-    with _looking():
+    with _seeing_all():
         for here, name, target in _descriptors(pids, proc):
             if target.startswith("socket:["):
-                if _is_under_way(f"{here}/fdinfo/{name}"):
-                    raise CannotMove(_UNDER_WAY)
+                if _has_files_in_transit(f"{here}/fdinfo/{name}"):
+                    raise CannotMove(_SENT_FILES)
             elif not target.startswith(("pipe:[", "anon_inode:")):
                 each = _opened(f"{here}/fd/{name}")
                 if not _is_criu_s_proc(each):
@@ -117,7 +93,7 @@ def opened(pids: Iterable[int], proc: str = "/proc") -> set[OpenedFile]:
 
 
 def forbidden(found: Collection[OpenedFile]) -> str:
-    """Return the path of something that this process may not have, with its rights; empty if none is."""
+    """Return the path of a file that this process, with its rights, may not open so; empty if none."""
     own = os.geteuid()
     for each in sorted(found):
         if each.removed:
@@ -135,13 +111,13 @@ def forbidden(found: Collection[OpenedFile]) -> str:
 
 def check_opened(pids: Iterable[int], uid: int, where: str, images: str) -> None:
     """
-    Check that the stopped processes ``pids`` have nothing open that user ``uid`` could not have here. Blocks.
+    Check that the stopped processes ``pids`` have nothing open that user ``uid`` could not open here. Blocks.
 
     This process has that user's rights for good afterwards.
 
     :param where: this node, as errors name it.
-    :param images: the directory of their images: criu's log is there, which they have open until they run.
-    :raises CannotMove: they have.
+    :param images: the directory of their images, with criu's log, which they have open until they run.
+    :raises CannotMove: they have something else open.
     """
     own = os.path.realpath(images) + "/"
     found = [each for each in opened(pids) if not each.path.startswith(own)]
@@ -157,15 +133,15 @@ def check_ids(pids: Iterable[int], uid: int, where: str) -> None:
     """
     Check that the processes ``pids``, which do not run, have the rights of user ``uid`` here and no others.
 
-    Each thread is looked at: all its user ids are ``uid``, its groups are his on this node, it has no
-    capabilities, and no process is in namespaces that are not the caller's. Blocks.
+    Of each thread all user ids are ``uid``, the groups are those of the user on this node, and there are no
+    capabilities; and no process is in a namespace other than the caller's. Blocks.
 
     :raises CannotMove: they have more.
     """
     user, _groups = _user(uid, where)
-    with _looking():
+    with _seeing_all():
         inherited = _rights("/proc/self").inheritable
-        own = _namespaces("/proc/self")
+        own = read_namespaces("/proc/self")
         found = []
         for pid in pids:
             if not _is_zombie(f"/proc/{pid}") and (other := _other_namespace(f"/proc/{pid}", own)):
@@ -180,14 +156,14 @@ def check_ids(pids: Iterable[int], uid: int, where: str) -> None:
 
 
 def check_groups(gids: set[int], uid: int, where: str) -> None:
-    """Check that user ``uid`` is in the groups ``gids`` here. Blocks. :raises CannotMove: he is not."""
+    """Check that user ``uid`` is in the groups ``gids`` here. Blocks. :raises CannotMove: not in all."""
     user, groups = _user(uid, where)
     if others := gids - groups:
         raise CannotMove(f"{user.pw_name} is not in group {min(others)} on {where}")
 
 
 def _user(uid: int, where: str) -> tuple[pwd.struct_passwd, set[int]]:
-    """Return a user and his groups. :raises CannotMove: there is no such one."""
+    """Return a user and the ids of its groups. :raises CannotMove: there is no such user."""
     try:
         user = pwd.getpwuid(uid)
         return user, {user.pw_gid, *os.getgrouplist(user.pw_name, user.pw_gid)}
@@ -196,7 +172,7 @@ def _user(uid: int, where: str) -> tuple[pwd.struct_passwd, set[int]]:
 
 
 @contextmanager
-def _looking() -> Iterator[None]:
+def _seeing_all() -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -204,7 +180,7 @@ def _looking() -> Iterator[None]:
 
 
 def _descriptors(pids: Iterable[int], proc: str) -> Iterator[tuple[str, str, str]]:
-    """Give the directory of the process, the descriptor, and what it leads to."""
+    """Yield the process's directory in /proc, the number of the descriptor, and its target."""
     for pid in pids:
         here = f"{proc}/{pid}"
         if _is_zombie(here):
@@ -225,9 +201,9 @@ def _opened(link: str, mode: int | None = None) -> OpenedFile:
 
 def _is_criu_s_proc(each: OpenedFile) -> bool:
     """
-    Whether this is the /proc, mounted nowhere, that criu keeps in a process until it runs.
+    Whether this is the /proc, mounted nowhere, that criu keeps open in a process until it runs.
 
-    It is opened as a path only, and called ``/`` though it is not that: no name leads to such a one.
+    It is opened as a path only, and shown as ``/`` though it is not that: no other file looks so.
     """
     root = os.stat("/")
     return each.path == "/" and not each.mode and each.identity[1] == 1 and (
@@ -235,22 +211,21 @@ def _is_criu_s_proc(each: OpenedFile) -> bool:
     )  # fmt: skip
 
 
-def _is_under_way(fdinfo: str) -> bool:
+def _has_files_in_transit(fdinfo: str) -> bool:
     with open(fdinfo, encoding="ascii", errors="replace") as file:
-        return bool(_UNDER_WAY_NOW.search(file.read(65536)))
+        return bool(_FILES_IN_TRANSIT.search(file.read(65536)))
 
 
 def _is_zombie(here: str) -> bool:
-    with open(f"{here}/stat", encoding="utf-8", errors="replace", newline="\n") as file:
-        return file.read(4096).rpartition(") ")[2][:1] in ("Z", "X")
+    return process_tree.read_state(here) in process_tree.ENDED
 
 
 class _Rights(NamedTuple):
     """
-    Whose rights a thread has.
+    The rights of a thread.
 
     :ivar uids: all four user ids; ``gids`` all group ids.
-    :ivar capabilities: those it has, may take or hands on by itself; ``inheritable`` those that a program
+    :ivar capabilities: those it has, may take or passes on by itself; ``inheritable`` those that a program
         with the same mark would get from it. Bits, by their numbers.
     """
 
@@ -272,11 +247,6 @@ def _rights(here: str) -> _Rights:
     return _Rights(uids, groups, capabilities, int(values["CapInh"], 16))
 
 
-def _namespaces(here: str) -> dict[str, str]:
-    """Return the namespaces of a process; its own time is what criu gives it, so that clocks go on."""
-    return {kind: os.readlink(f"{here}/ns/{kind}") for kind in _KINDS if os.path.lexists(f"{here}/ns/{kind}")}
-
-
 def _other_namespace(here: str, own: dict[str, str]) -> str:
-    theirs = _namespaces(here)
-    return next((_KINDS[kind] for kind, known in own.items() if theirs.get(kind) != known), "")
+    theirs = read_namespaces(here)
+    return next((KINDS[kind] for kind, known in own.items() if theirs.get(kind) != known), "")

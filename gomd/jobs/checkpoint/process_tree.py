@@ -1,4 +1,4 @@
-"""The processes of a job, from inside its PID namespace: which they are, how they are held and ended."""
+"""The processes of a job, from inside its PID namespace: lists them, stops them, ends them."""
 
 from __future__ import annotations
 
@@ -11,26 +11,29 @@ from contextlib import contextmanager
 
 from libgomd.errors import CannotMove
 
-#: Where the pids of the supervisor's own helpers begin: far above those of any job that lives in reason.
+#: Where the pids of the supervisor's own children begin: far above those that a job reaches.
 HIGH_PID = 1 << 21
-#: Why a job stays: criu takes a process and what descends from it.
+#: Why a job stays: criu dumps a process and its descendants, and nothing else.
 STRAYS = "one of its processes outlived its parent and would be left behind"
 _LAST_PID = "/proc/sys/kernel/ns_last_pid"
 _PID_MAX = "/proc/sys/kernel/pid_max"
-#: States of a process: stopped by a signal, or traced; and ended.
-_STOPPED = ("T", "t")
-_ENDED = ("Z", "X", "x")
-#: What says that a process has ended.
+#: States of a process, as the kernel shows them: stopped by a signal, or traced; and ended.
+STOPPED = ("T", "t")
+ENDED = ("Z", "X", "x")
+#: States of this module's own: the process does not exist, or cannot be seen.
+_NO_PROCESS, _UNKNOWN = "X", "?"
+#: Errors that mean that a process has ended.
 _GONE = (errno.ENOENT, errno.ESRCH)
-#: Bytes of a list of children: more of them than a kernel has pids by default.
+#: Bytes of a list of children: room for more of them than a kernel has pids by default.
 _MAX_CHILDREN = 1 << 20
 
 
 def set_next_pid(number: int) -> int:
     """
-    Let the next process or thread of this PID namespace have ``number``, if free; return the last given.
+    Give ``number`` to the next process or thread of this PID namespace, if it is free.
 
-    :raises OSError: not root, or an old kernel.
+    :returns: the last number that was given.
+    :raises OSError: this process is not root's, or the kernel has no CONFIG_CHECKPOINT_RESTORE.
     """
     with open(_LAST_PID, "r+", encoding="ascii") as file:
         last = int(file.read())
@@ -41,7 +44,7 @@ def set_next_pid(number: int) -> int:
 
 @contextmanager
 def high_pids() -> Iterator[None]:
-    """What is begun inside the block gets pids no job has; afterwards the count goes on as before."""
+    """Give processes that are started inside the block pids that no job has; then count on as before."""
     with open(_PID_MAX, encoding="ascii") as file:
         most = int(file.read())
     last = set_next_pid(max(min(HIGH_PID, most - most // 8), 300))
@@ -53,10 +56,10 @@ def high_pids() -> Iterator[None]:
 
 def descendants(root: int, whole: bool = True, proc: str = "/proc") -> list[int]:
     """
-    Return ``root`` and all below it, parents first; only ``root`` when it has just ended.
+    Return ``root`` and its descendants, parents first; only ``root`` when it has just ended.
 
-    :param whole: what is decided by it must not miss one.
-    :raises CannotMove: not all could be read, when they had to be.
+    :param whole: none may be missing, as something is decided by the list.
+    :raises CannotMove: not all could be read, and ``whole``.
     """
     found = [root]
     for pid in found:
@@ -70,7 +73,7 @@ def descendants(root: int, whole: bool = True, proc: str = "/proc") -> list[int]
 
 
 def _children(path: str) -> list[int]:
-    """Return the processes that a file names. :raises OSError: it cannot be read; not if it is gone."""
+    """Return the processes that a file names; none if it is gone. :raises OSError: it cannot be read."""
     try:
         with open(path, encoding="ascii") as file:
             text = file.read(_MAX_CHILDREN)
@@ -94,21 +97,28 @@ def children(pid: int) -> list[int]:
 
 def strays(supervisor: int) -> list[int]:
     """Return the live children of a supervisor: its job's first process, and what outlived its parents."""
-    return [pid for pid in children(supervisor) if state(pid) not in _ENDED]
+    return [pid for pid in children(supervisor) if state(pid) not in ENDED]
 
 
 def state(pid: int) -> str:
+    """Return the state of a process, ``X`` when there is none, ``?`` when that cannot be seen."""
+    try:
+        return read_state(f"/proc/{pid}")
+    except OSError as error:
+        return _NO_PROCESS if error.errno in _GONE else _UNKNOWN
+
+
+def read_state(here: str) -> str:
     """
-    Return the kernel's letter for the process, ``X`` when there is none, ``?`` when that cannot be seen.
+    Return the state of the process whose directory in /proc is ``here``, ``?`` when the file does not tell.
 
     It is read from ``status``: an exec that hangs lets others wait for ``stat``.
+
+    :raises OSError: the process has ended, or cannot be seen.
     """
-    try:
-        with open(f"/proc/{pid}/status", "rb") as file:
-            letter = file.read(4096).partition(b"\nState:\t")[2][:1]
-    except OSError as error:
-        return "X" if error.errno in _GONE else "?"
-    return letter.decode("ascii") if letter.isalpha() else "?"
+    with open(f"{here}/status", "rb") as file:
+        letter = file.read(4096).partition(b"\nState:\t")[2][:1]
+    return letter.decode("ascii") if letter.isalpha() else _UNKNOWN
 
 
 def cpu_seconds(pid: int) -> float:
@@ -123,19 +133,19 @@ def cpu_seconds(pid: int) -> float:
 
 def stopped(pids: Iterable[int]) -> list[int]:
     """Return those of ``pids`` that are stopped."""
-    return [pid for pid in pids if state(pid) in _STOPPED]
+    return [pid for pid in pids if state(pid) in STOPPED]
 
 
-def hold(pids: Iterable[int], limit: float = 2.0, now: Callable[[], float] = time.monotonic) -> bool:
+def keep_stopped(pids: Iterable[int], limit: float = 2.0, now: Callable[[], float] = time.monotonic) -> bool:
     """
-    See to it that all ``pids`` are stopped, with SIGSTOP where criu left one running. Blocks.
+    Wait until all ``pids`` are stopped; send SIGSTOP to those that criu left running. Blocks.
 
     :param limit: seconds. :returns: whether every one is stopped or has ended.
     """
     waiting = list(pids)
     patience = now() + 0.05
     end = now() + limit
-    while waiting := [pid for pid in waiting if state(pid) not in (*_STOPPED, *_ENDED)]:
+    while waiting := [pid for pid in waiting if state(pid) not in (*STOPPED, *ENDED)]:
         if now() > end:
             return False
         if now() > patience:
@@ -145,20 +155,20 @@ def hold(pids: Iterable[int], limit: float = 2.0, now: Callable[[], float] = tim
 
 
 def thaw(pids: Iterable[int], but: Iterable[int] = ()) -> None:
-    """Let ``pids`` go on, all ``but`` those that were stopped before anything was moved."""
+    """Let ``pids`` go on, but for those in ``but``, which were stopped before the job was frozen."""
     _signal([pid for pid in pids if pid not in set(but)], signal.SIGCONT)
 
 
 def end(pids: Iterable[int], limit: float = 5.0, now: Callable[[], float] = time.monotonic) -> bool:
     """
-    Kill ``pids`` and see them end. Blocks. Reaps nothing.
+    Kill ``pids`` and wait until they have ended. Blocks. Reaps nothing.
 
     :param limit: seconds. :returns: whether all have ended.
     """
     waiting = list(pids)
     last = now() + limit
     _signal(waiting, signal.SIGKILL)
-    while waiting := [pid for pid in waiting if state(pid) not in _ENDED]:
+    while waiting := [pid for pid in waiting if state(pid) not in ENDED]:
         if now() > last:
             return False
         time.sleep(0.001)

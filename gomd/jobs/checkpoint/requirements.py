@@ -1,4 +1,4 @@
-"""What a process needs of the node it would move to, what a node has of it, and what is missing. Pure."""
+"""Compares what a process needs on the node it would move to with what that node has. No I/O."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-#: The most files that are told of.
+#: Number of files that are listed.
 MAX_FILES: Final = 2000
-#: Of the processor's flags those that a program finds out and then uses.
+#: Those flags of the processor that programs ask for and then use.
 _FLAG = re.compile(
     r"(avx|sse|ssse|bmi|fma|f16c|v?aes|v?pclmul|sha|popcnt|movbe|rdrand|rdseed|adx|xsave|amx|gfni|abm|rtm|hle|"
     r"fsgsbase|pku|asimd|sve|atomics|crc32)"
@@ -19,11 +19,11 @@ _FLAG = re.compile(
 @dataclass(frozen=True, slots=True)
 class FileRequirement:
     """
-    A file it has open or mapped, and by what it is known again.
+    A file that a process has open or mapped, and how it is recognised on another node.
 
     :ivar build_id: in hexadecimal digits, empty when it has none.
     :ivar inode: its number; file systems that nodes share show the same on all of them.
-    :ivar written: it is open for writing: there it has to be this very file, not one like it.
+    :ivar written: it is open for writing, so that it has to be this very file, not an equal one.
     """
 
     path: str
@@ -44,11 +44,11 @@ class FileRequirement:
 @dataclass(frozen=True, slots=True)
 class Requirements:
     """
-    What has to be on a node for a process to live there.
+    What a node must have for a process to run there.
 
-    :ivar memory: bytes it has in memory now. :ivar machine: as ``uname -m``. :ivar kernel: as ``uname -r``.
+    :ivar memory: bytes that it occupies now. :ivar machine: as ``uname -m``. :ivar kernel: as ``uname -r``.
     :ivar flags: of the processor, those that programs use.
-    :ivar stays: clauses that say why it can leave for nowhere.
+    :ivar stays: clauses that say why it cannot move to any node.
     :ivar memory_max: bytes it may have, None for no limit.
     """
 
@@ -67,11 +67,11 @@ class Requirements:
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """
-    What a node has of what a process needs.
+    Which of a process's requirements a node meets.
 
     :ivar memory: bytes free for it. :ivar room: bytes free for its images.
     :ivar user: name of the user with its uid there, empty when there is none.
-    :ivar directories: those of its directories that are there. :ivar files: its files as they are there.
+    :ivar directories: those of its directories that exist there. :ivar files: its files as they are there.
     :ivar criu: what keeps criu from working there, empty when nothing does.
     :ivar no_limit: why the memory of a job cannot be limited there, empty when it can.
     """
@@ -147,7 +147,7 @@ def build_id(head: bytes) -> str:
 
 
 def _note(notes: bytes) -> str:
-    """The build id among ELF notes."""
+    """Return the build id among ELF notes."""
     place = 0
     while place + 12 <= len(notes):
         name, data, kind = struct.unpack_from("<III", notes, place)
@@ -159,11 +159,11 @@ def _note(notes: bytes) -> str:
 
 
 def _version(release: str) -> tuple[int, ...]:
-    """The major number of a kernel; whatever cannot be told apart is equal."""
+    """Return the major number of a kernel; releases without a number count as equal."""
     found = re.match(r"(\d+)", release)
     return (int(found[1]),) if found else (0,)
 
 
 def _printable(text: str) -> str:
-    """File names are the job's choice: nothing in them may act on a terminal."""
+    """Return text that does nothing to a terminal: the job chose the names in it."""
     return "".join(c if c.isprintable() else "?" for c in text)

@@ -13,12 +13,12 @@ from gomd.interfaces import IThreads
 from gomd.jobs.home.checksummed_lines import Replayed, encode, replay
 from libgomd.private import create_private, make_private_directory, open_private
 
-#: Lines after which the file is written anew, unless it has that many entries.
-COMPACT_AT = 4096
-#: Seconds the disk may take: it is waited for, whatever it takes.
-_DISK_LIMIT: Final = 86400.0
+#: Lines after which the file is rewritten, unless it has that many entries.
+COMPACT_AFTER_LINES = 4096
+#: Seconds that the disk may take: practically no limit, as a write cannot be taken back.
+_DISK_TIMEOUT: Final = 86400.0
 #: Bytes of damaged lines that are kept beside the journal.
-_MAX_BAD: Final = 4 * 1024 * 1024
+_MAX_BAD_BYTES: Final = 4 * 1024 * 1024
 
 Value = dict[str, Any] | None
 
@@ -31,7 +31,7 @@ class Journal:
     together that came while it was busy. `written` tells when the kernel has them: then they survive the
     daemon, however that ends. `sync` tells when they survive the machine.
 
-    :param threads: used for one call at a time; of its own, as a disk that hangs takes it.
+    :param threads: used for one call at a time; not shared, as a disk that hangs occupies a thread.
     :ivar values: what is kept, by key.
     :ivar found: what `open` has read, damaged lines too.
     """
@@ -56,7 +56,7 @@ class Journal:
         """
         Read the file, and write it anew without what is superseded or damaged. Blocks.
 
-        Damaged lines are said with their numbers and kept in the file ``PATH.bad``.
+        Damaged lines are logged with their numbers and kept in the file ``PATH.bad``.
 
         :raises OSError: the directory cannot be made or written.
         """
@@ -85,7 +85,7 @@ class Journal:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(bad, flags, 0o600)
         try:
-            if os.fstat(descriptor).st_size < _MAX_BAD:
+            if os.fstat(descriptor).st_size < _MAX_BAD_BYTES:
                 _write(descriptor, b"".join(data + b"\n" for _line, data in self.found.bad))
                 os.fsync(descriptor)
         finally:
@@ -162,13 +162,13 @@ class Journal:
     async def _write_pending(self) -> None:
         batch, self._pending = self._pending, {}
         writes, syncs = self._take(self._writes), self._take(self._syncs)
-        anew = self._broken or self._lines + len(batch) > max(COMPACT_AT, 2 * len(self.values))
+        anew = self._broken or self._lines + len(batch) > max(COMPACT_AFTER_LINES, 2 * len(self.values))
         values = dict(self.values) if anew else None
         failure: Exception | None = None
         try:
-            await self._threads.run(_DISK_LIMIT, self._store, batch, values, bool(syncs))
+            await self._threads.run(_DISK_TIMEOUT, self._store, batch, values, bool(syncs))
             self._broken = False
-        except Exception as error:  # noqa: BLE001 - told to whoever has to know, and tried again
+        except Exception as error:  # noqa: BLE001 - logged, passed on to `sync`, and tried again
             self.failed += 1
             self._broken = True
             failure = error

@@ -1,4 +1,4 @@
-"""Where the output of a detached job goes that runs on another node: into files here, at its home."""
+"""Writes the output of a detached job that runs on another node into files here, at its home."""
 
 from __future__ import annotations
 
@@ -6,28 +6,38 @@ import json
 import os
 from collections import deque
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar, Final
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from gomd.interfaces import IThreads
-from gomd.jobs.supervisor.backlog import LOST, Spool
+from gomd.jobs.supervisor.file_store import LOST, FileStore
+from libgomd.errors import MalformedReply
 from libgomd.private import create_private, make_private_directory, open_private_directory
-from libgomd.wire import frames
+from libgomd.wire import frames, job_messages
+from libgomd.wire.attachment import OUTPUTS, CallerEnd, Data, Exited
 from libgomd.wire.frames import Frame
+from libgomd.wire.job_messages import JobExit
+from libgomd.wire.resumable import Receiver
 
-#: Seconds the disk may take for one piece.
-_WRITE_LIMIT = 60.0
-_NAMES = {frames.STDOUT: "stdout", frames.STDERR: "stderr"}
+#: Seconds that the disk may take for one piece.
+_WRITE_TIMEOUT: Final = 60.0
+#: The frames that mean something to the files; the rest is for callers that show it to people.
+_TAKEN: Final = frozenset({*OUTPUTS, frames.ATTACHED, frames.EXIT})
 
 
 class OutputWriter:
     """
-    Stands where a caller's connection would (`FrameStream`): takes frames, acknowledges what is written.
+    Takes the place of a caller's connection (`gomd.jobs.lifecycle.relay.ClientEnd`): takes frames, and
+    acknowledges output when it has been written.
 
-    :param directory: of the job; it is made. :param limit: bytes that are kept of each stream.
-    :param reserve: bytes of the disk that stay free, see `gomd.jobs.supervisor.backlog.free_of`.
+    One thing at a time is done, on a thread, and the frames that come meanwhile wait. They are at most a
+    window of each output, as more is not sent without an acknowledgement.
+
+    :param directory: of the job; it is made. :param limit: bytes that are kept of each output.
+    :param reserve: bytes of the disk that stay free, see `gomd.jobs.supervisor.file_store.free_of`.
+    :ivar full: False, as whatever comes is taken. :ivar gone: whether it was closed.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -35,22 +45,28 @@ class OutputWriter:
     def __init__(self, threads: IThreads, directory: str, limit: int, reserve: int = 0) -> None:
         self.full = False
         self.gone = False
-        self.on_frame: Callable[[Frame], None] = lambda _frame: None
-        self.on_lost: Callable[[], None] = lambda: None
-        self.on_room: Callable[[], None] = lambda: None
+        self._on_frame: Callable[[Frame], None] = lambda _frame: None
         self._threads = threads
         self._directory = directory
         self._descriptor = -1
         self._limit = limit
         self._reserve = reserve
         self._parser = frames.FrameParser()
-        self._spools: dict[int, Spool] = {}
-        self._received: dict[int, int] = {}
-        self._asked = 0
-        self._attached = False
+        self._replies = frames.FrameParser()
+        self._files: dict[int, FileStore] = {}
+        self._end = CallerEnd()
         self._waiting: deque[Frame] = deque()
         self._writing = False
         self._stopped: Deferred[None] | None = None
+
+    def listen(
+        self,
+        on_frame: Callable[[Frame], None],
+        on_lost: Callable[[], None] = lambda: None,
+        on_room: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Give ``on_frame`` the frames that go to the job. The other two never happen here."""
+        self._on_frame = on_frame
 
     def attach(self) -> None:
         """Ask for the output from where the files end."""
@@ -58,7 +74,7 @@ class OutputWriter:
         self._go_on()
 
     def keep(self, limit: int) -> None:
-        """Keep at most ``limit`` bytes of each stream from now on."""
+        """Keep at most ``limit`` bytes of each output from now on."""
         self._limit = limit
         self._waiting.append(Frame(frames.MOVE))
         self._go_on()
@@ -85,59 +101,60 @@ class OutputWriter:
         self._go_on()
 
     async def _do(self, frame: Frame) -> None:
-        kind, payload = frame
-        if kind == frames.RESUME:
-            await self._threads.run(_WRITE_LIMIT, self._open)
-            self._attached = False  # what still comes of an earlier question comes again behind its answer
-            self._asked += 1
-            wanted = {_NAMES[stream]: spool.end for stream, spool in self._spools.items()}
-            wanted["n"] = self._asked
-            self.on_frame(Frame(frames.ATTACH, json.dumps(wanted).encode("ascii")))
-        elif kind == frames.MOVE:
-            for spool in self._spools.values():
-                await self._threads.run(_WRITE_LIMIT, spool.keep, self._limit)
-        elif kind in self._spools and self._attached:
-            await self._threads.run(_WRITE_LIMIT, self._spools[kind].append, payload)
-            self._received[kind] += len(payload)
-            self.on_frame(frames.ack(kind, self._received[kind]))
-        elif kind == frames.ATTACHED:
-            told = frames.decode_json(payload)
-            if told.get("n", self._asked) != self._asked:
-                return
-            self._attached = True
-            self._received = {stream: int(told[name]) for stream, name in _NAMES.items()}
-        elif kind == frames.EXIT and (self._attached or frames.decode_json(payload).get("lost")):
-            await self._threads.run(_WRITE_LIMIT, self._end, frames.decode_json(payload))
-            self.on_frame(Frame(frames.COLLECTED))
+        if frame.kind == frames.RESUME:
+            await self._threads.run(_WRITE_TIMEOUT, self._open)
+            self._end.outputs = {kind: Receiver(store.end) for kind, store in self._files.items()}
+            self._end.attach()
+        elif frame.kind == frames.MOVE:
+            for store in self._files.values():
+                await self._threads.run(_WRITE_TIMEOUT, store.keep, self._limit)
+        elif frame.kind in _TAKEN:
+            await self._take(frame)
+        for reply in self._replies.feed(self._end.data_to_send()):
+            self._on_frame(reply)
+
+    async def _take(self, frame: Frame) -> None:
+        try:
+            event = self._end.receive(frame)
+        except MalformedReply as error:
+            self._log.warn("output that breaks the rules is ignored: {error}", error=error)
+            self._end.connection_replaced()  # until it is asked for anew
+            return
+        if isinstance(event, Data):
+            await self._threads.run(_WRITE_TIMEOUT, self._files[event.kind].append, event.data)
+            self._end.passed_on(event.kind, len(event.data))
+        elif isinstance(event, Exited):
+            exit = job_messages.decode(JobExit, frame.payload)
+            await self._threads.run(_WRITE_TIMEOUT, self._write_exit, exit)
+            self._end.collected()
 
     def _open(self) -> None:
         """Open the files. Blocks."""
-        if self._spools:
+        if self._files:
             return
         make_private_directory(self._directory)
         if self._descriptor < 0:
             self._descriptor = open_private_directory(self._directory)
-        for stream, name in _NAMES.items():
-            self._spools[stream] = Spool(self._descriptor, name, self._limit, self._reserve)
+        for kind, name in OUTPUTS.items():
+            self._files[kind] = FileStore(self._descriptor, name, self._limit, self._reserve)
 
-    def _end(self, told: dict[str, Any]) -> None:
+    def _write_exit(self, exit: JobExit) -> None:
         """Write down how the job ended. Blocks."""
-        if lost := sum(spool.lost for spool in self._spools.values()):
-            reasons = (str(told.get("reason", "")), LOST.format(lost))
-            told = {**told, "reason": "; ".join(filter(None, reasons))}
+        if lost := sum(store.lost for store in self._files.values()):
+            exit = exit._replace(reason="; ".join(filter(None, (exit.reason, LOST.format(lost)))))
         make_private_directory(self._directory)
         path = os.path.join(self._directory, "exit")
         with open(create_private(f"{path}.new"), "w", encoding="ascii") as file:
-            json.dump(told, file)
+            json.dump(job_messages.to_json(exit), file)
         os.rename(f"{path}.new", path)
 
-    def hold(self, held: bool) -> None:
+    def pause_reading(self, paused: bool) -> None:
         """Nothing is read from here."""
 
     def close(self) -> None:
-        """Take no more, and close the files, which stay, when what is being written is."""
+        """Take no more, and close the files, which stay, as soon as nothing is being written to them."""
         self.gone = True
-        self.on_frame = lambda _frame: None  # what is written yet is acknowledged to nobody
+        self._on_frame = lambda _frame: None  # what is still being written is acknowledged to nobody
         self._waiting.clear()
         if not self._writing:
             self._close_files()
@@ -149,9 +166,9 @@ class OutputWriter:
             await self._stopped
 
     def _close_files(self) -> None:
-        for spool in self._spools.values():
-            spool.close()
-        self._spools.clear()
+        for store in self._files.values():
+            store.close()
+        self._files.clear()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

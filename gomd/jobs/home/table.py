@@ -1,4 +1,4 @@
-"""The home table: every job that was asked for at this node, where it is and how it ended. It is durable."""
+"""The home table: every job that was started from this node, where it runs and how it ended, durably."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from libgomd.wire.values import decode, encode
 FIRST_FOREIGN_PID = 5_000_000
 #: Exit status of a job that was lost with its node: 128 + SIGTERM, as if it had been told to end.
 LOST_EXIT = 143
-#: Process ids at home that are remembered of a job that came and went, beside the first.
-_FORMER = 63
+#: Maximum number of former process ids at home that are remembered of a job, beside the first.
+_MAX_FORMER_PIDS = 63
 #: The key, no job's, under which the journal keeps the last number that was given.
 _COUNTER = 0
-#: What is kept of a job whose line in the journal was damaged, and of how many.
+#: The entry of a job whose line in the journal was damaged.
 _DAMAGED: Mapping[str, object] = {"damaged": True}
-_MOST_DAMAGED = 1000
+#: Maximum number of such entries.
+_MAX_DAMAGED = 1000
 
 
 class HomeTable:
@@ -32,6 +33,7 @@ class HomeTable:
     :param keep: how many jobs that are over are remembered.
     :param forgotten: called with a job when it is no longer remembered.
     :param exists: tells whether a process of that id lives on this node.
+    :param changed: called with the number of a job whose entry has changed.
     """
 
     def __init__(
@@ -41,7 +43,9 @@ class HomeTable:
         keep: int = 500,
         forgotten: Callable[[Job], None] = lambda _: None,
         exists: Callable[[int], bool] = lambda pid: lives(pid),
+        changed: Callable[[int], None] = lambda _number: None,
     ) -> None:
+        self._changed = changed
         self._exists = exists
         self._own_id = own_id
         self._journal = journal
@@ -54,7 +58,7 @@ class HomeTable:
 
     def load(self, present: Iterable[int] = ()) -> None:
         """
-        Take what the journal knows; an entry that is none any more is dropped.
+        Read the entries of the journal; one that cannot be understood is dropped.
 
         A number that a damaged line may have had is never given again.
 
@@ -83,7 +87,7 @@ class HomeTable:
                 self._over += job.state.over
         known = (*self._jobs, *self._damaged, *present)
         self._last = max((found.highest, counted, *known)) + found.unknown
-        for number in sorted(self._damaged)[:-_MOST_DAMAGED]:
+        for number in sorted(self._damaged)[:-_MAX_DAMAGED]:
             self._damaged.discard(number)
             self._journal.put(number, None)
         self._count()
@@ -97,7 +101,7 @@ class HomeTable:
         return number in self._damaged or self._journal.found.unknown > 0
 
     def recover(self, job: Job) -> None:
-        """Take a job whose entry was damaged, as its own files tell of it."""
+        """Add a job whose entry was damaged, as its own files describe it."""
         self._damaged.discard(job.job)
         self._jobs[job.job] = job
         self._over += job.state.over
@@ -108,12 +112,12 @@ class HomeTable:
         return self._journal.written()
 
     def _count(self) -> None:
-        """Keep the last number given where no entry tells it."""
+        """Write down the last number that was given, unless an entry tells it."""
         if self._last and self._last not in self._jobs:
             self._journal.put(_COUNTER, {"last": self._last})
 
     def new(self, node: int, user: str, uid: int, command: str, now: float, **more: Any) -> Job:
-        """Return a new job, kept."""
+        """Add a new job, and return it."""
         number = self._last = self._last + 1
         job = Job(
             number, self._own_id, node, None, user, JobState.STARTING, None, command, uid, now, **more
@@ -135,7 +139,7 @@ class HomeTable:
         return job
 
     def started(self, number: int, node: int, pid: int, cantmove: str) -> Job:
-        """Take note that a job runs on ``node`` as process ``pid`` there."""
+        """Note that a job runs on ``node`` as process ``pid`` there."""
         at_home = pid if node == self._own_id else FIRST_FOREIGN_PID + number
         old = self._jobs[number]
         return self.change(
@@ -144,18 +148,18 @@ class HomeTable:
         )  # fmt: skip
 
     def went(self, number: int, node: int, nmigs: int) -> Job:
-        """Take note that a job runs on another ``node`` now, having moved ``nmigs`` times."""
+        """Note that a job runs on another ``node`` now, having moved ``nmigs`` times."""
         old = self._jobs[number]
         pid_there = old.pid_there if old.node == node else None
         return self.change(number, state=JobState.RUNNING, node=node, nmigs=nmigs, pid_there=pid_there)
 
     def came(self, number: int, pid: int, nmigs: int) -> Job:
-        """Take note that a job runs at home again, as process ``pid``, having moved ``nmigs`` times."""
+        """Note that a job runs at home again, as process ``pid``, having moved ``nmigs`` times."""
         old = self._jobs[number]
         former = list(old.former)
         if old.pid is not None and old.pid < FIRST_FOREIGN_PID and old.pid != pid:
             former = [*(each for each in former if each not in (old.pid, pid)), old.pid]
-            former = former[:1] + former[1:][-_FORMER:]
+            former = former[:1] + former[1:][-_MAX_FORMER_PIDS:]
         return self.change(
             number, state=JobState.RUNNING, node=self._own_id, nmigs=nmigs, pid=pid, pid_there=pid,
             former=tuple(former),
@@ -166,9 +170,11 @@ class HomeTable:
         if self._jobs.pop(number, None) is not None:
             self._journal.put(number, None)
             self._count()
+            self._changed(number)
 
     def _put(self, job: Job) -> None:
         self._journal.put(job.job, encode(job))
+        self._changed(job.job)
 
     def _forget_some(self) -> None:
         while self._over > self._keep:
@@ -193,13 +199,15 @@ class HomeTable:
 
     def find(self, number: int, caller: Caller) -> Job:
         """
-        Return a job of ``caller``'s.
+        Return a job of ``caller``.
 
-        :raises NotFound: there is none of that number. :raises NotAllowed: it is somebody else's.
+        :raises NotFound: there is no job of that number. :raises NotAllowed: it is another user's.
         """
         job = self._jobs.get(number)
         if job is None and number in self._damaged:
-            raise NotFound(f"what was noted of job {number} was damaged on the disk: the log says more")
+            raise NotFound(
+                f"the entry of job {number} was damaged on the disk: read the log of gomd for details"
+            )
         if job is None:
             raise NotFound(f"there is no job {number} here: `jobs` lists them")
         if not caller.owns(job.uid):

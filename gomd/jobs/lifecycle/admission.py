@@ -1,8 +1,8 @@
 """
-How many jobs this node has under way, of whom, and whether there is room for one more.
+Decides whether this node accepts one more job of a user.
 
-One user may have a share of all places, and the last ones are kept for admins: whoever fills the node
-keeps neither the others nor those from it who have to clear it up.
+One user may have a share of all places, and the last places are reserved for admins. So a user who fills
+their share locks out neither the other users nor the admins who have to clear the node.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from libgomd.model import Caller, Role
 
 
 class Owned(Protocol):
-    """Something that takes a place."""
+    """Something that occupies a place."""
 
     @property
     def uid(self) -> int:
@@ -25,7 +25,7 @@ class Owned(Protocol):
 
 class Admission:
     """
-    :param own_uid: the user this daemon runs as; the share is none of a daemon's that has one user only.
+    :param own_uid: the user this daemon runs as, whom the share does not limit.
     :param most: jobs under way at once, of this home and guests together.
     :param most_per_user: of one user; 0 stands for half of ``most``. :param reserve: places for admins alone,
         in percent of ``most``.
@@ -63,7 +63,7 @@ class Admission:
         return ""
 
     def check(self, under_way: Iterable[Owned], waiting: Iterable[int], caller: Caller) -> None:
-        """See whether ``caller`` may start one more. :raises TooMany: not now."""
+        """Check whether ``caller`` may start one more job. :raises TooMany: not now."""
         uid = -1 if caller.uid is None else caller.uid
         if why := self.why_not(under_way, waiting, uid, caller.role >= Role.ADMIN):
             raise TooMany(f"{why}: try later")

@@ -1,70 +1,78 @@
-"""Steps of a migration that a supervisor of this node is told to do, and what came of them."""
+"""Orders to a supervisor of this node about a migration, and what came of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from libgomd.deadlines import within
 from libgomd.errors import CannotMove, TimedOut
-from libgomd.wire import frames
+from libgomd.wire import job_messages
+from libgomd.wire.job_messages import Order, OrderOutcome
 
-#: Seconds for what takes no time.
-AT_ONCE = 20.0
+#: Seconds for an order that a supervisor carries out at once.
+ORDER_TIMEOUT = 20.0
 
 
 class SupervisorControl:
     """
-    SupervisorControl to one supervisor, over a connection that may break and be had again.
+    Gives orders to one supervisor, over a connection that may break and be replaced.
 
-    :param send: sends it a frame. :param there: tells whether there is a connection.
+    :param send: sends it a frame. :param connected: tells whether there is a connection.
     """
 
-    def __init__(self, clock: IReactorTime, send: Callable[[bytes], None], there: Callable[[], bool]) -> None:
+    def __init__(
+        self, clock: IReactorTime, send: Callable[[bytes], None], connected: Callable[[], bool]
+    ) -> None:
         self._clock = clock
         self._send = send
-        self._there = there
-        self._waiting: dict[str, Deferred[dict[str, Any]]] = {}
+        self._connected = connected
+        self._waiting: dict[str, Deferred[OrderOutcome]] = {}
 
-    async def do(self, what: str, within: float = AT_ONCE, **more: Any) -> dict[str, Any]:
+    async def do(self, order: Order, timeout: float = ORDER_TIMEOUT) -> OrderOutcome:
         """
-        Give an order (`gomd.jobs.supervisor.checkpointing.Movable` lists them) and return what came of it.
+        Give an order and return what came of it.
 
-        :param within: seconds. :raises CannotMove: it could not be done.
-        :raises TimedOut: nothing came of it.
+        :param timeout: seconds.
+        :raises CannotMove: it could not be carried out, the connection broke, or it was given again.
+        :raises TimedOut: nothing came of it in time.
         """
-        if not self._there():
+        if not self._connected():
             raise CannotMove("its supervisor is gone")
-        if what in self._waiting:
-            self._waiting.pop(what).errback(CannotMove("it was asked for again"))
-        answer = self._waiting[what] = Deferred()
-        late = self._clock.callLater(
-            within, self._fail, what, TimedOut(f"its supervisor did not {what} it within {within:g} s")
-        )
-        self._send(frames.encode_json(frames.MOVE, {"do": what, **more}))
-        try:
-            told = await answer
-        finally:
-            if late.active():
-                late.cancel()
-        if told.get("error"):
-            raise CannotMove(str(told["error"]))
-        return told
+        waited = self.expect(order.do, timeout)
+        self._send(job_messages.encode(order))
+        outcome = await waited
+        if outcome.error:
+            raise CannotMove(outcome.error)
+        return outcome
 
-    def answered(self, told: dict[str, Any]) -> None:
-        """Take what the supervisor tells; an answer that nobody waits for is dropped."""
-        waiting = self._waiting.pop(str(told.get("did")), None)
-        if waiting is not None:
-            waiting.callback(told)
+    def expect(self, step: str, timeout: float) -> Deferred[OrderOutcome]:
+        """
+        Return a Deferred that fires when the supervisor tells of ``step``.
 
-    def lost(self) -> None:
-        """The connection broke: nothing will come of what was ordered over it."""
-        for what in tuple(self._waiting):
-            self._fail(what, CannotMove("its supervisor is gone"))
+        It fails with `CannotMove` when the connection breaks or the step is expected anew, and with
+        `TimedOut` after ``timeout`` seconds.
+        """
+        if step in self._waiting:
+            self._fail(step, CannotMove("it was asked for again"))
+        waited = self._waiting[step] = Deferred()
+        late = TimedOut(f"its supervisor did not {step} it within {timeout:g} s")
+        return within(self._clock, timeout, waited, late)
 
-    def _fail(self, what: str, error: Exception) -> None:
-        waiting = self._waiting.pop(what, None)
-        if waiting is not None:
+    def on_outcome(self, outcome: OrderOutcome) -> None:
+        """Take what the supervisor tells. An outcome that nobody waits for any more is dropped."""
+        waiting = self._waiting.pop(outcome.did, None)
+        if waiting is not None and not waiting.called:
+            waiting.callback(outcome)
+
+    def connection_lost(self) -> None:
+        """The connection broke: nothing will come of the orders that were given over it."""
+        for step in tuple(self._waiting):
+            self._fail(step, CannotMove("its supervisor is gone"))
+
+    def _fail(self, step: str, error: Exception) -> None:
+        waiting = self._waiting.pop(step, None)
+        if waiting is not None and not waiting.called:
             waiting.errback(error)

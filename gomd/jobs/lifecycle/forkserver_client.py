@@ -1,4 +1,4 @@
-"""The launcher as the daemon has it: started when the first job comes, and again if it should end."""
+"""The daemon's end of the fork server, which is started with the first job and again when it has ended."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _PROGRAM = "import sys; sys.path.append({!r}); from gomd.jobs.supervisor.forkser
 
 class ForkServerClient:
     """
-    Starts supervisors.
+    Starts supervisors, and connects to them.
 
-    :param reactor: gets their connections. :param log: the file for what supervisors have to complain of.
+    :param reactor: gets their connections. :param log: the file for what supervisors write to standard error.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -38,18 +38,18 @@ class ForkServerClient:
 
     def supervisor(self, namespace: bool) -> FrameStream:
         """
-        Return the connection of a new supervisor, which waits for its `SPEC`.
+        Return the connection to a new supervisor, which waits for its `SPEC`.
 
-        :param namespace: it is to have namespaces of its own, where the kernel allows it.
-        :raises InternalError: the launcher cannot be started. :raises TooMany: it cannot follow.
+        :param namespace: the supervisor gets namespaces of its own, where the kernel allows that.
+        :raises InternalError: the fork server cannot be started. :raises TooMany: it is too busy.
         """
         here, there = socket.socketpair()
         with here, there:
             here.setblocking(False)
-            self._hand(there, NAMESPACE if namespace else PLAIN)
+            self._pass_on(there, NAMESPACE if namespace else PLAIN)
             return self._adopt(here)
 
-    def _hand(self, connection: socket.socket, kind: bytes) -> None:
+    def _pass_on(self, connection: socket.socket, kind: bytes) -> None:
         for _attempt in (1, 2):
             if self._socket is None:
                 self._start()
@@ -60,9 +60,9 @@ class ForkServerClient:
             except BlockingIOError:
                 raise TooMany("too many jobs are being started at this moment: try again") from None
             except OSError as error:
-                self._log.warn("the launcher of jobs has ended ({error}): starting it anew", error=error)
+                self._log.warn("the fork server of jobs has ended, starting it again: {error}", error=error)
                 self.close()
-        raise InternalError("the launcher of jobs does not start: the log in [jobs] spool may say why")
+        raise InternalError("the fork server of jobs does not start: read the file log in [jobs] spool")
 
     def _adopt(self, connection: socket.socket) -> FrameStream:
         stream = FrameStream()
@@ -107,12 +107,12 @@ class ForkServerClient:
                 )
             except OSError as error:
                 here.close()
-                raise InternalError(f"the launcher of jobs cannot be started: {error.strerror}") from error
+                raise InternalError(f"the fork server of jobs cannot be started: {error.strerror}") from error
         here.setblocking(False)
         self._socket = here
 
     def close(self) -> None:
-        """Let the launcher end; supervisors go on."""
+        """Let the fork server end; supervisors go on."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None

@@ -15,18 +15,18 @@ from zope.interface import implementer
 from libgomd.wire.frames import Frame, FrameParser, MalformedFrame
 
 #: Bytes that one call of the kernel reads or writes at most: Twisted's 64 KiB cost a fifth more time.
-AT_ONCE = 1 << 18
+TRANSFER_SIZE_BYTES = 1 << 18
 
 
-def _ignore(*_anything: object) -> None:
-    """Do nothing: nobody listens yet, or any more."""
+def _ignore() -> None:
+    """Do nothing: there is no listener."""
 
 
 def _widen(transport: Any) -> None:
-    """Let a connection, and the one below it when it is TLS, carry as much at a time as `AT_ONCE`."""
+    """Let a connection, and the one below it when it is TLS, carry `TRANSFER_SIZE_BYTES` at a time."""
     while transport is not None:
         if isinstance(transport, FileDescriptor):
-            transport.bufferSize = transport.SEND_LIMIT = AT_ONCE
+            transport.bufferSize = transport.SEND_LIMIT = TRANSFER_SIZE_BYTES
         transport = vars(transport).get("transport")
 
 
@@ -36,10 +36,8 @@ class FrameStream(Protocol):
     Frames in and out. It takes over a connection that was another protocol's (`makeConnection`), or is
     the connection's own from the beginning.
 
-    :ivar on_frame: called with each frame; frames that come before it is set wait for it.
-    :ivar on_lost: called once when the connection is gone, unless it was closed here.
-    :ivar on_room: called when the other end has taken what had filled the connection.
     :ivar full: whether the other end has to read before more should be sent.
+    :ivar gone: whether the connection is gone.
     """
 
     transport: Any
@@ -48,21 +46,28 @@ class FrameStream(Protocol):
     def __init__(self) -> None:
         self.full = False
         self.gone = False
-        self.on_lost: Callable[[], None] = _ignore
-        self.on_room: Callable[[], None] = _ignore
         self._on_frame: Callable[[Frame], None] | None = None
+        self._on_lost: Callable[[], None] = _ignore
+        self._on_room: Callable[[], None] = _ignore
         self._early: list[Frame] = []
         self._parser = FrameParser()
         self._closed = self._aborted = False
 
-    @property
-    def on_frame(self) -> Callable[[Frame], None]:
-        """See the class."""
-        return self._on_frame or _ignore
+    def listen(
+        self,
+        on_frame: Callable[[Frame], None],
+        on_lost: Callable[[], None] = _ignore,
+        on_room: Callable[[], None] = _ignore,
+    ) -> None:
+        """
+        Call these functions from now on, in place of the former ones.
 
-    @on_frame.setter
-    def on_frame(self, function: Callable[[Frame], None]) -> None:
-        self._on_frame = function
+        :param on_frame: called with each frame, first with those that came while there was no listener; when
+            it raises `MalformedFrame`, the connection is aborted.
+        :param on_lost: called once when the connection is gone, unless it was closed here.
+        :param on_room: called when the other end has taken what had filled the connection.
+        """
+        self._on_frame, self._on_lost, self._on_room = on_frame, on_lost, on_room
         try:
             while self._early and self._on_frame is not None and not self._closed:
                 self._on_frame(self._early.pop(0))
@@ -70,12 +75,12 @@ class FrameStream(Protocol):
             self._refuse(error)
 
     def forget(self) -> None:
-        """Keep the frames that come now for whoever listens next."""
+        """Call no function any more; the frames that come now are kept for the next listener."""
         self._on_frame = None
-        self.on_lost = self.on_room = _ignore
+        self._on_lost = self._on_room = _ignore
 
     def connectionMade(self) -> None:
-        """Be told when the other end does not read, and read and write much at a time."""
+        """Watch whether the other end reads, and transfer much at a time."""
         _widen(self.transport)
         self.transport.registerProducer(self, True)
         if ITCPTransport.providedBy(self.transport):
@@ -83,7 +88,7 @@ class FrameStream(Protocol):
             self.transport.setTcpKeepAlive(True)
 
     def dataReceived(self, data: bytes) -> None:
-        """Hand every frame on."""
+        """Pass every frame to the listener."""
         try:
             for frame in self._parser.feed(data):
                 if self._closed:
@@ -106,33 +111,33 @@ class FrameStream(Protocol):
             self.transport.write(data)
 
     def close(self) -> None:
-        """Close the connection after what was sent; nobody is told."""
+        """Close the connection after everything was sent, without calling ``on_lost``."""
         if not self._closed and not self.gone:
             self._closed = True
             self.transport.unregisterProducer()
             self.transport.loseConnection()
 
     def abort(self) -> None:
-        """Close the connection at once; whoever listens is told."""
+        """Close the connection at once, and call ``on_lost``."""
         if not self.gone:
             self._aborted = True
             self.transport.abortConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Tell whoever listens."""
+        """Tell the listener."""
         if self.gone:
             return
         self.gone = True
-        self.hold(False)
+        self.pause_reading(False)
         if not self._closed:
-            self.on_lost()
+            self._on_lost()
 
     # -- the pace
 
-    def hold(self, held: bool) -> None:
+    def pause_reading(self, paused: bool) -> None:
         """Stop reading from this connection, or go on."""
         if not self.gone and not self._closed and not self._aborted:
-            if held:
+            if paused:
                 self.transport.pauseProducing()
             else:
                 self.transport.resumeProducing()
@@ -144,7 +149,7 @@ class FrameStream(Protocol):
     def resumeProducing(self) -> None:
         """The connection has room again."""
         self.full = False
-        self.on_room()
+        self._on_room()
 
     def stopProducing(self) -> None:
         """The connection is going away."""

@@ -3,21 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Protocol
 
-from gomd.jobs.home.output_writer import OutputWriter
 from gomd.jobs.lifecycle.frame_stream import FrameStream
-from libgomd.wire import frames
+from libgomd.wire import frames, job_messages
 from libgomd.wire.frames import Frame
+from libgomd.wire.job_messages import JobExit, OrderOutcome, RunningJob, StartFailure
 
-Told = Callable[[dict[str, Any]], None]
-#: What a caller may say once his job runs.
+#: The frames that a caller may send once its job runs.
 _FROM_CLIENT = frozenset(
     {frames.ATTACH, frames.STDIN, frames.STDIN_END, frames.SIGNAL, frames.WINSIZE, frames.HANGUP,
      frames.COLLECTED, frames.ACK}
 )  # fmt: skip
-#: What is for the caller alone.
+#: The frames that are for the caller alone.
 _TO_CLIENT = frozenset({frames.STDOUT, frames.STDERR, frames.ACK})
+
+
+class ClientEnd(Protocol):
+    """The caller's end: its connection (`FrameStream`), or the files its output is written to."""
+
+    @property
+    def full(self) -> bool:
+        """Whether it has to read before more should be sent."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether nothing comes of sending any more."""
+
+    def send(self, data: bytes) -> None:
+        """Send encoded frames."""
+
+    def pause_reading(self, paused: bool) -> None:
+        """Stop reading from it, or go on."""
+
+    def close(self) -> None:
+        """Close it, without telling the listener."""
+
+    def listen(
+        self, on_frame: Callable[[Frame], None], on_lost: Callable[[], None], on_room: Callable[[], None]
+    ) -> None:
+        """See `FrameStream.listen`."""
+
+
+class RelayListener(Protocol):
+    """Hears what passes through a relay and concerns this daemon too."""
+
+    def on_started(self, running: RunningJob) -> None:
+        """The job runs. Told again with each new connection to it."""
+
+    def on_exit(self, exit: JobExit) -> None:
+        """The job has ended. May be told more than once."""
+
+    def on_failed(self, failure: StartFailure) -> None:
+        """The job was not started, or it is lost."""
+
+    def on_outcome(self, outcome: OrderOutcome) -> None:
+        """This came of an order to the job's supervisor."""
+
+    def on_collected(self) -> None:
+        """The caller has the exit status, so that the job's end may forget the job."""
+
+    def on_job_lost(self) -> None:
+        """The connection to the job's end broke."""
+
+    def on_client_lost(self) -> None:
+        """The connection to the caller's end broke."""
 
 
 class StreamRelay:
@@ -25,76 +75,75 @@ class StreamRelay:
     Joins the job's end (a supervisor, or the daemon of the node the job runs on) to the caller's end
     (the caller's connection, or that of the job's home).
 
-    Nothing is kept: what is under way is bounded by the window that the two ends agree on. A caller who
-    acknowledges what he has not read gains nothing: his acknowledgements wait while his connection is full.
+    Nothing is kept: what is under way is bounded by the window that the two ends agree on. A caller that
+    acknowledges output it has not read gains nothing: its acknowledgements wait while its connection is full.
 
     :param transparent: everything is passed on to the caller's end, which is another daemon.
-    :ivar started: called when the job runs, again with each new connection to it.
-    :ivar ended: called with how it ended, perhaps more than once. :ivar failed: it never began, or was lost.
-    :ivar moved: called with what came of a step of a migration.
-    :ivar collect: called when the caller has its end: tells the job's end so, which then forgets the job.
-    :ivar job_lost: called when the connection to the job's end broke.
-    :ivar client_lost: called when the caller's broke.
+    :ivar job: the connection to the job's end, None while there is none. :ivar client: the caller's end.
+    :ivar attached: whether the job's end has answered the caller's newest `ATTACH`.
     """
 
-    def __init__(self, transparent: bool = False) -> None:
+    def __init__(self, listener: RelayListener, transparent: bool = False) -> None:
+        self._listener = listener
         self.transparent = transparent
         self.job: FrameStream | None = None
-        self.client: FrameStream | OutputWriter | None = None
+        self.client: ClientEnd | None = None
         self.attached = False
-        self.started: Told = lambda _told: None
-        self.ended: Told = lambda _told: None
-        self.failed: Told = lambda _told: None
-        self.moved: Told = lambda _told: None
-        self.collect: Callable[[], None] = lambda: self.to_job(frames.encode(frames.COLLECTED))
-        self.job_lost: Callable[[], None] = lambda: None
-        self.client_lost: Callable[[], None] = lambda: None
-        self._held_acks: dict[int, bytes] = {}
+        self._delayed_acks: dict[int, bytes] = {}
         self._stdin_position = 0
         self._stdin_acknowledged = 0
 
-    # -- who is at either end
+    # -- the connections
 
     def join_job(self, stream: FrameStream) -> None:
-        """Take ``stream`` as the connection to the job; a caller who is there says `ATTACH` again."""
-        old, self.job = self.job, stream
-        if old is not None:
-            old.close()
-        self.attached = False
-        stream.on_lost = self._job_gone
-        stream.on_room = self._job_has_room
-        stream.on_frame = self._from_job
+        """Use ``stream`` as the connection to the job; a caller that is there sends `ATTACH` again."""
+        self.drop_job()
+        self.job = stream
+        stream.listen(self._from_job, self._job_gone, self._job_has_room)
 
-    def join_client(self, stream: FrameStream | OutputWriter) -> None:
-        """Take ``stream`` as the caller's connection."""
-        self.client = stream
+    def join_client(self, client: ClientEnd) -> None:
+        """Use ``client`` as the caller's end."""
+        self.client = client
         self.attached = False
-        self._held_acks.clear()
-        stream.on_lost = self._client_gone
-        stream.on_room = self._client_has_room
-        stream.on_frame = self._from_client
+        self._delayed_acks.clear()
+        client.listen(self._from_client, self._client_gone, self._client_has_room)
+
+    def drop_job(self) -> None:
+        """Close the connection to the job, if there is one, without telling the listener."""
+        job, self.job = self.job, None
+        self.attached = False
+        if job is not None:
+            job.close()
+
+    def abort_job(self) -> None:
+        """Close the connection to the job as if it had broken, and tell the listener."""
+        if self.job is not None:
+            self.job.abort()
 
     def drop_client(self) -> None:
-        """Close the caller's connection, if there is one."""
+        """Close the caller's end, if there is one, without telling the listener."""
         client, self.client = self.client, None
         self.attached = False
         if client is not None:
             client.close()
 
+    def release_client(self) -> ClientEnd | None:
+        """Return the caller's end, which stays open, and have nothing to do with it any more."""
+        client, self.client = self.client, None
+        return client
+
     def close(self) -> None:
-        """Close both connections; nobody is told."""
+        """Close both connections, without telling the listener."""
         self.drop_client()
-        job, self.job = self.job, None
-        if job is not None:
-            job.close()
+        self.drop_job()
 
     def to_job(self, data: bytes) -> None:
-        """Send a frame to the job's end."""
+        """Send a frame to the job's end, if it is connected."""
         if self.job is not None:
             self.job.send(data)
 
     def to_client(self, data: bytes) -> None:
-        """Send a frame to the caller."""
+        """Send a frame to the caller, if one is connected."""
         if self.client is not None:
             self.client.send(data)
 
@@ -103,7 +152,7 @@ class StreamRelay:
     def _from_job(self, frame: Frame) -> None:
         kind, payload = frame
         if kind == frames.MOVED:
-            self.moved(frames.decode_json(payload))
+            self._listener.on_outcome(job_messages.decode(OrderOutcome, payload))
             return
         if self.transparent and kind not in _TO_CLIENT and kind != frames.ATTACHED:
             self.to_client(frames.encode(kind, payload))
@@ -119,13 +168,13 @@ class StreamRelay:
             self.attached = self.client is not None
             self.to_client(frames.encode(kind, payload))
         elif kind == frames.STARTED:
-            self.started(frames.decode_json(payload))
+            self._listener.on_started(job_messages.decode(RunningJob, payload))
         elif kind == frames.EXIT:
             if self.attached and not self.transparent:
                 self.to_client(frames.encode(kind, payload))
-            self.ended(frames.decode_json(payload))
+            self._listener.on_exit(job_messages.decode(JobExit, payload))
         elif kind == frames.FAILED:
-            self.failed(frames.decode_json(payload))
+            self._listener.on_failed(job_messages.decode(StartFailure, payload))
         elif kind == frames.RESUME:
             self.attached = False
             if not self.transparent:
@@ -139,7 +188,7 @@ class StreamRelay:
         if kind == frames.ACK:
             stream, _position = frames.decode_ack(payload)
             if self.client.full:
-                self._held_acks[stream] = payload
+                self._delayed_acks[stream] = payload
                 return
         elif kind == frames.STDIN:
             if not self.attached:
@@ -157,29 +206,29 @@ class StreamRelay:
         elif kind == frames.WINSIZE:
             frames.decode_winsize(payload)
         elif kind == frames.COLLECTED:
-            self.collect()
+            self._listener.on_collected()
             return
         self.to_job(frames.encode(kind, payload))
         if self.job is not None and self.job.full:
-            self.client.hold(True)
+            self.client.pause_reading(True)
 
     def _client_has_room(self) -> None:
-        held, self._held_acks = self._held_acks, {}
-        for payload in held.values():
+        delayed, self._delayed_acks = self._delayed_acks, {}
+        for payload in delayed.values():
             self.to_job(frames.encode(frames.ACK, payload))
 
     def _job_has_room(self) -> None:
         if self.client is not None:
-            self.client.hold(False)
+            self.client.pause_reading(False)
 
     def _job_gone(self) -> None:
         self.job = None
         self.attached = False
         if self.client is not None:
-            self.client.hold(False)
-        self.job_lost()
+            self.client.pause_reading(False)
+        self._listener.on_job_lost()
 
     def _client_gone(self) -> None:
         self.client = None
         self.attached = False
-        self.client_lost()
+        self._listener.on_client_lost()

@@ -1,4 +1,4 @@
-"""The jobs of this home on other nodes: reached, found again, and given up when their node is gone."""
+"""Reaches the jobs of this home on other nodes, and gives them up when their node is gone."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from libgomd.wire import frames
 from libgomd.wire.frames import Frame
 from libgomd.wire.lines import Request
 
-#: Seconds a node may be down, and seconds it may be up and not be reached, before its jobs are lost.
-DOWN_LIMIT = 15.0
-UNREACHED_LIMIT = 60.0
-#: Seconds between two attempts, and between two to end what was given up already.
-AGAIN = 0.5
-GHOST_AGAIN = 10.0
-#: Seconds after which a node that was given up is not asked any more.
-GHOST_LIMIT = 86400.0
+#: Seconds that a node may be down before its jobs are lost.
+DOWN_TIMEOUT = 15.0
+#: Seconds that a node may be up and unreachable before its jobs are lost.
+UNREACHED_TIMEOUT = 60.0
+#: Seconds between two attempts to reach a job.
+RETRY_INTERVAL = 0.5
+#: Seconds between two attempts to end what still runs of a lost job, and the time after which they end.
+LEFTOVER_RETRY_INTERVAL = 10.0
+LEFTOVER_TIMEOUT = 86400.0
 _KILL = 9
-#: Jobs that are asked for at the same time: after a start there may be thousands.
-_FOUND_AT_ONCE = 32
+#: Jobs that are looked for at the same time: after a start there may be thousands.
+_MAX_CONCURRENT_SEARCHES = 32
 
 
 class RemoteJobs:
@@ -45,13 +46,13 @@ class RemoteJobs:
         self._members = members
         self._peers = peers
         self._running = running
-        self._turns = DeferredSemaphore(_FOUND_AT_ONCE)
+        self._turns = DeferredSemaphore(_MAX_CONCURRENT_SEARCHES)
 
     async def start(self, node: Node, name: str, values: dict[str, Any], caller: Caller) -> FrameStream:
         """
         Start a job on ``node``; the stream tells what came of it.
 
-        :raises GomdError: the node cannot be reached, or said no.
+        :raises GomdError: the node cannot be reached, or refused.
         """
         stream = await self._open(node, Request("run", (name,)), caller)
         stream.send(frames.encode_json(frames.SPEC, values))
@@ -64,11 +65,11 @@ class RemoteJobs:
 
     async def find(self, job: Job, newest: Callable[[], Job] | None = None) -> FrameStream | str:
         """
-        Return a new connection to a job, or why it is lost, once that is certain enough.
+        Return a new connection to a job, or why it is lost.
 
-        A node that is down, or that cannot be reached, gets some time to come back.
+        A node that is down gets `DOWN_TIMEOUT` to come back, one that cannot be reached `UNREACHED_TIMEOUT`.
 
-        :param newest: tells where the job is by now: it may move while it is looked for.
+        :param newest: tells where the job is by now, as it may move during the search.
         """
         begun = down_since = self._clock.seconds()
         while self._running():
@@ -90,7 +91,7 @@ class RemoteJobs:
                 if newest is None or newest().node == job.node:
                     return f"node {job.node} {node.name if node else ''} has it no more: {error}"
                 continue
-            except Conflict as error:  # it is being moved, or was moved: who has it will tell
+            except Conflict as error:  # it is being moved, or was moved: its new node will tell
                 begun = self._clock.seconds()
                 why = str(error)
             except GomdError as error:
@@ -99,11 +100,11 @@ class RemoteJobs:
             if node is not None and node.up:
                 down_since = now
             name = f"node {job.node} {node.name}" if node is not None else f"node {job.node}"
-            if now - down_since >= DOWN_LIMIT:
+            if now - down_since >= DOWN_TIMEOUT:
                 return f"{name} went down"
-            if now - begun >= UNREACHED_LIMIT:
+            if now - begun >= UNREACHED_TIMEOUT:
                 return f"{name} cannot be reached: {why}"
-            await deferLater(self._clock, AGAIN)
+            await deferLater(self._clock, RETRY_INTERVAL)
         return "gomd stops"
 
     def _node(self, node_id: int) -> Node | None:
@@ -112,9 +113,9 @@ class RemoteJobs:
         except NotFound:
             return None
 
-    async def bury(self, job: Job) -> None:
-        """End what may still run of a job that was given up, should its node come back."""
-        end = self._clock.seconds() + GHOST_LIMIT
+    async def end_leftover(self, job: Job) -> None:
+        """End what may still run of a lost job, should its node come back within `LEFTOVER_TIMEOUT`."""
+        end = self._clock.seconds() + LEFTOVER_TIMEOUT
         while self._running() and self._clock.seconds() < end:
             node = self._node(job.node)
             try:
@@ -125,7 +126,7 @@ class RemoteJobs:
                 return
             except GomdError:
                 pass
-            await deferLater(self._clock, GHOST_AGAIN)
+            await deferLater(self._clock, LEFTOVER_RETRY_INTERVAL)
 
     def _end(self, stream: FrameStream, job: Job) -> None:
         self._log.warn(
@@ -137,10 +138,10 @@ class RemoteJobs:
                 stream.send(frames.encode(frames.COLLECTED))
                 stream.close()
 
-        stream.on_frame = take
+        stream.listen(take)
         stream.send(frames.encode_signal(_KILL, True))
 
 
 def owner_of(job: Job) -> Caller:
-    """Return whom this home asks for when it asks for ``job`` by itself."""
+    """Return as whom this home asks other nodes about ``job`` when no caller is behind it."""
     return Caller(Role.ADMIN if job.uid == 0 else Role.USER, job.user, job.uid, "home")

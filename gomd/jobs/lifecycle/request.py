@@ -1,4 +1,4 @@
-"""What a caller asks to be run, checked: any JSON gives a `JobRequest` or one sentence on what is wrong."""
+"""Checks what a caller wants to run: any JSON gives a `JobRequest`, or an error that says what is wrong."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gomd.jobs.supervisor.cgroups import LEAST
+from gomd.jobs.supervisor.cgroups import MIN_MEMORY_MAX
 from libgomd.errors import MalformedRequest, NotAllowed, NotPossible
 from libgomd.model import Caller, Role
 
-#: Bytes of the arguments and the environment together: what the kernel takes for one string.
+#: Bytes of the arguments and the environment together: what the kernel accepts for one string.
 MAX_BYTES = 131072
+#: Maximum number of arguments, and of variables of the environment.
 MAX_STRINGS = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
     """
-    A command and its surroundings.
+    A command and the environment that it runs in.
 
     :ivar node: the id or name of the node it is to run on; empty: the best one.
     :ivar nodes: as ``-j`` says it, ``1-4,7``: the best one of these; empty: of all.
@@ -50,7 +51,7 @@ class JobRequest:
         return " ".join(self.argv)[:200]
 
     def values(self) -> dict[str, Any]:
-        """Return what `parse` makes this of."""
+        """Return the JSON object from which `parse` makes this request."""
         return {
             "argv": list(self.argv), "env": dict(self.env), "cwd": self.cwd, "umask": self.umask,
             "tty": self.tty, "size": list(self.size), "merge": self.merge, "detach": self.detach,
@@ -61,9 +62,9 @@ class JobRequest:
 
 def parse(values: Mapping[str, Any]) -> JobRequest:
     """
-    Return the request in ``values``; names that are not known here are left out.
+    Return the request in ``values``; unknown names are ignored.
 
-    :raises MalformedRequest: for anything that is none, and nothing else.
+    :raises MalformedRequest: for anything else, and nothing else is raised.
     """
     argv = _strings(values.get("argv"), "argv")
     env = values.get("env")
@@ -87,8 +88,10 @@ def parse(values: Mapping[str, Any]) -> JobRequest:
     memory, most = values.get("memory"), values.get("memory_max")
     if most is not None:
         _number(most, "memory_max", 2**62)
-        if most < LEAST:
-            raise MalformedRequest(f"--mem-max is at least {LEAST >> 20}M: a program needs that to begin")
+        if most < MIN_MEMORY_MAX:
+            raise MalformedRequest(
+                f"--mem-max is at least {MIN_MEMORY_MAX >> 20}M: a program needs that to begin"
+            )
         if isinstance(memory, int) and memory > most:
             raise MalformedRequest("--mem is more than --mem-max allows")
     return JobRequest(
@@ -171,7 +174,7 @@ def _is_id(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whom a job runs as."""
+    """The account that a job runs as."""
 
     uid: int
     gid: int
@@ -183,8 +186,8 @@ def account_of(caller: Caller, own_uid: int) -> Account:
     """
     Return the account of ``caller`` on this node. May block (a directory server).
 
-    :param own_uid: the daemon's; one that is not root's can start jobs for its own user only.
-    :raises NotAllowed: he has none here, or this daemon may not start jobs for him.
+    :param own_uid: the user this daemon runs as; unless that is root, it starts jobs for that user only.
+    :raises NotAllowed: the caller has none here, or this daemon may not start jobs for that user.
     """
     if caller.uid is None:
         raise NotAllowed(

@@ -1,8 +1,8 @@
 """
-Whose turn it is to start a job: few at once, few of one user among them, and nobody waits for another's disk.
+Limits how many jobs are being started at once, in total and for one user.
 
-A turn lasts until the supervisor of the job has received what it is to run, which takes milliseconds. What
-the program does from there, such as waiting for a directory that does not answer, holds up nobody.
+A slot is occupied until the supervisor of the job has received what it is to run, which takes milliseconds.
+What the program does from there, such as waiting for a file system that hangs, delays no other start.
 """
 
 from __future__ import annotations
@@ -11,36 +11,38 @@ from collections.abc import Iterator
 
 from twisted.internet.defer import DeferredSemaphore
 
-#: Supervisors that are being started at the same time, and starts of one user under way.
-AT_ONCE, OF_ONE = 32, 16
+#: Maximum number of supervisors that are being started at the same time.
+MAX_CONCURRENT_STARTS = 32
+#: Maximum number of starts of one user that are under way.
+MAX_STARTS_A_USER = 16
 
 
 class StartQueue:
-    """The turns of all users. A user's come in their order."""
+    """The slots of all users. The starts of one user get theirs in order."""
 
     def __init__(self) -> None:
-        self._all = DeferredSemaphore(AT_ONCE)
+        self._all = DeferredSemaphore(MAX_CONCURRENT_STARTS)
         self._of: dict[int, DeferredSemaphore] = {}
 
     def waiting(self) -> Iterator[int]:
-        """Yield the user of each start that waits for its own user's turn."""
-        for uid, turns in self._of.items():
-            for _ in turns.waiting:
+        """Yield the user id of each start that waits for a slot."""
+        for uid, slots in self._of.items():
+            for _ in slots.waiting:
                 yield uid
 
-    def turn(self, uid: int) -> StartSlot:
-        """Return a turn of user ``uid``, to be taken."""
+    def slot(self, uid: int) -> StartSlot:
+        """Return a slot of user ``uid``, which has still to be taken."""
         return StartSlot(self, uid)
 
     async def take(self, uid: int) -> None:
-        """Wait for a turn of that user."""
-        await self._of.setdefault(uid, DeferredSemaphore(OF_ONE)).acquire()
+        """Wait for a slot of that user."""
+        await self._of.setdefault(uid, DeferredSemaphore(MAX_STARTS_A_USER)).acquire()
 
     def release(self, uid: int) -> None:
         """Give it back."""
-        turns = self._of[uid]
-        turns.release()
-        if turns.tokens == turns.limit:
+        slots = self._of[uid]
+        slots.release()
+        if slots.tokens == slots.limit:
             del self._of[uid]
 
     async def launch(self) -> None:
@@ -53,10 +55,10 @@ class StartQueue:
 
 
 class StartSlot:
-    """A turn of one user: to start a job, and then to start a supervisor on this node."""
+    """A slot of one user: to start a job, and then to start a supervisor on this node."""
 
-    def __init__(self, turns: StartQueue, uid: int) -> None:
-        self._turns = turns
+    def __init__(self, queue: StartQueue, uid: int) -> None:
+        self._queue = queue
         self._uid = uid
         self._taken = False
         self._launching = False
@@ -64,19 +66,19 @@ class StartSlot:
     async def take(self) -> None:
         """Wait for it."""
         if not self._taken:
-            await self._turns.take(self._uid)
+            await self._queue.take(self._uid)
             self._taken = True
 
     async def launch(self) -> None:
         """Wait until a supervisor may be started here."""
-        await self._turns.launch()
+        await self._queue.launch()
         self._launching = True
 
     def release(self) -> None:
         """Give back what is taken. May be done again."""
         if self._launching:
             self._launching = False
-            self._turns.launched()
+            self._queue.launched()
         if self._taken:
             self._taken = False
-            self._turns.release(self._uid)
+            self._queue.release(self._uid)

@@ -1,4 +1,4 @@
-"""How a job comes to run: what is asked for, as whom, on which node, and what when that one cannot."""
+"""Starts jobs: as whom, on which node, and on which other one when that cannot run it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.admission import Admission
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.output_quota import OutputQuota
-from gomd.jobs.lifecycle.relay import StreamRelay
 from gomd.jobs.lifecycle.request import Account, JobRequest, account_of, node_ids, parse
 from gomd.jobs.lifecycle.start_queue import StartQueue, StartSlot
 from gomd.jobs.lifecycle.supervisors import Supervisors
 from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.lifecycle.tracker import JobTracker
-from gomd.jobs.supervisor.supervisor import RECEIVED
+from libgomd.deadlines import within
 from libgomd.errors import (
     Conflict,
     GomdError,
@@ -38,20 +37,23 @@ from libgomd.model import Caller, Node, Status
 from libgomd.wallclock import Wall
 from libgomd.wire import frames
 from libgomd.wire.frames import Frame
+from libgomd.wire.job_messages import RECEIVED
 
-#: Seconds a caller has to say what is to run, a user's name to be found, the disk to take the journal.
-SPEC_LIMIT = 30.0
-NAME_LIMIT = 5.0
-SYNC_LIMIT = 30.0
-#: Seconds a supervisor may take to receive what it is to run.
-RECEIVE_LIMIT = 30.0
+#: Seconds that a caller has to say what is to run.
+SPEC_TIMEOUT = 30.0
+#: Seconds that finding the account of a user may take.
+ACCOUNT_TIMEOUT = 5.0
+#: Seconds that the disk may take to accept the journal.
+SYNC_TIMEOUT = 30.0
+#: Seconds that a supervisor may take to receive what it is to run.
+RECEIVE_TIMEOUT = 30.0
 
 
 class JobSubmission:
     """
     :param placement: chooses nodes. :param journal: is synced before a job starts on another node.
-    :param own_uid: the user this daemon runs as. :param room: how many jobs may be under way at once.
-    :param kept: the output of detached jobs that is kept here.
+    :param own_uid: the user this daemon runs as. :param admission: how many jobs may be under way at once.
+    :param quota: how much output of detached jobs is kept here.
     :param wall: gives the time of stamps.
     """
 
@@ -62,36 +64,36 @@ class JobSubmission:
         clock: IReactorTime,
         members: IMembership,
         threads: IThreads,
-        here: Supervisors,
+        supervisors: Supervisors,
         placement: IPlacement,
         journal: Journal,
         table: HomeTable,
-        keeper: JobTracker,
+        tracker: JobTracker,
         own_uid: int,
-        room: Admission,
-        kept: OutputQuota,
+        admission: Admission,
+        quota: OutputQuota,
         wall: Wall,
     ) -> None:
         self._clock = clock
         self._wall = wall
         self._members = members
         self._threads = threads
-        self._here = here
+        self._supervisors = supervisors
         self._placement = placement
         self._journal = journal
         self._table = table
-        self._keeper = keeper
+        self._tracker = tracker
         self._own_uid = own_uid
-        self._room = room
-        self._kept = kept
-        self._turns = StartQueue()
+        self._admission = admission
+        self._quota = quota
+        self._queue = StartQueue()
 
     def run(self, caller: Caller, stream: FrameStream, guest: str = "") -> None:
         """See `IJobs.run`."""
         self._serve(stream, self._host(caller, stream, guest) if guest else self._run(caller, stream))
 
     def _serve(self, stream: FrameStream, work: Coroutine[Deferred[Any], Any, None]) -> None:
-        """Do ``work`` for the caller at ``stream``; he is told what went wrong."""
+        """Do ``work`` for the caller at ``stream``, which is told what went wrong."""
 
         def failed(failure: Any) -> None:
             error = failure.value
@@ -105,33 +107,33 @@ class JobSubmission:
 
     async def _run(self, caller: Caller, stream: FrameStream) -> None:
         request = parse(frames.decode_json((await self._first(stream)).payload))
-        self._room.check(self._keeper.held.values(), self._turns.waiting(), caller)
-        turn = self._turns.turn(_uid(caller))
-        await turn.take()
+        self._admission.check(self._tracker.jobs.values(), self._queue.waiting(), caller)
+        slot = self._queue.slot(_uid(caller))
+        await slot.take()
         try:
             account = await self._account(caller)
             if request.detach:
-                await self._kept.check(caller)
-            await self._run_somewhere(request, caller, account, stream, turn)
+                await self._quota.check(caller)
+            await self._run_somewhere(request, caller, account, stream, slot)
         finally:
-            turn.release()
+            slot.release()
 
     async def _run_somewhere(
-        self, request: JobRequest, caller: Caller, account: Account, stream: FrameStream, turn: StartSlot
+        self, request: JobRequest, caller: Caller, account: Account, stream: FrameStream, slot: StartSlot
     ) -> None:
         refused: set[int] = set()
         unlimited: NotPossible | None = None
         while True:
-            await turn.take()
+            await slot.take()
             try:
                 node = self._place(request, frozenset(refused))
             except NotPossible:
                 if unlimited is not None:
                     raise unlimited from None
                 raise
-            self._room.check(self._keeper.held.values(), (), caller)
+            self._admission.check(self._tracker.jobs.values(), (), caller)
             try:
-                return await self._run_on(node, request, caller, account, stream, turn)
+                return await self._run_on(node, request, caller, account, stream, slot)
             except (NotFound, PeerUnreachable, TooMany, NotPossible) as error:
                 # No such directory there, no limit of memory, or it cannot be reached: another node will do.
                 if isinstance(error, NotPossible):
@@ -150,103 +152,94 @@ class JobSubmission:
         caller: Caller,
         account: Account,
         stream: FrameStream,
-        turn: StartSlot,
+        slot: StartSlot,
     ) -> None:
         job = self._table.new(
             node.id, account.user, account.uid, request.command, self._wall(),
             lock=bool(request.lock), detached=request.detach, memory_max=request.memory_max,
         )  # fmt: skip
-        held = TrackedJob(job.name, job.job, account.uid, node.id)
-        self._keeper.take_in(held)
+        tracked = self._tracker.new(job)
+        self._tracker.track(tracked)
         try:
             if node.id == self._members.own_id:
                 await self._on_disk(self._journal.written())
-                await self._launch(held, request, account, request.detach, turn, job.started)
+                await self._launch(tracked, request, account, request.detach, slot, job.started)
             else:
                 await self._on_disk(self._journal.sync())
-                held.relay.join_job(await self._keeper.abroad.start(node, job.name, request.values(), caller))
-                turn.release()
-            await held.beginning
-            self._check_limit(held, request, node)
+                tracked.connect(await self._tracker.remote.start(node, job.name, request.values(), caller))
+                slot.release()
+            await tracked.begun
+            self._check_limit(tracked, request, node)
         except BaseException:
-            self._keeper.let_go(held)
+            self._tracker.release(tracked)
             self._table.drop(job.job)
             raise
-        self._keeper.sink_if_detached(held)
-        self._keeper.attach(held, stream)
+        self._tracker.keep_output_if_detached(tracked)
+        self._tracker.attach(tracked, stream)
 
     def _on_disk(self, waited: Deferred[None]) -> Deferred[None]:
-        """A job that runs must be one that a daemon after this one knows of. Fails when the disk hangs."""
-
-        def late(_result: object, _limit: float) -> None:
-            raise TimedOut(f"the disk took no line of the journal within {SYNC_LIMIT:g} s: try again later")
-
-        return waited.addTimeout(SYNC_LIMIT, self._clock, late)
+        """Wait for the journal, as a later daemon must know of a job that runs. Fails with `TimedOut`."""
+        late = TimedOut(f"the disk took no line of the journal within {SYNC_TIMEOUT:g} s: try again later")
+        return within(self._clock, SYNC_TIMEOUT, waited, late)
 
     async def _host(self, caller: Caller, stream: FrameStream, name: str) -> None:
         """Start a guest for the daemon at ``stream``, which is its home."""
         request = parse(frames.decode_json((await self._first(stream)).payload))
-        self._room.check(self._keeper.held.values(), self._turns.waiting(), caller)
-        turn = self._turns.turn(_uid(caller))
-        await turn.take()
+        self._admission.check(self._tracker.jobs.values(), self._queue.waiting(), caller)
+        slot = self._queue.slot(_uid(caller))
+        await slot.take()
         try:
-            await self._host_now(request, caller, stream, name, turn)
+            await self._host_now(request, caller, stream, name, slot)
         except BaseException:
-            turn.release()
+            slot.release()
             raise
 
     async def _host_now(
-        self, request: JobRequest, caller: Caller, stream: FrameStream, name: str, turn: StartSlot
+        self, request: JobRequest, caller: Caller, stream: FrameStream, name: str, slot: StartSlot
     ) -> None:
         account = await self._account(caller)
-        if name in self._keeper.held:
+        if name in self._tracker.jobs:
             raise Conflict(f"there is a job {name} here already")
         if self._members.find(str(self._members.own_id)).status & Status.BLOCK:
             raise NotPossible("this node takes no guests: it is blocked")
-        held = TrackedJob(name, None, account.uid, self._members.own_id, StreamRelay(True))
-        self._keeper.take_in(held)
-        held.beginning.addErrback(lambda _failure: None)  # its home is told by the frame itself
-        stream.hold(False)
-        held.relay.join_client(stream)
+        tracked = self._tracker.new_guest(name, account.uid)
+        self._tracker.track(tracked)
+        tracked.begun.addErrback(lambda _failure: None)  # its home is told by the frame itself
+        stream.pause_reading(False)
+        tracked.relay.join_client(stream)
         try:
-            await self._launch(held, request, account, False, turn, self._wall())
+            await self._launch(tracked, request, account, False, slot, self._wall())
         except GomdError:
-            self._keeper.let_go(held)
+            self._tracker.release(tracked)
             raise
 
     async def _launch(
         self,
-        held: TrackedJob,
+        tracked: TrackedJob,
         request: JobRequest,
         account: Account,
         detach: bool,
-        turn: StartSlot,
+        slot: StartSlot,
         began: float,
     ) -> None:
-        """Start a supervisor here. The turn is over as soon as that knows what to run."""
-        await turn.launch()
-        held.relay.join_job(self._here.start(held.name, request, account, detach, began))
-        late = self._clock.callLater(RECEIVE_LIMIT, turn.release)
-        answered = held.relay.moved
+        """Start a supervisor here. The slot is free again when that has received what to run."""
+        await slot.launch()
+        tracked.connect(self._supervisors.start(tracked.name, request, account, detach, began))
+        received = tracked.control.expect(RECEIVED, RECEIVE_TIMEOUT)
+        received.addBoth(lambda _outcome: slot.release())
 
-        def over(result: Any = None) -> Any:
-            turn.release()
-            if late.active():
-                late.cancel()
+        def begun(result: Any) -> Any:
+            received.cancel()
             return result
 
-        def moved(told: dict[str, Any]) -> None:
-            if told.get("did") == RECEIVED:
-                over()
-            answered(told)
+        tracked.begun.addBoth(begun)
 
-        held.relay.moved = moved
-        held.beginning.addBoth(over)
-
-    def _check_limit(self, held: TrackedJob, request: JobRequest, node: Node) -> None:
-        """End a job at once that runs without its limit. :raises NotPossible: so it was."""
-        if request.memory_max is not None and held.told.get("memory_max") != request.memory_max:
-            held.relay.to_job(frames.encode_signal(signal.SIGKILL, True))
+    def _check_limit(self, tracked: TrackedJob, request: JobRequest, node: Node) -> None:
+        """End a job at once that runs without its memory limit. :raises NotPossible: it did."""
+        if request.memory_max is None:
+            return
+        if tracked.running is None or tracked.running.memory_max != request.memory_max:
+            tracked.relay.to_job(frames.encode_signal(signal.SIGKILL, True))
             raise NotPossible(
                 f"gomd on node {node.id} {node.name} is older and cannot limit memory: update it there"
             )
@@ -261,32 +254,29 @@ class JobSubmission:
     async def _first(self, stream: FrameStream) -> Frame:
         """Return the `SPEC` frame, and read no further until the job has begun."""
         waited: Deferred[Frame] = Deferred()
-        late = self._clock.callLater(
-            SPEC_LIMIT, lambda: waited.errback(TimedOut(f"nothing to run was named within {SPEC_LIMIT:g} s"))
-        )
-        stream.on_lost = lambda: waited.errback(NotPossible("the caller is gone"))
+        late = TimedOut(f"nothing to run was named within {SPEC_TIMEOUT:g} s")
 
         def take(frame: Frame) -> None:
             stream.forget()
-            stream.hold(True)
+            stream.pause_reading(True)
             if frame.kind == frames.SPEC:
                 waited.callback(frame)
             else:
-                waited.errback(MalformedRequest("the first frame says what to run"))
+                waited.errback(MalformedRequest("the first frame has to say what to run"))
 
-        stream.on_frame = take
+        stream.listen(take, lambda: waited.errback(NotPossible("the caller has closed the connection")))
         try:
-            return await waited
+            return await within(self._clock, SPEC_TIMEOUT, waited, late)
         finally:
             stream.forget()
-            if late.active():
-                late.cancel()
 
     async def _account(self, caller: Caller) -> Account:
         key = ("account", caller.user if caller.uid is None else caller.uid)
-        return await self._threads.run_apart(NAME_LIMIT, key, "accounts", account_of, caller, self._own_uid)
+        return await self._threads.run_apart(
+            ACCOUNT_TIMEOUT, key, "accounts", account_of, caller, self._own_uid
+        )
 
 
 def _uid(caller: Caller) -> int:
-    """Return whose turn it is; whoever is no user here has no account either, which is said soon."""
+    """Return the user whose slot a start takes; -1 for a caller that is no user here and is refused soon."""
     return -1 if caller.uid is None else caller.uid

@@ -1,15 +1,14 @@
-"""The jobs that run on this node: their supervisors, and the directory each of them has in the spool."""
+"""The supervisors of the jobs on this node, and the directory in the spool that each job has."""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
-import re
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 from twisted.logger import Logger
 
@@ -17,13 +16,16 @@ from gomd.jobs.lifecycle.forkserver_client import ForkServerClient
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.request import Account, JobRequest
 from gomd.jobs.supervisor.cgroups import PLAIN, UNIFIED, Place, sweep
-from libgomd.errors import NotPossible
+from libgomd.errors import MalformedJobName, NotPossible
 from libgomd.private import open_private
-from libgomd.wire import frames
+from libgomd.wire import frames, job_messages
+from libgomd.wire.job_messages import JobExit, JobSpec, RunningJob, ViewSpec
+from libgomd.wire.job_name import JobName
+
+T = TypeVar("T", RunningJob, JobExit)
 
 #: Bytes of a file that are read: one holds the arguments of its job.
 _MAX_FILE: Final = 8 * 1024 * 1024
-_NAME: Final = re.compile(r"([1-9][0-9]{0,5})-([1-9][0-9]{0,14})", re.ASCII)
 #: What opening a file says that is not there, or is none.
 _NEVER_WRITTEN: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EPERM})
 
@@ -35,7 +37,7 @@ class Supervisors:
     :param namespaces: jobs get namespaces of their own.
     :param where: this node, as errors name it: ``node 3 gamma``.
     :param spool_reserve: bytes of the disk that output leaves free, see
-        `gomd.jobs.supervisor.backlog.free_of`.
+        `gomd.jobs.supervisor.file_store.free_of`.
     :param find_place: finds where the cgroups of jobs can be; None: jobs get none.
     """
 
@@ -43,7 +45,7 @@ class Supervisors:
 
     def __init__(
         self,
-        launcher: ForkServerClient,
+        fork_server: ForkServerClient,
         spool: str,
         spool_bytes: int,
         namespaces: bool,
@@ -51,7 +53,7 @@ class Supervisors:
         find_place: Callable[[], Place] | None = None,
         spool_reserve: int = 0,
     ) -> None:
-        self._launcher = launcher
+        self._fork_server = fork_server
         self.spool = spool
         self.spool_bytes = spool_bytes
         self.spool_reserve = spool_reserve
@@ -77,7 +79,7 @@ class Supervisors:
         return self._place.why_not
 
     def check_limit(self, memory_max: int | None) -> None:
-        """See whether a job can have that limit. :raises NotPossible: it cannot."""
+        """Check whether a job can have that memory limit. :raises NotPossible: it cannot."""
         if memory_max is not None and self._place.why_not:
             raise NotPossible(
                 f"the memory of a job cannot be limited on {self.where}: {self._place.why_not}; "
@@ -99,19 +101,23 @@ class Supervisors:
         :raises NotPossible: its memory cannot be limited.
         """
         self.check_limit(request.memory_max)
-        spec = {
-            **request.values(), "cgroup": self._place[:2], "id": name,
-            "directory": self.directory(name), "detach": detach,
-            "uid": account.uid, "gid": account.gid, "groups": account.groups, "user": account.user,
-            "where": self.where, "spool_bytes": self.spool_bytes,
-            "spool_reserve": self.spool_reserve, "lock": bool(request.lock), "nmigs": 0,
-            "began": now,
-        }  # fmt: skip
-        stream = self._launcher.supervisor(self._namespaces)
-        stream.send(frames.encode_json(frames.SPEC, spec))
+        return self._send(
+            JobSpec(
+                name, self.directory(name), self.where, self.spool_bytes, request.argv, request.env,
+                request.cwd, request.umask, account.uid, account.gid, account.groups, account.user,
+                request.tty, request.size, request.merge, detach, bool(request.lock),
+                memory_max=request.memory_max, cgroup=self._place[:2], spool_reserve=self.spool_reserve,
+                began=now,
+            ),
+            self._namespaces,
+        )  # fmt: skip
+
+    def _send(self, spec: JobSpec | ViewSpec, namespaces: bool) -> FrameStream:
+        stream = self._fork_server.supervisor(namespaces)
+        stream.send(job_messages.encode(spec))
         return stream
 
-    def bring_up(
+    def restore(
         self,
         name: str,
         images: str,
@@ -124,42 +130,62 @@ class Supervisors:
         uid: int | None = None,
     ) -> FrameStream:
         """
-        Bring a job up, stopped, from the images of it; its supervisor tells what came of it.
+        Restore a job, frozen, from its images; its supervisor tells what came of it.
 
-        As long as it has not told, closing the connection ends what it does.
+        Until then, closing the connection cancels the restore.
 
         :param images: their directory. :param criu: the program. :param detach: its output is kept here.
-        :param pid_at_home: its number there, None when it never was a process of its home.
-        :param uid: whom it was offered for: one that turns out to be somebody else's is not brought up.
+        :param pid_at_home: its process id at its home, None when it never was a process there.
+        :param uid: user for whom it was offered; a job of another user is refused.
         :raises InternalError: there can be no supervisor.
         """
-        spec = {
-            "id": name, "directory": self.directory(name), "images": images, "criu": criu, "detach": detach,
-            "where": self.where, "spool_bytes": self.spool_bytes,
-            "spool_reserve": self.spool_reserve, "lock": lock, "nmigs": nmigs,
-            "pid_at_home": pid_at_home, "cgroup": self._place[:2],
-        }  # fmt: skip
-        spec["expected_uid"] = uid
-        stream = self._launcher.supervisor(self._namespaces)
-        stream.send(frames.encode_json(frames.SPEC, spec))
-        return stream
+        return self._send(
+            JobSpec(
+                name, self.directory(name), self.where, self.spool_bytes, detach=detach, lock=lock,
+                nmigs=nmigs, cgroup=self._place[:2], spool_reserve=self.spool_reserve, images=images,
+                criu=criu, pid_at_home=pid_at_home, expected_uid=uid,
+            ),
+            self._namespaces,
+        )  # fmt: skip
 
-    def find(self, name: str) -> FrameStream:
+    def connect(self, name: str) -> FrameStream:
         """
         Return a new connection to the supervisor of a job.
 
-        :raises OSError: there is none, or it cannot be told now: see `gomd.jobs.lifecycle.tracker.GONE`.
+        :raises OSError: there is none (one of `gomd.jobs.lifecycle.tracker.GONE`), or it cannot be asked now.
         """
-        return self._launcher.connect(os.path.join(self.directory(name), "socket"))
+        return self._fork_server.connect(os.path.join(self.directory(name), "socket"))
 
     def view(self, name: str) -> FrameStream:
         """Return a supervisor that shows what is kept of a job's output."""
-        spec = {
-            "view": True, "detach": True, "directory": self.directory(name), "spool_bytes": self.spool_bytes,
-        }  # fmt: skip
-        stream = self._launcher.supervisor(namespace=False)
-        stream.send(frames.encode_json(frames.SPEC, spec))
-        return stream
+        return self._send(ViewSpec(self.directory(name), self.spool_bytes), namespaces=False)
+
+    def read_running(self, name: str) -> RunningJob | None:
+        """
+        Return how a supervisor has described its running job, None when it has not. Blocks briefly.
+
+        :raises OSError: it is there and cannot be read now.
+        """
+        return self._decode(RunningJob, name, "job")
+
+    def read_exit(self, name: str) -> JobExit | None:
+        """
+        Return what a supervisor has written about the end of its job, None when it has not. Blocks briefly.
+
+        :raises OSError: it is there and cannot be read now.
+        """
+        return self._decode(JobExit, name, "exit")
+
+    def _decode(self, kind: type[T], name: str, file: str) -> T | None:
+        told = self.read(name, file)
+        if told is None:
+            return None
+        try:
+            return job_messages.from_json(kind, told)
+        except frames.MalformedFrame as error:
+            path = os.path.join(self.directory(name), file)
+            self._log.error("{path} is damaged and taken for missing: {error}", path=path, error=error)
+            return None
 
     def read(self, name: str, file: str) -> dict[str, Any] | None:
         """
@@ -186,9 +212,9 @@ class Supervisors:
             return None
         return found
 
-    def names(self) -> list[tuple[int, int, str]]:
+    def names(self) -> list[JobName]:
         """
-        Return home, number and name of every job that has a directory here. Blocks briefly.
+        Return the name of every job that has a directory here, in order. Blocks briefly.
 
         :raises OSError: there is a spool and it cannot be read.
         """
@@ -196,16 +222,19 @@ class Supervisors:
             names = os.listdir(self.spool)
         except FileNotFoundError:
             return []
-        found = [match for name in names if (match := _NAME.fullmatch(name))]
-        return sorted((int(match[1]), int(match[2]), match[0]) for match in found)
+        found = []
+        for name in names:
+            with suppress(MalformedJobName):  # other files lie in the spool too
+                found.append(JobName.parse(name))
+        return sorted(found)
 
     def remove(self, name: str) -> None:
         """Remove the directory of a job. Blocks."""
         shutil.rmtree(self.directory(name), ignore_errors=True)
 
     def close(self) -> None:
-        """Let the launcher end; supervisors go on."""
-        self._launcher.close()
+        """Let the fork server end; supervisors go on."""
+        self._fork_server.close()
         if self._place.parent and self._place.kind != UNIFIED:  # that one could not be made again as it is
             with suppress(OSError):  # there are jobs in it
                 os.rmdir(self._place.parent)

@@ -1,59 +1,321 @@
-"""A job whose streams pass through this daemon."""
+"""A job that this daemon tracks: the phase it is in, its streams, and what its supervisor has told of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import ClassVar, Final, Protocol
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from gomd.jobs.home.output_writer import OutputWriter
 from gomd.jobs.lifecycle.control import SupervisorControl
+from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.relay import StreamRelay
+from libgomd.errors import GomdError
+from libgomd.wire import frames
+from libgomd.wire.job_messages import JobExit, OrderOutcome, RunningJob, StartFailure
 
 
-@dataclass(eq=False)
+class Phase(Enum):
+    """What a job is doing, as far as this daemon knows."""
+
+    STARTING = "It was asked for, and nothing has told yet that it runs."
+    RUNNING = "It runs on its node; if the connection to it breaks, it is looked for there."
+    LEAVING = "It is being moved from here: only the migration decides what a lost supervisor means."
+    ARRIVING = "A frozen copy of it is here and may be resumed: it is not lost when its node is silent."
+    ENDED = "Its exit status is known here; its supervisor waits to hear that this was collected."
+    ENDED_LEAVING = "It ended while it was being moved: the migration hears of that before it is released."
+    RELEASED = "This daemon does not track it any more; its connections are closed."
+
+
+#: The phases that may follow each phase.
+NEXT_PHASES: Final[Mapping[Phase, frozenset[Phase]]] = {
+    Phase.STARTING: frozenset({Phase.RUNNING, Phase.RELEASED}),
+    Phase.RUNNING: frozenset({Phase.LEAVING, Phase.ARRIVING, Phase.ENDED, Phase.RELEASED}),
+    Phase.LEAVING: frozenset({Phase.RUNNING, Phase.ENDED_LEAVING, Phase.RELEASED}),
+    Phase.ARRIVING: frozenset({Phase.RUNNING, Phase.ENDED, Phase.RELEASED}),
+    Phase.ENDED: frozenset({Phase.RELEASED}),
+    Phase.ENDED_LEAVING: frozenset({Phase.ENDED, Phase.RELEASED}),
+    Phase.RELEASED: frozenset(),
+}
+
+
+class IllegalTransition(Exception):
+    """A job cannot go from the one phase to the other: a bug in this daemon."""
+
+
+def check_transition(old: Phase, new: Phase) -> None:
+    """See whether ``new`` may follow ``old``. :raises IllegalTransition: it may not."""
+    if new is not old and new not in NEXT_PHASES[old]:
+        raise IllegalTransition(f"from {old.name} to {new.name}")
+
+
+class JobObserver(Protocol):
+    """Is told what happens to a tracked job."""
+
+    def job_started(self, tracked: TrackedJob, first_time: bool) -> None:
+        """It runs. :param first_time: this is not just another connection to it."""
+
+    def job_ended(self, tracked: TrackedJob) -> None:
+        """It has ended, see `TrackedJob.exit`. May be told more than once."""
+
+    def job_failed(self, tracked: TrackedJob, failure: StartFailure) -> None:
+        """It was not started, or it is lost."""
+
+    def job_collected(self, tracked: TrackedJob) -> None:
+        """Its caller has the exit status."""
+
+    def job_connected(self, tracked: TrackedJob) -> None:
+        """There is a connection to it, the first one or another one."""
+
+    def job_disconnected(self, tracked: TrackedJob) -> None:
+        """The connection to it broke, and no migration expects that."""
+
+    def client_lost(self, tracked: TrackedJob) -> None:
+        """The connection to its caller broke."""
+
+
 class TrackedJob:
     """
-    A job and its streams.
+    A job and its streams. Its attributes are for reading; its methods change them.
 
-    :ivar name: ``HOME-JOB``. :ivar number: of a job of this home, None for a guest. :ivar uid: whose it is.
-    :ivar node: id of the node it runs on.
-    :ivar told: what its supervisor says of it, once it runs.
-    :ivar began: whether it has run. :ivar over: how it ended, None while it runs.
-    :ivar hung_up: its caller is gone, and it with him.
-    :ivar sink: where its output goes when it is detached and runs on another node.
-    :ivar beginning: fires with None when it has begun, fails when it cannot.
-    :ivar orders: what its supervisor is told about moving, when that is on this node.
-    :ivar departing: called when its supervisor is gone while it is being moved: it is not lost for that.
-    :ivar stays: why it cannot be moved, as it was last looked at; empty when it can.
-    :ivar orphan: its home knows it no more: it is being ended.
-    :ivar arriving: a copy of it is stopped here and may be let run: it is not lost for its node's silence.
-    :ivar sought: its supervisor here cannot be asked at the moment, and is looked for again.
-    :ivar rejoining: it is being looked for on another node.
+    :param phase: the one it is in when this daemon begins to track it.
+    :ivar name: ``HOME-JOB``. :ivar uid: whose it is. :ivar node: id of the node it runs on.
+    :ivar number: of a job of this home, None for a guest.
+    :ivar running: what its supervisor tells of it; None before it runs, and after it moved until its new
+        node has told.
+    :ivar exit: how it ended, None while it runs.
+    :ivar begun: fires with None when it has begun, fails when it cannot.
+    :ivar control: orders to its supervisor, when that is on this node.
+    :ivar writer: where its output goes when it is detached and runs on another node.
+    :ivar hung_up: its caller is gone, and it was told to end for that.
+    :ivar orphaned: its home does not know it any more: it is being ended.
+    :ivar obstacle: why it cannot be moved, as it was last examined; empty when it can.
+    :ivar supervisor_silent: its supervisor here cannot be asked at the moment, and is tried again.
+    :ivar seeking_node: it is being looked for on another node.
     """
 
-    name: str
-    number: int | None
-    uid: int
-    node: int
-    relay: StreamRelay = field(default_factory=StreamRelay)
-    told: dict[str, Any] = field(default_factory=dict)
-    began: bool = False
-    over: dict[str, Any] | None = None
-    hung_up: bool = False
-    sink: OutputWriter | None = None
-    beginning: Deferred[None] = field(default_factory=Deferred)
-    orders: SupervisorControl | None = None
-    departing: Callable[[], None] | None = None
-    stays: str = ""
-    orphan: bool = False
-    arriving: bool = False
-    rejoining: bool = False
-    sought: bool = False
+    _log: ClassVar[Logger] = Logger()
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        observer: JobObserver,
+        name: str,
+        uid: int,
+        node: int,
+        *,
+        number: int | None = None,
+        phase: Phase = Phase.STARTING,
+        running: RunningJob | None = None,
+    ) -> None:
+        self._observer = observer
+        self.name = name
+        self.uid = uid
+        self.node = node
+        self.number = number
+        self.phase = phase
+        self.running = running
+        self.relay = StreamRelay(self, transparent=number is None)
+        self.control = SupervisorControl(clock, self.relay.to_job, lambda: self.connected)
+        self.exit: JobExit | None = None
+        self.begun: Deferred[None] = Deferred()
+        self.writer: OutputWriter | None = None
+        self.hung_up = self.orphaned = False
+        self.obstacle = ""
+        self.supervisor_silent = self.seeking_node = False
+        self._supervisor_lost: Callable[[], None] = lambda: None
+
+    # -- what it is doing
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to it."""
+        return self.relay.job is not None
 
     @property
     def taken(self) -> bool:
         """Whether a caller is attached."""
-        return self.relay.client is not None and self.sink is None
+        return self.relay.client is not None and self.writer is None
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it is being moved from here."""
+        return self.phase in (Phase.LEAVING, Phase.ENDED_LEAVING)
+
+    def runs_on(self, node: int) -> bool:
+        """Whether it is known to run on ``node``; it may be about to leave."""
+        started = self.phase in (Phase.RUNNING, Phase.LEAVING, Phase.ARRIVING)
+        return started and self.running is not None and self.node == node
+
+    def _enter(self, phase: Phase) -> None:
+        try:
+            check_transition(self.phase, phase)
+        except IllegalTransition:  # a bug: the log says so, which fails a test, and the job goes on
+            self._log.failure("job {job} changed its phase against the rules", job=self.name)
+        self.phase = phase
+
+    # -- moving
+
+    def leave(self, supervisor_lost: Callable[[], None]) -> None:
+        """
+        It is being moved from here. May be said again.
+
+        :param supervisor_lost: called when its supervisor is gone while this lasts.
+        """
+        self._supervisor_lost = supervisor_lost
+        self._enter(Phase.LEAVING if self.exit is None else Phase.ENDED_LEAVING)
+
+    def stop_leaving(self) -> None:
+        """It has moved, or stays; does nothing when it was not leaving."""
+        if self.leaving:
+            self._enter(Phase.RUNNING if self.exit is None else Phase.ENDED)
+
+    def arrive(self) -> None:
+        """A frozen copy of it is here, which may be resumed. One that has ended meanwhile stays ended."""
+        if self.exit is None:
+            self._enter(Phase.ARRIVING)
+
+    def stop_arriving(self) -> None:
+        """The copy was resumed or removed; does nothing when there was none."""
+        if self.phase is Phase.ARRIVING:
+            self._enter(Phase.RUNNING)
+
+    def moved_to(self, node: int) -> None:
+        """It runs on ``node`` now, which has still to describe it."""
+        self.node, self.running = node, None
+
+    def came_home(self, node: int, running: RunningJob) -> None:
+        """It runs on this ``node``, its home, again."""
+        self.stop_arriving()
+        self.node, self.running = node, running
+
+    def set_lock(self, lock: bool) -> None:
+        """Note whether balancing may move it."""
+        if self.running is not None:
+            self.running = self.running._replace(lock=lock)
+
+    def note_obstacle(self, obstacle: str) -> None:
+        """Note why it cannot be moved, a clause; empty when it can."""
+        self.obstacle = obstacle
+
+    # -- its streams
+
+    def connect(self, stream: FrameStream) -> None:
+        """Use ``stream`` as the connection to it."""
+        self.supervisor_silent = False
+        self.relay.join_job(stream)
+        self._observer.job_connected(self)
+
+    def keep_output(self, writer: OutputWriter) -> None:
+        """Let ``writer`` take its output, in place of a caller."""
+        self.writer = writer
+        self.relay.join_client(writer)
+        if self.connected:
+            writer.attach()
+
+    def stop_keeping(self) -> OutputWriter | None:
+        """Close the writer and return it, None when there was none."""
+        writer, self.writer = self.writer, None
+        if writer is not None:
+            self.relay.drop_client()
+        return writer
+
+    def resume(self) -> None:
+        """After another connection to it: let its caller say from where the streams go on."""
+        if self.writer is not None:
+            self.writer.attach()
+        else:
+            self.relay.to_client(frames.encode(frames.RESUME))
+        if self.hung_up:
+            self.relay.to_job(frames.encode(frames.HANGUP))
+
+    def hang_up(self) -> None:
+        """Its caller is gone: tell it to end."""
+        self.hung_up = True
+        self.relay.to_job(frames.encode(frames.HANGUP))
+
+    def end_orphan(self, signal: int) -> None:
+        """Its home does not know it any more: end it with ``signal``."""
+        self.orphaned = True
+        self.relay.to_job(frames.encode_signal(signal, True))
+        if self.exit is not None:
+            self.collect()
+
+    def collect(self) -> None:
+        """Let its end forget it."""
+        self.relay.to_job(frames.encode(frames.COLLECTED))
+
+    # -- how it begins and ends
+
+    def fail(self, error: GomdError) -> None:
+        """It cannot be started: tell whoever waits for that."""
+        if not self.begun.called:
+            self.begun.errback(error)
+
+    def end(self, exit: JobExit) -> None:
+        """It has ended."""
+        self.exit = exit
+        self._enter(Phase.ENDED_LEAVING if self.leaving else Phase.ENDED)
+
+    def supervisor_lost(self) -> bool:
+        """Its supervisor is gone: return whether a migration is under way, which was told."""
+        if self.leaving:
+            self._supervisor_lost()
+            return True
+        return False
+
+    def release(self) -> None:
+        """
+        Close its connections, and track it no more.
+
+        The caller of a job that did not begin keeps its connection: it is still to be told why.
+        """
+        began = self.phase is not Phase.STARTING
+        self._enter(Phase.RELEASED)
+        client = self.relay.release_client()
+        self.relay.close()
+        if client is not None and began:
+            client.close()
+
+    # -- what its relay tells
+
+    def on_started(self, running: RunningJob) -> None:
+        """See `RelayListener.on_started`."""
+        first_time, self.running = self.phase is Phase.STARTING, running
+        if first_time:
+            self._enter(Phase.RUNNING)
+        self._observer.job_started(self, first_time)
+        if not self.begun.called:
+            self.begun.callback(None)
+
+    def on_exit(self, exit: JobExit) -> None:
+        """See `RelayListener.on_exit`."""
+        if self.phase is Phase.STARTING:
+            raise frames.MalformedFrame("a job that ended before it began")
+        self.end(exit)
+        self._observer.job_ended(self)
+
+    def on_failed(self, failure: StartFailure) -> None:
+        """See `RelayListener.on_failed`."""
+        self._observer.job_failed(self, failure)
+
+    def on_outcome(self, outcome: OrderOutcome) -> None:
+        """See `RelayListener.on_outcome`."""
+        self.control.on_outcome(outcome)
+
+    def on_collected(self) -> None:
+        """See `RelayListener.on_collected`."""
+        self._observer.job_collected(self)
+
+    def on_job_lost(self) -> None:
+        """See `RelayListener.on_job_lost`."""
+        self.control.connection_lost()
+        self._observer.job_disconnected(self)
+
+    def on_client_lost(self) -> None:
+        """See `RelayListener.on_client_lost`."""
+        self._observer.client_lost(self)

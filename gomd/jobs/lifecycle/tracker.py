@@ -1,46 +1,45 @@
-"""What happens to the jobs whose streams pass through this daemon: begun, ended, broken off, found again."""
+"""The jobs whose streams pass through this daemon: what happens when one starts, ends or is lost."""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from gomd.interfaces import IEvents, IMembership, IThreads
+from gomd.jobs.home.changes import JobChanges
 from gomd.jobs.home.output_writer import OutputWriter
 from gomd.jobs.home.table import LOST_EXIT, HomeTable
-from gomd.jobs.lifecycle.control import SupervisorControl
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
+from gomd.jobs.lifecycle.removal import DirectoryRemoval
 from gomd.jobs.lifecycle.supervisors import Supervisors
-from gomd.jobs.lifecycle.tracked import TrackedJob
-from libgomd.errors import GomdError, InternalError, NotFound, TooMany, error_for
+from gomd.jobs.lifecycle.tracked import Phase, TrackedJob
+from libgomd.errors import GomdError, InternalError, NotFound, error_for
 from libgomd.model import Event, EventKind, Job, JobState
 from libgomd.wallclock import Wall
-from libgomd.wire import frames
+from libgomd.wire import frames, job_messages
+from libgomd.wire.job_messages import AttachedJob, JobExit, RunningJob, StartFailure
 
-#: Seconds that removing a job's directory may take.
-REMOVE_LIMIT = 60.0
-#: Directories that are removed in one go.
-_REMOVED_AT_ONCE = 100
-#: Seconds until a supervisor is looked for again that could not be asked: no descriptor is free, it is busy.
-AGAIN = 1.0
+#: Seconds until a supervisor is tried again that could not be asked: no descriptor is free, it is busy.
+RETRY_INTERVAL: Final = 1.0
 #: What says that there is no supervisor: no socket, or nobody listens.
-GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ECONNREFUSED, errno.ELOOP, errno.ENOTSOCK})
-#: Jobs whose kept output is shown to somebody at the same time.
-MOST_SHOWN = 200
+GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ECONNREFUSED, errno.ELOOP, errno.ENOTSOCK})
+_NO_WORD: Final = "its supervisor ended without a word"
 
 
 class JobTracker:
     """
-    :param abroad: makes what reaches other nodes, given whether the daemon still runs.
+    Tracks jobs, as their observer (`gomd.jobs.lifecycle.tracked.JobObserver`).
+
+    :param threads: for the disk.
+    :param remote: makes what reaches other nodes, given a function that tells whether the daemon still runs.
     :param wall: gives the time of stamps.
-    :ivar held: the jobs, by their names. :ivar begun: how many of this home have begun.
-    :ivar on_down: called with the id of a node that went down.
+    :ivar jobs: the jobs, by their names. :ivar jobs_started: how many of this home have begun.
     :ivar stopping: the daemon stops: connections that end now say nothing about jobs.
     """
 
@@ -52,9 +51,10 @@ class JobTracker:
         members: IMembership,
         threads: IThreads,
         events: IEvents,
-        abroad: Callable[[Callable[[], bool]], RemoteJobs],
-        here: Supervisors,
+        remote: Callable[[Callable[[], bool]], RemoteJobs],
+        supervisors: Supervisors,
         table: HomeTable,
+        changes: JobChanges,
         wall: Wall,
     ) -> None:
         self._clock = clock
@@ -62,148 +62,183 @@ class JobTracker:
         self._members = members
         self._threads = threads
         self._events = events
-        self._abroad = abroad(lambda: not self.stopping)
-        self._here = here
+        self.remote = remote(self._is_running)
+        self._supervisors = supervisors
         self._table = table
-        self.held: dict[str, TrackedJob] = {}
-        self._shown: set[TrackedJob] = set()
-        self._to_remove: dict[str, None] = {}
-        self._removing = False
-        self.begun = 0
+        self._changes = changes
+        self._removal = DirectoryRemoval(threads, supervisors, self._is_running)
+        self.jobs: dict[str, TrackedJob] = {}
+        self.jobs_started = 0
         self.stopping = False
-        self.on_down: Callable[[int], None] = lambda _node: None
 
-    @property
-    def abroad(self) -> RemoteJobs:
-        """What reaches the jobs on other nodes."""
-        return self._abroad
+    def _is_running(self) -> bool:
+        return not self.stopping
 
-    def find_again(self, held: TrackedJob) -> None:
-        """Look for a job that ran on while no daemon was there."""
-        held.began = True
-        self.take_in(held)
-        if held.number is not None and held.node != self._members.own_id:
-            self.sink_if_detached(held)
-            self._on_job_lost(held)
+    # -- which jobs
+
+    def new(self, job: Job, phase: Phase = Phase.STARTING) -> TrackedJob:
+        """Return a job of this home, which is not tracked yet."""
+        return TrackedJob(self._clock, self, job.name, job.uid, job.node, number=job.job, phase=phase)
+
+    def new_guest(
+        self, name: str, uid: int, phase: Phase = Phase.STARTING, running: RunningJob | None = None
+    ) -> TrackedJob:
+        """Return a job of another home on this node, which is not tracked yet."""
+        return TrackedJob(self._clock, self, name, uid, self._members.own_id, phase=phase, running=running)
+
+    def track(self, tracked: TrackedJob) -> None:
+        """Track a job from here on."""
+        self.jobs[tracked.name] = tracked
+
+    def is_tracked(self, tracked: TrackedJob) -> bool:
+        """Whether it is this one, and not another one of its name, that is tracked."""
+        return self.jobs.get(tracked.name) is tracked
+
+    def release(self, tracked: TrackedJob) -> None:
+        """Track a job no more; its connections are closed."""
+        self.jobs.pop(tracked.name, None)
+        tracked.release()
+
+    def release_all(self) -> None:
+        """The daemon stops: close all connections; the jobs go on."""
+        for tracked in tuple(self.jobs.values()):
+            tracked.relay.close()
+        self.jobs.clear()
+
+    def remove(self, name: str) -> None:
+        """Have the directory of a job of this home removed in its turn."""
+        self._removal.remove(name)
+
+    def recover(self, tracked: TrackedJob) -> None:
+        """Track a job that ran on while no daemon was there, and find it."""
+        self.track(tracked)
+        if tracked.number is not None and tracked.node != self._members.own_id:
+            self.keep_output_if_detached(tracked)
+            self.job_disconnected(tracked)
         else:
-            self._reconnect(held)
+            self._reconnect(tracked)
 
-    async def follow(self) -> None:
-        """Look after the jobs of a node that goes down: their connections may not tell."""
+    async def follow(self, node_down: Callable[[int], None]) -> None:
+        """
+        Look after the jobs of a node that goes down, as their connections may not tell. Ends when cancelled.
+
+        :param node_down: called with the id of that node afterwards.
+        """
         following = self._events.follow()
         try:
             async for event in following:
                 if event.kind is EventKind.DOWN and event.node != self._members.own_id:
-                    for held in tuple(self.held.values()):
-                        if held.number is not None and held.node == event.node and held.relay.job is not None:
-                            held.relay.job.abort()
-                    self.on_down(event.node)
+                    for tracked in tuple(self.jobs.values()):
+                        if tracked.number is not None and tracked.node == event.node:
+                            tracked.relay.abort_job()
+                    node_down(event.node)
         finally:
             await following.aclose()
 
-    def attach(self, held: TrackedJob, client: FrameStream) -> None:
-        """Tell the caller at ``client`` what he is attached to, and let his frames through."""
-        assert held.number is not None
-        job = self._table.get(held.number)
+    # -- callers and kept output
+
+    def attach(self, tracked: TrackedJob, client: FrameStream) -> None:
+        """Tell the caller at ``client`` what it is attached to, and let its frames through."""
+        assert tracked.number is not None
+        job = self._table.get(tracked.number)
         assert job is not None
-        told = {"job": job.job, "home": job.home, "node": job.node, "pid": job.pid, "detached": job.detached}
-        client.send(frames.encode_json(frames.STARTED, told))
-        if held.sink is not None:
+        client.send(job_messages.encode(AttachedJob(job.job, job.home, job.node, job.pid, job.detached)))
+        if tracked.writer is not None:
             client.close()  # its output is kept; `attach` shows it
             return
-        client.hold(False)
-        held.relay.join_client(client)
+        client.pause_reading(False)
+        tracked.relay.join_client(client)
         if client.gone:
-            held.relay.drop_client()
-            held.relay.client_lost()
+            tracked.relay.drop_client()
+            tracked.on_client_lost()
 
-    def sink_if_detached(self, held: TrackedJob) -> None:
-        """Keep the output of a detached job that runs on another node."""
-        job = None if held.number is None else self._table.get(held.number)
-        if job is not None and job.detached and held.node != self._members.own_id:
-            held.sink = OutputWriter(
-                self._threads, self._here.directory(held.name), self._here.spool_bytes,
-                self._here.spool_reserve,
+    def keep_output_if_detached(self, tracked: TrackedJob) -> None:
+        """Let the output of a detached job that runs on another node be written to files here."""
+        job = None if tracked.number is None else self._table.get(tracked.number)
+        if job is not None and job.detached and tracked.node != self._members.own_id:
+            tracked.keep_output(
+                OutputWriter(
+                    self._threads, self._supervisors.directory(tracked.name), self._supervisors.spool_bytes,
+                    self._supervisors.spool_reserve,
+                )
             )  # fmt: skip
-            held.relay.join_client(held.sink)
-            if held.relay.job is not None:
-                held.sink.attach()
 
-    def view(self, job: Job) -> TrackedJob:
-        """
-        Return a job whose kept output is only shown.
+    # -- what the jobs tell
 
-        :raises TooMany: each takes a process, and there are enough of them.
-        """
-        if len(self._shown) >= MOST_SHOWN:
-            raise TooMany(f"the output of {MOST_SHOWN} jobs is being shown on this node already: try later")
-        held = TrackedJob(f"{job.name} shown", job.job, job.uid, job.node, began=True)
+    def job_started(self, tracked: TrackedJob, first_time: bool) -> None:
+        """See `JobObserver.job_started`."""
+        running = tracked.running
+        if tracked.number is None or running is None:
+            return
+        cantmove = "it has a terminal" if running.tty else running.cantmove
+        job = self._table.started(tracked.number, tracked.node, running.pid, cantmove)
+        if first_time:
+            self.jobs_started += 1
+            self.publish(EventKind.STARTED, job.node, f"job {job.job} of {job.user}: {job.command}")
 
-        def over() -> None:
-            self._shown.discard(held)
-            held.relay.close()
+    def job_failed(self, tracked: TrackedJob, failure: StartFailure) -> None:
+        """See `JobObserver.job_failed`."""
+        if tracked.phase is Phase.STARTING and not tracked.begun.called:
+            tracked.fail(_error(failure))
+            if tracked.number is None:
+                self.release(tracked)
+        elif tracked.number is not None:
+            self.lose(tracked, failure.text)
 
-        held.relay.job_lost = held.relay.client_lost = over
-        held.relay.join_job(self._here.view(job.name))
-        self._shown.add(held)
-        return held
+    def job_ended(self, tracked: TrackedJob) -> None:
+        """See `JobObserver.job_ended`."""
+        assert tracked.exit is not None
+        if tracked.number is None:
+            if tracked.orphaned:
+                tracked.collect()
+            return  # its home says when it has written the exit status down
+        self._end(tracked.number, JobState.DONE, tracked.exit.exit, tracked.exit.reason)
+        job = self._table.get(tracked.number)
+        if tracked.relay.client is None and (tracked.hung_up or job is None or job.detached):
+            self.job_collected(tracked)
 
-    def take_in(self, held: TrackedJob) -> None:
-        """Hold a job, and look after it from here on."""
-        self.held[held.name] = held
-        relay = held.relay
-        held.orders = orders = SupervisorControl(self._clock, relay.to_job, lambda: relay.job is not None)
-        relay.moved = orders.answered
-        relay.started = lambda told: self._on_started(held, told)
-        relay.ended = lambda told: self._on_ended(held, told)
-        relay.failed = lambda told: self._on_failed(held, told)
-        relay.collect = lambda: self._collect(held)
-        relay.job_lost = lambda: self._on_job_lost(held)
-        relay.client_lost = lambda: self._on_client_lost(held)
-
-    def _on_started(self, held: TrackedJob, told: dict[str, Any]) -> None:
-        first_time, held.began, held.told = not held.began, True, told
-        if held.number is not None:
-            cantmove = "it has a terminal" if told.get("tty") else str(told.get("cantmove", ""))
-            job = self._table.started(held.number, held.node, int(told["pid"]), cantmove)
-            if first_time:
-                self.begun += 1
-                self.publish(EventKind.STARTED, job.node, f"job {job.job} of {job.user}: {job.command}")
-        if not held.beginning.called:
-            held.beginning.callback(None)
-
-    def _on_failed(self, held: TrackedJob, told: dict[str, Any]) -> None:
-        code, text = int(told.get("code", 500)), str(told.get("text", "it failed"))
-        if not held.began and not held.beginning.called:
-            held.beginning.errback(_failure(code, text))
-            if held.number is None:
-                self.let_go(held)
-        elif held.number is not None:
-            self.lose(held, text)
-
-    def _on_ended(self, held: TrackedJob, told: dict[str, Any]) -> None:
-        held.over = told
-        if held.number is None:
-            if held.orphan:
-                held.relay.to_job(frames.encode(frames.COLLECTED))
-            return  # its home says when it knows
-        self._end(held.number, JobState.DONE, int(told["exit"]), str(told.get("reason", "")))
-        job = self._table.get(held.number)
-        if held.relay.client is None and (held.hung_up or job is None or job.detached):
-            self._collect(held)
-
-    def _collect(self, held: TrackedJob) -> None:
-        """Let the job's end forget it, as soon as it is written here how it ended."""
-        relay = held.relay
-        if held.number is None:
-            relay.to_job(frames.encode(frames.COLLECTED))
+    def job_collected(self, tracked: TrackedJob) -> None:
+        """See `JobObserver.job_collected`. Its end may forget it once it is written here how it ended."""
+        if tracked.number is None:
+            tracked.collect()
             return
 
         async def collect() -> None:
             await self._table.written()
-            relay.to_job(frames.encode(frames.COLLECTED))
+            tracked.collect()
 
         self.soon(collect())
+
+    def job_connected(self, tracked: TrackedJob) -> None:
+        """See `JobObserver.job_connected`."""
+        if tracked.number is not None:
+            self._changes.notify(tracked.number)
+
+    def job_disconnected(self, tracked: TrackedJob) -> None:
+        """See `JobObserver.job_disconnected`: it has ended as it should, or is to be found again."""
+        if self.stopping or not self.is_tracked(tracked) or tracked.supervisor_lost():
+            return
+        if tracked.phase is Phase.STARTING:
+            self.job_failed(tracked, StartFailure(500, "the connection to the job ended before it began"))
+        elif tracked.exit is not None:
+            self.release(tracked)
+        else:
+            self.find_again(tracked)
+
+    def client_lost(self, tracked: TrackedJob) -> None:
+        """See `JobObserver.client_lost`: a job that is not detached ends with its caller."""
+        if self.stopping:
+            return
+        tracked.relay.to_job(frames.encode_json(frames.ATTACH, {"detach": True}))
+        job = None if tracked.number is None else self._table.get(tracked.number)
+        if job is None:
+            return
+        if tracked.exit is not None:
+            self.job_collected(tracked)
+        elif not job.detached:
+            tracked.hang_up()
+
+    # -- how jobs end
 
     def _end(self, number: int, state: JobState, exit: int, reason: str) -> None:
         job = self._table.get(number)
@@ -218,160 +253,97 @@ class JobTracker:
         )
 
     def publish(self, kind: EventKind, node_id: int, text: str) -> None:
-        """Tell who follows events what happened to a job on a node."""
+        """Publish what happened to a job on a node as an event."""
         try:
             name = self._members.find(str(node_id)).name
         except NotFound:
             name = ""
         self._events.publish(Event(self._wall(), kind, node_id, name, text, self._members.own_id))
 
-    def _on_job_lost(self, held: TrackedJob) -> None:
-        """The connection to the job's end broke: it has ended as it should, or is to be found again."""
-        if held.orders is not None:
-            held.orders.lost()
-        if self.stopping or self.held.get(held.name) is not held:
-            return
-        if held.departing is not None:
-            held.departing()
-        elif not held.began:
-            self._on_failed(held, {"code": 500, "text": "the connection to the job ended before it began"})
-        elif held.over is not None:
-            self.let_go(held)
-        else:
-            self.look_for(held)
+    def lose(self, tracked: TrackedJob, why: str) -> None:
+        """Give a job up, and say so."""
+        assert tracked.number is not None
+        exit = JobExit(LOST_EXIT, f"job {tracked.number} is lost: {why}", lost=True)
+        tracked.end(exit)
+        self._end(tracked.number, JobState.LOST, LOST_EXIT, why)
+        tracked.relay.to_client(job_messages.encode(exit))
+        self.release(tracked)
 
-    def look_for(self, held: TrackedJob) -> None:
+    # -- finding jobs again
+
+    def find_again(self, tracked: TrackedJob) -> None:
         """Find a job again where it should be, or give it up."""
-        if held.number is not None and held.node != self._members.own_id:
-            if not held.rejoining:
-                self.soon(self._rejoin(held, held.number))
+        if tracked.number is not None and tracked.node != self._members.own_id:
+            if not tracked.seeking_node:
+                self.soon(self._find_on_node(tracked, tracked.number))
         else:
-            self._reconnect(held)
+            self._reconnect(tracked)
 
-    async def _rejoin(self, held: TrackedJob, number: int) -> None:
+    async def _find_on_node(self, tracked: TrackedJob, number: int) -> None:
         """Find a job on another node again, or give it up."""
         job = self._table.get(number)
         assert job is not None
-        held.rejoining = True
+        tracked.seeking_node = True
         try:
-            found = await self._abroad.find(job, lambda: self._table.get(number) or job)
+            found = await self.remote.find(job, lambda: self._table.get(number) or job)
         finally:
-            held.rejoining = False
-        if self.held.get(held.name) is not held or held.node == self._members.own_id:
+            tracked.seeking_node = False
+        if not self.is_tracked(tracked) or tracked.node == self._members.own_id:
             if isinstance(found, FrameStream):
                 found.close()
         elif isinstance(found, FrameStream):
-            held.relay.join_job(found)
-            self.resume(held)
-        elif not held.arriving:
-            self.lose(held, found)
-            await self._abroad.bury(job)
+            tracked.connect(found)
+            tracked.resume()
+        elif tracked.phase is not Phase.ARRIVING:
+            self.lose(tracked, found)
+            await self.remote.end_leftover(job)
 
-    def resume(self, held: TrackedJob) -> None:
-        """Let who is attached say from where the streams go on."""
-        if held.sink is not None:
-            held.sink.attach()
-        else:
-            held.relay.to_client(frames.encode(frames.RESUME))
-        if held.hung_up:
-            held.relay.to_job(frames.encode(frames.HANGUP))
-
-    def lose(self, held: TrackedJob, why: str) -> None:
-        """Give a job up, and say so."""
-        assert held.number is not None
-        told = {"exit": LOST_EXIT, "reason": f"job {held.number} is lost: {why}"}
-        held.over = told
-        self._end(held.number, JobState.LOST, LOST_EXIT, why)
-        held.relay.to_client(frames.encode_json(frames.EXIT, {**told, "lost": True}))
-        self.let_go(held)
-
-    def _reconnect(self, held: TrackedJob) -> None:
-        """Find the supervisor of a job of this node, or else what it has left behind."""
-        told = None
+    def _reconnect(self, tracked: TrackedJob) -> None:
+        """Connect to the supervisor of a job of this node, or else find what it has left behind."""
+        exit = None
         try:
-            held.relay.join_job(self._here.find(held.name))
+            stream = self._supervisors.connect(tracked.name)
         except OSError as error:
             try:
                 if error.errno not in GONE:
                     raise
-                told = self._here.read(held.name, "exit")
+                exit = self._supervisors.read_exit(tracked.name)
             except OSError as trouble:  # that says nothing about the job
-                if not held.sought:
-                    self._log.warn("job {job} is looked for again: {error}", job=held.name, error=trouble)
-                held.sought = True
-                self._clock.callLater(AGAIN, self._reconnect_later, held)
+                if not tracked.supervisor_silent:
+                    self._log.warn(
+                        "the supervisor of job {job} cannot be asked now, trying again: {error}",
+                        job=tracked.name, error=trouble,
+                    )  # fmt: skip
+                tracked.supervisor_silent = True
+                self._clock.callLater(RETRY_INTERVAL, self._reconnect_later, tracked)
                 return
-            held.sought = False
-            if held.departing is not None:
-                held.departing()
-            elif held.number is None:
-                held.relay.to_client(frames.failure(InternalError("its supervisor ended without a word")))
-                self.let_go(held)
-                self._here.remove(held.name)
-            elif told is not None and isinstance(told.get("exit"), int):
-                self._end(held.number, JobState.DONE, told["exit"], str(told.get("reason", "")))
-                self.let_go(held)
-            else:
-                self.lose(held, "its supervisor ended without a word")
-                self.remove(held.name)
+            tracked.supervisor_silent = False
+            self._supervisor_gone(tracked, exit)
         else:
-            held.sought = False
-            self.resume(held)
+            tracked.connect(stream)
+            tracked.resume()
 
-    def _reconnect_later(self, held: TrackedJob) -> None:
-        if not self.stopping and self.held.get(held.name) is held and held.relay.job is None:
-            self._reconnect(held)
+    def _reconnect_later(self, tracked: TrackedJob) -> None:
+        if not self.stopping and self.is_tracked(tracked) and not tracked.connected:
+            self._reconnect(tracked)
 
-    def remove(self, name: str) -> None:
-        """Have the directory of a job of this home removed, in its turn: there may be thousands."""
-        self._to_remove[name] = None
-        if not self._removing:
-            self._removing = True
-            self.soon(self._remove_all())
-
-    async def _remove_all(self) -> None:
-        try:
-            while self._to_remove and not self.stopping:
-                names = list(self._to_remove)[:_REMOVED_AT_ONCE]
-                for name in names:
-                    del self._to_remove[name]
-                try:
-                    await self._threads.run(REMOVE_LIMIT, self._remove_some, names)
-                except GomdError as error:
-                    self._log.warn("{jobs} and more are not removed: {error}", jobs=names[0], error=error)
-        finally:
-            self._removing = False
-
-    def _remove_some(self, names: Sequence[str]) -> None:
-        """Blocks."""
-        for name in names:
-            self._here.remove(name)
-
-    def _on_client_lost(self, held: TrackedJob) -> None:
-        """The caller is gone: a job that is not detached goes with him."""
-        if self.stopping:
+    def _supervisor_gone(self, tracked: TrackedJob, exit: JobExit | None) -> None:
+        """:param exit: what it has written before it ended, None when it has not."""
+        if tracked.supervisor_lost():
             return
-        relay = held.relay
-        relay.to_job(frames.encode_json(frames.ATTACH, {"detach": True}))
-        job = None if held.number is None else self._table.get(held.number)
-        if job is None:
-            return
-        if held.over is not None:
-            self._collect(held)
-        elif not job.detached:
-            held.hung_up = True
-            relay.to_job(frames.encode(frames.HANGUP))
-
-    def let_go(self, held: TrackedJob) -> None:
-        """Hold a job no more; its connections are closed."""
-        self.held.pop(held.name, None)
-        client, held.relay.client = held.relay.client, None
-        held.relay.close()
-        if client is not None and held.began:
-            client.close()
+        if tracked.number is None:
+            tracked.relay.to_client(frames.failure(InternalError(_NO_WORD)))
+            self.release(tracked)
+            self._supervisors.remove(tracked.name)
+        elif exit is not None:
+            self._end(tracked.number, JobState.DONE, exit.exit, exit.reason)
+            self.release(tracked)
+        else:
+            self.lose(tracked, _NO_WORD)
+            self.remove(tracked.name)
 
     def soon(self, waited: Awaitable[Any]) -> None:
-        """Let something be done; nobody waits for it, and a failure is logged."""
+        """Run something that nobody waits for; a failure is logged."""
 
         async def wait() -> None:
             await waited
@@ -381,9 +353,10 @@ class JobTracker:
         )
 
 
-def _failure(code: int, text: str) -> GomdError:
-    """Return the error for what a supervisor says; 126 and 127 are a shell's, and stay what they are."""
-    error = error_for(code, text) if code >= 400 else InternalError(text)
-    if code < 400:
-        error.code = code  # type: ignore[misc]
+def _error(failure: StartFailure) -> GomdError:
+    """Return the error that a supervisor tells. 126 and 127 are a shell's, and stay what they are."""
+    if failure.code >= 400:
+        return error_for(failure.code, failure.text)
+    error = InternalError(failure.text)
+    error.code = failure.code  # type: ignore[misc]
     return error

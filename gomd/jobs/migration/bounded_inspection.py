@@ -1,8 +1,8 @@
 """
 Limits how many threads job inspections may occupy, so that a hung file system cannot exhaust the pool.
 
-A thread in the kernel cannot be called back. Without a bound a user could take all of them, one look at a
-time, and with them the journal of everybody's migrations.
+A thread that is stuck in the kernel cannot be cancelled. Without a bound a user could occupy all of them, one
+inspection at a time, and nobody's migration could write its journal any more.
 """
 
 from __future__ import annotations
@@ -15,49 +15,50 @@ from gomd.interfaces import IThreads
 from libgomd.errors import TimedOut, TooMany
 
 T = TypeVar("T")
-#: BoundedInspection at the same time, and those among them that took too long and are not back yet.
-MOST: Final = 10
-STUCK: Final = 4
+#: Maximum number of inspections at the same time.
+MAX_CONCURRENT_INSPECTIONS: Final = 10
+#: Maximum number of them that are past their timeout and still occupy a thread.
+MAX_STUCK_INSPECTIONS: Final = 4
 
 
 class BoundedInspection:
-    """:param threads: shared with others; there are more than `MOST`."""
+    """:param threads: shared with others; there are more than `MAX_CONCURRENT_INSPECTIONS`."""
 
     def __init__(self, threads: IThreads) -> None:
         self._threads = threads
-        self._out = 0
+        self._running = 0
         self._stuck: set[str] = set()
 
-    async def do(self, limit: float, name: str, look: Callable[..., T], *arguments: Any) -> T:
+    async def run(self, timeout: float, job: str, inspect: Callable[..., T], *arguments: Any) -> T:
         """
-        Return what ``look`` returns, and raise what it raises. It blocks, on a thread.
+        Return what ``inspect`` returns, and raise what it raises. It blocks, and runs on a thread.
 
-        :param limit: seconds. :param name: of the job.
-        :raises TimedOut: it takes longer, or an earlier one for the same job still does.
-        :raises TooMany: too many are under way.
+        :param timeout: seconds. :param job: the name of the job that is inspected.
+        :raises TimedOut: it takes longer, or an earlier inspection of the same job has not ended yet.
+        :raises TooMany: too many inspections are running.
         """
-        if name in self._stuck:
-            raise TimedOut(f"the kernel does not answer what job {name} has open, or about its files")
-        if self._out >= MOST or len(self._stuck) >= STUCK:
-            raise TooMany(f"{self._out} jobs are being looked at on this node already: try again later")
-        back: list[bool] = []
+        if job in self._stuck:
+            raise TimedOut(f"the kernel does not answer what job {job} has open, or about its files")
+        if self._running >= MAX_CONCURRENT_INSPECTIONS or len(self._stuck) >= MAX_STUCK_INSPECTIONS:
+            raise TooMany(f"{self._running} jobs are being inspected on this node already: try again later")
+        ended: list[bool] = []
 
-        @wraps(look)
+        @wraps(inspect)
         def work(*arguments: Any) -> T:
             try:
-                return look(*arguments)
+                return inspect(*arguments)
             finally:
-                back.append(True)
-                self._stuck.discard(name)
+                ended.append(True)
+                self._stuck.discard(job)
 
-        self._out += 1
+        self._running += 1
         try:
-            found: T = await self._threads.run(limit, work, *arguments)
+            found: T = await self._threads.run(timeout, work, *arguments)
         except TimedOut:
-            self._stuck.add(name)
-            if back:  # at this very moment
-                self._stuck.discard(name)
+            self._stuck.add(job)
+            if ended:  # it ended at the same moment
+                self._stuck.discard(job)
             raise
         finally:
-            self._out -= 1
+            self._running -= 1
         return found

@@ -1,39 +1,39 @@
-"""The streams to other nodes' daemons on which letters about migrations come and go."""
+"""The streams between this daemon and those of other nodes that carry migration messages."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from gomd.interfaces import IMembership, IPeers
 from gomd.jobs.lifecycle.frame_stream import FrameStream
-from gomd.jobs.migration.messages import MessageReader, MigrationMessage, encode_letter
+from gomd.jobs.migration.messages import MessageReader, MigrationMessage, encode_message
 from libgomd.errors import GomdError, PeerUnreachable
 from libgomd.model import Caller, Node, Role
 from libgomd.wire.frames import Frame, MalformedFrame
 from libgomd.wire.lines import Request
 
-#: What a daemon says on a stream that becomes one of letters.
-VERB = "migration"
-#: Whom it says it for: for itself.
-DAEMON = Caller(Role.ADMIN, "root", 0, "migration")
+#: The request that turns a stream between daemons into one of migration messages.
+VERB: Final = "migration"
+#: On whose behalf it is sent: the daemon's own.
+DAEMON: Final = Caller(Role.ADMIN, "root", 0, "migration")
 
 
 class Channels:
     """
-    One stream to each node that something goes to, and one from each that something comes from.
+    One stream to each node to which a job leaves, and one from each node from which a job comes.
 
-    The source of a migration opens the stream for it and closes it when all is settled: so no daemon closes
-    one that the other has just begun to use. A letter to a node that cannot be reached is dropped, and a
-    stream is opened for the next one.
+    The source of a migration opens its stream and closes it when the migration is settled. So neither daemon
+    closes a stream that the other has just begun to use. A message to a node that cannot be reached is
+    dropped, and a stream is opened for the next message.
 
-    :param heard: called with each letter and what answers it on the same stream.
-    :param cut: called with a node id when the last stream to that node broke that was opened here (True), or
-        there (False).
-    :param connected: called with a node id when there is a stream to it again.
+    :param heard: called with each message, and with a function that answers it on the same stream.
+    :param cut: called with a node id when the last stream of that node broke which was opened here (True),
+        or there (False).
+    :param connected: called with a node id when there is a stream to that node again.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -54,20 +54,20 @@ class Channels:
         self._streams: dict[int, list[FrameStream]] = {}
         self._ours: set[FrameStream] = set()
         self._unknown: set[FrameStream] = set()
-        self._reaching: set[int] = set()
+        self._connecting: set[int] = set()
         self._closed = False
 
     # -- streams
 
     def join(self, stream: FrameStream, node_id: int, ours: bool = False) -> None:
         """
-        Take a stream that another daemon has opened.
+        Read the messages that come on a stream.
 
-        It is written to from the first letter on that belongs to a migration: one that was opened for a
-        question is for the answer to that alone.
+        On a stream that the other daemon opened, nothing but answers is sent until a message of a migration
+        has come: it may have been opened for a single question.
 
-        :param node_id: whose, as its certificate says.
-        :param ours: this daemon opened it, and may write to it at once.
+        :param node_id: the other node, as its certificate says.
+        :param ours: whether this daemon opened the stream.
         """
         if self._closed:
             stream.close()
@@ -75,26 +75,27 @@ class Channels:
         reader = MessageReader()
 
         def take(frame: Frame) -> None:
-            for letter in reader.feed(frame):
-                if letter.origin != node_id:
-                    raise MalformedFrame(f"node {node_id} writes in the name of node {letter.origin}")
-                if stream in self._unknown and letter.message is not None:
+            for message in reader.feed(frame):
+                if message.origin != node_id:
+                    raise MalformedFrame(
+                        f"node {node_id} sent a message in the name of node {message.origin}"
+                    )
+                if stream in self._unknown and message.kind is not None:
                     self._unknown.discard(stream)
                     self._add(node_id, stream)
-                self._heard(letter, lambda answer: stream.send(encode_letter(answer)))
+                self._heard(message, lambda answer: stream.send(encode_message(answer)))
 
         def lost() -> None:
             self._unknown.discard(stream)
             self._lost(node_id, stream)
 
-        stream.on_lost = lost
         if ours:
             self._ours.add(stream)
             self._add(node_id, stream)
         else:
             self._unknown.add(stream)
-        stream.hold(False)
-        stream.on_frame = take
+        stream.pause_reading(False)
+        stream.listen(take, lost)
 
     def _add(self, node_id: int, stream: FrameStream) -> None:
         self._streams.setdefault(node_id, []).append(stream)
@@ -111,7 +112,11 @@ class Channels:
                 self._cut(node_id, ours)
 
     def _stream(self, node_id: int, ours: bool, only: bool = False) -> FrameStream | None:
-        """Return the newest stream to a node that was opened here (or there), or any but for ``only``."""
+        """
+        Return the newest stream of a node that was opened here (``ours``), or there.
+
+        :param only: return None, and not one that was opened by the other side, when there is none of these.
+        """
         streams = self._streams.get(node_id, [])
         for stream in reversed(streams):
             if (stream in self._ours) == ours:
@@ -120,60 +125,56 @@ class Channels:
 
     async def connect(self, node: Node) -> None:
         """
-        Have a stream to ``node`` that was opened here.
+        Open a stream to ``node``, if there is none yet that was opened here.
 
-        :raises GomdError: it cannot be reached, or said no.
+        :raises GomdError: the node cannot be reached, or refused it.
         """
         if self._stream(node.id, ours=True, only=True) is not None:
             return
         stream = await self._peers.open(node, Request(VERB), DAEMON)
         if self._closed:
             stream.close()
-            raise PeerUnreachable("gomd stops")
+            raise PeerUnreachable("this daemon is stopping")
         self.join(stream, node.id, ours=True)
 
     async def open_other(self, node: Node, request: Request, caller: Caller) -> FrameStream:
-        """Open a stream for a question of its own. Errors as in `connect`."""
+        """Open a stream for a single request. Errors as in `connect`."""
         stream = await self._peers.open(node, request, caller)
         assert isinstance(stream, FrameStream)
         return stream
 
-    # -- letters
+    # -- messages
 
-    def write(self, stream: FrameStream, letter: MigrationMessage) -> None:
-        """Send a letter on this very stream."""
-        stream.send(encode_letter(letter))
-
-    def send(self, node_id: int, letter: MigrationMessage, ours: bool) -> bool:
+    def send(self, node_id: int, message: MigrationMessage, ours: bool) -> bool:
         """
-        Send a letter, or drop it and see to a stream for the next one.
+        Send a message, or drop it and open a stream for the next one.
 
-        :param ours: it is about a job that leaves here. :returns: whether it went out.
+        :param ours: whether it is about a job that leaves this node. :returns: whether it was sent.
         """
         if (stream := self._stream(node_id, ours)) is not None:
-            stream.send(encode_letter(letter))
+            stream.send(encode_message(message))
             return True
         if not self._closed:
-            self._reach(node_id)
+            self._connect_later(node_id)
         return False
 
-    def _reach(self, node_id: int) -> None:
-        async def reach() -> None:
-            self._reaching.add(node_id)
+    def _connect_later(self, node_id: int) -> None:
+        async def connect() -> None:
+            self._connecting.add(node_id)
             try:
                 await self.connect(self._members.find(str(node_id)))
             except GomdError as error:
-                self._log.debug("node {node} is not reached now: {error}", node=node_id, error=error)
+                self._log.debug("node {node} cannot be reached now: {error}", node=node_id, error=error)
             finally:
-                self._reaching.discard(node_id)
+                self._connecting.discard(node_id)
 
-        if node_id not in self._reaching:
-            Deferred.fromCoroutine(reach()).addErrback(
+        if node_id not in self._connecting:
+            Deferred.fromCoroutine(connect()).addErrback(
                 lambda failure: self._log.failure("connecting failed", failure=failure)
             )
 
     def drop(self, node_id: int) -> None:
-        """Close what was opened here to a node, after what was sent: nothing that leaves is to be settled."""
+        """Close the streams to a node that were opened here, after what was sent: no job leaves to it now."""
         streams = self._streams.get(node_id, [])
         for stream in [stream for stream in streams if stream in self._ours]:
             self._ours.discard(stream)
@@ -183,16 +184,16 @@ class Channels:
             self._streams.pop(node_id, None)
 
     def abort(self, node_id: int) -> None:
-        """The node went down: its streams are of no more use."""
+        """Break the streams of a node that went down."""
         for stream in tuple(self._streams.get(node_id, ())):
             stream.abort()
 
     def open(self) -> None:
-        """Begin, or begin again."""
+        """Open streams from now on, also after `close`."""
         self._closed = False
 
     def close(self) -> None:
-        """Close all streams; nobody is told."""
+        """Close all streams, and open no more. Nothing is called for that."""
         self._closed = True
         for streams in self._streams.values():
             for stream in streams:

@@ -1,16 +1,15 @@
 """
-Does what a migration's tables say, in order: writes, messages, acts, with limits on the clock.
+Does what the tables of the protocol require, step by step: records, messages, acts, with timeouts.
 
 It knows neither criu nor the network: what it acts on is given to it (`SideEffects`). One `MigrationDriver`
-is one side of
-one migration.
+drives one side of one migration.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -31,35 +30,40 @@ from gomd.jobs.migration.protocol import (
 )
 from libgomd.errors import GomdError
 
-#: Seconds a side says the same again after, and seconds in which it must be decided, memory sent and all.
-AGAIN = 2.0
-LIMIT = 900.0
+#: Seconds after which a side sends its last message again, or tries again what must not fail.
+RETRY_INTERVAL: Final = 2.0
+#: Seconds within which a migration must be decided, the transfer of the memory included.
+DECISION_TIMEOUT: Final = 900.0
 
-#: What an act that ends well is called.
-_DONE = {Act.PREPARE: Local.PREPARED, Act.FREEZE: Local.DUMPED, Act.RESTORE: Local.BROUGHT_UP}
-_DECIDED = frozenset(FINAL) | {
+#: The event that follows an act which has ended well.
+_DONE: Final = {Act.PREPARE: Local.PREPARED, Act.FREEZE: Local.DUMPED, Act.RESTORE: Local.BROUGHT_UP}
+_DECIDED: Final = frozenset(FINAL) | {
     SourceState.DECIDED, SourceState.GIVEN, SourceState.SEARCHING, TargetState.HOLDING, TargetState.RUNNING,
 }  # fmt: skip
 
 
 class SideEffects(Protocol):
-    """What a side of a migration can do. What fails raises `GomdError` or OSError."""
+    """What a side of a migration can do. A failure raises `GomdError` or OSError."""
 
     def act(self, act: Act) -> Awaitable[None]:
-        """Do it. `Act.THAW`, `Act.END` and `Act.CLEAR` first cancel what is under way, and may come twice."""
+        """
+        Do something with the process.
+
+        `Act.THAW`, `Act.END` and `Act.CLEAR` first cancel what is under way, and may be called twice.
+        """
 
     def write(self, state: State, reason: str) -> Awaitable[None]:
-        """Write it to the journal; done when the disk has it."""
+        """Write the state to the journal; done when it is on the disk."""
 
     def send(self, message: MessageKind, reason: str) -> None:
-        """Send it, or drop it when there is no connection: it is said again."""
+        """Send a message. Without a connection it is dropped: everything that matters is sent again."""
 
 
 class MigrationDriver:
     """
-    One side of one migration.
+    Drives one side of one migration.
 
-    :param steps: the first ones, as `MigrationSide.offer`, `accept` or `recover` gave them.
+    :param side: where it stands. :param timeout: seconds within which it must be decided.
     :ivar reason: why it came to this, for a person; empty when all goes well.
     :ivar settled: fires with the final state.
     """
@@ -68,67 +72,66 @@ class MigrationDriver:
 
     def __init__(
         self,
-        migration: MigrationSide,
-        steps: list[Step],
-        hands: SideEffects,
+        side: MigrationSide,
+        side_effects: SideEffects,
         clock: IReactorTime,
-        limit: float = LIMIT,
+        timeout: float = DECISION_TIMEOUT,
     ) -> None:
-        self.migration = migration
+        self.side = side
         self.reason = ""
         self.settled: Deferred[State] = Deferred()
-        self._hands = hands
+        self._side_effects = side_effects
         self._clock = clock
         self._events: deque[tuple[MessageKind | Local, str]] = deque()
         self._closed = False
-        self._under_way: Deferred[None] | None = None
-        self._limit = clock.callLater(limit, self.tell, Local.EXPIRED, f"it took longer than {limit:g} s")
-        self._again: IDelayedCall = clock.callLater(AGAIN, self._say_again)
         self._busy = False
-        self._doing: Deferred[None] | None = None
-        if steps:
-            self.do(steps)
+        self._acting: Deferred[None] | None = None
+        self._stepping: Deferred[None] | None = None
+        self._timeout = clock.callLater(
+            timeout, self.tell, Local.EXPIRED, f"it took longer than {timeout:g} s"
+        )
+        self._retry: IDelayedCall = clock.callLater(RETRY_INTERVAL, self._on_retry)
 
     def do(self, steps: list[Step]) -> None:
-        """Do the first steps, when the constructor was not given them."""
+        """Do the first steps, as `MigrationSide.offer`, `accept` or `recover` gave them."""
         self._start(steps)
 
     def tell(self, event: MessageKind | Local, reason: str = "") -> None:
-        """Something happened; what follows is done in turn. Never raises."""
+        """Take note that something happened; what follows from it is done in turn. Never raises."""
         if not self._closed:
             self._events.append((event, reason))
             if not self._busy:
                 self._start([])
 
     def close(self) -> None:
-        """The daemon ends: do no more. The journal knows where to go on."""
+        """Do no more, as the daemon ends. The journal tells the next daemon where to go on."""
         self._closed = True
         self._events.clear()
-        for timer in (self._limit, self._again):
+        for timer in (self._timeout, self._retry):
             if timer.active():
                 timer.cancel()
-        for waited in (self._under_way, self._doing):
-            if waited is not None:
-                waited.cancel()
+        for waiting in (self._acting, self._stepping):
+            if waiting is not None:
+                waiting.cancel()
 
-    def _say_again(self) -> None:
-        self._again = self._clock.callLater(AGAIN, self._say_again)
+    def _on_retry(self) -> None:
+        self._retry = self._clock.callLater(RETRY_INTERVAL, self._on_retry)
         self.tell(Local.TIMER)
 
     def _start(self, steps: list[Step]) -> None:
-        self._doing = Deferred.fromCoroutine(self._run(steps))
-        self._doing.addErrback(self._broken)
+        self._stepping = Deferred.fromCoroutine(self._run(steps))
+        self._stepping.addErrback(self._on_bug)
 
     async def _run(self, steps: list[Step]) -> None:
-        """Do ``steps`` and what the events ask for that come meanwhile, one after the other."""
+        """Do ``steps``, and then what follows from the events that came meanwhile, one after the other."""
         self._busy = True
         try:
             await self._do(steps)
             while self._events and not self._closed:
                 event, reason = self._events.popleft()
-                before = self.migration.state
-                following = self.migration.tell(event)
-                if self.migration.state is not before and reason and not self.reason:
+                before = self.side.state
+                following = self.side.tell(event)
+                if self.side.state is not before and reason and not self.reason:
                     self.reason = reason
                 await self._do(following)
         finally:
@@ -139,50 +142,54 @@ class MigrationDriver:
             if isinstance(step, Write):
                 await self._write(step.state)
             elif isinstance(step, MessageKind):
-                self._hands.send(step, self.reason)
+                self._side_effects.send(step, self.reason)
             elif step in _DONE:
                 self._begin(step)
             else:
-                await self._surely(step)
-        if self.migration.state in _DECIDED and self._limit.active():
-            self._limit.cancel()
-        if self.migration.settled and not self.settled.called:
-            self._again.cancel()
-            self.settled.callback(self.migration.state)
+                await self._do_surely(step)
+        if self.side.state in _DECIDED and self._timeout.active():
+            self._timeout.cancel()
+        if self.side.settled and not self.settled.called:
+            self._retry.cancel()
+            self.settled.callback(self.side.state)
 
     async def _write(self, state: State) -> None:
-        """Nothing goes on before it is on the disk, however long that takes: it may rule what is true."""
+        """Write until the disk has it, however long that takes: the record may be the decision."""
         while True:
             try:
-                return await self._hands.write(state, self.reason)
+                return await self._side_effects.write(state, self.reason)
             except (GomdError, OSError) as error:
-                self._log.error("the journal of migrations cannot be written: {error}", error=error)
-                await deferLater(self._clock, AGAIN)
+                self._log.error(
+                    "writing the journal of migrations failed and is retried: {error}", error=error
+                )
+                await deferLater(self._clock, RETRY_INTERVAL)
 
-    async def _surely(self, act: Act) -> None:
-        """Thaw, end and clear are done again until they are done."""
+    async def _do_surely(self, act: Act) -> None:
+        """Thaw, end or clear: try until it has worked."""
         while True:
             try:
-                return await self._hands.act(act)
+                return await self._side_effects.act(act)
             except (GomdError, OSError) as error:
-                self._log.error("{act} of a migration failed: {error}", act=act.word, error=error)
-                await deferLater(self._clock, AGAIN)
+                self._log.error(
+                    "{act} of a migration failed and is retried: {error}", act=act.word, error=error
+                )
+                await deferLater(self._clock, RETRY_INTERVAL)
 
     def _begin(self, act: Act) -> None:
-        """Begin what takes long; messages are heard meanwhile."""
+        """Begin what takes long; messages are handled meanwhile."""
 
         async def work() -> None:
-            await self._hands.act(act)
+            await self._side_effects.act(act)
 
-        waited = self._under_way = Deferred.fromCoroutine(work())
+        acting = self._acting = Deferred.fromCoroutine(work())
 
         def failed(failure: Any) -> None:
             if not self._closed and failure.check(GomdError, OSError) is None:
-                self._log.failure("{act} of a migration broke", failure=failure, act=act.word)
+                self._log.failure("{act} of a migration failed unexpectedly", failure=failure, act=act.word)
             self.tell(Local.FAILED, str(failure.value))
 
-        waited.addCallbacks(lambda _none: self.tell(_DONE[act]), failed)
+        acting.addCallbacks(lambda _none: self.tell(_DONE[act]), failed)
 
-    def _broken(self, failure: Any) -> None:
+    def _on_bug(self, failure: Any) -> None:
         if not self._closed:
-            self._log.failure("a migration broke", failure=failure)
+            self._log.failure("a migration failed unexpectedly", failure=failure)

@@ -1,12 +1,12 @@
 """
-The journal of migrations: where each stood last. A full disk refuses a migration at its start only.
+The journal of migrations: which state each side of each migration reached last.
 
-One small file for each side of a migration, whose room is taken when it begins. A record is a line of
-JSON behind the one before, ``RS DIGEST JSON LF``; earlier versions wrote ``JSON LF``. A line that a crash
-has torn does not count, for what comes after a record is done only when the record is on the disk. One that
-was changed afterwards counts: where the migration stood is not known then, and the one before must not be
-taken for it, or the process could run twice. Such a file is kept aside, and nothing is said about that
-migration.
+Each side of a migration has one small file. Its space on the disk is taken when the migration begins, so
+that a full disk can refuse a migration at its start but never stop one in the middle. A record is one line,
+``RS DIGEST JSON LF``; earlier versions wrote ``JSON LF``. A last line that a crash has torn is ignored:
+nothing that depends on a record is done before the record is on the disk. A line that was changed later is
+not ignored: the state is unknown then, and if the record before it was believed, the process could run
+twice. Such a file is moved aside, and nothing is answered about that migration.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -25,17 +25,17 @@ from gomd.jobs.migration.protocol import SourceState, State, TargetState
 from libgomd.errors import GomdError
 from libgomd.private import make_private_directory, open_private
 
-#: Bytes of a file: a migration writes at most six records.
-ROOM: Final = 8192
-#: Characters of a reason that are kept, so that no record is longer than its share.
-MAX_REASON: Final = 300
-_MAX_RECORD: Final = ROOM // 8
+#: Size of a file in bytes; a migration writes at most six records.
+FILE_BYTES: Final = 8192
+#: Number of characters of a reason that are kept, so that no record is longer than its share of the file.
+MAX_REASON_LENGTH: Final = 300
+_MAX_RECORD_BYTES: Final = FILE_BYTES // 8
 _ID: Final = re.compile(r"[0-9a-z-]{1,60}")
 _FILE: Final = re.compile(r"([0-9a-z-]{1,60})\.(source|target)")
 _RS: Final = b"\x1e"
-_DIGITS: Final = 16
-#: Zeros in a line that was changed; what was torn has more, where a part was not written.
-_FEW: Final = 8
+_DIGITS: Final = 16  # of the digest, in hexadecimal
+#: Maximum number of zero bytes in a line that was changed. A torn line has more: a part was not written.
+_MAX_ZEROS_IN_CHANGED_LINE: Final = 8
 _SIDES: Final[Mapping[str, Mapping[str, State]]] = {
     "source": {state.word: state for state in SourceState},
     "target": {state.word: state for state in TargetState},
@@ -43,17 +43,17 @@ _SIDES: Final[Mapping[str, Mapping[str, State]]] = {
 
 
 class MalformedRecord(GomdError):
-    """These bytes are no record: torn by a crash, or of another version."""
+    """These bytes are not a record: a crash has torn it, or it was changed, or another version wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """
-    Where one side of a migration stands.
+    The state of one side of a migration.
 
-    :ivar migration: its id, unique in the cluster. :ivar job: ``HOME-JOB``.
-    :ivar other: the node id of the other side.
-    :ivar reason: why it came to this, empty when all goes well. :ivar at: seconds since the epoch.
+    :ivar migration: its id, unique in the cluster. :ivar job: the job's name, ``HOME-JOB``.
+    :ivar other: the node id of the other side. :ivar at: seconds since the epoch.
+    :ivar reason: why it came to this state, empty when all goes well.
     """
 
     migration: str
@@ -71,12 +71,10 @@ class Record:
 
 def encode(record: Record) -> bytes:
     """Return the line of ``record``."""
-    values = {**asdict(record), "state": record.state.word, "reason": record.reason[:MAX_REASON]}
+    values = {**asdict(record), "state": record.state.word, "reason": record.reason[:MAX_REASON_LENGTH]}
     line = _seal(json.dumps({"side": record.side, **values}, separators=(",", ":")).encode("ascii"))
-    if len(line) > _MAX_RECORD:  # a reason in a script that JSON writes at length
-        line = encode(
-            Record(**{**asdict(record), "state": record.state, "reason": record.reason[: MAX_REASON // 8]})
-        )
+    if len(line) > _MAX_RECORD_BYTES:  # the reason is in a script for which JSON needs many bytes
+        line = encode(replace(record, reason=record.reason[: MAX_REASON_LENGTH // 8]))
     return line
 
 
@@ -84,7 +82,7 @@ def decode(line: bytes) -> Record:
     """
     Return the record in ``line``.
 
-    :raises MalformedRecord: there is none, and nothing else.
+    :raises MalformedRecord: for any other bytes, and nothing else.
     """
     line = line.removeprefix(_RS)
     text = line if line[:1] == b"{" else _unseal(line.removesuffix(b"\n"))
@@ -98,9 +96,9 @@ def decode(line: bytes) -> Record:
             and isinstance(record.at, (int, float))
             and _ID.fullmatch(record.migration)
         ):
-            raise ValueError("a field of another type")
+            raise ValueError("a field has another type")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise MalformedRecord(f"no record of a migration: {line[:60]!r}") from error
+        raise MalformedRecord(f"not a record of a migration: {line[:60]!r}") from error
     return record
 
 
@@ -109,9 +107,9 @@ def _seal(text: bytes) -> bytes:
 
 
 def _unseal(line: bytes) -> bytes:
-    """Return the JSON of a line without its RS and its end. :raises MalformedRecord: it was changed."""
+    """Return the JSON in a line that has no RS and no end. :raises MalformedRecord: it was changed."""
     if line[_DIGITS : _DIGITS + 1] != b" " or line[:_DIGITS] != _digest(line[_DIGITS + 1 :]):
-        raise MalformedRecord(f"no record of a migration: {line[:60]!r}")
+        raise MalformedRecord(f"not a record of a migration: {line[:60]!r}")
     return line[_DIGITS + 1 :]
 
 
@@ -121,10 +119,10 @@ def _digest(text: bytes) -> bytes:
 
 class Parsed(NamedTuple):
     """
-    What a file says.
+    The content of a file.
 
-    :ivar record: the last whole record, None when there is none. :ivar end: where the next one goes.
-    :ivar damaged: number of the line behind it that was changed after it was written; 0 when there is none.
+    :ivar record: the last whole record, None when there is none. :ivar end: offset of the next one in bytes.
+    :ivar damaged: number of a later line that was changed after it was written; 0 when there is none.
     """
 
     record: Record | None
@@ -133,21 +131,21 @@ class Parsed(NamedTuple):
 
 
 def parse(data: bytes) -> Parsed:
-    """Return what the bytes of a file say. Never raises."""
+    """Return the content of a file. Never raises."""
     record: Record | None = None
     at, end, damaged = 0, 0, 0
     for number, line in enumerate(_lines(data), 1):
         found = _record(line)
         if found is not None:
             record, end, damaged = found, at + len(line), 0
-        elif line.endswith(b"\n") and line.count(b"\0") <= _FEW:
+        elif line.endswith(b"\n") and line.count(b"\0") <= _MAX_ZEROS_IN_CHANGED_LINE:
             damaged = number
         at += len(line)
     return Parsed(record, end, damaged)
 
 
 def _lines(data: bytes) -> list[bytes]:
-    """Return the lines with their ends, the zeros behind them left out; an RS begins one too."""
+    """Return the lines with their ends, without the zeros after the last one. An RS begins a line too."""
     found = []
     for line in re.findall(rb"[^\n]*\n|[^\n]+", data.rstrip(b"\0")):
         while (at := line.find(_RS, 1)) > 0:
@@ -158,7 +156,7 @@ def _lines(data: bytes) -> list[bytes]:
 
 
 def _record(line: bytes) -> Record | None:
-    """Return the record in a line of which the RS or the end may be damaged, None when there is none."""
+    """Return the record in a line whose RS or end may be damaged, None when there is none."""
     for text in (line, line[1:], line[:-1]):
         try:
             return decode(text)
@@ -174,11 +172,11 @@ def last(data: bytes) -> Record | None:
 
 class MigrationJournal:
     """
-    The journal in ``directory``. Every method blocks until the disk has it; OSError when it has not.
+    The journal in ``directory``. Every method blocks until the disk has it, and raises OSError if that fails.
 
-    Two calls for one migration are never under way at once.
+    Never make two calls for one migration at the same time.
 
-    :ivar damaged: id and side of each migration of which `load` could not tell where it stood.
+    :ivar damaged: id and side of each migration whose state `load` could not tell.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -192,7 +190,7 @@ class MigrationJournal:
         """
         Return the last record of each side of each migration; files without any are removed.
 
-        A damaged file is said, and kept in ``DIRECTORY.bad``: it keeps no other from being read.
+        A damaged file is logged and moved to ``DIRECTORY.bad``; the others are read nevertheless.
         """
         make_private_directory(self._directory)
         self.damaged.clear()
@@ -203,8 +201,8 @@ class MigrationJournal:
                 record = self._load(name)
             except (OSError, MalformedRecord) as error:
                 self._log.error(
-                    "the record of a migration {name} cannot be used: {error}. Nothing is said about that "
-                    "migration: see where its process is, and end what is stopped of it elsewhere",
+                    "the record of migration {name} cannot be used: {error}. This daemon answers nothing "
+                    "about that migration: see where its process runs, and end its stopped copies elsewhere",
                     name=name, error=error,
                 )  # fmt: skip
                 if match is not None:
@@ -216,17 +214,17 @@ class MigrationJournal:
         return records
 
     def _load(self, name: str) -> Record | None:
-        """Return the last record in a file; remove one without. :raises MalformedRecord: it is damaged."""
+        """Return the last record in a file; remove a file without any. :raises MalformedRecord: it is bad."""
         path = os.path.join(self._directory, name)
         with open(open_private(path), "rb") as file:
-            found = parse(file.read(ROOM))
+            found = parse(file.read(FILE_BYTES))
         if found.damaged:
-            raise MalformedRecord(f"its line {found.damaged} is damaged")
+            raise MalformedRecord(f"line {found.damaged} is damaged")
         if found.record is None:
             os.unlink(path)
             return None
         if self._name(found.record) != name:
-            raise MalformedRecord(f"it is of {self._name(found.record)}")
+            raise MalformedRecord(f"its content belongs in {self._name(found.record)}")
         self._ends[name] = found.end
         return found.record
 
@@ -235,10 +233,10 @@ class MigrationJournal:
             os.makedirs(f"{self._directory}.bad", 0o700, exist_ok=True)
             os.rename(os.path.join(self._directory, name), os.path.join(f"{self._directory}.bad", name))
         except OSError as error:
-            self._log.error("{name} stays where it is: {error}", name=name, error=error)
+            self._log.error("{name} cannot be moved aside: {error}", name=name, error=error)
 
     def write(self, record: Record) -> None:
-        """Write a record; the first of a migration takes the room for all."""
+        """Write a record. The first one of a migration takes the space for all of them."""
         name, line = self._name(record), encode(record)
         first = name not in self._ends
         flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT | os.O_EXCL if first else 0)
@@ -247,11 +245,11 @@ class MigrationJournal:
         try:
             end = self._ends.get(name, 0)
             if first:
-                _take_room(number)
-            # With zeros behind it: what a crash had torn there goes.
-            data = line + bytes(max(0, min(_MAX_RECORD, ROOM - end - len(line))))
+                _take_space(number)
+            # Zeros after it overwrite a line that a crash has torn.
+            data = line + bytes(max(0, min(_MAX_RECORD_BYTES, FILE_BYTES - end - len(line))))
             if os.pwrite(number, data, end) != len(data):
-                raise OSError("a record was written in part")
+                raise OSError("only a part of a record was written")
             os.fsync(number)
             if first:
                 self._sync_directory()
@@ -271,7 +269,7 @@ class MigrationJournal:
 
     def _name(self, record: Record) -> str:
         if not _ID.fullmatch(record.migration):
-            raise MalformedRecord(f"{record.migration[:60]!r} is no id of a migration")
+            raise MalformedRecord(f"{record.migration[:60]!r} is not an id of a migration")
         return f"{record.migration}.{record.side}"
 
     def _sync_directory(self) -> None:
@@ -282,7 +280,7 @@ class MigrationJournal:
             os.close(number)
 
 
-def _take_room(number: int) -> None:
-    """Zeros rather than a reservation: writing over what is written needs no more room on any file system."""
-    if os.pwrite(number, bytes(ROOM), 0) != ROOM:
-        raise OSError("there is no room for the records of a migration")
+def _take_space(number: int) -> None:
+    """Write zeros. Overwriting them later needs no more space on any file system, unlike a reservation."""
+    if os.pwrite(number, bytes(FILE_BYTES), 0) != FILE_BYTES:
+        raise OSError("there is no space for the records of a migration")

@@ -1,9 +1,10 @@
-"""Where jobs are after they moved: what their home, their old node and their new one note and tell."""
+"""Notes on which node each job is after a move, at its home and at both nodes, and tells the home."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar, Final
 
 from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
@@ -13,27 +14,31 @@ from twisted.logger import Logger
 from gomd.interfaces import IMembership, IPeers
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.frame_stream import FrameStream
-from gomd.jobs.lifecycle.relay import StreamRelay
-from gomd.jobs.lifecycle.tracked import TrackedJob
+from gomd.jobs.lifecycle.tracked import Phase, TrackedJob
 from gomd.jobs.lifecycle.tracker import JobTracker
 from libgomd.errors import Conflict, GomdError, NotFound, PeerUnreachable
 from libgomd.model import Caller, EventKind, Job, Role
 from libgomd.wire import frames
+from libgomd.wire.job_messages import RunningJob
+from libgomd.wire.job_name import JobName
 from libgomd.wire.lines import OK, Request
 
-#: The request by which a home is told where a job of it is.
-VERB = "moved"
-_DAEMON = Caller(Role.ADMIN, "root", 0, "migration")
-_NOT_FOUND, _CONFLICT = 404, 409
-_KILL = 9
+#: The request by which a home is told on which node its job is.
+VERB: Final = "moved"
+_DAEMON: Final = Caller(Role.ADMIN, "root", 0, "migration")
+_KILL: Final = int(signal.SIGKILL)
 #: Seconds between two attempts to tell a home.
-AGAIN = 5.0
-#: Jobs that one home is told of at the same time.
-_TOLD_AT_ONCE = 4
+RETRY_INTERVAL: Final = 5.0
+#: Maximum number of jobs of which one home is told at the same time.
+_MAX_CONCURRENT_NOTICES: Final = 4
 
 
 class JobLocations:
-    """:param running: tells whether the daemon still runs."""
+    """
+    Notes moves in the home's table and among the tracked jobs.
+
+    :param running: tells whether the daemon still runs.
+    """
 
     _log: ClassVar[Logger] = Logger()
 
@@ -42,14 +47,14 @@ class JobLocations:
         clock: IReactorTime,
         members: IMembership,
         peers: IPeers,
-        keeper: JobTracker,
+        tracker: JobTracker,
         table: HomeTable,
         running: Callable[[], bool],
     ) -> None:
         self._clock = clock
         self._members = members
         self._peers = peers
-        self._keeper = keeper
+        self._tracker = tracker
         self._table = table
         self._running = running
         self._gone: dict[str, int] = {}
@@ -59,92 +64,86 @@ class JobLocations:
     # -- where it was
 
     def went(self, name: str, node_id: int, nmigs: int) -> None:
-        """It is decided that a job that ran here runs on ``node_id``. May be said twice."""
-        held = self._keeper.held.get(name)
-        if held is None or held.number is None:
+        """Note that it is decided that a job of this node runs on ``node_id``. May be called twice."""
+        tracked = self._tracker.jobs.get(name)
+        if tracked is None or tracked.number is None:
             self._gone[name] = node_id
-            self._keeper.publish(EventKind.MIGRATED, node_id, f"guest {name} moved to node {node_id}")
+            self._tracker.publish(EventKind.MIGRATED, node_id, f"guest {name} moved to node {node_id}")
             return
-        job = self._table.get(held.number)
+        job = self._table.get(tracked.number)
         if job is not None and not job.state.over and job.nmigs < nmigs:
-            held.node = node_id
-            held.told = {}
-            self._say(self._table.went(held.number, node_id, nmigs))
+            tracked.moved_to(node_id)
+            self._say(self._table.went(tracked.number, node_id, nmigs))
 
     def left(self, name: str, node_id: int) -> None:
-        """Nothing of it is left here: reach it where it is, or let its home do so."""
-        held = self._keeper.held.get(name)
-        if held is None:
+        """Reach a job on the node to which it went, or leave that to its home: nothing of it is left here."""
+        tracked = self._tracker.jobs.get(name)
+        if tracked is None:
             return
-        held.departing = None
-        if held.number is None:
-            self._keeper.let_go(held)
+        tracked.stop_leaving()
+        if tracked.number is None:
+            self._tracker.release(tracked)
             return
-        old, held.relay.job = held.relay.job, None
-        if old is not None:
-            old.close()
-        job = self._table.get(held.number)
+        tracked.relay.drop_job()
+        job = self._table.get(tracked.number)
         if job is not None and job.detached:
-            held.relay.drop_client()
-            self._keeper.sink_if_detached(held)
-        self._keeper.look_for(held)
+            tracked.relay.drop_client()
+            self._tracker.keep_output_if_detached(tracked)
+        self._tracker.find_again(tracked)
 
     def check_gone(self, name: str) -> None:
-        """See whether a guest was here that runs elsewhere now, or may come. :raises Conflict: so it is."""
+        """:raises Conflict: a guest of that name was here and runs elsewhere now, or is being moved here."""
         if name in self._expected:
             raise Conflict(f"job {name} is being moved here")
         if name in self._gone:
             raise Conflict(f"job {name} moved to node {self._gone[name]}")
 
     def forget(self, name: str, node_id: int) -> None:
-        """Its home knows that it went to ``node_id``."""
+        """Forget that a guest went to ``node_id``, now that its home knows."""
         if self._gone.get(name) == node_id:
             del self._gone[name]
 
     def expect(self, name: str, expected: bool) -> None:
-        """Take note that a copy of a job is here that may be let run, or that this is settled."""
+        """Note that a stopped copy of a job is here that may be let run, or that this is settled."""
         (self._expected.add if expected else self._expected.discard)(name)
 
     # -- where it is
 
-    def arrived(self, name: str, stream: FrameStream, told: dict[str, Any], nmigs: int) -> None:
+    def arrived(self, name: str, stream: FrameStream, running: RunningJob, nmigs: int) -> None:
         """
-        A job runs here now.
+        Note that a job runs on this node now.
 
-        :param stream: the connection to its supervisor. :param told: what that says of it.
+        :param stream: the connection to its supervisor. :param running: how that describes it.
         """
         self._gone.pop(name, None)
         self.expect(name, False)
-        home, _, number = name.partition("-")
-        if int(home) == self._members.own_id:
-            self._came_home(int(number), stream, told, nmigs)
+        job = JobName.parse(name)
+        if job.home == self._members.own_id:
+            self._came_home(job.number, stream, running, nmigs)
         else:
-            held = TrackedJob(
-                name, None, int(told["uid"]), self._members.own_id, StreamRelay(True), told, began=True
+            tracked = self._tracker.new_guest(name, running.uid, Phase.RUNNING, running)
+            self._tracker.track(tracked)
+            tracked.connect(stream)
+            self._tracker.publish(
+                EventKind.MIGRATED, tracked.node, f"guest {name} moved to node {tracked.node}"
             )
-            self._keeper.take_in(held)
-            held.relay.join_job(stream)
-            self._keeper.publish(EventKind.MIGRATED, held.node, f"guest {name} moved to node {held.node}")
-            self.tell(held, nmigs)
+            self.tell(tracked, nmigs)
 
-    def _came_home(self, number: int, stream: FrameStream, told: dict[str, Any], nmigs: int) -> None:
+    def _came_home(self, number: int, stream: FrameStream, running: RunningJob, nmigs: int) -> None:
         job = self._table.get(number)
-        held = None if job is None else self._keeper.held.get(job.name)
-        if job is None or held is None or job.state.over:
-            stream.send(frames.encode_signal(_KILL, True))  # it was given up meanwhile
+        tracked = None if job is None else self._tracker.jobs.get(job.name)
+        if job is None or tracked is None or job.state.over:
+            stream.send(frames.encode_signal(_KILL, True))  # its home has given it up meanwhile
             self._collect(stream)
             return
-        held.arriving = False
-        held.node, held.told = self._members.own_id, told
+        tracked.came_home(self._members.own_id, running)
         if job.nmigs < nmigs:
-            job = self._table.came(number, int(told["pid"]), nmigs)
-            self._table.change(number, cantmove=str(told.get("cantmove", "")))
+            job = self._table.came(number, running.pid, nmigs)
+            self._table.change(number, cantmove=running.cantmove)
             self._say(job)
-        if held.sink is not None:
-            held.sink = None
-            held.relay.drop_client()
-        held.relay.join_job(stream)
-        self._keeper.resume(held)
+        tracked.stop_keeping()
+        tracked.connect(stream)
+        tracked.resume()
 
     def _collect(self, stream: FrameStream) -> None:
         def take(frame: frames.Frame) -> None:
@@ -152,70 +151,68 @@ class JobLocations:
                 stream.send(frames.encode(frames.COLLECTED))
                 stream.close()
 
-        stream.on_frame = take
+        stream.listen(take)
 
     # -- the home, and what it is told
 
-    def tell(self, held: TrackedJob, nmigs: int) -> None:
-        """Tell the home of a guest that it is here; end the guest when its home knows it no more."""
+    def tell(self, tracked: TrackedJob, nmigs: int) -> None:
+        """Tell the home of a guest that it is here; end the guest when its home does not know it any more."""
 
         async def work() -> None:
-            if not await self.tell_home(held.name, self._members.own_id, nmigs):
-                self._end_orphan(held)
+            if not await self.tell_home(tracked.name, self._members.own_id, nmigs):
+                self._end_orphan(tracked)
 
-        self._keeper.soon(work())
+        self._tracker.soon(work())
 
     async def tell_home(self, name: str, node_id: int, nmigs: int) -> bool:
-        """Tell a home where a job of it is, until it has heard; return whether it knows the job."""
-        home = name.partition("-")[0]
+        """Tell a home on which node its job is until it has answered. :returns: whether it knows the job."""
+        home = str(JobName.parse(name).home)
         request = Request(VERB, (name, str(node_id), str(nmigs)))
-        turns = self._telling.setdefault(home, DeferredSemaphore(_TOLD_AT_ONCE))
+        slots = self._telling.setdefault(home, DeferredSemaphore(_MAX_CONCURRENT_NOTICES))
         while self._running():
             try:
-                await turns.acquire()
+                await slots.acquire()
                 try:
                     reply = await self._peers.ask(self._members.find(home), request, _DAEMON, False)
                 finally:
-                    turns.release()
-                if reply.code in (OK, _NOT_FOUND, _CONFLICT):  # the last: it knows something newer
-                    return reply.code != _NOT_FOUND
+                    slots.release()
+                if reply.code in (OK, NotFound.code, Conflict.code):  # the last: it knows of a later move
+                    return reply.code != NotFound.code
             except GomdError as error:
-                self._log.debug("node {home} is not told now: {error}", home=home, error=error)
-            await deferLater(self._clock, AGAIN)
+                self._log.debug(
+                    "node {home} cannot be told now where its job is: {error}", home=home, error=error
+                )
+            await deferLater(self._clock, RETRY_INTERVAL)
         return True
 
-    def _end_orphan(self, held: TrackedJob) -> None:
-        if self._keeper.held.get(held.name) is held and held.relay.client is None:
-            self._log.warn("the home of job {job} has given it up: ending it", job=held.name)
-            held.orphan = True
-            held.relay.to_job(frames.encode_signal(_KILL, True))
-            if held.over is not None:
-                held.relay.to_job(frames.encode(frames.COLLECTED))
+    def _end_orphan(self, tracked: TrackedJob) -> None:
+        if self._tracker.jobs.get(tracked.name) is tracked and tracked.relay.client is None:
+            self._log.warn("job {job} is ended because its home does not know it any more", job=tracked.name)
+            tracked.end_orphan(_KILL)
 
     def moved(self, name: str, node_id: int, nmigs: int) -> None:
         """See `IJobs.moved`."""
         if not self._running():
-            raise PeerUnreachable("gomd stops")  # no job is known any more: that says nothing about it
-        number = int(name.partition("-")[2])
-        job, held = self._table.get(number), self._keeper.held.get(name)
+            raise PeerUnreachable(
+                "this daemon is stopping"
+            )  # it has let go of its jobs: NotFound would end the job
+        number = JobName.parse(name).number
+        job, tracked = self._table.get(number), self._tracker.jobs.get(name)
         if job is None and self._table.is_damaged(number):
-            raise Conflict(f"what was noted of job {name} was damaged on the disk: it goes on unattended")
-        if job is None or held is None or job.name != name or job.state.over:
+            raise Conflict(f"the record of job {name} was damaged on the disk: the job runs on unattended")
+        if job is None or tracked is None or job.name != name or job.state.over:
             raise NotFound(f"there is no job {name} any more")
-        if held.departing is not None:
-            return  # it moved from here: its own migration says so when what is left of it here is ended
+        if tracked.leaving:
+            return  # it moved from here: its own migration notes that when nothing of it is left here
         if job.nmigs >= nmigs:
             if job.node != node_id:
                 raise Conflict(f"job {name} is on node {job.node}, after {job.nmigs} moves")
             return
-        held.node = node_id
-        held.told = {}
+        tracked.moved_to(node_id)
         self._say(self._table.went(number, node_id, nmigs))
-        old, held.relay.job = held.relay.job, None
-        if old is not None:
-            old.close()
-        self._keeper.look_for(held)
+        tracked.relay.drop_job()
+        self._tracker.find_again(tracked)
 
     def _say(self, job: Job) -> None:
         text = f"job {job.job} of {job.user} moved to node {job.node}: {job.command}"
-        self._keeper.publish(EventKind.MIGRATED, job.node, text)
+        self._tracker.publish(EventKind.MIGRATED, job.node, text)

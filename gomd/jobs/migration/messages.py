@@ -1,8 +1,8 @@
 """
-What daemons write to each other about migrations: letters as frames, without I/O (docs/migration.md).
+What daemons tell each other about migrations: messages as frames, without I/O (docs/migration-wire.md).
 
-A letter is one frame of JSON, and behind it the bytes of the files it names. Whatever the other end sends
-gives letters or `MalformedFrame`; no letter is larger than `MAX_FILES_SIZE`.
+A message is one frame of JSON, followed by the bytes of the files that it names. Whatever the other node
+sends gives messages or `MalformedFrame`; the files of a message have at most `MAX_FILES_BYTES`.
 """
 
 from __future__ import annotations
@@ -10,29 +10,25 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from gomd.jobs.checkpoint.criu import MAX_IMAGES
-from gomd.jobs.checkpoint.requirements import MAX_FILES, FileRequirement, Requirements
+from gomd.jobs.checkpoint.images import MAX_IMAGES
+from gomd.jobs.migration.details import SEEN, Details, decode_details, encode_details, one_line
 from gomd.jobs.migration.protocol import MessageKind
+from gomd.jobs.migration.requirements_file import is_number
 from libgomd.model import MAX_NODE_ID
-from libgomd.wire.frames import LETTER, MAX_PAYLOAD, PIECE, Frame, MalformedFrame, encode, encode_json
+from libgomd.wire.frames import MAX_PAYLOAD, MESSAGE, PIECE, Frame, MalformedFrame, encode, encode_json
+from libgomd.wire.job_name import JobName
 
-#: Bytes of all files of one letter: criu's images without the memory are some hundred kilobytes.
-MAX_FILES_SIZE: Final = 64 << 20
-#: Bytes of what a process needs: two thousand files with long names.
-MAX_NEEDS: Final = 16 << 20
-#: Characters of a reason, and reasons that are told at once: what a person reads.
-MAX_REASON: Final = 2000
-MAX_REASONS: Final = 100
-#: Questions beside the messages of the state machine: could this come? And the answer to it.
-LOOK, SEEN = "look", "seen"
-WORDS: Final[Mapping[str, MessageKind]] = {message.word: message for message in MessageKind}
-#: The file of an offer that says what the process needs.
-NEEDS: Final = "needs.json"
+#: Maximum size in bytes of all files of a message; criu's images without the memory have some 100 kB.
+MAX_FILES_BYTES: Final = 64 << 20
+#: The word of a question beside the state machine: could this job move to you? `SEEN` answers it.
+LOOK: Final = "look"
+#: The words of the state machine's messages.
+WORDS: Final[Mapping[str, MessageKind]] = {kind.word: kind for kind in MessageKind}
 _ID: Final = re.compile(r"([1-9][0-9]{0,4})-([1-9][0-9]{0,9})-([1-9][0-9]{0,8})-[0-9a-f]{8}")
-_NAME: Final = re.compile(r"[a-z][a-z0-9.-]{0,70}")
+_FILE_NAME: Final = re.compile(r"[a-z][a-z0-9.-]{0,70}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +36,22 @@ class MigrationMessage:
     """
     One message.
 
-    :ivar migration: its id, see `MigrationId`. :ivar word: of a `MessageKind`, or `LOOK` or `SEEN`.
-    :ivar origin: id of the node that writes. :ivar reason: for a person.
-    :ivar more: what belongs to this word. :ivar files: name to bytes.
+    :ivar migration: the id of the migration, see `MigrationId`.
+    :ivar word: the word of a `MessageKind`, or `LOOK` or `SEEN`.
+    :ivar origin: id of the node that sends it. :ivar reason: why, for a person.
+    :ivar details: what else belongs to this word. :ivar files: name to bytes.
     """
 
     migration: str
     word: str
     origin: int
     reason: str = ""
-    more: Mapping[str, Any] = field(default_factory=dict)
+    details: Details = None
     files: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
-    def message(self) -> MessageKind | None:
-        """The message of the state machine, None for a question beside it."""
+    def kind(self) -> MessageKind | None:
+        """Which message of the state machine it is; None for a question beside it."""
         return WORDS.get(self.word)
 
 
@@ -63,8 +60,8 @@ class MigrationId:
     """
     What the id of a migration says: ``HOME-JOB-TIMES-RANDOM``.
 
-    :ivar times: how often the job has moved when this migration is done. Of two nodes that say a job is
-        theirs the one with the larger number is right.
+    :ivar times: how often the job will have moved when this migration is done. Of two nodes that both claim
+        a job, the one with the larger number is right.
     """
 
     home: int
@@ -74,134 +71,90 @@ class MigrationId:
     @property
     def name(self) -> str:
         """The job's name, ``HOME-JOB``."""
-        return f"{self.home}-{self.job}"
+        return str(JobName(self.home, self.job))
 
     @classmethod
     def parse(cls, text: str) -> MigrationId:
-        """Return what ``text`` says. :raises MalformedFrame: it is no id."""
+        """Return what ``text`` says. :raises MalformedFrame: it is no id of a migration."""
         found = _ID.fullmatch(text) if isinstance(text, str) else None
         if found is None or int(found[1]) > MAX_NODE_ID:
-            raise MalformedFrame("no id of a migration")
+            raise MalformedFrame("invalid id of a migration")
         return cls(int(found[1]), int(found[2]), int(found[3]))
 
 
-def encode_letter(letter: MigrationMessage) -> bytes:
-    """Return the frames of ``letter``."""
+def encode_message(message: MigrationMessage) -> bytes:
+    """Return the frames of ``message``."""
     head = {
-        "migration": letter.migration, "word": letter.word, "from": letter.origin,
-        "reason": one_line(letter.reason),
-        "more": dict(letter.more), "files": [[name, len(data)] for name, data in letter.files.items()],
+        "migration": message.migration, "word": message.word, "from": message.origin,
+        "reason": one_line(message.reason), "more": encode_details(message.details),
+        "files": [[name, len(data)] for name, data in message.files.items()],
     }  # fmt: skip
-    pieces = [encode_json(LETTER, head)]
-    for data in letter.files.values():
-        pieces += [encode(PIECE, data[at : at + MAX_PAYLOAD]) for at in range(0, len(data), MAX_PAYLOAD)]
-    return b"".join(pieces)
+    frames = [encode_json(MESSAGE, head)]
+    for data in message.files.values():
+        frames += [encode(PIECE, data[at : at + MAX_PAYLOAD]) for at in range(0, len(data), MAX_PAYLOAD)]
+    return b"".join(frames)
 
 
 class MessageReader:
-    """Takes frames as they come, gives the letters in them. After an error it is of no more use."""
+    """Takes frames one by one and gives the messages in them. It cannot be used after an error."""
 
     def __init__(self) -> None:
         self._head: MigrationMessage | None = None
-        self._left: list[tuple[str, int]] = []
+        self._missing: list[tuple[str, int]] = []
         self._files: dict[str, bytearray] = {}
 
     def feed(self, frame: Frame) -> Iterator[MigrationMessage]:
-        """Take a frame and yield the letter that is complete with it. :raises MalformedFrame: no letter."""
+        """Take a frame, and yield the message that it completes. :raises MalformedFrame: it does not fit."""
         if self._head is None:
-            if frame.kind != LETTER:
-                raise MalformedFrame(f"a frame of kind {frame.kind} among letters")
-            self._head, self._left = _head(frame.payload)
-            self._files = {name: bytearray() for name, _size in self._left}
+            if frame.kind != MESSAGE:
+                raise MalformedFrame(f"a frame of kind {frame.kind} where a migration message begins")
+            self._head, self._missing = _decode_head(frame.payload)
+            self._files = {name: bytearray() for name, _size in self._missing}
         else:
-            self._take(frame)
-        while self._left and len(self._files[self._left[0][0]]) == self._left[0][1]:
-            del self._left[0]
-        if not self._left:
+            self._add_piece(frame)
+        while self._missing and len(self._files[self._missing[0][0]]) == self._missing[0][1]:
+            del self._missing[0]
+        if not self._missing:
             head, self._head = self._head, None
             files = {name: bytes(data) for name, data in self._files.items()}
             self._files = {}
-            yield MigrationMessage(head.migration, head.word, head.origin, head.reason, head.more, files)
+            yield replace(head, files=files)
 
-    def _take(self, frame: Frame) -> None:
-        name, size = self._left[0]
+    def _add_piece(self, frame: Frame) -> None:
+        name, size = self._missing[0]
         if frame.kind != PIECE or not 0 < len(frame.payload) <= size - len(self._files[name]):
-            raise MalformedFrame("a file of a letter is not as long as it said")
+            raise MalformedFrame("a file in a migration message is not as long as announced")
         self._files[name] += frame.payload
 
 
-def _head(payload: bytes) -> tuple[MigrationMessage, list[tuple[str, int]]]:
+def _decode_head(payload: bytes) -> tuple[MigrationMessage, list[tuple[str, int]]]:
+    """Return the message in a first frame, without its files, and the names and sizes of these."""
     try:
         values: dict[str, Any] = json.loads(payload)
-        letter = MigrationMessage(
-            values["migration"], values["word"], values["from"], values.get("reason", ""),
-            values.get("more", {}),
-        )  # fmt: skip
+        migration, word, origin = values["migration"], values["word"], values["from"]
+        reason, more = values.get("reason", ""), values.get("more", {})
         files = [(name, size) for name, size in values.get("files", ())]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise MalformedFrame(f"no letter: {str(error)[:80]}") from error
-    MigrationId.parse(letter.migration)
-    if not isinstance(letter.word, str) or letter.word not in (*WORDS, LOOK, SEEN):
-        raise MalformedFrame("a letter of a kind that is not known here")
-    if not (_is_number(letter.origin, MAX_NODE_ID) and letter.origin):
-        raise MalformedFrame("a letter from no node")
-    if not isinstance(letter.reason, str) or not isinstance(letter.more, dict):
-        raise MalformedFrame("a letter with a field of another type")
-    sizes = [size for name, size in files if isinstance(name, str) and _NAME.fullmatch(name)]
+        raise MalformedFrame(f"invalid migration message: {str(error)[:80]}") from error
+    MigrationId.parse(migration)
+    if not isinstance(word, str) or word not in (*WORDS, LOOK, SEEN):
+        raise MalformedFrame("unknown word in migration message")
+    if not (is_number(origin, MAX_NODE_ID) and origin):
+        raise MalformedFrame("invalid node id in migration message")
+    if not isinstance(reason, str) or not isinstance(more, dict):
+        raise MalformedFrame("a field of a migration message has another type")
+    _check_files(files)
+    return MigrationMessage(migration, word, origin, one_line(reason), decode_details(word, more)), files
+
+
+def _check_files(files: list[tuple[Any, Any]]) -> None:
+    """:raises MalformedFrame: a name or a size is invalid, or they are too many or too large."""
+    sizes = [size for name, size in files if isinstance(name, str) and _FILE_NAME.fullmatch(name)]
     if len(sizes) != len(files) or len({name for name, _size in files}) != len(files):
-        raise MalformedFrame("a letter with a file of no good name")
-    if len(files) > MAX_IMAGES or not all(_is_number(size, MAX_FILES_SIZE) for size in sizes):
-        raise MalformedFrame("a letter with too many files, or of no size")
-    if sum(sizes) > MAX_FILES_SIZE:
-        raise MalformedFrame(f"a letter of {sum(sizes)} bytes, at most {MAX_FILES_SIZE} are taken")
-    return replace(letter, reason=one_line(letter.reason)), files
-
-
-def _is_number(value: object, most: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
-
-
-def one_line(text: str) -> str:
-    """Return ``text`` as a reason: one line of bounded length, whatever it is made of."""
-    short = text if len(text) <= MAX_REASON else text[: MAX_REASON - 3] + "..."
-    return "".join(c if c.isprintable() else "?" for c in short)
-
-
-# -- what a process needs
-
-
-def encode_needs(needs: Requirements) -> bytes:
-    """Return ``needs`` as the bytes of the file `NEEDS`."""
-    values = asdict(needs)
-    if needs.memory_max is None:
-        del values["memory_max"]  # a node that does not know it takes the others, and refuses these
-    return json.dumps(values).encode("ascii")
-
-
-def decode_needs(data: bytes) -> Requirements:
-    """Return what the file `NEEDS` says. :raises MalformedFrame: for any other bytes, and nothing else."""
-    if len(data) > MAX_NEEDS:
-        raise MalformedFrame(f"needs of a process: {len(data)} bytes, at most {MAX_NEEDS} are taken")
-    try:
-        values: dict[str, Any] = json.loads(data)
-        values["files"] = tuple(FileRequirement(**each) for each in values["files"])
-        needs = Requirements(
-            **values | {name: tuple(values[name]) for name in ("flags", "directories", "stays")}
+        raise MalformedFrame("invalid file name in migration message")
+    if len(files) > MAX_IMAGES or not all(is_number(size, MAX_FILES_BYTES) for size in sizes):
+        raise MalformedFrame("too many files in migration message, or a file of invalid size")
+    if sum(sizes) > MAX_FILES_BYTES:
+        raise MalformedFrame(
+            f"migration message with {sum(sizes)} bytes of files, at most {MAX_FILES_BYTES} are accepted"
         )
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise MalformedFrame(f"no needs of a process: {str(error)[:80]}") from error
-    texts = (needs.machine, needs.kernel, needs.user, *needs.flags, *needs.directories, *needs.stays)
-    if not all(isinstance(text, str) and "\0" not in text for text in texts):
-        raise MalformedFrame("needs of a process: a text that is none")
-    if not (_is_number(needs.memory, 1 << 62) and _is_number(needs.uid, 1 << 32)):
-        raise MalformedFrame("needs of a process: a number that is none")
-    if needs.memory_max is not None and not _is_number(needs.memory_max, 1 << 62):
-        raise MalformedFrame("needs of a process: a limit that is none")
-    if len(needs.files) > MAX_FILES or len(needs.directories) > MAX_FILES:
-        raise MalformedFrame("needs of a process: too many files")
-    for file in needs.files:
-        good = isinstance(file.path, str) and file.path.startswith("/") and "\0" not in file.path
-        numbers = _is_number(file.size, 1 << 62) and _is_number(file.inode, 1 << 64)
-        if not (good and numbers and isinstance(file.build_id, str) and isinstance(file.written, bool)):
-            raise MalformedFrame("needs of a process: a file that is none")
-    return needs

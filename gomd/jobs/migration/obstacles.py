@@ -1,77 +1,71 @@
-"""What keeps the jobs of this node from moving, looked at now and then: said before one tries."""
+"""Inspects the jobs of this node now and then, so that `cantmove` says what keeps them from moving."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from gomd.jobs.lifecycle.tracked import TrackedJob
-from gomd.jobs.migration.context import LOOK_LIMIT, MigrationContext
+from gomd.jobs.migration.context import MigrationContext
 from libgomd.errors import GomdError, TimedOut
 
-#: Seconds from round to round, and jobs looked at in one: all of a thousand are looked at within minutes.
-PERIOD = 3.0
-MOST = 32
+#: Seconds from one round to the next.
+ROUND_INTERVAL: Final = 3.0
+#: Maximum number of jobs that are inspected in a round: a thousand jobs take some minutes.
+MAX_JOBS_PER_ROUND: Final = 32
 
 
 class Obstacles:
-    """Keeps `TrackedJob.stays` of the jobs that run here."""
+    """Keeps `TrackedJob.stays` of the jobs that run here up to date."""
 
     _log: ClassVar[Logger] = Logger()
 
-    def __init__(self, ground: MigrationContext) -> None:
-        self._ground = ground
+    def __init__(self, context: MigrationContext) -> None:
+        self._context = context
         self._loop = LoopingCall(self._start)
-        self._loop.clock = ground.clock
+        self._loop.clock = context.clock
         self._busy = False
-        self._turn = 0
+        self._next = 0
 
     def start(self) -> None:
-        """Look every `PERIOD` seconds."""
+        """Inspect some jobs every `ROUND_INTERVAL` seconds. May be called twice."""
         if not self._loop.running:
-            self._loop.start(PERIOD, now=False)
+            self._loop.start(ROUND_INTERVAL, now=False)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Begin no more rounds. May be called twice."""
         if self._loop.running:
             self._loop.stop()
 
     def _start(self) -> None:
-        if not self._busy and self._ground.keeper.held:
+        if not self._busy and self._context.jobs.any_tracked():
             Deferred.fromCoroutine(self.round())
 
     async def round(self) -> None:
-        """Look once. Never raises: an escaping error would end the loop."""
+        """Inspect the jobs whose turn it is. Never raises: an escaping error would end the loop."""
         self._busy = True
         try:
-            held = [each for each in self._ground.keeper.held.values() if self._is_here(each)]
-            if held:
-                await self._ground.ability.why_not()
-            begin = self._turn % len(held) if held else 0
-            self._turn = begin + MOST
-            for each in (held[begin:] + held[:begin])[:MOST]:
-                await self._look(each)
+            jobs = list(self._context.jobs.movable())
+            if jobs:
+                await self._context.checks.criu_problem()
+            begin = self._next % len(jobs) if jobs else 0
+            self._next = begin + MAX_JOBS_PER_ROUND
+            for job in (jobs[begin:] + jobs[:begin])[:MAX_JOBS_PER_ROUND]:
+                await self._inspect(job)
         except GomdError as error:
-            self._log.debug("jobs are not looked at now: {error}", error=error)
+            self._log.debug("jobs cannot be inspected now: {error}", error=error)
         except Exception:  # noqa: BLE001 - a bug: say so loudly, and stay up
-            self._log.failure("looking at jobs failed")
+            self._log.failure("inspecting jobs failed")
         finally:
             self._busy = False
 
-    def _is_here(self, held: TrackedJob) -> bool:
-        own = self._ground.own_id
-        return held.node == own and bool(held.told) and held.over is None and held.departing is None
-
-    async def _look(self, held: TrackedJob) -> None:
-        ground, pid, supervisor = self._ground, int(held.told["pid"]), int(held.told["supervisor"])
+    async def _inspect(self, job: TrackedJob) -> None:
         try:
-            held.stays = "; ".join(
-                await ground.looks.do(LOOK_LIMIT, held.name, ground.machine.stays, pid, supervisor)
-            )
+            job.note_obstacle("; ".join(await self._context.checks.obstacles(job)))
         except OSError:
             pass  # it has ended
         except TimedOut as error:
-            held.stays = str(error)
+            job.note_obstacle(str(error))

@@ -1,25 +1,30 @@
-"""How processes move where criu does not move them: by openMosix's kernel, or not at all."""
+"""Moves processes by openMosix's kernel, which is told so through its files under /proc."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from zope.interface import implementer
 
-from gomd.interfaces import IMigrator, INodeSource, IThreads
+from gomd.interfaces import IMigrator, INodeSource, IThreads, MigrationSubject
 from libgomd.errors import CannotMove
 from libgomd.model import Caller, Counter, Role
 from libgomd.wire.tree import TreePath
 
-#: Seconds openMosix's kernel may take to move one process, and to tell of one.
-MOVE_LIMIT = 600.0
-READ_LIMIT = 10.0
+#: Seconds openMosix's kernel may take to move one process.
+MOVE_TIMEOUT: Final = 600.0
+#: Seconds a read of one of the kernel's files may take.
+READ_TIMEOUT: Final = 10.0
 
 
 @implementer(IMigrator)
 class OpenMosixMigrator:
-    """:param source: over an openMosix kernel's tree. :param own_id: of this node."""
+    """
+    Writes and reads the files that openMosix's kernel shows for each process.
+
+    :param source: reads and writes the kernel's tree. :param own_id: the id of this node.
+    """
 
     kind = "openmosix"
 
@@ -33,24 +38,30 @@ class OpenMosixMigrator:
         """See `IMigrator.cannot`."""
         return ""
 
-    async def reasons(self, pid: int, node: int) -> Sequence[str]:
-        """See `IMigrator.reasons`: what the kernel says in ``cantmove``."""
-        told = await self._read(pid, "cantmove")
-        return [told] if told else []
+    async def reasons(self, subject: MigrationSubject, node: int) -> Sequence[str]:
+        """See `IMigrator.reasons`. The kernel gives its reasons in the file ``cantmove``."""
+        reason = await self._read(subject.pid, "cantmove")
+        return [reason] if reason else []
 
-    async def migrate(self, pid: int, node: int) -> None:
-        """See `IMigrator.migrate`: the kernel takes an order it may not follow; so it is looked at."""
-        if told := await self.reasons(pid, node):
-            raise CannotMove(f"process {pid} cannot be moved: {told[0]}")
+    async def migrate(self, subject: MigrationSubject, node: int) -> None:
+        """
+        See `IMigrator.migrate`.
+
+        The kernel accepts any target and may still leave the process where it is, so ``where`` is read
+        afterwards.
+        """
+        pid = subject.pid
+        if reasons := await self.reasons(subject, node):
+            raise CannotMove(f"process {pid} cannot be moved: {reasons[0]}")
         target = 0 if node == self._own_id else node
         path = TreePath.parse(f"/proc/{pid}/goto")
-        await self._threads.run(MOVE_LIMIT, self._source.write_file, path, str(target))
+        await self._threads.run(MOVE_TIMEOUT, self._source.write_file, path, str(target))
         where = await self._read(pid, "where")
         if where != str(target):
             raise CannotMove(f"process {pid} stays on node {where}: the kernel did not move it")
 
     def join(self, node: int, stream: Any) -> None:
-        """See `IMigrator.join`: the kernels talk to each other by themselves."""
+        """See `IMigrator.join`. The stream is closed: the kernels talk to each other by themselves."""
         stream.close()
 
     def counters(self) -> Iterable[Counter]:
@@ -59,35 +70,5 @@ class OpenMosixMigrator:
 
     async def _read(self, pid: int, name: str) -> str:
         path = TreePath.parse(f"/proc/{pid}/{name}")
-        found: bytes = await self._threads.run(READ_LIMIT, self._source.read_file, path, self._caller)
+        found: bytes = await self._threads.run(READ_TIMEOUT, self._source.read_file, path, self._caller)
         return found.decode("utf-8", "replace").strip()
-
-
-@implementer(IMigrator)
-class NoMigrator:
-    """:param reason: why nothing moves here, a clause; it stands in ``cantmove`` of every process."""
-
-    kind = "none"
-
-    def __init__(self, reason: str) -> None:
-        self._reason = reason
-
-    def cannot(self) -> str:
-        """See `IMigrator.cannot`."""
-        return self._reason
-
-    async def reasons(self, pid: int, node: int) -> Sequence[str]:
-        """See `IMigrator.reasons`."""
-        return [self._reason]
-
-    async def migrate(self, pid: int, node: int) -> None:
-        """See `IMigrator.migrate`: never."""
-        raise CannotMove(self._reason)
-
-    def join(self, node: int, stream: Any) -> None:
-        """See `IMigrator.join`: there is nothing to talk about."""
-        stream.close()
-
-    def counters(self) -> Iterable[Counter]:
-        """See `IMigrator.counters`."""
-        return ()

@@ -1,13 +1,13 @@
 """
-One migration, as two tables: what its source and its target do at each message. No I/O (docs/migration.md).
+One migration as two tables: what its source and its target do at each message (docs/migration-decision.md).
 
-It never runs twice and is never lost: the source keeps the frozen process until the target holds a
-stopped copy; then the source decides, once, by writing `SourceState.DECIDED` to its journal. Before that
-every failure leaves the process running at the source. After it only the target's own journal can say
-that the copy never ran.
+Theory of operation. A process must never run twice and never be lost. The source keeps the frozen process
+until the target has a stopped copy. Then the source decides, once, by writing `SourceState.DECIDED` to its
+journal. Before that record every failure leaves the process running at the source. After it, only the
+target's own journal can say that the copy never ran.
 
-A `MigrationSide` is told what happened and answers with what to do, in order: each step has to be finished
-before the next begins, and a `Write` is finished when the record is on the disk.
+A `MigrationSide` is told what happened and returns the steps to take, in order. Each step has to be finished
+before the next begins, and a `Write` is finished when the record is on the disk. There is no I/O here.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, TypeVar
 
 
-class _Told(enum.Enum):
-    """A word, for journals and messages, and a sentence, for persons and docs/migration.md."""
+class _Described(enum.Enum):
+    """A word, for journals and messages, and a sentence, for people and docs/migration-decision.md."""
 
     def __init__(self, word: str, sentence: str) -> None:
         self.word = word
         self.sentence = sentence
 
 
-class SourceState(_Told):
+class SourceState(_Described):
     """Where the migration stands at the source."""
 
     ASKING = "asking", "Asks the target whether it can come; the process runs on."
@@ -46,7 +46,7 @@ class SourceState(_Told):
     LOST = "lost", "This machine went down with it, and the target has no copy."
 
 
-class TargetState(_Told):
+class TargetState(_Described):
     """Where the migration stands at the target."""
 
     RECEIVING = "receiving", "Said or will say whether it can come; its page server takes the memory."
@@ -57,8 +57,8 @@ class TargetState(_Told):
     REFUSED = "refused", "Nothing of it is here, and it never ran here; the reason is written."
 
 
-class MessageKind(_Told):
-    """What the two say to each other."""
+class MessageKind(_Described):
+    """What the two sides tell each other."""
 
     OFFER = "offer", "Source: this is what would come; can you take it?"
     READY = "ready", "Target: yes; here is the page server."
@@ -75,8 +75,8 @@ class MessageKind(_Told):
     REFUSED = "refused", "Target: I have nothing of it and it never ran here, because ..."
 
 
-class Local(_Told):
-    """What happens on the node itself."""
+class Local(_Described):
+    """What happens on the node of a side, besides messages."""
 
     PREPARED = "prepared", "The target looked at the offer, and its page server waits."
     DUMPED = "dumped", "criu has stopped it and sent its memory."
@@ -88,8 +88,8 @@ class Local(_Told):
     EXPIRED = "expired", "It took longer than it may."
 
 
-class Act(_Told):
-    """What to do with the process; each may be done twice."""
+class Act(_Described):
+    """What a side does with the process. Each may be done twice."""
 
     PREPARE = "prepare", "Target: see whether it can come, start the page server."
     FREEZE = "freeze", "Source: criu dump to the page server, leave it stopped."
@@ -104,14 +104,14 @@ State: TypeAlias = "SourceState | TargetState"
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Write this state to the journal, and go on when it is on the disk."""
+    """Write this state to the journal, and continue when it is on the disk."""
 
     state: State
 
 
 Step: TypeAlias = "Act | MessageKind | Write"
 _S = TypeVar("_S", SourceState, TargetState)
-#: An event at a state, and what comes of it: the next state and what to do.
+#: From an event in a state to the next state and what to do.
 Table: TypeAlias = "Mapping[tuple[_S, MessageKind | Local], tuple[_S, tuple[Act | MessageKind, ...]]]"
 
 _S_ = SourceState
@@ -123,14 +123,14 @@ _L = Local
 def _rows(
     states: Sequence[_S], events: Sequence[MessageKind | Local], to: _S | None, *steps: Act | MessageKind
 ) -> dict[tuple[_S, MessageKind | Local], tuple[_S, tuple[Act | MessageKind, ...]]]:
-    """Each event at each state leads ``to`` (None: leaves it where it is) with ``steps``."""
+    """Return rows: each event in each state leads ``to`` a state (None: the same one) with ``steps``."""
     return {(state, event): (to or state, steps) for state in states for event in events}
 
 
 _AGAIN = (_L.CONNECTED, _L.TIMER)
 _BROKEN = (_L.CUT, _L.EXPIRED, _L.FAILED)
 
-#: What the source does. An event that has no row here changes nothing.
+#: What the source does. An event without a row here changes nothing.
 SOURCE: Final[Table[SourceState]] = {
     **_rows([_S_.ASKING], [_M.READY], _S_.FREEZING, Act.FREEZE),
     **_rows([_S_.ASKING], [_M.REFUSED], _S_.STAYED),
@@ -150,7 +150,7 @@ SOURCE: Final[Table[SourceState]] = {
     **_rows([_S_.STAYED, _S_.LOST], [_M.READY, _M.RESTORED], None, _M.ABORT),
 }
 
-#: What the target does. An event that has no row here changes nothing.
+#: What the target does. An event without a row here changes nothing.
 TARGET: Final[Table[TargetState]] = {
     **_rows([_T.RECEIVING], [_L.PREPARED], None, _M.READY),
     **_rows([_T.RECEIVING], [_M.IMAGES], _T.RESTORING, Act.RESTORE),
@@ -171,11 +171,11 @@ TARGET: Final[Table[TargetState]] = {
 JOURNALLED: Final[frozenset[State]] = frozenset(SourceState) - {_S_.FREEZING, _S_.FROZEN} | (
     frozenset(TargetState) - {_T.RESTORING}
 )
-#: Nothing more has to happen; what comes is answered.
+#: The states in which nothing more has to happen. Messages are still answered.
 FINAL: Final[frozenset[State]] = frozenset({_S_.MOVED, _S_.STAYED, _S_.LOST, _T.SETTLED, _T.REFUSED})
 
-#: What a daemon does that finds this record in its journal when it starts, with a copy of the process
-#: here (its supervisor answers, be it that the process ended) and without (this machine went down).
+#: What a daemon does that finds this record in its journal when it starts. True: a copy of the process is
+#: here, so that its supervisor answers, even if the process has ended. False: this machine went down.
 RECOVERY: Final[Mapping[tuple[State, bool], tuple[State, tuple[Act | MessageKind, ...]]]] = {
     (_S_.ASKING, True): (_S_.STAYED, (Act.THAW, _M.ABORT)),
     (_S_.ASKING, False): (_S_.SEARCHING, (_M.ASK,)),
@@ -205,7 +205,7 @@ class MigrationSide:
     """
     One side of one migration.
 
-    Made by `offer`, `accept` or `recover`, each of which gives the first steps too.
+    Make it with `offer`, `accept` or `recover`. Each of them returns the first steps too.
 
     :ivar state: where it stands.
     """
@@ -215,33 +215,33 @@ class MigrationSide:
 
     @classmethod
     def offer(cls) -> tuple[MigrationSide, list[Step]]:
-        """Begin at the source: `MessageKind.OFFER` goes out after the beginning is written."""
+        """Begin at the source: `MessageKind.OFFER` is sent when the first record is on the disk."""
         return cls(_S_.ASKING), [Write(_S_.ASKING), _M.OFFER]
 
     @classmethod
     def accept(cls) -> tuple[MigrationSide, list[Step]]:
-        """Begin at the target, at `MessageKind.OFFER` of a migration that its journal does not know."""
+        """Begin at the target, for the `MessageKind.OFFER` of a migration that its journal does not know."""
         return cls(_T.RECEIVING), [Write(_T.RECEIVING), Act.PREPARE]
 
     @classmethod
     def recover(cls, record: State, copy: bool) -> tuple[MigrationSide, list[Step]]:
         """
-        Go on after a start of the daemon.
+        Go on with a migration that an earlier daemon has begun.
 
         :param record: the last state of this migration in the journal.
         :param copy: whether a supervisor with the process is here.
-        :raises KeyError: that cannot be: the journal is of another machine or version.
+        :raises KeyError: this cannot happen: the journal is from another machine or version.
         """
         state, steps = RECOVERY[record, copy]
         return cls(state), [*([Write(state)] if state is not record else []), *steps]
 
     @property
     def settled(self) -> bool:
-        """Nothing more has to happen on this side."""
+        """Whether nothing more has to happen on this side."""
         return self.state in FINAL
 
     def tell(self, event: MessageKind | Local) -> list[Step]:
-        """Return what to do about ``event``: nothing, if it means nothing at this state."""
+        """Return the steps that follow from ``event``; none if it means nothing in this state."""
         row: tuple[State, tuple[Act | MessageKind, ...]] | None
         if isinstance(self.state, SourceState):
             row = SOURCE.get((self.state, event))
@@ -257,9 +257,9 @@ class MigrationSide:
 
 def answer_unknown(message: MessageKind) -> MessageKind | None:
     """
-    Return what to answer to a message about a migration that is in no journal here, if anything.
+    Return the answer to a message about a migration that is in no journal here, None for no answer.
 
-    The source forgets only what both have settled, the target likewise: who asks has missed the end.
+    Each side forgets a migration only when both have settled it, so the sender has missed the end of it.
     """
     return {
         _M.READY: _M.ABORT,

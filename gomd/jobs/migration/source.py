@@ -1,54 +1,63 @@
-"""The source's side of a migration: what is done here with a job that goes to another node."""
+"""The source's side of a migration: freezes a job of this node, sends it, and ends what is left of it."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Final
 
 from twisted.internet.task import deferLater
 
-from gomd.jobs.checkpoint.criu import Images
-from gomd.jobs.lifecycle.tracked import TrackedJob
-from gomd.jobs.migration.context import FILES_LIMIT, MigrationContext
-from gomd.jobs.migration.messages import MAX_FILES_SIZE, NEEDS, MigrationId, MigrationMessage
+from gomd.jobs.migration.context import MigrationContext
+from gomd.jobs.migration.details import (
+    Details,
+    OfferDetails,
+    ReadyDetails,
+    SettledDetails,
+    WaitingSignal,
+    decode_signals,
+)
+from gomd.jobs.migration.messages import MAX_FILES_BYTES, MigrationId, MigrationMessage
 from gomd.jobs.migration.protocol import Act, MessageKind, SourceState, State
+from gomd.jobs.migration.requirements_file import REQUIREMENTS_FILE
 from libgomd.errors import CannotMove
-from libgomd.wire.frames import MalformedFrame
+from libgomd.wire.job_messages import END, THAW, FreezeOrder, PlainOrder
 
-#: Seconds criu may take to stop the job and send its memory.
-FREEZE_LIMIT = 800.0
-#: Seconds the other node has to say what went wrong there before our own reason counts.
-_THEIR_REASON = 0.5
+#: Seconds that criu may take to stop the job and send its memory.
+FREEZE_TIMEOUT: Final = 800.0
+#: Seconds the supervisor may take longer than that to answer.
+_ANSWER_TIMEOUT: Final = 20.0
+#: Seconds that the target has to say what went wrong there, before the reason found here counts.
+_TARGET_REASON_DELAY: Final = 0.5
 
 
 class MigrationSource:
     """
-    The `gomd.jobs.migration.driver.Hands` of the source.
+    The `gomd.jobs.migration.driver.SideEffects` of the source.
 
-    :param migration: its id. :param target: id of the node it goes to.
-    :param needs: what the process needs there, as `encode_needs` gives it; empty after a restart.
-    :ivar left: nothing of it is here any more. :ivar signals: that came while it was stopped.
+    :param migration: its id. :param target: id of the node to which the job goes.
+    :param requirements: what the job needs there, as `encode_requirements` gives it; empty after a restart.
+    :ivar left: whether nothing of the job is left here. :ivar signals: those that came while it was stopped.
     """
 
-    def __init__(self, ground: MigrationContext, migration: str, target: int, needs: bytes = b"") -> None:
+    role: Final = "source"
+
+    def __init__(
+        self, context: MigrationContext, migration: str, target: int, requirements: bytes = b""
+    ) -> None:
         self.migration = migration
         self.job = MigrationId.parse(migration)
         self.other = target
-        self._ground = ground
-        self._needs = needs
         self.left = False
-        self._given_up = False
+        self.signals: tuple[WaitingSignal, ...] = ()
+        self._context = context
+        self._requirements = requirements
+        self._stays = False
         self._port = 0
         self._images: dict[str, bytes] = {}
-        self.signals: list[Any] = []
 
-    @property
-    def _held(self) -> TrackedJob | None:
-        return self._ground.keeper.held.get(self.job.name)
-
-    # -- Hands
+    # -- SideEffects
 
     async def act(self, act: Act) -> None:
-        """See `Hands.act`."""
+        """See `SideEffects.act`."""
         if act is Act.FREEZE:
             await self._freeze()
         elif act is Act.THAW:
@@ -57,92 +66,78 @@ class MigrationSource:
             await self._end()
 
     async def write(self, state: State, reason: str) -> None:
-        """See `Hands.write`."""
-        await self._ground.write(self.migration, state, self.job.name, self.other, reason)
+        """See `SideEffects.write`."""
+        await self._context.write(self.migration, state, self.job.name, self.other, reason)
         if state is SourceState.MOVED:
             self.note_moved()
 
-    def note_moved(self) -> None:
-        """The target runs it: so does its home see it from now on. May be done twice."""
-        self._ground.whereabouts.went(self.job.name, self.other, self.job.times)
-
     def send(self, message: MessageKind, reason: str) -> None:
-        """See `Hands.send`."""
-        more: dict[str, Any] = {}
+        """See `SideEffects.send`."""
+        context, name = self._context, self.job.name
+        details: Details = None
         files: dict[str, bytes] = {}
-        held = self._held
         if message is MessageKind.OFFER:
-            files = {NEEDS: self._needs}
-            more = {"lock": bool(held and self._is_locked(held)), "pid": self._pid_at_home(held)}
+            files = {REQUIREMENTS_FILE: self._requirements}
+            details = OfferDetails(context.jobs.is_locked(name), context.jobs.pid_at_home(name))
         elif message is MessageKind.IMAGES:
             files = self._images
         elif message is MessageKind.SETTLED:
-            more = {"signals": self.signals}
-        letter = MigrationMessage(self.migration, message.word, self._ground.own_id, reason, more, files)
-        self._ground.post.send(self.other, letter, ours=True)
+            details = SettledDetails(self.signals)
+        sent = MigrationMessage(self.migration, message.word, context.own_id, reason, details, files)
+        context.channels.send(self.other, sent, ours=True)
 
-    def _pid_at_home(self, held: TrackedJob | None) -> int | None:
-        """Return the number it has at its home, None when that gave it none of the kernel's."""
-        job = None if held is None or held.number is None else self._ground.table.get(held.number)
-        if job is not None:
-            return job.pid
-        return None if held is None else held.told.get("pid_at_home")
+    def hear(self, message: MigrationMessage) -> None:
+        """Take what a message of the target says besides its word."""
+        if isinstance(message.details, ReadyDetails):
+            self._port = message.details.port
 
-    def _is_locked(self, held: TrackedJob) -> bool:
-        job = None if held.number is None else self._ground.table.get(held.number)
-        return job.lock if job is not None else bool(held.told.get("lock"))
-
-    def heard(self, letter: MigrationMessage) -> None:
-        """Take what is in a letter of the target. :raises MalformedFrame: it is not what it should be."""
-        if letter.message is MessageKind.READY:
-            port = letter.more.get("port")
-            if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:
-                raise MalformedFrame("a page server at no port")
-            self._port = port
+    def note_moved(self) -> None:
+        """Note that the job runs on the target, so that its home looks for it there. May be called twice."""
+        self._context.jobs.moved_away(self.job.name, self.other, self.job.times)
 
     # -- what is done
 
     async def _freeze(self) -> None:
-        ground, held = self._ground, self._held
-        if held is None or held.orders is None:
+        context, images = self._context, self._context.images
+        control = context.jobs.control(self.job.name)
+        if control is None:
             raise CannotMove("it has ended")
-        address = ground.address_of(self.other)
-        tls = await ground.threads.run(FILES_LIMIT, ground.machine.tls)
-        directory = await ground.make_directory(self.migration, "source")
-        if self._given_up:
-            await ground.remove_directory(self.migration, "source")
+        address = context.node(self.other).address
+        tls = await context.certificates()
+        directory = await images.make(self.migration, self.role)
+        if self._stays:
+            await images.remove(self.migration, self.role)
             raise CannotMove("it stays here")
+        order = FreezeOrder(context.criu, directory, address, self._port, tls, FREEZE_TIMEOUT)
         try:
-            await held.orders.do(
-                "freeze", FREEZE_LIMIT + 20.0, criu=ground.machine.criu.program, directory=directory,
-                address=address, port=self._port, tls=list(tls), limit=FREEZE_LIMIT,
-            )  # fmt: skip
-            images = await ground.threads.run(FILES_LIMIT, Images.read, directory)
+            await control.do(order, FREEZE_TIMEOUT + _ANSWER_TIMEOUT)
+            self._images = await images.read(self.migration, self.role)
         except CannotMove:
-            await deferLater(ground.clock, _THEIR_REASON)
+            await deferLater(context.clock, _TARGET_REASON_DELAY)
             raise
-        self._images = dict(images.files)
-        if sum(map(len, self._images.values())) > MAX_FILES_SIZE:
-            raise CannotMove("what criu has to say about it is too large: too many files or processes")
-        await ground.remove_directory(self.migration, "source")
+        if sum(map(len, self._images.values())) > MAX_FILES_BYTES:
+            raise CannotMove("criu's images of it are too large: it has too many files or processes")
+        await images.remove(self.migration, self.role)
 
     async def _thaw(self) -> None:
-        self._given_up = True
+        jobs, name = self._context.jobs, self.job.name
+        self._stays = True
         self._images = {}
-        held = self._held
-        if held is not None and held.orders is not None and held.relay.job is not None:
-            await held.orders.do("thaw")
-        await self._ground.remove_directory(self.migration, "source")
+        control = jobs.control(name)
+        if control is not None and jobs.is_connected(name):
+            await control.do(PlainOrder(THAW))
+        await self._context.images.remove(self.migration, self.role)
 
     async def _end(self) -> None:
+        jobs, name = self._context.jobs, self.job.name
         self._images = {}
-        held = self._held
-        if held is not None and held.orders is not None and held.relay.job is not None:
+        control = jobs.control(name)
+        if control is not None and jobs.is_connected(name):
             try:
-                self.signals = (await held.orders.do("end")).get("signals", [])
+                self.signals = decode_signals(list((await control.do(PlainOrder(END))).signals))
             except CannotMove:
-                if held.relay.job is not None:
+                if jobs.is_connected(name):
                     raise
         self.left = True
-        self._ground.whereabouts.left(self.job.name, self.other)
-        await self._ground.remove_directory(self.migration, "source")
+        jobs.left(name, self.other)
+        await self._context.images.remove(self.migration, self.role)

@@ -1,10 +1,10 @@
 """
-Whether a process of this node should move to another one, and which: pure code, with a memory.
+Decides whether a process of this node should move to another one, and which: without I/O, but with a memory.
 
-A process is taken to need as much processor time again as it has used (M. Harchol-Balter, A. Downey,
-"Exploiting Process Lifetime Distributions for Dynamic Load Balancing", ACM TOCS 15(3), 1997): what has run
-long will run long. It moves when the time that it saves is more than what a move of its size has taken
-lately, and when it would run clearly faster, so that moving it back could never look as good.
+A process is assumed to need as much processor time again as it has used: what has run long will run long
+(M. Harchol-Balter, A. Downey, "Exploiting Process Lifetime Distributions for Dynamic Load Balancing", ACM
+TOCS 15(3), 1997). It moves when it saves more time than moves of its size have taken lately, and when it
+would run clearly faster, so that moving it back could never look as good.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ from typing import Final, NamedTuple
 
 from libgomd.model import STANDARD_SPEED, Node, Process, Status
 
-#: How many times faster a process has to run there. Going back would have to win as much again, so nothing
-#: goes to and fro.
-CLEARLY: Final = 1.25
-#: Rounds in a row that must find a move before one is made; up to `JITTER` more, drawn anew each time, so
-#: that not every busy node picks the same idle one in the same second.
-PATIENCE: Final = 5
-JITTER: Final = 4
-#: Seconds after a move in which the loads settle and nothing else moves.
-SETTLE: Final = 10.0
+#: Factor by which a process has to run faster on the other node. Going back would have to win as much again,
+#: so nothing goes to and fro.
+MIN_SPEEDUP: Final = 1.25
+#: Number of rounds in a row that must find a move before one is made. Up to `MAX_EXTRA_ROUNDS` are added,
+#: drawn anew each time, so that not every busy node picks the same idle one in the same second.
+MIN_ROUNDS: Final = 5
+MAX_EXTRA_ROUNDS: Final = 4
+#: Seconds after a move in which nothing else moves, until the loads show it.
+SETTLE_TIME: Final = 10.0
 #: Seconds that a process which has moved here stays at least.
-DWELL: Final = 30.0
-#: Seconds until a process that could not be moved is tried again; twice as long after each failure, up to
-#: an hour.
-RETRY: Final = 60.0
-_LONGEST_RETRY: Final = 3600.0
-#: Processor share, of one processor, below which moving a process is not worth a thought.
-_LIGHT: Final = 0.2
-#: So many processes and so many nodes are compared at most: a round stays below a millisecond or two.
-_MOST: Final = 16
+MIN_STAY: Final = 30.0
+#: Seconds until a process that could not be moved is tried again. They double after each failure, up to an
+#: hour.
+FIRST_RETRY_DELAY: Final = 60.0
+_MAX_RETRY_DELAY: Final = 3600.0
+#: Share of one processor that a process must use to be worth moving.
+_MIN_PROCESSOR_SHARE: Final = 0.2
+#: Maximum number of processes and of nodes that are compared, so that a round takes a millisecond or two.
+_MAX_COMPARED: Final = 16
 #: States of processes that do not run: stopped, traced, ended.
-_STILL: Final = frozenset("TtZX")
+_INACTIVE_STATES: Final = frozenset("TtZX")
 
 
 class ProposedMove(NamedTuple):
     """
     A move that is worth its cost.
 
-    :ivar gain: seconds the process would end earlier. :ivar cost: seconds that moving it should take.
+    :ivar gain: seconds by which the process would end earlier. :ivar cost: seconds that the move should take.
     """
 
     process: Process
@@ -53,9 +53,9 @@ class ProposedMove(NamedTuple):
 
 class MoveCosts:
     """
-    What moves have cost lately. Before the first: half a second, and a second for each 100 MB.
+    What moves have cost lately. The first estimate is half a second, and a second for each 100 MB.
 
-    One number is learnt: how the moves of this node compare with that line.
+    It learns one number: by which factor the moves of this node differ from that estimate.
     """
 
     _FIXED = 0.5
@@ -67,11 +67,11 @@ class MoveCosts:
         self.factor = 1.0
 
     def of(self, memory: int) -> float:
-        """Return the seconds that moving a process with ``memory`` bytes should take."""
+        """Return how many seconds moving a process with ``memory`` bytes should take."""
         return self.factor * (self._FIXED + memory * self._PER_BYTE)
 
     def observe(self, memory: int, seconds: float) -> None:
-        """Learn that moving ``memory`` bytes took ``seconds``."""
+        """Learn how many seconds moving ``memory`` bytes took."""
         seen = seconds / (self._FIXED + memory * self._PER_BYTE)
         low, high = self._BOUNDS
         self.factor += self._NEWEST * (min(max(seen, low), high) - self.factor)
@@ -79,11 +79,11 @@ class MoveCosts:
 
 class Balance:
     """
-    Decides, round by round, for one node.
+    Decides for one node, round by round.
 
-    :param own_id: the node whose processes may be offered. :param costs: what moves cost.
-    :param random: gives a number from 0 to 1, for the jitter.
-    :param standard_speed: the yardstick that the loads are measured with.
+    :param own_id: the id of the node whose processes may be moved. :param costs: what moves cost.
+    :param random: gives a number from 0 to 1, for the extra rounds.
+    :param standard_speed: the speed of the standard machine to which the loads refer.
     """
 
     def __init__(
@@ -105,10 +105,10 @@ class Balance:
 
     def decide(self, nodes: Sequence[Node], processes: Iterable[Process], now: float) -> ProposedMove | None:
         """
-        Return the move to make now, if any. To be called once a second.
+        Return the move to make now, None for none. Call it once a second.
 
-        :param nodes: every node, this one among them.
-        :param processes: those that run here; others are ignored.
+        :param nodes: all nodes, this one included.
+        :param processes: those that run on this node; others are ignored.
         :param now: seconds, of any clock that does not go back.
         """
         here = [process for process in processes if process.node == self._own_id]
@@ -120,29 +120,29 @@ class Balance:
         return best if self._streak >= self._needed else None
 
     def moved(self, move: ProposedMove, seconds: float, now: float) -> None:
-        """Learn that ``move`` was made and took ``seconds``."""
+        """Take note that ``move`` was made and took ``seconds``."""
         if move.process.rss is not None:
             self._costs.observe(move.process.rss, seconds)
         self._failures.pop(move.process.identity, None)
         self._rest(now)
 
     def failed(self, move: ProposedMove, now: float) -> None:
-        """Learn that ``move`` could not be made: its process is left alone for a while."""
+        """Take note that ``move`` could not be made: its process is not tried again for a while."""
         times = self._failures.get(move.process.identity, (0, 0.0))[0]
-        until = now + min(RETRY * 2.0 ** min(times, 10), _LONGEST_RETRY)
+        until = now + min(FIRST_RETRY_DELAY * 2.0 ** min(times, 10), _MAX_RETRY_DELAY)
         self._failures[move.process.identity] = (times + 1, until)
         self._rest(now)
 
     def _rest(self, now: float) -> None:
-        self._settled_at = now + SETTLE
+        self._settled_at = now + SETTLE_TIME
         self._streak = 0
         self._needed = self._draw()
 
     def _draw(self) -> int:
-        return PATIENCE + int(self._random() * (JITTER + 1))
+        return MIN_ROUNDS + int(self._random() * (MAX_EXTRA_ROUNDS + 1))
 
     def _remember(self, here: Sequence[Process], now: float) -> None:
-        """Keep since when each process was seen here, and forget those that are gone."""
+        """Keep since when each process has been seen here, and forget those that are gone."""
         self._seen = {one.identity: self._seen.get(one.identity, now) for one in here}
         self._failures = {
             name: failure
@@ -157,9 +157,9 @@ class Balance:
         movable = [one for one in here if self._may_move(one, own, now)]
         if not movable:
             return None
-        movable = heapq.nlargest(_MOST, movable, key=lambda one: (one.cpu_seconds or 0.0, -one.pid))
+        movable = heapq.nlargest(_MAX_COMPARED, movable, key=lambda one: (one.cpu_seconds or 0.0, -one.pid))
         targets = heapq.nsmallest(
-            _MOST,
+            _MAX_COMPARED,
             (node for node in nodes if _takes_guests(node) and node.id != self._own_id),
             key=lambda node: (-self._rate(node, self._runnable(node) + 1.0, 1.0), node.id),
         )
@@ -167,42 +167,49 @@ class Balance:
         return max(moves, key=lambda move: move.gain - move.cost, default=None)
 
     def _may_move(self, process: Process, own: Node, now: float) -> bool:
-        if process.lock or process.cantmove or process.state[:1] in _STILL or process.cpu_percent is None:
+        if (
+            process.lock
+            or process.cantmove
+            or process.state[:1] in _INACTIVE_STATES
+            or process.cpu_percent is None
+        ):
             return False
         if own.status & Status.LSTAY and process.home == self._own_id:
             return False
-        if process.nmigs and now - self._seen[process.identity] < DWELL:
+        if process.nmigs and now - self._seen[process.identity] < MIN_STAY:
             return False
         return now >= self._failures.get(process.identity, (0, 0.0))[1]
 
     def _judge(self, own: Node, process: Process, target: Node) -> ProposedMove | None:
-        """Return the move, when it is worth it."""
+        """Return the move of ``process`` to ``target``, None when it is not worth it."""
         assert process.cpu_percent is not None
         if process.rss is None or process.cpu_seconds is None:
-            return None  # nobody knows what it would cost
+            return None  # what it would cost is not known
         runnable = self._runnable(own)
         share = min(1.0, (own.cpus or 1) / max(runnable, 1.0))
-        # The processors it would use if it had them: what it got, by the share that everybody gets.
+        # The processors it would use if it had them: what it got, divided by the share each process gets.
         wants = min(process.cpu_percent / 100.0 / share, float(max(1, process.threads or 1)))
-        if wants < _LIGHT or (target.mem is not None and target.mem < process.rss):
+        if wants < _MIN_PROCESSOR_SHARE or (target.mem is not None and target.mem < process.rss):
             return None
-        if process.state[:1] == "R":  # it counts in the load, also while others, or a niceness, hold it back
+        if (
+            process.state[:1] == "R"
+        ):  # it counts in the load, even while other processes or its niceness hold it back
             wants = max(wants, 1.0)
         rate_here = self._rate(own, max(runnable, wants), wants)
         rate_there = self._rate(target, self._runnable(target) + wants, wants)
-        if rate_there < CLEARLY * rate_here:
+        if rate_there < MIN_SPEEDUP * rate_here:
             return None
         work = process.cpu_seconds * (own.speed or self._standard_speed)
         gain, cost = work / rate_here - work / rate_there, self._costs.of(process.rss)
         return ProposedMove(process, target, gain, cost) if gain > cost else None
 
     def _runnable(self, node: Node) -> float:
-        """Return how many processes run on ``node``, as its load says."""
+        """Return how many processes run on ``node``, computed from its load."""
         speed, cpus = node.speed or self._standard_speed, node.cpus or 1
         return max(0, node.load or 0) * speed * cpus / (100.0 * self._standard_speed)
 
     def _rate(self, node: Node, runnable: float, wants: float) -> float:
-        """Return the speed that a process which wants so many processors has among ``runnable``."""
+        """Return the speed of a process that wants so many processors where ``runnable`` processes run."""
         return wants * min(1.0, (node.cpus or 1) / max(runnable, 1e-9)) * (node.speed or self._standard_speed)
 
 

@@ -1,11 +1,11 @@
 """
-Which node a new job goes to: where it adds least cost, after the opportunity-cost rule.
+Chooses the node for a new job: the one where it adds the least cost, by the opportunity-cost rule.
 
-Y. Amir, B. Awerbuch, A. Barak, R. S. Borgstrom, A. Keren, "An Opportunity Cost Approach for Job Assignment
-in a Scalable Computing Cluster", IEEE TPDS 11(7), 2000. With n nodes a machine's cost is n to the share of
-its memory that is in use, plus n to its load as a share of a ceiling common to all machines, which doubles
-whenever a load passes it. Doubtful between memory and processors, the rule keeps clear of whichever would
-run out first.
+The rule is from Y. Amir, B. Awerbuch, A. Barak, R. S. Borgstrom, A. Keren, "An Opportunity Cost Approach for
+Job Assignment in a Scalable Computing Cluster", IEEE TPDS 11(7), 2000. With n nodes, the cost of a machine is
+n to the power of the share of its memory that is in use, plus n to the power of its load as a share of a
+ceiling. The ceiling is common to all machines and doubles whenever a load passes it. So the rule avoids
+whichever of memory and processors would run out first.
 """
 
 from __future__ import annotations
@@ -23,21 +23,23 @@ from gomd.interfaces import IPlacement, Need
 from libgomd.errors import NotPossible
 from libgomd.model import STANDARD_SPEED, Node, Status
 
-#: Where the ceiling of the load begins: one process on a standard machine.
+#: First ceiling of the load: one process on a standard machine.
 FIRST_CEILING: Final = 100.0
-#: Bytes that a job of unknown size is taken to use, for its cost alone: it is never refused for them.
-ASSUMED_MEMORY: Final = 64 << 20
-#: Seconds in which a choice counts in full: the loads that are known do not show it yet.
-FRESH: Final = 1.0
-#: After them it fades as the load of the job rises in the known one, 5/8 a second (gomd.sources.linux.load).
-FADING: Final = 5 / 8
-#: Seconds after which nothing is left of it.
-FORGOTTEN: Final = 6.0
-#: A share of the memory up to which it is not scarce: there the load alone says which node is better.
-ROOMY: Final = 0.5
-#: The largest power taken: 65535 to more than that is no float. The load itself decides beyond it.
-_MAX_POWER: Final = 60.0
-#: Choices remembered at most, and reasons told at most.
+#: Bytes that a job of unknown size is assumed to use. They count in its cost only: it is never refused for
+#: them.
+ASSUMED_MEMORY_BYTES: Final = 64 << 20
+#: Seconds during which a choice counts in full, because the known loads do not show it yet.
+FRESH_TIME: Final = 1.0
+#: Factor per second by which it fades afterwards, as its load appears in the known one
+#: (gomd.sources.linux.load).
+FADING_FACTOR: Final = 5 / 8
+#: Seconds after which a choice does not count any more.
+CHOICE_LIFETIME: Final = 6.0
+#: Share of the memory up to which it is not scarce, so that the load alone decides which node is better.
+AMPLE_MEMORY_SHARE: Final = 0.5
+#: Largest exponent: a float cannot hold 65535 to a larger one. Beyond it the load itself decides.
+_MAX_EXPONENT: Final = 60.0
+#: Maximum number of choices that are remembered, and of reasons in an error.
 _MAX_RECENT: Final = 10_000
 _MAX_REASONS: Final = 8
 _UP, _BLOCK, _QUIET = int(Status.UP), int(Status.BLOCK), int(Status.QUIET)
@@ -45,17 +47,17 @@ _NOTHING: Final = (0.0, 0.0)
 
 
 def unit_load(node: Node, standard_speed: int) -> float:
-    """Return what one busy process adds to the load of ``node``, whose speed and cpus are known."""
+    """Return what one busy process adds to the load of ``node``, whose speed and processors are known."""
     return 100.0 * standard_speed / (max(1, node.speed or standard_speed) * max(1, node.cpus or 1))
 
 
 def cost(nodes: int, memory_share: float, load_share: float) -> float:
-    """Return the cost of one of ``nodes`` machines, with these shares of its memory and of the ceiling."""
+    """Return the cost of one of ``nodes`` machines that uses these shares of memory and of the ceiling."""
     return _power(nodes, memory_share) + _power(nodes, load_share)
 
 
 def _power(base: int, exponent: float) -> float:
-    return math.pow(max(2, base), min(max(exponent, 0.0), _MAX_POWER))
+    return math.pow(max(2, base), min(max(exponent, 0.0), _MAX_EXPONENT))
 
 
 class _Choice(NamedTuple):
@@ -65,7 +67,7 @@ class _Choice(NamedTuple):
 
 
 class _Candidate(NamedTuple):
-    """A node, its load before and after the job, the shares of its memory in use and needed."""
+    """A node, its load without and with the job, and the shares of its memory in use and needed."""
 
     node: Node
     load: float
@@ -74,23 +76,23 @@ class _Candidate(NamedTuple):
     needed: float
 
 
-#: For each node the processes and bytes chosen lately that its values do not show yet.
+#: For each node id the processes and bytes that were placed lately and that its values do not show yet.
 _Pending = dict[int, tuple[float, float]]
 
 
 def _undominated(candidates: Sequence[_Candidate]) -> list[_Candidate]:
     """
-    Return the candidates that no other one beats in load and memory both.
+    Return the candidates that no other one beats in both load and memory.
 
-    The rule of the paper bounds the worst load, to within the logarithm of n. Of two nodes it may so give
-    a job to the crowded one because that is the larger. Where nothing is to be weighed, the lower load is
-    better; that takes a third off the average slowdown and more (bench/placement.py, docs/placement.md).
+    The rule of the paper bounds the worst load, to within the logarithm of n. So of two nodes it may give a
+    job to the crowded one because that is the larger. Where nothing has to be weighed the lower load is
+    better, which makes the average slowdown at least a third smaller (bench/placement.py, docs/placement.md).
     """
     kept: list[_Candidate] = []
     least = math.inf  # the smallest share of memory among the nodes whose load is lower
     for _load, group in groupby(sorted(candidates, key=lambda one: one.after), key=lambda one: one.after):
         equals = list(group)
-        kept += [one for one in equals if least > max(one.used + one.needed, ROOMY)]
+        kept += [one for one in equals if least > max(one.used + one.needed, AMPLE_MEMORY_SHARE)]
         least = min(least, *(one.used + one.needed for one in equals))
     return kept
 
@@ -98,10 +100,11 @@ def _undominated(candidates: Sequence[_Candidate]) -> list[_Candidate]:
 @implementer(IPlacement)
 class Placement:
     """
-    Chooses nodes, and remembers what it chose until the loads show it.
+    Chooses nodes, and remembers each choice until the loads show it.
 
-    :param own_id: the node jobs are started from: it wins a tie, and its own jobs are no guests to it.
-    :param standard_speed: the yardstick that the loads are measured with.
+    :param own_id: the id of the node that starts the jobs: it wins a tie, and its own jobs are no guests on
+        it.
+    :param standard_speed: the speed of the standard machine to which the loads refer.
     :ivar ceiling: the load that no machine has passed yet; it only grows.
     """
 
@@ -113,7 +116,7 @@ class Placement:
         self._recent: deque[_Choice] = deque(maxlen=_MAX_RECENT)
 
     def choose(self, nodes: Sequence[Node], need: Need) -> Node:
-        """See `IPlacement.choose`. Takes five microseconds or so a node."""
+        """See `IPlacement.choose`. Takes about five microseconds a node."""
         pending = self._pending()
         refused: list[tuple[Node, str]] = []
         known: list[_Candidate] = []
@@ -153,7 +156,7 @@ class Placement:
             chosen = best.node
         else:  # nobody says how busy it is: stay at home if that will do
             chosen = min(unknown, key=lambda node: (node.id != self._own_id, node.id))
-        memory = ASSUMED_MEMORY if need.memory is None else need.memory
+        memory = ASSUMED_MEMORY_BYTES if need.memory is None else need.memory
         self._recent.append(_Choice(self._clock.seconds(), chosen.id, memory))
         return chosen
 
@@ -167,12 +170,12 @@ class Placement:
     def _pending(self) -> _Pending:
         """Return for each node the processes and bytes chosen lately that its values do not show yet."""
         now = self._clock.seconds()
-        while self._recent and now - self._recent[0].at >= FORGOTTEN:
+        while self._recent and now - self._recent[0].at >= CHOICE_LIFETIME:
             self._recent.popleft()
         pending: _Pending = {}
         for choice in self._recent:
             age = now - choice.at
-            weight = 1.0 if age < FRESH else FADING**age
+            weight = 1.0 if age < FRESH_TIME else FADING_FACTOR**age
             processes, memory = pending.get(choice.node, (0.0, 0.0))
             pending[choice.node] = (processes + weight, memory + weight * choice.memory)
         return pending
@@ -192,7 +195,7 @@ class Placement:
         return ""
 
     def _candidate(self, node: Node, status: int, need: Need, pending: _Pending) -> _Candidate | None:
-        """Return what the rule looks at, None for a node that does not tell it."""
+        """Return what the rule compares, None for a node that does not tell it."""
         if node.load is None or not node.speed or not node.cpus or not status & _UP:
             return None
         if status & _QUIET and node.id != self._own_id:
@@ -202,7 +205,7 @@ class Placement:
         load = max(0, node.load) + processes * unit
         if not node.tmem or node.mem is None:
             return _Candidate(node, load, load + unit, 0.0, 0.0)
-        needed = ASSUMED_MEMORY if need.memory is None else need.memory
+        needed = ASSUMED_MEMORY_BYTES if need.memory is None else need.memory
         used = node.tmem - node.mem + memory
         return _Candidate(node, load, load + unit, used / node.tmem, needed / node.tmem)
 

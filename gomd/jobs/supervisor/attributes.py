@@ -1,10 +1,10 @@
 """
-What a job would inherit from the daemon, reset to what a login gives.
+Resets what a job would inherit from the daemon to what a login gives.
 
 A process passes on far more to its children than its files and its user: keys, priorities, processors,
-limits, rights. The daemon has its own for its own reasons, and whoever started it had theirs. docs/jobs.md
-has a table of all of it. What the kernel refuses stays as it is, unless it would give a user something of
-somebody else's: then the job does not start.
+limits, rights. The daemon has its own, and whoever started the daemon had others. docs/jobs.md has a table of
+all of it. What the kernel does not allow to be reset stays as it is, unless a user would get something that
+is another's: then the job does not start.
 
 Standard library only: this runs between fork and exec of every job.
 """
@@ -22,16 +22,16 @@ from typing import Final
 
 from gomd.jobs.supervisor import syscalls
 
-#: Files that a program may open unless it asks for more, and the most it may ask for, as systemd gives them.
+#: Soft and hard limit of open files, as systemd sets them.
 SOFT_FILES: Final = 1024
 HARD_FILES: Final = 524288
-#: Nanoseconds by which the kernel may let timers be late: what it has for every process.
+#: Nanoseconds by which timers may be late: the kernel's default.
 TIMER_SLACK: Final = 50_000
-#: What the kernel writes of a process into a core file, where nobody has said otherwise.
+#: Which memory goes into a core file: the kernel's default.
 CORE_FILTER: Final = "0x33"
 
-#: Processors that are asked for at least, as their numbers may have gaps; the kernel drops what is not there.
-_PROCESSORS: Final = 1024
+#: Processors to ask for at least, as their numbers may have gaps; the kernel ignores those that are absent.
+_MIN_PROCESSORS: Final = 1024
 _JOIN, _CHOWN, _LINK, _REQUEST_KEYS_INTO = 1, 4, 8, 14
 _SESSION, _USER = -3, -4
 _PR_SET_KEEPCAPS, _PR_SET_SECUREBITS, _PR_SET_TIMERSLACK = 8, 28, 29
@@ -53,12 +53,12 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class CannotReset(Exception):
-    """Something of somebody else's would be left to the job; the text says what."""
+    """The job would keep something that is another user's; the text says what."""
 
 
 def reset_before(uid: int, gid: int, proc: int) -> bool:
     """
-    Reset what takes root's rights to reset; called before the process becomes its user.
+    Reset what only root can reset, before this process takes on its user's ids.
 
     :param uid: whose job it is. :param proc: an open directory: the machine's /proc.
     :returns: whether its session keyring is the user's already. :raises CannotReset: the job must not start.
@@ -77,9 +77,9 @@ def reset_before(uid: int, gid: int, proc: int) -> bool:
 
 def reset_after(uid: int, has_keyring: bool) -> None:
     """
-    Reset what is the user's own, once this process is that user.
+    Reset what the user can reset, once this process has that user's ids.
 
-    :param uid: whose job it is. :param has_keyring: what `reset_before` said.
+    :param uid: whose job it is. :param has_keyring: what `reset_before` returned.
     :raises CannotReset: the job must not start.
     """
     drop_capabilities(uid)
@@ -92,7 +92,7 @@ def reset_after(uid: int, has_keyring: bool) -> None:
 
 def reset_for_copy(uid: int, gid: int) -> None:
     """
-    Reset what criu leaves to a copy that it brings up as a child of this process.
+    Reset what a copy inherits that criu restores as a child of this process.
 
     :raises CannotReset: the copy must not run.
     """
@@ -106,7 +106,7 @@ def reset_keys(uid: int, gid: int) -> bool:
     Give this process a new, empty session keyring, the user's where the kernel lets it be that.
 
     :returns: whether it is the user's.
-    :raises CannotReset: it would keep the daemon's, which may hold somebody else's secrets.
+    :raises CannotReset: it would keep the daemon's, which may contain another user's secrets.
     """
     try:
         keyring = _keyctl(_JOIN, 0)
@@ -127,13 +127,13 @@ def reset_keys(uid: int, gid: int) -> bool:
 
 
 def reset_scheduling() -> None:
-    """Any processor, any memory, ordinary priority for time, disk and survival."""
+    """Allow every processor and memory node; reset the priorities of time, disk and the OOM killer."""
     with suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, 0)
     with suppress(OSError, ValueError):
-        os.sched_setaffinity(0, range(max(_PROCESSORS, os.sysconf("SC_NPROCESSORS_CONF"))))
+        os.sched_setaffinity(0, range(max(_MIN_PROCESSORS, os.sysconf("SC_NPROCESSORS_CONF"))))
     with suppress(OSError):
         syscalls.call("ioprio_set", 1, 0, 0)
     with suppress(OSError):
@@ -145,12 +145,12 @@ def reset_scheduling() -> None:
 
 
 def reset_oom_score(pid: int) -> None:
-    """Let a child that was just started, or its descendants, be ended as any other when memory runs out."""
+    """Let a child that was just started, and its descendants, be killed as any other when memory runs out."""
     _write(f"/proc/{pid}/oom_score_adj", "0")
 
 
 def limit(limits: Limits) -> None:
-    """Set these limits, none above what this process may have."""
+    """Set these limits, none of them above what this process may have."""
     for number, (soft, hard) in limits.items():
         with suppress(OSError, ValueError):
             resource.setrlimit(number, within(number, (soft, hard), resource.getrlimit(number)))
@@ -171,7 +171,7 @@ def within(number: int, wanted: tuple[int, int], own: tuple[int, int]) -> tuple[
 
 
 def parse_limits(text: str) -> Limits:
-    """Return what /proc/PID/limits says, by the numbers of `resource`; what is not known is left out."""
+    """Return the limits in /proc/PID/limits by the numbers of `resource`; unknown ones are left out."""
     found = {}
     for line in text.split("\n"):
         name, words = line[:26].strip(), line[26:].split()
@@ -186,7 +186,7 @@ def parse_limits(text: str) -> Limits:
 
 def drop_capabilities(uid: int) -> None:
     """
-    Leave a user none of root's rights, whatever securebits say; root's jobs nothing that is passed on.
+    Drop all capabilities of a user's job, whatever securebits say; of root's job those that are inherited.
 
     :raises CannotReset: the user would keep some.
     """
@@ -204,7 +204,7 @@ def drop_capabilities(uid: int) -> None:
 
 
 def reset_signals() -> None:
-    """Every signal at its default, none blocked."""
+    """Set every signal to its default and block none."""
     for number in range(1, signal.NSIG):
         with suppress(OSError, ValueError):  # KILL, STOP and those of the C library
             signal.signal(number, signal.SIG_DFL)
@@ -230,7 +230,7 @@ def _limits_of(proc: int, pid: int) -> Limits:
 
 
 def _less(one: int, other: int) -> int:
-    """Return the lesser of two limits; RLIM_INFINITY is -1 here."""
+    """Return the lower of two limits; RLIM_INFINITY is -1 here."""
     if one == resource.RLIM_INFINITY:
         return other
     return one if other == resource.RLIM_INFINITY else min(one, other)
@@ -250,7 +250,7 @@ def _read(proc: int, name: str) -> str:
 
 
 def _write(path: str, text: str) -> None:
-    """Tell the kernel, which may have no such file, or not allow it."""
+    """Write a kernel file; the kernel may not have it, or not allow that."""
     with suppress(OSError):
         descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         try:

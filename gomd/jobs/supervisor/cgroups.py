@@ -1,11 +1,11 @@
 """
-The cgroups of jobs: where they can be on this machine, and the one of a job.
+The cgroups of jobs: finds the place for them on this machine, and makes the one of a job.
 
-A job is put into a cgroup of its own where the daemon may make one. With a memory controller it can be given
-a limit, and the kernel tells when it ended a process for it. Two kinds of controllers are known: that of the
-unified hierarchy (v2) and the older one of version 1, where the machine has that.
+A job is put into a cgroup of its own where the daemon may make one. With a memory controller the job can have
+a limit, and the kernel counts the processes that it killed for that. Two kinds of controllers are known: that
+of the unified hierarchy (v2) and the older one of version 1, where the machine has that.
 
-In the unified hierarchy a cgroup that hands its memory controller on to others may hold no processes itself.
+In the unified hierarchy a cgroup that passes its memory controller on may not contain processes itself.
 So the daemon has to be in a cgroup beside those of its jobs: under systemd by `Delegate=yes` and
 `DelegateSubgroup=daemon` (without the latter systemd could not start the daemon again while jobs run);
 elsewhere the daemon moves there by itself when it is alone in its cgroup.
@@ -19,18 +19,20 @@ import os
 import re
 import time
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-#: The cgroup of the daemon itself, and that of all jobs; the latter in another's cgroup, and in our own.
+from libgomd.wire.job_messages import JobSpec
+
+#: Names of cgroups: the daemon's own; that of all jobs in the daemon's cgroup, and that in another's.
 DAEMON, JOBS, JOBS_BESIDE = "daemon", "jobs", "gomd-jobs"
 #: The kinds: unified with memory, version 1's memory, and unified without.
 UNIFIED, MEMORY, PLAIN = "unified", "memory", "plain"
 #: Least bytes of a limit: a program needs some to begin.
-LEAST: Final = 4 << 20
-#: Bytes beyond its limit for what criu puts into a job that it freezes.
-FREEZING: Final = 64 << 20
-#: Seconds to wait for the last process of a job to be gone from its cgroup.
-_EMPTY_LIMIT = 1.0
+MIN_MEMORY_MAX: Final = 4 << 20
+#: Bytes beyond its limit for what criu adds to a job that it freezes.
+FREEZE_ALLOWANCE: Final = 64 << 20
+#: Seconds to wait until the last process of a job has left its cgroup.
+_EMPTY_TIMEOUT = 1.0
 _OOM_KILLS = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 
 
@@ -57,7 +59,8 @@ class Place(NamedTuple):
     """
     Where the cgroups of jobs are.
 
-    :ivar parent: the directory for them, empty when there can be none. :ivar kind: see above.
+    :ivar parent: the directory for them, empty when there can be none. :ivar kind: `UNIFIED`, `MEMORY` or
+        `PLAIN`.
     :ivar why_not: why no limit can be set there, a clause; empty when it can.
     """
 
@@ -89,7 +92,7 @@ class JobGroup:
             raise NoLimit(f"its cgroup {self._directory} cannot be made: {error.strerror}") from error
 
     def limit(self, more: int = 0) -> None:
-        """Set the limit, and ``more`` bytes beyond it. Nothing beside it is swapped. :raises OSError: no."""
+        """Set the limit plus ``more`` bytes, and no swap beside it. :raises OSError: the kernel refuses."""
         if self._most is None:
             return
         most = str(self._most + more)
@@ -107,12 +110,12 @@ class JobGroup:
                     raise
 
     def enter(self) -> None:
-        """Put this process into it. :raises NoLimit: it cannot be, and it must."""
+        """Put this process into it. :raises NoLimit: that fails, and the job has a limit."""
         for attempt in (1, 2, 3):
             try:
                 _write(self._directory, "cgroup.procs", "0")
             except FileNotFoundError:
-                if attempt < 3:  # a daemon removes what is empty
+                if attempt < 3:  # the daemon removes empty cgroups
                     with suppress(NoLimit):
                         self.make()
                     continue
@@ -126,7 +129,7 @@ class JobGroup:
             raise NoLimit(f"it cannot be put into its cgroup {self._directory}: {why}")
 
     def out_of_memory(self) -> str:
-        """Return what the kernel ended of the job for want of memory, a sentence's end; mostly empty."""
+        """Return what the kernel killed of the job when memory ran out, a clause; empty when nothing."""
         name = "memory.events" if self._kind == UNIFIED else "memory.oom_control"
         found = _OOM_KILLS.search(_read(self._directory, name))
         if self._kind == PLAIN or found is None or found[1] == "0":
@@ -136,8 +139,8 @@ class JobGroup:
         return f"out of memory{limit}: {which} killed by the kernel"
 
     def remove(self) -> None:
-        """Remove it once it is empty. Blocks for a moment; what cannot be is left to the next start."""
-        end = time.monotonic() + _EMPTY_LIMIT
+        """Remove it once it is empty. Blocks for a moment; if that fails, the daemon removes it later."""
+        end = time.monotonic() + _EMPTY_TIMEOUT
         while True:
             try:
                 os.rmdir(self._directory)
@@ -150,18 +153,18 @@ class JobGroup:
                 time.sleep(0.005)
 
 
-def group_of(spec: dict[str, Any]) -> JobGroup | None:
+def group_of(spec: JobSpec) -> JobGroup | None:
     """
     Return the cgroup, made, for the job that a daemon describes; None when it can have none.
 
     :raises NoLimit: it is to have a limit, and can have none.
     """
-    place, most = spec.get("cgroup"), spec.get("memory_max")
-    if not place or not place[0]:
+    place, most = spec.cgroup, spec.memory_max
+    if place is None or not place[0]:
         if most is not None:
             raise NoLimit("there are no cgroups for jobs")
         return None
-    group = JobGroup((str(place[0]), str(place[1])), str(spec["id"]), most)
+    group = JobGroup(place, spec.id, most)
     try:
         group.make()
     except NoLimit:
@@ -173,9 +176,9 @@ def group_of(spec: dict[str, Any]) -> JobGroup | None:
 
 def find_place(proc: str = "/proc", managed: bool | None = None) -> Place:
     """
-    Return where the cgroups of jobs are to be, made ready. Blocks briefly.
+    Return the place for the cgroups of jobs, made ready. Blocks briefly.
 
-    :param managed: whether systemd has the machine's cgroups; None: look.
+    :param managed: whether systemd manages the machine's cgroups; None: find out.
     """
     managed = os.path.isdir("/run/systemd/system") if managed is None else managed
     unified, memory = parse_mounts(_read(proc, "self/mountinfo"))
@@ -233,7 +236,7 @@ def _unified(at: str, managed: bool) -> Place:
 
 
 def sweep(parent: str) -> int:
-    """Remove what jobs left in ``parent`` whose processes are gone. Blocks. :returns: how many."""
+    """Remove the empty cgroups in ``parent``, of jobs that have ended. Blocks. :returns: how many."""
     removed = 0
     with suppress(OSError):
         for entry in os.listdir(parent):

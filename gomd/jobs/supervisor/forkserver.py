@@ -1,13 +1,13 @@
 """
-Forks the supervisors of jobs: a small process beside the daemon, on the standard library alone.
+The fork server: a small process beside the daemon that forks the supervisors of jobs.
 
-A supervisor that is forked here is there in a millisecond and shares nearly all of its memory with the
-others; the daemon itself, with its threads and connections, is nothing to fork. The launcher ends with the
-daemon; supervisors go on.
+A supervisor that is forked here starts within milliseconds and shares nearly all of its memory with the
+others. The daemon itself, with its threads and connections, could not be forked safely. The fork server ends
+with the daemon; supervisors go on. Standard library only.
 
-`python -I -S -c ...` starts it (`gomd.jobs.lifecycle.forkserver_client`) with a socket at descriptor 0. Each
-byte that comes over it brings one descriptor along: the connection of a new supervisor. The byte says whether
-it is to have namespaces of its own.
+`gomd.jobs.lifecycle.forkserver_client` starts it with a socket at descriptor 0. Each byte that comes over the
+socket brings a descriptor along, the connection of a new supervisor, and says whether that gets namespaces of
+its own.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ import gc
 import os
 import signal
 import socket
-import traceback
+import sys
 
-from gomd.jobs.supervisor import supervisor
 from gomd.jobs.supervisor.attributes import reset_keys
 from gomd.jobs.supervisor.checkpointing import CheckpointingSupervisor
 from gomd.jobs.supervisor.kernel import set_name
+from gomd.jobs.supervisor.serve import serve
 from gomd.jobs.supervisor.spawn import enclose
 
-#: The bytes.
+#: The bytes: a supervisor with namespaces of its own, and one without.
 NAMESPACE, PLAIN = b"n", b"p"
 
 
 def main() -> None:
     """Fork a supervisor for every connection that comes, until the daemon is gone. Blocks."""
     set_name("gomd-launcher")
-    reset_keys(os.geteuid(), os.getegid())  # what criu starts has the keyring of its supervisor
+    reset_keys(os.geteuid(), os.getegid())  # a process that criu restores gets its supervisor's keyring
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for supervisors
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it ends when its socket does
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def _receive(daemon: socket.socket) -> tuple[int, bool] | None:
-    """Return the next descriptor and whether namespaces are wanted; None when the daemon is gone."""
+    """Return the next descriptor and whether it comes with `NAMESPACE`; None when the daemon is gone."""
     while True:
         data, control, _flags, _address = daemon.recvmsg(1, socket.CMSG_LEN(4))
         if not data:
@@ -64,26 +64,29 @@ def _fork(daemon: socket.socket, connection: int, namespace: bool) -> None:
     try:
         pid = os.fork()
     except OSError:
-        traceback.print_exc()  # the daemon sees the connection end
+        _print_error()  # the daemon sees the connection end
     else:
         if pid == 0:
             _supervise(daemon, connection, namespace)
     os.close(connection)
 
 
+def _print_error() -> None:
+    """Print the error that is being handled; `traceback` would cost every supervisor memory."""
+    sys.excepthook(*sys.exc_info())
+
+
 def _supervise(daemon: socket.socket, connection: int, namespace: bool) -> None:
-    """Be a supervisor; never returns."""
+    """Become a supervisor; never returns."""
     try:
         daemon.close()
         os.setsid()
         set_name("gomd-job")
         enclose(
-            lambda around: supervisor.serve(
-                socket.socket(fileno=connection), around, CheckpointingSupervisor
-            ),
+            lambda environment: serve(socket.socket(fileno=connection), environment, CheckpointingSupervisor),
             namespace,
         )
     except BaseException:  # noqa: BLE001 - the edge of the process: say it in the log
-        traceback.print_exc()
+        _print_error()
     finally:
         os._exit(0)

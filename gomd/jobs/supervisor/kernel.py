@@ -1,4 +1,4 @@
-"""The few calls of the kernel that Python has no names for before 3.12, for supervisors of jobs."""
+"""The few system calls that Python has no functions for before 3.12, for supervisors of jobs."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def unshare_pids_and_mounts() -> None:
     """
     Give this process a mount namespace of its own, and its next child a PID namespace.
 
-    :raises OSError: the kernel does not allow it: it does to root, mostly.
+    :raises OSError: the kernel does not allow it; it allows it to root, as a rule.
     """
     _check(_libc.unshare(_CLONE_NEWPID | _CLONE_NEWNS))
 
 
 def mount_own_proc() -> None:
     """
-    Mount a /proc that knows the processes of this PID namespace only; all other mounts follow the machine's.
+    Mount a /proc that shows this PID namespace only; all other mounts go on following the machine's.
 
     :raises OSError: the kernel does not allow it.
     """
@@ -47,7 +47,7 @@ def become_subreaper() -> None:
 
 
 def end_with_parent(number: int) -> None:
-    """Let this process get signal ``number`` when its parent ends. :raises OSError: the kernel refuses."""
+    """Have signal ``number`` sent here when the parent ends. :raises OSError: the kernel refuses."""
     _check(_libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0))
 
 

@@ -1,69 +1,143 @@
-"""What a supervisor makes for its job, and unmakes: pipes, a terminal, what the job left behind."""
+"""The supervisor's ends of a job's input and outputs: reads and writes their descriptors."""
 
 from __future__ import annotations
 
 import os
-import signal
+import select
+from contextlib import suppress
 
-#: Standard input, output and error of a job; and our ends of them, -1 where there is none.
-Streams = tuple[int, int, int]
+from gomd.jobs.supervisor import pipes
+from gomd.jobs.supervisor.pipes import Streams
+from libgomd.wire import frames
+from libgomd.wire.attachment import JobEnd
+from libgomd.wire.resumable import CHUNK
 
 
-def make_pipes(detach: bool, merge: bool) -> tuple[Streams, Streams]:
+class JobStdio:
     """
-    Return the three streams of a job and our ends of them.
+    Writes the job's input and reads its outputs, as far as there is room for them.
 
-    :param detach: its input is empty. :param merge: output and error are one pipe.
+    Input that does not fit into the job's pipe waits here; `JobEnd` bounds it by the window.
+
+    :param end: the job's end of the streams. :param bounded: its stores keep what they can and take anything,
+        so that the job never waits.
+    :ivar stdin: descriptor; -1 when closed. :ivar outputs: descriptors by the kind of frames; -1 when closed.
+    :ivar waiting: input that is not in the job's pipe yet.
+    :ivar paused: nothing may be put into the job's pipe, nor the pipe be closed, as the job is frozen.
     """
-    if detach:
-        stdin, feed = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), -1
-    else:
-        stdin, feed = os.pipe()
-    out_read, out = os.pipe()
-    if merge:
-        return (stdin, out, out), (feed, out_read, -1)
-    error_read, error = os.pipe()
-    return (stdin, out, error), (feed, out_read, error_read)
 
+    def __init__(self, end: JobEnd, bounded: bool) -> None:
+        self._end = end
+        self._bounded = bounded
+        self.stdin = -1
+        self.outputs = {frames.STDOUT: -1, frames.STDERR: -1}
+        self.waiting = bytearray()
+        self.paused = False
+        self._terminal = -1
 
-def make_terminal(uid: int) -> tuple[Streams, Streams]:
-    """Return the streams of a job on a terminal of its own, which belongs to user ``uid``, and our ends."""
-    master, slave = os.openpty()
-    if os.geteuid() == 0:
-        os.fchown(slave, uid, -1)
-    os.fchmod(slave, 0o620)
-    return (slave, slave, slave), (os.dup(master), master, -1)
+    def adopt(self, streams: Streams, terminal: bool = False) -> None:
+        """Take the supervisor's ends of the streams of a job that has begun."""
+        self.stdin, self.outputs[frames.STDOUT], self.outputs[frames.STDERR] = streams
+        if terminal:
+            self._terminal = streams[1]
+        for descriptor in streams:
+            if descriptor >= 0:
+                os.set_blocking(descriptor, False)
 
+    def register(self, poll: select.poll) -> None:
+        """Poll for outputs that there is room for, and for a pipe that takes more input."""
+        for kind, descriptor in self.outputs.items():
+            if descriptor >= 0 and self._room(kind) > 0:
+                poll.register(descriptor, select.POLLIN)
+        if self.stdin >= 0 and self.waiting and not self.paused:
+            poll.register(self.stdin, select.POLLOUT)
 
-def set_size(terminal: int, rows: int, columns: int) -> None:
-    """Tell a terminal how large it is; what runs on it gets SIGWINCH."""
-    import fcntl
-    import struct
-    import termios
+    def _room(self, kind: int) -> int:
+        return CHUNK if self._bounded else self._end.outputs[kind].room()
 
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+    # -- outputs
 
+    def read_outputs(self, ready: dict[int, int]) -> bool:
+        """Read what has come; return whether anything has."""
+        came = False
+        for kind, descriptor in self.outputs.items():
+            if descriptor in ready:
+                came = self._read(kind, descriptor) or came
+        return came
 
-def end_the_rest(namespace: bool, group: int) -> None:
-    """
-    Kill what the program has left behind.
-
-    :param namespace: we are number 1 of its PID namespace. :param group: its process group, else.
-    """
-    try:
-        if namespace:
-            os.kill(-1, signal.SIGKILL)
+    def _read(self, kind: int, descriptor: int) -> bool:
+        try:
+            data = os.read(descriptor, min(CHUNK, self._room(kind)))
+        except BlockingIOError:
+            return False
+        except OSError:  # EIO: nobody has the terminal any more
+            data = b""
+        if data:
+            self._end.outputs[kind].append(data)
         else:
-            os.killpg(group, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
-    if namespace:
-        return
-    for _ in range(100):  # each round kills a generation
-        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
-            children = [int(word) for word in file.read().split()]
-        if not children:
+            self.outputs[kind] = pipes.close(descriptor)
+        return bool(data)
+
+    @property
+    def has_output_open(self) -> bool:
+        """Whether the job, or what it left behind, can still write."""
+        return any(descriptor >= 0 for descriptor in self.outputs.values())
+
+    def close_outputs(self) -> None:
+        """Read no more."""
+        for kind, descriptor in self.outputs.items():
+            self.outputs[kind] = pipes.close(descriptor)
+
+    # -- input
+
+    def receive_input(self, data: bytes) -> None:
+        """Take input of the caller. :raises WindowExceeded: it is more than the caller may send."""
+        self._end.stdin.receive(len(data))
+        if self.stdin >= 0:
+            self.waiting += data
+            self.feed()
+        else:
+            self._end.stdin.pass_on_all()
+
+    def end_input(self) -> None:
+        """Close the job's input as soon as all of it is in its pipe."""
+        self._end.stdin_ended = True
+        if not self.waiting:
+            self.close_input()
+
+    def feed(self) -> None:
+        """Put as much of the waiting input into the job's pipe as that takes now."""
+        if self.paused:
             return
-        for child in children:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
+        try:
+            written = os.write(self.stdin, self.waiting)
+        except BlockingIOError:
+            return
+        except OSError:  # the job reads no more: unlike in a shell's pipe the caller is not told
+            self.close_input()
+            return
+        del self.waiting[:written]
+        self._end.stdin.pass_on_all_but(len(self.waiting))
+        if self._end.stdin_ended and not self.waiting:
+            self.close_input()
+
+    def close_input(self) -> None:
+        """Close the job's input; what waits for it, and what still comes, is dropped."""
+        if self.paused:
+            return
+        self.waiting.clear()
+        self._end.stdin.pass_on_all()
+        self.stdin = pipes.close(self.stdin)
+
+    # -- the terminal
+
+    def set_size(self, rows: int, columns: int) -> None:
+        """Set the size of the job's terminal, if it has one."""
+        if self._terminal >= 0:
+            with suppress(OSError):  # the job has just closed it
+                pipes.set_size(self._terminal, rows, columns)
+
+    def close(self) -> None:
+        """Leave the streams of a job that has ended."""
+        self.close_input()
+        self._terminal = -1

@@ -11,7 +11,7 @@ import os
 import struct
 from typing import Final
 
-#: keyctl, ioprio_set, set_mempolicy, rt_sigaction: one row for each table of numbers that a kernel has.
+#: The calls, in the order of the rows below; the kernel has a table of numbers for each architecture.
 _NAMES: Final = ("keyctl", "ioprio_set", "set_mempolicy", "rt_sigaction")
 _GENERIC: Final = (219, 30, 237, 134)
 _ARM: Final = (311, 314, 321, 174)

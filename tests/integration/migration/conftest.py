@@ -19,7 +19,7 @@ from tests.integration.test_criu import find_criu
 
 @pytest.fixture(scope="package")
 def made() -> Iterator[Network]:
-    """The hosts, not started. What is in their network's directory is where every user gets at it."""
+    """Return the hosts, not started. Every user can reach what is in their network's directory."""
     if reason := hosts.missing():
         pytest.skip(reason)
     criu = find_criu()
@@ -36,7 +36,7 @@ def made() -> Iterator[Network]:
 
 @pytest.fixture
 def three(made: Network) -> Iterator[list[Host]]:
-    """The hosts, up, with nothing set; no job is left behind."""
+    """Return the hosts, started, with no switch set; no job is left behind."""
     stopped = [host for host in made.hosts if not host.daemon.runs]
     if stopped:
         start(stopped)

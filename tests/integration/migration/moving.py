@@ -21,7 +21,7 @@ LIMIT = 4 * PATIENCE
 
 
 class TooQuick(Exception):
-    """A program ended before it had been moved as often as it should be: it needs more to do."""
+    """A program ended before it had been moved as often as the test requires: give it more to do."""
 
 
 class Gom:
@@ -56,13 +56,13 @@ class Gom:
         return b"".join(self._pieces["err"])
 
     def write(self, data: bytes) -> None:
-        """Give it something to read."""
+        """Write to its input."""
         assert self.process.stdin is not None
         self.process.stdin.write(data)
         self.process.stdin.flush()
 
     def close(self) -> None:
-        """It will be given nothing more."""
+        """End its input."""
         assert self.process.stdin is not None
         self.process.stdin.close()
 
@@ -97,7 +97,7 @@ class Job(Gom):
         return (mine[-1]["job"], mine[-1]["pid"]) if mine else None
 
     def row(self) -> dict[str, Any]:
-        """What its home tells of it."""
+        """Return what its home tells of it."""
         return row_of(self.home, self.number)
 
     def move(self, target: str) -> None:
@@ -121,12 +121,12 @@ class Job(Gom):
 
 
 def rows(host: Host) -> Sequence[dict[str, Any]]:
-    """The jobs of a home."""
+    """Return the jobs of a home."""
     return ask(host, "jobs", as_json=True).rows
 
 
 def row_of(home: Host, job: int) -> dict[str, Any]:
-    """What a home tells of one of its jobs."""
+    """Return what a home tells of one of its jobs."""
     [row] = [row for row in rows(home) if row["job"] == job]
     return row
 

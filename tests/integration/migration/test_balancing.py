@@ -59,7 +59,7 @@ def moves(two: list[Host]) -> int:
 
 
 def rest(two: list[Host], jobs: list[Job]) -> None:
-    """See that nothing moves for a while."""
+    """Check that nothing moves for a while."""
     before, where = moves(two), [job.row()["node"] for job in jobs]
     end = time.monotonic() + REST
     while time.monotonic() < end:

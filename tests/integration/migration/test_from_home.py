@@ -1,4 +1,4 @@
-"""A job that moved, seen from home, from a third node and from where it is; and what is sent after it."""
+"""A job that has moved, seen from its home, from a third node and from its node; and requests to it."""
 
 from __future__ import annotations
 

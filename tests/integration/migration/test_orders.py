@@ -1,4 +1,4 @@
-"""What administrators order: bring, expel, block, stay, lstay; each returns when all is as it says."""
+"""What administrators order: bring, expel, block, stay, lstay. Each returns when it is done."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def guests(host: Host) -> list[str]:
 
 
 def test_expel_sends_all_guests_home_and_takes_no_more(three: list[Host]) -> None:
-    """Two homes have work there, one that came and one that began there; what is its own stays."""
+    """Guests of two homes leave, one that came and one that began there; the node's own jobs stay."""
     first, second, third = three
     came = Job(first, "-n", "1", *_SLEEP)
     came.move("2")

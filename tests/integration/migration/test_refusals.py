@@ -1,4 +1,4 @@
-"""What cannot move says why, before anything is frozen; it runs on as if nobody had asked."""
+"""A job that cannot move is refused with the reason before it is frozen, and runs on undisturbed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COUNTERS = ("migrations_out", "migrations_failed", "migrations_now")
 
 
 def refused(job: Job, reason: str, target: str = "2") -> None:
-    """See that a job does not move for ``reason``, asked first or not, and that nothing of a move is left."""
+    """Check that a job does not move because of ``reason``, and that nothing of the attempt is left."""
     before = counters(job.home)
     said = ask(job.home, f"migrate {job.pid} {target} dry-run")
     assert (said.code, reason in said.text) == (405, True), said
@@ -30,7 +30,7 @@ def refused(job: Job, reason: str, target: str = "2") -> None:
 
 
 def moves(job: Job, target: str = "2") -> None:
-    """See that it can move, and does."""
+    """Check that it can move, and that it does."""
     said = ask(job.home, f"migrate {job.pid} {target} dry-run")
     assert (said.code, "can move" in said.text) == (200, True), said
     assert job.row()["node"] == job.home.number
@@ -69,7 +69,7 @@ time.sleep(1000)
 
 
 def test_a_connection(three: list[Host]) -> None:
-    """It stays as long as it is open, and `cantmove` says so to whoever looks; then it moves."""
+    """It stays as long as the connection is open, and `cantmove` says so; then it moves."""
     home = three[0]
     port = home.daemon.port
     job = Job(home, "-n", "1", PYTHON, "-c", _CONNECTED, str(port), user="nobody")
@@ -122,7 +122,7 @@ def test_a_file_it_writes(three: list[Host], place: Path) -> None:
 
 
 def test_what_gomd_did_not_start(three: list[Host]) -> None:
-    """A process of the machine stays where it is; so does somebody else's job."""
+    """A process that gomd did not start stays where it is; so does another user's job."""
     home = three[0]
     [foreign] = [row["pid"] for row in ask(home, "ps", as_json=True).rows if "twistd" in row["command"]]
     said = ask(home, f"migrate {foreign} 2 dry-run")

@@ -1,4 +1,4 @@
-"""What a job has of the node it moves to: as little as one that was started there."""
+"""A job that has moved to a node can see and do there no more than one that was started there."""
 
 from __future__ import annotations
 

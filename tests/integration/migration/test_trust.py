@@ -1,4 +1,4 @@
-"""Moves between nodes that do not let each other's root in: `[peers] admin_from_peers = no`."""
+"""Moves between nodes that do not trust each other's root: `[peers] admin_from_peers = no`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SLEEP = ("sleep", "1000")
 
 
 def trust(host: Host, word: str) -> None:
-    """Let a daemon take over another setting."""
+    """Change a setting of a daemon that runs."""
     host.daemon.configure(host.ini(admin_from_peers=word))
     seen = len(host.daemon.lines)
     host.daemon.signal(signal.SIGHUP)
@@ -24,7 +24,7 @@ def trust(host: Host, word: str) -> None:
 
 @pytest.fixture
 def wary(three: list[Host]) -> Iterator[list[Host]]:
-    """The first two hosts let nobody mighty in; the third one does."""
+    """Let the first two hosts take no jobs of root and of system users, and the third one take them."""
     for host in three[:2]:
         trust(host, "no")
     yield three

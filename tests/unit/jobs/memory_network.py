@@ -1,4 +1,4 @@
-"""Connections in memory: what is written waits until the test hands it on, cuts it or drops it."""
+"""Connections in memory: what is written waits until the test delivers it, or cuts the connection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gomd.jobs.lifecycle.frame_stream import FrameStream
 
 
 class Link(StringTransport):
-    """One end of a connection. What is written waits until the network hands it on."""
+    """One end of a connection. What is written waits until the network delivers it."""
 
     def __init__(self, owner: object) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Network:
         return ends[0].stream, ends[1].stream
 
     def drop(self, owner: object) -> None:
-        """Who had these ends is gone, without a word."""
+        """Cut the connections of ``owner``, which is gone and hears of nothing any more."""
         for link in self.links:
             if link.owner is owner:
                 link.stream = FrameStream()  # what it was hears nothing any more
@@ -66,7 +66,7 @@ class Network:
                 link.cut = True
 
     def step(self) -> bool:
-        """Hand one piece on, or end one connection. :returns: whether there was anything."""
+        """Deliver one piece, or end one connection. :returns: whether there was anything to do."""
         for link in self.links:
             if link.cut or link.far.cut:
                 self._end(link)

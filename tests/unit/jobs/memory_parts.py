@@ -1,4 +1,4 @@
-"""Parts of a daemon that migrations use, in memory: threads, criu, a socket, and who places jobs."""
+"""Parts of a daemon that migrations use, in memory: threads, criu, a socket, and a placement."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from libgomd.model import Node
 
 
 class Criu:
-    """The program, as the daemon itself calls it."""
+    """The program criu, as far as the daemon itself calls it."""
 
     program = "criu"
 
@@ -32,7 +32,7 @@ class Criu:
 
 
 class Listening:
-    """A socket that nobody is behind."""
+    """A listening socket to which nobody connects."""
 
     def __init__(self, made: list[Listening]) -> None:
         self.closed = False
@@ -91,7 +91,7 @@ class AtOnce:
         return await self.run(limit, function, *arguments)
 
     def release(self) -> None:
-        """Do the calls that were held."""
+        """Do the calls that were held back."""
         self.hold.clear()
         held, self.held = self.held, []
         for call in held:
@@ -100,7 +100,7 @@ class AtOnce:
 
 @implementer(IPlacement)
 class NoPlacement:
-    """These tests say where."""
+    """A placement that is never asked: these tests name the node."""
 
     def choose(self, nodes: Sequence[Node], need: Need) -> Node:
         """See `IPlacement.choose`."""

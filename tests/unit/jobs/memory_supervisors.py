@@ -14,7 +14,7 @@ from libgomd.wire import frames
 from libgomd.wire.frames import Frame
 from tests.unit.jobs.memory_network import Network
 
-#: The image in which the programs of these tests keep what they are.
+#: The image in which the programs of these tests are stored.
 _PROGRAM = "core-300.img"
 
 
@@ -36,14 +36,14 @@ class Place(Protocol):
     cantmove: str
 
     def new_pid(self) -> int:
-        """Return a number for a process and the next one."""
+        """Return a process id; the next number is free too."""
 
     def forget(self, supervisor: Supervisor) -> None:
-        """It has ended."""
+        """Take note that a supervisor has ended."""
 
 
 class Program:
-    """A job: where it ran, and the signals it got. It is handed from supervisor to supervisor."""
+    """A job: on which nodes it ran, and the signals it got. Supervisors pass it on to each other."""
 
     def __init__(self, seen: Sequence[str] = (), signals: Sequence[int] = ()) -> None:
         self.seen = list(seen)
@@ -68,16 +68,15 @@ class Supervisor:
 
     @property
     def runs(self) -> bool:
-        """Whether its program runs on now."""
+        """Whether its program runs now."""
         return self.state == "running"
 
     def _listen(self, stream: FrameStream) -> None:
         self._stream = stream
-        stream.on_frame = self._take
-        stream.on_lost = self._lost
+        stream.listen(self._take, self._lost)
 
     def accept(self, stream: FrameStream) -> None:
-        """Take a later daemon's connection."""
+        """Take the connection of a later daemon."""
         self._stream.close()
         self._attached = False
         self._listen(stream)
@@ -131,7 +130,7 @@ class Supervisor:
                 return
             with open(os.path.join(spec["images"], _PROGRAM), encoding="ascii") as file:
                 told = json.load(file)
-            self.spec = {**told["spec"], **spec}
+            self.spec = {**spec, **told["spec"]}
             self.program, self.state = Program(told["seen"], told["signals"]), "frozen"
         os.makedirs(spec["directory"], exist_ok=True)
         self._write("job", self._description())
@@ -150,7 +149,7 @@ class Supervisor:
                 self.end(128 + number)
 
     def end(self, exit: int) -> None:
-        """The program ends by itself."""
+        """Let the program end by itself."""
         self.exit, self.state = exit, "ended"
         self._write("exit", {"exit": exit, "reason": ""})
         self._say_exit()
@@ -179,7 +178,7 @@ class Supervisor:
             self.spec["lock"] = order["lock"]
 
     def finish_freeze(self) -> None:
-        """Let criu end what it was told to do."""
+        """Let criu finish what it was told to do."""
         order, self._freezing = self._freezing, None
         if order is None:
             return
@@ -203,7 +202,7 @@ class Supervisor:
             self._signal(number, group)
 
     def die(self) -> None:
-        """Leave no trace."""
+        """End, and remove the job's directory."""
         self.state = "gone"
         self._stream.close()
         self._machine.forget(self)
@@ -211,8 +210,8 @@ class Supervisor:
             shutil.rmtree(self.spec["directory"], ignore_errors=True)
 
 
-class Launcher:
-    """What `gomd.jobs.lifecycle.forkserver_client.Launcher` is to `Supervisors`."""
+class MemoryForkServer:
+    """What `gomd.jobs.lifecycle.forkserver_client.ForkServerClient` is to `Supervisors`."""
 
     def __init__(self, machine: Place, daemon: object) -> None:
         self._machine = machine
@@ -235,4 +234,4 @@ class Launcher:
         raise ConnectionRefusedError(errno.ECONNREFUSED, "nobody listens there")
 
     def close(self) -> None:
-        """It forgets nothing."""
+        """Nothing is left to close."""

@@ -1,4 +1,4 @@
-"""Nodes with whole `Jobs` and `Migrations` in memory: daemons, supervisors, programs; faults at any step."""
+"""Nodes in memory with complete `Jobs` and `Migrations`: daemons, supervisors, programs, and faults."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from gomd.cluster.events import Events
-from gomd.interfaces import ForwardedReply, IMembership, IPeers
+from gomd.interfaces import ForwardedReply, IMembership, IPeers, JobHere, MigrationSubject
 from gomd.jobs.checkpoint.criu import TlsFiles
 from gomd.jobs.checkpoint.requirements import Capabilities, Requirements
 from gomd.jobs.home.journal import Journal
@@ -20,12 +20,16 @@ from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
 from gomd.jobs.lifecycle.supervisors import Supervisors
+from gomd.jobs.lifecycle.tracked import Phase
 from gomd.jobs.lifecycle.tracker import JobTracker
-from gomd.jobs.migration.bounded_inspection import BoundedInspection
 from gomd.jobs.migration.channels import Channels
-from gomd.jobs.migration.context import CriuCheck, MigrationContext, NodeServices
+from gomd.jobs.migration.context import MigrationContext, Policy
+from gomd.jobs.migration.images import ImageDirectories
 from gomd.jobs.migration.journal import MigrationJournal
+from gomd.jobs.migration.local_jobs import LocalJobs
 from gomd.jobs.migration.location import JobLocations
+from gomd.jobs.migration.node_checks import CriuCheck, NodeChecks
+from gomd.jobs.migration.page_server import PageServers
 from gomd.jobs.migration.service import Migrations
 from gomd.jobs.service import Jobs
 from libgomd.errors import GomdError, NotFound, PeerUnreachable, RequestError
@@ -35,7 +39,7 @@ from libgomd.wire.frames import Frame
 from libgomd.wire.lines import OK, Request
 from tests.unit.jobs.memory_network import Network
 from tests.unit.jobs.memory_parts import AtOnce, Criu, Listening, NoPlacement
-from tests.unit.jobs.memory_supervisors import Launcher, Program, Supervisor
+from tests.unit.jobs.memory_supervisors import MemoryForkServer, Program, Supervisor
 
 ROOT = Caller(Role.ADMIN, "root", 0, "unix")
 UP = Status.CONFIGURED | Status.UP
@@ -126,13 +130,13 @@ class Peers:
 
 
 class Daemon:
-    """One run of gomd on a machine; over the directories of the runs before it."""
+    """One run of gomd on a machine, with the directories that earlier runs have left."""
 
-    keeper: JobTracker
+    tracker: JobTracker
     table: HomeTable
-    whereabouts: JobLocations
-    post: Channels
-    ground: MigrationContext
+    locations: JobLocations
+    channels: Channels
+    context: MigrationContext
     migrations: Migrations
 
     def __init__(self, cluster: Cluster, number: int) -> None:
@@ -145,23 +149,18 @@ class Daemon:
         self.events = Events(100)
         self.criu = Criu()
         here = Supervisors(
-            Launcher(machine, self), machine.spool, 1 << 20, True, f"node {number} {machine.name}"  # type: ignore[arg-type]
+            MemoryForkServer(machine, self), machine.spool, 1 << 20, True, f"node {number} {machine.name}"  # type: ignore[arg-type]
         )  # fmt: skip
 
-        def migrator(keeper: JobTracker, table: HomeTable, whereabouts: JobLocations) -> Migrations:
-            post = Channels(
-                members, self.peers, lambda letter, answer: self.migrations.heard(letter, answer),
+        def migrator(tracker: JobTracker, table: HomeTable, locations: JobLocations) -> Migrations:
+            channels = Channels(
+                members, self.peers, lambda message, answer: self.migrations.heard(message, answer),
                 lambda node, ours: self.migrations.cut(node, ours),
                 lambda node: self.migrations.connected(node),
             )  # fmt: skip
-            self.keeper, self.table, self.whereabouts, self.post = keeper, table, whereabouts, post
-            self.ground = MigrationContext(
-                self.clock, members, self.threads, machine.facts(self.criu),
-                CriuCheck(self.criu, self.threads, self.clock), keeper, table, here, whereabouts,  # type: ignore[arg-type]
-                MigrationJournal(machine.log), post, BoundedInspection(self.threads), self.clock.seconds,
-                lambda _uid: machine.full,
-            )  # fmt: skip
-            self.migrations = Migrations(self.ground)
+            self.tracker, self.table, self.locations, self.channels = tracker, table, locations, channels
+            self.context = self._context(machine, members, here)
+            self.migrations = Migrations(self.context)
             return self.migrations
 
         self.jobs = Jobs(
@@ -171,9 +170,23 @@ class Daemon:
             wall=self.clock.seconds, own_uid=0, migrator=migrator,
         )  # fmt: skip
 
+    def _context(self, machine: MemoryMachine, members: Members, here: Supervisors) -> MigrationContext:
+        criu: Any = self.criu
+        images = ImageDirectories(
+            self.threads, os.path.join(machine.spool, "moving"), f"node {machine.number} {machine.name}"
+        )
+        return MigrationContext(
+            self.clock, self.clock.seconds, members, self.threads, criu.program,
+            lambda: TlsFiles("ca", "cert", "key"), machine.page_servers(criu, self.threads), images,
+            machine.checks(self.threads, CriuCheck(criu, self.threads, self.clock), images),
+            Policy(True, full_for=lambda _uid: machine.full),
+            LocalJobs(machine.number, self.tracker, self.table, here, self.locations),
+            MigrationJournal(machine.log), self.channels,
+        )  # fmt: skip
+
 
 class MemoryMachine:
-    """What stays when its daemon ends: the disk, the supervisors and their programs."""
+    """What remains when its daemon ends: the disk, the supervisors and their programs."""
 
     def __init__(self, cluster: Cluster, number: int, directory: str) -> None:
         self.network = cluster.network
@@ -201,16 +214,21 @@ class MemoryMachine:
         self._pids += 2
         return self._pids
 
-    def facts(self, criu: Criu) -> NodeServices:
-        """Return what `Migrations` is told of this machine."""
-        directory = os.path.join(self.spool, "moving")
-        return NodeServices(
-            criu, f"10.0.0.{self.number}", 0, directory, lambda: TlsFiles("ca", "cert", "key"),  # type: ignore[arg-type]
+    def page_servers(self, criu: Any, threads: AtOnce) -> PageServers:
+        """Return what takes the memory of jobs here, without a network."""
+        return PageServers(
+            criu, threads, f"10.0.0.{self.number}",
             listen=lambda _address: Listening(self.listening),  # type: ignore[arg-type,return-value]
             accept=lambda listening, *_more: listening,
-            look=lambda _pid, _supervisor, _user: self.needs,
-            stays=self.look_at_stays,
-            offer=self._offer,
+        )  # fmt: skip
+
+    def checks(self, threads: AtOnce, criu: CriuCheck, images: ImageDirectories) -> NodeChecks:
+        """Return what inspects the jobs of this machine."""
+        return NodeChecks(
+            threads, criu, images,
+            read_requirements=lambda _pid, _supervisor, _user: self.needs,
+            read_obstacles=self.look_at_stays,
+            read_capabilities=self._offer,
         )  # fmt: skip
 
     def _say_stays(self, pid: int, supervisor: int) -> list[str]:
@@ -229,7 +247,7 @@ class MemoryMachine:
             self.supervisors.remove(supervisor)
 
     def left(self) -> list[str]:
-        """What migrations have left behind on the disk."""
+        """Return what migrations have left behind on the disk."""
         found = []
         for directory in (self.log, os.path.join(self.spool, "moving")):
             if os.path.isdir(directory):
@@ -238,13 +256,13 @@ class MemoryMachine:
 
 
 class Terminal:
-    """A caller, who does what `gom run` does."""
+    """A caller that does what `gom run` does."""
 
     def __init__(self, stream: FrameStream) -> None:
         self.stream = stream
         self.told: list[int] = []
         self.exit: int | None = None
-        stream.on_frame = self._take
+        stream.listen(self._take)
 
     def _take(self, frame: Frame) -> None:
         self.told.append(frame.kind)
@@ -286,7 +304,7 @@ class Cluster:
         daemon.jobs.startService()
 
     def kill(self, number: int) -> None:
-        """Its daemon is gone, without a word."""
+        """End the daemon of a machine as SIGKILL does."""
         machine = self.machines[number]
         daemon, machine.daemon = machine.daemon, None
         if daemon is not None:
@@ -297,7 +315,7 @@ class Cluster:
             following.cancel()
 
     def stop(self, number: int) -> None:
-        """Its daemon ends as it should."""
+        """Stop the daemon of a machine as SIGTERM does."""
         machine = self.machines[number]
         daemon, machine.daemon = machine.daemon, None
         if daemon is not None:
@@ -305,7 +323,7 @@ class Cluster:
             self.network.drop(daemon)
 
     def crash(self, number: int) -> None:
-        """The machine goes down, with all that ran on it."""
+        """Let a machine go down, with all that runs on it."""
         machine = self.machines[number]
         self.kill(number)
         for each in tuple(machine.supervisors):
@@ -326,7 +344,7 @@ class Cluster:
         for _ in range(10_000):
             if not self.network.step():
                 return
-        raise AssertionError("they never stop talking")
+        raise AssertionError("messages are still sent after 10000 steps")
 
     def run(self, seconds: float, step: float = 0.5) -> None:
         """Let time pass."""
@@ -341,7 +359,7 @@ class Cluster:
     # -- jobs
 
     def begin(self, home: int = 1, node: int = 1, detach: bool = False) -> tuple[Job, Terminal]:
-        """Start a job; return it and who waits for it."""
+        """Start a job; return it and the caller that waits for it."""
         near, far = self.network.connect(self, self[home])
         terminal = Terminal(near)
         self[home].jobs.run(ROOT, far)
@@ -351,16 +369,16 @@ class Cluster:
         return list(self[home].table)[-1], terminal
 
     def job(self, home: int = 1) -> Job:
-        """Return the newest job of ``home``, as that knows it."""
+        """Return the newest job of ``home``, as that node knows it."""
         return list(self[home].table)[-1]
 
     def move(self, source: int, target: int) -> Deferred[None]:
         """Begin to move the job that runs on ``source``."""
         [here] = self[source].jobs.here()
-        return Deferred.fromCoroutine(self[source].migrations.migrate(here.pid, target))
+        return Deferred.fromCoroutine(self[source].migrations.migrate(subject_of(here), target))
 
     def programs(self, state: str = "running") -> list[tuple[int, Program]]:
-        """Where programs are in that state, and they."""
+        """Return the programs in that state, each with the node it is on."""
         return [
             (number, each.program)
             for number, machine in self.machines.items()
@@ -369,7 +387,7 @@ class Cluster:
         ]
 
     def left(self) -> list[str]:
-        """Everything that should not be there when all is settled."""
+        """Return everything that must not be there when all is settled."""
         found = [name for machine in self.machines.values() for name in machine.left()]
         found += [f"node{number}: frozen" for number, _program in self.programs("frozen")]
         for number, machine in self.machines.items():
@@ -379,15 +397,20 @@ class Cluster:
             if now["migrations_now"]:
                 found.append(f"node{number}: a migration")
             found += [
-                f"node{number}: {held.name} departing or arriving"
-                for held in machine.daemon.keeper.held.values()
-                if held.departing is not None or held.arriving
+                f"node{number}: {tracked.name} departing or arriving"
+                for tracked in machine.daemon.tracker.jobs.values()
+                if tracked.leaving or tracked.phase is Phase.ARRIVING
             ]
         return found
 
 
+def subject_of(job: JobHere) -> MigrationSubject:
+    """Return what a migrator is told of a job that runs here."""
+    return MigrationSubject(job.pid, job.name)
+
+
 def failure_of(deferred: Deferred[Any]) -> GomdError:
-    """Return why it failed."""
+    """Return the error with which ``deferred`` has failed."""
     found: list[Any] = []
     deferred.addErrback(found.append)
     [failure] = found

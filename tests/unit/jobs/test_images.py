@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.jobs.checkpoint.criu import MAX_SIZE, Images
+from gomd.jobs.checkpoint.images import MAX_SIZE, Images
 from libgomd.errors import CannotMove
 from tests.unit.scratch import scratch
 

@@ -17,7 +17,8 @@ from gomd.interfaces import (
     IThreads,
 )
 from gomd.jobs.disabled import NoJobs
-from gomd.jobs.migration.openmosix import NoMigrator, OpenMosixMigrator
+from gomd.jobs.migration.disabled import NoMigrator
+from gomd.jobs.migration.openmosix import OpenMosixMigrator
 from gomd.jobs.migration.service import Migrations
 from gomd.jobs.ownership import JobOwnership
 from gomd.jobs.placement.choice import Placement

@@ -1,4 +1,4 @@
-"""Two machines with daemons, journals and copies of one process, in memory, and all that can happen."""
+"""Two machines with daemons, journals and copies of one process, in memory, and every event there is."""
 
 from __future__ import annotations
 
@@ -76,12 +76,12 @@ _WORK_OVER = {"freezing": ("frozen", "running"), "restoring": ("stopped", "gone"
 
 
 def place(world: World, at: str, machine: Machine, **more: object) -> World:
-    """The world with another machine ``at`` source or target."""
+    """Return the world with another machine ``at`` source or target."""
     return world._replace(**{at: machine, **more})  # type: ignore[arg-type]
 
 
 def tell(world: World, at: str, event: MessageKind | Local) -> World:
-    """The daemon ``at`` hears ``event``, and begins what it answers."""
+    """Tell the daemon ``at`` of ``event``; it queues the steps that follow."""
     machine: Machine = getattr(world, at)
     if machine.state is None:
         if event is MessageKind.OFFER:
@@ -96,7 +96,7 @@ def tell(world: World, at: str, event: MessageKind | Local) -> World:
 
 
 def do_next(world: World, at: str) -> World:
-    """The daemon ``at`` does the first thing it has to do."""
+    """Let the daemon ``at`` do its first step."""
     machine: Machine = getattr(world, at)
     step, machine = machine.todo[0], machine._replace(todo=machine.todo[1:])
     if isinstance(step, Write):
@@ -131,7 +131,7 @@ def _act(world: World, at: str, machine: Machine, act: Act) -> World:
 
 
 def finish_work(world: World, at: str, well: bool) -> World:
-    """What criu does ``at`` ends, well or not; the daemon hears of it if it is the one that began it."""
+    """Let criu ``at`` end, well or not; the daemon is told if it is the one that started it."""
     machine: Machine = getattr(world, at)
     after = machine.copy
     if after in _WORK_OVER:
@@ -145,7 +145,7 @@ def finish_work(world: World, at: str, well: bool) -> World:
 
 
 def restart(world: World, at: str) -> World:
-    """The daemon ``at`` starts and reads its journal."""
+    """Start the daemon ``at``, which reads its journal."""
     machine: Machine = getattr(world, at)
     if machine.record is None:
         return place(world, at, machine._replace(up=True, state=None, todo=()))
@@ -155,7 +155,7 @@ def restart(world: World, at: str) -> World:
 
 
 def everything(world: World) -> Iterator[World]:
-    """Every world that can come next: any step, message, end of work, timer, cut, and crash, anywhere."""
+    """Return every world that can come next, by any step, message, timer, cut or crash anywhere."""
     for at in ("source", "target"):
         machine: Machine = getattr(world, at)
         if machine.copy in _WORK_OVER and (not machine.todo or not machine.up):
@@ -184,7 +184,7 @@ def everything(world: World) -> Iterator[World]:
 
 
 def settle(world: World) -> World:
-    """What comes of ``world`` when all that was on the way is lost and from now on nothing fails."""
+    """Return what becomes of ``world`` when all messages under way are lost and nothing fails any more."""
     for at in ("source", "target"):
         machine: Machine = getattr(world, at)
         if not machine.up:
@@ -197,7 +197,7 @@ def settle(world: World) -> World:
 
 
 def _until_quiet(world: World) -> World:
-    """Do and deliver all there is, each message once and in order."""
+    """Do every step and deliver every message, once and in order."""
     delivered: frozenset[MessageKind] = frozenset()
     for _ in range(100):
         before = world

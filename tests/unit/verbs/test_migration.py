@@ -280,10 +280,10 @@ def test_a_job_that_has_just_moved_is_waited_for(node: ThreeNodes) -> None:
     node.jobs.away = [replace(AWAY, pid_there=None)]
     talk.say("migrate 5000009 home")
     node.clock.pump([0.25] * 30)
-    assert talk.heard().startswith("502 which process of node 2 job 9 is")
+    assert talk.heard().startswith("502 job 9 has just moved to node 2")
     talk.say("renice 5000009 5")
     node.clock.pump([0.1] * 55)
-    assert talk.heard().startswith("502 which process of node 2")
+    assert talk.heard().startswith("502 job 9 has just moved to node 2 and its process id")
     talk.say("renice 5000009 5")
     node.jobs.away = [AWAY]
     node.clock.advance(0.1)
@@ -457,10 +457,10 @@ def daemon_of(node: ThreeNodes, via: str, role: Role = Role.ADMIN) -> Talk:
     return talk
 
 
-def test_letters_are_the_migrators(node: ThreeNodes) -> None:
+def test_migration_messages_are_the_migrators(node: ThreeNodes) -> None:
     """From 202 on the stream is its own; who writes is told by the certificate."""
     talk = daemon_of(node, "node 2")
-    assert talk.say("migration") == "202 letters\r\n"
+    assert talk.say("migration") == "202 migration messages\r\n"
     [(sender, stream)] = node.migrator.joined
     assert sender == 2
     assert stream is talk.line._frames

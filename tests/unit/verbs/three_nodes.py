@@ -15,8 +15,9 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from gomd.cluster.names import find_node
-from gomd.interfaces import ForwardedReply, IJobs, IMembership, IMigrator, IPeers, JobHere
+from gomd.interfaces import ForwardedReply, IJobs, IMembership, IMigrator, IPeers, JobHere, MigrationSubject
 from gomd.jobs.disabled import NoJobs
+from gomd.jobs.home.changes import JobChanges
 from gomd.jobs.ownership import JobOwnership
 from gomd.jobs.placement.choice import Placement
 from gomd.jobs.relocation import Relocation
@@ -80,15 +81,40 @@ class Jobs(NoJobs):
     """
     :ivar running: the jobs here. :ivar away: those of this home on other nodes.
     :ivar unreached: whether they cannot be reached.
+    :ivar changes: tells of those that the test makes.
     :ivar told: what it was told, in order. :ivar former: numbers that processes had, to those they have.
     """
 
+    changes: JobChanges
+
     def __init__(self) -> None:
         self.running = [OWN, GUEST]
-        self.away = [AWAY]
+        self._away = [AWAY]
         self.told: list[tuple[Any, ...]] = []
         self.former: dict[int, int] = {}
-        self.unreached = False
+        self._unreached = False
+
+    @property
+    def away(self) -> list[Job]:
+        return self._away
+
+    @away.setter
+    def away(self, jobs: list[Job]) -> None:
+        self._away = jobs
+        for job in jobs:
+            self.changes.notify(job.job)
+
+    @property
+    def unreached(self) -> bool:
+        return self._unreached
+
+    @unreached.setter
+    def unreached(self, unreached: bool) -> None:
+        self._unreached = unreached
+        self.changes.notify(AWAY.job)
+
+    def until(self, job: Job, condition: Callable[[], bool], timeout: float) -> Any:
+        return self.changes.until(job.job, condition, timeout)
 
     def find(self, number: int, caller: Caller) -> Job:
         return next(job for job in self.away if job.job == number)
@@ -146,15 +172,16 @@ class Migrator:
     def cannot(self) -> str:
         return ""
 
-    async def reasons(self, pid: int, node: int) -> Sequence[str]:
-        return [*self.refusals.get(pid, ()), *self.unfit.get(node, ())]
+    async def reasons(self, subject: MigrationSubject, node: int) -> Sequence[str]:
+        return [*self.refusals.get(subject.pid, ()), *self.unfit.get(node, ())]
 
-    async def migrate(self, pid: int, node: int) -> None:
+    async def migrate(self, subject: MigrationSubject, node: int) -> None:
+        pid = subject.pid
         self.moves.append((pid, node))
         if self.held is not None:
             self.held.append(Deferred())
             await self.held[-1]
-        if found := await self.reasons(pid, node):
+        if found := await self.reasons(subject, node):
             raise CannotMove(found[0])
         self._jobs.running = [job for job in self._jobs.running if job.pid != pid]
 
@@ -209,6 +236,7 @@ class ThreeNodes(MemoryDaemon):
         self, commands: Mapping[str, Sequence[Output]] | None, tokens: Mapping[str, Caller] | None
     ) -> Parts:
         plain = super()._parts(commands, tokens)
+        self.jobs.changes = JobChanges(self.clock)
         collector = plain.collector
         self.placement = Placement(1, self.clock)
         kin = JobOwnership(self.jobs, collector)

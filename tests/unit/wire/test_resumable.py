@@ -60,6 +60,54 @@ def test_the_window_counts_what_the_receiver_holds() -> None:
     assert sender.room() == 2
 
 
+def test_what_comes_back_is_passed_on_once_more() -> None:
+    """The acknowledged position never falls, whatever the receiver got back of it."""
+    receiver = Receiver()
+    receiver.receive(10)
+    receiver.pass_on_all_but(2)
+    assert receiver.acknowledgement() == 8
+    receiver.pass_on_all_but(5)  # three bytes came back
+    assert receiver.acknowledgement() is None
+    receiver.pass_on_all_but(0)
+    assert receiver.acknowledgement() == 10
+
+
+def test_a_receiver_that_forgets_what_came_late() -> None:
+    """The sender goes on from the position that it is told."""
+    receiver = Receiver()
+    receiver.receive(10)
+    receiver.pass_on_all()
+    receiver.rewind(6)
+    assert (receiver.received, receiver.taken) == (6, 6)
+
+
+def test_both_ends_can_be_taken_over() -> None:
+    """By another process, where the old ends were; the window counts from there."""
+    sender, receiver = Sender(window=10), Receiver(window=10)
+    sender.begin_at(100)
+    assert (sender.end, sender.sent, sender.room()) == (100, 100, 10)
+    sender.append(b"abc")
+    assert sender.resume(90) == 100
+    assert sender.next_piece() == b"abc"
+    receiver.begin_at(107, 100)
+    receiver.receive(3)
+    with pytest.raises(WindowExceeded):
+        receiver.receive(1)
+
+
+def test_a_sender_whose_store_drops_the_oldest_is_overtaken() -> None:
+    """As long as something that was never sent is gone."""
+    sender = Sender()
+    sender.append(b"0123456789")
+    sender.next_piece(4)
+    found = []
+    for position in (4, 5):
+        sender.store.discard_before(position)
+        found.append(sender.overtaken)
+    sender.resume(4)
+    assert [*found, sender.overtaken] == [False, True, False]
+
+
 def test_a_receiver_refuses_more_than_the_window() -> None:
     """A hostile sender cannot fill memory."""
     receiver = Receiver(window=10)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.jobs.checkpoint import permissions as rights
-from gomd.jobs.checkpoint import process_tree as tree
+from gomd.jobs.checkpoint import permissions, process_tree
 from gomd.jobs.checkpoint.action_script import DUMPED, RESTORED, RESUMING, ActionScript
 from gomd.jobs.checkpoint.inspection import read_stays
-from gomd.jobs.checkpoint.permissions import OpenedFile, forbidden, named_sockets, opened, sockets_that_stay
+from gomd.jobs.checkpoint.permissions import OpenedFile, forbidden, opened, sockets_that_stay
+from gomd.jobs.checkpoint.sockets import NAMED_SOCKET, named_sockets
 from libgomd.errors import CannotMove
 from tests.unit.scratch import scratch
 
@@ -95,10 +95,10 @@ class RightsTests(SynchronousTestCase):
         number = os.open(self.path, os.O_RDONLY)
         self.addCleanup(os.close, number)
         pid = self.start([number])
-        gate = self.gate(lambda _pid: rights.check_opened([pid], 65534, "node 1", "/nowhere"))
+        gate = self.gate(lambda _pid: permissions.check_opened([pid], 65534, "node 1", "/nowhere"))
         self.assertNotEqual(self.ask(gate, RESTORED), 0)
         self.assertEqual(gate.close(), f"nobody may not have {self.path.absolute()} on node 1")
-        own = self.gate(lambda _pid: rights.check_opened([pid], 65534, "node 1", str(self.path.parent)))
+        own = self.gate(lambda _pid: permissions.check_opened([pid], 65534, "node 1", str(self.path.parent)))
         self.assertEqual((self.ask(own, RESTORED), own.close()), (0, ""))
 
     def test_whose_they_are(self) -> None:
@@ -106,15 +106,17 @@ class RightsTests(SynchronousTestCase):
         if os.geteuid() != 0:
             self.skipTest("root only")
         with self.assertRaisesRegex(CannotMove, "rights of another user than nobody"):
-            rights.check_ids([self.start()], 65534, "node 1")
-        rights.check_ids([self.start_as("--reuid=65534", "--regid=65534", "--clear-groups")], 65534, "node 1")
+            permissions.check_ids([self.start()], 65534, "node 1")
+        permissions.check_ids(
+            [self.start_as("--reuid=65534", "--regid=65534", "--clear-groups")], 65534, "node 1"
+        )
         in_a_group = self.start_as("--reuid=65534", "--regid=65534", "--groups=65534,1")
         with self.assertRaisesRegex(CannotMove, "nobody is not in group 1 on node 1"):
-            rights.check_ids([in_a_group], 65534, "node 1")
+            permissions.check_ids([in_a_group], 65534, "node 1")
         with self.assertRaisesRegex(CannotMove, "nobody is not in group 0 on node 1"):
-            rights.check_groups({0}, 65534, "node 1")
+            permissions.check_groups({0}, 65534, "node 1")
         with self.assertRaisesRegex(CannotMove, "user 1073741824 is nobody on node 1"):
-            rights.check_groups({0}, 1 << 30, "node 1")
+            permissions.check_groups({0}, 1 << 30, "node 1")
 
     def start_as(self, *options: str, before: tuple[str, ...] = ()) -> int:
         """Start a process with other rights, as setpriv's ``options`` say, and wait until it has them."""
@@ -136,7 +138,7 @@ class RightsTests(SynchronousTestCase):
         nobody = ("--reuid=65534", "--regid=65534", "--clear-groups")
         for more in (("--inh-caps=+net_raw",), ("--inh-caps=+net_raw", "--ambient-caps=+net_raw")):
             with self.assertRaisesRegex(CannotMove, "capabilities that nobody has not on node 1"):
-                rights.check_ids([self.start_as(*nobody, *more)], 65534, "node 1")
+                permissions.check_ids([self.start_as(*nobody, *more)], 65534, "node 1")
 
     def test_namespaces(self) -> None:
         """A process in a namespace that its supervisor is not in has what nobody here gave it."""
@@ -147,7 +149,7 @@ class RightsTests(SynchronousTestCase):
                 "--reuid=65534", "--regid=65534", "--clear-groups", before=("unshare", option, "--")
             )
             with self.assertRaisesRegex(CannotMove, f"another {name} namespace"):
-                rights.check_ids([pid], 65534, "node 1")
+                permissions.check_ids([pid], 65534, "node 1")
 
     def test_sockets_with_names(self) -> None:
         """Of any kind, however odd: who brings up the process takes the name from whoever has it."""
@@ -158,7 +160,7 @@ class RightsTests(SynchronousTestCase):
             with socket.socket(socket.AF_UNIX) as bound:
                 bound.bind(name)
                 pid = self.start([bound.fileno()])
-                self.assertEqual(sockets_that_stay([pid]), rights.NAMED_SOCKET, name)
+                self.assertEqual(sockets_that_stay([pid]), NAMED_SOCKET, name)
         with socket.socket(socket.AF_UNIX) as free:
             self.assertNotIn(str(os.fstat(free.fileno()).st_ino), named_sockets("/proc/self/net"))
             self.assertEqual(sockets_that_stay([self.start([free.fileno()])]), "")
@@ -172,13 +174,13 @@ class RightsTests(SynchronousTestCase):
         (proc / "7/net/unix").rmdir()
         self.assertEqual(named_sockets(f"{proc}/7/net"), set())
         self.assertRaises(OSError, read_stays, [7], proc=str(proc))
-        self.assertRaises(CannotMove, tree.descendants, 7, proc=str(proc))
-        self.assertEqual(tree.descendants(7, whole=False, proc=str(proc)), [7])
+        self.assertRaises(CannotMove, process_tree.descendants, 7, proc=str(proc))
+        self.assertEqual(process_tree.descendants(7, whole=False, proc=str(proc)), [7])
         (proc / "7/task/7/children").rmdir()
         (proc / "7/task/7/children").write_text("8 " * (1 << 19))
-        self.assertRaises(CannotMove, tree.descendants, 7, proc=str(proc))
+        self.assertRaises(CannotMove, process_tree.descendants, 7, proc=str(proc))
         (proc / "7/task/7/children").write_text("8 9 ")
-        self.assertEqual(tree.descendants(7, proc=str(proc)), [7, 8, 9])
+        self.assertEqual(process_tree.descendants(7, proc=str(proc)), [7, 8, 9])
 
     def test_files_that_are_under_way(self) -> None:
         """A file that was sent and not received is in no process: nobody can look at it."""

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from gomd.jobs.home.checksummed_lines import encode, replay
-from gomd.jobs.home.journal import COMPACT_AT, Journal
+from gomd.jobs.home.journal import COMPACT_AFTER_LINES, Journal
 from tests.unit.jobs.memory_parts import AtOnce
 from tests.unit.services.held import HeldThreads
 
@@ -158,10 +158,10 @@ def test_it_does_not_grow_for_ever(tmp_path: Path) -> None:
     """Superseded lines go."""
     path = tmp_path / "journal"
     journal = _opened(path)
-    for number in range(2 * COMPACT_AT + 10):
+    for number in range(2 * COMPACT_AFTER_LINES + 10):
         journal.put(1, {"number": number})
-    assert path.read_bytes().count(b"\n") <= COMPACT_AT + 1
-    assert journal.values == {1: {"number": 2 * COMPACT_AT + 9}}
+    assert path.read_bytes().count(b"\n") <= COMPACT_AFTER_LINES + 1
+    assert journal.values == {1: {"number": 2 * COMPACT_AFTER_LINES + 9}}
     journal.close()
 
 

@@ -25,7 +25,7 @@ class SinkTests(SynchronousTestCase):
 
     def make(self) -> OutputWriter:
         sink = OutputWriter(self.threads, str(self.directory), 1 << 20)
-        sink.on_frame = self.said.append
+        sink.listen(self.said.append)
         return sink
 
     def attach(self, **positions: int) -> None:

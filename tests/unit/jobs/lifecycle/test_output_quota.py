@@ -12,13 +12,21 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.jobs.home.journal import Journal
 from gomd.jobs.home.table import HomeTable
-from gomd.jobs.lifecycle.output_quota import FRESH, LEAST, LOOK_LIMIT, PERIOD, OutputLimits, OutputQuota
+from gomd.jobs.lifecycle.output_quota import (
+    MEASURE_INTERVAL,
+    MEASURE_TIMEOUT,
+    MEASUREMENT_MAX_AGE,
+    MIN_OUTPUT_BYTES,
+    OutputLimits,
+    OutputQuota,
+)
 from gomd.jobs.lifecycle.supervisors import Supervisors
 from gomd.jobs.lifecycle.tracked import TrackedJob
 from libgomd.errors import TimedOut
 from libgomd.model import Caller, Job, JobState, Role
 from libgomd.wire import frames
 from tests.unit.jobs.memory_parts import AtOnce
+from tests.unit.jobs.observers import RecordingObserver
 from tests.unit.scratch import scratch
 from tests.unit.services.held import HeldThreads
 
@@ -66,7 +74,8 @@ class KeptOutputTests(SynchronousTestCase):
         self.clock.advance(0.001)
         if over:
             return self.table.change(job.job, state=JobState.DONE, exit=0, ended=self.clock.seconds())
-        held = self.held[job.name] = TrackedJob(job.name, job.job, uid, 1)
+        held = TrackedJob(self.clock, RecordingObserver(), job.name, uid, 1, number=job.job)
+        self.held[job.name] = held
         held.relay.job = Stream()  # type: ignore[assignment]
         return self.table.started(job.job, 1, 4711, "")
 
@@ -82,7 +91,7 @@ class KeptOutputTests(SynchronousTestCase):
         return {int(name.partition("-")[2]) for name in os.listdir(self.spool)}
 
     def check(self, caller: Caller) -> str:
-        self.clock.advance(FRESH)
+        self.clock.advance(MEASUREMENT_MAX_AGE)
         checked = Deferred.fromCoroutine(self.kept.check(caller))
         found: list[str] = []
         checked.addCallbacks(lambda _none: found.append(""), lambda failure: found.append(str(failure.value)))
@@ -113,7 +122,7 @@ class KeptOutputTests(SynchronousTestCase):
         self.assertEqual(self.there(), {job.job for job in jobs})
         for held in self.held.values():
             self.assertEqual(held.relay.job.told, [{"do": "keep", "bytes": 10 * MB // 4}])  # type: ignore[union-attr]
-        self.clock.advance(PERIOD)
+        self.clock.advance(MEASURE_INTERVAL)
         for held in self.held.values():
             self.assertEqual(len(held.relay.job.told), 1)  # type: ignore[union-attr]
         self.kept.stop()
@@ -133,7 +142,7 @@ class KeptOutputTests(SynchronousTestCase):
             self.job(1001, 1 * MB, over=False)
         self.kept.start()
         told = [held.relay.job.told[-1]["bytes"] for held in self.held.values()]  # type: ignore[union-attr]
-        self.assertEqual(set(told), {LEAST})
+        self.assertEqual(set(told), {MIN_OUTPUT_BYTES})
         self.kept.stop()
 
     def test_a_disk_that_is_nearly_full(self) -> None:
@@ -145,9 +154,9 @@ class KeptOutputTests(SynchronousTestCase):
         self.assertEqual(self.there(), {job.job})
 
     def test_a_disk_that_hangs(self) -> None:
-        """It is looked at once; whoever comes meanwhile waits for the same look, later ones are told."""
+        """Concurrent callers share one measurement; later ones are told that the disk hangs."""
         self.job(1001, 1 * MB)
-        self.threads.hold.add("look")
+        self.threads.hold.add("measure_disk")
         checks = [Deferred.fromCoroutine(self.kept.check(caller)) for caller in (ANN, BOB, ANN)]
         for check in checks:
             self.assertNoResult(check)
@@ -164,7 +173,7 @@ class KeptOutputTests(SynchronousTestCase):
         self.make(LIMITS)
         first = Deferred.fromCoroutine(self.kept.check(ANN))
         second = Deferred.fromCoroutine(self.kept.check(BOB))
-        self.clock.advance(LOOK_LIMIT)
+        self.clock.advance(MEASURE_TIMEOUT)
         self.failureResultOf(first, TimedOut)
         self.failureResultOf(second, TimedOut)
         self.assertIn("does not answer", self.check(BOB))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -11,6 +9,7 @@ from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.relay import StreamRelay
 from libgomd.wire import frames
 from libgomd.wire.frames import Frame, FrameParser
+from tests.unit.jobs.observers import RecordingListener
 
 
 class _Transport(StringTransport):
@@ -47,11 +46,9 @@ class RelayTests(SynchronousTestCase):
     """Both ends and the relay between them."""
 
     def setUp(self) -> None:
-        self.relay = StreamRelay()
-        self.told: list[tuple[str, Any]] = []
-        self.relay.ended = lambda told: self.told.append(("ended", told))
-        self.relay.job_lost = lambda: self.told.append(("job lost", None))
-        self.relay.client_lost = lambda: self.told.append(("client lost", None))
+        listener = RecordingListener()
+        self.relay = StreamRelay(listener)
+        self.told = listener.told
         self.job, self.client = End(), End()
         self.relay.join_job(self.job.stream)
         self.relay.join_client(self.client.stream)
@@ -119,13 +116,13 @@ class RelayTests(SynchronousTestCase):
         self.attach()
         self.job.says(exit)
         self.assertEqual([frame.kind for frame in self.client.heard()], [frames.EXIT])
-        self.assertEqual([what for what, _ in self.told], ["ended", "ended"])
+        self.assertEqual(self.told, ["ended", "ended"])
 
     def test_a_connection_that_breaks_is_told(self) -> None:
         """Of either end, once."""
         self.job.stream.connectionLost()
         self.client.stream.connectionLost()
-        self.assertEqual([what for what, _ in self.told], ["job lost", "client lost"])
+        self.assertEqual(self.told, ["job lost", "client lost"])
 
     def test_a_slow_job_holds_the_caller_back(self) -> None:
         """His connection is not read while the job's end is full."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.jobs.lifecycle.start_queue import AT_ONCE, OF_ONE, StartQueue, StartSlot
+from gomd.jobs.lifecycle.start_queue import MAX_CONCURRENT_STARTS, MAX_STARTS_A_USER, StartQueue, StartSlot
 
 
 class TurnsTests(SynchronousTestCase):
@@ -15,12 +15,12 @@ class TurnsTests(SynchronousTestCase):
         self.turns = StartQueue()
 
     def take(self, uid: int) -> tuple[StartSlot, Deferred[None]]:
-        turn = self.turns.turn(uid)
+        turn = self.turns.slot(uid)
         return turn, Deferred.fromCoroutine(turn.take())
 
     def test_a_user_waits_for_himself_alone(self) -> None:
         """His next start waits until one of his is over; another user's begins at once."""
-        taken = [self.take(1001) for _ in range(OF_ONE)]
+        taken = [self.take(1001) for _ in range(MAX_STARTS_A_USER)]
         for _turn, waited in taken:
             self.successResultOf(waited)
         _turn, late = self.take(1001)
@@ -41,11 +41,11 @@ class TurnsTests(SynchronousTestCase):
         self.successResultOf(Deferred.fromCoroutine(turn.take()))
         turn.release()
         self.assertEqual(self.turns._of, {})
-        self.assertEqual(self.turns._all.tokens, AT_ONCE)
+        self.assertEqual(self.turns._all.tokens, MAX_CONCURRENT_STARTS)
 
     def test_supervisors_that_are_started_at_once(self) -> None:
         """They are few, of all users together."""
-        turns = [self.turns.turn(1000 + number) for number in range(AT_ONCE + 1)]
+        turns = [self.turns.slot(1000 + number) for number in range(MAX_CONCURRENT_STARTS + 1)]
         launched = []
         for turn in turns:
             self.successResultOf(Deferred.fromCoroutine(turn.take()))

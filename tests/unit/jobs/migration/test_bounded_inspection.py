@@ -9,7 +9,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from gomd.interfaces import IThreads
-from gomd.jobs.migration.bounded_inspection import MOST, STUCK, BoundedInspection
+from gomd.jobs.migration.bounded_inspection import (
+    MAX_CONCURRENT_INSPECTIONS,
+    MAX_STUCK_INSPECTIONS,
+    BoundedInspection,
+)
 from libgomd.errors import TimedOut, TooMany
 
 
@@ -36,14 +40,14 @@ class Hung:
 class LooksTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.threads = Hung()
-        self.looks = BoundedInspection(self.threads)
+        self.inspection = BoundedInspection(self.threads)
 
     def look(self, name: str) -> Deferred[int]:
-        return Deferred.fromCoroutine(self.looks.do(30.0, name, lambda: 7))
+        return Deferred.fromCoroutine(self.inspection.run(30.0, name, lambda: 7))
 
     def test_an_answer(self) -> None:
         """Comes back as it is, as often as one asks; two may ask about one job."""
-        for _round in range(2 * MOST):
+        for _round in range(2 * MAX_CONCURRENT_INSPECTIONS):
             one, other = self.look("1-1"), self.look("1-1")
             for answer, call in self.threads.calls[-2:]:
                 answer.callback(call())
@@ -70,7 +74,7 @@ class LooksTests(SynchronousTestCase):
 
     def test_many_that_do_not_answer(self) -> None:
         """So many threads are lost to them and no more."""
-        for number in range(STUCK):
+        for number in range(MAX_STUCK_INSPECTIONS):
             waiting = self.look(f"1-{number}")
             self.threads.give_up()
             self.failureResultOf(waiting, TimedOut)
@@ -78,7 +82,7 @@ class LooksTests(SynchronousTestCase):
 
     def test_many_at_once(self) -> None:
         """More than so many are refused, until one is done."""
-        for number in range(MOST):
+        for number in range(MAX_CONCURRENT_INSPECTIONS):
             self.assertNoResult(self.look(f"1-{number}"))
         self.failureResultOf(self.look("1-99"), TooMany)
         self.threads.calls[0][0].callback(7)

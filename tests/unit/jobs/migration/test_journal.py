@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.jobs.migration.journal import (
-    ROOM,
+    FILE_BYTES,
     MalformedRecord,
     MigrationJournal,
     Parsed,
@@ -38,7 +38,7 @@ class RecordTests(SynchronousTestCase):
         read = decode(line)
         self.assertTrue(reason.startswith(read.reason))
         self.assertEqual(read, replace(record, reason=read.reason))
-        self.assertLessEqual(6 * len(line), ROOM)
+        self.assertLessEqual(6 * len(line), FILE_BYTES)
 
     @settings(max_examples=300)
     @given(st.binary(max_size=200) | st.sampled_from([b"[]", b"{}", b'{"side":"source"}', b"[" * 9000]))

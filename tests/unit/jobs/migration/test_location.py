@@ -6,7 +6,7 @@ import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.jobs.migration.location import AGAIN
+from gomd.jobs.migration.location import RETRY_INTERVAL
 from libgomd.errors import Conflict, NotFound, PeerUnreachable
 from libgomd.model import EventKind, JobState
 from libgomd.wire.lines import Request
@@ -29,7 +29,7 @@ class HomeTests(SynchronousTestCase):
     def test_the_newer_word_wins(self) -> None:
         """Who says that a job moved more often is right; the same word may come twice."""
         home = self.cluster[1].jobs
-        self.cluster[3].whereabouts.expect("1-1", True)
+        self.cluster[3].locations.expect("1-1", True)
         home.moved("1-1", 3, 2)
         self.assertEqual((self.cluster.job().node, self.cluster.job().nmigs), (3, 2))
         home.moved("1-1", 3, 2)
@@ -68,16 +68,16 @@ class HomeTests(SynchronousTestCase):
         moving = self.cluster.move(2, 3)
         self.cluster.settle()
         self.assertEqual([node for node, _program in self.cluster.programs()], [3])
-        self.cluster.run(3 * AGAIN)
+        self.cluster.run(3 * RETRY_INTERVAL)
         self.assertEqual(self.cluster.job().node, 2)
         self.assertGreaterEqual(len(self.told(3)), 3)
         self.assertIs(self.cluster.job().state, JobState.RUNNING)
         self.cluster.apart.clear()
-        self.cluster.run(2 * AGAIN)
+        self.cluster.run(2 * RETRY_INTERVAL)
         self.assertIsNone(self.successResultOf(moving))
         self.assertEqual((self.cluster.job().node, self.cluster.job().nmigs), (3, 1))
         asked = len(self.told(3)) + len(self.told(2))
-        self.cluster.run(3 * AGAIN)
+        self.cluster.run(3 * RETRY_INTERVAL)
         self.assertEqual(len(self.told(3)) + len(self.told(2)), asked)
         self.assertEqual(self.cluster.left(), [])
         [supervisor] = self.cluster.machines[3].supervisors
@@ -87,9 +87,9 @@ class HomeTests(SynchronousTestCase):
 
     def test_a_home_that_knows_something_newer_is_not_told_for_ever(self) -> None:
         """409 is an answer."""
-        self.cluster[3].whereabouts.expect("1-1", True)
+        self.cluster[3].locations.expect("1-1", True)
         self.cluster[1].jobs.moved("1-1", 3, 5)
-        waiting = self.cluster[2].whereabouts.tell_home("1-1", 2, 4)
+        waiting = self.cluster[2].locations.tell_home("1-1", 2, 4)
         with self.assertRaises(StopIteration) as caught:
             waiting.send(None)
         self.assertTrue(caught.exception.value)
@@ -117,9 +117,9 @@ class HomeTests(SynchronousTestCase):
         self.assertIn("moved to node 3", str(caught.exception))
         self.cluster[3].jobs.check_guest(ROOT, "1-1")
         self.cluster.apart.clear()
-        self.cluster.run(2 * AGAIN)
+        self.cluster.run(2 * RETRY_INTERVAL)
         self.assertRaises(NotFound, self.cluster[2].jobs.check_guest, ROOT, "1-1")
-        self.assertEqual(self.cluster[2].whereabouts._gone, {})
+        self.assertEqual(self.cluster[2].locations._gone, {})
 
     def test_a_guest_that_went_home_is_not_remembered(self) -> None:
         """Nor one whose home is where it went."""
@@ -127,13 +127,13 @@ class HomeTests(SynchronousTestCase):
         self.cluster.settle()
         self.assertEqual([node for node, _program in self.cluster.programs()], [1])
         self.cluster.run(3)
-        self.assertEqual(self.cluster[2].whereabouts._gone, {})
-        self.assertEqual(self.cluster[2].keeper.held, {})
+        self.assertEqual(self.cluster[2].locations._gone, {})
+        self.assertEqual(self.cluster[2].tracker.jobs, {})
 
     def test_a_guest_that_may_come_after_a_restart(self) -> None:
         """Until it is known the node does not say that there is none: its home would give it up."""
-        whereabouts = self.cluster[3].whereabouts
-        whereabouts.expect("1-1", True)
+        locations = self.cluster[3].locations
+        locations.expect("1-1", True)
         self.assertRaises(Conflict, self.cluster[3].jobs.check_guest, ROOT, "1-1")
-        whereabouts.expect("1-1", False)
+        locations.expect("1-1", False)
         self.assertRaises(NotFound, self.cluster[3].jobs.check_guest, ROOT, "1-1")

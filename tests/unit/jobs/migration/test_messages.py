@@ -1,69 +1,73 @@
-"""Letters between daemons: every value whole and byte by byte; anything else is one named error."""
+"""Messages between daemons: every value whole and byte by byte; anything else is one named error."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, replace
 from typing import Any
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 
-from gomd.jobs.checkpoint.criu import MAX_IMAGES
-from gomd.jobs.checkpoint.requirements import MAX_FILES, FileRequirement, Requirements
+from gomd.jobs.checkpoint.images import MAX_IMAGES
+from gomd.jobs.migration.details import (
+    MAX_REASON_LENGTH,
+    SEEN,
+    OfferDetails,
+    ReadyDetails,
+    SeenDetails,
+    SettledDetails,
+    WaitingSignal,
+    one_line,
+)
 from gomd.jobs.migration.messages import (
     LOOK,
-    MAX_FILES_SIZE,
-    MAX_NEEDS,
-    MAX_REASON,
-    SEEN,
+    MAX_FILES_BYTES,
     WORDS,
     MessageReader,
     MigrationId,
     MigrationMessage,
-    decode_needs,
-    encode_letter,
-    encode_needs,
-    one_line,
+    encode_message,
 )
 from gomd.jobs.migration.protocol import MessageKind
 from libgomd.wire import frames
 from libgomd.wire.frames import MAX_PAYLOAD, Frame, FrameParser, MalformedFrame
 
 ID = "1-7-2-0123abcd"
-NEEDS = Requirements(
-    50 << 20, "x86_64", "6.1.0", 1000, "ann", ("avx", "sse"), ("/home/ann", "/b\udcff"),
-    (FileRequirement("/lib/libc.so.6", 100, "aa", 5), FileRequirement("/log", 7, "", 9, True)),
-    ("it uses io_uring",),
-)  # fmt: skip
 _ids = st.builds(
     "{}-{}-{}-{:08x}".format,
     st.integers(1, 65535), st.integers(1, 10**10 - 1), st.integers(1, 10**9 - 1), st.integers(0, 2**32 - 1),
 )  # fmt: skip
 _files = st.dictionaries(st.from_regex(r"[a-z][a-z0-9.-]{0,20}", fullmatch=True), st.binary(max_size=60))
-_letters = st.builds(
-    MigrationMessage, _ids, st.sampled_from([*WORDS, LOOK, SEEN]), st.integers(1, 65535),
-    st.text().map(one_line),
-    st.dictionaries(st.text(max_size=9), st.integers() | st.lists(st.text(max_size=9))), _files,
+_signals = st.lists(st.builds(WaitingSignal, st.integers(1, 64), st.booleans()), max_size=4).map(tuple)
+_details = {
+    "offer": st.builds(OfferDetails, st.booleans(), st.none() | st.integers(1, 2**31 - 1)),
+    "ready": st.builds(ReadyDetails, st.integers(1, 65535)),
+    "settled": st.builds(SettledDetails, _signals),
+    SEEN: st.builds(SeenDetails, st.lists(st.text().map(one_line), max_size=4).map(tuple)),
+}
+_messages = st.sampled_from([*WORDS, LOOK, SEEN]).flatmap(
+    lambda word: st.builds(
+        MigrationMessage, _ids, st.just(word), st.integers(1, 65535), st.text().map(one_line),
+        _details.get(word, st.none()), _files,
+    )
 )  # fmt: skip
 
 
 def read(data: bytes, reader: MessageReader | None = None) -> list[MigrationMessage]:
-    """Return the letters in ``data``."""
+    """Return the messages in ``data``."""
     reader = reader or MessageReader()
-    return [letter for frame in FrameParser().feed(data) for letter in reader.feed(frame)]
+    return [message for frame in FrameParser().feed(data) for message in reader.feed(frame)]
 
 
 def head(**values: Any) -> Frame:
-    """Return the first frame of a good letter, with some values of another kind; None leaves one out."""
+    """Return the first frame of a good message, with some values of another kind; None leaves one out."""
     good = {"migration": ID, "word": "go", "from": 2, "reason": "", "more": {}, "files": []}
-    return Frame(frames.LETTER, json.dumps({**good, **values}).encode())
+    return Frame(frames.MESSAGE, json.dumps({**good, **values}).encode())
 
 
 def refused(*made: Frame) -> str:
-    """Feed frames that are no letter; return why."""
+    """Feed frames that are no message; return why."""
     reader = MessageReader()
     for frame in made[:-1]:
         assert list(reader.feed(frame)) == []
@@ -72,45 +76,45 @@ def refused(*made: Frame) -> str:
     return str(caught.value)
 
 
-@settings(max_examples=30)
-@given(st.lists(_letters, max_size=4))
-def test_letters_come_out_as_they_went_in(made: list[MigrationMessage]) -> None:
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(_messages, max_size=4))
+def test_messages_come_out_as_they_went_in(made: list[MigrationMessage]) -> None:
     """Whole, and byte by byte, whatever stands behind them."""
-    data = b"".join(map(encode_letter, made))
+    data = b"".join(map(encode_message, made))
     assert read(data) == made
     parser, reader = FrameParser(), MessageReader()
     found = [
-        letter
+        message
         for at in range(len(data))
         for frame in parser.feed(data[at : at + 1])
-        for letter in reader.feed(frame)
+        for message in reader.feed(frame)
     ]
     assert found == made
 
 
 def test_every_message_has_its_word() -> None:
     """Questions beside the state machine are no messages of it."""
-    for word, message in WORDS.items():
-        assert MigrationMessage(ID, word, 2).message is message
+    for word, kind in WORDS.items():
+        assert MigrationMessage(ID, word, 2).kind is kind
     assert set(WORDS.values()) == set(MessageKind)
-    assert MigrationMessage(ID, LOOK, 2).message is None
+    assert MigrationMessage(ID, LOOK, 2).kind is None
 
 
 def test_a_large_file_comes_in_pieces() -> None:
     """None of them is larger than a frame may be; files without a byte come too."""
     files = {"a.img": bytes(range(256)) * 10_000, "b.img": b"", "c.img": b"c", "d.img": b""}
-    data = encode_letter(MigrationMessage(ID, "images", 2, files=files))
+    data = encode_message(MigrationMessage(ID, "images", 2, files=files))
     assert max(len(frame.payload) for frame in FrameParser().feed(data)) == MAX_PAYLOAD
-    [letter] = read(data)
-    assert letter.files == files
+    [message] = read(data)
+    assert message.files == files
 
 
 def test_trailing_junk() -> None:
-    """A letter that is whole has been taken; what stands behind it ends the connection."""
-    data, reader = encode_letter(MigrationMessage(ID, "go", 2)), MessageReader()
+    """A message that is whole has been taken; what stands behind it ends the connection."""
+    data, reader = encode_message(MigrationMessage(ID, "go", 2)), MessageReader()
     [frame] = FrameParser().feed(data)
-    assert [letter.word for letter in reader.feed(frame)] == ["go"]
-    for kind in frames.KINDS - {frames.LETTER}:
+    assert [message.word for message in reader.feed(frame)] == ["go"]
+    for kind in frames.KINDS - {frames.MESSAGE}:
         with pytest.raises(MalformedFrame):
             list(MessageReader().feed(Frame(kind, b"x")))
     with pytest.raises(MalformedFrame):
@@ -130,21 +134,21 @@ _heads = st.fixed_dictionaries(
     },
 )  # fmt: skip
 _frames = st.builds(
-    Frame, st.sampled_from(sorted(frames.KINDS)) | st.just(frames.LETTER),
+    Frame, st.sampled_from(sorted(frames.KINDS)) | st.just(frames.MESSAGE),
     st.binary(max_size=30) | _heads.map(lambda value: json.dumps(value).encode())
     | _values.map(lambda value: json.dumps(value).encode()),
 )  # fmt: skip
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(_frames, min_size=1, max_size=4))
-def test_any_frames_are_letters_or_one_error(made: list[Frame]) -> None:
+def test_any_frames_are_messages_or_one_error(made: list[Frame]) -> None:
     """Nothing else is raised, whatever another node sends."""
     reader = MessageReader()
     try:
         for frame in made:
-            for letter in reader.feed(frame):
-                MigrationId.parse(letter.migration)
+            for message in reader.feed(frame):
+                MigrationId.parse(message.migration)
     except MalformedFrame:
         pass
 
@@ -161,11 +165,11 @@ def test_any_frames_are_letters_or_one_error(made: list[Frame]) -> None:
         {"files": [["../a", 1]]}, {"files": [["A.img", 1]]}, {"files": [["", 1]]}, {"files": [["a" * 72, 1]]},
         {"files": [["a\n", 1]]}, {"files": [[["a"], 1]]}, {"files": [["a", 1], ["a", 1]]},
         {"files": [["a", -1]]}, {"files": [["a", True]]}, {"files": [["a", 1.5]]}, {"files": [["a"]]},
-        {"files": [["a", MAX_FILES_SIZE + 1]]}, {"files": [["a", MAX_FILES_SIZE], ["b", 1]]},
+        {"files": [["a", MAX_FILES_BYTES + 1]]}, {"files": [["a", MAX_FILES_BYTES], ["b", 1]]},
         {"files": [[f"f{number}", 0] for number in range(MAX_IMAGES + 1)]}, {"files": 5},
     ],
 )  # fmt: skip
-def test_what_is_no_letter(values: dict[str, Any]) -> None:
+def test_what_is_no_message(values: dict[str, Any]) -> None:
     """Each field has its bounds: ids, words, nodes, names, numbers and sizes of files."""
     assert refused(head(**values))
 
@@ -178,18 +182,18 @@ def test_a_file_of_another_length() -> None:
     reader = MessageReader()
     assert list(reader.feed(begin)) == []
     assert list(reader.feed(Frame(frames.PIECE, b"ab"))) == []
-    assert [letter.files for letter in reader.feed(Frame(frames.PIECE, b"c"))] == [{"a": b"abc"}]
+    assert [message.files for message in reader.feed(Frame(frames.PIECE, b"c"))] == [{"a": b"abc"}]
 
 
 def test_a_reason_is_one_line_of_bounded_length() -> None:
     """Both where it is written and where it is read: it ends up on terminals and in replies."""
     long = "\x1b[2J\n" + "x" * (2 * MAX_PAYLOAD)
-    [sent] = read(encode_letter(MigrationMessage(ID, "refused", 2, long)))
-    assert len(sent.reason) == MAX_REASON
+    [sent] = read(encode_message(MigrationMessage(ID, "refused", 2, long)))
+    assert len(sent.reason) == MAX_REASON_LENGTH
     assert sent.reason.startswith("?[2J?x")
     assert sent.reason.endswith("x...")
-    [letter] = MessageReader().feed(head(reason="a\r\nb\x00"))
-    assert letter.reason == "a??b?"
+    [message] = MessageReader().feed(head(reason="a\r\nb\x00"))
+    assert message.reason == "a??b?"
 
 
 @given(_ids)
@@ -198,77 +202,3 @@ def test_ids(text: str) -> None:
     found = MigrationId.parse(text)
     assert text.startswith(f"{found.home}-{found.job}-{found.times}-")
     assert found.name == f"{found.home}-{found.job}"
-
-
-def test_needs_come_out_as_they_went_in() -> None:
-    """With names that are no Unicode."""
-    assert decode_needs(encode_needs(NEEDS)) == NEEDS
-
-
-def _with(change: Callable[[dict[str, Any]], object]) -> bytes:
-    values = json.loads(encode_needs(NEEDS))
-    change(values)
-    return json.dumps(values).encode()
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"memory": -1}, {"memory": True}, {"memory": 1.5}, {"memory": None}, {"memory": 1 << 63},
-        {"uid": -1}, {"uid": "0"}, {"uid": 1 << 33}, {"user": None}, {"user": "a\0"}, {"machine": 5},
-        {"kernel": []}, {"flags": [5]}, {"flags": None}, {"flags": 5}, {"directories": ["/\0"]},
-        {"directories": ["/a"] * (MAX_FILES + 1)}, {"stays": [None]}, {"more": 1}, {"files": None},
-        {"files": [{}]}, {"files": ["a"]}, {"files": [{"path": "/a", "size": 1, "x": 1}]},
-        {"files": [{"path": "a", "size": 1}]}, {"files": [{"path": "/a\0", "size": 1}]},
-        {"files": [{"path": 5, "size": 1}]}, {"files": [{"path": "/a", "size": -1}]},
-        {"files": [{"path": "/a", "size": 1, "inode": "5"}]},
-        {"files": [{"path": "/a", "size": 1, "build_id": None}]},
-        {"files": [{"path": "/a", "size": 1, "written": 1}]},
-        {"files": [{"path": "/a", "size": 1}] * (MAX_FILES + 1)},
-    ],
-)  # fmt: skip
-def test_what_are_no_needs(change: dict[str, Any]) -> None:
-    """Each field has its type and its bounds."""
-    with pytest.raises(MalformedFrame):
-        decode_needs(_with(lambda values: values.update(change)))
-
-
-def test_a_limit_of_memory_is_told_of_only_where_there_is_one() -> None:
-    """A node that knows of none takes other jobs, and refuses this one."""
-    assert b"memory_max" not in encode_needs(NEEDS)
-    limited = replace(NEEDS, memory_max=1 << 30)
-    assert decode_needs(encode_needs(limited)) == limited
-    for wrong in (-1, True, "1G", 1 << 63):
-        with pytest.raises(MalformedFrame):
-            decode_needs(json.dumps({**asdict(NEEDS), "memory_max": wrong}).encode())
-
-
-def test_each_field_has_to_be_there() -> None:
-    """Needs of an older kind are refused, not guessed."""
-    for name in ("memory", "machine", "kernel", "uid", "user", "flags", "directories", "files", "stays"):
-        with pytest.raises(MalformedFrame):
-            decode_needs(_with(lambda values, name=name: values.pop(name)))  # type: ignore[misc]
-
-
-_junk = st.binary(max_size=60) | _values.map(lambda value: json.dumps(value).encode())
-_changed = st.tuples(st.sampled_from(sorted(json.loads(encode_needs(NEEDS)))), _values).map(
-    lambda change: _with(lambda values: values.update([change]))
-)
-
-
-@settings(max_examples=150)
-@given(_junk | _changed | st.just(b"[" * 100_000) | st.just(b'{"files":' * 9000))
-def test_any_bytes_are_needs_or_one_error(data: bytes) -> None:
-    """Nothing else is raised, and what comes out can be looked for on a disk."""
-    try:
-        needs = decode_needs(data)
-    except MalformedFrame:
-        return
-    assert encode_needs(needs)
-    assert not any("\0" in path for path in needs.directories)
-
-
-def test_needs_are_not_read_beyond_their_bound() -> None:
-    """Before anything is parsed."""
-    with pytest.raises(MalformedFrame, match="at most"):
-        decode_needs(b" " * MAX_NEEDS + encode_needs(NEEDS))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.jobs.migration.obstacles import MOST, PERIOD, Obstacles
+from gomd.jobs.migration.obstacles import MAX_JOBS_PER_ROUND, ROUND_INTERVAL, Obstacles
 from libgomd.errors import TooMany
 from tests.unit.jobs.moving_nodes import Cluster
 from tests.unit.scratch import quick_scratch
@@ -22,7 +22,7 @@ class ObstaclesTests(SynchronousTestCase):
 
     def cantmove(self) -> str:
         """What `cantmove` says of the job, after a round."""
-        self.cluster.run(PERIOD, 5.0)
+        self.cluster.run(ROUND_INTERVAL, 5.0)
         [here] = self.cluster[1].jobs.here()
         return here.cantmove
 
@@ -54,7 +54,7 @@ class ObstaclesTests(SynchronousTestCase):
         """No other one begins beside it."""
         threads = self.cluster[1].threads
         threads.hold = {"_say_stays"}
-        self.cluster.run(5 * PERIOD, 5.0)
+        self.cluster.run(5 * ROUND_INTERVAL, 5.0)
         self.assertEqual(len(threads.held), 1)
         self.machine.stays = ["it uses io_uring"]
         threads.release()
@@ -65,28 +65,28 @@ class ObstaclesTests(SynchronousTestCase):
         self.cluster.move(1, 2)
         self.cluster.settle()
         self.machine.stays_fails = ZeroDivisionError("looked at")
-        self.cluster.run(2 * PERIOD, 5.0)
+        self.cluster.run(2 * ROUND_INTERVAL, 5.0)
         self.assertEqual(self.flushLoggedErrors(ZeroDivisionError), [])
 
     def test_many_jobs_take_turns(self) -> None:
         """So many in a round; every one of them has its turn."""
         looked: list[int] = []
-        for _ in range(MOST + 9):
+        for _ in range(MAX_JOBS_PER_ROUND + 9):
             self.cluster.begin()
         self.machine.look_at_stays = lambda pid, _supervisor: looked.append(pid) or []  # type: ignore[func-returns-value]
         self.cluster.stop(1)
         self.cluster.start(1)
         self.cluster.settle()
-        obstacles = Obstacles(self.cluster[1].ground)
+        obstacles = Obstacles(self.cluster[1].context)
         self.successResultOf(Deferred.fromCoroutine(obstacles.round()))
-        self.assertEqual(len(looked), MOST)
+        self.assertEqual(len(looked), MAX_JOBS_PER_ROUND)
         self.successResultOf(Deferred.fromCoroutine(obstacles.round()))
-        self.assertEqual(len(set(looked)), MOST + 10)
+        self.assertEqual(len(set(looked)), MAX_JOBS_PER_ROUND + 10)
 
     def test_it_stops(self) -> None:
         """With the daemon; started and stopped twice does no harm."""
-        ground = self.cluster[1].ground
-        obstacles = Obstacles(ground)
+        context = self.cluster[1].context
+        obstacles = Obstacles(context)
         before = len(self.cluster[1].clock.getDelayedCalls())
         for act in (obstacles.start, obstacles.start, obstacles.stop, obstacles.stop):
             act()

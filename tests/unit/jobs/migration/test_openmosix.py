@@ -10,14 +10,17 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyClass, verifyObject
 
-from gomd.interfaces import IMigrator
+from gomd.interfaces import IMigrator, MigrationSubject
 from gomd.jobs.lifecycle.frame_stream import FrameStream
-from gomd.jobs.migration.openmosix import NoMigrator, OpenMosixMigrator
+from gomd.jobs.migration.disabled import NoMigrator
+from gomd.jobs.migration.openmosix import OpenMosixMigrator
 from gomd.jobs.migration.service import Migrations
 from libgomd.errors import CannotMove, NotFound
 from libgomd.model import Counter
-from tests.unit.jobs.moving_nodes import Cluster
+from tests.unit.jobs.moving_nodes import Cluster, subject_of
 from tests.unit.scratch import quick_scratch
+
+MOVABLE, UNKNOWN = MigrationSubject(36), MigrationSubject(37)
 
 
 class AtOnce:
@@ -53,13 +56,13 @@ class Contract:
     What every `IMigrator` does: run for each of them.
 
     :cvar can: a process that can be moved to node 2, None when none can; ``cannot`` one that cannot.
-    :cvar nobody: a number no process has; None when nothing is looked at.
+    :cvar nobody: a process that does not exist; None when nothing is looked at.
     """
 
     kind = ""
-    can: int | None = None
-    cannot = 0
-    nobody: int | None = None
+    can: MigrationSubject | None = None
+    cannot = MigrationSubject(0)
+    nobody: MigrationSubject | None = None
 
     def make(self) -> IMigrator:
         """Return one that has the processes ``can`` and ``cannot``."""
@@ -98,7 +101,7 @@ class Contract:
         """Nothing stands in its way, and it is there when the order has ended."""
         made = self.make()
         if self.can is None:
-            self.assertNotEqual(self.successResultOf(self.done(made.reasons(1, 2))), [])
+            self.assertNotEqual(self.successResultOf(self.done(made.reasons(MigrationSubject(1), 2))), [])
             return
         self.assertEqual(self.successResultOf(self.done(made.reasons(self.can, 2))), [])
         self.assertIsNone(self.successResultOf(self.done(made.migrate(self.can, 2))))
@@ -110,7 +113,7 @@ class Contract:
             self.failureResultOf(self.done(made.reasons(self.nobody, 2)), NotFound)
             self.failureResultOf(self.done(made.migrate(self.nobody, 2)), NotFound)
         else:
-            self.failureResultOf(self.done(made.migrate(1, 2)), CannotMove)
+            self.failureResultOf(self.done(made.migrate(MigrationSubject(1), 2)), CannotMove)
 
     def test_any_stream_may_come(self: Any) -> None:
         """Known or not, silent or full of junk: it is taken or closed, and nothing is raised."""
@@ -126,7 +129,8 @@ class Contract:
 
 
 class OpenMosixContractTests(Contract, SynchronousTestCase):
-    kind, can, cannot, nobody = "openmosix", 36, 37, 38
+    kind = "openmosix"
+    can, cannot, nobody = MigrationSubject(36), MigrationSubject(37), MigrationSubject(38)
 
     def make(self) -> IMigrator:
         kernel = Kernel()
@@ -135,14 +139,15 @@ class OpenMosixContractTests(Contract, SynchronousTestCase):
 
 
 class NoContractTests(Contract, SynchronousTestCase):
-    kind, cannot = "none", 36
+    kind, cannot = "none", MigrationSubject(36)
 
     def make(self) -> IMigrator:
         return NoMigrator("the daemon does not run as root")
 
 
 class CriuContractTests(Contract, SynchronousTestCase):
-    kind, can, cannot, nobody = "criu", 1000, 1002, 4711
+    kind, nobody = "criu", MigrationSubject(4711, "1-9")
+    can, cannot = MigrationSubject(1000, "1-1"), MigrationSubject(1002, "1-2")
 
     def make(self) -> IMigrator:
         self.cluster = Cluster(quick_scratch(self), 2)
@@ -150,8 +155,8 @@ class CriuContractTests(Contract, SynchronousTestCase):
         self.cluster.begin()
         self.cluster.machines[1].cantmove = "it has no namespaces of its own"
         self.cluster.begin()
-        pids = [here.pid for here in self.cluster[1].jobs.here()]
-        type(self).can, type(self).cannot = pids
+        subjects = [subject_of(here) for here in self.cluster[1].jobs.here()]
+        type(self).can, type(self).cannot = subjects
         return self.cluster[1].migrations
 
     def wait(self) -> None:
@@ -168,33 +173,34 @@ class MigratorTests(SynchronousTestCase):
         """The number that is written is openMosix's: 0 for home."""
         kernel = Kernel()
         for node, where in ((2, "2"), (1, "0"), (2, "2"), (0, "0")):
-            self.successResultOf(Deferred.fromCoroutine(migrator(kernel).migrate(36, node)))
+            self.successResultOf(Deferred.fromCoroutine(migrator(kernel).migrate(MOVABLE, node)))
             self.assertEqual(kernel.files["/proc/36/where"], where)
 
     def test_what_the_kernel_says_it_cannot_is_not_tried(self) -> None:
         """The reason is the kernel's own."""
         kernel = Kernel("monkey, writable mmap")
-        reasons = self.successResultOf(Deferred.fromCoroutine(migrator(kernel).reasons(36, 2)))
+        reasons = self.successResultOf(Deferred.fromCoroutine(migrator(kernel).reasons(MOVABLE, 2)))
         self.assertEqual(reasons, ["monkey, writable mmap"])
-        error = self.failureResultOf(Deferred.fromCoroutine(migrator(kernel).migrate(36, 2)), CannotMove)
+        error = self.failureResultOf(Deferred.fromCoroutine(migrator(kernel).migrate(MOVABLE, 2)), CannotMove)
         self.assertIn("monkey", str(error.value))
         self.assertEqual(kernel.files["/proc/36/where"], "0")
 
     def test_an_order_that_was_not_followed_is_an_error(self) -> None:
         """openMosix takes any order; that it moved is only believed when it is seen."""
-        moving = migrator(Kernel(obeys=False)).migrate(36, 2)
+        moving = migrator(Kernel(obeys=False)).migrate(MOVABLE, 2)
         error = self.failureResultOf(Deferred.fromCoroutine(moving), CannotMove)
         self.assertIn("stays on node 0", str(error.value))
 
     def test_a_process_that_is_not_there(self) -> None:
         """It is said so."""
-        self.failureResultOf(Deferred.fromCoroutine(migrator(Kernel()).migrate(37, 2)), NotFound)
+        self.failureResultOf(Deferred.fromCoroutine(migrator(Kernel()).migrate(UNKNOWN, 2)), NotFound)
 
     def test_where_nothing_moves_the_reason_is_told(self) -> None:
         """As `cantmove`, for a dry run and for the order itself."""
         none = NoMigrator("criu is not installed")
         self.assertEqual(none.cannot(), "criu is not installed")
         self.assertEqual(
-            self.successResultOf(Deferred.fromCoroutine(none.reasons(1, 2))), ["criu is not installed"]
+            self.successResultOf(Deferred.fromCoroutine(none.reasons(MOVABLE, 2))),
+            ["criu is not installed"],
         )
-        self.failureResultOf(Deferred.fromCoroutine(none.migrate(1, 2)), CannotMove)
+        self.failureResultOf(Deferred.fromCoroutine(none.migrate(MigrationSubject(1), 2)), CannotMove)

@@ -1,4 +1,4 @@
-"""Whole migrations between daemons in memory: what users, homes and disks see of them, whatever fails."""
+"""Complete migrations between daemons in memory: what users, homes and disks see, whatever fails."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from dataclasses import replace
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from gomd.interfaces import MigrationSubject
 from gomd.jobs.migration.journal import Record
 from gomd.jobs.migration.messages import MigrationMessage
 from gomd.jobs.migration.protocol import MessageKind, TargetState
-from gomd.jobs.migration.service import LEAVING, PATIENCE
+from gomd.jobs.migration.service import CALLER_TIMEOUT, MAX_CONCURRENT_LEAVING
 from gomd.jobs.migration.source import MigrationSource
 from libgomd.errors import CannotMove, Conflict, GomdError, NotFound, PeerUnreachable, TimedOut
 from libgomd.model import JobState, Status
 from libgomd.wire import frames
 from tests.unit.jobs.memory_network import Link
-from tests.unit.jobs.moving_nodes import UP, Cluster, failure_of
+from tests.unit.jobs.moving_nodes import UP, Cluster, failure_of, subject_of
 from tests.unit.scratch import quick_scratch
 
 
@@ -29,12 +30,12 @@ class Moving(SynchronousTestCase):
         self.addCleanup(self.cluster.end)
 
     def check_settled(self) -> None:
-        """All that was begun has come to its end, and nothing is left of it."""
+        """Check that every migration has ended, and that nothing is left of them."""
         self.cluster.run(3)
         self.assertEqual(self.cluster.left(), [])
 
     def move(self, source: int, target: int) -> None:
-        """Move the job that runs on ``source``, and see that it runs on ``target``."""
+        """Move the job that runs on ``source``, and check that it runs on ``target``."""
         moving = self.cluster.move(source, target)
         self.cluster.settle()
         self.assertIsNone(self.successResultOf(moving))
@@ -42,8 +43,16 @@ class Moving(SynchronousTestCase):
         self.assertEqual(node, target)
         self.check_settled()
 
+    def leaving(self) -> list[tuple[str, MigrationSource]]:
+        """Return the migrations from node 1, by their ids."""
+        found = []
+        for (name, _role), active in self.cluster[1].migrations.active._active.items():
+            assert isinstance(active.participant, MigrationSource)
+            found.append((name, active.participant))
+        return found
+
     def refused(self, source: int, target: int, kind: type[GomdError] = CannotMove) -> str:
-        """Try to move it; it stays and runs. Return why."""
+        """Try to move a job that stays; return the reason."""
         moving = self.cluster.move(source, target)
         self.cluster.settle()
         self.cluster.run(2)
@@ -59,7 +68,7 @@ class MovingTests(Moving):
     """A job that is moved about."""
 
     def test_away_to_a_third_node_and_home_again(self) -> None:
-        """It runs once, in each place in turn; its home knows where, and who waits gets its exit status."""
+        """It runs on one node after the other; its home knows where, and the caller gets its exit status."""
         _job, terminal = self.cluster.begin()
         for count, (source, target) in enumerate([(1, 2), (2, 3), (3, 1), (1, 3)], 1):
             self.move(source, target)
@@ -86,11 +95,11 @@ class MovingTests(Moving):
             MigrationMessage("1-1-1-00000001", "go", 1),
             MigrationMessage("1-2-1-00000002", "go", 1),
         )
-        log = self.cluster[2].migrations._ground.log
+        log = self.cluster[2].migrations._context.journal
         log.write(Record(known.migration, TargetState.RUNNING, "1-1", 1, "", 0.0))
         migrations.load()
-        for letter in (known, unknown):
-            migrations.heard(letter, answers.append)
+        for message in (known, unknown):
+            migrations.heard(message, answers.append)
         self.assertEqual([(each.migration, each.word) for each in answers], [(unknown.migration, "refused")])
         migrations.stop()
         migrations.heard(unknown, answers.append)
@@ -102,7 +111,7 @@ class MovingTests(Moving):
         self.cluster.begin(node=2)
         [here] = self.cluster[2].jobs.here()
         for target, runs in ((2, 2), (0, 1)):
-            moving = Deferred.fromCoroutine(self.cluster[2].migrations.migrate(here.pid, target))
+            moving = Deferred.fromCoroutine(self.cluster[2].migrations.migrate(subject_of(here), target))
             self.cluster.settle()
             self.assertIsNone(self.successResultOf(moving))
             self.assertEqual([node for node, _program in self.cluster.programs()], [runs])
@@ -114,8 +123,8 @@ class MovingTests(Moving):
         self.cluster.begin(detach=True)
         for source, target, at_home in ((1, 2, False), (2, 3, False), (3, 1, True)):
             self.move(source, target)
-            held = self.cluster[1].keeper.held["1-1"]
-            self.assertEqual(held.sink is None, at_home)
+            tracked = self.cluster[1].tracker.jobs["1-1"]
+            self.assertEqual(tracked.writer is None, at_home)
             [supervisor] = self.cluster.machines[target].supervisors
             self.assertEqual(supervisor.spec["detach"], at_home)
         self.cluster.machines[1].supervisors[0].end(4)
@@ -146,7 +155,7 @@ class MovingTests(Moving):
         [(_node, program)] = self.cluster.programs()
         self.assertEqual((sent, program.signals), ([10], [10]))
 
-    def test_a_signal_whose_letter_is_lost_arrives_too(self) -> None:
+    def test_a_signal_whose_message_is_lost_arrives_too(self) -> None:
         """The connection breaks under the last word of the source, which has forgotten the move already."""
         job, _terminal = self.cluster.begin()
         sent: list[int] = []
@@ -169,22 +178,24 @@ class MovingTests(Moving):
         self.assertEqual((node, len(lost), sent, program.signals), (2, 1, [10], [10]))
 
     def test_more_than_may_leave_at_a_time(self) -> None:
-        """The others wait for their turn, and all arrive."""
-        for _ in range(LEAVING + 2):
+        """The others are queued, and all of them arrive."""
+        for _ in range(MAX_CONCURRENT_LEAVING + 2):
             self.cluster.begin()
         machine = self.cluster.machines[1]
         machine.hold_freeze = True
-        pids = [here.pid for here in self.cluster[1].jobs.here()]
-        moving = [Deferred.fromCoroutine(self.cluster[1].migrations.migrate(pid, 2)) for pid in pids]
+        subjects = [subject_of(here) for here in self.cluster[1].jobs.here()]
+        moving = [
+            Deferred.fromCoroutine(self.cluster[1].migrations.migrate(subject, 2)) for subject in subjects
+        ]
         self.cluster.settle()
-        self.assertEqual(len(self.cluster[1].migrations._moves), LEAVING)
+        self.assertEqual(len(self.cluster[1].migrations.active), MAX_CONCURRENT_LEAVING)
         machine.hold_freeze = False
         for supervisor in tuple(machine.supervisors):
             supervisor.finish_freeze()
         self.cluster.settle()
         for each in moving:
             self.assertIsNone(self.successResultOf(each))
-        self.assertEqual([node for node, _program in self.cluster.programs()], [2] * len(pids))
+        self.assertEqual([node for node, _program in self.cluster.programs()], [2] * len(subjects))
         self.check_settled()
 
 
@@ -198,7 +209,7 @@ class RefusedTests(Moving):
         self.assertIn("criu check: no such feature", self.refused(1, 2))
         self.assertEqual(self.cluster.machines[1].supervisors[0].program.seen, ["node1"])  # type: ignore[union-attr]
         [here] = self.cluster[1].jobs.here()
-        asking = Deferred.fromCoroutine(self.cluster[1].migrations.reasons(here.pid, 2))
+        asking = Deferred.fromCoroutine(self.cluster[1].migrations.reasons(subject_of(here), 2))
         self.cluster.settle()
         self.assertEqual(self.successResultOf(asking), ["node 2 node2: criu check: no such feature"])
 
@@ -239,7 +250,7 @@ class RefusedTests(Moving):
         self.assertNotIn("\n", why)
         self.assertIn("very long reason", why)
         [here] = self.cluster[1].jobs.here()
-        asking = Deferred.fromCoroutine(self.cluster[1].migrations.reasons(here.pid, 2))
+        asking = Deferred.fromCoroutine(self.cluster[1].migrations.reasons(subject_of(here), 2))
         self.cluster.settle()
         [told] = self.successResultOf(asking)
         self.assertLess(len(told), 2100)
@@ -247,7 +258,9 @@ class RefusedTests(Moving):
     def test_what_cannot_be_tried(self) -> None:
         """No such process, no such node, a node that is down or not reached, no criu here."""
         self.cluster.begin()
-        moving = Deferred.fromCoroutine(self.cluster[1].migrations.migrate(4711, 2))
+        moving = Deferred.fromCoroutine(
+            self.cluster[1].migrations.migrate(MigrationSubject(4711, "1-4711"), 2)
+        )
         self.assertIsInstance(failure_of(moving), NotFound)
         self.assertIsInstance(failure_of(self.cluster.move(1, 9)), NotFound)
         self.cluster.apart.add((1, 2))
@@ -274,18 +287,18 @@ class RefusedTests(Moving):
         self.assertIsNone(self.successResultOf(first))
         self.check_settled()
 
-    def test_who_asks_again_and_again_waits_once(self) -> None:
-        """A job that waits for its turn is refused at once, however often it is asked for."""
-        for _ in range(LEAVING + 1):
+    def test_a_repeated_request_is_not_queued_again(self) -> None:
+        """A second request for a queued job is refused at once, however often it is sent."""
+        for _ in range(MAX_CONCURRENT_LEAVING + 1):
             self.cluster.begin()
         machine = self.cluster.machines[1]
         machine.hold_freeze = True
-        pids = [here.pid for here in self.cluster[1].jobs.here()]
+        subjects = [subject_of(here) for here in self.cluster[1].jobs.here()]
         migrate = self.cluster[1].migrations.migrate
-        moving = [Deferred.fromCoroutine(migrate(pid, 2)) for pid in pids]
+        moving = [Deferred.fromCoroutine(migrate(subject, 2)) for subject in subjects]
         self.cluster.settle()
-        for pid in pids * 3:
-            self.failureResultOf(Deferred.fromCoroutine(migrate(pid, 2)), Conflict)
+        for subject in subjects * 3:
+            self.failureResultOf(Deferred.fromCoroutine(migrate(subject, 2)), Conflict)
         machine.hold_freeze = False
         for supervisor in tuple(machine.supervisors):
             supervisor.finish_freeze()
@@ -300,7 +313,7 @@ class RefusedTests(Moving):
         self.cluster.begin()
         source = self.cluster.machines[1]
         source.hold_freeze = True
-        one, two = (here.pid for here in self.cluster[1].jobs.here())
+        one, two = (subject_of(here) for here in self.cluster[1].jobs.here())
         moving = Deferred.fromCoroutine(self.cluster[1].migrations.migrate(one, 2))
         self.cluster.settle()
         target = self.cluster[2].threads
@@ -340,18 +353,17 @@ class RefusedTests(Moving):
         source.hold_freeze = True
         moving = self.cluster.move(1, 2)
         self.cluster.settle()
-        [((name, _side), departure)] = self.cluster[1].migrations._hands.items()
-        assert isinstance(departure, MigrationSource)
-        departure.send(MessageKind.OFFER, "")
+        [(name, source_side)] = self.leaving()
+        source_side.send(MessageKind.OFFER, "")
         other = name[:-8] + "0" * 8
         heard: list[str] = []
         self.cluster[2].migrations.heard(
-            MigrationMessage(other, "offer", 1, files={"needs.json": departure._needs}),
-            lambda letter: heard.append(f"{letter.word}: {letter.reason}"),
+            MigrationMessage(other, "offer", 1, files={"needs.json": source_side._requirements}),
+            lambda message: heard.append(f"{message.word}: {message.reason}"),
         )
         self.assertEqual(heard, ["refused: it is being moved there already"])
         self.cluster.settle()
-        self.assertEqual(len(self.cluster[2].migrations._hands), 1)
+        self.assertEqual(len(self.cluster[2].migrations.active), 1)
         source.supervisors[0].finish_freeze()
         self.cluster.settle()
         self.assertIsNone(self.successResultOf(moving))
@@ -363,15 +375,14 @@ class RefusedTests(Moving):
         self.cluster.begin()
         moving = self.cluster.move(1, 2)
         self.cluster.settle()
-        [((_name, _side), departure)] = self.cluster[1].migrations._hands.items()
-        assert isinstance(departure, MigrationSource)
+        [(_name, source_side)] = self.leaving()
         heard: list[str] = []
-        self.cluster[2].migrations._most = 5
-        files = {"needs.json": departure._needs}
+        self.cluster[2].migrations._dispatcher._limit = 5
+        files = {"needs.json": source_side._requirements}
         for number in range(2, 9):
             offer = MigrationMessage(f"1-{number}-1-0123abcd", "offer", 1, files=files)
-            self.cluster[2].migrations.heard(offer, lambda letter: heard.append(letter.reason))
-        self.assertEqual(len(self.cluster[2].migrations._moves), 5)
+            self.cluster[2].migrations.heard(offer, lambda message: heard.append(message.reason))
+        self.assertEqual(len(self.cluster[2].migrations.active), 5)
         self.assertEqual(len(heard), 3)
         self.assertIn("try later", heard[0])
         self.cluster.stop(2)
@@ -381,9 +392,9 @@ class RefusedTests(Moving):
     def test_called_off_while_the_target_looks(self) -> None:
         """No page server is begun for what does not come, no directory stays."""
         self.cluster.begin()
-        for held in ("_offer", "_make", "<lambda>"):
+        for waiting in ("_offer", "_make", "<lambda>"):
             threads = self.cluster[2].threads
-            threads.hold = {held}
+            threads.hold = {waiting}
             moving = self.cluster.move(1, 2)
             self.cluster.settle()
             self.assertEqual(len(threads.held), 1)
@@ -556,7 +567,7 @@ class FaultTests(SynchronousTestCase):
             self.assertTrue(cluster.network.step())
         cluster.kill(2)
         cluster.settle()
-        cluster.run(PATIENCE - 20, 10.0)
+        cluster.run(CALLER_TIMEOUT - 20, 10.0)
         self.assertNoResult(moving)
         cluster.run(30, 10.0)
         self.assertIsInstance(failure_of(moving), TimedOut)
@@ -569,4 +580,7 @@ class FaultTests(SynchronousTestCase):
 
     def decided(self, cluster: Cluster) -> bool:
         """Whether the source has decided."""
-        return any(move.migration.state.word == "decided" for move in cluster[1].migrations._moves.values())
+        return any(
+            active.driver.side.state.word == "decided"
+            for active in cluster[1].migrations.active._active.values()
+        )

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyClass
 
 from gomd.interfaces import IPlacement, Need
-from gomd.jobs.placement.choice import FORGOTTEN, Placement, cost
+from gomd.jobs.placement.choice import CHOICE_LIFETIME, Placement, cost
 from libgomd.errors import NotPossible
 from libgomd.model import Node, Status
 
@@ -105,7 +105,7 @@ class PlacementTests(SynchronousTestCase):
     def test_a_choice_is_forgotten_when_the_loads_show_it(self) -> None:
         """Later only what the nodes say counts."""
         self.assertEqual(self.choose(node(1), node(2)), 1)
-        self.clock.advance(FORGOTTEN)
+        self.clock.advance(CHOICE_LIFETIME)
         self.assertEqual(self.choose(node(1), node(2)), 1)
 
     def test_a_choice_can_be_withdrawn(self) -> None:

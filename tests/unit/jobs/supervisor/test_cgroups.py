@@ -20,6 +20,7 @@ from gomd.jobs.supervisor.cgroups import (
     parse_own,
     sweep,
 )
+from libgomd.wire.job_messages import JobSpec
 
 _FILES = ("cgroup.procs", "cgroup.controllers", "cgroup.subtree_control")
 
@@ -139,19 +140,20 @@ def test_no_cgroups(machine: Machine) -> None:
     place = find_place(machine.write(), managed=False)
     assert (place.parent, place.kind) == ("", PLAIN)
     assert "memory controller is not there" in place.why_not
-    assert group_of({"id": "1-1", "cgroup": list(place[:2])}) is None
+    spec = JobSpec("1-1", "/spool/1-1", "node 1", 1 << 20, cgroup=(place.parent, place.kind))
+    assert group_of(spec) is None
     with pytest.raises(NoLimit):
-        group_of({"id": "1-1", "cgroup": list(place[:2]), "memory_max": 1 << 30})
-    assert group_of({"id": "1-1"}) is None
+        group_of(spec._replace(memory_max=1 << 30))
+    assert group_of(spec._replace(cgroup=None)) is None
 
 
 def test_a_cgroup_that_cannot_be_made(tmp_path: Path) -> None:
     """A job without a limit goes without; one with a limit does not start."""
     (tmp_path / "file").write_text("")
-    spec = {"id": "1-1", "cgroup": (str(tmp_path / "file"), MEMORY)}
+    spec = JobSpec("1-1", "/spool/1-1", "node 1", 1 << 20, cgroup=(str(tmp_path / "file"), MEMORY))
     assert group_of(spec) is None
     with pytest.raises(NoLimit):
-        group_of(spec | {"memory_max": 1 << 30})
+        group_of(spec._replace(memory_max=1 << 30))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A program that does not begin keeps nobody waiting."""
+"""A program that does not begin blocks nobody else."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.jobs.supervisor.spawn import hear
+from gomd.jobs.supervisor.spawn import read_report
 
 
-class HearTests(SynchronousTestCase):
+class ReadReportTests(SynchronousTestCase):
     """A pipe that a child reports on."""
 
     def setUp(self) -> None:
@@ -20,10 +20,10 @@ class HearTests(SynchronousTestCase):
         """All of it, to its end."""
         os.write(self.writing, b"4711")
         os.close(self.writing)
-        self.assertEqual(hear(self.reading, 10.0), b"4711")
+        self.assertEqual(read_report(self.reading, 10.0), b"4711")
 
     def test_a_directory_that_does_not_answer(self) -> None:
-        """The child has said who it is, and hangs: that is told after a while."""
+        """The child has reported its pid and hangs: after the timeout that is an error."""
         self.addCleanup(os.close, self.writing)
         os.write(self.writing, b"4711")
-        self.assertRaises(TimeoutError, hear, self.reading, 0.02)
+        self.assertRaises(TimeoutError, read_report, self.reading, 0.02)

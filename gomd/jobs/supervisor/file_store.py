@@ -1,68 +1,28 @@
-"""The output of a job that its reader has not got yet: in memory, bounded, or in files for a detached job."""
+"""The output of a detached job, kept in files: bounded, and never so much that it fills the disk."""
 
 from __future__ import annotations
 
 import os
-from collections import deque
 
-from libgomd.wire.frames import CHUNK, WINDOW
+from libgomd.wire.frames import CHUNK
 
-#: What is said of bytes that could not be kept.
+#: The clause that tells of bytes that could not be kept.
 LOST = "{} bytes of output are lost: the disk is full, or nearly so"
-#: The reserve that goes by the size of the disk.
+#: The reserve that is in proportion to the size of the disk.
 AUTOMATIC = -1
 
 
-class Backlog:
+class FileStore:
     """
-    Bytes of one stream from ``base``, the oldest kept, to ``end``, by their positions in the stream.
+    A `libgomd.wire.resumable.Store` in files of a directory, each named by its first position: ``stdout.0``.
 
-    Holds at most `WINDOW` bytes: when they are not acknowledged there is no room, and the job has to wait.
-    """
-
-    def __init__(self, base: int = 0) -> None:
-        self.base = base
-        self.end = base
-        self._chunks: deque[bytes] = deque()
-
-    def room(self) -> int:
-        """Return how many bytes may be appended now."""
-        return WINDOW - (self.end - self.base)
-
-    def append(self, data: bytes) -> None:
-        """Keep more bytes."""
-        if data:
-            self._chunks.append(data)
-            self.end += len(data)
-
-    def acknowledge(self, position: int) -> None:
-        """Let go of what lies before ``position``; a piece that lies on both sides of it is kept whole."""
-        while self._chunks and self.base + len(self._chunks[0]) <= position:
-            self.base += len(self._chunks.popleft())
-
-    def read(self, position: int, most: int) -> bytes:
-        """Return bytes from ``position`` on, ``base`` at the least: as many as lie together."""
-        start = self.base
-        for chunk in self._chunks:
-            if position < start + len(chunk):
-                return chunk[position - start : position - start + most]
-            start += len(chunk)
-        return b""
-
-    def close(self) -> None:
-        """Let go of everything."""
-        self._chunks.clear()
-
-
-class Spool(Backlog):
-    """
-    A backlog in files of the present directory, each named by the position it begins at: ``stdout.0``.
-
-    When they would hold more than ``limit`` bytes the oldest go; the job never waits. Blocks as disks do.
+    When they would have more than ``limit`` bytes the oldest are removed; the job never waits. Blocks as
+    disks do.
 
     :param directory: an open directory. :param limit: bytes, at least two of `CHUNK`.
     :param reserve: bytes of the disk that are left free, half of it at least; see `free_of`.
-    :ivar lost: bytes that could not be written: the disk is full.
+    :ivar base: position of the oldest byte that is kept. :ivar end: position behind the newest.
+    :ivar lost: bytes that could not be written because the disk was full, or nearly so.
     """
 
     def __init__(self, directory: int, name: str, limit: int, reserve: int = 0) -> None:
@@ -72,11 +32,11 @@ class Spool(Backlog):
         self._reserve = reserve
         self._files: list[tuple[int, int]] = []  # where each begins, and its descriptor
         self.lost = 0
-        super().__init__()
+        self.base = self.end = 0
         self.refresh()
 
     def refresh(self) -> None:
-        """Look for what somebody else has written since."""
+        """Find what another process has written since."""
         known = {begin for begin, _descriptor in self._files}
         for begin in sorted(_positions(self._directory, self._name)):
             if begin not in known:
@@ -90,12 +50,8 @@ class Spool(Backlog):
         descriptor = os.open(f"{self._name}.{begin}", flags, 0o600, dir_fd=self._directory)
         self._files.append((begin, descriptor))
 
-    def room(self) -> int:
-        """There is always room."""
-        return CHUNK
-
     def append(self, data: bytes) -> None:
-        """Write more bytes; what the disk does not take is lost and counted."""
+        """Write more bytes; those that the disk does not take are lost, and counted."""
         try:
             if not self._has_space():
                 self.lost += len(data)
@@ -112,7 +68,7 @@ class Spool(Backlog):
             self.lost += len(data)
 
     def _has_space(self) -> bool:
-        """Whether the disk has space enough, if need be without the oldest of this output."""
+        """Make space by removing the oldest of this output; return whether the disk has enough of it now."""
         while self._reserve:
             free, reserve = free_of(os.fstatvfs(self._directory), self._reserve)
             if free >= reserve // 2:
@@ -137,12 +93,12 @@ class Spool(Backlog):
         try:
             self._copy(begin)
         except OSError:
-            pass  # no space for the newest once more: then as many as go with the oldest file
+            pass  # no space to copy the newest: then whole files are removed, as many as the limit asks for
         for _ in range(old if len(self._files) > old else old - 1):
             self._drop_oldest()
 
     def _copy(self, begin: int) -> None:
-        """Write what lies behind ``begin`` into a file of its own, the newest."""
+        """Write what lies behind ``begin`` into a new file, which becomes the newest."""
         if any(begin == known for known, _descriptor in self._files):
             return
         flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -161,15 +117,15 @@ class Spool(Backlog):
             raise
         self._files.append((begin, descriptor))
 
-    def acknowledge(self, position: int) -> None:
-        """Keep everything: somebody may attach and read it all again."""
+    def discard_before(self, position: int) -> None:
+        """Keep everything: a later caller may attach and read it all again."""
 
-    def read(self, position: int, most: int) -> bytes:
-        """Return bytes from ``position`` on, as many as lie together in one file."""
+    def read(self, position: int, limit: int) -> bytes:
+        """Return up to ``limit`` bytes from ``position`` on, as many as lie together in one file."""
         for at, (begin, descriptor) in enumerate(self._files):
             end = self._files[at + 1][0] if at + 1 < len(self._files) else self.end
             if begin <= position < end:
-                return os.pread(descriptor, min(most, end - position), position - begin)
+                return os.pread(descriptor, min(limit, end - position), position - begin)
         return b""
 
     def close(self) -> None:
@@ -181,9 +137,9 @@ class Spool(Backlog):
 
 def free_of(disk: os.statvfs_result, reserve: int) -> tuple[int, int]:
     """
-    Return the bytes free on a disk and how many of them are to stay free.
+    Return how many bytes of a disk are free, and how many of those are to stay free.
 
-    :param reserve: as configured: bytes, or `AUTOMATIC`, which stands for 5 % of the disk and at most 1 GiB.
+    :param reserve: as configured: bytes, or `AUTOMATIC`: 5 % of the disk, at most 1 GiB.
     """
     size = disk.f_blocks * disk.f_frsize
     return disk.f_bavail * disk.f_frsize, min(1 << 30, size // 20) if reserve == AUTOMATIC else reserve

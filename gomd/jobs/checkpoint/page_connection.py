@@ -1,0 +1,63 @@
+"""The connection over which the source's criu sends a job's memory to the target's page server."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Collection
+from typing import Final
+
+from libgomd.errors import CannotMove
+
+#: The first byte of a connection that speaks TLS.
+_HANDSHAKE: Final = b"\x16"
+
+
+def listen(address: str) -> socket.socket:
+    """Return a socket that listens for the pages of one dump at ``address``, on any free port."""
+    listening = socket.create_server((address, 0), backlog=1)
+    listening.settimeout(0)
+    return listening
+
+
+def accept(
+    listening: socket.socket,
+    sources: Collection[str],
+    limit: float,
+    speaks: Callable[[socket.socket], bool] = lambda _connection: True,
+) -> socket.socket:
+    """
+    Wait for the connection from one of the addresses ``sources``; any other's is closed. Blocks.
+
+    :param speaks: tells whether a connection may be used; one that may not is closed.
+    :raises CannotMove: none came within ``limit`` seconds, or the socket was shut down meanwhile.
+    """
+    end = time.monotonic() + limit
+    while (left := end - time.monotonic()) > 0:
+        listening.settimeout(left)
+        try:
+            accepted, (address, _port) = listening.accept()
+        except TimeoutError:
+            break
+        except OSError:
+            raise CannotMove("the page server was stopped before its memory came") from None
+        if address in sources and speaks(accepted):
+            accepted.settimeout(None)
+            return accepted
+        accepted.close()
+    raise CannotMove(f"nothing connected to the page server in {limit:g} s")
+
+
+def speaks_tls(connection: socket.socket, limit: float = 5.0) -> bool:
+    """
+    Whether the other end begins to speak TLS, as criu does at once. Blocks; consumes nothing.
+
+    A connection of anybody else, which came first and says nothing, must not take the place of criu's.
+
+    :param limit: seconds.
+    """
+    connection.settimeout(limit)
+    try:
+        return connection.recv(1, socket.MSG_PEEK) == _HANDSHAKE
+    except OSError:
+        return False

@@ -1,0 +1,134 @@
+"""
+What a migration message says beside its word: one frozen value for each word, and their JSON.
+
+The JSON object stands under the key ``more`` of a message. A key that another version of gomd may have left
+out or added is tolerated; a value without which the migration cannot go on raises `MalformedFrame`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from gomd.jobs.migration.protocol import MessageKind
+from libgomd.wire.frames import MalformedFrame, decode_signal
+
+#: The word of the answer to a question whether a job could move; see `gomd.jobs.migration.messages`.
+SEEN: Final = "seen"
+#: Maximum number of characters of one reason, and of reasons in one message: a person reads them.
+MAX_REASON_LENGTH: Final = 2000
+MAX_REASONS: Final = 100
+#: Maximum number of signals that are passed on to a job which has moved.
+MAX_SIGNALS: Final = 1000
+_MAX_PID: Final = 2**31 - 1
+_MAX_PORT: Final = 65535
+
+
+class WaitingSignal(NamedTuple):
+    """
+    A signal that was sent to a job while it was stopped for its move.
+
+    :ivar number: 1 to 64. :ivar group: whether it is for the process group or for the first process alone.
+    """
+
+    number: int
+    group: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OfferDetails:
+    """
+    Goes with `MessageKind.OFFER`.
+
+    :ivar lock: whether balancing must leave the job where it is.
+    :ivar pid_at_home: the process id by which its home node knows it; None when the home has given it none.
+    """
+
+    lock: bool = False
+    pid_at_home: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyDetails:
+    """Goes with `MessageKind.READY`. :ivar port: the TCP port of the target's page server."""
+
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class SettledDetails:
+    """Goes with `MessageKind.SETTLED`. :ivar signals: those that came while the job was stopped, in order."""
+
+    signals: tuple[WaitingSignal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SeenDetails:
+    """Goes with `SEEN`. :ivar reasons: why the job could not come, a clause each; empty when it could."""
+
+    reasons: tuple[str, ...] = ()
+
+
+#: None for the words that say everything by themselves.
+Details: TypeAlias = "OfferDetails | ReadyDetails | SettledDetails | SeenDetails | None"
+
+
+def encode_details(details: Details) -> dict[str, Any]:
+    """Return the JSON object of ``details``."""
+    if isinstance(details, OfferDetails):
+        return {"lock": details.lock, "pid": details.pid_at_home}
+    if isinstance(details, ReadyDetails):
+        return {"port": details.port}
+    if isinstance(details, SettledDetails):
+        return {"signals": [list(signal) for signal in details.signals]}
+    if isinstance(details, SeenDetails):
+        return {"reasons": [one_line(reason) for reason in details.reasons[:MAX_REASONS]]}
+    return {}
+
+
+def decode_details(word: str, values: Mapping[str, Any]) -> Details:
+    """
+    Return what the JSON object ``values`` of a message with this word says.
+
+    :raises MalformedFrame: a value has another type, or is out of its bounds.
+    """
+    if word == MessageKind.OFFER.word:
+        pid = values.get("pid")
+        known = type(pid) is int and 0 < pid <= _MAX_PID
+        return OfferDetails(values.get("lock") is True, pid if known else None)
+    if word == MessageKind.READY.word:
+        port = values.get("port")
+        if type(port) is not int or not 0 < port <= _MAX_PORT:
+            raise MalformedFrame("invalid port of the page server in a migration message")
+        return ReadyDetails(port)
+    if word == MessageKind.SETTLED.word:
+        return SettledDetails(decode_signals(values.get("signals")))
+    if word == SEEN:
+        reasons = values.get("reasons")
+        told = reasons[:MAX_REASONS] if isinstance(reasons, list) else []
+        return SeenDetails(tuple(one_line(str(reason)) for reason in told))
+    return None
+
+
+def decode_signals(values: object) -> tuple[WaitingSignal, ...]:
+    """
+    Return the signals in ``values``, a list of pairs as JSON has them; empty for what is no list.
+
+    :raises MalformedFrame: a pair is no signal.
+    """
+    return tuple(map(_signal, values[:MAX_SIGNALS])) if isinstance(values, list) else ()
+
+
+def _signal(pair: Any) -> WaitingSignal:
+    try:
+        number, group = pair
+        return WaitingSignal(*decode_signal(bytes((int(number), bool(group)))))
+    except (ValueError, TypeError, OverflowError, MalformedFrame):
+        raise MalformedFrame("invalid signal in a migration message") from None
+
+
+def one_line(text: str) -> str:
+    """Return ``text`` as a reason: one printable line of bounded length, whatever is in it."""
+    short = text if len(text) <= MAX_REASON_LENGTH else text[: MAX_REASON_LENGTH - 3] + "..."
+    return "".join(c if c.isprintable() else "?" for c in short)

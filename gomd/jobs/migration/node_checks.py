@@ -1,0 +1,131 @@
+"""Inspects this node and its jobs before one leaves or comes: criu, requirements, capabilities, obstacles."""
+
+from __future__ import annotations
+
+import pwd
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from twisted.internet.interfaces import IReactorTime
+
+from gomd.interfaces import IThreads
+from gomd.jobs.checkpoint import inspection
+from gomd.jobs.checkpoint.criu import Criu
+from gomd.jobs.checkpoint.requirements import Capabilities, Requirements, reasons
+from gomd.jobs.lifecycle.tracked import TrackedJob
+from gomd.jobs.migration.bounded_inspection import BoundedInspection
+from gomd.jobs.migration.images import ImageDirectories
+from libgomd.errors import NotFound
+
+#: Seconds that one inspection of a job, of this node's files or of criu may take.
+INSPECTION_TIMEOUT: Final = 30.0
+#: Seconds for which a good result of `Criu.check` is believed, and a bad one.
+CRIU_WORKS_LIFETIME: Final = 600.0
+CRIU_FAILS_LIFETIME: Final = 30.0
+
+
+class CriuCheck:
+    """Whether criu works on this node. It is checked when first asked for, and again when that is old."""
+
+    def __init__(self, criu: Criu, threads: IThreads, clock: IReactorTime) -> None:
+        self._criu = criu
+        self._threads = threads
+        self._clock = clock
+        self._checked_at = -CRIU_WORKS_LIFETIME
+        self.known = ""
+
+    async def why_not(self) -> str:
+        """Return what keeps criu from working, empty when nothing does."""
+        now = self._clock.seconds()
+        if now - self._checked_at >= (CRIU_FAILS_LIFETIME if self.known else CRIU_WORKS_LIFETIME):
+            self.known = await self._threads.run(INSPECTION_TIMEOUT, self._criu.check)
+            self._checked_at = now
+        return self.known
+
+
+class NodeChecks:
+    """
+    Inspects the jobs of this node and the node itself, on threads.
+
+    :param criu: tells whether criu works here. :param images: where the images of jobs are kept.
+    :param read_requirements: reads what a job needs, given its pid, its supervisor's, and its user. Blocks.
+    :param read_obstacles: reads why a job cannot leave for any node, given both pids. Blocks.
+    :param read_capabilities: reads what this node has of what a job needs, as
+        `gomd.jobs.checkpoint.inspection.read_offer` does. Blocks.
+    """
+
+    def __init__(
+        self,
+        threads: IThreads,
+        criu: CriuCheck,
+        images: ImageDirectories,
+        read_requirements: Callable[[int, int, str], Requirements] = inspection.look,
+        read_obstacles: Callable[[int, int], list[str]] = inspection.look_for_stays,
+        read_capabilities: Callable[[Requirements, str, str, str], Capabilities] = inspection.read_offer,
+    ) -> None:
+        self._threads = threads
+        self._bounded = BoundedInspection(threads)
+        self._criu = criu
+        self._images = images
+        self._read_requirements = read_requirements
+        self._read_obstacles = read_obstacles
+        self._read_capabilities = read_capabilities
+
+    @property
+    def known_criu_problem(self) -> str:
+        """What kept criu from working when it was last checked, empty when nothing did."""
+        return self._criu.known
+
+    async def criu_problem(self) -> str:
+        """Return what keeps criu from working, empty when nothing does."""
+        return await self._criu.why_not()
+
+    async def requirements(self, job: TrackedJob) -> Requirements:
+        """Return what a job of this node needs of another one. :raises NotFound: it has ended."""
+        running = job.running
+        if running is None:
+            raise NotFound(f"job {job.name} does not run here")
+        try:
+            found = await self._bounded.run(
+                INSPECTION_TIMEOUT, job.name, self._read_requirements,
+                running.pid, running.supervisor, running.user,
+            )  # fmt: skip
+        except OSError as error:
+            raise NotFound(f"job {job.name} has ended") from error
+        return replace(found, memory_max=running.memory_max)
+
+    async def obstacles(self, job: TrackedJob) -> Sequence[str]:
+        """Return why a job of this node cannot leave for any other. :raises OSError: it has ended."""
+        running = job.running
+        if running is None:
+            return ()
+        return await self._bounded.run(
+            INSPECTION_TIMEOUT, job.name, self._read_obstacles, running.pid, running.supervisor
+        )
+
+    async def missing(
+        self, job: str, requirements: Requirements, node: str, no_memory_limit: str
+    ) -> Sequence[str]:
+        """
+        Return why this node lacks what a job needs, a clause for each reason.
+
+        :param job: its name. :param node: what a message calls this node.
+        :param no_memory_limit: why the memory of a job cannot be limited here, empty when it can.
+        """
+        problem = await self.criu_problem()
+        room = await self._images.make_root()
+        uid = requirements.uid
+        user = await self._threads.run_apart(INSPECTION_TIMEOUT, ("user", uid), "names", _user_name, uid)
+        offer = await self._bounded.run(
+            INSPECTION_TIMEOUT, job, self._read_capabilities, requirements, user, room, problem
+        )
+        return reasons(requirements, replace(offer, no_limit=no_memory_limit), node)
+
+
+def _user_name(uid: int) -> str:
+    """Return the name of a user of this node, empty when there is none of that uid. Blocks."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return ""

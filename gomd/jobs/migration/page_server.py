@@ -1,0 +1,127 @@
+"""The page server of one migration: takes the memory of a job from the source node's criu."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+
+from gomd.interfaces import IThreads
+from gomd.jobs.checkpoint.criu import Criu, TlsFiles
+from gomd.jobs.checkpoint.page_connection import accept, listen, speaks_tls
+from libgomd.errors import CannotMove, GomdError
+
+#: Seconds that it waits for the source node's criu to connect.
+CONNECT_TIMEOUT: Final = 120.0
+#: Seconds that the transfer of the memory may take.
+TRANSFER_TIMEOUT: Final = 880.0
+_THREAD_TIMEOUT: Final = TRANSFER_TIMEOUT + 20.0
+_LOOPBACK: Final = "127.0.0.1"
+_CALLED_OFF: Final = "the migration was called off"
+
+
+@dataclass(frozen=True, slots=True)
+class PageServers:
+    """
+    Makes page servers on this node.
+
+    :ivar address: the IPv4 address at which the other nodes reach this one.
+    :ivar listen: waits for a connection, as `gomd.jobs.checkpoint.page_connection.listen` does;
+        ``accept`` takes it.
+    """
+
+    criu: Criu
+    threads: IThreads
+    address: str
+    listen: Callable[[str], socket.socket] = listen
+    accept: Callable[..., socket.socket] = accept
+
+    def open(self, source_address: str) -> PageServer:
+        """
+        Listen at a port that the kernel chooses, for one connection from ``source_address``.
+
+        :raises CannotMove: it cannot listen.
+        """
+        try:
+            listening = self.listen(self.address)
+            port = int(listening.getsockname()[1])
+        except OSError as error:
+            raise CannotMove(f"no page server at {self.address}: {error.strerror}") from error
+        addresses = {source_address}
+        if self.address.startswith("127."):
+            addresses.add(_LOOPBACK)
+        return PageServer(self, listening, port, addresses)
+
+
+class PageServer:
+    """
+    Takes the memory of one job.
+
+    :ivar port: where the source node's criu has to connect.
+    """
+
+    def __init__(
+        self, servers: PageServers, listening: socket.socket, port: int, addresses: set[str]
+    ) -> None:
+        self.port = port
+        self._servers = servers
+        self._listening = listening
+        self._addresses = addresses
+        self._accepted: socket.socket | None = None
+        self._cancelled = False
+        self._complete = False
+        self._transfer: Deferred[None] = Deferred()
+
+    def start(self, directory: str, tls: TlsFiles, failed: Callable[[str], None]) -> None:
+        """
+        Begin to serve on a thread.
+
+        :param directory: where the memory is written.
+        :param failed: called with the reason when the memory cannot be taken; not after `cancel`.
+        """
+        serving = self._servers.threads.run(_THREAD_TIMEOUT, self._serve, directory, tls)
+
+        async def serve() -> None:
+            await serving
+            self._complete = True
+
+        def on_failure(failure: Any) -> None:
+            if not self._cancelled:
+                known = failure.check(GomdError, OSError)
+                failed(str(failure.value) if known else repr(failure.value))
+
+        self._transfer = Deferred.fromCoroutine(serve())
+        self._transfer.addErrback(on_failure)
+
+    async def wait(self) -> None:
+        """Wait until all of the memory is here. :raises CannotMove: it did not come whole."""
+        await self._transfer
+        if not self._complete:
+            raise CannotMove("its memory did not come whole")
+
+    def cancel(self) -> None:
+        """Take no more. May be called twice."""
+        self._cancelled = True
+        for each in (self._listening, self._accepted):
+            if each is not None:
+                with suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+    def _serve(self, directory: str, tls: TlsFiles) -> None:
+        """Accept the connection and let criu read from it. Blocks; runs on a thread."""
+        servers = self._servers
+        with self._listening as listening:
+            accepted = servers.accept(listening, self._addresses, CONNECT_TIMEOUT, speaks_tls)
+        with accepted:
+            self._accepted = accepted
+            try:
+                if self._cancelled:  # before `cancel` could see and shut down the accepted connection
+                    raise CannotMove(_CALLED_OFF)
+                servers.criu.page_server(accepted, directory, tls, TRANSFER_TIMEOUT)
+            finally:
+                self._accepted = None

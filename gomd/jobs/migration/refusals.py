@@ -1,0 +1,105 @@
+"""Why a job cannot come to a node: found out about this node, or asked of another one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from twisted.internet.defer import Deferred
+
+from gomd.interfaces import UNTRUSTED
+from gomd.jobs.checkpoint.requirements import Requirements
+from gomd.jobs.lifecycle.frame_stream import FrameStream
+from gomd.jobs.migration.channels import DAEMON, VERB
+from gomd.jobs.migration.context import MigrationContext
+from gomd.jobs.migration.details import SEEN, SeenDetails
+from gomd.jobs.migration.messages import (
+    LOOK,
+    MessageReader,
+    MigrationId,
+    MigrationMessage,
+    encode_message,
+)
+from gomd.jobs.migration.requirements_file import REQUIREMENTS_FILE, decode_requirements, encode_requirements
+from libgomd.errors import GomdError, PeerUnreachable
+from libgomd.model import Status, is_system_user
+from libgomd.wire.frames import Frame
+from libgomd.wire.lines import Request
+
+#: Seconds that another node may take to answer whether a job could come to it.
+LOOK_TIMEOUT: Final = 40.0
+
+
+async def reasons_to_refuse(
+    context: MigrationContext, requirements: Requirements, job: MigrationId
+) -> Sequence[str]:
+    """Return why a job cannot come to this node, a clause for each reason; empty when it can."""
+    name = context.name_of(context.own_id)
+    if refusal := _first_refusal(context, requirements, job, name):
+        return [refusal]
+    return await context.checks.missing(job.name, requirements, name, context.jobs.no_memory_limit)
+
+
+def _first_refusal(context: MigrationContext, requirements: Requirements, job: MigrationId, name: str) -> str:
+    """Return why a job may not come to this node whatever is on it, empty when it may."""
+    policy, uid = context.policy, requirements.uid
+    if is_system_user(uid) and not policy.allow_system_users():
+        return f"{name} takes no processes of {requirements.user or uid} from other nodes ({UNTRUSTED})"
+    if job.home == context.own_id:
+        if not context.jobs.runs_for_home(job.job, job.name):
+            return f"{name}, its home, does not know it any more"
+    elif context.node(context.own_id).status & Status.BLOCK:
+        return f"{name} takes no guests"
+    elif context.jobs.get(job.name) is not None:
+        return f"{name} has a job of that name"
+    elif full := policy.full_for(uid):
+        return f"{name}: {full}"
+    return "" if policy.is_root else f"gomd on {name} does not run as root"
+
+
+async def ask_target(
+    context: MigrationContext, migration: str, target: int, requirements: Requirements
+) -> Sequence[str]:
+    """
+    Ask another node why a job could not come to it; nothing is begun there.
+
+    :param migration: an id for the question.
+    :returns: a clause for each reason, empty when the job could come.
+    :raises PeerUnreachable: the node does not answer. :raises CannotMove: the requirements are too long.
+    """
+    files = {REQUIREMENTS_FILE: encode_requirements(requirements)}
+    question = MigrationMessage(migration, LOOK, context.own_id, files=files)
+    stream: FrameStream = await context.channels.open_other(context.node(target), Request(VERB), DAEMON)
+    answer: Deferred[Sequence[str]] = Deferred()
+    reader = MessageReader()
+
+    def on_frame(frame: Frame) -> None:
+        for message in reader.feed(frame):
+            seen = message.details
+            if message.migration == migration and isinstance(seen, SeenDetails) and not answer.called:
+                answer.callback(seen.reasons)
+
+    def on_lost() -> None:
+        if not answer.called:
+            answer.errback(PeerUnreachable(f"{context.name_of(target)} ended the stream"))
+
+    stream.listen(on_frame, on_lost)
+    late = context.clock.callLater(LOOK_TIMEOUT, stream.abort)
+    try:
+        stream.send(encode_message(question))
+        return await answer
+    finally:
+        if late.active():
+            late.cancel()
+        stream.close()
+
+
+async def answer_look(context: MigrationContext, question: MigrationMessage) -> MigrationMessage:
+    """Return the answer to another node's question whether a job could come here. Never raises."""
+    reasons: Sequence[str]
+    try:
+        requirements = decode_requirements(question.files.get(REQUIREMENTS_FILE, b""))
+        reasons = await reasons_to_refuse(context, requirements, MigrationId.parse(question.migration))
+    except (GomdError, OSError) as error:
+        reasons = [str(error)]
+    return MigrationMessage(question.migration, SEEN, context.own_id, details=SeenDetails(tuple(reasons)))

@@ -1,0 +1,99 @@
+"""What a caller wants to move or lock: found once from a process id, with the caller's rights checked."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gomd.interfaces import ICollector, IJobOwnership, IJobs, JobHere, MigrationSubject
+from libgomd.errors import CannotMove, NotAllowed
+from libgomd.model import Caller, Job
+
+
+class Subject(NamedTuple):
+    """
+    A process of this node that is to be moved.
+
+    :ivar asked: the process id by which the caller named it.
+    :ivar reference: what the migrator is told. :ivar home: the id of its home node.
+    :ivar node: the id of the node on which it runs now.
+    :ivar job: the job it belongs to; None for a process that openMosix's kernel moves.
+    """
+
+    asked: int
+    reference: MigrationSubject
+    home: int
+    node: int
+    job: JobHere | None
+
+
+class Subjects:
+    """
+    Finds out which job a process id names.
+
+    :param ownership: tells which process belongs to which job.
+    :param by_kernel: whether openMosix's kernel moves the processes of this node.
+    """
+
+    def __init__(
+        self, own_id: int, jobs: IJobs, ownership: IJobOwnership, collector: ICollector, by_kernel: bool
+    ) -> None:
+        self._own_id = own_id
+        self._jobs = jobs
+        self._ownership = ownership
+        self._collector = collector
+        self._by_kernel = by_kernel
+
+    def elsewhere(self, pid: int, caller: Caller) -> Job | None:
+        """
+        Return the job of this home with that process id which runs on another node, None when it does not.
+
+        :raises NotAllowed: it is not the caller's.
+        """
+        job = self._jobs.of_pid(pid)
+        if job is None or job.node == self._own_id:
+            return None
+        _check_owner(caller, job.uid, pid)
+        return job
+
+    async def here(self, asked: int, caller: Caller) -> Subject:
+        """
+        Return what is to be moved of this node.
+
+        :raises NotFound: there is no such process. :raises NotAllowed: it is not the caller's.
+        :raises CannotMove: it belongs to no job.
+        """
+        pid = self._jobs.pid_here(asked)
+        if self._by_kernel:
+            process = await self._collector.process(pid)
+            _check_owner(caller, process.uid, asked)
+            return Subject(asked, MigrationSubject(pid), process.home, process.node, None)
+        job = await self._ownership.job_of(pid)
+        if job is None:
+            _check_owner(caller, (await self._collector.process(pid)).uid, asked)
+            raise CannotMove(
+                f"process {asked} was not started by gomd and stays here; what `run` starts can be moved"
+            )
+        _check_owner(caller, job.uid, asked)
+        return Subject(asked, reference_to(job), job.home, self._own_id, job)
+
+    async def to_lock(self, asked: int, caller: Caller) -> MigrationSubject:
+        """
+        Return what is to be locked of this node: a job, or a process of openMosix's.
+
+        :raises NotFound: there is no such process. :raises NotAllowed: it is not the caller's.
+        """
+        pid = self._jobs.pid_here(asked)
+        job = None if self._by_kernel else await self._ownership.job_of(pid)
+        uid = job.uid if job is not None else (await self._collector.process(pid)).uid
+        _check_owner(caller, uid, pid)
+        return MigrationSubject(pid) if job is None else reference_to(job)
+
+
+def reference_to(job: JobHere) -> MigrationSubject:
+    """Return what a migrator is told of a job that runs here."""
+    return MigrationSubject(job.pid, job.name)
+
+
+def _check_owner(caller: Caller, uid: int, pid: int) -> None:
+    if not caller.owns(uid):
+        raise NotAllowed(f"process {pid} is not yours: you can move and lock only your own processes")

@@ -1,0 +1,129 @@
+"""The daemon's connection to a supervisor, and the socket at which a later daemon connects."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+from gomd.jobs.supervisor.job_directory import SOCKET
+from libgomd.errors import MalformedReply
+from libgomd.wire import frames
+
+#: Seconds a last word to the daemon may take.
+LAST_WORD_TIMEOUT = 30.0
+#: Bytes that may wait here for the daemon to read; more output stays in its store.
+MAX_OUTGOING_BYTES = 262144
+
+
+class ControlSocket:
+    """
+    One daemon at a time is connected. A new connection takes the place of the old one.
+
+    :param connection: the first daemon's, which does not block. :param parser: of what comes over it.
+    """
+
+    def __init__(self, connection: socket.socket, parser: frames.FrameParser) -> None:
+        self._connection: socket.socket | None = connection
+        self._parser = parser
+        self._outgoing = bytearray()
+        self._listener: socket.socket | None = None
+
+    @property
+    def connection(self) -> socket.socket | None:
+        """The daemon's connection, None while there is none."""
+        return self._connection
+
+    @property
+    def listens(self) -> bool:
+        """Whether a later daemon can connect."""
+        return self._listener is not None
+
+    @property
+    def room(self) -> int:
+        """Bytes of output that may be queued now."""
+        return max(0, MAX_OUTGOING_BYTES - len(self._outgoing))
+
+    def listen(self) -> None:
+        """Let later daemons connect, at a socket in the current directory. :raises OSError: no."""
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.setblocking(False)
+        if os.path.lexists(SOCKET):
+            os.unlink(SOCKET)
+        self._listener.bind(SOCKET)
+        self._listener.listen(2)
+
+    def register(self, poll: select.poll) -> None:
+        """Poll for what concerns the daemon."""
+        if self._listener is not None:
+            poll.register(self._listener, select.POLLIN)
+        if self._connection is not None:
+            poll.register(self._connection, select.POLLIN | (select.POLLOUT if self._outgoing else 0))
+
+    def accept(self, ready: dict[int, int]) -> bool:
+        """Replace the connection by a new daemon's; return whether there was one."""
+        if self._listener is None or self._listener.fileno() not in ready:
+            return False
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:
+            return False
+        self.disconnect()
+        connection.setblocking(False)
+        self._connection = connection
+        self._parser = frames.FrameParser()
+        return True
+
+    def receive(self, ready: dict[int, int], take: Callable[[frames.Frame], None]) -> bool:
+        """
+        Give every frame that has come to ``take``.
+
+        :returns: False when the connection has ended, or is ended here: by what cannot be read or taken.
+        """
+        if self._connection is None or self._connection.fileno() not in ready:
+            return True
+        try:
+            data = self._connection.recv(frames.CHUNK)
+            for frame in self._parser.feed(data):
+                take(frame)
+        except BlockingIOError:
+            return True
+        except (OSError, MalformedReply):
+            data = b""
+        if not data:
+            self.disconnect()
+        return bool(data)
+
+    def disconnect(self) -> None:
+        """Close the connection and forget what it was to be sent."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+        self._outgoing.clear()
+
+    def send(self, data: bytes) -> None:
+        """Queue frames for the daemon; without a connection they are dropped."""
+        if self._connection is not None:
+            self._outgoing += data
+
+    def flush(self) -> bool:
+        """Write as much as the connection takes now. :returns: False when the connection has ended."""
+        while self._outgoing and self._connection is not None:
+            try:
+                sent = self._connection.send(self._outgoing)
+            except BlockingIOError:
+                return True
+            except OSError:
+                self.disconnect()
+                return False
+            del self._outgoing[:sent]
+        return True
+
+    def send_last(self, data: bytes, timeout: float = LAST_WORD_TIMEOUT) -> None:
+        """Write all that waits and ``data`` behind it. Blocks for ``timeout`` seconds at most; no error."""
+        if self._connection is not None:
+            self._connection.settimeout(timeout)
+            with suppress(OSError):
+                self._connection.sendall(bytes(self._outgoing) + data)

@@ -1,0 +1,240 @@
+"""
+A supervisor that can freeze its job and hand it over to another one: the source's part of a migration.
+
+It hands over more than criu's images: a `gomd.jobs.supervisor.handover` with what it has of the job's
+streams. Standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Collection
+from contextlib import suppress
+from typing import NoReturn
+
+from gomd.jobs.checkpoint import permissions, process_tree
+from gomd.jobs.checkpoint.criu import Criu, TlsFiles, pipe_name
+from gomd.jobs.supervisor import handover, pipes
+from gomd.jobs.supervisor.cgroups import FREEZE_ALLOWANCE
+from gomd.jobs.supervisor.child_task import ChildTask
+from gomd.jobs.supervisor.exit_watcher import end_the_rest
+from gomd.jobs.supervisor.handover import HandedInput, HandedJob, HandedOutput, Handover
+from gomd.jobs.supervisor.supervisor import Supervisor
+from libgomd.errors import CannotMove
+from libgomd.wire import job_messages
+from libgomd.wire.job_messages import END, FREEZE, FreezeOrder, LockOrder, Order, OrderOutcome
+from libgomd.wire.resumable import CHUNK, Store
+
+#: Seconds a child may take beyond criu's own limit.
+CHILD_GRACE = 10.0
+#: Seconds the answer to the order that ends this process may take.
+_LAST_ANSWER_TIMEOUT = 5.0
+#: Signals that wait while the job is frozen; more are dropped.
+_MAX_WAITING_SIGNALS = 1000
+
+
+class FreezingSupervisor(Supervisor):
+    """
+    A job in namespaces of its own. The orders of `libgomd.wire.job_messages` tell it what to do.
+
+    Each is answered by one `OrderOutcome`, but for `LockOrder` and `KeepOrder`.
+    """
+
+    #: The child that runs criu, and the order it does that for.
+    _task: ChildTask | None = None
+    _order: FreezeOrder | None = None
+    #: Processes that were stopped before the job was frozen and stay so when it goes on.
+    _stopped: Collection[int] = ()
+    #: Signals that came while the job is frozen: number, and whether for its process group.
+    _waiting_signals: tuple[tuple[int, bool], ...] = ()
+    #: Of its input, what was handed over.
+    _handed: HandedInput | None = None
+
+    def _carry_out(self, order: Order) -> None:
+        try:
+            if isinstance(order, FreezeOrder):
+                self._freeze(order)
+            elif isinstance(order, LockOrder):
+                self._spec = self._spec._replace(lock=order.lock)
+                self._write_job()
+            elif order.do == END:
+                self._leave_for_good()
+            else:
+                self._thaw()
+                self._answer(order.do)
+        except CannotMove as error:
+            self._answer(order.do, str(error))
+
+    def _answer(self, did: str, error: str = "") -> None:
+        self._control.send(job_messages.encode(OrderOutcome(did, error)))
+
+    def _set_frozen(self, frozen: bool) -> None:
+        """Stop, or let go on, what this process does by itself with the job, its input above all."""
+        self._frozen = self._stdio.paused = frozen
+
+    def _freeze(self, order: FreezeOrder) -> None:
+        if self._frozen or self._task is not None:
+            raise CannotMove("it is being moved already")
+        if self._program is None or self._watcher.status is not None:
+            raise CannotMove("it has ended")
+        if not self._environment.namespace:
+            raise CannotMove(self._environment.why_not)
+        if self._spec.tty:
+            raise CannotMove("it has a terminal")
+        pid, names = self._program.pid, [name for name in self._pipe_names() if name]
+        supervisor, uid = os.getpid(), self._spec.uid
+        _check_family(supervisor, (pid,))
+        criu = Criu(order.criu)
+        self._order = order
+        self._stopped = process_tree.stopped(process_tree.descendants(pid, whole=False))
+
+        def work() -> None:
+            own = os.getpid()
+
+            def allows(_pid: int) -> None:
+                _check_family(supervisor, (pid, own))
+                if uid and (why := permissions.sockets_that_stay(process_tree.descendants(pid))):
+                    raise CannotMove(why)
+
+            criu.dump(
+                pid,
+                order.directory,
+                names,
+                pages=(order.address, order.port),
+                tls=TlsFiles(*order.tls),
+                limit=order.limit,
+                allows=allows,
+            )
+            if not process_tree.keep_stopped(process_tree.descendants(pid)):
+                raise CannotMove("it does not stay stopped")
+
+        self._set_frozen(True)
+        self._limit_memory(FREEZE_ALLOWANCE)
+        self._task = ChildTask(work, order.limit + CHILD_GRACE)
+
+    def _limit_memory(self, more: int = 0) -> None:
+        """Set the job's limit, and ``more`` bytes beyond it for what criu adds to a job that it freezes."""
+        if self._group is not None:
+            with suppress(OSError):
+                self._group.limit(more)
+
+    def _pipe_names(self) -> list[str]:
+        """Return what criu calls stdin, stdout and stderr; empty for what is closed or no pipe."""
+        ours = [self._stdio.stdin, *self._stdio.outputs.values()]
+        return [pipe_name(descriptor) if descriptor >= 0 else "" for descriptor in ours]
+
+    def _register(self, poll: select.poll) -> None:
+        if self._task is not None:
+            poll.register(self._task.fileno(), select.POLLIN)
+
+    def _handle(self, ready: dict[int, int]) -> None:
+        """Finish a freeze whose child has ended."""
+        if self._task is None or self._task.fileno() not in ready or not self._task.feed():
+            return
+        task, self._task = self._task, None
+        try:
+            task.result()
+            self._hand_over()
+        except (CannotMove, OSError) as error:
+            self._thaw()
+            self._answer(FREEZE, str(error))
+        else:
+            self._answer(FREEZE)
+
+    def _hand_over(self) -> None:
+        """
+        Empty the pipes of the frozen job and write down all there is.
+
+        :raises OSError: a full disk. :raises CannotMove: a pipe cannot be emptied.
+        """
+        assert self._program is not None
+        assert self._order is not None
+        names = self._pipe_names()
+        stdio, end, spec = self._stdio, self._attachment.end, self._spec
+        for kind, descriptor in stdio.outputs.items():
+            if descriptor >= 0:
+                end.outputs[kind].append(pipes.drain(descriptor))
+                pipes.check_empty(descriptor)
+        if stdio.stdin >= 0:
+            stdio.waiting[:0] = pipes.take_back(stdio.stdin)
+        outputs = {}
+        for kind, output in end.outputs.items():
+            begin = output.end if spec.detach else output.store.base  # files stay where they are
+            outputs[kind] = HandedOutput(begin, _bytes_from(output.store, begin), stdio.outputs[kind] >= 0)
+        handed = HandedInput(end.stdin.received, end.stdin.taken, bytes(stdio.waiting), end.stdin_ended)
+        job = HandedJob(
+            spec.uid, spec.gid, spec.groups, spec.argv, spec.user, spec.cwd, spec.tty, spec.merge,
+            spec.began, spec.memory_max, self._used(),
+        )  # fmt: skip
+        self._handed = handed
+        told = Handover(self._program.pid, tuple(names), tuple(self._stopped), job, outputs, handed)
+        handover.write(self._order.directory, told)
+
+    def _used(self) -> float:
+        """Return the seconds of processor time used so far: the next kernel begins to count anew."""
+        assert self._program is not None
+        return (self._spec.used or 0.0) + sum(
+            map(process_tree.cpu_seconds, process_tree.descendants(self._program.pid, whole=False))
+        )
+
+    def _thaw(self) -> None:
+        if not self._frozen:
+            return
+        if self._task is not None:
+            self._task.close()
+            process_tree.end(reversed(process_tree.descendants(self._task.pid, whole=False)))
+            self._task = None
+            self._answer(FREEZE, "it was told to go on")
+        assert self._program is not None
+        self._set_frozen(False)
+        self._handed = None
+        self._limit_memory()
+        process_tree.thaw(process_tree.descendants(self._program.pid, whole=False), but=self._stopped)
+        waiting, self._waiting_signals = self._waiting_signals, ()
+        for number, group in waiting:
+            self._signal(number, group)
+        if self._attachment.end.stdin_ended and not self._stdio.waiting:
+            self._stdio.close_input()
+
+    def _signal(self, number: int, group: bool) -> None:
+        """Send a signal; keep it while the job is frozen: it would be lost if the job goes on elsewhere."""
+        if self._frozen:
+            if len(self._waiting_signals) < _MAX_WAITING_SIGNALS:
+                self._waiting_signals += ((number, group),)
+        else:
+            super()._signal(number, group)
+
+    def _leave_for_good(self) -> NoReturn:
+        """The job runs elsewhere: leave no trace. With this process the kernel ends the frozen one."""
+        if not self._frozen:
+            raise CannotMove("it is not frozen")
+        told = OrderOutcome(END, "", self._waiting_signals)
+        self._control.send_last(job_messages.encode(told), _LAST_ANSWER_TIMEOUT)
+        end_the_rest(self._environment.namespace, 0)  # else it may see one more signal as this process ends
+        self._remove_group()
+        self._leave()
+        os._exit(0)
+
+    def _before_attach(self) -> None:
+        """Forget input that came after the handover: the copy does not know of it, it has to come again."""
+        if self._handed is not None:
+            end = self._attachment.end
+            end.stdin.rewind(self._handed.received)
+            end.stdin_ended = self._handed.ended
+            del self._stdio.waiting[len(self._handed.waiting) :]
+
+
+def _check_family(supervisor: int, but: Collection[int]) -> None:
+    """Check that criu, which takes a process and its descendants, takes all. :raises CannotMove: no."""
+    if any(pid not in but for pid in process_tree.strays(supervisor)):
+        raise CannotMove(process_tree.STRAYS)
+
+
+def _bytes_from(store: Store, position: int) -> bytes:
+    """Return all that is kept from ``position`` on."""
+    pieces = []
+    while piece := store.read(position, CHUNK):
+        pieces.append(piece)
+        position += len(piece)
+    return b"".join(pieces)

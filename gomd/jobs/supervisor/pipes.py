@@ -1,0 +1,85 @@
+"""The descriptors of a job's streams: made for it, and emptied when it is frozen. Standard library only."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+
+from libgomd.errors import CannotMove
+from libgomd.wire.resumable import CHUNK
+
+#: Standard input, output and error of a job; or the supervisor's ends of them, -1 where there is none.
+Streams = tuple[int, int, int]
+#: Asks how many bytes a pipe can have.
+_F_GETPIPE_SZ = 1032
+
+
+def make_pipes(detach: bool, merge: bool) -> tuple[Streams, Streams]:
+    """
+    Return the three streams of a job and the supervisor's ends of them.
+
+    :param detach: its input is empty. :param merge: output and error are one pipe.
+    """
+    if detach:
+        stdin, feed = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), -1
+    else:
+        stdin, feed = os.pipe()
+    out_read, out = os.pipe()
+    if merge:
+        return (stdin, out, out), (feed, out_read, -1)
+    error_read, error = os.pipe()
+    return (stdin, out, error), (feed, out_read, error_read)
+
+
+def make_terminal(uid: int) -> tuple[Streams, Streams]:
+    """Return the streams of a job on a new terminal that belongs to ``uid``, and the supervisor's ends."""
+    master, slave = os.openpty()
+    if os.geteuid() == 0:
+        os.fchown(slave, uid, -1)
+    os.fchmod(slave, 0o620)
+    return (slave, slave, slave), (os.dup(master), master, -1)
+
+
+def set_size(terminal: int, rows: int, columns: int) -> None:
+    """Set the size of a terminal; what runs on it gets SIGWINCH. :raises OSError: the job has closed it."""
+    import struct
+    import termios
+
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+
+
+def close(descriptor: int) -> int:
+    """Close a descriptor, if it is one; return -1, for no descriptor."""
+    if descriptor >= 0:
+        os.close(descriptor)
+    return -1
+
+
+def drain(descriptor: int) -> bytes:
+    """Return what is in a pipe whose writers are stopped; never more than it can have, should one run on."""
+    pieces, room = [], fcntl.fcntl(descriptor, _F_GETPIPE_SZ)
+    try:
+        while room > 0 and (piece := os.read(descriptor, min(CHUNK, room))):
+            pieces.append(piece)
+            room -= len(piece)
+    except BlockingIOError:
+        pass
+    return b"".join(pieces)
+
+
+def check_empty(descriptor: int) -> None:
+    """Check that nobody outside the job has the pipe and writes on. :raises CannotMove: somebody does."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    if any(events & select.POLLIN for _descriptor, events in poll.poll(0)):
+        raise CannotMove("a process that is not of it writes to its output")
+
+
+def take_back(descriptor: int) -> bytes:
+    """Return what was written into a pipe and not read, given its writing end."""
+    reading = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return drain(reading)
+    finally:
+        os.close(reading)

@@ -1,0 +1,81 @@
+"""What supervisors hand over: there and back, as older versions wrote it, and forged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gomd.jobs.supervisor import handover
+from gomd.jobs.supervisor.handover import HandedInput, HandedJob, HandedOutput, Handover
+from libgomd.errors import CannotMove
+from libgomd.wire import frames
+
+_HANDOVER = Handover(
+    300, ("pipe:[1]", "pipe:[2]", ""), (305,),
+    HandedJob(1000, 1000, (1000, 24), ("cat", "\udcff"), "me", "/home/me", False, True, 1.5e9, 1 << 30, 2.5),
+    {frames.STDOUT: HandedOutput(7, b"\x00\xffrest", True), frames.STDERR: HandedOutput(0, b"", False)},
+    HandedInput(100, 90, b"typed", False),
+)  # fmt: skip
+
+
+def written(tmp_path: Path) -> dict[str, Any]:
+    """Return what is in the file of `_HANDOVER`."""
+    handover.write(str(tmp_path), _HANDOVER)
+    told: dict[str, Any] = json.loads((tmp_path / handover.HANDOVER).read_text("ascii"))
+    return told
+
+
+def test_it_comes_back(tmp_path: Path) -> None:
+    """As it was, and in a file of its own that nobody else reads."""
+    handover.write(str(tmp_path), _HANDOVER)
+    assert handover.read(str(tmp_path)) == _HANDOVER
+    assert (tmp_path / handover.HANDOVER).stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FileExistsError):
+        handover.write(str(tmp_path), _HANDOVER)
+
+
+def test_what_older_versions_wrote(tmp_path: Path) -> None:
+    """The names and values of before; of the job only those that it had."""
+    told = {
+        "pid": 300, "names": ["pipe:[1]", "pipe:[2]", ""], "stopped": [305],
+        "spec": {"argv": ["cat", "\udcff"], "uid": 1000, "gid": 1000, "groups": [1000, 24], "user": "me",
+                 "cwd": "/home/me", "merge": True, "began": 1.5e9, "memory_max": 1 << 30, "used": 2.5},
+        "outputs": {"18": {"begin": 7, "data": "AP9yZXN0", "open": True},
+                    "19": {"begin": 0, "data": "", "open": False}},
+        "stdin": {"received": 100, "taken": 90, "waiting": "dHlwZWQ=", "ended": False},
+    }  # fmt: skip
+    assert handover.parse(told) == _HANDOVER
+    assert written(tmp_path) == {**told, "spec": {**told["spec"], "tty": False}}  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("account", [
+    {"uid": "1000"}, {"uid": None}, {"uid": -1}, {"uid": True}, {"uid": 2**32 - 1}, {"gid": 1.0},
+    {"gid": -1}, {"groups": None}, {"groups": [None]}, {"groups": "24"}, {"groups": {"24": 1}},
+])  # fmt: skip
+def test_an_account_that_is_none(tmp_path: Path, account: dict[str, object]) -> None:
+    """What is checked of the copy depends on it, so nothing is guessed."""
+    told = written(tmp_path)
+    with pytest.raises(CannotMove, match="whom it runs as"):
+        handover.parse({**told, "spec": {**told["spec"], **account}})
+
+
+@pytest.mark.parametrize("change", [
+    {"pid": "300"}, {"names": ["", ""]}, {"names": [1, 2, 3]}, {"stopped": 3}, {"outputs": []},
+    {"outputs": {}}, {"outputs": {"18": {"begin": 0, "data": "!", "open": True}}}, {"stdin": None},
+    {"stdin": {"received": 1, "taken": 1, "waiting": "", "ended": 0}}, {"spec": None}, {"spec": [1]},
+])  # fmt: skip
+def test_damaged_handovers(tmp_path: Path, change: dict[str, object]) -> None:
+    """Each is one error, which the caller is told."""
+    with pytest.raises(CannotMove):
+        handover.parse({**written(tmp_path), **change})
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff", b"[]", b"null", b"{", b"{}", b"[" * 100000, b"\0" * 10])
+def test_damaged_files(tmp_path: Path, data: bytes) -> None:
+    """Another node wrote them: whatever is in them is the one error."""
+    (tmp_path / handover.HANDOVER).write_bytes(data)
+    with pytest.raises(CannotMove):
+        handover.read(str(tmp_path))
