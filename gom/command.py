@@ -1,4 +1,4 @@
-"""The `gom` command: its options, its exit status, and which part does what."""
+"""The `gom` command: parses its options, runs the verb, and turns errors into an exit status."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ MIGRATE_USAGE = """\
 usage: gom migrate [--dry-run] PID NODE|home|best
 
   PID        the process, by its number here; its whole job moves with it
-  NODE       to this node, by id or name; home: to where it was started; best: to the best one now
+  NODE       the node to move it to, by id or name; home: where it was started; best: the best node now
   --dry-run  move nothing, only say whether it could, or every reason why not
 
-It returns when the process runs there, or says why it stays. Ctrl-C ends the waiting, not the move.
+The command returns when the process runs there, or says why it stays. Ctrl-C ends the waiting, not the move.
 """
 USAGE = """\
 usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
@@ -30,29 +30,29 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
        gom token list [--file TOKENS]
        gom token remove NAME [--file TOKENS]
 
-  -c ENDPOINT  the daemon to ask: unix:PATH or tcp:HOST:PORT; else $GOMD_ENDPOINT,
-               else the unix socket of your own daemon or of root's, else tcp:127.0.0.1:2901,
-               where any program may listen: only verbs that read are sent there unless you name it
-  -t TOKEN     who you are, over tcp; better in $GOMD_TOKEN, where `ps` does not show it
-  --json       answers as JSON, one object a line
-  @NODE        ask that node, by id or name; @all asks every one
+  -c ENDPOINT  the daemon to ask: unix:PATH or tcp:HOST:PORT. Default: $GOMD_ENDPOINT, else the
+               unix socket of your own daemon or of root's, else tcp:127.0.0.1:2901, where any
+               program may listen: only verbs that read are sent there unless you name it
+  -t TOKEN     your token, for tcp; better in $GOMD_TOKEN, where `ps` does not show it
+  --json       answer in JSON, one object a line
+  @NODE        send the verb to that node, by id or name; @all sends it to every node that is up
 
   migrate --dry-run PID NODE|home|best   only say whether it could move, and why not
-  key new      make the secret that the nodes of a cluster share
-  token        say who may be more than anonymous over tcp; ROLE is read, user or admin;
+  key new      make the secret that all nodes of a cluster share
+  token        give people and programs a role over tcp; ROLE is read, user or admin;
                TOKENS is the daemon's tokens file, by default the one in its state directory
 
-Exit status: 0 done, 1 the daemon said no, 2 wrong usage, 3 no daemon there; `run` and `do` pass on
+Exit status: 0 done, 1 the daemon refused, 2 wrong usage, 3 no daemon there; `run` and `do` pass on
 the command's own, 128 + the signal's number if one ended it.
 """
 
 
 class WrongUsage(Exception):
-    """The command line is at fault; the text says how."""
+    """The command line is wrong; the text says what is wrong."""
 
 
-class Options(NamedTuple):
-    """What stands before the verb, and the words from it on."""
+class GlobalOptions(NamedTuple):
+    """The options before the verb, and the words from the verb on."""
 
     endpoint: str
     token: str
@@ -61,7 +61,7 @@ class Options(NamedTuple):
 
 
 def run() -> int:
-    """Be the `gom` command: the entry point."""
+    """Run the `gom` command: the entry point."""
     return main(sys.argv[1:])
 
 
@@ -70,7 +70,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         return _do(argv)
     except WrongUsage as error:
-        return _fail(f"{error}; `gom --help` says how", WRONG_USAGE)
+        return _fail(f"{error}; see `gom --help`", WRONG_USAGE)
     except (ConnectionLost, MalformedReply) as error:
         return _fail(str(error), NO_DAEMON)
     except GomdError as error:
@@ -78,7 +78,7 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has enough. Python would complain about its own buffer at the end.
+        # The reader of the output has closed it. Without this, Python reports its own buffer at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except OSError as error:
@@ -109,9 +109,9 @@ def _do(argv: Sequence[str]) -> int:
     return _relay(options)
 
 
-def parse(argv: Sequence[str]) -> Options:
+def parse(argv: Sequence[str]) -> GlobalOptions:
     """
-    Return the options in ``argv``; what stands after the verb belongs to it.
+    Return the options in ``argv``. Everything after the verb belongs to the verb.
 
     :raises WrongUsage: an option is unknown or lacks its value, or there is no verb.
     """
@@ -136,24 +136,24 @@ def parse(argv: Sequence[str]) -> Options:
         raise WrongUsage("a verb is missing")
     if words[0].startswith("@") and len(words) == 1:
         raise WrongUsage(f"a verb is missing after {words[0]}")
-    return Options(endpoint, token, json, tuple(words))
+    return GlobalOptions(endpoint, token, json, tuple(words))
 
 
-def _places(options: Options) -> tuple[Endpoint, ...]:
+def _endpoints(options: GlobalOptions) -> tuple[Endpoint, ...]:
     if options.endpoint:
         return (parse_endpoint(options.endpoint),)
     return default_endpoints(os.environ, os.getuid())
 
 
-def _job(verb: str, options: Options) -> int:
-    """Be the terminal of a job."""
+def _job(verb: str, options: GlobalOptions) -> int:
+    """Run or attach to a job, with this terminal as its terminal."""
     from gom import run
 
     if options.words[1:] in (("-h",), ("--help",)):
         print(run.RUN_USAGE, end="", flush=True)
         return DONE
     try:
-        places = _places(options)
+        endpoints = _endpoints(options)
         if verb == "run":
             wanted = run.parse(options.words[1:])
         elif len(options.words) != 2:
@@ -162,8 +162,8 @@ def _job(verb: str, options: Options) -> int:
         raise WrongUsage(str(error)) from error
     try:
         if verb == "run":
-            return run.run(places, options.token, wanted)
-        return run.attach(places, options.token, options.words[1])
+            return run.run(endpoints, options.token, wanted)
+        return run.attach(endpoints, options.token, options.words[1])
     except GomdError as error:
         code = getattr(error, "code", 0)
         if code not in run.SHELL_CODES:
@@ -171,24 +171,24 @@ def _job(verb: str, options: Options) -> int:
         return _fail(str(error), code)
 
 
-def _relay(options: Options) -> int:
+def _relay(options: GlobalOptions) -> int:
     from gom.relay import relay, request_of
 
     if options.words == ("help",) and not options.json:
         print(USAGE, flush=True)
     try:
         line = request_of(_with_plain_options(options.words))
-        places = _places(options)
+        endpoints = _endpoints(options)
     except (ConfigError, MalformedRequest) as error:
         raise WrongUsage(str(error)) from error
-    return relay(places, options.token, options.json, line)
+    return relay(endpoints, options.token, options.json, line)
 
 
 def _with_plain_options(words: tuple[str, ...]) -> tuple[str, ...]:
     """
-    Return the words as the line has them: there ``--dry-run`` is a word behind the others.
+    Return the words as the line protocol expects them: ``--dry-run`` becomes the last word.
 
-    :raises WrongUsage: an option that `migrate` does not have.
+    :raises WrongUsage: `migrate` has no such option.
     """
     at = 2 if words[0].startswith("@") else 1
     if words[at - 1].lower() != "migrate":
@@ -244,5 +244,5 @@ def _take_file(words: Sequence[str]) -> tuple[str, list[str]]:
     return path, rest
 
 
-#: The verbs that are done here and not by the daemon.
+#: Verbs that `gom` itself does, without a daemon.
 _LOCAL: dict[str, Callable[[Sequence[str]], int]] = {"key": _key, "token": _token}

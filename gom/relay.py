@@ -1,4 +1,4 @@
-"""Passes a verb on to the daemon and its answer to the terminal, as it comes."""
+"""Sends a verb to the daemon and prints the answer as it arrives."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from libgomd.linesocket import LineSocket, dial
 from libgomd.wire.lines import BLOCK, Request, encode_request
 from libgomd.wire.text import printable
 
-#: Seconds for a daemon to greet. Its answers may take as long as they like: `bring` does.
-PATIENCE = 5.0
-#: Lines that are printed in one go, when they come in one go.
-_CHUNK = 200
+#: Seconds to wait for the greeting of a daemon. Answers have no timeout, because `bring` may take long.
+CONNECT_TIMEOUT = 5.0
+#: Maximum number of lines printed with one write.
+_CHUNK_LINES = 200
 
 
 def request_of(words: Sequence[str]) -> Request:
     """
     Return the request in ``words``: ``[@NODE] VERB [ARG ...]``.
 
-    :raises MalformedRequest: no line can hold it.
+    :raises MalformedRequest: it cannot be expressed as one line.
     """
     node = words[0][1:] if words[0].startswith("@") else ""
     verb, *arguments = words[1:] if node else words
@@ -31,22 +31,24 @@ def request_of(words: Sequence[str]) -> Request:
     return request
 
 
-def relay(places: Sequence[Endpoint], token: str, json: bool, request: Request) -> int:
+def relay(endpoints: Sequence[Endpoint], token: str, json: bool, request: Request) -> int:
     """
-    Ask the daemon and print what it answers. Blocks until the answer is complete.
+    Send a request and print the answer. Blocks until the answer is complete.
 
-    :param places: where it may be, the first that answers counts. :param token: for `auth`, or empty.
-    :returns: 0, or how the command of a `do` ended.
-    :raises RequestError: the daemon said no. :raises NodeError: it tried and failed.
-    :raises ConnectionLost: there is none, or it went away. Other errors as in `libgomd.linesocket`.
+    :param endpoints: where to look for the daemon; the first one that answers is used.
+    :param token: token for `auth`; may be empty.
+    :returns: 0, or the exit status of the command of a `do`.
+    :raises RequestError: the daemon refused. :raises NodeError: the daemon failed.
+    :raises ConnectionLost: there is no daemon, or it closed the connection.
+        Other errors as in `libgomd.linesocket`.
     """
-    line = _connected(places, token, json, request)
+    line = _connected(endpoints, token, json, request)
     try:
         status = line.ask(request, None)
         if status.code == BLOCK:
             lines = line.rows(None)
-            if "get" not in (request.verb.lower(), *request.arguments):  # a file may say what it likes
-                lines = _until_it_failed(lines)
+            if "get" not in (request.verb.lower(), *request.arguments):  # a file may contain any text
+                lines = _raise_at_failure(lines)
             if request.verb.lower() == "do":
                 ended = ExitStatus(json)
                 _print(ended.follow(lines), flush=True)
@@ -59,50 +61,50 @@ def relay(places: Sequence[Endpoint], token: str, json: bool, request: Request) 
         line.close()
 
 
-def _connected(places: Sequence[Endpoint], token: str, json: bool, request: Request) -> LineSocket:
+def _connected(endpoints: Sequence[Endpoint], token: str, json: bool, request: Request) -> LineSocket:
     auth = Request("auth", (token,))
     try:
-        line = dial(places, PATIENCE, auth if token else request)
-    except TimedOut as error:  # something listens, but it is no daemon that works
+        line = dial(endpoints, CONNECT_TIMEOUT, auth if token else request)
+    except TimedOut as error:  # something listens there, but it is not a working daemon
         raise ConnectionLost(str(error)) from error
     try:
         if token:
-            line.ask(auth, PATIENCE)
+            line.ask(auth, CONNECT_TIMEOUT)
         if json:
-            line.ask(Request("format", ("json",)), PATIENCE)
+            line.ask(Request("format", ("json",)), CONNECT_TIMEOUT)
     except BaseException:
         line.close()
         raise
     return line
 
 
-def _until_it_failed(lines: Iterable[str]) -> Iterator[str]:
+def _raise_at_failure(lines: Iterable[str]) -> Iterator[str]:
     """
-    Yield the lines of a block, and raise what the last one says if the daemon could not complete it.
+    Yield the lines of a block, and raise the error in the last one if the daemon could not complete it.
 
-    In text that line is ``! CODE TEXT``, in json an object with code and error.
+    In text that line is ``! CODE TEXT``, in JSON an object with code and error.
     """
-    held = None
+    pending = None
     for line in lines:
-        if held is not None:
-            yield held
-        held = line if line.startswith(("! ", '{"code": ')) else None
-        if held is None:
+        if pending is not None:
+            yield pending
+        pending = line if line.startswith(("! ", '{"code": ')) else None
+        if pending is None:
             yield line
-    if held is None:
+    if pending is None:
         return
-    if held.startswith("{"):
+    if pending.startswith("{"):
         import json
 
-        failure = json.loads(held)
+        failure = json.loads(pending)
         raise error_for(failure["code"], failure["error"])
-    _, code, text = held.split(" ", 2)
+    _, code, text = pending.split(" ", 2)
     raise error_for(int(code), text)
 
 
 def _print(lines: Iterable[str], flush: bool) -> None:
-    """Write lines to standard output; nothing in them drives the terminal, whoever wrote them."""
-    for chunk in _chunks(lines, 1 if flush else _CHUNK):
+    """Write lines to standard output, with control characters escaped so that none reaches the terminal."""
+    for chunk in _chunks(lines, 1 if flush else _CHUNK_LINES):
         sys.stdout.buffer.write("".join(printable(line) + "\n" for line in chunk).encode())
         if flush:
             sys.stdout.buffer.flush()

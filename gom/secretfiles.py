@@ -1,4 +1,4 @@
-"""Files with secrets in them: for their owner only, whole or not there, still there after a power cut."""
+"""Files that contain secrets: readable by their owner only, written whole, durable after a power cut."""
 
 from __future__ import annotations
 
@@ -7,57 +7,48 @@ import fcntl
 import os
 from collections.abc import Iterator
 
+from libgomd.durable import create_exclusively, replace_durably
 from libgomd.errors import ConfigError
 
 
 def create(path: str, content: bytes) -> None:
     """
-    Make the file ``path``, readable by its owner only. Blocks until it is on the disk.
+    Create the file ``path``, readable by its owner only. Blocks until it is on the disk.
 
-    :raises ConfigError: there is something of that name already, or it cannot be written.
+    :raises ConfigError: a file of that name exists already, or it cannot be written.
     """
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        create_exclusively(path, content)
     except FileExistsError as error:
         raise ConfigError([f"{path} exists already and is never overwritten: choose another name"]) from error
     except OSError as error:
         raise ConfigError([f"{path} cannot be made: {error.strerror}"]) from error
-    try:
-        _write(descriptor, content)
-        _sync_directory(path)
-    except OSError as error:
-        os.unlink(path)
-        raise ConfigError([f"{path} cannot be written: {error.strerror}"]) from error
 
 
 def replace(path: str, content: bytes) -> None:
     """
-    Put ``content`` in the place of the file ``path``: a reader sees all of the old or all of the new. Blocks.
+    Replace the file ``path``: a reader finds all of the old or all of the new content. Blocks.
 
-    :raises ConfigError: it cannot be written; the old file is as it was.
+    Call it with `locked`. A file of another user, such as a daemon's, keeps its owner when root replaces it.
+
+    :raises ConfigError: it cannot be written; the old file is unchanged.
     """
-    path = _where(path)
-    beside = f"{path}.new"
-    with contextlib.suppress(OSError):  # left by one that was killed; the lock says that nobody uses it
-        os.unlink(beside)
-    create(beside, content)
+    path = _resolved(path)
     try:
-        if os.geteuid() == 0:  # root keeps the file of a daemon that runs as somebody else
-            owner = os.stat(path if os.path.exists(path) else os.path.dirname(path))
-            os.chown(beside, owner.st_uid, owner.st_gid, follow_symlinks=False)
-        os.rename(beside, path)
-        _sync_directory(path)
+        owner = None
+        if os.geteuid() == 0:
+            found = os.stat(path if os.path.exists(path) else os.path.dirname(path))
+            owner = (found.st_uid, found.st_gid)
+        replace_durably(path, content, owner)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
         raise ConfigError([f"{path} cannot be replaced: {error.strerror}"]) from error
 
 
-def _where(path: str) -> str:
+def _resolved(path: str) -> str:
     """
-    Return the file itself: a symbolic link to it stays one, when it is root's or the caller's own.
+    Return the file that ``path`` leads to, so that a symbolic link of root's or the caller's stays a link.
 
-    :raises ConfigError: it is another user's, such as a daemon's that runs as an ordinary user.
+    :raises ConfigError: the link is another user's, such as a daemon's that runs as an ordinary user.
     """
     try:
         owner = os.lstat(path).st_uid
@@ -73,13 +64,13 @@ def _where(path: str) -> str:
 @contextlib.contextmanager
 def locked(path: str) -> Iterator[None]:
     """
-    Hold off everybody else who uses this for the same directory: no change is lost. Blocks.
+    Lock the directory of ``path`` against all others who use this, so that no change is lost. Blocks.
 
-    The directory of ``path`` is made when it is not there, for its owner only.
+    A missing directory is created, for its owner only.
 
-    :raises ConfigError: the directory cannot be made or used.
+    :raises ConfigError: the directory cannot be created or opened.
     """
-    directory = os.path.dirname(_where(path))
+    directory = os.path.dirname(_resolved(path))
     try:
         os.makedirs(directory, mode=0o700, exist_ok=True)
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -88,20 +79,5 @@ def locked(path: str) -> Iterator[None]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _write(descriptor: int, content: bytes) -> None:
-    with open(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-
-
-def _sync_directory(path: str) -> None:
-    descriptor = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)

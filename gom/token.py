@@ -1,4 +1,4 @@
-"""`gom token add|list|remove`: who may be more than anonymous over tcp, kept in the daemon's tokens file."""
+"""`gom token add|list|remove`: edits the daemon's tokens file, which gives callers over tcp a role."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from libgomd.tokens import (
 
 
 def default_file() -> str:
-    """Return the tokens file of the caller's own daemon, with its default settings."""
+    """Return the default tokens file of the caller's own daemon."""
     return os.path.join(state_directory(os.environ, os.getuid()), FILE_NAME)
 
 
 def check(name: str, role: str) -> None:
     """
-    See that a token can be made. May block (a directory server).
+    Check that a token can be made. May block on a directory server.
 
-    :raises ConfigError: the name or the role is none, or the token would make somebody a system user.
+    :raises ConfigError: the name or role is not valid, or the token would grant the rights of a system user.
     """
     check_name(name)
     if parse_role(role) is Role.USER and (name == "root" or is_system_user(_uid_of(name))):
@@ -45,7 +45,7 @@ def check(name: str, role: str) -> None:
 
 
 def _uid_of(name: str) -> int | None:
-    """Return the user id of ``name`` on this machine, None when it has none."""
+    """Return the user id of ``name`` on this machine, None if there is no such user."""
     try:
         return pwd.getpwnam(name).pw_uid
     except KeyError:
@@ -54,10 +54,10 @@ def _uid_of(name: str) -> int | None:
 
 def add(path: str, name: str, role: str) -> str:
     """
-    Make a token and keep its hash. Blocks.
+    Make a token and store its hash. Blocks.
 
-    :returns: the token, which is nowhere else.
-    :raises ConfigError: the role is none, the name has a token already, the file cannot be used.
+    :returns: the token, which is not stored anywhere.
+    :raises ConfigError: the role is not valid, the name has a token already, or the file cannot be used.
     """
     check(name, role)
     token = new_token()
@@ -69,16 +69,16 @@ def add(path: str, name: str, role: str) -> str:
 
 def remove(path: str, name: str) -> None:
     """
-    Take a token away. Blocks.
+    Remove a token. Blocks.
 
-    :raises ConfigError: there is none of that name, or the file cannot be used.
+    :raises ConfigError: there is no token of that name, or the file cannot be used.
     """
     with locked(path):
         replace(path, without_token(read_tokens_text(path), name).encode())
 
 
 def listing(path: str) -> tuple[list[str], list[str]]:
-    """Return the names and roles in a tokens file, a line each, and what is wrong in it. Blocks."""
+    """Return the names and roles in a tokens file, a line each, and its mistakes. Blocks."""
     found = read_tokens(path)
     width = max((len(token.name) for token in found.tokens), default=0)
     lines = [f"{token.name:<{width}} {token.role.word}" for token in found.tokens]

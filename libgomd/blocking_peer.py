@@ -1,4 +1,7 @@
-"""Questions to one node by datagram, for programs without Twisted: the calls of `libgomd.peer`, blocking."""
+"""
+Questions to nodes by datagram, for programs without Twisted: blocking versions of the calls of
+`libgomd.peer`.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +20,17 @@ from libgomd.wallclock import wall_clock
 from libgomd.wire.datagrams import Sealer, open_sealed
 from libgomd.wire.messages import MAX_NUMBER, MAX_PACKET, Answer, ClockWarning, Question, Summary
 
-#: Seconds to wait for each of the three tries.
-PATIENCE: Final = (0.3, 0.5, 0.7)
+#: Timeout of each of the three tries, in seconds.
+TRY_TIMEOUTS: Final = (0.3, 0.5, 0.7)
 
 
 class BlockingPeer:
     """
-    Asks nodes, one question at a time. A context manager; every call blocks for 1.5 s at most.
+    Sends questions to nodes, one at a time. Every call blocks for at most 1.5 s. It is a context manager.
 
-    :param key_files: the cluster's key file, or several while the key is changed. A daemon without a
-        configured key has one of its own, ``STATE/key``, which its own user (and root) can name here.
-    :raises ConfigError: no key file is named, or one cannot be used.
+    :param key_files: the cluster's key file, or several while the key is being changed. A daemon without a
+        configured key uses its own, ``STATE/key``, which its user and root can name here.
+    :raises ConfigError: no key file is given, or one cannot be used.
     """
 
     def __init__(self, key_files: str | Sequence[str] = ()) -> None:
@@ -44,36 +47,36 @@ class BlockingPeer:
         self.close()
 
     def close(self) -> None:
-        """Give the port back."""
+        """Close the socket."""
         self._socket.close()
 
     def get_cur_node(self, node: str, pid: int) -> int:
         """
-        Ask ``node`` (``HOST`` or ``HOST:PORT``), the home of process ``pid``, which node it runs on.
+        Ask ``node`` (``HOST`` or ``HOST:PORT``), the home of process ``pid``, on which node the process runs.
 
         :returns: a node id, never 0.
-        :raises NotFound: there is no such process. :raises TimedOut: nobody answered.
+        :raises NotFound: there is no such process. :raises TimedOut: no answer came.
         """
         return where_in(self._ask(node, Question(0, f"/proc/{pid}/where"))) or self.summary(node).id
 
     def read(self, node: str, path: str) -> bytes:
         """
-        Ask ``node`` what ``path`` of its tree says; more than a packet holds is cut off.
+        Read the file ``path`` of the tree of ``node``. Content that exceeds a packet is cut off.
 
-        :raises RequestError: the node said no. :raises TimedOut: nobody answered.
+        :raises RequestError: the node refused. :raises TimedOut: no answer came.
         """
         return value_in(self._ask(node, Question(0, path, room=MAX_PACKET)))
 
     def summary(self, node: str) -> Node:
-        """Ask ``node`` how it is. :raises TimedOut: nobody answered."""
+        """Return the values of ``node``. :raises TimedOut: no answer came."""
         return node_in(self._ask(node, Question(0)))
 
     def _ask(self, node: str, question: Question) -> Answer | Summary:
         address = parse_address(node)
         question = question._replace(request_id=int.from_bytes(os.urandom(7), "big") & MAX_NUMBER)
-        for patience in PATIENCE:
+        for timeout in TRY_TIMEOUTS:
             self._socket.sendto(self._sealer.seal(question, int(wall_clock() * 1000)), address)
-            end = time.monotonic() + patience
+            end = time.monotonic() + timeout
             while (left := end - time.monotonic()) > 0:
                 self._socket.settimeout(left)
                 try:
@@ -83,7 +86,8 @@ class BlockingPeer:
                 if answer is not None:
                     return answer
         raise TimedOut(
-            f"no answer from {address[0]}:{address[1]} after {len(PATIENCE)} tries: is it up, with our key?"
+            f"no answer from {address[0]}:{address[1]} after {len(TRY_TIMEOUTS)} tries: "
+            "is it up, with our key?"
         )
 
     def _take(self, packet: bytes, question: Question) -> Answer | Summary | None:

@@ -1,9 +1,9 @@
 """
-Every verb of the line as a function with types: what to ask, and what the answer becomes.
+Every verb as a typed function that returns a `Call`: the request, and how to decode the answer.
 
-Nothing here asks: ``client.call(calls.load())`` does, and so does the method ``client.load()`` that
-both clients make from it. ``node=`` sends a request on to that node, by id or name; without it the
-daemon that is connected answers. Values that a daemon does not know are None.
+These functions send nothing. ``client.call(calls.load())`` does, and so does the method ``client.load()``
+that both clients make from it. ``node=`` forwards a request to that node, by id or name; without it, the
+connected daemon answers. Values that a daemon does not know are None.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Version:
 @dataclass(frozen=True, slots=True)
 class Migration:
     """
-    What came of a request to move a process.
+    The result of a request to move a process.
 
-    :ivar node: id of the node it runs on now; where it could run, when it was only asked whether it could.
-    :ivar seconds: the daemon took for it. :ivar moved: whether this request moved it: not when it was there
+    :ivar node: id of the node it runs on now; for a dry run, of the node where it could run.
+    :ivar seconds: how long the daemon took. :ivar moved: whether this request moved it: not when it was there
         already, or is best where it is.
     """
 
@@ -49,9 +49,9 @@ class Migration:
 
 def ask(verb: str, *arguments: object, node: NodeKey = "", block: bool = False) -> Call[Any]:
     """
-    Ask a verb that has no function here; the answer is its plain JSON.
+    Call a verb that has no function here. The answer is its JSON value.
 
-    :param block: the verb answers with a block: the answer is the list of its rows.
+    :param block: whether the verb answers with a block; the answer is then the list of its rows.
     """
     request = Request(verb, tuple(str(argument) for argument in arguments), str(node))
     return Call(request, lambda found: found, block=block, patient=True)

@@ -1,9 +1,9 @@
 """
-Certificates of a cluster: its authority, made from the key file alone, and what that signs.
+The certificates of a cluster: its authority, derived from the key file, and the certificates it signs.
 
-Who has the key file can make the authority's key, and with it a certificate for any node: the key file
-is the membership card, the certificate only says which node speaks. Nothing expires, because nothing
-else is renewed here: to shut somebody out, change the key (docs/wire.md).
+Anyone with the key file can derive the authority's key and make a certificate for any node. The key file
+grants access; a certificate only identifies a node. Certificates do not expire. To exclude a node, change
+the key (docs/wire.md).
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from libgomd.derivation import ClusterKey
+from libgomd.durable import replace_atomically
 from libgomd.errors import GomdError
 from libgomd.model import MAX_NODE_ID
-from libgomd.private import create_private
 
-#: No clock of a node is before the first, and RFC 5280 has the second for "no expiry".
+#: No clock of a node is before the first date. RFC 5280 defines the second as "no expiry".
 NOT_BEFORE: Final = datetime(2000, 1, 1, tzinfo=timezone.utc)
 NOT_AFTER: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone.utc)
 AUTHORITY_SERIAL: Final = 1
 PAGE_SERVER_SERIAL: Final = 2
 _NODE_URI: Final = "gomd://node/"
-#: Two threads may write the same files: they are written once a move.
+#: Two threads may write the same files at once, one for each migration.
 _WRITING: Final = threading.Lock()
 
 
 class NotANode(GomdError):
-    """A certificate, though rightly signed, does not say which node it is of."""
+    """A correctly signed certificate does not name exactly one node."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """
-    A certificate, the key that proves it, and the authorities that others are believed by.
+    A certificate, its private key, and the authorities to trust.
 
-    :ivar authorities: those of all keys in use, this certificate's own first.
+    :ivar authorities: authorities of all keys in use; the one that signed this certificate is the first.
     """
 
     certificate: x509.Certificate
@@ -63,7 +63,7 @@ class Credentials:
 
     @property
     def authorities_pem(self) -> bytes:
-        """The authorities as PEM, one behind the other."""
+        """The authorities as PEM, one after the other."""
         return b"".join(each.public_bytes(Encoding.PEM) for each in self.authorities)
 
 
@@ -94,7 +94,7 @@ def node_credentials(keys: Sequence[ClusterKey], node: int, name: str) -> Creden
 
 
 def page_server_credentials(keys: Sequence[ClusterKey]) -> Credentials:
-    """Return what criu's page server and its client prove themselves with: the same on every node."""
+    """Return the credentials of criu's page server and its client, which are the same on every node."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gomd page server")])
     who = x509.DNSName("page-server.gomd")
     own = Ed25519PrivateKey.from_private_bytes(keys[0].page_server)
@@ -103,9 +103,9 @@ def page_server_credentials(keys: Sequence[ClusterKey]) -> Credentials:
 
 def node_of(certificate: x509.Certificate) -> int:
     """
-    Return the id of the node that ``certificate`` is of. Whether it is rightly signed was seen before.
+    Return the id of the node that ``certificate`` names. Its signature must have been checked before.
 
-    :raises NotANode: it names none, or more than one.
+    :raises NotANode: it names no node, or more than one.
     """
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -131,7 +131,7 @@ class PemFiles:
 
 def write_pem_files(credentials: Credentials, directory: str, stem: str) -> PemFiles:
     """
-    Write ``credentials`` to three files in ``directory``, mode 0600, each replaced in one go. Blocks.
+    Write ``credentials`` to three files in ``directory``, mode 0600, each replaced atomically. Blocks.
 
     :raises OSError: it cannot be written.
     """
@@ -142,19 +142,16 @@ def write_pem_files(credentials: Credentials, directory: str, stem: str) -> PemF
             (files.certificate, credentials.certificate_pem),
             (files.key, credentials.key_pem),
         ):
-            _replace(path, data)
+            replace_atomically(path, data)
     return files
 
 
-def _replace(path: str, data: bytes) -> None:
-    new = f"{path}.new"
-    with open(create_private(new), "wb") as stream:
-        stream.write(data)
-    os.replace(new, path)
-
-
 def _authority_name(key: ClusterKey) -> x509.Name:
-    """The key id is in it, so that two authorities during a change of the key have two names."""
+    """
+    Return the name of an authority.
+
+    It contains the key id, so that a new key has an authority of another name.
+    """
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"gomd cluster {key.id.hex()}")])
 
 

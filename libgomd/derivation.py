@@ -1,7 +1,7 @@
 """
-Everything that is made from a cluster's one secret, and only from it: the same on every node.
+Derives all keys of a cluster from its secret, with the same result on every node.
 
-HKDF-SHA256 (RFC 5869) without a salt, with a label of its own for each use; docs/wire.md lists them.
+It uses HKDF-SHA256 (RFC 5869) without a salt and with one label for each use; docs/wire.md lists the labels.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ SWIM_LABEL: Final = b"gomd/1 swim"
 @dataclass(frozen=True, slots=True)
 class ClusterKey:
     """
-    What one key file gives.
+    The keys derived from one key file.
 
-    :ivar id: 8 bytes that name the key in the open.
+    :ivar id: 8 bytes that identify the key publicly.
     :ivar datagram: the secret of the datagram key. :ivar authority: the Ed25519 seed of the certificate
         authority. :ivar page_server: the Ed25519 seed of criu's page server. :ivar swim: the secret for
         the packets of the swim engine. 32 bytes each.
@@ -43,7 +43,7 @@ class ClusterKey:
 
     @classmethod
     def derive(cls, secret: bytes) -> ClusterKey:
-        """Return all that comes from ``secret``, 32 bytes."""
+        """Return the keys derived from ``secret``, 32 bytes."""
         if len(secret) != SECRET_LENGTH:
             raise ValueError(f"a cluster's secret has {SECRET_LENGTH} bytes")
         return cls(
@@ -56,7 +56,7 @@ class ClusterKey:
 
 
 def hkdf(secret: bytes, label: bytes, length: int = 32) -> bytes:
-    """Return ``length`` bytes made from ``secret`` for the use that ``label`` names."""
+    """Return ``length`` bytes derived from ``secret`` for the use that ``label`` names."""
     return HKDF(algorithm=SHA256(), length=length, salt=None, info=label).derive(secret)
 
 
@@ -70,16 +70,16 @@ def read_keys(paths: Iterable[str]) -> tuple[ClusterKey, ...]:
 
 
 def key_ring(keys: Iterable[ClusterKey]) -> KeyRing:
-    """Return the ring of ``keys``. :raises ValueError: there are none, and nothing is sent unsealed."""
+    """Return the ring of ``keys``. :raises ValueError: there are none; nothing is sent unsealed."""
     return KeyRing([DatagramKey(key.id, key.datagram) for key in keys])
 
 
 def ring_of_files(key_files: str | Sequence[str]) -> KeyRing:
     """
-    Return the ring of the keys in these files, for a program that asks nodes by datagram. Blocks.
+    Return the ring of the keys in these files, for programs that send questions to nodes. Blocks.
 
-    :param key_files: one path or several, the first one seals.
-    :raises ConfigError: none is named, or one cannot be used.
+    :param key_files: one path or several; the first key seals.
+    :raises ConfigError: no file is given, or one cannot be used.
     """
     paths = [path for path in ([key_files] if isinstance(key_files, str) else key_files) if path]
     if not paths:

@@ -1,9 +1,8 @@
 """
-Files that people edit, as the daemon reads them. Standard library only.
+Reads files that people edit. Standard library only.
 
-Editors of other systems put a byte order mark in front, end lines with CR LF, or write UTF-16. The first
-two say nothing and are taken away; the third would look like an empty or a broken file, so it is refused
-by name.
+Editors of other systems add a byte order mark, end lines with CR LF, or write UTF-16. The first two are
+removed. The third would look like an empty or broken file, so it is refused with an error that names it.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ _OTHER_MARKS: Final = {
 
 def plain_bytes(data: bytes) -> bytes:
     """
-    Return ``data``, a file of text, without a byte order mark and with LF at the ends of its lines.
+    Return ``data``, the content of a text file, without a byte order mark and with LF line ends.
 
-    :raises ValueError: it is UTF-16 or UTF-32; says what to do.
+    :raises ValueError: it is UTF-16 or UTF-32; the text says what to do.
     """
     for mark, encoding in _OTHER_MARKS.items():
         if data.startswith(mark):
@@ -33,9 +32,9 @@ def plain_bytes(data: bytes) -> bytes:
 
 def plain_text(data: bytes) -> str:
     """
-    Return the text of a file, as `plain_bytes` does.
+    Return the text of a file, decoded from what `plain_bytes` returns.
 
-    :raises ValueError: it is not UTF-8; says in which line and what to do.
+    :raises ValueError: it is not UTF-8; the text says in which line and what to do.
     """
     data = plain_bytes(data)
     try:

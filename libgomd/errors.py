@@ -1,10 +1,10 @@
 """
-Every error a caller of gomd can meet, in one tree.
+The tree of all errors that gomd raises.
 
 ::
 
     GomdError
-      RequestError            the caller's fault: the same request will fail again
+      RequestError            the request is at fault; the same request fails again
         MalformedRequest  400   not understood
           MalformedJobName  400   not the name of a job, HOME-JOB
         NeedsAuth         401   say `auth TOKEN` first
@@ -12,28 +12,28 @@ Every error a caller of gomd can meet, in one tree.
         NotFound          404   no such node, process, path, verb
         NotPossible       405   understood, but not possible here
           CannotMove        405   this process cannot be moved (there); says why
-        Conflict          409   it clashes with what is there now
-        LineTooLong       413   the request line is over the limit
+        Conflict          409   it conflicts with the present state
+        LineTooLong       413   the request line exceeds the limit
         TooMany           429   a limit of this daemon is reached; try later
-      NodeError               not the caller's fault: the same request may succeed later
+      NodeError               the node is at fault; the same request may succeed later
         InternalError     500   a bug or a broken part of the node
         PeerUnreachable   502   the node asked for cannot be reached
         TimedOut          504   no answer in time
       SourceUnavailable       a part of /proc could not be read this time
-      ConnectionLost          the daemon went away, or was never there
-        UnprovenEndpoint        what was found by default may be anybody's program
-      MalformedReply          what came back is not the line protocol
-      MalformedDatagram       these bytes are not one of our datagrams
+      ConnectionLost          the daemon closed the connection, or none is there
+        UnprovenEndpoint        the program found at the default port may be anybody's
+      MalformedReply          the reply is not in the line protocol
+      MalformedDatagram       these bytes are not a valid datagram
         OversizedDatagram       longer than 1200 bytes
-        ForeignDatagram         not gomd's, or cut within the header
-        UnknownVersion          gomd's, of a version this one does not know
-        UnknownKey              sealed with a key we do not have, or not at all
-        BrokenSeal              changed, cut or made by somebody without the key
-        MalformedBody           rightly sealed, but no message of ours: a bug of a peer
-      ConfigError             the configuration cannot be used; says every mistake
+        ForeignDatagram         another program's, or cut within the header
+        UnknownVersion          gomd's, with an unknown version of the wire format
+        UnknownKey              sealed with a key that we do not have, or not sealed
+        BrokenSeal              changed, cut, or made without the key
+        MalformedBody           correctly sealed, but no valid message: a bug of a peer
+      ConfigError             the configuration cannot be used; lists every mistake
 
-A request error or node error carries ``code``, the number of the line protocol, and its text is one
-line that says what went wrong and what to do.
+A `RequestError` or `NodeError` has ``code``, its number in the line protocol. Its text is one line that says
+what went wrong and what to do.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ from typing import ClassVar
 
 
 class GomdError(Exception):
-    """The root: catch this to catch everything gomd reports."""
+    """The root of the tree. Catch it to catch every error that gomd raises."""
 
 
 class _CodedError(GomdError):
-    """An error that a daemon answers with; ``code`` is its number on the line."""
+    """An error that a daemon sends in a reply; ``code`` is its number in the line protocol."""
 
     code: ClassVar[int]
 
@@ -58,13 +58,13 @@ class _CodedError(GomdError):
 
 
 class RequestError(_CodedError):
-    """The request is at fault; asking the same again fails again."""
+    """The request is at fault; the same request fails again."""
 
     code = 400
 
 
 class MalformedRequest(RequestError):
-    """The line could not be understood; the text says how it should look."""
+    """The line could not be parsed; the text says what is expected."""
 
     code = 400
 
@@ -74,13 +74,13 @@ class MalformedJobName(MalformedRequest):
 
 
 class NeedsAuth(RequestError):
-    """The caller has no role yet: send ``auth TOKEN`` first."""
+    """The caller has no role yet; send ``auth TOKEN`` first."""
 
     code = 401
 
 
 class NotAllowed(RequestError):
-    """The caller's role or user may not do this."""
+    """The caller's role or user does not permit this."""
 
     code = 403
 
@@ -92,29 +92,29 @@ class NotFound(RequestError):
 
 
 class NotPossible(RequestError):
-    """Understood, but it cannot be done on this node or to this thing."""
+    """The request is valid, but it cannot be done on this node or with this object."""
 
     code = 405
 
 
 class CannotMove(NotPossible):
-    """This process cannot be moved, or not there; the text says why. It runs on where it is."""
+    """This process cannot be moved, or not to that node; the text says why. It continues where it is."""
 
 
 class Conflict(RequestError):
-    """It clashes with the present state; look and decide again."""
+    """The request conflicts with the present state; check the state and decide again."""
 
     code = 409
 
 
 class LineTooLong(RequestError):
-    """The request line is longer than the daemon takes (4096 bytes by default)."""
+    """The request line is longer than the daemon accepts (4096 bytes by default)."""
 
     code = 413
 
 
 class TooMany(RequestError):
-    """A limit of the daemon is reached; try again later or raise the limit."""
+    """A limit of the daemon is reached; try again later, or raise the limit."""
 
     code = 429
 
@@ -126,13 +126,13 @@ class NodeError(_CodedError):
 
 
 class InternalError(NodeError):
-    """Something broke inside the daemon; its log has the details."""
+    """The daemon has a bug or a broken part; its log has the details."""
 
     code = 500
 
 
 class PeerUnreachable(NodeError):
-    """The node the request was for cannot be reached from the node that was asked."""
+    """The node that the request is for cannot be reached from the node that received it."""
 
     code = 502
 
@@ -144,7 +144,7 @@ class TimedOut(NodeError):
 
 
 class SourceUnavailable(GomdError):
-    """One read of the node's numbers failed; the next one may succeed."""
+    """One read of the node's values failed; the next one may succeed."""
 
 
 class ConnectionLost(GomdError):
@@ -153,9 +153,9 @@ class ConnectionLost(GomdError):
 
 class UnprovenEndpoint(ConnectionLost):
     """
-    No daemon is where one is looked for by default but at a tcp port, where any program may listen.
+    A daemon was found only at the default tcp port, where any user's program may listen.
 
-    Only questions are sent there. Name the endpoint, if it is your daemon's, to have everything sent.
+    Only requests that read are sent there. If it is your daemon, name the endpoint to send other requests.
     """
 
 
@@ -165,46 +165,46 @@ class MalformedReply(GomdError):
 
 class MalformedDatagram(GomdError):
     """
-    The bytes are not a datagram of ours: drop them and count them, never answer.
+    The bytes are not a valid datagram: drop and count them, and never answer.
 
-    :cvar word: the kind, for counting.
+    :cvar word: name of the kind, for counters.
     """
 
     word: ClassVar[str] = "malformed"
 
 
 class OversizedDatagram(MalformedDatagram):
-    """It is longer than any datagram of ours."""
+    """The datagram is longer than 1200 bytes."""
 
     word = "oversized"
 
 
 class ForeignDatagram(MalformedDatagram):
-    """It does not begin as ours do: another program's, or cut within the header."""
+    """The datagram has no gomd header: another program sent it, or it was cut."""
 
     word = "foreign"
 
 
 class UnknownVersion(MalformedDatagram):
-    """It is gomd's, but of a version of the wire that this gomd does not know."""
+    """The datagram has a version of the wire format that this gomd does not know."""
 
     word = "version"
 
 
 class UnknownKey(MalformedDatagram):
-    """It is sealed with a key we do not have (another cluster's?), or not sealed at all."""
+    """The datagram is sealed with a key that we do not have, perhaps another cluster's, or not sealed."""
 
     word = "unknown-key"
 
 
 class BrokenSeal(MalformedDatagram):
-    """It names our key, but the seal does not hold: changed, cut or invented."""
+    """The datagram names our key, but its seal is not valid: it was changed, cut or forged."""
 
     word = "broken-seal"
 
 
 class MalformedBody(MalformedDatagram):
-    """The seal holds, the message in it is none of ours: a bug, or a later version's kind."""
+    """The seal is valid, but the message is not: a bug of a peer, or a kind of a later version."""
 
     word = "body"
 
@@ -213,7 +213,7 @@ class ConfigError(GomdError):
     """
     The configuration cannot be used.
 
-    :ivar mistakes: every mistake found, a sentence each, with file and line where there is one.
+    :ivar mistakes: one sentence for each mistake, with file and line where known.
     """
 
     def __init__(self, mistakes: Sequence[str]) -> None:
@@ -232,9 +232,9 @@ _BY_CODE: dict[int, type[_CodedError]] = {
 
 def error_for(code: int, text: str) -> RequestError | NodeError:
     """
-    Return the error that a reply with ``code`` and ``text`` stands for.
+    Return the error for a reply with ``code`` and ``text``.
 
-    A code this version does not know becomes a `RequestError` (4xx) or a `NodeError` (anything else).
+    An unknown code becomes a `RequestError` (4xx) or a `NodeError` (anything else).
     """
     kind = _BY_CODE.get(code, RequestError if 400 <= code < 500 else NodeError)
     error = kind(text)

@@ -1,7 +1,7 @@
 """
-The key file: the one secret of a cluster, 32 random bytes in base64 on one line. Standard library only.
+The key file: the secret of a cluster, 32 random bytes in base64 on one line. Standard library only.
 
-What is made from it is in `libgomd.derivation`.
+`libgomd.derivation` has the keys that are derived from it.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ import stat
 from collections.abc import Callable
 from typing import Final
 
+from libgomd.durable import create_exclusively
 from libgomd.edited import plain_bytes
 from libgomd.errors import ConfigError
 
 SECRET_LENGTH: Final = 32
-#: No key file is longer: what is, was named by mistake.
+#: Maximum size of a key file, in bytes. A longer file was named by mistake.
 _MAX_FILE: Final = 256
 _HINT: Final = "`gom key new FILE` makes one"
 
 
 def parse_key(data: bytes) -> bytes:
     """
-    Return the 32 secret bytes in ``data``, what a key file says.
+    Return the 32 secret bytes in ``data``, the content of a key file.
 
-    :raises ConfigError: it is no key file; says what is wrong, never what is in it.
+    :raises ConfigError: it is not a key file. The text says what is wrong and never contains the secret.
     """
     try:
         text = plain_bytes(data).strip()
@@ -55,7 +56,7 @@ def read_key_file(path: str, follow: bool = True) -> bytes:
     try:
         if not follow and os.path.islink(path):
             raise ConfigError(["it is a symbolic link, which it must not be"])
-        # A fifo must not stop the start, so it is opened without waiting and refused.
+        # A FIFO must not block the start, so it is opened without waiting and then refused.
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
         number = os.open(path, flags if follow else flags | os.O_NOFOLLOW)
         try:
@@ -86,27 +87,17 @@ def new_key_file(path: str, random: Callable[[int], bytes] = os.urandom) -> None
     """
     Make a new secret and write it to a new file at ``path``, mode 0600. Blocks.
 
-    :raises ConfigError: there is something at ``path`` already, which is never overwritten, or it
-        cannot be written.
+    :raises ConfigError: ``path`` exists already, which is never overwritten, or it cannot be written.
     """
     line = base64.b64encode(random(SECRET_LENGTH)) + b"\n"
     try:
-        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        create_exclusively(path, line)
     except FileExistsError:
         raise ConfigError(
             [f"{path} exists: a cluster's key is never overwritten; name another file or move it away"]
         ) from None
     except (OSError, ValueError) as error:
         raise ConfigError([f"cannot make {path}: {_reason(error)}"]) from error
-    try:
-        try:
-            os.write(number, line)  # 45 bytes: written whole or not at all
-            os.fsync(number)
-        finally:
-            os.close(number)
-    except OSError as error:
-        os.unlink(path)
-        raise ConfigError([f"cannot write {path}: {_reason(error)}"]) from error
 
 
 def _reason(error: OSError | ValueError) -> str:

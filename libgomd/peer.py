@@ -1,12 +1,12 @@
 """
-Questions to one node by datagram, from any Twisted program: where does a process run, what does a path say.
+Questions to nodes by datagram, for Twisted programs: where a process runs, and what a path contains.
 
 ::
 
     peer = open_peer(reactor, "/etc/gomd/key")
     node = await peer.get_cur_node("10.0.0.3", 4711)
 
-`libgomd.blocking_peer` has the same for programs without Twisted.
+`libgomd.blocking_peer` has the same calls for programs without Twisted.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from libgomd.wire.sealing import KeyRing
 
 class Peer(DatagramProtocol):
     """
-    Asks nodes. One of these is enough for a program, whatever it asks whom.
+    Sends questions to nodes. One instance is enough for a program.
 
-    :param keys: of the cluster; nodes with another key do not answer.
-    :param wall: gives the time that datagrams are stamped with.
+    :param keys: keys of the cluster. Nodes with other keys do not answer.
+    :param wall: gives the time stamp of datagrams.
     """
 
     noisy = False
@@ -58,11 +58,11 @@ class Peer(DatagramProtocol):
         self._port: IListeningPort | None = None
 
     def open(self) -> None:
-        """Take a free UDP port."""
+        """Open a free UDP port."""
         self._port = self._reactor.listenUDP(0, self, maxPacketSize=MAX_PACKET + 1)
 
     def close(self) -> Deferred[None]:
-        """Give up what is under way, and the port; fires when it is closed."""
+        """Fail pending questions and close the port. The Deferred fires when it is closed."""
         self._asker.stop()
         port, self._port = self._port, None
         closed = port.stopListening() if port is not None else None
@@ -74,9 +74,10 @@ class Peer(DatagramProtocol):
 
     def get_cur_node(self, node: str | tuple[str, int], pid: int) -> Deferred[int]:
         """
-        Ask ``node``, the home of process ``pid``, which node it runs on; gives a node id, never 0.
+        Ask ``node``, the home of process ``pid``, on which node the process runs.
 
-        Fails with `NotFound` for no such process, `TimedOut` when nobody answers.
+        :returns: a Deferred of the node id, never 0. It fails with `NotFound` if there is no such process,
+            and with `TimedOut` if no answer comes.
         """
         return Deferred.fromCoroutine(self._cur_node(parse_address(node), pid))
 
@@ -86,16 +87,18 @@ class Peer(DatagramProtocol):
 
     def read(self, node: str | tuple[str, int], path: str) -> Deferred[bytes]:
         """
-        Ask ``node`` what ``path`` of its tree says.
+        Read the file ``path`` of the tree of ``node``.
 
-        More than a packet holds is cut off; a connection to the node's telnet line gives it all.
-        Fails with a `RequestError` when the node says no, `TimedOut` when nobody answers.
+        Content that exceeds a packet is cut off; the telnet line of the node gives all of it.
+
+        :returns: a Deferred that fails with a `RequestError` if the node refuses, and with `TimedOut` if no
+            answer comes.
         """
         asked = self._asker.ask(parse_address(node), Question(0, path, room=MAX_PACKET))
         return asked.addCallback(value_in)
 
     def summary(self, node: str | tuple[str, int]) -> Deferred[Node]:
-        """Ask ``node`` how it is. Fails with `TimedOut` when nobody answers."""
+        """Get the values of ``node``. The Deferred fails with `TimedOut` if no answer comes."""
         return self._asker.ask(parse_address(node), Question(0)).addCallback(node_in)
 
     def _send(self, question: Question, address: tuple[str, int]) -> None:
@@ -103,7 +106,7 @@ class Peer(DatagramProtocol):
         self.transport.write(self._sealer.seal(question, int(self._wall() * 1000)), address)
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
-        """Hand an answer to whoever asked; anything else is dropped."""
+        """Process an answer or a clock warning; drop anything else."""
         try:
             opened = open_sealed(datagram, self._keys).datagram
         except MalformedDatagram as error:
@@ -116,16 +119,16 @@ class Peer(DatagramProtocol):
             self._asker.take_warning(message, addr, opened.sent_at / 1000 - self._wall())
 
     def connectionRefused(self) -> None:
-        """Nobody listens there: the question's own time-out says so."""
+        """Do nothing: the timeout of the question reports it."""
 
 
 def open_peer(reactor: Any, key_files: str | Sequence[str] = ()) -> Peer:
     """
-    Return a `Peer` with a port of its own. Reads the key files, so it blocks for a moment.
+    Return a `Peer` with an open port. Blocks briefly to read the key files.
 
-    :param key_files: the cluster's key file, or several while the key is changed. A daemon without a
-        configured key has one of its own, ``STATE/key``, which its own user (and root) can name here.
-    :raises ConfigError: no key file is named, or one cannot be used.
+    :param key_files: the cluster's key file, or several while the key is being changed. A daemon without a
+        configured key uses its own, ``STATE/key``, which its user and root can name here.
+    :raises ConfigError: no key file is given, or one cannot be used.
     """
     peer = Peer(reactor, ring_of_files(key_files))
     peer.open()

@@ -1,9 +1,9 @@
 """
-Directories and files that are one user's alone: made so, or found to be so, and never reached over a link.
+Private directories and files: created or checked to be one user's alone, never reached by a symbolic link.
 
-What a daemon keeps in STATE is opened with these. A symbolic link in it leads where somebody else wants, and
-root would write there. Everything blocks briefly and raises OSError, whose ``strerror`` is a clause for a
-sentence; nothing else.
+Files in STATE are opened with these functions. A symbolic link in STATE may lead to a place that another user
+chose, and root would write there. All functions block briefly. They raise OSError and nothing else; its
+``strerror`` is a clause that fits into a sentence.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import stat
 from collections.abc import Iterator
 
-#: Symbolic links that a path may lead over, as for the kernel.
+#: Maximum number of symbolic links in a path, as in the kernel.
 _MAX_LINKS = 40
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -21,11 +21,11 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 def make_private_directory(path: str) -> None:
     """
-    Make the directory ``path`` with mode 0700, and those above it, where they are missing.
+    Create the directory ``path`` and missing parents with mode 0700.
 
-    One that is there must be this user's; that others may write to it is taken away.
+    An existing directory must belong to this user. Write permission of others is removed.
 
-    :raises OSError: it cannot be made, is a symbolic link, or belongs to another user.
+    :raises OSError: it cannot be created, is a symbolic link, or belongs to another user.
     """
     os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
     try:
@@ -37,9 +37,9 @@ def make_private_directory(path: str) -> None:
 
 def open_private_directory(path: str) -> int:
     """
-    Return a descriptor of the directory ``path``, this user's alone.
+    Return a descriptor of the directory ``path``, and remove write permission of others.
 
-    :raises OSError: it is not there, is a symbolic link, or belongs to another user.
+    :raises OSError: it is missing, is a symbolic link, or belongs to another user.
     """
     try:
         descriptor = os.open(path, _DIRECTORY)
@@ -61,9 +61,9 @@ def open_private_directory(path: str) -> int:
 
 def open_private(path: str) -> int:
     """
-    Return a descriptor for reading the file ``path``: root's or this user's, not what a link names.
+    Return a descriptor for reading the file ``path``, which must belong to root or this user.
 
-    :raises OSError: it is not there, or is a symbolic link, no plain file, or another user's.
+    :raises OSError: it is missing, is a symbolic link or not a regular file, or belongs to another user.
     """
     try:
         descriptor = os.open(path, _READ)
@@ -84,9 +84,9 @@ def open_private(path: str) -> int:
 
 def create_private(path: str) -> int:
     """
-    Return a descriptor for writing a new, empty file ``path`` (0600); what was there is removed.
+    Return a descriptor for writing a new, empty file ``path`` (mode 0600). An existing file is removed first.
 
-    :raises OSError: it cannot be made.
+    :raises OSError: it cannot be created.
     """
     try:
         os.unlink(path)
@@ -97,10 +97,10 @@ def create_private(path: str) -> int:
 
 def trusted_owners() -> frozenset[int]:
     """
-    Return the users whose directories this process may rely on: root and its own user.
+    Return the users whose directories this process may trust: root and its own user.
 
-    In a user namespace that does not map all users, an owner that it does not map counts as root: the
-    machine's own root is seen so there.
+    In a user namespace that does not map all users, an unmapped owner counts as root, because the machine's
+    root appears as unmapped there.
     """
     owners = {0, os.geteuid()}
     try:
@@ -116,9 +116,9 @@ def trusted_owners() -> frozenset[int]:
 
 def on_the_way(path: str) -> Iterator[tuple[str, os.stat_result]]:
     """
-    Yield each directory and symbolic link that the kernel passes on its way to ``path``, and that itself.
+    Yield each directory and symbolic link that the kernel traverses to reach ``path``, and ``path`` itself.
 
-    :param path: absolute. :raises OSError: one is not there, or the links lead round and round.
+    :param path: an absolute path. :raises OSError: one of them is missing, or the links form a loop.
     """
     here, links = "/", 0
     yield here, os.lstat(here)

@@ -1,4 +1,4 @@
-"""Questions under way: numbered, asked again when no answer comes, given up in time. No socket of its own."""
+"""Pending datagram questions: each has a request id, is retried, and times out. It has no socket."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from libgomd.errors import TimedOut, TooMany
 from libgomd.wire.messages import MAX_NUMBER, Answer, ClockWarning, Question, Summary
 
 Address = tuple[str, int]
-#: Seconds after which a question is asked again, once and once more, and then given up.
-PATIENCE: Final = (0.3, 0.5, 0.7)
-#: Questions under way at once, at most.
-MOST: Final = 4096
+#: Timeout of each try, in seconds. After the last one the question fails.
+TRY_TIMEOUTS: Final = (0.3, 0.5, 0.7)
+#: Maximum number of pending questions.
+MAX_PENDING: Final = 4096
 
 
 @dataclass(slots=True)
@@ -30,8 +30,10 @@ class _Pending:
 
 class Asker:
     """
-    :param send: sends a question to an address; may raise OSError, which the next try may not.
-    :param random: gives that many random bytes, as os.urandom.
+    Sends questions and matches answers to them.
+
+    :param send: sends a question to an address. If it raises OSError, the next try may succeed.
+    :param random: returns so many random bytes, like os.urandom.
     """
 
     def __init__(
@@ -46,14 +48,14 @@ class Asker:
 
     def ask(self, address: Address, question: Question) -> Deferred[Answer | Summary]:
         """
-        Ask ``question`` (its request id is set here) and give the answer.
+        Send ``question``, with a new request id, and return its answer.
 
-        Fails with `TimedOut` when three tries brought none. Cancelling it forgets the question.
+        The Deferred fails with `TimedOut` after three unanswered tries. Cancel it to drop the question.
 
-        :raises TooMany: too many questions are under way.
+        :raises TooMany: too many questions are pending.
         """
-        if len(self._pending) >= MOST:
-            raise TooMany(f"{MOST} questions are under way: wait for some answers")
+        if len(self._pending) >= MAX_PENDING:
+            raise TooMany(f"{MAX_PENDING} questions are pending: wait for some answers")
         request_id = int.from_bytes(self._random(7), "big") & MAX_NUMBER
         while request_id in self._pending:
             request_id += 1
@@ -68,7 +70,7 @@ class Asker:
         return pending.answer
 
     def take(self, message: Answer | Summary) -> bool:
-        """Hand an answer to whoever waits for it; False when nobody does."""
+        """Process an answer. Return False if no question is pending for it."""
         pending = self._forget(message.request_id)
         if pending is None:
             return False
@@ -77,9 +79,9 @@ class Asker:
 
     def take_warning(self, warning: ClockWarning, address: Address, skew: float) -> None:
         """
-        Give up what was asked at ``address``: the node there drops our questions for their time.
+        Fail all questions to ``address``, because the node there drops them for their time stamp.
 
-        :param skew: seconds its clock is ahead of ours.
+        :param skew: seconds by which its clock is ahead of ours.
         """
         for pending in [each for each in self._pending.values() if each.address[0] == address[0]]:
             self._fail(
@@ -88,7 +90,7 @@ class Asker:
             )
 
     def _try(self, pending: _Pending) -> None:
-        if pending.tries == len(PATIENCE):
+        if pending.tries == len(TRY_TIMEOUTS):
             self.unanswered += 1
             host, port = pending.address
             self._fail(
@@ -96,7 +98,7 @@ class Asker:
             )
             return
         self.repeated += pending.tries > 0
-        pending.timer = self._clock.callLater(PATIENCE[pending.tries], self._try, pending)
+        pending.timer = self._clock.callLater(TRY_TIMEOUTS[pending.tries], self._try, pending)
         pending.tries += 1
         try:
             self._send(pending.question, pending.address)
@@ -114,10 +116,10 @@ class Asker:
         return pending
 
     def _dismiss(self, request_id: int) -> None:
-        """Forget a question that nobody waits for any more."""
+        """Drop a question whose Deferred was cancelled."""
         self._forget(request_id)
 
     def stop(self) -> None:
-        """Give up everything that is under way."""
+        """Fail all pending questions."""
         for pending in list(self._pending.values()):
             self._fail(pending, "this program stops asking")

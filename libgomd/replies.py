@@ -1,7 +1,7 @@
 """
-What a reply means: the values in its JSON, for one answer and for answers that keep coming.
+Decodes replies: the values in their JSON, for single answers and for streams of answers.
 
-No I/O: the Deferred client and the blocking client both stand on this.
+No I/O. The Deferred client and the blocking client both use it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from libgomd.wire.lines import BLOCK, OK, Request
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-#: The largest block, or round of a watch, that a client takes, in characters.
+#: Maximum size of a block, or of a round of a watch, in characters.
 MAX_BLOCK: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A whole reply: the status line and the lines of its block."""
+    """A complete reply: the status line and the lines of its block."""
 
     code: int
     text: str
@@ -33,12 +33,12 @@ class Reply:
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
     """
-    A question with one answer.
+    A request with one answer.
 
     :ivar decode: makes the answer from the JSON value of a 200, or from the list of values of a 201.
-    :ivar block: the answer is a 201 with its block.
-    :ivar patient: it may rightly take long, so that a client waits without a limit.
-    :ivar order: what matters is that it is done: the value of the answer is not looked at.
+    :ivar block: whether the answer is a 201 with a block.
+    :ivar patient: whether it may take long, so that a client waits without a timeout.
+    :ivar order: whether the value of the answer is ignored, because only its success matters.
     """
 
     request: Request
@@ -52,7 +52,7 @@ class Call(Generic[T]):
         Return the answer in ``reply``.
 
         :raises RequestError: the daemon refused. :raises NodeError: the node failed.
-        :raises MalformedReply: it is no answer to this request.
+        :raises MalformedReply: it is not an answer to this request.
         """
         check(reply, BLOCK if self.block else OK, self.request)
         if self.block:
@@ -61,11 +61,11 @@ class Call(Generic[T]):
 
 
 class Assembler(Protocol[T_co]):
-    """Makes values from the lines of a block as they come."""
+    """Makes values from the lines of a block as they arrive."""
 
     def feed(self, line: str) -> Sequence[T_co]:
         """
-        Take one line, and return the values that became complete with it: none or one.
+        Add one line, and return the values that it completes: none or one.
 
         :raises MalformedReply: the line does not belong to this stream.
         """
@@ -74,9 +74,9 @@ class Assembler(Protocol[T_co]):
 @dataclass(frozen=True, slots=True)
 class Stream(Generic[T]):
     """
-    A question whose answers keep coming.
+    A request with a stream of answers.
 
-    :ivar start: makes the `Assembler` of one run of it.
+    :ivar start: makes the `Assembler` for one stream.
     """
 
     request: Request
@@ -85,7 +85,7 @@ class Stream(Generic[T]):
 
 def check(reply: Reply, expected: int, request: Request) -> None:
     """
-    See that ``reply`` is the sort of answer that ``request`` has.
+    Check that ``reply`` is an answer of the expected kind.
 
     :raises RequestError: the daemon refused. :raises NodeError: the node failed.
     :raises MalformedReply: it is neither.
@@ -101,7 +101,7 @@ def row_in(line: str) -> Any:
     Return the value in a line of a block.
 
     :raises MalformedReply: it is not JSON.
-    :raises RequestError: it is the line that ends a block which could not be completed; or `NodeError`.
+    :raises RequestError: it is the last line of a block that the daemon could not complete; or `NodeError`.
     """
     row = values.loads(line)
     if isinstance(row, dict) and row.keys() == {"code", "error"} and isinstance(row["code"], int):
@@ -110,25 +110,25 @@ def row_in(line: str) -> Any:
 
 
 class Size:
-    """Counts what one block or round holds, and refuses what is too large to keep."""
+    """Limits the size of one block or round."""
 
     def __init__(self, limit: int = MAX_BLOCK) -> None:
         self._limit = limit
         self._left = limit
 
     def add(self, line: str) -> None:
-        """Count ``line``. :raises MalformedReply: that is more than a client takes."""
+        """Count ``line``. :raises MalformedReply: the limit is exceeded."""
         self._left -= len(line)
         if self._left < 0:
             raise MalformedReply(f"a reply of more than {self._limit} characters")
 
     def reset(self) -> None:
-        """Begin again, for the next round."""
+        """Start again, for the next round."""
         self._left = self._limit
 
 
 class EachRow(Generic[T]):
-    """Every line is a value of its own."""
+    """Decodes each line as one value."""
 
     def __init__(self, decode: Callable[[Any], T]) -> None:
         self._decode = decode
@@ -140,9 +140,9 @@ class EachRow(Generic[T]):
 
 class Rounds(Generic[T]):
     """
-    The rounds of a watch: each is what the watched call would have answered at that moment.
+    Decodes the rounds of a watch. Each is what the watched call would have answered at that moment.
 
-    A row carries ``rows``, how many rows its round has; a round without any is one object with 0.
+    Each row has ``rows``, the number of rows in its round. A round without rows is one object with 0.
     """
 
     def __init__(self, call: Call[T], limit: int = MAX_BLOCK) -> None:

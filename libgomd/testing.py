@@ -42,7 +42,8 @@ from gomd.protocols.session import Session
 from gomd.protocols.telnet import TelnetLine
 from gomd.protocols.telnet_factory import Limits, TelnetFactory
 from gomd.services.collector import Collector
-from gomd.sources.memory import MemoryProcessControl, MemorySource
+from gomd.sources.memory import MemorySource
+from gomd.sources.memory_control import MemoryProcessControl
 from gomd.sources.settings import written_number
 from gomd.tree.cluster_tree import ClusterTree
 from gomd.tree.orders import WrittenOrders

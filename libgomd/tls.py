@@ -1,8 +1,8 @@
 """
-TLS between daemons: both sides show a certificate of the cluster's authority, nothing else is taken.
+Mutual TLS between daemons: both sides must present a certificate of the cluster's authority.
 
-TLS 1.3 only. There are no host names here: a certificate says which node speaks, and the caller
-compares that with the node he meant (`peer_node`).
+Only TLS 1.3 is used. Host names play no role: a certificate identifies a node, and the caller compares it
+with the node that it wanted to reach (`peer_node`).
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ class _Certified(Protocol):
 @implementer(IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator)
 class MutualTLS:
     """
-    Makes the TLS of both sides; `TLSMemoryBIOFactory` and `wrapClientTLS` take it.
+    Makes TLS connections of both sides, for `TLSMemoryBIOFactory` and `wrapClientTLS`.
 
-    In TLS 1.3 a client is done with its handshake before the server has judged its certificate: a
-    client that is refused learns it at its first read, as a lost connection.
+    In TLS 1.3, a client completes its handshake before the server has checked its certificate. A client that
+    is refused notices that at its first read, as a lost connection.
 
-    :param credentials: what this side shows, and whom it believes; or what makes them when they are needed
-        first, which saves a program that has no connection a megabyte.
+    :param credentials: the certificate to present and the authorities to trust, or a function that makes
+        them at first use, which saves a megabyte in a program without connections.
     """
 
     def __init__(self, credentials: Credentials | Callable[[], Credentials]) -> None:
         self.use(credentials)
 
     def use(self, credentials: Credentials | Callable[[], Credentials]) -> None:
-        """Show and believe ``credentials`` from the next connection on."""
+        """Use ``credentials`` from the next connection on."""
         self._credentials = credentials
         self._made: SSL.Context | None = None
 
@@ -59,7 +59,7 @@ class MutualTLS:
         return self._made
 
     def still_believes(self, transport: _Certified) -> bool:
-        """Whether what the other end of an open connection has shown would be taken now as well."""
+        """Return whether the certificate of the peer of an open connection would still be accepted."""
         certificate = transport.getPeerCertificate()
         if certificate is None:
             return False
@@ -67,18 +67,18 @@ class MutualTLS:
         return any(issuer == each.subject for each in self._known().authorities)
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        """Return the connection of a side that called."""
+        """Return the client side of a connection."""
         return SSL.Connection(self._context, None)
 
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        """Return the connection of a side that was called."""
+        """Return the server side of a connection."""
         return SSL.Connection(self._context, None)
 
 
 def _context_of(credentials: Credentials) -> SSL.Context:
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(SSL.TLS1_3_VERSION)
-    # A session that is taken up again skips the certificates: none is ever kept.
+    # A resumed session would skip the certificates, so none is ever resumed.
     context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.use_certificate(credentials.certificate)
@@ -88,7 +88,7 @@ def _context_of(credentials: Credentials) -> SSL.Context:
     assert store is not None  # a new context has one
     for each in credentials.authorities:
         store.add_cert(crypto.X509.from_cryptography(each))
-    # They are valid for ever, and a machine without a clock of its own begins in 1970.
+    # Certificates do not expire, and a machine without a hardware clock starts in 1970.
     store.set_flags(_NO_CHECK_TIME)
     context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
     context.set_verify_depth(1)
@@ -98,11 +98,11 @@ def _context_of(credentials: Credentials) -> SSL.Context:
 
 def peer_node(transport: _Certified) -> int:
     """
-    Return the id of the node at the other end. Call it when the handshake is done, not before.
+    Return the id of the node at the other end. Call it after the handshake, not before.
 
-    :raises NotANode: its certificate names none; drop the connection.
+    :raises NotANode: its certificate names no node; drop the connection.
     """
     certificate = transport.getPeerCertificate()
     if certificate is None:
-        raise NotANode("the other end has shown no certificate yet")
+        raise NotANode("the other end has not presented a certificate yet")
     return node_of(certificate.to_cryptography())

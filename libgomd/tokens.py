@@ -1,10 +1,10 @@
 """
-The tokens file: who may be more than anonymous over tcp.
+The tokens file, which gives callers over tcp a role.
 
-A line a token, ``NAME ROLE HASH``; empty lines and lines that begin with ``#`` are left alone. HASH is
-``sha256:SALT:DIGEST``. One plain round of SHA-256 is right here, where it would be wrong for passwords:
-a token is 32 bytes from the kernel's random numbers, and no speed of guessing gets through 2**256 of
-them. The daemon checks a token in microseconds, and a stolen file gives no token away.
+Each line is a token, ``NAME ROLE HASH``. Empty lines and lines that begin with ``#`` are preserved. HASH is
+``sha256:SALT:DIGEST``. One round of SHA-256 is sufficient, which it would not be for passwords: a token is
+32 random bytes from the kernel, and nobody can guess one of 2**256. The daemon checks a token in
+microseconds, and a stolen file reveals no token.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from libgomd.model import Role
 FILE_NAME: Final = "tokens"
 #: Roles that a token can give.
 ROLES: Final = (Role.READ, Role.USER, Role.ADMIN)
-#: Longest tokens file, in bytes.
+#: Maximum size of a tokens file, in bytes.
 MAX_FILE: Final = 1024 * 1024
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}")
@@ -34,7 +34,7 @@ _HASH = re.compile(r"sha256:([0-9a-f]{32}):([0-9a-f]{64})")
 
 
 class Token(NamedTuple):
-    """A token as the file keeps it: whose it is and what it lets him do, not the token itself."""
+    """A token as the file stores it: its name, its role and its hash, but not the token itself."""
 
     name: str
     role: Role
@@ -42,26 +42,30 @@ class Token(NamedTuple):
 
 
 class TokensFile(NamedTuple):
-    """The tokens of a file, and a sentence for each line that is none."""
+    """The tokens of a file, and a sentence for each line that is not valid."""
 
     tokens: tuple[Token, ...]
     mistakes: tuple[str, ...]
 
 
 def new_token() -> str:
-    """Return a token nobody had before: 43 characters that need no quoting anywhere."""
+    """Return a new random token: 43 characters that never need quoting."""
     return base64.urlsafe_b64encode(os.urandom(32)).rstrip(b"=").decode()
 
 
 def hash_token(token: str, salt: bytes | None = None) -> str:
-    """Return what the file keeps of ``token``; ``salt`` is 16 bytes, random unless given."""
+    """Return the hash of ``token`` for the file. ``salt`` is 16 bytes, random unless given."""
     salt = os.urandom(16) if salt is None else salt
     digest = hashlib.sha256(salt + token.encode("utf-8", "backslashreplace"))
     return f"sha256:{salt.hex()}:{digest.hexdigest()}"
 
 
 def find_token(tokens: Iterable[Token], given: str) -> Token | None:
-    """Return the one of ``tokens`` that ``given`` is, or None; takes equally long wherever it stands."""
+    """
+    Return the one of ``tokens`` that matches ``given``, or None.
+
+    The time does not depend on its position.
+    """
     found = None
     for token in tokens:
         match = _HASH.fullmatch(token.hash)
@@ -71,7 +75,7 @@ def find_token(tokens: Iterable[Token], given: str) -> Token | None:
 
 
 def parse_role(text: str) -> Role:
-    """Return the role of that name. :raises ConfigError: a token cannot give it."""
+    """Return the role with this name. :raises ConfigError: a token cannot give it."""
     for role in ROLES:
         if role.word == text:
             return role
@@ -88,7 +92,7 @@ def check_name(name: str) -> str:
 
 
 def parse_tokens(text: str) -> TokensFile:
-    """Return the tokens in ``text``; a line that cannot be understood is reported and gives nobody a role."""
+    """Return the tokens in ``text``. A line that is not valid is reported and gives no role."""
     tokens: dict[str, Token] = {}
     mistakes = []
     for number, line in enumerate(text.split("\n"), 1):
@@ -115,7 +119,7 @@ def _parse_line(words: list[str]) -> Token:
 
 
 def with_token(text: str, token: Token) -> str:
-    """Return the file ``text`` with one more line. :raises ConfigError: the name has a token already."""
+    """Return ``text`` with one more line. :raises ConfigError: the name has a token already."""
     if any(known.name == token.name for known in parse_tokens(text).tokens):
         raise ConfigError([f"{token.name} has a token already: `gom token remove {token.name}` first"])
     if text and not text.endswith("\n"):
@@ -124,7 +128,7 @@ def with_token(text: str, token: Token) -> str:
 
 
 def without_token(text: str, name: str) -> str:
-    """Return the file ``text`` without the lines of ``name``. :raises ConfigError: it has none."""
+    """Return ``text`` without the lines of ``name``. :raises ConfigError: there are none."""
     lines = text.split("\n")
     kept = [line for line in lines if line.split()[:1] != [name]]
     if name.startswith("#") or kept == lines:
@@ -134,15 +138,15 @@ def without_token(text: str, name: str) -> str:
 
 def read_tokens(path: str) -> TokensFile:
     """
-    Read a tokens file; one that is not there has no tokens. Blocks.
+    Read a tokens file. A missing file has no tokens. Blocks.
 
-    :raises ConfigError: it cannot be read, or others than its owner could read or write it.
+    :raises ConfigError: it cannot be read, or others than its owner may read or write it.
     """
     return parse_tokens(read_tokens_text(path))
 
 
 def read_tokens_text(path: str) -> str:
-    """Return the text of a tokens file, empty when there is none. Errors as in `read_tokens`. Blocks."""
+    """Return the text of a tokens file, empty if it is missing. Errors as in `read_tokens`. Blocks."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
@@ -156,7 +160,9 @@ def read_tokens_text(path: str) -> str:
         if state.st_mode & 0o077:
             raise ConfigError([f"the tokens file {path} is open to others: chmod 600 {path}"])
         if state.st_uid not in (0, os.geteuid()):
-            raise ConfigError([f"the tokens file {path} belongs to another user: chown it to who runs gomd"])
+            raise ConfigError(
+                [f"the tokens file {path} belongs to another user: chown it to the user that runs gomd"]
+            )
         if state.st_size > MAX_FILE:
             raise ConfigError([f"the tokens file {path} has more than {MAX_FILE} bytes"])
         return plain_bytes(os.read(descriptor, MAX_FILE)).decode("utf-8", "backslashreplace")

@@ -1,9 +1,9 @@
 """
-The wall clock, and the only place that reads it.
+The wall clock. This is the only module that reads it.
 
-It is set back and on while programs run (by a person, by NTP, by a hypervisor), so it is good for stamps
-that people and other nodes read, and for nothing else: every duration, age and timeout is measured on a
-monotonic clock. Whoever makes stamps takes a `Wall` as a constructor argument.
+The wall clock is changed while programs run, by people, NTP or a hypervisor. It is therefore only used for
+time stamps that people and other nodes read. All durations, ages and timeouts use a monotonic clock. Classes
+that make time stamps take a `Wall` as a constructor argument.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-#: Gives seconds since the epoch.
+#: A function that returns seconds since the epoch.
 Wall = Callable[[], float]
 
 

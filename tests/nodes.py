@@ -52,7 +52,7 @@ class SimulatedNode:
 
     def count(self) -> int:
         """How many nodes it holds to be up, itself too; quicker than `up`."""
-        return self.engine._members.count + 1
+        return self.engine._members.up_count + 1
 
     def said(self, *kinds: EventKind, since: float = 0.0) -> list[Event]:
         """Return its events of these kinds."""

@@ -1,4 +1,4 @@
-"""The command migrate: sends a process to a node, home, or to the best one, in openMosix's words."""
+"""The command migrate: moves a process to a node, home, or to the best node, as openMosix's did."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ USAGE = "usage: migrate PID NODE|home|balance"
 
 
 def main() -> int:
-    """Be the command: the entry point."""
+    """Run the command: the entry point."""
     return run("migrate", migrate, sys.argv[1:])
 
 
 def migrate(argv: Sequence[str]) -> int:
-    """Do what ``argv`` says and return the exit status; says nothing when it is done. Blocks."""
+    """Do what ``argv`` says and return the exit status. Prints nothing on success. Blocks."""
     if list(argv) in (["-h"], ["--help"]):
         print(USAGE)
         return DONE
@@ -42,5 +42,5 @@ def migrate(argv: Sequence[str]) -> int:
 
 
 def _with_reason(words: str, error: Exception) -> str:
-    """Return openMosix's words, and under them what the daemon knows beyond them."""
+    """Return openMosix's message, and below it the reason that the daemon gave."""
     return f"{words}\nmigrate: {printable(str(error))}"

@@ -1,4 +1,4 @@
-"""The command mosctl: what a node is and has, and the switches of this one, in openMosix's words."""
+"""The command mosctl: shows the values of a node and sets the switches of this one, as openMosix's did."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ usage: mosctl status|isup|getload|getspeed|getmem|getfree|getutil|getyard|whois 
 
 
 def main() -> int:
-    """Be the command: the entry point."""
+    """Run the command: the entry point."""
     return run("mosctl", mosctl, sys.argv[1:])
 
 
@@ -41,9 +41,9 @@ def mosctl(argv: Sequence[str]) -> int:
             line, status = _QUESTIONS[option](gomd, arguments[0] if arguments else "")
             _print(line)
             return status
-    if option not in _ORDERS:
+    if option not in _ACTIONS:
         raise Failed("mosctl: No such option.")
-    wanted, do = _ORDERS[option]
+    wanted, do = _ACTIONS[option]
     if len(arguments) != wanted:
         raise Failed(USAGE.rstrip())
     with connect() as gomd:
@@ -53,7 +53,7 @@ def mosctl(argv: Sequence[str]) -> int:
 
 
 def _print(text: str) -> None:
-    """Print what is one of our sentences; what a daemon put into it acts on no terminal."""
+    """Print a sentence, with control characters escaped so that none reaches the terminal."""
     print("\n".join(printable(line) for line in text.split("\n")))
 
 
@@ -70,7 +70,11 @@ def _is_up(gomd: Client, key: str) -> Answer:
 
 
 def _value(node: Node, value: int | None, name: str) -> int:
-    """Return a value of ``node``, which openMosix cannot read when it is down."""
+    """
+    Return a value of ``node``.
+
+    :raises Failed: the node is down, as in openMosix, or the value is unknown.
+    """
     if not node.up:
         raise Failed("Error: Network is unreachable")
     if value is None:
@@ -132,7 +136,7 @@ _QUESTIONS: dict[str, Callable[[Client, str], Answer]] = {
 
 
 class _Switch(NamedTuple):
-    """What mosctl says when a switch is set and cleared, or was so already."""
+    """The texts of mosctl for a switch: when it is set, when it is cleared, and its name when unchanged."""
 
     on: str
     off: str
@@ -166,16 +170,16 @@ _SWITCHES = {
 
 
 def _switch(name: str, on: bool) -> Callable[[Client], str]:
-    """Make the order that sets or clears a file of /proc/hpc/admin and says what that means."""
+    """Return a function that sets or clears a file of /proc/hpc/admin and returns a text about it."""
     switch = _SWITCHES[name]
 
-    def order(gomd: Client) -> str:
+    def act(gomd: Client) -> str:
         if (gomd.get(f"/proc/hpc/admin/{name}").strip() == "1") == on:
             return f"{switch.what} already {'disabled' if on else 'enabled'}."
         gomd.ask(name if on else f"no{name}")
         return switch.on if on else switch.off
 
-    return order
+    return act
 
 
 def _bring(gomd: Client) -> str:
@@ -204,8 +208,8 @@ def _set_yard(gomd: Client, text: str) -> str:
     return ""
 
 
-#: Option -> (how many arguments it takes, what it does).
-_ORDERS: dict[str, tuple[int, Callable[..., str]]] = {
+#: Number of arguments and function of each option that changes something.
+_ACTIONS: dict[str, tuple[int, Callable[..., str]]] = {
     **{name: (0, _switch(name, True)) for name in _SWITCHES},
     **{f"no{name}": (0, _switch(name, False)) for name in _SWITCHES},
     "bring": (0, _bring),

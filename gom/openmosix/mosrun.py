@@ -1,4 +1,4 @@
-"""The command mosrun: starts a program on a node, in openMosix's words, as `gom run` does."""
+"""The command mosrun: starts a program on a node with openMosix's options, as `gom run` does."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ _LIST = re.compile(r"\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?)*", re.ASCII)
 
 class Plan(NamedTuple):
     """
-    What a command line of mosrun asks for.
+    The meaning of a command line of mosrun.
 
-    :ivar place: ``h`` for home, a node's id, ``j`` and a list, or empty. :ivar force: -F was given.
-    :ivar lock: whether the program is locked; None as gomd has it. :ivar command: it and its arguments.
+    :ivar place: ``h`` for home, a node id, ``j`` and a list of nodes, or empty.
+    :ivar force: whether -F was given. :ivar lock: whether to lock the program; None for gomd's default.
+    :ivar command: the program and its arguments.
     """
 
     place: str
@@ -42,12 +43,12 @@ class Plan(NamedTuple):
 
 
 def main() -> int:
-    """Be the command: the entry point."""
+    """Run the command: the entry point."""
     return run("mosrun", mosrun, sys.argv[1:])
 
 
 def mosrun(argv: Sequence[str]) -> int:
-    """Run the program and return its exit status, or 1 when it cannot be started where it should. Blocks."""
+    """Run the program and return its exit status, or 1 if it cannot be started on that node. Blocks."""
     if list(argv) == ["--help"]:
         print(USAGE)
         return DONE
@@ -69,9 +70,9 @@ def mosrun(argv: Sequence[str]) -> int:
 
 def parse(argv: Sequence[str]) -> Plan:
     """
-    Return what ``argv`` asks for.
+    Return the plan for ``argv``.
 
-    :raises Failed: with the usage, when it cannot be understood.
+    :raises Failed: it is not valid; the text is the usage.
     """
     words = list(argv)
     places: list[str] = []
@@ -112,7 +113,7 @@ def parse(argv: Sequence[str]) -> Plan:
 
 
 def _place(plan: Plan) -> tuple[str, str]:
-    """Return the node and the list of nodes, either or both empty, having seen that the node is up."""
+    """Return the node and the list of nodes; either may be empty. The node is checked to be up."""
     if not plan.place or plan.place.startswith("j"):
         return "", plan.place[1:]
     with connect() as gomd:

@@ -1,4 +1,4 @@
-"""The command mps: the processes of this node with the node each runs on, in openMosix's columns."""
+"""The command mps: lists the processes of this node and where each runs, in openMosix's columns."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ NODE is 0 for a process that runs at home."""
 
 
 class Row(NamedTuple):
-    """A process, and what only its /proc/PID/stat tells."""
+    """A process, with the values that only its /proc/PID/stat has."""
 
     process: Process
     terminal: int
     priority: int | None
 
 
-class Options(NamedTuple):
-    """What to show: of whom, in which columns and order."""
+class MpsOptions(NamedTuple):
+    """Which processes to show, in which columns and order."""
 
     everybody: bool = False
     detached: bool = False
@@ -41,12 +41,12 @@ class Options(NamedTuple):
 
 
 def main() -> int:
-    """Be the command: the entry point."""
+    """Run the command: the entry point."""
     return run("mps", mps, sys.argv[1:])
 
 
 def mps(argv: Sequence[str]) -> int:
-    """Print the processes and return the exit status: 1 when a process asked for is not there. Blocks."""
+    """Print the processes and return the exit status, 1 if a requested process does not exist. Blocks."""
     if list(argv) == ["--help"]:
         print(USAGE)
         return DONE
@@ -65,9 +65,9 @@ def mps(argv: Sequence[str]) -> int:
     return FAILED if len(rows) < len(set(options.pids)) else DONE
 
 
-def parse(argv: Sequence[str]) -> Options:
-    """Return the options in ``argv``. :raises Failed: with the usage, when it cannot be understood."""
-    options = Options()
+def parse(argv: Sequence[str]) -> MpsOptions:
+    """Return the options in ``argv``. :raises Failed: they are not valid; the text is the usage."""
+    options = MpsOptions()
     words = list(argv)
     while words:
         word = words.pop(0)
@@ -98,12 +98,12 @@ def _sort_key(word: str) -> str:
     return key
 
 
-def _selected(gomd: Client, processes: Sequence[Process], options: Options) -> list[Row]:
-    """Return what ps would show: the caller's processes on this terminal, or as the options say."""
+def _selected(gomd: Client, processes: Sequence[Process], options: MpsOptions) -> list[Row]:
+    """Return the processes to show: by default the caller's on this terminal, as in ps."""
     uid, own_terminal = os.getuid(), _own_terminal()
     wanted = [one for one in processes if options.everybody or options.pids or one.uid == uid]
     if options.pids or options.detached:
-        if options.layout == "--ominfo":  # nothing else is shown of them: spare a question for each
+        if options.layout == "--ominfo":  # shows nothing else of them, so no request for each is needed
             return [Row(process, 0, None) for process in wanted]
         return [_row(gomd, process) for process in wanted]
     rows = [_row(gomd, process) for process in wanted]
@@ -113,7 +113,7 @@ def _selected(gomd: Client, processes: Sequence[Process], options: Options) -> l
 
 
 def _row(gomd: Client, process: Process) -> Row:
-    """Ask for the terminal and the priority; one that has just ended, or is hidden, has none."""
+    """Get terminal and priority. A process that has just ended, or is hidden, has none."""
     try:
         fields = gomd.get(f"/proc/{process.pid}/stat").rpartition(")")[2].split()
         return Row(process, int(fields[4]), int(fields[15]))
@@ -140,7 +140,7 @@ def terminal_name(number: int) -> str:
     return f"{major},{minor}" if number else "?"
 
 
-class Column(NamedTuple):
+class MpsColumn(NamedTuple):
     """A column: its head, its width, what stands in it; text stands left, numbers right."""
 
     head: str
@@ -202,36 +202,36 @@ def _percent(row: Row, all_memory: int) -> str:
 
 
 _INFO = (
-    Column("USER", 8, lambda row, _: row.process.user, left=True),
-    Column("COMMAND", 15, lambda row, _: _name(row.process)[:15], left=True),
-    Column("PID", 7, lambda row, _: str(row.process.pid)),
-    Column("NODE", 5, lambda row, _: str(row.process.where)),
-    Column("NMIGS", 5, lambda row, _: str(row.process.nmigs)),
-    Column("LOCK", 4, lambda row, _: str(int(row.process.lock))),
-    Column("CANTMOVE", 21, lambda row, _: _can_move(row.process), left=True),
+    MpsColumn("USER", 8, lambda row, _: row.process.user, left=True),
+    MpsColumn("COMMAND", 15, lambda row, _: _name(row.process)[:15], left=True),
+    MpsColumn("PID", 7, lambda row, _: str(row.process.pid)),
+    MpsColumn("NODE", 5, lambda row, _: str(row.process.where)),
+    MpsColumn("NMIGS", 5, lambda row, _: str(row.process.nmigs)),
+    MpsColumn("LOCK", 4, lambda row, _: str(int(row.process.lock))),
+    MpsColumn("CANTMOVE", 21, lambda row, _: _can_move(row.process), left=True),
 )
 LAYOUTS = {
     "short": (
-        Column("PID", 7, lambda row, _: str(row.process.pid)),
-        Column("TTY", 8, lambda row, _: terminal_name(row.terminal), left=True),
-        Column("NODE", 5, lambda row, _: str(row.process.where)),
-        Column("STAT", 4, lambda row, _: row.process.state, left=True),
-        Column("TIME", 6, lambda row, _: _cpu_time(row.process)),
-        Column("COMMAND", 1, lambda row, _: row.process.command, left=True),
+        MpsColumn("PID", 7, lambda row, _: str(row.process.pid)),
+        MpsColumn("TTY", 8, lambda row, _: terminal_name(row.terminal), left=True),
+        MpsColumn("NODE", 5, lambda row, _: str(row.process.where)),
+        MpsColumn("STAT", 4, lambda row, _: row.process.state, left=True),
+        MpsColumn("TIME", 6, lambda row, _: _cpu_time(row.process)),
+        MpsColumn("COMMAND", 1, lambda row, _: row.process.command, left=True),
     ),
     "--ominfo": _INFO,
     "--ominfol": (
         *_INFO,
-        Column("PPID", 7, lambda row, _: str(row.process.ppid)),
-        Column("PRI", 3, lambda row, _: "-" if row.priority is None else str(row.priority)),
-        Column("NI", 3, lambda row, _: _number(row.process.nice)),
-        Column("%CPU", 5, _percent),
-        Column("%MEM", 4, _share),
-        Column("SIZE", 8, lambda row, _: _number(row.process.vsize, 1024)),
-        Column("RSS", 8, lambda row, _: _number(row.process.rss, 1024)),
-        Column("STAT", 4, lambda row, _: row.process.state, left=True),
-        Column("START", 5, lambda row, _: _start(row.process)),
-        Column("TIME", 6, lambda row, _: _cpu_time(row.process)),
+        MpsColumn("PPID", 7, lambda row, _: str(row.process.ppid)),
+        MpsColumn("PRI", 3, lambda row, _: "-" if row.priority is None else str(row.priority)),
+        MpsColumn("NI", 3, lambda row, _: _number(row.process.nice)),
+        MpsColumn("%CPU", 5, _percent),
+        MpsColumn("%MEM", 4, _share),
+        MpsColumn("SIZE", 8, lambda row, _: _number(row.process.vsize, 1024)),
+        MpsColumn("RSS", 8, lambda row, _: _number(row.process.rss, 1024)),
+        MpsColumn("STAT", 4, lambda row, _: row.process.state, left=True),
+        MpsColumn("START", 5, lambda row, _: _start(row.process)),
+        MpsColumn("TIME", 6, lambda row, _: _cpu_time(row.process)),
     ),
 }
 _KEYS: dict[str, Callable[[Row], tuple[int | str, ...]]] = {

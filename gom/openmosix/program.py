@@ -1,4 +1,4 @@
-"""How the old commands begin and end: the daemon they ask, what they say on stderr, their exit status."""
+"""What openMosix's commands share: the connection to the daemon, error messages, exit statuses."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from libgomd.wire.text import printable
 
 DONE, FAILED, NO_DAEMON, INTERRUPTED, BROKEN_PIPE = 0, 1, 3, 130, 141
 
-#: What a command does with its arguments; returns the exit status.
+#: The function of a command: takes its arguments, returns its exit status.
 Work = Callable[[Sequence[str]], int]
 
 
 class Failed(Exception):
-    """It cannot be done; the text is what openMosix's command said then. The exit status is 1."""
+    """The command failed with exit status 1; the text is the message of openMosix's command."""
 
 
 def run(name: str, work: Work, argv: Sequence[str]) -> int:
-    """Do ``work`` and return the exit status; whatever goes wrong is one or two lines on stderr. Blocks."""
+    """Do ``work`` and return the exit status. Errors become one or two lines on stderr. Blocks."""
     try:
         status = work(argv)
         sys.stdout.flush()
@@ -36,7 +36,7 @@ def run(name: str, work: Work, argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has enough. Python would complain about its own buffer at the end.
+        # The reader of the output has closed it. Without this, Python reports its own buffer at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except OSError as error:
@@ -55,9 +55,9 @@ def connect() -> blocking.Client:
 
 def find_node(gomd: blocking.Client, key: str) -> Node:
     """
-    Return a node by id or name, this one for an empty ``key``. Blocks.
+    Return a node by id or name; this one if ``key`` is empty. Blocks.
 
-    :raises Failed: there is none.
+    :raises Failed: there is no such node.
     """
     try:
         return gomd.node(key)

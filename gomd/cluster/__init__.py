@@ -1,1 +1,1 @@
-"""Which nodes there are, what happened to them, and the tree of paths over all of them."""
+"""The nodes of the cluster: membership engines, seeds, node ids, and events."""

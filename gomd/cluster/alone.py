@@ -1,4 +1,4 @@
-"""Membership without peers: the nodes that the source itself knows, on a stock kernel only this one."""
+"""Membership without peers: only the nodes that the source itself knows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from libgomd.model import Counter, Node
 
 @implementer(IMembership)
 class Alone:
-    """Asks nobody: on an openMosix kernel that is the whole cluster all the same."""
+    """
+    Contacts no other node.
+
+    A stock kernel knows only its own node; an openMosix kernel knows the cluster.
+    """
 
     def __init__(self, own_id: int, collector: ICollector) -> None:
         self.own_id = own_id

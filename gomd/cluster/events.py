@@ -1,4 +1,4 @@
-"""What happened lately, and who wants to hear what happens next. Bounded on both sides."""
+"""The event log: recent events, and followers that receive new ones. Both are bounded."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from libgomd.model import Counter, Event
 
 
 class _Follower:
-    """One follower's events that he has not taken yet."""
+    """The events that one follower has not consumed yet."""
 
-    def __init__(self, most: int) -> None:
-        self.pending: deque[Event] = deque(maxlen=most)
+    def __init__(self, max_pending: int) -> None:
+        self.pending: deque[Event] = deque(maxlen=max_pending)
         self.lost = 0
         self.wakeup: Deferred[None] | None = None
 
-    def take(self, event: Event) -> None:
+    def add(self, event: Event) -> None:
         self.lost += len(self.pending) == self.pending.maxlen
         self.pending.append(event)
         if self.wakeup is not None:
@@ -32,7 +32,9 @@ class _Follower:
 @implementer(IEvents)
 class Events:
     """
-    :param keep: how many past events `recent` gives, and how many a slow follower may fall behind.
+    Keeps recent events and passes new ones to followers.
+
+    :param keep: number of events that `recent` returns, and by which a slow follower may fall behind.
     """
 
     def __init__(self, keep: int = 1000) -> None:
@@ -49,7 +51,7 @@ class Events:
         self._published += 1
         self._recent.append(event)
         for follower in tuple(self._followers):
-            follower.take(event)
+            follower.add(event)
 
     async def follow(self) -> AsyncGenerator[Event, None]:
         """See `IEvents.follow`."""
@@ -67,6 +69,6 @@ class Events:
             self._followers.discard(follower)
 
     def counters(self) -> Iterable[Counter]:
-        """Events so far and who follows."""
+        """Return the number of events and of followers."""
         yield Counter("events", self._published, "events since the start")
         yield Counter("events_followers", len(self._followers), "connections that watch events")

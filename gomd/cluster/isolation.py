@@ -1,32 +1,38 @@
-"""Notices that this node hears no other one any more, or none at all, and says so once until it does."""
+"""Detects that this node hears no other node although it should, and reports it once."""
 
 from __future__ import annotations
 
 from typing import Final
 
-#: Heartbeats without any other node that is up, after which that is said.
-PATIENCE: Final = 10
+#: Heartbeats without any other node that is up, after which the node counts as isolated.
+MAX_HEARTBEATS_ALONE: Final = 10
 
 
 class Isolation:
-    """:param heartbeat: seconds between two heartbeats. Moments are on the caller's clock."""
+    """
+    Whether this node is isolated.
+
+    :param heartbeat: seconds between two heartbeats.
+    :ivar isolated: whether isolation was reported and has not ended since.
+    """
 
     def __init__(self, heartbeat: float) -> None:
-        self._patience = heartbeat * PATIENCE
+        self._max_silence = heartbeat * MAX_HEARTBEATS_ALONE
         self._since: float | None = None
-        self.said = False
+        self.isolated = False
 
-    def look(self, up: int, down: int, seeds: int, now: float) -> str:
+    def check(self, up: int, down: int, seeds: int, now: float) -> str:
         """
-        Return a sentence when there is news, else nothing; ``said`` tells whether it is bad news.
+        Return a sentence when isolation begins or ends, else an empty string.
 
-        :param up: other nodes that are up. :param down: those that should be and are not.
-        :param seeds: addresses that are asked for others.
+        :param up: number of other nodes that are up. :param down: number of nodes that are down.
+        :param seeds: number of seed addresses that are contacted.
+        :param now: seconds of a monotonic clock.
         """
         if up:
             self._since = None
-            if self.said:
-                self.said = False
+            if self.isolated:
+                self.isolated = False
                 return "this node hears other nodes again"
             return ""
         if not (down or seeds):
@@ -34,9 +40,9 @@ class Isolation:
             return ""
         if self._since is None:
             self._since = now
-        if self.said or now - self._since < self._patience:
+        if self.isolated or now - self._since < self._max_silence:
             return ""
-        self.said = True
+        self.isolated = True
         return (
             f"this node has heard no other one for {now - self._since:.0f} s ({down} are known, {seeds} "
             "seeds are asked): see whether they run, have the same key, and can be reached from here"

@@ -1,4 +1,4 @@
-"""openMosix's map of nodes, ``first-id  address-or-host  count``: from text and back."""
+"""Parses openMosix's map of nodes, whose lines are ``first-id address-or-host count``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Final
 from libgomd.errors import ConfigError
 from libgomd.model import MAX_NODE_ID, Node
 
-#: Longest map that is read, in lines.
-MOST_LINES: Final = 100_000
+#: Maximum number of lines of a map.
+MAX_LINES: Final = 100_000
 _LAST_ADDRESS: Final = 0xFFFFFFFF
 
 
@@ -20,9 +20,9 @@ class NodeMap:
     """
     The nodes of a map.
 
-    :ivar names: the host name of each node that the map has one for.
-    :ivar addresses: IPv4 addresses of each node, the one to reach it at first, its aliases after it;
-        ordered by id.
+    :ivar names: host names by node id, for the nodes that the map names by host.
+    :ivar addresses: IPv4 addresses by node id, in the order of ids. The first address of a node is used to
+        contact it; the others are its aliases.
     """
 
     names: dict[int, str]
@@ -31,19 +31,20 @@ class NodeMap:
 
 def parse_map(text: str, path: str, resolve: Callable[[str], str]) -> NodeMap:
     """
-    Return the nodes of a map: lines of first id, address or host of that node, and count.
+    Return the nodes of a map.
 
-    A range of ``count`` nodes has consecutive ids and addresses. A count of ALIAS, or 0, gives one more
-    address to a node of an earlier line. What follows a ``#`` is a comment.
+    Each line has a first id, the address or host of that node, and a count. A range of ``count`` nodes has
+    consecutive ids and addresses. A count of ALIAS, or 0, gives a node of an earlier line one more address.
+    A ``#`` begins a comment.
 
-    :param path: of the file, for the mistakes.
-    :param resolve: gives the IPv4 address of a host; may block.
+    :param path: path of the file, for error messages.
+    :param resolve: returns the IPv4 address of a host; may block.
     :raises ConfigError: with every mistake and its line.
     """
     reader = _Reader(path, resolve)
     lines = text.removeprefix("\ufeff").removesuffix("\n").split("\n")
-    if len(lines) > MOST_LINES:
-        raise ConfigError([f"{path}: {len(lines)} lines, at most {MOST_LINES} are read"])
+    if len(lines) > MAX_LINES:
+        raise ConfigError([f"{path}: {len(lines)} lines, at most {MAX_LINES} are read"])
     for number, line in enumerate(lines, 1):
         fields = line.partition("#")[0].split()
         if fields:
@@ -59,7 +60,7 @@ def parse_map(text: str, path: str, resolve: Callable[[str], str]) -> NodeMap:
 
 
 class _Reader:
-    """What was read so far."""
+    """The part of a map that was parsed so far."""
 
     def __init__(self, path: str, resolve: Callable[[str], str]) -> None:
         self._resolve = resolve
@@ -70,21 +71,23 @@ class _Reader:
         self._owners: dict[str, int] = {}
 
     def take(self, fields: list[str], line: int) -> None:
-        """Take one line. :raises ValueError: it is wrong; nothing of it is kept."""
+        """Add one line. :raises ValueError: it has a mistake; nothing of it is added."""
         if len(fields) != 3:
-            raise ValueError(f"{len(fields)} fields where there have to be three: first-id address count")
+            raise ValueError(f"{len(fields)} fields instead of three: first-id address count")
         first = _number(fields[0], "first-id", 1, MAX_NODE_ID)
         address = self._address(fields[1])
         if fields[2].upper() in ("ALIAS", "0"):
             if first not in self.addresses:
-                raise ValueError(f"an alias of node {first}, which no line above this one has")
+                raise ValueError(f"an alias of node {first}, which no line above defines")
             self._own(first, [str(address)])
             self.addresses[first].append(str(address))
             return
         count = _number(fields[2], "count", 1, MAX_NODE_ID)
         last = first + count - 1
         if last > MAX_NODE_ID:
-            raise ValueError(f"{count} nodes from {first} on end at {last}, the last id is {MAX_NODE_ID}")
+            raise ValueError(
+                f"{count} nodes from {first} on end at {last}, but the highest id is {MAX_NODE_ID}"
+            )
         if int(address) + count - 1 > _LAST_ADDRESS:
             raise ValueError(f"{count} addresses from {address} on go past 255.255.255.255")
         taken = next((node for node in range(first, last + 1) if node in self.addresses), None)
@@ -110,7 +113,7 @@ class _Reader:
             raise ValueError(f"the host {text} has no IPv4 address: {error}") from None
 
     def _own(self, first: int, hosts: list[str]) -> None:
-        """Note whose addresses these are. :raises ValueError: one is another line's."""
+        """Note which nodes have these addresses. :raises ValueError: another line has one of them."""
         for host in hosts:
             if host in self._owners:
                 raise ValueError(f"the address {host} is that of node {self._owners[host]} already")
@@ -120,15 +123,15 @@ class _Reader:
 
 def _number(text: str, what: str, least: int, most: int) -> int:
     if not (text.isascii() and text.isdigit()) or len(text) > 9 or not least <= int(text) <= most:
-        raise ValueError(f"{what} {text!r}: a whole number from {least} to {most} has to be here")
+        raise ValueError(f"{what} {text!r} must be a whole number from {least} to {most}")
     return int(text)
 
 
 def ranges_of(nodes: Iterable[Node]) -> list[tuple[int, str, int]]:
     """
-    Return the nodes as a map: first id, its address and count, by id.
+    Return the ranges of a map with these nodes: first id, its address and count, ordered by id.
 
-    Nodes whose ids and addresses both follow on each other are one range, as in openMosix.
+    Nodes with consecutive ids and consecutive addresses form one range, as in openMosix.
     """
     ranges: list[tuple[int, str, int]] = []
     for node in sorted(nodes, key=lambda each: each.id):
@@ -140,8 +143,3 @@ def ranges_of(nodes: Iterable[Node]) -> list[tuple[int, str, int]]:
                 continue
         ranges.append((node.id, node.address, 1))
     return ranges
-
-
-def map_text(nodes: Iterable[Node]) -> str:
-    """Return the nodes as the text of a map, which `parse_map` takes."""
-    return "".join(f"{first} {address} {count}\n" for first, address, count in ranges_of(nodes))

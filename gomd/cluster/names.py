@@ -1,4 +1,4 @@
-"""Which node a person means: by id or by name."""
+"""Finds a node by id or by name."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from libgomd.model import Node
 
 def find_node(nodes: Sequence[Node], key: str) -> Node:
     """
-    Return the node whose id or name is ``key``; a number is always an id.
+    Return the node whose id or name is ``key``. A number is always an id.
 
-    :raises NotFound: there is none; the text names the nearest that there is.
+    :raises NotFound: there is none; the text suggests a similar name.
     """
     if key.isascii() and key.isdigit():
         number = int(key)

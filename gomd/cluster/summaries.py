@@ -1,4 +1,4 @@
-"""The values of other nodes, asked for one by one: for engines that know who is up, and no more than that."""
+"""Fetches the values of other nodes by datagram, for engines that only know which nodes are up."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from libgomd.model import Counter, Node, Status
 from libgomd.wire.messages import Answer, Question, Summary
 
 Address = tuple[str, int]
-#: Seconds that values do for somebody who looks at them ...
+#: Maximum age in seconds of the values of a node that is being watched ...
 FRESH: Final = 3.0
-#: ... and for nobody: so old are the values that the first look shows.
+#: ... and of one that nobody watches, which is the age that the first look may see.
 REST: Final = 60.0
-#: Seconds for which a node that was looked at is kept fresh.
+#: Seconds for which a node counts as watched after each look.
 WATCHED: Final = 30.0
-#: Questions under way at once, at most.
-MOST: Final = 64
+#: Maximum number of questions at once.
+MAX_QUESTIONS: Final = 64
 
 
-class _Known:
+class _PeerValues:
     """
-    What one node said last.
+    The newest values of one node.
 
-    :ivar at: when it said it. :ivar tried: when it was asked last. :ivar looked: when somebody looked.
+    :ivar at: when it was asked for them. :ivar tried: when it was last asked.
+    :ivar looked: when somebody last looked at them. :ivar asking: whether a question is pending.
     """
 
     __slots__ = ("asking", "at", "looked", "node", "tried")
@@ -39,30 +40,30 @@ class _Known:
         self.at = self.tried = self.looked = float("-inf")
 
     @property
-    def told(self) -> bool:
-        """Whether it said all it will: a daemon that has just started does not know its own values yet."""
+    def complete(self) -> bool:
+        """Whether its answer had values or it is quiet. A daemon that has just started has no values yet."""
         return self.node is not None and (self.node.age is not None or bool(self.node.status & Status.QUIET))
 
 
 class Summaries:
     """
-    The newest values of each node, and when they have to be asked for again.
+    The newest values of each node, asked for again when they are too old.
 
-    :param ask: asks a question at an address, as `libgomd.questions.Asker.ask`.
+    :param ask: sends a question to an address, as `libgomd.questions.Asker.ask` does.
     """
 
     _log: ClassVar[Logger] = Logger()
 
     def __init__(self, ask: Callable[[Address, Question], Awaitable[Answer | Summary]]) -> None:
         self._ask = ask
-        self._known: dict[int, _Known] = {}
+        self._known: dict[int, _PeerValues] = {}
         self._asking = self._asked = self._failed = 0
 
-    def look(self, node: int, now: float) -> Node | None:
+    def latest(self, node: int, now: float) -> Node | None:
         """
-        Return what ``node`` said last, with the age its values have at ``now``; None before it said anything.
+        Return the newest values of ``node``, with their age at ``now``; None if there are none yet.
 
-        Whoever looks twice gets values `FRESH` seconds old at most, and the way to the node and back.
+        From the second look on, values are at most `FRESH` seconds plus one round trip old.
         """
         known = self._known.get(node)
         if known is None:
@@ -72,52 +73,55 @@ class Summaries:
             return known.node
         return replace(known.node, age=round(known.node.age + now - known.at, 2))
 
-    def slept(self, seconds: float) -> None:
-        """The machine slept, which no clock here counts: what was said is older by that."""
+    def add_age(self, seconds: float) -> None:
+        """Age all values by the seconds that the machine slept, which no clock here counts."""
         for known in self._known.values():
             known.at -= seconds
 
-    def again(self) -> None:
-        """Ask all nodes with the next step: a clock was set, or this process was away."""
+    def refresh_all(self) -> None:
+        """Ask all nodes with the next step, because a clock was set or this process was suspended."""
         for known in self._known.values():
             known.tried = float("-inf")
 
     def drop(self, node: int) -> None:
-        """Forget what a node said: it is down."""
+        """Drop the values of a node, because it is down."""
         self._known.pop(node, None)
 
     def step(self, up: Iterable[tuple[int, Address]], now: float) -> None:
-        """Ask those nodes of ``up`` whose values are due. Never raises."""
+        """Ask those nodes of ``up`` whose values are too old. Never raises."""
         for node, address in up:
-            if self._asking >= MOST:
+            if self._asking >= MAX_QUESTIONS:
                 return
-            known = self._known.setdefault(node, _Known())
-            patience = REST if known.told and now - known.looked >= WATCHED else FRESH
-            if not known.asking and now - known.tried >= patience:
+            known = self._known.setdefault(node, _PeerValues())
+            max_age = REST if known.complete and now - known.looked >= WATCHED else FRESH
+            if not known.asking and now - known.tried >= max_age:
                 known.asking, known.tried = True, now
                 self._asking += 1
                 self._asked += 1
                 Deferred.fromCoroutine(self._fetch(node, known, address, now))
 
-    async def _fetch(self, node: int, known: _Known, address: Address, now: float) -> None:
+    async def _fetch(self, node: int, known: _PeerValues, address: Address, now: float) -> None:
         """Ask one node. Never raises."""
         try:
             answer = await self._ask(address, Question(0, target=node))
             if isinstance(answer, Summary) and answer.id == node:
-                known.node, known.at = answer.to_node(), now  # asked then: no value is younger than we say
+                known.node, known.at = (
+                    answer.to_node(),
+                    now,
+                )  # the time of the question, so that no age is too low
             else:
                 self._failed += 1
         except GomdError as error:
             self._failed += 1
-            self._log.debug("node {node} does not tell its values: {error}", node=node, error=error)
+            self._log.debug("cannot get the values of node {node}: {error}", node=node, error=error)
         except Exception:  # noqa: BLE001 - a bug: say so loudly, and stay up
             self._failed += 1
-            self._log.failure("asking node {node} failed", node=node)
+            self._log.failure("getting the values of node {node} failed", node=node)
         finally:
             known.asking = False
             self._asking -= 1
 
     def counters(self) -> Iterable[Counter]:
-        """What it counted."""
+        """Return the counters for `stats`."""
         yield Counter("summaries_asked", self._asked, "times a node was asked for its values")
-        yield Counter("summaries_failed", self._failed, "times it did not say them")
+        yield Counter("summaries_failed", self._failed, "times it did not give them")

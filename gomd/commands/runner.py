@@ -1,4 +1,4 @@
-"""The commands of `[commands]`: started without a shell, their output passed on line by line."""
+"""Runs the commands of `[commands]` without a shell, and passes their output on line by line."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from gomd.interfaces import ICommands
 from libgomd.errors import NotFound, NotPossible, TooMany
 from libgomd.model import Counter, Output
 
-#: Where a command finds the programs it starts itself.
+#: PATH of a command, where it finds the programs that it starts itself.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#: A line of output longer than this, in bytes, is passed on in pieces.
+#: Maximum length of a line of output, in bytes. Longer lines are passed on in pieces.
 MAX_LINE = 65536
-#: Seconds a command has to end after SIGTERM, and its output to end after it did.
-GRACE = 2.0
-#: Seconds between two looks at a command where the kernel does not tell of its end.
-POLL = 0.05
+#: Seconds from SIGTERM to SIGKILL, and from the end of a command to the end of its output.
+GRACE_PERIOD = 2.0
+#: Seconds between two checks whether a command has ended, where there are no pidfds.
+POLL_INTERVAL = 0.05
 
 
 class _Readable(FileDescriptor):
-    """A file descriptor the reactor watches: calls ``on_data`` with what it reads, ``on_end`` at the end."""
+    """A file descriptor read by the reactor. It calls ``on_data`` with data and ``on_end`` at the end."""
 
     def __init__(
         self, reactor: Any, descriptor: int, on_data: Callable[[bytes], None], on_end: Callable[[], None]
@@ -56,7 +56,7 @@ class _Readable(FileDescriptor):
 
 
 class _Exit(_Readable):
-    """A pidfd: readable once, when its process has ended."""
+    """A pidfd, which becomes readable when its process has ended."""
 
     def doRead(self) -> Any:
         self.stopReading()
@@ -64,8 +64,8 @@ class _Exit(_Readable):
         return None
 
 
-class _Running:
-    """One command that runs: a process group of its own, its output, its end."""
+class _RunningCommand:
+    """A running command: its process group, its output and its exit."""
 
     def __init__(self, reactor: Any, clock: IReactorTime, argv: Sequence[str], limit: float) -> None:
         self._clock = clock
@@ -87,10 +87,10 @@ class _Running:
         self._output = _Readable(reactor, reading, self._read, self._output_ended)
         self._exit: _Exit | None = None
         if hasattr(os, "pidfd_open"):
-            self._exit = _Exit(reactor, os.pidfd_open(self._pid), self._look, lambda: None)
+            self._exit = _Exit(reactor, os.pidfd_open(self._pid), self._check_exit, lambda: None)
             self._exit.startReading()
-        else:  # a Python that was built for kernels before 5.3
-            self._later(POLL, self._look)
+        else:  # a Python built for kernels before 5.3
+            self._later(POLL_INTERVAL, self._check_exit)
         self._output.startReading()
         self._later(limit, self._expire)
 
@@ -130,7 +130,7 @@ class _Running:
             self._lines.append(self._rest[:MAX_LINE].decode("utf-8", "backslashreplace"))
             self._rest = self._rest[MAX_LINE:]
         if self._lines:
-            self._output.stopReading()  # until these are taken
+            self._output.stopReading()  # until these lines are consumed
             self._wake()
 
     def _output_ended(self) -> None:
@@ -140,17 +140,17 @@ class _Running:
             self._rest = b""
         self._wake()
 
-    def _look(self, _data: bytes = b"") -> None:
-        """See whether the command has ended, and how."""
+    def _check_exit(self, _data: bytes = b"") -> None:
+        """Check whether the command has ended, and note its exit status."""
         pid, status = os.waitpid(self._pid, os.WNOHANG)
         if not pid:
             if self._exit is None:
-                self._later(POLL, self._look)
+                self._later(POLL_INTERVAL, self._check_exit)
             return
         code = os.waitstatus_to_exitcode(status)
         self._status = code if code >= 0 else 128 - code
-        # What it started in the background may hold its output open: not for ever.
-        self._later(GRACE, self._close_output)
+        # Its background processes may keep the output open; they do not get longer than this.
+        self._later(GRACE_PERIOD, self._close_output)
         self._wake()
 
     def _close_output(self) -> None:
@@ -163,7 +163,7 @@ class _Running:
 
     def _kill(self) -> None:
         self._signal(signal.SIGTERM)
-        self._later(GRACE, lambda: self._signal(signal.SIGKILL))
+        self._later(GRACE_PERIOD, lambda: self._signal(signal.SIGKILL))
 
     def _signal(self, number: int) -> None:
         try:
@@ -172,17 +172,17 @@ class _Running:
             pass
 
     def _end(self) -> None:
-        """Nobody listens any more: leave nothing running and nothing open."""
+        """Kill the command and close everything, because the consumer has gone."""
         for timer in self._timers:
             if timer.active():
                 timer.cancel()
         self._timers.clear()
         if self._status is None:
             self._kill()
-            self._later(GRACE + 1, self._forget)
+            self._later(GRACE_PERIOD + 1, self._forget)
             if self._exit is None:
-                self._later(POLL, self._look)
-        else:  # what it left in the background on purpose goes on
+                self._later(POLL_INTERVAL, self._check_exit)
+        else:  # background processes that it left on purpose continue
             self._forget()
         self._close_output()
 
@@ -192,7 +192,7 @@ class _Running:
 
 
 def _spawn(argv: Sequence[str], output: int) -> int:
-    """Start ``argv`` as the leader of a session of its own, without a shell; return its pid."""
+    """Start ``argv`` without a shell, as the leader of a new session, and return its pid."""
     pid = os.posix_spawn(
         argv[0],
         list(argv),
@@ -212,9 +212,12 @@ def _spawn(argv: Sequence[str], output: int) -> int:
 @implementer(ICommands)
 class Commands:
     """
-    :param commands: name to argv; the program is an absolute path.
-    :param limit: seconds a command may run. :param most: commands that may run at once.
-    :param on_start: called with the process id of each command that was started.
+    Runs commands by name.
+
+    :param commands: argv of each command by name; the program is an absolute path.
+    :param limit: seconds that a command may run.
+    :param max_running: maximum number of commands that run at once.
+    :param on_start: called with the process id of each command that is started.
     """
 
     def __init__(
@@ -223,19 +226,19 @@ class Commands:
         clock: IReactorTime,
         commands: Mapping[str, Sequence[str]],
         limit: float,
-        most: int = 16,
+        max_running: int = 16,
         on_start: Callable[[int], None] = lambda _pid: None,
     ) -> None:
         self._reactor = reactor
         self._on_start = on_start
         self._clock = clock
-        self._most = most
+        self._max_running = max_running
         self._running = 0
         self._started = 0
         self.set_commands(commands, limit)
 
     def set_commands(self, commands: Mapping[str, Sequence[str]], limit: float) -> None:
-        """Change what can be run from now on; what runs goes on."""
+        """Replace the commands and the time limit. Commands that run are not affected."""
         self._commands = {name: tuple(argv) for name, argv in commands.items()}
         self._limit = limit
 
@@ -249,13 +252,13 @@ class Commands:
         if argv is None:
             known = ", ".join(self.names()) or "none: name some in [commands]"
             raise NotFound(f"there is no command {name[:40]}: there is {known}")
-        if self._running >= self._most:
+        if self._running >= self._max_running:
             raise TooMany(f"{self._running} commands run already: wait for one to end")
-        running = _Running(self._reactor, self._clock, argv, self._limit)
+        running = _RunningCommand(self._reactor, self._clock, argv, self._limit)
         self._on_start(running.pid)
         return self._counted(running)
 
-    async def _counted(self, running: _Running) -> AsyncGenerator[Output, None]:
+    async def _counted(self, running: _RunningCommand) -> AsyncGenerator[Output, None]:
         self._running += 1
         self._started += 1
         output = running.output()
@@ -267,6 +270,6 @@ class Commands:
             await output.aclose()
 
     def counters(self) -> Iterable[Counter]:
-        """Commands run so far and now."""
+        """Return the counters for `stats`."""
         yield Counter("commands_started", self._started, "commands started by `do`")
         yield Counter("commands_running", self._running, "commands that run now")

@@ -1,8 +1,8 @@
 """
-The only reader of gomd.ini: file and command line in, one frozen `Config` or every mistake out.
+The only reader of gomd.ini: makes one frozen `Config` of file and command line, or lists every mistake.
 
-The file is looked for by `find_file`, read by `load`; a running daemon asks `Config.changes` what a
-new one would change. Only `gomd.tap` takes a Config; the parts it makes take plain arguments.
+`find_file` finds the file and `load` reads it. A running daemon uses `Config.changes` to see what a new
+configuration would change. Only `gomd.tap` uses a Config; the parts that it makes take plain arguments.
 """
 
 from gomd.config.environment import SYSTEM_FILES, Environment, find_file

@@ -1,4 +1,4 @@
-"""Checks of addresses: where to listen, whom to ask. Nothing is looked up, so nothing blocks."""
+"""Checks of addresses to listen at and to contact. Names are not looked up, so nothing blocks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TWISTED = re.compile(r"tcp:([0-9]+):interface=(.+)")
 
 
 def own_address(value: str) -> str:
-    """Check an IPv4 address that peers can be answered from."""
+    """Check the IPv4 address of this node, from which it answers its peers."""
     text = unquoted(value)
     found = _ipv4(text)
     if found is None or not (is_one_host(found) or found.is_unspecified):
@@ -27,7 +27,7 @@ def own_address(value: str) -> str:
 
 
 def multicast(value: str) -> Tcp:
-    """Check the group and port of the announcements."""
+    """Check the multicast group and port for announcements."""
     found = _host_port(unquoted(value))
     group = _ipv4(found.host) if found else None
     if found is None or group is None or not group.is_multicast:
@@ -37,9 +37,9 @@ def multicast(value: str) -> Tcp:
 
 def seeds(value: str) -> tuple[Tcp, ...]:
     """
-    Check a list of HOST:PORT where other nodes can be asked; what is named twice counts once.
+    Check a list of HOST:PORT of nodes to contact. Duplicates are removed.
 
-    Names are not looked up here: one that nobody knows yet may be known later.
+    Names are not looked up here, since a name that is unknown now may be known later.
     """
     found: dict[Tcp, None] = {}
     for item in listed(value):
@@ -61,18 +61,18 @@ def seeds(value: str) -> tuple[Tcp, ...]:
 
 
 def is_one_host(address: ipaddress.IPv4Address) -> bool:
-    """Whether a packet to ``address`` goes to one host: not multicast, broadcast, reserved or 0.x."""
+    """Return whether ``address`` is that of a single host: not multicast, broadcast, reserved or 0.x."""
     return not (address.is_multicast or address.is_reserved or address in _THIS_NETWORK)
 
 
 def endpoint(value: str) -> Endpoint | None:
-    """Check one endpoint to listen at; empty is none."""
+    """Check one endpoint to listen at. Empty means none."""
     text = unquoted(value)
     return _listening(text) if text else None
 
 
 def endpoints(value: str) -> tuple[Endpoint, ...]:
-    """Check a list of endpoints to listen at, at least one."""
+    """Check a list of endpoints to listen at. It must have at least one."""
     found = tuple(map(_listening, listed(value)))
     if not found:
         raise Refused("must name at least one endpoint, such as tcp:127.0.0.1:2901 or unix:")
@@ -80,7 +80,11 @@ def endpoints(value: str) -> tuple[Endpoint, ...]:
 
 
 def on_this_machine(endpoint: Endpoint) -> bool:
-    """Whether only this machine can reach ``endpoint``; a name but localhost is not looked up."""
+    """
+    Return whether only this machine can reach ``endpoint``.
+
+    Names other than localhost count as reachable.
+    """
     if isinstance(endpoint, Unix) or endpoint.host == "localhost":
         return True
     try:
@@ -91,14 +95,15 @@ def on_this_machine(endpoint: Endpoint) -> bool:
 
 def _listening(text: str) -> Endpoint:
     """
-    Return where to listen: `libgomd.endpoints` with port 0 for any free one, and Twisted's spelling.
+    Return the endpoint that ``text`` names, in the syntax of `libgomd.endpoints` or of Twisted.
 
-    ``unix:`` without a path is the socket in state_dir; its `Unix` has an empty path until that is known.
+    Port 0 means any free port. ``unix:`` without a path means the socket in state_dir; its `Unix` has an
+    empty path until state_dir is known.
     """
     kind, _, rest = text.partition(":")
     if kind == "unix":
         if ":" in rest:
-            raise Refused(f"must be unix:PATH without options behind the path; {shown(text)} is not")
+            raise Refused(f"must be unix:PATH without options after the path; {shown(text)} is not")
         return Unix(scalars.path(rest))
     if twisted := _TWISTED.fullmatch(text):
         port, host = twisted[1], twisted[2].replace("\\:", ":")

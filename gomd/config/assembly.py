@@ -1,4 +1,4 @@
-"""Checked values to the frozen `Config`, with what is empty resolved; and what in it cannot go together."""
+"""Makes the frozen `Config` from checked values, resolves defaults, and finds contradictory settings."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def assemble(
     path: str | None, values: dict[str, dict[str, Any]], base: Callable[[Name], str], around: Environment
 ) -> Config:
     """
-    Return the `Config` of ``values``, which are all checked.
+    Return the `Config` for ``values``, which have all been checked.
 
-    :param base: the directory that a setting's relative path is relative to.
+    :param base: returns the directory that relative paths of a setting are relative to.
     """
 
     def resolved(section: str, key: str, default: str = "") -> str:
@@ -87,13 +87,13 @@ def assemble(
 
 
 def contradictions(config: Config) -> Iterator[tuple[tuple[Name, ...], str]]:
-    """Yield what cannot go together: the settings it is about, the first the one to blame, and a sentence."""
+    """Yield contradictions: the settings concerned, the one to correct first, and a sentence."""
     peers = config.peers
     if not ipaddress.IPv4Address(peers.address).is_loopback and not peers.key_file:
         yield (
             (("peers", "address"), ("peers", "key_file")),
             f"{peers.address} is open to other machines and there is no [peers] key_file: "
-            "make one with `gom key new FILE` and name it, or stay at 127.0.0.1",
+            "make one with `gom key new FILE` and set key_file to it, or use address 127.0.0.1",
         )
     if peers.engine == "map" and not peers.map_file:
         yield (
@@ -105,18 +105,18 @@ def contradictions(config: Config) -> Iterator[tuple[tuple[Name, ...], str]]:
             if port + SWIM_PORT_OFFSET > MAX_PORT:
                 yield (
                     (("peers", "port" if port == peers.port else "seeds"), ("peers", "engine")),
-                    f"engine swim listens {SWIM_PORT_OFFSET} above {port}, and the last port is {MAX_PORT}: "
-                    "choose a lower one",
+                    f"engine swim listens {SWIM_PORT_OFFSET} above {port}, and the highest port is "
+                    f"{MAX_PORT}: choose a lower port",
                 )
     if peers.discovery and peers.port == peers.multicast.port and _is_wildcard(peers.address):
         yield (
             (("peers", "multicast"), ("peers", "port"), ("peers", "address")),
-            f"[peers] port takes {peers.port} at all addresses: give the announcements another one",
+            f"[peers] port takes {peers.port} at all addresses: choose another port for [peers] multicast",
         )
     if config.manhole.endpoint and not config.manhole.authorized_keys:
         yield (
             (("manhole", "endpoint"), ("manhole", "authorized_keys")),
-            "the manhole lets in public keys only: name their file in [manhole] authorized_keys",
+            "the manhole accepts public keys only: set [manhole] authorized_keys to a file with some",
         )
     yield from _clashes(config)
 
@@ -135,12 +135,15 @@ def _clashes(config: Config) -> Iterator[tuple[tuple[Name, ...], str]]:
             )
         other = next((owner for known, owner in taken if _is_same_place(known, endpoint)), None)
         if other is not None:
-            yield ((name, other), f"{endpoint} is already [{other[0]}] {other[1]}")
+            yield (
+                (name, other),
+                f"{endpoint} is already [{other[0]}] {other[1]}: choose another endpoint",
+            )
         taken.append((endpoint, name))
 
 
 def _is_same_place(one: Endpoint, other: Endpoint) -> bool:
-    """Whether only one socket can listen at both; names of hosts are not looked up."""
+    """Return whether only one socket can listen at both endpoints. Host names are not looked up."""
     if not (isinstance(one, Tcp) and isinstance(other, Tcp)):
         return one == other
     if one.port != other.port or not one.port:

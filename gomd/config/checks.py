@@ -1,4 +1,4 @@
-"""The checks that gomd.spec.ini names."""
+"""The table of checks that gomd.spec.ini refers to by name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from gomd.config import addresses, commands, scalars
 
-#: The first six take the place of validate's own, whose sentences do not say what is allowed.
+#: The first six replace those of configobj's validate, whose messages do not say what is allowed.
 CHECKS: Final[Mapping[str, Callable[..., Any]]] = {
     "integer": scalars.whole_number,
     "float": scalars.decimal,

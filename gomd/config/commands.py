@@ -1,4 +1,4 @@
-"""The check of a command of `[commands]`: a line as for a shell to an argv that needs none."""
+"""The check of a command in `[commands]`: turns a line in shell syntax into an argv that needs no shell."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Final
 
 from gomd.config.scalars import MAX_VALUE, Refused, shown
 
-#: Where the program of a command is looked for when it has no slash; never the caller's own PATH.
+#: Search path for programs named without a slash; the caller's PATH is never used.
 COMMAND_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#: What `do` takes as a name.
+#: Names that `do` accepts.
 COMMAND_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 def command(value: str) -> tuple[str, ...]:
-    """Check a command line; its program is found now, not when it is run."""
+    """Check a command line. Its program is searched for now, not when the command is run."""
     if not value.isprintable() or len(value) > MAX_VALUE:
         raise Refused(f"must be at most {MAX_VALUE} printable characters")
     try:
@@ -25,7 +25,7 @@ def command(value: str) -> tuple[str, ...]:
     except ValueError:
         raise Refused(
             "must have its quotes in pairs, as in a shell; a # begins a comment "
-            "unless the whole value stands between ''' and '''"
+            "unless the whole value is between ''' and '''"
         ) from None
     if not argv or not argv[0]:
         raise Refused("must be a program and its arguments, such as /usr/bin/uptime")
@@ -37,5 +37,5 @@ def command(value: str) -> tuple[str, ...]:
     found = shutil.which(program, path=COMMAND_PATH)
     if found is None:
         where = "the file system, or not executable" if "/" in program else f"any directory of {COMMAND_PATH}"
-        raise Refused(f"must begin with a program that is there; {shown(program)} is not in {where}")
+        raise Refused(f"must begin with a program that exists; {shown(program)} is not in {where}")
     return (found, *argv[1:])

@@ -1,4 +1,4 @@
-"""What outside the configuration decides a setting: user, host, directory; and which file is read."""
+"""What decides settings from outside the configuration: user, host, directories; and which file is read."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Final
 from libgomd.endpoints import state_directory
 from libgomd.errors import ConfigError
 
-#: Where gomd.ini is looked for when it is not in the working directory, nor where systemd's unit says.
+#: Where gomd.ini is searched for after the working directory and the directory of the systemd unit.
 SYSTEM_FILES: Final = ("/etc/gomd/gomd.ini", "/etc/gomd.conf")
-#: Names a node cannot have: words of the verbs that take a node.
+#: Names that a node cannot have, because verbs use them in place of a node.
 RESERVED_NAMES: Final = frozenset({"all", "best", "home"})
 NODE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -23,11 +23,11 @@ NODE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 @dataclass(frozen=True)
 class Environment:
     """
-    Where and as whom the daemon was started. Kept by the caller, so that a later `load` resolves alike.
+    Where and as which user the daemon was started. Keep it, so that a later `load` resolves paths alike.
 
-    :ivar cwd: what relative paths of the command line are relative to, absolute.
-    :ivar hostname: as the kernel has it, with or without a domain.
-    :ivar unit: systemd started this process: its directories are the daemon's.
+    :ivar cwd: absolute directory that relative paths of the command line are relative to.
+    :ivar hostname: the host name of the kernel, with or without a domain.
+    :ivar unit: whether systemd started this process, so that the unit's directories are the daemon's.
     """
 
     cwd: str
@@ -38,53 +38,53 @@ class Environment:
 
     @classmethod
     def of_this_process(cls) -> Environment:
-        """Return those of this process, now."""
+        """Return the environment of this process as it is now."""
         started = os.environ.get("SYSTEMD_EXEC_PID", "")
-        # A program far below another unit's (a shell, a test runner) inherits that unit's directories.
+        # A descendant of another unit (a shell, a test runner) inherits that unit's directories.
         unit = started in ("", str(os.getpid()), str(os.getppid()))
         return cls(os.getcwd(), os.geteuid(), dict(os.environ), socket.gethostname(), unit)
 
     @property
     def state_directory(self) -> str:
-        """The default STATE: as systemd's StateDirectory= says, else this user's."""
+        """The default STATE: the StateDirectory= of the systemd unit, else the directory of this user."""
         return self._unit_directory("STATE") or os.path.join(
             self.cwd, state_directory(self.environ, self.uid)
         )
 
     @property
     def runtime_directory(self) -> str:
-        """Where the socket for every user belongs, by systemd's RuntimeDirectory=; empty without one."""
+        """Directory for the socket of all users: systemd's RuntimeDirectory=; empty without one."""
         return self._unit_directory("RUNTIME")
 
     @property
     def configuration_directory(self) -> str:
-        """Where gomd.ini is looked for first, by systemd's ConfigurationDirectory=; empty without one."""
+        """Directory searched for gomd.ini: systemd's ConfigurationDirectory=; empty without one."""
         return self._unit_directory("CONFIGURATION")
 
     def _unit_directory(self, kind: str) -> str:
-        """Return the first of the directories that systemd lists, parted by colons; empty without any."""
+        """Return the first directory of the colon-separated list that systemd sets; empty without any."""
         first = self.environ.get(f"{kind}_DIRECTORY", "").partition(":")[0]
         return os.path.normpath(first) if self.unit and os.path.isabs(first) else ""
 
     @property
     def node_name(self) -> str:
-        """The host name's first label, changed as little as makes it a name of a node."""
+        """The first label of the host name, with as few changes as make it a valid node name."""
         label = re.sub(r"[^A-Za-z0-9_-]+", "-", self.hostname.partition(".")[0]).strip("-")[:50]
         return label if is_node_name(label) else f"node-{label}".rstrip("-")
 
 
 def is_node_name(name: str) -> bool:
-    """Whether ``name`` can name a node: no number, which would be an id, and no word that verbs use."""
+    """Return whether ``name`` is a valid node name: not a number, which is an id, and no reserved word."""
     return bool(NODE_NAME.fullmatch(name)) and not name.isdigit() and name not in RESERVED_NAMES
 
 
 def find_file(explicit: str | None, around: Environment) -> str | None:
     """
-    Return the absolute path of the file to read, None where there is none.
+    Return the absolute path of the file to read, None if there is none.
 
-    :param explicit: what `--config` named; taken whether it exists or not.
-    :raises ConfigError: ./gomd.ini is another user's, or anybody's to write: somebody may have left it
-        in a shared directory for us to run his commands.
+    :param explicit: the file that `--config` names. It is returned whether it exists or not.
+    :raises ConfigError: ./gomd.ini belongs to another user or everybody may write it. Its commands must not
+        be run: somebody may have placed it in a shared directory for that purpose.
     """
     if explicit:
         return os.path.join(around.cwd, explicit)

@@ -1,4 +1,4 @@
-"""The text of a configuration file: its values as they stand, the line of each, and what cannot be read."""
+"""Parses a configuration file: its values as text, the line of each, and the lines that are not valid."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _KEY = re.compile(r"""\s*(".*?"|'.*?'|[^'"=].*?)\s*=\s*(.*)""")
 @dataclass
 class IniFile:
     """
-    What a file says.
+    The content of a file.
 
-    :ivar values: section to key to text, quotes and all; only what could be read.
-    :ivar lines: where each key stands, from 1. :ivar sections: where each section begins.
-    :ivar mistakes: line (0: the whole file) and sentence of what could not be read.
+    :ivar values: the text of each key by section, quotes included; only what could be parsed.
+    :ivar lines: line number of each key, from 1. :ivar sections: line number of each section.
+    :ivar mistakes: line number (0 for the whole file) and sentence of each mistake.
     """
 
     values: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class IniFile:
 
 
 def read_file(path: str) -> IniFile:
-    """Read and parse the file at ``path``. Blocks. A file that cannot be read is a mistake of its own."""
+    """Read and parse the file at ``path``. Blocks. A file that cannot be read is returned as a mistake."""
     try:
         with open(path, "rb") as file:
             data = file.read(MAX_FILE + 1)
@@ -60,32 +60,34 @@ def read_file(path: str) -> IniFile:
 
 
 def parse(text: str) -> IniFile:
-    """Return what ``text`` says; whatever it is, this gives a value."""
+    """Return the content of ``text``. It never raises: mistakes are part of the result."""
     lines = [line.rstrip("\r") for line in text.split("\n")]
     found = IniFile()
     _number(lines, found)
     try:
-        # list_values: a comma in a command is its own; lists are split by their checks.
+        # list_values=False: a comma in a command belongs to the command. The checks of lists split them.
         parsed = ConfigObj(lines, interpolation=False, list_values=False)
     except ConfigObjError as error:
         parsed = error.config
         found.mistakes += [(each.line_number, _sentence(each, found)) for each in error.errors]
     for name in parsed.scalars:
-        found.mistakes.append((found.lines.get(("", name), 0), f"{name} stands before the first [section]"))
+        found.mistakes.append(
+            (found.lines.get(("", name), 0), f"{name} stands before the first [section]: move it into one")
+        )
     for section in parsed.sections:
         found.values[section] = {key: parsed[section][key] for key in parsed[section].scalars}
         for inner in parsed[section].sections:
             found.mistakes.append(
                 (
                     found.sections.get(f"{section}/{inner}", 0),
-                    f"[[{inner}]]: there are no sections in sections",
+                    f"[[{inner}]]: there are no sections in sections: use [section]",
                 )
             )
     return found
 
 
 def _number(lines: list[str], found: IniFile) -> None:
-    """Note the line of every section and key, the first where there are two; configobj does not keep them."""
+    """Note the first line of every section and key, which configobj does not keep."""
     section = ""
     inside = ""  # the quotes that will end a value of several lines
     for number, line in enumerate(lines, 1):
@@ -111,7 +113,7 @@ def _sentence(error: ConfigObjError, found: IniFile) -> str:
     if isinstance(error, DuplicateError):
         if match := _SECTION.fullmatch(error.line):
             return f"[{match[1]}] was begun before, in line {found.sections.get(match[1], '?')}: join the two"
-        return f"{line}: is set a second time in its section: leave one of them"
+        return f"{line}: is set a second time in its section: remove one of them"
     if isinstance(error, NestingError):
         return f"{line}: must be [section], with one bracket on each side"
     if _KEY.fullmatch(error.line):

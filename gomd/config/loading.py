@@ -1,7 +1,7 @@
 """
-From text to `Config`: the file, over it the command line, checked against gomd.spec.ini as a whole.
+Loads a `Config`: reads the file, applies the command line, and checks both against gomd.spec.ini.
 
-Nothing stops at the first mistake: each is noted with its place, and all are raised together.
+Loading does not stop at the first mistake. Each is noted with its place, and all are raised together.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def load(path: str | None, overrides: Sequence[str] = (), around: Environment | 
     """
     Return the configuration. Blocks while it reads a small file.
 
-    :param path: the file, from `find_file`; None for the defaults alone.
-    :param overrides: ``section.key=value`` from the command line; a later one wins over an earlier.
-    :param around: by default this process's own; pass the first one again when loading again.
-    :raises ConfigError: with every mistake there is, in the order of the file.
+    :param path: the file, from `find_file`; None to use the defaults only.
+    :param overrides: ``section.key=value`` from the command line. A later one overrides an earlier one.
+    :param around: by default that of this process. Pass the same one when loading again.
+    :raises ConfigError: with every mistake, in the order of the file.
     """
     around = around or Environment.of_this_process()
     spec = read_spec()
@@ -51,7 +51,7 @@ def load(path: str | None, overrides: Sequence[str] = (), around: Environment | 
     checked = _check(values, spec, mistakes)
 
     def base(name: Name) -> str:
-        """What a relative path of this setting is relative to: the file it stands in, else where we are."""
+        """Return the directory of the file that has this setting, else the working directory."""
         from_file = path and name in file.lines and name not in mistakes.overrides
         return str(Path(around.cwd, path).parent) if path and from_file else around.cwd
 
@@ -64,14 +64,14 @@ def load(path: str | None, overrides: Sequence[str] = (), around: Environment | 
 
 
 def read_spec() -> ConfigObj:
-    """Return the packaged spec: sections of keys, each with its check and default."""
+    """Return gomd.spec.ini: the keys of each section with their checks and defaults."""
     return ConfigObj(
         str(SPEC), interpolation=False, list_values=False, _inspec=True, file_error=True, encoding="utf-8"
     )
 
 
 def _drop_unknown(values: dict[str, dict[str, str]], spec: ConfigObj, mistakes: Mistakes) -> None:
-    """Note every section and key that is not in the spec, and take it out."""
+    """Note every section and key that is not in the spec as a mistake, and remove it from ``values``."""
     for section in list(values):
         if section not in spec.sections:
             mistakes.add_section(section, f"there is no such section{_near_or_all(section, spec.sections)}")
@@ -112,7 +112,7 @@ def _nearest(word: str, known: Sequence[str]) -> str:
 def _check(
     values: dict[str, dict[str, str]], spec: ConfigObj, mistakes: Mistakes
 ) -> dict[str, dict[str, Any]]:
-    """Return every setting as its check made it; where that failed, note it and take the default."""
+    """Return the checked value of every setting. A value that fails is noted and replaced by the default."""
     config = ConfigObj(values, configspec=spec, interpolation=False, list_values=False)
     validator = Validator(dict(CHECKS))
     result = config.validate(validator, preserve_errors=True)

@@ -1,4 +1,4 @@
-"""The mistakes of one reading of the configuration, each with the place where a person can put it right."""
+"""Collects the mistakes of one loading of the configuration, each with the place to correct it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from gomd.config.scalars import shown
 from libgomd.errors import ConfigError
 from libgomd.wire.text import printable
 
-#: No more than this many are told; a file of another kind could have one in each line.
+#: Maximum number of mistakes reported. A file of another kind could have one in each line.
 MAX_MISTAKES: Final = 50
-#: Sorts behind every line of a file.
+#: Sorts after every line of a file.
 _LAST: Final = 1 << 60
 
 
 class Mistakes:
     """
-    Collects them; `raise_if_any` tells them all, in the order of the file, the command line's last.
+    The mistakes found so far. `raise_if_any` reports them in the order of the file, then the command line.
 
     :param given: the settings of the command line, in their order.
-    :ivar overrides: what the command line set, by name, as it was given.
-    :ivar bad: the names that have a mistake.
+    :ivar overrides: the settings of the command line by name, as they were given.
+    :ivar bad: names of the settings that have a mistake.
     """
 
     def __init__(self, path: str, file: IniFile, given: Sequence[str]) -> None:
@@ -36,7 +36,7 @@ class Mistakes:
             self._add_at(line, sentence)
 
     def add(self, name: Name, value: str | None, sentence: str) -> None:
-        """Note that the setting ``name``, with ``value`` if that is to be shown, is wrong."""
+        """Note a mistake in the setting ``name``; its ``value`` is shown unless it is None."""
         self.bad.add(name)
         section, key = name
         if name in self.overrides:
@@ -44,7 +44,7 @@ class Mistakes:
             return
         line = self._file.lines.get(name, 0)
         if not line and self._file.mistakes:
-            return  # configobj lost its place at another mistake, and would tell a wrong one here
+            return  # configobj lost its position at another mistake, so this one may be wrong
         what = f"[{section}] {key}" + ("" if value is None else f" = {shown(value)}")
         if line or key in self._file.values.get(section, {}):
             self._add_at(line, f"{what}: {sentence}")
@@ -52,7 +52,7 @@ class Mistakes:
             self._found.append((_LAST, f"{what}: {sentence}"))
 
     def add_section(self, section: str, sentence: str) -> None:
-        """Note that a whole section is wrong."""
+        """Note a mistake in a whole section."""
         given = [text for (name, _), text in self.overrides.items() if name == section]
         for text in given:
             self.add_override(text, sentence)
@@ -60,14 +60,14 @@ class Mistakes:
             self._add_at(self._file.sections.get(section, 0), f"[{section}]: {sentence}")
 
     def add_override(self, text: str, sentence: str) -> None:
-        """Note that ``text`` of the command line is wrong."""
+        """Note a mistake in ``text``, a setting of the command line."""
         self._found.append((_LAST + self._given.index(text), f"--set {printable(text[:200])}: {sentence}"))
 
     def raise_if_any(self) -> None:
         """
-        Raise what was noted.
+        Raise the mistakes that were noted.
 
-        :raises ConfigError: when anything was.
+        :raises ConfigError: there is at least one.
         """
         if not self._found:
             return

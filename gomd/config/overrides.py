@@ -1,4 +1,4 @@
-"""What the command line sets: ``section.key=value``, and the short options that stand for some of them."""
+"""Settings of the command line: ``section.key=value``, and the short options that stand for some of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from libgomd.errors import ConfigError
 
-#: The short options of `twistd gomd`, each with its line for `--help`.
+#: The short options of `twistd gomd` and their lines in `--help`.
 SHORT_OPTIONS: Final[Mapping[str, str]] = {
     "node-id": "number of this node, 1 to 65535; 0 for the low 16 bits of its IPv4 address",
     "name": "name of this node; by default the host's",
@@ -15,10 +15,10 @@ SHORT_OPTIONS: Final[Mapping[str, str]] = {
     "the unix socket in the state directory stays",
     "peers": "HOST:PORT at which the other nodes reach this one",
     "http": "where metrics are served, tcp:HOST:PORT or unix:PATH",
-    "state-dir": "directory for what the daemon keeps",
+    "state-dir": "directory for the files that the daemon keeps",
     "source": "where the node's values come from: linux, openmosix or memory",
     "proc-root": "directory to read instead of /proc",
-    "seeds": "nodes to ask for the others, HOST:PORT, several with commas",
+    "seeds": "nodes to contact when joining the cluster, HOST:PORT, several with commas",
     "key-file": "file with the cluster's key",
 }
 
@@ -44,7 +44,7 @@ class Override(NamedTuple):
 
 def overrides_for(option: str, value: str) -> tuple[str, ...]:
     """
-    Return what short ``option`` (without its dashes) with ``value`` stands for, as `load` takes it.
+    Return the settings that a short option (without its dashes) stands for, as `load` takes them.
 
     :raises ConfigError: `--peers` is not HOST:PORT. :raises KeyError: there is no such short option.
     """

@@ -1,7 +1,7 @@
 """
-Checks of single values: a text of gomd.ini to a value, or `Refused`, which says what is allowed.
+Checks of single values: each turns a text of gomd.ini into a value, or raises `Refused` with what is allowed.
 
-configobj's validate calls them with the arguments that stand in gomd.spec.ini, all of them texts.
+configobj's validate calls them with the arguments given in gomd.spec.ini, all of them strings.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from configobj.validate import ValidateError
 
 from gomd.config.environment import RESERVED_NAMES, is_node_name
 
-#: Longest value of any setting, in characters.
+#: Maximum length of any value, in characters.
 MAX_VALUE: Final = 4096
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
@@ -25,23 +25,23 @@ _YES_NO = {
 
 
 class Refused(ValidateError):
-    """A value is not allowed; the text continues "KEY = VALUE" and says what is."""
+    """A value is not allowed. The text continues "KEY = VALUE:" and says what is allowed."""
 
 
 def unquoted(value: str) -> str:
-    """Return ``value`` without the quotes around the whole of it, if there are any."""
+    """Return ``value`` without quotes that enclose all of it."""
     if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'" and value[0] not in value[1:-1]:
         return value[1:-1]
     return value
 
 
 def listed(value: str) -> list[str]:
-    """Return the items between the commas, without quotes; empty ones are left out."""
+    """Return the comma-separated items without quotes. Empty items are dropped."""
     return [item for item in (unquoted(item.strip()) for item in unquoted(value).split(",")) if item]
 
 
 def shown(text: str) -> str:
-    """Return ``text`` as a mistake shows it: quoted, escaped and not too long."""
+    """Return ``text`` quoted, escaped and shortened, for use in a message."""
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
@@ -86,20 +86,20 @@ def string(value: str) -> str:
 
 
 def path(value: str) -> str:
-    """Check the name of a file or directory, which need not exist; relative ones are resolved later."""
+    """Check the path of a file or directory, which need not exist. Relative paths are resolved later."""
     text = string(value)
     if text.startswith("~"):
-        raise Refused("must be a whole path: ~ is not replaced here")
+        raise Refused("must be a whole path: ~ is not expanded here")
     return text
 
 
 def paths(value: str) -> tuple[str, ...]:
-    """Check the names of files, several with commas."""
+    """Check a comma-separated list of paths."""
     return tuple(path(item) for item in listed(value))
 
 
 def node_name(value: str) -> str:
-    """Check the name of a node; empty stands for the host's name."""
+    """Check the name of a node. Empty means the name of the host."""
     text = unquoted(value)
     if text and not is_node_name(text):
         raise Refused(

@@ -1,8 +1,8 @@
 """
-The settings of a daemon as frozen values: what gomd.ini and the command line came to.
+The settings of a daemon as frozen values, made from gomd.ini and the command line.
 
-Every value is final: paths are absolute, the empty "choose for me" of a path or a name is resolved.
-Durations are seconds, sizes bytes. gomd.ini says what each setting does.
+Every value is final: paths are absolute, and defaults of paths and names are resolved. Durations are in
+seconds, sizes in bytes. gomd.ini describes each setting.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from libgomd.endpoints import Endpoint, Tcp
 
-#: What takes effect when a running daemon reads its configuration again; the rest needs a restart.
+#: Settings that take effect when a running daemon reads its configuration again. Others need a restart.
 LIVE: Final = frozenset(
     {
         "node.log_level", "node.command_timeout",
@@ -129,7 +129,7 @@ class JobsSettings:
 
 
 class Changes(NamedTuple):
-    """Settings that differ, as ``section.key``: those that take effect now, and those at a restart."""
+    """Settings that differ, as ``section.key``: those that take effect now, and those that need a restart."""
 
     live: tuple[str, ...]
     restart: tuple[str, ...]
@@ -138,10 +138,10 @@ class Changes(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Config:
     """
-    Everything that was configured.
+    The whole configuration.
 
-    :ivar path: the file it came from, None without one.
-    :ivar commands: the commands of `[commands]`: name to argv, whose first is an absolute path.
+    :ivar path: the file that was read, None without one.
+    :ivar commands: argv of each command of `[commands]` by name; its first item is an absolute path.
     """
 
     path: str | None
@@ -156,7 +156,7 @@ class Config:
     jobs: JobsSettings
 
     def settings(self) -> Iterator[tuple[str, Any]]:
-        """Every setting, as ``section.key`` and value; `[commands]` as one, ``commands``."""
+        """Yield every setting as ``section.key`` and value; `[commands]` is one setting, ``commands``."""
         for section in fields(self):
             value = getattr(self, section.name)
             if section.name == "commands":
@@ -166,7 +166,7 @@ class Config:
                     yield f"{section.name}.{key.name}", getattr(value, key.name)
 
     def changes(self, other: Config) -> Changes:
-        """Return what is different in ``other``, sorted by whether a running daemon can take it over."""
+        """Return the settings that differ in ``other``, split by whether a running daemon can apply them."""
         theirs = dict(other.settings())
         differ = [name for name, value in self.settings() if theirs[name] != value]
         return Changes(

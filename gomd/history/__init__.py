@@ -1,1 +1,1 @@
-"""Where samples are kept: each module is one ISampleLog."""
+"""Stores for samples, each of them an `ISampleLog`."""

@@ -1,11 +1,11 @@
 r"""
-The lines of the flat sample log: values to text that awk splits, without I/O.
+The format of the flat sample log: makes lines of text that awk can split. No I/O.
 
-The first column says what a line is: ``S`` a sample, ``P`` a process, ``C`` a checkpoint; a header
-line ``#S``, ``#P``, ``#C`` names the columns of each. What is not known is ``-``; blanks in a name are
-``\x20``, so that only the last column, a command or a checkpoint's name, may have blanks in it.
-The columns of disks are sums over whole disks that do not lie on others, those of the network over all
-interfaces but ``lo``.
+The first column is the kind of a line: ``S`` for a sample, ``P`` for a process, ``C`` for a checkpoint. The
+header lines ``#S``, ``#P`` and ``#C`` name the columns of each kind. An unknown value is ``-``. Spaces in a
+name are written as ``\x20``, so only the last column, a command or the name of a checkpoint, may contain
+spaces. The disk columns are sums over all physical disks, the network columns over all interfaces but
+``lo``.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from libgomd.model import (
 )
 from libgomd.wire.text import printable
 
-#: Processes of one snapshot, those that use most processor time.
-TOP: Final = 10
+#: Number of processes in one snapshot: those that use most processor time.
+TOP_PROCESSES: Final = 10
 
 _NODE = ("name", "status", "load", "speed", "cpus", "util", "mem", "rmem", "tmem")
 _DISK = ("read_bytes", "written_bytes", "busy_ms")
@@ -84,16 +84,16 @@ def sample_line(node: Node, sample: Sample) -> str:
 
 
 def process_lines(node: Node, table: ProcessTable) -> str:
-    """Return the lines of a snapshot, all with the same time: the busiest `TOP` first."""
+    """Return the lines of a snapshot, all with the same time: the `TOP_PROCESSES` busiest, busiest first."""
     start = f"P {table.taken_at:.3f} {node.id} {_word(node.name)}"
     return "".join(
         f"{start} {' '.join(_word(getattr(process, name)) for name in _PROCESS)} {_rest(process.command)}\n"
-        for process in heapq.nsmallest(TOP, table.processes, key=_busiest)
+        for process in heapq.nsmallest(TOP_PROCESSES, table.processes, key=_busiest)
     )
 
 
 def checkpoint_line(name: str, now: float) -> str:
-    """Return the line of a mark."""
+    """Return the line of a checkpoint."""
     return f"C {now:.3f} {_rest(name)}\n"
 
 
@@ -102,7 +102,7 @@ def _busiest(process: Process) -> tuple[float, float, int]:
 
 
 def _sum(parts: Iterable[Disk | Interface] | None, name: str) -> int | None:
-    """Sum one value over all disks or interfaces; None when none of them knows it."""
+    """Return the sum of one value over all disks or interfaces; None if none of them has it."""
     known = [value for part in parts or () if (value := getattr(part, name)) is not None]
     return sum(known) if known else None
 

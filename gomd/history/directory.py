@@ -1,4 +1,4 @@
-"""The private directory that samples are kept in: made, or found to be safe to write to."""
+"""The directory of the sample log: created, or checked to be safe to write to."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import re
 import stat
 
 
-def open_private(path: str, name: str) -> int:
+def open_log_directory(path: str, name: str) -> int:
     """
-    Return a descriptor of the directory at ``path``, made with mode 0700 if it is not there. Blocks.
+    Return a descriptor of the directory at ``path``, created with mode 0700 if it is missing. Blocks.
 
-    One that holds nothing but our own files is given that mode. Another that is there for other things
-    as well (``/var/log``, ``/tmp``) keeps its mode, and is refused when others may write to it: they
-    could put files under the names we are going to use.
+    A directory that contains only our files gets mode 0700. One with other files (``/var/log``, ``/tmp``)
+    keeps its mode and is refused if other users may write to it, since they could place files under the
+    names that we will use.
 
-    :param name: of our files: ``NAME`` and ``NAME.1``, ``NAME.2`` and so on.
-    :raises OSError: it cannot be made or opened, is a symbolic link, or is not ours alone to write.
+    :param name: name of our files: ``NAME``, ``NAME.1``, ``NAME.2`` and so on.
+    :raises OSError: it cannot be created or opened, is a symbolic link, or other users may write to it.
     """
     _make(path)
     if os.path.islink(path):

@@ -1,4 +1,4 @@
-"""The sample log of text files, for awk and for people; `gomd.history.columns` has its format."""
+"""The sample log in text files, for people and awk. `gomd.history.columns` has its format."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from gomd.history.rotated import RotatedFile
 from gomd.interfaces import ISampleLog
 from libgomd.model import Counter, Node, ProcessTable, Sample
 
-#: The newest file; older ones have .1, .2 and so on behind it.
+#: Name of the newest file. Older ones are called FILE_NAME.1, FILE_NAME.2 and so on.
 FILE_NAME: Final = "samples.log"
-#: Seconds between two tries to write when writing fails.
-RETRY: Final = 5.0
+#: Seconds until the next try after a failed write.
+RETRY_DELAY: Final = 5.0
 
 
 @implementer(ISampleLog)
 class FlatLog:
     """
-    Writes ``samples.log`` in ``directory`` and moves it aside when it is large.
+    Writes ``samples.log`` in ``directory`` and rotates it when it is large.
 
-    Any thread may call it. The file is opened at the first write, so that making one does not block.
+    Any thread may call it. The file is opened at the first write, so the constructor does not block.
 
-    :param directory: made with mode 0700 when it is not there.
-    :param rotate_bytes: size of a file. :param keep: old files beside the present one.
-    :param write: as os.write; for tests.
-    :param monotonic: seconds of a clock that is never set.
+    :param directory: created with mode 0700 if it is missing.
+    :param rotate_bytes: maximum size of a file. :param keep: number of old files to keep.
+    :param write: like os.write; for tests.
+    :param monotonic: returns the seconds of a monotonic clock.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -78,16 +78,20 @@ class FlatLog:
 
     def counters(self) -> Iterable[Counter]:
         """See `ISampleLog.counters`."""
-        yield Counter("log_written", self._written, "samples, snapshots and checkpoints kept")
-        yield Counter("log_lost", self._lost, self._trouble or "that could not be kept")
-        yield Counter("log_rotated", self._file.rotated, "files of samples moved aside")
+        yield Counter("log_written", self._written, "samples, snapshots and checkpoints written")
+        yield Counter(
+            "log_lost",
+            self._lost,
+            self._trouble or "samples, snapshots and checkpoints that could not be written",
+        )
+        yield Counter("log_rotated", self._file.rotated, "files rotated")
 
     def _keep(self, record: str) -> None:
-        """Append ``record``, or count it as lost. Never raises for anything a disk can do."""
+        """Append ``record``, or count it as lost. Never raises for errors of the disk."""
         with self._lock:
             if self._closed or not record:
                 return
-            if self._trouble and self._monotonic() - self._failed_at < RETRY:
+            if self._trouble and self._monotonic() - self._failed_at < RETRY_DELAY:
                 self._lost += 1
                 return
             try:
@@ -106,7 +110,7 @@ class FlatLog:
                 "samples are not kept in {directory}: {reason}; trying again every {seconds:g} s",
                 directory=self._directory,
                 reason=error.strerror or error,
-                seconds=RETRY,
+                seconds=RETRY_DELAY,
             )
         self._lost += 1
         self._failed_at = self._monotonic()

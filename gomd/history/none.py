@@ -1,4 +1,4 @@
-"""The sample log that keeps nothing."""
+"""The sample log that stores nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from libgomd.model import Counter, Node, ProcessTable, Sample
 
 @implementer(ISampleLog)
 class NoneLog:
-    """Takes everything and keeps nothing: ``kind = none`` in gomd.ini."""
+    """Stores nothing: ``kind = none`` in gomd.ini."""
 
     def write(self, node: Node, sample: Sample) -> None:
         """See `ISampleLog.write`."""
@@ -30,5 +30,5 @@ class NoneLog:
         """See `ISampleLog.close`."""
 
     def counters(self) -> Iterable[Counter]:
-        """Nothing to count."""
+        """Return no counters."""
         return ()

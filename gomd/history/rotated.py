@@ -1,4 +1,4 @@
-"""A file that only grows by whole records, begins with a header, and is moved aside when it is large."""
+"""A rotated file: it has a header, grows by whole records, and is renamed when it is large."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 import stat
 from collections.abc import Callable
 
-from gomd.history.directory import open_private
+from gomd.history.directory import open_log_directory
 
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
@@ -20,14 +20,14 @@ class RotatedFile:
     """
     ``DIRECTORY/NAME``, with ``NAME.1`` (the newest) to ``NAME.KEEP`` beside it.
 
-    Any failure is an OSError after which nothing of the record is in the file; the next `append`
-    begins afresh. A file that was removed, moved away or begun by an older version is begun anew.
-    A last line that a crash has torn is ended before anything follows it.
+    A failed `append` raises OSError and leaves nothing of the record in the file; the next one starts again.
+    If the file was removed, renamed or begun by an older version, a new one is begun. An incomplete last
+    line, left by a crash, is ended before anything is appended.
 
-    :param header: what each file begins with; a file with another one is moved aside.
-    :param rotate_bytes: size that a file does not pass, unless a single record is larger.
-    :param keep: old files that are kept; 0 for none.
-    :param write: writes to a descriptor, as os.write; tests fill a disk with it.
+    :param header: first lines of each file. A file with another header is rotated.
+    :param rotate_bytes: maximum size of a file, unless a single record is larger.
+    :param keep: number of old files to keep; 0 for none.
+    :param write: writes to a descriptor, like os.write; tests simulate a full disk with it.
     """
 
     def __init__(
@@ -51,9 +51,9 @@ class RotatedFile:
 
     def append(self, record: bytes) -> None:
         """
-        Add ``record``, whole lines, to the file. Blocks.
+        Append ``record``, which consists of whole lines. Blocks.
 
-        :raises OSError: it could not be kept.
+        :raises OSError: it could not be written.
         """
         try:
             if self._descriptor >= 0 and not self._is_in_place():
@@ -62,7 +62,7 @@ class RotatedFile:
                 self._open()
             if self._size > len(self._header) and self._size + len(record) > self.rotate_bytes:
                 self.close()
-                self._move_aside()
+                self._rotate()
                 self._open()
             self._write(record)
         except OSError:
@@ -70,27 +70,27 @@ class RotatedFile:
             raise
 
     def close(self) -> None:
-        """Close the file; a later `append` opens it again."""
+        """Close the file. A later `append` opens it again."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
     def _is_in_place(self) -> bool:
-        """Whether the open file is still what its path names; a deleted one swallows every write."""
+        """Return whether the path still names the open file; writes to a deleted file would be lost."""
         try:
             there = os.stat(os.path.join(self._directory, self._name), follow_symlinks=False)
         except (FileNotFoundError, NotADirectoryError):
             return False
         here = os.fstat(self._descriptor)
         self._size = here.st_size
-        whole = here.st_size >= len(self._header)  # else something has emptied it, as logrotate may
+        whole = here.st_size >= len(self._header)  # false if something emptied it, as logrotate may
         return whole and (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
 
     def _open(self) -> None:
         self._open_once()
         if self._size and os.pread(self._descriptor, len(self._header), 0) != self._header:
             self.close()
-            self._move_aside()
+            self._rotate()
             self._open_once()
         if not self._size:
             self._write(self._header)
@@ -98,7 +98,7 @@ class RotatedFile:
             self._write(b"\n")
 
     def _open_once(self) -> None:
-        parent = open_private(self._directory, self._name)
+        parent = open_log_directory(self._directory, self._name)
         try:
             self._descriptor = os.open(self._name, _FLAGS, 0o600, dir_fd=parent)
         finally:
@@ -116,9 +116,9 @@ class RotatedFile:
             ) from error
         self._size = status.st_size
 
-    def _move_aside(self) -> None:
-        """Give NAME to NAME.1, that to NAME.2 and so on; from NAME.KEEP on they are removed."""
-        parent = open_private(self._directory, self._name)
+    def _rotate(self) -> None:
+        """Rename NAME to NAME.1, NAME.1 to NAME.2 and so on; remove files from NAME.KEEP on."""
+        parent = open_log_directory(self._directory, self._name)
         try:
             for number in sorted(filter(None, map(self._number, os.listdir(parent))), reverse=True):
                 self._renumber(parent, f"{self._name}.{number}", number)
@@ -139,7 +139,7 @@ class RotatedFile:
             os.rename(entry, f"{self._name}.{number + 1}", src_dir_fd=parent, dst_dir_fd=parent)
 
     def _write(self, data: bytes) -> None:
-        """Write all of ``data`` or nothing: what a full disk has cut off is taken back."""
+        """Write all of ``data`` or nothing: a partial write to a full disk is undone."""
         sent = 0
         try:
             while sent < len(data):

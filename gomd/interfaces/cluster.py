@@ -1,4 +1,4 @@
-"""The other nodes: which there are, how they are asked, what happens to them, and the tree over them all."""
+"""Interfaces to the cluster: membership, requests to other nodes, events, and the tree over all nodes."""
 
 from __future__ import annotations
 
@@ -13,68 +13,69 @@ from libgomd.wire.tree import TreePath
 
 
 class IMembership(Interface):
-    """Which nodes there are and what was last heard of them."""
+    """The nodes of the cluster and the newest values of each."""
 
     own_id = Attribute("int: the id of this node")
 
     def nodes() -> Sequence[Node]:
-        """Every configured node, down ones too, ordered by id. Does not block."""
+        """Return every configured node, also those that are down, ordered by id. Does not block."""
 
     def find(key: str) -> Node:
         """
-        The node with this id or name. Does not block.
+        Return the node with this id or name. Does not block.
 
-        :raises NotFound: there is none; names the nearest that there is.
+        :raises NotFound: there is none; the text suggests a similar name.
         """
 
     def counters() -> Iterable[Counter]:
-        """What it counted, for `stats`."""
+        """Return the counters for `stats`."""
 
 
 class IPeers(Interface):
-    """The other nodes' daemons, as this one reaches them."""
+    """Sends requests to the daemons of other nodes."""
 
     def read(node: Node, path: str) -> Awaitable[bytes]:
         """
-        Ask ``node`` by datagram what a path of its tree says.
+        Read a file of the tree of ``node`` by datagram.
 
-        :raises PeerUnreachable: it cannot be asked from here. :raises TimedOut: it did not answer.
-        :raises NotPossible: it says more than a datagram holds: ask by `ask`.
-        :raises RequestError: it said no.
+        :raises PeerUnreachable: no datagrams are sent from here, or the node is not up.
+        :raises TimedOut: it did not answer.
+        :raises NotPossible: the content exceeds a datagram; use `ask`.
+        :raises RequestError: it refused.
         """
 
     def cur_node(node: Node, pid: int) -> Awaitable[int]:
         """
-        Ask ``node``, the home of ``pid``, by datagram which node it runs on; never 0.
+        Ask ``node``, the home of process ``pid``, by datagram on which node the process runs.
 
-        Errors as in `read`.
+        :returns: a node id, never 0. Errors as in `read`.
         """
 
     def ask(node: Node, request: Request, caller: Caller, json: bool) -> Awaitable[ForwardedReply]:
         """
-        Send a request to ``node`` over a stream, on behalf of ``caller``, and give its reply.
+        Send a request to ``node`` over a stream, on behalf of ``caller``, and return its reply.
 
-        :raises PeerUnreachable: it cannot be reached, or is not who it should be.
+        :raises PeerUnreachable: it cannot be reached, or another node answers at its address.
         :raises TimedOut: it did not answer in time.
         """
 
     def open(node: Node, request: Request, caller: Caller) -> Awaitable[Any]:
         """
-        Send a request to ``node`` on behalf of ``caller`` that turns the stream into one of frames.
+        Send a request to ``node``, on behalf of ``caller``, after which the stream carries frames.
 
         :returns: a `gomd.jobs.lifecycle.frame_stream.FrameStream`.
-        :raises RequestError: it said no. Other errors as in `ask`.
+        :raises RequestError: it refused. Other errors as in `ask`.
         """
 
     def counters() -> Iterable[Counter]:
-        """What it counted, for `stats`."""
+        """Return the counters for `stats`."""
 
 
 class ForwardedReply(NamedTuple):
     """
-    The reply of another daemon, in the format its caller has chosen.
+    The reply of another daemon, in the format that the caller has chosen.
 
-    :ivar rows: the lines of its block, some at a time, until it is closed; None without a block.
+    :ivar rows: yields the lines of its block, some at a time; None without a block. Close it to stop early.
     """
 
     code: int
@@ -83,34 +84,33 @@ class ForwardedReply(NamedTuple):
 
 
 class IEvents(Interface):
-    """What happened lately, and what happens next."""
+    """Past events and those to come."""
 
     def recent() -> Sequence[Event]:
-        """The last events, oldest first, a bounded number."""
+        """Return the last events, oldest first. Their number is bounded."""
 
     def publish(event: Event) -> None:
-        """Tell everybody who follows. Never raises, never blocks."""
+        """Send an event to all followers. Never raises, never blocks."""
 
     def follow() -> AsyncGenerator[Event, None]:
         """
-        Events from now on, until the iterator is closed.
+        Yield events from now on, until the generator is closed.
 
-        A follower that is too slow loses the oldest; the next event he gets says how many, in its
-        reason.
+        A follower that is too slow loses the oldest ones. The reason of the next event it gets says how many.
         """
 
 
 class ITree(Interface):
-    """The tree of DESIGN 4.4 on this node: files by path, for a caller."""
+    """The /proc tree of this node and the cluster, read and written on behalf of a caller."""
 
     def list_directory(path: TreePath, caller: Caller) -> Awaitable[Sequence[str]]:
-        """The names in a directory. Errors as in `INodeSource.list_directory`."""
+        """Return the names in a directory. Errors as in `INodeSource.list_directory`, and `TimedOut`."""
 
     def read_file(path: TreePath, caller: Caller) -> Awaitable[bytes]:
-        """The bytes of a file. Errors as in `INodeSource.read_file`, and `TimedOut`."""
+        """Return the content of a file. Errors as in `INodeSource.read_file`, and `TimedOut`."""
 
     def write_file(path: TreePath, value: str) -> Awaitable[None]:
         """Write a value. Errors as in `INodeSource.write_file`, and `TimedOut`."""
 
     def set_speed(speed: int) -> Awaitable[None]:
-        """Set the node's speed. Errors as in `INodeSource.set_speed`, and `TimedOut`."""
+        """Set the speed of this node. Errors as in `INodeSource.set_speed`, and `TimedOut`."""

@@ -1,4 +1,4 @@
-"""The daemon's own parts: threads, the collector, commands, tokens, and the daemon as a whole."""
+"""Interfaces of the daemon's own parts: threads, collector, commands, tokens, and the daemon as a whole."""
 
 from __future__ import annotations
 
@@ -13,86 +13,87 @@ R = TypeVar("R")
 
 
 class IThreads(Interface):
-    """Runs what blocks, off the reactor's thread."""
+    """Runs blocking calls on threads, so that the reactor does not block."""
 
     def run(limit: float, function: Callable[..., R], *arguments: Any) -> Awaitable[R]:
         """
-        Call ``function(*arguments)`` on a thread and give its result.
+        Call ``function(*arguments)`` on a thread and return its result.
 
-        :param limit: seconds; after them `TimedOut` is raised and the late result dropped.
-        :raises TooMany: all threads are taken by calls that hang.
+        :param limit: timeout in seconds.
+        :raises TimedOut: the timeout passed; a late result is dropped.
+        :raises TooMany: all threads are occupied by calls that hang.
         """
 
     def run_apart(
         limit: float, key: Hashable, holder: Hashable, function: Callable[..., R], *arguments: Any
     ) -> Awaitable[R]:
         """
-        Call ``function(*arguments)`` as `run` does, where it may hang for ever for what somebody did.
+        Call ``function(*arguments)`` as `run` does, for calls that a user may cause to hang for ever.
 
-        :param key: what it may hang at: a process, a user's name. There is one call at a time for a key;
-            while one has not come back within its limit, no other is begun.
-        :param holder: for whom it is done: a few of the threads at most are taken for one.
-        :raises TimedOut: it, or an earlier call for the same key, takes longer than its limit.
-        :raises TooMany: calls for the same holder hang, as many as may; or as in `run`.
+        :param key: what the call may hang at, such as a process or a user name. Calls for the same key run
+            one at a time; none is started while one has exceeded its timeout.
+        :param holder: on whose behalf the call is made. Each holder may occupy a few threads only.
+        :raises TimedOut: this call, or an earlier one for the same key, exceeds its timeout.
+        :raises TooMany: too many calls of this holder hang, or as in `run`.
         """
 
 
 class ICollector(Interface):
-    """Keeps the newest sample and process table of this node."""
+    """Samples this node periodically and keeps the newest sample and process table."""
 
     latest = Attribute("Sample: the newest of each part")
-    own = Attribute("Node: this node as its newest sample tells it, without its age")
+    own = Attribute("Node: this node as of its newest sample, without an age")
 
     def own_node() -> Node:
-        """`own`, with its age. Does not block."""
+        """Return `own` with the age of its values. Does not block."""
 
     def known_nodes() -> Sequence[Node]:
-        """The nodes the source itself knows, this one among them; ordered by id. Does not block."""
+        """Return the nodes that the source itself knows, this one included, ordered by id. Does not block."""
 
     def processes(max_age: float) -> Awaitable[ProcessTable]:
         """
-        The process table, scanned again first when it is older than ``max_age`` seconds.
+        Return the process table. It is scanned again first if it is older than ``max_age`` seconds.
 
-        Calls that come while a scan runs share its result. A scan that fails or takes too long gives
-        the old table when there is one, else raises `SourceUnavailable` or `TimedOut`.
+        Calls during a scan share its result. If a scan fails or times out, the old table is returned; if
+        there is none, `SourceUnavailable` or `TimedOut` is raised.
         """
 
     def process(pid: int) -> Awaitable[Process]:
-        """One process, read afresh. :raises NotFound: there is none."""
+        """Read one process now and return it. :raises NotFound: there is no such process."""
 
     def refresh() -> Awaitable[None]:
-        """Read the node's own state again now, after it was changed. Never raises."""
+        """Read the state of this node again, after it was changed. Never raises."""
 
     def counters() -> Iterable[Counter]:
-        """What it counted, for `stats`."""
+        """Return the counters for `stats`."""
 
 
 class ICommands(Interface):
-    """The commands of `[commands]`, run for an admin."""
+    """Runs the commands of `[commands]` for admins."""
 
     def names() -> Sequence[str]:
-        """The names there are, sorted."""
+        """Return the names of all commands, sorted."""
 
     def start(name: str) -> Awaitable[AsyncGenerator[Output, None]]:
         """
-        Start one; what it gives is first its output, line by line, last its exit status.
+        Start a command. The generator yields its output line by line, and its exit status last.
 
-        Closing the generator kills what still runs. A consumer that is slow slows the command.
+        Closing the generator kills the command. A slow consumer slows the command down.
 
-        :raises NotFound: no such name. :raises NotPossible: its program cannot be started.
-        :raises TooMany: too many run already.
+        :raises NotFound: there is no such command. :raises NotPossible: its program cannot be started.
+        :raises TooMany: too many commands are running.
         """
 
 
 class ITokens(Interface):
-    """The tokens file: who may be more than anonymous over tcp."""
+    """The tokens file, which gives callers over tcp a role."""
 
     def check(token: str, caller: Caller) -> Awaitable[Caller | None]:
         """
-        Return what ``caller`` is with this token: its role and name; None when it is not in the file.
+        Return ``caller`` with the role and name of this token; None if the token is not in the file.
 
-        :raises NotAllowed: the token is good, but its owner is nobody on this node.
-        :raises NotPossible: the tokens file cannot be trusted or read; says why.
+        :raises NotAllowed: the token is valid, but its owner is not a user of this node.
+        :raises NotPossible: the tokens file cannot be read or trusted; the text says why.
         """
 
 
@@ -100,4 +101,4 @@ class IStoppable(Interface):
     """The daemon as a whole, for `shutdown` and for `stats`."""
 
     def stop(reason: str) -> None:
-        """Stop the daemon, cleanly, soon after this returns."""
+        """Stop the daemon cleanly, soon after this returns."""

@@ -1,4 +1,4 @@
-"""Where samples are kept."""
+"""The interface of a store for samples."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ from libgomd.model import Counter, Node, ProcessTable, Sample
 
 
 class ISampleLog(Interface):
-    """Keeps samples. Never raises for a full disk or a lost directory: it counts and tries again."""
+    """
+    Stores samples.
+
+    A full disk or a missing directory raises nothing: losses are counted, and it tries again.
+    """
 
     def write(node: Node, sample: Sample) -> None:
-        """Keep one sample of one node. Blocks: called on a thread."""
+        """Store one sample of one node. Blocks; call it on a thread."""
 
     def write_processes(node: Node, table: ProcessTable) -> None:
-        """Keep a snapshot of the processes that use most processor time. Blocks."""
+        """Store a snapshot of the processes that use most processor time. Blocks."""
 
     def checkpoint(name: str, now: float) -> None:
-        """Leave a mark, on request, to find a moment again. Blocks. ``now``: seconds since the epoch."""
+        """Store a named mark, to find this moment again. Blocks. ``now`` is in seconds since the epoch."""
 
     def set_limits(rotate_bytes: int, keep: int) -> None:
         """Change how large a file becomes, in bytes, and how many old ones are kept; no-op without files."""
@@ -28,4 +32,4 @@ class ISampleLog(Interface):
         """Flush and close. Blocks. Nothing is written afterwards."""
 
     def counters() -> Iterable[Counter]:
-        """Written, lost, rotated."""
+        """Return how many records were written and lost, and how many files rotated."""

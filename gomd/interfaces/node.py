@@ -1,4 +1,4 @@
-"""What a node is read through and acted on: the source of its numbers, and control of its processes."""
+"""Interfaces to the machine: the source of its values, and the control of its processes."""
 
 from __future__ import annotations
 
@@ -12,97 +12,99 @@ from libgomd.wire.tree import TreePath
 
 class INodeSource(Interface):
     """
-    Where this node's numbers come from: the stock kernel's /proc, openMosix's tree, a script.
+    Where this node's values come from: the stock kernel's /proc, openMosix's tree, or a script.
 
-    Every method blocks for as long as the files behind it do and is called on a thread; no two calls
-    for the same part run at once. Every method but the constructor may raise `SourceUnavailable`
-    (this read failed, the next may work).
+    Every method blocks for as long as the files that it reads; call it on a thread. No two calls for the
+    same part may run at once. Every method may raise `SourceUnavailable`: this read failed, the next one
+    may succeed.
     """
 
-    kind = Attribute("its name in gomd.ini, a str")
+    kind = Attribute("str: the name of the source in gomd.ini")
     hides_others = Attribute("bool: people see no processes of other users, because /proc has ``hidepid``")
-    parts = Attribute("tuple of Part: what it can sample, in the order it is best read")
+    parts = Attribute("tuple of Part: what it can sample, in the order in which it should be read")
 
     def sample(part: Part, now: float) -> object:
         """
         Read one part of the node's sample. Blocks.
 
-        :param now: seconds of a clock that is never set: for rates, averages and ages, not for stamps.
+        :param now: seconds of a monotonic clock, for rates, averages and ages, not for time stamps.
         :returns: the value of that field of `Sample` (`Load` for `Part.LOAD`, a tuple of `Disk` for
-            `Part.DISKS`, ...); a number the kernel does not have is None in it.
+            `Part.DISKS`, ...). A number that the kernel does not have is None.
         """
 
     def nodes(now: float) -> Sequence[Node]:
         """
-        The nodes whose values this source itself knows, this one among them. Blocks.
+        Return the nodes whose values this source itself knows, this one included. Blocks.
 
-        A stock kernel knows only itself; openMosix's knows every configured node. Ordered by id.
+        A stock kernel knows only its own node; openMosix's knows every configured node. Ordered by id.
         """
 
     def processes(now: float) -> ProcessTable:
         """
         Scan every process. Blocks, for milliseconds per hundred processes.
 
-        A process that ends during the scan is left out, one whose files block is shown as it was last
-        known (``stuck``). ``cpu_percent`` and the rates are over the time since the last scan (see
-        docs/sources.md), None for a process seen for the first time.
+        A process that ends during the scan is left out. One whose files block is shown as it was last known
+        (``stuck``). ``cpu_percent`` and the rates cover the time since the last scan; they are None for a
+        process that is seen for the first time.
 
-        :param now: as in `sample`; also ``taken_at`` of the table, for which the collector puts the
-            time of day.
+        :param now: as in `sample`. It becomes ``taken_at`` of the table, which the collector replaces by
+            the time of day.
         """
 
     def process(pid: int, now: float) -> Process:
         """
-        Read one process afresh; one whose files block is given as it was last known. Blocks.
+        Read one process now. One whose files block is returned as it was last known. Blocks.
 
-        :raises NotFound: there is no such process. :raises TimedOut: its files block, and nothing is known.
+        :raises NotFound: there is no such process.
+        :raises TimedOut: its files block, and nothing is known of it.
         """
 
     def list_directory(path: TreePath, caller: Caller) -> Sequence[str]:
         """
-        The names in a directory of the tree, sorted, numbers by value. Blocks.
+        Return the names in a directory of the tree, sorted, numbers by value. Blocks.
 
-        :raises NotFound: there is none of that name now.
+        :raises NotFound: there is no such directory now.
         """
 
     def read_file(path: TreePath, caller: Caller) -> bytes:
         """
-        The bytes of one file of the tree. Blocks.
+        Return the content of one file of the tree. Blocks.
 
-        :raises NotFound: there is none now, the process has ended.
-        :raises TimedOut: it is known to block.
+        :raises NotFound: there is no such file now; perhaps the process has ended.
+        :raises TimedOut: the file is known to block.
         :raises NotAllowed: the kernel would not show it to ``caller``.
         :raises NotPossible: it can only be written, or is larger than this daemon reads.
         """
 
     def write_file(path: TreePath, value: str) -> None:
         """
-        Write one value of the tree, as its admin. Blocks, `bring` and `expel` until they are done.
+        Write one value of the tree, as an admin. Blocks; for `bring` and `expel`, until they are done.
 
-        :raises MalformedRequest: the value is out of range; says what the range is.
+        :raises MalformedRequest: the value is out of range; the text gives the range.
         :raises NotFound: there is no such file now.
-        :raises NotPossible: this file cannot be written here; says why.
-        :raises Conflict: it clashes with what is set now, as a new own id while openMosix runs.
+        :raises NotPossible: this file cannot be written here; the text says why.
+        :raises Conflict: it conflicts with a present setting, such as a new node id while openMosix runs.
         """
 
     def set_speed(speed: int) -> None:
         """
-        Set the speed of a processor, which the tree has 16 bits for, to any that there can be. Blocks.
+        Set the speed of a processor. Unlike the tree, it is not limited to 16 bits. Blocks.
 
-        :param speed: 1 to `MAX_SPEED`.
-        :raises MalformedRequest: it is not in that range, or more than this kernel takes.
-        :raises NotPossible: this source cannot keep it; the text says why.
+        :param speed: 1 to `MAX_SPEED`, where a standard processor has 15000.
+        :raises MalformedRequest: it is not in that range, or more than this kernel accepts.
+        :raises NotPossible: this source cannot store it; the text says why.
         """
 
 
 class IProcessControl(Interface):
-    """Acts on a process of this node, never beyond what the caller could do himself."""
+    """Acts on processes of this node, with no more rights than the caller has on the machine."""
 
     def signal(pid: int, number: int, caller: Caller) -> None:
         """
         Send a signal. Blocks briefly.
 
-        :raises NotFound: no such process. :raises NotAllowed: the kernel would refuse it to him.
+        :raises NotFound: there is no such process.
+        :raises NotAllowed: the kernel would refuse it to the caller.
         :raises NotPossible: the processes of this source are not processes of this kernel.
         """
 

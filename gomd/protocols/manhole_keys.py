@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from typing import Final
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.conch.ssh.keys import BadKeyError, EncryptedKeyError, Key
 
+from libgomd.durable import create_atomically
 from libgomd.edited import plain_bytes
 from libgomd.errors import ConfigError
 
@@ -82,13 +82,7 @@ def _make_host_key(state: str, path: str) -> None:
         serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
     )
     try:
-        # A rename, so that the file is complete even after a crash. mkstemp makes it 0600.
-        descriptor, new = tempfile.mkstemp(prefix=HOST_KEY_FILE + ".", dir=state)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
+        create_atomically(path, data)
     except OSError as error:
         raise ConfigError(
             [f"the host key of the manhole cannot be kept in {state} ({error.strerror})"]

@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from gomd.interfaces import IThreads
 from gomd.services.own_address import OwnAddress, Reachability
-from gomd.sources.addresses import Interface
+from gomd.sources.addresses import InterfaceAddress
 from gomd.sources.netlink import LARGEST, MalformedNetlink, parse_changes
 from libgomd.errors import GomdError
 from libgomd.model import Counter, EventKind
@@ -92,7 +92,7 @@ class NetworkWatch(Service):
         reactor: Any,
         threads: IThreads,
         own: OwnAddress,
-        look: Callable[[], tuple[Sequence[Interface], str]],
+        look: Callable[[], tuple[Sequence[InterfaceAddress], str]],
         open_monitor: Callable[[], socket.socket],
         join: Callable[[str, int], None],
         moved: Callable[[str], None],
@@ -186,7 +186,7 @@ class NetworkWatch(Service):
             self._wanted = False
             self._check()
 
-    def _take(self, found: Sequence[Interface], primary: str) -> None:
+    def _take(self, found: Sequence[InterfaceAddress], primary: str) -> None:
         outcome = self._own.take(found, primary)
         self._to_join = outcome.join or self._to_join
         if outcome.moved:

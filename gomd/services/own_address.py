@@ -18,7 +18,7 @@ import ipaddress
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gomd.sources.addresses import Interface
+from gomd.sources.addresses import InterfaceAddress
 
 #: `[peers] address` for all addresses.
 ANY_ADDRESS = "0.0.0.0"
@@ -70,7 +70,7 @@ class OwnAddress:
             return f"the interface of its address {self.address} is down"
         return f"its address {self.address} is on no interface"
 
-    def take(self, interfaces: Sequence[Interface], primary: str) -> Outcome:
+    def take(self, interfaces: Sequence[InterfaceAddress], primary: str) -> Outcome:
         """
         Take the interfaces as they are now.
 
@@ -88,7 +88,7 @@ class OwnAddress:
         reason = "" if self.reachability is before else self._sentence(place, interfaces)
         return Outcome(reason, self._to_join(place))
 
-    def _follow(self, interfaces: Sequence[Interface], primary: str) -> Outcome:
+    def _follow(self, interfaces: Sequence[InterfaceAddress], primary: str) -> Outcome:
         place = None if primary.startswith("127.") else _best(interfaces, primary)
         if place is None:
             before, self.reachability = self.reachability, Reachability.GONE
@@ -102,12 +102,12 @@ class OwnAddress:
             return Outcome(f"its address is {primary} on {place.name} now, it was {old}", place.number, True)
         return Outcome("" if self.reachability is before else self._sentence(place, interfaces), join)
 
-    def _to_join(self, place: Interface | None) -> int:
+    def _to_join(self, place: InterfaceAddress | None) -> int:
         before = self._joined
         self._joined = now = (0, False) if place is None else (place.number, place.up)
         return now[0] if now[1] and before is not None and now != before else 0
 
-    def _sentence(self, place: Interface | None, interfaces: Sequence[Interface]) -> str:
+    def _sentence(self, place: InterfaceAddress | None, interfaces: Sequence[InterfaceAddress]) -> str:
         if self.reachability is Reachability.HERE:
             assert place is not None
             return f"its address {self.address} is on {place.name}, which is up: others can reach it again"
@@ -124,13 +124,13 @@ class OwnAddress:
         )
 
 
-def _best(interfaces: Sequence[Interface], address: str) -> Interface | None:
+def _best(interfaces: Sequence[InterfaceAddress], address: str) -> InterfaceAddress | None:
     """Return the interface that has an address; one that is up, if there is any."""
     places = [each for each in interfaces if each.address == address]
     return max(places, key=lambda each: each.up, default=None)
 
 
-def _reachability(place: Interface | None) -> Reachability:
+def _reachability(place: InterfaceAddress | None) -> Reachability:
     if place is None:
         return Reachability.GONE
     return Reachability.HERE if place.up else Reachability.DOWN

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import os
 from typing import Final
 
+from libgomd.durable import create_atomically
 from libgomd.errors import ConfigError
 from libgomd.keys import SECRET_LENGTH, read_key_file
 
@@ -31,37 +31,11 @@ def own_secret(state: str) -> bytes:
     path = own_key_file(state)
     if not os.path.lexists(path):
         try:
-            _make(path)
+            # Never a part of a key under this name: the next start would refuse it.
+            create_atomically(path, base64.b64encode(os.urandom(SECRET_LENGTH)) + b"\n")
         except OSError as error:
             raise ConfigError([f"cannot make {path}, the daemon's own key: {error.strerror}"]) from error
     try:
         return read_key_file(path, follow=False)
     except ConfigError as error:
         raise ConfigError([f"{error}; or move it away, and the daemon makes a new one"]) from None
-
-
-def _make(path: str) -> None:
-    """Write a new secret. After a crash at any time, the file is complete or missing."""
-    new = f"{path}.new"
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(new)  # left by a crash
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    number = os.open(new, flags, 0o600)
-    try:
-        os.write(number, base64.b64encode(os.urandom(SECRET_LENGTH)) + b"\n")
-        os.fsync(number)
-    finally:
-        os.close(number)
-    try:
-        os.link(new, path)  # unlike a rename, a link never replaces a file
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links; only this daemon makes files in its STATE
-        os.rename(new, path)
-    else:
-        os.unlink(new)
-    directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

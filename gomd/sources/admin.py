@@ -1,4 +1,4 @@
-"""The settings of this node that an administrator changes while it runs, kept over a restart."""
+"""The settings of this node that admins change at run time, stored over restarts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gomd.sources.statefile import load_state, store_state
 from libgomd.errors import NotPossible
 from libgomd.model import MAX_SPEED, Status
 
-#: The name of the file in STATE.
+#: Name of the file in STATE.
 ADMIN_STATE: Final = "admin.json"
 _SPEEDS: Final = {"speed": range(1, MAX_SPEED + 1), "sspeed": range(1, 65536)}
 _BITS: Final = {
@@ -24,9 +24,10 @@ _BITS: Final = {
 @dataclass(frozen=True, slots=True)
 class AdminState:
     """
-    What `stay`, `setspeed` and their like left.
+    The settings made with `stay`, `setspeed` and similar verbs.
 
-    :ivar speed: of one processor; None where nobody has set it. :ivar sspeed: the yardstick, likewise.
+    :ivar speed: speed of one processor, None if it was never set.
+    :ivar sspeed: the yardstick, None if it was never set.
     """
 
     stay: bool = False
@@ -48,7 +49,7 @@ class AdminState:
 
 class AdminStore:
     """
-    Keeps the `AdminState` in a file of the directory STATE. Any thread may use it.
+    Stores the `AdminState` in a file in STATE. Any thread may use it.
 
     :param speed: the one in gomd.ini, which holds before the kept one until `setspeed` is used again;
         None without one. :param sspeed: the yardstick, likewise.
@@ -67,15 +68,15 @@ class AdminStore:
 
     @property
     def state(self) -> AdminState:
-        """The settings as they are now. Does not block."""
+        """The present settings. Does not block."""
         return self._state
 
     def change(self, name: str, value: int) -> None:
         """
-        Set one setting, and keep it. Blocks until it is on the disk.
+        Change one setting and store it. Blocks until it is on the disk.
 
         :param value: 0 or 1 for a switch, a speed for `speed` and `sspeed`; checked by the caller.
-        :raises NotPossible: it cannot be kept; nothing has changed.
+        :raises NotPossible: it cannot be stored; nothing has changed.
         """
         with self._lock:
             kept = _changed(self._kept, name, value)

@@ -1,8 +1,8 @@
 """
-Signals and niceness for processes of this kernel, within what the kernel would allow the caller.
+Sends signals to processes of this kernel and sets their niceness, with the rights of the caller.
 
-The daemon usually runs as root, so the kernel refuses it nothing: the rules of kill(2) and
-setpriority(2) for the caller's own user id are applied here, before the call.
+The daemon usually runs as root, so the kernel would refuse it nothing. This module therefore applies the
+rules of kill(2) and setpriority(2) for the user id of the caller before each call.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MAX_STATUS: Final = 16384
 
 
 class ProcessCredentials(NamedTuple):
-    """What of a process's status decides who may act on it; ``process`` is a thread's process."""
+    """The ids in a process's status that decide who may act on it. ``process`` is the process of a thread."""
 
     process: int
     real: int
@@ -37,7 +37,7 @@ class ProcessCredentials(NamedTuple):
 
 
 class _Target(NamedTuple):
-    """A process held by its directory of /proc, which stays its own when the pid is given to another."""
+    """A process, identified by an open /proc/PID directory, which never becomes that of another process."""
 
     directory: int
     credentials: ProcessCredentials
@@ -50,9 +50,9 @@ class KernelProcessControl:
     """
     `IProcessControl` for the processes of this kernel.
 
-    :param proc_root: the tree the daemon reads; of a captured one nothing can be signalled.
-    :param own_pid: tells the daemon's process id, which changes when twistd goes to the background; only
-        an admin may signal it.
+    :param proc_root: the tree that the daemon reads. Processes of a captured tree cannot be signalled.
+    :param own_pid: returns the pid of the daemon, which changes when twistd goes to the background. Only an
+        admin may signal the daemon.
     """
 
     def __init__(self, proc_root: str, own_pid: Callable[[], int]) -> None:
@@ -60,7 +60,7 @@ class KernelProcessControl:
         self._own_pid = own_pid
 
     def signal(self, pid: int, number: int, caller: Caller) -> None:
-        """Send a signal; see `IProcessControl`. :raises MalformedRequest: no such number."""
+        """Send a signal; see `IProcessControl`. :raises MalformedRequest: there is no such signal."""
         if number not in _SIGNALS:
             raise MalformedRequest(f"a signal is a number from 1 to {_SIGNALS[-1]}, not {number}")
         with self._held(pid, caller) as target:
@@ -69,7 +69,7 @@ class KernelProcessControl:
             _send(target, pid, number)
 
     def renice(self, pid: int, nice: int, caller: Caller) -> None:
-        """Set the niceness; see `IProcessControl`. :raises MalformedRequest: no such niceness."""
+        """Set the niceness; see `IProcessControl`. :raises MalformedRequest: it is not from -20 to 19."""
         if nice not in _NICE:
             raise MalformedRequest(f"a niceness is a number from -20 to 19, not {nice}")
         with self._held(pid, caller) as target:
@@ -78,12 +78,12 @@ class KernelProcessControl:
             if caller.role < Role.ADMIN and (target.nice is None or nice < target.nice):
                 now = "an unknown niceness" if target.nice is None else f"niceness {target.nice}"
                 raise NotAllowed(f"process {pid} has {now}: only an admin can set a smaller one")
-            _send(target, pid, 0)  # setpriority knows pids only: is it still the one that was looked at?
+            _send(target, pid, 0)  # setpriority takes a pid: check that it is still the same process
             os.setpriority(os.PRIO_PROCESS, pid, nice)
 
     @contextmanager
     def _held(self, pid: int, caller: Caller) -> Iterator[_Target]:
-        """Hold the process while it is checked and acted on, and give the kernel's refusals our names."""
+        """Open the process, check the caller's rights, and translate errors of the kernel."""
         if not self._root.is_kernel:
             raise NotPossible(f"the processes of {self._root.path} are not processes of this kernel")
         if caller.role < Role.USER:
@@ -109,10 +109,10 @@ class KernelProcessControl:
 
 def _look(directory: int, pid: int, caller: Caller) -> _Target:
     """
-    Read what decides, through the directory that is held: it is never that of another process.
+    Read what decides about a caller's rights, through the open directory of the process.
 
-    The stat file is read only for who may not act on a kernel thread, and of what may be one: it blocks for a
-    process that hangs in an exec, and such a one is what somebody wants to end.
+    The stat file is read only if the caller is not an admin and the process may be a kernel thread. It blocks
+    for a process that hangs in an exec, which is just the kind that somebody wants to end.
     """
     status = _read(directory, "status")
     credentials = parse_credentials(status)
@@ -135,10 +135,10 @@ def _read(directory: int, name: str) -> bytes:
 
 def _send(target: _Target, pid: int, number: int) -> None:
     """
-    Send a signal to the very process that is held.
+    Send a signal to the process whose directory is open.
 
-    pidfd_send_signal(2) takes a directory of /proc for a pidfd; a kernel before 5.1, or a Python
-    built for one, has only kill(2), with a moment in which the pid could change hands.
+    pidfd_send_signal(2) accepts a /proc/PID directory as a pidfd. A kernel before 5.1, or a Python built for
+    one, has only kill(2), so that the pid could be reused at the last moment.
     """
     send = getattr(signal, "pidfd_send_signal", None)
     if send is not None:
@@ -153,9 +153,9 @@ def _send(target: _Target, pid: int, number: int) -> None:
 
 def parse_credentials(data: bytes) -> ProcessCredentials:
     """
-    Return whose process it is, as ``data``, a /proc/PID/status, says.
+    Return the credentials in ``data``, the content of /proc/PID/status.
 
-    :raises SourceUnavailable: it does not say so.
+    :raises SourceUnavailable: it does not contain them.
     """
     try:
         lines = (line.split() for line in data.split(b"\n"))

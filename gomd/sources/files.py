@@ -1,7 +1,7 @@
 """
-Reading one file below a proc root, so that nothing outside of it and nothing forbidden is shown.
+Reads single files below a proc root, and never shows a caller more than the kernel would.
 
-The daemon usually runs as root, its callers do not: who asks is part of every question here.
+The daemon usually runs as root and its callers do not, so the caller is a parameter of every read.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from typing import Final
 from libgomd.errors import GomdError, NotAllowed, NotFound, NotPossible, RequestError, SourceUnavailable
 from libgomd.model import Caller
 
-#: Largest file that is read, in bytes; the kernel's own are far smaller.
+#: Maximum size of a file, in bytes. The kernel's own files are far smaller.
 MAX_FILE: Final = 4 * 1024 * 1024
-#: What the kernel calls the mount options that hide other people's processes.
+#: Values of the mount option hidepid that hide the processes of other users.
 _HIDING: Final = frozenset({b"1", b"2", b"4", b"noaccess", b"invisible", b"ptraceable"})
-#: Where in a line of mounts these are.
+#: Positions of mount point, file system type and options in a line of /proc/mounts.
 _POINT, _KIND, _OPTIONS = 1, 2, 3
 _GONE: Final = frozenset({errno.ENOENT, errno.ESRCH, errno.ENOTDIR, errno.ENXIO})
 _FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM})
 _MAX_STATUS: Final = 4096
 _OCTAL: Final = re.compile(rb"\\([0-3][0-7]{2})")
-#: Before it stand only the name, which the kernel writes without line ends, and two more numbers.
+#: Safe to search for: only the name, in which the kernel escapes line ends, and two numbers precede it.
 _TGID: Final = re.compile(rb"^Tgid:\t([0-9]{1,10})$", re.MULTILINE)
 
 
 class ProcRoot:
     """
-    A tree of /proc: the kernel's own, or a captured one. Its methods block as the files behind do.
+    A /proc tree: the kernel's own or a captured one. Its methods block as long as its files do.
 
-    Paths are relative to the root, with no `..` in them, as `TreePath` makes sure of. Symbolic links
-    are followed as long as they stay below the root (/proc/mounts is one).
+    Paths are relative to the root and contain no `..`, which `TreePath` ensures. Symbolic links are followed
+    if they stay below the root, as /proc/mounts does.
 
-    :ivar path: the root, with every symbolic link resolved.
-    :ivar is_kernel: whether these are the processes of this kernel, which can be signalled.
+    :ivar path: path of the root, with symbolic links resolved.
+    :ivar is_kernel: whether its processes are those of this kernel, which can be signalled.
     """
 
     def __init__(self, path: str) -> None:
@@ -47,15 +47,15 @@ class ProcRoot:
         self._below = self.path.rstrip("/") + "/"
 
     def under(self, path: str) -> str:
-        """Return the absolute name of ``path``, unchecked."""
+        """Return the absolute path of ``path``, without any check."""
         return self._below + path
 
     def read(self, path: str, caller: Caller | None = None) -> bytes:
         """
-        Return the bytes of one regular file below the root.
+        Return the content of a regular file below the root.
 
-        :param caller: whom it is for; None is the daemon itself, which may read all it can.
-        :raises NotFound: there is none, or its process has ended.
+        :param caller: the caller who will see it; None for the daemon itself, which may read everything.
+        :raises NotFound: there is no such file, or its process has ended.
         :raises NotAllowed: it lies outside the root, is not a regular file, or the kernel would not
             show it to ``caller``.
         :raises NotPossible: it is larger than `MAX_FILE`, or can only be written.
@@ -65,9 +65,9 @@ class ProcRoot:
 
     def sample_text(self, path: str) -> str:
         """
-        Return the text of a file that the node's sample is made of, read for the daemon itself.
+        Return the text of a file for the node's sample, read for the daemon itself.
 
-        :raises SourceUnavailable: it is missing or cannot be read, for whatever reason.
+        :raises SourceUnavailable: it is missing or cannot be read.
         """
         try:
             return self.read(path).decode("utf-8", "replace")
@@ -75,7 +75,7 @@ class ProcRoot:
             raise SourceUnavailable(str(error)) from error
 
     def read_owned(self, path: str, caller: Caller | None = None) -> tuple[bytes, int]:
-        """Return the bytes of one file as `read` does, and the user id that owns it."""
+        """Return the content of a file as `read` does, and the user id of its owner."""
         try:
             descriptor = self.open(path, os.O_RDONLY)
             try:
@@ -90,12 +90,12 @@ class ProcRoot:
 
     def peek(self, path: str, limit: int) -> tuple[bytes, int]:
         """
-        Return the first ``limit`` bytes of a file, in one read, and the user id that owns it.
+        Return the first ``limit`` bytes of a file, in one read, and the user id of its owner.
 
-        For what a scan reads of thousands of processes: the kernel's own tree has no FIFO, no device
-        and no link in the place of a process's file, so only another tree is looked at first.
+        Scans use it for thousands of processes, so it checks the type of the file only in captured trees: the
+        kernel's own has no FIFO, device or link in the place of a process's file.
 
-        :raises OSError: as the kernel says.
+        :raises OSError: the error of the kernel.
         :raises NotAllowed: as `open`.
         """
         if self.is_kernel:
@@ -108,7 +108,7 @@ class ProcRoot:
             os.close(descriptor)
 
     def peek_data(self, path: str, limit: int) -> bytes:
-        """Return what `peek` does, where nobody asks whose file it is. Errors alike."""
+        """Return the bytes that `peek` returns, without the owner. Errors as in `peek`."""
         if not self.is_kernel:
             return self.peek(path, limit)[0]
         descriptor = os.open(self._below + path, os.O_RDONLY | os.O_CLOEXEC)
@@ -119,12 +119,12 @@ class ProcRoot:
 
     def open(self, path: str, flags: int) -> int:
         """
-        Return a descriptor of one regular file below the root; the caller closes it.
+        Return a descriptor of a regular file below the root; the caller closes it.
 
-        It is looked at before it is opened, so that no device or FIFO of a forged tree is touched.
+        Its type is checked before it is opened, so that no device or FIFO of a forged tree is opened.
 
         :raises NotAllowed: it lies outside the root or is not a regular file.
-        :raises OSError: as the kernel says.
+        :raises OSError: the error of the kernel.
         """
         handle = os.open(self._below + path, os.O_PATH | os.O_CLOEXEC)
         try:
@@ -139,7 +139,7 @@ class ProcRoot:
 
     def names(self, path: str = "") -> list[str]:
         """
-        Return the names in one directory below the root, in no order.
+        Return the names in a directory below the root, in no particular order.
 
         :raises NotFound: there is no such directory.
         :raises NotAllowed: it lies outside the root, or the kernel does not let the daemon read it.
@@ -170,12 +170,12 @@ class ProcRoot:
 
     def check_process(self, pid: int) -> None:
         """
-        Do nothing for a process. Blocks.
+        Check that ``pid`` is a process and not a thread. Blocks.
 
-        A thread has a directory here too, which no list shows; its number names no process.
+        A thread has a directory in /proc too, which is not listed; its number does not name a process.
 
-        :raises NotFound: ``pid`` is a thread of another process; the sentence says of which.
-        :raises OSError: as the kernel says.
+        :raises NotFound: ``pid`` is a thread; the text names its process.
+        :raises OSError: the error of the kernel.
         """
         try:
             data = self.peek(f"{pid}/status", _MAX_STATUS)[0]
@@ -188,16 +188,16 @@ class ProcRoot:
 
     def hides_others(self) -> bool:
         """
-        Return whether the kernel hides other people's processes here (``hidepid`` of the mount).
+        Return whether the kernel hides the processes of other users here (mount option ``hidepid``).
 
-        :raises SourceUnavailable: that cannot be told: it must not be taken for "no".
+        :raises SourceUnavailable: it is unknown, which must not be taken for "no".
         """
         try:
             found = self._hiding(self._mounts("mounts"))
         except (OSError, NotAllowed) as error:
             if self.is_kernel or not (isinstance(error, OSError) and error.errno in _GONE):
                 raise SourceUnavailable(f"the mounts cannot be read: {error}") from error
-            try:  # a tree without them: a captured one, or a /proc of another place
+            try:  # a tree without mounts: a captured one, or a /proc mounted elsewhere
                 with open("/proc/self/mounts", "rb") as file:
                     found = self._hiding(file)
             except OSError as error:
@@ -207,12 +207,15 @@ class ProcRoot:
         return bool(found)
 
     def _mounts(self, path: str) -> Iterator[bytes]:
-        """Give the lines of a file, however many: thousands of containers have megabytes of mounts."""
+        """Yield the lines of a file of any size: with thousands of containers, mounts have megabytes."""
         with open(self.open(path, os.O_RDONLY), "rb") as file:
             yield from file
 
     def _hiding(self, lines: Iterable[bytes]) -> bool | None:
-        """Return what the last mount of this tree says, which covers the ones before; None without one."""
+        """
+        Return whether the last mount of this tree, which covers earlier ones, hides processes; None without
+        one.
+        """
         hidden = None
         point = _as_in_mounts(self.path)
         for line in lines:
@@ -225,7 +228,7 @@ class ProcRoot:
 
 
 def _as_in_mounts(path: str) -> bytes:
-    """Return a path as the kernel writes it there."""
+    """Return a path with the escapes that the kernel uses in /proc/mounts."""
     data = os.fsencode(path)
     for special in (b"\\", b" ", b"\t", b"\n", b"#"):
         data = data.replace(special, b"\\%03o" % special[0])
@@ -238,18 +241,18 @@ def unescaped(field: bytes) -> bytes:
 
 
 def thread_group(status: bytes) -> int | None:
-    """Return the process that ``status``, a /proc/PID/status, is of; None where it does not say so."""
+    """Return the pid in ``status``, the content of /proc/PID/status; None if there is none."""
     found = _TGID.search(status)
     return int(found[1]) if found else None
 
 
 def thread_error(thread: int, process: int) -> NotFound:
-    """Return the error of one who named a thread where a process has to be named."""
+    """Return the error for a caller that gave the number of a thread instead of a process."""
     return NotFound(f"{thread} is a thread of process {process}, no process itself: say {process} instead")
 
 
 def error_of(error: OSError, path: str) -> GomdError:
-    """Return the error of ours that says what the kernel's says about ``/proc/PATH``."""
+    """Return the error of gomd for an error of the kernel about ``/proc/PATH``."""
     if error.errno in _GONE:
         pid, _, name = path.partition("/")
         if pid.isdigit() and name:

@@ -1,19 +1,17 @@
-"""A source that plays a script instead of reading /proc, for tests and for the demo."""
+"""The scripted source: plays a script instead of reading /proc, for tests and the demo."""
 
 from __future__ import annotations
 
-import signal
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from zope.interface import implementer
 
-from gomd.interfaces import INodeSource, IProcessControl
+from gomd.interfaces import INodeSource
 from gomd.sources.memory_script import DemoScript, ListScript, Script
 from gomd.sources.settings import HOME, check_speed, refuse_reading, written_number
-from libgomd.errors import MalformedRequest, NotAllowed, NotFound, NotPossible, SourceUnavailable
+from libgomd.errors import NotAllowed, NotFound, NotPossible, SourceUnavailable
 from libgomd.model import (
     DOWN_VALUE,
     STANDARD_SPEED,
@@ -23,7 +21,6 @@ from libgomd.model import (
     Part,
     Process,
     ProcessTable,
-    Role,
     Sample,
     Status,
 )  # fmt: skip
@@ -36,11 +33,6 @@ _SWITCHES: Final = {
 _LEFT_BY: Final = {"bring": "lstay", "expel": "block"}
 _PROCESS_VALUES: Final = ("cantmove", "goto", "lock", "migrate", "nmigs", "where")
 _VERSION: Final = b"gomd memory source\n"
-_STOPPING: Final = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
-#: What does nothing to a process that has not asked for it.
-_IGNORED: Final = frozenset({signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH})
-#: How many acts `MemoryProcessControl` remembers.
-_REMEMBERED: Final = 1000
 
 
 @implementer(INodeSource)
@@ -51,12 +43,12 @@ class MemorySource:
     ``MemorySource([50, None])`` has load 50 at the first read of each part and fails from the second
     on. Each part counts its own reads, so that one round over all parts is one step.
 
-    :param script: for each step a load, or a whole `Sample`, or None for a read that fails; or an
-        object that works them out.
+    :param script: for each step a load, a whole `Sample`, or None for a read that fails; or an object that
+        computes them.
     :param processes: for each scan the table, or None for a scan that fails. Where ``cpu_percent`` is
-        None it is worked out from ``cpu_seconds``, as every source does.
+        None it is computed from ``cpu_seconds``, as every source does.
     :param files: the kernel's own files of the tree, by path, e.g. ``/proc/loadavg``.
-    :param cycle: whether the lists begin again after their last entry; else that one stays.
+    :param cycle: whether the lists start again after their last entry; otherwise the last entry is repeated.
     """
 
     kind = "memory"
@@ -105,7 +97,7 @@ class MemorySource:
 
     @property
     def now(self) -> float:
-        """When it was last asked, in seconds of the clock it is asked by."""
+        """The time of the last call, in seconds of the caller's clock."""
         return self._now
 
     # -- values
@@ -280,50 +272,6 @@ class MemorySource:
     def set_speed(self, speed: int) -> None:
         """See `INodeSource.set_speed`."""
         self._settings["speed"] = check_speed(speed)
-
-
-@implementer(IProcessControl)
-class MemoryProcessControl:
-    """
-    Acts on the processes of a `MemorySource`, with the kernel's rules.
-
-    :ivar acts: the last acts that were allowed: ``("signal", pid, number)``, ``("renice", pid, nice)``.
-    """
-
-    def __init__(self, source: MemorySource) -> None:
-        self._source = source
-        self.acts: deque[tuple[str, int, int]] = deque(maxlen=_REMEMBERED)
-
-    def signal(self, pid: int, number: int, caller: Caller) -> None:
-        """See `IProcessControl.signal`: STOP and CONT are seen, what is ignored by default is not."""
-        self._owned(pid, caller)
-        if not 1 <= number < signal.NSIG:
-            raise MalformedRequest(f"a signal is a number from 1 to {signal.NSIG - 1}, not {number}")
-        self.acts.append(("signal", pid, number))
-        if number in _STOPPING:
-            self._source.change(pid, state="T")
-        elif number == signal.SIGCONT:
-            self._source.change(pid, state="S")
-        elif number not in _IGNORED:
-            self._source.end(pid)
-
-    def renice(self, pid: int, nice: int, caller: Caller) -> None:
-        """See `IProcessControl.renice`: only an admin makes a process less nice."""
-        process = self._owned(pid, caller)
-        if not -20 <= nice <= 19:
-            raise MalformedRequest(f"niceness is a number from -20 to 19, not {nice}")
-        if caller.role < Role.ADMIN and (process.nice is None or nice < process.nice):
-            raise NotAllowed(f"process {pid} has niceness {process.nice}; only an admin may lower it")
-        self.acts.append(("renice", pid, nice))
-        self._source.change(pid, nice=nice)
-
-    def _owned(self, pid: int, caller: Caller) -> Process:
-        process = self._source.process(pid, self._source.now)
-        if not caller.owns(process.uid):
-            raise NotAllowed(
-                f"process {pid} belongs to {process.user}; only its owner and admins may do that"
-            )
-        return process
 
 
 def _line(number: int) -> bytes:

@@ -176,9 +176,3 @@ class DemoScript:
             vsize=3 * actor.rss, start_time=booted, where=0, nmigs=0, lock=False, cantmove="",
             command=actor.command, started=0,
         )  # fmt: skip
-
-
-def _traffic(elapsed: float) -> Interface:
-    """A steady trickle: packets of some 800 bytes, nine a second out and twelve in."""
-    received, sent = int(12 * elapsed), int(9 * elapsed)
-    return Interface("eth0", 790 * received, received, 0, 810 * sent, sent, 0)

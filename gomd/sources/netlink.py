@@ -1,8 +1,9 @@
 """
-What the kernel says by netlink when an interface or an IPv4 address of this machine changes.
+Netlink notifications about changes of interfaces and IPv4 addresses of this machine.
 
-`open_monitor` gives the socket, `parse_changes` is pure. Only that something changed, and where, is taken
-from it: a message may be lost, so what is so now is always read anew (`gomd.sources.addresses`).
+`open_monitor` opens the socket, and `parse_changes` parses what it receives. A notification only says that
+something changed and where: messages may be lost, so the present state is always read again with
+`gomd.sources.addresses`.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-#: Bytes of one read: the kernel never makes a longer datagram for a listener than a page or two.
+#: Bytes to read at once. The kernel's datagrams are never longer than a page or two.
 LARGEST: Final = 65536
-#: linux/rtnetlink.h: the groups of changes of interfaces and of IPv4 addresses.
+#: The multicast groups for changes of interfaces and of IPv4 addresses (linux/rtnetlink.h).
 _GROUPS: Final = 0x1 | 0x10
 _HEADER: Final = struct.Struct("=IHHII")
 _LINK: Final = struct.Struct("=BxHiII")
@@ -28,14 +29,14 @@ _IFF_UP, _IFF_RUNNING = 0x1, 0x40
 
 
 class MalformedNetlink(ValueError):
-    """These bytes are no messages of netlink."""
+    """The bytes are not valid netlink messages."""
 
 
 class What(enum.Enum):
     """What changed."""
 
-    LINK = "an interface is there, up or down"
-    LINK_GONE = "an interface is gone"
+    LINK = "an interface appeared or changed"
+    LINK_GONE = "an interface disappeared"
     ADDRESS = "an address was given to an interface"
     ADDRESS_GONE = "an address was taken from an interface"
 
@@ -44,9 +45,9 @@ class Change(NamedTuple):
     """
     One change.
 
-    :ivar number: of the interface. :ivar name: its name where it was told, else empty.
-    :ivar address: the IPv4 address, empty where the change is of an interface.
-    :ivar up: whether the interface is up and has its cable; True where that was not told.
+    :ivar number: index of the interface. :ivar name: its name, empty if the message has none.
+    :ivar address: the IPv4 address, empty if the change is about an interface.
+    :ivar up: whether the interface is up and has a carrier; True if the message does not say.
     """
 
     what: What
@@ -58,9 +59,9 @@ class Change(NamedTuple):
 
 def open_monitor() -> socket.socket:
     """
-    Return a socket that hears of every change, and does not block.
+    Return a non-blocking socket that receives a message for every change.
 
-    :raises OSError: there is no netlink here (a container, a sandbox of systemd).
+    :raises OSError: netlink is not available, as in some containers and sandboxes of systemd.
     """
     monitor = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
     try:
@@ -74,9 +75,9 @@ def open_monitor() -> socket.socket:
 
 def parse_changes(data: bytes) -> list[Change]:
     """
-    Return the changes that the messages in ``data`` tell of; other messages are left out.
+    Return the changes in the messages of ``data``. Other messages are ignored.
 
-    :raises MalformedNetlink: for bytes that are no messages, and nothing else.
+    :raises MalformedNetlink: for bytes that are not valid messages, and nothing else.
     """
     changes = []
     for kind, body in _messages(data):

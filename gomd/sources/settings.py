@@ -1,4 +1,4 @@
-"""Which values of the tree can be written, and within what range: the same for every source."""
+"""The writable files of the tree and their ranges, which are the same for every source."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from libgomd.errors import MalformedRequest, NotPossible
 from libgomd.model import MAX_NODE_ID, MAX_SPEED
 from libgomd.wire.tree import MAX_TREE_SPEED, Kind, TreePath
 
-#: Where a process is sent that goes back to its home, in words and as openMosix's number.
+#: The home of a process as the target of a move, as a word and as openMosix's number.
 HOME_WORD: Final = "home"
 HOME: Final = 0
 
@@ -22,13 +22,13 @@ _RANGES: Final = {
     },
     Kind.CLUSTER: {"lock": _SWITCH, "goto": _NODE, "migrate": _NODE},
 }  # fmt: skip
-#: What can be written but never read: they are orders, not values.
+#: Files that can be written but not read, because they are orders and not values.
 _ORDERS: Final = frozenset({"bring", "expel", "goto", "migrate"})
 _MAX_DIGITS: Final = 9
 
 
 def check_speed(number: int) -> int:
-    """Return a speed. :raises MalformedRequest: it is none."""
+    """Return ``number`` if it is a valid speed. :raises MalformedRequest: it is not."""
     if not 1 <= number <= MAX_SPEED:
         raise MalformedRequest(f"a speed is a whole number from 1 to {MAX_SPEED}, not {number}")
     return number
@@ -38,10 +38,10 @@ def written_number(path: TreePath, value: str) -> int:
     """
     Return the number that writing ``value`` to ``path`` sets.
 
-    openMosix itself takes what is out of range and ignores it without a word (openmosix.md 3.1).
+    openMosix itself silently ignores a value that is out of range.
 
     :raises NotPossible: this file can only be read.
-    :raises MalformedRequest: the value is not in its range; says what is.
+    :raises MalformedRequest: the value is out of range; the text gives the range.
     """
     allowed = _RANGES.get(path.kind, {}).get(path.name)
     if allowed is None:
@@ -55,7 +55,7 @@ def written_number(path: TreePath, value: str) -> int:
 
 
 def is_order(path: TreePath) -> bool:
-    """Whether ``path`` can be written but not read."""
+    """Return whether ``path`` can be written but not read."""
     return path.kind in _RANGES and path.name in _ORDERS
 
 

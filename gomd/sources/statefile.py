@@ -1,4 +1,4 @@
-"""Small files in STATE that are either the old or the new one, whatever happens in between."""
+"""Small JSON files in STATE, replaced whole so that a crash leaves the old or the new content."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import json
 import os
 from typing import Final
 
-from libgomd.private import create_private, make_private_directory
+from libgomd.durable import replace_durably
+from libgomd.private import make_private_directory
 
-#: Largest state file that is read, in bytes.
+#: Maximum size of a state file, in bytes.
 _MAX_STATE: Final = 64 * 1024
 
 
 def load_state(path: str) -> dict[str, object]:
     """
-    Return what was last stored in ``path``. Blocks.
+    Return the object that was last stored in ``path``. Blocks.
 
-    :raises FileNotFoundError: nothing was yet.
+    :raises FileNotFoundError: nothing was stored yet.
     :raises OSError: it cannot be read.
-    :raises ValueError: it was cut short or changed by hand into something else.
+    :raises ValueError: the file is not valid, because it was cut or edited.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
@@ -36,22 +37,9 @@ def load_state(path: str) -> dict[str, object]:
 
 def store_state(path: str, value: dict[str, object]) -> None:
     """
-    Replace the file at ``path``, readable for its owner alone. Blocks until it is on the disk.
+    Replace the file at ``path``, readable by its owner only. Blocks until it is on the disk.
 
-    :raises OSError: it could not be stored; the old file is untouched.
+    :raises OSError: it could not be stored; the old file is unchanged.
     """
-    directory = os.path.dirname(path)
-    make_private_directory(directory)
-    new = f"{path}.new"
-    data = json.dumps(value, indent=1).encode("ascii") + b"\n"
-    descriptor = create_private(new)  # also over that of a daemon that was killed in here
-    with open(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
-    os.rename(new, path)
-    folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    make_private_directory(os.path.dirname(path))
+    replace_durably(path, json.dumps(value, indent=1).encode("ascii") + b"\n")

@@ -1,4 +1,4 @@
-"""Names of users, kept for a while: behind the C library may be a directory server, and names change."""
+"""A cache of user names: looking them up may ask a slow directory server, and names may change."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Final
 
 from libgomd.wire.text import printable
 
-#: Seconds for which a name is kept, and for which it is kept that a user has none.
+#: Seconds for which a name is cached, and for which it is cached that a user has none.
 KEPT: Final = 60.0
 NONE_KEPT: Final = 10.0
-#: Users whose names are kept; with more all of them are looked up anew.
-MOST: Final = 4096
+#: Maximum number of cached users. When it is exceeded, the cache is cleared.
+MAX_USERS: Final = 4096
 #: Seconds that a scan waits for a name.
-PATIENCE: Final = 0.2
-#: Look-ups that may be under way at once. A server that hangs keeps as many threads.
-MAX_ASKED: Final = 4
+LOOKUP_TIMEOUT: Final = 0.2
+#: Maximum number of look-ups at once. A server that hangs occupies so many threads.
+MAX_LOOKUPS: Final = 4
 
 
 def look_up_user(uid: int) -> str | None:
-    """Return the name of a user, None when it has none. Blocks as long as the directory takes."""
+    """Return the name of a user, None if there is none. Blocks as long as the directory server takes."""
     try:
         return printable(pwd.getpwuid(uid).pw_name)
     except (KeyError, OverflowError):
@@ -30,17 +30,17 @@ def look_up_user(uid: int) -> str | None:
 
 class UserNames:
     """
-    A user without a name is called by the number. Any thread may call this.
+    Names of users; a user without a name is shown by number. Any thread may use it.
 
-    Each look-up has a thread of its own and is waited for only so long: a directory server that hangs costs
-    a few threads, and its users are called by the names they had, or by their numbers, until it answers.
+    Each look-up runs on its own thread and has a timeout. A directory server that hangs costs a few threads;
+    until it answers, its users are shown by their previous names, or by their numbers.
 
-    :param look_up: gives the name of a user, as `look_up_user`; may block for ever, or raise OSError.
-    :param patience: seconds to wait for one.
+    :param look_up: returns the name of a user, like `look_up_user`. It may block for ever or raise OSError.
+    :param patience: timeout of a look-up, in seconds.
     """
 
     def __init__(
-        self, look_up: Callable[[int], str | None] = look_up_user, patience: float = PATIENCE
+        self, look_up: Callable[[int], str | None] = look_up_user, patience: float = LOOKUP_TIMEOUT
     ) -> None:
         self._look_up = look_up
         self._patience = patience
@@ -49,23 +49,23 @@ class UserNames:
         self._came_late = False
 
     def known(self, uid: int, now: float) -> str | None:
-        """Return what a user is called if that was looked up lately. ``now``: of a clock never set."""
+        """Return the cached name of a user, None if it must be looked up. ``now`` is monotonic."""
         found = self._names.get(uid)
         if found is None or now - found[1] >= (NONE_KEPT if found[0] is None else KEPT):
             return None
         return str(uid) if found[0] is None else found[0]
 
     def name(self, uid: int, now: float) -> str:
-        """Return what a user is called. Blocks for the patience at the most."""
+        """Return the name of a user. Blocks at most for the timeout."""
         known = self.known(uid, now)
         return self._ask(uid, now, self._patience) if known is None else known
 
     def refresh(self, now: float) -> bool:
         """
-        Look up again what was looked up long ago; return whether any name has changed since the last call.
+        Look up expired names again, and return whether any name has changed since the last call.
 
-        Names that came too late for whoever had asked count as changed. Blocks for the patience at the most,
-        and as long as look-ups that are answered take.
+        Names that arrived after their timeout count as changed. Blocks for one timeout at most, plus the
+        time of look-ups that are answered.
         """
         changed, self._came_late = self._came_late, False
         patience = self._patience
@@ -77,24 +77,24 @@ class UserNames:
         return changed
 
     def _ask(self, uid: int, now: float, patience: float) -> str:
-        if uid not in self._asked and len(self._asked) < MAX_ASKED:
+        if uid not in self._asked and len(self._asked) < MAX_LOOKUPS:
             self._asked.add(uid)
             done, given_up = Event(), Event()
             Thread(target=self._find, args=(uid, now, done, given_up), name="user name", daemon=True).start()
             if not done.wait(patience):
                 given_up.set()
-                self._came_late |= done.is_set()  # at this very moment
+                self._came_late |= done.is_set()  # it ended just now
         found = self._names.get(uid)
         return str(uid) if found is None or found[0] is None else found[0]
 
     def _find(self, uid: int, now: float, done: Event, given_up: Event) -> None:
-        """Look up a name. On a thread of its own; it may stay there for ever."""
+        """Look up a name, on its own thread, which may block for ever."""
         before = self._names.get(uid)
         try:
             found = (self._look_up(uid), now)
-        except OSError:  # the server is not there: it may be soon
+        except OSError:  # the server cannot be reached now; it may be soon
             found = (None, now) if before is None else (before[0], now - KEPT + NONE_KEPT)
-        if len(self._names) >= MOST:
+        if len(self._names) >= MAX_USERS:
             self._names = {}
         self._names[uid] = found
         self._asked.discard(uid)

@@ -45,7 +45,8 @@ def _openmosix(config: Config, node_id: int) -> tuple[INodeSource, IProcessContr
 
 
 def _memory(config: Config, node_id: int) -> tuple[INodeSource, IProcessControl]:
-    from gomd.sources.memory import MemoryProcessControl, MemorySource
+    from gomd.sources.memory import MemorySource
+    from gomd.sources.memory_control import MemoryProcessControl
 
     source = MemorySource.for_demo(node_id, config.node.name, config.peers.address, wall_clock)
     return source, MemoryProcessControl(source)

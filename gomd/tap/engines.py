@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from gomd.cluster.events import Events
 from gomd.cluster.membership import HeartbeatEngine, MapAdmission, Settings
 from gomd.cluster.membership.admission import IAdmission
-from gomd.cluster.seeds import known_at_once
+from gomd.cluster.seeds import numeric_seeds
 from gomd.config import Config
 from gomd.protocols.peers import PeerProtocol
 from gomd.services.collector import Collector
@@ -92,7 +92,7 @@ def _heartbeat_engine(setup: EngineSetup, *admission: IAdmission) -> HeartbeatEn
         heartbeat=peers.heartbeat,
         forget=peers.forget,
         max_nodes=peers.max_nodes,
-        seeds=known_at_once(peers.seeds),
+        seeds=numeric_seeds(peers.seeds),
         discovery=peers.discovery,
         port=setup.port,
         stream_port=setup.port,
@@ -114,7 +114,7 @@ def _swim(setup: EngineSetup) -> Any:
     )  # fmt: skip
     threads = Threads(reactor, reactor, "swim", size=2)
     threads.startService()  # it has no thread before kinship starts, and none that outlives the daemon
-    runner = SwimRunner(make, swim_keys(setup.keys), known_at_once(peers.seeds), threads, reactor)
+    runner = SwimRunner(make, swim_keys(setup.keys), numeric_seeds(peers.seeds), threads, reactor)
     summaries = Summaries(setup.protocol.asker.ask)
     return Swim(setup.collector.own_node, runner, summaries, reactor, setup.events, setup.wall, peers.forget)
 

@@ -1,4 +1,4 @@
-"""The tree of paths over all nodes: the source's own files, and the values of the other nodes."""
+"""The /proc tree over all nodes: the files of the source, and the values of the other nodes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from libgomd.model import DOWN_VALUE, Caller, Node, Status
 from libgomd.wire.tree import NODE_VALUES, Kind, TreePath, tree_value
 
 R = TypeVar("R")
-#: Seconds one read may take; one write, as `bring` and `expel` return when they are done.
-READ_LIMIT = 10.0
-WRITE_LIMIT = 600.0
+#: Timeouts in seconds. A write may take long, because `bring` and `expel` return when they are done.
+READ_TIMEOUT = 10.0
+WRITE_TIMEOUT = 600.0
 
 
 @implementer(ITree)
 class ClusterTree:
-    """Answers for the other nodes from what membership knows, for all else from the source."""
+    """
+    Answers for other nodes from membership, for jobs from `Guests`, and for everything else from the source.
+    """
 
     def __init__(
         self,
@@ -52,12 +54,12 @@ class ClusterTree:
         return await self._read(self._source.list_directory, path, caller)
 
     async def _read(self, read: Callable[[TreePath, Caller], R], path: TreePath, caller: Caller) -> R:
-        """Read what is a process's own apart: one that hangs takes one thread, and a caller a few."""
+        """Read a file of a process on separate threads: a hung one occupies one thread, a caller a few."""
         if path.number is None or path.parts[0] == "hpc":
-            return await self._threads.run(READ_LIMIT, read, path, caller)
+            return await self._threads.run(READ_TIMEOUT, read, path, caller)
         holder = caller.via.rpartition(":")[0] if caller.uid is None else caller.uid
         key = ("process", path.number)
-        return await self._threads.run_apart(READ_LIMIT, key, ("reader", holder), read, path, caller)
+        return await self._threads.run_apart(READ_TIMEOUT, key, ("reader", holder), read, path, caller)
 
     async def read_file(self, path: TreePath, caller: Caller) -> bytes:
         """See `ITree.read_file`."""
@@ -74,18 +76,18 @@ class ClusterTree:
     async def write_file(self, path: TreePath, value: str) -> None:
         """See `ITree.write_file`."""
         if self._ordered is None or not await self._ordered.write_file(path, value):
-            await self._threads.run(WRITE_LIMIT, self._source.write_file, path, value)
+            await self._threads.run(WRITE_TIMEOUT, self._source.write_file, path, value)
 
     async def set_speed(self, speed: int) -> None:
         """See `ITree.set_speed`."""
-        await self._threads.run(READ_LIMIT, self._source.set_speed, speed)
+        await self._threads.run(READ_TIMEOUT, self._source.set_speed, speed)
 
 
 def node_value(node: Node, name: str) -> bytes:
     """
-    Return the file ``name`` of a node as openMosix writes it: the value of a node that is down is -101.
+    Return the content of file ``name`` of a node as openMosix writes it; a node that is down has -101.
 
-    :raises NotFound: a node that is up has not said it.
+    :raises NotFound: the node is up, but its value is not known.
     """
     if name == "status":
         return b"%d\n" % (node.status if node.up else node.status & Status.CONFIGURED)

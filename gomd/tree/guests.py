@@ -1,6 +1,8 @@
 """
-Processes of jobs as the tree shows them: ``/proc/hpc/remote`` for guests, ``/proc/PID/where`` and its
-neighbours for those that run here and for those of this home on other nodes. The text is openMosix's.
+The files of the tree about jobs, with openMosix's contents.
+
+``/proc/hpc/remote`` is about guests. ``/proc/PID/where`` and the files beside it are about processes of jobs
+that run here, and about those of this home that run on other nodes.
 """
 
 from __future__ import annotations
@@ -13,34 +15,34 @@ from libgomd.model import Caller, Job
 from libgomd.wire.text import printable
 from libgomd.wire.tree import CLUSTER_FILES, REMOTE_FILES, Kind, TreePath
 
-#: The kernel's clock ticks in a second, in which openMosix counts.
-_TICKS = 100
+#: Clock ticks per second, the unit of openMosix.
+_TICKS_PER_SECOND = 100
 
 
 class Guests:
     """
-    Answers for the paths that are about jobs.
+    Answers for paths about jobs.
 
-    :param kin: tells which process belongs to which job; None where the kernel itself tells all of that.
+    :param ownership: tells which job a process belongs to; None where openMosix's kernel knows all of that.
     """
 
     def __init__(
-        self, jobs: IJobs, collector: ICollector, members: IMembership, kin: IJobOwnership | None = None
+        self, jobs: IJobs, collector: ICollector, members: IMembership, ownership: IJobOwnership | None = None
     ) -> None:
         self._jobs = jobs
         self._collector = collector
         self._members = members
-        self._kin = kin
+        self._ownership = ownership
 
     def at_home(self, path: TreePath) -> TreePath:
-        """Return ``path`` with the number a process has now, where it says one it had before it moved."""
+        """Return ``path`` with the present pid of its process, if it has one from before a move."""
         if path.number is None or path.parts[0] == "hpc":
             return path
         pid = self._jobs.pid_here(path.number)
         return path if pid == path.number else TreePath((str(pid), *path.parts[1:]), path.kind, pid)
 
     def list_directory(self, path: TreePath) -> Sequence[str] | None:
-        """Return the names in a directory about guests or a process elsewhere; None for any other."""
+        """Return the names in a directory about guests or a process on another node; None for other paths."""
         if path.parts == ("hpc", "remote"):
             return [str(guest.pid) for guest in self._guests()]
         if path.parts[:2] == ("hpc", "remote"):
@@ -51,7 +53,7 @@ class Guests:
         return None
 
     async def read_file(self, path: TreePath, caller: Caller) -> bytes | None:
-        """Return the bytes of such a file, None for any other path. Errors as in `ITree.read_file`."""
+        """Return the content of a file about guests or a process on another node; None for other paths."""
         if path.kind is Kind.REMOTE:
             return await self._remote(self._find(path.number), path.name)
         if path.kind is Kind.CLUSTER and path.number is not None:
@@ -61,10 +63,18 @@ class Guests:
         return None
 
     async def as_job(self, path: TreePath, data: bytes) -> bytes:
-        """Return ``data``, what the kernel's side says at ``path``, as it is for a process of a job here."""
-        if path.kind is not Kind.CLUSTER or path.number is None or self._kin is None or not self._jobs.here():
+        """
+        Return the content of ``path`` for a process of a job here, else ``data``, the content from the
+        source.
+        """
+        if (
+            path.kind is not Kind.CLUSTER
+            or path.number is None
+            or self._ownership is None
+            or not self._jobs.here()
+        ):
             return data
-        job = await self._kin.job_of(path.number)
+        job = await self._ownership.job_of(path.number)
         if job is None:
             return data
         own = self._members.own_id
@@ -102,7 +112,8 @@ class Guests:
             return "".join(f"{line}\n" for line in lines).encode()
         process = await self._collector.process(guest.pid)
         numbers = (
-            f"utime={round((process.cpu_seconds or 0.0) * _TICKS)}", "cutime=0", f"nice={process.nice or 0}",
+            f"utime={round((process.cpu_seconds or 0.0) * _TICKS_PER_SECOND)}", "cutime=0",
+            f"nice={process.nice or 0}",
             f"state={process.state}", f"vsize={process.vsize or 0}", f"rss={process.rss or 0}",
             "nswap=0", "cnswap=0",
         )  # fmt: skip

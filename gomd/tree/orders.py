@@ -1,4 +1,4 @@
-"""Values written into the tree that are orders: where a process goes, who comes home, who leaves."""
+"""Files of the tree whose writing moves or locks processes: goto, migrate, lock, bring and expel."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from gomd.interfaces import IRelocation
 from libgomd.model import Caller, Role
 from libgomd.wire.tree import Kind, TreePath
 
-#: What `IRelocation` calls the home of a process, openMosix's 0.
+#: The word of `IRelocation` for the home of a process, which is 0 in openMosix.
 _HOME: Final = "home"
-#: The tree is written as its admin.
+#: Only admins may write the tree, so its orders are given as an admin.
 _ADMIN: Final = Caller(Role.ADMIN, "root", 0, "put")
 
 
 class WrittenOrders:
     """
-    Does what a write into the tree asks for beyond the value itself.
+    Carries out writes that are orders and not values.
 
-    :param number: gives the number that a value sets at a path; raises what is wrong with it.
+    :param number: returns the number that a value sets at a path; raises `RequestError` if it is not valid.
     """
 
     def __init__(self, relocation: IRelocation, number: Callable[[TreePath, str], int]) -> None:
@@ -28,11 +28,11 @@ class WrittenOrders:
 
     async def write_file(self, path: TreePath, value: str) -> bool:
         """
-        Do it, and return whether there was anything to do: else the value is to be written as any other.
+        Carry out the order and return True, or return False if ``path`` takes a value like any other file.
 
         Errors as in `ITree.write_file` and `IRelocation`.
         """
-        if self._relocation.by_kernel:  # it does all of this by itself
+        if self._relocation.by_kernel:  # the kernel does all of this by itself
             return False
         if path.kind is Kind.CLUSTER and path.number is not None and path.name in ("goto", "migrate", "lock"):
             number = self._number(path, value)

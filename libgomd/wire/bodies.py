@@ -1,8 +1,8 @@
 """
-The body of a datagram: a message as one CBOR array, and back, strictly.
+The body of a datagram: encodes a message as one CBOR array, and decodes it strictly.
 
-An array is ``[kind, sender, instance, sent_at, sequence, field ...]``. Definite lengths only, no tags,
-no maps, no floats, no byte behind it; `libgomd.wire.layouts` knows the fields of each kind.
+The array is ``[kind, sender, instance, sent_at, sequence, field ...]``. It has definite lengths, no tags, no
+maps, no floats, and no byte follows it. `libgomd.wire.layouts` has the fields of each kind.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from libgomd.wire.messages import MAX_PACKET, MIN_ROOM, Datagram, Question
 
 def new_encoder() -> Callable[[object], bytes]:
     """
-    Return what does the same as ``cbor2.dumps``, half as long: making an encoder is most of its work.
+    Return a function like ``cbor2.dumps`` that takes half as long, because it reuses one encoder.
 
-    For one thread only: two that share it get each other's bytes.
+    Only one thread may use it; two threads would mix their bytes.
     """
     return cbor2.CBOREncoder(io.BytesIO()).encode_to_bytes
 
@@ -32,9 +32,9 @@ def encode_body(datagram: Datagram, overhead: int, encode: Callable[[object], by
     """
     Return the body of ``datagram``.
 
-    :param overhead: bytes that the packet has beside its body; a question is padded to its room.
-    :param encode: `new_encoder`'s, where it is worth keeping one.
-    :raises ValueError: a value is out of its range, or it becomes too long: a bug of the caller.
+    :param overhead: bytes of the packet besides its body. A question is padded to its room.
+    :param encode: a function of `new_encoder`, for callers that keep one.
+    :raises ValueError: a value is out of range, or the packet becomes too long: a bug of the caller.
     """
     sender, instance, sent_at, sequence, message = datagram
     layout = LAYOUTS[type(message)]
@@ -51,12 +51,12 @@ def encode_body(datagram: Datagram, overhead: int, encode: Callable[[object], by
 
 
 def _padded(body: bytes, length: int) -> bytes:
-    """Return ``body``, whose last field is an empty byte string, with that filled up to ``length``."""
+    """Return ``body`` padded to ``length``; its last field, an empty byte string, is filled with zeros."""
     missing = length - len(body)
     if missing <= 0:
         return body
-    # A byte string from 24 bytes on has a head of 2 bytes, from 256 on one of 3: for two lengths there is
-    # none, then it is a byte longer. A packet of 1200 bytes has room for more than both.
+    # The head of a byte string has 2 bytes from length 24 on, and 3 from 256 on. Two total lengths therefore
+    # do not exist; the result is then a byte longer. A packet of 1200 bytes has room for both.
     if missing > 256:
         size = max(missing - 2, 256)
         head = bytes((0x59, size >> 8, size & 0xFF))
@@ -73,22 +73,22 @@ def _refuse_tag(_value: object, _immutable: object) -> object:
     raise ValueError("no tags")
 
 
-#: cbor2 makes dates, regular expressions, fractions and references of these; nothing here needs them.
+#: Tags for which cbor2 makes dates, regular expressions, fractions and references. All are refused.
 _TAGS = dict.fromkeys(
     (*range(6), 21, 22, 23, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799),
     _refuse_tag,
 )
-#: cbor2 takes no notice of bytes behind a value. So the body is read as the first of two values, and
-#: the second has to be these bytes, which nobody outside can guess: then nothing was between.
+#: cbor2 ignores bytes after a value. The body is therefore decoded as the first of two values. The second
+#: must be these bytes, which no sender can guess, so nothing can be between them.
 _END: Final = secrets.token_bytes(12)
 _TAIL: Final = cbor2.dumps(_END)
 
 
 def decode_body(body: bytes, packet_length: int) -> Datagram:
     """
-    Return what ``body`` says.
+    Return the datagram in ``body``.
 
-    :param packet_length: bytes of the whole packet, which is what a question has room for.
+    :param packet_length: bytes of the whole packet, which limit the answer to a question.
     :raises MalformedBody: for any other bytes, and nothing else.
     """
     try:
@@ -105,7 +105,7 @@ def decode_body(body: bytes, packet_length: int) -> Datagram:
             raise ValueError("not one array")
         layout = BY_KIND.get(values[0]) if values and type(values[0]) is int else None
         if layout is None:
-            raise ValueError(f"no kind that is known: {values[:1]!r:.20}")
+            raise ValueError(f"an unknown kind: {values[:1]!r:.20}")
         check(layout, values)
         message = layout.read(values, packet_length)
     except (cbor2.CBORError, ValueError) as error:

@@ -1,8 +1,8 @@
 """
-Datagrams: messages to packets and back, without any I/O. What is in them is in `libgomd.wire.messages`.
+Datagrams: seals messages into packets and opens them again. No I/O. `libgomd.wire.messages` has the messages.
 
-The whole way of a packet is here: `Sealer` is the sender's half, `open_sealed` the receiver's, and
-`libgomd.wire.replay` decides whether what was opened is new.
+`Sealer` is the sender's half and `open_sealed` the receiver's. `libgomd.wire.replay` then decides whether an
+opened datagram is new.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from libgomd.wire.sealing import (
     KeyRing,
 )
 
-#: Packets under one salt, at most: the chance that two of 2^32 random nonces are equal is 2^-33.
+#: Maximum number of packets with one salt. Two of 2^32 random nonces are equal with a chance of 2^-33.
 MAX_UNDER_SALT: Final = 2**32
-#: Numbers for each millisecond since the epoch, for `Sealer.renumber`: a million packets a second.
-_A_MILLISECOND: Final = 1024
-#: Random bytes drawn for each nonce.
-_NONCE_KEY: Final = 16
-#: No sender leaps past this number, so that none is ever without one to go on with.
+#: Sequence numbers per millisecond since the epoch in `Sealer.renumber`: a million packets a second.
+_NUMBERS_PER_MILLISECOND: Final = 1024
+#: Number of random bytes drawn for each nonce.
+_NONCE_KEY_LENGTH: Final = 16
+#: No sender skips beyond this sequence number, so that none ever runs out of numbers.
 _LAST_LEAP: Final = MAX_NUMBER - 2**50
 
 
 class Opened(NamedTuple):
     """
-    A packet that was opened: its sender has our key.
+    A packet that was opened, so its sender has our key.
 
-    It may still be old or replayed: `libgomd.wire.replay.ReplayWindow` knows.
+    It may still be old or a replay, which `libgomd.wire.replay.ReplayWindow` decides.
 
-    :ivar key_id: the key that sealed it.
+    :ivar key_id: id of the key that sealed it.
     """
 
     datagram: Datagram
@@ -48,9 +48,9 @@ def seal(datagram: Datagram, key: DatagramKey, salt: bytes, nonce: bytes) -> byt
     """
     Return the packet of ``datagram``.
 
-    :param salt: 8 bytes, random, the same for one sender's packets (at most 2^32 of them).
-    :param nonce: 12 bytes, random, new for each packet.
-    :raises ValueError: a value is out of its range.
+    :param salt: 8 random bytes, the same for at most 2^32 packets of one sender.
+    :param nonce: 12 random bytes, new for each packet.
+    :raises ValueError: a value is out of range.
     """
     if len(nonce) != NONCE_LENGTH:
         raise ValueError(f"a nonce has {NONCE_LENGTH} bytes")
@@ -60,9 +60,9 @@ def seal(datagram: Datagram, key: DatagramKey, salt: bytes, nonce: bytes) -> byt
 
 def open_sealed(packet: bytes, keys: KeyRing) -> Opened:
     """
-    Return what ``packet`` says.
+    Return the datagram in ``packet``.
 
-    :raises MalformedDatagram: for any other bytes, and nothing else; its ``word`` is the kind to count.
+    :raises MalformedDatagram: for any other bytes, and nothing else. Counters use its ``word``.
     """
     key_id, body = keys.open(packet)
     return Opened(decode_body(body, len(packet)), key_id)
@@ -70,12 +70,13 @@ def open_sealed(packet: bytes, keys: KeyRing) -> Opened:
 
 class Sealer:
     """
-    One sender: numbers and seals what it sends. For one thread only.
+    One sender: numbers and seals its messages. Only one thread may use it.
 
-    :param sender: id of the node, 0 for a program that is none.
-    :param instance: which start of it this is, see `Datagram`.
-    :param random: gives that many random bytes, as `os.urandom`.
-    :ivar sequence: the number of its last packet; ``first`` the one that its present numbering began behind.
+    :param sender: node id, 0 for a program that is not a node.
+    :param instance: which start of the sender this is; see `Datagram`.
+    :param random: returns so many random bytes, like `os.urandom`.
+    :ivar sequence: sequence number of its last packet.
+    :ivar first: the number after which the present numbering began.
     """
 
     def __init__(self, keys: KeyRing, sender: int, instance: int, random: Callable[[int], bytes]) -> None:
@@ -87,23 +88,25 @@ class Sealer:
         self.use(keys)
 
     def use(self, keys: KeyRing) -> None:
-        """Seal with the first of ``keys`` from now on; the numbers go on."""
+        """Seal with the first of ``keys`` from now on. Sequence numbers continue."""
         self._key = keys.first
         self._new_salt()
 
     def renumber(self, now: int, above: int = 0) -> None:
         """
-        Leap to numbers that this sender cannot have used, whatever was forgotten of it, under a new salt.
+        Skip to sequence numbers that this sender cannot have used, with a new salt.
 
-        A machine that was put back to a snapshot counts from an old number again, and everybody who heard
-        the later ones drops what it sends as replayed. The new number follows from the time, so that
-        another state put back later leaps further.
+        A machine that returned to a snapshot starts again from an old number, and receivers of later ones
+        drop its datagrams as replays. The new number is derived from the time, so that a snapshot that is
+        restored later skips further.
 
-        :param now: milliseconds since the epoch. :param above: a number that others know of us.
+        :param now: milliseconds since the epoch. :param above: a number of ours that others have received.
         """
         if above > _LAST_LEAP:
             above = 0
-        self.sequence = self.first = max(self.sequence, above, min(now * _A_MILLISECOND, _LAST_LEAP))
+        self.sequence = self.first = max(
+            self.sequence, above, min(now * _NUMBERS_PER_MILLISECOND, _LAST_LEAP)
+        )
         self._new_salt()
 
     def _new_salt(self) -> None:
@@ -114,10 +117,10 @@ class Sealer:
 
     def seal(self, message: Message, sent_at: int) -> bytes:
         """
-        Return the packet of ``message``, with the next number.
+        Return the packet of ``message``, with the next sequence number.
 
         :param sent_at: milliseconds since the epoch.
-        :raises ValueError: a value is out of its range; nothing is to be sent.
+        :raises ValueError: a value is out of range; send nothing.
         """
         self.sequence += 1
         datagram = Datagram(self.sender, self.instance, sent_at, self.sequence, message)
@@ -125,7 +128,7 @@ class Sealer:
         if self._left == 0:
             self._new_salt()
         self._left -= 1
-        # Random, and bound to what is sealed: a machine put back to a snapshot may draw the same bytes again.
-        nonce = hashlib.blake2b(body, digest_size=NONCE_LENGTH, key=self._random(_NONCE_KEY)).digest()
+        # Random and derived from the body: a machine that returned to a snapshot may draw the same bytes.
+        nonce = hashlib.blake2b(body, digest_size=NONCE_LENGTH, key=self._random(_NONCE_KEY_LENGTH)).digest()
         header = self._prefix + nonce
         return header + self._cipher.encrypt(nonce, body, header)

@@ -1,5 +1,5 @@
 r"""
-Tells lines of the telnet line from what other protocols would send to its port.
+Recognises lines of other protocols, such as HTTP, on the port of the line protocol.
 
 A browser, a proxy or a mail program that is led to this port sends a whole request at once: the first line
 of its own protocol, then a body that somebody else has written. Taken line by line, that body would be
@@ -16,13 +16,13 @@ import re
 from functools import lru_cache
 from typing import Final
 
-#: Bytes of each end of a line that is too long to be kept; the last word of HTTP's is far shorter.
+#: Bytes kept of each end of a line that is too long. The last word of an HTTP line is far shorter.
 _KEPT: Final = 256
 
 
 class _Forms:
     """
-    Several forms of lines under their names, looked for all at once; each one is one group of a pattern.
+    Named patterns of lines, combined into one regular expression with a group for each.
     """
 
     def __init__(self, *forms: tuple[str, bytes]) -> None:
@@ -30,18 +30,18 @@ class _Forms:
         self._any = re.compile(b"|".join(form for _name, form in forms), re.DOTALL)
 
     def begins(self, data: bytes) -> str | None:
-        """Return the name of the form that ``data`` begins with."""
+        """Return the name of the pattern that matches the beginning of ``data``."""
         return self._name(self._any.match(data))
 
     def is_one(self, line: bytes) -> str | None:
-        """Return the name of the form of all of ``line``."""
+        """Return the name of the pattern that matches all of ``line``."""
         return self._name(self._any.fullmatch(line))
 
     def _name(self, match: re.Match[bytes] | None) -> str | None:
         return None if match is None or match.lastindex is None else self._names[match.lastindex - 1]
 
 
-#: What a connection begins with, whether or not a line end ever comes.
+#: Beginnings of connections, which may never send a line end.
 _STARTS: Final = _Forms(
     ("TLS", rb"([\x14-\x18]\x03[\x00-\x04])"),
     ("TLS", rb"(\x80.\x01\x03)"),
@@ -64,7 +64,7 @@ _STARTS: Final = _Forms(
     ("rsync", rb"(@RSYNCD:)"),
 )  # fmt: skip
 
-#: ``METHOD TARGET HTTP/1.1`` and its relatives are known by their last word; a target may have blanks in it.
+#: ``METHOD TARGET HTTP/1.1`` and similar lines, recognised by the last word; a target may contain spaces.
 _VERSION: Final = rb"(HTTP|RTSP|SIPS?|ICAP|ICY|HTCPCP|Secure-HTTP)/[0-9]"
 _REQUEST: Final = re.compile(
     rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\s+(?P<target>\S.*)\s" + _VERSION + rb"[.0-9]*", re.IGNORECASE | re.DOTALL
@@ -97,18 +97,18 @@ _LINES: Final = _Forms(
 
 def foreign_start(data: bytes) -> str | None:
     """
-    Return the protocol of ``data``, the beginning of a line whose end has not come yet, else None.
+    Return the protocol of ``data``, the beginning of a line whose end has not arrived yet.
 
-    What may still become a request gives None.
+    It returns None for data that may still become a request.
     """
     return _STARTS.begins(data)
 
 
 class LongLine:
     """
-    Keeps both ends of a line that is too long to be kept itself.
+    Keeps the first and last bytes of a line that is too long to store.
 
-    :ivar ends: they, put together: enough for `foreign_line`.
+    :ivar ends: both joined, which is enough for `foreign_line`.
     """
 
     def __init__(self, start: bytes) -> None:
@@ -116,34 +116,34 @@ class LongLine:
         self.feed(start)
 
     def feed(self, data: bytes) -> None:
-        """Take more of the line."""
+        """Add more of the line."""
         room = _KEPT - len(self._head)
         self._head += data[:room]
         tail = self._tail + data[room:]
         text = tail.rstrip(b" \t\r")
-        if len(text) < len(tail):  # any number of blanks behind the last word says no more than one does
+        if len(text) < len(tail):  # any number of spaces after the last word is equivalent to one
             text += b" "
         self._tail = text[-_KEPT:]
 
     @property
     def ends(self) -> bytes:
-        """The first and the last bytes of what was taken so far."""
+        """The first and last bytes of the line so far."""
         return self._head + self._tail
 
 
 @lru_cache(maxsize=512)
 def foreign_line(line: bytes) -> str | None:
     """
-    Return the protocol that sends ``line``, which has no line end any more; None for a line of ours.
+    Return the protocol of ``line``, whose line end was removed; None for a line of our protocol.
 
-    Of a line that was too long its ends are enough, as `LongLine` keeps them.
+    For a line that was too long, the ends that `LongLine` keeps are enough.
     """
     line = line.strip(b" \t\r\v\f")
     return _STARTS.begins(line) or _with_version(line) or _LINES.is_one(line)
 
 
 def _with_version(line: bytes) -> str | None:
-    """Return the protocol of a line like HTTP's first one, by its version."""
+    """Return the protocol of a line like the first one of HTTP, from its version."""
     if b"/" not in line:
         return None
     request = _REQUEST.fullmatch(line)

@@ -1,7 +1,7 @@
 """
-What the fields of each kind of message are on the wire: their types, their ranges, their order.
+The fields of each kind of message on the wire: types, ranges and order.
 
-One table for writing and for reading; docs/wire.md says the same in words.
+One table serves for encoding and decoding; docs/wire.md has the same in words.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _layout(
     unknown: tuple[int, int] = (-ENVELOPE, -ENVELOPE),
     sender: tuple[int, int] = _NODE,
 ) -> Layout:
-    """Return the layout of ``kind``: its numbers with their ranges, then what else there is."""
+    """Return the layout of ``kind``: its numbers with their ranges, then its other fields."""
     ranges = ((kind, kind), sender, _NUMBER, _NUMBER, (1, MAX_NUMBER), *numbers)
     lows, highs = zip(*ranges, strict=True)
     types = [*(int,) * len(ranges), *others]
@@ -282,7 +282,7 @@ BY_KIND: Final = {layout.kind: layout for layout in LAYOUTS.values()}
 
 
 def check(layout: Layout, values: Values) -> None:
-    """Look whether ``values``, envelope and fields, are of ``layout``. :raises ValueError: they are not."""
+    """Check that ``values``, envelope and fields, match ``layout``. :raises ValueError: they do not."""
     known: Sequence[Any] = values
     if [*map(type, values)] != layout.types:
         first, last = layout.unknown

@@ -1,5 +1,5 @@
 r"""
-The telnet line: requests and replies as bytes, with no I/O of their own.
+The line protocol: parses and encodes requests and replies. No I/O.
 
 A request is one line, ``[@NODE] VERB [ARG ...]``. A reply is a status line ``CODE TEXT``; after 201
 follows a block of lines, ended by a line with a single ``.``, and a block line that begins with ``.``
@@ -20,9 +20,9 @@ from typing import Final, NamedTuple
 from libgomd.errors import MalformedReply, MalformedRequest
 from libgomd.wire.text import printable
 
-#: Longest request line in bytes, without its end, unless the daemon is told otherwise.
+#: Default maximum length of a request line in bytes, without its line end.
 MAX_LINE: Final = 4096
-#: Longest line of a reply that a client takes, in bytes.
+#: Maximum length of a line of a reply, in bytes.
 MAX_REPLY_LINE: Final = 16 * 1024 * 1024
 EOL: Final = b"\r\n"
 BLOCK_END: Final = b".\r\n"
@@ -42,10 +42,10 @@ _STATUS = re.compile(r"([2-5][0-9][0-9])(?: (.*))?", re.DOTALL)
 
 class Request(NamedTuple):
     """
-    What one line asks.
+    One request.
 
-    :ivar verb: in lower case. :ivar arguments: as the client quoted them, unquoted.
-    :ivar node: the id or name after ``@``, ``all``, or empty for the node that is asked.
+    :ivar verb: in lower case. :ivar arguments: without the quotes of the client.
+    :ivar node: the id or name after ``@``, ``all``, or empty for the connected node.
     """
 
     verb: str
@@ -56,7 +56,7 @@ class Request(NamedTuple):
 @lru_cache(maxsize=512)
 def parse_request(line: bytes) -> Request:
     """
-    Return the request in ``line``, which has no line end any more.
+    Return the request in ``line``, whose line end was removed.
 
     :raises MalformedRequest: for any other bytes, and nothing else.
     """
@@ -92,7 +92,7 @@ def encode_request(request: Request) -> bytes:
     """
     Return the line of ``request``, with its end; the inverse of `parse_request`.
 
-    :raises MalformedRequest: no line can hold it: a line end within a word would begin a second request.
+    :raises MalformedRequest: it cannot be one line: a line end in a word would begin a second request.
     """
     words = [f"@{request.node}"] if request.node else []
     words += [request.verb, *request.arguments]
@@ -110,12 +110,12 @@ def _quoted(word: str) -> str:
 
 
 def encode_status(code: int, text: str) -> bytes:
-    """Return a status line; anything in ``text`` that is not printable is escaped."""
+    """Return a status line. Characters of ``text`` that are not printable are escaped."""
     return f"{code} {printable(text)}".rstrip().encode() + EOL
 
 
 def encode_block(lines: Iterable[str]) -> bytes:
-    """Return block lines, dots doubled where needed, without the end of the block."""
+    """Return lines of a block, with leading dots doubled, without the end of the block."""
     return b"".join(
         (("." + line) if line.startswith(".") else line).encode("utf-8", "backslashreplace") + EOL
         for line in map(printable, lines)
@@ -123,14 +123,14 @@ def encode_block(lines: Iterable[str]) -> bytes:
 
 
 class StatusLine(NamedTuple):
-    """The first line of a reply; with code 201 a block follows."""
+    """The first line of a reply. After code 201 a block follows."""
 
     code: int
     text: str
 
 
 class BlockLine(NamedTuple):
-    """A line of the block, its doubled dot undone."""
+    """A line of a block, with a doubled dot undone."""
 
     text: str
 
@@ -144,9 +144,9 @@ ReplyEvent = StatusLine | BlockLine | BlockEnd
 
 class ReplyParser:
     """
-    The client's side: takes the bytes of replies as they come, gives what they mean.
+    The client's side: parses the bytes of replies as they arrive into events.
 
-    Any bytes give events or one `MalformedReply`; after that the parser is of no more use.
+    Any bytes give events or one `MalformedReply`, after which the parser cannot be used any more.
     """
 
     def __init__(self, max_line: int = MAX_REPLY_LINE) -> None:
@@ -156,14 +156,14 @@ class ReplyParser:
 
     @property
     def rest(self) -> bytes:
-        """What came behind the last line; after 202 it is the beginning of the frames."""
+        """The bytes after the last line. After 202 they are the beginning of the frames."""
         return self._rest
 
     def feed(self, data: bytes) -> Iterator[ReplyEvent]:
         """
-        Take ``data`` and yield what became complete with it, up to an answer of 202.
+        Add ``data`` and yield the events that it completes, up to a status of 202.
 
-        :raises MalformedReply: these bytes are not replies of this protocol.
+        :raises MalformedReply: the bytes are not replies of this protocol.
         """
         *lines, self._rest = (self._rest + data).split(b"\n")
         for at, line in enumerate(lines):

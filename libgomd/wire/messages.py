@@ -1,9 +1,9 @@
 """
-What nodes tell each other in datagrams: one class a kind, with its units and its bounds.
+The messages between nodes: one class for each kind, with units and bounds.
 
-These are values only; `libgomd.wire.datagrams` makes packets of them. They are named tuples and not
-dataclasses because a node of a thousand builds a thousand heartbeats a second, and a named tuple of
-this size is made five times faster than a frozen dataclass. docs/wire.md has every byte.
+These are values only; `libgomd.wire.datagrams` makes packets of them. They are named tuples instead of
+dataclasses because a node of a cluster of a thousand handles hundreds of heartbeats a second, and a named
+tuple of this size is created five times faster. docs/wire.md describes every byte.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from typing import Final, NamedTuple
 
 from libgomd.model import Node, Status
 
-#: Longest packet, in bytes: with IP and UDP headers it still fits any link without fragments.
+#: Maximum size of a packet, in bytes. With IP and UDP headers it fits any link without fragmentation.
 MAX_PACKET: Final = 1200
-#: Every number on the wire is below this, so that languages whose numbers are doubles can take part.
+#: Highest number on the wire, so that languages whose numbers are doubles can implement the protocol.
 MAX_NUMBER: Final = 2**53 - 1
-#: Shortest question, in bytes of its packet. Whatever is answered fits into it, cut if need be.
+#: Minimum size of the packet of a question, in bytes. Any answer fits into it, if necessary cut.
 MIN_ROOM: Final = 256
-#: Longest name of a node, and longest reason, in bytes of UTF-8.
+#: Maximum length of a node name and of a reason, in bytes of UTF-8.
 MAX_NAME: Final = 63
 MAX_REASON: Final = 200
-#: Longest path in a question, in bytes of UTF-8.
+#: Maximum length of a path in a question, in bytes of UTF-8.
 MAX_QUESTION_PATH: Final = 256
-#: Most members told of in one packet: they fill it, whatever their numbers.
+#: Maximum number of member notes in one packet. So many always fit.
 MAX_NOTES: Final = 36
-#: Bytes of an answer's packet that are not its data, at most.
+#: Maximum number of bytes of an answer's packet besides its data.
 ANSWER_OVERHEAD: Final = 101
 
 
-#: Largest values of a node on the wire.
+#: Highest values of a node on the wire.
 _U32: Final = 2**32 - 1
 _U16: Final = 2**16 - 1
 _STATUS: Final = 2**16 - 1
-#: Largest speed in a heartbeat; see `TrueSpeed`.
+#: Highest speed in a heartbeat; see `TrueSpeed`.
 MAX_HEARTBEAT_SPEED: Final = _U16
 
 Number = int | None
@@ -43,10 +43,10 @@ Number = int | None
 
 def sent_values(node: Node) -> tuple[Number, Number, Number, Number, Number, Number, Number]:
     """
-    Return load, speed, cpus, util, mem, rmem and tmem of ``node`` as they can be sent.
+    Return load, speed, cpus, util, mem, rmem and tmem of ``node``, limited to what can be sent.
 
-    This is the one place that makes a node's numbers fit, so that a wrong one costs that value alone and
-    never the packet: a load that is too high is the highest there is, all else outside its range is None.
+    This is the only place that limits the values of a node, so that a wrong value costs that value only and
+    not the packet. A load that is too high becomes the highest one; other values out of range become None.
     """
     load = node.load if node.load is None or node.load <= _U32 else _U32
     return (
@@ -56,7 +56,7 @@ def sent_values(node: Node) -> tuple[Number, Number, Number, Number, Number, Num
 
 
 def milliseconds(age: float | None) -> int | None:
-    """Return an age of some seconds as it can be sent; None when it is not known."""
+    """Return an age in seconds as milliseconds, limited to what can be sent; None if it is unknown."""
     if age is None or not math.isfinite(age):
         return None
     return round(min(MAX_NUMBER, max(0.0, age * 1000)))
@@ -67,13 +67,13 @@ def _fits(value: int | None, highest: int) -> int | None:
 
 
 class MemberState(enum.IntEnum):
-    """What a node says about another one."""
+    """The state of a member, as another node reports it."""
 
     UP = 1
     SUSPECT = 2
     DOWN = 3
     LEFT = 4
-    #: Two nodes use this id; the note tells of the one that came second.
+    #: Two nodes use this id; the notice is about the second one.
     CONFLICT = 5
 
 
@@ -81,9 +81,10 @@ class MemberNote(NamedTuple):
     """
     One member as the sender knows it.
 
-    :ivar node: its id. :ivar state: what the sender holds it for.
-    :ivar instance: which start of its daemon; ``incarnation`` how often that one has refuted a suspicion.
-    :ivar address: IPv4 address and ``port`` UDP port its peers reach it at.
+    :ivar node: its id. :ivar state: its state in the sender's table.
+    :ivar instance: which start of its daemon.
+    :ivar incarnation: how many times that instance has refuted a suspicion.
+    :ivar address: its IPv4 address. :ivar port: its UDP port.
     """
 
     node: int
@@ -96,15 +97,16 @@ class MemberNote(NamedTuple):
 
 class Heartbeat(NamedTuple):
     """
-    I am up, and these are my values.
+    The sender is up and has these values.
 
-    :ivar incarnation: how often this instance has refuted a suspicion.
-    :ivar port: UDP port of the sender's peers; ``stream_port`` TCP port, 0 for none.
+    :ivar incarnation: how many times this instance has refuted a suspicion.
+    :ivar port: the sender's UDP port. :ivar stream_port: its TCP port for peers, 0 for none.
     :ivar status: bits of `Status`.
-    :ivar sampled: milliseconds since the values were measured; the values as in `Node`, None unknown.
-    :ivar announce: answer me at once with a heartbeat of yours: I am new here, or I look for lost nodes.
-    :ivar address: IPv4 address its peers reach it at.
-    :ivar notes: what it holds of some members, at most `MAX_NOTES`.
+    :ivar sampled: milliseconds since the values were measured. The values are as in `Node`, None if unknown.
+    :ivar announce: the receiver must answer with its own heartbeat, because the sender is new or looks for
+        lost nodes.
+    :ivar address: the sender's IPv4 address.
+    :ivar notes: piggybacked notes about some members, at most `MAX_NOTES`.
     """
 
     incarnation: int
@@ -127,16 +129,16 @@ class Heartbeat(NamedTuple):
 
 class TrueSpeed(NamedTuple):
     """
-    My speed, which is more than a heartbeat's 16 bits say.
+    The sender's speed, which exceeds the 16 bits of a heartbeat.
 
-    It is sent beside heartbeats whose speed is 65535. A daemon that does not know this kind drops it.
+    It accompanies heartbeats whose speed is 65535. A daemon that does not know this kind drops it.
     """
 
     speed: int
 
 
 class Leave(NamedTuple):
-    """I stop now, cleanly. ``reason`` is for people, may be empty."""
+    """The sender leaves the cluster cleanly. ``reason`` is for people and may be empty."""
 
     incarnation: int
     reason: str = ""
@@ -144,10 +146,10 @@ class Leave(NamedTuple):
 
 class Probe(NamedTuple):
     """
-    Are you there?
+    Asks a node whether it is alive.
 
-    :ivar request_id: random; comes back in the ack.
-    :ivar target: id of the node it is for, 0 for whoever gets it. Another one does not answer.
+    :ivar request_id: random; repeated in the acknowledgement.
+    :ivar target: id of the probed node, 0 for any receiver. Other nodes do not answer.
     """
 
     request_id: int
@@ -156,13 +158,13 @@ class Probe(NamedTuple):
 
 class ProbeAck(NamedTuple):
     """
-    The answer to a probe, or to a request to probe.
+    The acknowledgement of a probe or an indirect probe.
 
-    Its request id proves that it is fresh, so the time it was sent shows a wrong clock for sure.
+    Its request id proves that it is fresh, so a wrong time stamp certainly means a wrong clock.
 
-    :ivar node: the node that was to be probed, with the ``instance`` and ``incarnation`` it answered
-        with; both 0 when it did not answer.
-    :ivar reached: whether it answered. False comes from a helper only: it is there, the node is not.
+    :ivar node: the probed node, with the ``instance`` and ``incarnation`` of its answer; both are 0 if it did
+        not answer.
+    :ivar reached: whether it answered. Only a helper sends False.
     """
 
     request_id: int
@@ -173,7 +175,7 @@ class ProbeAck(NamedTuple):
 
 
 class IndirectProbe(NamedTuple):
-    """Probe ``target`` at ``address`` and ``port`` for me, and tell me how it went, with my request id."""
+    """Asks a helper to probe ``target`` at ``address`` and ``port``, and to report with this request id."""
 
     request_id: int
     target: int
@@ -183,12 +185,12 @@ class IndirectProbe(NamedTuple):
 
 class Notice(NamedTuple):
     """
-    News about a node, and who says so.
+    A change of a node's state, which is broadcast.
 
-    :ivar state: UP refutes a suspicion; CONFLICT says that a second node uses the id.
-    :ivar node: id of the node it is about, with the instance and incarnation that are meant.
-    :ivar by: id of the node that found it out, which may not be the sender.
-    :ivar reason: why, a sentence for a person.
+    :ivar state: UP refutes a suspicion; CONFLICT reports a second node with the same id.
+    :ivar node: id of the node concerned, with its instance and incarnation.
+    :ivar by: id of the node that detected it, which may not be the sender.
+    :ivar reason: the reason, a sentence for people.
     """
 
     state: MemberState
@@ -201,9 +203,9 @@ class Notice(NamedTuple):
 
 class Roster(NamedTuple):
     """
-    Members by the packetful, for one that is new.
+    A packet of members, for a node that is new.
 
-    :ivar total: how many the sender knows in all. :ivar notes: some of them.
+    :ivar total: number of nodes that the sender knows. :ivar notes: some of them.
     """
 
     total: int
@@ -212,14 +214,14 @@ class Roster(NamedTuple):
 
 class Question(NamedTuple):
     """
-    What does this path of your tree say, or, without a path, how are you?
+    Asks for the content of a path of the tree or, without a path, for the values of a node.
 
-    :ivar request_id: random; comes back in the answer.
+    :ivar request_id: random; repeated in the answer.
     :ivar path: a path of the tree, or empty for a `Summary`.
-    :ivar node: with an empty path: the node the summary is of, 0 for the one that is asked.
-    :ivar target: id of the node it is for, 0 for whoever gets it. Another one does not answer.
-    :ivar room: bytes of its packet, `MIN_ROOM` to `MAX_PACKET`: it is padded to that length (or one byte
-        more, where CBOR has no such length), and no answer is longer than the question was.
+    :ivar node: with an empty path: the node to summarise, 0 for the receiver.
+    :ivar target: id of the node that must answer, 0 for any receiver. Other nodes do not answer.
+    :ivar room: size of its packet in bytes, `MIN_ROOM` to `MAX_PACKET`. The packet is padded to it (or to one
+        byte more, where CBOR has no such length), and no answer is longer than its question.
     """
 
     request_id: int
@@ -231,10 +233,10 @@ class Question(NamedTuple):
 
 class Answer(NamedTuple):
     """
-    What a path of the tree says, or why not.
+    The content of a path of the tree, or an error.
 
-    :ivar code: of the line protocol: 200, or an error whose text is the data, in UTF-8.
-    :ivar size: bytes of the whole data; more than there are here when it was cut to the room.
+    :ivar code: a code of the line protocol: 200, or an error whose text is the data, in UTF-8.
+    :ivar size: size of the whole content in bytes, which exceeds that of ``data`` if it was cut to the room.
     """
 
     request_id: int
@@ -244,18 +246,18 @@ class Answer(NamedTuple):
 
     @property
     def truncated(self) -> bool:
-        """Whether the data had to be cut; ask with more room, or by the stream."""
+        """Whether the data was cut. Ask again with more room, or over a stream."""
         return self.size > len(self.data)
 
     @classmethod
     def to(cls, question: Question, code: int, data: bytes) -> Answer:
-        """Return the answer to ``question``, its data cut to what the question has room for."""
+        """Return the answer to ``question``, with the data cut to the room of the question."""
         return cls(question.request_id, code, len(data), data[: question.room - ANSWER_OVERHEAD])
 
 
 class Summary(NamedTuple):
     """
-    How a node is: the answer to a question without a path.
+    The values of a node: the answer to a question without a path.
 
     :ivar age: milliseconds since its values were measured, at the time of sending.
     """
@@ -283,7 +285,7 @@ class Summary(NamedTuple):
         )  # fmt: skip
 
     def to_node(self) -> Node:
-        """Return the node that this tells of."""
+        """Return the node with these values."""
         age = None if self.age is None else self.age / 1000
         return Node(
             self.id, self.name, self.address, Status(self.status), self.load, self.speed, self.cpus,
@@ -293,11 +295,11 @@ class Summary(NamedTuple):
 
 class ClockWarning(NamedTuple):
     """
-    Your clock or mine is wrong: your packet was more than 30 s off when I got it.
+    A packet of the receiver was more than 30 s off, so its clock or the sender's is wrong.
 
-    :ivar instance: the receiver's instance, ``sequence`` and ``sent_at`` (ms) those of its packet: one
-        that it did send just now, so the warning is no replay.
-    :ivar name: the name of the node that warns, for people.
+    :ivar instance: the receiver's instance. ``sequence`` and ``sent_at`` (in ms) are those of its packet. The
+        receiver sent it just now, which proves that the warning is not a replay.
+    :ivar name: name of the node that warns, for people.
     """
 
     instance: int
@@ -308,11 +310,11 @@ class ClockWarning(NamedTuple):
 
 class ReplayWarning(NamedTuple):
     """
-    All I get from you has come before: your numbers went back, go on with higher ones.
+    All packets of the receiver are replays: its sequence numbers went back, and it must use higher ones.
 
-    :ivar instance: the receiver's instance, ``sequence`` the number of its packet that came last.
-    :ivar highest: the highest number that ever came from this instance, 0 when it is not known any more.
-    :ivar name: the name of the node that warns, for people.
+    :ivar instance: the receiver's instance. :ivar sequence: the number of its last packet.
+    :ivar highest: the highest number received from this instance, 0 if it was forgotten.
+    :ivar name: name of the node that warns, for people.
     """
 
     instance: int
@@ -340,13 +342,13 @@ Message = (
 
 class Datagram(NamedTuple):
     """
-    A message and who sent it when.
+    A message with its envelope.
 
-    :ivar sender: the node's id; 0 for a program that is no node, which may only ask and probe.
-    :ivar instance: which start of it: milliseconds since the epoch for a node, random for a program.
-        A node's later start has the higher number.
-    :ivar sent_at: milliseconds since the epoch by the sender's clock.
-    :ivar sequence: 1, 2, 3 ... over everything this instance sends, to whomever; now and then it leaps.
+    :ivar sender: id of the sending node; 0 for a program that is not a node, which may only ask and probe.
+    :ivar instance: which start of the sender: milliseconds since the epoch for a node, random for a program.
+        A later start of a node has a higher number.
+    :ivar sent_at: milliseconds since the epoch on the sender's clock.
+    :ivar sequence: number of the datagram, 1, 2, 3 ... over all receivers; it may skip numbers.
     """
 
     sender: int

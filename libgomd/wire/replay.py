@@ -1,8 +1,13 @@
 """
-What has been received already: refuses replays and what is too old, in bounded memory, without a clock.
+The replay window: refuses datagrams that are replays or too old, in bounded memory and without a clock.
 
-A sender numbers its datagrams (docs/wire.md). Of each sender the highest number is kept and, in one
-integer, which of the 1024 numbers below it have come.
+Theory of operation. A sender numbers its datagrams (docs/wire.md). For each instance of a sender, the window
+remembers the highest number received and, in one integer used as a bit map, which of the `WINDOW` numbers
+below it were received. A datagram within 30 s of our clock is fresh if its number is above the highest one,
+or its bit is not set; one below the window is refused, since it may have been received. Memory is bounded by
+forgetting a sender that was silent for long. The newest time stamp of all forgotten senders becomes the
+floor: an unknown sender is accepted only with datagrams sent after the floor, so that no datagram is ever
+accepted twice.
 """
 
 from __future__ import annotations
@@ -12,20 +17,20 @@ from typing import Final
 
 from libgomd.wire.messages import Datagram
 
-#: Milliseconds that the sender's and the receiver's clocks may differ, the way included.
+#: Milliseconds by which the clocks of sender and receiver may differ, including the transit time.
 MAX_AGE: Final = 30_000
-#: How far, in numbers, a datagram may come late.
+#: Number of later datagrams that may overtake a datagram before it is refused.
 WINDOW: Final = 1024
 _MASK: Final = (1 << WINDOW) - 1
-#: Among how many of the longest silent senders the one to forget is chosen.
-_CANDIDATES: Final = 8
+#: Number of the longest silent senders among which the one to forget is chosen.
+_EVICTION_CANDIDATES: Final = 8
 
 
 class Verdict(enum.Enum):
-    """What to think of a datagram whose seal holds."""
+    """What to do with a datagram whose seal is valid."""
 
-    FRESH = "new: act on it"
-    REPLAYED = "has come before, or too late to tell: drop and count it"
+    FRESH = "new: process it"
+    REPLAYED = "received before, or too late to tell: drop and count it"
     OLD = "sent more than 30 s ago: an old recording, or one of the clocks is wrong"
     FUTURE = "sent more than 30 s from now: one of the clocks is wrong"
 
@@ -42,33 +47,31 @@ class _Sender:
 
 class ReplayWindow:
     """
-    Remembers what came, for up to ``max_senders`` starts of senders.
+    Remembers the datagrams received from up to ``max_senders`` instances of senders.
 
-    Past that number one that was silent for long is forgotten, and from then on senders that are not
-    known are believed only what they sent after the last time of that one: nothing that came once is
-    ever taken again.
+    See the theory of operation above for what happens when there are more.
     """
 
     def __init__(self, max_senders: int = 4096) -> None:
         self._max = max_senders
         self._senders: dict[tuple[int, int], _Sender] = {}
         self._floor = -1
-        #: How many senders were forgotten before their datagrams had aged.
+        #: Number of senders that were forgotten before their datagrams had become too old.
         self.evicted = 0
 
     def __len__(self) -> int:
         return len(self._senders)
 
     def known(self, node: int, instance: int) -> tuple[int, int] | None:
-        """Return the highest number that came from this start of a node, and its newest time, if known."""
+        """Return the highest number and the newest time stamp of an instance of a node; None if unknown."""
         sender = self._senders.get((node, instance))
         return None if sender is None else (sender.highest, sender.newest)
 
     def admit(self, datagram: Datagram, now: int) -> Verdict:
         """
-        Return what ``datagram`` is, and remember it when it is fresh.
+        Return the verdict on ``datagram``, and remember it if it is fresh.
 
-        :param datagram: one whose seal held; never call this with another.
+        :param datagram: its seal must be valid.
         :param now: milliseconds since the epoch.
         """
         name, instance, sent_at, sequence, _message = datagram
@@ -81,12 +84,12 @@ class ReplayWindow:
         if sender is None:
             if sent_at <= self._floor:
                 return Verdict.REPLAYED
-            # What this sender sent up to the floor may have come before it was forgotten.
+            # Datagrams of this sender up to the floor may have been received before it was forgotten.
             floor = self._floor
-            self._make_place(now)
+            self._make_room(now)
             self._senders[key] = _Sender(sequence, sent_at, floor)
             return Verdict.FRESH
-        self._senders[key] = sender  # the longest silent one is always the first
+        self._senders[key] = sender  # moved to the end: the longest silent sender stays first
         if sent_at <= sender.floor:
             return Verdict.REPLAYED
         ahead = sequence - sender.highest
@@ -101,11 +104,11 @@ class ReplayWindow:
         sender.newest = max(sender.newest, sent_at)
         return Verdict.FRESH
 
-    def _make_place(self, now: int) -> None:
-        """Forget one sender if there is no place, at best one whose datagrams are all too old by now."""
+    def _make_room(self, now: int) -> None:
+        """Forget one sender if the table is full, preferably one whose datagrams are all too old by now."""
         if len(self._senders) < self._max:
             return
-        silent = [key for key, _ in zip(self._senders, range(_CANDIDATES), strict=False)]
+        silent = [key for key, _ in zip(self._senders, range(_EVICTION_CANDIDATES), strict=False)]
         key = min(silent, key=lambda each: self._senders[each].newest)
         newest = self._senders.pop(key).newest
         self._floor = max(self._floor, newest)

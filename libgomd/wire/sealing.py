@@ -1,9 +1,9 @@
 """
 The seal of a datagram: its header, its keys, and ChaCha20-Poly1305 over its body.
 
-A packet is ``gomd``, version, key id (8), salt (8), nonce (12), sealed body with its tag (16). Salt and
-nonce are random: the salt is a sender's own for as long as it runs and gives it a key of its own, the
-nonce is new for each packet. docs/wire.md says why this is safe without anything being remembered.
+A packet consists of ``gomd``, version, key id (8 bytes), salt (8), nonce (12), and the sealed body with its
+tag (16). Salt and nonce are random. A sender keeps its salt while it runs and derives its own key from it;
+the nonce is new for each packet. docs/wire.md explains why this is safe without any stored state.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _PREFIX: Final = MAGIC + bytes([VERSION])
 _ID_END: Final = len(_PREFIX) + KEY_ID_LENGTH
 _SALT_END: Final = _ID_END + SALT_LENGTH
 _HEADER: Final = _SALT_END + NONCE_LENGTH
-#: Bytes that a packet has beside its body.
+#: Bytes of a packet besides its body.
 SEALED_OVERHEAD: Final = _HEADER + TAG_LENGTH
-#: Senders whose derived keys are kept at hand; one that is not costs about 10 us more.
+#: Maximum number of derived keys to cache. A packet of another sender costs about 10 us more.
 MAX_SALTS: Final = 4096
 
 
 class DatagramKey:
     """
-    The key that one cluster seals its datagrams with.
+    The key with which one cluster seals its datagrams.
 
-    :param key_id: 8 bytes that name the key in the open, made from it one way.
+    :param key_id: 8 bytes that identify the key publicly, derived from it by a one-way function.
     :param secret: 32 bytes.
     """
 
@@ -54,7 +54,7 @@ class DatagramKey:
         return f"<DatagramKey {self.id.hex()}>"
 
     def prefix(self, salt: bytes) -> bytes:
-        """Return what every packet of the sender with ``salt`` begins with."""
+        """Return the first bytes of every packet of the sender with ``salt``."""
         if len(salt) != SALT_LENGTH:
             raise ValueError(f"a salt has {SALT_LENGTH} bytes")
         return _PREFIX + self.id + salt
@@ -69,7 +69,7 @@ class DatagramKey:
         """
         Return the body of ``packet``, whose header names this key.
 
-        :raises BrokenSeal: it was not sealed with it, or changed since.
+        :raises BrokenSeal: it was not sealed with this key, or was changed.
         """
         if len(packet) < SEALED_OVERHEAD:
             raise BrokenSeal(f"{len(packet)} bytes are too few for a sealed datagram")
@@ -81,8 +81,8 @@ class DatagramKey:
             cipher = self.cipher(salt)
             body = cipher.decrypt(packet[_SALT_END:_HEADER], packet[_HEADER:], packet[:_HEADER])
         except InvalidTag:
-            raise BrokenSeal("the seal does not hold") from None
-        # Only those who have the key get a place.
+            raise BrokenSeal("the seal is not valid") from None
+        # Only senders that have the key are cached.
         if len(self._ciphers) >= MAX_SALTS:
             del self._ciphers[next(iter(self._ciphers))]
         self._ciphers[salt] = cipher
@@ -91,7 +91,7 @@ class DatagramKey:
 
 class KeyRing:
     """
-    The keys in use: the first one seals, all of them open, so that a key is changed without a gap.
+    The keys in use. The first one seals and all of them open, so that a key can be changed without a gap.
 
     :param keys: at least one, newest first.
     """
@@ -106,10 +106,10 @@ class KeyRing:
         """
         Return the id of the key that ``packet`` is sealed with, and its body.
 
-        :raises MalformedDatagram: of the kind that says what is wrong with it.
+        :raises MalformedDatagram: one of its subclasses, which tells what is wrong.
         """
         if len(packet) > MAX_PACKET:
-            raise OversizedDatagram(f"{len(packet)} bytes, at most {MAX_PACKET} are taken")
+            raise OversizedDatagram(f"{len(packet)} bytes, at most {MAX_PACKET} are accepted")
         if not packet.startswith(_PREFIX) or len(packet) < _ID_END:
             if not packet.startswith(MAGIC) or len(packet) < _ID_END:
                 raise ForeignDatagram("it does not begin with gomd's header")

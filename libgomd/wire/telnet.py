@@ -1,4 +1,4 @@
-"""What telnet clients mix into the line: options and commands after IAC (RFC 854, 855), dropped here."""
+"""Removes telnet options and commands (RFC 854, 855) from the stream of a client."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _WILL, _DONT = 0xFB, 0xFE
 
 
 class _State(enum.Enum):
-    """Where in the stream the next byte stands."""
+    """The position of the next byte in the telnet protocol."""
 
     TEXT = "plain data"
     COMMAND = "after an IAC"
@@ -22,9 +22,9 @@ class _State(enum.Enum):
 
 class OptionFilter:
     """
-    Takes the telnet commands out of a stream, however it is cut into pieces.
+    Removes telnet commands from a stream that arrives in arbitrary pieces.
 
-    A doubled IAC is the data byte 255 and stays (once); everything else after an IAC goes.
+    A doubled IAC is the data byte 255 and stays, once. Everything else after an IAC is removed.
     """
 
     def __init__(self) -> None:
@@ -32,11 +32,11 @@ class OptionFilter:
 
     @property
     def inside(self) -> bool:
-        """Whether the stream stands inside a telnet command."""
+        """Whether the stream is inside a telnet command."""
         return self._state is not _State.TEXT
 
     def feed(self, data: bytes) -> bytes:
-        """Return what of ``data`` is not a telnet command."""
+        """Return ``data`` without telnet commands."""
         if self._state is _State.TEXT and IAC not in data:
             return data
         kept = bytearray()

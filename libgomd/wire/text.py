@@ -1,18 +1,18 @@
-"""Text that is safe to print: what a process or a client wrote must not drive anybody's terminal."""
+"""Makes text safe to print: control characters of a process or a client must not reach a terminal."""
 
 from __future__ import annotations
 
 import re
 
-#: What could be taken for an escaped byte.
+#: A backslash that could be read as the start of an escaped byte.
 _LIKE_AN_ESCAPE = re.compile(rb"\\(?=x[0-9a-f]{2})")
 
 
 def printable(text: str) -> str:
     r"""
-    Return ``text`` with everything that is not printable written as ``\xNN``, byte by byte in UTF-8.
+    Return ``text`` with every character that is not printable written as ``\xNN`` for each byte in UTF-8.
 
-    Tab stays: the kernel aligns its own files with it.
+    Tabs stay, because the kernel aligns its files with them.
     """
     if text.isprintable():
         return text
@@ -26,16 +26,16 @@ def printable_bytes(data: bytes) -> str:
 
 def printable_name(data: bytes) -> str:
     r"""
-    Return a name that the kernel has for something as text: two names are never the same text.
+    Return a name used by the kernel as text. Different names give different texts.
 
-    Bytes that are not printable UTF-8, and tabs, become ``\xNN``, and so does a backslash that stands
-    before what could be taken for such a byte.
+    Bytes that are not printable UTF-8, and tabs, become ``\xNN``, as does a backslash that could be read as
+    the start of such an escape.
     """
     return printable_bytes(_LIKE_AN_ESCAPE.sub(rb"\\x5c", data)).replace("\t", "\\x09")
 
 
 def lines_of(data: bytes) -> list[str]:
-    r"""Return the lines of a file, ended by LF alone, each made printable; a last LF ends a line."""
+    r"""Return the lines of a file, each made printable. Only LF ends a line."""
     if data.endswith(b"\n"):
         data = data[:-1]
     elif not data:

@@ -1,8 +1,8 @@
 """
-The tree: values named by openMosix's own paths, and the kernel's files that may be read beside them.
+The paths of the tree: openMosix's own, and those of the kernel's files that may be read.
 
-A path is checked once, here. What is not in these tables does not exist for a caller, whatever the
-real /proc holds.
+A path is checked once, here. A path that is not in these tables does not exist for a caller, whatever the
+real /proc contains.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Final
 
 from libgomd.errors import MalformedRequest, NotAllowed
 
-#: Longest path, in characters.
+#: Maximum length of a path, in characters.
 MAX_PATH: Final = 256
 
 NODE_VALUES: Final = ("cpus", "load", "mem", "rmem", "speed", "status", "tmem", "util")
-#: Largest speed in the tree: openMosix's own programs, and its map, have 16 bits for it.
+#: Highest speed in the tree, because openMosix's programs use 16 bits for it.
 MAX_TREE_SPEED: Final = 65535
 ADMIN_FILES: Final = (
     "block", "bring", "expel", "lstay", "mospe", "quiet", "speed", "sspeed", "stay", "version",
@@ -35,13 +35,13 @@ _KERNEL_DIRECTORIES = frozenset(name.split("/")[0] for name in KERNEL_FILES if "
 
 
 class Kind(enum.Enum):
-    """What a path names."""
+    """The kind of object that a path names."""
 
     DIRECTORY = "a directory of the tree"
     NODE_VALUE = "/proc/hpc/nodes/ID/NAME: a value of a node"
     ADMIN = "/proc/hpc/admin/NAME: a setting of this node"
     REMOTE = "/proc/hpc/remote/PID/NAME: a guest"
-    CLUSTER = "/proc/PID/NAME: what openMosix adds to a process"
+    CLUSTER = "/proc/PID/NAME: a file that openMosix adds to a process"
     PROCESS = "/proc/PID/NAME: the kernel's own file of a process"
     KERNEL = "/proc/NAME: the kernel's own file"
 
@@ -49,10 +49,10 @@ class Kind(enum.Enum):
 @dataclass(frozen=True, slots=True)
 class TreePath:
     """
-    A path that may be asked for.
+    A valid path of the tree.
 
     :ivar parts: the names after ``/proc``, none of them empty, ``.`` or ``..``.
-    :ivar kind: what it names. :ivar number: the node id or pid in it, None without one.
+    :ivar kind: the kind of object. :ivar number: the node id or pid in the path, None without one.
     """
 
     parts: tuple[str, ...]
@@ -72,7 +72,7 @@ class TreePath:
         """
         Return the path that ``text`` names.
 
-        :raises MalformedRequest: it is no absolute path, or has a NUL in it, or is too long.
+        :raises MalformedRequest: it is not an absolute path, contains a NUL, or is too long.
         :raises NotAllowed: it is outside the tree.
         """
         if "\0" in text:
@@ -93,7 +93,9 @@ class TreePath:
 
 
 def tree_value(name: str, value: int | None) -> int | None:
-    """Return ``value`` as the tree has it under ``name``, one of `NODE_VALUES`: a speed fits 16 bits."""
+    """
+    Return ``value`` as the tree shows it under ``name``, one of `NODE_VALUES`: speeds are cut to 16 bits.
+    """
     return min(value, MAX_TREE_SPEED) if name == "speed" and value is not None else value
 
 

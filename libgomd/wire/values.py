@@ -1,4 +1,4 @@
-"""Values of the model as JSON objects and back, under the names the protocol promises."""
+"""Encodes values of the model as JSON with the names of the protocol, and decodes them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from libgomd.model import EventKind, JobState, Role, Status
 
 
 class Travelling(Protocol):
-    """A model class whose values travel: ``JSON`` lists the names."""
+    """A class of the model that is sent as JSON; ``JSON`` lists its names."""
 
     JSON: ClassVar[Any]
 
 
 T = TypeVar("T")
 
-#: The fields that are not plain JSON, by class name, and what makes their value from JSON.
+#: Decoders of fields that are not plain JSON, by class and field.
 _ENUMS: dict[str, dict[str, Callable[[Any], object]]] = {
     "Node": {"status": Status},
     "Event": {"kind": EventKind},
@@ -30,7 +30,7 @@ _ENUMS: dict[str, dict[str, Callable[[Any], object]]] = {
 
 
 def encode(value: Travelling) -> dict[str, Any]:
-    """Return ``value`` as a JSON object: its ``JSON`` names in order, None for what is not known."""
+    """Return ``value`` as a JSON object with its ``JSON`` names in order; unknown values are None."""
     return {name: _plain(getattr(value, name)) for name in value.JSON}
 
 
@@ -41,8 +41,8 @@ def _plain(value: object) -> object:
 
 
 def dumps(value: object) -> str:
-    """Return ``value`` as one line of JSON, in ASCII: no byte of it can drive a terminal."""
-    # DEL is the one control character that json leaves as it is.
+    """Return ``value`` as one line of ASCII JSON without control characters."""
+    # DEL is the only control character that json does not escape.
     return json.dumps(value).replace("\x7f", "\\u007f")
 
 
@@ -60,11 +60,9 @@ def loads(text: str) -> Any:
 
 def decode(kind: type[T], values: Mapping[str, Any]) -> T:
     """
-    Return the ``kind`` that ``values`` describes; names that this version does not know are left out.
+    Return the value of class ``kind`` in ``values``. Unknown names are ignored, and lists become tuples.
 
-    A list of JSON becomes a tuple.
-
-    :raises MalformedReply: a value is missing or of the wrong sort.
+    :raises MalformedReply: a value is missing or of the wrong type.
     """
     if not isinstance(values, Mapping):
         raise MalformedReply(f"{kind.__name__}: expected an object, got {values!r:.80}")

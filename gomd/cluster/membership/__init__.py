@@ -1,4 +1,8 @@
-"""Which nodes there are, found out by heartbeats and probes. docs/membership.md has the whole protocol."""
+"""
+Gossip membership with a failure detector: gomd's own engine, in the terms of SWIM, memberlist and serf.
+
+`HeartbeatEngine` is the entry. docs/membership.md describes the whole protocol.
+"""
 
 from gomd.cluster.membership.admission import Anyone, IAdmission, MapAdmission
 from gomd.cluster.membership.engine import HeartbeatEngine

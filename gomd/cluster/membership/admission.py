@@ -1,4 +1,4 @@
-"""Who may be a member: anybody with the key, or only the nodes of a map."""
+"""Admission: which nodes may be members. Either every node with the cluster key, or only those of a map."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from libgomd.model import Node, Status
 
 
 class IAdmission(Interface):
-    """Decides about members."""
+    """Decides which nodes may be members."""
 
-    fixed = Attribute("bool: whether the members are listed beforehand, and none is ever forgotten")
+    fixed = Attribute(
+        "bool: whether the list of members is fixed, so that a node that is down is never removed"
+    )
 
     def refusal(node: int, host: str) -> str:
-        """Why node ``node`` at ``host`` may not be a member, a sentence; empty when it may."""
+        """Return the reason why ``node`` at ``host`` may not be a member, a sentence; empty when it may."""
 
     def nodes() -> Iterable[Node]:
-        """Those that are members before they were heard, this one perhaps among them; none are up."""
+        """Return the nodes that are listed before anything is heard from them; none of them is up."""
 
 
 @implementer(IAdmission)
 class Anyone:
-    """Whoever has the cluster's key."""
+    """Admits every node that has the cluster key."""
 
     fixed = False
 
@@ -39,10 +41,10 @@ class Anyone:
 @implementer(IAdmission)
 class MapAdmission:
     """
-    The nodes of a map, each at its own addresses.
+    Admits the nodes of a map, each only from its own addresses.
 
-    :param names: the name, until its daemon says another one, of each node.
-    :param addresses: the addresses of each node, the one to reach it at first.
+    :param names: the name of each node, used until its daemon announces another one.
+    :param addresses: the addresses of each node. The first one is used to contact it.
     """
 
     fixed = True

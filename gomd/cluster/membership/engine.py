@@ -1,4 +1,15 @@
-"""The heartbeat engine: what comes in, what goes out by the clock, and what users see of the members."""
+"""
+The heartbeat engine: gomd's membership, which every other part of this package serves.
+
+Theory of operation. Every node sends heartbeats, by multicast where that works and directly elsewhere, and
+each heartbeat carries the node's load. `receive` processes what comes in; nearly all of it are plain
+heartbeats, which take a short path. `_tick` runs five times per heartbeat and does everything periodic:
+it lets the failure detector check silent nodes, repeats broadcasts, contacts lost addresses and seeds, and
+sends heartbeats. Each node watches the next three members in a ring, so a death is noticed without every
+node having to look at every other one; a full sweep once a heartbeat finds what the watchers missed.
+State changes travel as notices, which are only claims: a node that is said to be up is contacted, and it is
+marked up only after it has been heard directly.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +28,14 @@ from zope.interface import implementer
 from gomd.cluster.isolation import Isolation
 from gomd.cluster.membership.admission import Anyone, IAdmission
 from gomd.cluster.membership.broadcasts import Broadcasts
-from gomd.cluster.membership.failure_detector import FailureDetector, IVerdicts
+from gomd.cluster.membership.datagram_warnings import DatagramWarnings
+from gomd.cluster.membership.failure_detector import FailureDetector, IDetectorListener
 from gomd.cluster.membership.heartbeats import Heartbeats
 from gomd.cluster.membership.id_conflicts import IdConflicts
 from gomd.cluster.membership.indirect_probes import IndirectProbes
 from gomd.cluster.membership.joins import Joins
 from gomd.cluster.membership.member import Member
-from gomd.cluster.membership.receive import Receiver
+from gomd.cluster.membership.receive import DatagramReceiver
 from gomd.cluster.membership.rejoin import Contacts, Rejoin
 from gomd.cluster.membership.rumors import Rumors
 from gomd.cluster.membership.settings import Settings, Timing
@@ -38,24 +50,25 @@ from libgomd.wallclock import Wall
 from libgomd.wire import messages
 from libgomd.wire.messages import Datagram, MemberState, Notice
 
-#: A node that nobody watches is checked when so many of its heartbeats are missing.
-_MISSED: Final = 5
-#: Heartbeats after the start at which it announces itself again, while it does not know all.
-_ANNOUNCE: Final = (0.1, 0.3, 0.6, 1.0, 1.8, 3.2)
-#: Times that a goodbye is said, and seconds between them.
-_GOODBYES: Final = 4
-_GOODBYE: Final = 0.05
+#: Missing heartbeats after which a node is checked although its watchers did not report it.
+_MAX_MISSED_HEARTBEATS: Final = 5
+#: Times after the start, in heartbeats, at which the node announces itself again while it knows too few.
+_ANNOUNCEMENT_TIMES: Final = (0.1, 0.3, 0.6, 1.0, 1.8, 3.2)
+#: How often a leave message is sent, and the seconds between two of them.
+_LEAVE_REPEATS: Final = 4
+_LEAVE_INTERVAL: Final = 0.05
 
 
-@implementer(IMembership, IVerdicts)
+@implementer(IMembership, IDetectorListener)
 class HeartbeatEngine:
     """
-    Every node tells all others that it is up; who falls silent is probed, suspected, called down.
+    Membership by heartbeats; see the theory of operation above.
 
     :param own: gives this node, with the age of its values. Called for each heartbeat.
-    :param instance: which start of this daemon: milliseconds since the epoch.
-    :param random: for moments and choices, never for secrets.
-    :param wall: gives the time of events. :param roll: who may be a member; by default whoever has the key.
+    :param instance: which start of this daemon, in milliseconds since the epoch.
+    :param random: for times and choices, never for secrets.
+    :param wall: gives the time stamp of events.
+    :param admission: which nodes may be members; by default every node that has the key.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -70,7 +83,7 @@ class HeartbeatEngine:
         events: IEvents,
         settings: Settings,
         wall: Wall,
-        roll: IAdmission | None = None,
+        admission: IAdmission | None = None,
     ) -> None:
         me = own()
         self.own_id = me.id
@@ -80,40 +93,32 @@ class HeartbeatEngine:
         self._clock = clock
         self._random = random
         self._settings = settings
-        self._roll = roll = roll or Anyone()
+        self._admission = admission = admission or Anyone()
         self._time = time = SteadyClock(clock)
         self._timing = timing = Timing(settings.heartbeat)
-        listed = [node for node in roll.nodes() if node.id != me.id]
+        listed = [node for node in admission.nodes() if node.id != me.id]
         self._members = members = Members(me.id, max(settings.max_nodes - 1, len(listed)))
-        self._searching = Rejoin(timing, random)
+        self._rejoin = Rejoin(timing, random)
         self._contacts = Contacts()
-        self._changes = changes = StateChanges(me.id, members, self._searching, events, wall)
-        self._telling = telling = Heartbeats(own, transport, members, random, settings, timing)
-        self._news = news = Broadcasts(telling.wide)
-        self._checks = checks = FailureDetector(me.id, members, transport, timing, random, self)
-        self._rivals = rivals = IdConflicts(me.id, me.name, instance, transport, changes, timing)
-        self._arrivals = Joins(
-            me.id, me.name, members, roll, changes, checks, news, rivals, telling, transport, timing, random,
-            time,
+        self._changes = changes = StateChanges(me.id, members, self._rejoin, events, wall)
+        self._heartbeats = heartbeats = Heartbeats(own, transport, members, random, settings, timing)
+        self._broadcasts = broadcasts = Broadcasts(heartbeats.broadcast)
+        self._detector = detector = FailureDetector(me.id, members, transport, timing, random, self)
+        self._id_conflicts = id_conflicts = IdConflicts(me.id, me.name, instance, transport, changes, timing)
+        self._joins = joins = Joins(
+            me.id, me.name, members, admission, changes, detector, broadcasts, id_conflicts, heartbeats,
+            transport, timing, random, time,
         )  # fmt: skip
-        self._hearsay = Rumors(
-            me.id,
-            members,
-            changes,
-            checks,
-            news,
-            self._contacts,
-            transport,
-            timing,
-            random,
-            telling.forward,
-            telling.contact,
-        )
-        self._helping = helping = IndirectProbes(transport, timing, random)
-        self._reception = Receiver(
-            me.id, instance, transport, clock, time, self._arrivals, changes, checks, self._hearsay, helping,
-            news, rivals, telling, 3 * settings.heartbeat,
+        self._rumors = rumors = Rumors(
+            me.id, members, changes, detector, broadcasts, self._contacts, transport, timing, random,
+            heartbeats.gossip, heartbeats.greet,
         )  # fmt: skip
+        self._indirect_probes = indirect_probes = IndirectProbes(transport, timing, random)
+        self._receiver = DatagramReceiver(
+            me.id, instance, transport, clock, time, joins, changes, detector, rumors, indirect_probes,
+            broadcasts, id_conflicts, heartbeats, 3 * settings.heartbeat,
+        )  # fmt: skip
+        self._warnings = DatagramWarnings(own, members, changes, id_conflicts, time)
         self._isolation = Isolation(settings.heartbeat)
         self._loop = LoopingCall(self._tick)
         self._loop.clock = clock
@@ -125,25 +130,25 @@ class HeartbeatEngine:
         for node in listed:
             members.add(Member(node.id, node.name, (node.address, settings.port), time.now()))
 
-    # -- its life
+    # -- start and stop
 
     def start(self) -> None:
-        """Announce this node, and go on until `stop`."""
+        """Announce this node, and run until `stop`."""
         self._time.tick(0.0, 0.0)
         now = self._time.now()
         self._running = True
-        self._announcements = [now + self._timing.heartbeat * each for each in _ANNOUNCE]
-        self._telling.begin(now)
+        self._announcements = [now + self._timing.heartbeat * each for each in _ANNOUNCEMENT_TIMES]
+        self._heartbeats.schedule_first(now)
         self._next_sweep = now + self._timing.heartbeat
         for member in self._members:
-            self._searching.add(member.address, now)
-        self._telling.announce(self._searching.step(self._seeds(), (), now), multicast=True)
-        # Daemons that start together do not all work at the same moment for ever after.
+            self._rejoin.add(member.address, now)
+        self._heartbeats.announce(self._rejoin.step(self._seeds(), (), now), multicast=True)
+        # A random phase, so that daemons that start together do not work at the same moments for ever.
         phase = self._random.random() * self._timing.tick
         self._phase = self._clock.callLater(phase, self._loop.start, self._timing.tick)
 
     def stop(self, reason: str = "gomd stopped") -> Deferred[None]:
-        """Say goodbye to everybody, four times; fires when that is done."""
+        """Send a leave message to all members, several times. The Deferred fires when that is done."""
         if not self._running:
             return deferLater(self._clock, 0.0)
         self._running = False
@@ -151,15 +156,17 @@ class HeartbeatEngine:
             self._loop.stop()
         elif self._phase is not None and self._phase.active():
             self._phase.cancel()
-        self._telling.look(self._time.now())
-        goodbye = messages.Leave(self._telling.incarnation, shortened(reason))
-        self._telling.wide(goodbye, len(self._members))
-        for count in range(1, _GOODBYES):
-            self._clock.callLater(_GOODBYE * count, self._telling.wide, goodbye, len(self._members))
-        return deferLater(self._clock, _GOODBYE * (_GOODBYES - 0.5))
+        self._heartbeats.update_unreached(self._time.now())
+        goodbye = messages.Leave(self._heartbeats.incarnation, shortened(reason))
+        self._heartbeats.broadcast(goodbye, len(self._members))
+        for count in range(1, _LEAVE_REPEATS):
+            self._clock.callLater(
+                _LEAVE_INTERVAL * count, self._heartbeats.broadcast, goodbye, len(self._members)
+            )
+        return deferLater(self._clock, _LEAVE_INTERVAL * (_LEAVE_REPEATS - 0.5))
 
     def set_seeds(self, seeds: tuple[Address, ...]) -> None:
-        """Look for these seeds from now on."""
+        """Replace the seeds."""
         self._settings = replace(self._settings, seeds=seeds)
 
     def set_keys(self, keys: tuple[bytes, ...]) -> None:
@@ -169,13 +176,13 @@ class HeartbeatEngine:
         me = (self._own().address, self._settings.port)
         return [seed for seed in self._settings.seeds if seed != me]
 
-    # -- what comes in
+    # -- incoming datagrams
 
     def receive(self, datagram: Datagram, address: Address, multicast: bool = False) -> None:
         """
-        Take a fresh datagram of another daemon; any kind is a sign of life.
+        Process a datagram of another daemon that is no replay. Any kind is a sign of life.
 
-        :param address: where it came from. :param multicast: whether it came by multicast.
+        :param address: its source address. :param multicast: whether it came by multicast.
         """
         node, instance, _sent_at, sequence, message = datagram
         self._received += 1
@@ -187,22 +194,22 @@ class HeartbeatEngine:
             and member.sequence < sequence
             and member.state is MemberState.UP
             and member.address == (address[0], message.port)
-            and not (message.announce or message.notes or member.suspects or node in self._checks)
+            and not (message.announce or message.notes or member.suspects or node in self._detector)
             and member.name == message.name
-        ):  # the way of nearly every datagram: up to 150 a second
+        ):  # the path of nearly every datagram: up to 150 a second
             member.sequence = sequence
             member.message = message
-            member.heard = now = self._time.now()
-            member.valued = self._time.whole()
+            member.heard_at = now = self._time.now()
+            member.values_at = self._time.now_with_gaps()
             if multicast:
-                member.multicast = now
+                member.multicast_at = now
         elif self._running:
-            self._reception.take(datagram, member, address, multicast)
+            self._receiver.receive(datagram, member, address, multicast)
 
-    # -- by the clock
+    # -- periodic work
 
     def _tick(self) -> None:
-        """Look at everything. Never raises: an escaping error would end the loop."""
+        """Do the periodic work. Never raises: an escaping error would end the loop."""
         try:
             self._step()
         except Exception:  # noqa: BLE001 - a bug: say so loudly, and stay up
@@ -211,163 +218,144 @@ class HeartbeatEngine:
     def _step(self) -> None:
         timing, members = self._timing, self._members
         if self._time.tick(timing.tick, timing.heartbeat):
-            self._checks.clear()
+            self._detector.cancel_all()
         now = self._time.now()
         for member in members.watched:
-            if now - member.alive > timing.silence and member.id not in self._checks:
-                self._checks.start(member, now)
-        self._checks.step(now)
-        self._helping.step(now)
-        self._arrivals.claims.step(now)
-        self._news.step()
-        self._telling.announce(self._searching.step(self._seeds(), members.addresses, now), multicast=False)
-        self._telling.contact(self._contacts.fresh())
-        self._telling.contact(self._contacts.step(members.addresses), again=True)
+            if now - member.last_alive > timing.silence_timeout and member.id not in self._detector:
+                self._detector.start(member, now)
+        self._detector.step(now)
+        self._indirect_probes.step(now)
+        self._joins.identity_checks.step(now)
+        self._broadcasts.step()
+        self._heartbeats.announce(self._rejoin.step(self._seeds(), members.addresses, now), multicast=False)
+        self._heartbeats.greet(self._contacts.take_new())
+        self._heartbeats.greet(self._contacts.step(members.addresses), again=True)
         if self._announcements and now >= self._announcements[0]:
             del self._announcements[0]
             self._announce_again()
         if now >= self._next_sweep:
             self._next_sweep = now + timing.heartbeat
             self._sweep(now)
-        self._telling.tell_of_newcomers()
-        self._telling.beat(now)
+        self._heartbeats.send_newcomers()
+        self._heartbeats.send_due(now)
 
     def _announce_again(self) -> None:
-        """The first announcement, or the answer to it, may have been lost."""
-        total, who = self._reception.fullest
+        """Announce this node again, because the first announcement or its answer may have been lost."""
+        total, who = self._receiver.largest_roster
         if not self._members.up:
-            self._telling.announce(self._seeds(), multicast=True)
-        elif who is not None and self._members.count + 1 < total:
-            self._telling.announce([who], multicast=False)
+            self._heartbeats.announce(self._seeds(), multicast=True)
+        elif who is not None and self._members.up_count + 1 < total:
+            self._heartbeats.announce([who], multicast=False)
 
     def _sweep(self, now: float) -> None:
-        """Look at every node: who is silent though nobody reported it, who was down for too long."""
-        self._telling.look(now)
-        silence = max(self._timing.silence, _MISSED * self._telling.interval())
+        """
+        Check every node: find silent ones that nobody reported, and remove those that were down too long.
+        """
+        self._heartbeats.update_unreached(now)
+        silence = max(self._timing.silence_timeout, _MAX_MISSED_HEARTBEATS * self._heartbeats.interval())
         for member in list(self._members):
             # A moment that this process was away for can have made it look as if it lay ahead.
-            member.heard, member.vouched = min(member.heard, now), min(member.vouched, now)
+            member.heard_at, member.vouched_at = min(member.heard_at, now), min(member.vouched_at, now)
             if member.state is MemberState.UP:
-                if now - member.alive > silence:
-                    self._checks.start(member, now)
-            elif now - member.gone > self._settings.forget and not self._roll.fixed:
+                if now - member.last_alive > silence:
+                    self._detector.start(member, now)
+            elif now - member.gone_since > self._settings.forget and not self._admission.fixed:
                 self._members.remove(member)
         self._look_for_isolation(now)
 
     def _look_for_isolation(self, now: float) -> None:
-        up = self._members.count
+        up = self._members.up_count
         down = 0 if up else sum(member.state is MemberState.DOWN for member in self._members)
-        if text := self._isolation.look(up, down, len(self._seeds()), now):
-            if self._isolation.said:
+        if text := self._isolation.check(up, down, len(self._seeds()), now):
+            if self._isolation.isolated:
                 self._changes.warn(self.own_id, self._own().name, text)
             else:
                 self._changes.publish(EventKind.UP, self.own_id, self._own().name, text, self.own_id)
 
-    # -- what becomes of a check
+    # -- outcomes of the failure detector
 
     def suspected(self, member: Member, reason: str) -> None:
-        """See `IVerdicts.suspected`."""
-        self._changes.suspected(member, self.own_id, reason)
+        """See `IDetectorListener.suspected`."""
+        self._changes.mark_suspect(member, self.own_id, reason)
         notice = self._notice(MemberState.SUSPECT, member, reason)
         self._transport.send(notice, [member.address])
-        self._news.spread(notice)
+        self._broadcasts.queue(notice)
 
     def dead(self, member: Member, reason: str) -> None:
-        """See `IVerdicts.dead`."""
+        """See `IDetectorListener.dead`."""
         notice = self._notice(MemberState.DOWN, member, reason)
-        self._changes.gone(member, MemberState.DOWN, self.own_id, reason, self._time.now())
-        self._news.spread(notice)
+        self._changes.mark_gone(member, MemberState.DOWN, self.own_id, reason, self._time.now())
+        self._broadcasts.queue(notice)
 
-    def answered(self, member: Member, by: int, asked_by: Iterable[Address]) -> None:
-        """See `IVerdicts.answered`."""
-        self._news.drop(member.id)
-        self._changes.cleared(member, by, f"it answers node {by}")
-        self._hearsay.object(member, f"it answers node {by}", asked_by)
+    def alive(self, member: Member, by: int, asked_by: Iterable[Address]) -> None:
+        """See `IDetectorListener.alive`."""
+        self._broadcasts.invalidate(member.id)
+        self._changes.clear_suspicion(member, by, f"it answers node {by}")
+        self._rumors.contradict(member, f"it answers node {by}", asked_by)
 
     def _notice(self, state: MemberState, member: Member, reason: str) -> Notice:
         return Notice(state, member.id, member.instance, member.incarnation, self.own_id, shortened(reason))
 
+    # -- what the peer port reports
+
     def wrong_clock(self, node: int, name: str, skew: float) -> None:
-        """Take notice that the clock of a node is ``skew`` seconds ahead of ours, so that it is not heard."""
-        if self._rivals.is_news(node, "clock", self._time.now()):
-            way = "ahead of" if skew > 0 else "behind"
-            self._changes.publish(
-                EventKind.SUSPECT, node, name,
-                f"its clock is {abs(skew):.0f} s {way} ours, so its datagrams are dropped: set the clocks",
-                self.own_id,
-            )  # fmt: skip
+        """See `DatagramWarnings.wrong_clock`."""
+        self._warnings.wrong_clock(node, name, skew)
 
     def right_clock(self, node: int) -> None:
-        """Take notice that the clock of a node is right again."""
-        self._rivals.is_over(node, "clock")
-
-    def differing(self, node: int) -> None:
-        """A node is there, but its clock differs: look for it often, to have it back once it is right."""
-        member = self._members.get(node)
-        if member is not None and member.state is not MemberState.UP:
-            self._searching.hurry(member.address, self._time.now())
+        """See `DatagramWarnings.right_clock`."""
+        self._warnings.right_clock(node)
 
     def replayed(self, node: int) -> None:
-        """Take notice that all that comes from a node has come before."""
-        member = self._members.get(node)
-        self._changes.publish(
-            EventKind.SUSPECT, node, member.name if member else "",
-            "heard, but all of it replayed: its machine was put back to a snapshot, or somebody sends "
-            "recordings of it; it is asked to begin a new numbering",
-            self.own_id,
-        )  # fmt: skip
-
-    def renumbered(self, name: str) -> None:
-        """Take notice that node ``name`` had heard nothing new from us, and that our numbers leapt."""
-        if self._rivals.is_news(self.own_id, "replayed", self._time.now()):
-            self._changes.publish(
-                EventKind.SUSPECT, self.own_id, self._own().name,
-                f"{name} had heard all that this node sends before, as after a return to a snapshot: a new "
-                "numbering begins",
-                self.own_id,
-            )  # fmt: skip
-        self.look_again()
+        """See `DatagramWarnings.replayed`."""
+        self._warnings.replayed(node)
 
     def copied(self, host: str) -> None:
-        """Take notice that a daemon at ``host`` has our id and instance, and sends what we did not."""
-        if self._rivals.is_news(self.own_id, "copied", self._time.now()):
-            self._changes.warn(
-                self.own_id, self._own().name,
-                f"a copy of this machine runs at {host}, with a copy of this daemon: give the copy another "
-                "[node] id and start its gomd again",
-            )  # fmt: skip
+        """See `DatagramWarnings.copied`."""
+        self._warnings.copied(host)
+
+    def differing(self, node: int) -> None:
+        """Contact a node with a wrong clock often, so that it is back soon after its clock is right."""
+        member = self._members.get(node)
+        if member is not None and member.state is not MemberState.UP:
+            self._rejoin.retry_soon(member.address, self._time.now())
+
+    def renumbered(self, name: str) -> None:
+        """Warn that node ``name`` took our datagrams for replays, and announce this node again."""
+        self._warnings.renumbered(name)
+        self.look_again()
 
     def look_again(self) -> None:
-        """Show this node to all others at once: it may not have been heard, or was away itself."""
+        """Announce this node to all others at once, because it may not have been heard for a while."""
         if self._running:
-            self._searching.again(self._time.now())
-            self._telling.wide(self._telling.heartbeat())
+            self._rejoin.retry_all(self._time.now())
+            self._heartbeats.broadcast(self._heartbeats.make_heartbeat())
 
     def slept(self, seconds: float) -> None:
-        """The machine slept, which no clock here counts: what others said is older by that."""
+        """Age all values by the seconds that the machine slept, which no clock here counts."""
         for member in self._members:
-            member.valued -= seconds
+            member.values_at -= seconds
 
     # -- what users see
 
     def nodes(self) -> Sequence[Node]:
         """See `IMembership.nodes`."""
-        now = self._time.whole()
+        now = self._time.now_with_gaps()
         known = [member.node(now) for member in self._members]
         return sorted([self._own(), *known], key=lambda node: node.id)
 
     def find(self, key: str) -> Node:
         """See `IMembership.find`."""
-        if key.isascii() and key.isdigit():  # the way of every question: no list of a thousand nodes
+        if key.isascii() and key.isdigit():  # the path of every question: builds no list of a thousand nodes
             member = self._members.get(int(key))
             if member is not None:
-                return member.node(self._time.whole())
+                return member.node(self._time.now_with_gaps())
             if int(key) == self.own_id:
                 return self._own()
         return find_node(self.nodes(), key)
 
     def port_of(self, node: int) -> tuple[Address, int] | None:
-        """Where a node that is up is asked by datagram, and its TCP port, 0 for none. None: it is not up."""
+        """Return a node's address for datagrams and its TCP port (0 for none); None when it is not up."""
         member = self._members.get(node)
         if member is None or member.state is not MemberState.UP or member.message is None:
             return None
@@ -376,13 +364,13 @@ class HeartbeatEngine:
     def counters(self) -> Iterable[Counter]:
         """See `IMembership.counters`."""
         yield Counter("nodes", len(self._members) + 1, "configured nodes")
-        yield Counter("nodes_up", self._members.count + 1, "nodes that are up")
-        yield Counter("nodes_lost", len(self._searching), "addresses that are looked for")
+        yield Counter("nodes_up", self._members.up_count + 1, "nodes that are up")
+        yield Counter("nodes_lost", len(self._rejoin), "addresses of seeds and lost nodes that are contacted")
         yield Counter("membership_received", self._received, "datagrams of other nodes")
         yield from chain.from_iterable(
             part.counters()
             for part in (
-                self._changes, self._checks, self._helping, self._hearsay, self._arrivals, self._rivals,
-                self._reception,
+                self._changes, self._detector, self._indirect_probes, self._rumors, self._joins,
+                self._id_conflicts, self._receiver,
             )
         )  # fmt: skip

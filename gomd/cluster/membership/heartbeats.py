@@ -1,4 +1,4 @@
-"""What this node tells others of itself and of the members it knows, and whom."""
+"""Sends this node's heartbeats, announcements and rosters, and decides which peers get them directly."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from random import Random
 from typing import Final
 
 from gomd.cluster.membership.member import NEVER, Member
-from gomd.cluster.membership.settings import FAN_OUT, MOST_HEARD, Settings, Timing
+from gomd.cluster.membership.settings import MAX_FANOUT, MAX_HEARTBEATS_PER_SECOND, Settings, Timing
 from gomd.cluster.membership.table import Members
 from gomd.cluster.membership.transport import Address, IPeerTransport
 from libgomd.model import Node, Status
@@ -24,32 +24,34 @@ from libgomd.wire.messages import (
     sent_values,
 )  # fmt: skip
 
-#: Notes in a heartbeat that goes out directly: what one node missed, it learns from the others'.
-_NOTES: Final = 4
-#: By what share of itself an interval differs from its length, so that nodes do not beat in step. Nobody
-#: is missed for one long interval, and where there are many nodes their heartbeats must not come at once.
-_SPREAD: Final = 0.05
-_WIDE_SPREAD: Final = 0.25
-#: Peers to whom news heard from another one are passed on, where nobody tells all at once. With 6, one
-#: in 400 is left out (e^-6), and learns it from the notes.
-_PASS_ON: Final = 6
-#: More answers than this at one moment overflow the receive buffer of the one who asked.
-_AT_ONCE: Final = 64
-#: Heartbeats of which one has the true speed beside it: it hardly ever changes.
-_SPEED_EVERY: Final = 4
-#: Members that are new and not yet told of, at most.
-_NEWCOMERS: Final = 1024
+#: Member notes piggybacked on each direct heartbeat, so that a node learns what it missed from others.
+_NOTES_PER_HEARTBEAT: Final = 4
+#: Random variation of the heartbeat interval, as a share of it, so that nodes do not send in step. The
+#: wide one is for large clusters, whose heartbeats must not arrive at the same moment; it is still too
+#: small for a long interval to be taken for silence.
+_JITTER: Final = 0.05
+_WIDE_JITTER: Final = 0.25
+#: Peers to which a received notice is gossiped where no single node can reach all others. With 6, one node
+#: in 400 is missed (e^-6) and learns of it from piggybacked notes.
+_GOSSIP_PEERS: Final = 6
+#: Maximum number of nodes that answer an announcement at once. More would overflow its receive buffer.
+_MAX_SIMULTANEOUS_ANSWERS: Final = 64
+#: Heartbeats per datagram with the true speed, which hardly ever changes.
+_HEARTBEATS_PER_TRUE_SPEED: Final = 4
+#: Maximum number of new members waiting to be announced to others.
+_MAX_NEWCOMERS: Final = 1024
 
 
 class Heartbeats:
     """
-    Everything this node says without having been asked, and its answers to those who are new.
+    Everything that this node sends unasked, and its answers to announcements.
 
-    A peer that hears our multicast gets nothing else. Whether one does is told from whether we hear
-    its: where there is none (``discovery`` off, another network, a switch that eats it) it gets its
-    heartbeats directly, all of them while they are at most `FAN_OUT`, else `FAN_OUT` in turn.
+    A peer that receives our multicast gets no direct heartbeats. We conclude that it does when we receive
+    its multicast. A peer that cannot be reached by multicast (``discovery`` is off, another network, a
+    switch that drops it) gets direct heartbeats: all such peers in each round while they are at most
+    `MAX_FANOUT`, else `MAX_FANOUT` of them in turn.
 
-    :ivar incarnation: how often this node has refuted a suspicion.
+    :ivar incarnation: how many times this node has refuted a suspicion.
     """
 
     def __init__(
@@ -68,7 +70,7 @@ class Heartbeats:
         self._settings = settings
         self._timing = timing
         self.incarnation = 0
-        self._deaf: list[Member] = []
+        self._unreached: list[Member] = []
         self._turn = 0
         self._noted = 0
         self._newcomers: list[Member] = []
@@ -80,8 +82,8 @@ class Heartbeats:
         """The name of this node."""
         return self._own().name
 
-    def heartbeat(self, announce: bool = False, notes: tuple[MemberNote, ...] = ()) -> Heartbeat:
-        """Return what this node says of itself now; one that keeps quiet says none of its values."""
+    def make_heartbeat(self, announce: bool = False, notes: tuple[MemberNote, ...] = ()) -> Heartbeat:
+        """Return this node's heartbeat as of now. While the node is quiet, it contains no values."""
         node = self._own()
         status = int(node.status | Status.CONFIGURED | Status.UP)
         settings, name = self._settings, node.name
@@ -101,7 +103,7 @@ class Heartbeats:
         )  # fmt: skip
 
     def true_speed(self) -> TrueSpeed | None:
-        """Return this node's speed when a heartbeat cannot say it; None when it can, or must not."""
+        """Return this node's speed if it exceeds what a heartbeat can express and the node is not quiet."""
         node = self._own()
         speed = sent_values(node)[1]
         if speed is None or speed <= MAX_HEARTBEAT_SPEED or node.status & Status.QUIET:
@@ -109,153 +111,171 @@ class Heartbeats:
         return TrueSpeed(speed)
 
     def _send(self, message: Heartbeat, addresses: Sequence[Address]) -> None:
-        """Send a heartbeat out of turn, and what it has no room for."""
+        """
+        Send a heartbeat outside the regular interval, and the true speed if that needs its own datagram.
+        """
         self._transport.send(message, addresses)
         if (speed := self.true_speed()) is not None:
             self._transport.send(speed, addresses)
 
-    # -- to everybody
+    # -- to all members
 
     @property
-    def _direct(self) -> list[Member]:
-        """Who has to be told directly."""
-        return self._deaf if self._settings.discovery else self._members.up
+    def _direct_peers(self) -> list[Member]:
+        """The members that multicast does not reach."""
+        return self._unreached if self._settings.discovery else self._members.up
 
-    def look(self, now: float) -> None:
-        """Find out anew who does not hear our multicast. Once a heartbeat."""
+    def update_unreached(self, now: float) -> None:
+        """Determine again which members multicast does not reach. Call it once a heartbeat."""
         if self._settings.discovery:
-            beat = self._timing.beat(self._members.count)
-            # Where any is heard, who came up lately is given the time to be.
-            works = any(each.multicast >= now - beat for each in self._members.up)
-            self._deaf = [
+            beat = self._timing.heartbeat_interval(self._members.up_count)
+            # While multicast works at all, a member that came up lately is given time to be heard by it.
+            works = any(each.multicast_at >= now - beat for each in self._members.up)
+            self._unreached = [
                 each
                 for each in self._members.up
-                if each.multicast < now - 3 * beat and not (works and each.since >= now - 2 * beat)
+                if each.multicast_at < now - 3 * beat and not (works and each.up_since >= now - 2 * beat)
             ]
 
     def interval(self) -> float:
-        """Seconds between two heartbeats to the same peer."""
-        nodes = self._members.count
-        if not self._direct:
-            return self._timing.beat(nodes)
-        return max(self._timing.beat(nodes), self._timing.heartbeat * len(self._direct) / FAN_OUT)
+        """Return the seconds between two heartbeats to the same peer."""
+        nodes = self._members.up_count
+        if not self._direct_peers:
+            return self._timing.heartbeat_interval(nodes)
+        return max(
+            self._timing.heartbeat_interval(nodes),
+            self._timing.heartbeat * len(self._direct_peers) / MAX_FANOUT,
+        )
 
-    def begin(self, now: float) -> None:
-        """Send the first heartbeats within one heartbeat from now, but not all that start now at once."""
+    def schedule_first(self, now: float) -> None:
+        """Schedule the first heartbeats at a random moment within one interval from now."""
         self._next_multicast = self._next_direct = now + self._timing.heartbeat * self._random.uniform(0.2, 1)
 
-    def beat(self, now: float) -> None:
-        """Send the heartbeats that are due. Once a tick."""
+    def send_due(self, now: float) -> None:
+        """Send the heartbeats that are due. Call it once a tick."""
         usual = self._timing.heartbeat
-        # The next one is due from when this one was: the tick adds no delay, and a gap is not made up for.
+        # The next heartbeat is due relative to when this one was due, so ticks add no delay. Heartbeats that
+        # were missed during a gap are not sent late.
         if self._settings.discovery and now >= self._next_multicast:
-            self._transport.multicast(self.heartbeat())
+            self._transport.multicast(self.make_heartbeat())
             self._multicasts += 1
-            if self._multicasts % _SPEED_EVERY == 1 and (speed := self.true_speed()) is not None:
+            if (
+                self._multicasts % _HEARTBEATS_PER_TRUE_SPEED == 1
+                and (speed := self.true_speed()) is not None
+            ):
                 self._transport.multicast(speed)
-            wait = self._timing.beat(self._members.count)
-            spread = _SPREAD if wait <= usual else _WIDE_SPREAD
+            wait = self._timing.heartbeat_interval(self._members.up_count)
+            spread = _JITTER if wait <= usual else _WIDE_JITTER
             wait *= self._random.uniform(1 - spread, 1 + spread)
             self._next_multicast = max(self._next_multicast + wait, now)
         if now >= self._next_direct:
-            wait = usual * self._random.uniform(1 - _SPREAD, 1 + _SPREAD)
+            wait = usual * self._random.uniform(1 - _JITTER, 1 + _JITTER)
             self._next_direct = max(self._next_direct + wait, now)
-            direct = self._direct
+            direct = self._direct_peers
             if direct:
                 first = self._turn % len(direct)
-                some = (direct[first:] + direct[:first])[:FAN_OUT]
+                some = (direct[first:] + direct[:first])[:MAX_FANOUT]
                 self._turn = first + len(some)
-                message = self.heartbeat(notes=self._some_notes())
+                message = self.make_heartbeat(notes=self._some_notes())
                 addresses = [each.address for each in some]
                 self._transport.send(message, addresses)
-                # Each peer is met in turn, so chance chooses which of them is told this time.
+                # Peers are served in turn, so the choice must be random to reach each of them sometimes.
                 speed = self.true_speed()
-                if speed is not None and self._random.random() * _SPEED_EVERY < 1:
+                if speed is not None and self._random.random() * _HEARTBEATS_PER_TRUE_SPEED < 1:
                     self._transport.send(speed, addresses)
 
     def _some_notes(self) -> tuple[MemberNote, ...]:
         up = self._members.up
         first = self._noted % max(1, len(up))
-        self._noted = first + _NOTES
-        return tuple(each.note() for each in up[first : first + _NOTES])
+        self._noted = first + _NOTES_PER_HEARTBEAT
+        return tuple(each.note() for each in up[first : first + _NOTES_PER_HEARTBEAT])
 
-    def wide(self, message: Message, most: int = FAN_OUT) -> None:
-        """Tell everybody who can be told at once, at most ``most`` of them directly."""
+    def broadcast(self, message: Message, most: int = MAX_FANOUT) -> None:
+        """
+        Send a message by multicast and to at most ``most`` of the members that multicast does not reach.
+        """
         if self._settings.discovery:
             self._transport.multicast(message)
-        self._to_some(message, self._direct, most)
+        self._to_some(message, self._direct_peers, most)
 
-    def forward(self, notice: Notice) -> None:
-        """Pass on news where whoever brought them could not tell all."""
-        if len(self._direct) > FAN_OUT:
-            self._to_some(notice, self._direct, _PASS_ON)
+    def gossip(self, notice: Notice) -> None:
+        """Pass a received notice on, if its sender could not reach all members directly."""
+        if len(self._direct_peers) > MAX_FANOUT:
+            self._to_some(notice, self._direct_peers, _GOSSIP_PEERS)
 
     def _to_some(self, message: Message, members: Sequence[Member], most: int) -> None:
         chosen = members if len(members) <= most else self._random.sample(members, most)
         if chosen:
             self._transport.send(message, [each.address for each in chosen])
 
-    # -- to those who are new, or may be there
+    # -- to new members and to addresses where a node may be
 
     def announce(self, addresses: Sequence[Address], multicast: bool) -> None:
-        """Ask everybody, or those at ``addresses``, to answer."""
+        """
+        Announce this node by multicast, to ``addresses``, or both.
+
+        Receivers answer with their heartbeat.
+        """
         if not (multicast or addresses):
             return
-        message = self.heartbeat(announce=True)
+        message = self.make_heartbeat(announce=True)
         if multicast and self._settings.discovery:
             self._transport.multicast(message)
         if addresses:
             self._send(message, addresses)
 
-    def contact(self, addresses: Sequence[Address], again: bool = False) -> None:
-        """Show this node to those it heard of; the second time, ask for an answer but for no roster."""
+    def greet(self, addresses: Sequence[Address], again: bool = False) -> None:
+        """
+        Send a heartbeat to addresses that another node told of.
+
+        :param again: ask for an answer, but for no roster: the node may know us already.
+        """
         if addresses:
-            self._send(self.heartbeat(again, self._some_notes()), addresses)
+            self._send(self.make_heartbeat(again, self._some_notes()), addresses)
 
-    def answer(self, member: Member, multicast: bool, knows: bool, now: float) -> float:
+    def answer_announcement(self, member: Member, multicast: bool, knows: bool, now: float) -> float:
         """
-        Answer one who announced itself; who did so directly is told of all others as well.
+        Answer the announcement of a member. A direct announcement is answered with a roster as well.
 
-        :param knows: it knows others already, and needs no roster.
-
-        :returns: seconds after which it is to be answered with `introduce`, 0 when it is not.
+        :param knows: the member knows other nodes already and needs no roster.
+        :returns: the seconds after which the caller must answer with `send_heartbeat`; 0 if it must not.
         """
-        nodes = self._members.count
-        if multicast and nodes >= MOST_HEARD:
-            return 0.0  # the next heartbeat is as soon as an answer could be
-        if multicast and nodes > _AT_ONCE:
-            return self._random.random() * nodes / MOST_HEARD * self._timing.heartbeat
-        self.introduce(member)
-        if not (multicast or knows) and now - member.rostered >= self._timing.tick / 2:
-            member.rostered = now
+        nodes = self._members.up_count
+        if multicast and nodes >= MAX_HEARTBEATS_PER_SECOND:
+            return 0.0  # the next regular heartbeat comes as soon as an answer could
+        if multicast and nodes > _MAX_SIMULTANEOUS_ANSWERS:
+            return self._random.random() * nodes / MAX_HEARTBEATS_PER_SECOND * self._timing.heartbeat
+        self.send_heartbeat(member)
+        if not (multicast or knows) and now - member.roster_sent_at >= self._timing.tick / 2:
+            member.roster_sent_at = now
             others = [each for each in self._members.up if each is not member]
             for roster in _rosters(len(others) + 2, others):
                 self._transport.send(roster, [member.address])
         return 0.0
 
-    def introduce(self, member: Member) -> None:
-        """Tell one member how this node is."""
-        self._send(self.heartbeat(), [member.address])
+    def send_heartbeat(self, member: Member) -> None:
+        """Send this node's heartbeat to one member."""
+        self._send(self.make_heartbeat(), [member.address])
 
-    def newcomer(self, member: Member, announced: bool = False) -> None:
+    def add_newcomer(self, member: Member, announced: bool = False) -> None:
         """
-        Tell others of it with the next tick, if there is no multicast to tell them.
+        Announce a new member to others with the next tick, if multicast does not reach them.
 
-        :param announced: it announced itself to this node directly, as to a seed.
+        :param announced: it announced itself to this node directly, as a node does to its seeds.
         """
-        if (announced or not self._settings.discovery) and len(self._newcomers) < _NEWCOMERS:
+        if (announced or not self._settings.discovery) and len(self._newcomers) < _MAX_NEWCOMERS:
             self._newcomers.append(member)
 
-    def tell_of_newcomers(self) -> None:
-        """Tell of those who came since the last tick. Once a tick."""
+    def send_newcomers(self) -> None:
+        """Announce the members that joined since the last tick. Call it once a tick."""
         newcomers, self._newcomers = self._newcomers, []
         if self._settings.discovery:
-            # Until one of theirs is heard by multicast, which may be the next moment, they are told directly.
-            newcomers = [each for each in newcomers if each.multicast == NEVER]
-            self._deaf = [*self._deaf, *newcomers]
-        if newcomers and self._direct:
-            for roster in _rosters(self._members.count + 1, newcomers):
-                self._to_some(roster, self._direct, _PASS_ON)
+            # They get direct heartbeats until their multicast is heard, which may be the next moment.
+            newcomers = [each for each in newcomers if each.multicast_at == NEVER]
+            self._unreached = [*self._unreached, *newcomers]
+        if newcomers and self._direct_peers:
+            for roster in _rosters(self._members.up_count + 1, newcomers):
+                self._to_some(roster, self._direct_peers, _GOSSIP_PEERS)
 
 
 def _rosters(total: int, members: Sequence[Member]) -> Iterator[Roster]:

@@ -1,4 +1,4 @@
-"""Two nodes that use one id: both are told, people are told once, and the first one stays."""
+"""Two nodes with the same id: both are notified, an event is published once, and the first one stays."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ from gomd.cluster.membership.transport import Address, IPeerTransport
 from libgomd.model import Counter
 from libgomd.wire.messages import Datagram, Heartbeat, MemberState, Notice
 
-#: Seconds until the same conflict is news again.
-_NEWS: Final = 600.0
-#: Heartbeats until it is looked into again.
-_AGAIN: Final = 10
-#: Conflicts remembered, at most.
-_MOST: Final = 256
+#: Seconds until the same problem is reported again.
+_REPEAT_AFTER: Final = 600.0
+#: Heartbeats until a node that was found to be in conflict is checked again.
+_RECHECK_HEARTBEATS: Final = 10
+#: Maximum number of conflicts to remember.
+_MAX_REMEMBERED: Final = 256
 
-#: A node, and its start or what was told of it.
+#: A node id, and the instance of its daemon or the kind of problem.
 _Key = tuple[int, int | str]
 
 
 class IdConflicts:
-    """:param own_id: of this node, as its ``name`` and its ``instance``."""
+    """
+    Reports id conflicts and remembers what was reported.
+
+    :param own_id: id of this node; ``name`` and ``instance`` are its own as well.
+    """
 
     def __init__(
         self, own_id: int, name: str, instance: int, transport: IPeerTransport, changes: StateChanges,
@@ -34,38 +38,40 @@ class IdConflicts:
         self._instance = instance
         self._transport = transport
         self._changes = changes
-        self._again = timing.heartbeat * _AGAIN
-        self._told: dict[_Key, float] = {}
-        self._known: dict[_Key, float] = {}
+        self._recheck_after = timing.heartbeat * _RECHECK_HEARTBEATS
+        self._reported_at: dict[_Key, float] = {}
+        self._found_at: dict[_Key, float] = {}
         self._conflicts = 0
 
     def is_news(self, node: int, what: str, now: float) -> bool:
-        """Whether people were not told this about a node in the last ten minutes; now they are."""
-        return _passed(self._told, (node, what), now, _NEWS)
+        """Return whether this was not reported in the last ten minutes, and note that it is reported now."""
+        return _note_if_older(self._reported_at, (node, what), now, _REPEAT_AFTER)
 
     def is_over(self, node: int, what: str) -> None:
-        """What people were told is not so any more: it is news when it happens again."""
-        self._told.pop((node, what), None)
+        """Note that a reported problem has ended, so that it is reported again when it comes back."""
+        self._reported_at.pop((node, what), None)
 
-    def known(self, node: int, instance: int, now: float) -> bool:
-        """Whether this start of a node was found to be the second one of its id, lately."""
-        return now - self._known.get((node, instance), now - self._again) < self._again
+    def is_known(self, node: int, instance: int, now: float) -> bool:
+        """Return whether this instance was lately found to use the id of another node."""
+        return now - self._found_at.get((node, instance), now - self._recheck_after) < self._recheck_after
 
-    def conflict(self, claim: Claim, now: float) -> None:
-        """A node came whose id belongs to a member that is up, elsewhere."""
+    def report(self, claim: Claim, now: float) -> None:
+        """Report a node whose id belongs to another node that is up at another address."""
         first, second = claim.member, claim.message
         reason = (
             f"two nodes use the id {first.id}: {first.name} at {first.address[0]} and {second.name} at "
-            f"{claim.address[0]}, which is not taken; give one of them another [node] id"
+            f"{claim.address[0]}, which is not accepted; give one of them another [node] id"
         )
-        _passed(self._known, (first.id, claim.instance), now, 0.0)
+        _note_if_older(self._found_at, (first.id, claim.instance), now, 0.0)
         self._conflicts += 1
         if self.is_news(first.id, "conflict", now):
             self._changes.warn(first.id, first.name, reason)
         self._tell(first.id, claim.instance, reason, [first.address, claim.address])
 
-    def refused(self, node: int, message: Heartbeat, instance: int, reason: str, to: list[Address]) -> None:
-        """A node came that may not be a member; it and the one whose id it uses are told at ``to``."""
+    def report_refusal(
+        self, node: int, message: Heartbeat, instance: int, reason: str, to: list[Address]
+    ) -> None:
+        """Report a node that may not be a member. It and the member with its id are notified at ``to``."""
         self._changes.warn(node, message.name, reason)
         self._tell(node, instance, reason, to)
 
@@ -73,10 +79,10 @@ class IdConflicts:
         notice = Notice(MemberState.CONFLICT, node, instance, 0, self._own_id, shortened(reason))
         self._transport.send(notice, to)
 
-    def heard(self, datagram: Datagram, address: Address, now: float) -> None:
-        """Take a datagram of a node that has our id."""
+    def receive_own_id(self, datagram: Datagram, address: Address, now: float) -> None:
+        """Process a datagram whose sender has the id of this node."""
         if datagram.instance == self._instance or datagram.sent_at < self._instance:
-            return  # our own, come back; or one of our own last start, late
+            return  # our own multicast, or a late datagram of our previous instance
         self._conflicts += 1
         message = datagram.message
         who = (
@@ -87,28 +93,28 @@ class IdConflicts:
         )
         if self.is_news(self._own_id, "conflict", now):
             self._changes.warn(self._own_id, self._name, reason)
-        if isinstance(message, Heartbeat) and not self.known(self._own_id, datagram.instance, now):
-            _passed(self._known, (self._own_id, datagram.instance), now, 0.0)
+        if isinstance(message, Heartbeat) and not self.is_known(self._own_id, datagram.instance, now):
+            _note_if_older(self._found_at, (self._own_id, datagram.instance), now, 0.0)
             self._tell(self._own_id, datagram.instance, reason, [(address[0], message.port)])
 
-    def told(self, notice: Notice, now: float) -> None:
-        """Another node says that our id is used twice."""
+    def receive_notice(self, notice: Notice, now: float) -> None:
+        """Process a notice of another node that our id is used twice."""
         self._conflicts += 1
         if self.is_news(self._own_id, "conflict", now):
             self._changes.warn(self._own_id, self._name, notice.reason)
 
     def counters(self) -> list[Counter]:
-        """What it counted."""
+        """Return the counters for `stats`."""
         return [Counter("id_conflicts", self._conflicts, "times two nodes were seen to use one id")]
 
 
-def _passed(times: dict[_Key, float], key: _Key, now: float, wait: float) -> bool:
-    """Whether ``wait`` has passed since ``key`` was last noted; then it is noted now."""
+def _note_if_older(times: dict[_Key, float], key: _Key, now: float, wait: float) -> bool:
+    """Return whether ``wait`` seconds have passed since ``key`` was noted; if so, note it now."""
     last = times.get(key)
     if last is not None and now - last < wait:
         return False
     times.pop(key, None)
-    while len(times) >= _MOST:
+    while len(times) >= _MAX_REMEMBERED:
         del times[next(iter(times))]
     times[key] = now
     return True

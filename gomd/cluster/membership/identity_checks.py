@@ -1,4 +1,8 @@
-"""Is a node at another address, or another start of it, really it? Asked before anything is believed."""
+"""
+Identity checks: verifies that a heartbeat from a new address or a new instance really is that node's.
+
+A heartbeat that contradicts what is known about a member is held as a `Claim` until a probe has decided it.
+"""
 
 from __future__ import annotations
 
@@ -12,26 +16,30 @@ from gomd.cluster.membership.settings import Timing
 from gomd.cluster.membership.transport import Address, IPeerTransport
 from libgomd.wire.messages import MAX_NUMBER, Heartbeat, Probe, ProbeAck
 
-#: IdentityChecks under way, at most; more wait for their next heartbeat.
-_MOST: Final = 64
+#: Maximum number of checks at once. A node that finds no room is checked at its next heartbeat.
+_MAX_CLAIMS: Final = 64
 
 
-class Kind(enum.Enum):
-    """What is claimed, and so whom to ask."""
+class ClaimKind(enum.Enum):
+    """What a heartbeat claims. It decides which address is probed."""
 
-    MOVED = "the same start of a node, at a new address: ask there"
-    RETURNED = "an earlier start of a node that is known: ask there, its clock may have been set back"
-    RIVAL = "another start of a node that is up, at another address: ask the one that is known"
+    MOVED = "the same instance of a node at a new address: probe the new address"
+    RETURNED = (
+        "an earlier instance of a known node, whose clock may have been set back: probe its new address"
+    )
+    RIVAL = "another instance of a node that is up, at another address: probe the known address"
 
 
 class Claim(NamedTuple):
     """
-    A heartbeat that is not believed yet.
+    A heartbeat that must be verified before it is accepted.
 
-    :ivar address: where its sender says it is. :ivar request_id: of the probe that decides.
+    :ivar address: the address that its sender claims.
+    :ivar request_id: request id of the probe that decides.
+    :ivar started: when the check began.
     """
 
-    kind: Kind
+    kind: ClaimKind
     member: Member
     message: Heartbeat
     instance: int
@@ -43,9 +51,10 @@ class Claim(NamedTuple):
 
 class IdentityChecks:
     """
-    IdentityChecks under way, one for a node.
+    The checks that are under way, at most one for each node.
 
-    :param accept: gets a claim that proved true. :param conflict: gets one whose node is there twice.
+    :param accept: called with a claim that proved true.
+    :param conflict: called with a claim that showed that two nodes use one id.
     """
 
     def __init__(
@@ -63,9 +72,9 @@ class IdentityChecks:
         self._conflict = conflict
         self._claims: dict[int, Claim] = {}
 
-    def add(
+    def start(
         self,
-        kind: Kind,
+        kind: ClaimKind,
         member: Member,
         message: Heartbeat,
         instance: int,
@@ -73,23 +82,23 @@ class IdentityChecks:
         address: Address,
         now: float,
     ) -> None:
-        """Look into a claim, unless one about that node is under way."""
-        if member.id not in self._claims and len(self._claims) < _MOST:
+        """Start to verify a claim, unless another one about that node is being verified."""
+        if member.id not in self._claims and len(self._claims) < _MAX_CLAIMS:
             request_id = self._random.randint(1, MAX_NUMBER)
             claim = Claim(kind, member, message, instance, sequence, address, request_id, now)
             self._claims[member.id] = claim
             self._probe(claim)
 
     def _probe(self, claim: Claim) -> None:
-        to = claim.member.address if claim.kind is Kind.RIVAL else claim.address
+        to = claim.member.address if claim.kind is ClaimKind.RIVAL else claim.address
         self._transport.send(Probe(claim.request_id, claim.member.id), [to])
 
-    def take(self, ack: ProbeAck) -> None:
-        """Take the answer, if it is one to a probe of ours."""
+    def receive_ack(self, ack: ProbeAck) -> None:
+        """Process an acknowledgement, if it answers one of our probes."""
         claim = self._claims.get(ack.node)
         if claim is None or claim.request_id != ack.request_id:
             return
-        if claim.kind is Kind.RIVAL:
+        if claim.kind is ClaimKind.RIVAL:
             if ack.instance == claim.member.instance:
                 self._end(claim, self._conflict)
         elif ack.instance == claim.instance:
@@ -101,12 +110,12 @@ class IdentityChecks:
             decide(claim)
 
     def step(self, now: float) -> None:
-        """Ask again; who did not answer in time has lost. Once a tick."""
+        """Probe again, and decide the claims whose time is up. Call it once a tick."""
         for claim in list(self._claims.values()):
-            rival = claim.kind is Kind.RIVAL
-            if rival and claim.member.heard > claim.started:
+            rival = claim.kind is ClaimKind.RIVAL
+            if rival and claim.member.heard_at > claim.started:
                 self._end(claim, self._conflict)
-            elif now - claim.started >= self._timing.silence:
+            elif now - claim.started >= self._timing.silence_timeout:
                 self._end(claim, self._accept if rival else None)
             else:
                 self._probe(claim)

@@ -1,4 +1,4 @@
-"""Probing a node for another one that gets no answer from it."""
+"""Indirect probes: probes a node on behalf of a member that gets no answer from it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from gomd.cluster.membership.transport import Address, IPeerTransport
 from libgomd.model import Counter
 from libgomd.wire.messages import MAX_NUMBER, IndirectProbe, Probe, ProbeAck
 
-#: Requests under way, at most; more are not taken, as if they had been lost.
-_MOST: Final = 256
-#: Times that a node is probed for another one.
-_TRIES: Final = 2
+#: Maximum number of requests at once. Further ones are dropped, as if they were lost on the network.
+_MAX_REQUESTS: Final = 256
+#: Probes sent for each request.
+_PROBES_PER_REQUEST: Final = 2
 
 
 class _Request(NamedTuple):
@@ -24,19 +24,19 @@ class _Request(NamedTuple):
 
 
 class IndirectProbes:
-    """The helper's side of a request to probe."""
+    """The helper's side of the indirect probe of SWIM. `FailureDetector` is the side that asks for it."""
 
     def __init__(self, transport: IPeerTransport, timing: Timing, random: Random) -> None:
         self._transport = transport
         self._timing = timing
         self._random = random
         self._requests: dict[int, _Request] = {}
-        self._helped = 0
+        self._started = 0
 
-    def ask(self, request: IndirectProbe, asker: Address, now: float) -> None:
-        """Probe for ``asker``; what comes of it is told there."""
-        if len(self._requests) < _MOST:
-            self._helped += 1
+    def start(self, request: IndirectProbe, asker: Address, now: float) -> None:
+        """Probe the target of ``request``, and report the result to the address ``asker``."""
+        if len(self._requests) < _MAX_REQUESTS:
+            self._started += 1
             request_id = self._random.randint(1, MAX_NUMBER)
             self._requests[request_id] = _Request(request, asker, now, 1)
             self._probe(request_id, request)
@@ -44,19 +44,19 @@ class IndirectProbes:
     def _probe(self, request_id: int, request: IndirectProbe) -> None:
         self._transport.send(Probe(request_id, request.target), [(request.address, request.port)])
 
-    def take(self, ack: ProbeAck) -> None:
-        """Pass on an answer, if it is one to such a probe."""
+    def receive_ack(self, ack: ProbeAck) -> None:
+        """Relay an acknowledgement, if it answers one of these probes."""
         request = self._requests.get(ack.request_id)
         if request is not None and ack.node == request.asked.target:
             del self._requests[ack.request_id]
             self._transport.send(ack._replace(request_id=request.asked.request_id), [request.asker])
 
     def step(self, now: float) -> None:
-        """Probe again, and say of those that did not answer that they did not. Once a tick."""
+        """Repeat probes, and report the targets that did not answer. Call it once a tick."""
         for request_id, request in list(self._requests.items()):
-            if now - request.started < self._timing.probe * request.tries:
+            if now - request.started < self._timing.probe_interval * request.tries:
                 continue
-            if request.tries < _TRIES:
+            if request.tries < _PROBES_PER_REQUEST:
                 self._requests[request_id] = request._replace(tries=request.tries + 1)
                 self._probe(request_id, request.asked)
             else:
@@ -65,5 +65,5 @@ class IndirectProbes:
                 self._transport.send(nobody, [request.asker])
 
     def counters(self) -> list[Counter]:
-        """What it counted."""
-        return [Counter("probes_for_others", self._helped, "times a node was probed for another one")]
+        """Return the counters for `stats`."""
+        return [Counter("probes_for_others", self._started, "times a node was probed for another one")]

@@ -1,4 +1,4 @@
-"""Nodes that come: new ones, started again, at another address, or with an id that is taken."""
+"""Joins: nodes that are new, restarted, at a new address, or that use an id of another node."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gomd.cluster.membership.broadcasts import Broadcasts
 from gomd.cluster.membership.failure_detector import FailureDetector
 from gomd.cluster.membership.heartbeats import Heartbeats
 from gomd.cluster.membership.id_conflicts import IdConflicts
-from gomd.cluster.membership.identity_checks import Claim, IdentityChecks, Kind
+from gomd.cluster.membership.identity_checks import Claim, ClaimKind, IdentityChecks
 from gomd.cluster.membership.member import Member
 from gomd.cluster.membership.settings import Timing
 from gomd.cluster.membership.state_changes import StateChanges
@@ -21,19 +21,19 @@ from libgomd.wire.messages import Datagram, Heartbeat, MemberState
 
 
 class Joins:
-    """Decides whether the sender of a heartbeat is a member, and makes it one."""
+    """Decides whether the sender of a heartbeat becomes a member, and adds it."""
 
     def __init__(
         self,
         own_id: int,
         name: str,
         members: Members,
-        roll: IAdmission,
+        admission: IAdmission,
         changes: StateChanges,
-        checks: FailureDetector,
-        news: Broadcasts,
-        rivals: IdConflicts,
-        telling: Heartbeats,
+        detector: FailureDetector,
+        broadcasts: Broadcasts,
+        id_conflicts: IdConflicts,
+        heartbeats: Heartbeats,
         transport: IPeerTransport,
         timing: Timing,
         random: Random,
@@ -42,27 +42,27 @@ class Joins:
         self._own_id = own_id
         self._name = name
         self._members = members
-        self._roll = roll
+        self._admission = admission
         self._changes = changes
-        self._checks = checks
-        self._news = news
-        self._rivals = rivals
-        self._telling = telling
+        self._detector = detector
+        self._broadcasts = broadcasts
+        self._id_conflicts = id_conflicts
+        self._heartbeats = heartbeats
         self._timing = timing
         self._time = time
         self._refused = self._full = 0
-        self.claims = IdentityChecks(
-            transport, timing, random, self._accepted, lambda claim: rivals.conflict(claim, time.now())
+        self.identity_checks = IdentityChecks(
+            transport, timing, random, self._accepted, lambda claim: id_conflicts.report(claim, time.now())
         )
 
-    def stranger(
+    def receive_unknown(
         self, datagram: Datagram, message: Heartbeat, member: Member | None, address: Address, now: float
     ) -> Member | None:
         """
-        Take the heartbeat of a node, or of a start of a node, that is not known.
+        Process the heartbeat of an unknown node, or of an unknown instance of a known node.
 
-        :param member: the one that is known under its id.
-        :returns: what is known under its id now, None when it is not (yet) this one.
+        :param member: the member that is known under its id, if any.
+        :returns: the member if the sender is accepted, None if it is refused or must be verified first.
         """
         place = (address[0], message.port)
         node, instance, sequence = datagram.sender, datagram.instance, datagram.sequence
@@ -71,7 +71,7 @@ class Joins:
         if member is None:
             member = Member(node, message.name, place, now)
             if not self._members.add(member):
-                self._no_place(member, now)
+                self._report_full(member, now)
                 return None
             self._join(member, message, instance, sequence, place, now)
             return member
@@ -80,88 +80,98 @@ class Joins:
             self._join(member, message, instance, sequence, place, now)
             return member
         if not rival:
-            self.claims.add(Kind.RETURNED, member, message, instance, sequence, place, now)
-        elif not self._rivals.known(node, instance, now):
-            self.claims.add(Kind.RIVAL, member, message, instance, sequence, place, now)
+            self.identity_checks.start(ClaimKind.RETURNED, member, message, instance, sequence, place, now)
+        elif not self._id_conflicts.is_known(node, instance, now):
+            self.identity_checks.start(ClaimKind.RIVAL, member, message, instance, sequence, place, now)
         return None
 
-    def elsewhere(
+    def receive_from_new_address(
         self, datagram: Datagram, message: Heartbeat, member: Member, address: Address, now: float
     ) -> None:
-        """Take the heartbeat of a member that does not come from its address."""
+        """Process the heartbeat of a known instance that comes from another address than before."""
         if self._refuses(datagram, message, member, address, now):
             return
-        if member.state is not MemberState.UP or now - member.heard > self._timing.heartbeat * 2:
+        if member.state is not MemberState.UP or now - member.heard_at > self._timing.heartbeat * 2:
             place = (address[0], message.port)
-            self.claims.add(Kind.MOVED, member, message, datagram.instance, datagram.sequence, place, now)
+            self.identity_checks.start(
+                ClaimKind.MOVED, member, message, datagram.instance, datagram.sequence, place, now
+            )
 
     def _refuses(
         self, datagram: Datagram, message: Heartbeat, member: Member | None, address: Address, now: float
     ) -> bool:
         node = datagram.sender
-        refusal = self._roll.refusal(node, address[0])
+        refusal = self._admission.refusal(node, address[0])
         if refusal:
             self._refused += 1
-            if self._rivals.is_news(node, "refusal", now):
+            if self._id_conflicts.is_news(node, "refusal", now):
                 to = [(address[0], message.port)]
                 if member is not None:
                     to.append(member.address)
-                self._rivals.refused(node, message, datagram.instance, refusal, to)
+                self._id_conflicts.report_refusal(node, message, datagram.instance, refusal, to)
         return bool(refusal)
 
-    def _no_place(self, member: Member, now: float) -> None:
+    def _report_full(self, member: Member, now: float) -> None:
         self._full += 1
-        if self._rivals.is_news(self._own_id, "full", now):
+        if self._id_conflicts.is_news(self._own_id, "full", now):
             self._changes.warn(
                 member.id, member.name,
-                f"node {member.id} at {member.address[0]} is not taken, {len(self._members) + 1} others are "
-                "up: raise [peers] max_nodes if they are all yours",
+                f"node {member.id} at {member.address[0]} is not accepted, {len(self._members) + 1} others "
+                "are up: raise [peers] max_nodes if they are all yours",
             )  # fmt: skip
 
     def _accepted(self, claim: Claim) -> None:
-        """A node is where its claim said."""
+        """Apply a claim that was verified."""
         now, member = self._time.now(), claim.member
         if self._members.get(member.id) is not member:
             return
-        if claim.kind is not Kind.MOVED:
+        if claim.kind is not ClaimKind.MOVED:
             self._join(member, claim.message, claim.instance, claim.sequence, claim.address, now)
         elif claim.instance == member.instance:
-            member.heard = now
+            member.heard_at = now
             reason = f"its address changed from {member.address[0]} to {claim.address[0]}"
             if member.state is MemberState.UP:
-                self._changes.moved(member, claim.address, reason)
+                self._changes.change_address(member, claim.address, reason)
             else:
-                self._members.move(member, claim.address)
-                self.came_up(member, EventKind.UP, f"it answers again; {reason}", now)
+                self._members.set_address(member, claim.address)
+                self.mark_up(member, EventKind.UP, f"it answers again; {reason}", now)
 
     def _join(
         self, member: Member, message: Heartbeat, instance: int, sequence: int, place: Address, now: float
     ) -> None:
-        """Take a start of a node that was not known."""
+        """Make an instance that was not known a member that is up."""
         again = ", its daemon was started again" if member.instance else ""
         if member.state is MemberState.UP:
             reason = "its daemon was started again, without a goodbye"
-            self._changes.gone(member, MemberState.LEFT, self._own_id, reason, now)
+            self._changes.mark_gone(member, MemberState.LEFT, self._own_id, reason, now)
         member.instance, member.incarnation, member.sequence = instance, 0, sequence
-        self._members.move(member, place)
-        member.take(message, self._time.whole())
-        self.came_up(member, EventKind.JOIN, f"up at {place[0]}{again}{self._namesake(member)}", now)
+        self._members.set_address(member, place)
+        member.take(message, self._time.now_with_gaps())
+        self.mark_up(member, EventKind.JOIN, f"up at {place[0]}{again}{self._namesake(member)}", now)
 
     def _namesake(self, member: Member) -> str:
-        """Return the end of a sentence about another node of the same name, empty when there is none."""
-        other = self._own_id if member.name == self._name else self._members.namesake(member.name)
+        """Return a clause that warns of another node with the same name; empty when there is none."""
+        other = self._own_id if member.name == self._name else self._members.id_of_namesake(member.name)
         return f"; node {other} has the same name" if other else ""
 
-    def came_up(self, member: Member, kind: EventKind, reason: str, now: float) -> None:
-        """Make it up, whatever it was."""
-        self._checks.drop(member.id)
-        self._news.drop(member.id)
-        self._changes.up(member, kind, reason, now)
+    def mark_up(self, member: Member, kind: EventKind, reason: str, now: float) -> None:
+        """Mark a member as up, and end what was going on about it."""
+        self._detector.cancel(member.id)
+        self._broadcasts.invalidate(member.id)
+        self._changes.mark_up(member, kind, reason, now)
 
     def counters(self) -> list[Counter]:
-        """What it counted."""
+        """Return the counters for `stats`."""
         return [
             Counter("nodes_refused", self._refused, "heartbeats of nodes that may not be members here"),
-            Counter("nodes_full", self._full, "heartbeats of nodes there was no place for"),
-            Counter("nodes_evicted", self._members.evicted, "nodes that were down and made place for others"),
+            Counter(
+                "nodes_full",
+                self._full,
+                "heartbeats of nodes that were not accepted because the table is full",
+            ),
+            Counter(
+                "nodes_evicted",
+                self._members.evicted,
+                "nodes that were down and were removed to make room for others",
+            ),
         ]

@@ -1,4 +1,4 @@
-"""One other node as it is known here."""
+"""One other node, as this node knows it."""
 
 from __future__ import annotations
 
@@ -9,35 +9,36 @@ from gomd.cluster.membership.transport import Address
 from libgomd.model import Node, Status
 from libgomd.wire.messages import MAX_HEARTBEAT_SPEED, Heartbeat, MemberNote, MemberState
 
-#: Before every moment.
+#: Earlier than every time on the clock.
 NEVER: Final = -math.inf
-_EVERY_BIT: Final = sum(Status)
+_ALL_STATUS_BITS: Final = sum(Status)
 
 
 class Member:
     """
-    Another node. Moments are on the engine's steady clock, but for ``valued``, whose clock has the gaps too.
+    Another node. Times are on the engine's `SteadyClock`, except ``values_at``, which includes the gaps.
 
-    :ivar instance: which start of its daemon; 0 for one that is configured and was never heard.
-    :ivar address: where it is reached: the host its datagrams come from, the port it names.
+    :ivar instance: which start of its daemon; 0 for a configured node that was never heard from.
+    :ivar address: where to reach it: the host that its datagrams come from, and the port it announces.
     :ivar state: UP, DOWN or LEFT.
-    :ivar incarnation: how often it has refuted a suspicion.
-    :ivar sequence: highest number among its datagrams.
-    :ivar message: its newest heartbeat, which came at ``valued``; None when none ever came.
-    :ivar fast: its true speed when that is more than a heartbeat can say, and the instance that said so.
-    :ivar heard: when a datagram last came from its address. :ivar vouched: when it last answered another.
-    :ivar multicast: when a datagram of it last came by multicast, since it is up.
+    :ivar incarnation: how many times it has refuted a suspicion.
+    :ivar sequence: highest sequence number among its datagrams.
+    :ivar message: its newest heartbeat, received at ``values_at``; None if none was received yet.
+    :ivar true_speed: its instance and its speed, if that exceeds what a heartbeat can express.
+    :ivar heard_at: when its own address last sent a datagram.
+    :ivar vouched_at: when another member last confirmed that it is alive, or it sent from another address.
+    :ivar multicast_at: when its multicast was last received, since it came up.
     :ivar listed_name: its name when it came up.
-    :ivar rostered: when it was last sent what is known of all others.
-    :ivar suspects: ids of those who suspect it.
-    :ivar since: since when it has been up.
-    :ivar gone: since when it has not been; ``gone_by`` and ``gone_reason`` who said so and why.
+    :ivar roster_sent_at: when this node last sent it a roster.
+    :ivar suspects: ids of the nodes that suspect it.
+    :ivar up_since: when it came up. :ivar gone_since: when it stopped being up.
+    :ivar gone_by: id of the node that declared it gone, for the reason ``gone_reason``.
     """
 
     __slots__ = (
-        "address", "fast", "gone", "gone_by", "gone_reason", "heard", "id", "incarnation", "instance",
-        "listed_name", "message", "multicast", "name", "rostered", "sequence", "since", "state",
-        "suspects", "valued", "vouched",
+        "address", "gone_by", "gone_reason", "gone_since", "heard_at", "id", "incarnation", "instance",
+        "listed_name", "message", "multicast_at", "name", "roster_sent_at", "sequence", "state", "suspects",
+        "true_speed", "up_since", "values_at", "vouched_at",
     )  # fmt: skip
 
     def __init__(self, node: int, name: str, address: Address, now: float) -> None:
@@ -49,48 +50,50 @@ class Member:
         self.sequence = 0
         self.state = MemberState.DOWN
         self.message: Heartbeat | None = None
-        self.fast: tuple[int, int] = (0, 0)
-        self.heard = self.vouched = self.valued = now
-        self.multicast = self.rostered = NEVER
+        self.true_speed: tuple[int, int] = (0, 0)
+        self.heard_at = self.vouched_at = self.values_at = now
+        self.multicast_at = self.roster_sent_at = NEVER
         self.suspects: set[int] = set()
-        self.since = self.gone = now
+        self.up_since = self.gone_since = now
         self.gone_by = 0
         self.gone_reason = ""
 
     @property
-    def alive(self) -> float:
-        """When it last gave a sign of life, to this node or to another one."""
-        return max(self.heard, self.vouched)
+    def last_alive(self) -> float:
+        """When this node or another one last had a sign of life from it."""
+        return max(self.heard_at, self.vouched_at)
 
     def take(self, message: Heartbeat, now: float) -> None:
-        """Keep its newest heartbeat, at ``now`` with the gaps."""
+        """Store its newest heartbeat, received at ``now`` as `SteadyClock.now_with_gaps` tells."""
         self.message = message
         self.name = message.name
-        self.valued = now
+        self.values_at = now
         self.incarnation = max(self.incarnation, message.incarnation)
 
-    def _speed(self, said: int | None) -> int | None:
-        instance, speed = self.fast
-        return speed if said == MAX_HEARTBEAT_SPEED and speed and instance == self.instance else said
+    def _speed(self, announced: int | None) -> int | None:
+        """Return the true speed where the heartbeat announced only the largest one it can express."""
+        instance, speed = self.true_speed
+        known = announced == MAX_HEARTBEAT_SPEED and speed and instance == self.instance
+        return speed if known else announced
 
     def note(self) -> MemberNote:
-        """Return it as others are told of it."""
+        """Return the note that tells other nodes of this member."""
         host, port = self.address
         return MemberNote(self.id, self.state, self.instance, self.incarnation, port, host)
 
     def node(self, now: float) -> Node:
         """
-        Return it as users see it; one that keeps quiet, or is not up, has no values.
+        Return the node as users see it. It has no values while it is quiet or not up.
 
-        :param now: as `SteadyTime.whole`.
+        :param now: as `SteadyClock.now_with_gaps`.
         """
         message = self.message
         if self.state is not MemberState.UP or message is None:
             return Node(self.id, self.name, self.address[0], Status.CONFIGURED)
-        status = Status(message.status & _EVERY_BIT) | Status.CONFIGURED | Status.UP
+        status = Status(message.status & _ALL_STATUS_BITS) | Status.CONFIGURED | Status.UP
         if status & Status.QUIET:
             return Node(self.id, self.name, self.address[0], status)
-        age = None if message.sampled is None else round(message.sampled / 1000 + now - self.valued, 3)
+        age = None if message.sampled is None else round(message.sampled / 1000 + now - self.values_at, 3)
         return Node(
             self.id, self.name, self.address[0], status, message.load, self._speed(message.speed),
             message.cpus, message.util, message.mem, message.rmem, message.tmem, age,

@@ -1,4 +1,4 @@
-"""What comes in: who it is from, what it says about its sender, and what it asks for."""
+"""Processes incoming datagrams: what each says about its sender, and what it asks this node to do."""
 
 from __future__ import annotations
 
@@ -23,13 +23,12 @@ from libgomd.wire import messages
 from libgomd.wire.messages import Datagram, MemberNote, MemberState, Message, Notice, Probe, ProbeAck
 
 
-class Receiver:
+class DatagramReceiver:
     """
-    :param patience: seconds for which others have to say that this node is down before that is said here.
+    Processes every datagram that is not a plain heartbeat of a member that is up.
 
-    Takes what is not one of the plain heartbeats of a node that is up.
-
-    :ivar fullest: how many nodes the fullest roster told of, and who sent it.
+    :param called_down_after: seconds for which others must declare this node down before it warns of it.
+    :ivar largest_roster: the largest number of nodes that a roster announced, and its sender.
     """
 
     def __init__(
@@ -39,172 +38,175 @@ class Receiver:
         transport: IPeerTransport,
         clock: IReactorTime,
         time: SteadyClock,
-        arrivals: Joins,
+        joins: Joins,
         changes: StateChanges,
-        checks: FailureDetector,
-        hearsay: Rumors,
-        helping: IndirectProbes,
-        news: Broadcasts,
-        rivals: IdConflicts,
-        telling: Heartbeats,
-        patience: float = 3.0,
+        detector: FailureDetector,
+        rumors: Rumors,
+        indirect_probes: IndirectProbes,
+        broadcasts: Broadcasts,
+        id_conflicts: IdConflicts,
+        heartbeats: Heartbeats,
+        called_down_after: float = 3.0,
     ) -> None:
         self._own_id = own_id
         self._instance = instance
         self._transport = transport
         self._clock = clock
         self._time = time
-        self._arrivals = arrivals
+        self._joins = joins
         self._changes = changes
-        self._checks = checks
-        self._hearsay = hearsay
-        self._helping = helping
-        self._news = news
-        self._rivals = rivals
-        self._telling = telling
-        self.fullest: tuple[int, Address | None] = (0, None)
+        self._detector = detector
+        self._rumors = rumors
+        self._indirect_probes = indirect_probes
+        self._broadcasts = broadcasts
+        self._id_conflicts = id_conflicts
+        self._heartbeats = heartbeats
+        self.largest_roster: tuple[int, Address | None] = (0, None)
         self._refuted = 0
-        self._patience = patience
-        self._told_down = (-math.inf, -math.inf)  # since when without a break, and when last
+        self._called_down_after = called_down_after
+        self._called_down_at = (-math.inf, -math.inf)  # first notice without a break, and last one
 
-    def take(self, datagram: Datagram, member: Member | None, address: Address, multicast: bool) -> None:
-        """Take a fresh datagram; ``member`` is what is known under its sender's id."""
+    def receive(self, datagram: Datagram, member: Member | None, address: Address, multicast: bool) -> None:
+        """Process a datagram that is no replay. ``member`` is what is known under its sender's id."""
         now = self._time.now()
         message = datagram.message
         if datagram.sender == self._own_id:
-            self._rivals.heard(datagram, address, now)
+            self._id_conflicts.receive_own_id(datagram, address, now)
             return
         if isinstance(message, Notice) and message.state is MemberState.CONFLICT:
-            # Also from a node that is not known, which may be all that a second one of our id meets.
+            # Accepted from unknown nodes too: a second node with our id may meet nobody else.
             if message.node == self._own_id:
-                self._rivals.told(message, now)
+                self._id_conflicts.receive_notice(message, now)
             return
         if isinstance(message, Probe) and message.target in (0, self._own_id):
-            ack = ProbeAck(message.request_id, self._own_id, self._instance, self._telling.incarnation)
+            ack = ProbeAck(message.request_id, self._own_id, self._instance, self._heartbeats.incarnation)
             self._transport.send(ack, [address])
         known = member is not None and member.instance == datagram.instance and member.state is MemberState.UP
         if isinstance(message, ProbeAck):
-            self._arrivals.claims.take(message)
-            self._helping.take(message)
+            self._joins.identity_checks.receive_ack(message)
+            self._indirect_probes.receive_ack(message)
         if member is None or member.instance != datagram.instance:
             if not isinstance(message, messages.Heartbeat) or not datagram.sender:
                 return
-            member = self._arrivals.stranger(datagram, message, member, address, now)
+            member = self._joins.receive_unknown(datagram, message, member, address, now)
         elif member.state is MemberState.LEFT or not self._sign_of_life(datagram, member, address, now):
             return
         if member is not None and member.state is MemberState.UP:
             if multicast:
-                member.multicast = now
+                member.multicast_at = now
             elif not known and isinstance(message, messages.Heartbeat):
-                self._telling.newcomer(member, message.announce)
+                self._heartbeats.add_newcomer(member, message.announce)
                 if not message.announce:
-                    self._telling.introduce(member)
+                    self._heartbeats.send_heartbeat(member)
             self._act(message, member, address, multicast, now)
 
     def _sign_of_life(self, datagram: Datagram, member: Member, address: Address, now: float) -> bool:
-        """Take a datagram of a start of a node that is known; False when nothing more is to be done."""
+        """Process a datagram of a known instance. Return False when its message must be ignored."""
         message, up = datagram.message, member.state is MemberState.UP
         if datagram.sequence <= member.sequence:
             if not up:
-                return False  # sent before it went, and late
-            member.vouched = now
+                return False  # a late datagram, sent before the node left
+            member.vouched_at = now
         else:
             member.sequence = datagram.sequence
             place = address
             if isinstance(message, messages.Heartbeat):
                 place = (address[0], message.port)
-                member.take(message, self._time.whole())
+                member.take(message, self._time.now_with_gaps())
             if place == member.address:
-                member.heard = now
+                member.heard_at = now
             else:
-                member.vouched = now
+                member.vouched_at = now
                 if isinstance(message, messages.Heartbeat):
-                    self._arrivals.elsewhere(datagram, message, member, address, now)
+                    self._joins.receive_from_new_address(datagram, message, member, address, now)
                 if not up:
                     return False
         if not up:
             if isinstance(message, messages.Leave):
                 return False
-            self._arrivals.came_up(member, EventKind.UP, "it answers again", now)
-        self._checks.answered(member.id, self._own_id)
-        self._changes.cleared(member, self._own_id, f"node {self._own_id} hears from it again")
+            self._joins.mark_up(member, EventKind.UP, "it answers again", now)
+        self._detector.confirm_alive(member.id, self._own_id)
+        self._changes.clear_suspicion(member, self._own_id, f"node {self._own_id} hears from it again")
         return True
 
     def _act(self, message: Message, member: Member, address: Address, multicast: bool, now: float) -> None:
-        """Do what a message of a member that is up asks for."""
+        """Act on the message of a member that is up."""
         if isinstance(message, messages.Heartbeat):
             self._take_notes(message.notes, address, now)
             if message.announce:
-                wait = self._telling.answer(member, multicast, bool(message.notes), now)
+                wait = self._heartbeats.answer_announcement(member, multicast, bool(message.notes), now)
                 if wait:
                     self._clock.callLater(wait, self._introduce, member)
         elif isinstance(message, ProbeAck):
-            self._checks.take(message, member.id, now)
+            self._detector.receive_ack(message, member.id, now)
         elif isinstance(message, messages.TrueSpeed):
-            member.fast = (member.instance, message.speed)
+            member.true_speed = (member.instance, message.speed)
         elif isinstance(message, messages.IndirectProbe):
-            self._helping.ask(message, address, now)
+            self._indirect_probes.start(message, address, now)
         elif isinstance(message, Notice):
             if message.node != self._own_id:
-                self._hearsay.notice(message, address, now)
+                self._rumors.receive_notice(message, address, now)
             elif message.instance == self._instance and message.state is not MemberState.UP:
                 self._refute(message.incarnation, address)
                 if message.state is MemberState.DOWN:
                     self._called_down(message, now)
         elif isinstance(message, messages.Roster):
-            if message.total > self.fullest[0]:
-                self.fullest = (message.total, address)
+            if message.total > self.largest_roster[0]:
+                self.largest_roster = (message.total, address)
             self._take_notes(message.notes, address, now)
-            self._hearsay.ask()
+            self._rumors.greet_contacts()
         elif isinstance(message, messages.Leave):
-            self._checks.drop(member.id)
-            self._news.drop(member.id)
+            self._detector.cancel(member.id)
+            self._broadcasts.invalidate(member.id)
             reason = message.reason or "it said goodbye"
-            self._changes.gone(member, MemberState.LEFT, member.id, reason, now)
+            self._changes.mark_gone(member, MemberState.LEFT, member.id, reason, now)
 
     def _take_notes(self, notes: Iterable[MemberNote], address: Address, now: float) -> None:
         for note in notes:
             if note.node != self._own_id:
-                self._hearsay.note(note, now)
+                self._rumors.receive_note(note, now)
             elif note.instance == self._instance and note.state is not MemberState.UP:
                 self._refute(note.incarnation, address)
 
     def _introduce(self, member: Member) -> None:
         if member.state is MemberState.UP:
-            self._telling.introduce(member)
+            self._heartbeats.send_heartbeat(member)
 
     def _called_down(self, notice: Notice, now: float) -> None:
         """
-        Say that others do not hear this node: it has said that it is up, and they go on as before.
+        Warn that others keep declaring this node down although it has refuted that.
 
-        A refutation that arrives ends their news within a heartbeat or two.
+        A refutation that arrives ends their broadcasts within a heartbeat or two.
         """
-        if now - self._told_down[1] > self._patience:
-            self._told_down = (now, now)
-        first = self._told_down[0]
-        self._told_down = (first, now)
-        if now - first >= self._patience and self._rivals.is_news(self._own_id, "called down", now):
+        if now - self._called_down_at[1] > self._called_down_after:
+            self._called_down_at = (now, now)
+        first = self._called_down_at[0]
+        self._called_down_at = (first, now)
+        if now - first >= self._called_down_after and self._id_conflicts.is_news(
+            self._own_id, "called down", now
+        ):
             self._changes.warn(
-                self._own_id, self._telling.name,
+                self._own_id, self._heartbeats.name,
                 f"node {notice.by} says that this node is down, and does not hear that it is not: see "
                 "whether what is sent from here arrives there",
             )  # fmt: skip
 
     def _refute(self, incarnation: int, address: Address) -> None:
-        """Somebody says that this node does not answer: it does."""
-        telling = self._telling
-        if incarnation < telling.incarnation:
-            return  # that has been refuted already
-        telling.incarnation = incarnation + 1
+        """Refute a suspicion of this node: raise the incarnation and broadcast that it is up."""
+        heartbeats = self._heartbeats
+        if incarnation < heartbeats.incarnation:
+            return  # already refuted
+        heartbeats.incarnation = incarnation + 1
         self._refuted += 1
-        # Whoever says so hears nothing new of us. Should our numbers have gone back, it does from now on.
+        # The accuser hears nothing new from us. If that is because our sequence numbers went back, this mends
+        # it.
         self._transport.renumber()
-        self._transport.send(telling.heartbeat(), [address])
+        self._transport.send(heartbeats.make_heartbeat(), [address])
         reason = f"node {self._own_id} itself says so"
-        self._news.spread(
-            Notice(MemberState.UP, self._own_id, self._instance, telling.incarnation, self._own_id, reason)
+        self._broadcasts.queue(
+            Notice(MemberState.UP, self._own_id, self._instance, heartbeats.incarnation, self._own_id, reason)
         )
 
     def counters(self) -> list[Counter]:
-        """What it counted."""
-        return [Counter("suspicions_refuted", self._refuted, "times this node said that it is up after all")]
+        """Return the counters for `stats`."""
+        return [Counter("suspicions_refuted", self._refuted, "times this node refuted a suspicion")]

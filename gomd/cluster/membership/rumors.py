@@ -1,4 +1,8 @@
-"""What others say of a node. It makes this one ask; only the node itself makes itself up."""
+"""
+Handles second-hand reports about a node.
+
+A report only triggers a probe. A node is marked up only after it has been heard directly.
+"""
 
 from __future__ import annotations
 
@@ -17,19 +21,19 @@ from gomd.cluster.membership.transport import Address, IPeerTransport
 from libgomd.model import Counter
 from libgomd.wire.messages import MemberNote, MemberState, Notice
 
-#: How many, on the average, contradict what is said of a node and is not so.
-_VOICES: Final = 4
+#: Average number of members, besides the watchers, that contradict a false report.
+_EXPECTED_OBJECTIONS: Final = 4
 
 
 class Rumors:
     """
-    Takes notices and notes about other nodes.
+    Processes notices and notes about other nodes.
 
-    A node said to be suspect or down from which something came within `Timing.suspect` is neither: its
-    watchers, and some others chosen by chance, say so to the one who said it.
+    A node that is reported as suspect or down, but was heard within `Timing.suspect_delay`, is neither. Its
+    watchers and some randomly chosen members then contradict the reporter.
 
-    :param forward: tells others of news where nobody tells all at once.
-    :param contact: shows this node to those at some addresses.
+    :param gossip: passes a notice on, if its sender could not reach all members.
+    :param greet: sends a heartbeat of this node to some addresses.
     """
 
     def __init__(
@@ -37,30 +41,30 @@ class Rumors:
         own_id: int,
         members: Members,
         changes: StateChanges,
-        checks: FailureDetector,
-        news: Broadcasts,
+        detector: FailureDetector,
+        broadcasts: Broadcasts,
         contacts: Contacts,
         transport: IPeerTransport,
         timing: Timing,
         random: Random,
-        forward: Callable[[Notice], None],
-        contact: Callable[[Sequence[Address]], None],
+        gossip: Callable[[Notice], None],
+        greet: Callable[[Sequence[Address]], None],
     ) -> None:
         self._own_id = own_id
         self._members = members
         self._changes = changes
-        self._checks = checks
-        self._news = news
+        self._detector = detector
+        self._broadcasts = broadcasts
         self._contacts = contacts
         self._transport = transport
         self._timing = timing
         self._random = random
-        self._forward = forward
-        self._contact = contact
+        self._gossip = gossip
+        self._greet = greet
         self._objections = 0
 
-    def notice(self, notice: Notice, sender: Address, now: float) -> None:
-        """Take a notice about another node, from a member at ``sender``."""
+    def receive_notice(self, notice: Notice, sender: Address, now: float) -> None:
+        """Process a notice about another node, from a member at ``sender``."""
         member = self._members.get(notice.node)
         if member is None or notice.instance != member.instance or not member.instance:
             return
@@ -69,46 +73,49 @@ class Rumors:
         elif notice.state is MemberState.CONFLICT or notice.incarnation < member.incarnation:
             return
         elif member.state is not MemberState.UP:
-            if notice.state is MemberState.SUSPECT and self._speaks_up(member):
+            if notice.state is MemberState.SUSPECT and self._should_contradict(member):
                 self._tell(member.state, member, member.gone_by, member.gone_reason, [sender])
-        elif now - member.alive < self._timing.suspect:
-            if self._speaks_up(member):
-                self.object(member, f"node {self._own_id} hears from it", [sender])
+        elif now - member.last_alive < self._timing.suspect_delay:
+            if self._should_contradict(member):
+                self.contradict(member, f"node {self._own_id} hears from it", [sender])
         elif notice.state is MemberState.SUSPECT:
             self._suspected(member, notice, sender, now)
         else:
-            self._checks.drop(member.id)
-            self._changes.gone(member, notice.state, notice.by, notice.reason, now)
-            self._forward(notice)
+            self._detector.cancel(member.id)
+            self._changes.mark_gone(member, notice.state, notice.by, notice.reason, now)
+            self._gossip(notice)
 
     def _suspected(self, member: Member, notice: Notice, sender: Address, now: float) -> None:
-        news = notice.by not in member.suspects
-        self._changes.suspected(member, notice.by, notice.reason)
+        is_new = notice.by not in member.suspects
+        self._changes.mark_suspect(member, notice.by, notice.reason)
         if member in self._members.watched:
-            self._checks.start(member, now, sender)
-        if news:
-            self._forward(notice)
+            self._detector.start(member, now, sender)
+        if is_new:
+            self._gossip(notice)
 
     def _vouched(self, member: Member, notice: Notice, now: float) -> None:
-        """Take notice that it is up: it says so itself by a higher incarnation, or it answered another."""
+        """Process a notice that a member is up: it refuted a suspicion, or it answered another member."""
         itself = notice.by == member.id
         if itself and notice.incarnation <= member.incarnation:
             return
         member.incarnation = max(member.incarnation, notice.incarnation)
         if itself:
-            self._forward(notice)
+            self._gossip(notice)
         if member.state is MemberState.UP:
-            member.vouched = now
-            self._checks.answered(member.id, notice.by)
-            self._changes.cleared(member, notice.by, notice.reason)
+            member.vouched_at = now
+            self._detector.confirm_alive(member.id, notice.by)
+            self._changes.clear_suspicion(member, notice.by, notice.reason)
         elif member.state is MemberState.DOWN:
             self._contacts.add(member.address)
 
-    def _speaks_up(self, member: Member) -> bool:
-        return member in self._members.watched or self._random.random() * self._members.count < _VOICES
+    def _should_contradict(self, member: Member) -> bool:
+        return (
+            member in self._members.watched
+            or self._random.random() * self._members.up_count < _EXPECTED_OBJECTIONS
+        )
 
-    def object(self, member: Member, reason: str, to: Iterable[Address]) -> None:
-        """Tell those who suspect a member that it is up."""
+    def contradict(self, member: Member, reason: str, to: Iterable[Address]) -> None:
+        """Tell the members that suspect a node that it is up."""
         self._objections += 1
         self._tell(MemberState.UP, member, self._own_id, reason, to)
 
@@ -118,8 +125,8 @@ class Rumors:
         )
         self._transport.send(notice, list(to))
 
-    def note(self, note: MemberNote, now: float) -> None:
-        """Take what another one's table says of a node that is not this one."""
+    def receive_note(self, note: MemberNote, now: float) -> None:
+        """Process what another member's table says about a node that is not this one."""
         member = self._members.get(note.node)
         address = (note.address, note.port)
         if note.state is MemberState.UP:
@@ -130,20 +137,22 @@ class Rumors:
             and member.state is MemberState.UP
             and member.instance == note.instance
             and member.incarnation <= note.incarnation
-            and now - member.alive > self._timing.silence
+            and now - member.last_alive > self._timing.silence_timeout
         ):
-            self._checks.start(member, now)
+            self._detector.start(member, now)
 
-    def ask(self) -> None:
-        """Ask those that the notes told of now, not with the next tick."""
-        self._contact(self._contacts.fresh())
+    def greet_contacts(self) -> None:
+        """Contact the addresses that the notes told of now, not with the next tick."""
+        self._greet(self._contacts.take_new())
 
     def _may_be_back(self, member: Member, instance: int) -> bool:
-        """Whether a member that is said to be up is worth asking."""
+        """Return whether a member that is reported as up should be contacted."""
         if member.state is MemberState.LEFT:
             return instance > member.instance
         return member.state is not MemberState.UP and instance >= member.instance
 
     def counters(self) -> list[Counter]:
-        """What it counted."""
-        return [Counter("objections", self._objections, "times a node said to be silent was heard here")]
+        """Return the counters for `stats`."""
+        return [
+            Counter("objections", self._objections, "times a node that was reported as silent was heard here")
+        ]

@@ -1,4 +1,4 @@
-"""The settings of membership, and every interval that follows from them. Seconds, but for the counts."""
+"""The settings of membership and all intervals that follow from them. Times are in seconds."""
 
 from __future__ import annotations
 
@@ -7,35 +7,38 @@ from typing import Final
 
 from gomd.cluster.membership.transport import Address
 
-#: Heartbeats that reach a node in a second, at most: past so many nodes they come less often. Opening
-#: and taking one costs 45 to 130 us, by how cold the caches are: 0.7 to 2 % of a core.
-MOST_HEARD: Final = 150
-#: Peers that one heartbeat, or one piece of news, is sent to directly where there is no multicast.
-FAN_OUT: Final = 32
-#: How many others watch a node; two of them have to agree before it is called down quickly.
-WATCHERS: Final = 3
-#: Others that are asked to try a silent node, each time.
-HELPERS: Final = 2
-#: Nodes that are being checked at once, at most.
-MOST_CHECKS: Final = 128
-#: Lost addresses asked in one tick, at most.
-MOST_SEARCHED: Final = 4
-#: A lost address is asked again after this share of the time it has been lost ...
-SEARCH_SHARE: Final = 1 / 50
-#: ... and for ever at least this often, in seconds.
-SEARCH_SLOWEST: Final = 20.0
+#: Maximum number of heartbeats that reach a node per second. In larger clusters, nodes send less often.
+#: Opening and processing one costs 45 to 130 us, depending on the caches: 0.7 to 2 % of a core in all.
+MAX_HEARTBEATS_PER_SECOND: Final = 150
+#: Maximum number of peers that one heartbeat or notice is sent to directly where there is no multicast.
+MAX_FANOUT: Final = 32
+#: Number of members that watch a node. Two of them must agree before it is declared down quickly.
+WATCHERS_PER_NODE: Final = 3
+#: Members asked for an indirect probe of a silent node each time: the k of SWIM.
+INDIRECT_PROBE_HELPERS: Final = 2
+#: Maximum number of silent nodes that are checked at once.
+MAX_CONCURRENT_CHECKS: Final = 128
+#: Maximum number of lost addresses contacted in one tick.
+MAX_REJOINS_PER_TICK: Final = 4
+#: A lost address is contacted again after this share of the time for which it has been lost ...
+REJOIN_INTERVAL_SHARE: Final = 1 / 50
+#: ... but at least this often, in seconds.
+MAX_REJOIN_INTERVAL: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """
-    :ivar heartbeat: seconds between heartbeats while there are at most `MOST_HEARD` nodes. All other
-        intervals are in proportion to it.
-    :ivar forget: seconds that a node which is down stays listed.
-    :ivar max_nodes: nodes known at once, this one and those that are down among them.
-    :ivar seeds: peers that are always looked for; the own address among them does no harm.
-    :ivar discovery: whether there is multicast.
-    :ivar port: UDP port of this node; ``stream_port`` its TCP port for peers, 0 for none.
+    The settings of one engine.
+
+    :ivar heartbeat: seconds between two heartbeats, as long as there are at most
+        `MAX_HEARTBEATS_PER_SECOND` nodes. All other intervals are in proportion to it.
+    :ivar forget: seconds for which a node that is down stays listed.
+    :ivar max_nodes: maximum number of nodes to remember, this one and those that are down included.
+    :ivar seeds: peers to contact until they are up. The address of this node among them does no harm.
+    :ivar discovery: whether multicast is used.
+    :ivar port: UDP port of this node.
+    :ivar stream_port: TCP port of this node for peers, 0 for none.
     """
 
     heartbeat: float = 1.0
@@ -50,53 +53,59 @@ class Settings:
 @dataclass(frozen=True, slots=True)
 class Timing:
     """
-    What happens when, for one length of the heartbeat.
+    All intervals that follow from the heartbeat interval, in seconds.
 
-    A node that dies says nothing from 0 to 1 heartbeat after its last one, so that with these numbers
-    it is called down 2.3 to 3.3 heartbeats after its death, and half a tick more.
+    A node dies 0 to 1 heartbeats after its last datagram. With these numbers it is therefore declared down
+    2.3 to 3.3 heartbeats after its death, plus half a tick.
     """
 
     heartbeat: float
 
     @property
     def tick(self) -> float:
-        """How often anything is looked at."""
+        """Interval at which the engine does its periodic work."""
         return self.heartbeat / 5
 
     @property
-    def silence(self) -> float:
-        """A node that is watched is probed when nothing came from it for so long: one heartbeat missed."""
+    def silence_timeout(self) -> float:
+        """Silence of a watched node after which it is probed: one missed heartbeat."""
         return self.heartbeat * 1.5
 
     @property
-    def probe(self) -> float:
-        """Between two probes of a node that does not answer."""
+    def probe_interval(self) -> float:
+        """Interval between two probes of a node that does not answer."""
         return self.heartbeat / 5
 
     @property
-    def help(self) -> float:
-        """From the first probe until others are asked to try; from then until others are, twice that."""
+    def indirect_probe_delay(self) -> float:
+        """
+        Time from the first probe until indirect probes are requested.
+
+        They are repeated at twice this interval.
+        """
         return self.heartbeat * 0.2
 
     @property
-    def suspect(self) -> float:
-        """From the first probe until the others are told of a suspicion; less than that is no silence."""
+    def suspect_delay(self) -> float:
+        """Time from the first probe until the node is suspect. A node heard more recently is not silent."""
         return self.heartbeat * 0.8
 
     @property
-    def agreed(self) -> float:
-        """From the suspicion until the node is down, if somebody else suspects it too, or nobody else is."""
+    def min_suspicion_timeout(self) -> float:
+        """Time from suspect to down, if another member suspects the node too or there is no other one."""
         return self.heartbeat
 
     @property
-    def alone(self) -> float:
-        """The same, for as long as nobody agrees."""
+    def max_suspicion_timeout(self) -> float:
+        """Time from suspect to down, as long as no other member suspects the node."""
         return self.heartbeat * 2.5
 
-    def beat(self, nodes: int) -> float:
-        """Between two heartbeats to the same peer by multicast, in a cluster of so many nodes."""
-        return self.heartbeat * max(1.0, nodes / MOST_HEARD)
+    def heartbeat_interval(self, nodes: int) -> float:
+        """Return the interval between two multicast heartbeats in a cluster of ``nodes`` nodes."""
+        return self.heartbeat * max(1.0, nodes / MAX_HEARTBEATS_PER_SECOND)
 
-    def search(self, lost: float) -> float:
-        """Until the next try at a peer that has been lost for so long: ever more rarely, but for ever."""
-        return min(max(self.heartbeat, lost * SEARCH_SHARE), max(self.heartbeat, SEARCH_SLOWEST))
+    def rejoin_interval(self, lost: float) -> float:
+        """Return the time until the next try to contact a peer that has been lost for ``lost`` seconds."""
+        return min(
+            max(self.heartbeat, lost * REJOIN_INTERVAL_SHARE), max(self.heartbeat, MAX_REJOIN_INTERVAL)
+        )

@@ -1,4 +1,4 @@
-"""A time that leaves out the gaps in which this process was stopped."""
+"""A clock that leaves out the gaps during which this process was suspended."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from twisted.internet.interfaces import IReactorTime
 
 class SteadyClock:
     """
-    Seconds, from any origin. A gap between two ticks is left out of it.
+    Seconds since an arbitrary moment, without the gaps between ticks.
 
-    What a gap was (a stopped process, a machine that was paused) cannot be told, and after any of them
-    the silence of others proves nothing.
+    The cause of a gap (a stopped process, a paused machine) is unknown. After any gap, the silence of other
+    nodes proves nothing, so it must not count towards their timeouts.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
@@ -19,19 +19,22 @@ class SteadyClock:
         self._last = clock.seconds()
 
     def now(self) -> float:
-        """The time."""
+        """Return the seconds without the gaps."""
         return self._clock.seconds() - self._left_out
 
-    def whole(self) -> float:
-        """The same with the gaps: for ages, which go on while this process is stopped."""
+    def now_with_gaps(self) -> float:
+        """
+        Return the seconds including the gaps, for the age of values, which grows while the process is
+        stopped.
+        """
         return self._clock.seconds()
 
-    def tick(self, interval: float, most: float) -> bool:
-        """Say that a tick comes; True when it is more than ``most`` seconds off its time."""
+    def tick(self, interval: float, max_gap: float) -> bool:
+        """Note a tick. Return True when it comes more than ``max_gap`` seconds early or late."""
         now = self._clock.seconds()
         gap = now - self._last - interval
         self._last = now
-        if abs(gap) <= most:
+        if abs(gap) <= max_gap:
             return False
         self._left_out += gap
         return True

@@ -1,4 +1,4 @@
-"""All other nodes, and who of them is this node's to watch."""
+"""The member table, and the ring that decides which members this node watches."""
 
 from __future__ import annotations
 
@@ -7,37 +7,38 @@ from collections.abc import Iterator
 from typing import Final
 
 from gomd.cluster.membership.member import Member
-from gomd.cluster.membership.settings import WATCHERS
+from gomd.cluster.membership.settings import WATCHERS_PER_NODE
 from gomd.cluster.membership.transport import Address
 from libgomd.model import MAX_NODE_ID
 from libgomd.wire.messages import MemberState
 
-#: Spreads neighbouring ids over the ring, so that a rack that dies is not watched by itself alone.
-_SPREAD: Final = 40503
+#: Odd factor that spreads neighbouring ids over the ring, so that a rack is not watched by itself alone.
+_RING_MULTIPLIER: Final = 40503
 
 
-def place(node: int) -> int:
-    """Return the place of a node in the ring of watchers: another one for each id."""
-    return node * _SPREAD & MAX_NODE_ID
+def ring_position(node: int) -> int:
+    """Return the position of a node in the ring. Each id has another one."""
+    return node * _RING_MULTIPLIER & MAX_NODE_ID
 
 
 class Members:
     """
-    The other nodes by id.
+    All other nodes by id.
 
-    :param most: how many there may be. :ivar count: how many are up.
-    :ivar evicted: how many had to make place for others.
+    :param capacity: maximum number of nodes.
+    :ivar up_count: number of nodes that are up.
+    :ivar evicted: number of nodes that were removed to make room for others.
     """
 
-    def __init__(self, own_id: int, most: int) -> None:
-        self._own_place = place(own_id)
-        self._most = most
+    def __init__(self, own_id: int, capacity: int) -> None:
+        self._own_position = ring_position(own_id)
+        self._capacity = capacity
         self._by_id: dict[int, Member] = {}
         self._ring: list[Member] | None = None
         self._watched: list[Member] = []
         self._addresses: set[Address] = set()
-        self._called: dict[str, set[int]] = {}
-        self.count = self.evicted = 0
+        self._ids_by_name: dict[str, set[int]] = {}
+        self.up_count = self.evicted = 0
         self.get = self._by_id.get
 
     def __len__(self) -> int:
@@ -47,62 +48,66 @@ class Members:
         return iter(self._by_id.values())
 
     def add(self, member: Member) -> bool:
-        """Add one that is not up, if need be in place of the one longest gone. False when all are up."""
-        if len(self._by_id) >= self._most:
+        """
+        Add a member that is not up.
+
+        When the table is full, it replaces the one that left first; False if none did.
+        """
+        if len(self._by_id) >= self._capacity:
             gone = [each for each in self._by_id.values() if each.state is not MemberState.UP]
             if not gone:
                 return False
-            self.remove(min(gone, key=lambda each: each.gone))
+            self.remove(min(gone, key=lambda each: each.gone_since))
             self.evicted += 1
         self._by_id[member.id] = member
         return True
 
     def remove(self, member: Member) -> None:
-        """Forget it, which is not up."""
+        """Remove a member that is not up."""
         del self._by_id[member.id]
 
-    def turn(self, member: Member, state: MemberState) -> None:
-        """Make a member UP, DOWN or LEFT."""
+    def set_state(self, member: Member, state: MemberState) -> None:
+        """Change the state of a member to UP, DOWN or LEFT."""
         self._ring = None
         if member.state is MemberState.UP:
-            self.count -= 1
-            self._called[member.listed_name].discard(member.id)
+            self.up_count -= 1
+            self._ids_by_name[member.listed_name].discard(member.id)
         if state is MemberState.UP:
-            self.count += 1
+            self.up_count += 1
             member.listed_name = member.name
-            self._called.setdefault(member.name, set()).add(member.id)
-        elif not self._called.get(member.listed_name, True):
-            del self._called[member.listed_name]
+            self._ids_by_name.setdefault(member.name, set()).add(member.id)
+        elif not self._ids_by_name.get(member.listed_name, True):
+            del self._ids_by_name[member.listed_name]
         member.state = state
 
-    def move(self, member: Member, address: Address) -> None:
-        """Reach a member at another address from now on."""
+    def set_address(self, member: Member, address: Address) -> None:
+        """Change the address of a member."""
         self._ring = None
         member.address = address
 
-    def namesake(self, name: str) -> int:
-        """Return the id of a member that is up and has this name, 0 when there is none."""
-        return min(self._called.get(name, ()), default=0)
+    def id_of_namesake(self, name: str) -> int:
+        """Return the id of a member that is up and has this name, 0 if there is none."""
+        return min(self._ids_by_name.get(name, ()), default=0)
 
     @property
     def up(self) -> list[Member]:
-        """Those that are up, in the order of the ring. Not to be changed."""
+        """The members that are up, in the order of the ring. The caller must not change the list."""
         if self._ring is None:
             self._ring = sorted(
                 (each for each in self._by_id.values() if each.state is MemberState.UP),
-                key=lambda each: place(each.id),
+                key=lambda each: ring_position(each.id),
             )
             self._addresses = {each.address for each in self._ring}
-            first = bisect_right([place(each.id) for each in self._ring], self._own_place)
-            self._watched = (self._ring[first:] + self._ring[:first])[:WATCHERS]
+            first = bisect_right([ring_position(each.id) for each in self._ring], self._own_position)
+            self._watched = (self._ring[first:] + self._ring[:first])[:WATCHERS_PER_NODE]
         return self._ring
 
     @property
     def watched(self) -> list[Member]:
-        """Those that this node watches: the next in the ring that are up."""
+        """The members that this node watches: the next ones in the ring that are up."""
         return self._watched if self.up else []
 
     @property
     def addresses(self) -> set[Address]:
-        """Where those that are up are reached."""
+        """The addresses of the members that are up."""
         return self._addresses if self.up else set()

@@ -1,4 +1,4 @@
-"""What membership needs of a network: to send one message to some peers, or to all at once."""
+"""The network interface of membership: sends one message to some peers, or to all by multicast."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Address = tuple[str, int]
 
 
 class IPeerTransport(Interface):
-    """Seals and sends. Neither call raises or blocks: what cannot be sent now is lost, as on a network."""
+    """Seals and sends messages. No call raises or blocks: a message that cannot be sent now is lost."""
 
     def send(message: Message, addresses: Sequence[Address]) -> None:
-        """Send one packet to each of ``addresses``; it may be sealed once for all of them."""
+        """Send one packet to each of ``addresses``. It may be sealed once for all of them."""
 
     def multicast(message: Message) -> None:
-        """Send one packet to the multicast group, from the port that peers answer to."""
+        """Send one packet to the multicast group, from the port to which peers answer."""
 
     def renumber() -> None:
         """
-        Go on with numbers that were certainly never used: some of what was sent may be forgotten here.
+        Continue with sequence numbers that were certainly never used.
 
-        Harmless when nothing was; others see no more than higher numbers.
+        A machine that returned to a snapshot has forgotten which numbers it used. Otherwise this is harmless.
         """

@@ -1,4 +1,8 @@
-"""Which nodes there are, found out by kinship. docs/membership.md says how; nothing else imports kinship."""
+"""
+The swim engine: membership by the library kinship, which only this package imports.
+
+See docs/membership.md.
+"""
 
 from gomd.cluster.swim.engine import Swim
 from gomd.cluster.swim.runner import SwimRunner

@@ -1,8 +1,8 @@
 """
-The swim engine: kinship's SWIM with Lifeguard says who is up, the nodes themselves say how they are.
+The swim engine: kinship, an implementation of SWIM with Lifeguard, decides which nodes are up.
 
-kinship runs on a thread and at ports of its own; what it finds out is read from its queue by the clock.
-docs/membership.md says what differs from the heartbeat engine.
+kinship runs on its own thread and ports. Its event queue is polled periodically. The values of the nodes are
+fetched from them by `Summaries`. docs/membership.md describes the differences from the heartbeat engine.
 """
 
 from __future__ import annotations
@@ -28,37 +28,37 @@ from libgomd.wallclock import Wall
 from libgomd.wire.messages import MAX_NAME, Datagram
 from libgomd.wire.text import printable
 
-#: Seconds between two looks at what kinship has found out; a look takes about a microsecond.
-POLL: Final = 0.25
-#: Events that are taken at one look, at most.
-_MOST_EVENTS: Final = 1000
-#: Seconds for which a trouble that goes on is not said again.
-_SAID: Final = 3600.0
+#: Seconds between two polls of kinship's events. A poll takes about a microsecond.
+POLL_INTERVAL: Final = 0.25
+#: Maximum number of events taken in one poll, and of warnings remembered.
+_MAX_EVENTS: Final = 1000
+#: Seconds until a problem that persists is reported again.
+_REPEAT_AFTER: Final = 3600.0
 
 _UP: Final = Status.CONFIGURED | Status.UP
 _STATS: Final = {
     "packets_received": "packets of swim received",
-    "decrypt_failures": "packets of swim that our key does not open",
-    "replays_dropped": "packets of swim that had come before",
+    "decrypt_failures": "packets of swim that our key cannot open",
+    "replays_dropped": "packets of swim that were replays",
     "probes_sent": "probes sent",
     "probes_failed": "probes that were not answered",
-    "indirect_probes": "times others were asked to probe",
+    "indirect_probes": "indirect probes requested",
     "suspicions": "times a node was suspected",
-    "refutations": "times this node said that it is up after all",
-    "members_refused": "nodes there was no place for",
-    "local_health": "0 while this node keeps up, more while it is slow and trusts itself less",
+    "refutations": "times this node refuted a suspicion",
+    "members_refused": "nodes refused because the table is full",
+    "local_health": "Lifeguard's health score: 0 is healthy, more while this node is slow",
 }
 
 
 @implementer(IMembership)
 class Swim:
     """
-    Membership by kinship. The other nodes find this one's peer port in what it tells of itself.
+    Membership by kinship. Nodes find each other's peer port in kinship's metadata.
 
     :param own: gives this node, with the age of its values.
-    :param running: the kinship of this node. :param summaries: what the others say of themselves.
-    :param wall: gives the time of events.
-    :param forget: seconds for which a node that went stays listed.
+    :param runner: runs kinship on this node. :param summaries: the values of the other nodes.
+    :param wall: gives the time stamp of events.
+    :param forget: seconds for which a node that is gone stays listed.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -66,7 +66,7 @@ class Swim:
     def __init__(
         self,
         own: Callable[[], Node],
-        running: SwimRunner,
+        runner: SwimRunner,
         summaries: Summaries,
         clock: IReactorTime,
         events: IEvents,
@@ -75,7 +75,7 @@ class Swim:
     ) -> None:
         self.own_id = own().id
         self._own = own
-        self._running = running
+        self._runner = runner
         self._summaries = summaries
         self._clock = clock
         self._events = events
@@ -83,39 +83,39 @@ class Swim:
         self._forget = forget
         self._members: dict[int, SwimMember] = {}
         self._next_step = 0.0
-        self._said: dict[str, float] = {}
+        self._reported_at: dict[str, float] = {}
         self._foreign = 0
         self._isolation = Isolation(1.0)
         self._loop = LoopingCall(self._tick)
         self._loop.clock = clock
 
-    # -- its life
+    # -- start and stop
 
     def start(self) -> None:
-        """Join the cluster, and go on until `stop`."""
-        self._loop.start(POLL, now=False)
-        self._running.start(self._compare)
+        """Join the cluster, and run until `stop`."""
+        self._loop.start(POLL_INTERVAL, now=False)
+        self._runner.start(self._compare)
 
     def stop(self) -> Deferred[None]:
-        """Say goodbye and end kinship; fires when that is done."""
+        """Leave the cluster and stop kinship. The Deferred fires when that is done."""
         if self._loop.running:
             self._loop.stop()
-        return Deferred.fromCoroutine(self._running.stop())
+        return Deferred.fromCoroutine(self._runner.stop())
 
     def set_seeds(self, seeds: Sequence[Address]) -> None:
-        """Ask these nodes for the others."""
-        self._running.set_seeds(seeds)
+        """Replace the seeds."""
+        self._runner.set_seeds(seeds)
 
     def set_keys(self, keys: tuple[bytes, ...]) -> None:
         """Seal with the first of these keys from now on, and open with all of them."""
-        self._running.set_keys(keys)
+        self._runner.set_keys(keys)
 
-    # -- by the clock
+    # -- periodic work
 
     def _tick(self) -> None:
-        """Take what kinship found out. Never raises: an escaping error would end the loop."""
+        """Process the events of kinship. Never raises: an escaping error would end the loop."""
         try:
-            for event in self._running.take(_MOST_EVENTS):
+            for event in self._runner.events(_MAX_EVENTS):
                 self._take(event)
             now = self._clock.seconds()
             if now >= self._next_step:
@@ -129,19 +129,19 @@ class Swim:
             if member.gone is not None and now - member.gone > self._forget:
                 del self._members[member.id]
         self._look_for_isolation(now)
-        self._running.rejoin(alone=all(member.gone is not None for member in self._members.values()), now=now)
+        self._runner.rejoin(alone=all(member.gone is not None for member in self._members.values()), now=now)
         up = ((member.id, member.address) for member in self._members.values() if member.gone is None)
         self._summaries.step(up, now)
 
     def _look_for_isolation(self, now: float) -> None:
         up = sum(member.gone is None for member in self._members.values())
-        text = self._isolation.look(up, 0 if up else len(self._members), self._running.seeds, now)
+        text = self._isolation.check(up, 0 if up else len(self._members), self._runner.seeds, now)
         if text:
-            kind = EventKind.SUSPECT if self._isolation.said else EventKind.UP
+            kind = EventKind.SUSPECT if self._isolation.isolated else EventKind.UP
             self._log.warn("{text}", text=text)
             self._publish(kind, self._own(), text, self.own_id)
 
-    # -- what kinship found out
+    # -- events of kinship
 
     def _take(self, event: kinship.Event) -> None:
         if isinstance(event, kinship.EventsLost):
@@ -152,7 +152,7 @@ class Swim:
             seen = parse_member(event.member)
             if seen is None:
                 reason = f"{event.member.addr} speaks swim with our key, but is no gomd: it is ignored"
-                self._once(self.own_id, self._own().name, reason)
+                self._report_once(self.own_id, self._own().name, reason)
             elif seen.id != self.own_id:
                 self._change(event, seen)
 
@@ -169,7 +169,7 @@ class Swim:
             member.suspect = False
             self._publish(EventKind.UP, member, "it answers after all", self.own_id)
         elif isinstance(event, kinship.MemberDead):
-            reason = "silent: no node got an answer from it, and it did not contradict"
+            reason = "silent: no node got an answer from it, and it did not refute the suspicion"
             self._gone(EventKind.DOWN, member, reason, self.own_id)
         elif isinstance(event, kinship.MemberLeft):
             self._gone(EventKind.LEAVE, member, "it said goodbye, or its daemon was started again", member.id)
@@ -185,7 +185,7 @@ class Swim:
             return
         again = ", its daemon was started again" if old is not None else ""
         self._publish(EventKind.JOIN, seen, f"up at {seen.address[0]}{again}", self.own_id)
-        self._next_step = 0.0  # its values, at the next look
+        self._next_step = 0.0  # fetch its values with the next poll
 
     def _gone(self, kind: EventKind, member: SwimMember, reason: str, by: int) -> None:
         if member.gone is None:
@@ -194,15 +194,15 @@ class Swim:
             self._publish(kind, member, reason, by)
 
     def _compare(self) -> None:
-        """Take over what kinship knows now: at the start, and when its events were too many."""
+        """Synchronise with kinship's member list: at the start, and after events were lost."""
         present = {
             seen.id: seen
-            for seen in map(parse_member, self._running.cluster.members())
+            for seen in map(parse_member, self._runner.cluster.members())
             if seen and seen.id != self.own_id
         }
         for member in list(self._members.values()):
             if member.id not in present:
-                self._gone(EventKind.DOWN, member, "kinship lists it no more", self.own_id)
+                self._gone(EventKind.DOWN, member, "kinship no longer lists it", self.own_id)
         for seen in present.values():
             self._up(seen)
 
@@ -212,73 +212,77 @@ class Swim:
         if node is not None:
             said = printable(event.member.meta.get("name", ""))[:MAX_NAME]
             name = self.find(str(node)).name if node in self._members else said
-            self._once(node, name, f"two daemons have the id {node}, at {where}: give one of them another")
+            self._report_once(
+                node, name, f"two daemons have the id {node}, at {where}: give one of them another"
+            )
 
-    def _once(self, node: int, name: str, reason: str, key: str = "") -> None:
+    def _report_once(self, node: int, name: str, reason: str, key: str = "") -> None:
         """
-        Say something that a person has to put right, and not again for an hour.
+        Report a problem that a person must solve, at most once an hour.
 
-        :param key: what makes it the same thing; by default the reason.
+        :param key: identifies the problem; by default its reason.
         """
         now = self._clock.seconds()
-        self._said = {text: at for text, at in self._said.items() if now - at < _SAID}
-        if (key or reason) not in self._said and len(self._said) < _MOST_EVENTS:
-            self._said[key or reason] = now
+        self._reported_at = {text: at for text, at in self._reported_at.items() if now - at < _REPEAT_AFTER}
+        if (key or reason) not in self._reported_at and len(self._reported_at) < _MAX_EVENTS:
+            self._reported_at[key or reason] = now
             self._log.warn("{name}: {reason}", name=name, reason=reason)
             self._events.publish(Event(self._wall(), EventKind.SUSPECT, node, name, reason, self.own_id))
 
     def _publish(self, kind: EventKind, member: SwimMember | Node, reason: str, by: int) -> None:
         self._events.publish(Event(self._wall(), kind, member.id, member.name, reason, by))
 
-    # -- what comes to the peer port
+    # -- reports of the peer port
 
     def receive(self, datagram: Datagram, address: Address, multicast: bool = False) -> None:
-        """Count what another engine says: its node is no member here."""
+        """Count and report a membership datagram of another engine, whose node cannot be a member here."""
         self._foreign += 1
         member = self._members.get(datagram.sender)
-        self._once(
+        self._report_once(
             datagram.sender,
             member.name if member else f"node{datagram.sender}",
             f"the daemon at {address[0]} has another [peers] engine: give all nodes the same",
         )
 
     def wrong_clock(self, node: int, name: str, skew: float) -> None:
-        """Take notice that the clock of a node is ``skew`` seconds ahead of ours, so that it is not heard."""
+        """
+        Warn that the clock of a node is ``skew`` seconds ahead of ours, so that its datagrams are dropped.
+        """
         way = "ahead of" if skew > 0 else "behind"
         reason = f"its clock is {abs(skew):.0f} s {way} ours, so its datagrams are dropped: set the clocks"
-        self._once(node, name, reason, f"clock {node}")
+        self._report_once(node, name, reason, f"clock {node}")
 
     def right_clock(self, node: int) -> None:
-        """Take notice that the clock of a node is right again."""
-        self._said.pop(f"clock {node}", None)
+        """Note that the clock of a node is right again."""
+        self._reported_at.pop(f"clock {node}", None)
 
     def differing(self, node: int) -> None:
-        """Nothing has to be done: kinship does not look at clocks, so the node is a member."""
+        """Do nothing: kinship ignores clocks, so the node is a member all the same."""
 
     def replayed(self, node: int) -> None:
-        """Take notice that all questions and answers of a node have come before."""
+        """Warn that all questions and answers of a node are replays."""
         member = self._members.get(node)
         name = member.name if member else f"node{node}"
         reason = "heard, but all of it replayed: its machine was put back to a snapshot"
-        self._once(node, name, reason, f"replayed {node}")
+        self._report_once(node, name, reason, f"replayed {node}")
 
     def renumbered(self, name: str) -> None:
-        """Take notice that node ``name`` had heard nothing new from us, and that our numbers leapt."""
-        self._once(self.own_id, self._own().name, f"{name} had heard all that this node sends before")
+        """Warn that node ``name`` took our datagrams for replays, so that we use new sequence numbers."""
+        self._report_once(self.own_id, self._own().name, f"{name} had heard all that this node sends before")
 
     def copied(self, host: str) -> None:
-        """Take notice that a daemon at ``host`` has our id and instance, and sends what we did not."""
+        """Warn that a daemon at ``host`` has our id and instance and sends datagrams that are not ours."""
         reason = f"a copy of this machine runs at {host}: give it another [node] id and start its gomd again"
-        self._once(self.own_id, self._own().name, reason, "copied")
+        self._report_once(self.own_id, self._own().name, reason, "copied")
 
     def look_again(self) -> None:
-        """Ask all others how they are: kinship finds by itself who is there, but looks at no clocks."""
-        self._summaries.again()
+        """Fetch the values of all nodes again. kinship itself finds out which of them are up."""
+        self._summaries.refresh_all()
         self._next_step = 0.0
 
     def slept(self, seconds: float) -> None:
-        """The machine slept: what others said is older by that."""
-        self._summaries.slept(seconds)
+        """Age all values by the seconds that the machine slept."""
+        self._summaries.add_age(seconds)
 
     # -- what users see
 
@@ -291,7 +295,7 @@ class Swim:
     def _node(self, member: SwimMember, now: float) -> Node:
         if member.gone is not None:
             return Node(member.id, member.name, member.address[0], Status.CONFIGURED)
-        said = self._summaries.look(member.id, now)
+        said = self._summaries.latest(member.id, now)
         if said is None:
             return Node(member.id, member.name, member.address[0], _UP)
         return Node(
@@ -310,7 +314,7 @@ class Swim:
         return find_node(self.nodes(), key)
 
     def port_of(self, node: int) -> tuple[Address, int] | None:
-        """Where a node that is up is asked by datagram, and its TCP port, 0 for none. None: it is not up."""
+        """Return a node's address for datagrams and its TCP port (0 for none); None when it is not up."""
         member = self._members.get(node)
         return None if member is None or member.gone is not None else (member.address, member.stream_port)
 
@@ -320,8 +324,8 @@ class Swim:
         yield Counter("nodes", len(self._members) + 1, "configured nodes")
         yield Counter("nodes_up", up + 1, "nodes that are up")
         yield Counter("membership_received", self._foreign, "datagrams of nodes with another engine")
-        if self._running.cluster is not None:
-            stats = self._running.cluster.stats()
+        if self._runner.cluster is not None:
+            stats = self._runner.cluster.stats()
             for name, meaning in _STATS.items():
                 yield Counter(f"swim_{name}", getattr(stats, name), meaning)
         yield from self._summaries.counters()

@@ -1,4 +1,4 @@
-"""Another node as kinship tells of it: read from its member, whose name is an id and whose tags are ports."""
+"""A member of kinship as a node: its name is the node id, and its metadata has the node name and ports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NUMBER: Final = re.compile(r"[0-9]{1,5}")
 
 
 def parse_id(name: str) -> int | None:
-    """Return the node id that a member of this name has, None when it is no node."""
+    """Return the node id that a member name stands for, None if it is not an id."""
     number = int(name) if _NUMBER.fullmatch(name) else 0
     return number if 0 < number <= MAX_NODE_ID else None
 
@@ -25,8 +25,9 @@ class SwimMember:
     """
     One other node, as kinship knows it.
 
-    :ivar epoch: which start of its daemon. :ivar address: where it is asked by datagram.
-    :ivar stream_port: its TCP port, 0 for none. :ivar gone: when it went, None while it is up.
+    :ivar epoch: which start of its daemon. :ivar address: its address for datagrams.
+    :ivar stream_port: its TCP port, 0 for none.
+    :ivar gone: when it left or was declared down, None while it is up.
     """
 
     __slots__ = ("address", "epoch", "gone", "id", "name", "stream_port", "suspect")
@@ -42,7 +43,7 @@ class SwimMember:
 
 
 def parse_member(member: kinship.Member) -> SwimMember | None:
-    """Return the node that ``member`` is, None when it is no daemon of gomd."""
+    """Return the node of ``member``, None if it is not a gomd daemon."""
     node, name, host = parse_id(member.name), member.meta.get("name", ""), member.addr.rpartition(":")[0]
     port, stream = member.meta.get("port", ""), member.meta.get("stream", "")
     good_name = name.isprintable() and " " not in name and 0 < len(name.encode()) <= MAX_NAME

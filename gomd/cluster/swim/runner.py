@@ -1,4 +1,4 @@
-"""kinship while it runs: started off the reactor's thread, started again when it fails, told of new keys."""
+"""Runs kinship: starts it on a thread, restarts it when it fails, and passes on new keys and seeds."""
 
 from __future__ import annotations
 
@@ -15,23 +15,25 @@ from gomd.cluster.swim.setup import seeds_of
 from gomd.interfaces import IThreads
 from libgomd.errors import GomdError
 
-#: Seconds kinship may take to start (it looks names up and asks the seeds), and until it is tried again.
-_START_LIMIT: Final = 60.0
-AGAIN: Final = 10.0
-#: Seconds between two tries to reach seeds that kinship was not started with, while nobody else is known.
-REJOIN: Final = 10.0
-#: Seconds in which a goodbye spreads, and those in which kinship has to be gone.
-_LEAVE: Final = 2.0
-_STOP_LIMIT: Final = 4.0
-_TROUBLE: Final = (GomdError, kinship.KinshipError, OSError, TimeoutError)
+#: Seconds that kinship may take to start (it contacts the seeds), and until the next try.
+_START_TIMEOUT: Final = 60.0
+RESTART_DELAY: Final = 10.0
+#: Seconds between two tries to contact the seeds while no other node is known.
+REJOIN_INTERVAL: Final = 10.0
+#: Seconds in which a leave message spreads, and in which kinship must have stopped.
+_LEAVE_TIMEOUT: Final = 2.0
+_STOP_TIMEOUT: Final = 4.0
+_FAILURES: Final = (GomdError, kinship.KinshipError, OSError, TimeoutError)
 
 
 class SwimRunner:
     """
-    :param make: makes a `kinship.blocking.Cluster`, not started, of these keys and seeds.
+    One kinship cluster at a time, kept running.
+
+    :param make: makes a `kinship.blocking.Cluster` from keys and seeds, without starting it.
     :param keys: 32 bytes each, at least one; the first one seals.
-    :param seeds: peer ports of nodes to ask for the others.
-    :ivar cluster: the `kinship.blocking.Cluster`, None while there is none.
+    :param seeds: addresses and peer ports of nodes to contact.
+    :ivar cluster: the running `kinship.blocking.Cluster`, None while there is none.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -58,7 +60,7 @@ class SwimRunner:
         self._rejoined = 0.0
 
     def start(self, joined: Callable[[], None]) -> None:
-        """Start kinship, in the background; ``joined`` is called each time it has started."""
+        """Start kinship in the background. ``joined`` is called each time it has started."""
         self._wanted = True
         self._joined = joined
         if not self._seeds:
@@ -73,26 +75,26 @@ class SwimRunner:
             self._starting = Deferred.fromCoroutine(self._start())
 
     async def _start(self) -> None:
-        """Start kinship, and see to it that it is tried again when that fails. Never raises."""
+        """Start kinship, and schedule another try if that fails. Never raises."""
         try:
             cluster = self._make(self._keys, self._seeds)
-            await self._threads.run(_START_LIMIT, cluster.start)
+            await self._threads.run(_START_TIMEOUT, cluster.start)
             self.cluster, self._events = cluster, cluster.events(timeout=0.0)
             self._joined()
-        except _TROUBLE as error:
+        except _FAILURES as error:
             self._log.warn("swim cannot start and is tried again: {error}", error=error)
-            self._later()
+            self._restart_later()
         except Exception:  # noqa: BLE001 - a bug: say so loudly, and stay up
             self._log.failure("swim cannot start and is tried again")
-            self._later()
+            self._restart_later()
 
-    def _later(self) -> None:
+    def _restart_later(self) -> None:
         self.cluster = self._events = None
         if self._wanted:
-            self._again = self._clock.callLater(AGAIN, self._begin)
+            self._again = self._clock.callLater(RESTART_DELAY, self._begin)
 
     async def stop(self) -> None:
-        """Say goodbye and end kinship; returns when that is done. Never raises."""
+        """Leave the cluster and stop kinship; return when that is done. Never raises."""
         self._wanted = False
         if self._again is not None and self._again.active():
             self._again.cancel()
@@ -100,10 +102,10 @@ class SwimRunner:
             await self._starting
         cluster, self.cluster, self._events = self.cluster, None, None
         if cluster is not None:
-            await self._run(_STOP_LIMIT, "leaving the cluster failed", cluster.close, _LEAVE)
+            await self._run(_STOP_TIMEOUT, "leaving the cluster failed", cluster.close, _LEAVE_TIMEOUT)
 
-    def take(self, most: int) -> Iterator[kinship.Event]:
-        """Give what kinship has found out since, up to so many events. Does not block."""
+    def events(self, most: int) -> Iterator[kinship.Event]:
+        """Yield at most ``most`` new events of kinship. Does not block."""
         try:
             while most > 0 and self._events is not None:
                 event = next(self._events)
@@ -113,26 +115,26 @@ class SwimRunner:
                 most -= 1
         except kinship.KinshipError as error:
             self._ended(error)
-        except StopIteration:  # a generator must not let it out
+        except StopIteration:  # a generator must not let it escape
             self._ended("it was closed")
 
     def _ended(self, why: object) -> None:
-        self._log.error("kinship ended by itself and is started again: {why}", why=why)
-        self._later()
+        self._log.error("kinship ended by itself and is restarted: {why}", why=why)
+        self._restart_later()
 
     def set_seeds(self, seeds: Sequence[Address]) -> None:
-        """Ask these nodes for the others, now and whenever kinship is started again."""
+        """Contact these nodes now and whenever kinship is restarted."""
         self._seeds = tuple(seeds)
         self._ask_seeds()
 
     @property
     def seeds(self) -> int:
-        """How many addresses of seeds there are."""
+        """The number of seed addresses."""
         return len(self._seeds)
 
     def rejoin(self, alone: bool, now: float) -> None:
-        """Ask the seeds again, if nobody else is known and it is time to: kinship forgets whom it joined."""
-        if alone and now - self._rejoined >= REJOIN:
+        """Contact the seeds again if no other node is known, because kinship itself tries them only once."""
+        if alone and now - self._rejoined >= REJOIN_INTERVAL:
             self._rejoined = now
             self._ask_seeds(again=True)
 
@@ -145,25 +147,25 @@ class SwimRunner:
         """Seal with the first of these keys from now on, and open with all of them."""
         old, self._keys = self._keys, keys
         if self.cluster is not None and old != keys:
-            self._in_background("the key is not taken over", _change_keys, self.cluster.keyring, old, keys)
+            self._in_background("the new key cannot be used", _change_keys, self.cluster.keyring, old, keys)
 
     def _in_background(self, trouble: str, function: Callable[..., object], *arguments: object) -> None:
-        Deferred.fromCoroutine(self._run(_START_LIMIT, trouble, function, *arguments))
+        Deferred.fromCoroutine(self._run(_START_TIMEOUT, trouble, function, *arguments))
 
     async def _run(
         self, limit: float, trouble: str, function: Callable[..., object], *arguments: object
     ) -> None:
         try:
             await self._threads.run(limit, function, *arguments)
-        except _TROUBLE as error:
-            if trouble:  # else it was said before
+        except _FAILURES as error:
+            if trouble:  # otherwise it was reported before
                 self._log.warn("{trouble}: {error}", trouble=trouble, error=error)
         except Exception:  # noqa: BLE001 - a bug: say so loudly, and stay up
             self._log.failure("{trouble}", trouble=trouble or "asking the seeds again failed")
 
 
 def _change_keys(keyring: Any, old: tuple[bytes, ...], new: tuple[bytes, ...]) -> None:
-    """Blocks until kinship has done so."""
+    """Change the keys of kinship. Blocks."""
     for key in new:
         keyring.install(key)
     keyring.use(new[0])

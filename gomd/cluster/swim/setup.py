@@ -17,18 +17,19 @@ from libgomd.errors import ConfigError
 
 #: kinship listens, by UDP and TCP, at the peer port and this: the next one may be the multicast port.
 PORT_OFFSET: Final = 2
-#: Seconds between two tries to reach the seeds while nobody else is known.
+#: Seconds between two tries to contact the seeds while no other node is known.
 _REJOIN: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class SwimSetup:
     """
-    What every kinship of this daemon has.
+    The settings of kinship on this node.
 
-    :ivar port: UDP port of the peers; ``stream_port`` their TCP port, 0 for none.
-    :ivar heartbeat: seconds between two probes. :ivar max_nodes: nodes known at once, this one among them.
-    :ivar call_from_thread: calls what logs on the reactor's thread.
+    :ivar port: UDP port of the peer protocol. :ivar stream_port: TCP port for peers, 0 for none.
+    :ivar heartbeat: seconds between two probes.
+    :ivar max_nodes: maximum number of nodes, this one included.
+    :ivar call_from_thread: runs a function on the reactor's thread; used for logging.
     """
 
     node: int
@@ -42,10 +43,10 @@ class SwimSetup:
 
     def __call__(self, keys: tuple[bytes, ...], seeds: tuple[Address, ...]) -> Cluster:
         """
-        Return a kinship that is not started. Never before a fork: its log needs a thread.
+        Return a kinship cluster that is not started. Do not call it before a fork: its log needs a thread.
 
         :param keys: 32 bytes each, at least one; the first one seals.
-        :raises kinship.ConfigError: it does not take this.
+        :raises kinship.ConfigError: kinship refuses these settings.
         """
         route_log(self.call_from_thread)
         return Cluster(
@@ -66,15 +67,15 @@ class SwimSetup:
 
 
 def seeds_of(peers: Iterable[Address]) -> list[str]:
-    """Return where kinship listens on the nodes whose peer ports are these, but for ports there cannot be."""
+    """Return the kinship addresses of nodes with these peer ports; ports above 65535 are left out."""
     return [f"{host}:{port + PORT_OFFSET}" for host, port in peers if port + PORT_OFFSET <= 65535]
 
 
 def check_ports(address: str, port: int) -> None:
     """
-    See whether kinship will get its ports beside the peer port ``port``.
+    Check that the ports of kinship are free, for the peer port ``port``.
 
-    :raises ConfigError: one sentence on why not.
+    :raises ConfigError: they are not; one sentence says why.
     """
     try:
         for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
@@ -93,7 +94,7 @@ def check_ports(address: str, port: int) -> None:
 
 
 class _ToTwisted(logging.Handler):
-    """Hands what kinship logs on its threads to the log of the daemon."""
+    """Passes the log messages of kinship's threads to the log of the daemon."""
 
     _log: ClassVar[Logger] = Logger()
 
@@ -106,7 +107,7 @@ class _ToTwisted(logging.Handler):
 
 
 def route_log(call_from_thread: Callable[..., Any]) -> None:
-    """Let warnings of kinship go to the daemon's log. Starts a thread."""
+    """Send warnings of kinship to the daemon's log. Starts a thread."""
     log = logging.getLogger("kinship")
     if not any(isinstance(handler, _ToTwisted) for handler in log.handlers):
         log.propagate = False

@@ -1,9 +1,9 @@
 """
-How much memory the control group of the daemon leaves it: what it starts has to live there as well.
+The memory limit of the daemon's control group, which also applies to the jobs that it starts.
 
-A limit of any ancestor counts, in version 1 and 2 of the kernel's interface, also where the daemon sees
-its own group as the root (a cgroup namespace, a container's bind mount). Processors are not taken from
-here: load and use are counted for the whole machine, and a share of them must not be one of a part.
+Limits of all ancestors count, with versions 1 and 2 of the interface, also where the daemon sees its own
+group as the root (in a cgroup namespace or with a container's bind mount). Processor limits are ignored:
+load and usage are those of the whole machine, so they must not be related to a part of it.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from gomd.sources.linux.numbers import MAX_MEMORY, whole
 from libgomd.errors import GomdError
 from libgomd.model import Memory
 
-#: Longest file of a group that is read, in bytes: a memory.stat has some 2 KiB.
+#: Maximum size of a file of a group, in bytes. A memory.stat has about 2 KiB.
 _MAX_FILE: Final = 65536
-#: Groups in groups that are looked at.
-_DEEPEST: Final = 64
-#: Looks after which the daemon's group is looked for again: it can be moved.
-_KEPT: Final = 60
+#: Maximum depth of nested groups.
+_MAX_DEPTH: Final = 64
+#: Reads after which the daemon's group is searched for again, since it can be moved.
+_REFRESH_READS: Final = 60
 
 
 class _Files(NamedTuple):
-    """What a version of the interface calls its files: the limit, what is used, what of it is cache."""
+    """The file names of one version of the interface: limit, usage, and the cache within the usage."""
 
     limit: str
     usage: str
@@ -61,7 +61,7 @@ class MemoryGroup:
         if self._left <= 0:
             found = self._find()
             self._groups = [(place, files) for place, files in found if _read(place, files.limit)]
-            self._left = _KEPT
+            self._left = _REFRESH_READS
         self._left -= 1
         mem, rmem, tmem = memory.mem, memory.rmem, memory.tmem
         for directory, files in self._groups:
@@ -137,9 +137,9 @@ def _below(path: str, mounted: str) -> str:
 
 
 def _up(inner: str, point: str, files: _Files) -> Iterator[tuple[str, _Files]]:
-    """Give a group and those around it, as far as they can be seen."""
+    """Yield a group and its ancestors, as far as they are visible."""
     directory = inner.rstrip("/")
-    for _ in range(_DEEPEST):
+    for _ in range(_MAX_DEPTH):
         yield directory, files
         if directory == point or not directory.startswith(point + "/"):
             return
@@ -160,7 +160,7 @@ def _read(directory: str, name: str) -> bytes:
 
 
 def _number(directory: str, name: str) -> int | None:
-    """Return the bytes in a file of a group; None for no such file, and for no limit (max, or a huge one)."""
+    """Return the number of bytes in a file of a group; None if it is missing or means no limit."""
     try:
         return whole(_read(directory, name).strip(), MAX_MEMORY)
     except ValueError:

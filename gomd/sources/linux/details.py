@@ -1,4 +1,4 @@
-"""What a process is besides its stat line: whose it is, its command line, what it read and wrote."""
+"""Reads the details of a process outside its stat line: owner, command line, memory, input and output."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from gomd.sources.linux.pidstat import PidStat
 from libgomd.errors import NotAllowed
 from libgomd.wire.text import printable_bytes
 
-#: Longest command line that is kept, in bytes; the kernel allows 128 KiB an argument. Of a longer one so
-#: much is kept, to the last whole character, and `CUT` stands behind it.
+#: Maximum length of a command line, in bytes; the kernel allows 128 KiB for one argument. A longer one is
+#: cut at a whole character, and `CUT` is appended.
 MAX_COMMAND: Final = 4096
 CUT: Final = "…"
 _MAX_STATM: Final = 256
-#: Memory of one process in pages, at most.
+#: Maximum memory of one process, in pages.
 _MAX_PAGES: Final = 2**47
 _MAX_IO: Final = 1024
 
 
 class Transferred(NamedTuple):
-    """Bytes a process has read from and written to storage since it started; None for what cannot be."""
+    """
+    Bytes that a process has read from and written to storage since it started; None for impossible values.
+    """
 
     read: int | None
     written: int | None

@@ -1,9 +1,9 @@
 """
-Numbers in the kernel's text, and the ranges that they can have.
+Parses numbers in the kernel's text and checks their ranges.
 
-A kernel writes wrong numbers now and then: a counter that underflowed is near 2**64, a container's /proc
-has sizes larger than the machine. Each parser knows the range of its value; a number outside of it is
-None (not known), and costs that value only. Text that is no number at all, or is cut short, is an error.
+Kernels sometimes write wrong numbers: a counter that underflowed is near 2**64, and the /proc of a container
+has sizes larger than the machine. Each parser knows the range of its value. A number outside the range
+becomes None (unknown) and affects that value only. Text that is not a number, or is cut, is an error.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import math
 import re
 from typing import Final, TypeVar
 
-#: Largest counter and size: a signed number of 64 bits. What is above it has underflowed.
+#: Highest counter and size: a signed number of 64 bits. A higher number has underflowed.
 MAX_COUNT: Final = 2**63 - 1
-#: Largest memory of one node, in bytes: what docs/wire.md can carry, 8 PiB.
+#: Maximum memory of one node, in bytes: the limit of the wire format, 8 PiB.
 MAX_MEMORY: Final = 2**53 - 1
-#: Tasks there can be at most: PID_MAX_LIMIT of a 64-bit kernel.
+#: Maximum number of tasks: PID_MAX_LIMIT of a 64-bit kernel.
 MAX_TASKS: Final = 2**22
-#: Processors there can be at most: what docs/wire.md can carry.
+#: Maximum number of processors: the limit of the wire format.
 MAX_CPUS: Final = 65535
-#: Load at most, in hundredths of a standard process: what docs/wire.md can carry.
+#: Maximum load, in hundredths of a standard process: the limit of the wire format.
 MAX_LOAD: Final = 2**32 - 1
 #: 9999-12-31, in seconds since the epoch.
 MAX_TIME: Final = 253402300799
-#: Digits that are looked at; no kernel writes as many.
+#: Maximum number of digits that are parsed. No kernel writes so many.
 _MAX_DIGITS: Final = 40
 _WHOLE: Final = re.compile(r"[+-]?[0-9]+")
 _DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{0,40})?")

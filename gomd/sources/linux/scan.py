@@ -1,15 +1,17 @@
 """
-Scanning every process, cheaply: one `stat` a process a scan, the rest only when it may have changed.
+Scans every process cheaply: one read per process and scan, and the rest only when something may have changed.
 
-A machine has hundreds of processes of which a dozen do anything. When a process's stat line is byte
-for byte the one of the last scan, it used no processor and ran no other program: its value is kept
-as it is, unparsed. What the line does not tell is looked at in turn: at each scan, for a twelfth of
-the processes, reading and writing too short to show as processor time, and a user changed without any other
-trace; for a sixtieth, a rewritten command line, and some pages that statm alone tells of.
+Theory of operation. A machine has hundreds of processes, of which a dozen do anything. A process whose stat
+line is byte for byte that of the last scan used no processor time and ran no other program, so its value is
+kept without parsing anything. A few things change without a trace in that line, and are therefore read in
+turn. Each scan reads for a twelfth of the processes (`ROTATION`) what they read and wrote too briefly to
+show as processor time, and their user; for a sixtieth (`_LONG_ROTATION`) a rewritten command line, and
+memory that only statm shows.
 
-A process whose files block (`gomd.sources.linux.walk`) keeps one thread, and is not touched again until that
-is back: it is shown from its ``status``, which does not block, and from what is known. A user of whom many
-are so, which he can bring about, has all his processes shown that way, and holds no more threads.
+A process whose files block (`gomd.sources.linux.walk`) occupies one thread and is not touched again before
+that thread is back. It is shown from its ``status`` file, which does not block, and from what is known of
+it. A user can bring such processes about; when a user has many of them, all processes of that user are
+shown this way, so that they occupy no more threads.
 """
 
 from __future__ import annotations
@@ -20,20 +22,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from gomd.sources.files import ProcRoot, error_of
-from gomd.sources.linux.details import (
-    Transferred,
-    read_command,
-    read_resident,
-    read_transferred,
-    read_uid,
-)  # fmt: skip
-from gomd.sources.linux.kernelstat import read_boot_time
-from gomd.sources.linux.numbers import rate
-from gomd.sources.linux.pidstat import PidStat, cpu_percent, parse_pid_stat
+from gomd.sources.linux.details import read_command, read_resident, read_uid
+from gomd.sources.linux.pidstat import PidStat, parse_pid_stat
 from gomd.sources.linux.pidstatus import PidStatus, parse_pid_status
+from gomd.sources.linux.process_reader import PAGE_SIZE, KnownProcess, ProcessReader, page_bytes
 from gomd.sources.linux.stuck import HANGS, StuckProcesses
 from gomd.sources.linux.walk import Worker
 from gomd.sources.usernames import UserNames
@@ -42,39 +37,19 @@ from libgomd.model import Process
 from libgomd.wire.text import printable_bytes
 
 T = TypeVar("T")
-#: Scans after which each process's reading and writing was read again: a minute at the default period.
+#: Scans in which the input and output of every process is read once: a minute at the default period.
 ROTATION: Final = 12
-#: Scans after which all of it was: five minutes. A multiple of `ROTATION`.
+#: Scans in which everything of every process is read once: five minutes. A multiple of `ROTATION`.
 _LONG_ROTATION: Final = 5 * ROTATION
-#: No kernel writes a longer stat line: 50 numbers of 20 digits and a name.
+#: Bytes of a stat line. No kernel writes a longer one: 50 numbers of 20 digits and a name.
 _MAX_STAT: Final = 2048
-#: Seconds without progress after which a process is taken to hang: the first of a scan, and the others.
-PATIENCE: Final = 0.5
-_NEXT_PATIENCE: Final = 0.15
+#: Seconds without progress after which a process counts as hung: the first of a scan, and further ones.
+HANG_TIMEOUT: Final = 0.5
+_NEXT_HANG_TIMEOUT: Final = 0.15
 _MAX_STATUS: Final = 8192
 _FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-#: What is wrong with the daemon or the machine, not with one process.
+#: Errors that mean trouble of the daemon or the machine, not of one process.
 _TROUBLE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-_TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
-_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
-
-
-class _Known(NamedTuple):
-    """
-    A process as the last scan left it.
-
-    :ivar path: of its stat, as the kernel takes it. :ivar line: what stood there.
-    :ivar settled: nothing about it was in motion.
-    :ivar moved: what it had read and written at ``moved_at``.
-    """
-
-    path: bytes
-    line: bytes
-    stat: PidStat
-    process: Process
-    settled: bool
-    moved: Transferred | None
-    moved_at: float
 
 
 def _read_line(
@@ -83,7 +58,7 @@ def _read_line(
     read: Callable[[int, int], bytes] = os.read,
     close: Callable[[int], None] = os.close,
 ) -> bytes:
-    """Return the first bytes of a file; called for every process of every scan, so without detours."""
+    """Return the first bytes of a file. It is called for every process in every scan, so it must be fast."""
     descriptor = open_(path, _FLAGS)
     try:
         return read(descriptor, _MAX_STAT)
@@ -93,12 +68,13 @@ def _read_line(
 
 class ProcessScanner:
     """
-    Scans the processes below one proc root; `scan` on one thread at a time, `read` beside it.
+    Scans the processes below one proc root. One thread at a time may call `scan`; others may call `read`.
 
-    :param node_id: the node, home of all its processes.
-    :param locked: gives the processes locked now, as (pid, started). :param users: names them.
+    :param node_id: this node, which is the home of all its processes.
+    :param locked: returns the processes that are locked now, as (pid, started).
+    :param users: gives the names of users.
     :param read_line: returns the first bytes of the stat file of that name, and may block for ever.
-    :param patience: seconds without progress after which a process is taken to hang.
+    :param hang_timeout: seconds without progress after which a process counts as hung.
     """
 
     def __init__(
@@ -108,24 +84,19 @@ class ProcessScanner:
         locked: Callable[[], frozenset[tuple[int, int]]],
         users: UserNames | None = None,
         read_line: Callable[[bytes], bytes] = _read_line,
-        patience: float = PATIENCE,
+        hang_timeout: float = HANG_TIMEOUT,
     ) -> None:
         self._read_line = read_line
-        self._patience = patience
+        self._hang_timeout = hang_timeout
         self._stuck = StuckProcesses()
-        #: When the processes that are only looked at from outside were last read; None if they never were.
+        #: When each process that is shown from its status only was last read; None if it never was.
         self._read_at: dict[int, float | None] = {}
         self._root = root
-        self._node_id = node_id
-        self._locked = locked
-        self._locks: frozenset[tuple[int, int]] = frozenset()
-        self._users = users or UserNames()
-        self._known: dict[int, _Known] = {}
+        self._reader = ProcessReader(root, node_id, locked, users or UserNames())
+        self._known: dict[int, KnownProcess] = {}
         self._scanned_at = 0.0
         self._scanning_at = 0.0
         self._round = 0
-        self._boot_time: int | None = None
-        self._scanned_boot_time: int | None = None  # that of the last scan; `read` renews the other one too
         self._one_scan = threading.Lock()
 
     def scan(self, now: float) -> tuple[Process, ...]:
@@ -143,19 +114,15 @@ class ProcessScanner:
             pids = sorted([int(name) for name in self._root.names() if name.isdecimal()])
         except RequestError as error:
             raise SourceUnavailable(str(error)) from error
-        # What stands beside the stat lines: when it has changed, processes at rest are made anew too.
-        boot_time, locks = self._read_boot_time(), self._locked()
-        same = not self._users.refresh(now) and boot_time == self._scanned_boot_time and locks is self._locks
-        self._boot_time = self._scanned_boot_time = boot_time
-        self._locks = locks
+        renew = self._reader.begin_scan(now)
         before, self._scanning_at = self._known, now
-        visit = partial(self._visit, before, now, now - self._scanned_at, same)
-        after: dict[int, _Known] = {}
-        patience = self._patience
+        visit = partial(self._visit, before, now, now - self._scanned_at, renew)
+        after: dict[int, KnownProcess] = {}
+        hang_timeout = self._hang_timeout
         while True:
             worker = Worker(pids, visit, self._stuck.came_back)
             worker.start()
-            hung = worker.wait(patience)
+            hung = worker.wait(hang_timeout)
             after.update(worker.found.copy())
             if hung is None:
                 break
@@ -166,7 +133,7 @@ class ProcessScanner:
                 last = before.get(hung)
                 uid, command = (-1, "new") if last is None else (last.process.uid, last.process.command)
                 self._stuck.note(hung, worker, uid, command)
-            patience = min(patience, _NEXT_PATIENCE)
+            hang_timeout = min(hang_timeout, _NEXT_HANG_TIMEOUT)
         if worker.error is not None:
             raise worker.error
         if self._stuck or self._read_at:
@@ -177,16 +144,17 @@ class ProcessScanner:
 
     def _visit(
         self,
-        before: dict[int, _Known],
+        before: dict[int, KnownProcess],
         now: float,
         interval: float,
-        same: bool,
-        worker: Worker[_Known],
+        renew: bool,
+        worker: Worker[KnownProcess],
     ) -> None:
-        """Look at the processes of ``worker``. On its thread; it may stay there for ever."""
+        """Read the processes of ``worker``, on its thread, which may block for ever."""
         turn = self._round % _LONG_ROTATION
         io_turn = turn % ROTATION
         below, read_line, after = os.fsencode(self._root.under("")), self._read_line, worker.found
+        update, renewed = self._reader.update, self._reader.renewed
         spared = self._stuck.spared() if self._stuck else None
         for pid in worker.pids:
             worker.at = pid
@@ -197,28 +165,28 @@ class ProcessScanner:
             try:
                 if spared is not None and self._is_spared(pid, known, spared):
                     worker.outside = True
-                    after[pid] = self._look_from_outside(pid, path, known)
+                    after[pid] = self._from_status(pid, path, known)
                     worker.outside = False
                     continue
                 line = read_line(path)
                 if known is None or known.line != line or not known.settled or pid % ROTATION == io_turn:
-                    known = self._look(pid, path, line, known, now, interval, pid % _LONG_ROTATION == turn)
-                elif not same:
-                    known = known._replace(process=self._renewed(known.process, now))
+                    known = update(pid, path, line, known, now, interval, pid % _LONG_ROTATION == turn)
+                elif renew:
+                    known = known._replace(process=renewed(known.process, now))
                 after[pid] = known
             except OSError as error:
                 if error.errno in _TROUBLE:  # else it has ended
                     raise SourceUnavailable(f"the processes cannot be read: {error.strerror}") from error
             except (SourceUnavailable, NotAllowed):
-                continue  # it is just coming or going
+                continue  # it is just starting or ending
 
     # -- processes whose files block
 
-    def _is_spared(self, pid: int, known: _Known | None, spared: Callable[[int], bool]) -> bool:
+    def _is_spared(self, pid: int, known: KnownProcess | None, spared: Callable[[int], bool]) -> bool:
         return pid in self._stuck or spared(read_uid(self._root, pid) if known is None else known.process.uid)
 
-    def _look_from_outside(self, pid: int, path: bytes, known: _Known | None) -> _Known:
-        """Return what a process is whose files block, without touching more of it than its status."""
+    def _from_status(self, pid: int, path: bytes, known: KnownProcess | None) -> KnownProcess:
+        """Return the value of a process whose files block, reading nothing but its status."""
         status = None
         if not self._stuck.is_mute(pid):
             status = parse_pid_status(self._root.peek(f"{pid}/status", _MAX_STATUS)[0])
@@ -230,7 +198,7 @@ class ProcessScanner:
         if known is None:
             if status is None:
                 raise SourceUnavailable(f"nothing is known of process {pid}")
-            known = self._outside(path, status)
+            known = self._unread(path, status)
             self._read_at[pid] = None
         read_at = self._read_at.setdefault(pid, self._scanned_at)
         process = replace(
@@ -243,33 +211,37 @@ class ProcessScanner:
             )
         return known._replace(process=process, settled=False)
 
-    def _outside(self, path: bytes, status: PidStatus) -> _Known:
-        """Return a process that was never read; that it started at -1 tells it from itself once it is."""
+    def _unread(self, path: bytes, status: PidStatus) -> KnownProcess:
+        """
+        Return the value of a process that was never read.
+
+        Its ``started`` of -1 makes a later read replace it.
+        """
         stat = PidStat(
             status.pid, status.name, status.state, status.ppid, 0, 0, 0, status.threads, -1, status.vsize,
-            status.rss // _PAGE, (status.name, b"", b""),
+            status.rss // PAGE_SIZE, (status.name, b"", b""),
         )  # fmt: skip
         command = f"[{printable_bytes(status.name)}]"
         process = replace(
-            self._process(stat, status.uid, command, status.rss, self._scanning_at),
+            self._reader.process(stat, status.uid, command, status.rss, self._scanning_at),
             started=0,
             start_time=None,
         )
-        return _Known(path, b"", stat, process, False, None, self._scanning_at)
+        return KnownProcess(path, b"", stat, process, False, None, self._scanning_at)
 
     def is_stuck(self, pid: int) -> bool:
-        """Whether the files of process ``pid`` are not to be touched: they block, or may."""
+        """Return whether the files of process ``pid`` must not be read because they block, or may."""
         return pid in self._stuck or self._is_stuck_in(self._known, pid)
 
     @staticmethod
-    def _is_stuck_in(known: dict[int, _Known], pid: int) -> bool:
+    def _is_stuck_in(known: dict[int, KnownProcess], pid: int) -> bool:
         return pid in known and known[pid].process.stuck
 
     def read(self, pid: int, now: float) -> Process:
         """
         Read one process afresh, with the shares and rates of the last scan. Blocks.
 
-        One whose files block is given as the last scan left it.
+        A process whose files block is returned as the last scan left it.
 
         :raises NotFound: there is no such process.
         :raises SourceUnavailable: its files are not whole.
@@ -281,7 +253,7 @@ class ProcessScanner:
             uid = read_uid(self._root, pid)
         except OSError as error:
             raise error_of(error, str(pid)) from error
-        return self._stuck.read(pid, uid, lambda: self._read_fresh(pid, now), self._patience)
+        return self._stuck.read(pid, uid, lambda: self._read_fresh(pid, now), self._hang_timeout)
 
     def guard(self, pid: int, read: Callable[[], T]) -> T:
         """
@@ -291,7 +263,7 @@ class ProcessScanner:
         """
         if self.is_stuck(pid):
             raise TimedOut(HANGS.format(pid))
-        return self._stuck.read(pid, self._root.owner(pid), read, self._patience)
+        return self._stuck.read(pid, self._root.owner(pid), read, self._hang_timeout)
 
     def _read_fresh(self, pid: int, now: float) -> Process:
         try:
@@ -299,10 +271,12 @@ class ProcessScanner:
             stat = parse_pid_stat(line)
             if stat.pid != pid:
                 raise NotFound(f"there is no process {pid} on this node now; `ps` lists what runs")
-            self._boot_time = self._read_boot_time()
+            self._reader.update_boot_time()
             self._root.check_process(pid)
             uid, command = read_uid(self._root, pid), read_command(self._root, stat)
-            process = self._process(stat, uid, command, _bytes(read_resident(self._root, stat)), now)
+            process = self._reader.process(
+                stat, uid, command, page_bytes(read_resident(self._root, stat)), now
+            )
         except OSError as error:
             raise error_of(error, str(pid)) from error
         known = self._known.get(pid)
@@ -321,136 +295,3 @@ class ProcessScanner:
         if age is not None:
             age = round(age + max(0.0, now - self._scanned_at), 1)
         return replace(known.process, age=age)
-
-    def _look(
-        self,
-        pid: int,
-        path: bytes,
-        line: bytes,
-        known: _Known | None,
-        now: float,
-        interval: float,
-        in_turn: bool,
-    ) -> _Known:
-        """Return what ``line`` and the process's other files say; ``known`` is the last scan's."""
-        if known is None:
-            return self._meet(pid, path, line, now)
-        last, changed = known.process, known.line != line
-        if changed:
-            stat = parse_pid_stat(line)
-            if stat.started != known.stat.started:  # the pid has been given to another process
-                return self._meet(pid, path, line, now)
-        else:
-            stat = known.stat
-        uid = read_uid(self._root, pid)
-        moved = read_transferred(self._root, pid, uid)
-        if in_turn or (changed and _may_have_another_command(known.stat, stat)):
-            command = read_command(self._root, stat)
-        else:
-            command = last.command
-        rss = _bytes(read_resident(self._root, stat)) if changed or in_turn else last.rss
-        told = (known.moved, last.uid, last.command, last.rss)
-        if not changed and known.settled and (moved, uid, command, rss) == told:
-            return _Known(path, line, stat, self._renewed(last, now), True, moved, now)
-        cpu = None
-        if not last.stuck:
-            cpu = cpu_percent(stat.ticks, known.stat.ticks, _TICKS_A_SECOND, interval)
-        read_rate, write_rate = _rates(moved, known.moved, now - known.moved_at)
-        process = self._process(stat, uid, command, rss, now, cpu, read_rate, write_rate)
-        settled = cpu is not None and not (changed or cpu or read_rate or write_rate)
-        return _Known(path, line, stat, process, settled, moved, now)
-
-    def _meet(self, pid: int, path: bytes, line: bytes, now: float) -> _Known:
-        """Return what a process is that no scan has seen before."""
-        stat = parse_pid_stat(line)
-        if stat.pid != pid:
-            raise SourceUnavailable(f"/proc/{pid}/stat is of process {stat.pid}")
-        uid = read_uid(self._root, pid)
-        command, resident = read_command(self._root, stat), read_resident(self._root, stat)
-        process = self._process(stat, uid, command, _bytes(resident), now)
-        return _Known(path, line, stat, process, False, read_transferred(self._root, pid, uid), now)
-
-    def _process(
-        self,
-        stat: PidStat,
-        uid: int,
-        command: str,
-        rss: int | None,
-        now: float,
-        cpu_percent: float | None = None,
-        read_rate: float | None = None,
-        write_rate: float | None = None,
-    ) -> Process:
-        own, after = self._node_id, stat.started_after(_TICKS_A_SECOND)
-        return Process(
-            node=own,
-            home=own,
-            pid=stat.pid,
-            ppid=stat.ppid,
-            uid=uid,
-            user=self._users.name(uid, now),
-            state=stat.state,
-            nice=stat.nice,
-            threads=stat.threads,
-            cpu_percent=cpu_percent,
-            cpu_seconds=None if stat.ticks is None else stat.ticks / _TICKS_A_SECOND,
-            rss=rss,
-            vsize=stat.vsize,
-            start_time=self._started_at(after),
-            where=0,
-            nmigs=0,
-            lock=(stat.pid, stat.started) in self._locked(),
-            cantmove=why_unmovable(stat),
-            command=command,
-            started=stat.started,
-            read_rate=read_rate,
-            write_rate=write_rate,
-        )
-
-    def _renewed(self, process: Process, now: float) -> Process:
-        """Return a process at rest, with what does not stand in its own files as it is now."""
-        lock = (process.pid, process.started) in self._locks
-        after = None if process.start_time is None else process.started / _TICKS_A_SECOND
-        user, start_time = self._users.name(process.uid, now), self._started_at(after)
-        if (lock, user, start_time) == (process.lock, process.user, process.start_time):
-            return process
-        return replace(process, lock=lock, user=user, start_time=start_time)
-
-    def _started_at(self, after: float | None) -> float | None:
-        """
-        Return the time of day ``after`` seconds from the boot, None when that is not known.
-
-        The moment of boot moves when the wall clock is set.
-        """
-        assert self._boot_time is not None
-        return None if after is None else self._boot_time + after
-
-    def _read_boot_time(self) -> int:
-        try:
-            return read_boot_time(self._root)
-        except SourceUnavailable:
-            if self._boot_time is None:
-                raise
-            return self._boot_time
-
-
-def why_unmovable(stat: PidStat) -> str:
-    """Return openMosix's word for what is the system's own; `foreign` for what gomd did not start."""
-    return "system" if stat.pid == 1 or stat.of_kernel else "foreign"
-
-
-def _may_have_another_command(old: PidStat, new: PidStat) -> bool:
-    """Whether it ran another program between the two, or ended: a zombie has no command line."""
-    return old.program != new.program or (old.state == "Z") != (new.state == "Z")
-
-
-def _bytes(pages: int | None) -> int | None:
-    return None if pages is None else pages * _PAGE
-
-
-def _rates(
-    new: Transferred | None, old: Transferred | None, interval: float
-) -> tuple[float | None, float | None]:
-    if new is None or old is None:
-        return None, None
-    return rate(new.read, old.read, interval), rate(new.written, old.written, interval)

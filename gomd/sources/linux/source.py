@@ -1,4 +1,4 @@
-"""The stock Linux kernel as a node: its values the way openMosix defines them, its processes, its tree."""
+"""The source for a stock Linux kernel: the values that openMosix defines, processes, and the tree."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from gomd.sources.settings import check_speed
 from libgomd.model import STANDARD_SPEED, Caller, Cpu, Load, Memory, Node, Part, Process, ProcessTable
 from libgomd.wire.tree import Kind, TreePath
 
-#: Files of a process that the kernel shows while its exec hangs.
+#: Files of a process that can be read while its exec hangs.
 _NEVER_BLOCK: Final = frozenset({"status", "comm", "statm", "limits", "cgroup", "schedstat"})
-#: Seconds for which `nodes` takes a load or processor sample for the present one.
-_RECENT: Final = 10.0
+#: Maximum age in seconds of a load or processor sample that `nodes` uses.
+_MAX_SAMPLE_AGE: Final = 10.0
 
 
 @implementer(INodeSource)
@@ -38,13 +38,13 @@ class LinuxSource:
     """
     `INodeSource` over the /proc of a kernel without openMosix, 2.4 and newer.
 
-    :param node_id: this node's id, and ``name`` and ``address`` what `nodes` calls it.
+    :param node_id: id of this node; ``name`` and ``address`` are its name and address in `nodes`.
     :param proc_root: the tree, usually ``/proc``.
-    :param state_dir: where settings and the measured speed are kept.
-    :param speed: of one processor; None to measure it. :param sspeed: the yardstick; None for 15000.
-        One that is given holds again after each restart, before what `setspeed` and `setyard` kept.
-    :param sys_root: the tree of sysfs, which tells what disks lie on others and how much memory the
-        daemon's control group leaves; None for ``sys`` beside the proc root, which is ``/sys`` for ``/proc``.
+    :param state_dir: directory for settings and the measured speed.
+    :param speed: speed of one processor; None to measure it. :param sspeed: the yardstick; None for 15000.
+        A given value applies again after each restart and overrides those of `setspeed` and `setyard`.
+    :param sys_root: the sysfs tree, for stacked disks and the memory limit of the daemon's control group;
+        None for ``sys`` beside the proc root, which is ``/sys`` for ``/proc``.
     """
 
     kind = "linux"
@@ -69,7 +69,7 @@ class LinuxSource:
         self._admin = AdminStore(state_dir, speed=speed, sspeed=sspeed)
         self._measured = Speed(self._root, state_dir)
         self._locks = ProcessLocks()
-        self._scanner = ProcessScanner(self._root, node_id, self._locks.held)
+        self._scanner = ProcessScanner(self._root, node_id, self._locks.locked)
         self._tree = LinuxTree(
             self._root, node_id, self._admin, self._locks, self.own_values, self.speed, self.yardstick
         )
@@ -91,14 +91,14 @@ class LinuxSource:
     @property
     def hides_others(self) -> bool:
         """
-        Whether the kernel hides other people's processes from a caller (``hidepid`` of /proc).
+        Whether the kernel hides the processes of other users (``hidepid`` of /proc).
 
-        A caller is then shown only processes he owns, and admins all. Does not block.
+        A caller then sees only their own processes; admins see all. Does not block.
         """
         return self._tree.hides_others
 
     def speed(self) -> int:
-        """Return the speed of one processor. Blocks when it has to be measured first."""
+        """Return the speed of one processor. Blocks if it must be measured first."""
         return self._admin.state.speed or self._measured.value()
 
     def yardstick(self) -> int:
@@ -114,7 +114,7 @@ class LinuxSource:
         return value
 
     def nodes(self, now: float) -> Sequence[Node]:
-        """Return this node alone: the stock kernel knows no other."""
+        """Return only this node, since a stock kernel knows no other one."""
         measured_at, load = self._recent(Part.LOAD, now)
         _, cpu = self._recent(Part.CPU, now)
         memory = self._read_memory(now)
@@ -125,7 +125,7 @@ class LinuxSource:
         """
         Return this node with the load and processor values of the newest sample. Blocks.
 
-        :raises SourceUnavailable: there is none yet and none can be read.
+        :raises SourceUnavailable: there is no sample yet and none can be read.
         """
         return self._node(self._newest(Part.LOAD), self._newest(Part.CPU), self._read_memory(None), None)
 
@@ -151,7 +151,7 @@ class LinuxSource:
 
     def _recent(self, part: Part, now: float) -> tuple[float, Any]:
         known = self._latest.get(part)
-        if known is None or now - known[0] > _RECENT:
+        if known is None or now - known[0] > _MAX_SAMPLE_AGE:
             self.sample(part, now)
         return self._latest[part]
 
@@ -169,7 +169,7 @@ class LinuxSource:
             return Load(self._load.update(current, now), others, averages)
 
     def _read_memory(self, now: float | None) -> Memory:
-        """Read what memory there is for this daemon, once for `nodes` and the sample of one moment."""
+        """Read the memory that this daemon may use, once for `nodes` and the sample of the same moment."""
         known = self._memory
         if known is not None and known[0] == now:
             self._memory = None
@@ -182,7 +182,7 @@ class LinuxSource:
             return self._shares.update(stat, speed)
 
     def _kernel_stat(self, now: float) -> KernelStat:
-        """Read /proc/stat, once for the two parts of one sample: it is the longest of the files."""
+        """Read /proc/stat once for both parts of a sample, because it is the longest file."""
         known = self._stat
         if known is not None and known[0] == now:
             self._stat = None
@@ -196,14 +196,14 @@ class LinuxSource:
     def processes(self, now: float) -> ProcessTable:
         """Scan every process; see `INodeSource`."""
         self._tree.look_for_hiding()
-        held = self._locks.held()
+        locked = self._locks.locked()
         found = self._scanner.scan(now)
-        if held:
-            self._locks.drop(held - {(process.pid, process.started) for process in found})
+        if locked:
+            self._locks.drop(locked - {(process.pid, process.started) for process in found})
         return ProcessTable(now, found)
 
     def process(self, pid: int, now: float) -> Process:
-        """Read one process afresh; see `INodeSource`."""
+        """Read one process now; see `INodeSource`."""
         return self._scanner.read(pid, now)
 
     # -- the tree

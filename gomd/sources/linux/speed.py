@@ -1,12 +1,11 @@
 """
-How fast one processor of this node is, on openMosix's scale.
+Measures the speed of one processor on openMosix's scale.
 
-openMosix measured a processor when it started and called a standard machine (a Pentium 4 of 1500 MHz)
-15000; a core of 2.6 GHz read 31000 to 39000. gomd measures the time libbzip2 takes for a fixed text:
-integer work and branches over data that fits the caches, the same code on every distribution since
-2010 (zlib and OpenSSL, its rivals, are rebuilt with other algorithms and special instructions here
-and there). 8.0 ms on a 2.5 GHz Xeon of 2019, which openMosix would call 33700, fix the scale:
-speed = 270 / seconds.
+openMosix measured a processor when it started. A standard machine (a Pentium 4 with 1500 MHz) has 15000; a
+core of 2.6 GHz had 31000 to 39000. gomd measures the time that libbzip2 needs for a fixed text. That is
+integer work and branches over data that fits into the caches, with the same code on every distribution
+since 2010, whereas zlib and OpenSSL are built with different algorithms and special instructions. The scale
+is fixed by 8.0 ms on a 2.5 GHz Xeon of 2019, which has 33700 in openMosix: speed = 270 / seconds.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ from libgomd.errors import SourceUnavailable
 from libgomd.model import MAX_SPEED, STANDARD_SPEED
 from libgomd.wire.text import printable
 
-#: The name of the file in STATE.
+#: Name of the file in STATE.
 SPEED_STATE: Final = "speed.json"
-#: Raised whenever the benchmark or its scale changes, so that every node measures anew.
+#: Increment it when the benchmark or its scale changes, so that every node measures again.
 _VERSION: Final = 2
 _SCALE: Final = 270.0
 _SIZE: Final = 64 * 1024
@@ -68,7 +67,11 @@ class Speed:
         self._value: int | None = None
 
     def value(self) -> int:
-        """Return the speed, 1..`MAX_SPEED`. Blocks, for less than 0.1 s the first time on a new machine."""
+        """
+        Return the speed, 1..`MAX_SPEED`.
+
+        Blocks; on a new machine the first call measures for up to 0.1 s.
+        """
         if self._value is None:
             with self._lock:
                 if self._value is None:
@@ -130,7 +133,7 @@ def measure_speed(cpu_time: Callable[[], float]) -> int:
 
 
 def benchmark_text() -> bytes:
-    """Return the text that is compressed: the same numbers for ever, compressible as a log is."""
+    """Return the text to compress: always the same, and as compressible as a log file."""
     number, text = 12345, bytearray()
     while len(text) < _SIZE:
         number = (number * 1103515245 + 12345) & 0x7FFFFFFF
@@ -139,7 +142,7 @@ def benchmark_text() -> bytes:
 
 
 def machine_identity(cpuinfo: str) -> str:
-    """Return what tells one kind of machine from another, in one line."""
+    """Return one line that identifies the type of machine."""
     blocks = [block for block in cpuinfo.split("\n\n") if block.strip()]
     processors = [block for block in blocks if _names(block) & _PROCESSOR]
     # What is said of the whole machine stands before the processors (LoongArch) or behind them (PowerPC).

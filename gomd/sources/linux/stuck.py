@@ -1,4 +1,4 @@
-"""Which processes block whoever reads their files, and how many threads each of them and its user holds."""
+"""Tracks processes whose files block their readers, and limits the threads that each user's may occupy."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from twisted.logger import Logger
 from gomd.sources.linux.walk import Worker
 from libgomd.errors import TimedOut
 
-#: Processes that may each hold a thread: of one user, of root, of all.
-MOST_OF_ONE: Final = 4
-MOST_OF_ROOT: Final = 32
-MOST: Final = 64
+#: Maximum number of processes that may each occupy a thread: of one user, of root, of all users.
+MAX_STUCK_PER_USER: Final = 4
+MAX_STUCK_OF_ROOT: Final = 32
+MAX_STUCK: Final = 64
 
 
 T = TypeVar("T")
-#: What is said of such a process, with its id in the place of {0}.
+#: The error about such a process; {0} is its pid.
 HANGS: Final = (
     "process {0} hangs: the kernel does not answer what is read about it; /proc/{0}/status can be read"
 )
@@ -29,8 +29,8 @@ class _Stuck(NamedTuple):
     """
     A process whose files block.
 
-    :ivar uid: whose it is, -1 while that is not known.
-    :ivar workers: the threads that it holds. :ivar mute: its ``status`` blocks too.
+    :ivar uid: user id of its owner, -1 if unknown.
+    :ivar workers: the threads that it blocks. :ivar mute: whether its ``status`` blocks too.
     """
 
     uid: int
@@ -40,37 +40,37 @@ class _Stuck(NamedTuple):
 
 class StuckProcesses:
     """
-    The processes that hold a thread each. Its methods are called on any thread.
+    The processes that block threads. Any thread may use it.
 
-    A user of whom many hang, which he can bring about, has all his processes spared: none of them is read any
-    more until some of his threads are back.
+    A user can create such processes. When too many of a user's processes block, all processes of that user
+    are spared: none of them is read before some of the threads have returned.
     """
 
     _log: ClassVar[Logger] = Logger()
 
     def __init__(self) -> None:
-        #: By process id. The threads that come back take from it, with `_changing`.
+        #: By pid. Returning threads remove themselves, under the lock `_changing`.
         self._stuck: dict[int, _Stuck] = {}
         self._changing = threading.Lock()
-        self._said: set[int] = set()
+        self._reported: set[int] = set()
 
     def __bool__(self) -> bool:
-        return bool(self._stuck or self._said)
+        return bool(self._stuck or self._reported)
 
     def __contains__(self, pid: int) -> bool:
         return pid in self._stuck
 
     def note(self, pid: int, worker: Worker[Any], uid: int, command: str) -> None:
-        """``worker`` hangs at process ``pid``. Said once."""
+        """Note that ``worker`` hangs at process ``pid``, and warn of it once."""
         with self._changing:
             old = self._stuck.get(pid)
             if old is None:
                 old = _Stuck(uid, ())
             self._stuck[pid] = _Stuck(old.uid, (*old.workers, worker), old.mute or worker.outside)
-        if worker.over:  # at this very moment
+        if worker.over:  # it returned just now
             self.came_back(worker)
-        elif pid not in self._said:
-            self._said.add(pid)
+        elif pid not in self._reported:
+            self._reported.add(pid)
             self._log.warn(
                 "process {pid} ({command}) hangs: the kernel does not answer what is read in /proc/{pid}; "
                 "it is shown as it was last known until that ends",
@@ -78,7 +78,7 @@ class StuckProcesses:
             )  # fmt: skip
 
     def came_back(self, worker: Worker[Any]) -> None:
-        """The kernel has let go a thread that was left."""
+        """Remove an abandoned thread that the kernel has released."""
         with self._changing:
             for pid, stuck in tuple(self._stuck.items()):
                 workers = tuple(each for each in stuck.workers if each is not worker)
@@ -88,29 +88,30 @@ class StuckProcesses:
                     self._stuck[pid] = stuck._replace(workers=workers)
 
     def owned_by(self, pid: int, uid: int) -> None:
-        """Take note whose a process is."""
+        """Note the owner of a process."""
         with self._changing:
             if (stuck := self._stuck.get(pid)) is not None:
                 self._stuck[pid] = stuck._replace(uid=uid)
 
     def is_mute(self, pid: int) -> bool:
-        """Whether its ``status`` blocks too."""
+        """Return whether the ``status`` of a process blocks too."""
         stuck = self._stuck.get(pid)
         return stuck is not None and stuck.mute
 
     def settle(self, seen: Container[int]) -> None:
-        """Say which processes answer again, of those that a scan has ``seen``."""
-        for pid in [pid for pid in self._said if pid not in self._stuck]:
-            self._said.discard(pid)
+        """Log which of the processes that a scan has ``seen`` answer again."""
+        for pid in [pid for pid in self._reported if pid not in self._stuck]:
+            self._reported.discard(pid)
             if pid in seen:
                 self._log.info("process {pid} answers again", pid=pid)
 
     def read(self, pid: int, uid: int, read: Callable[[], T], patience: float) -> T:
         """
-        Return what ``read`` returns, which reads files of process ``pid``, and raise what it raises. Blocks.
+        Call ``read``, which reads files of process ``pid``, and return its result or raise its error. Blocks.
 
-        :param uid: whose it is. :param patience: seconds in which it moves on, or nearly twice that.
-        :raises TimedOut: it hangs, or is known to, or too many of that user's do.
+        :param uid: owner of the process.
+        :param patience: seconds, up to nearly twice that, after which it counts as hung.
+        :raises TimedOut: it hangs, is known to hang, or too many processes of its owner do.
         """
         if pid in self._stuck or self.spared()(uid):
             raise TimedOut(HANGS.format(pid))
@@ -130,10 +131,14 @@ class StuckProcesses:
         return found[0]
 
     def spared(self) -> Callable[[int], bool]:
-        """Return what tells whether a user's processes hold so many threads that no more are risked."""
+        """Return a function that tells whether the processes of a user id must not be read any more."""
         with self._changing:
-            held = Counter(stuck.uid for stuck in self._stuck.values())
-        if sum(held.values()) >= MOST:
+            occupied = Counter(stuck.uid for stuck in self._stuck.values())
+        if sum(occupied.values()) >= MAX_STUCK:
             return lambda _uid: True
-        users = {uid for uid, count in held.items() if count >= (MOST_OF_ROOT if uid == 0 else MOST_OF_ONE)}
+        users = {
+            uid
+            for uid, count in occupied.items()
+            if count >= (MAX_STUCK_OF_ROOT if uid == 0 else MAX_STUCK_PER_USER)
+        }
         return users.__contains__

@@ -1,9 +1,8 @@
 """
-Which disks lie on others, as /sys/block says, so that what is written once is counted once.
+Finds disks that are stacked on others, from /sys/block, so that each transfer is counted once.
 
-A write to a file system on LVM on RAID 1 on two disks shows in /proc/diskstats at the dm device, the md
-device and both disks. Sums over a node's disks take the disks alone: whole devices with nothing below
-them.
+A write to a file system on LVM on RAID 1 on two disks appears in /proc/diskstats for the dm device, the md
+device and both disks. Sums over the disks of a node include only whole devices with nothing below them.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from typing import Final
 #: md, device mapper, bcache, drbd, ZFS volumes, loop (a file's), ram and zram; and nvme0c1n1, one path of
 #: nvme0n1 where a disk has several: the kernel counts at both.
 _STACKED: Final = re.compile(r"(md|dm-|bcache|drbd|zd|loop|ram|zram)[0-9_d]|nvme[0-9]+c[0-9]+n[0-9]+")
-#: Looks after which the answer is found anew though the disks are the same ones: a minute by default.
-_KEPT: Final = 60
+#: Reads after which the answer is determined again even if the disks are the same: a minute by default.
+_REFRESH_READS: Final = 60
 
 
 def is_stacked_name(name: str) -> bool:
-    """Whether a disk of that name has its data on other disks, or in memory."""
+    """Return whether a disk with this name stores its data on other disks or in memory."""
     return _STACKED.match(name) is not None
 
 
@@ -46,7 +45,7 @@ class Stacking:
         Blocks, as reading some directories does, when they have changed and once a minute.
         """
         if tuple(names) != self._names or self._left <= 0:
-            self._names, self._left = tuple(names), _KEPT
+            self._names, self._left = tuple(names), _REFRESH_READS
             self._stacked = frozenset(name for name in names if is_stacked_name(name) or self._lies_on(name))
         self._left -= 1
         return self._stacked

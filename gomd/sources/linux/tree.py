@@ -1,4 +1,4 @@
-"""The tree on a stock kernel: its own files, and openMosix's, which it does not have, made from gomd's."""
+"""The tree on a stock kernel: the kernel's own files, and openMosix's files with values from gomd."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from gomd.sources.admin import AdminStore
 from gomd.sources.files import ProcRoot, error_of
 from gomd.sources.linux.pidstat import PidStat, mask_pid_stat, parse_pid_stat
-from gomd.sources.linux.scan import why_unmovable
+from gomd.sources.linux.process_reader import why_unmovable
 from gomd.sources.locks import ProcessLocks
 from gomd.sources.settings import refuse_reading, written_number
 from libgomd.errors import NotFound, NotPossible, SourceUnavailable
@@ -30,13 +30,13 @@ from libgomd.wire.tree import (
 )  # fmt: skip
 
 _HPC: Final = ("admin", "nodes", "remote")
-#: Writing 1 to an order leaves this switch on, as openMosix does.
+#: Writing 1 to bring or expel also sets this switch, as in openMosix.
 _LEFT_BY_ORDER: Final = {"bring": "lstay", "expel": "block"}
 
 
 class LinuxTree:
     """
-    Lists, reads and writes the tree; the calls of `INodeSource` with the same names. They block.
+    Lists, reads and writes the tree. Its methods implement those of `INodeSource`, and block.
 
     :param own: gives this node as it is now. :param speed: gives its speed. :param yardstick: gives the
         speed of a standard machine.
@@ -56,13 +56,17 @@ class LinuxTree:
     ) -> None:
         self._root, self._id, self._admin, self._locks = root, node_id, admin, locks
         self._own, self._speed, self._yardstick = own, speed, yardstick
-        #: Others' processes are hidden until it is known that the kernel shows them.
+        #: The processes of other users are hidden until it is known that the kernel shows them.
         self.hides_others = True
         self._trouble = ""
         self.look_for_hiding()
 
     def look_for_hiding(self) -> None:
-        """Look again whether /proc hides other people's processes: it can be mounted anew. Never raises."""
+        """
+        Check again whether /proc hides the processes of other users, since it can be remounted.
+
+        Never raises.
+        """
         try:
             self.hides_others = self._root.hides_others()
             self._trouble = ""
@@ -155,7 +159,7 @@ class LinuxTree:
         stat = self._stat_of(pid)
         if name == "cantmove":
             return why_unmovable(stat).encode() + b"\n"
-        return _line(name == "lock" and (pid, stat.started) in self._locks.held())
+        return _line(name == "lock" and (pid, stat.started) in self._locks.locked())
 
     # -- writing
 

@@ -1,12 +1,12 @@
 """
-Going through processes on a thread that may hang, and going on behind the process that it hangs at.
+Visits processes on a thread that may hang, so that the scan can continue after the process at which it hangs.
 
-Theory of operation. A read in /proc can block in the kernel for ever: while an exec waits for a file of a
-dead FUSE or NFS mount to be closed, everybody who reads /proc/PID/stat waits with it. A thread in the kernel
-cannot be called back. So one thread goes through the processes and notes at which one it is; another, which
-has asked for it, looks now and then whether it moves. When it does not, the thread is left where it is, what
-it has found so far is taken, and a new thread goes on behind that process. The one that was left ends when
-the kernel lets it go, and says so then.
+Theory of operation. A read in /proc can block in the kernel for ever: while an exec waits for a file on a
+dead FUSE or NFS mount, every reader of /proc/PID/stat waits as well. A thread that blocks in the kernel
+cannot be interrupted. Therefore one thread visits the processes and notes at which one it is, while the
+thread that waits for it checks from time to time whether it makes progress. If it does not, it is abandoned:
+its results so far are used, and a new thread continues after that process. An abandoned thread ends when the
+kernel releases it, and reports that.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ V = TypeVar("V")
 
 class Worker(Thread, Generic[V]):
     """
-    One thread that goes through some processes, in their order.
+    One thread that visits some processes in order.
 
-    :param visit: is given this worker. It goes through `pids`: for each it sets `at`, then returns if `left`
-        is set, and else puts what it finds into `found`.
-    :param returned: called, on this thread, when it ends after it was left.
-    :ivar at: the process it is at, None before the first. :ivar left: nobody waits for it any more.
-    :ivar outside: it looks at that without what is known to block.
-    :ivar error: what it ended with, None when it has gone through all.
+    :param visit: called with this worker. For each of `pids` it sets `at`, returns if `left` is set, and
+        otherwise puts its result into `found`.
+    :param returned: called on this thread when it ends after it was abandoned.
+    :ivar at: the process being visited, None before the first one.
+    :ivar left: whether this thread was abandoned.
+    :ivar outside: whether it avoids the files of the present process that may block.
+    :ivar error: the exception that ended it, None if it visited all processes.
     """
 
     def __init__(
@@ -53,10 +54,10 @@ class Worker(Thread, Generic[V]):
         return self._over.is_set()
 
     def run(self) -> None:
-        """Go through the processes; see `Thread`."""
+        """Visit the processes; see `Thread`."""
         try:
             self._visit(self)
-        except Exception as error:  # noqa: BLE001 - raised again where it was asked for
+        except Exception as error:  # noqa: BLE001 - the thread that waits raises it again
             self.error = error
         self._over.set()
         if self.left:
@@ -64,17 +65,17 @@ class Worker(Thread, Generic[V]):
 
     def wait(self, patience: float) -> int | None:
         """
-        Wait until it is through, or hangs: then it is left alone. Blocks.
+        Wait until the thread ends or hangs; if it hangs, abandon it. Blocks.
 
-        :param patience: seconds; it hangs when it is at the same process for that long, or nearly twice that.
-        :returns: the process it hangs at, None when it is through.
+        :param patience: seconds without progress, up to nearly twice that, after which it counts as hung.
+        :returns: the process at which it hangs, None if it has ended.
         """
         seen: int | None = None
         while not self._over.wait(patience):
             at = self.at
             if at is not None and at == seen:
                 self.left = True
-                if self._over.is_set():  # at this very moment
+                if self._over.is_set():  # it ended just now
                     return None
                 return self.at
             seen = at

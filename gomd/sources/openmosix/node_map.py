@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +12,7 @@ from libgomd.errors import SourceUnavailable
 from libgomd.model import MAX_NODE_ID
 
 #: int32 first id; sockaddr_in (u16 family, u16 port, address, 8 zero bytes); int32 count.
-#: Packed, little endian: openMosix ran on i386 (openmosix.md 3.1).
+#: Packed, little endian: openMosix ran on i386.
 _RECORD: Final = struct.Struct("<iHH4s8xi")
 _AF_INET: Final = 2
 _LAST_ADDRESS: Final = 0xFFFFFFFF
@@ -59,16 +59,11 @@ def decode_map(data: bytes) -> tuple[KernelNodeRange, ...]:
     return tuple(ranges)
 
 
-def encode_map(ranges: Iterable[KernelNodeRange]) -> bytes:
-    """Return ``ranges`` as openMosix keeps them."""
-    return b"".join(_RECORD.pack(one.first, _AF_INET, 0, one.address.packed, one.count) for one in ranges)
-
-
 def address_of(ranges: Sequence[KernelNodeRange], node: int) -> str | None:
     """
     Return the address of a node, None for one that is not in the map.
 
-    An alias is no node of its own and never the address shown: the range that holds the id decides.
+    An alias is not a node of its own, and its address is never returned: the range with the id decides.
     """
     for one in ranges:
         if one.first <= node < one.first + one.count:

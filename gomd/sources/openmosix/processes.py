@@ -1,4 +1,4 @@
-"""Every process that has its home on an openMosix node, with where it is now."""
+"""Reads the processes whose home is this openMosix node, and the node on which each of them runs."""
 
 from __future__ import annotations
 

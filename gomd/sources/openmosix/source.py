@@ -1,4 +1,4 @@
-"""The source over an openMosix kernel: /proc/hpc, and what it adds to every /proc/PID."""
+"""The source for an openMosix kernel: /proc/hpc, and the files that it adds to every /proc/PID."""
 
 from __future__ import annotations
 

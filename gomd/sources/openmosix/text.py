@@ -1,4 +1,4 @@
-"""What openMosix's text files say: numbers, the own id, the guests."""
+"""Parses openMosix's text files: numbers, the node id, the guests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from libgomd.errors import SourceUnavailable
 from libgomd.model import MAX_NODE_ID
 from libgomd.wire.text import printable, printable_bytes
 
-#: Longest number that is looked at, in digits; the largest openMosix writes is a 64-bit size.
+#: Maximum length of a number, in digits. The largest that openMosix writes is a 64-bit size.
 _MAX_DIGITS: Final = 20
 
 

@@ -1,4 +1,4 @@
-"""The tree over openMosix's own files: every byte as the kernel has it, every write checked first."""
+"""The tree on an openMosix kernel: files are shown as they are, and writes are checked first."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.cluster.isolation import PATIENCE, Isolation
+from gomd.cluster.isolation import MAX_HEARTBEATS_ALONE, Isolation
 
 
 class IsolationTests(SynchronousTestCase):
@@ -18,7 +18,7 @@ class IsolationTests(SynchronousTestCase):
         said = []
         for _ in range(seconds):
             self.now += 1.0
-            if text := self.isolation.look(up, down, seeds, self.now):
+            if text := self.isolation.check(up, down, seeds, self.now):
                 said.append(text)
         return said
 
@@ -31,9 +31,9 @@ class IsolationTests(SynchronousTestCase):
         self.assertEqual(self.look(60, up=3), [])
         [said] = self.look(600, down=3)
         self.assertIn("heard no other one for 10 s (3 are known", said)
-        self.assertTrue(self.isolation.said)
+        self.assertTrue(self.isolation.isolated)
         self.assertEqual(self.look(600, up=1, down=2), ["this node hears other nodes again"])
-        self.assertFalse(self.isolation.said)
+        self.assertFalse(self.isolation.isolated)
 
     def test_seeds_that_never_answer(self) -> None:
         """From the start on."""
@@ -43,4 +43,4 @@ class IsolationTests(SynchronousTestCase):
     def test_a_short_silence(self) -> None:
         """Is no news."""
         for _ in range(10):
-            self.assertEqual(self.look(PATIENCE - 1, down=3) + self.look(1, up=3), [])
+            self.assertEqual(self.look(MAX_HEARTBEATS_ALONE - 1, down=3) + self.look(1, up=3), [])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.cluster.map_file import map_text, parse_map
+from gomd.cluster.map_file import parse_map, ranges_of
 from libgomd.errors import ConfigError
 from libgomd.model import Node, Status
 
@@ -102,11 +102,12 @@ class TextTests(SynchronousTestCase):
         """Nodes whose ids and addresses both follow on each other take one line."""
         listed = [Node(node, "", address, Status.CONFIGURED) for node, address in (
             (5, "10.0.0.5"), (1, "10.0.0.1"), (2, "10.0.0.2"), (3, "10.0.0.9"), (6, "10.0.0.6"))]  # fmt: skip
-        self.assertEqual(map_text(listed), "1 10.0.0.1 2\n3 10.0.0.9 1\n5 10.0.0.5 2\n")
+        self.assertEqual(ranges_of(listed), [(1, "10.0.0.1", 2), (3, "10.0.0.9", 1), (5, "10.0.0.5", 2)])
 
     @given(nodes)
     def test_what_is_written_is_read(self, listed: list[Node]) -> None:
         """The map of a cluster, read again, has the same nodes at the same addresses."""
         if listed:
-            found = parse_map(map_text(listed), "m", resolve)
+            text = "".join(f"{first} {address} {count}\n" for first, address, count in ranges_of(listed))
+            found = parse_map(text, "m", resolve)
             self.assertEqual(found.addresses, {node.id: (node.address,) for node in listed})

@@ -6,7 +6,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.cluster.membership.transport import Address
-from gomd.cluster.seeds import AGAIN, AGAIN_LOST, LIMIT, Seeds, known_at_once, look_up
+from gomd.cluster.seeds import LOOKUP_TIMEOUT, REFRESH_INTERVAL, RETRY_INTERVAL, Seeds, look_up, numeric_seeds
 from tests.unit.services.held import HeldThreads
 
 
@@ -54,11 +54,11 @@ class SeedsTests(SynchronousTestCase):
     def test_a_name_that_nobody_knows_yet_is_asked_for_again_and_said_once(self) -> None:
         """As soon as it is known it is used; the log says both."""
         self.seeds(("beta", 5428))
-        self.pass_time(10 * AGAIN_LOST)
+        self.pass_time(10 * RETRY_INTERVAL)
         self.assertGreaterEqual(len(self.asked), 9)
         self.assertEqual(self.told, [])
         self.names["beta"] = ("10.0.0.2",)
-        self.pass_time(AGAIN_LOST + 1)
+        self.pass_time(RETRY_INTERVAL + 1)
         self.assertEqual(self.told, [(("10.0.0.2", 5428),)])
 
     def test_a_name_that_moves_is_followed_and_one_that_is_lost_keeps_its_address(self) -> None:
@@ -67,10 +67,10 @@ class SeedsTests(SynchronousTestCase):
         self.seeds(("beta", 5428))
         self.pass_time(1)
         self.names["beta"] = ("10.0.0.9",)
-        self.pass_time(AGAIN + 1)
+        self.pass_time(REFRESH_INTERVAL + 1)
         self.assertEqual(self.told[-1], (("10.0.0.9", 5428),))
         del self.names["beta"]
-        self.pass_time(3 * AGAIN)
+        self.pass_time(3 * REFRESH_INTERVAL)
         self.assertEqual(self.told[-1], (("10.0.0.9", 5428),))
 
     def test_a_look_up_that_hangs_is_not_begun_again(self) -> None:
@@ -78,11 +78,11 @@ class SeedsTests(SynchronousTestCase):
         self.names = {"beta": ("10.0.0.2",)}
         self.seeds(("hangs", 5428))
         self.clock.advance(1.0)
-        for _ in range(round(5 * LIMIT)):
+        for _ in range(round(5 * LOOKUP_TIMEOUT)):
             self.clock.advance(1.0)
         self.assertEqual(len(self.threads.waiting), 1)
         self.threads.work()  # it ends after all
-        self.pass_time(AGAIN_LOST + 1)
+        self.pass_time(RETRY_INTERVAL + 1)
         self.assertGreaterEqual(len(self.asked), 2)
 
     def test_no_thread_is_no_end(self) -> None:
@@ -92,7 +92,7 @@ class SeedsTests(SynchronousTestCase):
         self.seeds(("beta", 5428))
         self.pass_time(3)
         self.threads.full = False
-        self.pass_time(AGAIN_LOST + 1)
+        self.pass_time(RETRY_INTERVAL + 1)
         self.assertEqual(self.told, [(("10.0.0.2", 5428),)])
 
     def test_other_seeds_while_it_runs(self) -> None:
@@ -123,4 +123,4 @@ class LookUpTests(SynchronousTestCase):
 
     def test_only_names_wait(self) -> None:
         """The engine starts with what is known."""
-        self.assertEqual(known_at_once([("10.0.0.1", 1), ("beta", 2)]), (("10.0.0.1", 1),))
+        self.assertEqual(numeric_seeds([("10.0.0.1", 1), ("beta", 2)]), (("10.0.0.1", 1),))

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.cluster.summaries import FRESH, MOST, REST, WATCHED, Address, Summaries
+from gomd.cluster.summaries import FRESH, MAX_QUESTIONS, REST, WATCHED, Address, Summaries
 from libgomd.errors import TimedOut, TooMany
 from libgomd.model import Node, Status
 from libgomd.wire.messages import Answer, Question, Summary
@@ -49,9 +49,9 @@ class SummariesTests(SynchronousTestCase):
         self.assertEqual(self.step(1, 3), 1)
         [(address, question, _)] = self.asked
         self.assertEqual((address, question.target, question.path), (HERE, 3, ""))
-        self.assertIsNone(self.summaries.look(3, self.now))
+        self.assertIsNone(self.summaries.latest(3, self.now))
         self.answer()
-        node = self.summaries.look(3, self.now)
+        node = self.summaries.latest(3, self.now)
         assert node is not None
         self.assertEqual((node.load, node.age), (44, 0.5))
 
@@ -59,7 +59,7 @@ class SummariesTests(SynchronousTestCase):
         """Whoever looks is told how old they are now, not how old they were."""
         self.step(1, 3)
         self.answer()
-        node = self.summaries.look(3, self.now + 2.0)
+        node = self.summaries.latest(3, self.now + 2.0)
         assert node is not None
         self.assertEqual(node.age, 2.5)
 
@@ -75,7 +75,7 @@ class SummariesTests(SynchronousTestCase):
         self.step(1, 3)
         self.answer()
         self.step(20, 3)
-        self.summaries.look(3, self.now)
+        self.summaries.latest(3, self.now)
         self.assertEqual(self.step(1, 3), 1)
         self.answer(45)
         for _ in range(3):
@@ -90,11 +90,11 @@ class SummariesTests(SynchronousTestCase):
         """Once at a time; the old values stay, and age."""
         self.step(1, 3)
         self.answer()
-        self.summaries.look(3, self.now)
+        self.summaries.latest(3, self.now)
         self.assertEqual(self.step(10, 3), 1)
         self.asked[-1][2].errback(TimedOut("no answer"))
         self.assertEqual(self.step(1, 3), 1)
-        node = self.summaries.look(3, self.now)
+        node = self.summaries.latest(3, self.now)
         assert node is not None
         self.assertEqual((node.load, node.age), (44, 11.5))
 
@@ -112,33 +112,33 @@ class SummariesTests(SynchronousTestCase):
         self.asked[-1][2].callback(Answer(1, 401, 0, b""))
         self.step(FRESH, 3)
         self.answer(node=4)
-        self.assertIsNone(self.summaries.look(3, self.now))
+        self.assertIsNone(self.summaries.latest(3, self.now))
         counted = {counter.name: counter.value for counter in self.summaries.counters()}
         self.assertEqual(counted, {"summaries_asked": 2, "summaries_failed": 2})
 
     def test_questions_are_bounded(self) -> None:
         """A cluster of hundreds is asked by and by, and too many questions elsewhere end nothing."""
-        self.assertEqual(self.step(5, *range(1, 200)), MOST)
+        self.assertEqual(self.step(5, *range(1, 200)), MAX_QUESTIONS)
         for _, question, waiting in list(self.asked):
             waiting.callback(Summary.of(1, Node(question.target, "x", "10.0.0.3", UP)))
-        self.assertEqual(self.step(1, *range(1, 200)), MOST)
+        self.assertEqual(self.step(1, *range(1, 200)), MAX_QUESTIONS)
         self.full = True
-        for _, _, waiting in self.asked[MOST:]:
+        for _, _, waiting in self.asked[MAX_QUESTIONS:]:
             waiting.errback(TimedOut("no answer"))
         self.assertEqual(self.step(1, *range(1, 200)), 0)
         self.full = False
-        self.assertEqual(self.step(FRESH + 1, *range(1, 200)), MOST)
+        self.assertEqual(self.step(FRESH + 1, *range(1, 200)), MAX_QUESTIONS)
 
     def test_a_node_that_went_is_forgotten(self) -> None:
         """Also when its answer comes late."""
         self.step(1, 3)
         self.summaries.drop(3)
         self.answer()
-        self.assertIsNone(self.summaries.look(3, self.now))
+        self.assertIsNone(self.summaries.latest(3, self.now))
 
     def test_quiet_values_have_no_age(self) -> None:
         """A node that keeps its values to itself is known to be there all the same."""
         self.step(1, 3)
         quiet = Node(3, "beta", "10.0.0.3", UP | Status.QUIET)
         self.asked[-1][2].callback(Summary.of(1, quiet))
-        self.assertEqual(self.summaries.look(3, self.now + 5), quiet)
+        self.assertEqual(self.summaries.latest(3, self.now + 5), quiet)

@@ -303,9 +303,9 @@ class RunningTests(SwimCase):
         self.trouble = OSError("Address already in use")
         self.engine.start()
         self.trouble = kinship.JoinError("no seed resolves")
-        self.clock.advance(running.AGAIN)
+        self.clock.advance(running.RESTART_DELAY)
         self.trouble = None
-        self.clock.advance(running.AGAIN)
+        self.clock.advance(running.RESTART_DELAY)
         self.assertEqual([made.did for made in self.made], [[], [], ["start"]])
         self.say(kinship.MemberJoined(member(3)))
         self.assertEqual(self.seen(), [(EventKind.JOIN, 3, 7)])
@@ -323,7 +323,7 @@ class RunningTests(SwimCase):
         self.engine.start()
         self.say(kinship.MemberJoined(member(3)))
         self.say(kinship.KinshipClosed("an internal error"))
-        self.clock.advance(running.AGAIN)
+        self.clock.advance(running.RESTART_DELAY)
         self.assertEqual(len(self.made), 2)
         self.assertEqual(self.seen(), [(EventKind.JOIN, 3, 7), (EventKind.DOWN, 3, 7)])
 
@@ -348,7 +348,7 @@ class RunningTests(SwimCase):
         self.engine.set_seeds([("10.0.0.9", PORT)])
         self.assertEqual(self.made[0].did[-1], ("join", ["10.0.0.9:5430"]))
         self.say(kinship.KinshipClosed("an internal error"))
-        self.clock.advance(running.AGAIN)
+        self.clock.advance(running.RESTART_DELAY)
         self.assertEqual(self.made[1].seeds, (("10.0.0.9", PORT),))
 
 

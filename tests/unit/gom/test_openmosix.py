@@ -52,15 +52,15 @@ def test_mosrun_says_its_usage(argv: list[str], capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("argv", "options"),
     [
-        ([], mps.Options()),
-        (["ax"], mps.Options(everybody=True, detached=True)),
-        (["-a", "x"], mps.Options(everybody=True, detached=True)),
-        (["-e", "--ominfo", "O#"], mps.Options(True, True, "--ominfo", "nmigs")),
-        (["--sort", "node", "1", "22"], mps.Options(sort="node", pids=(1, 22))),
-        (["Ow", "--ominfol"], mps.Options(layout="--ominfol", sort="node")),
+        ([], mps.MpsOptions()),
+        (["ax"], mps.MpsOptions(everybody=True, detached=True)),
+        (["-a", "x"], mps.MpsOptions(everybody=True, detached=True)),
+        (["-e", "--ominfo", "O#"], mps.MpsOptions(True, True, "--ominfo", "nmigs")),
+        (["--sort", "node", "1", "22"], mps.MpsOptions(sort="node", pids=(1, 22))),
+        (["Ow", "--ominfol"], mps.MpsOptions(layout="--ominfol", sort="node")),
     ],
 )
-def test_what_mps_is_asked_for(argv: list[str], options: mps.Options) -> None:
+def test_what_mps_is_asked_for(argv: list[str], options: mps.MpsOptions) -> None:
     """The letters of ps that choose processes, and openMosix's own options."""
     assert mps.parse(argv) == options
 

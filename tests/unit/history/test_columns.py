@@ -11,7 +11,7 @@ from gomd.history.columns import (
     HEADER,
     PROCESS_COLUMNS,
     SAMPLE_COLUMNS,
-    TOP,
+    TOP_PROCESSES,
     checkpoint_line,
     process_lines,
     sample_line,
@@ -57,7 +57,9 @@ class LineTests(SynchronousTestCase):
         """The ten that use most, by share of a processor, then by time used."""
         table = ProcessTable(5.0, tuple(process(pid, pid / 10) for pid in range(1, 30)))
         lines = process_lines(NODE, table).splitlines()
-        self.assertEqual([line.split()[4] for line in lines], [str(pid) for pid in range(29, 29 - TOP, -1)])
+        self.assertEqual(
+            [line.split()[4] for line in lines], [str(pid) for pid in range(29, 29 - TOP_PROCESSES, -1)]
+        )
         self.assertEqual({" ".join(line.split()[:4]) for line in lines}, {"P 5.000 7 alpha"})
 
     def test_a_command_may_have_blanks_as_it_is_the_last_column(self) -> None:

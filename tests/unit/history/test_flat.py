@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from gomd.history.columns import HEADER
-from gomd.history.flat import FILE_NAME, RETRY, FlatLog
+from gomd.history.flat import FILE_NAME, RETRY_DELAY, FlatLog
 from gomd.interfaces import ISampleLog
 from libgomd.model import Sample
 from tests.unit.history.contract import NODE, SAMPLE, TABLE, SampleLogContract
@@ -156,8 +156,8 @@ class FlatLogTests(SampleLogContract, SynchronousTestCase):
         self.directory.unlink()
         self.directory.mkdir()
         self.path.symlink_to(target / "file")
-        self.now += RETRY
-        log.write(NODE, at(SAMPLE.taken_at + RETRY))
+        self.now += RETRY_DELAY
+        log.write(NODE, at(SAMPLE.taken_at + RETRY_DELAY))
         self.assertEqual(self.counted(log), (0, 2, 0))
         self.assertEqual(list(target.iterdir()), [])
 
@@ -237,7 +237,7 @@ class FlatLogTests(SampleLogContract, SynchronousTestCase):
         )
         self.assertEqual(len(self.lines()), 1)
         self.disk.room = 1 << 40
-        self.now += RETRY - 1.0
+        self.now += RETRY_DELAY - 1.0
         log.write(NODE, at(105.0))
         self.assertEqual(self.counted(log), (1, 5, 0), "tried again too soon")
         self.now += 1.0
@@ -256,7 +256,9 @@ class FlatLogTests(SampleLogContract, SynchronousTestCase):
         self.assertEqual(meaning, f"{self.directory}: No space left on device")
 
     def test_a_wall_clock_that_is_set_does_not_change_when_it_tries_again(self) -> None:
-        """The times of the samples go back and on; the next try comes `RETRY` seconds after the last one."""
+        """
+        The times of the samples go back and on; the next try comes `RETRY_DELAY` seconds after the last one.
+        """
         log = self.make_log()
         self.disk.room = 0
         log.write(NODE, at(1000.0))
@@ -264,7 +266,7 @@ class FlatLogTests(SampleLogContract, SynchronousTestCase):
         log.write(NODE, at(10.0))
         log.write(NODE, at(1e9))
         self.assertEqual(self.counted(log), (0, 3, 0), "tried again too soon")
-        self.now += RETRY
+        self.now += RETRY_DELAY
         log.write(NODE, at(10.0))
         self.assertEqual(self.counted(log), (1, 3, 0))
 
@@ -274,7 +276,7 @@ class FlatLogTests(SampleLogContract, SynchronousTestCase):
         self.disk.room = 20
         log.write(NODE, at(1.0))
         self.disk.room = 1 << 40
-        self.now += RETRY
+        self.now += RETRY_DELAY
         log.write(NODE, at(10.0))
         self.assertEqual(len(self.lines()), 1)
         self.assertEqual([p.name for p in self.directory.iterdir()], [FILE_NAME])
@@ -298,8 +300,8 @@ class FlatLogTests(SampleLogContract, SynchronousTestCase):
         self.assertEqual(self.counted(log), (1, 1, 0))
         self.assertEqual(len(self.said), 1)
         self.directory.unlink()
-        self.now += RETRY
-        log.write(NODE, at(2.0 + RETRY))
+        self.now += RETRY_DELAY
+        log.write(NODE, at(2.0 + RETRY_DELAY))
         self.assertEqual(self.counted(log), (2, 1, 0))
 
     def test_a_file_that_is_moved_or_emptied_is_begun_anew(self) -> None:
@@ -322,8 +324,8 @@ class FlatLogTests(SampleLogContract, SynchronousTestCase):
         self.assertEqual((self.counted(first), self.counted(second)), ((1, 0, 0), (0, 1, 0)))
         self.assertIn("another daemon writes samples.log in it", self.said[0])
         first.close()
-        self.now += RETRY
-        second.write(NODE, at(SAMPLE.taken_at + RETRY))
+        self.now += RETRY_DELAY
+        second.write(NODE, at(SAMPLE.taken_at + RETRY_DELAY))
         self.assertEqual(len(self.lines()), 2)
 
     def test_a_limit_of_the_kernel_leaves_whole_lines(self) -> None:

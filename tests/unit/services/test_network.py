@@ -17,12 +17,12 @@ from gomd.services.network import (
     NetworkWatch,
 )
 from gomd.services.own_address import OwnAddress
-from gomd.sources.addresses import Interface
+from gomd.sources.addresses import InterfaceAddress
 from libgomd.model import EventKind
 from tests.unit.services.held import HeldThreads
 
 GIVEN = bytes.fromhex((Path(__file__).parents[2] / "data/netlink/address-given.hex").read_text("ascii"))
-HERE = Interface("10.0.0.8", "eth0", 2, True)
+HERE = InterfaceAddress("10.0.0.8", "eth0", 2, True)
 
 
 class Kernel:
@@ -70,14 +70,14 @@ class NetworkWatchTests(SynchronousTestCase):
         self.threads = HeldThreads(self.clock)
         self.kernel = Kernel()
         self.netlink = True
-        self.found: tuple[Interface, ...] = (HERE,)
+        self.found: tuple[InterfaceAddress, ...] = (HERE,)
         self.looks = 0
         self.joined: list[tuple[str, int]] = []
         self.cannot_join = False
         self.moved: list[str] = []
         self.said: list[tuple[EventKind, str]] = []
 
-    def look(self) -> tuple[tuple[Interface, ...], str]:
+    def look(self) -> tuple[tuple[InterfaceAddress, ...], str]:
         self.looks += 1
         return self.found, "10.0.0.8"
 

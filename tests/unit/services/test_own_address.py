@@ -5,13 +5,13 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.services.own_address import Outcome, OwnAddress, Reachability
-from gomd.sources.addresses import Interface
+from gomd.sources.addresses import InterfaceAddress
 
-LO = Interface("127.0.0.1", "lo", 1, True)
+LO = InterfaceAddress("127.0.0.1", "lo", 1, True)
 
 
-def at(address: str = "10.0.0.8", index: int = 2, up: bool = True) -> Interface:
-    return Interface(address, f"eth{index}", index, up)
+def at(address: str = "10.0.0.8", index: int = 2, up: bool = True) -> InterfaceAddress:
+    return InterfaceAddress(address, f"eth{index}", index, up)
 
 
 class FixedTests(SynchronousTestCase):
@@ -21,7 +21,7 @@ class FixedTests(SynchronousTestCase):
         self.own = OwnAddress("10.0.0.8", "10.0.0.8")
         self.assertEqual(self.look(at()), Outcome())
 
-    def look(self, *interfaces: Interface) -> Outcome:
+    def look(self, *interfaces: InterfaceAddress) -> Outcome:
         return self.own.take((LO, *interfaces), "10.0.0.8")
 
     def test_as_long_as_it_is_there_nothing_is_said(self) -> None:

@@ -27,7 +27,7 @@ def _later(process: Process, seconds: float) -> float:
 class ScanTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.tree = copied(self)
-        self.scanner = ProcessScanner(ProcRoot(str(self.tree)), 7, ProcessLocks().held)
+        self.scanner = ProcessScanner(ProcRoot(str(self.tree)), 7, ProcessLocks().locked)
         self.now = NOW
 
     def scan(self, seconds: float = 5.0) -> dict[int, Process]:
@@ -89,7 +89,7 @@ class ScanTests(SynchronousTestCase):
         """Also where nothing else of the process changes; who has no name is asked for again sooner."""
         names: dict[int, str | None] = {os.geteuid(): "ada"}
         self.scanner = ProcessScanner(
-            ProcRoot(str(self.tree)), 7, ProcessLocks().held, UserNames(lambda uid: names.get(uid))
+            ProcRoot(str(self.tree)), 7, ProcessLocks().locked, UserNames(lambda uid: names.get(uid))
         )
         self.assertEqual(self.settled()[4711].user, "ada")
         names[os.geteuid()] = "countess"
@@ -276,7 +276,7 @@ class ResidentTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.tree = copied(self)
-        self.scanner = ProcessScanner(ProcRoot(str(self.tree)), 7, ProcessLocks().held)
+        self.scanner = ProcessScanner(ProcRoot(str(self.tree)), 7, ProcessLocks().locked)
         self.page = os.sysconf("SC_PAGE_SIZE")
         self.statm = self.tree / "4711" / "statm"
 
@@ -315,7 +315,7 @@ class ThreadTests(SynchronousTestCase):
         shutil.copytree(tree / "4711", tree / "4720")
         stat = (tree / "4720" / "stat").read_text()
         (tree / "4720" / "stat").write_text(stat.replace("4711 (", "4720 (", 1))
-        scanner = ProcessScanner(ProcRoot(str(tree)), 7, ProcessLocks().held)
+        scanner = ProcessScanner(ProcRoot(str(tree)), 7, ProcessLocks().locked)
         with self.assertRaises(NotFound) as caught:
             scanner.read(4720, NOW)
         self.assertEqual(

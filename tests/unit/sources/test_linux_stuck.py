@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from gomd.sources.files import ProcRoot
 from gomd.sources.linux.pidstatus import parse_pid_status
 from gomd.sources.linux.scan import ProcessScanner
-from gomd.sources.linux.stuck import MOST_OF_ROOT
+from gomd.sources.linux.stuck import MAX_STUCK_OF_ROOT
 from gomd.sources.locks import ProcessLocks
 from gomd.sources.usernames import UserNames
 from libgomd.errors import NotFound, SourceUnavailable, TimedOut
@@ -34,7 +34,7 @@ class _Scanned(SynchronousTestCase):
         self.blocked: dict[int, threading.Event] = {}
         self.reads: list[int] = []
         self.scanner = ProcessScanner(
-            ProcRoot(str(self.tree)), 7, ProcessLocks().held, read_line=self.read, patience=0.02
+            ProcRoot(str(self.tree)), 7, ProcessLocks().locked, read_line=self.read, hang_timeout=0.02
         )
         self.now = NOW
         self.addCleanup(self.let_go)
@@ -121,14 +121,14 @@ class StuckTests(_Scanned):
 
     def test_a_user_of_whom_many_hang_is_looked_at_from_outside(self) -> None:
         """So many threads and no more, whatever he starts; all his processes are shown."""
-        for pid in range(6000, 6000 + MOST_OF_ROOT + 10):
+        for pid in range(6000, 6000 + MAX_STUCK_OF_ROOT + 10):
             self.make(pid)
             self.block(pid)
         before = threading.active_count()
         for _ in range(3):
             found = self.scan()
             self.assertTrue(all(found[pid].stuck for pid in self.blocked))
-        self.assertLessEqual(threading.active_count() - before, MOST_OF_ROOT + 1)
+        self.assertLessEqual(threading.active_count() - before, MAX_STUCK_OF_ROOT + 1)
 
 
 class GuardTests(_Scanned):

@@ -9,7 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from gomd.interfaces import INodeSource, IProcessControl
-from gomd.sources.memory import MemoryProcessControl, MemorySource
+from gomd.sources.memory import MemorySource
+from gomd.sources.memory_control import MemoryProcessControl
 from libgomd.errors import MalformedRequest, NotAllowed, NotFound, NotPossible, SourceUnavailable
 from libgomd.model import Caller, Cpu, Load, Memory, Part, Process, Role, Sample
 from libgomd.wire.tree import TreePath

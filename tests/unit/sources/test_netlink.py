@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.sources.addresses import Interface, parse_interfaces, read_interfaces
+from gomd.sources.addresses import InterfaceAddress, parse_interfaces, read_interfaces
 from gomd.sources.netlink import Change, MalformedNetlink, What, parse_changes
 
 DATA = Path(__file__).parents[2] / "data" / "netlink"
@@ -80,7 +80,7 @@ class AddressesTests(SynchronousTestCase):
         states = {b"lo": (1, True), b"eth0:1": (4, False)}
         self.assertEqual(
             parse_interfaces(data, states.__getitem__, 40),
-            (Interface("127.0.0.1", "lo", 1, True), Interface("10.1.2.3", "eth0:1", 4, False)),
+            (InterfaceAddress("127.0.0.1", "lo", 1, True), InterfaceAddress("10.1.2.3", "eth0:1", 4, False)),
         )
         self.assertEqual(parse_interfaces(data[:39], states.__getitem__, 40), ())
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterable
 from ipaddress import IPv4Address
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.sources.openmosix.node_map import KernelNodeRange, address_of, decode_map, encode_map
+from gomd.sources.openmosix.node_map import KernelNodeRange, address_of, decode_map
 from libgomd.errors import SourceUnavailable
 from tests.unit.sources.captured import captured
 
@@ -25,6 +27,13 @@ ranges = st.builds(
     address=st.integers(0, 2**31).map(IPv4Address),
     count=st.integers(0, 30000),
 )
+
+
+def encode_map(ranges: Iterable[KernelNodeRange]) -> bytes:
+    """Return ``ranges`` as openMosix stores them."""
+    return b"".join(
+        struct.pack("<iHH4s8xi", one.first, 2, 0, one.address.packed, one.count) for one in ranges
+    )
 
 
 class MapTests(SynchronousTestCase):
