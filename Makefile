@@ -12,12 +12,13 @@ DESTDIR ?=
 # Where `make install-unit` puts gomd.service.
 UNITDIR ?= /etc/systemd/system
 
-.PHONY: help run test lint types imports unit integration faults examples bench demo system criu clean install-openmosix-names uninstall-openmosix-names install-unit uninstall-unit
+.PHONY: help run test format lint types imports unit integration faults examples bench demo system criu clean install-openmosix-names uninstall-openmosix-names install-unit uninstall-unit
 
 help:
 	@echo 'make run          run the daemon in the foreground with gomd.ini'
 	@echo 'make test         everything CI checks: lint, types, imports, tests, examples of the docs'
 	@echo 'make unit         the unit tests alone (under a minute)'
+	@echo 'make format       lay the code out as `make lint` wants it'
 	@echo 'make faults       every fault a migration can meet, as root (make test has most of them)'
 	@echo 'make bench        measure; ONLY=name for one of them'
 	@echo 'make demo         draw the load and the top processes of the daemon that runs'
@@ -35,6 +36,12 @@ test: lint types imports system unit integration
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# Rewrites the files: the layout as ruff has it, and the mistakes that ruff can correct.
+format: $(VENV)/.tested
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
 
 types: $(VENV)/.tested
 	$(BIN)/mypy

@@ -1,1 +1,1 @@
-"""`make bench`: every claim of speed or size, measured as a ratio within the run."""
+"""`make bench` measures every claim of speed or size, as a ratio within one run."""

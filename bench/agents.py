@@ -1,4 +1,4 @@
-"""Eight daemons of one kind, gomd or serf, each at an address of its own on loopback, and what they hear."""
+"""Eight daemons of one kind, gomd or serf, each at its own loopback address, and the events they report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Final
 from libgomd.keys import new_key_file
 
 #: Seconds for anything that has to happen.
-PATIENCE: Final = 60.0
+STEP_TIMEOUT: Final = 60.0
 COUNT: Final = 8
 JOIN, LEAVE, DOWN = "join", "leave", "down"
 
@@ -38,11 +38,11 @@ class Agent:
         self._news = news
 
     def command(self, seed: int) -> list[str]:
-        """Return what runs it; ``seed`` is the number of one that runs, 0 for none."""
+        """Return its command line; ``seed`` is the number of one that runs already, 0 for none."""
         raise NotImplementedError
 
     def start(self, seed: int = 0) -> None:
-        """Start it. Its log is read as it comes."""
+        """Start it, and follow its log."""
         self.announced = 0.0
         self.started = time.monotonic()
         self._process = subprocess.Popen(
@@ -59,37 +59,37 @@ class Agent:
         process.stdout.close()
 
     def take(self, line: str) -> None:
-        """Look at a line of its log."""
+        """Parse a line of its log."""
 
     def note(self, kind: str, number: int) -> None:
-        """Keep that it said this now."""
+        """Note that it reported this now."""
         with self._news:
             self.heard.append((time.monotonic(), kind, number))
             self._news.notify_all()
 
     def said(self, kind: str, number: int, since: float) -> float | None:
-        """Return when it first said so, after a moment."""
+        """Return when it first reported this after a moment."""
         return next((when for when, *what in self.heard if when > since and what == [kind, number]), None)
 
     def kill(self) -> float:
-        """End it without a word; return when."""
+        """Kill it; return when."""
         now = time.monotonic()
         self._process.kill()
         self._process.wait()
         return now
 
     def leave(self) -> float:
-        """Tell it to end; return when."""
+        """Ask it to stop; return when."""
         now = time.monotonic()
         self._process.send_signal(self.goodbye)
         return now
 
     def wait(self) -> None:
         """Wait for its end."""
-        self._process.wait(PATIENCE)
+        self._process.wait(STEP_TIMEOUT)
 
     def end(self) -> None:
-        """Leave nothing running."""
+        """Stop everything that still runs."""
         self._process.kill()
         self._process.wait()
 
@@ -126,7 +126,7 @@ class Gomd(Agent):
             threading.Thread(target=self._watch, args=(int(match[1]),), daemon=True).start()
 
     def _watch(self, port: int) -> None:
-        """Follow its events, and tell of those that came before."""
+        """Follow its events, and note those that came before."""
         with socket.create_connection(("127.0.0.1", port)) as line, line.makefile("rb") as lines:
             line.sendall(b"format json\r\nwatch events\r\n")
             threading.Timer(0.1, self._look_back, (port,)).start()
@@ -134,14 +134,14 @@ class Gomd(Agent):
                 self._note_event(text)
 
     def _look_back(self, port: int) -> None:
-        """Keep what happened before it was followed."""
+        """Note events from before it was followed."""
         with socket.create_connection(("127.0.0.1", port)) as line, line.makefile("rb") as lines:
             line.sendall(b"format json\r\nevents\r\nquit\r\n")
             for text in lines:
                 self._note_event(text, again=True)
 
     def _note_event(self, text: bytes, again: bool = False) -> None:
-        """Keep an event, one that may have come already only if it has not."""
+        """Note an event, unless it is known already."""
         if text.startswith(b"{"):
             event = json.loads(text)
             kind = self._KINDS.get(event["kind"])
@@ -150,7 +150,7 @@ class Gomd(Agent):
 
 
 class Serf(Agent):
-    """A serf agent with the settings it has for a local network."""
+    """A serf agent with its settings for a local network."""
 
     begins = re.compile("Joining cluster")
     goodbye = signal.SIGINT
@@ -199,26 +199,26 @@ class Cluster:
             agent.end()
 
     def _all_say(self, kind: str, about: Agent, since: float) -> float:
-        """Return when the last of the others said so."""
+        """Return when the last of the others reported it."""
 
         def moments() -> list[float]:
             said = [each.said(kind, about.number, since) for each in self._agents if each is not about]
             return [when for when in said if when is not None]
 
         with self._news:
-            done = self._news.wait_for(lambda: len(moments()) == len(self._agents) - 1, PATIENCE)
+            done = self._news.wait_for(lambda: len(moments()) == len(self._agents) - 1, STEP_TIMEOUT)
             if not done:
                 raise RuntimeError(f"{kind} of {about.number} was not seen by all: {moments()}")
             return max(moments())
 
     def killed(self, turn: int) -> float:
-        """Kill one; return the seconds until all others call it down."""
+        """Kill one; return the seconds until all others report it down."""
         victim = self._agents[turn % len(self._agents)]
         since = victim.kill()
         return self._all_say(DOWN, victim, since) - since
 
     def left(self, turn: int) -> float:
-        """Stop one cleanly; return the seconds until all others say it left."""
+        """Stop one cleanly; return the seconds until all others report that it left."""
         leaver = self._agents[turn % len(self._agents)]
         since = leaver.leave()
         taken = self._all_say(LEAVE, leaver, since) - since
@@ -226,7 +226,7 @@ class Cluster:
         return taken
 
     def joined(self, turn: int) -> tuple[float, float]:
-        """Start it again; return the seconds until all have it, from its announcement and its start."""
+        """Start it again; return the seconds until all report it: from its announcement, and its start."""
         comer = self._agents[turn % len(self._agents)]
         comer.start(seed=self._agents[(turn + 1) % len(self._agents)].number)
         seen = self._all_say(JOIN, comer, comer.started)

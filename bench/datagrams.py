@@ -1,5 +1,5 @@
 """
-A question by datagram, sealed, next to a bare Twisted UDP echo.
+Compares a sealed question by datagram with a bare Twisted UDP echo.
 
 Both daemons run the whole time and take turns, so that whatever else the machine does hits them alike.
 Three pairs of clients: one that sends plain bytes to the echo, next to one that seals each question and
@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Final
 
 from bench.rows import Row, row
-from bench.servers import PATIENCE, echo, gomd
+from bench.servers import STEP_TIMEOUT, echo, gomd
 from libgomd.derivation import key_ring, read_keys
 from libgomd.keys import new_key_file
 from libgomd.wire.datagrams import Sealer, open_sealed
 from libgomd.wire.messages import MAX_PACKET, MIN_ROOM, Answer, Question
 
-ROUNDS: Final = 15
+MEASURED_ROUNDS: Final = 15
 ROUND_TRIPS: Final = 1000
 #: Of the Twisted clients, which are measured for comparison only.
 TWISTED_ROUND_TRIPS: Final = 500
@@ -47,7 +47,7 @@ def run() -> list[Row]:
                 _sealed_client(theirs.port, key_file, Question),
                 _plain_client(theirs.port),
             )
-            trips = [tuple(_round_trip(ask) for ask in asks) for _ in range(ROUNDS)][1:]
+            trips = [tuple(_round_trip(ask) for ask in asks) for _ in range(MEASURED_ROUNDS)][1:]
             twisted = _twisted_clients(port, key_file, theirs.port)
     ours, sealed, bare = (statistics.median(column) * 1e6 for column in zip(*trips, strict=True))
     return [
@@ -67,7 +67,7 @@ def _free_port() -> int:
 
 def _socket_to(port: int) -> socket.socket:
     asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    asking.settimeout(PATIENCE)
+    asking.settimeout(STEP_TIMEOUT)
     asking.connect(("127.0.0.1", port))
     return asking
 
@@ -96,7 +96,7 @@ def _sealed_client(port: int, key_file: str, kind: type[Answer | Question]) -> C
 
 
 def _plain_client(port: int) -> Callable[[], None]:
-    """Return what sends the echo a packet as long as the question, and waits for it."""
+    """Return a function that sends the echo a packet as long as the question, and waits for its return."""
     asking = _socket_to(port)
     packet = bytes(MIN_ROOM)
 
@@ -117,11 +117,11 @@ def _round_trip(ask: Callable[[], None]) -> float:
 
 
 def _twisted_clients(port: int, key_file: str, echo_port: int) -> tuple[float, float]:
-    """Return what `libgomd.peer` and a bare protocol take, in microseconds."""
+    """Return the times of `libgomd.peer` and of a bare protocol, in microseconds."""
     command = (
         sys.executable, "-m", "bench.twistedclients",
         str(port), key_file, str(echo_port), PATH, str(TWISTED_ROUND_TRIPS),
     )  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=4 * PATIENCE, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=4 * STEP_TIMEOUT, check=True)
     sealed, bare = map(float, done.stdout.split())
     return sealed, bare

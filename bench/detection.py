@@ -1,5 +1,6 @@
 """
-How long until all of eight daemons know that one joined, left or was killed: gomd next to serf agents.
+Measures how long it takes until all of eight daemons know that one joined, left or was killed, for gomd and
+serf.
 
 Both run on loopback addresses of this machine with their default settings, serf with its LAN profile. A
 join counts from the moment the new daemon begins to join; what its start takes before that is printed.
@@ -88,7 +89,7 @@ def _tell(name: str, times: Times) -> None:
 
 
 def _serf() -> bool:
-    """Whether there is a serf; root on Debian gets it."""
+    """Return whether serf is installed; for root on Debian, install it."""
     if shutil.which("serf") is None and os.geteuid() == 0 and shutil.which("apt-get"):
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "serf"]):

@@ -1,4 +1,4 @@
-"""The least a Twisted daemon can do: a LineReceiver that sends each line back. `twistd -y` runs it."""
+"""The smallest Twisted daemon: a LineReceiver that sends each line back. Run it with `twistd -y`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an idle daemon costs: processor time over a minute at the default periods, and memory."""
+"""Measures an idle daemon: processor time over a minute at the default periods, and memory."""
 
 from __future__ import annotations
 

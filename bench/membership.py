@@ -1,5 +1,5 @@
 """
-Membership on the network in memory: what it costs at 10, 100 and 1,000 nodes, and how fast it is.
+Measures membership on a network in memory: its cost and its speed with 10, 100 and 1,000 nodes.
 
 What came to one node is played again to a copy of it that opens real sealed packets, refuses replays and
 seals its own; the processor time of that is measured. What the kernel takes for a packet is measured too
@@ -52,7 +52,7 @@ Result = dict[str, Any]
 
 
 class MeasuredClock(HeapClock):
-    """Measures the processor time of everything that is done by it."""
+    """A clock that measures the processor time of the calls that it makes."""
 
     def __init__(self, start: float) -> None:
         super().__init__(start)
@@ -138,7 +138,7 @@ class Recorder:
 
 @implementer(IPeerTransport)
 class SealingTransport:
-    """Seals what is sent, as a daemon does, and counts the packets."""
+    """Seals messages as a daemon does, and counts the packets."""
 
     def __init__(self, clock: HeapClock, node: int, instance: int) -> None:
         self._clock = clock
@@ -160,7 +160,7 @@ class SealingTransport:
 
 
 def costs(nodes: int, losses: tuple[tuple[float, float], ...]) -> list[Result]:
-    """What a cluster of so many nodes costs each of them while nothing happens, and what it gets wrong."""
+    """Measure what an idle cluster of this size costs each node, and count its mistakes."""
     gc.disable()
     cluster = Cluster(seed=nodes, replays=False)
     recorder: Recorder | None = None
@@ -209,7 +209,7 @@ def _sums(hosts: list[Any]) -> tuple[int, int, int]:
 
 
 def _detection(cluster: Cluster, kills: int) -> float:
-    """The longest time from a death until everybody calls the node down."""
+    """Return the longest time from the death of a node until all others consider it down."""
     times = []
     for _ in range(kills):
         cluster.clock.advance(cluster.network.random.random())
@@ -228,7 +228,7 @@ def _until_all_miss(cluster: Cluster, victim: int) -> float:
 
 
 def storm(nodes: int) -> Result:
-    """Seconds from the first start until all know all, of nodes that start at once through one seed."""
+    """Return the seconds until all nodes know each other, if they start at once with one seed."""
     gc.disable()
     times = []
     for seed in range(STORM_RUNS):
@@ -242,7 +242,7 @@ def storm(nodes: int) -> Result:
 
 
 def healing(parted: float, side: int) -> Result:
-    """Seconds from the healing of the network until the cluster is whole, without multicast."""
+    """Return the seconds from the end of a partition until the cluster is whole, without multicast."""
     gc.disable()
     times = []
     for seed in range(1 if parted > 3600 else 10):
@@ -263,7 +263,7 @@ def _seeded(seed: int, *seeds: int) -> Cluster:
 
 
 def kernel_time() -> float:
-    """Processor seconds of the kernel to send or to receive one packet of a heartbeat's length."""
+    """Return the processor seconds of the kernel to send or receive one packet as long as a heartbeat."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here:
         here.bind(("127.0.0.1", 0))
         packet, to, count = bytes(134), here.getsockname(), 20_000

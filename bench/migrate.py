@@ -1,6 +1,6 @@
 """
-How long a process stands still while it moves between two daemons, next to the bare sum of `criu dump` and
-`criu restore`; and 200 moves of one process to and fro, its output checked byte by byte.
+Measures how long a process stops while it moves between two daemons, compared with `criu dump` and `criu
+restore` alone; and moves one process 200 times to and fro, checking its output byte by byte.
 
 The process tells itself how long it stood: it notes the longest time between two of its steps, by the clock
 on the wall, for criu lets its monotonic clock go on as if it had not stood still. The memory goes to a page
@@ -33,14 +33,14 @@ from tests.integration.daemon import Daemon
 from tests.integration.jobs import Pair
 
 SIZES: Final = (10, 100, 1000)
-ROUNDS: Final = 3
+MEASURED_ROUNDS: Final = 3
 MOVES: Final = 200
 #: Over the bare sum this is allowed: its 1.3, and as many milliseconds.
 FACTOR, ALLOWANCE = 1.3, 50.0
 GOM: Final = str(Path(sys.executable).with_name("gom"))
 PYTHON: Final = "/usr/bin/python3"
 #: Seconds that one command of ours has.
-PATIENCE: Final = 120.0
+STEP_TIMEOUT: Final = 120.0
 #: Tells each stop once it is over, and touches its memory first.
 _STANDS: Final = """
 import time
@@ -74,7 +74,7 @@ print("end", number)
 
 
 def run() -> list[Row]:
-    """Measure; nothing when this is not root or there is no criu that works here."""
+    """Measure, and return the rows; none without root and a criu that works here."""
     found = (p for p in ("/opt/gomd-criu/criu", shutil.which("criu")) if p and os.path.exists(p))
     program = next(found, "criu")
     why_not = Criu(program).check()
@@ -84,7 +84,7 @@ def run() -> list[Row]:
     rows = []
     with _pair(program) as home:
         for size in SIZES:
-            both = [(_moved(home, size), _bare(program, size)) for _ in range(ROUNDS)]
+            both = [(_moved(home, size), _bare(program, size)) for _ in range(MEASURED_ROUNDS)]
             ours, bare = (statistics.median(column) for column in zip(*both, strict=True))
             most = FACTOR + ALLOWANCE / bare
             rows.append(row(f"stop of {size} MB that move", ours, "ms", "criu dump + restore", bare, most))
@@ -96,7 +96,7 @@ def run() -> list[Row]:
 
 @contextmanager
 def _pair(program: str) -> Iterator[Daemon]:
-    """Run two daemons with a key, give the first."""
+    """Run two daemons with a key; yield the first."""
     with tempfile.TemporaryDirectory(prefix="gomd-bench-") as name:
         directory = Path(name)
         directory.chmod(0o755)
@@ -111,21 +111,21 @@ def _pair(program: str) -> Iterator[Daemon]:
 
 
 def _running(home: Daemon) -> list[dict[str, Any]]:
-    """What `gom jobs` says of those that run."""
+    """Return the running jobs from `gom jobs`."""
     rows = [json.loads(line) for line in _gom(home, "--json", "jobs").splitlines()]
     return [one for one in rows if one["state"] == "running"]
 
 
 def _gom(home: Daemon, *words: str) -> str:
     done = subprocess.run(
-        [GOM, "-c", home.unix, *words], capture_output=True, text=True, timeout=PATIENCE, check=False
+        [GOM, "-c", home.unix, *words], capture_output=True, text=True, timeout=STEP_TIMEOUT, check=False
     )
     assert done.returncode == 0, f"gom {words}: {done.stderr}"
     return done.stdout
 
 
 class _Job:
-    """A program that `gom run` runs at home, and all that it writes."""
+    """A program that `gom run` runs at home, and its output."""
 
     def __init__(self, home: Daemon, text: str) -> None:
         self._home = home
@@ -144,12 +144,12 @@ class _Job:
             self.output += data
 
     def row(self) -> dict[str, Any]:
-        """What `gom jobs` says of it."""
+        """Return its row of `gom jobs`."""
         return _running(self._home)[-1]
 
     def until(self, lines: int) -> list[bytes]:
-        """Wait until it has written so many lines, return them."""
-        end = time.monotonic() + PATIENCE
+        """Wait until it has written so many lines; return them."""
+        end = time.monotonic() + STEP_TIMEOUT
         while self.output.count(b"\n") < lines:
             assert time.monotonic() < end, "it wrote nothing more"
             time.sleep(0.01)
@@ -160,15 +160,15 @@ class _Job:
         _gom(self._home, "migrate", str(self.pid), target)
 
     def end(self) -> bytes:
-        """End it by SIGTERM; return all that it wrote."""
+        """End it with SIGTERM; return its whole output."""
         _gom(self._home, "kill", str(self.row()["job"]))
-        self._run.wait(PATIENCE)
-        self._reader.join(PATIENCE)
+        self._run.wait(STEP_TIMEOUT)
+        self._reader.join(STEP_TIMEOUT)
         return self.output
 
 
 def _moved(home: Daemon, size: int) -> float:
-    """The longest stop a program sees that is moved by two daemons, in milliseconds."""
+    """Return the longest stop that a program sees when two daemons move it, in milliseconds."""
     job = _Job(home, _STANDS.format(size=size * 1_000_000))
     time.sleep(0.2)
     before = len(job.until(1))
@@ -179,7 +179,7 @@ def _moved(home: Daemon, size: int) -> float:
 
 
 def _to_and_fro(home: Daemon) -> tuple[int, float]:
-    """Move a program as often as that; return how many moves left its output whole, and a move's median."""
+    """Move a program so often; return how many moves kept its output whole, and the median time."""
     job = _Job(home, _COUNTS)
     taken = []
     for number in range(MOVES):
@@ -193,7 +193,7 @@ def _to_and_fro(home: Daemon) -> tuple[int, float]:
 
 
 class _Bare:
-    """A program on one host, another host, and directories for images; gone at the end."""
+    """A program on one host, another host, and directories for images; removed at the end."""
 
     def __init__(self, program: str, size: int) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="gomd-bench-"))
@@ -218,7 +218,7 @@ class _Bare:
 
 
 def _bare(program: str, size: int) -> float:
-    """The time of the two commands alone, in milliseconds."""
+    """Return the time of the two commands alone, in milliseconds."""
     with _Bare(program, size) as bare:
         taken: dict[str, Any] = bare.source.do("bare_dump", directory=bare.here, far=bare.far, tls=bare.tls)
         for name in os.listdir(bare.here):

@@ -1,5 +1,5 @@
 """
-What the rule for placing jobs is worth: the average slowdown of jobs next to that under simpler rules.
+Compares the rule for placing jobs with simpler rules, by the average slowdown of jobs.
 
 A model, not a measurement of a machine: tests/simulation/cluster.py says what it assumes.
 """

@@ -1,4 +1,4 @@
-"""What a benchmark gives: rows of one shape, for the table on the screen and for bench/results.json."""
+"""The results of benchmarks as rows, for the table on the screen and for bench/results.json."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def row(
 
 
 def aim(name: str, value: float, unit: str, versus: str, versus_value: float, goal: float) -> Row:
-    """Return one result whose goal is an aim: to miss it fails nothing."""
+    """Return a result whose goal is only an aim: missing it is not a failure."""
     one = row(name, value, unit, versus, versus_value, goal)
     return {**one, "ok": one["ok"] or None}
 
@@ -50,7 +50,7 @@ def limit(name: str, value: float, unit: str, most: float) -> Row:
 
 
 def unmeasured(name: str, value: float, unit: str, versus: str, goal: float) -> Row:
-    """Return a result that there was nothing here to compare with; ``versus`` says so. No verdict."""
+    """Return a result without a verdict, because there was nothing to compare it with; ``versus`` says so."""
     return {
         "name": name, "value": _rounded(value), "unit": unit, "versus": versus, "versus_value": None,
         "ratio": None, "goal": goal, "ok": None,

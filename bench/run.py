@@ -1,5 +1,5 @@
 """
-`gom run` next to ssh and srun: the time for `true`, here and on another node, and the throughput of stdout.
+Compares `gom run` with ssh and srun: the time for `true`, here and on another node, and throughput of stdout.
 
 Two daemons with a key, so that what goes between them is TLS, an sshd of our own and a slurm of our own, all
 on loopback. All of them run the whole time and take turns, so that whatever else the machine does hits them
@@ -27,7 +27,7 @@ from bench.rows import Row, aim, row, unmeasured
 from libgomd.keys import new_key_file
 from tests.integration.jobs import Pair
 
-ROUNDS: Final = 21
+MEASURED_ROUNDS: Final = 21
 BYTES: Final = 300_000_000
 BYTE_ROUNDS: Final = 5
 GOM: Final = str(Path(sys.executable).with_name("gom"))
@@ -58,7 +58,7 @@ def run() -> list[Row]:
         if found := _slurm(stack, directory):
             ways[SRUN] = (SRUN,)
             environment.update(found)
-        times = _medians({name: (*way, "true") for name, way in ways.items()}, ROUNDS, environment)
+        times = _medians({name: (*way, "true") for name, way in ways.items()}, MEASURED_ROUNDS, environment)
         ways.pop(SRUN, None)
         command = ("head", "-c", str(BYTES), "/dev/zero")
         seconds = _medians({name: (*way, *command) for name, way in ways.items()}, BYTE_ROUNDS, environment)
@@ -81,7 +81,7 @@ def run() -> list[Row]:
 
 
 def _slurm(stack: ExitStack, directory: Path) -> Mapping[str, str]:
-    """Run a slurm until the stack ends; return what `srun` needs in its environment, {} without slurm."""
+    """Run slurm until the stack ends; return the environment that `srun` needs, {} without slurm."""
     missing = slurm.missing()
     if missing:
         print(f"run: not measured next to srun: not installed are {missing}")
@@ -107,7 +107,7 @@ def _medians(
 
 
 def _time(command: Sequence[str], environment: Mapping[str, str]) -> float:
-    """Seconds that a command takes; what it prints goes through a pipe to nowhere."""
+    """Return the seconds that a command takes; its output goes through a pipe and is dropped."""
     begun = time.perf_counter()
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
@@ -126,7 +126,7 @@ def _time(command: Sequence[str], environment: Mapping[str, str]) -> float:
 
 @contextmanager
 def sshd(directory: Path) -> Iterator[tuple[str, ...]]:
-    """Run an sshd with keys of its own; give the command that runs another one through it."""
+    """Run an sshd with its own keys; yield the command that runs another one through it."""
     for name in ("host", "user"):
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name)]
         subprocess.run(command, check=True)

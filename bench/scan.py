@@ -1,5 +1,5 @@
 """
-What a scan of 1,000 sleeping processes costs, next to the least that C can do and next to psutil.
+Measures a scan of 1,000 sleeping processes, compared with a minimal one in C and with psutil.
 
 The three take turns, so that whatever else the machine does hits them alike; medians are compared.
 """
@@ -25,7 +25,7 @@ from gomd.sources.linux.source import LinuxSource
 
 SLEEPERS: Final = 1000
 #: Two whole rotations, so that what is only read now and then has its share in the median's scans.
-ROUNDS: Final = 2 * ROTATION
+MEASURED_ROUNDS: Final = 2 * ROTATION
 #: What psutil calls the fields of `libgomd.model.Process`.
 FIELDS: Final = (
     "pid", "ppid", "uids", "username", "status", "nice", "num_threads", "cpu_percent", "cpu_times",
@@ -41,7 +41,7 @@ def run() -> list[Row]:
             _floor_ms(floor)
             first, first_psutil = _ours_ms(source), _psutil_ms()
             _ours_ms(source)  # the second scan reads all again, to know the first shares and rates
-            rounds = [(_floor_ms(floor), _ours_ms(source), _psutil_ms()) for _ in range(ROUNDS)]
+            rounds = [(_floor_ms(floor), _ours_ms(source), _psutil_ms()) for _ in range(MEASURED_ROUNDS)]
     least, ours, theirs = (statistics.median(column) for column in zip(*rounds, strict=True))
     mean = statistics.fmean(row[1] for row in rounds)
     print(
@@ -82,7 +82,7 @@ def _floor_ms(program: subprocess.Popen[str]) -> float:
 
 @contextmanager
 def _floor(directory: str) -> Iterator[subprocess.Popen[str]]:
-    """Compile and start the C program; it scans once for each line it is sent."""
+    """Compile and start the C program, which scans once for each line of input."""
     binary = os.path.join(directory, "scan")
     source = Path(__file__).with_suffix(".c")
     try:

@@ -1,4 +1,4 @@
-"""The two daemons that are compared: gomd, and a bare echo run by the same twistd."""
+"""The two daemons that are compared: gomd, and a bare echo, both run by twistd."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 #: Seconds a daemon may take to listen, and to end.
-PATIENCE = 30.0
+STEP_TIMEOUT = 30.0
 
 _TWISTD = (str(Path(sys.executable).with_name("twistd")), "-n", "--pidfile=")
 _GOMD_PORT = re.compile(r"telnet line is at tcp:127\.0\.0\.1:(\d+)")
@@ -22,7 +22,7 @@ _ECHO_PORT = re.compile(r"starting on (\d+)")
 
 
 class Server:
-    """A daemon that runs. :ivar pid: its process. :ivar port: where it listens."""
+    """A running daemon. :ivar pid: its process id. :ivar port: its TCP port."""
 
     def __init__(self, process: subprocess.Popen[str], port: int) -> None:
         self.pid = process.pid
@@ -30,17 +30,17 @@ class Server:
 
     def connect(self) -> socket.socket:
         """Return a connection."""
-        connection = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+        connection = socket.create_connection(("127.0.0.1", self.port), STEP_TIMEOUT)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
 
     def cpu_seconds(self) -> float:
-        """Seconds of processor time it has used."""
+        """Return the processor time it has used, in seconds."""
         words = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory(self) -> int:
-        """Bytes it has resident."""
+        """Return its resident memory, in bytes."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
@@ -78,17 +78,17 @@ def _running(command: Sequence[str], directory: str, port: re.Pattern[str]) -> I
     finally:
         process.terminate()
         try:
-            process.wait(PATIENCE)
+            process.wait(STEP_TIMEOUT)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
 
 def _port_of(process: subprocess.Popen[str], port: re.Pattern[str]) -> int:
-    """Return the port that a daemon says it listens at; its log is read to its end."""
+    """Return the port from a daemon's log, and read the rest of the log."""
     assert process.stdout is not None
     said = []
-    expiry = threading.Timer(PATIENCE, process.kill)
+    expiry = threading.Timer(STEP_TIMEOUT, process.kill)
     expiry.start()
     try:
         for line in process.stdout:

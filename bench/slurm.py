@@ -1,5 +1,5 @@
 """
-A slurm of one node for comparison: munged, slurmctld and slurmd on loopback, all they write in one directory.
+A slurm of one node for comparison: munged, slurmctld and slurmd on loopback, with all files in one directory.
 
 It is set up to be quick: no accounting, no cgroups, no task plugin, no epilog. The system's own slurm, if one
 runs here, is not touched: other ports, another key, another configuration.
@@ -30,7 +30,7 @@ _CGROUPS_DISABLED: Final = (23, 2)
 
 
 def missing() -> str:
-    """Return which of the programs are not installed, empty when all are."""
+    """Return the programs that are not installed."""
     return ", ".join(name for name in PROGRAMS if shutil.which(name, path=_PATH) is None)
 
 
@@ -81,7 +81,7 @@ def _settings(directory: Path, munge: Path) -> Mapping[str, object]:
 
 
 def _cgroups(directory: Path) -> Mapping[str, object]:
-    """Return the settings with which slurmd makes no cgroup: earlier ones get an empty place to look at."""
+    """Return settings with which slurmd makes no cgroup; earlier versions get an empty directory for it."""
     told = subprocess.run(
         ["slurmd", "-V"], env={**os.environ, "PATH": _PATH}, capture_output=True, text=True, check=False
     )

@@ -1,8 +1,8 @@
 """
-The telnet line next to a bare LineReceiver echo: one request at a time, many at once, and one at a time
-while somebody else is sent thousands of processes.
+Compares the telnet line with a bare LineReceiver echo: one request at a time, many pipelined requests, and
+one request at a time while another client reads thousands of processes.
 
-Both daemons run the whole time and take turns, so that whatever else the machine does hits them alike.
+Both daemons run the whole time and take turns, so that other load on the machine affects both alike.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from bench.rows import Row, limit, row
 from bench.servers import Server, echo, gomd
 from bench.sleepers import sleepers
 
-ROUNDS: Final = 9
+MEASURED_ROUNDS: Final = 9
 ROUND_TRIPS: Final = 1500
-PIPELINED: Final = 20_000
+PIPELINED_REQUESTS: Final = 20_000
 SLEEPERS: Final = 5000
-#: Seconds that round trips are measured while `ps` is sent: several scans, and the time between them.
+#: Seconds for which round trips are measured while `ps` is sent: several scans, and the time between them.
 PS_SECONDS: Final = 12.0
-#: Seconds between two of them: asked by the clock, a long wait counts for as long as it lasts.
-PACE: Final = 0.005
+#: Seconds between two round trips. Requests are due at fixed times, so a long wait counts with its full
+#: length.
+TRIP_PERIOD: Final = 0.005
 REQUEST: Final = b"load\r\n"
 
-#: Asks for `ps` again and again, as another client would, and tells at its end how often.
+#: Asks for `ps` again and again, as another client would, and prints a line for each answer.
 _PS_CLIENT: Final = """
 import socket, sys
 line = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
@@ -50,8 +51,8 @@ def run() -> list[Row]:
     """Measure, and return the rows."""
     with gomd() as ours, echo() as theirs, _line(ours) as line, _plain(theirs) as bare:
         _warm(line, bare)
-        trips = [(_round_trip(line), _round_trip(bare)) for _ in range(ROUNDS)]
-        rates = [(_rate(line), _rate(bare)) for _ in range(ROUNDS)]
+        trips = [(_round_trip(line), _round_trip(bare)) for _ in range(MEASURED_ROUNDS)]
+        rates = [(_rate(line), _rate(bare)) for _ in range(MEASURED_ROUNDS)]
     ours_us, theirs_us = (statistics.median(column) * 1e6 for column in zip(*trips, strict=True))
     ours_rate, theirs_rate = (statistics.median(column) for column in zip(*rates, strict=True))
     worst = _beside_ps()
@@ -78,7 +79,7 @@ def _plain(server: Server) -> Iterator[socket.socket]:
 
 @contextmanager
 def _line(server: Server) -> Iterator[socket.socket]:
-    """Connect to gomd and take its greeting."""
+    """Connect to gomd and read its greeting."""
     with _plain(server) as connection:
         assert connection.recv(1000).startswith(b"220 gomd ")
         yield connection
@@ -107,16 +108,16 @@ def _round_trip(connection: socket.socket) -> float:
 
 def _rate(connection: socket.socket) -> float:
     """Return requests a second, sent without waiting for their replies."""
-    requests = REQUEST * PIPELINED
+    requests = REQUEST * PIPELINED_REQUESTS
     sender = threading.Thread(target=connection.sendall, args=(requests,))
     before = time.perf_counter()
     sender.start()
-    missing = PIPELINED
+    missing = PIPELINED_REQUESTS
     while missing:
         missing -= connection.recv(1 << 18).count(b"\n")
     taken = time.perf_counter() - before
     sender.join()
-    return PIPELINED / taken
+    return PIPELINED_REQUESTS / taken
 
 
 def _beside_ps() -> float:
@@ -129,7 +130,7 @@ def _beside_ps() -> float:
                 other.stdout.readline()
                 taken, begin = [], time.monotonic()
                 while (elapsed := time.monotonic() - begin) < PS_SECONDS:
-                    time.sleep(PACE - elapsed % PACE)
+                    time.sleep(TRIP_PERIOD - elapsed % TRIP_PERIOD)
                     taken.append(_ask(line))
             finally:
                 other.kill()

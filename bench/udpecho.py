@@ -1,4 +1,4 @@
-"""The least a Twisted daemon can do with datagrams: send each one back. `twistd -y` runs it."""
+"""The smallest Twisted daemon for datagrams: it sends each one back. Run it with `twistd -y`."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 """
 Draws a node's load, memory and busiest processes as they change: a small program on `libgomd.client`.
 
-Two streams of the daemon are followed at once, `watch node` and `watch ps`; every answer redraws the
-screen. When the daemon goes away the program says so and connects again. Usage: monitor.py [ENDPOINT]
+The program follows two streams of the daemon, `watch node` and `watch ps`, and redraws the screen at every
+answer. When it loses the daemon it shows that and connects again. Usage: monitor.py [ENDPOINT]
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ ORDERS: dict[str, tuple[str, Callable[[Process], float]]] = {
 
 
 class Picture:
-    """What is on the screen: the newest of everything, drawn anew at each change."""
+    """The screen, drawn again at each change."""
 
     def __init__(self, write: Callable[[str], object]) -> None:
         self._write = write
@@ -52,7 +52,7 @@ class Picture:
         self.message = "connecting ..."
 
     def take_node(self, node: Node) -> None:
-        """Draw the node's newest values."""
+        """Draw the newest values of the node."""
         self._node, self.message = node, ""
         self._loads.append(node.load or 0)
         self.draw()
@@ -63,7 +63,7 @@ class Picture:
         self.draw()
 
     def take_key(self, key: str) -> None:
-        """Order the processes as the key says."""
+        """Sort the processes by what the key selects."""
         self._order = key if key in ORDERS else self._order
         self.draw()
 
@@ -73,7 +73,7 @@ class Picture:
         self.draw()
 
     def draw(self) -> None:
-        """Draw everything, in the size that the terminal has now."""
+        """Draw everything in the current size of the terminal."""
         width, height = os.get_terminal_size(sys.stdout.fileno())
         lines = [*self._head(width), ""]
         footer = (
@@ -82,7 +82,7 @@ class Picture:
         lines += self._table(width, max(0, height - len(lines) - 2))
         lines += [""] * (height - 1 - len(lines))
         lines = [*lines[: height - 1], f"{RED if self.message else DIM} {footer[: width - 2]}{PLAIN}"]
-        # Home, each line cleared behind its end, nothing after the last: no flicker, no scrolling.
+        # Start at the top and clear each line behind its text: this neither flickers nor scrolls.
         self._write("\x1b[H" + "\n".join(f"{line}\x1b[K" for line in lines))
 
     def _head(self, width: int) -> list[str]:
@@ -124,7 +124,7 @@ class Picture:
 
 
 def colour(share: float) -> str:
-    """Return the colour for how much of something is in use, 1.0 for all of it."""
+    """Return the colour of a share in use, 1.0 for everything."""
     return GREEN if share < 0.6 else YELLOW if share < 0.9 else RED
 
 
@@ -135,7 +135,7 @@ def bar(share: float, room: int) -> str:
 
 
 def size(count: float) -> str:
-    """Return a number of bytes as people read it."""
+    """Return a number of bytes with a unit."""
     for unit in ("B", "K", "M", "G"):
         if count < 1000:
             return f"{count:.0f}{unit}" if unit == "B" or count >= 100 else f"{count:.1f}{unit}"
@@ -149,25 +149,25 @@ def clock(seconds: float) -> str:
 
 
 class Keys(Protocol):
-    """Hands every key that is pressed to a function."""
+    """Calls a function for every key that is pressed."""
 
     pressed: Callable[[str], object]
 
     def dataReceived(self, data: bytes) -> None:
-        """Take the keys."""
+        """Pass the keys on."""
         for key in data.decode("ascii", "replace"):
             self.pressed(key)
 
 
 async def follow(client: Client, call: Call[T], seconds: float, take: Callable[[T], object]) -> None:
-    """Hand each answer of a watch on, for ever."""
+    """Pass on each answer of a watch, without end."""
     async with client.watch(call, seconds=seconds) as answers:
         async for answer in answers:
             take(answer)
 
 
 async def monitor(reactor: Any, endpoint: str | None, picture: Picture) -> None:
-    """Draw for ever, and connect again whenever the daemon goes away."""
+    """Draw without end, and connect again whenever the daemon is lost."""
     while True:
         try:
             client = await connect(reactor, endpoint, timeout=5.0)
@@ -183,7 +183,7 @@ async def monitor(reactor: Any, endpoint: str | None, picture: Picture) -> None:
 
 
 async def follow_both(client: Client, picture: Picture) -> None:
-    """Draw until one of the streams breaks. :raises GomdError: why it did."""
+    """Draw until one of the streams fails. :raises GomdError: its error."""
     both = [
         Deferred.fromCoroutine(follow(client, calls.node(), 1.0, picture.take_node)),
         Deferred.fromCoroutine(follow(client, calls.ps(), 2.0, picture.take_processes)),
@@ -196,7 +196,7 @@ async def follow_both(client: Client, picture: Picture) -> None:
 
 @contextmanager
 def drawing_on(terminal: int) -> Iterator[None]:
-    """Take the whole screen, keys without Enter; leave everything as it was, whatever happens."""
+    """Use the whole screen and read keys without Enter; restore the terminal in any case."""
     before = termios.tcgetattr(terminal)
     try:
         tty.setcbreak(terminal)
@@ -209,7 +209,7 @@ def drawing_on(terminal: int) -> Iterator[None]:
 
 
 def main() -> None:
-    """Be the program."""
+    """Run the program."""
     endpoint = sys.argv[1] if len(sys.argv) > 1 else None
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         sys.exit("monitor.py draws on a terminal; for scripts there is `gom watch node`")

@@ -1,8 +1,8 @@
 """
 A whole daemon in memory, for the tests of programs that use `libgomd.client`.
 
-It is made of the daemon's own code: the real verbs behind the real telnet line, over a node that plays
-a script (`gomd.sources.memory`). There is no network, no /proc, no thread and no real time::
+It consists of the daemon's own code: the real verbs and the real telnet line, over a scripted node
+(`gomd.sources.memory`). There is no network, no /proc, no thread and no real time::
 
     from libgomd.testing import MemoryDaemon, MemorySource
 
@@ -12,13 +12,13 @@ a script (`gomd.sources.memory`). There is no network, no /proc, no thread and n
     daemon.advance(1.0)
     assert daemon.result(client.load()) == 120
 
-Nothing happens by itself: `MemoryDaemon.settle` lets everything that is due be done, `advance` lets
-time pass, and `result` settles and hands over what a Deferred or a coroutine came to.
+Nothing happens by itself: `MemoryDaemon.settle` does everything that is due, `advance` lets time pass, and
+`result` settles and returns the result of a Deferred or a coroutine.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
 from itertools import chain
 from typing import Any, TypeVar, cast
 
@@ -53,27 +53,27 @@ from gomd.verbs.dispatch import Dispatch
 from libgomd.client import Client, open_client
 from libgomd.connection import LineConnection
 from libgomd.errors import NotFound
-from libgomd.model import Caller, Counter, Event, Node, Output, Role, Status
+from libgomd.model import Caller, Event, Node, Output, Role, Status
 
 __all__ = ["MemoryDaemon", "MemorySource"]
 
 R = TypeVar("R")
 T = TypeVar("T")
 
-#: Where the clock of a daemon in memory begins, in seconds since the epoch.
-START = 1_000_000_000.0
+#: First time of the clock of a daemon in memory, in seconds since the epoch.
+START_TIME = 1_000_000_000.0
 
 
 class MemoryDaemon:
     """
     A daemon without a machine around it.
 
-    :param source: its node; without one, a node without load and processes.
-    :param commands: what `do` runs: name to what the command gives, its exit status last.
-    :param tokens: what `auth` knows: token to who its owner is.
-    :ivar clock: its time, and that of its clients. :ivar control: what was done to its processes.
-    :ivar door: where its connections come in.
-    :ivar stopped: why `shutdown` stopped it, None while it was not.
+    :param source: its node; by default, a node without load and processes.
+    :param commands: for `do`: name of each command and its output, with its exit status last.
+    :param tokens: for `auth`: each token and the caller that it makes.
+    :ivar clock: the time of the daemon and of its clients. :ivar control: records what was done to processes.
+    :ivar telnet_factory: makes its connections.
+    :ivar stopped: the reason that `shutdown` gave, None before it.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class MemoryDaemon:
         tokens: Mapping[str, Caller] | None = None,
     ) -> None:
         self.clock = Clock()
-        self.clock.rightNow = START
+        self.clock.rightNow = START_TIME
         self.source = source or MemorySource()
         self.control = MemoryProcessControl(self.source)
         self.stopped: str | None = None
@@ -92,14 +92,14 @@ class MemoryDaemon:
         self._events = Events()
         self._threads = _NoThreads()
         self._collector = self._collecting()
-        self.door = TelnetFactory(
+        self.telnet_factory = TelnetFactory(
             Dispatch(all_verbs(), self._parts(commands, tokens)), self._threads, self.clock, Limits(), 0
         )
         self._collector.startService()
         self.settle()
 
     def _collecting(self) -> Collector:
-        [node] = self.source.nodes(START)
+        [node] = self.source.nodes(START_TIME)
         unread = Node(node.id, node.name, node.address, Status.CONFIGURED | Status.UP)
         return Collector(self.source, NoneLog(), self._threads, self.clock, unread, self.clock.seconds)
 
@@ -130,7 +130,7 @@ class MemoryDaemon:
             tokens=_KnownTokens(tokens or {}),
             sample_log=NoneLog(),
             daemon=_Stopping(self._stop),
-            counters=lambda: chain(collector.counters(), members.counters(), self.door.counters()),
+            counters=lambda: chain(collector.counters(), members.counters(), self.telnet_factory.counters()),
             periods=lambda: collector.periods,
             hides_others=lambda: False,
             relocation=relocation,
@@ -149,8 +149,8 @@ class MemoryDaemon:
         """
         Return what `libgomd.client.connect` would: a Deferred of a client, which fires at `settle`.
 
-        :param role: what the caller may do; ``user`` and ``uid`` who he is.
-        :param token: what he says to `auth` first.
+        :param role: of the caller. :param user: its user name. :param uid: its user id, None over tcp.
+        :param token: is sent with `auth` first.
         """
         caller = Caller(role, user, uid, "memory")
         return Deferred.fromCoroutine(
@@ -158,29 +158,29 @@ class MemoryDaemon:
         )
 
     def client(self, role: Role = Role.ADMIN, user: str = "root", uid: int | None = 0) -> Client:
-        """Return a client that is connected."""
+        """Return a connected client."""
         return self.result(self.connect(role, user, uid))
 
     def _dial(self, caller: Caller) -> LineConnection:
         near = LineConnection()
-        far = TelnetLine(self.door, Session(caller))
-        far.factory = self.door
+        far = TelnetLine(self.telnet_factory, Session(caller))
+        far.factory = self.telnet_factory
         self._pumps.append(
             connect(far, makeFakeServer(far), near, makeFakeClient(near), greet=False, clock=self.clock)
         )
         return near
 
-    # -- what happens
+    # -- time
 
     def settle(self) -> None:
-        """Do everything that is due: requests, answers, and whatever they bring about."""
+        """Do everything that is due: requests, answers, and everything that follows from them."""
         self.clock.advance(0)
         moved = True
         while moved:
             moved = max((pump.flush() for pump in self._pumps), default=False)
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, a tenth of a second after the other: the node is read again each second."""
+        """Let time pass in steps of a tenth of a second. The node is read again every second."""
         end = self.clock.seconds() + seconds
         while (left := end - self.clock.seconds()) > 1e-6:
             self.clock.advance(min(0.1, left))
@@ -188,9 +188,9 @@ class MemoryDaemon:
 
     def result(self, waited: Awaitable[T]) -> T:
         """
-        Settle, and return what ``waited`` came to, or raise its error.
+        Settle, and return the result of ``waited``, or raise its error.
 
-        :raises AssertionError: it still waits, for time to pass perhaps.
+        :raises AssertionError: there is no result yet; perhaps time has to pass.
         """
         outcome: list[T | Failure] = []
         deferred = waited if isinstance(waited, Deferred) else ensureDeferred(cast(Any, waited))
@@ -204,19 +204,19 @@ class MemoryDaemon:
         return found
 
     def publish(self, event: Event) -> None:
-        """Tell everybody who watches events."""
+        """Publish an event to everybody who watches events."""
         self._events.publish(event)
         self.settle()
 
     def hang_up(self) -> None:
-        """Break every connection, as a daemon that is killed does."""
+        """Abort every connection, as if the daemon had been killed."""
         pumps, self._pumps = self._pumps, []
         for pump in pumps:
             pump.serverIO.abortConnection()
             pump.flush()
 
     def stop(self) -> None:
-        """Stop the daemon: every connection is closed and nothing is left on the clock."""
+        """Stop the daemon: close every connection and leave nothing scheduled on the clock."""
         if self._collector.running:
             self._collector.stopService()
         self.hang_up()
@@ -224,7 +224,7 @@ class MemoryDaemon:
 
 @implementer(IThreads)
 class _NoThreads:
-    """Nothing blocks here, so that nothing needs a thread."""
+    """Calls everything at once: nothing in memory blocks."""
 
     def run(self, limit: float, function: Callable[..., R], *arguments: Any) -> Deferred[R]:
         """See `IThreads.run`."""
@@ -273,7 +273,7 @@ class _KnownTokens:
 
 @implementer(IStoppable)
 class _Stopping:
-    """What `shutdown` calls."""
+    """The daemon, as far as `shutdown` uses it."""
 
     def __init__(self, stop: Callable[[str], None]) -> None:
         self._stop = stop
@@ -281,7 +281,3 @@ class _Stopping:
     def stop(self, reason: str) -> None:
         """See `IStoppable.stop`."""
         self._stop(reason)
-
-    def counters(self) -> Iterable[Counter]:
-        """Nothing to count."""
-        return ()

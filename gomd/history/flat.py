@@ -55,7 +55,7 @@ class FlatLog:
         self._failed_at = 0.0
 
     def set_limits(self, rotate_bytes: int, keep: int) -> None:
-        """Change the maximum size and number of files, from the next write on."""
+        """See `ISampleLog.set_limits`; used from the next write on."""
         self._file.rotate_bytes, self._file.keep = rotate_bytes, keep
 
     def write(self, node: Node, sample: Sample) -> None:

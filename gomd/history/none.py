@@ -23,6 +23,9 @@ class NoneLog:
     def checkpoint(self, name: str, now: float) -> None:
         """See `ISampleLog.checkpoint`."""
 
+    def set_limits(self, rotate_bytes: int, keep: int) -> None:
+        """There is no file."""
+
     def close(self) -> None:
         """See `ISampleLog.close`."""
 

@@ -25,6 +25,9 @@ class ISampleLog(Interface):
     def checkpoint(name: str, now: float) -> None:
         """Store a named mark, to find this moment again. Blocks. ``now`` is in seconds since the epoch."""
 
+    def set_limits(rotate_bytes: int, keep: int) -> None:
+        """Change how large a file becomes, in bytes, and how many old ones are kept; no-op without files."""
+
     def close() -> None:
         """Flush and close. Blocks. Nothing is written afterwards."""
 

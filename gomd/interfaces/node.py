@@ -20,6 +20,7 @@ class INodeSource(Interface):
     """
 
     kind = Attribute("str: the name of the source in gomd.ini")
+    hides_others = Attribute("bool: people see no processes of other users, because /proc has ``hidepid``")
     parts = Attribute("tuple of Part: what it can sample, in the order in which it should be read")
 
     def sample(part: Part, now: float) -> object:

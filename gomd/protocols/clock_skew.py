@@ -1,4 +1,4 @@
-"""Clocks that differ too much: warns their nodes, and tells a true warning from an old recording."""
+"""Detects clocks that differ too much: warns their nodes, and tells genuine warnings from replayed ones."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from libgomd.wire.messages import ClockWarning, Datagram
 
 V = TypeVar("V")
 
-#: Seconds between two warnings to one node: both sides know within five also when some are lost.
-WARN_AGAIN = 2.0
-#: Seconds that a clock which was reported may be off to be right again: one on the edge is reported once.
-RIGHT = 25.0
-#: Warnings a second to all nodes together, and nodes that are remembered.
-MOST_A_SECOND = 20
-MOST_NODES = 4096
-#: How far back, in numbers and in seconds, a datagram may be that a warning answers.
-RECENT_NUMBERS = 100_000
-RECENT_SECONDS = 60.0
+#: Seconds between two warnings to one node. Both sides know within five seconds even if some are lost.
+WARNING_INTERVAL = 2.0
+#: Seconds by which a reported clock may differ to count as right again. This is less than the limit for a
+#: report, so that a clock near the limit is reported only once.
+RECOVERED_SKEW_SECONDS = 25.0
+#: Largest number of warnings a second to all nodes together, and of nodes that are remembered.
+MAX_WARNINGS_PER_SECOND = 20
+MAX_NODES = 4096
+#: How old, in sequence numbers and in seconds, the datagram may be that a warning quotes.
+MAX_SEQUENCE_LAG = 100_000
+MAX_WARNING_AGE = 60.0
 
 
 class ClockSkew:
     """
-    A datagram that is too old may be a recording that somebody plays again, and a warning as well. A
-    warning proves itself by what it quotes: a datagram of ours that we did send just now.
+    A datagram with an old time may be a replayed one, and so may a warning. A warning is genuine if it quotes
+    a datagram that this node has just sent.
     """
 
     def __init__(self, own_name: str, instance: int, sealer: Sealer) -> None:
@@ -38,16 +39,16 @@ class ClockSkew:
 
     def warning_for(self, datagram: Datagram, now: float) -> ClockWarning | None:
         """
-        Return what to tell the sender of ``datagram``, None when it or others were told just now.
+        Return the warning for the sender of ``datagram``, None while warnings are limited.
 
-        :param now: seconds of a clock that is never set.
+        :param now: seconds of the monotonic clock.
         """
         last = self._warned.get(datagram.sender)
-        if last is not None and now - last < WARN_AGAIN:
+        if last is not None and now - last < WARNING_INTERVAL:
             return None
         if int(now) != self._second:
             self._second, self._in_second = int(now), 0
-        if self._in_second >= MOST_A_SECOND:
+        if self._in_second >= MAX_WARNINGS_PER_SECOND:
             return None
         self._in_second += 1
         remember(self._warned, datagram.sender, now)
@@ -55,20 +56,20 @@ class ClockSkew:
 
     def believe(self, datagram: Datagram, warning: ClockWarning, now: float) -> float | None:
         """
-        Return how many seconds the sender is ahead of us, None when ``warning`` proves nothing.
+        Return how many seconds the sender is ahead of this node, None if ``warning`` is not genuine.
 
         :param now: seconds since the epoch.
         """
         if warning.instance != self._instance:
             return None
-        if not self._sealer.sequence - RECENT_NUMBERS < warning.sequence <= self._sealer.sequence:
+        if not self._sealer.sequence - MAX_SEQUENCE_LAG < warning.sequence <= self._sealer.sequence:
             return None
-        if abs(now - warning.sent_at / 1000) > RECENT_SECONDS:
+        if abs(now - warning.sent_at / 1000) > MAX_WARNING_AGE:
             return None
         return datagram.sent_at / 1000 - now
 
     def is_news(self, node: int) -> bool:
-        """Whether the clock of ``node`` has not been reported since it was right; it is now."""
+        """Return whether the clock of ``node`` is to be reported now; it then counts as reported."""
         if node in self._reported:
             return False
         remember(self._reported, node, None)
@@ -76,20 +77,22 @@ class ClockSkew:
 
     def heard(self, datagram: Datagram, now: float) -> bool:
         """
-        Take note that a datagram came in time; True when its sender's clock had been reported.
+        Note that a datagram came with a good time; True if the clock of its sender had been reported.
 
         :param now: seconds since the epoch.
         """
         node = datagram.sender
-        if (node in self._reported or node in self._warned) and abs(datagram.sent_at / 1000 - now) < RIGHT:
+        if (node in self._reported or node in self._warned) and abs(
+            datagram.sent_at / 1000 - now
+        ) < RECOVERED_SKEW_SECONDS:
             self._warned.pop(node, None)
             return self._reported.pop(node, self) is None
         return False
 
 
 def remember(known: dict[int, V], node: int, value: V) -> None:
-    """Keep a value for a node; of too many, the one that was kept longest goes."""
+    """Store a value for a node; if there are too many, forget the oldest."""
     known.pop(node, None)
     known[node] = value
-    if len(known) > MOST_NODES:
+    if len(known) > MAX_NODES:
         del known[next(iter(known))]

@@ -1,4 +1,4 @@
-"""The places for connections of the telnet line: none is kept from the others by one who opens many."""
+"""Limits the connections of the telnet line, so that no caller can use up those of the others."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from libgomd.model import Caller, Role
 if TYPE_CHECKING:
     from gomd.protocols.telnet import TelnetLine
 
-_OTHER: Final = {Group.READERS: Group.USERS, Group.USERS: Group.READERS}
+_OTHER_GROUP: Final = {Group.READERS: Group.USERS, Group.USERS: Group.READERS}
 
 
 class ConnectionLimits:
     """
-    Who has connections. Admins are not counted.
+    Counts the connections of each caller. Those of admins do not count.
 
-    While there are free places anybody may have them. When there are none, a caller with few connections gets
-    the place of one with many: readers and users have half of all places each for certain, and within each
-    group no address and no user can keep the others out. Of the caller that has most, the connection that has
-    said nothing for longest is ended.
+    While there are free places, any caller may have them. When there are none, a caller with few connections
+    displaces a connection of the caller with the most. Readers and users can always have half of all places
+    each, and within a group no address or user can shut out the others. The connection that ends is the one
+    that has been idle for longest.
 
-    :ivar made_room: connections ended for others.
+    :ivar made_room: how many connections were ended for others.
     """
 
     def __init__(self) -> None:
         self.made_room = 0
-        self._holders: dict[Group, dict[str, dict[TelnetLine, None]]] = {group: {} for group in _OTHER}
+        self._holders: dict[Group, dict[str, dict[TelnetLine, None]]] = {group: {} for group in _OTHER_GROUP}
         self._of_line: dict[TelnetLine, tuple[Group, str]] = {}
 
     def take(self, line: TelnetLine, caller: Caller, most: int) -> bool:
         """
         Give ``line`` a place.
 
-        :param most: places there are. :returns: whether there was one, or one could be made.
+        :param most: how many places there are. :returns: False if none was free and none could be freed.
         """
         group, holder = group_of(caller), holder_of(caller)
         if group is Group.ADMINS:
@@ -47,7 +47,7 @@ class ConnectionLimits:
         return True
 
     def leave(self, line: TelnetLine) -> None:
-        """Take the place of ``line`` back; does nothing when it has none."""
+        """Free the place of ``line``, if it has one."""
         group, holder = self._of_line.pop(line, (Group.ADMINS, ""))
         if group is Group.ADMINS:
             return
@@ -60,13 +60,16 @@ class ConnectionLimits:
         of_group = sum(map(len, self._holders[group].values()))
         own = len(self._holders[group].get(holder, ()))
         if of_group < max(1, most // 2):
-            group, own = _OTHER[group], -1  # those have more than half: one of theirs goes, whoever has it
+            group, own = (
+                _OTHER_GROUP[group],
+                -1,
+            )  # the other group has more than half
         if not self._holders[group]:
             return False
         lines = max(self._holders[group].values(), key=len)
         if len(lines) <= own + 1:
             return False
-        # Who has become an admin by a token stays.
+        # A caller that became an admin by a token keeps its connection.
         some = [line for line in lines if line.session is None or line.session.caller.role is not Role.ADMIN]
         if not some:
             return False

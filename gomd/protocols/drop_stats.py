@@ -1,4 +1,4 @@
-"""What came from the network and was no use: counted by kind and by sender, never logged one by one."""
+"""Statistics of dropped datagrams, by kind and by sender. They are never logged one by one."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterable
 
 from libgomd.model import Counter
 
-#: Senders that are told apart, and how many of the worst `stats` shows.
-MOST_SENDERS = 1000
-SHOWN = 10
+#: Senders that are remembered, and how many of the worst `stats` shows.
+MAX_SENDERS = 1000
+SHOWN_SENDERS = 10
 
 
 class DropStats:
     """
-    Counts what was dropped. Of more than `MOST_SENDERS` senders the ones with the fewest are forgotten.
+    Counts dropped datagrams. Beyond `MAX_SENDERS` senders, those with the fewest are forgotten.
     """
 
     def __init__(self) -> None:
@@ -24,19 +24,19 @@ class DropStats:
         """Count one dropped packet; ``kind`` is one of a few words, ``sender`` an address."""
         self._kinds[kind] = self._kinds.get(kind, 0) + 1
         count = self._senders.get(sender)
-        if count is None and len(self._senders) >= MOST_SENDERS:
+        if count is None and len(self._senders) >= MAX_SENDERS:
             self._forget_small()
         self._senders[sender] = (count or 0) + 1
 
     def _forget_small(self) -> None:
-        """Keep the worse half, so that a flood of invented addresses costs little and hides nobody."""
+        """Keep the worse half, so that a flood of forged addresses costs little and hides no real sender."""
         worst = sorted(self._senders.items(), key=lambda item: item[1], reverse=True)
-        self._senders = dict(worst[: MOST_SENDERS // 2])
+        self._senders = dict(worst[: MAX_SENDERS // 2])
 
     def counters(self) -> Iterable[Counter]:
-        """Each kind, and the ten worst senders."""
+        """Return each kind, and the worst senders."""
         for kind, count in sorted(self._kinds.items()):
             yield Counter(f"datagrams_dropped_{kind}", count, f"datagrams dropped: {kind}")
-        worst = sorted(self._senders.items(), key=lambda item: item[1], reverse=True)[:SHOWN]
+        worst = sorted(self._senders.items(), key=lambda item: item[1], reverse=True)[:SHOWN_SENDERS]
         for rank, (sender, count) in enumerate(worst, 1):
             yield Counter(f"datagrams_worst_{rank}", count, f"dropped from {sender}")

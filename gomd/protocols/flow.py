@@ -1,4 +1,4 @@
-"""The way out of one connection: gathers small writes, and stops when the client does not read."""
+"""Flow control of one connection: joins small writes, and pauses while the client does not read."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTim
 from twisted.internet.task import deferLater
 from zope.interface import implementer
 
-#: Bytes that are gathered before they are handed to the transport.
-BATCH = 65536
+#: Bytes that are gathered at most before they are written to the transport.
+MAX_GATHERED_BYTES = 65536
 
 
 @implementer(IPushProducer)
@@ -20,10 +20,10 @@ class FlowControl:
     Writes to ``transport``, which tells it when its buffer is full and when it has room again.
 
     :param transport: an `ITCPTransport`, or its like on a unix socket.
-    :param stall_timeout: seconds the client may leave a full buffer untouched.
-    :param on_room: called when there is room again and nobody waited for it.
-    :param on_stall: called once when the client took nothing for that long.
-    :ivar full: whether the client has to read before more is made.
+    :param stall_timeout: seconds for which the client may leave a full buffer unread.
+    :param on_room: called when the buffer has room again and nothing waits in `taken`.
+    :param on_stall: called once, with the timeout, when the client has read nothing for that long.
+    :ivar full: whether the client has to read before more should be sent.
     """
 
     def __init__(
@@ -48,25 +48,25 @@ class FlowControl:
         transport.registerProducer(self, True)
 
     def send(self, data: bytes) -> None:
-        """Write ``data``, at once or together with what else is gathered."""
+        """Write ``data``, at once or together with other gathered writes."""
         self._gathered.append(data)
         self._size += len(data)
-        if not self._gathering or self._size > BATCH:
+        if not self._gathering or self._size > MAX_GATHERED_BYTES:
             self.flush()
 
     def gather(self) -> None:
-        """Hold writes back until `flush`, as long as they are few."""
+        """Gather writes until `flush`, or until there are too many bytes."""
         self._gathering = True
 
     def flush(self) -> None:
-        """Write what was gathered, and everything from now on at once."""
+        """Write what was gathered; later writes are no longer delayed."""
         self._gathering = False
         if self._gathered:
             data, self._gathered, self._size = b"".join(self._gathered), [], 0
             self._transport.write(data)
 
     async def taken(self) -> None:
-        """Wait until the client has room for more; at least until others had their turn."""
+        """Wait until the client can take more, and in any case for one turn of the reactor."""
         if self.full:
             self._room = Deferred()
             await self._room
@@ -74,34 +74,34 @@ class FlowControl:
             await deferLater(self._clock, 0)
 
     def close(self) -> None:
-        """Close the connection when all that was written has been sent."""
+        """Close the connection after everything written has been sent."""
         self.flush()
         self._transport.unregisterProducer()
         self._transport.loseConnection()
 
     def release(self) -> None:
-        """Let another protocol have the transport, behind everything written so far."""
+        """Give the transport to another protocol, after everything written so far."""
         self.flush()
         self._cancel_stall()
         self._transport.unregisterProducer()
 
     def lost(self) -> None:
-        """The connection is gone: nobody waits any more."""
+        """The connection has ended: cancel what waits for it."""
         self._cancel_stall()
         room, self._room = self._room, None
         if room is not None:
             room.cancel()
 
-    # -- IPushProducer: the transport's words
+    # -- IPushProducer, called by the transport
 
     def pauseProducing(self) -> None:
-        """The buffer is full: make no more, and not for ever."""
+        """The buffer is full: pause, and start the timeout of a client that does not read."""
         self.full = True
         self._cancel_stall()
         self._stall = self._clock.callLater(self._stall_timeout, self._on_stall, self._stall_timeout)
 
     def resumeProducing(self) -> None:
-        """The buffer is empty again: go on."""
+        """The buffer is empty again: continue."""
         self.full = False
         self._cancel_stall()
         room, self._room = self._room, None

@@ -1,10 +1,11 @@
 """
-The TLS handshake at the peers' stream port: who has not finished it gets few places, little time, few bytes.
+Limits the connections to the peers' stream port that have not finished their TLS handshake.
 
-Before the handshake anybody can connect; behind it there are only daemons with the cluster's key. So what
-comes before is limited on its own: however many connections strangers open, a daemon still gets in. A
-newcomer always gets a place. Where there is none left the oldest connection that has not said hello makes
-room, of the address that has most: an honest daemon has said it milliseconds after it connected.
+Before the handshake anybody can connect; after it there are only daemons with the cluster's key. Connections
+before the handshake therefore have limits of their own, so that a daemon gets through however many
+connections others open. A new connection is always accepted. If there are too many, one is closed in its
+place: the oldest one without a client hello, of the address with the most connections. A daemon sends its
+hello within milliseconds.
 """
 
 from __future__ import annotations
@@ -22,25 +23,25 @@ from zope.interface import implementer
 
 from libgomd.model import Counter
 
-#: Connections that have not finished their handshake, at most: of all addresses, and of one.
-MOST: Final = 256
-MOST_OF_ONE: Final = 8
-#: Seconds and bytes that a handshake may take. A daemon's takes some milliseconds and about 2,000 bytes.
-SECONDS: Final = 5.0
-BYTES: Final = 32 * 1024
-#: How a TLS record begins that carries a handshake, its type and the major version; bytes of a record's head;
-#: and what a handshake begins with, a client's hello.
-_RECORD: Final = b"\x16\x03"
-_HEAD: Final = 5
-_HELLO: Final = 1
+#: Largest number of connections before their handshake, from all addresses and from one.
+MAX_HANDSHAKES: Final = 256
+MAX_HANDSHAKES_PER_ADDRESS: Final = 8
+#: Seconds and bytes that a handshake may take. That of a daemon takes milliseconds and about 2,000 bytes.
+HANDSHAKE_TIMEOUT: Final = 5.0
+MAX_HANDSHAKE_BYTES: Final = 32 * 1024
+#: The first bytes of a TLS record with a handshake: type and major version. The length of a record's head.
+#: The first byte behind the head in a client hello.
+_HANDSHAKE_RECORD: Final = b"\x16\x03"
+_RECORD_HEAD_BYTES: Final = 5
+_CLIENT_HELLO: Final = 1
 
 
 class Handshakes(Factory):
     """
-    Takes connections at the stream port and hands those on whose handshake is done.
+    Accepts connections at the stream port, and passes them on after their handshake.
 
     :param behind: makes the protocol of a connection after its handshake.
-    :param tls: makes the TLS of our side, as `libgomd.tls.MutualTLS` does.
+    :param tls: makes the TLS of this side, as `libgomd.tls.MutualTLS` does.
     """
 
     noisy = False
@@ -53,10 +54,10 @@ class Handshakes(Factory):
         self._tls.noisy = False
         self._waiting: dict[str, list[Handshake]] = {}
         self._count = 0
-        self._done = self._late = self._displaced = self._strangers = self._failed = 0
+        self._done = self._late = self._displaced = self._not_tls = self._failed = 0
 
     def buildProtocol(self, addr: IAddress | None) -> Handshake:
-        """Take a connection, and let another one go when there are too many."""
+        """Accept a connection, and close another one if there are too many."""
         host = str(getattr(addr, "host", ""))
         self._make_room(host)
         handshake = Handshake(self, addr, host)
@@ -66,18 +67,18 @@ class Handshakes(Factory):
 
     def _make_room(self, host: str) -> None:
         own = self._waiting.get(host, [])
-        if len(own) >= MOST_OF_ONE:
+        if len(own) >= MAX_HANDSHAKES_PER_ADDRESS:
             self._displace(own)
-        elif self._count >= MOST:
+        elif self._count >= MAX_HANDSHAKES:
             self._displace(max(self._waiting.values(), key=len))
 
     def _displace(self, waiting: list[Handshake]) -> None:
-        """Close one of ``waiting``: the oldest that has not said hello, else the oldest."""
+        """Close one of ``waiting``: the oldest one without a hello, else the oldest."""
         self._displaced += 1
         next((each for each in waiting if not each.begun), waiting[0]).hang_up()
 
     def start_tls(self, handshake: Handshake) -> TLSMemoryBIOProtocol:
-        """Return the TLS of a connection that begins to speak it."""
+        """Return the TLS protocol of a connection whose hello has come."""
         tls = self._tls.buildProtocol(handshake.address)
         assert isinstance(tls, TLSMemoryBIOProtocol)
         assert isinstance(tls.wrappedProtocol, _Authenticated)
@@ -85,10 +86,10 @@ class Handshakes(Factory):
         return tls
 
     def behind(self, address: IAddress | None) -> Any:
-        """Return what speaks on a connection whose handshake is done."""
+        """Return the protocol of a connection whose handshake is done."""
         return self._behind.buildProtocol(address)
 
-    # -- how they end
+    # -- how handshakes end
 
     def done(self, handshake: Handshake) -> None:
         """Count a connection whose handshake is done."""
@@ -96,15 +97,15 @@ class Handshakes(Factory):
         self._forget(handshake)
 
     def count_late(self) -> None:
-        """Count one that took too long."""
+        """Count a handshake that took too long."""
         self._late += 1
 
-    def count_stranger(self) -> None:
-        """Count one that spoke no TLS, or too much of it."""
-        self._strangers += 1
+    def count_not_tls(self) -> None:
+        """Count a connection that sent something else than TLS, or too many bytes."""
+        self._not_tls += 1
 
     def gone(self, handshake: Handshake) -> None:
-        """Count one that ended before its handshake did."""
+        """Count a connection that ended before its handshake was done."""
         self._failed += 1
         self._forget(handshake)
 
@@ -117,38 +118,40 @@ class Handshakes(Factory):
                 del self._waiting[handshake.host]
 
     def stopFactory(self) -> None:
-        """Nobody listens any more."""
+        """Close what is left when the port is closed."""
         self.break_off()
 
     def break_off(self) -> None:
-        """Close every connection that has not finished its handshake: it begins again, with new keys."""
+        """Close every connection before its handshake, so that peers begin again with new keys."""
         for waiting in tuple(self._waiting.values()):
             for handshake in tuple(waiting):
                 handshake.hang_up()
 
     def counters(self) -> Iterable[Counter]:
-        """Connections by how their handshake went. What was displaced, late or strange failed too."""
+        """Return connections by the outcome of their handshake. ``failed`` includes the three after it."""
         yield Counter("handshakes_now", self._count, "connections to the stream port before their handshake")
         yield Counter("handshakes_done", self._done, "connections of daemons with our key")
         yield Counter("handshakes_failed", self._failed, "connections that ended before their handshake did")
-        yield Counter("handshakes_late", self._late, f"of them, without a handshake in {SECONDS:g} s")
+        yield Counter(
+            "handshakes_late", self._late, f"of them, without a handshake in {HANDSHAKE_TIMEOUT:g} s"
+        )
         yield Counter("handshakes_displaced", self._displaced, "of them, closed to make room for others")
-        yield Counter("handshakes_strange", self._strangers, "of them, spoke something else than TLS")
+        yield Counter("handshakes_strange", self._not_tls, "of them, spoke something else than TLS")
 
 
 class _Phase(Enum):
-    """Where a connection is."""
+    """How far a connection has come."""
 
-    WAITING = "its handshake is not done"
-    DONE = "a daemon with our key speaks"
-    CLOSED = "it was, or is being, closed before that"
+    WAITING = "its handshake is not done yet"
+    DONE = "the peer has the cluster's key"
+    CLOSED = "it was closed before its handshake was done"
 
 
 class Handshake(Protocol):
     """
-    One connection: below TLS, from its first byte to its last.
+    One connection, below TLS, from its first byte to its last.
 
-    :ivar begun: whether it has said hello, all of it. :ivar host: where it comes from.
+    :ivar begun: whether its whole client hello has come. :ivar host: the address it comes from.
     """
 
     transport: Any
@@ -165,22 +168,24 @@ class Handshake(Protocol):
         self._timer: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
-        """Wait for the handshake, not for long."""
-        self._timer = self._port.clock.callLater(SECONDS, self._too_late)
+        """Wait for the handshake, at most `HANDSHAKE_TIMEOUT`."""
+        self._timer = self._port.clock.callLater(HANDSHAKE_TIMEOUT, self._too_late)
 
     def dataReceived(self, data: bytes) -> None:
-        """Hand on what is TLS. Anything else ends the connection, and nothing behind it is looked at."""
+        """Pass on what is TLS. Anything else closes the connection unread."""
         if self._phase is _Phase.CLOSED:
             return
         if self._phase is _Phase.WAITING:
             self._taken += len(data)
             data, self._first = self._first + data, b""
-            if self._taken > BYTES or not (self.begun or _may_be_hello(data)):
-                self._port.count_stranger()
+            if self._taken > MAX_HANDSHAKE_BYTES or not (self.begun or _may_be_hello(data)):
+                self._port.count_not_tls()
                 self.hang_up()
                 return
             if not self.begun:
-                if len(data) < _HEAD or len(data) < _HEAD + int.from_bytes(data[3:5], "big"):
+                if len(data) < _RECORD_HEAD_BYTES or len(data) < _RECORD_HEAD_BYTES + int.from_bytes(
+                    data[3:5], "big"
+                ):
                     self._first = data
                     return
                 self._begin()
@@ -193,7 +198,7 @@ class Handshake(Protocol):
         self._tls.makeConnection(self.transport)
 
     def finished(self) -> Any:
-        """The handshake is done: return what speaks on this connection from now on."""
+        """Note that the handshake is done, and return the protocol for what follows."""
         self._leave(_Phase.DONE)
         self._port.done(self)
         return self._port.behind(self.address)
@@ -208,18 +213,18 @@ class Handshake(Protocol):
         self.hang_up()
 
     def hang_up(self) -> None:
-        """End it without a word; it takes up no place from now on."""
+        """Close the connection; it no longer counts."""
         if self._phase is not _Phase.WAITING:
             return
         self._leave(_Phase.CLOSED)
         self._port.gone(self)
         if self.begun:
-            self.transport.abortConnection()  # what was sent may never be taken
+            self.transport.abortConnection()  # the peer may never read what was sent
         else:
             self.transport.loseConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Let TLS know, and what is behind it."""
+        """Tell TLS, and what is behind it."""
         if self._phase is _Phase.WAITING:
             self._leave(_Phase.CLOSED)
             self._port.gone(self)
@@ -228,34 +233,36 @@ class Handshake(Protocol):
 
 
 def _may_be_hello(data: bytes) -> bool:
-    """Whether ``data`` is the beginning of a client's hello, as far as it goes."""
-    return data[:2] == _RECORD[: len(data)] and (len(data) <= _HEAD or data[_HEAD] == _HELLO)
+    """Return whether ``data`` can be the beginning of a client hello."""
+    return data[:2] == _HANDSHAKE_RECORD[: len(data)] and (
+        len(data) <= _RECORD_HEAD_BYTES or data[_RECORD_HEAD_BYTES] == _CLIENT_HELLO
+    )
 
 
 @implementer(IHandshakeListener)
 class _Authenticated(Protocol):
-    """What TLS carries: nothing before the handshake is done, then what is behind it."""
+    """Carries nothing before the handshake is done, then the protocol behind it."""
 
     handshake: Handshake
     _behind: Any = None
 
     def handshakeCompleted(self) -> None:
-        """The other end has shown a certificate of the cluster."""
+        """Start the protocol behind: the peer has shown a certificate of the cluster."""
         self._behind = self.handshake.finished()
         self._behind.makeConnection(self.transport)
 
     def dataReceived(self, data: bytes) -> None:
-        """Hand it on."""
+        """Pass it on."""
         self._behind.dataReceived(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Hand it on, if there is anybody to care."""
+        """Tell the protocol behind, if there is one yet."""
         if self._behind is not None:
             self._behind.connectionLost(reason)
 
 
 class _Authenticating(Factory):
-    """Makes them."""
+    """Makes `_Authenticated`."""
 
     noisy = False
     protocol = _Authenticated

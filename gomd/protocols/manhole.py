@@ -1,16 +1,15 @@
 """
-The manhole: an ssh console in the running daemon, for whoever holds one of the authorized keys.
+The manhole: an ssh console in the running daemon, for whoever has one of the authorized keys.
 
-Only public keys let in, whatever user name is given with them: the key says who it is, and the log
-gets its fingerprint. Nothing but the console is served: no commands, no files, no forwarding. At its
-prompt there are
+Only public keys are accepted, with any user name. The key identifies the person; its fingerprint is logged.
+Only the console is served: no commands, no files, no forwarding. Its prompt has these names:
 
 - ``collector``: the newest values of this node, ``collector.latest``, ``collector.own_node()``;
 - ``cluster``: the nodes, ``cluster.nodes()``, ``cluster.find("beta")``;
 - ``verbs``: the table of verbs, ``list(verbs)``, ``verbs.find("ps")``;
 - ``config``: the configuration the daemon was started with.
 
-This module imports conch, so it is itself imported only when there is a manhole.
+This module imports conch, so it is only imported when the manhole is on.
 """
 
 from __future__ import annotations
@@ -40,22 +39,22 @@ from gomd.interfaces import IThreads
 from gomd.protocols.manhole_keys import read_authorized_keys
 from libgomd.errors import ConfigError
 
-#: Seconds a connection has to log in, and the reading of the key file may take.
-LOGIN_LIMIT = 30.0
-READ_LIMIT = 5.0
-#: Wrong keys a connection may try.
-MOST_TRIES = 10
-#: Connections at once, logged in or not.
-MOST_CONNECTIONS = 16
+#: Seconds that a login may take, and the reading of the key file.
+LOGIN_TIMEOUT = 30.0
+KEY_FILE_TIMEOUT = 5.0
+#: Wrong keys that a connection may try.
+MAX_LOGIN_ATTEMPTS = 10
+#: Largest number of connections at once, logged in or not.
+MAX_CONNECTIONS = 16
 #: Bytes of a user name that are logged.
-MOST_NAME = 64
-#: Bytes of one line that is typed.
-MOST_TYPED = 65536
+MAX_LOGGED_NAME_BYTES = 64
+#: Bytes of one line of input.
+MAX_INPUT_LINE_BYTES = 65536
 
 
 @implementer(ICredentialsChecker)
 class _AuthorizedKeys:
-    """Reads the key file at each login, so that a key taken out of it lets nobody in any more."""
+    """Reads the key file at each login, so that a key that was removed is refused at once."""
 
     credentialInterfaces = (ISSHPrivateKey,)
     _log: ClassVar[Logger] = Logger()
@@ -65,19 +64,19 @@ class _AuthorizedKeys:
         self._threads = threads
 
     def requestAvatarId(self, credentials: Any) -> Deferred[Any]:
-        """Return the user name of ``credentials``. :raises UnauthorizedLogin: not with this key."""
+        """Return the user name of ``credentials``. :raises UnauthorizedLogin: the key is not authorized."""
         return Deferred.fromCoroutine(self._check(credentials))
 
     async def _check(self, credentials: Any) -> bytes:
         try:
-            keys = await self._threads.run(READ_LIMIT, read_authorized_keys, self._path)
+            keys = await self._threads.run(KEY_FILE_TIMEOUT, read_authorized_keys, self._path)
             offered = Key.fromString(credentials.blob)
         except ConfigError as error:
             self._log.error("nobody can log in to the manhole: {error}", error=error)
             raise UnauthorizedLogin("the key file cannot be used") from error
         except BadKeyError as error:
             raise UnauthorizedLogin("no key") from error
-        name, fingerprint = credentials.username[:MOST_NAME], offered.fingerprint()
+        name, fingerprint = credentials.username[:MAX_LOGGED_NAME_BYTES], offered.fingerprint()
         if offered not in keys:
             self._log.warn("the manhole refused {name!r} with the key {key}", name=name, key=fingerprint)
             raise UnauthorizedLogin("not with this key")
@@ -89,10 +88,10 @@ class _AuthorizedKeys:
 
 
 class _Console(ColoredManhole):
-    """A Python prompt that survives what is typed at it."""
+    """A Python prompt that survives any input."""
 
     def terminalSize(self, width: int, height: int) -> None:
-        """Begin with an empty screen, say what there is, then prompt."""
+        """Clear the screen, list the names, then prompt."""
         super().terminalSize(width, height)
         names = ", ".join(sorted(self.namespace or ()))
         self.terminal.write(f"\rThis is the inside of gomd. There is {names}.".encode())
@@ -100,13 +99,13 @@ class _Console(ColoredManhole):
         self.terminal.write(self.ps[self.pn])
 
     def characterReceived(self, ch: bytes, moreCharactersComing: bool) -> None:
-        """Take one character; colours are left out where half a line has none."""
-        if len(self.lineBuffer) >= MOST_TYPED:
+        """Take one character; without colours if half a line cannot be coloured."""
+        if len(self.lineBuffer) >= MAX_INPUT_LINE_BYTES:
             self.terminal.write(b"\a")
             return
         try:
             super().characterReceived(ch, moreCharactersComing)
-        except SyntaxError:  # of tokenize: an indentation, an encoding
+        except SyntaxError:  # from tokenize: an indentation, an encoding
             self.terminal.write(ch)
 
     def lineReceived(self, line: bytes) -> None:
@@ -115,45 +114,45 @@ class _Console(ColoredManhole):
 
 
 class _Session(TerminalSession):
-    """A console with or without a terminal around it."""
+    """A console with or without a terminal."""
 
     width, height = 80, 24
     _proto: Any = None
 
     def openShell(self, proto: Any) -> None:
-        """Begin the console."""
+        """Start the console."""
         self._proto = proto
         super().openShell(proto)
 
     def execCommand(self, proto: Any, cmd: bytes) -> None:
-        """There are none."""
+        """Refuse to run a command."""
         proto.errReceived(b"the manhole runs no commands: leave the command out\n")
         proto.loseConnection()
 
     def windowChanged(self, newWindowSize: tuple[int, int, int, int]) -> None:
-        """A prompt has no use for it."""
+        """Ignore the new size; a prompt does not need it."""
 
     def eofReceived(self) -> None:
-        """The other end says no more: what it said has been done, so the console ends."""
+        """End the console: the client has closed its sending side, and its input has been run."""
         if self._proto is not None:
             self._proto.loseConnection()
 
 
 class _Login(userauth.SSHUserAuthServer):
-    """The dialogue in which a key is shown and checked."""
+    """The dialogue in which a key is offered and checked."""
 
-    attemptsBeforeDisconnect = MOST_TRIES
+    attemptsBeforeDisconnect = MAX_LOGIN_ATTEMPTS
 
 
 class _Transport(SSHServerTransport):
-    """One connection, ended when it does not log in in time."""
+    """One connection; it is aborted if the login takes too long."""
 
     factory: Manhole
     transport: Any
     _expiry: IDelayedCall
 
     def connectionMade(self) -> None:
-        self._expiry = self.factory.clock.callLater(LOGIN_LIMIT, self._expire)
+        self._expiry = self.factory.clock.callLater(LOGIN_TIMEOUT, self._expire)
         super().connectionMade()
 
     def _expire(self) -> None:
@@ -171,8 +170,8 @@ class Manhole(SSHFactory):
     """
     Serves the console.
 
-    :param authorized_keys: the file of the keys that may come in. :param host_key: ours.
-    :param namespace: the names there are at the prompt; each console has its own copy of them.
+    :param authorized_keys: the file of the authorized keys. :param host_key: of this node.
+    :param namespace: the names at the prompt; each console has its own copy.
     """
 
     noisy = False
@@ -198,13 +197,13 @@ class Manhole(SSHFactory):
         self.portal = Portal(realm, [_AuthorizedKeys(authorized_keys, threads)])
 
     def buildProtocol(self, addr: Any) -> Any:
-        """Return the protocol of a new connection, None when there are too many."""
-        if len(self._open) >= MOST_CONNECTIONS:
+        """Return the protocol of a new connection, None if there are too many."""
+        if len(self._open) >= MAX_CONNECTIONS:
             return None
         made: Any = super().buildProtocol(addr)
         self._open.add(made)
         return made
 
     def left(self, transport: _Transport) -> None:
-        """Count a connection out."""
+        """Note that a connection has ended."""
         self._open.discard(transport)

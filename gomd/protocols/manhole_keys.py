@@ -1,4 +1,4 @@
-"""The keys of the manhole as files: whose public keys open it, and the host key it shows them."""
+"""The key files of the manhole: the authorized public keys, and the host key."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from libgomd.edited import plain_bytes
 from libgomd.errors import ConfigError
 
 #: The name of the host key's file in STATE.
-HOST_KEY: Final = "manhole_host_key"
+HOST_KEY_FILE: Final = "manhole_host_key"
 #: Longest file of either kind, in bytes.
-MAX_FILE: Final = 256 * 1024
+MAX_FILE_BYTES: Final = 256 * 1024
 
 
 def read_authorized_keys(path: str) -> tuple[Key, ...]:
     """
     Return the public keys in ``path``, one a line as in ssh's authorized_keys, at least one. Blocks.
 
-    :raises ConfigError: it cannot be read, others than root and this user may write it, a line is not
-        a plain public key, or there is none.
+    :raises ConfigError: it cannot be read, users other than root and this one may write it, a line is not a
+        plain public key, or there is no key.
     """
     data = _read(path, "[manhole] authorized_keys", forbidden=0o022, fix="go-w")
     try:
@@ -40,8 +40,8 @@ def read_authorized_keys(path: str) -> tuple[Key, ...]:
         try:
             key = Key.fromString(line)
             if not key.isPublic():
-                raise BadKeyError("it is no public key")
-        except Exception as error:  # conch raises what its parsers happen to raise
+                raise BadKeyError("it is not a public key")
+        except Exception as error:  # conch passes on the errors of its parsers
             raise ConfigError(
                 [
                     f"{path}, line {number}: not a public key ({_reason(error)}): write the key's type, "
@@ -60,11 +60,11 @@ def _reason(error: Exception) -> str:
 
 def take_host_key(state: str) -> Key:
     """
-    Return the host key kept in the directory ``state``; make one (Ed25519, 0600) the first time. Blocks.
+    Return the host key in the directory ``state``; if it is missing, make one (Ed25519, 0600). Blocks.
 
     :raises ConfigError: it cannot be made or read, others may read it, or it is not a key.
     """
-    path = os.path.join(state, HOST_KEY)
+    path = os.path.join(state, HOST_KEY_FILE)
     if not os.path.lexists(path):
         _make_host_key(state, path)
     try:
@@ -90,9 +90,9 @@ def _make_host_key(state: str, path: str) -> None:
 
 
 def _read(path: str, what: str, *, forbidden: int, fix: str, links: bool = True) -> bytes:
-    """Return a file's bytes. :raises ConfigError: it is no file, or not ours alone as ``forbidden`` says."""
+    """Return a file's bytes. :raises ConfigError: it is not a file, or has a mode bit of ``forbidden``."""
     try:
-        # A fifo must not stop the start, so it is opened without waiting and refused.
+        # A fifo must not block the start, so it is opened without waiting, and refused.
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
         descriptor = os.open(path, flags if links else flags | os.O_NOFOLLOW)
     except OSError as error:
@@ -105,9 +105,9 @@ def _read(path: str, what: str, *, forbidden: int, fix: str, links: bool = True)
             raise ConfigError([f"{path} belongs to user {found.st_uid}: it must be root's or gomd's own"])
         if found.st_mode & forbidden:
             raise ConfigError([f"{path} is open to others: chmod {fix} {path}"])
-        if found.st_size > MAX_FILE:
-            raise ConfigError([f"{path} has more than {MAX_FILE} bytes: see {what}"])
-        return os.read(descriptor, MAX_FILE)
+        if found.st_size > MAX_FILE_BYTES:
+            raise ConfigError([f"{path} has more than {MAX_FILE_BYTES} bytes: see {what}"])
+        return os.read(descriptor, MAX_FILE_BYTES)
     except OSError as error:
         raise ConfigError([f"{path} cannot be read ({error.strerror}): see {what}"]) from error
     finally:

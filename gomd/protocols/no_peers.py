@@ -1,4 +1,4 @@
-"""What stands in for the other nodes' daemons while the peers are off."""
+"""The client of other nodes' daemons when the peers are off: it refuses every request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from libgomd.wire.lines import Request
 
 @implementer(IPeers)
 class NoPeers:
-    """A daemon that talks to no other one."""
+    """Raises `PeerUnreachable` for every node."""
 
     def _why_not(self, node: Node) -> PeerUnreachable:
         return PeerUnreachable(

@@ -1,4 +1,4 @@
-"""Asks the daemons of other nodes: a question by datagram, anything else over a stream."""
+"""The client of other nodes' daemons: questions go by datagram, all other requests over a stream."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ from libgomd.tls import peer_node
 from libgomd.wire.lines import BLOCK, Request
 from libgomd.wire.messages import MAX_PACKET, Answer, Question
 
-#: Seconds for a connection, for the greeting on it, and for the first line of an answer.
-CONNECT_LIMIT = 3.0
-GREETING_LIMIT = 3.0
-ANSWER_LIMIT = 60.0
-#: Handshakes with one node that are under way at once, and seconds that another one waits for its turn. A
-#: node gives `gomd.protocols.handshakes.MOST_OF_ONE` places to an address, maybe of more than one daemon.
-MOST_HANDSHAKES = 3
-TURN_LIMIT = 10.0
-#: Seconds until it is tried again when the other end hangs up during a handshake, as it does when strangers
-#: have taken all its places.
-TRY_AGAIN = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
-#: Seconds for the verbs whose answer may take as long as moving one process takes, or all of a node.
-SLOW: Final = {"migrate": 900.0, "bring": 3600.0, "expel": 3600.0, "put": 3600.0}
+#: Seconds that a connection, the greeting on it, and the first line of a reply may take.
+CONNECT_TIMEOUT = 3.0
+GREETING_TIMEOUT = 3.0
+REPLY_TIMEOUT = 60.0
+#: Handshakes with one node at once, and seconds for which another one waits in the queue. A node accepts
+#: `gomd.protocols.handshakes.MAX_HANDSHAKES_PER_ADDRESS`, perhaps from several daemons of one address.
+MAX_HANDSHAKES_PER_NODE = 3
+HANDSHAKE_QUEUE_TIMEOUT = 10.0
+#: Seconds before each retry when the peer closes the connection during the handshake, as it does when it has
+#: too many connections.
+RETRY_PAUSES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
+#: Seconds for the verbs that reply only after they have moved one process, or all processes of a node.
+REPLY_TIMEOUTS: Final = {"migrate": 900.0, "bring": 3600.0, "expel": 3600.0, "put": 3600.0}
 #: Lines passed on at a time.
-CHUNK = 50
+ROWS_PER_CHUNK = 50
 
 
 class Contact(NamedTuple):
-    """Where a node's daemon is: its IPv4 address, and its ports for datagrams and for streams (0: none)."""
+    """How a daemon is reached: its IPv4 address, and its ports for datagrams and for streams (0: none)."""
 
     host: str
     port: int
@@ -55,9 +55,10 @@ class Contact(NamedTuple):
 @implementer(IPeers)
 class PeerClient:
     """
-    :param contact: gives where a node is, None when that is not known.
-    :param tls: makes the TLS of a stream.
-    :param own_address: the address to call from.
+    Sends requests to the daemons of other nodes.
+
+    :param contact: relimit_ how a node is reached, None if that is not known.
+    :param tls: makes the TLS of a stream. :param own_address: the address to connect from.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class PeerClient:
         self._contact = contact
         self.tls = tls
         self._own_address = own_address
-        self._turns: dict[int, DeferredSemaphore] = {}
+        self._handshake_limits: dict[int, DeferredSemaphore] = {}
         self._open: WeakSet[LineConnection] = WeakSet()
         self._asked = 0
         self._failed = 0
@@ -84,7 +85,7 @@ class PeerClient:
     def _contact_of(self, node: Node) -> Contact:
         contact = self._contact(node.id)
         if contact is None:
-            raise PeerUnreachable(f"where node {node.id} {node.name} is, is not known here")
+            raise PeerUnreachable(f"the address of node {node.id} {node.name} is not known here: see `nodes`")
         if not node.up:
             raise PeerUnreachable(f"node {node.id} {node.name} is down: `events` may say why")
         return contact
@@ -120,13 +121,13 @@ class PeerClient:
         try:
             welcome = WholeReply()
             connection.send(behalf(caller, json), welcome)
-            said = await self._within(GREETING_LIMIT, welcome.done, node)
-            if said.code != 200:
+            greeting = await self._within(GREETING_TIMEOUT, welcome.done, node)
+            if greeting.code != 200:
                 connection.close()
-                return ForwardedReply(said.code, said.text, None)
+                return ForwardedReply(greeting.code, greeting.text, None)
             rows = RowQueue(connection)
             connection.send(Request(request.verb, request.arguments), rows)
-            limit = SLOW.get(request.verb, ANSWER_LIMIT)
+            limit = REPLY_TIMEOUTS.get(request.verb, REPLY_TIMEOUT)
             reply = await self._within(limit, rows.opened, node)
         except ConnectionLost as error:
             self._failed += 1
@@ -147,7 +148,7 @@ class PeerClient:
             for asked in (behalf(caller, False), request):
                 answer = WholeReply()
                 connection.send(asked, answer)
-                reply = await self._within(ANSWER_LIMIT, answer.done, node)
+                reply = await self._within(REPLY_TIMEOUT, answer.done, node)
                 if reply.code >= 400:
                     raise error_for(reply.code, reply.text)
         except ConnectionLost as error:
@@ -161,34 +162,34 @@ class PeerClient:
         return stream
 
     async def _connect(self, node: Node, contact: Contact) -> LineConnection:
-        """Return a stream to ``node`` whose handshake is done; a few at a time begin."""
+        """Return a stream to ``node`` after its handshake, of which a few are made at once."""
         if not contact.stream_port:
             raise PeerUnreachable(f"node {node.id} {node.name} has no stream port")
-        turns = self._turns.setdefault(node.id, DeferredSemaphore(MOST_HANDSHAKES))
-        await self._within(TURN_LIMIT, turns.acquire(), node)
+        handshakes = self._handshake_limits.setdefault(node.id, DeferredSemaphore(MAX_HANDSHAKES_PER_NODE))
+        await self._within(HANDSHAKE_QUEUE_TIMEOUT, handshakes.acquire(), node)
         try:
-            for pause in TRY_AGAIN:
+            for pause in RETRY_PAUSES:
                 try:
-                    return await self._shake_hands(node, contact)
+                    return await self._handshake(node, contact)
                 except ConnectionLost:
                     self._again += 1
                     await deferLater(self._clock, pause)
-            return await self._shake_hands(node, contact)
+            return await self._handshake(node, contact)
         except ConnectionLost as error:
             raise PeerUnreachable(
-                f"node {node.id} {node.name} hung up: does it have our key? ({error})"
+                f"node {node.id} {node.name} closed the connection: does it have our key? ({error})"
             ) from error
         finally:
-            turns.release()
-            if turns.tokens == MOST_HANDSHAKES:
-                self._turns.pop(node.id, None)
+            handshakes.release()
+            if handshakes.tokens == MAX_HANDSHAKES_PER_NODE:
+                self._handshake_limits.pop(node.id, None)
 
-    async def _shake_hands(self, node: Node, contact: Contact) -> LineConnection:
-        """Connect, and wait for the greeting. :raises ConnectionLost: the other end hung up before it."""
+    async def _handshake(self, node: Node, contact: Contact) -> LineConnection:
+        """Connect, and wait for the greeting. :raises ConnectionLost: the peer closed it before that."""
         endpoint: IStreamClientEndpoint = wrapClientTLS(
             self.tls,
             TCP4ClientEndpoint(
-                self._reactor, contact.host, contact.stream_port, CONNECT_LIMIT, (self._own_address, 0)
+                self._reactor, contact.host, contact.stream_port, CONNECT_TIMEOUT, (self._own_address, 0)
             ),
         )
         try:
@@ -197,7 +198,7 @@ class PeerClient:
             raise PeerUnreachable(f"node {node.id} {node.name} cannot be reached: {error}") from error
         assert isinstance(connection, LineConnection)
         try:
-            await self._within(GREETING_LIMIT, connection.greeted, node)
+            await self._within(GREETING_TIMEOUT, connection.greeted, node)
             self._check_peer(connection, node)
         except ConnectionLost:
             raise
@@ -208,17 +209,19 @@ class PeerClient:
         return connection
 
     def drop(self, believed: Callable[[Any], bool]) -> None:
-        """Cut the streams whose other ends' certificates are not taken any more."""
+        """Abort the streams to peers whose certificates are not accepted any more."""
         for connection in tuple(self._open):
             if connection.error is None and not believed(connection.transport):
                 connection.abort()
 
     def _check_peer(self, connection: LineConnection, node: Node) -> None:
-        """Check that who answers is who was called. :raises PeerUnreachable: it is not."""
+        """Check that the peer is ``node``. :raises PeerUnreachable: it is another one."""
         try:
             found = peer_node(connection.transport)  # type: ignore[arg-type]
         except NotANode as error:
-            raise PeerUnreachable(f"what answers for node {node.id} is no node: {error}") from error
+            raise PeerUnreachable(
+                f"what answers at the address of node {node.id} is not a node: {error}"
+            ) from error
         if found != node.id:
             raise PeerUnreachable(f"node {found} answers at the address of node {node.id} {node.name}")
 
@@ -228,7 +231,7 @@ class PeerClient:
         try:
             return await waited
         except Exception as error:
-            if not timer.active():  # whatever giving up made of it
+            if not timer.active():  # whatever error the cancellation caused
                 raise late from error
             raise
         finally:
@@ -243,7 +246,7 @@ class PeerClient:
 
 
 class _Streams(Factory):
-    """Makes our end of a stream."""
+    """Makes this end of a stream."""
 
     noisy = False
     protocol = LineConnection
@@ -251,7 +254,7 @@ class _Streams(Factory):
 
 async def _rows(connection: LineConnection, rows: RowQueue) -> AsyncGenerator[list[str], None]:
     try:
-        while lines := await rows.several(CHUNK):
+        while lines := await rows.several(ROWS_PER_CHUNK):
             yield lines
     finally:
         rows.abandon()

@@ -1,4 +1,4 @@
-"""Answers the questions that come by datagram: values of the tree, and how this node is. Reading only."""
+"""Answers questions of peers that come by datagram: values of the tree, and summaries of nodes. Read only."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from libgomd.model import Caller, Role
 from libgomd.wire.messages import Answer, Question, Summary
 from libgomd.wire.tree import Kind, TreePath
 
-#: The code that says yes.
+#: The code of an answer with a value.
 OK = 200
-#: The same few paths are asked for again and again.
+#: Peers ask for the same few paths all the time.
 _parsed = lru_cache(maxsize=1024)(TreePath.parse)
 
 
 class PeerQuestions:
-    """Answers as to a caller who may only read and owns nothing here: whoever asks has the cluster's key."""
+    """Answers as to a caller that may only read and owns no process. Every asker has the cluster's key."""
 
     def __init__(self, tree: ITree, members: IMembership) -> None:
         self._tree = tree
@@ -27,14 +27,14 @@ class PeerQuestions:
         self._caller = Caller(Role.READ, "", None, "datagram")
 
     def __call__(self, question: Question) -> Answer | Summary | Awaitable[Answer | Summary]:
-        """Return the answer to ``question``, at once where it is known."""
+        """Return the answer to ``question``, or an awaitable if /proc has to be read first."""
         try:
             if not question.path:
                 return self._summary(question)
             path = _parsed(question.path)
             if path.kind is Kind.DIRECTORY:
                 return _refused(question, 405, f"{path} is a directory: ask over a stream")
-            if path.kind is Kind.NODE_VALUE:  # known without a look at /proc, so without waiting
+            if path.kind is Kind.NODE_VALUE:  # known without reading /proc
                 return Answer.to(question, OK, node_value(self._members.find(str(path.number)), path.name))
         except RequestError as error:
             return _refused(question, error.code, error.text)

@@ -1,9 +1,10 @@
 """
 What a daemon of another node may do here on behalf of its callers: `[peers] admin_from_peers`.
 
-A peer proves with the cluster's key which node it is; whom it speaks for is only its word. With
-``admin_from_peers = no`` that word makes nobody an admin, root or a system user of this node. What daemons do
-for themselves (letters about migrations, where a job is, the streams of a guest at its home) goes on.
+The cluster's key proves which node a peer is. Which caller it acts for cannot be proved. With
+``admin_from_peers = no`` a peer's claim makes no caller an admin, root or a system user of this node. What
+daemons ask for themselves (migration messages, the location of a job, the streams of a guest at its home) is
+still accepted.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from libgomd.errors import NotAllowed
 from libgomd.model import Caller, Role, is_system_user
 from libgomd.wire.lines import Request
 
-#: What daemons say to each other for themselves; `attach` only for a guest, ``HOME-JOB``, at its home.
-_BETWEEN_DAEMONS: Final = frozenset({"migration", "moved"})
+#: Verbs that daemons send for themselves. They also send `attach` with ``HOME-JOB`` to the home of a guest.
+DAEMON_VERBS: Final = frozenset({"migration", "moved"})
 
 
 class PeerTrust:
     """
-    :ivar admins: whether another node's admins and system users are that here too; may be changed.
+    :ivar admins: whether admins and system users of other nodes have the same rights here; may be changed.
     """
 
     def __init__(self, admins: bool) -> None:
@@ -28,14 +29,14 @@ class PeerTrust:
 
     def caller_for(self, request: Request, role: Role, caller: Caller) -> Caller:
         """
-        Return as whom ``request`` of a peer is answered, when it says that it speaks for ``caller``.
+        Return the caller for which ``request`` of a peer is answered.
 
-        :param role: what the verb of the request needs.
+        :param role: that the verb requires. :param caller: that the peer claims to act for.
         :raises NotAllowed: such callers of other nodes may not ask for this here.
         """
         if self.admins or not (caller.role is Role.ADMIN or is_system_user(caller.uid)):
             return caller
-        if request.verb in _BETWEEN_DAEMONS or _is_about_guest(request):
+        if request.verb in DAEMON_VERBS or _is_about_guest(request):
             return caller
         if role > Role.READ:
             who = f"user {caller.user or caller.uid}" if is_system_user(caller.uid) else "admins"

@@ -1,4 +1,4 @@
-"""What one caller can cause again and again is logged now and then, with how often it was."""
+"""Limits how often a warning that callers can cause at will is logged."""
 
 from __future__ import annotations
 
@@ -6,44 +6,44 @@ from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 
-#: Seconds between two lines about one caller, and lines about all of them within that time.
-PERIOD: Final = 60.0
-LINES: Final = 20
-#: Callers that are told apart; of more the one that was logged longest ago is forgotten.
-MOST: Final = 1000
+#: Seconds between two lines about one caller, and the largest number of lines about all callers in that time.
+CALLER_INTERVAL: Final = 60.0
+MAX_LINES_PER_INTERVAL: Final = 20
+#: Callers that are remembered; beyond that, the one that was logged longest ago is forgotten.
+MAX_CALLERS: Final = 1000
 
 
 class RepeatedWarnings:
     """
-    Says when something is to be logged: at once, then at most once in `PERIOD` for each caller, and at most
-    `LINES` times for all of them.
+    Decides when a warning is logged: the first time, then at most once in `CALLER_INTERVAL` for each caller,
+    and at most `MAX_LINES_PER_INTERVAL` times for all callers together.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._callers: dict[str, list[float]] = {}
-        self._began = -PERIOD
+        self._began = -CALLER_INTERVAL
         self._lines = 0
 
     def count(self, caller: str) -> int:
         """
-        Count one for ``caller``, an address or a user.
+        Count one occurrence for ``caller``, an address or a user.
 
-        :returns: how many there were since the last line when one is due now, this one included; else 0.
+        :returns: how many there were since the last line, including this one; 0 if no line is due now.
         """
         now = self._clock.seconds()
-        if now - self._began >= PERIOD:
+        if now - self._began >= CALLER_INTERVAL:
             self._began, self._lines = now, 0
         known = self._callers.get(caller)
         if known is None:
-            if len(self._callers) >= MOST:
+            if len(self._callers) >= MAX_CALLERS:
                 del self._callers[next(iter(self._callers))]
-            known = self._callers[caller] = [now - PERIOD, 0]
+            known = self._callers[caller] = [now - CALLER_INTERVAL, 0]
         known[1] += 1
-        if now - known[0] < PERIOD or self._lines >= LINES:
+        if now - known[0] < CALLER_INTERVAL or self._lines >= MAX_LINES_PER_INTERVAL:
             return 0
         self._lines += 1
         count = int(known[1])
-        del self._callers[caller]  # so that the oldest stands first
+        del self._callers[caller]  # so that the dict stays ordered by age
         self._callers[caller] = [now, 0]
         return count

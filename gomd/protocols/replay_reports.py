@@ -1,10 +1,10 @@
 """
-Nodes that are heard, but only with numbers that came before.
+Detects nodes all of whose datagrams are dropped as replayed.
 
-That is what a machine does that was put back to a snapshot: its daemon counts from an old number again,
-and everybody drops what it sends as replayed. Who plays recordings of a node that is gone looks the
-same from here, so a node is never taken at its old numbers: it is asked to go on with new ones
-(`ReplayWarning`), which only the node itself can.
+This happens when a machine was returned to a snapshot: its daemon continues from an old sequence number, and
+all other nodes drop what it sends. An attacker that replays datagrams of a node looks the same from here.
+Old numbers are therefore never accepted. Instead, a warning (`ReplayWarning`) asks the node to continue with
+new numbers, which only the node itself can do.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from gomd.protocols.clock_skew import remember
 from libgomd.wire.datagrams import Sealer
 from libgomd.wire.messages import Datagram, ReplayWarning
 
-#: Seconds and datagrams without a new one among them until a node counts as replayed, when nothing else
-#: proves it: on any network a packet may come twice.
-SURE_SECONDS: Final = 1.0
-SURE_DATAGRAMS: Final = 3
-#: Seconds between two warnings to one node. Warnings a second to all nodes together.
-WARN_AGAIN: Final = 1.0
-MOST_A_SECOND: Final = 20
-#: Seconds between two reports of one node: of two copies of a machine each makes the other one replayed.
-REPORT_AGAIN: Final = 20.0
-#: How far back, in numbers, a datagram may be that a warning answers.
-RECENT_NUMBERS: Final = 100_000
+#: Seconds and datagrams without a new one until a node counts as replayed without other proof: any network
+#: may deliver a packet twice.
+MIN_REPLAY_SECONDS: Final = 1.0
+MIN_REPLAYED_DATAGRAMS: Final = 3
+#: Seconds between two warnings to one node, and largest number of warnings a second to all nodes together.
+WARNING_INTERVAL: Final = 1.0
+MAX_WARNINGS_PER_SECOND: Final = 20
+#: Seconds between two reports of one node. Two copies of one machine would else cause reports all the time.
+REPORT_INTERVAL: Final = 20.0
+#: How old, in sequence numbers, the datagram may be that a warning quotes.
+MAX_SEQUENCE_LAG: Final = 100_000
 
 
 class _Heard:
@@ -37,12 +37,12 @@ class _Heard:
         self.since = now
         self.count = 0
         self.reported = False
-        self.warned = now - WARN_AGAIN
+        self.warned = now - WARNING_INTERVAL
 
 
 class ReplayReports:
     """
-    :param own_name: of this node. :param instance: which start of it. :param sealer: numbers what it sends.
+    :param own_name: of this node. :param instance: of this daemon. :param sealer: numbers its datagrams.
     """
 
     def __init__(self, own_name: str, instance: int, sealer: Sealer) -> None:
@@ -61,27 +61,27 @@ class ReplayReports:
         self, datagram: Datagram, known: tuple[int, int] | None, now: float
     ) -> tuple[bool, ReplayWarning | None]:
         """
-        Take note that a datagram came before.
+        Note that a datagram was dropped as replayed.
 
-        :param known: the highest number that came from its sender, and its newest time in ms.
-        :param now: seconds of a clock that is never set.
-        :returns: whether it is news that its sender is heard no other way, and what to tell it, if anything.
+        :param known: the highest number received from its sender, and the newest time in ms.
+        :param now: seconds of the monotonic clock.
+        :returns: whether the sender is to be reported now, and the warning for it, None for no warning.
         """
         heard = self._heard.get(datagram.sender)
         if heard is None:
             heard = _Heard(now)
             remember(self._heard, datagram.sender, heard)
         heard.count += 1
-        # Its seal holds, and nothing as new ever came: the node itself made it, with an old number.
+        # The seal is valid and the time newer than any before: the node itself sent it, with an old number.
         proved = known is not None and datagram.sent_at > known[1]
-        if not proved and (heard.count < SURE_DATAGRAMS or now - heard.since < SURE_SECONDS):
+        if not proved and (heard.count < MIN_REPLAYED_DATAGRAMS or now - heard.since < MIN_REPLAY_SECONDS):
             return False, None
         news, heard.reported = not heard.reported, True
-        if news and now - self._reported.get(datagram.sender, now - REPORT_AGAIN) < REPORT_AGAIN:
+        if news and now - self._reported.get(datagram.sender, now - REPORT_INTERVAL) < REPORT_INTERVAL:
             news = False
         if news:
             remember(self._reported, datagram.sender, now)
-        if now - heard.warned < WARN_AGAIN or not self._may_warn(now):
+        if now - heard.warned < WARNING_INTERVAL or not self._may_warn(now):
             return news, None
         heard.warned = now
         highest = known[0] if known else 0
@@ -91,17 +91,17 @@ class ReplayReports:
         if int(now) != self._second:
             self._second, self._in_second = int(now), 0
         self._in_second += 1
-        return self._in_second <= MOST_A_SECOND
+        return self._in_second <= MAX_WARNINGS_PER_SECOND
 
     def fresh(self, node: int) -> bool:
-        """Take note that something new came from a node; True when it had been reported."""
+        """Note that a new datagram came from a node; True if the node had been reported."""
         heard = self._heard.pop(node, None)
         return heard is not None and heard.reported
 
     def believe(self, warning: ReplayWarning) -> bool:
-        """Whether ``warning`` is about a datagram sent lately, and since our numbers leapt last."""
+        """Return whether ``warning`` quotes a recent datagram, sent since the last change of our numbers."""
         sealer = self._sealer
         return (
             warning.instance == self._instance
-            and max(sealer.first, sealer.sequence - RECENT_NUMBERS) < warning.sequence <= sealer.sequence
+            and max(sealer.first, sealer.sequence - MAX_SEQUENCE_LAG) < warning.sequence <= sealer.sequence
         )

@@ -1,4 +1,4 @@
-"""Tells people, once, that datagrams cannot be sent; a single one is lost as on any network, and counted."""
+"""Reports once that datagrams cannot be sent. A single lost datagram is normal, and only counted."""
 
 from __future__ import annotations
 
@@ -7,43 +7,43 @@ from typing import Final
 
 from libgomd.questions import Address
 
-#: Seconds for which nothing could be sent to an address before that is said.
-PATIENCE: Final = 3.0
-#: Seconds between two such sentences.
-BETWEEN: Final = 60.0
-#: Seconds after which an address that is not sent to any more is forgotten; lost ones are tried every 20 s.
-FORGET: Final = 25.0
-#: Addresses that are remembered, at most.
-_MOST: Final = 256
-_SHOWN: Final = 4
+#: Seconds for which nothing could be sent to an address before that is reported.
+REPORT_AFTER: Final = 3.0
+#: Seconds between two such reports.
+REPORT_INTERVAL: Final = 60.0
+#: Seconds after which an address that is not used any more is forgotten; lost nodes are tried every 20 s.
+FORGET_AFTER: Final = 25.0
+#: Largest number of addresses that are remembered, and that a report names.
+_MAX_ADDRESSES: Final = 256
+_MAX_SHOWN_ADDRESSES: Final = 4
 
 
 class SendFailures:
     """
-    :ivar say: is given True and a sentence when there is trouble, False and one when it is over.
-    :ivar failing: addresses to which the last datagram could not be sent; while there is none, `sent` need
-        not be called.
+    :ivar say: called with True and a sentence when datagrams cannot be sent, with False when they can again.
+    :ivar failing: addresses to which the last datagram could not be sent; while it is empty, `sent` need not
+        be called.
     """
 
     def __init__(self) -> None:
         self.say: Callable[[bool, str], None] = lambda _trouble, _text: None
         self.failing: dict[Address, tuple[float, float]] = {}  # the first failure in a row, and the last
         self._said: set[Address] = set()
-        self._said_at = -BETWEEN
+        self._said_at = -REPORT_INTERVAL
 
     def failed(self, address: Address, error: OSError, now: float) -> None:
-        """Take note that a datagram to ``address`` could not be sent."""
+        """Note that a datagram to ``address`` could not be sent."""
         first, _last = self.failing.pop(address, (now, now))
-        if len(self.failing) < _MOST:
+        if len(self.failing) < _MAX_ADDRESSES:
             self.failing[address] = (first, now)
-        if now - first < PATIENCE or address in self._said or now - self._said_at < BETWEEN:
+        if now - first < REPORT_AFTER or address in self._said or now - self._said_at < REPORT_INTERVAL:
             return
-        long = [each for each, (since, _last) in self.failing.items() if now - since >= PATIENCE]
+        long = [each for each, (since, _last) in self.failing.items() if now - since >= REPORT_AFTER]
         news = [each for each in long if each not in self._said]
         self._said.update(news)
         self._said_at = now
-        shown = ", ".join(f"{host}:{port}" for host, port in news[:_SHOWN])
-        more = f" and {len(news) - _SHOWN} more" if len(news) > _SHOWN else ""
+        shown = ", ".join(f"{host}:{port}" for host, port in news[:_MAX_SHOWN_ADDRESSES])
+        more = f" and {len(news) - _MAX_SHOWN_ADDRESSES} more" if len(news) > _MAX_SHOWN_ADDRESSES else ""
         self.say(
             True,
             f"its datagrams to {shown}{more} cannot be sent ({error.strerror or error}): see its addresses, "
@@ -51,12 +51,12 @@ class SendFailures:
         )
 
     def sent(self, address: Address, now: float) -> None:
-        """Take note that a datagram to ``address`` was sent."""
+        """Note that a datagram to ``address`` was sent."""
         self.failing.pop(address, None)
         for each, (_first, last) in list(self.failing.items()):
-            if now - last >= FORGET:
+            if now - last >= FORGET_AFTER:
                 del self.failing[each]
         self._said &= self.failing.keys()
-        if not self.failing and self._said_at > -BETWEEN:
-            self._said_at = -BETWEEN
+        if not self.failing and self._said_at > -REPORT_INTERVAL:
+            self._said_at = -REPORT_INTERVAL
             self.say(False, "its datagrams can be sent again")

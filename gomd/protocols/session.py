@@ -1,4 +1,4 @@
-"""One caller's conversation: who he is, and in which format he wants his answers."""
+"""The session of one connection: its caller and its format. Also how the kernel identifies callers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from zope.interface import implementer
 from gomd.verbs.context import ISession
 from libgomd.model import Caller, Role
 
-#: How the kernel probes callers who say nothing: after 30 s, then each 10 s, three times.
+#: How the kernel probes silent callers over tcp: after 30 s, then three times, every 10 s.
 _PROBES: Final = (
     (SOL_SOCKET, SO_KEEPALIVE, 1),
     (IPPROTO_TCP, TCP_KEEPIDLE, 30),
@@ -33,7 +33,7 @@ _PROBES: Final = (
 
 @implementer(ISession)
 class Session:
-    """Begins in text; `format` and `auth` change it."""
+    """Begins in text; the verbs `format` and `auth` change it."""
 
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
@@ -42,7 +42,7 @@ class Session:
 
 
 def uid_of_peer(connection: socket) -> int:
-    """Return the user id of the process at the other end of a unix socket, as the kernel tells it."""
+    """Return the uid of the process at the other end of a unix socket, which the kernel vouches for."""
     _pid, uid, _gid = struct.unpack("3i", connection.getsockopt(SOL_SOCKET, SO_PEERCRED, 12))
     return int(uid)
 
@@ -51,8 +51,8 @@ def local_caller(uid: int, user: str, own_uid: int) -> Caller:
     """
     Return the caller that ``uid`` is over the unix socket.
 
-    Root is admin, and so is the user the daemon itself runs as: he could stop, trace and replace it
-    anyway. Everybody else is a user.
+    Root is an admin, and so is the user that the daemon runs as, who could stop, trace and replace it anyway.
+    Everybody else is a user.
     """
     role = Role.ADMIN if uid in (0, own_uid) else Role.USER
     return Caller(role, user, uid, "unix")
@@ -60,9 +60,9 @@ def local_caller(uid: int, user: str, own_uid: int) -> Caller:
 
 def keep_probing(transport: Any) -> None:
     """
-    Have the kernel find out whether the caller is still there while neither side says anything, over tcp.
+    Let the kernel check over tcp that a silent caller still exists.
 
-    One that has gone for good looks like one that has said all it wants to say and goes on listening.
+    Without this, a machine that has gone cannot be told from a caller that only listens.
     """
     connection = transport.getHandle() if hasattr(transport, "getHandle") else None
     if isinstance(connection, socket) and connection.family in (AF_INET, AF_INET6):

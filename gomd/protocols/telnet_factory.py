@@ -1,4 +1,4 @@
-"""The door of the telnet line: who may come in, how many, for how long; what all connections share."""
+"""Makes the connections of the telnet line, and limits how many there are and how long each may last."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from libgomd.model import Caller, Counter, Role
 from libgomd.version import VERSION
 from libgomd.wire.lines import parse_request
 
-#: Seconds the name of a user may take to be found, before his number has to do.
-NAME_LIMIT = 2.0
+#: Seconds that the look-up of a user name may take; after them the caller is called by its uid.
+USER_LOOKUP_TIMEOUT = 2.0
 
 
 @dataclass(frozen=True)
 class Limits:
     """
-    What one connection, and all of them together, may take.
+    The limits of one connection, and of all of them together.
 
-    :ivar anonymous: the role of a caller over tcp who has not said a token.
-    :ivar max_connections: of readers and users together; admins over the unix socket are always let in.
+    :ivar anonymous: the role of a caller over tcp that has not sent a token.
+    :ivar max_connections: of readers and users together; admins over the unix socket do not count.
     :ivar idle_timeout: seconds without a request after which a connection is closed.
-    :ivar stall_timeout: seconds a client may take nothing of an answer before it is dropped.
+    :ivar stall_timeout: seconds after which a client that reads nothing of its answer is dropped.
     :ivar max_line: bytes of one request line.
     """
 
@@ -71,19 +71,19 @@ class TelnetFactory(Factory):
         self._dispatch = dispatch
         self._threads = threads
         self._own_uid = own_uid
-        self._users = UserNames()
+        self._user_names = UserNames()
         self._lines: set[TelnetLine] = set()
-        self._most = 0
+        self._max_open = 0
         self._turned_away = 0
-        self._places = ConnectionLimits()
-        self._tokens = RepeatedWarnings(clock)
-        self._stalls = RepeatedWarnings(clock)
+        self._connection_limits = ConnectionLimits()
+        self._token_warnings = RepeatedWarnings(clock)
+        self._stall_warnings = RepeatedWarnings(clock)
         self._all_gone: Deferred[None] | None = None
 
-    # -- what a connection asks for
+    # -- called by connections
 
     def buildProtocol(self, addr: IAddress | None) -> TelnetLine:
-        """Make the line of a connection over tcp; over a unix socket its caller is found out first."""
+        """Return the protocol of a connection. Over a unix socket, `identify` finds its caller later."""
         host = getattr(addr, "host", None)
         session = None
         if host is not None:
@@ -94,27 +94,27 @@ class TelnetFactory(Factory):
         return line
 
     async def identify(self, transport: Any) -> Caller:
-        """Return who is at the other end of a unix socket."""
+        """Return the caller at the other end of a unix socket."""
         uid = uid_of_peer(transport.getHandle())
         now = self.clock.seconds()
-        user = self._users.known(uid, now)
+        user = self._user_names.known(uid, now)
         if user is None:
             try:
                 user = await self._threads.run_apart(
-                    NAME_LIMIT, ("user", uid), "names", self._users.name, uid, now
+                    USER_LOOKUP_TIMEOUT, ("user", uid), "names", self._user_names.name, uid, now
                 )
-            except (TimedOut, TooMany):  # a directory server hangs: the number is who he is
+            except (TimedOut, TooMany):  # a directory server hangs: the uid has to do
                 user = str(uid)
         return local_caller(uid, user, self._own_uid)
 
     def greeting(self) -> str:
-        """Return the text behind 220."""
+        """Return the text of the 220 line."""
         own = self._dispatch.parts.collector.own
         return f"gomd {VERSION} node {own.id} {own.name}"
 
     def refusal(self, line: TelnetLine, caller: Caller) -> TooMany | None:
-        """Return why ``line`` may not stay, None when it may."""
-        if self._places.take(line, caller, self.limits.max_connections):
+        """Return why ``line`` is refused, None if it is accepted."""
+        if self._connection_limits.take(line, caller, self.limits.max_connections):
             return None
         self._turned_away += 1
         return TooMany(
@@ -128,49 +128,49 @@ class TelnetFactory(Factory):
         return self._dispatch.ask(session, parse_request(line))
 
     def entered(self, line: TelnetLine) -> None:
-        """Count a connection in."""
+        """Note that a connection was made."""
         self._lines.add(line)
-        self._most = max(self._most, len(self._lines))
+        self._max_open = max(self._max_open, len(self._lines))
 
     def left(self, line: TelnetLine) -> None:
-        """Count a connection out."""
+        """Note that a connection has ended."""
         self._lines.discard(line)
-        self._places.leave(line)
+        self._connection_limits.leave(line)
         if not self._lines and self._all_gone is not None:
             gone, self._all_gone = self._all_gone, None
             gone.callback(None)
 
     def wrong_token(self, session: ISession) -> None:
-        """Take note that a caller tried a token that is not known."""
+        """Log that a caller tried an unknown token; at most now and then for each address."""
         address = address_of(session.caller)
-        if count := self._tokens.count(address):
+        if count := self._token_warnings.count(address):
             self._log.warn(
                 "tokens that are not known came from {address}, {count} since it was last said",
                 address=address, count=count,
             )  # fmt: skip
 
     def stalled(self, session: ISession | None, limit: float) -> None:
-        """Take note that a caller is dropped because it read nothing of its answer for ``limit`` seconds."""
+        """Log that a client is dropped because it read nothing of its answer for ``limit`` seconds."""
         self.dropped += 1
-        via = session.caller.via if session else "a caller not known yet"
-        if count := self._stalls.count(address_of(session.caller) if session else via):
+        via = session.caller.via if session else "an unidentified caller"
+        if count := self._stall_warnings.count(address_of(session.caller) if session else via):
             self._log.warn(
                 "dropped {via}: it took nothing of its answer for {limit:g} s, {count} of this address since "
                 "it was last said",
                 via=via, limit=limit, count=count,
             )  # fmt: skip
 
-    # -- what the services ask for
+    # -- called by services
 
     def end_idle(self) -> None:
-        """Close every connection that has said nothing for `Limits.idle_timeout` and waits for nothing."""
+        """Close every connection without a request for `Limits.idle_timeout` that waits for no answer."""
         oldest = self.clock.seconds() - self.limits.idle_timeout
         for line in tuple(self._lines):
             if line.last_line_at < oldest and not line.busy:
                 line.end_idle()
 
     def close_all(self) -> Deferred[None]:
-        """Close every connection; fires when all are gone, after a second at most."""
+        """Close every connection; fires when all have ended, at most a second later."""
         if not self._lines:
             done: Deferred[None] = Deferred()
             done.callback(None)
@@ -194,9 +194,11 @@ class TelnetFactory(Factory):
     def counters(self) -> Iterable[Counter]:
         """Connections and requests."""
         yield Counter("telnet_connections", len(self._lines), "connections of the telnet line now")
-        yield Counter("telnet_connections_most", self._most, "most connections at once")
+        yield Counter("telnet_connections_most", self._max_open, "most connections at once")
         yield Counter("telnet_turned_away", self._turned_away, "connections over [telnet] max_connections")
-        yield Counter("telnet_made_room", self._places.made_room, "connections ended for callers with fewer")
+        yield Counter(
+            "telnet_made_room", self._connection_limits.made_room, "connections ended for callers with fewer"
+        )
         yield Counter("telnet_requests", self.requests, "requests so far")
         yield Counter("telnet_refused", self.refused, "requests answered with a code of 400 or more")
         yield Counter("telnet_dropped", self.dropped, "connections dropped as they stopped reading")

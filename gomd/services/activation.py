@@ -13,11 +13,11 @@ from libgomd.errors import ConfigError
 
 #: The first descriptor that systemd passes.
 FIRST_DESCRIPTOR: Final = 3
-#: Descriptors that are taken at most; a unit of systemd has a few.
+#: Largest number of descriptors that are taken; a unit of systemd has a few.
 MAX_DESCRIPTORS: Final = 64
-#: FileDescriptorName= of the sockets that serve [http]; every other name but `peers` is the telnet line's.
+#: FileDescriptorName= of sockets for [http]. Sockets of every other name but `peers` are for the telnet line.
 HTTP_NAME: Final = "http"
-#: FileDescriptorName= that is refused: the daemon makes these sockets itself.
+#: FileDescriptorName= that is refused, because the daemon makes these sockets itself.
 PEERS_NAME: Final = "peers"
 
 
@@ -26,7 +26,7 @@ class PassedSockets:
     The sockets that systemd passed. Each is used once, for the endpoint that it listens at.
 
     :param sockets: with their names (FileDescriptorName=, else the name of the .socket unit).
-    :param make: makes the socket of an endpoint that none was passed for.
+    :param make: makes the socket of an endpoint for which none was passed.
     """
 
     def __init__(
@@ -39,10 +39,10 @@ class PassedSockets:
 
     def socket(self, setting: str, endpoint: Endpoint) -> Socket:
         """
-        Return the passed socket that listens at ``endpoint``, else a new one.
+        Return the passed socket that listens at ``endpoint``, or a new one.
 
         :param setting: for the error, e.g. ``[telnet] endpoints``.
-        :raises ConfigError: there is none, and none can be made.
+        :raises ConfigError: none was passed, and none can be made.
         """
         for position, (_name, passed) in enumerate(self._sockets):
             if _serves(passed.endpoint, endpoint):
@@ -51,7 +51,7 @@ class PassedSockets:
         return self._make(setting, endpoint)
 
     def http(self) -> Socket | None:
-        """Return a passed socket that is named `http`, None when there is none (left)."""
+        """Return a passed socket named `http` that is not used yet, None if there is none."""
         for position, (name, passed) in enumerate(self._sockets):
             if name == HTTP_NAME:
                 del self._sockets[position]
@@ -59,13 +59,13 @@ class PassedSockets:
         return None
 
     def telnet(self) -> tuple[Socket, ...]:
-        """Return the sockets that are left: they serve the telnet line beside the configured endpoints."""
+        """Return the sockets that are left; they serve the telnet line beside the configured endpoints."""
         left, self._sockets = self._sockets, []
         return tuple(passed for _name, passed in left)
 
 
 def _serves(passed: Endpoint, wanted: Endpoint) -> bool:
-    """Whether what listens at ``passed`` gets the connections made to ``wanted``."""
+    """Return whether a socket at ``passed`` gets the connections that are made to ``wanted``."""
     if not isinstance(passed, Tcp) or not isinstance(wanted, Tcp):
         return passed == wanted
     if wanted.port != passed.port:
@@ -88,8 +88,8 @@ def take_sockets(
     The variables are removed, and the descriptors closed on exec: nothing that the daemon starts inherits
     them. Sockets that were passed to another process are left alone.
 
-    :param pid: of this process. :param taken: gives the descriptors when Twisted has removed the variables.
-    :raises ConfigError: a descriptor is no listening stream socket, or is meant for the peers.
+    :param pid: of this process. :param taken: returns the descriptors if Twisted has removed the variables.
+    :raises ConfigError: a descriptor is not a listening stream socket, or is meant for the peers.
     """
     meant_for, count, names = (environ.pop(f"LISTEN_{key}", "") for key in ("PID", "FDS", "FDNAMES"))
     environ.pop("LISTEN_PIDFDID", None)
@@ -108,7 +108,7 @@ def take_sockets(
 
 def descriptors_taken_by_twisted() -> list[int]:
     """
-    Return the descriptors that Twisted has found to be passed to this process.
+    Return the descriptors that Twisted found to be passed to this process.
 
     `twisted.internet.endpoints` takes LISTEN_PID and LISTEN_FDS out of the environment when it is imported,
     and gives the descriptors to its own endpoints `systemd:domain=INET:index=N`.

@@ -1,4 +1,4 @@
-"""The clock-driven reader of this node: keeps the newest sample and process table, whatever fails."""
+"""Reads this node periodically, and keeps the newest sample and process table whatever fails."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from gomd.services.processes import ProcessReader
 from libgomd.model import Counter, Node, Part, Process, ProcessTable, Sample
 from libgomd.wallclock import Wall
 
-#: Seconds one part of a sample may take, and one write to the sample log.
-PART_LIMIT = 2.0
-LOG_LIMIT = 10.0
-#: Seconds after which a part that cannot be read any more counts as not known, but for the load, whose age is
-#: told; at least ten periods.
-STALE = 60.0
+#: Seconds that reading a sample may take, and one write to the sample log.
+SAMPLE_TIMEOUT = 2.0
+LOG_TIMEOUT = 10.0
+#: Seconds, and at least ten periods, after which a value that cannot be read any more counts as unknown. The
+#: load does not, because it is shown with its age.
+MAX_VALUE_AGE = 60.0
 
 
 @implementer(ICollector)
@@ -34,13 +34,13 @@ class Collector(Service):
     Reads each part of the node's sample every ``period`` seconds and the processes every
     ``processes_period`` seconds, on threads.
 
-    A part that fails keeps its last good value; one that is still being read when the next round
-    comes is left out of that round, so that a read that hangs occupies one thread and no more.
+    A part that fails keeps its last good value. A part that is still being read when the next round begins is
+    left out of that round, so that a read that hangs occupies only one thread.
 
-    :param source: where the numbers come from. :param log: where every sample is kept.
+    :param source: reads the values. :param log: keeps every sample.
     :param wall: gives the time of stamps.
-    :param placeholder: this node before its first sample; its id, name and address last.
-    :ivar sampled: fires after the first round, whether its reads were good or not.
+    :param placeholder: this node before its first sample; its id, name and address stay.
+    :ivar sampled: fires after the first round, whether its reads succeeded or not.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -66,7 +66,7 @@ class Collector(Service):
         self._threads = threads
         self.own = placeholder
         self._aged = (placeholder, placeholder)
-        self._said = placeholder  # what the source says of this node, beside its samples
+        self._said = placeholder  # this node as the source describes it, without its samples
         self._others: tuple[Node, ...] = ()
         self._reader = ProcessReader(source, threads, clock, wall)
         self._parts: dict[Part, PeriodicReads[Any]] = {
@@ -81,13 +81,13 @@ class Collector(Service):
             loop.clock = clock
 
     def startService(self) -> None:
-        """Read everything now, then by the clock."""
+        """Read everything now, and periodically from now on."""
         super().startService()
         for loop, period in zip(self._loops, self.periods, strict=True):
             loop.start(period, now=True)
 
     def stopService(self) -> None:
-        """Stop the clock; reads under way end on their threads, unheard."""
+        """Stop reading; reads under way end on their threads, and their results are dropped."""
         super().stopService()
         for loop in self._loops:
             if loop.running:
@@ -102,31 +102,31 @@ class Collector(Service):
                 loop.start(seconds, now=False)
 
     def _start(self, job: Any) -> None:
-        """Begin one round without waiting for it: a slow one must not stop the clock. Never raises."""
+        """Begin one round without waiting for it: a slow one must not delay the next. Never raises."""
         work: Coroutine[Any, Any, None] = job()
         Deferred.fromCoroutine(work).addErrback(
             lambda failure: self._log.failure("collecting failed", failure=failure)
         )
 
     async def collect(self) -> None:
-        """Read every part that is not still being read, and keep the sample. Never raises."""
+        """Read every part that is not being read already, and log the sample. Never raises."""
         first, self._begun = not self._begun, True
         await self._read([*self._parts])
-        if first:  # another round may have come and gone meanwhile, with nothing left for it to read
+        if first:  # another round may have ended meanwhile without anything to read
             self.sampled.callback(None)
         if any(reading.read_at is not None for reading in self._parts.values()):
             now = self._clock.seconds()
             await read_one(
-                self._kept, self._threads, LOG_LIMIT, now, self._keep, self.known_nodes(), self.latest
+                self._kept, self._threads, LOG_TIMEOUT, now, self._keep, self.known_nodes(), self.latest
             )
 
     async def _read(self, parts: Sequence[Part]) -> None:
-        """Read what the source says of the nodes, and these parts of the sample."""
+        """Read the nodes that the source knows, and these parts of the sample."""
         now = self._clock.seconds()
         jobs: list[Job] = [(self._nodes, partial(self._source.nodes, now))]
         jobs += [(self._parts[part], partial(self._source.sample, part, now)) for part in parts]
-        renewed = await read_together(self._threads, PART_LIMIT, now, jobs)
-        # A field of Sample is named as its part.
+        renewed = await read_together(self._threads, SAMPLE_TIMEOUT, now, jobs)
+        # Each part has the name of its field of Sample.
         new = {part: reading for part, reading in self._parts.items() if reading in renewed}
         if new:
             values: dict[str, Any] = {part.value: reading.value for part, reading in new.items()}
@@ -141,7 +141,7 @@ class Collector(Service):
         self._update_own()
 
     def _keep(self, nodes: Sequence[Node], sample: Sample) -> None:
-        """Write one line for each node the source knows; of the others it knows no more than `Node`."""
+        """Write one line for each node that the source knows; only this one has a sample."""
         for node in nodes:
             own = node.id == self.own.id
             self._sample_log.write(node, sample if own else Sample(taken_at=sample.taken_at))
@@ -155,7 +155,7 @@ class Collector(Service):
         await self._read([part for part in (Part.CPU,) if part in self._parts])
 
     def slept(self, seconds: float) -> None:
-        """The machine slept, which the clock does not count: what was read is older by that."""
+        """Count the seconds for which the machine slept towards the age of what was read."""
         moments = tuple((part, at - seconds) for part, at in self.latest.read_at)
         self.latest = replace(self.latest, read_at=moments)
         self._reader.slept(seconds)
@@ -163,7 +163,7 @@ class Collector(Service):
     def _update_own(self) -> None:
         load, cpu, memory = self.latest.load, self.latest.cpu, self.latest.memory
         own = self._said
-        if self._is_stale(Part.MEMORY):  # the age of a node is that of its load: it would make this new
+        if self._is_stale(Part.MEMORY):  # the node has the age of its load, so an old value would look new
             memory, own = None, replace(own, mem=None, rmem=None, tmem=None)
         if self._is_stale(Part.CPU):
             cpu, own = None, replace(own, util=None)
@@ -179,13 +179,13 @@ class Collector(Service):
         )
 
     def set_address(self, address: str) -> None:
-        """Tell another address of this node from now on."""
+        """Use another address of this node from now on."""
         self._said = replace(self._said, address=address)
         self.own = replace(self.own, address=address)
 
     def _is_stale(self, part: Part) -> bool:
         age = self.latest.age_of(part, self._clock.seconds())
-        return age is not None and age > max(STALE, 10 * self.periods[0])
+        return age is not None and age > max(MAX_VALUE_AGE, 10 * self.periods[0])
 
     def own_node(self) -> Node:
         """See `ICollector.own_node`."""
@@ -194,7 +194,7 @@ class Collector(Service):
             return self.own
         of, aged = self._aged
         age = round(age, 2)
-        if of is not self.own or aged.age != age:  # every question asks for it: not made anew each time
+        if of is not self.own or aged.age != age:  # peers ask for it all the time
             aged = replace(self.own, age=age)
             self._aged = self.own, aged
         return aged
@@ -210,7 +210,7 @@ class Collector(Service):
             await read_one(
                 self._kept_tables,
                 self._threads,
-                LOG_LIMIT,
+                LOG_TIMEOUT,
                 now,
                 self._sample_log.write_processes,
                 self.own_node(),

@@ -1,4 +1,4 @@
-"""The daemon as a whole: its services in order, its signals, its end."""
+"""The daemon as a whole: starts, stops and reloads its services."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from gomd.services.process_limits import spare_old_objects
 from gomd.services.systemd import Notifier
 from libgomd.errors import ConfigError, GomdError, TimedOut, TooMany
 
-#: Seconds between the answer to `shutdown` and the end, for the answer to arrive.
-COURTESY = 0.1
+#: Seconds between the answer to `shutdown` and the stop, so that the answer arrives.
+SHUTDOWN_DELAY = 0.1
 
 
 class _Changes(Protocol):
-    """What is different in a new configuration, by whether it can be taken over now."""
+    """The differences of a new configuration: those that are used at once, and those that need a restart."""
 
     @property
     def live(self) -> Sequence[str]: ...
@@ -34,14 +34,14 @@ class _Changes(Protocol):
 
 
 class Configuration(Protocol):
-    """As much of the configuration as is known here: how to compare it with another."""
+    """The configuration, as far as this module uses it: it can be compared with another one."""
 
     def changes(self, other: Any) -> _Changes:
         """Return what is different in ``other``."""
 
 
 def one_line(error: Exception) -> str:
-    """Return what an error says, on one line; one that is no refusal is named by its kind."""
+    """Return the text of an error on one line; with its type, unless it is a `GomdError` or an OSError."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     text = " ".join(str(error).split())
@@ -53,14 +53,15 @@ class Daemon(MultiService):
     """
     Starts its services in the order they were added and stops them in the opposite one.
 
-    :param config: the configuration it runs with. :param notifier: tells systemd.
+    :param config: the configuration it runs with. :param notifier: informs systemd.
     :ivar load: reads the configuration again, at SIGHUP. Blocks; raises `ConfigError`.
     :ivar prepare: reads the files that a new configuration names. Blocks; raises `ConfigError`.
     :ivar apart: calls a function that blocks on a thread, within a time limit.
-    :ivar take_over: uses what of a new configuration can be used now, with what `prepare` has read.
-    :ivar started: called once all services run; its Deferred fires when they answer.
-    :ivar stopped: called when none runs any more.
-    :ivar observer: where the daemon's log goes; None leaves that to twistd.
+    :ivar take_over: uses those parts of a new configuration that can change while the daemon runs, with what
+        `prepare` has read.
+    :ivar started: called when all services run; returns a Deferred that fires when they answer.
+    :ivar stopped: called when no service runs any more.
+    :ivar observer: writes the daemon's log; None leaves that to twistd.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -81,20 +82,20 @@ class Daemon(MultiService):
         self.observer: DaemonLog | None = None
 
     def setServiceParent(self, parent: Any) -> None:
-        """Join twistd's application, and bring the log along."""
+        """Join twistd's application, and give it the log observer."""
         super().setServiceParent(parent)
         if self.observer is not None and isinstance(parent, Componentized):
             parent.setComponent(ILogObserver, self.observer)
 
     def startService(self) -> None:
         """
-        Start every service; once the reactor runs, say so.
+        Start every service; tell systemd when they answer.
 
-        What cannot start ends the process, with one sentence and exit status 1.
+        If one cannot start, the process ends with one sentence and exit status 1.
         """
         try:
             super().startService()
-        except Exception as error:  # noqa: BLE001 - whatever it is, people get one sentence
+        except Exception as error:  # noqa: BLE001 - any error is reported in one sentence
             self._log.debug("starting failed", log_failure=Failure())
             self._log.critical("cannot start: {reason}", reason=one_line(error))
             print(f"gomd: cannot start: {one_line(error)}", file=sys.__stderr__, flush=True)
@@ -108,23 +109,23 @@ class Daemon(MultiService):
         answering.addErrback(lambda failure: self._log.failure("starting failed", failure=failure))
 
     def stopService(self) -> Deferred[None]:
-        """Stop the services, the last one first; fires when none is left running."""
+        """Stop the services, the last one first; fires when all have stopped."""
         self.running = 0
         self._notifier.stopping("stopping")
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
         for service in reversed(list(self.services)):
-            # One after the other: what was added last stands on what was added first.
+            # One after the other: later services use earlier ones.
             try:
                 await maybeDeferred(service.stopService)
-            except Exception:  # noqa: BLE001 - the others are stopped all the same
+            except Exception:  # noqa: BLE001 - the other services are stopped in any case
                 self._log.failure("stopping {service} failed", service=type(service).__name__)
         self.stopped()
 
     def reload(self) -> None:
         """
-        Read the configuration again, and go on in a new log file; what cannot change while running is said.
+        Read the configuration again, and reopen the log file. Log which changes need a restart.
 
         The files are read on a thread: a disk that hangs keeps the old configuration, and stops nothing else.
         Never raises.
@@ -168,8 +169,10 @@ class Daemon(MultiService):
             for mistake in error.mistakes:
                 self._log.error("the configuration stays as it was: {mistake}", mistake=mistake)
         except (TimedOut, TooMany) as error:
-            self._log.error("the configuration stays as it was, it cannot be read: {error}", error=error)
-        except Exception:  # noqa: BLE001 - a bug: say so loudly, and stay up
+            self._log.error(
+                "the configuration stays as it was because it cannot be read: {error}", error=error
+            )
+        except Exception:  # noqa: BLE001 - a bug: log it, and stay up
             self._log.failure("taking over the configuration failed")
         else:
             self._log.info("configuration read again, changed: {live}", live=", ".join(live) or "nothing")
@@ -177,18 +180,20 @@ class Daemon(MultiService):
                 self._log.warn("these changes need a restart: {names}", names=", ".join(restart))
 
     def reopen_log(self) -> None:
-        """Go on in a new log file: the old one may have been moved away. Never raises."""
+        """Reopen the log file, which may have been moved away. Never raises."""
         if self.observer is None:
             return
         try:
             self.observer.reopen()
         except OSError as error:
-            self._log.error("the log cannot be opened anew ({error}): the old file is used on", error=error)
+            self._log.error(
+                "the log cannot be reopened ({error}): gomd keeps writing the old file", error=error
+            )
 
     def stop(self, reason: str) -> None:
         """See `IStoppable.stop`."""
         self._log.info("stopping: {reason}", reason=reason)
-        self._reactor.callLater(COURTESY, self._end)
+        self._reactor.callLater(SHUTDOWN_DELAY, self._end)
 
     def _end(self) -> None:
         if self._reactor.running:

@@ -1,4 +1,4 @@
-"""Closes the connections that say nothing for too long, and all of them at the end."""
+"""Closes idle connections of one factory, and all of its connections when the daemon stops."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from twisted.logger import Logger
 
 from gomd.protocols.telnet_factory import TelnetFactory
 
-#: Seconds between two looks: a connection lives at most that much longer than its idle timeout.
-PERIOD = 5.0
+#: Seconds between two sweeps. An idle connection lives at most that much longer than its timeout.
+SWEEP_PERIOD = 5.0
 
 
 class IdleSweep(Service):
-    """Looks after the connections of one door."""
+    """Sweeps the connections of ``factory``."""
 
     _log: ClassVar[Logger] = Logger()
 
-    def __init__(self, door: TelnetFactory, clock: IReactorTime) -> None:
-        self._door = door
+    def __init__(self, factory: TelnetFactory, clock: IReactorTime) -> None:
+        self._factory = factory
         self._loop = LoopingCall(self.sweep)
         self._loop.clock = clock
 
     def startService(self) -> None:
-        """Look every few seconds from now on."""
+        """Sweep every few seconds from now on."""
         super().startService()
-        self._loop.start(PERIOD, now=False)
+        self._loop.start(SWEEP_PERIOD, now=False)
 
     def stopService(self) -> Deferred[None]:
-        """Close every connection; fires when all are gone."""
+        """Close every connection; fires when all have ended."""
         super().stopService()
         if self._loop.running:
             self._loop.stop()
-        return self._door.close_all()
+        return self._factory.close_all()
 
     def sweep(self) -> None:
-        """Close what is idle now. Never raises: an escaping error would end the loop."""
+        """Close the idle connections. Never raises: an escaping error would end the loop."""
         try:
-            self._door.end_idle()
-        except Exception:  # noqa: BLE001 - a bug: say so loudly, and stay up
+            self._factory.end_idle()
+        except Exception:  # noqa: BLE001 - a bug: log it, and stay up
             self._log.failure("closing idle connections failed")

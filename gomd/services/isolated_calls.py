@@ -1,4 +1,4 @@
-"""Calls that may hang for what somebody did: one at a time for each thing, a few for each caller."""
+"""Runs calls that users can make hang: one at a time for each key, and a few for each holder."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from twisted.python.failure import Failure
 
 from libgomd.errors import TimedOut, TooMany
 
-#: Calls for one holder at the same time, and calls that wait for their turn, of all.
-MOST_OF_ONE: Final = 4
-MOST_WAITING: Final = 500
-_HANGS: Final = "what was asked for hangs in the kernel, for an earlier request too: try again later"
+#: Largest number of calls at once for one holder, and of calls that wait, for all holders together.
+MAX_CALLS_PER_HOLDER: Final = 4
+MAX_QUEUED_CALLS: Final = 500
+_HANGS: Final = "an earlier request for the same thing still hangs in the kernel: try again later"
 
 
 Start = Callable[[float, Callable[[], Any]], tuple[Deferred[Any], Deferred[None]]]
@@ -24,7 +24,7 @@ Start = Callable[[float, Callable[[], Any]], tuple[Deferred[Any], Deferred[None]
 
 @dataclass(eq=False, slots=True)
 class _Call:
-    """:ivar late: it was begun and has not come back within its limit."""
+    """:ivar late: whether it runs, and has not returned within its limit."""
 
     key: Hashable
     holder: Hashable
@@ -39,8 +39,8 @@ class IsolatedCalls:
     """
     See `gomd.interfaces.IThreads.run_apart`.
 
-    :param start: calls a function on a thread within a limit; gives its result, which may come too late to
-        count, and what fires when the thread is back. Raises `TooMany` when there is none.
+    :param start: calls a function on a thread with a time limit. Returns its result, and a Deferred that
+        fires when the thread is free again, however late. Raises `TooMany` if there is no thread.
     """
 
     def __init__(self, start: Start, clock: IReactorTime) -> None:
@@ -58,12 +58,14 @@ class IsolatedCalls:
         earlier = self._running.get(key)
         if earlier is not None and earlier.late:
             raise TimedOut(_HANGS)
-        if self._late[holder] >= MOST_OF_ONE:
-            raise TooMany(f"{MOST_OF_ONE} requests of yours hang in the kernel already: try again later")
-        if len(self._waiting) >= MOST_WAITING:
-            raise TooMany(f"{MOST_WAITING} requests wait for what hangs in the kernel: try again later")
+        if self._late[holder] >= MAX_CALLS_PER_HOLDER:
+            raise TooMany(
+                f"{MAX_CALLS_PER_HOLDER} requests of yours hang in the kernel already: try again later"
+            )
+        if len(self._waiting) >= MAX_QUEUED_CALLS:
+            raise TooMany(f"{MAX_QUEUED_CALLS} requests wait for what hangs in the kernel: try again later")
         call = _Call(key, holder, limit, lambda: function(*arguments), Deferred())
-        if earlier is None and self._held[holder] < MOST_OF_ONE:
+        if earlier is None and self._held[holder] < MAX_CALLS_PER_HOLDER:
             self._begin(call)
         else:
             call.expiry = self._clock.callLater(limit, self._give_up, call)
@@ -71,7 +73,7 @@ class IsolatedCalls:
         return call.result
 
     def _begin(self, call: _Call) -> None:
-        """Give a call to a thread; what it gives goes to who waits."""
+        """Run a call on a thread, and pass its result on."""
         self._running[call.key] = call
         self._held[call.holder] += 1
         try:
@@ -102,10 +104,10 @@ class IsolatedCalls:
         call.result.errback(TimedOut(_HANGS))
 
     def _ended(self, call: _Call) -> None:
-        """The thread is back: what waits for it is begun."""
+        """Start the calls that waited for this one: its thread is free again."""
         self._end(call)
         for other in tuple(self._waiting):
-            if other.key not in self._running and self._held[other.holder] < MOST_OF_ONE:
+            if other.key not in self._running and self._held[other.holder] < MAX_CALLS_PER_HOLDER:
                 self._waiting.remove(other)
                 if other.expiry is not None and other.expiry.active():
                     other.expiry.cancel()

@@ -1,4 +1,4 @@
-"""Whether a stream goes to systemd's journal, and how a line says how important it is there."""
+"""Recognises streams that go to systemd's journal, and marks lines with their priority there."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ PRIORITIES: Final[Mapping[Any, str]] = {
 
 def goes_to_journal(stream: Any, environ: Mapping[str, str]) -> bool:
     """
-    Whether ``stream`` is the connection to the journal that systemd made and named in JOURNAL_STREAM.
+    Return whether ``stream`` is the connection to the journal that systemd made and named in JOURNAL_STREAM.
 
-    The variable is inherited by programs whose output goes elsewhere: only the file itself tells.
+    Programs whose output goes elsewhere inherit this variable too, so the file itself is compared.
     """
     device, _, inode = environ.get("JOURNAL_STREAM", "").partition(":")
     try:
@@ -33,6 +33,6 @@ def goes_to_journal(stream: Any, environ: Mapping[str, str]) -> bool:
 
 
 def with_priority(lines: str, level: Any) -> str:
-    """Return ``lines`` with the priority of ``level`` before each: the journal takes each by itself."""
+    """Return ``lines``, each with the priority of ``level`` before it, as the journal wants it."""
     prefix = PRIORITIES.get(level, PRIORITIES[LogLevel.info])
     return "".join(f"{prefix}{line}\n" for line in lines.removesuffix("\n").split("\n"))

@@ -1,4 +1,4 @@
-"""The sockets the daemon listens at: bound before it starts, so that a taken port refuses the start."""
+"""The sockets that the daemon listens at. They are bound first, so that a port in use refuses the start."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from libgomd.endpoints import PUBLIC_SOCKET, Endpoint, Tcp, Unix
 from libgomd.errors import ConfigError
 from libgomd.private import trusted_owners
 
-#: Connections the kernel keeps for us while we are busy.
+#: Connections that the kernel queues while the daemon is busy.
 BACKLOG = 512
 
 
 class Socket:
     """
-    One listening socket, taken for an endpoint.
+    One listening socket for an endpoint.
 
-    :ivar endpoint: where it really listens: port 0 has become the port the kernel gave.
+    :ivar endpoint: where it listens; port 0 has been replaced by the port that the kernel chose.
     """
 
     def __init__(self, setting: str, endpoint: Endpoint) -> None:
         """
-        Bind and listen. A unix socket that nobody listens at any more is replaced.
+        Bind and listen. A unix socket at which nothing listens any more is replaced.
 
-        :param setting: for the sentence that says what to change, e.g. ``[telnet] endpoints``.
-        :raises ConfigError: one sentence on why not.
+        :param setting: the setting that the error names, e.g. ``[telnet] endpoints``.
+        :raises ConfigError: the endpoint cannot be used; one sentence says why.
         """
         try:
             self.socket = _bind_unix(endpoint) if isinstance(endpoint, Unix) else _bind_tcp(endpoint)
@@ -53,7 +53,7 @@ class Socket:
 
     @classmethod
     def adopt(cls, listening: socket.socket) -> Socket:
-        """Return the socket of somebody who opened it for the daemon and keeps its name, as systemd does."""
+        """Return a socket that another program, such as systemd, has opened for the daemon and keeps."""
         adopted = cls.__new__(cls)
         adopted.socket = listening
         listening.setblocking(False)
@@ -66,7 +66,7 @@ class Socket:
         return adopted
 
     def open(self, reactor: Any, factory: Factory) -> IListeningPort:
-        """Hand it to the reactor, which has a descriptor of its own for it from then on."""
+        """Accept connections in the reactor, which has a descriptor of its own from then on."""
         port: IListeningPort
         if isinstance(self.endpoint, Unix):
             port = listen_unix(reactor, self.socket.fileno(), factory)
@@ -76,7 +76,7 @@ class Socket:
         return port
 
     def close(self) -> None:
-        """Close it and take its name away, unless somebody else has put his own there or opened it."""
+        """Close it, and remove its name unless that is another program's socket by now."""
         self.socket.close()
         if isinstance(self.endpoint, Unix) and self._inode is not None:
             with contextlib.suppress(OSError):
@@ -104,8 +104,8 @@ def _bind_unix(endpoint: Unix) -> socket.socket:
     _make_directory(os.path.dirname(path), public=path == PUBLIC_SOCKET)
     _remove_stale(path)
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # The socket is born with its mode: a chmod afterwards could meet something else under its name. Everybody
-    # may connect: the kernel tells who calls, and the role says what they may do.
+    # The umask sets the mode at once: a chmod afterwards could hit another file of that name. Everybody may
+    # connect: the kernel identifies the caller, whose role decides what it may do.
     mask = os.umask(0o111)
     try:
         bound.bind(path)
@@ -120,10 +120,10 @@ def _bind_unix(endpoint: Unix) -> socket.socket:
 
 def _make_directory(path: str, public: bool) -> None:
     """
-    Make the directory of a unix socket where it is missing, open to everybody whatever the umask is.
+    Make the directory of a unix socket if it is missing, accessible to everybody whatever the umask is.
 
-    :param public: it is the daemon's own, and opened if an earlier daemon left it closed.
-    :raises OSError: it cannot be made, or others could replace the socket in it.
+    :param public: the directory is the daemon's own, so it is made accessible if an earlier daemon did not.
+    :raises OSError: it cannot be made, or other users could replace the socket in it.
     """
     made = False
     with contextlib.suppress(FileExistsError):
@@ -148,7 +148,7 @@ def check_socket_directory(found: os.stat_result) -> None:
 
 
 def _remove_stale(path: str) -> None:
-    """Remove the socket a killed daemon left; one that still answers is not ours to remove."""
+    """Remove the socket that a killed daemon left behind. :raises OSError: a daemon still answers there."""
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             raise OSError(None, "there is a file that is no socket")
@@ -168,8 +168,8 @@ class Listening(Service):
     """
     Listens at ``sockets`` while it runs.
 
-    :param after: when it fires the first connection is accepted; those that come before it wait in
-        the kernel, and are answered with values instead of "not known yet".
+    :param after: fires when the first connection may be accepted. Earlier connections wait in the kernel, so
+        that they are answered with values instead of "not known yet".
     """
 
     def __init__(
@@ -182,7 +182,7 @@ class Listening(Service):
         self._ports: list[IListeningPort] = []
 
     def startService(self) -> None:
-        """Accept connections as soon as there is something to answer."""
+        """Accept connections as soon as ``after`` has fired."""
         super().startService()
         self._after.addCallback(self._open)
 
@@ -191,7 +191,7 @@ class Listening(Service):
             self._ports = [bound.open(self._reactor, self._factory) for bound in self._sockets]
 
     def stopService(self) -> Deferred[None]:
-        """Accept no more; fires when the ports are closed."""
+        """Accept no more connections; fires when the ports are closed."""
         super().stopService()
         closed = [maybeDeferred(port.stopListening) for port in self._ports]
 

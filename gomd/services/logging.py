@@ -1,4 +1,4 @@
-"""The daemon's own log as lines, text for people or JSON for programs; no input can forge one."""
+"""Writes the daemon's log as lines of text or JSON. No input can forge a line."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from libgomd.wire.text import printable
 @implementer(ILogObserver)
 class DaemonLog:
     """
-    Writes each event that is important enough to ``out``; may be called on any thread, never raises.
-    Of one message that comes all the time it writes so many a minute (`LogRateLimit`).
+    Writes each event of a high enough level to ``out``. May be called on any thread, and never raises. One
+    message is written only so many times a minute (`LogRateLimit`).
 
-    As text an event is one line ``TIME [NAMESPACE#LEVEL] MESSAGE``; further lines of the message and a
-    traceback follow behind a tab. As json it is one line with an object of ``time`` (seconds since the
-    epoch), ``level``, ``namespace``, ``message`` and, for a failure, ``traceback``. What is not
-    printable is escaped in both.
+    In text, an event is one line ``TIME [NAMESPACE#LEVEL] MESSAGE``. Further lines of the message and a
+    traceback follow, each with a tab before it. In JSON, it is one object on one line: ``time`` (seconds
+    since the epoch), ``level``, ``namespace``, ``message`` and, for a failure, ``traceback``. Characters that
+    are not printable are escaped in both.
 
     :param out: takes text, or bytes in UTF-8. :param log_format: ``text`` or ``json``.
-    :param log_level: the least important level that is written: debug, info, warn, error, critical.
+    :param log_level: the lowest level that is written: debug, info, warn, error, critical.
     :param priorities: begin each line with its priority, as systemd's journal wants it.
-    :param again: opens the file anew by its name, for `reopen`; None when ``out`` has no name.
+    :param again: opens the file again by its name, for `reopen`; None if ``out`` has no name.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class DaemonLog:
         self._again = again
         self._out = out
         self._write = FileLogObserver(out, self._format)
-        self._writing = threading.RLock()  # the same thread may log again while it logs: in a __del__
+        self._writing = threading.RLock()  # reentrant: a __del__ may log while its thread logs
         self._budget = LogRateLimit()
         self.set_level(log_level)
 
     def reopen(self) -> None:
         """
-        Go on in a new file of the same name: the old one was moved away by logrotate. Blocks briefly.
+        Continue in a new file of the same name, after logrotate has moved the old one. Blocks briefly.
 
         :raises OSError: it cannot be opened; the old file stays in use.
         """
@@ -66,7 +66,7 @@ class DaemonLog:
             old.close()
 
     def set_level(self, log_level: str) -> None:
-        """Change the least important level that is written. :raises KeyError: there is no such level."""
+        """Change the lowest level that is written. :raises KeyError: there is no such level."""
         self._level = _LEVELS[log_level]
 
     def __call__(self, event: LogEvent) -> None:
@@ -77,7 +77,7 @@ class DaemonLog:
         try:
             with self._writing:
                 self._write(event)
-        except (OSError, ValueError):  # a full disk, a closed pipe: nobody is left to tell
+        except (OSError, ValueError):  # a full disk or a closed pipe cannot be reported anywhere
             pass
 
 

@@ -1,4 +1,4 @@
-"""The kernel's part of multicast: which group a socket is in, and by which interface it sends to one."""
+"""The socket options of multicast: the interface to send by, and the membership in a group."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def _request(group: str, address: str, index: int) -> bytes:
 
 def send_by(sending: socket.socket, address: str, index: int = 0) -> None:
     """
-    Let what ``sending`` sends to a group leave by one interface, no further than its network, and come back.
+    Let ``sending`` send multicast by one interface, to its own network only, and also to this machine.
 
-    :param address: of the interface; ``index`` its number, 0 to have the kernel look for it.
-    :raises OSError: there is none.
+    :param address: of the interface. :param index: its number, 0 to let the kernel find it by the address.
+    :raises OSError: there is no such interface.
     """
     where = _request("0.0.0.0", address, index)
     sending.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, where)
@@ -30,22 +30,22 @@ def send_by(sending: socket.socket, address: str, index: int = 0) -> None:
 
 
 class GroupMembership:
-    """One group that a socket hears, at one interface at a time."""
+    """The membership of a socket in one group, on one interface at a time."""
 
     def __init__(self, group: Tcp) -> None:
         self._group = group.host
         self._joined: bytes | None = None
 
-    def join(self, hearing: socket.socket, address: str, index: int = 0) -> None:
+    def join(self, receiving: socket.socket, address: str, index: int = 0) -> None:
         """
-        Hear the group at an interface, as in `send_by`; what was joined before is left.
+        Join the group on an interface, chosen as in `send_by`; leave it on the earlier one.
 
         :raises OSError: there is no such interface, or it has no multicast.
         """
         if self._joined is not None:
-            with contextlib.suppress(OSError):  # its interface may be gone, and the membership with it
-                hearing.setsockopt(socket.IPPROTO_IP, socket.IP_DROP_MEMBERSHIP, self._joined)
+            with contextlib.suppress(OSError):  # the interface may have gone, and the membership with it
+                receiving.setsockopt(socket.IPPROTO_IP, socket.IP_DROP_MEMBERSHIP, self._joined)
             self._joined = None
         wanted = _request(self._group, address, index)
-        hearing.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, wanted)
+        receiving.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, wanted)
         self._joined = wanted

@@ -1,4 +1,4 @@
-"""Watches the addresses and interfaces of this node, and sets right what depends on them."""
+"""Watches the addresses and interfaces of this node, and rejoins the multicast group where necessary."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from gomd.interfaces import IThreads
-from gomd.services.own_address import OwnAddress, Standing
+from gomd.services.own_address import OwnAddress, Reachability
 from gomd.sources.addresses import InterfaceAddress
 from gomd.sources.netlink import LARGEST, MalformedNetlink, parse_changes
 from libgomd.errors import GomdError
 from libgomd.model import Counter, EventKind
 
-#: Seconds from a change until it is looked at, as several come together; once more, when routes came too.
-SOON: Final = 0.2
-LATER: Final = 2.0
-#: Seconds between two looks where the kernel tells of changes, and where it does not.
-PERIOD: Final = 30.0
-PERIOD_ALONE: Final = 2.0
-#: Seconds a look may take.
-LOOK_LIMIT: Final = 10.0
-#: Datagrams of the kernel that are taken at a time.
-_AT_ONCE: Final = 64
+#: Seconds from a change to a first check, because several changes come together, and to a second one, because
+#: routes come later.
+FIRST_CHECK_DELAY: Final = 0.2
+SECOND_CHECK_DELAY: Final = 2.0
+#: Seconds between two checks if the kernel announces changes, and if it does not.
+CHECK_PERIOD: Final = 30.0
+CHECK_PERIOD_WITHOUT_NETLINK: Final = 2.0
+#: Seconds that a check may take.
+CHECK_TIMEOUT: Final = 10.0
+#: Netlink datagrams that are read in one turn of the reactor.
+_MAX_DATAGRAMS_PER_READ: Final = 64
 
 
 @implementer(IReadDescriptor)
 class _Monitor:
-    """Reads what the kernel says, and tells when something changed."""
+    """Reads the announcements of the kernel (netlink), and calls ``changed`` with the number of changes."""
 
     def __init__(self, monitor: socket.socket, changed: Callable[[int], None]) -> None:
         self._monitor = monitor
@@ -49,18 +50,18 @@ class _Monitor:
 
     def doRead(self) -> None:
         changes = 0
-        for _ in range(_AT_ONCE):
+        for _ in range(_MAX_DATAGRAMS_PER_READ):
             try:
                 data, (sender, _groups) = self._monitor.recvfrom(LARGEST)
             except BlockingIOError:
                 break
             except OSError as error:
-                changes += 1  # ENOBUFS: some were lost, so all is looked at
+                changes += 1  # ENOBUFS: some were lost, so everything has to be checked
                 if error.errno == errno.ENOBUFS:
                     continue
                 break
             if sender:
-                continue  # not of the kernel
+                continue  # not from the kernel
             try:
                 changes += len(parse_changes(data))
             except MalformedNetlink:
@@ -74,12 +75,14 @@ class _Monitor:
 
 class NetworkWatch(Service):
     """
-    :param own: what is known of this node's address.
-    :param look: gives all addresses and the one of the default route; blocks, and is called on a thread.
-    :param open_monitor: gives a netlink socket, or raises OSError: then it is looked every few seconds.
-    :param join: joins the multicast group anew at an interface, given an address and its number.
-    :param moved: is told the new address when it is another one.
-    :param say: tells people, by log and event: the kind of the event, and the sentence.
+    Checks the addresses of this node when the kernel announces a change, and from time to time.
+
+    :param own: the state of this node's address.
+    :param look: returns all addresses and that of the default route; blocks, so it is called on a thread.
+    :param open_monitor: returns a netlink socket. If it raises OSError, checks are made every few seconds.
+    :param join: joins the multicast group on an interface, given an address and the interface's number.
+    :param moved: called with the new address of this node when it has changed.
+    :param say: reports to people, by log and event: the kind of the event, and the sentence.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -98,28 +101,28 @@ class NetworkWatch(Service):
         self._reactor = reactor
         self._threads = threads
         self._own = own
-        self._look_on_thread = look
+        self._read_addresses = look
         self._open_monitor = open_monitor
         self._join = join
         self._moved = moved
         self._say = say
         self._monitor: _Monitor | None = None
-        self._loop = LoopingCall(self._look)
+        self._loop = LoopingCall(self._check)
         self._loop.clock = reactor
-        self._soon: IDelayedCall | None = None
-        self._later: IDelayedCall | None = None
+        self._first_check: IDelayedCall | None = None
+        self._second_check: IDelayedCall | None = None
         self._busy = self._wanted = False
         self._to_join = 0
         self._said_join = False
-        self._changes = self._looks = self._failed = 0
+        self._changes = self._checks = self._failed = 0
 
     @property
     def trouble(self) -> str:
-        """Why the others cannot reach this node, a clause; empty when they can, as far as is known here."""
+        """Why the other nodes cannot reach this one, a clause; empty if they can, as far as is known here."""
         return self._own.trouble
 
     def startService(self) -> None:
-        """Listen to the kernel, and look now and again in any case."""
+        """Listen to the kernel, and check from time to time in any case."""
         super().startService()
         if not self._own.watched:
             return
@@ -127,19 +130,19 @@ class NetworkWatch(Service):
             self._monitor = _Monitor(self._open_monitor(), self._changed)
         except OSError as error:
             self._log.info(
-                "the kernel does not tell of changes of the network ({error}): looking every {period:g} s",
-                error=error.strerror or error, period=PERIOD_ALONE,
+                "the kernel does not announce network changes ({error}): checking every {period:g} s instead",
+                error=error.strerror or error, period=CHECK_PERIOD_WITHOUT_NETLINK,
             )  # fmt: skip
         else:
             self._reactor.addReader(self._monitor)
-        self._loop.start(PERIOD_ALONE if self._monitor is None else PERIOD)
+        self._loop.start(CHECK_PERIOD_WITHOUT_NETLINK if self._monitor is None else CHECK_PERIOD)
 
     def stopService(self) -> None:
-        """Look no more."""
+        """Stop checking."""
         super().stopService()
         if self._loop.running:
             self._loop.stop()
-        for call in (self._soon, self._later):
+        for call in (self._first_check, self._second_check):
             if call is not None and call.active():
                 call.cancel()
         if self._monitor is not None:
@@ -148,40 +151,40 @@ class NetworkWatch(Service):
             self._monitor = None
 
     def _changed(self, changes: int) -> None:
-        """Look soon, and once more when the change is complete; a flood of changes is one look each time."""
+        """Check soon, and once more when the change is complete. Many changes share these two checks."""
         self._changes += changes
-        if self._soon is None or not self._soon.active():
-            self._soon = self._reactor.callLater(SOON, self._look)
-        if self._later is not None and self._later.active():
-            self._later.reset(LATER)
+        if self._first_check is None or not self._first_check.active():
+            self._first_check = self._reactor.callLater(FIRST_CHECK_DELAY, self._check)
+        if self._second_check is not None and self._second_check.active():
+            self._second_check.reset(SECOND_CHECK_DELAY)
         else:
-            self._later = self._reactor.callLater(LATER, self._look)
+            self._second_check = self._reactor.callLater(SECOND_CHECK_DELAY, self._check)
 
-    def _look(self) -> None:
-        """Look at everything on a thread, one look at a time. Never raises: it is called by the clock."""
+    def _check(self) -> None:
+        """Check everything on a thread, one check at a time. Never raises: the clock calls it."""
         if self._busy:
             self._wanted = True
             return
         self._busy = True
-        Deferred.fromCoroutine(self._look_once()).addErrback(
-            lambda failure: self._log.failure("looking at the network failed", failure=failure)
+        Deferred.fromCoroutine(self._check_once()).addErrback(
+            lambda failure: self._log.failure("checking the network failed", failure=failure)
         )
 
-    async def _look_once(self) -> None:
+    async def _check_once(self) -> None:
         try:
-            found, primary = await self._threads.run(LOOK_LIMIT, self._look_on_thread)
+            found, primary = await self._threads.run(CHECK_TIMEOUT, self._read_addresses)
         except (GomdError, OSError) as error:
             self._failed += 1
             self._log.debug("the addresses of this node cannot be read: {error}", error=error)
         else:
-            self._looks += 1
+            self._checks += 1
             if self.running:
                 self._take(found, primary)
         finally:
             self._busy = False
         if self._wanted and self.running:
             self._wanted = False
-            self._look()
+            self._check()
 
     def _take(self, found: Sequence[InterfaceAddress], primary: str) -> None:
         outcome = self._own.take(found, primary)
@@ -189,9 +192,9 @@ class NetworkWatch(Service):
         if outcome.moved:
             self._moved(self._own.address)
         if outcome.reason:
-            kind = EventKind.UP if self._own.standing is Standing.HERE else EventKind.SUSPECT
+            kind = EventKind.UP if self._own.reachability is Reachability.HERE else EventKind.SUSPECT
             self._say(kind, outcome.reason)
-        if self._to_join and self._own.standing is Standing.HERE:
+        if self._to_join and self._own.reachability is Reachability.HERE:
             self._join_again()
 
     def _join_again(self) -> None:
@@ -210,9 +213,9 @@ class NetworkWatch(Service):
             self._said_join = False
 
     def counters(self) -> Iterable[Counter]:
-        """What was seen, and whether this node has its address."""
-        lost = int(self._own.standing is not Standing.HERE)
+        """Return what was seen, and whether this node has its address."""
+        lost = int(self._own.reachability is not Reachability.HERE)
         yield Counter("network_changes", self._changes, "changes of interfaces and addresses")
-        yield Counter("network_looks", self._looks, "looks at all addresses")
-        yield Counter("network_looks_failed", self._failed, "looks that failed")
+        yield Counter("network_looks", self._checks, "checks of all addresses")
+        yield Counter("network_looks_failed", self._failed, "checks that failed")
         yield Counter("address_lost", lost, "1 while no interface that is up has the address of this node")

@@ -1,14 +1,14 @@
 """
-The address at which the other nodes reach this one: where it is now, and what to say and do about it.
+The address at which the other nodes reach this one: whether it exists, and on which interface.
 
-Theory of operation. A socket that is bound to an address outlives the loss of it: nothing arrives, nothing
-can be sent, and when the address is back it works again. What does not come back by itself is tied to an
-interface: the membership in the multicast group, and the interface that multicast leaves by. So two things
-are told apart here: whether the address is there (a change is said, once), and on which interface it is (when
-that is another one, or came up again, the group is joined anew). With ``0.0.0.0`` the address is the one that
-the default route uses, and is followed. Addresses of loopback are not watched.
+Theory of operation. A socket that is bound to an address survives the loss of the address: it receives and
+sends nothing, and works again when the address is back. What does not come back by itself belongs to an
+interface: the membership in the multicast group, and the interface that multicast is sent by. Two things are
+therefore watched: whether the address exists (a change is reported once), and on which interface it is (if
+that is another one, or has come up again, the group is joined again). With ``0.0.0.0`` the address is that of
+the default route, and it is followed. Loopback addresses are not watched.
 
-Pure: what is so now is given to `OwnAddress.take`.
+This module does no I/O: `OwnAddress.take` gets the interfaces.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from typing import NamedTuple
 from gomd.sources.addresses import InterfaceAddress
 
 #: `[peers] address` for all addresses.
-ANY = "0.0.0.0"
+ANY_ADDRESS = "0.0.0.0"
 
 
-class Standing(enum.Enum):
-    """Whether the other nodes can reach this one, as far as its own interfaces tell."""
+class Reachability(enum.Enum):
+    """Whether the other nodes can reach this one, as far as its own interfaces show."""
 
     HERE = "an interface that is up has the address"
     DOWN = "the interface that has the address is down"
@@ -34,11 +34,11 @@ class Standing(enum.Enum):
 
 class Outcome(NamedTuple):
     """
-    What came of a look.
+    The result of a check.
 
-    :ivar reason: a sentence for people, empty when nothing is to be said.
-    :ivar join: the number of the interface at which the multicast group is to be joined, 0 for none.
-    :ivar moved: the address is another one than before.
+    :ivar reason: a sentence to report, empty for none.
+    :ivar join: the number of the interface on which the multicast group has to be joined, 0 for none.
+    :ivar moved: whether the address has changed.
     """
 
     reason: str = ""
@@ -48,33 +48,33 @@ class Outcome(NamedTuple):
 
 class OwnAddress:
     """
-    :param setting: `[peers] address`. :param now: the address it comes to now: another one with `ANY` only.
-    :ivar address: at which the others reach this node. :ivar standing: whether they can.
+    :param setting: `[peers] address`. :param now: the address it means now.
+    :ivar address: at which the other nodes reach this one. :ivar reachability: whether they can.
     """
 
     def __init__(self, setting: str, now: str) -> None:
         self.address = now
-        self.standing = Standing.HERE
-        self._followed = setting == ANY
+        self.reachability = Reachability.HERE
+        self._followed = setting == ANY_ADDRESS
         self.watched = self._followed or not ipaddress.IPv4Address(setting).is_loopback
         self._seen = False
-        #: The number of the interface at which the group was joined, and if it was up; None: at the start.
+        #: The interface on which the group was joined, and whether it was up; None before the first check.
         self._joined: tuple[int, bool] | None = None
 
     @property
     def trouble(self) -> str:
-        """Why the others cannot reach this node, a clause; empty when they can."""
-        if self.standing is Standing.HERE:
+        """Why the other nodes cannot reach this one, a clause; empty when they can."""
+        if self.reachability is Reachability.HERE:
             return ""
-        if self.standing is Standing.DOWN:
+        if self.reachability is Reachability.DOWN:
             return f"the interface of its address {self.address} is down"
-        return f"its address {self.address} is on no interface of it"
+        return f"its address {self.address} is on no interface"
 
     def take(self, interfaces: Sequence[InterfaceAddress], primary: str) -> Outcome:
         """
-        Take what is so now.
+        Take the interfaces as they are now.
 
-        :param primary: the address that the default route uses, 127.0.0.1 when there is none.
+        :param primary: the address that the default route uses, 127.0.0.1 if there is none.
         """
         if not self.watched:
             return Outcome()
@@ -82,36 +82,36 @@ class OwnAddress:
             return self._follow(interfaces, primary)
         place = _best(interfaces, self.address)
         if place is None and not self._seen:
-            return Outcome()  # the kernel lets it be used all the same, and lists it nowhere
+            return Outcome()  # an address that is on no interface from the start: the kernel allows it
         self._seen = True
-        before, self.standing = self.standing, _standing(place)
-        reason = "" if self.standing is before else self._said(place, interfaces)
+        before, self.reachability = self.reachability, _reachability(place)
+        reason = "" if self.reachability is before else self._sentence(place, interfaces)
         return Outcome(reason, self._to_join(place))
 
     def _follow(self, interfaces: Sequence[InterfaceAddress], primary: str) -> Outcome:
         place = None if primary.startswith("127.") else _best(interfaces, primary)
         if place is None:
-            before, self.standing = self.standing, Standing.GONE
+            before, self.reachability = self.reachability, Reachability.GONE
             self._joined = (0, False)
             reason = "no route leads to other nodes any more: they cannot reach this one"
-            return Outcome(reason if before is Standing.HERE else "")
-        before, self.standing = self.standing, _standing(place)
+            return Outcome(reason if before is Reachability.HERE else "")
+        before, self.reachability = self.reachability, _reachability(place)
         old, self.address = self.address, primary
         join = self._to_join(place)
         if old != primary:
             return Outcome(f"its address is {primary} on {place.name} now, it was {old}", place.number, True)
-        return Outcome("" if self.standing is before else self._said(place, interfaces), join)
+        return Outcome("" if self.reachability is before else self._sentence(place, interfaces), join)
 
     def _to_join(self, place: InterfaceAddress | None) -> int:
         before = self._joined
         self._joined = now = (0, False) if place is None else (place.number, place.up)
         return now[0] if now[1] and before is not None and now != before else 0
 
-    def _said(self, place: InterfaceAddress | None, interfaces: Sequence[InterfaceAddress]) -> str:
-        if self.standing is Standing.HERE:
+    def _sentence(self, place: InterfaceAddress | None, interfaces: Sequence[InterfaceAddress]) -> str:
+        if self.reachability is Reachability.HERE:
             assert place is not None
             return f"its address {self.address} is on {place.name}, which is up: others can reach it again"
-        if self.standing is Standing.DOWN:
+        if self.reachability is Reachability.DOWN:
             assert place is not None
             return f"{place.name}, which has its address {self.address}, is down: no other node can reach it"
         others = [
@@ -125,12 +125,12 @@ class OwnAddress:
 
 
 def _best(interfaces: Sequence[InterfaceAddress], address: str) -> InterfaceAddress | None:
-    """Return the place of an address: on an interface that is up, if it is on one."""
+    """Return the interface that has an address; one that is up, if there is any."""
     places = [each for each in interfaces if each.address == address]
     return max(places, key=lambda each: each.up, default=None)
 
 
-def _standing(place: InterfaceAddress | None) -> Standing:
+def _reachability(place: InterfaceAddress | None) -> Reachability:
     if place is None:
-        return Standing.GONE
-    return Standing.HERE if place.up else Standing.DOWN
+        return Reachability.GONE
+    return Reachability.HERE if place.up else Reachability.DOWN

@@ -10,23 +10,23 @@ from libgomd.durable import create_atomically
 from libgomd.errors import ConfigError
 from libgomd.keys import SECRET_LENGTH, read_key_file
 
-#: Its name in STATE.
-NAME: Final = "key"
+#: Name of the file in STATE.
+KEY_FILE: Final = "key"
 
 
 def own_key_file(state: str) -> str:
     """Return the path of a daemon's own key in the directory ``state``."""
-    return os.path.join(state, NAME)
+    return os.path.join(state, KEY_FILE)
 
 
 def own_secret(state: str) -> bytes:
     """
-    Return the 32 secret bytes in STATE/key, which is made where there is none. Blocks.
+    Return the 32 secret bytes in STATE/key, which is made if it is missing. Blocks.
 
-    Call it with STATE taken: no other daemon may make the file at the same time.
+    Call it after STATE was taken, so that no other daemon makes the file at the same time.
 
-    :raises ConfigError: there is something at its place that cannot be used, or it cannot be made. Nothing
-        that is there is ever overwritten: programs and other daemons may have been given it.
+    :raises ConfigError: the file cannot be used, or cannot be made. An existing file is never overwritten,
+        because programs and other daemons may use it.
     """
     path = own_key_file(state)
     if not os.path.lexists(path):
@@ -38,4 +38,4 @@ def own_secret(state: str) -> bytes:
     try:
         return read_key_file(path, follow=False)
     except ConfigError as error:
-        raise ConfigError([f"{error}; or move it away, and the daemon makes itself another one"]) from None
+        raise ConfigError([f"{error}; or move it away, and the daemon makes a new one"]) from None

@@ -1,4 +1,4 @@
-"""The ports of the peers: bound before the daemon starts, joined to the cluster while it runs."""
+"""The ports of the peers: bound before the daemon starts, and part of the cluster while it runs."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from gomd.services.multicast import GroupMembership, send_by
 from libgomd.endpoints import Tcp
 from libgomd.errors import ConfigError
 
-#: Bytes the kernel keeps for us: a second's heartbeats of a thousand nodes.
-BUFFER = 1024 * 1024
-#: The places of two of the ports of a `Peering`; the last one is for streams.
+#: Receive buffer in the kernel, in bytes: enough for the heartbeats of a thousand nodes in a second.
+RECEIVE_BUFFER_BYTES = 1024 * 1024
+#: Indexes of two of the ports of a `Peering`; the last port is for streams.
 _DATAGRAMS, _GROUP = 0, 1
-#: The largest packet that is read whole; a longer one is cut, and then refused as too long.
-LARGEST = 2048
+#: Largest packet that is read whole, in bytes; a longer one is cut, and then refused as too long.
+MAX_PACKET_BYTES = 2048
 
 
 class PeerSockets:
     """
-    The ports a daemon has among its peers, all at one address.
+    The ports that a daemon has for its peers, all at one address.
 
-    :ivar datagrams: for questions and heartbeats. :ivar streams: for all that is longer.
-    :ivar announcements: for the group, None when it is not to be joined.
+    :ivar datagrams: for questions and heartbeats. :ivar streams: for longer requests and replies.
+    :ivar announcements: for the multicast group, None for no multicast.
     :ivar port: the number of `datagrams` and `streams`.
     """
 
@@ -41,7 +41,7 @@ class PeerSockets:
 
         :param own: the address whose interface multicast uses; by default ``address``.
         :param group: the multicast group and port of the announcements, None for no multicast.
-        :raises ConfigError: one sentence on why not.
+        :raises ConfigError: a port cannot be used; one sentence says why.
         """
         self.group = group
         self.membership = None if group is None else GroupMembership(group)
@@ -77,7 +77,7 @@ class PeerSockets:
 def _datagram_socket(address: str, port: int) -> socket.socket:
     bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with contextlib.suppress(OSError):
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
     try:
         bound.bind((address, port))
     except OSError:
@@ -88,11 +88,11 @@ def _datagram_socket(address: str, port: int) -> socket.socket:
 
 
 def _group_socket(group: Tcp) -> socket.socket:
-    """Return a socket for what comes to the group, beside those of other daemons of this machine."""
+    """Return a socket for the group, which other daemons of this machine may use too."""
     bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         bound.bind((group.host, group.port))
     except OSError:
         bound.close()
@@ -102,7 +102,7 @@ def _group_socket(group: Tcp) -> socket.socket:
 
 
 class _Group(DatagramProtocol):
-    """Hands what comes to the group to the one protocol of the peers."""
+    """Passes what comes to the group to the one protocol of the peers."""
 
     noisy = False
 
@@ -113,18 +113,18 @@ class _Group(DatagramProtocol):
         self._protocol.take(datagram, addr, True)
 
 
-class Engine(Protocol):
-    """A membership engine, as far as it is started and stopped."""
+class Startable(Protocol):
+    """A membership engine, as far as this module uses it."""
 
     def start(self) -> None:
         """Join the cluster."""
 
     def stop(self) -> Any:
-        """Leave it; may return a Deferred that fires when all have been told."""
+        """Leave the cluster; may return a Deferred that fires when the other nodes have been told."""
 
 
 class Peering(Service):
-    """Opens the ports and joins the cluster; leaves it, with a word, at the end."""
+    """Opens the ports and joins the cluster; says goodbye and closes them at the end."""
 
     _log: ClassVar[Logger] = Logger()
 
@@ -134,7 +134,7 @@ class Peering(Service):
         sockets: PeerSockets,
         datagrams: PeerProtocol,
         streams: Factory,
-        engine: Engine,
+        engine: Startable,
     ) -> None:
         self._reactor = reactor
         self._sockets = sockets
@@ -144,7 +144,7 @@ class Peering(Service):
         self._ports: list[Any] = []
 
     def startService(self) -> None:
-        """Listen, then announce this node."""
+        """Open the ports, then join the cluster."""
         super().startService()
         sockets = self._sockets
         assert sockets.datagrams is not None
@@ -156,16 +156,17 @@ class Peering(Service):
 
     def _adopt(self, bound: socket.socket, protocol: DatagramProtocol) -> IListeningPort:
         port: IListeningPort = self._reactor.adoptDatagramPort(
-            bound.fileno(), socket.AF_INET, protocol, maxPacketSize=LARGEST
+            bound.fileno(), socket.AF_INET, protocol, maxPacketSize=MAX_PACKET_BYTES
         )
         bound.close()
         return port
 
     def join_again(self, address: str, index: int) -> None:
         """
-        Use multicast at another interface, or at one that was away: its number and this node's address there.
+        Use multicast on another interface, or on one that was down.
 
-        :raises OSError: that cannot be; to be tried again.
+        :param address: of this node. :param index: the number of the interface.
+        :raises OSError: that is not possible now; try again later.
         """
         membership = self._sockets.membership
         if membership is not None and len(self._ports) > _GROUP and self.running:
@@ -180,7 +181,7 @@ class Peering(Service):
     async def _leave(self) -> None:
         try:
             await maybeDeferred(self._engine.stop)
-        except Exception:  # noqa: BLE001 - the ports are closed whatever happens
+        except Exception:  # noqa: BLE001 - the ports are closed in any case
             self._log.failure("leaving the cluster failed")
         closed = [maybeDeferred(port.stopListening) for port in self._ports]
         self._sockets.streams.close()

@@ -1,4 +1,4 @@
-"""Things that are read again and again on a thread: never twice at once, the last good value kept."""
+"""Reads things periodically on threads: each one at most once at a time, keeping its last good value."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ R = TypeVar("R")
 
 class PeriodicReads(Generic[R]):
     """
-    The newest good value of one thing, and how its reads went.
+    The last good value of one thing, and the outcome of its reads.
 
     :param name: for the log and the counters.
     :ivar value: the last good value; None before the first. :ivar read_at: when it was read.
-    :ivar busy: whether a read of it has begun and is not over.
+    :ivar busy: whether a read of it is under way.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -37,7 +37,7 @@ class PeriodicReads(Generic[R]):
         self._trouble = ""
 
     def skip(self) -> GomdError:
-        """Count a round that is left out as the last read still runs."""
+        """Count a round that is left out because the last read still runs."""
         self._skipped += 1
         return GomdError(f"the last read of {self.name} still runs")
 
@@ -50,9 +50,9 @@ class PeriodicReads(Generic[R]):
             self._log.info("{name} can be read again", name=self.name)
 
     def fail(self, error: Exception) -> GomdError:
-        """Keep the old value; what went wrong is said once, until it changes."""
+        """Keep the old value; log the error once, until it changes."""
         self._failed += 1
-        if not isinstance(error, GomdError):  # a bug: say so loudly, and stay up
+        if not isinstance(error, GomdError):  # a bug: log it, and stay up
             self._log.error("reading {name} failed: {error!r}", name=self.name, error=error)
             error = GomdError(f"reading {self.name} failed: {error!r}")
         if str(error) != self._trouble:
@@ -61,19 +61,19 @@ class PeriodicReads(Generic[R]):
         return error
 
     def counters(self) -> Iterable[Counter]:
-        """Good, failed and skipped reads, and the trouble it has now."""
+        """Return good, failed and skipped reads, and the current error."""
         yield Counter(f"{self.name}_reads", self._good, f"good reads of {self.name}")
         yield Counter(f"{self.name}_failures", self._failed, self._trouble or f"failed reads of {self.name}")
-        yield Counter(f"{self.name}_skipped", self._skipped, "rounds left out as a read still ran")
+        yield Counter(f"{self.name}_skipped", self._skipped, "rounds left out because a read still ran")
 
 
-#: One thing and what reads it; what came of that.
+#: One thing and the function that reads it. The outcome of a read: its value or its error.
 Job = tuple[PeriodicReads[Any], Callable[[], Any]]
 Outcome = tuple[PeriodicReads[Any], Any, Exception | None]
 
 
 class _Round:
-    """Some reads, one after the other on one thread: a thread for each would cost more than the reads."""
+    """Several reads, one after the other on one thread; one thread each would cost more than the reads."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         self._jobs = jobs
@@ -84,9 +84,9 @@ class _Round:
         self._given_up = False
 
     def run(self) -> None:
-        """Read. On a thread; what takes too long is given up by others meanwhile."""
+        """Do the reads, on a thread. The reactor may give them up meanwhile."""
         with self._lock:
-            if self._given_up:  # before there was a thread for it
+            if self._given_up:  # before a thread was free
                 self.release()
                 return
             self._begun = True
@@ -96,22 +96,22 @@ class _Round:
             value, failure = None, None
             try:
                 value = function()
-            except Exception as error:  # noqa: BLE001 - told to whoever waits
+            except Exception as error:  # noqa: BLE001 - passed on as the outcome
                 failure = error
             with self._lock:
-                # Busy until the read is really over, not until somebody stopped waiting for it.
+                # It stays busy until the read has really ended, even if it was given up.
                 reading.busy = False
                 self._under_way = None
                 self._outcomes.append((reading, value, failure))
 
     def _begin(self, reading: PeriodicReads[Any]) -> bool:
-        """Note what is read next; False when no more is wanted."""
+        """Note what is read next; False if the round was given up."""
         with self._lock:
             self._under_way = None if self._given_up else reading
             return not self._given_up
 
     def end(self) -> tuple[Outcome, ...]:
-        """Begin no more; return what came of it. What never was begun may be read by others now."""
+        """Begin no more reads; return the outcomes. Other rounds may now do the reads that were not begun."""
         with self._lock:
             self._given_up = True
             if self._begun:
@@ -120,7 +120,7 @@ class _Round:
             return tuple(self._outcomes)
 
     def release(self, *but: PeriodicReads[Any] | None) -> None:
-        """Let others read what this round will not."""
+        """Let other rounds read what this one will not."""
         for reading, _function in self._jobs:
             if reading not in but:
                 reading.busy = False
@@ -132,11 +132,11 @@ async def read_together(
     """
     Read each thing that is not still being read. Never raises.
 
-    One that does not come back within ``limit`` seconds keeps its thread until it does, and is left out of
-    the rounds until then; those behind it in this round are read again in the next.
+    A read that does not return within ``limit`` seconds keeps its thread until it does, and is left out of
+    the rounds until then. The reads after it in this round are done in the next one.
 
     :param now: becomes the time of the new values.
-    :returns: the readings that have a new value.
+    :returns: those that have a new value.
     """
     begun = []
     for reading, function in jobs:
@@ -151,7 +151,7 @@ async def read_together(
     late: Exception | None = None
     try:
         await threads.run(limit, this.run)
-    except Exception as error:  # noqa: BLE001 - no thread for it, or it took too long
+    except Exception as error:  # noqa: BLE001 - no thread was free, or it took too long
         late = error
     outcomes = this.end()
     renewed = []
@@ -183,7 +183,7 @@ async def read_one(
     """
     Read one thing. Never raises.
 
-    :returns: what went wrong, None when the value is new.
+    :returns: the error, None if the value is new.
     """
     if reading.busy:
         return reading.skip()
@@ -197,8 +197,8 @@ async def read_one(
 
     try:
         value = await threads.run(limit, call)
-    except Exception as error:  # noqa: BLE001 - told to whoever asks
-        if isinstance(error, TooMany):  # it was not even begun
+    except Exception as error:  # noqa: BLE001 - returned
+        if isinstance(error, TooMany):  # it was never begun
             reading.busy = False
         return reading.fail(error)
     reading.succeed(value, now)

@@ -1,8 +1,9 @@
 """
-Whether a pid file is another program's. The lock of STATE keeps daemons apart, the pid file is for scripts.
+Checks whether a pid file belongs to another program. The pid file is for scripts; the lock of STATE keeps
+two daemons apart.
 
-A pid file that is left by a daemon that was killed may name any process by now: in a container, most often
-this one. Only a twistd that has written the file itself keeps a daemon from replacing it.
+A pid file that a killed daemon left behind may name any process by now, in a container often this one. The
+file is therefore replaced, unless the process that it names is a twistd that has written it.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from typing import Final
 
 from libgomd.errors import ConfigError
 
-#: Seconds by which a process may seem younger than the file it wrote: the kernel counts starts in ticks.
-SLACK: Final = 1.0
+#: Seconds by which a process may seem younger than the file that it wrote: the kernel counts in ticks.
+AGE_TOLERANCE: Final = 1.0
 
 
 def check_pid_file(path: str) -> None:
     """
-    Check that the pid file at ``path`` may be replaced. Blocks briefly.
+    Check that the pid file ``path`` may be replaced. Blocks briefly.
 
     :param path: absolute; empty for none.
-    :raises ConfigError: the program that wrote it runs.
+    :raises ConfigError: the program that wrote it still runs.
     """
     if not path:
         return
@@ -40,7 +41,7 @@ def check_pid_file(path: str) -> None:
         return
     pid = int(text)
     age = time.clock_gettime(time.CLOCK_REALTIME) - written
-    if pid != os.getpid() and _is_twistd(pid) and _age(pid) + SLACK >= age:
+    if pid != os.getpid() and _is_twistd(pid) and _age(pid) + AGE_TOLERANCE >= age:
         raise ConfigError(
             [f"{path} is the pid file of another twistd that runs (pid {pid}): name another with --pidfile"]
         )
@@ -56,7 +57,7 @@ def _is_twistd(pid: int) -> bool:
 
 
 def _age(pid: int) -> float:
-    """Return for how many seconds a process has run; 0 when that cannot be known, as when it has ended."""
+    """Return for how many seconds a process has run; 0 if that is unknown, as after its end."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             started = int(file.read(4096).rpartition(b")")[2].split()[19])

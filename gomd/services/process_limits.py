@@ -1,4 +1,4 @@
-"""The limits of this process: files it may open, and how long one of its threads keeps the others waiting."""
+"""The limits of this process: open files, memory score, thread switching, garbage collection."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import resource
 import sys
 from typing import Final
 
-#: What is added to this process's share of memory, in thousandths, when the kernel looks for one to end.
+#: Added to this process's share of memory, in thousandths, when the kernel chooses a process to kill.
 OOM_SCORE: Final = -500
 
-#: Files that are open beside those of callers and jobs: connections to other nodes for `@NODE` and `@all`
-#: (`gomd.verbs.dispatch` bounds them), admins' connections, logs, /proc.
-BESIDE = 4096
+#: Open files beyond those of callers and jobs: connections to other nodes for `@NODE` and `@all`, which
+#: `gomd.verbs.dispatch` limits, connections of admins, logs, /proc.
+EXTRA_FILES = 4096
 
 
 def raise_file_limit(wanted: int) -> int:
     """
-    Let this process open ``wanted`` files and `BESIDE` more, as far as its hard limit lets it.
+    Let this process open ``wanted`` files and `EXTRA_FILES` more, up to its hard limit.
 
-    :param wanted: those of callers and jobs. :returns: how many it may open now.
+    :param wanted: files of callers and jobs. :returns: the new limit.
     """
-    wanted += BESIDE
+    wanted += EXTRA_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < wanted:
         best = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
@@ -33,10 +33,10 @@ def raise_file_limit(wanted: int) -> int:
 
 def lower_oom_score() -> None:
     """
-    Let the kernel end other processes first when memory runs out, where it lets this one say so.
+    Let the kernel kill other processes first when memory runs out, if this process may ask for that.
 
-    A score that is lower already, such as that of systemd's `OOMScoreAdjust`, stays. Jobs and commands do
-    not keep it: see `gomd.jobs.supervisor.attributes`.
+    A lower score, such as one from systemd's `OOMScoreAdjust`, is kept. Jobs and commands do not inherit it:
+    see `gomd.jobs.supervisor.attributes`.
     """
     try:
         with open("/proc/self/oom_score_adj", "r+", encoding="ascii") as file:
@@ -49,20 +49,20 @@ def lower_oom_score() -> None:
 
 def share_interpreter() -> None:
     """
-    Let no thread keep the interpreter for more than a millisecond while another one wants it.
+    Let no thread keep the interpreter for more than a millisecond while another one waits for it.
 
-    A request is several turns of the reactor; at Python's own 5 ms each of them would wait as long for
-    the thread that scans /proc.
+    A request takes several turns of the reactor. With Python's default of 5 ms, each of them could wait 5 ms
+    for the thread that scans /proc.
     """
     sys.setswitchinterval(0.001)
 
 
 def spare_old_objects() -> None:
     """
-    Let the garbage collector look no more at what is there now: modules, classes, the parts of the daemon.
+    Exclude all present objects from garbage collection: modules, classes, the parts of the daemon.
 
-    It all stays until the end anyway. Looking at it again at each full collection would stop the whole
-    daemon for some ten milliseconds, most often while thousands of processes are scanned.
+    They stay until the end anyway. To traverse them at each full collection would stop the whole daemon for
+    some ten milliseconds, most often while thousands of processes are scanned.
     """
     gc.collect()
     gc.freeze()

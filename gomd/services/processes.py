@@ -1,4 +1,4 @@
-"""The process table of this node, scanned by the clock and when somebody asks for a newer one."""
+"""The process table of this node, scanned periodically and when a caller asks for a newer one."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from libgomd.errors import GomdError, SourceUnavailable
 from libgomd.model import Counter, Process, ProcessTable
 from libgomd.wallclock import Wall
 
-#: Seconds one scan of all processes may take, and the reading of one process.
-SCAN_LIMIT = 30.0
-PROCESS_LIMIT = 5.0
+#: Seconds that a scan of all processes may take, and the reading of one process.
+SCAN_TIMEOUT = 30.0
+PROCESS_TIMEOUT = 5.0
 
 
 class ProcessReader:
-    """Shares one scan among all who ask while it runs, so that a crowd costs no more than one."""
+    """Shares one scan among all callers that ask while it runs."""
 
     def __init__(self, source: INodeSource, threads: IThreads, clock: IReactorTime, wall: Wall) -> None:
         self._source = source
@@ -50,7 +50,7 @@ class ProcessReader:
         return read_at is not None and self._clock.seconds() - read_at <= max_age
 
     def slept(self, seconds: float) -> None:
-        """The machine slept: the table is older by that."""
+        """Count the seconds for which the machine slept towards the age of the table."""
         if self._reading.read_at is not None:
             self._reading.read_at -= seconds
         if self._reading.value is not None:
@@ -58,12 +58,12 @@ class ProcessReader:
             self._reading.value = replace(table, read_at=table.read_at - seconds)
 
     async def scan(self) -> ProcessTable | None:
-        """Scan now and give the new table; None when that failed. Never raises."""
+        """Scan now and return the new table; None if that failed. Never raises."""
         now = self._clock.seconds()
         self._scanning = True
         try:
             self._error = await read_one(
-                self._reading, self._threads, SCAN_LIMIT, now, self._read, now, self._wall()
+                self._reading, self._threads, SCAN_TIMEOUT, now, self._read, now, self._wall()
             )
         finally:
             self._scanning = False
@@ -73,20 +73,20 @@ class ProcessReader:
         return self._reading.value if self._error is None else None
 
     def _read(self, now: float, taken_at: float) -> ProcessTable:
-        """Scan, on a thread; what the source measures is stamped with the time of day."""
+        """Scan, on a thread, and stamp the table with the wall-clock time."""
         return replace(self._source.processes(now), taken_at=taken_at, read_at=now)
 
     async def process(self, pid: int) -> Process:
         """See `ICollector.process`."""
         return await self._threads.run_apart(
-            PROCESS_LIMIT, ("process", pid), "process", self._source.process, pid, self._clock.seconds()
+            PROCESS_TIMEOUT, ("process", pid), "process", self._source.process, pid, self._clock.seconds()
         )
 
     def counters(self) -> Iterable[Counter]:
-        """How the scans went, and what the last good one found."""
+        """Return the outcome of the scans, and what the last good one found."""
         yield from self._reading.counters()
         if self._reading.value is not None:
             found = self._reading.value.processes
             yield Counter("processes", len(found), "processes at the last scan")
             stuck = sum(process.stuck for process in found)
-            yield Counter("processes_stuck", stuck, "of them, whose files the kernel does not give out")
+            yield Counter("processes_stuck", stuck, "of them, whose files in /proc cannot be read")

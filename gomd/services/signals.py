@@ -1,8 +1,8 @@
 """
-What the daemon does at a signal. None but TERM, INT and QUIT ends it.
+The signals of the daemon. Only TERM, INT and QUIT end it.
 
-The handlers are installed before anything else of the daemon is made: a hangup that comes while it starts
-is done as soon as it runs.
+The handlers are installed before anything else is made. A HUP that comes during the start is handled as soon
+as the daemon runs.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-#: Signals that would end or stop a process that does not know them, and mean nothing to the daemon. Not here:
-#: what stands for a bug (SEGV, ABRT; systemd's watchdog sends ABRT), what cannot be caught, CHLD, PIPE and
-#: XFSZ (Python's and Twisted's), and TSTP, by which a person stops a daemon in the foreground on purpose.
-MEANINGLESS: Final = (
+#: Signals that would end or stop a process by default, and that mean nothing to the daemon. Not among them:
+#: signs of a bug (SEGV, ABRT; systemd's watchdog sends ABRT), signals that cannot be caught, those of Python
+#: and Twisted (CHLD, PIPE, XFSZ), and TSTP, with which a person stops a daemon in the foreground on purpose.
+IGNORED_SIGNALS: Final = (
     signal.SIGUSR2,
     signal.SIGALRM,
     signal.SIGVTALRM,
@@ -50,14 +50,14 @@ def install_handlers(
 
     for number in meanings:
         signal.signal(number, handle)
-    for number in MEANINGLESS:
+    for number in IGNORED_SIGNALS:
         # A handler, not SIG_IGN: that would be inherited by every command and job. A debugger's stays.
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _do_nothing)
-    # In the background of a terminal with `stty tostop` the log is written all the same. A handler would be
-    # called again and again there. Commands and jobs are started with an empty mask.
+    # Blocked, so that the log can be written in the background of a terminal with `stty tostop`, where a
+    # handler would be called again and again. Commands and jobs are started with an empty mask.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTTIN, signal.SIGTTOU))
 
 
 def _do_nothing(_number: int, _frame: Any) -> None:
-    """Let a stray signal pass."""
+    """Ignore a signal."""

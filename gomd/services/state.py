@@ -1,9 +1,8 @@
 """
-STATE, the daemon's own directory: its user's alone, and taken by one daemon at a time.
+STATE, the daemon's own directory: only its user may write to it, and one daemon at a time uses it.
 
-Somebody who may write to it, or to a directory above it, decides where the daemon writes: with a symbolic
-link, or with another directory in its place. Such a STATE is refused; what is below is opened with
-`libgomd.private`.
+Whoever can write to STATE or to a directory above it can redirect what the daemon writes, with a symbolic
+link or by replacing the directory. Such a STATE is refused. Files in it are opened with `libgomd.private`.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _HINT = "set [node] state_dir or --state-dir to a directory of your own"
 
 class StateDirectory:
     """
-    Takes ``path`` for this process until it ends, however it ends: the lock is the kernel's.
+    Locks ``path`` for this process until it ends in any way: the kernel releases the lock.
 
     :ivar path: the directory, absolute.
     """
@@ -36,10 +35,10 @@ class StateDirectory:
 
     def take(self) -> None:
         """
-        Make the directory (0700) where it is missing, and lock it. Blocks briefly.
+        Make the directory (0700) if it is missing, and lock it. Blocks briefly.
 
-        :raises ConfigError: it cannot be made or written, is somebody else's or another's to write, has
-            something in it that is, or another daemon has it.
+        :raises ConfigError: it cannot be made or written, it or a file in it belongs to another user or can
+            be written by others, or another daemon uses it.
         """
         try:
             os.makedirs(os.path.dirname(self.path), exist_ok=True)
@@ -118,7 +117,7 @@ class StateDirectory:
         self._lock = os.open("lock", flags, 0o600, dir_fd=directory)
 
     def _check_entries(self, directory: int) -> None:
-        """Check what is in STATE: it may have been others' to write once."""
+        """Check the files in STATE, which others may have been able to write earlier."""
         with os.scandir(directory) as entries:
             for entry in entries:
                 if entry.is_symlink():
@@ -132,7 +131,7 @@ class StateDirectory:
                     self._check_below(directory, entry.name)
 
     def _check_below(self, directory: int, name: str, below: str = "") -> None:
-        """Check for links in a directory of the daemon's own; what jobs have in theirs is their own."""
+        """Check a directory of the daemon for links, but not those of jobs, which jobs may write to."""
         number = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
         try:
             with os.scandir(number) as entries:
@@ -153,7 +152,7 @@ class StateDirectory:
         )
 
     def sign(self) -> None:
-        """Write this process's pid into the lock, for whoever finds it taken; a full disk does no harm."""
+        """Write the pid of this process into the lock, for the error of a second daemon. Never raises."""
         with contextlib.suppress(OSError):
             os.ftruncate(self._lock, 0)
             os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)
@@ -192,7 +191,8 @@ def check_directory(setting: str, path: str) -> None:
 
 def _check_way(name: str, path: str, hint: str, itself: bool = False) -> None:
     """
-    Check the directories and symbolic links on the way to ``path``: who may change one puts another there.
+    Check the directories and symbolic links on the way to ``path``: who can change one of them can redirect
+    it.
 
     :param itself: ``path`` is on the way too, to what is made in it later.
 

@@ -1,4 +1,4 @@
-"""What systemd is told and when: ready, reloading, stopping, and that the reactor still turns (sd_notify)."""
+"""Tells systemd that the daemon is ready, reloads, stops, and still responds (sd_notify)."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from twisted.logger import Logger
 
 from libgomd.wire.text import printable
 
-#: Seconds that telling systemd may take; its queue is never full unless it hangs itself.
-SEND_LIMIT: Final = 0.5
-#: Pings in the time after which systemd takes the daemon for hung.
-PINGS: Final = 3
+#: Seconds that a notification may take; the queue is only full when systemd itself hangs.
+SEND_TIMEOUT: Final = 0.5
+#: Pings in the time after which systemd considers the daemon hung.
+PINGS_PER_TIMEOUT: Final = 3
 
 
 def send_to_socket(address: str, message: bytes) -> None:
     """
-    Send ``message`` to the notification socket, which is a path, or an abstract name behind ``@``.
+    Send ``message`` to the notification socket: a path, or ``@`` and an abstract name.
 
-    :raises OSError: nobody is there.
+    :raises OSError: nothing receives it.
     """
     name = "\0" + address[1:] if address.startswith("@") else address
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
-        notify.settimeout(SEND_LIMIT)
+        notify.settimeout(SEND_TIMEOUT)
         notify.sendto(message, name)
 
 
@@ -62,19 +62,19 @@ class Notifier:
         self._failed = False
 
     def ready(self, status: str) -> None:
-        """The start, or a reload, is complete. ``status`` is a line for `systemctl status`."""
+        """Say that the start or a reload is complete. ``status`` is a line for `systemctl status`."""
         self._tell("READY=1", f"STATUS={printable(status)}", f"MAINPID={self._pid}")
 
     def reloading(self, status: str) -> None:
-        """The configuration is being read again; `ready` must follow, also when that fails."""
+        """Say that the configuration is being read again; `ready` must follow, even if that fails."""
         self._tell("RELOADING=1", f"MONOTONIC_USEC={self._monotonic()}", f"STATUS={printable(status)}")
 
     def stopping(self, status: str) -> None:
-        """The daemon begins to stop."""
+        """Say that the daemon begins to stop."""
         self._tell("STOPPING=1", f"STATUS={printable(status)}")
 
     def ping(self) -> None:
-        """The reactor turns."""
+        """Say that the reactor still responds."""
         self._tell("WATCHDOG=1")
 
     def _tell(self, *assignments: str) -> None:
@@ -91,9 +91,9 @@ class Notifier:
 
 class Watchdog(Service):
     """
-    Pings systemd by the reactor's clock, so that a reactor that is stuck is noticed and restarted.
+    Pings systemd from the reactor, so that systemd restarts a daemon whose reactor is stuck.
 
-    :param period: seconds between pings, from `take_environment`; None: systemd does not watch.
+    :param period: seconds between pings, from `take_environment`; None if systemd does not watch.
     """
 
     def __init__(self, notifier: Notifier, clock: IReactorTime, period: float | None) -> None:
@@ -102,13 +102,13 @@ class Watchdog(Service):
         self._loop.clock = clock
 
     def startService(self) -> None:
-        """Ping now and by the clock."""
+        """Ping now, and periodically from now on."""
         super().startService()
         if self._period is not None:
             self._loop.start(self._period)
 
     def stopService(self) -> None:
-        """Ping no more."""
+        """Stop pinging."""
         super().stopService()
         if self._loop.running:
             self._loop.stop()
@@ -134,9 +134,10 @@ OWN_VARIABLES: Final = (
 
 def take_environment(environ: MutableMapping[str, str], pid: int) -> tuple[Notifier, float | None]:
     """
-    Return whom to tell and how often to ping (seconds, None for never), as systemd asked in ``environ``.
+    Return the notifier and the period of pings (seconds, None for never) that systemd asks for in
+    ``environ``.
 
-    The variables are taken out of it, so that no command or job this daemon starts speaks for it.
+    The variables are removed, so that no command or job of this daemon can send notifications for it.
 
     :param pid: of this process; a watchdog that is meant for another one is left alone.
     """
@@ -149,5 +150,5 @@ def take_environment(environ: MutableMapping[str, str], pid: int) -> tuple[Notif
         address = ""
     period = None
     if address and limit.isascii() and limit.isdigit() and len(limit) < 16 and watched in ("", str(pid)):
-        period = int(limit) / 1e6 / PINGS or None
+        period = int(limit) / 1e6 / PINGS_PER_TIMEOUT or None
     return Notifier(address, pid), period

@@ -1,9 +1,9 @@
 """
-The threads for what blocks: /proc, disks, token files. A call that hangs costs its own thread only.
+Threads for calls that block: /proc, disks, token files. A call that hangs costs only its own thread.
 
-A thread in the kernel cannot be called back. For each call that has gone past its limit the pool gets
-another thread, up to a bound, until it comes back; and what users can make hang is bounded for each of them
-(`apart`).
+A thread that waits in the kernel cannot be interrupted. For each call that exceeds its time limit, the pool
+therefore gets another thread, up to a bound, until that call returns. Calls that users can make hang are
+limited for each user (`IsolatedCalls`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _DaemonThread(Thread):
 
 
 class _Pool(ThreadPool):
-    """Threads that a stuck read in /proc cannot make outlive the daemon."""
+    """A pool of threads that do not outlive the daemon, even if a read in /proc hangs."""
 
     threadFactory = _DaemonThread
 
@@ -44,13 +44,13 @@ class _Pool(ThreadPool):
 @implementer(IThreads)
 class Threads(Service):
     """
-    A bounded pool of threads whose callers never wait longer than they said.
+    A bounded pool of threads; no call waits longer than its time limit.
 
-    :param clock: gives the time limits.
-    :param size: most calls at once; more than that many wait in line, within their own limits.
-    :param waiting: most calls in line; beyond them `TooMany` is raised at once.
-    :param spare: most threads beside those, one for each call that takes longer than its limit.
-    :param finish: seconds that the end waits for the calls under way.
+    :param clock: measures the time limits.
+    :param size: largest number of calls at once; further ones wait in the queue, within their own limits.
+    :param waiting: largest number of calls in the queue; beyond it `TooMany` is raised at once.
+    :param spare: largest number of extra threads, one for each call that has exceeded its limit.
+    :param finish: seconds for which a stop waits for the calls under way.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -79,13 +79,13 @@ class Threads(Service):
         self._under_way = 0
 
     def startService(self) -> None:
-        """Start the pool; its threads come when they are first needed."""
+        """Start the pool; its threads are made when they are first needed."""
         super().startService()
         self._pool.adjustPoolsize(0, self._size)
         self._pool.start()
 
     def stopService(self) -> Deferred[None] | None:
-        """Let each thread end when its call does; one that hangs is a daemon thread and ends with us."""
+        """Let each thread end after its call; one that hangs ends with the process."""
         super().stopService()
         if not self._finish or not self._under_way:
             self._pool.adjustPoolsize(0, 0)
@@ -112,7 +112,7 @@ class Threads(Service):
     def _start(
         self, limit: float, function: Callable[..., R], *arguments: Any
     ) -> tuple[Deferred[R], Deferred[None]]:
-        """Return the result, and what fires when the thread is back, however late."""
+        """Return the result, and a Deferred that fires when the thread is free again, however late."""
         if self._under_way - self._late >= self._most:
             raise TooMany(f"{self._under_way} calls wait for a thread of {self._name}: try again later")
         self._under_way += 1
@@ -122,7 +122,7 @@ class Threads(Service):
         spared: list[bool] = []
 
         def work() -> R:
-            if result.called:  # it waited in line past its limit: nobody would hear what comes of it
+            if result.called:  # its limit has passed in the queue, so its result is not wanted any more
                 raise TimedOut("given up before it began")
             begun.append(True)
             return function(*arguments)
@@ -163,7 +163,7 @@ class Threads(Service):
         return self._apart.run(limit, key, holder, function, *arguments)
 
     def _adjust(self) -> None:
-        """Have as many threads as may be beside those that hang; what waits in line gets one at once."""
+        """Keep ``size`` threads beside those that hang; a call in the queue gets one at once."""
         if not self.running:
             return
         most = self._size + self._late

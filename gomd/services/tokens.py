@@ -1,4 +1,4 @@
-"""The tokens file as the daemon asks it: read again at each `auth`, so that a new token works at once."""
+"""Checks tokens against the tokens file, which is read at each `auth`, so that a new token works at once."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from libgomd.errors import ConfigError, NotAllowed, NotPossible
 from libgomd.model import Caller, Counter, Role, is_system_user
 from libgomd.tokens import Token, find_token, read_tokens
 
-#: Seconds the reading of the file and the look-up of a user may take.
-LIMIT = 5.0
+#: Seconds that reading the file may take, and the look-up of a user.
+CHECK_TIMEOUT = 5.0
 
 
 @implementer(ITokens)
 class FileTokens:
     """
-    :param path: the tokens file; one that is not there has no tokens in it.
+    :param path: the tokens file; if it is missing, no token is known.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -35,12 +35,12 @@ class FileTokens:
 
     async def check(self, token: str, caller: Caller) -> Caller | None:
         """See `ITokens.check`."""
-        found = await self._threads.run(LIMIT, self._look_up, token)
+        found = await self._threads.run(CHECK_TIMEOUT, self._look_up, token)
         if found is None:
             self._bad += 1
             return None
         key = ("user", found.name)
-        became = await self._threads.run_apart(LIMIT, key, "names", _become, found, caller)
+        became = await self._threads.run_apart(CHECK_TIMEOUT, key, "names", _become, found, caller)
         self._good += 1
         return became
 
@@ -55,13 +55,13 @@ class FileTokens:
         return find_token(tokens.tokens, token)
 
     def counters(self) -> Iterable[Counter]:
-        """How often a token was right and wrong."""
+        """Return how many tokens were known, and how many were not."""
         yield Counter("auth_good", self._good, "tokens that were known")
         yield Counter("auth_bad", self._bad, "tokens that were not")
 
 
 def _become(found: Token, caller: Caller) -> Caller:
-    """Return what ``caller`` is with a token. Blocks: behind the names of users may be a directory server."""
+    """Return ``caller`` with the role of a token. Blocks: a directory server may have to be asked."""
     try:
         uid: int | None = pwd.getpwnam(found.name).pw_uid
     except KeyError:

@@ -1,4 +1,4 @@
-"""A port at a unix socket that leaves the socket's name and mode to whoever made it."""
+"""A port at a unix socket that leaves the name and mode of the socket alone."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from twisted.internet.protocol import Factory
 
 class UnixPort(unix.Port):  # type: ignore[misc,unused-ignore]
     """
-    Accepts connections at a unix socket that listens already.
+    Accepts connections at a unix socket that is already listening.
 
-    Twisted's own port changes the mode of whatever is at the socket's path by now, and removes that at the
-    end: also where systemd keeps the socket for the next start, with a mode that the administrator chose.
+    Twisted's own port changes the mode of the file at the socket's path, and removes that file at the end.
+    Both are wrong for a socket that systemd keeps for the next start, with a mode that the administrator
+    chose.
     """
 
-    #: Whoever else has the socket, as systemd has, goes on listening at it.
+    #: Do not shut the socket down: systemd may have it too, and goes on listening.
     _shouldShutdown = False
 
     def startListening(self) -> None:

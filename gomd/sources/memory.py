@@ -52,6 +52,7 @@ class MemorySource:
     """
 
     kind = "memory"
+    hides_others = False
 
     def __init__(
         self,

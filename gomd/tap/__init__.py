@@ -1,8 +1,10 @@
 """
 `twistd gomd`: its options, and the one place where the parts of the daemon are chosen and joined.
 
-`options` reads what was configured, `choices` has the parts that gomd.ini names, `peers` those that talk to
-the other nodes, `compose` joins them, `service` takes ports and STATE first.
+`options` reads what was configured, and `service` takes STATE and the ports. `compose` then joins what four
+builders make: `node` (this node and its collector), `network` (the peers), `job_parts` (jobs and their
+migration) and `ways_in` (telnet, metrics, manhole). `choices` and `engines` have the parts that gomd.ini can
+name.
 """
 
 from gomd.tap.compose import compose

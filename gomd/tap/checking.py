@@ -1,9 +1,9 @@
 """
-What `twistd gomd --check` looks at beyond gomd.ini: the files that it names, and names of hosts.
+What `twistd gomd --check` checks beyond gomd.ini: the files that it names, addresses, and names of hosts.
 
-What passes here starts, as far as that can be known without taking STATE and ports: the daemon that runs may
-have those, with this very configuration. While it runs, a name or address that is away is only a warning: it
-has been looked up or bound, and a reload must not fail for it.
+A configuration that passes can be started, as far as that is known without taking STATE and ports, which a
+running daemon may have with this same configuration. While that daemon runs, an address or name that is
+missing now is only a warning: a reload must not fail because of it.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from gomd.config import Config
 from gomd.services.listening import check_socket_directory
 from gomd.services.state import StateDirectory, check_directory
 from gomd.tap.choices import check_manhole, node_id_of
-from gomd.tap.peers import read_keys_of
+from gomd.tap.peer_ports import read_keys_of
 from libgomd.endpoints import Endpoint, Tcp, Unix
 from libgomd.errors import ConfigError
 from libgomd.tokens import read_tokens
 
-#: Seconds that all look-ups together may take.
-NAMES_LIMIT: Final = 5.0
+#: Seconds that all look-ups of names together may take.
+LOOKUP_TIMEOUT: Final = 5.0
 
 
 def mistakes_in_files(config: Config) -> list[str]:
-    """Return a sentence for each file, directory or address that a start would stumble over. Blocks."""
+    """Return a sentence for each file, directory or address that would refuse a start. Blocks."""
     found: list[str] = []
     checks: tuple[Callable[[Config], object], ...] = (
         check_directories, _check_state, _check_keys, node_id_of, _check_map, check_manhole, _check_tokens,
@@ -49,7 +49,7 @@ def mistakes_in_files(config: Config) -> list[str]:
 
 
 def _is_running(state: str) -> bool:
-    """Whether a daemon has STATE now; False when that cannot be seen."""
+    """Return whether a daemon uses STATE now; False if that cannot be found out."""
     try:
         lock = os.open(os.path.join(state, "lock"), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -86,9 +86,9 @@ def _check_tokens(config: Config) -> None:
 
 def check_directories(config: Config) -> None:
     """
-    Check that what has to be a directory is one, or is not there and can be made; nothing is made here.
+    Check that each configured directory exists or can be made; nothing is made here.
 
-    :raises ConfigError: with a sentence for each that is not.
+    :raises ConfigError: with a sentence for each directory that cannot be used.
     """
     mistakes = []
     state = config.node.state_dir
@@ -111,19 +111,19 @@ def check_directories(config: Config) -> None:
 
 
 def _no_directory(path: str) -> str:
-    """Return why ``path`` is no directory and cannot become one, empty when it can."""
+    """Return why ``path`` is not a directory and cannot be made, empty if it is or can."""
     place = path
-    while not os.path.lexists(place):  # what is missing is made, below what is there
+    while not os.path.lexists(place):  # missing parents are made too
         place = os.path.dirname(place)
     if not os.path.isdir(place):
         return f"{place} is not a directory"
     if place != path and not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
-        return f"it is not there and cannot be made in {place}"
+        return f"it does not exist and cannot be made in {place}"
     return ""
 
 
 def _check_places(config: Config) -> None:
-    """Check that this machine has the addresses and directories to listen at; ports may be in use."""
+    """Check that this machine has the addresses and directories to listen at. Ports may be in use."""
     peers = config.peers
     named: list[tuple[str, Endpoint]] = [("[peers] address", Tcp(peers.address, peers.port))]
     named += [("[telnet] endpoints", endpoint) for endpoint in config.telnet.endpoints]
@@ -152,7 +152,7 @@ def _try_tcp(endpoint: Tcp) -> None:
 def _try_unix(endpoint: Unix, state: str) -> None:
     if os.path.lexists(endpoint.path):
         if not stat.S_ISSOCK(os.lstat(endpoint.path).st_mode):
-            raise OSError(None, "there is a file that is no socket")
+            raise OSError(None, "there is a file that is not a socket")
         return
     directory = os.path.dirname(endpoint.path)
     if directory == state:
@@ -166,20 +166,20 @@ def _try_unix(endpoint: Unix, state: str) -> None:
 
 
 def warnings_of(config: Config) -> Iterator[str]:
-    """Yield a sentence for each thing that is away now and may come, as a daemon expects it to. Blocks."""
+    """Yield a sentence for each address or name that is missing now, but may come later. Blocks."""
     if _is_running(config.node.state_dir):
         try:
             _check_places(config)
         except ConfigError as error:
-            yield from (f"{mistake}; the daemon that runs goes on" for mistake in error.mistakes)
+            yield from (f"{mistake}; the running daemon is not affected" for mistake in error.mistakes)
     yield from _unknown_seeds(config)
 
 
-def _unknown_seeds(config: Config, limit: float = NAMES_LIMIT) -> Iterator[str]:
+def _unknown_seeds(config: Config, limit: float = LOOKUP_TIMEOUT) -> Iterator[str]:
     """
-    Yield a sentence for each seed whose name leads nowhere now. Blocks, at most ``limit`` seconds.
+    Yield a sentence for each seed whose name cannot be looked up now. Blocks, at most ``limit`` seconds.
 
-    This is no mistake: a running daemon looks it up again and again.
+    This is not a mistake, because a running daemon looks names up periodically.
     """
     names = sorted({seed.host for seed in config.peers.seeds if is_name(seed.host)})
     answers: SimpleQueue[tuple[str, str]] = SimpleQueue()
@@ -205,6 +205,6 @@ def _unknown_seeds(config: Config, limit: float = NAMES_LIMIT) -> Iterator[str]:
     for name, reason in reasons.items():
         if reason:
             yield (
-                f"[peers] seeds: {name} cannot be looked up now ({reason}): gomd would start, and go on "
-                "looking it up"
+                f"[peers] seeds: {name} cannot be looked up now ({reason}): gomd would start, and try again "
+                "periodically"
             )

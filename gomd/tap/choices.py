@@ -1,4 +1,4 @@
-"""The parts that gomd.ini chooses: a name there is a key here, never something that gets imported by name."""
+"""The parts that gomd.ini chooses by name. Each name is a key of a table here; it is never imported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gomd.interfaces import INodeSource, IProcessControl, ISampleLog
 from gomd.protocols.telnet_factory import Limits
 from gomd.services.activation import PassedSockets
 from gomd.services.listening import Socket
-from gomd.services.own_address import ANY
+from gomd.services.own_address import ANY_ADDRESS
 from libgomd.endpoints import PUBLIC_SOCKET, ROOT_STATE, SOCKET_NAME, Endpoint, Unix
 from libgomd.errors import ConfigError, SourceUnavailable
 from libgomd.model import Role
@@ -76,10 +76,10 @@ SAMPLE_LOGS: Mapping[str, Callable[[Config], ISampleLog]] = {"flat": _flat, "non
 
 def node_id_of(config: Config) -> int:
     """
-    Return the id of this node: as configured, else as the openMosix kernel or the map says, else from
-    its address.
+    Return the id of this node: the configured one, else that of the openMosix kernel or of the map, else one
+    from its address.
 
-    :raises ConfigError: none of them gives one.
+    :raises ConfigError: the kernel, the map or the address gives no id.
     """
     if config.node.id:
         return config.node.id
@@ -99,12 +99,12 @@ def node_id_of(config: Config) -> int:
 
 
 def own_address(config: Config) -> str:
-    """Return the address at which the others reach this node now: of all, the primary one."""
-    return primary_address() if config.peers.address == ANY else config.peers.address
+    """Return the address at which the other nodes reach this one: for 0.0.0.0, the primary address."""
+    return primary_address() if config.peers.address == ANY_ADDRESS else config.peers.address
 
 
 def limits_of(config: Config) -> Limits:
-    """Return what a connection of the telnet line may take."""
+    """Return the limits of connections of the telnet line."""
     telnet = config.telnet
     return Limits(
         Role[telnet.anonymous.upper()], telnet.max_connections, telnet.idle_timeout, telnet.stall_timeout,
@@ -114,9 +114,9 @@ def limits_of(config: Config) -> Limits:
 
 def telnet_endpoints(config: Config, runtime_directory: str = "") -> tuple[Endpoint, ...]:
     """
-    Return where the telnet line listens; the system's daemon has a socket that every user can reach.
+    Return where the telnet line listens; root's daemon also has a socket that every user can reach.
 
-    :param runtime_directory: where that socket is, by systemd; empty: where it is without systemd.
+    :param runtime_directory: the directory of that socket under systemd, empty without systemd.
     """
     endpoints = config.telnet.endpoints
     own = Unix(os.path.join(config.node.state_dir, SOCKET_NAME))
@@ -132,9 +132,9 @@ def telnet_endpoints(config: Config, runtime_directory: str = "") -> tuple[Endpo
 
 def http_of(config: Config, passed: PassedSockets) -> tuple[Socket, Callable[..., Any]] | None:
     """
-    Return the socket of the metrics and what makes their site, None when they are off.
+    Return the socket of the metrics and the class of their site, None if they are off.
 
-    :param passed: where a socket named http may be, which switches them on.
+    :param passed: sockets from systemd; one named http switches the metrics on.
     :raises ConfigError: the port cannot be used.
     """
     given = passed.http()
@@ -152,7 +152,7 @@ def http_of(config: Config, passed: PassedSockets) -> tuple[Socket, Callable[...
 
 
 def http_mistakes(endpoint: Endpoint, config: Config) -> Iterator[str]:
-    """Yield a sentence for each reason why there can be no metrics at ``endpoint``."""
+    """Yield a sentence for each reason why the metrics cannot be served at ``endpoint``."""
     if find_spec("prometheus_client") is None:
         yield "[http] endpoint: metrics need prometheus_client: pip install gomd[http]"
     if config.telnet.anonymous == "none" and not on_this_machine(endpoint):
@@ -164,7 +164,7 @@ def http_mistakes(endpoint: Endpoint, config: Config) -> Iterator[str]:
 
 def manhole_of(config: Config) -> tuple[Socket, Callable[..., Factory]] | None:
     """
-    Return the manhole's socket and what makes its factory, None when it is off.
+    Return the manhole's socket and a function that makes its factory, None if it is off.
 
     :raises ConfigError: its port or its keys cannot be used, or conch is not installed.
     """
@@ -180,11 +180,11 @@ def manhole_of(config: Config) -> tuple[Socket, Callable[..., Factory]] | None:
 
 
 def check_manhole(config: Config) -> None:
-    """Check the keys of the manhole, if it is on. :raises ConfigError: as `manhole_of`."""
+    """Check the keys of the manhole, if it is on. :raises ConfigError: as in `manhole_of`."""
     if config.manhole.endpoint is None:
         return
     try:
-        from gomd.protocols.manhole import Manhole  # noqa: F401 - whether it is there
+        from gomd.protocols.manhole import Manhole  # noqa: F401 - is it installed?
         from gomd.protocols.manhole_keys import read_authorized_keys
     except ImportError as error:
         raise ConfigError(

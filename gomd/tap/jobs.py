@@ -49,7 +49,6 @@ from gomd.jobs.service import Jobs
 from gomd.jobs.supervisor.cgroups import find_place
 from gomd.jobs.supervisor.file_store import AUTOMATIC
 from gomd.services.balancer import PERIOD, Balancer
-from libgomd.errors import CannotMove
 from libgomd.model import STANDARD_SPEED, Process
 from libgomd.wallclock import Wall
 
@@ -185,8 +184,3 @@ def balancer_of(
     standard = config.node.sspeed or STANDARD_SPEED
     balance = Balance(own_id, MoveCosts(), Random().random, standard)  # noqa: S311 - jitter
     return Balancer(balance, members, processes, migrate, reactor)
-
-
-def no_files(directory: str) -> TlsFiles:
-    """Write no certificates. :raises CannotMove: always, as there is no other node."""
-    raise CannotMove("the peers of this daemon are off, see its log")

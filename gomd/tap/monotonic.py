@@ -1,4 +1,4 @@
-"""The clocks that nobody sets: the reactor's, which is the wall clock in Twisted, and the machine's."""
+"""Clocks that cannot be set: for the reactor, which uses the wall clock by default, and since boot."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 def use_monotonic_time(reactor: Any) -> None:
     """
-    Let everything that ``reactor`` schedules go by CLOCK_MONOTONIC from now on.
+    Let ``reactor`` measure time with CLOCK_MONOTONIC from now on.
 
-    Its `callLater`, its delayed calls, and what asks its `seconds` (`LoopingCall`, `TimerService`, the
-    time-outs of connections) then wait as long as they say when the wall clock is set. What twistd has
-    scheduled already keeps the time it has left.
+    Its `callLater`, and everything that uses its `seconds` (`LoopingCall`, `TimerService`, timeouts of
+    connections), then wait for the right time even if the wall clock is set. Calls that twistd has already
+    scheduled keep the time that is left to them.
     """
     if reactor.seconds is time.monotonic:
         return
@@ -24,5 +24,5 @@ def use_monotonic_time(reactor: Any) -> None:
 
 
 def seconds_since_boot() -> float:
-    """Return how long the machine has been on, its sleep included, which CLOCK_MONOTONIC leaves out."""
+    """Return the seconds since boot, including sleep, which CLOCK_MONOTONIC leaves out."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)

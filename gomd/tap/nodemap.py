@@ -1,4 +1,4 @@
-"""The map of engine `map`: read, and this node found in it."""
+"""Reads the map file of engine `map`, and finds this node in it."""
 
 from __future__ import annotations
 
@@ -11,28 +11,30 @@ from gomd.config import Config
 from libgomd.edited import plain_text
 from libgomd.errors import ConfigError
 
-#: Where a machine keeps names of hosts.
-HOSTS: Final = "/etc/hosts"
-#: Largest map and hosts file that is read, in bytes.
-_MAX_FILE: Final = 8 * 1024 * 1024
+#: The local file of host names.
+HOSTS_FILE: Final = "/etc/hosts"
+#: Largest map or hosts file that is read, in bytes.
+_MAX_FILE_BYTES: Final = 8 * 1024 * 1024
 
 
 def read_map(config: Config) -> NodeMap:
     """
-    Return the map of `[peers] map_file`. Blocks: names of hosts in it are looked up.
+    Return the map in `[peers] map_file`. Blocks, because names of hosts in it are looked up.
 
-    :raises ConfigError: it cannot be read, has mistakes, or this node is not in it.
+    :raises ConfigError: it cannot be read, has mistakes, or does not contain this node.
     """
     path, address = config.peers.map_file, config.peers.address
     try:
         with open(path, "rb") as file:
-            text = plain_text(file.read(_MAX_FILE + 1))
+            text = plain_text(file.read(_MAX_FILE_BYTES + 1))
     except OSError as error:
         raise ConfigError([f"[peers] map_file {path} cannot be read: {error.strerror}"]) from error
     except ValueError as error:
         raise ConfigError([f"[peers] map_file {path} cannot be used: {error}"]) from error
-    if len(text) > _MAX_FILE:
-        raise ConfigError([f"[peers] map_file {path} has more than {_MAX_FILE} bytes: is it the right file?"])
+    if len(text) > _MAX_FILE_BYTES:
+        raise ConfigError(
+            [f"[peers] map_file {path} has more than {_MAX_FILE_BYTES} bytes: is it the right file?"]
+        )
     found = parse_map(text, path, _address_of)
     own = config.node.id or _id_at(found, address)
     loops = _on_loopback(found, path)
@@ -50,22 +52,22 @@ def read_map(config: Config) -> NodeMap:
 
 
 def id_in_map(config: Config) -> int:
-    """Return the id that the map has for this node's address. Errors as in `read_map`."""
+    """Return the id of this node in the map, by its address. Errors as in `read_map`."""
     return _id_at(read_map(config), config.peers.address)
 
 
 def _on_loopback(found: NodeMap, path: str) -> list[str]:
     """
-    Return a sentence for each host of the map whose address only this machine reaches.
+    Return a sentence for each host of the map that has a loopback address.
 
-    Debian and its kin write ``127.0.1.1 HOST`` into /etc/hosts for the machine's own name.
+    Debian and its derivatives write ``127.0.1.1 HOST`` into /etc/hosts for the machine's own name.
     """
     sentences = []
     for node, host in found.names.items():
         address = found.addresses[node][0]
         if ipaddress.IPv4Address(address).is_loopback:
-            line = line_of(HOSTS, address, host)
-            place = f"line {line} of {HOSTS}" if line else "what looks names up here"
+            line = line_of(HOSTS_FILE, address, host)
+            place = f"line {line} of {HOSTS_FILE}" if line else "the name service of this machine"
             sentences.append(
                 f"{path}: the host {host} of node {node} is {address} by {place}, an address that no other "
                 f"machine reaches: write its IPv4 address into the map, or correct {place}"
@@ -74,10 +76,10 @@ def _on_loopback(found: NodeMap, path: str) -> list[str]:
 
 
 def line_of(path: str, address: str, host: str) -> int:
-    """Return which line of ``path``, a hosts file, gives ``host`` this address; 0 when none does. Blocks."""
+    """Return the line of the hosts file ``path`` that gives ``host`` this address, 0 for none. Blocks."""
     try:
         with open(path, "rb") as file:
-            lines = file.read(_MAX_FILE).split(b"\n")
+            lines = file.read(_MAX_FILE_BYTES).split(b"\n")
     except OSError:
         return 0
     for number, line in enumerate(lines, 1):
@@ -92,7 +94,7 @@ def _id_at(found: NodeMap, address: str) -> int:
 
 
 def _address_of(host: str) -> str:
-    """Return the IPv4 address of a host; raises ValueError for one that has none."""
+    """Return the IPv4 address of a host. :raises ValueError: it has none."""
     try:
         return socket.gethostbyname(host)
     except OSError as error:

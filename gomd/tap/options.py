@@ -18,17 +18,17 @@ from gomd.tap.choices import http_mistakes
 from libgomd.errors import ConfigError
 from libgomd.version import VERSION
 
-#: Exit statuses (sysexits.h) that tell systemd whether to try again. Started by hand, gomd exits with 1.
+#: Exit statuses (sysexits.h) that tell systemd whether to restart. Started by hand, gomd exits with 1.
 EX_CONFIG, EX_TEMPFAIL = 78, 75
-#: What twistd calls its pid file when it is told nothing.
-TWISTDS_PID_FILE = "twistd.pid"
+#: The default name of twistd's pid file.
+TWISTD_PID_FILE = "twistd.pid"
 
 
 class Options(usage.Options):
-    """The options of `twistd gomd`; everything is checked before anything is started."""
+    """The options of `twistd gomd`. Everything is checked before anything is started."""
 
-    longdesc = "The general openMosix daemon: gathers what /proc knows and answers for it."
-    optFlags = [["check", None, "check the configuration, say what is wrong with it, and exit"]]
+    longdesc = "The general openMosix daemon: collects what /proc knows of this node, and answers requests."
+    optFlags = [["check", None, "check the configuration, list every mistake in it, and exit"]]
     optParameters = [
         [
             "config",
@@ -43,11 +43,11 @@ class Options(usage.Options):
         super().__init__()
         self.overrides: list[str] = []
         self.around = Environment.of_this_process()
-        #: The pid file that twistd was told to write; empty for none.
+        #: The pid file that was asked for; empty for none.
         self.pid_file = ""
 
     def opt_set(self, setting: str) -> None:
-        """Set one setting, section.key=value, over the file; may be repeated."""
+        """set one setting, section.key=value, instead of the value in the file; may be repeated"""
         self.overrides.append(setting)
 
     def opt_version(self) -> NoReturn:
@@ -56,7 +56,7 @@ class Options(usage.Options):
         sys.exit(0)
 
     def postOptions(self) -> None:
-        """Read the whole configuration; every mistake is listed and refuses the start."""
+        """Read the whole configuration. If it has mistakes, list all of them and exit."""
         self._take_pid_file()
         try:
             for name in SHORT_OPTIONS:
@@ -79,21 +79,21 @@ class Options(usage.Options):
 
     def _take_pid_file(self) -> None:
         """
-        Keep twistd from looking at its pid file, which would refuse a start whenever it is stale.
+        Keep twistd from checking its pid file, because a stale one would refuse the start.
 
-        The lock of STATE is what keeps two daemons apart; `makeService` gives the name back once it has that.
-        In the foreground only a file that was asked for is written.
+        The lock of STATE keeps two daemons apart; `makeService` gives the name back when it has that lock. In
+        the foreground, only a file that was asked for is written.
         """
         twistd = self.parent
         if twistd is None:
             return
         name, twistd["pidfile"] = twistd.get("pidfile") or "", ""
         foreground = twistd.get("nodaemon") or twistd.get("debug")
-        if name and not (foreground and name == TWISTDS_PID_FILE):
+        if name and not (foreground and name == TWISTD_PID_FILE):
             self.pid_file = os.path.abspath(name)
 
     def load(self) -> Config:
-        """Read file and command line, now as at the start. :raises ConfigError: with every mistake."""
+        """Read the file and the command line. :raises ConfigError: with every mistake in them."""
         config = load(find_file(self["config"], self.around), self.overrides, self.around)
         check_built(config)
         return config
@@ -101,9 +101,9 @@ class Options(usage.Options):
 
 def check_built(config: Config) -> None:
     """
-    Check that nothing is asked for that this version, or this installation, does not have.
+    Check that this installation has everything that the configuration uses.
 
-    :raises ConfigError: with a sentence for each such thing.
+    :raises ConfigError: with a sentence for each missing package.
     """
     mistakes: list[str] = []
     if config.http.endpoint is not None:
@@ -116,9 +116,10 @@ def check_built(config: Config) -> None:
 
 def refuse(error: ConfigError, status: int = EX_CONFIG) -> NoReturn:
     """
-    Say every mistake on stderr and exit: with ``status`` when systemd waits for the start, else with 1.
+    Print every mistake to stderr and exit: with ``status`` if systemd waits for the start, else with 1.
 
-    :param status: EX_CONFIG for what stays wrong until somebody changes it, EX_TEMPFAIL for what may pass.
+    :param status: EX_CONFIG for mistakes that somebody has to correct, EX_TEMPFAIL for what may pass by
+        itself.
     """
     by_systemd = bool(os.environ.get("NOTIFY_SOCKET"))
     prefix = PRIORITIES[LogLevel.error] if goes_to_journal(sys.stderr, os.environ) else ""

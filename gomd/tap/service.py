@@ -1,4 +1,4 @@
-"""From options to the running daemon: STATE and ports are taken first, so that a start can be refused."""
+"""From the options to the daemon. STATE and the ports are taken first, because they can refuse the start."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 from twisted.application.service import IService
 
 from gomd.config import Config
-from gomd.protocols.handshakes import MOST
-from gomd.protocols.peer_server import MOST_NEW
+from gomd.protocols.handshakes import MAX_HANDSHAKES
+from gomd.protocols.peer_server import MAX_NEW_STREAMS
 from gomd.services.activation import take_sockets
 from gomd.services.journald import goes_to_journal
 from gomd.services.logging import DaemonLog
@@ -22,24 +22,24 @@ from gomd.services.signals import install_handlers
 from gomd.services.state import StateDirectory, check_directory
 from gomd.tap.checking import check_directories
 from gomd.tap.choices import http_of, manhole_of, node_id_of, telnet_endpoints
-from gomd.tap.compose import compose
+from gomd.tap.compose import Taken, compose
 from gomd.tap.monotonic import use_monotonic_time
 from gomd.tap.options import EX_TEMPFAIL, Options, refuse
-from gomd.tap.peers import most_streams, peer_sockets, read_keys_of
+from gomd.tap.peer_ports import max_streams, peer_sockets, read_keys_of
 from libgomd.errors import ConfigError
 
 
 def makeService(options: Options) -> IService:
-    """Return the daemon, its STATE and sockets taken; one sentence and exit status 1 when it cannot."""
+    """Return the daemon with its STATE and sockets taken. If that fails, print why and exit."""
     from twisted.internet import reactor  # noqa: TID251 - the one place that names it
 
     use_monotonic_time(reactor)  # before anything is scheduled
     config: Config = options["configuration"]
-    # What a signal asks for is done once the reactor runs, and so by the daemon that is made below.
+    # A signal is handled when the reactor runs, so the daemon that is made below exists by then.
     install_handlers(
         reactor, lambda: daemon.reload(), lambda: daemon.reopen_log(), lambda: daemon.stop("signal QUIT")
     )
-    streams = sum(most_streams(config).values()) + MOST_NEW + MOST
+    streams = sum(max_streams(config).values()) + MAX_NEW_STREAMS + MAX_HANDSHAKES
     raise_file_limit(config.telnet.max_connections + 2 * config.jobs.most + streams + 256)
     share_interpreter()
     lower_oom_score()
@@ -58,7 +58,8 @@ def makeService(options: Options) -> IService:
         telnet = telnet_endpoints(config, options.around.runtime_directory)
         configured = [passed.socket("[telnet] endpoints", endpoint) for endpoint in telnet]
         sockets = (*configured, *passed.telnet())
-        daemon = compose(config, reactor, sockets, node_id, manhole, ports, keys, http)
+        taken = Taken(node_id, sockets, ports, keys, http, manhole)
+        daemon = compose(config, reactor, taken)
         daemon.observer = make_log(config, options.parent or {}, to_journal)
     except ConfigError as error:
         refuse(error, EX_TEMPFAIL)
@@ -71,11 +72,11 @@ def makeService(options: Options) -> IService:
 
 def make_log(config: Config, twistd: Mapping[str, Any], to_journal: bool = False) -> DaemonLog | None:
     """
-    Return where the daemon's own log goes: where twistd's options say, in the format gomd.ini says.
+    Return the observer of the daemon's log, which goes where twistd's options say, in the format of gomd.ini.
 
-    None when twistd was given a logger of its own, or syslog.
+    None if twistd has a logger of its own or uses syslog.
 
-    :param to_journal: stdout is systemd's journal.
+    :param to_journal: whether stdout is systemd's journal.
     :raises ConfigError: the file cannot be opened.
     """
     if twistd.get("logger") or twistd.get("syslog"):

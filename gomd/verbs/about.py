@@ -1,11 +1,11 @@
-"""The verbs about the conversation itself: help, who am I, in which format, and good bye."""
+"""The verbs about the connection itself: help, version, whoami, auth, format, stats, quit."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.replies import Column, Goodbye, Reply, Rows, ValueReply
+from gomd.verbs.replies import Goodbye, Reply, Rows, TextColumn, ValueReply
 from gomd.verbs.table import Verb
 from libgomd.errors import MalformedRequest, NotAllowed
 from libgomd.model import Counter, Role, VerbHelp
@@ -16,45 +16,45 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _HELP = (
-    Column("VERB", 24, lambda verb: str(verb.usage), left=True),
-    Column("ROLE", 5, lambda verb: str(verb.role), left=True),
-    Column("SUMMARY", 1, lambda verb: str(verb.summary), left=True),
+    TextColumn("VERB", 24, lambda verb: str(verb.usage), left=True),
+    TextColumn("ROLE", 5, lambda verb: str(verb.role), left=True),
+    TextColumn("SUMMARY", 1, lambda verb: str(verb.summary), left=True),
 )
 _STATS = (
-    Column("NAME", 28, lambda counter: str(counter.name), left=True),
-    Column("VALUE", 14, lambda counter: str(counter.value)),
-    Column("MEANING", 1, lambda counter: str(counter.meaning), left=True),
+    TextColumn("NAME", 28, lambda counter: str(counter.name), left=True),
+    TextColumn("VALUE", 14, lambda counter: str(counter.value)),
+    TextColumn("MEANING", 1, lambda counter: str(counter.meaning), left=True),
 )
 
 
 def help_of(verb: Verb) -> VerbHelp:
-    """Return what `help` and the docs page say of ``verb``."""
+    """Return what `help` and docs/verbs.md say about ``verb``."""
     return VerbHelp(verb.name, verb.usage, verb.role.word, verb.summary, verb.fields)
 
 
 def make_help(all_verbs: Callable[[], Iterable[Verb]], find: Callable[[str], Verb]) -> Verb:
-    """Make the verb `help` for a table that it is itself a part of."""
+    """Return the verb `help` for a table that contains it."""
 
     def answer(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
         verbs = [find(arguments[0].lower())] if arguments else list(all_verbs())
         return Rows(f"{len(verbs)} verbs", [help_of(verb) for verb in verbs], _HELP)
 
-    return Verb("help", "[VERB]", Role.NONE, "the verbs, or one of them", answer, fields=VerbHelp.JSON)
+    return Verb("help", "[VERB]", Role.NONE, "list all verbs, or one of them", answer, fields=VerbHelp.JSON)
 
 
 def version(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-    """The version of gomd and of the protocol."""
+    """Answer with the version of gomd and of the protocol."""
     return ValueReply(f"gomd {VERSION} protocol {PROTOCOL}", {"version": VERSION, "protocol": PROTOCOL})
 
 
 def whoami(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-    """The caller as the daemon sees him."""
+    """Answer with the caller as the daemon sees it."""
     caller = session.caller
     return ValueReply(f"{caller.role.word} {caller.user or 'anonymous'} via {caller.via}", encode(caller))
 
 
 async def auth(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-    """Take the role of a token."""
+    """Give the connection the role of a token."""
     found = await parts.tokens.check(arguments[0], session.caller)
     if found is None:
         session.wrong_tokens += 1
@@ -64,7 +64,7 @@ async def auth(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> R
 
 
 def format_(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-    """Choose text or json for this connection; without an argument say which it is."""
+    """Choose text or json for this connection; without an argument, answer which one is used."""
     if arguments:
         name = arguments[0].lower()
         if name not in ("text", "json"):
@@ -75,7 +75,7 @@ def format_(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Repl
 
 
 def stats(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-    """Everything the daemon counts about itself."""
+    """List everything the daemon counts about itself."""
     found = list(parts.counters())
     return Rows(f"{len(found)} counters", found, _STATS)
 
@@ -86,10 +86,12 @@ def bye(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
 
 
 VERBS = (
-    Verb("version", "", Role.READ, "the version of gomd and of the protocol", version),
-    Verb("whoami", "", Role.NONE, "who you are to the daemon: role, user, way in", whoami),
-    Verb("auth", "TOKEN", Role.NONE, "take the role of a token", auth),
-    Verb("format", "[text|json]", Role.NONE, "how answers come on this connection", format_),
-    Verb("stats", "", Role.READ, "what the daemon counts about itself", stats, fields=Counter.JSON),
+    Verb("version", "", Role.READ, "show the version of gomd and of the protocol", version),
+    Verb("whoami", "", Role.NONE, "show your role, your user name and how you are connected", whoami),
+    Verb("auth", "TOKEN", Role.NONE, "get the role of a token on this connection", auth),
+    Verb(
+        "format", "[text|json]", Role.NONE, "choose or show the format of answers on this connection", format_
+    ),
+    Verb("stats", "", Role.READ, "list what the daemon counts about itself", stats, fields=Counter.JSON),
     Verb("quit", "", Role.NONE, "close the connection", bye),
 )

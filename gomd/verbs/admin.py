@@ -1,4 +1,4 @@
-"""The verbs of an administrator: the node's switches, its speed, its commands, its end."""
+"""The verbs of an administrator: balancing switches, speed, commands, checkpoints, shutdown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from libgomd.errors import MalformedRequest
 from libgomd.model import MAX_SPEED, Output, Role
 from libgomd.wire.tree import MAX_TREE_SPEED, TreePath
 
-#: Verb -> (file of /proc/hpc/admin, value, what it means): as openMosix's mosctl does it.
+#: Verb -> (file of /proc/hpc/admin, value, meaning), as in openMosix's mosctl.
 _SWITCHES = {
     "stay": ("stay", "1", "no process leaves this node by balancing"),
     "nostay": ("stay", "0", "processes may leave this node by balancing"),
@@ -31,7 +31,7 @@ def _admin_file(name: str) -> TreePath:
 
 
 def _switch(verb: str) -> Callable[..., Any]:
-    """Make the verb that writes one value to one file of /proc/hpc/admin."""
+    """Return the work of a verb that writes one value to one file of /proc/hpc/admin."""
     file, value, meaning = _SWITCHES[verb]
 
     async def answer(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
@@ -44,7 +44,7 @@ def _switch(verb: str) -> Callable[..., Any]:
 
 
 async def set_speed(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-    """Set the speed of this node; whatever `speed` says can be set again."""
+    """Set the speed of this node; every value that `speed` shows is accepted."""
     speed = words.whole_number(arguments[0], "N", 1, MAX_SPEED)
     await parts.tree.set_speed(speed)
     await parts.collector.refresh()
@@ -65,17 +65,17 @@ async def do(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
 
 
 async def checkpoint(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-    """Leave a mark in the sample log."""
+    """Write a mark into the sample log, to find this moment again."""
     name = arguments[0]
     if not name or len(name) > 80 or any(char.isspace() for char in name):
-        raise MalformedRequest("NAME is one word of at most 80 characters")
+        raise MalformedRequest("NAME must be one word of at most 80 characters")
     await parts.threads.run(5.0, parts.sample_log.checkpoint, name, parts.wall())
     return ValueReply(f"checkpoint {name}")
 
 
 def shutdown(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """Stop the daemon."""
-    parts.daemon.stop(f"asked by {session.caller.user or 'somebody'} via {session.caller.via}")
+    parts.daemon.stop(f"asked by {session.caller.user or 'an anonymous caller'} via {session.caller.via}")
     return ValueReply("gomd stops")
 
 
@@ -87,6 +87,12 @@ VERBS = (
     Verb("setspeed", "N", Role.ADMIN, "set the speed of a CPU of this node", set_speed),
     Verb("setyard", "N", Role.ADMIN, "set the speed of a standard CPU", set_yardstick),
     Verb("do", "NAME", Role.ADMIN, "run a command of [commands]", do, fields=Output.JSON),
-    Verb("checkpoint", "NAME", Role.ADMIN, "leave a mark in the sample log", checkpoint),
+    Verb(
+        "checkpoint",
+        "NAME",
+        Role.ADMIN,
+        "write a mark into the sample log, to find this moment again",
+        checkpoint,
+    ),
     Verb("shutdown", "", Role.ADMIN, "stop the daemon", shutdown),
 )

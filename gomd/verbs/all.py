@@ -1,4 +1,4 @@
-"""The one table of all verbs, put together from the files of this package."""
+"""The table of all verbs, made from the files of this package."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gomd.verbs.table import Verb, VerbTable
 
 
 def all_verbs() -> VerbTable:
-    """Return the table; `help` and `watch` are verbs over the table itself."""
+    """Return the table. The verbs `help` and `watch` look other verbs up in it."""
     table: VerbTable
 
     def every() -> list[Verb]:

@@ -1,4 +1,4 @@
-"""The words of a request as numbers and names, or one sentence that says what is wrong with them."""
+"""Parses the arguments of requests: numbers, process ids, job names, durations, signals."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import signal
 from libgomd.errors import MalformedRequest, NotAllowed
 from libgomd.model import Caller
 
-#: Far above the largest pid a Linux kernel gives (PID_MAX_LIMIT, 4194304): there begin the numbers of jobs
-#: that have no process at home.
+#: Largest process id that is accepted. The kernel gives none above 4194304 (PID_MAX_LIMIT); the numbers above
+#: it stand for jobs that have no process at home.
 MAX_PID = 2**31 - 1
 #: The largest number a job can have.
 MAX_JOB = 2**31 - 1
@@ -18,7 +18,7 @@ def whole_number(text: str, what: str, least: int, most: int) -> int:
     """
     Return the number in ``text``.
 
-    :raises MalformedRequest: it is none, or outside ``least`` to ``most``.
+    :raises MalformedRequest: it is not a whole number from ``least`` to ``most``.
     """
     digits = text[1:] if text.startswith(("-", "+")) else text
     if digits.isascii() and digits.isdigit() and len(digits) < 20 and least <= int(text) <= most:
@@ -27,24 +27,24 @@ def whole_number(text: str, what: str, least: int, most: int) -> int:
 
 
 def pid(text: str) -> int:
-    """Return a process id. :raises MalformedRequest: it is none."""
+    """Return a process id. :raises MalformedRequest: ``text`` is not one."""
     return whole_number(text, "PID", 1, MAX_PID)
 
 
 def peer(caller: Caller) -> int:
     """
-    Return the id of the node whose daemon asks, as its certificate says.
+    Return the id of the node whose daemon is the caller, from its certificate.
 
-    :raises NotAllowed: it is no daemon that asks.
+    :raises NotAllowed: the caller is not a daemon.
     """
     word, _, number = caller.via.partition(" ")
     if word == "node" and number.isascii() and number.isdigit():
         return int(number)
-    raise NotAllowed("only the daemons of the cluster say this to each other, over their own port")
+    raise NotAllowed("only the daemons of the cluster may send this request, over the peers' port")
 
 
 def seconds(text: str, what: str, least: float, most: float) -> float:
-    """Return a duration in seconds. :raises MalformedRequest: it is none, or out of range."""
+    """Return a duration in seconds. :raises MalformedRequest: it is not a number in the range."""
     try:
         value = float(text)
     except ValueError:

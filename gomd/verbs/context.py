@@ -1,4 +1,4 @@
-"""What a verb can reach: the parts of the daemon, and the connection that asks."""
+"""What a verb can use: the parts of the daemon, and the session of the caller."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from libgomd.wallclock import Wall
 @dataclass(frozen=True)
 class Parts:
     """
-    The parts of the daemon that verbs ask, each by its interface.
+    The parts of the daemon that verbs use, each by its interface.
 
     :ivar wall: gives the time of stamps; ``clock`` is for durations only.
-    :ivar hides_others: the kernel hides other people's processes (``hidepid``), and so do we.
+    :ivar hides_others: whether /proc hides processes of other users (``hidepid``); the verbs then do so too.
     :ivar trouble: why the other nodes cannot reach this one, a clause; empty when they can.
-    :ivar counters: everything that counts, for `stats`.
+    :ivar counters: gives what all parts have counted, for `stats`.
     """
 
     clock: IReactorTime
@@ -64,8 +64,8 @@ class Parts:
 
 
 class ISession(Interface):
-    """One connection: who asks and how he wants his answers. Both can change while it lasts."""
+    """One connection: its caller, and the format of its answers. Both can change while it lasts."""
 
-    caller = Attribute("Caller: who asks")
-    json = Attribute("bool: answers as JSON")
-    wrong_tokens = Attribute("int: how often `auth` was given a token that is not known")
+    caller = Attribute("Caller: the caller")
+    json = Attribute("bool: whether answers are JSON")
+    wrong_tokens = Attribute("int: how often `auth` was sent with an unknown token")

@@ -1,4 +1,4 @@
-"""Which node a request is for: this one, another one, or all of them."""
+"""Sends each request where it belongs: to this node, to another one, or to all of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Final
 from twisted.internet.defer import DeferredSemaphore
 
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.fan_out import LIMIT, PATIENT_LIMIT, ask_everywhere
-from gomd.verbs.quotas import Group, Held, Quotas, group_of
+from gomd.verbs.fan_out import NODE_TIMEOUT, PATIENT_NODE_TIMEOUT, ask_everywhere
+from gomd.verbs.quotas import Group, Quotas, ReleasingRows, group_of
 from gomd.verbs.replies import File, Relayed, Reply, Replying
 from gomd.verbs.table import VerbTable
 from libgomd.errors import NotAllowed, NotPossible
@@ -19,65 +19,65 @@ from libgomd.wire.lines import Request
 from libgomd.wire.text import lines_of
 from libgomd.wire.tree import TreePath
 
-#: The word after ``@`` for every node that is up.
-ALL = "all"
-#: Verbs about the conversation itself, which is with this node.
-_HERE = ("attach", "auth", "format", "migration", "moved", "quit", "run")
+#: The word behind ``@`` that means every node that is up.
+ALL_NODES = "all"
+#: Verbs about the connection itself, which cannot be sent to another node.
+_LOCAL_VERBS = ("attach", "auth", "format", "migration", "moved", "quit", "run")
 
-
-#: Requests to other nodes that are under way at once, of each group and of one caller. `@all` is one of them.
-MOST_FORWARDS: Final = {Group.READERS: 256, Group.USERS: 512, Group.ADMINS: 1024}
-MOST_OF_ONE: Final = {Group.READERS: 64, Group.USERS: 128, Group.ADMINS: 1024}
-#: Nodes that are asked at once for all the `@all` of a group; each takes a connection.
-ASKED_AT_ONCE: Final = {Group.READERS: 128, Group.USERS: 256, Group.ADMINS: 512}
+#: Largest number of requests to other nodes at once, of each group and of one caller. `@all` counts as one.
+MAX_FORWARDS: Final = {Group.READERS: 256, Group.USERS: 512, Group.ADMINS: 1024}
+MAX_FORWARDS_PER_CALLER: Final = {Group.READERS: 64, Group.USERS: 128, Group.ADMINS: 1024}
+#: Largest number of nodes that all `@all` requests of a group ask at once; each takes a connection.
+MAX_NODES_ASKED: Final = {Group.READERS: 128, Group.USERS: 256, Group.ADMINS: 512}
 
 
 class Dispatch:
-    """Answers requests from the table of verbs, on the node they name."""
+    """Answers each request on the node that it names."""
 
     def __init__(self, table: VerbTable, parts: Parts) -> None:
         self.parts = parts
         self.table = table
-        self._forwards = Quotas("requests to other nodes", MOST_FORWARDS, MOST_OF_ONE)
-        self._gates = {group: DeferredSemaphore(most) for group, most in ASKED_AT_ONCE.items()}
+        self._forwards = Quotas("requests to other nodes", MAX_FORWARDS, MAX_FORWARDS_PER_CALLER)
+        self._node_limits = {group: DeferredSemaphore(most) for group, most in MAX_NODES_ASKED.items()}
 
     def ask(self, session: ISession, request: Request) -> Replying:
         """
         Answer ``request`` for the caller of ``session``.
 
-        :raises RequestError: the request is wrong, or this caller may not.
-        :raises NodeError: the node asked for cannot answer.
+        :raises RequestError: the request is wrong, or this caller may not send it.
+        :raises NodeError: the node that it names cannot answer.
         """
         if not request.node:
             return self.table.ask(self.parts, session, request)
         verb = self.table.check(session, request)
         bare = Request(request.verb, request.arguments)
-        if verb.name in _HERE:
-            raise NotPossible(f"`{verb.name}` is between you and this node: say it without @")
-        if request.node == ALL:
+        if verb.name in _LOCAL_VERBS:
+            raise NotPossible(f"`{verb.name}` concerns your connection to this node: send it without @")
+        if request.node == ALL_NODES:
             if verb.name in ("watch", "do"):
-                raise NotPossible(f"`{verb.name}` goes to one node: @NODE {verb.name} ...")
+                raise NotPossible(f"`{verb.name}` works on one node at a time: @NODE {verb.name} ...")
             nodes = self.parts.members.nodes()
-            give_back = self._forwards.take(session.caller)
+            release = self._forwards.take(session.caller)
             everywhere = ask_everywhere(
                 nodes, lambda node: self._ask_node(session, node, bare), session.json, self.parts.clock,
-                PATIENT_LIMIT if verb.patient else LIMIT, self._gates[group_of(session.caller)],
+                PATIENT_NODE_TIMEOUT if verb.patient else NODE_TIMEOUT,
+                self._node_limits[group_of(session.caller)],
             )  # fmt: skip
-            return _with_place(everywhere, give_back)
+            return _releasing(everywhere, release)
         node = self.parts.members.find(request.node)
         if node.id == self.parts.members.own_id:
             return self.table.ask(self.parts, session, bare)
-        return self._in_its_place(session, node, bare)
+        return self._forward(session, node, bare)
 
-    async def _in_its_place(self, session: ISession, node: Node, request: Request) -> Reply:
-        """Ask another node, in a place that is given back when the answer is complete."""
-        give_back = self._forwards.take(session.caller)
+    async def _forward(self, session: ISession, node: Node, request: Request) -> Reply:
+        """Ask another node; the request counts for the caller's quota until its answer is complete."""
+        release = self._forwards.take(session.caller)
         try:
             reply = await self._ask_other(session, node, request)
         except BaseException:
-            give_back()
+            release()
             raise
-        return _with_place(reply, give_back)
+        return _releasing(reply, release)
 
     async def _ask_node(self, session: ISession, node: Node, request: Request) -> Reply:
         if node.id != self.parts.members.own_id:
@@ -86,27 +86,27 @@ class Dispatch:
         return reply if isinstance(reply, Reply) else await reply
 
     async def _ask_other(self, session: ISession, node: Node, request: Request) -> Reply:
-        """Ask another node: a file of its tree by datagram where it fits into one, all else by stream."""
+        """Ask another node: for a small file of its tree by datagram, for anything else by stream."""
         if request.verb == "get":
             path = str(TreePath.parse(request.arguments[0]))
             try:
                 return File(path, lines_of(await self.parts.peers.read(node, path)))
             except (NotAllowed, NotPossible):
-                pass  # it is not for everybody, or it is long: ask as the caller, over a stream
+                pass  # not every caller may read it, or it is long: ask as this caller, over a stream
         code, text, rows = await self.parts.peers.ask(node, request, session.caller, session.json)
         return Relayed(code, text, rows, lasts=request.verb == "watch", needs_caller=request.verb == "do")
 
     def counters(self) -> Iterable[Counter]:
-        """Requests to other nodes, by whose they are."""
+        """Return requests to other nodes, by group of callers."""
         for group in Group:
             name = f"forwards_of_{group.value}"
-            yield Counter(name, self._forwards.held(group), f"requests of {group.value} to other nodes now")
+            yield Counter(name, self._forwards.used(group), f"requests of {group.value} to other nodes now")
         yield Counter("forwards_refused", self._forwards.refused, "requests to other nodes refused")
 
 
-def _with_place(reply: Reply, give_back: Callable[[], None]) -> Reply:
-    """Return ``reply``, with a place that is given back behind its end."""
+def _releasing(reply: Reply, release: Callable[[], None]) -> Reply:
+    """Return ``reply``; ``release`` is called after its end."""
     if not isinstance(reply, Relayed) or reply.pieces is None:
-        give_back()
+        release()
         return reply
-    return replace(reply, pieces=Held(reply.pieces, give_back))
+    return replace(reply, pieces=ReleasingRows(reply.pieces, release))

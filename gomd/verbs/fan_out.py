@@ -1,4 +1,4 @@
-"""`@all`: one request to every node that is up, answered in the order of the nodes as answers come in."""
+"""`@all`: sends one request to every node that is up, and gives their answers in the order of the nodes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from libgomd.model import Node
 from libgomd.wire.lines import BLOCK
 from libgomd.wire.values import dumps, loads
 
-#: Nodes that are asked at once, and seconds one of them may take for its whole answer; where it has to
-#: move processes first it has the time that any asker gives it (gomd.protocols.peer_client).
-AT_ONCE = 32
-LIMIT = 30.0
-PATIENT_LIMIT = 3600.0
-#: Lines of one node that are kept until its turn comes; a node that says more is cut off there.
-MOST_LINES = 100_000
+#: Largest number of nodes asked at once by one request, and seconds that one may take for its whole answer.
+#: A node that moves processes first gets as much time as for a single request (gomd.protocols.peer_client).
+MAX_CONCURRENT_NODES = 32
+NODE_TIMEOUT = 30.0
+PATIENT_NODE_TIMEOUT = 3600.0
+#: Lines of one node that are kept until its turn comes; a longer answer is cut off there.
+MAX_LINES_PER_NODE = 100_000
 
 Ask = Callable[[Node], Awaitable[Reply]]
 
@@ -31,7 +31,7 @@ def ask_everywhere(
     ask: Ask,
     json: bool,
     clock: IReactorTime,
-    limit: float = LIMIT,
+    limit: float = NODE_TIMEOUT,
     gate: DeferredSemaphore | None = None,
 ) -> Relayed:
     """
@@ -40,7 +40,7 @@ def ask_everywhere(
     A node that fails is listed with its error, never left out.
 
     :param ask: asks one node; raises errors of `libgomd.errors`. :param limit: seconds each may take.
-    :param gate: bounds how many nodes are asked at once for all callers of a group.
+    :param gate: limits how many nodes are asked at once for all callers of a group.
     """
     up = [node for node in nodes if node.up]
     text = f"{len(up)} nodes asked" + (f", {len(nodes) - len(up)} are down" if len(nodes) > len(up) else "")
@@ -55,7 +55,7 @@ async def _in_order(
     limit: float,
     gate: DeferredSemaphore | None,
 ) -> AsyncGenerator[list[str], None]:
-    places = DeferredSemaphore(AT_ONCE)
+    places = DeferredSemaphore(MAX_CONCURRENT_NODES)
 
     def start(node: Node) -> Deferred[list[str]]:
         return Deferred.fromCoroutine(_lines_of(node, ask, json, clock, limit))
@@ -73,7 +73,7 @@ async def _in_order(
 
 
 async def _lines_of(node: Node, ask: Ask, json: bool, clock: IReactorTime, limit: float) -> list[str]:
-    """Return everything one node says, or the one line that says why it does not. Never raises GomdError."""
+    """Return the whole answer of one node, or one line with its error. Never raises GomdError."""
     work: Deferred[list[str]] = Deferred.fromCoroutine(_collected(node, ask, json))
     timer = clock.callLater(limit, work.cancel)
     try:
@@ -104,8 +104,10 @@ async def _collected(node: Node, ask: Ask, json: bool) -> list[str]:
     try:
         async for piece in pieces:
             lines += piece
-            if len(lines) > MOST_LINES:
-                lines[MOST_LINES:] = [_error(405, f"more than {MOST_LINES} lines: ask this node alone", json)]
+            if len(lines) > MAX_LINES_PER_NODE:
+                lines[MAX_LINES_PER_NODE:] = [
+                    _error(405, f"more than {MAX_LINES_PER_NODE} lines: ask this node alone", json)
+                ]
                 break
     finally:
         await pieces.aclose()

@@ -7,21 +7,21 @@ import signal as signals
 from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.remote_processes import send_signal
-from gomd.verbs.replies import Column, Reply, Rows, Upgrade, ValueReply
+from gomd.verbs.replies import Reply, Rows, TextColumn, Upgrade, ValueReply
 from gomd.verbs.table import Verb
 from libgomd.errors import NotAllowed
 from libgomd.model import Caller, Job, Role
 from libgomd.wire.job_name import JobName
 
 JOB_COLUMNS = (
-    Column("JOB", 5, lambda job: str(job.job)),
-    Column("NODE", 5, lambda job: str(job.node)),
-    Column("PID", 7, lambda job: "-" if job.pid is None else str(job.pid)),
-    Column("USER", 10, lambda job: job.user, left=True),
-    Column("STATE", 8, lambda job: job.state.value, left=True),
-    Column("EXIT", 4, lambda job: "-" if job.exit is None else str(job.exit)),
-    Column("NMIGS", 5, lambda job: str(job.nmigs)),
-    Column("COMMAND", 1, lambda job: job.command, left=True),
+    TextColumn("JOB", 5, lambda job: str(job.job)),
+    TextColumn("NODE", 5, lambda job: str(job.node)),
+    TextColumn("PID", 7, lambda job: "-" if job.pid is None else str(job.pid)),
+    TextColumn("USER", 10, lambda job: job.user, left=True),
+    TextColumn("STATE", 8, lambda job: job.state.value, left=True),
+    TextColumn("EXIT", 4, lambda job: "-" if job.exit is None else str(job.exit)),
+    TextColumn("NMIGS", 5, lambda job: str(job.nmigs)),
+    TextColumn("COMMAND", 1, lambda job: job.command, left=True),
 )
 
 

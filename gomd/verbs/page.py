@@ -1,4 +1,4 @@
-"""docs/verbs.md, made from the table of verbs: `python -m gomd.verbs.page` prints it."""
+"""Prints docs/verbs.md from the table of verbs: `python -m gomd.verbs.page`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from libgomd.model import Role
 _HEAD = """\
 # The verbs
 
-Made from the table of verbs by `python -m gomd.verbs.page`; `help` says the same. docs/line.md has the
-protocol. A role may do what the smaller ones may. Over JSON a verb with fields answers a block of objects
-with them.
+This page is made from the table of verbs by `python -m gomd.verbs.page`; the verb `help` shows the same.
+[The telnet line](line.md) has the protocol. Each role may also use the verbs of the roles above it on this
+page. In JSON, a verb with fields answers with a block of objects that have these names.
 """
 
 

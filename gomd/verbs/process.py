@@ -1,4 +1,4 @@
-"""The verbs about processes: which there are, where they run, and what their owners do to them."""
+"""The verbs about processes: list them, find where they run, signal and renice them."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from gomd.verbs.remote_processes import (
     processes_elsewhere,
     send_signal,
 )
-from gomd.verbs.replies import Column, Reply, Rows, ValueReply
+from gomd.verbs.replies import Reply, Rows, TextColumn, ValueReply
 from gomd.verbs.table import Verb
 from libgomd.errors import NotFound, SourceUnavailable, TimedOut, error_for
 from libgomd.model import Caller, Process, Role
 from libgomd.wire.lines import OK, Request
 
-#: The process table is scanned again before it is shown when it is older than this, in seconds.
-FRESH = 1.0
-#: Seconds after which a table is not shown without its age: more than a scan takes.
-STALE = 2.0
-#: So many processes that are asked for by their ids are read one by one, as they are now.
-READ_AFRESH = 16
+#: Seconds; an older process table is scanned again before it is shown.
+MAX_TABLE_AGE = 1.0
+#: Seconds; an older table is shown with its age. A scan takes less.
+MIN_SHOWN_AGE = 2.0
+#: Up to so many processes that are named by id are read one by one, instead of from the table.
+MAX_SINGLE_READS = 16
 
 
 def _size(count: int | None) -> str:
-    """Kilobytes, as ps shows them."""
+    """Return kilobytes, as ps(1) shows them."""
     return "-" if count is None else str(count // 1024)
 
 
@@ -49,28 +49,28 @@ def _percent(process: Process) -> str:
 
 
 PROCESS_COLUMNS = (
-    Column("NODE", 5, lambda process: str(process.node)),
-    Column("PID", 7, lambda process: str(process.pid)),
-    Column("PPID", 7, lambda process: str(process.ppid)),
-    Column("USER", 10, lambda process: process.user, left=True),
-    Column("STAT", 4, lambda process: f"{process.state}!" if process.stuck else process.state, left=True),
-    Column("NI", 3, lambda process: "-" if process.nice is None else str(process.nice)),
-    Column("THR", 4, lambda process: "-" if process.threads is None else str(process.threads)),
-    Column("%CPU", 5, _percent),
-    Column("TIME", 8, _time),
-    Column("RSS", 8, lambda process: _size(process.rss)),
-    Column("VSZ", 10, lambda process: _size(process.vsize)),
-    Column("NMIGS", 5, lambda process: str(process.nmigs)),
-    Column("LOCK", 4, lambda process: str(int(process.lock))),
-    Column("CANTMOVE", 10, lambda process: process.cantmove or "-", left=True),
-    Column("COMMAND", 1, lambda process: process.command, left=True),
+    TextColumn("NODE", 5, lambda process: str(process.node)),
+    TextColumn("PID", 7, lambda process: str(process.pid)),
+    TextColumn("PPID", 7, lambda process: str(process.ppid)),
+    TextColumn("USER", 10, lambda process: process.user, left=True),
+    TextColumn("STAT", 4, lambda process: f"{process.state}!" if process.stuck else process.state, left=True),
+    TextColumn("NI", 3, lambda process: "-" if process.nice is None else str(process.nice)),
+    TextColumn("THR", 4, lambda process: "-" if process.threads is None else str(process.threads)),
+    TextColumn("%CPU", 5, _percent),
+    TextColumn("TIME", 8, _time),
+    TextColumn("RSS", 8, lambda process: _size(process.rss)),
+    TextColumn("VSZ", 10, lambda process: _size(process.vsize)),
+    TextColumn("NMIGS", 5, lambda process: str(process.nmigs)),
+    TextColumn("LOCK", 4, lambda process: str(int(process.lock))),
+    TextColumn("CANTMOVE", 10, lambda process: process.cantmove or "-", left=True),
+    TextColumn("COMMAND", 1, lambda process: process.command, left=True),
 )
 
 
 class _Shown(Sequence[Process]):
     """
-    Processes with something taken away or added row by row as they are shown: for thousands at once that
-    would hold up every other connection for a tenth of a second.
+    Processes that are changed one by one as they are shown. To change thousands at once would delay every
+    other connection for a tenth of a second.
     """
 
     def __init__(self, processes: Sequence[Process]) -> None:
@@ -93,7 +93,7 @@ class _Shown(Sequence[Process]):
 
 
 class _AsSeen(_Shown):
-    """Less what is their owners' business."""
+    """Processes without what only their owners may see."""
 
     def __init__(self, processes: Sequence[Process], caller: Caller) -> None:
         super().__init__(processes)
@@ -106,7 +106,7 @@ class _AsSeen(_Shown):
 
 
 class Aged(_Shown):
-    """With the age of the table they are from: ``seconds``, and more when they were not read for it."""
+    """Processes with the age of their table, ``seconds``; more for those that could not be read for it."""
 
     def __init__(self, processes: Sequence[Process], seconds: float) -> None:
         super().__init__(processes)
@@ -120,11 +120,11 @@ class Aged(_Shown):
 
 def seen_by(parts: Parts, caller: Caller, found: Sequence[Process], rates: bool = True) -> Sequence[Process]:
     """
-    Return of ``found`` what the kernel would show ``caller``, as it would show it.
+    Return those of ``found`` that the kernel would show to ``caller``, without what it would hide.
 
-    Rates of reading and writing are the owner's business; with ``hidepid`` the process itself is.
+    Rates of reading and writing are for the owner only; with ``hidepid`` so is the process itself.
 
-    :param rates: whether they are going to be shown at all; the columns of text have none.
+    :param rates: whether rates are shown at all; the text format has no column for them.
     """
     if caller.role >= Role.ADMIN:
         return found
@@ -134,31 +134,31 @@ def seen_by(parts: Parts, caller: Caller, found: Sequence[Process], rates: bool 
 
 
 async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-    """Every process, or those asked for."""
+    """List all processes, or those whose ids are given."""
     asked = {words.pid(text) for text in arguments}
     wanted = sorted(asked | {parts.jobs.pid_here(pid) for pid in asked})
-    if 0 < len(wanted) <= READ_AFRESH:
+    if 0 < len(wanted) <= MAX_SINGLE_READS:
         here, age = await _read_afresh(parts, wanted), 0.0
     else:
-        table = await parts.collector.processes(FRESH)
+        table = await parts.collector.processes(MAX_TABLE_AGE)
         here, age = table.processes, max(0.0, parts.clock.seconds() - table.read_at)
     everything = annotate(here, parts.jobs.here(), parts.members.own_id)
     everything += await processes_elsewhere(parts)
     found = [process for process in everything if not wanted or process.pid in wanted]
     if not found and len(asked) == 1:
         pid = asked.pop()
-        await _visible(parts, session, pid)  # says why not: a thread is no process
+        await _visible(parts, session, pid)  # raises the reason: it may be a thread
         raise NotFound(f"there is no process {pid} on this node now; `ps` lists what runs")
     shown: Sequence[Process] = seen_by(parts, session.caller, found, rates=session.json)
     text = f"{len(shown)} processes"
-    if age > STALE:
+    if age > MIN_SHOWN_AGE:
         shown = Aged(shown, age)
-        text += f", as they were {age:.0f} s ago: reading them fails or takes long, the log says why"
+        text += f", as they were {age:.0f} s ago: they cannot be read now, the log says why"
     return Rows(text, shown, PROCESS_COLUMNS)
 
 
 async def _read_afresh(parts: Parts, pids: Sequence[int]) -> Sequence[Process]:
-    """Return these processes, and those they come from, as they are this moment; the table may be old."""
+    """Return these processes and their ancestors as they are now; the table may be old."""
     found: dict[int, Process] = {}
     families = Families(parts.jobs.here())
     for pid in pids:
@@ -167,7 +167,9 @@ async def _read_afresh(parts: Parts, pids: Sequence[int]) -> Sequence[Process]:
         except NotFound:
             continue
         except (SourceUnavailable, TimedOut) as error:
-            line = [each for each in (await parts.collector.processes(FRESH)).processes if each.pid == pid]
+            line = [
+                each for each in (await parts.collector.processes(MAX_TABLE_AGE)).processes if each.pid == pid
+            ]
             if not line:
                 raise error
         found.update((process.pid, process) for process in line)
@@ -178,7 +180,7 @@ async def _visible(parts: Parts, session: ISession, pid: int) -> Process:
     try:
         process = await parts.collector.process(pid)
     except NotFound:
-        if parts.hides_others() and session.caller.role < Role.ADMIN:  # nor whose thread it is
+        if parts.hides_others() and session.caller.role < Role.ADMIN:  # not even whose thread it is
             raise NotFound(f"there is no process {pid} here: `ps` lists them") from None
         raise
     if not seen_by(parts, session.caller, [process]):
@@ -187,7 +189,7 @@ async def _visible(parts: Parts, session: ISession, pid: int) -> Process:
 
 
 async def where(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-    """The id of the node a process runs on; with NODE that one is asked, as the home of the process."""
+    """Answer with the node that a process runs on; with NODE, ask that node, the home of the process."""
     pid = words.pid(arguments[0])
     if len(arguments) > 1:
         home = parts.members.find(arguments[1])
@@ -201,7 +203,7 @@ async def where(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> 
 
 
 async def _act(parts: Parts, act: Callable[..., None], pid: int, number: int, caller: Caller) -> None:
-    """Do something to a process of this node. What is read of it first may hang."""
+    """Act on a process of this node, on a thread, because reading the process first may hang."""
     await parts.threads.run_apart(5.0, ("act", pid), ("actor", caller.uid), act, pid, number, caller)
 
 
@@ -230,8 +232,18 @@ async def renice(parts: Parts, session: ISession, arguments: tuple[str, ...]) ->
 
 
 VERBS = (
-    Verb("ps", "[PID ...]", Role.READ, "processes, all or some", ps, fields=Process.JSON, slow=True),
-    Verb("where", "PID [NODE]", Role.READ, "the id of the node a process runs on; NODE is its home", where),
+    Verb(
+        "ps",
+        "[PID ...]",
+        Role.READ,
+        "list all processes, or those with these ids",
+        ps,
+        fields=Process.JSON,
+        slow=True,
+    ),
+    Verb(
+        "where", "PID [NODE]", Role.READ, "show the id of the node a process runs on; NODE is its home", where
+    ),
     Verb("signal", "PID SIG", Role.USER, "send a signal by name or number", signal),
     Verb("renice", "PID N", Role.USER, "set the niceness, -20 to 19", renice),
 )

@@ -1,8 +1,8 @@
 """
-How many of something callers may hold at once: each group has its own places, each caller a share of them.
+Quotas: how many requests of one kind a group of callers, and one caller, may have under way at once.
 
-So nobody uses up what others need: readers over tcp leave users and admins their places, and one address or
-one user leaves some to the others of the group.
+They keep callers from using up what others need. Readers over tcp cannot take what users and admins need, and
+one address or user cannot take everything of its group.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Group(Enum):
-    """Whose places are apart from the others'."""
+    """Callers that share a quota."""
 
     READERS = "readers"
     USERS = "users"
@@ -37,14 +37,14 @@ def group_of(caller: Caller) -> Group:
 
 
 def holder_of(caller: Caller) -> str:
-    """Return who holds what a caller takes: a user, else an address, else another node."""
+    """Return whose quota a caller counts for: a user, else an address, else another node."""
     if caller.uid is not None:
         return f"uid {caller.uid}"
     return caller.user or address_in(caller.via)
 
 
 def address_in(via: str) -> str:
-    """Return the address in a caller's way in, without its port; of IPv6 the /64, which one caller has."""
+    """Return the address in ``via``, without its port; for IPv6 the /64, because one caller has all of it."""
     if not via.startswith("tcp "):
         return via
     host = via.removeprefix("tcp ").rpartition(":")[0]
@@ -55,90 +55,90 @@ def address_in(via: str) -> str:
 
 
 def address_of(caller: Caller) -> str:
-    """Return where a caller is, without the port of this one connection, and who it is, for the log."""
+    """Return the address and the uid of a caller for the log, without the port of its connection."""
     place = address_in(caller.via)
     return place if caller.uid is None else f"{place} uid {caller.uid}"
 
 
 class Quotas:
     """
-    :param what: what the places are for, in the plural: ``watches``.
-    :param most: places of each group. :param each: of them, those that one caller may have.
+    :param what: what is counted, in the plural: ``watches``.
+    :param most: for each group. :param each: for one caller of each group.
     """
 
     def __init__(self, what: str, most: Mapping[Group, int], each: Mapping[Group, int]) -> None:
         self._what = what
         self._most = most
         self._each = each
-        self._held: Counts[tuple[Group, str]] = Counts()
-        self._in_all: Counts[Group] = Counts()
+        self._used: Counts[tuple[Group, str]] = Counts()
+        self._used_by_group: Counts[Group] = Counts()
         self.refused = 0
 
-    def held(self, group: Group) -> int:
-        """Return how many places a group has taken."""
-        return self._in_all[group]
+    def used(self, group: Group) -> int:
+        """Return how many a group has under way."""
+        return self._used_by_group[group]
 
     def take(self, caller: Caller) -> Callable[[], None]:
         """
-        Take a place for ``caller``.
+        Count one for ``caller``.
 
-        :returns: gives it back; a second call does nothing.
-        :raises TooMany: its group or the caller itself has as many as may be.
+        :returns: a function to call at the end; a second call does nothing.
+        :raises TooMany: its group or the caller itself has as many as allowed.
         """
         group = group_of(caller)
         key = (group, holder_of(caller))
-        if self._held[key] >= self._each[group]:
+        if self._used[key] >= self._each[group]:
             self.refused += 1
             raise TooMany(f"{self._each[group]} {self._what} of yours are under way: end some, or try later")
-        if self._in_all[group] >= self._most[group]:
+        if self._used_by_group[group] >= self._most[group]:
             self.refused += 1
             raise TooMany(f"{self._most[group]} {self._what} of {group.value} are under way: try again later")
-        self._held[key] += 1
-        self._in_all[group] += 1
-        given_back = False
+        self._used[key] += 1
+        self._used_by_group[group] += 1
+        released = False
 
-        def give_back() -> None:
-            nonlocal given_back
-            if given_back:
+        def release() -> None:
+            nonlocal released
+            if released:
                 return
-            given_back = True
-            self._in_all[group] -= 1
-            self._held[key] -= 1
-            if not self._held[key]:
-                del self._held[key]
+            released = True
+            self._used_by_group[group] -= 1
+            self._used[key] -= 1
+            if not self._used[key]:
+                del self._used[key]
 
-        return give_back
+        return release
 
 
-class Held(AsyncGenerator[T, None]):
-    """Values of ``source``; a place is given back behind the last one, or when nobody wants more."""
+class ReleasingRows(AsyncGenerator[T, None]):
+    """Yields from ``source``; calls ``release`` at its end, or when it is closed."""
 
-    def __init__(self, source: AsyncGenerator[T, None], give_back: Callable[[], None]) -> None:
+    def __init__(self, source: AsyncGenerator[T, None], release: Callable[[], None]) -> None:
         self._source = source
-        self._give_back = give_back
+        self._release = release
 
     async def asend(self, value: Any) -> T:
         """Return the next value."""
         try:
             return await self._source.asend(value)
         except BaseException:
-            self._give_back()
+            self._release()
             raise
 
     async def athrow(
         self, kind: Any, error: BaseException | object = None, trace: TracebackType | None = None
     ) -> T:
-        """Raise an error inside the source."""
+        """Raise an error in the source."""
         try:
             return await self._source.athrow(kind)
         except BaseException:
-            self._give_back()
+            self._release()
             raise
 
     async def aclose(self) -> None:
         """Close the source."""
-        self._give_back()
+        self._release()
         await self._source.aclose()
 
     def __del__(self) -> None:
-        self._give_back()  # of what nobody ever began to read
+        self._release()  # if it was never read from

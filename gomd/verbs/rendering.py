@@ -1,18 +1,28 @@
-"""Replies as lines of text or JSON: the one place where a value becomes what a person or a program reads."""
+"""Renders replies as lines of text or JSON."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Any
 
-from gomd.verbs.replies import Column, File, Goodbye, Relayed, Reply, Rounds, Rows, Upgrade, ValueReply
+from gomd.verbs.replies import (
+    File,
+    Goodbye,
+    Relayed,
+    Reply,
+    Rows,
+    TextColumn,
+    Upgrade,
+    ValueReply,
+    WatchReply,
+)
 from libgomd.model import Output
 from libgomd.wire.lines import BLOCK, BYE, FRAMES, OK
 from libgomd.wire.text import printable
 from libgomd.wire.values import dumps, encode
 
-#: Rows that are turned into text in one go, about a millisecond's work: processes as JSON take 60 us each.
-CHUNK = 20
+#: Rows that are rendered without a pause, about a millisecond's work: a process as JSON takes 60 us.
+ROWS_PER_CHUNK = 20
 
 Lines = list[str]
 
@@ -35,10 +45,10 @@ def status_of(reply: Reply, json: bool) -> tuple[int, str]:
 
 
 def whole_block(reply: Reply, json: bool) -> Lines | None:
-    """Return the lines of a block that is small and complete; None when it has to be taken in pieces."""
-    if isinstance(reply, Rows) and isinstance(reply.rows, Sequence) and len(reply.rows) <= CHUNK:
+    """Return the lines of a block that is small and complete; None if it has to be rendered in pieces."""
+    if isinstance(reply, Rows) and isinstance(reply.rows, Sequence) and len(reply.rows) <= ROWS_PER_CHUNK:
         return [line for chunk in _table(reply.columns, reply.rows, json) for line in chunk]
-    if isinstance(reply, File) and len(reply.lines) <= CHUNK:
+    if isinstance(reply, File) and len(reply.lines) <= ROWS_PER_CHUNK:
         return list(reply.lines)
     return None
 
@@ -47,10 +57,10 @@ async def pieces(reply: Reply, json: bool) -> AsyncGenerator[Lines, None]:
     """
     Yield the lines of a block in pieces of about a millisecond's work.
 
-    Between two pieces the caller may wait as long as it likes. Closing the iterator closes what
+    The code that iterates may wait between two pieces as long as it likes. Closing the iterator closes what
     the reply itself iterates over.
     """
-    if isinstance(reply, Rounds):
+    if isinstance(reply, WatchReply):
         source = _rounds(reply)
     elif isinstance(reply, Relayed):
         if reply.pieces is None:
@@ -71,20 +81,20 @@ async def pieces(reply: Reply, json: bool) -> AsyncGenerator[Lines, None]:
 
 def _complete(reply: Reply, json: bool) -> Iterator[Lines]:
     if isinstance(reply, File):
-        for start in range(0, len(reply.lines), CHUNK):
-            yield list(reply.lines[start : start + CHUNK])
+        for start in range(0, len(reply.lines), ROWS_PER_CHUNK):
+            yield list(reply.lines[start : start + ROWS_PER_CHUNK])
     elif isinstance(reply, Rows):
         assert isinstance(reply.rows, Sequence)
         yield from _table(reply.columns, reply.rows, json)
 
 
-def _table(columns: tuple[Column, ...], rows: Sequence[Any], json: bool) -> Iterator[Lines]:
-    """Yield the rows in chunks, in text under a heading."""
+def _table(columns: tuple[TextColumn, ...], rows: Sequence[Any], json: bool) -> Iterator[Lines]:
+    """Yield the rows in chunks; in text with a heading first."""
     if json:
-        for start in range(0, len(rows), CHUNK):
-            yield [dumps(encode(row)) for row in rows[start : start + CHUNK]]
+        for start in range(0, len(rows), ROWS_PER_CHUNK):
+            yield [dumps(encode(row)) for row in rows[start : start + ROWS_PER_CHUNK]]
         return
-    if len(rows) <= CHUNK:  # few enough to give every column just the width it needs
+    if len(rows) <= ROWS_PER_CHUNK:  # few enough to measure the width of every column
         cells = [[column.cell(row) for column in columns] for row in rows]
         widths = [
             max([len(column.heading), *(len(row[at]) for row in cells)]) for at, column in enumerate(columns)
@@ -93,18 +103,18 @@ def _table(columns: tuple[Column, ...], rows: Sequence[Any], json: bool) -> Iter
         return
     widths = [column.width for column in columns]
     yield [_heading(columns, widths)]
-    for start in range(0, len(rows), CHUNK):
+    for start in range(0, len(rows), ROWS_PER_CHUNK):
         yield [
             _joined(columns, widths, [column.cell(row) for column in columns])
-            for row in rows[start : start + CHUNK]
+            for row in rows[start : start + ROWS_PER_CHUNK]
         ]
 
 
-def _heading(columns: tuple[Column, ...], widths: list[int]) -> str:
+def _heading(columns: tuple[TextColumn, ...], widths: list[int]) -> str:
     return _joined(columns, widths, [column.heading for column in columns])
 
 
-def _joined(columns: tuple[Column, ...], widths: list[int], cells: list[str]) -> str:
+def _joined(columns: tuple[TextColumn, ...], widths: list[int], cells: list[str]) -> str:
     return " ".join(
         cell.ljust(width) if column.left else cell.rjust(width)
         for column, width, cell in zip(columns, widths, cells, strict=True)
@@ -112,7 +122,7 @@ def _joined(columns: tuple[Column, ...], widths: list[int], cells: list[str]) ->
 
 
 async def _one_by_one(reply: Rows, json: bool) -> AsyncGenerator[Lines, None]:
-    """Yield rows as they come: events, and the output of a command."""
+    """Yield rows as they come, such as events or the output of a command."""
     assert not isinstance(reply.rows, Sequence)
     widths = [column.width for column in reply.columns]
     if reply.columns and not json:
@@ -129,8 +139,8 @@ async def _one_by_one(reply: Rows, json: bool) -> AsyncGenerator[Lines, None]:
         await reply.rows.aclose()
 
 
-async def _rounds(reply: Rounds) -> AsyncGenerator[Lines, None]:
-    """Yield answer after answer: in text with an empty line between tables, in json numbered."""
+async def _rounds(reply: WatchReply) -> AsyncGenerator[Lines, None]:
+    """Yield one round after the other, with an empty line between them in text, and numbered in JSON."""
     number = 0
     try:
         async for answer in reply.answers:
@@ -142,45 +152,45 @@ async def _rounds(reply: Rounds) -> AsyncGenerator[Lines, None]:
 
 
 def rows_in(answer: Reply) -> int:
-    """Return how many rows one answer of a watch has; what is not a table is one."""
+    """Return how many rows one round of a watch has; 1 if it is not a table."""
     return len(answer.rows) if isinstance(answer, Rows) and isinstance(answer.rows, Sequence) else 1
 
 
 def pieces_in(answer: Reply, json: bool) -> int:
-    """Return of how many pieces, as `piece_of` makes them, one answer of a watch is."""
+    """Return how many pieces `piece_of` makes of one round of a watch."""
     if isinstance(answer, File):
-        return 1 if json else -(-len(answer.lines) // CHUNK)
+        return 1 if json else -(-len(answer.lines) // ROWS_PER_CHUNK)
     if not isinstance(answer, Rows):
         return 1
-    chunks = -(-rows_in(answer) // CHUNK)
+    chunks = -(-rows_in(answer) // ROWS_PER_CHUNK)
     if json:
         return chunks
-    return chunks + 1 if chunks > 1 else 1  # the heading is a piece of its own, or stands above the only one
+    return chunks + 1 if chunks > 1 else 1  # the heading is a piece of its own, unless there is only one
 
 
 def piece_of(answer: Reply, json: bool, at: int) -> Lines:
     """
-    Return one piece of one answer of a watch, about a millisecond's work.
+    Return one piece of one round of a watch, about a millisecond's work.
 
-    :param at: which piece, from 0. They are the same lines that the verb's own answer has.
+    :param at: which piece, from 0. Together they have the same lines as the answer to the verb itself.
     """
     if isinstance(answer, File):
         if json:
             return [dumps({"path": answer.path, "text": "\n".join(answer.lines)})]
-        return list(answer.lines[at * CHUNK : (at + 1) * CHUNK])
+        return list(answer.lines[at * ROWS_PER_CHUNK : (at + 1) * ROWS_PER_CHUNK])
     if isinstance(answer, ValueReply):
         return [dumps({"value": answer.value}) if json else answer.text]
     assert isinstance(answer, Rows)
     assert isinstance(answer.rows, Sequence)
     rows = answer.rows
     if json:
-        return [dumps(encode(row)) for row in rows[at * CHUNK : (at + 1) * CHUNK]]
-    if len(rows) <= CHUNK:
+        return [dumps(encode(row)) for row in rows[at * ROWS_PER_CHUNK : (at + 1) * ROWS_PER_CHUNK]]
+    if len(rows) <= ROWS_PER_CHUNK:
         return [line for chunk in _table(answer.columns, rows, json) for line in chunk]
     widths = [column.width for column in answer.columns]
     if at == 0:
         return [_heading(answer.columns, widths)]
     return [
         _joined(answer.columns, widths, [column.cell(row) for column in answer.columns])
-        for row in rows[(at - 1) * CHUNK : at * CHUNK]
+        for row in rows[(at - 1) * ROWS_PER_CHUNK : at * ROWS_PER_CHUNK]
     ]

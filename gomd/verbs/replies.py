@@ -1,4 +1,4 @@
-"""What a verb answers, before it is known in which format and over which way in it leaves."""
+"""The replies of verbs as values, independent of the format and of the way in."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class TextColumn:
     """
     One column of a text table.
 
-    :ivar heading: in capitals, as ps has it. :ivar width: characters it is given; a longer cell
-        pushes the rest of its row. :ivar left: aligned left, as names are; numbers go right.
-    :ivar cell: the text of a row in this column.
+    :ivar heading: in capitals, as in ps(1). :ivar width: in characters; a longer cell moves the rest of its
+        row to the right. :ivar left: aligned to the left, as names are, and numbers are not.
+    :ivar cell: gives the text of a row in this column.
     """
 
     heading: str
@@ -25,7 +25,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class ValueReply:
-    """One line, code 200. ``value`` is what it says in json."""
+    """One line, code 200. ``value`` is what is sent in JSON."""
 
     text: str
     value: object = None
@@ -33,7 +33,7 @@ class ValueReply:
 
 @dataclass(frozen=True, slots=True)
 class Goodbye:
-    """Code 221: the connection ends after it."""
+    """Code 221: the connection is closed after it."""
 
     text: str = "bye"
 
@@ -44,36 +44,36 @@ class Rows:
     A block, code 201: values of the model, as text columns or as JSON objects.
 
     :ivar rows: a sequence, or an async iterator of rows that come one by one.
-    :ivar columns: empty when a row is its own text (what a command prints).
-    :ivar lasts: it goes on until the caller says more, as `Rounds` does.
-    :ivar needs_caller: it is stopped as soon as the caller has hung up, even on one side.
+    :ivar columns: empty if a row is its own text, as the output of a command is.
+    :ivar lasts: it goes on until the caller's next request, as `WatchReply` does.
+    :ivar needs_caller: it ends as soon as the caller has closed the connection, even its sending side only.
     """
 
     text: str
     rows: Sequence[Any] | AsyncGenerator[Any, None]
-    columns: tuple[Column, ...]
+    columns: tuple[TextColumn, ...]
     lasts: bool = False
     needs_caller: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file of the tree: a block of its lines in text, one object in json."""
+    """A file of the tree: a block of its lines in text, one object in JSON."""
 
     path: str
     lines: Sequence[str]
 
 
 class OneRound(Protocol):
-    """One answer of a verb that is asked again and again."""
+    """One round of a watch."""
 
     def pieces(self, number: int) -> Iterator[list[str]]:
-        """Yield its lines in the caller's format, some at a time; it is this caller's ``number``th."""
+        """Yield its lines in the caller's format, some at a time; it is this caller's round ``number``."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rounds:
-    """A block that lasts: the answers of one verb, again and again, until the caller says more."""
+class WatchReply:
+    """The reply to `watch`: a block of rounds that goes on until the caller's next request."""
 
     text: str
     answers: AsyncGenerator[OneRound, None]
@@ -82,7 +82,7 @@ class Rounds:
 @dataclass(frozen=True, slots=True)
 class Relayed:
     """
-    What another node answered, in the caller's format already.
+    The reply of another node, already in the caller's format.
 
     :ivar pieces: the lines of its block, some at a time; None without a block.
     :ivar lasts: as in `Rows`; ``needs_caller`` likewise.
@@ -98,27 +98,27 @@ class Relayed:
 @dataclass(frozen=True, slots=True)
 class Upgrade:
     """
-    Code 202: from here on the connection carries frames, no lines.
+    Code 202: after it the connection carries frames instead of lines.
 
-    :ivar take: is given the connection, a `gomd.jobs.lifecycle.frame_stream.FrameStream`.
+    :ivar take: called with the connection, a `gomd.jobs.lifecycle.frame_stream.FrameStream`.
     """
 
     text: str
     take: Callable[[Any], None]
 
 
-Reply = ValueReply | Goodbye | Rows | File | Rounds | Relayed | Upgrade
+Reply = ValueReply | Goodbye | Rows | File | WatchReply | Relayed | Upgrade
 
 
 def goes_on(reply: Reply) -> bool:
-    """Whether the reply lasts until the caller says something more."""
-    return isinstance(reply, Rounds) or (isinstance(reply, (Rows, Relayed)) and reply.lasts)
+    """Return whether the reply goes on until the caller's next request."""
+    return isinstance(reply, WatchReply) or (isinstance(reply, (Rows, Relayed)) and reply.lasts)
 
 
 def needs_caller(reply: Reply) -> bool:
-    """Whether the reply is to be stopped when the caller hangs up."""
+    """Return whether the reply has to end when the caller closes the connection."""
     return isinstance(reply, (Rows, Relayed)) and reply.needs_caller
 
 
-#: What a verb gives: at once where it can, so that the short answers cost no Deferred.
+#: What a verb returns: the reply itself where possible, so that short answers need no Deferred.
 Replying = Reply | Awaitable[Reply]

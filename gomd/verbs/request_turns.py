@@ -1,4 +1,4 @@
-"""The turns of requests that need a thread: a few at once for each caller, so that others find one too."""
+"""Limits how many requests that need a thread each caller may have under way, so that others find one too."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from gomd.verbs.replies import Reply
 from libgomd.errors import TooMany
 from libgomd.model import Caller
 
-#: Requests of one caller, and of a group, that are worked on at once. The pools of threads have room for two
-#: hundred (`gomd.services.threads`), so that what the daemon itself does, and admins, always find some.
-OF_ONE: Final = 8
-OF_GROUP: Final = {Group.READERS: 48, Group.USERS: 64}
-#: Seconds that a request waits for its turn.
-PATIENCE: Final = 10.0
-#: The verbs that read or write files, look up names or scan processes for each caller anew.
-ON_THREADS: Final = frozenset(("auth", "checkpoint", "get", "ls", "ps", "renice", "signal", "where"))
+#: Largest number of such requests at once, of one caller and of a group. The pools of threads accept two
+#: hundred calls (`gomd.services.threads`), so the daemon itself and admins always find a thread.
+MAX_PER_CALLER: Final = 8
+MAX_PER_GROUP: Final = {Group.READERS: 48, Group.USERS: 64}
+#: Seconds for which a request waits in the queue.
+QUEUE_TIMEOUT: Final = 10.0
+#: The verbs that read or write files, look up names, or scan processes anew for each caller.
+BLOCKING_VERBS: Final = frozenset(("auth", "checkpoint", "get", "ls", "ps", "renice", "signal", "where"))
 
 
 class RequestTurns:
-    """Lets requests wait while enough of their caller or its group are worked on. Admins do not wait."""
+    """Queues requests while their caller or its group has enough under way. Admins do not wait."""
 
     def __init__(self) -> None:
-        self._groups = {group: DeferredSemaphore(most) for group, most in OF_GROUP.items()}
+        self._groups = {group: DeferredSemaphore(most) for group, most in MAX_PER_GROUP.items()}
         self._callers: dict[str, DeferredSemaphore] = {}
 
     def in_turn(self, clock: IReactorTime, caller: Caller, work: Awaitable[Reply]) -> Awaitable[Reply]:
         """
-        Return ``work``, which begins when it is its turn.
+        Return ``work``, which begins when its turn has come.
 
-        :raises TooMany: when awaited: it was not its turn within `PATIENCE`.
+        :raises TooMany: when awaited, if its turn has not come within `QUEUE_TIMEOUT`.
         """
         group = group_of(caller)
         return work if group is Group.ADMINS else self._wait(clock, group, holder_of(caller), work)
 
     async def _wait(self, clock: IReactorTime, group: Group, holder: str, work: Awaitable[Reply]) -> Reply:
-        own = self._callers.setdefault(holder, DeferredSemaphore(OF_ONE))
+        own = self._callers.setdefault(holder, DeferredSemaphore(MAX_PER_CALLER))
         taken: list[DeferredSemaphore] = []
         try:
             for places in (own, self._groups[group]):
@@ -50,9 +50,9 @@ class RequestTurns:
         finally:
             for places in taken:
                 places.release()
-            if own.tokens == OF_ONE and self._callers.get(holder) is own:
+            if own.tokens == MAX_PER_CALLER and self._callers.get(holder) is own:
                 del self._callers[holder]
-            close = getattr(work, "close", None)  # one that was not begun: it must not be forgotten silently
+            close = getattr(work, "close", None)  # a coroutine that was never started has to be closed
             if close is not None:
                 close()
 
@@ -61,14 +61,15 @@ async def _acquire(clock: IReactorTime, places: DeferredSemaphore) -> None:
     place = places.acquire()
     if place.called:
         return
-    timer = clock.callLater(PATIENCE, place.cancel)
+    timer = clock.callLater(QUEUE_TIMEOUT, place.cancel)
     try:
         await place
     except CancelledError:
         if timer.active():
             raise
         raise TooMany(
-            f"your request waited {PATIENCE:g} s for others of yours or of callers like you: try again later"
+            f"your request waited {QUEUE_TIMEOUT:g} s for others of yours or of callers like you: "
+            "try again later"
         ) from None
     finally:
         if timer.active():

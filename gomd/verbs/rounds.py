@@ -1,9 +1,9 @@
 """
-The rounds of watches. Equal watches share each round: it is asked for once, and its lines are made once.
+The rounds of watches. Equal watches share each round: its verb is run once, and its lines are made once.
 
-Watches are equal when their words, their period, their format and their callers' role and user are: then
-whatever one of them is shown the other may see as well. Each viewer takes the rounds at its own pace; one
-that is slow gets fewer of them, and neither holds up the others nor makes them wait in memory.
+Watches are equal if they have the same words, period and format, and if their callers have the same role and
+user: whatever one of them is shown, the other may see as well. Each viewer takes rounds at its own pace. A
+slow viewer gets fewer of them; it neither delays the others nor makes rounds pile up in memory.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from gomd.verbs.rendering import Lines, piece_of, pieces_in, rows_in
 from gomd.verbs.replies import Reply, Replying, ValueReply
 from libgomd.model import Caller
 
-#: A round that is older than this, in seconds, is not given to a viewer that has just come.
-FRESH: Final = 1.0
-#: Viewers that are given a round before others have their turn.
-AT_ONCE: Final = 10
+#: Seconds; a new viewer is not given a round that is older.
+MAX_ROUND_AGE: Final = 1.0
+#: Viewers that are given a round in one turn of the reactor.
+VIEWERS_PER_TURN: Final = 10
 
 
 @implementer(ISession)
 @dataclass
 class Watcher:
-    """The session that a shared watch asks as. It stays what it was when the first viewer came."""
+    """The session as which a shared watch asks. It is that of the first viewer, and does not change."""
 
     caller: Caller
     json: bool
@@ -41,9 +41,9 @@ class Watcher:
 
 class Round:
     """
-    One answer, as it is shown to all viewers. Its lines are made when the first viewer comes to them.
+    One answer, shared by all viewers. Its lines are made when the first viewer needs them.
 
-    :ivar at: the time it was answered.
+    :ivar at: when it was answered, in seconds of the monotonic clock.
     """
 
     def __init__(self, answer: Reply, json: bool, at: float) -> None:
@@ -53,14 +53,14 @@ class Round:
         self._made: dict[int, Lines] | None = {}
 
     def retire(self) -> None:
-        """Keep no lines any more: there is a newer round, and whoever still shows this one makes its own."""
+        """Drop the lines: there is a newer round. Viewers that still send this one make the lines again."""
         self._made = None
 
     def pieces(self, number: int) -> Iterator[Lines]:
         """
         Yield its lines in pieces of about a millisecond's work.
 
-        :param number: which one it is for this viewer: in json each row says so, and how many rows there are.
+        :param number: of this round for this viewer. In JSON each row has it, and the number of rows.
         """
         answer, count = self._answer, rows_in(self._answer)
         if not self._json:
@@ -86,11 +86,11 @@ class Round:
 
 class SharedWatch:
     """
-    Asks again each ``period`` seconds while anybody looks on.
+    Runs its verb every ``period`` seconds while there are viewers.
 
-    :param ask: asks once. :param first: what it gave the first time.
-    :param begun: called when the first viewer comes. :param ended: called when nobody looks on any more, and
-        when asking has failed.
+    :param ask: runs the verb once. :param first: the result of its first run.
+    :param begun: called when the first viewer comes. :param ended: called when the last viewer has gone, and
+        when the verb has failed.
     """
 
     def __init__(
@@ -118,14 +118,14 @@ class SharedWatch:
         self._task: Deferred[None] | None = None
 
     async def view(self, count: int | None) -> AsyncGenerator[Round, None]:
-        """Yield a round now, then one each period, ``count`` in all. Raises what asking raises."""
+        """Yield a round now, then one each period, ``count`` in all. Raises what the verb raises."""
         self._viewers += 1
         try:
             shown = await self._now()
             done = 1
             yield shown
             while done != count:
-                # A round of the others that comes sooner than this is not for whoever has just come.
+                # A viewer that has just come skips a round that comes too soon after its first.
                 shown = await self._next(shown.at + self._period / 2)
                 done += 1
                 yield shown
@@ -142,45 +142,45 @@ class SharedWatch:
         now = self._clock.seconds()
         if self._latest is None:
             return await self._next(now)
-        if now - self._latest.at <= min(self._period, FRESH):
+        if now - self._latest.at <= min(self._period, MAX_ROUND_AGE):
             return self._latest
-        return Round(await _given(self._ask()), self._json, now)
+        return Round(await _resolved(self._ask()), self._json, now)
 
     async def _next(self, not_before: float) -> Round:
         if self._error is not None:
             raise self._error
         if self._latest is not None and self._latest.at >= not_before:
-            await deferLater(self._clock, 0)  # whoever is always late can be told to stop here
+            await deferLater(self._clock, 0)  # so that a viewer that is always late can be stopped here
             return self._latest
-        waiting: Deferred[Round] = Deferred(self._gone)
+        waiting: Deferred[Round] = Deferred(self._forget_viewer)
         self._waiting[waiting] = not_before
         if self._wanted is not None:
             wanted, self._wanted = self._wanted, None
             wanted.callback(None)
         return await waiting
 
-    def _gone(self, viewer: Deferred[Round]) -> None:
+    def _forget_viewer(self, viewer: Deferred[Round]) -> None:
         self._waiting.pop(viewer, None)
 
     async def _run(self) -> None:
-        """Ask, again and again. What goes wrong is told to all viewers."""
+        """Run the verb again and again. An error ends the watch of every viewer."""
         try:
             due = self._clock.seconds()
             first, self._first = self._first, None
             replying = self._ask() if first is None else first
             while True:
-                answer = await _given(replying)
+                answer = await _resolved(replying)
                 now = self._clock.seconds()
                 self._publish(Round(answer, self._json, now))
                 due = max(due + self._period, now)
                 await deferLater(self._clock, due - now)
-                if not self._waiting:  # all are still busy with an older round
+                if not self._waiting:  # all viewers are still busy with an older round
                     self._wanted = Deferred()
                     await self._wanted
                 replying = self._ask()
         except CancelledError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it ends each viewer's answer
+        except Exception as error:  # noqa: BLE001 - any error ends the answer of each viewer
             self._error = error
             self._ended(self)
             waiting, self._waiting = self._waiting, {}
@@ -191,16 +191,16 @@ class SharedWatch:
         if self._latest is not None:
             self._latest.retire()
         self._latest = latest
-        self._hand_out([each for each, not_before in self._waiting.items() if not_before <= latest.at])
+        self._distribute([each for each, not_before in self._waiting.items() if not_before <= latest.at])
 
-    def _hand_out(self, viewers: list[Deferred[Round]]) -> None:
-        """Give the latest round to ``viewers``, to some of them now and to the others in the next turn."""
-        for viewer in viewers[:AT_ONCE]:
+    def _distribute(self, viewers: list[Deferred[Round]]) -> None:
+        """Give the latest round to ``viewers``: to some of them now, to the others in later turns."""
+        for viewer in viewers[:VIEWERS_PER_TURN]:
             if self._waiting.pop(viewer, None) is not None:
                 assert self._latest is not None
                 viewer.callback(self._latest)
-        if rest := viewers[AT_ONCE:]:
-            self._clock.callLater(0, self._hand_out, rest)
+        if rest := viewers[VIEWERS_PER_TURN:]:
+            self._clock.callLater(0, self._distribute, rest)
 
     def _end(self) -> None:
         self._ended(self)
@@ -210,12 +210,12 @@ class SharedWatch:
             task.cancel()
 
 
-async def _given(replying: Replying) -> Reply:
+async def _resolved(replying: Replying) -> Reply:
     return await replying if isinstance(replying, Awaitable) else replying
 
 
 class Watches:
-    """The watches of a daemon, by what makes them equal."""
+    """The shared watches of a daemon."""
 
     def __init__(self) -> None:
         self._shared: dict[Hashable, SharedWatch] = {}
@@ -230,17 +230,17 @@ class Watches:
         ask: Callable[[ISession], Replying],
     ) -> AsyncGenerator[Round, None]:
         """
-        Return the rounds of a watch for the caller of ``session``, who is shown ``count`` of them.
+        Return ``count`` rounds of a watch for the caller of ``session``.
 
-        :param what: the request; None for one that is shared with nobody.
-        :param ask: asks once, as somebody. Where the watch is the first of its kind its errors are raised.
+        :param what: the request; None if the watch is not shared.
+        :param ask: runs the verb once for a session. Its errors are raised if no equal watch runs yet.
         """
         caller = session.caller
         key = (what, period, session.json, caller.role, caller.uid, caller.user) if what else object()
         shared = self._shared.get(key)
         if shared is None:
             watcher = Watcher(caller, session.json)
-            first = ask(watcher)  # its mistakes are the answer to the watch itself
+            first = ask(watcher)  # an error here is the answer to the watch itself
             shared = SharedWatch(
                 clock, lambda: ask(watcher), first, period, session.json,
                 lambda begun: self._shared.setdefault(key, begun), lambda ended: self._forget(key, ended),

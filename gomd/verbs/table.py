@@ -1,4 +1,4 @@
-"""The table of verbs: what each is called, who may say it, what it takes and what it gives."""
+"""The table of verbs: name, role, arguments and work of each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.replies import Replying
-from gomd.verbs.request_turns import ON_THREADS, RequestTurns
+from gomd.verbs.request_turns import BLOCKING_VERBS, RequestTurns
 from libgomd.errors import MalformedRequest, NeedsAuth, NotAllowed
 from libgomd.model import Role
 from libgomd.wire.lines import Request
@@ -20,13 +20,13 @@ class Verb:
     """
     One verb.
 
-    :ivar arguments: as help shows them, e.g. ``PID [NODE]``: brackets for optional, ``...`` for
-        more of the last. The number of arguments is checked by it.
-    :ivar answer: the verb's work; raises errors of `libgomd.errors`.
-    :ivar fields: the JSON names of its rows, empty for a verb that answers one line.
-    :ivar follow: for `watch`: gives its rows as they happen instead of asking again and again.
-    :ivar slow: its values are renewed with the process table, not with the node's sample.
-    :ivar patient: its answer may take as long as moving processes takes.
+    :ivar arguments: as `help` shows them, e.g. ``PID [NODE]``: optional ones in brackets, ``...`` for more of
+        the last one. The number of arguments is checked against it.
+    :ivar answer: does the verb's work; raises errors of `libgomd.errors`.
+    :ivar fields: the JSON names of its rows, empty for a verb that answers with one line.
+    :ivar follow: for `watch`: gives rows as they happen, so that the verb is not run again and again.
+    :ivar slow: its values are renewed with the process table, not with the sample of the node.
+    :ivar patient: its answer may take as long as the migration of processes.
     """
 
     name: str
@@ -41,17 +41,17 @@ class Verb:
 
     @property
     def usage(self) -> str:
-        """How it is said: ``where PID [NODE]``."""
+        """The verb with its arguments: ``where PID [NODE]``."""
         return f"{self.name} {self.arguments}".rstrip()
 
     @property
     def least(self) -> int:
-        """The fewest arguments it takes."""
+        """The smallest number of arguments."""
         return sum(not word.startswith("[") for word in self._words())
 
     @property
     def most(self) -> int | None:
-        """The most arguments it takes; None for any number."""
+        """The largest number of arguments; None for any number."""
         return None if "..." in self.arguments else len(self._words())
 
     def _words(self) -> list[str]:
@@ -73,7 +73,7 @@ class VerbTable:
         """
         Return the verb called ``name``.
 
-        :raises MalformedRequest: there is none; names the nearest.
+        :raises MalformedRequest: there is none; the text names the nearest.
         """
         verb = self._verbs.get(name)
         if verb is None:
@@ -87,9 +87,9 @@ class VerbTable:
 
     def check(self, session: ISession, request: Request) -> Verb:
         """
-        Return the verb of ``request``, which the caller of ``session`` may say as he said it.
+        Return the verb of ``request`` if the caller of ``session`` may use it.
 
-        :raises RequestError: an unknown verb, wrong arguments, a role that may not.
+        :raises RequestError: the verb is unknown, has other arguments, or needs a higher role.
         """
         bounds = self._bounds.get(request.verb)
         if bounds is None:
@@ -110,14 +110,14 @@ class VerbTable:
         """
         verb = self.check(session, request)
         replying = verb.answer(parts, session, request.arguments)
-        if verb.name in ON_THREADS and isinstance(replying, Awaitable):
+        if verb.name in BLOCKING_VERBS and isinstance(replying, Awaitable):
             return self._turns.in_turn(parts.clock, session.caller, replying)
         return replying
 
 
 def _refusal(verb: Verb, role: Role) -> NeedsAuth | NotAllowed:
     if role is Role.NONE:
-        return NeedsAuth("say `auth TOKEN` first: this daemon answers nobody it does not know")
+        return NeedsAuth("this daemon answers only callers that it knows: send `auth TOKEN` first")
     return NotAllowed(
         f"`{verb.name}` is for {verb.role.word}, you are {role.word}: "
         "`auth TOKEN` or the unix socket may raise that"

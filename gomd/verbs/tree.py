@@ -1,20 +1,20 @@
-"""The verbs of the tree: ls, get and put name values by openMosix's own paths."""
+"""The verbs of the tree: ls, get and put, with the paths of openMosix."""
 
 from __future__ import annotations
 
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.replies import Column, File, Reply, Rows, ValueReply
+from gomd.verbs.replies import File, Reply, Rows, TextColumn, ValueReply
 from gomd.verbs.table import Verb
 from libgomd.errors import NotPossible
 from libgomd.model import Name, Role
 from libgomd.wire.text import lines_of
 from libgomd.wire.tree import Kind, TreePath
 
-_NAME = (Column("NAME", 1, lambda name: str(name.name), left=True),)
+_NAME = (TextColumn("NAME", 1, lambda name: str(name.name), left=True),)
 
 
 async def ls(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-    """The names in a directory of the tree; of a file, its own name."""
+    """List the names in a directory of the tree; for a file, its own name."""
     path = TreePath.parse(arguments[0])
     if path.kind is Kind.DIRECTORY:
         names = await parts.tree.list_directory(path, session.caller)
@@ -25,7 +25,7 @@ async def ls(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
 
 
 async def get(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-    """The lines of a file of the tree."""
+    """Answer with the lines of a file of the tree."""
     path = TreePath.parse(arguments[0])
     if path.kind is Kind.DIRECTORY:
         raise NotPossible(f"{path} is a directory: `ls {path}` lists it")
@@ -47,10 +47,10 @@ VERBS = (
         "ls",
         "PATH",
         Role.READ,
-        "the names in a directory of the tree, /proc at the top",
+        "list the names in a directory of the tree, which begins at /proc",
         ls,
         fields=Name.JSON,
     ),
-    Verb("get", "PATH", Role.READ, "the lines of a file of the tree", get),
+    Verb("get", "PATH", Role.READ, "show the lines of a file of the tree", get),
     Verb("put", "PATH VALUE", Role.ADMIN, "write a value of the tree", put, patient=True),
 )

@@ -1,7 +1,7 @@
 """
-Which numbers of `stats` only grow, and which rise and fall: what a time series of them has to know.
+Which numbers of `stats` are counters, which only grow, and which are gauges, which rise and fall.
 
-A name that stands here nowhere is of unknown kind, which is not wrong, only less than could be said.
+A name that is not listed here is of kind unknown, which Prometheus accepts.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _COUNTERS: Final = frozenset(
 )  # fmt: skip
 _COUNTER_ENDS: Final = ("_reads", "_failures", "_skipped", "_events")
 _COUNTER_STARTS: Final = ("datagrams_dropped_", "handshakes_", "swim_", "summaries_")
-#: Who sent most junk: places in a list, which change hands.
+#: Ranks in the list of the worst senders; the sender at a rank changes.
 _GAUGE_STARTS: Final = ("datagrams_worst_",)
 
 

@@ -1,7 +1,7 @@
 """
-What the daemon knows as metrics of Prometheus: names, kinds, units. Pure: values in, text out.
+Makes Prometheus metrics of what the daemon knows: names, kinds, units. Does no I/O.
 
-docs/http.md lists the names. What is not known is left out, never said to be 0.
+docs/http.md lists the names. An unknown value is left out, never shown as 0.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from libgomd.model import Counter, Node, Part, Sample
 from libgomd.version import VERSION
 from libgomd.wire.text import printable
 
-#: The media type whose readers get OpenMetrics; everybody else gets the older text format.
+#: The media type of OpenMetrics; clients that do not accept it get the older text format.
 OPENMETRICS: Final = "application/openmetrics-text"
 _KINDS: Final[Mapping[str, Any]] = {
     "gauge": GaugeMetricFamily,
@@ -33,15 +33,15 @@ _PART_AGES: Final = frozenset(f"{part.value}_age" for part in Part)
 
 Number = int | float | None
 Labels = dict[str, str]
-#: One metric: its name without ``_total``, its kind, what it says, and its values.
+#: One metric: its name without ``_total``, its kind, its description, and its values.
 Row = tuple[str, str, str, Iterable[tuple[Labels, Number]]]
 
 
 class Snapshot(NamedTuple):
     """
-    Everything one page is made of, taken at one moment.
+    The values for one page, all of one moment.
 
-    :ivar now: seconds of the clock that ``sample`` was read by. :ivar sample: of this node.
+    :ivar now: seconds of the clock with which ``sample`` was read. :ivar sample: of this node.
     :ivar nodes: of the cluster.
     """
 
@@ -52,7 +52,7 @@ class Snapshot(NamedTuple):
 
 
 def wants_openmetrics(accept: str) -> bool:
-    """Whether a reader whose header Accept is ``accept`` takes OpenMetrics."""
+    """Return whether a client with the header ``Accept: accept`` accepts OpenMetrics."""
     return any(each.partition(";")[0].strip().lower() == OPENMETRICS for each in accept.split(","))
 
 
@@ -60,7 +60,7 @@ def page(snapshot: Snapshot, openmetrics: bool) -> tuple[bytes, str]:
     """
     Return the page, as OpenMetrics or in the older text format, and its media type.
 
-    Takes about ten microseconds for each value: of a thousand nodes, more than the reactor can wait.
+    Takes about ten microseconds a value, so with a thousand nodes it is too slow for the reactor.
     """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Values(snapshot))
@@ -70,13 +70,13 @@ def page(snapshot: Snapshot, openmetrics: bool) -> tuple[bytes, str]:
 
 
 class _Values(Collector):
-    """A snapshot as the registry asks for it."""
+    """A snapshot as a collector of the registry."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
 
     def collect(self) -> Iterator[Metric]:
-        """Give every metric that has a value; of two with one name the first."""
+        """Yield every metric that has a value; of two with the same name, the first."""
         seen = set()
         for name, kind, text, values in _rows(self._snapshot):
             known = [(labels, value) for labels, value in values if value is not None]
@@ -200,7 +200,7 @@ def _of_nodes(nodes: Sequence[Node]) -> Iterator[Row]:
 
 
 def _of_counters(counters: Sequence[Counter]) -> Iterator[Row]:
-    """Give what `stats` says, but for what is text, and the ages of the parts, which are a metric above."""
+    """Yield the numbers of `stats`, without the ages of the parts, which are a metric of their own."""
     for counter in counters:
         if isinstance(counter.value, (int, float)) and counter.name not in _PART_AGES:
             name = _NOT_IN_NAMES.sub("_", counter.name)
@@ -212,16 +212,16 @@ def _labels(**labels: str) -> Labels:
 
 
 def _valid(text: str) -> str:
-    """Return ``text`` so that it can be sent: the name of an interface or of a file may hold any bytes."""
+    """Return ``text`` with escapes: the name of an interface or of a file may have any bytes."""
     return printable(text).replace("\t", "\\x09")
 
 
 def _unlike(words: tuple[str, ...], told: set[tuple[str, ...]]) -> tuple[str, ...]:
     """
-    Return ``words``, the values of labels, changed where they were told before.
+    Return ``words``, the values of labels, changed if they were used before.
 
-    A page with two equal ones is refused whole by who reads it. Sources give no two things one name, so
-    this is for a source with a mistake.
+    Prometheus refuses a whole page that has the same labels twice. Sources never give two things one name, so
+    this only limits the harm of a mistake.
     """
     number, unlike = 1, words
     while unlike in told:

@@ -1,4 +1,4 @@
-"""The way in for monitoring: `/metrics` over http, read only. docs/http.md has the names."""
+"""The HTTP way in for monitoring: `/metrics`, read only. docs/http.md has the names of the metrics."""
 
 from __future__ import annotations
 
@@ -20,32 +20,33 @@ from gomd.web.metrics import Snapshot, page, wants_openmetrics
 from libgomd.errors import GomdError
 from libgomd.model import Counter
 
-#: Connections at once; for one more the oldest is closed, so that nobody can keep the others out.
-MOST: Final = 64
-#: Seconds a connection may last in all, however busily it is kept alive.
-LIFETIME: Final = 30.0
-#: Bytes of a request's body that are dropped unread before the connection is.
-MAX_BODY: Final = 16384
-#: Seconds making one page may take.
-PAGE_LIMIT: Final = 5.0
+#: Largest number of connections at once. For one more the oldest is closed, so that no client can shut out
+#: the others.
+MAX_CONNECTIONS: Final = 64
+#: Seconds that a connection may last, even if it is kept busy.
+CONNECTION_LIFETIME: Final = 30.0
+#: Bytes of a request's body that are skipped before the connection is dropped.
+MAX_BODY_BYTES: Final = 16384
+#: Seconds that making one page may take.
+PAGE_TIMEOUT: Final = 5.0
 _TEXT: Final = "text/plain; charset=utf-8"
 
 
 class MetricsRequest(Request):
-    """A request whose body nobody wants: it is not kept."""
+    """A request whose body is ignored."""
 
     channel: MetricsChannel
     site: MetricsSite
     _body = 0
 
     def gotLength(self, length: int | None) -> None:
-        """Keep no file for the body, whatever its length."""
+        """Make no temporary file for the body, however long it is."""
         self.content = BytesIO()
 
     def handleContentChunk(self, data: bytes) -> None:
-        """Drop some of the body; a caller who goes on and on is dropped himself."""
+        """Skip a part of the body; drop the connection if the body is too long."""
         self._body += len(data)
-        if self._body > MAX_BODY:
+        if self._body > MAX_BODY_BYTES:
             self.channel.drop()
 
     def answer(self, code: int, text: bytes, media_type: str = _TEXT) -> None:
@@ -65,9 +66,9 @@ class MetricsRequest(Request):
 
 class MetricsChannel(HTTPChannel):
     """
-    One connection: one request, one answer, and the end.
+    One connection, for one request and one answer.
 
-    So there is nothing to pipeline, hence no answers that pile up, and no idle connection to watch.
+    There is no pipelining, so answers cannot pile up, and no connection can be idle between requests.
     """
 
     timeOut = None
@@ -75,23 +76,23 @@ class MetricsChannel(HTTPChannel):
     _end: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
-        """Begin to count its time."""
+        """Start the timeout of the connection."""
         super().connectionMade()
         self.factory.entered(self)
-        self._end = self.callLater(LIFETIME, self.drop)
+        self._end = self.callLater(CONNECTION_LIFETIME, self.drop)
 
     def checkPersistence(self, request: Any, version: bytes) -> bool:
-        """Close the connection behind every answer."""
+        """Close the connection after every answer."""
         return False
 
     def drop(self) -> None:
-        """End it now, whatever the other side does."""
+        """Abort the connection."""
         self.factory.dropped += 1
         transport: Any = self.transport
         transport.abortConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Stop counting."""
+        """Stop the timeout."""
         self.factory.left(self)
         if self._end is not None and self._end.active():
             self._end.cancel()
@@ -99,23 +100,23 @@ class MetricsChannel(HTTPChannel):
 
 
 class _Page(Resource):
-    """A page that can be read, and that has nothing below it."""
+    """A page that can only be read, without pages below it."""
 
     def __init__(self, answer: Callable[[MetricsRequest], None]) -> None:
         super().__init__()
         self._answer = answer
 
     def render(self, request: MetricsRequest) -> int:
-        """Answer whoever reads; whoever wants anything else is told that this is all there is."""
+        """Answer GET and HEAD; refuse all other methods."""
         if request.method in (b"GET", b"HEAD"):
             self._answer(request)
         else:
             request.setHeader(b"Allow", b"GET, HEAD")
-            request.answer(405, b"only GET and HEAD: gomd is told what to do over its telnet line\n")
+            request.answer(405, b"only GET and HEAD are possible here: use the telnet line to control gomd\n")
         return NOT_DONE_YET
 
     def getChild(self, path: bytes, request: MetricsRequest) -> Resource:
-        """Return the page of any path that is not there."""
+        """Return the page of a path that does not exist."""
         return _Page(lambda request: request.answer(404, b"no such page: the metrics are at /metrics\n"))
 
 
@@ -125,12 +126,13 @@ def _welcome(request: MetricsRequest) -> None:
 
 class MetricsSite(Site):
     """
-    The http server: `/metrics`, and a line at `/` that says so.
+    The http server: the metrics at `/metrics`, and a line at `/` that points there.
 
-    A page is made on a thread, one at a time: whoever asks meanwhile in the same format gets that one too.
+    Pages are made on a thread, one at a time. Requests for the same format that come meanwhile get the same
+    page.
 
-    :param counters: what `stats` says.
-    :ivar dropped: connections that lasted too long, said too much, or had to make place for others.
+    :param counters: returns what `stats` shows.
+    :ivar dropped: connections that lasted too long, sent too much, or were closed for newer ones.
     """
 
     noisy = False
@@ -159,29 +161,29 @@ class MetricsSite(Site):
         self._making: dict[bool, list[MetricsRequest]] = {}
 
     def startFactory(self) -> None:
-        """Nothing: there is no access log, hence no clock that ticks for it."""
+        """Do nothing: there is no access log, which would need a timer."""
 
     def stopFactory(self) -> None:
-        """Nothing either."""
+        """Do nothing: see `startFactory`."""
 
     def log(self, request: object) -> None:
-        """Count a request; `stats` says how many."""
+        """Count a request for `stats`."""
         self._requests += 1
 
     def entered(self, channel: MetricsChannel) -> None:
-        """Count a connection in."""
+        """Note that a connection was made."""
         self._open[channel] = None
-        if len(self._open) > MOST:
+        if len(self._open) > MAX_CONNECTIONS:
             oldest = next(iter(self._open))
             del self._open[oldest]
             oldest.drop()
 
     def left(self, channel: MetricsChannel) -> None:
-        """Count a connection out."""
+        """Note that a connection has ended."""
         self._open.pop(channel, None)
 
     def _metrics(self, request: MetricsRequest) -> None:
-        """Answer with the metrics, once they are made."""
+        """Answer with the metrics when they are made."""
         openmetrics = wants_openmetrics(request.getHeader("accept") or "")
         under_way = openmetrics in self._making
         waiting = self._making.setdefault(openmetrics, [])
@@ -195,23 +197,23 @@ class MetricsSite(Site):
             waiting.remove(request)
 
     async def _make(self, openmetrics: bool) -> None:
-        """Make one page, and give it to all who wait for it. Never raises."""
+        """Make one page, and send it to all requests that wait for it. Never raises."""
         try:
             snapshot = Snapshot(
                 self.reactor.seconds(), self._collector.latest, self._members.nodes(), tuple(self._counters())
             )
-            text, media_type = await self._threads.run(PAGE_LIMIT, page, snapshot, openmetrics)
+            text, media_type = await self._threads.run(PAGE_TIMEOUT, page, snapshot, openmetrics)
             code = 200
         except GomdError as error:
             code, text, media_type = 503, f"{error}\n".encode(), _TEXT
-        except Exception:  # noqa: BLE001 - a bug: say so loudly, and stay up
+        except Exception:  # noqa: BLE001 - a bug: log it, and stay up
             self._log.failure("the metrics could not be made")
-            code, text, media_type = 500, b"a bug of gomd: its log has the details\n", _TEXT
+            code, text, media_type = 500, b"gomd failed because of a bug: its log has the details\n", _TEXT
         for request in self._making.pop(openmetrics):
             request.answer(code, text, media_type)
 
     def counters(self) -> Iterable[Counter]:
-        """Connections and requests."""
+        """Return connections and requests."""
         yield Counter("http_connections", len(self._open), "connections over http now")
         yield Counter("http_requests", self._requests, "requests over http")
         yield Counter("http_refused", self.refused, "requests over http answered with a code of 400 or more")

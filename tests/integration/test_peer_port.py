@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gomd.protocols.handshakes import MOST, MOST_OF_ONE, SECONDS
+from gomd.protocols.handshakes import HANDSHAKE_TIMEOUT, MAX_HANDSHAKES, MAX_HANDSHAKES_PER_ADDRESS
 from tests.integration.daemon import PATIENCE, Daemon
 from tests.integration.jobs import Pair, gom, jobs, until
 from tests.integration.member import Member
@@ -76,7 +76,7 @@ def test_what_is_not_tls_is_hung_up_on(pair: Two, who: str) -> None:
         began = time.monotonic()
         stranger.sendall(STRANGERS[who])
         assert all_of(stranger) == b""
-        assert time.monotonic() - began < SECONDS / 2
+        assert time.monotonic() - began < HANDSHAKE_TIMEOUT / 2
     after = counts(pair[0])
     assert after["handshakes_strange"] == before["handshakes_strange"] + 1
     assert after["jobs_started"] == before["jobs_started"]
@@ -129,8 +129,8 @@ def test_four_thousand_silent_connections_disturb_nobody(pair: Two) -> None:
             assert gom(pair[0], *words).returncode == 0
         for words in (("load",), ("@1", "load"), ("run", "-n", "1", "true")):
             assert gom(pair[1], *words).returncode == 0
-        until(lambda: sum(map(is_open, (*silent, *half))) <= MOST_OF_ONE)
-        until(lambda: counts(pair[0])["handshakes_now"] == 0, SECONDS + PATIENCE)
+        until(lambda: sum(map(is_open, (*silent, *half))) <= MAX_HANDSHAKES_PER_ADDRESS)
+        until(lambda: counts(pair[0])["handshakes_now"] == 0, HANDSHAKE_TIMEOUT + PATIENCE)
         until(lambda: not any(map(is_open, (*silent, *half))))
 
 
@@ -144,8 +144,8 @@ def test_many_addresses_have_places_for_few(pair: Two) -> None:
             for number in range(600)
         ]
         assert gom(pair[1], "@1", "load").returncode == 0
-        until(lambda: sum(map(is_open, silent)) <= MOST)
-        assert counts(pair[0])["handshakes_now"] <= MOST
+        until(lambda: sum(map(is_open, silent)) <= MAX_HANDSHAKES)
+        assert counts(pair[0])["handshakes_now"] <= MAX_HANDSHAKES
 
 
 def test_a_hundred_requests_at_once_from_one_daemon(pair: Two) -> None:

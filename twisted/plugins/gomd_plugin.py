@@ -1,5 +1,5 @@
-"""Tells twistd of gomd. Nothing of gomd is imported until it is chosen."""
+"""Registers gomd with twistd. Nothing of gomd is imported before somebody runs it."""
 
 from twisted.application.service import ServiceMaker
 
-gomd = ServiceMaker("gomd", "gomd.tap", "The general openMosix daemon: a cluster's node answers.", "gomd")
+gomd = ServiceMaker("gomd", "gomd.tap", "The general openMosix daemon: one node of a cluster.", "gomd")

@@ -169,6 +169,9 @@ class HeartbeatEngine:
         """Replace the seeds."""
         self._settings = replace(self._settings, seeds=seeds)
 
+    def set_keys(self, keys: tuple[bytes, ...]) -> None:
+        """There is nothing to change: the transport seals all traffic of this engine."""
+
     def _seeds(self) -> list[Address]:
         me = (self._own().address, self._settings.port)
         return [seed for seed in self._settings.seeds if seed != me]

@@ -59,6 +59,7 @@ class OpenMosixSource:
 
     _log: ClassVar[Logger] = Logger()
     kind = "openmosix"
+    hides_others = False
     parts = (Part.LOAD, Part.CPU, Part.MEMORY, Part.PAGING, Part.DISKS, Part.NETWORK)
 
     def __init__(self, proc_root: str, name: str) -> None:

@@ -36,8 +36,8 @@ class Talk:
     ) -> None:
         self.daemon = daemon
         self.transport = StringTransport()
-        self.line = TelnetLine(daemon.door, Session(Caller(role, user, uid, via)))
-        self.line.factory = daemon.door
+        self.line = TelnetLine(daemon.telnet_factory, Session(Caller(role, user, uid, via)))
+        self.line.factory = daemon.telnet_factory
         self.line.makeConnection(self.transport)
         self.open.append(self)
         self.greeting = self.heard()

@@ -15,7 +15,7 @@ class PlacesTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.daemon = MemoryDaemon()
-        self.daemon.door.limits = Limits(max_connections=8)
+        self.daemon.telnet_factory.limits = Limits(max_connections=8)
 
     def come(self, role: Role, uid: int | None, via: str) -> Talk:
         talk = Talk(self.daemon, role, "" if uid is None else f"u{uid}", uid, via)

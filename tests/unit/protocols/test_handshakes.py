@@ -14,7 +14,14 @@ from twisted.python.failure import Failure
 from twisted.test.iosim import IOPump, connect, makeFakeClient, makeFakeServer
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.protocols.handshakes import BYTES, MOST, MOST_OF_ONE, SECONDS, Handshake, Handshakes
+from gomd.protocols.handshakes import (
+    HANDSHAKE_TIMEOUT,
+    MAX_HANDSHAKE_BYTES,
+    MAX_HANDSHAKES,
+    MAX_HANDSHAKES_PER_ADDRESS,
+    Handshake,
+    Handshakes,
+)
 from libgomd.certificates import node_credentials
 from libgomd.derivation import ClusterKey
 from libgomd.tls import MutualTLS, peer_node
@@ -127,7 +134,7 @@ class HandshakeTests(SynchronousTestCase):
         self.assertEqual(speaker.heard, b"load\r\n")
         self.assertEqual(self.port.counts() | {"done": 0}, dict.fromkeys(self.port.counts(), 0))
         self.assertEqual(self.port.counts()["done"], 1)
-        self.port.clock.advance(10 * SECONDS)
+        self.port.clock.advance(10 * HANDSHAKE_TIMEOUT)
         self.assertIsNone(speaker.lost)
         caller.transport.loseConnection()
         pump.flush()
@@ -144,7 +151,7 @@ class HandshakeTests(SynchronousTestCase):
     def test_who_says_nothing_is_cut_off(self) -> None:
         """After five seconds, whether it said nothing or half a hello."""
         silent = [self.port.silent("10.0.0.9"), self.port.silent("10.0.0.9", HALF_A_HELLO)]
-        self.port.clock.advance(SECONDS - 0.1)
+        self.port.clock.advance(HANDSHAKE_TIMEOUT - 0.1)
         self.assertFalse(any(each.disconnecting for each in silent))
         self.port.clock.advance(0.2)
         self.assertTrue(all(each.disconnecting for each in silent))
@@ -163,19 +170,21 @@ class HandshakeTests(SynchronousTestCase):
         far.makeConnection(wire)
         far.dataReceived(hello.value())
         self.assertTrue(wire.value())  # the server's half
-        self.port.clock.advance(SECONDS)
+        self.port.clock.advance(HANDSHAKE_TIMEOUT)
         self.assertTrue(wire.disconnected or wire.disconnecting)
         self.assertEqual(self.port.counts()["now"], 0)
 
     def test_an_address_has_eight_places(self) -> None:
         """The oldest that has not said hello makes room; other addresses do not mind."""
         other = self.port.silent("10.0.0.7")
-        silent = [self.port.silent() for _ in range(MOST_OF_ONE)]
+        silent = [self.port.silent() for _ in range(MAX_HANDSHAKES_PER_ADDRESS)]
         self.assertFalse(any(each.disconnecting for each in silent))
         more = [self.port.silent() for _ in range(3)]
         self.assertEqual([each.disconnecting for each in silent], [True] * 3 + [False] * 5)
         self.assertFalse(any(each.disconnecting for each in (*more, other)))
-        self.assertEqual((self.port.counts()["now"], self.port.counts()["displaced"]), (MOST_OF_ONE + 1, 3))
+        self.assertEqual(
+            (self.port.counts()["now"], self.port.counts()["displaced"]), (MAX_HANDSHAKES_PER_ADDRESS + 1, 3)
+        )
 
     def test_whatever_strangers_open_a_daemon_gets_in(self) -> None:
         """4,200 silent connections of its own address, before it and after it: it shakes hands."""
@@ -186,7 +195,7 @@ class HandshakeTests(SynchronousTestCase):
         for _ in range(4200):
             self.port.silent("10.0.0.2")
         self.assertIsNone(caller.lost)
-        self.assertEqual(self.port.counts()["now"], MOST_OF_ONE)
+        self.assertEqual(self.port.counts()["now"], MAX_HANDSHAKES_PER_ADDRESS)
 
     def test_all_addresses_together_have_256_places(self) -> None:
         """Who has most gives one up: a daemon that has one keeps it while it shakes hands."""
@@ -196,9 +205,9 @@ class HandshakeTests(SynchronousTestCase):
             for number in range(250)
             for _ in range(2)
         ]
-        self.assertEqual(self.port.counts()["now"], MOST)
+        self.assertEqual(self.port.counts()["now"], MAX_HANDSHAKES)
         self.assertFalse(first.disconnecting)
-        self.assertEqual(sum(not each.disconnecting for each in silent), MOST - 1)
+        self.assertEqual(sum(not each.disconnecting for each in silent), MAX_HANDSHAKES - 1)
         caller, _pump, _far = self.port.daemon(host="10.0.0.3")
         self.assertEqual(caller.heard, b"220 hello")
 
@@ -211,7 +220,7 @@ class HandshakeTests(SynchronousTestCase):
             wire = self.port.silent("10.0.0.9", *said)
             self.assertTrue(wire.disconnecting or wire.disconnected, said[0])
         self.assertEqual(self.port.counts()["now"], 0)
-        self.assertLess(BYTES, 64 * 1024)
+        self.assertLess(MAX_HANDSHAKE_BYTES, 64 * 1024)
 
     def test_the_port_closes(self) -> None:
         """Whoever waits is closed when the daemon stops, and no timer is left."""

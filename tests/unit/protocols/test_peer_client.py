@@ -12,8 +12,14 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.protocols.handshakes import MOST_OF_ONE
-from gomd.protocols.peer_client import MOST_HANDSHAKES, TRY_AGAIN, TURN_LIMIT, Contact, PeerClient
+from gomd.protocols.handshakes import MAX_HANDSHAKES_PER_ADDRESS
+from gomd.protocols.peer_client import (
+    HANDSHAKE_QUEUE_TIMEOUT,
+    MAX_HANDSHAKES_PER_NODE,
+    RETRY_PAUSES,
+    Contact,
+    PeerClient,
+)
 from libgomd.certificates import node_credentials
 from libgomd.derivation import ClusterKey
 from libgomd.errors import PeerUnreachable, TimedOut
@@ -59,20 +65,20 @@ class PeersTests(SynchronousTestCase):
         """No more handshakes than the other end has places for, and for each node apart."""
         asked = [self.ask() for _ in range(100)]
         calls = self.calls()
-        self.assertEqual(len(calls), MOST_HANDSHAKES)
-        self.assertLess(2 * MOST_HANDSHAKES, MOST_OF_ONE)
+        self.assertEqual(len(calls), MAX_HANDSHAKES_PER_NODE)
+        self.assertLess(2 * MAX_HANDSHAKES_PER_NODE, MAX_HANDSHAKES_PER_ADDRESS)
         self.ask(3)
         self.assertEqual([call[0] for call in self.calls()], ["10.0.0.3"])
         for done in range(100):
             self.refuse(calls.pop(0))
             calls += self.calls()
             self.assertIsInstance(self.successResultOf(asked[done]), PeerUnreachable)
-            self.assertEqual(len(calls), min(MOST_HANDSHAKES, 99 - done))
+            self.assertEqual(len(calls), min(MAX_HANDSHAKES_PER_NODE, 99 - done))
 
     def test_who_hangs_up_is_called_again(self) -> None:
         """For a second or two: strangers may have had its places. Then it is said what may be wrong."""
         asked = self.ask()
-        for pause in TRY_AGAIN:
+        for pause in RETRY_PAUSES:
             [call] = self.calls()
             self.hang_up(call)
             self.assertEqual(self.calls(), [])
@@ -82,24 +88,24 @@ class PeersTests(SynchronousTestCase):
         self.hang_up(call)
         self.assertIn("does it have our key?", str(self.successResultOf(asked)))
         counted = {counter.name: counter.value for counter in self.peers.counters()}
-        self.assertEqual((counted["streams_again"], counted["streams_failed"]), (len(TRY_AGAIN), 1))
+        self.assertEqual((counted["streams_again"], counted["streams_failed"]), (len(RETRY_PAUSES), 1))
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_who_waits_too_long_for_a_turn_is_told(self) -> None:
         """A node that answers nobody keeps nobody waiting for ever, and is not called again at once."""
-        first = [self.ask() for _ in range(MOST_HANDSHAKES)]
+        first = [self.ask() for _ in range(MAX_HANDSHAKES_PER_NODE)]
         calls = self.calls()
         for call in calls:  # connected, and nothing comes
             call[2].buildProtocol(None).makeConnection(StringTransport())
         late = self.ask()
-        self.reactor.advance(TURN_LIMIT / 2)
+        self.reactor.advance(HANDSHAKE_QUEUE_TIMEOUT / 2)
         for each in first:
             self.assertIsInstance(self.successResultOf(each), TimedOut)
         [call] = self.calls()
         self.refuse(call)
         self.assertIsInstance(self.successResultOf(late), PeerUnreachable)
         self.assertEqual(self.calls(), [])
-        blocked = [self.ask() for _ in range(MOST_HANDSHAKES + 1)]
-        self.reactor.advance(TURN_LIMIT)
+        blocked = [self.ask() for _ in range(MAX_HANDSHAKES_PER_NODE + 1)]
+        self.reactor.advance(HANDSHAKE_QUEUE_TIMEOUT)
         self.assertIsInstance(self.successResultOf(blocked[-1]), TimedOut)
-        self.assertEqual(len(self.calls()), MOST_HANDSHAKES)
+        self.assertEqual(len(self.calls()), MAX_HANDSHAKES_PER_NODE)

@@ -10,7 +10,7 @@ import pytest
 from OpenSSL import crypto
 from twisted.internet.testing import StringTransport
 
-from gomd.protocols.peer_server import FIRST_LIMIT, GROUPS, MOST_NEW, PeerServer, group_of
+from gomd.protocols.peer_server import FIRST_REQUEST_TIMEOUT, GROUPS, MAX_NEW_STREAMS, PeerServer, group_of
 from gomd.protocols.telnet import TelnetLine
 from gomd.protocols.telnet_factory import Limits
 from gomd.sources.memory import MemorySource
@@ -49,8 +49,8 @@ class Port:
 
     def __init__(self, most: int = 2) -> None:
         self.daemon = MemoryDaemon(MemorySource([50]))
-        behind = self.daemon.door
-        self.door = PeerServer(
+        behind = self.daemon.telnet_factory
+        self.server = PeerServer(
             behind._dispatch,
             behind._threads,
             self.daemon.clock,
@@ -62,7 +62,7 @@ class Port:
     def open(self, *lines: str, certificate: Any = NODE) -> Certified:
         """Open a stream, say lines in one packet; its greeting is not kept."""
         wire = Certified(certificate)
-        wire.line = line = self.door.buildProtocol(None)
+        wire.line = line = self.server.buildProtocol(None)
         line.makeConnection(wire)
         self.opened.append(wire)
         wire.clear()
@@ -76,7 +76,7 @@ class Port:
 
     def streams(self) -> dict[str, int]:
         """Return how many streams there are, in all and of each group."""
-        return {each.name: int(each.value) for each in self.door.counters()}
+        return {each.name: int(each.value) for each in self.server.counters()}
 
 
 @pytest.fixture(autouse=True)
@@ -151,24 +151,24 @@ def test_a_stream_without_a_first_request_does_not_stay() -> None:
     """Half a minute after it came, or after it said whom it is for; one that has asked stays much longer."""
     port = Port()
     new, introduced, used = port.open(), port.open(ADMIN), port.open(ADMIN, "load")
-    port.daemon.advance(FIRST_LIMIT - 1)
-    port.door.end_idle()
+    port.daemon.advance(FIRST_REQUEST_TIMEOUT - 1)
+    port.server.end_idle()
     assert not any(wire.disconnecting for wire in (new, introduced, used))
     port.daemon.advance(2)
-    port.door.end_idle()
+    port.server.end_idle()
     assert [wire.disconnecting for wire in (new, introduced, used)] == [True, True, False]
     for wire in (new, introduced):
         Port.opened.remove(wire)
         wire.hang_up()
     port.daemon.advance(Limits().idle_timeout)
-    port.door.end_idle()
+    port.server.end_idle()
     assert used.disconnecting
 
 
 def test_streams_without_a_first_request_are_not_without_number() -> None:
     """Beside the places of the groups there are some for them; then the greeting is a refusal."""
     port = Port(most=1)
-    opened = [port.open() for _ in range(len(GROUPS) + MOST_NEW)]
+    opened = [port.open() for _ in range(len(GROUPS) + MAX_NEW_STREAMS)]
     assert not any(wire.disconnecting for wire in opened)
     assert port.open(ADMIN, "load").disconnecting
     assert port.streams()["streams_turned_away"] == 1

@@ -12,9 +12,9 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.protocols.drop_stats import MOST_SENDERS, SHOWN, DropStats
+from gomd.protocols.drop_stats import MAX_SENDERS, SHOWN_SENDERS, DropStats
 from gomd.protocols.peer_questions import PeerQuestions
-from gomd.protocols.peers import MOST_ANSWERING
+from gomd.protocols.peers import MAX_CONCURRENT_QUESTIONS
 from libgomd.errors import NotFound, TimedOut
 from libgomd.model import Node as NodeValues
 from libgomd.model import Status
@@ -75,13 +75,13 @@ class AnsweringTests(SynchronousTestCase):
             return waits[-1]
 
         self.node.protocol.answer = slow
-        for number in range(MOST_ANSWERING + 10):
+        for number in range(MAX_CONCURRENT_QUESTIONS + 10):
             self.node.take(self.seal(Question(number, PATH)))
-        self.assertEqual(len(waits), MOST_ANSWERING)
+        self.assertEqual(len(waits), MAX_CONCURRENT_QUESTIONS)
         self.assertEqual(self.node.counters()["questions_dropped"], 10)
         waits[0].callback(Answer(0, 200, 0, b""))
         self.node.take(self.seal(Question(999, PATH)))
-        self.assertEqual(len(waits), MOST_ANSWERING + 1)
+        self.assertEqual(len(waits), MAX_CONCURRENT_QUESTIONS + 1)
 
     def test_a_question_for_another_node_is_not_answered(self) -> None:
         """An address that another node has now does not make us answer in its name."""
@@ -287,13 +287,13 @@ class JunkTests(SynchronousTestCase):
     def test_senders_are_counted_in_bounded_memory(self) -> None:
         """A flood of invented addresses hides nobody who sends much, and fills nothing."""
         junk, random = DropStats(), Random(1)
-        for number in range(20 * MOST_SENDERS):
+        for number in range(20 * MAX_SENDERS):
             junk.count("foreign", f"10.{random.randrange(256)}.{random.randrange(256)}.{number % 256}")
             junk.count("foreign", "192.0.2.1")
         worst = [counter for counter in junk.counters() if counter.name.startswith("datagrams_worst_")]
-        self.assertEqual(len(worst), SHOWN)
-        self.assertEqual((worst[0].meaning, worst[0].value), ("dropped from 192.0.2.1", 20 * MOST_SENDERS))
-        self.assertLessEqual(len(junk._senders), MOST_SENDERS)
+        self.assertEqual(len(worst), SHOWN_SENDERS)
+        self.assertEqual((worst[0].meaning, worst[0].value), ("dropped from 192.0.2.1", 20 * MAX_SENDERS))
+        self.assertLessEqual(len(junk._senders), MAX_SENDERS)
 
     def test_our_own_announcements_come_back_unheard(self) -> None:
         """Multicast gives a node its own packets as well; another start with our id is heard."""

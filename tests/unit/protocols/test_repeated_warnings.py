@@ -5,7 +5,12 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.protocols.repeated_warnings import LINES, MOST, PERIOD, RepeatedWarnings
+from gomd.protocols.repeated_warnings import (
+    CALLER_INTERVAL,
+    MAX_CALLERS,
+    MAX_LINES_PER_INTERVAL,
+    RepeatedWarnings,
+)
 from libgomd.model import Caller, Role
 from libgomd.testing import MemoryDaemon
 from tests.unit.protocols.talk import Talk
@@ -21,7 +26,7 @@ class RepeatsTests(SynchronousTestCase):
     def test_at_once_and_then_once_a_minute(self) -> None:
         """The line of the next minute has the number of those that were not said."""
         self.assertEqual([self.repeats.count("a") for _ in range(4)], [1, 0, 0, 0])
-        self.clock.advance(PERIOD)
+        self.clock.advance(CALLER_INTERVAL)
         self.assertEqual([self.repeats.count("a") for _ in range(2)], [4, 0])
 
     def test_callers_do_not_hide_each_other(self) -> None:
@@ -30,11 +35,11 @@ class RepeatsTests(SynchronousTestCase):
 
     def test_many_callers_are_a_bounded_number_of_lines(self) -> None:
         """And are remembered to a bounded number; who was not said is said in a later minute."""
-        said = [self.repeats.count(str(number)) for number in range(5 * MOST)]
-        self.assertEqual(sum(said), LINES)
-        self.assertLessEqual(len(self.repeats._callers), MOST)
-        self.clock.advance(PERIOD)
-        self.assertEqual(self.repeats.count(str(5 * MOST - 1)), 2)
+        said = [self.repeats.count(str(number)) for number in range(5 * MAX_CALLERS)]
+        self.assertEqual(sum(said), MAX_LINES_PER_INTERVAL)
+        self.assertLessEqual(len(self.repeats._callers), MAX_CALLERS)
+        self.clock.advance(CALLER_INTERVAL)
+        self.assertEqual(self.repeats.count(str(5 * MAX_CALLERS - 1)), 2)
 
 
 class WrongTokenTests(SynchronousTestCase):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.protocols.telnet import MOST_WAITING
+from gomd.protocols.telnet import MAX_QUEUED_REQUESTS
 from gomd.protocols.telnet_factory import Limits
 from gomd.sources.memory import MemorySource
 from libgomd.errors import SourceUnavailable
 from libgomd.model import Caller, Event, EventKind, Output, Process, Role
-from libgomd.testing import START, MemoryDaemon
+from libgomd.testing import START_TIME, MemoryDaemon
 from libgomd.wire.tree import TreePath
 from tests.unit.protocols.talk import Talk, a_process, crowded
 
@@ -78,11 +78,11 @@ class SlowReaderTests(SynchronousTestCase):
     def test_short_requests_wait_too(self) -> None:
         """They are not answered into memory; read on is only so many of them."""
         self.talk.fill()
-        self.talk.send(b"load\r\n" * (MOST_WAITING + 1))
+        self.talk.send(b"load\r\n" * (MAX_QUEUED_REQUESTS + 1))
         self.assertEqual(self.talk.heard(), "")
         self.assertEqual(self.talk.transport.producerState, "paused")
         self.talk.drain()
-        self.assertEqual(self.talk.heard(), "200 50\r\n" * (MOST_WAITING + 1))
+        self.assertEqual(self.talk.heard(), "200 50\r\n" * (MAX_QUEUED_REQUESTS + 1))
         self.assertEqual(self.talk.transport.producerState, "producing")
 
     def test_who_takes_nothing_for_too_long_is_dropped(self) -> None:
@@ -164,7 +164,7 @@ class WatchTests(SynchronousTestCase):
         """`watch events` says nothing until then."""
         heard = self.talk.say("watch events")
         self.assertEqual(len(heard.splitlines()), 2)  # the status line and the heading
-        self.daemon.publish(Event(START, EventKind.DOWN, 3, "gamma", "silent for 10 s", 1))
+        self.daemon.publish(Event(START_TIME, EventKind.DOWN, 3, "gamma", "silent for 10 s", 1))
         self.assertIn("down", self.talk.heard())
         self.assertEqual(self.talk.say(""), ".\r\n")
 
@@ -232,7 +232,7 @@ class BadInputTests(SynchronousTestCase):
         """400, then the end."""
         self.talk.send(b"load")
         self.daemon.clock.advance(601.0)
-        self.daemon.door.end_idle()
+        self.daemon.telnet_factory.end_idle()
         self.assertRegex(self.talk.heard(), r"\A400 .*line feed\r\n\Z")
         self.assertTrue(self.talk.transport.disconnecting)
 
@@ -273,7 +273,7 @@ class EndTests(SynchronousTestCase):
         daemon.clock.advance(599.0)
         asking.say("load")
         daemon.clock.advance(2.0)
-        daemon.door.end_idle()
+        daemon.telnet_factory.end_idle()
         self.assertEqual(
             [talk.transport.disconnecting for talk in (silent, watching, asking)], [True, False, False]
         )
@@ -281,7 +281,7 @@ class EndTests(SynchronousTestCase):
     def test_over_the_limit_callers_are_turned_away(self) -> None:
         """429 and the end; an administrator is always let in, and when one leaves another may come."""
         daemon = MemoryDaemon()
-        daemon.door.limits = Limits(max_connections=2)
+        daemon.telnet_factory.limits = Limits(max_connections=2)
         first, _second = Talk(daemon, Role.READ), Talk(daemon, Role.READ)
         third = Talk(daemon, Role.READ)
         self.assertRegex(third.greeting, r"\A429 2 connections")
@@ -296,7 +296,7 @@ class EndTests(SynchronousTestCase):
         daemon = MemoryDaemon()
         going, staying = Talk(daemon), Talk(daemon)
         done: list[None] = []
-        daemon.door.close_all().addCallback(done.append)
+        daemon.telnet_factory.close_all().addCallback(done.append)
         self.assertTrue(going.transport.disconnecting)
         going.hang_up()
         self.assertEqual(done, [])

@@ -28,7 +28,7 @@ def pieces(data: bytes, size: int) -> Iterator[bytes]:
 
 def counted(daemon: MemoryDaemon, name: str) -> int:
     """Return what a counter of the telnet line says."""
-    return int(next(counter.value for counter in daemon.door.counters() if counter.name == name))
+    return int(next(counter.value for counter in daemon.telnet_factory.counters() if counter.name == name))
 
 
 @pytest.mark.parametrize("data", REQUESTS)

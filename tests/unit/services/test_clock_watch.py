@@ -7,7 +7,7 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.cluster.events import Events
-from gomd.services.clock_watch import LATE, PERIOD, ClockWatch
+from gomd.services.clock_watch import CHECK_PERIOD, MAX_CHECK_DELAY, ClockWatch
 from libgomd.model import EventKind, Node, Status
 
 OWN = Node(7, "alpha", "10.0.0.7", Status.UP)
@@ -22,9 +22,8 @@ class ClockWatchTests(SynchronousTestCase):
         self.watch = ClockWatch(
             self.clock, lambda: self.clock.seconds() + self.sleep + self.skew,
             lambda: self.clock.seconds() + self.sleep, lambda: OWN, self.events,
+            self.slept.append, lambda: self.disturb(),
         )  # fmt: skip
-        self.watch.slept = self.slept.append
-        self.watch.disturbed = self.disturb
         self.watch.startService()
         self.addCleanup(self.watch.stopService)
 
@@ -32,7 +31,7 @@ class ClockWatchTests(SynchronousTestCase):
         self.disturbed += 1
 
     def tick(self, times: int = 5) -> None:
-        self.clock.pump([PERIOD] * times)
+        self.clock.pump([CHECK_PERIOD] * times)
 
     def counted(self) -> list[int | float | str]:
         return [counter.value for counter in self.watch.counters()]
@@ -72,7 +71,7 @@ class ClockWatchTests(SynchronousTestCase):
     def test_a_stop_is_neither(self) -> None:
         """SIGSTOP, or a virtual machine that was paused: all clocks went on, what is known may be old."""
         self.tick()
-        self.clock.advance(PERIOD + LATE + 0.1)
+        self.clock.advance(CHECK_PERIOD + MAX_CHECK_DELAY + 0.1)
         self.tick()
         self.assertEqual((list(self.events.recent()), self.slept, self.disturbed), ([], [], 1))
 
@@ -97,7 +96,7 @@ class ClockWatchTests(SynchronousTestCase):
         def fail() -> None:
             raise ZeroDivisionError
 
-        self.watch.disturbed = fail
+        self.disturb = fail  # type: ignore[method-assign]
         self.skew += 10
         self.tick()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)

@@ -12,7 +12,7 @@ from zope.interface.verify import verifyObject
 
 from gomd.history.none import NoneLog
 from gomd.interfaces import ICollector, IThreads
-from gomd.services.collector import PART_LIMIT, Collector
+from gomd.services.collector import SAMPLE_TIMEOUT, Collector
 from gomd.sources.memory import MemorySource
 from libgomd.errors import GomdError, SourceUnavailable
 from libgomd.model import Node, Part, Process, ProcessTable, Sample, Status
@@ -235,7 +235,7 @@ class CollectorTests(Collecting):
         def hang(part: Part) -> None:
             if part is Part.LOAD:  # time passes while it is being read
                 source.during = lambda part: None
-                self.clock.advance(PART_LIMIT + 0.5)
+                self.clock.advance(SAMPLE_TIMEOUT + 0.5)
 
         source.during = hang
         self.tick()

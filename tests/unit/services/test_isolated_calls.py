@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.services.isolated_calls import MOST_OF_ONE, IsolatedCalls
+from gomd.services.isolated_calls import MAX_CALLS_PER_HOLDER, IsolatedCalls
 from libgomd.errors import NotFound, TimedOut, TooMany
 
 
@@ -76,7 +76,7 @@ class ApartTests(SynchronousTestCase):
     def test_a_caller_holds_a_few(self) -> None:
         """More of his wait; when all hang he is told so, and others are not."""
         results = [self.apart.run(5.0, at, "he", lambda: 1) for at in range(9)]
-        self.assertEqual(len(self.begun.calls), MOST_OF_ONE)
+        self.assertEqual(len(self.begun.calls), MAX_CALLS_PER_HOLDER)
         self.clock.advance(5.0)
         for result in results:
             self.failureResultOf(result, TimedOut)

@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.logger import Logger, LogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.services.log_rate_limit import LINES, LogRateLimit
+from gomd.services.log_rate_limit import MAX_LINES_PER_PERIOD, LogRateLimit
 from gomd.services.logging import DaemonLog
 
 
@@ -51,7 +51,7 @@ class LogBudgetTests(SynchronousTestCase):
         self.assertEqual({self.refused("junk", "debug") for _ in range(1000)}, {False})
 
     def test_the_log_of_a_daemon_keeps_to_it(self) -> None:
-        """Ten thousand events are `LINES` lines."""
+        """Ten thousand events are `MAX_LINES_PER_PERIOD` lines."""
         out = io.StringIO()
         publisher = LogPublisher(DaemonLog(out, "text"))
         logger = Logger("gomd.test", observer=publisher)
@@ -59,5 +59,7 @@ class LogBudgetTests(SynchronousTestCase):
             logger.warn("refused {number}", number=number)
         logger.error("something that matters")
         lines = out.getvalue().splitlines()
-        self.assertEqual(len([line for line in lines if re.search(r"refused \d+$", line)]), LINES)
+        self.assertEqual(
+            len([line for line in lines if re.search(r"refused \d+$", line)]), MAX_LINES_PER_PERIOD
+        )
         self.assertIn("something that matters", lines[-1])

@@ -9,7 +9,13 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.services.network import LATER, PERIOD, PERIOD_ALONE, SOON, NetworkWatch
+from gomd.services.network import (
+    CHECK_PERIOD,
+    CHECK_PERIOD_WITHOUT_NETLINK,
+    FIRST_CHECK_DELAY,
+    SECOND_CHECK_DELAY,
+    NetworkWatch,
+)
 from gomd.services.own_address import OwnAddress
 from gomd.sources.addresses import InterfaceAddress
 from libgomd.model import EventKind
@@ -99,7 +105,7 @@ class NetworkWatchTests(SynchronousTestCase):
         self.kernel.said += said
         for reader in self.clock.readers:
             reader.doRead()
-        self.pass_time(SOON)
+        self.pass_time(FIRST_CHECK_DELAY)
 
     def pass_time(self, seconds: float) -> None:
         for _ in range(round(seconds * 10) + 1):  # a tenth more: tenths do not add up
@@ -111,7 +117,7 @@ class NetworkWatchTests(SynchronousTestCase):
         self.watch()
         self.tell(*[GIVEN] * 50)
         self.assertEqual(self.looks, 2)
-        self.pass_time(LATER)
+        self.pass_time(SECOND_CHECK_DELAY)
         self.assertEqual(self.looks, 3)
 
     def test_an_address_that_goes_and_returns(self) -> None:
@@ -122,7 +128,7 @@ class NetworkWatchTests(SynchronousTestCase):
         self.assertEqual([kind for kind, _text in self.said], [EventKind.SUSPECT])
         self.assertIn("10.0.0.8", watch.trouble)
         self.assertEqual({c.name: c.value for c in watch.counters()}["address_lost"], 1)
-        self.pass_time(3 * PERIOD)
+        self.pass_time(3 * CHECK_PERIOD)
         self.assertEqual(len(self.said), 1)
         self.found = (HERE._replace(number=7),)
         self.tell(GIVEN)
@@ -135,10 +141,10 @@ class NetworkWatchTests(SynchronousTestCase):
         self.cannot_join = True
         self.found = (HERE._replace(number=7),)
         self.tell(GIVEN)
-        self.pass_time(2 * PERIOD)
+        self.pass_time(2 * CHECK_PERIOD)
         self.assertEqual([kind for kind, _text in self.said], [EventKind.SUSPECT])
         self.cannot_join = False
-        self.pass_time(PERIOD)
+        self.pass_time(CHECK_PERIOD)
         self.assertEqual(self.joined, [("10.0.0.8", 7)])
 
     def test_without_netlink_it_looks_by_itself(self) -> None:
@@ -146,7 +152,7 @@ class NetworkWatchTests(SynchronousTestCase):
         self.netlink = False
         self.watch()
         self.found = ()
-        self.pass_time(PERIOD_ALONE + 0.1)
+        self.pass_time(CHECK_PERIOD_WITHOUT_NETLINK + 0.1)
         self.assertEqual([kind for kind, _text in self.said], [EventKind.SUSPECT])
         self.assertEqual(self.clock.readers, [])
 
@@ -155,10 +161,10 @@ class NetworkWatchTests(SynchronousTestCase):
         self.watch()
         self.tell(OSError(errno.ENOBUFS, "No buffer space available"), GIVEN)
         self.assertEqual(self.looks, 2)
-        self.pass_time(LATER)
+        self.pass_time(SECOND_CHECK_DELAY)
         self.tell(b"junk")
         self.assertEqual(self.looks, 4)
-        self.pass_time(LATER)
+        self.pass_time(SECOND_CHECK_DELAY)
         looks, self.kernel.sender = self.looks, 4711
         self.tell(GIVEN)
         self.assertEqual(self.looks, looks)
@@ -169,7 +175,7 @@ class NetworkWatchTests(SynchronousTestCase):
         for _ in range(5):
             self.kernel.said.append(GIVEN)
             self.clock.readers[0].doRead()
-            self.clock.advance(SOON)
+            self.clock.advance(FIRST_CHECK_DELAY)
         self.assertEqual(len(self.threads.waiting), 1)
         self.found = ()
         self.threads.work()
@@ -186,5 +192,5 @@ class NetworkWatchTests(SynchronousTestCase):
     def test_loopback_is_left_alone(self) -> None:
         """Nothing is opened or looked at."""
         self.watch("127.0.0.1")
-        self.pass_time(PERIOD)
+        self.pass_time(CHECK_PERIOD)
         self.assertEqual((self.looks, self.clock.readers), (0, []))

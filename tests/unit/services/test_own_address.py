@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.services.own_address import Outcome, OwnAddress, Standing
+from gomd.services.own_address import Outcome, OwnAddress, Reachability
 from gomd.sources.addresses import InterfaceAddress
 
 LO = InterfaceAddress("127.0.0.1", "lo", 1, True)
@@ -34,7 +34,7 @@ class FixedTests(SynchronousTestCase):
         gone = self.look(at("10.0.0.108"))
         self.assertIn("10.0.0.8 is on no interface any more (there is 10.0.0.108 on eth2)", gone.reason)
         self.assertIn("set [peers] address", gone.reason)
-        self.assertEqual((self.own.standing, self.own.address), (Standing.GONE, "10.0.0.8"))
+        self.assertEqual((self.own.reachability, self.own.address), (Reachability.GONE, "10.0.0.8"))
         self.assertIn("10.0.0.8 is on no interface", self.own.trouble)
         self.assertEqual(self.look(at("10.0.0.108")), Outcome())
         back = self.look(at(), at("10.0.0.108"))
@@ -45,7 +45,7 @@ class FixedTests(SynchronousTestCase):
         """It has the address all the time; the group is joined when it is up again."""
         down = self.look(at(up=False))
         self.assertIn("eth2, which has its address 10.0.0.8, is down", down.reason)
-        self.assertEqual((down.join, self.own.standing), (0, Standing.DOWN))
+        self.assertEqual((down.join, self.own.reachability), (0, Reachability.DOWN))
         self.assertEqual(self.look(at()).join, 2)
 
     def test_it_moves_to_another_interface(self) -> None:
@@ -85,7 +85,7 @@ class FollowedTests(SynchronousTestCase):
         self.assertIn("no route", own.take((LO,), "127.0.0.1").reason)
         self.assertEqual(own.take((LO,), "127.0.0.1"), Outcome())
         came = own.take((LO, at()), "10.0.0.8")
-        self.assertEqual((came.moved, came.join, own.standing), (True, 2, Standing.HERE))
+        self.assertEqual((came.moved, came.join, own.reachability), (True, 2, Reachability.HERE))
 
     def test_the_route_goes_and_comes(self) -> None:
         """The same address again: it is said, and the group is joined anew."""

@@ -10,7 +10,7 @@ import pytest
 from gomd.sources.memory import MemorySource
 from gomd.verbs.all import all_verbs
 from libgomd.model import Caller, Counter, Event, EventKind, Node, Output, Process, Role, VerbHelp
-from libgomd.testing import START, MemoryDaemon
+from libgomd.testing import START_TIME, MemoryDaemon
 from tests.unit.protocols.talk import Talk, a_process
 
 ROOTS = a_process(1, uid=0, user="root", command="/sbin/init", read_rate=5.0, write_rate=6.0)
@@ -88,7 +88,7 @@ BLOCKS = [
 @pytest.mark.parametrize(("request_", "names"), BLOCKS, ids=[row[0] for row in BLOCKS])
 def test_rows_in_json(daemon: MemoryDaemon, request_: str, names: tuple[str, ...]) -> None:
     """Each row has every name of the contract, absent values as null."""
-    daemon.publish(Event(START, EventKind.UP, 1, "alpha", "back", 1))
+    daemon.publish(Event(START_TIME, EventKind.UP, 1, "alpha", "back", 1))
     talk = Talk(daemon)
     talk.say("format json")
     status, *rows, end, _ = talk.say(request_).split("\r\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gomd.protocols.peer_client import SLOW
+from gomd.protocols.peer_client import REPLY_TIMEOUTS
 from gomd.verbs.all import all_verbs
 from libgomd.model import Role
 
@@ -32,7 +32,7 @@ def test_every_verb_of_the_contract_is_there(name: str, role: Role) -> None:
 
 def test_what_may_take_minutes_is_waited_for_on_the_way_between_nodes_too() -> None:
     """A verb that moves processes is given its time by every daemon that passes it on."""
-    assert {verb.name for verb in all_verbs() if verb.patient} == set(SLOW)
+    assert {verb.name for verb in all_verbs() if verb.patient} == set(REPLY_TIMEOUTS)
 
 
 def test_usages_of_the_verbs_that_move() -> None:

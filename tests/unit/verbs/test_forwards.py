@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gomd.verbs.dispatch import MOST_FORWARDS, MOST_OF_ONE
+from gomd.verbs.dispatch import MAX_FORWARDS, MAX_FORWARDS_PER_CALLER
 from gomd.verbs.quotas import Group
 from libgomd.model import Role
 from libgomd.testing import MemoryDaemon
@@ -14,7 +14,7 @@ from tests.unit.protocols.talk import Talk
 def held(daemon: MemoryDaemon, group: Group) -> int:
     """Return how many places a group has taken, as `stats` would say."""
     name = f"forwards_of_{group.value}"
-    return int(next(each.value for each in daemon.door._dispatch.counters() if each.name == name))
+    return int(next(each.value for each in daemon.telnet_factory._dispatch.counters() if each.name == name))
 
 
 @pytest.mark.parametrize("request_line", ["@all load", "@all ps", "@all nonsense", "@all stay", "@9 load"])
@@ -42,4 +42,4 @@ def test_a_caller_who_goes_away_gives_it_back() -> None:
 def test_no_caller_has_all_places_of_its_group() -> None:
     """Admins may: they are one group of trust."""
     for group in (Group.READERS, Group.USERS):
-        assert MOST_OF_ONE[group] <= MOST_FORWARDS[group] // 4
+        assert MAX_FORWARDS_PER_CALLER[group] <= MAX_FORWARDS[group] // 4

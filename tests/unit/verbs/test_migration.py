@@ -136,11 +136,11 @@ def test_requests_behind_a_move_are_answered_after_it(node: ThreeNodes) -> None:
     talk = as_ada(node)
     assert talk.say("migrate 300 beta", "load") == ""
     node.clock.advance(599.0)
-    node.door.end_idle()
+    node.telnet_factory.end_idle()
     node.migrator.held[0].callback(None)
     assert talk.heard().split("\r\n")[0] == "200 process 300 runs on node 2 beta"
     node.clock.advance(599.0)
-    node.door.end_idle()
+    node.telnet_factory.end_idle()
     assert talk.say("load") == "200 50\r\n"
 
 

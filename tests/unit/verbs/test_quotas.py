@@ -8,9 +8,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.verbs.quotas import Group, Held, Quotas, address_in, group_of, holder_of
+from gomd.verbs.quotas import Group, Quotas, ReleasingRows, address_in, group_of, holder_of
 from gomd.verbs.replies import Reply, ValueReply
-from gomd.verbs.request_turns import OF_GROUP, OF_ONE, PATIENCE, RequestTurns
+from gomd.verbs.request_turns import MAX_PER_CALLER, MAX_PER_GROUP, QUEUE_TIMEOUT, RequestTurns
 from libgomd.errors import TooMany
 from libgomd.model import Caller, Role
 
@@ -68,7 +68,7 @@ class SharesTests(SynchronousTestCase):
         gives = [self.shares.take(ADA) for _ in range(3)]
         gives[0]()
         gives[0]()
-        self.assertEqual(self.shares.held(Group.USERS), 2)
+        self.assertEqual(self.shares.used(Group.USERS), 2)
         self.shares.take(ADA)
         with self.assertRaises(TooMany):
             self.shares.take(ADA)
@@ -82,7 +82,7 @@ class SharesTests(SynchronousTestCase):
                 raise ValueError
             yield 2
 
-        async def read(held: Held[int], most: int) -> None:
+        async def read(held: ReleasingRows[int], most: int) -> None:
             found = []
             try:
                 async for value in held:
@@ -95,12 +95,12 @@ class SharesTests(SynchronousTestCase):
                 await held.aclose()
 
         for fails, most in ((False, 9), (False, 1), (True, 9)):
-            held = Held(values(fails), self.shares.take(ADA))
+            held = ReleasingRows(values(fails), self.shares.take(ADA))
             self.successResultOf(Deferred.fromCoroutine(read(held, most)))
-            self.assertEqual(self.shares.held(Group.USERS), 0)
-        held = Held(values(False), self.shares.take(ADA))
+            self.assertEqual(self.shares.used(Group.USERS), 0)
+        held = ReleasingRows(values(False), self.shares.take(ADA))
         del held
-        self.assertEqual(self.shares.held(Group.USERS), 0)
+        self.assertEqual(self.shares.used(Group.USERS), 0)
 
 
 class TurnsTests(SynchronousTestCase):
@@ -124,41 +124,41 @@ class TurnsTests(SynchronousTestCase):
 
     def test_one_caller_waits_and_the_others_do_not(self) -> None:
         """When one of its requests is done the next begins."""
-        asked = [self.ask(reader()) for _ in range(OF_ONE + 2)]
-        self.assertEqual(len(self.begun), OF_ONE)
+        asked = [self.ask(reader()) for _ in range(MAX_PER_CALLER + 2)]
+        self.assertEqual(len(self.begun), MAX_PER_CALLER)
         self.ask(reader("192.0.2.2"))
         self.ask(ADA)
-        self.assertEqual(len(self.begun), OF_ONE + 2)
+        self.assertEqual(len(self.begun), MAX_PER_CALLER + 2)
         self.begun[0].callback(ValueReply("done"))
         self.assertEqual(self.successResultOf(asked[0]), ValueReply("done"))
-        self.assertEqual(len(self.begun), OF_ONE + 3)
+        self.assertEqual(len(self.begun), MAX_PER_CALLER + 3)
 
     def test_a_group_waits_and_the_others_do_not(self) -> None:
         """Readers of any number of addresses leave threads to users; admins always have one."""
         for number in range(200):
             self.ask(reader(f"192.0.2.{number}"))
-        self.assertEqual(len(self.begun), OF_GROUP[Group.READERS])
+        self.assertEqual(len(self.begun), MAX_PER_GROUP[Group.READERS])
         for number in range(200):
             self.ask(Caller(Role.USER, "", 1000 + number, "unix"))
-        self.assertEqual(len(self.begun), sum(OF_GROUP.values()))
+        self.assertEqual(len(self.begun), sum(MAX_PER_GROUP.values()))
         for _ in range(20):
             self.ask(ROOT)
-        self.assertEqual(len(self.begun), sum(OF_GROUP.values()) + 20)
+        self.assertEqual(len(self.begun), sum(MAX_PER_GROUP.values()) + 20)
 
     def test_whoever_waits_too_long_is_told(self) -> None:
         """And its place in the line is free."""
-        for _ in range(OF_ONE):
+        for _ in range(MAX_PER_CALLER):
             self.ask(ADA)
         late = self.ask(ADA)
-        self.clock.advance(PATIENCE)
+        self.clock.advance(QUEUE_TIMEOUT)
         self.failureResultOf(late, TooMany)
         self.begun[0].callback(ValueReply("done"))
         self.ask(ADA)
-        self.assertEqual(len(self.begun), OF_ONE + 1)
+        self.assertEqual(len(self.begun), MAX_PER_CALLER + 1)
 
     def test_whoever_goes_away_leaves_nothing(self) -> None:
         """While it waits and while it is worked on."""
-        asked = [self.ask(ADA) for _ in range(OF_ONE + 1)]
+        asked = [self.ask(ADA) for _ in range(MAX_PER_CALLER + 1)]
         for each in reversed(asked):
             each.addErrback(lambda _failure: None)
             each.cancel()

@@ -10,8 +10,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.sources.memory import MemorySource
-from gomd.verbs.replies import Column, File, Reply, Rows, ValueReply
-from gomd.verbs.rounds import AT_ONCE, Round, Watcher, Watches
+from gomd.verbs.replies import File, Reply, Rows, TextColumn, ValueReply
+from gomd.verbs.rounds import VIEWERS_PER_TURN, Round, Watcher, Watches
 from libgomd.errors import NotFound
 from libgomd.model import Caller, Role
 from libgomd.testing import MemoryDaemon
@@ -91,7 +91,7 @@ class SharingTests(SynchronousTestCase):
 
     def test_each_round_is_asked_for_once(self) -> None:
         """However many look on; all of them see it."""
-        viewers = [self.join() for _ in range(3 * AT_ONCE)]
+        viewers = [self.join() for _ in range(3 * VIEWERS_PER_TURN)]
         self.pass_time(3.05)
         self.assertEqual(len(self.asked), 4)
         self.assertEqual({tuple(viewer.seen) for viewer in viewers}, {("1", "2", "3", "4")})
@@ -227,7 +227,7 @@ class LinesTests(SynchronousTestCase):
             made.append(row)
             return str(row)
 
-        shown = Round(Rows("", list(range(50)), (Column("N", 3, cell),)), False, 0.0)
+        shown = Round(Rows("", list(range(50)), (TextColumn("N", 3, cell),)), False, 0.0)
         lines = [line for piece in shown.pieces(1) for line in piece]
         self.assertEqual([line for piece in shown.pieces(2) for line in piece], ["", *lines])
         self.assertEqual(len(made), 50)

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from gomd.interfaces import IThreads
-from gomd.web.metrics_site import LIFETIME, MAX_BODY, MOST, MetricsSite
+from gomd.web.metrics_site import CONNECTION_LIFETIME, MAX_BODY_BYTES, MAX_CONNECTIONS, MetricsSite
 from libgomd.errors import TooMany
 from libgomd.model import Counter, Node, Sample, Status
 
@@ -166,7 +166,7 @@ class SiteTests(SynchronousTestCase):
         """A small one is passed over; a caller who sends more and more is dropped."""
         connection = Connection(self.site)
         start = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n"
-        self.assertEqual(connection.say(start + b"x" * MAX_BODY), b"")
+        self.assertEqual(connection.say(start + b"x" * MAX_BODY_BYTES), b"")
         self.assertFalse(connection.transport.disconnecting)
         self.assertEqual(connection.channel.requests[-1].content.getvalue(), b"")
         connection.say(b"x")
@@ -190,7 +190,7 @@ class SiteTests(SynchronousTestCase):
     def test_a_connection_ends_in_any_case(self) -> None:
         """Whoever sends a byte now and then, or does not take his answer, is dropped in time."""
         connection = Connection(self.site)
-        for _ in range(int(LIFETIME) - 1):
+        for _ in range(int(CONNECTION_LIFETIME) - 1):
             connection.say(b"G")
             self.clock.advance(1.0)
         self.assertFalse(connection.transport.disconnecting)
@@ -206,11 +206,11 @@ class SiteTests(SynchronousTestCase):
 
     def test_the_oldest_makes_place(self) -> None:
         """Nobody can keep the others out by holding connections."""
-        connections = [Connection(self.site) for _ in range(MOST)]
+        connections = [Connection(self.site) for _ in range(MAX_CONNECTIONS)]
         self.assertFalse(connections[0].transport.disconnecting)
         self.assertEqual(self.ask("GET", "/")[0], 200)
         self.assertEqual([each.transport.disconnecting for each in connections[:2]], [True, False])
-        self.assertEqual(self.counted()["http_connections"], MOST - 1)
+        self.assertEqual(self.counted()["http_connections"], MAX_CONNECTIONS - 1)
 
     def test_one_page_for_all_who_wait(self) -> None:
         """A page is made once at a time; who goes meanwhile is forgotten."""

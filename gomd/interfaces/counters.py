@@ -1,0 +1,15 @@
+"""What the daemon counts about itself, one interface for every part that counts something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from libgomd.model import Counter
+
+
+class Counting(Protocol):
+    """A part that counts. Every interface here with a method ``counters`` has this shape."""
+
+    def counters(self) -> Iterable[Counter]:
+        """Return what this part has counted so far, for `stats` and the metrics. Does not block."""

@@ -1,0 +1,176 @@
+"""The network of a daemon: membership, questions to peers, and the port at which peers ask this node."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.logger import Logger
+
+from gomd.cluster.alone import Alone
+from gomd.config import Config
+from gomd.interfaces import IMembership, IThreads
+from gomd.interfaces.counters import Counting
+from gomd.jobs.checkpoint.criu import TlsFiles
+from gomd.protocols.handshakes import Handshakes
+from gomd.protocols.peer_client import Contact, PeerClient
+from gomd.protocols.peer_questions import PeerQuestions
+from gomd.protocols.peer_server import PeerServer
+from gomd.protocols.peer_trust import PeerTrust
+from gomd.protocols.peers import PeerProtocol
+from gomd.services.idle_sweep import IdleSweep
+from gomd.services.own_key import own_key_file
+from gomd.services.peering import Peering, PeerSockets
+from gomd.tap.choices import limits_of
+from gomd.tap.engines import ENGINES, Engine, EngineSetup, NoEngine, swim_keys
+from gomd.tap.node import NodeParts
+from gomd.tap.own_network import OwnNetwork
+from gomd.tap.peer_ports import max_streams, read_keys_of
+from gomd.verbs.dispatch import Dispatch
+from libgomd.certificates import Credentials, node_credentials, page_server_credentials, write_pem_files
+from libgomd.derivation import ClusterKey, key_ring
+from libgomd.model import Node
+from libgomd.private import make_private_directory
+from libgomd.tls import MutualTLS
+from libgomd.wallclock import Wall
+
+_log = Logger()
+
+
+class Network:
+    """
+    The network of a daemon that has ports for its peers; `NoNetwork` is that of one without.
+
+    On an openMosix kernel the kernel knows which nodes there are; elsewhere a membership engine finds out.
+
+    :ivar members: which nodes there are. :ivar peers: asks their daemons. :ivar protocol: the UDP port.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        reactor: Any,
+        ports: PeerSockets,
+        keys: tuple[ClusterKey, ...],
+        node: NodeParts,
+        wall: Wall,
+    ) -> None:
+        self._config = config
+        self._reactor = reactor
+        self._ports = ports
+        self._own = own = node.collector.own
+        self._keys = keys
+        self.protocol = PeerProtocol(
+            key_ring(keys), own.id, own.name, int(wall() * 1000), reactor, wall, os.urandom,
+            group=ports.group, max_senders=config.peers.max_nodes,
+        )  # fmt: skip
+        self.members: IMembership
+        self._engine: Engine
+        if config.node.source == "openmosix":
+            self.members, self._engine = Alone(own.id, node.collector), NoEngine()
+            contact = self._contact_by_address
+        else:
+            setup = EngineSetup(
+                config, reactor, ports.port, keys, self.protocol, node.collector, node.events, wall
+            )
+            engine = ENGINES[config.peers.engine](setup)
+            self.members = self._engine = self.protocol.membership = engine
+            contact = self._contact_of_member
+        self._own_network = OwnNetwork(
+            config, reactor, self.protocol, self._engine, node.collector, node.events, wall
+        )
+        self._tls = MutualTLS(partial(node_credentials_of, keys, own))
+        self.peers = PeerClient(
+            reactor, reactor, self.protocol.asker, contact, self._tls, config.peers.address
+        )
+        self._inbound: tuple[Handshakes, PeerServer] | None = None
+        if not config.peers.key_file:
+            _log.info(
+                "no [peers] key_file: the peers' port {address}:{port} is for this machine only, and other "
+                "daemons on it join with the same key only, the one in {file}",
+                address=config.peers.address, port=ports.port, file=own_key_file(config.node.state_dir),
+            )  # fmt: skip
+
+    @property
+    def trust(self) -> PeerTrust:
+        """What callers of other nodes may do here."""
+        return self._own_network.trust
+
+    @property
+    def trouble(self) -> str:
+        """Why the other nodes cannot reach this one, a clause; empty when they can."""
+        return self._own_network.trouble
+
+    def _contact_by_address(self, node_id: int) -> Contact | None:
+        """Return how to reach a node that the kernel knows: at its address, with our own port number."""
+        node = self.members.find(str(node_id))
+        return Contact(node.address, self._ports.port, self._ports.port)
+
+    def _contact_of_member(self, node_id: int) -> Contact | None:
+        found = self.protocol.membership.port_of(node_id)  # type: ignore[union-attr]
+        return None if found is None else Contact(found[0][0], found[0][1], found[1])
+
+    def services(self, dispatch: Dispatch, threads: IThreads) -> tuple[Service, ...]:
+        """Return what runs: the ports, the watch over the own address, and the timeout of idle streams."""
+        limits, most = limits_of(self._config), max_streams(self._config)
+        self.protocol.answer = PeerQuestions(dispatch.parts.tree, self.members)
+        server = PeerServer(
+            dispatch, threads, self._reactor, limits, os.geteuid(), most=most, trust=self.trust
+        )
+        handshakes = Handshakes(server, self._tls, self._reactor)
+        self._inbound = (handshakes, server)
+        peering = Peering(self._reactor, self._ports, self.protocol, handshakes, self._engine)
+        return peering, *self._own_network.services(peering, threads), IdleSweep(server, self._reactor)
+
+    def counting(self) -> tuple[Counting, ...]:
+        """Return the parts that count something; call it after `services`."""
+        return (
+            self.members, self.peers, self.protocol, *(self._inbound or ()), *self._own_network.counting()
+        )  # fmt: skip
+
+    def look_again(self) -> None:
+        """Announce this node to all others: a clock was set or this process was stopped for a while."""
+        self.protocol.renumber()
+        if self.protocol.membership is not None:
+            self.protocol.membership.look_again()
+
+    def slept(self, seconds: float) -> None:
+        """Count the time for which the machine slept towards the age of what other nodes said."""
+        if self.protocol.membership is not None:
+            self.protocol.membership.slept(seconds)
+
+    def criu_files(self, directory: str) -> TlsFiles:
+        """Write the certificates of criu's page servers to ``directory``. Blocks."""
+        make_private_directory(directory)
+        files = write_pem_files(page_server_credentials(self._keys), directory, "page-server")
+        return TlsFiles(files.authorities, files.certificate, files.key)
+
+    def read_keys(self, config: Config) -> tuple[ClusterKey, ...]:
+        """Return the keys of a new configuration. Blocks. :raises ConfigError: a key file cannot be used."""
+        return read_keys_of(config)
+
+    def take_over(self, config: Config, keys: tuple[ClusterKey, ...]) -> None:
+        """
+        Use other keys and seeds from now on, and close the streams of nodes whose key is not valid any more.
+
+        :param keys: what `read_keys` returned.
+        """
+        removed = {key.id for key in self._keys} - {key.id for key in keys}
+        self._keys = keys
+        self.protocol.use_keys(key_ring(keys))
+        self._tls.use(partial(node_credentials_of, keys, self._own))
+        if removed:
+            self.peers.drop(self._tls.still_believes)
+        if removed and self._inbound is not None:
+            handshakes, server = self._inbound
+            handshakes.break_off()
+            server.drop(self._tls.still_believes)
+        self._engine.set_keys(swim_keys(keys))
+        self._own_network.take_over(config)
+
+
+def node_credentials_of(keys: tuple[ClusterKey, ...], own: Node) -> Credentials:
+    """Return a fresh certificate of this node."""
+    return node_credentials(keys, own.id, own.name)
