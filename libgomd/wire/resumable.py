@@ -213,7 +213,8 @@ class Receiver:
 
     def begin_at(self, received: int, taken: int) -> None:
         """Take over a stream from another receiver, where that was."""
-        self.received, self.taken, self._told = received, taken, taken
+        self.received, self.taken = received, taken
+        self._told = self._window_start = taken
 
     def receive(self, size: int) -> None:
         """
