@@ -219,7 +219,10 @@ class JobTracker:
         if self.stopping or not self.is_tracked(tracked) or tracked.supervisor_lost():
             return
         if tracked.phase is Phase.STARTING:
-            self.job_failed(tracked, StartFailure(500, "the connection to the job ended before it began"))
+            failure = StartFailure(500, "the connection to the job ended before it began")
+            if tracked.number is None:  # no supervisor has told its home, which would wait without end
+                tracked.relay.to_client(job_messages.encode(failure))
+            self.job_failed(tracked, failure)
         elif tracked.exit is not None:
             self.release(tracked)
         else:
