@@ -34,7 +34,7 @@ class TrackerTests(SynchronousTestCase):
         """The fork server ended, or could not fork: `gom run -n NODE` says so instead of waiting."""
         clock = Clock()
         parts: Any = (_Members(), AtOnce(), Events(), lambda _running: None, None, None, JobChanges(clock))
-        tracker = JobTracker(clock, *parts, clock.seconds)
+        tracker = JobTracker(clock, *parts, wall=clock.seconds)
         guest = tracker.new_guest("1-7", 1001)
         tracker.track(guest)
         home, written = connected()
