@@ -33,8 +33,11 @@ class TrackerTests(SynchronousTestCase):
     def test_the_home_of_a_guest_that_has_no_supervisor_hears_so(self) -> None:
         """The fork server ended, or could not fork: `gom run -n NODE` says so instead of waiting."""
         clock = Clock()
-        parts: Any = (_Members(), AtOnce(), Events(), lambda _running: None, None, None, JobChanges(clock))
-        tracker = JobTracker(clock, *parts, wall=clock.seconds)
+        make: Any = JobTracker
+        tracker: JobTracker = make(
+            clock, _Members(), AtOnce(), Events(), lambda _running: None, None, None, JobChanges(clock),
+            clock.seconds,
+        )  # fmt: skip
         guest = tracker.new_guest("1-7", 1001)
         tracker.track(guest)
         home, written = connected()
