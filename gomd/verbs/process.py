@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import overload
 
+from gomd.jobs.home.table import lives
 from gomd.jobs.ownership import Families, annotate, line_of
 from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession, Parts
@@ -142,8 +143,14 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
     else:
         table = await parts.collector.processes(MAX_TABLE_AGE)
         here, age = table.processes, max(0.0, parts.clock.seconds() - table.read_at)
-    everything = annotate(here, parts.jobs.here(), parts.members.own_id)
-    everything += await processes_elsewhere(parts)
+    elsewhere = await processes_elsewhere(parts)
+    moved = {process.pid for process in elsewhere if process.home == parts.members.own_id}
+    everything = [
+        process
+        for process in annotate(here, parts.jobs.here(), parts.members.own_id)
+        if process.pid not in moved or lives(process.pid)  # what is left of a job that has moved is no row
+    ]
+    everything += elsewhere
     found = [process for process in everything if not wanted or process.pid in wanted]
     if not found and len(asked) == 1:
         pid = asked.pop()

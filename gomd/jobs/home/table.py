@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from gomd.jobs.home.journal import Journal
 from libgomd.errors import MalformedReply, NotAllowed, NotFound
@@ -25,6 +25,8 @@ _COUNTER = 0
 _DAMAGED: Mapping[str, object] = {"damaged": True}
 #: Maximum number of such entries.
 _MAX_DAMAGED = 1000
+#: SIGKILL in a mask of signals.
+_SIGKILL: Final = 1 << 8
 
 
 class HomeTable:
@@ -237,13 +239,26 @@ class HomeTable:
 
 def lives(pid: int) -> bool:
     """
-    Whether a process ``pid`` here can run. What is left, stopped, of a job that went cannot.
+    Whether a process ``pid`` here can run. What is left of a job that moved cannot: it is stopped or killed.
 
     Its status is read, which an exec that hangs does not block: this is called where nothing may.
     """
     try:
         with open(f"/proc/{pid}/status", "rb") as file:
-            state = file.read(4096).partition(b"\nState:\t")[2][:1]
-            return state.isalpha() and state not in b"TtZX"
+            return can_run(file.read(4096))
     except OSError as error:
         return error.errno not in (errno.ENOENT, errno.ESRCH)
+
+
+def can_run(status: bytes) -> bool:
+    """Whether the process of this /proc/PID/status can run: it has not ended, stopped or been killed."""
+    state = status.partition(b"\nState:\t")[2][:1]
+    if not state.isalpha() or state in b"TtZX":
+        return False
+    for name in (b"\nSigPnd:\t", b"\nShdPnd:\t"):
+        try:
+            if int(status.partition(name)[2].partition(b"\n")[0], 16) & _SIGKILL:
+                return False
+        except ValueError:  # the kernel does not tell
+            continue
+    return True

@@ -6,10 +6,11 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.jobs.home.journal import Journal
-from gomd.jobs.home.table import FIRST_FOREIGN_PID, HomeTable, lives
+from gomd.jobs.home.table import FIRST_FOREIGN_PID, HomeTable, can_run, lives
 from libgomd.errors import NotAllowed, NotFound
 from libgomd.model import Caller, Job, JobState, Role
 from tests.unit.jobs.memory_parts import AtOnce
@@ -246,3 +247,19 @@ class MovedTests(_Table):
         over = self.table.change(number, state=JobState.DONE, exit=0)
         self.assertEqual(self.table.went(number, 2, 1), over)
         self.assertEqual(self.table.came(number, 9, 2), over)
+
+
+@pytest.mark.parametrize(
+    ("state", "pending", "shared", "able"),
+    [
+        ("S (sleeping)", 0, 0, True), ("R (running)", 1 << 14, 0, True), ("D (disk sleep)", 0, 0, True),
+        ("T (stopped)", 0, 0, False), ("t (tracing stop)", 0, 0, False), ("Z (zombie)", 0, 0, False),
+        ("R (running)", 0, 1 << 8, False), ("D (disk sleep)", 1 << 8, 0, False),
+    ],
+)  # fmt: skip
+def test_what_is_left_of_a_job_that_moved_cannot_run(
+    state: str, pending: int, shared: int, able: bool
+) -> None:
+    """It is stopped, then killed, then gone: its number means the job, wherever that is."""
+    text = f"Name:\tsim\nState:\t{state}\nSigPnd:\t{pending:016x}\nShdPnd:\t{shared:016x}\nSigBlk:\t0\n"
+    assert can_run(text.encode()) is able
