@@ -129,8 +129,10 @@ class OutputQuota:
                 f"the disk of {spool} on {self._supervisors.where} has {_size(measured.free)} free, and "
                 f"{_size(measured.reserve)} of it stay free: make room there, or run it without --detach"
             )
-        used = sum(measured.sizes.values())
-        of_user = sum(measured.sizes[job.name] for job in self._jobs() if job.uid == caller.uid)
+        # Output of jobs that are over is in nobody's way: the oldest is removed when there is too much.
+        lasting = [job for job in self._jobs() if not self._is_removable(job)]
+        used = sum(measured.sizes[job.name] for job in lasting)
+        of_user = sum(measured.sizes[job.name] for job in lasting if job.uid == caller.uid)
         if of_user >= limits.per_user:
             raise TooMany(
                 f"{_size(of_user)} of output of your detached jobs are kept on {self._supervisors.where}, "
@@ -141,6 +143,9 @@ class OutputQuota:
                 f"{_size(used)} of output of detached jobs are kept on {self._supervisors.where}, "
                 f"{_size(limits.total)} is the most: wait until one ends, or run it without --detach"
             )
+
+    def _is_removable(self, job: Job) -> bool:
+        return job.state.over and job.name not in self._tracked
 
     def why_gone(self, job: Job) -> str:
         """Return why the output of a job that is over is kept no more, a clause; empty when it may be."""
@@ -238,7 +243,7 @@ class OutputQuota:
         for job in jobs:
             if used <= limit:
                 return
-            if not job.state.over or job.name in self._tracked or not sizes.get(job.name):
+            if not self._is_removable(job) or not sizes.get(job.name):
                 continue
             await self._threads.run(REMOVE_TIMEOUT, self._supervisors.remove, job.name)
             self._removed.add(job.job)

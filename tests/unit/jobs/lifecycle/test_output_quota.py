@@ -107,6 +107,15 @@ class KeptOutputTests(SynchronousTestCase):
         self.assertIn("being the oldest", self.kept.why_gone(jobs[0]))
         self.assertEqual(self.kept.why_gone(jobs[1]), "")
 
+    def test_output_of_jobs_that_are_over_refuses_nobody(self) -> None:
+        """Exactly full with it, there is room for more: the oldest goes when more has come."""
+        jobs = [self.job(1001, 5 * MB) for _ in range(2)]
+        self.assertEqual(self.check(ANN), "")
+        self.assertEqual(self.there(), {job.job for job in jobs})
+        running = self.job(1001, 10 * MB, over=False)
+        self.assertIn("10.5 MB are a user's", self.check(ANN))
+        self.assertEqual(self.there(), {running.job})
+
     def test_all_users_together(self) -> None:
         """Then the oldest of all."""
         jobs = [self.job(1001 + number % 3, 3 * MB) for number in range(6)]
