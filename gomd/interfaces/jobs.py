@@ -94,6 +94,22 @@ class IMigrator(Interface):
         :param node: its id, as its certificate says.
         """
 
+    def load() -> tuple[frozenset[str], frozenset[str]]:
+        """
+        Read what an earlier daemon has left unfinished. Blocks briefly; called once, before `start`.
+
+        :returns: the names of the jobs that are leaving this node, and of those that are arriving.
+        """
+
+    def start() -> None:
+        """Take up what `load` has read. Does not block."""
+
+    def stop() -> None:
+        """Stop; the next daemon takes up what is under way. Does not block."""
+
+    def node_down(node: int) -> None:
+        """A node went down: its connections may not tell. Does not block."""
+
     def counters() -> Iterable[Counter]:
         """What it counted, for `stats`."""
 

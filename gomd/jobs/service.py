@@ -26,7 +26,6 @@ from gomd.jobs.lifecycle.tracked import Phase, TrackedJob
 from gomd.jobs.lifecycle.tracker import GONE, JobTracker
 from gomd.jobs.migration.disabled import NoMigrator
 from gomd.jobs.migration.location import JobLocations
-from gomd.jobs.migration.service import Migrations
 from libgomd.errors import Conflict, GomdError, NotFound, PeerUnreachable
 from libgomd.model import Caller, Counter, Job, JobState
 from libgomd.wallclock import Wall
@@ -121,8 +120,7 @@ class Jobs(Service):
         self._journal.open()
         names = self._supervisors.names()
         self._table.load(name.number for name in names if name.home == self._members.own_id)
-        migrations = self.migrator if isinstance(self.migrator, Migrations) else None
-        leaving, coming = migrations.load() if migrations is not None else (frozenset(), frozenset())
+        leaving, coming = self.migrator.load()
         for job in self._table:
             if not job.state.over:
                 tracked = self._tracker.new(job, Phase.ARRIVING if job.name in coming else Phase.RUNNING)
@@ -134,15 +132,10 @@ class Jobs(Service):
                     self._surely(name, self._find_guest, name, name in leaving)
             elif name not in self._tracker.jobs:
                 self._surely(name, self._find_unknown, each.number, name)
-        if migrations is not None:
-            migrations.start()
-        node_down = self._ignore_node if migrations is None else migrations.node_down
-        self._following = Deferred.fromCoroutine(self._tracker.follow(node_down))
+        self.migrator.start()
+        self._following = Deferred.fromCoroutine(self._tracker.follow(self.migrator.node_down))
         self._following.addErrback(lambda failure: None)  # cancelled when the service stops
         self._kept.start()
-
-    def _ignore_node(self, node: int) -> None:
-        """Nothing is moved by this daemon that could be cut off."""
 
     def _surely(self, name: str, find: Callable[..., None], *arguments: object) -> None:
         """Find one job. Whatever is wrong with it is logged, and no other job suffers from it."""
@@ -194,8 +187,7 @@ class Jobs(Service):
         """Let go of every job; they go on, and are found again. Fires when the journal is written."""
         super().stopService()
         self._tracker.stopping = True
-        if isinstance(self.migrator, Migrations):
-            self.migrator.stop()
+        self.migrator.stop()
         self._kept.stop()
         if self._following is not None:
             self._following.cancel()

@@ -8,12 +8,13 @@ from typing import Any
 from zope.interface import implementer
 
 from gomd.interfaces import IMigrator, MigrationSubject
+from gomd.jobs.migration.stateless import StatelessMigrator
 from libgomd.errors import CannotMove
 from libgomd.model import Counter
 
 
 @implementer(IMigrator)
-class NoMigrator:
+class NoMigrator(StatelessMigrator):
     """:param reason: why nothing can move here, a clause. Every process shows it as its ``cantmove``."""
 
     kind = "none"

@@ -8,6 +8,7 @@ from typing import Any, Final
 from zope.interface import implementer
 
 from gomd.interfaces import IMigrator, INodeSource, IThreads, MigrationSubject
+from gomd.jobs.migration.stateless import StatelessMigrator
 from libgomd.errors import CannotMove
 from libgomd.model import Caller, Counter, Role
 from libgomd.wire.tree import TreePath
@@ -19,7 +20,7 @@ READ_TIMEOUT: Final = 10.0
 
 
 @implementer(IMigrator)
-class OpenMosixMigrator:
+class OpenMosixMigrator(StatelessMigrator):
     """
     Writes and reads the files that openMosix's kernel shows for each process.
 

@@ -18,6 +18,7 @@ from gomd.cluster.names import find_node
 from gomd.interfaces import ForwardedReply, IJobs, IMembership, IMigrator, IPeers, JobHere, MigrationSubject
 from gomd.jobs.disabled import NoJobs
 from gomd.jobs.home.changes import JobChanges
+from gomd.jobs.migration.stateless import StatelessMigrator
 from gomd.jobs.ownership import JobOwnership
 from gomd.jobs.placement.choice import Placement
 from gomd.jobs.relocation import Relocation
@@ -153,7 +154,7 @@ class Jobs(NoJobs):
 
 
 @implementer(IMigrator)
-class Migrator:
+class Migrator(StatelessMigrator):
     """
     :ivar moves: what it was told to move. :ivar refusals: process to why it cannot move.
     :ivar unfit: nodes nothing can move to. :ivar held: moves that wait for the test, when it is a list.
