@@ -29,7 +29,7 @@ REFUSED = [
     ("telnet.endpoints=tcp:name.invalid:2901", "name.invalid"),
     ("telnet.endpoints=tcp:[2001:db8::7]:2901", "2001:db8::7"),
     ("telnet.endpoints=unix:missing/deep/socket", "missing/deep"),
-    ("telnet.endpoints=unix:junk", "no socket"),
+    ("telnet.endpoints=unix:junk", "not a socket"),
     ("http.endpoint=tcp:198.51.100.77:80", "198.51.100.77"),
     ("manhole.endpoint=tcp:127.0.0.1:0 manhole.authorized_keys=missing", "missing"),
     ("manhole.endpoint=tcp:127.0.0.1:0 manhole.authorized_keys=junk", "junk"),
@@ -206,7 +206,7 @@ def test_what_is_away_while_the_daemon_runs_is_a_warning(start_daemon: StartDaem
     running = run(daemon.home / "other", *options, str(daemon.state))
     assert (running.returncode, running.stderr) == (0, "")
     assert "198.51.100.77" in running.stdout
-    assert "goes on" in running.stdout
+    assert "the running daemon is not affected" in running.stdout
     assert run(daemon.home / "other", *options, str(daemon.home / "none")).returncode == 1
     with daemon.connect_unix() as line:
         assert line.ask("load").code == 200

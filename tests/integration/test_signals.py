@@ -86,7 +86,7 @@ def test_a_log_that_cannot_be_opened_anew_is_kept(logging: LoggingDaemon) -> Non
     logging.log_file.rename(moved)
     logging.log_file.mkdir()
     logging.signal(signal.SIGUSR1)
-    logging.wait_for_text(moved, "cannot be opened anew")
+    logging.wait_for_text(moved, "cannot be reopened")
     logging.log_file.rmdir()
     logging.signal(signal.SIGUSR1)
     logging.configure("[telnet]\nanonymous = none\n")

@@ -18,7 +18,11 @@ pytestmark = [
     ),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root's daemon moves processes"),
 ]
-_ASK = "import sys; from gomd.jobs.criu import Criu; print(repr(Criu(sys.argv[1]).check(float(sys.argv[2]))))"
+_ASK = """
+import sys
+from gomd.jobs.checkpoint.criu import Criu
+print(repr(Criu(sys.argv[1]).check(float(sys.argv[2]))))
+"""
 
 
 def ask(home: Path, seconds: int, script: str, limit: float) -> str:
