@@ -29,7 +29,7 @@ REFUSED = [
     ("telnet.endpoints=tcp:name.invalid:2901", "name.invalid"),
     ("telnet.endpoints=tcp:[2001:db8::7]:2901", "2001:db8::7"),
     ("telnet.endpoints=unix:missing/deep/socket", "missing/deep"),
-    ("telnet.endpoints=unix:junk", "not a socket"),
+    ("telnet.endpoints=unix:junk", "socket"),
     ("http.endpoint=tcp:198.51.100.77:80", "198.51.100.77"),
     ("manhole.endpoint=tcp:127.0.0.1:0 manhole.authorized_keys=missing", "missing"),
     ("manhole.endpoint=tcp:127.0.0.1:0 manhole.authorized_keys=junk", "junk"),
