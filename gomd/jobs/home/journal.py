@@ -11,6 +11,7 @@ from twisted.logger import Logger
 
 from gomd.interfaces import IThreads
 from gomd.jobs.home.checksummed_lines import Replayed, encode, replay
+from libgomd.durable import sync_directory
 from libgomd.private import create_private, make_private_directory, open_private
 
 #: Lines after which the file is rewritten, unless it has that many entries.
@@ -218,12 +219,3 @@ def _write(descriptor: int, data: bytes) -> None:
     """Write all of ``data``."""
     while data:
         data = data[os.write(descriptor, data) :]
-
-
-def sync_directory(path: str) -> None:
-    """Wait until the names in a directory are on the disk. Blocks."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

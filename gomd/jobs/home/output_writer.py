@@ -13,8 +13,9 @@ from twisted.logger import Logger
 
 from gomd.interfaces import IThreads
 from gomd.jobs.supervisor.file_store import LOST, FileStore
+from libgomd.durable import replace_atomically
 from libgomd.errors import MalformedReply
-from libgomd.private import create_private, make_private_directory, open_private_directory
+from libgomd.private import make_private_directory, open_private_directory
 from libgomd.wire import frames, job_messages
 from libgomd.wire.attachment import OUTPUTS, CallerEnd, Data, Exited
 from libgomd.wire.frames import Frame
@@ -143,10 +144,8 @@ class OutputWriter:
         if lost := sum(store.lost for store in self._files.values()):
             exit = exit._replace(reason="; ".join(filter(None, (exit.reason, LOST.format(lost)))))
         make_private_directory(self._directory)
-        path = os.path.join(self._directory, "exit")
-        with open(create_private(f"{path}.new"), "w", encoding="ascii") as file:
-            json.dump(job_messages.to_json(exit), file)
-        os.rename(f"{path}.new", path)
+        data = json.dumps(job_messages.to_json(exit)).encode("ascii")
+        replace_atomically(os.path.join(self._directory, "exit"), data)
 
     def pause_reading(self, paused: bool) -> None:
         """Nothing is read from here."""
