@@ -1,4 +1,4 @@
-"""Our own standard output and error, as the places where a job's output goes."""
+"""Our own standard output and standard error, to which the output of a job is written."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import os
 import stat
 from collections import deque
 
-#: Bytes that a descriptor takes at once for certain, when poll says that it takes some (PIPE_BUF).
+#: Bytes that a descriptor surely accepts without blocking once poll says it is writable (PIPE_BUF).
 _CERTAIN_BYTES = 4096
-#: Bytes that are offered at once to a file, and to a pipe that does not block.
+#: Maximum number of bytes in one write to a file or to a non-blocking pipe.
 _MAX_WRITE_BYTES = 1 << 20
 
 
 class Output:
     """
-    One of our own streams of output, and what waits to be written there.
+    One of our own output streams, and the data that wait to be written to it.
 
-    :ivar open: whether anybody reads it, as far as is known.
+    :ivar open: whether the stream still has a reader, as far as is known.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -28,9 +28,9 @@ class Output:
 
     def write(self) -> int:
         """
-        Write some of what waits, and return how many bytes. Does not block once poll has said POLLOUT.
+        Write some of the waiting data and return the number of bytes. Does not block after POLLOUT from poll.
 
-        :raises BrokenPipeError: nobody reads it.
+        :raises BrokenPipeError: the stream has no reader.
         """
         data = self.waiting[0]
         try:
@@ -44,7 +44,7 @@ class Output:
         return written
 
     def give_up(self) -> int:
-        """Write nothing more; return how many bytes waited."""
+        """Discard the waiting data, write nothing more, and return how many bytes were waiting."""
         self.open = False
         size = sum(map(len, self.waiting))
         self.waiting.clear()
@@ -57,9 +57,9 @@ def _is_file(descriptor: int) -> bool:
 
 def _own_description(descriptor: int) -> int:
     """
-    Return a descriptor for the same pipe that does not block, without changing it for others who have it.
+    Return a non-blocking descriptor for the same pipe. Other holders of the pipe are not affected.
 
-    Anything else is returned as it is.
+    A descriptor that is not a pipe, or cannot be reopened, is returned unchanged.
     """
     try:
         if stat.S_ISFIFO(os.fstat(descriptor).st_mode):

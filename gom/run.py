@@ -1,4 +1,4 @@
-"""`gom run` and `gom attach`: a job's streams on this terminal, its exit status as our own."""
+"""The commands `gom run` and `gom attach`: they connect the streams of a job and exit with its status."""
 
 from __future__ import annotations
 
@@ -35,16 +35,17 @@ Exit status: that of the command, 128 + the signal's number if one ended it; 127
 126 it cannot be executed, 1 gomd said no, 3 no daemon there.
 """
 
-#: What a shell exits with for a command that cannot be executed, or found.
+#: Exit statuses of a shell for a command that cannot be executed (126) or is not found (127).
 SHELL_CODES = (126, 127)
-#: Seconds for a daemon to greet, and to be there again when it has gone away under a job.
+#: Seconds to wait for the greeting of a daemon and for its answers.
 PATIENCE = 5.0
+#: Seconds to wait for a daemon to come back after it has gone away during a job.
 RETURN_LIMIT = 30.0
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 class Wanted(NamedTuple):
-    """What the command line says."""
+    """The parsed command line of `gom run`."""
 
     argv: tuple[str, ...]
     node: str = ""
@@ -58,9 +59,10 @@ class Wanted(NamedTuple):
 
 def parse(words: Sequence[str]) -> Wanted:
     """
-    Return what ``words``, those behind ``run``, ask for.
+    Parse ``words``, the arguments after ``run``.
 
-    :raises MalformedRequest: an option is unknown, lacks its value or clashes; or there is no command.
+    :raises MalformedRequest: an option is unknown, lacks its value or conflicts with another one; or the
+        command is missing.
     """
     rest = list(words)
     found: dict[str, Any] = {}
@@ -97,7 +99,7 @@ _FLAGS: dict[str, dict[str, Any]] = {
 
 
 def size(text: str, option: str = "--mem") -> int:
-    """Return the bytes in ``text``: ``500M``, ``2g``, ``4096``. :raises MalformedRequest: it is none."""
+    """Return the bytes in ``text``: ``500M``, ``2g``, ``4096``. :raises MalformedRequest: it is no size."""
     digits = text.rstrip("KMGTkmgtiB").strip()
     unit = text[len(digits) :].upper().removesuffix("B").removesuffix("I")
     if digits.isascii() and digits.isdigit() and len(digits) < 16 and unit in _UNITS:
@@ -109,7 +111,7 @@ def run(places: Sequence[Endpoint], token: str, wanted: Wanted) -> int:
     """
     Run a command and return its exit status. Blocks.
 
-    :raises ConnectionLost: no daemon is there. :raises RequestError: it said no.
+    :raises ConnectionLost: no daemon can be reached. :raises RequestError: the daemon refused.
     """
     spec = _spec(wanted)
     connect = _Connector(places, token)
@@ -125,7 +127,7 @@ def run(places: Sequence[Endpoint], token: str, wanted: Wanted) -> int:
 
 def attach(places: Sequence[Endpoint], token: str, job: str) -> int:
     """
-    Take up the streams of a job again and return its exit status. Blocks. Errors as in `run`.
+    Attach to the streams of a job and return its exit status. Blocks. Raises the same errors as `run`.
     """
     connect = _Connector(places, token)
     terminal = Terminal(is_screen=False)
@@ -135,7 +137,7 @@ def attach(places: Sequence[Endpoint], token: str, job: str) -> int:
 
 
 def _until_the_end(streams: Streams, terminal: Terminal, connect: _Connector) -> int:
-    """Pass everything on; when the daemon goes away and comes back, go on where it was."""
+    """Relay the streams until the job ends. Resume them if the daemon goes away and comes back."""
     import time
 
     end = 0.0
@@ -149,7 +151,7 @@ def _until_the_end(streams: Streams, terminal: Terminal, connect: _Connector) ->
                     raise ConnectionLost("the daemon went away before the job began") from None
             if streams.attached or not end:
                 end = time.monotonic() + RETURN_LIMIT
-            else:  # that connection was a vain one: the daemon is not really back
+            else:  # the new connection broke before it was attached: the daemon is not back yet
                 time.sleep(0.1)
             streams.join(_again(connect, streams.job, end))
             streams.attach()
@@ -157,9 +159,9 @@ def _until_the_end(streams: Streams, terminal: Terminal, connect: _Connector) ->
 
 def _again(connect: _Connector, job: int, end: float) -> Any:
     """
-    Return a connection to a job whose daemon went away.
+    Reconnect to a job whose daemon went away, and return the connection. Blocks.
 
-    :param end: until when to try, by the monotonic clock. :raises ConnectionLost: it stays away.
+    :param end: the deadline, by the monotonic clock. :raises ConnectionLost: the daemon did not come back.
     """
     import time
 
@@ -169,14 +171,14 @@ def _again(connect: _Connector, job: int, end: float) -> Any:
             return connect(Request("attach", (str(job),))).detach()
         except NotFound:
             raise
-        except (RequestError, NodeError, ConnectionLost) as error:  # its old connection is not yet gone
+        except (RequestError, NodeError, ConnectionLost) as error:  # or the old one is still attached
             why = str(error)
         time.sleep(0.1)
     raise ConnectionLost(f"the daemon went away; job {job} may go on: gom attach {job} ({why})")
 
 
 class _Connector:
-    """Connects, says who we are, and asks for frames."""
+    """Connects to a daemon, sends the token, and sends the request that switches the connection to frames."""
 
     def __init__(self, places: Sequence[Endpoint], token: str) -> None:
         self._places = places
@@ -209,7 +211,7 @@ def _spec(wanted: Wanted) -> JobSpec:
 
 
 def _same(one: int, other: int) -> bool:
-    """Whether two descriptors lead to the same place: then the order between them counts."""
+    """Whether two descriptors are the same pipe or device, so that the order of writes to them matters."""
     try:
         first, second = os.fstat(one), os.fstat(other)
     except OSError:

@@ -1,4 +1,4 @@
-"""The caller's end of a job's streams: passes bytes between the daemon and our own standard streams."""
+"""The caller's end of a job's streams: relays bytes between the daemon and our own standard streams."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from libgomd.errors import ConnectionLost
 from libgomd.wire import frames
 from libgomd.wire.attachment import OUTPUTS, Attached, CallerEnd, Data, Event, Exited, Started, failure_in
 
-#: Bytes that one call of the kernel reads from the daemon at most.
+#: Maximum number of bytes that one system call reads from the daemon.
 _MAX_READ_BYTES = 1 << 18
 
 
 class Lost(Exception):
-    """The connection broke; the job may go on."""
+    """The connection broke; the job may still be running."""
 
 
 class JobFacts(NamedTuple):
-    """What the daemon says of a job that has begun."""
+    """What the daemon tells about a job that has started."""
 
     job: int
     detached: bool
@@ -39,9 +39,12 @@ class JobFacts(NamedTuple):
 
 class Streams:
     """
-    :param connection: a socket that carries frames from here on, and what came over it already.
+    Relays the streams of one job.
+
+    :param connection: a socket that carries frames from here on, and the bytes already received from it.
     :param terminal: our terminal and signals.
-    :ivar job: its number, 0 before it has begun. :ivar detachable: Ctrl-C ends this, not a detached job.
+    :ivar job: the number of the job; 0 before it has started.
+    :ivar detachable: whether Ctrl-C ends this program instead of the job, if the job is detached.
     """
 
     def __init__(self, connection: tuple[socket.socket, bytes], terminal: Terminal) -> None:
@@ -55,7 +58,7 @@ class Streams:
         self.join(connection)
 
     def join(self, connection: tuple[socket.socket, bytes]) -> None:
-        """Use ``connection``, behind what already came over it, from here on."""
+        """Use ``connection`` from here on, and handle the bytes already received from it."""
         self._connection, early = connection
         self._connection.setblocking(False)
         self._parser = frames.FrameParser()
@@ -65,18 +68,18 @@ class Streams:
 
     @property
     def attached(self) -> bool:
-        """Whether the job's end has answered on the newest connection, which may be gone since."""
+        """Whether the job's end has answered on the newest connection, which may have broken since."""
         return self._end.attached
 
     def attach(self) -> None:
-        """Ask for the streams, from where we are."""
+        """Request the streams, from the current positions on."""
         self._end.attach()
 
     def begin(self) -> int:
         """
-        Wait for the job to begin and return its number; then hang up. Blocks.
+        Wait until the job has started, close the connection, and return the job's number. Blocks.
 
-        :raises GomdError: it cannot be started.
+        :raises GomdError: the job cannot be started.
         """
         self._connection.setblocking(True)
         while True:
@@ -94,7 +97,7 @@ class Streams:
 
     def serve(self) -> int:
         """
-        Pass everything on until the job ends, and return its exit status. Blocks.
+        Relay the streams until the job ends, and return its exit status. Blocks.
 
         :raises Lost: the connection broke. :raises GomdError: the job cannot be started, or is lost.
         """
@@ -116,7 +119,7 @@ class Streams:
             if output.waiting:
                 poll.register(output.descriptor, select.POLLOUT)
             elif kind == frames.STDOUT and output.open:
-                poll.register(output.descriptor, 0)  # its reader goes away: POLLERR
+                poll.register(output.descriptor, 0)  # POLLERR says that its reader has gone
         if self._may_read_stdin():
             poll.register(0, select.POLLIN)
         ready = dict(poll.poll())
@@ -145,7 +148,7 @@ class Streams:
                 raise Lost from None
 
     def _receive(self) -> bool:
-        """Take what came. :raises Lost: the daemon is gone."""
+        """Read and handle what the daemon has sent. :raises Lost: the daemon is gone."""
         try:
             data = self._connection.recv(_MAX_READ_BYTES)
         except BlockingIOError:
@@ -190,7 +193,7 @@ class Streams:
             data = os.read(0, frames.CHUNK)
         except BlockingIOError:
             return
-        except OSError:  # in the background of a terminal, or none at all
+        except OSError:  # we run in the background of a terminal, or have no standard input
             data = b""
         if data:
             self._end.send_input(data)
@@ -205,7 +208,7 @@ class Streams:
             if output.waiting:
                 self._end.passed_on(kind, output.write())
         except BrokenPipeError:
-            # Whoever read it has enough: the job is told as a shell's pipe would tell it.
+            # The reader has closed the pipe: the job gets SIGPIPE, as it would in a shell's pipeline.
             self._end.passed_on(kind, output.give_up())
             if kind == frames.STDOUT:
                 self._end.signal(signal.SIGPIPE)
@@ -228,13 +231,13 @@ class Streams:
         self._flush()
 
     def _leave(self, number: int) -> None:
-        """End here and now, as the signal would have ended us."""
+        """Exit at once, with the status that the signal would have given this program."""
         self._terminal.restore()
         self._connection.close()
         os._exit(128 + number)
 
     def _finish(self, exited: Exited) -> None:
-        """Let the daemon know that the status has arrived."""
+        """Tell the daemon that the exit status has arrived, and close the connection."""
         self._end.collected()
         self._connection.settimeout(1.0)
         try:
@@ -248,5 +251,5 @@ class Streams:
 
 
 def complain(sentence: str) -> None:
-    """Write a sentence to our standard error, whatever state that is in."""
+    """Write a sentence to our standard error, bypassing the buffers of `sys.stderr`."""
     os.write(2, f"gom: {sentence}\n".encode("utf-8", "backslashreplace"))

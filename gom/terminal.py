@@ -1,4 +1,4 @@
-"""Our own terminal and the signals we get, while a job runs that has its streams here."""
+"""Our own terminal, and the signals sent to us, while we are attached to a job."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, sign
 
 class Terminal:
     """
-    A context manager: inside it signals are kept until `take_signals` asks for them, and a terminal is raw.
+    A context manager that queues signals until `take_signals`, and sets our terminal to raw mode.
 
-    :param is_screen: the job has a terminal of its own; ours, if there is one, is its screen and keyboard.
-    :ivar wakeup: a descriptor that is readable when a signal has come, -1 outside of the context.
+    :param is_screen: whether the job has a terminal of its own. Ours, if we have one, is then its screen and
+        keyboard; only then is it set to raw mode.
+    :ivar wakeup: a descriptor that is readable when a signal has arrived; -1 before the context is entered.
     """
 
     def __init__(self, is_screen: bool) -> None:
@@ -49,7 +50,7 @@ class Terminal:
         signal.set_wakeup_fd(-1)
 
     def restore(self) -> None:
-        """Give a terminal back as it was; a second time does nothing."""
+        """Restore the terminal to its former mode. A second call does nothing."""
         if self._saved is not None:
             import termios
 
@@ -62,11 +63,11 @@ class Terminal:
         return rows, columns
 
     def woken(self) -> None:
-        """Take note that `wakeup` was readable."""
+        """Drain `wakeup` after it was readable."""
         os.read(self.wakeup, 512)
 
     def take_signals(self) -> list[int]:
-        """Return the signals that have come since the last call, in their order."""
+        """Return the signals that have arrived since the last call, in order of arrival."""
         taken: list[int] = []
         while self._signals:
             taken.append(self._signals.pop(0))

@@ -1,8 +1,8 @@
 """
-One connection of the Deferred client: requests go out, each reply goes to whoever waits for it.
+One connection of the Deferred client: sends requests and delivers each reply to its receiver.
 
-Replies come in the order of the requests, so that the receivers wait in a queue. `libgomd.client` is
-made of these; nothing else needs them.
+Replies arrive in the order of the requests, so the receivers wait in a queue. The modules of the
+Deferred client are built on this one.
 """
 
 from __future__ import annotations
@@ -30,36 +30,36 @@ from libgomd.wire.lines import (
     encode_request,
 )
 
-#: How many requests one connection has under way at most.
+#: Maximum number of requests of one connection that wait for their replies.
 MAX_WAITING = 1024
-#: A stream's connection is paused while its consumer has so many lines left to read.
+#: Number of unread lines at which the connection of a stream is paused.
 _ENOUGH = 512
 
 
 class Receiver(Protocol):
-    """Takes one reply, in pieces."""
+    """Receives one reply, in pieces."""
 
     def status(self, line: StatusLine) -> None:
-        """Take the status line; after a 201 the block follows."""
+        """Receive the status line. After a 201 the block follows."""
 
     def row(self, text: str) -> None:
-        """Take a line of the block. :raises MalformedReply: it is too much."""
+        """Receive a line of the block. :raises MalformedReply: the reply is too long."""
 
     def end(self) -> None:
-        """Take notice that the reply is complete."""
+        """The reply is complete."""
 
     def lost(self, error: GomdError) -> None:
-        """Take notice that nothing more will come."""
+        """The connection is lost: nothing more will arrive."""
 
 
 class LineConnection(TwistedProtocol):
     """
     The client's end of a telnet line.
 
-    :ivar greeted: fires with this connection after the greeting; fails with `ConnectionLost`,
-        `MalformedReply` when something else listens there, or the daemon's refusal.
-    :ivar error: why nothing can be sent any more, None while the connection is good.
-    :ivar check: is given each request before it is sent, and raises when it may not be.
+    :ivar greeted: fires with this connection after the greeting. It fails with `ConnectionLost`, with
+        `MalformedReply` when another program listens there, or with the refusal of the daemon.
+    :ivar error: why nothing can be sent any more; None while the connection works.
+    :ivar check: called with each request before it is sent; raises an error if it must not be sent.
     """
 
     def __init__(self) -> None:
@@ -76,10 +76,10 @@ class LineConnection(TwistedProtocol):
         """
         Send ``request``; ``receiver`` gets its reply.
 
-        :raises MalformedRequest: it cannot be written as a line.
+        :raises MalformedRequest: the request cannot be written as a line.
         :raises ConnectionLost: the connection is closed.
         :raises TooMany: too many requests wait for their replies.
-        :raises UnprovenEndpoint: it may not be sent to what is at the other end.
+        :raises UnprovenEndpoint: the request must not be sent to this endpoint.
         """
         self.check(request)
         line = encode_request(request)
@@ -92,7 +92,7 @@ class LineConnection(TwistedProtocol):
         self.transport.write(line)
 
     def dataReceived(self, data: bytes) -> None:
-        """Hand every piece of a reply to its receiver."""
+        """Pass every piece of a reply to its receiver."""
         if self._successor is not None:
             self._successor.dataReceived(data)
             return
@@ -106,7 +106,7 @@ class LineConnection(TwistedProtocol):
         if self.error is not None:
             return
         if not self._waiting:
-            # Nothing is sent unasked but a farewell: an idle connection's time is over, say.
+            # The only unrequested message is a farewell, for example after the idle timeout.
             text = event.text if isinstance(event, StatusLine) else "a block that nobody asked for"
             self.abort(ConnectionLost(f"the daemon ended the connection: {text}"))
             return
@@ -122,7 +122,7 @@ class LineConnection(TwistedProtocol):
         receiver.end()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Tell everybody who waits."""
+        """Tell every waiting receiver that the connection is lost."""
         if self._successor is not None:
             self._successor.connectionLost(reason)
         self._end(ConnectionLost(f"the daemon closed the connection ({reason.getErrorMessage()})"))
@@ -132,7 +132,7 @@ class LineConnection(TwistedProtocol):
             waiting.callback(None)
 
     def hand_over(self, protocol: TwistedProtocol) -> None:
-        """Let ``protocol`` have the connection, after an answer that says so (202)."""
+        """Hand the connection over to ``protocol``, after a 202 answer."""
         assert self.transport is not None
         self._successor = protocol
         protocol.makeConnection(self.transport)
@@ -140,7 +140,7 @@ class LineConnection(TwistedProtocol):
             protocol.dataReceived(self._parser.rest)
 
     def when_gone(self) -> Deferred[None]:
-        """Return a Deferred that fires with None when the connection is closed, and never fails."""
+        """Return a Deferred that fires with None once the connection is closed. It never fails."""
         if self._gone:
             return succeed(None)
         waiting: Deferred[None] = Deferred(self._farewells.remove)
@@ -154,13 +154,13 @@ class LineConnection(TwistedProtocol):
             self._waiting.popleft().lost(self.error)
 
     def close(self) -> None:
-        """Close the connection after what was sent; whoever still waits gets `ConnectionLost`."""
+        """Close the connection once all data are sent. Waiting receivers get `ConnectionLost`."""
         self._end(ConnectionLost("this connection is closed"))
         if self.transport is not None:
             self.transport.loseConnection()
 
     def abort(self, error: GomdError | None = None) -> None:
-        """Close the connection at once; whoever still waits gets ``error``."""
+        """Close the connection at once. Waiting receivers get ``error``, by default a `ConnectionLost`."""
         self._end(error or ConnectionLost("this connection is closed"))
         if ITCPTransport.providedBy(self.transport):
             self.transport.abortConnection()
@@ -168,7 +168,7 @@ class LineConnection(TwistedProtocol):
             self.transport.loseConnection()
 
     def pause(self, paused: bool) -> None:
-        """Stop or go on reading, so that a slow consumer holds the daemon back."""
+        """Pause or resume reading, so that a slow consumer slows the daemon down."""
         producer: IPushProducer = cast(IPushProducer, self.transport)
         if self.error is not None:
             return
@@ -179,7 +179,7 @@ class LineConnection(TwistedProtocol):
 
 
 class _Greeting:
-    """Receives the first reply of a connection."""
+    """Receives the greeting, which is the first reply of a connection."""
 
     def __init__(self, connection: LineConnection) -> None:
         self._connection = connection
@@ -208,8 +208,8 @@ class WholeReply:
     """
     Receives a reply as one value.
 
-    :ivar done: fires with the `Reply`. Cancelling it drops the reply when it comes: the connection and
-        the requests behind this one go on as if it was never asked.
+    :ivar done: fires with the `Reply`. Cancelling it discards the reply when it arrives; the connection and
+        later requests are not affected.
     """
 
     def __init__(self) -> None:
@@ -223,25 +223,25 @@ class WholeReply:
         self._status = line
 
     def row(self, text: str) -> None:
-        """Keep a line, unless nobody waits any more."""
+        """Keep a line, unless the caller has cancelled."""
         if not self.done.called:
             self._size.add(text)
             self._rows.append(text)
 
     def end(self) -> None:
-        """Hand over the reply."""
+        """Deliver the reply."""
         if not self.done.called:
             self.done.callback(Reply(self._status.code, self._status.text, tuple(self._rows)))
 
     def lost(self, error: GomdError) -> None:
-        """Hand over the error."""
+        """Deliver the error."""
         if not self.done.called:
             self.done.errback(Failure(error))
 
 
 class RowQueue:
     """
-    Receives a reply line by line, at the pace of the consumer: the connection is paused when he is slow.
+    Receives a reply line by line. The connection is paused while its consumer is slow.
 
     :ivar opened: fires with the status line, as a `Reply` without rows.
     """
@@ -257,7 +257,7 @@ class RowQueue:
         self._abandoned = False
 
     async def next(self) -> str | None:
-        """Return the next line, None after the last. :raises ConnectionLost: the daemon went away."""
+        """Return the next line; None after the last. :raises ConnectionLost: the daemon went away."""
         while not self._rows and not self._ended:
             self._pause(False)
             self._wakeup = Deferred()
@@ -269,7 +269,7 @@ class RowQueue:
         return None
 
     async def several(self, most: int) -> list[str]:
-        """Return the next lines, as many as are there, none only after the last. Errors as in `next`."""
+        """Wait for a line, and return up to ``most`` lines; empty after the last. Errors as in `next`."""
         first = await self.next()
         if first is None:
             return []
@@ -279,28 +279,28 @@ class RowQueue:
         return lines
 
     def status(self, line: StatusLine) -> None:
-        """Hand over the status line."""
+        """Deliver the status line."""
         if not self.opened.called:
             self.opened.callback(Reply(line.code, line.text))
 
     def row(self, text: str) -> None:
-        """Keep a line until the consumer asks."""
+        """Keep a line until the consumer asks for it."""
         self._rows.append(text)
         if len(self._rows) >= _ENOUGH:
             self._pause(True)
         self._wake()
 
     def end(self) -> None:
-        """Let the consumer come to the end."""
+        """Let the consumer reach the end, after the lines that arrived before it."""
         self._ended = True
         self._wake()
 
     def abandon(self) -> None:
-        """Tell the consumer nothing more: it is he who ends this."""
+        """Report no error to the consumer any more, because the consumer itself ends the stream."""
         self._abandoned = True
 
     def lost(self, error: GomdError) -> None:
-        """Let the consumer come to the error, after the lines that came before it."""
+        """Let the consumer reach the error, after the lines that arrived before it."""
         if self._abandoned:
             return
         self._error = error

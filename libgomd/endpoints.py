@@ -1,7 +1,7 @@
 """
-Where a daemon listens, as text: ``tcp:HOST:PORT`` or ``unix:PATH``, and where to look when nobody said.
+The endpoints of daemons as text, ``tcp:HOST:PORT`` or ``unix:PATH``, and the default endpoints.
 
-Nothing here connects; `libgomd.client` and `libgomd.blocking` do.
+This module does not connect; `libgomd.client` and `libgomd.blocking` do.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from libgomd.errors import ConfigError
 
 #: The telnet line's port, on the loopback address unless gomd.ini says otherwise.
 PORT: Final = 2901
-#: STATE of a daemon that root runs.
+#: The STATE directory of a daemon that runs as root.
 ROOT_STATE: Final = "/var/lib/gomd"
 #: The name of the unix socket in STATE.
 SOCKET_NAME: Final = "gomd.sock"
-#: Where everybody reaches the daemon that root runs, whose STATE is closed to him.
+#: The socket by which every user reaches the daemon of root, whose STATE only root may enter.
 PUBLIC_SOCKET: Final = "/run/gomd/gomd.sock"
 
 
 class Tcp(NamedTuple):
-    """A daemon at a tcp port; ``host`` is a name or an address, IPv6 without its brackets."""
+    """A daemon at a tcp port. ``host`` is a name or an address; an IPv6 address has no brackets."""
 
     host: str
     port: int
@@ -45,13 +45,13 @@ Endpoint = Tcp | Unix
 
 
 class FoundTcp(Tcp):
-    """A tcp port that nobody named: any program may listen there (`libgomd.proof`)."""
+    """A tcp port that was found by default: any program may listen there (see `libgomd.proof`)."""
 
     __slots__ = ()
 
 
 class FoundUnix(Unix):
-    """A unix socket that nobody named: who listens there has to be root or the caller."""
+    """A unix socket that was found by default: its listener must be root or the caller."""
 
     __slots__ = ()
 
@@ -60,7 +60,7 @@ def parse_endpoint(text: str) -> Endpoint:
     """
     Return the endpoint that ``text`` names.
 
-    :raises ConfigError: it is neither ``tcp:HOST:PORT`` nor ``unix:PATH``.
+    :raises ConfigError: ``text`` is neither ``tcp:HOST:PORT`` nor ``unix:PATH``.
     """
     kind, _, rest = text.partition(":")
     if kind == "unix" and rest and "\0" not in rest:
@@ -79,11 +79,11 @@ def parse_endpoint(text: str) -> Endpoint:
 
 
 def state_directory(environ: Mapping[str, str], uid: int) -> str:
-    """Return STATE, the directory a daemon of user ``uid`` keeps its socket, tokens and host key in."""
+    """Return STATE, the directory in which a daemon of user ``uid`` keeps its socket, tokens and host key."""
     if uid == 0:
         return ROOT_STATE
     base = environ.get("XDG_STATE_HOME", "")
-    if not os.path.isabs(base):  # the XDG specification: a relative one is to be ignored
+    if not os.path.isabs(base):  # the XDG specification says to ignore a relative path
         base = os.path.join(_home(environ, uid), ".local", "state")
     return os.path.join(base, "gomd")
 
@@ -95,19 +95,19 @@ def _home(environ: Mapping[str, str], uid: int) -> str:
 
     try:
         return pwd.getpwuid(uid).pw_dir
-    except KeyError:  # a container's user without an entry
+    except KeyError:  # a user of a container, without an entry
         return "/"
 
 
 def default_endpoints(environ: Mapping[str, str], uid: int) -> tuple[Endpoint, ...]:
     """
-    Return where user ``uid`` should look for a daemon, the first that answers counts.
+    Return the endpoints at which user ``uid`` should look for a daemon. The first that answers is used.
 
-    ``$GOMD_ENDPOINT`` alone if it is set. Else the socket in STATE, then the one that root's daemon has
-    for everybody (there the kernel tells who calls), then the loopback port. All but ``$GOMD_ENDPOINT`` are
-    marked as found by default: they are sent nothing secret unless they prove to be root's or the caller's.
+    If ``$GOMD_ENDPOINT`` is set, it is the only one. Otherwise they are the socket in STATE, then the public
+    socket of root's daemon (where the kernel identifies the caller), then the loopback port. These are marked
+    as found by default: they receive nothing secret unless their daemon proves to be root's or the caller's.
 
-    :raises ConfigError: ``$GOMD_ENDPOINT`` is no endpoint.
+    :raises ConfigError: ``$GOMD_ENDPOINT`` is not an endpoint.
     """
     if named := environ.get("GOMD_ENDPOINT"):
         return (parse_endpoint(named),)

@@ -1,8 +1,8 @@
 """
-A connection to a daemon's line for a program that waits: bytes on a socket, replies out.
+A blocking connection to the line protocol of a daemon: sends requests and returns the replies as text.
 
-The blocking client makes values of what comes from here; the `gom` command passes it on as it is, and
-starts fast because this module imports little.
+The blocking client decodes these replies into values. The `gom` command prints them unchanged, and starts
+fast because this module imports little.
 """
 
 from __future__ import annotations
@@ -33,15 +33,16 @@ _CHUNK = 65536
 
 def dial(endpoints: Sequence[Endpoint], timeout: float, request: Request | None = None) -> LineSocket:
     """
-    Connect to the first of ``endpoints`` that has a daemon, and take its greeting. Blocks.
+    Connect to the first of ``endpoints`` that has a daemon, and read its greeting. Blocks.
 
-    :param timeout: seconds for each of them.
-    :param request: the first one that will be sent: where it may not be, no connection is made.
-    :raises ConnectionLost: none has one; says for each why.
-    :raises UnprovenEndpoint: none but one that ``request`` may not be sent to.
-    :raises TimedOut: the daemon that is there does not greet.
-    :raises MalformedReply: something else listens there.
-    :raises RequestError: the daemon takes no more connections.
+    :param timeout: seconds for each endpoint.
+    :param request: the first request that will be sent. No connection is made to an endpoint that must not
+        receive it.
+    :raises ConnectionLost: no endpoint has a daemon; the text gives the reason for each.
+    :raises UnprovenEndpoint: the only endpoint left must not receive ``request``.
+    :raises TimedOut: the daemon does not send its greeting.
+    :raises MalformedReply: another program listens there.
+    :raises RequestError: the daemon accepts no more connections.
     """
     failures: list[str] = []
     for endpoint in endpoints:
@@ -62,7 +63,7 @@ def dial(endpoints: Sequence[Endpoint], timeout: float, request: Request | None 
 
 def _connect(endpoint: Endpoint, timeout: float) -> socket.socket:
     if not isinstance(endpoint, Unix):
-        # Bytes, where they will do, spare the import of the idna codec, a tenth of the time `gom` takes.
+        # An ASCII host as bytes avoids the import of the idna codec, a tenth of the running time of `gom`.
         host = endpoint.host.encode() if endpoint.host.isascii() else endpoint.host
         connected = socket.create_connection((host, endpoint.port), timeout)  # type: ignore[arg-type]
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -79,11 +80,11 @@ def _connect(endpoint: Endpoint, timeout: float) -> socket.socket:
 
 class LineSocket:
     """
-    One connection, past its greeting. Any error but a daemon's refusal closes it.
+    One connection, after its greeting. Every error except a refusal by the daemon closes it.
 
-    :param connected: the socket, which it closes. :param endpoint: named in errors.
-    :param timeout: seconds for the greeting, and for each answer unless it says otherwise.
-    :param tried: the endpoints before it, each with why it does not count.
+    :param connected: the socket; this object closes it. :param endpoint: its endpoint, for error messages.
+    :param timeout: seconds for the greeting, and the default for each answer.
+    :param tried: the endpoints tried before, each with the reason why it was rejected.
     """
 
     def __init__(
@@ -107,14 +108,17 @@ class LineSocket:
 
     def ask(self, request: Request, timeout: float | None) -> StatusLine:
         """
-        Send ``request`` and return the status line of its answer; what is left of an older one is dropped.
+        Send ``request`` and return the status line of its answer. Blocks.
 
-        :param timeout: seconds to wait, None for as long as it takes.
+        The unread rest of an earlier answer is dropped.
+
+        :param timeout: seconds to wait; None for no timeout.
         :raises RequestError: the daemon refused. :raises NodeError: the node failed.
-        :raises TimedOut: no answer in time; the connection is closed, the request may have been done.
-        :raises ConnectionLost: the daemon went away. :raises MalformedReply: it is no gomd.
+        :raises TimedOut: no answer in time; the connection is closed, and the request may have been executed.
+        :raises ConnectionLost: the daemon went away. :raises MalformedReply: the peer is not gomd.
         :raises MalformedRequest: the request cannot be written as a line; nothing was sent.
-        :raises UnprovenEndpoint: it is not sent to an endpoint that was found by default; nothing was sent.
+        :raises UnprovenEndpoint: the endpoint was found by default and must not receive the request; nothing
+            was sent.
         """
         check_request(request, self.endpoint, self._tried)
         line = encode_request(request)
@@ -131,7 +135,7 @@ class LineSocket:
         """
         Yield the lines of the block that follows the last status line, until its end. Blocks.
 
-        :param timeout: seconds to wait for the next line. Errors as in `ask`.
+        :param timeout: seconds to wait for each line. Raises the same errors as `ask`.
         """
         while self._in_block:
             event = self._next(timeout)
@@ -141,16 +145,16 @@ class LineSocket:
                 yield event.text
 
     def send_raw(self, data: bytes, timeout: float | None) -> None:
-        """Send bytes that are no request, after an answer of 202. Errors as in `ask`."""
+        """Send bytes that are not a request, after a 202 answer. Blocks. Raises the same errors as `ask`."""
         self._send(data, timeout)
 
     def detach(self) -> tuple[socket.socket, bytes]:
-        """Return the socket, the caller's from now on, after an answer of 202; and what came behind that."""
+        """Hand the socket over after a 202 answer, with the bytes received after that answer."""
         self._closed = True
         return self._socket, self._parser.rest
 
     def close(self) -> None:
-        """Close the connection; a second time does nothing."""
+        """Close the connection. A second call does nothing."""
         self._closed = True
         self._in_block = False
         self._events.clear()
@@ -174,7 +178,7 @@ class LineSocket:
             self.close()
             raise TimedOut(f"{self.endpoint} does not take requests") from error
         except OSError as error:
-            # What it said before it closed, a refusal perhaps, is still there to be read.
+            # What the daemon sent before it closed the connection, perhaps a refusal, can still be read.
             if not isinstance(error, (BrokenPipeError, ConnectionResetError)):
                 raise self._lost(error) from error
 
@@ -183,7 +187,7 @@ class LineSocket:
         try:
             while not self._events:
                 self._receive(deadline, timeout)
-        except BaseException:  # Ctrl-C too: the rest of this answer would be taken for the next one
+        except BaseException:  # also Ctrl-C: the rest of this answer would be read as the next one
             self.close()
             raise
         return self._events.popleft()

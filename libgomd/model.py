@@ -1,9 +1,9 @@
 """
-What there is in a cluster: nodes, processes, samples, events. Frozen values that know their units.
+The values that describe a cluster: nodes, processes, samples, events. All are frozen, with fixed units.
 
 Sizes are bytes, moments are seconds since the epoch, durations are seconds. None means "not known
-here" (an old kernel, a value this caller may not see), never zero. ``JSON`` on a class lists the
-names under which its values travel as JSON, in the order of the text columns.
+here" (an old kernel, or a value that this caller may not see); it never means zero. ``JSON`` on a class lists
+the names of its values in JSON, in the order of the text columns.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from typing import ClassVar, Final
 
 from libgomd.wire.job_name import JobName
 
-#: The first uid of a person; below it are root and the users of the system itself.
+#: The first uid of a person. Lower uids belong to root and to the users of the system itself.
 FIRST_USER: Final = 1000
-#: What openMosix reads for every value of a node that is down: -ENETUNREACH.
+#: The value that openMosix gives for everything it is asked about a node that is down: -ENETUNREACH.
 DOWN_VALUE: Final = -101
 #: The speed of a "standard" machine (the yardstick) unless the node says otherwise.
 STANDARD_SPEED: Final = 15000
-#: The highest speed that a processor can have: a thousand times what any has.
+#: The highest speed accepted for a processor: a thousand times that of any existing one.
 MAX_SPEED: Final = 100_000_000
-#: Node ids are 1..65535; 0 is "here, at home" in `where`, never a node.
+#: The highest node id. Node ids are 1..65535; 0 means "here, at home" in `where` and is never a node.
 MAX_NODE_ID: Final = 65535
 
 
 class Role(enum.IntEnum):
-    """What a caller may do; each role may do what the smaller ones may."""
+    """What a caller may do. Each role includes the rights of the lower ones."""
 
     NONE = 0
     READ = 1
@@ -37,7 +37,7 @@ class Role(enum.IntEnum):
 
     @property
     def word(self) -> str:
-        """The name in configuration, tokens file and replies, e.g. ``admin``."""
+        """The name of the role in the configuration, the tokens file and replies, e.g. ``admin``."""
         return self.name.lower()
 
 
@@ -71,16 +71,16 @@ _WORD_ORDER = (Status.UP, Status.STAY, Status.LSTAY, Status.BLOCK, Status.QUIET,
 @dataclass(frozen=True, slots=True)
 class Node:
     """
-    One machine of the cluster as it was last known.
+    One machine of the cluster, with the values that were last known.
 
     :ivar id: 1..65535, unique in the cluster.
-    :ivar address: IPv4 address its peers reach it at.
-    :ivar load: 100 = one always-runnable process on a standard 1-CPU node, smoothed.
-    :ivar speed: CPU speed of one processor, where a standard machine has 15000.
-    :ivar cpus: processors that are online.
-    :ivar util: usable share of its processors, 100 for each one that is fully usable.
-    :ivar mem: bytes a new process could get; ``rmem`` free bytes, ``tmem`` all bytes.
-    :ivar age: seconds since these values were measured, when the value was made.
+    :ivar address: the IPv4 address at which its peers reach it.
+    :ivar load: smoothed load; 100 = one always-runnable process on a standard one-CPU node.
+    :ivar speed: CPU speed of one processor; a standard machine has 15000.
+    :ivar cpus: number of processors that are online.
+    :ivar util: usable share of its processors: 100 for each one that is fully usable.
+    :ivar mem: bytes of memory that a new process could get; ``rmem``: free bytes; ``tmem``: all bytes.
+    :ivar age: seconds between the measurement of these values and the creation of this object.
 
     A value that is not known is None; the values of a node that is down are all None.
     """
@@ -105,8 +105,8 @@ class Node:
 
     @property
     def up(self) -> bool:
-        """Whether the node was up when last heard of."""
-        return int(self.status) & _UP != 0  # plain numbers: an operator of a flag takes ten times as long
+        """Whether the node was up at the last news about it."""
+        return int(self.status) & _UP != 0  # integers: operators of IntFlag are ten times slower
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,27 +114,28 @@ class Process:
     """
     One process of the cluster.
 
-    :ivar node: id of the node it runs on now; ``home`` is where it was started.
+    :ivar node: id of the node it runs on now; ``home``: id of the node where it was started.
     :ivar pid: its process id at home.
-    :ivar uid: effective user id; ``user`` its name at home, or the number as text.
+    :ivar uid: effective user id; ``user``: that user's name at home, or the number as text.
     :ivar state: the kernel's letter: R S D T t Z X I ...
-    :ivar cpu_percent: share of one processor since the last scan; None at the first sight of it.
-    :ivar cpu_seconds: user and system time it has used.
-    :ivar rss: bytes in memory; ``vsize`` bytes of address space.
-    :ivar start_time: when it started, None when that is not known; ``started`` the same in clock ticks after
-        its home's boot, exact, which together with home and pid names it for ever; 0 when it is not known.
-    :ivar where: openMosix's number: 0 at home, else the id of the node it runs on.
+    :ivar cpu_percent: share of one processor since the last scan; None in the first scan that finds it.
+    :ivar cpu_seconds: user and system time that it has used.
+    :ivar rss: bytes in memory; ``vsize``: bytes of address space.
+    :ivar start_time: when it started; None when that is not known.
+    :ivar started: the same moment, exact, in clock ticks after its home's boot; 0 when it is not known.
+        Together with home and pid it identifies the process for ever.
+    :ivar where: openMosix's number: 0 at home, otherwise the id of the node that it runs on.
     :ivar nmigs: how many times it has moved.
-    :ivar lock: it may not be moved by balancing.
-    :ivar cantmove: why it cannot be moved at all, empty when it can.
+    :ivar lock: whether balancing must not move it.
+    :ivar cantmove: why it cannot be moved at all; empty when it can.
     :ivar command: command line; the bare name in brackets when it has none.
-    :ivar read_rate: bytes a second it has read from storage lately; ``write_rate`` written to it.
+    :ivar read_rate: bytes a second that it has lately read from storage; ``write_rate``: written to storage.
         None for other people's processes, as in /proc.
-    :ivar stuck: the kernel does not answer what it is asked about it, as its exec waits for a dead file
-        system: shown is what is known, its state and memory fresh, the rest as it was.
-    :ivar age: seconds since this was read, None when it is fresh: at most a second old.
+    :ivar stuck: whether its files in /proc do not answer, for example because its exec waits for a dead file
+        system. Its state and memory are then fresh, and the other values are the last known ones.
+    :ivar age: seconds since this was read; None when it is fresh, which is at most a second old.
 
-    A number of the kernel's that cannot be (below 0, above its range) is None too.
+    A number from the kernel that is impossible (below 0, or above its range) is None too.
     """
 
     JSON: ClassVar[tuple[str, ...]] = (
@@ -170,12 +171,12 @@ class Process:
 
     @property
     def identity(self) -> str:
-        """``HOME-PID-STARTED``: the name of this process that no move and no reuse of its pid changes."""
+        """``HOME-PID-STARTED``: a name that survives moves and is never reused, even if the pid is."""
         return f"{self.home}-{self.pid}-{self.started}"
 
 
 class EventKind(str, enum.Enum):
-    """What can happen in a cluster."""
+    """The kinds of events in a cluster."""
 
     JOIN = "join"
     LEAVE = "leave"
@@ -193,10 +194,10 @@ class Event:
     Something that happened to a node or a process.
 
     :ivar time: when this daemon learnt of it.
-    :ivar node: id of the node it happened to; ``name`` its name.
+    :ivar node: id of the node that it happened to; ``name``: the name of that node.
     :ivar reason: a sentence for a person.
-    :ivar by: id of the node that says so.
-    :ivar uid: whose process it is about, None for none; this stays in the daemon.
+    :ivar by: id of the node that reported it.
+    :ivar uid: the user whose process it is about; None for no process. It never leaves the daemon.
     """
 
     JSON: ClassVar[tuple[str, ...]] = ("time", "kind", "node", "name", "reason", "by")
@@ -211,7 +212,7 @@ class Event:
 
 
 class Part(enum.Enum):
-    """The parts of a node's sample. Each is read on its own: one that fails leaves the others whole."""
+    """The parts of a node's sample. Each is read separately: one that fails does not affect the others."""
 
     LOAD = "load"
     CPU = "cpu"
@@ -225,9 +226,10 @@ class Part(enum.Enum):
 @dataclass(frozen=True, slots=True)
 class Load:
     """
-    How busy the node is; a number of the kernel's that cannot be is None.
+    How busy the node is. An impossible number from the kernel is None.
 
-    :ivar load: as `Node.load`, smoothed; ``runnable`` tasks at this moment, the reader not counted.
+    :ivar load: smoothed, as `Node.load`.
+    :ivar runnable: runnable tasks at this moment, without the task that reads this.
     :ivar averages: the kernel's load averages over 1, 5 and 15 minutes, in tasks.
     """
 
@@ -241,10 +243,11 @@ class Cpu:
     """
     The processors.
 
-    :ivar cpus: how many are online. :ivar speed: of one, a standard machine has 15000.
-    :ivar util: 100 for each fully usable processor, less what a hypervisor stole since the last read.
-    :ivar busy_percent: share of all processors in use since the last read; None at the first.
-    :ivar iowait_percent: share of the time that waited for storage; None at the first.
+    :ivar cpus: how many are online. :ivar speed: the speed of one; a standard machine has 15000.
+    :ivar util: 100 for each fully usable processor, minus the time that a hypervisor stole since the last
+        read.
+    :ivar busy_percent: share of all processors in use since the last read; None in the first read.
+    :ivar iowait_percent: share of the time spent waiting for storage; None in the first read.
     """
 
     cpus: int | None
@@ -257,10 +260,10 @@ class Cpu:
 @dataclass(frozen=True, slots=True)
 class Memory:
     """
-    Memory, in bytes; a size that cannot be, as more free than there is, is None.
+    Memory, in bytes. An impossible size, such as more free memory than there is, is None.
 
     :ivar mem: what a new process could get. :ivar rmem: free. :ivar tmem: all.
-    :ivar swap_total: None where the kernel does not say; ``swap_free`` likewise.
+    :ivar swap_total: None where the kernel does not tell it; the same holds for ``swap_free``.
     """
 
     mem: int | None
@@ -283,10 +286,10 @@ class Paging:
 @dataclass(frozen=True, slots=True)
 class Disk:
     """
-    One whole disk (no partitions): bytes since boot and milliseconds it was busy; None for what cannot be.
+    One whole disk (no partitions): bytes and busy milliseconds since boot. Impossible numbers are None.
 
-    :ivar stacked: its data pass through other disks that are counted too (RAID, device mapper, the paths
-        of a multipath disk), so sums over all disks leave it out.
+    :ivar stacked: whether its data pass through other disks that are counted too (RAID, device mapper, the
+        paths of a multipath disk). Sums over all disks leave such a disk out.
     """
 
     name: str
@@ -298,7 +301,7 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """One network interface: bytes, packets and errors since it came up; None for what cannot be."""
+    """One network interface: bytes, packets and errors since it came up. Impossible numbers are None."""
 
     name: str
     received_bytes: int | None
@@ -312,7 +315,7 @@ class Interface:
 @dataclass(frozen=True, slots=True)
 class Pressure:
     """
-    Percent of the last ten seconds in which some (or all: ``full``) tasks waited.
+    Percentage of the last ten seconds in which some tasks (``full``: all tasks) waited.
 
     None where the kernel has no pressure stall information or does not count it.
     """
@@ -327,10 +330,10 @@ class Pressure:
 @dataclass(frozen=True, slots=True)
 class Sample:
     """
-    What one node's /proc said, part by part; a part that this source or kernel has not is None.
+    The values of one node at one moment, by parts. A part that this source or kernel lacks is None.
 
     :ivar taken_at: when the newest part was read, in seconds since the epoch.
-    :ivar read_at: when each part was read, in seconds of a clock that is never set: for ages, not for
+    :ivar read_at: when each part was read, in seconds of a monotonic clock: for ages, not for time
         stamps. A part that failed keeps its last good value and time.
     """
 
@@ -345,7 +348,7 @@ class Sample:
     read_at: tuple[tuple[Part, float], ...] = field(default=())
 
     def age_of(self, part: Part, now: float) -> float | None:
-        """Seconds since ``part`` was read, at ``now`` of the same clock; None when it never was."""
+        """Seconds from the read of ``part`` to ``now`` on the same clock; None when it was never read."""
         return next((now - at for name, at in self.read_at if name is part), None)
 
 
@@ -356,7 +359,7 @@ class ProcessTable:
 
     :ivar taken_at: when the scan began, in seconds since the epoch.
     :ivar processes: in the order of their pids.
-    :ivar read_at: when the scan began, in seconds of a clock that is never set: for ages, not for stamps.
+    :ivar read_at: when the scan began, in seconds of a monotonic clock: for ages, not for time stamps.
     """
 
     taken_at: float
@@ -367,11 +370,11 @@ class ProcessTable:
 @dataclass(frozen=True, slots=True)
 class Caller:
     """
-    Who asks, and what he may do.
+    Who sends a request, and what they may do.
 
-    :ivar uid: his user id on this node; None when he has none here (a token, an unknown peer).
-    :ivar user: his name, empty for an anonymous caller.
-    :ivar via: how he came in, for the log and `whoami`: ``unix``, ``tcp 10.0.0.1:40312``, ``node 3``.
+    :ivar uid: their user id on this node; None when they have none here (a token, an unknown peer).
+    :ivar user: their name; empty for an anonymous caller.
+    :ivar via: how they connected, for the log and `whoami`: ``unix``, ``tcp 10.0.0.1:40312``, ``node 3``.
     """
 
     JSON: ClassVar[tuple[str, ...]] = ("role", "user", "uid", "via")
@@ -382,18 +385,18 @@ class Caller:
     via: str
 
     def owns(self, uid: int) -> bool:
-        """Whether a process of ``uid`` is this caller's own to look into and to act on."""
+        """Whether this caller may inspect processes of ``uid`` and act on them."""
         return self.role >= Role.ADMIN or (self.role >= Role.USER and self.uid == uid)
 
 
 def is_system_user(uid: int | None) -> bool:
-    """Whether ``uid`` is root's or that of another user of the system itself, not of a person: below 1000."""
+    """Whether ``uid`` is root or another user of the system itself, not a person: it is below 1000."""
     return uid is not None and uid < FIRST_USER
 
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """One line of `stats`: what is counted, how many, and in a few words what it means."""
+    """One line of `stats`: the name of the counter, its value, and its meaning in a few words."""
 
     JSON: ClassVar[tuple[str, ...]] = ("name", "value", "meaning")
 
@@ -405,10 +408,11 @@ class Counter:
 @dataclass(frozen=True, slots=True)
 class Output:
     """
-    What a command of `[commands]` printed, or how it ended.
+    A line that a command of `[commands]` printed, or its exit status.
 
-    :ivar line: a line of its output, without its end; None in the last value.
-    :ivar exit: None but in the last value: its exit status, 128 + the signal's number if one ended it.
+    :ivar line: a line of its output, without the line end; None in the last value.
+    :ivar exit: its exit status, in the last value only: 128 + the number of the signal if one ended it.
+        None in all other values.
     """
 
     JSON: ClassVar[tuple[str, ...]] = ("line", "exit")
@@ -420,9 +424,9 @@ class Output:
 @dataclass(frozen=True, slots=True)
 class NodeRange:
     """
-    Nodes whose ids and addresses follow on each other, a line of openMosix's map.
+    Nodes with consecutive ids and addresses: a line of openMosix's map.
 
-    :ivar first: the lowest id, which has ``address``. :ivar count: how many there are.
+    :ivar first: the lowest id; its node has ``address``. :ivar count: number of nodes.
     """
 
     JSON: ClassVar[tuple[str, ...]] = ("first", "address", "count")
@@ -444,10 +448,10 @@ class Name:
 @dataclass(frozen=True, slots=True)
 class VerbHelp:
     """
-    What `help` says of one verb.
+    What `help` says about one verb.
 
-    :ivar usage: how it is said, ``where PID [NODE]``. :ivar role: the smallest role that may.
-    :ivar fields: the JSON names of its rows; empty for a verb that answers one line.
+    :ivar usage: its syntax, such as ``where PID [NODE]``. :ivar role: the lowest role that may use it.
+    :ivar fields: the JSON names in its rows; empty for a verb that answers with one line.
     """
 
     JSON: ClassVar[tuple[str, ...]] = ("verb", "usage", "role", "summary", "fields")
@@ -460,7 +464,7 @@ class VerbHelp:
 
 
 class JobState(str, enum.Enum):
-    """Where a job is in its life."""
+    """The stages in the life of a job."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -469,28 +473,28 @@ class JobState(str, enum.Enum):
 
     @property
     def over(self) -> bool:
-        """Whether nothing of it runs any more."""
+        """Whether no process of the job runs any more."""
         return self in (JobState.DONE, JobState.LOST)
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """
-    A command that gomd runs for somebody.
+    A command that gomd runs for a caller.
 
-    :ivar job: its number, at its home. :ivar home: id of the node it was asked for at.
-    :ivar node: id of the node it runs on, or ran on last.
-    :ivar pid: the process id it has at home; None before it runs. A job that was started on another node
-        has no process at home: its number there is above all that a kernel gives.
-    :ivar pid_there: the process id it has on the node it runs on.
-    :ivar exit: its exit status, 128 + the signal's number if one ended it; None while it runs. 143 when it
-        is lost.
-    :ivar reason: a sentence on how it ended, mostly empty.
-    :ivar nmigs: how often it has moved. :ivar lock: balancing leaves it where it is.
-    :ivar cantmove: why it cannot be moved, empty when it can.
-    :ivar detached: nobody waits for it, its output is kept at home.
-    :ivar former: process ids it had at home before it went away and came back, oldest first.
-    :ivar memory_max: bytes of memory it may have, None for no limit.
+    :ivar job: its number at its home. :ivar home: id of the node where it was requested.
+    :ivar node: id of the node that it runs on, or ran on last.
+    :ivar pid: its process id at home; None before it runs. A job that was started on another node
+        has no process at home: its number there is higher than any that a kernel assigns.
+    :ivar pid_there: its process id on the node that it runs on.
+    :ivar exit: its exit status, 128 + the number of the signal if one ended it; None while it runs. 143 when
+        it is lost.
+    :ivar reason: a sentence about how it ended; mostly empty.
+    :ivar nmigs: how many times it has moved. :ivar lock: whether balancing must not move it.
+    :ivar cantmove: why it cannot be moved; empty when it can.
+    :ivar detached: whether no caller waits for it; its output is kept at home.
+    :ivar former: the process ids that it had at home before it left and came back, oldest first.
+    :ivar memory_max: bytes of memory that it may use; None for no limit.
     """
 
     JSON: ClassVar[tuple[str, ...]] = (

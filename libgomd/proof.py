@@ -1,10 +1,10 @@
 """
-What may be sent to an endpoint that nobody named: a daemon found by default has to prove whose it is.
+Decides what may be sent to an endpoint found by default: its daemon must prove whose it is.
 
-While no daemon runs, any user may listen at the loopback port where one is looked for, or at a unix socket in
-a directory that is not the caller's. The kernel says who listens at a unix socket; of a tcp port nobody does.
-So a unix socket that was found by default counts only when root or the caller listens there, and over tcp
-nothing is sent to a port found by default but questions: no token, no job, no environment.
+While no daemon runs, any user may listen at the default loopback port, or at a unix socket in a directory
+that is not the caller's. The kernel tells who listens at a unix socket, but not who listens at a tcp port.
+So a unix socket found by default is accepted only if its listener is root or the caller. A tcp port found by
+default receives only questions: no token, no job, no environment.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from libgomd.endpoints import Endpoint, FoundTcp
 from libgomd.errors import UnprovenEndpoint
 from libgomd.wire.lines import Request
 
-#: The verbs that only read, with nothing secret in them; `auth`, which anybody may say, is none of these.
+#: The verbs that only read and contain nothing secret. `auth` is not one, although everybody may use it.
 QUESTIONS: Final = frozenset(
     (
         "help", "version", "whoami", "format", "quit", "stats", "nodes", "node", "load", "speed", "mem",
@@ -29,9 +29,10 @@ QUESTIONS: Final = frozenset(
 
 def objection(connected: socket.socket, path: str, uid: int) -> str | None:
     """
-    Return why a unix socket that user ``uid`` found by default does not count, None when it does. Blocks.
+    Return why user ``uid`` must not trust a unix socket found by default; None if they may. Blocks.
 
-    :param connected: connected to it: the kernel told it who listened there.
+    :param connected: a connection to the socket, from which the kernel tells who listens there.
+    :param path: the path of the socket.
     """
     credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     listener = int.from_bytes(credentials[4:8], _BYTE_ORDER)
@@ -49,15 +50,15 @@ def objection(connected: socket.socket, path: str, uid: int) -> str | None:
 
 def check_request(request: Request, endpoint: Endpoint, tried: Sequence[str] = ()) -> None:
     """
-    Check that ``request`` may be sent to ``endpoint``: to a tcp port found by default go questions only.
+    Check that ``request`` may be sent to ``endpoint``. A tcp port found by default receives only questions.
 
-    :param tried: for the error: the endpoints before it, each with why it does not count.
-    :raises UnprovenEndpoint: it is more than a question, and may have something secret in it.
+    :param tried: the endpoints tried before, each with the reason why it was rejected; for the error.
+    :raises UnprovenEndpoint: the request is not a question, and may contain something secret.
     """
     if not isinstance(endpoint, FoundTcp):
         return
     verb, words = request.verb.lower(), list(request.arguments)
-    if verb == "watch":  # what is watched is what is sent
+    if verb == "watch":  # the watched request decides
         while len(words) > 1 and (words[0] in ("-n", "-c") or words[0].startswith("@")):
             del words[: 2 if words[0] in ("-n", "-c") else 1]
         verb = words[0].lower() if words else verb

@@ -1,7 +1,7 @@
 """
-Decodes replies: the values in their JSON, for single answers and for streams of answers.
+Decodes the JSON in replies into values, for single answers and for streams of answers.
 
-No I/O. The Deferred client and the blocking client both use it.
+This module does no I/O. The Deferred client and the blocking client both use it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Call(Generic[T]):
         Return the answer in ``reply``.
 
         :raises RequestError: the daemon refused. :raises NodeError: the node failed.
-        :raises MalformedReply: it is not an answer to this request.
+        :raises MalformedReply: the reply is not an answer to this request.
         """
         check(reply, BLOCK if self.block else OK, self.request)
         if self.block:
@@ -88,7 +88,7 @@ def check(reply: Reply, expected: int, request: Request) -> None:
     Check that ``reply`` is an answer of the expected kind.
 
     :raises RequestError: the daemon refused. :raises NodeError: the node failed.
-    :raises MalformedReply: it is neither.
+    :raises MalformedReply: the reply is of another kind.
     """
     if reply.code >= 400:
         raise error_for(reply.code, reply.text)
@@ -100,8 +100,9 @@ def row_in(line: str) -> Any:
     """
     Return the value in a line of a block.
 
-    :raises MalformedReply: it is not JSON.
-    :raises RequestError: it is the last line of a block that the daemon could not complete; or `NodeError`.
+    :raises MalformedReply: the line is not JSON.
+    :raises RequestError: the line says that the daemon could not complete the block, and why.
+    :raises NodeError: likewise, when the node failed.
     """
     row = values.loads(line)
     if isinstance(row, dict) and row.keys() == {"code", "error"} and isinstance(row["code"], int):

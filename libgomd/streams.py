@@ -1,4 +1,4 @@
-"""Answers that keep coming, as an async iterator; and how long the Deferred client waits for anything."""
+"""Streams of answers as async iterators, and the timeouts of the Deferred client."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from libgomd.wire.lines import BLOCK
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Seconds that a closing connection has for what was sent, before it is cut.
+#: Seconds that a closing connection may take to flush its data before it is aborted.
 _LINGER = 5.0
 
 
 def returns_deferred(
     function: Callable[P, Coroutine[Deferred[Any], Any, T]],
 ) -> Callable[P, Deferred[T]]:
-    """Let a coroutine function return a Deferred, which works with ``await`` and with callbacks."""
+    """Make a coroutine function return a Deferred, which works with ``await`` and with callbacks."""
 
     @wraps(function)
     def started(*arguments: P.args, **options: P.kwargs) -> Deferred[T]:
@@ -35,7 +35,7 @@ def returns_deferred(
 
 
 def within(timeout: float | None, clock: IReactorTime, waited: Deferred[T], what: str) -> Deferred[T]:
-    """Let ``waited`` fail with `TimedOut` after ``timeout`` seconds, None for never."""
+    """Make ``waited`` fail with `TimedOut` after ``timeout`` seconds; None means never."""
 
     def time_is_up(_: object, seconds: float) -> T:
         raise TimedOut(f"{what} did not come within {seconds:g} seconds")
@@ -46,7 +46,7 @@ def within(timeout: float | None, clock: IReactorTime, waited: Deferred[T], what
 
 
 def closed(connection: LineConnection, clock: IReactorTime) -> Deferred[None]:
-    """Close a connection, and fire when it is; what the daemon does not take in time is cut off."""
+    """Close a connection; fires once it is closed. Data that the daemon does not read in time are lost."""
     connection.close()
     gone = connection.when_gone()
     if not gone.called:
@@ -57,11 +57,11 @@ def closed(connection: LineConnection, clock: IReactorTime) -> Deferred[None]:
 
 class Answers(Generic[T]):
     """
-    The answers of a stream, an async iterator with a connection of its own.
+    An async iterator over the answers of a stream, with a connection of its own.
 
-    It connects and asks when the first answer is asked for, and reads no faster than its consumer.
-    Leave ``async with`` or call `aclose` to end it, at the daemon too. Errors as for a call; a time
-    limit holds until the daemon begins to answer, not between the answers.
+    It connects and sends its request when the first answer is requested, and reads no faster than its
+    consumer. Leave ``async with`` or call `aclose` to end the stream, also at the daemon. It raises the same
+    errors as a call. The timeout applies until the daemon begins to answer, not between the answers.
     """
 
     def __init__(
@@ -116,12 +116,12 @@ class Answers(Generic[T]):
             self._connection.close()
 
     def __del__(self) -> None:
-        if not self._over:  # somebody left the loop and forgot to close
+        if not self._over:  # the consumer left the loop without closing the stream
             self._end()
 
     @returns_deferred
     async def aclose(self) -> None:
-        """End the stream; fires when its connection is closed, a second time too."""
+        """End the stream; fires once its connection is closed. It may be called again."""
         self._over = True
         if self._connection is not None:
             await closed(self._connection, self._clock)

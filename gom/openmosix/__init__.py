@@ -1,1 +1,1 @@
-"""The commands of openMosix under their old names: mosctl, mosrun, migrate, mps; docs/openmosix-names.md."""
+"""openMosix's commands under their old names: mosctl, mosrun, migrate, mps. See docs/openmosix-names.md."""

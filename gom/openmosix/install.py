@@ -1,8 +1,8 @@
 """
 Installs openMosix's commands into a directory: ``python -m gom.openmosix.install [remove] DIRECTORY``.
 
-Each command is a small program for the Python that ran this. A file of the same name that this module did
-not write is left alone, so a machine that still has openMosix's own tools keeps them.
+Each command is a small program for the Python interpreter that runs this module. A file of the same name
+that this module did not write is left alone, so a machine that still has openMosix's own tools keeps them.
 """
 
 from __future__ import annotations

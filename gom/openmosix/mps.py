@@ -103,7 +103,7 @@ def _selected(gomd: Client, processes: Sequence[Process], options: MpsOptions) -
     uid, own_terminal = os.getuid(), _own_terminal()
     wanted = [one for one in processes if options.everybody or options.pids or one.uid == uid]
     if options.pids or options.detached:
-        if options.layout == "--ominfo":  # shows nothing else of them, so no request for each is needed
+        if options.layout == "--ominfo":  # needs neither terminal nor priority, so no request per process
             return [Row(process, 0, None) for process in wanted]
         return [_row(gomd, process) for process in wanted]
     rows = [_row(gomd, process) for process in wanted]
@@ -113,7 +113,7 @@ def _selected(gomd: Client, processes: Sequence[Process], options: MpsOptions) -
 
 
 def _row(gomd: Client, process: Process) -> Row:
-    """Get terminal and priority. A process that has just ended, or is hidden, has none."""
+    """Request terminal and priority. Without them if the process has just ended or is hidden. Blocks."""
     try:
         fields = gomd.get(f"/proc/{process.pid}/stat").rpartition(")")[2].split()
         return Row(process, int(fields[4]), int(fields[15]))
@@ -141,7 +141,7 @@ def terminal_name(number: int) -> str:
 
 
 class MpsColumn(NamedTuple):
-    """A column: its head, its width, what stands in it; text stands left, numbers right."""
+    """A column: its heading, its width, the text of its cells, and whether they are left-aligned."""
 
     head: str
     width: int
@@ -149,11 +149,11 @@ class MpsColumn(NamedTuple):
     left: bool = False
 
     def title(self) -> str:
-        """The head, as wide as the column."""
+        """The heading, padded to the width of the column."""
         return self._padded(self.head)
 
     def cell(self, row: Row, all_memory: int) -> str:
-        """The text for one process."""
+        """The text for one process, padded to the width of the column."""
         return self._padded(printable(self.text(row, all_memory)))
 
     def _padded(self, text: str) -> str:
@@ -172,14 +172,14 @@ def _start(process: Process) -> str:
         return "-"
     try:
         began = time.localtime(process.start_time)
-    except (OverflowError, OSError, ValueError):  # no year that this machine has
+    except (OverflowError, OSError, ValueError):  # a year that this machine cannot represent
         return "?"
     today = time.localtime()[:3] == began[:3]
     return time.strftime("%H:%M" if today else "%b%d", began)
 
 
 def _name(process: Process) -> str:
-    """The bare name of the program, as openMosix's COMMAND among other columns."""
+    """The bare name of the program, as in the COMMAND column of openMosix's mps."""
     first = process.command.split(" ", 1)[0]
     return first if first.startswith("[") else os.path.basename(first)
 

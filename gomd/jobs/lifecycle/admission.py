@@ -1,8 +1,8 @@
 """
 Decides whether this node accepts one more job of a user.
 
-One user may have a share of all places, and the last places are reserved for admins. So a user who fills
-their share locks out neither the other users nor the admins who have to clear the node.
+One user may occupy only a share of all places, and the last places are reserved for admins. So a user who
+fills their share locks out neither other users nor the admins who have to clear the node.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from libgomd.model import Caller, Role
 
 
 class Owned(Protocol):
-    """Something that occupies a place."""
+    """A job that occupies a place."""
 
     @property
     def uid(self) -> int:
-        """Whose it is."""
+        """The user id of its owner."""
 
 
 class Admission:
     """
-    :param own_uid: the user this daemon runs as, whom the share does not limit.
-    :param most: jobs under way at once, of this home and guests together.
-    :param most_per_user: of one user; 0 stands for half of ``most``. :param reserve: places for admins alone,
-        in percent of ``most``.
+    :param own_uid: the user as which this daemon runs; the share does not limit them.
+    :param most: maximum number of jobs at once, those of this home and guests together.
+    :param most_per_user: maximum number of jobs of one user; 0 means half of ``most``.
+    :param reserve: places that only admins may use, in percent of ``most``.
     """
 
     def __init__(self, own_uid: int, most: int, most_per_user: int = 0, reserve: float = 0.0) -> None:
@@ -39,9 +39,9 @@ class Admission:
 
     def why_not(self, under_way: Iterable[Owned], waiting: Iterable[int], uid: int, admin: bool) -> str:
         """
-        Return why there is no room for a job of user ``uid``, a clause; empty when there is.
+        Return why there is no place for a job of user ``uid``, as a clause; empty when there is one.
 
-        :param under_way: the jobs. :param waiting: the users of those that wait for their turn to start.
+        :param under_way: the jobs that run. :param waiting: the user ids of the jobs that wait to be started.
         """
         of = Counter(each.uid for each in under_way)
         of.update(waiting)
@@ -63,7 +63,7 @@ class Admission:
         return ""
 
     def check(self, under_way: Iterable[Owned], waiting: Iterable[int], caller: Caller) -> None:
-        """Check whether ``caller`` may start one more job. :raises TooMany: not now."""
+        """Check whether ``caller`` may start one more job. :raises TooMany: there is no place."""
         uid = -1 if caller.uid is None else caller.uid
         if why := self.why_not(under_way, waiting, uid, caller.role >= Role.ADMIN):
             raise TooMany(f"{why}: try later")

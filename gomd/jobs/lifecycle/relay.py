@@ -1,4 +1,4 @@
-"""The streams of one job as they pass through a daemon: frames from one side to the other, none kept."""
+"""Relays the streams of one job through a daemon: frames from one end to the other, none kept."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class ClientEnd(Protocol):
 
     @property
     def full(self) -> bool:
-        """Whether it has to read before more should be sent."""
+        """Whether it must read before more should be sent to it."""
 
     @property
     def gone(self) -> bool:
-        """Whether nothing comes of sending any more."""
+        """Whether it is gone, so that sending has no effect."""
 
     def send(self, data: bytes) -> None:
         """Send encoded frames."""
 
     def pause_reading(self, paused: bool) -> None:
-        """Stop reading from it, or go on."""
+        """Pause or resume reading from it."""
 
     def close(self) -> None:
         """Close it, without telling the listener."""
@@ -46,22 +46,22 @@ class ClientEnd(Protocol):
 
 
 class RelayListener(Protocol):
-    """Hears what passes through a relay and concerns this daemon too."""
+    """Receives the events of a relay that concern this daemon too."""
 
     def on_started(self, running: RunningJob) -> None:
-        """The job runs. Told again with each new connection to it."""
+        """The job runs. Called again for each new connection to the job."""
 
     def on_exit(self, exit: JobExit) -> None:
-        """The job has ended. May be told more than once."""
+        """The job has ended. It may be called more than once."""
 
     def on_failed(self, failure: StartFailure) -> None:
         """The job was not started, or it is lost."""
 
     def on_outcome(self, outcome: OrderOutcome) -> None:
-        """This came of an order to the job's supervisor."""
+        """An order to the job's supervisor has had this outcome."""
 
     def on_collected(self) -> None:
-        """The caller has the exit status, so that the job's end may forget the job."""
+        """The caller has received the exit status, so the job's end may forget the job."""
 
     def on_job_lost(self) -> None:
         """The connection to the job's end broke."""
@@ -75,11 +75,11 @@ class StreamRelay:
     Joins the job's end (a supervisor, or the daemon of the node the job runs on) to the caller's end
     (the caller's connection, or that of the job's home).
 
-    Nothing is kept: what is under way is bounded by the window that the two ends agree on. A caller that
-    acknowledges output it has not read gains nothing: its acknowledgements wait while its connection is full.
+    Nothing is kept: the window on which the two ends agree bounds the data under way. A caller gains nothing
+    by acknowledging output it has not read: its acknowledgements wait while its connection is full.
 
-    :param transparent: everything is passed on to the caller's end, which is another daemon.
-    :ivar job: the connection to the job's end, None while there is none. :ivar client: the caller's end.
+    :param transparent: whether everything is passed on to the caller's end, because that is another daemon.
+    :ivar job: the connection to the job's end; None while there is none. :ivar client: the caller's end.
     :ivar attached: whether the job's end has answered the caller's newest `ATTACH`.
     """
 
@@ -96,7 +96,7 @@ class StreamRelay:
     # -- the connections
 
     def join_job(self, stream: FrameStream) -> None:
-        """Use ``stream`` as the connection to the job; a caller that is there sends `ATTACH` again."""
+        """Use ``stream`` as the connection to the job. A connected caller has to send `ATTACH` again."""
         self.drop_job()
         self.job = stream
         stream.listen(self._from_job, self._job_gone, self._job_has_room)
@@ -128,7 +128,7 @@ class StreamRelay:
             client.close()
 
     def release_client(self) -> ClientEnd | None:
-        """Return the caller's end, which stays open, and have nothing to do with it any more."""
+        """Return the caller's end, still open; the relay does not use it any more."""
         client, self.client = self.client, None
         return client
 
@@ -192,7 +192,7 @@ class StreamRelay:
                 return
         elif kind == frames.STDIN:
             if not self.attached:
-                return  # it was sent to an end that is gone; it comes again after ATTACH
+                return  # it was meant for an end that is gone; the caller sends it again after ATTACH
             self._stdin_position += len(payload)
             if self._stdin_position - self._stdin_acknowledged > frames.WINDOW:
                 raise frames.MalformedFrame("more input than the window allows")

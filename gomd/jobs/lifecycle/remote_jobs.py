@@ -1,4 +1,4 @@
-"""Reaches the jobs of this home on other nodes, and gives them up when their node is gone."""
+"""Connects to the jobs of this home on other nodes, and reports them lost when their node is gone."""
 
 from __future__ import annotations
 
@@ -20,21 +20,23 @@ from libgomd.wire.lines import Request
 
 #: Seconds that a node may be down before its jobs are lost.
 DOWN_TIMEOUT = 15.0
-#: Seconds that a node may be up and unreachable before its jobs are lost.
+#: Seconds that a node may be up but unreachable before its jobs are lost.
 UNREACHED_TIMEOUT = 60.0
 #: Seconds between two attempts to reach a job.
 RETRY_INTERVAL = 0.5
-#: Seconds between two attempts to end what still runs of a lost job, and the time after which they end.
+#: Seconds between two attempts to end what still runs of a lost job, and seconds until they are given up.
 LEFTOVER_RETRY_INTERVAL = 10.0
 LEFTOVER_TIMEOUT = 86400.0
 _KILL = 9
-#: Jobs that are looked for at the same time: after a start there may be thousands.
+#: Maximum number of concurrent searches for jobs: after a start of the daemon there may be thousands.
 _MAX_CONCURRENT_SEARCHES = 32
 
 
 class RemoteJobs:
     """
-    :param running: tells whether the daemon still runs.
+    Starts jobs on other nodes, finds them again, and ends what is left of lost ones.
+
+    :param running: returns whether the daemon still runs.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -50,9 +52,9 @@ class RemoteJobs:
 
     async def start(self, node: Node, name: str, values: dict[str, Any], caller: Caller) -> FrameStream:
         """
-        Start a job on ``node``; the stream tells what came of it.
+        Start a job on ``node``. The returned stream reports the outcome.
 
-        :raises GomdError: the node cannot be reached, or refused.
+        :raises GomdError: the node cannot be reached, or it refused.
         """
         stream = await self._open(node, Request("run", (name,)), caller)
         stream.send(frames.encode_json(frames.SPEC, values))
@@ -67,9 +69,10 @@ class RemoteJobs:
         """
         Return a new connection to a job, or why it is lost.
 
-        A node that is down gets `DOWN_TIMEOUT` to come back, one that cannot be reached `UNREACHED_TIMEOUT`.
+        The search ends when the node has been down for `DOWN_TIMEOUT`, or unreachable for
+        `UNREACHED_TIMEOUT`.
 
-        :param newest: tells where the job is by now, as it may move during the search.
+        :param newest: returns the current entry of the job, which may move during the search.
         """
         begun = down_since = self._clock.seconds()
         while self._running():
@@ -91,7 +94,7 @@ class RemoteJobs:
                 if newest is None or newest().node == job.node:
                     return f"node {job.node} {node.name if node else ''} has it no more: {error}"
                 continue
-            except Conflict as error:  # it is being moved, or was moved: its new node will tell
+            except Conflict as error:  # it is being moved, or has moved: `newest` will tell its node
                 begun = self._clock.seconds()
                 why = str(error)
             except GomdError as error:
@@ -114,7 +117,7 @@ class RemoteJobs:
             return None
 
     async def end_leftover(self, job: Job) -> None:
-        """End what may still run of a lost job, should its node come back within `LEFTOVER_TIMEOUT`."""
+        """End what may still run of a lost job, if its node comes back within `LEFTOVER_TIMEOUT`."""
         end = self._clock.seconds() + LEFTOVER_TIMEOUT
         while self._running() and self._clock.seconds() < end:
             node = self._node(job.node)
@@ -143,5 +146,5 @@ class RemoteJobs:
 
 
 def owner_of(job: Job) -> Caller:
-    """Return as whom this home asks other nodes about ``job`` when no caller is behind it."""
+    """Return the identity with which this home asks other nodes about ``job`` without a caller."""
     return Caller(Role.ADMIN if job.uid == 0 else Role.USER, job.user, job.uid, "home")

@@ -1,8 +1,8 @@
 """
-Limits how many jobs are being started at once, in total and for one user.
+Limits how many jobs are started at once, in total and for each user.
 
-A slot is occupied until the supervisor of the job has received what it is to run, which takes milliseconds.
-What the program does from there, such as waiting for a file system that hangs, delays no other start.
+A slot is occupied until the supervisor of the job has received its job, which takes milliseconds.
+What the program does afterwards, such as waiting for a file system that hangs, delays no other start.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from twisted.internet.defer import DeferredSemaphore
 
 #: Maximum number of supervisors that are being started at the same time.
 MAX_CONCURRENT_STARTS = 32
-#: Maximum number of starts of one user that are under way.
+#: Maximum number of concurrent starts of one user.
 MAX_STARTS_A_USER = 16
 
 
 class StartQueue:
-    """The slots of all users. The starts of one user get theirs in order."""
+    """The slots of all users. The starts of one user get their slots in order."""
 
     def __init__(self) -> None:
         self._all = DeferredSemaphore(MAX_CONCURRENT_STARTS)
@@ -31,15 +31,15 @@ class StartQueue:
                 yield uid
 
     def slot(self, uid: int) -> StartSlot:
-        """Return a slot of user ``uid``, which has still to be taken."""
+        """Return a slot of user ``uid`` that is not taken yet."""
         return StartSlot(self, uid)
 
     async def take(self, uid: int) -> None:
-        """Wait for a slot of that user."""
+        """Wait for a slot of user ``uid``."""
         await self._of.setdefault(uid, DeferredSemaphore(MAX_STARTS_A_USER)).acquire()
 
     def release(self, uid: int) -> None:
-        """Give it back."""
+        """Give a slot of user ``uid`` back."""
         slots = self._of[uid]
         slots.release()
         if slots.tokens == slots.limit:
@@ -50,7 +50,7 @@ class StartQueue:
         await self._all.acquire()
 
     def launched(self) -> None:
-        """Let another one be started."""
+        """Allow another supervisor to be started."""
         self._all.release()
 
 
@@ -64,7 +64,7 @@ class StartSlot:
         self._launching = False
 
     async def take(self) -> None:
-        """Wait for it."""
+        """Wait for the slot. Returns at once if it is taken already."""
         if not self._taken:
             await self._queue.take(self._uid)
             self._taken = True
@@ -75,7 +75,7 @@ class StartSlot:
         self._launching = True
 
     def release(self) -> None:
-        """Give back what is taken. May be done again."""
+        """Give back everything that is taken. It may be called again."""
         if self._launching:
             self._launching = False
             self._queue.launched()

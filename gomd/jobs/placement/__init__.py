@@ -1,1 +1,1 @@
-"""Which node is best for a job, and when moving one pays."""
+"""Chooses the node for a new job, and decides when moving a running one is worth its cost."""

@@ -1,10 +1,10 @@
 """
-Decides whether a process of this node should move to another one, and which: without I/O, but with a memory.
+Decides whether a process of this node should move to another node, and which. Keeps state, but does no I/O.
 
-A process is assumed to need as much processor time again as it has used: what has run long will run long
+A process is assumed to need as much processor time again as it has used: one that has run long will run long
 (M. Harchol-Balter, A. Downey, "Exploiting Process Lifetime Distributions for Dynamic Load Balancing", ACM
 TOCS 15(3), 1997). It moves when it saves more time than moves of its size have taken lately, and when it
-would run clearly faster, so that moving it back could never look as good.
+would run so much faster that moving it back cannot look as good.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from typing import Final, NamedTuple
 
 from libgomd.model import STANDARD_SPEED, Node, Process, Status
 
-#: Factor by which a process has to run faster on the other node. Going back would have to win as much again,
-#: so nothing goes to and fro.
+#: Factor by which a process must run faster on the other node. Moving back would have to gain as much again,
+#: so no process moves back and forth.
 MIN_SPEEDUP: Final = 1.25
-#: Number of rounds in a row that must find a move before one is made. Up to `MAX_EXTRA_ROUNDS` are added,
-#: drawn anew each time, so that not every busy node picks the same idle one in the same second.
+#: Number of consecutive rounds that must find a move before one is made. A random number of rounds, up to
+#: `MAX_EXTRA_ROUNDS`, is added each time, so that busy nodes do not all pick the same idle one at once.
 MIN_ROUNDS: Final = 5
 MAX_EXTRA_ROUNDS: Final = 4
-#: Seconds after a move in which nothing else moves, until the loads show it.
+#: Seconds after a move during which nothing else moves, until the loads show it.
 SETTLE_TIME: Final = 10.0
-#: Seconds that a process which has moved here stays at least.
+#: Minimum number of seconds that a process stays here after it has moved here.
 MIN_STAY: Final = 30.0
-#: Seconds until a process that could not be moved is tried again. They double after each failure, up to an
-#: hour.
+#: Seconds until a process that could not be moved is tried again. The delay doubles after each failure, up
+#: to an hour.
 FIRST_RETRY_DELAY: Final = 60.0
 _MAX_RETRY_DELAY: Final = 3600.0
 #: Share of one processor that a process must use to be worth moving.
 _MIN_PROCESSOR_SHARE: Final = 0.2
-#: Maximum number of processes and of nodes that are compared, so that a round takes a millisecond or two.
+#: Maximum number of processes, and of nodes, that a round compares, so that it takes a millisecond or two.
 _MAX_COMPARED: Final = 16
-#: States of processes that do not run: stopped, traced, ended.
+#: States of processes that cannot run: stopped, traced, ended.
 _INACTIVE_STATES: Final = frozenset("TtZX")
 
 
@@ -42,7 +42,8 @@ class ProposedMove(NamedTuple):
     """
     A move that is worth its cost.
 
-    :ivar gain: seconds by which the process would end earlier. :ivar cost: seconds that the move should take.
+    :ivar gain: seconds by which the process would end earlier.
+    :ivar cost: seconds that the move is expected to take.
     """
 
     process: Process
@@ -53,9 +54,9 @@ class ProposedMove(NamedTuple):
 
 class MoveCosts:
     """
-    What moves have cost lately. The first estimate is half a second, and a second for each 100 MB.
+    Estimates the cost of a move. The first estimate is half a second, plus a second for each 100 MB.
 
-    It learns one number: by which factor the moves of this node differ from that estimate.
+    It learns one number: the factor by which recent moves of this node differ from that estimate.
     """
 
     _FIXED = 0.5
@@ -67,11 +68,11 @@ class MoveCosts:
         self.factor = 1.0
 
     def of(self, memory: int) -> float:
-        """Return how many seconds moving a process with ``memory`` bytes should take."""
+        """Return how many seconds the move of a process with ``memory`` bytes is expected to take."""
         return self.factor * (self._FIXED + memory * self._PER_BYTE)
 
     def observe(self, memory: int, seconds: float) -> None:
-        """Learn how many seconds moving ``memory`` bytes took."""
+        """Learn that moving ``memory`` bytes took so many ``seconds``."""
         seen = seconds / (self._FIXED + memory * self._PER_BYTE)
         low, high = self._BOUNDS
         self.factor += self._NEWEST * (min(max(seen, low), high) - self.factor)
@@ -79,10 +80,10 @@ class MoveCosts:
 
 class Balance:
     """
-    Decides for one node, round by round.
+    Decides about the moves of one node, round by round.
 
-    :param own_id: the id of the node whose processes may be moved. :param costs: what moves cost.
-    :param random: gives a number from 0 to 1, for the extra rounds.
+    :param own_id: the id of the node whose processes may be moved. :param costs: the estimate of costs.
+    :param random: returns a number from 0 to 1, for the extra rounds.
     :param standard_speed: the speed of the standard machine to which the loads refer.
     """
 
@@ -105,11 +106,11 @@ class Balance:
 
     def decide(self, nodes: Sequence[Node], processes: Iterable[Process], now: float) -> ProposedMove | None:
         """
-        Return the move to make now, None for none. Call it once a second.
+        Return the move to make now; None for no move. Call it once a second.
 
         :param nodes: all nodes, this one included.
-        :param processes: those that run on this node; others are ignored.
-        :param now: seconds, of any clock that does not go back.
+        :param processes: the processes that run on this node; others are ignored.
+        :param now: seconds, of any monotonic clock.
         """
         here = [process for process in processes if process.node == self._own_id]
         self._remember(here, now)
@@ -120,14 +121,14 @@ class Balance:
         return best if self._streak >= self._needed else None
 
     def moved(self, move: ProposedMove, seconds: float, now: float) -> None:
-        """Take note that ``move`` was made and took ``seconds``."""
+        """Record that ``move`` was made and took ``seconds``."""
         if move.process.rss is not None:
             self._costs.observe(move.process.rss, seconds)
         self._failures.pop(move.process.identity, None)
         self._rest(now)
 
     def failed(self, move: ProposedMove, now: float) -> None:
-        """Take note that ``move`` could not be made: its process is not tried again for a while."""
+        """Record that ``move`` failed. Its process is not tried again for a while."""
         times = self._failures.get(move.process.identity, (0, 0.0))[0]
         until = now + min(FIRST_RETRY_DELAY * 2.0 ** min(times, 10), _MAX_RETRY_DELAY)
         self._failures[move.process.identity] = (times + 1, until)
@@ -142,7 +143,7 @@ class Balance:
         return MIN_ROUNDS + int(self._random() * (MAX_EXTRA_ROUNDS + 1))
 
     def _remember(self, here: Sequence[Process], now: float) -> None:
-        """Keep since when each process has been seen here, and forget those that are gone."""
+        """Record since when each process has been on this node, and forget those that are gone."""
         self._seen = {one.identity: self._seen.get(one.identity, now) for one in here}
         self._failures = {
             name: failure
@@ -181,19 +182,19 @@ class Balance:
         return now >= self._failures.get(process.identity, (0, 0.0))[1]
 
     def _judge(self, own: Node, process: Process, target: Node) -> ProposedMove | None:
-        """Return the move of ``process`` to ``target``, None when it is not worth it."""
+        """Return the move of ``process`` to ``target``; None when it is not worth its cost."""
         assert process.cpu_percent is not None
         if process.rss is None or process.cpu_seconds is None:
-            return None  # what it would cost is not known
+            return None  # its cost or its gain is not known
         runnable = self._runnable(own)
         share = min(1.0, (own.cpus or 1) / max(runnable, 1.0))
-        # The processors it would use if it had them: what it got, divided by the share each process gets.
+        # The number of processors it could use: those it got, divided by the share that each process gets.
         wants = min(process.cpu_percent / 100.0 / share, float(max(1, process.threads or 1)))
         if wants < _MIN_PROCESSOR_SHARE or (target.mem is not None and target.mem < process.rss):
             return None
         if (
             process.state[:1] == "R"
-        ):  # it counts in the load, even while other processes or its niceness hold it back
+        ):  # it counts in the load, even if its niceness or other processes slow it down
             wants = max(wants, 1.0)
         rate_here = self._rate(own, max(runnable, wants), wants)
         rate_there = self._rate(target, self._runnable(target) + wants, wants)
@@ -204,12 +205,12 @@ class Balance:
         return ProposedMove(process, target, gain, cost) if gain > cost else None
 
     def _runnable(self, node: Node) -> float:
-        """Return how many processes run on ``node``, computed from its load."""
+        """Return the number of runnable processes on ``node``, computed from its load."""
         speed, cpus = node.speed or self._standard_speed, node.cpus or 1
         return max(0, node.load or 0) * speed * cpus / (100.0 * self._standard_speed)
 
     def _rate(self, node: Node, runnable: float, wants: float) -> float:
-        """Return the speed of a process that wants so many processors where ``runnable`` processes run."""
+        """Return the speed of a process that can use ``wants`` processors, among ``runnable`` processes."""
         return wants * min(1.0, (node.cpus or 1) / max(runnable, 1e-9)) * (node.speed or self._standard_speed)
 
 
@@ -218,5 +219,5 @@ def _is_known(node: Node) -> bool:
 
 
 def _takes_guests(node: Node) -> bool:
-    """Whether a node is up, tells its load and takes guests."""
+    """Whether a node is up, shares its load and accepts guests."""
     return _is_known(node) and not node.status & (Status.BLOCK | Status.QUIET)

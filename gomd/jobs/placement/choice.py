@@ -25,21 +25,21 @@ from libgomd.model import STANDARD_SPEED, Node, Status
 
 #: First ceiling of the load: one process on a standard machine.
 FIRST_CEILING: Final = 100.0
-#: Bytes that a job of unknown size is assumed to use. They count in its cost only: it is never refused for
-#: them.
+#: Bytes that a job of unknown size is assumed to use. They count only in its cost: no node refuses it
+#: because of them.
 ASSUMED_MEMORY_BYTES: Final = 64 << 20
 #: Seconds during which a choice counts in full, because the known loads do not show it yet.
 FRESH_TIME: Final = 1.0
-#: Factor per second by which it fades afterwards, as its load appears in the known one
+#: Factor per second by which a choice fades afterwards, as its load appears in the known one
 #: (gomd.sources.linux.load).
 FADING_FACTOR: Final = 5 / 8
-#: Seconds after which a choice does not count any more.
+#: Seconds after which a choice no longer counts.
 CHOICE_LIFETIME: Final = 6.0
-#: Share of the memory up to which it is not scarce, so that the load alone decides which node is better.
+#: Share of used memory up to which memory is not scarce, so that only the load decides between nodes.
 AMPLE_MEMORY_SHARE: Final = 0.5
-#: Largest exponent: a float cannot hold 65535 to a larger one. Beyond it the load itself decides.
+#: Largest exponent: 65535 to a larger power overflows a float. Above it the load itself decides.
 _MAX_EXPONENT: Final = 60.0
-#: Maximum number of choices that are remembered, and of reasons in an error.
+#: Maximum number of remembered choices, and of reasons in an error.
 _MAX_RECENT: Final = 10_000
 _MAX_REASONS: Final = 8
 _UP, _BLOCK, _QUIET = int(Status.UP), int(Status.BLOCK), int(Status.QUIET)
@@ -76,7 +76,7 @@ class _Candidate(NamedTuple):
     needed: float
 
 
-#: For each node id the processes and bytes that were placed lately and that its values do not show yet.
+#: For each node id: the processes and bytes that were placed lately and are not yet visible in its values.
 _Pending = dict[int, tuple[float, float]]
 
 
@@ -84,9 +84,10 @@ def _undominated(candidates: Sequence[_Candidate]) -> list[_Candidate]:
     """
     Return the candidates that no other one beats in both load and memory.
 
-    The rule of the paper bounds the worst load, to within the logarithm of n. So of two nodes it may give a
-    job to the crowded one because that is the larger. Where nothing has to be weighed the lower load is
-    better, which makes the average slowdown at least a third smaller (bench/placement.py, docs/placement.md).
+    The rule of the paper bounds the worst load, to within the logarithm of n. So it may give a job to the
+    more crowded of two nodes because that node is larger. Where load and memory do not conflict, the lower
+    load is better: it makes the average slowdown at least a third smaller (bench/placement.py,
+    docs/placement.md).
     """
     kept: list[_Candidate] = []
     least = math.inf  # the smallest share of memory among the nodes whose load is lower
@@ -102,10 +103,10 @@ class Placement:
     """
     Chooses nodes, and remembers each choice until the loads show it.
 
-    :param own_id: the id of the node that starts the jobs: it wins a tie, and its own jobs are no guests on
-        it.
+    :param own_id: the id of the node that starts the jobs. It wins a tie, and its own jobs are not guests
+        on it.
     :param standard_speed: the speed of the standard machine to which the loads refer.
-    :ivar ceiling: the load that no machine has passed yet; it only grows.
+    :ivar ceiling: a load that no machine has exceeded yet; it only grows.
     """
 
     def __init__(self, own_id: int, clock: IReactorTime, standard_speed: int = STANDARD_SPEED) -> None:
@@ -116,14 +117,14 @@ class Placement:
         self._recent: deque[_Choice] = deque(maxlen=_MAX_RECENT)
 
     def choose(self, nodes: Sequence[Node], need: Need) -> Node:
-        """See `IPlacement.choose`. Takes about five microseconds a node."""
+        """See `IPlacement.choose`. Takes about five microseconds for each node."""
         pending = self._pending()
         refused: list[tuple[Node, str]] = []
         known: list[_Candidate] = []
         unknown: list[Node] = []
         count = 0
         for node in nodes:
-            status = int(node.status)  # the operators of Status itself take as long as all the rest
+            status = int(node.status)  # integers: the operators of Status take as long as everything else
             candidate = self._candidate(node, status, need, pending)
             if status & _UP:
                 count += 1
@@ -142,7 +143,7 @@ class Placement:
         return self._chosen(count, known, unknown, need)
 
     def _chosen(self, count: int, known: Sequence[_Candidate], unknown: Sequence[Node], need: Need) -> Node:
-        """Return the best of those that can take the job, and remember it."""
+        """Return the best of the nodes that can take the job, and remember the choice."""
 
         def order(one: _Candidate) -> tuple[float, float, bool, int, int]:
             before = cost(count, one.used, one.load / self.ceiling)
@@ -154,7 +155,7 @@ class Placement:
             best = min(_undominated(known), key=order)
             self._pass(best.after)
             chosen = best.node
-        else:  # nobody says how busy it is: stay at home if that will do
+        else:  # no node tells its load: prefer the home node
             chosen = min(unknown, key=lambda node: (node.id != self._own_id, node.id))
         memory = ASSUMED_MEMORY_BYTES if need.memory is None else need.memory
         self._recent.append(_Choice(self._clock.seconds(), chosen.id, memory))
@@ -168,7 +169,7 @@ class Placement:
                 return
 
     def _pending(self) -> _Pending:
-        """Return for each node the processes and bytes chosen lately that its values do not show yet."""
+        """Return, for each node, the recently placed processes and bytes that its values do not show yet."""
         now = self._clock.seconds()
         while self._recent and now - self._recent[0].at >= CHOICE_LIFETIME:
             self._recent.popleft()
@@ -181,7 +182,7 @@ class Placement:
         return pending
 
     def _refusal(self, node: Node, status: int, need: Need, pending: _Pending) -> str:
-        """Return why ``node`` cannot take the job, empty when it can."""
+        """Return why ``node`` cannot take the job; empty when it can."""
         if not status & _UP:
             return "is down"
         if status & _BLOCK and node.id != self._own_id:
@@ -195,7 +196,7 @@ class Placement:
         return ""
 
     def _candidate(self, node: Node, status: int, need: Need, pending: _Pending) -> _Candidate | None:
-        """Return what the rule compares, None for a node that does not tell it."""
+        """Return the values that the rule compares; None for a node that does not tell them."""
         if node.load is None or not node.speed or not node.cpus or not status & _UP:
             return None
         if status & _QUIET and node.id != self._own_id:

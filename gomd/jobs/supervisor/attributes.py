@@ -1,12 +1,12 @@
 """
-Resets what a job would inherit from the daemon to what a login gives.
+Resets the attributes that a job would inherit from the daemon to those that a login gives.
 
 A process passes on far more to its children than its files and its user: keys, priorities, processors,
-limits, rights. The daemon has its own, and whoever started the daemon had others. docs/jobs.md has a table of
-all of it. What the kernel does not allow to be reset stays as it is, unless a user would get something that
-is another's: then the job does not start.
+limits, capabilities. Those of the daemon, or of whoever started it, are not meant for jobs. docs/jobs.md has
+a table of all of them. What the kernel does not allow to be reset stays as it is. But if a user would get
+something that belongs to another user, the job does not start.
 
-Standard library only: this runs between fork and exec of every job.
+This module uses only the standard library, because it runs between fork and exec of every job.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from gomd.jobs.supervisor import syscalls
 #: Soft and hard limit of open files, as systemd sets them.
 SOFT_FILES: Final = 1024
 HARD_FILES: Final = 524288
-#: Nanoseconds by which timers may be late: the kernel's default.
+#: Nanoseconds by which timers may be late; this is the kernel's default.
 TIMER_SLACK: Final = 50_000
-#: Which memory goes into a core file: the kernel's default.
+#: The memory that goes into a core file; this is the kernel's default.
 CORE_FILTER: Final = "0x33"
 
-#: Processors to ask for at least, as their numbers may have gaps; the kernel ignores those that are absent.
+#: Minimum number of processors to request, as their numbers may have gaps. The kernel ignores absent ones.
 _MIN_PROCESSORS: Final = 1024
 _JOIN, _CHOWN, _LINK, _REQUEST_KEYS_INTO = 1, 4, 8, 14
 _SESSION, _USER = -3, -4
@@ -39,7 +39,7 @@ _PR_MCE_KILL, _PR_SET_THP_DISABLE, _PR_CAP_AMBIENT = 33, 41, 47
 _CAP_AMBIENT_CLEAR_ALL = 4
 _CAPABILITIES_3: Final = 0x20080522
 _QUERY_PERSONALITY: Final = 0xFFFFFFFF
-#: The lines of /proc/PID/limits, by the names that `resource` has.
+#: For each line of /proc/PID/limits: the name of that limit in `resource`.
 _LIMITS: Final = {
     "Max cpu time": "CPU", "Max file size": "FSIZE", "Max data size": "DATA", "Max stack size": "STACK",
     "Max core file size": "CORE", "Max resident set": "RSS", "Max processes": "NPROC",
@@ -53,15 +53,17 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class CannotReset(Exception):
-    """The job would keep something that is another user's; the text says what."""
+    """The job would keep something that belongs to another user; the text says what."""
 
 
 def reset_before(uid: int, gid: int, proc: int) -> bool:
     """
-    Reset what only root can reset, before this process takes on its user's ids.
+    Reset what only root can reset. Call it before this process takes on the ids of the job's user.
 
-    :param uid: whose job it is. :param proc: an open directory: the machine's /proc.
-    :returns: whether its session keyring is the user's already. :raises CannotReset: the job must not start.
+    :param uid: the user of the job. :param gid: the group of the job.
+    :param proc: a descriptor of the machine's /proc directory.
+    :returns: whether the session keyring already belongs to the user.
+    :raises CannotReset: the job must not start.
     """
     has_keyring = reset_keys(uid, gid)
     if os.geteuid() == 0:
@@ -77,13 +79,13 @@ def reset_before(uid: int, gid: int, proc: int) -> bool:
 
 def reset_after(uid: int, has_keyring: bool) -> None:
     """
-    Reset what the user can reset, once this process has that user's ids.
+    Reset what the user can reset. Call it once this process has the ids of that user.
 
-    :param uid: whose job it is. :param has_keyring: what `reset_before` returned.
+    :param uid: the user of the job. :param has_keyring: what `reset_before` returned.
     :raises CannotReset: the job must not start.
     """
     drop_capabilities(uid)
-    with suppress(OSError):  # a quota of 200 keys a user: then it has the keyring that root made for it
+    with suppress(OSError):  # beyond the quota of 200 keys a user, it keeps root's keyring
         if not has_keyring:
             _keyctl(_JOIN, 0)
         _keyctl(_LINK, _USER, _SESSION)
@@ -92,7 +94,7 @@ def reset_after(uid: int, has_keyring: bool) -> None:
 
 def reset_for_copy(uid: int, gid: int) -> None:
     """
-    Reset what a copy inherits that criu restores as a child of this process.
+    Reset the attributes that a copy, restored by criu as a child of this process, would inherit.
 
     :raises CannotReset: the copy must not run.
     """
@@ -103,15 +105,15 @@ def reset_for_copy(uid: int, gid: int) -> None:
 
 def reset_keys(uid: int, gid: int) -> bool:
     """
-    Give this process a new, empty session keyring, the user's where the kernel lets it be that.
+    Give this process a new, empty session keyring, owned by the user where the kernel allows that.
 
-    :returns: whether it is the user's.
-    :raises CannotReset: it would keep the daemon's, which may contain another user's secrets.
+    :returns: whether the keyring belongs to the user.
+    :raises CannotReset: it would keep the daemon's keyring, which may contain secrets of another user.
     """
     try:
         keyring = _keyctl(_JOIN, 0)
     except OSError as error:
-        # No keys in this kernel, or none for programs in this container: then there are none to be read.
+        # This kernel or container has no keys for programs, so there are none that the job could read.
         none_here = error.errno in (errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
         if none_here or uid == os.geteuid():
             return True
@@ -145,12 +147,12 @@ def reset_scheduling() -> None:
 
 
 def reset_oom_score(pid: int) -> None:
-    """Let a child that was just started, and its descendants, be killed as any other when memory runs out."""
+    """Make a new child and its descendants as likely as others to be killed when memory runs out."""
     _write(f"/proc/{pid}/oom_score_adj", "0")
 
 
 def limit(limits: Limits) -> None:
-    """Set these limits, none of them above what this process may have."""
+    """Set these limits, but none above the hard limit of this process."""
     for number, (soft, hard) in limits.items():
         with suppress(OSError, ValueError):
             resource.setrlimit(number, within(number, (soft, hard), resource.getrlimit(number)))
@@ -158,10 +160,11 @@ def limit(limits: Limits) -> None:
 
 def within(number: int, wanted: tuple[int, int], own: tuple[int, int]) -> tuple[int, int]:
     """
-    Return the limit a job gets.
+    Return the soft and hard limit that a job gets.
 
-    :param number: of the resource. :param wanted: soft and hard limit of the machine's first process.
-    :param own: the daemon's, whose hard limit is never passed.
+    :param number: the number of the resource.
+    :param wanted: soft and hard limit of the machine's first process.
+    :param own: soft and hard limit of the daemon. Its hard limit is never exceeded.
     """
     soft, hard = wanted
     if number == resource.RLIMIT_NOFILE:
@@ -171,7 +174,7 @@ def within(number: int, wanted: tuple[int, int], own: tuple[int, int]) -> tuple[
 
 
 def parse_limits(text: str) -> Limits:
-    """Return the limits in /proc/PID/limits by the numbers of `resource`; unknown ones are left out."""
+    """Return the limits in /proc/PID/limits, by their numbers in `resource`. Unknown ones are left out."""
     found = {}
     for line in text.split("\n"):
         name, words = line[:26].strip(), line[26:].split()
@@ -186,7 +189,7 @@ def parse_limits(text: str) -> Limits:
 
 def drop_capabilities(uid: int) -> None:
     """
-    Drop all capabilities of a user's job, whatever securebits say; of root's job those that are inherited.
+    Drop all capabilities of a user's job, whatever its securebits; for root, only the inheritable ones.
 
     :raises CannotReset: the user would keep some.
     """
@@ -197,16 +200,16 @@ def drop_capabilities(uid: int) -> None:
     header = (ctypes.c_uint32 * 2)(_CAPABILITIES_3, 0)
     values = (ctypes.c_uint32 * 6)()
     if not uid and _libc.capget(header, values) == 0:
-        values[2] = values[5] = 0  # inheritable alone
+        values[2] = values[5] = 0  # only the inheritable ones
     if _libc.capset(header, values) != 0 and uid:
         number = ctypes.get_errno()
         raise CannotReset(f"it would keep rights of the daemon's: {os.strerror(number)}")
 
 
 def reset_signals() -> None:
-    """Set every signal to its default and block none."""
+    """Set every signal to its default action and unblock all signals."""
     for number in range(1, signal.NSIG):
-        with suppress(OSError, ValueError):  # KILL, STOP and those of the C library
+        with suppress(OSError, ValueError):  # KILL, STOP and the signals of the C library
             signal.signal(number, signal.SIG_DFL)
     nothing = ctypes.create_string_buffer(64)
     for number in (32, 33):  # the C library's own, which posix_spawn leaves ignored
@@ -216,7 +219,7 @@ def reset_signals() -> None:
 
 
 def close_all_but(kept: Iterable[int]) -> None:
-    """Close every file of this process but ``kept``, however high its number is."""
+    """Close every descriptor of this process except ``kept``, however high its number is."""
     low, kept = 0, sorted(kept)
     top = max((int(name) for name in os.listdir("/proc/self/fd")), default=0) + 1
     for descriptor in (*kept, top):
@@ -250,7 +253,7 @@ def _read(proc: int, name: str) -> str:
 
 
 def _write(path: str, text: str) -> None:
-    """Write a kernel file; the kernel may not have it, or not allow that."""
+    """Write a kernel file. Errors are ignored: the kernel may lack the file, or refuse the write."""
     with suppress(OSError):
         descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         try:

@@ -1,16 +1,16 @@
 """
-The cgroups of jobs: finds the place for them on this machine, and makes the one of a job.
+Finds the place for the cgroups of jobs on this machine, and makes the cgroup of a job.
 
 A job is put into a cgroup of its own where the daemon may make one. With a memory controller the job can have
-a limit, and the kernel counts the processes that it killed for that. Two kinds of controllers are known: that
-of the unified hierarchy (v2) and the older one of version 1, where the machine has that.
+a limit, and the kernel counts the processes that it killed because of the limit. Two kinds of controllers are
+supported: that of the unified hierarchy (v2), and the older one of version 1.
 
-In the unified hierarchy a cgroup that passes its memory controller on may not contain processes itself.
-So the daemon has to be in a cgroup beside those of its jobs: under systemd by `Delegate=yes` and
-`DelegateSubgroup=daemon` (without the latter systemd could not start the daemon again while jobs run);
-elsewhere the daemon moves there by itself when it is alone in its cgroup.
+In the unified hierarchy a cgroup that passes its memory controller on must not contain processes itself.
+So the daemon has to be in a cgroup beside those of its jobs. Under systemd, `Delegate=yes` and
+`DelegateSubgroup=daemon` put it there (without the latter systemd could not start the daemon again while
+jobs run). Elsewhere the daemon moves there by itself if it is alone in its cgroup.
 
-Standard library only: supervisors use it.
+This module uses only the standard library, because supervisors import it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from typing import Final, NamedTuple
 
 from libgomd.wire.job_messages import JobSpec
 
-#: Names of cgroups: the daemon's own; that of all jobs in the daemon's cgroup, and that in another's.
+#: Names of cgroups: the daemon's own; that of all jobs inside the daemon's cgroup; and that inside another.
 DAEMON, JOBS, JOBS_BESIDE = "daemon", "jobs", "gomd-jobs"
 #: The kinds: unified with memory, version 1's memory, and unified without.
 UNIFIED, MEMORY, PLAIN = "unified", "memory", "plain"
-#: Least bytes of a limit: a program needs some to begin.
+#: Lowest memory limit, in bytes: a program needs some memory to start.
 MIN_MEMORY_MAX: Final = 4 << 20
-#: Bytes beyond its limit for what criu adds to a job that it freezes.
+#: Bytes beyond its limit that a frozen job may use, because criu adds memory to it.
 FREEZE_ALLOWANCE: Final = 64 << 20
 #: Seconds to wait until the last process of a job has left its cgroup.
 _EMPTY_TIMEOUT = 1.0
@@ -37,17 +37,17 @@ _OOM_KILLS = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 
 
 class NoLimit(Exception):
-    """A limit cannot be set; the text says why, as a clause."""
+    """A memory limit cannot be set; the text says why, as a clause."""
 
 
 class Hierarchy(NamedTuple):
-    """Where a hierarchy is mounted, and which part of it: mount point and root of the mount."""
+    """The mount point of a cgroup hierarchy, and the root of the mount: the part of it that is mounted."""
 
     mounted: str
     root: str
 
     def directory(self, path: str) -> str | None:
-        """Return the directory of the cgroup ``path``, None when it cannot be seen here."""
+        """Return the directory of the cgroup ``path``; None when it is not visible here."""
         root = self.root.rstrip("/")
         if "/.." in path or not (path + "/").startswith(root + "/"):
             return None
@@ -59,9 +59,9 @@ class Place(NamedTuple):
     """
     Where the cgroups of jobs are.
 
-    :ivar parent: the directory for them, empty when there can be none. :ivar kind: `UNIFIED`, `MEMORY` or
-        `PLAIN`.
-    :ivar why_not: why no limit can be set there, a clause; empty when it can.
+    :ivar parent: the directory for them; empty when there can be none.
+    :ivar kind: `UNIFIED`, `MEMORY` or `PLAIN`.
+    :ivar why_not: why no memory limit can be set there, as a clause; empty when one can.
     """
 
     parent: str
@@ -71,20 +71,20 @@ class Place(NamedTuple):
 
 class JobGroup:
     """
-    The cgroup of one job, at its supervisor.
+    The cgroup of one job, as its supervisor uses it.
 
-    :param place: `Place.parent` and `Place.kind`. :param name: of the job. :param most: bytes of memory it
-        may have, None for no limit.
+    :param place: `Place.parent` and `Place.kind`. :param name: the name of the job.
+    :param most: bytes of memory that the job may use; None for no limit.
     """
 
     def __init__(self, place: tuple[str, str], name: str, most: int | None) -> None:
         parent, self._kind = place
         self._most = most
-        # Two daemons may have a job of the same name, and the copy of a job that moves has it too.
+        # Two daemons may have a job of the same name, and the copy made by a migration has that name too.
         self._directory = os.path.join(parent, f"{name}.{os.urandom(4).hex()}")
 
     def make(self) -> None:
-        """Make it. Blocks briefly. :raises NoLimit: it cannot be made, or limited."""
+        """Make the cgroup. Blocks briefly. :raises NoLimit: it cannot be made, or its limit cannot be set."""
         try:
             os.makedirs(self._directory, 0o755, exist_ok=True)
             self.limit()
@@ -92,7 +92,7 @@ class JobGroup:
             raise NoLimit(f"its cgroup {self._directory} cannot be made: {error.strerror}") from error
 
     def limit(self, more: int = 0) -> None:
-        """Set the limit plus ``more`` bytes, and no swap beside it. :raises OSError: the kernel refuses."""
+        """Set the limit plus ``more`` bytes, swap included. :raises OSError: the kernel refuses."""
         if self._most is None:
             return
         most = str(self._most + more)
@@ -101,7 +101,7 @@ class JobGroup:
             with suppress(OSError):  # a kernel without swap
                 _write(self._directory, "memory.swap.max", "0")
             return
-        both = "memory.memsw.limit_in_bytes"  # never below the other
+        both = "memory.memsw.limit_in_bytes"  # the kernel never lets it be below the other one
         for name in (both, "memory.limit_in_bytes", both):
             try:
                 _write(self._directory, name, most)
@@ -110,7 +110,7 @@ class JobGroup:
                     raise
 
     def enter(self) -> None:
-        """Put this process into it. :raises NoLimit: that fails, and the job has a limit."""
+        """Put this process into the cgroup. :raises NoLimit: that failed, and the job has a limit."""
         for attempt in (1, 2, 3):
             try:
                 _write(self._directory, "cgroup.procs", "0")
@@ -129,7 +129,7 @@ class JobGroup:
             raise NoLimit(f"it cannot be put into its cgroup {self._directory}: {why}")
 
     def out_of_memory(self) -> str:
-        """Return what the kernel killed of the job when memory ran out, a clause; empty when nothing."""
+        """Return what the kernel killed of the job when memory ran out, as a clause; empty for nothing."""
         name = "memory.events" if self._kind == UNIFIED else "memory.oom_control"
         found = _OOM_KILLS.search(_read(self._directory, name))
         if self._kind == PLAIN or found is None or found[1] == "0":
@@ -139,7 +139,7 @@ class JobGroup:
         return f"out of memory{limit}: {which} killed by the kernel"
 
     def remove(self) -> None:
-        """Remove it once it is empty. Blocks for a moment; if that fails, the daemon removes it later."""
+        """Remove the cgroup once it is empty. Blocks up to a second; then it is left to the daemon."""
         end = time.monotonic() + _EMPTY_TIMEOUT
         while True:
             try:
@@ -155,9 +155,9 @@ class JobGroup:
 
 def group_of(spec: JobSpec) -> JobGroup | None:
     """
-    Return the cgroup, made, for the job that a daemon describes; None when it can have none.
+    Make and return the cgroup of the job in ``spec``; None when it can have none. Blocks briefly.
 
-    :raises NoLimit: it is to have a limit, and can have none.
+    :raises NoLimit: the job must have a limit, but none can be set.
     """
     place, most = spec.cgroup, spec.memory_max
     if place is None or not place[0]:
@@ -176,9 +176,9 @@ def group_of(spec: JobSpec) -> JobGroup | None:
 
 def find_place(proc: str = "/proc", managed: bool | None = None) -> Place:
     """
-    Return the place for the cgroups of jobs, made ready. Blocks briefly.
+    Find and prepare the place for the cgroups of jobs, and return it. Blocks briefly.
 
-    :param managed: whether systemd manages the machine's cgroups; None: find out.
+    :param managed: whether systemd manages the machine's cgroups; None to find out.
     """
     managed = os.path.isdir("/run/systemd/system") if managed is None else managed
     unified, memory = parse_mounts(_read(proc, "self/mountinfo"))
@@ -207,12 +207,12 @@ def find_place(proc: str = "/proc", managed: bool | None = None) -> Place:
 
 
 def _base(at: str) -> str:
-    """Return the cgroup that the daemon was given, of which ``at`` may be the part for itself."""
+    """Return the cgroup that the daemon was given: ``at``, or its parent if it is the `DAEMON` subgroup."""
     return os.path.dirname(at) if os.path.basename(at) == DAEMON else at
 
 
 def _unified(at: str, managed: bool) -> Place:
-    """Return the place in the unified hierarchy for the daemon in the cgroup ``at``."""
+    """Return the place in the unified hierarchy, for a daemon that is in the cgroup ``at``."""
     base = _base(at)
     if "memory" not in _read(base, "cgroup.controllers").split():
         return Place("", UNIFIED, "the kernel's memory controller is not there, or not for gomd")
@@ -236,18 +236,18 @@ def _unified(at: str, managed: bool) -> Place:
 
 
 def sweep(parent: str) -> int:
-    """Remove the empty cgroups in ``parent``, of jobs that have ended. Blocks. :returns: how many."""
+    """Remove the empty cgroups of ended jobs in ``parent``, and return how many there were. Blocks."""
     removed = 0
     with suppress(OSError):
         for entry in os.listdir(parent):
-            with suppress(OSError):  # a file, or processes in it
+            with suppress(OSError):  # it is a file, or has processes in it
                 os.rmdir(os.path.join(parent, entry))
                 removed += 1
     return removed
 
 
 def parse_own(text: str) -> dict[str, str]:
-    """Return the paths that /proc/PID/cgroup names, by controller; "" is the unified hierarchy."""
+    """Return the paths in /proc/PID/cgroup by controller; "" stands for the unified hierarchy."""
     found = {}
     for line in text.split("\n"):
         words = line.split(":", 2)
@@ -257,7 +257,7 @@ def parse_own(text: str) -> dict[str, str]:
 
 
 def parse_mounts(text: str) -> tuple[Hierarchy | None, Hierarchy | None]:
-    """Return the unified hierarchy and version 1's of the memory controller, from /proc/PID/mountinfo."""
+    """Return the unified hierarchy and the version 1 memory hierarchy from /proc/PID/mountinfo."""
     unified = memory = None
     for line in text.split("\n"):
         words, _, rest = line.partition(" - ")
@@ -273,7 +273,7 @@ def parse_mounts(text: str) -> tuple[Hierarchy | None, Hierarchy | None]:
 
 
 def _plain(text: str) -> str:
-    """Return a path as it is; the kernel writes spaces and the like as three octal digits."""
+    """Return an unescaped path. The kernel writes spaces and the like as three octal digits."""
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
 
 

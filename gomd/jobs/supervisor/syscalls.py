@@ -1,7 +1,7 @@
 """
-The numbers of system calls that the C library has no functions for, on the machines Linux runs on.
+Makes system calls for which the C library has no function; knows their numbers on Linux's architectures.
 
-Standard library only: this is used in every job's process.
+This module uses only the standard library, because it runs in the process of every job.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class UnknownMachine(OSError):
-    """The numbers of this machine's system calls are not known here."""
+    """The system call numbers of this machine are not known."""
 
 
 def numbers(machine: str, pointer: int) -> dict[str, int] | None:
     """
-    Return the numbers by the names of the calls, None for a machine that is not known.
+    Return the number of each call by its name; None for an unknown machine.
 
-    :param machine: as ``uname -m`` says. :param pointer: bytes of a pointer in this process.
+    :param machine: the output of ``uname -m``. :param pointer: size of a pointer in this process, in bytes.
     """
     found = _TABLES.get((machine, pointer))
     return None if found is None else dict(zip(_NAMES, found, strict=True))
@@ -64,7 +64,7 @@ _known = numbers(os.uname().machine, struct.calcsize("P"))
 
 
 def is_known() -> bool:
-    """Whether the system calls of this machine are known."""
+    """Whether the system call numbers of this machine are known."""
     return _known is not None
 
 
