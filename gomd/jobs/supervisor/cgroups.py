@@ -92,7 +92,7 @@ class JobGroup:
             raise NoLimit(f"its cgroup {self._directory} cannot be made: {error.strerror}") from error
 
     def limit(self, more: int = 0) -> None:
-        """Set the limit plus ``more`` bytes, swap included. :raises OSError: the kernel refuses."""
+        """Limit memory and swap together, to ``more`` bytes above the limit. :raises OSError: refused."""
         if self._most is None:
             return
         most = str(self._most + more)
