@@ -1,9 +1,9 @@
 """
-Waits for processes that fell to the daemon because it is process 1 of a container.
+Reaps orphaned processes that the daemon inherits when it is process 1 of a container.
 
-What a command of [commands] leaves in the background has nobody else when it ends: without this it would stay
-a zombie. A process that somebody here waits for is gone in milliseconds; one that is a zombie at two looks is
-nobody's.
+A process that a command of [commands] leaves in the background has no other parent: without this it would
+stay a zombie after its end. A process for which other code here waits is reaped within milliseconds, so a
+process that is a zombie at two checks in a row is an orphan.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-#: Seconds between two looks.
+#: Seconds between two checks.
 PERIOD: Final = 5.0
 
 
 class Orphans(Service):
-    """:param clock: says when to look. :ivar taken: processes that were waited for."""
+    """Reaps orphans periodically. :param clock: times the checks. :ivar taken: number of processes reaped."""
 
     _log: ClassVar[Logger] = Logger()
 
@@ -33,18 +33,18 @@ class Orphans(Service):
         self._loop.clock = clock
 
     def startService(self) -> None:
-        """Look now and then."""
+        """Start checking every `PERIOD` seconds."""
         super().startService()
         self._loop.start(PERIOD, now=False)
 
     def stopService(self) -> None:
-        """Look no more."""
+        """Stop checking."""
         super().stopService()
         if self._loop.running:
             self._loop.stop()
 
     def look(self) -> None:
-        """Wait for what has been a zombie since the last look. Never raises, never blocks."""
+        """Reap the processes that were zombies at the last check too. Never raises, never blocks."""
         try:
             now = _zombies()
             for pid in now & self._before:
@@ -56,7 +56,7 @@ class Orphans(Service):
 
 
 def _zombies() -> set[int]:
-    """Return the children of this process that have ended."""
+    """Return the pids of this process's children that have ended."""
     children: list[str] = []
     for thread in os.listdir("/proc/self/task"):
         with suppress(OSError), open(f"/proc/self/task/{thread}/children", encoding="ascii") as file:

@@ -109,7 +109,7 @@ class MemorySource:
         return self._part(part, step, now)
 
     def nodes(self, now: float) -> Sequence[Node]:
-        """See `INodeSource.nodes`: this one, as it was last read."""
+        """See `INodeSource.nodes`: only this node, with the values of the last read."""
         self._now = now
         load, cpu, memory = (
             self._part(part, max(0, self._reads[part] - 1), now)
@@ -158,7 +158,7 @@ class MemorySource:
         return self._with_share(self._find(pid))
 
     def _table(self) -> list[Process]:
-        """The processes at the newest scan, with what was done to them since."""
+        """Return the processes of the newest scan, with the changes made to them since."""
         found = self._script.processes(max(0, self._scans - 1), self._now)
         if found is None:
             raise SourceUnavailable(f"the script has no processes for scan {max(1, self._scans)}")
@@ -178,7 +178,7 @@ class MemorySource:
 
     def change(self, pid: int, **fields: Any) -> None:
         """
-        Let a process differ from the script from now on.
+        Change fields of a process from now on, whatever the script says.
 
         :raises NotFound: there is no such process.
         """
@@ -186,7 +186,7 @@ class MemorySource:
 
     def end(self, pid: int) -> None:
         """
-        Let a process be gone from now on.
+        Remove a process from now on.
 
         :raises NotFound: there is no such process.
         """
@@ -279,7 +279,7 @@ def _line(number: int) -> bytes:
 
 
 def _directories(files: Mapping[str, bytes]) -> dict[str, set[str]]:
-    """Return which names the given files and their directories put where; a directory of files exists."""
+    """Return the names in each directory that the given files imply."""
     found: dict[str, set[str]] = {}
     for text in files:
         parts = TreePath.parse(text).parts

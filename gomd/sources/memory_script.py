@@ -1,4 +1,4 @@
-"""What a memory source plays: lists of loads and process tables, or a small demo without end."""
+"""The scripts of a memory source: lists of loads and process tables, or an endless small demo."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Final, Protocol
 from libgomd.model import STANDARD_SPEED, Cpu, Disk, Interface, Load, Memory, Paging, Part, Process, Sample
 
 _MIB: Final = 1024 * 1024
-#: The parts that an entry which is only a number stands for.
+#: The parts for which an entry that is only a number stands.
 PLAIN_PARTS: Final = (Part.LOAD, Part.CPU, Part.MEMORY)
 
 
 class Script(Protocol):
-    """Says what is read at each step; None is a read that fails."""
+    """Gives the values that are read at each step. None is a read that fails."""
 
     parts: tuple[Part, ...]
 
     def sample(self, step: int, now: float) -> Sample | None:
-        """Return the node's values at the read number ``step``, the first is 0."""
+        """Return the node's values at read number ``step``; the first is 0."""
 
     def processes(self, step: int, now: float) -> Sequence[Process] | None:
-        """Return the processes at the scan number ``step``, the first is 0."""
+        """Return the processes at scan number ``step``; the first is 0."""
 
 
 class ListScript:
     """
-    Plays lists, entry by entry; then stays at the last one, or begins again.
+    Plays lists entry by entry. After the last entry it repeats that entry or starts again.
 
     :param samples: for each read of a part a load, or a whole `Sample`, or None for a failure.
     :param processes: for each scan a table, or None for a failure.
@@ -55,7 +55,7 @@ class ListScript:
         )
 
     def sample(self, step: int, now: float) -> Sample | None:
-        """Return the entry of this step, a bare load with a standard machine around it."""
+        """Return the entry of this step. A bare load becomes the sample of a standard machine."""
         entry = self._samples[self._at(step, len(self._samples))]
         return plain_sample(entry, now) if isinstance(entry, int) else entry
 
@@ -111,8 +111,9 @@ _ACTORS: Final = (
 
 class DemoScript:
     """
-    A small machine with people at work, worked out from the time alone: the same moments after its
-    first read give the same values.
+    A small machine with busy users, computed from the time alone.
+
+    The same time after the first read always gives the same values.
 
     :param node_id: shifts the waves, so that several demo nodes differ.
     :param wall: gives the time of day, from which the start times follow; by default the source's own.
@@ -164,7 +165,7 @@ class DemoScript:
     def processes(self, step: int, now: float) -> Sequence[Process]:
         """Return the processes at ``now``."""
         elapsed = self._elapsed(now)
-        # As the kernel's btime: whole seconds, and it follows a wall clock that is set.
+        # Like the kernel's btime, it is in whole seconds and changes when the wall clock is set.
         booted = now - elapsed if self._wall is None else float(round(self._wall() - elapsed))
         return [self._process(actor, elapsed, booted) for actor in _ACTORS]
 

@@ -8,7 +8,7 @@ from libgomd.errors import MalformedRequest, NotPossible
 from libgomd.model import MAX_NODE_ID, MAX_SPEED
 from libgomd.wire.tree import MAX_TREE_SPEED, Kind, TreePath
 
-#: The home of a process as the target of a move, as a word and as openMosix's number.
+#: The target of a move to the process's home, as a word and as openMosix's number.
 HOME_WORD: Final = "home"
 HOME: Final = 0
 
@@ -61,7 +61,7 @@ def is_order(path: TreePath) -> bool:
 
 def refuse_reading(path: TreePath) -> None:
     """
-    Do nothing for a file that can be read.
+    Check that ``path`` can be read.
 
     :raises NotPossible: ``path`` is a directory, or can only be written.
     """

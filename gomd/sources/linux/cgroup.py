@@ -53,10 +53,10 @@ class MemoryGroup:
 
     def within(self, memory: Memory) -> Memory:
         """
-        Return ``memory`` of the machine, less what the daemon's groups do not leave. Blocks.
+        Return the machine's ``memory``, reduced to the limits of the daemon's groups. Blocks.
 
-        Memory there is: the least limit. Free: what the tightest group has not used. What a new process
-        could get: that, and the cache of files that nobody has used lately (inactive_file).
+        The total is the lowest limit. Free memory is what the tightest group has not used. The memory that
+        a new process could get also includes the group's cache of inactive files (inactive_file).
         """
         if self._left <= 0:
             found = self._find()
@@ -92,12 +92,12 @@ class MemoryGroup:
                 break  # the same groups can be mounted in several places
 
     def _place(self, point: str) -> str:
-        """Where a mount is: what is below /sys, below the tree that was given for it."""
+        """Return the directory of a mount point. One below /sys is looked up below ``sys_root``."""
         return self._sys_root + point.removeprefix("/sys") if point.startswith("/sys/") else point
 
 
 def parse_own_groups(data: bytes) -> list[tuple[int, str]]:
-    """Return version and path of the groups that have to do with memory in ``data``, a /proc/PID/cgroup."""
+    """Return version and path of each group in ``data``, a /proc/PID/cgroup, that may control memory."""
     found = []
     for line in data.split(b"\n"):
         number, _, rest = line.partition(b":")
@@ -108,7 +108,7 @@ def parse_own_groups(data: bytes) -> list[tuple[int, str]]:
 
 
 def parse_group_mounts(data: bytes, version: int) -> list[tuple[str, str]]:
-    """Return which path of the groups is mounted where, of ``data``, a /proc/PID/mountinfo."""
+    """Return the group path and mount point of each mount of groups in ``data``, a /proc/PID/mountinfo."""
     found = []
     for line in data.split(b"\n"):
         before, _, after = line.partition(b" - ")
@@ -123,10 +123,10 @@ def parse_group_mounts(data: bytes, version: int) -> list[tuple[str, str]]:
 
 def _below(path: str, mounted: str) -> str:
     """
-    Return ``path`` as seen from what is ``mounted``.
+    Return ``path`` relative to the group path that is ``mounted``.
 
-    In a container that is its own group, and the path is that of the machine or "/"; a path that begins
-    with ".." lies outside of what can be seen, and what is mounted is the nearest to it.
+    In a container, the container's own group is mounted, and ``path`` is the machine's or "/". A path that
+    begins with ".." lies outside of the visible groups; the mounted group is then the nearest one.
     """
     if mounted != "/" and (path + "/").startswith(mounted + "/"):
         path = path[len(mounted) :]

@@ -37,9 +37,11 @@ def read_uid(root: ProcRoot, pid: int) -> int:
 
 def read_command(root: ProcRoot, stat: PidStat) -> str:
     """
-    Return the command line; the name in brackets of a process that has none, as kernel threads. Blocks.
+    Return the command line of a process. Blocks.
 
-    :raises OSError: it has ended.
+    A process without one, such as a kernel thread, gets its name in brackets.
+
+    :raises OSError: the process has ended.
     """
     data = b""
     if not stat.of_kernel and stat.state != "Z":
@@ -52,9 +54,9 @@ def read_command(root: ProcRoot, stat: PidStat) -> str:
 
 def parse_command(data: bytes) -> str:
     """
-    Return the command line in ``data``, a /proc/PID/cmdline, safe to print; empty for none.
+    Return the command line in ``data``, a /proc/PID/cmdline, safe to print; empty if there is none.
 
-    One of more than `MAX_COMMAND` bytes is cut to them, and ends in `CUT`.
+    A command line of more than `MAX_COMMAND` bytes is cut to that length, and `CUT` is appended.
     """
     data = data.rstrip(b"\0 ").replace(b"\0", b" ")
     if len(data) <= MAX_COMMAND:
@@ -67,12 +69,12 @@ def parse_command(data: bytes) -> str:
 
 def read_resident(root: ProcRoot, stat: PidStat) -> int | None:
     """
-    Return the pages of a process that are in memory. Blocks.
+    Return the number of pages of a process that are in memory. Blocks.
 
-    They are the second number of its statm. The one in its stat, which is up to 64 pages a processor
-    behind since Linux 6.2, takes its place where there is no statm.
+    It is the second number of the process's statm. Without a statm, the number in its stat is used, which
+    lags by up to 64 pages a processor since Linux 6.2.
 
-    :raises OSError: it has ended.
+    :raises OSError: the process has ended.
     """
     if stat.of_kernel or stat.state == "Z":
         return stat.rss
@@ -86,9 +88,9 @@ def read_resident(root: ProcRoot, stat: PidStat) -> int | None:
 
 def parse_resident(data: bytes) -> int | None:
     """
-    Return the pages in memory that ``data``, a /proc/PID/statm, tells of; None for what cannot be.
+    Return the number of pages in memory from ``data``, a /proc/PID/statm; None for an impossible number.
 
-    :raises ValueError: it is no such file.
+    :raises ValueError: ``data`` is not a whole statm.
     """
     fields = data.split()
     if len(fields) < 2 or not data.endswith(b"\n"):
@@ -100,9 +102,9 @@ def read_transferred(root: ProcRoot, pid: int, uid: int) -> Transferred | None:
     """
     Return what a process has read and written. Blocks.
 
-    None where the kernel does not count it or does not show it to the daemon, and for a process of
-    ``uid`` that its own user may not look into (it has dropped privileges and was not traceable
-    since): the daemon, as root, could read it, but its table is shown to that user too.
+    The result is None if the kernel does not count it or does not show it to the daemon. It is also None
+    if the process's own user, ``uid``, may not see it (the process has dropped privileges and has not been
+    traceable since): the daemon could read it as root, but its table is shown to that user too.
     """
     try:
         data, owner = root.peek(f"{pid}/io", _MAX_IO)
@@ -112,7 +114,7 @@ def read_transferred(root: ProcRoot, pid: int, uid: int) -> Transferred | None:
 
 
 def parse_transferred(data: bytes) -> Transferred | None:
-    """Return what ``data``, a /proc/PID/io, says of storage; None when it does not, or is cut short."""
+    """Return the storage bytes in ``data``, a /proc/PID/io; None if they are missing or it is cut short."""
     _, found, tail = data.partition(b"\nread_bytes: ")
     read, found_too, tail = tail.partition(b"\nwrite_bytes: ")
     try:

@@ -1,4 +1,4 @@
-"""/proc/diskstats and /proc/net/dev: what disks and network interfaces moved."""
+"""Reads the transfer counters of disks and network interfaces: /proc/diskstats and /proc/net/dev."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _OLD_DISK: Final = re.compile(r"\(([0-9]+),([0-9]+)\):\([0-9]+,[0-9]+,([0-9]+),[
 
 def read_disks(root: ProcRoot, stacking: Stacking | None = None) -> tuple[Disk, ...]:
     """
-    Read /proc/diskstats, or on a kernel before 2.5 what /proc/stat has of it. Blocks.
+    Read the disks from /proc/diskstats, or from /proc/stat on a kernel before 2.5. Blocks.
 
-    :param stacking: says which disks lie on others; without it their names do.
-    :raises SourceUnavailable: neither can be read.
+    :param stacking: tells which disks lie on others; without it, only their names tell.
+    :raises SourceUnavailable: neither file can be read.
     """
     try:
         text = root.read("diskstats").decode("utf-8", "surrogateescape")
@@ -49,15 +49,15 @@ def parse_diskstats(text: str) -> tuple[Disk, ...]:
     """
     Return the whole disks in ``text``, a /proc/diskstats: no partitions, no unused loop or ram disks.
 
-    Whether one is stacked is told from its name alone; `gomd.sources.linux.sysfs` knows more.
+    Only a disk's name decides here whether it is stacked; `gomd.sources.linux.sysfs` knows more.
 
-    :param text: bytes of names that are not UTF-8 stand in it as "surrogateescape" has them.
+    :param text: decoded with "surrogateescape", which keeps bytes of names that are not UTF-8.
     :raises SourceUnavailable: a line of it is cut short or not numbers.
     """
     disks: list[Disk] = []
     names: set[str] = set()
     try:
-        # As bytes: there only blanks part words, while str takes more for one.
+        # Bytes are split at ASCII white space only; str.split() knows more separators.
         for line in _lines(text.encode("utf-8", "surrogateescape")):
             fields = line.split()
             name = printable_name(fields[2])
@@ -79,12 +79,12 @@ def _bytes(sectors: bytes | str) -> int | None:
 
 
 def _lines(data: bytes) -> list[bytes]:
-    """The kernel ends lines with LF and nothing else; names may hold what Python takes for a line end."""
+    """Split at LF only, as the kernel does: a name may hold other characters that end a line in Python."""
     return data.removesuffix(b"\n").split(b"\n") if data else []
 
 
 def _is_partition(name: str, disks: set[str]) -> bool:
-    """Whether it is named after a disk: sda1 of sda, nvme0n1p2 of nvme0n1. The disk comes first."""
+    """Return whether a disk listed before has this name's stem: sda1 of sda, nvme0n1p2 of nvme0n1."""
     stem = name.rstrip("0123456789")
     if stem == name:
         return False
@@ -92,7 +92,7 @@ def _is_partition(name: str, disks: set[str]) -> bool:
 
 
 def parse_disk_io(text: str) -> tuple[Disk, ...]:
-    """Return the disks of ``text``, the `disk_io:` of an old /proc/stat; named ``MAJOR:DISK``."""
+    """Return the disks in ``text``, the `disk_io:` of an old /proc/stat. Their names are ``MAJOR:DISK``."""
     return tuple(
         Disk(f"{major}:{disk}", _bytes(read), _bytes(written), stacked=major in _OLD_STACKED)
         for major, disk, read, written in _OLD_DISK.findall(text)
@@ -115,9 +115,9 @@ def read_network(root: ProcRoot) -> tuple[Interface, ...]:
 
 def parse_net_dev(text: str) -> tuple[Interface, ...]:
     """
-    Return the interfaces of ``text``, a /proc/net/dev.
+    Return the interfaces in ``text``, a /proc/net/dev.
 
-    :param text: bytes of names that are not UTF-8 stand in it as "surrogateescape" has them.
+    :param text: decoded with "surrogateescape", which keeps bytes of names that are not UTF-8.
     :raises SourceUnavailable: a line of it is cut short or not numbers.
     """
     interfaces: list[Interface] = []

@@ -1,4 +1,4 @@
-"""/proc/stat: processor times since boot, runnable tasks, the moment of boot."""
+"""Reads /proc/stat: processor times since boot, runnable tasks and the boot time."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _RANGES: Final = {"procs_running": (0, MAX_TASKS), "btime": (1, MAX_TIME)}
 @dataclass(frozen=True, slots=True)
 class KernelStat:
     """
-    What /proc/stat said; a number that cannot be is None.
+    The values of /proc/stat. An impossible number is None.
 
     :ivar cpus: processors that are online.
     :ivar ticks: clock ticks since boot of all processors together, by column; 2.4 has four of them.
     :ivar runnable: tasks that run or could run, the reader among them; None before 2.5.
-    :ivar boot_time: seconds since the epoch; None where it is not said.
+    :ivar boot_time: seconds since the epoch; None if /proc/stat does not have it.
     :ivar swapped: pages swapped in and out; None since 2.5, which has /proc/vmstat for it.
     :ivar disk_io: the 2.4 list of disk counters, unparsed.
     """
@@ -60,10 +60,10 @@ class KernelStat:
 
     def since(self, old: KernelStat) -> KernelStat:
         """
-        Return the ticks since ``old``. A column that ran back counts 0, as one that is not known.
+        Return the ticks since ``old``. A column that decreased or is unknown counts as 0.
 
-        iowait and idle run back by some ticks on kernels that have no regular tick (proc(5)), steal does
-        after a virtual machine has moved.
+        iowait and idle can decrease by a few ticks on kernels without a regular tick (proc(5)); steal can
+        decrease after a virtual machine has moved.
         """
         return KernelStat(self.cpus, tuple(map(step, self.ticks, old.ticks)))
 
@@ -77,10 +77,10 @@ def read_boot_time(root: ProcRoot, wall: Wall = wall_clock) -> int:
     """
     Return when the node was started, in seconds since the epoch: `btime` of /proc/stat. Blocks.
 
-    It is the present time less the time since then, so it moves when the wall clock is set. Where it cannot
-    be, it is the time of ``wall`` less the seconds of /proc/uptime.
+    The kernel computes it as the present time minus the uptime, so it changes when the wall clock is set.
+    If `btime` is missing or impossible, the result is the time of ``wall`` minus the seconds of /proc/uptime.
 
-    :raises SourceUnavailable: neither says it.
+    :raises SourceUnavailable: neither file has it.
     """
     text = root.sample_text("stat")
     now = wall()
@@ -98,9 +98,9 @@ def read_boot_time(root: ProcRoot, wall: Wall = wall_clock) -> int:
 
 def parse_kernel_stat(text: str) -> KernelStat:
     """
-    Return what ``text``, a whole /proc/stat, says.
+    Return the values in ``text``, a whole /proc/stat.
 
-    :raises SourceUnavailable: it is not such a file, or cut short.
+    :raises SourceUnavailable: ``text`` is not such a file or is cut short.
     """
     cpus = 0
     ticks: tuple[int | None, ...] = ()

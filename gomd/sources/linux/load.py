@@ -23,7 +23,7 @@ def parse_loadavg(text: str) -> tuple[Averages | None, int | None]:
     """
     Return the load averages over 1, 5 and 15 minutes and the runnable tasks, the reader among them.
 
-    None for what cannot be: a negative number, more tasks than a kernel can have.
+    An impossible value is None: a negative number, or more tasks than a kernel can have.
 
     :raises SourceUnavailable: ``text`` is not a whole /proc/loadavg.
     """
@@ -44,9 +44,9 @@ def current_load(runnable: int, cpus: int, speed: int, yardstick: int) -> float:
 
 class SmoothedLoad:
     """
-    A load that rises slowly and falls at once, so that a moment's burst moves nothing.
+    A load that rises slowly and falls at once, so that a short burst does not move any process.
 
-    openMosix reads once a second; a read after another time takes as much of the way as it would have.
+    openMosix reads once a second. A read after another interval rises by as much as openMosix would have.
     """
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class CpuShares:
             self._old, self._shares = stat, (since.stolen / total, since.idle / total, waited)
         elif stat.total < old.total - _MIN_TICKS:  # all ran back: other counters than before
             self._old, self._shares = stat, None
-        # else the two are too near each other for new shares: the old ones stay
+        # else the two reads are too close together for new shares: the old ones are kept
         if self._shares is None:
             return Cpu(stat.cpus, speed, 100 * stat.cpus)
         stolen, idle, waited = self._shares

@@ -1,4 +1,4 @@
-"""/proc/meminfo and /proc/vmstat: memory in bytes, pages moved since boot."""
+"""Reads memory in bytes from /proc/meminfo, and pages moved since boot from /proc/vmstat."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def read_memory(root: ProcRoot) -> Memory:
 
 def parse_meminfo(text: str) -> Memory:
     """
-    Return the memory that ``text``, a /proc/meminfo, tells of.
+    Return the memory sizes in ``text``, a /proc/meminfo.
 
-    A kernel before 3.14 has no MemAvailable; there, as openMosix counted, free memory, buffers and
-    the page cache are what a new process could get.
+    A kernel before 3.14 has no MemAvailable. The memory that a new process could get is then the sum of
+    free memory, buffers and page cache, as openMosix counted.
 
-    A size that cannot be is None: no memory at all, more free than there is, more than `MAX_MEMORY`. Where
-    more is available than there is (containers), free memory takes its place.
+    An impossible size is None: a total of 0, more free than the total, more than `MAX_MEMORY`. If more is
+    available than the total (in containers), free memory is used instead.
 
-    :raises SourceUnavailable: it does not say how much there is and how much is free.
+    :raises SourceUnavailable: ``text`` lacks the total or the free memory, or is not understood.
     """
     sizes: dict[str, int | None] = {}
     try:
@@ -61,9 +61,9 @@ def parse_meminfo(text: str) -> Memory:
 
 def read_paging(root: ProcRoot) -> Paging:
     """
-    Read /proc/vmstat, or on a kernel before 2.5 what /proc/stat has of it. Blocks.
+    Read the page counters from /proc/vmstat, or from /proc/stat on a kernel before 2.5. Blocks.
 
-    :raises SourceUnavailable: neither can be read.
+    :raises SourceUnavailable: neither file can be read.
     """
     try:
         text = root.read("vmstat").decode("ascii", "replace")
@@ -75,7 +75,7 @@ def read_paging(root: ProcRoot) -> Paging:
 
 def parse_vmstat(text: str) -> Paging:
     """
-    Return the page counters of ``text``, a /proc/vmstat; None for one that cannot be.
+    Return the page counters in ``text``, a /proc/vmstat. An impossible counter is None.
 
     :raises SourceUnavailable: a line of it is not a name and a number.
     """

@@ -65,15 +65,16 @@ def within(value: N | None, low: N, high: N) -> N | None:
 
 
 def step(new: int | None, old: int | None) -> int:
-    """Return by how much a counter rose; one that ran back, or is not known, counts 0."""
+    """Return by how much a counter rose; 0 if it decreased or is unknown."""
     return max(0, new - old) if new is not None and old is not None else 0
 
 
 def rate(new: int | None, old: int | None, seconds: float) -> float | None:
     """
-    Return by how much a counter rose in a second, over ``seconds``, to a tenth.
+    Return by how much a counter rose per second over ``seconds``, rounded to a tenth.
 
-    One that ran back (it was reset, or wrapped at 32 or 64 bits) counts 0. None when it is not known.
+    The result is 0 if the counter decreased (it was reset, or wrapped at 32 or 64 bits), and None if it is
+    unknown or ``seconds`` is not positive and finite.
     """
     if new is None or old is None or not (seconds > 0.0 and math.isfinite(seconds)):
         return None

@@ -1,4 +1,4 @@
-"""/proc/PID/stat: one line, in which the name may hold anything, parentheses and newlines too."""
+"""Parses /proc/PID/stat: one line whose name may hold any bytes, even parentheses and newlines."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _MASKED: Final = {
 
 class PidStat(NamedTuple):
     """
-    What of a process's stat line is used; times in clock ticks. A number that cannot be is None.
+    The used fields of a process's stat line. Times are in clock ticks. An impossible number is None.
 
-    :ivar ppid: 0 without a parent, or where it cannot be.
+    :ivar ppid: 0 without a parent, or if the number is impossible.
     :ivar threads: None before 2.6, which always wrote 0.
     :ivar started: clock ticks after boot, as the kernel wrote them: part of the process's identity even
-        where they cannot be. :ivar rss: pages, inexact since Linux 6.2; statm is exact.
+        if impossible. :ivar rss: pages, inexact since Linux 6.2; statm is exact.
     :ivar program: changes with every exec: the name, where stack and arguments lie (if that is shown).
     """
 
@@ -53,21 +53,21 @@ class PidStat(NamedTuple):
 
     @property
     def of_kernel(self) -> bool:
-        """Whether it is a kernel thread, on old kernels told by having no memory of its own."""
+        """Whether it is a kernel thread. On old kernels, one is recognised by having no memory of its own."""
         if self.flags & _PF_KTHREAD:
             return True
         return not (self.vsize != 0 or self.flags & _PF_EXITING or self.state in "ZXx")
 
     def started_after(self, ticks_a_second: int) -> float | None:
-        """Seconds after boot at which it was started."""
+        """Return the seconds from boot to its start; None if that is impossible."""
         return self.started / ticks_a_second if self.started <= MAX_COUNT else None
 
 
 def parse_pid_stat(data: bytes) -> PidStat:
     """
-    Return what ``data``, a whole /proc/PID/stat, says.
+    Return the fields of ``data``, a whole /proc/PID/stat.
 
-    :raises SourceUnavailable: for any other bytes, a line cut short among them, and nothing else.
+    :raises SourceUnavailable: for any other bytes, such as a line cut short, and nothing else.
     """
     opened, closed = data.find(b" ("), data.rfind(b") ")
     try:
@@ -106,9 +106,10 @@ def parse_pid_stat(data: bytes) -> PidStat:
 
 def cpu_percent(new: int | None, old: int | None, ticks_a_second: int, seconds: float) -> float | None:
     """
-    Return the share of one processor that ``new`` less ``old`` clock ticks are in ``seconds``.
+    Return the percentage of one processor that ``new`` minus ``old`` clock ticks are in ``seconds``.
 
-    A count that ran back is 0 %. None for one that is not known, or rose by more than any machine could.
+    A count that decreased is 0 %. The result is None if a count is unknown, ``seconds`` is not positive, or
+    the count rose by more than any machine could.
     """
     if new is None or old is None or seconds <= 0.0:
         return None

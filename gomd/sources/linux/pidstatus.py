@@ -1,4 +1,4 @@
-"""/proc/PID/status: lines of names and values. The kernel takes no lock for it that an exec may hold."""
+"""Parses /proc/PID/status. Reading that file never waits for a lock that an exec may hold."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DIGITS: Final = 20
 
 class PidStatus(NamedTuple):
     """
-    What of a process's status is used.
+    The used fields of a process's status.
 
     :ivar name: as the kernel escapes it. :ivar uid: effective. :ivar vsize: bytes, 0 without memory of its
         own; ``rss`` likewise.
@@ -30,7 +30,7 @@ class PidStatus(NamedTuple):
 
 def parse_pid_status(data: bytes) -> PidStatus:
     """
-    Return what ``data``, a /proc/PID/status, says.
+    Return the fields of ``data``, a /proc/PID/status.
 
     :raises SourceUnavailable: for any other bytes, and nothing else.
     """
@@ -64,5 +64,5 @@ def _number(text: bytes) -> int:
 
 
 def _kilobytes(value: bytes | None) -> int:
-    """Return the bytes that ``1234 kB`` says, 0 for nothing."""
+    """Return the bytes of a value such as ``1234 kB``; 0 if there is none."""
     return 0 if value is None else 1024 * _number(value.split()[0])

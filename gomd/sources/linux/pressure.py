@@ -1,4 +1,4 @@
-"""/proc/pressure: how long tasks had to wait for processor, storage and memory."""
+"""Reads /proc/pressure: how long tasks had to wait for processor, storage and memory."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ def read_pressure(root: ProcRoot) -> Pressure:
     """
     Read the three files of /proc/pressure. Blocks.
 
-    A kernel without them, or started with psi=0 (opening one then fails), has None for each number. So
-    has one file that is not understood, as long as another one is.
+    Each number is None on a kernel without these files or started with psi=0 (opening one then fails). The
+    numbers of a file that is not understood are None too, as long as another file is understood.
 
-    :raises SourceUnavailable: none of those there are is understood, or /proc itself is not there.
+    :raises SourceUnavailable: no file that exists is understood, or /proc itself is missing.
     """
     averages: dict[str, dict[str, float | None]] = {}
     trouble: SourceUnavailable | None = None
@@ -39,10 +39,11 @@ def read_pressure(root: ProcRoot) -> Pressure:
 
 def parse_pressure(text: str) -> dict[str, float | None]:
     """
-    Return the ``avg10`` of the lines `some` and `full` in percent, None for one that is not within 0 to
-    100; empty for an empty file.
+    Return the ``avg10`` of the lines `some` and `full`, in percent.
 
-    :raises SourceUnavailable: a line has none.
+    A value outside 0 to 100 is None. The result is empty for an empty file.
+
+    :raises SourceUnavailable: a line has no ``avg10``.
     """
     averages: dict[str, float | None] = {}
     try:

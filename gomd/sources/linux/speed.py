@@ -32,8 +32,8 @@ _VERSION: Final = 2
 _SCALE: Final = 270.0
 _SIZE: Final = 64 * 1024
 _ROUNDS: Final = 10
-#: What of the first processor in /proc/cpuinfo, and of the whole machine, says which one it is, in lower
-#: case: on x86; ARM; RISC-V; PowerPC, s390; MIPS and LoongArch. MHz and BogoMIPS are left out, they vary.
+#: Names in /proc/cpuinfo, in lower case, that identify the first processor and the whole machine, on x86;
+#: ARM; RISC-V; PowerPC, s390; MIPS and LoongArch. MHz and BogoMIPS are left out because they vary.
 _IDENTITY: Final = frozenset({
     "vendor_id", "cpu family", "model", "model name", "stepping", "cpu",
     "cpu implementer", "cpu architecture", "cpu variant", "cpu part", "cpu revision", "hardware",
@@ -43,7 +43,7 @@ _IDENTITY: Final = frozenset({
 })  # fmt: skip
 #: On s390, beside a serial number that says nothing about how fast it is.
 _S390: Final = re.compile(r"^processor \d+: version = (\w+),.*? machine = (\w+)", re.MULTILINE)
-#: What a block about one processor has, and no other.
+#: Names that occur only in a block about one processor.
 _PROCESSOR: Final = frozenset({"processor", "cpu number", "hart"})
 _MAX_VALUE: Final = 100
 
@@ -115,9 +115,9 @@ class Speed:
 
 def measure_speed(cpu_time: Callable[[], float]) -> int:
     """
-    Return the speed of the processor this runs on, 1..`MAX_SPEED`. Blocks for some 80 ms.
+    Return the speed of the processor that this runs on, 1..`MAX_SPEED`. Blocks for about 80 ms.
 
-    The best of several rounds in processor time, which other processes of the node disturb least.
+    It takes the best of several rounds, in processor time, which other processes disturb least.
 
     :raises ImportError: this Python has no bz2.
     """

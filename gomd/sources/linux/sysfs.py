@@ -27,9 +27,9 @@ def is_stacked_name(name: str) -> bool:
 
 class Stacking:
     """
-    Tells the disks that sums leave out. One thread at a time.
+    Finds the disks that sums leave out. Use it on one thread at a time.
 
-    :param root: the tree of sysfs, ``/sys``; one that is not there leaves it to the names.
+    :param root: the tree of sysfs, ``/sys``. If it does not exist, only the names decide.
     """
 
     def __init__(self, root: str) -> None:
@@ -42,7 +42,7 @@ class Stacking:
         """
         Return those of ``names``, disks of /proc/diskstats, that lie on other disks or are parts of one.
 
-        Blocks, as reading some directories does, when they have changed and once a minute.
+        Reads some directories, and so blocks, when the names have changed and once a minute.
         """
         if tuple(names) != self._names or self._left <= 0:
             self._names, self._left = tuple(names), _REFRESH_READS

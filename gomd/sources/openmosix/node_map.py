@@ -1,4 +1,4 @@
-"""The node map of openMosix, ``/proc/hpc/admin/config``: binary ranges of ids and their addresses."""
+"""Parses openMosix's node map, ``/proc/hpc/admin/config``: binary ranges of ids and addresses."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class KernelNodeRange:
     One line of openmosix.map: ``first address count``.
 
     :ivar first: the lowest node id of the range, 1..65535.
-    :ivar address: the address of that node; each further one has the next.
-    :ivar count: how many nodes; 0 for an ALIAS, a further address of node ``first``.
+    :ivar address: the address of that node; each further node has the next address.
+    :ivar count: number of nodes; 0 for an ALIAS, a further address of node ``first``.
     """
 
     first: int
@@ -61,7 +61,7 @@ def decode_map(data: bytes) -> tuple[KernelNodeRange, ...]:
 
 def address_of(ranges: Sequence[KernelNodeRange], node: int) -> str | None:
     """
-    Return the address of a node, None for one that is not in the map.
+    Return the address of a node; None if the node is not in the map.
 
     An alias is not a node of its own, and its address is never returned: the range with the id decides.
     """

@@ -20,7 +20,7 @@ from libgomd.wire.text import printable_bytes
 #: that looks at its tree may have others.
 TICKS_A_SECOND: Final = 100
 PAGE: Final = 4096
-#: Times a process can have moved, at most: what openMosix counts them with.
+#: Maximum number of moves of a process: the limit of openMosix's counter.
 _MAX_MOVES: Final = 2**31 - 1
 
 
@@ -28,7 +28,7 @@ class OpenMosixProcesses:
     """
     Scans the processes below one proc root, on one thread at a time.
 
-    A process that has moved away still is in its home's /proc; a guest has no /proc/PID.
+    A process that has moved away stays in its home's /proc. A guest has no /proc/PID.
     """
 
     def __init__(self, root: ProcRoot) -> None:
@@ -107,14 +107,14 @@ class OpenMosixProcesses:
         return parse_number(data, f"/proc/{pid}/{name}") if data else 0
 
     def _number_or_zero(self, pid: int, name: str) -> int:
-        """Return a number that costs nothing else when it cannot be: 0 takes its place then."""
+        """Return the number in a file; 0 if it is impossible, so that the process is still listed."""
         try:
             return within(self._number(pid, name), 0, _MAX_MOVES) or 0
         except SourceUnavailable:
             return 0
 
     def _optional(self, pid: int, name: str) -> bytes:
-        """Return the bytes of a file, none for one that a kernel has not."""
+        """Return the bytes of a file; empty if this kernel does not have it."""
         try:
             return self._root.read(f"{pid}/{name}")
         except NotFound:

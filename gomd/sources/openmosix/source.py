@@ -51,7 +51,7 @@ _NO_ADDRESS: Final = "0.0.0.0"
 @implementer(INodeSource)
 class OpenMosixSource:
     """
-    What an openMosix 2.4 kernel knows: all configured nodes, its own processes wherever they run.
+    Reads an openMosix 2.4 kernel: all configured nodes, and its own processes wherever they run.
 
     :param proc_root: directory of the tree, ``/proc`` or a copy of one.
     :param name: the name of this node; the kernel has none. Other nodes are ``node2``, ``node3``, ...
@@ -71,9 +71,9 @@ class OpenMosixSource:
 
     def own_id(self) -> int:
         """
-        Return this node's id, as the kernel has it now. Blocks.
+        Return this node's current id from the kernel. Blocks.
 
-        :raises SourceUnavailable: openMosix is not there or not configured; says what to do.
+        :raises SourceUnavailable: openMosix is missing or not configured; the text says what to do.
         """
         try:
             own = parse_own_id(self._root.read(f"{self._tree.hpc()}/admin/mospe"))
@@ -132,9 +132,9 @@ class OpenMosixSource:
 
     def _value(self, node: int, name: str) -> int | None:
         """
-        Return a value of a node, `DOWN_VALUE` of one that is down; None for one that cannot be.
+        Return a value of a node: `DOWN_VALUE` if the node is down, None if the value is impossible.
 
-        :raises RequestError: there is none.
+        :raises RequestError: there is no such value.
         """
         try:
             value = self._tree.number(f"nodes/{node}/{name}")
@@ -164,7 +164,7 @@ class OpenMosixSource:
         return nodes
 
     def _node(self, number: int, own: int, ranges: Sequence[KernelNodeRange]) -> Node:
-        """One node; down when any of its values is -101, whatever its status said a moment before."""
+        """Return one node. It is down if any of its values is -101, even if its status says up."""
         directory = f"nodes/{number}"
         try:
             status = self._tree.number(f"{directory}/status")
@@ -195,7 +195,7 @@ class OpenMosixSource:
 
     def guests(self) -> Sequence[Guest]:
         """
-        The processes of other nodes that run here, by their local number. Blocks.
+        Return the processes of other nodes that run here, in the order of their local numbers. Blocks.
 
         :raises SourceUnavailable: they could not be read this time.
         """
@@ -211,7 +211,7 @@ class OpenMosixSource:
                 raise SourceUnavailable(str(error)) from error
             try:
                 guests.append(parse_guest(pid, origin, identity, stats, TICKS_A_SECOND))
-            except SourceUnavailable as error:  # one that is not understood hides no other
+            except SourceUnavailable as error:  # an unreadable guest must not hide the others
                 self._log.debug("guest {pid} is left out: {error}", pid=pid, error=error)
         return guests
 

@@ -15,7 +15,7 @@ _MAX_DIGITS: Final = 20
 
 def parse_number(data: bytes, what: str) -> int:
     """
-    Return the first number in a file, as the kernel itself takes it.
+    Return the first number in a file, as the kernel itself reads it.
 
     :param what: the file's name, for the error.
     :raises SourceUnavailable: it does not begin with a number.
@@ -33,7 +33,7 @@ class OwnId:
     What ``/proc/hpc/admin/mospe`` says.
 
     :ivar current: this node's id, 0 when openMosix is not configured.
-    :ivar previous: the id it had before it was turned off, None when it had none.
+    :ivar previous: the id before openMosix was turned off; None if there was none.
     """
 
     current: int
@@ -88,12 +88,12 @@ class Guest:
 
 def parse_guest(local_pid: int, origin: bytes, identity: bytes, stats: bytes, ticks: int) -> Guest:
     """
-    Return the guest that the files ``from``, ``identity`` and ``stats`` of one directory tell of.
+    Return the guest described by the files ``from``, ``identity`` and ``stats`` of one directory.
 
-    The values stand one a line, or on one line apart by spaces (older kernels).
+    There is one value a line; older kernels write all values on one line, separated by spaces.
 
     :param ticks: clock ticks in a second on the kernel that wrote them.
-    :raises SourceUnavailable: for files that do not say this.
+    :raises SourceUnavailable: a value is missing or not understood.
     """
     what = f"/proc/hpc/remote/{local_pid}"
     who, use = _values(identity), _values(stats)
@@ -129,7 +129,7 @@ def parse_guest(local_pid: int, origin: bytes, identity: bytes, stats: bytes, ti
 
 
 def _values(data: bytes) -> dict[str, str]:
-    """Return the ``name=value`` pairs; the last, ``command``, may have spaces and signs in it."""
+    """Return the ``name=value`` pairs; the last, ``command``, may contain spaces and "="."""
     text = data.decode("utf-8", "backslashreplace")
     before, found, command = text.partition("command=")
     pairs = (pair.partition("=") for pair in before.split())

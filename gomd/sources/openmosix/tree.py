@@ -1,4 +1,4 @@
-"""The tree on an openMosix kernel: files are shown as they are, and writes are checked first."""
+"""The tree of an openMosix kernel. Files are shown unchanged; writes are checked first."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOVES: Final = frozenset({"goto", "migrate"})
 
 
 class OpenMosixTree:
-    """The files of one openMosix kernel. Its methods block as the files behind do."""
+    """The files of one openMosix kernel. Its methods block while the kernel does."""
 
     def __init__(self, root: ProcRoot) -> None:
         self.root = root
@@ -45,7 +45,7 @@ class OpenMosixTree:
         return parse_number(self.root.read(path), f"/proc/{path}")
 
     def numbered(self, path: str) -> list[int]:
-        """Return the node ids or pids that a directory of openMosix's has, in order; empty without one."""
+        """Return the sorted node ids or pids in a directory of openMosix's; empty if it does not exist."""
         try:
             names = self.root.names(f"{self.hpc()}/{path}")
         except NotFound:
@@ -79,7 +79,7 @@ class OpenMosixTree:
         """
         See `INodeSource.write_file`. `bring` and `expel` return when the kernel is done with them.
 
-        :raises Conflict: the kernel says that it clashes, as a new id while openMosix runs.
+        :raises Conflict: the kernel is in the wrong state for it, e.g. for a new id while openMosix runs.
         """
         number = written_number(path, value)
         real = self._real(path)
@@ -96,7 +96,7 @@ class OpenMosixTree:
 
     def _check_target(self, node: int) -> None:
         """
-        Do nothing when ``node`` is up: openMosix takes one that is down and then does nothing.
+        Check that ``node`` is up: openMosix accepts a node that is down and then does nothing.
 
         :raises NotFound: it is not configured. :raises NotPossible: it is down.
         """
@@ -108,7 +108,7 @@ class OpenMosixTree:
             raise NotPossible(f"node {node} is down; `nodes` shows which are up")
 
     def _real(self, path: TreePath) -> str:
-        """Return where the kernel has what ``path`` names, below the root."""
+        """Return the path below the root at which the kernel has ``path``."""
         if path.parts and path.parts[0] == HPC:
             return "/".join((self.hpc(), *path.parts[1:]))
         return "/".join(path.parts)
@@ -118,7 +118,7 @@ class OpenMosixTree:
 
 
 def refusal_of(error: OSError, path: TreePath, number: int) -> GomdError:
-    """Return the error of ours that says why the kernel did not take ``number`` for ``path``."""
+    """Return the gomd error that says why the kernel refused ``number`` for ``path``."""
     of_process = path.kind is Kind.CLUSTER
     if error.errno in (errno.EPERM, errno.EACCES):
         if of_process and error.errno == errno.EPERM:
