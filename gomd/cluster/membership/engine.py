@@ -173,6 +173,9 @@ class HeartbeatEngine:
         """There is nothing to change: the transport seals all traffic of this engine."""
 
     def _seeds(self) -> list[Address]:
+        """Return the seeds but for this node itself. Called several times a second."""
+        if not self._settings.seeds:
+            return []
         me = (self._own().address, self._settings.port)
         return [seed for seed in self._settings.seeds if seed != me]
 
