@@ -14,11 +14,11 @@ from typing import Any, Final, NamedTuple
 
 from libgomd.errors import MalformedRequest
 
-#: Bytes of the arguments and the environment together, a NUL behind each: what the kernel takes.
+#: Maximum bytes of arguments and environment together, each with the NUL that ends it.
 MAX_STRING_BYTES: Final = 131072
-#: Arguments at most, and names in the environment.
+#: Maximum number of arguments, and of variables of the environment.
 MAX_STRINGS: Final = 4096
-#: Characters of the working directory at most.
+#: Maximum number of characters of the working directory.
 MAX_CWD: Final = 4096
 #: Smallest limit of memory, in bytes: a program needs that to begin.
 MIN_MEMORY_MAX: Final = 4 << 20
@@ -103,7 +103,7 @@ def job_spec(
         words, MappingProxyType(surroundings), _directory(cwd),
         own_umask() if umask is None else _number(umask, "umask", 0o777),
         bool(tty), (_number(rows, "size", 65535), _number(columns, "size", 65535)), bool(merge), bool(detach),
-        _text(str(node), "node"), _text(nodes, "nodes"), lock,
+        checked_text(str(node), "node"), checked_text(nodes, "nodes"), lock,
         None if memory is None else _number(memory, "memory", 1 << 63), memory_max,
     )  # fmt: skip
 
@@ -124,10 +124,15 @@ def _check_env(argv: tuple[str, ...], env: Mapping[str, str]) -> None:
 def _strings(found: tuple[Any, ...], what: str) -> tuple[str, ...]:
     if len(found) > MAX_STRINGS:
         raise MalformedRequest(f"{what}: {len(found)} of them, at most {MAX_STRINGS} can be passed")
-    return tuple(_text(text, what) for text in found)
+    return tuple(checked_text(text, what) for text in found)
 
 
-def _text(found: Any, what: str) -> str:
+def checked_text(found: Any, what: str) -> str:
+    """
+    Return ``found``, a string that can be passed to a program.
+
+    :param what: names it in the error. :raises MalformedRequest: it is no such string.
+    """
     if not isinstance(found, str) or "\0" in found:
         raise MalformedRequest(f"{what}: text without NUL is needed, not {found!r:.60}")
     try:
@@ -144,7 +149,7 @@ def _number(found: Any, what: str, most: int) -> int:
 
 
 def _directory(cwd: str | None) -> str:
-    path = _text(own_directory() if cwd is None else os.fspath(cwd), "cwd")
+    path = checked_text(own_directory() if cwd is None else os.fspath(cwd), "cwd")
     if not path.startswith("/") or len(path) > MAX_CWD:
         raise MalformedRequest(f"cwd is an absolute path of at most {MAX_CWD} characters, not {path[:60]!r}")
     return path

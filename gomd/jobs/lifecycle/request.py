@@ -8,14 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gomd.jobs.supervisor.cgroups import MIN_MEMORY_MAX
 from libgomd.errors import MalformedRequest, NotAllowed, NotPossible
+from libgomd.jobspec import MAX_STRING_BYTES, MAX_STRINGS, MIN_MEMORY_MAX, checked_text
 from libgomd.model import Caller, Role
-
-#: Bytes of the arguments and the environment together: what the kernel accepts for one string.
-MAX_BYTES = 131072
-#: Maximum number of arguments, and of variables of the environment.
-MAX_STRINGS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +72,9 @@ def parse(values: Mapping[str, Any]) -> JobRequest:
     if any(not name or "=" in name for name in env):
         raise MalformedRequest("a name in env is not empty and has no = in it")
     size = sum(len(os.fsencode(text)) + 1 for text in (*argv, *env, *env.values()))
-    if size > MAX_BYTES:
+    if size > MAX_STRING_BYTES:
         raise MalformedRequest(
-            f"arguments and environment have {size} bytes, at most {MAX_BYTES} can be passed: "
+            f"arguments and environment have {size} bytes, at most {MAX_STRING_BYTES} can be passed: "
             "unset what the command does not need, or put it into a file"
         )
     cwd = _text(values, "cwd", "/")
@@ -115,22 +110,12 @@ def _strings(found: Any, what: str) -> tuple[str, ...]:
     if not isinstance(found, list) or len(found) > MAX_STRINGS:
         raise MalformedRequest(f"{what}: a list of at most {MAX_STRINGS} strings")
     for text in found:
-        _check_text(text, what)
+        checked_text(text, what)
     return tuple(found)
 
 
-def _check_text(text: Any, what: str) -> str:
-    if not isinstance(text, str) or "\0" in text:
-        raise MalformedRequest(f"{what}: text without NUL")
-    try:
-        os.fsencode(text)
-    except UnicodeEncodeError:
-        raise MalformedRequest(f"{what}: text that stands for bytes") from None
-    return text
-
-
 def _text(values: Mapping[str, Any], name: str, default: str = "") -> str:
-    return _check_text(values.get(name, default), name)
+    return checked_text(values.get(name, default), name)
 
 
 def _flag(values: Mapping[str, Any], name: str) -> bool:

@@ -27,8 +27,6 @@ from libgomd.wire.job_messages import JobSpec
 DAEMON, JOBS, JOBS_BESIDE = "daemon", "jobs", "gomd-jobs"
 #: The kinds: unified with memory, version 1's memory, and unified without.
 UNIFIED, MEMORY, PLAIN = "unified", "memory", "plain"
-#: Lowest memory limit, in bytes: a program needs some memory to start.
-MIN_MEMORY_MAX: Final = 4 << 20
 #: Bytes beyond its limit that a frozen job may use, because criu adds memory to it.
 FREEZE_ALLOWANCE: Final = 64 << 20
 #: Seconds to wait until the last process of a job has left its cgroup.

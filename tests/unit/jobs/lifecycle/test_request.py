@@ -11,8 +11,9 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from gomd.jobs.lifecycle.request import MAX_BYTES, JobRequest, account_of, node_ids, parse
+from gomd.jobs.lifecycle.request import JobRequest, account_of, node_ids, parse
 from libgomd.errors import MalformedRequest, NotAllowed
+from libgomd.jobspec import MAX_STRING_BYTES
 from libgomd.model import Caller, Role
 
 GOOD: dict[str, Any] = {"argv": ["true"], "env": {"PATH": "/bin"}, "cwd": "/tmp", "umask": 0o22}
@@ -45,7 +46,7 @@ def test_any_value_is_taken_or_refused_with_a_sentence(name: str, value: Any) ->
         {"argv": []}, {"argv": [""]}, {"argv": ["a\0b"]}, {"env": {"A=B": "1"}}, {"env": {"": "1"}},
         {"env": []}, {"cwd": "tmp"}, {"umask": 0o1000}, {"umask": True}, {"size": [1]}, {"tty": 1},
         {"memory_max": 1 << 20}, {"memory_max": True}, {"memory_max": "1G"},
-        {"memory_max": 8 << 20, "memory": 9 << 20}, {"memory": -1}, {"env": {"A": "x" * MAX_BYTES}},
+        {"memory_max": 8 << 20, "memory": 9 << 20}, {"memory": -1}, {"env": {"A": "x" * MAX_STRING_BYTES}},
         {"argv": ["\ud800"]},
     ],
 )  # fmt: skip
