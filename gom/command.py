@@ -25,6 +25,8 @@ The command returns when the process runs there, or says why it stays. Ctrl-C en
 """
 USAGE = """\
 usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
+       gom run [OPTION ...] COMMAND [ARG ...]
+       gom attach JOB
        gom key new FILE
        gom token add NAME ROLE [--file TOKENS]
        gom token list [--file TOKENS]
@@ -37,7 +39,10 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
   --json       answer in JSON, one object a line
   @NODE        send the verb to that node, by id or name; @all sends it to every node that is up
 
-  migrate --dry-run PID NODE|home|best   only say whether it could move, and why not
+  VERB         what to ask the daemon: `gom help` lists the verbs, such as nodes, ps, jobs and kill
+  run          run a command on the best node, or on one you name; see `gom run --help`
+  attach       connect to a job again, by its number in `gom jobs`
+  migrate      move a process to another node; see `gom migrate --help`
   key new      make the secret that all nodes of a cluster share
   token        give people and programs a role over tcp; ROLE is read, user or admin;
                TOKENS is the daemon's tokens file, by default the one in its state directory
@@ -90,6 +95,10 @@ def _fail(sentence: str, status: int) -> int:
     return status
 
 
+def _wants_help(options: GlobalOptions) -> bool:
+    return options.words[1:] in (("-h",), ("--help",))
+
+
 def _do(argv: Sequence[str]) -> int:
     if argv and argv[0] in ("-h", "--help"):
         print(USAGE, end="", flush=True)
@@ -101,7 +110,7 @@ def _do(argv: Sequence[str]) -> int:
     verb = options.words[0].lower()
     if verb in ("run", "attach"):
         return _job(verb, options)
-    if verb == "migrate" and options.words[1:] in (("-h",), ("--help",)):
+    if verb == "migrate" and _wants_help(options):
         print(MIGRATE_USAGE, end="", flush=True)
         return DONE
     if verb in _LOCAL:
@@ -149,15 +158,15 @@ def _job(verb: str, options: GlobalOptions) -> int:
     """Run or attach to a job, with this terminal as its terminal."""
     from gom import run
 
-    if options.words[1:] in (("-h",), ("--help",)):
-        print(run.RUN_USAGE, end="", flush=True)
+    if _wants_help(options):
+        print(run.RUN_USAGE if verb == "run" else run.ATTACH_USAGE, end="", flush=True)
         return DONE
     try:
         endpoints = _endpoints(options)
         if verb == "run":
             wanted = run.parse(options.words[1:])
         elif len(options.words) != 2:
-            raise WrongUsage("usage: gom attach JOB")
+            raise WrongUsage("attach takes the number of one job: gom attach JOB")
     except (ConfigError, MalformedRequest) as error:
         raise WrongUsage(str(error)) from error
     try:

@@ -24,15 +24,25 @@ usage: gom run [-n NODE | -b | -j 1-4,7] [-l | -L] [-t | -T] [--detach] [--mem S
   -n NODE      on that node, by id or name
   -b           on the best node (the default)
   -j 1-4,7     on the best of these nodes, by id
-  -l, -L       locked: balancing leaves it where it is; -L: not locked
-  -t, -T       with a terminal of its own; -T: without one. By default it has one when we have.
-  --detach     print the number of the job and return; its output is kept: gom attach JOB
-  --mem SIZE   memory it will need, such as 500M: it goes where there is so much
+  -l, -L       -l: lock it, so that balancing leaves it where it is; -L: do not lock it
+  -t, -T       -t: give it a terminal of its own; -T: give it none. By default it gets one if gom has one.
+  --detach     print the number of the job and return; `gom attach JOB` shows its output later
+  --mem SIZE   memory it will need, such as 500M: only a node with that much free memory is chosen
   --mem-max SIZE
-               memory it may have, swap and all: beyond that the kernel ends a process of it
+               limit of its memory, swap included: the kernel kills a process of a job that exceeds it
 
 Exit status: that of the command, 128 + the signal's number if one ended it; 127 no such command,
-126 it cannot be executed, 1 gomd said no, 3 no daemon there.
+126 it cannot be executed, 1 the daemon refused, 3 no daemon there.
+"""
+ATTACH_USAGE = """\
+usage: gom attach JOB
+
+  JOB  the number of a job of yours, as `gom jobs` shows it
+
+Connects to the streams of the job until it ends; the output that was kept is shown first. Ctrl-C leaves a
+detached job alone; any other job gets it, as with `gom run`.
+
+Exit status: as for `gom run`.
 """
 
 #: Exit statuses of a shell for a command that cannot be executed (126) or is not found (127).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import threading
 from pathlib import Path
 
@@ -150,6 +151,19 @@ def test_version_and_usage_need_no_daemon(capsys: Captured) -> None:
     for option in ("-h", "--help"):
         assert main([option]) == 0
         assert capsys.readouterr().out.startswith("usage: gom ")
+
+
+def test_every_command_of_gom_stands_in_its_usage(capsys: Captured) -> None:
+    """The usage names each; a hint such as `gom run --help` in it leads to the usage of that command."""
+    assert main(["--help"]) == 0
+    usage = capsys.readouterr().out
+    for command in ("run", "attach", "migrate", "key", "token"):
+        assert re.search(rf"^ +(gom )?{command} ", usage, re.MULTILINE), command
+    hints = set(re.findall(r"`gom (\w+) --help`", usage))
+    assert hints == {"run", "migrate"}
+    for command in (*hints, "attach"):
+        assert main([command, "--help"]) == 0
+        assert capsys.readouterr().out.startswith(f"usage: gom {command} ")
 
 
 @pytest.mark.parametrize("name", ["root", "daemon"])
