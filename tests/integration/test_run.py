@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,16 @@ def daemon(start_daemon: StartDaemon) -> Iterator[Daemon]:
             if row["state"] == "running":
                 gom(started, "kill", str(row["job"]), "KILL")
         until(lambda: all(row["state"] != "running" for row in jobs(started)))
+        until(lambda: not _supervisors(started))  # one that has not been heard would wait for a next daemon
+
+
+def _supervisors(daemon: Daemon) -> list[int]:
+    """Return the supervisors of the daemon's jobs that still run."""
+    pids = []
+    for file in (daemon.state / "spool").glob("*/job"):
+        with suppress(FileNotFoundError):  # it was removed meanwhile
+            pids.append(json.loads(file.read_text()).get("supervisor"))
+    return [pid for pid in pids if pid and Path(f"/proc/{pid}").exists()]
 
 
 def test_output_and_exit_status_are_the_commands_own(daemon: Daemon) -> None:
