@@ -21,9 +21,7 @@ _KEPT: Final = 256
 
 
 class _Forms:
-    """
-    Named patterns of lines, combined into one regular expression with a group for each.
-    """
+    """Named patterns of lines, combined into one regular expression with a group for each."""
 
     def __init__(self, *forms: tuple[str, bytes]) -> None:
         self._names = [name for name, _form in forms]
@@ -50,9 +48,6 @@ _STARTS: Final = _Forms(
     ("SOCKS", rb"(\x05\x02\x00[\x01\x02])"),
     ("SOCKS", rb"(\x05\x03\x00\x01\x02)"),
     ("RDP", rb"(\x03\x00\x00..\xe0)"),
-    ("SMB", rb"(\x00...\xfeSMB)"),
-    ("PostgreSQL", rb"(\x00\x00\x00\x08\x04\xd2\x16[\x2e-\x30])"),
-    ("PostgreSQL", rb"(\x00\x00..\x00\x03\x00\x00)"),
     ("MongoDB", rb"(.{12}[\xd4\xdd]\x07\x00\x00)"),
     ("LDAP", rb"(0.\x02\x01.[\x60\x63\x77])"),
     ("MQTT", rb"(\x10.\x00[\x04\x06]MQ)"),
@@ -62,6 +57,8 @@ _STARTS: Final = _Forms(
     ("BitTorrent", rb"(\x13BitTorrent)"),
     ("git", rb"([0-9a-f]{4}git-)"),
     ("rsync", rb"(@RSYNCD:)"),
+    # A length before each message, as with DNS, PostgreSQL and SMB. Nobody types NUL to begin a line.
+    ("a binary protocol", rb"(\x00.)"),
 )  # fmt: skip
 
 #: ``METHOD TARGET HTTP/1.1`` and similar lines, recognised by the last word; a target may contain spaces.
@@ -91,6 +88,7 @@ _LINES: Final = _Forms(
     ("NATS", rb"(H?PUB \S+ .*[0-9]+)"),
     ("XML", rb"(<(?:\?xml|!DOCTYPE|[a-z]+:?[a-z-]*[\s/>]).*)"),
     ("syslog", rb"(<[0-9]{1,3}>[A-Z1].*)"),
+    ("a request by URL, as Gemini's", rb"([A-Za-z][A-Za-z0-9+.-]*://\S*)"),
     ("JSON", rb"(\{\s*\"[^\"]*\"\s*:.*)"),
 )
 

@@ -42,6 +42,7 @@ FOREIGN = {
     b"<?xml version='1.0'?>": "XML",
     b"<34>Oct 11 22:14:15 node su: failed": "syslog",
     b'{"method": "login"}': "JSON",
+    b"gemini://node/proc": "a request by URL, as Gemini's",
 }
 #: These need no line end.
 STARTS = {
@@ -50,10 +51,12 @@ STARTS = {
     b"SSH-2.0-OpenSSH_9.2": "SSH",
     b"\x05\x01\x00": "SOCKS",
     b"\x03\x00\x00\x13\x0e\xe0\x00\x00\x00\x00\x00\x01\x00\x08\x00": "RDP",
-    b"\x00\x00\x00\x90\xfeSMB": "SMB",
-    b"\x00\x00\x00\x08\x04\xd2\x16\x2f": "PostgreSQL",
+    b"\x00\x00\x00\x90\xfeSMB": "a binary protocol",
+    b"\x00\x00\x00\x08\x04\xd2\x16\x2f": "a binary protocol",
     b"0\x0c\x02\x01\x01\x60\x07": "LDAP",
     b"\x10\x0c\x00\x04MQTT": "MQTT",
+    b"\x00\x1d\x12\x34\x01\x00\x00\x01": "a binary protocol",  # DNS
+    b"\x00\x00\x00\x10load": "a binary protocol",
 }
 OURS = (
     b"", b" ", b"load", b"LOAD", b"@3 load", b"@all get /proc/loadavg", b"GET /proc/loadavg",
