@@ -57,7 +57,7 @@ class PeerClient:
     """
     Sends requests to the daemons of other nodes.
 
-    :param contact: relimit_ how a node is reached, None if that is not known.
+    :param contact: returns how a node is reached, None if that is not known.
     :param tls: makes the TLS of a stream. :param own_address: the address to connect from.
     """
 
@@ -84,10 +84,10 @@ class PeerClient:
 
     def _contact_of(self, node: Node) -> Contact:
         contact = self._contact(node.id)
-        if contact is None:
-            raise PeerUnreachable(f"the address of node {node.id} {node.name} is not known here: see `nodes`")
         if not node.up:
             raise PeerUnreachable(f"node {node.id} {node.name} is down: `events` may say why")
+        if contact is None:
+            raise PeerUnreachable(f"the address of node {node.id} {node.name} is not known here: see `nodes`")
         return contact
 
     # -- by datagram

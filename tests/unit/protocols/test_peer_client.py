@@ -75,6 +75,16 @@ class PeersTests(SynchronousTestCase):
             self.assertIsInstance(self.successResultOf(asked[done]), PeerUnreachable)
             self.assertEqual(len(calls), min(MAX_HANDSHAKES_PER_NODE, 99 - done))
 
+    def test_a_node_that_is_down_is_called_down(self) -> None:
+        """Nobody says any more how it is reached, and yet that is not what the caller has to know."""
+        nowhere: dict[int, Contact] = {}
+        asker = Asker(self.reactor, lambda *_anything: None, Random(1).randbytes)
+        peers = PeerClient(self.reactor, self.reactor, asker, nowhere.get, self.peers.tls, "10.0.0.1")
+        for status, words in ((Status.CONFIGURED, "is down"), (Status.CONFIGURED | Status.UP, "not known")):
+            there = Node(2, "n2", "10.0.0.2", status)
+            asked = Deferred.fromCoroutine(peers.ask(there, Request("load", ()), ROOT, False))
+            self.assertIn(words, str(self.failureResultOf(asked, PeerUnreachable).value))
+
     def test_who_hangs_up_is_called_again(self) -> None:
         """For a second or two: strangers may have had its places. Then it is said what may be wrong."""
         asked = self.ask()
