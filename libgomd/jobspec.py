@@ -138,7 +138,7 @@ def checked_text(found: Any, what: str) -> str:
     try:
         os.fsencode(found)
     except UnicodeEncodeError:
-        raise MalformedRequest(f"{what}: text that stands for bytes is needed, not {found!r:.60}") from None
+        raise MalformedRequest(f"{what}: text that can be encoded is needed, not {found!r:.60}") from None
     return found
 
 

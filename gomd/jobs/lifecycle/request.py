@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from libgomd.errors import MalformedRequest, NotAllowed, NotPossible
-from libgomd.jobspec import MAX_STRING_BYTES, MAX_STRINGS, MIN_MEMORY_MAX, checked_text
+from libgomd.jobspec import MAX_CWD, MAX_STRING_BYTES, MAX_STRINGS, MIN_MEMORY_MAX, checked_text
 from libgomd.model import Caller, Role
 
 
@@ -78,8 +78,8 @@ def parse(values: Mapping[str, Any]) -> JobRequest:
             "unset what the command does not need, or put it into a file"
         )
     cwd = _text(values, "cwd", "/")
-    if not cwd.startswith("/") or len(cwd) > 4096:
-        raise MalformedRequest("cwd is an absolute path of at most 4096 characters")
+    if not cwd.startswith("/") or len(cwd) > MAX_CWD:
+        raise MalformedRequest(f"cwd is an absolute path of at most {MAX_CWD} characters")
     memory, most = values.get("memory"), values.get("memory_max")
     if most is not None:
         _number(most, "memory_max", 2**62)

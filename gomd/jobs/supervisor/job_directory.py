@@ -1,4 +1,4 @@
-"""The directory of one job, STATE/jobs/HOME-JOB, from inside: it is its supervisor's current directory."""
+"""The directory of one job, HOME-JOB in `[jobs] spool`, from inside: its supervisor's current directory."""
 
 from __future__ import annotations
 

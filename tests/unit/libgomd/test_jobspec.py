@@ -69,7 +69,7 @@ def test_the_name_that_led_here_is_kept_where_it_still_does(
         ("ls -l", {}, "a list of words"),
         (["ls", "a\0b"], {}, "without NUL"),
         (["ls", 7], {}, "text without NUL"),
-        (["ls", "\ud800"], {}, "stands for bytes"),
+        (["ls", "\ud800"], {}, "can be encoded"),
         (["ls"] * 5000, {}, "at most 4096"),
         (["ls", "x" * 131072], {}, "at most 131072"),
         (["ls"], {"env": {"A=B": ""}}, "no = in it"),
