@@ -19,7 +19,7 @@ import pytest
 from gomd.jobs.checkpoint import criu, page_connection
 from gomd.jobs.checkpoint.images import Images
 from gomd.jobs.lifecycle.forkserver_client import _PROGRAM, _ROOT
-from gomd.jobs.supervisor.forkserver import NAMESPACE
+from gomd.jobs.supervisor.kinds import NAMESPACE
 from libgomd.certificates import page_server_credentials, write_pem_files
 from libgomd.derivation import ClusterKey
 from libgomd.errors import CannotMove

@@ -12,7 +12,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from gomd.jobs.lifecycle.frame_stream import FrameStream
-from gomd.jobs.supervisor.forkserver import NAMESPACE, PLAIN
+from gomd.jobs.supervisor.kinds import NAMESPACE, PLAIN
 from libgomd.errors import InternalError, TooMany
 from libgomd.private import make_private_directory
 

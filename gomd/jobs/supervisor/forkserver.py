@@ -22,11 +22,9 @@ import sys
 from gomd.jobs.supervisor.attributes import reset_keys
 from gomd.jobs.supervisor.checkpointing import CheckpointingSupervisor
 from gomd.jobs.supervisor.kernel import become_subreaper, set_name
+from gomd.jobs.supervisor.kinds import NAMESPACE
 from gomd.jobs.supervisor.serve import serve
 from gomd.jobs.supervisor.spawn import enclose
-
-#: The bytes: a supervisor with namespaces of its own, and one without.
-NAMESPACE, PLAIN = b"n", b"p"
 
 
 def main() -> None:
