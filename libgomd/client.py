@@ -23,14 +23,14 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.endpoints import (
     HostnameEndpoint,
     TCP4ClientEndpoint,
     TCP6ClientEndpoint,
     UNIXClientEndpoint,
 )
-from twisted.internet.error import ConnectError
+from twisted.internet.error import ConnectError, ConnectingCancelledError
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 
@@ -104,7 +104,10 @@ def _dialler(reactor: Any, place: Endpoint, tried: Sequence[str]) -> Dial:
     factory.noisy = False
 
     async def dial() -> LineConnection:
-        connection = await endpoint.connect(factory)
+        try:
+            connection = await endpoint.connect(factory)
+        except ConnectingCancelledError as error:  # Twisted's own, and no CancelledError
+            raise CancelledError from error
         assert isinstance(connection, LineConnection)
         if isinstance(place, FoundUnix):
             handle = connection.transport.getHandle()  # type: ignore[union-attr]
