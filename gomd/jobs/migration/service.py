@@ -23,6 +23,7 @@ from gomd.jobs.migration.recovery import Recovery
 from gomd.jobs.migration.refusals import ask_target
 from gomd.jobs.migration.requirements_file import encode_requirements
 from gomd.jobs.migration.source import MigrationSource
+from libgomd.deadlines import within
 from libgomd.errors import CannotMove, Conflict, NotAllowed, NotFound, PeerUnreachable, TimedOut
 from libgomd.model import Counter
 from libgomd.wire.job_name import JobName
@@ -193,19 +194,11 @@ class Migrations:
 
     async def _wait(self, settled: Deferred[State], job: str, target: int) -> State:
         """Return the final state. :raises TimedOut: the caller must not wait any longer."""
-        late = self._context.clock.callLater(CALLER_TIMEOUT, settled.cancel)
-        try:
-            return await settled
-        except Exception as error:
-            if not late.active():
-                raise TimedOut(
-                    f"it is not known yet where job {job} runs: this is settled when "
-                    f"{self._context.name_of(target)} can be reached again"
-                ) from error
-            raise
-        finally:
-            if late.active():
-                late.cancel()
+        late = TimedOut(
+            f"it is not known yet where job {job} runs: this is settled when "
+            f"{self._context.name_of(target)} can be reached again"
+        )
+        return await within(self._context.clock, CALLER_TIMEOUT, settled, late)
 
     async def _wait_until_settled(self, name: str) -> None:
         """Wait while a job that has just come runs here and only its source's last message is missing."""
