@@ -44,7 +44,8 @@ CLOSE_TIMEOUT = 5.0
 @implementer(IJobs)
 class Jobs(Service):
     """
-    :param remote: makes what reaches other nodes, given a function that tells whether the daemon still runs.
+    :param remote: makes what reaches other nodes, given a function that tells whether the daemon still runs,
+        and the changes of jobs.
     :param supervisors: starts the jobs that run on this node. :param placement: chooses nodes.
     :param journal: of the home table; it is opened when the service starts.
     :param wall: gives the time of stamps.
@@ -63,7 +64,7 @@ class Jobs(Service):
         members: IMembership,
         threads: IThreads,
         events: IEvents,
-        remote: Callable[[Callable[[], bool]], RemoteJobs],
+        remote: Callable[[Callable[[], bool], JobChanges], RemoteJobs],
         supervisors: Supervisors,
         placement: IPlacement,
         journal: Journal,
