@@ -8,7 +8,7 @@ import signal
 import socket
 from typing import NamedTuple
 
-from gom.outputs import Output
+from gom.outputs import OutputDescriptor
 from gom.terminal import Terminal
 from libgomd.errors import ConnectionLost
 from libgomd.wire import frames
@@ -22,14 +22,14 @@ class Lost(Exception):
     """The connection broke; the job may still be running."""
 
 
-class JobFacts(NamedTuple):
+class StartedJob(NamedTuple):
     """What the daemon tells about a job that has started."""
 
     job: int
     detached: bool
 
     @classmethod
-    def read(cls, started: Started) -> JobFacts:
+    def read(cls, started: Started) -> StartedJob:
         """Return the facts in ``started``. :raises MalformedFrame: the job's number is missing."""
         job = started.told.get("job")
         if not isinstance(job, int):
@@ -53,7 +53,7 @@ class Streams:
         self._detached_job = False
         self._terminal = terminal
         self._end = CallerEnd(serial=int.from_bytes(os.urandom(6), "big"))
-        self._outputs = {frames.STDOUT: Output(1), frames.STDERR: Output(2)}
+        self._outputs = {frames.STDOUT: OutputDescriptor(1), frames.STDERR: OutputDescriptor(2)}
         self._stdin_open = True
         self.join(connection)
 
@@ -89,7 +89,7 @@ class Streams:
             for kind, payload in self._parser.feed(data):
                 if kind == frames.STARTED:
                     self._connection.close()
-                    return JobFacts.read(Started(frames.decode_json(payload))).job
+                    return StartedJob.read(Started(frames.decode_json(payload))).job
                 if kind == frames.FAILED:
                     raise failure_in(payload)
 
@@ -174,7 +174,7 @@ class Streams:
             else:
                 self._end.passed_on(event.kind, len(event.data))
         elif isinstance(event, Started):
-            self.job, self._detached_job = JobFacts.read(event)
+            self.job, self._detached_job = StartedJob.read(event)
         elif isinstance(event, Attached):
             for kind, lost in event.lost.items():
                 if lost:
@@ -201,7 +201,7 @@ class Streams:
             self._stdin_open = False
             self._end.end_input()
 
-    def _write(self, kind: int, output: Output, happened: int) -> None:
+    def _write(self, kind: int, output: OutputDescriptor, happened: int) -> None:
         try:
             if happened & select.POLLERR and not output.waiting:
                 raise BrokenPipeError
