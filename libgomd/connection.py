@@ -188,10 +188,8 @@ class _Greeting:
 
     def __init__(self, connection: LineConnection) -> None:
         self._connection = connection
-        self._code = 0
 
     def status(self, line: StatusLine) -> None:
-        self._code = line.code
         if line.code >= 400:
             self._connection.abort(error_for(line.code, line.text))
         elif line.code != GREETING:
