@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import overload
 
 from gomd.jobs.home.table import lives
-from gomd.jobs.ownership import Families, annotate, line_of
+from gomd.jobs.ownership import JobTrees, annotate, line_of
 from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.remote_processes import (
@@ -167,10 +167,10 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
 async def _read_afresh(parts: Parts, pids: Sequence[int]) -> Sequence[Process]:
     """Return these processes and their ancestors as they are now; the table may be old."""
     found: dict[int, Process] = {}
-    families = Families(parts.jobs.here())
+    trees = JobTrees(parts.jobs.here())
     for pid in pids:
         try:
-            line = await line_of(parts.collector, pid, families)
+            line = await line_of(parts.collector, pid, trees)
         except NotFound:
             continue
         except (SourceUnavailable, TimedOut) as error:
