@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Hashable, Iterable
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 from weakref import WeakSet
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
@@ -22,12 +22,15 @@ from gomd.protocols.peer_server import behalf
 from libgomd.answers import value_in, where_in
 from libgomd.certificates import NotANode
 from libgomd.connection import LineConnection, RowQueue, WholeReply
+from libgomd.deadlines import within
 from libgomd.errors import ConnectionLost, GomdError, NotPossible, PeerUnreachable, TimedOut, error_for
 from libgomd.model import Caller, Counter, Node
 from libgomd.questions import Asker
 from libgomd.tls import peer_node
 from libgomd.wire.lines import BLOCK, Request
 from libgomd.wire.messages import MAX_PACKET, Answer, Question
+
+T = TypeVar("T")
 
 #: Seconds that a connection, the greeting on it, and the first line of a reply may take.
 CONNECT_TIMEOUT = 3.0
@@ -256,18 +259,9 @@ class PeerClient:
         if found != node.id:
             raise PeerUnreachable(f"node {found} answers at the address of node {node.id} {node.name}")
 
-    async def _within(self, limit: float, waited: Deferred[Any], node: Node) -> Any:
+    def _within(self, limit: float, waited: Deferred[T], node: Node) -> Deferred[T]:
         late = TimedOut(f"node {node.id} {node.name} did not answer within {limit:g} s")
-        timer = self._clock.callLater(limit, waited.cancel)
-        try:
-            return await waited
-        except Exception as error:
-            if not timer.active():  # whatever error the cancellation caused
-                raise late from error
-            raise
-        finally:
-            if timer.active():
-                timer.cancel()
+        return within(self._clock, limit, waited, late)
 
     def counters(self) -> Iterable[Counter]:
         """See `IPeers.counters`."""
