@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import NoReturn
 
-from gomd.jobs.checkpoint import permissions, process_tree
+from gomd.jobs.checkpoint import pending_signals, permissions, process_tree
 from gomd.jobs.checkpoint.criu import Criu, TlsFiles, pipe_name
 from gomd.jobs.supervisor import handover, pipes
 from gomd.jobs.supervisor.cgroups import FREEZE_ALLOWANCE
@@ -89,7 +89,7 @@ class FreezingSupervisor(Supervisor):
         self._order = order
         self._stopped = process_tree.stopped(process_tree.descendants(pid, whole=False))
 
-        def work() -> None:
+        def work() -> dict[int, int]:
             own = os.getpid()
 
             def allows(_pid: int) -> None:
@@ -106,8 +106,10 @@ class FreezingSupervisor(Supervisor):
                 limit=order.limit,
                 allows=allows,
             )
-            if not process_tree.keep_stopped(process_tree.descendants(pid)):
+            pids = process_tree.descendants(pid)
+            if not process_tree.keep_stopped(pids):
                 raise CannotMove("it does not stay stopped")
+            return pending_signals.read(pids)
 
         self._set_frozen(True)
         self._limit_memory(FREEZE_ALLOWANCE)
@@ -134,18 +136,19 @@ class FreezingSupervisor(Supervisor):
             return
         task, self._task = self._task, None
         try:
-            task.result()
-            self._hand_over()
+            pending = {int(pid): int(mask) for pid, mask in task.result().items()}
+            self._hand_over(pending)
         except (CannotMove, OSError) as error:
             self._thaw()
             self._answer(FREEZE, str(error))
         else:
             self._answer(FREEZE)
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, pending: Mapping[int, int]) -> None:
         """
         Empty the pipes of the frozen job and write down all there is.
 
+        :param pending: see `Handover`.
         :raises OSError: a full disk. :raises CannotMove: a pipe cannot be emptied.
         """
         assert self._program is not None
@@ -168,7 +171,7 @@ class FreezingSupervisor(Supervisor):
             spec.began, spec.memory_max, self._used(),
         )  # fmt: skip
         self._handed = handed
-        told = Handover(self._program.pid, tuple(names), tuple(self._stopped), job, outputs, handed)
+        told = Handover(self._program.pid, tuple(names), tuple(self._stopped), job, outputs, handed, pending)
         handover.write(self._order.directory, told)
 
     def _used(self) -> float:

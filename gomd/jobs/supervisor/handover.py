@@ -69,6 +69,8 @@ class Handover(NamedTuple):
         output and error; empty for what is closed or no pipe.
     :ivar stopped: processes that were stopped before the freeze, and stay so.
     :ivar spec: see `HandedJob`. :ivar outputs: by the kind of frames. :ivar stdin: see `HandedInput`.
+    :ivar pending: by process, the signals that were pending, as `pending_signals.read` gives them; None when
+        an older version handed it over.
     """
 
     pid: int
@@ -77,6 +79,7 @@ class Handover(NamedTuple):
     spec: HandedJob
     outputs: Mapping[int, HandedOutput]
     stdin: HandedInput
+    pending: Mapping[int, int] | None = None
 
 
 def write(directory: str, handover: Handover) -> None:
@@ -89,6 +92,7 @@ def write(directory: str, handover: Handover) -> None:
     told = {
         "pid": handover.pid, "names": handover.names, "stopped": handover.stopped,
         "spec": handover.spec._asdict(), "outputs": outputs, "stdin": stdin,
+        "pending": handover.pending,
     }  # fmt: skip
     path = os.path.join(directory, HANDOVER)
     number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -151,6 +155,15 @@ def _outputs(value: object, name: str) -> dict[int, HandedOutput]:
     }
 
 
+def _masks(value: object, name: str) -> dict[int, int]:
+    """Read a set of signals, as bits, for each process id."""
+    if not isinstance(value, dict) or not all(
+        pid.isdigit() and type(mask) is int and 0 <= mask < 1 << 64 for pid, mask in value.items()
+    ):
+        raise MalformedFrame(f"{name} is an object of process ids and signals")
+    return {int(pid): mask for pid, mask in value.items()}
+
+
 _OUTPUTS: Final = (frames.STDOUT, frames.STDERR)
 _READERS: Final[dict[str, json_fields.Reader]] = {
     **dict.fromkeys(("begin", "gid", "memory_max", "pid", "received", "taken", "uid"), json_fields.whole),
@@ -162,5 +175,6 @@ _READERS: Final[dict[str, json_fields.Reader]] = {
     **dict.fromkeys(("groups", "stopped"), json_fields.wholes()),
     "spec": _job,
     "outputs": _outputs,
+    "pending": _masks,
     "stdin": lambda value, _name: json_fields.read(HandedInput, value, _READERS),
 }  # fmt: skip
