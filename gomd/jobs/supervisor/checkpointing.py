@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import select
 
-from gomd.jobs.checkpoint import pending_signals, permissions, process_tree
+from gomd.jobs.checkpoint import pending_signals, permissions, process_tree, timerfds
 from gomd.jobs.checkpoint.action_script import RESTORED, RESUMING
 from gomd.jobs.checkpoint.criu import CallerGone, Criu
 from gomd.jobs.supervisor import handover, pipes
@@ -80,6 +80,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
                 permissions.check_ids(pids, uid, where)
             if told.pending is not None:
                 pending_signals.check(pids, told.pending)
+            timerfds.restart(pids)
 
         allows = {RESTORED: opened, RESUMING: rightful} if uid else None
         connection = self._control.connection
