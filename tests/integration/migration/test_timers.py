@@ -71,3 +71,45 @@ def test_every_timer_goes_on(three: list[Host], user: str) -> None:
     assert len(known["counts"]) > 40
     told.job.close()
     assert (told.job.wait(), told.job.err) == (0, b"")
+
+
+_UPTIME = 1_000_000
+_CLOCKS = """
+import json, sys, time
+clocks = {name: getattr(time, name) for name in dir(time) if name.startswith("CLOCK_")}
+def tell():
+    found = {name: time.clock_gettime(clock) for name, clock in clocks.items()}
+    with open("/proc/uptime") as file:
+        found["uptime"] = float(file.read().split()[0])
+    print(json.dumps(found), flush=True)
+tell()
+for line in sys.stdin:
+    tell()
+"""
+
+
+def test_a_machine_that_has_been_up_for_longer(three: list[Host]) -> None:
+    """A job whose clocks differ from those of a node, as on one with another uptime, keeps them there."""
+    words = ("unshare", "--time", "--monotonic", str(_UPTIME), "--boottime", str(2 * _UPTIME), "--")
+    job = Job(three[0], "-n", "1", *words, "/usr/bin/python3", "-c", _CLOCKS)
+
+    def told(lines: int) -> dict[str, float]:
+        end = time.monotonic() + PATIENCE
+        while job.out.count(b"\n") < lines:
+            assert time.monotonic() < end, (job.out, job.err)
+            time.sleep(0.01)
+        found: dict[str, float] = json.loads(job.out.splitlines()[lines - 1])
+        return found
+
+    last = told(1)
+    assert last["CLOCK_MONOTONIC"] > _UPTIME
+    assert last["CLOCK_BOOTTIME"] > 2 * _UPTIME
+    for lines, target in enumerate(_MOVES, 2):
+        job.move(target)
+        job.write(b"tell\n")
+        found = told(lines)
+        for name in found.keys() - {"CLOCK_PROCESS_CPUTIME_ID", "CLOCK_THREAD_CPUTIME_ID", "CLOCK_REALTIME"}:
+            assert -0.02 <= found[name] - last[name] < PATIENCE, (name, target)
+        last = found
+    job.close()
+    assert (job.wait(), job.err) == (0, b"")
