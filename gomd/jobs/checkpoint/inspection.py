@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from gomd.jobs.checkpoint import process_tree
+from gomd.jobs.checkpoint import inherited_attributes, process_tree
 from gomd.jobs.checkpoint.namespaces import KINDS, read_namespaces
 from gomd.jobs.checkpoint.requirements import (
     MAX_FILES,
@@ -117,8 +117,10 @@ def read_stays(
 
 def look(pid: int, supervisor: int, user: str) -> Requirements:
     """Read what a job needs, given its first process. Blocks. :raises OSError: it has ended."""
-    needs = read_needs(process_tree.descendants(pid), user, open_files(supervisor))
-    return replace(needs, stays=(*needs.stays, *_strays(pid, supervisor)))
+    pids = process_tree.descendants(pid)
+    needs = read_needs(pids, user, open_files(supervisor))
+    attributes = inherited_attributes.reasons_to_stay(inherited_attributes.read(pids))
+    return replace(needs, stays=(*needs.stays, *_strays(pid, supervisor), *attributes))
 
 
 def look_for_stays(pid: int, supervisor: int) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import select
 
-from gomd.jobs.checkpoint import pending_signals, permissions, process_tree, timerfds
+from gomd.jobs.checkpoint import inherited_attributes, permissions, process_tree, timerfds
 from gomd.jobs.checkpoint.action_script import RESTORED, RESUMING
 from gomd.jobs.checkpoint.criu import CallerGone, Criu
 from gomd.jobs.supervisor import handover, pipes
@@ -69,6 +69,8 @@ class CheckpointingSupervisor(FreezingSupervisor):
                 if group is not None:
                     group.enter()
                 reset_for_copy(uid, spec.gid)
+                if told.state is not None:
+                    inherited_attributes.take_on(told.state.inherited)
             except (NoLimit, CannotReset) as error:
                 raise CannotMove(f"{where}: {error}") from error
 
@@ -78,8 +80,8 @@ class CheckpointingSupervisor(FreezingSupervisor):
                 raise CannotMove("the copy does not stay stopped")
             if uid:
                 permissions.check_ids(pids, uid, where)
-            if told.pending is not None:
-                pending_signals.check(pids, told.pending)
+            if told.state is not None:
+                told.state.restore(pids)
             timerfds.restart(pids)
 
         allows = {RESTORED: opened, RESUMING: rightful} if uid else None
@@ -102,6 +104,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
         self._set_frozen(True)
         self._limit_memory()
         self._stopped = told.stopped
+        self._arrival = None if told.state is None else told.state.attributes
         self._take_over(told, ours)
         self._write_job()
 

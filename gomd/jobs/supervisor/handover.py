@@ -14,6 +14,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from gomd.jobs.checkpoint.frozen_state import FrozenState
 from libgomd.errors import CannotMove
 from libgomd.wire import frames, json_fields
 from libgomd.wire.frames import MalformedFrame
@@ -69,8 +70,7 @@ class Handover(NamedTuple):
         output and error; empty for what is closed or no pipe.
     :ivar stopped: processes that were stopped before the freeze, and stay so.
     :ivar spec: see `HandedJob`. :ivar outputs: by the kind of frames. :ivar stdin: see `HandedInput`.
-    :ivar pending: by process, the signals that were pending, as `pending_signals.read` gives them; None when
-        an older version handed it over.
+    :ivar state: of its processes, beyond what criu's images have; None when an older version handed it over.
     """
 
     pid: int
@@ -79,7 +79,7 @@ class Handover(NamedTuple):
     spec: HandedJob
     outputs: Mapping[int, HandedOutput]
     stdin: HandedInput
-    pending: Mapping[int, int] | None = None
+    state: FrozenState | None = None
 
 
 def write(directory: str, handover: Handover) -> None:
@@ -92,7 +92,7 @@ def write(directory: str, handover: Handover) -> None:
     told = {
         "pid": handover.pid, "names": handover.names, "stopped": handover.stopped,
         "spec": handover.spec._asdict(), "outputs": outputs, "stdin": stdin,
-        "pending": handover.pending,
+        "state": None if handover.state is None else handover.state.encode(),
     }  # fmt: skip
     path = os.path.join(directory, HANDOVER)
     number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -155,15 +155,6 @@ def _outputs(value: object, name: str) -> dict[int, HandedOutput]:
     }
 
 
-def _masks(value: object, name: str) -> dict[int, int]:
-    """Read a set of signals, as bits, for each process id."""
-    if not isinstance(value, dict) or not all(
-        pid.isdigit() and type(mask) is int and 0 <= mask < 1 << 64 for pid, mask in value.items()
-    ):
-        raise MalformedFrame(f"{name} is an object of process ids and signals")
-    return {int(pid): mask for pid, mask in value.items()}
-
-
 _OUTPUTS: Final = (frames.STDOUT, frames.STDERR)
 _READERS: Final[dict[str, json_fields.Reader]] = {
     **dict.fromkeys(("begin", "gid", "memory_max", "pid", "received", "taken", "uid"), json_fields.whole),
@@ -175,6 +166,6 @@ _READERS: Final[dict[str, json_fields.Reader]] = {
     **dict.fromkeys(("groups", "stopped"), json_fields.wholes()),
     "spec": _job,
     "outputs": _outputs,
-    "pending": _masks,
+    "state": lambda value, _name: FrozenState.decode(value),
     "stdin": lambda value, _name: json_fields.read(HandedInput, value, _READERS),
 }  # fmt: skip
