@@ -68,9 +68,9 @@ def samples(size: int, near: int) -> Iterator[tuple[int, int]]:
     """Yield where the samples of a file of ``size`` bytes begin, and their lengths."""
     begin = max(0, min(near, size) - NEAR)
     yield begin, min(2 * NEAR, size - begin)
-    step = max(1, (size - SAMPLE) // (SAMPLES - 1)) if size > SAMPLE else size or 1
+    room = max(0, size - SAMPLE)
     for number in range(SAMPLES):
-        begin = min(number * step, max(0, size - SAMPLE))
+        begin = room * number // (SAMPLES - 1)
         yield begin, min(SAMPLE, size - begin)
 
 
