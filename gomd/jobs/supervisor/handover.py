@@ -14,6 +14,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from gomd.jobs.checkpoint.frozen_state import FrozenState
 from libgomd.errors import CannotMove
 from libgomd.wire import frames, json_fields
 from libgomd.wire.frames import MalformedFrame
@@ -69,6 +70,7 @@ class Handover(NamedTuple):
         output and error; empty for what is closed or no pipe.
     :ivar stopped: processes that were stopped before the freeze, and stay so.
     :ivar spec: see `HandedJob`. :ivar outputs: by the kind of frames. :ivar stdin: see `HandedInput`.
+    :ivar state: of its processes, beyond what criu's images have; None when an older version handed it over.
     """
 
     pid: int
@@ -77,6 +79,7 @@ class Handover(NamedTuple):
     spec: HandedJob
     outputs: Mapping[int, HandedOutput]
     stdin: HandedInput
+    state: FrozenState | None = None
 
 
 def write(directory: str, handover: Handover) -> None:
@@ -89,6 +92,7 @@ def write(directory: str, handover: Handover) -> None:
     told = {
         "pid": handover.pid, "names": handover.names, "stopped": handover.stopped,
         "spec": handover.spec._asdict(), "outputs": outputs, "stdin": stdin,
+        "state": None if handover.state is None else handover.state.encode(),
     }  # fmt: skip
     path = os.path.join(directory, HANDOVER)
     number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -162,5 +166,6 @@ _READERS: Final[dict[str, json_fields.Reader]] = {
     **dict.fromkeys(("groups", "stopped"), json_fields.wholes()),
     "spec": _job,
     "outputs": _outputs,
+    "state": lambda value, _name: FrozenState.decode(value),
     "stdin": lambda value, _name: json_fields.read(HandedInput, value, _READERS),
 }  # fmt: skip
