@@ -94,7 +94,8 @@ def decode_json(payload: bytes) -> dict[str, Any]:
 
 def decode_attach(payload: bytes) -> dict[str, Any]:
     """
-    Return what an `ATTACH` says: ``detach`` alone, or positions that are none below 0, and perhaps ``n``.
+    Return what an `ATTACH` says: ``detach`` alone, or positions that are none below 0, perhaps with ``n`` and
+    ``stops``.
 
     :raises MalformedFrame: it says something else.
     """
@@ -103,8 +104,9 @@ def decode_attach(payload: bytes) -> dict[str, Any]:
         value = told.get(name, 0)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
             raise MalformedFrame(f"an ATTACH whose {name} is no number that can be")
-    if not isinstance(told.get("detach", False), bool):
-        raise MalformedFrame("an ATTACH whose detach is neither true nor false")
+    for name in ("detach", "stops"):
+        if not isinstance(told.get(name, False), bool):
+            raise MalformedFrame(f"an ATTACH whose {name} is neither true nor false")
     return told
 
 

@@ -121,7 +121,7 @@ class AttachedJob(NamedTuple):
     What a daemon tells a caller of the job that it is attached to, in the same frame as `RunningJob`.
 
     :ivar job: its number on its home node. :ivar home: id of that node. :ivar node: id of the node that it
-        runs on. :ivar pid: None while it is not known.
+        runs on. :ivar pid: None while it is not known. :ivar tty: it has a terminal of its own.
     """
 
     job: int
@@ -129,6 +129,7 @@ class AttachedJob(NamedTuple):
     node: int
     pid: int | None = None
     detached: bool = False
+    tty: bool = False
 
 
 class JobExit(NamedTuple):

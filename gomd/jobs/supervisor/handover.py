@@ -69,6 +69,7 @@ class Handover(NamedTuple):
         output and error; empty for what is closed or no pipe.
     :ivar stopped: processes that were stopped before the freeze, and stay so.
     :ivar spec: see `HandedJob`. :ivar outputs: by the kind of frames. :ivar stdin: see `HandedInput`.
+    :ivar stops: how many times its first process has been stopped.
     """
 
     pid: int
@@ -77,6 +78,7 @@ class Handover(NamedTuple):
     spec: HandedJob
     outputs: Mapping[int, HandedOutput]
     stdin: HandedInput
+    stops: int = 0
 
 
 def write(directory: str, handover: Handover) -> None:
@@ -89,6 +91,7 @@ def write(directory: str, handover: Handover) -> None:
     told = {
         "pid": handover.pid, "names": handover.names, "stopped": handover.stopped,
         "spec": handover.spec._asdict(), "outputs": outputs, "stdin": stdin,
+        "stops": handover.stops,
     }  # fmt: skip
     path = os.path.join(directory, HANDOVER)
     number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -153,7 +156,8 @@ def _outputs(value: object, name: str) -> dict[int, HandedOutput]:
 
 _OUTPUTS: Final = (frames.STDOUT, frames.STDERR)
 _READERS: Final[dict[str, json_fields.Reader]] = {
-    **dict.fromkeys(("begin", "gid", "memory_max", "pid", "received", "taken", "uid"), json_fields.whole),
+    **dict.fromkeys(("begin", "gid", "memory_max", "pid", "received", "stops", "taken",
+                     "uid"), json_fields.whole),
     **dict.fromkeys(("ended", "merge", "open", "tty"), json_fields.flag),
     **dict.fromkeys(("data", "waiting"), _bytes),
     **dict.fromkeys(("cwd", "user"), json_fields.text),

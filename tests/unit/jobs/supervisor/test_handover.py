@@ -48,7 +48,7 @@ def test_what_older_versions_wrote(tmp_path: Path) -> None:
         "stdin": {"received": 100, "taken": 90, "waiting": "dHlwZWQ=", "ended": False},
     }  # fmt: skip
     assert handover.parse(told) == _HANDOVER
-    assert written(tmp_path) == {**told, "spec": {**told["spec"], "tty": False}}  # type: ignore[dict-item]
+    assert written(tmp_path) == {**told, "stops": 0, "spec": {**told["spec"], "tty": False}}  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize("account", [
