@@ -16,7 +16,6 @@ from libgomd.endpoints import Endpoint
 from libgomd.errors import ConnectionLost, GomdError, MalformedRequest, NodeError, NotFound, RequestError
 from libgomd.jobspec import DEFAULT_SIZE, JobSpec, job_spec
 from libgomd.linesocket import LineSocket, dial
-from libgomd.wire import frames
 from libgomd.wire.lines import Request
 
 RUN_USAGE = """\
@@ -62,6 +61,8 @@ Exit status: as for `gom run`.
 SHELL_CODES = (126, 127)
 #: Seconds to wait for the greeting of a daemon and for its answers.
 PATIENCE = 5.0
+#: Bytes a second that a connection carries at the least.
+SLOWEST = 1 << 19
 #: Seconds to wait for a daemon to come back after it has gone away during a job.
 RETURN_LIMIT = 30.0
 #: Seconds between two attempts to reach it.
@@ -178,9 +179,10 @@ def run(places: Sequence[Endpoint], token: str, wanted: Wanted) -> int:
     :raises ConnectionLost: no daemon can be reached. :raises RequestError: the daemon refused.
     """
     spec = _spec(wanted)
+    frame = spec.frame()
     connect = _Connector(places, token)
     line = connect(Request("run"))
-    line.send_raw(frames.encode_json(frames.SPEC, spec.values()), PATIENCE)
+    line.send_raw(frame, PATIENCE + len(frame) / SLOWEST)
     terminal = Terminal(spec.tty)
     streams = Streams(
         line.detach(), terminal, reads_input=not wanted.no_input, escape=wanted.escape

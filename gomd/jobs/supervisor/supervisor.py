@@ -37,6 +37,19 @@ from libgomd.wire.job_messages import JobExit, JobSpec, KeepOrder, Order, Runnin
 LINGER = 900.0
 #: Seconds between two checks, while no daemon is connected, whether one can still connect.
 DESERTED_CHECK_INTERVAL = 60.0
+#: Characters of a job's arguments that are kept, to be shown.
+_SHOWN_CHARACTERS = 4096
+
+
+def shown_arguments(argv: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the first arguments, as many as are shown of a job."""
+    shown, left = [], _SHOWN_CHARACTERS
+    for word in argv:
+        if left <= 0:
+            break
+        shown.append(word[:left])
+        left -= len(word) + 1
+    return tuple(shown)
 
 
 class Supervisor:
@@ -116,6 +129,7 @@ class Supervisor:
             for descriptor in set(streams):
                 os.close(descriptor)
         self._stdio.adopt(ours, spec.tty)
+        self._spec = spec._replace(argv=shown_arguments(spec.argv), env={})  # they may have some MiB
         self._write_job()
 
     def _make_pipes(self) -> tuple[Streams, Streams]:
