@@ -13,7 +13,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import NoReturn
 
-from gomd.jobs.checkpoint import permissions, process_tree
+from gomd.jobs.checkpoint import permissions, process_tree, restrictions
 from gomd.jobs.checkpoint.criu import Criu, TlsFiles, pipe_name
 from gomd.jobs.supervisor import handover, pipes
 from gomd.jobs.supervisor.cgroups import FREEZE_ALLOWANCE
@@ -97,6 +97,7 @@ class FreezingSupervisor(Supervisor):
                 if uid and (why := permissions.sockets_that_stay(process_tree.descendants(pid))):
                     raise CannotMove(why)
 
+            before = restrictions.check(process_tree.descendants(pid), process_tree.high_pids)
             criu.dump(
                 pid,
                 order.directory,
@@ -108,6 +109,7 @@ class FreezingSupervisor(Supervisor):
             )
             if not process_tree.keep_stopped(process_tree.descendants(pid)):
                 raise CannotMove("it does not stay stopped")
+            restrictions.check_changed(process_tree.descendants(pid), before, process_tree.high_pids)
 
         self._set_frozen(True)
         self._limit_memory(FREEZE_ALLOWANCE)
