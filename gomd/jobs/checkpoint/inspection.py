@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from gomd.jobs.checkpoint import process_tree, whole_process
+from gomd.jobs.checkpoint import inherited_attributes, process_tree, whole_process
 from gomd.jobs.checkpoint.content import Budget
 from gomd.jobs.checkpoint.file_facts import FileReader
 from gomd.jobs.checkpoint.job_reader import MAX_OPEN, MAX_PROCESSES, JobReader
@@ -95,10 +95,10 @@ def look(pid: int, supervisor: int, user: str) -> Requirements:
 
     :raises OSError: it has ended.
     """
-    needs = read_needs(
-        process_tree.descendants(pid), user, open_files(supervisor), supervisor=supervisor, prove=True
-    )
-    return replace(needs, stays=(*needs.stays, *_strays(pid, supervisor)))
+    pids = process_tree.descendants(pid)
+    needs = read_needs(pids, user, open_files(supervisor), supervisor=supervisor, prove=True)
+    attributes = inherited_attributes.reasons_to_stay(inherited_attributes.read(pids))
+    return replace(needs, stays=(*needs.stays, *_strays(pid, supervisor), *attributes))
 
 
 def look_for_stays(pid: int, supervisor: int) -> list[str]:
