@@ -139,7 +139,8 @@ def test_locks(three: list[Host], shared: Path, user: str) -> None:
         "fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)",
     )):  # fmt: skip
         path = shared / f"{user}{number}"
-        words = f"import fcntl, sys; file = open(sys.argv[1], 'w+'); {script}; print('ready', flush=True); input()"
+        begin = "import fcntl, sys; file = open(sys.argv[1], 'w+')"
+        words = f"{begin}; {script}; print('ready', flush=True); input()"
         job = Job(three[0], "-n", "1", PYTHON, "-c", words, str(path), user=user)
         _ready(job)
         refused(job, f"it holds a lock on {path}")
