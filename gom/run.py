@@ -19,7 +19,7 @@ from libgomd.wire.lines import Request
 
 RUN_USAGE = """\
 usage: gom run [-n NODE | -b | -j 1-4,7] [-l | -L] [-t | -T] [--detach] [--mem SIZE]
-               [--mem-max SIZE] COMMAND [ARG ...]
+               [--mem-max SIZE] [--shared-tmp] COMMAND [ARG ...]
 
   -n NODE      on that node, by id or name
   -b           on the best node (the default)
@@ -30,6 +30,8 @@ usage: gom run [-n NODE | -b | -j 1-4,7] [-l | -L] [-t | -T] [--detach] [--mem S
   --mem SIZE   memory it will need, such as 500M: only a node with that much free memory is chosen
   --mem-max SIZE
                limit of its memory, swap included: the kernel kills a process of a job that exceeds it
+  --shared-tmp let it see the /tmp, /var/tmp and /dev/shm of its node. By default it has its own, which move
+               with it and are removed with it; what its command line names there it sees anyway.
 
 Exit status: that of the command, 128 + the signal's number if one ended it; 127 no such command,
 126 it cannot be executed, 1 the daemon refused, 3 no daemon there.
@@ -65,6 +67,7 @@ class Wanted(NamedTuple):
     detach: bool = False
     memory: int | None = None
     memory_max: int | None = None
+    shared_tmp: bool = False
 
 
 def parse(words: Sequence[str]) -> Wanted:
@@ -104,7 +107,7 @@ def parse(words: Sequence[str]) -> Wanted:
 _SIZES = {"--mem": "memory", "--mem-max": "memory_max"}
 _FLAGS: dict[str, dict[str, Any]] = {
     "-b": {}, "-l": {"lock": True}, "-L": {"lock": False}, "-t": {"tty": True}, "-T": {"tty": False},
-    "--detach": {"detach": True},
+    "--detach": {"detach": True}, "--shared-tmp": {"shared_tmp": True},
 }  # fmt: skip
 
 
@@ -217,6 +220,7 @@ def _spec(wanted: Wanted) -> JobSpec:
         wanted.argv, tty=terminal, size=size, merge=not terminal and _same(1, 2), detach=wanted.detach,
         node=wanted.node, nodes=wanted.nodes, lock=wanted.lock, memory=wanted.memory,
         memory_max=wanted.memory_max,
+        shared_tmp=wanted.shared_tmp,
     )  # fmt: skip
 
 

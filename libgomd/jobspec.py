@@ -40,6 +40,7 @@ class JobSpec(NamedTuple):
     :ivar lock: whether balancing leaves it where it is; None for the daemon's choice.
     :ivar memory: bytes it will need, None when not known.
     :ivar memory_max: bytes it may have, None for no limit.
+    :ivar shared_tmp: it gets no temporary directories of its own, and sees those of its node.
     """
 
     argv: tuple[str, ...]
@@ -55,6 +56,7 @@ class JobSpec(NamedTuple):
     lock: bool | None = None
     memory: int | None = None
     memory_max: int | None = None
+    shared_tmp: bool = False
 
     def values(self) -> dict[str, Any]:
         """Return the JSON object that the daemon reads."""
@@ -76,6 +78,7 @@ def job_spec(
     lock: bool | None = None,
     memory: int | None = None,
     memory_max: int | None = None,
+    shared_tmp: bool = False,
 ) -> JobSpec:
     """
     Return the description of a job. Looks at this process, and does not block.
@@ -105,6 +108,7 @@ def job_spec(
         bool(tty), (_number(rows, "size", 65535), _number(columns, "size", 65535)), bool(merge), bool(detach),
         checked_text(str(node), "node"), checked_text(nodes, "nodes"), lock,
         None if memory is None else _number(memory, "memory", 1 << 63), memory_max,
+        bool(shared_tmp),
     )  # fmt: skip
 
 

@@ -46,6 +46,8 @@ class JobSpec(NamedTuple):
     :ivar images: directory of criu's images, None for a job that starts. :ivar criu: program that restores.
     :ivar pid_at_home: process id of a guest on its home node, None when it never had one there.
     :ivar expected_uid: user for whom the job was offered; another user's is refused. None: not told.
+    :ivar private_tmp: bytes of its own temporary files with which a job can move; 0: it shares this node's
+        temporary directories.
     """
 
     id: str
@@ -75,6 +77,7 @@ class JobSpec(NamedTuple):
     criu: str = ""
     pid_at_home: int | None = None
     expected_uid: int | None = None
+    private_tmp: int = 0
 
 
 class ViewSpec(NamedTuple):
@@ -157,6 +160,7 @@ class FreezeOrder(NamedTuple):
 
     :ivar criu: the program. :ivar tls: files of the authorities, the certificate and its key.
     :ivar limit: seconds that the dump may take.
+    :ivar tree_port: at which the target takes the job's temporary files and large images; 0: at none.
     """
 
     criu: str
@@ -165,6 +169,7 @@ class FreezeOrder(NamedTuple):
     port: int
     tls: tuple[str, str, str]
     limit: float
+    tree_port: int = 0
 
     @property
     def do(self) -> str:
@@ -300,8 +305,8 @@ _READERS: Final[dict[str, json_fields.Reader]] = {
                      "reason", "text", "user", "where"), json_fields.text),
     **dict.fromkeys(("detach", "detached", "lock", "lost", "merge", "tty"), json_fields.flag),
     **dict.fromkeys(("bytes", "code", "exit", "expected_uid", "gid", "home", "job", "memory_max", "nmigs",
-                     "node", "pid", "pid_at_home", "port", "spool_bytes", "spool_reserve", "supervisor",
-                     "uid", "umask"), json_fields.whole),
+                     "node", "pid", "pid_at_home", "port", "private_tmp", "spool_bytes", "spool_reserve",
+                     "supervisor", "tree_port", "uid", "umask"), json_fields.whole),
     **dict.fromkeys(("began", "limit", "used"), json_fields.seconds),
     "argv": json_fields.texts(),
     "cgroup": json_fields.texts(2),

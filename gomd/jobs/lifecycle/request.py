@@ -24,6 +24,7 @@ class JobRequest:
         one stream. :ivar lock: True and False as ``-l`` and ``-L`` said, None for neither.
     :ivar memory: bytes it will need, None when not known: what placement goes by.
     :ivar memory_max: bytes it may have, None for no limit: the kernel sees to it.
+    :ivar shared_tmp: it gets no temporary directories of its own.
     """
 
     argv: tuple[str, ...]
@@ -39,6 +40,7 @@ class JobRequest:
     lock: bool | None = None
     memory: int | None = None
     memory_max: int | None = None
+    shared_tmp: bool = False
 
     @property
     def command(self) -> str:
@@ -52,6 +54,7 @@ class JobRequest:
             "tty": self.tty, "size": list(self.size), "merge": self.merge, "detach": self.detach,
             "node": self.node, "nodes": self.nodes, "lock": self.lock, "memory": self.memory,
             "memory_max": self.memory_max,
+            "shared_tmp": self.shared_tmp,
         }  # fmt: skip
 
 
@@ -103,6 +106,7 @@ def parse(values: Mapping[str, Any]) -> JobRequest:
         lock=None if values.get("lock") is None else _flag(values, "lock"),
         memory=None if memory is None else _number(memory, "memory", 2**63),
         memory_max=most,
+        shared_tmp=_flag(values, "shared_tmp"),
     )
 
 
