@@ -147,7 +147,10 @@ def _criu(
     context = MigrationContext(
         reactor, wall, members, threads, criu.program, partial(tls, os.path.join(state, "tls")),
         PageServers(criu, threads, config.peers.address), images,
-        NodeChecks(threads, CriuCheck(criu, threads, reactor), images), policy,
+        NodeChecks(
+            threads, CriuCheck(criu, threads, reactor), images, private_limit=config.jobs.private_tmp
+        ),
+        policy,
         LocalJobs(own_id, tracker, table, supervisors, locations),
         MigrationJournal(os.path.join(state, "jobs", "migrations")), channels,
     )  # fmt: skip

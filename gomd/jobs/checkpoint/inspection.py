@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from gomd.jobs.checkpoint import process_tree
+from gomd.jobs.checkpoint import private_files, process_tree
 from gomd.jobs.checkpoint.namespaces import KINDS, read_namespaces
+from gomd.jobs.checkpoint.private_mounts import NOTHING_PRIVATE, PrivateView
 from gomd.jobs.checkpoint.requirements import (
     MAX_FILES,
     Capabilities,
@@ -36,13 +37,18 @@ _TOO_MANY: Final = "it has too many processes or open files"
 
 
 def read_needs(
-    pids: Iterable[int], user: str, own: frozenset[str] = frozenset(), proc: str = "/proc"
+    pids: Iterable[int],
+    user: str,
+    own: frozenset[str] = frozenset(),
+    proc: str = "/proc",
+    view: PrivateView = NOTHING_PRIVATE,
 ) -> Requirements:
     """
     Read what the processes ``pids`` need; the first one's user and namespaces count for all. Blocks.
 
     :param user: the name of their user here.
     :param own: what the supervisor carries over itself: its pipes and terminal, as named in /proc/PID/fd.
+    :param view: which temporary directories they have of their own; those come along.
     :raises OSError: the first one has ended.
     """
     pids = list(pids)
@@ -61,22 +67,34 @@ def read_needs(
             stays.update(dict.fromkeys(whole))
             if whole:
                 continue  # the names in its own namespaces mean nothing in this one
-            directories[os.readlink(f"{here}/cwd")] = None
+            if not view.has(cwd := os.readlink(f"{here}/cwd")):
+                directories[cwd] = None
             for path in _mapped(here):
-                _add(files, path, f"{here}/root{path}")
+                if not view.has(path):
+                    _add(files, path, f"{here}/root{path}")
             for name in os.listdir(f"{here}/fd"):
                 if (left := left - 1) < 0:
                     break
                 target = os.readlink(f"{here}/fd/{name}")
-                why = "" if target in own else _stays(here, name, target, sockets, target)
+                why = "" if target in own else _stays(here, name, target, sockets, target, view)
                 if why:
                     stays[why] = None
-                elif target.startswith("/") and not target.startswith("/dev/") and _DELETED not in target:
+                elif (
+                    target.startswith("/")
+                    and not target.startswith("/dev/")
+                    and _DELETED not in target
+                    and not view.has(target)
+                ):
                     _add(files, target, f"{here}/fd/{name}", _is_written(here, name))
         except (FileNotFoundError, ProcessLookupError):
             continue  # it has just ended
     if left < 0 or len(pids) > MAX_PROCESSES:
         stays[_TOO_MANY] = None
+    for path in view.shown:
+        if os.path.isdir(at := f"{proc}/{pids[0]}/root{path}"):
+            directories[path] = None
+        else:
+            _add(files, path, at)
     system = os.uname()
     return Requirements(
         memory, system.machine, system.release, uid, user, read_flags(proc),
@@ -85,14 +103,18 @@ def read_needs(
 
 
 def read_stays(
-    pids: Iterable[int], own: frozenset[str] = frozenset(), proc: str = "/proc", most: int = MAX_OPEN
+    pids: Iterable[int],
+    own: frozenset[str] = frozenset(),
+    proc: str = "/proc",
+    most: int = MAX_OPEN,
+    view: PrivateView = NOTHING_PRIVATE,
 ) -> list[str]:
     """
     Read why the processes ``pids`` cannot move to any node, in words that everybody may see. Blocks.
 
     That is `Requirements.stays` without the names of files: the kernel shows these to their owner only.
 
-    :param own: as in `read_needs`. :param most: descriptors that are read.
+    :param own, view: as in `read_needs`. :param most: descriptors that are read.
     :raises OSError: the first one has ended.
     """
     pids = list(pids)
@@ -108,7 +130,7 @@ def read_stays(
                 if (left := left - 1) < 0:
                     break
                 target = os.readlink(f"{here}/fd/{name}")
-                if target not in own and (why := _stays(here, name, target, sockets)):
+                if target not in own and (why := _stays(here, name, target, sockets, view=view)):
                     stays[why] = None
         except (FileNotFoundError, ProcessLookupError):
             continue  # it has just ended
@@ -117,13 +139,21 @@ def read_stays(
 
 def look(pid: int, supervisor: int, user: str) -> Requirements:
     """Read what a job needs, given its first process. Blocks. :raises OSError: it has ended."""
-    needs = read_needs(process_tree.descendants(pid), user, open_files(supervisor))
-    return replace(needs, stays=(*needs.stays, *_strays(pid, supervisor)))
+    view, pids = private_files.read_view(supervisor), process_tree.descendants(pid)
+    needs = read_needs(pids, user, open_files(supervisor), view=view)
+    private = private_files.measure_files(pids, supervisor, needs.uid, view)
+    return replace(
+        needs,
+        stays=(*needs.stays, *private.stays, *_strays(pid, supervisor)),
+        memory=needs.memory + private.in_memory,
+        private_bytes=private.size,
+    )
 
 
 def look_for_stays(pid: int, supervisor: int) -> list[str]:
     """Read why a job cannot move to any node. Blocks. :raises OSError: it has ended."""
-    return read_stays(process_tree.descendants(pid), open_files(supervisor)) + _strays(pid, supervisor)
+    view, pids = private_files.read_view(supervisor), process_tree.descendants(pid)
+    return read_stays(pids, open_files(supervisor), view=view) + _strays(pid, supervisor)
 
 
 def _strays(pid: int, supervisor: int) -> list[str]:
@@ -218,14 +248,22 @@ def _reasons_apart_from_files(here: str, first: Mapping[str, str]) -> Iterator[s
         if own[kind] != first[kind]:
             yield f"one of its processes has a {KINDS[kind]} namespace of its own"
     try:
+        shared = own.get("ipc") == read_namespaces("/proc/self").get("ipc")  # begun by an older version
         with open(f"{here}/maps", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-            if any(" /SYSV" in line for line in file):
+            if shared and any(" /SYSV" in line for line in file):
                 yield "it uses System V shared memory"
     except FileNotFoundError:
         pass  # it has just ended
 
 
-def _stays(here: str, name: str, target: str, sockets: Mapping[str, str], shown: str = "") -> str:
+def _stays(
+    here: str,
+    name: str,
+    target: str,
+    sockets: Mapping[str, str],
+    shown: str = "",
+    view: PrivateView = NOTHING_PRIVATE,
+) -> str:
     """
     Return why a process that has this open cannot move, empty when it can.
 
@@ -238,9 +276,16 @@ def _stays(here: str, name: str, target: str, sockets: Mapping[str, str], shown:
     if target.startswith("/dev/") and not target.startswith(_SHARED):
         return "" if target in _DEVICES else f"it has the device {target} open"
     if target.startswith("/") and target.endswith(_DELETED):
-        large = os.stat(f"{here}/fd/{name}").st_size > _MAX_GHOST
-        which = f"its file {shown[: -len(_DELETED)]}" if shown else "a file of it"
+        found, path = os.stat(f"{here}/fd/{name}"), target[: -len(_DELETED)]
+        which = f"its file {path}" if shown else "a file of it"
+        if found.st_nlink and not view.has(path) and not path.startswith("/memfd:"):
+            return f"{which} was deleted while it has it open, and has another name"
+        large = found.st_size > _MAX_GHOST and not view.places
         return f"{which} was deleted and is large" if large else ""
+    if target.startswith("/") and private_files.is_message_queue(f"{here}/fd/{name}"):
+        return (
+            f"it has the POSIX message queue {shown} open" if shown else "it has a POSIX message queue open"
+        )
     if target.startswith("/") and stat.S_ISFIFO(os.stat(f"{here}/fd/{name}").st_mode):
         # the process at its other end stays here
         return f"it has the named pipe {shown} open" if shown else "it has a named pipe open"

@@ -37,6 +37,10 @@ class PrivateView:
         )
 
 
+#: What a job sees that shares all of the machine's temporary directories.
+NOTHING_PRIVATE: Final = PrivateView()
+
+
 class _Mount(NamedTuple):
     number: str
     parent: str

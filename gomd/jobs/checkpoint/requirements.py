@@ -50,6 +50,7 @@ class Requirements:
     :ivar flags: of the processor, those that programs use.
     :ivar stays: clauses that say why it cannot move to any node.
     :ivar memory_max: bytes it may have, None for no limit.
+    :ivar private_bytes: of its own temporary files and System V memory; None when it has none of either.
     """
 
     memory: int
@@ -62,6 +63,7 @@ class Requirements:
     files: tuple[FileRequirement, ...]
     stays: tuple[str, ...] = ()
     memory_max: int | None = None
+    private_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class Capabilities:
     :ivar directories: those of its directories that exist there. :ivar files: its files as they are there.
     :ivar criu: what keeps criu from working there, empty when nothing does.
     :ivar no_limit: why the memory of a job cannot be limited there, empty when it can.
+    :ivar private_limit: bytes of its own temporary files that a job may bring along.
     """
 
     memory: int
@@ -86,6 +89,7 @@ class Capabilities:
     files: tuple[FileRequirement, ...]
     criu: str = ""
     no_limit: str = ""
+    private_limit: int = 0
 
 
 def reasons(needs: Requirements, offer: Capabilities, node: str) -> list[str]:
@@ -109,6 +113,11 @@ def reasons(needs: Requirements, offer: Capabilities, node: str) -> list[str]:
         found.append(f"{node} cannot limit its memory: {offer.no_limit}")
     if needs.memory > offer.room:
         found.append(f"{node} has no room for {needs.memory >> 20} MB of images: see [jobs] spool")
+    private = needs.private_bytes or 0
+    if private > offer.private_limit:
+        found.append(f"{node}: {too_many_files(private, offer.private_limit)}")
+    elif private and needs.memory + 2 * private > offer.room:  # they come in one file, and are unpacked
+        found.append(f"{node} has no room for {private >> 20} MB of temporary files: see [jobs] spool")
     found += [
         f"{node} has no directory {path}" for path in needs.directories if path not in offer.directories
     ]
@@ -120,6 +129,12 @@ def reasons(needs: Requirements, offer: Capabilities, node: str) -> list[str]:
         elif not file.is_same(other):
             found.append(f"{file.path} is another one on {node}")
     return [_printable(each) for each in found]
+
+
+def too_many_files(size: int, limit: int) -> str:
+    """Return why a job stays that has more bytes of temporary files than may move, a clause."""
+    found, most = size >> 20, limit >> 20
+    return f"it has {found} MB of temporary files, at most {most} MB may move: see [jobs] private_tmp"
 
 
 def parse_flags(cpuinfo: str) -> tuple[str, ...]:

@@ -189,7 +189,9 @@ class Migrations:
         self._check_free(job.name)
         if not context.jobs.is_current(job) or job.exit is not None:
             raise NotFound(f"job {job.name} has ended")
-        return MigrationSource(context, self._new_id(job), target, encode_requirements(requirements))
+        return MigrationSource(
+            context, self._new_id(job), target, encode_requirements(requirements), requirements.private_bytes
+        )
 
     async def _wait(self, settled: Deferred[State], job: str, target: int) -> State:
         """Return the final state. :raises TimedOut: the caller must not wait any longer."""

@@ -17,6 +17,7 @@ from gomd.jobs.migration.details import (
 )
 from gomd.jobs.migration.messages import MAX_FILES_BYTES, MigrationId, MigrationMessage
 from gomd.jobs.migration.protocol import Act, MessageKind, SourceState, State
+from gomd.jobs.migration.refusals import takes_no_files
 from gomd.jobs.migration.requirements_file import REQUIREMENTS_FILE
 from libgomd.errors import CannotMove
 from libgomd.wire.job_messages import END, THAW, FreezeOrder, PlainOrder
@@ -35,13 +36,19 @@ class MigrationSource:
 
     :param migration: its id. :param target: id of the node to which the job goes.
     :param requirements: what the job needs there, as `encode_requirements` gives it; empty after a restart.
+    :param private_bytes: see `OfferDetails`.
     :ivar left: whether nothing of the job is left here. :ivar signals: those that came while it was stopped.
     """
 
     role: Final = "source"
 
     def __init__(
-        self, context: MigrationContext, migration: str, target: int, requirements: bytes = b""
+        self,
+        context: MigrationContext,
+        migration: str,
+        target: int,
+        requirements: bytes = b"",
+        private_bytes: int | None = None,
     ) -> None:
         self.migration = migration
         self.job = MigrationId.parse(migration)
@@ -51,7 +58,9 @@ class MigrationSource:
         self._context = context
         self._requirements = requirements
         self._stays = False
+        self._private_bytes = private_bytes
         self._port = 0
+        self._tree_port = 0
         self._images: dict[str, bytes] = {}
 
     # -- SideEffects
@@ -78,7 +87,9 @@ class MigrationSource:
         files: dict[str, bytes] = {}
         if message is MessageKind.OFFER:
             files = {REQUIREMENTS_FILE: self._requirements}
-            details = OfferDetails(context.jobs.is_locked(name), context.jobs.pid_at_home(name))
+            details = OfferDetails(
+                context.jobs.is_locked(name), context.jobs.pid_at_home(name), self._private_bytes
+            )
         elif message is MessageKind.IMAGES:
             files = self._images
         elif message is MessageKind.SETTLED:
@@ -89,7 +100,7 @@ class MigrationSource:
     def hear(self, message: MigrationMessage) -> None:
         """Take what a message of the target says besides its word."""
         if isinstance(message.details, ReadyDetails):
-            self._port = message.details.port
+            self._port, self._tree_port = message.details.port, message.details.tree_port
 
     def note_moved(self) -> None:
         """Note that the job runs on the target, so that its home looks for it there. May be called twice."""
@@ -102,13 +113,17 @@ class MigrationSource:
         control = context.jobs.control(self.job.name)
         if control is None:
             raise CannotMove("it has ended")
+        if self._private_bytes is not None and not self._tree_port:
+            raise CannotMove(takes_no_files(context.name_of(self.other)))
         address = context.node(self.other).address
         tls = await context.certificates()
         directory = await images.make(self.migration, self.role)
         if self._stays:
             await images.remove(self.migration, self.role)
             raise CannotMove("it stays here")
-        order = FreezeOrder(context.criu, directory, address, self._port, tls, FREEZE_TIMEOUT)
+        order = FreezeOrder(
+            context.criu, directory, address, self._port, tls, FREEZE_TIMEOUT, self._tree_port
+        )
         try:
             await control.do(order, FREEZE_TIMEOUT + _ANSWER_TIMEOUT)
             self._images = await images.read(self.migration, self.role)

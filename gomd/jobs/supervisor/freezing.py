@@ -15,11 +15,14 @@ from typing import NoReturn
 
 from gomd.jobs.checkpoint import permissions, process_tree
 from gomd.jobs.checkpoint.criu import Criu, TlsFiles, pipe_name
+from gomd.jobs.checkpoint.private_mounts import PrivateView
+from gomd.jobs.checkpoint.tree_stream import largest
 from gomd.jobs.supervisor import handover, pipes
 from gomd.jobs.supervisor.cgroups import FREEZE_ALLOWANCE
 from gomd.jobs.supervisor.child_task import ChildTask
 from gomd.jobs.supervisor.exit_watcher import end_the_rest
 from gomd.jobs.supervisor.handover import HandedInput, HandedJob, HandedOutput, Handover
+from gomd.jobs.supervisor.private_transfer import outside_order, send_trees, tree_sender
 from gomd.jobs.supervisor.supervisor import Supervisor
 from libgomd.errors import CannotMove
 from libgomd.wire import job_messages
@@ -50,6 +53,8 @@ class FreezingSupervisor(Supervisor):
     _waiting_signals: tuple[tuple[int, bool], ...] = ()
     #: Of its input, what was handed over.
     _handed: HandedInput | None = None
+    #: When the last freeze began, as files have it; 0 when what criu left then has been removed.
+    _links_since: int = 0
 
     def _carry_out(self, order: Order) -> None:
         try:
@@ -85,8 +90,14 @@ class FreezingSupervisor(Supervisor):
         pid, names = self._program.pid, [name for name in self._pipe_names() if name]
         supervisor, uid = os.getpid(), self._spec.uid
         _check_family(supervisor, (pid,))
+        private, spec = self._private, self._spec
+        if private is not None:
+            if not order.tree_port:
+                raise CannotMove("the other node cannot take its temporary files")
+            order = outside_order(order, private)
         criu = Criu(order.criu)
         self._order = order
+        self._links_since = os.stat(order.directory).st_mtime_ns
         self._stopped = process_tree.stopped(process_tree.descendants(pid, whole=False))
 
         def work() -> None:
@@ -97,6 +108,7 @@ class FreezingSupervisor(Supervisor):
                 if uid and (why := permissions.sockets_that_stay(process_tree.descendants(pid))):
                     raise CannotMove(why)
 
+            sender = tree_sender(order) if order.tree_port else None
             criu.dump(
                 pid,
                 order.directory,
@@ -105,9 +117,12 @@ class FreezingSupervisor(Supervisor):
                 tls=TlsFiles(*order.tls),
                 limit=order.limit,
                 allows=allows,
+                ghost_limit=largest(spec.private_tmp) if private is not None else 0,
             )
             if not process_tree.keep_stopped(process_tree.descendants(pid)):
                 raise CannotMove("it does not stay stopped")
+            if sender is not None:
+                send_trees(sender, order.directory, spec, private)
 
         self._set_frozen(True)
         self._limit_memory(FREEZE_ALLOWANCE)
@@ -168,7 +183,17 @@ class FreezingSupervisor(Supervisor):
             spec.began, spec.memory_max, self._used(),
         )  # fmt: skip
         self._handed = handed
-        told = Handover(self._program.pid, tuple(names), tuple(self._stopped), job, outputs, handed)
+        view = PrivateView() if self._private is None else self._private.view()
+        told = Handover(
+            self._program.pid,
+            tuple(names),
+            tuple(self._stopped),
+            job,
+            outputs,
+            handed,
+            view.places,
+            view.shown,
+        )
         handover.write(self._order.directory, told)
 
     def _used(self) -> float:
@@ -190,6 +215,9 @@ class FreezingSupervisor(Supervisor):
         self._set_frozen(False)
         self._handed = None
         self._limit_memory()
+        if self._private is not None and self._links_since:
+            self._private.remove_link_remaps(self._links_since)
+            self._links_since = 0
         process_tree.thaw(process_tree.descendants(self._program.pid, whole=False), but=self._stopped)
         waiting, self._waiting_signals = self._waiting_signals, ()
         for number, group in waiting:

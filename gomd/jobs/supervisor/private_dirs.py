@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Final
 
 from gomd.jobs.checkpoint.open_beneath import open_beneath
-from gomd.jobs.checkpoint.private_mounts import TEMPORARY, place_of
+from gomd.jobs.checkpoint.private_mounts import TEMPORARY, PrivateView, place_of, private_view
 from gomd.jobs.supervisor.kernel import bind, bind_for_user, mount_tmpfs_for_user
 from gomd.jobs.supervisor.named_paths import NamedPath, outermost
 
@@ -33,6 +34,8 @@ STORED: Final[Mapping[str, str]] = {"/tmp": "tmp", "/var/tmp": "vartmp"}  # noqa
 #: What of the machine's directories is shown to one job at most.
 MAX_SHOWN: Final = 1000
 _MODE: Final = 0o1777
+#: What criu calls a link that it makes for a file whose name was removed.
+_LINK: Final = re.compile(rb"link_remap\.[0-9]+")
 _DIRECTORY: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -100,6 +103,27 @@ class PrivateDirectories:
             place = place_of(path)
             if place in self._covered:
                 self._show(place, path)
+
+    def view(self) -> PrivateView:
+        """Return what the job sees now. :raises OSError: the kernel does not tell."""
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+            return PrivateView(self.places, private_view(file.read(), "").shown)
+
+    def remove_link_remaps(self, since: int) -> None:
+        """
+        Remove the links that criu made for files whose names had been removed. Blocks.
+
+        :param since: when the job was frozen, in nanoseconds as files have it. Older ones are the job's.
+        """
+        for place in self._covered:
+            top = os.open(place, _DIRECTORY)
+            try:
+                waiting: list[tuple[bytes, ...]] = [()]
+                while waiting:
+                    with suppress(OSError):  # it is gone, or its path too long for what criu does
+                        waiting += _remove_links(top, waiting.pop(), since)
+            finally:
+                os.close(top)
 
     def is_there(self, path: str) -> bool:
         """Whether the job sees anything at ``path``, with its user's rights."""
@@ -200,3 +224,21 @@ class PrivateDirectories:
             os.seteuid(0)
             os.setegid(own_gid)
             os.setgroups(own_groups)
+
+
+def _remove_links(top: int, path: tuple[bytes, ...], since: int) -> list[tuple[bytes, ...]]:
+    """Remove criu's links in a directory below ``top``; return the directories in it."""
+    flags = os.O_RDONLY | os.O_DIRECTORY
+    here = open_beneath(top, path, flags, crossing=False) if path else os.open(".", flags, dir_fd=top)
+    try:
+        below = []
+        with os.scandir(here) as entries:
+            for entry in entries:
+                name = os.fsencode(entry.name)
+                if entry.is_dir(follow_symlinks=False):
+                    below.append((*path, name))
+                elif _LINK.fullmatch(name) and entry.stat(follow_symlinks=False).st_ctime_ns >= since:
+                    os.unlink(name, dir_fd=here)
+        return below
+    finally:
+        os.close(here)
