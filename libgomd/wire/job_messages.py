@@ -219,11 +219,13 @@ class OrderOutcome(NamedTuple):
 
     :ivar did: the order, or `RECEIVED`. :ivar error: why it could not be carried out; empty when it was.
     :ivar signals: those that arrived while the job was frozen: number, and whether for its process group.
+    :ivar memory_sent: a freeze has sent the memory with the large images, and the page server got none.
     """
 
     did: str
     error: str = ""
     signals: tuple[tuple[int, bool], ...] = ()
+    memory_sent: bool = False
 
 
 _KINDS: Final[dict[type, int]] = {
@@ -303,7 +305,7 @@ def _signals(value: object, name: str) -> tuple[tuple[int, bool], ...]:
 _READERS: Final[dict[str, json_fields.Reader]] = {
     **dict.fromkeys(("address", "cantmove", "criu", "cwd", "did", "directory", "do", "error", "id", "images",
                      "reason", "text", "user", "where"), json_fields.text),
-    **dict.fromkeys(("detach", "detached", "lock", "lost", "merge", "tty"), json_fields.flag),
+    **dict.fromkeys(("detach", "detached", "lock", "lost", "memory_sent", "merge", "tty"), json_fields.flag),
     **dict.fromkeys(("bytes", "code", "exit", "expected_uid", "gid", "home", "job", "memory_max", "nmigs",
                      "node", "pid", "pid_at_home", "port", "private_tmp", "spool_bytes", "spool_reserve",
                      "supervisor", "tree_port", "uid", "umask"), json_fields.whole),

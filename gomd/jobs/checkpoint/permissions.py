@@ -26,9 +26,10 @@ from libgomd.errors import CannotMove
 
 _SENT_FILES: Final = "it has sent open files over a socket that nobody has received yet"
 _FILES_IN_TRANSIT = re.compile(r"^scm_fds:\s*0*[1-9]", re.MULTILINE)
-#: Memory without a name in any file system, though the kernel shows one.
+#: What the kernel adds to the name of a file that has been removed.
 _REMOVED: Final = " (deleted)"
-_NAMELESS: Final = ("/memfd:", "/dev/zero (deleted)")
+#: Memory without a name in any file system, though the kernel shows one, which only root could give a file.
+_NAMELESS: Final = ("/memfd:", "/dev/zero (deleted)", "/SYSV")
 
 
 class OpenedFile(NamedTuple):

@@ -29,7 +29,7 @@ class PrivateFiles(NamedTuple):
     """
     What comes along with a job beside its memory.
 
-    :ivar size: bytes; None when it has no directories of its own and no System V memory.
+    :ivar size: bytes; None when it has neither directories nor an IPC namespace of its own.
     :ivar in_memory: how much of that is in memory, not on a disk. :ivar stays: why it cannot move, clauses.
     """
 
@@ -51,7 +51,7 @@ def measure_files(
 
     :param pids: its processes. :param uid: its user. :raises OSError: its supervisor has ended.
     """
-    size = in_memory = 0
+    pids, size, in_memory = list(pids), 0, 0
     stays: list[str] = []
     for place in view.places:
         top = os.open(f"{proc}/{supervisor}/root{place}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -71,7 +71,8 @@ def measure_files(
     nameless = dict(_nameless(pids, proc)) if view.places else {}
     segments = dict(_segments(pids, proc))
     size += sum(nameless.values()) + sum(segments.values())
-    return PrivateFiles(size if view.places or segments else None, in_memory, tuple(stays))
+    own_ipc = os.readlink(f"{proc}/{pids[0]}/ns/ipc") != os.readlink(f"{proc}/self/ns/ipc")
+    return PrivateFiles(size if view.places or own_ipc else None, in_memory, tuple(stays))
 
 
 def is_message_queue(path: str) -> bool:

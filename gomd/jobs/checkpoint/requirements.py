@@ -50,7 +50,7 @@ class Requirements:
     :ivar flags: of the processor, those that programs use.
     :ivar stays: clauses that say why it cannot move to any node.
     :ivar memory_max: bytes it may have, None for no limit.
-    :ivar private_bytes: of its own temporary files and System V memory; None when it has none of either.
+    :ivar private_bytes: of its own temporary files and System V memory; None when it can have none.
     """
 
     memory: int

@@ -69,15 +69,16 @@ class MigrationContext:
     journal: MigrationJournal
     channels: Channels
 
-    def tree_server(self, source: str) -> TreeServer:
+    def tree_server(self, source: str, size: int) -> TreeServer:
         """
         Return what takes the temporary files of one job.
 
-        :param source: address of the node from which it comes. :raises CannotMove: nothing can listen.
+        :param source: address of the node from which it comes. :param size: bytes that are expected.
+        :raises CannotMove: nothing can listen.
         """
         address = self.page_servers.address
         sources = {source, LOOPBACK} if address.startswith("127.") else {source}
-        return TreeServer(self.threads, address, sources, self.checks.private_limit)
+        return TreeServer(self.threads, address, sources, size)
 
     # -- nodes
 

@@ -45,7 +45,7 @@ class OfferDetails:
 
     :ivar lock: whether balancing must leave the job where it is.
     :ivar pid_at_home: the process id by which its home node knows it; None when the home has given it none.
-    :ivar private_bytes: of its own temporary files and System V memory; None when it has none of either.
+    :ivar private_bytes: of its own temporary files and System V memory; None when it can have none.
     """
 
     lock: bool = False
@@ -64,6 +64,17 @@ class ReadyDetails:
 
     port: int
     tree_port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ImagesDetails:
+    """
+    Goes with `MessageKind.IMAGES`.
+
+    :ivar memory_sent: the memory came with the large images, and the page server gets none.
+    """
+
+    memory_sent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +98,7 @@ class SeenDetails:
 
 
 #: None for the words that say everything by themselves.
-Details: TypeAlias = "OfferDetails | ReadyDetails | SettledDetails | SeenDetails | None"
+Details: TypeAlias = "OfferDetails | ReadyDetails | ImagesDetails | SettledDetails | SeenDetails | None"
 
 
 def encode_details(details: Details) -> dict[str, Any]:
@@ -96,6 +107,8 @@ def encode_details(details: Details) -> dict[str, Any]:
         return {"lock": details.lock, "pid": details.pid_at_home, "private": details.private_bytes}
     if isinstance(details, ReadyDetails):
         return {"port": details.port, "tree": details.tree_port}
+    if isinstance(details, ImagesDetails):
+        return {"memory": details.memory_sent}
     if isinstance(details, SettledDetails):
         return {"signals": [list(signal) for signal in details.signals]}
     if isinstance(details, SeenDetails):
@@ -122,6 +135,8 @@ def decode_details(word: str, values: Mapping[str, Any]) -> Details:
             raise MalformedFrame("invalid port of the page server in a migration message")
         tree = values.get("tree", 0)
         return ReadyDetails(port, tree if type(tree) is int and 0 < tree <= _MAX_PORT else 0)
+    if word == MessageKind.IMAGES.word:
+        return ImagesDetails(values.get("memory") is True)
     if word == MessageKind.SETTLED.word:
         return SettledDetails(decode_signals(values.get("signals")))
     if word == SEEN:

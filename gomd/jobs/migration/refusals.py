@@ -113,8 +113,5 @@ async def answer_look(context: MigrationContext, question: MigrationMessage) -> 
 
 
 def takes_no_files(node: str) -> str:
-    """Return why a job with temporary directories of its own cannot move to a node of an older version."""
-    return (
-        f"gomd on {node} is older and takes no job with temporary directories of its own: update it there, "
-        "or start the job with gom run --shared-tmp"
-    )
+    """Return why a job with temporary files and queues of its own cannot move to a node of an older version."""
+    return f"gomd on {node} is older and takes no job with temporary files and queues of its own: update it there"

@@ -9,6 +9,7 @@ from twisted.internet.task import deferLater
 from gomd.jobs.migration.context import MigrationContext
 from gomd.jobs.migration.details import (
     Details,
+    ImagesDetails,
     OfferDetails,
     ReadyDetails,
     SettledDetails,
@@ -61,6 +62,7 @@ class MigrationSource:
         self._private_bytes = private_bytes
         self._port = 0
         self._tree_port = 0
+        self._memory_sent = False
         self._images: dict[str, bytes] = {}
 
     # -- SideEffects
@@ -91,7 +93,7 @@ class MigrationSource:
                 context.jobs.is_locked(name), context.jobs.pid_at_home(name), self._private_bytes
             )
         elif message is MessageKind.IMAGES:
-            files = self._images
+            files, details = self._images, ImagesDetails(self._memory_sent)
         elif message is MessageKind.SETTLED:
             details = SettledDetails(self.signals)
         sent = MigrationMessage(self.migration, message.word, context.own_id, reason, details, files)
@@ -125,7 +127,8 @@ class MigrationSource:
             context.criu, directory, address, self._port, tls, FREEZE_TIMEOUT, self._tree_port
         )
         try:
-            await control.do(order, FREEZE_TIMEOUT + _ANSWER_TIMEOUT)
+            outcome = await control.do(order, FREEZE_TIMEOUT + _ANSWER_TIMEOUT)
+            self._memory_sent = outcome.memory_sent
             self._images = await images.read(self.migration, self.role)
         except CannotMove:
             await deferLater(context.clock, _TARGET_REASON_DELAY)

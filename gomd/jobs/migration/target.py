@@ -11,7 +11,14 @@ from twisted.internet.defer import DeferredSemaphore
 from gomd.jobs.checkpoint.requirements import Requirements
 from gomd.jobs.lifecycle.tracker import GONE
 from gomd.jobs.migration.context import MigrationContext
-from gomd.jobs.migration.details import Details, OfferDetails, ReadyDetails, SettledDetails, WaitingSignal
+from gomd.jobs.migration.details import (
+    Details,
+    ImagesDetails,
+    OfferDetails,
+    ReadyDetails,
+    SettledDetails,
+    WaitingSignal,
+)
 from gomd.jobs.migration.messages import MigrationId, MigrationMessage
 from gomd.jobs.migration.node_checks import INSPECTION_TIMEOUT
 from gomd.jobs.migration.page_server import PageServer
@@ -56,6 +63,7 @@ class MigrationTarget:
         self._requirements: Requirements | None = None
         self._offer = OfferDetails()
         self._files: dict[str, bytes] = {}
+        self._memory_sent = False
         self._page_server: PageServer | None = None
         self._tree_server: TreeServer | None = None
         self._copy: RestoredCopy | None = None
@@ -106,6 +114,7 @@ class MigrationTarget:
                 self._requirements = replace(self._requirements, private_bytes=details.private_bytes)
         elif message.kind is MessageKind.IMAGES:
             self._files = dict(message.files)
+            self._memory_sent = isinstance(details, ImagesDetails) and details.memory_sent
         elif isinstance(details, SettledDetails):
             self._pass_on(details.signals)
 
@@ -129,7 +138,8 @@ class MigrationTarget:
         self._page_server = context.page_servers.open(context.node(self.other).address)
         self._page_server.start(directory, tls, self._memory_failed)
         if self._offer.private_bytes is not None:
-            self._tree_server = context.tree_server(context.node(self.other).address)
+            needed = self._requirements.memory + 2 * self._offer.private_bytes
+            self._tree_server = context.tree_server(context.node(self.other).address, needed)
             self._tree_server.start(directory, tls, self._memory_failed)
 
     def _check_wanted(self) -> None:
@@ -145,7 +155,10 @@ class MigrationTarget:
         context, jobs = self._context, self._context.jobs
         if self._page_server is None:
             raise CannotMove("its memory did not come")
-        await self._page_server.wait()
+        if self._memory_sent:
+            self._page_server.cancel()
+        else:
+            await self._page_server.wait()
         if self._tree_server is not None:
             await self._tree_server.wait()
         files, self._files = self._files, {}

@@ -27,7 +27,7 @@ class TreeServer:
     Listens at a port that the kernel chooses, for one job.
 
     :param address: the IPv4 address of this node. :param sources: addresses from which it may come.
-    :param size: bytes of temporary files at most.
+    :param size: bytes of temporary files and memory that are expected; many more are refused.
     :ivar port: where the source has to connect. :raises CannotMove: it cannot listen.
     """
 
@@ -39,7 +39,7 @@ class TreeServer:
         self.port = int(self._listening.getsockname()[1])
         self._threads = threads
         self._sources = sources
-        self._most = OVERHEAD_BYTES + max(size, MAX_IMAGE_BYTES)
+        self._most = OVERHEAD_BYTES + MAX_IMAGE_BYTES + 2 * size
         self._cancelled = False
         self._started = False
         self._complete = False

@@ -22,7 +22,7 @@ from gomd.jobs.supervisor.cgroups import FREEZE_ALLOWANCE
 from gomd.jobs.supervisor.child_task import ChildTask
 from gomd.jobs.supervisor.exit_watcher import end_the_rest
 from gomd.jobs.supervisor.handover import HandedInput, HandedJob, HandedOutput, Handover
-from gomd.jobs.supervisor.private_transfer import outside_order, send_trees, tree_sender
+from gomd.jobs.supervisor.private_transfer import has_shared_memory, outside_order, send_trees, tree_sender
 from gomd.jobs.supervisor.supervisor import Supervisor
 from libgomd.errors import CannotMove
 from libgomd.wire import job_messages
@@ -100,8 +100,9 @@ class FreezingSupervisor(Supervisor):
         self._links_since = os.stat(order.directory).st_mtime_ns
         self._stopped = process_tree.stopped(process_tree.descendants(pid, whole=False))
 
-        def work() -> None:
+        def work() -> bool:
             own = os.getpid()
+            memory_sent = bool(order.tree_port) and has_shared_memory(pid)
 
             def allows(_pid: int) -> None:
                 _check_family(supervisor, (pid, own))
@@ -113,7 +114,7 @@ class FreezingSupervisor(Supervisor):
                 pid,
                 order.directory,
                 names,
-                pages=(order.address, order.port),
+                pages=None if memory_sent else (order.address, order.port),
                 tls=TlsFiles(*order.tls),
                 limit=order.limit,
                 allows=allows,
@@ -123,6 +124,7 @@ class FreezingSupervisor(Supervisor):
                 raise CannotMove("it does not stay stopped")
             if sender is not None:
                 send_trees(sender, order.directory, spec, private)
+            return memory_sent
 
         self._set_frozen(True)
         self._limit_memory(FREEZE_ALLOWANCE)
@@ -149,13 +151,13 @@ class FreezingSupervisor(Supervisor):
             return
         task, self._task = self._task, None
         try:
-            task.result()
+            memory_sent = bool(task.result())
             self._hand_over()
         except (CannotMove, OSError) as error:
             self._thaw()
             self._answer(FREEZE, str(error))
         else:
-            self._answer(FREEZE)
+            self._control.send(job_messages.encode(OrderOutcome(FREEZE, memory_sent=memory_sent)))
 
     def _hand_over(self) -> None:
         """

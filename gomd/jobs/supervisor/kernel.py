@@ -57,6 +57,15 @@ def unshare_ipc() -> None:
     _check(_libc.unshare(_CLONE_NEWIPC))
 
 
+def enter_ipc(pid: int) -> None:
+    """Enter the IPC namespace of a process. :raises OSError: it has ended, or the kernel refuses."""
+    number = os.open(f"/proc/{pid}/ns/ipc", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _check(_libc.setns(number, _CLONE_NEWIPC))
+    finally:
+        os.close(number)
+
+
 def bind(source: str, target: str) -> None:
     """
     Show the file or directory ``source`` at ``target`` too, with all that is mounted below it.

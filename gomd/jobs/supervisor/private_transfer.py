@@ -9,7 +9,6 @@ from gomd.jobs.checkpoint.criu import TlsFiles
 from gomd.jobs.checkpoint.file_tree_codec import TreeRefused
 from gomd.jobs.checkpoint.images import large_images
 from gomd.jobs.checkpoint.tree_stream import (
-    MAX_IMAGE_BYTES,
     STREAM_FILE,
     Tree,
     decode,
@@ -18,6 +17,7 @@ from gomd.jobs.checkpoint.tree_stream import (
     unpack_as,
     unpack_as_root,
 )
+from gomd.jobs.supervisor.kernel import enter_ipc
 from gomd.jobs.supervisor.private_dirs import PrivateDirectories
 from libgomd.errors import CannotMove
 from libgomd.wire.job_messages import FreezeOrder, JobSpec
@@ -27,6 +27,8 @@ if TYPE_CHECKING:  # it imports ssl, which is not loaded beside every job
 
 #: The number of the images in the stream; the private directories have those of their places.
 IMAGES: Final = 100
+#: Bytes of images: whoever receives the stream has a limit for all of it.
+_ANY_SIZE: Final = 1 << 60
 _TREE: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -59,8 +61,7 @@ def send_trees(sender: TreeSender, directory: str, spec: JobSpec, private: Priva
         for number, place in enumerate(private.places)
     ]  # fmt: skip
     images = tuple(map(os.fsencode, names))
-    limit = max(MAX_IMAGE_BYTES, spec.private_tmp)
-    trees.append(Tree(IMAGES, os.open(directory, _TREE), 0, limit, images))
+    trees.append(Tree(IMAGES, os.open(directory, _TREE), 0, _ANY_SIZE, images))
     try:
         sender.send(lambda: encode(trees))
     except TreeRefused as error:
@@ -79,9 +80,8 @@ def unpack_trees(directory: str, spec: JobSpec, private: PrivateDirectories | No
     """
     stream = os.path.join(directory, STREAM_FILE)
     size = largest(spec.private_tmp)
-    limit = max(MAX_IMAGE_BYTES, size)
     opened = {IMAGES: os.open(directory, _TREE)}
-    unpack = {IMAGES: unpack_as_root(opened[IMAGES], limit)}
+    unpack = {IMAGES: unpack_as_root(opened[IMAGES], _ANY_SIZE)}
     for number, place in enumerate(() if private is None else private.places):
         here = opened[number] = os.open(place, _TREE)
         unpack[number] = (
@@ -96,3 +96,30 @@ def unpack_trees(directory: str, spec: JobSpec, private: PrivateDirectories | No
         for each in opened.values():
             os.close(each)
     os.unlink(stream)
+
+
+def has_shared_memory(pid: int) -> bool:
+    """
+    Whether there is System V shared memory in the IPC namespace of a process. Blocks briefly.
+
+    criu cannot send it to a page server under TLS: it does so in a child of its own, with a copy of the
+    connection's keys, and the two get out of step.
+
+    :raises CannotMove: it cannot be seen.
+    """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            enter_ipc(pid)
+            with open("/proc/sysvipc/shm", "rb") as table:
+                os.write(writing, b"some" if len(table.read(65536).splitlines()) > 1 else b"none")
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        said = pipe.read()
+    os.waitpid(child, 0)
+    if not said:
+        raise CannotMove("its System V shared memory cannot be seen")
+    return said == b"some"
