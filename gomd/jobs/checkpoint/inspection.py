@@ -248,7 +248,9 @@ def _reasons_apart_from_files(here: str, first: Mapping[str, str]) -> Iterator[s
         if own[kind] != first[kind]:
             yield f"one of its processes has a {KINDS[kind]} namespace of its own"
     try:
-        shared = own.get("ipc") == read_namespaces("/proc/self").get("ipc")  # begun by an older version
+        shared = own.get("ipc") == read_namespaces(f"{os.path.dirname(here)}/self").get(
+            "ipc"
+        )  # begun by an older version
         with open(f"{here}/maps", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
             if shared and any(" /SYSV" in line for line in file):
                 yield "it uses System V shared memory"

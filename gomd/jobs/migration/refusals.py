@@ -113,5 +113,5 @@ async def answer_look(context: MigrationContext, question: MigrationMessage) -> 
 
 
 def takes_no_files(node: str) -> str:
-    """Return why a job with temporary files and queues of its own cannot move to a node of an older version."""
-    return f"gomd on {node} is older and takes no job with temporary files and queues of its own: update it there"
+    """Return why a job with temporary files of its own cannot move to a node of an older version."""
+    return f"gomd on {node} is older and takes no job with temporary files of its own: update it there"
