@@ -292,8 +292,13 @@ def to_json(value: JobMessage) -> dict[str, Any]:
         told["do"] = value.do
     elif isinstance(value, JobExit) and not value.lost:
         del told["lost"]
-    elif isinstance(value, OrderOutcome) and value.did != END:
-        del told["signals"]
+    elif isinstance(value, OrderOutcome):
+        if value.did != END:
+            del told["signals"]
+        if not value.memory_sent:
+            del told["memory_sent"]
+    if isinstance(value, FreezeOrder) and not value.tree_port:
+        del told["tree_port"]
     return told
 
 

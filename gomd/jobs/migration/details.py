@@ -104,16 +104,17 @@ Details: TypeAlias = "OfferDetails | ReadyDetails | ImagesDetails | SettledDetai
 def encode_details(details: Details) -> dict[str, Any]:
     """Return the JSON object of ``details``."""
     if isinstance(details, OfferDetails):
-        return {"lock": details.lock, "pid": details.pid_at_home, "private": details.private_bytes}
+        more = {} if details.private_bytes is None else {"private": details.private_bytes}
+        return {"lock": details.lock, "pid": details.pid_at_home, **more}
     if isinstance(details, ReadyDetails):
-        return {"port": details.port, "tree": details.tree_port}
+        return {"port": details.port, **({"tree": details.tree_port} if details.tree_port else {})}
     if isinstance(details, ImagesDetails):
-        return {"memory": details.memory_sent}
+        return {"memory": True} if details.memory_sent else {}
     if isinstance(details, SettledDetails):
         return {"signals": [list(signal) for signal in details.signals]}
     if isinstance(details, SeenDetails):
         told = [one_line(reason) for reason in details.reasons[:MAX_REASONS]]
-        return {"reasons": told, "files": details.takes_files}
+        return {"reasons": told, **({"files": True} if details.takes_files else {})}
     return {}
 
 
@@ -128,6 +129,8 @@ def decode_details(word: str, values: Mapping[str, Any]) -> Details:
         known = type(pid) is int and 0 < pid <= _MAX_PID
         if private is not None and not (type(private) is int and 0 <= private < 1 << 62):
             raise MalformedFrame("invalid size of temporary files in a migration message")
+        if word == LOOK and private is None:
+            return None
         return OfferDetails(values.get("lock") is True, pid if known else None, private)
     if word == MessageKind.READY.word:
         port = values.get("port")
@@ -136,7 +139,7 @@ def decode_details(word: str, values: Mapping[str, Any]) -> Details:
         tree = values.get("tree", 0)
         return ReadyDetails(port, tree if type(tree) is int and 0 < tree <= _MAX_PORT else 0)
     if word == MessageKind.IMAGES.word:
-        return ImagesDetails(values.get("memory") is True)
+        return ImagesDetails(True) if values.get("memory") is True else None
     if word == MessageKind.SETTLED.word:
         return SettledDetails(decode_signals(values.get("signals")))
     if word == SEEN:

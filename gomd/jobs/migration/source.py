@@ -97,7 +97,7 @@ class MigrationSource:
                 context.jobs.is_locked(name), context.jobs.pid_at_home(name), self._private_bytes
             )
         elif message is MessageKind.IMAGES:
-            files, details = self._images, ImagesDetails(self._memory_sent)
+            files, details = self._images, ImagesDetails(True) if self._memory_sent else None
         elif message is MessageKind.SETTLED:
             details = SettledDetails(self.signals)
         sent = MigrationMessage(self.migration, message.word, context.own_id, reason, details, files)

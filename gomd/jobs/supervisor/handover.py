@@ -100,8 +100,9 @@ def write(directory: str, handover: Handover) -> None:
         "spec": handover.spec._asdict(), "outputs": outputs, "stdin": stdin,
         "state": None if handover.state is None else handover.state.encode(),
         "stops": handover.stops,
-        "places": handover.places, "shown": handover.shown,
     }  # fmt: skip
+    if handover.places:
+        told |= {"places": handover.places, "shown": handover.shown}
     path = os.path.join(directory, HANDOVER)
     number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with open(number, "w", encoding="ascii") as file:
