@@ -119,8 +119,8 @@ class ReadingTests(SynchronousTestCase):
             port = server.getsockname()[1]
             with socket.create_connection(("127.0.0.1", port)):
                 stays = read_needs([os.getpid()], "me").stays
-        self.assertIn(f"it listens on port {port} of this node", stays)
-        self.assertIn(f"it has a TCP connection open, to port {port}", stays)
+        self.assertIn(f"somebody has connected to its port {port}", stays)
+        self.assertIn(f"it has a TCP connection to 127.0.0.1:{port}", stays)
         self.assertIn(f"it holds a lock on {path.absolute()}", stays)
 
     def test_a_socket_of_each_kind(self) -> None:
@@ -130,14 +130,17 @@ class ReadingTests(SynchronousTestCase):
             (proc / "7" / name).mkdir(parents=True)
         line = "0: 0100007F:1F90 0100007F:01BB {} 0:0 0:0 0 1000 0 {} 1\n"
         (proc / "7/net/tcp").write_text("head\n" + line.format("0A", 11) + line.format("01", 12))
-        (proc / "7/net/tcp6").write_text("head\n" + line.format("06", 13) + "torn\n")
-        (proc / "7/net/udp").write_text("head\n" + line.format("07", 14))
+        (proc / "7/net/tcp6").write_text("head\ntorn\n" + line.format("06", 13))
+        idle = line.replace("0100007F:01BB", "00000000:0000")
+        (proc / "7/net/udp").write_text("head\n" + idle.format("07", 14))
         (proc / "7/net/packet").write_text("head\n00000000 3 3 0003 2 1 0 0 15\n")
         for number in range(11, 17):
             (proc / "7/fd" / str(number)).symlink_to(f"socket:[{number}]")
-        self.assertEqual(sorted(read_stays([7], proc=str(proc))), [
-            "it has a TCP connection open", "it has a TCP connection open, to port 443",
-            "it has a packet socket open", "it has a udp socket open", "it listens on port 8080 of this node",
+        stay = ["it has a TCP connection to 127.0.0.1:443", "it has a packet socket open"]
+        self.assertEqual(sorted(read_stays([7], proc=str(proc), criu="4.2.1")), stay)
+        found = [why.partition(", which")[0] for why in read_stays([7], proc=str(proc), criu="")]
+        self.assertEqual(sorted(found), [
+            *stay, "it has a udp socket open", "it listens on port 8080 of this node",
         ])  # fmt: skip
 
     def test_what_is_all_of_a_process(self) -> None:
