@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -12,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from gomd.jobs.checkpoint.free_ports import NotFree
+from gomd.jobs.checkpoint.inet_sockets import Port
 from gomd.jobs.checkpoint.inspection import MAX_PROCESSES, read_needs, read_offer, read_stays
 from gomd.jobs.checkpoint.requirements import (
     Capabilities,
@@ -82,6 +85,22 @@ class ReasonsTests(SynchronousTestCase):
             ["beta cannot limit its memory: the kernel has no memory controller"],
         )
         self.assertEqual(reasons(limited, OFFER, "beta"), [])
+
+    def test_images_go_to_a_newer_criu_only(self) -> None:
+        """An older one cannot read them; what is not known is left to criu."""
+        for here, there, said in (
+            ("4.2.1", "4.1.1", True), ("4.1.1", "4.2.1", False), ("4.2", "4.10", False),
+            ("4.1.1", "4.1.1", False), ("", "4.1.1", False), ("4.2.1", "", False),
+        ):  # fmt: skip
+            found = reasons(replace(NEEDS, criu=here), replace(OFFER, criu_version=there), "beta")
+            self.assertEqual(bool(found), said, (here, there, found))
+            self.assertTrue(not said or "beta has criu 4.1.1" in found[0])
+
+    def test_ports_that_are_taken(self) -> None:
+        """Each is named."""
+        taken = NotFree(Port("tcp", "0.0.0.0", 80), errno.EADDRINUSE)
+        found = reasons(NEEDS, replace(OFFER, not_free=(taken,)), "beta")
+        self.assertEqual(found, ["tcp port 80 is in use on beta"])
 
     def test_a_file_name_cannot_act_on_a_terminal(self) -> None:
         """Names are the job's choice."""
