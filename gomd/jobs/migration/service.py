@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, ClassVar, Final
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -16,6 +15,7 @@ from gomd.jobs.checkpoint.requirements import Requirements
 from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.migration import preflight
 from gomd.jobs.migration.active import ActiveMigrations
+from gomd.jobs.migration.channels import ChannelObserver
 from gomd.jobs.migration.context import MigrationContext
 from gomd.jobs.migration.dispatch import MAX_ACTIVE_MIGRATIONS, MessageDispatcher
 from gomd.jobs.migration.messages import MigrationMessage
@@ -25,6 +25,7 @@ from gomd.jobs.migration.protocol import MigrationSide, SourceState, State
 from gomd.jobs.migration.recovery import Recovery
 from gomd.jobs.migration.requirements_file import encode_requirements
 from gomd.jobs.migration.source import MigrationSource
+from libgomd.deadlines import within
 from libgomd.errors import CannotMove, Conflict, NotAllowed, NotFound, PeerUnreachable, TimedOut
 from libgomd.model import Counter
 from libgomd.wire.job_name import JobName
@@ -36,7 +37,6 @@ MAX_CONCURRENT_RECEIVING: Final = 8
 CALLER_TIMEOUT: Final = 590.0
 #: Seconds that a job which has just come may wait for its source's last message before it may leave again.
 SETTLE_TIMEOUT: Final = 30.0
-_SETTLE_INTERVAL: Final = 0.02
 
 
 @implementer(IMigrator)
@@ -44,15 +44,17 @@ class Migrations:
     """
     `IMigrator` by criu. Call `load` before jobs are looked for, and `start` afterwards.
 
-    :param context: its channels hand what comes on them to `heard`, `cut` and `connected`.
+    :param make_context: makes the context, with channels that have the given observer: this object.
     :param limit: maximum number of migrations that may be under way; more are refused.
     """
 
     kind = "criu"
     _log: ClassVar[Logger] = Logger()
 
-    def __init__(self, context: MigrationContext, limit: int = MAX_ACTIVE_MIGRATIONS) -> None:
-        self._context = context
+    def __init__(
+        self, make_context: Callable[[ChannelObserver], MigrationContext], limit: int = MAX_ACTIVE_MIGRATIONS
+    ) -> None:
+        self._context = context = make_context(self)
         self._leaving = DeferredSemaphore(MAX_CONCURRENT_LEAVING)
         receiving = DeferredSemaphore(MAX_CONCURRENT_RECEIVING)
         self.active = ActiveMigrations(context)
@@ -83,23 +85,23 @@ class Migrations:
         self._obstacles.stop()
         self._context.channels.close()
 
-    # -- what comes from other nodes
-
     def node_down(self, node: int) -> None:
         """End the streams to a node that went down, as they may not tell."""
         self._context.channels.abort(node)
 
+    # -- ChannelObserver
+
     def heard(self, message: MigrationMessage, answer: Callable[[MigrationMessage], None]) -> None:
-        """See `MessageDispatcher.heard`."""
+        """See `ChannelObserver.heard` and `MessageDispatcher.heard`."""
         if not self._stopped:
             self._dispatcher.heard(message, answer)
 
     def cut(self, node: int, ours: bool) -> None:
-        """See `MessageDispatcher.cut`."""
+        """See `ChannelObserver.cut`."""
         self._dispatcher.cut(node, ours)
 
     def connected(self, node: int) -> None:
-        """See `MessageDispatcher.connected`."""
+        """See `ChannelObserver.connected`."""
         self._dispatcher.connected(node)
 
     def join(self, node: int, stream: Any) -> None:
@@ -140,7 +142,8 @@ class Migrations:
 
     async def _migrate(self, job: TrackedJob, target: int) -> None:
         """Move a job when its turn comes. Errors as in `IMigrator.migrate`."""
-        await self._wait_until_settled(job.name)
+        # A job that has just come runs here already while its source's last message is still missing.
+        await self.active.until_received(job.name, SETTLE_TIMEOUT)
         self._check_free(job.name)
         if reasons := preflight.supervisor_reasons(job):
             raise CannotMove("; ".join(reasons))
@@ -207,26 +210,11 @@ class Migrations:
 
     async def _wait(self, settled: Deferred[State], job: str, target: int) -> State:
         """Return the final state. :raises TimedOut: the caller must not wait any longer."""
-        late = self._context.clock.callLater(CALLER_TIMEOUT, settled.cancel)
-        try:
-            return await settled
-        except Exception as error:
-            if not late.active():
-                raise TimedOut(
-                    f"it is not known yet where job {job} runs: this is settled when "
-                    f"{self._context.name_of(target)} can be reached again"
-                ) from error
-            raise
-        finally:
-            if late.active():
-                late.cancel()
-
-    async def _wait_until_settled(self, name: str) -> None:
-        """Wait while a job that has just come runs here and only its source's last message is missing."""
-        clock = self._context.clock
-        deadline = clock.seconds() + SETTLE_TIMEOUT
-        while self.active.receives(name) and clock.seconds() < deadline:
-            await deferLater(clock, _SETTLE_INTERVAL)
+        late = TimedOut(
+            f"it is not known yet where job {job} runs: this is settled when "
+            f"{self._context.name_of(target)} can be reached again"
+        )
+        return await within(self._context.clock, CALLER_TIMEOUT, settled, late)
 
     def _check_free(self, name: str) -> None:
         """:raises Conflict: the job is being moved."""

@@ -105,6 +105,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
         self._limit_memory()
         self._stopped = told.stopped
         self._arrival = None if told.state is None else told.state.attributes
+        self._watcher.stops = max(0, told.stops - (pid in told.stopped))  # it is counted as it goes on
         self._take_over(told, ours)
         self._write_job()
 

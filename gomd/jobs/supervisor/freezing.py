@@ -13,7 +13,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import NoReturn
 
-from gomd.jobs.checkpoint import permissions, process_tree
+from gomd.jobs.checkpoint import permissions, process_tree, restrictions
 from gomd.jobs.checkpoint.criu import Criu, TlsFiles, pipe_name
 from gomd.jobs.checkpoint.frozen_state import FrozenState
 from gomd.jobs.checkpoint.kept_attributes import Attributes
@@ -75,7 +75,7 @@ class FreezingSupervisor(Supervisor):
 
     def _set_frozen(self, frozen: bool) -> None:
         """Stop, or let go on, what this process does by itself with the job, its input above all."""
-        self._frozen = self._stdio.paused = frozen
+        self._frozen = self._stdio.paused = self._watcher.paused = frozen
 
     def _freeze(self, order: FreezeOrder) -> None:
         if self._frozen or self._task is not None:
@@ -103,6 +103,7 @@ class FreezingSupervisor(Supervisor):
                 if why := permissions.sockets_that_stay(process_tree.descendants(pid), uid):
                     raise CannotMove(why)
 
+            before = restrictions.check(process_tree.descendants(pid), process_tree.high_pids)
             criu.dump(
                 pid,
                 order.directory,
@@ -116,6 +117,7 @@ class FreezingSupervisor(Supervisor):
             pids = process_tree.descendants(pid)
             if not process_tree.keep_stopped(pids):
                 raise CannotMove("it does not stay stopped")
+            restrictions.check_changed(pids, before, process_tree.high_pids)
             return FrozenState.read(pids, arrival).encode()
 
         self._set_frozen(True)
@@ -177,7 +179,8 @@ class FreezingSupervisor(Supervisor):
             spec.began, spec.memory_max, self._used(),
         )  # fmt: skip
         self._handed = handed
-        told = Handover(self._program.pid, tuple(names), tuple(self._stopped), job, outputs, handed, state)
+        stopped, stops = tuple(self._stopped), self._watcher.stops
+        told = Handover(self._program.pid, tuple(names), stopped, job, outputs, handed, state, stops)
         handover.write(self._order.directory, told)
 
     def _used(self) -> float:
@@ -200,6 +203,7 @@ class FreezingSupervisor(Supervisor):
         self._handed = None
         self._limit_memory()
         process_tree.thaw(process_tree.descendants(self._program.pid, whole=False), but=self._stopped)
+        self._watcher.note_stop(self._program.pid in self._stopped)
         waiting, self._waiting_signals = self._waiting_signals, ()
         for number, group in waiting:
             self._signal(number, group)

@@ -71,6 +71,7 @@ class Handover(NamedTuple):
     :ivar stopped: processes that were stopped before the freeze, and stay so.
     :ivar spec: see `HandedJob`. :ivar outputs: by the kind of frames. :ivar stdin: see `HandedInput`.
     :ivar state: of its processes, beyond what criu's images have; None when an older version handed it over.
+    :ivar stops: how many times its first process has been stopped.
     """
 
     pid: int
@@ -80,6 +81,7 @@ class Handover(NamedTuple):
     outputs: Mapping[int, HandedOutput]
     stdin: HandedInput
     state: FrozenState | None = None
+    stops: int = 0
 
 
 def write(directory: str, handover: Handover) -> None:
@@ -93,6 +95,7 @@ def write(directory: str, handover: Handover) -> None:
         "pid": handover.pid, "names": handover.names, "stopped": handover.stopped,
         "spec": handover.spec._asdict(), "outputs": outputs, "stdin": stdin,
         "state": None if handover.state is None else handover.state.encode(),
+        "stops": handover.stops,
     }  # fmt: skip
     path = os.path.join(directory, HANDOVER)
     number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -157,7 +160,8 @@ def _outputs(value: object, name: str) -> dict[int, HandedOutput]:
 
 _OUTPUTS: Final = (frames.STDOUT, frames.STDERR)
 _READERS: Final[dict[str, json_fields.Reader]] = {
-    **dict.fromkeys(("begin", "gid", "memory_max", "pid", "received", "taken", "uid"), json_fields.whole),
+    **dict.fromkeys(("begin", "gid", "memory_max", "pid", "received", "stops", "taken",
+                     "uid"), json_fields.whole),
     **dict.fromkeys(("ended", "merge", "open", "tty"), json_fields.flag),
     **dict.fromkeys(("data", "waiting"), _bytes),
     **dict.fromkeys(("cwd", "user"), json_fields.text),

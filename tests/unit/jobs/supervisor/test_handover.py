@@ -58,7 +58,7 @@ def test_what_older_versions_wrote(tmp_path: Path) -> None:
     }  # fmt: skip
     assert handover.parse(told) == _HANDOVER._replace(state=None)
     spec: Any = {**told["spec"], "tty": False}  # type: ignore[dict-item]
-    assert {**written(tmp_path), "state": None} == {**told, "spec": spec, "state": None}
+    assert {**written(tmp_path), "state": None} == {**told, "spec": spec, "state": None, "stops": 0}
 
 
 @pytest.mark.parametrize("account", [
