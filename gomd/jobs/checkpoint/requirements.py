@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from gomd.jobs.checkpoint.build_id import build_id
+from gomd.jobs.checkpoint.free_ports import NotFree
+from gomd.jobs.checkpoint.inet_sockets import Port, version
 from gomd.jobs.checkpoint.probes import Probe
 from gomd.jobs.checkpoint.same_file import FileRequirement, Views, difference
 
@@ -36,7 +38,8 @@ class Requirements:
     :ivar node: what a message calls the node that it is on. :ivar boot: the boot id of that node's kernel.
     :ivar probes: proofs that the target node has to look for. :ivar gids: all groups of its processes.
     :ivar limits: by the names of /proc/PID/limits, the largest hard limit that one of them has.
-    :ivar huge: bytes of huge pages.
+    :ivar huge: bytes of huge pages. :ivar criu: the version of criu that would dump it, empty when unknown.
+    :ivar ports: that it has bound.
     """
 
     memory: int
@@ -55,6 +58,8 @@ class Requirements:
     gids: tuple[int, ...] = ()
     limits: tuple[tuple[str, int], ...] = ()
     huge: int = 0
+    criu: str = ""
+    ports: tuple[Port, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,7 @@ class Capabilities:
     :ivar boot: the boot id of the kernel there. :ivar probes: those that are seen there.
     :ivar gids: the groups of the user there; None when it is not known. :ivar huge: bytes of free huge pages.
     :ivar limits: the hard limits beyond which nobody there can give a process more.
+    :ivar criu_version: of criu there, empty when unknown. :ivar not_free: those of its ports it cannot have.
     """
 
     memory: int
@@ -87,6 +93,8 @@ class Capabilities:
     gids: tuple[int, ...] | None = None
     limits: tuple[tuple[str, int], ...] = ()
     huge: int = 0
+    criu_version: str = ""
+    not_free: tuple[NotFree, ...] = ()
 
 
 def reasons(needs: Requirements, offer: Capabilities, node: str) -> list[str]:
@@ -94,6 +102,11 @@ def reasons(needs: Requirements, offer: Capabilities, node: str) -> list[str]:
     found = list(needs.stays)
     if offer.criu:
         found.append(f"{node}: {offer.criu}")
+    elif needs.criu and offer.criu_version and version(offer.criu_version) < version(needs.criu):
+        found.append(
+            f"{node} has criu {offer.criu_version}, which cannot read images of the newer {needs.criu} here: "
+            f"get a newer one there (make criu)"
+        )
     if needs.machine != offer.machine:
         found.append(f"{node} is {offer.machine}, it runs on {needs.machine}")
     elif missing := sorted(set(needs.flags) - set(offer.flags)):
@@ -113,6 +126,7 @@ def reasons(needs: Requirements, offer: Capabilities, node: str) -> list[str]:
     if needs.huge > offer.huge:
         found.append(f"it has {needs.huge >> 20} MB of huge pages, {node} has {offer.huge >> 20} MB free")
     found += _reasons_of_rights(needs, offer, node)
+    found += [each.sentence(node) for each in offer.not_free]
     offered = {file.path: file for file in offer.files}
     told = {file.path for file in needs.files}
     found += [

@@ -100,7 +100,7 @@ class FreezingSupervisor(Supervisor):
 
             def allows(_pid: int) -> None:
                 _check_family(supervisor, (pid, own))
-                if uid and (why := permissions.sockets_that_stay(process_tree.descendants(pid))):
+                if why := permissions.sockets_that_stay(process_tree.descendants(pid), uid):
                     raise CannotMove(why)
 
             before = restrictions.check(process_tree.descendants(pid), process_tree.high_pids)
@@ -112,6 +112,7 @@ class FreezingSupervisor(Supervisor):
                 tls=TlsFiles(*order.tls),
                 limit=order.limit,
                 allows=allows,
+                connected=permissions.is_connected(process_tree.descendants(pid, whole=False)),
             )
             pids = process_tree.descendants(pid)
             if not process_tree.keep_stopped(pids):

@@ -53,7 +53,7 @@ def _ready(job: Job) -> None:
         ("perf", "it uses performance counters (perf_event)"),
         ("ruleset", "it uses a landlock rule set"),
         ("secret", "it uses secret memory"),
-        ("vsock", "it has a socket for virtual machines (AF_VSOCK) open"),
+        ("vsock", "it has a socket of kind AF_VSOCK open"),
         ("vfork", "one of its processes waits for a child that it made with vfork: try again when that runs"),
     ],
 )
