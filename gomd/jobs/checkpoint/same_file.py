@@ -38,6 +38,7 @@ class FileRequirement:
     :ivar whole: the digest is of all of it. :ivar near: the position in it at which the process reads.
     :ivar directory: it is one. :ivar there: it is enough that there is one of this name.
     :ivar volume: names its network file system (`gomd.jobs.checkpoint.mounts.shared_identity`), if any.
+    :ivar denied: of a file of the target node: the job's user may not have it there.
     """
 
     path: str
@@ -53,6 +54,7 @@ class FileRequirement:
     directory: bool = False
     there: bool = False
     volume: str = ""
+    denied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Views:
     What is known of the two nodes that see a file.
 
     :ivar source: what a message calls the source node; ``target`` the target node.
+    :ivar user: the name of the job's user.
     :ivar source_boot: boot id of the kernel. :ivar made: the probes as they are at the source node.
     :ivar seen: those that are seen at the target node, as they are there.
     """
@@ -71,6 +74,7 @@ class Views:
     target_boot: str = ""
     made: Sequence[Probe] = field(default=())
     seen: Sequence[Probe] = field(default=())
+    user: str = ""
 
 
 def difference(file: FileRequirement, other: FileRequirement | None, views: Views) -> str:
@@ -82,6 +86,8 @@ def difference(file: FileRequirement, other: FileRequirement | None, views: View
     kind = "directory " if file.directory else ""
     if other is None or other.directory != file.directory:
         return f"{views.target} has no {kind}{file.path}{_way_out(file, views)}"
+    if other.denied:
+        return f"{views.user or 'its user'} may not have {file.path} on {views.target}"
     if file.there or is_the_same(file, other, views):
         return ""
     if file.written:
