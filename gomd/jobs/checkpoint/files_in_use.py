@@ -194,7 +194,7 @@ class FilesInUse:
         for path, (at, file) in self._found.items():
             known = os.major(file.device) << 20 | os.minor(file.device)
             if known == device and _inode(at) == inode:
-                self._found[path] = at, replace(file, written=True, there=False)
+                self._found[path] = at, replace(file, written=True, there=False, watched=True)
                 return True
         return False
 
@@ -241,7 +241,8 @@ def describe_here(
 
 def _may_have(wanted: FileRequirement, rights: Rights) -> bool:
     """Whether a user may have a file as the job has it; having it mapped, to execute it is enough."""
-    modes = (os.W_OK,) if wanted.written and not wanted.directory else (os.R_OK, os.X_OK)
+    changes = wanted.written and not (wanted.directory or wanted.watched)
+    modes = (os.W_OK,) if changes else (os.R_OK, os.X_OK)
     try:
         with acting_as(rights.uid, rights.gid, rights.groups):
             return any(os.access(wanted.path, mode, effective_ids=True) for mode in modes)

@@ -112,7 +112,7 @@ class JobReader:
         with suppress(FileNotFoundError):
             path = os.readlink(f"{here}/cwd")
             self._stay_because_of(path, self.files.add_directory(f"{here}/cwd", path, os.stat(f"{here}/cwd")))
-            if not self.files.travels(path):
+            if not self.files.travels(path) and not path.endswith(DELETED):
                 self.directories[path] = None
         for mapping in mappings:
             if mapping.path.startswith("anon_inode:"):

@@ -109,7 +109,7 @@ def _is_valid(file: FileRequirement) -> bool:
         and all(isinstance(text, str) for text in (file.build_id, file.digest, file.volume))
         and all(
             isinstance(flag, bool)
-            for flag in (file.written, file.whole, file.directory, file.there, file.denied)
+            for flag in (file.written, file.whole, file.directory, file.there, file.denied, file.watched)
         )
         and is_number(file.near, _MAX_BYTES)
         and is_number(file.device, _MAX_INODE)
