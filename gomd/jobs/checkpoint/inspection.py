@@ -30,8 +30,8 @@ __all__ = (
     "read_stays", "withdraw",
 )  # fmt: skip
 #: Bytes, and seconds, of reading files whole to compare them; what is beyond is sampled.
-WHOLE_BYTES: Final = 128 << 20
-WHOLE_SECONDS: Final = 0.12
+WHOLE_BYTES: Final = 64 << 20
+WHOLE_SECONDS: Final = 0.1
 
 
 def read_needs(

@@ -232,10 +232,10 @@ def _opened(link: str, mode: int | None = None) -> OpenedFile:
     if mode is None:
         bits = os.lstat(link).st_mode  # of the descriptor, or of the mapped file
         mode = (os.R_OK if bits & stat.S_IRUSR else 0) | (os.W_OK if bits & stat.S_IWUSR else 0)
-    there = os.stat(link)
-    return OpenedFile(
-        os.readlink(link), (there.st_dev, there.st_ino), mode, there.st_uid, there.st_nlink == 0
-    )  # fmt: skip
+    there, path = os.stat(link), os.readlink(link)
+    # criu has removed the name of a deleted file, and keeps another one until the copy runs
+    removed = there.st_nlink == 0 or (path.endswith(" (deleted)") and not os.path.lexists(path))
+    return OpenedFile(path, (there.st_dev, there.st_ino), mode, there.st_uid, removed)
 
 
 def _is_criu_s_proc(each: OpenedFile) -> bool:

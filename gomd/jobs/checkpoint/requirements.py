@@ -143,7 +143,9 @@ def reasons(needs: Requirements, offer: Capabilities, node: str) -> list[str]:
         for path in needs.directories
         if path not in offer.directories and path not in told
     ]
-    views = Views(needs.node or "this node", node, needs.boot, offer.boot, needs.probes, offer.probes)
+    views = Views(
+        needs.node or "this node", node, needs.boot, offer.boot, needs.probes, offer.probes, needs.user
+    )
     found += [why for file in needs.files if (why := difference(file, offered.get(file.path), views))]
     return [_printable(each) for each in found]
 

@@ -108,7 +108,10 @@ def _is_valid(file: FileRequirement) -> bool:
         and is_number(file.size, _MAX_BYTES)
         and is_number(file.inode, _MAX_INODE)
         and all(isinstance(text, str) for text in (file.build_id, file.digest, file.volume))
-        and all(isinstance(flag, bool) for flag in (file.written, file.whole, file.directory, file.there))
+        and all(
+            isinstance(flag, bool)
+            for flag in (file.written, file.whole, file.directory, file.there, file.denied, file.watched)
+        )
         and is_number(file.near, _MAX_BYTES)
         and is_number(file.device, _MAX_INODE)
         and isinstance(file.mtime, int)
