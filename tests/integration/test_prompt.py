@@ -257,3 +257,19 @@ def test_a_job_outlives_nothing_of_its_shell(daemon: Daemon, tmp_path: Path) -> 
         number = running(daemon)["job"]
         os.kill(prompt.pid, signal.SIGHUP)
         until(lambda: job(daemon, number)["state"] == "done")
+
+
+def test_a_daemon_that_is_started_with_closed_streams(tmp_path: Path) -> None:
+    """Nothing of it gets their descriptors, and its jobs have theirs."""
+    started = Daemon(tmp_path / "closed")
+    process = subprocess.Popen(
+        ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *started.command()], cwd=started.home
+    )
+    try:
+        until(lambda: started.socket.exists() and gom(started, "nodes").returncode == 0)
+        streams = [os.readlink(f"/proc/{process.pid}/fd/{number}") for number in range(3)]
+        assert streams == [os.devnull] * 3
+        assert gom(started, "run", "sh", "-c", "cat; echo out", stdin=b"in ").stdout == b"in out\n"
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
