@@ -16,7 +16,7 @@ from libgomd.errors import MalformedRequest
 from libgomd.jobsession import RECONNECT_LIMIT
 from libgomd.jobspec import DEFAULT_SIZE, job_spec
 from libgomd.replies import check
-from libgomd.streams import returns_deferred, within
+from libgomd.streams import in_time, returns_deferred
 from libgomd.wire.lines import FRAMES, Request
 
 
@@ -128,13 +128,13 @@ class RunsJobs:
         """
         Return a connection that carries frames behind the answer to ``request``, within ``limit`` seconds.
         """
-        connection = await within(
-            limit, self._clock, Deferred.fromCoroutine(self._open_stream()), "the connection"
+        connection = await in_time(
+            self._clock, limit, Deferred.fromCoroutine(self._open_stream()), "the connection"
         )
         answer = WholeReply()
         try:
             connection.send(request, answer)
-            reply = await within(limit, self._clock, answer.done, f"the answer to {request.verb}")
+            reply = await in_time(self._clock, limit, answer.done, f"the answer to {request.verb}")
             check(reply, FRAMES, request)
         except BaseException:
             connection.abort()

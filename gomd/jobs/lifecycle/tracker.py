@@ -51,7 +51,7 @@ class JobTracker:
         members: IMembership,
         threads: IThreads,
         events: IEvents,
-        remote: Callable[[Callable[[], bool]], RemoteJobs],
+        remote: Callable[[Callable[[], bool], JobChanges], RemoteJobs],
         supervisors: Supervisors,
         table: HomeTable,
         changes: JobChanges,
@@ -62,7 +62,7 @@ class JobTracker:
         self._members = members
         self._threads = threads
         self._events = events
-        self.remote = remote(self._is_running)
+        self.remote = remote(self._is_running, changes)
         self._supervisors = supervisors
         self._table = table
         self._changes = changes

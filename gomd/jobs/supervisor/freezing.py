@@ -13,8 +13,10 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import NoReturn
 
-from gomd.jobs.checkpoint import permissions, process_tree
+from gomd.jobs.checkpoint import permissions, process_tree, restrictions
 from gomd.jobs.checkpoint.criu import Criu, TlsFiles, pipe_name
+from gomd.jobs.checkpoint.frozen_state import FrozenState
+from gomd.jobs.checkpoint.kept_attributes import Attributes
 from gomd.jobs.supervisor import handover, pipes
 from gomd.jobs.supervisor.cgroups import FREEZE_ALLOWANCE
 from gomd.jobs.supervisor.child_task import ChildTask
@@ -48,6 +50,8 @@ class FreezingSupervisor(Supervisor):
     _stopped: Collection[int] = ()
     #: Signals that came while the job is frozen: number, and whether for its process group.
     _waiting_signals: tuple[tuple[int, bool], ...] = ()
+    #: The attributes that its processes came here with; None when it was started here.
+    _arrival: Attributes | None = None
     #: Of its input, what was handed over.
     _handed: HandedInput | None = None
 
@@ -89,7 +93,9 @@ class FreezingSupervisor(Supervisor):
         self._order = order
         self._stopped = process_tree.stopped(process_tree.descendants(pid, whole=False))
 
-        def work() -> None:
+        arrival = self._arrival
+
+        def work() -> dict[str, object]:
             own = os.getpid()
 
             def allows(_pid: int) -> None:
@@ -97,6 +103,7 @@ class FreezingSupervisor(Supervisor):
                 if uid and (why := permissions.sockets_that_stay(process_tree.descendants(pid))):
                     raise CannotMove(why)
 
+            before = restrictions.check(process_tree.descendants(pid), process_tree.high_pids)
             criu.dump(
                 pid,
                 order.directory,
@@ -106,8 +113,11 @@ class FreezingSupervisor(Supervisor):
                 limit=order.limit,
                 allows=allows,
             )
-            if not process_tree.keep_stopped(process_tree.descendants(pid)):
+            pids = process_tree.descendants(pid)
+            if not process_tree.keep_stopped(pids):
                 raise CannotMove("it does not stay stopped")
+            restrictions.check_changed(pids, before, process_tree.high_pids)
+            return FrozenState.read(pids, arrival).encode()
 
         self._set_frozen(True)
         self._limit_memory(FREEZE_ALLOWANCE)
@@ -134,18 +144,18 @@ class FreezingSupervisor(Supervisor):
             return
         task, self._task = self._task, None
         try:
-            task.result()
-            self._hand_over()
+            self._hand_over(FrozenState.decode(task.result()))
         except (CannotMove, OSError) as error:
             self._thaw()
             self._answer(FREEZE, str(error))
         else:
             self._answer(FREEZE)
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, state: FrozenState) -> None:
         """
         Empty the pipes of the frozen job and write down all there is.
 
+        :param state: of its processes.
         :raises OSError: a full disk. :raises CannotMove: a pipe cannot be emptied.
         """
         assert self._program is not None
@@ -169,7 +179,7 @@ class FreezingSupervisor(Supervisor):
         )  # fmt: skip
         self._handed = handed
         stopped, stops = tuple(self._stopped), self._watcher.stops
-        told = Handover(self._program.pid, tuple(names), stopped, job, outputs, handed, stops)
+        told = Handover(self._program.pid, tuple(names), stopped, job, outputs, handed, state, stops)
         handover.write(self._order.directory, told)
 
     def _used(self) -> float:

@@ -14,6 +14,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from gomd.jobs.checkpoint.frozen_state import FrozenState
 from libgomd.errors import CannotMove
 from libgomd.wire import frames, json_fields
 from libgomd.wire.frames import MalformedFrame
@@ -69,6 +70,7 @@ class Handover(NamedTuple):
         output and error; empty for what is closed or no pipe.
     :ivar stopped: processes that were stopped before the freeze, and stay so.
     :ivar spec: see `HandedJob`. :ivar outputs: by the kind of frames. :ivar stdin: see `HandedInput`.
+    :ivar state: of its processes, beyond what criu's images have; None when an older version handed it over.
     :ivar stops: how many times its first process has been stopped.
     """
 
@@ -78,6 +80,7 @@ class Handover(NamedTuple):
     spec: HandedJob
     outputs: Mapping[int, HandedOutput]
     stdin: HandedInput
+    state: FrozenState | None = None
     stops: int = 0
 
 
@@ -91,6 +94,7 @@ def write(directory: str, handover: Handover) -> None:
     told = {
         "pid": handover.pid, "names": handover.names, "stopped": handover.stopped,
         "spec": handover.spec._asdict(), "outputs": outputs, "stdin": stdin,
+        "state": None if handover.state is None else handover.state.encode(),
         "stops": handover.stops,
     }  # fmt: skip
     path = os.path.join(directory, HANDOVER)
@@ -166,5 +170,6 @@ _READERS: Final[dict[str, json_fields.Reader]] = {
     **dict.fromkeys(("groups", "stopped"), json_fields.wholes()),
     "spec": _job,
     "outputs": _outputs,
+    "state": lambda value, _name: FrozenState.decode(value),
     "stdin": lambda value, _name: json_fields.read(HandedInput, value, _READERS),
 }  # fmt: skip
