@@ -32,7 +32,7 @@ def daemon(start_daemon: StartDaemon) -> Iterator[Daemon]:
 @pytest.fixture(params=["bash --norc --noediting -i", "dash -i"])
 def prompt(daemon: Daemon, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Prompt]:
     """A person at a prompt."""
-    with Prompt(daemon, tmp_path, request.param.split()) as started:
+    with Prompt(daemon.unix, tmp_path, request.param.split()) as started:
         yield started
 
 
@@ -252,7 +252,7 @@ def test_ways_out_while_the_daemon_is_away(daemon: Daemon) -> None:
 
 def test_a_job_outlives_nothing_of_its_shell(daemon: Daemon, tmp_path: Path) -> None:
     """A closed window ends the job that ran in it, in the background too."""
-    with Prompt(daemon, tmp_path) as prompt:
+    with Prompt(daemon.unix, tmp_path) as prompt:
         prompt.run("gom run sleep 1000 &")
         number = running(daemon)["job"]
         os.kill(prompt.pid, signal.SIGHUP)
