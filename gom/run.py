@@ -236,7 +236,8 @@ def _until_the_end(streams: Streams, terminal: Terminal, connect: _Connector) ->
     with terminal:
         while True:
             try:
-                return streams.serve()
+                status = streams.serve()
+                break
             except Lost:
                 if not streams.job:
                     raise ConnectionLost("the daemon went away before the job began") from None
@@ -246,6 +247,8 @@ def _until_the_end(streams: Streams, terminal: Terminal, connect: _Connector) ->
                 streams.wait(RETRY_INTERVAL)
             streams.join(_again(connect, streams, end))
             streams.attach()
+    streams.end_as_job()
+    return status
 
 
 def _again(connect: _Connector, streams: Streams, end: float) -> Any:

@@ -132,6 +132,21 @@ def test_three_ctrl_c_end_a_job_that_does_not(daemon: Daemon, prompt: Prompt) ->
     assert prompt.run("echo status $?").endswith("status 137\n")
 
 
+@pytest.mark.parametrize("option", ["-T", "-t"])
+def test_ctrl_c_leaves_a_loop(daemon: Daemon, prompt: Prompt, tmp_path: Path, option: str) -> None:
+    """Of a shell that is typed to, and of a script: gom ends by the signal that has ended its job."""
+    loop = f"for i in 1 2 3; do echo turn $i; gom run {option} sh -c 'echo up; exec sleep 1000'; done"
+    (tmp_path / "script").write_text(f"{loop}\necho not reached\n")
+    for line in (loop, f"sh {tmp_path}/script"):
+        prompt.type(f"{line}\n")
+        prompt.wait("\nup\n")
+        running(daemon)
+        prompt.type("\x03")
+        prompt.idle()
+        assert prompt.run("echo status $?").endswith("status 130\n")
+        assert len(jobs(daemon)) == (1 if line == loop else 2)
+
+
 def test_the_way_out_of_a_job_with_a_terminal(daemon: Daemon, prompt: Prompt) -> None:
     """`~.` at the start of a line: the job ends as at a closed terminal, ours has its modes again."""
     before = prompt.mode()
