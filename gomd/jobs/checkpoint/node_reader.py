@@ -12,6 +12,7 @@ from typing import Final
 from gomd.jobs.checkpoint.content import Budget
 from gomd.jobs.checkpoint.file_facts import FileReader
 from gomd.jobs.checkpoint.files_in_use import describe_here, read_mounts
+from gomd.jobs.checkpoint.free_ports import MAX_PORTS, not_free
 from gomd.jobs.checkpoint.probes import Rights, find_probes
 from gomd.jobs.checkpoint.requirements import (
     MAX_FILES,
@@ -58,6 +59,7 @@ def read_offer(needs: Requirements, user: str, room: str, criu: str, proc: str =
         tuple(files.values()), criu, boot=boot_id(), probes=tuple(find_probes(needs.probes, rights)),
         gids=gids,
         limits=tuple(sorted(_most_allowed().items())),
+        not_free=tuple(not_free(needs.ports[:MAX_PORTS], needs.uid)),
         huge=int(numbers.get("HugePages_Free", 0)) * (int(numbers.get("Hugepagesize", 0)) << 10),
     )  # fmt: skip
 
