@@ -117,6 +117,7 @@ class Criu:
         limit: float = 600.0,
         allows: Callable[[int], None] | None = None,
         connected: bool = False,
+        ghost_limit: int = 0,
     ) -> None:
         """
         Dump ``pid`` and its descendants to ``directory`` and leave them stopped.
@@ -129,6 +130,8 @@ class Criu:
         :param allows: checks the processes when they are dumped and nobody can continue them; see
             `ActionScript`.
         :param connected: dump TCP connections, too. ``allows`` has to see that both ends are the job's.
+        :param ghost_limit: bytes of a file without a name that may go to ``directory``, and links are made
+            in the file system for those with other names only; 0: criu's default, and no links.
         :raises CannotMove: criu refused, or ``allows`` did; the text is a clause that says why.
         """
         external = [word for name in pipes for word in ("--external", name)]
@@ -141,6 +144,8 @@ class Criu:
             if tls is None:
                 raise ValueError("a page server is spoken to under TLS only")
             arguments += ["--page-server", "--address", pages[0], "--port", str(pages[1]), *_tls(tls)]
+        if ghost_limit:
+            arguments += ["--link-remap", "--ghost-limit", str(ghost_limit)]
         prefix = command_prefix(pid)
         if prefix:
             arguments.append("--unprivileged")

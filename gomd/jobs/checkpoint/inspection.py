@@ -9,11 +9,18 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from gomd.jobs.checkpoint import inherited_attributes, memory_advice, process_tree, whole_process
+from gomd.jobs.checkpoint import (
+    inherited_attributes,
+    memory_advice,
+    private_files,
+    process_tree,
+    whole_process,
+)
 from gomd.jobs.checkpoint.content import Budget
 from gomd.jobs.checkpoint.file_facts import FileReader
 from gomd.jobs.checkpoint.job_reader import MAX_OPEN, MAX_PROCESSES, JobReader
 from gomd.jobs.checkpoint.node_reader import LIMITS, boot_id, read_flags, read_offer
+from gomd.jobs.checkpoint.private_mounts import NOTHING_PRIVATE, PrivateView
 from gomd.jobs.checkpoint.probes import Rights, make_probes, remove_probes
 from gomd.jobs.checkpoint.process_status import parse_limits
 from gomd.jobs.checkpoint.requirements import MAX_FILES, Requirements
@@ -29,7 +36,7 @@ WHOLE_SECONDS: Final = 0.1
 
 def read_needs(
     pids: Iterable[int], user: str, own: frozenset[str] = frozenset(), proc: str = "/proc",
-    supervisor: int = 0, prove: bool = False, criu: str = "",
+    supervisor: int = 0, prove: bool = False, criu: str = "", view: PrivateView = NOTHING_PRIVATE,
 ) -> Requirements:  # fmt: skip
     """
     Read what the processes ``pids`` need; the first one's user and namespaces count for all. Blocks.
@@ -39,10 +46,13 @@ def read_needs(
     :param supervisor: its pid, 0 when there is none.
     :param prove: make the probes that are in it: call `withdraw` when they have been looked for.
     :param criu: the version of criu here, empty when it is not known.
+    :param view: which temporary directories it has of its own; what is shown there of the machine's has to be
+        on the other node, too.
     :raises OSError: the first one has ended.
     """
     job = JobReader(pids, own, proc, MAX_OPEN, named=True, supervisor=supervisor, criu=criu)
     job.read()
+    job.add_shown(view.shown)
     found = [*job.stays, *job.watched()]
     pids, first = job.pids[:MAX_PROCESSES], job.first
     memory, huge = 0, 0
@@ -98,14 +108,23 @@ def look(pid: int, supervisor: int, user: str, criu: str) -> Requirements:
     :param criu: the version of criu here, empty when it is not known.
     :raises OSError: it has ended.
     """
-    pids = process_tree.descendants(pid)
-    needs = read_needs(pids, user, open_files(supervisor), supervisor=supervisor, prove=True, criu=criu)
+    view, pids = private_files.read_view(supervisor), process_tree.descendants(pid)
+    needs = read_needs(
+        pids, user, open_files(supervisor), supervisor=supervisor, prove=True, criu=criu, view=view
+    )
+    private = private_files.measure_files(pids, supervisor, needs.uid, view)
     more = (
+        *private.stays,
         *_strays(pid, supervisor),
         *inherited_attributes.reasons_to_stay(inherited_attributes.read(pids)),
         *memory_advice.reasons_to_stay(pids, criu),
     )
-    return replace(needs, stays=(*needs.stays, *more))
+    return replace(
+        needs,
+        stays=(*needs.stays, *more),
+        memory=needs.memory + private.in_memory,
+        private_bytes=private.size,
+    )
 
 
 def look_for_stays(pid: int, supervisor: int, criu: str) -> list[str]:

@@ -93,6 +93,16 @@ class JobReader:
         for why in whole_process.waiting(f"{self.proc}/{pid}" for pid in self.pids[:MAX_PROCESSES]):
             self.stays[why] = None
 
+    def add_shown(self, paths: Iterable[str]) -> None:
+        """Add what the job sees of the machine's in temporary directories of its own, used now or not."""
+        for path in paths:
+            at = self._root + path
+            with suppress(OSError):
+                known = os.stat(at)
+                self._stay_because_of(path, self.files.add_descriptor(at, path, known, parse_fdinfo("")))
+                if stat.S_ISDIR(known.st_mode):
+                    self.directories[path] = None
+
     def _stay(self, why: str) -> None:
         if why:
             self.stays[why] = None

@@ -40,6 +40,7 @@ class Requirements:
     :ivar limits: by the names of /proc/PID/limits, the largest hard limit that one of them has.
     :ivar huge: bytes of huge pages. :ivar criu: the version of criu that would dump it, empty when unknown.
     :ivar ports: that it has bound.
+    :ivar private_bytes: of its own temporary files and System V memory; None when it can have none.
     """
 
     memory: int
@@ -60,6 +61,7 @@ class Requirements:
     huge: int = 0
     criu: str = ""
     ports: tuple[Port, ...] = ()
+    private_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Capabilities:
     :ivar gids: the groups of the user there; None when it is not known. :ivar huge: bytes of free huge pages.
     :ivar limits: the hard limits beyond which nobody there can give a process more.
     :ivar criu_version: of criu there, empty when unknown. :ivar not_free: those of its ports it cannot have.
+    :ivar private_limit: bytes of its own temporary files that a job may bring along.
     """
 
     memory: int
@@ -95,6 +98,7 @@ class Capabilities:
     huge: int = 0
     criu_version: str = ""
     not_free: tuple[NotFree, ...] = ()
+    private_limit: int = 0
 
 
 def reasons(needs: Requirements, offer: Capabilities, node: str) -> list[str]:
@@ -125,6 +129,11 @@ def reasons(needs: Requirements, offer: Capabilities, node: str) -> list[str]:
         found.append(f"{node} has no room for {needs.memory >> 20} MB of images: see [jobs] spool")
     if needs.huge > offer.huge:
         found.append(f"it has {needs.huge >> 20} MB of huge pages, {node} has {offer.huge >> 20} MB free")
+    private = needs.private_bytes or 0
+    if private > offer.private_limit:
+        found.append(f"{node}: {too_many_files(private, offer.private_limit)}")
+    elif private and needs.memory + 2 * private > offer.room:  # they come in one file, and are unpacked
+        found.append(f"{node} has no room for {private >> 20} MB of temporary files: see [jobs] spool")
     found += _reasons_of_rights(needs, offer, node)
     found += [each.sentence(node) for each in offer.not_free]
     offered = {file.path: file for file in offer.files}
@@ -161,6 +170,12 @@ def _reasons_of_rights(needs: Requirements, offer: Capabilities, node: str) -> l
 
 def _limit(number: int) -> str:
     return "unlimited" if number >= UNLIMITED else str(number)
+
+
+def too_many_files(size: int, limit: int) -> str:
+    """Return why a job stays that has more bytes of temporary files than may move, a clause."""
+    found, most = size >> 20, limit >> 20
+    return f"it has {found} MB of temporary files, at most {most} MB may move: see [jobs] private_tmp"
 
 
 def parse_flags(cpuinfo: str) -> tuple[str, ...]:

@@ -109,7 +109,7 @@ def test_restrictions_that_move_along(
     for number, target in enumerate(("2", "home")):
         job.move(target)
         job.write(b"on\n")
-        assert eventually(lambda number=number: job.out.count(kept) == number + 1), job.out
+        assert eventually(lambda number=number: job.out.count(kept) == number + 1), job.out  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
