@@ -198,11 +198,9 @@ def test_a_posix_queue(three: list[Host]) -> None:
     refused(job, "it has the POSIX message queue /gomd-test")
 
 
-def test_watched_files(three: list[Host], restricted: str, shared: Path) -> None:
+def test_watched_files(three: list[Host], restricted: str) -> None:
     """A watch on a file that it has not open keeps it."""
-    path = shared / "watched"
-    path.touch()
-    job = Job(three[0], "-n", "1", restricted, "inotify", str(path))
+    job = Job(three[0], "-n", "1", restricted, "inotify", "/etc/passwd")
     _ready(job)
     refused(job, "it watches files of this node for changes (inotify)")
 
@@ -264,7 +262,7 @@ def test_files_of_proc(three: list[Host]) -> None:
         moves(job)
     job = Job(three[0], "-n", "1", PYTHON, "-c", script, "/proc/self/fd", user="nobody")
     _ready(job)
-    refused(job, "it has /proc/300/fd open, which cannot be opened for it elsewhere")
+    refused(job, "/fd open, which cannot be opened for it elsewhere")
 
 
 def test_a_directory_that_was_removed(three: list[Host], shared: Path) -> None:
