@@ -10,6 +10,7 @@ import time
 from typing import NamedTuple
 
 from gom.escapes import DEFAULT_ESCAPE
+from gom.foreground import die_of_interrupt
 from gom.job_control import JobControl
 from gom.keyboard import Keyboard
 from gom.outputs import OutputDescriptor
@@ -128,6 +129,14 @@ class Streams:
                 self._finish(exited)
                 return exited.status
             self._step()
+
+    def end_as_job(self) -> None:
+        """End by SIGINT, if that is how the job was ended from our terminal; else return."""
+        exited = self._end.exited
+        if exited is not None and exited.signal == signal.SIGINT:
+            if self._terminal.is_screen and not self._keyboard.interrupted:
+                return  # somebody else sent it
+            die_of_interrupt(whole_group=self._terminal.is_screen)
 
     def wait(self, seconds: float) -> None:
         """Wait while there is no connection; signals, and escapes that are typed, are heard. Blocks."""

@@ -116,8 +116,8 @@ class Criu:
         tls: TlsFiles | None = None,
         limit: float = 600.0,
         allows: Callable[[int], None] | None = None,
-        connected: bool = False,
         ghost_limit: int = 0,
+        connected: bool = False,
     ) -> None:
         """
         Dump ``pid`` and its descendants to ``directory`` and leave them stopped.
@@ -129,9 +129,9 @@ class Criu:
         :param tls: certificates of the cluster, for the page server, which speaks nothing but TLS.
         :param allows: checks the processes when they are dumped and nobody can continue them; see
             `ActionScript`.
-        :param connected: dump TCP connections, too. ``allows`` has to see that both ends are the job's.
         :param ghost_limit: bytes of a file without a name that may go to ``directory``, and links are made
             in the file system for those with other names only; 0: criu's default, and no links.
+        :param connected: dump TCP connections, too. ``allows`` has to see that both ends are the job's.
         :raises CannotMove: criu refused, or ``allows`` did; the text is a clause that says why.
         """
         external = [word for name in pipes for word in ("--external", name)]

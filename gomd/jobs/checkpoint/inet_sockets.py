@@ -30,6 +30,8 @@ _OTHERS: Final = ("raw", "raw6", "udplite", "udplite6", "icmp", "icmp6", "packet
 #: What the kernel calls the protocols of sockets that are not in these tables, with those that are carried.
 _PROTOCOLS: Final[Mapping[str, str]] = {"TCP": "tcp", "TCPv6": "tcp6", "UDP": "udp", "UDPv6": "udp6"}
 _HARMLESS: Final = ("UNIX", "UNIX-STREAM", "UNIX-DGRAM", "UNIX-SEQPACKET", "NETLINK")
+#: Protocols of the internet that criu does not carry. Other families are judged by `socket_kinds`.
+_NEVER: Final = ("RAW", "PING", "MPTCP", "SCTP", "UDPLITE", "DCCP")
 #: Bytes that are read of a table.
 _MAX_TABLE: Final = 1 << 24
 
@@ -121,6 +123,11 @@ def protocol(descriptor: str) -> str:
         return ""
 
 
+def is_known(name: str) -> bool:
+    """Whether a socket of a protocol, as `protocol` says it, is judged by this module, or harmless."""
+    return name in _PROTOCOLS or name in _HARMLESS or name.startswith(_NEVER)
+
+
 def cannot_carry(criu: str, kernel: str) -> str:
     """
     Return which criu cannot carry network sockets on this kernel, and what to do; empty when it can.
@@ -151,7 +158,7 @@ def reasons_to_stay(own: Mapping[str, str], tables: Sockets, too_old: str = "") 
             if not why and too_old:
                 why = f"{_what(known, _PROTOCOLS.get(name, ''))}, which {too_old}"
             found |= {why: None} if why else {}
-        elif name and name not in _HARMLESS:
+        elif name.startswith(_NEVER):
             found[f"it has a socket of kind {name} open"] = None
     return list(found)
 

@@ -36,7 +36,7 @@ WHOLE_SECONDS: Final = 0.1
 
 def read_needs(
     pids: Iterable[int], user: str, own: frozenset[str] = frozenset(), proc: str = "/proc",
-    supervisor: int = 0, prove: bool = False, criu: str = "", view: PrivateView = NOTHING_PRIVATE,
+    supervisor: int = 0, prove: bool = False, view: PrivateView = NOTHING_PRIVATE, criu: str = "",
 ) -> Requirements:  # fmt: skip
     """
     Read what the processes ``pids`` need; the first one's user and namespaces count for all. Blocks.
@@ -45,9 +45,9 @@ def read_needs(
     :param own: what the supervisor carries over itself: its pipes and terminal, as named in /proc/PID/fd.
     :param supervisor: its pid, 0 when there is none.
     :param prove: make the probes that are in it: call `withdraw` when they have been looked for.
-    :param criu: the version of criu here, empty when it is not known.
     :param view: which temporary directories it has of its own; what is shown there of the machine's has to be
         on the other node, too.
+    :param criu: the version of criu here, empty when it is not known.
     :raises OSError: the first one has ended.
     """
     job = JobReader(pids, own, proc, MAX_OPEN, named=True, supervisor=supervisor, criu=criu)
@@ -107,7 +107,7 @@ def look(pid: int, supervisor: int, user: str, criu: str) -> Requirements:
     """
     view, pids = private_files.read_view(supervisor), process_tree.descendants(pid)
     needs = read_needs(
-        pids, user, open_files(supervisor), supervisor=supervisor, prove=True, criu=criu, view=view
+        pids, user, open_files(supervisor), supervisor=supervisor, prove=True, view=view, criu=criu
     )
     private = private_files.measure_files(pids, supervisor, needs.uid, view)
     more = (

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
-from gomd.jobs.checkpoint import inet_sockets, unix_peers, whole_process
+from gomd.jobs.checkpoint import inet_sockets, socket_kinds, unix_peers, whole_process
 from gomd.jobs.checkpoint.files_in_use import DELETED, FilesInUse, Mapping, read_mappings, read_mounts
 from gomd.jobs.checkpoint.kernel_objects import DEVICES, stays
 from gomd.jobs.checkpoint.namespaces import read_namespaces
@@ -140,9 +140,11 @@ class JobReader:
     def _read_descriptor(self, here: str, name: str, target: str) -> None:
         info = parse_fdinfo(_read_fdinfo(f"{here}/fdinfo/{name}"))
         if target.startswith("socket:["):
-            inode = target[8:-1]
-            self._sockets_used[inode] = inet_sockets.protocol(f"{here}/fd/{name}")
+            inode, protocol = target[8:-1], inet_sockets.protocol(f"{here}/fd/{name}")
+            self._sockets_used[inode] = protocol
             self._stay(NAMED_SOCKET if inode in self._named_sockets else "")
+            if not inet_sockets.is_known(protocol):
+                self._stay(self._socket_family(here, name))
             self._stay(_IN_TRANSIT if info.in_transit else "")
         elif why := stays(target):
             self.stays[why] = None
@@ -150,6 +152,14 @@ class JobReader:
             self._watched += [(target, each) for each in info.watched]
         elif target.startswith("/"):
             self._read_file(f"{here}/fd/{name}", target, info)
+
+    def _socket_family(self, here: str, name: str) -> str:
+        if self.proc != "/proc":
+            return ""
+        try:
+            return socket_kinds.reason_to_stay(int(here.rpartition("/")[2]), int(name))
+        except OSError:
+            return ""  # it has ended, or the kernel is older: criu tells then
 
     def _read_file(self, at: str, target: str, info: DescriptorInfo) -> None:
         if target.startswith("/dev/") and not target.startswith(_SHARED):

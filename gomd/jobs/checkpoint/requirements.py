@@ -59,9 +59,9 @@ class Requirements:
     gids: tuple[int, ...] = ()
     limits: tuple[tuple[str, int], ...] = ()
     huge: int = 0
+    private_bytes: int | None = None
     criu: str = ""
     ports: tuple[Port, ...] = ()
-    private_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,8 @@ class Capabilities:
     :ivar boot: the boot id of the kernel there. :ivar probes: those that are seen there.
     :ivar gids: the groups of the user there; None when it is not known. :ivar huge: bytes of free huge pages.
     :ivar limits: the hard limits beyond which nobody there can give a process more.
-    :ivar criu_version: of criu there, empty when unknown. :ivar not_free: those of its ports it cannot have.
     :ivar private_limit: bytes of its own temporary files that a job may bring along.
+    :ivar criu_version: of criu there, empty when unknown. :ivar not_free: those of its ports it cannot have.
     """
 
     memory: int
@@ -96,9 +96,9 @@ class Capabilities:
     gids: tuple[int, ...] | None = None
     limits: tuple[tuple[str, int], ...] = ()
     huge: int = 0
+    private_limit: int = 0
     criu_version: str = ""
     not_free: tuple[NotFree, ...] = ()
-    private_limit: int = 0
 
 
 def reasons(needs: Requirements, offer: Capabilities, node: str) -> list[str]:

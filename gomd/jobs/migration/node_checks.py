@@ -161,8 +161,8 @@ class NodeChecks:
         offer = replace(
             offer,
             no_limit=no_memory_limit,
-            criu_version=self._criu.version,
             private_limit=self.private_limit,
+            criu_version=self._criu.version,
         )
         return reasons(requirements, offer, node)
 

@@ -125,8 +125,8 @@ class FreezingSupervisor(Supervisor):
                 tls=TlsFiles(*order.tls),
                 limit=order.limit,
                 allows=allows,
-                connected=permissions.is_connected(process_tree.descendants(pid, whole=False)),
                 ghost_limit=largest(spec.private_tmp) if private is not None else 0,
+                connected=permissions.is_connected(process_tree.descendants(pid, whole=False)),
             )
             pids = process_tree.descendants(pid)
             if not process_tree.keep_stopped(pids):

@@ -204,7 +204,7 @@ class MemoryMachine:
         self.dump_fails = self.restore_fails = self.cantmove = ""
         self.stays: list[str] = []
         self.stays_fails: Exception | None = None
-        self.look_at_stays: Callable[[int, int], list[str]] = self._say_stays
+        self.look_at_stays: Callable[[int, int, str], list[str]] = self._say_stays
         self.lacks = self.full = ""
         self.needs = Requirements(1 << 20, "x86_64", "6.1.0", 0, "root", (), ("/",), ())
         self._pids = 1000 * number

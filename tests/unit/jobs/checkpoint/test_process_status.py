@@ -165,7 +165,9 @@ class WaitingTests(SynchronousTestCase):
         [vforked] = waiting([self._process("D", "58 0x3")], slept.append)
         self.assertIn("made with vfork", vforked)
         here = self._process("D", "0 0x3")
-        self.assertEqual(
-            waiting([here], lambda _s: Path(here, "status").write_text("\nState:\tR\n") and None), []
-        )
+
+        def goes_on(_seconds: float) -> None:
+            Path(here, "status").write_text("\nState:\tR\n")
+
+        self.assertEqual(waiting([here], goes_on), [])
         self.assertEqual(waiting([], slept.append), [])
