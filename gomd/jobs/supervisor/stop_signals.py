@@ -20,7 +20,7 @@ from typing import Final
 from gomd.jobs.checkpoint import process_tree
 
 #: Seconds that may pass until every process of a job has been sent its signal.
-SETTLE_TIME: Final = 0.1
+SETTLE_TIME: Final = 0.5
 STOP_SIGNALS: Final = frozenset({signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
 
 
@@ -42,14 +42,14 @@ def send_stop(pid: int, number: int, group: bool, proc: str = "/proc") -> None:
         done.update(sent)
         released = _release_parents(done, proc)
         done.difference_update(released)
-        if done.issuperset(pids) and not sent:
+        if done.issuperset(pids) and not sent and not _any_on_its_way(pids, number, proc):
             return
         if time.monotonic() >= end:
             break
         time.sleep(0.001)
     for each in pids:
         if each not in done:
-            _kill(each, number)  # it gets it when it does not block it any more
+            _send(each, number, proc, blocked=True)
 
 
 def _members(pid: int, group: bool, proc: str) -> list[int]:
@@ -58,15 +58,24 @@ def _members(pid: int, group: bool, proc: str) -> list[int]:
     return [each for each in process_tree.descendants(pid, whole=False, proc=proc) if _group(each) == pid]
 
 
-def _send(pid: int, number: int, proc: str) -> bool:
-    """Send a process what stops it, unless it blocks stop signals; return whether that was done."""
+def _send(pid: int, number: int, proc: str, blocked: bool = False) -> bool:
+    """Send a process what stops it, but not while it blocks ``number`` unless ``blocked``; return whether."""
     status = _status(pid, proc)
-    if _has(status, "SigBlk", number):
+    if not blocked and _has(status, "SigBlk", number):
         return False
     action = signal_for(status, number)
     if action:
         _kill(pid, action)
     return True
+
+
+def _any_on_its_way(pids: list[int], number: int, proc: str) -> bool:
+    """Return whether one of these has been sent SIGSTOP and has neither stopped nor ended yet."""
+    states = ((_field(status, "State")[:1], status) for status in (_status(each, proc) for each in pids))
+    settled = (*process_tree.STOPPED, *process_tree.ENDED, "")
+    return any(
+        state not in settled and signal_for(status, number) == signal.SIGSTOP for state, status in states
+    )
 
 
 def _release_parents(stopped: set[int], proc: str) -> list[int]:
