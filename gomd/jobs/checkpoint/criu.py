@@ -120,8 +120,9 @@ class Criu:
         :param pids: `gomd.jobs.checkpoint.process_tree.high_pids` when called inside the job's PID namespace.
         :param allows: checks the processes when they are dumped and nobody can continue them; see
             `ActionScript`.
-        :param ghost_limit: bytes of a file without a name that may go to ``directory``, and links are made
-            in the file system for those with other names only; 0: criu's default, and no links.
+        :param ghost_limit: for a job with files of its own: bytes of a file without a name that may go to
+            ``directory``; locks are carried over, and links are made in the file system for files that have
+            other names only. 0: criu's default, no locks and no links.
         :raises CannotMove: criu refused, or ``allows`` did; the text is a clause that says why.
         """
         external = [word for name in pipes for word in ("--external", name)]
@@ -133,7 +134,7 @@ class Criu:
                 raise ValueError("a page server is spoken to under TLS only")
             arguments += ["--page-server", "--address", pages[0], "--port", str(pages[1]), *_tls(tls)]
         if ghost_limit:
-            arguments += ["--link-remap", "--ghost-limit", str(ghost_limit)]
+            arguments += ["--link-remap", "--file-locks", "--ghost-limit", str(ghost_limit)]
         prefix = command_prefix(pid)
         if prefix:
             arguments.append("--unprivileged")
@@ -151,6 +152,7 @@ class Criu:
         limit: float = 600.0,
         pids: AbstractContextManager[None] | None = None,
         allows: Mapping[str, Callable[[int], None]] | None = None,
+        file_locks: bool = False,
     ) -> int:
         """
         Restore a stopped copy, as a child of the caller; return its pid.
@@ -160,6 +162,7 @@ class Criu:
         :param pipes: `pipe_name` at the dump, to the descriptor of this process that takes its place.
         :param allows: checks of the copy at `RESTORED` and `RESUMING`, when none of it can run; see
             `ActionScript`.
+        :param file_locks: locks may have been carried over.
         :raises CannotMove: criu refused, or ``allows`` did; nothing of the copy is left. A clause says why.
         """
         inherit = [
@@ -168,7 +171,7 @@ class Criu:
         pid_file = os.path.join(directory, "restored.pid")
         arguments = (
             "restore", *_paths(directory, "restore"), *_COMMON, "--restore-detached", "--restore-sibling",
-            "--leave-stopped", "--pidfile", pid_file, *inherit,
+            "--leave-stopped", "--pidfile", pid_file, *inherit, *(("--file-locks",) if file_locks else ()),
         )  # fmt: skip
         script = None if allows is None else ActionScript(directory, allows)
         with pids or nullcontext():

@@ -291,6 +291,5 @@ def _stays(
     if target.startswith("/") and stat.S_ISFIFO(os.stat(f"{here}/fd/{name}").st_mode):
         # the process at its other end stays here
         return f"it has the named pipe {shown} open" if shown else "it has a named pipe open"
-    with open(f"{here}/fdinfo/{name}", encoding="ascii", errors="replace") as file:
-        locked = any(line.startswith("lock:") for line in file.read(65536).split("\n"))
+    locked = not view.has(target) and private_files.is_locked(f"{here}/fdinfo/{name}")
     return f"it holds a lock on {shown or 'a file'}" if locked else ""

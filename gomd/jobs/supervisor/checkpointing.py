@@ -82,7 +82,13 @@ class CheckpointingSupervisor(FreezingSupervisor):
                 unpack_trees(directory, spec, private)
             if private is not None:
                 private.show_paths(told.shown)
-            pid = criu.restore(directory, mapping, limit=RESTORE_TIMEOUT, allows=allows if uid else None)
+            pid = criu.restore(
+                directory,
+                mapping,
+                limit=RESTORE_TIMEOUT,
+                allows=allows if uid else None,
+                file_locks=private is not None,
+            )
             pids = process_tree.descendants(pid)
             if not process_tree.keep_stopped(pids):
                 raise CannotMove("the copy does not stay stopped")
