@@ -119,7 +119,10 @@ class Supervisors:
                 request.cwd, request.umask, account.uid, account.gid, account.groups, account.user,
                 request.tty, request.size, request.merge, detach, bool(request.lock),
                 memory_max=request.memory_max, cgroup=self._place[:2], spool_reserve=self.spool_reserve,
-                began=now, private_tmp=0 if request.shared_tmp else self._private_tmp,
+                began=now,
+                nice=request.nice or 0,
+                limits=request.limits,
+                private_tmp=0 if request.shared_tmp else self._private_tmp,
             ),
             self._namespaces,
         )  # fmt: skip

@@ -52,6 +52,7 @@ class NodeChecks:
     :param criu: tells whether criu works here. :param images: where the images of jobs are kept.
     :param read_requirements: reads what a job needs, given its pid, its supervisor's, and its user. Blocks.
     :param read_obstacles: reads why a job cannot leave for any node, given both pids. Blocks.
+    :param withdraw: removes the proofs that ``read_requirements`` has made, given the pid. Blocks.
     :param read_capabilities: reads what this node has of what a job needs, as
         `gomd.jobs.checkpoint.inspection.read_offer` does. Blocks.
     :param private_limit: bytes of its own temporary files with which a job can move, as configured.
@@ -65,8 +66,10 @@ class NodeChecks:
         read_requirements: Callable[[int, int, str], Requirements] = inspection.look,
         read_obstacles: Callable[[int, int], list[str]] = inspection.look_for_stays,
         read_capabilities: Callable[[Requirements, str, str, str], Capabilities] = inspection.read_offer,
+        withdraw: Callable[[Requirements, int], None] = inspection.withdraw,
         private_limit: int = 0,
     ) -> None:
+        self._withdraw = withdraw
         self._threads = threads
         self._bounded = BoundedInspection(threads)
         self._criu = criu
@@ -86,7 +89,11 @@ class NodeChecks:
         return await self._criu.why_not()
 
     async def requirements(self, job: TrackedJob) -> Requirements:
-        """Return what a job of this node needs of another one. :raises NotFound: it has ended."""
+        """
+        Return what a job of this node needs of another one. `withdraw` has to follow.
+
+        :raises NotFound: it has ended.
+        """
         running = job.running
         if running is None:
             raise NotFound(f"job {job.name} does not run here")
@@ -100,7 +107,15 @@ class NodeChecks:
         private, stays = found.private_bytes or 0, found.stays
         if private > self.private_limit:
             stays = (*stays, too_many_files(private, self.private_limit))
-        return replace(found, memory_max=running.memory_max, stays=stays)
+        return replace(found, memory_max=running.memory_max, node=self._images.node, stays=stays)
+
+    async def withdraw(self, job: TrackedJob, requirements: Requirements) -> None:
+        """Remove the proofs that `requirements` has made, once another node has looked for them."""
+        running = job.running
+        if running is not None and requirements.probes:
+            await self._threads.run_apart(
+                INSPECTION_TIMEOUT, ("probes", job.name), "files", self._withdraw, requirements, running.pid
+            )
 
     async def obstacles(self, job: TrackedJob) -> Sequence[str]:
         """Return why a job of this node cannot leave for any other. :raises OSError: it has ended."""

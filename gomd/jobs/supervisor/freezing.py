@@ -13,8 +13,10 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import NoReturn
 
-from gomd.jobs.checkpoint import permissions, process_tree
+from gomd.jobs.checkpoint import permissions, process_tree, restrictions
 from gomd.jobs.checkpoint.criu import Criu, TlsFiles, pipe_name
+from gomd.jobs.checkpoint.frozen_state import FrozenState
+from gomd.jobs.checkpoint.kept_attributes import Attributes
 from gomd.jobs.checkpoint.private_files import check_locks
 from gomd.jobs.checkpoint.private_mounts import PrivateView
 from gomd.jobs.checkpoint.tree_stream import largest
@@ -52,6 +54,8 @@ class FreezingSupervisor(Supervisor):
     _stopped: Collection[int] = ()
     #: Signals that came while the job is frozen: number, and whether for its process group.
     _waiting_signals: tuple[tuple[int, bool], ...] = ()
+    #: The attributes that its processes came here with; None when it was started here.
+    _arrival: Attributes | None = None
     #: Of its input, what was handed over.
     _handed: HandedInput | None = None
     #: When the last freeze began, as files have it; 0 when what criu left then has been removed.
@@ -77,7 +81,7 @@ class FreezingSupervisor(Supervisor):
 
     def _set_frozen(self, frozen: bool) -> None:
         """Stop, or let go on, what this process does by itself with the job, its input above all."""
-        self._frozen = self._stdio.paused = frozen
+        self._frozen = self._stdio.paused = self._watcher.paused = frozen
 
     def _freeze(self, order: FreezeOrder) -> None:
         if self._frozen or self._task is not None:
@@ -101,7 +105,9 @@ class FreezingSupervisor(Supervisor):
         self._links_since = os.stat(order.directory).st_mtime_ns
         self._stopped = process_tree.stopped(process_tree.descendants(pid, whole=False))
 
-        def work() -> bool:
+        arrival = self._arrival
+
+        def work() -> dict[str, object]:
             own = os.getpid()
             memory_sent = bool(order.tree_port) and has_shared_memory(pid)
 
@@ -112,6 +118,7 @@ class FreezingSupervisor(Supervisor):
                 if uid and (why := permissions.sockets_that_stay(process_tree.descendants(pid))):
                     raise CannotMove(why)
 
+            before = restrictions.check(process_tree.descendants(pid), process_tree.high_pids)
             sender = tree_sender(order) if order.tree_port else None
             criu.dump(
                 pid,
@@ -123,11 +130,13 @@ class FreezingSupervisor(Supervisor):
                 allows=allows,
                 ghost_limit=largest(spec.private_tmp) if private is not None else 0,
             )
-            if not process_tree.keep_stopped(process_tree.descendants(pid)):
+            pids = process_tree.descendants(pid)
+            if not process_tree.keep_stopped(pids):
                 raise CannotMove("it does not stay stopped")
+            restrictions.check_changed(pids, before, process_tree.high_pids)
             if sender is not None:
                 send_trees(sender, order.directory, spec, private)
-            return memory_sent
+            return {"state": FrozenState.read(pids, arrival).encode(), "memory_sent": memory_sent}
 
         self._set_frozen(True)
         self._limit_memory(FREEZE_ALLOWANCE)
@@ -154,18 +163,20 @@ class FreezingSupervisor(Supervisor):
             return
         task, self._task = self._task, None
         try:
-            memory_sent = bool(task.result())
-            self._hand_over()
+            found = task.result()
+            memory_sent = bool(found["memory_sent"])
+            self._hand_over(FrozenState.decode(found["state"]))
         except (CannotMove, OSError) as error:
             self._thaw()
             self._answer(FREEZE, str(error))
         else:
             self._control.send(job_messages.encode(OrderOutcome(FREEZE, memory_sent=memory_sent)))
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, state: FrozenState) -> None:
         """
         Empty the pipes of the frozen job and write down all there is.
 
+        :param state: of its processes.
         :raises OSError: a full disk. :raises CannotMove: a pipe cannot be emptied.
         """
         assert self._program is not None
@@ -196,6 +207,8 @@ class FreezingSupervisor(Supervisor):
             job,
             outputs,
             handed,
+            state,
+            self._watcher.stops,
             view.places,
             view.shown,
         )
@@ -224,6 +237,7 @@ class FreezingSupervisor(Supervisor):
             self._private.remove_link_remaps(self._links_since)
             self._links_since = 0
         process_tree.thaw(process_tree.descendants(self._program.pid, whole=False), but=self._stopped)
+        self._watcher.note_stop(self._program.pid in self._stopped)
         waiting, self._waiting_signals = self._waiting_signals, ()
         for number, group in waiting:
             self._signal(number, group)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from gomd.jobs.supervisor.named_paths import named_paths, paths_in, place_of
+from gomd.jobs.checkpoint.private_mounts import place_of
+from gomd.jobs.supervisor.named_paths import named_paths, paths_in
 
 #: Paths that are looked at.
 _MAX_PATHS: Final = 50

@@ -12,12 +12,11 @@ Standard library only: this runs in the supervisor and its child.
 from __future__ import annotations
 
 import encodings.ascii  # noqa: F401 - else open() would import it again in every supervisor
-import errno
 import os
 import select
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
@@ -25,11 +24,13 @@ from gomd.jobs.checkpoint.process_tree import set_next_pid
 from gomd.jobs.supervisor.attributes import (
     CannotReset,
     close_all_but,
+    limit_as_caller,
     reset_after,
     reset_before,
     reset_signals,
 )
 from gomd.jobs.supervisor.cgroups import JobGroup, NoLimit
+from gomd.jobs.supervisor.execute import NOT_EXECUTABLE, CannotExecute, execute
 from gomd.jobs.supervisor.kernel import (
     become_subreaper,
     end_with_parent,
@@ -40,8 +41,6 @@ from gomd.jobs.supervisor.kernel import (
 from gomd.jobs.supervisor.named_paths import with_own_tmpdir
 from libgomd.wire.job_messages import JobSpec
 
-#: Exit statuses of a shell for a program that cannot be started.
-NOT_EXECUTABLE, NOT_FOUND = 126, 127
 #: Where the first process ids of jobs in their namespaces begin, and how many there are. Other processes that
 #: gomd starts there come far above, also where the kernel has no ids beyond 32,768.
 _LOWEST_PID = 300
@@ -215,14 +214,13 @@ def _run_program(
     own_tmp: bool,
 ) -> None:
     """Become the program, or report why that failed."""
-    os.setsid()
+    if spec.tty:  # in this process's session: see `pipes.hold_terminal`
+        os.setpgid(0, 0)
+        os.tcsetpgrp(streams[0], os.getpid())
+    else:
+        os.setsid()
     try:
         os.write(report, os.readlink("self", dir_fd=environment.proc).encode())
-        if spec.tty:
-            import fcntl
-            import termios
-
-            fcntl.ioctl(streams[0], termios.TIOCSCTTY, 0)
         for descriptor, stream in enumerate(streams):
             os.dup2(stream, descriptor)
         close_all_but((0, 1, 2, report, environment.proc))
@@ -231,7 +229,7 @@ def _run_program(
         if environment.namespace:
             with suppress(OSError):  # a kernel without such namespaces
                 unshare_ipc()  # the supervisor stays outside: criu carries over only what it does not share
-        has_keyring = reset_before(spec.uid, spec.gid, environment.proc)
+        has_keyring = reset_before(spec.uid, spec.gid, environment.proc, spec.nice, spec.limits)
         os.close(environment.proc)
         _become(spec)
         if not environment.namespace:  # there the kernel does it by itself
@@ -239,8 +237,9 @@ def _run_program(
         reset_after(spec.uid, has_keyring)
         reset_signals()
         _enter_directory(spec)
-        _execute(spec.argv, with_own_tmpdir(spec.env) if own_tmp else spec.env)
-    except CannotStart as error:
+        limit_as_caller(spec.limits or {})
+        execute(spec.argv, with_own_tmpdir(spec.env) if own_tmp else spec.env)
+    except (CannotStart, CannotExecute) as error:
         text = f"!{error.code} {error}"
     except NoLimit as error:
         text = f"!405 its memory cannot be limited on {spec.where}: {error}"
@@ -269,23 +268,3 @@ def _enter_directory(spec: JobSpec) -> None:
         raise CannotStart(403, f"the directory {cwd} is closed to {spec.user} on {spec.where}") from None
     except OSError as error:
         raise CannotStart(404, f"no directory {cwd} on {spec.where} ({error.strerror})") from None
-
-
-def _execute(argv: tuple[str, ...], env: Mapping[str, str]) -> NoReturn:
-    """Execute the program, found as a shell does. :raises CannotStart: it cannot be executed."""
-    name = argv[0]
-    places = [name] if "/" in name else [
-        os.path.join(directory, name) for directory in (env.get("PATH") or os.defpath).split(":")
-    ]  # fmt: skip
-    refused = ""
-    for place in places:
-        try:
-            os.execve(place, argv, env)  # noqa: S606 - it is what a job is
-        except OSError as error:
-            if os.path.lexists(place):  # a directory of PATH that is closed to the user counts as empty
-                if error.errno in (errno.ENOENT, errno.ELOOP):
-                    raise CannotStart(NOT_FOUND, f"{place}: the interpreter it names is not here") from None
-                refused = refused or f"{place}: {error.strerror}"
-    if refused:
-        raise CannotStart(NOT_EXECUTABLE, refused)
-    raise CannotStart(NOT_FOUND, f"{name}: command not found")
