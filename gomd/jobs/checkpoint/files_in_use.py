@@ -145,7 +145,8 @@ class FilesInUse:
             name = path.removesuffix(DELETED)
             if self._uid not in (0, known.st_uid):
                 return f"its file {name} was deleted and belongs to another user"
-            return f"its file {name} was deleted and is large" if known.st_size > MAX_GHOST else ""
+            large = known.st_size > MAX_GHOST and not self._travelling
+            return f"its file {name} was deleted and is large" if large else ""
         if path.endswith(DELETED) and not os.path.lexists(self._root + path):
             name = path.removesuffix(DELETED)
             return "" if self.travels(path) else f"its file {name} was deleted and has another name"
