@@ -19,7 +19,7 @@ from libgomd.wire.lines import Request
 
 RUN_USAGE = """\
 usage: gom run [-n NODE | -b | -j 1-4,7] [-l | -L] [-t | -T] [--detach] [--mem SIZE]
-               [--mem-max SIZE] COMMAND [ARG ...]
+               [--mem-max SIZE] [--carry PATH ...] COMMAND [ARG ...]
 
   -n NODE      on that node, by id or name
   -b           on the best node (the default)
@@ -30,6 +30,10 @@ usage: gom run [-n NODE | -b | -j 1-4,7] [-l | -L] [-t | -T] [--detach] [--mem S
   --mem SIZE   memory it will need, such as 500M: only a node with that much free memory is chosen
   --mem-max SIZE
                limit of its memory, swap included: the kernel kills a process of a job that exceeds it
+  --carry PATH
+               a file or directory that travels with the job wherever it runs, and comes home at its end; may
+               be given more than once. Until then the job works on a copy. A file that was changed here
+               meanwhile is kept, and the job's version stands beside it as NAME.gomd-HOME-JOB
 
 Exit status: that of the command, 128 + the signal's number if one ended it; 127 no such command,
 126 it cannot be executed, 1 the daemon refused, 3 no daemon there.
@@ -65,6 +69,7 @@ class Wanted(NamedTuple):
     detach: bool = False
     memory: int | None = None
     memory_max: int | None = None
+    carry: tuple[str, ...] = ()
 
 
 def parse(words: Sequence[str]) -> Wanted:
@@ -80,13 +85,15 @@ def parse(words: Sequence[str]) -> Wanted:
         option = rest.pop(0)
         if option == "--":
             break
-        option, equals, value = option.partition("=") if option.startswith("--mem") else (option, "", "")
-        if option in ("-n", "-j", "--mem", "--mem-max"):
+        option, equals, value = option.partition("=") if option.startswith(_LONG) else (option, "", "")
+        if option in ("-n", "-j", "--mem", "--mem-max", "--carry"):
             if not equals:
                 if not rest:
                     raise MalformedRequest(f"{option} needs a value")
                 value = rest.pop(0)
-            if option in _SIZES:
+            if option == "--carry":
+                found["carry"] = (*found.get("carry", ()), value)
+            elif option in _SIZES:
                 found[_SIZES[option]] = size(value, option)
             else:
                 found["node" if option == "-n" else "nodes"] = value
@@ -101,6 +108,7 @@ def parse(words: Sequence[str]) -> Wanted:
     return Wanted(tuple(rest), **found)
 
 
+_LONG = ("--mem", "--carry")
 _SIZES = {"--mem": "memory", "--mem-max": "memory_max"}
 _FLAGS: dict[str, dict[str, Any]] = {
     "-b": {}, "-l": {"lock": True}, "-L": {"lock": False}, "-t": {"tty": True}, "-T": {"tty": False},
@@ -216,7 +224,7 @@ def _spec(wanted: Wanted) -> JobSpec:
     return job_spec(
         wanted.argv, tty=terminal, size=size, merge=not terminal and _same(1, 2), detach=wanted.detach,
         node=wanted.node, nodes=wanted.nodes, lock=wanted.lock, memory=wanted.memory,
-        memory_max=wanted.memory_max,
+        memory_max=wanted.memory_max, carry=wanted.carry,
     )  # fmt: skip
 
 

@@ -126,6 +126,9 @@ class JobsSettings:
     output_per_user: int
     output_total: int
     output_reserve: int
+    carry_files: int
+    carry_bytes: int
+    carry_days: float
 
 
 class Changes(NamedTuple):

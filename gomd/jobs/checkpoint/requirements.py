@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 #: Number of files that are listed.
@@ -120,6 +121,24 @@ def reasons(needs: Requirements, offer: Capabilities, node: str) -> list[str]:
         elif not file.is_same(other):
             found.append(f"{file.path} is another one on {node}")
     return [_printable(each) for each in found]
+
+
+def without_carried(needs: Requirements, carried: Sequence[str]) -> Requirements:
+    """Return what is needed beside the files that a job carries along, and the directories above them."""
+    if not carried:
+        return needs
+
+    def lies_in(path: str) -> bool:
+        return any(path == each or path.startswith(f"{each}/") for each in carried)
+
+    return replace(
+        needs,
+        files=tuple(file for file in needs.files if not lies_in(file.path)),
+        directories=tuple(
+            path for path in needs.directories
+            if not lies_in(path) and not any(each.startswith(f"{path.rstrip('/')}/") for each in carried)
+        ),
+    )  # fmt: skip
 
 
 def parse_flags(cpuinfo: str) -> tuple[str, ...]:

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from libgomd.errors import MalformedRequest, NotAllowed, NotPossible
-from libgomd.jobspec import MAX_CWD, MAX_STRING_BYTES, MAX_STRINGS, MIN_MEMORY_MAX, checked_text
+from libgomd.jobspec import (
+    MAX_CWD,
+    MAX_STRING_BYTES,
+    MAX_STRINGS,
+    MIN_MEMORY_MAX,
+    carried_paths,
+    checked_text,
+)
 from libgomd.model import Caller, Role
 
 
@@ -24,6 +31,7 @@ class JobRequest:
         one stream. :ivar lock: True and False as ``-l`` and ``-L`` said, None for neither.
     :ivar memory: bytes it will need, None when not known: what placement goes by.
     :ivar memory_max: bytes it may have, None for no limit: the kernel sees to it.
+    :ivar carry: absolute paths whose files travel with it, and come home at its end.
     """
 
     argv: tuple[str, ...]
@@ -39,6 +47,7 @@ class JobRequest:
     lock: bool | None = None
     memory: int | None = None
     memory_max: int | None = None
+    carry: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:
@@ -52,6 +61,7 @@ class JobRequest:
             "tty": self.tty, "size": list(self.size), "merge": self.merge, "detach": self.detach,
             "node": self.node, "nodes": self.nodes, "lock": self.lock, "memory": self.memory,
             "memory_max": self.memory_max,
+            "carry": list(self.carry),
         }  # fmt: skip
 
 
@@ -103,6 +113,7 @@ def parse(values: Mapping[str, Any]) -> JobRequest:
         lock=None if values.get("lock") is None else _flag(values, "lock"),
         memory=None if memory is None else _number(memory, "memory", 2**63),
         memory_max=most,
+        carry=carried_paths(_strings(values.get("carry") or [], "carry")),
     )
 
 

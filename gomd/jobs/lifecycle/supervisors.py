@@ -19,7 +19,7 @@ from gomd.jobs.supervisor.cgroups import PLAIN, UNIFIED, Place, sweep
 from libgomd.errors import MalformedJobName, NotPossible
 from libgomd.private import open_private
 from libgomd.wire import frames, job_messages
-from libgomd.wire.job_messages import JobExit, JobSpec, RunningJob, ViewSpec
+from libgomd.wire.job_messages import CarrySpec, JobExit, JobSpec, RunningJob, ViewSpec
 from libgomd.wire.job_name import JobName
 
 T = TypeVar("T", RunningJob, JobExit)
@@ -34,7 +34,7 @@ class Supervisors:
     """
     :param spool: the directory of the jobs' directories. :param spool_bytes: output that is kept of a
         detached job, of each of its two streams.
-    :param namespaces: jobs get namespaces of their own.
+    :ivar namespaces: jobs get namespaces of their own.
     :param where: this node, as errors name it: ``node 3 gamma``.
     :param spool_reserve: bytes of the disk that output leaves free, see
         `gomd.jobs.supervisor.file_store.free_of`.
@@ -57,7 +57,7 @@ class Supervisors:
         self.spool = spool
         self.spool_bytes = spool_bytes
         self.spool_reserve = spool_reserve
-        self._namespaces = namespaces
+        self.namespaces = namespaces
         self.where = where
         self._find_place = find_place
         self._place = Place("", PLAIN, "there are no cgroups for jobs")
@@ -116,12 +116,12 @@ class Supervisors:
                 request.cwd, request.umask, account.uid, account.gid, account.groups, account.user,
                 request.tty, request.size, request.merge, detach, bool(request.lock),
                 memory_max=request.memory_max, cgroup=self._place[:2], spool_reserve=self.spool_reserve,
-                began=now,
+                began=now, carry=request.carry,
             ),
-            self._namespaces,
+            self.namespaces,
         )  # fmt: skip
 
-    def _send(self, spec: JobSpec | ViewSpec, namespaces: bool) -> FrameStream:
+    def _send(self, spec: JobSpec | ViewSpec | CarrySpec, namespaces: bool) -> FrameStream:
         stream = self._fork_server.supervisor(namespaces)
         stream.send(job_messages.encode(spec))
         return stream
@@ -154,7 +154,7 @@ class Supervisors:
                 nmigs=nmigs, cgroup=self._place[:2], spool_reserve=self.spool_reserve, images=images,
                 criu=criu, pid_at_home=pid_at_home, expected_uid=uid,
             ),
-            self._namespaces,
+            self.namespaces,
         )  # fmt: skip
 
     def connect(self, name: str) -> FrameStream:
@@ -164,6 +164,10 @@ class Supervisors:
         :raises OSError: there is none (one of `gomd.jobs.lifecycle.tracker.GONE`), or it cannot be asked now.
         """
         return self._fork_server.connect(os.path.join(self.directory(name), "socket"))
+
+    def carry(self, spec: CarrySpec) -> FrameStream:
+        """Return a process that does one step with the files that a job carries along."""
+        return self._send(spec, namespaces=False)
 
     def view(self, name: str) -> FrameStream:
         """Return a supervisor that shows what is kept of a job's output."""

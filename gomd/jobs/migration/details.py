@@ -43,17 +43,25 @@ class OfferDetails:
 
     :ivar lock: whether balancing must leave the job where it is.
     :ivar pid_at_home: the process id by which its home node knows it; None when the home has given it none.
+    :ivar carry: whether files travel with it, which the target has to fetch.
     """
 
     lock: bool = False
     pid_at_home: int | None = None
+    carry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ReadyDetails:
-    """Goes with `MessageKind.READY`. :ivar port: the TCP port of the target's page server."""
+    """
+    Goes with `MessageKind.READY`.
+
+    :ivar port: the TCP port of the target's page server. :ivar carry: whether the target fetches carried
+        files.
+    """
 
     port: int
+    carry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +85,10 @@ Details: TypeAlias = "OfferDetails | ReadyDetails | SettledDetails | SeenDetails
 def encode_details(details: Details) -> dict[str, Any]:
     """Return the JSON object of ``details``."""
     if isinstance(details, OfferDetails):
-        return {"lock": details.lock, "pid": details.pid_at_home}
+        more = {"carry": True} if details.carry else {}
+        return {"lock": details.lock, "pid": details.pid_at_home, **more}
     if isinstance(details, ReadyDetails):
-        return {"port": details.port}
+        return {"port": details.port, "carry": True} if details.carry else {"port": details.port}
     if isinstance(details, SettledDetails):
         return {"signals": [list(signal) for signal in details.signals]}
     if isinstance(details, SeenDetails):
@@ -96,12 +105,12 @@ def decode_details(word: str, values: Mapping[str, Any]) -> Details:
     if word == MessageKind.OFFER.word:
         pid = values.get("pid")
         known = type(pid) is int and 0 < pid <= _MAX_PID
-        return OfferDetails(values.get("lock") is True, pid if known else None)
+        return OfferDetails(values.get("lock") is True, pid if known else None, values.get("carry") is True)
     if word == MessageKind.READY.word:
         port = values.get("port")
         if type(port) is not int or not 0 < port <= _MAX_PORT:
             raise MalformedFrame("invalid port of the page server in a migration message")
-        return ReadyDetails(port)
+        return ReadyDetails(port, values.get("carry") is True)
     if word == MessageKind.SETTLED.word:
         return SettledDetails(decode_signals(values.get("signals")))
     if word == SEEN:

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from gomd.interfaces import IThreads
 from gomd.jobs.checkpoint import inspection
 from gomd.jobs.checkpoint.criu import Criu
-from gomd.jobs.checkpoint.requirements import Capabilities, Requirements, reasons
+from gomd.jobs.checkpoint.requirements import Capabilities, Requirements, reasons, without_carried
 from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.migration.bounded_inspection import BoundedInspection
 from gomd.jobs.migration.images import ImageDirectories
@@ -93,7 +93,7 @@ class NodeChecks:
             )  # fmt: skip
         except OSError as error:
             raise NotFound(f"job {job.name} has ended") from error
-        return replace(found, memory_max=running.memory_max)
+        return without_carried(replace(found, memory_max=running.memory_max), running.carry)
 
     async def obstacles(self, job: TrackedJob) -> Sequence[str]:
         """Return why a job of this node cannot leave for any other. :raises OSError: it has ended."""

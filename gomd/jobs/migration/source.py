@@ -52,6 +52,7 @@ class MigrationSource:
         self._requirements = requirements
         self._stays = False
         self._port = 0
+        self._takes_carried = False
         self._images: dict[str, bytes] = {}
 
     # -- SideEffects
@@ -78,7 +79,9 @@ class MigrationSource:
         files: dict[str, bytes] = {}
         if message is MessageKind.OFFER:
             files = {REQUIREMENTS_FILE: self._requirements}
-            details = OfferDetails(context.jobs.is_locked(name), context.jobs.pid_at_home(name))
+            details = OfferDetails(
+                context.jobs.is_locked(name), context.jobs.pid_at_home(name), context.jobs.carries(name)
+            )
         elif message is MessageKind.IMAGES:
             files = self._images
         elif message is MessageKind.SETTLED:
@@ -90,6 +93,7 @@ class MigrationSource:
         """Take what a message of the target says besides its word."""
         if isinstance(message.details, ReadyDetails):
             self._port = message.details.port
+            self._takes_carried = message.details.carry
 
     def note_moved(self) -> None:
         """Note that the job runs on the target, so that its home looks for it there. May be called twice."""
@@ -102,6 +106,9 @@ class MigrationSource:
         control = context.jobs.control(self.job.name)
         if control is None:
             raise CannotMove("it has ended")
+        if context.jobs.carries(self.job.name) and not self._takes_carried:
+            there = context.name_of(self.other)
+            raise CannotMove(f"gomd on {there} is older and does not take carried files: update it there")
         address = context.node(self.other).address
         tls = await context.certificates()
         directory = await images.make(self.migration, self.role)
@@ -140,4 +147,6 @@ class MigrationSource:
                     raise
         self.left = True
         jobs.left(name, self.other)
+        if self._context.carried is not None:
+            self._context.in_background(self._context.carried.left(name))
         await self._context.images.remove(self.migration, self.role)

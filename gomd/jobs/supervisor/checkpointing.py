@@ -48,6 +48,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
         if self._spec.expected_uid not in (None, told.spec.uid):
             raise CannotMove("it is not of the user that it was offered for")
         self._spec = spec = self._spec._replace(**told.spec._asdict())
+        self._mount_carried(spec)
         streams, ours = self._make_pipes()
         mapping = {name: stream for name, stream in zip(told.names, streams, strict=True) if name}
         criu, uid, where, group = Criu(spec.criu), spec.uid, spec.where, self._make_group(spec)

@@ -165,7 +165,7 @@ class FreezingSupervisor(Supervisor):
         handed = HandedInput(end.stdin.received, end.stdin.taken, bytes(stdio.waiting), end.stdin_ended)
         job = HandedJob(
             spec.uid, spec.gid, spec.groups, spec.argv, spec.user, spec.cwd, spec.tty, spec.merge,
-            spec.began, spec.memory_max, self._used(),
+            spec.began, spec.memory_max, self._used(), spec.carry,
         )  # fmt: skip
         self._handed = handed
         told = Handover(self._program.pid, tuple(names), tuple(self._stopped), job, outputs, handed)

@@ -20,14 +20,22 @@ from contextlib import suppress
 
 from gomd.jobs.supervisor import pipes
 from gomd.jobs.supervisor.attach import CallerAttachment
+from gomd.jobs.supervisor.carried_mounts import mount_carried
 from gomd.jobs.supervisor.cgroups import JobGroup, NoLimit, group_of
 from gomd.jobs.supervisor.control_socket import ControlSocket
 from gomd.jobs.supervisor.exit_watcher import ExitWatcher, end_the_rest
 from gomd.jobs.supervisor.file_store import LOST, FileStore
-from gomd.jobs.supervisor.job_directory import EXIT, JOB, JobDirectory, make_job_directory
+from gomd.jobs.supervisor.job_directory import (
+    EXIT,
+    JOB,
+    JobDirectory,
+    carried_directory,
+    make_job_directory,
+)
 from gomd.jobs.supervisor.pipes import Streams
 from gomd.jobs.supervisor.spawn import CannotStart, Program, SupervisorEnvironment, begin
 from gomd.jobs.supervisor.stdio import JobStdio
+from libgomd.errors import CannotMove
 from libgomd.wire import frames, job_messages
 from libgomd.wire.attachment import OUTPUTS
 from libgomd.wire.job_messages import JobExit, JobSpec, KeepOrder, Order, RunningJob, StartFailure
@@ -107,6 +115,7 @@ class Supervisor:
             self._group = group_of(spec)
         except NoLimit as error:
             raise CannotStart(405, f"its memory cannot be limited on {spec.where}: {error}") from error
+        self._mount_carried(spec)
         streams, ours = self._make_terminal() if spec.tty else self._make_pipes()
         self._watcher.start()
         try:
@@ -116,6 +125,18 @@ class Supervisor:
                 os.close(descriptor)
         self._stdio.adopt(ours, spec.tty)
         self._write_job()
+
+    def _mount_carried(self, spec: JobSpec) -> None:
+        """Let the files that the job carries along appear at their paths. :raises CannotStart: no."""
+        if not spec.carry:
+            return
+        if not self._environment.namespace:
+            raise CannotStart(405, f"files cannot be carried on {spec.where}: {self._environment.why_not}")
+        directory = carried_directory(spec.directory)
+        try:
+            mount_carried(spec.carry, directory, spec.uid, spec.gid, spec.groups, spec.where)
+        except CannotMove as error:
+            raise CannotStart(405, str(error)) from error
 
     def _make_pipes(self) -> tuple[Streams, Streams]:
         if self._spec.detach:
@@ -141,7 +162,7 @@ class Supervisor:
         return RunningJob(
             spec.id, self._program.outside, self._environment.pid, spec.uid, spec.gid, spec.user, spec.argv,
             spec.cwd, spec.detach, spec.tty, spec.lock, spec.nmigs, spec.images, spec.began, spec.used,
-            spec.pid_at_home, spec.memory_max, self._environment.why_not,
+            spec.pid_at_home, spec.memory_max, self._environment.why_not, spec.carry,
         )  # fmt: skip
 
     def _write_job(self) -> None:
