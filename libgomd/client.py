@@ -23,14 +23,14 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.endpoints import (
     HostnameEndpoint,
     TCP4ClientEndpoint,
     TCP6ClientEndpoint,
     UNIXClientEndpoint,
 )
-from twisted.internet.error import ConnectError
+from twisted.internet.error import ConnectError, ConnectingCancelledError
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 
@@ -42,7 +42,7 @@ from libgomd.errors import ConnectionLost, GomdError
 from libgomd.model import Event, Output
 from libgomd.proof import check_request, objection
 from libgomd.replies import Call, Stream
-from libgomd.streams import Answers, closed, returns_deferred, within
+from libgomd.streams import Answers, closed, in_time, returns_deferred
 from libgomd.wire.lines import Request
 
 P = ParamSpec("P")
@@ -104,7 +104,10 @@ def _dialler(reactor: Any, place: Endpoint, tried: Sequence[str]) -> Dial:
     factory.noisy = False
 
     async def dial() -> LineConnection:
-        connection = await endpoint.connect(factory)
+        try:
+            connection = await endpoint.connect(factory)
+        except ConnectingCancelledError as error:  # Twisted's own, and no CancelledError
+            raise CancelledError from error
         assert isinstance(connection, LineConnection)
         if isinstance(place, FoundUnix):
             handle = connection.transport.getHandle()  # type: ignore[union-attr]
@@ -124,9 +127,9 @@ async def open_client(dial: Dial, clock: IReactorTime, *, token: str | None, tim
 
 async def _open(dial: Dial, clock: IReactorTime, token: str | None, timeout: float) -> LineConnection:
     """Open a connection that is greeted, authenticated and speaks json."""
-    connection = await within(timeout, clock, dial(), "the connection")
+    connection = await in_time(clock, timeout, dial(), "the connection")
     try:
-        await within(timeout, clock, connection.greeted, "the greeting")
+        await in_time(clock, timeout, connection.greeted, "the greeting")
         if token is not None:
             await _send(connection, calls.auth(token), clock, timeout)
         await _send(connection, _JSON, clock, timeout)
@@ -145,7 +148,7 @@ def _send(
     except GomdError as error:
         return fail(error)
     limit = None if call.patient else timeout
-    return within(limit, clock, receiver.done, f"the answer to {call.request.verb}").addCallback(call.result)
+    return in_time(clock, limit, receiver.done, f"the answer to {call.request.verb}").addCallback(call.result)
 
 
 def _verb(make: Callable[P, Call[T]]) -> Callable[Concatenate[Client, P], Deferred[T]]:

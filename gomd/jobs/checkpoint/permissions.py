@@ -148,6 +148,8 @@ def check_ids(pids: Iterable[int], uid: int, where: str) -> None:
                 raise CannotMove(f"one of its processes is in another {other} namespace than its supervisor")
             found += [_rights(f"/proc/{pid}/task/{thread}") for thread in os.listdir(f"/proc/{pid}/task")]
     for each in found:
+        if each.ended:
+            continue  # it does nothing any more, and criu makes it anew with root's ids
         if each.uids != {uid}:
             raise CannotMove(f"one of its processes has rights of another user than {user.pw_name}")
         check_groups(set(each.gids), uid, where)
@@ -224,11 +226,13 @@ class _Rights(NamedTuple):
     """
     The rights of a thread.
 
+    :ivar ended: it has ended and was not waited for; it never runs again.
     :ivar uids: all four user ids; ``gids`` all group ids.
     :ivar capabilities: those it has, may take or passes on by itself; ``inheritable`` those that a program
         with the same mark would get from it. Bits, by their numbers.
     """
 
+    ended: bool
     uids: frozenset[int]
     gids: frozenset[int]
     capabilities: int
@@ -244,7 +248,8 @@ def _rights(here: str) -> _Rights:
     for name in ("CapPrm", "CapEff", "CapAmb"):
         capabilities |= int(values.get(name, "0"), 16)
     uids = frozenset(int(word) for word in values["Uid"].split())
-    return _Rights(uids, groups, capabilities, int(values["CapInh"], 16))
+    ended = values["State"].strip()[:1] in process_tree.ENDED
+    return _Rights(ended, uids, groups, capabilities, int(values["CapInh"], 16))
 
 
 def _other_namespace(here: str, own: dict[str, str]) -> str:

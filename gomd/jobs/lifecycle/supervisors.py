@@ -116,7 +116,10 @@ class Supervisors:
                 request.cwd, request.umask, account.uid, account.gid, account.groups, account.user,
                 request.tty, request.size, request.merge, detach, bool(request.lock),
                 memory_max=request.memory_max, cgroup=self._place[:2], spool_reserve=self.spool_reserve,
-                began=now, carry=request.carry,
+                began=now,
+                nice=request.nice or 0,
+                limits=request.limits,
+                carry=request.carry,
             ),
             self.namespaces,
         )  # fmt: skip

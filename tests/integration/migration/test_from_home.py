@@ -96,3 +96,20 @@ def test_a_detached_job_leaves_all_of_its_output_at_home(three: list[Host]) -> N
     for reads in (reader, Gom(home, "attach", str(job))):
         assert (reads.wait(), reads.out, reads.err) == (4, out, error)
     assert (row_of(home, job)["node"], row_of(home, job)["nmigs"]) == (3, 2)
+
+
+def test_a_child_that_ended_comes_along(three: list[Host]) -> None:
+    """A process that has ended, and that its parent has not asked for yet, keeps nobody's job from moving."""
+    program = (
+        "import os, sys\n"
+        "child = os.posix_spawn('/bin/sh', ['sh', '-c', 'exit 7'], {})\n"
+        "os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)\n"
+        "print('ended', flush=True)\n"
+        "sys.stdin.read()\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)\n"
+    )
+    job = Job(three[0], "-n", "1", "/usr/bin/python3", "-c", program, user="nobody")
+    eventually(lambda: job.out == b"ended\n")
+    job.tour()
+    job.close()
+    assert (job.wait(), job.out, job.err) == (0, b"ended\n7\n", b"")

@@ -111,6 +111,15 @@ class ConnectingTests(SynchronousTestCase):
         self.assertEqual(reactor.unixClients[0][0], "/run/gomd.sock")
         self.failureResultOf(connect(reactor, "10.0.0.3"), ConfigError)
 
+    def test_cancelling_while_it_dials_is_a_cancellation(self) -> None:
+        """Whatever Twisted calls it for this kind of endpoint; nothing is left behind."""
+        for endpoint in ("tcp:10.0.0.3:2901", "tcp:[::1]:2901", "tcp:localhost:2901", "unix:/run/gomd.sock"):
+            reactor = MemoryReactorClock()
+            connecting = connect(reactor, endpoint)
+            connecting.cancel()
+            self.failureResultOf(connecting, CancelledError)
+            self.assertEqual(reactor.getDelayedCalls(), [])
+
     def test_where_nobody_listens_is_said(self) -> None:
         """The endpoint and the reason stand in the error."""
         reactor = MemoryReactorClock()

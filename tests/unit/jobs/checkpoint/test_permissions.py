@@ -118,6 +118,15 @@ class RightsTests(SynchronousTestCase):
         with self.assertRaisesRegex(CannotMove, "user 1073741824 is nobody on node 1"):
             permissions.check_groups({0}, 1 << 30, "node 1")
 
+    def test_one_that_has_ended(self) -> None:
+        """Has no rights that matter: criu makes a process that nobody has waited for with root's ids."""
+        if os.geteuid() != 0:
+            self.skipTest("root only")
+        pid = os.posix_spawn("/bin/true", ["true"], {})
+        self.addCleanup(os.waitpid, pid, 0)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        permissions.check_ids([pid], 65534, "node 1")
+
     def start_as(self, *options: str, before: tuple[str, ...] = ()) -> int:
         """Start a process with other rights, as setpriv's ``options`` say, and wait until it has them."""
         argv = [*before, "setpriv", *options, "sh", "-c", "echo; exec cat"]
