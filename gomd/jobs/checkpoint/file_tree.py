@@ -51,6 +51,7 @@ __all__ = [
     "TreeTooLarge",
     "Unpacker",
     "measure",
+    "next_data",
     "pack",
     "pack_sources",
 ]
@@ -331,7 +332,7 @@ def _contents(descriptor: int, size: int) -> Iterator[Record]:
     """Yield the data of a file up to ``size``, without its holes."""
     position = 0
     while position < size:
-        begin, end = _next_data(descriptor, position, size)
+        begin, end = next_data(descriptor, position, size)
         position = begin
         while position < end:
             data = os.pread(descriptor, min(CHUNK_BYTES, end - position), position)
@@ -341,7 +342,7 @@ def _contents(descriptor: int, size: int) -> Iterator[Record]:
             position += len(data)
 
 
-def _next_data(descriptor: int, position: int, size: int) -> tuple[int, int]:
+def next_data(descriptor: int, position: int, size: int) -> tuple[int, int]:
     """Return where the next data from ``position`` on begins and ends."""
     try:
         begin = os.lseek(descriptor, position, os.SEEK_DATA)

@@ -63,6 +63,8 @@ _DROP: Final = "drop"
 #: What daemons ask each other for.
 PEER_STEPS: Final = (PUT, GIVE, _DROP)
 _PATHS: Final = "paths"
+#: Is there once the files of a job that ended on another node are in the directory at home.
+_FETCHED: Final = "fetched"
 #: Seconds between two searches for directories that nobody needs any more.
 SWEEP_INTERVAL: Final = 3600.0
 _UNCHANGED: Final = "the carried files at home are as they were when it began"
@@ -180,9 +182,13 @@ class CarriedFiles:
 
         :param node: where it ended. :returns: what a person should know of it, clauses; empty as a rule.
         """
+        fetched = os.path.join(self.directory(job.name), _FETCHED)
         try:
-            if node != self._members.own_id:
+            if node != self._members.own_id and not await self._on_disk(os.path.exists, fetched):
                 await self._fetch(job, node)
+                await self._on_disk(replace_durably, fetched, b"")
+                self._in_background(self._drop_there(job.name, node, owner_of(job)))
+            node = int(self._members.own_id)
             outcome = await self._merge(job)
         except GomdError as error:
             where = "here" if node == self._members.own_id else f"on {self._name_of(node)}"
@@ -215,7 +221,6 @@ class CarriedFiles:
                 if self._clock.seconds() >= deadline:
                     raise
             await deferLater(self._clock, _RETRY_INTERVAL)
-        self._in_background(self._drop_there(job.name, node, owner_of(job)))
 
     async def _merge(self, job: Job) -> CarryOutcome:
         account = await self._account(owner_of(job))

@@ -20,7 +20,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 
-from gomd.jobs.checkpoint.file_tree import ABSENT_TIME
+from gomd.jobs.checkpoint.file_tree import ABSENT_TIME, next_data
 from gomd.jobs.checkpoint.file_tree_codec import shown
 from gomd.jobs.checkpoint.open_beneath import MAX_NAME, open_beneath
 from gomd.jobs.supervisor.carried_base import Base, Identity, Path
@@ -290,19 +290,14 @@ def _copy_file(source: int, target: int, name: bytes, new: bytes, gid: int | Non
         try:
             position = 0
             while position < found.st_size:
-                try:
-                    position = os.lseek(first, position, os.SEEK_DATA)
-                except OSError as error:
-                    if error.errno == errno.ENXIO:
-                        break
-                    raise
-                data = os.pread(first, _PIECE, position)
-                view = memoryview(data)
+                begin, end = next_data(first, position, found.st_size)
+                data = os.pread(first, min(_PIECE, end - begin), begin)
+                if not data:
+                    break
+                view, position = memoryview(data), begin
                 while view:
                     written = os.pwrite(second, view, position)
                     view, position = view[written:], position + written
-                if not data:
-                    break
             os.ftruncate(second, found.st_size)
             if gid is not None:
                 with suppress(PermissionError):

@@ -45,23 +45,23 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def mount_carried(
-    paths: Sequence[str], directory: str, uid: int, gid: int, groups: Sequence[int], where: str
+    paths: Sequence[str], carried: int, uid: int, gid: int, groups: Sequence[int], where: str
 ) -> None:
     """
     Bind the carried files onto ``paths``. The caller is root, in a mount namespace of the job's own.
     Blocks briefly.
 
-    :param directory: of the carried files, see `gomd.jobs.supervisor.carrier`. :param where: this node,
-        for errors.
+    :param carried: the open directory of the carried files, see `gomd.jobs.supervisor.carrier`.
+    :param where: this node, for errors.
     :raises CannotMove: a path is not the user's here, or cannot be made.
     """
     user = _User(uid, gid, groups)
     for number, path in enumerate(paths):
         source = -1
         try:
-            source = _staged(directory, number, path)
+            source = _staged(carried, number, path)
             is_directory = stat.S_ISDIR(os.fstat(source).st_mode)
-            place = _place(path, is_directory, directory, user, where)
+            place = _place(path, is_directory, carried, user, where)
             try:
                 _bind(f"/proc/self/fd/{source}", f"/proc/self/fd/{place}", _MS_NOSUID | _MS_NODEV)
             finally:
@@ -73,9 +73,9 @@ def mount_carried(
                 os.close(source)
 
 
-def _staged(directory: str, number: int, path: str) -> int:
+def _staged(carried: int, number: int, path: str) -> int:
     """Return an open carried file or directory."""
-    top = os.open(os.path.join(directory, "files"), os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    top = open_beneath(carried, (b"files",), os.O_PATH | os.O_DIRECTORY)
     try:
         names = (str(number).encode(), os.fsencode(os.path.basename(path)))
         source = open_beneath(top, names, os.O_PATH)
@@ -87,7 +87,7 @@ def _staged(directory: str, number: int, path: str) -> int:
     return source
 
 
-def _place(path: str, is_directory: bool, directory: str, user: _User, where: str) -> int:
+def _place(path: str, is_directory: bool, carried: int, user: _User, where: str) -> int:
     """Return a descriptor of the place for a carried file. :raises CannotMove: there can be none."""
     above = os.path.realpath(os.path.dirname(path))
     names = (*_components(above), os.fsencode(os.path.basename(path)))
@@ -102,10 +102,10 @@ def _place(path: str, is_directory: bool, directory: str, user: _User, where: st
             return os.dup(existing.descriptor)
         missing = names[existing.depth :]
         if user.may_write(existing.descriptor):
-            user.make(existing.descriptor, missing, is_directory, directory, existing.path)
+            user.make(existing.descriptor, missing, is_directory, carried, existing.path)
         else:
             _check_free(existing.path, path, where, user.uid)
-            _make_copy(existing, missing, is_directory, path, directory, where)
+            _make_copy(existing, missing, is_directory, path, carried, where)
         return open_beneath(_ROOT(), names, os.O_PATH)
     finally:
         existing.close()
@@ -199,7 +199,7 @@ class _User:
         return not sticky and self.may_write(existing.parent)
 
     def make(
-        self, at: int, missing: tuple[bytes, ...], is_directory: bool, directory: str, existing: str
+        self, at: int, missing: tuple[bytes, ...], is_directory: bool, carried: int, existing: str
     ) -> None:
         """
         Make the missing directories, and the file, as the user, and write down their names.
@@ -208,7 +208,8 @@ class _User:
         """
         top = os.fsencode(existing).rstrip(b"/")
         stubs = [b"/".join((top, *missing[: count + 1])) for count in range(len(missing))]
-        with open(os.path.join(directory, "stubs"), "ab") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open("stubs", flags, 0o600, dir_fd=carried), "ab") as file:
             file.write(b"".join(stub + b"\0" for stub in stubs))
 
         def work() -> int:
@@ -256,7 +257,7 @@ class _User:
 
 
 def _make_copy(
-    existing: _Existing, missing: tuple[bytes, ...], is_directory: bool, path: str, directory: str, where: str
+    existing: _Existing, missing: tuple[bytes, ...], is_directory: bool, path: str, carried: int, where: str
 ) -> None:
     """Mount a read-only copy of a directory over it that has the missing names as well."""
     at = f"/proc/self/fd/{existing.descriptor}"
@@ -269,7 +270,7 @@ def _make_copy(
                 "then it can be carried"
             )
         mode = stat.S_IMODE(os.fstat(readable).st_mode) & 0o777
-        place = os.path.join(directory, "mount")
+        place = f"/proc/self/fd/{carried}/mount"
         copy = _new_tmpfs(place, mode)
         try:
             for name in names:

@@ -37,6 +37,7 @@ from gomd.jobs.supervisor.spawn import CannotStart, Program, SupervisorEnvironme
 from gomd.jobs.supervisor.stdio import JobStdio
 from gomd.jobs.supervisor.stop_signals import STOP_SIGNALS, send_stop
 from libgomd.errors import CannotMove
+from libgomd.private import open_private_directory
 from libgomd.wire import frames, job_messages
 from libgomd.wire.attachment import OUTPUTS
 from libgomd.wire.job_messages import JobExit, JobSpec, KeepOrder, Order, RunningJob, StartFailure
@@ -82,6 +83,9 @@ class Supervisor:
         self._deserted_check = deserted_check
         make_job_directory(spec.directory, may_exist=bool(spec.images))
         self._directory = JobDirectory(spec.directory)
+        self._carried = -1
+        with suppress(FileNotFoundError):  # most jobs carry nothing along
+            self._carried = open_private_directory(carried_directory(spec.directory))
         self._stores = (
             {
                 kind: FileStore(self._directory.descriptor, name, spec.spool_bytes, spec.spool_reserve)
@@ -147,9 +151,10 @@ class Supervisor:
             return
         if not self._environment.namespace:
             raise CannotStart(405, f"files cannot be carried on {spec.where}: {self._environment.why_not}")
-        directory = carried_directory(spec.directory)
+        if self._carried < 0:
+            raise CannotStart(404, f"its carried files are not on {spec.where}")
         try:
-            mount_carried(spec.carry, directory, spec.uid, spec.gid, spec.groups, spec.where)
+            mount_carried(spec.carry, self._carried, spec.uid, spec.gid, spec.groups, spec.where)
         except CannotMove as error:
             raise CannotStart(405, str(error)) from error
 

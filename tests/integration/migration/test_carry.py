@@ -1,4 +1,4 @@
-"""Files that travel with a job between two hosts which have a file system of their own, and come home at its end."""
+"""Files that travel with a job between two hosts with file systems of their own, and come home at its end."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def carried(host: Host) -> list[str]:
 
 @pytest.mark.parametrize("user", ["nobody", "root"])
 def test_files_move_with_the_job(own: tuple[Host, Host], user: str) -> None:
-    """Open files and the working directory travel from home to a node and back; home sees nothing until the end."""
+    """Open files and the working directory go there and back; home sees nothing of it until the end."""
     first, _second = own
     write(first, f"{WORK}/in", "".join(f"{number}\n" for number in range(200)))
     script = f"exec 3>>{WORK}/out; while read x; do echo $((x * x)) >&3; sleep 0.05; done < in; pwd"
@@ -104,15 +104,15 @@ def test_a_file_that_changed_at_home_is_kept(own: tuple[Host, Host]) -> None:
     first, _second = own
     write(first, f"{WORK}/data", "one\n")
     write(first, f"{WORK}/same", "same\n")
-    job = Job(
-        first, "-n", "2", "--carry", WORK, "sh", "-c", f"cd {WORK}; read go; echo two > data; exit 5", user="nobody"
-    )
+    script = f"cd {WORK}; read go; echo two > data; exit 5"
+    job = Job(first, "-n", "2", "--carry", WORK, "sh", "-c", script, user="nobody")
     write(first, f"{WORK}/data", "changed here\n")
     write(first, f"{WORK}/same", "changed here as well\n")
     job.write(b"go\n")
     assert job.wait() == 5
     beside = f"{WORK}/data.gomd-1-{job.number}"
-    assert f"{WORK}/data was changed here meanwhile and is kept: the job's version is {beside}" in job.err.decode()
+    said = f"{WORK}/data was changed here meanwhile and is kept: the job's version is {beside}"
+    assert said in job.err.decode()
     assert read(first, f"{WORK}/data") == "changed here\n"
     assert read(first, f"{WORK}/same") == "changed here as well\n"
     assert read(first, beside) == "two\n"
@@ -123,7 +123,8 @@ def test_a_lost_job_changes_nothing(own: tuple[Host, Host]) -> None:
     """Home stays as it was, and that is said."""
     first, second = own
     write(first, f"{WORK}/data", "one\n")
-    job = Job(first, "-n", "2", "--carry", WORK, "sh", "-c", f"echo two > {WORK}/data; sleep 100", user="nobody")
+    script = f"echo two > {WORK}/data; sleep 100"
+    job = Job(first, "-n", "2", "--carry", WORK, "sh", "-c", script, user="nobody")
     assert eventually(lambda: "sleep" in second.run("ps", "-A", "-o", "comm"))
     pids = second.run("ps", "-A", "-o", "pid=,comm=").splitlines()
     [supervisor] = [line.split()[0] for line in pids if line.split()[1] == "gomd-job"]
@@ -155,7 +156,8 @@ def test_nothing_is_lost_when_daemons_restart(own: tuple[Host, Host]) -> None:
     """Both daemons are killed and started again while the job runs; its files come home all the same."""
     first, second = own
     write(first, f"{WORK}/in", "hello\n")
-    job = Job(first, "-n", "2", "--carry", WORK, "sh", "-c", f"cd {WORK}; read go; cat in > out", user="nobody")
+    script = f"cd {WORK}; read go; cat in > out"
+    job = Job(first, "-n", "2", "--carry", WORK, "sh", "-c", script, user="nobody")
     for host in (second, first):
         host.daemon.kill()
         host.daemon.start()
@@ -163,3 +165,52 @@ def test_nothing_is_lost_when_daemons_restart(own: tuple[Host, Host]) -> None:
     job.write(b"go\n")
     assert job.wait() == 0, job.err
     assert read(first, f"{WORK}/out") == "hello\n"
+
+
+def test_a_full_disk_at_home(own: tuple[Host, Host]) -> None:
+    """The status is the job's, a sentence says where its files are, and `gom carry` brings them later."""
+    first, second = own
+    first.run("mount", "-o", "remount,size=256k", OWN)
+    script = f"cd {WORK}; read go; head -c 1000000 /dev/zero > big; echo done > small"
+    job = Job(first, "-n", "2", "--carry", WORK, "sh", "-c", script, user="nobody")
+    job.write(b"go\n")
+    assert job.wait() == 0
+    said = job.err.decode()
+    why = f"{WORK}/big: No space left on device"
+    assert f"not all carried files could come home: {why}" in said
+    assert f"try `gom carry {job.number}`" in said
+    assert names(first, WORK) == ["small"]
+    assert ask(first, f"carry {job.number}").code == 405
+    first.run("mount", "-o", "remount,size=10m", OWN)
+    again = Gom(first, "carry", str(job.number), user="nobody")
+    assert again.wait() == 0, again.err
+    assert first.run("stat", "-c", "%s", f"{WORK}/big") == "1000000\n"
+    assert eventually(lambda: not carried(second) and not carried(first))
+    assert ask(first, f"carry {job.number}").code == 404
+
+
+def test_a_detached_job_and_one_that_ends_by_a_signal(own: tuple[Host, Host]) -> None:
+    """Their files come home too, and nobody has to be attached for it."""
+    first, _second = own
+    words = ("run", "--detach", "-n", "2", "--carry", WORK, "sh", "-c", f"echo one > {WORK}/one")
+    gom = Gom(first, *words, user="nobody")
+    assert gom.wait() == 0, gom.err
+    assert eventually(lambda: names(first, WORK) == ["one"])
+    script = f"echo two > {WORK}/two; kill -KILL $$"
+    assert run(first, "-n", "2", "--carry", WORK, "sh", "-c", script)[0] == 137
+    assert names(first, WORK) == ["one", "two"]
+
+
+def test_a_job_that_stays_at_home(own: tuple[Host, Host]) -> None:
+    """It works on copies there as well: nothing at home changes until its end."""
+    first, _second = own
+    write(first, f"{WORK}/data", "one\n")
+    script = f"read go; echo two > {WORK}/data; echo x > {WORK}/new; read go"
+    carried_files = ("--carry", f"{WORK}/data", f"--carry={WORK}/new")
+    job = Job(first, "-n", "1", *carried_files, "sh", "-c", script, user="nobody")
+    job.write(b"go\n")
+    assert read(first, f"{WORK}/data") == "one\n"
+    job.write(b"go\n")
+    assert job.wait() == 0, job.err
+    assert (read(first, f"{WORK}/data"), read(first, f"{WORK}/new")) == ("two\n", "x\n")
+    assert eventually(lambda: not carried(first))
