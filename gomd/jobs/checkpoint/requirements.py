@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -37,7 +36,7 @@ class Requirements:
     :ivar node: what a message calls the node that it is on. :ivar boot: the boot id of that node's kernel.
     :ivar probes: proofs that the target node has to look for. :ivar gids: all groups of its processes.
     :ivar limits: by the names of /proc/PID/limits, the largest hard limit that one of them has.
-    :ivar huge: bytes of huge pages.
+    :ivar huge: bytes of huge pages. :ivar carried: paths whose files it brings along.
     """
 
     memory: int
@@ -56,6 +55,7 @@ class Requirements:
     gids: tuple[int, ...] = ()
     limits: tuple[tuple[str, int], ...] = ()
     huge: int = 0
+    carried: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,22 +148,17 @@ def _limit(number: int) -> str:
     return "unlimited" if number >= UNLIMITED else str(number)
 
 
-def without_carried(needs: Requirements, carried: Sequence[str]) -> Requirements:
-    """Return what is needed beside the files that a job carries along, and the directories above them."""
+def without_carried(needs: Requirements, carried: tuple[str, ...]) -> Requirements:
+    """Return what is needed beside the files that a job carries along."""
     if not carried:
         return needs
 
     def lies_in(path: str) -> bool:
         return any(path == each or path.startswith(f"{each}/") for each in carried)
 
-    return replace(
-        needs,
-        files=tuple(file for file in needs.files if not lies_in(file.path)),
-        directories=tuple(
-            path for path in needs.directories
-            if not lies_in(path) and not any(each.startswith(f"{path.rstrip('/')}/") for each in carried)
-        ),
-    )  # fmt: skip
+    files = tuple(file for file in needs.files if not lies_in(file.path))
+    directories = tuple(path for path in needs.directories if not lies_in(path))
+    return replace(needs, files=files, directories=directories, carried=carried)
 
 
 def parse_flags(cpuinfo: str) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.remote_jobs import owner_of
 from gomd.jobs.lifecycle.request import Account, JobRequest, account_of
 from gomd.jobs.lifecycle.supervisors import Supervisors
+from gomd.jobs.supervisor.carried_mounts import obstacle
 from gomd.jobs.supervisor.carrier import BASE, FILES
 from libgomd.durable import replace_durably
 from libgomd.errors import (
@@ -245,13 +246,24 @@ class CarriedFiles:
 
     # -- a job that moves
 
+    async def obstacles(self, paths: tuple[str, ...], uid: int, user: str) -> list[str]:
+        """Return why the carried files of a job cannot appear on this node, a clause for each path."""
+        try:
+            account = await self._account(_owner(user, uid))
+        except GomdError as error:
+            return [str(error)]
+        gids = {account.gid, *account.groups}
+        where = self._supervisors.where
+        found = await self._on_disk(lambda: [obstacle(path, uid, gids, where) for path in paths])
+        return [why for why in found if why]
+
     async def pull(self, name: str, source: Node, uid: int, user: str) -> None:
         """
         Get the files of a job that moves here from the node where it is frozen.
 
         :raises CannotMove: they cannot be had.
         """
-        owner = Caller(Role.ADMIN if uid == 0 else Role.USER, user, uid, "migration")
+        owner = _owner(user, uid)
         try:
             account = await self._account(owner)
             there = await self._open(source, name, GIVE, owner)
@@ -406,3 +418,8 @@ class CarriedFiles:
         Deferred.fromCoroutine(work).addErrback(
             lambda failure: self._log.info("carried files were not removed now: {error}", error=failure.value)
         )
+
+
+def _owner(user: str, uid: int) -> Caller:
+    """Return the user of a job that moves, as a caller."""
+    return Caller(Role.ADMIN if uid == 0 else Role.USER, user, uid, "migration")

@@ -379,6 +379,8 @@ class JobTracker:
             tracked.relay.to_client(frames.failure(InternalError(_NO_WORD)))
             self.release(tracked)
             self._supervisors.remove(tracked.name)
+            if self.carried is not None:
+                self.soon(self.carried.left(tracked.name))
         elif exit is not None and self._carries(tracked):
             tracked.end(exit)
             self.job_ended(tracked)

@@ -23,7 +23,7 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -71,6 +71,42 @@ def mount_carried(
         finally:
             if source >= 0:
                 os.close(source)
+
+
+def obstacle(path: str, uid: int, gids: Collection[int], where: str) -> str:
+    """
+    Return why files of a user could not appear at ``path`` here, a clause; empty when they can. Blocks
+    briefly.
+
+    This goes by owners and modes, and changes nothing; `mount_carried` tries it as the user.
+    """
+    if uid == 0:
+        return ""
+    try:
+        above = os.path.realpath(os.path.dirname(path))
+        existing = _nearest((*_components(above), os.fsencode(os.path.basename(path))))
+        try:
+            found, parent = os.fstat(existing.descriptor), os.fstat(existing.parent)
+            if existing.path == os.path.join(above, os.path.basename(path)):
+                sticky = bool(parent.st_mode & stat.S_ISVTX) and uid not in (parent.st_uid, found.st_uid)
+                replaceable = not sticky and _is_writable(parent, uid, gids)
+                if not (replaceable or _is_writable(found, uid, gids)):
+                    return f"{path} on {where} is not the user's to replace"
+            elif not _is_writable(found, uid, gids):
+                _check_free(existing.path, path, where, uid)
+        finally:
+            existing.close()
+    except CannotMove as error:
+        return str(error)
+    except OSError as error:
+        return f"{path} cannot appear on {where}: {error.strerror}"
+    return ""
+
+
+def _is_writable(found: os.stat_result, uid: int, gids: Collection[int]) -> bool:
+    if found.st_uid == uid:
+        return bool(found.st_mode & stat.S_IWUSR)
+    return bool(found.st_mode & (stat.S_IWGRP if found.st_gid in gids else stat.S_IWOTH))
 
 
 def _staged(carried: int, number: int, path: str) -> int:

@@ -39,6 +39,8 @@ STUBS: Final = "stubs"
 STALL_TIMEOUT: Final = 120.0
 #: Bytes that are sent in one frame.
 _PIECE: Final = 1 << 18
+#: Directories of the stream, one for each carried path, that do not count.
+_ENCLOSING: Final = 128
 #: Clauses about what was merged that are told.
 _MAX_NOTES: Final = 20
 #: The settings that bound what is carried, by the field of `TreeLimits`.
@@ -88,14 +90,15 @@ class _Carrier:
         self._received = list(received)
         self._parser = parser
         self._stubs: list[str] = []
-        self._limits = TreeLimits(entries=spec.entries + 2 * len(spec.paths) + 64, size=spec.size_limit)
+        self._limits = TreeLimits(entries=spec.entries + _ENCLOSING, size=spec.size_limit)
 
     def run(self) -> CarryOutcome:
         """Do the step. :raises CannotMove: :raises OSError: it cannot be done."""
         spec = self._spec
         if spec.uid < 0:  # the daemon does not say: it is who the files were put there for
-            found = os.stat(os.path.join(spec.directory, FILES), follow_symlinks=False)
-            spec = self._spec = spec._replace(uid=found.st_uid, gid=found.st_gid)
+            with suppress(FileNotFoundError):  # at the home of a job that ran elsewhere there are none
+                found = os.stat(os.path.join(spec.directory, FILES), follow_symlinks=False)
+                spec = self._spec = spec._replace(uid=found.st_uid, gid=found.st_gid)
         if spec.step == REMOVE:
             return self._remove()
         if spec.step == TAKE:
@@ -183,7 +186,7 @@ class _Carrier:
             return CarryOutcome()
         stubs = _read_stubs(os.path.join(spec.directory, STUBS))
         shutil.rmtree(spec.directory, ignore_errors=True)
-        if stubs:
+        if stubs and spec.uid >= 0:
             self._become_user()
             for path in reversed(stubs):
                 _remove_stub(path)

@@ -214,3 +214,20 @@ def test_a_job_that_stays_at_home(own: tuple[Host, Host]) -> None:
     assert job.wait() == 0, job.err
     assert (read(first, f"{WORK}/data"), read(first, f"{WORK}/new")) == ("two\n", "x\n")
     assert eventually(lambda: not carried(first))
+
+
+def test_where_files_cannot_appear_is_said_before_the_freeze(own: tuple[Host, Host]) -> None:
+    """A dry run and a move refuse in the same words, and the job goes on."""
+    first, second = own
+    second.run("install", "-d", WORK)
+    second.run("touch", f"{WORK}/data")
+    write(first, f"{WORK}/data", "one\n")
+    script = f"read go; cat {WORK}/data"
+    job = Job(first, "-n", "1", "--carry", f"{WORK}/data", "sh", "-c", script, user="nobody")
+    for words in ("2", "2 dry-run"):
+        said = ask(first, f"migrate {job.pid} {words}")
+        assert said.code == 405, said
+        assert f"{WORK}/data on node 2 h2 is not the user's to replace" in said.text
+    job.write(b"go\n")
+    assert job.wait() == 0, job.err
+    assert job.out == b"one\n"
