@@ -9,6 +9,7 @@ is found here is said before anything is sent.
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -311,8 +312,6 @@ def own_nice() -> int:
 
 def own_limits() -> dict[str, tuple[int, int]]:
     """Return the resource limits of this process; -1 for none."""
-    import resource
-
     found = {}
     for name in LIMITS:
         number = getattr(resource, f"RLIMIT_{name}", None)

@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from gomd.jobs.checkpoint.action_script import DUMPED, ActionScript
-from gomd.jobs.checkpoint.criu_log import explain, missing_features
+from gomd.jobs.checkpoint.criu_log import explain, known_reason, missing_features
+from gomd.jobs.checkpoint.failure_logs import describe, keep
 from gomd.jobs.checkpoint.unprivileged import command_prefix
 from libgomd.errors import CannotMove, NotPossible
 
@@ -209,7 +210,7 @@ class Criu:
             log = _read_log(os.path.join(directory, f"{name}.log")) + text
             if not log and _is_full(directory):  # not even for the log
                 unknown = "no space is left where the images are written"
-            raise CannotMove(explain(log, unknown))
+            raise CannotMove(explain(log, unknown) if unknown else explain_failure(log, directory, name))
 
     def _run(
         self,
@@ -320,6 +321,15 @@ def _tls(files: TlsFiles) -> tuple[str, ...]:
         "--tls", "--tls-cacert", files.authorities, "--tls-cert", files.certificate, "--tls-key", files.key,
         "--tls-no-cn-verify",
     )  # fmt: skip
+
+
+def explain_failure(log: str, directory: str, name: str) -> str:
+    """
+    Return why criu failed, a clause; where there are no words for it, keep its log and name that. Blocks.
+
+    :param directory: of the images. :param name: of the log: ``dump``, ``restore`` or ``page-server``.
+    """
+    return known_reason(log) or describe(log, name, keep(directory, name, log))
 
 
 def _read_log(path: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import NoReturn
 
-from gomd.jobs.checkpoint import permissions, process_tree
+from gomd.jobs.checkpoint import permissions, process_tree, restrictions
 from gomd.jobs.checkpoint.criu import Criu, TlsFiles, pipe_name
 from gomd.jobs.checkpoint.frozen_state import FrozenState
 from gomd.jobs.checkpoint.kept_attributes import Attributes
@@ -103,6 +103,7 @@ class FreezingSupervisor(Supervisor):
                 if uid and (why := permissions.sockets_that_stay(process_tree.descendants(pid))):
                     raise CannotMove(why)
 
+            before = restrictions.check(process_tree.descendants(pid), process_tree.high_pids)
             criu.dump(
                 pid,
                 order.directory,
@@ -115,6 +116,7 @@ class FreezingSupervisor(Supervisor):
             pids = process_tree.descendants(pid)
             if not process_tree.keep_stopped(pids):
                 raise CannotMove("it does not stay stopped")
+            restrictions.check_changed(pids, before, process_tree.high_pids)
             return FrozenState.read(pids, arrival).encode()
 
         self._set_frozen(True)

@@ -195,14 +195,13 @@ def _run_program(
     report: int,
 ) -> None:
     """Become the program, or report why that failed."""
-    os.setsid()
+    if spec.tty:  # in this process's session: see `pipes.hold_terminal`
+        os.setpgid(0, 0)
+        os.tcsetpgrp(streams[0], os.getpid())
+    else:
+        os.setsid()
     try:
         os.write(report, os.readlink("self", dir_fd=environment.proc).encode())
-        if spec.tty:
-            import fcntl
-            import termios
-
-            fcntl.ioctl(streams[0], termios.TIOCSCTTY, 0)
         for descriptor, stream in enumerate(streams):
             os.dup2(stream, descriptor)
         close_all_but((0, 1, 2, report, environment.proc))

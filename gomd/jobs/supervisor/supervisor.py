@@ -165,6 +165,7 @@ class Supervisor:
 
     def _make_terminal(self) -> tuple[Streams, Streams]:
         streams, ours = pipes.make_terminal(self._spec.uid)
+        pipes.hold_terminal(streams[0])
         with suppress(OSError):
             pipes.set_size(ours[1], *self._spec.size)
         return streams, ours
