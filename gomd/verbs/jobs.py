@@ -92,7 +92,11 @@ VERBS = (
     Verb("jobs", "", Role.USER, "your jobs, everybody's for an admin", jobs, fields=Job.JSON),
     Verb("attach", "JOB", Role.USER, "take up the streams of a job again; `gom attach` says it", attach),
     Verb(
-        "carry", "JOB [STEP]", Role.USER, "bring the carried files of a job that is over home", carry,
+        "carry",
+        "JOB [STEP]",
+        Role.USER,
+        "bring the carried files of a job that is over home",
+        carry,
         patient=True,
     ),
     Verb("kill", "JOB [SIG]", Role.USER, "end a job, or send it another signal", kill),
