@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -117,6 +117,7 @@ class CarriedFiles:
         self._own_uid = own_uid
         self._namespaces = supervisors.namespaces
         self._at_home: set[str] = set()
+        self._turns: dict[str, DeferredLock] = {}
 
     def load(self) -> None:
         """Find the jobs of this home that carry files. Blocks briefly."""
@@ -264,6 +265,7 @@ class CarriedFiles:
         :raises CannotMove: they cannot be had.
         """
         owner = _owner(user, uid)
+        turn = await self._turn(name)
         try:
             account = await self._account(owner)
             there = await self._open(source, name, GIVE, owner)
@@ -272,12 +274,29 @@ class CarriedFiles:
             raise
         except GomdError as error:
             raise CannotMove(f"its carried files do not come: {error}") from error
+        finally:
+            self._release(name, turn)
 
     async def left(self, name: str) -> None:
         """A job is not here, or not any more: remove its files, but not what its home has to remember."""
         only_files = JobName.parse(name).home == self._members.own_id
-        if await self._on_disk(os.path.isdir, os.path.join(self.directory(name), FILES)):
-            await self._remove(name, (FILES,) if only_files else ())
+        turn = await self._turn(name)
+        try:
+            if await self._on_disk(os.path.isdir, os.path.join(self.directory(name), FILES)):
+                await self._remove(name, (FILES,) if only_files else ())
+        finally:
+            self._release(name, turn)
+
+    async def _turn(self, name: str) -> DeferredLock:
+        """Wait until no earlier step of a move is under way here for a job, which may come back at once."""
+        turn = self._turns.setdefault(name, DeferredLock())
+        await turn.acquire()
+        return turn
+
+    def _release(self, name: str, turn: DeferredLock) -> None:
+        turn.release()
+        if not turn.locked:
+            self._turns.pop(name, None)
 
     # -- what other daemons ask for
 

@@ -16,6 +16,7 @@ from gomd.jobs.lifecycle.forkserver_client import ForkServerClient
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.request import Account, JobRequest
 from gomd.jobs.supervisor.cgroups import PLAIN, UNIFIED, Place, sweep
+from libgomd.durable import replace_atomically
 from libgomd.errors import MalformedJobName, NotPossible
 from libgomd.private import open_private
 from libgomd.wire import frames, job_messages
@@ -191,6 +192,12 @@ class Supervisors:
         :raises OSError: it is there and cannot be read now.
         """
         return self._decode(JobExit, name, "exit")
+
+    def write_exit(self, name: str, exit: JobExit) -> None:
+        """Write anew how a detached job has ended, for later callers. Blocks; a full disk is no error."""
+        data = json.dumps(job_messages.to_json(exit)).encode("ascii")
+        with suppress(OSError):
+            replace_atomically(os.path.join(self.directory(name), "exit"), data)
 
     def _decode(self, kind: type[T], name: str, file: str) -> T | None:
         told = self.read(name, file)

@@ -30,6 +30,8 @@ from libgomd.wire.job_messages import AttachedJob, JobExit, RunningJob, StartFai
 RETRY_INTERVAL: Final = 1.0
 #: What says that there is no supervisor: no socket, or nobody listens.
 GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ECONNREFUSED, errno.ELOOP, errno.ENOTSOCK})
+#: Seconds that the disk may take for one small file.
+_DISK_TIMEOUT: Final = 60.0
 _NO_WORD: Final = "its supervisor ended without a word"
 
 
@@ -218,12 +220,20 @@ class JobTracker:
             told = await self.carried.bring_home(job, tracked.node)
             reason = "; ".join(filter(None, (tracked.exit.reason, told)))
             tracked.exit = tracked.exit._replace(reason=reason)
+            if told and job.detached and tracked.node == self._members.own_id:
+                await self._write_exit(tracked.name, tracked.exit)
         if self.stopping:
             return  # the next daemon merges again, which changes nothing that is merged already
         tracked.brought_home()
         self._finish(tracked)
         if self.is_tracked(tracked) and not tracked.connected:
             self.release(tracked)
+
+    async def _write_exit(self, name: str, exit: JobExit) -> None:
+        try:
+            await self._threads.run(_DISK_TIMEOUT, self._supervisors.write_exit, name, exit)
+        except GomdError as error:
+            self._log.warn("the end of job {job} is not written down: {error}", job=name, error=error)
 
     def _finish(self, tracked: TrackedJob) -> None:
         """Note how a job of this home has ended."""

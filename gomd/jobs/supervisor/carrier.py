@@ -181,11 +181,13 @@ class _Carrier:
     def _remove(self) -> CarryOutcome:
         """Remove the files, and what was made on this node for them to appear at."""
         spec = self._spec
+        stubs = _read_stubs(os.path.join(spec.directory, STUBS))
         if spec.paths == (FILES,):  # the job has left its home
             shutil.rmtree(os.path.join(spec.directory, FILES), ignore_errors=True)
-            return CarryOutcome()
-        stubs = _read_stubs(os.path.join(spec.directory, STUBS))
-        shutil.rmtree(spec.directory, ignore_errors=True)
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(spec.directory, STUBS))
+        else:
+            shutil.rmtree(spec.directory, ignore_errors=True)
         if stubs and spec.uid >= 0:
             self._become_user()
             for path in reversed(stubs):
