@@ -51,7 +51,8 @@ class CarriedPathTests(SynchronousTestCase):
         self.assertEqual(spec.carry, (f"{place}/real/in", f"{place}/real/out"))
         self.assertEqual(parse(spec.values()).carry, spec.carry)
         self.assertEqual(parse(parse(spec.values()).values()).carry, spec.carry)
-        for carry in ("/x", [7], {}, ["x"]):
+        others: tuple[Any, ...] = ("/x", [7], {}, ["x"])
+        for carry in others:
             with self.assertRaises(MalformedRequest):
                 parse({**spec.values(), "carry": carry})
 

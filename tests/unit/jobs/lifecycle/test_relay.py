@@ -60,7 +60,7 @@ class RelayTests(SynchronousTestCase):
         self.client.heard()
         self.job.says(frames.encode_json(frames.EXIT, {"exit": 3, "reason": ""}))
         self.assertEqual(self.client.heard(), [])
-        self.assertIn("exit", str(self.told))
+        self.assertEqual(self.told, ["ended"])
 
     def attach(self, stdin: int = 0, taken: int = 0) -> None:
         self.client.says(frames.encode_json(frames.ATTACH, {}))
