@@ -22,7 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from gomd.interfaces import IMembership, IPeers, IThreads
-from gomd.jobs.lifecycle.carried_transfer import Transfer, pass_through, step_outcome
+from gomd.jobs.lifecycle.carried_transfer import CannotCarry, Transfer, pass_through, step_outcome
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.remote_jobs import owner_of
 from gomd.jobs.lifecycle.request import Account, JobRequest, account_of
@@ -69,10 +69,6 @@ _FETCHED: Final = "fetched"
 #: Seconds between two searches for directories that nobody needs any more.
 SWEEP_INTERVAL: Final = 3600.0
 _UNCHANGED: Final = "the carried files at home are as they were when it began"
-
-
-class CannotCarry(NotPossible):
-    """These files cannot be carried from their home, to whatever node; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +148,10 @@ class CarriedFiles:
                     "leave --carry out, or run it here"
                 )
             return replace(request, carry=())  # it cannot leave: it works on the files themselves
-        await self._on_disk(self._write_paths, name, request)
+        try:
+            await self._on_disk(self._write_paths, name, request)
+        except OSError as error:
+            raise CannotCarry(f"the spool takes no carried files: {error.strerror}") from error
         self._at_home.add(name)
         sink = await (self._step(PUT, name, account) if here else self._open(node, name, PUT, caller))
         source = await self._step(TAKE, name, account, paths=request.carry, umask=request.umask)
@@ -170,9 +169,9 @@ class CarriedFiles:
         self._at_home.discard(name)
 
         async def work() -> None:
+            await self._remove(name)
             if node != self._members.own_id:
                 await self._drop_there(name, node, caller)
-            await self._remove(name)
 
         self._in_background(work())
 
@@ -192,7 +191,7 @@ class CarriedFiles:
                 self._in_background(self._drop_there(job.name, node, owner_of(job)))
             node = int(self._members.own_id)
             outcome = await self._merge(job)
-        except GomdError as error:
+        except (GomdError, OSError) as error:
             where = "here" if node == self._members.own_id else f"on {self._name_of(node)}"
             return (
                 f"the carried files could not come home: {error}; they are kept {where} for "

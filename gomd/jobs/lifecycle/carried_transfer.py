@@ -17,6 +17,10 @@ from libgomd.wire.job_messages import CarryOutcome, decode
 _ENDED = "the connection ended in the middle of the carried files"
 
 
+class CannotCarry(NotPossible):
+    """These files cannot be read where they are, so they can be carried to no node; the text says why."""
+
+
 class Transfer:
     """
     One transfer of files, from a process that reads them to one that writes them.
@@ -46,7 +50,7 @@ class Transfer:
         elif (outcome := outcome_in(frame)) is not None:
             self._all_read = True
             if outcome.failed:
-                self._fail(NotPossible(outcome.failed))
+                self._fail(CannotCarry(outcome.failed))
 
     def _from_sink(self, frame: Frame) -> None:
         outcome = outcome_in(frame)

@@ -14,7 +14,8 @@ from gomd.interfaces import IMembership, IPlacement, IThreads, Need
 from gomd.jobs.home.journal import Journal
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.admission import Admission
-from gomd.jobs.lifecycle.carried_files import CannotCarry, CarriedFiles
+from gomd.jobs.lifecycle.carried_files import CarriedFiles
+from gomd.jobs.lifecycle.carried_transfer import CannotCarry
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.long_specs import LongSpecs, SpecTicket
 from gomd.jobs.lifecycle.output_quota import OutputQuota

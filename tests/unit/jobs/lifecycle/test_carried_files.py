@@ -10,7 +10,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.jobs.lifecycle.carried_files import CannotCarry, CarriedFiles, CarryLimits
+from gomd.jobs.lifecycle.carried_files import CarriedFiles, CarryLimits
+from gomd.jobs.lifecycle.carried_transfer import CannotCarry
 from gomd.jobs.lifecycle.request import Account, JobRequest, parse
 from libgomd.errors import MalformedRequest
 from libgomd.jobspec import MAX_CARRIED, carried_paths, job_spec
