@@ -56,6 +56,7 @@ class JobSpec(NamedTuple):
     :ivar nice: its nice value, None for 0; only root's may be below 0.
     :ivar limits: soft and hard resource limits by the names in `LIMITS`, -1 for none; None for those that the
         node gives. No job gets more than its node allows.
+    :ivar shared_tmp: it gets no temporary directories of its own, and sees those of its node.
     :ivar carry: absolute paths of files and directories that travel with it, and come home at its end.
     """
 
@@ -74,6 +75,7 @@ class JobSpec(NamedTuple):
     memory_max: int | None = None
     nice: int | None = None
     limits: Mapping[str, tuple[int, int]] | None = None
+    shared_tmp: bool = False
     carry: tuple[str, ...] = ()
 
     def values(self) -> dict[str, Any]:
@@ -112,6 +114,7 @@ def job_spec(
     memory_max: int | None = None,
     nice: int | None = None,
     limits: Mapping[str, tuple[int, int]] | None = None,
+    shared_tmp: bool = False,
     carry: Sequence[str] = (),
 ) -> JobSpec:
     """
@@ -146,6 +149,7 @@ def job_spec(
         None if memory is None else _number(memory, "memory", 1 << 63), memory_max,
         checked_nice(own_nice() if nice is None else nice),
         MappingProxyType(checked_limits(own_limits() if limits is None else limits)),
+        bool(shared_tmp),
         _carried_here(carry),
     )  # fmt: skip
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from dataclasses import asdict
 from typing import Any, Final
 
+from gomd.jobs.checkpoint.inet_sockets import Port
 from gomd.jobs.checkpoint.probes import MAX_PROBES, Probe
 from gomd.jobs.checkpoint.requirements import MAX_FILES, FileRequirement, Requirements
 from libgomd.errors import CannotMove
@@ -24,6 +26,7 @@ _MAX_INODE: Final = 1 << 64
 def encode_requirements(requirements: Requirements) -> bytes:
     """Return ``requirements`` as the bytes of the file. :raises CannotMove: they are too long for it."""
     values = asdict(requirements)
+    del values["private_bytes"]  # it stands in the message: older nodes know no such name here
     if requirements.memory_max is None:
         del values[
             "memory_max"
@@ -49,6 +52,7 @@ def decode_requirements(data: bytes) -> Requirements:
         values["limits"] = tuple((name, limit) for name, limit in values.get("limits", ()))
         values["carried"] = tuple(values.get("carried", ()))
         values["gids"] = tuple(values.get("gids", ()))
+        values["ports"] = tuple(Port(*each) for each in values.get("ports", ()))
         requirements = Requirements(
             **values | {name: tuple(values[name]) for name in ("flags", "directories", "stays")}
         )
@@ -62,6 +66,7 @@ def _check(requirements: Requirements) -> None:
     """:raises MalformedFrame: a field has another type, or is out of its bounds."""
     texts = (
         requirements.machine, requirements.kernel, requirements.user, requirements.node, requirements.boot,
+        requirements.criu,
         *(name for name, _limit in requirements.limits),
         *requirements.carried, *requirements.flags, *requirements.directories, *requirements.stays,
     )  # fmt: skip
@@ -76,6 +81,8 @@ def _check(requirements: Requirements) -> None:
         raise MalformedFrame("requirements of a job: a limit has another type or size")
     if not all(is_number(gid, _MAX_UID) for gid in requirements.gids) or len(requirements.gids) > MAX_FILES:
         raise MalformedFrame("requirements of a job: invalid groups")
+    if len(requirements.ports) > MAX_FILES or not all(map(_is_valid_port, requirements.ports)):
+        raise MalformedFrame("requirements of a job: invalid description of a port")
     if len(requirements.probes) > MAX_PROBES or not all(map(_is_valid_probe, requirements.probes)):
         raise MalformedFrame("requirements of a job: invalid description of a probe")
     if len(requirements.carried) > MAX_CARRIED or not all(path[:1] == "/" for path in requirements.carried):
@@ -86,6 +93,19 @@ def _check(requirements: Requirements) -> None:
         raise MalformedFrame("requirements of a job: invalid description of a file")
 
 
+def _is_valid_port(port: Port) -> bool:
+    try:
+        ipaddress.ip_address(port.address)
+    except ValueError:
+        return False
+    return (
+        port.kind in ("tcp", "tcp6", "udp", "udp6")
+        and isinstance(port.address, str)
+        and type(port.port) is int
+        and 0 <= port.port < 1 << 16
+    )
+
+
 def _is_valid(file: FileRequirement) -> bool:
     return (
         isinstance(file.path, str)
@@ -94,7 +114,10 @@ def _is_valid(file: FileRequirement) -> bool:
         and is_number(file.size, _MAX_BYTES)
         and is_number(file.inode, _MAX_INODE)
         and all(isinstance(text, str) for text in (file.build_id, file.digest, file.volume))
-        and all(isinstance(flag, bool) for flag in (file.written, file.whole, file.directory, file.there))
+        and all(
+            isinstance(flag, bool)
+            for flag in (file.written, file.whole, file.directory, file.there, file.denied, file.watched)
+        )
         and is_number(file.near, _MAX_BYTES)
         and is_number(file.device, _MAX_INODE)
         and isinstance(file.mtime, int)
