@@ -95,7 +95,9 @@ class MigrationSource:
         if message is MessageKind.OFFER:
             files = {REQUIREMENTS_FILE: self._requirements}
             details = OfferDetails(
-                context.jobs.is_locked(name), context.jobs.pid_at_home(name), self._private_bytes,
+                context.jobs.is_locked(name),
+                context.jobs.pid_at_home(name),
+                self._private_bytes,
                 context.jobs.carries(name),
             )
         elif message is MessageKind.IMAGES:

@@ -231,3 +231,28 @@ def test_where_files_cannot_appear_is_said_before_the_freeze(own: tuple[Host, Ho
     job.write(b"go\n")
     assert job.wait() == 0, job.err
     assert job.out == b"one\n"
+
+
+def test_files_in_tmp_travel_too(own: tuple[Host, Host]) -> None:
+    """Below /tmp the job has directories of its own, and its carried files are in them at their own paths."""
+    first, second = own
+    for host in (first, second):
+        host.run("mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", "/var/tmp")
+    try:
+        write(first, "/var/tmp/in", "".join(f"{number}\n" for number in range(100)))
+        first.run("install", "-d", "-o", NOBODY, "/var/tmp/deep")
+        script = "cd /var/tmp; read go; cat in > deep/out; echo x > mine; read go; ls"
+        carry = ("--carry", "/var/tmp/in", "--carry", "/var/tmp/deep")
+        job = Job(first, "-n", "1", *carry, "sh", "-c", script, user="nobody")
+        job.move("2")
+        job.write(b"go\n")
+        job.move("home")
+        job.write(b"go\n")
+        assert job.wait() == 0, job.err
+        assert job.out.split() == [b"deep", b"in", b"mine"]
+        assert read(first, "/var/tmp/deep/out") == read(first, "/var/tmp/in")
+        assert names(first, "/var/tmp") == ["deep", "in"]
+        assert names(second, "/var/tmp") == []
+    finally:
+        for host in (first, second):
+            host.run("umount", "-l", "/var/tmp")
