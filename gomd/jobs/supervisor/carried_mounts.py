@@ -45,17 +45,23 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def mount_carried(
-    paths: Sequence[str], carried: int, uid: int, gid: int, groups: Sequence[int], where: str
+    paths: Sequence[str],
+    carried: int,
+    uid: int,
+    gid: int,
+    groups: Sequence[int],
+    where: str,
+    private: Collection[str] = (),
 ) -> None:
     """
     Bind the carried files onto ``paths``. The caller is root, in a mount namespace of the job's own.
     Blocks briefly.
 
     :param carried: the open directory of the carried files, see `gomd.jobs.supervisor.carrier`.
-    :param where: this node, for errors.
+    :param where: this node, for errors. :param private: directories that are the job's own, and end with it.
     :raises CannotMove: a path is not the user's here, or cannot be made.
     """
-    user = _User(uid, gid, groups)
+    user = _User(uid, gid, groups, private)
     for number, path in enumerate(paths):
         source = -1
         try:
@@ -215,8 +221,9 @@ def _overlap(one: str, other: str) -> bool:
 class _User:
     """The job's user: what it may do is tried by a child that has become it."""
 
-    def __init__(self, uid: int, gid: int, groups: Sequence[int]) -> None:
+    def __init__(self, uid: int, gid: int, groups: Sequence[int], private: Collection[str]) -> None:
         self.uid = uid
+        self._private = private
         self._gid = gid
         self._groups = list(groups)
 
@@ -238,29 +245,32 @@ class _User:
         self, at: int, missing: tuple[bytes, ...], is_directory: bool, carried: int, existing: str
     ) -> None:
         """
-        Make the missing directories, and the file, as the user, and write down their names.
+        Make the missing directories, and the file, as the user, and write down which they are.
 
         :raises OSError: the user may not.
         """
-        top = os.fsencode(existing).rstrip(b"/")
-        stubs = [b"/".join((top, *missing[: count + 1])) for count in range(len(missing))]
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open("stubs", flags, 0o600, dir_fd=carried), "ab") as file:
-            file.write(b"".join(stub + b"\0" for stub in stubs))
 
-        def work() -> int:
+        def work() -> list[list[int]]:
             os.umask(0o77)
-            here = at
-            for name in missing[:-1]:
+            here, made = at, []
+            for name in missing[:-1] if not is_directory else missing:
                 os.mkdir(name, 0o700, dir_fd=here)
                 here = open_beneath(here, (name,), os.O_PATH | os.O_DIRECTORY)
-            if is_directory:
-                os.mkdir(missing[-1], 0o700, dir_fd=here)
-            else:
-                os.close(os.open(missing[-1], _NEW, 0o600, dir_fd=here))
-            return 0
+                made.append(_identity(here))
+            if not is_directory:
+                made.append(_identity(os.open(missing[-1], _NEW, 0o600, dir_fd=here)))
+            return made
 
-        self._try(work)
+        identities = self._try(work)
+        if any(existing == place or existing.startswith(f"{place}/") for place in self._private):
+            return  # they are removed with it
+        top, stubs = existing.rstrip("/"), b""
+        for name, identity in zip(missing, identities, strict=True):
+            top = f"{top}/{os.fsdecode(name)}"
+            stubs += json.dumps([top, *identity]).encode("ascii") + b"\n"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open("stubs", flags, 0o600, dir_fd=carried), "ab") as file:
+            file.write(stubs)
 
     def _try(self, work: Callable[[], Any]) -> Any:
         """Return what ``work`` returns in a child that has the user's rights. :raises OSError: it does."""
@@ -290,6 +300,11 @@ class _User:
         if number:
             raise OSError(number, value)
         return value
+
+
+def _identity(descriptor: int) -> list[int]:
+    found = os.fstat(descriptor)
+    return [found.st_dev, found.st_ino]
 
 
 def _make_copy(

@@ -13,13 +13,14 @@ path, and at home ``base`` (`gomd.jobs.supervisor.carried_base`) and ``paths``. 
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, NamedTuple
 
 from gomd.jobs.checkpoint.file_tree import Owners, Source, TreeLimits, Unpacker, pack, pack_sources
 from gomd.jobs.checkpoint.file_tree_codec import TreeTooLarge
@@ -45,6 +46,14 @@ _ENCLOSING: Final = 128
 _MAX_NOTES: Final = 20
 #: The settings that bound what is carried, by the field of `TreeLimits`.
 _SETTINGS: Final = {"entries": "[jobs] carry_files", "size": "[jobs] carry_bytes"}
+
+
+class Stub(NamedTuple):
+    """An empty file or directory that was made for a carried one to appear at."""
+
+    path: str
+    device: int
+    inode: int
 
 
 def carry(
@@ -89,7 +98,7 @@ class _Carrier:
         self._connection = connection
         self._received = list(received)
         self._parser = parser
-        self._stubs: list[str] = []
+        self._stubs: list[Stub] = []
         self._limits = TreeLimits(entries=spec.entries + _ENCLOSING, size=spec.size_limit)
 
     def run(self) -> CarryOutcome:
@@ -190,8 +199,8 @@ class _Carrier:
             shutil.rmtree(spec.directory, ignore_errors=True)
         if stubs and spec.uid >= 0:
             self._become_user()
-            for path in reversed(stubs):
-                _remove_stub(path)
+            for stub in reversed(stubs):
+                _remove_stub(stub)
         return CarryOutcome()
 
     # -- at home, when the job has ended
@@ -283,23 +292,25 @@ def _write_all(descriptor: int, data: bytes) -> None:
         data = data[os.write(descriptor, data) :]
 
 
-def _read_stubs(path: str) -> list[str]:
-    """Return the paths that were made on this node for carried files to appear at, in the order of making."""
+def _read_stubs(path: str) -> list[Stub]:
+    """Return what was made on this node for carried files to appear at, in the order of making."""
     try:
         with open(path, "rb") as file:
-            return [os.fsdecode(name) for name in file.read(1 << 20).split(b"\0") if name]
-    except OSError:
+            return [Stub(*json.loads(line)) for line in file.read(1 << 20).splitlines()]
+    except (OSError, ValueError, TypeError):
         return []
 
 
-def _remove_stub(path: str) -> None:
-    """Remove an empty file or directory; what has been given contents meanwhile stays."""
+def _remove_stub(stub: Stub) -> None:
+    """Remove an empty file or directory; what was replaced or given contents meanwhile stays."""
     with suppress(OSError):
-        found = os.lstat(path)
+        found = os.lstat(stub.path)
+        if (found.st_dev, found.st_ino) != (stub.device, stub.inode):
+            return
         if stat.S_ISDIR(found.st_mode):
-            os.rmdir(path)
+            os.rmdir(stub.path)
         elif stat.S_ISREG(found.st_mode) and found.st_size == 0:
-            os.unlink(path)
+            os.unlink(stub.path)
 
 
 def _several(clauses: Sequence[str]) -> str:

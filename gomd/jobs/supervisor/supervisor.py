@@ -185,7 +185,8 @@ class Supervisor:
             raise CannotMove(f"files cannot be carried on {spec.where}: {self._environment.why_not}")
         if self._carried < 0:
             raise CannotMove(f"its carried files are not on {spec.where}")
-        mount_carried(spec.carry, self._carried, spec.uid, spec.gid, spec.groups, spec.where)
+        private = () if self._private is None else self._private.places
+        mount_carried(spec.carry, self._carried, spec.uid, spec.gid, spec.groups, spec.where, private)
 
     def _make_pipes(self) -> tuple[Streams, Streams]:
         if self._spec.detach:

@@ -8,12 +8,14 @@ import pytest
 
 from tests.integration.cluster.asking import ask, eventually
 from tests.integration.hosts import Host
-from tests.integration.migration.moving import Gom, Job
+from tests.integration.migration.moving import Gom, Job, rows
 
 #: Where each host has files of its own, and a directory of user nobody at the first one.
 OWN = "/srv"
 WORK = f"{OWN}/work"
 NOBODY = "65534"
+#: The home of the jobs.
+FIRST: list[Host] = []
 
 
 @pytest.fixture
@@ -23,6 +25,7 @@ def own(three: list[Host]) -> Iterator[tuple[Host, Host]]:
     for host in (first, second):
         host.run("mount", "-t", "tmpfs", "tmpfs", OWN)
     first.run("install", "-d", "-o", NOBODY, "-g", NOBODY, WORK)
+    FIRST[:] = [first]
     yield first, second
     for host in (first, second):
         host.run("umount", "-l", OWN)
@@ -76,10 +79,11 @@ def test_files_go_there_and_come_home(own: tuple[Host, Host]) -> None:
     assert eventually(lambda: not carried(second) and not carried(first))
 
 
-def carried(host: Host) -> list[str]:
-    """Return the directories of carried files that a host has."""
+def carried(host: Host, job: int = 0) -> list[str]:
+    """Return the directories of carried files that a host has, of this job or of the newest one."""
     spool = host.daemon.state / "spool"
-    return [path.name for path in spool.iterdir() if path.name.endswith(".carry")]
+    number = job or max(row["job"] for row in rows(FIRST[0]))
+    return [path.name for path in spool.iterdir() if path.name == f"1-{number}.carry"]
 
 
 @pytest.mark.parametrize("user", ["nobody", "root"])
@@ -87,9 +91,13 @@ def test_files_move_with_the_job(own: tuple[Host, Host], user: str) -> None:
     """Open files and the working directory go there and back; home sees nothing of it until the end."""
     first, _second = own
     write(first, f"{WORK}/in", "".join(f"{number}\n" for number in range(200)))
-    script = f"exec 3>>{WORK}/out; while read x; do echo $((x * x)) >&3; sleep 0.05; done < in; pwd"
+    script = (
+        "chdir shift; open I, '<', 'in'; open O, '>>', $ARGV[0]; O->autoflush; "
+        "while (<I>) { print O $_ * $_, qq(\\n); select undef, undef, undef, 0.05 } system 'pwd'"
+    )
     first.run("chown", "root" if user == "root" else NOBODY, WORK)
-    job = Job(first, "-n", "1", "--carry", WORK, "sh", "-c", f"cd {WORK} && {script}", user=user)
+    words = ("perl", "-MIO::Handle", "-e", script, WORK, f"{WORK}/out")
+    job = Job(first, "-n", "1", "--carry", WORK, *words, user=user)
     job.close()
     for target in ("2", "home", "2"):
         job.move(target)
@@ -256,3 +264,20 @@ def test_files_in_tmp_travel_too(own: tuple[Host, Host]) -> None:
     finally:
         for host in (first, second):
             host.run("umount", "-l", "/var/tmp")
+
+
+def test_what_is_made_for_carried_files_is_removed(own: tuple[Host, Host]) -> None:
+    """A node where the user may write gets empty files and directories meanwhile; only these are removed."""
+    first, second = own
+    second.run("install", "-d", "-o", NOBODY, WORK)
+    write(first, f"{WORK}/in", "x\n")
+    first.run("install", "-d", "-o", NOBODY, f"{WORK}/a/b")
+    carry = ("--carry", f"{WORK}/in", "--carry", f"{WORK}/a/b/out")
+    script = f"echo y > {WORK}/a/b/out; echo z > {WORK}/kept; read go"
+    job = Job(first, "-n", "2", *carry, "sh", "-c", script, user="nobody")
+    assert eventually(lambda: "kept" in names(second, WORK))
+    assert (read(second, f"{WORK}/in"), read(second, f"{WORK}/a/b/out")) == ("", "")
+    job.write(b"go\n")
+    assert job.wait() == 0, job.err
+    assert read(first, f"{WORK}/a/b/out") == "y\n"
+    assert eventually(lambda: names(second, WORK) == ["kept"])
