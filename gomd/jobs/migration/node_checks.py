@@ -12,7 +12,13 @@ from twisted.internet.interfaces import IReactorTime
 from gomd.interfaces import IThreads
 from gomd.jobs.checkpoint import inspection
 from gomd.jobs.checkpoint.criu import Criu
-from gomd.jobs.checkpoint.requirements import Capabilities, Requirements, reasons, too_many_files
+from gomd.jobs.checkpoint.requirements import (
+    Capabilities,
+    Requirements,
+    reasons,
+    too_many_files,
+    without_carried,
+)
 from gomd.jobs.checkpoint.tree_stream import largest
 from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.migration.bounded_inspection import BoundedInspection
@@ -122,7 +128,8 @@ class NodeChecks:
         private, stays = found.private_bytes or 0, found.stays
         if private > self.private_limit:
             stays = (*stays, too_many_files(private, self.private_limit))
-        return replace(found, memory_max=running.memory_max, node=self._images.node, stays=stays)
+        known = replace(found, memory_max=running.memory_max, node=self._images.node, stays=stays)
+        return without_carried(known, running.carry)
 
     async def withdraw(self, job: TrackedJob, requirements: Requirements) -> None:
         """Remove the proofs that `requirements` has made, once another node has looked for them."""

@@ -197,7 +197,7 @@ class FreezingSupervisor(Supervisor):
         handed = HandedInput(end.stdin.received, end.stdin.taken, bytes(stdio.waiting), end.stdin_ended)
         job = HandedJob(
             spec.uid, spec.gid, spec.groups, spec.argv, spec.user, spec.cwd, spec.tty, spec.merge,
-            spec.began, spec.memory_max, self._used(),
+            spec.began, spec.memory_max, self._used(), spec.carry,
         )  # fmt: skip
         self._handed = handed
         view = PrivateView() if self._private is None else self._private.view()
