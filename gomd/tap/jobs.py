@@ -144,7 +144,7 @@ def _criu(
     def context(observer: ChannelObserver) -> MigrationContext:
         return MigrationContext(
             reactor, wall, members, threads, criu.program, partial(tls, os.path.join(state, "tls")),
-            PageServers(criu, threads, config.peers.address), images,
+            PageServers(threads, config.peers.address), images,
             NodeChecks(threads, CriuCheck(criu, threads, reactor), images), policy,
             LocalJobs(own_id, tracker, table, supervisors, locations),
             MigrationJournal(os.path.join(state, "jobs", "migrations")), Channels(members, peers, observer),

@@ -216,9 +216,9 @@ class MemoryMachine:
     def page_servers(self, criu: Any, threads: AtOnce) -> PageServers:
         """Return what takes the memory of jobs here, without a network."""
         return PageServers(
-            criu, threads, f"10.0.0.{self.number}",
+            threads, f"10.0.0.{self.number}",
             listen=lambda _address: Listening(self.listening),  # type: ignore[arg-type,return-value]
-            accept=lambda listening, *_more: listening,
+            accept=lambda listening, *_more: listening, receive=criu.receive,
         )  # fmt: skip
 
     def checks(self, threads: AtOnce, criu: CriuCheck, images: ImageDirectories) -> NodeChecks:
