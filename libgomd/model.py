@@ -201,9 +201,13 @@ class Event:
     :ivar reason: a sentence for a person.
     :ivar by: id of the node that reported it.
     :ivar uid: the user whose process it is about; None for no process. It never leaves the daemon.
+    :ivar seconds: that a job's move took, as told by the node that it left; ``stopped_seconds`` those that it
+        stood still, ``bytes`` those that were sent. None for anything else, and where it is not known.
     """
 
-    JSON: ClassVar[tuple[str, ...]] = ("time", "kind", "node", "name", "reason", "by")
+    JSON: ClassVar[tuple[str, ...]] = (
+        "time", "kind", "node", "name", "reason", "by", "seconds", "stopped_seconds", "bytes"
+    )  # fmt: skip
 
     time: float
     kind: EventKind
@@ -212,6 +216,9 @@ class Event:
     reason: str
     by: int
     uid: int | None = None
+    seconds: float | None = None
+    stopped_seconds: float | None = None
+    bytes: int | None = None
 
 
 class Part(enum.Enum):

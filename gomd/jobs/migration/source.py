@@ -19,6 +19,7 @@ from gomd.jobs.migration.details import (
 from gomd.jobs.migration.messages import MAX_FILES_BYTES, MigrationId, MigrationMessage
 from gomd.jobs.migration.protocol import Act, MessageKind, SourceState, State
 from gomd.jobs.migration.requirements_file import REQUIREMENTS_FILE
+from gomd.jobs.migration.timeline import Timeline
 from libgomd.errors import CannotMove
 from libgomd.wire.job_messages import END, THAW, FreezeOrder, PlainOrder
 
@@ -37,6 +38,7 @@ class MigrationSource:
     :param migration: its id. :param target: id of the node to which the job goes.
     :param requirements: what the job needs there, as `encode_requirements` gives it; empty after a restart.
     :param answered: is called when the target has said that the job can come, for the proofs that it needed.
+    :ivar timeline: of its steps.
     :ivar left: whether nothing of the job is left here. :ivar signals: those that came while it was stopped.
     """
 
@@ -57,6 +59,7 @@ class MigrationSource:
         self._stays = False
         self._port = 0
         self._images: dict[str, bytes] = {}
+        self.timeline = Timeline(context.clock)
 
     # -- SideEffects
 
@@ -72,6 +75,7 @@ class MigrationSource:
     async def write(self, state: State, reason: str) -> None:
         """See `SideEffects.write`."""
         await self._context.write(self.migration, state, self.job.name, self.other, reason)
+        self.timeline.note(state.word)
         if state is SourceState.MOVED:
             self.note_moved()
 
@@ -94,6 +98,10 @@ class MigrationSource:
         """Take what a message of the target says besides its word."""
         if isinstance(message.details, ReadyDetails):
             self._port = message.details.port
+        if message.kind is MessageKind.RUNNING:
+            self.timeline.note_running()
+        elif message.kind is not None:
+            self.timeline.note(message.kind.word)
 
     def note_moved(self) -> None:
         """Note that the job runs on the target, so that its home looks for it there. May be called twice."""
@@ -116,8 +124,13 @@ class MigrationSource:
             raise CannotMove("it stays here")
         order = FreezeOrder(context.criu, directory, address, self._port, tls, FREEZE_TIMEOUT)
         try:
+            self.timeline.note("freeze")
             await control.do(order, FREEZE_TIMEOUT + _ANSWER_TIMEOUT)
+            dumped_at = context.clock.seconds()
+            self.timeline.note("dumped")
             self._images = await images.read(self.migration, self.role)
+            self.timeline.note("images")
+            self.timeline.note_dump(self._images, dumped_at)
         except CannotMove:
             await deferLater(context.clock, _TARGET_REASON_DELAY)
             raise
@@ -145,5 +158,6 @@ class MigrationSource:
                 if jobs.is_connected(name):
                     raise
         self.left = True
+        self.timeline.note("ended")
         jobs.left(name, self.other)
         await self._context.images.remove(self.migration, self.role)
