@@ -145,7 +145,7 @@ def _criu(
         return MigrationContext(
             reactor, wall, members, threads, criu.program, partial(tls, os.path.join(state, "tls")),
             PageServers(threads, config.peers.address), images,
-            NodeChecks(threads, CriuCheck(criu, threads, reactor), images), policy,
+            NodeChecks(threads, CriuCheck(criu, threads, reactor, images.root), images), policy,
             LocalJobs(own_id, tracker, table, supervisors, locations),
             MigrationJournal(os.path.join(state, "jobs", "migrations")), Channels(members, peers, observer),
         )  # fmt: skip

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from gomd.jobs.checkpoint import kernel_cache
 from gomd.jobs.checkpoint.action_script import DUMPED, ActionScript
 from gomd.jobs.checkpoint.criu_log import explain, known_reason, missing_features
 from gomd.jobs.checkpoint.failure_logs import describe, keep
@@ -205,6 +206,8 @@ class Criu:
         relay: PageRelay | None = None,
     ) -> None:
         words, more = ((), {}) if script is None else (script.words(), script.environment())
+        kernel_cache.show(directory)
+        more = {**more, **kernel_cache.environment(directory)}
         refused, code = "", -1
         try:
             code, text = self._run((*argv, *words), limit, descriptors, more, before, caller, relay)

@@ -60,6 +60,7 @@ class OpenMosixMigrator(StatelessMigrator):
         where = await self._read(pid, "where")
         if where != str(target):
             raise CannotMove(f"process {pid} stays on node {where}: the kernel did not move it")
+        return None
 
     def join(self, node: int, stream: Any) -> None:
         """See `IMigrator.join`. The stream is closed: the kernels talk to each other by themselves."""

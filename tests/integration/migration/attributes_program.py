@@ -126,7 +126,7 @@ def altstack() -> bool:
     data = ctypes.create_string_buffer(24)
     checked(libc.sigaltstack(None, data))
     pointer, _flags, size = struct.unpack("PiN", data.raw[:24])
-    return pointer == address and size == 8 * PAGE
+    return bool(pointer == address and size == 8 * PAGE)
 
 
 def set_altstack() -> None:
@@ -166,6 +166,7 @@ def set_owner() -> None:
     fcntl.fcntl(pipe[0], fcntl.F_SETFL, fcntl.fcntl(pipe[0], fcntl.F_GETFL) | os.O_ASYNC)
 
 
+_NAME = ctypes.create_string_buffer(b"renamed")
 Getter = Callable[[], Any]
 Setter = Callable[[], Any]
 #: Name: how to set it, and how to tell it. Of the process, or of each thread.
@@ -306,7 +307,6 @@ MORE: dict[str, Setter] = {
     "limits": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)),
     "memory advice, wipe on fork": lambda: region.madvise(18, 3 * PAGE, PAGE),
 }
-_NAME = ctypes.create_string_buffer(b"renamed")
 
 
 def core_cookie() -> int:

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from gomd.cluster.events import Events
-from gomd.interfaces import ForwardedReply, IMembership, IPeers, JobHere, MigrationSubject
+from gomd.interfaces import ForwardedReply, IMembership, IPeers, JobHere, MigrationSubject, MoveCost
 from gomd.jobs.checkpoint.criu import TlsFiles
 from gomd.jobs.checkpoint.requirements import Capabilities, Requirements
 from gomd.jobs.home.journal import Journal
@@ -204,7 +204,7 @@ class MemoryMachine:
         self.dump_fails = self.restore_fails = self.cantmove = ""
         self.stays: list[str] = []
         self.stays_fails: Exception | None = None
-        self.look_at_stays: Callable[[int, int], list[str]] = self._say_stays
+        self.look_at_stays: Callable[[int, int, str], list[str]] = self._say_stays
         self.lacks = self.full = ""
         self.needs = Requirements(1 << 20, "x86_64", "6.1.0", 0, "root", (), ("/",), ())
         self._pids = 1000 * number
@@ -371,7 +371,7 @@ class Cluster:
         """Return the newest job of ``home``, as that node knows it."""
         return list(self[home].table)[-1]
 
-    def move(self, source: int, target: int) -> Deferred[None]:
+    def move(self, source: int, target: int) -> Deferred[MoveCost | None]:
         """Begin to move the job that runs on ``source``."""
         [here] = self[source].jobs.here()
         return Deferred.fromCoroutine(self[source].migrations.migrate(subject_of(here), target))

@@ -175,7 +175,7 @@ class Migrator(StatelessMigrator):
         self.moves: list[tuple[int, int]] = []
         self.refusals: dict[int, list[str]] = {}
         self.unfit: dict[int, list[str]] = {}
-        self.held: list[Deferred[None]] | None = None
+        self.held: list[Deferred[MoveCost | None]] | None = None
         self.joined: list[tuple[int | None, Any]] = []
         self._jobs = jobs
 
