@@ -73,7 +73,7 @@ class NodeChecks:
         version of criu. Blocks.
     :param read_obstacles: reads why a job cannot leave for any node, given both pids and that version.
         Blocks.
-    :param withdraw: removes the proofs that ``read_requirements`` has made, given the pid. Blocks.
+    :param withdraw: removes the proofs that ``read_requirements`` has made. Blocks.
     :param read_capabilities: reads what this node has of what a job needs, as
         `gomd.jobs.checkpoint.inspection.read_offer` does. Blocks.
     :param private_limit: bytes of its own temporary files with which a job can move, as configured.
@@ -87,7 +87,7 @@ class NodeChecks:
         read_requirements: Callable[[int, int, str, str], Requirements] = inspection.look,
         read_obstacles: Callable[[int, int, str], list[str]] = inspection.look_for_stays,
         read_capabilities: Callable[[Requirements, str, str, str], Capabilities] = inspection.read_offer,
-        withdraw: Callable[[Requirements, int], None] = inspection.withdraw,
+        withdraw: Callable[[Requirements], None] = inspection.withdraw,
         private_limit: int = 0,
     ) -> None:
         self._withdraw = withdraw
@@ -136,7 +136,7 @@ class NodeChecks:
         running = job.running
         if running is not None and requirements.probes:
             await self._threads.run_apart(
-                INSPECTION_TIMEOUT, ("probes", job.name), "files", self._withdraw, requirements, running.pid
+                INSPECTION_TIMEOUT, ("probes", job.name), "files", self._withdraw, requirements
             )
 
     async def obstacles(self, job: TrackedJob) -> Sequence[str]:

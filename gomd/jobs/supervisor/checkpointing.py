@@ -108,7 +108,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
             self._wait(ChildTask(unpack, RESTORE_TIMEOUT))
             pid = criu.restore(
                 directory, mapping, limit=RESTORE_TIMEOUT, allows=allows, before=prepare,
-                caller=connection.fileno(),
+                caller=connection.fileno(), file_locks=private is not None,
             )  # fmt: skip
             self._wait(ChildTask(finish, FINISH_TIMEOUT))
         except CallerGone:
