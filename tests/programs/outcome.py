@@ -70,7 +70,7 @@ def try_program(program: Program, network: ProgramNetwork) -> Outcome:
     except (Unseen, AssertionError) as error:
         word = LOST if moves.attempts else BROKEN
         return Outcome(program, word, f"{error}; {_said(moves)}", unmoved, attempts=moves.attempts)
-    word, text = _judge(program, moves.attempts, difference(program, expected, result))
+    word, text = judge(program, moves.attempts, difference(program, expected, result))
     return Outcome(program, word, text, unmoved, time.monotonic() - begun, moves.attempts)
 
 
@@ -78,7 +78,7 @@ def _said(moves: Moving) -> str:
     return "; ".join(attempt.said for attempt in moves.attempts)
 
 
-def _judge(program: Program, attempts: Sequence[Attempt], different: str) -> tuple[str, str]:
+def judge(program: Program, attempts: Sequence[Attempt], different: str) -> tuple[str, str]:
     """Return the word for what came of it, and what there is to say."""
     stayed = [attempt for attempt in attempts if not attempt.done]
     if different:
@@ -105,7 +105,7 @@ def difference(program: Program, expected: Result, result: Result) -> str:
     """Say what is different between two results, empty when they are the same."""
     if result.status != expected.status:
         return f"its exit status is {result.status}, not {expected.status}: {result.err[-300:]!r}"
-    streams = [("its output", expected.out, result.out), ("its errors", expected.err, result.err)]
+    streams = [("its output", expected.out, result.out), ("its error output", expected.err, result.err)]
     if not program.compare_output:
         streams = []
     for number, (one, other) in enumerate(zip(expected.beside, result.beside, strict=True)):

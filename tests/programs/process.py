@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import termios
@@ -145,7 +146,7 @@ class Process:
         """End it if it has not ended, and close its streams."""
         with suppress(Unseen):
             if self.runs:
-                self._popen.kill()
+                os.killpg(self._popen.pid, signal.SIGKILL)
             self.wait(PATIENCE)
         if self._master >= 0:
             os.close(self._master)

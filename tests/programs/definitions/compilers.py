@@ -186,18 +186,18 @@ PROGRAMS: Final = (
     ),
     Program(
         "bison and gcc", "a large grammar, and the parser compiled",
-        ("sh", "-c", "bison --no-lines -o parser.c grammar.y 2>/dev/null; gcc -O2 -c parser.c -o parser.o; sha256sum parser.o"),
+        ("sh", "-c", "bison -Dlr.type=canonical-lr --no-lines -o parser.c grammar.y 2>/dev/null; gcc -O2 -c parser.c -o parser.o; sha256sum parser.o"),
         {"bison": "bison", "gcc": "gcc"},
         {"grammar.y": lambda: (
             "%token W\n%{\nint yylex(void); void yyerror(const char *s);\n%}\n%%\n"
-            + "input: " + " | ".join(f"r{n}" for n in range(300)) + ";\n"
-            + "".join(f"r{n}: 'a' W r{(n * 7 + 1) % 300} 'b' | W 'c' r{(n * 3 + 2) % 300} | 'd' r{(n + 1) % 300} 'e' W | W 'f' W;\n"
-                      for n in range(300))
+            + "input: " + " | ".join(f"r{n}" for n in range(1600)) + ";\n"
+            + "".join(f"r{n}: 'a' W r{(n * 7 + 1) % 1600} 'b' | W 'c' r{(n * 3 + 2) % 1600} | 'd' r{(n + 1) % 1600} 'e' W | W 'f' W;\n"
+                      for n in range(1600))
         ).encode()},
     ),
     Program(
         "cargo build", "cargo and rustc without a network, and the program they make",
-        ("sh", "-c", "cargo build -q --release --offline && ./target/release/work"), {"cargo": "cargo", "cc": "gcc"},
+        ("sh", "-c", "cargo build -q --release --offline && ./target/release/work"), {"cargo": "cargo", "gcc": "gcc"},
         {"Cargo.toml": '[package]\nname = "work"\nversion = "0.1.0"\nedition = "2021"\n', "src/main.rs": _rust},
         ignore=("target/*", ".cargo/*", "Cargo.lock"),
     ),

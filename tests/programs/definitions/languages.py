@@ -97,7 +97,7 @@ if (isMainThread) {
 } else {
   const { n, place, shared } = workerData;
   let value = `${n}`;
-  for (let i = 0; i < 250000; i++) {
+  for (let i = 0; i < 700000; i++) {
     value = crypto.createHash("sha256").update(value.repeat(4)).digest("hex");
     if (i % 1000 === 0) { fs.appendFileSync(path.join(place, `${n}`), value); Atomics.add(shared, 0, 1); }
   }
@@ -174,7 +174,7 @@ _SBCL = r"""
     (let ((sum 0))
       (dotimes (key 5003) (setf sum (mod (+ (* sum 31) (gethash key seen 0)) 1000000007)))
       (list sum x (expt 3 200)))))
-(print (work 25000000))
+(print (work 70000000))
 (terpri)
 """
 
@@ -184,13 +184,13 @@ create table 65536 cells allot  table 65536 cells erase
 : next x @ 1103515245 * 12345 + 2147483647 and dup x ! ;
 : work 0 do next 65535 and cells table + dup @ i 97 mod + swap ! loop ;
 : total 0 65536 0 do 31 * i cells table + @ + 1000000007 mod loop ;
-60000000 work total . x @ . cr bye
+250000000 work total . x @ . cr bye
 """
 
 _TCL = r"""
 set x 7
 set file [file tempfile name]
-for {set i 0} {$i < 1500000} {incr i} {
+for {set i 0} {$i < 3500000} {incr i} {
     set x [expr {($x * 1103515245 + 12345) & 0x7fffffff}]
     incr seen([expr {$x % 5003}]) [expr {$i % 97}]
     if {$i % 10000 == 0} {puts $file "$i $x"}
@@ -203,7 +203,7 @@ file delete $name
 """
 
 _ERLANG = r"""
-work(N) -> lists:foldl(fun(I, X) -> (X * 1103515245 + 12345 + I) band 16#7fffffff end, N, lists:seq(1, 400000)).
+work(N) -> lists:foldl(fun(I, X) -> (X * 1103515245 + 12345 + I) band 16#7fffffff end, N, lists:seq(1, 70000)).
 main(_) ->
     Self = self(),
     Table = ets:new(kept, [set, public]),
