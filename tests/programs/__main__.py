@@ -6,6 +6,7 @@ Exit status: 0 when each program did what is expected of it, otherwise 1.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -19,6 +20,7 @@ from tests.programs.table import PATH, figures, render
 
 def main(names: Sequence[str]) -> int:
     """Run the programs of these names, or all."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the hosts are removed
     known = {program.name: program for program in ALL}
     if unknown := [name for name in names if name not in known]:
         print(f"there is no program {unknown[0]!r}; there are {', '.join(known)}", file=sys.stderr)

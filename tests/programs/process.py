@@ -16,7 +16,7 @@ from contextlib import suppress
 from fcntl import ioctl
 
 #: Seconds that anything may take that a program is waited for, on a machine that has other things to do.
-PATIENCE = 120.0
+PATIENCE = 60.0
 _ROWS, _COLUMNS = 24, 80
 
 
@@ -26,7 +26,7 @@ class Unseen(Exception):
 
 class Process:
     """
-    A program with pipes, or with a terminal of 24 lines and 80 columns.
+    A program with pipes, or with a terminal of 24 lines and 80 columns for it to take (``setsid --ctty``).
 
     :ivar cpu: the seconds of processor time that it and what it waited for have used, once it has ended.
     """
@@ -41,7 +41,7 @@ class Process:
             self._master, slave = pty.openpty()
             ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", _ROWS, _COLUMNS, 0, 0))
             self._popen = subprocess.Popen(
-                ["setsid", "--ctty", "--wait", *command], env=env, stdin=slave, stdout=slave, stderr=slave
+                command, env=env, start_new_session=True, stdin=slave, stdout=slave, stderr=slave
             )
             os.close(slave)
             streams = {"out": self._master}

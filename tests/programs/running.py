@@ -160,7 +160,14 @@ class Running(ABC):
 
     def _inside(self, command: Sequence[str]) -> Sequence[str]:
         """Return what runs a command in its directory on the host where it is."""
-        return self.host.command(("env", "-C", str(self._cwd), *command))
+        return self.host.command(self._in_directory(command))
+
+    def _in_directory(self, command: Sequence[str]) -> Sequence[str]:
+        return ("env", "--default-signal", "-C", str(self._cwd), *command)
+
+    def _in_terminal(self, command: Sequence[str]) -> Sequence[str]:
+        """Return what runs a command as the first process of its terminal's session, if it has a terminal."""
+        return ("setsid", "--ctty", "--wait", *command) if self.program.terminal else command
 
     def _as_user(self, command: Sequence[str], user: str = "") -> Sequence[str]:
         """Return what runs a command there as its user."""
@@ -173,7 +180,7 @@ class Unmoved(Running):
     """The program as it is, without gomd."""
 
     def _start(self) -> None:
-        command = self._as_user(self.program.command)
+        command = self._as_user(self._in_terminal(self.program.command))
         self.process = Process(command, environment(self.program.user), self.program.terminal)
 
     def work(self, part: float) -> None:
@@ -211,7 +218,8 @@ class Moving(Running):
     def _start(self) -> None:
         known = {row["job"] for row in self._rows()}
         terminal = "-t" if self.program.terminal else "-T"
-        command = self._gom("run", "-n", "1", terminal, "--", *self.program.command)
+        gom = self._gom("run", "-n", "1", terminal, "--", *self.program.command)
+        command = self.network.hosts[0].command(self._in_directory(self._in_terminal(gom)))
         self.process = Process(command, environment(self.program.user), self.program.terminal)
         end = time.monotonic() + PATIENCE
         while not self._job:
@@ -224,8 +232,7 @@ class Moving(Running):
     def _gom(self, *words: str) -> Sequence[str]:
         home = self.network.hosts[0]
         program = {ROOT: GOM, ORDINARY: NOBODY}[self.program.user]
-        command = (*program, "-c", f"unix:{home.home / 'gomd.sock'}", *words)
-        return home.command(("env", "-C", str(self._cwd), *command))
+        return (*program, "-c", f"unix:{home.home / 'gomd.sock'}", *words)
 
     def _rows(self) -> Sequence[dict[str, Any]]:
         return ask(self.network.hosts[0], "jobs", as_json=True).rows
@@ -263,7 +270,8 @@ class Moving(Running):
 
     def _migrate(self, *words: str) -> tuple[str, float, bool]:
         """Run `gom migrate`: what it says, the seconds that it takes, and whether it can or did."""
-        gom = Process(self._gom("migrate", *words), environment(self.program.user))
+        command = self.network.hosts[0].command(self._in_directory(self._gom("migrate", *words)))
+        gom = Process(command, environment(self.program.user))
         begun = time.monotonic()
         try:
             status = gom.wait()
@@ -287,7 +295,7 @@ class Moving(Running):
 def environment(user: str) -> dict[str, str]:
     """Return the environment of everything that a user starts."""
     return {
-        "HOME": str(home_of(user)), "LANG": "C.UTF-8", "LOGNAME": user, "PATH": _PATH, "TERM": "xterm",
+        "HOME": str(home_of(user)), "LANG": "C.UTF-8", "LOGNAME": user, "PATH": _PATH, "SHELL": "/bin/sh", "TERM": "xterm",
         "USER": user,
     }  # fmt: skip
 
