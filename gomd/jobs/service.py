@@ -9,6 +9,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gomd.interfaces import IEvents, IJobs, IMembership, IMigrator, IPeers, IPlacement, IThreads, JobHere
@@ -26,7 +27,8 @@ from gomd.jobs.lifecycle.tracked import Phase, TrackedJob
 from gomd.jobs.lifecycle.tracker import GONE, JobTracker
 from gomd.jobs.migration.disabled import NoMigrator
 from gomd.jobs.migration.location import JobLocations
-from libgomd.errors import Conflict, GomdError, NotFound, PeerUnreachable
+from libgomd.deadlines import within
+from libgomd.errors import Conflict, GomdError, NotFound, PeerUnreachable, TimedOut
 from libgomd.model import Caller, Counter, Job, JobState
 from libgomd.wallclock import Wall
 from libgomd.wire import frames, job_messages
@@ -42,7 +44,8 @@ CLOSE_TIMEOUT = 5.0
 @implementer(IJobs)
 class Jobs(Service):
     """
-    :param remote: makes what reaches other nodes, given a function that tells whether the daemon still runs.
+    :param remote: makes what reaches other nodes, given a function that tells whether the daemon still runs,
+        and the changes of jobs.
     :param supervisors: starts the jobs that run on this node. :param placement: chooses nodes.
     :param journal: of the home table; it is opened when the service starts.
     :param wall: gives the time of stamps.
@@ -61,7 +64,7 @@ class Jobs(Service):
         members: IMembership,
         threads: IThreads,
         events: IEvents,
-        remote: Callable[[Callable[[], bool]], RemoteJobs],
+        remote: Callable[[Callable[[], bool], JobChanges], RemoteJobs],
         supervisors: Supervisors,
         placement: IPlacement,
         journal: Journal,
@@ -194,10 +197,12 @@ class Jobs(Service):
         self._tracker.release_all()
         self._supervisors.close()
 
-        def late(_result: object, _limit: float) -> None:
+        def late(failure: Failure) -> None:
+            failure.trap(TimedOut)
             self._log.error("the disk does not take the journal of jobs: its last lines may be missing")
 
-        return self._journal.close().addTimeout(CLOSE_TIMEOUT, self._clock, late)
+        closing = within(self._clock, CLOSE_TIMEOUT, self._journal.close(), TimedOut("the disk hangs"))
+        return closing.addErrback(late)
 
     def _forget_output(self, job: Job) -> None:
         if job.detached:

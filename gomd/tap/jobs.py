@@ -31,7 +31,7 @@ from gomd.jobs.lifecycle.output_quota import OutputLimits
 from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
 from gomd.jobs.lifecycle.supervisors import Supervisors
 from gomd.jobs.lifecycle.tracker import JobTracker
-from gomd.jobs.migration.channels import Channels
+from gomd.jobs.migration.channels import ChannelObserver, Channels
 from gomd.jobs.migration.context import MigrationContext, Policy
 from gomd.jobs.migration.disabled import NoMigrator
 from gomd.jobs.migration.images import ImageDirectories
@@ -137,22 +137,20 @@ def _criu(
     criu = Criu(find(config.jobs.criu))
     directory = os.path.join(config.jobs.spool, "moving")
     images = ImageDirectories(threads, directory, f"node {own_id} {config.node.name}")
-    channels = Channels(
-        members, peers, lambda message, answer: migrations.heard(message, answer),
-        lambda node, ours: migrations.cut(node, ours), lambda node: migrations.connected(node),
-    )  # fmt: skip
     policy = Policy(
         os.geteuid() == 0, system_users, lambda uid: room.why_not(tracker.jobs.values(), (), uid, admin=False)
     )
-    context = MigrationContext(
-        reactor, wall, members, threads, criu.program, partial(tls, os.path.join(state, "tls")),
-        PageServers(criu, threads, config.peers.address), images,
-        NodeChecks(threads, CriuCheck(criu, threads, reactor), images), policy,
-        LocalJobs(own_id, tracker, table, supervisors, locations),
-        MigrationJournal(os.path.join(state, "jobs", "migrations")), channels,
-    )  # fmt: skip
-    migrations = Migrations(context)
-    return migrations
+
+    def context(observer: ChannelObserver) -> MigrationContext:
+        return MigrationContext(
+            reactor, wall, members, threads, criu.program, partial(tls, os.path.join(state, "tls")),
+            PageServers(criu, threads, config.peers.address), images,
+            NodeChecks(threads, CriuCheck(criu, threads, reactor), images), policy,
+            LocalJobs(own_id, tracker, table, supervisors, locations),
+            MigrationJournal(os.path.join(state, "jobs", "migrations")), Channels(members, peers, observer),
+        )  # fmt: skip
+
+    return Migrations(context)
 
 
 def balancer_of(

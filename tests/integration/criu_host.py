@@ -166,13 +166,10 @@ class _Inside:
     def restore(self, directory: str, pid: int, names: list[str]) -> dict[str, Any]:
         theirs = self._make_pipes()
 
-        def work() -> list[Any]:
-            found = self._criu.restore(directory, dict(zip(names, theirs, strict=True)), limit=60.0)
-            pids = process_tree.descendants(found)
-            return [pids, process_tree.keep_stopped(pids)]
-
         before = time.monotonic()
-        pids, held = ChildTask(work, 70.0).wait()
+        found = self._criu.restore(directory, dict(zip(names, theirs, strict=True)), limit=60.0)
+        pids = process_tree.descendants(found)
+        held = process_tree.keep_stopped(pids)
         self._names = [criu.pipe_name(descriptor) for descriptor in theirs]
         for descriptor in theirs:
             os.close(descriptor)

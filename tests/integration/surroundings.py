@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import struct
 
-from gomd.jobs.supervisor.syscalls import numbers
+from gomd.jobs.checkpoint.syscalls import numbers
 
 SECRET = "gomd-test-secret"
 _NUMBERS = numbers(os.uname().machine, struct.calcsize("P"))

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import re
 import select
+import signal
 import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Final, NamedTuple
 
 from gomd.jobs.checkpoint.action_script import DUMPED, ActionScript
@@ -24,6 +24,8 @@ from libgomd.errors import CannotMove, NotPossible
 UNPACKED: Final = "/opt/gomd-criu/criu"
 #: Bytes that are read of criu's log.
 MAX_LOG: Final = 256 * 1024
+#: Exit status of a process that was refused before it became criu, which has none above 127.
+_NOT_PREPARED: Final = 213
 _ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C"}
 #: Options on which both sides have to agree: each machine keeps its own cgroups, and files are compared by
 #: their build ids.
@@ -51,6 +53,10 @@ class TlsFiles(NamedTuple):
     authorities: str
     certificate: str
     key: str
+
+
+class CallerGone(Exception):
+    """Whoever wanted a copy is gone, so nobody will continue it."""
 
 
 class Criu:
@@ -105,7 +111,6 @@ class Criu:
         pages: tuple[str, int] | None = None,
         tls: TlsFiles | None = None,
         limit: float = 600.0,
-        pids: AbstractContextManager[None] | None = None,
         allows: Callable[[int], None] | None = None,
     ) -> None:
         """
@@ -116,7 +121,6 @@ class Criu:
         :param pipes: `pipe_name` of what its descriptors share with the supervisor.
         :param pages: address and port of the page server for its memory; None: it goes to ``directory``, too.
         :param tls: certificates of the cluster, for the page server, which speaks nothing but TLS.
-        :param pids: `gomd.jobs.checkpoint.process_tree.high_pids` when called inside the job's PID namespace.
         :param allows: checks the processes when they are dumped and nobody can continue them; see
             `ActionScript`.
         :raises CannotMove: criu refused, or ``allows`` did; the text is a clause that says why.
@@ -133,8 +137,7 @@ class Criu:
         if prefix:
             arguments.append("--unprivileged")
         script = None if allows is None else ActionScript(directory, {DUMPED: allows})
-        with pids or nullcontext():
-            self._call((*prefix, self.program, *arguments), directory, "dump", limit, script=script)
+        self._call((*prefix, self.program, *arguments), directory, "dump", limit, script=script)
         if not os.path.exists(os.path.join(directory, "inventory.img")):
             raise CannotMove("criu said it was done, but left no images")
 
@@ -144,18 +147,26 @@ class Criu:
         pipes: Mapping[str, int],
         *,
         limit: float = 600.0,
-        pids: AbstractContextManager[None] | None = None,
         allows: Mapping[str, Callable[[int], None]] | None = None,
+        before: Callable[[], None] | None = None,
+        caller: int = -1,
     ) -> int:
         """
         Restore a stopped copy, as a child of the caller; return its pid.
 
-        It may be seen running for a moment: call `process_tree.keep_stopped` behind it.
+        Call it in the process that is to be the copy's parent, never in a child of that one: when such a
+        child ends, the kernel sends the copy its parent-death signal (PR_SET_PDEATHSIG). It may be seen
+        running for a moment: call `process_tree.keep_stopped` behind it.
 
         :param pipes: `pipe_name` at the dump, to the descriptor of this process that takes its place.
         :param allows: checks of the copy at `RESTORED` and `RESUMING`, when none of it can run; see
             `ActionScript`.
-        :raises CannotMove: criu refused, or ``allows`` did; nothing of the copy is left. A clause says why.
+        :param before: called in the process that becomes criu, for what the copy inherits from it. It may
+            raise `CannotMove`, and may block: that counts towards ``limit``.
+        :param caller: the connection of whoever wants the copy, -1 for none.
+        :raises CannotMove: criu refused, or ``allows`` or ``before`` did; nothing of the copy is left. A
+            clause says why.
+        :raises CallerGone: ``caller`` was closed. What there is of the copy has to be ended.
         """
         inherit = [
             word for name, number in pipes.items() for word in ("--inherit-fd", f"fd[{number}]:{name}")
@@ -166,8 +177,10 @@ class Criu:
             "--leave-stopped", "--pidfile", pid_file, *inherit,
         )  # fmt: skip
         script = None if allows is None else ActionScript(directory, allows)
-        with pids or nullcontext():
-            self._call((self.program, *arguments), directory, "restore", limit, list(pipes.values()), script)
+        self._call(
+            (self.program, *arguments), directory, "restore", limit, list(pipes.values()), script,
+            before, caller,
+        )  # fmt: skip
         with open(pid_file, encoding="ascii") as file:
             return int(file.read(20))
 
@@ -179,11 +192,13 @@ class Criu:
         limit: float,
         descriptors: Sequence[int] = (),
         script: ActionScript | None = None,
+        before: Callable[[], None] | None = None,
+        caller: int = -1,
     ) -> None:
         words, more = ((), {}) if script is None else (script.words(), script.environment())
         refused, code = "", -1
         try:
-            code, text = self._run((*argv, *words), limit, descriptors, more)
+            code, text = self._run((*argv, *words), limit, descriptors, more, before, caller)
         finally:
             if script is not None:
                 refused = script.close(done=code == 0)
@@ -202,13 +217,17 @@ class Criu:
         limit: float,
         descriptors: Sequence[int] = (),
         more: Mapping[str, str] = {},
+        before: Callable[[], None] | None = None,
+        caller: int = -1,
     ) -> tuple[int, str]:
         """
         Run criu; return its exit status and what it printed, at most `MAX_LOG` bytes.
 
         Its children may outlive it with the pipe open, so criu is waited for, and not the end of the pipe.
 
-        :raises NotPossible: there is no such program. :raises CannotMove: it took too long and was killed.
+        :raises NotPossible: there is no such program.
+        :raises CannotMove: it took too long and was killed, or ``before`` refused.
+        :raises CallerGone: see `restore`.
         """
         output, write = os.pipe()
         os.set_blocking(output, False)
@@ -217,6 +236,7 @@ class Criu:
             process = subprocess.Popen(  # noqa: S603 - no shell, and argv is ours
                 argv, stdin=subprocess.DEVNULL, stdout=write, stderr=write,
                 pass_fds=descriptors, env={**_ENVIRONMENT, **more}, cwd="/",
+                preexec_fn=None if before is None else _prepared(before),
             )  # fmt: skip
         except OSError as error:
             os.close(output)
@@ -227,26 +247,50 @@ class Criu:
             os.close(write)
         try:
             try:
-                code = _end_of(process, limit)
+                code = _end_of(process, limit, caller)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
                 raise CannotMove(f"criu took longer than {limit:g} s") from None
             try:
-                return code, os.read(output, MAX_LOG).decode("utf-8", "replace")
+                text = os.read(output, MAX_LOG).decode("utf-8", "replace")
             except BlockingIOError:
-                return code, ""
+                text = ""
+            if before is not None and code == _NOT_PREPARED:
+                raise CannotMove(text)
+            return code, text
         finally:
             os.close(output)
 
 
-def _end_of(process: subprocess.Popen[bytes], limit: float) -> int:
+def _prepared(before: Callable[[], None]) -> Callable[[], None]:
+    """Return what a new process does before it becomes criu; it ends with `_NOT_PREPARED` when refused."""
+
+    def prepare() -> None:
+        try:
+            for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
+                signal.signal(number, signal.SIG_DFL)
+            before()
+        except CannotMove as error:
+            text = str(error)
+        except Exception as error:  # noqa: BLE001 - the edge of the process: its parent reports it
+            text = f"{type(error).__name__}: {error}"
+        else:
+            return
+        os.write(1, text.encode("utf-8", "replace")[: select.PIPE_BUF])
+        os._exit(_NOT_PREPARED)
+
+    return prepare
+
+
+def _end_of(process: subprocess.Popen[bytes], limit: float, caller: int = -1) -> int:
     """
     Return the exit status of ``process``. Blocks, without looking again and again.
 
     `Popen.wait` sleeps between looks, by a clock that a program may find set (libfaketime breaks it).
 
     :raises TimeoutExpired: it goes on after ``limit`` seconds.
+    :raises CallerGone: the other end of ``caller`` was closed.
     """
     try:
         handle = os.pidfd_open(process.pid)
@@ -255,7 +299,12 @@ def _end_of(process: subprocess.Popen[bytes], limit: float) -> int:
     try:
         poll = select.poll()
         poll.register(handle, select.POLLIN)
-        if not poll.poll(limit * 1000):
+        if caller >= 0:
+            poll.register(caller, select.POLLRDHUP)
+        ready = dict(poll.poll(limit * 1000))
+        if caller in ready:
+            raise CallerGone
+        if not ready:
             raise subprocess.TimeoutExpired(process.args, limit)
     finally:
         os.close(handle)

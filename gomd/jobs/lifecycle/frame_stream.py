@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from libgomd.tcp import send_without_delay
 from libgomd.wire.frames import Frame, FrameParser, MalformedFrame
 
 #: Bytes that one call of the kernel reads or writes at most: Twisted's 64 KiB cost a fifth more time.
@@ -79,12 +80,16 @@ class FrameStream(Protocol):
         self._on_frame = None
         self._on_lost = self._on_room = _ignore
 
+    def admit_long_spec(self, admits: Callable[[int], bool] | None) -> None:
+        """Ask ``admits`` about each `SPEC` that is longer than other frames may be; None: take none."""
+        self._parser.admits_long_spec = admits
+
     def connectionMade(self) -> None:
         """Watch whether the other end reads, and transfer much at a time."""
         _widen(self.transport)
         self.transport.registerProducer(self, True)
+        send_without_delay(self.transport)
         if ITCPTransport.providedBy(self.transport):
-            self.transport.setTcpNoDelay(True)
             self.transport.setTcpKeepAlive(True)
 
     def dataReceived(self, data: bytes) -> None:

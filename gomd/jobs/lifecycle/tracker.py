@@ -51,7 +51,7 @@ class JobTracker:
         members: IMembership,
         threads: IThreads,
         events: IEvents,
-        remote: Callable[[Callable[[], bool]], RemoteJobs],
+        remote: Callable[[Callable[[], bool], JobChanges], RemoteJobs],
         supervisors: Supervisors,
         table: HomeTable,
         changes: JobChanges,
@@ -62,7 +62,7 @@ class JobTracker:
         self._members = members
         self._threads = threads
         self._events = events
-        self.remote = remote(self._is_running)
+        self.remote = remote(self._is_running, changes)
         self._supervisors = supervisors
         self._table = table
         self._changes = changes
@@ -142,7 +142,8 @@ class JobTracker:
         assert tracked.number is not None
         job = self._table.get(tracked.number)
         assert job is not None
-        client.send(job_messages.encode(AttachedJob(job.job, job.home, job.node, job.pid, job.detached)))
+        tty = tracked.running is not None and tracked.running.tty
+        client.send(job_messages.encode(AttachedJob(job.job, job.home, job.node, job.pid, job.detached, tty)))
         if tracked.writer is not None:
             client.close()  # its output is kept; `attach` shows it
             return

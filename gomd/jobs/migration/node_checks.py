@@ -51,6 +51,7 @@ class NodeChecks:
     :param criu: tells whether criu works here. :param images: where the images of jobs are kept.
     :param read_requirements: reads what a job needs, given its pid, its supervisor's, and its user. Blocks.
     :param read_obstacles: reads why a job cannot leave for any node, given both pids. Blocks.
+    :param withdraw: removes the proofs that ``read_requirements`` has made, given the pid. Blocks.
     :param read_capabilities: reads what this node has of what a job needs, as
         `gomd.jobs.checkpoint.inspection.read_offer` does. Blocks.
     """
@@ -63,7 +64,9 @@ class NodeChecks:
         read_requirements: Callable[[int, int, str], Requirements] = inspection.look,
         read_obstacles: Callable[[int, int], list[str]] = inspection.look_for_stays,
         read_capabilities: Callable[[Requirements, str, str, str], Capabilities] = inspection.read_offer,
+        withdraw: Callable[[Requirements, int], None] = inspection.withdraw,
     ) -> None:
+        self._withdraw = withdraw
         self._threads = threads
         self._bounded = BoundedInspection(threads)
         self._criu = criu
@@ -82,7 +85,11 @@ class NodeChecks:
         return await self._criu.why_not()
 
     async def requirements(self, job: TrackedJob) -> Requirements:
-        """Return what a job of this node needs of another one. :raises NotFound: it has ended."""
+        """
+        Return what a job of this node needs of another one. `withdraw` has to follow.
+
+        :raises NotFound: it has ended.
+        """
         running = job.running
         if running is None:
             raise NotFound(f"job {job.name} does not run here")
@@ -93,7 +100,15 @@ class NodeChecks:
             )  # fmt: skip
         except OSError as error:
             raise NotFound(f"job {job.name} has ended") from error
-        return replace(found, memory_max=running.memory_max)
+        return replace(found, memory_max=running.memory_max, node=self._images.node)
+
+    async def withdraw(self, job: TrackedJob, requirements: Requirements) -> None:
+        """Remove the proofs that `requirements` has made, once another node has looked for them."""
+        running = job.running
+        if running is not None and requirements.probes:
+            await self._threads.run_apart(
+                INSPECTION_TIMEOUT, ("probes", job.name), "files", self._withdraw, requirements, running.pid
+            )
 
     async def obstacles(self, job: TrackedJob) -> Sequence[str]:
         """Return why a job of this node cannot leave for any other. :raises OSError: it has ended."""

@@ -21,6 +21,7 @@ from gomd.jobs.migration.messages import (
     encode_message,
 )
 from gomd.jobs.migration.requirements_file import REQUIREMENTS_FILE, decode_requirements, encode_requirements
+from libgomd.deadlines import within
 from libgomd.errors import GomdError, PeerUnreachable
 from libgomd.model import Status, is_system_user
 from libgomd.wire.frames import Frame
@@ -70,7 +71,7 @@ async def ask_target(
     files = {REQUIREMENTS_FILE: encode_requirements(requirements)}
     question = MigrationMessage(migration, LOOK, context.own_id, files=files)
     stream: FrameStream = await context.channels.open_other(context.node(target), Request(VERB), DAEMON)
-    answer: Deferred[Sequence[str]] = Deferred()
+    answer: Deferred[Sequence[str]] = Deferred(lambda _: stream.abort())
     reader = MessageReader()
 
     def on_frame(frame: Frame) -> None:
@@ -84,13 +85,11 @@ async def ask_target(
             answer.errback(PeerUnreachable(f"{context.name_of(target)} ended the stream"))
 
     stream.listen(on_frame, on_lost)
-    late = context.clock.callLater(LOOK_TIMEOUT, stream.abort)
+    late = PeerUnreachable(f"{context.name_of(target)} did not answer within {LOOK_TIMEOUT:g} s")
     try:
         stream.send(encode_message(question))
-        return await answer
+        return await within(context.clock, LOOK_TIMEOUT, answer, late)
     finally:
-        if late.active():
-            late.cancel()
         stream.close()
 
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any, Final
 
+from gomd.jobs.checkpoint.probes import MAX_PROBES, Probe
 from gomd.jobs.checkpoint.requirements import MAX_FILES, FileRequirement, Requirements
 from libgomd.errors import CannotMove
 from libgomd.wire.frames import MalformedFrame
@@ -41,6 +42,9 @@ def decode_requirements(data: bytes) -> Requirements:
     try:
         values: dict[str, Any] = json.loads(data)
         values["files"] = tuple(FileRequirement(**each) for each in values["files"])
+        values["probes"] = tuple(Probe(**each) for each in values.get("probes", ()))
+        values["limits"] = tuple((name, limit) for name, limit in values.get("limits", ()))
+        values["gids"] = tuple(values.get("gids", ()))
         requirements = Requirements(
             **values | {name: tuple(values[name]) for name in ("flags", "directories", "stays")}
         )
@@ -53,7 +57,8 @@ def decode_requirements(data: bytes) -> Requirements:
 def _check(requirements: Requirements) -> None:
     """:raises MalformedFrame: a field has another type, or is out of its bounds."""
     texts = (
-        requirements.machine, requirements.kernel, requirements.user,
+        requirements.machine, requirements.kernel, requirements.user, requirements.node, requirements.boot,
+        *(name for name, _limit in requirements.limits),
         *requirements.flags, *requirements.directories, *requirements.stays,
     )  # fmt: skip
     if not all(isinstance(text, str) and "\0" not in text for text in texts):
@@ -62,6 +67,13 @@ def _check(requirements: Requirements) -> None:
         raise MalformedFrame("requirements of a job: a number has another type or size")
     if requirements.memory_max is not None and not is_number(requirements.memory_max, _MAX_BYTES):
         raise MalformedFrame("requirements of a job: its memory limit has another type or size")
+    numbers = (requirements.huge, *(limit for _name, limit in requirements.limits))
+    if not all(is_number(number, _MAX_BYTES) for number in numbers):
+        raise MalformedFrame("requirements of a job: a limit has another type or size")
+    if not all(is_number(gid, _MAX_UID) for gid in requirements.gids) or len(requirements.gids) > MAX_FILES:
+        raise MalformedFrame("requirements of a job: invalid groups")
+    if len(requirements.probes) > MAX_PROBES or not all(map(_is_valid_probe, requirements.probes)):
+        raise MalformedFrame("requirements of a job: invalid description of a probe")
     if len(requirements.files) > MAX_FILES or len(requirements.directories) > MAX_FILES:
         raise MalformedFrame(f"requirements of a job: more than {MAX_FILES} files or directories")
     if not all(map(_is_valid, requirements.files)):
@@ -75,8 +87,21 @@ def _is_valid(file: FileRequirement) -> bool:
         and "\0" not in file.path
         and is_number(file.size, _MAX_BYTES)
         and is_number(file.inode, _MAX_INODE)
-        and isinstance(file.build_id, str)
-        and isinstance(file.written, bool)
+        and all(isinstance(text, str) for text in (file.build_id, file.digest, file.volume))
+        and all(isinstance(flag, bool) for flag in (file.written, file.whole, file.directory, file.there))
+        and is_number(file.near, _MAX_BYTES)
+        and is_number(file.device, _MAX_INODE)
+        and isinstance(file.mtime, int)
+    )
+
+
+def _is_valid_probe(probe: Probe) -> bool:
+    return (
+        isinstance(probe.directory, str)
+        and probe.directory.startswith("/")
+        and isinstance(probe.name, str)
+        and "\0" not in probe.directory + probe.name
+        and is_number(probe.device, _MAX_INODE)
     )
 
 

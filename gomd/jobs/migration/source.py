@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from twisted.internet.task import deferLater
@@ -35,14 +36,16 @@ class MigrationSource:
 
     :param migration: its id. :param target: id of the node to which the job goes.
     :param requirements: what the job needs there, as `encode_requirements` gives it; empty after a restart.
+    :param answered: is called when the target has said that the job can come, for the proofs that it needed.
     :ivar left: whether nothing of the job is left here. :ivar signals: those that came while it was stopped.
     """
 
     role: Final = "source"
 
     def __init__(
-        self, context: MigrationContext, migration: str, target: int, requirements: bytes = b""
-    ) -> None:
+        self, context: MigrationContext, migration: str, target: int, requirements: bytes = b"",
+        answered: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:  # fmt: skip
         self.migration = migration
         self.job = MigrationId.parse(migration)
         self.other = target
@@ -50,6 +53,7 @@ class MigrationSource:
         self.signals: tuple[WaitingSignal, ...] = ()
         self._context = context
         self._requirements = requirements
+        self._answered = answered
         self._stays = False
         self._port = 0
         self._images: dict[str, bytes] = {}
@@ -99,6 +103,8 @@ class MigrationSource:
 
     async def _freeze(self) -> None:
         context, images = self._context, self._context.images
+        if self._answered is not None:
+            context.in_background(self._answered())
         control = context.jobs.control(self.job.name)
         if control is None:
             raise CannotMove("it has ended")

@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import select
 
-from gomd.jobs.checkpoint import permissions, process_tree
+from gomd.jobs.checkpoint import inherited_attributes, permissions, process_tree, timerfds
 from gomd.jobs.checkpoint.action_script import RESTORED, RESUMING
-from gomd.jobs.checkpoint.criu import Criu
+from gomd.jobs.checkpoint.criu import CallerGone, Criu
 from gomd.jobs.supervisor import handover, pipes
 from gomd.jobs.supervisor.attributes import CannotReset, reset_for_copy
 from gomd.jobs.supervisor.cgroups import FREEZE_ALLOWANCE, JobGroup, NoLimit, group_of
 from gomd.jobs.supervisor.child_task import ChildTask
-from gomd.jobs.supervisor.freezing import CHILD_GRACE, FreezingSupervisor
+from gomd.jobs.supervisor.freezing import FreezingSupervisor
 from gomd.jobs.supervisor.handover import Handover
 from gomd.jobs.supervisor.pipes import Streams
 from gomd.jobs.supervisor.spawn import CannotStart, Program
@@ -26,6 +26,8 @@ from libgomd.wire.resumable import MemoryStore
 
 #: Seconds criu may take for a restore; a dump has its limit from the daemon.
 RESTORE_TIMEOUT = 600.0
+#: Seconds the checks of a restored copy may take.
+FINISH_TIMEOUT = 30.0
 
 
 class CheckpointingSupervisor(FreezingSupervisor):
@@ -59,27 +61,40 @@ class CheckpointingSupervisor(FreezingSupervisor):
         def rightful(pid: int) -> None:
             permissions.check_ids(process_tree.descendants(pid), uid, where)
 
-        allows = {RESTORED: opened, RESUMING: rightful}
-
-        def work() -> int:
+        def prepare() -> None:
+            """Be, in criu's process, what the copy is to be: it inherits that."""
             if uid:
                 permissions.check_groups({spec.gid, *spec.groups}, uid, where)
             try:
                 if group is not None:
                     group.enter()
                 reset_for_copy(uid, spec.gid)
+                if told.state is not None:
+                    inherited_attributes.take_on(told.state.inherited)
             except (NoLimit, CannotReset) as error:
                 raise CannotMove(f"{where}: {error}") from error
-            pid = criu.restore(directory, mapping, limit=RESTORE_TIMEOUT, allows=allows if uid else None)
+
+        def finish() -> None:
             pids = process_tree.descendants(pid)
             if not process_tree.keep_stopped(pids):
                 raise CannotMove("the copy does not stay stopped")
             if uid:
                 permissions.check_ids(pids, uid, where)
-            return pid
+            if told.state is not None:
+                told.state.restore(pids)
+            timerfds.restart(pids)
 
+        allows = {RESTORED: opened, RESUMING: rightful} if uid else None
+        connection = self._control.connection
+        assert connection is not None
         try:
-            pid = self._wait(ChildTask(work, RESTORE_TIMEOUT + CHILD_GRACE))
+            pid = criu.restore(
+                directory, mapping, limit=RESTORE_TIMEOUT, allows=allows, before=prepare,
+                caller=connection.fileno(),
+            )  # fmt: skip
+            self._wait(ChildTask(finish, FINISH_TIMEOUT))
+        except CallerGone:
+            os._exit(1)  # the kernel ends with it what there is of the copy
         finally:
             for descriptor in set(streams):
                 os.close(descriptor)
@@ -89,6 +104,8 @@ class CheckpointingSupervisor(FreezingSupervisor):
         self._set_frozen(True)
         self._limit_memory()
         self._stopped = told.stopped
+        self._arrival = None if told.state is None else told.state.attributes
+        self._watcher.stops = max(0, told.stops - (pid in told.stopped))  # it is counted as it goes on
         self._take_over(told, ours)
         self._write_job()
 
@@ -101,7 +118,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
         self._limit_memory(FREEZE_ALLOWANCE)
         return self._group
 
-    def _wait(self, task: ChildTask) -> int:
+    def _wait(self, task: ChildTask) -> None:
         """Wait for ``task``; end with it when the daemon closes its connection: the kernel ends all of it."""
         connection = self._control.connection
         assert connection is not None
@@ -114,7 +131,8 @@ class CheckpointingSupervisor(FreezingSupervisor):
                 os._exit(1)
             if task.feed():
                 os.waitpid(task.pid, 0)
-                return int(task.result())
+                task.result()
+                return
 
     def _take_over(self, told: Handover, ours: Streams) -> None:
         """Go on with the streams where the old supervisor was."""

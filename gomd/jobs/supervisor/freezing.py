@@ -15,6 +15,8 @@ from typing import NoReturn
 
 from gomd.jobs.checkpoint import permissions, process_tree
 from gomd.jobs.checkpoint.criu import Criu, TlsFiles, pipe_name
+from gomd.jobs.checkpoint.frozen_state import FrozenState
+from gomd.jobs.checkpoint.kept_attributes import Attributes
 from gomd.jobs.supervisor import handover, pipes
 from gomd.jobs.supervisor.cgroups import FREEZE_ALLOWANCE
 from gomd.jobs.supervisor.child_task import ChildTask
@@ -48,6 +50,8 @@ class FreezingSupervisor(Supervisor):
     _stopped: Collection[int] = ()
     #: Signals that came while the job is frozen: number, and whether for its process group.
     _waiting_signals: tuple[tuple[int, bool], ...] = ()
+    #: The attributes that its processes came here with; None when it was started here.
+    _arrival: Attributes | None = None
     #: Of its input, what was handed over.
     _handed: HandedInput | None = None
 
@@ -71,7 +75,7 @@ class FreezingSupervisor(Supervisor):
 
     def _set_frozen(self, frozen: bool) -> None:
         """Stop, or let go on, what this process does by itself with the job, its input above all."""
-        self._frozen = self._stdio.paused = frozen
+        self._frozen = self._stdio.paused = self._watcher.paused = frozen
 
     def _freeze(self, order: FreezeOrder) -> None:
         if self._frozen or self._task is not None:
@@ -89,7 +93,9 @@ class FreezingSupervisor(Supervisor):
         self._order = order
         self._stopped = process_tree.stopped(process_tree.descendants(pid, whole=False))
 
-        def work() -> None:
+        arrival = self._arrival
+
+        def work() -> dict[str, object]:
             own = os.getpid()
 
             def allows(_pid: int) -> None:
@@ -106,8 +112,10 @@ class FreezingSupervisor(Supervisor):
                 limit=order.limit,
                 allows=allows,
             )
-            if not process_tree.keep_stopped(process_tree.descendants(pid)):
+            pids = process_tree.descendants(pid)
+            if not process_tree.keep_stopped(pids):
                 raise CannotMove("it does not stay stopped")
+            return FrozenState.read(pids, arrival).encode()
 
         self._set_frozen(True)
         self._limit_memory(FREEZE_ALLOWANCE)
@@ -134,18 +142,18 @@ class FreezingSupervisor(Supervisor):
             return
         task, self._task = self._task, None
         try:
-            task.result()
-            self._hand_over()
+            self._hand_over(FrozenState.decode(task.result()))
         except (CannotMove, OSError) as error:
             self._thaw()
             self._answer(FREEZE, str(error))
         else:
             self._answer(FREEZE)
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, state: FrozenState) -> None:
         """
         Empty the pipes of the frozen job and write down all there is.
 
+        :param state: of its processes.
         :raises OSError: a full disk. :raises CannotMove: a pipe cannot be emptied.
         """
         assert self._program is not None
@@ -168,7 +176,8 @@ class FreezingSupervisor(Supervisor):
             spec.began, spec.memory_max, self._used(),
         )  # fmt: skip
         self._handed = handed
-        told = Handover(self._program.pid, tuple(names), tuple(self._stopped), job, outputs, handed)
+        stopped, stops = tuple(self._stopped), self._watcher.stops
+        told = Handover(self._program.pid, tuple(names), stopped, job, outputs, handed, state, stops)
         handover.write(self._order.directory, told)
 
     def _used(self) -> float:
@@ -191,6 +200,7 @@ class FreezingSupervisor(Supervisor):
         self._handed = None
         self._limit_memory()
         process_tree.thaw(process_tree.descendants(self._program.pid, whole=False), but=self._stopped)
+        self._watcher.note_stop(self._program.pid in self._stopped)
         waiting, self._waiting_signals = self._waiting_signals, ()
         for number, group in waiting:
             self._signal(number, group)

@@ -14,6 +14,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from gomd.jobs.checkpoint.frozen_state import FrozenState
 from libgomd.errors import CannotMove
 from libgomd.wire import frames, json_fields
 from libgomd.wire.frames import MalformedFrame
@@ -69,6 +70,8 @@ class Handover(NamedTuple):
         output and error; empty for what is closed or no pipe.
     :ivar stopped: processes that were stopped before the freeze, and stay so.
     :ivar spec: see `HandedJob`. :ivar outputs: by the kind of frames. :ivar stdin: see `HandedInput`.
+    :ivar state: of its processes, beyond what criu's images have; None when an older version handed it over.
+    :ivar stops: how many times its first process has been stopped.
     """
 
     pid: int
@@ -77,6 +80,8 @@ class Handover(NamedTuple):
     spec: HandedJob
     outputs: Mapping[int, HandedOutput]
     stdin: HandedInput
+    state: FrozenState | None = None
+    stops: int = 0
 
 
 def write(directory: str, handover: Handover) -> None:
@@ -89,6 +94,8 @@ def write(directory: str, handover: Handover) -> None:
     told = {
         "pid": handover.pid, "names": handover.names, "stopped": handover.stopped,
         "spec": handover.spec._asdict(), "outputs": outputs, "stdin": stdin,
+        "state": None if handover.state is None else handover.state.encode(),
+        "stops": handover.stops,
     }  # fmt: skip
     path = os.path.join(directory, HANDOVER)
     number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -153,7 +160,8 @@ def _outputs(value: object, name: str) -> dict[int, HandedOutput]:
 
 _OUTPUTS: Final = (frames.STDOUT, frames.STDERR)
 _READERS: Final[dict[str, json_fields.Reader]] = {
-    **dict.fromkeys(("begin", "gid", "memory_max", "pid", "received", "taken", "uid"), json_fields.whole),
+    **dict.fromkeys(("begin", "gid", "memory_max", "pid", "received", "stops", "taken",
+                     "uid"), json_fields.whole),
     **dict.fromkeys(("ended", "merge", "open", "tty"), json_fields.flag),
     **dict.fromkeys(("data", "waiting"), _bytes),
     **dict.fromkeys(("cwd", "user"), json_fields.text),
@@ -162,5 +170,6 @@ _READERS: Final[dict[str, json_fields.Reader]] = {
     **dict.fromkeys(("groups", "stopped"), json_fields.wholes()),
     "spec": _job,
     "outputs": _outputs,
+    "state": lambda value, _name: FrozenState.decode(value),
     "stdin": lambda value, _name: json_fields.read(HandedInput, value, _READERS),
 }  # fmt: skip

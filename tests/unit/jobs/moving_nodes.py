@@ -22,7 +22,7 @@ from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
 from gomd.jobs.lifecycle.supervisors import Supervisors
 from gomd.jobs.lifecycle.tracked import Phase
 from gomd.jobs.lifecycle.tracker import JobTracker
-from gomd.jobs.migration.channels import Channels
+from gomd.jobs.migration.channels import ChannelObserver, Channels
 from gomd.jobs.migration.context import MigrationContext, Policy
 from gomd.jobs.migration.images import ImageDirectories
 from gomd.jobs.migration.journal import MigrationJournal
@@ -153,14 +153,13 @@ class Daemon:
         )  # fmt: skip
 
         def migrator(tracker: JobTracker, table: HomeTable, locations: JobLocations) -> Migrations:
-            channels = Channels(
-                members, self.peers, lambda message, answer: self.migrations.heard(message, answer),
-                lambda node, ours: self.migrations.cut(node, ours),
-                lambda node: self.migrations.connected(node),
-            )  # fmt: skip
-            self.tracker, self.table, self.locations, self.channels = tracker, table, locations, channels
-            self.context = self._context(machine, members, here)
-            self.migrations = Migrations(self.context)
+            def context(observer: ChannelObserver) -> MigrationContext:
+                self.channels = Channels(members, self.peers, observer)
+                self.context = self._context(machine, members, here)
+                return self.context
+
+            self.tracker, self.table, self.locations = tracker, table, locations
+            self.migrations = Migrations(context)
             return self.migrations
 
         self.jobs = Jobs(

@@ -24,10 +24,14 @@ from gomd.jobs.checkpoint.requirements import (
 from tests.unit.scratch import scratch
 
 _LIBRARY = FileRequirement("/lib/libc.so.6", 100, "aa")
-NEEDS = Requirements(50 << 20, "x86_64", "6.1.0", 1000, "ann", ("avx", "sse"), ("/home/ann",), (_LIBRARY,))
+NEEDS = Requirements(
+    50 << 20, "x86_64", "6.1.0", 1000, "ann", ("avx", "sse"), ("/home/ann",), (_LIBRARY,), node="alpha",
+    gids=(27, 100), limits=(("open files", 4096),), huge=2 << 20,
+)  # fmt: skip
 OFFER = Capabilities(
-    60 << 20, 60 << 20, "x86_64", "6.1.7", "ann", ("avx", "avx2", "sse"), ("/home/ann",), (_LIBRARY,)
-)
+    60 << 20, 60 << 20, "x86_64", "6.1.7", "ann", ("avx", "avx2", "sse"), ("/home/ann",), (_LIBRARY,),
+    gids=(27, 100, 1000), limits=(("open files", 4096),), huge=2 << 20,
+)  # fmt: skip
 
 
 class ReasonsTests(SynchronousTestCase):
@@ -46,8 +50,24 @@ class ReasonsTests(SynchronousTestCase):
             ({"user": "bob"}, "user 1000 is ann here and is bob on beta"),
             ({"user": ""}, "user 1000 is ann here and is nobody on beta"),
             ({"directories": ()}, "beta has no directory /home/ann"),
-            ({"files": ()}, "beta has no /lib/libc.so.6"),
-            ({"files": (replace(_LIBRARY, build_id="bb"),)}, "/lib/libc.so.6 is another one on beta"),
+            (
+                {"files": ()},
+                "beta has no /lib/libc.so.6: install the same version of its package on beta",
+            ),
+            (
+                {"files": (replace(_LIBRARY, build_id="bb"),)},
+                "/lib/libc.so.6 is another one on beta than on alpha (another build): "
+                "install the same version of its package on beta",
+            ),
+            (
+                {"gids": (100,)},
+                "ann is not in group 27 on beta: add the user to it there",
+            ),
+            (
+                {"limits": (("open files", 1024),)},
+                "its limit of open files is 4096, beta allows 1024: raise that of its daemon",
+            ),
+            ({"huge": 1 << 20}, "it has 2 MB of huge pages, beta has 1 MB free"),
             ({"criu": "criu is not installed"}, "beta: criu is not installed"),
         ):
             self.assertEqual(reasons(NEEDS, replace(OFFER, **change), "beta"), [told])
@@ -63,19 +83,13 @@ class ReasonsTests(SynchronousTestCase):
         )
         self.assertEqual(reasons(limited, OFFER, "beta"), [])
 
-    def test_a_file_is_known_by_what_counts(self) -> None:
-        """A library by its build id, data by its size, a file that is written by being the very same."""
-        data, log = FileRequirement("/d", 5), FileRequirement("/l", 5, inode=7, written=True)
-        self.assertTrue(_LIBRARY.is_same(replace(_LIBRARY, size=99)))
-        self.assertTrue(data.is_same(replace(data, inode=1)))
-        self.assertFalse(data.is_same(replace(data, size=6)))
-        self.assertTrue(log.is_same(replace(log, size=6, written=False)))
-        self.assertFalse(log.is_same(replace(log, inode=8)))
-
     def test_a_file_name_cannot_act_on_a_terminal(self) -> None:
         """Names are the job's choice."""
-        needs = replace(NEEDS, files=(FileRequirement("/tmp/\x1b[2J", 1),))
-        self.assertEqual(reasons(needs, OFFER, "beta"), ["beta has no /tmp/?[2J"])
+        needs = replace(NEEDS, files=(FileRequirement("/data/\x1b[2J", 1),))
+        self.assertEqual(reasons(needs, OFFER, "beta"), [
+            "beta has no /data/?[2J: share it between alpha and beta, "
+            "or start the job with --carry /data/?[2J",
+        ])  # fmt: skip
 
 
 class ReadingTests(SynchronousTestCase):

@@ -117,15 +117,17 @@ class PostTests(SynchronousTestCase):
         self.peers = Peers()
         self.told: list[Any] = []
         self.answers: list[Callable[[MigrationMessage], None]] = []
-        self.channels = Channels(
-            Members(), self.peers, self.heard,
-            lambda node, ours: self.told.append(("cut", node, ours)),
-            lambda node: self.told.append(("connected", node)),
-        )  # fmt: skip
+        self.channels = Channels(Members(), self.peers, self)
 
     def heard(self, message: MigrationMessage, answer: Callable[[MigrationMessage], None]) -> None:
         self.told.append(message.word)
         self.answers.append(answer)
+
+    def cut(self, node: int, ours: bool) -> None:
+        self.told.append(("cut", node, ours))
+
+    def connected(self, node: int) -> None:
+        self.told.append(("connected", node))
 
     def test_a_letter_to_a_node_that_is_not_reached_is_dropped(self) -> None:
         """A stream is opened, once, for the next one; one that fails is opened again for that."""
