@@ -91,7 +91,7 @@ def judge(program: Program, attempts: Sequence[Attempt], different: str) -> tupl
         return REFUSED_LATE, reason
     if not isinstance(program.expect, Refused):
         return NOT_MOVED, reason
-    if foretold != reason or not re.search(program.expect.because, reason):
+    if reason not in foretold or not re.search(program.expect.because, reason):
         return WRONG_REASON, f"{reason}; --dry-run: {foretold}"
     return REFUSED, reason
 

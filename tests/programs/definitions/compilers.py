@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.programs.definition import Program
+from tests.programs.definition import Program, Refused
 from tests.programs.inputs import c_source
+from tests.programs.steps import ONE_TRY
 
 _PARTS = 12
 _MAKEFILE = """
@@ -196,10 +197,17 @@ PROGRAMS: Final = (
         ).encode()},
     ),
     Program(
-        "cargo build", "cargo and rustc without a network, and the program they make",
+        "cargo build", "cargo locks its directory, which both hosts see, as long as it builds",
         ("sh", "-c", "cargo build -q --release --offline && ./target/release/work"), {"cargo": "cargo", "gcc": "gcc"},
         {"Cargo.toml": '[package]\nname = "work"\nversion = "0.1.0"\nedition = "2021"\n', "src/main.rs": _rust},
-        ignore=("target/*", ".cargo/*", "Cargo.lock"),
+        ignore=("target/*",), steps=ONE_TRY, expect=Refused("holds a lock on"),
+    ),
+    Program(
+        "cargo build in tmp", "cargo and rustc with its directories in /tmp, and the program they make",
+        ("env", "CARGO_HOME=/tmp/cargo", "CARGO_TARGET_DIR=/tmp/target",
+         "sh", "-c", "cargo build -q --release --offline && /tmp/target/release/work && rm -r /tmp/target /tmp/cargo"),
+        {"cargo": "cargo", "gcc": "gcc"},
+        {"Cargo.toml": '[package]\nname = "work"\nversion = "0.1.0"\nedition = "2021"\n', "src/main.rs": _rust},
     ),
     Program(
         "go build", "go with its cache in the directory, and the program it makes",

@@ -6,7 +6,7 @@ from typing import Final
 
 from tests.programs.definition import Program
 from tests.programs.inputs import words
-from tests.programs.steps import Move, Seen, Type, Work
+from tests.programs.steps import Move, Seen, Type, Work, Written
 
 _EXPECT = r"""
 set timeout 60
@@ -45,12 +45,12 @@ PROGRAMS: Final = (
         steps=(
             Seen(b"\\$ "), Type(b"PS1='o''k> '; x=7; set +o history\n"), Seen(b"ok> "),
             Type(b"(while sleep 0.2; do echo tick >>ticks; done) & echo started\n"), Seen(b"started\r\n.*ok> "),
-            Move(),
+            Written("ticks", 10), Move(),
             Type(b"echo $((x * 6)); jobs\n"), Seen(b"42\r\n.*Running.*ok> "),
-            Type(b"cat\n"), Seen(b"cat\r\n.*2004l"), Type(b"hello\n"), Seen(b"hello\r\n"), Type(b"\x1a"), Seen(b"Stopped.*ok> "),
+            Type(b"sh -c 'echo on; exec cat'\n"), Seen(b"\ron\r\n"), Type(b"hello\n"), Seen(b"hello\r\nhello\r\n"), Type(b"\x1a"), Seen(b"Stopped.*ok> "),
             Move(),
-            Type(b"fg\n"), Seen(b"cat\r\n"), Type(b"again\n"), Seen(b"again\r\n"), Type(b"\x04"), Seen(b"ok> "),
-            Type(b"kill %1; wait; stty size; test $(wc -l <ticks) -gt 3 && echo ticked; rm ticks\n"),
+            Type(b"fg\n"), Seen(b"cat'\r\n"), Type(b"again\n"), Seen(b"again\r\nagain\r\n"), Type(b"\x04"), Seen(b"ok> "),
+            Type(b"kill %1; wait; stty size; test $(wc -l <ticks) -gt 1 && echo tick''ed; rm ticks\n"),
             Seen(b"24 80\r\n.*ticked\r\n.*ok> "), Type(b"exit 3\n"),
         ),
         status=3, compare_output=False,

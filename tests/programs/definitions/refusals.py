@@ -85,7 +85,7 @@ PROGRAMS: Final = (
     ),
     Program(
         "python mqueue", "a POSIX message queue", (_PYTHON, "-c", _QUEUE), {_PYTHON: "python3"},
-        steps=(Seen(b"ready"), Move(), Type(b"go on\n")), expect=Refused("queue"), light=True,
+        steps=(Seen(b"ready"), Move(), Type(b"go on\n")), expect=Refused("message queue"), light=True,
     ),
     Program(
         "mkfifo", "a named pipe between two programs of the job",
