@@ -101,6 +101,11 @@ class JobControl:
             elif number == signal.SIGCONT:
                 self._terminal.look()
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether the job was killed here: what is typed now is for the shell."""
+        return self._leave_at is not None
+
     def seconds_left(self) -> float | None:
         """Return the time until `handle_signals` has to be called without a signal, None for never."""
         return None if self._leave_at is None else max(0.0, self._leave_at - self._now())

@@ -42,7 +42,7 @@ class Keyboard:
         :param room: whether the connection takes more. Keys are read without it: an escape has to be heard
             whatever the job and the daemon do.
         """
-        if not self.open or not self._terminal.look():
+        if not self.open or self._control.is_ending or not self._terminal.look():
             return False
         if self._terminal.is_screen:
             return len(self._typed) < CHUNK

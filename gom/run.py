@@ -20,7 +20,7 @@ from libgomd.wire.lines import Request
 
 RUN_USAGE = """\
 usage: gom run [-n NODE | -b | -j 1-4,7] [-l | -L] [-t | -T] [-e CHAR] [--no-input] [--detach]
-               [--mem SIZE] [--mem-max SIZE] COMMAND [ARG ...]
+               [--mem SIZE] [--mem-max SIZE] [--shared-tmp] COMMAND [ARG ...]
 
   -n NODE      on that node, by id or name
   -b           on the best node (the default)
@@ -37,6 +37,8 @@ usage: gom run [-n NODE | -b | -j 1-4,7] [-l | -L] [-t | -T] [-e CHAR] [--no-inp
                it is refused when that node has less
   --mem-max SIZE
                limit of its memory, swap included: the kernel kills a process of a job that exceeds it
+  --shared-tmp let it see the /tmp, /var/tmp and /dev/shm of its node. By default it has its own, which move
+               with it and are removed with it; what its command line names there it sees anyway.
 
 Ctrl-C goes to the command; without a terminal of its own a second one within a second asks, and a third
 one kills it. Ctrl-Z stops both, and fg or bg continues both.
@@ -83,6 +85,7 @@ class Wanted(NamedTuple):
     memory_max: int | None = None
     escape: int | None = DEFAULT_ESCAPE
     no_input: bool = False
+    shared_tmp: bool = False
 
 
 class WantedAttachment(NamedTuple):
@@ -159,7 +162,7 @@ def parse_attachment(words: Sequence[str]) -> WantedAttachment:
 _SIZES = {"--mem": "memory", "--mem-max": "memory_max"}
 _FLAGS: dict[str, dict[str, Any]] = {
     "-b": {}, "-l": {"lock": True}, "-L": {"lock": False}, "-t": {"tty": True}, "-T": {"tty": False},
-    "--detach": {"detach": True}, "--no-input": {"no_input": True},
+    "--detach": {"detach": True}, "--no-input": {"no_input": True}, "--shared-tmp": {"shared_tmp": True},
 }  # fmt: skip
 
 
@@ -278,6 +281,7 @@ def _spec(wanted: Wanted) -> JobSpec:
         wanted.argv, tty=terminal, size=size, merge=not terminal and _same(1, 2), detach=wanted.detach,
         node=wanted.node, nodes=wanted.nodes, lock=wanted.lock, memory=wanted.memory,
         memory_max=wanted.memory_max,
+        shared_tmp=wanted.shared_tmp,
     )  # fmt: skip
 
 

@@ -132,13 +132,29 @@ def put(path: str, value: object, *, node: NodeKey = "") -> Call[None]:
     return _order("put", path, value, node=node, patient=True)
 
 
-def ps(*pids: int, node: NodeKey = "") -> Call[list[model.Process]]:
+def ps(
+    *pids: int,
+    top: int | None = None,
+    sort: str = "",
+    user: str = "",
+    match: str = "",
+    jobs: bool = False,
+    node: NodeKey = "",
+) -> Call[list[model.Process]]:
     """
-    Ask for every process, or for those named that are there.
+    Ask for every process, or for those named that are there; the node that is asked selects.
 
+    :param top: that many at most, by ``cpu`` when ``sort`` names no other key.
+    :param sort: ``cpu``, ``rss``, ``time``, ``io``, ``pid`` or ``start``.
+    :param user: only processes of this user, by name or number.
+    :param match: only processes with this in their name or command line, upper and lower case alike.
+    :param jobs: only processes of jobs.
     :raises NotFound: only one was named, and it is not there.
     """
-    return _rows(model.Process, "ps", *pids, node=node)
+    options = {"--top": top, "--sort": sort, "--user": user, "--match": match}
+    selected: list[object] = [f"{name}={value}" for name, value in options.items() if value not in (None, "")]
+    selected += ["--jobs"] if jobs else []
+    return _rows(model.Process, "ps", *pids, *selected, node=node)
 
 
 def where(pid: int, home: NodeKey = "", *, node: NodeKey = "") -> Call[int]:

@@ -8,6 +8,7 @@ is found here is said before anything is sent.
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -49,6 +50,7 @@ class JobSpec(NamedTuple):
     :ivar nice: its nice value, None for 0; only root's may be below 0.
     :ivar limits: soft and hard resource limits by the names in `LIMITS`, -1 for none; None for those that the
         node gives. No job gets more than its node allows.
+    :ivar shared_tmp: it gets no temporary directories of its own, and sees those of its node.
     """
 
     argv: tuple[str, ...]
@@ -66,6 +68,7 @@ class JobSpec(NamedTuple):
     memory_max: int | None = None
     nice: int | None = None
     limits: Mapping[str, tuple[int, int]] | None = None
+    shared_tmp: bool = False
 
     def values(self) -> dict[str, Any]:
         """Return the JSON object that the daemon reads."""
@@ -103,6 +106,7 @@ def job_spec(
     memory_max: int | None = None,
     nice: int | None = None,
     limits: Mapping[str, tuple[int, int]] | None = None,
+    shared_tmp: bool = False,
 ) -> JobSpec:
     """
     Return the description of a job. Looks at this process, and does not block.
@@ -136,6 +140,7 @@ def job_spec(
         None if memory is None else _number(memory, "memory", 1 << 63), memory_max,
         checked_nice(own_nice() if nice is None else nice),
         MappingProxyType(checked_limits(own_limits() if limits is None else limits)),
+        bool(shared_tmp),
     )  # fmt: skip
 
 
@@ -271,8 +276,6 @@ def own_nice() -> int:
 
 def own_limits() -> dict[str, tuple[int, int]]:
     """Return the resource limits of this process; -1 for none."""
-    import resource
-
     found = {}
     for name in LIMITS:
         number = getattr(resource, f"RLIMIT_{name}", None)

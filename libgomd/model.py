@@ -134,6 +134,7 @@ class Process:
     :ivar stuck: whether its files in /proc do not answer, for example because its exec waits for a dead file
         system. Its state and memory are then fresh, and the other values are the last known ones.
     :ivar age: seconds since this was read; None when it is fresh, which is at most a second old.
+    :ivar name: the name that the kernel knows it by, at most 15 bytes; empty when the source has none.
 
     A number from the kernel that is impossible (below 0, or above its range) is None too.
     """
@@ -142,6 +143,7 @@ class Process:
         "node", "home", "pid", "ppid", "uid", "user", "state", "nice", "threads", "cpu_percent",
         "cpu_seconds", "rss", "vsize", "start_time", "where", "nmigs", "lock", "cantmove", "command",
         "read_rate", "write_rate", "started", "identity", "stuck", "age",
+        "name",
     )  # fmt: skip
 
     node: int
@@ -168,6 +170,7 @@ class Process:
     write_rate: float | None = None
     stuck: bool = False
     age: float | None = None
+    name: str = ""
 
     @property
     def identity(self) -> str:

@@ -126,6 +126,7 @@ class JobsSettings:
     output_per_user: int
     output_total: int
     output_reserve: int
+    private_tmp: int
 
 
 class Changes(NamedTuple):

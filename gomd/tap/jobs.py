@@ -85,7 +85,7 @@ def jobs_of(
     stream = min(config.jobs.output, config.jobs.output_per_user // 2, config.jobs.output_total // 2)
     supervisors = Supervisors(
         fork_server, spool, stream, os.geteuid() == 0, f"node {node_id} {config.node.name}",
-        find_place, reserve,
+        find_place, reserve, config.jobs.private_tmp,
     )  # fmt: skip
     room = Admission(os.geteuid(), config.jobs.most, config.jobs.most_per_user, config.jobs.reserve)
     output = OutputLimits(stream, config.jobs.output_per_user, config.jobs.output_total, reserve)
@@ -142,10 +142,12 @@ def _criu(
     )
 
     def context(observer: ChannelObserver) -> MigrationContext:
+        checks = NodeChecks(
+            threads, CriuCheck(criu, threads, reactor), images, private_limit=config.jobs.private_tmp
+        )
         return MigrationContext(
             reactor, wall, members, threads, criu.program, partial(tls, os.path.join(state, "tls")),
-            PageServers(criu, threads, config.peers.address), images,
-            NodeChecks(threads, CriuCheck(criu, threads, reactor), images), policy,
+            PageServers(criu, threads, config.peers.address), images, checks, policy,
             LocalJobs(own_id, tracker, table, supervisors, locations),
             MigrationJournal(os.path.join(state, "jobs", "migrations")), Channels(members, peers, observer),
         )  # fmt: skip

@@ -48,6 +48,8 @@ class JobSpec(NamedTuple):
     :ivar expected_uid: user for whom the job was offered; another user's is refused. None: not told.
     :ivar nice: nice value, below 0 for root alone. :ivar limits: soft and hard resource limits of the caller
         by their names, -1 for none, within those of this node; None for those of this node.
+    :ivar private_tmp: bytes of its own temporary files with which a job can move; 0: it shares this node's
+        temporary directories.
     """
 
     id: str
@@ -79,6 +81,7 @@ class JobSpec(NamedTuple):
     expected_uid: int | None = None
     nice: int = 0
     limits: Mapping[str, tuple[int, int]] | None = None
+    private_tmp: int = 0
 
 
 class ViewSpec(NamedTuple):
@@ -162,6 +165,7 @@ class FreezeOrder(NamedTuple):
 
     :ivar criu: the program. :ivar tls: files of the authorities, the certificate and its key.
     :ivar limit: seconds that the dump may take.
+    :ivar tree_port: at which the target takes the job's temporary files and large images; 0: at none.
     """
 
     criu: str
@@ -170,6 +174,7 @@ class FreezeOrder(NamedTuple):
     port: int
     tls: tuple[str, str, str]
     limit: float
+    tree_port: int = 0
 
     @property
     def do(self) -> str:
@@ -219,11 +224,13 @@ class OrderOutcome(NamedTuple):
 
     :ivar did: the order, or `RECEIVED`. :ivar error: why it could not be carried out; empty when it was.
     :ivar signals: those that arrived while the job was frozen: number, and whether for its process group.
+    :ivar memory_sent: a freeze has sent the memory with the large images, and the page server got none.
     """
 
     did: str
     error: str = ""
     signals: tuple[tuple[int, bool], ...] = ()
+    memory_sent: bool = False
 
 
 _KINDS: Final[dict[type, int]] = {
@@ -285,8 +292,13 @@ def to_json(value: JobMessage) -> dict[str, Any]:
         told["do"] = value.do
     elif isinstance(value, JobExit) and not value.lost:
         del told["lost"]
-    elif isinstance(value, OrderOutcome) and value.did != END:
-        del told["signals"]
+    elif isinstance(value, OrderOutcome):
+        if value.did != END:
+            del told["signals"]
+        if not value.memory_sent:
+            del told["memory_sent"]
+    if isinstance(value, FreezeOrder) and not value.tree_port:
+        del told["tree_port"]
     return told
 
 
@@ -303,10 +315,10 @@ def _signals(value: object, name: str) -> tuple[tuple[int, bool], ...]:
 _READERS: Final[dict[str, json_fields.Reader]] = {
     **dict.fromkeys(("address", "cantmove", "criu", "cwd", "did", "directory", "do", "error", "id", "images",
                      "reason", "text", "user", "where"), json_fields.text),
-    **dict.fromkeys(("detach", "detached", "lock", "lost", "merge", "tty"), json_fields.flag),
+    **dict.fromkeys(("detach", "detached", "lock", "lost", "memory_sent", "merge", "tty"), json_fields.flag),
     **dict.fromkeys(("bytes", "code", "exit", "expected_uid", "gid", "home", "job", "memory_max", "nmigs",
-                     "node", "pid", "pid_at_home", "port", "spool_bytes", "spool_reserve", "supervisor",
-                     "uid", "umask"), json_fields.whole),
+                     "node", "pid", "pid_at_home", "port", "private_tmp", "spool_bytes", "spool_reserve",
+                     "supervisor", "tree_port", "uid", "umask"), json_fields.whole),
     **dict.fromkeys(("began", "limit", "used"), json_fields.seconds),
     "argv": json_fields.texts(),
     "cgroup": json_fields.texts(2),

@@ -62,6 +62,7 @@ print(json.dumps({
     "descriptors": len(os.listdir("/proc/self/fd")),
     "umask": os.umask(0),
     "leader": os.getsid(0) == os.getpid() == os.getpgrp(),
+    "leads_group": os.getpid() == os.getpgrp(),
     "directory": os.getcwd(),
     "environment": sorted(os.environ),
     "secret": has(SECRET),

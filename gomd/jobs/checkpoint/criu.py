@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from gomd.jobs.checkpoint.action_script import DUMPED, ActionScript
-from gomd.jobs.checkpoint.criu_log import explain, missing_features
+from gomd.jobs.checkpoint.criu_log import explain, known_reason, missing_features
+from gomd.jobs.checkpoint.failure_logs import describe, keep
 from gomd.jobs.checkpoint.unprivileged import command_prefix
 from libgomd.errors import CannotMove, NotPossible
 
@@ -112,6 +113,7 @@ class Criu:
         tls: TlsFiles | None = None,
         limit: float = 600.0,
         allows: Callable[[int], None] | None = None,
+        ghost_limit: int = 0,
     ) -> None:
         """
         Dump ``pid`` and its descendants to ``directory`` and leave them stopped.
@@ -123,6 +125,8 @@ class Criu:
         :param tls: certificates of the cluster, for the page server, which speaks nothing but TLS.
         :param allows: checks the processes when they are dumped and nobody can continue them; see
             `ActionScript`.
+        :param ghost_limit: bytes of a file without a name that may go to ``directory``, and links are made
+            in the file system for those with other names only; 0: criu's default, and no links.
         :raises CannotMove: criu refused, or ``allows`` did; the text is a clause that says why.
         """
         external = [word for name in pipes for word in ("--external", name)]
@@ -133,6 +137,8 @@ class Criu:
             if tls is None:
                 raise ValueError("a page server is spoken to under TLS only")
             arguments += ["--page-server", "--address", pages[0], "--port", str(pages[1]), *_tls(tls)]
+        if ghost_limit:
+            arguments += ["--link-remap", "--ghost-limit", str(ghost_limit)]
         prefix = command_prefix(pid)
         if prefix:
             arguments.append("--unprivileged")
@@ -209,7 +215,7 @@ class Criu:
             log = _read_log(os.path.join(directory, f"{name}.log")) + text
             if not log and _is_full(directory):  # not even for the log
                 unknown = "no space is left where the images are written"
-            raise CannotMove(explain(log, unknown))
+            raise CannotMove(explain(log, unknown) if unknown else explain_failure(log, directory, name))
 
     def _run(
         self,
@@ -320,6 +326,15 @@ def _tls(files: TlsFiles) -> tuple[str, ...]:
         "--tls", "--tls-cacert", files.authorities, "--tls-cert", files.certificate, "--tls-key", files.key,
         "--tls-no-cn-verify",
     )  # fmt: skip
+
+
+def explain_failure(log: str, directory: str, name: str) -> str:
+    """
+    Return why criu failed, a clause; where there are no words for it, keep its log and name that. Blocks.
+
+    :param directory: of the images. :param name: of the log: ``dump``, ``restore`` or ``page-server``.
+    """
+    return known_reason(log) or describe(log, name, keep(directory, name, log))
 
 
 def _read_log(path: str) -> str:

@@ -42,7 +42,7 @@ def read(pids: Iterable[int], proc: str = "/proc") -> set[Inherited]:
 
     It is empty where this kernel shows none of it.
     """
-    found = set()
+    found: set[Inherited] = set()
     for pid in pids:
         with suppress(OSError):  # it has just ended, or this kernel shows none of it
             found.update(_of_threads(f"{proc}/{pid}/task"))

@@ -9,11 +9,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from gomd.jobs.checkpoint import inherited_attributes, process_tree, whole_process
+from gomd.jobs.checkpoint import inherited_attributes, private_files, process_tree, whole_process
 from gomd.jobs.checkpoint.content import Budget
 from gomd.jobs.checkpoint.file_facts import FileReader
 from gomd.jobs.checkpoint.job_reader import MAX_OPEN, MAX_PROCESSES, JobReader
 from gomd.jobs.checkpoint.node_reader import LIMITS, boot_id, read_flags, read_offer
+from gomd.jobs.checkpoint.private_mounts import NOTHING_PRIVATE, PrivateView
 from gomd.jobs.checkpoint.probes import Rights, make_probes, remove_probes
 from gomd.jobs.checkpoint.process_status import parse_limits
 from gomd.jobs.checkpoint.requirements import MAX_FILES, Requirements
@@ -29,7 +30,7 @@ WHOLE_SECONDS: Final = 0.12
 
 def read_needs(
     pids: Iterable[int], user: str, own: frozenset[str] = frozenset(), proc: str = "/proc",
-    supervisor: int = 0, prove: bool = False,
+    supervisor: int = 0, prove: bool = False, view: PrivateView = NOTHING_PRIVATE,
 ) -> Requirements:  # fmt: skip
     """
     Read what the processes ``pids`` need; the first one's user and namespaces count for all. Blocks.
@@ -38,10 +39,13 @@ def read_needs(
     :param own: what the supervisor carries over itself: its pipes and terminal, as named in /proc/PID/fd.
     :param supervisor: its pid, 0 when there is none.
     :param prove: make the probes that are in it: call `withdraw` when they have been looked for.
+    :param view: which temporary directories it has of its own; what is shown there of the machine's has to be
+        on the other node, too.
     :raises OSError: the first one has ended.
     """
     job = JobReader(pids, own, proc, MAX_OPEN, named=True, supervisor=supervisor)
     job.read()
+    job.add_shown(view.shown)
     found = [*job.stays, *job.watched()]
     pids, first = job.pids[:MAX_PROCESSES], job.first
     memory, huge = 0, 0
@@ -95,10 +99,16 @@ def look(pid: int, supervisor: int, user: str) -> Requirements:
 
     :raises OSError: it has ended.
     """
-    pids = process_tree.descendants(pid)
-    needs = read_needs(pids, user, open_files(supervisor), supervisor=supervisor, prove=True)
+    view, pids = private_files.read_view(supervisor), process_tree.descendants(pid)
+    needs = read_needs(pids, user, open_files(supervisor), supervisor=supervisor, prove=True, view=view)
     attributes = inherited_attributes.reasons_to_stay(inherited_attributes.read(pids))
-    return replace(needs, stays=(*needs.stays, *_strays(pid, supervisor), *attributes))
+    private = private_files.measure_files(pids, supervisor, needs.uid, view)
+    return replace(
+        needs,
+        stays=(*needs.stays, *private.stays, *_strays(pid, supervisor), *attributes),
+        memory=needs.memory + private.in_memory,
+        private_bytes=private.size,
+    )
 
 
 def look_for_stays(pid: int, supervisor: int) -> list[str]:

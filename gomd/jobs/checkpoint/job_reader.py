@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
-from gomd.jobs.checkpoint import unix_peers, whole_process
+from gomd.jobs.checkpoint import socket_kinds, unix_peers, whole_process
 from gomd.jobs.checkpoint.files_in_use import DELETED, FilesInUse, Mapping, read_mappings, read_mounts
 from gomd.jobs.checkpoint.kernel_objects import DEVICES, stays
 from gomd.jobs.checkpoint.namespaces import read_namespaces
@@ -23,6 +23,8 @@ MAX_PROCESSES: Final = 4000
 MAX_OPEN: Final = 20_000
 _TOO_MANY: Final = "it has too many processes or open files"
 _TOO_MANY_FILES: Final = "it has too many files open for another node to look at"
+#: Bytes that the kernel gives as the size of every POSIX message queue.
+_QUEUE_SIZE: Final = 80
 _IN_TRANSIT: Final = "it has sent open files over a socket that nobody has received yet"
 
 
@@ -52,6 +54,7 @@ class JobReader:
         first = self.first = f"{proc}/{self.pids[0]}"
         self.uid = os.stat(first).st_uid
         self._sockets = reasons_to_stay(f"{first}/net", self.uid)
+        self._root = f"{first}/root"
         self._namespaces = read_namespaces(first)
         self._reference = read_namespaces(f"{proc}/{supervisor}") if supervisor else {}
         with suppress(OSError):
@@ -79,6 +82,16 @@ class JobReader:
                 self.stays[f"its sockets cannot be seen: {error.strerror}"] = None
         for why in whole_process.waiting(f"{self.proc}/{pid}" for pid in self.pids[:MAX_PROCESSES]):
             self.stays[why] = None
+
+    def add_shown(self, paths: Iterable[str]) -> None:
+        """Add what the job sees of the machine's in temporary directories of its own, used now or not."""
+        for path in paths:
+            at = self._root + path
+            with suppress(OSError):
+                known = os.stat(at)
+                self._stay_because_of(path, self.files.add_descriptor(at, path, known, parse_fdinfo("")))
+                if stat.S_ISDIR(known.st_mode):
+                    self.directories[path] = None
 
     def _stay(self, why: str) -> None:
         if why:
@@ -118,7 +131,7 @@ class JobReader:
         info = parse_fdinfo(_read_fdinfo(f"{here}/fdinfo/{name}"))
         if target.startswith("socket:["):
             self._sockets_used.add(int(target[8:-1]))
-            self._stay(self._sockets.get(target[8:-1], ""))
+            self._stay(self._sockets.get(target[8:-1], "") or self._socket_family(here, name))
             self._stay(_IN_TRANSIT if info.in_transit else "")
         elif why := stays(target):
             self.stays[why] = None
@@ -126,6 +139,14 @@ class JobReader:
             self._watched += [(target, each) for each in info.watched]
         elif target.startswith("/"):
             self._read_file(f"{here}/fd/{name}", target, info)
+
+    def _socket_family(self, here: str, name: str) -> str:
+        if self.proc != "/proc":
+            return ""
+        try:
+            return socket_kinds.reason_to_stay(int(here.rpartition("/")[2]), int(name))
+        except OSError:
+            return ""  # it has ended, or the kernel is older: criu tells then
 
     def _read_file(self, at: str, target: str, info: DescriptorInfo) -> None:
         if target.startswith("/dev/") and not target.startswith(_SHARED):
@@ -141,6 +162,9 @@ class JobReader:
             if not target.startswith("/dev/pts/"):
                 self._stay_because_of(target, f"it has the device {target} open")
             return
+        if _is_queue(known) and target.count("/") == 1 and not _is_at(self._root + target, known):
+            self._stay_because_of(target, f"it has the POSIX message queue {target} open")
+            return
         if info.locked:
             self._stay_because_of(target, f"it holds a lock on {target}")
         self._stay_because_of(target, self.files.add_descriptor(at, target, known, info))
@@ -152,7 +176,10 @@ class JobReader:
             why = why.replace(f"its file {name}", "a file of it").replace(
                 f"its directory {name}", "its directory"
             )
-            why = why.replace(f"the device {name}", "a device").replace(name, "a file")
+            why = why.replace(f"the device {name}", "a device")
+            why = why.replace(f"the POSIX message queue {name}", "a POSIX message queue").replace(
+                name, "a file"
+            )
         self._stay(why)
 
     def watched(self) -> list[str]:
@@ -164,6 +191,19 @@ class JobReader:
                     None
                 )
         return list(found)
+
+
+def _is_queue(known: os.stat_result) -> bool:
+    """Whether a file looks like a POSIX message queue, which the kernel shows as if it were in ``/``."""
+    return stat.S_ISREG(known.st_mode) and known.st_size == _QUEUE_SIZE
+
+
+def _is_at(path: str, known: os.stat_result) -> bool:
+    try:
+        there = os.stat(path)
+    except OSError:
+        return False
+    return (there.st_dev, there.st_ino) == (known.st_dev, known.st_ino)
 
 
 def _read_fdinfo(path: str) -> str:

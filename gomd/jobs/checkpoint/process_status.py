@@ -21,7 +21,7 @@ class ProcessStatus:
     :ivar uids: all four user ids; ``gids`` all four group ids; ``groups`` its further ones.
     :ivar capabilities: those it may use. :ivar no_new_privileges: whether it can gain none by an exec.
     :ivar seccomp: 0 when no system call is filtered, 1 in strict mode, 2 with filters.
-    :ivar own_pid: its id in the innermost PID namespace. :ivar parent: its parent's id.
+    :ivar threads: how many it has.
     """
 
     state: str
@@ -32,7 +32,7 @@ class ProcessStatus:
     capabilities: int
     no_new_privileges: bool
     seccomp: int
-    parent: int
+    threads: int
 
 
 def parse_status(text: str) -> ProcessStatus:
@@ -51,7 +51,7 @@ def parse_status(text: str) -> ProcessStatus:
     return ProcessStatus(
         state, (numbers("TracerPid") or [0])[0], frozenset(numbers("Uid")), frozenset(numbers("Gid")),
         frozenset(numbers("Groups")), capabilities, bool((numbers("NoNewPrivs") or [0])[0]),
-        (numbers("Seccomp") or [0])[0], (numbers("PPid") or [0])[0],
+        (numbers("Seccomp") or [0])[0], (numbers("Threads") or [1])[0],
     )  # fmt: skip
 
 

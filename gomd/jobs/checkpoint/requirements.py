@@ -37,6 +37,7 @@ class Requirements:
     :ivar probes: proofs that the target node has to look for. :ivar gids: all groups of its processes.
     :ivar limits: by the names of /proc/PID/limits, the largest hard limit that one of them has.
     :ivar huge: bytes of huge pages.
+    :ivar private_bytes: of its own temporary files and System V memory; None when it can have none.
     """
 
     memory: int
@@ -55,6 +56,7 @@ class Requirements:
     gids: tuple[int, ...] = ()
     limits: tuple[tuple[str, int], ...] = ()
     huge: int = 0
+    private_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Capabilities:
     :ivar boot: the boot id of the kernel there. :ivar probes: those that are seen there.
     :ivar gids: the groups of the user there; None when it is not known. :ivar huge: bytes of free huge pages.
     :ivar limits: the hard limits beyond which nobody there can give a process more.
+    :ivar private_limit: bytes of its own temporary files that a job may bring along.
     """
 
     memory: int
@@ -87,6 +90,7 @@ class Capabilities:
     gids: tuple[int, ...] | None = None
     limits: tuple[tuple[str, int], ...] = ()
     huge: int = 0
+    private_limit: int = 0
 
 
 def reasons(needs: Requirements, offer: Capabilities, node: str) -> list[str]:
@@ -112,6 +116,11 @@ def reasons(needs: Requirements, offer: Capabilities, node: str) -> list[str]:
         found.append(f"{node} has no room for {needs.memory >> 20} MB of images: see [jobs] spool")
     if needs.huge > offer.huge:
         found.append(f"it has {needs.huge >> 20} MB of huge pages, {node} has {offer.huge >> 20} MB free")
+    private = needs.private_bytes or 0
+    if private > offer.private_limit:
+        found.append(f"{node}: {too_many_files(private, offer.private_limit)}")
+    elif private and needs.memory + 2 * private > offer.room:  # they come in one file, and are unpacked
+        found.append(f"{node} has no room for {private >> 20} MB of temporary files: see [jobs] spool")
     found += _reasons_of_rights(needs, offer, node)
     offered = {file.path: file for file in offer.files}
     told = {file.path for file in needs.files}
@@ -145,6 +154,12 @@ def _reasons_of_rights(needs: Requirements, offer: Capabilities, node: str) -> l
 
 def _limit(number: int) -> str:
     return "unlimited" if number >= UNLIMITED else str(number)
+
+
+def too_many_files(size: int, limit: int) -> str:
+    """Return why a job stays that has more bytes of temporary files than may move, a clause."""
+    found, most = size >> 20, limit >> 20
+    return f"it has {found} MB of temporary files, at most {most} MB may move: see [jobs] private_tmp"
 
 
 def parse_flags(cpuinfo: str) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ _LOOKS: Final = 5
 _LOOK_INTERVAL: Final = 0.01
 #: Numbers of vfork, clone and clone3 that /proc/PID/syscall may show for a process that waits for its child.
 _VFORK: Final = ("56", "58", "190", "220", "435", "120", "189")
+_SYS_RESOURCE: Final = 24
 _WAITING: Final = "one of its processes waits in the kernel and cannot be stopped: try again when {} answers"
 _VFORKED: Final = "one of its processes waits for a child that it made with vfork: try again when that runs"
 
@@ -58,8 +59,11 @@ def reasons(here: str, first: Mapping[str, str], reference: Mapping[str, str], u
         return
     if status.tracer:
         yield f"process {status.tracer}, a debugger or strace, traces it: end that first"
-    if others := status.uids - {uid}:
+    others = status.uids - {uid}
+    if uid and others:
         yield f"one of its processes runs with the rights of user {min(others)}"
+    elif others and not _may_read_limits():
+        yield "the kernel does not let root read its limits: the daemon lacks CAP_SYS_RESOURCE"
     elif uid and status.capabilities:
         yield "one of its processes has capabilities that its user has not"
     with suppress(OSError):
@@ -83,6 +87,11 @@ def waiting(
         if number < _LOOKS - 1:
             sleep(_LOOK_INTERVAL)
     return [_why(here) for here in left]
+
+
+def _may_read_limits() -> bool:
+    """Whether this process may read the limits of processes of all users, as criu has to."""
+    return bool(read_status("/proc/self").capabilities >> _SYS_RESOURCE & 1)
 
 
 def _why(here: str) -> str:

@@ -33,6 +33,7 @@ class JobRequest:
     :ivar memory_max: bytes it may have, None for no limit: the kernel sees to it.
     :ivar nice: the caller's nice value, :ivar limits: the caller's soft and hard resource limits, see
         `libgomd.jobspec.JobSpec`; None when not told. What a job gets of them its node decides.
+    :ivar shared_tmp: it gets no temporary directories of its own.
     """
 
     argv: tuple[str, ...]
@@ -50,6 +51,7 @@ class JobRequest:
     memory_max: int | None = None
     nice: int | None = None
     limits: Mapping[str, tuple[int, int]] | None = None
+    shared_tmp: bool = False
 
     @property
     def command(self) -> str:
@@ -66,6 +68,7 @@ class JobRequest:
             "memory_max": self.memory_max,
             "nice": self.nice,
             "limits": limits,
+            "shared_tmp": self.shared_tmp,
         }  # fmt: skip
 
 
@@ -109,6 +112,7 @@ def parse(values: Mapping[str, Any]) -> JobRequest:
         memory_max=most,
         nice=None if values.get("nice") is None else checked_nice(values["nice"]),
         limits=None if values.get("limits") is None else checked_limits(values["limits"], known=False),
+        shared_tmp=_flag(values, "shared_tmp"),
     )
 
 

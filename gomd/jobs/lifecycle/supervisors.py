@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, ClassVar, Final, TypeVar
 
 from twisted.logger import Logger
 
+from gomd.jobs.checkpoint.remove_tree import remove_tree
 from gomd.jobs.lifecycle.forkserver_client import ForkServerClient
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.request import Account, JobRequest
@@ -39,6 +39,7 @@ class Supervisors:
     :param spool_reserve: bytes of the disk that output leaves free, see
         `gomd.jobs.supervisor.file_store.free_of`.
     :param find_place: finds where the cgroups of jobs can be; None: jobs get none.
+    :param private_tmp: bytes of its own temporary files with which a job can move; 0: no job has its own.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -52,11 +53,13 @@ class Supervisors:
         where: str,
         find_place: Callable[[], Place] | None = None,
         spool_reserve: int = 0,
+        private_tmp: int = 0,
     ) -> None:
         self._fork_server = fork_server
         self.spool = spool
         self.spool_bytes = spool_bytes
         self.spool_reserve = spool_reserve
+        self._private_tmp = private_tmp
         self._namespaces = namespaces
         self.where = where
         self._find_place = find_place
@@ -119,6 +122,7 @@ class Supervisors:
                 began=now,
                 nice=request.nice or 0,
                 limits=request.limits,
+                private_tmp=0 if request.shared_tmp else self._private_tmp,
             ),
             self._namespaces,
         )  # fmt: skip
@@ -154,7 +158,7 @@ class Supervisors:
             JobSpec(
                 name, self.directory(name), self.where, self.spool_bytes, detach=detach, lock=lock,
                 nmigs=nmigs, cgroup=self._place[:2], spool_reserve=self.spool_reserve, images=images,
-                criu=criu, pid_at_home=pid_at_home, expected_uid=uid,
+                criu=criu, pid_at_home=pid_at_home, expected_uid=uid, private_tmp=self._private_tmp,
             ),
             self._namespaces,
         )  # fmt: skip
@@ -241,7 +245,8 @@ class Supervisors:
 
     def remove(self, name: str) -> None:
         """Remove the directory of a job. Blocks."""
-        shutil.rmtree(self.directory(name), ignore_errors=True)
+        with suppress(OSError):  # its job may have temporary files there: nothing of the user's is followed
+            remove_tree(self.directory(name))
 
     def close(self) -> None:
         """Let the fork server end; supervisors go on."""

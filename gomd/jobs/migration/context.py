@@ -17,8 +17,9 @@ from gomd.jobs.migration.images import FILES_TIMEOUT, ImageDirectories
 from gomd.jobs.migration.journal import MigrationJournal, Record
 from gomd.jobs.migration.local_jobs import LocalJobs
 from gomd.jobs.migration.node_checks import NodeChecks
-from gomd.jobs.migration.page_server import PageServers
+from gomd.jobs.migration.page_server import LOOPBACK, PageServers
 from gomd.jobs.migration.protocol import State
+from gomd.jobs.migration.tree_server import TreeServer
 from libgomd.errors import NotFound
 from libgomd.model import Node
 from libgomd.wallclock import Wall
@@ -67,6 +68,17 @@ class MigrationContext:
     jobs: LocalJobs
     journal: MigrationJournal
     channels: Channels
+
+    def tree_server(self, source: str, size: int) -> TreeServer:
+        """
+        Return what takes the temporary files of one job.
+
+        :param source: address of the node from which it comes. :param size: bytes that are expected.
+        :raises CannotMove: nothing can listen.
+        """
+        address = self.page_servers.address
+        sources = {source, LOOPBACK} if address.startswith("127.") else {source}
+        return TreeServer(self.threads, address, sources, size)
 
     # -- nodes
 

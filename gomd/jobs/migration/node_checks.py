@@ -12,7 +12,8 @@ from twisted.internet.interfaces import IReactorTime
 from gomd.interfaces import IThreads
 from gomd.jobs.checkpoint import inspection
 from gomd.jobs.checkpoint.criu import Criu
-from gomd.jobs.checkpoint.requirements import Capabilities, Requirements, reasons
+from gomd.jobs.checkpoint.requirements import Capabilities, Requirements, reasons, too_many_files
+from gomd.jobs.checkpoint.tree_stream import largest
 from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.migration.bounded_inspection import BoundedInspection
 from gomd.jobs.migration.images import ImageDirectories
@@ -54,6 +55,7 @@ class NodeChecks:
     :param withdraw: removes the proofs that ``read_requirements`` has made, given the pid. Blocks.
     :param read_capabilities: reads what this node has of what a job needs, as
         `gomd.jobs.checkpoint.inspection.read_offer` does. Blocks.
+    :param private_limit: bytes of its own temporary files with which a job can move, as configured.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class NodeChecks:
         read_obstacles: Callable[[int, int], list[str]] = inspection.look_for_stays,
         read_capabilities: Callable[[Requirements, str, str, str], Capabilities] = inspection.read_offer,
         withdraw: Callable[[Requirements, int], None] = inspection.withdraw,
+        private_limit: int = 0,
     ) -> None:
         self._withdraw = withdraw
         self._threads = threads
@@ -74,6 +77,7 @@ class NodeChecks:
         self._read_requirements = read_requirements
         self._read_obstacles = read_obstacles
         self._read_capabilities = read_capabilities
+        self.private_limit = largest(private_limit)
 
     @property
     def known_criu_problem(self) -> str:
@@ -100,7 +104,10 @@ class NodeChecks:
             )  # fmt: skip
         except OSError as error:
             raise NotFound(f"job {job.name} has ended") from error
-        return replace(found, memory_max=running.memory_max, node=self._images.node)
+        private, stays = found.private_bytes or 0, found.stays
+        if private > self.private_limit:
+            stays = (*stays, too_many_files(private, self.private_limit))
+        return replace(found, memory_max=running.memory_max, node=self._images.node, stays=stays)
 
     async def withdraw(self, job: TrackedJob, requirements: Requirements) -> None:
         """Remove the proofs that `requirements` has made, once another node has looked for them."""
@@ -135,7 +142,9 @@ class NodeChecks:
         offer = await self._bounded.run(
             INSPECTION_TIMEOUT, job, self._read_capabilities, requirements, user, room, problem
         )
-        return reasons(requirements, replace(offer, no_limit=no_memory_limit), node)
+        return reasons(
+            requirements, replace(offer, no_limit=no_memory_limit, private_limit=self.private_limit), node
+        )
 
 
 def _user_name(uid: int) -> str:

@@ -23,6 +23,7 @@ _MAX_INODE: Final = 1 << 64
 def encode_requirements(requirements: Requirements) -> bytes:
     """Return ``requirements`` as the bytes of the file. :raises CannotMove: they are too long for it."""
     values = asdict(requirements)
+    del values["private_bytes"]  # it stands in the message: older nodes know no such name here
     if requirements.memory_max is None:
         del values[
             "memory_max"

@@ -25,7 +25,10 @@ from gomd.jobs.supervisor.control_socket import ControlSocket
 from gomd.jobs.supervisor.exit_watcher import ExitWatcher, end_the_rest
 from gomd.jobs.supervisor.file_store import LOST, FileStore
 from gomd.jobs.supervisor.job_directory import EXIT, JOB, JobDirectory, make_job_directory
+from gomd.jobs.supervisor.named_paths import named_paths
 from gomd.jobs.supervisor.pipes import Streams
+from gomd.jobs.supervisor.private_dirs import STORED, PrivateDirectories
+from gomd.jobs.supervisor.private_hint import private_hint
 from gomd.jobs.supervisor.spawn import CannotStart, Program, SupervisorEnvironment, begin
 from gomd.jobs.supervisor.stdio import JobStdio
 from gomd.jobs.supervisor.stop_signals import STOP_SIGNALS, send_stop
@@ -87,6 +90,7 @@ class Supervisor:
         self._watcher = ExitWatcher()
         self._program: Program | None = None
         self._group: JobGroup | None = None
+        self._private: PrivateDirectories | None = None
         self._idle_since: float | None = None
         self._deserted_check_at: float | None = None
         self._deserted = False
@@ -121,16 +125,41 @@ class Supervisor:
             self._group = group_of(spec)
         except NoLimit as error:
             raise CannotStart(405, f"its memory cannot be limited on {spec.where}: {error}") from error
+        self._make_private()
         streams, ours = self._make_terminal() if spec.tty else self._make_pipes()
         self._watcher.start()
         try:
-            self._program = begin(spec, streams, self._environment, self._group)
+            self._program = begin(
+                spec, streams, self._environment, self._group, own_tmp=self._private is not None
+            )
         finally:
             for descriptor in set(streams):
                 os.close(descriptor)
         self._stdio.adopt(ours, spec.tty)
         self._spec = spec._replace(argv=shown_arguments(spec.argv), env={})  # they may have some MiB
         self._write_job()
+
+    def _make_private(self) -> None:
+        """Give the job temporary directories of its own. :raises CannotStart: there can be none."""
+        spec = self._spec
+        if not (spec.private_tmp and self._environment.namespace):
+            return
+        try:
+            self._private = PrivateDirectories(self._directory.descriptor, spec.uid, spec.gid, spec.groups)
+            self._private.show(named_paths(spec.argv, spec.cwd, spec.env))
+        except OSError as error:
+            raise CannotStart(
+                500,
+                f"it can have no temporary directories of its own on {spec.where}: {error.strerror}: "
+                "gom run --shared-tmp does without",
+            ) from error
+
+    def _remove_private(self) -> None:
+        """Remove the job's temporary directories: nothing of it runs any more."""
+        if self._private is not None:
+            with suppress(OSError):  # whoever removes the job's directory tries again
+                for name in STORED.values():
+                    self._directory.remove_below(name)
 
     def _make_pipes(self) -> tuple[Streams, Streams]:
         if self._spec.detach:
@@ -139,6 +168,7 @@ class Supervisor:
 
     def _make_terminal(self) -> tuple[Streams, Streams]:
         streams, ours = pipes.make_terminal(self._spec.uid)
+        pipes.hold_terminal(streams[0])
         with suppress(OSError):
             pipes.set_size(ours[1], *self._spec.size)
         return streams, ours
@@ -147,7 +177,9 @@ class Supervisor:
         """Tell why nothing runs, and leave no trace of it; the output of a job that moved here stays."""
         self._remove_group()
         self._control.send_last(job_messages.encode(StartFailure(error.code, str(error))))
-        if not (self._spec.detach and self._spec.images):
+        if self._spec.detach and self._spec.images:
+            self._remove_private()
+        else:
             self._directory.remove()
 
     def _running_job(self) -> RunningJob:
@@ -324,6 +356,8 @@ class Supervisor:
         """Write down how the job ended: everything is known."""
         lost = sum(store.lost for store in self._stores.values())
         reasons = [LOST.format(lost)] if lost else []
+        if self._private is not None and (hint := self._private_hint(status)):
+            reasons.append(hint)
         if self._group is not None:
             reasons = [text for text in (self._group.out_of_memory(), *reasons) if text]
         self._attachment.exit = ended = JobExit(status, "; ".join(reasons))
@@ -331,10 +365,19 @@ class Supervisor:
         self._directory.write(EXIT, ended, on_disk=self._control.connection is None)
         self._stdio.close()
 
+    def _private_hint(self, status: int) -> str:
+        """Return what the job's user has to know about its own temporary directories, empty for nothing."""
+        assert self._private is not None
+        end = self._attachment.end
+        said = b"".join(self._stdio.last.get(kind, b"") for kind in end.outputs)
+        return private_hint(self._private, self._spec.argv, said, status)
+
     def _leave(self) -> None:
         if self._deserted:
+            self._remove_private()
             return
         if self._spec.detach:
+            self._remove_private()
             self._directory.remove_socket()
         else:
             self._directory.remove()

@@ -21,6 +21,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+_NAME = ctypes.create_string_buffer(b"renamed")
+
 libc = ctypes.CDLL(None, use_errno=True)
 PAGE = mmap.PAGESIZE
 
@@ -126,7 +128,7 @@ def altstack() -> bool:
     data = ctypes.create_string_buffer(24)
     checked(libc.sigaltstack(None, data))
     pointer, _flags, size = struct.unpack("PiN", data.raw[:24])
-    return pointer == address and size == 8 * PAGE
+    return bool(pointer == address and size == 8 * PAGE)
 
 
 def set_altstack() -> None:
@@ -306,7 +308,6 @@ MORE: dict[str, Setter] = {
     "limits": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)),
     "memory advice, wipe on fork": lambda: region.madvise(18, 3 * PAGE, PAGE),
 }
-_NAME = ctypes.create_string_buffer(b"renamed")
 
 
 def core_cookie() -> int:
