@@ -13,9 +13,18 @@ from gom.foreground import Foreground
 from gom.streams import Lost, Streams
 from gom.terminal import Terminal
 from libgomd.endpoints import Endpoint
-from libgomd.errors import ConnectionLost, GomdError, MalformedRequest, NodeError, NotFound, RequestError
+from libgomd.errors import (
+    ConnectionLost,
+    GomdError,
+    MalformedRequest,
+    NodeError,
+    NotFound,
+    NotPossible,
+    RequestError,
+)
 from libgomd.jobspec import DEFAULT_SIZE, JobSpec, job_spec
 from libgomd.linesocket import LineSocket, dial
+from libgomd.wire import frames
 from libgomd.wire.lines import Request
 
 RUN_USAGE = """\
@@ -185,15 +194,24 @@ def run(places: Sequence[Endpoint], token: str, wanted: Wanted) -> int:
     frame = spec.frame()
     connect = _Connector(places, token)
     line = connect(Request("run"))
-    line.send_raw(frame, PATIENCE + len(frame) / SLOWEST)
     terminal = Terminal(spec.tty)
-    streams = Streams(
-        line.detach(), terminal, reads_input=not wanted.no_input, escape=wanted.escape
-    )  # fmt: skip
-    if wanted.detach:
-        print(streams.begin(), flush=True)
-        return 0
-    return _until_the_end(streams, terminal, connect)
+    streams = None
+    try:
+        line.send_raw(frame, PATIENCE + len(frame) / SLOWEST)
+        streams = Streams(
+            line.detach(), terminal, reads_input=not wanted.no_input, escape=wanted.escape
+        )  # fmt: skip
+        if wanted.detach:
+            print(streams.begin(), flush=True)
+            return 0
+        return _until_the_end(streams, terminal, connect)
+    except ConnectionLost as error:
+        if len(frame) <= frames.MAX_PAYLOAD or (streams is not None and streams.job):
+            raise
+        raise NotPossible(
+            f"the daemon does not take {len(frame)} bytes of arguments and environment: one of an older "
+            "version takes 1 MiB; others take 48 MiB of all callers at a time, try again"
+        ) from error
 
 
 def attach(places: Sequence[Endpoint], token: str, wanted: WantedAttachment) -> int:
@@ -218,7 +236,8 @@ def _until_the_end(streams: Streams, terminal: Terminal, connect: _Connector) ->
     with terminal:
         while True:
             try:
-                return streams.serve()
+                status = streams.serve()
+                break
             except Lost:
                 if not streams.job:
                     raise ConnectionLost("the daemon went away before the job began") from None
@@ -228,6 +247,8 @@ def _until_the_end(streams: Streams, terminal: Terminal, connect: _Connector) ->
                 streams.wait(RETRY_INTERVAL)
             streams.join(_again(connect, streams, end))
             streams.attach()
+    streams.end_as_job()
+    return status
 
 
 def _again(connect: _Connector, streams: Streams, end: float) -> Any:

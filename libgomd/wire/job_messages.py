@@ -145,11 +145,13 @@ class JobExit(NamedTuple):
 
     :ivar exit: status as a shell reports it, 128 + N for signal N. :ivar reason: a clause, empty as a rule.
     :ivar lost: nobody knows how it ended; none of its output precedes this.
+    :ivar signal: that ended its first process, 0 for none.
     """
 
     exit: int
     reason: str = ""
     lost: bool = False
+    signal: int = 0
 
 
 class StartFailure(NamedTuple):
@@ -290,8 +292,8 @@ def to_json(value: JobMessage) -> dict[str, Any]:
         told |= {"view": True, "detach": True}
     elif isinstance(value, (FreezeOrder, LockOrder, KeepOrder)):
         told["do"] = value.do
-    elif isinstance(value, JobExit) and not value.lost:
-        del told["lost"]
+    elif isinstance(value, JobExit):
+        told = {name: told[name] for name in told if told[name] or name not in ("lost", "signal")}
     elif isinstance(value, OrderOutcome):
         if value.did != END:
             del told["signals"]
@@ -317,8 +319,8 @@ _READERS: Final[dict[str, json_fields.Reader]] = {
                      "reason", "text", "user", "where"), json_fields.text),
     **dict.fromkeys(("detach", "detached", "lock", "lost", "memory_sent", "merge", "tty"), json_fields.flag),
     **dict.fromkeys(("bytes", "code", "exit", "expected_uid", "gid", "home", "job", "memory_max", "nmigs",
-                     "node", "pid", "pid_at_home", "port", "private_tmp", "spool_bytes", "spool_reserve",
-                     "supervisor", "tree_port", "uid", "umask"), json_fields.whole),
+                     "node", "pid", "pid_at_home", "port", "signal", "private_tmp", "spool_bytes",
+                     "spool_reserve", "supervisor", "tree_port", "uid", "umask"), json_fields.whole),
     **dict.fromkeys(("began", "limit", "used"), json_fields.seconds),
     "argv": json_fields.texts(),
     "cgroup": json_fields.texts(2),

@@ -87,7 +87,7 @@ class Supervisors:
         return self._fork_server.is_ready
 
     def prepare(self) -> None:
-        """Get ready. Blocks, as long as the disk of the spool does. Errors as in `Launcher.prepare`."""
+        """Get ready. Blocks, as long as the disk of the spool does. See `ForkServerClient.prepare`."""
         self._fork_server.prepare()
 
     def check_limit(self, memory_max: int | None) -> None:

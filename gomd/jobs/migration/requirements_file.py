@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from dataclasses import asdict
 from typing import Any, Final
 
+from gomd.jobs.checkpoint.inet_sockets import Port
 from gomd.jobs.checkpoint.probes import MAX_PROBES, Probe
 from gomd.jobs.checkpoint.requirements import MAX_FILES, FileRequirement, Requirements
 from libgomd.errors import CannotMove
@@ -46,6 +48,7 @@ def decode_requirements(data: bytes) -> Requirements:
         values["probes"] = tuple(Probe(**each) for each in values.get("probes", ()))
         values["limits"] = tuple((name, limit) for name, limit in values.get("limits", ()))
         values["gids"] = tuple(values.get("gids", ()))
+        values["ports"] = tuple(Port(*each) for each in values.get("ports", ()))
         requirements = Requirements(
             **values | {name: tuple(values[name]) for name in ("flags", "directories", "stays")}
         )
@@ -59,6 +62,7 @@ def _check(requirements: Requirements) -> None:
     """:raises MalformedFrame: a field has another type, or is out of its bounds."""
     texts = (
         requirements.machine, requirements.kernel, requirements.user, requirements.node, requirements.boot,
+        requirements.criu,
         *(name for name, _limit in requirements.limits),
         *requirements.flags, *requirements.directories, *requirements.stays,
     )  # fmt: skip
@@ -73,12 +77,27 @@ def _check(requirements: Requirements) -> None:
         raise MalformedFrame("requirements of a job: a limit has another type or size")
     if not all(is_number(gid, _MAX_UID) for gid in requirements.gids) or len(requirements.gids) > MAX_FILES:
         raise MalformedFrame("requirements of a job: invalid groups")
+    if len(requirements.ports) > MAX_FILES or not all(map(_is_valid_port, requirements.ports)):
+        raise MalformedFrame("requirements of a job: invalid description of a port")
     if len(requirements.probes) > MAX_PROBES or not all(map(_is_valid_probe, requirements.probes)):
         raise MalformedFrame("requirements of a job: invalid description of a probe")
     if len(requirements.files) > MAX_FILES or len(requirements.directories) > MAX_FILES:
         raise MalformedFrame(f"requirements of a job: more than {MAX_FILES} files or directories")
     if not all(map(_is_valid, requirements.files)):
         raise MalformedFrame("requirements of a job: invalid description of a file")
+
+
+def _is_valid_port(port: Port) -> bool:
+    try:
+        ipaddress.ip_address(port.address)
+    except ValueError:
+        return False
+    return (
+        port.kind in ("tcp", "tcp6", "udp", "udp6")
+        and isinstance(port.address, str)
+        and type(port.port) is int
+        and 0 <= port.port < 1 << 16
+    )
 
 
 def _is_valid(file: FileRequirement) -> bool:
@@ -89,7 +108,10 @@ def _is_valid(file: FileRequirement) -> bool:
         and is_number(file.size, _MAX_BYTES)
         and is_number(file.inode, _MAX_INODE)
         and all(isinstance(text, str) for text in (file.build_id, file.digest, file.volume))
-        and all(isinstance(flag, bool) for flag in (file.written, file.whole, file.directory, file.there))
+        and all(
+            isinstance(flag, bool)
+            for flag in (file.written, file.whole, file.directory, file.there, file.denied, file.watched)
+        )
         and is_number(file.near, _MAX_BYTES)
         and is_number(file.device, _MAX_INODE)
         and isinstance(file.mtime, int)

@@ -112,7 +112,7 @@ class FreezingSupervisor(Supervisor):
 
             def allows(_pid: int) -> None:
                 _check_family(supervisor, (pid, own))
-                if uid and (why := permissions.sockets_that_stay(process_tree.descendants(pid))):
+                if why := permissions.sockets_that_stay(process_tree.descendants(pid), uid):
                     raise CannotMove(why)
 
             before = restrictions.check(process_tree.descendants(pid), process_tree.high_pids)
@@ -126,6 +126,7 @@ class FreezingSupervisor(Supervisor):
                 limit=order.limit,
                 allows=allows,
                 ghost_limit=largest(spec.private_tmp) if private is not None else 0,
+                connected=permissions.is_connected(process_tree.descendants(pid, whole=False)),
             )
             pids = process_tree.descendants(pid)
             if not process_tree.keep_stopped(pids):

@@ -360,7 +360,8 @@ class Supervisor:
             reasons.append(hint)
         if self._group is not None:
             reasons = [text for text in (self._group.out_of_memory(), *reasons) if text]
-        self._attachment.exit = ended = JobExit(status, "; ".join(reasons))
+        ended = JobExit(status, "; ".join(reasons), signal=self._watcher.signal)
+        self._attachment.exit = ended
         self._remove_group()
         self._directory.write(EXIT, ended, on_disk=self._control.connection is None)
         self._stdio.close()

@@ -12,6 +12,7 @@ import pytest
 from tests.integration.cluster.asking import ask, eventually
 from tests.integration.hosts import Host, Network
 from tests.integration.migration.moving import Job
+from tests.integration.migration.test_obstacles import _WATCHES
 from tests.integration.migration.test_refusals import PYTHON, moves, refused
 
 _WRITES = """
@@ -158,6 +159,15 @@ def test_a_shared_file_system(three: list[Host], network_disk: Path, user: str) 
     eventually(lambda: job.out == b"written\n" * 2)
     assert three[1].run("cat", str(log)) == "zero\none\ntwo\n"
     assert eventually(lambda: os.listdir(network_disk.parent / "server") == ["log"])
+
+
+def test_a_watched_file_of_a_shared_file_system(three: list[Host], network_disk: Path) -> None:
+    """criu could not watch it there: the job stays, and is never stopped for that."""
+    path = network_disk / "followed"
+    _write(three[0], path, "")
+    job = Job(three[0], "-n", "1", PYTHON, "-c", _WATCHES, str(path), user="nobody")
+    eventually(lambda: job.out == b"ready\n")
+    refused(job, f"it watches {path} for changes (inotify)")
 
 
 def test_probes_are_removed(three: list[Host], own: Path) -> None:
