@@ -7,7 +7,8 @@ itself restarts the call in which the thread was. That is what criu does, and it
 
 Theory of operation: after PTRACE_SEIZE and PTRACE_INTERRUPT the thread stops where it handles signals. It is
 continued at a ``syscall`` instruction of its vdso as far as the entry of the call, told to stop again, and
-continued: the next stop is behind the call, in the handling of signals again.
+continued: the next stop is behind the call, in the handling of signals again. Meanwhile all of its signals
+are blocked: a shell always has the end of a child coming, and that would stop it on the way.
 
 Standard library only: supervisors use it.
 """
@@ -28,7 +29,7 @@ from typing import Final
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 _libc.ptrace.restype = ctypes.c_long
 _CONT, _SYSCALL, _DETACH, _GETREGSET, _SETREGSET = 7, 24, 17, 0x4204, 0x4205
-_SEIZE, _INTERRUPT = 0x4206, 0x4207
+_SEIZE, _INTERRUPT, _GETSIGMASK, _SETSIGMASK = 0x4206, 0x4207, 0x420A, 0x420B
 _TRACE_SYSTEM_CALLS: Final = 1
 _SUSPEND_SECCOMP: Final = 1 << 21
 _GENERAL_REGISTERS: Final = 1
@@ -85,8 +86,11 @@ class StoppedThread:
         self._machine = machine
         self._instruction = instruction
         self._deadline = deadline
-        self._pending = _wait(thread, deadline)
+        while pending := _wait(thread, deadline):  # a signal was on its way before the interruption
+            _ptrace(_CONT, thread, 0, pending)
         self._saved = self._registers()
+        self._mask = _signal_mask(thread)
+        _set_signal_mask(thread, _ALL_BITS)
 
     def call(self, name: str, *arguments: int) -> int:
         """
@@ -115,11 +119,13 @@ class StoppedThread:
         return word - (1 << 64) if word >> 63 else word
 
     def restore(self) -> None:
-        """Put its registers back and let it go on."""
+        """Put its registers and its signal mask back and let it go on."""
         with suppress(CannotInject):
             self._set(self._saved)
         with suppress(CannotInject):
-            _ptrace(_DETACH, self._thread, 0, self._pending)
+            _set_signal_mask(self._thread, self._mask)
+        with suppress(CannotInject):
+            _ptrace(_DETACH, self._thread)
 
     def _registers(self) -> list[int]:
         words = (ctypes.c_uint64 * self._machine.words)()
@@ -201,6 +207,17 @@ def _wait(thread: int, deadline: float, now: Callable[[], float] = time.monotoni
     if not os.WIFSTOPPED(status):
         raise ProcessLookupError(f"thread {thread} has ended")
     return 0 if status >> 16 == _EVENT_STOP else status >> 8 & 0xFF
+
+
+def _signal_mask(thread: int) -> int:
+    mask = ctypes.c_uint64()
+    _ptrace(_GETSIGMASK, thread, ctypes.sizeof(mask), ctypes.addressof(mask))
+    return mask.value
+
+
+def _set_signal_mask(thread: int, signals: int) -> None:
+    mask = ctypes.c_uint64(signals)
+    _ptrace(_SETSIGMASK, thread, ctypes.sizeof(mask), ctypes.addressof(mask))
 
 
 def _ptrace(request: int, thread: int, address: int = 0, data: int = 0) -> None:
