@@ -1,5 +1,5 @@
 """
-Runs all programs and writes docs/programs.md: `make programs`. With names, runs those and writes nothing.
+Runs programs and writes their rows of docs/programs.md: all of them (`make programs`), or those that are named.
 
 Exit status: 0 when each program did what is expected of it, otherwise 1.
 """
@@ -15,7 +15,7 @@ from tests.integration.test_criu import find_criu
 from tests.programs.definitions import ALL
 from tests.programs.hosts import two_hosts
 from tests.programs.outcome import Outcome, try_program
-from tests.programs.table import PATH, figures, render
+from tests.programs.table import PATH, figures, read, update
 
 
 def main(names: Sequence[str]) -> int:
@@ -33,9 +33,9 @@ def main(names: Sequence[str]) -> int:
         for program in [known[name] for name in names] or ALL:
             outcomes.append(try_program(program, network))
             print(_line(outcomes[-1]), flush=True)
-    print(figures(outcomes))
-    if not names:
-        PATH.write_text(render(outcomes))
+            page = PATH.read_text() if PATH.exists() else ""
+            PATH.write_text(update(page, outcomes, ALL))
+    print(figures(read(PATH.read_text())))
     return 0 if all(outcome.is_right for outcome in outcomes) else 1
 
 

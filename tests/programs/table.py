@@ -7,18 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.programs.definition import ROOT
-from tests.programs.outcome import (
-    LOST,
-    MOVED,
-    REFUSED,
-    REFUSED_LATE,
-    WRONG_RESULT,
-    Outcome,
-)
+from tests.programs.definition import ROOT, Program
+from tests.programs.outcome import LOST, MOVED, REFUSED, REFUSED_LATE, WRONG_RESULT, Outcome
 
 PATH: Final = Path(__file__).parents[2] / "docs" / "programs.md"
-_HEADINGS = ("program", "what it does", "user", "outcome", "unmoved", "with its moves", "each move")
+_HEADINGS = ("program", "what it does", "user", "outcome", "unmoved", "with its moves", "gom migrate")
 _PAGE = """\
 # Programs that were moved
 
@@ -36,42 +29,55 @@ The two hosts have nothing writable in common but /home, as two machines with ho
 
 
 class Row(NamedTuple):
-    """A row of the table: the cells of `_HEADINGS`."""
+    """The cells of a row: those of `_HEADINGS`."""
 
     program: str
     about: str
     user: str
     outcome: str
-    unmoved: str
-    moved: str
-    moves: str
+    unmoved: str = ""
+    moved: str = ""
+    migrate: str = ""
+
+    @property
+    def seconds(self) -> Sequence[float]:
+        """How long `gom migrate` took, each time."""
+        return [float(each.removesuffix(" s")) for each in self.migrate.split(", ") if each]
 
 
-def render(outcomes: Sequence[Outcome]) -> str:
-    """Return the page."""
-    rows = [Row(*_HEADINGS), Row(*["---"] * len(_HEADINGS)), *map(_row, outcomes)]
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return _PAGE.format(figures=figures(outcomes), rows="\n".join(lines))
+def update(page: str, outcomes: Sequence[Outcome], programs: Sequence[Program]) -> str:
+    """
+    Return the page with the rows of these outcomes made anew.
+
+    :param page: the page as it was, empty when there is none.
+    :param programs: all that there are; those that have not been run since they were added say so.
+    """
+    old = {row.program: row for row in read(page)} if page else {}
+    new = {outcome.program.name: _row(outcome) for outcome in outcomes}
+    rows = []
+    for program in programs:
+        row = new.get(program.name) or old.get(program.name) or _unknown(program)
+        rows.append(row._replace(about=program.about, user=_user(program)))
+    lines = ["| " + " | ".join(row) + " |" for row in (_HEADINGS, ["---"] * len(_HEADINGS), *rows)]
+    return _PAGE.format(figures=figures(rows), rows="\n".join(lines))
 
 
-def figures(outcomes: Sequence[Outcome]) -> str:
-    """Return the figures of a run, a sentence or two."""
+def figures(rows: Sequence[Row]) -> str:
+    """Return the figures of a run in some sentences."""
 
     def count(word: str) -> int:
-        return len([outcome for outcome in outcomes if outcome.word == word])
+        return len([row for row in rows if row.outcome.partition(":")[0] == word])
 
-    refusals = [attempt.seconds for each in outcomes for attempt in each.attempts if each.word == REFUSED]
-    moves = sorted(attempt.seconds for each in outcomes for attempt in each.attempts if each.word == MOVED)
     text = (
-        f"Of {len(outcomes)} programs {count(MOVED)} moved and {count(REFUSED)} were refused. Wrong results: "
+        f"Of {len(rows)} programs {count(MOVED)} moved and {count(REFUSED)} were refused. Wrong results: "
         f"{count(WRONG_RESULT)}; lost jobs: {count(LOST)}; refusals after the freeze: {count(REFUSED_LATE)}."
     )
-    if wrong := [outcome.program.name for outcome in outcomes if not outcome.is_right]:
-        text += f" Not as it should be: {', '.join(wrong)}."
-    if moves:
-        text += f" A move took {moves[len(moves) // 2]:.2f} s in the median, {moves[-1]:.2f} s at most"
-        text += f", as `gom migrate` takes; a refusal {max(refusals):.2f} s at most." if refusals else "."
-    return f"{text} The kernel was Linux {platform.release()}."
+    if other := len(rows) - sum(map(count, (MOVED, REFUSED, WRONG_RESULT, LOST, REFUSED_LATE))):
+        text += f" Other failures: {other}."
+    for word, what in ((MOVED, "A move"), (REFUSED, "A refusal")):
+        if took := sorted(seconds for row in rows if row.outcome.startswith(word) for seconds in row.seconds):
+            text += f" {what} took {took[len(took) // 2]:.2f} s in the median, {took[-1]:.2f} s at most."
+    return f"{text} That is how long the command `gom migrate` takes. The kernel was Linux {platform.release()}."
 
 
 def _row(outcome: Outcome) -> Row:
@@ -80,12 +86,20 @@ def _row(outcome: Outcome) -> Row:
     return Row(
         program.name,
         program.about,
-        "root" if program.user == ROOT else "user",
+        _user(program),
         f"{outcome.word}: {text}" if text else outcome.word,
         f"{outcome.unmoved:.1f} s",
         f"{outcome.moved:.1f} s",
-        ", ".join(f"{attempt.seconds:.2f} s" for attempt in outcome.attempts if attempt.done),
+        ", ".join(f"{attempt.seconds:.2f} s" for attempt in outcome.attempts),
     )
+
+
+def _unknown(program: Program) -> Row:
+    return Row(program.name, program.about, _user(program), "not run yet")
+
+
+def _user(program: Program) -> str:
+    return "root" if program.user == ROOT else "user"
 
 
 def read(page: str) -> Sequence[Row]:

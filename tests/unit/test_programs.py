@@ -12,7 +12,7 @@ from tests.programs.definition import MOVED, Program, Refused
 from tests.programs.definitions import ALL, LIGHT
 from tests.programs.outcome import difference, judge, reason_in
 from tests.programs.running import Attempt, Result
-from tests.programs.table import PATH, Outcome, read, render
+from tests.programs.table import PATH, Outcome, read, update
 
 _PACKAGES = Path(__file__).parents[2] / "contrib" / "system-packages"
 #: What every Debian system has, or what this project's own environment is made of.
@@ -57,17 +57,28 @@ class TableTests(SynchronousTestCase):
                 self.assertRegex(row.outcome, program.expect.because)
             else:
                 self.assertEqual(row.outcome, "moved", row)
-                self.assertGreaterEqual(len(row.moves.split(", ")), 2)
+                self.assertGreaterEqual(len(row.migrate.split(", ")), 2)
 
     def test_a_page_is_read_as_it_was_written(self) -> None:
         """A line break or a bar in a reason does not break the table."""
         program = Program("one", "works", ("true",), {})
-        page = render([Outcome(program, "wrong result", "a | b\nc", 1.0, 2.0, (Attempt("", "", True, 0.5),))])
+        outcome = Outcome(program, "wrong result", "a | b\nc", 1.0, 2.0, (Attempt("", "", True, 0.5),))
+        page = update("", [outcome], [program])
         [row] = read(page)
         self.assertEqual(row.program, "one")
         self.assertEqual(row.outcome, "wrong result: a \\| b c")
-        self.assertEqual(row.moves, "0.50 s")
+        self.assertEqual(row.migrate, "0.50 s")
         self.assertIn("Wrong results: 1; lost jobs: 0", page)
+
+    def test_a_run_of_some_leaves_the_rows_of_the_others(self) -> None:
+        """A program that was never run says so, and one that is gone has no row any more."""
+        programs = [Program(name, "works", ("true",), {}) for name in ("one", "two", "three")]
+        page = update("", [Outcome(program, "moved") for program in programs[:2]], programs)
+        page = update(page, [Outcome(programs[1], "lost", "x")], programs[1:])
+        self.assertEqual([row[:1] + row[3:4] for row in read(page)], [("two", "lost: x"), ("three", "not run yet")])
+        self.assertIn("Of 2 programs 0 moved", page)
+        self.assertIn("lost jobs: 1;", page)
+        self.assertIn("Other failures: 1.", page)
 
     def test_another_page_is_not_read(self) -> None:
         """It says what to do."""

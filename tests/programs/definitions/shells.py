@@ -109,7 +109,7 @@ PROGRAMS: Final = (
     ),
     Program(
         "mawk", "sums over a text", ("mawk", "-f", "work.awk", "text", "text", "text"),
-        {"mawk": "mawk"}, {"work.awk": _MAWK, "text": words(4, 5_000_000)}, light=True,
+        {"mawk": "mawk"}, {"work.awk": _MAWK, "text": words(4, 5_000_000)},
     ),
     Program(
         "sed", "loops of substitutions", ("sed", "-f", "work.sed", "text", "text", "text"),
@@ -118,7 +118,7 @@ PROGRAMS: Final = (
     Program("m4", "macros that expand themselves", ("m4", "-L", "8192", "work.m4"), {"m4": "m4"}, {"work.m4": _M4}),
     Program(
         "bc", "digits of pi", ("bc", "-l", "work.bc"),
-        {"bc": "bc"}, {"work.bc": "scale = 3000\n4 * a(1)\nquit\n"}, light=True,
+        {"bc": "bc"}, {"work.bc": "scale = 3000\n4 * a(1)\nquit\n"},
     ),
     Program(
         "xargs", "two processes at a time, over many files",
