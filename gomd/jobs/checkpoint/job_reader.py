@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
-from gomd.jobs.checkpoint import inet_sockets, socket_kinds, unix_peers, whole_process
+from gomd.jobs.checkpoint import inet_sockets, process_tree, socket_kinds, unix_peers, whole_process
 from gomd.jobs.checkpoint.files_in_use import DELETED, FilesInUse, Mapping, read_mappings, read_mounts
 from gomd.jobs.checkpoint.kernel_objects import DEVICES, stays
 from gomd.jobs.checkpoint.namespaces import read_namespaces
@@ -118,6 +118,8 @@ class JobReader:
             return  # the names in its own namespaces mean nothing in this one
         with suppress(OSError):
             status = whole_process.read_status(here)
+            if status.state in process_tree.ENDED:
+                return  # it has nothing open, and criu makes such a copy with root's groups
             self.gids |= status.gids | status.groups
         with suppress(FileNotFoundError):
             path = os.readlink(f"{here}/cwd")
