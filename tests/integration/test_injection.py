@@ -1,4 +1,4 @@
-"""A process is asked to make a system call while signals come to it all the time, and notices nothing of it."""
+"""A process makes system calls that it is told to make while signals come to it, and notices nothing of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gomd.jobs.checkpoint.injection import stopped
+from gomd.jobs.checkpoint.injection import CannotInject, stopped
 
 #: Waits in different calls with a timer that expires every half a millisecond; then tells what it caught.
 _SIGNALLED = """
@@ -44,6 +44,19 @@ def signalled(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]
         process.kill()
 
 
+def test_a_question_that_takes_too_long_leaves_it_as_it_was(signalled: subprocess.Popen[str]) -> None:
+    """However early it is given up, the process goes on where it was, with its own registers."""
+    outcomes: set[int | str] = set()
+    for number in range(_TIMES):
+        try:
+            with stopped(signalled.pid, number * 2e-6) as thread:
+                outcomes.add(thread.call("prctl", _GET_MDWE))
+        except CannotInject as error:
+            outcomes.add(str(error))
+    assert "it does not stop" in outcomes
+    _still_here(signalled, 0)
+
+
 def test_signals_are_neither_in_the_way_nor_lost(signalled: subprocess.Popen[str]) -> None:
     """Each of 200 questions is answered; what comes to the process meanwhile comes once and afterwards."""
     for _ in range(_TIMES):
@@ -52,8 +65,13 @@ def test_signals_are_neither_in_the_way_nor_lost(signalled: subprocess.Popen[str
     with stopped(signalled.pid, 5.0) as thread:
         signalled.send_signal(signal.SIGUSR1)
         assert thread.call("prctl", _GET_MDWE) == 0
-    assert signalled.stdin is not None
-    assert signalled.stdout is not None
-    signalled.stdin.write("still here\n")
-    signalled.stdin.flush()
-    assert signalled.stdout.readline() == "still here 1 True\n"
+    _still_here(signalled, 1)
+
+
+def _still_here(process: subprocess.Popen[str], signals: int) -> None:
+    """Check that it reads and answers, and that it caught so many of SIGUSR1."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("still here\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == f"still here {signals} True\n"
