@@ -1,4 +1,4 @@
-"""A process makes system calls that it is told to make while signals come to it, and notices nothing of it."""
+"""A process makes system calls that it is told to make while signals come, and notices nothing of it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-Runs programs and writes their rows of docs/programs.md: all of them (`make programs`), or those that are named.
+Runs programs and writes their rows of docs/programs.md: all (`make programs`), or those that are named.
 
 Exit status: 0 when each program did what is expected of it, otherwise 1.
 """

@@ -46,8 +46,8 @@ class Program:
     :ivar ignore: patterns of the names of files whose content is not the same twice, moved or not.
     :ivar mask: patterns of output that is not the same twice, moved or not; what they match is not compared.
     :ivar status: the exit status that it has unmoved.
-    :ivar terminal: whether it has a terminal. :ivar compare_output: False where a terminal's output depends on
-        when it was drawn; the steps say then what has to be seen.
+    :ivar terminal: whether it has a terminal. :ivar compare_output: False where a terminal's output depends
+        on when it was drawn; the steps say then what has to be seen.
     :ivar light: whether it is one of the dozen that `make test` runs.
     """
 

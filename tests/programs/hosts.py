@@ -77,7 +77,8 @@ def two_hosts(criu: str) -> Iterator[ProgramNetwork]:
             home = base / _SHARED / name
             home.mkdir(parents=True)
             os.chown(home, pwd.getpwnam(name).pw_uid, pwd.getpwnam(name).pw_gid)
-        with ProgramNetwork(base) as network:
+        network = ProgramNetwork(base)
+        with network:
             for _ in range(2):
                 network.add(base / "key").more = f"[jobs]\ncriu = {criu}\n"
             start(network.hosts)

@@ -55,7 +55,8 @@ def c_source(seed: int, functions: int, name: str) -> Callable[[], bytes]:
                 f"static u64 {name}{each}(u64 x, u64 y)\n{{\n  u64 z = {number.getrandbits(32)}u;\n"
                 f"  for (unsigned i = 0; i < {number.randrange(5, 50)}; i++) {{\n"
                 f"    z ^= (x << {number.randrange(1, 31)}) + y * {number.getrandbits(30)}u;\n"
-                f"    if (z & {1 << number.randrange(20)}) x += z >> {number.randrange(1, 31)}; else y ^= z;\n"
+                f"    if (z & {1 << number.randrange(20)}) x += z >> {number.randrange(1, 31)};\n"
+                "    else y ^= z;\n"
                 "    switch (z % 5) { case 0: x++; break; case 1: y--; break; default: z -= y; }\n"
                 "  }\n  return x ^ y ^ z;\n}\n"
             )

@@ -6,8 +6,8 @@ import fnmatch
 import re
 import shutil
 import time
-from dataclasses import dataclass, field
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from tests.programs.definition import Program, Refused
 from tests.programs.hosts import ProgramNetwork
@@ -28,7 +28,7 @@ class Outcome:
     What came of a program.
 
     :ivar word: one of the words above. :ivar text: the reason of a refusal, or what went wrong.
-    :ivar unmoved: the seconds that it took unmoved; ``moved`` those with its moves; ``attempts`` each of these.
+    :ivar unmoved: the seconds that it took unmoved; ``moved`` those with its moves; ``attempts`` each one.
     """
 
     program: Program

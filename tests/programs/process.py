@@ -50,7 +50,8 @@ class Process:
             self._popen = subprocess.Popen(
                 command, env=env, start_new_session=True, bufsize=0, stdin=pipe, stdout=pipe, stderr=pipe
             )
-            assert self._popen.stdout and self._popen.stderr
+            assert self._popen.stdout is not None
+            assert self._popen.stderr is not None
             streams = {"out": self._popen.stdout.fileno(), "err": self._popen.stderr.fileno()}
         self._readers = [
             threading.Thread(target=self._read, args=(self._pieces[name], number), daemon=True)

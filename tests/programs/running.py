@@ -295,8 +295,8 @@ class Moving(Running):
 def environment(user: str) -> dict[str, str]:
     """Return the environment of everything that a user starts."""
     return {
-        "HOME": str(home_of(user)), "LANG": "C.UTF-8", "LOGNAME": user, "PATH": _PATH, "SHELL": "/bin/sh", "TERM": "xterm",
-        "USER": user,
+        "HOME": str(home_of(user)), "LANG": "C.UTF-8", "LOGNAME": user, "PATH": _PATH, "SHELL": "/bin/sh",
+        "TERM": "xterm", "USER": user,
     }  # fmt: skip
 
 

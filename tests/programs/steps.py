@@ -21,7 +21,7 @@ class Step(ABC):
 
 @dataclass(frozen=True)
 class Work(Step):
-    """Wait until it has used a part of the processor time that it takes unmoved, counted from the last move."""
+    """Wait until it has used a part of the processor time that it takes unmoved, from the last move on."""
 
     part: float
 

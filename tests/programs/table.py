@@ -15,12 +15,19 @@ _HEADINGS = ("program", "what it does", "user", "outcome", "unmoved", "with its 
 _PAGE = """\
 # Programs that were moved
 
-This page is for people who want to know whether a program of theirs will move. `make programs` writes it: every program is from a package of Debian, and each is run twice. Once it runs as it is. Once it is a job that is moved in mid-run to another host and back home. Exit status, output, errors and every file in its directory are compared byte for byte.
+This page is for people who want to know whether a program of theirs will move. `make programs` writes \
+it. Every program is from a package of Debian, and each is run twice. Once it runs as it is. Once it is \
+a job that is moved in mid-run to another host and back home. Exit status, output, errors and every file \
+in its directory are compared byte for byte.
 
-The two hosts have nothing writable in common but /home, as two machines with home directories on NFS. Each has its own /tmp, /var/tmp, /dev/shm and /run, its own processes, network, host name and IPC; the system's files are the same on both. `tests/programs/definitions/` says how each program is run, what happens to it meanwhile, and which files or lines are not compared because they are different in any two runs.
+The two hosts have nothing writable in common but /home, as two machines with home directories on NFS. \
+Each has its own /tmp, /var/tmp, /dev/shm and /run, its own processes, network, host name and IPC. The \
+system's files are the same on both. `tests/programs/definitions/` says how each program is run, what \
+happens to it meanwhile, and which files or lines are not compared because they differ in any two runs.
 
 - **moved**: it moved both times, and what it did is what it does unmoved.
-- **refused**: `gom migrate --dry-run` and `gom migrate` said why it stays before anything was stopped, and it went on to the same end.
+- **refused**: `gom migrate --dry-run` and `gom migrate` said why it stays before anything was stopped, \
+and it went on to the same end.
 
 {figures}
 
@@ -77,7 +84,9 @@ def figures(rows: Sequence[Row]) -> str:
     for word, what in ((MOVED, "A move"), (REFUSED, "A refusal")):
         if took := sorted(seconds for row in rows if row.outcome.startswith(word) for seconds in row.seconds):
             text += f" {what} took {took[len(took) // 2]:.2f} s in the median, {took[-1]:.2f} s at most."
-    return f"{text} That is how long the command `gom migrate` takes. The kernel was Linux {platform.release()}."
+    return (
+        f"{text} That is how long the command `gom migrate` takes. The kernel was Linux {platform.release()}."
+    )
 
 
 def _row(outcome: Outcome) -> Row:

@@ -1,7 +1,7 @@
 """
 A dozen of the programs that `make programs` runs, from packages that every test system has.
 
-Each runs unmoved, and as a job that is moved to a host with a /tmp, processes and IPC of its own, and home again.
+Each runs unmoved, and as a job that is moved to a host with its own /tmp, processes and IPC, and home again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The programs of `make programs`: what they need is installed for them, and docs/programs.md is about them."""
+"""The programs of `make programs`: what they need is installed, and docs/programs.md is about them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.programs.definition import MOVED, Program, Refused
 from tests.programs.definitions import ALL, LIGHT
-from tests.programs.outcome import difference, judge, reason_in
+from tests.programs.outcome import Outcome, difference, judge, reason_in
 from tests.programs.running import Attempt, Result
-from tests.programs.table import PATH, Outcome, read, update
+from tests.programs.table import PATH, read, update
 
 _PACKAGES = Path(__file__).parents[2] / "contrib" / "system-packages"
 #: What every Debian system has, or what this project's own environment is made of.
@@ -75,7 +75,9 @@ class TableTests(SynchronousTestCase):
         programs = [Program(name, "works", ("true",), {}) for name in ("one", "two", "three")]
         page = update("", [Outcome(program, "moved") for program in programs[:2]], programs)
         page = update(page, [Outcome(programs[1], "lost", "x")], programs[1:])
-        self.assertEqual([row[:1] + row[3:4] for row in read(page)], [("two", "lost: x"), ("three", "not run yet")])
+        self.assertEqual(
+            [row[:1] + row[3:4] for row in read(page)], [("two", "lost: x"), ("three", "not run yet")]
+        )
         self.assertIn("Of 2 programs 0 moved", page)
         self.assertIn("lost jobs: 1;", page)
         self.assertIn("Other failures: 1.", page)
@@ -142,4 +144,3 @@ class DifferenceTests(SynchronousTestCase):
         self.assertEqual(self._difference(other, mask=(rb"\d+",), ignore=("*.log",)), "")
         self.assertIn("output", self._difference(other, ignore=("*.log",)))
         self.assertEqual(self._difference(other, compare_output=False, ignore=("*.log",)), "")
-

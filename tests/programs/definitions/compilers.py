@@ -166,61 +166,120 @@ end program
 
 PROGRAMS: Final = (
     Program(
-        "make and gcc", "make -j2: compilers, assemblers, a linker, and the program they make",
-        ("make", "-s", "-j2"), {"make": "make", "gcc": "gcc"},
-        {"Makefile": _MAKEFILE, **{f"part{n}.c": c_source(n, 45, f"part{n}") for n in range(_PARTS)}}, light=True,
+        "make and gcc",
+        "make -j2: compilers, assemblers, a linker, and the program they make",
+        ("make", "-s", "-j2"),
+        {"make": "make", "gcc": "gcc"},
+        {"Makefile": _MAKEFILE, **{f"part{n}.c": c_source(n, 45, f"part{n}") for n in range(_PARTS)}},
+        light=True,
     ),
     Program(
-        "g++", "one long translation with templates",
-        ("g++", "-O2", "-pipe", "-c", "-o", "work.o", "work.cc"), {"g++": "g++"},
-        {"work.cc": "#include <map>\n#include <regex>\n#include <string>\n#include <algorithm>\n"
-         "int count(const std::string &text) { std::regex words(\"[a-z]+\"); std::map<std::string, int> seen;\n"
-         "for (std::sregex_iterator it(text.begin(), text.end(), words), end; it != end; ++it) seen[it->str()]++;\n"
-         "return std::max_element(seen.begin(), seen.end())->second; }\n"},
+        "g++",
+        "one long translation with templates",
+        ("g++", "-O2", "-pipe", "-c", "-o", "work.o", "work.cc"),
+        {"g++": "g++"},
+        {
+            "work.cc": "#include <map>\n#include <regex>\n#include <string>\n#include <algorithm>\n"
+            'int count(const std::string &text) { std::regex words("[a-z]+"); std::map<std::string, int> seen;\n'
+            "for (std::sregex_iterator it(text.begin(), text.end(), words), end; it != end; ++it) seen[it->str()]++;\n"
+            "return std::max_element(seen.begin(), seen.end())->second; }\n"
+        },
     ),
     Program(
-        "clang", "one large file", ("clang", "-O2", "-c", "-o", "large.o", "large.c"), {"clang": "clang"},
+        "clang",
+        "one large file",
+        ("clang", "-O2", "-c", "-o", "large.o", "large.c"),
+        {"clang": "clang"},
         {"large.c": c_source(50, 500, "large")},
     ),
     Program(
-        "tcc", "compiles in memory and runs that", ("tcc", "-run", "work.c"), {"tcc": "tcc"}, {"work.c": _TCC},
+        "tcc",
+        "compiles in memory and runs that",
+        ("tcc", "-run", "work.c"),
+        {"tcc": "tcc"},
+        {"work.c": _TCC},
     ),
     Program(
-        "bison and gcc", "a large grammar, and the parser compiled",
-        ("sh", "-c", "bison -Dlr.type=canonical-lr --no-lines -o parser.c grammar.y 2>/dev/null; gcc -O2 -c parser.c -o parser.o; sha256sum parser.o"),
+        "bison and gcc",
+        "a large grammar, and the parser compiled",
+        (
+            "sh",
+            "-c",
+            "bison -Dlr.type=canonical-lr --no-lines -o parser.c grammar.y 2>/dev/null; gcc -O2 -c parser.c -o parser.o; sha256sum parser.o",
+        ),
         {"bison": "bison", "gcc": "gcc"},
-        {"grammar.y": lambda: (
-            "%token W\n%{\nint yylex(void); void yyerror(const char *s);\n%}\n%%\n"
-            + "input: " + " | ".join(f"r{n}" for n in range(1600)) + ";\n"
-            + "".join(f"r{n}: 'a' W r{(n * 7 + 1) % 1600} 'b' | W 'c' r{(n * 3 + 2) % 1600} | 'd' r{(n + 1) % 1600} 'e' W | W 'f' W;\n"
-                      for n in range(1600))
-        ).encode()},
+        {
+            "grammar.y": lambda: (
+                "%token W\n%{\nint yylex(void); void yyerror(const char *s);\n%}\n%%\n"
+                + "input: "
+                + " | ".join(f"r{n}" for n in range(1600))
+                + ";\n"
+                + "".join(
+                    f"r{n}: 'a' W r{(n * 7 + 1) % 1600} 'b' | W 'c' r{(n * 3 + 2) % 1600} | 'd' r{(n + 1) % 1600} 'e' W | W 'f' W;\n"
+                    for n in range(1600)
+                )
+            ).encode()
+        },
     ),
     Program(
-        "cargo build", "cargo locks its directory, which both hosts see, as long as it builds",
-        ("sh", "-c", "cargo build -q --release --offline && ./target/release/work"), {"cargo": "cargo", "gcc": "gcc"},
-        {"Cargo.toml": '[package]\nname = "work"\nversion = "0.1.0"\nedition = "2021"\n', "src/main.rs": _rust},
-        ignore=("target/*",), steps=ONE_TRY, expect=Refused("holds a lock on"),
-    ),
-    Program(
-        "cargo build in tmp", "cargo and rustc with its directories in /tmp, and the program they make",
-        ("env", "CARGO_HOME=/tmp/cargo", "CARGO_TARGET_DIR=/tmp/target",
-         "sh", "-c", "cargo build -q --release --offline && /tmp/target/release/work && rm -r /tmp/target /tmp/cargo"),
+        "cargo build",
+        "cargo locks its directory, which both hosts see, as long as it builds",
+        ("sh", "-c", "cargo build -q --release --offline && ./target/release/work"),
         {"cargo": "cargo", "gcc": "gcc"},
-        {"Cargo.toml": '[package]\nname = "work"\nversion = "0.1.0"\nedition = "2021"\n', "src/main.rs": _rust},
+        {
+            "Cargo.toml": '[package]\nname = "work"\nversion = "0.1.0"\nedition = "2021"\n',
+            "src/main.rs": _rust,
+        },
+        ignore=("target/*",),
+        steps=ONE_TRY,
+        expect=Refused("holds a lock on"),
     ),
     Program(
-        "go build", "go with its cache in the directory, and the program it makes",
-        ("env", "GOCACHE=/home/nobody/go-build/cache", "GOFLAGS=-p=2", "GOPATH=/home/nobody/go-build/path",
-         "sh", "-c", "go build -o work work.go && ./work"),
-        {"go": "golang-go"}, {"work.go": _GO}, ignore=("cache/*", "path/*"),
+        "cargo build in tmp",
+        "cargo and rustc with its directories in /tmp, and the program they make",
+        (
+            "env",
+            "CARGO_HOME=/tmp/cargo",
+            "CARGO_TARGET_DIR=/tmp/target",
+            "sh",
+            "-c",
+            "cargo build -q --release --offline && /tmp/target/release/work && rm -r /tmp/target /tmp/cargo",
+        ),
+        {"cargo": "cargo", "gcc": "gcc"},
+        {
+            "Cargo.toml": '[package]\nname = "work"\nversion = "0.1.0"\nedition = "2021"\n',
+            "src/main.rs": _rust,
+        },
     ),
     Program(
-        "ghc", "compiles a module and runs it", ("sh", "-c", "ghc -v0 -O1 Main.hs -o work && ./work"),
-        {"ghc": "ghc"}, {"Main.hs": _haskell}, ignore=("*.o", "*.hi", "work"),
+        "go build",
+        "go with its cache in the directory, and the program it makes",
+        (
+            "env",
+            "GOCACHE=/home/nobody/go-build/cache",
+            "GOFLAGS=-p=2",
+            "GOPATH=/home/nobody/go-build/path",
+            "sh",
+            "-c",
+            "go build -o work work.go && ./work",
+        ),
+        {"go": "golang-go"},
+        {"work.go": _GO},
+        ignore=("cache/*", "path/*"),
     ),
     Program(
-        "gfortran", "compiles a program with a scratch file and runs it",
-        ("sh", "-c", "gfortran -O1 work.f90 -o work && ./work"), {"gfortran": "gfortran"}, {"work.f90": _FORTRAN},
+        "ghc",
+        "compiles a module and runs it",
+        ("sh", "-c", "ghc -v0 -O1 Main.hs -o work && ./work"),
+        {"ghc": "ghc"},
+        {"Main.hs": _haskell},
+        ignore=("*.o", "*.hi", "work"),
     ),
-)  # fmt: skip
+    Program(
+        "gfortran",
+        "compiles a program with a scratch file and runs it",
+        ("sh", "-c", "gfortran -O1 work.f90 -o work && ./work"),
+        {"gfortran": "gfortran"},
+        {"work.f90": _FORTRAN},
+    ),
+)

@@ -64,7 +64,11 @@ def _problem() -> bytes:
     """A knapsack that takes a solver some seconds, in CPLEX's format."""
     values = [int(line) % 900 + 100 for line in numbers(40, 100)().split()]
     weights = [[int(line) % 90 + 10 for line in numbers(41 + row, 100)().split()] for row in range(15)]
-    lines = ["Maximize", " value: " + " + ".join(f"{value} x{n}" for n, value in enumerate(values)), "Subject To"]
+    lines = [
+        "Maximize",
+        " value: " + " + ".join(f"{value} x{n}" for n, value in enumerate(values)),
+        "Subject To",
+    ]
     for row, weight in enumerate(weights):
         terms = " + ".join(f"{each} x{n}" for n, each in enumerate(weight))
         lines.append(f" room{row}: {terms} <= {sum(weight) // 2}")
@@ -78,45 +82,123 @@ def _queens(size: int) -> bytes:
     for one in range(size):
         for other in range(one):
             away = one - other
-            lines.append(f"(assert (and (distinct q{one} q{other}) (distinct (+ q{one} {away}) q{other}) "
-                         f"(distinct (- q{one} {away}) q{other})))")  # fmt: skip
+            lines.append(
+                f"(assert (and (distinct q{one} q{other}) (distinct (+ q{one} {away}) q{other}) "
+                f"(distinct (- q{one} {away}) q{other})))"
+            )
     return ("\n".join(lines) + "\n(check-sat)\n(get-model)\n").encode()
 
 
 def _stress(stressor: str, operations: int, *more: str) -> tuple[str, ...]:
-    return ("stress-ng", f"--{stressor}", "2", f"--{stressor}-ops", str(operations), "--verify", "--temp-path",
-            "/tmp", "--stdout", *more)  # fmt: skip
+    return (
+        "stress-ng",
+        f"--{stressor}",
+        "2",
+        f"--{stressor}-ops",
+        str(operations),
+        "--verify",
+        "--temp-path",
+        "/tmp",
+        "--stdout",
+        *more,
+    )
 
 
 _STRESS_MASK = (rb"\d+\.\d+s", rb"\[\d+\]", rb"\(.*? secs?\)", rb"in \d[^\n]*", rb"\d+ secs?")
 
 PROGRAMS: Final = (
-    Program("R", "linear algebra, models, tempfile()", ("Rscript", "--vanilla", "work.R"), {"Rscript": "r-base-core"},
-            {"work.R": _R}),
-    Program("octave", "linear algebra, files in /tmp", ("octave-cli", "--norc", "-q", "work.m"),
-            {"octave-cli": "octave"}, {"work.m": _OCTAVE}),
+    Program(
+        "R",
+        "linear algebra, models, tempfile()",
+        ("Rscript", "--vanilla", "work.R"),
+        {"Rscript": "r-base-core"},
+        {"work.R": _R},
+    ),
+    Program(
+        "octave",
+        "linear algebra, files in /tmp",
+        ("octave-cli", "--norc", "-q", "work.m"),
+        {"octave-cli": "octave"},
+        {"work.m": _OCTAVE},
+    ),
     Program("pari", "number theory", ("gp", "-q", "-f", "work.gp"), {"gp": "pari-gp"}, {"work.gp": _GP}),
-    Program("maxima", "computer algebra", ("maxima", "--very-quiet", "-b", "work.mac"), {"maxima": "maxima"},
-            {"work.mac": _MAXIMA}),
+    Program(
+        "maxima",
+        "computer algebra",
+        ("maxima", "--very-quiet", "-b", "work.mac"),
+        {"maxima": "maxima"},
+        {"work.mac": _MAXIMA},
+    ),
     Program("gap", "groups", ("gap", "-q", "-b", "-A", "work.g"), {"gap": "gap-core"}, {"work.g": _GAP}),
-    Program("glpsol", "an integer program", ("glpsol", "--lp", "work.lp", "--cuts", "--tmlim", "1000", "-o", "result"),
-            {"glpsol": "glpk-utils"}, {"work.lp": _problem},
-            mask=(rb"Time used:[^\n]*", rb"Memory used:[^\n]*", rb"mip = [^\n]*", rb"\+ *\d+:[^\n]*")),
-    Program("z3", "queens on a board", ("sh", "-c", "for n in 1 2 3; do z3 work.smt2 || exit; done"), {"z3": "z3"}, {"work.smt2": lambda: _queens(28)}),
-    Program("stress-ng cpu", "all of its computations, which it checks", _stress("cpu", 2400), {"stress-ng": "stress-ng"},
-            mask=_STRESS_MASK),
-    Program("stress-ng vm", "memory that it fills and checks", _stress("vm", 90000, "--vm-bytes", "60M"),
-            {"stress-ng": "stress-ng"}, mask=_STRESS_MASK),
-    Program("stress-ng sem-sysv", "System V semaphores", _stress("sem-sysv", 900000), {"stress-ng": "stress-ng"},
-            mask=_STRESS_MASK),
-    Program("stress-ng msg", "System V message queues", _stress("msg", 3000000), {"stress-ng": "stress-ng"},
-            mask=_STRESS_MASK),
-    Program("stress-ng shm", "POSIX shared memory", _stress("shm", 400), {"stress-ng": "stress-ng"},
-            mask=_STRESS_MASK),
-    Program("stress-ng hdd", "files that it writes and reads in /tmp", _stress("hdd", 60000, "--hdd-bytes", "40M"),
-            {"stress-ng": "stress-ng"}, mask=_STRESS_MASK),
-    Program("stress-ng pipe", "pipes between its processes, some full", _stress("pipe", 3000000),
-            {"stress-ng": "stress-ng"}, mask=_STRESS_MASK),
-    Program("stress-ng timerfd", "timers", _stress("timerfd", 300000), {"stress-ng": "stress-ng"},
-            mask=_STRESS_MASK),
-)  # fmt: skip
+    Program(
+        "glpsol",
+        "an integer program",
+        ("glpsol", "--lp", "work.lp", "--cuts", "--tmlim", "1000", "-o", "result"),
+        {"glpsol": "glpk-utils"},
+        {"work.lp": _problem},
+        mask=(rb"Time used:[^\n]*", rb"Memory used:[^\n]*", rb"mip = [^\n]*", rb"\+ *\d+:[^\n]*"),
+    ),
+    Program(
+        "z3",
+        "queens on a board",
+        ("sh", "-c", "for n in 1 2 3; do z3 work.smt2 || exit; done"),
+        {"z3": "z3"},
+        {"work.smt2": lambda: _queens(28)},
+    ),
+    Program(
+        "stress-ng cpu",
+        "all of its computations, which it checks",
+        _stress("cpu", 2400),
+        {"stress-ng": "stress-ng"},
+        mask=_STRESS_MASK,
+    ),
+    Program(
+        "stress-ng vm",
+        "memory that it fills and checks",
+        _stress("vm", 90000, "--vm-bytes", "60M"),
+        {"stress-ng": "stress-ng"},
+        mask=_STRESS_MASK,
+    ),
+    Program(
+        "stress-ng sem-sysv",
+        "System V semaphores",
+        _stress("sem-sysv", 900000),
+        {"stress-ng": "stress-ng"},
+        mask=_STRESS_MASK,
+    ),
+    Program(
+        "stress-ng msg",
+        "System V message queues",
+        _stress("msg", 3000000),
+        {"stress-ng": "stress-ng"},
+        mask=_STRESS_MASK,
+    ),
+    Program(
+        "stress-ng shm",
+        "POSIX shared memory",
+        _stress("shm", 400),
+        {"stress-ng": "stress-ng"},
+        mask=_STRESS_MASK,
+    ),
+    Program(
+        "stress-ng hdd",
+        "files that it writes and reads in /tmp",
+        _stress("hdd", 60000, "--hdd-bytes", "40M"),
+        {"stress-ng": "stress-ng"},
+        mask=_STRESS_MASK,
+    ),
+    Program(
+        "stress-ng pipe",
+        "pipes between its processes, some full",
+        _stress("pipe", 3000000),
+        {"stress-ng": "stress-ng"},
+        mask=_STRESS_MASK,
+    ),
+    Program(
+        "stress-ng timerfd",
+        "timers",
+        _stress("timerfd", 300000),
+        {"stress-ng": "stress-ng"},
+        mask=_STRESS_MASK,
+    ),
+)
