@@ -29,8 +29,8 @@ MAX_LOG: Final = 256 * 1024
 _NOT_PREPARED: Final = 213
 _ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C"}
 #: Options on which both sides have to agree: each machine keeps its own cgroups, and files are compared by
-#: their build ids.
-_COMMON: Final = ("--manage-cgroups=ignore", "--file-validation=buildid")
+#: their build ids. Locks go along: a job that has one on a file which does not travel with it stays.
+_COMMON: Final = ("--manage-cgroups=ignore", "--file-validation=buildid", "--file-locks")
 
 #: Carry TCP connections over. Both ends of each are frozen, so nothing has to be kept from them meanwhile.
 _CONNECTIONS: Final = ("--tcp-established", "--network-lock", "skip")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.programs.definition import ROOT, Program
+from tests.programs.definition import ROOT, Program, Refused
+from tests.programs.steps import ONE_TRY
 
 _PYTHON = "/usr/bin/python3"
 _NEEDS: Final = {_PYTHON: "python3"}
@@ -182,10 +183,12 @@ PROGRAMS: Final = (
     ),
     Program(
         "python forkserver",
-        "the same by a fork server",
+        "the same by a fork server, which has a socket in /tmp",
         (_PYTHON, "work.py", "forkserver"),
         _NEEDS,
         {"work.py": _POOL},
+        steps=ONE_TRY,
+        expect=Refused("socket with a name"),
         ignore=("__pycache__*",),
     ),
     Program(
@@ -194,6 +197,8 @@ PROGRAMS: Final = (
         (_PYTHON, "work.py"),
         _NEEDS,
         {"work.py": _MANAGER},
+        steps=ONE_TRY,
+        expect=Refused("socket with a name"),
     ),
     Program(
         "python shared memory",

@@ -43,23 +43,23 @@ PROGRAMS: Final = (
     Program(
         "postgres",
         "listens on a socket with a name",
-        (f"{_POSTGRES}/postgres", "-D", "data", "-k", "/tmp", "-h", ""),
+        (f"{_POSTGRES}/postgres", "-D", "data", "-k", "/home/nobody/postgres", "-h", ""),
         {"pg_ctlcluster": "postgresql"},
         before=(Beside((f"{_POSTGRES}/initdb", "-D", "data", "-A", "trust", "-N")),),
         steps=(
             Seen(b""),
             Companion(
-                ("sh", "-c", "until psql -h /tmp -c 'select 1' postgres; do sleep 0.2; done"), b"1 row"
+                ("sh", "-c", "until psql -h /home/nobody/postgres -c 'select 1' postgres; do sleep 0.2; done"), b"1 row"
             ),
             Move(),
             Beside(
-                ("psql", "-h", "/tmp", "-tc", "select sum(n) from generate_series(1, 100000) n", "postgres")
+                ("psql", "-h", "/home/nobody/postgres", "-tc", "select sum(n) from generate_series(1, 100000) n", "postgres")
             ),
             Signal("INT"),
         ),
         expect=Refused("socket"),
         mask=(rb"[^\n]*\n",),
-        ignore=("data/*",),
+        ignore=("data/*", ".s.PGSQL*"),
     ),
     Program(
         "ssh",
