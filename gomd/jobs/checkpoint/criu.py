@@ -29,8 +29,8 @@ MAX_LOG: Final = 256 * 1024
 _NOT_PREPARED: Final = 213
 _ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C"}
 #: Options on which both sides have to agree: each machine keeps its own cgroups, and files are compared by
-#: their build ids. Locks go along: a job that has one on a file which does not travel with it stays.
-_COMMON: Final = ("--manage-cgroups=ignore", "--file-validation=buildid", "--file-locks")
+#: their build ids.
+_COMMON: Final = ("--manage-cgroups=ignore", "--file-validation=buildid")
 
 #: Carry TCP connections over. Both ends of each are frozen, so nothing has to be kept from them meanwhile.
 _CONNECTIONS: Final = ("--tcp-established", "--network-lock", "skip")
@@ -129,8 +129,9 @@ class Criu:
         :param tls: certificates of the cluster, for the page server, which speaks nothing but TLS.
         :param allows: checks the processes when they are dumped and nobody can continue them; see
             `ActionScript`.
-        :param ghost_limit: bytes of a file without a name that may go to ``directory``, and links are made
-            in the file system for those with other names only; 0: criu's default, and no links.
+        :param ghost_limit: for a job with files of its own: bytes of a file without a name that may go to
+            ``directory``; locks are carried over, and links are made in the file system for files that have
+            other names only. 0: criu's default, no locks and no links.
         :param connected: dump TCP connections, too. ``allows`` has to see that both ends are the job's.
         :raises CannotMove: criu refused, or ``allows`` did; the text is a clause that says why.
         """
@@ -145,7 +146,7 @@ class Criu:
                 raise ValueError("a page server is spoken to under TLS only")
             arguments += ["--page-server", "--address", pages[0], "--port", str(pages[1]), *_tls(tls)]
         if ghost_limit:
-            arguments += ["--link-remap", "--ghost-limit", str(ghost_limit)]
+            arguments += ["--link-remap", "--file-locks", "--ghost-limit", str(ghost_limit)]
         prefix = command_prefix(pid)
         if prefix:
             arguments.append("--unprivileged")
@@ -161,6 +162,7 @@ class Criu:
         *,
         limit: float = 600.0,
         allows: Mapping[str, Callable[[int], None]] | None = None,
+        file_locks: bool = False,
         before: Callable[[], None] | None = None,
         caller: int = -1,
     ) -> int:
@@ -174,6 +176,7 @@ class Criu:
         :param pipes: `pipe_name` at the dump, to the descriptor of this process that takes its place.
         :param allows: checks of the copy at `RESTORED` and `RESUMING`, when none of it can run; see
             `ActionScript`.
+        :param file_locks: locks may have been carried over.
         :param before: called in the process that becomes criu, for what the copy inherits from it. It may
             raise `CannotMove`, and may block: that counts towards ``limit``.
         :param caller: the connection of whoever wants the copy, -1 for none.
@@ -188,6 +191,7 @@ class Criu:
         arguments = (
             "restore", *_paths(directory, "restore"), *_COMMON, "--restore-detached", "--restore-sibling",
             "--leave-stopped", "--pidfile", pid_file, *_CONNECTIONS, *inherit,
+            *(("--file-locks",) if file_locks else ()),
         )  # fmt: skip
         script = None if allows is None else ActionScript(directory, allows)
         self._call(

@@ -145,7 +145,8 @@ class FilesInUse:
             name = path.removesuffix(DELETED)
             if self._uid not in (0, known.st_uid):
                 return f"its file {name} was deleted and belongs to another user"
-            return f"its file {name} was deleted and is large" if known.st_size > MAX_GHOST else ""
+            large = known.st_size > MAX_GHOST and not self._travelling
+            return f"its file {name} was deleted and is large" if large else ""
         if path.endswith(DELETED) and not os.path.lexists(self._root + path):
             name = path.removesuffix(DELETED)
             return "" if self.travels(path) else f"its file {name} was deleted and has another name"
@@ -199,9 +200,14 @@ class FilesInUse:
         return False
 
     def probe_places(self) -> Iterator[tuple[str, int]]:
-        """Yield the directories in which a probe would prove something, and the devices they must be on."""
-        for _at, file in self._found.values():
-            if file.written:
+        """
+        Yield the directories in which a probe would prove something, and the devices they must be on.
+
+        They are seen by this process as by the job: a file may be shown to the job alone in a directory of
+        its own, which says nothing about that file.
+        """
+        for at, file in self._found.values():
+            if file.written and _is_seen(file.path, at):
                 yield file.path if file.directory else os.path.dirname(file.path), file.device
 
     def describe(self, reader: FileReader) -> tuple[FileRequirement, ...]:
@@ -268,6 +274,14 @@ def _differs(root: str, point: str) -> bool:
     except OSError:
         return True
     return (theirs.st_dev, theirs.st_ino) != (ours.st_dev, ours.st_ino)
+
+
+def _is_seen(path: str, at: str) -> bool:
+    """Whether this process finds by its path what the job has at ``at``."""
+    try:
+        return _is_at(path, os.stat(at))
+    except OSError:
+        return False
 
 
 def _is_at(path: str, known: os.stat_result) -> bool:

@@ -63,7 +63,7 @@ def read_needs(
     files = job.files.describe(FileReader(Budget(WHOLE_BYTES, WHOLE_SECONDS)))
     system = os.uname()
     places = job.files.probe_places() if prove else ()
-    probes = make_probes(places, f"{first}/root", _rights(first, job.uid))
+    probes = make_probes(places, "/", _rights(first, job.uid))
     return Requirements(
         memory, system.machine, system.release, job.uid, user, read_flags(proc),
         tuple(job.directories)[:MAX_FILES], files, tuple(dict.fromkeys(found)),
@@ -73,14 +73,11 @@ def read_needs(
     )  # fmt: skip
 
 
-def withdraw(needs: Requirements, pid: int) -> None:
-    """Remove the proofs that `read_needs` has made for a job with this first process. Blocks."""
-    if not needs.probes:
-        return
-    root = f"/proc/{pid}/root" if os.path.exists(f"/proc/{pid}/root") else "/"
-    remove_probes(
-        needs.probes, root, Rights(needs.uid, needs.gids[0] if needs.gids else needs.uid, needs.gids)
-    )
+def withdraw(needs: Requirements) -> None:
+    """Remove the proofs that `read_needs` has made for a job. Blocks."""
+    if needs.probes:
+        gid = needs.gids[0] if needs.gids else needs.uid
+        remove_probes(needs.probes, "/", Rights(needs.uid, gid, needs.gids))
 
 
 def read_stays(

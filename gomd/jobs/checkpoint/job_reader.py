@@ -180,7 +180,7 @@ class JobReader:
         if _is_queue(known) and target.count("/") == 1 and not _is_at(self._root + target, known):
             self._stay_because_of(target, f"it has the POSIX message queue {target} open")
             return
-        if info.locked and not self.files.travels(target):  # nobody else sees a lock on one that travels
+        if info.locked and not self.files.travels(target):
             self._stay_because_of(target, f"it holds a lock on {target}")
         self._stay_because_of(target, self.files.add_descriptor(at, target, known, info))
 

@@ -12,7 +12,13 @@ from twisted.internet.interfaces import IReactorTime
 from gomd.interfaces import IThreads
 from gomd.jobs.checkpoint import inspection
 from gomd.jobs.checkpoint.criu import Criu
-from gomd.jobs.checkpoint.requirements import Capabilities, Requirements, reasons, too_many_files
+from gomd.jobs.checkpoint.requirements import (
+    Capabilities,
+    Requirements,
+    reasons,
+    too_many_files,
+    without_carried,
+)
 from gomd.jobs.checkpoint.tree_stream import largest
 from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.migration.bounded_inspection import BoundedInspection
@@ -67,7 +73,7 @@ class NodeChecks:
         version of criu. Blocks.
     :param read_obstacles: reads why a job cannot leave for any node, given both pids and that version.
         Blocks.
-    :param withdraw: removes the proofs that ``read_requirements`` has made, given the pid. Blocks.
+    :param withdraw: removes the proofs that ``read_requirements`` has made. Blocks.
     :param read_capabilities: reads what this node has of what a job needs, as
         `gomd.jobs.checkpoint.inspection.read_offer` does. Blocks.
     :param private_limit: bytes of its own temporary files with which a job can move, as configured.
@@ -81,7 +87,7 @@ class NodeChecks:
         read_requirements: Callable[[int, int, str, str], Requirements] = inspection.look,
         read_obstacles: Callable[[int, int, str], list[str]] = inspection.look_for_stays,
         read_capabilities: Callable[[Requirements, str, str, str], Capabilities] = inspection.read_offer,
-        withdraw: Callable[[Requirements, int], None] = inspection.withdraw,
+        withdraw: Callable[[Requirements], None] = inspection.withdraw,
         private_limit: int = 0,
     ) -> None:
         self._withdraw = withdraw
@@ -122,14 +128,15 @@ class NodeChecks:
         private, stays = found.private_bytes or 0, found.stays
         if private > self.private_limit:
             stays = (*stays, too_many_files(private, self.private_limit))
-        return replace(found, memory_max=running.memory_max, node=self._images.node, stays=stays)
+        known = replace(found, memory_max=running.memory_max, node=self._images.node, stays=stays)
+        return without_carried(known, running.carry)
 
     async def withdraw(self, job: TrackedJob, requirements: Requirements) -> None:
         """Remove the proofs that `requirements` has made, once another node has looked for them."""
         running = job.running
         if running is not None and requirements.probes:
             await self._threads.run_apart(
-                INSPECTION_TIMEOUT, ("probes", job.name), "files", self._withdraw, requirements, running.pid
+                INSPECTION_TIMEOUT, ("probes", job.name), "files", self._withdraw, requirements
             )
 
     async def obstacles(self, job: TrackedJob) -> Sequence[str]:

@@ -89,6 +89,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
                 unpack_trees(directory, spec, private)
             if private is not None:
                 private.show_paths(told.shown)
+            self._mount_carried(spec)
 
         def finish() -> None:
             pids = process_tree.descendants(pid)
@@ -107,7 +108,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
             self._wait(ChildTask(unpack, RESTORE_TIMEOUT))
             pid = criu.restore(
                 directory, mapping, limit=RESTORE_TIMEOUT, allows=allows, before=prepare,
-                caller=connection.fileno(),
+                caller=connection.fileno(), file_locks=private is not None,
             )  # fmt: skip
             self._wait(ChildTask(finish, FINISH_TIMEOUT))
         except CallerGone:

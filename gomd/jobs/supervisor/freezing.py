@@ -17,6 +17,7 @@ from gomd.jobs.checkpoint import permissions, process_tree, restrictions
 from gomd.jobs.checkpoint.criu import Criu, TlsFiles, pipe_name
 from gomd.jobs.checkpoint.frozen_state import FrozenState
 from gomd.jobs.checkpoint.kept_attributes import Attributes
+from gomd.jobs.checkpoint.private_files import check_locks
 from gomd.jobs.checkpoint.private_mounts import PrivateView
 from gomd.jobs.checkpoint.tree_stream import largest
 from gomd.jobs.supervisor import handover, pipes
@@ -112,6 +113,8 @@ class FreezingSupervisor(Supervisor):
 
             def allows(_pid: int) -> None:
                 _check_family(supervisor, (pid, own))
+                if private is not None:  # else criu refuses all of them
+                    check_locks(process_tree.descendants(pid), private.view())
                 if why := permissions.sockets_that_stay(process_tree.descendants(pid), uid):
                     raise CannotMove(why)
 
@@ -194,7 +197,7 @@ class FreezingSupervisor(Supervisor):
         handed = HandedInput(end.stdin.received, end.stdin.taken, bytes(stdio.waiting), end.stdin_ended)
         job = HandedJob(
             spec.uid, spec.gid, spec.groups, spec.argv, spec.user, spec.cwd, spec.tty, spec.merge,
-            spec.began, spec.memory_max, self._used(),
+            spec.began, spec.memory_max, self._used(), spec.carry,
         )  # fmt: skip
         self._handed = handed
         view = PrivateView() if self._private is None else self._private.view()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -182,8 +182,8 @@ def test_probes_are_removed(three: list[Host], own: Path) -> None:
     assert eventually(lambda: three[0].run("ls", "-A", str(own)).split() == ["log"])
 
 
-def test_how_long_a_refusal_takes(three: list[Host], own: Path, seconds: Callable[[], float]) -> None:
-    """At most half a second, with large files open."""
+def test_many_large_files(three: list[Host], own: Path) -> None:
+    """They are not read whole, for that would take long; what was added to one of them is seen."""
     for host, letter in zip(three[:2], "xy", strict=True):
         for number in range(4):
             host.run("sh", "-c", f"head -c 100M /dev/zero >{own}/{number} && chmod 644 {own}/{number}")
@@ -192,18 +192,4 @@ def test_how_long_a_refusal_takes(three: list[Host], own: Path, seconds: Callabl
     script = "import sys; files = [open(name) for name in sys.argv[1:]]; print(1, flush=True); input()"
     job = Job(three[0], "-n", "1", PYTHON, "-c", script, *files, user="nobody")
     eventually(lambda: job.out == b"1\n")
-    took = []
-    for _ in range(5):
-        began = seconds()
-        said = ask(three[0], f"migrate {job.pid} 2 dry-run")
-        took.append(seconds() - began)
-        assert (said.code, f"{own}/0 is another one" in said.text) == (405, True), said
-    assert min(took) < 0.5, took
-
-
-@pytest.fixture
-def seconds() -> Callable[[], float]:
-    """A monotonic clock."""
-    import time
-
-    return time.monotonic
+    refused(job, f"{own}/0 is another one on {_names(three)[1]} than on {_names(three)[0]} (another content)")
