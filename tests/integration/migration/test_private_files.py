@@ -11,7 +11,7 @@ import pytest
 from tests.integration import hosts
 from tests.integration.cluster.asking import ask, eventually
 from tests.integration.hosts import Host
-from tests.integration.migration.moving import Gom, Job, end_jobs
+from tests.integration.migration.moving import Gom, Job, end_jobs, row_of
 from tests.integration.own_tmp import own_tmp_hosts
 from tests.integration.test_criu import find_criu
 
@@ -335,14 +335,11 @@ def test_a_daemon_that_is_started_again(two: list[Host]) -> None:
     home = two[0]
     number = run(home, "--detach", "sh", "-c", "echo kept > $TMPDIR/f; sleep 3; cat $TMPDIR/f; sleep 1000")[1]
     job = number.strip()
-    row = eventually(
-        lambda: next(
-            (r for r in ask(home, "jobs", as_json=True).rows if str(r["job"]) == job and r["pid"]), None
-        )
-    )
+    eventually(lambda: row_of(home, int(job))["pid"])
+    pid = row_of(home, int(job))["pid"]
     home.daemon.kill()
     home.start()
-    eventually(lambda: ask(home, f"migrate {row['pid']} 2").code == 200)
+    eventually(lambda: ask(home, f"migrate {pid} 2").code == 200)
     attached = Gom(home, "attach", job)
     eventually(lambda: attached.out == b"kept\n")
     ask(home, f"kill {job} KILL")
