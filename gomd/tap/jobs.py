@@ -26,6 +26,7 @@ from gomd.jobs.checkpoint.criu import Criu, TlsFiles, find
 from gomd.jobs.home.journal import Journal
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.admission import Admission
+from gomd.jobs.lifecycle.carried_files import CarryLimits
 from gomd.jobs.lifecycle.forkserver_client import ForkServerClient
 from gomd.jobs.lifecycle.output_quota import OutputLimits
 from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
@@ -115,6 +116,9 @@ def jobs_of(
         reactor, members, threads, events, partial(RemoteJobs, reactor, members, peers), supervisors,
         placement, Journal(os.path.join(config.node.state_dir, "jobs", "journal"), journal), peers,
         wall=wall, own_uid=os.geteuid(), admission=room, output=output, disk=disk, migrator=migrator,
+        carry=CarryLimits(
+            config.jobs.carry_files, config.jobs.carry_bytes, config.jobs.carry_days * 86400.0
+        ),
     )  # fmt: skip
 
 
@@ -150,6 +154,7 @@ def _criu(
             PageServers(criu, threads, config.peers.address), images, checks, policy,
             LocalJobs(own_id, tracker, table, supervisors, locations),
             MigrationJournal(os.path.join(state, "jobs", "migrations")), Channels(members, peers, observer),
+            tracker.carried,
         )  # fmt: skip
 
     return Migrations(context)

@@ -32,6 +32,9 @@ _ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 #: their build ids.
 _COMMON: Final = ("--manage-cgroups=ignore", "--file-validation=buildid")
 
+#: Carry TCP connections over. Both ends of each are frozen, so nothing has to be kept from them meanwhile.
+_CONNECTIONS: Final = ("--tcp-established", "--network-lock", "skip")
+
 
 def find(program: str) -> str:
     """
@@ -114,6 +117,7 @@ class Criu:
         limit: float = 600.0,
         allows: Callable[[int], None] | None = None,
         ghost_limit: int = 0,
+        connected: bool = False,
     ) -> None:
         """
         Dump ``pid`` and its descendants to ``directory`` and leave them stopped.
@@ -128,12 +132,15 @@ class Criu:
         :param ghost_limit: for a job with files of its own: bytes of a file without a name that may go to
             ``directory``; locks are carried over, and links are made in the file system for files that have
             other names only. 0: criu's default, no locks and no links.
+        :param connected: dump TCP connections, too. ``allows`` has to see that both ends are the job's.
         :raises CannotMove: criu refused, or ``allows`` did; the text is a clause that says why.
         """
         external = [word for name in pipes for word in ("--external", name)]
         arguments = [
             "dump", *_paths(directory, "dump"), *_COMMON, "--tree", str(pid), "--leave-stopped", *external,
         ]  # fmt: skip
+        if connected:
+            arguments += _CONNECTIONS
         if pages is not None:  # not --ps-socket: with TLS criu 4.1 breaks down over it here
             if tls is None:
                 raise ValueError("a page server is spoken to under TLS only")
@@ -183,7 +190,8 @@ class Criu:
         pid_file = os.path.join(directory, "restored.pid")
         arguments = (
             "restore", *_paths(directory, "restore"), *_COMMON, "--restore-detached", "--restore-sibling",
-            "--leave-stopped", "--pidfile", pid_file, *inherit, *(("--file-locks",) if file_locks else ()),
+            "--leave-stopped", "--pidfile", pid_file, *_CONNECTIONS, *inherit,
+            *(("--file-locks",) if file_locks else ()),
         )  # fmt: skip
         script = None if allows is None else ActionScript(directory, allows)
         self._call(

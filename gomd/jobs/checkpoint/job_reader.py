@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
-from gomd.jobs.checkpoint import socket_kinds, unix_peers, whole_process
+from gomd.jobs.checkpoint import inet_sockets, process_tree, socket_kinds, unix_peers, whole_process
 from gomd.jobs.checkpoint.files_in_use import DELETED, FilesInUse, Mapping, read_mappings, read_mounts
 from gomd.jobs.checkpoint.kernel_objects import DEVICES, stays
 from gomd.jobs.checkpoint.namespaces import read_namespaces
 from gomd.jobs.checkpoint.process_status import DescriptorInfo, parse_fdinfo
 from gomd.jobs.checkpoint.requirements import MAX_FILES
-from gomd.jobs.checkpoint.sockets import reasons_to_stay
+from gomd.jobs.checkpoint.sockets import NAMED_SOCKET, named_sockets
 
 _SHARED: Final = ("/dev/shm/", "/dev/pts/")  # noqa: S108 - names that are compared, not opened
 #: Processes and descriptors of a job that are read: criu's images of more would be too large, and a user who
@@ -35,12 +35,15 @@ class JobReader:
     :param pids: the first one's user and namespaces count for all.
     :param own: what the supervisor carries over itself: its pipes and terminal, as named in /proc/PID/fd.
     :param most: descriptors that are read. :param named: say the names of files, for their owner.
+    :param criu: the version of criu, empty when it is not known.
+    :ivar ports: that its network sockets have bound.
     :raises OSError: the first one has ended.
     """
 
     def __init__(
-        self, pids: Iterable[int], own: frozenset[str], proc: str, most: int, named: bool, supervisor: int = 0
-    ) -> None:
+        self, pids: Iterable[int], own: frozenset[str], proc: str, most: int, named: bool,
+        supervisor: int = 0, criu: str = "",
+    ) -> None:  # fmt: skip
         self.pids = list(pids)
         self.proc = proc
         self.stays: dict[str, None] = {}
@@ -49,11 +52,14 @@ class JobReader:
         self._own = own
         self._left = most
         self._named = named
-        self._sockets_used: set[int] = set()
+        self.ports: tuple[inet_sockets.Port, ...] = ()
+        self._criu = criu
+        self._sockets_used: dict[str, str] = {}
         self._watched: list[tuple[str, tuple[int, int]]] = []
         first = self.first = f"{proc}/{self.pids[0]}"
         self.uid = os.stat(first).st_uid
-        self._sockets = reasons_to_stay(f"{first}/net", self.uid)
+        self._sockets = inet_sockets.read(f"{first}/net")
+        self._named_sockets = named_sockets(f"{first}/net") if self.uid else set()
         self._root = f"{first}/root"
         self._namespaces = read_namespaces(first)
         self._reference = read_namespaces(f"{proc}/{supervisor}") if supervisor else {}
@@ -75,9 +81,13 @@ class JobReader:
             self.stays[_TOO_MANY] = None
         if self.files.too_many:
             self.stays[_TOO_MANY_FILES] = None
-        if self._sockets_used and self.proc == "/proc":
+        own, too_old = self._sockets_used, inet_sockets.cannot_carry(self._criu, os.uname().release)
+        self.ports = inet_sockets.bound(own, self._sockets)
+        for why in inet_sockets.reasons_to_stay(own, self._sockets, too_old):
+            self.stays[why] = None
+        if own and self.proc == "/proc":
             try:
-                self._stay(unix_peers.outside(self._sockets_used, unix_peers.read_sockets()))
+                self._stay(unix_peers.outside({int(inode) for inode in own}, unix_peers.read_sockets()))
             except OSError as error:
                 self.stays[f"its sockets cannot be seen: {error.strerror}"] = None
         for why in whole_process.waiting(f"{self.proc}/{pid}" for pid in self.pids[:MAX_PROCESSES]):
@@ -108,11 +118,13 @@ class JobReader:
             return  # the names in its own namespaces mean nothing in this one
         with suppress(OSError):
             status = whole_process.read_status(here)
+            if status.state in process_tree.ENDED:
+                return  # it has nothing open, and criu makes such a copy with root's groups
             self.gids |= status.gids | status.groups
         with suppress(FileNotFoundError):
             path = os.readlink(f"{here}/cwd")
             self._stay_because_of(path, self.files.add_directory(f"{here}/cwd", path, os.stat(f"{here}/cwd")))
-            if not self.files.travels(path):
+            if not self.files.travels(path) and not path.endswith(DELETED):
                 self.directories[path] = None
         for mapping in mappings:
             if mapping.path.startswith("anon_inode:"):
@@ -130,8 +142,11 @@ class JobReader:
     def _read_descriptor(self, here: str, name: str, target: str) -> None:
         info = parse_fdinfo(_read_fdinfo(f"{here}/fdinfo/{name}"))
         if target.startswith("socket:["):
-            self._sockets_used.add(int(target[8:-1]))
-            self._stay(self._sockets.get(target[8:-1], "") or self._socket_family(here, name))
+            inode, protocol = target[8:-1], inet_sockets.protocol(f"{here}/fd/{name}")
+            self._sockets_used[inode] = protocol
+            self._stay(NAMED_SOCKET if inode in self._named_sockets else "")
+            if not inet_sockets.is_known(protocol):
+                self._stay(self._socket_family(here, name))
             self._stay(_IN_TRANSIT if info.in_transit else "")
         elif why := stays(target):
             self.stays[why] = None

@@ -12,6 +12,7 @@ from typing import Final
 from gomd.jobs.checkpoint.content import Budget
 from gomd.jobs.checkpoint.file_facts import FileReader
 from gomd.jobs.checkpoint.files_in_use import describe_here, read_mounts
+from gomd.jobs.checkpoint.free_ports import MAX_PORTS, not_free
 from gomd.jobs.checkpoint.probes import Rights, find_probes
 from gomd.jobs.checkpoint.requirements import (
     MAX_FILES,
@@ -41,16 +42,17 @@ def read_offer(needs: Requirements, user: str, room: str, criu: str, proc: str =
     :param criu: the result of `Criu.check`.
     """
     reader, mounts = FileReader(Budget(0, 0.0)), read_mounts(f"{proc}/self")
+    gids = _groups_of(user)
+    rights = None if gids is None else Rights(needs.uid, gids[0], gids)
+    users = rights if needs.uid else None
     files: dict[str, FileRequirement] = {}
     for file in needs.files[:MAX_FILES]:
-        if file.path not in files and (there := describe_here(file, reader, mounts)) is not None:
+        if file.path not in files and (there := describe_here(file, reader, mounts, users)) is not None:
             files[file.path] = there
     with open(f"{proc}/meminfo", encoding="ascii") as stream:
         numbers = dict(re.findall(r"^(\w+):\s+(\d+)", stream.read(), re.MULTILINE))
     space = os.statvfs(room)
     system = os.uname()
-    gids = _groups_of(user)
-    rights = None if gids is None else Rights(needs.uid, gids[0], gids)
     return Capabilities(
         int(numbers["MemAvailable"]) << 10, space.f_bavail * space.f_frsize, system.machine, system.release,
         user, read_flags(proc),
@@ -58,6 +60,7 @@ def read_offer(needs: Requirements, user: str, room: str, criu: str, proc: str =
         tuple(files.values()), criu, boot=boot_id(), probes=tuple(find_probes(needs.probes, rights)),
         gids=gids,
         limits=tuple(sorted(_most_allowed().items())),
+        not_free=tuple(not_free(needs.ports[:MAX_PORTS], needs.uid)),
         huge=int(numbers.get("HugePages_Free", 0)) * (int(numbers.get("Hugepagesize", 0)) << 10),
     )  # fmt: skip
 

@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
-from gomd.jobs.checkpoint import process_tree
+from gomd.jobs.checkpoint import inet_sockets, process_tree
 from gomd.jobs.checkpoint.namespaces import KINDS, read_namespaces
 from gomd.jobs.checkpoint.sockets import NAMED_SOCKET, named_sockets
 from libgomd.errors import CannotMove
@@ -47,22 +47,44 @@ class OpenedFile(NamedTuple):
     removed: bool
 
 
-def sockets_that_stay(pids: Iterable[int], proc: str = "/proc") -> str:
+def sockets_that_stay(pids: Iterable[int], uid: int, proc: str = "/proc") -> str:
     """
     Return why sockets of the stopped processes ``pids`` keep them here, empty when none does. Blocks.
 
+    :param uid: of their user: those of root's may have names, and have sent files.
     :raises CannotMove: one has ended.
     """
     named: set[str] | None = None
+    own: dict[str, str] = {}
+    net = ""
     with _seeing_all():
         for here, name, target in _descriptors(pids, proc):
             if target.startswith("socket:["):
-                named = named_sockets(f"{here}/net") if named is None else named
-                if target[8:-1] in named:
+                net = f"{here}/net"
+                own[target[8:-1]] = inet_sockets.protocol(f"{here}/fd/{name}")
+                named = named_sockets(net) if named is None else named
+                if uid and target[8:-1] in named:
                     return NAMED_SOCKET
-                if _has_files_in_transit(f"{here}/fdinfo/{name}"):
+                if uid and _has_files_in_transit(f"{here}/fdinfo/{name}"):
                     return _SENT_FILES
-    return ""
+        if not own:
+            return ""
+        # criu itself has refused what it cannot carry: here it is connections that count
+        found = inet_sockets.reasons_to_stay(own, inet_sockets.read(net))
+    return found[0] if found else ""
+
+
+def is_connected(pids: Iterable[int], proc: str = "/proc") -> bool:
+    """Whether the processes ``pids`` have TCP connections open; False when one has ended. Blocks."""
+    own, net = set(), ""
+    try:
+        for here, _name, target in _descriptors(pids, proc):
+            if target.startswith("socket:["):
+                own.add(target[8:-1])
+                net = f"{here}/net"
+        return bool(own) and inet_sockets.is_connected(own, inet_sockets.read(net))
+    except OSError:
+        return False
 
 
 def opened(pids: Iterable[int], proc: str = "/proc") -> set[OpenedFile]:
@@ -210,10 +232,10 @@ def _opened(link: str, mode: int | None = None) -> OpenedFile:
     if mode is None:
         bits = os.lstat(link).st_mode  # of the descriptor, or of the mapped file
         mode = (os.R_OK if bits & stat.S_IRUSR else 0) | (os.W_OK if bits & stat.S_IWUSR else 0)
-    there = os.stat(link)
-    return OpenedFile(
-        os.readlink(link), (there.st_dev, there.st_ino), mode, there.st_uid, there.st_nlink == 0
-    )  # fmt: skip
+    there, path = os.stat(link), os.readlink(link)
+    # criu has removed the name of a deleted file, and keeps another one until the copy runs
+    removed = there.st_nlink == 0 or (path.endswith(" (deleted)") and not os.path.lexists(path))
+    return OpenedFile(path, (there.st_dev, there.st_ino), mode, there.st_uid, removed)
 
 
 def _is_criu_s_proc(each: OpenedFile) -> bool:

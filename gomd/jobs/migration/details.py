@@ -46,11 +46,13 @@ class OfferDetails:
     :ivar lock: whether balancing must leave the job where it is.
     :ivar pid_at_home: the process id by which its home node knows it; None when the home has given it none.
     :ivar private_bytes: of its own temporary files and System V memory; None when it can have none.
+    :ivar carry: whether files travel with it, which the target has to fetch.
     """
 
     lock: bool = False
     pid_at_home: int | None = None
     private_bytes: int | None = None
+    carry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +61,12 @@ class ReadyDetails:
     Goes with `MessageKind.READY`.
 
     :ivar port: the TCP port of the target's page server. :ivar tree_port: of what takes the job's temporary
-        files; 0: the target takes none.
+        files; 0: the target takes none. :ivar carry: whether the target fetches carried files.
     """
 
     port: int
     tree_port: int = 0
+    carry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +108,11 @@ def encode_details(details: Details) -> dict[str, Any]:
     """Return the JSON object of ``details``."""
     if isinstance(details, OfferDetails):
         more = {} if details.private_bytes is None else {"private": details.private_bytes}
+        more |= {"carry": True} if details.carry else {}
         return {"lock": details.lock, "pid": details.pid_at_home, **more}
     if isinstance(details, ReadyDetails):
-        return {"port": details.port, **({"tree": details.tree_port} if details.tree_port else {})}
+        tree = {"tree": details.tree_port} if details.tree_port else {}
+        return {"port": details.port, **tree, **({"carry": True} if details.carry else {})}
     if isinstance(details, ImagesDetails):
         return {"memory": True} if details.memory_sent else {}
     if isinstance(details, SettledDetails):
@@ -131,13 +136,15 @@ def decode_details(word: str, values: Mapping[str, Any]) -> Details:
             raise MalformedFrame("invalid size of temporary files in a migration message")
         if word == LOOK and private is None:
             return None
-        return OfferDetails(values.get("lock") is True, pid if known else None, private)
+        lock, carry = values.get("lock") is True, values.get("carry") is True
+        return OfferDetails(lock, pid if known else None, private, carry)
     if word == MessageKind.READY.word:
         port = values.get("port")
         if type(port) is not int or not 0 < port <= _MAX_PORT:
             raise MalformedFrame("invalid port of the page server in a migration message")
         tree = values.get("tree", 0)
-        return ReadyDetails(port, tree if type(tree) is int and 0 < tree <= _MAX_PORT else 0)
+        tree_port = tree if type(tree) is int and 0 < tree <= _MAX_PORT else 0
+        return ReadyDetails(port, tree_port, values.get("carry") is True)
     if word == MessageKind.IMAGES.word:
         return ImagesDetails(True) if values.get("memory") is True else None
     if word == MessageKind.SETTLED.word:

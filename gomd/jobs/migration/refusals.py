@@ -38,7 +38,13 @@ async def reasons_to_refuse(
     name = context.name_of(context.own_id)
     if refusal := _first_refusal(context, requirements, job, name):
         return [refusal]
-    return await context.checks.missing(job.name, requirements, name, context.jobs.no_memory_limit)
+    found = await context.checks.missing(job.name, requirements, name, context.jobs.no_memory_limit)
+    if not requirements.carried:
+        return found
+    if context.carried is None:
+        return [*found, f"{name} does not take carried files"]
+    carried, uid, user = requirements.carried, requirements.uid, requirements.user
+    return [*found, *await context.carried.obstacles(carried, uid, user)]
 
 
 def _first_refusal(context: MigrationContext, requirements: Requirements, job: MigrationId, name: str) -> str:

@@ -67,6 +67,7 @@ class MigrationSource:
         self._port = 0
         self._tree_port = 0
         self._memory_sent = False
+        self._takes_carried = False
         self._images: dict[str, bytes] = {}
 
     # -- SideEffects
@@ -94,7 +95,10 @@ class MigrationSource:
         if message is MessageKind.OFFER:
             files = {REQUIREMENTS_FILE: self._requirements}
             details = OfferDetails(
-                context.jobs.is_locked(name), context.jobs.pid_at_home(name), self._private_bytes
+                context.jobs.is_locked(name),
+                context.jobs.pid_at_home(name),
+                self._private_bytes,
+                context.jobs.carries(name),
             )
         elif message is MessageKind.IMAGES:
             files, details = self._images, ImagesDetails(True) if self._memory_sent else None
@@ -107,6 +111,7 @@ class MigrationSource:
         """Take what a message of the target says besides its word."""
         if isinstance(message.details, ReadyDetails):
             self._port, self._tree_port = message.details.port, message.details.tree_port
+            self._takes_carried = message.details.carry
 
     def note_moved(self) -> None:
         """Note that the job runs on the target, so that its home looks for it there. May be called twice."""
@@ -123,6 +128,9 @@ class MigrationSource:
             raise CannotMove("it has ended")
         if self._private_bytes is not None and not self._tree_port:
             raise CannotMove(takes_no_files(context.name_of(self.other)))
+        if context.jobs.carries(self.job.name) and not self._takes_carried:
+            there = context.name_of(self.other)
+            raise CannotMove(f"gomd on {there} is older and does not take carried files: update it there")
         address = context.node(self.other).address
         tls = await context.certificates()
         directory = await images.make(self.migration, self.role)
@@ -164,4 +172,6 @@ class MigrationSource:
                     raise
         self.left = True
         jobs.left(name, self.other)
+        if self._context.carried is not None:
+            self._context.in_background(self._context.carried.left(name))
         await self._context.images.remove(self.migration, self.role)

@@ -89,6 +89,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
                 unpack_trees(directory, spec, private)
             if private is not None:
                 private.show_paths(told.shown)
+            self._mount_carried(spec)
 
         def finish() -> None:
             pids = process_tree.descendants(pid)

@@ -115,7 +115,7 @@ class FreezingSupervisor(Supervisor):
                 _check_family(supervisor, (pid, own))
                 if private is not None:  # else criu refuses all of them
                     check_locks(process_tree.descendants(pid), private.view())
-                if uid and (why := permissions.sockets_that_stay(process_tree.descendants(pid))):
+                if why := permissions.sockets_that_stay(process_tree.descendants(pid), uid):
                     raise CannotMove(why)
 
             before = restrictions.check(process_tree.descendants(pid), process_tree.high_pids)
@@ -129,6 +129,7 @@ class FreezingSupervisor(Supervisor):
                 limit=order.limit,
                 allows=allows,
                 ghost_limit=largest(spec.private_tmp) if private is not None else 0,
+                connected=permissions.is_connected(process_tree.descendants(pid, whole=False)),
             )
             pids = process_tree.descendants(pid)
             if not process_tree.keep_stopped(pids):
@@ -196,7 +197,7 @@ class FreezingSupervisor(Supervisor):
         handed = HandedInput(end.stdin.received, end.stdin.taken, bytes(stdio.waiting), end.stdin_ended)
         job = HandedJob(
             spec.uid, spec.gid, spec.groups, spec.argv, spec.user, spec.cwd, spec.tty, spec.merge,
-            spec.began, spec.memory_max, self._used(),
+            spec.began, spec.memory_max, self._used(), spec.carry,
         )  # fmt: skip
         self._handed = handed
         view = PrivateView() if self._private is None else self._private.view()

@@ -39,6 +39,7 @@ class HandedJob(NamedTuple):
     began: float | None = None
     memory_max: int | None = None
     used: float | None = None
+    carry: tuple[str, ...] = ()
 
 
 class HandedOutput(NamedTuple):
@@ -172,7 +173,7 @@ _READERS: Final[dict[str, json_fields.Reader]] = {
     **dict.fromkeys(("data", "waiting"), _bytes),
     **dict.fromkeys(("cwd", "user"), json_fields.text),
     **dict.fromkeys(("began", "used"), json_fields.seconds),
-    **dict.fromkeys(("argv", "names", "places", "shown"), json_fields.texts()),
+    **dict.fromkeys(("argv", "carry", "names", "places", "shown"), json_fields.texts()),
     **dict.fromkeys(("groups", "stopped"), json_fields.wholes()),
     "spec": _job,
     "outputs": _outputs,

@@ -20,11 +20,18 @@ from contextlib import suppress
 
 from gomd.jobs.supervisor import pipes
 from gomd.jobs.supervisor.attach import CallerAttachment
+from gomd.jobs.supervisor.carried_mounts import mount_carried
 from gomd.jobs.supervisor.cgroups import JobGroup, NoLimit, group_of
 from gomd.jobs.supervisor.control_socket import ControlSocket
 from gomd.jobs.supervisor.exit_watcher import ExitWatcher, end_the_rest
 from gomd.jobs.supervisor.file_store import LOST, FileStore
-from gomd.jobs.supervisor.job_directory import EXIT, JOB, JobDirectory, make_job_directory
+from gomd.jobs.supervisor.job_directory import (
+    EXIT,
+    JOB,
+    JobDirectory,
+    carried_directory,
+    make_job_directory,
+)
 from gomd.jobs.supervisor.named_paths import named_paths
 from gomd.jobs.supervisor.pipes import Streams
 from gomd.jobs.supervisor.private_dirs import STORED, PrivateDirectories
@@ -32,6 +39,8 @@ from gomd.jobs.supervisor.private_hint import private_hint
 from gomd.jobs.supervisor.spawn import CannotStart, Program, SupervisorEnvironment, begin
 from gomd.jobs.supervisor.stdio import JobStdio
 from gomd.jobs.supervisor.stop_signals import STOP_SIGNALS, send_stop
+from libgomd.errors import CannotMove
+from libgomd.private import open_private_directory
 from libgomd.wire import frames, job_messages
 from libgomd.wire.attachment import OUTPUTS
 from libgomd.wire.job_messages import JobExit, JobSpec, KeepOrder, Order, RunningJob, StartFailure
@@ -77,6 +86,9 @@ class Supervisor:
         self._deserted_check = deserted_check
         make_job_directory(spec.directory, may_exist=bool(spec.images))
         self._directory = JobDirectory(spec.directory)
+        self._carried = -1
+        with suppress(FileNotFoundError):  # most jobs carry nothing along
+            self._carried = open_private_directory(carried_directory(spec.directory))
         self._stores = (
             {
                 kind: FileStore(self._directory.descriptor, name, spec.spool_bytes, spec.spool_reserve)
@@ -126,6 +138,10 @@ class Supervisor:
         except NoLimit as error:
             raise CannotStart(405, f"its memory cannot be limited on {spec.where}: {error}") from error
         self._make_private()
+        try:
+            self._mount_carried(spec)
+        except CannotMove as error:
+            raise CannotStart(405, str(error)) from error
         streams, ours = self._make_terminal() if spec.tty else self._make_pipes()
         self._watcher.start()
         try:
@@ -162,6 +178,17 @@ class Supervisor:
                 for name in STORED.values():
                     self._directory.remove_below(name)
 
+    def _mount_carried(self, spec: JobSpec) -> None:
+        """Let the files that the job carries along appear at their paths. :raises CannotMove: they cannot."""
+        if not spec.carry:
+            return
+        if not self._environment.namespace:
+            raise CannotMove(f"files cannot be carried on {spec.where}: {self._environment.why_not}")
+        if self._carried < 0:
+            raise CannotMove(f"its carried files are not on {spec.where}")
+        private = () if self._private is None else self._private.places
+        mount_carried(spec.carry, self._carried, spec.uid, spec.gid, spec.groups, spec.where, private)
+
     def _make_pipes(self) -> tuple[Streams, Streams]:
         if self._spec.detach:
             self._attachment.end.stdin_ended = True
@@ -188,7 +215,7 @@ class Supervisor:
         return RunningJob(
             spec.id, self._program.outside, self._environment.pid, spec.uid, spec.gid, spec.user, spec.argv,
             spec.cwd, spec.detach, spec.tty, spec.lock, spec.nmigs, spec.images, spec.began, spec.used,
-            spec.pid_at_home, spec.memory_max, self._environment.why_not,
+            spec.pid_at_home, spec.memory_max, self._environment.why_not, spec.carry,
         )  # fmt: skip
 
     def _write_job(self) -> None:
@@ -360,7 +387,8 @@ class Supervisor:
             reasons.append(hint)
         if self._group is not None:
             reasons = [text for text in (self._group.out_of_memory(), *reasons) if text]
-        self._attachment.exit = ended = JobExit(status, "; ".join(reasons))
+        ended = JobExit(status, "; ".join(reasons), signal=self._watcher.signal)
+        self._attachment.exit = ended
         self._remove_group()
         self._directory.write(EXIT, ended, on_disk=self._control.connection is None)
         self._stdio.close()

@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 
+from gomd.jobs.checkpoint.criu import Criu
+from gomd.jobs.checkpoint.inet_sockets import version
 from tests.integration.cluster.asking import ask
 from tests.integration.daemon import PATIENCE
 from tests.integration.hosts import Host
 from tests.integration.migration.moving import Job
+from tests.integration.test_criu import find_criu
 
 _PROGRAM = Path(__file__).with_name("attributes_program.py").read_text("utf-8")
 _TABLE = Path(__file__).parents[3] / "docs" / "migration-attributes.md"
@@ -96,6 +99,22 @@ def test_attributes_go_along(three: list[Host], user: str, words: tuple[str, ...
 
 def _names() -> list[str]:
     return [name for name, _outcome, _tested in _ROW.findall(_TABLE.read_text("utf-8"))]
+
+
+@pytest.mark.parametrize("user", ["root", "nobody"])
+def test_memory_that_is_wiped_when_it_forks(three: list[Host], user: str) -> None:
+    """It stays so; a criu that would lose it does not get the job."""
+    told = Told(three[0], user, "memory advice, wipe on fork")
+    before = told.ask()
+    assert "wf" in before["memory advice, wipe on fork"]
+    if version(Criu(find_criu()).version()) >= (4, 2):
+        told.job.move("2")
+        compare(before, told.ask(), documented())
+    else:
+        for word in ("", " dry-run"):
+            said = ask(three[0], f"migrate {told.job.pid} 2{word}")
+            assert (said.code, "wiped when it forks" in said.text) == (405, True), said.text
+    told.end()
 
 
 @pytest.mark.parametrize(("options", "kept"), [("-R", True), ("-L", True), ("-RL", True), ("-I", False)])

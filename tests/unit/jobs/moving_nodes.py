@@ -204,7 +204,7 @@ class MemoryMachine:
         self.dump_fails = self.restore_fails = self.cantmove = ""
         self.stays: list[str] = []
         self.stays_fails: Exception | None = None
-        self.look_at_stays: Callable[[int, int], list[str]] = self._say_stays
+        self.look_at_stays: Callable[[int, int, str], list[str]] = self._say_stays
         self.lacks = self.full = ""
         self.needs = Requirements(1 << 20, "x86_64", "6.1.0", 0, "root", (), ("/",), ())
         self._pids = 1000 * number
@@ -225,12 +225,12 @@ class MemoryMachine:
         """Return what inspects the jobs of this machine."""
         return NodeChecks(
             threads, criu, images,
-            read_requirements=lambda _pid, _supervisor, _user: self.needs,
+            read_requirements=lambda _pid, _supervisor, _user, _criu: self.needs,
             read_obstacles=self.look_at_stays,
             read_capabilities=self._offer,
         )  # fmt: skip
 
-    def _say_stays(self, pid: int, supervisor: int) -> list[str]:
+    def _say_stays(self, pid: int, supervisor: int, _criu: str) -> list[str]:
         if self.stays_fails is not None:
             raise self.stays_fails
         return self.stays

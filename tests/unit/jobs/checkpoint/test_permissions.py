@@ -179,10 +179,10 @@ class RightsTests(SynchronousTestCase):
             with socket.socket(socket.AF_UNIX) as bound:
                 bound.bind(name)
                 pid = self.start([bound.fileno()])
-                self.assertEqual(sockets_that_stay([pid]), NAMED_SOCKET, name)
+                self.assertEqual(sockets_that_stay([pid], 1000), NAMED_SOCKET, name)
         with socket.socket(socket.AF_UNIX) as free:
             self.assertNotIn(str(os.fstat(free.fileno()).st_ino), named_sockets("/proc/self/net"))
-            self.assertEqual(sockets_that_stay([self.start([free.fileno()])]), "")
+            self.assertEqual(sockets_that_stay([self.start([free.fileno()])], 1000), "")
 
     def test_what_cannot_be_read_is_not_free_to_go(self) -> None:
         """Tables and lists that cannot be read, or not to their end: nobody says that nothing is in them."""
@@ -207,13 +207,13 @@ class RightsTests(SynchronousTestCase):
         with here, there:
             socket.send_fds(here, [b"x"], [0])
             pid = self.start([here.fileno(), there.fileno()])
-            self.assertIn("nobody has received yet", sockets_that_stay([pid]))
+            self.assertIn("nobody has received yet", sockets_that_stay([pid], 1000))
             self.assertRaises(CannotMove, opened, [pid])
 
     def test_a_process_that_ended(self) -> None:
         """Nothing is allowed that was not looked at."""
         self.assertRaises(CannotMove, opened, [1 << 30])
-        self.assertRaises(CannotMove, sockets_that_stay, [1 << 30])
+        self.assertRaises(CannotMove, sockets_that_stay, [1 << 30], 1000)
 
     # -- the gate
 

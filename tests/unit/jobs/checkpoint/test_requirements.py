@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -12,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from gomd.jobs.checkpoint.free_ports import NotFree
+from gomd.jobs.checkpoint.inet_sockets import Port
 from gomd.jobs.checkpoint.inspection import MAX_PROCESSES, read_needs, read_offer, read_stays
 from gomd.jobs.checkpoint.requirements import (
     Capabilities,
@@ -83,6 +86,22 @@ class ReasonsTests(SynchronousTestCase):
         )
         self.assertEqual(reasons(limited, OFFER, "beta"), [])
 
+    def test_images_go_to_a_newer_criu_only(self) -> None:
+        """An older one cannot read them; what is not known is left to criu."""
+        for here, there, said in (
+            ("4.2.1", "4.1.1", True), ("4.1.1", "4.2.1", False), ("4.2", "4.10", False),
+            ("4.1.1", "4.1.1", False), ("", "4.1.1", False), ("4.2.1", "", False),
+        ):  # fmt: skip
+            found = reasons(replace(NEEDS, criu=here), replace(OFFER, criu_version=there), "beta")
+            self.assertEqual(bool(found), said, (here, there, found))
+            self.assertTrue(not said or "beta has criu 4.1.1" in found[0])
+
+    def test_ports_that_are_taken(self) -> None:
+        """Each is named."""
+        taken = NotFree(Port("tcp", "0.0.0.0", 80), errno.EADDRINUSE)
+        found = reasons(NEEDS, replace(OFFER, not_free=(taken,)), "beta")
+        self.assertEqual(found, ["tcp port 80 is in use on beta"])
+
     def test_a_file_name_cannot_act_on_a_terminal(self) -> None:
         """Names are the job's choice."""
         needs = replace(NEEDS, files=(FileRequirement("/data/\x1b[2J", 1),))
@@ -119,8 +138,8 @@ class ReadingTests(SynchronousTestCase):
             port = server.getsockname()[1]
             with socket.create_connection(("127.0.0.1", port)):
                 stays = read_needs([os.getpid()], "me").stays
-        self.assertIn(f"it listens on port {port} of this node", stays)
-        self.assertIn(f"it has a TCP connection open, to port {port}", stays)
+        self.assertIn(f"somebody has connected to its port {port}", stays)
+        self.assertIn(f"it has a TCP connection to 127.0.0.1:{port}", stays)
         self.assertIn(f"it holds a lock on {path.absolute()}", stays)
 
     def test_a_socket_of_each_kind(self) -> None:
@@ -130,14 +149,17 @@ class ReadingTests(SynchronousTestCase):
             (proc / "7" / name).mkdir(parents=True)
         line = "0: 0100007F:1F90 0100007F:01BB {} 0:0 0:0 0 1000 0 {} 1\n"
         (proc / "7/net/tcp").write_text("head\n" + line.format("0A", 11) + line.format("01", 12))
-        (proc / "7/net/tcp6").write_text("head\n" + line.format("06", 13) + "torn\n")
-        (proc / "7/net/udp").write_text("head\n" + line.format("07", 14))
+        (proc / "7/net/tcp6").write_text("head\ntorn\n" + line.format("06", 13))
+        idle = line.replace("0100007F:01BB", "00000000:0000")
+        (proc / "7/net/udp").write_text("head\n" + idle.format("07", 14))
         (proc / "7/net/packet").write_text("head\n00000000 3 3 0003 2 1 0 0 15\n")
         for number in range(11, 17):
             (proc / "7/fd" / str(number)).symlink_to(f"socket:[{number}]")
-        self.assertEqual(sorted(read_stays([7], proc=str(proc))), [
-            "it has a TCP connection open", "it has a TCP connection open, to port 443",
-            "it has a packet socket open", "it has a udp socket open", "it listens on port 8080 of this node",
+        stay = ["it has a TCP connection to 127.0.0.1:443", "it has a packet socket open"]
+        self.assertEqual(sorted(read_stays([7], proc=str(proc), criu="4.2.1")), stay)
+        found = [why.partition(", which")[0] for why in read_stays([7], proc=str(proc), criu="")]
+        self.assertEqual(sorted(found), [
+            *stay, "it has a udp socket open", "it listens on port 8080 of this node",
         ])  # fmt: skip
 
     def test_what_is_all_of_a_process(self) -> None:
