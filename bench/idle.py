@@ -22,6 +22,6 @@ def run() -> list[Row]:
         percent = 100.0 * (ours.cpu_seconds() - used) / SECONDS
         memory, least = ours.memory() / 1e6, theirs.memory() / 1e6
     return [
-        limit("processor time of an idle daemon", percent, "% of one", 0.5),
-        row("memory of an idle daemon", memory, "MB", "echo of a LineReceiver", least, 1.35),
+        limit("processor time of an idle daemon", percent, "% of one", 0.35),
+        row("memory of an idle daemon", memory, "MB", "echo of a LineReceiver", least, 1.15),
     ]

@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 
 from libgomd.errors import ConnectionLost, GomdError, MalformedReply, TooMany, error_for
 from libgomd.replies import Reply, Size
+from libgomd.tcp import send_without_delay
 from libgomd.wire.lines import (
     BLOCK,
     GREETING,
@@ -71,6 +72,10 @@ class LineConnection(TwistedProtocol):
         self._parser = ReplyParser()
         self._waiting: deque[Receiver] = deque([_Greeting(self)])
         self._successor: TwistedProtocol | None = None
+
+    def connectionMade(self) -> None:
+        """Let requests leave at once."""
+        send_without_delay(self.transport)
 
     def send(self, request: Request, receiver: Receiver) -> None:
         """

@@ -9,6 +9,8 @@ from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from libgomd.tcp import send_without_delay
+
 
 class JobConnection(Protocol):
     """
@@ -29,8 +31,8 @@ class JobConnection(Protocol):
 
     def connectionMade(self) -> None:
         """Send without delay, and notice a machine that is gone."""
+        send_without_delay(self.transport)
         if ITCPTransport.providedBy(self.transport):
-            self.transport.setTcpNoDelay(True)
             self.transport.setTcpKeepAlive(True)
 
     def dataReceived(self, data: bytes) -> None:

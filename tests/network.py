@@ -34,6 +34,8 @@ class HeapClock(Clock):
         super().__init__()
         self.rightNow = start
         self._heap: list[tuple[float, int, Any]] = []
+        #: Where the moments at which something was called are noted, if somebody asks for them.
+        self.moments: set[float] | None = None
         self._count = itertools.count()
 
     def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kw: object) -> Any:
@@ -66,6 +68,8 @@ class HeapClock(Clock):
                     continue
                 self.rightNow = max(self.rightNow, when)
                 call.called = 1
+                if self.moments is not None:
+                    self.moments.add(self.rightNow)
                 call.func(*call.args, **call.kw)
         self.rightNow = end
 

@@ -38,6 +38,7 @@ from zope.interface import implementer
 from gomd.interfaces import IThreads
 from gomd.protocols.manhole_keys import read_authorized_keys
 from libgomd.errors import ConfigError
+from libgomd.tcp import send_without_delay
 
 #: Seconds that a login may take, and the reading of the key file.
 LOGIN_TIMEOUT = 30.0
@@ -152,6 +153,7 @@ class _Transport(SSHServerTransport):
     _expiry: IDelayedCall
 
     def connectionMade(self) -> None:
+        send_without_delay(self.transport)
         self._expiry = self.factory.clock.callLater(LOGIN_TIMEOUT, self._expire)
         super().connectionMade()
 

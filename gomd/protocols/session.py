@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import struct
 from socket import (
-    AF_INET,
-    AF_INET6,
     IPPROTO_TCP,
     SO_KEEPALIVE,
     SO_PEERCRED,
@@ -21,6 +19,7 @@ from zope.interface import implementer
 
 from gomd.verbs.context import ISession
 from libgomd.model import Caller, Role
+from libgomd.tcp import tcp_socket
 
 #: How the kernel probes silent callers over tcp: after 30 s, then three times, every 10 s.
 _PROBES: Final = (
@@ -64,7 +63,6 @@ def keep_probing(transport: Any) -> None:
 
     Without this, a machine that has gone cannot be told from a caller that only listens.
     """
-    connection = transport.getHandle() if hasattr(transport, "getHandle") else None
-    if isinstance(connection, socket) and connection.family in (AF_INET, AF_INET6):
+    if (connection := tcp_socket(transport)) is not None:
         for level, option, value in _PROBES:
             connection.setsockopt(level, option, value)

@@ -19,6 +19,7 @@ from gomd.protocols.session import Session, keep_probing
 from gomd.verbs import rendering
 from gomd.verbs.replies import Goodbye, Reply, Upgrade, ValueReply, WatchReply, goes_on, needs_caller
 from libgomd.errors import GomdError, MalformedRequest, NodeError, RequestError
+from libgomd.tcp import send_without_delay
 from libgomd.wire.lines import BLOCK, BLOCK_END, GREETING, OK, encode_block, encode_status
 from libgomd.wire.values import dumps
 
@@ -70,6 +71,7 @@ class TelnetLine(RequestLines):
         )
         self._factory.entered(self)
         keep_probing(self.transport)
+        send_without_delay(self.transport)
         if self.session is not None:
             self._greet(self.session)
         else:

@@ -19,6 +19,7 @@ from gomd.interfaces import ICollector, IMembership, IThreads
 from gomd.web.metrics import Snapshot, page, wants_openmetrics
 from libgomd.errors import GomdError
 from libgomd.model import Counter
+from libgomd.tcp import send_without_delay
 
 #: Largest number of connections at once. For one more the oldest is closed, so that no client can shut out
 #: the others.
@@ -78,6 +79,7 @@ class MetricsChannel(HTTPChannel):
     def connectionMade(self) -> None:
         """Start the timeout of the connection."""
         super().connectionMade()
+        send_without_delay(self.transport)
         self.factory.entered(self)
         self._end = self.callLater(CONNECTION_LIFETIME, self.drop)
 

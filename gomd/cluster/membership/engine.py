@@ -54,6 +54,8 @@ from libgomd.wire.messages import Datagram, MemberState, Notice
 _MAX_MISSED_HEARTBEATS: Final = 5
 #: Times after the start, in heartbeats, at which the node announces itself again while it knows too few.
 _ANNOUNCEMENT_TIMES: Final = (0.1, 0.3, 0.6, 1.0, 1.8, 3.2)
+#: Heartbeats without a datagram of another node after which a node that knows no other one ticks slowly.
+_QUIET_HEARTBEATS: Final = 10
 #: How often a leave message is sent, and the seconds between two of them.
 _LEAVE_REPEATS: Final = 4
 _LEAVE_INTERVAL: Final = 0.05
@@ -124,6 +126,8 @@ class HeartbeatEngine:
         self._loop.clock = clock
         self._phase: IDelayedCall | None = None
         self._running = False
+        self._interval = timing.tick
+        self._spoken_to = 0.0
         self._next_sweep = 0.0
         self._announcements: list[float] = []
         self._received = 0
@@ -135,7 +139,7 @@ class HeartbeatEngine:
     def start(self) -> None:
         """Announce this node, and run until `stop`."""
         self._time.tick(0.0, 0.0)
-        now = self._time.now()
+        self._spoken_to = now = self._time.now()
         self._running = True
         self._announcements = [now + self._timing.heartbeat * each for each in _ANNOUNCEMENT_TIMES]
         self._heartbeats.schedule_first(now)
@@ -207,7 +211,10 @@ class HeartbeatEngine:
             if multicast:
                 member.multicast_at = now
         elif self._running:
+            self._spoken_to = self._time.now()
             self._receiver.receive(datagram, member, address, multicast)
+            if self._interval > self._timing.tick:
+                self._hurry()
 
     # -- periodic work
 
@@ -220,7 +227,7 @@ class HeartbeatEngine:
 
     def _step(self) -> None:
         timing, members = self._timing, self._members
-        if self._time.tick(timing.tick, timing.heartbeat):
+        if self._time.tick(self._interval, timing.heartbeat):
             self._detector.cancel_all()
         now = self._time.now()
         for member in members.watched:
@@ -241,6 +248,24 @@ class HeartbeatEngine:
             self._sweep(now)
         self._heartbeats.send_newcomers()
         self._heartbeats.send_due(now)
+        self._interval = self._loop.interval = timing.heartbeat if self._is_alone(now) else timing.tick
+
+    def _is_alone(self, now: float) -> bool:
+        """
+        Whether no other node is known, sought or has been heard lately, so that one tick a heartbeat will do.
+
+        The tick is a third of what an idle daemon without a cluster costs.
+        """
+        quiet = now - self._spoken_to > self._timing.heartbeat * _QUIET_HEARTBEATS
+        return quiet and not (len(self._members) or len(self._rejoin) or self._announcements)
+
+    def _hurry(self) -> None:
+        """Tick as often as a cluster needs it again, from now on."""
+        if self._loop.running:
+            self._time.tick(self._interval, self._timing.heartbeat)
+            self._interval = self._timing.tick
+            self._loop.stop()
+            self._loop.start(self._interval, now=False)
 
     def _announce_again(self) -> None:
         """Announce this node again, because the first announcement or its answer may have been lost."""

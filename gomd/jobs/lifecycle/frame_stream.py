@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from libgomd.tcp import send_without_delay
 from libgomd.wire.frames import Frame, FrameParser, MalformedFrame
 
 #: Bytes that one call of the kernel reads or writes at most: Twisted's 64 KiB cost a fifth more time.
@@ -83,8 +84,8 @@ class FrameStream(Protocol):
         """Watch whether the other end reads, and transfer much at a time."""
         _widen(self.transport)
         self.transport.registerProducer(self, True)
+        send_without_delay(self.transport)
         if ITCPTransport.providedBy(self.transport):
-            self.transport.setTcpNoDelay(True)
             self.transport.setTcpKeepAlive(True)
 
     def dataReceived(self, data: bytes) -> None:

@@ -52,20 +52,6 @@ _FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _TROUBLE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
-def _read_line(
-    path: bytes,
-    open_: Callable[[bytes, int], int] = os.open,
-    read: Callable[[int, int], bytes] = os.read,
-    close: Callable[[int], None] = os.close,
-) -> bytes:
-    """Return the first bytes of a file. It is called for every process in every scan, so it must be fast."""
-    descriptor = open_(path, _FLAGS)
-    try:
-        return read(descriptor, _MAX_STAT)
-    finally:
-        close(descriptor)
-
-
 class ProcessScanner:
     """
     Scans the processes below one proc root. One thread at a time may call `scan`; others may call `read`.
@@ -73,7 +59,7 @@ class ProcessScanner:
     :param node_id: this node, which is the home of all its processes.
     :param locked: returns the processes that are locked now, as (pid, started).
     :param users: gives the names of users.
-    :param read_line: returns the first bytes of the stat file of that name, and may block for ever.
+    :param open_file: opens the stat file of that name for reading, and may block for ever.
     :param hang_timeout: seconds without progress after which a process counts as hung.
     """
 
@@ -83,10 +69,10 @@ class ProcessScanner:
         node_id: int,
         locked: Callable[[], frozenset[tuple[int, int]]],
         users: UserNames | None = None,
-        read_line: Callable[[bytes], bytes] = _read_line,
+        open_file: Callable[[bytes, int], int] = os.open,
         hang_timeout: float = HANG_TIMEOUT,
     ) -> None:
-        self._read_line = read_line
+        self._open_file = open_file
         self._hang_timeout = hang_timeout
         self._stuck = StuckProcesses()
         #: When each process that is shown from its status only was last read; None if it never was.
@@ -153,7 +139,8 @@ class ProcessScanner:
         """Read the processes of ``worker``, on its thread, which may block for ever."""
         turn = self._round % _LONG_ROTATION
         io_turn = turn % ROTATION
-        below, read_line, after = os.fsencode(self._root.under("")), self._read_line, worker.found
+        below, after, flags = os.fsencode(self._root.under("")), worker.found, _FLAGS
+        open_file, read, close = self._open_file, os.read, os.close  # looked up once for all processes
         update, renewed = self._reader.update, self._reader.renewed
         spared = self._stuck.spared() if self._stuck else None
         for pid in worker.pids:
@@ -168,7 +155,11 @@ class ProcessScanner:
                     after[pid] = self._from_status(pid, path, known)
                     worker.outside = False
                     continue
-                line = read_line(path)
+                descriptor = open_file(path, flags)
+                try:
+                    line = read(descriptor, _MAX_STAT)
+                finally:
+                    close(descriptor)
                 if known is None or known.line != line or not known.settled or pid % ROTATION == io_turn:
                     known = update(pid, path, line, known, now, interval, pid % _LONG_ROTATION == turn)
                 elif renew:

@@ -103,6 +103,43 @@ class Alone:
     def up(self) -> list[int]:
         return [node.id for node in self.engine.nodes() if node.up]
 
+    def ticks(self, seconds: float) -> int:
+        """Let so much time pass; return how often the engine woke up in it."""
+        moments = self.clock.moments = set()
+        self.clock.advance(seconds)
+        self.clock.moments = None
+        return len(moments)
+
+
+class PaceTests(SynchronousTestCase):
+    """How often an engine wakes up."""
+
+    def test_a_node_that_knows_no_other_one_wakes_up_once_a_heartbeat(self) -> None:
+        """Not five times; and it has all the time that a cluster needs as soon as another node speaks."""
+        for discovery in (True, False):
+            alone = Alone(discovery=discovery)
+            self.assertGreater(alone.ticks(5.0), 20)
+            alone.clock.advance(60.0)
+            self.assertLessEqual(alone.ticks(60.0), 61)
+            alone.clock.advance(0.95)
+            answers = alone.hear(2, beat(2, announce=True), multicast=discovery)
+            self.assertTrue(any(isinstance(message, Beat) for message, _ in answers))
+            self.assertGreaterEqual(alone.ticks(5.0), 25)
+
+    def test_a_death_after_a_long_time_alone_is_seen_as_soon_as_ever(self) -> None:
+        """Whatever the moment between two of its slow steps at which the other one came."""
+        for offset in (0.0, 0.3, 0.6, 0.99):
+            alone = Alone(discovery=False)
+            alone.clock.advance(100.0 + offset)
+            alone.hear(2, beat(2))
+            for _ in range(10):
+                alone.clock.advance(1.0)
+                alone.hear(2, beat(2))
+            since = alone.clock.seconds()
+            while alone.up() != [1]:
+                alone.clock.advance(0.1)
+            self.assertLess(alone.clock.seconds() - since, 3.5)
+
 
 class AnswerTests(SynchronousTestCase):
     """What is answered at once."""

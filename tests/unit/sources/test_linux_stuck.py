@@ -34,18 +34,17 @@ class _Scanned(SynchronousTestCase):
         self.blocked: dict[int, threading.Event] = {}
         self.reads: list[int] = []
         self.scanner = ProcessScanner(
-            ProcRoot(str(self.tree)), 7, ProcessLocks().locked, read_line=self.read, hang_timeout=0.02
+            ProcRoot(str(self.tree)), 7, ProcessLocks().locked, open_file=self.open, hang_timeout=0.02
         )
         self.now = NOW
         self.addCleanup(self.let_go)
 
-    def read(self, path: bytes) -> bytes:
+    def open(self, path: bytes, flags: int) -> int:
         pid = int(path.split(b"/")[-2])
         self.reads.append(pid)
         if pid in self.blocked:
             self.blocked[pid].wait(PATIENCE)
-        with open(path, "rb") as file:
-            return file.read()
+        return os.open(path, flags)
 
     def block(self, pid: int, status: bool = True) -> None:
         self.blocked[pid] = threading.Event()
