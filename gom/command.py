@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from gom.stdfds import open_closed_streams
 from libgomd.endpoints import Endpoint, default_endpoints, parse_endpoint
 from libgomd.errors import ConfigError, ConnectionLost, GomdError, MalformedReply, MalformedRequest
 from libgomd.version import VERSION
@@ -26,7 +27,7 @@ The command returns when the process runs there, or says why it stays. Ctrl-C en
 USAGE = """\
 usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
        gom run [OPTION ...] COMMAND [ARG ...]
-       gom attach JOB
+       gom attach [OPTION ...] JOB
        gom key new FILE
        gom token add NAME ROLE [--file TOKENS]
        gom token list [--file TOKENS]
@@ -67,6 +68,7 @@ class GlobalOptions(NamedTuple):
 
 def run() -> int:
     """Run the `gom` command: the entry point."""
+    open_closed_streams()
     return main(sys.argv[1:])
 
 
@@ -165,14 +167,14 @@ def _job(verb: str, options: GlobalOptions) -> int:
         endpoints = _endpoints(options)
         if verb == "run":
             wanted = run.parse(options.words[1:])
-        elif len(options.words) != 2:
-            raise WrongUsage("attach takes the number of one job: gom attach JOB")
+        else:
+            attached = run.parse_attachment(options.words[1:])
     except (ConfigError, MalformedRequest) as error:
         raise WrongUsage(str(error)) from error
     try:
         if verb == "run":
             return run.run(endpoints, options.token, wanted)
-        return run.attach(endpoints, options.token, options.words[1])
+        return run.attach(endpoints, options.token, attached)
     except GomdError as error:
         code = getattr(error, "code", 0)
         if code not in run.SHELL_CODES:

@@ -8,36 +8,48 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from gom.escapes import DEFAULT_ESCAPE, parse_escape
+from gom.foreground import Foreground
 from gom.streams import Lost, Streams
 from gom.terminal import Terminal
 from libgomd.endpoints import Endpoint
 from libgomd.errors import ConnectionLost, GomdError, MalformedRequest, NodeError, NotFound, RequestError
 from libgomd.jobspec import DEFAULT_SIZE, JobSpec, job_spec
 from libgomd.linesocket import LineSocket, dial
-from libgomd.wire import frames
 from libgomd.wire.lines import Request
 
 RUN_USAGE = """\
-usage: gom run [-n NODE | -b | -j 1-4,7] [-l | -L] [-t | -T] [--detach] [--mem SIZE]
-               [--mem-max SIZE] COMMAND [ARG ...]
+usage: gom run [-n NODE | -b | -j 1-4,7] [-l | -L] [-t | -T] [-e CHAR] [--no-input] [--detach]
+               [--mem SIZE] [--mem-max SIZE] COMMAND [ARG ...]
 
   -n NODE      on that node, by id or name
   -b           on the best node (the default)
   -j 1-4,7     on the best of these nodes, by id
   -l, -L       -l: lock it, so that balancing leaves it where it is; -L: do not lock it
-  -t, -T       -t: give it a terminal of its own; -T: give it none. By default it gets one if gom has one.
+  -t, -T       -t: give it a terminal of its own; -T: give it none. By default it gets one if gom has one
+               and is in its foreground.
+  -e CHAR      escape character of a job with a terminal, ^X for a control character; default ~. At the
+               start of a line ~. ends the job and leaves, ~^Z suspends gom, ~? tells more; none: no escapes
+  --no-input   read nothing: the command's input is empty, as with ssh's -n. For loops such as
+               `while read x; do gom run --no-input ...; done < list`, whose input gom would read
   --detach     print the number of the job and return; `gom attach JOB` shows its output later
-  --mem SIZE   memory it will need, such as 500M: only a node with that much free memory is chosen
+  --mem SIZE   memory it will need, such as 500M: only a node with that much free memory is chosen; with -n
+               it is refused when that node has less
   --mem-max SIZE
                limit of its memory, swap included: the kernel kills a process of a job that exceeds it
+
+Ctrl-C goes to the command; without a terminal of its own a second one within a second asks, and a third
+one kills it. Ctrl-Z stops both, and fg or bg continues both.
 
 Exit status: that of the command, 128 + the signal's number if one ended it; 127 no such command,
 126 it cannot be executed, 1 the daemon refused, 3 no daemon there.
 """
 ATTACH_USAGE = """\
-usage: gom attach JOB
+usage: gom attach [-e CHAR] [--no-input] JOB
 
-  JOB  the number of a job of yours, as `gom jobs` shows it
+  -e CHAR     as with `gom run`; ~. leaves a detached job alone
+  --no-input  read nothing: the job gets the end of its input
+  JOB         the number of a job of yours, as `gom jobs` shows it
 
 Connects to the streams of the job until it ends; the output that was kept is shown first. Ctrl-C leaves a
 detached job alone; any other job gets it, as with `gom run`.
@@ -49,8 +61,12 @@ Exit status: as for `gom run`.
 SHELL_CODES = (126, 127)
 #: Seconds to wait for the greeting of a daemon and for its answers.
 PATIENCE = 5.0
+#: Bytes a second that a connection carries at the least.
+SLOWEST = 1 << 19
 #: Seconds to wait for a daemon to come back after it has gone away during a job.
 RETURN_LIMIT = 30.0
+#: Seconds between two attempts to reach it.
+RETRY_INTERVAL = 0.1
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -65,6 +81,16 @@ class Wanted(NamedTuple):
     detach: bool = False
     memory: int | None = None
     memory_max: int | None = None
+    escape: int | None = DEFAULT_ESCAPE
+    no_input: bool = False
+
+
+class WantedAttachment(NamedTuple):
+    """The parsed command line of `gom attach`."""
+
+    job: str
+    escape: int | None = DEFAULT_ESCAPE
+    no_input: bool = False
 
 
 def parse(words: Sequence[str]) -> Wanted:
@@ -81,13 +107,15 @@ def parse(words: Sequence[str]) -> Wanted:
         if option == "--":
             break
         option, equals, value = option.partition("=") if option.startswith("--mem") else (option, "", "")
-        if option in ("-n", "-j", "--mem", "--mem-max"):
+        if option in ("-n", "-j", "-e", "--mem", "--mem-max"):
             if not equals:
                 if not rest:
                     raise MalformedRequest(f"{option} needs a value")
                 value = rest.pop(0)
             if option in _SIZES:
                 found[_SIZES[option]] = size(value, option)
+            elif option == "-e":
+                found["escape"] = parse_escape(value)
             else:
                 found["node" if option == "-n" else "nodes"] = value
         elif option in _FLAGS:
@@ -96,15 +124,42 @@ def parse(words: Sequence[str]) -> Wanted:
             raise MalformedRequest(f"there is no option {option} of run")
     if "node" in found and "nodes" in found:
         raise MalformedRequest("-n and -j do not go together")
+    if found.get("no_input") and found.get("tty"):
+        raise MalformedRequest("--no-input and -t do not go together: a terminal without keys has no end")
     if not rest or not rest[0]:
         raise MalformedRequest("a command is missing: gom run COMMAND ...")
     return Wanted(tuple(rest), **found)
 
 
+def parse_attachment(words: Sequence[str]) -> WantedAttachment:
+    """
+    Parse ``words``, the arguments after ``attach``.
+
+    :raises MalformedRequest: an option is unknown or lacks its value, or it is not one job.
+    """
+    rest = list(words)
+    found: dict[str, Any] = {}
+    while rest and rest[0].startswith("-"):
+        option = rest.pop(0)
+        if option == "--":
+            break
+        if option == "-e" and rest:
+            found["escape"] = parse_escape(rest.pop(0))
+        elif option == "-e":
+            raise MalformedRequest("-e needs a value")
+        elif option == "--no-input":
+            found["no_input"] = True
+        else:
+            raise MalformedRequest(f"there is no option {option} of attach")
+    if len(rest) != 1:
+        raise MalformedRequest("attach takes the number of one job: gom attach JOB")
+    return WantedAttachment(rest[0], **found)
+
+
 _SIZES = {"--mem": "memory", "--mem-max": "memory_max"}
 _FLAGS: dict[str, dict[str, Any]] = {
     "-b": {}, "-l": {"lock": True}, "-L": {"lock": False}, "-t": {"tty": True}, "-T": {"tty": False},
-    "--detach": {"detach": True},
+    "--detach": {"detach": True}, "--no-input": {"no_input": True},
 }  # fmt: skip
 
 
@@ -124,25 +179,30 @@ def run(places: Sequence[Endpoint], token: str, wanted: Wanted) -> int:
     :raises ConnectionLost: no daemon can be reached. :raises RequestError: the daemon refused.
     """
     spec = _spec(wanted)
+    frame = spec.frame()
     connect = _Connector(places, token)
     line = connect(Request("run"))
-    line.send_raw(frames.encode_json(frames.SPEC, spec.values()), PATIENCE)
+    line.send_raw(frame, PATIENCE + len(frame) / SLOWEST)
     terminal = Terminal(spec.tty)
-    streams = Streams(line.detach(), terminal)
+    streams = Streams(
+        line.detach(), terminal, reads_input=not wanted.no_input, escape=wanted.escape
+    )  # fmt: skip
     if wanted.detach:
         print(streams.begin(), flush=True)
         return 0
     return _until_the_end(streams, terminal, connect)
 
 
-def attach(places: Sequence[Endpoint], token: str, job: str) -> int:
+def attach(places: Sequence[Endpoint], token: str, wanted: WantedAttachment) -> int:
     """
     Attach to the streams of a job and return its exit status. Blocks. Raises the same errors as `run`.
     """
     connect = _Connector(places, token)
     terminal = Terminal(is_screen=False)
-    streams = Streams(connect(Request("attach", (job,))).detach(), terminal)
-    streams.detachable = True
+    streams = Streams(
+        connect(Request("attach", (wanted.job,))).detach(), terminal,
+        detachable=True, reads_input=not wanted.no_input, escape=wanted.escape,
+    )  # fmt: skip
     return _until_the_end(streams, terminal, connect)
 
 
@@ -162,12 +222,12 @@ def _until_the_end(streams: Streams, terminal: Terminal, connect: _Connector) ->
             if streams.attached or not end:
                 end = time.monotonic() + RETURN_LIMIT
             else:  # the new connection broke before it was attached: the daemon is not back yet
-                time.sleep(0.1)
-            streams.join(_again(connect, streams.job, end))
+                streams.wait(RETRY_INTERVAL)
+            streams.join(_again(connect, streams, end))
             streams.attach()
 
 
-def _again(connect: _Connector, job: int, end: float) -> Any:
+def _again(connect: _Connector, streams: Streams, end: float) -> Any:
     """
     Reconnect to a job whose daemon went away, and return the connection. Blocks.
 
@@ -178,12 +238,13 @@ def _again(connect: _Connector, job: int, end: float) -> Any:
     why = "it does not come back"
     while time.monotonic() < end:
         try:
-            return connect(Request("attach", (str(job),))).detach()
+            return connect(Request("attach", (str(streams.job),))).detach()
         except NotFound:
             raise
         except (RequestError, NodeError, ConnectionLost) as error:  # or the old one is still attached
             why = str(error)
-        time.sleep(0.1)
+        streams.wait(RETRY_INTERVAL)
+    job = streams.job
     raise ConnectionLost(f"the daemon went away; job {job} may go on: gom attach {job} ({why})")
 
 
@@ -207,7 +268,7 @@ class _Connector:
 
 
 def _spec(wanted: Wanted) -> JobSpec:
-    terminal = wanted.tty if wanted.tty is not None else os.isatty(0) and os.isatty(1)
+    terminal = wanted.tty if wanted.tty is not None else _has_terminal(wanted)
     terminal = terminal and not wanted.detach
     size = DEFAULT_SIZE
     if terminal and os.isatty(1):
@@ -218,6 +279,11 @@ def _spec(wanted: Wanted) -> JobSpec:
         node=wanted.node, nodes=wanted.nodes, lock=wanted.lock, memory=wanted.memory,
         memory_max=wanted.memory_max,
     )  # fmt: skip
+
+
+def _has_terminal(wanted: Wanted) -> bool:
+    """Return whether we have a terminal that the job can use: both ways, and in its foreground."""
+    return not wanted.no_input and os.isatty(0) and os.isatty(1) and Foreground().ours
 
 
 def _same(one: int, other: int) -> bool:

@@ -6,11 +6,15 @@ import os
 import select
 import signal
 import socket
+import time
 from typing import NamedTuple
 
+from gom.escapes import DEFAULT_ESCAPE
+from gom.job_control import JobControl
+from gom.keyboard import Keyboard
 from gom.outputs import Output
 from gom.terminal import Terminal
-from libgomd.errors import ConnectionLost
+from libgomd.errors import ConnectionLost, GomdError
 from libgomd.wire import frames
 from libgomd.wire.attachment import OUTPUTS, Attached, CallerEnd, Data, Event, Exited, Started, failure_in
 
@@ -27,6 +31,7 @@ class JobFacts(NamedTuple):
 
     job: int
     detached: bool
+    tty: bool = False
 
     @classmethod
     def read(cls, started: Started) -> JobFacts:
@@ -34,7 +39,7 @@ class JobFacts(NamedTuple):
         job = started.told.get("job")
         if not isinstance(job, int):
             raise frames.MalformedFrame("a STARTED without the number of the job")
-        return cls(job, bool(started.told.get("detached")))
+        return cls(job, bool(started.told.get("detached")), bool(started.told.get("tty")))
 
 
 class Streams:
@@ -43,18 +48,26 @@ class Streams:
 
     :param connection: a socket that carries frames from here on, and the bytes already received from it.
     :param terminal: our terminal and signals.
-    :ivar job: the number of the job; 0 before it has started.
-    :ivar detachable: whether Ctrl-C ends this program instead of the job, if the job is detached.
+    :param detachable: whether Ctrl-C ends this program instead of the job, if the job is detached.
+    :param reads_input: whether our standard input is the job's; else the job's is empty.
+    :param escape: the escape character of a job that has our terminal, None for none.
     """
 
-    def __init__(self, connection: tuple[socket.socket, bytes], terminal: Terminal) -> None:
-        self.job = 0
-        self.detachable = False
-        self._detached_job = False
+    def __init__(
+        self,
+        connection: tuple[socket.socket, bytes],
+        terminal: Terminal,
+        *,
+        detachable: bool = False,
+        reads_input: bool = True,
+        escape: int | None = DEFAULT_ESCAPE,
+    ) -> None:
+        self._detachable = detachable
         self._terminal = terminal
-        self._end = CallerEnd(serial=int.from_bytes(os.urandom(6), "big"))
+        self._end = CallerEnd(serial=int.from_bytes(os.urandom(6), "big"), stops=True)
         self._outputs = {frames.STDOUT: Output(1), frames.STDERR: Output(2)}
-        self._stdin_open = True
+        self._control = JobControl(self._end, terminal, self._leave, self._flush, time.monotonic)
+        self._keyboard = Keyboard(self._end, terminal, self._control, reads_input, escape)
         self.join(connection)
 
     def join(self, connection: tuple[socket.socket, bytes]) -> None:
@@ -65,6 +78,11 @@ class Streams:
         self._outgoing = bytearray()
         self._end.connection_replaced()
         self._take(early)
+
+    @property
+    def job(self) -> int:
+        """The number of the job; 0 before it has started."""
+        return self._control.job
 
     @property
     def attached(self) -> bool:
@@ -102,12 +120,27 @@ class Streams:
         :raises Lost: the connection broke. :raises GomdError: the job cannot be started, or is lost.
         """
         while True:
-            self._pass_signals_on()
+            self._control.handle_signals()
+            self._control.follow_stops()
+            self._flush()
             exited = self._end.exited
             if exited is not None and not any(output.waiting for output in self._outputs.values()):
                 self._finish(exited)
                 return exited.status
             self._step()
+
+    def wait(self, seconds: float) -> None:
+        """Wait while there is no connection; signals, and escapes that are typed, are heard. Blocks."""
+        poll = select.poll()
+        poll.register(self._terminal.wakeup, select.POLLIN)
+        if self._terminal.is_screen and self._keyboard.may_read():
+            poll.register(0, select.POLLIN)
+        ready = dict(poll.poll(seconds * 1000))
+        if self._terminal.wakeup in ready:
+            self._terminal.woken()
+        if 0 in ready:
+            self._keyboard.read()
+        self._control.handle_signals_offline()
 
     def _step(self) -> None:
         poll = select.poll()
@@ -122,20 +155,32 @@ class Streams:
                 poll.register(output.descriptor, 0)  # POLLERR says that its reader has gone
         if self._may_read_stdin():
             poll.register(0, select.POLLIN)
-        ready = dict(poll.poll())
+        ready = dict(poll.poll(self._milliseconds_to_wait()))
         if self._terminal.wakeup in ready:
             self._terminal.woken()
         for kind, output in self._outputs.items():
             if output.descriptor in ready:
                 self._write(kind, output, ready[output.descriptor])
         if 0 in ready and self._may_read_stdin():
-            self._read_stdin()
+            self._keyboard.read()
         happened = ready.get(self._connection.fileno(), 0)
         if happened & ~select.POLLOUT:
             self._receive()
         self._flush()
 
+    def _may_read_stdin(self) -> bool:
+        return self._keyboard.may_read(room=len(self._outgoing) < frames.WINDOW)
+
+    def _milliseconds_to_wait(self) -> int | None:
+        """Return the time until something is due that no descriptor tells; None when nothing is."""
+        left = self._control.seconds_left()
+        waits = [] if left is None else [int(left * 1000) + 1]
+        if self._keyboard.open and (interval := self._terminal.look_interval()) is not None:
+            waits.append(interval)
+        return min(waits, default=None)
+
     def _flush(self) -> None:
+        self._keyboard.pass_on()
         self._outgoing += self._end.data_to_send()
         try:
             while self._outgoing:
@@ -174,32 +219,15 @@ class Streams:
             else:
                 self._end.passed_on(event.kind, len(event.data))
         elif isinstance(event, Started):
-            self.job, self._detached_job = JobFacts.read(event)
+            job, detached, has_terminal = JobFacts.read(event)
+            self._control.job, self._control.stays_alone = job, detached and self._detachable
+            if has_terminal:
+                self._terminal.become_screen()
         elif isinstance(event, Attached):
+            self._control.on_attached(event.stop)
             for kind, lost in event.lost.items():
                 if lost:
-                    complain(f"{lost} bytes of the job's {OUTPUTS[kind]} are not kept any more")
-
-    # -- our own streams
-
-    def _may_read_stdin(self) -> bool:
-        return (
-            self._stdin_open and self._end.input_room() >= frames.CHUNK
-            and len(self._outgoing) < frames.WINDOW
-        )  # fmt: skip
-
-    def _read_stdin(self) -> None:
-        try:
-            data = os.read(0, frames.CHUNK)
-        except BlockingIOError:
-            return
-        except OSError:  # we run in the background of a terminal, or have no standard input
-            data = b""
-        if data:
-            self._end.send_input(data)
-        else:
-            self._stdin_open = False
-            self._end.end_input()
+                    self._complain(f"{lost} bytes of the job's {OUTPUTS[kind]} are not kept any more")
 
     def _write(self, kind: int, output: Output, happened: int) -> None:
         try:
@@ -213,25 +241,16 @@ class Streams:
             if kind == frames.STDOUT:
                 self._end.signal(signal.SIGPIPE)
 
-    # -- signals and the end
+    # -- the end
 
-    def _pass_signals_on(self) -> None:
-        for number in self._terminal.take_signals():
-            if number == signal.SIGWINCH:
-                if self._terminal.is_screen:
-                    self._end.window_size(*self._terminal.size())
-            elif number == signal.SIGHUP:
-                self._end.hang_up()
-                self._flush()
-                self._leave(number)
-            elif self.detachable and self._detached_job:
-                self._leave(number)
-            else:
-                self._end.signal(number)
-        self._flush()
-
-    def _leave(self, number: int) -> None:
+    def _leave(self, number: int, hangs_up: bool) -> None:
         """Exit at once, with the status that the signal would have given this program."""
+        if hangs_up:
+            self._end.hang_up()
+            try:
+                self._flush()
+            except (Lost, GomdError):
+                pass
         self._terminal.restore()
         self._connection.close()
         os._exit(128 + number)
@@ -247,9 +266,7 @@ class Streams:
         self._connection.close()
         if exited.reason:
             self._terminal.restore()
-            complain(exited.reason)
+            self._complain(exited.reason)
 
-
-def complain(sentence: str) -> None:
-    """Write a sentence to our standard error, bypassing the buffers of `sys.stderr`."""
-    os.write(2, f"gom: {sentence}\n".encode("utf-8", "backslashreplace"))
+    def _complain(self, sentence: str) -> None:
+        self._terminal.say(f"gom: {sentence}")

@@ -29,7 +29,6 @@ from libgomd.jobspec import DEFAULT_SIZE, job_spec
 from libgomd.linesocket import LineSocket, dial
 from libgomd.model import Event, Output
 from libgomd.replies import Call, Reply, Size, Stream, check
-from libgomd.wire import frames
 from libgomd.wire.lines import BLOCK, FRAMES, Request
 
 P = ParamSpec("P")
@@ -167,6 +166,8 @@ class Client:
         stdin: bytes | None = None,
         timeout: float | None = None,
         reconnect: float = RECONNECT_LIMIT,
+        nice: int | None = None,
+        limits: Mapping[str, tuple[int, int]] | None = None,
     ) -> BlockingJob:
         """
         Run a command here or on another node. Blocks until it has begun; no shell reads it.
@@ -181,6 +182,9 @@ class Client:
         :param stdin: all of its standard input; without it, it is open for `BlockingJob.write`.
         :param timeout: seconds for it to begin, and for what a daemon owes at once; the client's unless said.
         :param reconnect: seconds to go on trying when the daemon goes away under it; 0 for not at all.
+        :param nice: its nice value, only root's below 0; that of this process unless said.
+        :param limits: soft and hard resource limits, -1 for none, by names such as ``NOFILE``, within those
+            of its node; those of this process unless said, ``{}`` for those that its node gives.
         :raises MalformedRequest: no daemon would take that.
         :raises NotFound: there is no such command (``code`` 127), node or directory.
         :raises NotPossible: it cannot be executed (``code`` 126), or no node can take it.
@@ -190,9 +194,9 @@ class Client:
             raise MalformedRequest("a detached job has no standard input: leave stdin out")
         spec = job_spec(
             argv, cwd=cwd, env=env, umask=umask, tty=tty, size=size, merge=merge, detach=detach, node=node,
-            nodes=nodes, lock=lock, memory=memory, memory_max=memory_max,
+            nodes=nodes, lock=lock, memory=memory, memory_max=memory_max, nice=nice, limits=limits,
         )  # fmt: skip
-        first = frames.encode_json(frames.SPEC, spec.values())
+        first = spec.frame()
         job = self._streams(Request("run"), first, timeout, reconnect)
         if detach:
             job.leave()

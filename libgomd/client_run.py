@@ -17,7 +17,6 @@ from libgomd.jobsession import RECONNECT_LIMIT
 from libgomd.jobspec import DEFAULT_SIZE, job_spec
 from libgomd.replies import check
 from libgomd.streams import returns_deferred, within
-from libgomd.wire import frames
 from libgomd.wire.lines import FRAMES, Request
 
 
@@ -61,6 +60,8 @@ class RunsJobs:
         stdin: bytes | None = None,
         timeout: float | None = None,
         reconnect: float = RECONNECT_LIMIT,
+        nice: int | None = None,
+        limits: Mapping[str, tuple[int, int]] | None = None,
     ) -> RunningJob:
         """
         Run a command here or on another node; fires with a `RunningJob` when it has begun. No shell reads it.
@@ -75,6 +76,9 @@ class RunsJobs:
         :param stdin: all of its standard input; without it, it is open for `RunningJob.write`.
         :param timeout: seconds for it to begin, and for what a daemon owes at once; the client's unless said.
         :param reconnect: seconds to go on trying when the daemon goes away under it; 0 for not at all.
+        :param nice: its nice value, only root's below 0; that of this process unless said.
+        :param limits: soft and hard resource limits, -1 for none, by names such as ``NOFILE``, within those
+            of its node; those of this process unless said, ``{}`` for those that its node gives.
         :raises MalformedRequest: no daemon would take that.
         :raises NotFound: there is no such command (``code`` 127), node or directory.
         :raises NotPossible: it cannot be executed (``code`` 126), or no node can take it.
@@ -85,9 +89,9 @@ class RunsJobs:
             raise MalformedRequest("a detached job has no standard input: leave stdin out")
         spec = job_spec(
             argv, cwd=cwd, env=env, umask=umask, tty=tty, size=size, merge=merge, detach=detach, node=node,
-            nodes=nodes, lock=lock, memory=memory, memory_max=memory_max,
+            nodes=nodes, lock=lock, memory=memory, memory_max=memory_max, nice=nice, limits=limits,
         )  # fmt: skip
-        first = frames.encode_json(frames.SPEC, spec.values())
+        first = spec.frame()
         job = await self._streams_of_a_job(Request("run"), first, timeout, reconnect)
         if detach:
             job.leave()

@@ -13,15 +13,21 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from libgomd.errors import MalformedRequest
+from libgomd.wire import frames
 
-#: Maximum bytes of arguments and environment together, each with the NUL that ends it.
-MAX_STRING_BYTES: Final = 131072
-#: Maximum number of arguments, and of variables of the environment.
-MAX_STRINGS: Final = 4096
+#: Maximum bytes of arguments and environment together, as the kernel counts them: each with the NUL that ends
+#: it and a pointer. No kernel takes more; it takes a quarter of the stack's limit, if that is less.
+MAX_STRING_BYTES: Final = 6 << 20
+_POINTER_BYTES: Final = 8
 #: Maximum number of characters of the working directory.
 MAX_CWD: Final = 4096
 #: Smallest limit of memory, in bytes: a program needs that to begin.
 MIN_MEMORY_MAX: Final = 4 << 20
+#: The resource limits that come along, by their names in `resource` without ``RLIMIT_``.
+LIMITS: Final = (
+    "CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "SIGPENDING",
+    "MSGQUEUE", "NICE", "RTPRIO", "RTTIME",
+)  # fmt: skip
 #: Rows and columns of a terminal whose size nobody knows.
 DEFAULT_SIZE: Final = (24, 80)
 
@@ -40,6 +46,9 @@ class JobSpec(NamedTuple):
     :ivar lock: whether balancing leaves it where it is; None for the daemon's choice.
     :ivar memory: bytes it will need, None when not known.
     :ivar memory_max: bytes it may have, None for no limit.
+    :ivar nice: its nice value, None for 0; only root's may be below 0.
+    :ivar limits: soft and hard resource limits by the names in `LIMITS`, -1 for none; None for those that the
+        node gives. No job gets more than its node allows.
     """
 
     argv: tuple[str, ...]
@@ -55,10 +64,26 @@ class JobSpec(NamedTuple):
     lock: bool | None = None
     memory: int | None = None
     memory_max: int | None = None
+    nice: int | None = None
+    limits: Mapping[str, tuple[int, int]] | None = None
 
     def values(self) -> dict[str, Any]:
         """Return the JSON object that the daemon reads."""
-        return {**self._asdict(), "argv": list(self.argv), "env": dict(self.env), "size": list(self.size)}
+        limits = None if self.limits is None else {name: list(pair) for name, pair in self.limits.items()}
+        return {
+            **self._asdict(), "argv": list(self.argv), "env": dict(self.env), "size": list(self.size),
+            "limits": limits,
+        }  # fmt: skip
+
+    def frame(self) -> bytes:
+        """Return the `SPEC` frame. :raises MalformedRequest: it is longer than a daemon takes."""
+        frame = frames.encode_json(frames.SPEC, self.values())
+        if len(frame) > frames.MAX_SPEC_PAYLOAD:
+            raise MalformedRequest(
+                f"arguments and environment have {len(frame)} bytes as they are sent, at most "
+                f"{frames.MAX_SPEC_PAYLOAD} can be: put them into a file"
+            )
+        return frame
 
 
 def job_spec(
@@ -76,20 +101,24 @@ def job_spec(
     lock: bool | None = None,
     memory: int | None = None,
     memory_max: int | None = None,
+    nice: int | None = None,
+    limits: Mapping[str, tuple[int, int]] | None = None,
 ) -> JobSpec:
     """
     Return the description of a job. Looks at this process, and does not block.
 
-    :param cwd, env, umask: those of this process unless said. For the rest see `JobSpec`.
+    :param cwd, env, umask, nice, limits: those of this process unless said; ``limits={}`` for those that the
+        node gives. For the rest see `JobSpec`.
     :raises MalformedRequest: for what no daemon would take; the sentence says what is wrong.
     """
     if isinstance(argv, (str, bytes)):
         raise MalformedRequest("a command is a list of words, not one text: no shell takes it apart")
-    words = _strings(tuple(argv), "argv")
+    words = tuple(argv)
+    check_strings(words, {})
     if not words or not words[0]:
         raise MalformedRequest("a command is missing: name a program, and its arguments behind it")
     surroundings = dict(os.environ if env is None else env)
-    _check_env(words, surroundings)
+    check_strings(words, surroundings)
     if memory_max is not None and _number(memory_max, "memory_max", 1 << 62) < MIN_MEMORY_MAX:
         raise MalformedRequest(
             f"memory_max (--mem-max) is at least {MIN_MEMORY_MAX >> 20}M: a program needs that to begin"
@@ -105,15 +134,21 @@ def job_spec(
         bool(tty), (_number(rows, "size", 65535), _number(columns, "size", 65535)), bool(merge), bool(detach),
         checked_text(str(node), "node"), checked_text(nodes, "nodes"), lock,
         None if memory is None else _number(memory, "memory", 1 << 63), memory_max,
+        checked_nice(own_nice() if nice is None else nice),
+        MappingProxyType(checked_limits(own_limits() if limits is None else limits)),
     )  # fmt: skip
 
 
-def _check_env(argv: tuple[str, ...], env: Mapping[str, str]) -> None:
-    names = _strings(tuple(env), "the names of env")
-    settings = _strings(tuple(env.values()), "the values of env")
-    if any(not name or "=" in name for name in names):
+def check_strings(argv: Sequence[Any], env: Mapping[Any, Any]) -> None:
+    """
+    Check arguments and environment: text that can be passed to a program, and not more than kernels take.
+
+    :raises MalformedRequest: the sentence says what is wrong.
+    """
+    size = _size_of(argv, "argv") + _size_of(tuple(env), "the names of env")
+    size += _size_of(tuple(env.values()), "the values of env") - _POINTER_BYTES * len(env)
+    if any(not name or "=" in name for name in env):
         raise MalformedRequest("a name in env is not empty and has no = in it")
-    size = sum(len(os.fsencode(text)) + 1 for text in (*argv, *names, *settings))
     if size > MAX_STRING_BYTES:
         raise MalformedRequest(
             f"arguments and environment have {size} bytes, at most {MAX_STRING_BYTES} can be passed: "
@@ -121,10 +156,53 @@ def _check_env(argv: tuple[str, ...], env: Mapping[str, str]) -> None:
         )
 
 
-def _strings(found: tuple[Any, ...], what: str) -> tuple[str, ...]:
-    if len(found) > MAX_STRINGS:
-        raise MalformedRequest(f"{what}: {len(found)} of them, at most {MAX_STRINGS} can be passed")
-    return tuple(checked_text(text, what) for text in found)
+def _size_of(texts: Sequence[Any], what: str) -> int:
+    """Return the bytes of ``texts`` as the kernel counts them. There may be many, so they are joined once."""
+    if not texts:
+        return 0
+    try:
+        encoded = os.fsencode("\0".join(texts))
+    except (TypeError, UnicodeEncodeError):
+        encoded = b""
+    if encoded.count(b"\0") != len(texts) - 1 or not encoded:
+        for text in texts:
+            checked_text(text, what)
+    return len(encoded) + 1 + _POINTER_BYTES * len(texts)
+
+
+def checked_nice(found: Any) -> int:
+    """Return a nice value. :raises MalformedRequest: it is none."""
+    if isinstance(found, bool) or not isinstance(found, int) or not -20 <= found <= 19:
+        raise MalformedRequest(f"nice is a whole number from -20 to 19, not {found!r:.40}")
+    return found
+
+
+def checked_limits(found: Any, known: bool = True) -> dict[str, tuple[int, int]]:
+    """
+    Return resource limits; see `JobSpec.limits`.
+
+    :param known: whether a limit that is not known is an error; else it is left out.
+    :raises MalformedRequest: they are none.
+    """
+    if not isinstance(found, Mapping):
+        raise MalformedRequest("limits is an object of names and pairs of numbers")
+    checked = {}
+    for name, pair in found.items():
+        if name not in LIMITS:
+            if known:
+                raise MalformedRequest(
+                    f"there is no resource limit {name!r:.40}: they are {', '.join(LIMITS)}"
+                )
+            continue
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not all(map(_is_limit, pair)):
+            raise MalformedRequest(f"limit {name} is a pair of numbers, -1 for none, not {pair!r:.60}")
+        soft, hard = pair
+        checked[name] = (hard if hard != -1 and not 0 <= soft <= hard else soft, hard)
+    return checked
+
+
+def _is_limit(found: Any) -> bool:
+    return isinstance(found, int) and not isinstance(found, bool) and -1 <= found < 1 << 63
 
 
 def checked_text(found: Any, what: str) -> str:
@@ -184,3 +262,21 @@ def own_umask() -> int:
     mask = os.umask(0o77)
     os.umask(mask)
     return mask
+
+
+def own_nice() -> int:
+    """Return the nice value of this process."""
+    return os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def own_limits() -> dict[str, tuple[int, int]]:
+    """Return the resource limits of this process; -1 for none."""
+    import resource
+
+    found = {}
+    for name in LIMITS:
+        number = getattr(resource, f"RLIMIT_{name}", None)
+        if number is not None:
+            soft, hard = resource.getrlimit(number)
+            found[name] = (max(soft, -1), max(hard, -1))  # one beyond 63 bits is negative, too
+    return found

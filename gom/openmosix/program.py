@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from gom.stdfds import open_closed_streams
 from libgomd import blocking
 from libgomd.errors import ConfigError, ConnectionLost, GomdError, MalformedReply, NotFound
 from libgomd.model import Node
@@ -23,6 +24,7 @@ class Failed(Exception):
 
 def run(name: str, work: Work, argv: Sequence[str]) -> int:
     """Do ``work`` and return the exit status. Errors become one or two lines on stderr. Blocks."""
+    open_closed_streams()
     try:
         status = work(argv)
         sys.stdout.flush()

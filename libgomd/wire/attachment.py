@@ -46,9 +46,12 @@ class Attached(NamedTuple):
     The streams go on from here.
 
     :ivar lost: bytes of each output that are not kept any more and never come, by the kind of its frames.
+    :ivar stop: 0 while the job's first process runs; while that is stopped, which time it is that it has
+        stopped, 1 for the first. None when the job's end does not tell.
     """
 
     lost: dict[int, int]
+    stop: int | None = None
 
 
 class Data(NamedTuple):
@@ -85,12 +88,18 @@ class CallerEnd:
     :param received: positions from which the outputs are wanted, by the kind of their frames.
     :param serial: the number before that of the first `ATTACH`. Drawn at random (below 2**48), it keeps an
         answer that was meant for the caller before this one from being taken for an answer to this one.
+    :param stops: whether this end wants to hear that the job stops: see `Attached.stop`.
     :ivar attached: whether the job's end has answered the newest `ATTACH`.
     :ivar exited: how the job ended, None while it runs.
     """
 
     def __init__(
-        self, received: dict[int, int] | None = None, window: int = WINDOW, *, serial: int = 0
+        self,
+        received: dict[int, int] | None = None,
+        window: int = WINDOW,
+        *,
+        serial: int = 0,
+        stops: bool = False,
     ) -> None:
         start = received or {}
         self.outputs = {kind: Receiver(start.get(kind, 0), window) for kind in OUTPUTS}
@@ -98,6 +107,7 @@ class CallerEnd:
         self.attached = False
         self.exited: Exited | None = None
         self._asked = serial
+        self._more: dict[str, Any] = {"stops": True} if stops else {}
         self._stdin_ended = False
         self._stdin_end_sent = False
         self._outgoing = bytearray()
@@ -125,7 +135,7 @@ class CallerEnd:
         self.attached = False
         self._asked += 1
         wanted = {name: self.outputs[kind].received for kind, name in OUTPUTS.items()}
-        self._outgoing += frames.encode_json(frames.ATTACH, {**wanted, "n": self._asked})
+        self._outgoing += frames.encode_json(frames.ATTACH, {**wanted, "n": self._asked, **self._more})
 
     def input_room(self) -> int:
         """Return how many bytes of input may be given to `send_input` now; 0 while not attached."""
@@ -233,7 +243,7 @@ class CallerEnd:
         else:
             self._stdin_end_sent = False
             self._send_input()
-        return Attached(lost)
+        return Attached(lost, _number(told, "stopped") if "stopped" in told else None)
 
     def _on_exit(self, told: dict[str, Any]) -> Exited | None:
         if not self.attached and not told.get("lost"):
@@ -248,6 +258,7 @@ class JobEnd:
 
     :param stores: where the outputs are kept, by the kind of their frames; None keeps them in memory.
     :ivar attached: whether a caller is attached.
+    :ivar stop: as in `Attached.stop`. :ivar tells_stops: whether the attached caller wants to hear of it.
     """
 
     def __init__(self, stores: dict[int, Store] | None = None, window: int = WINDOW) -> None:
@@ -256,6 +267,8 @@ class JobEnd:
         self.stdin = Receiver(0, window)
         self.stdin_ended = False
         self.attached = False
+        self.stop = 0
+        self.tells_stops = False
 
     def detach(self) -> None:
         """The caller, or the connection to it, is gone."""
@@ -275,6 +288,9 @@ class JobEnd:
         told.update(stdin=self.stdin.received, stdin_taken=self.stdin.taken, stdin_ended=self.stdin_ended)
         if "n" in wanted:
             told["n"] = wanted["n"]
+        self.tells_stops = bool(wanted.get("stops"))
+        if self.tells_stops:
+            told["stopped"] = self.stop
         self.stdin.acknowledgement()
         return frames.encode_json(frames.ATTACHED, told) + frames.encode_ack(frames.STDIN, self.stdin.taken)
 

@@ -14,13 +14,17 @@ hold more than the window.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 from libgomd.errors import GomdError, MalformedReply
 
-#: Longest payload of a frame, in bytes: a job's whole environment and arguments.
+#: Longest payload of a frame, in bytes.
 MAX_PAYLOAD: Final = 1024 * 1024
+#: Longest payload of a `SPEC`, a job's whole environment and arguments: the 6 MiB that kernels take at most,
+#: as JSON. A reader takes a little more, as what a daemon passes on says more than what it got.
+MAX_SPEC_PAYLOAD: Final = 16 * 1024 * 1024
+_SPEC_MARGIN: Final = 65536
 #: Bytes of a stream that are put into one frame.
 CHUNK: Final = 65536
 #: Bytes of a stream that may be under way, sent and not acknowledged.
@@ -94,7 +98,8 @@ def decode_json(payload: bytes) -> dict[str, Any]:
 
 def decode_attach(payload: bytes) -> dict[str, Any]:
     """
-    Return what an `ATTACH` says: ``detach`` alone, or positions that are none below 0, and perhaps ``n``.
+    Return what an `ATTACH` says: ``detach`` alone, or positions that are none below 0, perhaps with ``n`` and
+    ``stops``.
 
     :raises MalformedFrame: it says something else.
     """
@@ -103,8 +108,9 @@ def decode_attach(payload: bytes) -> dict[str, Any]:
         value = told.get(name, 0)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
             raise MalformedFrame(f"an ATTACH whose {name} is no number that can be")
-    if not isinstance(told.get("detach", False), bool):
-        raise MalformedFrame("an ATTACH whose detach is neither true nor false")
+    for name in ("detach", "stops"):
+        if not isinstance(told.get(name, False), bool):
+            raise MalformedFrame(f"an ATTACH whose {name} is neither true nor false")
     return told
 
 
@@ -155,10 +161,16 @@ def failure(error: GomdError) -> bytes:
 
 
 class FrameParser:
-    """Takes bytes as they come, gives the frames in them. After an error it is of no more use."""
+    """
+    Takes bytes as they come, gives the frames in them. After an error it is of no more use.
 
-    def __init__(self) -> None:
+    :ivar admits_long_spec: is asked whether a `SPEC` of so many bytes, more than `MAX_PAYLOAD`, is taken, as
+        long as it has not come whole; None: it is not.
+    """
+
+    def __init__(self, admits_long_spec: Callable[[int], bool] | None = None) -> None:
         self._rest = bytearray()
+        self.admits_long_spec = admits_long_spec
 
     @property
     def inside(self) -> bool:
@@ -169,7 +181,7 @@ class FrameParser:
         """
         Take ``data`` and yield the frames that are complete with it.
 
-        :raises MalformedFrame: an unknown kind, or a length over `MAX_PAYLOAD`.
+        :raises MalformedFrame: an unknown kind, or a length that is not taken.
         """
         rest = self._rest
         rest += data
@@ -178,7 +190,7 @@ class FrameParser:
             while len(rest) - start >= _HEADER:
                 kind = rest[start]
                 length = int.from_bytes(rest[start + 1 : start + _HEADER], "big")
-                if kind not in KINDS or length > MAX_PAYLOAD:
+                if kind not in KINDS or (length > MAX_PAYLOAD and not self._takes_long(kind, length)):
                     raise MalformedFrame(f"no frame: kind {kind}, {length} bytes")
                 end = start + _HEADER + length
                 if len(rest) < end:
@@ -188,3 +200,8 @@ class FrameParser:
                 yield Frame(kind, payload)
         finally:
             del rest[:start]
+
+    def _takes_long(self, kind: int, length: int) -> bool:
+        if kind != SPEC or length > MAX_SPEC_PAYLOAD + _SPEC_MARGIN or self.admits_long_spec is None:
+            return False
+        return self.admits_long_spec(length)

@@ -46,6 +46,8 @@ class JobSpec(NamedTuple):
     :ivar images: directory of criu's images, None for a job that starts. :ivar criu: program that restores.
     :ivar pid_at_home: process id of a guest on its home node, None when it never had one there.
     :ivar expected_uid: user for whom the job was offered; another user's is refused. None: not told.
+    :ivar nice: nice value, below 0 for root alone. :ivar limits: soft and hard resource limits of the caller
+        by their names, -1 for none, within those of this node; None for those of this node.
     """
 
     id: str
@@ -75,6 +77,8 @@ class JobSpec(NamedTuple):
     criu: str = ""
     pid_at_home: int | None = None
     expected_uid: int | None = None
+    nice: int = 0
+    limits: Mapping[str, tuple[int, int]] | None = None
 
 
 class ViewSpec(NamedTuple):
@@ -121,7 +125,7 @@ class AttachedJob(NamedTuple):
     What a daemon tells a caller of the job that it is attached to, in the same frame as `RunningJob`.
 
     :ivar job: its number on its home node. :ivar home: id of that node. :ivar node: id of the node that it
-        runs on. :ivar pid: None while it is not known.
+        runs on. :ivar pid: None while it is not known. :ivar tty: it has a terminal of its own.
     """
 
     job: int
@@ -129,6 +133,7 @@ class AttachedJob(NamedTuple):
     node: int
     pid: int | None = None
     detached: bool = False
+    tty: bool = False
 
 
 class JobExit(NamedTuple):
@@ -309,6 +314,8 @@ _READERS: Final[dict[str, json_fields.Reader]] = {
     "groups": json_fields.wholes(),
     "size": json_fields.wholes(2),
     "env": json_fields.environment,
+    "limits": json_fields.limits,
+    "nice": json_fields.signed,
     "signals": _signals,
 }  # fmt: skip
 _NEEDED_TO_START: Final = ("argv", "env", "cwd", "umask", "uid", "gid", "groups", "user")

@@ -56,6 +56,13 @@ def whole(value: object, name: str) -> int:
     return value
 
 
+def signed(value: object, name: str) -> int:
+    """Return a whole number of either sign, of 63 bits."""
+    if isinstance(value, bool) or not isinstance(value, int) or not -1 << 63 <= value < 1 << 63:
+        raise MalformedFrame(f"{name} is a whole number, not {value!r:.40}")
+    return value
+
+
 def seconds(value: object, name: str) -> float:
     """Return a duration or a time stamp, never below 0; NaN and infinity are refused."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1 << 63:
@@ -85,3 +92,11 @@ def environment(value: object, name: str) -> dict[str, str]:
     if not isinstance(value, dict):
         raise MalformedFrame(f"{name} is an object of names and values, not {value!r:.40}")
     return {text(key, name): text(each, name) for key, each in value.items()}
+
+
+def limits(value: object, name: str) -> dict[str, tuple[int, int]]:
+    """Return an object of pairs of whole numbers."""
+    if not isinstance(value, dict):
+        raise MalformedFrame(f"{name} is an object of names and pairs, not {value!r:.40}")
+    pairs = {text(key, name): list_of(pair, name, 2) for key, pair in value.items()}
+    return {key: (whole(soft, name), whole(hard, name)) for key, (soft, hard) in pairs.items()}

@@ -80,6 +80,10 @@ class FrameStream(Protocol):
         self._on_frame = None
         self._on_lost = self._on_room = _ignore
 
+    def admit_long_spec(self, admits: Callable[[int], bool] | None) -> None:
+        """Ask ``admits`` about each `SPEC` that is longer than other frames may be; None: take none."""
+        self._parser.admits_long_spec = admits
+
     def connectionMade(self) -> None:
         """Watch whether the other end reads, and transfer much at a time."""
         _widen(self.transport)

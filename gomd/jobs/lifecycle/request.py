@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from libgomd.errors import MalformedRequest, NotAllowed, NotPossible
-from libgomd.jobspec import MAX_CWD, MAX_STRING_BYTES, MAX_STRINGS, MIN_MEMORY_MAX, checked_text
+from libgomd.jobspec import (
+    MAX_CWD,
+    MIN_MEMORY_MAX,
+    check_strings,
+    checked_limits,
+    checked_nice,
+    checked_text,
+)
 from libgomd.model import Caller, Role
 
 
@@ -24,6 +31,8 @@ class JobRequest:
         one stream. :ivar lock: True and False as ``-l`` and ``-L`` said, None for neither.
     :ivar memory: bytes it will need, None when not known: what placement goes by.
     :ivar memory_max: bytes it may have, None for no limit: the kernel sees to it.
+    :ivar nice: the caller's nice value, :ivar limits: the caller's soft and hard resource limits, see
+        `libgomd.jobspec.JobSpec`; None when not told. What a job gets of them its node decides.
     """
 
     argv: tuple[str, ...]
@@ -39,19 +48,24 @@ class JobRequest:
     lock: bool | None = None
     memory: int | None = None
     memory_max: int | None = None
+    nice: int | None = None
+    limits: Mapping[str, tuple[int, int]] | None = None
 
     @property
     def command(self) -> str:
         """The command line for a table, at most 200 characters of it."""
-        return " ".join(self.argv)[:200]
+        return " ".join(self.argv[:200])[:200]
 
     def values(self) -> dict[str, Any]:
         """Return the JSON object from which `parse` makes this request."""
+        limits = None if self.limits is None else {name: list(pair) for name, pair in self.limits.items()}
         return {
             "argv": list(self.argv), "env": dict(self.env), "cwd": self.cwd, "umask": self.umask,
             "tty": self.tty, "size": list(self.size), "merge": self.merge, "detach": self.detach,
             "node": self.node, "nodes": self.nodes, "lock": self.lock, "memory": self.memory,
             "memory_max": self.memory_max,
+            "nice": self.nice,
+            "limits": limits,
         }  # fmt: skip
 
 
@@ -61,22 +75,12 @@ def parse(values: Mapping[str, Any]) -> JobRequest:
 
     :raises MalformedRequest: for anything else, and nothing else is raised.
     """
-    argv = _strings(values.get("argv"), "argv")
-    env = values.get("env")
+    argv, env = values.get("argv"), values.get("env")
+    if not isinstance(argv, list) or not isinstance(env, dict):
+        raise MalformedRequest("argv is a list of strings, and env an object of names and values")
+    check_strings(argv, env)
     if not argv or not argv[0]:
         raise MalformedRequest("a command is missing: gom run COMMAND ...")
-    if not isinstance(env, dict):
-        raise MalformedRequest("env is an object of names and values")
-    _strings(list(env), "the names of env")
-    _strings(list(env.values()), "the values of env")
-    if any(not name or "=" in name for name in env):
-        raise MalformedRequest("a name in env is not empty and has no = in it")
-    size = sum(len(os.fsencode(text)) + 1 for text in (*argv, *env, *env.values()))
-    if size > MAX_STRING_BYTES:
-        raise MalformedRequest(
-            f"arguments and environment have {size} bytes, at most {MAX_STRING_BYTES} can be passed: "
-            "unset what the command does not need, or put it into a file"
-        )
     cwd = _text(values, "cwd", "/")
     if not cwd.startswith("/") or len(cwd) > MAX_CWD:
         raise MalformedRequest(f"cwd is an absolute path of at most {MAX_CWD} characters")
@@ -90,7 +94,7 @@ def parse(values: Mapping[str, Any]) -> JobRequest:
         if isinstance(memory, int) and memory > most:
             raise MalformedRequest("--mem is more than --mem-max allows")
     return JobRequest(
-        argv=argv,
+        argv=tuple(argv),
         env=env,
         cwd=cwd,
         umask=_number(values.get("umask", 0o22), "umask", 0o777),
@@ -103,15 +107,9 @@ def parse(values: Mapping[str, Any]) -> JobRequest:
         lock=None if values.get("lock") is None else _flag(values, "lock"),
         memory=None if memory is None else _number(memory, "memory", 2**63),
         memory_max=most,
+        nice=None if values.get("nice") is None else checked_nice(values["nice"]),
+        limits=None if values.get("limits") is None else checked_limits(values["limits"], known=False),
     )
-
-
-def _strings(found: Any, what: str) -> tuple[str, ...]:
-    if not isinstance(found, list) or len(found) > MAX_STRINGS:
-        raise MalformedRequest(f"{what}: a list of at most {MAX_STRINGS} strings")
-    for text in found:
-        checked_text(text, what)
-    return tuple(found)
 
 
 def _text(values: Mapping[str, Any], name: str, default: str = "") -> str:

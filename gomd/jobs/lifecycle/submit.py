@@ -15,6 +15,7 @@ from gomd.jobs.home.journal import Journal
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.admission import Admission
 from gomd.jobs.lifecycle.frame_stream import FrameStream
+from gomd.jobs.lifecycle.long_specs import LongSpecs, SpecTicket
 from gomd.jobs.lifecycle.output_quota import OutputQuota
 from gomd.jobs.lifecycle.request import Account, JobRequest, account_of, node_ids, parse
 from gomd.jobs.lifecycle.start_queue import StartQueue, StartSlot
@@ -41,6 +42,8 @@ from libgomd.wire.job_messages import RECEIVED
 
 #: Seconds that a caller has to say what is to run.
 SPEC_TIMEOUT = 30.0
+#: Bytes of a description that take the reactor no longer than a millisecond or two.
+LONG_SPEC = 131072
 #: Seconds that finding the account of a user may take.
 ACCOUNT_TIMEOUT = 5.0
 #: Seconds that the disk may take to accept the journal.
@@ -87,6 +90,7 @@ class JobSubmission:
         self._admission = admission
         self._quota = quota
         self._queue = StartQueue()
+        self._long_specs = LongSpecs()
 
     def run(self, caller: Caller, stream: FrameStream, guest: str = "") -> None:
         """See `IJobs.run`."""
@@ -106,7 +110,11 @@ class JobSubmission:
         Deferred.fromCoroutine(work).addErrback(failed)
 
     async def _run(self, caller: Caller, stream: FrameStream) -> None:
-        request = parse(frames.decode_json((await self._first(stream)).payload))
+        with self._long_specs.ticket() as ticket:
+            await self._run_described(caller, stream, ticket)
+
+    async def _run_described(self, caller: Caller, stream: FrameStream, ticket: SpecTicket) -> None:
+        request = await self._request(stream, ticket)
         self._admission.check(self._tracker.jobs.values(), self._queue.waiting(), caller)
         slot = self._queue.slot(_uid(caller))
         await slot.take()
@@ -189,7 +197,13 @@ class JobSubmission:
 
     async def _host(self, caller: Caller, stream: FrameStream, name: str) -> None:
         """Start a guest for the daemon at ``stream``, which is its home."""
-        request = parse(frames.decode_json((await self._first(stream)).payload))
+        with self._long_specs.ticket() as ticket:
+            await self._host_described(caller, stream, name, ticket)
+
+    async def _host_described(
+        self, caller: Caller, stream: FrameStream, name: str, ticket: SpecTicket
+    ) -> None:
+        request = await self._request(stream, ticket)
         self._admission.check(self._tracker.jobs.values(), self._queue.waiting(), caller)
         slot = self._queue.slot(_uid(caller))
         await slot.take()
@@ -253,9 +267,22 @@ class JobSubmission:
     def _place(self, request: JobRequest, refused: frozenset[int]) -> Node:
         """Return the node to run on. :raises NotFound: no such one. :raises NotPossible: none can take it."""
         if request.node:
-            return self._members.find(request.node)
+            node = self._members.find(request.node)
+            if request.memory is None or not node.up:  # one that is down is refused when it is asked
+                return node
+            need = Need(request.memory, frozenset((node.id,)), frozenset())
+            return self._placement.choose((node,), need)
         nodes = node_ids(request.nodes) if request.nodes else None
         return self._placement.choose(self._members.nodes(), Need(request.memory, nodes, refused))
+
+    async def _request(self, stream: FrameStream, ticket: SpecTicket) -> JobRequest:
+        """Return what the caller at ``stream`` wants to run; a long description is read on a thread."""
+        stream.admit_long_spec(ticket.admits)
+        payload = (await self._first(stream)).payload
+        stream.admit_long_spec(None)
+        if len(payload) <= LONG_SPEC:
+            return _read(payload)
+        return await self._threads.run(SPEC_TIMEOUT, _read, payload)
 
     async def _first(self, stream: FrameStream) -> Frame:
         """Return the `SPEC` frame, and read no further until the job has begun."""
@@ -281,6 +308,10 @@ class JobSubmission:
         return await self._threads.run_apart(
             ACCOUNT_TIMEOUT, key, "accounts", account_of, caller, self._own_uid
         )
+
+
+def _read(payload: bytes) -> JobRequest:
+    return parse(frames.decode_json(payload))
 
 
 def _uid(caller: Caller) -> int:

@@ -117,6 +117,8 @@ class Supervisors:
                 request.tty, request.size, request.merge, detach, bool(request.lock),
                 memory_max=request.memory_max, cgroup=self._place[:2], spool_reserve=self.spool_reserve,
                 began=now,
+                nice=request.nice or 0,
+                limits=request.limits,
             ),
             self._namespaces,
         )  # fmt: skip

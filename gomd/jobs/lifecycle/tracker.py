@@ -142,7 +142,8 @@ class JobTracker:
         assert tracked.number is not None
         job = self._table.get(tracked.number)
         assert job is not None
-        client.send(job_messages.encode(AttachedJob(job.job, job.home, job.node, job.pid, job.detached)))
+        tty = tracked.running is not None and tracked.running.tty
+        client.send(job_messages.encode(AttachedJob(job.job, job.home, job.node, job.pid, job.detached, tty)))
         if tracked.writer is not None:
             client.close()  # its output is kept; `attach` shows it
             return

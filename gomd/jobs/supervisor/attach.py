@@ -40,6 +40,20 @@ class CallerAttachment:
         """Send no more output: the caller is gone, and the daemon is not."""
         self.end.detach()
 
+    def note_stop(self, stop: int) -> None:
+        """
+        Take note of whether the job is stopped, and tell a caller who wants to hear that it has stopped.
+
+        The caller is told to attach again; the answer to that says it.
+
+        :param stop: as in `libgomd.wire.attachment.Attached.stop`.
+        """
+        news = stop and stop != self.end.stop
+        self.end.stop = stop
+        if news and self.attached and self.end.tells_stops:
+            self.detach()
+            self._control.send(frames.encode(frames.RESUME))
+
     def connection_lost(self) -> None:
         """Forget the caller: whoever connects next is told everything anew."""
         self.end.detach()

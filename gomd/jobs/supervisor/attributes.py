@@ -48,6 +48,8 @@ _LIMITS: Final = {
     "Max realtime priority": "RTPRIO", "Max realtime timeout": "RTTIME",
 }  # fmt: skip
 Limits = Mapping[int, tuple[int, int]]
+#: Soft and hard limits by their names in `resource`, without ``RLIMIT_``; -1 for none.
+NamedLimits = Mapping[str, tuple[int, int]]
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -56,12 +58,14 @@ class CannotReset(Exception):
     """The job would keep something that belongs to another user; the text says what."""
 
 
-def reset_before(uid: int, gid: int, proc: int) -> bool:
+def reset_before(uid: int, gid: int, proc: int, nice: int = 0, limits: NamedLimits | None = None) -> bool:
     """
     Reset what only root can reset. Call it before this process takes on the ids of the job's user.
 
     :param uid: the user of the job. :param gid: the group of the job.
     :param proc: a descriptor of the machine's /proc directory.
+    :param nice: the caller's nice value; a user's below 0 counts as 0.
+    :param limits: the caller's limits, None when they are not known. `limit_as_caller` sets them.
     :returns: whether the session keyring already belongs to the user.
     :raises CannotReset: the job must not start.
     """
@@ -71,7 +75,12 @@ def reset_before(uid: int, gid: int, proc: int) -> bool:
         with suppress(OSError):  # locked by whoever started the daemon: see drop_capabilities
             _prctl(_PR_SET_SECUREBITS, 0)
     reset_scheduling()
-    limit(_limits_of(proc, 1))
+    own = uid == os.geteuid()
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, nice if own else max(nice, 0))
+    # Who is root, or the user this daemon runs as, may have whatever the daemon may have.
+    kept = frozenset(map(_limit_number, limits or ())) if own else frozenset()
+    limit({number: pair for number, pair in _limits_of(proc, 1).items() if number not in kept})
     core_filter = _read(proc, "1/coredump_filter").strip()
     _write("/proc/self/coredump_filter", f"0x{core_filter}" if core_filter else CORE_FILTER)
     return has_keyring
@@ -156,6 +165,21 @@ def limit(limits: Limits) -> None:
     for number, (soft, hard) in limits.items():
         with suppress(OSError, ValueError):
             resource.setrlimit(number, within(number, (soft, hard), resource.getrlimit(number)))
+
+
+def limit_as_caller(limits: NamedLimits) -> None:
+    """Set the caller's limits, but none above the hard limit of this process. Call it last before exec."""
+    for name, (soft, hard) in limits.items():
+        number = _limit_number(name)
+        if number is not None:
+            with suppress(OSError, ValueError):
+                hard = _less(hard, resource.getrlimit(number)[1])
+                resource.setrlimit(number, (_less(soft, hard), hard))
+
+
+def _limit_number(name: str) -> int | None:
+    number: int | None = getattr(resource, f"RLIMIT_{name}", None)
+    return number
 
 
 def within(number: int, wanted: tuple[int, int], own: tuple[int, int]) -> tuple[int, int]:

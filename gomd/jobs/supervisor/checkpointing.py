@@ -102,6 +102,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
         self._set_frozen(True)
         self._limit_memory()
         self._stopped = told.stopped
+        self._watcher.stops = max(0, told.stops - (pid in told.stopped))  # it is counted as it goes on
         self._take_over(told, ours)
         self._write_job()
 

@@ -20,6 +20,9 @@ class ExitWatcher:
     """
     Waits for the children of this process, of which one is the job's first process.
 
+    :ivar paused: the job is frozen: that it stops then means nothing.
+    :ivar stop: 0 while that runs; while it is stopped, which time it is that it has stopped.
+    :ivar stops: how many times it has stopped.
     :ivar status: how that ended, as a shell reports it; None while it runs.
     :ivar kill_at: when it is to be killed, :ivar drain_until: when its output is to be closed; both None
         while that is not planned, and on the monotonic clock.
@@ -27,6 +30,8 @@ class ExitWatcher:
 
     def __init__(self) -> None:
         self.status: int | None = None
+        self.paused = False
+        self.stop = self.stops = 0
         self.kill_at: float | None = None
         self.drain_until: float | None = None
         self._wakeup = -1
@@ -56,17 +61,28 @@ class ExitWatcher:
         found = False
         while True:
             try:
-                ended, status = os.waitpid(-1, os.WNOHANG)
+                ended, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
             except ChildProcessError:
                 return found
             if ended == 0:
                 return found
-            if ended == pid:
+            if ended != pid:
+                continue
+            if os.WIFSTOPPED(status) or os.WIFCONTINUED(status):
+                if not self.paused:
+                    self.note_stop(os.WIFSTOPPED(status))
+            else:
                 code = os.waitstatus_to_exitcode(status)
                 self.status = code if code >= 0 else 128 - code
                 self.kill_at = None
                 self.drain_until = now + DRAIN_TIMEOUT
                 found = True
+
+    def note_stop(self, stopped: bool) -> None:
+        """Take note of whether the job's first process is stopped."""
+        if stopped and not self.stop:
+            self.stops += 1
+        self.stop = self.stops if stopped else 0
 
     def plan_kill(self, now: float) -> bool:
         """Let the job be killed after `HANGUP_GRACE`; return whether that is new."""

@@ -71,7 +71,7 @@ class FreezingSupervisor(Supervisor):
 
     def _set_frozen(self, frozen: bool) -> None:
         """Stop, or let go on, what this process does by itself with the job, its input above all."""
-        self._frozen = self._stdio.paused = frozen
+        self._frozen = self._stdio.paused = self._watcher.paused = frozen
 
     def _freeze(self, order: FreezeOrder) -> None:
         if self._frozen or self._task is not None:
@@ -171,7 +171,8 @@ class FreezingSupervisor(Supervisor):
             spec.began, spec.memory_max, self._used(),
         )  # fmt: skip
         self._handed = handed
-        told = Handover(self._program.pid, tuple(names), tuple(self._stopped), job, outputs, handed, pending)
+        stopped, stops = tuple(self._stopped), self._watcher.stops
+        told = Handover(self._program.pid, tuple(names), stopped, job, outputs, handed, pending, stops)
         handover.write(self._order.directory, told)
 
     def _used(self) -> float:
@@ -194,6 +195,7 @@ class FreezingSupervisor(Supervisor):
         self._handed = None
         self._limit_memory()
         process_tree.thaw(process_tree.descendants(self._program.pid, whole=False), but=self._stopped)
+        self._watcher.note_stop(self._program.pid in self._stopped)
         waiting, self._waiting_signals = self._waiting_signals, ()
         for number, group in waiting:
             self._signal(number, group)

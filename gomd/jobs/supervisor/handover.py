@@ -71,6 +71,7 @@ class Handover(NamedTuple):
     :ivar spec: see `HandedJob`. :ivar outputs: by the kind of frames. :ivar stdin: see `HandedInput`.
     :ivar pending: by process, the signals that were pending, as `pending_signals.read` gives them; None when
         an older version handed it over.
+    :ivar stops: how many times its first process has been stopped.
     """
 
     pid: int
@@ -80,6 +81,7 @@ class Handover(NamedTuple):
     outputs: Mapping[int, HandedOutput]
     stdin: HandedInput
     pending: Mapping[int, int] | None = None
+    stops: int = 0
 
 
 def write(directory: str, handover: Handover) -> None:
@@ -93,6 +95,7 @@ def write(directory: str, handover: Handover) -> None:
         "pid": handover.pid, "names": handover.names, "stopped": handover.stopped,
         "spec": handover.spec._asdict(), "outputs": outputs, "stdin": stdin,
         "pending": handover.pending,
+        "stops": handover.stops,
     }  # fmt: skip
     path = os.path.join(directory, HANDOVER)
     number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -166,7 +169,8 @@ def _masks(value: object, name: str) -> dict[int, int]:
 
 _OUTPUTS: Final = (frames.STDOUT, frames.STDERR)
 _READERS: Final[dict[str, json_fields.Reader]] = {
-    **dict.fromkeys(("begin", "gid", "memory_max", "pid", "received", "taken", "uid"), json_fields.whole),
+    **dict.fromkeys(("begin", "gid", "memory_max", "pid", "received", "stops", "taken",
+                     "uid"), json_fields.whole),
     **dict.fromkeys(("ended", "merge", "open", "tty"), json_fields.flag),
     **dict.fromkeys(("data", "waiting"), _bytes),
     **dict.fromkeys(("cwd", "user"), json_fields.text),

@@ -28,7 +28,7 @@ def serve(
     :raises MalformedFrame: what comes describes no job. :raises OSError: the connection or the job's
         directory cannot be used.
     """
-    parser = frames.FrameParser()
+    parser = frames.FrameParser(admits_long_spec=lambda _length: True)
     connection.settimeout(SPEC_TIMEOUT)
     received: list[frames.Frame] = []
     while not received:

@@ -12,12 +12,11 @@ Standard library only: this runs in the supervisor and its child.
 from __future__ import annotations
 
 import encodings.ascii  # noqa: F401 - else open() would import it again in every supervisor
-import errno
 import os
 import select
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
@@ -25,11 +24,13 @@ from gomd.jobs.checkpoint.process_tree import set_next_pid
 from gomd.jobs.supervisor.attributes import (
     CannotReset,
     close_all_but,
+    limit_as_caller,
     reset_after,
     reset_before,
     reset_signals,
 )
 from gomd.jobs.supervisor.cgroups import JobGroup, NoLimit
+from gomd.jobs.supervisor.execute import NOT_EXECUTABLE, CannotExecute, execute
 from gomd.jobs.supervisor.kernel import (
     become_subreaper,
     end_with_parent,
@@ -38,8 +39,6 @@ from gomd.jobs.supervisor.kernel import (
 )
 from libgomd.wire.job_messages import JobSpec
 
-#: Exit statuses of a shell for a program that cannot be started.
-NOT_EXECUTABLE, NOT_FOUND = 126, 127
 #: The first process id of a job in its namespace. Other processes that gomd starts there come far above.
 FIRST_PID = 300
 #: Bytes of what a child reports.
@@ -209,7 +208,7 @@ def _run_program(
         close_all_but((0, 1, 2, report, environment.proc))
         if group is not None:
             group.enter()
-        has_keyring = reset_before(spec.uid, spec.gid, environment.proc)
+        has_keyring = reset_before(spec.uid, spec.gid, environment.proc, spec.nice, spec.limits)
         os.close(environment.proc)
         _become(spec)
         if not environment.namespace:  # there the kernel does it by itself
@@ -217,8 +216,9 @@ def _run_program(
         reset_after(spec.uid, has_keyring)
         reset_signals()
         _enter_directory(spec)
-        _execute(spec.argv, spec.env)
-    except CannotStart as error:
+        limit_as_caller(spec.limits or {})
+        execute(spec.argv, spec.env)
+    except (CannotStart, CannotExecute) as error:
         text = f"!{error.code} {error}"
     except NoLimit as error:
         text = f"!405 its memory cannot be limited on {spec.where}: {error}"
@@ -247,23 +247,3 @@ def _enter_directory(spec: JobSpec) -> None:
         raise CannotStart(403, f"the directory {cwd} is closed to {spec.user} on {spec.where}") from None
     except OSError as error:
         raise CannotStart(404, f"no directory {cwd} on {spec.where} ({error.strerror})") from None
-
-
-def _execute(argv: tuple[str, ...], env: Mapping[str, str]) -> NoReturn:
-    """Execute the program, found as a shell does. :raises CannotStart: it cannot be executed."""
-    name = argv[0]
-    places = [name] if "/" in name else [
-        os.path.join(directory, name) for directory in (env.get("PATH") or os.defpath).split(":")
-    ]  # fmt: skip
-    refused = ""
-    for place in places:
-        try:
-            os.execve(place, argv, env)  # noqa: S606 - it is what a job is
-        except OSError as error:
-            if os.path.lexists(place):  # a directory of PATH that is closed to the user counts as empty
-                if error.errno in (errno.ENOENT, errno.ELOOP):
-                    raise CannotStart(NOT_FOUND, f"{place}: the interpreter it names is not here") from None
-                refused = refused or f"{place}: {error.strerror}"
-    if refused:
-        raise CannotStart(NOT_EXECUTABLE, refused)
-    raise CannotStart(NOT_FOUND, f"{name}: command not found")

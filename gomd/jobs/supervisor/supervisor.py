@@ -28,6 +28,7 @@ from gomd.jobs.supervisor.job_directory import EXIT, JOB, JobDirectory, make_job
 from gomd.jobs.supervisor.pipes import Streams
 from gomd.jobs.supervisor.spawn import CannotStart, Program, SupervisorEnvironment, begin
 from gomd.jobs.supervisor.stdio import JobStdio
+from gomd.jobs.supervisor.stop_signals import STOP_SIGNALS, send_stop
 from libgomd.wire import frames, job_messages
 from libgomd.wire.attachment import OUTPUTS
 from libgomd.wire.job_messages import JobExit, JobSpec, KeepOrder, Order, RunningJob, StartFailure
@@ -36,6 +37,19 @@ from libgomd.wire.job_messages import JobExit, JobSpec, KeepOrder, Order, Runnin
 LINGER = 900.0
 #: Seconds between two checks, while no daemon is connected, whether one can still connect.
 DESERTED_CHECK_INTERVAL = 60.0
+#: Characters of a job's arguments that are kept, to be shown.
+_SHOWN_CHARACTERS = 4096
+
+
+def shown_arguments(argv: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the first arguments, as many as are shown of a job."""
+    shown, left = [], _SHOWN_CHARACTERS
+    for word in argv:
+        if left <= 0:
+            break
+        shown.append(word[:left])
+        left -= len(word) + 1
+    return tuple(shown)
 
 
 class Supervisor:
@@ -115,6 +129,7 @@ class Supervisor:
             for descriptor in set(streams):
                 os.close(descriptor)
         self._stdio.adopt(ours, spec.tty)
+        self._spec = spec._replace(argv=shown_arguments(spec.argv), env={})  # they may have some MiB
         self._write_job()
 
     def _make_pipes(self) -> tuple[Streams, Streams]:
@@ -170,6 +185,7 @@ class Supervisor:
         assert self._program is not None
         if self._watcher.reap(ready, self._program.pid, time.monotonic()):
             end_the_rest(self._environment.namespace, self._program.pid)
+        self._attachment.note_stop(self._watcher.stop)
         self._on_time(time.monotonic())
         if not self._attachment.send():
             self._on_disconnected()
@@ -287,8 +303,13 @@ class Supervisor:
         """Send a signal, unless the first process has been reaped: its pid may be another process by then."""
         if self._program is None or self._watcher.status is not None:
             return
+        if number == signal.SIGCONT:
+            self._watcher.note_stop(False)
+            self._attachment.note_stop(0)
         with suppress(ProcessLookupError, PermissionError):  # not root's, and a program with others' rights
-            if group:
+            if number in STOP_SIGNALS:
+                send_stop(self._program.pid, number, group)
+            elif group:
                 os.killpg(self._program.pid, number)
             else:
                 os.kill(self._program.pid, number)

@@ -79,7 +79,8 @@ class CallerEnd {
   attach () {
     this.attached = false
     this.asked++
-    this.send(json(KIND.ATTACH, { stdout: this.outputs[18].received, stderr: this.outputs[19].received, n: this.asked }))
+    const wanted = { stdout: this.outputs[18].received, stderr: this.outputs[19].received, n: this.asked }
+    this.send(json(KIND.ATTACH, this.stops ? { ...wanted, stops: true } : wanted))
   }
 
   sendInput () {
@@ -94,6 +95,7 @@ class CallerEnd {
 
   do (what, value) {
     if (what === 'attach') this.attach()
+    else if (what === 'wants stops') this.stops = true
     else if (what === 'connection replaced') { this.out = []; this.attached = false }
     else if (what === 'input') { this.input.append(Buffer.from(value, 'hex')); this.sendInput() }
     else if (what === 'end input') { this.ended = true; this.sendInput() }
@@ -143,20 +145,21 @@ class CallerEnd {
     this.input.resume(told.stdin, told.stdin_taken)
     if (told.stdin_ended) this.ended = this.endSent = true
     else { this.endSent = false; this.sendInput() }
-    return { attached: lost }
+    return 'stopped' in told ? { attached: lost, stop: told.stopped } : { attached: lost }
   }
 }
 
 class JobEnd {
   constructor (window) {
     this.outputs = { 18: new Sender(window), 19: new Sender(window) }
-    Object.assign(this, { received: 0, taken: 0, told: 0, attached: false, out: [] })
+    Object.assign(this, { received: 0, taken: 0, told: 0, stop: 0, attached: false, out: [] })
   }
 
   take () { const bytes = Buffer.concat(this.out); this.out = []; return bytes }
   do (what, value) {
     if (what === 'output') this.outputs[value[0] === 'stdout' ? 18 : 19].append(Buffer.from(value[1], 'hex'))
     else if (what === 'detach') this.attached = false
+    else if (what === 'stop') this.stop = value
     else if (what === 'passed on') {
       this.taken += value
       if (this.attached) this.out.push(acknowledgement(KIND.STDIN, this.taken))
@@ -177,6 +180,7 @@ class JobEnd {
       this.attached = true
       const told = { stdin: this.received, stdin_taken: this.taken, stdin_ended: false, n: wanted.n }
       for (const [each, name] of Object.entries(OUTPUTS)) told[name] = this.outputs[each].resume(wanted[name])
+      if (wanted.stops) told.stopped = this.stop
       this.out.push(json(KIND.ATTACHED, told), acknowledgement(KIND.STDIN, this.taken))
     }
   }

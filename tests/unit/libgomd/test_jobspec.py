@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import given
 from gomd.jobs.lifecycle.request import parse
 from libgomd.errors import MalformedRequest
 from libgomd.jobspec import MIN_MEMORY_MAX, JobSpec, job_spec, own_directory, own_umask
+from libgomd.wire import frames
 
 TEXT = st.text(st.characters(exclude_characters="\0"), max_size=8)
 NUMBERS = st.none() | st.integers(-1, 1 << 64)
@@ -32,7 +34,11 @@ def test_the_surroundings_are_those_of_this_process_unless_said(
         assert job_spec(["ls"]).umask == own_umask() == 0o027
     finally:
         os.umask(before)
-    assert job_spec(["ls"], env={}, cwd="/", umask=0) == JobSpec(("ls",), {}, "/", 0)
+    assert spec.nice == os.getpriority(os.PRIO_PROCESS, 0)
+    assert spec.limits is not None
+    assert spec.limits["NOFILE"] == resource.getrlimit(resource.RLIMIT_NOFILE)
+    bare = job_spec(["ls"], env={}, cwd="/", umask=0, nice=3, limits={})
+    assert bare == JobSpec(("ls",), {}, "/", 0, nice=3, limits={})
 
 
 def test_it_does_not_change_afterwards() -> None:
@@ -70,8 +76,13 @@ def test_the_name_that_led_here_is_kept_where_it_still_does(
         (["ls", "a\0b"], {}, "without NUL"),
         (["ls", 7], {}, "text without NUL"),
         (["ls", "\ud800"], {}, "can be encoded"),
-        (["ls"] * 5000, {}, "at most 4096"),
-        (["ls", "x" * 131072], {}, "at most 131072"),
+        (["ls"] * 600000, {}, "at most 6291456"),
+        (["ls", "x" * (6 << 20)], {}, "at most 6291456"),
+        (["ls"], {"nice": 20}, "nice is a whole number from -20 to 19"),
+        (["ls"], {"nice": True}, "nice is"),
+        (["ls"], {"limits": {"FILES": (1, 1)}}, "there is no resource limit 'FILES'"),
+        (["ls"], {"limits": {"NOFILE": (1,)}}, "limit NOFILE is a pair"),
+        (["ls"], {"limits": {"NOFILE": (1, -2)}}, "limit NOFILE is a pair"),
         (["ls"], {"env": {"A=B": ""}}, "no = in it"),
         (["ls"], {"env": {"": ""}}, "not empty"),
         (["ls"], {"env": {"A": 1}}, "the values of env"),
@@ -90,6 +101,23 @@ def test_what_is_refused(argv: Any, options: dict[str, Any], says: str) -> None:
     """Each in one sentence that names what is wrong."""
     with pytest.raises(MalformedRequest, match=says):
         job_spec(argv, **options)
+
+
+def test_a_soft_limit_is_never_beyond_the_hard_one() -> None:
+    """It is lowered to that, as a kernel would refuse the pair."""
+    limits = {"NOFILE": (20, 10), "CORE": (-1, 5), "AS": (7, -1), "CPU": (3, 4)}
+    found = job_spec(["ls"], limits=limits).limits
+    assert found == {"NOFILE": (10, 10), "CORE": (5, 5), "AS": (7, -1), "CPU": (3, 4)}
+
+
+def test_a_megabyte_of_arguments() -> None:
+    """As many as a kernel takes go into one frame; what is beyond a frame is said."""
+    words = ["echo", *("x" * 90 for _ in range(20000))]
+    spec = job_spec(words, env={})
+    [frame] = frames.FrameParser(admits_long_spec=lambda size: size > 1 << 20).feed(spec.frame())
+    assert parse(json.loads(frame.payload)).argv == tuple(words)
+    with pytest.raises(MalformedRequest, match="as they are sent"):
+        job_spec(["echo", *("\x01" * 100000 for _ in range(45))], env={}).frame()
 
 
 @given(

@@ -24,8 +24,8 @@ def _attached(stdout: int, stdin: int, taken: int, n: int, **more: Any) -> Step:
     return ("frame", frames.encode_json(frames.ATTACHED, told))
 
 
-def _attach(stdout: int, stderr: int, n: int) -> Step:
-    return ("frame", frames.encode_json(frames.ATTACH, {"stdout": stdout, "stderr": stderr, "n": n}))
+def _attach(stdout: int, stderr: int, n: int, **more: Any) -> Step:
+    return ("frame", frames.encode_json(frames.ATTACH, {"stdout": stdout, "stderr": stderr, "n": n, **more}))
 
 
 #: What happens to each end, by the name of the vector: orders to it, and frames from the other end.
@@ -75,6 +75,14 @@ CALLER: dict[str, list[Step]] = {
         ("input room", 6), ("input", b"abcdef"), ("frame", frames.encode_ack(frames.STDIN, 106)),
         ("input room", 8),
     ],
+    "a job that stops and goes on": [
+        ("wants stops", None), ("attach", None),
+        _attached(0, 0, 0, 1, stopped=0),
+        ("frame", frames.encode(frames.RESUME)),
+        _attached(0, 0, 0, 2, stopped=1),
+        ("connection replaced", None), ("attach", None),
+        _attached(0, 0, 0, 3, stopped=0),
+    ],
 }  # fmt: skip
 JOB: dict[str, list[Step]] = {
     "from beginning to end": [
@@ -98,6 +106,10 @@ JOB: dict[str, list[Step]] = {
         _attach(4, 0, 2), ("send", None),
         _attach(0, 9, 3), ("send", None),
     ],
+    "a caller who wants to hear of stops, and one who does not": [
+        _attach(0, 0, 1, stops=True), ("stop", 1), _attach(0, 0, 2, stops=True),
+        _attach(0, 0, 3), ("stop", 0), _attach(0, 0, 4, stops=True),
+    ],
 }  # fmt: skip
 
 
@@ -116,13 +128,13 @@ def _step(do: str, value: Any, out: bytes, **more: Any) -> dict[str, Any]:
 
 
 def _play_caller(steps: list[Step]) -> list[dict[str, Any]]:
-    end = CallerEnd(window=WINDOW)
+    end = CallerEnd(window=WINDOW, stops=("wants stops", None) in steps)
     played = []
     orders: dict[str, Callable[[Any], Any]] = {
         "attach": lambda _: end.attach(), "connection replaced": lambda _: end.connection_replaced(),
         "input": end.send_input, "end input": lambda _: end.end_input(),
         "passed on": lambda value: end.passed_on(_STREAM[value[0]], value[1]),
-        "collected": lambda _: end.collected(), "input room": lambda _: None,
+        "collected": lambda _: end.collected(), "input room": lambda _: None, "wants stops": lambda _: None,
     }  # fmt: skip
     for do, value in steps:
         more: dict[str, Any] = {}
@@ -141,8 +153,9 @@ def _event(event: Event | None) -> Any:
     match event:
         case Started(told):
             return {"started": told["job"]}
-        case Attached(lost):
-            return {"attached": {"stdout": lost[frames.STDOUT], "stderr": lost[frames.STDERR]}}
+        case Attached(lost, stop):
+            more = {} if stop is None else {"stop": stop}
+            return {"attached": {"stdout": lost[frames.STDOUT], "stderr": lost[frames.STDERR]}, **more}
         case Data(kind, data):
             return {"data": [{18: "stdout", 19: "stderr"}[kind], data.hex()]}
         case InputTaken(position):
@@ -172,6 +185,8 @@ def _play_job(steps: list[Step]) -> list[dict[str, Any]]:
         elif do == "passed on":
             end.stdin.pass_on(value)
             out = end.input_acknowledgement()
+        elif do == "stop":
+            end.stop = value
         else:
             end.detach()
         played.append(_step(do, value, out))

@@ -49,7 +49,7 @@ def test_what_older_versions_wrote(tmp_path: Path) -> None:
     }  # fmt: skip
     assert handover.parse(told) == _HANDOVER._replace(pending=None)
     spec: Any = {**told["spec"], "tty": False}  # type: ignore[dict-item]
-    assert written(tmp_path) == {**told, "spec": spec, "pending": {"300": 512, "305": 2**64 - 1}}
+    assert written(tmp_path) == {**told, "spec": spec, "stops": 0, "pending": {"300": 512, "305": 2**64 - 1}}
 
 
 @pytest.mark.parametrize("account", [

@@ -1,0 +1,60 @@
+"""Whether this program is in the foreground of the terminal at its standard input."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Final
+
+#: Field of /proc/PID/stat, behind the name in parentheses, that names the controlling terminal.
+_TERMINAL_FIELD: Final = 4
+
+
+class Foreground:
+    """
+    Tells whether a terminal may be read and changed now.
+
+    That is so in the foreground process group of our controlling terminal. A terminal that does not control
+    us (`setsid` has run, or whoever started us opened it) is ours unless it controls other processes: those
+    have a shell that reads it.
+
+    :param descriptor: the terminal; what is no terminal is never ours.
+    """
+
+    def __init__(self, descriptor: int = 0) -> None:
+        self._descriptor = descriptor
+        self._foreign: bool | None = None
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is ours now."""
+        try:
+            return os.tcgetpgrp(self._descriptor) == os.getpgrp()
+        except OSError:
+            if not os.isatty(self._descriptor):
+                return False
+        if self._foreign is None:
+            self._foreign = _controls_others(self._descriptor)
+        return not self._foreign
+
+
+def _controls_others(descriptor: int) -> bool:
+    """Return whether a terminal is the controlling terminal of any process that can be seen. Blocks."""
+    try:
+        found = os.fstat(descriptor)
+        device = found.st_rdev if stat.S_ISCHR(found.st_mode) else 0
+        return any(_terminal_of(name) == device for name in os.listdir("/proc") if name.isdigit())
+    except OSError:
+        return False
+
+
+def _terminal_of(pid: str) -> int | None:
+    """Return the device of the controlling terminal of a process, None when that cannot be seen."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            words = file.read(4096).rpartition(b")")[2].split()
+        number = int(words[_TERMINAL_FIELD])
+    except (OSError, ValueError, IndexError):
+        return None
+    # The kernel packs it in its older 32 bits: minor in bits 0-7 and 20-31, major in bits 8-19.
+    return os.makedev((number >> 8) & 0xFFF, (number & 0xFF) | ((number >> 12) & 0xFFF00)) if number else None
