@@ -112,6 +112,7 @@ class Criu:
         tls: TlsFiles | None = None,
         limit: float = 600.0,
         allows: Callable[[int], None] | None = None,
+        terminal: int = -1,
     ) -> None:
         """
         Dump ``pid`` and its descendants to ``directory`` and leave them stopped.
@@ -123,6 +124,8 @@ class Criu:
         :param tls: certificates of the cluster, for the page server, which speaks nothing but TLS.
         :param allows: checks the processes when they are dumped and nobody can continue them; see
             `ActionScript`.
+        :param terminal: the job's end of its terminal, of whose session this process is the leader; -1 for a
+            job without one. ``pipes`` has the name of /dev/tty as well if the job has descriptors of that.
         :raises CannotMove: criu refused, or ``allows`` did; the text is a clause that says why.
         """
         external = [word for name in pipes for word in ("--external", name)]
@@ -137,7 +140,11 @@ class Criu:
         if prefix:
             arguments.append("--unprivileged")
         script = None if allows is None else ActionScript(directory, {DUMPED: allows})
-        self._call((*prefix, self.program, *arguments), directory, "dump", limit, script=script)
+        if terminal >= 0:
+            arguments.append("--shell-job")
+        self._call(
+            (*prefix, self.program, *arguments), directory, "dump", limit, script=script, terminal=terminal
+        )
         if not os.path.exists(os.path.join(directory, "inventory.img")):
             raise CannotMove("criu said it was done, but left no images")
 
@@ -150,6 +157,7 @@ class Criu:
         allows: Mapping[str, Callable[[int], None]] | None = None,
         before: Callable[[], None] | None = None,
         caller: int = -1,
+        terminal: int = -1,
     ) -> int:
         """
         Restore a stopped copy, as a child of the caller; return its pid.
@@ -164,6 +172,7 @@ class Criu:
         :param before: called in the process that becomes criu, for what the copy inherits from it. It may
             raise `CannotMove`, and may block: that counts towards ``limit``.
         :param caller: the connection of whoever wants the copy, -1 for none.
+        :param terminal: as for `dump`, of the new terminal.
         :raises CannotMove: criu refused, or ``allows`` or ``before`` did; nothing of the copy is left. A
             clause says why.
         :raises CallerGone: ``caller`` was closed. What there is of the copy has to be ended.
@@ -176,10 +185,12 @@ class Criu:
             "restore", *_paths(directory, "restore"), *_COMMON, "--restore-detached", "--restore-sibling",
             "--leave-stopped", "--pidfile", pid_file, *inherit,
         )  # fmt: skip
+        if terminal >= 0:
+            arguments = (*arguments, "--shell-job")
         script = None if allows is None else ActionScript(directory, allows)
         self._call(
             (self.program, *arguments), directory, "restore", limit, list(pipes.values()), script,
-            before, caller,
+            before, caller, terminal,
         )  # fmt: skip
         with open(pid_file, encoding="ascii") as file:
             return int(file.read(20))
@@ -194,11 +205,12 @@ class Criu:
         script: ActionScript | None = None,
         before: Callable[[], None] | None = None,
         caller: int = -1,
+        terminal: int = -1,
     ) -> None:
         words, more = ((), {}) if script is None else (script.words(), script.environment())
         refused, code = "", -1
         try:
-            code, text = self._run((*argv, *words), limit, descriptors, more, before, caller)
+            code, text = self._run((*argv, *words), limit, descriptors, more, before, caller, terminal)
         finally:
             if script is not None:
                 refused = script.close(done=code == 0)
@@ -219,6 +231,7 @@ class Criu:
         more: Mapping[str, str] = {},
         before: Callable[[], None] | None = None,
         caller: int = -1,
+        terminal: int = -1,
     ) -> tuple[int, str]:
         """
         Run criu; return its exit status and what it printed, at most `MAX_LOG` bytes.
@@ -234,7 +247,7 @@ class Criu:
         os.set_blocking(write, False)  # a criu that prints too much loses some of it, and never waits
         try:
             process = subprocess.Popen(  # noqa: S603 - no shell, and argv is ours
-                argv, stdin=subprocess.DEVNULL, stdout=write, stderr=write,
+                argv, stdin=terminal if terminal >= 0 else subprocess.DEVNULL, stdout=write, stderr=write,
                 pass_fds=descriptors, env={**_ENVIRONMENT, **more}, cwd="/",
                 preexec_fn=None if before is None else _prepared(before),
             )  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from gomd.jobs.checkpoint import process_tree
+from gomd.jobs.checkpoint import process_tree, terminals
 from gomd.jobs.checkpoint.namespaces import KINDS, read_namespaces
 from gomd.jobs.checkpoint.requirements import (
     MAX_FILES,
@@ -117,13 +117,29 @@ def read_stays(
 
 def look(pid: int, supervisor: int, user: str) -> Requirements:
     """Read what a job needs, given its first process. Blocks. :raises OSError: it has ended."""
-    needs = read_needs(process_tree.descendants(pid), user, open_files(supervisor))
-    return replace(needs, stays=(*needs.stays, *_strays(pid, supervisor)))
+    pids = process_tree.descendants(pid)
+    needs = read_needs(pids, user, open_files(supervisor) | _own_terminals(pid))
+    return replace(
+        needs,
+        stays=(*needs.stays, *_strays(pid, supervisor), *_terminals_that_stay(pid, pids)),
+        terminals=terminals.has_any(pids),
+    )
 
 
 def look_for_stays(pid: int, supervisor: int) -> list[str]:
     """Read why a job cannot move to any node. Blocks. :raises OSError: it has ended."""
-    return read_stays(process_tree.descendants(pid), open_files(supervisor)) + _strays(pid, supervisor)
+    pids = process_tree.descendants(pid)
+    found = read_stays(pids, open_files(supervisor) | _own_terminals(pid))
+    return found + _strays(pid, supervisor) + _terminals_that_stay(pid, pids)
+
+
+def _own_terminals(pid: int) -> frozenset[str]:
+    """Return what leads to terminals, and can move because the job has its own /dev/pts."""
+    return terminals.MOVABLE if terminals.has_own(pid) else frozenset()
+
+
+def _terminals_that_stay(pid: int, pids: Iterable[int]) -> list[str]:
+    return terminals.reasons_to_stay(pids) if terminals.has_own(pid) else []
 
 
 def _strays(pid: int, supervisor: int) -> list[str]:

@@ -50,6 +50,8 @@ class Requirements:
     :ivar flags: of the processor, those that programs use.
     :ivar stays: clauses that say why it cannot move to any node.
     :ivar memory_max: bytes it may have, None for no limit.
+    :ivar terminals: it has a terminal, or one of its own making. Not sent: the other node says by itself
+        whether it takes those.
     """
 
     memory: int
@@ -62,6 +64,7 @@ class Requirements:
     files: tuple[FileRequirement, ...]
     stays: tuple[str, ...] = ()
     memory_max: int | None = None
+    terminals: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,11 @@ MAX_REASON_LENGTH: Final = 2000
 MAX_REASONS: Final = 100
 #: Maximum number of signals that are passed on to a job which has moved.
 MAX_SIGNALS: Final = 1000
+#: The ability of a target to restore a job that has terminals, its own or those that it has made.
+TERMINALS: Final = "terminals"
+#: What this version can do as a target that an older one cannot. Each node says it by itself.
+ABILITIES: Final = frozenset({TERMINALS})
+_MAX_ABILITIES: Final = 100
 _MAX_PID: Final = 2**31 - 1
 _MAX_PORT: Final = 65535
 
@@ -51,9 +56,14 @@ class OfferDetails:
 
 @dataclass(frozen=True, slots=True)
 class ReadyDetails:
-    """Goes with `MessageKind.READY`. :ivar port: the TCP port of the target's page server."""
+    """
+    Goes with `MessageKind.READY`.
+
+    :ivar port: the TCP port of the target's page server. :ivar abilities: see `ABILITIES`.
+    """
 
     port: int
+    abilities: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +75,15 @@ class SettledDetails:
 
 @dataclass(frozen=True, slots=True)
 class SeenDetails:
-    """Goes with `SEEN`. :ivar reasons: why the job could not come, a clause each; empty when it could."""
+    """
+    Goes with `SEEN`.
+
+    :ivar reasons: why the job could not come, a clause each; empty when it could.
+    :ivar abilities: see `ABILITIES`.
+    """
 
     reasons: tuple[str, ...] = ()
+    abilities: frozenset[str] = frozenset()
 
 
 #: None for the words that say everything by themselves.
@@ -79,11 +95,12 @@ def encode_details(details: Details) -> dict[str, Any]:
     if isinstance(details, OfferDetails):
         return {"lock": details.lock, "pid": details.pid_at_home}
     if isinstance(details, ReadyDetails):
-        return {"port": details.port}
+        return {"port": details.port, "abilities": sorted(details.abilities)}
     if isinstance(details, SettledDetails):
         return {"signals": [list(signal) for signal in details.signals]}
     if isinstance(details, SeenDetails):
-        return {"reasons": [one_line(reason) for reason in details.reasons[:MAX_REASONS]]}
+        reasons = [one_line(reason) for reason in details.reasons[:MAX_REASONS]]
+        return {"reasons": reasons, "abilities": sorted(details.abilities)}
     return {}
 
 
@@ -101,14 +118,20 @@ def decode_details(word: str, values: Mapping[str, Any]) -> Details:
         port = values.get("port")
         if type(port) is not int or not 0 < port <= _MAX_PORT:
             raise MalformedFrame("invalid port of the page server in a migration message")
-        return ReadyDetails(port)
+        return ReadyDetails(port, _abilities(values))
     if word == MessageKind.SETTLED.word:
         return SettledDetails(decode_signals(values.get("signals")))
     if word == SEEN:
         reasons = values.get("reasons")
         told = reasons[:MAX_REASONS] if isinstance(reasons, list) else []
-        return SeenDetails(tuple(one_line(str(reason)) for reason in told))
+        return SeenDetails(tuple(one_line(str(reason)) for reason in told), _abilities(values))
     return None
+
+
+def _abilities(values: Mapping[str, Any]) -> frozenset[str]:
+    told = values.get("abilities")
+    listed = told[:_MAX_ABILITIES] if isinstance(told, list) else []
+    return frozenset(each for each in listed if isinstance(each, str))
 
 
 def decode_signals(values: object) -> tuple[WaitingSignal, ...]:

@@ -93,7 +93,7 @@ class NodeChecks:
             )  # fmt: skip
         except OSError as error:
             raise NotFound(f"job {job.name} has ended") from error
-        return replace(found, memory_max=running.memory_max)
+        return replace(found, memory_max=running.memory_max, terminals=found.terminals or running.tty)
 
     async def obstacles(self, job: TrackedJob) -> Sequence[str]:
         """Return why a job of this node cannot leave for any other. :raises OSError: it has ended."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from twisted.internet.defer import Deferred
@@ -12,7 +12,7 @@ from gomd.jobs.checkpoint.requirements import Requirements
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.migration.channels import DAEMON, VERB
 from gomd.jobs.migration.context import MigrationContext
-from gomd.jobs.migration.details import SEEN, SeenDetails
+from gomd.jobs.migration.details import ABILITIES, SEEN, TERMINALS, SeenDetails
 from gomd.jobs.migration.messages import (
     LOOK,
     MessageReader,
@@ -57,6 +57,13 @@ def _first_refusal(context: MigrationContext, requirements: Requirements, job: M
     return "" if policy.is_root else f"gomd on {name} does not run as root"
 
 
+def reasons_of_age(requirements: Requirements, abilities: Collection[str], node: str) -> list[str]:
+    """Return why a job cannot move to a node whose version of gomd has only these abilities."""
+    if requirements.terminals and TERMINALS not in abilities:
+        return [f"it has a terminal, and gomd on {node} is too old to take it: install this version there"]
+    return []
+
+
 async def ask_target(
     context: MigrationContext, migration: str, target: int, requirements: Requirements
 ) -> Sequence[str]:
@@ -77,7 +84,8 @@ async def ask_target(
         for message in reader.feed(frame):
             seen = message.details
             if message.migration == migration and isinstance(seen, SeenDetails) and not answer.called:
-                answer.callback(seen.reasons)
+                lacking = reasons_of_age(requirements, seen.abilities, context.name_of(target))
+                answer.callback([*seen.reasons, *lacking])
 
     def on_lost() -> None:
         if not answer.called:
@@ -102,4 +110,5 @@ async def answer_look(context: MigrationContext, question: MigrationMessage) -> 
         reasons = await reasons_to_refuse(context, requirements, MigrationId.parse(question.migration))
     except (GomdError, OSError) as error:
         reasons = [str(error)]
-    return MigrationMessage(question.migration, SEEN, context.own_id, details=SeenDetails(tuple(reasons)))
+    details = SeenDetails(tuple(reasons), ABILITIES)
+    return MigrationMessage(question.migration, SEEN, context.own_id, details=details)

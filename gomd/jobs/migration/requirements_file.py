@@ -22,6 +22,7 @@ _MAX_INODE: Final = 1 << 64
 def encode_requirements(requirements: Requirements) -> bytes:
     """Return ``requirements`` as the bytes of the file. :raises CannotMove: they are too long for it."""
     values = asdict(requirements)
+    del values["terminals"]
     if requirements.memory_max is None:
         del values[
             "memory_max"

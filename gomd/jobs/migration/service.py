@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from gomd.interfaces import UNTRUSTED, IMigrator, MigrationSubject
-from gomd.jobs.lifecycle.tracked import TrackedJob
+from gomd.jobs.lifecycle.tracked import TrackedJob, own_obstacle
 from gomd.jobs.migration.active import ActiveMigrations
 from gomd.jobs.migration.context import MigrationContext
 from gomd.jobs.migration.dispatch import MAX_ACTIVE_MIGRATIONS, MessageDispatcher
@@ -189,7 +189,8 @@ class Migrations:
         self._check_free(job.name)
         if not context.jobs.is_current(job) or job.exit is not None:
             raise NotFound(f"job {job.name} has ended")
-        return MigrationSource(context, self._new_id(job), target, encode_requirements(requirements))
+        encode_requirements(requirements)  # before anything is begun
+        return MigrationSource(context, self._new_id(job), target, requirements)
 
     async def _wait(self, settled: Deferred[State], job: str, target: int) -> State:
         """Return the final state. :raises TimedOut: the caller must not wait any longer."""
@@ -236,5 +237,5 @@ def _supervisor_reasons(job: TrackedJob) -> list[str]:
     running = job.running
     if running is None:
         return []
-    found = ["it has a terminal"] if running.tty else []
-    return [*found, running.cantmove] if running.cantmove else found
+    obstacle = own_obstacle(running)
+    return [obstacle] if obstacle else []

@@ -10,7 +10,14 @@ from twisted.internet.defer import DeferredSemaphore
 from gomd.jobs.checkpoint.requirements import Requirements
 from gomd.jobs.lifecycle.tracker import GONE
 from gomd.jobs.migration.context import MigrationContext
-from gomd.jobs.migration.details import Details, OfferDetails, ReadyDetails, SettledDetails, WaitingSignal
+from gomd.jobs.migration.details import (
+    ABILITIES,
+    Details,
+    OfferDetails,
+    ReadyDetails,
+    SettledDetails,
+    WaitingSignal,
+)
 from gomd.jobs.migration.messages import MigrationId, MigrationMessage
 from gomd.jobs.migration.node_checks import INSPECTION_TIMEOUT
 from gomd.jobs.migration.page_server import PageServer
@@ -84,7 +91,7 @@ class MigrationTarget:
         context = self._context
         details: Details = None
         if message is MessageKind.READY and self._page_server is not None:
-            details = ReadyDetails(self._page_server.port)
+            details = ReadyDetails(self._page_server.port, ABILITIES)
         sent = MigrationMessage(self.migration, message.word, context.own_id, reason, details)
         context.channels.send(self.other, sent, ours=False)
 

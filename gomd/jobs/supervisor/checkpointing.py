@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+from typing import NoReturn
 
 from gomd.jobs.checkpoint import pending_signals, permissions, process_tree, timerfds
 from gomd.jobs.checkpoint.action_script import RESTORED, RESUMING
@@ -19,7 +20,7 @@ from gomd.jobs.supervisor.child_task import ChildTask
 from gomd.jobs.supervisor.freezing import FreezingSupervisor
 from gomd.jobs.supervisor.handover import Handover
 from gomd.jobs.supervisor.pipes import Streams
-from gomd.jobs.supervisor.spawn import CannotStart, Program
+from gomd.jobs.supervisor.spawn import CannotStart, Program, end_all_others
 from libgomd.errors import CannotMove
 from libgomd.wire.job_messages import JobSpec
 from libgomd.wire.resumable import MemoryStore
@@ -50,8 +51,13 @@ class CheckpointingSupervisor(FreezingSupervisor):
         if self._spec.expected_uid not in (None, told.spec.uid):
             raise CannotMove("it is not of the user that it was offered for")
         self._spec = spec = self._spec._replace(**told.spec._asdict())
-        streams, ours = self._make_pipes()
+        streams, ours = self._make_terminal_of(told) if spec.tty else self._make_pipes()
         mapping = {name: stream for name, stream in zip(told.names, streams, strict=True) if name}
+        terminal, own = -1, self._terminal
+        if own is not None and told.terminal is not None:
+            terminal = own.slave
+            if told.terminal.device:
+                mapping[told.terminal.device] = terminal
         criu, uid, where, group = Criu(spec.criu), spec.uid, spec.where, self._make_group(spec)
         self._watcher.start()
 
@@ -88,14 +94,15 @@ class CheckpointingSupervisor(FreezingSupervisor):
         try:
             pid = criu.restore(
                 directory, mapping, limit=RESTORE_TIMEOUT, allows=allows, before=prepare,
-                caller=connection.fileno(),
+                caller=connection.fileno(), terminal=terminal,
             )  # fmt: skip
+            if own is not None:
+                own.hold()
             self._wait(ChildTask(finish, FINISH_TIMEOUT))
         except CallerGone:
-            os._exit(1)  # the kernel ends with it what there is of the copy
+            _end_with_copy()
         finally:
-            for descriptor in set(streams):
-                os.close(descriptor)
+            self._close_job_ends(streams)
         if pid != told.pid:
             raise CannotMove(f"it came up as process {pid}, not {told.pid}")
         self._program = Program(pid, self._outside())
@@ -105,6 +112,15 @@ class CheckpointingSupervisor(FreezingSupervisor):
         self._watcher.stops = max(0, told.stops - (pid in told.stopped))  # it is counted as it goes on
         self._take_over(told, ours)
         self._write_job()
+
+    def _make_terminal_of(self, told: Handover) -> tuple[Streams, Streams]:
+        """Make its terminal, of the size that it had. :raises CannotMove: there can be none that moves."""
+        if not self._environment.terminals or told.terminal is None:
+            raise CannotMove(f"{self._spec.where} cannot mount a /dev/pts for its terminal")
+        made = self._make_terminal()
+        assert self._terminal is not None
+        self._terminal.set_size(told.terminal)
+        return made
 
     def _make_group(self, spec: JobSpec) -> JobGroup | None:
         """Make its cgroup, with room for criu. :raises CannotMove: it has a limit, and there can be none."""
@@ -125,7 +141,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
         while True:
             ready = dict(poll.poll())
             if connection.fileno() in ready:
-                os._exit(1)
+                _end_with_copy()
             if task.feed():
                 os.waitpid(task.pid, 0)
                 task.result()
@@ -133,10 +149,14 @@ class CheckpointingSupervisor(FreezingSupervisor):
 
     def _take_over(self, told: Handover, ours: Streams) -> None:
         """Go on with the streams where the old supervisor was."""
-        stdin, out, error = (
-            ours[at] if name else pipes.close(ours[at]) for at, name in enumerate(told.names)
-        )
-        self._stdio.adopt((stdin, out, error))
+        if told.terminal is not None:
+            self._stdio.adopt(ours, terminal=True)
+            self._taken = told.terminal
+        else:
+            stdin, out, error = (
+                ours[at] if name else pipes.close(ours[at]) for at, name in enumerate(told.names)
+            )
+            self._stdio.adopt((stdin, out, error))
         end = self._attachment.end
         for kind, handed in told.outputs.items():
             store = end.outputs[kind].store
@@ -156,3 +176,9 @@ class CheckpointingSupervisor(FreezingSupervisor):
         with open(number, encoding="ascii") as file:
             [pid] = file.read().split()
         return int(pid)
+
+
+def _end_with_copy() -> NoReturn:
+    """End, and with this process what there is of the copy, of which nothing runs once more."""
+    end_all_others()
+    os._exit(1)

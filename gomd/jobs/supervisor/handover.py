@@ -14,6 +14,8 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from gomd.jobs.supervisor import terminal_state
+from gomd.jobs.supervisor.terminal_state import HandedTerminal
 from libgomd.errors import CannotMove
 from libgomd.wire import frames, json_fields
 from libgomd.wire.frames import MalformedFrame
@@ -71,7 +73,8 @@ class Handover(NamedTuple):
     :ivar spec: see `HandedJob`. :ivar outputs: by the kind of frames. :ivar stdin: see `HandedInput`.
     :ivar pending: by process, the signals that were pending, as `pending_signals.read` gives them; None when
         an older version handed it over.
-    :ivar stops: how many times its first process has been stopped.
+    :ivar stops: how many times its first process has been stopped. :ivar terminal: its terminal, None
+        when it has none.
     """
 
     pid: int
@@ -82,6 +85,7 @@ class Handover(NamedTuple):
     stdin: HandedInput
     pending: Mapping[int, int] | None = None
     stops: int = 0
+    terminal: HandedTerminal | None = None
 
 
 def write(directory: str, handover: Handover) -> None:
@@ -96,6 +100,7 @@ def write(directory: str, handover: Handover) -> None:
         "spec": handover.spec._asdict(), "outputs": outputs, "stdin": stdin,
         "pending": handover.pending,
         "stops": handover.stops,
+        "terminal": None if handover.terminal is None else terminal_state.to_json(handover.terminal),
     }  # fmt: skip
     path = os.path.join(directory, HANDOVER)
     number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -124,6 +129,8 @@ def parse(told: object) -> Handover:
         raise CannotMove(f"what came with it cannot be read: {error}") from error
     if len(handover.names) != 3 or not all(kind in handover.outputs for kind in _OUTPUTS):
         raise CannotMove("what came with it does not describe three streams")
+    if handover.spec.tty != (handover.terminal is not None):
+        raise CannotMove("what came with it does not describe its terminal")
     return handover
 
 
@@ -167,6 +174,13 @@ def _masks(value: object, name: str) -> dict[int, int]:
     return {int(pid): mask for pid, mask in value.items()}
 
 
+def _terminal(value: object, name: str) -> HandedTerminal:
+    try:
+        return terminal_state.from_json(value)
+    except ValueError as error:
+        raise MalformedFrame(f"{name}: {error}") from error
+
+
 _OUTPUTS: Final = (frames.STDOUT, frames.STDERR)
 _READERS: Final[dict[str, json_fields.Reader]] = {
     **dict.fromkeys(("begin", "gid", "memory_max", "pid", "received", "stops", "taken",
@@ -179,6 +193,7 @@ _READERS: Final[dict[str, json_fields.Reader]] = {
     **dict.fromkeys(("groups", "stopped"), json_fields.wholes()),
     "spec": _job,
     "outputs": _outputs,
+    "terminal": _terminal,
     "pending": _masks,
     "stdin": lambda value, _name: json_fields.read(HandedInput, value, _READERS),
 }  # fmt: skip

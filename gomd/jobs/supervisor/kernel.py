@@ -8,6 +8,9 @@ import os
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWPID = 0x20000000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_SLAVE = 2, 4, 8, 0x4000, 0x80000
+_MS_BIND = 4096
+#: As systemd mounts the machine's: everybody may make a terminal, and group 5, ``tty``, may write to one.
+_DEVPTS_OPTIONS = b"newinstance,ptmxmode=0666,mode=620,gid=5"
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
@@ -39,6 +42,19 @@ def mount_own_proc() -> None:
     _check(_libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_SLAVE), None))
     flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
     _check(_libc.mount(b"proc", b"/proc", b"proc", flags, None))
+
+
+def mount_own_terminals() -> None:
+    """
+    Mount a /dev/pts in which the pseudo-terminals of this mount namespace are numbered from 0.
+
+    :raises OSError: the kernel does not allow it, or there is no /dev/pts.
+    """
+    flags = ctypes.c_ulong(_MS_NOSUID | _MS_NOEXEC)
+    _check(_libc.mount(b"devpts", b"/dev/pts", b"devpts", flags, _DEVPTS_OPTIONS))
+    if not os.path.islink("/dev/ptmx"):  # a link leads to the new one by itself
+        flags = ctypes.c_ulong(_MS_BIND)
+        _check(_libc.mount(b"/dev/pts/ptmx", b"/dev/ptmx", None, flags, None))
 
 
 def become_subreaper() -> None:

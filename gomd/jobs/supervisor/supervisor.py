@@ -25,6 +25,7 @@ from gomd.jobs.supervisor.control_socket import ControlSocket
 from gomd.jobs.supervisor.exit_watcher import ExitWatcher, end_the_rest
 from gomd.jobs.supervisor.file_store import LOST, FileStore
 from gomd.jobs.supervisor.job_directory import EXIT, JOB, JobDirectory, make_job_directory
+from gomd.jobs.supervisor.job_terminal import JobTerminal
 from gomd.jobs.supervisor.pipes import Streams
 from gomd.jobs.supervisor.spawn import CannotStart, Program, SupervisorEnvironment, begin
 from gomd.jobs.supervisor.stdio import JobStdio
@@ -87,6 +88,7 @@ class Supervisor:
         self._watcher = ExitWatcher()
         self._program: Program | None = None
         self._group: JobGroup | None = None
+        self._terminal: JobTerminal | None = None
         self._idle_since: float | None = None
         self._deserted_check_at: float | None = None
         self._deserted = False
@@ -126,8 +128,7 @@ class Supervisor:
         try:
             self._program = begin(spec, streams, self._environment, self._group)
         finally:
-            for descriptor in set(streams):
-                os.close(descriptor)
+            self._close_job_ends(streams)
         self._stdio.adopt(ours, spec.tty)
         self._spec = spec._replace(argv=shown_arguments(spec.argv), env={})  # they may have some MiB
         self._write_job()
@@ -138,10 +139,21 @@ class Supervisor:
         return pipes.make_pipes(self._spec.detach, self._spec.merge)
 
     def _make_terminal(self) -> tuple[Streams, Streams]:
-        streams, ours = pipes.make_terminal(self._spec.uid)
+        """Return the streams of a job with a terminal. One that can move is `_terminal`, too."""
+        if not self._environment.terminals:
+            streams, ours = pipes.make_terminal(self._spec.uid)
+        else:
+            self._terminal = terminal = JobTerminal(self._spec.uid)
+            streams, ours = (terminal.slave,) * 3, (os.dup(terminal.master), terminal.master, -1)
         with suppress(OSError):
             pipes.set_size(ours[1], *self._spec.size)
         return streams, ours
+
+    def _close_job_ends(self, streams: Streams) -> None:
+        """Close the job's ends of its streams, but for that of a terminal which is still needed."""
+        for descriptor in set(streams):
+            if self._terminal is None or descriptor != self._terminal.slave:
+                os.close(descriptor)
 
     def _refuse(self, error: CannotStart) -> None:
         """Tell why nothing runs, and leave no trace of it; the output of a job that moved here stays."""
@@ -157,6 +169,7 @@ class Supervisor:
             spec.id, self._program.outside, self._environment.pid, spec.uid, spec.gid, spec.user, spec.argv,
             spec.cwd, spec.detach, spec.tty, spec.lock, spec.nmigs, spec.images, spec.began, spec.used,
             spec.pid_at_home, spec.memory_max, self._environment.why_not,
+            terminal_moves=self._terminal is not None,
         )  # fmt: skip
 
     def _write_job(self) -> None:
@@ -185,6 +198,8 @@ class Supervisor:
         assert self._program is not None
         if self._watcher.reap(ready, self._program.pid, time.monotonic()):
             end_the_rest(self._environment.namespace, self._program.pid)
+            if self._terminal is not None:
+                self._terminal.release()
         self._attachment.note_stop(self._watcher.stop)
         self._on_time(time.monotonic())
         if not self._attachment.send():
@@ -319,6 +334,8 @@ class Supervisor:
         if self._watcher.plan_kill(time.monotonic()):
             self._signal(signal.SIGHUP, group=True)
             self._signal(signal.SIGCONT, group=True)
+            if self._terminal is not None and self._program is not None:
+                self._terminal.hang_up(self._program.pid)
 
     def _on_ended(self, status: int) -> None:
         """Write down how the job ended: everything is known."""
