@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -121,7 +121,7 @@ def look(pid: int, supervisor: int, user: str) -> Requirements:
     needs = read_needs(pids, user, open_files(supervisor) | _own_terminals(pid))
     return replace(
         needs,
-        stays=(*needs.stays, *_strays(pid, supervisor), *_terminals_that_stay(pid, pids)),
+        stays=(*needs.stays, *_strays(pid, supervisor), *_terminals_that_stay(pid, pids, supervisor)),
         terminals=terminals.has_any(pids),
     )
 
@@ -130,7 +130,7 @@ def look_for_stays(pid: int, supervisor: int) -> list[str]:
     """Read why a job cannot move to any node. Blocks. :raises OSError: it has ended."""
     pids = process_tree.descendants(pid)
     found = read_stays(pids, open_files(supervisor) | _own_terminals(pid))
-    return found + _strays(pid, supervisor) + _terminals_that_stay(pid, pids)
+    return found + _strays(pid, supervisor) + _terminals_that_stay(pid, pids, supervisor)
 
 
 def _own_terminals(pid: int) -> frozenset[str]:
@@ -138,8 +138,10 @@ def _own_terminals(pid: int) -> frozenset[str]:
     return terminals.MOVABLE if terminals.has_own(pid) else frozenset()
 
 
-def _terminals_that_stay(pid: int, pids: Iterable[int]) -> list[str]:
-    return terminals.reasons_to_stay(pids) if terminals.has_own(pid) else []
+def _terminals_that_stay(pid: int, pids: Collection[int], supervisor: int) -> list[str]:
+    if not terminals.has_own(pid):
+        return []
+    return terminals.reasons_to_stay(pids, terminals.has_any([supervisor]))
 
 
 def _strays(pid: int, supervisor: int) -> list[str]:

@@ -12,7 +12,7 @@ import errno
 import fcntl
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from libgomd.errors import CannotMove
@@ -22,8 +22,12 @@ TERMINAL_STAYS: Final = (
     "it has a terminal of the machine's and not one of its own, as those have that began under a version of "
     "gomd whose terminals could not move, or where the kernel lets gomd mount no /dev/pts"
 )
-#: Why a job stays of which criu could not tell apart what is open by the name of /dev/tty.
-OTHER_TTY: Final = "it has a terminal of its own making open as /dev/tty, beside the one of the job"
+#: Why a job stays of which criu does not carry what is open by the name of /dev/tty.
+OTHER_TTY: Final = (
+    "a terminal that it has made itself is open as /dev/tty, as a pager or dash has it below script or "
+    "expect: leave that program"
+)
+ONLY_TTY: Final = "its terminal is open as /dev/tty only, and not as standard input, output or error"
 _UNKNOWN_TTY: Final = "which terminal it has open as /dev/tty cannot be seen on this kernel"
 _TTY: Final = "/dev/tty"
 #: What a job with a /dev/pts of its own may have open, beside what is in there.
@@ -68,23 +72,45 @@ def opened_by_tty(pids: Iterable[int], proc: str = "/proc") -> set[int]:
 
 def has_any(pids: Iterable[int], proc: str = "/proc") -> bool:
     """Return whether processes have a terminal open, or an end of one. Blocks."""
+    return any(target in MOVABLE or target.startswith("/dev/pts/") for target in _opened(pids, proc))
+
+
+def _opened(pids: Iterable[int], proc: str) -> set[str]:
+    found = set()
     for pid in pids:
         try:
-            for name in os.listdir(f"{proc}/{pid}/fd"):
-                target = os.readlink(f"{proc}/{pid}/fd/{name}")
-                if target in MOVABLE or target.startswith("/dev/pts/"):
-                    return True
+            found |= {os.readlink(f"{proc}/{pid}/fd/{name}") for name in os.listdir(f"{proc}/{pid}/fd")}
         except OSError:
-            continue
-    return False
+            continue  # it has just ended
+    return found
 
 
-def reasons_to_stay(pids: Iterable[int]) -> list[str]:
-    """Return why terminals keep a job here that has one of its own. Blocks."""
+def reasons_to_stay(pids: Collection[int], has_terminal: bool, proc: str = "/proc") -> list[str]:
+    """
+    Return why its terminals keep a job here that has a /dev/pts of its own. Blocks.
+
+    :param has_terminal: whether it has one of its supervisor's, which is /dev/pts/0 then.
+    """
     try:
-        return [OTHER_TTY] if opened_by_tty(pids) - {0} else []
+        uses_tty(pids, 0 if has_terminal else None, proc)
     except CannotMove as error:
         return [str(error)]
+    return []
+
+
+def uses_tty(pids: Collection[int], own: int | None, proc: str = "/proc") -> bool:
+    """
+    Return whether processes have the job's terminal open by the name of /dev/tty. Blocks.
+
+    :param own: its number in /dev/pts, None when the job has none.
+    :raises CannotMove: criu could not carry over what they have open by that name.
+    """
+    found = opened_by_tty(pids, proc)
+    if not found <= {own}:
+        raise CannotMove(OTHER_TTY)
+    if found and f"/dev/pts/{own}" not in _opened(pids, proc):
+        raise CannotMove(ONLY_TTY)
+    return bool(found)
 
 
 def _number(pid: int, descriptor: int) -> int:

@@ -57,9 +57,9 @@ def _first_refusal(context: MigrationContext, requirements: Requirements, job: M
     return "" if policy.is_root else f"gomd on {name} does not run as root"
 
 
-def reasons_of_age(requirements: Requirements, abilities: Collection[str], node: str) -> list[str]:
+def reasons_of_age(terminals: bool, abilities: Collection[str], node: str) -> list[str]:
     """Return why a job cannot move to a node whose version of gomd has only these abilities."""
-    if requirements.terminals and TERMINALS not in abilities:
+    if terminals and TERMINALS not in abilities:
         return [f"it has a terminal, and gomd on {node} is too old to take it: install this version there"]
     return []
 
@@ -84,7 +84,7 @@ async def ask_target(
         for message in reader.feed(frame):
             seen = message.details
             if message.migration == migration and isinstance(seen, SeenDetails) and not answer.called:
-                lacking = reasons_of_age(requirements, seen.abilities, context.name_of(target))
+                lacking = reasons_of_age(requirements.terminals, seen.abilities, context.name_of(target))
                 answer.callback([*seen.reasons, *lacking])
 
     def on_lost() -> None:

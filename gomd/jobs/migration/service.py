@@ -189,8 +189,8 @@ class Migrations:
         self._check_free(job.name)
         if not context.jobs.is_current(job) or job.exit is not None:
             raise NotFound(f"job {job.name} has ended")
-        encode_requirements(requirements)  # before anything is begun
-        return MigrationSource(context, self._new_id(job), target, requirements)
+        needs = encode_requirements(requirements)
+        return MigrationSource(context, self._new_id(job), target, needs, requirements.terminals)
 
     async def _wait(self, settled: Deferred[State], job: str, target: int) -> State:
         """Return the final state. :raises TimedOut: the caller must not wait any longer."""

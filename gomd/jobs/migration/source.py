@@ -6,7 +6,6 @@ from typing import Final
 
 from twisted.internet.task import deferLater
 
-from gomd.jobs.checkpoint.requirements import Requirements
 from gomd.jobs.migration.context import MigrationContext
 from gomd.jobs.migration.details import (
     Details,
@@ -19,7 +18,7 @@ from gomd.jobs.migration.details import (
 from gomd.jobs.migration.messages import MAX_FILES_BYTES, MigrationId, MigrationMessage
 from gomd.jobs.migration.protocol import Act, MessageKind, SourceState, State
 from gomd.jobs.migration.refusals import reasons_of_age
-from gomd.jobs.migration.requirements_file import REQUIREMENTS_FILE, encode_requirements
+from gomd.jobs.migration.requirements_file import REQUIREMENTS_FILE
 from libgomd.errors import CannotMove
 from libgomd.wire.job_messages import END, THAW, FreezeOrder, PlainOrder
 
@@ -36,15 +35,17 @@ class MigrationSource:
     The `gomd.jobs.migration.driver.SideEffects` of the source.
 
     :param migration: its id. :param target: id of the node to which the job goes.
-    :param requirements: what the job needs there; None after a restart, when nothing is offered any more.
+    :param requirements: what the job needs there, as `encode_requirements` gives it; empty after a restart.
+    :param terminals: whether it has terminals, which an older version of gomd cannot take.
     :ivar left: whether nothing of the job is left here. :ivar signals: those that came while it was stopped.
     """
 
     role: Final = "source"
 
     def __init__(
-        self, context: MigrationContext, migration: str, target: int, requirements: Requirements | None = None
-    ) -> None:
+        self, context: MigrationContext, migration: str, target: int, requirements: bytes = b"",
+        terminals: bool = False,
+    ) -> None:  # fmt: skip
         self.migration = migration
         self.job = MigrationId.parse(migration)
         self.other = target
@@ -52,6 +53,7 @@ class MigrationSource:
         self.signals: tuple[WaitingSignal, ...] = ()
         self._context = context
         self._requirements = requirements
+        self._terminals = terminals
         self._abilities: frozenset[str] = frozenset()
         self._stays = False
         self._port = 0
@@ -80,9 +82,7 @@ class MigrationSource:
         details: Details = None
         files: dict[str, bytes] = {}
         if message is MessageKind.OFFER:
-            files = {} if self._requirements is None else {
-                REQUIREMENTS_FILE: encode_requirements(self._requirements)
-            }  # fmt: skip
+            files = {REQUIREMENTS_FILE: self._requirements}
             details = OfferDetails(context.jobs.is_locked(name), context.jobs.pid_at_home(name))
         elif message is MessageKind.IMAGES:
             files = self._images
@@ -107,10 +107,8 @@ class MigrationSource:
         control = context.jobs.control(self.job.name)
         if control is None:
             raise CannotMove("it has ended")
-        if self._requirements is not None:
-            name = context.name_of(self.other)
-            if reasons := reasons_of_age(self._requirements, self._abilities, name):
-                raise CannotMove("; ".join(reasons))
+        if reasons := reasons_of_age(self._terminals, self._abilities, context.name_of(self.other)):
+            raise CannotMove("; ".join(reasons))
         address = context.node(self.other).address
         tls = await context.certificates()
         directory = await images.make(self.migration, self.role)

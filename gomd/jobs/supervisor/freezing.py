@@ -234,13 +234,9 @@ class FreezingSupervisor(Supervisor):
                 self._stdio.waiting[:0] = self._terminal.put(taken)
 
     def _has_tty_open(self, pid: int) -> bool:
-        """Return whether the job has descriptors of /dev/tty. :raises CannotMove: of several terminals."""
-        if self._terminal is None:
-            return False
-        found = terminals.opened_by_tty(process_tree.descendants(pid))
-        if found - {self._terminal.number}:
-            raise CannotMove(terminals.OTHER_TTY)
-        return bool(found)
+        """Return whether the job has descriptors of /dev/tty. :raises CannotMove: criu cannot take them."""
+        own = None if self._terminal is None else self._terminal.number
+        return self._environment.terminals and terminals.uses_tty(process_tree.descendants(pid), own)
 
     def _signal(self, number: int, group: bool) -> None:
         """Send a signal; keep it while the job is frozen: it would be lost if the job goes on elsewhere."""

@@ -1,5 +1,5 @@
 """
-The terminal of a job that can move: made by its supervisor, emptied when the job is frozen, made anew elsewhere.
+The terminal of a job that can move: made by the supervisor, emptied at the freeze, made anew elsewhere.
 
 Theory of operation. The supervisor, process 1 of the job's PID namespace, is the leader of the terminal's
 session, and the job is a process group in it. So the job does not lose its terminal when criu restores it as

@@ -30,7 +30,12 @@ _CHARACTERS: Final = (
 
 
 class TerminalModes(NamedTuple):
-    """What tcgetattr(3) tells. :ivar flags: input, output, control and local modes, input and output speed."""
+    """
+    What tcgetattr(3) tells.
+
+    :ivar flags: input, output, control and local modes, and the input and output speed.
+    :ivar characters: the control characters, by their numbers.
+    """
 
     flags: tuple[int, ...]
     characters: bytes
@@ -57,7 +62,7 @@ class TerminalModes(NamedTuple):
         return bool(self.flags[3] & termios.ICANON)
 
     def literal(self, end: int = NO_CHARACTER) -> TerminalModes:
-        """Return modes in which bytes stand for themselves, but for ends of lines and ``end``, that of a file."""
+        """Return modes in which bytes stand for themselves, but those that end lines, and ``end`` a file."""
         flags, characters = list(self.flags), bytearray(self.characters)
         flags[0] &= ~_bits(_INPUT)
         flags[3] &= ~_bits(_LOCAL)
@@ -97,7 +102,7 @@ class TypedAhead(NamedTuple):
         """
         Return the bytes to type, and the one among them that stands for the end of a file.
 
-        That is `NO_CHARACTER` when there is none, or when every other byte occurs: then the ends are left out.
+        That is `NO_CHARACTER` when there is none; or when every byte occurs, and then the ends are left out.
         """
         used = {*self.data, ord("\n")}
         unused = next((each for each in range(1, 256) if each not in used), NO_CHARACTER)

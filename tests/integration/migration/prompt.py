@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import select
 import struct
 import subprocess
 import termios
@@ -15,7 +14,6 @@ from collections.abc import Sequence
 
 from tests.integration.daemon import PATIENCE
 from tests.integration.hosts import Host
-from tests.integration.jobs import GOM, NOBODY
 from tests.integration.migration.moving import Job
 
 
@@ -61,8 +59,8 @@ class PromptJob(Job):
 
     @property
     def err(self) -> bytes:
-        """Nothing: it is on the terminal too."""
-        return b""
+        """What was drawn: it is on the terminal too."""
+        return self.drawn
 
     def type(self, text: str | bytes) -> None:
         """Press these keys."""
@@ -77,7 +75,7 @@ class PromptJob(Job):
             if found:
                 self._seen = found.end()
                 return found
-            assert time.monotonic() < end, f"no {pattern!r} in {self.drawn[self._seen :]!r}, {self.drawn[-3000:]!r}"
+            assert time.monotonic() < end, f"no {pattern!r} behind {self._seen} in {self.drawn[-3000:]!r}"
             time.sleep(0.01)
 
     def never(self, pattern: str | bytes) -> None:

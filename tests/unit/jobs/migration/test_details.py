@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from gomd.jobs.migration.details import (
+    ABILITIES,
     MAX_REASON_LENGTH,
     MAX_REASONS,
     MAX_SIGNALS,
@@ -29,10 +30,11 @@ _SIGNALS = (WaitingSignal(10, True), WaitingSignal(64, False))
 VECTORS: list[tuple[str, Details, dict[str, Any]]] = [
     ("offer", OfferDetails(True, 4711), {"lock": True, "pid": 4711}),
     ("offer", OfferDetails(), {"lock": False, "pid": None}),
-    ("ready", ReadyDetails(40001), {"port": 40001}),
+    ("ready", ReadyDetails(40001, ABILITIES), {"port": 40001, "abilities": ["terminals"]}),
     ("settled", SettledDetails(_SIGNALS), {"signals": [[10, True], [64, False]]}),
     ("settled", SettledDetails(), {"signals": []}),
-    (SEEN, SeenDetails(("it uses io_uring",)), {"reasons": ["it uses io_uring"]}),
+    (SEEN, SeenDetails(("it uses io_uring",)), {"reasons": ["it uses io_uring"], "abilities": []}),
+    (SEEN, SeenDetails((), ABILITIES), {"reasons": [], "abilities": ["terminals"]}),
     ("go", None, {}),
     ("images", None, {}),
     ("look", None, {}),
@@ -57,6 +59,9 @@ def test_each_value_has_its_json(word: str, details: Details, values: dict[str, 
         ("offer", {"pid": 2**31}, OfferDetails()),
         ("settled", {}, SettledDetails()),
         ("settled", {"signals": "10"}, SettledDetails()),
+        ("ready", {"port": 5}, ReadyDetails(5)),
+        ("ready", {"port": 5, "abilities": "terminals"}, ReadyDetails(5)),
+        ("ready", {"port": 5, "abilities": [5, "flies"]}, ReadyDetails(5, frozenset({"flies"}))),
         (SEEN, {}, SeenDetails()),
         (SEEN, {"reasons": 5}, SeenDetails()),
         (SEEN, {"reasons": [5, "a\nb"]}, SeenDetails(("5", "a?b"))),
