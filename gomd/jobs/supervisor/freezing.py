@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import NoReturn
 
-from gomd.jobs.checkpoint import pending_signals, permissions, process_tree, terminals
+from gomd.jobs.checkpoint import core_images, pending_signals, permissions, process_tree, terminals
 from gomd.jobs.checkpoint.criu import Criu, TlsFiles, pipe_name
 from gomd.jobs.checkpoint.terminals import TERMINAL_STAYS
 from gomd.jobs.supervisor import handover, job_terminal, pipes
@@ -118,6 +118,7 @@ class FreezingSupervisor(Supervisor):
                 allows=allows,
                 terminal=terminal,
             )
+            core_images.mend(order.directory)
             pids = process_tree.descendants(pid)
             if not process_tree.keep_stopped(pids):
                 raise CannotMove("it does not stay stopped")

@@ -11,6 +11,7 @@ import termios
 import threading
 import time
 from collections.abc import Sequence
+from typing import ClassVar
 
 from tests.integration.daemon import PATIENCE
 from tests.integration.hosts import Host
@@ -22,9 +23,13 @@ class PromptJob(Job):
     A job with a terminal on a host. Its caller, `gom run`, has one of its own, of 24 rows and 80 columns.
 
     :ivar near: our end of that. :ivar drawn: everything that has come out of it.
+    :cvar opened: those that have not ended yet, as far as a test has not ended them.
     """
 
+    opened: ClassVar[list[PromptJob]] = []
+
     def __init__(self, home: Host, *words: str, user: str = "root", env: Sequence[str] = ()) -> None:
+        self.opened.append(self)
         self.drawn = b""
         self._seen = 0
         environment = ("env", "-i", "PATH=/usr/bin:/bin", "TERM=xterm", "HOME=/", "LC_ALL=C", *env)
