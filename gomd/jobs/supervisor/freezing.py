@@ -192,8 +192,9 @@ class FreezingSupervisor(Supervisor):
         )  # fmt: skip
         self._handed = handed
         stopped, stops = tuple(self._stopped), self._watcher.stops
-        told = Handover(self._program.pid, tuple(names), stopped, job, outputs, handed, pending, stops,
-                        self._taken)
+        told = Handover(
+            self._program.pid, tuple(names), stopped, job, outputs, handed, pending, stops, self._taken
+        )
         handover.write(self._order.directory, told)
 
     def _used(self) -> float:

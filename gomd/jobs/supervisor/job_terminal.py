@@ -99,7 +99,7 @@ class JobTerminal:
         os.tcsetpgrp(self.slave, os.getpgrp())
 
     def _take_typed(self, modes: TerminalModes) -> TypedAhead:
-        data, ends = bytearray(), []
+        data, ends = bytearray(), list[int]()
         # A description of its own: whether reading waits must not change for the job's.
         reading = os.open(
             f"/proc/self/fd/{self.slave}", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC

@@ -52,7 +52,8 @@ class TerminalModes(NamedTuple):
     def write(self, terminal: int) -> None:
         """Give a terminal these modes at once. :raises OSError: it is none any more, or they are none."""
         try:
-            termios.tcsetattr(terminal, termios.TCSANOW, [*self.flags, list(self.characters)])
+            attributes: list[Any] = [*self.flags, list(self.characters)]
+            termios.tcsetattr(terminal, termios.TCSANOW, attributes)
         except (termios.error, TypeError, OverflowError, ValueError) as error:
             raise OSError(*error.args) from error
 

@@ -11,6 +11,7 @@ import termios
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from tests.integration.daemon import PATIENCE
@@ -35,7 +36,7 @@ class PromptJob(Job):
         environment = ("env", "-i", "PATH=/usr/bin:/bin", "TERM=xterm", "HOME=/", "LC_ALL=C", *env)
         super().__init__(home, "-n", str(home.number), "-t", *environment, *words, user=user)
 
-    def start(self, command: Sequence[str], cwd: str) -> None:
+    def start(self, command: Sequence[str], cwd: Path | str) -> None:
         """Start gom on a new terminal, which is its session's."""
         self.near, far = os.openpty()
         fcntl.ioctl(far, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -33,13 +34,14 @@ def message(field: int, data: bytes) -> bytes:
     return varint(field << 3 | 2) + varint(len(data)) + data
 
 
-def image(machine: int = 1, behind: bytes = b"", signals: bytes = b"", **changes: int) -> bytes:
-    """Return a core image with these registers, given as ``r11=...``."""
+def image(**changes: Any) -> bytes:
+    """Return a core image with these registers, given as ``r11=...``, and other parts by name."""
+    machine, signals, behind = (changes.pop(name, b"") for name in ("machine", "signals", "behind"))
     registers = {**BASE, **{int(name[1:]): value for name, value in changes.items()}}
     inner = b"".join(number(field, value) for field, value in registers.items())
     info = number(1, 0x7F00) + message(2, inner) + message(3, b"\x08\x01") + varint(4 << 3 | 5) + b"1234"
-    core = number(1, machine) + message(2, info) + message(3, b"\x08\x02" + message(10, signals))
-    return _HEAD + struct.pack("<I", len(core)) + core + behind
+    core = number(1, machine or 1) + message(2, info) + message(3, b"\x08\x02" + message(10, signals))
+    return bytes(_HEAD + struct.pack("<I", len(core)) + core + behind)
 
 
 def test_poll_is_called_again() -> None:
@@ -51,7 +53,7 @@ def test_poll_is_called_again() -> None:
 
 def test_a_sleep_has_what_is_left_of_it() -> None:
     """The kernel has written that where the program said; if it said nothing, the sleep begins anew."""
-    cases = [
+    cases: list[tuple[dict[str, Any], dict[str, Any]]] = [
         ({"r16": 35}, {"r16": 35, "r11": 35, "r15": BASE[SI]}),
         ({"r16": 35, "r14": 0}, {"r16": 35, "r14": 0, "r11": 35}),
         ({"r16": 230}, {"r16": 230, "r11": 230, "r13": BASE[R10]}),
@@ -65,7 +67,7 @@ def test_a_sleep_has_what_is_left_of_it() -> None:
     {"r11": 0}, {"r11": (1 << 64) - 512}, {"r16": 0}, {"r16": 202}, {"r16": (1 << 64) - 1}, {"r28": 2},
     {"machine": 2},
 ])  # fmt: skip
-def test_what_stays_as_it_is(changes: dict[str, int]) -> None:
+def test_what_stays_as_it_is(changes: dict[str, Any]) -> None:
     """No interrupted call; one that its program repeats; a 32-bit program; another machine."""
     assert changed_image(image(**changes)) == image(**changes)
 
@@ -98,7 +100,11 @@ def waiting(number: int, code: int = 0, sender: int = 1) -> bytes:
 def test_the_sigcont_of_an_earlier_move_is_left_out() -> None:
     """The supervisor sent it; what anybody else has sent, and every other signal, stays."""
     others = waiting(17, 1, 300) + waiting(18, 0, 300) + waiting(18, -1) + waiting(15) + message(1, b"")
-    cases = [({"r11": 0}, {"r11": 0}), ({"machine": 2}, {"machine": 2}), ({}, {"r11": 7, "r17": 0x401000})]
+    cases: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        ({"r11": 0}, {"r11": 0}),
+        ({"machine": 2}, {"machine": 2}),
+        ({}, {"r11": 7, "r17": 0x401000}),
+    ]
     for before, after in cases:
         with_it = image(signals=waiting(18) + others + waiting(18), **before)
         assert changed_image(with_it) == image(signals=others, **after)

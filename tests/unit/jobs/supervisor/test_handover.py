@@ -94,7 +94,10 @@ def test_a_terminal_comes_along(tmp_path: Path) -> None:
     assert handover.read(str(tmp_path)) == with_one
     told = json.loads((tmp_path / handover.HANDOVER).read_text("ascii"))
     changes: list[dict[str, Any]] = [
-        {"terminal": None}, {"terminal": {}}, {"terminal": 5}, {"spec": {**told["spec"], "tty": False}}
+        {"terminal": None},
+        {"terminal": {}},
+        {"terminal": 5},
+        {"spec": {**told["spec"], "tty": False}},
     ]
     for change in changes:
         with pytest.raises(CannotMove, match="what came with it"):

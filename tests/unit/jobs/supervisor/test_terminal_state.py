@@ -131,7 +131,8 @@ def test_what_describes_no_terminal(modes: TerminalModes, change: dict[str, Any]
     assert terminal_state.from_json(told)
     with pytest.raises(ValueError, match="terminal"):
         terminal_state.from_json({**told, **change})
-    for nothing in (None, [], "x", {}):
+    nothings: tuple[object, ...] = (None, [], "x", {})
+    for nothing in nothings:
         with pytest.raises(ValueError, match="terminal"):
             terminal_state.from_json(nothing)
 
