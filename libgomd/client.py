@@ -42,7 +42,7 @@ from libgomd.errors import ConnectionLost, GomdError
 from libgomd.model import Event, Output
 from libgomd.proof import check_request, objection
 from libgomd.replies import Call, Stream
-from libgomd.streams import Answers, closed, returns_deferred, within
+from libgomd.streams import Answers, closed, in_time, returns_deferred
 from libgomd.wire.lines import Request
 
 P = ParamSpec("P")
@@ -127,9 +127,9 @@ async def open_client(dial: Dial, clock: IReactorTime, *, token: str | None, tim
 
 async def _open(dial: Dial, clock: IReactorTime, token: str | None, timeout: float) -> LineConnection:
     """Open a connection that is greeted, authenticated and speaks json."""
-    connection = await within(timeout, clock, dial(), "the connection")
+    connection = await in_time(clock, timeout, dial(), "the connection")
     try:
-        await within(timeout, clock, connection.greeted, "the greeting")
+        await in_time(clock, timeout, connection.greeted, "the greeting")
         if token is not None:
             await _send(connection, calls.auth(token), clock, timeout)
         await _send(connection, _JSON, clock, timeout)
@@ -148,7 +148,7 @@ def _send(
     except GomdError as error:
         return fail(error)
     limit = None if call.patient else timeout
-    return within(limit, clock, receiver.done, f"the answer to {call.request.verb}").addCallback(call.result)
+    return in_time(clock, limit, receiver.done, f"the answer to {call.request.verb}").addCallback(call.result)
 
 
 def _verb(make: Callable[P, Call[T]]) -> Callable[Concatenate[Client, P], Deferred[T]]:

@@ -21,7 +21,7 @@ from libgomd.errors import ConnectionLost, GomdError, NotFound, TimedOut
 from libgomd.jobconnection import JobConnection
 from libgomd.jobhandle import JobHandle
 from libgomd.jobsession import RECONNECT_INTERVAL, OutputChunk
-from libgomd.streams import returns_deferred, within
+from libgomd.streams import in_time, returns_deferred
 from libgomd.wire.lines import Request
 
 #: Opens a connection that carries frames behind the answer to a request, within so many seconds.
@@ -126,7 +126,7 @@ class RunningJob(JobHandle):
         a stream the job waits for its reader, as for that of a pipe: read it, or call `communicate`.
         """
         ended = Deferred.fromCoroutine(self._until(lambda: self._session.exited is not None))
-        await within(timeout, self._clock, ended, "the end of the job")
+        await in_time(self._clock, timeout, ended, "the end of the job")
         assert self.exit is not None
         return self.exit
 
@@ -202,7 +202,7 @@ class RunningJob(JobHandle):
         """
         begun = Deferred.fromCoroutine(self._until(lambda: self._session.facts is not None))
         try:
-            await within(timeout, self._clock, begun, "the beginning of the job")
+            await in_time(self._clock, timeout, begun, "the beginning of the job")
         except BaseException:
             self.close()
             raise

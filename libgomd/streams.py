@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from libgomd.connection import LineConnection, RowQueue
+from libgomd.deadlines import within
 from libgomd.errors import TimedOut
 from libgomd.replies import Assembler, Reply, Stream, check
 from libgomd.wire.lines import BLOCK
@@ -34,22 +35,18 @@ def returns_deferred(
     return started
 
 
-def within(timeout: float | None, clock: IReactorTime, waited: Deferred[T], what: str) -> Deferred[T]:
-    """Make ``waited`` fail with `TimedOut` after ``timeout`` seconds; None means never."""
-
-    def time_is_up(_: object, seconds: float) -> T:
-        raise TimedOut(f"{what} did not come within {seconds:g} seconds")
-
-    if timeout is not None:
-        waited.addTimeout(timeout, clock, onTimeoutCancel=time_is_up)
-    return waited
+def in_time(clock: IReactorTime, timeout: float | None, waited: Deferred[T], what: str) -> Deferred[T]:
+    """Return ``waited``, which fails with `TimedOut` after ``timeout`` seconds; None means never."""
+    if timeout is None:
+        return waited
+    return within(clock, timeout, waited, TimedOut(f"{what} did not come within {timeout:g} seconds"))
 
 
 def closed(connection: LineConnection, clock: IReactorTime) -> Deferred[None]:
     """Close a connection; fires once it is closed. Data that the daemon does not read in time are lost."""
     connection.close()
     gone = connection.when_gone()
-    if not gone.called:
+    if not gone.called:  # not `within`: its end is waited for after the abort too, and is no error
         timer = clock.callLater(_LINGER, connection.abort)
         gone.addCallback(lambda _: timer.cancel() if timer.active() else None)
     return gone
@@ -102,8 +99,8 @@ class Answers(Generic[T]):
         self._queue = queue = RowQueue(self._connection)
         self._connection.send(self._stream.request, queue)
         request = self._stream.request
-        opened: Reply = await within(
-            self._timeout, self._clock, queue.opened, f"the answer to {request.verb}"
+        opened: Reply = await in_time(
+            self._clock, self._timeout, queue.opened, f"the answer to {request.verb}"
         )
         check(opened, BLOCK, request)
         return queue

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable
-from typing import Any, Final, NamedTuple
+from collections.abc import AsyncGenerator, Callable, Hashable, Iterable
+from functools import partial
+from typing import Any, Final, NamedTuple, TypeVar
 from weakref import WeakSet
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
@@ -16,16 +17,20 @@ from zope.interface import implementer
 
 from gomd.interfaces import ForwardedReply, IPeers
 from gomd.jobs.lifecycle.frame_stream import FrameStream
+from gomd.protocols.idle_streams import IdleStreams
 from gomd.protocols.peer_server import behalf
 from libgomd.answers import value_in, where_in
 from libgomd.certificates import NotANode
 from libgomd.connection import LineConnection, RowQueue, WholeReply
+from libgomd.deadlines import within
 from libgomd.errors import ConnectionLost, GomdError, NotPossible, PeerUnreachable, TimedOut, error_for
 from libgomd.model import Caller, Counter, Node
 from libgomd.questions import Asker
 from libgomd.tls import peer_node
 from libgomd.wire.lines import BLOCK, Request
 from libgomd.wire.messages import MAX_PACKET, Answer, Question
+
+T = TypeVar("T")
 
 #: Seconds that a connection, the greeting on it, and the first line of a reply may take.
 CONNECT_TIMEOUT = 3.0
@@ -39,7 +44,13 @@ HANDSHAKE_QUEUE_TIMEOUT = 10.0
 #: too many connections.
 RETRY_PAUSES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 #: Seconds for the verbs that reply only after they have moved one process, or all processes of a node.
-REPLY_TIMEOUTS: Final = {"migrate": 900.0, "bring": 3600.0, "expel": 3600.0, "put": 3600.0}
+REPLY_TIMEOUTS: Final = {"migrate": 900.0, "bring": 3600.0, "expel": 3600.0, "put": 3600.0, "carry": 900.0}
+#: Verbs that change nothing, so that their request is sent again when a stream that was kept turns out to be
+#: closed. Only these use kept streams.
+REPEATABLE: Final = frozenset({
+    "cpus", "events", "get", "jobs", "load", "ls", "map", "mem", "node", "nodes", "ps", "speed", "stats",
+    "status", "util", "version", "where", "whoami",
+})  # fmt: skip
 #: Lines passed on at a time.
 ROWS_PER_CHUNK = 50
 
@@ -78,6 +89,7 @@ class PeerClient:
         self._own_address = own_address
         self._handshake_limits: dict[int, DeferredSemaphore] = {}
         self._open: WeakSet[LineConnection] = WeakSet()
+        self._idle = IdleStreams(clock)
         self._asked = 0
         self._failed = 0
         self._again = 0
@@ -113,6 +125,13 @@ class PeerClient:
     async def ask(self, node: Node, request: Request, caller: Caller, json: bool) -> ForwardedReply:
         """See `IPeers.ask`."""
         self._asked += 1
+        key = (node.id, self._contact_of(node), caller, json)
+        kept = self._idle.take(key) if request.verb in REPEATABLE else None
+        if kept is not None:
+            try:
+                return await self._request(node, kept, request, key)
+            except ConnectionLost:
+                pass  # the other node had closed it meanwhile
         try:
             connection = await self._connect(node, self._contact_of(node))
         except GomdError:
@@ -125,20 +144,35 @@ class PeerClient:
             if greeting.code != 200:
                 connection.close()
                 return ForwardedReply(greeting.code, greeting.text, None)
-            rows = RowQueue(connection)
-            connection.send(Request(request.verb, request.arguments), rows)
-            limit = REPLY_TIMEOUTS.get(request.verb, REPLY_TIMEOUT)
-            reply = await self._within(limit, rows.opened, node)
+            return await self._request(node, connection, request, key)
         except ConnectionLost as error:
             self._failed += 1
             raise PeerUnreachable(f"node {node.id} {node.name} ended the stream: {error}") from error
         except BaseException:
             connection.abort()
             raise
+
+    async def _request(
+        self, node: Node, connection: LineConnection, request: Request, key: Hashable
+    ) -> ForwardedReply:
+        """
+        Send a request over an introduced stream, which is kept under ``key`` after the reply if it may be.
+
+        :raises ConnectionLost: the stream ended before the first line of the reply. Any error aborts it.
+        """
+        try:
+            rows = RowQueue(connection)
+            connection.send(Request(request.verb, request.arguments), rows)
+            limit = REPLY_TIMEOUTS.get(request.verb, REPLY_TIMEOUT)
+            reply = await self._within(limit, rows.opened, node)
+        except BaseException:
+            connection.abort()
+            raise
+        done = partial(self._idle.keep, key) if request.verb in REPEATABLE else LineConnection.close
         if reply.code != BLOCK:
-            connection.close()
+            done(connection)
             return ForwardedReply(reply.code, reply.text, None)
-        return ForwardedReply(reply.code, reply.text, _rows(connection, rows))
+        return ForwardedReply(reply.code, reply.text, _rows(connection, rows, done))
 
     async def open(self, node: Node, request: Request, caller: Caller) -> FrameStream:
         """See `IPeers.open`."""
@@ -225,18 +259,9 @@ class PeerClient:
         if found != node.id:
             raise PeerUnreachable(f"node {found} answers at the address of node {node.id} {node.name}")
 
-    async def _within(self, limit: float, waited: Deferred[Any], node: Node) -> Any:
+    def _within(self, limit: float, waited: Deferred[T], node: Node) -> Deferred[T]:
         late = TimedOut(f"node {node.id} {node.name} did not answer within {limit:g} s")
-        timer = self._clock.callLater(limit, waited.cancel)
-        try:
-            return await waited
-        except Exception as error:
-            if not timer.active():  # whatever error the cancellation caused
-                raise late from error
-            raise
-        finally:
-            if timer.active():
-                timer.cancel()
+        return within(self._clock, limit, waited, late)
 
     def counters(self) -> Iterable[Counter]:
         """See `IPeers.counters`."""
@@ -252,10 +277,19 @@ class _Streams(Factory):
     protocol = LineConnection
 
 
-async def _rows(connection: LineConnection, rows: RowQueue) -> AsyncGenerator[list[str], None]:
+async def _rows(
+    connection: LineConnection, rows: RowQueue, done: Callable[[LineConnection], None]
+) -> AsyncGenerator[list[str], None]:
+    """Yield the lines of a block; then ``done`` gets the stream, which is aborted when something is left."""
+    whole = False
     try:
         while lines := await rows.several(ROWS_PER_CHUNK):
             yield lines
+        whole = True
     finally:
         rows.abandon()
-        connection.abort()
+        if whole:
+            connection.pause(False)
+            done(connection)
+        else:
+            connection.abort()

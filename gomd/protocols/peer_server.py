@@ -30,8 +30,11 @@ GROUPS: Final = ("daemons", "admins", "users", "readers")
 #: Streams whose first request has not come yet, beyond those of the groups; seconds that it may take.
 MAX_NEW_STREAMS: Final = 256
 FIRST_REQUEST_TIMEOUT: Final = 30.0
+#: Seconds without a request after which a stream may be closed to give its place to a new one. Before that,
+#: the next request of its peer may be on its way.
+MIN_IDLE_SECONDS: Final = 0.5
 #: Verbs that daemons send for themselves if their argument is a job of another node, ``HOME-JOB``.
-_STREAM_VERBS: Final = frozenset({"run", "attach"})
+_STREAM_VERBS: Final = frozenset({"run", "attach", "carry"})
 _UNKNOWN_CALLER = Caller(Role.NONE, "", None, "an unidentified peer")
 
 
@@ -139,13 +142,29 @@ class PeerServer(TelnetFactory):
             raise NotAllowed(str(error)) from error
 
     def _take_place(self, session: PeerSession, group: str) -> None:
-        if self._open_by_group[group] >= self._max_streams[group]:
+        if self._open_by_group[group] >= self._max_streams[group] and not self._close_idle(group):
             self._turned_away += 1
             raise TooMany(
                 f"{self._max_streams[group]} streams of {group} are open to this node: try again later"
             )
         session.group = group
         self._open_by_group[group] += 1
+
+    def _close_idle(self, group: str) -> bool:
+        """Close the stream of ``group`` that has been idle for longest, if there is one; return whether."""
+        lines = [line for line in self._lines if self._group_of_idle(line) == group]
+        if not lines:
+            return False
+        line = min(lines, key=lambda line: line.last_line_at)
+        self._leave_place(line)
+        line.close()
+        return True
+
+    def _group_of_idle(self, line: TelnetLine) -> str:
+        """Return the group of a stream that a peer keeps for its next request; empty while it is used."""
+        assert isinstance(line.session, PeerSession)
+        idle = not line.busy and self.clock.seconds() - line.last_line_at > MIN_IDLE_SECONDS
+        return line.session.group if idle else ""
 
     def drop(self, believed: Callable[[Any], bool]) -> None:
         """Abort the streams whose certificates are not accepted any more."""
@@ -155,10 +174,13 @@ class PeerServer(TelnetFactory):
 
     def left(self, line: TelnetLine) -> None:
         """Note that a stream has ended."""
+        self._leave_place(line)
+        super().left(line)
+
+    def _leave_place(self, line: TelnetLine) -> None:
         if isinstance(line.session, PeerSession) and line.session.group:
             self._open_by_group[line.session.group] -= 1
             line.session.group = ""
-        super().left(line)
 
     def counters(self) -> Iterable[Counter]:
         """Streams of other nodes to here, by whose they are."""

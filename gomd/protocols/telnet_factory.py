@@ -178,6 +178,7 @@ class TelnetFactory(Factory):
         self._all_gone = Deferred()
         for line in tuple(self._lines):
             line.close()
+        # Not `within`: their end is waited for after the abort too, and is no error.
         expiry = self.clock.callLater(1.0, self._abort_all)
 
         def finished(result: None) -> None:

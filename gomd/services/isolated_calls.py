@@ -68,6 +68,7 @@ class IsolatedCalls:
         if earlier is None and self._held[holder] < MAX_CALLS_PER_HOLDER:
             self._begin(call)
         else:
+            # Not `within`: a call that is late has to leave the queue, and ends when another one hangs.
             call.expiry = self._clock.callLater(limit, self._give_up, call)
             self._waiting.append(call)
         return call.result

@@ -91,7 +91,7 @@ class Threads(Service):
             self._pool.adjustPoolsize(0, 0)
             return None
         self._ended = Deferred()
-        late = self._clock.callLater(self._finish, self._end)
+        late = self._clock.callLater(self._finish, self._end)  # not `within`: that it is late is no error
 
         def ended(result: None) -> None:
             if late.active():
@@ -136,7 +136,7 @@ class Threads(Service):
                 self._adjust()
             self._expire(result, function, limit)
 
-        expiry = self._clock.callLater(limit, expire)
+        expiry = self._clock.callLater(limit, expire)  # not `within`: the thread goes on, and is counted
 
         def finished(outcome: R | Failure) -> None:
             self._under_way -= 1

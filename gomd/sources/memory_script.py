@@ -175,5 +175,5 @@ class DemoScript:
             uid=actor.uid, user=actor.user, state="R" if actor.rate(elapsed) > 0.3 else "S", nice=0,
             threads=1, cpu_percent=None, cpu_seconds=actor.used(elapsed), rss=actor.rss,
             vsize=3 * actor.rss, start_time=booted, where=0, nmigs=0, lock=False, cantmove="",
-            command=actor.command, started=0,
+            command=actor.command, started=0, name=actor.command.split()[0].rpartition("/")[2][:15],
         )  # fmt: skip

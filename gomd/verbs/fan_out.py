@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from gomd.verbs import rendering
 from gomd.verbs.replies import Relayed, Reply
+from libgomd.deadlines import within
 from libgomd.errors import GomdError, NodeError, RequestError, TimedOut
 from libgomd.model import Node
 from libgomd.wire.lines import BLOCK
@@ -75,21 +76,13 @@ async def _in_order(
 async def _lines_of(node: Node, ask: Ask, json: bool, clock: IReactorTime, limit: float) -> list[str]:
     """Return the whole answer of one node, or one line with its error. Never raises GomdError."""
     work: Deferred[list[str]] = Deferred.fromCoroutine(_collected(node, ask, json))
-    timer = clock.callLater(limit, work.cancel)
+    late = TimedOut(f"node {node.id} {node.name} did not answer within {limit:g} s")
     try:
-        return await work
+        return await within(clock, limit, work, late)
     except (RequestError, NodeError) as error:
         return [_error(error.code, error.text, json)]
     except GomdError as error:
         return [_error(500, str(error), json)]
-    except Exception:
-        if timer.active():
-            raise
-        late = TimedOut(f"node {node.id} {node.name} did not answer within {limit:g} s")
-        return [_error(late.code, late.text, json)]
-    finally:
-        if timer.active():
-            timer.cancel()
 
 
 async def _collected(node: Node, ask: Ask, json: bool) -> list[str]:

@@ -6,11 +6,13 @@ import signal as signals
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import overload
+from functools import partial
+from typing import Any, overload
 
 from gomd.jobs.home.table import lives
-from gomd.jobs.ownership import Families, annotate, line_of
+from gomd.jobs.ownership import JobTrees, annotate, line_of
 from gomd.verbs import arguments as words
+from gomd.verbs import selection as selecting
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.remote_processes import (
     job_elsewhere,
@@ -49,6 +51,13 @@ def _percent(process: Process) -> str:
     return "-" if process.cpu_percent is None else f"{process.cpu_percent:.1f}"
 
 
+def _plain_cell(name: str, process: Process) -> str:
+    value = getattr(process, name)
+    return "-" if value is None or value == "" else str(int(value) if isinstance(value, bool) else value)
+
+
+#: Fields whose text is aligned to the left.
+_TEXT_FIELDS = ("identity", "name")
 PROCESS_COLUMNS = (
     TextColumn("NODE", 5, lambda process: str(process.node)),
     TextColumn("PID", 7, lambda process: str(process.pid)),
@@ -66,6 +75,31 @@ PROCESS_COLUMNS = (
     TextColumn("CANTMOVE", 10, lambda process: process.cantmove or "-", left=True),
     TextColumn("COMMAND", 1, lambda process: process.command, left=True),
 )
+
+
+#: The column of each field that `--fields` names, in text; the usual ones have their own heading.
+FIELD_COLUMNS: dict[str, TextColumn] = {
+    name: TextColumn(name.upper(), len(name), partial(_plain_cell, name), left=name in _TEXT_FIELDS)
+    for name in Process.JSON
+} | dict(zip(
+    ("node", "pid", "ppid", "user", "state", "nice", "threads", "cpu_percent", "cpu_seconds", "rss", "vsize",
+     "nmigs", "lock", "cantmove", "command"),
+    PROCESS_COLUMNS,
+    strict=True,
+))  # fmt: skip
+
+
+class _Picked:
+    """A process of which only some fields are shown."""
+
+    __slots__ = ("JSON", "_process")
+
+    def __init__(self, process: Process, fields: tuple[str, ...]) -> None:
+        self._process = process
+        self.JSON = fields
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._process, name)
 
 
 class _Shown(Sequence[Process]):
@@ -106,6 +140,22 @@ class _AsSeen(_Shown):
         return replace(process, read_rate=None, write_rate=None)
 
 
+class _WithFields(Sequence[Any]):
+    """Processes of which only some fields are shown."""
+
+    def __init__(self, processes: Sequence[Process], fields: tuple[str, ...]) -> None:
+        self._processes = processes
+        self._fields = fields
+
+    def __len__(self) -> int:
+        return len(self._processes)
+
+    def __getitem__(self, at: int | slice) -> Any:
+        if isinstance(at, slice):
+            return [_Picked(process, self._fields) for process in self._processes[at]]
+        return _Picked(self._processes[at], self._fields)
+
+
 class Aged(_Shown):
     """Processes with the age of their table, ``seconds``; more for those that could not be read for it."""
 
@@ -135,8 +185,9 @@ def seen_by(parts: Parts, caller: Caller, found: Sequence[Process], rates: bool 
 
 
 async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-    """List all processes, or those whose ids are given."""
-    asked = {words.pid(text) for text in arguments}
+    """List all processes, or those that the arguments select."""
+    selection = selecting.parse(arguments)
+    asked = set(selection.pids)
     wanted = sorted(asked | {parts.jobs.pid_here(pid) for pid in asked})
     if 0 < len(wanted) <= MAX_SINGLE_READS:
         here, age = await _read_afresh(parts, wanted), 0.0
@@ -144,6 +195,7 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
         table = await parts.collector.processes(MAX_TABLE_AGE)
         here, age = table.processes, max(0.0, parts.clock.seconds() - table.read_at)
     elsewhere = await processes_elsewhere(parts)
+    trees, parents = JobTrees(parts.jobs.here()), {process.pid: process.ppid for process in here}
     moved = {process.pid for process in elsewhere if process.home == parts.members.own_id}
     everything = [
         process
@@ -156,21 +208,30 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
         pid = asked.pop()
         await _visible(parts, session, pid)  # raises the reason: it may be a thread
         raise NotFound(f"there is no process {pid} on this node now; `ps` lists what runs")
-    shown: Sequence[Process] = seen_by(parts, session.caller, found, rates=session.json)
-    text = f"{len(shown)} processes"
+    caller, fields = session.caller, selection.fields
+    listed = seen_by(parts, caller, found, rates=selection.sort == "io")
+    chosen = selection.of(
+        listed,
+        lambda process: process.where != 0 or trees.job_of(process.pid, parents) is not None,
+    )
+    rates = session.json or "read_rate" in fields or "write_rate" in fields
+    shown: Sequence[Any] = seen_by(parts, caller, chosen, rates=rates)
+    text = f"{len(shown)} of {len(listed)} processes" if selection.selects else f"{len(shown)} processes"
     if age > MIN_SHOWN_AGE:
         shown = Aged(shown, age)
         text += f", as they were {age:.0f} s ago: they cannot be read now, the log says why"
-    return Rows(text, shown, PROCESS_COLUMNS)
+    if not fields:
+        return Rows(text, shown, PROCESS_COLUMNS)
+    return Rows(text, _WithFields(shown, fields), tuple(FIELD_COLUMNS[name] for name in fields))
 
 
 async def _read_afresh(parts: Parts, pids: Sequence[int]) -> Sequence[Process]:
     """Return these processes and their ancestors as they are now; the table may be old."""
     found: dict[int, Process] = {}
-    families = Families(parts.jobs.here())
+    trees = JobTrees(parts.jobs.here())
     for pid in pids:
         try:
-            line = await line_of(parts.collector, pid, families)
+            line = await line_of(parts.collector, pid, trees)
         except NotFound:
             continue
         except (SourceUnavailable, TimedOut) as error:
@@ -241,9 +302,10 @@ async def renice(parts: Parts, session: ISession, arguments: tuple[str, ...]) ->
 VERBS = (
     Verb(
         "ps",
-        "[PID ...]",
+        "[PID ...] [--top=N] [--sort=cpu|rss|time|io|pid|start] [--user=NAME] [--match=TEXT] [--jobs] "
+        "[--fields=NAME,...]",
         Role.READ,
-        "list all processes, or those with these ids",
+        "list all processes, or those with these ids; options select some, see docs/line.md",
         ps,
         fields=Process.JSON,
         slow=True,

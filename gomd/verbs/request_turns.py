@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Final
 
-from twisted.internet.defer import CancelledError, DeferredSemaphore
+from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 
 from gomd.verbs.quotas import Group, group_of, holder_of
 from gomd.verbs.replies import Reply
+from libgomd.deadlines import within
 from libgomd.errors import TooMany
 from libgomd.model import Caller
 
@@ -61,16 +62,7 @@ async def _acquire(clock: IReactorTime, places: DeferredSemaphore) -> None:
     place = places.acquire()
     if place.called:
         return
-    timer = clock.callLater(QUEUE_TIMEOUT, place.cancel)
-    try:
-        await place
-    except CancelledError:
-        if timer.active():
-            raise
-        raise TooMany(
-            f"your request waited {QUEUE_TIMEOUT:g} s for others of yours or of callers like you: "
-            "try again later"
-        ) from None
-    finally:
-        if timer.active():
-            timer.cancel()
+    late = TooMany(
+        f"your request waited {QUEUE_TIMEOUT:g} s for others of yours or of callers like you: try again later"
+    )
+    await within(clock, QUEUE_TIMEOUT, place, late)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import struct
 
-from gomd.jobs.supervisor.syscalls import numbers
+from gomd.jobs.checkpoint.syscalls import numbers
 
 SECRET = "gomd-test-secret"
 _NUMBERS = numbers(os.uname().machine, struct.calcsize("P"))
@@ -61,7 +61,8 @@ print(json.dumps({
     "open": sorted(int(name) for name in os.listdir("/proc/self/fd"))[:3],
     "descriptors": len(os.listdir("/proc/self/fd")),
     "umask": os.umask(0),
-    "leader": os.getpid() == os.getpgrp() and os.getsid(0) == (os.getppid() if os.isatty(0) else os.getpid()),
+    "leader": os.getsid(0) == os.getpid() == os.getpgrp(),
+    "leads_group": os.getpid() == os.getpgrp(),
     "directory": os.getcwd(),
     "environment": sorted(os.environ),
     "secret": has(SECRET),

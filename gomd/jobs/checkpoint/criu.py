@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from gomd.jobs.checkpoint.action_script import DUMPED, ActionScript
-from gomd.jobs.checkpoint.criu_log import explain, missing_features
+from gomd.jobs.checkpoint.criu_log import explain, known_reason, missing_features
+from gomd.jobs.checkpoint.failure_logs import describe, keep
 from gomd.jobs.checkpoint.unprivileged import command_prefix
 from libgomd.errors import CannotMove, NotPossible
 
@@ -30,6 +31,9 @@ _ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 #: Options on which both sides have to agree: each machine keeps its own cgroups, and files are compared by
 #: their build ids.
 _COMMON: Final = ("--manage-cgroups=ignore", "--file-validation=buildid")
+
+#: Carry TCP connections over. Both ends of each are frozen, so nothing has to be kept from them meanwhile.
+_CONNECTIONS: Final = ("--tcp-established", "--network-lock", "skip")
 
 
 def find(program: str) -> str:
@@ -113,6 +117,8 @@ class Criu:
         limit: float = 600.0,
         allows: Callable[[int], None] | None = None,
         terminal: int = -1,
+        ghost_limit: int = 0,
+        connected: bool = False,
     ) -> None:
         """
         Dump ``pid`` and its descendants to ``directory`` and leave them stopped.
@@ -126,16 +132,24 @@ class Criu:
             `ActionScript`.
         :param terminal: the job's end of its terminal, of whose session this process is the leader; -1 for a
             job without one. ``pipes`` has the name of /dev/tty as well if the job has descriptors of that.
+        :param ghost_limit: for a job with files of its own: bytes of a file without a name that may go to
+            ``directory``; locks are carried over, and links are made in the file system for files that have
+            other names only. 0: criu's default, no locks and no links.
+        :param connected: dump TCP connections, too. ``allows`` has to see that both ends are the job's.
         :raises CannotMove: criu refused, or ``allows`` did; the text is a clause that says why.
         """
         external = [word for name in pipes for word in ("--external", name)]
         arguments = [
             "dump", *_paths(directory, "dump"), *_COMMON, "--tree", str(pid), "--leave-stopped", *external,
         ]  # fmt: skip
+        if connected:
+            arguments += _CONNECTIONS
         if pages is not None:  # not --ps-socket: with TLS criu 4.1 breaks down over it here
             if tls is None:
                 raise ValueError("a page server is spoken to under TLS only")
             arguments += ["--page-server", "--address", pages[0], "--port", str(pages[1]), *_tls(tls)]
+        if ghost_limit:
+            arguments += ["--link-remap", "--file-locks", "--ghost-limit", str(ghost_limit)]
         prefix = command_prefix(pid)
         if prefix:
             arguments.append("--unprivileged")
@@ -155,6 +169,7 @@ class Criu:
         *,
         limit: float = 600.0,
         allows: Mapping[str, Callable[[int], None]] | None = None,
+        file_locks: bool = False,
         before: Callable[[], None] | None = None,
         caller: int = -1,
         terminal: int = -1,
@@ -169,6 +184,7 @@ class Criu:
         :param pipes: `pipe_name` at the dump, to the descriptor of this process that takes its place.
         :param allows: checks of the copy at `RESTORED` and `RESUMING`, when none of it can run; see
             `ActionScript`.
+        :param file_locks: locks may have been carried over.
         :param before: called in the process that becomes criu, for what the copy inherits from it. It may
             raise `CannotMove`, and may block: that counts towards ``limit``.
         :param caller: the connection of whoever wants the copy, -1 for none.
@@ -183,7 +199,8 @@ class Criu:
         pid_file = os.path.join(directory, "restored.pid")
         arguments = (
             "restore", *_paths(directory, "restore"), *_COMMON, "--restore-detached", "--restore-sibling",
-            "--leave-stopped", "--pidfile", pid_file, *inherit,
+            "--leave-stopped", "--pidfile", pid_file, *_CONNECTIONS, *inherit,
+            *(("--file-locks",) if file_locks else ()),
         )  # fmt: skip
         if terminal >= 0:
             arguments = (*arguments, "--shell-job")
@@ -221,7 +238,7 @@ class Criu:
             log = _read_log(os.path.join(directory, f"{name}.log")) + text
             if not log and _is_full(directory):  # not even for the log
                 unknown = "no space is left where the images are written"
-            raise CannotMove(explain(log, unknown))
+            raise CannotMove(explain(log, unknown) if unknown else explain_failure(log, directory, name))
 
     def _run(
         self,
@@ -333,6 +350,15 @@ def _tls(files: TlsFiles) -> tuple[str, ...]:
         "--tls", "--tls-cacert", files.authorities, "--tls-cert", files.certificate, "--tls-key", files.key,
         "--tls-no-cn-verify",
     )  # fmt: skip
+
+
+def explain_failure(log: str, directory: str, name: str) -> str:
+    """
+    Return why criu failed, a clause; where there are no words for it, keep its log and name that. Blocks.
+
+    :param directory: of the images. :param name: of the log: ``dump``, ``restore`` or ``page-server``.
+    """
+    return known_reason(log) or describe(log, name, keep(directory, name, log))
 
 
 def _read_log(path: str) -> str:

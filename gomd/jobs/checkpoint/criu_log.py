@@ -64,19 +64,30 @@ def explain(log: str, unknown: str = "") -> str:
 
     :param log: its log, or what it printed. :param unknown: what to say instead of quoting criu.
     """
-    errors = [found[1].strip() for line in log.split("\n") if (found := _ERROR.match(line))]
-    errors = [line for line in errors if not _HARMLESS.search(line)]
-    for line in errors:
-        for pattern, sentence in _COMPILED:
-            if found := pattern.search(line):
-                what = next((group for group in found.groups() if group), "")
-                return _printable(sentence.format(what.strip("\"'`,:")))
+    if known := known_reason(log):
+        return known
+    errors = _errors(log)
     if unknown:
         return unknown
     if errors:
         return f"criu says: {_printable(errors[0])}"
     lines = [line.strip() for line in log.split("\n") if line.strip() and not _HARMLESS.search(line)]
     return f"criu says: {_printable(lines[-1])}" if lines else "criu failed without a word"
+
+
+def known_reason(log: str) -> str:
+    """Return the sentence for what is in criu's log, empty when there is none for it."""
+    for line in _errors(log):
+        for pattern, sentence in _COMPILED:
+            if found := pattern.search(line):
+                what = next((group for group in found.groups() if group), "")
+                return _printable(sentence.format(what.strip("\"'`,:")))
+    return ""
+
+
+def _errors(log: str) -> list[str]:
+    found = [match[1].strip() for line in log.split("\n") if (match := _ERROR.match(line))]
+    return [line for line in found if not _HARMLESS.search(line)]
 
 
 def missing_features(text: str) -> str:

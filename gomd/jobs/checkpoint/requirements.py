@@ -3,42 +3,27 @@
 from __future__ import annotations
 
 import re
-import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from gomd.jobs.checkpoint.build_id import build_id
+from gomd.jobs.checkpoint.free_ports import NotFree
+from gomd.jobs.checkpoint.inet_sockets import Port, version
+from gomd.jobs.checkpoint.probes import Probe
+from gomd.jobs.checkpoint.same_file import FileRequirement, Views, difference
+
+__all__ = (
+    "MAX_FILES", "Capabilities", "FileRequirement", "Requirements", "build_id", "parse_flags", "reasons",
+)  # fmt: skip
 #: Number of files that are listed.
 MAX_FILES: Final = 2000
+#: How a limit is written that there is none of.
+UNLIMITED: Final = (1 << 62) - 1
 #: Those flags of the processor that programs ask for and then use.
 _FLAG = re.compile(
     r"(avx|sse|ssse|bmi|fma|f16c|v?aes|v?pclmul|sha|popcnt|movbe|rdrand|rdseed|adx|xsave|amx|gfni|abm|rtm|hle|"
     r"fsgsbase|pku|asimd|sve|atomics|crc32)"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class FileRequirement:
-    """
-    A file that a process has open or mapped, and how it is recognised on another node.
-
-    :ivar build_id: in hexadecimal digits, empty when it has none.
-    :ivar inode: its number; file systems that nodes share show the same on all of them.
-    :ivar written: it is open for writing, so that it has to be this very file, not an equal one.
-    """
-
-    path: str
-    size: int
-    build_id: str = ""
-    inode: int = 0
-    written: bool = False
-
-    def is_same(self, other: FileRequirement) -> bool:
-        """Whether ``other``, of the same path on another node, will do."""
-        if self.written:
-            return self.inode == other.inode
-        if self.build_id:
-            return self.build_id == other.build_id
-        return self.size == other.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +35,13 @@ class Requirements:
     :ivar flags: of the processor, those that programs use.
     :ivar stays: clauses that say why it cannot move to any node.
     :ivar memory_max: bytes it may have, None for no limit.
+    :ivar node: what a message calls the node that it is on. :ivar boot: the boot id of that node's kernel.
+    :ivar probes: proofs that the target node has to look for. :ivar gids: all groups of its processes.
+    :ivar limits: by the names of /proc/PID/limits, the largest hard limit that one of them has.
+    :ivar huge: bytes of huge pages. :ivar carried: paths whose files it brings along.
+    :ivar criu: the version of criu that would dump it, empty when unknown.
+    :ivar ports: that it has bound.
+    :ivar private_bytes: of its own temporary files and System V memory; None when it can have none.
     :ivar terminals: it has a terminal, or one of its own making. Not sent: the other node says by itself
         whether it takes those.
     """
@@ -64,6 +56,16 @@ class Requirements:
     files: tuple[FileRequirement, ...]
     stays: tuple[str, ...] = ()
     memory_max: int | None = None
+    node: str = ""
+    boot: str = ""
+    probes: tuple[Probe, ...] = ()
+    gids: tuple[int, ...] = ()
+    limits: tuple[tuple[str, int], ...] = ()
+    huge: int = 0
+    private_bytes: int | None = None
+    criu: str = ""
+    ports: tuple[Port, ...] = ()
+    carried: tuple[str, ...] = ()
     terminals: bool = False
 
 
@@ -77,6 +79,11 @@ class Capabilities:
     :ivar directories: those of its directories that exist there. :ivar files: its files as they are there.
     :ivar criu: what keeps criu from working there, empty when nothing does.
     :ivar no_limit: why the memory of a job cannot be limited there, empty when it can.
+    :ivar boot: the boot id of the kernel there. :ivar probes: those that are seen there.
+    :ivar gids: the groups of the user there; None when it is not known. :ivar huge: bytes of free huge pages.
+    :ivar limits: the hard limits beyond which nobody there can give a process more.
+    :ivar private_limit: bytes of its own temporary files that a job may bring along.
+    :ivar criu_version: of criu there, empty when unknown. :ivar not_free: those of its ports it cannot have.
     """
 
     memory: int
@@ -89,6 +96,14 @@ class Capabilities:
     files: tuple[FileRequirement, ...]
     criu: str = ""
     no_limit: str = ""
+    boot: str = ""
+    probes: tuple[Probe, ...] = ()
+    gids: tuple[int, ...] | None = None
+    limits: tuple[tuple[str, int], ...] = ()
+    huge: int = 0
+    private_limit: int = 0
+    criu_version: str = ""
+    not_free: tuple[NotFree, ...] = ()
 
 
 def reasons(needs: Requirements, offer: Capabilities, node: str) -> list[str]:
@@ -96,6 +111,11 @@ def reasons(needs: Requirements, offer: Capabilities, node: str) -> list[str]:
     found = list(needs.stays)
     if offer.criu:
         found.append(f"{node}: {offer.criu}")
+    elif needs.criu and offer.criu_version and version(offer.criu_version) < version(needs.criu):
+        found.append(
+            f"{node} has criu {offer.criu_version}, which cannot read images of the newer {needs.criu} here: "
+            f"get a newer one there (make criu)"
+        )
     if needs.machine != offer.machine:
         found.append(f"{node} is {offer.machine}, it runs on {needs.machine}")
     elif missing := sorted(set(needs.flags) - set(offer.flags)):
@@ -112,17 +132,68 @@ def reasons(needs: Requirements, offer: Capabilities, node: str) -> list[str]:
         found.append(f"{node} cannot limit its memory: {offer.no_limit}")
     if needs.memory > offer.room:
         found.append(f"{node} has no room for {needs.memory >> 20} MB of images: see [jobs] spool")
+    if needs.huge > offer.huge:
+        found.append(f"it has {needs.huge >> 20} MB of huge pages, {node} has {offer.huge >> 20} MB free")
+    private = needs.private_bytes or 0
+    if private > offer.private_limit:
+        found.append(f"{node}: {too_many_files(private, offer.private_limit)}")
+    elif private and needs.memory + 2 * private > offer.room:  # they come in one file, and are unpacked
+        found.append(f"{node} has no room for {private >> 20} MB of temporary files: see [jobs] spool")
+    found += _reasons_of_rights(needs, offer, node)
+    found += [each.sentence(node) for each in offer.not_free]
+    offered = {file.path: file for file in offer.files}
+    told = {file.path for file in needs.files}
     found += [
-        f"{node} has no directory {path}" for path in needs.directories if path not in offer.directories
+        f"{node} has no directory {path}"
+        for path in needs.directories
+        if path not in offer.directories and path not in told
     ]
-    files = {file.path: file for file in offer.files}
-    for file in needs.files:
-        other = files.get(file.path)
-        if other is None:
-            found.append(f"{node} has no {file.path}")
-        elif not file.is_same(other):
-            found.append(f"{file.path} is another one on {node}")
+    views = Views(
+        needs.node or "this node", node, needs.boot, offer.boot, needs.probes, offer.probes, needs.user
+    )
+    found += [why for file in needs.files if (why := difference(file, offered.get(file.path), views))]
     return [_printable(each) for each in found]
+
+
+def _reasons_of_rights(needs: Requirements, offer: Capabilities, node: str) -> list[str]:
+    """Return which groups and limits of the process its user has not on ``node``."""
+    found = []
+    if offer.gids is not None and needs.uid and needs.user == offer.user:
+        found += [
+            f"{needs.user or needs.uid} is not in group {gid} on {node}: add the user to it there"
+            for gid in sorted(set(needs.gids) - set(offer.gids))
+        ]
+    most = dict(offer.limits)
+    for name, limit in needs.limits:
+        if name in most and limit > most[name]:
+            found.append(
+                f"its limit of {name} is {_limit(limit)}, {node} allows {_limit(most[name])}: "
+                "raise that of its daemon"
+            )
+    return found
+
+
+def _limit(number: int) -> str:
+    return "unlimited" if number >= UNLIMITED else str(number)
+
+
+def too_many_files(size: int, limit: int) -> str:
+    """Return why a job stays that has more bytes of temporary files than may move, a clause."""
+    found, most = size >> 20, limit >> 20
+    return f"it has {found} MB of temporary files, at most {most} MB may move: see [jobs] private_tmp"
+
+
+def without_carried(needs: Requirements, carried: tuple[str, ...]) -> Requirements:
+    """Return what is needed beside the files that a job carries along."""
+    if not carried:
+        return needs
+
+    def lies_in(path: str) -> bool:
+        return any(path == each or path.startswith(f"{each}/") for each in carried)
+
+    files = tuple(file for file in needs.files if not lies_in(file.path))
+    directories = tuple(path for path in needs.directories if not lies_in(path))
+    return replace(needs, files=files, directories=directories, carried=carried)
 
 
 def parse_flags(cpuinfo: str) -> tuple[str, ...]:
@@ -130,35 +201,6 @@ def parse_flags(cpuinfo: str) -> tuple[str, ...]:
     lines = re.findall(r"^(?:flags|Features)\s*:(.*)$", cpuinfo, re.MULTILINE)
     common = set.intersection(*(set(line.split()) for line in lines)) if lines else set()
     return tuple(sorted(flag for flag in common if _FLAG.match(flag)))
-
-
-def build_id(head: bytes) -> str:
-    """Return the GNU build id in the beginning ``head`` of an ELF file, empty when there is none."""
-    if head[:4] != b"\x7fELF" or len(head) < 64 or head[4] not in (1, 2) or head[5] != 1:
-        return ""
-    wide = head[4] == 2
-    table = struct.unpack_from("<Q" if wide else "<I", head, 32 if wide else 28)[0]
-    size, count = struct.unpack_from("<HH", head, 54 if wide else 42)
-    for place in range(table, min(table + size * count, len(head) - size + 1), size or 1):
-        if struct.unpack_from("<I", head, place)[0] != 4:  # PT_NOTE
-            continue
-        offset = struct.unpack_from("<Q" if wide else "<I", head, place + (8 if wide else 4))[0]
-        length = struct.unpack_from("<Q" if wide else "<I", head, place + (32 if wide else 16))[0]
-        if found := _note(head[offset : offset + length]):
-            return found
-    return ""
-
-
-def _note(notes: bytes) -> str:
-    """Return the build id among ELF notes."""
-    place = 0
-    while place + 12 <= len(notes):
-        name, data, kind = struct.unpack_from("<III", notes, place)
-        begin = place + 12 + (name + 3 & ~3)
-        if kind == 3 and notes[place + 12 : place + 16] == b"GNU\0" and data <= 64:
-            return notes[begin : begin + data].hex()
-        place = begin + (data + 3 & ~3)
-    return ""
 
 
 def _version(release: str) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 from twisted.internet.defer import DeferredSemaphore
@@ -11,6 +12,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from gomd.interfaces import IMembership, IPeers
+from gomd.jobs.home.changes import JobChanges
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from libgomd.errors import Conflict, GomdError, NotAllowed, NotFound
 from libgomd.model import Caller, Job, Node, Role
@@ -22,7 +24,7 @@ from libgomd.wire.lines import Request
 DOWN_TIMEOUT = 15.0
 #: Seconds that a node may be up but unreachable before its jobs are lost.
 UNREACHED_TIMEOUT = 60.0
-#: Seconds between two attempts to reach a job.
+#: Seconds between two attempts to connect to a job; a job that moves meanwhile is tried at once.
 RETRY_INTERVAL = 0.5
 #: Seconds between two attempts to end what still runs of a lost job, and seconds until they are given up.
 LEFTOVER_RETRY_INTERVAL = 10.0
@@ -36,18 +38,27 @@ class RemoteJobs:
     """
     Starts jobs on other nodes, finds them again, and ends what is left of lost ones.
 
-    :param running: returns whether the daemon still runs.
+    Connecting to another node is retried at fixed intervals and up to a timeout, as nothing on this node can
+    tell when that node answers again.
+
+    :param running: returns whether the daemon still runs. :param changes: tells when a job has moved.
     """
 
     _log: ClassVar[Logger] = Logger()
 
     def __init__(
-        self, clock: IReactorTime, members: IMembership, peers: IPeers, running: Callable[[], bool]
+        self,
+        clock: IReactorTime,
+        members: IMembership,
+        peers: IPeers,
+        running: Callable[[], bool],
+        changes: JobChanges,
     ) -> None:
         self._clock = clock
         self._members = members
         self._peers = peers
         self._running = running
+        self._changes = changes
         self._turns = DeferredSemaphore(_MAX_CONCURRENT_SEARCHES)
 
     async def start(self, node: Node, name: str, values: dict[str, Any], caller: Caller) -> FrameStream:
@@ -65,7 +76,7 @@ class RemoteJobs:
         assert isinstance(stream, FrameStream)
         return stream
 
-    async def find(self, job: Job, newest: Callable[[], Job] | None = None) -> FrameStream | str:
+    async def find(self, job: Job, newest: Callable[[], Job]) -> FrameStream | str:
         """
         Return a new connection to a job, or why it is lost.
 
@@ -76,7 +87,7 @@ class RemoteJobs:
         """
         begun = down_since = self._clock.seconds()
         while self._running():
-            moved, job = job, newest() if newest is not None else job
+            moved, job = job, newest()
             if moved.node != job.node:
                 begun = down_since = self._clock.seconds()
             node, why = self._node(job.node), "it is not known any more"
@@ -91,7 +102,7 @@ class RemoteJobs:
                     finally:
                         self._turns.release()
             except (NotFound, NotAllowed) as error:
-                if newest is None or newest().node == job.node:
+                if newest().node == job.node:
                     return f"node {job.node} {node.name if node else ''} has it no more: {error}"
                 continue
             except Conflict as error:  # it is being moved, or has moved: `newest` will tell its node
@@ -107,7 +118,7 @@ class RemoteJobs:
                 return f"{name} went down"
             if now - begun >= UNREACHED_TIMEOUT:
                 return f"{name} cannot be reached: {why}"
-            await deferLater(self._clock, RETRY_INTERVAL)
+            await self._changes.until(job.job, partial(_has_moved, job, newest), RETRY_INTERVAL)
         return "gomd stops"
 
     def _node(self, node_id: int) -> Node | None:
@@ -143,6 +154,10 @@ class RemoteJobs:
 
         stream.listen(take)
         stream.send(frames.encode_signal(_KILL, True))
+
+
+def _has_moved(job: Job, newest: Callable[[], Job]) -> bool:
+    return newest().node != job.node
 
 
 def owner_of(job: Job) -> Caller:

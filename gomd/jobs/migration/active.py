@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from twisted.internet.defer import Deferred
 
+from gomd.jobs.home.changes import JobChanges
 from gomd.jobs.migration.context import MigrationContext
 from gomd.jobs.migration.details import WaitingSignal
 from gomd.jobs.migration.driver import MigrationDriver
@@ -37,6 +38,7 @@ class ActiveMigrations:
     def __init__(self, context: MigrationContext) -> None:
         self._context = context
         self._active: dict[tuple[str, str], ActiveMigration] = {}
+        self._changes = JobChanges(context.clock)
         self._late_signals: dict[str, tuple[WaitingSignal, ...]] = {}
         self._moved_out = self._moved_in = self._failed = 0
 
@@ -58,6 +60,10 @@ class ActiveMigrations:
             for each in self._active.values()
             if isinstance(each.participant, MigrationTarget)
         )
+
+    async def until_received(self, job: str, seconds: float) -> None:
+        """Wait, for that many seconds at most, while `receives` is true of that job."""
+        await self._changes.until(job, lambda: not self.receives(job), seconds)
 
     def late_signals(self, migration: str) -> tuple[WaitingSignal, ...]:
         """Return the signals that came during a finished migration from here, if its target may lack them."""
@@ -111,7 +117,10 @@ class ActiveMigrations:
         """Stop driving them; the journal knows where the next daemon has to go on."""
         for active in self._active.values():
             active.driver.close()
+        received = [each.participant.job.name for each in self._active.values()]
         self._active.clear()
+        for job in received:
+            self._changes.notify(job)
 
     def counters(self) -> Iterable[Counter]:
         """What it counted, for `stats`."""
@@ -133,6 +142,7 @@ class ActiveMigrations:
         context, jobs = self._context, self._context.jobs
         migration, job, other = participant.migration, participant.job, participant.other
         self._active.pop((migration, participant.role), None)
+        self._changes.notify(job.name)
         self._count(state)
         jobs.expect(job.name, False)
         if isinstance(participant, MigrationSource):

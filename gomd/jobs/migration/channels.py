@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -22,6 +22,24 @@ VERB: Final = "migration"
 DAEMON: Final = Caller(Role.ADMIN, "root", 0, "migration")
 
 
+class ChannelObserver(Protocol):
+    """Takes what comes from other nodes on the channels, and what becomes of these."""
+
+    def heard(self, message: MigrationMessage, answer: Callable[[MigrationMessage], None]) -> None:
+        """
+        Take a message.
+
+        :param answer: sends a message on the stream on which this one came.
+        :raises MalformedFrame: it is not what it should be; the stream is ended.
+        """
+
+    def cut(self, node: int, ours: bool) -> None:
+        """Take note that the last stream of a node broke which was opened here (``ours``), or there."""
+
+    def connected(self, node: int) -> None:
+        """Take note that there is a stream to a node again."""
+
+
 class Channels:
     """
     One stream to each node to which a job leaves, and one from each node from which a job comes.
@@ -30,27 +48,15 @@ class Channels:
     closes a stream that the other has just begun to use. A message to a node that cannot be reached is
     dropped, and a stream is opened for the next message.
 
-    :param heard: called with each message, and with a function that answers it on the same stream.
-    :param cut: called with a node id when the last stream of that node broke which was opened here (True),
-        or there (False).
-    :param connected: called with a node id when there is a stream to that node again.
+    :param observer: is told nothing before `join`, `connect` or `send` is called.
     """
 
     _log: ClassVar[Logger] = Logger()
 
-    def __init__(
-        self,
-        members: IMembership,
-        peers: IPeers,
-        heard: Callable[[MigrationMessage, Callable[[MigrationMessage], None]], None],
-        cut: Callable[[int, bool], None],
-        connected: Callable[[int], None],
-    ) -> None:
+    def __init__(self, members: IMembership, peers: IPeers, observer: ChannelObserver) -> None:
         self._members = members
         self._peers = peers
-        self._heard = heard
-        self._cut = cut
-        self._connected = connected
+        self._observer = observer
         self._streams: dict[int, list[FrameStream]] = {}
         self._ours: set[FrameStream] = set()
         self._unknown: set[FrameStream] = set()
@@ -83,7 +89,7 @@ class Channels:
                 if stream in self._unknown and message.kind is not None:
                     self._unknown.discard(stream)
                     self._add(node_id, stream)
-                self._heard(message, lambda answer: stream.send(encode_message(answer)))
+                self._observer.heard(message, lambda answer: stream.send(encode_message(answer)))
 
         def lost() -> None:
             self._unknown.discard(stream)
@@ -99,7 +105,7 @@ class Channels:
 
     def _add(self, node_id: int, stream: FrameStream) -> None:
         self._streams.setdefault(node_id, []).append(stream)
-        self._connected(node_id)
+        self._observer.connected(node_id)
 
     def _lost(self, node_id: int, stream: FrameStream) -> None:
         streams, ours = self._streams.get(node_id, []), stream in self._ours
@@ -109,7 +115,7 @@ class Channels:
             if not streams:
                 del self._streams[node_id]
             if self._stream(node_id, ours, only=True) is None:
-                self._cut(node_id, ours)
+                self._observer.cut(node_id, ours)
 
     def _stream(self, node_id: int, ours: bool, only: bool = False) -> FrameStream | None:
         """

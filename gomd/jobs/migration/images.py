@@ -29,6 +29,11 @@ class ImageDirectories:
         self._node = node
 
     @property
+    def node(self) -> str:
+        """What a message calls this node."""
+        return self._node
+
+    @property
     def root(self) -> str:
         """The directory below which they are; it may not exist yet."""
         return self._root

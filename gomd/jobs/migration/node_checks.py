@@ -12,11 +12,18 @@ from twisted.internet.interfaces import IReactorTime
 from gomd.interfaces import IThreads
 from gomd.jobs.checkpoint import inspection
 from gomd.jobs.checkpoint.criu import Criu
-from gomd.jobs.checkpoint.requirements import Capabilities, Requirements, reasons
+from gomd.jobs.checkpoint.requirements import (
+    Capabilities,
+    Requirements,
+    reasons,
+    too_many_files,
+    without_carried,
+)
+from gomd.jobs.checkpoint.tree_stream import largest
 from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.migration.bounded_inspection import BoundedInspection
 from gomd.jobs.migration.images import ImageDirectories
-from libgomd.errors import NotFound
+from libgomd.errors import CannotMove, NotFound, NotPossible
 
 #: Seconds that one inspection of a job, of this node's files or of criu may take.
 INSPECTION_TIMEOUT: Final = 30.0
@@ -26,7 +33,12 @@ CRIU_FAILS_LIFETIME: Final = 30.0
 
 
 class CriuCheck:
-    """Whether criu works on this node. It is checked when first asked for, and again when that is old."""
+    """
+    Whether criu works on this node. It is checked when first asked for, and again when that is old.
+
+    :ivar known: what kept it from working when it was last checked, empty when nothing did.
+    :ivar version: its version then, empty when it is not known.
+    """
 
     def __init__(self, criu: Criu, threads: IThreads, clock: IReactorTime) -> None:
         self._criu = criu
@@ -34,14 +46,22 @@ class CriuCheck:
         self._clock = clock
         self._checked_at = -CRIU_WORKS_LIFETIME
         self.known = ""
+        self.version = ""
 
     async def why_not(self) -> str:
         """Return what keeps criu from working, empty when nothing does."""
         now = self._clock.seconds()
         if now - self._checked_at >= (CRIU_FAILS_LIFETIME if self.known else CRIU_WORKS_LIFETIME):
             self.known = await self._threads.run(INSPECTION_TIMEOUT, self._criu.check)
+            self.version = await self._threads.run(INSPECTION_TIMEOUT, self._read_version)
             self._checked_at = now
         return self.known
+
+    def _read_version(self) -> str:
+        try:
+            return self._criu.version()
+        except (CannotMove, NotPossible):
+            return ""
 
 
 class NodeChecks:
@@ -49,10 +69,14 @@ class NodeChecks:
     Inspects the jobs of this node and the node itself, on threads.
 
     :param criu: tells whether criu works here. :param images: where the images of jobs are kept.
-    :param read_requirements: reads what a job needs, given its pid, its supervisor's, and its user. Blocks.
-    :param read_obstacles: reads why a job cannot leave for any node, given both pids. Blocks.
+    :param read_requirements: reads what a job needs, given its pid, its supervisor's, its user and the
+        version of criu. Blocks.
+    :param read_obstacles: reads why a job cannot leave for any node, given both pids and that version.
+        Blocks.
+    :param withdraw: removes the proofs that ``read_requirements`` has made. Blocks.
     :param read_capabilities: reads what this node has of what a job needs, as
         `gomd.jobs.checkpoint.inspection.read_offer` does. Blocks.
+    :param private_limit: bytes of its own temporary files with which a job can move, as configured.
     """
 
     def __init__(
@@ -60,10 +84,13 @@ class NodeChecks:
         threads: IThreads,
         criu: CriuCheck,
         images: ImageDirectories,
-        read_requirements: Callable[[int, int, str], Requirements] = inspection.look,
-        read_obstacles: Callable[[int, int], list[str]] = inspection.look_for_stays,
+        read_requirements: Callable[[int, int, str, str], Requirements] = inspection.look,
+        read_obstacles: Callable[[int, int, str], list[str]] = inspection.look_for_stays,
         read_capabilities: Callable[[Requirements, str, str, str], Capabilities] = inspection.read_offer,
+        withdraw: Callable[[Requirements], None] = inspection.withdraw,
+        private_limit: int = 0,
     ) -> None:
+        self._withdraw = withdraw
         self._threads = threads
         self._bounded = BoundedInspection(threads)
         self._criu = criu
@@ -71,6 +98,7 @@ class NodeChecks:
         self._read_requirements = read_requirements
         self._read_obstacles = read_obstacles
         self._read_capabilities = read_capabilities
+        self.private_limit = largest(private_limit)
 
     @property
     def known_criu_problem(self) -> str:
@@ -82,18 +110,37 @@ class NodeChecks:
         return await self._criu.why_not()
 
     async def requirements(self, job: TrackedJob) -> Requirements:
-        """Return what a job of this node needs of another one. :raises NotFound: it has ended."""
+        """
+        Return what a job of this node needs of another one. `withdraw` has to follow.
+
+        :raises NotFound: it has ended.
+        """
         running = job.running
         if running is None:
             raise NotFound(f"job {job.name} does not run here")
         try:
             found = await self._bounded.run(
                 INSPECTION_TIMEOUT, job.name, self._read_requirements,
-                running.pid, running.supervisor, running.user,
+                running.pid, running.supervisor, running.user, self._criu.version,
             )  # fmt: skip
         except OSError as error:
             raise NotFound(f"job {job.name} has ended") from error
-        return replace(found, memory_max=running.memory_max, terminals=found.terminals or running.tty)
+        private, stays = found.private_bytes or 0, found.stays
+        if private > self.private_limit:
+            stays = (*stays, too_many_files(private, self.private_limit))
+        known = replace(
+            found, memory_max=running.memory_max, node=self._images.node, stays=stays,
+            terminals=found.terminals or running.tty,
+        )  # fmt: skip
+        return without_carried(known, running.carry)
+
+    async def withdraw(self, job: TrackedJob, requirements: Requirements) -> None:
+        """Remove the proofs that `requirements` has made, once another node has looked for them."""
+        running = job.running
+        if running is not None and requirements.probes:
+            await self._threads.run_apart(
+                INSPECTION_TIMEOUT, ("probes", job.name), "files", self._withdraw, requirements
+            )
 
     async def obstacles(self, job: TrackedJob) -> Sequence[str]:
         """Return why a job of this node cannot leave for any other. :raises OSError: it has ended."""
@@ -101,8 +148,9 @@ class NodeChecks:
         if running is None:
             return ()
         return await self._bounded.run(
-            INSPECTION_TIMEOUT, job.name, self._read_obstacles, running.pid, running.supervisor
-        )
+            INSPECTION_TIMEOUT, job.name, self._read_obstacles, running.pid, running.supervisor,
+            self._criu.version,
+        )  # fmt: skip
 
     async def missing(
         self, job: str, requirements: Requirements, node: str, no_memory_limit: str
@@ -120,7 +168,13 @@ class NodeChecks:
         offer = await self._bounded.run(
             INSPECTION_TIMEOUT, job, self._read_capabilities, requirements, user, room, problem
         )
-        return reasons(requirements, replace(offer, no_limit=no_memory_limit), node)
+        offer = replace(
+            offer,
+            no_limit=no_memory_limit,
+            private_limit=self.private_limit,
+            criu_version=self._criu.version,
+        )
+        return reasons(requirements, offer, node)
 
 
 def _user_name(uid: int) -> str:

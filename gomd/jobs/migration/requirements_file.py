@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from dataclasses import asdict
 from typing import Any, Final
 
+from gomd.jobs.checkpoint.inet_sockets import Port
+from gomd.jobs.checkpoint.probes import MAX_PROBES, Probe
 from gomd.jobs.checkpoint.requirements import MAX_FILES, FileRequirement, Requirements
 from libgomd.errors import CannotMove
+from libgomd.jobspec import MAX_CARRIED
 from libgomd.wire.frames import MalformedFrame
 
 #: The name of the file.
@@ -22,11 +26,14 @@ _MAX_INODE: Final = 1 << 64
 def encode_requirements(requirements: Requirements) -> bytes:
     """Return ``requirements`` as the bytes of the file. :raises CannotMove: they are too long for it."""
     values = asdict(requirements)
+    del values["private_bytes"]  # it stands in the message: older nodes know no such name here
     del values["terminals"]
     if requirements.memory_max is None:
         del values[
             "memory_max"
         ]  # a node of an older version accepts a job without a limit, and refuses others
+    if not requirements.carried:
+        del values["carried"]  # the same
     data = json.dumps(values).encode("ascii")
     if len(data) > MAX_REQUIREMENTS_BYTES:
         raise CannotMove("it has too many files open for another node to look at")
@@ -42,6 +49,11 @@ def decode_requirements(data: bytes) -> Requirements:
     try:
         values: dict[str, Any] = json.loads(data)
         values["files"] = tuple(FileRequirement(**each) for each in values["files"])
+        values["probes"] = tuple(Probe(**each) for each in values.get("probes", ()))
+        values["limits"] = tuple((name, limit) for name, limit in values.get("limits", ()))
+        values["carried"] = tuple(values.get("carried", ()))
+        values["gids"] = tuple(values.get("gids", ()))
+        values["ports"] = tuple(Port(*each) for each in values.get("ports", ()))
         requirements = Requirements(
             **values | {name: tuple(values[name]) for name in ("flags", "directories", "stays")}
         )
@@ -54,8 +66,10 @@ def decode_requirements(data: bytes) -> Requirements:
 def _check(requirements: Requirements) -> None:
     """:raises MalformedFrame: a field has another type, or is out of its bounds."""
     texts = (
-        requirements.machine, requirements.kernel, requirements.user,
-        *requirements.flags, *requirements.directories, *requirements.stays,
+        requirements.machine, requirements.kernel, requirements.user, requirements.node, requirements.boot,
+        requirements.criu,
+        *(name for name, _limit in requirements.limits),
+        *requirements.carried, *requirements.flags, *requirements.directories, *requirements.stays,
     )  # fmt: skip
     if not all(isinstance(text, str) and "\0" not in text for text in texts):
         raise MalformedFrame("requirements of a job: a text has another type, or a zero byte in it")
@@ -63,10 +77,34 @@ def _check(requirements: Requirements) -> None:
         raise MalformedFrame("requirements of a job: a number has another type or size")
     if requirements.memory_max is not None and not is_number(requirements.memory_max, _MAX_BYTES):
         raise MalformedFrame("requirements of a job: its memory limit has another type or size")
+    numbers = (requirements.huge, *(limit for _name, limit in requirements.limits))
+    if not all(is_number(number, _MAX_BYTES) for number in numbers):
+        raise MalformedFrame("requirements of a job: a limit has another type or size")
+    if not all(is_number(gid, _MAX_UID) for gid in requirements.gids) or len(requirements.gids) > MAX_FILES:
+        raise MalformedFrame("requirements of a job: invalid groups")
+    if len(requirements.ports) > MAX_FILES or not all(map(_is_valid_port, requirements.ports)):
+        raise MalformedFrame("requirements of a job: invalid description of a port")
+    if len(requirements.probes) > MAX_PROBES or not all(map(_is_valid_probe, requirements.probes)):
+        raise MalformedFrame("requirements of a job: invalid description of a probe")
+    if len(requirements.carried) > MAX_CARRIED or not all(path[:1] == "/" for path in requirements.carried):
+        raise MalformedFrame("requirements of a job: invalid carried paths")
     if len(requirements.files) > MAX_FILES or len(requirements.directories) > MAX_FILES:
         raise MalformedFrame(f"requirements of a job: more than {MAX_FILES} files or directories")
     if not all(map(_is_valid, requirements.files)):
         raise MalformedFrame("requirements of a job: invalid description of a file")
+
+
+def _is_valid_port(port: Port) -> bool:
+    try:
+        ipaddress.ip_address(port.address)
+    except ValueError:
+        return False
+    return (
+        port.kind in ("tcp", "tcp6", "udp", "udp6")
+        and isinstance(port.address, str)
+        and type(port.port) is int
+        and 0 <= port.port < 1 << 16
+    )
 
 
 def _is_valid(file: FileRequirement) -> bool:
@@ -76,8 +114,24 @@ def _is_valid(file: FileRequirement) -> bool:
         and "\0" not in file.path
         and is_number(file.size, _MAX_BYTES)
         and is_number(file.inode, _MAX_INODE)
-        and isinstance(file.build_id, str)
-        and isinstance(file.written, bool)
+        and all(isinstance(text, str) for text in (file.build_id, file.digest, file.volume))
+        and all(
+            isinstance(flag, bool)
+            for flag in (file.written, file.whole, file.directory, file.there, file.denied, file.watched)
+        )
+        and is_number(file.near, _MAX_BYTES)
+        and is_number(file.device, _MAX_INODE)
+        and isinstance(file.mtime, int)
+    )
+
+
+def _is_valid_probe(probe: Probe) -> bool:
+    return (
+        isinstance(probe.directory, str)
+        and probe.directory.startswith("/")
+        and isinstance(probe.name, str)
+        and "\0" not in probe.directory + probe.name
+        and is_number(probe.device, _MAX_INODE)
     )
 
 

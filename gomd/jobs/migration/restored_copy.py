@@ -57,7 +57,7 @@ class RestoredCopy:
 
         :param timeout: seconds. :raises CannotMove: it could not restore the job, or is gone.
         """
-        late = self._clock.callLater(timeout, self.stream.abort)
+        late = self._clock.callLater(timeout, self.stream.abort)  # not `within`: the stream's end says why
         try:
             self.running = await self._started
         finally:

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, ClassVar, Final
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from gomd.interfaces import UNTRUSTED, IMigrator, MigrationSubject
-from gomd.jobs.lifecycle.tracked import TrackedJob, own_obstacle
+from gomd.jobs.checkpoint.requirements import Requirements
+from gomd.jobs.lifecycle.tracked import TrackedJob
+from gomd.jobs.migration import preflight
 from gomd.jobs.migration.active import ActiveMigrations
+from gomd.jobs.migration.channels import ChannelObserver
 from gomd.jobs.migration.context import MigrationContext
 from gomd.jobs.migration.dispatch import MAX_ACTIVE_MIGRATIONS, MessageDispatcher
 from gomd.jobs.migration.messages import MigrationMessage
 from gomd.jobs.migration.obstacles import Obstacles
+from gomd.jobs.migration.preflight import SourceFindings
 from gomd.jobs.migration.protocol import MigrationSide, SourceState, State
 from gomd.jobs.migration.recovery import Recovery
-from gomd.jobs.migration.refusals import ask_target
 from gomd.jobs.migration.requirements_file import encode_requirements
 from gomd.jobs.migration.source import MigrationSource
+from libgomd.deadlines import within
 from libgomd.errors import CannotMove, Conflict, NotAllowed, NotFound, PeerUnreachable, TimedOut
 from libgomd.model import Counter
 from libgomd.wire.job_name import JobName
@@ -34,7 +37,6 @@ MAX_CONCURRENT_RECEIVING: Final = 8
 CALLER_TIMEOUT: Final = 590.0
 #: Seconds that a job which has just come may wait for its source's last message before it may leave again.
 SETTLE_TIMEOUT: Final = 30.0
-_SETTLE_INTERVAL: Final = 0.02
 
 
 @implementer(IMigrator)
@@ -42,15 +44,17 @@ class Migrations:
     """
     `IMigrator` by criu. Call `load` before jobs are looked for, and `start` afterwards.
 
-    :param context: its channels hand what comes on them to `heard`, `cut` and `connected`.
+    :param make_context: makes the context, with channels that have the given observer: this object.
     :param limit: maximum number of migrations that may be under way; more are refused.
     """
 
     kind = "criu"
     _log: ClassVar[Logger] = Logger()
 
-    def __init__(self, context: MigrationContext, limit: int = MAX_ACTIVE_MIGRATIONS) -> None:
-        self._context = context
+    def __init__(
+        self, make_context: Callable[[ChannelObserver], MigrationContext], limit: int = MAX_ACTIVE_MIGRATIONS
+    ) -> None:
+        self._context = context = make_context(self)
         self._leaving = DeferredSemaphore(MAX_CONCURRENT_LEAVING)
         receiving = DeferredSemaphore(MAX_CONCURRENT_RECEIVING)
         self.active = ActiveMigrations(context)
@@ -81,23 +85,23 @@ class Migrations:
         self._obstacles.stop()
         self._context.channels.close()
 
-    # -- what comes from other nodes
-
     def node_down(self, node: int) -> None:
         """End the streams to a node that went down, as they may not tell."""
         self._context.channels.abort(node)
 
+    # -- ChannelObserver
+
     def heard(self, message: MigrationMessage, answer: Callable[[MigrationMessage], None]) -> None:
-        """See `MessageDispatcher.heard`."""
+        """See `ChannelObserver.heard` and `MessageDispatcher.heard`."""
         if not self._stopped:
             self._dispatcher.heard(message, answer)
 
     def cut(self, node: int, ours: bool) -> None:
-        """See `MessageDispatcher.cut`."""
+        """See `ChannelObserver.cut`."""
         self._dispatcher.cut(node, ours)
 
     def connected(self, node: int) -> None:
-        """See `MessageDispatcher.connected`."""
+        """See `ChannelObserver.connected`."""
         self._dispatcher.connected(node)
 
     def join(self, node: int, stream: Any) -> None:
@@ -114,14 +118,7 @@ class Migrations:
         """See `IMigrator.reasons`."""
         context = self._context
         job = context.jobs.running(subject.job)
-        requirements = await context.checks.requirements(job)
-        found = [*_supervisor_reasons(job), *requirements.stays]
-        if problem := await context.checks.criu_problem():
-            found.append(problem)
-        target = node or _home_of(job)
-        if target != context.own_id:
-            found += await ask_target(context, self._new_id(job), target, requirements)
-        return list(dict.fromkeys(found))
+        return await preflight.reasons(context, job, node or _home_of(job), self._new_id(job))
 
     async def migrate(self, subject: MigrationSubject, node: int) -> None:
         """See `IMigrator.migrate`."""
@@ -145,9 +142,10 @@ class Migrations:
 
     async def _migrate(self, job: TrackedJob, target: int) -> None:
         """Move a job when its turn comes. Errors as in `IMigrator.migrate`."""
-        await self._wait_until_settled(job.name)
+        # A job that has just come runs here already while its source's last message is still missing.
+        await self.active.until_received(job.name, SETTLE_TIMEOUT)
         self._check_free(job.name)
-        if reasons := _supervisor_reasons(job):
+        if reasons := preflight.supervisor_reasons(job):
             raise CannotMove("; ".join(reasons))
         if not self._context.node(target).up:
             raise PeerUnreachable(f"{self._context.name_of(target)} is down")
@@ -163,7 +161,39 @@ class Migrations:
     async def _send(self, job: TrackedJob, target: int) -> tuple[State, str]:
         """Migrate a job; return the final state and the reason for it, which is empty when all went well."""
         context = self._context
-        source = await self._prepare(job, target)
+        found = await self._look(job)
+
+        async def withdraw() -> None:
+            await context.checks.withdraw(job, found.requirements)
+
+        try:
+            return await self._send_found(job, target, found.requirements, withdraw)
+        finally:
+            await withdraw()
+
+    async def _send_found(
+        self,
+        job: TrackedJob,
+        target: int,
+        requirements: Requirements,
+        answered: Callable[[], Awaitable[None]],
+    ) -> tuple[State, str]:
+        """See `_send`. :param answered: is called when the target has said that the job can come."""
+        context = self._context
+        await context.channels.connect(context.node(target))
+        self._check_free(job.name)
+        if not context.jobs.is_current(job) or job.exit is not None:
+            raise NotFound(f"job {job.name} has ended")
+        data = encode_requirements(requirements)
+        source = MigrationSource(
+            context,
+            self._new_id(job),
+            target,
+            data,
+            answered,
+            requirements.private_bytes,
+            requirements.terminals,
+        )
         began = context.clock.seconds()
         settled: Deferred[State] = Deferred()
         driver = self.active.begin(source, *MigrationSide.offer(), waiting=settled)
@@ -175,45 +205,24 @@ class Migrations:
         )  # fmt: skip
         return state, driver.reason
 
-    async def _prepare(self, job: TrackedJob, target: int) -> MigrationSource:
-        """Return the source's side of a new migration, after all that can be checked on this node."""
+    async def _look(self, job: TrackedJob) -> SourceFindings:
+        """Return what a job needs; `withdraw` has to follow. :raises CannotMove: something keeps it here."""
         context = self._context
         if not context.jobs.is_current(job):
             raise NotFound(f"job {job.name} is not on this node any more")
-        if problem := await context.checks.criu_problem():
-            raise CannotMove(problem)
-        requirements = await context.checks.requirements(job)
-        if requirements.stays:
-            raise CannotMove("; ".join(requirements.stays))
-        await context.channels.connect(context.node(target))
-        self._check_free(job.name)
-        if not context.jobs.is_current(job) or job.exit is not None:
-            raise NotFound(f"job {job.name} has ended")
-        needs = encode_requirements(requirements)
-        return MigrationSource(context, self._new_id(job), target, needs, requirements.terminals)
+        found = await preflight.at_source(context, job)
+        if found.reasons:
+            await context.checks.withdraw(job, found.requirements)
+            raise CannotMove("; ".join(found.reasons))
+        return found
 
     async def _wait(self, settled: Deferred[State], job: str, target: int) -> State:
         """Return the final state. :raises TimedOut: the caller must not wait any longer."""
-        late = self._context.clock.callLater(CALLER_TIMEOUT, settled.cancel)
-        try:
-            return await settled
-        except Exception as error:
-            if not late.active():
-                raise TimedOut(
-                    f"it is not known yet where job {job} runs: this is settled when "
-                    f"{self._context.name_of(target)} can be reached again"
-                ) from error
-            raise
-        finally:
-            if late.active():
-                late.cancel()
-
-    async def _wait_until_settled(self, name: str) -> None:
-        """Wait while a job that has just come runs here and only its source's last message is missing."""
-        clock = self._context.clock
-        deadline = clock.seconds() + SETTLE_TIMEOUT
-        while self.active.receives(name) and clock.seconds() < deadline:
-            await deferLater(clock, _SETTLE_INTERVAL)
+        late = TimedOut(
+            f"it is not known yet where job {job} runs: this is settled when "
+            f"{self._context.name_of(target)} can be reached again"
+        )
+        return await within(self._context.clock, CALLER_TIMEOUT, settled, late)
 
     def _check_free(self, name: str) -> None:
         """:raises Conflict: the job is being moved."""
@@ -230,12 +239,3 @@ def _being_moved(name: str) -> Conflict:
 
 def _home_of(job: TrackedJob) -> int:
     return JobName.parse(job.name).home
-
-
-def _supervisor_reasons(job: TrackedJob) -> list[str]:
-    """Return why a job cannot leave for any node, as far as its supervisor knows."""
-    running = job.running
-    if running is None:
-        return []
-    obstacle = own_obstacle(running)
-    return [obstacle] if obstacle else []

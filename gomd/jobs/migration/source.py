@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from twisted.internet.task import deferLater
@@ -9,6 +10,7 @@ from twisted.internet.task import deferLater
 from gomd.jobs.migration.context import MigrationContext
 from gomd.jobs.migration.details import (
     Details,
+    ImagesDetails,
     OfferDetails,
     ReadyDetails,
     SettledDetails,
@@ -17,7 +19,7 @@ from gomd.jobs.migration.details import (
 )
 from gomd.jobs.migration.messages import MAX_FILES_BYTES, MigrationId, MigrationMessage
 from gomd.jobs.migration.protocol import Act, MessageKind, SourceState, State
-from gomd.jobs.migration.refusals import reasons_of_age
+from gomd.jobs.migration.refusals import reasons_of_age, takes_no_files
 from gomd.jobs.migration.requirements_file import REQUIREMENTS_FILE
 from libgomd.errors import CannotMove
 from libgomd.wire.job_messages import END, THAW, FreezeOrder, PlainOrder
@@ -36,6 +38,8 @@ class MigrationSource:
 
     :param migration: its id. :param target: id of the node to which the job goes.
     :param requirements: what the job needs there, as `encode_requirements` gives it; empty after a restart.
+    :param answered: is called when the target has said that the job can come, for the proofs that it needed.
+    :param private_bytes: see `OfferDetails`.
     :param terminals: whether it has terminals, which an older version of gomd cannot take.
     :ivar left: whether nothing of the job is left here. :ivar signals: those that came while it was stopped.
     """
@@ -43,9 +47,15 @@ class MigrationSource:
     role: Final = "source"
 
     def __init__(
-        self, context: MigrationContext, migration: str, target: int, requirements: bytes = b"",
+        self,
+        context: MigrationContext,
+        migration: str,
+        target: int,
+        requirements: bytes = b"",
+        answered: Callable[[], Awaitable[None]] | None = None,
+        private_bytes: int | None = None,
         terminals: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.migration = migration
         self.job = MigrationId.parse(migration)
         self.other = target
@@ -53,10 +63,15 @@ class MigrationSource:
         self.signals: tuple[WaitingSignal, ...] = ()
         self._context = context
         self._requirements = requirements
+        self._answered = answered
         self._terminals = terminals
         self._abilities: frozenset[str] = frozenset()
         self._stays = False
+        self._private_bytes = private_bytes
         self._port = 0
+        self._tree_port = 0
+        self._memory_sent = False
+        self._takes_carried = False
         self._images: dict[str, bytes] = {}
 
     # -- SideEffects
@@ -83,9 +98,14 @@ class MigrationSource:
         files: dict[str, bytes] = {}
         if message is MessageKind.OFFER:
             files = {REQUIREMENTS_FILE: self._requirements}
-            details = OfferDetails(context.jobs.is_locked(name), context.jobs.pid_at_home(name))
+            details = OfferDetails(
+                context.jobs.is_locked(name),
+                context.jobs.pid_at_home(name),
+                self._private_bytes,
+                context.jobs.carries(name),
+            )
         elif message is MessageKind.IMAGES:
-            files = self._images
+            files, details = self._images, ImagesDetails(True) if self._memory_sent else None
         elif message is MessageKind.SETTLED:
             details = SettledDetails(self.signals)
         sent = MigrationMessage(self.migration, message.word, context.own_id, reason, details, files)
@@ -94,7 +114,9 @@ class MigrationSource:
     def hear(self, message: MigrationMessage) -> None:
         """Take what a message of the target says besides its word."""
         if isinstance(message.details, ReadyDetails):
-            self._port, self._abilities = message.details.port, message.details.abilities
+            self._port, self._tree_port = message.details.port, message.details.tree_port
+            self._takes_carried = message.details.carry
+            self._abilities = message.details.abilities
 
     def note_moved(self) -> None:
         """Note that the job runs on the target, so that its home looks for it there. May be called twice."""
@@ -104,9 +126,16 @@ class MigrationSource:
 
     async def _freeze(self) -> None:
         context, images = self._context, self._context.images
+        if self._answered is not None:
+            context.in_background(self._answered())
         control = context.jobs.control(self.job.name)
         if control is None:
             raise CannotMove("it has ended")
+        if self._private_bytes is not None and not self._tree_port:
+            raise CannotMove(takes_no_files(context.name_of(self.other)))
+        if context.jobs.carries(self.job.name) and not self._takes_carried:
+            there = context.name_of(self.other)
+            raise CannotMove(f"gomd on {there} is older and does not take carried files: update it there")
         if reasons := reasons_of_age(self._terminals, self._abilities, context.name_of(self.other)):
             raise CannotMove("; ".join(reasons))
         address = context.node(self.other).address
@@ -115,9 +144,12 @@ class MigrationSource:
         if self._stays:
             await images.remove(self.migration, self.role)
             raise CannotMove("it stays here")
-        order = FreezeOrder(context.criu, directory, address, self._port, tls, FREEZE_TIMEOUT)
+        order = FreezeOrder(
+            context.criu, directory, address, self._port, tls, FREEZE_TIMEOUT, self._tree_port
+        )
         try:
-            await control.do(order, FREEZE_TIMEOUT + _ANSWER_TIMEOUT)
+            outcome = await control.do(order, FREEZE_TIMEOUT + _ANSWER_TIMEOUT)
+            self._memory_sent = outcome.memory_sent
             self._images = await images.read(self.migration, self.role)
         except CannotMove:
             await deferLater(context.clock, _TARGET_REASON_DELAY)
@@ -147,4 +179,6 @@ class MigrationSource:
                     raise
         self.left = True
         jobs.left(name, self.other)
+        if self._context.carried is not None:
+            self._context.in_background(self._context.carried.left(name))
         await self._context.images.remove(self.migration, self.role)

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
-from gomd.jobs.supervisor import syscalls
+from gomd.jobs.checkpoint import syscalls
 
 #: Soft and hard limit of open files, as systemd sets them.
 SOFT_FILES: Final = 1024

@@ -10,17 +10,21 @@ import os
 import select
 from typing import NoReturn
 
-from gomd.jobs.checkpoint import pending_signals, permissions, process_tree, timerfds
+from gomd.jobs.checkpoint import inherited_attributes, permissions, process_tree, timerfds
 from gomd.jobs.checkpoint.action_script import RESTORED, RESUMING
 from gomd.jobs.checkpoint.criu import CallerGone, Criu
+from gomd.jobs.checkpoint.tree_stream import STREAM_FILE
 from gomd.jobs.supervisor import handover, pipes
 from gomd.jobs.supervisor.attributes import CannotReset, reset_for_copy
 from gomd.jobs.supervisor.cgroups import FREEZE_ALLOWANCE, JobGroup, NoLimit, group_of
 from gomd.jobs.supervisor.child_task import ChildTask
+from gomd.jobs.supervisor.exit_watcher import end_the_rest
 from gomd.jobs.supervisor.freezing import FreezingSupervisor
 from gomd.jobs.supervisor.handover import Handover
 from gomd.jobs.supervisor.pipes import Streams
-from gomd.jobs.supervisor.spawn import CannotStart, Program, end_all_others
+from gomd.jobs.supervisor.private_dirs import STORED, PrivateDirectories
+from gomd.jobs.supervisor.private_transfer import unpack_trees
+from gomd.jobs.supervisor.spawn import CannotStart, Program
 from libgomd.errors import CannotMove
 from libgomd.wire.job_messages import JobSpec
 from libgomd.wire.resumable import MemoryStore
@@ -51,6 +55,9 @@ class CheckpointingSupervisor(FreezingSupervisor):
         if self._spec.expected_uid not in (None, told.spec.uid):
             raise CannotMove("it is not of the user that it was offered for")
         self._spec = spec = self._spec._replace(**told.spec._asdict())
+        private = self._cover(told)
+        if private is not None:
+            directory = private.outside(directory)
         streams, ours = self._make_terminal_of(told) if spec.tty else self._make_pipes()
         mapping = {name: stream for name, stream in zip(told.names, streams, strict=True) if name}
         terminal, own = -1, self._terminal
@@ -58,7 +65,8 @@ class CheckpointingSupervisor(FreezingSupervisor):
             terminal = own.slave
             if told.terminal.device:
                 mapping[told.terminal.device] = terminal
-        criu, uid, where, group = Criu(spec.criu), spec.uid, spec.where, self._make_group(spec)
+        program = spec.criu if private is None else private.outside(spec.criu)
+        criu, uid, where, group = Criu(program), spec.uid, spec.where, self._make_group(spec)
         self._watcher.start()
 
         def opened(pid: int) -> None:
@@ -75,8 +83,19 @@ class CheckpointingSupervisor(FreezingSupervisor):
                 if group is not None:
                     group.enter()
                 reset_for_copy(uid, spec.gid)
+                if told.state is not None:
+                    inherited_attributes.take_on(told.state.inherited)
             except (NoLimit, CannotReset) as error:
                 raise CannotMove(f"{where}: {error}") from error
+
+        def unpack() -> None:
+            if group is not None:
+                group.enter()
+            if os.path.exists(os.path.join(directory, STREAM_FILE)):
+                unpack_trees(directory, spec, private)
+            if private is not None:
+                private.show_paths(told.shown)
+            self._mount_carried(spec)
 
         def finish() -> None:
             pids = process_tree.descendants(pid)
@@ -84,23 +103,24 @@ class CheckpointingSupervisor(FreezingSupervisor):
                 raise CannotMove("the copy does not stay stopped")
             if uid:
                 permissions.check_ids(pids, uid, where)
-            if told.pending is not None:
-                pending_signals.check(pids, told.pending)
+            if told.state is not None:
+                told.state.restore(pids)
             timerfds.restart(pids)
 
         allows = {RESTORED: opened, RESUMING: rightful} if uid else None
         connection = self._control.connection
         assert connection is not None
         try:
+            self._wait(ChildTask(unpack, RESTORE_TIMEOUT))
             pid = criu.restore(
                 directory, mapping, limit=RESTORE_TIMEOUT, allows=allows, before=prepare,
-                caller=connection.fileno(), terminal=terminal,
+                caller=connection.fileno(), file_locks=private is not None, terminal=terminal,
             )  # fmt: skip
             if own is not None:
                 own.hold()
             self._wait(ChildTask(finish, FINISH_TIMEOUT))
         except CallerGone:
-            _end_with_copy()
+            self._end_with_copy()
         finally:
             self._close_job_ends(streams)
         if pid != told.pid:
@@ -109,9 +129,16 @@ class CheckpointingSupervisor(FreezingSupervisor):
         self._set_frozen(True)
         self._limit_memory()
         self._stopped = told.stopped
+        self._arrival = None if told.state is None else told.state.attributes
         self._watcher.stops = max(0, told.stops - (pid in told.stopped))  # it is counted as it goes on
         self._take_over(told, ours)
         self._write_job()
+
+    def _end_with_copy(self) -> NoReturn:
+        """End, and with this process what there is of the copy, of which nothing runs once more."""
+        end_the_rest(self._environment.namespace, 0)
+        self._remove_private()
+        os._exit(1)
 
     def _make_terminal_of(self, told: Handover) -> tuple[Streams, Streams]:
         """Make its terminal, of the size that it had. :raises CannotMove: there can be none that moves."""
@@ -121,6 +148,19 @@ class CheckpointingSupervisor(FreezingSupervisor):
         assert self._terminal is not None
         self._terminal.set_size(told.terminal)
         return made
+
+    def _cover(self, told: Handover) -> PrivateDirectories | None:
+        """Give the copy directories of its own, if the job had some. :raises CannotMove: others than here."""
+        if not told.places:
+            return None
+        spec = self._spec
+        for name in STORED.values():
+            self._directory.remove_below(name)
+        private = PrivateDirectories(self._directory.descriptor, spec.uid, spec.gid, spec.groups)
+        self._private = private
+        if private.places != told.places:
+            raise CannotMove(f"it has temporary directories of its own that {spec.where} has not")
+        return private
 
     def _make_group(self, spec: JobSpec) -> JobGroup | None:
         """Make its cgroup, with room for criu. :raises CannotMove: it has a limit, and there can be none."""
@@ -141,7 +181,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
         while True:
             ready = dict(poll.poll())
             if connection.fileno() in ready:
-                _end_with_copy()
+                self._end_with_copy()
             if task.feed():
                 os.waitpid(task.pid, 0)
                 task.result()
@@ -176,9 +216,3 @@ class CheckpointingSupervisor(FreezingSupervisor):
         with open(number, encoding="ascii") as file:
             [pid] = file.read().split()
         return int(pid)
-
-
-def _end_with_copy() -> NoReturn:
-    """End, and with this process what there is of the copy, of which nothing runs once more."""
-    end_all_others()
-    os._exit(1)

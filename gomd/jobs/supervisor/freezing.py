@@ -9,18 +9,24 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from contextlib import suppress
 from typing import NoReturn
 
-from gomd.jobs.checkpoint import core_images, pending_signals, permissions, process_tree, terminals
+from gomd.jobs.checkpoint import core_images, permissions, process_tree, restrictions, terminals
 from gomd.jobs.checkpoint.criu import Criu, TlsFiles, pipe_name
+from gomd.jobs.checkpoint.frozen_state import FrozenState
+from gomd.jobs.checkpoint.kept_attributes import Attributes
+from gomd.jobs.checkpoint.private_files import check_locks
+from gomd.jobs.checkpoint.private_mounts import PrivateView
 from gomd.jobs.checkpoint.terminals import TERMINAL_STAYS
+from gomd.jobs.checkpoint.tree_stream import largest
 from gomd.jobs.supervisor import handover, job_terminal, pipes
 from gomd.jobs.supervisor.cgroups import FREEZE_ALLOWANCE
 from gomd.jobs.supervisor.child_task import ChildTask
 from gomd.jobs.supervisor.exit_watcher import end_the_rest
 from gomd.jobs.supervisor.handover import HandedInput, HandedJob, HandedOutput, Handover
+from gomd.jobs.supervisor.private_transfer import has_shared_memory, outside_order, send_trees, tree_sender
 from gomd.jobs.supervisor.supervisor import Supervisor
 from gomd.jobs.supervisor.terminal_state import HandedTerminal
 from libgomd.errors import CannotMove
@@ -53,8 +59,12 @@ class FreezingSupervisor(Supervisor):
     #: Of its terminal, what was taken at the freeze, and whether descriptors of /dev/tty are among it.
     _taken: HandedTerminal | None = None
     _uses_tty = False
+    #: The attributes that its processes came here with; None when it was started here.
+    _arrival: Attributes | None = None
     #: Of its input, what was handed over.
     _handed: HandedInput | None = None
+    #: When the last freeze began, as files have it; 0 when what criu left then has been removed.
+    _links_since: int = 0
 
     def _carry_out(self, order: Order) -> None:
         try:
@@ -94,35 +104,53 @@ class FreezingSupervisor(Supervisor):
             names.append(job_terminal.tty_device())
         supervisor, uid = os.getpid(), self._spec.uid
         _check_family(supervisor, (pid,))
+        private, spec = self._private, self._spec
+        if private is not None:
+            if not order.tree_port:
+                raise CannotMove("the other node cannot take its temporary files")
+            order = outside_order(order, private)
         criu = Criu(order.criu)
         self._order = order
+        self._links_since = os.stat(order.directory).st_mtime_ns
         self._stopped = process_tree.stopped(process_tree.descendants(pid, whole=False))
 
-        def work() -> dict[int, int]:
+        arrival = self._arrival
+
+        def work() -> dict[str, object]:
             own = os.getpid()
+            memory_sent = bool(order.tree_port) and has_shared_memory(pid)
 
             def allows(_pid: int) -> None:
                 _check_family(supervisor, (pid, own))
-                if uid and (why := permissions.sockets_that_stay(process_tree.descendants(pid))):
+                if private is not None:  # else criu refuses all of them
+                    check_locks(process_tree.descendants(pid), private.view())
+                if why := permissions.sockets_that_stay(process_tree.descendants(pid), uid):
                     raise CannotMove(why)
                 if self._has_tty_open(pid) != uses_tty:
                     raise CannotMove("it opened or closed /dev/tty just as it was to be frozen: try again")
 
+            before = restrictions.check(process_tree.descendants(pid), process_tree.high_pids)
+            sender = tree_sender(order) if order.tree_port else None
             criu.dump(
                 pid,
                 order.directory,
                 names,
-                pages=(order.address, order.port),
+                pages=None if memory_sent else (order.address, order.port),
                 tls=TlsFiles(*order.tls),
                 limit=order.limit,
                 allows=allows,
                 terminal=terminal,
+                ghost_limit=largest(spec.private_tmp) if private is not None else 0,
+                connected=permissions.is_connected(process_tree.descendants(pid, whole=False)),
             )
             core_images.mend(order.directory)
             pids = process_tree.descendants(pid)
             if not process_tree.keep_stopped(pids):
                 raise CannotMove("it does not stay stopped")
-            return pending_signals.read(pids)
+            restrictions.check_changed(pids, before, process_tree.high_pids)
+            if sender is not None:
+                send_trees(sender, order.directory, spec, private)
+            return {"state": FrozenState.read(pids, arrival).encode(), "memory_sent": memory_sent}
 
         self._set_frozen(True)
         self._limit_memory(FREEZE_ALLOWANCE)
@@ -151,19 +179,20 @@ class FreezingSupervisor(Supervisor):
             return
         task, self._task = self._task, None
         try:
-            pending = {int(pid): int(mask) for pid, mask in task.result().items()}
-            self._hand_over(pending)
+            found = task.result()
+            memory_sent = bool(found["memory_sent"])
+            self._hand_over(FrozenState.decode(found["state"]))
         except (CannotMove, OSError) as error:
             self._thaw()
             self._answer(FREEZE, str(error))
         else:
-            self._answer(FREEZE)
+            self._control.send(job_messages.encode(OrderOutcome(FREEZE, memory_sent=memory_sent)))
 
-    def _hand_over(self, pending: Mapping[int, int]) -> None:
+    def _hand_over(self, state: FrozenState) -> None:
         """
         Empty the pipes of the frozen job and write down all there is.
 
-        :param pending: see `Handover`.
+        :param state: of its processes.
         :raises OSError: a full disk. :raises CannotMove: a pipe cannot be emptied.
         """
         assert self._program is not None
@@ -188,12 +217,22 @@ class FreezingSupervisor(Supervisor):
         handed = HandedInput(end.stdin.received, end.stdin.taken, bytes(stdio.waiting), end.stdin_ended)
         job = HandedJob(
             spec.uid, spec.gid, spec.groups, spec.argv, spec.user, spec.cwd, spec.tty, spec.merge,
-            spec.began, spec.memory_max, self._used(),
+            spec.began, spec.memory_max, self._used(), spec.carry,
         )  # fmt: skip
         self._handed = handed
-        stopped, stops = tuple(self._stopped), self._watcher.stops
+        view = PrivateView() if self._private is None else self._private.view()
         told = Handover(
-            self._program.pid, tuple(names), stopped, job, outputs, handed, pending, stops, self._taken
+            self._program.pid,
+            tuple(names),
+            tuple(self._stopped),
+            job,
+            outputs,
+            handed,
+            state,
+            self._watcher.stops,
+            view.places,
+            view.shown,
+            self._taken,
         )
         handover.write(self._order.directory, told)
 
@@ -216,6 +255,9 @@ class FreezingSupervisor(Supervisor):
         self._set_frozen(False)
         self._handed = None
         self._limit_memory()
+        if self._private is not None and self._links_since:
+            self._private.remove_link_remaps(self._links_since)
+            self._links_since = 0
         self._put_terminal()
         self._stdio.set_waiting_size()
         # Children first: a shell that sees a stopped child takes that for Ctrl-Z.

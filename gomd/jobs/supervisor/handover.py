@@ -14,6 +14,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from gomd.jobs.checkpoint.frozen_state import FrozenState
 from gomd.jobs.supervisor import terminal_state
 from gomd.jobs.supervisor.terminal_state import HandedTerminal
 from libgomd.errors import CannotMove
@@ -40,6 +41,7 @@ class HandedJob(NamedTuple):
     began: float | None = None
     memory_max: int | None = None
     used: float | None = None
+    carry: tuple[str, ...] = ()
 
 
 class HandedOutput(NamedTuple):
@@ -70,11 +72,12 @@ class Handover(NamedTuple):
     :ivar pid: of its first process, in its PID namespace. :ivar names: what criu calls its standard input,
         output and error; empty for what is closed or no pipe.
     :ivar stopped: processes that were stopped before the freeze, and stay so.
+    :ivar places: the temporary directories that it has of its own, :ivar shown: what it sees there of the
+        machine's.
     :ivar spec: see `HandedJob`. :ivar outputs: by the kind of frames. :ivar stdin: see `HandedInput`.
-    :ivar pending: by process, the signals that were pending, as `pending_signals.read` gives them; None when
-        an older version handed it over.
-    :ivar stops: how many times its first process has been stopped. :ivar terminal: its terminal, None
-        when it has none.
+    :ivar state: of its processes, beyond what criu's images have; None when an older version handed it over.
+    :ivar stops: how many times its first process has been stopped.
+    :ivar terminal: its terminal, None when it has none.
     """
 
     pid: int
@@ -83,8 +86,10 @@ class Handover(NamedTuple):
     spec: HandedJob
     outputs: Mapping[int, HandedOutput]
     stdin: HandedInput
-    pending: Mapping[int, int] | None = None
+    state: FrozenState | None = None
     stops: int = 0
+    places: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
     terminal: HandedTerminal | None = None
 
 
@@ -98,10 +103,12 @@ def write(directory: str, handover: Handover) -> None:
     told = {
         "pid": handover.pid, "names": handover.names, "stopped": handover.stopped,
         "spec": handover.spec._asdict(), "outputs": outputs, "stdin": stdin,
-        "pending": handover.pending,
+        "state": None if handover.state is None else handover.state.encode(),
         "stops": handover.stops,
         "terminal": None if handover.terminal is None else terminal_state.to_json(handover.terminal),
     }  # fmt: skip
+    if handover.places:
+        told |= {"places": handover.places, "shown": handover.shown}
     path = os.path.join(directory, HANDOVER)
     number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with open(number, "w", encoding="ascii") as file:
@@ -165,15 +172,6 @@ def _outputs(value: object, name: str) -> dict[int, HandedOutput]:
     }
 
 
-def _masks(value: object, name: str) -> dict[int, int]:
-    """Read a set of signals, as bits, for each process id."""
-    if not isinstance(value, dict) or not all(
-        pid.isdigit() and type(mask) is int and 0 <= mask < 1 << 64 for pid, mask in value.items()
-    ):
-        raise MalformedFrame(f"{name} is an object of process ids and signals")
-    return {int(pid): mask for pid, mask in value.items()}
-
-
 def _terminal(value: object, name: str) -> HandedTerminal:
     try:
         return terminal_state.from_json(value)
@@ -189,11 +187,11 @@ _READERS: Final[dict[str, json_fields.Reader]] = {
     **dict.fromkeys(("data", "waiting"), _bytes),
     **dict.fromkeys(("cwd", "user"), json_fields.text),
     **dict.fromkeys(("began", "used"), json_fields.seconds),
-    **dict.fromkeys(("argv", "names"), json_fields.texts()),
+    **dict.fromkeys(("argv", "carry", "names", "places", "shown"), json_fields.texts()),
     **dict.fromkeys(("groups", "stopped"), json_fields.wholes()),
     "spec": _job,
     "outputs": _outputs,
+    "state": lambda value, _name: FrozenState.decode(value),
     "terminal": _terminal,
-    "pending": _masks,
     "stdin": lambda value, _name: json_fields.read(HandedInput, value, _READERS),
 }  # fmt: skip

@@ -41,6 +41,30 @@ def make_terminal(uid: int) -> tuple[Streams, Streams]:
     return (slave, slave, slave), (os.dup(master), master, -1)
 
 
+def hold_terminal(slave: int) -> None:
+    """
+    Make a terminal the controlling one of this process, a session leader, and ignore what it signals.
+
+    The job is then a process group in this session, as below a shell: Ctrl-Z can stop it. Where it led a
+    session of its own, the kernel would ignore its stop signals.
+
+    :raises OSError: the kernel refuses.
+    """
+    import signal
+    import termios
+
+    for number in (
+        signal.SIGHUP,
+        signal.SIGINT,
+        signal.SIGQUIT,
+        signal.SIGTSTP,
+        signal.SIGTTIN,
+        signal.SIGTTOU,
+    ):
+        signal.signal(number, signal.SIG_IGN)
+    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+
+
 def set_size(terminal: int, rows: int, columns: int) -> None:
     """Set the size of a terminal; what runs on it gets SIGWINCH. :raises OSError: the job has closed it."""
     import struct

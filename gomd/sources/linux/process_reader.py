@@ -26,6 +26,7 @@ from gomd.sources.linux.pidstat import PidStat, cpu_percent, parse_pid_stat
 from gomd.sources.usernames import UserNames
 from libgomd.errors import SourceUnavailable
 from libgomd.model import Process
+from libgomd.wire.text import printable_bytes
 
 _TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 #: Bytes in a page of memory.
@@ -183,6 +184,7 @@ class ProcessReader:
             started=stat.started,
             read_rate=read_rate,
             write_rate=write_rate,
+            name=printable_bytes(stat.name),
         )
 
     def renewed(self, process: Process, now: float) -> Process:

@@ -100,6 +100,7 @@ class OpenMosixProcesses:
             vsize=stat.vsize, start_time=None if after is None else boot_time + after, where=where,
             nmigs=nmigs, lock=bool(lock), cantmove=cantmove,
             command=command or f"[{printable_bytes(stat.name)}]", started=stat.started,
+            name=printable_bytes(stat.name),
         )  # fmt: skip
 
     def _number(self, pid: int, name: str) -> int:

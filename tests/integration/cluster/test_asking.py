@@ -11,7 +11,10 @@ import pytest
 from tests.integration.cluster.asking import (
     EVERYBODY,
     ask,
+    counters,
+    eventually,
     sleeper,
+    up,
 )
 from tests.integration.daemon import PATIENCE
 from tests.integration.hosts import PORT, Host, Network
@@ -46,6 +49,22 @@ def test_any_node_answers_for_any_other(cluster: Network) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+def test_questions_to_a_node_share_a_stream(cluster: Network) -> None:
+    """Of one caller, in one format, while they come soon; a daemon that restarted is asked, too."""
+    first, second, third = cluster.hosts[0], cluster.hosts[1], cluster.hosts[2]
+    with first.daemon.connect_unix() as line:
+        before = counters(second)["handshakes_done"]
+        for _ in range(20):
+            assert line.ask("@2 load").code == 200
+            assert line.ask("@2 ps 1").block
+        assert counters(second)["handshakes_done"] - before < 10
+        assert line.ask("@3 load").code == 200
+        third.daemon.stop()
+        third.daemon.start()
+        eventually(lambda: up(first) == EVERYBODY and up(third) == EVERYBODY)
+        assert line.ask("@3 load").code == 200
 
 
 _ASKS = """

@@ -1,5 +1,5 @@
 """
-A program that uses every kind of timer and wait of Linux. It is run by /usr/bin/python3, standard library only.
+A program that uses every kind of timer and wait of Linux, run by /usr/bin/python3; standard library only.
 
 Each line of its input is answered by one line of JSON. ``arm`` sets every kind of one-shot timer; any other
 line tells how often each timer has expired since the start.
@@ -44,7 +44,8 @@ class Time(ctypes.Structure):
 
 class Event(ctypes.Structure):
     _fields_ = (("value", ctypes.c_void_p), ("signal", ctypes.c_int), ("notify", ctypes.c_int),
-                ("thread", ctypes.c_void_p), ("attribute", ctypes.c_void_p), ("more", ctypes.c_char * 32))  # fmt: skip
+                ("thread", ctypes.c_void_p), ("attribute", ctypes.c_void_p),
+                ("more", ctypes.c_char * 32))  # fmt: skip
 
 
 class ThreadEvent(ctypes.Structure):
@@ -128,7 +129,7 @@ def interval_timers() -> None:
     for which, number in ((signal.ITIMER_REAL, signal.SIGALRM), (signal.ITIMER_VIRTUAL, signal.SIGVTALRM),
                           (signal.ITIMER_PROF, signal.SIGPROF)):  # fmt: skip
         name = f"setitimer {number.name}"
-        signal.signal(number, lambda _number, _frame, name=name: count(name))
+        signal.signal(number, lambda _number, _frame, name=name: count(name))  # type: ignore[misc]
         signal.setitimer(which, PERIOD, PERIOD)
 
 
@@ -154,7 +155,9 @@ def alarm_in_a_child() -> None:
 # -- POSIX timers
 
 
-def posix_timer(clock: int, event: Event | ThreadEvent, first: float, then: float, absolute: bool) -> ctypes.c_void_p:
+def posix_timer(
+    clock: int, event: Event | ThreadEvent, first: float, then: float, absolute: bool
+) -> ctypes.c_void_p:
     made = ctypes.c_void_p()
     check(libc.timer_create(clock, ctypes.byref(event), ctypes.byref(made)))
     start = now(clock) + first if absolute else first
@@ -186,7 +189,9 @@ def periodic_posix_timers() -> None:
     in_thread(threaded)
     function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _value: count("timer_create in a thread"))
     handlers[0] = function
-    posix_timer(MONOTONIC, Event(None, 0, SIGEV_THREAD, ctypes.cast(function, ctypes.c_void_p)), PERIOD, PERIOD, False)
+    posix_timer(
+        MONOTONIC, Event(None, 0, SIGEV_THREAD, ctypes.cast(function, ctypes.c_void_p)), PERIOD, PERIOD, False
+    )
     silent = posix_timer(MONOTONIC, Event(None, 0, SIGEV_NONE), PERIOD, PERIOD, False)
 
     def look() -> None:
@@ -263,7 +268,8 @@ def waits() -> None:
 
     for name, wait in (
         ("epoll_wait", lambda: epoll.poll(PERIOD)), ("poll", lambda: poll.poll(PERIOD * 1000)),
-        ("select", lambda: select.select([], [], [], PERIOD)), ("recv", receive), ("condition", condition_wait),
+        ("select", lambda: select.select([], [], [], PERIOD)), ("recv", receive),
+        ("condition", condition_wait),
         ("sleep", lambda: time.sleep(PERIOD)),
     ):  # fmt: skip
         in_thread(forever, name, wait)

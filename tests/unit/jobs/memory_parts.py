@@ -22,6 +22,10 @@ class Criu:
     def __init__(self) -> None:
         self.missing = ""
         self.page_server_fails = ""
+        self.number = "4.2"
+
+    def version(self) -> str:
+        return self.number
 
     def check(self) -> str:
         return self.missing

@@ -22,7 +22,7 @@ from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
 from gomd.jobs.lifecycle.supervisors import Supervisors
 from gomd.jobs.lifecycle.tracked import Phase
 from gomd.jobs.lifecycle.tracker import JobTracker
-from gomd.jobs.migration.channels import Channels
+from gomd.jobs.migration.channels import ChannelObserver, Channels
 from gomd.jobs.migration.context import MigrationContext, Policy
 from gomd.jobs.migration.images import ImageDirectories
 from gomd.jobs.migration.journal import MigrationJournal
@@ -153,14 +153,13 @@ class Daemon:
         )  # fmt: skip
 
         def migrator(tracker: JobTracker, table: HomeTable, locations: JobLocations) -> Migrations:
-            channels = Channels(
-                members, self.peers, lambda message, answer: self.migrations.heard(message, answer),
-                lambda node, ours: self.migrations.cut(node, ours),
-                lambda node: self.migrations.connected(node),
-            )  # fmt: skip
-            self.tracker, self.table, self.locations, self.channels = tracker, table, locations, channels
-            self.context = self._context(machine, members, here)
-            self.migrations = Migrations(self.context)
+            def context(observer: ChannelObserver) -> MigrationContext:
+                self.channels = Channels(members, self.peers, observer)
+                self.context = self._context(machine, members, here)
+                return self.context
+
+            self.tracker, self.table, self.locations = tracker, table, locations
+            self.migrations = Migrations(context)
             return self.migrations
 
         self.jobs = Jobs(
@@ -205,7 +204,7 @@ class MemoryMachine:
         self.dump_fails = self.restore_fails = self.cantmove = ""
         self.stays: list[str] = []
         self.stays_fails: Exception | None = None
-        self.look_at_stays: Callable[[int, int], list[str]] = self._say_stays
+        self.look_at_stays: Callable[[int, int, str], list[str]] = self._say_stays
         self.lacks = self.full = ""
         self.needs = Requirements(1 << 20, "x86_64", "6.1.0", 0, "root", (), ("/",), ())
         self._pids = 1000 * number
@@ -226,12 +225,12 @@ class MemoryMachine:
         """Return what inspects the jobs of this machine."""
         return NodeChecks(
             threads, criu, images,
-            read_requirements=lambda _pid, _supervisor, _user: self.needs,
+            read_requirements=lambda _pid, _supervisor, _user, _criu: self.needs,
             read_obstacles=self.look_at_stays,
             read_capabilities=self._offer,
         )  # fmt: skip
 
-    def _say_stays(self, pid: int, supervisor: int) -> list[str]:
+    def _say_stays(self, pid: int, supervisor: int, _criu: str) -> list[str]:
         if self.stays_fails is not None:
             raise self.stays_fails
         return self.stays

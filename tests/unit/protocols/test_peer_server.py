@@ -147,6 +147,21 @@ def test_no_group_uses_up_the_places_of_another() -> None:
     assert port.codes(READER, "load") == ["200", "200"]
 
 
+def test_a_stream_that_is_kept_for_later_makes_room() -> None:
+    """The one that was idle for longest is closed for a new one; never one that is answered now."""
+    port = Port(most=2)
+    watching = port.open(READER, "watch load")
+    first = port.open(READER, "load")
+    assert port.codes(READER, "load") == ["200", "429"]
+    port.daemon.clock.advance(1.0)
+    assert port.codes(READER, "load") == ["200", "200"]
+    assert (first.disconnecting, watching.disconnecting) == (True, False)
+    assert port.streams()["streams_in_readers"] == 2
+    first.hang_up()
+    Port.opened.remove(first)
+    assert port.streams()["streams_in_readers"] == 2
+
+
 def test_a_stream_without_a_first_request_does_not_stay() -> None:
     """Half a minute after it came, or after it said whom it is for; one that has asked stays much longer."""
     port = Port()

@@ -50,10 +50,10 @@ class ScanTests(SynchronousTestCase):
                 node=7, home=7, pid=4711, ppid=1, uid=uid, user=found.user, state="R", nice=5, threads=3,
                 cpu_percent=None, cpu_seconds=3.0, rss=389 * page, vsize=2990080,
                 start_time=1795342775 + 1863.07, where=0, nmigs=0, lock=False, cantmove="foreign",
-                command="./simulate --steps \\x1b[31m\\xff", started=186307,
+                command="./simulate --steps \\x1b[31m\\xff", started=186307, name=found.name,
             ),
         )  # fmt: skip
-        self.assertEqual(found.identity, "7-4711-186307")
+        self.assertEqual((found.identity, found.name), ("7-4711-186307", "my (odd) S 1 name"))
 
     def settled(self) -> dict[int, Process]:
         """Scan until nothing is in motion; return the processes."""

@@ -83,7 +83,7 @@ def process(pid: int, ticks: int, started: int, command: str, **more: object) ->
         "node": 1, "home": 1, "ppid": 1, "uid": 0, "user": "root", "state": "S", "nice": 0, "threads": None,
         "cpu_percent": None, "rss": 0, "vsize": 0, "where": 0, "nmigs": 0, "lock": False, "cantmove": "",
     }  # fmt: skip
-    values |= more
+    values |= {"name": command.strip("[]")} | more
     return Process(
         pid=pid, cpu_seconds=ticks / 100, start_time=1795341260 + started / 100, command=command,
         started=started, **values,  # type: ignore[arg-type]

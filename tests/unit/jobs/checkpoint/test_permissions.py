@@ -153,12 +153,22 @@ class RightsTests(SynchronousTestCase):
         """A process in a namespace that its supervisor is not in has what nobody here gave it."""
         if os.geteuid() != 0:
             self.skipTest("root only")
-        for option, name in (("--uts", "UTS"), ("--ipc", "IPC"), ("--mount", "mount"), ("--net", "network")):
+        for option, name in (("--uts", "UTS"), ("--mount", "mount"), ("--net", "network")):
             pid = self.start_as(
                 "--reuid=65534", "--regid=65534", "--clear-groups", before=("unshare", option, "--")
             )
             with self.assertRaisesRegex(CannotMove, f"another {name} namespace"):
                 permissions.check_ids([pid], 65534, "node 1")
+
+    def test_queues_and_semaphores_of_its_own(self) -> None:
+        """A job has an IPC namespace that its supervisor has not; its processes have the same one."""
+        if os.geteuid() != 0:
+            self.skipTest("root only")
+        ids = ("--reuid=65534", "--regid=65534", "--clear-groups")
+        first, second = (self.start_as(*ids, before=("unshare", "--ipc", "--")) for _ in range(2))
+        permissions.check_ids([first], 65534, "node 1")
+        with self.assertRaisesRegex(CannotMove, "several IPC namespaces"):
+            permissions.check_ids([first, second], 65534, "node 1")
 
     def test_sockets_with_names(self) -> None:
         """Of any kind, however odd: who brings up the process takes the name from whoever has it."""
@@ -169,10 +179,10 @@ class RightsTests(SynchronousTestCase):
             with socket.socket(socket.AF_UNIX) as bound:
                 bound.bind(name)
                 pid = self.start([bound.fileno()])
-                self.assertEqual(sockets_that_stay([pid]), NAMED_SOCKET, name)
+                self.assertEqual(sockets_that_stay([pid], 1000), NAMED_SOCKET, name)
         with socket.socket(socket.AF_UNIX) as free:
             self.assertNotIn(str(os.fstat(free.fileno()).st_ino), named_sockets("/proc/self/net"))
-            self.assertEqual(sockets_that_stay([self.start([free.fileno()])]), "")
+            self.assertEqual(sockets_that_stay([self.start([free.fileno()])], 1000), "")
 
     def test_what_cannot_be_read_is_not_free_to_go(self) -> None:
         """Tables and lists that cannot be read, or not to their end: nobody says that nothing is in them."""
@@ -197,13 +207,13 @@ class RightsTests(SynchronousTestCase):
         with here, there:
             socket.send_fds(here, [b"x"], [0])
             pid = self.start([here.fileno(), there.fileno()])
-            self.assertIn("nobody has received yet", sockets_that_stay([pid]))
+            self.assertIn("nobody has received yet", sockets_that_stay([pid], 1000))
             self.assertRaises(CannotMove, opened, [pid])
 
     def test_a_process_that_ended(self) -> None:
         """Nothing is allowed that was not looked at."""
         self.assertRaises(CannotMove, opened, [1 << 30])
-        self.assertRaises(CannotMove, sockets_that_stay, [1 << 30])
+        self.assertRaises(CannotMove, sockets_that_stay, [1 << 30], 1000)
 
     # -- the gate
 

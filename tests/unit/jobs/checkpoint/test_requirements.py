@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -12,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from gomd.jobs.checkpoint.free_ports import NotFree
+from gomd.jobs.checkpoint.inet_sockets import Port
 from gomd.jobs.checkpoint.inspection import MAX_PROCESSES, read_needs, read_offer, read_stays
 from gomd.jobs.checkpoint.requirements import (
     Capabilities,
@@ -24,10 +27,14 @@ from gomd.jobs.checkpoint.requirements import (
 from tests.unit.scratch import scratch
 
 _LIBRARY = FileRequirement("/lib/libc.so.6", 100, "aa")
-NEEDS = Requirements(50 << 20, "x86_64", "6.1.0", 1000, "ann", ("avx", "sse"), ("/home/ann",), (_LIBRARY,))
+NEEDS = Requirements(
+    50 << 20, "x86_64", "6.1.0", 1000, "ann", ("avx", "sse"), ("/home/ann",), (_LIBRARY,), node="alpha",
+    gids=(27, 100), limits=(("open files", 4096),), huge=2 << 20,
+)  # fmt: skip
 OFFER = Capabilities(
-    60 << 20, 60 << 20, "x86_64", "6.1.7", "ann", ("avx", "avx2", "sse"), ("/home/ann",), (_LIBRARY,)
-)
+    60 << 20, 60 << 20, "x86_64", "6.1.7", "ann", ("avx", "avx2", "sse"), ("/home/ann",), (_LIBRARY,),
+    gids=(27, 100, 1000), limits=(("open files", 4096),), huge=2 << 20,
+)  # fmt: skip
 
 
 class ReasonsTests(SynchronousTestCase):
@@ -46,8 +53,24 @@ class ReasonsTests(SynchronousTestCase):
             ({"user": "bob"}, "user 1000 is ann here and is bob on beta"),
             ({"user": ""}, "user 1000 is ann here and is nobody on beta"),
             ({"directories": ()}, "beta has no directory /home/ann"),
-            ({"files": ()}, "beta has no /lib/libc.so.6"),
-            ({"files": (replace(_LIBRARY, build_id="bb"),)}, "/lib/libc.so.6 is another one on beta"),
+            (
+                {"files": ()},
+                "beta has no /lib/libc.so.6: install the same version of its package on beta",
+            ),
+            (
+                {"files": (replace(_LIBRARY, build_id="bb"),)},
+                "/lib/libc.so.6 is another one on beta than on alpha (another build): "
+                "install the same version of its package on beta",
+            ),
+            (
+                {"gids": (100,)},
+                "ann is not in group 27 on beta: add the user to it there",
+            ),
+            (
+                {"limits": (("open files", 1024),)},
+                "its limit of open files is 4096, beta allows 1024: raise that of its daemon",
+            ),
+            ({"huge": 1 << 20}, "it has 2 MB of huge pages, beta has 1 MB free"),
             ({"criu": "criu is not installed"}, "beta: criu is not installed"),
         ):
             self.assertEqual(reasons(NEEDS, replace(OFFER, **change), "beta"), [told])
@@ -63,19 +86,29 @@ class ReasonsTests(SynchronousTestCase):
         )
         self.assertEqual(reasons(limited, OFFER, "beta"), [])
 
-    def test_a_file_is_known_by_what_counts(self) -> None:
-        """A library by its build id, data by its size, a file that is written by being the very same."""
-        data, log = FileRequirement("/d", 5), FileRequirement("/l", 5, inode=7, written=True)
-        self.assertTrue(_LIBRARY.is_same(replace(_LIBRARY, size=99)))
-        self.assertTrue(data.is_same(replace(data, inode=1)))
-        self.assertFalse(data.is_same(replace(data, size=6)))
-        self.assertTrue(log.is_same(replace(log, size=6, written=False)))
-        self.assertFalse(log.is_same(replace(log, inode=8)))
+    def test_images_go_to_a_newer_criu_only(self) -> None:
+        """An older one cannot read them; what is not known is left to criu."""
+        for here, there, said in (
+            ("4.2.1", "4.1.1", True), ("4.1.1", "4.2.1", False), ("4.2", "4.10", False),
+            ("4.1.1", "4.1.1", False), ("", "4.1.1", False), ("4.2.1", "", False),
+        ):  # fmt: skip
+            found = reasons(replace(NEEDS, criu=here), replace(OFFER, criu_version=there), "beta")
+            self.assertEqual(bool(found), said, (here, there, found))
+            self.assertTrue(not said or "beta has criu 4.1.1" in found[0])
+
+    def test_ports_that_are_taken(self) -> None:
+        """Each is named."""
+        taken = NotFree(Port("tcp", "0.0.0.0", 80), errno.EADDRINUSE)
+        found = reasons(NEEDS, replace(OFFER, not_free=(taken,)), "beta")
+        self.assertEqual(found, ["tcp port 80 is in use on beta"])
 
     def test_a_file_name_cannot_act_on_a_terminal(self) -> None:
         """Names are the job's choice."""
-        needs = replace(NEEDS, files=(FileRequirement("/tmp/\x1b[2J", 1),))
-        self.assertEqual(reasons(needs, OFFER, "beta"), ["beta has no /tmp/?[2J"])
+        needs = replace(NEEDS, files=(FileRequirement("/data/\x1b[2J", 1),))
+        self.assertEqual(reasons(needs, OFFER, "beta"), [
+            "beta has no /data/?[2J: share it between alpha and beta, "
+            "or start the job with --carry /data/?[2J",
+        ])  # fmt: skip
 
 
 class ReadingTests(SynchronousTestCase):
@@ -105,8 +138,8 @@ class ReadingTests(SynchronousTestCase):
             port = server.getsockname()[1]
             with socket.create_connection(("127.0.0.1", port)):
                 stays = read_needs([os.getpid()], "me").stays
-        self.assertIn(f"it listens on port {port} of this node", stays)
-        self.assertIn(f"it has a TCP connection open, to port {port}", stays)
+        self.assertIn(f"somebody has connected to its port {port}", stays)
+        self.assertIn(f"it has a TCP connection to 127.0.0.1:{port}", stays)
         self.assertIn(f"it holds a lock on {path.absolute()}", stays)
 
     def test_a_socket_of_each_kind(self) -> None:
@@ -116,14 +149,17 @@ class ReadingTests(SynchronousTestCase):
             (proc / "7" / name).mkdir(parents=True)
         line = "0: 0100007F:1F90 0100007F:01BB {} 0:0 0:0 0 1000 0 {} 1\n"
         (proc / "7/net/tcp").write_text("head\n" + line.format("0A", 11) + line.format("01", 12))
-        (proc / "7/net/tcp6").write_text("head\n" + line.format("06", 13) + "torn\n")
-        (proc / "7/net/udp").write_text("head\n" + line.format("07", 14))
+        (proc / "7/net/tcp6").write_text("head\ntorn\n" + line.format("06", 13))
+        idle = line.replace("0100007F:01BB", "00000000:0000")
+        (proc / "7/net/udp").write_text("head\n" + idle.format("07", 14))
         (proc / "7/net/packet").write_text("head\n00000000 3 3 0003 2 1 0 0 15\n")
         for number in range(11, 17):
             (proc / "7/fd" / str(number)).symlink_to(f"socket:[{number}]")
-        self.assertEqual(sorted(read_stays([7], proc=str(proc))), [
-            "it has a TCP connection open", "it has a TCP connection open, to port 443",
-            "it has a packet socket open", "it has a udp socket open", "it listens on port 8080 of this node",
+        stay = ["it has a TCP connection to 127.0.0.1:443", "it has a packet socket open"]
+        self.assertEqual(sorted(read_stays([7], proc=str(proc), criu="4.2.1")), stay)
+        found = [why.partition(", which")[0] for why in read_stays([7], proc=str(proc), criu="")]
+        self.assertEqual(sorted(found), [
+            *stay, "it has a udp socket open", "it listens on port 8080 of this node",
         ])  # fmt: skip
 
     def test_what_is_all_of_a_process(self) -> None:

@@ -35,8 +35,8 @@ class TrackerTests(SynchronousTestCase):
         clock = Clock()
         make: Any = JobTracker
         tracker: JobTracker = make(
-            clock, _Members(), AtOnce(), Events(), lambda _running: None, None, None, JobChanges(clock),
-            clock.seconds,
+            clock, _Members(), AtOnce(), Events(), lambda _running, _changes: None, None, None,
+            JobChanges(clock), clock.seconds,
         )  # fmt: skip
         guest = tracker.new_guest("1-7", 1001)
         tracker.track(guest)

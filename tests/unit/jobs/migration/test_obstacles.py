@@ -73,7 +73,7 @@ class ObstaclesTests(SynchronousTestCase):
         looked: list[int] = []
         for _ in range(MAX_JOBS_PER_ROUND + 9):
             self.cluster.begin()
-        self.machine.look_at_stays = lambda pid, _supervisor: looked.append(pid) or []  # type: ignore[func-returns-value]
+        self.machine.look_at_stays = lambda pid, _supervisor, _criu: looked.append(pid) or []  # type: ignore[func-returns-value]
         self.cluster.stop(1)
         self.cluster.start(1)
         self.cluster.settle()

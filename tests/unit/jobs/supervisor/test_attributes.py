@@ -6,8 +6,8 @@ import resource
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from gomd.jobs.checkpoint.syscalls import numbers
 from gomd.jobs.supervisor.attributes import HARD_FILES, parse_limits, within
-from gomd.jobs.supervisor.syscalls import numbers
 
 _HEAD = "Limit                     Soft Limit           Hard Limit           Units     \n"
 INF = resource.RLIM_INFINITY

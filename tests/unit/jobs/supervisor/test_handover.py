@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from gomd.jobs.checkpoint.frozen_state import FrozenState
+from gomd.jobs.checkpoint.inherited_attributes import Inherited
+from gomd.jobs.checkpoint.kept_attributes import ProcessAttributes, ThreadAttributes
 from gomd.jobs.supervisor import handover
 from gomd.jobs.supervisor.handover import HandedInput, HandedJob, HandedOutput, Handover
 from gomd.jobs.supervisor.terminal_state import HandedTerminal, TerminalModes, TypedAhead
@@ -18,7 +21,13 @@ _HANDOVER = Handover(
     300, ("pipe:[1]", "pipe:[2]", ""), (305,),
     HandedJob(1000, 1000, (1000, 24), ("cat", "\udcff"), "me", "/home/me", False, True, 1.5e9, 1 << 30, 2.5),
     {frames.STDOUT: HandedOutput(7, b"\x00\xffrest", True), frames.STDERR: HandedOutput(0, b"", False)},
-    HandedInput(100, 90, b"typed", False), {300: 1 << 9, 305: (1 << 64) - 1},
+    HandedInput(100, 90, b"typed", False),
+    FrozenState(
+        {300: 1 << 9, 305: (1 << 64) - 1}, Inherited(0x40000, 128),
+        {300: ProcessAttributes("33", -3, 1.5, {300: ThreadAttributes(
+            (1, 3), 16390, 777, (3, 1, -7, 0, 0, 0, 2**64 - 1, 0, 1024), ("thread mitigated",)),
+            301: ThreadAttributes()})},
+    ),
 )  # fmt: skip
 
 
@@ -48,10 +57,10 @@ def test_what_older_versions_wrote(tmp_path: Path) -> None:
                     "19": {"begin": 0, "data": "", "open": False}},
         "stdin": {"received": 100, "taken": 90, "waiting": "dHlwZWQ=", "ended": False},
     }  # fmt: skip
-    assert handover.parse(told) == _HANDOVER._replace(pending=None)
-    spec: Any = {**told["spec"], "tty": False}  # type: ignore[dict-item]
-    more = {"stops": 0, "terminal": None, "pending": {"300": 512, "305": 2**64 - 1}}
-    assert written(tmp_path) == {**told, "spec": spec, **more}
+    assert handover.parse(told) == _HANDOVER._replace(state=None)
+    spec: Any = {**told["spec"], "tty": False, "carry": []}  # type: ignore[dict-item]
+    more = {"state": None, "stops": 0, "terminal": None}
+    assert {**written(tmp_path), "state": None} == {**told, "spec": spec, **more}
 
 
 @pytest.mark.parametrize("account", [
@@ -69,7 +78,11 @@ def test_an_account_that_is_none(tmp_path: Path, account: dict[str, object]) -> 
     {"pid": "300"}, {"names": ["", ""]}, {"names": [1, 2, 3]}, {"stopped": 3}, {"outputs": []},
     {"outputs": {}}, {"outputs": {"18": {"begin": 0, "data": "!", "open": True}}}, {"stdin": None},
     {"stdin": {"received": 1, "taken": 1, "waiting": "", "ended": 0}}, {"spec": None}, {"spec": [1]},
-    {"pending": []}, {"pending": {"300": -1}}, {"pending": {"300": True}}, {"pending": {"x": 1}},
+    {"state": []}, {"state": {"pending": []}}, {"state": {"pending": {"300": -1}}},
+    {"state": {"pending": {"300": True}}}, {"state": {"pending": {"x": 1}}}, {"state": {"inherited": 7}},
+    {"state": {"attributes": {"x": {}}}}, {"state": {"attributes": {"300": {"core_filter": "3 3"}}}},
+    {"state": {"attributes": {"300": {"threads": {"301": {"scheduling": [1]}}}}}},
+    {"state": {"attributes": {"300": {"threads": {"301": {"cpus": ["1"]}}}}}},
 ])  # fmt: skip
 def test_damaged_handovers(tmp_path: Path, change: dict[str, object]) -> None:
     """Each is one error, which the caller is told."""

@@ -1,0 +1,315 @@
+"""Collects the files and directories that a job has open, mapped or as its directory. Blocks."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from gomd.jobs.checkpoint.acting_as import acting_as
+from gomd.jobs.checkpoint.file_facts import FileReader
+from gomd.jobs.checkpoint.kernel_objects import NAMELESS, stays
+from gomd.jobs.checkpoint.mounts import (
+    KERNEL_STATE,
+    MAX_MOUNTINFO,
+    Mount,
+    mount_of,
+    own_mounts,
+    parse_mountinfo,
+    shared_identity,
+)
+from gomd.jobs.checkpoint.probes import Rights
+from gomd.jobs.checkpoint.process_status import DescriptorInfo
+from gomd.jobs.checkpoint.same_file import SYSTEM, FileRequirement
+
+#: Bytes of a deleted file, still open or mapped, which criu carries along.
+MAX_GHOST: Final = 1 << 20
+DELETED: Final = " (deleted)"
+_MAPPING: Final = re.compile(r"^([0-9a-f]+-[0-9a-f]+) (....) \S+ \S+ \d+ +(/.*|anon_inode:.*)$", re.MULTILINE)
+_OF_PROCESS: Final = re.compile(r"/proc/\d+/")
+_MAX_MAPS: Final = 16 << 20
+
+
+class Mapping(NamedTuple):
+    """A file that is mapped. :ivar addresses: as in map_files. :ivar written: what is written goes to it."""
+
+    path: str
+    addresses: str
+    written: bool
+
+
+def parse_maps(text: str) -> list[Mapping]:
+    """Return the files in ``text``, which is of /proc/PID/maps: each once, as it is written if it is."""
+    found: dict[str, Mapping] = {}
+    for addresses, permissions, path in _MAPPING.findall(text):
+        written = permissions[1] == "w" and permissions[3] == "s"
+        if path not in found or (written and not found[path].written):
+            found[path] = Mapping(path.replace("\\012", "\n"), addresses, written)
+    return list(found.values())
+
+
+def read_mappings(here: str) -> list[Mapping]:
+    """Return the files that a process has mapped. :raises OSError: it has ended, or may not be seen."""
+    with open(f"{here}/maps", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        return parse_maps(file.read(_MAX_MAPS))
+
+
+class FilesInUse:
+    """
+    Gathers the files of all processes of a job.
+
+    :param root: the root directory as the job sees it, such as ``/proc/300/root``.
+    :param uid: of the job's user. :param gids: all of that user's groups.
+    :param mounts: of the job. :param daemons: the mounts that this process has.
+    :param limit: files and directories, at most.
+    :ivar too_many: whether there were more.
+    """
+
+    def __init__(
+        self, root: str, uid: int, gids: Collection[int], mounts: Sequence[Mount], daemons: Sequence[Mount],
+        limit: int,
+    ) -> None:  # fmt: skip
+        self._root = root
+        self._uid = uid
+        self._gids = frozenset(gids)
+        self._mounts = mounts
+        self._travelling = {
+            mount.place for mount in own_mounts(mounts, daemons) if _differs(root, mount.point)
+        }
+        self._limit = limit
+        self._found: dict[str, tuple[str, FileRequirement]] = {}
+        self.too_many = False
+
+    def travels(self, path: str) -> bool:
+        """Whether a path is in a directory that gomd has made for the job, and that moves with it."""
+        mount = mount_of(self._mounts, path)
+        return mount is not None and mount.place in self._travelling
+
+    def add_descriptor(self, at: str, path: str, known: os.stat_result, info: DescriptorInfo) -> str:
+        """
+        Add an opened file or directory.
+
+        :param at: where it can be opened. :returns: why it keeps the job here, empty when it does not.
+        """
+        if stat.S_ISDIR(known.st_mode):
+            return self.add_directory(at, path, known, info.position)
+        if not stat.S_ISREG(known.st_mode) or info.path_only:
+            return ""
+        return self._add_file(at, path, known, info.written, info.position)
+
+    def add_mapping(self, here: str, mapping: Mapping) -> str:
+        """Add a mapped file. :returns: why it keeps the job here, empty when it does not."""
+        path = mapping.path
+        if path.startswith(NAMELESS):
+            return ""
+        if why := stays(path):
+            return why
+        at = f"{here}/map_files/{mapping.addresses}"
+        try:
+            known = os.stat(at)
+        except OSError:
+            at = f"{here}/root{path}"
+            try:
+                known = os.stat(at)
+            except OSError:
+                return ""
+        if not stat.S_ISREG(known.st_mode):
+            return "" if path == "/dev/zero" else f"it has the device {path} mapped"
+        return self._add_file(at, path, known, mapping.written, 0)
+
+    def add_directory(self, at: str, path: str, known: os.stat_result, position: int = 0) -> str:
+        """
+        Add a directory. One of the system's only has to be there; one that the job may write to has to be
+        the same; any other one equal.
+
+        :param position: how far its entries have been read.
+        :returns: why it keeps the job here, empty when it does not.
+        """
+        if why := self._private_proc(path, known, False):
+            return why
+        if known.st_nlink == 0 or path.endswith(DELETED):
+            return "" if self.travels(path) else f"its directory {path.removesuffix(DELETED)} was removed"
+        if self.travels(path):
+            return ""
+        there = path == "/" or f"{path}/".startswith(SYSTEM)
+        written = (position > 0 or _may_write(known, self._uid, self._gids)) and not there
+        return self._add(at, path, known, written or (position > 0 and path != "/"), there and not position)
+
+    def _add_file(self, at: str, path: str, known: os.stat_result, written: bool, position: int) -> str:
+        if why := self._private_proc(path, known, written):
+            return why
+        if known.st_nlink == 0:
+            name = path.removesuffix(DELETED)
+            if self._uid not in (0, known.st_uid):
+                return f"its file {name} was deleted and belongs to another user"
+            large = known.st_size > MAX_GHOST and not self._travelling
+            return f"its file {name} was deleted and is large" if large else ""
+        if path.endswith(DELETED) and not os.path.lexists(self._root + path):
+            name = path.removesuffix(DELETED)
+            return "" if self.travels(path) else f"its file {name} was deleted and has another name"
+        if self.travels(path):
+            return ""
+        return self._add(at, path, known, written, False, position)
+
+    def _private_proc(self, path: str, known: os.stat_result, written: bool) -> str:
+        """Return why a file of its own in /proc keeps a user's job: nobody else may open it, nor may criu."""
+        if not self._uid or (not written and known.st_mode & stat.S_IROTH) or not _OF_PROCESS.match(path):
+            return ""
+        mount = mount_of(self._mounts, path)
+        if mount is None or mount.kind != "proc":
+            return ""
+        return f"it has {path} open, which cannot be opened for it elsewhere: try again when it is closed"
+
+    def _add(
+        self, at: str, path: str, known: os.stat_result, written: bool, there: bool, position: int = 0
+    ) -> str:
+        mount = mount_of(self._mounts, path)
+        if mount is not None and mount.kind in KERNEL_STATE:
+            written, there = False, True
+        if written and not _is_at(self._root + path, known):
+            return f"its file {path} was replaced by another one of that name"
+        before = self._found.get(path)
+        if before is not None and (before[1].written or not written):
+            return ""
+        if before is None and len(self._found) >= self._limit:
+            self.too_many = True
+            return ""
+        volume = ""
+        if mount is not None and (written or not there):
+            volume = _volume(mount, at)
+        self._found[path] = at, FileRequirement(
+            path, 0, written=written, near=0 if stat.S_ISDIR(known.st_mode) else min(position, known.st_size),
+            device=known.st_dev, directory=stat.S_ISDIR(known.st_mode), there=there, volume=volume,
+        )  # fmt: skip
+        return ""
+
+    def require_the_same(self, inode: int, device: int) -> bool:
+        """
+        Require the same file of the target node, as it is watched for changes.
+
+        :param device: as fdinfo shows it. :returns: whether it is among the files that the job has open.
+        """
+        for path, (at, file) in self._found.items():
+            known = os.major(file.device) << 20 | os.minor(file.device)
+            if known == device and _inode(at) == inode:
+                self._found[path] = at, replace(file, written=True, there=False, watched=True)
+                return True
+        return False
+
+    def probe_places(self) -> Iterator[tuple[str, int]]:
+        """
+        Yield the directories in which a probe would prove something, and the devices they must be on.
+
+        They are seen by this process as by the job: a file may be shown to the job alone in a directory of
+        its own, which says nothing about that file.
+        """
+        for at, file in self._found.values():
+            if file.written and _is_seen(file.path, at):
+                yield file.path if file.directory else os.path.dirname(file.path), file.device
+
+    def describe(self, reader: FileReader) -> tuple[FileRequirement, ...]:
+        """Read what tells them apart from others: first the small ones. Files that are gone are left out."""
+        found = {}
+        for path, (at, file) in sorted(self._found.items(), key=lambda item: _size(item[1][0])):
+            described = reader.read(at, file)
+            if described is not None:
+                found[path] = described
+        return tuple(found[path] for path in self._found if path in found)
+
+
+def read_mounts(here: str) -> list[Mount]:
+    """Return the mounts of a process, empty when they cannot be read."""
+    try:
+        with open(f"{here}/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+            return parse_mountinfo(file.read(MAX_MOUNTINFO))
+    except OSError:
+        return []
+
+
+def describe_here(
+    wanted: FileRequirement, reader: FileReader, mounts: Sequence[Mount], rights: Rights | None = None
+) -> FileRequirement | None:
+    """
+    Return what this node has instead of a file of another node; None when there is nothing of its kind.
+
+    :param rights: of the user who must be allowed to have it, None for root.
+    """
+    found = reader.read(wanted.path, wanted, source=False)
+    if found is None:
+        return None
+    mount = mount_of(mounts, wanted.path) if wanted.volume else None
+    volume = "" if mount is None else _volume(mount, wanted.path)
+    return replace(found, volume=volume, denied=rights is not None and not _may_have(wanted, rights))
+
+
+def _may_have(wanted: FileRequirement, rights: Rights) -> bool:
+    """Whether a user may have a file as the job has it; having it mapped, to execute it is enough."""
+    changes = wanted.written and not (wanted.directory or wanted.watched)
+    modes = (os.W_OK,) if changes else (os.R_OK, os.X_OK)
+    try:
+        with acting_as(rights.uid, rights.gid, rights.groups):
+            return any(os.access(wanted.path, mode, effective_ids=True) for mode in modes)
+    except OSError:
+        return True  # it cannot be told now: it is checked again when the copy has it open
+
+
+def _volume(mount: Mount, at: str) -> str:
+    try:
+        return shared_identity(mount, os.statvfs(at).f_fsid)
+    except OSError:
+        return ""
+
+
+def _differs(root: str, point: str) -> bool:
+    """Whether the job sees something else at ``point`` than this process."""
+    try:
+        theirs = os.stat(root + point)
+    except OSError:
+        return False
+    try:
+        ours = os.stat(point)
+    except OSError:
+        return True
+    return (theirs.st_dev, theirs.st_ino) != (ours.st_dev, ours.st_ino)
+
+
+def _is_seen(path: str, at: str) -> bool:
+    """Whether this process finds by its path what the job has at ``at``."""
+    try:
+        return _is_at(path, os.stat(at))
+    except OSError:
+        return False
+
+
+def _is_at(path: str, known: os.stat_result) -> bool:
+    try:
+        there = os.stat(path)
+    except OSError:
+        return False
+    return (there.st_dev, there.st_ino) == (known.st_dev, known.st_ino)
+
+
+def _inode(at: str) -> int:
+    try:
+        return os.stat(at).st_ino
+    except OSError:
+        return 0
+
+
+def _size(at: str) -> int:
+    try:
+        return os.stat(at).st_size
+    except OSError:
+        return 0
+
+
+def _may_write(known: os.stat_result, uid: int, gids: Collection[int]) -> bool:
+    """Whether a user may make files in a directory, or may give it that right."""
+    return (
+        uid in (0, known.st_uid)
+        or bool(known.st_mode & stat.S_IWOTH)
+        or (bool(known.st_mode & stat.S_IWGRP) and known.st_gid in gids)
+    )

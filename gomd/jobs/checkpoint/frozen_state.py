@@ -1,0 +1,87 @@
+"""
+What criu's images do not have of a frozen job's processes, and what is done with it in their copy.
+
+Standard library only: supervisors use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+from gomd.jobs.checkpoint import inherited_attributes, kept_attributes, pending_signals
+from gomd.jobs.checkpoint.inherited_attributes import Inherited
+from gomd.jobs.checkpoint.kept_attributes import Attributes
+from libgomd.errors import CannotMove
+from libgomd.wire import json_fields
+from libgomd.wire.frames import MalformedFrame
+
+
+class FrozenState(NamedTuple):
+    """
+    A frozen job's processes.
+
+    :ivar pending: by process, the signals that were pending, as `pending_signals.read` gives them.
+    :ivar inherited: what all its threads have. :ivar attributes: of each process, and of its threads.
+    """
+
+    pending: Mapping[int, int] = {}
+    inherited: Inherited = Inherited()
+    attributes: Attributes = {}
+
+    @classmethod
+    def read(cls, pids: Iterable[int], arrival: Attributes | None) -> FrozenState:
+        """
+        Read the state of the stopped processes ``pids``. Blocks briefly. Unbinds the caller.
+
+        :param arrival: the attributes with which they came to this node, None when they began here.
+        :raises CannotMove: they have attributes that cannot be carried over.
+        """
+        pids = list(pids)
+        found = inherited_attributes.read(pids)
+        for reason in inherited_attributes.reasons_to_stay(found):
+            raise CannotMove(reason)
+        inherited = found.pop() if found else Inherited()
+        return cls(pending_signals.read(pids), inherited, kept_attributes.read(pids, arrival))
+
+    def restore(self, pids: Iterable[int]) -> None:
+        """
+        Give the stopped copy of the processes what it lacks. Blocks briefly. Unbinds the caller.
+
+        :raises CannotMove: it has something new, or lacks what cannot be given to it.
+        """
+        pids = list(pids)
+        pending_signals.check(pids, self.pending)
+        if inherited_attributes.read(pids) - {self.inherited}:
+            raise CannotMove("its personality, or what prctl has set, cannot be carried over")
+        kept_attributes.apply(self.attributes)
+
+    def encode(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {
+            "pending": {str(pid): mask for pid, mask in self.pending.items()},
+            "inherited": self.inherited._asdict(),
+            "attributes": kept_attributes.encode(self.attributes),
+        }
+
+    @classmethod
+    def decode(cls, value: object) -> FrozenState:
+        """Return what `encode` returned. :raises MalformedFrame: the other node sent something else."""
+        return json_fields.read(cls, value, _READERS)
+
+
+def _masks(value: object, name: str) -> dict[int, int]:
+    """Read a set of signals, as bits, for each process id."""
+    if not isinstance(value, dict) or not all(
+        str(pid).isdecimal() and type(mask) is int and 0 <= mask < 1 << 64 for pid, mask in value.items()
+    ):
+        raise MalformedFrame(f"{name} is an object of process ids and signals")
+    return {int(pid): mask for pid, mask in value.items()}
+
+
+_READERS: Final[dict[str, json_fields.Reader]] = {
+    **dict.fromkeys(("personality", "flags"), json_fields.whole),
+    "pending": _masks,
+    "inherited": lambda value, _name: json_fields.read(Inherited, value, _READERS),
+    "attributes": kept_attributes.decode,
+}

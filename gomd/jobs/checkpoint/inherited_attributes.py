@@ -1,0 +1,105 @@
+"""
+Attributes that a process can give to nobody but itself and its children: its personality, and some flags.
+
+criu does not restore them. A copy gets them because the process that becomes criu takes them on before. So
+all threads of a job must have the same, and a personality must be one in which criu works.
+
+Standard library only: supervisors use it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+from libgomd.errors import CannotMove
+
+#: Bits of a personality with which a copy was seen to be right: no randomised addresses, and the old layout.
+_CARRIED: Final = 0x0040000 | 0x0200000
+#: Flags of a thread: its policy for memory errors, and that it serves disks (PR_SET_IO_FLUSHER).
+_MCE_SET: Final = 0x0000_0080
+_MCE_EARLY: Final = 0x0800_0000
+_FLUSHER: Final = 0x0008_0000 | 0x0010_0000
+_PR_MCE_KILL, _PR_MCE_KILL_SET, _PR_SET_IO_FLUSHER = 33, 1, 57
+_LATE, _EARLY = 0, 1
+#: Bytes that are read of a file.
+_MAX_FILE: Final = 4096
+
+
+class Inherited(NamedTuple):
+    """:ivar personality: as in /proc. :ivar flags: those above that are set."""
+
+    personality: int = 0
+    flags: int = 0
+
+
+def read(pids: Iterable[int], proc: str = "/proc") -> set[Inherited]:
+    """
+    Return what the threads of the processes ``pids`` have; more than one when they differ. Blocks.
+
+    It is empty where this kernel shows none of it.
+    """
+    found: set[Inherited] = set()
+    for pid in pids:
+        with suppress(OSError):  # it has just ended, or this kernel shows none of it
+            found.update(_of_threads(f"{proc}/{pid}/task"))
+    return found
+
+
+def reasons_to_stay(found: set[Inherited]) -> Iterator[str]:
+    """Yield why a job whose threads have what `read` has found cannot move."""
+    personalities = {each.personality for each in found}
+    if strange := sorted(each for each in personalities if each & ~_CARRIED):
+        yield f"it runs with the personality {strange[0]:#x} (see setarch), which cannot be carried over"
+    elif len(personalities) > 1:
+        yield "its processes have different personalities (see setarch)"
+    if len({each.flags for each in found}) > 1:
+        yield "its threads differ in what prctl has set (PR_MCE_KILL or PR_SET_IO_FLUSHER)"
+
+
+def take_on(told: Inherited) -> None:
+    """
+    Give this process what its children are to have.
+
+    :raises CannotMove: this kernel does not allow it.
+    """
+    if told.personality & ~_CARRIED:
+        raise CannotMove(f"its personality {told.personality:#x} cannot be carried over")
+    _checked(_libc.personality(ctypes.c_ulong(told.personality)), "its personality")
+    if told.flags & _MCE_SET:
+        policy = _EARLY if told.flags & _MCE_EARLY else _LATE
+        _prctl("its policy for memory errors (PR_MCE_KILL)", _PR_MCE_KILL, _PR_MCE_KILL_SET, policy)
+    if told.flags & _FLUSHER == _FLUSHER:
+        _prctl("PR_SET_IO_FLUSHER", _PR_SET_IO_FLUSHER, 1)
+
+
+def _of_threads(directory: str) -> Iterator[Inherited]:
+    for thread in os.listdir(directory):
+        with open(f"{directory}/{thread}/stat", encoding="utf-8", errors="replace", newline="\n") as file:
+            words = file.read(_MAX_FILE).rpartition(")")[2].split()
+        with open(f"{directory}/{thread}/personality", encoding="ascii") as file:
+            personality = int(file.read(_MAX_FILE), 16)
+        if words[0] not in "ZXx":
+            yield Inherited(personality, _set_by_prctl(int(words[6])))
+
+
+def _set_by_prctl(flags: int) -> int:
+    """Return those flags that prctl sets; the kernel sets one of a flusher's two for a moment by itself."""
+    found = flags & (_MCE_SET | _MCE_EARLY)
+    return found | _FLUSHER if flags & _FLUSHER == _FLUSHER else found
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _prctl(what: str, *values: int) -> None:
+    words = [ctypes.c_ulong(value) for value in (*values, 0, 0, 0)[:5]]
+    _checked(_libc.prctl(ctypes.c_int(values[0]), *words[1:]), what)
+
+
+def _checked(result: int, what: str) -> None:
+    if result < 0:
+        raise CannotMove(f"{what} cannot be set here: {os.strerror(ctypes.get_errno())}")

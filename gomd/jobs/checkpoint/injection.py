@@ -1,0 +1,214 @@
+"""
+Lets a thread of another process make system calls, and go on afterwards as if nothing had happened.
+
+Some of what a process has can be asked by itself only. The thread is stopped with ptrace, given a system
+call, and stopped again where the kernel handles signals; with its own registers put back there, the kernel
+itself restarts the call in which the thread was. That is what criu does, and it takes part of a millisecond.
+
+Theory of operation: after PTRACE_SEIZE and PTRACE_INTERRUPT the thread stops where it handles signals. It is
+continued at a ``syscall`` instruction of its vdso as far as the entry of the call, told to stop again, and
+continued: the next stop is behind the call, in the handling of signals again.
+
+Standard library only: supervisors use it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+_libc.ptrace.restype = ctypes.c_long
+_CONT, _SYSCALL, _DETACH, _GETREGSET, _SETREGSET = 7, 24, 17, 0x4204, 0x4205
+_SEIZE, _INTERRUPT = 0x4206, 0x4207
+_TRACE_SYSTEM_CALLS: Final = 1
+_SUSPEND_SECCOMP: Final = 1 << 21
+_GENERAL_REGISTERS: Final = 1
+_WALL: Final = 0x40000000
+_EVENT_STOP: Final = 128
+_ENTRY: Final = signal.SIGTRAP | 0x80
+
+
+class CannotInject(Exception):
+    """The thread does not stop, cannot be traced, or is of a kind for which this is not possible."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Machine:
+    """
+    How a system call is made. :ivar words: of the registers. :ivar instruction: that makes the call.
+
+    :ivar number: the register of its number; ``arguments`` those of the arguments; ``result`` of its result.
+    :ivar at: the register of the next instruction. :ivar no_restart: registers and what to put there, so
+        that no interrupted call is restarted in between.
+    :ivar calls: numbers by name.
+    """
+
+    words: int
+    instruction: bytes
+    number: int
+    arguments: tuple[int, ...]
+    result: int
+    at: int
+    no_restart: tuple[tuple[int, int], ...]
+    calls: dict[str, int]
+
+
+_ALL_BITS: Final = (1 << 64) - 1
+_MACHINES: Final = {
+    "x86_64": _Machine(
+        27, b"\x0f\x05", 10, (14, 13, 12, 7, 9), 10, 16, ((15, _ALL_BITS),), {"prctl": 157, "kcmp": 312}
+    ),
+    "aarch64": _Machine(
+        34, b"\x01\x00\x00\xd4", 8, (0, 1, 2, 3, 4), 0, 32, (), {"prctl": 167, "kcmp": 272}
+    ),
+}  # fmt: skip
+
+
+class _Vector(ctypes.Structure):
+    _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
+
+
+class StoppedThread:
+    """A thread that `stopped` holds. Its system calls must not block."""
+
+    def __init__(self, thread: int, machine: _Machine, instruction: int, deadline: float) -> None:
+        self._thread = thread
+        self._machine = machine
+        self._instruction = instruction
+        self._deadline = deadline
+        self._pending = _wait(thread, deadline)
+        self._saved = self._registers()
+
+    def call(self, name: str, *arguments: int) -> int:
+        """
+        Let the thread make a system call; return its result, negative the number of an error.
+
+        :raises CannotInject: it does not stop behind it, or this kernel's machine is not known.
+        """
+        machine = self._machine
+        registers = list(self._saved)
+        registers[machine.number] = machine.calls[name]
+        for place, word in zip(machine.arguments, (*arguments, 0, 0, 0, 0, 0), strict=False):
+            registers[place] = word & _ALL_BITS
+        registers[machine.at] = self._instruction
+        for place, word in machine.no_restart:
+            registers[place] = word
+        self._set(registers)
+        _ptrace(_SYSCALL, self._thread)
+        while (stop := _wait(self._thread, self._deadline)) != _ENTRY:
+            if stop:
+                raise CannotInject("a signal came in between")
+            _ptrace(_SYSCALL, self._thread)  # one that Ctrl-Z has stopped stops twice: for that and for us
+        _ptrace(_INTERRUPT, self._thread)
+        _ptrace(_CONT, self._thread)
+        _wait(self._thread, self._deadline)
+        word = self._registers()[machine.result]
+        return word - (1 << 64) if word >> 63 else word
+
+    def restore(self) -> None:
+        """Put its registers back and let it go on."""
+        with suppress(CannotInject):
+            self._set(self._saved)
+        with suppress(CannotInject):
+            _ptrace(_DETACH, self._thread, 0, self._pending)
+
+    def _registers(self) -> list[int]:
+        words = (ctypes.c_uint64 * self._machine.words)()
+        vector = _Vector(ctypes.addressof(words), ctypes.sizeof(words))
+        _ptrace(_GETREGSET, self._thread, _GENERAL_REGISTERS, ctypes.addressof(vector))
+        if vector.length != ctypes.sizeof(words):
+            raise CannotInject("it is a program of another kind of processor")
+        return list(words)
+
+    def _set(self, registers: list[int]) -> None:
+        words = (ctypes.c_uint64 * self._machine.words)(*registers)
+        vector = _Vector(ctypes.addressof(words), ctypes.sizeof(words))
+        _ptrace(_SETREGSET, self._thread, _GENERAL_REGISTERS, ctypes.addressof(vector))
+
+
+@contextmanager
+def stopped(
+    thread: int, limit: float, filtered: bool = False, now: Callable[[], float] = time.monotonic
+) -> Iterator[StoppedThread]:
+    """
+    Hold a thread for the block. Blocks.
+
+    :param thread: its id. :param limit: seconds that all of it may take. :param filtered: it has seccomp
+        filters, which must not see the calls.
+    :raises CannotInject: it does not stop, is traced already, or this machine is not known.
+    :raises ProcessLookupError: it has ended.
+    """
+    machine = _MACHINES.get(os.uname().machine)
+    if machine is None:
+        raise CannotInject(f"system calls of {os.uname().machine} are not known to gomd")
+    instruction = _instruction(thread, machine.instruction)
+    _ptrace(_SEIZE, thread, 0, _TRACE_SYSTEM_CALLS | (_SUSPEND_SECCOMP if filtered else 0))
+    held: StoppedThread | None = None
+    try:
+        _ptrace(_INTERRUPT, thread)
+        held = StoppedThread(thread, machine, instruction, now() + limit)
+        yield held
+    finally:
+        if held is not None:
+            held.restore()
+
+
+def _instruction(thread: int, code: bytes) -> int:
+    """Return where the vdso of a process has the instruction ``code``."""
+    try:
+        with open(f"/proc/{thread}/maps", encoding="utf-8", errors="replace") as file:
+            found = re.search(r"^([0-9a-f]+)-([0-9a-f]+) .*\[vdso\]$", file.read(16 << 20), re.MULTILINE)
+        if found is None:
+            raise CannotInject("it has no vdso")
+        begin, end = int(found[1], 16), int(found[2], 16)
+        with open(f"/proc/{thread}/mem", "rb", buffering=0) as memory:
+            memory.seek(begin)
+            at = memory.read(end - begin).find(code)
+    except FileNotFoundError as error:
+        raise ProcessLookupError(f"thread {thread} has ended") from error
+    except OSError as error:
+        raise CannotInject(f"its memory cannot be read: {error.strerror}") from error
+    if at < 0:
+        raise CannotInject("its vdso makes no system call")
+    return begin + at
+
+
+def _wait(thread: int, deadline: float, now: Callable[[], float] = time.monotonic) -> int:
+    """
+    Wait for the next stop of a thread.
+
+    :returns: the signal that is about to be delivered, 0 when it was stopped for this process alone.
+    """
+    while True:
+        try:
+            pid, status = os.waitpid(thread, os.WNOHANG | _WALL)
+        except ChildProcessError as error:
+            raise ProcessLookupError(f"thread {thread} has ended") from error
+        if pid == thread:
+            break
+        if now() > deadline:
+            raise CannotInject("it does not stop")
+        time.sleep(0.00005)
+    if not os.WIFSTOPPED(status):
+        raise ProcessLookupError(f"thread {thread} has ended")
+    return 0 if status >> 16 == _EVENT_STOP else status >> 8 & 0xFF
+
+
+def _ptrace(request: int, thread: int, address: int = 0, data: int = 0) -> None:
+    result = _libc.ptrace(
+        ctypes.c_long(request), ctypes.c_long(thread), ctypes.c_void_p(address), ctypes.c_void_p(data)
+    )
+    if result == -1:
+        number = ctypes.get_errno()
+        if number == errno.ESRCH:
+            raise ProcessLookupError(number, f"thread {thread} has ended")
+        raise CannotInject(os.strerror(number))

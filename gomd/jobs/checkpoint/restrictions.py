@@ -1,0 +1,160 @@
+"""
+Finds restrictions of a process that no file of /proc shows, and that criu would leave behind.
+
+A process may have forbidden itself writable memory that can be executed (MDWE), and a thread may have
+restricted itself with landlock. A copy of it that can do more is a security hole, so such a job stays. Each
+thread is asked in its own name (`gomd.jobs.checkpoint.injection`), which is possible only when the job is
+about to be frozen. A landlock domain shows in that a thread may not look at a process outside of it.
+
+Standard library only: supervisors use it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import signal
+import struct
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from typing import Final
+
+from gomd.jobs.checkpoint import process_tree, whole_process
+from gomd.jobs.checkpoint.injection import CannotInject, StoppedThread, stopped
+from gomd.jobs.checkpoint.process_status import ProcessStatus
+from libgomd.errors import CannotMove
+
+MDWE: Final = "it has forbidden itself writable executable memory (MDWE), which would be lost"
+LANDLOCK: Final = "it has restricted itself with landlock, which would be lost"
+#: Seconds within which all threads have to be asked, and that one of them may take.
+TIME_LIMIT: Final = 2.0
+THREAD_LIMIT: Final = 0.05
+_GET_MDWE: Final = 66
+_KCMP_VM: Final = 1
+_SET_DUMPABLE: Final = 4
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+def check(
+    pids: Collection[int],
+    high: Callable[[], AbstractContextManager[None]] = nullcontext,
+    now: Callable[[], float] = time.monotonic,
+) -> dict[int, ProcessStatus]:
+    """
+    Check that no process of a job has a restriction that would be lost. Blocks; needs root.
+
+    :param pids: the processes, as this process's PID namespace numbers them. They run, or are stopped.
+    :param high: `gomd.jobs.checkpoint.process_tree.high_pids` inside the job's PID namespace.
+    :returns: what was seen of them, for `check_changed`.
+    :raises CannotMove: one has, or could not be asked.
+    """
+    seen: dict[int, ProcessStatus] = {}
+    end = now() + TIME_LIMIT
+    outsiders: dict[tuple[int, int], int] = {}
+    with ExitStack() as stack:
+        for pid in pids:
+            with suppress(FileNotFoundError, ProcessLookupError):
+                status = whole_process.read_status(f"/proc/{pid}")
+                if status.state in process_tree.ENDED:
+                    continue
+                user = min(status.uids), min(status.gids)
+                if user not in outsiders:
+                    outsiders[user] = stack.enter_context(_outsider(*user, high))
+                for number, thread in enumerate(_threads(pid, status)):
+                    if now() > end:
+                        raise CannotMove("its threads are too many to be asked for their restrictions")
+                    _check_thread(pid, thread, status, outsiders[user], number == 0)
+                seen[pid] = status
+    return seen
+
+
+def check_changed(
+    pids: Collection[int],
+    before: Mapping[int, ProcessStatus],
+    high: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> None:
+    """
+    Check the stopped processes that have started, or have given up rights, since `check`. Blocks.
+
+    :param before: what `check` returned. :raises CannotMove: one has a restriction that would be lost.
+    """
+    changed = []
+    for pid in pids:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            known = whole_process.read_status(f"/proc/{pid}")
+            if pid not in before or _rights(known) != _rights(before[pid]):
+                changed.append(pid)
+    if changed:
+        check(changed, high)
+
+
+def _rights(status: ProcessStatus) -> tuple[bool, int, int, int]:
+    return status.no_new_privileges, status.seccomp, status.capabilities, status.threads
+
+
+def _threads(pid: int, status: ProcessStatus) -> list[int]:
+    """Return the threads that have to be asked, the first one first. :raises OSError: it has ended."""
+    found = [pid]
+    for name in os.listdir(f"/proc/{pid}/task"):
+        thread = int(name)
+        # without this mark only one that has root's rights can restrict itself
+        if thread != pid and (status.uids == {0} or _is_marked(f"/proc/{pid}/task/{name}")):
+            found.append(thread)
+    return found
+
+
+def _is_marked(here: str) -> bool:
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return whole_process.read_status(here).no_new_privileges
+    return False
+
+
+def _check_thread(pid: int, thread: int, status: ProcessStatus, outsider: int, first: bool) -> None:
+    try:
+        with stopped(thread, THREAD_LIMIT, filtered=status.seccomp != 0) as held:
+            if first and held.call("prctl", _GET_MDWE) > 0:
+                raise CannotMove(MDWE)
+            if _is_restricted(held, pid, outsider):
+                raise CannotMove(LANDLOCK)
+    except ProcessLookupError:
+        pass  # it has just ended
+    except CannotInject as error:
+        if status.no_new_privileges:
+            raise CannotMove(f"it may have restricted itself, and cannot be asked: {error}") from error
+        raise CannotMove(
+            f"process {pid} cannot be asked whether it has restricted itself: {error}"
+        ) from error
+
+
+def _is_restricted(held: StoppedThread, pid: int, outsider: int) -> bool:
+    return held.call("kcmp", pid, outsider, _KCMP_VM) in (-errno.EPERM, -errno.EACCES)
+
+
+@contextmanager
+def _outsider(uid: int, gid: int, high: Callable[[], AbstractContextManager[None]]) -> Iterator[int]:
+    """Start a process of the same user, without any capability, that its processes may look at; end it."""
+    reading, writing = os.pipe()
+    with high():
+        pid = os.fork()
+    if pid == 0:
+        try:
+            os.setgroups([])
+            os.setresgid(gid, gid, gid)
+            os.setresuid(uid, uid, uid)
+            _libc.capset(struct.pack("=II", 0x20080522, 0), bytes(24))
+            _libc.prctl(_SET_DUMPABLE, 1, 0, 0, 0)
+            os.write(writing, b"\0")
+            while True:
+                signal.pause()
+        finally:
+            os._exit(1)
+    os.close(writing)
+    try:
+        os.read(reading, 1)
+        yield pid
+    finally:
+        os.close(reading)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)

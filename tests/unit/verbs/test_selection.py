@@ -1,0 +1,158 @@
+"""What the options of `ps` select, and what is said about wrong ones."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gomd.sources.memory import MemorySource
+from gomd.verbs.selection import SORT_KEYS, Selection, parse
+from libgomd import calls
+from libgomd.errors import MalformedRequest
+from libgomd.model import Caller, Process, Role
+from libgomd.testing import MemoryDaemon
+from tests.unit.protocols.talk import Talk, a_process
+
+#: Ada's and root's. Root's 3 writes most, which only its owner and admins may know.
+TABLE = [
+    a_process(1, uid=0, user="root", name="systemd", command="/sbin/init", rss=10, cpu_percent=None,
+              start_time=None, cpu_seconds=9.0),
+    a_process(2, name="bash", command="-bash", rss=30, cpu_percent=0.5, start_time=20.0),
+    a_process(3, uid=0, user="root", name="backup", command="/usr/bin/Rsync /", rss=20, cpu_percent=7.0,
+              read_rate=5.0, write_rate=900.0, start_time=30.0),
+    a_process(4, name="nginx", command="nginx: WORKER process", rss=None, cpu_percent=99.0, read_rate=1.0,
+              start_time=10.0),
+]  # fmt: skip
+ADMIN, ADA, READER = (
+    Caller(Role.ADMIN, "root", 0, ""), Caller(Role.USER, "ada", 1000, ""), Caller(Role.READ, "", None, ""),
+)  # fmt: skip
+
+
+def ask(words: str, caller: Caller = ADMIN, as_json: bool = True) -> tuple[str, list[Any]]:
+    """Return the status line of `ps` and its rows; as JSON, or as lines."""
+    talk = Talk(MemoryDaemon(MemorySource([1], [TABLE])), caller.role, caller.user, caller.uid)
+    if as_json:
+        talk.say("format json")
+    status, *rows = talk.say(f"ps {words}").split("\r\n")[:-2]
+    return status, [json.loads(row) for row in rows] if as_json else rows
+
+
+def pids(words: str, caller: Caller = ADMIN) -> list[int]:
+    """Return which processes are shown, in their order."""
+    return [row["pid"] for row in ask(words, caller)[1]]
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("", [1, 2, 3, 4]),
+        ("--top 2", [4, 3]),
+        ("--top=9", [4, 3, 2, 1]),
+        ("--sort cpu", [4, 3, 2, 1]),
+        ("--sort rss", [2, 3, 1, 4]),
+        ("--sort time", [2, 3, 4, 1]),
+        ("--sort pid --top 2", [1, 2]),
+        ("--sort start", [3, 2, 4, 1]),
+        ("--sort io", [3, 4, 1, 2]),
+        ("--user root", [1, 3]),
+        ("--user 1000 --sort rss", [2, 4]),
+        ("--user nobody_here", []),
+        ("--match rsync", [3]),
+        ("--match worker", [4]),
+        ("--match BACK", [3]),
+        ("--match 'sbin/init'", [1]),
+        ("--jobs", []),
+        ("2 4 --sort pid", [2, 4]),
+        ("--top 1 2 4", [4]),
+        ("4 --user=root", []),
+    ],
+)
+def test_what_is_shown(words: str, shown: list[int]) -> None:
+    """By an admin, who sees everything; the largest comes first and an unknown value last."""
+    assert pids(words) == shown
+
+
+def test_the_status_tells_of_how_many() -> None:
+    """So that a screen can say that there are more."""
+    assert ask("--top 2")[0] == "201 2 of 4 processes"
+    assert ask("--user root --top 1")[0] == "201 1 of 4 processes"
+    assert ask("")[0] == "201 4 processes"
+
+
+@pytest.mark.parametrize("caller", [ADA, READER])
+def test_what_a_caller_may_not_see_ranks_nothing(caller: Caller) -> None:
+    """Root's rates are unknown to others, in the rows and in their order, in both formats."""
+    first = [4, 1, 2, 3] if caller is ADA else [1, 2, 3, 4]
+    assert pids("--sort io", caller) == first
+    text = ask("--sort io", caller, as_json=False)[1]
+    assert [int(row.split()[1]) for row in text[1:]] == first
+    fields = ask("3 --fields pid,write_rate", caller, as_json=False)[1]
+    assert fields[1].split() == ["3", "-"]
+
+
+def test_some_fields() -> None:
+    """In JSON objects with these names in this order; in text columns with a heading for each."""
+    names = "pid,user,identity,read_rate,stuck"
+    assert ask(f"3 --fields {names}")[1] == [
+        {"pid": 3, "user": "root", "identity": "1-3-100", "read_rate": 5.0, "stuck": False}
+    ]
+    heading, row = ask(f"3 --fields {names}", as_json=False)[1]
+    assert heading.split() == ["PID", "USER", "IDENTITY", "READ_RATE", "STUCK"]
+    assert row.split() == ["3", "root", "1-3-100", "5.0", "0"]
+    [whole] = ask(f"3 --fields {','.join(Process.JSON)}")[1]
+    assert tuple(whole) == Process.JSON
+    assert len(ask(f"--fields {','.join(Process.JSON)}", as_json=False)[1]) == 5
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--tpo 3", "ps has no option --tpo"),
+        ("--top", "--top takes a value"),
+        ("--top 0", "--top is a whole number from 1"),
+        ("--top x", "--top is a whole number from 1"),
+        ("--top 3 --top 4", "--top is given twice"),
+        ("--sort size", "--sort is one of cpu, rss, time, io, pid, start, not size"),
+        ("--jobs=yes", "--jobs takes no value"),
+        ("--fields pid,shoe", "there is no field shoe"),
+        ("--fields pid,pid", "names a field twice"),
+        ("--fields ''", "there is no field"),
+        ("--match ''", "--match takes 1 to 256 characters"),
+        ("--user " + "x" * 300, "--user takes 1 to 256 characters"),
+        ("-n 3", "PID is a whole number"),
+        ("--", "ps has no option --"),
+    ],
+)
+def test_mistakes(words: str, said: str) -> None:
+    """Each is 400 in a sentence that says what is allowed."""
+    status = Talk(MemoryDaemon(MemorySource([1], [TABLE]))).say(f"ps {words}")
+    assert status.startswith("400 ")
+    assert said in status
+
+
+@given(st.lists(st.text(min_size=1, max_size=20), max_size=6))
+def test_any_words_are_a_selection_or_a_mistake(words: list[str]) -> None:
+    """Nothing else is raised."""
+    try:
+        assert isinstance(parse(words), Selection)
+    except MalformedRequest:
+        pass
+
+
+@pytest.mark.parametrize("key", SORT_KEYS)
+def test_the_first_few_are_the_head_of_all(key: str) -> None:
+    """Whatever they are ranked by."""
+    everything = pids(f"--sort {key}")
+    for count in range(1, 5):
+        assert pids(f"--sort {key} --top {count}") == everything[:count]
+
+
+def test_the_library_asks_for_it() -> None:
+    """With words that the verb understands."""
+    call = calls.ps(2, 4, top=3, sort="rss", user="ada", match="a b", jobs=True)
+    selection = parse(call.request.arguments)
+    assert selection == Selection(frozenset({2, 4}), 3, "rss", "ada", "a b", True)
