@@ -21,8 +21,10 @@ import os
 import re
 import signal
 import struct
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 #: Numbers of the fields on the way to the registers, and the machine that they are of.
 _MACHINE_TYPE, _THREAD_INFO, _REGISTERS = 1, 2, 2
@@ -32,10 +34,13 @@ _TASK, _WAITING, _SIGNAL, _SIGINFO = 3, 10, 1, 1
 _CONTINUED: Final = (int(signal.SIGCONT), 0, 1)
 _X86_64: Final = 1
 #: Numbers of registers in an image.
-_R10, _AX, _DX, _SI, _DI, _CALL, _IP, _MODE = 8, 11, 13, 14, 15, 16, 17, 28
+_R10, _AX, _DX, _SI, _DI, _CALL, _IP, _SP, _MODE = 8, 11, 13, 14, 15, 16, 17, 20, 28
 _NATIVE: Final = 1
 #: System calls by their numbers.
 _POLL, _NANOSLEEP, _CLOCK_NANOSLEEP = 7, 35, 230
+_CALLS: Final = (_POLL, _NANOSLEEP, _CLOCK_NANOSLEEP)
+#: The one by which the kernel lets a call go on that was stopped.
+_RESTART: Final = 219
 #: -EINTR, as a register has it.
 _INTERRUPTED: Final = (1 << 64) - 4
 #: Bytes of the instruction by which a call is made.
@@ -50,9 +55,38 @@ _CORE = re.compile(r"core-\d+\.img")
 Field = tuple[int, int, int | bytes]
 
 
-def mend(directory: str) -> int:
+class WaitingCall(NamedTuple):
+    """A system call in which a thread waits: its number, and where its stack and its program are."""
+
+    number: int
+    stack: int
+    place: int
+
+
+def waiting_calls(pids: Iterable[int], proc: str = "/proc") -> dict[int, WaitingCall]:
+    """
+    Return, by thread, the calls in which threads wait now that are to be made again. Blocks briefly.
+
+    Call it before anything stops the job: the kernel does not tell which call it is that goes on behind that.
+    """
+    found = {}
+    for pid in pids:
+        try:
+            for thread in os.listdir(f"{proc}/{pid}/task"):
+                with open(f"{proc}/{pid}/task/{thread}/syscall", encoding="ascii") as file:
+                    words = file.read(300).split()
+                if len(words) == 9 and words[0].isdecimal() and int(words[0]) in _CALLS:
+                    found[int(thread)] = WaitingCall(int(words[0]), int(words[7], 16), int(words[8], 16))
+        except OSError:
+            continue  # it has just ended, or the kernel does not tell
+    return found
+
+
+def mend(directory: str, waiting: Mapping[int, WaitingCall] = MappingProxyType({})) -> int:
     """
     Change the images in ``directory``; return how many have changed. Blocks briefly.
+
+    :param waiting: what `waiting_calls` returned before the job was stopped.
 
     An image that looks other than expected is left as it is.
 
@@ -64,7 +98,7 @@ def mend(directory: str) -> int:
             path = os.path.join(directory, name)
             with open(path, "rb") as file:
                 data = file.read(_MAX_IMAGE)
-            changed = changed_image(data)
+            changed = changed_image(data, waiting.get(int(name[5:-4])))
             if changed != data:
                 with open(path, "wb") as file:
                     file.write(changed)
@@ -72,8 +106,12 @@ def mend(directory: str) -> int:
     return count
 
 
-def changed_image(data: bytes) -> bytes:
-    """Return a core image as it has to be; ``data`` itself when nothing has to be changed."""
+def changed_image(data: bytes, waiting: WaitingCall | None = None) -> bytes:
+    """
+    Return a core image as it has to be; ``data`` itself when nothing has to be changed.
+
+    :param waiting: the call in which the thread was before it was stopped, None when that is not known.
+    """
     try:
         [size] = struct.unpack_from("<I", data, _HEAD)
         begin, end = _HEAD + 4, _HEAD + 4 + size
@@ -82,7 +120,7 @@ def changed_image(data: bytes) -> bytes:
         core = data[begin:end]
         inner = _changed(core, (_TASK, _WAITING), _without_continued)
         if (_MACHINE_TYPE, _VARINT, _X86_64) in _fields(core):
-            inner = _changed(inner, (_THREAD_INFO, _REGISTERS), _with_call)
+            inner = _changed(inner, (_THREAD_INFO, _REGISTERS), partial(_with_call, waiting=waiting))
     except (ValueError, struct.error):
         return data
     if inner == core:
@@ -119,12 +157,14 @@ def _is_continued(field: Field) -> bool:
     return (signo, code, sender) == _CONTINUED
 
 
-def _with_call(data: bytes) -> bytes:
+def _with_call(data: bytes, waiting: WaitingCall | None) -> bytes:
     """Return registers with which an interrupted call is made again."""
     fields = list(_fields(data))
     values = {number: value for number, kind, value in fields if isinstance(value, int)}
     call, native = values.get(_CALL), values.get(_MODE, _NATIVE) == _NATIVE
-    if not native or values.get(_AX) != _INTERRUPTED or call not in (_POLL, _NANOSLEEP, _CLOCK_NANOSLEEP):
+    if call == _RESTART and waiting is not None and waiting[1:] == (values[_SP], values[_IP]):
+        call = waiting.number
+    if not native or values.get(_AX) != _INTERRUPTED or call not in _CALLS:
         return data
     new: dict[int, int | bytes] = {_AX: call, _IP: values[_IP] - _INSTRUCTION}
     if call == _NANOSLEEP and values[_SI]:

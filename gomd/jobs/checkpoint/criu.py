@@ -153,9 +153,14 @@ class Criu:
             arguments.append("--shell-job")
         try:
             self._call(
-                (*prefix, self.program, *arguments), directory, "dump", limit, script=script, relay=relay,
+                (*prefix, self.program, *arguments),
+                directory,
+                "dump",
+                limit,
+                script=script,
+                relay=relay,
                 terminal=terminal,
-            )  # fmt: skip
+            )
         finally:
             if relay is not None:
                 relay.close()
@@ -207,7 +212,7 @@ class Criu:
         script = None if allows is None else ActionScript(directory, allows)
         self._call(
             (self.program, *arguments), directory, "restore", limit, list(pipes.values()), script,
-            before, caller, terminal=terminal,
+            before, caller, terminal,
         )  # fmt: skip
         with open(pid_file, encoding="ascii") as file:
             return int(file.read(20))
@@ -222,15 +227,15 @@ class Criu:
         script: ActionScript | None = None,
         before: Callable[[], None] | None = None,
         caller: int = -1,
-        relay: PageRelay | None = None,
         terminal: int = -1,
+        relay: PageRelay | None = None,
     ) -> None:
         words, more = ((), {}) if script is None else (script.words(), script.environment())
         kernel_cache.show(directory)
         more = {**more, **kernel_cache.environment(directory)}
         refused, code = "", -1
         try:
-            code, text = self._run((*argv, *words), limit, descriptors, more, before, caller, relay, terminal)
+            code, text = self._run((*argv, *words), limit, descriptors, more, before, caller, terminal, relay)
         finally:
             if script is not None:
                 refused = script.close(done=code == 0)
@@ -253,8 +258,8 @@ class Criu:
         more: Mapping[str, str] = {},
         before: Callable[[], None] | None = None,
         caller: int = -1,
-        relay: PageRelay | None = None,
         terminal: int = -1,
+        relay: PageRelay | None = None,
     ) -> tuple[int, str]:
         """
         Run criu; return its exit status and what it printed, at most `MAX_LOG` bytes.

@@ -126,6 +126,9 @@ class StoppedThread:
         self._set(registers)
         self._go_on(_SYSCALL)
         self._pending = self._stop(self._deadline)
+        while not self._pending:  # its first stop was another one, and that of the interruption comes now
+            self._go_on(_SYSCALL)
+            self._pending = self._stop(self._deadline)
         if self._pending != _ENTRY:
             raise CannotInject("a signal came in between")
         self._finish_call(self._deadline)

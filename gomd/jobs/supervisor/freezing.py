@@ -129,6 +129,7 @@ class FreezingSupervisor(Supervisor):
                 if self._has_tty_open(pid) != uses_tty:
                     raise CannotMove("it opened or closed /dev/tty just as it was to be frozen: try again")
 
+            waiting = core_images.waiting_calls(process_tree.descendants(pid))
             before = restrictions.check(process_tree.descendants(pid), process_tree.high_pids)
             sender = tree_sender(order) if order.tree_port else None
             criu.dump(
@@ -143,7 +144,7 @@ class FreezingSupervisor(Supervisor):
                 ghost_limit=largest(spec.private_tmp) if private is not None else 0,
                 connected=permissions.is_connected(process_tree.descendants(pid, whole=False)),
             )
-            core_images.mend(order.directory)
+            core_images.mend(order.directory, waiting)
             pids = process_tree.descendants(pid)
             if not process_tree.keep_stopped(pids):
                 raise CannotMove("it does not stay stopped")

@@ -10,12 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gomd.jobs.checkpoint.core_images import changed_image, mend
+from gomd.jobs.checkpoint.core_images import WaitingCall, changed_image, mend, waiting_calls
 
 _HEAD = struct.pack("<II", 0x54564319, 0x55053847)
 _INTERRUPTED = (1 << 64) - 4
 R10, AX, DX, SI, DI, CALL, IP, MODE = 8, 11, 13, 14, 15, 16, 17, 28
-BASE = {R10: 0x10, AX: _INTERRUPTED, 12: 5, DX: 0x20, SI: 0x30, DI: 0x40, CALL: 7, IP: 0x401002, MODE: 1}
+BASE = {
+    R10: 0x10,
+    AX: _INTERRUPTED,
+    12: 5,
+    DX: 0x20,
+    SI: 0x30,
+    DI: 0x40,
+    CALL: 7,
+    IP: 0x401002,
+    20: 0x7000,
+    MODE: 1,
+}
 
 
 def varint(value: int) -> bytes:
@@ -108,3 +119,25 @@ def test_the_sigcont_of_an_earlier_move_is_left_out() -> None:
     for before, after in cases:
         with_it = image(signals=waiting(18) + others + waiting(18), **before)
         assert changed_image(with_it) == image(signals=others, **after)
+
+
+def test_a_call_that_was_stopped_before() -> None:
+    """The kernel lets it go on by another call; it is the one in which the thread was seen."""
+    stopped = image(r16=219)
+    assert changed_image(stopped) == stopped
+    assert changed_image(stopped, WaitingCall(7, 0x7000, 0x401002)) == image(r16=219, r11=7, r17=0x401000)
+    for elsewhere in (WaitingCall(7, 0x7000, 0x401004), WaitingCall(7, 0x7008, 0x401002)):
+        assert changed_image(stopped, elsewhere) == stopped
+
+
+def test_the_calls_in_which_threads_wait(tmp_path: Path) -> None:
+    """Only those that are made again; a thread that runs, and one that is gone, waits in none."""
+    told = {
+        7: "7 0x1 0x2 0x3 0x4 0x5 0x6 0x7000 0x401002",
+        8: "running",
+        9: "0 0x1 0x2 0x3 0x4 0x5 0x6 0x1 0x2",
+    }
+    for number, text in told.items():
+        (tmp_path / "7" / "task" / str(number)).mkdir(parents=True)
+        (tmp_path / "7" / "task" / str(number) / "syscall").write_text(text + "\n")
+    assert waiting_calls([7, 10], str(tmp_path)) == {7: WaitingCall(7, 0x7000, 0x401002)}
