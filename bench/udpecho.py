@@ -9,7 +9,7 @@ from twisted.application.service import Application
 from twisted.internet.protocol import DatagramProtocol
 
 
-class Echo(DatagramProtocol):
+class DatagramEcho(DatagramProtocol):
     """Sends each datagram back."""
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
@@ -18,4 +18,4 @@ class Echo(DatagramProtocol):
 
 
 application = Application("udpecho")
-UDPServer(0, Echo(), interface="127.0.0.1").setServiceParent(application)
+UDPServer(0, DatagramEcho(), interface="127.0.0.1").setServiceParent(application)

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from gom.stdfds import open_closed_streams
 from libgomd.endpoints import Endpoint, default_endpoints, parse_endpoint
 from libgomd.errors import ConfigError, ConnectionLost, GomdError, MalformedReply, MalformedRequest
+from libgomd.stdfds import open_closed_streams
 from libgomd.version import VERSION
 from libgomd.wire.text import printable
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 from typing import Final
 
@@ -36,6 +37,29 @@ class Foreground:
         if self._foreign is None:
             self._foreign = _controls_others(self._descriptor)
         return not self._foreign
+
+
+def die_of_interrupt(whole_group: bool) -> None:
+    """
+    End this program as Ctrl-C ends one at a prompt: by SIGINT, so that a shell leaves its loop or script.
+
+    Returns, and does nothing, where no shell waits for us in the foreground of our controlling terminal.
+
+    :param whole_group: also end the other processes of our process group, as the terminal would have.
+    """
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        if os.tcgetpgrp(terminal) != os.getpgrp() or os.getsid(0) == os.getpid():
+            return
+    except OSError:
+        return
+    finally:
+        os.close(terminal)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.kill(0 if whole_group else os.getpid(), signal.SIGINT)
 
 
 def _controls_others(descriptor: int) -> bool:

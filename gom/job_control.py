@@ -44,7 +44,7 @@ class JobControl:
         that its caller is gone. :param flush: sends what waits to be sent, before this program stops.
     :param now: returns seconds on a monotonic clock.
     :ivar job: the number of the job; 0 before it has started.
-    :ivar stays_alone: whether the job goes on without us: Ctrl-C then ends this program only.
+    :ivar stays_alone: whether the job goes on without us: Ctrl-C and Ctrl-Z then concern this program only.
     """
 
     def __init__(
@@ -77,6 +77,8 @@ class JobControl:
                 self._tell_size()
             elif number == signal.SIGCONT:
                 self._on_continued()
+            elif number == signal.SIGTSTP and self.stays_alone:
+                self.suspend()
             elif number == signal.SIGTSTP:
                 self._asked, self._sent = True, False
             elif number == signal.SIGHUP:

@@ -12,6 +12,7 @@ from libgomd.wire.attachment import CallerEnd
 from libgomd.wire.resumable import CHUNK
 
 _STDIN: Final = 0
+_CTRL_C: Final = b"\x03"
 
 
 class Keyboard:
@@ -20,6 +21,7 @@ class Keyboard:
 
     :param reads: whether anything is read; else the job's input is empty.
     :param escape: the escape character of a job that has our terminal, None for none.
+    :ivar open: whether there may be more input. :ivar interrupted: whether the newest keys had a Ctrl-C.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class Keyboard:
         self._escape = escape
         self._escapes = EscapeParser(escape)
         self._typed = bytearray()
+        self.interrupted = False
         self.open = reads
         if not reads:
             end.end_input()
@@ -60,6 +63,7 @@ class Keyboard:
             self.open = False
             self._end.end_input()
         elif self._terminal.is_screen:
+            self.interrupted = _CTRL_C in data
             for found in self._escapes.feed(data):
                 if isinstance(found, Escape):
                     self._obey(found)

@@ -12,7 +12,7 @@ _CERTAIN_BYTES = 4096
 _MAX_WRITE_BYTES = 1 << 20
 
 
-class Output:
+class OutputDescriptor:
     """
     One of our own output streams, and the data that wait to be written to it.
 

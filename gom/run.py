@@ -13,14 +13,24 @@ from gom.foreground import Foreground
 from gom.streams import Lost, Streams
 from gom.terminal import Terminal
 from libgomd.endpoints import Endpoint
-from libgomd.errors import ConnectionLost, GomdError, MalformedRequest, NodeError, NotFound, RequestError
+from libgomd.errors import (
+    ConnectionLost,
+    GomdError,
+    MalformedRequest,
+    NodeError,
+    NotFound,
+    NotPossible,
+    RequestError,
+)
 from libgomd.jobspec import DEFAULT_SIZE, JobSpec, job_spec
 from libgomd.linesocket import LineSocket, dial
+from libgomd.wire import frames
 from libgomd.wire.lines import Request
 
 RUN_USAGE = """\
 usage: gom run [-n NODE | -b | -j 1-4,7] [-l | -L] [-t | -T] [-e CHAR] [--no-input] [--detach]
-               [--mem SIZE] [--mem-max SIZE] COMMAND [ARG ...]
+               [--mem SIZE] [--mem-max SIZE] [--carry PATH ...]
+               [--shared-tmp] COMMAND [ARG ...]
 
   -n NODE      on that node, by id or name
   -b           on the best node (the default)
@@ -37,6 +47,12 @@ usage: gom run [-n NODE | -b | -j 1-4,7] [-l | -L] [-t | -T] [-e CHAR] [--no-inp
                it is refused when that node has less
   --mem-max SIZE
                limit of its memory, swap included: the kernel kills a process of a job that exceeds it
+  --shared-tmp let it see the /tmp, /var/tmp and /dev/shm of its node. By default it has its own, which move
+               with it and are removed with it; what its command line names there it sees anyway.
+  --carry PATH
+               a file or directory that travels with the job wherever it runs, and comes home at its end; may
+               be given more than once. Until then the job works on a copy. A file that was changed here
+               meanwhile is kept, and the job's version stands beside it as NAME.gomd-HOME-JOB
 
 Ctrl-C goes to the command; without a terminal of its own a second one within a second asks, and a third
 one kills it. Ctrl-Z stops both, and fg or bg continues both.
@@ -83,6 +99,8 @@ class Wanted(NamedTuple):
     memory_max: int | None = None
     escape: int | None = DEFAULT_ESCAPE
     no_input: bool = False
+    shared_tmp: bool = False
+    carry: tuple[str, ...] = ()
 
 
 class WantedAttachment(NamedTuple):
@@ -106,13 +124,15 @@ def parse(words: Sequence[str]) -> Wanted:
         option = rest.pop(0)
         if option == "--":
             break
-        option, equals, value = option.partition("=") if option.startswith("--mem") else (option, "", "")
-        if option in ("-n", "-j", "-e", "--mem", "--mem-max"):
+        option, equals, value = option.partition("=") if option.startswith(_LONG) else (option, "", "")
+        if option in ("-n", "-j", "-e", "--mem", "--mem-max", "--carry"):
             if not equals:
                 if not rest:
                     raise MalformedRequest(f"{option} needs a value")
                 value = rest.pop(0)
-            if option in _SIZES:
+            if option == "--carry":
+                found["carry"] = (*found.get("carry", ()), value)
+            elif option in _SIZES:
                 found[_SIZES[option]] = size(value, option)
             elif option == "-e":
                 found["escape"] = parse_escape(value)
@@ -156,10 +176,11 @@ def parse_attachment(words: Sequence[str]) -> WantedAttachment:
     return WantedAttachment(rest[0], **found)
 
 
+_LONG = ("--mem", "--carry")
 _SIZES = {"--mem": "memory", "--mem-max": "memory_max"}
 _FLAGS: dict[str, dict[str, Any]] = {
     "-b": {}, "-l": {"lock": True}, "-L": {"lock": False}, "-t": {"tty": True}, "-T": {"tty": False},
-    "--detach": {"detach": True}, "--no-input": {"no_input": True},
+    "--detach": {"detach": True}, "--no-input": {"no_input": True}, "--shared-tmp": {"shared_tmp": True},
 }  # fmt: skip
 
 
@@ -182,15 +203,24 @@ def run(places: Sequence[Endpoint], token: str, wanted: Wanted) -> int:
     frame = spec.frame()
     connect = _Connector(places, token)
     line = connect(Request("run"))
-    line.send_raw(frame, PATIENCE + len(frame) / SLOWEST)
     terminal = Terminal(spec.tty)
-    streams = Streams(
-        line.detach(), terminal, reads_input=not wanted.no_input, escape=wanted.escape
-    )  # fmt: skip
-    if wanted.detach:
-        print(streams.begin(), flush=True)
-        return 0
-    return _until_the_end(streams, terminal, connect)
+    streams = None
+    try:
+        line.send_raw(frame, PATIENCE + len(frame) / SLOWEST)
+        streams = Streams(
+            line.detach(), terminal, reads_input=not wanted.no_input, escape=wanted.escape
+        )  # fmt: skip
+        if wanted.detach:
+            print(streams.begin(), flush=True)
+            return 0
+        return _until_the_end(streams, terminal, connect)
+    except ConnectionLost as error:
+        if len(frame) <= frames.MAX_PAYLOAD or (streams is not None and streams.job):
+            raise
+        raise NotPossible(
+            f"the daemon does not take {len(frame)} bytes of arguments and environment: one of an older "
+            "version takes 1 MiB; others take 48 MiB of all callers at a time, try again"
+        ) from error
 
 
 def attach(places: Sequence[Endpoint], token: str, wanted: WantedAttachment) -> int:
@@ -215,7 +245,8 @@ def _until_the_end(streams: Streams, terminal: Terminal, connect: _Connector) ->
     with terminal:
         while True:
             try:
-                return streams.serve()
+                status = streams.serve()
+                break
             except Lost:
                 if not streams.job:
                     raise ConnectionLost("the daemon went away before the job began") from None
@@ -225,6 +256,8 @@ def _until_the_end(streams: Streams, terminal: Terminal, connect: _Connector) ->
                 streams.wait(RETRY_INTERVAL)
             streams.join(_again(connect, streams, end))
             streams.attach()
+    streams.end_as_job()
+    return status
 
 
 def _again(connect: _Connector, streams: Streams, end: float) -> Any:
@@ -277,7 +310,8 @@ def _spec(wanted: Wanted) -> JobSpec:
     return job_spec(
         wanted.argv, tty=terminal, size=size, merge=not terminal and _same(1, 2), detach=wanted.detach,
         node=wanted.node, nodes=wanted.nodes, lock=wanted.lock, memory=wanted.memory,
-        memory_max=wanted.memory_max,
+        memory_max=wanted.memory_max, carry=wanted.carry,
+        shared_tmp=wanted.shared_tmp,
     )  # fmt: skip
 
 

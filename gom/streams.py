@@ -10,9 +10,10 @@ import time
 from typing import NamedTuple
 
 from gom.escapes import DEFAULT_ESCAPE
+from gom.foreground import die_of_interrupt
 from gom.job_control import JobControl
 from gom.keyboard import Keyboard
-from gom.outputs import Output
+from gom.outputs import OutputDescriptor
 from gom.terminal import Terminal
 from libgomd.errors import ConnectionLost, GomdError
 from libgomd.wire import frames
@@ -26,7 +27,7 @@ class Lost(Exception):
     """The connection broke; the job may still be running."""
 
 
-class JobFacts(NamedTuple):
+class StartedJob(NamedTuple):
     """What the daemon tells about a job that has started."""
 
     job: int
@@ -34,7 +35,7 @@ class JobFacts(NamedTuple):
     tty: bool = False
 
     @classmethod
-    def read(cls, started: Started) -> JobFacts:
+    def read(cls, started: Started) -> StartedJob:
         """Return the facts in ``started``. :raises MalformedFrame: the job's number is missing."""
         job = started.told.get("job")
         if not isinstance(job, int):
@@ -65,7 +66,7 @@ class Streams:
         self._detachable = detachable
         self._terminal = terminal
         self._end = CallerEnd(serial=int.from_bytes(os.urandom(6), "big"), stops=True)
-        self._outputs = {frames.STDOUT: Output(1), frames.STDERR: Output(2)}
+        self._outputs = {frames.STDOUT: OutputDescriptor(1), frames.STDERR: OutputDescriptor(2)}
         self._control = JobControl(self._end, terminal, self._leave, self._flush, time.monotonic)
         self._keyboard = Keyboard(self._end, terminal, self._control, reads_input, escape)
         self.join(connection)
@@ -107,7 +108,7 @@ class Streams:
             for kind, payload in self._parser.feed(data):
                 if kind == frames.STARTED:
                     self._connection.close()
-                    return JobFacts.read(Started(frames.decode_json(payload))).job
+                    return StartedJob.read(Started(frames.decode_json(payload))).job
                 if kind == frames.FAILED:
                     raise failure_in(payload)
 
@@ -128,6 +129,14 @@ class Streams:
                 self._finish(exited)
                 return exited.status
             self._step()
+
+    def end_as_job(self) -> None:
+        """End by SIGINT, if that is how the job was ended from our terminal; else return."""
+        exited = self._end.exited
+        if exited is not None and exited.signal == signal.SIGINT:
+            if self._terminal.is_screen and not self._keyboard.interrupted:
+                return  # somebody else sent it
+            die_of_interrupt(whole_group=self._terminal.is_screen)
 
     def wait(self, seconds: float) -> None:
         """Wait while there is no connection; signals, and escapes that are typed, are heard. Blocks."""
@@ -219,7 +228,7 @@ class Streams:
             else:
                 self._end.passed_on(event.kind, len(event.data))
         elif isinstance(event, Started):
-            job, detached, has_terminal = JobFacts.read(event)
+            job, detached, has_terminal = StartedJob.read(event)
             self._control.job, self._control.stays_alone = job, detached and self._detachable
             if has_terminal:
                 self._terminal.become_screen()
@@ -229,7 +238,7 @@ class Streams:
                 if lost:
                     self._complain(f"{lost} bytes of the job's {OUTPUTS[kind]} are not kept any more")
 
-    def _write(self, kind: int, output: Output, happened: int) -> None:
+    def _write(self, kind: int, output: OutputDescriptor, happened: int) -> None:
         try:
             if happened & select.POLLERR and not output.waiting:
                 raise BrokenPipeError

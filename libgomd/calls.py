@@ -8,19 +8,17 @@ connected daemon answers. Values that a daemon does not know are None.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from libgomd import call_forms as forms
 from libgomd import model
-from libgomd.errors import MalformedReply, MalformedRequest, PeerUnreachable
-from libgomd.replies import Call, EachRow, Rounds, Stream
-from libgomd.wire import values
+from libgomd.call_forms import NodeKey as NodeKey
+from libgomd.errors import MalformedRequest
+from libgomd.replies import Call, Rounds, Stream
 from libgomd.wire.lines import Request
 
 T = TypeVar("T")
-#: A node's id or its name.
-NodeKey = int | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,77 +57,79 @@ def ask(verb: str, *arguments: object, node: NodeKey = "", block: bool = False) 
 
 def help(verb: str = "", node: NodeKey = "") -> Call[list[model.VerbHelp]]:
     """Ask what verbs there are, or about one of them."""
-    return _rows(model.VerbHelp, "help", *_optional(verb), node=node)
+    return forms.rows(model.VerbHelp, "help", *forms.optional(verb), node=node)
 
 
 def version(*, node: NodeKey = "") -> Call[Version]:
     """Ask for the daemon's version."""
-    return _object(Version, "version", node=node)
+    return forms.one_object(Version, "version", node=node)
 
 
 def whoami(*, node: NodeKey = "") -> Call[model.Caller]:
     """Ask as whom the daemon sees this connection, and with which role."""
-    return _object(model.Caller, "whoami", node=node)
+    return forms.one_object(model.Caller, "whoami", node=node)
 
 
 def nodes(*, node: NodeKey = "") -> Call[list[model.Node]]:
     """Ask for every configured node, down ones too, ordered by id."""
-    return _rows(model.Node, "nodes", node=node)
+    return forms.rows(model.Node, "nodes", node=node)
 
 
 def node_map(*, node: NodeKey = "") -> Call[list[model.NodeRange]]:
     """Ask for the nodes as openMosix's map has them, ordered by id."""
-    return _rows(model.NodeRange, "map", node=node)
+    return forms.rows(model.NodeRange, "map", node=node)
 
 
 def node(of: NodeKey = "", *, node: NodeKey = "") -> Call[model.Node]:
     """Ask for one node. :raises NotFound: there is none of that id or name."""
-    return Call(_request("node", *_optional(of), node=node), _one_node, block=True)
+    return Call(forms.request("node", *forms.optional(of), node=node), forms.one_node, block=True)
 
 
 def load(of: NodeKey = "", *, node: NodeKey = "") -> Call[int]:
     """Ask for the load, of another node too. :raises PeerUnreachable: that node is down."""
-    return _number("load", of, node)
+    return forms.number("load", of, node)
 
 
 def speed(of: NodeKey = "", *, node: NodeKey = "") -> Call[int]:
     """Ask for the speed of one processor; a standard machine has 15000."""
-    return _number("speed", of, node)
+    return forms.number("speed", of, node)
 
 
 def cpus(of: NodeKey = "", *, node: NodeKey = "") -> Call[int]:
     """Ask how many processors are online."""
-    return _number("cpus", of, node)
+    return forms.number("cpus", of, node)
 
 
 def util(of: NodeKey = "", *, node: NodeKey = "") -> Call[int]:
     """Ask for the usable share of the processors, 100 for each."""
-    return _number("util", of, node)
+    return forms.number("util", of, node)
 
 
 def mem(of: NodeKey = "", *, node: NodeKey = "") -> Call[model.Memory]:
     """Ask for the memory, in bytes. :raises PeerUnreachable: that node is down."""
-    return Call(_request("mem", *_optional(of), node=node), _memory)
+    return Call(forms.request("mem", *forms.optional(of), node=node), forms.memory)
 
 
 def status(of: NodeKey = "", *, node: NodeKey = "") -> Call[model.Status]:
     """Ask for the status bits; a node that is down has one without `Status.UP`, and no error."""
-    return Call(_request("status", *_optional(of), node=node), _status)
+    return Call(forms.request("status", *forms.optional(of), node=node), forms.status)
 
 
 def ls(path: str, *, node: NodeKey = "") -> Call[list[str]]:
     """Ask for the names in a directory of the tree, numbers by value."""
-    return Call(_request("ls", path, node=node), _each(lambda row: _text(row, "name")), block=True)
+    return Call(
+        forms.request("ls", path, node=node), forms.each(lambda row: forms.text(row, "name")), block=True
+    )
 
 
 def get(path: str, *, node: NodeKey = "") -> Call[str]:
     r"""Ask for a file of the tree; bytes of it that are not printable UTF-8 come as ``\xNN``."""
-    return Call(_request("get", path, node=node), lambda found: _text(found, "text"))
+    return Call(forms.request("get", path, node=node), lambda found: forms.text(found, "text"))
 
 
 def put(path: str, value: object, *, node: NodeKey = "") -> Call[None]:
     """Write a value of the tree (admin)."""
-    return _order("put", path, value, node=node, patient=True)
+    return forms.order("put", path, value, node=node, patient=True)
 
 
 def ps(
@@ -154,7 +154,7 @@ def ps(
     options = {"--top": top, "--sort": sort, "--user": user, "--match": match}
     selected: list[object] = [f"{name}={value}" for name, value in options.items() if value not in (None, "")]
     selected += ["--jobs"] if jobs else []
-    return _rows(model.Process, "ps", *pids, *selected, node=node)
+    return forms.rows(model.Process, "ps", *pids, *selected, node=node)
 
 
 def where(pid: int, home: NodeKey = "", *, node: NodeKey = "") -> Call[int]:
@@ -163,17 +163,17 @@ def where(pid: int, home: NodeKey = "", *, node: NodeKey = "") -> Call[int]:
 
     :param home: the node whose process ``pid`` it is, when not the one that is asked.
     """
-    return Call(_request("where", pid, *_optional(home), node=node), _int)
+    return Call(forms.request("where", pid, *forms.optional(home), node=node), forms.integer)
 
 
 def signal(pid: int, signal: int | str, *, node: NodeKey = "") -> Call[None]:
     """Send a signal, by number or name (``TERM``), to a process of the caller's."""
-    return _order("signal", pid, signal, node=node)
+    return forms.order("signal", pid, signal, node=node)
 
 
 def renice(pid: int, nice: int, *, node: NodeKey = "") -> Call[None]:
     """Set the niceness of a process of the caller's, -20 (favoured) to 19."""
-    return _order("renice", pid, nice, node=node)
+    return forms.order("renice", pid, nice, node=node)
 
 
 def migrate(pid: int, target: NodeKey, *, dry_run: bool = False, node: NodeKey = "") -> Call[Migration]:
@@ -185,77 +185,77 @@ def migrate(pid: int, target: NodeKey, *, dry_run: bool = False, node: NodeKey =
     :raises NotPossible: it cannot move (there), and runs on where it is; says why.
     """
     words = (pid, target, *(("dry-run",) if dry_run else ()))
-    return _object(Migration, "migrate", *words, node=node, patient=True)
+    return forms.one_object(Migration, "migrate", *words, node=node, patient=True)
 
 
 def lock(pid: int, *, node: NodeKey = "") -> Call[None]:
     """Let balancing leave a process of the caller's where it is."""
-    return _order("lock", pid, node=node)
+    return forms.order("lock", pid, node=node)
 
 
 def unlock(pid: int, *, node: NodeKey = "") -> Call[None]:
     """Let balancing move a process of the caller's."""
-    return _order("unlock", pid, node=node)
+    return forms.order("unlock", pid, node=node)
 
 
 def jobs(*, node: NodeKey = "") -> Call[list[model.Job]]:
     """Ask for the caller's jobs, everybody's for an admin; those that are over lately too."""
-    return _rows(model.Job, "jobs", node=node)
+    return forms.rows(model.Job, "jobs", node=node)
 
 
 def kill(job: int, signal: int | str = "TERM", *, node: NodeKey = "") -> Call[None]:
     """Send a signal to the process group of a job, wherever it runs."""
-    return _order("kill", job, signal, node=node)
+    return forms.order("kill", job, signal, node=node)
 
 
 def setspeed(speed: int, *, node: NodeKey = "") -> Call[None]:
     """Set the node's speed (admin)."""
-    return _order("setspeed", speed, node=node)
+    return forms.order("setspeed", speed, node=node)
 
 
 def setyard(speed: int, *, node: NodeKey = "") -> Call[None]:
     """Set the yardstick, the speed of a standard machine (admin)."""
-    return _order("setyard", speed, node=node)
+    return forms.order("setyard", speed, node=node)
 
 
 def stay(*, node: NodeKey = "") -> Call[None]:
     """Let no process leave the node by balancing (admin)."""
-    return _order("stay", node=node)
+    return forms.order("stay", node=node)
 
 
 def nostay(*, node: NodeKey = "") -> Call[None]:
     """Let processes leave the node again (admin)."""
-    return _order("nostay", node=node)
+    return forms.order("nostay", node=node)
 
 
 def lstay(*, node: NodeKey = "") -> Call[None]:
     """Let no locally started process leave the node by balancing (admin)."""
-    return _order("lstay", node=node)
+    return forms.order("lstay", node=node)
 
 
 def nolstay(*, node: NodeKey = "") -> Call[None]:
     """Let locally started processes leave the node again (admin)."""
-    return _order("nolstay", node=node)
+    return forms.order("nolstay", node=node)
 
 
 def block(*, node: NodeKey = "") -> Call[None]:
     """Refuse guests (admin)."""
-    return _order("block", node=node)
+    return forms.order("block", node=node)
 
 
 def noblock(*, node: NodeKey = "") -> Call[None]:
     """Take guests again (admin)."""
-    return _order("noblock", node=node)
+    return forms.order("noblock", node=node)
 
 
 def quiet(*, node: NodeKey = "") -> Call[None]:
     """Do not share load information (admin)."""
-    return _order("quiet", node=node)
+    return forms.order("quiet", node=node)
 
 
 def noquiet(*, node: NodeKey = "") -> Call[None]:
     """Share load information again (admin)."""
-    return _order("noquiet", node=node)
+    return forms.order("noquiet", node=node)
 
 
 def bring(*, node: NodeKey = "") -> Call[None]:
@@ -264,7 +264,7 @@ def bring(*, node: NodeKey = "") -> Call[None]:
 
     :raises Conflict: some stay away; says how many and why.
     """
-    return _order("bring", node=node, patient=True)
+    return forms.order("bring", node=node, patient=True)
 
 
 def expel(*, node: NodeKey = "") -> Call[None]:
@@ -273,37 +273,37 @@ def expel(*, node: NodeKey = "") -> Call[None]:
 
     :raises Conflict: some stay; says how many and why.
     """
-    return _order("expel", node=node, patient=True)
+    return forms.order("expel", node=node, patient=True)
 
 
 def events(*, node: NodeKey = "") -> Call[list[model.Event]]:
     """Ask what happened lately, oldest first."""
-    return _rows(model.Event, "events", node=node)
+    return forms.rows(model.Event, "events", node=node)
 
 
 def stats(*, node: NodeKey = "") -> Call[list[model.Counter]]:
     """Ask what the daemon counted since it started."""
-    return _rows(model.Counter, "stats", node=node)
+    return forms.rows(model.Counter, "stats", node=node)
 
 
 def checkpoint(name: str, *, node: NodeKey = "") -> Call[None]:
     """Leave a mark in the sample log, to find this moment again (admin)."""
-    return _order("checkpoint", name, node=node)
+    return forms.order("checkpoint", name, node=node)
 
 
 def auth(token: str) -> Call[None]:
     """Raise this connection's role to that of the token's owner."""
-    return _order("auth", token)
+    return forms.order("auth", token)
 
 
 def shutdown(*, node: NodeKey = "") -> Call[None]:
     """Stop the daemon, cleanly (admin)."""
-    return _order("shutdown", node=node)
+    return forms.order("shutdown", node=node)
 
 
 def do(name: str, *, node: NodeKey = "") -> Stream[model.Output]:
     """Run a command of `[commands]` (admin): first its output, line by line, last its exit status."""
-    return _stream(model.Output, "do", name, node=node)
+    return forms.stream(model.Output, "do", name, node=node)
 
 
 def watch(call: Call[T], *, seconds: float | None = None, rounds: int | None = None) -> Stream[T]:
@@ -319,86 +319,10 @@ def watch(call: Call[T], *, seconds: float | None = None, rounds: int | None = N
     options: list[object] = [] if seconds is None else ["-n", f"{seconds:g}"]
     options += [] if rounds is None else ["-c", rounds]
     asked = call.request
-    request = _request("watch", *options, asked.verb, *asked.arguments, node=asked.node)
+    request = forms.request("watch", *options, asked.verb, *asked.arguments, node=asked.node)
     return Stream(request, lambda: Rounds(call))
 
 
 def watch_events(*, node: NodeKey = "") -> Stream[model.Event]:
     """Ask to be told of events as they happen."""
-    return _stream(model.Event, "watch", "events", node=node)
-
-
-def _request(verb: str, *arguments: object, node: NodeKey = "") -> Request:
-    key = str(node)
-    if key.lower() == "all":
-        raise MalformedRequest("a typed call is for one node: ask each of `nodes()`, or use `ask`")
-    return Request(verb, tuple(str(argument) for argument in arguments), key)
-
-
-def _optional(key: NodeKey) -> tuple[NodeKey, ...]:
-    return () if key == "" else (key,)
-
-
-def _order(verb: str, *arguments: object, node: NodeKey = "", patient: bool = False) -> Call[None]:
-    return Call(_request(verb, *arguments, node=node), lambda found: None, patient=patient, order=True)
-
-
-def _object(kind: type[T], verb: str, *arguments: object, node: NodeKey, patient: bool = False) -> Call[T]:
-    request = _request(verb, *arguments, node=node)
-    return Call(request, lambda found: values.decode(kind, found), patient=patient)
-
-
-def _rows(kind: type[T], verb: str, *arguments: object, node: NodeKey) -> Call[list[T]]:
-    request = _request(verb, *arguments, node=node)
-    return Call(request, _each(lambda row: values.decode(kind, row)), block=True)
-
-
-def _stream(kind: type[T], verb: str, *arguments: object, node: NodeKey) -> Stream[T]:
-    request = _request(verb, *arguments, node=node)
-    return Stream(request, lambda: EachRow(lambda row: values.decode(kind, row)))
-
-
-def _each(decode: Callable[[Any], T]) -> Callable[[Any], list[T]]:
-    return lambda found: [decode(row) for row in found]
-
-
-_DOWN = "that node is down: it has no values"
-
-
-def _number(verb: str, of: NodeKey, node: NodeKey) -> Call[int]:
-    return Call(_request(verb, *_optional(of), node=node), _value)
-
-
-def _value(found: Any) -> int:
-    if found is None:
-        raise PeerUnreachable(_DOWN)
-    return _int(found)
-
-
-def _memory(found: Any) -> model.Memory:
-    if isinstance(found, dict) and found.get("mem", 0) is None:
-        raise PeerUnreachable(_DOWN)
-    return values.decode(model.Memory, found)
-
-
-def _int(found: Any) -> int:
-    if isinstance(found, bool) or not isinstance(found, int):
-        raise MalformedReply(f"expected a number, got {found!r:.80}")
-    return found
-
-
-def _status(found: Any) -> model.Status:
-    return model.Status(_int(found.get("status") if isinstance(found, dict) else None))
-
-
-def _text(found: Any, name: str) -> str:
-    text = found.get(name) if isinstance(found, dict) else None
-    if not isinstance(text, str):
-        raise MalformedReply(f"expected an object with {name!r}, got {found!r:.80}")
-    return text
-
-
-def _one_node(found: Sequence[Any]) -> model.Node:
-    if len(found) != 1:
-        raise MalformedReply(f"node: expected one row, got {len(found)}")
-    return values.decode(model.Node, found[0])
+    return forms.stream(model.Event, "watch", "events", node=node)

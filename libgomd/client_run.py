@@ -52,11 +52,13 @@ class RunsJobs:
         nodes: str = "",
         memory: int | None = None,
         memory_max: int | None = None,
+        shared_tmp: bool = False,
         lock: bool | None = None,
         merge: bool = False,
         detach: bool = False,
         tty: bool = False,
         size: tuple[int, int] = DEFAULT_SIZE,
+        carry: Sequence[str] = (),
         stdin: bytes | None = None,
         timeout: float | None = None,
         reconnect: float = RECONNECT_LIMIT,
@@ -70,9 +72,11 @@ class RunsJobs:
         :param cwd, env, umask: its surroundings; those of this process unless said.
         :param node: the node it is to run on. :param nodes: ids such as ``1-4,7``: the best one of these.
         :param memory: bytes it will need. :param memory_max: bytes it may have, the kernel sees to it.
+        :param shared_tmp: it sees the /tmp of its node and has none of its own.
         :param lock: whether balancing leaves it where it is. :param merge: its errors go into its output.
         :param detach: it goes on alone; the streams of what this returns are closed, `attach` has them.
         :param tty: it gets a terminal, of ``size`` rows and columns.
+        :param carry: files and directories that travel with it wherever it runs, and come home at its end.
         :param stdin: all of its standard input; without it, it is open for `RunningJob.write`.
         :param timeout: seconds for it to begin, and for what a daemon owes at once; the client's unless said.
         :param reconnect: seconds to go on trying when the daemon goes away under it; 0 for not at all.
@@ -90,6 +94,8 @@ class RunsJobs:
         spec = job_spec(
             argv, cwd=cwd, env=env, umask=umask, tty=tty, size=size, merge=merge, detach=detach, node=node,
             nodes=nodes, lock=lock, memory=memory, memory_max=memory_max, nice=nice, limits=limits,
+            shared_tmp=shared_tmp,
+            carry=carry,
         )  # fmt: skip
         first = spec.frame()
         job = await self._streams_of_a_job(Request("run"), first, timeout, reconnect)

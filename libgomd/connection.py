@@ -37,7 +37,7 @@ MAX_WAITING = 1024
 _ENOUGH = 512
 
 
-class Receiver(Protocol):
+class ReplyReceiver(Protocol):
     """Receives one reply, in pieces."""
 
     def status(self, line: StatusLine) -> None:
@@ -70,14 +70,14 @@ class LineConnection(TwistedProtocol):
         self._gone = False
         self._farewells: list[Deferred[None]] = []
         self._parser = ReplyParser()
-        self._waiting: deque[Receiver] = deque([_Greeting(self)])
+        self._waiting: deque[ReplyReceiver] = deque([_Greeting(self)])
         self._successor: TwistedProtocol | None = None
 
     def connectionMade(self) -> None:
         """Let requests leave at once."""
         send_without_delay(self.transport)
 
-    def send(self, request: Request, receiver: Receiver) -> None:
+    def send(self, request: Request, receiver: ReplyReceiver) -> None:
         """
         Send ``request``; ``receiver`` gets its reply.
 
@@ -188,10 +188,8 @@ class _Greeting:
 
     def __init__(self, connection: LineConnection) -> None:
         self._connection = connection
-        self._code = 0
 
     def status(self, line: StatusLine) -> None:
-        self._code = line.code
         if line.code >= 400:
             self._connection.abort(error_for(line.code, line.text))
         elif line.code != GREETING:

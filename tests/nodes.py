@@ -26,7 +26,12 @@ class SimulatedNode:
     """One daemon's membership. Its id, name and load follow from its number."""
 
     def __init__(
-        self, cluster: Cluster, number: int, settings: Settings, roll: IAdmission | None = None, **own: Any
+        self,
+        cluster: Cluster,
+        number: int,
+        settings: Settings,
+        admission: IAdmission | None = None,
+        **own: Any,
     ) -> None:
         self.number = number
         self.node = Node(
@@ -41,7 +46,7 @@ class SimulatedNode:
         self.seed = network.random.random()
         self.engine = HeartbeatEngine(
             lambda: self.node, instance, self.transport, cluster.clock,
-            Random(self.seed), self.events, settings, cluster.clock.seconds, roll,
+            Random(self.seed), self.events, settings, cluster.clock.seconds, admission,
         )  # fmt: skip
         self.host = network.attach((self.node.address, settings.port), self.engine.receive)
         self.transport.host = self.host
@@ -68,9 +73,9 @@ class Cluster:
         self.settings = Settings(**settings)
         self.nodes: dict[int, SimulatedNode] = {}
 
-    def add(self, number: int, roll: IAdmission | None = None, **own: Any) -> SimulatedNode:
+    def add(self, number: int, admission: IAdmission | None = None, **own: Any) -> SimulatedNode:
         """Start one node; the place of one that was there before is taken."""
-        node = SimulatedNode(self, number, self.settings, roll, **own)
+        node = SimulatedNode(self, number, self.settings, admission, **own)
         self.nodes[number] = node
         node.engine.start()
         return node

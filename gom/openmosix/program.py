@@ -6,10 +6,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from gom.stdfds import open_closed_streams
 from libgomd import blocking
 from libgomd.errors import ConfigError, ConnectionLost, GomdError, MalformedReply, NotFound
 from libgomd.model import Node
+from libgomd.stdfds import open_closed_streams
 from libgomd.wire.text import printable
 
 DONE, FAILED, NO_DAEMON, INTERRUPTED, BROKEN_PIPE = 0, 1, 3, 130, 141

@@ -126,6 +126,10 @@ class JobsSettings:
     output_per_user: int
     output_total: int
     output_reserve: int
+    private_tmp: int
+    carry_files: int
+    carry_bytes: int
+    carry_days: float
 
 
 class Changes(NamedTuple):

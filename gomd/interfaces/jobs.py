@@ -253,6 +253,26 @@ class IJobs(Interface):
         :param guest: ``HOME-JOB``: it is a job of another node, whose daemon is at the other end.
         """
 
+    def check_carry(caller: Caller, name: str, step: str, node: int) -> None:
+        """
+        Check whether the daemon of ``node`` may do a step with the files that the job ``name`` carries along.
+
+        :param step: ``put``, ``give`` or ``drop``.
+        :raises NotAllowed: it may not. :raises Conflict: the job runs here.
+        """
+
+    def carry(caller: Caller, name: str, step: str, stream: Any) -> None:
+        """Do such a step; the files travel on ``stream``. Never raises."""
+
+    def bring_home(job: Job) -> Awaitable[str]:
+        """
+        Bring the carried files of a job that is over home, if that failed at its end.
+
+        :returns: what a person should know of it, clauses; empty as a rule.
+        :raises Conflict: it is not over. :raises NotFound: nothing of it is missing here.
+        :raises NotPossible: it failed again; says why.
+        """
+
     def rows(caller: Caller) -> Sequence[Job]:
         """The jobs of this home that are the caller's own, all for an admin; oldest first."""
 

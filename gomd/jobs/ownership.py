@@ -20,7 +20,7 @@ _MAX_ATTEMPTS: Final = 3
 TABLE_MAX_AGE: Final = 1.0
 
 
-class Families:
+class JobTrees:
     """
     Which job a process belongs to: its first process and all that descend from it, or from its supervisor
     (to which orphans fall); the supervisor itself belongs to none.
@@ -50,7 +50,7 @@ class Families:
         return job
 
 
-async def line_of(collector: ICollector, pid: int, families: Families) -> list[Process]:
+async def line_of(collector: ICollector, pid: int, trees: JobTrees) -> list[Process]:
     """
     Return process ``pid``, its parent, and so on, up to the first that tells whose job it is.
 
@@ -59,7 +59,7 @@ async def line_of(collector: ICollector, pid: int, families: Families) -> list[P
     for _attempt in range(_MAX_ATTEMPTS):
         line = [await collector.process(pid)]
         try:
-            while families.roots and line[-1].pid not in families.roots and len(line) < MAX_GENERATIONS:
+            while trees.roots and line[-1].pid not in trees.roots and len(line) < MAX_GENERATIONS:
                 if (parent := line[-1].ppid) <= 1:
                     break
                 line.append(await collector.process(parent))
@@ -79,16 +79,16 @@ class JobOwnership:
 
     async def job_of(self, pid: int) -> JobHere | None:
         """See `IJobOwnership.job_of`."""
-        families = Families(self._jobs.here())
-        line = await line_of(self._collector, pid, families)
-        return families.job_of(pid, {process.pid: process.ppid for process in line})
+        trees = JobTrees(self._jobs.here())
+        line = await line_of(self._collector, pid, trees)
+        return trees.job_of(pid, {process.pid: process.ppid for process in line})
 
     async def processes_of(self, job: JobHere) -> Sequence[Process]:
         """See `IJobOwnership.processes_of`."""
         table = (await self._collector.processes(TABLE_MAX_AGE)).processes
-        families = Families(self._jobs.here())
+        trees = JobTrees(self._jobs.here())
         parents = {process.pid: process.ppid for process in table}
-        return [process for process in table if families.job_of(process.pid, parents) == job]
+        return [process for process in table if trees.job_of(process.pid, parents) == job]
 
 
 def annotate(processes: Sequence[Process], jobs: Sequence[JobHere], own_id: int) -> list[Process]:
@@ -97,12 +97,12 @@ def annotate(processes: Sequence[Process], jobs: Sequence[JobHere], own_id: int)
 
     A process that gomd did not start is returned as it is.
     """
-    families = Families(jobs)
-    if not families.roots:
+    trees = JobTrees(jobs)
+    if not trees.roots:
         return list(processes)
     parents = {process.pid: process.ppid for process in processes}
     return [
-        process if (job := families.job_of(process.pid, parents)) is None else _as_of(process, job, own_id)
+        process if (job := trees.job_of(process.pid, parents)) is None else _as_of(process, job, own_id)
         for process in processes
     ]
 
@@ -127,11 +127,11 @@ def whole(processes: Sequence[Process], jobs: Sequence[JobHere], own_id: int) ->
 
     It does not run (state S) only when none of them does; times of processes that ended are not in it.
     """
-    families = Families(jobs)
+    trees = JobTrees(jobs)
     parents = {process.pid: process.ppid for process in processes}
     members: dict[int, list[Process]] = {}
     for process in processes:
-        if (job := families.job_of(process.pid, parents)) is not None:
+        if (job := trees.job_of(process.pid, parents)) is not None:
             members.setdefault(job.pid, []).append(process)
     found = []
     for job in jobs:

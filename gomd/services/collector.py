@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from gomd.interfaces import ICollector, INodeSource, ISampleLog, IThreads
 from gomd.services.periodic_reads import Job, PeriodicReads, read_one, read_together
-from gomd.services.processes import ProcessReader
+from gomd.services.processes import SharedScan
 from libgomd.model import Counter, Node, Part, Process, ProcessTable, Sample
 from libgomd.wallclock import Wall
 
@@ -68,7 +68,7 @@ class Collector(Service):
         self._aged = (placeholder, placeholder)
         self._said = placeholder  # this node as the source describes it, without its samples
         self._others: tuple[Node, ...] = ()
-        self._reader = ProcessReader(source, threads, clock, wall)
+        self._reader = SharedScan(source, threads, clock, wall)
         self._parts: dict[Part, PeriodicReads[Any]] = {
             part: PeriodicReads(part.value) for part in source.parts
         }

@@ -19,7 +19,7 @@ SCAN_TIMEOUT = 30.0
 PROCESS_TIMEOUT = 5.0
 
 
-class ProcessReader:
+class SharedScan:
     """Shares one scan among all callers that ask while it runs."""
 
     def __init__(self, source: INodeSource, threads: IThreads, clock: IReactorTime, wall: Wall) -> None:

@@ -26,6 +26,7 @@ from gomd.jobs.checkpoint.criu import Criu, TlsFiles, find
 from gomd.jobs.home.journal import Journal
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.admission import Admission
+from gomd.jobs.lifecycle.carried_files import CarryLimits
 from gomd.jobs.lifecycle.forkserver_client import ForkServerClient
 from gomd.jobs.lifecycle.output_quota import OutputLimits
 from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
@@ -85,7 +86,7 @@ def jobs_of(
     stream = min(config.jobs.output, config.jobs.output_per_user // 2, config.jobs.output_total // 2)
     supervisors = Supervisors(
         fork_server, spool, stream, os.geteuid() == 0, f"node {node_id} {config.node.name}",
-        find_place, reserve,
+        find_place, reserve, config.jobs.private_tmp,
     )  # fmt: skip
     room = Admission(os.geteuid(), config.jobs.most, config.jobs.most_per_user, config.jobs.reserve)
     output = OutputLimits(stream, config.jobs.output_per_user, config.jobs.output_total, reserve)
@@ -115,6 +116,9 @@ def jobs_of(
         reactor, members, threads, events, partial(RemoteJobs, reactor, members, peers), supervisors,
         placement, Journal(os.path.join(config.node.state_dir, "jobs", "journal"), journal), peers,
         wall=wall, own_uid=os.geteuid(), admission=room, output=output, disk=disk, migrator=migrator,
+        carry=CarryLimits(
+            config.jobs.carry_files, config.jobs.carry_bytes, config.jobs.carry_days * 86400.0
+        ),
     )  # fmt: skip
 
 
@@ -142,12 +146,15 @@ def _criu(
     )
 
     def context(observer: ChannelObserver) -> MigrationContext:
+        checks = NodeChecks(
+            threads, CriuCheck(criu, threads, reactor, images.root), images, private_limit=config.jobs.private_tmp
+        )
         return MigrationContext(
             reactor, wall, members, threads, criu.program, partial(tls, os.path.join(state, "tls")),
-            PageServers(threads, config.peers.address), images,
-            NodeChecks(threads, CriuCheck(criu, threads, reactor, images.root), images), policy,
+            PageServers(threads, config.peers.address), images, checks, policy,
             LocalJobs(own_id, tracker, table, supervisors, locations),
             MigrationJournal(os.path.join(state, "jobs", "migrations")), Channels(members, peers, observer),
+            tracker.carried,
         )  # fmt: skip
 
     return Migrations(context)

@@ -16,6 +16,7 @@ from gomd.services.journald import PRIORITIES, goes_to_journal
 from gomd.tap.checking import mistakes_in_files, warnings_of
 from gomd.tap.choices import http_mistakes
 from libgomd.errors import ConfigError
+from libgomd.stdfds import open_closed_streams
 from libgomd.version import VERSION
 
 #: Exit statuses (sysexits.h) that tell systemd whether to restart. Started by hand, gomd exits with 1.
@@ -40,6 +41,7 @@ class Options(usage.Options):
     ]
 
     def __init__(self) -> None:
+        open_closed_streams()  # twistd has opened nothing yet: else a socket would be its standard output
         super().__init__()
         self.overrides: list[str] = []
         self.around = Environment.of_this_process()

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, overload
 
 from gomd.jobs.home.table import lives
-from gomd.jobs.ownership import Families, annotate, line_of
+from gomd.jobs.ownership import JobTrees, annotate, line_of
 from gomd.verbs import arguments as words
 from gomd.verbs import selection as selecting
 from gomd.verbs.context import ISession, Parts
@@ -195,7 +195,7 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
         table = await parts.collector.processes(MAX_TABLE_AGE)
         here, age = table.processes, max(0.0, parts.clock.seconds() - table.read_at)
     elsewhere = await processes_elsewhere(parts)
-    families, parents = Families(parts.jobs.here()), {process.pid: process.ppid for process in here}
+    trees, parents = JobTrees(parts.jobs.here()), {process.pid: process.ppid for process in here}
     moved = {process.pid for process in elsewhere if process.home == parts.members.own_id}
     everything = [
         process
@@ -212,7 +212,7 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
     listed = seen_by(parts, caller, found, rates=selection.sort == "io")
     chosen = selection.of(
         listed,
-        lambda process: process.where != 0 or families.job_of(process.pid, parents) is not None,
+        lambda process: process.where != 0 or trees.job_of(process.pid, parents) is not None,
     )
     rates = session.json or "read_rate" in fields or "write_rate" in fields
     shown: Sequence[Any] = seen_by(parts, caller, chosen, rates=rates)
@@ -228,10 +228,10 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
 async def _read_afresh(parts: Parts, pids: Sequence[int]) -> Sequence[Process]:
     """Return these processes and their ancestors as they are now; the table may be old."""
     found: dict[int, Process] = {}
-    families = Families(parts.jobs.here())
+    trees = JobTrees(parts.jobs.here())
     for pid in pids:
         try:
-            line = await line_of(parts.collector, pid, families)
+            line = await line_of(parts.collector, pid, trees)
         except NotFound:
             continue
         except (SourceUnavailable, TimedOut) as error:

@@ -72,10 +72,12 @@ class Exited(NamedTuple):
     The job has ended; all of its output came before.
 
     :ivar status: as a shell reports it, 128 + N for signal N. :ivar reason: a sentence, empty as a rule.
+    :ivar signal: that ended its first process; 0 for none, and where the job's end does not tell.
     """
 
     status: int
     reason: str
+    signal: int = 0
 
 
 Event = Started | Attached | Data | InputTaken | Exited
@@ -248,7 +250,7 @@ class CallerEnd:
     def _on_exit(self, told: dict[str, Any]) -> Exited | None:
         if not self.attached and not told.get("lost"):
             return None  # it comes again, behind the output
-        self.exited = Exited(_number(told, "exit"), str(told.get("reason", "")))
+        self.exited = Exited(_number(told, "exit"), str(told.get("reason", "")), _number(told, "signal"))
         return self.exited
 
 

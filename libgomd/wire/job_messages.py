@@ -25,6 +25,14 @@ THAW: Final = "thaw"
 END: Final = "end"
 LOCK: Final = "lock"
 KEEP: Final = "keep"
+#: What a `CarrySpec` can ask for: take the files at home, put them into the job's directory, give what is
+#: there, merge it into the files at home, or remove it.
+TAKE: Final = "take"
+PUT: Final = "put"
+GIVE: Final = "give"
+MERGE: Final = "merge"
+REMOVE: Final = "remove"
+CARRY_STEPS: Final = (TAKE, PUT, GIVE, MERGE, REMOVE)
 #: The step that tells the arrival of a `JobSpec`: the daemon may describe the next job to another supervisor.
 RECEIVED: Final = "received"
 
@@ -48,6 +56,9 @@ class JobSpec(NamedTuple):
     :ivar expected_uid: user for whom the job was offered; another user's is refused. None: not told.
     :ivar nice: nice value, below 0 for root alone. :ivar limits: soft and hard resource limits of the caller
         by their names, -1 for none, within those of this node; None for those of this node.
+    :ivar private_tmp: bytes of its own temporary files with which a job can move; 0: it shares this node's
+        temporary directories.
+    :ivar carry: absolute paths whose files the job takes along wherever it runs.
     """
 
     id: str
@@ -79,6 +90,8 @@ class JobSpec(NamedTuple):
     expected_uid: int | None = None
     nice: int = 0
     limits: Mapping[str, tuple[int, int]] | None = None
+    private_tmp: int = 0
+    carry: tuple[str, ...] = ()
 
 
 class ViewSpec(NamedTuple):
@@ -90,6 +103,40 @@ class ViewSpec(NamedTuple):
 
     directory: str
     spool_bytes: int
+
+
+class CarrySpec(NamedTuple):
+    """
+    What a process is to do with the files that a job carries along (`gomd.jobs.supervisor.carrier`).
+
+    :ivar step: what to do, one of `CARRY_STEPS`. :ivar directory: of the carried files, absolute.
+    :ivar paths: where the job sees them. :ivar umask: for output files that are not there yet.
+    :ivar entries: files and :ivar size_limit: bytes that may be carried.
+    :ivar suffix: added to the names of files that stand beside changed ones.
+    """
+
+    step: str
+    directory: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+    paths: tuple[str, ...] = ()
+    umask: int = 0o22
+    entries: int = 0
+    size_limit: int = 0
+    suffix: str = ""
+
+
+class CarryOutcome(NamedTuple):
+    """
+    What came of a `CarrySpec`.
+
+    :ivar failed: why it could not be done, a clause; empty when it was.
+    :ivar notes: what a person should know.
+    """
+
+    failed: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class RunningJob(NamedTuple):
@@ -118,6 +165,7 @@ class RunningJob(NamedTuple):
     pid_at_home: int | None = None
     memory_max: int | None = None
     cantmove: str = ""
+    carry: tuple[str, ...] = ()
 
 
 class AttachedJob(NamedTuple):
@@ -142,11 +190,13 @@ class JobExit(NamedTuple):
 
     :ivar exit: status as a shell reports it, 128 + N for signal N. :ivar reason: a clause, empty as a rule.
     :ivar lost: nobody knows how it ended; none of its output precedes this.
+    :ivar signal: that ended its first process, 0 for none.
     """
 
     exit: int
     reason: str = ""
     lost: bool = False
+    signal: int = 0
 
 
 class StartFailure(NamedTuple):
@@ -162,6 +212,7 @@ class FreezeOrder(NamedTuple):
 
     :ivar criu: the program. :ivar tls: files of the authorities, the certificate and its key.
     :ivar limit: seconds that the dump may take.
+    :ivar tree_port: at which the target takes the job's temporary files and large images; 0: at none.
     """
 
     criu: str
@@ -170,6 +221,7 @@ class FreezeOrder(NamedTuple):
     port: int
     tls: tuple[str, str, str]
     limit: float
+    tree_port: int = 0
 
     @property
     def do(self) -> str:
@@ -219,16 +271,20 @@ class OrderOutcome(NamedTuple):
 
     :ivar did: the order, or `RECEIVED`. :ivar error: why it could not be carried out; empty when it was.
     :ivar signals: those that arrived while the job was frozen: number, and whether for its process group.
+    :ivar memory_sent: a freeze has sent the memory with the large images, and the page server got none.
     """
 
     did: str
     error: str = ""
     signals: tuple[tuple[int, bool], ...] = ()
+    memory_sent: bool = False
 
 
 _KINDS: Final[dict[type, int]] = {
     JobSpec: frames.SPEC,
     ViewSpec: frames.SPEC,
+    CarrySpec: frames.SPEC,
+    CarryOutcome: frames.MOVED,
     RunningJob: frames.STARTED,
     AttachedJob: frames.STARTED,
     JobExit: frames.EXIT,
@@ -239,7 +295,18 @@ _KINDS: Final[dict[type, int]] = {
     KeepOrder: frames.MOVE,
     OrderOutcome: frames.MOVED,
 }
-JobMessage = JobSpec | ViewSpec | RunningJob | AttachedJob | JobExit | StartFailure | Order | OrderOutcome
+JobMessage = (
+    JobSpec
+    | ViewSpec
+    | CarrySpec
+    | CarryOutcome
+    | RunningJob
+    | AttachedJob
+    | JobExit
+    | StartFailure
+    | Order
+    | OrderOutcome
+)
 T = TypeVar("T", bound=JobMessage)
 
 
@@ -253,11 +320,13 @@ def decode(kind: type[T], payload: bytes) -> T:
     return from_json(kind, frames.decode_json(payload))
 
 
-def decode_spec(payload: bytes) -> JobSpec | ViewSpec:
+def decode_spec(payload: bytes) -> JobSpec | ViewSpec | CarrySpec:
     """Return what a SPEC frame asks a supervisor for. :raises MalformedFrame: nothing that can be."""
     told = frames.decode_json(payload)
     if told.get("view"):
         return from_json(ViewSpec, told)
+    if told.get("step") in CARRY_STEPS:
+        return from_json(CarrySpec, told)
     spec = from_json(JobSpec, told)
     missing = [name for name in _NEEDED_TO_START if told.get(name) is None]
     if missing and not spec.images:
@@ -283,10 +352,15 @@ def to_json(value: JobMessage) -> dict[str, Any]:
         told |= {"view": True, "detach": True}
     elif isinstance(value, (FreezeOrder, LockOrder, KeepOrder)):
         told["do"] = value.do
-    elif isinstance(value, JobExit) and not value.lost:
-        del told["lost"]
-    elif isinstance(value, OrderOutcome) and value.did != END:
-        del told["signals"]
+    elif isinstance(value, JobExit):
+        told = {name: told[name] for name in told if told[name] or name not in ("lost", "signal")}
+    elif isinstance(value, OrderOutcome):
+        if value.did != END:
+            del told["signals"]
+        if not value.memory_sent:
+            del told["memory_sent"]
+    if isinstance(value, FreezeOrder) and not value.tree_port:
+        del told["tree_port"]
     return told
 
 
@@ -302,13 +376,15 @@ def _signals(value: object, name: str) -> tuple[tuple[int, bool], ...]:
 
 _READERS: Final[dict[str, json_fields.Reader]] = {
     **dict.fromkeys(("address", "cantmove", "criu", "cwd", "did", "directory", "do", "error", "id", "images",
-                     "reason", "text", "user", "where"), json_fields.text),
-    **dict.fromkeys(("detach", "detached", "lock", "lost", "merge", "tty"), json_fields.flag),
+                     "failed", "reason", "step", "suffix", "text", "user", "where"), json_fields.text),
+    **dict.fromkeys(("detach", "detached", "lock", "lost", "memory_sent", "merge", "tty"), json_fields.flag),
     **dict.fromkeys(("bytes", "code", "exit", "expected_uid", "gid", "home", "job", "memory_max", "nmigs",
-                     "node", "pid", "pid_at_home", "port", "spool_bytes", "spool_reserve", "supervisor",
-                     "uid", "umask"), json_fields.whole),
+                     "node", "pid", "pid_at_home", "port", "signal", "private_tmp", "spool_bytes",
+                     "spool_reserve", "supervisor", "tree_port", "uid", "umask", "entries",
+                     "size_limit"), json_fields.whole),
     **dict.fromkeys(("began", "limit", "used"), json_fields.seconds),
     "argv": json_fields.texts(),
+    **dict.fromkeys(("carry", "notes", "paths"), json_fields.texts()),
     "cgroup": json_fields.texts(2),
     "tls": json_fields.texts(3),
     "groups": json_fields.wholes(),

@@ -1,6 +1,7 @@
 """
 The messages between nodes: one class for each kind, with units and bounds.
 
+Those about the members of the cluster are in `libgomd.wire.member_messages` and imported from here too.
 These are values only; `libgomd.wire.datagrams` makes packets of them. They are named tuples instead of
 dataclasses because a node of a cluster of a thousand handles hundreds of heartbeats a second, and a named
 tuple of this size is created five times faster. docs/wire.md describes every byte.
@@ -8,11 +9,21 @@ tuple of this size is created five times faster. docs/wire.md describes every by
 
 from __future__ import annotations
 
-import enum
 import math
 from typing import Final, NamedTuple
 
 from libgomd.model import Node, Status
+from libgomd.wire.member_messages import MAX_NOTES as MAX_NOTES
+from libgomd.wire.member_messages import Heartbeat as Heartbeat
+from libgomd.wire.member_messages import IndirectProbe as IndirectProbe
+from libgomd.wire.member_messages import Leave as Leave
+from libgomd.wire.member_messages import MemberNote as MemberNote
+from libgomd.wire.member_messages import MemberState as MemberState
+from libgomd.wire.member_messages import Notice as Notice
+from libgomd.wire.member_messages import Probe as Probe
+from libgomd.wire.member_messages import ProbeAck as ProbeAck
+from libgomd.wire.member_messages import Roster as Roster
+from libgomd.wire.member_messages import TrueSpeed as TrueSpeed
 
 #: Maximum size of a packet, in bytes. With IP and UDP headers it fits any link without fragmentation.
 MAX_PACKET: Final = 1200
@@ -25,8 +36,6 @@ MAX_NAME: Final = 63
 MAX_REASON: Final = 200
 #: Maximum length of a path in a question, in bytes of UTF-8.
 MAX_QUESTION_PATH: Final = 256
-#: Maximum number of member notes in one packet. So many always fit.
-MAX_NOTES: Final = 36
 #: Maximum number of bytes of an answer's packet besides its data.
 ANSWER_OVERHEAD: Final = 101
 
@@ -64,152 +73,6 @@ def milliseconds(age: float | None) -> int | None:
 
 def _fits(value: int | None, highest: int) -> int | None:
     return value if type(value) is int and 0 <= value <= highest else None
-
-
-class MemberState(enum.IntEnum):
-    """The state of a member, as another node reports it."""
-
-    UP = 1
-    SUSPECT = 2
-    DOWN = 3
-    LEFT = 4
-    #: Two nodes use this id; the notice is about the second one.
-    CONFLICT = 5
-
-
-class MemberNote(NamedTuple):
-    """
-    One member as the sender knows it.
-
-    :ivar node: its id. :ivar state: its state in the sender's table.
-    :ivar instance: which start of its daemon.
-    :ivar incarnation: how many times that instance has refuted a suspicion.
-    :ivar address: its IPv4 address. :ivar port: its UDP port.
-    """
-
-    node: int
-    state: MemberState
-    instance: int
-    incarnation: int
-    port: int
-    address: str
-
-
-class Heartbeat(NamedTuple):
-    """
-    The sender is up and has these values.
-
-    :ivar incarnation: how many times this instance has refuted a suspicion.
-    :ivar port: the sender's UDP port. :ivar stream_port: its TCP port for peers, 0 for none.
-    :ivar status: bits of `Status`.
-    :ivar sampled: milliseconds since the values were measured. The values are as in `Node`, None if unknown.
-    :ivar announce: the receiver must answer with its own heartbeat, because the sender is new or looks for
-        lost nodes.
-    :ivar address: the sender's IPv4 address.
-    :ivar notes: piggybacked notes about some members, at most `MAX_NOTES`.
-    """
-
-    incarnation: int
-    port: int
-    stream_port: int
-    status: int
-    sampled: int | None
-    load: int | None
-    speed: int | None
-    cpus: int | None
-    util: int | None
-    mem: int | None
-    rmem: int | None
-    tmem: int | None
-    announce: bool
-    name: str
-    address: str
-    notes: tuple[MemberNote, ...] = ()
-
-
-class TrueSpeed(NamedTuple):
-    """
-    The sender's speed, which exceeds the 16 bits of a heartbeat.
-
-    It accompanies heartbeats whose speed is 65535. A daemon that does not know this kind drops it.
-    """
-
-    speed: int
-
-
-class Leave(NamedTuple):
-    """The sender leaves the cluster cleanly. ``reason`` is for people and may be empty."""
-
-    incarnation: int
-    reason: str = ""
-
-
-class Probe(NamedTuple):
-    """
-    Asks a node whether it is alive.
-
-    :ivar request_id: random; repeated in the acknowledgement.
-    :ivar target: id of the probed node, 0 for any receiver. Other nodes do not answer.
-    """
-
-    request_id: int
-    target: int = 0
-
-
-class ProbeAck(NamedTuple):
-    """
-    The acknowledgement of a probe or an indirect probe.
-
-    Its request id proves that it is fresh, so a wrong time stamp certainly means a wrong clock.
-
-    :ivar node: the probed node, with the ``instance`` and ``incarnation`` of its answer; both are 0 if it did
-        not answer.
-    :ivar reached: whether it answered. Only a helper sends False.
-    """
-
-    request_id: int
-    node: int
-    instance: int
-    incarnation: int
-    reached: bool = True
-
-
-class IndirectProbe(NamedTuple):
-    """Asks a helper to probe ``target`` at ``address`` and ``port``, and to report with this request id."""
-
-    request_id: int
-    target: int
-    port: int
-    address: str
-
-
-class Notice(NamedTuple):
-    """
-    A change of a node's state, which is broadcast.
-
-    :ivar state: UP refutes a suspicion; CONFLICT reports a second node with the same id.
-    :ivar node: id of the node concerned, with its instance and incarnation.
-    :ivar by: id of the node that detected it, which may not be the sender.
-    :ivar reason: the reason, a sentence for people.
-    """
-
-    state: MemberState
-    node: int
-    instance: int
-    incarnation: int
-    by: int
-    reason: str = ""
-
-
-class Roster(NamedTuple):
-    """
-    A packet of members, for a node that is new.
-
-    :ivar total: number of nodes that the sender knows. :ivar notes: some of them.
-    """
-
-    total: int
-    notes: tuple[MemberNote, ...] = ()
 
 
 class Question(NamedTuple):

@@ -12,7 +12,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.integration.daemon import PATIENCE, Daemon
+from tests.integration.daemon import PATIENCE
+from tests.integration.jobs import until
 
 #: What a shell prints when it wants the next line.
 PROMPT = "ready> "
@@ -22,18 +23,19 @@ class Prompt:
     """
     A shell with job control. A context manager that hangs up.
 
-    :param home: a directory for `gom`. :param shell: what runs, with its options.
+    :param endpoint: of the daemon. :param home: a directory for `gom`.
+    :param shell: what runs, with its options.
     """
 
     def __init__(
-        self, daemon: Daemon, home: Path, shell: Sequence[str] = ("bash", "--norc", "--noediting", "-i")
+        self, endpoint: str, home: Path, shell: Sequence[str] = ("bash", "--norc", "--noediting", "-i")
     ) -> None:
         tool = home / "gom"
         tool.write_text(f"#!{sys.executable}\nimport sys\nfrom gom.command import run\nsys.exit(run())\n")
         tool.chmod(0o755)
         env = {
             "PATH": f"{home}:{os.environ['PATH']}", "PS1": PROMPT, "TERM": "dumb", "HOME": str(home),
-            "GOMD_ENDPOINT": daemon.unix, "PYTHONPATH": os.getcwd(), "INPUTRC": "/dev/null", "ENV": "",
+            "GOMD_ENDPOINT": endpoint, "PYTHONPATH": os.getcwd(), "INPUTRC": "/dev/null", "ENV": "",
         }  # fmt: skip
         self.pid, self._terminal = pty.fork()
         if self.pid == 0:
@@ -67,6 +69,7 @@ class Prompt:
 
     def run(self, line: str) -> str:
         """Type a line and return what is printed until the shell is done with it."""
+        self.idle()
         self._lines += 1
         end = f"=line {self._lines}="
         between = " " if line.endswith("&") else "; "
@@ -74,6 +77,10 @@ class Prompt:
         self.wait(re.escape(f'line {self._lines}="\n'))
         return self.wait(re.escape(end) + "\n").removesuffix(f"{end}\n")
 
+    def idle(self) -> None:
+        """Wait until the shell is in the foreground of the terminal: what is typed before is not for it."""
+        until(lambda: os.tcgetpgrp(self._terminal) == self.pid)
+
     def mode(self) -> str:
         """Return the modes of the terminal as `stty -a` says them."""
-        return self.run("stty -a")
+        return "speed" + self.run("stty -a").partition("speed")[2]

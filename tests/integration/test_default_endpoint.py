@@ -1,5 +1,5 @@
 """
-What `gom` and its kin send by default when no daemon runs and a stranger listens where they look.
+What `gom` and its relatives send by default when no daemon runs and a stranger listens where they look.
 
 Each test has a host of namespaces of its own, with the real default port and directories.
 """

@@ -14,6 +14,7 @@ import pytest
 
 from tests.integration.daemon import PATIENCE, Daemon
 from tests.integration.jobs import Pair, begin, gom, job, jobs, running, until
+from tests.integration.prompt import Prompt
 
 MEGABYTE = 1 << 20
 Two = tuple[Daemon, Daemon]
@@ -159,3 +160,27 @@ def test_only_home_speaks_of_a_guest(two: Two) -> None:
     with two[1].connect_unix() as line:
         assert line.ask("run 1-99").code == 403
         assert line.ask("attach 1-99").code == 403
+
+
+def test_ctrl_z_reaches_a_job_on_another_node(two: Two, tmp_path: Path) -> None:
+    """At a prompt: its first process there stops, then gom here; `fg` continues both."""
+    home = two[0]
+    with Prompt(home.unix, tmp_path) as prompt:
+        for options, end in (("-T", "\n"), ("", "\r")):
+            prompt.type(f"gom run {options} -n 2 sh -c 'echo up; read x; echo heard $x'\n")
+            prompt.wait("up\n")
+            pid = running(home)["pid_there"]
+            prompt.type("\x1a")
+            prompt.wait("Stopped")
+            assert _state(pid) == "T"
+            prompt.type("fg\n")
+            prompt.wait("gom run")
+            until(lambda pid=pid: _state(pid) == "S")  # type: ignore[misc]
+            prompt.type(f"me{end}")
+            prompt.wait("heard me\n")
+            prompt.idle()
+
+
+def _state(pid: int) -> str:
+    """Return the state of a process, as ps shows it."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

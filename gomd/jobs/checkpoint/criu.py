@@ -107,6 +107,7 @@ class Criu:
         tls: TlsFiles | None = None,
         limit: float = 600.0,
         allows: Callable[[int], None] | None = None,
+        ghost_limit: int = 0,
         connected: bool = False,
     ) -> None:
         """
@@ -119,6 +120,9 @@ class Criu:
         :param tls: certificates of the cluster, for the page server, which speaks nothing but TLS.
         :param allows: checks the processes when they are dumped and nobody can continue them; see
             `ActionScript`.
+        :param ghost_limit: for a job with files of its own: bytes of a file without a name that may go to
+            ``directory``; locks are carried over, and links are made in the file system for files that have
+            other names only. 0: criu's default, no locks and no links.
         :param connected: dump TCP connections, too. ``allows`` has to see that both ends are the job's.
         :raises CannotMove: criu refused, or ``allows`` did; the text is a clause that says why.
         """
@@ -136,6 +140,8 @@ class Criu:
 
             relay = PageRelay(*pages, tls)
             arguments += ["--page-server", "--ps-socket", str(relay.theirs.fileno())]
+        if ghost_limit:
+            arguments += ["--link-remap", "--file-locks", "--ghost-limit", str(ghost_limit)]
         prefix = command_prefix(pid)
         if prefix:
             arguments.append("--unprivileged")
@@ -157,6 +163,7 @@ class Criu:
         *,
         limit: float = 600.0,
         allows: Mapping[str, Callable[[int], None]] | None = None,
+        file_locks: bool = False,
         before: Callable[[], None] | None = None,
         caller: int = -1,
     ) -> int:
@@ -170,6 +177,7 @@ class Criu:
         :param pipes: `pipe_name` at the dump, to the descriptor of this process that takes its place.
         :param allows: checks of the copy at `RESTORED` and `RESUMING`, when none of it can run; see
             `ActionScript`.
+        :param file_locks: locks may have been carried over.
         :param before: called in the process that becomes criu, for what the copy inherits from it. It may
             raise `CannotMove`, and may block: that counts towards ``limit``.
         :param caller: the connection of whoever wants the copy, -1 for none.
@@ -184,6 +192,7 @@ class Criu:
         arguments = (
             "restore", *_paths(directory, "restore"), *_COMMON, "--restore-detached", "--restore-sibling",
             "--leave-stopped", "--pidfile", pid_file, *_CONNECTIONS, *inherit,
+            *(("--file-locks",) if file_locks else ()),
         )  # fmt: skip
         script = None if allows is None else ActionScript(directory, allows)
         self._call(

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
+from gomd.jobs.checkpoint.acting_as import acting_as
 from gomd.jobs.checkpoint.file_facts import FileReader
 from gomd.jobs.checkpoint.kernel_objects import NAMELESS, stays
 from gomd.jobs.checkpoint.mounts import (
@@ -20,6 +21,7 @@ from gomd.jobs.checkpoint.mounts import (
     parse_mountinfo,
     shared_identity,
 )
+from gomd.jobs.checkpoint.probes import Rights
 from gomd.jobs.checkpoint.process_status import DescriptorInfo
 from gomd.jobs.checkpoint.same_file import SYSTEM, FileRequirement
 
@@ -27,6 +29,7 @@ from gomd.jobs.checkpoint.same_file import SYSTEM, FileRequirement
 MAX_GHOST: Final = 1 << 20
 DELETED: Final = " (deleted)"
 _MAPPING: Final = re.compile(r"^([0-9a-f]+-[0-9a-f]+) (....) \S+ \S+ \d+ +(/.*|anon_inode:.*)$", re.MULTILINE)
+_OF_PROCESS: Final = re.compile(r"/proc/\d+/")
 _MAX_MAPS: Final = 16 << 20
 
 
@@ -125,6 +128,8 @@ class FilesInUse:
         :param position: how far its entries have been read.
         :returns: why it keeps the job here, empty when it does not.
         """
+        if why := self._private_proc(path, known, False):
+            return why
         if known.st_nlink == 0 or path.endswith(DELETED):
             return "" if self.travels(path) else f"its directory {path.removesuffix(DELETED)} was removed"
         if self.travels(path):
@@ -134,15 +139,29 @@ class FilesInUse:
         return self._add(at, path, known, written or (position > 0 and path != "/"), there and not position)
 
     def _add_file(self, at: str, path: str, known: os.stat_result, written: bool, position: int) -> str:
+        if why := self._private_proc(path, known, written):
+            return why
         if known.st_nlink == 0:
             name = path.removesuffix(DELETED)
-            return f"its file {name} was deleted and is large" if known.st_size > MAX_GHOST else ""
+            if self._uid not in (0, known.st_uid):
+                return f"its file {name} was deleted and belongs to another user"
+            large = known.st_size > MAX_GHOST and not self._travelling
+            return f"its file {name} was deleted and is large" if large else ""
         if path.endswith(DELETED) and not os.path.lexists(self._root + path):
             name = path.removesuffix(DELETED)
             return "" if self.travels(path) else f"its file {name} was deleted and has another name"
         if self.travels(path):
             return ""
         return self._add(at, path, known, written, False, position)
+
+    def _private_proc(self, path: str, known: os.stat_result, written: bool) -> str:
+        """Return why a file of its own in /proc keeps a user's job: nobody else may open it, nor may criu."""
+        if not self._uid or (not written and known.st_mode & stat.S_IROTH) or not _OF_PROCESS.match(path):
+            return ""
+        mount = mount_of(self._mounts, path)
+        if mount is None or mount.kind != "proc":
+            return ""
+        return f"it has {path} open, which cannot be opened for it elsewhere: try again when it is closed"
 
     def _add(
         self, at: str, path: str, known: os.stat_result, written: bool, there: bool, position: int = 0
@@ -176,14 +195,19 @@ class FilesInUse:
         for path, (at, file) in self._found.items():
             known = os.major(file.device) << 20 | os.minor(file.device)
             if known == device and _inode(at) == inode:
-                self._found[path] = at, replace(file, written=True, there=False)
+                self._found[path] = at, replace(file, written=True, there=False, watched=True)
                 return True
         return False
 
     def probe_places(self) -> Iterator[tuple[str, int]]:
-        """Yield the directories in which a probe would prove something, and the devices they must be on."""
-        for _at, file in self._found.values():
-            if file.written:
+        """
+        Yield the directories in which a probe would prove something, and the devices they must be on.
+
+        They are seen by this process as by the job: a file may be shown to the job alone in a directory of
+        its own, which says nothing about that file.
+        """
+        for at, file in self._found.values():
+            if file.written and _is_seen(file.path, at):
                 yield file.path if file.directory else os.path.dirname(file.path), file.device
 
     def describe(self, reader: FileReader) -> tuple[FileRequirement, ...]:
@@ -206,14 +230,30 @@ def read_mounts(here: str) -> list[Mount]:
 
 
 def describe_here(
-    wanted: FileRequirement, reader: FileReader, mounts: Sequence[Mount]
+    wanted: FileRequirement, reader: FileReader, mounts: Sequence[Mount], rights: Rights | None = None
 ) -> FileRequirement | None:
-    """Return what this node has instead of a file of another node; None when there is nothing of its kind."""
+    """
+    Return what this node has instead of a file of another node; None when there is nothing of its kind.
+
+    :param rights: of the user who must be allowed to have it, None for root.
+    """
     found = reader.read(wanted.path, wanted, source=False)
-    if found is None or not wanted.volume:
-        return found
-    mount = mount_of(mounts, wanted.path)
-    return replace(found, volume="" if mount is None else _volume(mount, wanted.path))
+    if found is None:
+        return None
+    mount = mount_of(mounts, wanted.path) if wanted.volume else None
+    volume = "" if mount is None else _volume(mount, wanted.path)
+    return replace(found, volume=volume, denied=rights is not None and not _may_have(wanted, rights))
+
+
+def _may_have(wanted: FileRequirement, rights: Rights) -> bool:
+    """Whether a user may have a file as the job has it; having it mapped, to execute it is enough."""
+    changes = wanted.written and not (wanted.directory or wanted.watched)
+    modes = (os.W_OK,) if changes else (os.R_OK, os.X_OK)
+    try:
+        with acting_as(rights.uid, rights.gid, rights.groups):
+            return any(os.access(wanted.path, mode, effective_ids=True) for mode in modes)
+    except OSError:
+        return True  # it cannot be told now: it is checked again when the copy has it open
 
 
 def _volume(mount: Mount, at: str) -> str:
@@ -234,6 +274,14 @@ def _differs(root: str, point: str) -> bool:
     except OSError:
         return True
     return (theirs.st_dev, theirs.st_ino) != (ours.st_dev, ours.st_ino)
+
+
+def _is_seen(path: str, at: str) -> bool:
+    """Whether this process finds by its path what the job has at ``at``."""
+    try:
+        return _is_at(path, os.stat(at))
+    except OSError:
+        return False
 
 
 def _is_at(path: str, known: os.stat_result) -> bool:

@@ -209,9 +209,7 @@ def _shown(address: str) -> str:
 def _port(kind: str, word: str) -> Port:
     """Return an address and a port of a table. :raises ValueError: it is none."""
     address, _, port = word.partition(":")
-    data = b"".join(
-        struct.pack("=I", int(address[at : at + 8], 16)) for at in range(0, len(address), 8)
-    )
+    data = b"".join(struct.pack("=I", int(address[at : at + 8], 16)) for at in range(0, len(address), 8))
     family = socket.AF_INET6 if kind.endswith("6") else socket.AF_INET
     text = socket.inet_ntop(family, data)
     return Port(kind, text.removeprefix("::ffff:") if "." in text else text, int(port, 16))

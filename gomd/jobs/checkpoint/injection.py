@@ -104,8 +104,10 @@ class StoppedThread:
             registers[place] = word
         self._set(registers)
         _ptrace(_SYSCALL, self._thread)
-        if _wait(self._thread, self._deadline) != _ENTRY:
-            raise CannotInject("a signal came in between")
+        while (stop := _wait(self._thread, self._deadline)) != _ENTRY:
+            if stop:
+                raise CannotInject("a signal came in between")
+            _ptrace(_SYSCALL, self._thread)  # one that Ctrl-Z has stopped stops twice: for that and for us
         _ptrace(_INTERRUPT, self._thread)
         _ptrace(_CONT, self._thread)
         _wait(self._thread, self._deadline)

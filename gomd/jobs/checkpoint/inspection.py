@@ -9,11 +9,18 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from gomd.jobs.checkpoint import inherited_attributes, memory_advice, process_tree, whole_process
+from gomd.jobs.checkpoint import (
+    inherited_attributes,
+    memory_advice,
+    private_files,
+    process_tree,
+    whole_process,
+)
 from gomd.jobs.checkpoint.content import Budget
 from gomd.jobs.checkpoint.file_facts import FileReader
 from gomd.jobs.checkpoint.job_reader import MAX_OPEN, MAX_PROCESSES, JobReader
 from gomd.jobs.checkpoint.node_reader import LIMITS, boot_id, read_flags, read_offer
+from gomd.jobs.checkpoint.private_mounts import NOTHING_PRIVATE, PrivateView
 from gomd.jobs.checkpoint.probes import Rights, make_probes, remove_probes
 from gomd.jobs.checkpoint.process_status import parse_limits
 from gomd.jobs.checkpoint.requirements import MAX_FILES, Requirements
@@ -23,13 +30,13 @@ __all__ = (
     "read_stays", "withdraw",
 )  # fmt: skip
 #: Bytes, and seconds, of reading files whole to compare them; what is beyond is sampled.
-WHOLE_BYTES: Final = 128 << 20
-WHOLE_SECONDS: Final = 0.12
+WHOLE_BYTES: Final = 64 << 20
+WHOLE_SECONDS: Final = 0.1
 
 
 def read_needs(
     pids: Iterable[int], user: str, own: frozenset[str] = frozenset(), proc: str = "/proc",
-    supervisor: int = 0, prove: bool = False, criu: str = "",
+    supervisor: int = 0, prove: bool = False, view: PrivateView = NOTHING_PRIVATE, criu: str = "",
 ) -> Requirements:  # fmt: skip
     """
     Read what the processes ``pids`` need; the first one's user and namespaces count for all. Blocks.
@@ -38,11 +45,14 @@ def read_needs(
     :param own: what the supervisor carries over itself: its pipes and terminal, as named in /proc/PID/fd.
     :param supervisor: its pid, 0 when there is none.
     :param prove: make the probes that are in it: call `withdraw` when they have been looked for.
+    :param view: which temporary directories it has of its own; what is shown there of the machine's has to be
+        on the other node, too.
     :param criu: the version of criu here, empty when it is not known.
     :raises OSError: the first one has ended.
     """
     job = JobReader(pids, own, proc, MAX_OPEN, named=True, supervisor=supervisor, criu=criu)
     job.read()
+    job.add_shown(view.shown)
     found = [*job.stays, *job.watched()]
     pids, first = job.pids[:MAX_PROCESSES], job.first
     memory, huge = 0, 0
@@ -53,7 +63,7 @@ def read_needs(
     files = job.files.describe(FileReader(Budget(WHOLE_BYTES, WHOLE_SECONDS)))
     system = os.uname()
     places = job.files.probe_places() if prove else ()
-    probes = make_probes(places, f"{first}/root", _rights(first, job.uid))
+    probes = make_probes(places, "/", _rights(first, job.uid))
     return Requirements(
         memory, system.machine, system.release, job.uid, user, read_flags(proc),
         tuple(job.directories)[:MAX_FILES], files, tuple(dict.fromkeys(found)),
@@ -63,14 +73,11 @@ def read_needs(
     )  # fmt: skip
 
 
-def withdraw(needs: Requirements, pid: int) -> None:
-    """Remove the proofs that `read_needs` has made for a job with this first process. Blocks."""
-    if not needs.probes:
-        return
-    root = f"/proc/{pid}/root" if os.path.exists(f"/proc/{pid}/root") else "/"
-    remove_probes(
-        needs.probes, root, Rights(needs.uid, needs.gids[0] if needs.gids else needs.uid, needs.gids)
-    )
+def withdraw(needs: Requirements) -> None:
+    """Remove the proofs that `read_needs` has made for a job. Blocks."""
+    if needs.probes:
+        gid = needs.gids[0] if needs.gids else needs.uid
+        remove_probes(needs.probes, "/", Rights(needs.uid, gid, needs.gids))
 
 
 def read_stays(
@@ -98,14 +105,23 @@ def look(pid: int, supervisor: int, user: str, criu: str) -> Requirements:
     :param criu: the version of criu here, empty when it is not known.
     :raises OSError: it has ended.
     """
-    pids = process_tree.descendants(pid)
-    needs = read_needs(pids, user, open_files(supervisor), supervisor=supervisor, prove=True, criu=criu)
+    view, pids = private_files.read_view(supervisor), process_tree.descendants(pid)
+    needs = read_needs(
+        pids, user, open_files(supervisor), supervisor=supervisor, prove=True, view=view, criu=criu
+    )
+    private = private_files.measure_files(pids, supervisor, needs.uid, view)
     more = (
+        *private.stays,
         *_strays(pid, supervisor),
         *inherited_attributes.reasons_to_stay(inherited_attributes.read(pids)),
         *memory_advice.reasons_to_stay(pids, criu),
     )
-    return replace(needs, stays=(*needs.stays, *more))
+    return replace(
+        needs,
+        stays=(*needs.stays, *more),
+        memory=needs.memory + private.in_memory,
+        private_bytes=private.size,
+    )
 
 
 def look_for_stays(pid: int, supervisor: int, criu: str) -> list[str]:

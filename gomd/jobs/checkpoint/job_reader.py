@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
-from gomd.jobs.checkpoint import inet_sockets, socket_kinds, unix_peers, whole_process
+from gomd.jobs.checkpoint import inet_sockets, process_tree, socket_kinds, unix_peers, whole_process
 from gomd.jobs.checkpoint.files_in_use import DELETED, FilesInUse, Mapping, read_mappings, read_mounts
 from gomd.jobs.checkpoint.kernel_objects import DEVICES, stays
 from gomd.jobs.checkpoint.namespaces import read_namespaces
@@ -93,6 +93,16 @@ class JobReader:
         for why in whole_process.waiting(f"{self.proc}/{pid}" for pid in self.pids[:MAX_PROCESSES]):
             self.stays[why] = None
 
+    def add_shown(self, paths: Iterable[str]) -> None:
+        """Add what the job sees of the machine's in temporary directories of its own, used now or not."""
+        for path in paths:
+            at = self._root + path
+            with suppress(OSError):
+                known = os.stat(at)
+                self._stay_because_of(path, self.files.add_descriptor(at, path, known, parse_fdinfo("")))
+                if stat.S_ISDIR(known.st_mode):
+                    self.directories[path] = None
+
     def _stay(self, why: str) -> None:
         if why:
             self.stays[why] = None
@@ -108,11 +118,13 @@ class JobReader:
             return  # the names in its own namespaces mean nothing in this one
         with suppress(OSError):
             status = whole_process.read_status(here)
+            if status.state in process_tree.ENDED:
+                return  # it has nothing open, and criu makes such a copy with root's groups
             self.gids |= status.gids | status.groups
         with suppress(FileNotFoundError):
             path = os.readlink(f"{here}/cwd")
             self._stay_because_of(path, self.files.add_directory(f"{here}/cwd", path, os.stat(f"{here}/cwd")))
-            if not self.files.travels(path):
+            if not self.files.travels(path) and not path.endswith(DELETED):
                 self.directories[path] = None
         for mapping in mappings:
             if mapping.path.startswith("anon_inode:"):
@@ -168,7 +180,7 @@ class JobReader:
         if _is_queue(known) and target.count("/") == 1 and not _is_at(self._root + target, known):
             self._stay_because_of(target, f"it has the POSIX message queue {target} open")
             return
-        if info.locked:
+        if info.locked and not self.files.travels(target):
             self._stay_because_of(target, f"it holds a lock on {target}")
         self._stay_because_of(target, self.files.add_descriptor(at, target, known, info))
 

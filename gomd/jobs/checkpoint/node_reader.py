@@ -42,16 +42,17 @@ def read_offer(needs: Requirements, user: str, room: str, criu: str, proc: str =
     :param criu: the result of `Criu.check`.
     """
     reader, mounts = FileReader(Budget(0, 0.0)), read_mounts(f"{proc}/self")
+    gids = _groups_of(user)
+    rights = None if gids is None else Rights(needs.uid, gids[0], gids)
+    users = rights if needs.uid else None
     files: dict[str, FileRequirement] = {}
     for file in needs.files[:MAX_FILES]:
-        if file.path not in files and (there := describe_here(file, reader, mounts)) is not None:
+        if file.path not in files and (there := describe_here(file, reader, mounts, users)) is not None:
             files[file.path] = there
     with open(f"{proc}/meminfo", encoding="ascii") as stream:
         numbers = dict(re.findall(r"^(\w+):\s+(\d+)", stream.read(), re.MULTILINE))
     space = os.statvfs(room)
     system = os.uname()
-    gids = _groups_of(user)
-    rights = None if gids is None else Rights(needs.uid, gids[0], gids)
     return Capabilities(
         int(numbers["MemAvailable"]) << 10, space.f_bavail * space.f_frsize, system.machine, system.release,
         user, read_flags(proc),

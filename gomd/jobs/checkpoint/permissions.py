@@ -26,8 +26,10 @@ from libgomd.errors import CannotMove
 
 _SENT_FILES: Final = "it has sent open files over a socket that nobody has received yet"
 _FILES_IN_TRANSIT = re.compile(r"^scm_fds:\s*0*[1-9]", re.MULTILINE)
-#: Memory without a name in any file system, though the kernel shows one.
-_NAMELESS: Final = ("/memfd:", "/dev/zero (deleted)")
+#: What the kernel adds to the name of a file that has been removed.
+_REMOVED: Final = " (deleted)"
+#: Memory without a name in any file system, though the kernel shows one, which only root could give a file.
+_NAMELESS: Final = ("/memfd:", "/dev/zero (deleted)", "/SYSV")
 
 
 class OpenedFile(NamedTuple):
@@ -125,6 +127,8 @@ def forbidden(found: Collection[OpenedFile]) -> str:
         try:
             there = os.stat(each.path)
         except OSError:
+            if each.owner == own and each.path.endswith(_REMOVED):
+                continue  # it has only other names, in a directory of the job's own
             return each.path
         if (there.st_dev, there.st_ino) != each.identity or not os.access(each.path, each.mode):
             return each.path
@@ -156,14 +160,18 @@ def check_ids(pids: Iterable[int], uid: int, where: str) -> None:
     Check that the processes ``pids``, which do not run, have the rights of user ``uid`` here and no others.
 
     Of each thread all user ids are ``uid``, the groups are those of the user on this node, and there are no
-    capabilities; and no process is in a namespace other than the caller's. Blocks.
+    capabilities; and no process is in a namespace other than the caller's, but that all may be in one and the
+    same IPC namespace. Blocks.
 
     :raises CannotMove: they have more.
     """
     user, _groups = _user(uid, where)
+    pids = list(pids)
     with _seeing_all():
         inherited = _rights("/proc/self").inheritable
         own = read_namespaces("/proc/self")
+        own.pop("ipc", None)  # that is the job's own
+        _check_one_ipc(pids)
         found = []
         for pid in pids:
             if not _is_zombie(f"/proc/{pid}") and (other := _other_namespace(f"/proc/{pid}", own)):
@@ -177,6 +185,13 @@ def check_ids(pids: Iterable[int], uid: int, where: str) -> None:
         check_groups(set(each.gids), uid, where)
         if each.capabilities or each.inheritable & ~inherited:
             raise CannotMove(f"one of its processes has capabilities that {user.pw_name} has not on {where}")
+
+
+def _check_one_ipc(pids: Collection[int]) -> None:
+    """:raises CannotMove: the processes are in several IPC namespaces."""
+    found = {read_namespaces(f"/proc/{pid}").get("ipc") for pid in pids if not _is_zombie(f"/proc/{pid}")}
+    if len(found) > 1:
+        raise CannotMove("its processes are in several IPC namespaces")
 
 
 def check_groups(gids: set[int], uid: int, where: str) -> None:
@@ -217,10 +232,10 @@ def _opened(link: str, mode: int | None = None) -> OpenedFile:
     if mode is None:
         bits = os.lstat(link).st_mode  # of the descriptor, or of the mapped file
         mode = (os.R_OK if bits & stat.S_IRUSR else 0) | (os.W_OK if bits & stat.S_IWUSR else 0)
-    there = os.stat(link)
-    return OpenedFile(
-        os.readlink(link), (there.st_dev, there.st_ino), mode, there.st_uid, there.st_nlink == 0
-    )  # fmt: skip
+    there, path = os.stat(link), os.readlink(link)
+    # criu has removed the name of a deleted file, and keeps another one until the copy runs
+    removed = there.st_nlink == 0 or (path.endswith(" (deleted)") and not os.path.lexists(path))
+    return OpenedFile(path, (there.st_dev, there.st_ino), mode, there.st_uid, removed)
 
 
 def _is_criu_s_proc(each: OpenedFile) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gomd.jobs.checkpoint.build_id import build_id
@@ -38,8 +38,10 @@ class Requirements:
     :ivar node: what a message calls the node that it is on. :ivar boot: the boot id of that node's kernel.
     :ivar probes: proofs that the target node has to look for. :ivar gids: all groups of its processes.
     :ivar limits: by the names of /proc/PID/limits, the largest hard limit that one of them has.
-    :ivar huge: bytes of huge pages. :ivar criu: the version of criu that would dump it, empty when unknown.
+    :ivar huge: bytes of huge pages. :ivar carried: paths whose files it brings along.
+    :ivar criu: the version of criu that would dump it, empty when unknown.
     :ivar ports: that it has bound.
+    :ivar private_bytes: of its own temporary files and System V memory; None when it can have none.
     """
 
     memory: int
@@ -58,8 +60,10 @@ class Requirements:
     gids: tuple[int, ...] = ()
     limits: tuple[tuple[str, int], ...] = ()
     huge: int = 0
+    private_bytes: int | None = None
     criu: str = ""
     ports: tuple[Port, ...] = ()
+    carried: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ class Capabilities:
     :ivar boot: the boot id of the kernel there. :ivar probes: those that are seen there.
     :ivar gids: the groups of the user there; None when it is not known. :ivar huge: bytes of free huge pages.
     :ivar limits: the hard limits beyond which nobody there can give a process more.
+    :ivar private_limit: bytes of its own temporary files that a job may bring along.
     :ivar criu_version: of criu there, empty when unknown. :ivar not_free: those of its ports it cannot have.
     """
 
@@ -93,6 +98,7 @@ class Capabilities:
     gids: tuple[int, ...] | None = None
     limits: tuple[tuple[str, int], ...] = ()
     huge: int = 0
+    private_limit: int = 0
     criu_version: str = ""
     not_free: tuple[NotFree, ...] = ()
 
@@ -125,6 +131,11 @@ def reasons(needs: Requirements, offer: Capabilities, node: str) -> list[str]:
         found.append(f"{node} has no room for {needs.memory >> 20} MB of images: see [jobs] spool")
     if needs.huge > offer.huge:
         found.append(f"it has {needs.huge >> 20} MB of huge pages, {node} has {offer.huge >> 20} MB free")
+    private = needs.private_bytes or 0
+    if private > offer.private_limit:
+        found.append(f"{node}: {too_many_files(private, offer.private_limit)}")
+    elif private and needs.memory + 2 * private > offer.room:  # they come in one file, and are unpacked
+        found.append(f"{node} has no room for {private >> 20} MB of temporary files: see [jobs] spool")
     found += _reasons_of_rights(needs, offer, node)
     found += [each.sentence(node) for each in offer.not_free]
     offered = {file.path: file for file in offer.files}
@@ -134,7 +145,9 @@ def reasons(needs: Requirements, offer: Capabilities, node: str) -> list[str]:
         for path in needs.directories
         if path not in offer.directories and path not in told
     ]
-    views = Views(needs.node or "this node", node, needs.boot, offer.boot, needs.probes, offer.probes)
+    views = Views(
+        needs.node or "this node", node, needs.boot, offer.boot, needs.probes, offer.probes, needs.user
+    )
     found += [why for file in needs.files if (why := difference(file, offered.get(file.path), views))]
     return [_printable(each) for each in found]
 
@@ -159,6 +172,25 @@ def _reasons_of_rights(needs: Requirements, offer: Capabilities, node: str) -> l
 
 def _limit(number: int) -> str:
     return "unlimited" if number >= UNLIMITED else str(number)
+
+
+def too_many_files(size: int, limit: int) -> str:
+    """Return why a job stays that has more bytes of temporary files than may move, a clause."""
+    found, most = size >> 20, limit >> 20
+    return f"it has {found} MB of temporary files, at most {most} MB may move: see [jobs] private_tmp"
+
+
+def without_carried(needs: Requirements, carried: tuple[str, ...]) -> Requirements:
+    """Return what is needed beside the files that a job carries along."""
+    if not carried:
+        return needs
+
+    def lies_in(path: str) -> bool:
+        return any(path == each or path.startswith(f"{each}/") for each in carried)
+
+    files = tuple(file for file in needs.files if not lies_in(file.path))
+    directories = tuple(path for path in needs.directories if not lies_in(path))
+    return replace(needs, files=files, directories=directories, carried=carried)
 
 
 def parse_flags(cpuinfo: str) -> tuple[str, ...]:

@@ -38,6 +38,8 @@ class FileRequirement:
     :ivar whole: the digest is of all of it. :ivar near: the position in it at which the process reads.
     :ivar directory: it is one. :ivar there: it is enough that there is one of this name.
     :ivar volume: names its network file system (`gomd.jobs.checkpoint.mounts.shared_identity`), if any.
+    :ivar watched: the process is told of its changes (inotify).
+    :ivar denied: of a file of the target node: the job's user may not have it there.
     """
 
     path: str
@@ -53,6 +55,8 @@ class FileRequirement:
     directory: bool = False
     there: bool = False
     volume: str = ""
+    denied: bool = False
+    watched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class Views:
     What is known of the two nodes that see a file.
 
     :ivar source: what a message calls the source node; ``target`` the target node.
+    :ivar user: the name of the job's user.
     :ivar source_boot: boot id of the kernel. :ivar made: the probes as they are at the source node.
     :ivar seen: those that are seen at the target node, as they are there.
     """
@@ -71,6 +76,7 @@ class Views:
     target_boot: str = ""
     made: Sequence[Probe] = field(default=())
     seen: Sequence[Probe] = field(default=())
+    user: str = ""
 
 
 def difference(file: FileRequirement, other: FileRequirement | None, views: Views) -> str:
@@ -82,6 +88,15 @@ def difference(file: FileRequirement, other: FileRequirement | None, views: View
     kind = "directory " if file.directory else ""
     if other is None or other.directory != file.directory:
         return f"{views.target} has no {kind}{file.path}{_way_out(file, views)}"
+    return _another(file, other, views) or (
+        f"{views.user or 'its user'} may not have {file.path} on {views.target}" if other.denied else ""
+    )
+
+
+def _another(file: FileRequirement, other: FileRequirement, views: Views) -> str:
+    """Return why a file of the target node will not do, empty when it will."""
+    if file.watched and not _is_of_one_kernel(file, other, views):
+        return f"it watches {file.path} for changes (inotify), which {views.target} reaches in another way"
     if file.there or is_the_same(file, other, views):
         return ""
     if file.written:
@@ -111,9 +126,15 @@ def is_the_same(file: FileRequirement, other: FileRequirement, views: Views) -> 
             return True
     if tried or not equal:
         return False
-    if views.source_boot and views.source_boot == views.target_boot and file.device == other.device:
+    if _is_of_one_kernel(file, other, views):
         return True
     return bool(file.volume) and file.volume == other.volume
+
+
+def _is_of_one_kernel(file: FileRequirement, other: FileRequirement, views: Views) -> bool:
+    """Whether both nodes are on one kernel, for which device and inode name one file."""
+    numbers = (file.device, file.inode) == (other.device, other.inode) and file.inode != 0
+    return numbers and bool(views.source_boot) and views.source_boot == views.target_boot
 
 
 def _unlike(file: FileRequirement, other: FileRequirement) -> str:

@@ -43,13 +43,13 @@ def reasons(here: str, first: Mapping[str, str], reference: Mapping[str, str], u
     """
     own = read_namespaces(here)
     for kind in sorted(own):
-        # the job's own IPC and time namespaces are the first process's; cgroups are each machine's own
+        # the job has an IPC namespace of its own, which is its first process's
         against = first if kind == "ipc" or not reference else reference
-        if kind in against and kind != "cgroup" and own[kind] != against[kind]:
+        if kind in against and own[kind] != against[kind]:
             yield f"one of its processes has a {KINDS[kind]} namespace of its own"
     for kind in ("pid", "time"):
         with suppress(OSError):
-            if os.readlink(f"{here}/ns/{kind}_for_children") != os.readlink(f"{here}/ns/{kind}"):
+            if _children_differ(here, kind, os.readlink(f"{here}/ns/{kind}")):
                 yield f"one of its processes has a {kind.upper()} namespace of its own for its children"
     try:
         status = read_status(here)
@@ -87,6 +87,14 @@ def waiting(
         if number < _LOOKS - 1:
             sleep(_LOOK_INTERVAL)
     return [_why(here) for here in left]
+
+
+def _children_differ(here: str, kind: str, own: str) -> bool:
+    """Whether a process has set a namespace for its children; one of PIDs shows only when it has a child."""
+    try:
+        return os.readlink(f"{here}/ns/{kind}_for_children") != own
+    except FileNotFoundError:
+        return kind == "pid" and os.path.exists(f"{here}/ns/user") and _state(here) not in process_tree.ENDED
 
 
 def _may_read_limits() -> bool:

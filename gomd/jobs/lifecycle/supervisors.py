@@ -5,21 +5,22 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, ClassVar, Final, TypeVar
 
 from twisted.logger import Logger
 
+from gomd.jobs.checkpoint.remove_tree import remove_tree
 from gomd.jobs.lifecycle.forkserver_client import ForkServerClient
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.request import Account, JobRequest
 from gomd.jobs.supervisor.cgroups import PLAIN, UNIFIED, Place, sweep
+from libgomd.durable import replace_atomically
 from libgomd.errors import MalformedJobName, NotPossible
 from libgomd.private import open_private
 from libgomd.wire import frames, job_messages
-from libgomd.wire.job_messages import JobExit, JobSpec, RunningJob, ViewSpec
+from libgomd.wire.job_messages import CarrySpec, JobExit, JobSpec, RunningJob, ViewSpec
 from libgomd.wire.job_name import JobName
 
 T = TypeVar("T", RunningJob, JobExit)
@@ -34,11 +35,12 @@ class Supervisors:
     """
     :param spool: the directory of the jobs' directories. :param spool_bytes: output that is kept of a
         detached job, of each of its two streams.
-    :param namespaces: jobs get namespaces of their own.
+    :ivar namespaces: jobs get namespaces of their own.
     :param where: this node, as errors name it: ``node 3 gamma``.
     :param spool_reserve: bytes of the disk that output leaves free, see
         `gomd.jobs.supervisor.file_store.free_of`.
     :param find_place: finds where the cgroups of jobs can be; None: jobs get none.
+    :param private_tmp: bytes of its own temporary files with which a job can move; 0: no job has its own.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -52,12 +54,14 @@ class Supervisors:
         where: str,
         find_place: Callable[[], Place] | None = None,
         spool_reserve: int = 0,
+        private_tmp: int = 0,
     ) -> None:
         self._fork_server = fork_server
         self.spool = spool
         self.spool_bytes = spool_bytes
         self.spool_reserve = spool_reserve
-        self._namespaces = namespaces
+        self._private_tmp = private_tmp
+        self.namespaces = namespaces
         self.where = where
         self._find_place = find_place
         self._place = Place("", PLAIN, "there are no cgroups for jobs")
@@ -84,7 +88,7 @@ class Supervisors:
         return self._fork_server.is_ready
 
     def prepare(self) -> None:
-        """Get ready. Blocks, as long as the disk of the spool does. Errors as in `Launcher.prepare`."""
+        """Get ready. Blocks, as long as the disk of the spool does. See `ForkServerClient.prepare`."""
         self._fork_server.prepare()
 
     def check_limit(self, memory_max: int | None) -> None:
@@ -119,11 +123,13 @@ class Supervisors:
                 began=now,
                 nice=request.nice or 0,
                 limits=request.limits,
+                private_tmp=0 if request.shared_tmp else self._private_tmp,
+                carry=request.carry,
             ),
-            self._namespaces,
+            self.namespaces,
         )  # fmt: skip
 
-    def _send(self, spec: JobSpec | ViewSpec, namespaces: bool) -> FrameStream:
+    def _send(self, spec: JobSpec | ViewSpec | CarrySpec, namespaces: bool) -> FrameStream:
         stream = self._fork_server.supervisor(namespaces)
         stream.send(job_messages.encode(spec))
         return stream
@@ -154,9 +160,9 @@ class Supervisors:
             JobSpec(
                 name, self.directory(name), self.where, self.spool_bytes, detach=detach, lock=lock,
                 nmigs=nmigs, cgroup=self._place[:2], spool_reserve=self.spool_reserve, images=images,
-                criu=criu, pid_at_home=pid_at_home, expected_uid=uid,
+                criu=criu, pid_at_home=pid_at_home, expected_uid=uid, private_tmp=self._private_tmp,
             ),
-            self._namespaces,
+            self.namespaces,
         )  # fmt: skip
 
     def connect(self, name: str) -> FrameStream:
@@ -166,6 +172,10 @@ class Supervisors:
         :raises OSError: there is none (one of `gomd.jobs.lifecycle.tracker.GONE`), or it cannot be asked now.
         """
         return self._fork_server.connect(os.path.join(self.directory(name), "socket"))
+
+    def carry(self, spec: CarrySpec) -> FrameStream:
+        """Return a process that does one step with the files that a job carries along."""
+        return self._send(spec, namespaces=False)
 
     def view(self, name: str) -> FrameStream:
         """Return a supervisor that shows what is kept of a job's output."""
@@ -186,6 +196,12 @@ class Supervisors:
         :raises OSError: it is there and cannot be read now.
         """
         return self._decode(JobExit, name, "exit")
+
+    def write_exit(self, name: str, exit: JobExit) -> None:
+        """Write anew how a detached job has ended, for later callers. Blocks; a full disk is no error."""
+        data = json.dumps(job_messages.to_json(exit)).encode("ascii")
+        with suppress(OSError):
+            replace_atomically(os.path.join(self.directory(name), "exit"), data)
 
     def _decode(self, kind: type[T], name: str, file: str) -> T | None:
         told = self.read(name, file)
@@ -241,7 +257,8 @@ class Supervisors:
 
     def remove(self, name: str) -> None:
         """Remove the directory of a job. Blocks."""
-        shutil.rmtree(self.directory(name), ignore_errors=True)
+        with suppress(OSError):  # its job may have temporary files there: nothing of the user's is followed
+            remove_tree(self.directory(name))
 
     def close(self) -> None:
         """Let the fork server end; supervisors go on."""

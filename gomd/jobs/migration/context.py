@@ -12,13 +12,15 @@ from twisted.logger import Logger
 
 from gomd.interfaces import IMembership, IThreads
 from gomd.jobs.checkpoint.criu import TlsFiles
+from gomd.jobs.lifecycle.carried_files import CarriedFiles
 from gomd.jobs.migration.channels import Channels
 from gomd.jobs.migration.images import FILES_TIMEOUT, ImageDirectories
 from gomd.jobs.migration.journal import MigrationJournal, Record
 from gomd.jobs.migration.local_jobs import LocalJobs
 from gomd.jobs.migration.node_checks import NodeChecks
-from gomd.jobs.migration.page_server import PageServers
+from gomd.jobs.migration.page_server import LOOPBACK, PageServers
 from gomd.jobs.migration.protocol import State
+from gomd.jobs.migration.tree_server import TreeServer
 from libgomd.errors import NotFound
 from libgomd.model import Node
 from libgomd.wallclock import Wall
@@ -49,6 +51,7 @@ class MigrationContext:
 
     :ivar wall: gives the time of day, for the records of the journal.
     :ivar threads: for migrations alone: page servers occupy them for minutes.
+    :ivar carried: brings the files that jobs carry along; None: no job here has any.
     :ivar criu: the program that supervisors run. :ivar write_certificates: writes those for criu. Blocks.
     """
 
@@ -67,6 +70,18 @@ class MigrationContext:
     jobs: LocalJobs
     journal: MigrationJournal
     channels: Channels
+    carried: CarriedFiles | None = None
+
+    def tree_server(self, source: str, size: int) -> TreeServer:
+        """
+        Return what takes the temporary files of one job.
+
+        :param source: address of the node from which it comes. :param size: bytes that are expected.
+        :raises CannotMove: nothing can listen.
+        """
+        address = self.page_servers.address
+        sources = {source, LOOPBACK} if address.startswith("127.") else {source}
+        return TreeServer(self.threads, address, sources, size)
 
     # -- nodes
 

@@ -14,7 +14,9 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from gomd.jobs.migration.protocol import MessageKind
 from libgomd.wire.frames import MalformedFrame, decode_signal
 
-#: The word of the answer to a question whether a job could move; see `gomd.jobs.migration.messages`.
+#: The word of a question beside the state machine: could this job move to you? `SEEN` answers it.
+LOOK: Final = "look"
+#: The word of the answer to that.
 SEEN: Final = "seen"
 #: Maximum number of characters of one reason, and of reasons in one message: a person reads them.
 MAX_REASON_LENGTH: Final = 2000
@@ -39,21 +41,43 @@ class WaitingSignal(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class OfferDetails:
     """
-    Goes with `MessageKind.OFFER`.
+    Goes with `MessageKind.OFFER`, and with the question whether a job could move.
 
     :ivar lock: whether balancing must leave the job where it is.
     :ivar pid_at_home: the process id by which its home node knows it; None when the home has given it none.
+    :ivar private_bytes: of its own temporary files and System V memory; None when it can have none.
+    :ivar carry: whether files travel with it, which the target has to fetch.
     """
 
     lock: bool = False
     pid_at_home: int | None = None
+    private_bytes: int | None = None
+    carry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ReadyDetails:
-    """Goes with `MessageKind.READY`. :ivar port: the TCP port of the target's page server."""
+    """
+    Goes with `MessageKind.READY`.
+
+    :ivar port: the TCP port of the target's page server. :ivar tree_port: of what takes the job's temporary
+        files; 0: the target takes none. :ivar carry: whether the target fetches carried files.
+    """
 
     port: int
+    tree_port: int = 0
+    carry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImagesDetails:
+    """
+    Goes with `MessageKind.IMAGES`.
+
+    :ivar memory_sent: the memory came with the large images, and the page server gets none.
+    """
+
+    memory_sent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +89,37 @@ class SettledDetails:
 
 @dataclass(frozen=True, slots=True)
 class SeenDetails:
-    """Goes with `SEEN`. :ivar reasons: why the job could not come, a clause each; empty when it could."""
+    """
+    Goes with `SEEN`.
+
+    :ivar reasons: why the job could not come, a clause each; empty when it could.
+    :ivar takes_files: whether the node understood `OfferDetails.private_bytes`, which older ones do not.
+    """
 
     reasons: tuple[str, ...] = ()
+    takes_files: bool = False
 
 
 #: None for the words that say everything by themselves.
-Details: TypeAlias = "OfferDetails | ReadyDetails | SettledDetails | SeenDetails | None"
+Details: TypeAlias = "OfferDetails | ReadyDetails | ImagesDetails | SettledDetails | SeenDetails | None"
 
 
 def encode_details(details: Details) -> dict[str, Any]:
     """Return the JSON object of ``details``."""
     if isinstance(details, OfferDetails):
-        return {"lock": details.lock, "pid": details.pid_at_home}
+        more = {} if details.private_bytes is None else {"private": details.private_bytes}
+        more |= {"carry": True} if details.carry else {}
+        return {"lock": details.lock, "pid": details.pid_at_home, **more}
     if isinstance(details, ReadyDetails):
-        return {"port": details.port}
+        tree = {"tree": details.tree_port} if details.tree_port else {}
+        return {"port": details.port, **tree, **({"carry": True} if details.carry else {})}
+    if isinstance(details, ImagesDetails):
+        return {"memory": True} if details.memory_sent else {}
     if isinstance(details, SettledDetails):
         return {"signals": [list(signal) for signal in details.signals]}
     if isinstance(details, SeenDetails):
-        return {"reasons": [one_line(reason) for reason in details.reasons[:MAX_REASONS]]}
+        told = [one_line(reason) for reason in details.reasons[:MAX_REASONS]]
+        return {"reasons": told, **({"files": True} if details.takes_files else {})}
     return {}
 
 
@@ -93,21 +129,30 @@ def decode_details(word: str, values: Mapping[str, Any]) -> Details:
 
     :raises MalformedFrame: a value has another type, or is out of its bounds.
     """
-    if word == MessageKind.OFFER.word:
-        pid = values.get("pid")
+    if word in (MessageKind.OFFER.word, LOOK):
+        pid, private = values.get("pid"), values.get("private")
         known = type(pid) is int and 0 < pid <= _MAX_PID
-        return OfferDetails(values.get("lock") is True, pid if known else None)
+        if private is not None and not (type(private) is int and 0 <= private < 1 << 62):
+            raise MalformedFrame("invalid size of temporary files in a migration message")
+        if word == LOOK and private is None:
+            return None
+        lock, carry = values.get("lock") is True, values.get("carry") is True
+        return OfferDetails(lock, pid if known else None, private, carry)
     if word == MessageKind.READY.word:
         port = values.get("port")
         if type(port) is not int or not 0 < port <= _MAX_PORT:
             raise MalformedFrame("invalid port of the page server in a migration message")
-        return ReadyDetails(port)
+        tree = values.get("tree", 0)
+        tree_port = tree if type(tree) is int and 0 < tree <= _MAX_PORT else 0
+        return ReadyDetails(port, tree_port, values.get("carry") is True)
+    if word == MessageKind.IMAGES.word:
+        return ImagesDetails(True) if values.get("memory") is True else None
     if word == MessageKind.SETTLED.word:
         return SettledDetails(decode_signals(values.get("signals")))
     if word == SEEN:
         reasons = values.get("reasons")
         told = reasons[:MAX_REASONS] if isinstance(reasons, list) else []
-        return SeenDetails(tuple(one_line(str(reason)) for reason in told))
+        return SeenDetails(tuple(one_line(str(reason)) for reason in told), values.get("files") is True)
     return None
 
 

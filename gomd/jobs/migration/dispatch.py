@@ -10,8 +10,8 @@ from twisted.internet.defer import DeferredSemaphore
 
 from gomd.jobs.migration.active import ActiveMigrations
 from gomd.jobs.migration.context import MigrationContext
-from gomd.jobs.migration.details import SettledDetails
-from gomd.jobs.migration.messages import LOOK, MigrationMessage
+from gomd.jobs.migration.details import LOOK, SettledDetails
+from gomd.jobs.migration.messages import MigrationMessage
 from gomd.jobs.migration.protocol import Local, MessageKind, MigrationSide, answer_unknown
 from gomd.jobs.migration.recovery import Recovery
 from gomd.jobs.migration.refusals import answer_look

@@ -94,6 +94,11 @@ class LocalJobs:
             return known.lock
         return job.running is not None and job.running.lock
 
+    def carries(self, name: str) -> bool:
+        """Whether files travel with a job."""
+        job = self.get(name)
+        return job is not None and job.running is not None and bool(job.running.carry)
+
     def runs_for_home(self, number: int, name: str) -> bool:
         """Whether this node is the home of a job and counts it as running."""
         known = self._table.get(number)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from gomd.jobs.checkpoint.images import MAX_IMAGES
-from gomd.jobs.migration.details import SEEN, Details, decode_details, encode_details, one_line
+from gomd.jobs.migration.details import LOOK, SEEN, Details, decode_details, encode_details, one_line
 from gomd.jobs.migration.protocol import MessageKind
 from gomd.jobs.migration.requirements_file import is_number
 from libgomd.model import MAX_NODE_ID
@@ -23,8 +23,6 @@ from libgomd.wire.job_name import JobName
 
 #: Maximum size in bytes of all files of a message; criu's images without the memory have some 100 kB.
 MAX_FILES_BYTES: Final = 64 << 20
-#: The word of a question beside the state machine: could this job move to you? `SEEN` answers it.
-LOOK: Final = "look"
 #: The words of the state machine's messages.
 WORDS: Final[Mapping[str, MessageKind]] = {kind.word: kind for kind in MessageKind}
 _ID: Final = re.compile(r"([1-9][0-9]{0,4})-([1-9][0-9]{0,9})-([1-9][0-9]{0,8})-[0-9a-f]{8}")

@@ -12,7 +12,14 @@ from twisted.internet.interfaces import IReactorTime
 from gomd.interfaces import IThreads
 from gomd.jobs.checkpoint import inspection, kernel_cache
 from gomd.jobs.checkpoint.criu import Criu
-from gomd.jobs.checkpoint.requirements import Capabilities, Requirements, reasons
+from gomd.jobs.checkpoint.requirements import (
+    Capabilities,
+    Requirements,
+    reasons,
+    too_many_files,
+    without_carried,
+)
+from gomd.jobs.checkpoint.tree_stream import largest
 from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.migration.bounded_inspection import BoundedInspection
 from gomd.jobs.migration.images import ImageDirectories
@@ -78,9 +85,10 @@ class NodeChecks:
         version of criu. Blocks.
     :param read_obstacles: reads why a job cannot leave for any node, given both pids and that version.
         Blocks.
-    :param withdraw: removes the proofs that ``read_requirements`` has made, given the pid. Blocks.
+    :param withdraw: removes the proofs that ``read_requirements`` has made. Blocks.
     :param read_capabilities: reads what this node has of what a job needs, as
         `gomd.jobs.checkpoint.inspection.read_offer` does. Blocks.
+    :param private_limit: bytes of its own temporary files with which a job can move, as configured.
     """
 
     def __init__(
@@ -91,7 +99,8 @@ class NodeChecks:
         read_requirements: Callable[[int, int, str, str], Requirements] = inspection.look,
         read_obstacles: Callable[[int, int, str], list[str]] = inspection.look_for_stays,
         read_capabilities: Callable[[Requirements, str, str, str], Capabilities] = inspection.read_offer,
-        withdraw: Callable[[Requirements, int], None] = inspection.withdraw,
+        withdraw: Callable[[Requirements], None] = inspection.withdraw,
+        private_limit: int = 0,
     ) -> None:
         self._withdraw = withdraw
         self._threads = threads
@@ -101,6 +110,7 @@ class NodeChecks:
         self._read_requirements = read_requirements
         self._read_obstacles = read_obstacles
         self._read_capabilities = read_capabilities
+        self.private_limit = largest(private_limit)
 
     @property
     def known_criu_problem(self) -> str:
@@ -127,14 +137,18 @@ class NodeChecks:
             )  # fmt: skip
         except OSError as error:
             raise NotFound(f"job {job.name} has ended") from error
-        return replace(found, memory_max=running.memory_max, node=self._images.node)
+        private, stays = found.private_bytes or 0, found.stays
+        if private > self.private_limit:
+            stays = (*stays, too_many_files(private, self.private_limit))
+        known = replace(found, memory_max=running.memory_max, node=self._images.node, stays=stays)
+        return without_carried(known, running.carry)
 
     async def withdraw(self, job: TrackedJob, requirements: Requirements) -> None:
         """Remove the proofs that `requirements` has made, once another node has looked for them."""
         running = job.running
         if running is not None and requirements.probes:
             await self._threads.run_apart(
-                INSPECTION_TIMEOUT, ("probes", job.name), "files", self._withdraw, requirements, running.pid
+                INSPECTION_TIMEOUT, ("probes", job.name), "files", self._withdraw, requirements
             )
 
     async def obstacles(self, job: TrackedJob) -> Sequence[str]:
@@ -163,7 +177,12 @@ class NodeChecks:
         offer = await self._bounded.run(
             INSPECTION_TIMEOUT, job, self._read_capabilities, requirements, user, room, problem
         )
-        offer = replace(offer, no_limit=no_memory_limit, criu_version=self._criu.version)
+        offer = replace(
+            offer,
+            no_limit=no_memory_limit,
+            private_limit=self.private_limit,
+            criu_version=self._criu.version,
+        )
         return reasons(requirements, offer, node)
 
 

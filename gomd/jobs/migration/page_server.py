@@ -21,7 +21,7 @@ CONNECT_TIMEOUT: Final = 120.0
 #: Seconds that the transfer of the memory may take.
 TRANSFER_TIMEOUT: Final = 880.0
 _THREAD_TIMEOUT: Final = TRANSFER_TIMEOUT + 20.0
-_LOOPBACK: Final = "127.0.0.1"
+LOOPBACK: Final = "127.0.0.1"
 _CALLED_OFF: Final = "the migration was called off"
 
 
@@ -54,7 +54,7 @@ class PageServers:
             raise CannotMove(f"no page server at {self.address}: {error.strerror}") from error
         addresses = {source_address}
         if self.address.startswith("127."):
-            addresses.add(_LOOPBACK)
+            addresses.add(LOOPBACK)
         return PageServer(self, listening, port, addresses)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from twisted.internet.defer import Deferred
@@ -12,9 +13,8 @@ from gomd.jobs.checkpoint.requirements import Requirements
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.migration.channels import DAEMON, VERB
 from gomd.jobs.migration.context import MigrationContext
-from gomd.jobs.migration.details import SEEN, SeenDetails
+from gomd.jobs.migration.details import LOOK, SEEN, OfferDetails, SeenDetails
 from gomd.jobs.migration.messages import (
-    LOOK,
     MessageReader,
     MigrationId,
     MigrationMessage,
@@ -38,7 +38,13 @@ async def reasons_to_refuse(
     name = context.name_of(context.own_id)
     if refusal := _first_refusal(context, requirements, job, name):
         return [refusal]
-    return await context.checks.missing(job.name, requirements, name, context.jobs.no_memory_limit)
+    found = await context.checks.missing(job.name, requirements, name, context.jobs.no_memory_limit)
+    if not requirements.carried:
+        return found
+    if context.carried is None:
+        return [*found, f"{name} does not take carried files"]
+    carried, uid, user = requirements.carried, requirements.uid, requirements.user
+    return [*found, *await context.carried.obstacles(carried, uid, user)]
 
 
 def _first_refusal(context: MigrationContext, requirements: Requirements, job: MigrationId, name: str) -> str:
@@ -69,7 +75,9 @@ async def ask_target(
     :raises PeerUnreachable: the node does not answer. :raises CannotMove: the requirements are too long.
     """
     files = {REQUIREMENTS_FILE: encode_requirements(requirements)}
-    question = MigrationMessage(migration, LOOK, context.own_id, files=files)
+    private = requirements.private_bytes
+    details = OfferDetails(private_bytes=private)
+    question = MigrationMessage(migration, LOOK, context.own_id, details=details, files=files)
     stream: FrameStream = await context.channels.open_other(context.node(target), Request(VERB), DAEMON)
     answer: Deferred[Sequence[str]] = Deferred(lambda _: stream.abort())
     reader = MessageReader()
@@ -78,7 +86,9 @@ async def ask_target(
         for message in reader.feed(frame):
             seen = message.details
             if message.migration == migration and isinstance(seen, SeenDetails) and not answer.called:
-                answer.callback(seen.reasons)
+                old = private is not None and not seen.takes_files
+                more = (takes_no_files(context.name_of(target)),) if old else ()
+                answer.callback((*seen.reasons, *more))
 
     def on_lost() -> None:
         if not answer.called:
@@ -98,7 +108,15 @@ async def answer_look(context: MigrationContext, question: MigrationMessage) -> 
     reasons: Sequence[str]
     try:
         requirements = decode_requirements(question.files.get(REQUIREMENTS_FILE, b""))
+        if isinstance(question.details, OfferDetails):
+            requirements = replace(requirements, private_bytes=question.details.private_bytes)
         reasons = await reasons_to_refuse(context, requirements, MigrationId.parse(question.migration))
     except (GomdError, OSError) as error:
         reasons = [str(error)]
-    return MigrationMessage(question.migration, SEEN, context.own_id, details=SeenDetails(tuple(reasons)))
+    seen = SeenDetails(tuple(reasons), takes_files=True)
+    return MigrationMessage(question.migration, SEEN, context.own_id, details=seen)
+
+
+def takes_no_files(node: str) -> str:
+    """Return why a job with temporary files of its own cannot move to a node of an older version."""
+    return f"gomd on {node} is older and takes no job with temporary files of its own: update it there"

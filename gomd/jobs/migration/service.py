@@ -190,7 +190,9 @@ class Migrations:
         if not context.jobs.is_current(job) or job.exit is not None:
             raise NotFound(f"job {job.name} has ended")
         data = encode_requirements(requirements)
-        source = MigrationSource(context, self._new_id(job), target, data, answered)
+        source = MigrationSource(
+            context, self._new_id(job), target, data, answered, requirements.private_bytes
+        )
         settled: Deferred[State] = Deferred()
         driver = self.active.begin(source, *MigrationSide.offer(), waiting=settled)
         state = await self._wait(settled, job.name, target)

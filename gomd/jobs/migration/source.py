@@ -10,6 +10,7 @@ from twisted.internet.task import deferLater
 from gomd.jobs.migration.context import MigrationContext
 from gomd.jobs.migration.details import (
     Details,
+    ImagesDetails,
     OfferDetails,
     ReadyDetails,
     SettledDetails,
@@ -18,6 +19,7 @@ from gomd.jobs.migration.details import (
 )
 from gomd.jobs.migration.messages import MAX_FILES_BYTES, MigrationId, MigrationMessage
 from gomd.jobs.migration.protocol import Act, MessageKind, SourceState, State
+from gomd.jobs.migration.refusals import takes_no_files
 from gomd.jobs.migration.requirements_file import REQUIREMENTS_FILE
 from gomd.jobs.migration.timeline import Timeline
 from libgomd.errors import CannotMove
@@ -39,15 +41,21 @@ class MigrationSource:
     :param requirements: what the job needs there, as `encode_requirements` gives it; empty after a restart.
     :param answered: is called when the target has said that the job can come, for the proofs that it needed.
     :ivar timeline: of its steps.
+    :param private_bytes: see `OfferDetails`.
     :ivar left: whether nothing of the job is left here. :ivar signals: those that came while it was stopped.
     """
 
     role: Final = "source"
 
     def __init__(
-        self, context: MigrationContext, migration: str, target: int, requirements: bytes = b"",
+        self,
+        context: MigrationContext,
+        migration: str,
+        target: int,
+        requirements: bytes = b"",
         answered: Callable[[], Awaitable[None]] | None = None,
-    ) -> None:  # fmt: skip
+        private_bytes: int | None = None,
+    ) -> None:
         self.migration = migration
         self.job = MigrationId.parse(migration)
         self.other = target
@@ -57,7 +65,11 @@ class MigrationSource:
         self._requirements = requirements
         self._answered = answered
         self._stays = False
+        self._private_bytes = private_bytes
         self._port = 0
+        self._tree_port = 0
+        self._memory_sent = False
+        self._takes_carried = False
         self._images: dict[str, bytes] = {}
         self.timeline = Timeline(context.clock)
 
@@ -86,9 +98,14 @@ class MigrationSource:
         files: dict[str, bytes] = {}
         if message is MessageKind.OFFER:
             files = {REQUIREMENTS_FILE: self._requirements}
-            details = OfferDetails(context.jobs.is_locked(name), context.jobs.pid_at_home(name))
+            details = OfferDetails(
+                context.jobs.is_locked(name),
+                context.jobs.pid_at_home(name),
+                self._private_bytes,
+                context.jobs.carries(name),
+            )
         elif message is MessageKind.IMAGES:
-            files = self._images
+            files, details = self._images, ImagesDetails(True) if self._memory_sent else None
         elif message is MessageKind.SETTLED:
             details = SettledDetails(self.signals)
         sent = MigrationMessage(self.migration, message.word, context.own_id, reason, details, files)
@@ -97,7 +114,8 @@ class MigrationSource:
     def hear(self, message: MigrationMessage) -> None:
         """Take what a message of the target says besides its word."""
         if isinstance(message.details, ReadyDetails):
-            self._port = message.details.port
+            self._port, self._tree_port = message.details.port, message.details.tree_port
+            self._takes_carried = message.details.carry
         if message.kind is MessageKind.RUNNING:
             self.timeline.note_running()
         elif message.kind is not None:
@@ -116,16 +134,24 @@ class MigrationSource:
         control = context.jobs.control(self.job.name)
         if control is None:
             raise CannotMove("it has ended")
+        if self._private_bytes is not None and not self._tree_port:
+            raise CannotMove(takes_no_files(context.name_of(self.other)))
+        if context.jobs.carries(self.job.name) and not self._takes_carried:
+            there = context.name_of(self.other)
+            raise CannotMove(f"gomd on {there} is older and does not take carried files: update it there")
         address = context.node(self.other).address
         tls = await context.certificates()
         directory = await images.make(self.migration, self.role)
         if self._stays:
             await images.remove(self.migration, self.role)
             raise CannotMove("it stays here")
-        order = FreezeOrder(context.criu, directory, address, self._port, tls, FREEZE_TIMEOUT)
+        order = FreezeOrder(
+            context.criu, directory, address, self._port, tls, FREEZE_TIMEOUT, self._tree_port
+        )
         try:
             self.timeline.note("freeze")
-            await control.do(order, FREEZE_TIMEOUT + _ANSWER_TIMEOUT)
+            outcome = await control.do(order, FREEZE_TIMEOUT + _ANSWER_TIMEOUT)
+            self._memory_sent = outcome.memory_sent
             dumped_at = context.clock.seconds()
             self.timeline.note("dumped")
             self._images = await images.read(self.migration, self.role)
@@ -160,4 +186,6 @@ class MigrationSource:
         self.left = True
         self.timeline.note("ended")
         jobs.left(name, self.other)
+        if self._context.carried is not None:
+            self._context.in_background(self._context.carried.left(name))
         await self._context.images.remove(self.migration, self.role)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from twisted.internet.defer import DeferredSemaphore
@@ -10,7 +11,14 @@ from twisted.internet.defer import DeferredSemaphore
 from gomd.jobs.checkpoint.requirements import Requirements
 from gomd.jobs.lifecycle.tracker import GONE
 from gomd.jobs.migration.context import MigrationContext
-from gomd.jobs.migration.details import Details, OfferDetails, ReadyDetails, SettledDetails, WaitingSignal
+from gomd.jobs.migration.details import (
+    Details,
+    ImagesDetails,
+    OfferDetails,
+    ReadyDetails,
+    SettledDetails,
+    WaitingSignal,
+)
 from gomd.jobs.migration.messages import MigrationId, MigrationMessage
 from gomd.jobs.migration.node_checks import INSPECTION_TIMEOUT
 from gomd.jobs.migration.page_server import PageServer
@@ -18,6 +26,7 @@ from gomd.jobs.migration.protocol import Act, Local, MessageKind, State, TargetS
 from gomd.jobs.migration.refusals import reasons_to_refuse
 from gomd.jobs.migration.requirements_file import REQUIREMENTS_FILE, decode_requirements
 from gomd.jobs.migration.restored_copy import RestoredCopy
+from gomd.jobs.migration.tree_server import TreeServer
 from libgomd.errors import CannotMove, GomdError
 
 #: Seconds that criu may take to restore the job.
@@ -54,7 +63,9 @@ class MigrationTarget:
         self._requirements: Requirements | None = None
         self._offer = OfferDetails()
         self._files: dict[str, bytes] = {}
+        self._memory_sent = False
         self._page_server: PageServer | None = None
+        self._tree_server: TreeServer | None = None
         self._copy: RestoredCopy | None = None
         self._handed_over = False
         self._passed_on = False
@@ -84,7 +95,10 @@ class MigrationTarget:
         context = self._context
         details: Details = None
         if message is MessageKind.READY and self._page_server is not None:
-            details = ReadyDetails(self._page_server.port)
+            tree = self._tree_server
+            details = ReadyDetails(
+                self._page_server.port, 0 if tree is None else tree.port, context.carried is not None
+            )
         sent = MigrationMessage(self.migration, message.word, context.own_id, reason, details)
         context.channels.send(self.other, sent, ours=False)
 
@@ -99,8 +113,10 @@ class MigrationTarget:
             self._requirements = decode_requirements(message.files.get(REQUIREMENTS_FILE, b""))
             if isinstance(details, OfferDetails):
                 self._offer = details
+                self._requirements = replace(self._requirements, private_bytes=details.private_bytes)
         elif message.kind is MessageKind.IMAGES:
             self._files = dict(message.files)
+            self._memory_sent = isinstance(details, ImagesDetails) and details.memory_sent
         elif isinstance(details, SettledDetails):
             self._pass_on(details.signals)
 
@@ -123,6 +139,10 @@ class MigrationTarget:
         self._check_wanted()
         self._page_server = context.page_servers.open(context.node(self.other).address)
         self._page_server.start(directory, tls, self._memory_failed)
+        if self._offer.private_bytes is not None:
+            needed = self._requirements.memory + 2 * self._offer.private_bytes
+            self._tree_server = context.tree_server(context.node(self.other).address, needed)
+            self._tree_server.start(directory, tls, self._memory_failed)
 
     def _check_wanted(self) -> None:
         """:raises CannotMove: it was called off meanwhile, and `_clear` would not see what begins now."""
@@ -137,9 +157,15 @@ class MigrationTarget:
         context, jobs = self._context, self._context.jobs
         if self._page_server is None:
             raise CannotMove("its memory did not come")
-        await self._page_server.wait()
+        if self._memory_sent:
+            self._page_server.cancel()
+        else:
+            await self._page_server.wait()
+        if self._tree_server is not None:
+            await self._tree_server.wait()
         files, self._files = self._files, {}
         directory = await context.images.write(self.migration, self.role, files)
+        await self._fetch_carried()
         detached = await jobs.prepare_return(self.job.name)
         self._check_wanted()
         uid = None if self._requirements is None else self._requirements.uid
@@ -149,6 +175,12 @@ class MigrationTarget:
         )  # fmt: skip
         self._copy = RestoredCopy(context.clock, stream, self._copy_lost)
         await self._copy.wait(RESTORE_TIMEOUT)
+
+    async def _fetch_carried(self) -> None:
+        """Get the files that the job carries along, now that it is frozen. :raises CannotMove: no."""
+        context, needs = self._context, self._requirements
+        if self._offer.carry and context.carried is not None and needs is not None:
+            await context.carried.pull(self.job.name, context.node(self.other), needs.uid, needs.user)
 
     def _copy_lost(self, reason: str) -> None:
         self._tell(Local.FAILED, reason)
@@ -203,11 +235,15 @@ class MigrationTarget:
         self._release_slot()
         if self._page_server is not None:
             self._page_server.cancel()
+        if self._tree_server is not None:
+            self._tree_server.cancel()
         copy = self._copy
         if copy is not None:
             await copy.end()
         self._copy = None
         await self._context.images.remove(self.migration, self.role)
+        if self._offer.carry and self._context.carried is not None:
+            self._context.in_background(self._context.carried.left(self.job.name))
         self._context.jobs.cancel_return(self.job.name)
 
     def _release_slot(self) -> None:

@@ -12,13 +12,17 @@ import select
 from gomd.jobs.checkpoint import inherited_attributes, permissions, process_tree, timerfds
 from gomd.jobs.checkpoint.action_script import RESTORED, RESUMING
 from gomd.jobs.checkpoint.criu import CallerGone, Criu
+from gomd.jobs.checkpoint.tree_stream import STREAM_FILE
 from gomd.jobs.supervisor import handover, pipes
 from gomd.jobs.supervisor.attributes import CannotReset, reset_for_copy
 from gomd.jobs.supervisor.cgroups import FREEZE_ALLOWANCE, JobGroup, NoLimit, group_of
 from gomd.jobs.supervisor.child_task import ChildTask
+from gomd.jobs.supervisor.exit_watcher import end_the_rest
 from gomd.jobs.supervisor.freezing import FreezingSupervisor
 from gomd.jobs.supervisor.handover import Handover
 from gomd.jobs.supervisor.pipes import Streams
+from gomd.jobs.supervisor.private_dirs import STORED, PrivateDirectories
+from gomd.jobs.supervisor.private_transfer import unpack_trees
 from gomd.jobs.supervisor.spawn import CannotStart, Program
 from libgomd.errors import CannotMove
 from libgomd.wire.job_messages import JobSpec
@@ -50,9 +54,13 @@ class CheckpointingSupervisor(FreezingSupervisor):
         if self._spec.expected_uid not in (None, told.spec.uid):
             raise CannotMove("it is not of the user that it was offered for")
         self._spec = spec = self._spec._replace(**told.spec._asdict())
+        private = self._cover(told)
+        if private is not None:
+            directory = private.outside(directory)
         streams, ours = self._make_pipes()
         mapping = {name: stream for name, stream in zip(told.names, streams, strict=True) if name}
-        criu, uid, where, group = Criu(spec.criu), spec.uid, spec.where, self._make_group(spec)
+        program = spec.criu if private is None else private.outside(spec.criu)
+        criu, uid, where, group = Criu(program), spec.uid, spec.where, self._make_group(spec)
         self._watcher.start()
 
         def opened(pid: int) -> None:
@@ -74,6 +82,15 @@ class CheckpointingSupervisor(FreezingSupervisor):
             except (NoLimit, CannotReset) as error:
                 raise CannotMove(f"{where}: {error}") from error
 
+        def unpack() -> None:
+            if group is not None:
+                group.enter()
+            if os.path.exists(os.path.join(directory, STREAM_FILE)):
+                unpack_trees(directory, spec, private)
+            if private is not None:
+                private.show_paths(told.shown)
+            self._mount_carried(spec)
+
         def finish() -> None:
             pids = process_tree.descendants(pid)
             if not process_tree.keep_stopped(pids):
@@ -88,12 +105,15 @@ class CheckpointingSupervisor(FreezingSupervisor):
         connection = self._control.connection
         assert connection is not None
         try:
+            self._wait(ChildTask(unpack, RESTORE_TIMEOUT))
             pid = criu.restore(
                 directory, mapping, limit=RESTORE_TIMEOUT, allows=allows, before=prepare,
-                caller=connection.fileno(),
+                caller=connection.fileno(), file_locks=private is not None,
             )  # fmt: skip
             self._wait(ChildTask(finish, FINISH_TIMEOUT))
         except CallerGone:
+            end_the_rest(self._environment.namespace, 0)
+            self._remove_private()
             os._exit(1)  # the kernel ends with it what there is of the copy
         finally:
             for descriptor in set(streams):
@@ -108,6 +128,19 @@ class CheckpointingSupervisor(FreezingSupervisor):
         self._watcher.stops = max(0, told.stops - (pid in told.stopped))  # it is counted as it goes on
         self._take_over(told, ours)
         self._write_job()
+
+    def _cover(self, told: Handover) -> PrivateDirectories | None:
+        """Give the copy directories of its own, if the job had some. :raises CannotMove: others than here."""
+        if not told.places:
+            return None
+        spec = self._spec
+        for name in STORED.values():
+            self._directory.remove_below(name)
+        private = PrivateDirectories(self._directory.descriptor, spec.uid, spec.gid, spec.groups)
+        self._private = private
+        if private.places != told.places:
+            raise CannotMove(f"it has temporary directories of its own that {spec.where} has not")
+        return private
 
     def _make_group(self, spec: JobSpec) -> JobGroup | None:
         """Make its cgroup, with room for criu. :raises CannotMove: it has a limit, and there can be none."""
@@ -128,6 +161,8 @@ class CheckpointingSupervisor(FreezingSupervisor):
         while True:
             ready = dict(poll.poll())
             if connection.fileno() in ready:
+                end_the_rest(self._environment.namespace, 0)
+                self._remove_private()
                 os._exit(1)
             if task.feed():
                 os.waitpid(task.pid, 0)

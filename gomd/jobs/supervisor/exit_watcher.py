@@ -24,12 +24,14 @@ class ExitWatcher:
     :ivar stop: 0 while that runs; while it is stopped, which time it is that it has stopped.
     :ivar stops: how many times it has stopped.
     :ivar status: how that ended, as a shell reports it; None while it runs.
+    :ivar signal: that ended it, 0 for none.
     :ivar kill_at: when it is to be killed, :ivar drain_until: when its output is to be closed; both None
         while that is not planned, and on the monotonic clock.
     """
 
     def __init__(self) -> None:
         self.status: int | None = None
+        self.signal = 0
         self.paused = False
         self.stop = self.stops = 0
         self.kill_at: float | None = None
@@ -74,6 +76,7 @@ class ExitWatcher:
             else:
                 code = os.waitstatus_to_exitcode(status)
                 self.status = code if code >= 0 else 128 - code
+                self.signal = max(0, -code)
                 self.kill_at = None
                 self.drain_until = now + DRAIN_TIMEOUT
                 found = True

@@ -17,11 +17,15 @@ from gomd.jobs.checkpoint import permissions, process_tree, restrictions
 from gomd.jobs.checkpoint.criu import Criu, TlsFiles, pipe_name
 from gomd.jobs.checkpoint.frozen_state import FrozenState
 from gomd.jobs.checkpoint.kept_attributes import Attributes
+from gomd.jobs.checkpoint.private_files import check_locks
+from gomd.jobs.checkpoint.private_mounts import PrivateView
+from gomd.jobs.checkpoint.tree_stream import largest
 from gomd.jobs.supervisor import handover, pipes
 from gomd.jobs.supervisor.cgroups import FREEZE_ALLOWANCE
 from gomd.jobs.supervisor.child_task import ChildTask
 from gomd.jobs.supervisor.exit_watcher import end_the_rest
 from gomd.jobs.supervisor.handover import HandedInput, HandedJob, HandedOutput, Handover
+from gomd.jobs.supervisor.private_transfer import has_shared_memory, outside_order, send_trees, tree_sender
 from gomd.jobs.supervisor.supervisor import Supervisor
 from libgomd.errors import CannotMove
 from libgomd.wire import job_messages
@@ -54,6 +58,8 @@ class FreezingSupervisor(Supervisor):
     _arrival: Attributes | None = None
     #: Of its input, what was handed over.
     _handed: HandedInput | None = None
+    #: When the last freeze began, as files have it; 0 when what criu left then has been removed.
+    _links_since: int = 0
 
     def _carry_out(self, order: Order) -> None:
         try:
@@ -89,36 +95,49 @@ class FreezingSupervisor(Supervisor):
         pid, names = self._program.pid, [name for name in self._pipe_names() if name]
         supervisor, uid = os.getpid(), self._spec.uid
         _check_family(supervisor, (pid,))
+        private, spec = self._private, self._spec
+        if private is not None:
+            if not order.tree_port:
+                raise CannotMove("the other node cannot take its temporary files")
+            order = outside_order(order, private)
         criu = Criu(order.criu)
         self._order = order
+        self._links_since = os.stat(order.directory).st_mtime_ns
         self._stopped = process_tree.stopped(process_tree.descendants(pid, whole=False))
 
         arrival = self._arrival
 
         def work() -> dict[str, object]:
             own = os.getpid()
+            memory_sent = bool(order.tree_port) and has_shared_memory(pid)
 
             def allows(_pid: int) -> None:
                 _check_family(supervisor, (pid, own))
+                if private is not None:  # else criu refuses all of them
+                    check_locks(process_tree.descendants(pid), private.view())
                 if why := permissions.sockets_that_stay(process_tree.descendants(pid), uid):
                     raise CannotMove(why)
 
             before = restrictions.check(process_tree.descendants(pid), process_tree.high_pids)
+            sender = tree_sender(order) if order.tree_port else None
             criu.dump(
                 pid,
                 order.directory,
                 names,
-                pages=(order.address, order.port),
+                pages=None if memory_sent else (order.address, order.port),
                 tls=TlsFiles(*order.tls),
                 limit=order.limit,
                 allows=allows,
+                ghost_limit=largest(spec.private_tmp) if private is not None else 0,
                 connected=permissions.is_connected(process_tree.descendants(pid, whole=False)),
             )
             pids = process_tree.descendants(pid)
             if not process_tree.keep_stopped(pids):
                 raise CannotMove("it does not stay stopped")
             restrictions.check_changed(pids, before, process_tree.high_pids)
-            return FrozenState.read(pids, arrival).encode()
+            if sender is not None:
+                send_trees(sender, order.directory, spec, private)
+            return {"state": FrozenState.read(pids, arrival).encode(), "memory_sent": memory_sent}
 
         self._set_frozen(True)
         self._limit_memory(FREEZE_ALLOWANCE)
@@ -145,12 +164,14 @@ class FreezingSupervisor(Supervisor):
             return
         task, self._task = self._task, None
         try:
-            self._hand_over(FrozenState.decode(task.result()))
+            found = task.result()
+            memory_sent = bool(found["memory_sent"])
+            self._hand_over(FrozenState.decode(found["state"]))
         except (CannotMove, OSError) as error:
             self._thaw()
             self._answer(FREEZE, str(error))
         else:
-            self._answer(FREEZE)
+            self._control.send(job_messages.encode(OrderOutcome(FREEZE, memory_sent=memory_sent)))
 
     def _hand_over(self, state: FrozenState) -> None:
         """
@@ -176,11 +197,22 @@ class FreezingSupervisor(Supervisor):
         handed = HandedInput(end.stdin.received, end.stdin.taken, bytes(stdio.waiting), end.stdin_ended)
         job = HandedJob(
             spec.uid, spec.gid, spec.groups, spec.argv, spec.user, spec.cwd, spec.tty, spec.merge,
-            spec.began, spec.memory_max, self._used(),
+            spec.began, spec.memory_max, self._used(), spec.carry,
         )  # fmt: skip
         self._handed = handed
-        stopped, stops = tuple(self._stopped), self._watcher.stops
-        told = Handover(self._program.pid, tuple(names), stopped, job, outputs, handed, state, stops)
+        view = PrivateView() if self._private is None else self._private.view()
+        told = Handover(
+            self._program.pid,
+            tuple(names),
+            tuple(self._stopped),
+            job,
+            outputs,
+            handed,
+            state,
+            self._watcher.stops,
+            view.places,
+            view.shown,
+        )
         handover.write(self._order.directory, told)
 
     def _used(self) -> float:
@@ -202,6 +234,9 @@ class FreezingSupervisor(Supervisor):
         self._set_frozen(False)
         self._handed = None
         self._limit_memory()
+        if self._private is not None and self._links_since:
+            self._private.remove_link_remaps(self._links_since)
+            self._links_since = 0
         process_tree.thaw(process_tree.descendants(self._program.pid, whole=False), but=self._stopped)
         self._watcher.note_stop(self._program.pid in self._stopped)
         waiting, self._waiting_signals = self._waiting_signals, ()

@@ -39,6 +39,7 @@ class HandedJob(NamedTuple):
     began: float | None = None
     memory_max: int | None = None
     used: float | None = None
+    carry: tuple[str, ...] = ()
 
 
 class HandedOutput(NamedTuple):
@@ -69,6 +70,8 @@ class Handover(NamedTuple):
     :ivar pid: of its first process, in its PID namespace. :ivar names: what criu calls its standard input,
         output and error; empty for what is closed or no pipe.
     :ivar stopped: processes that were stopped before the freeze, and stay so.
+    :ivar places: the temporary directories that it has of its own, :ivar shown: what it sees there of the
+        machine's.
     :ivar spec: see `HandedJob`. :ivar outputs: by the kind of frames. :ivar stdin: see `HandedInput`.
     :ivar state: of its processes, beyond what criu's images have; None when an older version handed it over.
     :ivar stops: how many times its first process has been stopped.
@@ -82,6 +85,8 @@ class Handover(NamedTuple):
     stdin: HandedInput
     state: FrozenState | None = None
     stops: int = 0
+    places: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
 
 
 def write(directory: str, handover: Handover) -> None:
@@ -97,6 +102,8 @@ def write(directory: str, handover: Handover) -> None:
         "state": None if handover.state is None else handover.state.encode(),
         "stops": handover.stops,
     }  # fmt: skip
+    if handover.places:
+        told |= {"places": handover.places, "shown": handover.shown}
     path = os.path.join(directory, HANDOVER)
     number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with open(number, "w", encoding="ascii") as file:
@@ -166,7 +173,7 @@ _READERS: Final[dict[str, json_fields.Reader]] = {
     **dict.fromkeys(("data", "waiting"), _bytes),
     **dict.fromkeys(("cwd", "user"), json_fields.text),
     **dict.fromkeys(("began", "used"), json_fields.seconds),
-    **dict.fromkeys(("argv", "names"), json_fields.texts()),
+    **dict.fromkeys(("argv", "carry", "names", "places", "shown"), json_fields.texts()),
     **dict.fromkeys(("groups", "stopped"), json_fields.wholes()),
     "spec": _job,
     "outputs": _outputs,

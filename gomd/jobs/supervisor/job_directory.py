@@ -6,6 +6,7 @@ import json
 import os
 from contextlib import suppress
 
+from gomd.jobs.checkpoint.remove_tree import remove_entry
 from libgomd.private import create_private, make_private_directory, open_private, open_private_directory
 from libgomd.wire.job_messages import JobExit, RunningJob, from_json, to_json
 
@@ -27,6 +28,11 @@ def make_job_directory(path: str, may_exist: bool) -> None:
         os.mkdir(path, 0o700)
 
 
+def carried_directory(path: str) -> str:
+    """Return where the files are that the job with the directory ``path`` carries along: beside that."""
+    return f"{path}.carry"
+
+
 class JobDirectory:
     """
     Enters the directory ``path``, which is this user's alone.
@@ -36,7 +42,9 @@ class JobDirectory:
     """
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self._name = os.path.basename(path)
+        #: Its place in the file system may be covered, for this process, by a directory of the job's own.
+        self._parent = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self.descriptor = open_private_directory(path)
         os.fchdir(self.descriptor)
 
@@ -74,7 +82,9 @@ class JobDirectory:
             os.unlink(SOCKET)
 
     def remove(self) -> None:
-        """Remove the directory and all that is in it."""
-        for name in os.listdir("."):
-            os.unlink(name)
-        os.rmdir(self._path)
+        """Remove the directory and all that is in it. Blocks as long as that takes."""
+        remove_entry(self._parent, self._name)
+
+    def remove_below(self, name: str) -> None:
+        """Remove one directory in it with all that is in that; nothing happens if it is not there."""
+        remove_entry(self.descriptor, name)

@@ -7,7 +7,14 @@ import os
 
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWPID = 0x20000000
+_CLONE_NEWIPC = 0x08000000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_SLAVE = 2, 4, 8, 0x4000, 0x80000
+_MS_RDONLY, _MS_REMOUNT, _MS_NOATIME, _MS_NODIRATIME, _MS_BIND = 1, 32, 1024, 2048, 4096
+_MS_PRIVATE, _MS_RELATIME = 0x40000, 0x200000
+#: Flags of a mount that a bind mount keeps; they have the same values for statvfs(3) and mount(2).
+_KEPT_FLAGS = _MS_RDONLY | _MS_NOSUID | _MS_NODEV | _MS_NOEXEC | _MS_NOATIME | _MS_NODIRATIME
+#: statvfs(3)'s value for what mount(2) calls `_MS_RELATIME`.
+_ST_RELATIME = 4096
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
@@ -39,6 +46,59 @@ def mount_own_proc() -> None:
     _check(_libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_SLAVE), None))
     flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
     _check(_libc.mount(b"proc", b"/proc", b"proc", flags, None))
+
+
+def unshare_ipc() -> None:
+    """
+    Give this process System V and POSIX message queues, semaphores and shared memory of its own.
+
+    :raises OSError: the kernel does not allow it, or has no such namespaces.
+    """
+    _check(_libc.unshare(_CLONE_NEWIPC))
+
+
+def enter_ipc(pid: int) -> None:
+    """Enter the IPC namespace of a process. :raises OSError: it has ended, or the kernel refuses."""
+    number = os.open(f"/proc/{pid}/ns/ipc", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _check(_libc.setns(number, _CLONE_NEWIPC))
+    finally:
+        os.close(number)
+
+
+def bind(source: str, target: str) -> None:
+    """
+    Show the file or directory ``source`` at ``target`` too, with all that is mounted below it.
+
+    :raises OSError: the kernel does not allow it, or one of them is not there.
+    """
+    flags = ctypes.c_ulong(_MS_BIND | _MS_REC)
+    _check(_libc.mount(os.fsencode(source), os.fsencode(target), None, flags, None))
+
+
+def bind_for_user(source: str, target: str, no_programs: bool) -> None:
+    """
+    Show the directory ``source`` at ``target``, where set-id bits and devices mean nothing.
+
+    :param no_programs: nothing in it can be executed. :raises OSError: the kernel does not allow it.
+    """
+    place = os.fsencode(target)
+    _check(_libc.mount(os.fsencode(source), place, None, ctypes.c_ulong(_MS_BIND), None))
+    _check(_libc.mount(None, place, None, ctypes.c_ulong(_MS_PRIVATE), None))
+    known = os.statvfs(target).f_flag
+    flags = known & _KEPT_FLAGS | (_MS_RELATIME if known & _ST_RELATIME else 0) | _MS_NOSUID | _MS_NODEV
+    flags |= (_MS_NOEXEC if no_programs else 0) | _MS_BIND | _MS_REMOUNT
+    _check(_libc.mount(None, place, None, ctypes.c_ulong(flags), None))
+
+
+def mount_tmpfs_for_user(target: str, no_programs: bool) -> None:
+    """
+    Mount an empty file system in memory, which everybody may write to; see `bind_for_user`.
+
+    :raises OSError: the kernel does not allow it.
+    """
+    flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV | (_MS_NOEXEC if no_programs else 0))
+    _check(_libc.mount(b"tmpfs", os.fsencode(target), b"tmpfs", flags, b"mode=1777"))
 
 
 def become_subreaper() -> None:

@@ -35,12 +35,16 @@ from gomd.jobs.supervisor.kernel import (
     become_subreaper,
     end_with_parent,
     mount_own_proc,
+    unshare_ipc,
     unshare_pids_and_mounts,
 )
+from gomd.jobs.supervisor.named_paths import with_own_tmpdir
 from libgomd.wire.job_messages import JobSpec
 
-#: The first process id of a job in its namespace. Other processes that gomd starts there come far above.
-FIRST_PID = 300
+#: Where the first process ids of jobs in their namespaces begin, and how many there are. Other processes that
+#: gomd starts there come far above, also where the kernel has no ids beyond 32,768.
+_LOWEST_PID = 300
+_FIRST_PIDS = 20011
 #: Bytes of what a child reports.
 _MAX_REPORT = 4000
 #: Seconds a program may take to begin. Its directory may be on a file system that does not answer, and that
@@ -118,6 +122,19 @@ def _enclosed(work: Callable[[SupervisorEnvironment], None], proc: int, report: 
     os._exit(0)
 
 
+def first_pid(job: str) -> int:
+    """
+    Return the first process id of a job in its namespace, other ones for other jobs as far as there are any.
+
+    Programs make names of their process id, and two jobs may share a directory.
+
+    :param job: ``HOME-JOB``.
+    """
+    home, _, number = job.partition("-")
+    # Both factors are prime to the count: neighbouring jobs are far apart, and no two in a row are equal.
+    return _LOWEST_PID + (int(home) * 4673 + int(number) * 7919) % _FIRST_PIDS
+
+
 class Program(NamedTuple):
     """A program that runs: its process id here, where it is a child, and as the machine knows it."""
 
@@ -130,16 +147,17 @@ def begin(
     streams: tuple[int, int, int],
     environment: SupervisorEnvironment,
     group: JobGroup | None = None,
+    own_tmp: bool = False,
 ) -> Program:
     """
     Start the program that ``spec`` describes, with ``streams`` as its standard streams. Blocks briefly.
 
-    :param group: its cgroup, None where there is none.
+    :param group: its cgroup, None where there is none. :param own_tmp: /tmp is its own: TMPDIR says so.
     :raises CannotStart: nothing runs.
     """
     if environment.namespace:
         with suppress(OSError):  # a kernel without CONFIG_CHECKPOINT_RESTORE: nothing moves there anyway
-            set_next_pid(FIRST_PID)
+            set_next_pid(first_pid(spec.id))
     reading, writing = os.pipe()
     try:
         pid = os.fork()
@@ -149,7 +167,7 @@ def begin(
         raise CannotStart(429, f"no process can be made on {spec.where} now: {error.strerror}") from error
     if pid == 0:
         try:
-            _run_program(spec, streams, environment, group, writing)
+            _run_program(spec, streams, environment, group, writing, own_tmp)
         finally:
             os._exit(NOT_EXECUTABLE)
     os.close(writing)
@@ -193,6 +211,7 @@ def _run_program(
     environment: SupervisorEnvironment,
     group: JobGroup | None,
     report: int,
+    own_tmp: bool,
 ) -> None:
     """Become the program, or report why that failed."""
     if spec.tty:  # in this process's session: see `pipes.hold_terminal`
@@ -207,6 +226,9 @@ def _run_program(
         close_all_but((0, 1, 2, report, environment.proc))
         if group is not None:
             group.enter()
+        if environment.namespace:
+            with suppress(OSError):  # a kernel without such namespaces
+                unshare_ipc()  # the supervisor stays outside: criu carries over only what it does not share
         has_keyring = reset_before(spec.uid, spec.gid, environment.proc, spec.nice, spec.limits)
         os.close(environment.proc)
         _become(spec)
@@ -216,7 +238,7 @@ def _run_program(
         reset_signals()
         _enter_directory(spec)
         limit_as_caller(spec.limits or {})
-        execute(spec.argv, spec.env)
+        execute(spec.argv, with_own_tmpdir(spec.env) if own_tmp else spec.env)
     except (CannotStart, CannotExecute) as error:
         text = f"!{error.code} {error}"
     except NoLimit as error:

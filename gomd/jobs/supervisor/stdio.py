@@ -12,6 +12,9 @@ from libgomd.wire import frames
 from libgomd.wire.attachment import JobEnd
 from libgomd.wire.resumable import CHUNK
 
+#: Bytes that are kept of the end of an output.
+_LAST_BYTES = 4096
+
 
 class JobStdio:
     """
@@ -23,6 +26,7 @@ class JobStdio:
         so that the job never waits.
     :ivar stdin: descriptor; -1 when closed. :ivar outputs: descriptors by the kind of frames; -1 when closed.
     :ivar waiting: input that is not in the job's pipe yet.
+    :ivar last: by the kind of frames, the end of what was read last of an output.
     :ivar paused: nothing may be put into the job's pipe, nor the pipe be closed, as the job is frozen.
     """
 
@@ -32,6 +36,7 @@ class JobStdio:
         self.stdin = -1
         self.outputs = {frames.STDOUT: -1, frames.STDERR: -1}
         self.waiting = bytearray()
+        self.last: dict[int, bytes] = {}
         self.paused = False
         self._terminal = -1
 
@@ -74,6 +79,7 @@ class JobStdio:
             data = b""
         if data:
             self._end.outputs[kind].append(data)
+            self.last[kind] = data[-_LAST_BYTES:]
         else:
             self.outputs[kind] = pipes.close(descriptor)
         return bool(data)

@@ -20,15 +20,27 @@ from contextlib import suppress
 
 from gomd.jobs.supervisor import pipes
 from gomd.jobs.supervisor.attach import CallerAttachment
+from gomd.jobs.supervisor.carried_mounts import mount_carried
 from gomd.jobs.supervisor.cgroups import JobGroup, NoLimit, group_of
 from gomd.jobs.supervisor.control_socket import ControlSocket
 from gomd.jobs.supervisor.exit_watcher import ExitWatcher, end_the_rest
 from gomd.jobs.supervisor.file_store import LOST, FileStore
-from gomd.jobs.supervisor.job_directory import EXIT, JOB, JobDirectory, make_job_directory
+from gomd.jobs.supervisor.job_directory import (
+    EXIT,
+    JOB,
+    JobDirectory,
+    carried_directory,
+    make_job_directory,
+)
+from gomd.jobs.supervisor.named_paths import named_paths
 from gomd.jobs.supervisor.pipes import Streams
+from gomd.jobs.supervisor.private_dirs import STORED, PrivateDirectories
+from gomd.jobs.supervisor.private_hint import private_hint
 from gomd.jobs.supervisor.spawn import CannotStart, Program, SupervisorEnvironment, begin
 from gomd.jobs.supervisor.stdio import JobStdio
 from gomd.jobs.supervisor.stop_signals import STOP_SIGNALS, send_stop
+from libgomd.errors import CannotMove
+from libgomd.private import open_private_directory
 from libgomd.wire import frames, job_messages
 from libgomd.wire.attachment import OUTPUTS
 from libgomd.wire.job_messages import JobExit, JobSpec, KeepOrder, Order, RunningJob, StartFailure
@@ -74,6 +86,9 @@ class Supervisor:
         self._deserted_check = deserted_check
         make_job_directory(spec.directory, may_exist=bool(spec.images))
         self._directory = JobDirectory(spec.directory)
+        self._carried = -1
+        with suppress(FileNotFoundError):  # most jobs carry nothing along
+            self._carried = open_private_directory(carried_directory(spec.directory))
         self._stores = (
             {
                 kind: FileStore(self._directory.descriptor, name, spec.spool_bytes, spec.spool_reserve)
@@ -87,6 +102,7 @@ class Supervisor:
         self._watcher = ExitWatcher()
         self._program: Program | None = None
         self._group: JobGroup | None = None
+        self._private: PrivateDirectories | None = None
         self._idle_since: float | None = None
         self._deserted_check_at: float | None = None
         self._deserted = False
@@ -121,16 +137,56 @@ class Supervisor:
             self._group = group_of(spec)
         except NoLimit as error:
             raise CannotStart(405, f"its memory cannot be limited on {spec.where}: {error}") from error
+        self._make_private()
+        try:
+            self._mount_carried(spec)
+        except CannotMove as error:
+            raise CannotStart(405, str(error)) from error
         streams, ours = self._make_terminal() if spec.tty else self._make_pipes()
         self._watcher.start()
         try:
-            self._program = begin(spec, streams, self._environment, self._group)
+            self._program = begin(
+                spec, streams, self._environment, self._group, own_tmp=self._private is not None
+            )
         finally:
             for descriptor in set(streams):
                 os.close(descriptor)
         self._stdio.adopt(ours, spec.tty)
         self._spec = spec._replace(argv=shown_arguments(spec.argv), env={})  # they may have some MiB
         self._write_job()
+
+    def _make_private(self) -> None:
+        """Give the job temporary directories of its own. :raises CannotStart: there can be none."""
+        spec = self._spec
+        if not (spec.private_tmp and self._environment.namespace):
+            return
+        try:
+            self._private = PrivateDirectories(self._directory.descriptor, spec.uid, spec.gid, spec.groups)
+            self._private.show(named_paths(spec.argv, spec.cwd, spec.env))
+        except OSError as error:
+            raise CannotStart(
+                500,
+                f"it can have no temporary directories of its own on {spec.where}: {error.strerror}: "
+                "gom run --shared-tmp does without",
+            ) from error
+
+    def _remove_private(self) -> None:
+        """Remove the job's temporary directories: nothing of it runs any more."""
+        if self._private is not None:
+            with suppress(OSError):  # whoever removes the job's directory tries again
+                for name in STORED.values():
+                    self._directory.remove_below(name)
+
+    def _mount_carried(self, spec: JobSpec) -> None:
+        """Let the files that the job carries along appear at their paths. :raises CannotMove: they cannot."""
+        if not spec.carry:
+            return
+        if not self._environment.namespace:
+            raise CannotMove(f"files cannot be carried on {spec.where}: {self._environment.why_not}")
+        if self._carried < 0:
+            raise CannotMove(f"its carried files are not on {spec.where}")
+        private = () if self._private is None else self._private.places
+        mount_carried(spec.carry, self._carried, spec.uid, spec.gid, spec.groups, spec.where, private)
 
     def _make_pipes(self) -> tuple[Streams, Streams]:
         if self._spec.detach:
@@ -148,7 +204,9 @@ class Supervisor:
         """Tell why nothing runs, and leave no trace of it; the output of a job that moved here stays."""
         self._remove_group()
         self._control.send_last(job_messages.encode(StartFailure(error.code, str(error))))
-        if not (self._spec.detach and self._spec.images):
+        if self._spec.detach and self._spec.images:
+            self._remove_private()
+        else:
             self._directory.remove()
 
     def _running_job(self) -> RunningJob:
@@ -157,7 +215,7 @@ class Supervisor:
         return RunningJob(
             spec.id, self._program.outside, self._environment.pid, spec.uid, spec.gid, spec.user, spec.argv,
             spec.cwd, spec.detach, spec.tty, spec.lock, spec.nmigs, spec.images, spec.began, spec.used,
-            spec.pid_at_home, spec.memory_max, self._environment.why_not,
+            spec.pid_at_home, spec.memory_max, self._environment.why_not, spec.carry,
         )  # fmt: skip
 
     def _write_job(self) -> None:
@@ -325,17 +383,29 @@ class Supervisor:
         """Write down how the job ended: everything is known."""
         lost = sum(store.lost for store in self._stores.values())
         reasons = [LOST.format(lost)] if lost else []
+        if self._private is not None and (hint := self._private_hint(status)):
+            reasons.append(hint)
         if self._group is not None:
             reasons = [text for text in (self._group.out_of_memory(), *reasons) if text]
-        self._attachment.exit = ended = JobExit(status, "; ".join(reasons))
+        ended = JobExit(status, "; ".join(reasons), signal=self._watcher.signal)
+        self._attachment.exit = ended
         self._remove_group()
         self._directory.write(EXIT, ended, on_disk=self._control.connection is None)
         self._stdio.close()
 
+    def _private_hint(self, status: int) -> str:
+        """Return what the job's user has to know about its own temporary directories, empty for nothing."""
+        assert self._private is not None
+        end = self._attachment.end
+        said = b"".join(self._stdio.last.get(kind, b"") for kind in end.outputs)
+        return private_hint(self._private, self._spec.argv, said, status)
+
     def _leave(self) -> None:
         if self._deserted:
+            self._remove_private()
             return
         if self._spec.detach:
+            self._remove_private()
             self._directory.remove_socket()
         else:
             self._directory.remove()

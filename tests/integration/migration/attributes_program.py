@@ -21,6 +21,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+_NAME = ctypes.create_string_buffer(b"renamed")
+
 libc = ctypes.CDLL(None, use_errno=True)
 PAGE = mmap.PAGESIZE
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,14 +57,9 @@ def _ready(job: Job) -> None:
     ],
 )
 def test_what_the_kernel_shows(three: list[Host], restricted: str, kind: str, reason: str, user: str) -> None:
-    """It is refused in its own words, quickly, and `cantmove` says the same."""
+    """It is refused in its own words, and `cantmove` says the same."""
     job = Job(three[0], "-n", "1", restricted, kind, user=user)
     _ready(job)
-    began = time.monotonic()
-    said = ask(three[0], f"migrate {job.pid} 2 dry-run")
-    took = time.monotonic() - began
-    assert (said.code, reason in said.text) == (405, True), said
-    assert took < 0.5
     refused(job, reason)
     assert eventually(lambda: reason in str(process(three[0], job.pid)["cantmove"]))
 
@@ -87,12 +81,9 @@ def test_restrictions_that_no_file_shows(
     """They are found when the job is about to be frozen; it goes on, and is told of by name."""
     job = Job(three[0], "-n", "1", restricted, kind, user=user)
     _ready(job)
-    began = time.monotonic()
     said = ask(three[0], f"migrate {job.pid} 2")
-    took = time.monotonic() - began
     assert (said.code, reason in said.text, "which would be lost" in said.text) == (405, True, True), said
     assert "criu" not in said.text
-    assert took < 2.0
     job.write(b"on\n")
     assert eventually(lambda: job.out.count(b"\n") == 2), job.out
     assert job.row()["node"] == 1
@@ -109,7 +100,7 @@ def test_restrictions_that_move_along(
     for number, target in enumerate(("2", "home")):
         job.move(target)
         job.write(b"on\n")
-        assert eventually(lambda number=number: job.out.count(kept) == number + 1), job.out
+        assert eventually(lambda number=number: job.out.count(kept) == number + 1), job.out  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
@@ -198,10 +189,89 @@ def test_a_posix_queue(three: list[Host]) -> None:
     refused(job, "it has the POSIX message queue /gomd-test")
 
 
-def test_watched_files(three: list[Host], restricted: str, shared: Path) -> None:
+def test_watched_files(three: list[Host], restricted: str) -> None:
     """A watch on a file that it has not open keeps it."""
-    path = shared / "watched"
-    path.touch()
-    job = Job(three[0], "-n", "1", restricted, "inotify", str(path))
+    job = Job(three[0], "-n", "1", restricted, "inotify", "/etc/passwd")
     _ready(job)
     refused(job, "it watches files of this node for changes (inotify)")
+
+
+_WATCHES = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None)
+file = open(sys.argv[1], "r")
+watch = libc.inotify_init()
+assert libc.inotify_add_watch(watch, sys.argv[1].encode(), 2) > 0
+print("ready", flush=True)
+while os.read(watch, 4096):
+    print("changed", flush=True)
+"""
+
+
+def test_a_watch_on_an_open_file(three: list[Host], shared: Path) -> None:
+    """As `tail -f` has it: it goes on where both nodes see the same file."""
+    path = shared / "followed"
+    path.write_text("")
+    path.chmod(0o666)
+    job = Job(three[0], "-n", "1", PYTHON, "-c", _WATCHES, str(path), user="nobody")
+    _ready(job)
+    moves(job)
+    path.write_text("more")
+    assert eventually(lambda: b"changed" in job.out)
+
+
+_UNLINKED = """
+import os, sys
+file = open(sys.argv[1], "w+")
+os.unlink(sys.argv[1])
+file.write("kept")
+file.flush()
+print("ready", flush=True)
+input()
+file.seek(0)
+print(file.read(), flush=True)
+input()
+"""
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_file_without_a_name(three: list[Host], shared: Path, user: str) -> None:
+    """A temporary file that its program has removed goes along, if it is not large."""
+    job = Job(three[0], "-n", "1", PYTHON, "-c", _UNLINKED, str(shared / user), user=user)
+    _ready(job)
+    moves(job)
+    job.write(b"\n")
+    assert eventually(lambda: job.out.endswith(b"kept\n"))
+
+
+def test_files_of_proc(three: list[Host]) -> None:
+    """What everybody may read is opened again; what is for the process itself cannot be."""
+    script = "import os, sys; number = os.open(sys.argv[1], os.O_RDONLY); print('ready', flush=True); input()"
+    for path in ("/proc/self/stat", "/proc/cpuinfo", "/sys/kernel/mm/transparent_hugepage/enabled"):
+        job = Job(three[0], "-n", "1", PYTHON, "-c", script, path, user="nobody")
+        _ready(job)
+        moves(job)
+    job = Job(three[0], "-n", "1", PYTHON, "-c", script, "/proc/self/fd", user="nobody")
+    _ready(job)
+    refused(job, "/fd open, which cannot be opened for it elsewhere")
+
+
+def test_a_directory_that_was_removed(three: list[Host], shared: Path) -> None:
+    """The job is in it, and there is none to be in on another node."""
+    script = "import os, sys; os.mkdir(sys.argv[1]); os.chdir(sys.argv[1]); os.rmdir(sys.argv[1]); " \
+        "print('ready', flush=True); input()"  # fmt: skip
+    job = Job(three[0], "-n", "1", PYTHON, "-c", script, str(shared / "gone"))
+    _ready(job)
+    refused(job, f"its directory {shared}/gone was removed")
+
+
+def test_another_users_file(three: list[Host], shared: Path) -> None:
+    """What the user may not have on the other node is named, before anything is stopped."""
+    path = shared / "private"
+    path.write_text("text")
+    path.chmod(0o644)
+    script = "import sys; file = open(sys.argv[1]); print('ready', flush=True); input()"
+    job = Job(three[0], "-n", "1", PYTHON, "-c", script, str(path), user="nobody")
+    _ready(job)
+    path.chmod(0o600)
+    refused(job, f"nobody may not have {path} on node 2 h2")

@@ -74,7 +74,7 @@ def test_a_connection(three: list[Host]) -> None:
     port = home.daemon.port
     job = Job(home, "-n", "1", PYTHON, "-c", _CONNECTED, str(port), user="nobody")
     eventually(lambda: job.out == b"220\n")
-    reason = f"it has a TCP connection open, to port {port}"
+    reason = f"it has a TCP connection to 127.0.0.1:{port}"
     refused(job, reason)
     eventually(lambda: process(home, job.pid)["cantmove"] == reason)
     assert ask(home, f"get /proc/{job.pid}/cantmove").block == [reason]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from tests.integration.cluster.asking import ask, eventually
 from tests.integration.hosts import Host, Network
 from tests.integration.migration.moving import Job
+from tests.integration.migration.test_obstacles import _WATCHES
 from tests.integration.migration.test_refusals import PYTHON, moves, refused
 
 _WRITES = """
@@ -160,6 +161,15 @@ def test_a_shared_file_system(three: list[Host], network_disk: Path, user: str) 
     assert eventually(lambda: os.listdir(network_disk.parent / "server") == ["log"])
 
 
+def test_a_watched_file_of_a_shared_file_system(three: list[Host], network_disk: Path) -> None:
+    """criu could not watch it there: the job stays, and is never stopped for that."""
+    path = network_disk / "followed"
+    _write(three[0], path, "")
+    job = Job(three[0], "-n", "1", PYTHON, "-c", _WATCHES, str(path), user="nobody")
+    eventually(lambda: job.out == b"ready\n")
+    refused(job, f"it watches {path} for changes (inotify)")
+
+
 def test_probes_are_removed(three: list[Host], own: Path) -> None:
     """After a dry run and after a refusal; a user's probe is made where that user may make files."""
     log = own / "log"
@@ -172,8 +182,8 @@ def test_probes_are_removed(three: list[Host], own: Path) -> None:
     assert eventually(lambda: three[0].run("ls", "-A", str(own)).split() == ["log"])
 
 
-def test_how_long_a_refusal_takes(three: list[Host], own: Path, seconds: Callable[[], float]) -> None:
-    """At most half a second, with large files open."""
+def test_many_large_files(three: list[Host], own: Path) -> None:
+    """They are not read whole, for that would take long; what was added to one of them is seen."""
     for host, letter in zip(three[:2], "xy", strict=True):
         for number in range(4):
             host.run("sh", "-c", f"head -c 100M /dev/zero >{own}/{number} && chmod 644 {own}/{number}")
@@ -182,18 +192,4 @@ def test_how_long_a_refusal_takes(three: list[Host], own: Path, seconds: Callabl
     script = "import sys; files = [open(name) for name in sys.argv[1:]]; print(1, flush=True); input()"
     job = Job(three[0], "-n", "1", PYTHON, "-c", script, *files, user="nobody")
     eventually(lambda: job.out == b"1\n")
-    took = []
-    for _ in range(5):
-        began = seconds()
-        said = ask(three[0], f"migrate {job.pid} 2 dry-run")
-        took.append(seconds() - began)
-        assert (said.code, f"{own}/0 is another one" in said.text) == (405, True), said
-    assert min(took) < 0.5, took
-
-
-@pytest.fixture
-def seconds() -> Callable[[], float]:
-    """A monotonic clock."""
-    import time
-
-    return time.monotonic
+    refused(job, f"{own}/0 is another one on {_names(three)[1]} than on {_names(three)[0]} (another content)")

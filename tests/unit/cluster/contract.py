@@ -65,12 +65,12 @@ class PeersContract(MembershipContract):
     """
     Promises of the engines that find other nodes: everything that happens in a cluster.
 
-    :cvar settings: of every node. A test case with a roll gives it in `roll`.
+    :cvar settings: of every node. A test case with an admission rule gives it in `admission`.
     """
 
     settings: dict[str, Any] = {}
 
-    def roll(self) -> IAdmission | None:
+    def admission(self) -> IAdmission | None:
         return None
 
     def make_membership(self) -> IMembership:
@@ -86,7 +86,7 @@ class PeersContract(MembershipContract):
         return cluster
 
     def add(self, cluster: Cluster, number: int, **own: Any) -> SimulatedNode:
-        return cluster.add(number, self.roll(), **own)
+        return cluster.add(number, self.admission(), **own)
 
     def node(self, cluster: Cluster, number: int, seen_by: int) -> Node:
         node: Node = cluster.nodes[seen_by].engine.find(str(number))
@@ -237,7 +237,9 @@ class PeersContract(MembershipContract):
     def test_a_second_node_with_the_same_id(self: Any) -> None:
         """The first one stays; both daemons and all others say that the id is used twice."""
         cluster = self.cluster(1, 2, 3)
-        second = SimulatedNode(cluster, 3, cluster.settings, self.roll(), name="twin", address="10.9.9.9")
+        second = SimulatedNode(
+            cluster, 3, cluster.settings, self.admission(), name="twin", address="10.9.9.9"
+        )
         second.engine.start()
         cluster.clock.advance(20.0)
         self.assertEqual(self.node(cluster, 3, seen_by=1).name, "node3")

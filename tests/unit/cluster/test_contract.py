@@ -67,5 +67,5 @@ class MapTests(PeersContract, SynchronousTestCase):
 
     settings = {"discovery": False}
 
-    def roll(self) -> IAdmission:
+    def admission(self) -> IAdmission:
         return MapAdmission({}, {node: (address_of(node),) for node in range(1, 11)})

@@ -429,17 +429,17 @@ class MapTests(SynchronousTestCase):
 
     def test_the_map_is_listed_from_the_start(self) -> None:
         """`nodes` shows every node of the map, down until it is heard."""
-        roll = MapAdmission({3: "gamma"}, {node: (address_of(node),) for node in (1, 2, 3)})
+        admission = MapAdmission({3: "gamma"}, {node: (address_of(node),) for node in (1, 2, 3)})
         cluster = Cluster(discovery=False)
-        node = cluster.add(1, roll)
+        node = cluster.add(1, admission)
         self.assertEqual([(each.id, each.name, each.up) for each in node.engine.nodes()],
                          [(1, "node1", True), (2, "10.0.0.2", False), (3, "gamma", False)])  # fmt: skip
 
     def test_a_stranger_is_refused(self) -> None:
         """A node that is not in the map is not listed, and both sides say why."""
-        roll = MapAdmission({}, {node: (address_of(node),) for node in (1, 2)})
+        admission = MapAdmission({}, {node: (address_of(node),) for node in (1, 2)})
         cluster = Cluster(discovery=True)
-        node = cluster.add(1, roll)
+        node = cluster.add(1, admission)
         stranger = cluster.add(9)
         cluster.clock.advance(5.0)
         self.assertEqual([each.id for each in node.engine.nodes()], [1, 2])
@@ -449,17 +449,17 @@ class MapTests(SynchronousTestCase):
 
     def test_a_node_at_its_alias_is_taken(self) -> None:
         """A node may come from any address that the map has for it."""
-        roll = MapAdmission({}, {1: (address_of(1),), 2: ("10.5.5.5", address_of(2))})
+        admission = MapAdmission({}, {1: (address_of(1),), 2: ("10.5.5.5", address_of(2))})
         cluster = Cluster(discovery=False)
-        cluster.add(1, roll)
-        cluster.add(2, roll)
+        cluster.add(1, admission)
+        cluster.add(2, admission)
         cluster.until_agreed(1.0)
 
     def test_nobody_of_the_map_is_forgotten(self) -> None:
         """A node of the map that is down for long stays listed."""
-        roll = MapAdmission({}, {node: (address_of(node),) for node in (1, 2)})
+        admission = MapAdmission({}, {node: (address_of(node),) for node in (1, 2)})
         cluster = Cluster(discovery=False, forget=10.0)
-        node: SimulatedNode = cluster.add(1, roll)
+        node: SimulatedNode = cluster.add(1, admission)
         cluster.clock.advance(100.0)
         self.assertEqual(len(node.engine.nodes()), 2)
 

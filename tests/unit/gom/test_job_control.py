@@ -216,10 +216,12 @@ def test_a_closed_terminal(alone: bool, hangs_up: bool) -> None:
     assert left.value.args == (signal.SIGHUP, hangs_up)
 
 
-def test_ctrl_c_leaves_a_detached_job_alone() -> None:
-    """Only this program ends."""
+def test_ctrl_c_and_ctrl_z_leave_a_detached_job_alone() -> None:
+    """Only this program stops, or ends."""
     scene = Scene()
     scene.control.stays_alone = True
+    assert scene.sent(signal.SIGTSTP) == []
+    assert scene.terminal.suspended == [False]
     with pytest.raises(Left) as left:
         scene.sent(signal.SIGINT)
     assert left.value.args == (signal.SIGINT, False)

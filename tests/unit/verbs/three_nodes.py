@@ -250,12 +250,12 @@ class ThreeNodes(MemoryDaemon):
         self.jobs.changes = JobChanges(self.clock)
         collector = plain.collector
         self.placement = Placement(1, self.clock)
-        kin = JobOwnership(self.jobs, collector)
+        ownership = JobOwnership(self.jobs, collector)
         self.relocation = Relocation(
-            self.clock, self.members, self.peers, plain.threads, self.source, collector, self.jobs, kin,
+            self.clock, self.members, self.peers, plain.threads, self.source, collector, self.jobs, ownership,
             self.migrator, self.placement,
         )  # fmt: skip
-        guests = Guests(self.jobs, collector, self.members, kin)
+        guests = Guests(self.jobs, collector, self.members, ownership)
         ordered = WrittenOrders(self.relocation, written_number)
         return replace(
             plain,

@@ -153,12 +153,22 @@ class RightsTests(SynchronousTestCase):
         """A process in a namespace that its supervisor is not in has what nobody here gave it."""
         if os.geteuid() != 0:
             self.skipTest("root only")
-        for option, name in (("--uts", "UTS"), ("--ipc", "IPC"), ("--mount", "mount"), ("--net", "network")):
+        for option, name in (("--uts", "UTS"), ("--mount", "mount"), ("--net", "network")):
             pid = self.start_as(
                 "--reuid=65534", "--regid=65534", "--clear-groups", before=("unshare", option, "--")
             )
             with self.assertRaisesRegex(CannotMove, f"another {name} namespace"):
                 permissions.check_ids([pid], 65534, "node 1")
+
+    def test_queues_and_semaphores_of_its_own(self) -> None:
+        """A job has an IPC namespace that its supervisor has not; its processes have the same one."""
+        if os.geteuid() != 0:
+            self.skipTest("root only")
+        ids = ("--reuid=65534", "--regid=65534", "--clear-groups")
+        first, second = (self.start_as(*ids, before=("unshare", "--ipc", "--")) for _ in range(2))
+        permissions.check_ids([first], 65534, "node 1")
+        with self.assertRaisesRegex(CannotMove, "several IPC namespaces"):
+            permissions.check_ids([first, second], 65534, "node 1")
 
     def test_sockets_with_names(self) -> None:
         """Of any kind, however odd: who brings up the process takes the name from whoever has it."""

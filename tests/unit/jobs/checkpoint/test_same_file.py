@@ -51,6 +51,18 @@ class WrittenTests(SynchronousTestCase):
         self.assertFalse(is_the_same(LOG, replace(LOG, inode=8), views))
         self.assertFalse(is_the_same(replace(LOG, inode=0), replace(LOG, inode=0), views))
 
+    def test_a_watched_file(self) -> None:
+        """criu finds it by numbers of the kernel, so that being the same is not enough."""
+        watched = replace(LOG, watched=True)
+        self.assertIn("it watches /data/log for changes", difference(watched, THERE, VIEWS))
+        self.assertEqual(difference(watched, LOG, Views("alpha", "beta", "boot", "boot")), "")
+
+    def test_a_file_that_the_user_may_not_have(self) -> None:
+        """It is named, with the user."""
+        views = replace(VIEWS, user="ann")
+        told = difference(LOG, replace(THERE, denied=True), views)
+        self.assertEqual(told, "ann may not have /data/log on beta")
+
     def test_a_volume_that_both_name_alike(self) -> None:
         """Where the server lets nobody make a probe."""
         views = Views("alpha", "beta", "a", "b")

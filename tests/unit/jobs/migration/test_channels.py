@@ -112,7 +112,7 @@ class Peers:
         return ()
 
 
-class PostTests(SynchronousTestCase):
+class ChannelsTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.peers = Peers()
         self.told: list[Any] = []
@@ -129,7 +129,7 @@ class PostTests(SynchronousTestCase):
     def connected(self, node: int) -> None:
         self.told.append(("connected", node))
 
-    def test_a_letter_to_a_node_that_is_not_reached_is_dropped(self) -> None:
+    def test_a_message_to_a_node_that_is_not_reached_is_dropped(self) -> None:
         """A stream is opened, once, for the next one; one that fails is opened again for that."""
         for _ in range(3):
             self.assertFalse(self.channels.send(2, MigrationMessage(ID, "go", 1), True))
@@ -144,7 +144,7 @@ class PostTests(SynchronousTestCase):
         self.assertTrue(self.channels.send(2, MigrationMessage(ID, "go", 1), True))
         self.assertEqual((far.heard(), self.peers.opening), (["go"], []))
 
-    def test_a_letter_to_nobody(self) -> None:
+    def test_a_message_to_nobody(self) -> None:
         """A node that is not known any more is no error."""
         self.assertFalse(self.channels.send(9, MigrationMessage(ID, "go", 1), True))
         self.assertEqual(self.peers.opening, [])
@@ -181,7 +181,7 @@ class PostTests(SynchronousTestCase):
         first.stream.connectionLost()
         self.assertEqual(self.told, [("cut", 2, False)])
 
-    def test_a_letter_in_another_nodes_name(self) -> None:
+    def test_a_message_in_another_nodes_name(self) -> None:
         """Nothing of it is heard, and the stream is closed."""
         far = Far()
         self.channels.join(far.stream, 2)
@@ -189,7 +189,7 @@ class PostTests(SynchronousTestCase):
         self.assertTrue(far.transport.aborted)
         self.assertEqual(self.told, [])
 
-    def test_a_stream_is_used_from_its_first_letter_on(self) -> None:
+    def test_a_stream_is_used_from_its_first_message_on(self) -> None:
         """Then it is the way to that node, until a message comes in another one's name."""
         far = Far()
         self.channels.join(far.stream, 3)
@@ -226,7 +226,7 @@ class PostTests(SynchronousTestCase):
                 self.assertTrue(far.transport.aborted)
         self.assertEqual(self.told, [])
 
-    def test_an_answer_goes_where_the_letter_came_from(self) -> None:
+    def test_an_answer_goes_where_the_message_came_from(self) -> None:
         """Even when there are other streams to that node."""
         first, second = Far(), Far()
         for far in (first, second):

@@ -14,6 +14,7 @@ from gomd.jobs.migration.details import (
     MAX_SIGNALS,
     SEEN,
     Details,
+    ImagesDetails,
     OfferDetails,
     ReadyDetails,
     SeenDetails,
@@ -30,6 +31,11 @@ VECTORS: list[tuple[str, Details, dict[str, Any]]] = [
     ("offer", OfferDetails(True, 4711), {"lock": True, "pid": 4711}),
     ("offer", OfferDetails(), {"lock": False, "pid": None}),
     ("ready", ReadyDetails(40001), {"port": 40001}),
+    ("offer", OfferDetails(private_bytes=7), {"lock": False, "pid": None, "private": 7}),
+    ("look", OfferDetails(private_bytes=0), {"lock": False, "pid": None, "private": 0}),
+    ("ready", ReadyDetails(40001, 40002), {"port": 40001, "tree": 40002}),
+    ("images", ImagesDetails(True), {"memory": True}),
+    (SEEN, SeenDetails((), takes_files=True), {"reasons": [], "files": True}),
     ("settled", SettledDetails(_SIGNALS), {"signals": [[10, True], [64, False]]}),
     ("settled", SettledDetails(), {"signals": []}),
     (SEEN, SeenDetails(("it uses io_uring",)), {"reasons": ["it uses io_uring"]}),
@@ -70,6 +76,7 @@ def test_what_may_be_missing_or_of_no_use(word: str, values: dict[str, Any], det
 @pytest.mark.parametrize(
     ("word", "values"),
     [
+        ("offer", {"private": "7"}), ("offer", {"private": -1}), ("look", {"private": True}),
         ("ready", {}), ("ready", {"port": 0}), ("ready", {"port": 65536}), ("ready", {"port": True}),
         ("ready", {"port": "80"}), ("ready", {"port": 80.0}), ("ready", {"port": None}),
         ("settled", {"signals": [5]}), ("settled", {"signals": [[5]]}), ("settled", {"signals": [[0, True]]}),
@@ -104,7 +111,12 @@ _values = _flat | st.lists(_flat, max_size=3) | st.lists(st.lists(_flat, max_siz
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(["offer", "ready", "settled", SEEN, "go"]),
-    st.fixed_dictionaries({}, optional=dict.fromkeys(("lock", "pid", "port", "signals", "reasons"), _values)),
+    st.fixed_dictionaries(
+        {},
+        optional=dict.fromkeys(
+            ("lock", "pid", "port", "signals", "reasons", "private", "tree", "memory", "files"), _values
+        ),
+    ),
 )
 def test_any_values_are_details_or_one_error(word: str, values: dict[str, Any]) -> None:
     """Nothing else is raised, and what comes out can be sent again."""

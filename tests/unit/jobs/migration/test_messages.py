@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 
 from gomd.jobs.checkpoint.images import MAX_IMAGES
 from gomd.jobs.migration.details import (
+    LOOK,
     MAX_REASON_LENGTH,
     SEEN,
     OfferDetails,
@@ -21,7 +22,6 @@ from gomd.jobs.migration.details import (
     one_line,
 )
 from gomd.jobs.migration.messages import (
-    LOOK,
     MAX_FILES_BYTES,
     WORDS,
     MessageReader,

@@ -57,7 +57,7 @@ def test_what_older_versions_wrote(tmp_path: Path) -> None:
         "stdin": {"received": 100, "taken": 90, "waiting": "dHlwZWQ=", "ended": False},
     }  # fmt: skip
     assert handover.parse(told) == _HANDOVER._replace(state=None)
-    spec: Any = {**told["spec"], "tty": False}  # type: ignore[dict-item]
+    spec: Any = {**told["spec"], "tty": False, "carry": []}  # type: ignore[dict-item]
     assert {**written(tmp_path), "state": None} == {**told, "spec": spec, "state": None, "stops": 0}
 
 

@@ -1,0 +1,91 @@
+"""Takes the temporary files and the large images of a job from the source node, into a file of its images."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+
+from gomd.interfaces import IThreads
+from gomd.jobs.checkpoint.criu import TlsFiles
+from gomd.jobs.checkpoint.page_connection import listen
+from gomd.jobs.checkpoint.tree_connection import TreeReceiver, shut_down
+from gomd.jobs.checkpoint.tree_stream import MAX_IMAGE_BYTES, OVERHEAD_BYTES, STREAM_FILE
+from libgomd.errors import CannotMove, GomdError
+
+#: Seconds that it waits for the source to connect, and for all that comes.
+CONNECT_TIMEOUT: Final = 120.0
+TRANSFER_TIMEOUT: Final = 880.0
+_THREAD_TIMEOUT: Final = TRANSFER_TIMEOUT + 20.0
+
+
+class TreeServer:
+    """
+    Listens at a port that the kernel chooses, for one job.
+
+    :param address: the IPv4 address of this node. :param sources: addresses from which it may come.
+    :param size: bytes of temporary files and memory that are expected; many more are refused.
+    :ivar port: where the source has to connect. :raises CannotMove: it cannot listen.
+    """
+
+    def __init__(self, threads: IThreads, address: str, sources: set[str], size: int) -> None:
+        try:
+            self._listening: socket.socket = listen(address)
+        except OSError as error:
+            raise CannotMove(f"nothing can listen at {address}: {error.strerror}") from error
+        self.port = int(self._listening.getsockname()[1])
+        self._threads = threads
+        self._sources = sources
+        self._most = OVERHEAD_BYTES + MAX_IMAGE_BYTES + 2 * size
+        self._cancelled = False
+        self._started = False
+        self._complete = False
+        self._transfer: Deferred[None] = Deferred()
+
+    def start(self, directory: str, tls: TlsFiles, failed: Callable[[str], None]) -> None:
+        """
+        Begin to serve on a thread.
+
+        :param directory: of the images. :param failed: called with the reason; not after `cancel`.
+        """
+        self._started = True
+        serving = self._threads.run(_THREAD_TIMEOUT, self._serve, directory, tls)
+
+        async def serve() -> None:
+            await serving
+            self._complete = True
+
+        def on_failure(failure: Any) -> None:
+            if not self._cancelled:
+                known = failure.check(GomdError, OSError)
+                failed(str(failure.value) if known else repr(failure.value))
+
+        self._transfer = Deferred.fromCoroutine(serve())
+        self._transfer.addErrback(on_failure)
+
+    async def wait(self) -> None:
+        """Wait until all of it is here. :raises CannotMove: it did not come whole."""
+        await self._transfer
+        if not self._complete:
+            raise CannotMove("its temporary files did not come whole")
+
+    def cancel(self) -> None:
+        """Take no more. May be called twice."""
+        self._cancelled = True
+        shut_down(self._listening)
+        if not self._started:  # else the thread closes it
+            self._listening.close()
+
+    def _serve(self, directory: str, tls: TlsFiles) -> None:
+        """Write the stream. Blocks; runs on a thread."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with self._listening as listening:
+            file = os.open(os.path.join(directory, STREAM_FILE), flags, 0o600)
+            try:
+                receiver = TreeReceiver(listening, self._sources, tls, file, self._most)
+                receiver.receive(CONNECT_TIMEOUT, TRANSFER_TIMEOUT)
+            finally:
+                os.close(file)

@@ -1,0 +1,244 @@
+"""
+The temporary directories that only one job has: its /tmp, /var/tmp and /dev/shm, and what else is seen there.
+
+Theory of operation. In the job's mount namespace, JOB/tmp and JOB/vartmp are bound on /tmp and /var/tmp, and
+a file system in memory is mounted on /dev/shm, all of them without set-id bits and devices. What the job
+names below the machine's own directories is then bound into the private ones, at its own path. It is looked
+up with the rights of the job's user, so that nobody gets to see by this what they could not reach themselves,
+and below the directories as they were opened before they were covered.
+
+The supervisor shares the mount namespace. Its own paths below the covered directories, such as that of a
+spool in /tmp, no longer lead anywhere; `outside` gives names for them that still do. The supervisor is
+process 1 of its namespace, so these names lead through its open directories in /proc/1/fd.
+
+Standard library only: supervisors use it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Final
+
+from gomd.jobs.checkpoint.open_beneath import open_beneath
+from gomd.jobs.checkpoint.private_mounts import TEMPORARY, PrivateView, place_of, private_view
+from gomd.jobs.supervisor.kernel import bind, bind_for_user, mount_tmpfs_for_user
+from gomd.jobs.supervisor.named_paths import NamedPath, outermost
+
+#: The name of each private directory in the directory of its job; the one in memory has none.
+STORED: Final[Mapping[str, str]] = {"/tmp": "tmp", "/var/tmp": "vartmp"}  # noqa: S108
+#: What of the machine's directories is shown to one job at most.
+MAX_SHOWN: Final = 1000
+_MODE: Final = 0o1777
+#: What criu calls a link that it makes for a file whose name was removed.
+_LINK: Final = re.compile(rb"link_remap\.[0-9]+")
+_DIRECTORY: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class TooManyNamed(OSError):
+    """A job names more files in the machine's temporary directories than can be shown to it."""
+
+
+class PrivateDirectories:
+    """
+    Covers the machine's temporary directories in this mount namespace, for good. Blocks briefly.
+
+    :param job: the open directory of the job. :param uid, gid, groups: the job's user.
+    :raises OSError: the kernel or the disk does not allow it.
+    """
+
+    def __init__(self, job: int, uid: int, gid: int, groups: Iterable[int]) -> None:
+        self._user = uid, gid, tuple(groups)
+        self._covered: dict[str, int] = {}
+        for place in TEMPORARY:
+            with suppress(OSError):  # this machine has none
+                if os.path.realpath(place) == place:
+                    self._covered[place] = os.open(place, _DIRECTORY)
+        for place, opened in self._covered.items():
+            no_programs = bool(os.statvfs(f"/proc/self/fd/{opened}").f_flag & os.ST_NOEXEC)
+            if place in STORED:
+                os.mkdir(STORED[place], 0o700, dir_fd=job)
+                os.chmod(STORED[place], _MODE, dir_fd=job)
+                bind_for_user(f"/proc/self/fd/{job}/{STORED[place]}", place, no_programs)
+            else:
+                mount_tmpfs_for_user(place, no_programs)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The directories that are the job's own."""
+        return tuple(self._covered)
+
+    def outside(self, path: str) -> str:
+        """Return a name under which ``path`` leads where it did before, for all processes in here."""
+        place = place_of(path)
+        if place not in self._covered:
+            return path
+        return f"/proc/1/fd/{self._covered[place]}{path[len(place) :]}"
+
+    def show(self, named: Iterable[NamedPath]) -> None:
+        """
+        Let the job see what it names of the machine's own directories; what is not there is left out.
+
+        Of a file that is to be written anew, the directory is shown, if that is not one of the covered ones
+        itself.
+
+        :raises TooManyNamed: it is too much. :raises OSError: it cannot be shown.
+        """
+        found = {self._existing(each) for each in named} - {""}
+        paths = outermost(found)
+        if len(paths) > MAX_SHOWN:
+            raise TooManyNamed(
+                errno.E2BIG,
+                f"it names {len(paths)} files in temporary directories, and can be shown {MAX_SHOWN} of them",
+            )
+        self.show_paths(paths)
+
+    def show_paths(self, paths: Iterable[str]) -> None:
+        """Show these paths, those of them that are here. :raises OSError: they cannot be shown."""
+        for path in paths:
+            place = place_of(path)
+            if place in self._covered:
+                self._show(place, path)
+
+    def view(self) -> PrivateView:
+        """Return what the job sees now. :raises OSError: the kernel does not tell."""
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+            return PrivateView(self.places, private_view(file.read(), "").shown)
+
+    def remove_link_remaps(self, since: int) -> None:
+        """
+        Remove the links that criu made for files whose names had been removed. Blocks.
+
+        :param since: when the job was frozen, in nanoseconds as files have it. Older ones are the job's.
+        """
+        for place in self._covered:
+            top = os.open(place, _DIRECTORY)
+            try:
+                waiting: list[tuple[bytes, ...]] = [()]
+                while waiting:
+                    with suppress(OSError):  # it is gone, or its path too long for what criu does
+                        waiting += _remove_links(top, waiting.pop(), since)
+            finally:
+                os.close(top)
+
+    def is_there(self, path: str) -> bool:
+        """Whether the job sees anything at ``path``, with its user's rights."""
+        with self._as_user():
+            return os.path.lexists(path)
+
+    def is_left_behind(self, path: str) -> bool:
+        """Whether a file is at ``path`` that is removed with these directories; unless it is empty."""
+        place = place_of(path)
+        if place not in self._covered:
+            return False
+        names = tuple(map(os.fsencode, path[len(place) + 1 :].split("/")))
+        try:
+            with self._as_user():
+                top = os.open(place, _DIRECTORY)
+                try:
+                    found = os.fstat(opened := open_beneath(top, names, os.O_PATH, crossing=False))
+                    os.close(opened)
+                finally:
+                    os.close(top)
+        except OSError:
+            return False
+        return stat.S_ISREG(found.st_mode) and found.st_size > 0
+
+    def _existing(self, named: NamedPath) -> str:
+        """Return the path, or the nearest directory above it that is here; empty when there is none."""
+        path = named.path
+        while (place := place_of(path)) in self._covered:
+            with self._as_user():
+                try:
+                    found = os.stat(path[len(place) + 1 :], dir_fd=self._covered[place])
+                except OSError:
+                    found = None
+            if found is not None:
+                return "" if named.only_file and stat.S_ISDIR(found.st_mode) else path
+            if named.only_file:
+                return ""
+            path = os.path.dirname(path)
+        return ""
+
+    def _show(self, place: str, path: str) -> None:
+        """Bind one file or directory into the private directory."""
+        rest = path[len(place) + 1 :]
+        try:
+            with self._as_user():
+                source = os.open(rest, os.O_PATH | os.O_CLOEXEC, dir_fd=self._covered[place])
+        except OSError:
+            return  # it is gone, or closed to the user
+        top = os.open(place, _DIRECTORY)
+        try:
+            is_directory = stat.S_ISDIR(os.fstat(source).st_mode)
+            target = self._stub(top, rest.split("/"), is_directory)
+            try:
+                bind(f"/proc/self/fd/{source}", f"/proc/self/fd/{target}")
+            finally:
+                os.close(target)
+        finally:
+            os.close(top)
+            os.close(source)
+
+    def _stub(self, top: int, names: list[str], is_directory: bool) -> int:
+        """Return what a file or directory is bound on, made with the directories above it where missing."""
+        uid, gid, _groups = self._user
+        here = os.dup(top)
+        try:
+            for at, name in enumerate(names):
+                if is_directory or at < len(names) - 1:
+                    with suppress(FileExistsError):
+                        os.mkdir(name, 0o755, dir_fd=here)
+                        os.chown(name, uid, gid, dir_fd=here, follow_symlinks=False)
+                else:
+                    with suppress(FileExistsError):
+                        flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+                        os.close(os.open(name, flags, 0o600, dir_fd=here))
+                        os.chown(name, uid, gid, dir_fd=here, follow_symlinks=False)
+                below = open_beneath(here, (os.fsencode(name),), os.O_PATH)
+                os.close(here)
+                here = below
+        except BaseException:
+            os.close(here)
+            raise
+        return here
+
+    @contextmanager
+    def _as_user(self) -> Iterator[None]:
+        """Look up paths with the rights of the job's user. This process has one thread."""
+        uid, gid, groups = self._user
+        if os.geteuid() != 0 or uid == 0:
+            yield
+            return
+        own_groups, own_gid = os.getgroups(), os.getegid()
+        os.setgroups(groups)
+        os.setegid(gid)
+        os.seteuid(uid)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+            os.setegid(own_gid)
+            os.setgroups(own_groups)
+
+
+def _remove_links(top: int, path: tuple[bytes, ...], since: int) -> list[tuple[bytes, ...]]:
+    """Remove criu's links in a directory below ``top``; return the directories in it."""
+    flags = os.O_RDONLY | os.O_DIRECTORY
+    here = open_beneath(top, path, flags, crossing=False) if path else os.open(".", flags, dir_fd=top)
+    try:
+        below = []
+        with os.scandir(here) as entries:
+            for entry in entries:
+                name = os.fsencode(entry.name)
+                if entry.is_dir(follow_symlinks=False):
+                    below.append((*path, name))
+                elif _LINK.fullmatch(name) and entry.stat(follow_symlinks=False).st_ctime_ns >= since:
+                    os.unlink(name, dir_fd=here)
+        return below
+    finally:
+        os.close(here)

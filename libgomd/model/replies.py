@@ -1,0 +1,97 @@
+"""The rows of replies that describe neither a node nor a process: events, counters, output, help."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class EventKind(str, enum.Enum):
+    """The kinds of events in a cluster."""
+
+    JOIN = "join"
+    LEAVE = "leave"
+    DOWN = "down"
+    UP = "up"
+    SUSPECT = "suspect"
+    MIGRATED = "migrated"
+    STARTED = "started"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """
+    Something that happened to a node or a process.
+
+    :ivar time: when this daemon learnt of it.
+    :ivar node: id of the node that it happened to; ``name``: the name of that node.
+    :ivar reason: a sentence for a person.
+    :ivar by: id of the node that reported it.
+    :ivar uid: the user whose process it is about; None for no process. It never leaves the daemon.
+    """
+
+    JSON: ClassVar[tuple[str, ...]] = ("time", "kind", "node", "name", "reason", "by")
+
+    time: float
+    kind: EventKind
+    node: int
+    name: str
+    reason: str
+    by: int
+    uid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """One line of `stats`: the name of the counter, its value, and its meaning in a few words."""
+
+    JSON: ClassVar[tuple[str, ...]] = ("name", "value", "meaning")
+
+    name: str
+    value: int | float | str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """
+    A line that a command of `[commands]` printed, or its exit status.
+
+    :ivar line: a line of its output, without the line end; None in the last value.
+    :ivar exit: its exit status, in the last value only: 128 + the number of the signal if one ended it.
+        None in all other values.
+    """
+
+    JSON: ClassVar[tuple[str, ...]] = ("line", "exit")
+
+    line: str | None = None
+    exit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """One name in a directory of the tree."""
+
+    JSON: ClassVar[tuple[str, ...]] = ("name",)
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerbHelp:
+    """
+    What `help` says about one verb.
+
+    :ivar usage: its syntax, such as ``where PID [NODE]``. :ivar role: the lowest role that may use it.
+    :ivar fields: the JSON names in its rows; empty for a verb that answers with one line.
+    """
+
+    JSON: ClassVar[tuple[str, ...]] = ("verb", "usage", "role", "summary", "fields")
+
+    verb: str
+    usage: str
+    role: str
+    summary: str
+    fields: tuple[str, ...] = ()
