@@ -114,7 +114,7 @@ class JobTracker:
         self.jobs.clear()
 
     def remove(self, name: str) -> None:
-        """Have the directory of a job of this home removed in its turn."""
+        """Have the directory of a job that is over removed in its turn."""
         self._removal.remove(name)
 
     def recover(self, tracked: TrackedJob) -> None:
@@ -396,7 +396,7 @@ class JobTracker:
         if tracked.number is None:
             tracked.relay.to_client(frames.failure(InternalError(_NO_WORD)))
             self.release(tracked)
-            self._supervisors.remove(tracked.name)
+            self.remove(tracked.name)  # on a thread: its temporary files may be many
             if self.carried is not None:
                 self.soon(self.carried.left(tracked.name))
         elif exit is not None and self._carries(tracked):

@@ -11,10 +11,7 @@ from gomd.interfaces import MoveCost
 from gomd.jobs.migration.timeline import PAGE, Timeline, parse_stats
 
 #: Of a real dump: 301 microseconds of freezing, 46,512 of being frozen, 2,205 pages.
-_STATS = bytes.fromhex(
-    "40591055" "06330957" "1f000000" "0a1d" "08ad02" "10b0eb02" "18e401" "209e0e" "28ce1f" "3000" "389d11"
-    "4000" "4800" "5000"
-)
+_STATS = bytes.fromhex("40591055063309571f0000000a1d08ad0210b0eb0218e401209e0e28ce1f3000389d11400048005000")
 
 
 def test_a_move() -> None:
