@@ -121,8 +121,8 @@ PROGRAMS: Final = (
         (
             "povray",
             "+Iscene.pov",
-            "+Oscene.ppm",
-            "+FP",
+            "+Oscene.tga",
+            "+FT",
             "+W1000",
             "+H750",
             "+A0.1",
