@@ -76,10 +76,11 @@ class IMigrator(Interface):
         :raises NotFound: there is no such job or process. :raises PeerUnreachable: the node does not answer.
         """
 
-    def migrate(subject: MigrationSubject, node: int) -> Awaitable[None]:
+    def migrate(subject: MigrationSubject, node: int) -> Awaitable[MoveCost | None]:
         """
         Move ``subject`` to ``node``, 0 for its home; ends when it runs there.
 
+        :returns: what the move took, None when that is not known or it runs there already.
         :raises NotFound: there is no such job, process or node.
         :raises CannotMove: it still runs here; says why.
         :raises Conflict: it is being moved already.
@@ -168,15 +169,31 @@ class RelocationOutcome(Enum):
     COULD = "it was only asked whether it could move there"
 
 
+class MoveCost(NamedTuple):
+    """
+    What a move took.
+
+    :ivar seconds: from the offer until both nodes had settled it.
+    :ivar stopped_seconds: that the processes stood still. :ivar bytes: that were sent: memory and images.
+        None when it is not known.
+    """
+
+    seconds: float
+    stopped_seconds: float | None = None
+    bytes: int | None = None
+
+
 class Moved(NamedTuple):
     """
     The answer to a request that a process should run on some node.
 
     :ivar node: where it runs now; with `RelocationOutcome.COULD`, where it could run.
+    :ivar cost: of the move; None when there was none, or it is not known.
     """
 
     node: Node
     outcome: RelocationOutcome
+    cost: MoveCost | None = None
 
 
 class IRelocation(Interface):

@@ -147,11 +147,14 @@ def _criu(
 
     def context(observer: ChannelObserver) -> MigrationContext:
         checks = NodeChecks(
-            threads, CriuCheck(criu, threads, reactor), images, private_limit=config.jobs.private_tmp
+            threads,
+            CriuCheck(criu, threads, reactor, images.root),
+            images,
+            private_limit=config.jobs.private_tmp,
         )
         return MigrationContext(
             reactor, wall, members, threads, criu.program, partial(tls, os.path.join(state, "tls")),
-            PageServers(criu, threads, config.peers.address), images, checks, policy,
+            PageServers(threads, config.peers.address), images, checks, policy,
             LocalJobs(own_id, tracker, table, supervisors, locations),
             MigrationJournal(os.path.join(state, "jobs", "migrations")), Channels(members, peers, observer),
             tracker.carried,

@@ -16,7 +16,7 @@ import sys
 import time
 from typing import Any
 
-from gomd.jobs.checkpoint import criu, page_connection, process_tree
+from gomd.jobs.checkpoint import criu, page_connection, page_receiver, process_tree
 from gomd.jobs.checkpoint.images import Images
 from gomd.jobs.supervisor.child_task import ChildTask
 from gomd.jobs.supervisor.kernel import mount_own_proc, unshare_pids_and_mounts
@@ -128,7 +128,7 @@ class _Inside:
 
         def work() -> None:
             accepted = page_connection.accept(self._listening, (source,), 10.0)
-            self._criu.page_server(accepted, directory, criu.TlsFiles(*tls), 60.0)
+            page_receiver.receive(accepted, directory, criu.TlsFiles(*tls))
 
         self._work = ChildTask(work, 70.0)
 

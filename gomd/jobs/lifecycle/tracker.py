@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from gomd.interfaces import IEvents, IMembership, IThreads
+from gomd.interfaces import IEvents, IMembership, IThreads, MoveCost
 from gomd.jobs.home.changes import JobChanges
 from gomd.jobs.home.output_writer import OutputWriter
 from gomd.jobs.home.table import LOST_EXIT, HomeTable
@@ -113,7 +114,7 @@ class JobTracker:
         self.jobs.clear()
 
     def remove(self, name: str) -> None:
-        """Have the directory of a job of this home removed in its turn."""
+        """Have the directory of a job that is over removed in its turn."""
         self._removal.remove(name)
 
     def recover(self, tracked: TrackedJob) -> None:
@@ -304,13 +305,20 @@ class JobTracker:
             job.uid,
         )
 
-    def publish(self, kind: EventKind, node_id: int, text: str, uid: int | None) -> None:
-        """Publish what happened to a job of user ``uid`` on a node as an event."""
+    def publish(
+        self, kind: EventKind, node_id: int, text: str, uid: int | None, cost: MoveCost | None = None
+    ) -> None:
+        """Publish what happened to a job of user ``uid`` on a node as an event. :param cost: of a move."""
         try:
             name = self._members.find(str(node_id)).name
         except NotFound:
             name = ""
-        self._events.publish(Event(self._wall(), kind, node_id, name, text, self._members.own_id, uid))
+        event = Event(self._wall(), kind, node_id, name, text, self._members.own_id, uid)
+        if cost is not None:
+            event = replace(
+                event, seconds=cost.seconds, stopped_seconds=cost.stopped_seconds, bytes=cost.bytes
+            )
+        self._events.publish(event)
 
     def lose(self, tracked: TrackedJob, why: str) -> None:
         """Give a job up, and say so."""
@@ -388,7 +396,7 @@ class JobTracker:
         if tracked.number is None:
             tracked.relay.to_client(frames.failure(InternalError(_NO_WORD)))
             self.release(tracked)
-            self._supervisors.remove(tracked.name)
+            self.remove(tracked.name)  # on a thread: its temporary files may be many
             if self.carried is not None:
                 self.soon(self.carried.left(tracked.name))
         elif exit is not None and self._carries(tracked):

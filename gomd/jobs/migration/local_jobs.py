@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from gomd.interfaces import MoveCost
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.control import SupervisorControl
 from gomd.jobs.lifecycle.frame_stream import FrameStream
@@ -170,6 +171,10 @@ class LocalJobs:
     def moved_away(self, name: str, node_id: int, times: int) -> None:
         """Note that it is decided that a job runs on another node. May be called twice."""
         self._locations.went(name, node_id, times)
+
+    def announce(self, name: str, node_id: int, cost: MoveCost) -> None:
+        """Publish that a job of this node runs on another one now, and what its move took."""
+        self._locations.announce(name, node_id, cost)
 
     def left(self, name: str, node_id: int) -> None:
         """Note that nothing of a job is left on this node."""

@@ -10,7 +10,7 @@ from typing import Final
 from twisted.internet.interfaces import IReactorTime
 
 from gomd.interfaces import IThreads
-from gomd.jobs.checkpoint import inspection
+from gomd.jobs.checkpoint import inspection, kernel_cache
 from gomd.jobs.checkpoint.criu import Criu
 from gomd.jobs.checkpoint.requirements import (
     Capabilities,
@@ -24,6 +24,7 @@ from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.migration.bounded_inspection import BoundedInspection
 from gomd.jobs.migration.images import ImageDirectories
 from libgomd.errors import CannotMove, NotFound, NotPossible
+from libgomd.private import make_private_directory
 
 #: Seconds that one inspection of a job, of this node's files or of criu may take.
 INSPECTION_TIMEOUT: Final = 30.0
@@ -36,12 +37,14 @@ class CriuCheck:
     """
     Whether criu works on this node. It is checked when first asked for, and again when that is old.
 
+    :param images: the directory below which images are, for `kernel_cache`; empty for none.
     :ivar known: what kept it from working when it was last checked, empty when nothing did.
     :ivar version: its version then, empty when it is not known.
     """
 
-    def __init__(self, criu: Criu, threads: IThreads, clock: IReactorTime) -> None:
+    def __init__(self, criu: Criu, threads: IThreads, clock: IReactorTime, images: str = "") -> None:
         self._criu = criu
+        self._images = images
         self._threads = threads
         self._clock = clock
         self._checked_at = -CRIU_WORKS_LIFETIME
@@ -54,8 +57,17 @@ class CriuCheck:
         if now - self._checked_at >= (CRIU_FAILS_LIFETIME if self.known else CRIU_WORKS_LIFETIME):
             self.known = await self._threads.run(INSPECTION_TIMEOUT, self._criu.check)
             self.version = await self._threads.run(INSPECTION_TIMEOUT, self._read_version)
+            if self._images and not self.known:
+                await self._threads.run(INSPECTION_TIMEOUT, self._prepare)
             self._checked_at = now
         return self.known
+
+    def _prepare(self) -> None:
+        try:
+            make_private_directory(self._images)
+        except OSError:
+            return  # a job that is to come is told why
+        kernel_cache.prepare(self._criu.program, self._images, self.version)
 
     def _read_version(self) -> str:
         try:

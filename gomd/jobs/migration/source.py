@@ -21,6 +21,7 @@ from gomd.jobs.migration.messages import MAX_FILES_BYTES, MigrationId, Migration
 from gomd.jobs.migration.protocol import Act, MessageKind, SourceState, State
 from gomd.jobs.migration.refusals import takes_no_files
 from gomd.jobs.migration.requirements_file import REQUIREMENTS_FILE
+from gomd.jobs.migration.timeline import Timeline
 from libgomd.errors import CannotMove
 from libgomd.wire.job_messages import END, THAW, FreezeOrder, PlainOrder
 
@@ -40,6 +41,7 @@ class MigrationSource:
     :param requirements: what the job needs there, as `encode_requirements` gives it; empty after a restart.
     :param answered: is called when the target has said that the job can come, for the proofs that it needed.
     :param private_bytes: see `OfferDetails`.
+    :ivar timeline: of its steps.
     :ivar left: whether nothing of the job is left here. :ivar signals: those that came while it was stopped.
     """
 
@@ -69,6 +71,7 @@ class MigrationSource:
         self._memory_sent = False
         self._takes_carried = False
         self._images: dict[str, bytes] = {}
+        self.timeline = Timeline(context.clock)
 
     # -- SideEffects
 
@@ -84,6 +87,7 @@ class MigrationSource:
     async def write(self, state: State, reason: str) -> None:
         """See `SideEffects.write`."""
         await self._context.write(self.migration, state, self.job.name, self.other, reason)
+        self.timeline.note(state.word)
         if state is SourceState.MOVED:
             self.note_moved()
 
@@ -112,6 +116,10 @@ class MigrationSource:
         if isinstance(message.details, ReadyDetails):
             self._port, self._tree_port = message.details.port, message.details.tree_port
             self._takes_carried = message.details.carry
+        if message.kind is MessageKind.RUNNING:
+            self.timeline.note_running()
+        elif message.kind is not None:
+            self.timeline.note(message.kind.word)
 
     def note_moved(self) -> None:
         """Note that the job runs on the target, so that its home looks for it there. May be called twice."""
@@ -141,9 +149,14 @@ class MigrationSource:
             context.criu, directory, address, self._port, tls, FREEZE_TIMEOUT, self._tree_port
         )
         try:
+            self.timeline.note("freeze")
             outcome = await control.do(order, FREEZE_TIMEOUT + _ANSWER_TIMEOUT)
             self._memory_sent = outcome.memory_sent
+            dumped_at = context.clock.seconds()
+            self.timeline.note("dumped")
             self._images = await images.read(self.migration, self.role)
+            self.timeline.note("images")
+            self.timeline.note_dump(self._images, dumped_at)
         except CannotMove:
             await deferLater(context.clock, _TARGET_REASON_DELAY)
             raise
@@ -171,6 +184,7 @@ class MigrationSource:
                 if jobs.is_connected(name):
                     raise
         self.left = True
+        self.timeline.note("ended")
         jobs.left(name, self.other)
         if self._context.carried is not None:
             self._context.in_background(self._context.carried.left(name))

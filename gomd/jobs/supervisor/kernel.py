@@ -10,6 +10,7 @@ _CLONE_NEWPID = 0x20000000
 _CLONE_NEWIPC = 0x08000000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_SLAVE = 2, 4, 8, 0x4000, 0x80000
 _MS_RDONLY, _MS_REMOUNT, _MS_NOATIME, _MS_NODIRATIME, _MS_BIND = 1, 32, 1024, 2048, 4096
+_MNT_DETACH = 2
 _MS_PRIVATE, _MS_RELATIME = 0x40000, 0x200000
 #: Flags of a mount that a bind mount keeps; they have the same values for statvfs(3) and mount(2).
 _KEPT_FLAGS = _MS_RDONLY | _MS_NOSUID | _MS_NODEV | _MS_NOEXEC | _MS_NOATIME | _MS_NODIRATIME
@@ -89,6 +90,11 @@ def bind_for_user(source: str, target: str, no_programs: bool) -> None:
     flags = known & _KEPT_FLAGS | (_MS_RELATIME if known & _ST_RELATIME else 0) | _MS_NOSUID | _MS_NODEV
     flags |= (_MS_NOEXEC if no_programs else 0) | _MS_BIND | _MS_REMOUNT
     _check(_libc.mount(None, place, None, ctypes.c_ulong(flags), None))
+
+
+def detach(target: str) -> None:
+    """Take away what is mounted at ``target``, with all below it. :raises OSError: nothing is."""
+    _check(_libc.umount2(os.fsencode(target), _MNT_DETACH))
 
 
 def mount_tmpfs_for_user(target: str, no_programs: bool) -> None:

@@ -173,6 +173,7 @@ class Supervisor:
     def _remove_private(self) -> None:
         """Remove the job's temporary directories: nothing of it runs any more."""
         if self._private is not None:
+            self._private.uncover()
             with suppress(OSError):  # whoever removes the job's directory tries again
                 for name in STORED.values():
                     self._directory.remove_below(name)
@@ -204,9 +205,8 @@ class Supervisor:
         """Tell why nothing runs, and leave no trace of it; the output of a job that moved here stays."""
         self._remove_group()
         self._control.send_last(job_messages.encode(StartFailure(error.code, str(error))))
-        if self._spec.detach and self._spec.images:
-            self._remove_private()
-        else:
+        self._remove_private()
+        if not (self._spec.detach and self._spec.images):
             self._directory.remove()
 
     def _running_job(self) -> RunningJob:
@@ -401,11 +401,10 @@ class Supervisor:
         return private_hint(self._private, self._spec.argv, said, status)
 
     def _leave(self) -> None:
+        self._remove_private()
         if self._deserted:
-            self._remove_private()
             return
         if self._spec.detach:
-            self._remove_private()
             self._directory.remove_socket()
         else:
             self._directory.remove()

@@ -129,7 +129,7 @@ def interval_timers() -> None:
     for which, number in ((signal.ITIMER_REAL, signal.SIGALRM), (signal.ITIMER_VIRTUAL, signal.SIGVTALRM),
                           (signal.ITIMER_PROF, signal.SIGPROF)):  # fmt: skip
         name = f"setitimer {number.name}"
-        signal.signal(number, lambda _number, _frame, name=name: count(name))  # type: ignore[misc]
+        on_signal(number, name)
         signal.setitimer(which, PERIOD, PERIOD)
 
 

@@ -8,7 +8,16 @@ from dataclasses import replace
 import pytest
 from zope.interface.verify import verifyObject
 
-from gomd.interfaces import IJobOwnership, IJobs, IMembership, IMigrator, IPeers, IRelocation, JobHere
+from gomd.interfaces import (
+    IJobOwnership,
+    IJobs,
+    IMembership,
+    IMigrator,
+    IPeers,
+    IRelocation,
+    JobHere,
+    MoveCost,
+)
 from gomd.jobs.ownership import JobOwnership
 from libgomd.errors import PeerUnreachable
 from libgomd.model import Job, Role, Status
@@ -59,9 +68,10 @@ def test_in_json_it_says_how_long_it_took(node: ThreeNodes) -> None:
     talk.say("format json")
     assert talk.say("migrate 300 2") == ""
     node.clock.advance(2.5)
-    node.migrator.held[0].callback(None)
+    node.migrator.held[0].callback(MoveCost(2.0, 0.12, 4096))
     code, _, value = talk.heard().partition(" ")
-    assert (code, json.loads(value)) == ("200", {"pid": 300, "node": 2, "seconds": 2.5, "moved": True})
+    told = {"pid": 300, "node": 2, "seconds": 2.5, "moved": True, "stopped_seconds": 0.12, "bytes": 4096}
+    assert (code, json.loads(value)) == ("200", told)
 
 
 def test_a_guest_goes_home(node: ThreeNodes) -> None:
