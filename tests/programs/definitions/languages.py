@@ -152,7 +152,7 @@ module M = Map.Make(Int)
 let () =
   let name, file = Filename.open_temp_file "work" ".txt" in
   let rec go i x seen =
-    if i = 900000 then seen
+    if i = 3000000 then seen
     else begin
       if i mod 10000 = 0 then Printf.fprintf file "%d %d\n" i x;
       let x = (x * 1103515245 + 12345) land 0x7fffffff in

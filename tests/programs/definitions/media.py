@@ -48,11 +48,11 @@ PROGRAMS: Final = (
             "-f",
             "lavfi",
             "-i",
-            "testsrc2=size=640x360:rate=25:duration=60",
+            "testsrc2=size=640x360:rate=25:duration=150",
             "-f",
             "lavfi",
             "-i",
-            "sine=frequency=440:duration=60",
+            "sine=frequency=440:duration=150",
             "-c:v",
             "mpeg4",
             "-q:v",
@@ -102,7 +102,7 @@ PROGRAMS: Final = (
         (
             "sh",
             "-c",
-            "for n in 1 2 3; do pnmscale 1 <picture.ppm | pnmsmooth | pnmrotate 30 | pnmquant -fs 64 2>/dev/null "
+            "for n in 1 2 3; do pnmscale 1 <picture.ppm | pnmsmooth | pnmrotate 30 | pnmquant -nofs 64 2>/dev/null "
             "| pnmtopng -compression 9 2>/dev/null | sha256sum; done",
         ),
         {"pnmtopng": "netpbm"},
@@ -121,8 +121,8 @@ PROGRAMS: Final = (
         (
             "povray",
             "+Iscene.pov",
-            "+Oscene.ppm",
-            "+FP",
+            "+Oscene.tga",
+            "+FT",
             "+W1000",
             "+H750",
             "+A0.1",
