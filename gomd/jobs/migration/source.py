@@ -43,7 +43,6 @@ class MigrationSource:
     :param private_bytes: see `OfferDetails`.
     :param terminals: whether it has terminals, which an older version of gomd cannot take.
     :ivar timeline: of its steps.
-    :param private_bytes: see `OfferDetails`.
     :ivar left: whether nothing of the job is left here. :ivar signals: those that came while it was stopped.
     """
 
