@@ -146,12 +146,8 @@ def _criu(
     )
 
     def context(observer: ChannelObserver) -> MigrationContext:
-        checks = NodeChecks(
-            threads,
-            CriuCheck(criu, threads, reactor, images.root),
-            images,
-            private_limit=config.jobs.private_tmp,
-        )
+        works = CriuCheck(criu, threads, reactor, images.root)
+        checks = NodeChecks(threads, works, images, private_limit=config.jobs.private_tmp)
         return MigrationContext(
             reactor, wall, members, threads, criu.program, partial(tls, os.path.join(state, "tls")),
             PageServers(threads, config.peers.address), images, checks, policy,

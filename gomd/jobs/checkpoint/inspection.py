@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
@@ -14,6 +14,7 @@ from gomd.jobs.checkpoint import (
     memory_advice,
     private_files,
     process_tree,
+    terminals,
     whole_process,
 )
 from gomd.jobs.checkpoint.content import Budget
@@ -107,7 +108,13 @@ def look(pid: int, supervisor: int, user: str, criu: str) -> Requirements:
     """
     view, pids = private_files.read_view(supervisor), process_tree.descendants(pid)
     needs = read_needs(
-        pids, user, open_files(supervisor), supervisor=supervisor, prove=True, view=view, criu=criu
+        pids,
+        user,
+        open_files(supervisor) | _own_terminals(pid),
+        supervisor=supervisor,
+        prove=True,
+        view=view,
+        criu=criu,
     )
     private = private_files.measure_files(pids, supervisor, needs.uid, view)
     more = (
@@ -115,12 +122,14 @@ def look(pid: int, supervisor: int, user: str, criu: str) -> Requirements:
         *_strays(pid, supervisor),
         *inherited_attributes.reasons_to_stay(inherited_attributes.read(pids)),
         *memory_advice.reasons_to_stay(pids, criu),
+        *_terminals_that_stay(pid, pids, supervisor),
     )
     return replace(
         needs,
         stays=(*needs.stays, *more),
         memory=needs.memory + private.in_memory,
         private_bytes=private.size,
+        terminals=terminals.has_any(pids),
     )
 
 
@@ -130,10 +139,20 @@ def look_for_stays(pid: int, supervisor: int, criu: str) -> list[str]:
 
     :param criu: the version of criu here, empty when it is not known. :raises OSError: it has ended.
     """
-    found = read_stays(
-        process_tree.descendants(pid), open_files(supervisor), supervisor=supervisor, criu=criu
-    )
-    return found + _strays(pid, supervisor)
+    pids, own = process_tree.descendants(pid), open_files(supervisor) | _own_terminals(pid)
+    found = read_stays(pids, own, supervisor=supervisor, criu=criu)
+    return found + _strays(pid, supervisor) + _terminals_that_stay(pid, pids, supervisor)
+
+
+def _own_terminals(pid: int) -> frozenset[str]:
+    """Return what leads to terminals, and can move because the job has its own /dev/pts."""
+    return terminals.MOVABLE if terminals.has_own(pid) else frozenset()
+
+
+def _terminals_that_stay(pid: int, pids: Collection[int], supervisor: int) -> list[str]:
+    if not terminals.has_own(pid):
+        return []
+    return terminals.reasons_to_stay(pids, terminals.has_any([supervisor]))
 
 
 def _strays(pid: int, supervisor: int) -> list[str]:

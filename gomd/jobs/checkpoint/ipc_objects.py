@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Final
 
 #: Files of /proc/sysvipc, the column of the number there, and what errors call the object.
-_KINDS: Final = {"sem": ("semid", "semaphores"), "msg": ("msqid", "message queue"), "shm": ("shmid", "memory")}
+_KINDS: Final = {"sem": ("semid", "semaphore set"), "msg": ("msqid", "message queue"), "shm": ("shmid", "memory segment")}
 _CLONE_NEWIPC: Final = 0x08000000
 #: Bytes of a table that are read.
 _MAX_TABLE: Final = 4 << 20
@@ -36,7 +36,7 @@ def reasons_to_stay(pid: int) -> list[str]:
             except FileNotFoundError:
                 continue  # a kernel without System V
             found += [
-                f"its System V {what} {number} belongs to another user than made it"
+                f"its System V {what} {number} was given to another user than its maker"
                 for number in given_away(text, column)
             ]
     return found

@@ -20,7 +20,7 @@ from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
 from gomd.jobs.lifecycle.removal import DirectoryRemoval
 from gomd.jobs.lifecycle.supervisors import Supervisors
-from gomd.jobs.lifecycle.tracked import Phase, TrackedJob
+from gomd.jobs.lifecycle.tracked import Phase, TrackedJob, own_obstacle
 from libgomd.errors import GomdError, InternalError, NotFound, error_for
 from libgomd.model import Event, EventKind, Job, JobState
 from libgomd.wallclock import Wall
@@ -181,7 +181,7 @@ class JobTracker:
         if tracked.number is None or running is None:
             return
         tracked.relay.holds_exit = self._carries(tracked)
-        cantmove = "it has a terminal" if running.tty else running.cantmove
+        cantmove = own_obstacle(running)
         job = self._table.started(tracked.number, tracked.node, running.pid, cantmove)
         if first_time:
             self.jobs_started += 1

@@ -140,7 +140,10 @@ class NodeChecks:
         private, stays = found.private_bytes or 0, found.stays
         if private > self.private_limit:
             stays = (*stays, too_many_files(private, self.private_limit))
-        known = replace(found, memory_max=running.memory_max, node=self._images.node, stays=stays)
+        known = replace(
+            found, memory_max=running.memory_max, node=self._images.node, stays=stays,
+            terminals=found.terminals or running.tty,
+        )  # fmt: skip
         return without_carried(known, running.carry)
 
     async def withdraw(self, job: TrackedJob, requirements: Requirements) -> None:

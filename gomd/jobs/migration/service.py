@@ -191,7 +191,13 @@ class Migrations:
             raise NotFound(f"job {job.name} has ended")
         data = encode_requirements(requirements)
         source = MigrationSource(
-            context, self._new_id(job), target, data, answered, requirements.private_bytes
+            context,
+            self._new_id(job),
+            target,
+            data,
+            answered,
+            requirements.private_bytes,
+            requirements.terminals,
         )
         settled: Deferred[State] = Deferred()
         driver = self.active.begin(source, *MigrationSide.offer(), waiting=settled)
