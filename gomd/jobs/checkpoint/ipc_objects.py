@@ -14,7 +14,11 @@ from contextlib import contextmanager
 from typing import Final
 
 #: Files of /proc/sysvipc, the column of the number there, and what errors call the object.
-_KINDS: Final = {"sem": ("semid", "semaphore set"), "msg": ("msqid", "message queue"), "shm": ("shmid", "memory segment")}
+_KINDS: Final = {
+    "sem": ("semid", "semaphore set"),
+    "msg": ("msqid", "message queue"),
+    "shm": ("shmid", "memory segment"),
+}
 _CLONE_NEWIPC: Final = 0x08000000
 #: Bytes of a table that are read.
 _MAX_TABLE: Final = 4 << 20

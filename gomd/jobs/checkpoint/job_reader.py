@@ -8,7 +8,14 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
-from gomd.jobs.checkpoint import inet_sockets, ipc_objects, process_tree, socket_kinds, unix_peers, whole_process
+from gomd.jobs.checkpoint import (
+    inet_sockets,
+    ipc_objects,
+    process_tree,
+    socket_kinds,
+    unix_peers,
+    whole_process,
+)
 from gomd.jobs.checkpoint.files_in_use import DELETED, FilesInUse, Mapping, read_mappings, read_mounts
 from gomd.jobs.checkpoint.kernel_objects import DEVICES, stays
 from gomd.jobs.checkpoint.namespaces import read_namespaces

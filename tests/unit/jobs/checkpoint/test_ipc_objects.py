@@ -22,5 +22,11 @@ class GivenAwayTests(SynchronousTestCase):
     def test_an_empty_or_unknown_table_has_none(self) -> None:
         """Neither has one that was cut off."""
         heading = _SEMAPHORES.partition("\n")[0]
-        for table in ("", heading, "x y\n1 2\n", f"{heading}\n 21169 0 600", _SEMAPHORES.replace("cuid", "x")):
+        for table in (
+            "",
+            heading,
+            "x y\n1 2\n",
+            f"{heading}\n 21169 0 600",
+            _SEMAPHORES.replace("cuid", "x"),
+        ):
             self.assertEqual(given_away(table, "semid"), [], table)
