@@ -125,11 +125,10 @@ class StoppedThread:
             registers[place] = word
         self._set(registers)
         self._go_on(_SYSCALL)
-        self._pending = self._stop(self._deadline)
-        while not self._pending:  # its first stop was another one, and that of the interruption comes now
-            self._go_on(_SYSCALL)
-            self._pending = self._stop(self._deadline)
-        if self._pending != _ENTRY:
+        while (stop := self._stop(self._deadline)) in (0, signal.SIGSTOP):  # it is being stopped, too
+            self._go_on(_SYSCALL, stop)
+        self._pending = stop
+        if stop != _ENTRY:
             raise CannotInject("a signal came in between")
         self._finish_call(self._deadline)
         word = self._registers()[machine.result]

@@ -8,7 +8,14 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
-from gomd.jobs.checkpoint import inet_sockets, process_tree, socket_kinds, unix_peers, whole_process
+from gomd.jobs.checkpoint import (
+    inet_sockets,
+    ipc_objects,
+    process_tree,
+    socket_kinds,
+    unix_peers,
+    whole_process,
+)
 from gomd.jobs.checkpoint.files_in_use import DELETED, FilesInUse, Mapping, read_mappings, read_mounts
 from gomd.jobs.checkpoint.kernel_objects import DEVICES, stays
 from gomd.jobs.checkpoint.namespaces import read_namespaces
@@ -92,6 +99,9 @@ class JobReader:
                 self._stay(unix_peers.outside({int(inode) for inode in own}, unix_peers.read_sockets()))
             except OSError as error:
                 self.stays[f"its sockets cannot be seen: {error.strerror}"] = None
+        if self.proc == "/proc" and not self._shares_ipc() and os.geteuid() == 0:
+            with suppress(OSError):  # it has just ended
+                self.stays.update(dict.fromkeys(ipc_objects.reasons_to_stay(self.pids[0])))
         for why in whole_process.waiting(f"{self.proc}/{pid}" for pid in self.pids[:MAX_PROCESSES]):
             self.stays[why] = None
 
@@ -105,6 +115,11 @@ class JobReader:
                 if stat.S_ISDIR(known.st_mode):
                     self.directories[path] = None
 
+    def _shares_ipc(self) -> bool:
+        """Whether its System V objects are not its own but its supervisor's, too."""
+        own = self._namespaces.get("ipc")
+        return own == self._reference.get("ipc", own)
+
     def _stay(self, why: str) -> None:
         if why:
             self.stays[why] = None
@@ -113,8 +128,7 @@ class JobReader:
         whole = list(whole_process.reasons(here, self._namespaces, self._reference, self.uid))
         self.stays.update(dict.fromkeys(whole))
         mappings = _mappings(here)
-        shares_ipc = self._namespaces.get("ipc") == self._reference.get("ipc", self._namespaces.get("ipc"))
-        if shares_ipc and any(mapping.path.startswith("/SYSV") for mapping in mappings):
+        if self._shares_ipc() and any(mapping.path.startswith("/SYSV") for mapping in mappings):
             self.stays["it uses System V shared memory"] = None
         if any("namespace" in why for why in whole):
             return  # the names in its own namespaces mean nothing in this one

@@ -46,11 +46,11 @@ class Rights:
     groups: tuple[int, ...] = ()
 
 
-def make_probes(directories: Iterable[tuple[str, int]], root: str, rights: Rights) -> list[Probe]:
+def make_probes(proofs: Iterable[Sequence[tuple[str, int]]], root: str, rights: Rights) -> list[Probe]:
     """
-    Make a probe in each directory in which the user may make a file. Blocks.
+    Make a probe for each proof, in the first of its directories in which the user may make a file. Blocks.
 
-    :param directories: their paths, and the device that they have to be on.
+    :param proofs: the paths of directories, and the device that they have to be on.
     :param root: the root directory as the job sees it, such as ``/proc/300/root``.
     """
     made: list[Probe] = []
@@ -60,14 +60,21 @@ def make_probes(directories: Iterable[tuple[str, int]], root: str, rights: Right
         return made
     try:
         with acting_as(rights.uid, rights.gid, rights.groups):
-            for directory, device in list(dict.fromkeys(directories))[:MAX_PROBES]:
-                with suppress(OSError):
-                    made += _make(beginning, directory, device)
+            for places in list(dict.fromkeys(map(tuple, proofs)))[:MAX_PROBES]:
+                made += _make_first(beginning, places)
     except PermissionError:
         pass  # this process is not root's: there is no proof
     finally:
         os.close(beginning)
     return made
+
+
+def _make_first(beginning: int, places: Iterable[tuple[str, int]]) -> list[Probe]:
+    for directory, device in places:
+        with suppress(OSError):
+            if made := _make(beginning, directory, device):
+                return made
+    return []
 
 
 def _make(beginning: int, directory: str, device: int) -> list[Probe]:

@@ -164,9 +164,11 @@ PROGRAMS: Final = (
     ),
     Program(
         "stress-ng sem-sysv",
-        "System V semaphores",
+        "System V semaphores, which it gives to another user",
         _stress("sem-sysv", 2000000),
         {"stress-ng": "stress-ng"},
+        steps=ONE_TRY,
+        expect=Refused("was given to another user than its maker"),
         mask=_STRESS_MASK,
     ),
     Program(

@@ -24,7 +24,7 @@ class ProbeTests(SynchronousTestCase):
 
     def test_made_found_and_removed(self) -> None:
         """Once for each directory; nothing is left."""
-        places = [(str(self.path), self.device)] * 2
+        places = [[(str(self.path), self.device)]] * 2
         [probe] = made = make_probes(places, "/", self.rights)
         self.assertTrue(probe.name.startswith(PREFIX))
         self.assertEqual(os.listdir(self.path), [probe.name])
@@ -34,6 +34,14 @@ class ProbeTests(SynchronousTestCase):
         self.assertEqual(os.listdir(self.path), [])
         self.assertEqual(find_probes(made, None), [])
 
+    def test_made_in_the_first_place_where_it_can_be(self) -> None:
+        """Only one for each proof, even when more of its directories would do."""
+        (self.path / "deep").mkdir()
+        places = [(f"{self.path}{more}", self.device) for more in ("/none", "", "/deep")]
+        [probe] = made = make_probes([places], "/", self.rights)
+        self.assertEqual(probe.directory, str(self.path))
+        remove_probes(made, "/", self.rights)
+
     def test_not_made(self) -> None:
         """Where another file system is mounted, where there is nothing, and below what is no directory."""
         (self.path / "file").touch()
@@ -41,9 +49,9 @@ class ProbeTests(SynchronousTestCase):
             (str(self.path), self.device + 1), (str(self.path / "none"), self.device),
             (str(self.path / "file"), self.device),
         ):  # fmt: skip
-            self.assertEqual(make_probes([place], "/", self.rights), [])
+            self.assertEqual(make_probes([[place]], "/", self.rights), [])
         self.assertEqual(
-            make_probes([(str(self.path), self.device)], str(self.path / "none"), self.rights), []
+            make_probes([[(str(self.path), self.device)]], str(self.path / "none"), self.rights), []
         )
 
     def test_names_that_are_no_probes(self) -> None:
@@ -56,7 +64,7 @@ class ProbeTests(SynchronousTestCase):
     def test_with_the_users_rights(self) -> None:
         """Root's do not count, and come back; a group may be what lets the user in."""
         nobody = Rights(_NOBODY, _NOBODY)
-        places = [(str(self.path), self.device)]
+        places = [[(str(self.path), self.device)]]
         self.path.chmod(0o770)
         self.assertEqual(make_probes(places, "/", nobody), [])
         os.chown(self.path, 0, 12345)
