@@ -1,8 +1,8 @@
 """
 Clients of a telnet line that ask the same again and again, and what they had to wait.
 
-`python -m bench.repeating PORT REQUEST` prints the seconds of each answer; a process of its own, so that what
-it reads does not delay the client that is measured beside it.
+`python -m bench.repeating ADDRESS REQUEST ROWS` prints the seconds of each answer; a process of its own, so
+that what it reads does not delay the client that is measured beside it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from typing import Final, NamedTuple
 #: Seconds between two requests of the honest client. They are due at fixed times, so that a long wait counts
 #: with its full length.
 TRIP_PERIOD: Final = 0.005
+#: Seconds that anything may take.
+STEP_TIMEOUT: Final = 60.0
 
 
 class Waits(NamedTuple):
@@ -36,11 +38,20 @@ class Waits(NamedTuple):
 
 
 class Asker:
-    """A connection to the telnet line, or to the echo, at a port of loopback."""
+    """
+    A connection to the telnet line, or to the echo.
 
-    def __init__(self, port: int, greets: bool = True) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), 60.0)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    :param address: a port of loopback, or the path of a unix socket.
+    """
+
+    def __init__(self, address: int | str, greets: bool = True) -> None:
+        if isinstance(address, int):
+            self._socket = socket.create_connection(("127.0.0.1", address), STEP_TIMEOUT)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        else:
+            self._socket = socket.socket(socket.AF_UNIX)
+            self._socket.settimeout(STEP_TIMEOUT)
+            self._socket.connect(address)
         self._lines = self._socket.makefile("rb")
         if greets:
             assert self._lines.readline().startswith(b"220 gomd ")
@@ -62,15 +73,15 @@ class Asker:
         return time.perf_counter() - before, block
 
 
-def waits(port: int, echo: int, request: str, seconds: float, rows: int) -> Waits:
+def waits(address: int | str, echo: int, request: str, seconds: float, rows: int) -> Waits:
     """
     Ask ``request`` again and again for ``seconds``, and ``load`` beside it.
 
-    :param port: of the daemon. :param echo: of a bare echo.
+    :param address: of the daemon, as for `Asker`. :param echo: the port of a bare echo.
     :param rows: lines that each answer has at least, without its heading.
     """
-    command = [sys.executable, "-m", "bench.repeating", str(port), request, str(rows)]
-    with Asker(port) as honest, Asker(echo, greets=False) as bare, tempfile.TemporaryFile("w+") as told:
+    command = [sys.executable, "-m", "bench.repeating", str(address), request, str(rows)]
+    with Asker(address) as honest, Asker(echo, greets=False) as bare, tempfile.TemporaryFile("w+") as told:
         other = subprocess.Popen(command, stdout=told)
         try:
             while not os.fstat(told.fileno()).st_size:  # its first answer
@@ -96,8 +107,8 @@ def _p99(seconds: Sequence[float]) -> float:
 
 def main(words: Sequence[str]) -> None:
     """Ask until killed."""
-    port, request, rows = words
-    with Asker(int(port)) as line:
+    address, request, rows = words
+    with Asker(int(address) if address.isdecimal() else address) as line:
         while True:
             seconds, block = line.ask(request)
             assert len(block) > int(rows), block

@@ -35,7 +35,7 @@ SETTLE: Final = 6.0
 #: Milliseconds that the honest client's 99th percentile may be above that of the echo.
 HONEST_LIMIT: Final = 10.0
 #: How much faster than the size the time of an answer may grow from the second size to the last one.
-GROWTH_LIMIT: Final = 1.2
+GROWTH_LIMIT: Final = 1.5
 TOP: Final = "ps --top 20"
 
 
@@ -144,7 +144,8 @@ def with_jobs(bare: int) -> Iterator[Point]:
                 time.sleep(SETTLE)
                 yield _point(
                     size, {TOP: 20, "jobs": size},
-                    lambda asked, rows: waits(daemon.port, bare, asked, ASKED_SECONDS, rows), daemon.rss,
+                    lambda asked, rows: waits(str(daemon.socket), bare, asked, ASKED_SECONDS, rows),
+                    daemon.rss,
                 )  # fmt: skip
         finally:
             end_jobs(daemon)
