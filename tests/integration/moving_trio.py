@@ -62,7 +62,7 @@ class FaultyDaemon(Daemon):
     def left(self, name: str = "") -> list[str]:
         """Return what is still there of migrations, and of the job ``name``."""
         places = (self.state / "jobs" / "migrations", self.spool / "moving")
-        found = [str(path) for place in places if place.is_dir() for path in place.iterdir()]
+        found = [str(path) for place in places if place.is_dir() for path in place.glob("[!.]*")]
         return found + [str(path) for path in (self.spool / name,) if name and path.exists()]
 
 

@@ -41,7 +41,7 @@ def two(made: list[Host]) -> Iterator[list[Host]]:
 def spools(host: Host) -> list[str]:
     """Return what is left in the spool of a host: temporary directories of jobs, and images."""
     spool = host.home / "state/spool"
-    return [str(path) for name in ("*-*/tmp", "*-*/vartmp", "moving/*") for path in spool.glob(name)]
+    return [str(path) for name in ("*-*/tmp", "*-*/vartmp", "moving/[!.]*") for path in spool.glob(name)]
 
 
 def run(host: Host, *words: str, user: str = "nobody", cwd: str = "/") -> tuple[int, str, str]:
