@@ -72,7 +72,6 @@ class JobReader:
         self._watched: list[tuple[str, tuple[int, int]]] = []
         first = self.first = f"{proc}/{self.pids[0]}"
         self.uid = os.stat(first).st_uid
-        self._sockets = inet_sockets.read(f"{first}/net")
         self._named_sockets = named_sockets(f"{first}/net") if self.uid else set()
         self._root = f"{first}/root"
         self._namespaces = read_namespaces(first)
@@ -96,8 +95,11 @@ class JobReader:
         if self.files.too_many:
             self.stays[_TOO_MANY_FILES] = None
         own, too_old = self._sockets_used, inet_sockets.cannot_carry(self._criu, os.uname().release)
-        self.ports = inet_sockets.bound(own, self._sockets)
-        for why in inet_sockets.reasons_to_stay(own, self._sockets, too_old):
+        # the kernel goes through all of its hash tables to show these, which takes tens of milliseconds
+        uses_network = inet_sockets.uses_network(own)
+        tables = inet_sockets.read(f"{self.first}/net") if uses_network else inet_sockets.NONE
+        self.ports = inet_sockets.bound(own, tables)
+        for why in inet_sockets.reasons_to_stay(own, tables, too_old):
             self.stays[why] = None
         if own and self.proc == "/proc":
             try:

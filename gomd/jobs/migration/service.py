@@ -30,8 +30,9 @@ from libgomd.errors import CannotMove, Conflict, NotAllowed, NotFound, PeerUnrea
 from libgomd.model import Counter
 from libgomd.wire.job_name import JobName
 
-#: Maximum number of jobs that leave this node at the same time, and that are received. Others wait.
-MAX_CONCURRENT_LEAVING: Final = 4
+#: Maximum number of jobs that leave this node at the same time, and that are received. Others wait. As many
+#: as `gomd.jobs.relocation.move_all` asks for.
+MAX_CONCURRENT_LEAVING: Final = 8
 MAX_CONCURRENT_RECEIVING: Final = 8
 #: Seconds after which a caller is told that it is not known yet where the process runs.
 CALLER_TIMEOUT: Final = 590.0

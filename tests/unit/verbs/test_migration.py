@@ -560,6 +560,29 @@ def test_bring_names_a_few_of_many(node: ThreeNodes) -> None:
     assert "; and 27 more; " in heard
 
 
+def test_bring_goes_on_when_one_move_fails_in_an_unknown_way(node: ThreeNodes) -> None:
+    """Even a bug keeps no other job away, and the answer comes when all have been tried, with one line."""
+    node.peers.held = []
+    node.jobs.away = [away(number) for number in range(1, 13)]
+
+    def answer(at: int, request: Request) -> tuple[int, str]:
+        if request.arguments[0] == "801":
+            raise ZeroDivisionError("a bug")
+        return moved_there(at, request)
+
+    node.peers.answer = answer
+    talk = Talk(node)
+    talk.say("bring")
+    node.peers.held.pop(0).callback(None)
+    assert talk.heard() == "", "the others are still on their way"
+    while node.peers.held:
+        node.peers.held.pop(0).callback(None)
+    assert talk.heard() == (
+        "409 11 of 12 are home; job 1-1: ZeroDivisionError, see the log of the daemon; lstay stays set\r\n"
+    )
+    assert len(node.peers.asked) == 12
+
+
 def test_bring_looks_for_those_that_left_meanwhile(node: ThreeNodes) -> None:
     """One that was on its way out when it began comes home too."""
     node.jobs.away = [away(1)]
