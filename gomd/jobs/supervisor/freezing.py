@@ -13,7 +13,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import NoReturn
 
-from gomd.jobs.checkpoint import permissions, process_tree, restrictions
+from gomd.jobs.checkpoint import late_signals, permissions, process_tree, restrictions
 from gomd.jobs.checkpoint.criu import Criu, TlsFiles, pipe_name
 from gomd.jobs.checkpoint.frozen_state import FrozenState
 from gomd.jobs.checkpoint.kept_attributes import Attributes
@@ -115,8 +115,10 @@ class FreezingSupervisor(Supervisor):
                 _check_family(supervisor, (pid, own))
                 if private is not None:  # else criu refuses all of them
                     check_locks(process_tree.descendants(pid), private.view())
-                if why := permissions.sockets_that_stay(process_tree.descendants(pid), uid):
+                pids = process_tree.descendants(pid)
+                if why := permissions.sockets_that_stay(pids, uid):
                     raise CannotMove(why)
+                late_signals.note(pids, order.directory)
 
             before = restrictions.check(process_tree.descendants(pid), process_tree.high_pids)
             sender = tree_sender(order) if order.tree_port else None
@@ -137,7 +139,8 @@ class FreezingSupervisor(Supervisor):
             restrictions.check_changed(pids, before, process_tree.high_pids)
             if sender is not None:
                 send_trees(sender, order.directory, spec, private)
-            return {"state": FrozenState.read(pids, arrival).encode(), "memory_sent": memory_sent}
+            state = FrozenState.read(pids, arrival, order.directory)
+            return {"state": state.encode(), "memory_sent": memory_sent}
 
         self._set_frozen(True)
         self._limit_memory(FREEZE_ALLOWANCE)
