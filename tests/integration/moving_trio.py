@@ -177,9 +177,11 @@ class Moving:
         self._stop = threading.Event()
         self._lines = 0
         self._read: list[bytes] = []
+        directory = trio.home / "work"
+        directory.mkdir(exist_ok=True)
         self.caller = subprocess.Popen(
             [*GOM, "-c", self.home.unix, "run", "-n", str(at), *self.argv],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=directory,
         )  # fmt: skip
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._feed, self._drain)]
         for thread in self._threads:

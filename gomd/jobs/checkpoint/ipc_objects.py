@@ -1,8 +1,9 @@
 """
-The System V objects of a job that a copy could not use: criu makes each as its owner, and not as its maker.
+The System V objects of a job that a copy could not use: criu makes each as root, for its owner.
 
 Who made an object may always use it, even when it was given to another user (IPC_SET). The kernel lets nobody
-name a maker, so the copy's owner would be its maker, and the job would be refused its own object.
+name a maker, so root would be the copy's, and the job would be refused its own object. An object whose maker
+is root is one that criu has made, or root's own, who may use all.
 """
 
 from __future__ import annotations
@@ -48,15 +49,21 @@ def reasons_to_stay(pid: int) -> list[str]:
 
 def given_away(table: str, column: str) -> list[int]:
     """
-    Return the numbers of the objects in a table of /proc/sysvipc that have another owner than maker.
+    Return the numbers of the objects in a table of /proc/sysvipc that their maker has given away.
 
-    :param column: of the number. What cannot be read counts as none.
+    Those that root has made do not count. What cannot be read counts as none.
+
+    :param column: of the number.
     """
     lines = [line.split() for line in table.splitlines()]
     if not lines or not {column, "uid", "gid", "cuid", "cgid"} <= set(lines[0]):
         return []
     rows = [dict(zip(lines[0], line, strict=False)) for line in lines[1:] if len(line) >= len(lines[0])]
-    return [int(row[column]) for row in rows if (row["uid"], row["gid"]) != (row["cuid"], row["cgid"])]
+    return [
+        int(row[column])
+        for row in rows
+        if row["cuid"] != "0" and (row["uid"], row["gid"]) != (row["cuid"], row["cgid"])
+    ]
 
 
 @contextmanager

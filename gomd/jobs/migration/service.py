@@ -75,6 +75,7 @@ class Migrations:
     def start(self) -> None:
         """Open the channels, and take up what an earlier daemon has begun."""
         self._context.channels.open()
+        self._context.in_background(self._context.checks.sweep())
         self._obstacles.start()
         self._recovery.start()
 

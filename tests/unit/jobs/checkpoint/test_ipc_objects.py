@@ -19,6 +19,10 @@ class GivenAwayTests(SynchronousTestCase):
         """The numbers are those of the objects, as ipcs shows them."""
         self.assertEqual(given_away(_SEMAPHORES, "semid"), [0, 65538])
 
+    def test_what_criu_has_made_moves_again(self) -> None:
+        """Root is then the maker, who may use all anyway: nothing was given away by the job."""
+        self.assertEqual(given_away(_SEMAPHORES.replace("65534 65534 1795", "0 0 1795"), "semid"), [])
+
     def test_an_empty_or_unknown_table_has_none(self) -> None:
         """Neither has one that was cut off."""
         heading = _SEMAPHORES.partition("\n")[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -9,7 +10,15 @@ import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.jobs.checkpoint.acting_as import acting_as
-from gomd.jobs.checkpoint.probes import PREFIX, Probe, Rights, find_probes, make_probes, remove_probes
+from gomd.jobs.checkpoint.probes import (
+    PREFIX,
+    Probe,
+    ProbeNotes,
+    Rights,
+    find_probes,
+    make_probes,
+    remove_probes,
+)
 from tests.unit.scratch import scratch
 
 _NOBODY = 65534
@@ -59,6 +68,40 @@ class ProbeTests(SynchronousTestCase):
         (self.path / "secret").touch()
         for name in ("secret", f"{PREFIX}/../secret", f"../{self.path.name}/secret"):
             self.assertEqual(find_probes([Probe(str(self.path), name, 1)], None), [])
+
+    def test_a_daemon_that_was_killed(self) -> None:
+        """The next one removes the probes that were left, and not its own; no note is left."""
+        directory = self.path.parent / f"{self.path.name}-notes"
+        places = [[(str(self.path / "none"), self.device), (str(self.path), self.device)]] * 2
+        make_probes(places, "/", self.rights, ProbeNotes(str(directory)))
+        notes = ProbeNotes(str(directory))
+        own = make_probes([[(str(self.path), self.device)]], "/", self.rights, notes)
+        notes.sweep()
+        self.assertEqual(os.listdir(self.path), [own[0].name])
+        remove_probes(own, "/", self.rights, notes)
+        self.assertEqual((os.listdir(self.path), os.listdir(directory)), ([], []))
+
+    def test_none_are_made(self) -> None:
+        """No note is left of probes that could not be made."""
+        directory = self.path.parent / f"{self.path.name}-notes"
+        places = [[(str(self.path / "none"), self.device)]]
+        self.assertEqual(make_probes(places, "/", self.rights, ProbeNotes(str(directory))), [])
+        self.assertEqual(os.listdir(directory), [])
+
+    def test_damaged_notes(self) -> None:
+        """They are removed, and no file but a probe is."""
+        (self.path / "kept").touch()
+        directory = self.path.parent / f"{self.path.name}-notes"
+        directory.mkdir()
+        ids = {"uid": self.rights.uid, "gid": self.rights.gid, "groups": []}
+        places = [["kept", [str(self.path)]], [f"{PREFIX}/../kept", [str(self.path)]]]
+        for name, text in (
+            ("a", ""), ("b", "[]"), ("c", "{}"), ("d", json.dumps(ids | {"places": 1})),
+            ("e", json.dumps(ids | {"places": places})), ("f", json.dumps(ids | {"groups": "x"})),
+        ):  # fmt: skip
+            (directory / name).write_text(text)
+        ProbeNotes(str(directory)).sweep()
+        self.assertEqual((os.listdir(self.path), os.listdir(directory)), (["kept"], []))
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
     def test_with_the_users_rights(self) -> None:
