@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
-#: The directory of the files, beside those of the images.
+#: The directory of the files, beside the one below which images are.
 _DIRECTORY: Final = ".kernel"
 _NAME: Final = "criu.kdat"
 _RUN: Final = f"/run/{_NAME}"
@@ -44,7 +44,7 @@ def prepare(program: str, images: str, version: str, limit: float = 20.0) -> boo
     :param program: criu. :param images: the directory below which images are. :param version: of criu.
     :returns: whether they are there.
     """
-    directory = os.path.join(images, _DIRECTORY)
+    directory = os.path.join(os.path.dirname(images), _DIRECTORY)
     key = f"{_boot_id()} {program} {version}"
     if _read(os.path.join(directory, "key")) == key:
         return True
@@ -92,7 +92,7 @@ def environment(images: str) -> Mapping[str, str]:
 
 def _directory(images: str) -> str | None:
     """Return the directory of files that hold for this boot; None when there is none."""
-    directory = os.path.join(os.path.dirname(images.rstrip("/")), _DIRECTORY)
+    directory = os.path.join(os.path.dirname(os.path.dirname(images)), _DIRECTORY)
     boot = _boot_id()
     return directory if boot and _read(os.path.join(directory, "key")).startswith(f"{boot} ") else None
 

@@ -46,8 +46,8 @@ def test_files_of_an_earlier_boot_do_not_hold(tmp_path: Path) -> None:
     """Nor does a directory without any."""
     images = tmp_path / "images" / "1-1-1-00000000.source"
     assert kernel_cache.environment(str(images)) == {}
-    (tmp_path / "images" / ".kernel" / "user").mkdir(parents=True)
-    (tmp_path / "images" / ".kernel" / "key").write_text("another-boot /usr/sbin/criu 4.2")
+    (tmp_path / ".kernel" / "user").mkdir(parents=True)
+    (tmp_path / ".kernel" / "key").write_text("another-boot /usr/sbin/criu 4.2")
     assert kernel_cache.environment(str(images)) == {}
     kernel_cache.show(str(images))
 
