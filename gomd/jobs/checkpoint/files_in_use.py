@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -224,13 +225,25 @@ class FilesInUse:
                 yield [(place, file.device) for place in (*above, f"{here}/.cache", here)]
 
     def describe(self, reader: FileReader) -> tuple[FileRequirement, ...]:
-        """Read what tells them apart from others: first the small ones. Files that are gone are left out."""
+        """Read what tells them apart from others: the small ones first. What is closed by now is left out."""
         found = {}
         for path, (at, file) in sorted(self._found.items(), key=lambda item: _size(item[1][0])):
             described = reader.read(at, file)
-            if described is not None:
+            if described is not None and ("/map_files/" in at or leads_to(at, path)):
                 found[path] = described
         return tuple(found[path] for path in self._found if path in found)
+
+
+def leads_to(at: str, path: str) -> bool:
+    """
+    Whether ``at``, a link of /proc, still leads to what it led to when it was read.
+
+    A process that runs may have closed the file, and have opened another one in its place.
+    """
+    try:
+        return os.readlink(at) == path
+    except OSError as error:
+        return error.errno == errno.EINVAL  # it is no link: its name was used
 
 
 def _directory_of(file: FileRequirement) -> str:

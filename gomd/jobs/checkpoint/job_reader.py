@@ -16,7 +16,14 @@ from gomd.jobs.checkpoint import (
     unix_peers,
     whole_process,
 )
-from gomd.jobs.checkpoint.files_in_use import DELETED, FilesInUse, Mapping, read_mappings, read_mounts
+from gomd.jobs.checkpoint.files_in_use import (
+    DELETED,
+    FilesInUse,
+    Mapping,
+    leads_to,
+    read_mappings,
+    read_mounts,
+)
 from gomd.jobs.checkpoint.kernel_objects import DEVICES, stays
 from gomd.jobs.checkpoint.namespaces import read_namespaces
 from gomd.jobs.checkpoint.process_status import DescriptorInfo, parse_fdinfo
@@ -184,6 +191,8 @@ class JobReader:
             self._stay("" if target in DEVICES else f"it has the device {target} open")
             return
         known = os.stat(at)
+        if not leads_to(at, target):
+            return  # it was closed, and this is another one
         if stat.S_ISFIFO(known.st_mode):
             if not self.files.travels(target):  # the process at its other end stays here
                 named = f"it has the named pipe {target} open" if self._named else "it has a named pipe open"

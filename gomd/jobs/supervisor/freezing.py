@@ -13,7 +13,14 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import NoReturn
 
-from gomd.jobs.checkpoint import core_images, permissions, process_tree, restrictions, terminals
+from gomd.jobs.checkpoint import (
+    core_images,
+    late_signals,
+    permissions,
+    process_tree,
+    restrictions,
+    terminals,
+)
 from gomd.jobs.checkpoint.criu import Criu, TlsFiles, pipe_name
 from gomd.jobs.checkpoint.frozen_state import FrozenState
 from gomd.jobs.checkpoint.kept_attributes import Attributes
@@ -124,10 +131,12 @@ class FreezingSupervisor(Supervisor):
                 _check_family(supervisor, (pid, own))
                 if private is not None:  # else criu refuses all of them
                     check_locks(process_tree.descendants(pid), private.view())
-                if why := permissions.sockets_that_stay(process_tree.descendants(pid), uid):
+                pids = process_tree.descendants(pid)
+                if why := permissions.sockets_that_stay(pids, uid):
                     raise CannotMove(why)
                 if self._has_tty_open(pid) != uses_tty:
                     raise CannotMove("it opened or closed /dev/tty just as it was to be frozen: try again")
+                late_signals.note(pids, order.directory)
 
             waiting = core_images.waiting_calls(process_tree.descendants(pid))
             before = restrictions.check(process_tree.descendants(pid), process_tree.high_pids)
@@ -151,7 +160,8 @@ class FreezingSupervisor(Supervisor):
             restrictions.check_changed(pids, before, process_tree.high_pids)
             if sender is not None:
                 send_trees(sender, order.directory, spec, private)
-            return {"state": FrozenState.read(pids, arrival).encode(), "memory_sent": memory_sent}
+            state = FrozenState.read(pids, arrival, order.directory)
+            return {"state": state.encode(), "memory_sent": memory_sent}
 
         self._set_frozen(True)
         self._limit_memory(FREEZE_ALLOWANCE)

@@ -193,13 +193,6 @@ PROGRAMS: Final = (
         mask=_STRESS_MASK,
     ),
     Program(
-        "stress-ng pipe",
-        "pipes between its processes, some full",
-        _stress("pipe", 10000000),
-        {"stress-ng": "stress-ng"},
-        mask=_STRESS_MASK,
-    ),
-    Program(
         "stress-ng timerfd",
         "timers",
         _stress("timerfd", 300000),

@@ -15,7 +15,7 @@ for my $number (1 .. 3) {
     my $pid = fork;
     if (!$pid) {
         my $sum = "seed $number";
-        $sum = sha256_hex($sum x 5) for 1 .. 600000;
+        $sum = sha256_hex($sum x 5) for 1 .. 350000;
         print $write "$number $sum\n";
         close $write;
         exit $number;
@@ -24,7 +24,7 @@ for my $number (1 .. 3) {
     push @children, [$pid, $read];
 }
 my %count;
-for my $number (1 .. 2500000) { $count{$number * 7919 % 1009} += $number; print $kept "$number\n" if $number % 1000 == 0 }
+for my $number (1 .. 1500000) { $count{$number * 7919 % 1009} += $number; print $kept "$number\n" if $number % 1000 == 0 }
 for (@children) { my ($pid, $read) = @$_; print <$read>; waitpid $pid, 0; print $? >> 8, "\n" }
 seek $kept, 0, 0;
 my @lines = <$kept>;
