@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from gomd.jobs.migration.failure_reason import reason_of
 from gomd.jobs.migration.protocol import (
     FINAL,
     Act,
@@ -186,7 +187,7 @@ class MigrationDriver:
         def failed(failure: Any) -> None:
             if not self._closed and failure.check(GomdError, OSError) is None:
                 self._log.failure("{act} of a migration failed unexpectedly", failure=failure, act=act.word)
-            self.tell(Local.FAILED, str(failure.value))
+            self.tell(Local.FAILED, reason_of(failure.value))
 
         acting.addCallbacks(lambda _none: self.tell(_DONE[act]), failed)
 

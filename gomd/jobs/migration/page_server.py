@@ -14,7 +14,8 @@ from gomd.interfaces import IThreads
 from gomd.jobs.checkpoint.criu import TlsFiles
 from gomd.jobs.checkpoint.page_connection import accept, listen, speaks_tls
 from gomd.jobs.checkpoint.page_receiver import receive
-from libgomd.errors import CannotMove, GomdError
+from gomd.jobs.migration.failure_reason import reason_of
+from libgomd.errors import CannotMove
 
 #: Seconds that it waits for the source node's criu to connect.
 CONNECT_TIMEOUT: Final = 120.0
@@ -94,8 +95,7 @@ class PageServer:
 
         def on_failure(failure: Any) -> None:
             if not self._cancelled:
-                known = failure.check(GomdError, OSError)
-                failed(str(failure.value) if known else repr(failure.value))
+                failed(reason_of(failure.value))
 
         self._transfer = Deferred.fromCoroutine(serve())
         self._transfer.addErrback(on_failure)

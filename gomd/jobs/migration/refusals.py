@@ -14,6 +14,7 @@ from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.migration.channels import DAEMON, VERB
 from gomd.jobs.migration.context import MigrationContext
 from gomd.jobs.migration.details import ABILITIES, LOOK, SEEN, TERMINALS, OfferDetails, SeenDetails
+from gomd.jobs.migration.failure_reason import reason_of
 from gomd.jobs.migration.messages import (
     MessageReader,
     MigrationId,
@@ -120,7 +121,7 @@ async def answer_look(context: MigrationContext, question: MigrationMessage) -> 
             requirements = replace(requirements, private_bytes=question.details.private_bytes)
         reasons = await reasons_to_refuse(context, requirements, MigrationId.parse(question.migration))
     except (GomdError, OSError) as error:
-        reasons = [str(error)]
+        reasons = [reason_of(error)]
     seen = SeenDetails(tuple(reasons), takes_files=True, abilities=ABILITIES)
     return MigrationMessage(question.migration, SEEN, context.own_id, details=seen)
 

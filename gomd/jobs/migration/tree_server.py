@@ -14,7 +14,8 @@ from gomd.jobs.checkpoint.criu import TlsFiles
 from gomd.jobs.checkpoint.page_connection import listen
 from gomd.jobs.checkpoint.tree_connection import TreeReceiver, shut_down
 from gomd.jobs.checkpoint.tree_stream import MAX_IMAGE_BYTES, OVERHEAD_BYTES, STREAM_FILE
-from libgomd.errors import CannotMove, GomdError
+from gomd.jobs.migration.failure_reason import reason_of
+from libgomd.errors import CannotMove
 
 #: Seconds that it waits for the source to connect, and for all that comes.
 CONNECT_TIMEOUT: Final = 120.0
@@ -60,8 +61,7 @@ class TreeServer:
 
         def on_failure(failure: Any) -> None:
             if not self._cancelled:
-                known = failure.check(GomdError, OSError)
-                failed(str(failure.value) if known else repr(failure.value))
+                failed(reason_of(failure.value))
 
         self._transfer = Deferred.fromCoroutine(serve())
         self._transfer.addErrback(on_failure)
