@@ -25,7 +25,7 @@ from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
 from gomd.jobs.lifecycle.shown_output import ShownOutput
 from gomd.jobs.lifecycle.submit import JobSubmission
 from gomd.jobs.lifecycle.supervisors import Supervisors
-from gomd.jobs.lifecycle.tracked import Phase, TrackedJob
+from gomd.jobs.lifecycle.tracked import Phase, TrackedJob, own_obstacle
 from gomd.jobs.lifecycle.tracker import GONE, JobTracker
 from gomd.jobs.migration.disabled import NoMigrator
 from gomd.jobs.migration.location import JobLocations
@@ -341,7 +341,7 @@ class Jobs(Service):
     def _cantmove(self, tracked: TrackedJob, running: RunningJob) -> str:
         if tracked.leaving:
             return "it is being moved"
-        known = "it has a terminal" if running.tty else running.cantmove
+        known = own_obstacle(running)
         return known or tracked.obstacle or self.migrator.cannot()
 
     def elsewhere(self) -> Sequence[Job]:

@@ -22,7 +22,9 @@ from gomd.interfaces import (
     IThreads,
     MigrationSubject,
 )
+from gomd.jobs.checkpoint import inspection
 from gomd.jobs.checkpoint.criu import Criu, TlsFiles, find
+from gomd.jobs.checkpoint.probes import ProbeNotes
 from gomd.jobs.home.journal import Journal
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.admission import Admission
@@ -146,12 +148,13 @@ def _criu(
     )
 
     def context(observer: ChannelObserver) -> MigrationContext:
+        works = CriuCheck(criu, threads, reactor, images.root)
+        notes = ProbeNotes(os.path.join(images.root, ".probes"))
         checks = NodeChecks(
-            threads,
-            CriuCheck(criu, threads, reactor, images.root),
-            images,
+            threads, works, images, partial(inspection.look, notes=notes),
+            withdraw=partial(inspection.withdraw, notes=notes), sweep=notes.sweep,
             private_limit=config.jobs.private_tmp,
-        )
+        )  # fmt: skip
         return MigrationContext(
             reactor, wall, members, threads, criu.program, partial(tls, os.path.join(state, "tls")),
             PageServers(threads, config.peers.address), images, checks, policy,

@@ -145,6 +145,7 @@ class RunningJob(NamedTuple):
 
     :ivar pid: of its first process, and :ivar supervisor: of the supervisor, as the machine knows them.
     :ivar cantmove: why it cannot be moved, a clause; empty when that is not known to be so.
+    :ivar terminal_moves: whether it has a terminal that its supervisor can hand over.
     """
 
     id: str
@@ -166,6 +167,7 @@ class RunningJob(NamedTuple):
     memory_max: int | None = None
     cantmove: str = ""
     carry: tuple[str, ...] = ()
+    terminal_moves: bool = False
 
 
 class AttachedJob(NamedTuple):
@@ -377,7 +379,8 @@ def _signals(value: object, name: str) -> tuple[tuple[int, bool], ...]:
 _READERS: Final[dict[str, json_fields.Reader]] = {
     **dict.fromkeys(("address", "cantmove", "criu", "cwd", "did", "directory", "do", "error", "id", "images",
                      "failed", "reason", "step", "suffix", "text", "user", "where"), json_fields.text),
-    **dict.fromkeys(("detach", "detached", "lock", "lost", "memory_sent", "merge", "tty"), json_fields.flag),
+    **dict.fromkeys(("detach", "detached", "lock", "lost", "memory_sent", "merge",
+                     "terminal_moves", "tty"), json_fields.flag),
     **dict.fromkeys(("bytes", "code", "exit", "expected_uid", "gid", "home", "job", "memory_max", "nmigs",
                      "node", "pid", "pid_at_home", "port", "signal", "private_tmp", "spool_bytes",
                      "spool_reserve", "supervisor", "tree_port", "uid", "umask", "entries",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -25,7 +27,7 @@ wait = {
     "computes": lambda: [sum(range(1000)) for _ in iter(lambda: select.select([0], [], [], 0)[0], [0])],
 }[sys.argv[1]]
 wait()
-print(sys.stdin.readline().strip(), caught[signal.SIGUSR1], caught[signal.SIGALRM] > 100, flush=True)
+print(sys.stdin.readline().strip(), caught[signal.SIGUSR1], caught[signal.SIGALRM] > 0, flush=True)
 """
 _GET_MDWE = 66
 _TIMES = 200
@@ -57,6 +59,21 @@ def test_a_question_that_takes_too_long_leaves_it_as_it_was(signalled: subproces
     _still_here(signalled, 0)
 
 
+def test_one_that_is_stopped_can_be_asked_and_stays_so(signalled: subprocess.Popen[str]) -> None:
+    """As a job is that criu has left stopped; with SIGCONT it goes on."""
+    for number in range(_TIMES):
+        if number % 10 == 0:
+            signalled.send_signal(signal.SIGCONT)
+            time.sleep(0.01)
+            signalled.send_signal(signal.SIGSTOP)
+        with stopped(signalled.pid, 5.0) as thread:
+            assert thread.call("prctl", _GET_MDWE) == 0
+            assert thread.call("prctl", _GET_MDWE) == 0
+        _wait_for_state(signalled.pid, "T")
+    signalled.send_signal(signal.SIGCONT)
+    _still_here(signalled, 0)
+
+
 def test_signals_are_neither_in_the_way_nor_lost(signalled: subprocess.Popen[str]) -> None:
     """Each of 200 questions is answered; what comes to the process meanwhile comes once and afterwards."""
     for _ in range(_TIMES):
@@ -66,6 +83,12 @@ def test_signals_are_neither_in_the_way_nor_lost(signalled: subprocess.Popen[str
         signalled.send_signal(signal.SIGUSR1)
         assert thread.call("prctl", _GET_MDWE) == 0
     _still_here(signalled, 1)
+
+
+def _wait_for_state(pid: int, state: str) -> None:
+    end = time.monotonic() + 20
+    while (now := Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]) != state:
+        assert time.monotonic() < end, now
 
 
 def _still_here(process: subprocess.Popen[str], signals: int) -> None:

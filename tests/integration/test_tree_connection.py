@@ -91,6 +91,7 @@ class _Breaking:
                 each.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+            each.close()  # else it would go on taking bytes, until its buffer is full
 
 
 def test_a_connection_that_breaks_again_and_again(tmp_path: Path) -> None:

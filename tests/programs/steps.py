@@ -116,7 +116,7 @@ class Signal(Step):
         program.signal(self.name)
 
 
-#: A program that computes: moved twice, when it has done a quarter and a half.
-TWO_MOVES: Final[Sequence[Step]] = (EndInput(), Work(0.25), Move(), Work(0.25), Move())
+#: A program that computes: moved twice, when it has done a sixth and a third.
+TWO_MOVES: Final[Sequence[Step]] = (EndInput(), Work(0.15), Move(), Work(0.2), Move())
 #: The same of a program that is refused.
 ONE_TRY: Final[Sequence[Step]] = (EndInput(), Work(0.25), Move())

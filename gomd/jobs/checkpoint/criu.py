@@ -107,6 +107,7 @@ class Criu:
         tls: TlsFiles | None = None,
         limit: float = 600.0,
         allows: Callable[[int], None] | None = None,
+        terminal: int = -1,
         ghost_limit: int = 0,
         connected: bool = False,
     ) -> None:
@@ -120,6 +121,8 @@ class Criu:
         :param tls: certificates of the cluster, for the page server, which speaks nothing but TLS.
         :param allows: checks the processes when they are dumped and nobody can continue them; see
             `ActionScript`.
+        :param terminal: the job's end of its terminal, of whose session this process is the leader; -1 for a
+            job without one. ``pipes`` has the name of /dev/tty as well if the job has descriptors of that.
         :param ghost_limit: for a job with files of its own: bytes of a file without a name that may go to
             ``directory``; locks are carried over, and links are made in the file system for files that have
             other names only. 0: criu's default, no locks and no links.
@@ -146,9 +149,17 @@ class Criu:
         if prefix:
             arguments.append("--unprivileged")
         script = None if allows is None else ActionScript(directory, {DUMPED: allows})
+        if terminal >= 0:
+            arguments.append("--shell-job")
         try:
             self._call(
-                (*prefix, self.program, *arguments), directory, "dump", limit, script=script, relay=relay
+                (*prefix, self.program, *arguments),
+                directory,
+                "dump",
+                limit,
+                script=script,
+                relay=relay,
+                terminal=terminal,
             )
         finally:
             if relay is not None:
@@ -166,6 +177,7 @@ class Criu:
         file_locks: bool = False,
         before: Callable[[], None] | None = None,
         caller: int = -1,
+        terminal: int = -1,
     ) -> int:
         """
         Restore a stopped copy, as a child of the caller; return its pid.
@@ -181,6 +193,7 @@ class Criu:
         :param before: called in the process that becomes criu, for what the copy inherits from it. It may
             raise `CannotMove`, and may block: that counts towards ``limit``.
         :param caller: the connection of whoever wants the copy, -1 for none.
+        :param terminal: as for `dump`, of the new terminal.
         :raises CannotMove: criu refused, or ``allows`` or ``before`` did; nothing of the copy is left. A
             clause says why.
         :raises CallerGone: ``caller`` was closed. What there is of the copy has to be ended.
@@ -194,10 +207,12 @@ class Criu:
             "--leave-stopped", "--pidfile", pid_file, *_CONNECTIONS, *inherit,
             *(("--file-locks",) if file_locks else ()),
         )  # fmt: skip
+        if terminal >= 0:
+            arguments = (*arguments, "--shell-job")
         script = None if allows is None else ActionScript(directory, allows)
         self._call(
             (self.program, *arguments), directory, "restore", limit, list(pipes.values()), script,
-            before, caller,
+            before, caller, terminal,
         )  # fmt: skip
         with open(pid_file, encoding="ascii") as file:
             return int(file.read(20))
@@ -212,6 +227,7 @@ class Criu:
         script: ActionScript | None = None,
         before: Callable[[], None] | None = None,
         caller: int = -1,
+        terminal: int = -1,
         relay: PageRelay | None = None,
     ) -> None:
         words, more = ((), {}) if script is None else (script.words(), script.environment())
@@ -219,7 +235,7 @@ class Criu:
         more = {**more, **kernel_cache.environment(directory)}
         refused, code = "", -1
         try:
-            code, text = self._run((*argv, *words), limit, descriptors, more, before, caller, relay)
+            code, text = self._run((*argv, *words), limit, descriptors, more, before, caller, terminal, relay)
         finally:
             if script is not None:
                 refused = script.close(done=code == 0)
@@ -242,6 +258,7 @@ class Criu:
         more: Mapping[str, str] = {},
         before: Callable[[], None] | None = None,
         caller: int = -1,
+        terminal: int = -1,
         relay: PageRelay | None = None,
     ) -> tuple[int, str]:
         """
@@ -259,7 +276,7 @@ class Criu:
         os.set_blocking(write, False)  # a criu that prints too much loses some of it, and never waits
         try:
             process = subprocess.Popen(  # noqa: S603 - no shell, and argv is ours
-                argv, stdin=subprocess.DEVNULL, stdout=write, stderr=write,
+                argv, stdin=terminal if terminal >= 0 else subprocess.DEVNULL, stdout=write, stderr=write,
                 pass_fds=passed, env={**_ENVIRONMENT, **more}, cwd="/",
                 preexec_fn=None if before is None else _prepared(before),
             )  # fmt: skip

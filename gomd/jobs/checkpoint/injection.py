@@ -20,6 +20,7 @@ import errno
 import os
 import re
 import signal
+import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +31,8 @@ _libc: Final = ctypes.CDLL(None, use_errno=True)
 _libc.ptrace.restype = ctypes.c_long
 _CONT, _SYSCALL, _DETACH, _GETREGSET, _SETREGSET = 7, 24, 17, 0x4204, 0x4205
 _SEIZE, _INTERRUPT, _GETSIGMASK, _SETSIGMASK = 0x4206, 0x4207, 0x420A, 0x420B
+_PEEKSIGINFO: Final = 0x4209
+_INFO_SIZE, _MAX_INFOS = 128, 1000
 _TRACE_SYSTEM_CALLS: Final = 1
 _SUSPEND_SECCOMP: Final = 1 << 21
 _GENERAL_REGISTERS: Final = 1
@@ -103,6 +106,7 @@ class StoppedThread:
         :raises CannotInject: it does not stop in time, or its memory cannot be read.
         """
         while pending := self._stop(self._deadline):  # a signal was on its way before the interruption
+            _ptrace(_INTERRUPT, self._thread)  # that stop has taken the place of ours
             self._go_on(_CONT, pending)
         self._instruction = _instruction(self._thread, self._machine.instruction)  # no exec can come now
         self._mask = _signal_mask(self._thread)
@@ -125,9 +129,11 @@ class StoppedThread:
             registers[place] = word
         self._set(registers)
         self._go_on(_SYSCALL)
-        self._pending = self._stop(self._deadline)
-        if self._pending != _ENTRY:
-            raise CannotInject("a signal came in between")
+        while (stop := self._stop(self._deadline)) in (0, signal.SIGSTOP):
+            self._go_on(_SYSCALL, stop)  # the kernel may tell first that the job was stopped or continued
+        self._pending = stop
+        if stop != _ENTRY:
+            raise CannotInject(f"signal {stop} came in between")
         self._finish_call(self._deadline)
         word = self._registers()[machine.result]
         return word - (1 << 64) if word >> 63 else word
@@ -207,6 +213,28 @@ def stopped(
         held.restore()
 
 
+def queued(thread: int, shared: bool, limit: float = 1.0) -> list[bytes]:
+    """
+    Return ``siginfo_t`` of each signal that waits for a stopped thread. Blocks briefly.
+
+    :param shared: those of its process, else its own. :param limit: seconds.
+    :raises CannotInject: it cannot be traced. :raises ProcessLookupError: it has ended.
+    """
+    _ptrace(_SEIZE, thread)
+    try:
+        _ptrace(_INTERRUPT, thread)
+        pending = _wait(thread, time.monotonic() + limit)
+        infos = ctypes.create_string_buffer(_INFO_SIZE * _MAX_INFOS)
+        asked = ctypes.create_string_buffer(struct.pack("=QIi", 0, int(shared), _MAX_INFOS))
+        count = _ptrace(_PEEKSIGINFO, thread, ctypes.addressof(asked), ctypes.addressof(infos))
+        _ptrace(_DETACH, thread, 0, pending)
+    except CannotInject:
+        with suppress(CannotInject, ProcessLookupError):
+            _ptrace(_DETACH, thread)
+        raise
+    return [infos.raw[at : at + _INFO_SIZE] for at in range(0, count * _INFO_SIZE, _INFO_SIZE)]
+
+
 def _instruction(thread: int, code: bytes) -> int:
     """Return where the vdso of a process has the instruction ``code``."""
     try:
@@ -259,7 +287,7 @@ def _set_signal_mask(thread: int, signals: int) -> None:
     _ptrace(_SETSIGMASK, thread, ctypes.sizeof(mask), ctypes.addressof(mask))
 
 
-def _ptrace(request: int, thread: int, address: int = 0, data: int = 0) -> None:
+def _ptrace(request: int, thread: int, address: int = 0, data: int = 0) -> int:
     result = _libc.ptrace(
         ctypes.c_long(request), ctypes.c_long(thread), ctypes.c_void_p(address), ctypes.c_void_p(data)
     )
@@ -268,3 +296,4 @@ def _ptrace(request: int, thread: int, address: int = 0, data: int = 0) -> None:
         if number == errno.ESRCH:
             raise ProcessLookupError(number, f"thread {thread} has ended")
         raise CannotInject(os.strerror(number))
+    return int(result)

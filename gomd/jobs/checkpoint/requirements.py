@@ -42,6 +42,8 @@ class Requirements:
     :ivar criu: the version of criu that would dump it, empty when unknown.
     :ivar ports: that it has bound.
     :ivar private_bytes: of its own temporary files and System V memory; None when it can have none.
+    :ivar terminals: it has a terminal, or one of its own making. Not sent: the other node says by itself
+        whether it takes those.
     """
 
     memory: int
@@ -64,6 +66,7 @@ class Requirements:
     criu: str = ""
     ports: tuple[Port, ...] = ()
     carried: tuple[str, ...] = ()
+    terminals: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from gomd.jobs.checkpoint.terminals import TERMINAL_STAYS
 from gomd.jobs.home.output_writer import OutputWriter
 from gomd.jobs.lifecycle.control import SupervisorControl
 from gomd.jobs.lifecycle.frame_stream import FrameStream
@@ -76,6 +77,13 @@ class JobObserver(Protocol):
 
     def client_lost(self, tracked: TrackedJob) -> None:
         """The connection to its caller broke."""
+
+
+def own_obstacle(running: RunningJob) -> str:
+    """Return why a job cannot be moved, a clause, as far as its supervisor tells; empty when it can."""
+    if running.tty and not running.terminal_moves:
+        return running.cantmove or TERMINAL_STAYS
+    return running.cantmove
 
 
 class TrackedJob:

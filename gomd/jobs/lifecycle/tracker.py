@@ -20,7 +20,7 @@ from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
 from gomd.jobs.lifecycle.removal import DirectoryRemoval
 from gomd.jobs.lifecycle.supervisors import Supervisors
-from gomd.jobs.lifecycle.tracked import Phase, TrackedJob
+from gomd.jobs.lifecycle.tracked import Phase, TrackedJob, own_obstacle
 from libgomd.errors import GomdError, InternalError, NotFound, error_for
 from libgomd.model import Event, EventKind, Job, JobState
 from libgomd.wallclock import Wall
@@ -114,7 +114,7 @@ class JobTracker:
         self.jobs.clear()
 
     def remove(self, name: str) -> None:
-        """Have the directory of a job of this home removed in its turn."""
+        """Have the directory of a job that is over removed in its turn."""
         self._removal.remove(name)
 
     def recover(self, tracked: TrackedJob) -> None:
@@ -181,7 +181,7 @@ class JobTracker:
         if tracked.number is None or running is None:
             return
         tracked.relay.holds_exit = self._carries(tracked)
-        cantmove = "it has a terminal" if running.tty else running.cantmove
+        cantmove = own_obstacle(running)
         job = self._table.started(tracked.number, tracked.node, running.pid, cantmove)
         if first_time:
             self.jobs_started += 1
@@ -396,7 +396,7 @@ class JobTracker:
         if tracked.number is None:
             tracked.relay.to_client(frames.failure(InternalError(_NO_WORD)))
             self.release(tracked)
-            self._supervisors.remove(tracked.name)
+            self.remove(tracked.name)  # on a thread: its temporary files may be many
             if self.carried is not None:
                 self.soon(self.carried.left(tracked.name))
         elif exit is not None and self._carries(tracked):

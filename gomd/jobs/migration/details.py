@@ -23,6 +23,11 @@ MAX_REASON_LENGTH: Final = 2000
 MAX_REASONS: Final = 100
 #: Maximum number of signals that are passed on to a job which has moved.
 MAX_SIGNALS: Final = 1000
+#: The ability of a target to restore a job that has terminals, its own or those that it has made.
+TERMINALS: Final = "terminals"
+#: What this version can do as a target that an older one cannot. Each node says it by itself.
+ABILITIES: Final = frozenset({TERMINALS})
+_MAX_ABILITIES: Final = 100
 _MAX_PID: Final = 2**31 - 1
 _MAX_PORT: Final = 65535
 
@@ -62,11 +67,13 @@ class ReadyDetails:
 
     :ivar port: the TCP port of the target's page server. :ivar tree_port: of what takes the job's temporary
         files; 0: the target takes none. :ivar carry: whether the target fetches carried files.
+    :ivar abilities: see `ABILITIES`.
     """
 
     port: int
     tree_port: int = 0
     carry: bool = False
+    abilities: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +101,12 @@ class SeenDetails:
 
     :ivar reasons: why the job could not come, a clause each; empty when it could.
     :ivar takes_files: whether the node understood `OfferDetails.private_bytes`, which older ones do not.
+    :ivar abilities: see `ABILITIES`.
     """
 
     reasons: tuple[str, ...] = ()
     takes_files: bool = False
+    abilities: frozenset[str] = frozenset()
 
 
 #: None for the words that say everything by themselves.
@@ -112,14 +121,16 @@ def encode_details(details: Details) -> dict[str, Any]:
         return {"lock": details.lock, "pid": details.pid_at_home, **more}
     if isinstance(details, ReadyDetails):
         tree = {"tree": details.tree_port} if details.tree_port else {}
-        return {"port": details.port, **tree, **({"carry": True} if details.carry else {})}
+        more = {**tree, **({"carry": True} if details.carry else {}), **_abilities_told(details.abilities)}
+        return {"port": details.port, **more}
     if isinstance(details, ImagesDetails):
         return {"memory": True} if details.memory_sent else {}
     if isinstance(details, SettledDetails):
         return {"signals": [list(signal) for signal in details.signals]}
     if isinstance(details, SeenDetails):
         told = [one_line(reason) for reason in details.reasons[:MAX_REASONS]]
-        return {"reasons": told, **({"files": True} if details.takes_files else {})}
+        more = {"files": True} if details.takes_files else {}
+        return {"reasons": told, **more, **_abilities_told(details.abilities)}
     return {}
 
 
@@ -144,7 +155,7 @@ def decode_details(word: str, values: Mapping[str, Any]) -> Details:
             raise MalformedFrame("invalid port of the page server in a migration message")
         tree = values.get("tree", 0)
         tree_port = tree if type(tree) is int and 0 < tree <= _MAX_PORT else 0
-        return ReadyDetails(port, tree_port, values.get("carry") is True)
+        return ReadyDetails(port, tree_port, values.get("carry") is True, _abilities(values))
     if word == MessageKind.IMAGES.word:
         return ImagesDetails(True) if values.get("memory") is True else None
     if word == MessageKind.SETTLED.word:
@@ -152,8 +163,19 @@ def decode_details(word: str, values: Mapping[str, Any]) -> Details:
     if word == SEEN:
         reasons = values.get("reasons")
         told = reasons[:MAX_REASONS] if isinstance(reasons, list) else []
-        return SeenDetails(tuple(one_line(str(reason)) for reason in told), values.get("files") is True)
+        reasons = tuple(one_line(str(reason)) for reason in told)
+        return SeenDetails(reasons, values.get("files") is True, _abilities(values))
     return None
+
+
+def _abilities_told(abilities: frozenset[str]) -> dict[str, Any]:
+    return {"abilities": sorted(abilities)} if abilities else {}
+
+
+def _abilities(values: Mapping[str, Any]) -> frozenset[str]:
+    told = values.get("abilities")
+    listed = told[:_MAX_ABILITIES] if isinstance(told, list) else []
+    return frozenset(each for each in listed if isinstance(each, str))
 
 
 def decode_signals(values: object) -> tuple[WaitingSignal, ...]:

@@ -23,7 +23,7 @@ from gomd.jobs.checkpoint.tree_stream import largest
 from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.migration.bounded_inspection import BoundedInspection
 from gomd.jobs.migration.images import ImageDirectories
-from libgomd.errors import CannotMove, NotFound, NotPossible
+from libgomd.errors import CannotMove, NotFound, NotPossible, TimedOut
 from libgomd.private import make_private_directory
 
 #: Seconds that one inspection of a job, of this node's files or of criu may take.
@@ -86,6 +86,7 @@ class NodeChecks:
     :param read_obstacles: reads why a job cannot leave for any node, given both pids and that version.
         Blocks.
     :param withdraw: removes the proofs that ``read_requirements`` has made. Blocks.
+    :param sweep: removes those that an earlier daemon has left. Blocks.
     :param read_capabilities: reads what this node has of what a job needs, as
         `gomd.jobs.checkpoint.inspection.read_offer` does. Blocks.
     :param private_limit: bytes of its own temporary files with which a job can move, as configured.
@@ -101,8 +102,10 @@ class NodeChecks:
         read_capabilities: Callable[[Requirements, str, str, str], Capabilities] = inspection.read_offer,
         withdraw: Callable[[Requirements], None] = inspection.withdraw,
         private_limit: int = 0,
+        sweep: Callable[[], None] = lambda: None,
     ) -> None:
         self._withdraw = withdraw
+        self._sweep = sweep
         self._threads = threads
         self._bounded = BoundedInspection(threads)
         self._criu = criu
@@ -130,26 +133,44 @@ class NodeChecks:
         running = job.running
         if running is None:
             raise NotFound(f"job {job.name} does not run here")
+        late: list[bool] = []
+        made: list[Requirements] = []
+
+        def read() -> Requirements:
+            found = self._read_requirements(running.pid, running.supervisor, running.user, self._criu.version)
+            made.append(found)
+            if late:
+                self._withdraw(found)
+            return found
+
         try:
-            found = await self._bounded.run(
-                INSPECTION_TIMEOUT, job.name, self._read_requirements,
-                running.pid, running.supervisor, running.user, self._criu.version,
-            )  # fmt: skip
+            found = await self._bounded.run(INSPECTION_TIMEOUT, job.name, read)
         except OSError as error:
             raise NotFound(f"job {job.name} has ended") from error
+        except TimedOut:
+            late.append(True)  # nobody else removes the proofs that it makes yet, or has just made
+            for found in made:
+                await self.withdraw(job, found)
+            raise
         private, stays = found.private_bytes or 0, found.stays
         if private > self.private_limit:
             stays = (*stays, too_many_files(private, self.private_limit))
-        known = replace(found, memory_max=running.memory_max, node=self._images.node, stays=stays)
+        known = replace(
+            found, memory_max=running.memory_max, node=self._images.node, stays=stays,
+            terminals=found.terminals or running.tty,
+        )  # fmt: skip
         return without_carried(known, running.carry)
 
     async def withdraw(self, job: TrackedJob, requirements: Requirements) -> None:
         """Remove the proofs that `requirements` has made, once another node has looked for them."""
-        running = job.running
-        if running is not None and requirements.probes:
+        if requirements.probes:
             await self._threads.run_apart(
                 INSPECTION_TIMEOUT, ("probes", job.name), "files", self._withdraw, requirements
             )
+
+    async def sweep(self) -> None:
+        """Remove the proofs that an earlier daemon has left when it was killed."""
+        await self._threads.run_apart(INSPECTION_TIMEOUT, ("probes", ""), "files", self._sweep)
 
     async def obstacles(self, job: TrackedJob) -> Sequence[str]:
         """Return why a job of this node cannot leave for any other. :raises OSError: it has ended."""

@@ -27,6 +27,7 @@ def encode_requirements(requirements: Requirements) -> bytes:
     """Return ``requirements`` as the bytes of the file. :raises CannotMove: they are too long for it."""
     values = asdict(requirements)
     del values["private_bytes"]  # it stands in the message: older nodes know no such name here
+    del values["terminals"]
     if requirements.memory_max is None:
         del values[
             "memory_max"

@@ -75,6 +75,7 @@ class Migrations:
     def start(self) -> None:
         """Open the channels, and take up what an earlier daemon has begun."""
         self._context.channels.open()
+        self._context.in_background(self._context.checks.sweep())
         self._obstacles.start()
         self._recovery.start()
 
@@ -192,7 +193,13 @@ class Migrations:
             raise NotFound(f"job {job.name} has ended")
         data = encode_requirements(requirements)
         source = MigrationSource(
-            context, self._new_id(job), target, data, answered, requirements.private_bytes
+            context,
+            self._new_id(job),
+            target,
+            data,
+            answered,
+            requirements.private_bytes,
+            requirements.terminals,
         )
         settled: Deferred[State] = Deferred()
         driver = self.active.begin(source, *MigrationSide.offer(), waiting=settled)

@@ -19,7 +19,7 @@ from gomd.jobs.migration.details import (
 )
 from gomd.jobs.migration.messages import MAX_FILES_BYTES, MigrationId, MigrationMessage
 from gomd.jobs.migration.protocol import Act, MessageKind, SourceState, State
-from gomd.jobs.migration.refusals import takes_no_files
+from gomd.jobs.migration.refusals import reasons_of_age, takes_no_files
 from gomd.jobs.migration.requirements_file import REQUIREMENTS_FILE
 from gomd.jobs.migration.timeline import Timeline
 from libgomd.errors import CannotMove
@@ -41,6 +41,7 @@ class MigrationSource:
     :param requirements: what the job needs there, as `encode_requirements` gives it; empty after a restart.
     :param answered: is called when the target has said that the job can come, for the proofs that it needed.
     :param private_bytes: see `OfferDetails`.
+    :param terminals: whether it has terminals, which an older version of gomd cannot take.
     :ivar timeline: of its steps.
     :ivar left: whether nothing of the job is left here. :ivar signals: those that came while it was stopped.
     """
@@ -55,6 +56,7 @@ class MigrationSource:
         requirements: bytes = b"",
         answered: Callable[[], Awaitable[None]] | None = None,
         private_bytes: int | None = None,
+        terminals: bool = False,
     ) -> None:
         self.migration = migration
         self.job = MigrationId.parse(migration)
@@ -64,6 +66,8 @@ class MigrationSource:
         self._context = context
         self._requirements = requirements
         self._answered = answered
+        self._terminals = terminals
+        self._abilities: frozenset[str] = frozenset()
         self._stays = False
         self._private_bytes = private_bytes
         self._port = 0
@@ -116,6 +120,7 @@ class MigrationSource:
         if isinstance(message.details, ReadyDetails):
             self._port, self._tree_port = message.details.port, message.details.tree_port
             self._takes_carried = message.details.carry
+            self._abilities = message.details.abilities
         if message.kind is MessageKind.RUNNING:
             self.timeline.note_running()
         elif message.kind is not None:
@@ -139,6 +144,8 @@ class MigrationSource:
         if context.jobs.carries(self.job.name) and not self._takes_carried:
             there = context.name_of(self.other)
             raise CannotMove(f"gomd on {there} is older and does not take carried files: update it there")
+        if reasons := reasons_of_age(self._terminals, self._abilities, context.name_of(self.other)):
+            raise CannotMove("; ".join(reasons))
         address = context.node(self.other).address
         tls = await context.certificates()
         directory = await images.make(self.migration, self.role)

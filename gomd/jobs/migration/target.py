@@ -12,6 +12,7 @@ from gomd.jobs.checkpoint.requirements import Requirements
 from gomd.jobs.lifecycle.tracker import GONE
 from gomd.jobs.migration.context import MigrationContext
 from gomd.jobs.migration.details import (
+    ABILITIES,
     Details,
     ImagesDetails,
     OfferDetails,
@@ -97,7 +98,10 @@ class MigrationTarget:
         if message is MessageKind.READY and self._page_server is not None:
             tree = self._tree_server
             details = ReadyDetails(
-                self._page_server.port, 0 if tree is None else tree.port, context.carried is not None
+                self._page_server.port,
+                0 if tree is None else tree.port,
+                context.carried is not None,
+                ABILITIES,
             )
         sent = MigrationMessage(self.migration, message.word, context.own_id, reason, details)
         context.channels.send(self.other, sent, ours=False)

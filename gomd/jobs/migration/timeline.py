@@ -14,6 +14,7 @@ from typing import Final
 from twisted.internet.interfaces import IReactorTime
 
 from gomd.interfaces import MoveCost
+from gomd.jobs.checkpoint.core_image import fields
 
 #: The file of criu's images that says how long the job was frozen for its dump.
 STATS_FILE: Final = "stats-dump"
@@ -75,35 +76,5 @@ def parse_stats(stats: bytes) -> dict[int, int | bytes]:
     """Return what criu says of a dump, by the numbers of its fields; empty when it does not say anything."""
     if not stats.startswith(_MAGIC):
         return {}
-    dump = _fields(stats[len(_MAGIC) + 4 :]).get(_DUMP)
-    return _fields(dump) if isinstance(dump, bytes) else {}
-
-
-def _fields(message: bytes) -> dict[int, int | bytes]:
-    """Return the numbers and texts in a protobuf message; what cannot be read ends it."""
-    found: dict[int, int | bytes] = {}
-    at = 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        if key & 7 == 0:
-            found[key >> 3], at = _varint(message, at)
-        elif key & 7 == 2:
-            size, at = _varint(message, at)
-            found[key >> 3] = message[at : at + size]
-            at += size
-        else:
-            break
-    return found
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if at >= len(message):
-            break
-        byte = message[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            break
-    return value, at
+    [dump] = fields(stats[len(_MAGIC) + 4 :]).get(_DUMP, [b""])[:1]
+    return {name: found[0] for name, found in fields(dump).items()} if isinstance(dump, bytes) else {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.integration.cluster.asking import ask
+from tests.integration.cluster.asking import ask, eventually
 from tests.integration.hosts import Host
 from tests.integration.line import Reply
 from tests.integration.migration.moving import Gom, Job
@@ -61,13 +61,23 @@ def test_bring_fetches_all_of_a_nodes_own_from_wherever_they_are(three: list[Hos
     there[0].move("2")  # lstay is for balancing: by hand it goes
 
 
+_LOCK = """
+import fcntl, sys, time
+file = open(sys.argv[1] + "/lock", "w")
+fcntl.flock(file, fcntl.LOCK_EX)
+print("locked", flush=True)
+time.sleep(1000)
+"""
+
+
 def test_expel_says_who_stays(three: list[Host]) -> None:
-    """A guest with a terminal cannot be moved: 409, its name and the reason; block is set all the same."""
+    """A guest that holds a lock cannot be moved: 409, its name and the reason; block is set all the same."""
     first, second, _third = three
-    job = Job(first, "-n", "2", "-t", *_SLEEP)
+    job = Job(first, "-n", "2", "python3", "-c", _LOCK, str(first.home))
+    eventually(lambda: job.out == b"locked\n")
     said = ask(second, "expel")
     assert said.code == 409
-    assert f"job 1-{job.number} stays: it has a terminal" in said.text
+    assert f"job 1-{job.number} stays: it holds a lock on" in said.text
     assert words(second) == ["block"]
 
 

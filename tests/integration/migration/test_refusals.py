@@ -50,13 +50,6 @@ def place(made: Network) -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-def test_a_terminal(three: list[Host]) -> None:
-    """`gom run -t` says that it stays; `cantmove` and `migrate` say why."""
-    job = Job(three[0], "-n", "1", "-t", "sleep", "1000")
-    assert process(three[0], job.pid)["cantmove"] == "it has a terminal"
-    refused(job, "it has a terminal")
-
-
 _CONNECTED = """
 import socket, sys, time
 ours = socket.create_connection(("127.0.0.1", int(sys.argv[1])))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from tests.integration.cluster.asking import ask, eventually
 from tests.integration.hosts import Host, Network
-from tests.integration.migration.moving import Job
+from tests.integration.migration.moving import Gom, Job
 from tests.integration.migration.test_obstacles import _WATCHES
 from tests.integration.migration.test_refusals import PYTHON, moves, refused
 
@@ -193,3 +194,30 @@ def test_many_large_files(three: list[Host], own: Path) -> None:
     job = Job(three[0], "-n", "1", PYTHON, "-c", script, *files, user="nobody")
     eventually(lambda: job.out == b"1\n")
     refused(job, f"{own}/0 is another one on {_names(three)[1]} than on {_names(three)[0]} (another content)")
+
+
+def test_no_probe_is_left_by_a_daemon_that_was_killed(three: list[Host]) -> None:
+    """It was asking the other node, which did not answer; the next daemon removes what it had made."""
+    place = three[0].home.parent / "probed"
+    place.mkdir()
+    place.chmod(0o777)
+    three[0].run("mount", "--bind", str(place), str(place))
+    job = Job(three[0], "-n", "1", PYTHON, "-c", _WRITES, str(place / "log"), "a", user="nobody")
+    job.write(b"one\n")
+    eventually(lambda: job.out == b"written\n")
+
+    def left() -> list[Path]:
+        return list(place.rglob(".gomd-probe-*"))
+
+    three[1].daemon.signal(signal.SIGSTOP)
+    try:
+        Gom(three[0], "migrate", str(job.pid), "2")
+        eventually(left)
+        three[0].daemon.kill()
+        assert left()
+        three[0].start()
+        eventually(lambda: not left())
+    finally:
+        three[1].daemon.process.send_signal(signal.SIGCONT)  # nsenter stopped with it, and wakes it
+    assert not list((three[0].home / "state/spool/moving/.probes").iterdir())
+    three[0].run("umount", "-l", str(place))

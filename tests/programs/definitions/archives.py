@@ -16,7 +16,7 @@ PROGRAMS: Final = (
         "a file to a file",
         ("xz", "-6", "-k", "-T1", "text"),
         {"xz": "xz-utils"},
-        {"text": words(30, 1_000_000)},
+        {"text": words(30, 500_000)},
         light=True,
     ),
     Program(

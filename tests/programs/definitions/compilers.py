@@ -170,7 +170,7 @@ PROGRAMS: Final = (
         "make -j2: compilers, assemblers, a linker, and the program they make",
         ("make", "-s", "-j2"),
         {"make": "make", "gcc": "gcc"},
-        {"Makefile": _MAKEFILE, **{f"part{n}.c": c_source(n, 45, f"part{n}") for n in range(_PARTS)}},
+        {"Makefile": _MAKEFILE, **{f"part{n}.c": c_source(n, 80, f"part{n}") for n in range(_PARTS)}},
         light=True,
     ),
     Program(

@@ -16,7 +16,7 @@ PRAGMA cache_size=60;
 PRAGMA temp_store=FILE;
 CREATE TABLE kept (id INTEGER PRIMARY KEY, name TEXT, value INTEGER);
 BEGIN;
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000)
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 700000)
 INSERT INTO kept SELECT i, printf('%x', i * 7919 % 100003), i * 31 % 9973 FROM n;
 CREATE INDEX by_name ON kept(name);
 UPDATE kept SET value = value + 1 WHERE id % 3 = 0;

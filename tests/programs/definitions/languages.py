@@ -15,7 +15,7 @@ for my $number (1 .. 3) {
     my $pid = fork;
     if (!$pid) {
         my $sum = "seed $number";
-        $sum = sha256_hex($sum x 5) for 1 .. 600000;
+        $sum = sha256_hex($sum x 5) for 1 .. 350000;
         print $write "$number $sum\n";
         close $write;
         exit $number;
@@ -24,7 +24,7 @@ for my $number (1 .. 3) {
     push @children, [$pid, $read];
 }
 my %count;
-for my $number (1 .. 2500000) { $count{$number * 7919 % 1009} += $number; print $kept "$number\n" if $number % 1000 == 0 }
+for my $number (1 .. 1500000) { $count{$number * 7919 % 1009} += $number; print $kept "$number\n" if $number % 1000 == 0 }
 for (@children) { my ($pid, $read) = @$_; print <$read>; waitpid $pid, 0; print $? >> 8, "\n" }
 seek $kept, 0, 0;
 my @lines = <$kept>;
@@ -152,7 +152,7 @@ module M = Map.Make(Int)
 let () =
   let name, file = Filename.open_temp_file "work" ".txt" in
   let rec go i x seen =
-    if i = 900000 then seen
+    if i = 3000000 then seen
     else begin
       if i mod 10000 = 0 then Printf.fprintf file "%d %d\n" i x;
       let x = (x * 1103515245 + 12345) land 0x7fffffff in

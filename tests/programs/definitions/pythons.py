@@ -17,7 +17,7 @@ work, results = queue.Queue(), {}
 def run():
     while (number := work.get()) is not None:
         value = b"%d" % number
-        for _ in range(30000):
+        for _ in range(18000):
             value = hashlib.sha256(value * 100).digest()
         with lock:
             kept.write(b"%d %s\\n" % (number, value.hex().encode()))
@@ -42,7 +42,7 @@ _POOL = """
 import hashlib, multiprocessing, sys
 def work(number):
     value = b"%d" % number
-    for _ in range(45000):
+    for _ in range(27000):
         value = hashlib.sha256(value * 50).digest()
     return number, value.hex()
 if __name__ == "__main__":

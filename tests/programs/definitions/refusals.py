@@ -49,11 +49,23 @@ PROGRAMS: Final = (
         steps=(
             Seen(b""),
             Companion(
-                ("sh", "-c", "until psql -h /home/nobody/postgres -c 'select 1' postgres; do sleep 0.2; done"), b"1 row"
+                (
+                    "sh",
+                    "-c",
+                    "until psql -h /home/nobody/postgres -c 'select 1' postgres; do sleep 0.2; done",
+                ),
+                b"1 row",
             ),
             Move(),
             Beside(
-                ("psql", "-h", "/home/nobody/postgres", "-tc", "select sum(n) from generate_series(1, 100000) n", "postgres")
+                (
+                    "psql",
+                    "-h",
+                    "/home/nobody/postgres",
+                    "-tc",
+                    "select sum(n) from generate_series(1, 100000) n",
+                    "postgres",
+                )
             ),
             Signal("INT"),
         ),

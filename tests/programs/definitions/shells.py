@@ -109,7 +109,7 @@ PROGRAMS: Final = (
         "more than its memory holds: temporary files in /tmp, open and closed ones",
         ("sh", "-c", "sort -g -S 2M --parallel=1 numbers | sha256sum"),
         {"sort": "coreutils"},
-        {"numbers": numbers(1, 1_500_000)},
+        {"numbers": numbers(1, 1_000_000)},
         light=True,
     ),
     Program(

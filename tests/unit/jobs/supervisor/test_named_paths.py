@@ -81,4 +81,7 @@ def test_hints() -> None:
     gone = private_hint(_Directories(left=("/tmp/out",)), ("sh", "-c", "date >/tmp/out"), b"", 0)
     assert gone.startswith("/tmp/out was in the job's own /tmp and was removed with it")
     assert private_hint(_Directories(there=("/tmp/data",)), ("cat", "/tmp/data"), b"", 1) == ""
+    left = _Directories(left=("/tmp/base",), there=("/tmp/base",))
+    assert "/tmp/base was" in private_hint(left, ("cc", "-o/tmp/base"), b"", 0)
+    assert private_hint(left, ("python3", "-c", "connect('/tmp/base')"), b"", 0) == ""
     assert private_hint(_Directories(), ("sh", "-c", "rm /tmp/gone"), b"/tmp/x", 0) == ""
