@@ -14,6 +14,7 @@ from gomd.jobs.ownership import JobTrees, annotate, line_of
 from gomd.verbs import arguments as words
 from gomd.verbs import selection as selecting
 from gomd.verbs.context import ISession, Parts
+from gomd.verbs.identity import Named, named_process
 from gomd.verbs.remote_processes import (
     job_elsewhere,
     own_job_elsewhere,
@@ -21,10 +22,10 @@ from gomd.verbs.remote_processes import (
     processes_elsewhere,
     send_signal,
 )
-from gomd.verbs.replies import Reply, Rows, TextColumn, ValueReply
+from gomd.verbs.replies import Relayed, Reply, Rows, TextColumn, ValueReply
 from gomd.verbs.table import Verb
 from libgomd.errors import NotFound, SourceUnavailable, TimedOut, error_for
-from libgomd.model import Caller, Process, Role
+from libgomd.model import Caller, Job, Process, Role
 from libgomd.wire.lines import OK, Request
 
 #: Seconds; an older process table is scanned again before it is shown.
@@ -270,32 +271,49 @@ async def where(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> 
     return ValueReply(str(process.node), process.node)
 
 
-async def _act(parts: Parts, act: Callable[..., None], pid: int, number: int, caller: Caller) -> None:
+async def _act(parts: Parts, act: Callable[..., None], named: Named, number: int, caller: Caller) -> None:
     """Act on a process of this node, on a thread, because reading the process first may hang."""
-    await parts.threads.run_apart(5.0, ("act", pid), ("actor", caller.uid), act, pid, number, caller)
+    pid = parts.jobs.pid_here(named.pid)
+    await parts.threads.run_apart(
+        5.0, ("act", pid), ("actor", caller.uid), act, pid, number, caller, named.started
+    )
+
+
+def _elsewhere(parts: Parts, named: Named, caller: Caller) -> Job | None:
+    """Return the caller's job if it runs on another node; not for a process that was found on this one."""
+    return None if named.started is not None else own_job_elsewhere(parts, named.pid, caller)
 
 
 async def signal(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """Send a signal, as kill(1) would for this caller."""
-    pid, number = words.pid(arguments[0]), words.signal_number(arguments[1])
-    if (job := own_job_elsewhere(parts, pid, session.caller)) is not None:
+    number = words.signal_number(arguments[1])
+    named = await named_process(parts, session, "signal", arguments)
+    if isinstance(named, Relayed):
+        return named
+    pid = named.pid
+    if (job := _elsewhere(parts, named, session.caller)) is not None:
         await send_signal(parts, job, number, group=False)
     else:
-        await _act(parts, parts.control.signal, parts.jobs.pid_here(pid), number, session.caller)
+        await _act(parts, parts.control.signal, named, number, session.caller)
     name = signals.Signals(number).name if number in set(signals.Signals) else f"signal {number}"
     return ValueReply(f"sent {name} to process {pid}", {"pid": pid, "signal": number})
 
 
 async def renice(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """Set the niceness, as renice(1) would for this caller."""
-    pid, nice = words.pid(arguments[0]), words.whole_number(arguments[1], "N", -20, 19)
-    if (job := own_job_elsewhere(parts, pid, session.caller)) is not None:
-        request = Request("renice", (await pid_there(parts, job), str(nice)))
+    nice = words.whole_number(arguments[1], "N", -20, 19)
+    named = await named_process(parts, session, "renice", arguments)
+    if isinstance(named, Relayed):
+        return named
+    pid = named.pid
+    if (job := _elsewhere(parts, named, session.caller)) is not None:
+        there = await pid_there(parts, job)
+        request = Request("renice", (named.word if named.word == job.identity else there, str(nice)))
         reply = await parts.peers.ask(parts.members.find(str(job.node)), request, session.caller, False)
         if reply.code != OK:
             raise error_for(reply.code, reply.text)
     else:
-        await _act(parts, parts.control.renice, parts.jobs.pid_here(pid), nice, session.caller)
+        await _act(parts, parts.control.renice, named, nice, session.caller)
     return ValueReply(f"process {pid} has niceness {nice}", {"pid": pid, "nice": nice})
 
 
@@ -313,6 +331,6 @@ VERBS = (
     Verb(
         "where", "PID [NODE]", Role.READ, "show the id of the node a process runs on; NODE is its home", where
     ),
-    Verb("signal", "PID SIG", Role.USER, "send a signal by name or number", signal),
-    Verb("renice", "PID N", Role.USER, "set the niceness, -20 to 19", renice),
+    Verb("signal", "PID SIG", Role.USER, "send a signal by name or number; PID or identity", signal),
+    Verb("renice", "PID N", Role.USER, "set the niceness, -20 to 19; PID or identity", renice),
 )

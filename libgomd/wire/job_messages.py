@@ -50,6 +50,8 @@ class JobSpec(NamedTuple):
         by their names, -1 for none, within those of this node; None for those of this node.
     :ivar private_tmp: bytes of its own temporary files with which a job can move; 0: it shares this node's
         temporary directories.
+    :ivar identity: of its first process in the whole cluster, ``HOME-PID-STARTED``; empty for a job that
+        begins at home, which gets its identity as it begins, and when it is not known.
     """
 
     id: str
@@ -82,6 +84,7 @@ class JobSpec(NamedTuple):
     nice: int = 0
     limits: Mapping[str, tuple[int, int]] | None = None
     private_tmp: int = 0
+    identity: str = ""
 
 
 class ViewSpec(NamedTuple):
@@ -121,6 +124,7 @@ class RunningJob(NamedTuple):
     pid_at_home: int | None = None
     memory_max: int | None = None
     cantmove: str = ""
+    identity: str = ""
 
 
 class AttachedJob(NamedTuple):
@@ -301,6 +305,8 @@ def to_json(value: JobMessage) -> dict[str, Any]:
             del told["memory_sent"]
     if isinstance(value, FreezeOrder) and not value.tree_port:
         del told["tree_port"]
+    if isinstance(value, (JobSpec, RunningJob)) and not value.identity:
+        del told["identity"]
     return told
 
 
@@ -315,8 +321,8 @@ def _signals(value: object, name: str) -> tuple[tuple[int, bool], ...]:
 
 
 _READERS: Final[dict[str, json_fields.Reader]] = {
-    **dict.fromkeys(("address", "cantmove", "criu", "cwd", "did", "directory", "do", "error", "id", "images",
-                     "reason", "text", "user", "where"), json_fields.text),
+    **dict.fromkeys(("address", "cantmove", "criu", "cwd", "did", "directory", "do", "error", "id",
+                     "identity", "images", "reason", "text", "user", "where"), json_fields.text),
     **dict.fromkeys(("detach", "detached", "lock", "lost", "memory_sent", "merge", "tty"), json_fields.flag),
     **dict.fromkeys(("bytes", "code", "exit", "expected_uid", "gid", "home", "job", "memory_max", "nmigs",
                      "node", "pid", "pid_at_home", "port", "signal", "private_tmp", "spool_bytes",

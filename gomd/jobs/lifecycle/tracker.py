@@ -172,7 +172,7 @@ class JobTracker:
         if tracked.number is None or running is None:
             return
         cantmove = "it has a terminal" if running.tty else running.cantmove
-        job = self._table.started(tracked.number, tracked.node, running.pid, cantmove)
+        job = self._table.started(tracked.number, tracked.node, running.pid, cantmove, running.identity)
         if first_time:
             self.jobs_started += 1
             self.publish(EventKind.STARTED, job.node, f"job {job.job} of {job.user}: {job.command}", job.uid)

@@ -94,8 +94,9 @@ class MigrationSource:
         if message is MessageKind.OFFER:
             files = {REQUIREMENTS_FILE: self._requirements}
             details = OfferDetails(
-                context.jobs.is_locked(name), context.jobs.pid_at_home(name), self._private_bytes
-            )
+                context.jobs.is_locked(name), context.jobs.pid_at_home(name), self._private_bytes,
+                context.jobs.identity(name),
+            )  # fmt: skip
         elif message is MessageKind.IMAGES:
             files, details = self._images, ImagesDetails(True) if self._memory_sent else None
         elif message is MessageKind.SETTLED:
