@@ -228,12 +228,14 @@ class Watches:
         period: float,
         count: int | None,
         ask: Callable[[ISession], Replying],
+        ended: Callable[[], None] = lambda: None,
     ) -> AsyncGenerator[Round, None]:
         """
         Return ``count`` rounds of a watch for the caller of ``session``.
 
         :param what: the request; None if the watch is not shared.
         :param ask: runs the verb once for a session. Its errors are raised if no equal watch runs yet.
+        :param ended: called when the last viewer has gone, unless an equal watch ran already.
         """
         caller = session.caller
         key = (what, period, session.json, caller.role, caller.uid, caller.user) if what else object()
@@ -243,10 +245,12 @@ class Watches:
             first = ask(watcher)  # an error here is the answer to the watch itself
             shared = SharedWatch(
                 clock, lambda: ask(watcher), first, period, session.json,
-                lambda begun: self._shared.setdefault(key, begun), lambda ended: self._forget(key, ended),
+                lambda begun: self._shared.setdefault(key, begun),
+                lambda watch: self._forget(key, watch, ended),
             )  # fmt: skip
         return shared.view(count)
 
-    def _forget(self, key: Hashable, ended: SharedWatch) -> None:
-        if self._shared.get(key) is ended:
+    def _forget(self, key: Hashable, watch: SharedWatch, ended: Callable[[], None]) -> None:
+        if self._shared.get(key) is watch:
             del self._shared[key]
+        ended()
