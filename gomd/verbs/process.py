@@ -23,6 +23,7 @@ from gomd.verbs.remote_processes import (
     send_signal,
 )
 from gomd.verbs.replies import Relayed, Reply, Rows, TextColumn, ValueReply
+from gomd.verbs.rounds import Watcher
 from gomd.verbs.table import Verb
 from libgomd.errors import NotFound, SourceUnavailable, TimedOut, error_for
 from libgomd.model import Caller, Job, Process, Role
@@ -189,11 +190,14 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
     """List all processes, or those that the arguments select."""
     selection = selecting.parse(arguments)
     asked = set(selection.pids)
+    period = session.period if isinstance(session, Watcher) and session.period is not None else MIN_SHOWN_AGE
+    # Watched once a second, it is scanned once a second, and CPU percentages are over that second.
+    max_age, shown_age = min(MAX_TABLE_AGE, 0.8 * period), min(MIN_SHOWN_AGE, max(0.5, 2 * period))
     wanted = sorted(asked | {parts.jobs.pid_here(pid) for pid in asked})
     if 0 < len(wanted) <= MAX_SINGLE_READS:
         here, age = await _read_afresh(parts, wanted), 0.0
     else:
-        table = await parts.collector.processes(MAX_TABLE_AGE)
+        table = await parts.collector.processes(max_age)
         here, age = table.processes, max(0.0, parts.clock.seconds() - table.read_at)
     elsewhere = await processes_elsewhere(parts)
     trees, parents = JobTrees(parts.jobs.here()), {process.pid: process.ppid for process in here}
@@ -218,7 +222,7 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
     rates = session.json or "read_rate" in fields or "write_rate" in fields
     shown: Sequence[Any] = seen_by(parts, caller, chosen, rates=rates)
     text = f"{len(shown)} of {len(listed)} processes" if selection.selects else f"{len(shown)} processes"
-    if age > MIN_SHOWN_AGE:
+    if age > shown_age:
         shown = Aged(shown, age)
         text += f", as they were {age:.0f} s ago: they cannot be read now, the log says why"
     if not fields:

@@ -32,11 +32,16 @@ VIEWERS_PER_TURN: Final = 10
 @implementer(ISession)
 @dataclass
 class Watcher:
-    """The session as which a shared watch asks. It is that of the first viewer, and does not change."""
+    """
+    The session as which a shared watch asks. It is that of the first viewer, and does not change.
+
+    :ivar period: seconds from round to round: what a verb shows should be no older.
+    """
 
     caller: Caller
     json: bool
     wrong_tokens: int = 0
+    period: float | None = None
 
 
 class Round:
@@ -241,7 +246,7 @@ class Watches:
         key = (what, period, session.json, caller.role, caller.uid, caller.user) if what else object()
         shared = self._shared.get(key)
         if shared is None:
-            watcher = Watcher(caller, session.json)
+            watcher = Watcher(caller, session.json, period=period)
             first = ask(watcher)  # an error here is the answer to the watch itself
             shared = SharedWatch(
                 clock, lambda: ask(watcher), first, period, session.json,
