@@ -15,6 +15,7 @@ from libgomd import call_forms as forms
 from libgomd import model
 from libgomd.call_forms import NodeKey as NodeKey
 from libgomd.errors import MalformedRequest
+from libgomd.node_rounds import NodeAnswer, NodeRounds
 from libgomd.replies import Call, Rounds, Stream
 from libgomd.wire.lines import Request
 
@@ -327,6 +328,26 @@ def watch(call: Call[T], *, seconds: float | None = None, rounds: int | None = N
     asked = call.request
     request = forms.request("watch", *options, asked.verb, *asked.arguments, node=asked.node)
     return Stream(request, lambda: Rounds(call))
+
+
+def watch_nodes(
+    call: Call[T], *, nodes: NodeKey = "all", seconds: float | None = None, rounds: int | None = None
+) -> Stream[list[NodeAnswer[T]]]:
+    """
+    Ask ``call`` of every node, or of one, again and again; each round has what each node said last.
+
+    :param nodes: ``all``, or the id or name of one. Other parameters as for `watch`.
+    :raises MalformedRequest: for `events`, which every node knows, and for a call that names a node.
+    """
+    if call.request.verb == "events":
+        raise MalformedRequest("every node knows the events of all nodes: use `watch_events`")
+    if call.request.node:
+        raise MalformedRequest("name the nodes in `nodes`, and none in the call")
+    options: list[object] = [] if seconds is None else ["-n", f"{seconds:g}"]
+    options += [] if rounds is None else ["-c", rounds]
+    asked = call.request
+    request = forms.request("watch", *options, f"@{nodes}", asked.verb, *asked.arguments)
+    return Stream(request, lambda: NodeRounds(call))
 
 
 def watch_events(*, node: NodeKey = "") -> Stream[model.Event]:

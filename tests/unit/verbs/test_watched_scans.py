@@ -1,4 +1,4 @@
-"""How often processes are scanned: as often as the fastest watch of `ps` asks, and no more when it has gone."""
+"""How often processes are scanned: as often as the fastest watch of `ps` asks, and no more once it ended."""
 
 from __future__ import annotations
 
