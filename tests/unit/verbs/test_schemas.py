@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -10,14 +11,16 @@ import pytest
 
 from gomd.verbs.all import all_verbs
 from gomd.verbs.schemas import DIRECTORY, WITHOUT, files
-from libgomd.model import Event, EventKind, Output, Role
+from libgomd.model import Caller, Event, EventKind, Output, Role
 from libgomd.testing import MemoryDaemon
+from libgomd.wire.values import dumps, encode, loads
 from tests.unit.protocols.talk import Talk
-from tests.unit.verbs.three_nodes import BETA, PROCESSES, ThreeNodes
+from tests.unit.verbs.three_nodes import AWAY, ThreeNodes
 
 #: What is asked of node 1 of three, by verb.
 ASKED = {
-    "help": "help", "version": "version", "whoami": "whoami", "nodes": "nodes", "node": "node 2", "load": "load",
+    "help": "help", "version": "version", "whoami": "whoami", "nodes": "nodes", "node": "node 2",
+    "load": "load",
     "speed": "speed", "cpus": "cpus", "util": "util", "mem": "mem", "status": "status", "map": "map",
     "ls": "ls /proc/hpc/nodes", "get": "get /proc/hpc/nodes/2/load", "ps": "ps", "where": "where 5",
     "signal": "signal 5 STOP", "renice": "renice 5 3", "migrate": "migrate 300 2 dry-run", "lock": "lock 300",
@@ -71,19 +74,26 @@ def test_every_answer_is_as_its_schema_says() -> None:
     assert {verb.name for verb in all_verbs()} - set(WITHOUT) - set(ASKED) == asked_elsewhere
 
 
+def test_jobs_and_what_is_done_to_them() -> None:
+    """A row as the home table has it; `kill` and `auth` by a caller who may."""
+    check("jobs", loads(dumps(encode(AWAY))))
+    ended = replace(AWAY, pid=None, exit=3, ended=5.0, memory_max=1 << 20)
+    check("jobs", loads(dumps(encode(ended))))
+    for value in answer(ThreeNodes(), "kill 9 TERM"):
+        check("kill", value)
+    known = MemoryDaemon(tokens={"t0ken": Caller(Role.USER, "ada", 1000, "token")})
+    for value in answer(known, "auth t0ken"):
+        check("auth", value)
+
+
 def test_a_command_and_a_watch() -> None:
     """Their rows come one by one."""
     daemon = MemoryDaemon(commands={"greet": [Output("hello"), Output(exit=0)]})
     for row in answer(daemon, "do greet"):
         check("do", row)
     node = ThreeNodes()
-    for request in (
-        "watch -c 1 ps --top 2",
-        "watch -c 1 @1 ps --top 2",
-        "watch -c 1 @3 load",
-        "watch -c 1 load",
-    ):
-        for row in answer(node, request):
+    for request in ("ps --top 2", "@1 ps --top 2", "@3 load", "load"):
+        for row in answer(node, f"watch -c 1 {request}"):
             check("watch", row)
 
 
@@ -99,4 +109,3 @@ def test_a_wrong_answer_is_found() -> None:
     for verb, value in (("load", "7"), ("nodes", {"id": 1}), ("mem", {"mem": 1}), ("status", 3), ("map", [])):
         with pytest.raises(jsonschema.ValidationError):
             check(verb, value)
-    assert BETA.id != PROCESSES[0].pid
