@@ -100,7 +100,7 @@ _VALUES: Final[Mapping[str, dict[str, Any]]] = {
 
 def schema_of(verb: Verb) -> dict[str, Any]:
     """Return the schema of the answer of ``verb``, which is none of `WITHOUT`."""
-    kind = next((each for each in _ROWS if verb.fields == each.JSON), None) if verb.fields else None
+    kind: Any = next((each for each in _ROWS if verb.fields == each.JSON), None) if verb.fields else None
     if verb.name in ("whoami", "auth"):
         kind = Caller
     elif verb.name == "do":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from tests.integration.cluster.asking import ask, eventually
@@ -13,6 +14,10 @@ def _row(host: Host, word: str) -> dict[str, Any]:
     """Return the row of a process; the table that `ps` shows may be a second old."""
     [row] = eventually(lambda: [row for row in ask(host, "ps", as_json=True).rows if row["identity"] == word])
     return dict(row)
+
+
+def _has_nice(host: Host, word: str, nice: int) -> bool:
+    return bool(_row(host, word)["nice"] == nice)
 
 
 def test_one_identity_from_its_start_to_its_end(three: list[Host]) -> None:
@@ -35,7 +40,7 @@ def test_one_identity_from_its_start_to_its_end(three: list[Host]) -> None:
             (f"renice {word}", f"@{there.number} renice {word}"), there.number * 4
         ):
             assert ask(first, f"{request} {nice}").code == 200, request
-            assert eventually(lambda nice=nice: _row(first, word)["nice"] == nice)
+            assert eventually(partial(_has_nice, first, word, nice))
         assert ask(second, f"lock {word}").code == 200  # every node finds it
         assert eventually(lambda: _row(first, word)["lock"])
         assert ask(third, f"unlock {word}").code == 200

@@ -10,6 +10,7 @@ import pytest
 from libgomd import calls
 from libgomd.errors import MalformedReply, MalformedRequest, TimedOut
 from libgomd.node_rounds import NodeAnswer, NodeRounds
+from libgomd.replies import Call
 from libgomd.wire.lines import encode_request
 
 
@@ -24,7 +25,8 @@ def test_what_is_sent() -> None:
     assert encode_request(asked) == b"watch -n 1 -c 2 @all ps --top=5\r\n"
     assert encode_request(calls.watch_nodes(calls.load(), nodes=3).request) == b"watch @3 load\r\n"
     assert encode_request(calls.signal("3-4711-98", "TERM").request) == b"signal 3-4711-98 TERM\r\n"
-    for wrong in (calls.events(), calls.load(node=3)):
+    wrongs: tuple[Call[Any], ...] = (calls.events(), calls.load(node=3))
+    for wrong in wrongs:
         with pytest.raises(MalformedRequest):
             calls.watch_nodes(wrong)
 

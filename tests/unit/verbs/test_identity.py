@@ -66,6 +66,7 @@ def test_it_has_ended(node: ThreeNodes, request_: str) -> None:
     """404, also for one of another node's that this node is asked about by that node."""
     assert as_ada(node).say(request_.format("1-99-5")).startswith("404 process 1-99-5 has ended: ")
     talk = as_ada(node)
+    assert talk.line.session is not None
     talk.line.session.caller = replace(talk.line.session.caller, via="node 2")
     assert talk.say(request_.format("2-99-5")).startswith("404 process 2-99-5 has ended: ")
 
