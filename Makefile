@@ -12,7 +12,7 @@ DESTDIR ?=
 # Where `make install-unit` puts gomd.service.
 UNITDIR ?= /etc/systemd/system
 
-.PHONY: help run test format lint types imports unit integration faults examples bench demo system criu clean install-openmosix-names uninstall-openmosix-names install-unit uninstall-unit
+.PHONY: help run test format lint types imports unit integration faults programs examples bench demo system criu clean install-openmosix-names uninstall-openmosix-names install-unit uninstall-unit
 
 help:
 	@echo 'make run          run the daemon in the foreground with gomd.ini'
@@ -20,6 +20,7 @@ help:
 	@echo 'make unit         the unit tests alone (under a minute)'
 	@echo 'make format       lay the code out as `make lint` wants it'
 	@echo 'make faults       every fault a migration can meet, as root (make test has most of them)'
+	@echo 'make programs     move a hundred programs of Debian and write docs/programs.md, as root; ONLY=name for one'
 	@echo 'make bench        measure; ONLY=name for one of them'
 	@echo 'make demo         draw the load and the top processes of the daemon that runs'
 	@echo 'make criu         get a criu that works on this kernel, as root (moving processes needs one)'
@@ -53,11 +54,16 @@ unit: $(VENV)/.tested
 	$(BIN)/python -m pytest -q tests/unit
 
 integration: $(VENV)/.tested
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/integration
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/integration tests/programs
 
 # Every fault that a migration can meet; `make test` leaves out those that another one covers.
 faults: $(VENV)/.tested
 	GOMD_ALL_FAULTS=1 $(BIN)/python -m pytest -q tests/integration/test_migrate_faults.py tests/integration/test_migrate_misfortunes.py
+
+# Programs that nobody here wrote, moved in mid-run; docs/programs.md says what came of them. It installs them.
+programs: $(VENV)/.tested
+	@sh contrib/system-packages programs
+	$(BIN)/python -m tests.programs $(if $(ONLY),'$(ONLY)')
 
 bench: $(VENV)/.tested
 	@case ' $(ONLY) ' in '  '|*' run '*|*' detection '*) sh contrib/system-packages bench || true ;; esac

@@ -29,7 +29,8 @@ from libgomd.wire.lines import Request
 
 RUN_USAGE = """\
 usage: gom run [-n NODE | -b | -j 1-4,7] [-l | -L] [-t | -T] [-e CHAR] [--no-input] [--detach]
-               [--mem SIZE] [--mem-max SIZE] [--shared-tmp] COMMAND [ARG ...]
+               [--mem SIZE] [--mem-max SIZE] [--carry PATH ...]
+               [--shared-tmp] COMMAND [ARG ...]
 
   -n NODE      on that node, by id or name
   -b           on the best node (the default)
@@ -48,6 +49,10 @@ usage: gom run [-n NODE | -b | -j 1-4,7] [-l | -L] [-t | -T] [-e CHAR] [--no-inp
                limit of its memory, swap included: the kernel kills a process of a job that exceeds it
   --shared-tmp let it see the /tmp, /var/tmp and /dev/shm of its node. By default it has its own, which move
                with it and are removed with it; what its command line names there it sees anyway.
+  --carry PATH
+               a file or directory that travels with the job wherever it runs, and comes home at its end; may
+               be given more than once. Until then the job works on a copy. A file that was changed here
+               meanwhile is kept, and the job's version stands beside it as NAME.gomd-HOME-JOB
 
 Ctrl-C goes to the command; without a terminal of its own a second one within a second asks, and a third
 one kills it. Ctrl-Z stops both, and fg or bg continues both.
@@ -95,6 +100,7 @@ class Wanted(NamedTuple):
     escape: int | None = DEFAULT_ESCAPE
     no_input: bool = False
     shared_tmp: bool = False
+    carry: tuple[str, ...] = ()
 
 
 class WantedAttachment(NamedTuple):
@@ -118,13 +124,15 @@ def parse(words: Sequence[str]) -> Wanted:
         option = rest.pop(0)
         if option == "--":
             break
-        option, equals, value = option.partition("=") if option.startswith("--mem") else (option, "", "")
-        if option in ("-n", "-j", "-e", "--mem", "--mem-max"):
+        option, equals, value = option.partition("=") if option.startswith(_LONG) else (option, "", "")
+        if option in ("-n", "-j", "-e", "--mem", "--mem-max", "--carry"):
             if not equals:
                 if not rest:
                     raise MalformedRequest(f"{option} needs a value")
                 value = rest.pop(0)
-            if option in _SIZES:
+            if option == "--carry":
+                found["carry"] = (*found.get("carry", ()), value)
+            elif option in _SIZES:
                 found[_SIZES[option]] = size(value, option)
             elif option == "-e":
                 found["escape"] = parse_escape(value)
@@ -168,6 +176,7 @@ def parse_attachment(words: Sequence[str]) -> WantedAttachment:
     return WantedAttachment(rest[0], **found)
 
 
+_LONG = ("--mem", "--carry")
 _SIZES = {"--mem": "memory", "--mem-max": "memory_max"}
 _FLAGS: dict[str, dict[str, Any]] = {
     "-b": {}, "-l": {"lock": True}, "-L": {"lock": False}, "-t": {"tty": True}, "-T": {"tty": False},
@@ -301,7 +310,7 @@ def _spec(wanted: Wanted) -> JobSpec:
     return job_spec(
         wanted.argv, tty=terminal, size=size, merge=not terminal and _same(1, 2), detach=wanted.detach,
         node=wanted.node, nodes=wanted.nodes, lock=wanted.lock, memory=wanted.memory,
-        memory_max=wanted.memory_max,
+        memory_max=wanted.memory_max, carry=wanted.carry,
         shared_tmp=wanted.shared_tmp,
     )  # fmt: skip
 

@@ -176,6 +176,7 @@ class Client:
         detach: bool = False,
         tty: bool = False,
         size: tuple[int, int] = DEFAULT_SIZE,
+        carry: Sequence[str] = (),
         stdin: bytes | None = None,
         timeout: float | None = None,
         reconnect: float = RECONNECT_LIMIT,
@@ -193,6 +194,7 @@ class Client:
         :param lock: whether balancing leaves it where it is. :param merge: its errors go into its output.
         :param detach: it goes on alone; the streams of what this returns are closed, `attach` has them.
         :param tty: it gets a terminal, of ``size`` rows and columns.
+        :param carry: files and directories that travel with it wherever it runs, and come home at its end.
         :param stdin: all of its standard input; without it, it is open for `BlockingJob.write`.
         :param timeout: seconds for it to begin, and for what a daemon owes at once; the client's unless said.
         :param reconnect: seconds to go on trying when the daemon goes away under it; 0 for not at all.
@@ -210,6 +212,7 @@ class Client:
             argv, cwd=cwd, env=env, umask=umask, tty=tty, size=size, merge=merge, detach=detach, node=node,
             nodes=nodes, lock=lock, memory=memory, memory_max=memory_max, nice=nice, limits=limits,
             shared_tmp=shared_tmp,
+            carry=carry,
         )  # fmt: skip
         first = spec.frame()
         job = self._streams(Request("run"), first, timeout, reconnect)

@@ -58,6 +58,7 @@ class RunsJobs:
         detach: bool = False,
         tty: bool = False,
         size: tuple[int, int] = DEFAULT_SIZE,
+        carry: Sequence[str] = (),
         stdin: bytes | None = None,
         timeout: float | None = None,
         reconnect: float = RECONNECT_LIMIT,
@@ -75,6 +76,7 @@ class RunsJobs:
         :param lock: whether balancing leaves it where it is. :param merge: its errors go into its output.
         :param detach: it goes on alone; the streams of what this returns are closed, `attach` has them.
         :param tty: it gets a terminal, of ``size`` rows and columns.
+        :param carry: files and directories that travel with it wherever it runs, and come home at its end.
         :param stdin: all of its standard input; without it, it is open for `RunningJob.write`.
         :param timeout: seconds for it to begin, and for what a daemon owes at once; the client's unless said.
         :param reconnect: seconds to go on trying when the daemon goes away under it; 0 for not at all.
@@ -93,6 +95,7 @@ class RunsJobs:
             argv, cwd=cwd, env=env, umask=umask, tty=tty, size=size, merge=merge, detach=detach, node=node,
             nodes=nodes, lock=lock, memory=memory, memory_max=memory_max, nice=nice, limits=limits,
             shared_tmp=shared_tmp,
+            carry=carry,
         )  # fmt: skip
         first = spec.frame()
         job = await self._streams_of_a_job(Request("run"), first, timeout, reconnect)

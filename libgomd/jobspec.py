@@ -1,5 +1,6 @@
 """
-The description of a job that is to run: one checked value, made in one place for `gom run` and both clients.
+The description of a job that is to run: one checked value, made in one place for `gom run` and both
+clients.
 
 It travels as the JSON of the first frame (`SPEC`, docs/jobs.md). The daemon checks it again; a mistake that
 is found here is said before anything is sent.
@@ -29,6 +30,11 @@ LIMITS: Final = (
     "CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "SIGPENDING",
     "MSGQUEUE", "NICE", "RTPRIO", "RTTIME",
 )  # fmt: skip
+#: Maximum number of paths that a job takes along.
+MAX_CARRIED: Final = 64
+#: Directories of the kernel and the system, in which nothing, or not everything at once, can be carried.
+_NEVER_CARRIED: Final = ("/proc/", "/sys/", "/dev/")
+_NEVER_CARRIED_WHOLE: Final = frozenset({"/proc", "/sys", "/dev", "/tmp", "/var/tmp", "/run"})  # noqa: S108
 #: Rows and columns of a terminal whose size nobody knows.
 DEFAULT_SIZE: Final = (24, 80)
 
@@ -51,6 +57,7 @@ class JobSpec(NamedTuple):
     :ivar limits: soft and hard resource limits by the names in `LIMITS`, -1 for none; None for those that the
         node gives. No job gets more than its node allows.
     :ivar shared_tmp: it gets no temporary directories of its own, and sees those of its node.
+    :ivar carry: absolute paths of files and directories that travel with it, and come home at its end.
     """
 
     argv: tuple[str, ...]
@@ -69,13 +76,14 @@ class JobSpec(NamedTuple):
     nice: int | None = None
     limits: Mapping[str, tuple[int, int]] | None = None
     shared_tmp: bool = False
+    carry: tuple[str, ...] = ()
 
     def values(self) -> dict[str, Any]:
         """Return the JSON object that the daemon reads."""
         limits = None if self.limits is None else {name: list(pair) for name, pair in self.limits.items()}
         return {
             **self._asdict(), "argv": list(self.argv), "env": dict(self.env), "size": list(self.size),
-            "limits": limits,
+            "limits": limits, "carry": list(self.carry),
         }  # fmt: skip
 
     def frame(self) -> bytes:
@@ -107,6 +115,7 @@ def job_spec(
     nice: int | None = None,
     limits: Mapping[str, tuple[int, int]] | None = None,
     shared_tmp: bool = False,
+    carry: Sequence[str] = (),
 ) -> JobSpec:
     """
     Return the description of a job. Looks at this process, and does not block.
@@ -135,12 +144,13 @@ def job_spec(
     return JobSpec(
         words, MappingProxyType(surroundings), _directory(cwd),
         own_umask() if umask is None else _number(umask, "umask", 0o777),
-        bool(tty), (_number(rows, "size", 65535), _number(columns, "size", 65535)), bool(merge), bool(detach),
-        checked_text(str(node), "node"), checked_text(nodes, "nodes"), lock,
+        bool(tty), (_number(rows, "size", 65535), _number(columns, "size", 65535)), bool(merge),
+        bool(detach), checked_text(str(node), "node"), checked_text(nodes, "nodes"), lock,
         None if memory is None else _number(memory, "memory", 1 << 63), memory_max,
         checked_nice(own_nice() if nice is None else nice),
         MappingProxyType(checked_limits(own_limits() if limits is None else limits)),
         bool(shared_tmp),
+        _carried_here(carry),
     )  # fmt: skip
 
 
@@ -223,6 +233,36 @@ def checked_text(found: Any, what: str) -> str:
     except UnicodeEncodeError:
         raise MalformedRequest(f"{what}: text that can be encoded is needed, not {found!r:.60}") from None
     return found
+
+
+def carried_paths(paths: Sequence[str]) -> tuple[str, ...]:
+    """
+    Return the paths of ``carry``, without those that lie in another one of them.
+
+    :raises MalformedRequest: one is not absolute, not plain, or nothing that can be carried; or they are
+        too many.
+    """
+    if len(paths) > MAX_CARRIED:
+        raise MalformedRequest(f"--carry takes at most {MAX_CARRIED} paths: name the directory they are in")
+    for path in paths:
+        checked_text(path, "carry")
+        if not path.startswith("/") or os.path.normpath(path) != path or path.startswith("//"):
+            raise MalformedRequest(f"carry takes absolute paths without . and .., not {path[:60]!r}")
+        if len(os.fsencode(path)) > MAX_CWD:
+            raise MalformedRequest(f"a path of carry has more than {MAX_CWD} bytes")
+        if path == "/" or path.startswith(_NEVER_CARRIED) or path in _NEVER_CARRIED_WHOLE:
+            raise MalformedRequest(f"{path} cannot be carried: name the files in it that the job needs")
+    chosen: list[str] = []
+    for path in sorted(set(paths)):
+        if not any(path.startswith(f"{other}/") for other in chosen):
+            chosen.append(path)
+    return tuple(chosen)
+
+
+def _carried_here(paths: Sequence[str]) -> tuple[str, ...]:
+    """Return the paths as the daemon is to see them: absolute, and without symbolic links on their way."""
+    named = [os.path.realpath(os.path.join(own_directory(), checked_text(path, "carry"))) for path in paths]
+    return carried_paths(named)
 
 
 def _number(found: Any, what: str, most: int) -> int:

@@ -71,6 +71,7 @@ class MemoryDaemon:
     :param source: its node; by default, a node without load and processes.
     :param commands: for `do`: name of each command and its output, with its exit status last.
     :param tokens: for `auth`: each token and the caller that it makes.
+    :param clock: its time; by default one that stands still between calls of `advance`.
     :ivar clock: the time of the daemon and of its clients. :ivar control: records what was done to processes.
     :ivar telnet_factory: makes its connections.
     :ivar stopped: the reason that `shutdown` gave, None before it.
@@ -82,9 +83,12 @@ class MemoryDaemon:
         *,
         commands: Mapping[str, Sequence[Output]] | None = None,
         tokens: Mapping[str, Caller] | None = None,
+        clock: Clock | None = None,
     ) -> None:
-        self.clock = Clock()
-        self.clock.rightNow = START_TIME
+        if clock is None:
+            clock = Clock()
+            clock.rightNow = START_TIME
+        self.clock = clock
         self.source = source or MemorySource()
         self.control = MemoryProcessControl(self.source)
         self.stopped: str | None = None

@@ -127,6 +127,9 @@ class JobsSettings:
     output_total: int
     output_reserve: int
     private_tmp: int
+    carry_files: int
+    carry_bytes: int
+    carry_days: float
 
 
 class Changes(NamedTuple):

@@ -76,10 +76,11 @@ class IMigrator(Interface):
         :raises NotFound: there is no such job or process. :raises PeerUnreachable: the node does not answer.
         """
 
-    def migrate(subject: MigrationSubject, node: int) -> Awaitable[None]:
+    def migrate(subject: MigrationSubject, node: int) -> Awaitable[MoveCost | None]:
         """
         Move ``subject`` to ``node``, 0 for its home; ends when it runs there.
 
+        :returns: what the move took, None when that is not known or it runs there already.
         :raises NotFound: there is no such job, process or node.
         :raises CannotMove: it still runs here; says why.
         :raises Conflict: it is being moved already.
@@ -171,15 +172,31 @@ class RelocationOutcome(Enum):
     COULD = "it was only asked whether it could move there"
 
 
+class MoveCost(NamedTuple):
+    """
+    What a move took.
+
+    :ivar seconds: from the offer until both nodes had settled it.
+    :ivar stopped_seconds: that the processes stood still. :ivar bytes: that were sent: memory and images.
+        None when it is not known.
+    """
+
+    seconds: float
+    stopped_seconds: float | None = None
+    bytes: int | None = None
+
+
 class Moved(NamedTuple):
     """
     The answer to a request that a process should run on some node.
 
     :ivar node: where it runs now; with `RelocationOutcome.COULD`, where it could run.
+    :ivar cost: of the move; None when there was none, or it is not known.
     """
 
     node: Node
     outcome: RelocationOutcome
+    cost: MoveCost | None = None
 
 
 class IRelocation(Interface):
@@ -244,6 +261,26 @@ class IJobs(Interface):
         Start the job that the first frame on ``stream`` describes, as ``caller``. Never raises.
 
         :param guest: ``HOME-JOB``: it is a job of another node, whose daemon is at the other end.
+        """
+
+    def check_carry(caller: Caller, name: str, step: str, node: int) -> None:
+        """
+        Check whether the daemon of ``node`` may do a step with the files that the job ``name`` carries along.
+
+        :param step: ``put``, ``give`` or ``drop``.
+        :raises NotAllowed: it may not. :raises Conflict: the job runs here.
+        """
+
+    def carry(caller: Caller, name: str, step: str, stream: Any) -> None:
+        """Do such a step; the files travel on ``stream``. Never raises."""
+
+    def bring_home(job: Job) -> Awaitable[str]:
+        """
+        Bring the carried files of a job that is over home, if that failed at its end.
+
+        :returns: what a person should know of it, clauses; empty as a rule.
+        :raises Conflict: it is not over. :raises NotFound: nothing of it is missing here.
+        :raises NotPossible: it failed again; says why.
         """
 
     def rows(caller: Caller) -> Sequence[Job]:

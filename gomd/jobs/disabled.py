@@ -22,6 +22,17 @@ class NoJobs:
         stream.send(frames.failure(NotPossible("this daemon runs no jobs")))
         stream.close()
 
+    def check_carry(self, caller: Caller, name: str, step: str, node: int) -> None:
+        """See `IJobs.check_carry`."""
+        raise NotFound(f"there is no job {name} here: this daemon runs no jobs")
+
+    def carry(self, caller: Caller, name: str, step: str, stream: Any) -> None:
+        """See `IJobs.carry`."""
+
+    async def bring_home(self, job: Job) -> str:
+        """See `IJobs.bring_home`."""
+        raise NotFound(f"there is no job {job.job} here: this daemon runs no jobs")
+
     def rows(self, caller: Caller) -> Sequence[Job]:
         """See `IJobs.rows`."""
         return ()

@@ -92,20 +92,45 @@ class JobOwnership:
         return [process for process in table if trees.job_of(process.pid, parents) == job]
 
 
-def annotate(processes: Sequence[Process], jobs: Sequence[JobHere], own_id: int) -> list[Process]:
+class Annotations:
     """
-    Return ``processes`` of node ``own_id``; those of ``jobs``, and their descendants, name their home.
+    Shows the processes of jobs under their homes.
 
-    A process that gomd did not start is returned as it is.
+    It keeps what it made from the last table: of a thousand jobs hardly one changes from one `ps` to the
+    next, and to make all of them again delayed every other caller for a tenth of a second.
     """
-    trees = JobTrees(jobs)
-    if not trees.roots:
-        return list(processes)
-    parents = {process.pid: process.ppid for process in processes}
-    return [
-        process if (job := trees.job_of(process.pid, parents)) is None else _as_of(process, job, own_id)
-        for process in processes
-    ]
+
+    def __init__(self) -> None:
+        self._made: dict[int, tuple[Process, JobHere, Process]] = {}
+
+    def annotate(
+        self, processes: Sequence[Process], trees: JobTrees, parents: Mapping[int, int], own_id: int
+    ) -> list[Process]:
+        """
+        Return ``processes`` of node ``own_id``; those of jobs, and their descendants, name their home.
+
+        A process that gomd did not start is returned as it is.
+
+        :param trees: of the jobs here. :param parents: the parent of each process.
+        """
+        if not trees.roots:
+            return list(processes)
+        last, self._made = self._made, {}
+        return [
+            process
+            if (job := trees.job_of(process.pid, parents)) is None
+            else self._annotated(process, job, own_id, last.get(process.pid))
+            for process in processes
+        ]
+
+    def _annotated(
+        self, process: Process, job: JobHere, own_id: int, last: tuple[Process, JobHere, Process] | None
+    ) -> Process:
+        # A process at rest is the same object from scan to scan.
+        if last is None or last[0] is not process or last[1] != job:
+            last = (process, job, _as_of(process, job, own_id))
+        self._made[process.pid] = last
+        return last[2]
 
 
 def _as_of(process: Process, job: JobHere, own_id: int) -> Process:

@@ -8,6 +8,7 @@ from typing import ClassVar
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -17,22 +18,32 @@ from gomd.jobs.home.changes import JobChanges
 from gomd.jobs.home.journal import Journal
 from gomd.jobs.home.table import FIRST_FOREIGN_PID, HomeTable
 from gomd.jobs.lifecycle.admission import Admission
+from gomd.jobs.lifecycle.carried_files import PEER_STEPS, SWEEP_INTERVAL, CarriedFiles, CarryLimits
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.output_quota import OutputLimits, OutputQuota
 from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
 from gomd.jobs.lifecycle.shown_output import ShownOutput
 from gomd.jobs.lifecycle.submit import JobSubmission
 from gomd.jobs.lifecycle.supervisors import Supervisors
-from gomd.jobs.lifecycle.tracked import Phase, TrackedJob
+from gomd.jobs.lifecycle.tracked import Phase, TrackedJob, own_obstacle
 from gomd.jobs.lifecycle.tracker import GONE, JobTracker
 from gomd.jobs.migration.disabled import NoMigrator
 from gomd.jobs.migration.location import JobLocations
 from libgomd.deadlines import within
-from libgomd.errors import Conflict, GomdError, NotFound, PeerUnreachable, TimedOut
+from libgomd.errors import (
+    Conflict,
+    GomdError,
+    MalformedRequest,
+    NotAllowed,
+    NotFound,
+    NotPossible,
+    PeerUnreachable,
+    TimedOut,
+)
 from libgomd.model import Caller, Counter, Job, JobState
 from libgomd.wallclock import Wall
 from libgomd.wire import frames, job_messages
-from libgomd.wire.job_messages import LockOrder, RunningJob
+from libgomd.wire.job_messages import GIVE, PUT, LockOrder, RunningJob
 from libgomd.wire.job_name import JobName
 
 #: Jobs under way at once, where the configuration does not say.
@@ -53,6 +64,7 @@ class Jobs(Service):
     :param migrator: makes what moves jobs.
     :param admission: how many jobs may be under way at once, of this home and guests together.
     :param output: how much output of detached jobs is kept.
+    :param carry: how much a job may carry along.
     :param disk: threads for the spool, so that a disk that hangs occupies no others; ``threads`` without it.
     """
 
@@ -75,6 +87,7 @@ class Jobs(Service):
         admission: Admission | None = None,
         output: OutputLimits | None = None,
         disk: IThreads | None = None,
+        carry: CarryLimits | None = None,
         migrator: Callable[[JobTracker, HomeTable, JobLocations], IMigrator] | None = None,
     ) -> None:
         self._members = members
@@ -85,9 +98,14 @@ class Jobs(Service):
         self._table = HomeTable(
             members.own_id, journal, forgotten=self._forget_output, changed=self._changes.notify
         )
-        tracker = self._tracker = JobTracker(
-            clock, members, disk or threads, events, remote, supervisors, self._table, self._changes, wall
+        self._wall = wall
+        self.carried = CarriedFiles(
+            clock, members, peers, disk or threads, supervisors, carry or CarryLimits(), own_uid
         )
+        tracker = self._tracker = JobTracker(
+            clock, members, disk or threads, events, remote, supervisors, self._table, self._changes, wall,
+            self.carried,
+        )  # fmt: skip
         self._locations = JobLocations(
             clock, members, peers, tracker, self._table, lambda: not tracker.stopping
         )
@@ -102,7 +120,10 @@ class Jobs(Service):
         self._submission = JobSubmission(
             clock, members, threads, supervisors, placement, journal, self._table, tracker, own_uid,
             admission or Admission(own_uid, DEFAULT_MAX_JOBS), self._kept, wall,
+            self.carried,
         )  # fmt: skip
+        self._sweeping = LoopingCall(self._sweep)
+        self._sweeping.clock = clock
         self._following: Deferred[None] | None = None
 
     def run(self, caller: Caller, stream: FrameStream, guest: str = "") -> None:
@@ -121,6 +142,7 @@ class Jobs(Service):
         self._tracker.stopping = False
         self._supervisors.open()
         self._journal.open()
+        self.carried.load()
         names = self._supervisors.names()
         self._table.load(name.number for name in names if name.home == self._members.own_id)
         leaving, coming = self.migrator.load()
@@ -139,6 +161,7 @@ class Jobs(Service):
         self._following = Deferred.fromCoroutine(self._tracker.follow(self.migrator.node_down))
         self._following.addErrback(lambda failure: None)  # cancelled when the service stops
         self._kept.start()
+        self._sweeping.start(SWEEP_INTERVAL, now=False)
 
     def _surely(self, name: str, find: Callable[..., None], *arguments: object) -> None:
         """Find one job. Whatever is wrong with it is logged, and no other job suffers from it."""
@@ -192,6 +215,8 @@ class Jobs(Service):
         self._tracker.stopping = True
         self.migrator.stop()
         self._kept.stop()
+        if self._sweeping.running:
+            self._sweeping.stop()
         if self._following is not None:
             self._following.cancel()
         self._tracker.release_all()
@@ -203,6 +228,51 @@ class Jobs(Service):
 
         closing = within(self._clock, CLOSE_TIMEOUT, self._journal.close(), TimedOut("the disk hangs"))
         return closing.addErrback(late)
+
+    async def _sweep_carried(self) -> None:
+        try:
+            await self.carried.sweep(self._is_over, self._wall())
+        except (GomdError, OSError) as error:
+            self._log.warn("carried files are not looked through now: {error}", error=error)
+
+    def _sweep(self) -> Deferred[None]:
+        """Remove carried files that nobody has fetched. Never fails: the loop would end."""
+        swept = Deferred.fromCoroutine(self._sweep_carried())
+        return swept.addErrback(lambda failure: self._log.failure("sweeping failed", failure=failure))
+
+    def _is_over(self, name: JobName) -> bool:
+        if str(name) in self._tracker.jobs:
+            return False
+        job = self._table.get(name.number) if name.home == self._members.own_id else None
+        return job is None or job.state.over
+
+    def carry(self, caller: Caller, name: str, step: str, stream: FrameStream) -> None:
+        """See `IJobs.carry`."""
+        self.carried.serve(name, step, caller, stream)
+
+    def check_carry(self, caller: Caller, name: str, step: str, node: int) -> None:
+        """See `IJobs.check_carry`."""
+        tracked = self._tracker.jobs.get(name)
+        home = JobName.parse(name).home
+        if step not in PEER_STEPS:
+            raise MalformedRequest(f"carry takes {', '.join(PEER_STEPS)}, not {step[:20]}")
+        if step == GIVE and tracked is not None and tracked.leaving and caller.owns(tracked.uid):
+            return
+        if node != home or home == self._members.own_id:
+            raise NotAllowed("only a job's home speaks of its files so, or the node that it moves to")
+        if step == PUT and tracked is not None:
+            raise Conflict(f"there is a job {name} here already")
+
+    async def bring_home(self, job: Job) -> str:
+        """See `IJobs.bring_home`."""
+        if not job.state.over:
+            raise Conflict(f"job {job.job} is not over: its files come home at its end")
+        if not self.carried.has(job.name):
+            raise NotFound(f"no carried files of job {job.job} are missing at home")
+        told = await self.carried.bring_home(job, job.node)
+        if self.carried.has(job.name):
+            raise NotPossible(told)
+        return told
 
     def _forget_output(self, job: Job) -> None:
         if job.detached:
@@ -273,7 +343,7 @@ class Jobs(Service):
     def _cantmove(self, tracked: TrackedJob, running: RunningJob) -> str:
         if tracked.leaving:
             return "it is being moved"
-        known = "it has a terminal" if running.tty else running.cantmove
+        known = own_obstacle(running)
         return known or tracked.obstacle or self.migrator.cannot()
 
     def elsewhere(self) -> Sequence[Job]:

@@ -44,7 +44,7 @@ HANDSHAKE_QUEUE_TIMEOUT = 10.0
 #: too many connections.
 RETRY_PAUSES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 #: Seconds for the verbs that reply only after they have moved one process, or all processes of a node.
-REPLY_TIMEOUTS: Final = {"migrate": 900.0, "bring": 3600.0, "expel": 3600.0, "put": 3600.0}
+REPLY_TIMEOUTS: Final = {"migrate": 900.0, "bring": 3600.0, "expel": 3600.0, "put": 3600.0, "carry": 900.0}
 #: Verbs that change nothing, so that their request is sent again when a stream that was kept turns out to be
 #: closed. Only these use kept streams.
 REPEATABLE: Final = frozenset({

@@ -34,7 +34,7 @@ FIRST_REQUEST_TIMEOUT: Final = 30.0
 #: the next request of its peer may be on its way.
 MIN_IDLE_SECONDS: Final = 0.5
 #: Verbs that daemons send for themselves if their argument is a job of another node, ``HOME-JOB``.
-_STREAM_VERBS: Final = frozenset({"run", "attach"})
+_STREAM_VERBS: Final = frozenset({"run", "attach", "carry"})
 _UNKNOWN_CALLER = Caller(Role.NONE, "", None, "an unidentified peer")
 
 

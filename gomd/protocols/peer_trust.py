@@ -15,7 +15,7 @@ from libgomd.errors import NotAllowed
 from libgomd.model import Caller, Role, is_system_user
 from libgomd.wire.lines import Request
 
-#: Verbs that daemons send for themselves. They also send `attach` with ``HOME-JOB`` to the home of a guest.
+#: Verbs that daemons send for themselves. They also send `attach` and `carry` with ``HOME-JOB``.
 DAEMON_VERBS: Final = frozenset({"migration", "moved"})
 
 
@@ -48,4 +48,6 @@ class PeerTrust:
 
 
 def _is_about_guest(request: Request) -> bool:
+    if request.verb == "carry":  # of a guest that is over, or moves to the node that asks
+        return request.arguments[1:] in (("give",), ("drop",))
     return request.verb == "attach" and bool(request.arguments) and "-" in request.arguments[0]

@@ -22,10 +22,13 @@ from gomd.interfaces import (
     IThreads,
     MigrationSubject,
 )
+from gomd.jobs.checkpoint import inspection
 from gomd.jobs.checkpoint.criu import Criu, TlsFiles, find
+from gomd.jobs.checkpoint.probes import ProbeNotes
 from gomd.jobs.home.journal import Journal
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.admission import Admission
+from gomd.jobs.lifecycle.carried_files import CarryLimits
 from gomd.jobs.lifecycle.forkserver_client import ForkServerClient
 from gomd.jobs.lifecycle.output_quota import OutputLimits
 from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
@@ -115,6 +118,9 @@ def jobs_of(
         reactor, members, threads, events, partial(RemoteJobs, reactor, members, peers), supervisors,
         placement, Journal(os.path.join(config.node.state_dir, "jobs", "journal"), journal), peers,
         wall=wall, own_uid=os.geteuid(), admission=room, output=output, disk=disk, migrator=migrator,
+        carry=CarryLimits(
+            config.jobs.carry_files, config.jobs.carry_bytes, config.jobs.carry_days * 86400.0
+        ),
     )  # fmt: skip
 
 
@@ -142,14 +148,19 @@ def _criu(
     )
 
     def context(observer: ChannelObserver) -> MigrationContext:
+        works = CriuCheck(criu, threads, reactor, images.root)
+        notes = ProbeNotes(os.path.join(images.root, ".probes"))
         checks = NodeChecks(
-            threads, CriuCheck(criu, threads, reactor), images, private_limit=config.jobs.private_tmp
-        )
+            threads, works, images, partial(inspection.look, notes=notes),
+            withdraw=partial(inspection.withdraw, notes=notes), sweep=notes.sweep,
+            private_limit=config.jobs.private_tmp,
+        )  # fmt: skip
         return MigrationContext(
             reactor, wall, members, threads, criu.program, partial(tls, os.path.join(state, "tls")),
-            PageServers(criu, threads, config.peers.address), images, checks, policy,
+            PageServers(threads, config.peers.address), images, checks, policy,
             LocalJobs(own_id, tracker, table, supervisors, locations),
             MigrationJournal(os.path.join(state, "jobs", "migrations")), Channels(members, peers, observer),
+            tracker.carried,
         )  # fmt: skip
 
     return Migrations(context)

@@ -26,6 +26,7 @@ from gomd.interfaces import (
 )
 from gomd.jobs.disabled import NoJobs
 from gomd.jobs.migration.disabled import NoMigrator
+from gomd.jobs.ownership import Annotations
 from libgomd.model import Counter
 from libgomd.wallclock import Wall
 
@@ -37,6 +38,7 @@ class Parts:
 
     :ivar wall: gives the time of stamps; ``clock`` is for durations only.
     :ivar hides_others: whether /proc hides processes of other users (``hidepid``); the verbs then do so too.
+    :ivar annotations: shows the processes of the whole table under their homes.
     :ivar trouble: why the other nodes cannot reach this one, a clause; empty when they can.
     :ivar counters: gives what all parts have counted, for `stats`.
     """
@@ -60,6 +62,7 @@ class Parts:
     relocation: IRelocation
     jobs: IJobs = field(default_factory=NoJobs)
     migrator: IMigrator = field(default_factory=lambda: NoMigrator("this daemon runs no jobs"))
+    annotations: Annotations = field(default_factory=Annotations)
     trouble: Callable[[], str] = lambda: ""
 
 

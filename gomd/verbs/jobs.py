@@ -44,6 +44,18 @@ def attach(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply
     return Upgrade(f"job {job.job}", lambda stream: parts.jobs.attach(job, stream))
 
 
+async def carry(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+    """Bring the carried files of a job home that is over; between daemons: put, give or drop them."""
+    if len(arguments) == 1:
+        job = _job(parts, session, arguments[0])
+        told = await parts.jobs.bring_home(job)
+        return ValueReply(told or f"the carried files of job {job.job} are home", {"job": job.job})
+    node, caller = words.peer(session.caller), session.caller
+    name, step = str(JobName.parse(arguments[0])), arguments[1]
+    parts.jobs.check_carry(caller, name, step, node)
+    return Upgrade(f"carry {name}", lambda stream: parts.jobs.carry(caller, name, step, stream))
+
+
 def jobs(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """List the caller's jobs, everybody's for an admin, and those that ended lately."""
     found = parts.jobs.rows(session.caller)
@@ -79,5 +91,13 @@ VERBS = (
     Verb("run", "[HOME-JOB]", Role.USER, "run a command here or on another node; `gom run` says it", run),
     Verb("jobs", "", Role.USER, "your jobs, everybody's for an admin", jobs, fields=Job.JSON),
     Verb("attach", "JOB", Role.USER, "take up the streams of a job again; `gom attach` says it", attach),
+    Verb(
+        "carry",
+        "JOB [STEP]",
+        Role.USER,
+        "bring the carried files of a job that is over home",
+        carry,
+        patient=True,
+    ),
     Verb("kill", "JOB [SIG]", Role.USER, "end a job, or send it another signal", kill),
 )

@@ -44,6 +44,8 @@ async def migrate(parts: Parts, session: ISession, arguments: tuple[str, ...]) -
         "node": node.id,
         "seconds": round(parts.clock.seconds() - began, 3),
         "moved": moved.outcome is RelocationOutcome.MOVED,
+        "stopped_seconds": None if moved.cost is None else moved.cost.stopped_seconds,
+        "bytes": None if moved.cost is None else moved.cost.bytes,
     }
     return ValueReply(_SAID[moved.outcome].format(pid=pid, node=f"{node.id} {node.name}"), value)
 

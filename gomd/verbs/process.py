@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, overload
 
 from gomd.jobs.home.table import lives
-from gomd.jobs.ownership import JobTrees, annotate, line_of
+from gomd.jobs.ownership import Annotations, JobTrees, line_of
 from gomd.verbs import arguments as words
 from gomd.verbs import selection as selecting
 from gomd.verbs.context import ISession, Parts
@@ -195,16 +195,17 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
     max_age, shown_age = min(MAX_TABLE_AGE, 0.8 * period), min(MIN_SHOWN_AGE, max(0.5, 2 * period))
     wanted = sorted(asked | {parts.jobs.pid_here(pid) for pid in asked})
     if 0 < len(wanted) <= MAX_SINGLE_READS:
-        here, age = await _read_afresh(parts, wanted), 0.0
+        here, age, annotations = await _read_afresh(parts, wanted), 0.0, Annotations()
     else:
         table = await parts.collector.processes(max_age)
         here, age = table.processes, max(0.0, parts.clock.seconds() - table.read_at)
+        annotations = parts.annotations
     elsewhere = await processes_elsewhere(parts)
     trees, parents = JobTrees(parts.jobs.here()), {process.pid: process.ppid for process in here}
     moved = {process.pid for process in elsewhere if process.home == parts.members.own_id}
     everything = [
         process
-        for process in annotate(here, parts.jobs.here(), parts.members.own_id)
+        for process in annotations.annotate(here, trees, parents, parts.members.own_id)
         if process.pid not in moved or lives(process.pid)  # what is left of a job that has moved is no row
     ]
     everything += elsewhere

@@ -50,6 +50,7 @@ _UNITS: Final[Mapping[str, str]] = {
     "Node.util": "percent of one processor", "Node.mem": _BYTES, "Node.rmem": _BYTES, "Node.tmem": _BYTES,
     "Node.age": _SECONDS, "NodeRange.first": "node id", "Job.home": "node id", "Job.node": "node id",
     "Job.started": _MOMENT, "Job.ended": _MOMENT, "Job.memory_max": _BYTES, "Event.time": _MOMENT,
+    "Event.seconds": _SECONDS, "Event.stopped_seconds": _SECONDS, "Event.bytes": _BYTES,
     "Event.node": "node id", "Event.by": "node id",
 }  # fmt: skip
 _NUMBER: Final[Mapping[str, Any]] = {"type": ["integer", "null"]}
@@ -82,6 +83,7 @@ _VALUES: Final[Mapping[str, dict[str, Any]]] = {
     "signal": _object({"pid": ("integer", ""), "signal": ("integer", "")}),
     "renice": _object({"pid": ("integer", ""), "nice": ("integer", "-20 to 19")}),
     "kill": _object({"job": ("integer", ""), "signal": ("integer", "")}),
+    "carry": _object({"job": ("integer", "")}),
     "migrate": _object({
         "pid": ("integer", ""), "node": ("integer", "node id"), "seconds": ("number", _SECONDS),
         "moved": ("boolean", ""),

@@ -30,9 +30,13 @@ class Event:
     :ivar reason: a sentence for a person.
     :ivar by: id of the node that reported it.
     :ivar uid: the user whose process it is about; None for no process. It never leaves the daemon.
+    :ivar seconds: that a job's move took, as told by the node that it left; ``stopped_seconds`` those that it
+        stood still, ``bytes`` those that were sent. None for anything else, and where it is not known.
     """
 
-    JSON: ClassVar[tuple[str, ...]] = ("time", "kind", "node", "name", "reason", "by")
+    JSON: ClassVar[tuple[str, ...]] = (
+        "time", "kind", "node", "name", "reason", "by", "seconds", "stopped_seconds", "bytes"
+    )  # fmt: skip
 
     time: float
     kind: EventKind
@@ -41,6 +45,9 @@ class Event:
     reason: str
     by: int
     uid: int | None = None
+    seconds: float | None = None
+    stopped_seconds: float | None = None
+    bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,7 @@ class CallerEnd:
         self._more: dict[str, Any] = {"stops": True} if stops else {}
         self._stdin_ended = False
         self._stdin_end_sent = False
+        self._size = b""
         self._outgoing = bytearray()
 
     # -- what goes out
@@ -185,8 +186,9 @@ class CallerEnd:
         self._outgoing += frames.encode_signal(number, group)
 
     def window_size(self, rows: int, columns: int) -> None:
-        """Tell the size of the caller's terminal."""
-        self._outgoing += frames.encode_winsize(rows, columns)
+        """Tell the size of the caller's terminal. It is told again with each attachment: one may be lost."""
+        self._size = frames.encode_winsize(rows, columns)
+        self._outgoing += self._size
 
     def hang_up(self) -> None:
         """Say that the caller is gone: the job is to end."""
@@ -235,6 +237,7 @@ class CallerEnd:
         if _number(told, "n", self._asked) != self._asked:
             return None
         self.attached = True
+        self._outgoing += self._size
         lost = {kind: self.outputs[kind].resume(_number(told, name)) for kind, name in OUTPUTS.items()}
         stdin = _number(told, "stdin")
         if stdin > self.stdin.end:  # another caller has sent the input up to here

@@ -25,6 +25,14 @@ THAW: Final = "thaw"
 END: Final = "end"
 LOCK: Final = "lock"
 KEEP: Final = "keep"
+#: What a `CarrySpec` can ask for: take the files at home, put them into the job's directory, give what is
+#: there, merge it into the files at home, or remove it.
+TAKE: Final = "take"
+PUT: Final = "put"
+GIVE: Final = "give"
+MERGE: Final = "merge"
+REMOVE: Final = "remove"
+CARRY_STEPS: Final = (TAKE, PUT, GIVE, MERGE, REMOVE)
 #: The step that tells the arrival of a `JobSpec`: the daemon may describe the next job to another supervisor.
 RECEIVED: Final = "received"
 
@@ -50,6 +58,7 @@ class JobSpec(NamedTuple):
         by their names, -1 for none, within those of this node; None for those of this node.
     :ivar private_tmp: bytes of its own temporary files with which a job can move; 0: it shares this node's
         temporary directories.
+    :ivar carry: absolute paths whose files the job takes along wherever it runs.
     :ivar identity: of its first process in the whole cluster, ``HOME-PID-STARTED``; empty for a job that
         begins at home, which gets its identity as it begins, and when it is not known.
     """
@@ -84,6 +93,7 @@ class JobSpec(NamedTuple):
     nice: int = 0
     limits: Mapping[str, tuple[int, int]] | None = None
     private_tmp: int = 0
+    carry: tuple[str, ...] = ()
     identity: str = ""
 
 
@@ -98,12 +108,47 @@ class ViewSpec(NamedTuple):
     spool_bytes: int
 
 
+class CarrySpec(NamedTuple):
+    """
+    What a process is to do with the files that a job carries along (`gomd.jobs.supervisor.carrier`).
+
+    :ivar step: what to do, one of `CARRY_STEPS`. :ivar directory: of the carried files, absolute.
+    :ivar paths: where the job sees them. :ivar umask: for output files that are not there yet.
+    :ivar entries: files and :ivar size_limit: bytes that may be carried.
+    :ivar suffix: added to the names of files that stand beside changed ones.
+    """
+
+    step: str
+    directory: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+    paths: tuple[str, ...] = ()
+    umask: int = 0o22
+    entries: int = 0
+    size_limit: int = 0
+    suffix: str = ""
+
+
+class CarryOutcome(NamedTuple):
+    """
+    What came of a `CarrySpec`.
+
+    :ivar failed: why it could not be done, a clause; empty when it was.
+    :ivar notes: what a person should know.
+    """
+
+    failed: str = ""
+    notes: tuple[str, ...] = ()
+
+
 class RunningJob(NamedTuple):
     """
     What a supervisor tells of its job while that runs. The names of `JobSpec` mean the same here.
 
     :ivar pid: of its first process, and :ivar supervisor: of the supervisor, as the machine knows them.
     :ivar cantmove: why it cannot be moved, a clause; empty when that is not known to be so.
+    :ivar terminal_moves: whether it has a terminal that its supervisor can hand over.
     """
 
     id: str
@@ -124,6 +169,8 @@ class RunningJob(NamedTuple):
     pid_at_home: int | None = None
     memory_max: int | None = None
     cantmove: str = ""
+    carry: tuple[str, ...] = ()
+    terminal_moves: bool = False
     identity: str = ""
 
 
@@ -242,6 +289,8 @@ class OrderOutcome(NamedTuple):
 _KINDS: Final[dict[type, int]] = {
     JobSpec: frames.SPEC,
     ViewSpec: frames.SPEC,
+    CarrySpec: frames.SPEC,
+    CarryOutcome: frames.MOVED,
     RunningJob: frames.STARTED,
     AttachedJob: frames.STARTED,
     JobExit: frames.EXIT,
@@ -252,7 +301,18 @@ _KINDS: Final[dict[type, int]] = {
     KeepOrder: frames.MOVE,
     OrderOutcome: frames.MOVED,
 }
-JobMessage = JobSpec | ViewSpec | RunningJob | AttachedJob | JobExit | StartFailure | Order | OrderOutcome
+JobMessage = (
+    JobSpec
+    | ViewSpec
+    | CarrySpec
+    | CarryOutcome
+    | RunningJob
+    | AttachedJob
+    | JobExit
+    | StartFailure
+    | Order
+    | OrderOutcome
+)
 T = TypeVar("T", bound=JobMessage)
 
 
@@ -266,11 +326,13 @@ def decode(kind: type[T], payload: bytes) -> T:
     return from_json(kind, frames.decode_json(payload))
 
 
-def decode_spec(payload: bytes) -> JobSpec | ViewSpec:
+def decode_spec(payload: bytes) -> JobSpec | ViewSpec | CarrySpec:
     """Return what a SPEC frame asks a supervisor for. :raises MalformedFrame: nothing that can be."""
     told = frames.decode_json(payload)
     if told.get("view"):
         return from_json(ViewSpec, told)
+    if told.get("step") in CARRY_STEPS:
+        return from_json(CarrySpec, told)
     spec = from_json(JobSpec, told)
     missing = [name for name in _NEEDED_TO_START if told.get(name) is None]
     if missing and not spec.images:
@@ -321,14 +383,18 @@ def _signals(value: object, name: str) -> tuple[tuple[int, bool], ...]:
 
 
 _READERS: Final[dict[str, json_fields.Reader]] = {
-    **dict.fromkeys(("address", "cantmove", "criu", "cwd", "did", "directory", "do", "error", "id",
-                     "identity", "images", "reason", "text", "user", "where"), json_fields.text),
-    **dict.fromkeys(("detach", "detached", "lock", "lost", "memory_sent", "merge", "tty"), json_fields.flag),
+    **dict.fromkeys(("address", "cantmove", "criu", "cwd", "did", "directory", "do", "error", "id", "images",
+                     "failed", "identity", "reason", "step", "suffix", "text", "user",
+                     "where"), json_fields.text),
+    **dict.fromkeys(("detach", "detached", "lock", "lost", "memory_sent", "merge",
+                     "terminal_moves", "tty"), json_fields.flag),
     **dict.fromkeys(("bytes", "code", "exit", "expected_uid", "gid", "home", "job", "memory_max", "nmigs",
                      "node", "pid", "pid_at_home", "port", "signal", "private_tmp", "spool_bytes",
-                     "spool_reserve", "supervisor", "tree_port", "uid", "umask"), json_fields.whole),
+                     "spool_reserve", "supervisor", "tree_port", "uid", "umask", "entries",
+                     "size_limit"), json_fields.whole),
     **dict.fromkeys(("began", "limit", "used"), json_fields.seconds),
     "argv": json_fields.texts(),
+    **dict.fromkeys(("carry", "notes", "paths"), json_fields.texts()),
     "cgroup": json_fields.texts(2),
     "tls": json_fields.texts(3),
     "groups": json_fields.wholes(),

@@ -11,12 +11,13 @@ import base64
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from typing import Any
 
-from gomd.jobs.checkpoint import criu, page_connection, process_tree
+from gomd.jobs.checkpoint import criu, page_connection, page_receiver, process_tree
 from gomd.jobs.checkpoint.images import Images
 from gomd.jobs.supervisor.child_task import ChildTask
 from gomd.jobs.supervisor.kernel import mount_own_proc, unshare_pids_and_mounts
@@ -128,7 +129,7 @@ class _Inside:
 
         def work() -> None:
             accepted = page_connection.accept(self._listening, (source,), 10.0)
-            self._criu.page_server(accepted, directory, criu.TlsFiles(*tls), 60.0)
+            page_receiver.receive(accepted, directory, criu.TlsFiles(*tls))
 
         self._work = ChildTask(work, 70.0)
 
@@ -176,22 +177,43 @@ class _Inside:
         self._pid = pid
         return {"pids": pids, "held": held, "seconds": time.monotonic() - before}
 
-    def bare_dump(self, directory: str, far: str, tls: list[str]) -> dict[str, Any]:
-        """What a person would type: a page server and a dump, on loopback, timed."""
+    def use_run(self, directory: str, known: bool) -> None:
+        """
+        Give criu a /run of its own.
+
+        :param known: a tmpfs, with what criu has found out about the kernel; else ``directory``, where criu
+            keeps nothing of that.
+        """
+        words = ["-t", "tmpfs", "tmpfs", "/run"] if known else ["--bind", directory, "/run"]
+        subprocess.run(["mount", *words], check=True)
+        if known:
+            subprocess.run([self._criu.program, "check"], capture_output=True, check=False)
+
+    def bare_dump(self, directory: str, far: str, corked: bool) -> dict[str, Any]:
+        """
+        What a person would type: a page server and a dump, on loopback over plain TCP, timed.
+
+        :param corked: as criu does it by itself; else over a pair of sockets that cannot be corked.
+        """
         program = self._criu.program
-        tls_words = ["--tls", "--tls-cacert", tls[0], "--tls-cert", tls[1], "--tls-key", tls[2]]
-        common = ["--address", "127.0.0.1", "--port", "28471", *tls_words, "--tls-no-cn-verify"]
         external = [word for name in self._names for word in ("--external", name)]
+        ends = [] if corked else socket.socketpair()
+        numbers = [end.fileno() for end in ends]
+        words = [["--address", "127.0.0.1", "--port", "28471"]] * 2 if corked else [
+            ["--ps-socket", str(number)] for number in numbers
+        ]  # fmt: skip
         with process_tree.high_pids():
-            server = subprocess.Popen([program, "page-server", "-D", far, *common])
+            server = subprocess.Popen([program, "page-server", "-D", far, *words[0]], pass_fds=numbers)
             time.sleep(0.5)
             before = time.monotonic()
             subprocess.run(
-                [program, "dump", "-D", directory, "-t", str(self._pid), "--page-server", *common, *external,
-                 "--leave-stopped"], check=True,
+                [program, "dump", "-D", directory, "-t", str(self._pid), "--page-server", *words[1],
+                 *external, "--leave-stopped"], check=True, pass_fds=numbers,
             )  # fmt: skip
             seconds = time.monotonic() - before
             server.wait()
+        for end in ends:
+            end.close()
         return {"pid": self._pid, "names": self._names, "seconds": seconds}
 
     def bare_restore(self, directory: str, pid: int, names: list[str]) -> dict[str, Any]:

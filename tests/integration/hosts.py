@@ -117,13 +117,16 @@ class Host:
     :ivar daemon: its daemon, running or not.
     """
 
+    #: Its namespaces besides that of its mounts, as options of unshare and nsenter.
+    KINDS: tuple[str, ...] = ("--net", "--pid", "--uts")
+
     def __init__(self, number: int, home: Path, key_file: Path) -> None:
         self.number = self.node = number
         self.name = f"h{number}"
         self.address = f"10.77.0.{number}"
         self.home = home
         self.key_file = key_file
-        self._namespaces = _Namespaces("--net", "--pid", "--uts", "--mount-proc")
+        self._namespaces = _Namespaces(*self.KINDS, "--mount-proc")
         self.init = self._namespaces.init
         self.ip(["link set lo up"])
         self.run("hostname", self.name)
@@ -148,7 +151,7 @@ class Host:
 
     def command(self, program: Iterable[str], directory: Path | str = "/") -> list[str]:
         """Return what runs ``program`` on this host."""
-        enter = ("nsenter", f"--target={self.init}", "--net", "--pid", "--uts", "--mount")
+        enter = ("nsenter", f"--target={self.init}", *self.KINDS, "--mount")
         return [*enter, f"--wd={directory}", "--", *program]
 
     def run(self, *program: str, text: str = "", check: bool = True, user: str | None = None) -> str:
@@ -199,6 +202,9 @@ class Network:
     :param home: a directory for the hosts' files.
     """
 
+    #: What its hosts are.
+    HOST: type[Host] = Host
+
     def __init__(self, home: Path) -> None:
         self._home = home
         home.chmod(0o755)
@@ -223,7 +229,7 @@ class Network:
         """Make a host and plug it in. Its daemon is not started."""
         number = len(self.hosts) + 1
         assert number <= MOST, f"at most {MOST} hosts"
-        host = Host(number, self._home / f"h{number}", key_file)
+        host = self.HOST(number, self._home / f"h{number}", key_file)
         self.hosts.append(host)
         _ip(self._lan.init, [f"link add {host.name} type veth peer name eth0 netns {host.init}"])
         host.connect()

@@ -17,7 +17,8 @@ from tests.integration.daemon import PATIENCE, Daemon
 GOM = (sys.executable, "-c", "import sys; from gom.command import run; sys.exit(run())")
 #: The same as user nobody, who may not execute every python there is: he becomes it when it runs.
 _NOBODY = (
-    "import os, sys, gom.run, gom.relay; from gom.command import run; os.setgroups([65534]); "
+    "import json, os, pwd, resource, sys, termios, time, tty, gom.relay, gom.run; "
+    "from gom.command import run; os.setgroups([65534]); "
     "os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534); sys.exit(run())"
 )
 NOBODY = (sys.executable, "-c", _NOBODY)

@@ -54,6 +54,10 @@ class Line:
         self._file.close()
         self._socket.close()
 
+    def set_patience(self, seconds: float) -> None:
+        """Wait so long for each line, instead of `PATIENCE`."""
+        self._socket.settimeout(seconds)
+
     def say_no_more(self) -> None:
         """Close this side only."""
         self._socket.shutdown(socket.SHUT_WR)

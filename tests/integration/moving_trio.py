@@ -62,7 +62,7 @@ class FaultyDaemon(Daemon):
     def left(self, name: str = "") -> list[str]:
         """Return what is still there of migrations, and of the job ``name``."""
         places = (self.state / "jobs" / "migrations", self.spool / "moving")
-        found = [str(path) for place in places if place.is_dir() for path in place.iterdir()]
+        found = [str(path) for place in places if place.is_dir() for path in place.glob("[!.]*")]
         return found + [str(path) for path in (self.spool / name,) if name and path.exists()]
 
 
@@ -177,9 +177,11 @@ class Moving:
         self._stop = threading.Event()
         self._lines = 0
         self._read: list[bytes] = []
+        directory = trio.home / "work"
+        directory.mkdir(exist_ok=True)
         self.caller = subprocess.Popen(
             [*GOM, "-c", self.home.unix, "run", "-n", str(at), *self.argv],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=directory,
         )  # fmt: skip
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._feed, self._drain)]
         for thread in self._threads:

@@ -83,4 +83,4 @@ class Prompt:
 
     def mode(self) -> str:
         """Return the modes of the terminal as `stty -a` says them."""
-        return self.run("stty -a")
+        return "speed" + self.run("stty -a").partition("speed")[2]

@@ -233,6 +233,9 @@ def test_what_cannot_move_says_why(pair: Pair) -> None:
             time.sleep(0.02)
         with pytest.raises(CannotMove, match=reason):
             pair.freeze(1)
+        deadline = time.monotonic() + 10
+        while host.do("states") != "S" and time.monotonic() < deadline:
+            time.sleep(0.02)
         assert host.do("states") == "S"
         host.do("end")
     outside.close()

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from gomd.jobs.checkpoint import criu, page_connection
+from gomd.jobs.checkpoint import criu, page_connection, page_receiver
 from gomd.jobs.checkpoint.images import Images
 from gomd.jobs.lifecycle.forkserver_client import _PROGRAM, _ROOT
 from gomd.jobs.supervisor.kinds import NAMESPACE
@@ -142,7 +142,7 @@ def _freeze(source: Supervisor, program: str, images: Path, limit: float = 60.0)
     def serve() -> None:
         try:
             with page_connection.accept(listening, ("127.0.0.1",), 10.0) as accepted:
-                criu.Criu(program).page_server(accepted, str(images), tls, 60.0)
+                page_receiver.receive(accepted, str(images), tls)
         except CannotMove:
             pass
 

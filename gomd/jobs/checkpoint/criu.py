@@ -10,16 +10,20 @@ import os
 import re
 import select
 import signal
-import socket
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from gomd.jobs.checkpoint import kernel_cache
 from gomd.jobs.checkpoint.action_script import DUMPED, ActionScript
 from gomd.jobs.checkpoint.criu_log import explain, known_reason, missing_features
 from gomd.jobs.checkpoint.failure_logs import describe, keep
 from gomd.jobs.checkpoint.unprivileged import command_prefix
 from libgomd.errors import CannotMove, NotPossible
+
+if TYPE_CHECKING:
+    from gomd.jobs.checkpoint.page_relay import PageRelay
 
 #: Where contrib/get-criu unpacks one on systems whose own criu does not work.
 UNPACKED: Final = "/opt/gomd-criu/criu"
@@ -93,19 +97,6 @@ class Criu:
             raise NotPossible(f"{self.program} --version: {explain(text)}")
         return found[1]
 
-    def page_server(self, accepted: socket.socket, directory: str, tls: TlsFiles, limit: float) -> None:
-        """
-        Receive the pages of one dump over a connection, into ``directory``.
-
-        :param accepted: a connection from the source; the caller closes it.
-        :param tls: certificates of the cluster: pages from anybody else are refused.
-        :raises CannotMove: the connection broke, the certificates differ, the disk is full.
-        """
-        arguments = ("page-server", *_paths(directory, "page-server"), "--ps-socket", str(accepted.fileno()))
-        self._call(
-            (self.program, *arguments, *_tls(tls)), directory, "page-server", limit, [accepted.fileno()]
-        )
-
     def dump(
         self,
         pid: int,
@@ -116,6 +107,7 @@ class Criu:
         tls: TlsFiles | None = None,
         limit: float = 600.0,
         allows: Callable[[int], None] | None = None,
+        terminal: int = -1,
         ghost_limit: int = 0,
         connected: bool = False,
     ) -> None:
@@ -129,8 +121,11 @@ class Criu:
         :param tls: certificates of the cluster, for the page server, which speaks nothing but TLS.
         :param allows: checks the processes when they are dumped and nobody can continue them; see
             `ActionScript`.
-        :param ghost_limit: bytes of a file without a name that may go to ``directory``, and links are made
-            in the file system for those with other names only; 0: criu's default, and no links.
+        :param terminal: the job's end of its terminal, of whose session this process is the leader; -1 for a
+            job without one. ``pipes`` has the name of /dev/tty as well if the job has descriptors of that.
+        :param ghost_limit: for a job with files of its own: bytes of a file without a name that may go to
+            ``directory``; locks are carried over, and links are made in the file system for files that have
+            other names only. 0: criu's default, no locks and no links.
         :param connected: dump TCP connections, too. ``allows`` has to see that both ends are the job's.
         :raises CannotMove: criu refused, or ``allows`` did; the text is a clause that says why.
         """
@@ -140,17 +135,35 @@ class Criu:
         ]  # fmt: skip
         if connected:
             arguments += _CONNECTIONS
-        if pages is not None:  # not --ps-socket: with TLS criu 4.1 breaks down over it here
+        relay: PageRelay | None = None
+        if pages is not None:
             if tls is None:
                 raise ValueError("a page server is spoken to under TLS only")
-            arguments += ["--page-server", "--address", pages[0], "--port", str(pages[1]), *_tls(tls)]
+            from gomd.jobs.checkpoint.page_relay import PageRelay  # ssl costs every supervisor memory
+
+            relay = PageRelay(*pages, tls)
+            arguments += ["--page-server", "--ps-socket", str(relay.theirs.fileno())]
         if ghost_limit:
-            arguments += ["--link-remap", "--ghost-limit", str(ghost_limit)]
+            arguments += ["--link-remap", "--file-locks", "--ghost-limit", str(ghost_limit)]
         prefix = command_prefix(pid)
         if prefix:
             arguments.append("--unprivileged")
         script = None if allows is None else ActionScript(directory, {DUMPED: allows})
-        self._call((*prefix, self.program, *arguments), directory, "dump", limit, script=script)
+        if terminal >= 0:
+            arguments.append("--shell-job")
+        try:
+            self._call(
+                (*prefix, self.program, *arguments),
+                directory,
+                "dump",
+                limit,
+                script=script,
+                relay=relay,
+                terminal=terminal,
+            )
+        finally:
+            if relay is not None:
+                relay.close()
         if not os.path.exists(os.path.join(directory, "inventory.img")):
             raise CannotMove("criu said it was done, but left no images")
 
@@ -161,8 +174,10 @@ class Criu:
         *,
         limit: float = 600.0,
         allows: Mapping[str, Callable[[int], None]] | None = None,
+        file_locks: bool = False,
         before: Callable[[], None] | None = None,
         caller: int = -1,
+        terminal: int = -1,
     ) -> int:
         """
         Restore a stopped copy, as a child of the caller; return its pid.
@@ -174,9 +189,11 @@ class Criu:
         :param pipes: `pipe_name` at the dump, to the descriptor of this process that takes its place.
         :param allows: checks of the copy at `RESTORED` and `RESUMING`, when none of it can run; see
             `ActionScript`.
+        :param file_locks: locks may have been carried over.
         :param before: called in the process that becomes criu, for what the copy inherits from it. It may
             raise `CannotMove`, and may block: that counts towards ``limit``.
         :param caller: the connection of whoever wants the copy, -1 for none.
+        :param terminal: as for `dump`, of the new terminal.
         :raises CannotMove: criu refused, or ``allows`` or ``before`` did; nothing of the copy is left. A
             clause says why.
         :raises CallerGone: ``caller`` was closed. What there is of the copy has to be ended.
@@ -188,11 +205,14 @@ class Criu:
         arguments = (
             "restore", *_paths(directory, "restore"), *_COMMON, "--restore-detached", "--restore-sibling",
             "--leave-stopped", "--pidfile", pid_file, *_CONNECTIONS, *inherit,
+            *(("--file-locks",) if file_locks else ()),
         )  # fmt: skip
+        if terminal >= 0:
+            arguments = (*arguments, "--shell-job")
         script = None if allows is None else ActionScript(directory, allows)
         self._call(
             (self.program, *arguments), directory, "restore", limit, list(pipes.values()), script,
-            before, caller,
+            before, caller, terminal,
         )  # fmt: skip
         with open(pid_file, encoding="ascii") as file:
             return int(file.read(20))
@@ -207,16 +227,22 @@ class Criu:
         script: ActionScript | None = None,
         before: Callable[[], None] | None = None,
         caller: int = -1,
+        terminal: int = -1,
+        relay: PageRelay | None = None,
     ) -> None:
         words, more = ((), {}) if script is None else (script.words(), script.environment())
+        kernel_cache.show(directory)
+        more = {**more, **kernel_cache.environment(directory)}
         refused, code = "", -1
         try:
-            code, text = self._run((*argv, *words), limit, descriptors, more, before, caller)
+            code, text = self._run((*argv, *words), limit, descriptors, more, before, caller, terminal, relay)
         finally:
             if script is not None:
                 refused = script.close(done=code == 0)
         if refused:
             raise CannotMove(refused)
+        if code and relay is not None and relay.failure:
+            raise CannotMove(relay.failure)
         if code:
             unknown = f"criu was ended by signal {-code}" if code < 0 else ""
             log = _read_log(os.path.join(directory, f"{name}.log")) + text
@@ -232,6 +258,8 @@ class Criu:
         more: Mapping[str, str] = {},
         before: Callable[[], None] | None = None,
         caller: int = -1,
+        terminal: int = -1,
+        relay: PageRelay | None = None,
     ) -> tuple[int, str]:
         """
         Run criu; return its exit status and what it printed, at most `MAX_LOG` bytes.
@@ -242,13 +270,14 @@ class Criu:
         :raises CannotMove: it took too long and was killed, or ``before`` refused.
         :raises CallerGone: see `restore`.
         """
+        passed = [*descriptors, *([] if relay is None else [relay.theirs.fileno()])]
         output, write = os.pipe()
         os.set_blocking(output, False)
         os.set_blocking(write, False)  # a criu that prints too much loses some of it, and never waits
         try:
             process = subprocess.Popen(  # noqa: S603 - no shell, and argv is ours
-                argv, stdin=subprocess.DEVNULL, stdout=write, stderr=write,
-                pass_fds=descriptors, env={**_ENVIRONMENT, **more}, cwd="/",
+                argv, stdin=terminal if terminal >= 0 else subprocess.DEVNULL, stdout=write, stderr=write,
+                pass_fds=passed, env={**_ENVIRONMENT, **more}, cwd="/",
                 preexec_fn=None if before is None else _prepared(before),
             )  # fmt: skip
         except OSError as error:
@@ -260,7 +289,7 @@ class Criu:
             os.close(write)
         try:
             try:
-                code = _end_of(process, limit, caller)
+                code = _end_of(process, limit, caller, relay)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -296,50 +325,51 @@ def _prepared(before: Callable[[], None]) -> Callable[[], None]:
     return prepare
 
 
-def _end_of(process: subprocess.Popen[bytes], limit: float, caller: int = -1) -> int:
+def _end_of(
+    process: subprocess.Popen[bytes], limit: float, caller: int = -1, relay: PageRelay | None = None
+) -> int:
     """
     Return the exit status of ``process``. Blocks, without looking again and again.
 
     `Popen.wait` sleeps between looks, by a clock that a program may find set (libfaketime breaks it).
 
+    :param relay: what passes on its memory meanwhile.
     :raises TimeoutExpired: it goes on after ``limit`` seconds.
     :raises CallerGone: the other end of ``caller`` was closed.
     """
+    if relay is not None:
+        relay.theirs.close()
+    handle, end = os.pidfd_open(process.pid), time.monotonic() + limit
     try:
-        handle = os.pidfd_open(process.pid)
-    except OSError:  # a kernel before 5.3, or no descriptor is free
-        return process.wait(limit)
-    try:
-        poll = select.poll()
-        poll.register(handle, select.POLLIN)
-        if caller >= 0:
-            poll.register(caller, select.POLLRDHUP)
-        ready = dict(poll.poll(limit * 1000))
-        if caller in ready:
-            raise CallerGone
-        if not ready:
-            raise subprocess.TimeoutExpired(process.args, limit)
+        while True:
+            poll = select.poll()
+            poll.register(handle, select.POLLIN)
+            if caller >= 0:
+                poll.register(caller, select.POLLRDHUP)
+            if relay is not None:
+                relay.register(poll)
+            ready = dict(poll.poll(max(0.0, end - time.monotonic()) * 1000))
+            if caller in ready:
+                raise CallerGone
+            if handle in ready:
+                return process.wait()
+            if not ready:
+                raise subprocess.TimeoutExpired(process.args, limit)
+            if relay is not None:
+                relay.handle(ready)
     finally:
         os.close(handle)
-    return process.wait()
 
 
 def _paths(directory: str, name: str) -> tuple[str, ...]:
     return ("--images-dir", directory, "--log-file", f"{name}.log", "-v2")
 
 
-def _tls(files: TlsFiles) -> tuple[str, ...]:
-    return (
-        "--tls", "--tls-cacert", files.authorities, "--tls-cert", files.certificate, "--tls-key", files.key,
-        "--tls-no-cn-verify",
-    )  # fmt: skip
-
-
 def explain_failure(log: str, directory: str, name: str) -> str:
     """
     Return why criu failed, a clause; where there are no words for it, keep its log and name that. Blocks.
 
-    :param directory: of the images. :param name: of the log: ``dump``, ``restore`` or ``page-server``.
+    :param directory: of the images. :param name: of the log: ``dump`` or ``restore``.
     """
     return known_reason(log) or describe(log, name, keep(directory, name, log))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from typing import Final
 
 from gomd.jobs.checkpoint.build_id import build_id
@@ -67,8 +68,14 @@ class FileReader:
                     digest = ""
                 finally:
                     os.close(opened)
-        return FileRequirement(
-            wanted.path, 0 if directory else known.st_size, build, known.st_ino, wanted.written,
-            known.st_mtime_ns, digest, whole, wanted.near, known.st_dev, directory, wanted.there,
-            wanted.volume,
-        )  # fmt: skip
+        return replace(
+            wanted,
+            size=0 if directory else known.st_size,
+            build_id=build,
+            inode=known.st_ino,
+            mtime=known.st_mtime_ns,
+            digest=digest,
+            whole=whole,
+            device=known.st_dev,
+            directory=directory,
+        )

@@ -22,7 +22,7 @@ import enum
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from gomd.jobs.checkpoint import file_tree_codec as codec
@@ -41,18 +41,26 @@ from gomd.jobs.checkpoint.open_beneath import open_beneath
 from gomd.jobs.checkpoint.tree_unpacker import Unpacker
 
 __all__ = [
+    "ABSENT_TIME",
     "Mounts",
     "Owners",
+    "Source",
     "TreeLimits",
     "TreeRefused",
     "TreeSize",
     "TreeTooLarge",
     "Unpacker",
     "measure",
+    "next_data",
     "pack",
+    "pack_sources",
 ]
 
 _MAX_TIME = 2**63 - 1
+#: Modification time, in ns, of the empty file that stands for a source that does not exist.
+ABSENT_TIME = 1_000_000_000
+#: Is told the path of an entry and its status.
+Seen = Callable[[tuple[bytes, ...], "os.stat_result | None"], None]
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 
 
@@ -102,6 +110,42 @@ def pack(
         yield codec.encode(record)
 
 
+class Source(NamedTuple):
+    """
+    One file or directory that is packed into a directory of the stream.
+
+    :ivar into: name of that directory. :ivar directory: open, in which it lies. :ivar name: of it.
+    """
+
+    into: bytes
+    directory: int
+    name: bytes
+
+
+def pack_sources(
+    sources: Iterable[Source],
+    uid: int,
+    limits: TreeLimits,
+    *,
+    owners: Owners = Owners.REFUSE,
+    mounts: Mounts = Mounts.REFUSE,
+    seen: Seen | None = None,
+    absent: int | None = None,
+) -> Iterator[bytes]:
+    """
+    Yield the stream of several files and directories, each in a directory of its own in the stream.
+
+    :param seen: is told the path of each entry in the stream with what fstat says of it, before it is read;
+        None for one that is absent.
+    :param absent: mode of the empty file that is sent for a source that does not exist; None: that is an
+        error. Errors as in `pack`.
+    """
+    yield PREAMBLE
+    packer = _Packer(uid, limits, (), owners, mounts, seen=seen, absent=absent)
+    for record in packer.walk_sources(sources):
+        yield codec.encode(record)
+
+
 def measure(
     directory: int,
     uid: int,
@@ -137,6 +181,8 @@ class _Packer:
         owners: Owners,
         mounts: Mounts,
         contents: bool = True,
+        seen: Seen | None = None,
+        absent: int | None = None,
     ) -> None:
         self._uid = uid
         self._limits = limits
@@ -144,6 +190,9 @@ class _Packer:
         self._owners = owners
         self._mounts = mounts
         self._contents = contents
+        self._seen: Seen = seen or (lambda _path, _found: None)
+        self._absent = absent
+        self._top = 0
         self._links: dict[tuple[int, int], int] = {}
         self.rules = TreeRules(limits)
 
@@ -153,6 +202,23 @@ class _Packer:
                 self.rules.check(record)
                 yield record
         yield codec.End(self.rules.entries)
+
+    def walk_sources(self, sources: Iterable[Source]) -> Iterator[Record]:
+        self._top = 1
+        for source in sources:
+            enclosing = codec.Directory(self._uid, os.getgid(), 0o700, source.into)
+            self.rules.check(enclosing)
+            yield enclosing
+            for record in self._entry(source.directory, source.name):
+                self.rules.check(record)
+                yield record
+            left = codec.Leave(0)
+            self.rules.check(left)
+            yield left
+        yield codec.End(self.rules.entries)
+
+    def _note(self, name: bytes, found: os.stat_result | None) -> None:
+        self._seen((*self.rules.path, name), found)
 
     def _listed(self, directory: int) -> list[bytes]:
         found: list[bytes] = []
@@ -175,9 +241,11 @@ class _Packer:
             if kind not in (stat.S_IFDIR, stat.S_IFREG, stat.S_IFLNK, stat.S_IFIFO):
                 raise self._refusal(name, "is a device")
             if kind == stat.S_IFLNK:
+                self._note(name, found)
                 target = os.readlink(name, dir_fd=directory)
                 yield codec.Link(*self._owner(name, found), _mtime(found), name, target)
             elif kind == stat.S_IFIFO:
+                self._note(name, found)
                 mode, linked = found.st_mode & MODE_MASK, found.st_nlink > 1
                 yield self._linked(found, name) or codec.Fifo(
                     *self._owner(name, found), mode, linked, _mtime(found), name
@@ -185,9 +253,13 @@ class _Packer:
             else:
                 yield from self._opened(directory, name, kind)
         except FileNotFoundError:
-            if self.rules.path or self._named is None:
+            if len(self.rules.path) > self._top or self._named is None:
                 return  # it was removed meanwhile: as if it had been before
-            raise self._refusal(name, "is not there") from None
+            if self._absent is None:
+                raise self._refusal(name, "is not there") from None
+            self._note(name, None)
+            yield codec.File(self._uid, os.getgid(), self._absent, 0, name)
+            yield codec.FileEnd(0, ABSENT_TIME)
         except OSError as error:
             raise self._refusal(name, f"cannot be read: {error.strerror}") from error
 
@@ -206,6 +278,7 @@ class _Packer:
             if stat.S_IFMT(found.st_mode) != kind:
                 raise self._refusal(name, "changed while it was read")
             owner = self._owner(name, found)
+            self._note(name, found)
             if kind == stat.S_IFDIR:
                 yield codec.Directory(*owner, found.st_mode & MODE_MASK, name)
                 yield from self._inside(descriptor)
@@ -259,7 +332,7 @@ def _contents(descriptor: int, size: int) -> Iterator[Record]:
     """Yield the data of a file up to ``size``, without its holes."""
     position = 0
     while position < size:
-        begin, end = _next_data(descriptor, position, size)
+        begin, end = next_data(descriptor, position, size)
         position = begin
         while position < end:
             data = os.pread(descriptor, min(CHUNK_BYTES, end - position), position)
@@ -269,7 +342,7 @@ def _contents(descriptor: int, size: int) -> Iterator[Record]:
             position += len(data)
 
 
-def _next_data(descriptor: int, position: int, size: int) -> tuple[int, int]:
+def next_data(descriptor: int, position: int, size: int) -> tuple[int, int]:
     """Return where the next data from ``position`` on begins and ends."""
     try:
         begin = os.lseek(descriptor, position, os.SEEK_DATA)

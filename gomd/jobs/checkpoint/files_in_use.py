@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -145,7 +146,8 @@ class FilesInUse:
             name = path.removesuffix(DELETED)
             if self._uid not in (0, known.st_uid):
                 return f"its file {name} was deleted and belongs to another user"
-            return f"its file {name} was deleted and is large" if known.st_size > MAX_GHOST else ""
+            large = known.st_size > MAX_GHOST and not self._travelling
+            return f"its file {name} was deleted and is large" if large else ""
         if path.endswith(DELETED) and not os.path.lexists(self._root + path):
             name = path.removesuffix(DELETED)
             return "" if self.travels(path) else f"its file {name} was deleted and has another name"
@@ -198,20 +200,61 @@ class FilesInUse:
                 return True
         return False
 
-    def probe_places(self) -> Iterator[tuple[str, int]]:
-        """Yield the directories in which a probe would prove something, and the devices they must be on."""
-        for _at, file in self._found.values():
-            if file.written:
-                yield file.path if file.directory else os.path.dirname(file.path), file.device
+    def probe_places(self) -> Iterator[Sequence[tuple[str, int]]]:
+        """
+        Yield where probes would prove something: for each the directories to try, and their device.
+
+        One in a file system proves all of it, where both nodes number its files alike. It is made above the
+        directories that the job uses, if its user may make it there: the job would see it in its own. The
+        file systems are seen by this process as by the job: a file may be shown to the job alone in a
+        directory of its own, which says nothing about that file.
+        """
+        used = {_directory_of(file) for _, file in self._found.values()}
+        proved: set[tuple[int, str]] = set()
+        for at, file in self._found.values():
+            here = _directory_of(file)
+            mount = mount_of(self._mounts, here)
+            if file.path.startswith(SYSTEM) or mount is None or not _is_seen(file.path, at):
+                continue
+            if mount.kind.startswith("fuse"):  # each node numbers the files as it likes
+                if file.written:
+                    yield [(here, file.device)]
+            elif file.written and (file.device, mount.point) not in proved:
+                proved.add((file.device, mount.point))
+                above = [place for place in _ancestors(here, mount.point) if place not in used]
+                yield [(place, file.device) for place in (*above, f"{here}/.cache", here)]
 
     def describe(self, reader: FileReader) -> tuple[FileRequirement, ...]:
-        """Read what tells them apart from others: first the small ones. Files that are gone are left out."""
+        """Read what tells them apart from others: the small ones first. What is closed by now is left out."""
         found = {}
         for path, (at, file) in sorted(self._found.items(), key=lambda item: _size(item[1][0])):
             described = reader.read(at, file)
-            if described is not None:
+            if described is not None and ("/map_files/" in at or leads_to(at, path)):
                 found[path] = described
         return tuple(found[path] for path in self._found if path in found)
+
+
+def leads_to(at: str, path: str) -> bool:
+    """
+    Whether ``at``, a link of /proc, still leads to what it led to when it was read.
+
+    A process that runs may have closed the file, and have opened another one in its place.
+    """
+    try:
+        return os.readlink(at) == path
+    except OSError as error:
+        return error.errno == errno.EINVAL  # it is no link: its name was used
+
+
+def _directory_of(file: FileRequirement) -> str:
+    return file.path if file.directory else os.path.dirname(file.path)
+
+
+def _ancestors(path: str, top: str) -> Iterator[str]:
+    """Yield the directories above ``path``, the nearest first, up to ``top``."""
+    while path not in (top, "/"):
+        path = os.path.dirname(path)
+        yield path
 
 
 def read_mounts(here: str) -> list[Mount]:
@@ -268,6 +311,14 @@ def _differs(root: str, point: str) -> bool:
     except OSError:
         return True
     return (theirs.st_dev, theirs.st_ino) != (ours.st_dev, ours.st_ino)
+
+
+def _is_seen(path: str, at: str) -> bool:
+    """Whether this process finds by its path what the job has at ``at``."""
+    try:
+        return _is_at(path, os.stat(at))
+    except OSError:
+        return False
 
 
 def _is_at(path: str, known: os.stat_result) -> bool:

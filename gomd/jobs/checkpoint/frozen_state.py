@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from gomd.jobs.checkpoint import inherited_attributes, kept_attributes, pending_signals
+from gomd.jobs.checkpoint import inherited_attributes, kept_attributes, late_signals, pending_signals
 from gomd.jobs.checkpoint.inherited_attributes import Inherited
 from gomd.jobs.checkpoint.kept_attributes import Attributes
+from gomd.jobs.checkpoint.late_signals import LateSignal
 from libgomd.errors import CannotMove
 from libgomd.wire import json_fields
 from libgomd.wire.frames import MalformedFrame
@@ -23,26 +24,33 @@ class FrozenState(NamedTuple):
 
     :ivar pending: by process, the signals that were pending, as `pending_signals.read` gives them.
     :ivar inherited: what all its threads have. :ivar attributes: of each process, and of its threads.
+    :ivar late: signals that came during the dump and are not in the images.
     """
 
     pending: Mapping[int, int] = {}
     inherited: Inherited = Inherited()
     attributes: Attributes = {}
+    late: tuple[LateSignal, ...] = ()
 
     @classmethod
-    def read(cls, pids: Iterable[int], arrival: Attributes | None) -> FrozenState:
+    def read(cls, pids: Iterable[int], arrival: Attributes | None, directory: str) -> FrozenState:
         """
         Read the state of the stopped processes ``pids``. Blocks briefly. Unbinds the caller.
 
         :param arrival: the attributes with which they came to this node, None when they began here.
+        :param directory: of their images.
         :raises CannotMove: they have attributes that cannot be carried over.
+        :raises OSError: `late_signals.note` was not called.
         """
         pids = list(pids)
         found = inherited_attributes.read(pids)
         for reason in inherited_attributes.reasons_to_stay(found):
             raise CannotMove(reason)
         inherited = found.pop() if found else Inherited()
-        return cls(pending_signals.read(pids), inherited, kept_attributes.read(pids, arrival))
+        before, after = late_signals.noted(directory), pending_signals.read(pids)
+        pending = {pid: before.get(pid, 0) | after.get(pid, 0) for pid in before.keys() | after.keys()}
+        late = late_signals.read(before, after, directory)
+        return cls(pending, inherited, kept_attributes.read(pids, arrival), late)
 
     def restore(self, pids: Iterable[int]) -> None:
         """
@@ -55,6 +63,7 @@ class FrozenState(NamedTuple):
         if inherited_attributes.read(pids) - {self.inherited}:
             raise CannotMove("its personality, or what prctl has set, cannot be carried over")
         kept_attributes.apply(self.attributes)
+        late_signals.send(self.late)
 
     def encode(self) -> dict[str, Any]:
         """Return it as JSON has it."""
@@ -62,6 +71,7 @@ class FrozenState(NamedTuple):
             "pending": {str(pid): mask for pid, mask in self.pending.items()},
             "inherited": self.inherited._asdict(),
             "attributes": kept_attributes.encode(self.attributes),
+            "late": [[pid, thread, info.hex()] for pid, thread, info in self.late],
         }
 
     @classmethod
@@ -79,9 +89,27 @@ def _masks(value: object, name: str) -> dict[int, int]:
     return {int(pid): mask for pid, mask in value.items()}
 
 
+def _late(value: object, name: str) -> tuple[LateSignal, ...]:
+    told = json_fields.list_of(value, name)[: late_signals.MAX_SIGNALS]
+    return tuple(_late_signal(each, name) for each in told)
+
+
+def _late_signal(value: object, name: str) -> LateSignal:
+    pid, thread, info = json_fields.list_of(value, name, 3)
+    try:
+        data = bytes.fromhex(json_fields.text(info, name))
+    except ValueError as error:
+        raise MalformedFrame(f"{name} is hexadecimal") from error
+    numbers = type(pid) is int and type(thread) is int and pid > 0 <= thread
+    if not numbers or len(data) != late_signals.INFO_SIZE:
+        raise MalformedFrame(f"{name} is a list of processes, threads and signals")
+    return LateSignal(pid, thread, data)
+
+
 _READERS: Final[dict[str, json_fields.Reader]] = {
     **dict.fromkeys(("personality", "flags"), json_fields.whole),
     "pending": _masks,
     "inherited": lambda value, _name: json_fields.read(Inherited, value, _READERS),
     "attributes": kept_attributes.decode,
+    "late": _late,
 }

@@ -163,6 +163,11 @@ def reasons_to_stay(own: Mapping[str, str], tables: Sockets, too_old: str = "") 
     return list(found)
 
 
+def uses_network(own: Mapping[str, str]) -> bool:
+    """Whether one of the sockets ``own``, with what `protocol` says of them, may be a network socket."""
+    return any(name not in _HARMLESS for name in own.values())
+
+
 def bound(own: Iterable[str], tables: Sockets) -> tuple[Port, ...]:
     """Return the ports that have to be free on another node for the sockets ``own``, sorted."""
     return tuple(sorted({tables.inet[inode].local for inode in own if inode in tables.inet}))

@@ -7,7 +7,8 @@ itself restarts the call in which the thread was. That is what criu does, and it
 
 Theory of operation: after PTRACE_SEIZE and PTRACE_INTERRUPT the thread stops where it handles signals. It is
 continued at a ``syscall`` instruction of its vdso as far as the entry of the call, told to stop again, and
-continued: the next stop is behind the call, in the handling of signals again.
+continued: the next stop is behind the call, in the handling of signals again. Meanwhile all of its signals
+are blocked: a shell always has the end of a child coming, and that would stop it on the way.
 
 Standard library only: supervisors use it.
 """
@@ -19,6 +20,7 @@ import errno
 import os
 import re
 import signal
+import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -28,13 +30,19 @@ from typing import Final
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 _libc.ptrace.restype = ctypes.c_long
 _CONT, _SYSCALL, _DETACH, _GETREGSET, _SETREGSET = 7, 24, 17, 0x4204, 0x4205
-_SEIZE, _INTERRUPT = 0x4206, 0x4207
+_SEIZE, _INTERRUPT, _GETSIGMASK, _SETSIGMASK = 0x4206, 0x4207, 0x420A, 0x420B
+_PEEKSIGINFO: Final = 0x4209
+_INFO_SIZE, _MAX_INFOS = 128, 1000
 _TRACE_SYSTEM_CALLS: Final = 1
 _SUSPEND_SECCOMP: Final = 1 << 21
 _GENERAL_REGISTERS: Final = 1
 _WALL: Final = 0x40000000
 _EVENT_STOP: Final = 128
 _ENTRY: Final = signal.SIGTRAP | 0x80
+#: Seconds that a thread may take to stop again before its registers are put back, or before it is let go as
+#: it is. It takes microseconds, unless the machine has no processor left for it.
+_RESTORE_LIMIT: Final = 600.0
+_RELEASE_LIMIT: Final = 1.0
 
 
 class CannotInject(Exception):
@@ -80,19 +88,36 @@ class _Vector(ctypes.Structure):
 class StoppedThread:
     """A thread that `stopped` holds. Its system calls must not block."""
 
-    def __init__(self, thread: int, machine: _Machine, instruction: int, deadline: float) -> None:
+    def __init__(self, thread: int, machine: _Machine, deadline: float) -> None:
         self._thread = thread
         self._machine = machine
-        self._instruction = instruction
         self._deadline = deadline
-        self._pending = _wait(thread, deadline)
+        #: Whether it may be on its way: then it has to stop once more before anything can be put back.
+        self._runs = True
+        self._pending = 0
+        self._instruction = 0
+        self._saved: list[int] = []
+        self._mask = 0
+
+    def stop(self) -> None:
+        """
+        Wait for its first stop, and keep what it has.
+
+        :raises CannotInject: it does not stop in time, or its memory cannot be read.
+        """
+        while pending := self._stop(self._deadline):  # a signal was on its way before the interruption
+            _ptrace(_INTERRUPT, self._thread)  # that stop has taken the place of ours
+            self._go_on(_CONT, pending)
+        self._instruction = _instruction(self._thread, self._machine.instruction)  # no exec can come now
+        self._mask = _signal_mask(self._thread)
         self._saved = self._registers()
+        _set_signal_mask(self._thread, _ALL_BITS)
 
     def call(self, name: str, *arguments: int) -> int:
         """
         Let the thread make a system call; return its result, negative the number of an error.
 
-        :raises CannotInject: it does not stop behind it, or this kernel's machine is not known.
+        :raises CannotInject: it does not stop behind it in time.
         """
         machine = self._machine
         registers = list(self._saved)
@@ -103,23 +128,51 @@ class StoppedThread:
         for place, word in machine.no_restart:
             registers[place] = word
         self._set(registers)
-        _ptrace(_SYSCALL, self._thread)
-        while (stop := _wait(self._thread, self._deadline)) != _ENTRY:
-            if stop:
-                raise CannotInject("a signal came in between")
-            _ptrace(_SYSCALL, self._thread)  # one that Ctrl-Z has stopped stops twice: for that and for us
-        _ptrace(_INTERRUPT, self._thread)
-        _ptrace(_CONT, self._thread)
-        _wait(self._thread, self._deadline)
+        self._go_on(_SYSCALL)
+        while (stop := self._stop(self._deadline)) in (0, signal.SIGSTOP):
+            self._go_on(_SYSCALL, stop)  # the kernel may tell first that the job was stopped or continued
+        self._pending = stop
+        if stop != _ENTRY:
+            raise CannotInject(f"signal {stop} came in between")
+        self._finish_call(self._deadline)
         word = self._registers()[machine.result]
         return word - (1 << 64) if word >> 63 else word
 
     def restore(self) -> None:
-        """Put its registers back and let it go on."""
-        with suppress(CannotInject):
-            self._set(self._saved)
-        with suppress(CannotInject):
+        """
+        Put its registers and its signal mask back and let it go on.
+
+        A thread that went on with the registers of another call would crash: this waits until it has stopped.
+        One that has never stopped is as it was; the end of this process lets it go.
+
+        :raises CannotInject: it does not stop.
+        """
+        end = time.monotonic() + (_RESTORE_LIMIT if self._saved else _RELEASE_LIMIT)
+        with suppress(ProcessLookupError):
+            if self._runs:
+                _ptrace(_INTERRUPT, self._thread)
+                self._pending = self._stop(end)
+            if self._pending == _ENTRY:
+                self._finish_call(end)
+            if self._saved:
+                self._set(self._saved)
+                _set_signal_mask(self._thread, self._mask)
             _ptrace(_DETACH, self._thread, 0, self._pending)
+
+    def _finish_call(self, deadline: float) -> None:
+        """Go on from the entry of a call to the stop behind it."""
+        _ptrace(_INTERRUPT, self._thread)
+        self._go_on(_CONT)
+        self._pending = self._stop(deadline)
+
+    def _go_on(self, request: int, pending: int = 0) -> None:
+        _ptrace(request, self._thread, 0, pending)
+        self._runs = True
+
+    def _stop(self, deadline: float) -> int:
+        stop = _wait(self._thread, deadline)
+        self._runs = False
+        return stop
 
     def _registers(self) -> list[int]:
         words = (ctypes.c_uint64 * self._machine.words)()
@@ -150,16 +203,36 @@ def stopped(
     machine = _MACHINES.get(os.uname().machine)
     if machine is None:
         raise CannotInject(f"system calls of {os.uname().machine} are not known to gomd")
-    instruction = _instruction(thread, machine.instruction)
     _ptrace(_SEIZE, thread, 0, _TRACE_SYSTEM_CALLS | (_SUSPEND_SECCOMP if filtered else 0))
-    held: StoppedThread | None = None
+    held = StoppedThread(thread, machine, now() + limit)
     try:
         _ptrace(_INTERRUPT, thread)
-        held = StoppedThread(thread, machine, instruction, now() + limit)
+        held.stop()
         yield held
     finally:
-        if held is not None:
-            held.restore()
+        held.restore()
+
+
+def queued(thread: int, shared: bool, limit: float = 1.0) -> list[bytes]:
+    """
+    Return ``siginfo_t`` of each signal that waits for a stopped thread. Blocks briefly.
+
+    :param shared: those of its process, else its own. :param limit: seconds.
+    :raises CannotInject: it cannot be traced. :raises ProcessLookupError: it has ended.
+    """
+    _ptrace(_SEIZE, thread)
+    try:
+        _ptrace(_INTERRUPT, thread)
+        pending = _wait(thread, time.monotonic() + limit)
+        infos = ctypes.create_string_buffer(_INFO_SIZE * _MAX_INFOS)
+        asked = ctypes.create_string_buffer(struct.pack("=QIi", 0, int(shared), _MAX_INFOS))
+        count = _ptrace(_PEEKSIGINFO, thread, ctypes.addressof(asked), ctypes.addressof(infos))
+        _ptrace(_DETACH, thread, 0, pending)
+    except CannotInject:
+        with suppress(CannotInject, ProcessLookupError):
+            _ptrace(_DETACH, thread)
+        raise
+    return [infos.raw[at : at + _INFO_SIZE] for at in range(0, count * _INFO_SIZE, _INFO_SIZE)]
 
 
 def _instruction(thread: int, code: bytes) -> int:
@@ -203,7 +276,18 @@ def _wait(thread: int, deadline: float, now: Callable[[], float] = time.monotoni
     return 0 if status >> 16 == _EVENT_STOP else status >> 8 & 0xFF
 
 
-def _ptrace(request: int, thread: int, address: int = 0, data: int = 0) -> None:
+def _signal_mask(thread: int) -> int:
+    mask = ctypes.c_uint64()
+    _ptrace(_GETSIGMASK, thread, ctypes.sizeof(mask), ctypes.addressof(mask))
+    return mask.value
+
+
+def _set_signal_mask(thread: int, signals: int) -> None:
+    mask = ctypes.c_uint64(signals)
+    _ptrace(_SETSIGMASK, thread, ctypes.sizeof(mask), ctypes.addressof(mask))
+
+
+def _ptrace(request: int, thread: int, address: int = 0, data: int = 0) -> int:
     result = _libc.ptrace(
         ctypes.c_long(request), ctypes.c_long(thread), ctypes.c_void_p(address), ctypes.c_void_p(data)
     )
@@ -212,3 +296,4 @@ def _ptrace(request: int, thread: int, address: int = 0, data: int = 0) -> None:
         if number == errno.ESRCH:
             raise ProcessLookupError(number, f"thread {thread} has ended")
         raise CannotInject(os.strerror(number))
+    return int(result)

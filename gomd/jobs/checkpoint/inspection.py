@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
@@ -14,6 +14,7 @@ from gomd.jobs.checkpoint import (
     memory_advice,
     private_files,
     process_tree,
+    terminals,
     whole_process,
 )
 from gomd.jobs.checkpoint.content import Budget
@@ -21,7 +22,7 @@ from gomd.jobs.checkpoint.file_facts import FileReader
 from gomd.jobs.checkpoint.job_reader import MAX_OPEN, MAX_PROCESSES, JobReader
 from gomd.jobs.checkpoint.node_reader import LIMITS, boot_id, read_flags, read_offer
 from gomd.jobs.checkpoint.private_mounts import NOTHING_PRIVATE, PrivateView
-from gomd.jobs.checkpoint.probes import Rights, make_probes, remove_probes
+from gomd.jobs.checkpoint.probes import ProbeNotes, Rights, make_probes, remove_probes
 from gomd.jobs.checkpoint.process_status import parse_limits
 from gomd.jobs.checkpoint.requirements import MAX_FILES, Requirements
 
@@ -37,6 +38,7 @@ WHOLE_SECONDS: Final = 0.1
 def read_needs(
     pids: Iterable[int], user: str, own: frozenset[str] = frozenset(), proc: str = "/proc",
     supervisor: int = 0, prove: bool = False, view: PrivateView = NOTHING_PRIVATE, criu: str = "",
+    notes: ProbeNotes | None = None,
 ) -> Requirements:  # fmt: skip
     """
     Read what the processes ``pids`` need; the first one's user and namespaces count for all. Blocks.
@@ -47,7 +49,7 @@ def read_needs(
     :param prove: make the probes that are in it: call `withdraw` when they have been looked for.
     :param view: which temporary directories it has of its own; what is shown there of the machine's has to be
         on the other node, too.
-    :param criu: the version of criu here, empty when it is not known.
+    :param criu: the version of criu here, empty when it is not known. :param notes: about the probes.
     :raises OSError: the first one has ended.
     """
     job = JobReader(pids, own, proc, MAX_OPEN, named=True, supervisor=supervisor, criu=criu)
@@ -63,7 +65,7 @@ def read_needs(
     files = job.files.describe(FileReader(Budget(WHOLE_BYTES, WHOLE_SECONDS)))
     system = os.uname()
     places = job.files.probe_places() if prove else ()
-    probes = make_probes(places, f"{first}/root", _rights(first, job.uid))
+    probes = make_probes(places, "/", _rights(first, job.uid), notes)
     return Requirements(
         memory, system.machine, system.release, job.uid, user, read_flags(proc),
         tuple(job.directories)[:MAX_FILES], files, tuple(dict.fromkeys(found)),
@@ -73,14 +75,11 @@ def read_needs(
     )  # fmt: skip
 
 
-def withdraw(needs: Requirements, pid: int) -> None:
-    """Remove the proofs that `read_needs` has made for a job with this first process. Blocks."""
-    if not needs.probes:
-        return
-    root = f"/proc/{pid}/root" if os.path.exists(f"/proc/{pid}/root") else "/"
-    remove_probes(
-        needs.probes, root, Rights(needs.uid, needs.gids[0] if needs.gids else needs.uid, needs.gids)
-    )
+def withdraw(needs: Requirements, notes: ProbeNotes | None = None) -> None:
+    """Remove the proofs that `read_needs` has made for a job. Blocks."""
+    if needs.probes:
+        gid = needs.gids[0] if needs.gids else needs.uid
+        remove_probes(needs.probes, "/", Rights(needs.uid, gid, needs.gids), notes)
 
 
 def read_stays(
@@ -101,29 +100,48 @@ def read_stays(
     return list(dict.fromkeys([*job.stays, *job.watched()]))
 
 
-def look(pid: int, supervisor: int, user: str, criu: str) -> Requirements:
+def look(pid: int, supervisor: int, user: str, criu: str, notes: ProbeNotes | None = None) -> Requirements:
     """
-    Read what a job needs, given its first process. Blocks. Call `withdraw` afterwards.
+    Read what a job needs, given its first process. Blocks. Call `withdraw` afterwards, if nothing is raised.
 
-    :param criu: the version of criu here, empty when it is not known.
+    :param criu: the version of criu here, empty when it is not known. :param notes: about the probes.
     :raises OSError: it has ended.
     """
     view, pids = private_files.read_view(supervisor), process_tree.descendants(pid)
     needs = read_needs(
-        pids, user, open_files(supervisor), supervisor=supervisor, prove=True, view=view, criu=criu
+        pids,
+        user,
+        open_files(supervisor) | _own_terminals(pid),
+        supervisor=supervisor,
+        prove=True,
+        view=view,
+        criu=criu,
+        notes=notes,
     )
+    try:
+        return _look_further(needs, pid, pids, supervisor, view)
+    except BaseException:
+        withdraw(needs, notes)
+        raise
+
+
+def _look_further(
+    needs: Requirements, pid: int, pids: Collection[int], supervisor: int, view: PrivateView
+) -> Requirements:
     private = private_files.measure_files(pids, supervisor, needs.uid, view)
     more = (
         *private.stays,
         *_strays(pid, supervisor),
         *inherited_attributes.reasons_to_stay(inherited_attributes.read(pids)),
-        *memory_advice.reasons_to_stay(pids, criu),
+        *memory_advice.reasons_to_stay(pids, needs.criu),
+        *_terminals_that_stay(pid, pids, supervisor),
     )
     return replace(
         needs,
         stays=(*needs.stays, *more),
         memory=needs.memory + private.in_memory,
         private_bytes=private.size,
+        terminals=terminals.has_any(pids),
     )
 
 
@@ -133,10 +151,20 @@ def look_for_stays(pid: int, supervisor: int, criu: str) -> list[str]:
 
     :param criu: the version of criu here, empty when it is not known. :raises OSError: it has ended.
     """
-    found = read_stays(
-        process_tree.descendants(pid), open_files(supervisor), supervisor=supervisor, criu=criu
-    )
-    return found + _strays(pid, supervisor)
+    pids, own = process_tree.descendants(pid), open_files(supervisor) | _own_terminals(pid)
+    found = read_stays(pids, own, supervisor=supervisor, criu=criu)
+    return found + _strays(pid, supervisor) + _terminals_that_stay(pid, pids, supervisor)
+
+
+def _own_terminals(pid: int) -> frozenset[str]:
+    """Return what leads to terminals, and can move because the job has its own /dev/pts."""
+    return terminals.MOVABLE if terminals.has_own(pid) else frozenset()
+
+
+def _terminals_that_stay(pid: int, pids: Collection[int], supervisor: int) -> list[str]:
+    if not terminals.has_own(pid):
+        return []
+    return terminals.reasons_to_stay(pids, terminals.has_any([supervisor]))
 
 
 def _strays(pid: int, supervisor: int) -> list[str]:

@@ -8,8 +8,22 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
-from gomd.jobs.checkpoint import inet_sockets, process_tree, socket_kinds, unix_peers, whole_process
-from gomd.jobs.checkpoint.files_in_use import DELETED, FilesInUse, Mapping, read_mappings, read_mounts
+from gomd.jobs.checkpoint import (
+    inet_sockets,
+    ipc_objects,
+    process_tree,
+    socket_kinds,
+    unix_peers,
+    whole_process,
+)
+from gomd.jobs.checkpoint.files_in_use import (
+    DELETED,
+    FilesInUse,
+    Mapping,
+    leads_to,
+    read_mappings,
+    read_mounts,
+)
 from gomd.jobs.checkpoint.kernel_objects import DEVICES, stays
 from gomd.jobs.checkpoint.namespaces import read_namespaces
 from gomd.jobs.checkpoint.process_status import DescriptorInfo, parse_fdinfo
@@ -58,7 +72,6 @@ class JobReader:
         self._watched: list[tuple[str, tuple[int, int]]] = []
         first = self.first = f"{proc}/{self.pids[0]}"
         self.uid = os.stat(first).st_uid
-        self._sockets = inet_sockets.read(f"{first}/net")
         self._named_sockets = named_sockets(f"{first}/net") if self.uid else set()
         self._root = f"{first}/root"
         self._namespaces = read_namespaces(first)
@@ -82,14 +95,20 @@ class JobReader:
         if self.files.too_many:
             self.stays[_TOO_MANY_FILES] = None
         own, too_old = self._sockets_used, inet_sockets.cannot_carry(self._criu, os.uname().release)
-        self.ports = inet_sockets.bound(own, self._sockets)
-        for why in inet_sockets.reasons_to_stay(own, self._sockets, too_old):
+        # the kernel goes through all of its hash tables to show these, which takes tens of milliseconds
+        uses_network = inet_sockets.uses_network(own)
+        tables = inet_sockets.read(f"{self.first}/net") if uses_network else inet_sockets.NONE
+        self.ports = inet_sockets.bound(own, tables)
+        for why in inet_sockets.reasons_to_stay(own, tables, too_old):
             self.stays[why] = None
         if own and self.proc == "/proc":
             try:
                 self._stay(unix_peers.outside({int(inode) for inode in own}, unix_peers.read_sockets()))
             except OSError as error:
                 self.stays[f"its sockets cannot be seen: {error.strerror}"] = None
+        if self.proc == "/proc" and not self._shares_ipc() and os.geteuid() == 0:
+            with suppress(OSError):  # it has just ended
+                self.stays.update(dict.fromkeys(ipc_objects.reasons_to_stay(self.pids[0])))
         for why in whole_process.waiting(f"{self.proc}/{pid}" for pid in self.pids[:MAX_PROCESSES]):
             self.stays[why] = None
 
@@ -103,6 +122,11 @@ class JobReader:
                 if stat.S_ISDIR(known.st_mode):
                     self.directories[path] = None
 
+    def _shares_ipc(self) -> bool:
+        """Whether its System V objects are not its own but its supervisor's, too."""
+        own = self._namespaces.get("ipc")
+        return own == self._reference.get("ipc", own)
+
     def _stay(self, why: str) -> None:
         if why:
             self.stays[why] = None
@@ -111,8 +135,7 @@ class JobReader:
         whole = list(whole_process.reasons(here, self._namespaces, self._reference, self.uid))
         self.stays.update(dict.fromkeys(whole))
         mappings = _mappings(here)
-        shares_ipc = self._namespaces.get("ipc") == self._reference.get("ipc", self._namespaces.get("ipc"))
-        if shares_ipc and any(mapping.path.startswith("/SYSV") for mapping in mappings):
+        if self._shares_ipc() and any(mapping.path.startswith("/SYSV") for mapping in mappings):
             self.stays["it uses System V shared memory"] = None
         if any("namespace" in why for why in whole):
             return  # the names in its own namespaces mean nothing in this one
@@ -168,6 +191,8 @@ class JobReader:
             self._stay("" if target in DEVICES else f"it has the device {target} open")
             return
         known = os.stat(at)
+        if not leads_to(at, target):
+            return  # it was closed, and this is another one
         if stat.S_ISFIFO(known.st_mode):
             if not self.files.travels(target):  # the process at its other end stays here
                 named = f"it has the named pipe {target} open" if self._named else "it has a named pipe open"
@@ -180,7 +205,7 @@ class JobReader:
         if _is_queue(known) and target.count("/") == 1 and not _is_at(self._root + target, known):
             self._stay_because_of(target, f"it has the POSIX message queue {target} open")
             return
-        if info.locked:
+        if info.locked and not self.files.travels(target):
             self._stay_because_of(target, f"it holds a lock on {target}")
         self._stay_because_of(target, self.files.add_descriptor(at, target, known, info))
 

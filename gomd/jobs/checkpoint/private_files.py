@@ -11,6 +11,7 @@ from gomd.jobs.checkpoint.file_tree import Owners, measure
 from gomd.jobs.checkpoint.file_tree_codec import TreeRefused, TreeTooLarge
 from gomd.jobs.checkpoint.private_mounts import PrivateView, private_view
 from gomd.jobs.checkpoint.tree_stream import limits
+from libgomd.errors import CannotMove
 
 _DELETED: Final = " (deleted)"
 #: Memory that criu carries by itself, though it looks like a deleted file.
@@ -73,6 +74,25 @@ def measure_files(
     size += sum(nameless.values()) + sum(segments.values())
     own_ipc = os.readlink(f"{proc}/{pids[0]}/ns/ipc") != os.readlink(f"{proc}/self/ns/ipc")
     return PrivateFiles(size if view.places or own_ipc else None, in_memory, tuple(stays))
+
+
+def is_locked(fdinfo: str) -> bool:
+    """Whether the job holds a lock on a file that it has open, by its /proc/PID/fdinfo/N. Blocks briefly."""
+    with open(fdinfo, encoding="ascii", errors="replace") as file:
+        return any(line.startswith("lock:") for line in file.read(65536).split("\n"))
+
+
+def check_locks(pids: Iterable[int], view: PrivateView, proc: str = "/proc") -> None:
+    """
+    Check that frozen processes have locks on files of their own only: others may be somebody else's too.
+
+    :raises CannotMove: they have others, or it cannot be seen.
+    """
+    for pid in pids:
+        for link, target in _links(f"{proc}/{pid}/fd"):
+            path = target.removesuffix(_DELETED)
+            if target.startswith("/") and not view.has(path) and is_locked(link.replace("/fd/", "/fdinfo/")):
+                raise CannotMove("it holds a lock on a file")
 
 
 def is_message_queue(path: str) -> bool:

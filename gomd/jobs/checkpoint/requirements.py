@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gomd.jobs.checkpoint.build_id import build_id
@@ -38,9 +38,12 @@ class Requirements:
     :ivar node: what a message calls the node that it is on. :ivar boot: the boot id of that node's kernel.
     :ivar probes: proofs that the target node has to look for. :ivar gids: all groups of its processes.
     :ivar limits: by the names of /proc/PID/limits, the largest hard limit that one of them has.
-    :ivar huge: bytes of huge pages. :ivar criu: the version of criu that would dump it, empty when unknown.
+    :ivar huge: bytes of huge pages. :ivar carried: paths whose files it brings along.
+    :ivar criu: the version of criu that would dump it, empty when unknown.
     :ivar ports: that it has bound.
     :ivar private_bytes: of its own temporary files and System V memory; None when it can have none.
+    :ivar terminals: it has a terminal, or one of its own making. Not sent: the other node says by itself
+        whether it takes those.
     """
 
     memory: int
@@ -62,6 +65,8 @@ class Requirements:
     private_bytes: int | None = None
     criu: str = ""
     ports: tuple[Port, ...] = ()
+    carried: tuple[str, ...] = ()
+    terminals: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +181,19 @@ def too_many_files(size: int, limit: int) -> str:
     """Return why a job stays that has more bytes of temporary files than may move, a clause."""
     found, most = size >> 20, limit >> 20
     return f"it has {found} MB of temporary files, at most {most} MB may move: see [jobs] private_tmp"
+
+
+def without_carried(needs: Requirements, carried: tuple[str, ...]) -> Requirements:
+    """Return what is needed beside the files that a job carries along."""
+    if not carried:
+        return needs
+
+    def lies_in(path: str) -> bool:
+        return any(path == each or path.startswith(f"{each}/") for each in carried)
+
+    files = tuple(file for file in needs.files if not lies_in(file.path))
+    directories = tuple(path for path in needs.directories if not lies_in(path))
+    return replace(needs, files=files, directories=directories, carried=carried)
 
 
 def parse_flags(cpuinfo: str) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ MDWE: Final = "it has forbidden itself writable executable memory (MDWE), which 
 LANDLOCK: Final = "it has restricted itself with landlock, which would be lost"
 #: Seconds within which all threads have to be asked, and that one of them may take.
 TIME_LIMIT: Final = 2.0
-THREAD_LIMIT: Final = 0.05
+THREAD_LIMIT: Final = 1.0
 _GET_MDWE: Final = 66
 _KCMP_VM: Final = 1
 _SET_DUMPABLE: Final = 4

@@ -88,8 +88,13 @@ def difference(file: FileRequirement, other: FileRequirement | None, views: View
     kind = "directory " if file.directory else ""
     if other is None or other.directory != file.directory:
         return f"{views.target} has no {kind}{file.path}{_way_out(file, views)}"
-    if other.denied:
-        return f"{views.user or 'its user'} may not have {file.path} on {views.target}"
+    return _another(file, other, views) or (
+        f"{views.user or 'its user'} may not have {file.path} on {views.target}" if other.denied else ""
+    )
+
+
+def _another(file: FileRequirement, other: FileRequirement, views: Views) -> str:
+    """Return why a file of the target node will not do, empty when it will."""
     if file.watched and not _is_of_one_kernel(file, other, views):
         return f"it watches {file.path} for changes (inotify), which {views.target} reaches in another way"
     if file.there or is_the_same(file, other, views):

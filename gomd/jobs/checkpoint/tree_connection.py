@@ -88,20 +88,19 @@ class TreeSender:
 
         :param stream: makes it, the same each time. :raises CannotMove: it could not be sent, or be made.
         """
-        patience = time.monotonic() + RETURN_TIMEOUT
         while True:
             try:
                 return self._send(stream())
             except _BROKEN as error:
                 self.close()
                 broken = error
+            patience = time.monotonic() + RETURN_TIMEOUT
             while self._connection is None:
                 now = time.monotonic()
                 if now > min(patience, self._end):
                     raise CannotMove(f"the connection for its temporary files broke ({broken})") from broken
                 try:
                     self._connect()
-                    patience = time.monotonic() + RETURN_TIMEOUT
                 except _BROKEN:
                     time.sleep(_RETRY_INTERVAL)
 

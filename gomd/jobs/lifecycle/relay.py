@@ -80,6 +80,7 @@ class StreamRelay:
 
     :param transparent: whether everything is passed on to the caller's end, because that is another daemon.
     :ivar job: the connection to the job's end; None while there is none. :ivar client: the caller's end.
+    :ivar holds_exit: whether the listener tells the caller of the job's end, when it has done its part.
     :ivar attached: whether the job's end has answered the caller's newest `ATTACH`.
     """
 
@@ -89,6 +90,7 @@ class StreamRelay:
         self.job: FrameStream | None = None
         self.client: ClientEnd | None = None
         self.attached = False
+        self.holds_exit = False
         self._delayed_acks: dict[int, bytes] = {}
         self._stdin_position = 0
         self._stdin_acknowledged = 0
@@ -170,7 +172,7 @@ class StreamRelay:
         elif kind == frames.STARTED:
             self._listener.on_started(job_messages.decode(RunningJob, payload))
         elif kind == frames.EXIT:
-            if self.attached and not self.transparent:
+            if self.attached and not self.transparent and not self.holds_exit:
                 self.to_client(frames.encode(kind, payload))
             self._listener.on_exit(job_messages.decode(JobExit, payload))
         elif kind == frames.FAILED:

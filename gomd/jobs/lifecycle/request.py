@@ -12,6 +12,7 @@ from libgomd.errors import MalformedRequest, NotAllowed, NotPossible
 from libgomd.jobspec import (
     MAX_CWD,
     MIN_MEMORY_MAX,
+    carried_paths,
     check_strings,
     checked_limits,
     checked_nice,
@@ -34,6 +35,7 @@ class JobRequest:
     :ivar nice: the caller's nice value, :ivar limits: the caller's soft and hard resource limits, see
         `libgomd.jobspec.JobSpec`; None when not told. What a job gets of them its node decides.
     :ivar shared_tmp: it gets no temporary directories of its own.
+    :ivar carry: absolute paths whose files travel with it, and come home at its end.
     """
 
     argv: tuple[str, ...]
@@ -52,6 +54,7 @@ class JobRequest:
     nice: int | None = None
     limits: Mapping[str, tuple[int, int]] | None = None
     shared_tmp: bool = False
+    carry: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:
@@ -69,6 +72,7 @@ class JobRequest:
             "nice": self.nice,
             "limits": limits,
             "shared_tmp": self.shared_tmp,
+            "carry": list(self.carry),
         }  # fmt: skip
 
 
@@ -113,7 +117,16 @@ def parse(values: Mapping[str, Any]) -> JobRequest:
         nice=None if values.get("nice") is None else checked_nice(values["nice"]),
         limits=None if values.get("limits") is None else checked_limits(values["limits"], known=False),
         shared_tmp=_flag(values, "shared_tmp"),
+        carry=_carried(values.get("carry")),
     )
+
+
+def _carried(found: Any) -> tuple[str, ...]:
+    if found is None:
+        return ()
+    if not isinstance(found, list):
+        raise MalformedRequest("carry is a list of absolute paths")
+    return carried_paths(found)
 
 
 def _text(values: Mapping[str, Any], name: str, default: str = "") -> str:

@@ -14,6 +14,8 @@ from gomd.interfaces import IMembership, IPlacement, IThreads, Need
 from gomd.jobs.home.journal import Journal
 from gomd.jobs.home.table import HomeTable, foreign_identity
 from gomd.jobs.lifecycle.admission import Admission
+from gomd.jobs.lifecycle.carried_files import CarriedFiles
+from gomd.jobs.lifecycle.carried_transfer import CannotCarry
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.long_specs import LongSpecs, SpecTicket
 from gomd.jobs.lifecycle.output_quota import OutputQuota
@@ -57,7 +59,7 @@ class JobSubmission:
     :param placement: chooses nodes. :param journal: is synced before a job starts on another node.
     :param own_uid: the user this daemon runs as. :param admission: how many jobs may be under way at once.
     :param quota: how much output of detached jobs is kept here.
-    :param wall: gives the time of stamps.
+    :param wall: gives the time of stamps. :param carried: sends what jobs carry along.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -76,7 +78,9 @@ class JobSubmission:
         admission: Admission,
         quota: OutputQuota,
         wall: Wall,
+        carried: CarriedFiles,
     ) -> None:
+        self._carried = carried
         self._clock = clock
         self._wall = wall
         self._members = members
@@ -146,7 +150,7 @@ class JobSubmission:
                 # No such directory there, no limit of memory, or it cannot be reached: another node will do.
                 if isinstance(error, NotPossible):
                     unlimited = error
-                    if request.memory_max is None:
+                    if isinstance(error, CannotCarry) or (request.memory_max is None and not request.carry):
                         raise
                 if request.node or node.id in refused or len(self._members.nodes()) == 1:
                     raise
@@ -169,6 +173,8 @@ class JobSubmission:
         tracked = self._tracker.new(job)
         self._tracker.track(tracked)
         try:
+            if request.carry:
+                request = await self._carried.take(job.name, request, account, node, caller)
             if node.id == self._members.own_id:
                 await self._on_disk(self._journal.written())
                 await self._launch(tracked, request, account, request.detach, slot, job.started)
@@ -179,6 +185,8 @@ class JobSubmission:
             await tracked.begun
             self._check_limit(tracked, request, node)
         except BaseException:
+            if request.carry:
+                self._carried.discard(job.name, node.id, caller)
             self._tracker.release(tracked)
             self._table.drop(job.job)
             raise

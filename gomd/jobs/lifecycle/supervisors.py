@@ -16,10 +16,11 @@ from gomd.jobs.lifecycle.forkserver_client import ForkServerClient
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.request import Account, JobRequest
 from gomd.jobs.supervisor.cgroups import PLAIN, UNIFIED, Place, sweep
+from libgomd.durable import replace_atomically
 from libgomd.errors import MalformedJobName, NotPossible
 from libgomd.private import open_private
 from libgomd.wire import frames, job_messages
-from libgomd.wire.job_messages import JobExit, JobSpec, RunningJob, ViewSpec
+from libgomd.wire.job_messages import CarrySpec, JobExit, JobSpec, RunningJob, ViewSpec
 from libgomd.wire.job_name import JobName
 
 T = TypeVar("T", RunningJob, JobExit)
@@ -34,7 +35,7 @@ class Supervisors:
     """
     :param spool: the directory of the jobs' directories. :param spool_bytes: output that is kept of a
         detached job, of each of its two streams.
-    :param namespaces: jobs get namespaces of their own.
+    :ivar namespaces: jobs get namespaces of their own.
     :param where: this node, as errors name it: ``node 3 gamma``.
     :param spool_reserve: bytes of the disk that output leaves free, see
         `gomd.jobs.supervisor.file_store.free_of`.
@@ -60,7 +61,7 @@ class Supervisors:
         self.spool_bytes = spool_bytes
         self.spool_reserve = spool_reserve
         self._private_tmp = private_tmp
-        self._namespaces = namespaces
+        self.namespaces = namespaces
         self.where = where
         self._find_place = find_place
         self._place = Place("", PLAIN, "there are no cgroups for jobs")
@@ -130,12 +131,13 @@ class Supervisors:
                 nice=request.nice or 0,
                 limits=request.limits,
                 private_tmp=0 if request.shared_tmp else self._private_tmp,
+                carry=request.carry,
                 identity=identity,
             ),
-            self._namespaces,
+            self.namespaces,
         )  # fmt: skip
 
-    def _send(self, spec: JobSpec | ViewSpec, namespaces: bool) -> FrameStream:
+    def _send(self, spec: JobSpec | ViewSpec | CarrySpec, namespaces: bool) -> FrameStream:
         stream = self._fork_server.supervisor(namespaces)
         stream.send(job_messages.encode(spec))
         return stream
@@ -171,7 +173,7 @@ class Supervisors:
                 criu=criu, pid_at_home=pid_at_home, expected_uid=uid, private_tmp=self._private_tmp,
                 identity=identity,
             ),
-            self._namespaces,
+            self.namespaces,
         )  # fmt: skip
 
     def connect(self, name: str) -> FrameStream:
@@ -181,6 +183,10 @@ class Supervisors:
         :raises OSError: there is none (one of `gomd.jobs.lifecycle.tracker.GONE`), or it cannot be asked now.
         """
         return self._fork_server.connect(os.path.join(self.directory(name), "socket"))
+
+    def carry(self, spec: CarrySpec) -> FrameStream:
+        """Return a process that does one step with the files that a job carries along."""
+        return self._send(spec, namespaces=False)
 
     def view(self, name: str) -> FrameStream:
         """Return a supervisor that shows what is kept of a job's output."""
@@ -201,6 +207,12 @@ class Supervisors:
         :raises OSError: it is there and cannot be read now.
         """
         return self._decode(JobExit, name, "exit")
+
+    def write_exit(self, name: str, exit: JobExit) -> None:
+        """Write anew how a detached job has ended, for later callers. Blocks; a full disk is no error."""
+        data = json.dumps(job_messages.to_json(exit)).encode("ascii")
+        with suppress(OSError):
+            replace_atomically(os.path.join(self.directory(name), "exit"), data)
 
     def _decode(self, kind: type[T], name: str, file: str) -> T | None:
         told = self.read(name, file)

@@ -10,12 +10,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from gomd.jobs.checkpoint.terminals import TERMINAL_STAYS
 from gomd.jobs.home.output_writer import OutputWriter
 from gomd.jobs.lifecycle.control import SupervisorControl
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.relay import StreamRelay
 from libgomd.errors import GomdError
-from libgomd.wire import frames
+from libgomd.wire import frames, job_messages
 from libgomd.wire.job_messages import JobExit, OrderOutcome, RunningJob, StartFailure
 
 
@@ -78,6 +79,13 @@ class JobObserver(Protocol):
         """The connection to its caller broke."""
 
 
+def own_obstacle(running: RunningJob) -> str:
+    """Return why a job cannot be moved, a clause, as far as its supervisor tells; empty when it can."""
+    if running.tty and not running.terminal_moves:
+        return running.cantmove or TERMINAL_STAYS
+    return running.cantmove
+
+
 class TrackedJob:
     """
     A job and its streams. Its attributes are for reading; its methods change them.
@@ -96,6 +104,7 @@ class TrackedJob:
     :ivar obstacle: why it cannot be moved, as it was last examined; empty when it can.
     :ivar supervisor_silent: its supervisor here cannot be asked at the moment, and is tried again.
     :ivar seeking_node: it is being looked for on another node.
+    :ivar bringing: it has ended, and the files that it carried are being brought home.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -126,8 +135,9 @@ class TrackedJob:
         self.writer: OutputWriter | None = None
         self.hung_up = self.orphaned = False
         self.obstacle = ""
-        self.supervisor_silent = self.seeking_node = False
+        self.supervisor_silent = self.seeking_node = self.bringing = False
         self._supervisor_lost: Callable[[], None] = lambda: None
+        self._brought = False
 
     # -- what it is doing
 
@@ -261,6 +271,16 @@ class TrackedJob:
         self.exit = exit
         self._enter(Phase.ENDED_LEAVING if self.leaving else Phase.ENDED)
 
+    def brought_home(self) -> None:
+        """The files that it carried are home, or stay where they are, as `exit` says: tell the caller."""
+        self.bringing, self._brought = False, True
+        self.tell_exit()
+
+    def tell_exit(self) -> None:
+        """Tell an attached caller how it ended; one that attaches later is told then."""
+        if self.exit is not None and self.relay.attached:
+            self.relay.to_client(job_messages.encode(self.exit))
+
     def supervisor_lost(self) -> bool:
         """Its supervisor is gone: return whether a migration is under way, which was told."""
         if self.leaving:
@@ -296,6 +316,11 @@ class TrackedJob:
         """See `RelayListener.on_exit`."""
         if self.phase is Phase.STARTING:
             raise frames.MalformedFrame("a job that ended before it began")
+        if self.bringing:
+            return  # told again on another connection
+        if self._brought:
+            self.tell_exit()
+            return
         self.end(exit)
         self._observer.job_ended(self)
 

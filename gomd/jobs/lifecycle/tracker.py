@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from gomd.interfaces import IEvents, IMembership, IThreads
+from gomd.interfaces import IEvents, IMembership, IThreads, MoveCost
 from gomd.jobs.home.changes import JobChanges
 from gomd.jobs.home.output_writer import OutputWriter
 from gomd.jobs.home.table import LOST_EXIT, HomeTable
+from gomd.jobs.lifecycle.carried_files import CarriedFiles
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
 from gomd.jobs.lifecycle.removal import DirectoryRemoval
 from gomd.jobs.lifecycle.supervisors import Supervisors
-from gomd.jobs.lifecycle.tracked import Phase, TrackedJob
+from gomd.jobs.lifecycle.tracked import Phase, TrackedJob, own_obstacle
 from libgomd.errors import GomdError, InternalError, NotFound, error_for
 from libgomd.model import Event, EventKind, Job, JobState
 from libgomd.wallclock import Wall
@@ -29,6 +31,8 @@ from libgomd.wire.job_messages import AttachedJob, JobExit, RunningJob, StartFai
 RETRY_INTERVAL: Final = 1.0
 #: What says that there is no supervisor: no socket, or nobody listens.
 GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ECONNREFUSED, errno.ELOOP, errno.ENOTSOCK})
+#: Seconds that the disk may take for one small file.
+_DISK_TIMEOUT: Final = 60.0
 _NO_WORD: Final = "its supervisor ended without a word"
 
 
@@ -37,8 +41,10 @@ class JobTracker:
     Tracks jobs, as their observer (`gomd.jobs.lifecycle.tracked.JobObserver`).
 
     :param threads: for the disk.
-    :param remote: makes what reaches other nodes, given a function that tells whether the daemon still runs.
-    :param wall: gives the time of stamps.
+    :param remote: makes what reaches other nodes, given a function that tells whether the daemon still
+        runs.
+    :param wall: gives the time of stamps. :param carried: brings home what jobs carry along; None:
+        nothing does.
     :ivar jobs: the jobs, by their names. :ivar jobs_started: how many of this home have begun.
     :ivar stopping: the daemon stops: connections that end now say nothing about jobs.
     """
@@ -56,7 +62,9 @@ class JobTracker:
         table: HomeTable,
         changes: JobChanges,
         wall: Wall,
+        carried: CarriedFiles | None = None,
     ) -> None:
+        self.carried = carried
         self._clock = clock
         self._wall = wall
         self._members = members
@@ -106,7 +114,7 @@ class JobTracker:
         self.jobs.clear()
 
     def remove(self, name: str) -> None:
-        """Have the directory of a job of this home removed in its turn."""
+        """Have the directory of a job that is over removed in its turn."""
         self._removal.remove(name)
 
     def recover(self, tracked: TrackedJob) -> None:
@@ -120,7 +128,8 @@ class JobTracker:
 
     async def follow(self, node_down: Callable[[int], None]) -> None:
         """
-        Look after the jobs of a node that goes down, as their connections may not tell. Ends when cancelled.
+        Look after the jobs of a node that goes down, as their connections may not tell. Ends when
+        cancelled.
 
         :param node_down: called with the id of that node afterwards.
         """
@@ -171,7 +180,8 @@ class JobTracker:
         running = tracked.running
         if tracked.number is None or running is None:
             return
-        cantmove = "it has a terminal" if running.tty else running.cantmove
+        tracked.relay.holds_exit = self._carries(tracked)
+        cantmove = own_obstacle(running)
         job = self._table.started(tracked.number, tracked.node, running.pid, cantmove, running.identity)
         if first_time:
             self.jobs_started += 1
@@ -193,6 +203,43 @@ class JobTracker:
             if tracked.orphaned:
                 tracked.collect()
             return  # its home says when it has written the exit status down
+        if self._carries(tracked):
+            tracked.bringing = True
+            self.soon(self._bring_home(tracked))
+            return
+        self._finish(tracked)
+
+    def _carries(self, tracked: TrackedJob) -> bool:
+        return self.carried is not None and tracked.number is not None and self.carried.has(tracked.name)
+
+    async def _bring_home(self, tracked: TrackedJob) -> None:
+        """Bring home what a job that has ended carried along, and then tell of its end."""
+        assert self.carried is not None
+        assert tracked.exit is not None
+        job = self._table.get(tracked.number or 0)
+        if job is not None:
+            told = await self.carried.bring_home(job, tracked.node)
+            reason = "; ".join(filter(None, (tracked.exit.reason, told)))
+            tracked.exit = tracked.exit._replace(reason=reason)
+            if told and job.detached and tracked.node == self._members.own_id:
+                await self._write_exit(tracked.name, tracked.exit)
+        if self.stopping:
+            return  # the next daemon merges again, which changes nothing that is merged already
+        tracked.brought_home()
+        self._finish(tracked)
+        if self.is_tracked(tracked) and not tracked.connected:
+            self.release(tracked)
+
+    async def _write_exit(self, name: str, exit: JobExit) -> None:
+        try:
+            await self._threads.run(_DISK_TIMEOUT, self._supervisors.write_exit, name, exit)
+        except GomdError as error:
+            self._log.warn("the end of job {job} is not written down: {error}", job=name, error=error)
+
+    def _finish(self, tracked: TrackedJob) -> None:
+        """Note how a job of this home has ended."""
+        assert tracked.exit is not None
+        assert tracked.number is not None
         self._end(tracked.number, JobState.DONE, tracked.exit.exit, tracked.exit.reason)
         job = self._table.get(tracked.number)
         if tracked.relay.client is None and (tracked.hung_up or job is None or job.detached):
@@ -225,7 +272,8 @@ class JobTracker:
                 tracked.relay.to_client(job_messages.encode(failure))
             self.job_failed(tracked, failure)
         elif tracked.exit is not None:
-            self.release(tracked)
+            if not tracked.bringing:
+                self.release(tracked)
         else:
             self.find_again(tracked)
 
@@ -257,17 +305,26 @@ class JobTracker:
             job.uid,
         )
 
-    def publish(self, kind: EventKind, node_id: int, text: str, uid: int | None) -> None:
-        """Publish what happened to a job of user ``uid`` on a node as an event."""
+    def publish(
+        self, kind: EventKind, node_id: int, text: str, uid: int | None, cost: MoveCost | None = None
+    ) -> None:
+        """Publish what happened to a job of user ``uid`` on a node as an event. :param cost: of a move."""
         try:
             name = self._members.find(str(node_id)).name
         except NotFound:
             name = ""
-        self._events.publish(Event(self._wall(), kind, node_id, name, text, self._members.own_id, uid))
+        event = Event(self._wall(), kind, node_id, name, text, self._members.own_id, uid)
+        if cost is not None:
+            event = replace(
+                event, seconds=cost.seconds, stopped_seconds=cost.stopped_seconds, bytes=cost.bytes
+            )
+        self._events.publish(event)
 
     def lose(self, tracked: TrackedJob, why: str) -> None:
         """Give a job up, and say so."""
         assert tracked.number is not None
+        if self.carried is not None and (told := self.carried.lost(tracked.name)):
+            why = f"{why}; {told}"
         exit = JobExit(LOST_EXIT, f"job {tracked.number} is lost: {why}", lost=True)
         tracked.end(exit)
         self._end(tracked.number, JobState.LOST, LOST_EXIT, why)
@@ -339,7 +396,12 @@ class JobTracker:
         if tracked.number is None:
             tracked.relay.to_client(frames.failure(InternalError(_NO_WORD)))
             self.release(tracked)
-            self._supervisors.remove(tracked.name)
+            self.remove(tracked.name)  # on a thread: its temporary files may be many
+            if self.carried is not None:
+                self.soon(self.carried.left(tracked.name))
+        elif exit is not None and self._carries(tracked):
+            tracked.end(exit)
+            self.job_ended(tracked)
         elif exit is not None:
             self._end(tracked.number, JobState.DONE, exit.exit, exit.reason)
             self.release(tracked)

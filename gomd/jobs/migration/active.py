@@ -146,6 +146,8 @@ class ActiveMigrations:
         self._count(state)
         jobs.expect(job.name, False)
         if isinstance(participant, MigrationSource):
+            if state is SourceState.MOVED:
+                jobs.announce(job.name, other, participant.timeline.cost())
             self._finish_leaving(participant, state)
             context.clock.callLater(HANG_UP_DELAY, self._hang_up, other)
         else:

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from gomd.interfaces import IMembership, IThreads
 from gomd.jobs.checkpoint.criu import TlsFiles
+from gomd.jobs.lifecycle.carried_files import CarriedFiles
 from gomd.jobs.migration.channels import Channels
 from gomd.jobs.migration.images import FILES_TIMEOUT, ImageDirectories
 from gomd.jobs.migration.journal import MigrationJournal, Record
@@ -50,6 +51,7 @@ class MigrationContext:
 
     :ivar wall: gives the time of day, for the records of the journal.
     :ivar threads: for migrations alone: page servers occupy them for minutes.
+    :ivar carried: brings the files that jobs carry along; None: no job here has any.
     :ivar criu: the program that supervisors run. :ivar write_certificates: writes those for criu. Blocks.
     """
 
@@ -68,6 +70,7 @@ class MigrationContext:
     jobs: LocalJobs
     journal: MigrationJournal
     channels: Channels
+    carried: CarriedFiles | None = None
 
     def tree_server(self, source: str, size: int) -> TreeServer:
         """

@@ -24,6 +24,11 @@ MAX_REASON_LENGTH: Final = 2000
 MAX_REASONS: Final = 100
 #: Maximum number of signals that are passed on to a job which has moved.
 MAX_SIGNALS: Final = 1000
+#: The ability of a target to restore a job that has terminals, its own or those that it has made.
+TERMINALS: Final = "terminals"
+#: What this version can do as a target that an older one cannot. Each node says it by itself.
+ABILITIES: Final = frozenset({TERMINALS})
+_MAX_ABILITIES: Final = 100
 _MAX_PID: Final = 2**31 - 1
 _MAX_PORT: Final = 65535
 
@@ -47,12 +52,14 @@ class OfferDetails:
     :ivar lock: whether balancing must leave the job where it is.
     :ivar pid_at_home: the process id by which its home node knows it; None when the home has given it none.
     :ivar private_bytes: of its own temporary files and System V memory; None when it can have none.
+    :ivar carry: whether files travel with it, which the target has to fetch.
     :ivar identity: ``HOME-PID-STARTED`` of its first process; empty when it is not known.
     """
 
     lock: bool = False
     pid_at_home: int | None = None
     private_bytes: int | None = None
+    carry: bool = False
     identity: str = ""
 
 
@@ -62,11 +69,14 @@ class ReadyDetails:
     Goes with `MessageKind.READY`.
 
     :ivar port: the TCP port of the target's page server. :ivar tree_port: of what takes the job's temporary
-        files; 0: the target takes none.
+        files; 0: the target takes none. :ivar carry: whether the target fetches carried files.
+    :ivar abilities: see `ABILITIES`.
     """
 
     port: int
     tree_port: int = 0
+    carry: bool = False
+    abilities: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +104,12 @@ class SeenDetails:
 
     :ivar reasons: why the job could not come, a clause each; empty when it could.
     :ivar takes_files: whether the node understood `OfferDetails.private_bytes`, which older ones do not.
+    :ivar abilities: see `ABILITIES`.
     """
 
     reasons: tuple[str, ...] = ()
     takes_files: bool = False
+    abilities: frozenset[str] = frozenset()
 
 
 #: None for the words that say everything by themselves.
@@ -108,18 +120,21 @@ def encode_details(details: Details) -> dict[str, Any]:
     """Return the JSON object of ``details``."""
     if isinstance(details, OfferDetails):
         more: dict[str, Any] = {} if details.private_bytes is None else {"private": details.private_bytes}
-        if details.identity:
-            more["identity"] = details.identity
+        more |= {"carry": True} if details.carry else {}
+        more |= {"identity": details.identity} if details.identity else {}
         return {"lock": details.lock, "pid": details.pid_at_home, **more}
     if isinstance(details, ReadyDetails):
-        return {"port": details.port, **({"tree": details.tree_port} if details.tree_port else {})}
+        tree = {"tree": details.tree_port} if details.tree_port else {}
+        more = {**tree, **({"carry": True} if details.carry else {}), **_abilities_told(details.abilities)}
+        return {"port": details.port, **more}
     if isinstance(details, ImagesDetails):
         return {"memory": True} if details.memory_sent else {}
     if isinstance(details, SettledDetails):
         return {"signals": [list(signal) for signal in details.signals]}
     if isinstance(details, SeenDetails):
         told = [one_line(reason) for reason in details.reasons[:MAX_REASONS]]
-        return {"reasons": told, **({"files": True} if details.takes_files else {})}
+        more = {"files": True} if details.takes_files else {}
+        return {"reasons": told, **more, **_abilities_told(details.abilities)}
     return {}
 
 
@@ -136,17 +151,17 @@ def decode_details(word: str, values: Mapping[str, Any]) -> Details:
             raise MalformedFrame("invalid size of temporary files in a migration message")
         if word == LOOK and private is None:
             return None
+        lock, carry = values.get("lock") is True, values.get("carry") is True
         identity = values.get("identity")
         named = ProcessIdentity.find(identity) if isinstance(identity, str) else None
-        return OfferDetails(
-            values.get("lock") is True, pid if known else None, private, str(named) if named else ""
-        )
+        return OfferDetails(lock, pid if known else None, private, carry, str(named) if named else "")
     if word == MessageKind.READY.word:
         port = values.get("port")
         if type(port) is not int or not 0 < port <= _MAX_PORT:
             raise MalformedFrame("invalid port of the page server in a migration message")
         tree = values.get("tree", 0)
-        return ReadyDetails(port, tree if type(tree) is int and 0 < tree <= _MAX_PORT else 0)
+        tree_port = tree if type(tree) is int and 0 < tree <= _MAX_PORT else 0
+        return ReadyDetails(port, tree_port, values.get("carry") is True, _abilities(values))
     if word == MessageKind.IMAGES.word:
         return ImagesDetails(True) if values.get("memory") is True else None
     if word == MessageKind.SETTLED.word:
@@ -154,8 +169,19 @@ def decode_details(word: str, values: Mapping[str, Any]) -> Details:
     if word == SEEN:
         reasons = values.get("reasons")
         told = reasons[:MAX_REASONS] if isinstance(reasons, list) else []
-        return SeenDetails(tuple(one_line(str(reason)) for reason in told), values.get("files") is True)
+        reasons = tuple(one_line(str(reason)) for reason in told)
+        return SeenDetails(reasons, values.get("files") is True, _abilities(values))
     return None
+
+
+def _abilities_told(abilities: frozenset[str]) -> dict[str, Any]:
+    return {"abilities": sorted(abilities)} if abilities else {}
+
+
+def _abilities(values: Mapping[str, Any]) -> frozenset[str]:
+    told = values.get("abilities")
+    listed = told[:_MAX_ABILITIES] if isinstance(told, list) else []
+    return frozenset(each for each in listed if isinstance(each, str))
 
 
 def decode_signals(values: object) -> tuple[WaitingSignal, ...]:

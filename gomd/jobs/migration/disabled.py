@@ -7,7 +7,7 @@ from typing import Any
 
 from zope.interface import implementer
 
-from gomd.interfaces import IMigrator, MigrationSubject
+from gomd.interfaces import IMigrator, MigrationSubject, MoveCost
 from gomd.jobs.migration.stateless import StatelessMigrator
 from libgomd.errors import CannotMove
 from libgomd.model import Counter
@@ -30,7 +30,7 @@ class NoMigrator(StatelessMigrator):
         """See `IMigrator.reasons`."""
         return [self._reason]
 
-    async def migrate(self, subject: MigrationSubject, node: int) -> None:
+    async def migrate(self, subject: MigrationSubject, node: int) -> MoveCost | None:
         """See `IMigrator.migrate`. Always raises `CannotMove`."""
         raise CannotMove(self._reason)
 

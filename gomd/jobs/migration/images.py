@@ -84,7 +84,7 @@ class ImageDirectories:
         """
         names = {f"{migration}.{role}" for migration, role in known}
         try:
-            found = set(os.listdir(self._root)) - names
+            found = {name for name in os.listdir(self._root) if not name.startswith(".")} - names
         except OSError:
             return ()
         return [os.path.join(self._root, name) for name in sorted(found)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from gomd.interfaces import MoveCost
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.control import SupervisorControl
 from gomd.jobs.lifecycle.frame_stream import FrameStream
@@ -101,6 +102,11 @@ class LocalJobs:
             return known.lock
         return job.running is not None and job.running.lock
 
+    def carries(self, name: str) -> bool:
+        """Whether files travel with a job."""
+        job = self.get(name)
+        return job is not None and job.running is not None and bool(job.running.carry)
+
     def runs_for_home(self, number: int, name: str) -> bool:
         """Whether this node is the home of a job and counts it as running."""
         known = self._table.get(number)
@@ -175,6 +181,10 @@ class LocalJobs:
     def moved_away(self, name: str, node_id: int, times: int) -> None:
         """Note that it is decided that a job runs on another node. May be called twice."""
         self._locations.went(name, node_id, times)
+
+    def announce(self, name: str, node_id: int, cost: MoveCost) -> None:
+        """Publish that a job of this node runs on another one now, and what its move took."""
+        self._locations.announce(name, node_id, cost)
 
     def left(self, name: str, node_id: int) -> None:
         """Note that nothing of a job is left on this node."""

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from gomd.interfaces import IMembership, IPeers
+from gomd.interfaces import IMembership, IPeers, MoveCost
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.tracked import Phase, TrackedJob
@@ -68,12 +68,21 @@ class JobLocations:
         tracked = self._tracker.jobs.get(name)
         if tracked is None or tracked.number is None:
             self._gone[name] = node_id
-            self._tracker.publish(EventKind.MIGRATED, node_id, f"guest {name} moved to node {node_id}", None)
             return
         job = self._table.get(tracked.number)
         if job is not None and not job.state.over and job.nmigs < nmigs:
             tracked.moved_to(node_id)
-            self._say(self._table.went(tracked.number, node_id, nmigs))
+            self._table.went(tracked.number, node_id, nmigs)
+
+    def announce(self, name: str, node_id: int, cost: MoveCost) -> None:
+        """Publish that a job of this node runs on ``node_id`` now, and what the move took."""
+        tracked = self._tracker.jobs.get(name)
+        job = None if tracked is None or tracked.number is None else self._table.get(tracked.number)
+        if job is not None:
+            self._say(job, cost)
+        elif tracked is None or tracked.number is None:
+            text = f"guest {name} moved to node {node_id}"
+            self._tracker.publish(EventKind.MIGRATED, node_id, text, None, cost)
 
     def left(self, name: str, node_id: int) -> None:
         """Reach a job on the node to which it went, or leave that to its home: nothing of it is left here."""
@@ -219,6 +228,6 @@ class JobLocations:
         tracked.relay.drop_job()
         self._tracker.find_again(tracked)
 
-    def _say(self, job: Job) -> None:
+    def _say(self, job: Job, cost: MoveCost | None = None) -> None:
         text = f"job {job.job} of {job.user} moved to node {job.node}: {job.command}"
-        self._tracker.publish(EventKind.MIGRATED, job.node, text, job.uid)
+        self._tracker.publish(EventKind.MIGRATED, job.node, text, job.uid, cost)

@@ -10,14 +10,21 @@ from typing import Final
 from twisted.internet.interfaces import IReactorTime
 
 from gomd.interfaces import IThreads
-from gomd.jobs.checkpoint import inspection
+from gomd.jobs.checkpoint import inspection, kernel_cache
 from gomd.jobs.checkpoint.criu import Criu
-from gomd.jobs.checkpoint.requirements import Capabilities, Requirements, reasons, too_many_files
+from gomd.jobs.checkpoint.requirements import (
+    Capabilities,
+    Requirements,
+    reasons,
+    too_many_files,
+    without_carried,
+)
 from gomd.jobs.checkpoint.tree_stream import largest
 from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.migration.bounded_inspection import BoundedInspection
 from gomd.jobs.migration.images import ImageDirectories
-from libgomd.errors import CannotMove, NotFound, NotPossible
+from libgomd.errors import CannotMove, NotFound, NotPossible, TimedOut
+from libgomd.private import make_private_directory
 
 #: Seconds that one inspection of a job, of this node's files or of criu may take.
 INSPECTION_TIMEOUT: Final = 30.0
@@ -30,12 +37,14 @@ class CriuCheck:
     """
     Whether criu works on this node. It is checked when first asked for, and again when that is old.
 
+    :param images: the directory below which images are, for `kernel_cache`; empty for none.
     :ivar known: what kept it from working when it was last checked, empty when nothing did.
     :ivar version: its version then, empty when it is not known.
     """
 
-    def __init__(self, criu: Criu, threads: IThreads, clock: IReactorTime) -> None:
+    def __init__(self, criu: Criu, threads: IThreads, clock: IReactorTime, images: str = "") -> None:
         self._criu = criu
+        self._images = images
         self._threads = threads
         self._clock = clock
         self._checked_at = -CRIU_WORKS_LIFETIME
@@ -48,8 +57,17 @@ class CriuCheck:
         if now - self._checked_at >= (CRIU_FAILS_LIFETIME if self.known else CRIU_WORKS_LIFETIME):
             self.known = await self._threads.run(INSPECTION_TIMEOUT, self._criu.check)
             self.version = await self._threads.run(INSPECTION_TIMEOUT, self._read_version)
+            if self._images and not self.known:
+                await self._threads.run(INSPECTION_TIMEOUT, self._prepare)
             self._checked_at = now
         return self.known
+
+    def _prepare(self) -> None:
+        try:
+            make_private_directory(self._images)
+        except OSError:
+            return  # a job that is to come is told why
+        kernel_cache.prepare(self._criu.program, self._images, self.version)
 
     def _read_version(self) -> str:
         try:
@@ -67,7 +85,8 @@ class NodeChecks:
         version of criu. Blocks.
     :param read_obstacles: reads why a job cannot leave for any node, given both pids and that version.
         Blocks.
-    :param withdraw: removes the proofs that ``read_requirements`` has made, given the pid. Blocks.
+    :param withdraw: removes the proofs that ``read_requirements`` has made. Blocks.
+    :param sweep: removes those that an earlier daemon has left. Blocks.
     :param read_capabilities: reads what this node has of what a job needs, as
         `gomd.jobs.checkpoint.inspection.read_offer` does. Blocks.
     :param private_limit: bytes of its own temporary files with which a job can move, as configured.
@@ -81,10 +100,12 @@ class NodeChecks:
         read_requirements: Callable[[int, int, str, str], Requirements] = inspection.look,
         read_obstacles: Callable[[int, int, str], list[str]] = inspection.look_for_stays,
         read_capabilities: Callable[[Requirements, str, str, str], Capabilities] = inspection.read_offer,
-        withdraw: Callable[[Requirements, int], None] = inspection.withdraw,
+        withdraw: Callable[[Requirements], None] = inspection.withdraw,
         private_limit: int = 0,
+        sweep: Callable[[], None] = lambda: None,
     ) -> None:
         self._withdraw = withdraw
+        self._sweep = sweep
         self._threads = threads
         self._bounded = BoundedInspection(threads)
         self._criu = criu
@@ -112,25 +133,44 @@ class NodeChecks:
         running = job.running
         if running is None:
             raise NotFound(f"job {job.name} does not run here")
+        late: list[bool] = []
+        made: list[Requirements] = []
+
+        def read() -> Requirements:
+            found = self._read_requirements(running.pid, running.supervisor, running.user, self._criu.version)
+            made.append(found)
+            if late:
+                self._withdraw(found)
+            return found
+
         try:
-            found = await self._bounded.run(
-                INSPECTION_TIMEOUT, job.name, self._read_requirements,
-                running.pid, running.supervisor, running.user, self._criu.version,
-            )  # fmt: skip
+            found = await self._bounded.run(INSPECTION_TIMEOUT, job.name, read)
         except OSError as error:
             raise NotFound(f"job {job.name} has ended") from error
+        except TimedOut:
+            late.append(True)  # nobody else removes the proofs that it makes yet, or has just made
+            for found in made:
+                await self.withdraw(job, found)
+            raise
         private, stays = found.private_bytes or 0, found.stays
         if private > self.private_limit:
             stays = (*stays, too_many_files(private, self.private_limit))
-        return replace(found, memory_max=running.memory_max, node=self._images.node, stays=stays)
+        known = replace(
+            found, memory_max=running.memory_max, node=self._images.node, stays=stays,
+            terminals=found.terminals or running.tty,
+        )  # fmt: skip
+        return without_carried(known, running.carry)
 
     async def withdraw(self, job: TrackedJob, requirements: Requirements) -> None:
         """Remove the proofs that `requirements` has made, once another node has looked for them."""
-        running = job.running
-        if running is not None and requirements.probes:
+        if requirements.probes:
             await self._threads.run_apart(
-                INSPECTION_TIMEOUT, ("probes", job.name), "files", self._withdraw, requirements, running.pid
+                INSPECTION_TIMEOUT, ("probes", job.name), "files", self._withdraw, requirements
             )
+
+    async def sweep(self) -> None:
+        """Remove the proofs that an earlier daemon has left when it was killed."""
+        await self._threads.run_apart(INSPECTION_TIMEOUT, ("probes", ""), "files", self._sweep)
 
     async def obstacles(self, job: TrackedJob) -> Sequence[str]:
         """Return why a job of this node cannot leave for any other. :raises OSError: it has ended."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from zope.interface import implementer
 
-from gomd.interfaces import IMigrator, INodeSource, IThreads, MigrationSubject
+from gomd.interfaces import IMigrator, INodeSource, IThreads, MigrationSubject, MoveCost
 from gomd.jobs.migration.stateless import StatelessMigrator
 from libgomd.errors import CannotMove
 from libgomd.model import Caller, Counter, Role
@@ -44,7 +44,7 @@ class OpenMosixMigrator(StatelessMigrator):
         reason = await self._read(subject.pid, "cantmove")
         return [reason] if reason else []
 
-    async def migrate(self, subject: MigrationSubject, node: int) -> None:
+    async def migrate(self, subject: MigrationSubject, node: int) -> MoveCost | None:
         """
         See `IMigrator.migrate`.
 
@@ -60,6 +60,7 @@ class OpenMosixMigrator(StatelessMigrator):
         where = await self._read(pid, "where")
         if where != str(target):
             raise CannotMove(f"process {pid} stays on node {where}: the kernel did not move it")
+        return None
 
     def join(self, node: int, stream: Any) -> None:
         """See `IMigrator.join`. The stream is closed: the kernels talk to each other by themselves."""

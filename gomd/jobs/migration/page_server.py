@@ -11,8 +11,9 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 
 from gomd.interfaces import IThreads
-from gomd.jobs.checkpoint.criu import Criu, TlsFiles
+from gomd.jobs.checkpoint.criu import TlsFiles
 from gomd.jobs.checkpoint.page_connection import accept, listen, speaks_tls
+from gomd.jobs.checkpoint.page_receiver import receive
 from libgomd.errors import CannotMove, GomdError
 
 #: Seconds that it waits for the source node's criu to connect.
@@ -31,14 +32,14 @@ class PageServers:
 
     :ivar address: the IPv4 address at which the other nodes reach this one.
     :ivar listen: waits for a connection, as `gomd.jobs.checkpoint.page_connection.listen` does;
-        ``accept`` takes it.
+        ``accept`` takes it, and ``receive`` takes the memory that comes over it.
     """
 
-    criu: Criu
     threads: IThreads
     address: str
     listen: Callable[[str], socket.socket] = listen
     accept: Callable[..., socket.socket] = accept
+    receive: Callable[[socket.socket, str, TlsFiles], int] = receive
 
     def open(self, source_address: str) -> PageServer:
         """
@@ -62,12 +63,14 @@ class PageServer:
     Takes the memory of one job.
 
     :ivar port: where the source node's criu has to connect.
+    :ivar received: bytes of memory that have come, when all have.
     """
 
     def __init__(
         self, servers: PageServers, listening: socket.socket, port: int, addresses: set[str]
     ) -> None:
         self.port = port
+        self.received = 0
         self._servers = servers
         self._listening = listening
         self._addresses = addresses
@@ -113,7 +116,7 @@ class PageServer:
         self._listening.close()
 
     def _serve(self, directory: str, tls: TlsFiles) -> None:
-        """Accept the connection and let criu read from it. Blocks; runs on a thread."""
+        """Accept the connection and take the memory that comes over it. Blocks; runs on a thread."""
         servers = self._servers
         with self._listening as listening:
             accepted = servers.accept(listening, self._addresses, CONNECT_TIMEOUT, speaks_tls)
@@ -122,6 +125,6 @@ class PageServer:
             try:
                 if self._cancelled:  # before `cancel` could see and shut down the accepted connection
                     raise CannotMove(_CALLED_OFF)
-                servers.criu.page_server(accepted, directory, tls, TRANSFER_TIMEOUT)
+                self.received = servers.receive(accepted, directory, tls)
             finally:
                 self._accepted = None

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gomd.jobs.checkpoint.requirements import Requirements
-from gomd.jobs.lifecycle.tracked import TrackedJob
+from gomd.jobs.lifecycle.tracked import TrackedJob, own_obstacle
 from gomd.jobs.migration.context import MigrationContext
 from gomd.jobs.migration.refusals import ask_target
 
@@ -67,5 +67,5 @@ def supervisor_reasons(job: TrackedJob) -> list[str]:
     running = job.running
     if running is None:
         return []
-    found = ["it has a terminal"] if running.tty else []
-    return [*found, running.cantmove] if running.cantmove else found
+    obstacle = own_obstacle(running)
+    return [obstacle] if obstacle else []

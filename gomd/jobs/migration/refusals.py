@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -13,7 +13,7 @@ from gomd.jobs.checkpoint.requirements import Requirements
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.migration.channels import DAEMON, VERB
 from gomd.jobs.migration.context import MigrationContext
-from gomd.jobs.migration.details import LOOK, SEEN, OfferDetails, SeenDetails
+from gomd.jobs.migration.details import ABILITIES, LOOK, SEEN, TERMINALS, OfferDetails, SeenDetails
 from gomd.jobs.migration.messages import (
     MessageReader,
     MigrationId,
@@ -38,7 +38,13 @@ async def reasons_to_refuse(
     name = context.name_of(context.own_id)
     if refusal := _first_refusal(context, requirements, job, name):
         return [refusal]
-    return await context.checks.missing(job.name, requirements, name, context.jobs.no_memory_limit)
+    found = await context.checks.missing(job.name, requirements, name, context.jobs.no_memory_limit)
+    if not requirements.carried:
+        return found
+    if context.carried is None:
+        return [*found, f"{name} does not take carried files"]
+    carried, uid, user = requirements.carried, requirements.uid, requirements.user
+    return [*found, *await context.carried.obstacles(carried, uid, user)]
 
 
 def _first_refusal(context: MigrationContext, requirements: Requirements, job: MigrationId, name: str) -> str:
@@ -56,6 +62,13 @@ def _first_refusal(context: MigrationContext, requirements: Requirements, job: M
     elif full := policy.full_for(uid):
         return f"{name}: {full}"
     return "" if policy.is_root else f"gomd on {name} does not run as root"
+
+
+def reasons_of_age(terminals: bool, abilities: Collection[str], node: str) -> list[str]:
+    """Return why a job cannot move to a node whose version of gomd has only these abilities."""
+    if terminals and TERMINALS not in abilities:
+        return [f"it has a terminal, and gomd on {node} is too old to take it: install this version there"]
+    return []
 
 
 async def ask_target(
@@ -82,7 +95,8 @@ async def ask_target(
             if message.migration == migration and isinstance(seen, SeenDetails) and not answer.called:
                 old = private is not None and not seen.takes_files
                 more = (takes_no_files(context.name_of(target)),) if old else ()
-                answer.callback((*seen.reasons, *more))
+                lacking = reasons_of_age(requirements.terminals, seen.abilities, context.name_of(target))
+                answer.callback((*seen.reasons, *more, *lacking))
 
     def on_lost() -> None:
         if not answer.called:
@@ -107,7 +121,7 @@ async def answer_look(context: MigrationContext, question: MigrationMessage) -> 
         reasons = await reasons_to_refuse(context, requirements, MigrationId.parse(question.migration))
     except (GomdError, OSError) as error:
         reasons = [str(error)]
-    seen = SeenDetails(tuple(reasons), takes_files=True)
+    seen = SeenDetails(tuple(reasons), takes_files=True, abilities=ABILITIES)
     return MigrationMessage(question.migration, SEEN, context.own_id, details=seen)
 
 

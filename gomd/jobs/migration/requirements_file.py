@@ -11,6 +11,7 @@ from gomd.jobs.checkpoint.inet_sockets import Port
 from gomd.jobs.checkpoint.probes import MAX_PROBES, Probe
 from gomd.jobs.checkpoint.requirements import MAX_FILES, FileRequirement, Requirements
 from libgomd.errors import CannotMove
+from libgomd.jobspec import MAX_CARRIED
 from libgomd.wire.frames import MalformedFrame
 
 #: The name of the file.
@@ -26,10 +27,13 @@ def encode_requirements(requirements: Requirements) -> bytes:
     """Return ``requirements`` as the bytes of the file. :raises CannotMove: they are too long for it."""
     values = asdict(requirements)
     del values["private_bytes"]  # it stands in the message: older nodes know no such name here
+    del values["terminals"]
     if requirements.memory_max is None:
         del values[
             "memory_max"
         ]  # a node of an older version accepts a job without a limit, and refuses others
+    if not requirements.carried:
+        del values["carried"]  # the same
     data = json.dumps(values).encode("ascii")
     if len(data) > MAX_REQUIREMENTS_BYTES:
         raise CannotMove("it has too many files open for another node to look at")
@@ -47,6 +51,7 @@ def decode_requirements(data: bytes) -> Requirements:
         values["files"] = tuple(FileRequirement(**each) for each in values["files"])
         values["probes"] = tuple(Probe(**each) for each in values.get("probes", ()))
         values["limits"] = tuple((name, limit) for name, limit in values.get("limits", ()))
+        values["carried"] = tuple(values.get("carried", ()))
         values["gids"] = tuple(values.get("gids", ()))
         values["ports"] = tuple(Port(*each) for each in values.get("ports", ()))
         requirements = Requirements(
@@ -64,7 +69,7 @@ def _check(requirements: Requirements) -> None:
         requirements.machine, requirements.kernel, requirements.user, requirements.node, requirements.boot,
         requirements.criu,
         *(name for name, _limit in requirements.limits),
-        *requirements.flags, *requirements.directories, *requirements.stays,
+        *requirements.carried, *requirements.flags, *requirements.directories, *requirements.stays,
     )  # fmt: skip
     if not all(isinstance(text, str) and "\0" not in text for text in texts):
         raise MalformedFrame("requirements of a job: a text has another type, or a zero byte in it")
@@ -81,6 +86,8 @@ def _check(requirements: Requirements) -> None:
         raise MalformedFrame("requirements of a job: invalid description of a port")
     if len(requirements.probes) > MAX_PROBES or not all(map(_is_valid_probe, requirements.probes)):
         raise MalformedFrame("requirements of a job: invalid description of a probe")
+    if len(requirements.carried) > MAX_CARRIED or not all(path[:1] == "/" for path in requirements.carried):
+        raise MalformedFrame("requirements of a job: invalid carried paths")
     if len(requirements.files) > MAX_FILES or len(requirements.directories) > MAX_FILES:
         raise MalformedFrame(f"requirements of a job: more than {MAX_FILES} files or directories")
     if not all(map(_is_valid, requirements.files)):

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from gomd.interfaces import UNTRUSTED, IMigrator, MigrationSubject
+from gomd.interfaces import UNTRUSTED, IMigrator, MigrationSubject, MoveCost
 from gomd.jobs.checkpoint.requirements import Requirements
 from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.migration import preflight
@@ -30,8 +30,9 @@ from libgomd.errors import CannotMove, Conflict, NotAllowed, NotFound, PeerUnrea
 from libgomd.model import Counter
 from libgomd.wire.job_name import JobName
 
-#: Maximum number of jobs that leave this node at the same time, and that are received. Others wait.
-MAX_CONCURRENT_LEAVING: Final = 4
+#: Maximum number of jobs that leave this node at the same time, and that are received. Others wait. As many
+#: as `gomd.jobs.relocation.move_all` asks for.
+MAX_CONCURRENT_LEAVING: Final = 8
 MAX_CONCURRENT_RECEIVING: Final = 8
 #: Seconds after which a caller is told that it is not known yet where the process runs.
 CALLER_TIMEOUT: Final = 590.0
@@ -74,6 +75,7 @@ class Migrations:
     def start(self) -> None:
         """Open the channels, and take up what an earlier daemon has begun."""
         self._context.channels.open()
+        self._context.in_background(self._context.checks.sweep())
         self._obstacles.start()
         self._recovery.start()
 
@@ -120,17 +122,17 @@ class Migrations:
         job = context.jobs.running(subject.job)
         return await preflight.reasons(context, job, node or _home_of(job), self._new_id(job))
 
-    async def migrate(self, subject: MigrationSubject, node: int) -> None:
+    async def migrate(self, subject: MigrationSubject, node: int) -> MoveCost | None:
         """See `IMigrator.migrate`."""
         job = self._context.jobs.running(subject.job)
         target = node or _home_of(job)
         if target == self._context.own_id:
-            return
+            return None
         if job.name in self._requested:  # already queued; repeated requests must not queue it again
             raise _being_moved(job.name)
         self._requested.add(job.name)
         try:
-            await self._migrate(job, target)
+            return await self._migrate(job, target)
         finally:
             self._requested.discard(job.name)
 
@@ -140,8 +142,8 @@ class Migrations:
 
     # -- a job that leaves
 
-    async def _migrate(self, job: TrackedJob, target: int) -> None:
-        """Move a job when its turn comes. Errors as in `IMigrator.migrate`."""
+    async def _migrate(self, job: TrackedJob, target: int) -> MoveCost:
+        """Move a job when its turn comes. Result and errors as in `IMigrator.migrate`."""
         # A job that has just come runs here already while its source's last message is still missing.
         await self.active.until_received(job.name, SETTLE_TIMEOUT)
         self._check_free(job.name)
@@ -151,15 +153,20 @@ class Migrations:
             raise PeerUnreachable(f"{self._context.name_of(target)} is down")
         await self._leaving.acquire()
         try:
-            state, reason = await self._send(job, target)
+            state, reason, cost = await self._send(job, target)
         finally:
             self._leaving.release()
         if state is not SourceState.MOVED:
             refusal = NotAllowed if UNTRUSTED in reason else CannotMove
             raise refusal(reason or "the other node did not take it")
+        return cost
 
-    async def _send(self, job: TrackedJob, target: int) -> tuple[State, str]:
-        """Migrate a job; return the final state and the reason for it, which is empty when all went well."""
+    async def _send(self, job: TrackedJob, target: int) -> tuple[State, str, MoveCost]:
+        """
+        Migrate a job.
+
+        :returns: the final state, the reason for it, which is empty when all went well, and what it took.
+        """
         context = self._context
         found = await self._look(job)
 
@@ -177,7 +184,7 @@ class Migrations:
         target: int,
         requirements: Requirements,
         answered: Callable[[], Awaitable[None]],
-    ) -> tuple[State, str]:
+    ) -> tuple[State, str, MoveCost]:
         """See `_send`. :param answered: is called when the target has said that the job can come."""
         context = self._context
         await context.channels.connect(context.node(target))
@@ -186,18 +193,27 @@ class Migrations:
             raise NotFound(f"job {job.name} has ended")
         data = encode_requirements(requirements)
         source = MigrationSource(
-            context, self._new_id(job), target, data, answered, requirements.private_bytes
+            context,
+            self._new_id(job),
+            target,
+            data,
+            answered,
+            requirements.private_bytes,
+            requirements.terminals,
         )
-        began = context.clock.seconds()
         settled: Deferred[State] = Deferred()
         driver = self.active.begin(source, *MigrationSide.offer(), waiting=settled)
         state = await self._wait(settled, job.name, target)
         self._log.info(
             "job {job} to {node}: {state}{reason}, {seconds} s", job=job.name, node=context.name_of(target),
             state=state.word, reason=f" ({driver.reason})" if driver.reason else "",
-            seconds=round(context.clock.seconds() - began, 2),
+            seconds=source.timeline.cost().seconds,
         )  # fmt: skip
-        return state, driver.reason
+        self._log.debug(
+            "job {job} to {node}, in milliseconds: {steps}", job=job.name, node=context.name_of(target),
+            steps=str(source.timeline),
+        )  # fmt: skip
+        return state, driver.reason, source.timeline.cost()
 
     async def _look(self, job: TrackedJob) -> SourceFindings:
         """Return what a job needs; `withdraw` has to follow. :raises CannotMove: something keeps it here."""

@@ -19,8 +19,9 @@ from gomd.jobs.migration.details import (
 )
 from gomd.jobs.migration.messages import MAX_FILES_BYTES, MigrationId, MigrationMessage
 from gomd.jobs.migration.protocol import Act, MessageKind, SourceState, State
-from gomd.jobs.migration.refusals import takes_no_files
+from gomd.jobs.migration.refusals import reasons_of_age, takes_no_files
 from gomd.jobs.migration.requirements_file import REQUIREMENTS_FILE
+from gomd.jobs.migration.timeline import Timeline
 from libgomd.errors import CannotMove
 from libgomd.wire.job_messages import END, THAW, FreezeOrder, PlainOrder
 
@@ -40,6 +41,8 @@ class MigrationSource:
     :param requirements: what the job needs there, as `encode_requirements` gives it; empty after a restart.
     :param answered: is called when the target has said that the job can come, for the proofs that it needed.
     :param private_bytes: see `OfferDetails`.
+    :param terminals: whether it has terminals, which an older version of gomd cannot take.
+    :ivar timeline: of its steps.
     :ivar left: whether nothing of the job is left here. :ivar signals: those that came while it was stopped.
     """
 
@@ -53,6 +56,7 @@ class MigrationSource:
         requirements: bytes = b"",
         answered: Callable[[], Awaitable[None]] | None = None,
         private_bytes: int | None = None,
+        terminals: bool = False,
     ) -> None:
         self.migration = migration
         self.job = MigrationId.parse(migration)
@@ -62,12 +66,16 @@ class MigrationSource:
         self._context = context
         self._requirements = requirements
         self._answered = answered
+        self._terminals = terminals
+        self._abilities: frozenset[str] = frozenset()
         self._stays = False
         self._private_bytes = private_bytes
         self._port = 0
         self._tree_port = 0
         self._memory_sent = False
+        self._takes_carried = False
         self._images: dict[str, bytes] = {}
+        self.timeline = Timeline(context.clock)
 
     # -- SideEffects
 
@@ -83,6 +91,7 @@ class MigrationSource:
     async def write(self, state: State, reason: str) -> None:
         """See `SideEffects.write`."""
         await self._context.write(self.migration, state, self.job.name, self.other, reason)
+        self.timeline.note(state.word)
         if state is SourceState.MOVED:
             self.note_moved()
 
@@ -94,9 +103,12 @@ class MigrationSource:
         if message is MessageKind.OFFER:
             files = {REQUIREMENTS_FILE: self._requirements}
             details = OfferDetails(
-                context.jobs.is_locked(name), context.jobs.pid_at_home(name), self._private_bytes,
+                context.jobs.is_locked(name),
+                context.jobs.pid_at_home(name),
+                self._private_bytes,
+                context.jobs.carries(name),
                 context.jobs.identity(name),
-            )  # fmt: skip
+            )
         elif message is MessageKind.IMAGES:
             files, details = self._images, ImagesDetails(True) if self._memory_sent else None
         elif message is MessageKind.SETTLED:
@@ -108,6 +120,12 @@ class MigrationSource:
         """Take what a message of the target says besides its word."""
         if isinstance(message.details, ReadyDetails):
             self._port, self._tree_port = message.details.port, message.details.tree_port
+            self._takes_carried = message.details.carry
+            self._abilities = message.details.abilities
+        if message.kind is MessageKind.RUNNING:
+            self.timeline.note_running()
+        elif message.kind is not None:
+            self.timeline.note(message.kind.word)
 
     def note_moved(self) -> None:
         """Note that the job runs on the target, so that its home looks for it there. May be called twice."""
@@ -124,6 +142,11 @@ class MigrationSource:
             raise CannotMove("it has ended")
         if self._private_bytes is not None and not self._tree_port:
             raise CannotMove(takes_no_files(context.name_of(self.other)))
+        if context.jobs.carries(self.job.name) and not self._takes_carried:
+            there = context.name_of(self.other)
+            raise CannotMove(f"gomd on {there} is older and does not take carried files: update it there")
+        if reasons := reasons_of_age(self._terminals, self._abilities, context.name_of(self.other)):
+            raise CannotMove("; ".join(reasons))
         address = context.node(self.other).address
         tls = await context.certificates()
         directory = await images.make(self.migration, self.role)
@@ -134,9 +157,14 @@ class MigrationSource:
             context.criu, directory, address, self._port, tls, FREEZE_TIMEOUT, self._tree_port
         )
         try:
+            self.timeline.note("freeze")
             outcome = await control.do(order, FREEZE_TIMEOUT + _ANSWER_TIMEOUT)
             self._memory_sent = outcome.memory_sent
+            dumped_at = context.clock.seconds()
+            self.timeline.note("dumped")
             self._images = await images.read(self.migration, self.role)
+            self.timeline.note("images")
+            self.timeline.note_dump(self._images, dumped_at)
         except CannotMove:
             await deferLater(context.clock, _TARGET_REASON_DELAY)
             raise
@@ -164,5 +192,8 @@ class MigrationSource:
                 if jobs.is_connected(name):
                     raise
         self.left = True
+        self.timeline.note("ended")
         jobs.left(name, self.other)
+        if self._context.carried is not None:
+            self._context.in_background(self._context.carried.left(name))
         await self._context.images.remove(self.migration, self.role)

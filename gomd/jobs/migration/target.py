@@ -12,6 +12,7 @@ from gomd.jobs.checkpoint.requirements import Requirements
 from gomd.jobs.lifecycle.tracker import GONE
 from gomd.jobs.migration.context import MigrationContext
 from gomd.jobs.migration.details import (
+    ABILITIES,
     Details,
     ImagesDetails,
     OfferDetails,
@@ -96,7 +97,12 @@ class MigrationTarget:
         details: Details = None
         if message is MessageKind.READY and self._page_server is not None:
             tree = self._tree_server
-            details = ReadyDetails(self._page_server.port, 0 if tree is None else tree.port)
+            details = ReadyDetails(
+                self._page_server.port,
+                0 if tree is None else tree.port,
+                context.carried is not None,
+                ABILITIES,
+            )
         sent = MigrationMessage(self.migration, message.word, context.own_id, reason, details)
         context.channels.send(self.other, sent, ours=False)
 
@@ -163,6 +169,7 @@ class MigrationTarget:
             await self._tree_server.wait()
         files, self._files = self._files, {}
         directory = await context.images.write(self.migration, self.role, files)
+        await self._fetch_carried()
         detached = await jobs.prepare_return(self.job.name)
         self._check_wanted()
         uid = None if self._requirements is None else self._requirements.uid
@@ -173,6 +180,12 @@ class MigrationTarget:
         )  # fmt: skip
         self._copy = RestoredCopy(context.clock, stream, self._copy_lost)
         await self._copy.wait(RESTORE_TIMEOUT)
+
+    async def _fetch_carried(self) -> None:
+        """Get the files that the job carries along, now that it is frozen. :raises CannotMove: no."""
+        context, needs = self._context, self._requirements
+        if self._offer.carry and context.carried is not None and needs is not None:
+            await context.carried.pull(self.job.name, context.node(self.other), needs.uid, needs.user)
 
     def _copy_lost(self, reason: str) -> None:
         self._tell(Local.FAILED, reason)
@@ -234,6 +247,8 @@ class MigrationTarget:
             await copy.end()
         self._copy = None
         await self._context.images.remove(self.migration, self.role)
+        if self._offer.carry and self._context.carried is not None:
+            self._context.in_background(self._context.carried.left(self.job.name))
         self._context.jobs.cancel_return(self.job.name)
 
     def _release_slot(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from gomd.interfaces import IJobs, IMembership, IPeers, Moved, RelocationOutcome
+from gomd.interfaces import IJobs, IMembership, IPeers, MoveCost, Moved, RelocationOutcome
 from gomd.jobs.shielded import Shielded
 from libgomd.errors import CannotMove, Conflict, MalformedReply, PeerUnreachable, error_for
 from libgomd.model import Caller, Job, Node, Role
@@ -54,7 +54,7 @@ class RemoteRelocation:
         node = self._members.find(str(answer["node"]))
         if answer.get("moved"):
             await self.wait_until_noticed(job.pid, job.nmigs)
-            return Moved(node, RelocationOutcome.MOVED)
+            return Moved(node, RelocationOutcome.MOVED, _cost(answer))
         if node.id == job.node:
             return Moved(node, RelocationOutcome.BEST if target == BEST else RelocationOutcome.THERE)
         return Moved(node, RelocationOutcome.COULD)
@@ -120,6 +120,15 @@ class RemoteRelocation:
                 f"try again in a moment"
             )
         return known
+
+
+def _cost(answer: dict[str, Any]) -> MoveCost | None:
+    """Return what a move took, as another node's answer tells it; None when that is an older one."""
+    seconds, stopped, sent = (answer.get(name) for name in ("seconds", "stopped_seconds", "bytes"))
+    if not isinstance(seconds, (int, float)):
+        return None
+    known = isinstance(stopped, (int, float))
+    return MoveCost(seconds, stopped if known else None, sent if isinstance(sent, int) else None)
 
 
 def check_up(node: Node) -> None:

@@ -21,6 +21,7 @@ from gomd.interfaces import (
     IThreads,
     JobHere,
     MigrationSubject,
+    MoveCost,
     Moved,
     RelocationOutcome,
 )
@@ -114,14 +115,14 @@ class Relocation:
                     f"process {asked} cannot move to node {node.id} {node.name}: {'; '.join(reasons)}"
                 )
             return Moved(node, RelocationOutcome.COULD)
-        await self._shielded.do(
+        cost = await self._shielded.do(
             self._migrate(subject.reference, node.id), MOVE_TIMEOUT,
             f"process {asked} is still on its way to node {node.id} {node.name} after "
             f"{MOVE_TIMEOUT:g} s: `where {asked}` tells when it is there",
         )  # fmt: skip
         if subject.job is not None and subject.home == self._members.own_id:
             await self._remote.wait_until_noticed(subject.job.pid_at_home, subject.job.nmigs)
-        return Moved(node, RelocationOutcome.MOVED)
+        return Moved(node, RelocationOutcome.MOVED, cost)
 
     async def _to_best(self, subject: Subject, dry_run: bool) -> Moved:
         """Move it to the best node that can take it, or let it stay when that is where it runs."""
@@ -150,9 +151,10 @@ class Relocation:
         except PeerUnreachable:
             return False
 
-    async def _migrate(self, reference: MigrationSubject, node_id: int) -> None:
+    async def _migrate(self, reference: MigrationSubject, node_id: int) -> MoveCost | None:
         """As `IMigrator.migrate`, as a coroutine."""
-        await self._migrator.migrate(reference, node_id)
+        cost: MoveCost | None = await self._migrator.migrate(reference, node_id)
+        return cost
 
     # -- all of them
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+from typing import NoReturn
 
 from gomd.jobs.checkpoint import inherited_attributes, permissions, process_tree, timerfds
 from gomd.jobs.checkpoint.action_script import RESTORED, RESUMING
@@ -57,8 +58,13 @@ class CheckpointingSupervisor(FreezingSupervisor):
         private = self._cover(told)
         if private is not None:
             directory = private.outside(directory)
-        streams, ours = self._make_pipes()
+        streams, ours = self._make_terminal_of(told) if spec.tty else self._make_pipes()
         mapping = {name: stream for name, stream in zip(told.names, streams, strict=True) if name}
+        terminal, own = -1, self._terminal
+        if own is not None and told.terminal is not None:
+            terminal = own.slave
+            if told.terminal.device:
+                mapping[told.terminal.device] = terminal
         program = spec.criu if private is None else private.outside(spec.criu)
         criu, uid, where, group = Criu(program), spec.uid, spec.where, self._make_group(spec)
         self._watcher.start()
@@ -89,6 +95,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
                 unpack_trees(directory, spec, private)
             if private is not None:
                 private.show_paths(told.shown)
+            self._mount_carried(spec)
 
         def finish() -> None:
             pids = process_tree.descendants(pid)
@@ -107,16 +114,15 @@ class CheckpointingSupervisor(FreezingSupervisor):
             self._wait(ChildTask(unpack, RESTORE_TIMEOUT))
             pid = criu.restore(
                 directory, mapping, limit=RESTORE_TIMEOUT, allows=allows, before=prepare,
-                caller=connection.fileno(),
+                caller=connection.fileno(), file_locks=private is not None, terminal=terminal,
             )  # fmt: skip
+            if own is not None:
+                own.hold()
             self._wait(ChildTask(finish, FINISH_TIMEOUT))
         except CallerGone:
-            end_the_rest(self._environment.namespace, 0)
-            self._remove_private()
-            os._exit(1)  # the kernel ends with it what there is of the copy
+            self._end_with_copy()
         finally:
-            for descriptor in set(streams):
-                os.close(descriptor)
+            self._close_job_ends(streams)
         if pid != told.pid:
             raise CannotMove(f"it came up as process {pid}, not {told.pid}")
         self._program = Program(pid, self._outside())
@@ -127,6 +133,21 @@ class CheckpointingSupervisor(FreezingSupervisor):
         self._watcher.stops = max(0, told.stops - (pid in told.stopped))  # it is counted as it goes on
         self._take_over(told, ours)
         self._write_job()
+
+    def _end_with_copy(self) -> NoReturn:
+        """End, and with this process what there is of the copy, of which nothing runs once more."""
+        end_the_rest(self._environment.namespace, 0)
+        self._remove_private()
+        os._exit(1)
+
+    def _make_terminal_of(self, told: Handover) -> tuple[Streams, Streams]:
+        """Make its terminal, of the size that it had. :raises CannotMove: there can be none that moves."""
+        if not self._environment.terminals or told.terminal is None:
+            raise CannotMove(f"{self._spec.where} cannot mount a /dev/pts for its terminal")
+        made = self._make_terminal()
+        assert self._terminal is not None
+        self._terminal.set_size(told.terminal)
+        return made
 
     def _cover(self, told: Handover) -> PrivateDirectories | None:
         """Give the copy directories of its own, if the job had some. :raises CannotMove: others than here."""
@@ -160,9 +181,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
         while True:
             ready = dict(poll.poll())
             if connection.fileno() in ready:
-                end_the_rest(self._environment.namespace, 0)
-                self._remove_private()
-                os._exit(1)
+                self._end_with_copy()
             if task.feed():
                 os.waitpid(task.pid, 0)
                 task.result()
@@ -170,10 +189,14 @@ class CheckpointingSupervisor(FreezingSupervisor):
 
     def _take_over(self, told: Handover, ours: Streams) -> None:
         """Go on with the streams where the old supervisor was."""
-        stdin, out, error = (
-            ours[at] if name else pipes.close(ours[at]) for at, name in enumerate(told.names)
-        )
-        self._stdio.adopt((stdin, out, error))
+        if told.terminal is not None:
+            self._stdio.adopt(ours, terminal=True)
+            self._taken = told.terminal
+        else:
+            stdin, out, error = (
+                ours[at] if name else pipes.close(ours[at]) for at, name in enumerate(told.names)
+            )
+            self._stdio.adopt((stdin, out, error))
         end = self._attachment.end
         for kind, handed in told.outputs.items():
             store = end.outputs[kind].store

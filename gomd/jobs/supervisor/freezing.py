@@ -13,21 +13,31 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import NoReturn
 
-from gomd.jobs.checkpoint import permissions, process_tree, restrictions
+from gomd.jobs.checkpoint import (
+    core_images,
+    late_signals,
+    permissions,
+    process_tree,
+    restrictions,
+    terminals,
+)
 from gomd.jobs.checkpoint.criu import Criu, TlsFiles, pipe_name
 from gomd.jobs.checkpoint.frozen_state import FrozenState
 from gomd.jobs.checkpoint.kept_attributes import Attributes
+from gomd.jobs.checkpoint.private_files import check_locks
 from gomd.jobs.checkpoint.private_mounts import PrivateView
+from gomd.jobs.checkpoint.terminals import TERMINAL_STAYS
 from gomd.jobs.checkpoint.tree_stream import largest
-from gomd.jobs.supervisor import handover, pipes
+from gomd.jobs.supervisor import handover, job_terminal, pipes
 from gomd.jobs.supervisor.cgroups import FREEZE_ALLOWANCE
 from gomd.jobs.supervisor.child_task import ChildTask
 from gomd.jobs.supervisor.exit_watcher import end_the_rest
 from gomd.jobs.supervisor.handover import HandedInput, HandedJob, HandedOutput, Handover
 from gomd.jobs.supervisor.private_transfer import has_shared_memory, outside_order, send_trees, tree_sender
 from gomd.jobs.supervisor.supervisor import Supervisor
+from gomd.jobs.supervisor.terminal_state import HandedTerminal
 from libgomd.errors import CannotMove
-from libgomd.wire import job_messages
+from libgomd.wire import frames, job_messages
 from libgomd.wire.job_messages import END, FREEZE, FreezeOrder, LockOrder, Order, OrderOutcome
 from libgomd.wire.resumable import CHUNK, Store
 
@@ -53,6 +63,9 @@ class FreezingSupervisor(Supervisor):
     _stopped: Collection[int] = ()
     #: Signals that came while the job is frozen: number, and whether for its process group.
     _waiting_signals: tuple[tuple[int, bool], ...] = ()
+    #: Of its terminal, what was taken at the freeze, and whether descriptors of /dev/tty are among it.
+    _taken: HandedTerminal | None = None
+    _uses_tty = False
     #: The attributes that its processes came here with; None when it was started here.
     _arrival: Attributes | None = None
     #: Of its input, what was handed over.
@@ -89,9 +102,13 @@ class FreezingSupervisor(Supervisor):
             raise CannotMove("it has ended")
         if not self._environment.namespace:
             raise CannotMove(self._environment.why_not)
-        if self._spec.tty:
-            raise CannotMove("it has a terminal")
+        if self._spec.tty and self._terminal is None:
+            raise CannotMove(TERMINAL_STAYS)
         pid, names = self._program.pid, [name for name in self._pipe_names() if name]
+        terminal = -1 if self._terminal is None else self._terminal.slave
+        self._uses_tty = uses_tty = self._has_tty_open(pid)
+        if uses_tty:
+            names.append(job_terminal.tty_device())
         supervisor, uid = os.getpid(), self._spec.uid
         _check_family(supervisor, (pid,))
         private, spec = self._private, self._spec
@@ -112,9 +129,16 @@ class FreezingSupervisor(Supervisor):
 
             def allows(_pid: int) -> None:
                 _check_family(supervisor, (pid, own))
-                if why := permissions.sockets_that_stay(process_tree.descendants(pid), uid):
+                if private is not None:  # else criu refuses all of them
+                    check_locks(process_tree.descendants(pid), private.view())
+                pids = process_tree.descendants(pid)
+                if why := permissions.sockets_that_stay(pids, uid):
                     raise CannotMove(why)
+                if self._has_tty_open(pid) != uses_tty:
+                    raise CannotMove("it opened or closed /dev/tty just as it was to be frozen: try again")
+                late_signals.note(pids, order.directory)
 
+            waiting = core_images.waiting_calls(process_tree.descendants(pid))
             before = restrictions.check(process_tree.descendants(pid), process_tree.high_pids)
             sender = tree_sender(order) if order.tree_port else None
             criu.dump(
@@ -125,16 +149,19 @@ class FreezingSupervisor(Supervisor):
                 tls=TlsFiles(*order.tls),
                 limit=order.limit,
                 allows=allows,
+                terminal=terminal,
                 ghost_limit=largest(spec.private_tmp) if private is not None else 0,
                 connected=permissions.is_connected(process_tree.descendants(pid, whole=False)),
             )
+            core_images.mend(order.directory, waiting)
             pids = process_tree.descendants(pid)
             if not process_tree.keep_stopped(pids):
                 raise CannotMove("it does not stay stopped")
             restrictions.check_changed(pids, before, process_tree.high_pids)
             if sender is not None:
                 send_trees(sender, order.directory, spec, private)
-            return {"state": FrozenState.read(pids, arrival).encode(), "memory_sent": memory_sent}
+            state = FrozenState.read(pids, arrival, order.directory)
+            return {"state": state.encode(), "memory_sent": memory_sent}
 
         self._set_frozen(True)
         self._limit_memory(FREEZE_ALLOWANCE)
@@ -148,6 +175,8 @@ class FreezingSupervisor(Supervisor):
 
     def _pipe_names(self) -> list[str]:
         """Return what criu calls stdin, stdout and stderr; empty for what is closed or no pipe."""
+        if self._terminal is not None:
+            return ["", "", ""]
         ours = [self._stdio.stdin, *self._stdio.outputs.values()]
         return [pipe_name(descriptor) if descriptor >= 0 else "" for descriptor in ours]
 
@@ -181,12 +210,17 @@ class FreezingSupervisor(Supervisor):
         assert self._order is not None
         names = self._pipe_names()
         stdio, end, spec = self._stdio, self._attachment.end, self._spec
-        for kind, descriptor in stdio.outputs.items():
-            if descriptor >= 0:
-                end.outputs[kind].append(pipes.drain(descriptor))
-                pipes.check_empty(descriptor)
-        if stdio.stdin >= 0:
-            stdio.waiting[:0] = pipes.take_back(stdio.stdin)
+        if self._terminal is not None:
+            self._taken, untyped = self._terminal.take(self._uses_tty)
+            stdio.waiting[:0] = untyped
+            end.outputs[frames.STDOUT].append(job_terminal.drain(self._terminal.master))
+        else:
+            for kind, descriptor in stdio.outputs.items():
+                if descriptor >= 0:
+                    end.outputs[kind].append(pipes.drain(descriptor))
+                    pipes.check_empty(descriptor)
+            if stdio.stdin >= 0:
+                stdio.waiting[:0] = pipes.take_back(stdio.stdin)
         outputs = {}
         for kind, output in end.outputs.items():
             begin = output.end if spec.detach else output.store.base  # files stay where they are
@@ -194,7 +228,7 @@ class FreezingSupervisor(Supervisor):
         handed = HandedInput(end.stdin.received, end.stdin.taken, bytes(stdio.waiting), end.stdin_ended)
         job = HandedJob(
             spec.uid, spec.gid, spec.groups, spec.argv, spec.user, spec.cwd, spec.tty, spec.merge,
-            spec.began, spec.memory_max, self._used(),
+            spec.began, spec.memory_max, self._used(), spec.carry,
         )  # fmt: skip
         self._handed = handed
         view = PrivateView() if self._private is None else self._private.view()
@@ -209,6 +243,7 @@ class FreezingSupervisor(Supervisor):
             self._watcher.stops,
             view.places,
             view.shown,
+            self._taken,
         )
         handover.write(self._order.directory, told)
 
@@ -234,13 +269,29 @@ class FreezingSupervisor(Supervisor):
         if self._private is not None and self._links_since:
             self._private.remove_link_remaps(self._links_since)
             self._links_since = 0
-        process_tree.thaw(process_tree.descendants(self._program.pid, whole=False), but=self._stopped)
+        self._put_terminal()
+        self._stdio.set_waiting_size()
+        # Children first: a shell that sees a stopped child takes that for Ctrl-Z.
+        pids = process_tree.descendants(self._program.pid, whole=False)
+        process_tree.thaw(reversed(pids), but=self._stopped)
         self._watcher.note_stop(self._program.pid in self._stopped)
         waiting, self._waiting_signals = self._waiting_signals, ()
         for number, group in waiting:
             self._signal(number, group)
         if self._attachment.end.stdin_ended and not self._stdio.waiting:
             self._stdio.close_input()
+
+    def _put_terminal(self) -> None:
+        """Let the terminal be as the job left it."""
+        taken, self._taken = self._taken, None
+        if self._terminal is not None and taken is not None:
+            with suppress(OSError):  # the job is gone
+                self._stdio.waiting[:0] = self._terminal.put(taken)
+
+    def _has_tty_open(self, pid: int) -> bool:
+        """Return whether the job has descriptors of /dev/tty. :raises CannotMove: criu cannot take them."""
+        own = None if self._terminal is None else self._terminal.number
+        return self._environment.terminals and terminals.uses_tty(process_tree.descendants(pid), own)
 
     def _signal(self, number: int, group: bool) -> None:
         """Send a signal; keep it while the job is frozen: it would be lost if the job goes on elsewhere."""

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from gomd.jobs.checkpoint.frozen_state import FrozenState
+from gomd.jobs.supervisor import terminal_state
+from gomd.jobs.supervisor.terminal_state import HandedTerminal
 from libgomd.errors import CannotMove
 from libgomd.wire import frames, json_fields
 from libgomd.wire.frames import MalformedFrame
@@ -39,6 +41,7 @@ class HandedJob(NamedTuple):
     began: float | None = None
     memory_max: int | None = None
     used: float | None = None
+    carry: tuple[str, ...] = ()
 
 
 class HandedOutput(NamedTuple):
@@ -74,6 +77,7 @@ class Handover(NamedTuple):
     :ivar spec: see `HandedJob`. :ivar outputs: by the kind of frames. :ivar stdin: see `HandedInput`.
     :ivar state: of its processes, beyond what criu's images have; None when an older version handed it over.
     :ivar stops: how many times its first process has been stopped.
+    :ivar terminal: its terminal, None when it has none.
     """
 
     pid: int
@@ -86,6 +90,7 @@ class Handover(NamedTuple):
     stops: int = 0
     places: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
+    terminal: HandedTerminal | None = None
 
 
 def write(directory: str, handover: Handover) -> None:
@@ -100,6 +105,7 @@ def write(directory: str, handover: Handover) -> None:
         "spec": handover.spec._asdict(), "outputs": outputs, "stdin": stdin,
         "state": None if handover.state is None else handover.state.encode(),
         "stops": handover.stops,
+        "terminal": None if handover.terminal is None else terminal_state.to_json(handover.terminal),
     }  # fmt: skip
     if handover.places:
         told |= {"places": handover.places, "shown": handover.shown}
@@ -130,6 +136,8 @@ def parse(told: object) -> Handover:
         raise CannotMove(f"what came with it cannot be read: {error}") from error
     if len(handover.names) != 3 or not all(kind in handover.outputs for kind in _OUTPUTS):
         raise CannotMove("what came with it does not describe three streams")
+    if handover.spec.tty != (handover.terminal is not None):
+        raise CannotMove("what came with it does not describe its terminal")
     return handover
 
 
@@ -164,6 +172,13 @@ def _outputs(value: object, name: str) -> dict[int, HandedOutput]:
     }
 
 
+def _terminal(value: object, name: str) -> HandedTerminal:
+    try:
+        return terminal_state.from_json(value)
+    except ValueError as error:
+        raise MalformedFrame(f"{name}: {error}") from error
+
+
 _OUTPUTS: Final = (frames.STDOUT, frames.STDERR)
 _READERS: Final[dict[str, json_fields.Reader]] = {
     **dict.fromkeys(("begin", "gid", "memory_max", "pid", "received", "stops", "taken",
@@ -172,10 +187,11 @@ _READERS: Final[dict[str, json_fields.Reader]] = {
     **dict.fromkeys(("data", "waiting"), _bytes),
     **dict.fromkeys(("cwd", "user"), json_fields.text),
     **dict.fromkeys(("began", "used"), json_fields.seconds),
-    **dict.fromkeys(("argv", "names", "places", "shown"), json_fields.texts()),
+    **dict.fromkeys(("argv", "carry", "names", "places", "shown"), json_fields.texts()),
     **dict.fromkeys(("groups", "stopped"), json_fields.wholes()),
     "spec": _job,
     "outputs": _outputs,
     "state": lambda value, _name: FrozenState.decode(value),
+    "terminal": _terminal,
     "stdin": lambda value, _name: json_fields.read(HandedInput, value, _READERS),
 }  # fmt: skip

@@ -28,6 +28,11 @@ def make_job_directory(path: str, may_exist: bool) -> None:
         os.mkdir(path, 0o700)
 
 
+def carried_directory(path: str) -> str:
+    """Return where the files are that the job with the directory ``path`` carries along: beside that."""
+    return f"{path}.carry"
+
+
 class JobDirectory:
     """
     Enters the directory ``path``, which is this user's alone.

@@ -10,11 +10,14 @@ _CLONE_NEWPID = 0x20000000
 _CLONE_NEWIPC = 0x08000000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_SLAVE = 2, 4, 8, 0x4000, 0x80000
 _MS_RDONLY, _MS_REMOUNT, _MS_NOATIME, _MS_NODIRATIME, _MS_BIND = 1, 32, 1024, 2048, 4096
+_MNT_DETACH = 2
 _MS_PRIVATE, _MS_RELATIME = 0x40000, 0x200000
 #: Flags of a mount that a bind mount keeps; they have the same values for statvfs(3) and mount(2).
 _KEPT_FLAGS = _MS_RDONLY | _MS_NOSUID | _MS_NODEV | _MS_NOEXEC | _MS_NOATIME | _MS_NODIRATIME
 #: statvfs(3)'s value for what mount(2) calls `_MS_RELATIME`.
 _ST_RELATIME = 4096
+#: As systemd mounts the machine's: everybody may make a terminal, and group 5, ``tty``, may write to one.
+_DEVPTS_OPTIONS = b"newinstance,ptmxmode=0666,mode=620,gid=5"
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
@@ -46,6 +49,19 @@ def mount_own_proc() -> None:
     _check(_libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_SLAVE), None))
     flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
     _check(_libc.mount(b"proc", b"/proc", b"proc", flags, None))
+
+
+def mount_own_terminals() -> None:
+    """
+    Mount a /dev/pts in which the pseudo-terminals of this mount namespace are numbered from 0.
+
+    :raises OSError: the kernel does not allow it, or there is no /dev/pts.
+    """
+    flags = ctypes.c_ulong(_MS_NOSUID | _MS_NOEXEC)
+    _check(_libc.mount(b"devpts", b"/dev/pts", b"devpts", flags, _DEVPTS_OPTIONS))
+    if not os.path.islink("/dev/ptmx"):  # a link leads to the new one by itself
+        flags = ctypes.c_ulong(_MS_BIND)
+        _check(_libc.mount(b"/dev/pts/ptmx", b"/dev/ptmx", None, flags, None))
 
 
 def unshare_ipc() -> None:
@@ -89,6 +105,11 @@ def bind_for_user(source: str, target: str, no_programs: bool) -> None:
     flags = known & _KEPT_FLAGS | (_MS_RELATIME if known & _ST_RELATIME else 0) | _MS_NOSUID | _MS_NODEV
     flags |= (_MS_NOEXEC if no_programs else 0) | _MS_BIND | _MS_REMOUNT
     _check(_libc.mount(None, place, None, ctypes.c_ulong(flags), None))
+
+
+def detach(target: str) -> None:
+    """Take away what is mounted at ``target``, with all below it. :raises OSError: nothing is."""
+    _check(_libc.umount2(os.fsencode(target), _MNT_DETACH))
 
 
 def mount_tmpfs_for_user(target: str, no_programs: bool) -> None:

@@ -26,7 +26,7 @@ from typing import Final
 
 from gomd.jobs.checkpoint.open_beneath import open_beneath
 from gomd.jobs.checkpoint.private_mounts import TEMPORARY, PrivateView, place_of, private_view
-from gomd.jobs.supervisor.kernel import bind, bind_for_user, mount_tmpfs_for_user
+from gomd.jobs.supervisor.kernel import bind, bind_for_user, detach, mount_tmpfs_for_user
 from gomd.jobs.supervisor.named_paths import NamedPath, outermost
 
 #: The name of each private directory in the directory of its job; the one in memory has none.
@@ -58,6 +58,7 @@ class PrivateDirectories:
             with suppress(OSError):  # this machine has none
                 if os.path.realpath(place) == place:
                     self._covered[place] = os.open(place, _DIRECTORY)
+        self._mounted: tuple[str, ...] = tuple(self._covered)
         for place, opened in self._covered.items():
             no_programs = bool(os.statvfs(f"/proc/self/fd/{opened}").f_flag & os.ST_NOEXEC)
             if place in STORED:
@@ -78,6 +79,13 @@ class PrivateDirectories:
         if place not in self._covered:
             return path
         return f"/proc/1/fd/{self._covered[place]}{path[len(place) :]}"
+
+    def uncover(self) -> None:
+        """Take the mounts away: what a directory is mounted on cannot be removed. May be called twice."""
+        for place in self._mounted:
+            with suppress(OSError):
+                detach(place)
+        self._mounted = ()
 
     def show(self, named: Iterable[NamedPath]) -> None:
         """

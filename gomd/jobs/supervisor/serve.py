@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import socket
 
+from gomd.jobs.supervisor.carrier import carry
 from gomd.jobs.supervisor.control_socket import ControlSocket
 from gomd.jobs.supervisor.spawn import SupervisorEnvironment
 from gomd.jobs.supervisor.supervisor import DESERTED_CHECK_INTERVAL, Supervisor
 from gomd.jobs.supervisor.viewer import OutputViewer
 from libgomd.wire import frames, job_messages
-from libgomd.wire.job_messages import RECEIVED, OrderOutcome, ViewSpec
+from libgomd.wire.job_messages import RECEIVED, CarrySpec, OrderOutcome, ViewSpec
 
 #: Seconds in which the daemon has to describe the job.
 SPEC_TIMEOUT = 30.0
@@ -40,6 +41,9 @@ def serve(
         return
     spec = job_messages.decode_spec(received[0].payload)
     connection.sendall(job_messages.encode(OrderOutcome(RECEIVED)))
+    if isinstance(spec, CarrySpec):
+        carry(spec, connection, received[1:], parser)
+        return
     connection.setblocking(False)
     control = ControlSocket(connection, parser)
     if isinstance(spec, ViewSpec):

@@ -35,6 +35,7 @@ from gomd.jobs.supervisor.kernel import (
     become_subreaper,
     end_with_parent,
     mount_own_proc,
+    mount_own_terminals,
     unshare_ipc,
     unshare_pids_and_mounts,
 )
@@ -73,12 +74,15 @@ class SupervisorEnvironment(NamedTuple):
 
     :ivar namespace: whether it is process 1 of a PID namespace. :ivar why_not: the kernel's reason.
     :ivar pid: its process id as the machine knows it. :ivar proc: an open directory: the machine's /proc.
+    :ivar terminals: whether its namespaces have a /dev/pts of their own. The supervisor is then the session
+        leader of its job's terminal, which moves with the job.
     """
 
     namespace: bool
     why_not: str
     pid: int
     proc: int
+    terminals: bool = False
 
 
 def enclose(work: Callable[[SupervisorEnvironment], None], namespace: bool) -> NoReturn:
@@ -121,8 +125,29 @@ def _enclosed(work: Callable[[SupervisorEnvironment], None], proc: int, report: 
         os._exit(1)
     os.write(report, b"ready")
     os.close(report)
-    work(SupervisorEnvironment(True, "", outside, proc))
+    try:
+        work(SupervisorEnvironment(True, "", outside, proc, has_own_terminals()))
+    finally:
+        # As the leader of a terminal's session ends, the kernel sends the job SIGHUP and SIGCONT, before it
+        # ends it with its namespace. A job that was killed before does not run once more.
+        end_all_others()
     os._exit(0)
+
+
+def has_own_terminals() -> bool:
+    """Mount a /dev/pts for this mount namespace alone; return whether there is one now."""
+    try:
+        mount_own_terminals()
+    except OSError:
+        return False
+    return True
+
+
+def end_all_others() -> None:
+    """Kill every process of this PID namespace but process 1, which has to be the caller."""
+    if os.getpid() == 1:
+        with suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)
 
 
 def first_pid(job: str) -> int:

@@ -39,6 +39,7 @@ class JobStdio:
         self.last: dict[int, bytes] = {}
         self.paused = False
         self._terminal = -1
+        self._size: tuple[int, int] | None = None
 
     def adopt(self, streams: Streams, terminal: bool = False) -> None:
         """Take the supervisor's ends of the streams of a job that has begun."""
@@ -138,10 +139,18 @@ class JobStdio:
     # -- the terminal
 
     def set_size(self, rows: int, columns: int) -> None:
-        """Set the size of the job's terminal, if it has one."""
-        if self._terminal >= 0:
+        """Set the size of the job's terminal, if it has one; that of a frozen job is set as it goes on."""
+        if self.paused:
+            self._size = (rows, columns)
+        elif self._terminal >= 0:
             with suppress(OSError):  # the job has just closed it
                 pipes.set_size(self._terminal, rows, columns)
+
+    def set_waiting_size(self) -> None:
+        """Set the size that has come while the job was frozen, if one has."""
+        size, self._size = self._size, None
+        if size is not None:
+            self.set_size(*size)
 
     def close(self) -> None:
         """Leave the streams of a job that has ended."""

@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from contextlib import suppress
 from typing import Final
 
 from gomd.jobs.checkpoint import process_tree
 
+#: Seconds that may pass until every process of a job has been sent its signal.
+SETTLE_TIME: Final = 0.5
 STOP_SIGNALS: Final = frozenset({signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
 
 
@@ -25,16 +28,68 @@ def send_stop(pid: int, number: int, group: bool, proc: str = "/proc") -> None:
     """
     Send a stop signal to a process or to its process group; the process itself is stopped last.
 
+    A process that blocks the signal for a moment gets it as soon as it does not: a child that shares its
+    parent's memory until it executes a program (vfork) must not be stopped, as its parent would not stop.
+    Blocks for `SETTLE_TIME` at most.
+
     :param pid: the first process of a job, this process's child. :param number: one of `STOP_SIGNALS`.
     """
-    pids = [pid]
-    if group:
-        pids = [each for each in process_tree.descendants(pid, whole=False, proc=proc) if _group(each) == pid]
-    for each in reversed(pids):
-        action = signal_for(_status(each, proc), number)
-        if action:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(each, action)
+    done: set[int] = set()
+    end = time.monotonic() + SETTLE_TIME
+    while True:
+        pids = _members(pid, group, proc)
+        sent = [each for each in reversed(pids) if each not in done and _send(each, number, proc)]
+        done.update(sent)
+        released = _release_parents(done, proc)
+        done.difference_update(released)
+        if done.issuperset(pids) and not sent and not _any_on_its_way(pids, number, proc):
+            return
+        if time.monotonic() >= end:
+            break
+        time.sleep(0.001)
+    for each in pids:
+        if each not in done:
+            _send(each, number, proc, blocked=True)
+
+
+def _members(pid: int, group: bool, proc: str) -> list[int]:
+    if not group:
+        return [pid]
+    return [each for each in process_tree.descendants(pid, whole=False, proc=proc) if _group(each) == pid]
+
+
+def _send(pid: int, number: int, proc: str, blocked: bool = False) -> bool:
+    """Send a process what stops it, but not while it blocks ``number`` unless ``blocked``; return whether."""
+    status = _status(pid, proc)
+    if not blocked and _has(status, "SigBlk", number):
+        return False
+    action = signal_for(status, number)
+    if action:
+        _kill(pid, action)
+    return True
+
+
+def _any_on_its_way(pids: list[int], number: int, proc: str) -> bool:
+    """Return whether one of these has been sent SIGSTOP and has neither stopped nor ended yet."""
+    states = ((_field(status, "State")[:1], status) for status in (_status(each, proc) for each in pids))
+    settled = (*process_tree.STOPPED, *process_tree.ENDED, "")
+    return any(
+        state not in settled and signal_for(status, number) == signal.SIGSTOP for state, status in states
+    )
+
+
+def _release_parents(stopped: set[int], proc: str) -> list[int]:
+    """Continue those of ``stopped`` for whose execution of a program their parent waits; return them."""
+    released = []
+    for pid in stopped:
+        status = _status(pid, proc)
+        parent = _field(status, "PPid")
+        if not _field(status, "State").startswith("T") or int(parent or 0) not in stopped:
+            continue
+        if _field(_status(int(parent), proc), "State").startswith("D"):
+            _kill(pid, signal.SIGCONT)
+            released.append(pid)
+    return released
 
 
 def signal_for(status: str, number: int) -> int:
@@ -43,13 +98,23 @@ def signal_for(status: str, number: int) -> int:
 
     :param status: the text of /proc/PID/status; empty when it cannot be read.
     """
-    masks = dict(
-        line.split(":\t", 1) for line in status.split("\n") if line.startswith("Sig") and ":\t" in line
-    )
-    bit = 1 << (number - 1)
-    if int(masks.get("SigIgn", "0"), 16) & bit:
+    if _has(status, "SigIgn", number):
         return 0
-    return number if int(masks.get("SigCgt", "0"), 16) & bit else int(signal.SIGSTOP)
+    return number if _has(status, "SigCgt", number) else int(signal.SIGSTOP)
+
+
+def _has(status: str, mask: str, number: int) -> bool:
+    """Return whether a mask in /proc/PID/status has a signal."""
+    return bool(int(_field(status, mask) or "0", 16) & 1 << (number - 1))
+
+
+def _field(status: str, name: str) -> str:
+    return status.partition(f"\n{name}:\t")[2].partition("\n")[0]
+
+
+def _kill(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
 
 
 def _group(pid: int) -> int:

@@ -20,11 +20,19 @@ from contextlib import suppress
 
 from gomd.jobs.supervisor import pipes
 from gomd.jobs.supervisor.attach import CallerAttachment
+from gomd.jobs.supervisor.carried_mounts import mount_carried
 from gomd.jobs.supervisor.cgroups import JobGroup, NoLimit, group_of
 from gomd.jobs.supervisor.control_socket import ControlSocket
 from gomd.jobs.supervisor.exit_watcher import ExitWatcher, end_the_rest
 from gomd.jobs.supervisor.file_store import LOST, FileStore
-from gomd.jobs.supervisor.job_directory import EXIT, JOB, JobDirectory, make_job_directory
+from gomd.jobs.supervisor.job_directory import (
+    EXIT,
+    JOB,
+    JobDirectory,
+    carried_directory,
+    make_job_directory,
+)
+from gomd.jobs.supervisor.job_terminal import JobTerminal
 from gomd.jobs.supervisor.named_paths import named_paths
 from gomd.jobs.supervisor.pipes import Streams
 from gomd.jobs.supervisor.private_dirs import STORED, PrivateDirectories
@@ -32,6 +40,8 @@ from gomd.jobs.supervisor.private_hint import private_hint
 from gomd.jobs.supervisor.spawn import CannotStart, Program, SupervisorEnvironment, begin
 from gomd.jobs.supervisor.stdio import JobStdio
 from gomd.jobs.supervisor.stop_signals import STOP_SIGNALS, send_stop
+from libgomd.errors import CannotMove
+from libgomd.private import open_private_directory
 from libgomd.wire import frames, job_messages
 from libgomd.wire.attachment import OUTPUTS
 from libgomd.wire.job_messages import JobExit, JobSpec, KeepOrder, Order, RunningJob, StartFailure
@@ -79,6 +89,9 @@ class Supervisor:
         self._deserted_check = deserted_check
         make_job_directory(spec.directory, may_exist=bool(spec.images))
         self._directory = JobDirectory(spec.directory)
+        self._carried = -1
+        with suppress(FileNotFoundError):  # most jobs carry nothing along
+            self._carried = open_private_directory(carried_directory(spec.directory))
         self._stores = (
             {
                 kind: FileStore(self._directory.descriptor, name, spec.spool_bytes, spec.spool_reserve)
@@ -92,6 +105,7 @@ class Supervisor:
         self._watcher = ExitWatcher()
         self._program: Program | None = None
         self._group: JobGroup | None = None
+        self._terminal: JobTerminal | None = None
         self._private: PrivateDirectories | None = None
         self._idle_since: float | None = None
         self._deserted_check_at: float | None = None
@@ -128,6 +142,10 @@ class Supervisor:
         except NoLimit as error:
             raise CannotStart(405, f"its memory cannot be limited on {spec.where}: {error}") from error
         self._make_private()
+        try:
+            self._mount_carried(spec)
+        except CannotMove as error:
+            raise CannotStart(405, str(error)) from error
         streams, ours = self._make_terminal() if spec.tty else self._make_pipes()
         self._watcher.start()
         try:
@@ -135,8 +153,7 @@ class Supervisor:
                 spec, streams, self._environment, self._group, own_tmp=self._private is not None
             )
         finally:
-            for descriptor in set(streams):
-                os.close(descriptor)
+            self._close_job_ends(streams)
         self._stdio.adopt(ours, spec.tty)
         self._spec = spec._replace(  # arguments and environment may have some MiB
             argv=shown_arguments(spec.argv), env={}, identity=spec.identity or self._new_identity()
@@ -167,9 +184,21 @@ class Supervisor:
     def _remove_private(self) -> None:
         """Remove the job's temporary directories: nothing of it runs any more."""
         if self._private is not None:
+            self._private.uncover()
             with suppress(OSError):  # whoever removes the job's directory tries again
                 for name in STORED.values():
                     self._directory.remove_below(name)
+
+    def _mount_carried(self, spec: JobSpec) -> None:
+        """Let the files that the job carries along appear at their paths. :raises CannotMove: they cannot."""
+        if not spec.carry:
+            return
+        if not self._environment.namespace:
+            raise CannotMove(f"files cannot be carried on {spec.where}: {self._environment.why_not}")
+        if self._carried < 0:
+            raise CannotMove(f"its carried files are not on {spec.where}")
+        private = () if self._private is None else self._private.places
+        mount_carried(spec.carry, self._carried, spec.uid, spec.gid, spec.groups, spec.where, private)
 
     def _make_pipes(self) -> tuple[Streams, Streams]:
         if self._spec.detach:
@@ -177,19 +206,29 @@ class Supervisor:
         return pipes.make_pipes(self._spec.detach, self._spec.merge)
 
     def _make_terminal(self) -> tuple[Streams, Streams]:
-        streams, ours = pipes.make_terminal(self._spec.uid)
-        pipes.hold_terminal(streams[0])
+        """Return the streams of a job with a terminal. One that can move is `_terminal`, too."""
+        if not self._environment.terminals:
+            streams, ours = pipes.make_terminal(self._spec.uid)
+            pipes.hold_terminal(streams[0])
+        else:
+            self._terminal = terminal = JobTerminal(self._spec.uid)
+            streams, ours = (terminal.slave,) * 3, (os.dup(terminal.master), terminal.master, -1)
         with suppress(OSError):
             pipes.set_size(ours[1], *self._spec.size)
         return streams, ours
+
+    def _close_job_ends(self, streams: Streams) -> None:
+        """Close the job's ends of its streams, but for that of a terminal which is still needed."""
+        for descriptor in set(streams):
+            if self._terminal is None or descriptor != self._terminal.slave:
+                os.close(descriptor)
 
     def _refuse(self, error: CannotStart) -> None:
         """Tell why nothing runs, and leave no trace of it; the output of a job that moved here stays."""
         self._remove_group()
         self._control.send_last(job_messages.encode(StartFailure(error.code, str(error))))
-        if self._spec.detach and self._spec.images:
-            self._remove_private()
-        else:
+        self._remove_private()
+        if not (self._spec.detach and self._spec.images):
             self._directory.remove()
 
     def _running_job(self) -> RunningJob:
@@ -198,7 +237,8 @@ class Supervisor:
         return RunningJob(
             spec.id, self._program.outside, self._environment.pid, spec.uid, spec.gid, spec.user, spec.argv,
             spec.cwd, spec.detach, spec.tty, spec.lock, spec.nmigs, spec.images, spec.began, spec.used,
-            spec.pid_at_home, spec.memory_max, self._environment.why_not, spec.identity,
+            spec.pid_at_home, spec.memory_max, self._environment.why_not, spec.carry,
+            terminal_moves=self._terminal is not None, identity=spec.identity,
         )  # fmt: skip
 
     def _write_job(self) -> None:
@@ -227,6 +267,8 @@ class Supervisor:
         assert self._program is not None
         if self._watcher.reap(ready, self._program.pid, time.monotonic()):
             end_the_rest(self._environment.namespace, self._program.pid)
+            if self._terminal is not None:
+                self._terminal.release()
         self._attachment.note_stop(self._watcher.stop)
         self._on_time(time.monotonic())
         if not self._attachment.send():
@@ -361,6 +403,8 @@ class Supervisor:
         if self._watcher.plan_kill(time.monotonic()):
             self._signal(signal.SIGHUP, group=True)
             self._signal(signal.SIGCONT, group=True)
+            if self._terminal is not None and self._program is not None:
+                self._terminal.hang_up(self._program.pid)
 
     def _on_ended(self, status: int) -> None:
         """Write down how the job ended: everything is known."""
@@ -384,11 +428,10 @@ class Supervisor:
         return private_hint(self._private, self._spec.argv, said, status)
 
     def _leave(self) -> None:
+        self._remove_private()
         if self._deserted:
-            self._remove_private()
             return
         if self._spec.detach:
-            self._remove_private()
             self._directory.remove_socket()
         else:
             self._directory.remove()

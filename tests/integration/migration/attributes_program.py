@@ -168,6 +168,7 @@ def set_owner() -> None:
     fcntl.fcntl(pipe[0], fcntl.F_SETFL, fcntl.fcntl(pipe[0], fcntl.F_GETFL) | os.O_ASYNC)
 
 
+_NAME = ctypes.create_string_buffer(b"renamed")
 Getter = Callable[[], Any]
 Setter = Callable[[], Any]
 #: Name: how to set it, and how to tell it. Of the process, or of each thread.

@@ -129,7 +129,7 @@ def interval_timers() -> None:
     for which, number in ((signal.ITIMER_REAL, signal.SIGALRM), (signal.ITIMER_VIRTUAL, signal.SIGVTALRM),
                           (signal.ITIMER_PROF, signal.SIGPROF)):  # fmt: skip
         name = f"setitimer {number.name}"
-        signal.signal(number, lambda _number, _frame, name=name: count(name))  # type: ignore[misc]
+        on_signal(number, name)
         signal.setitimer(which, PERIOD, PERIOD)
 
 
@@ -140,7 +140,7 @@ def alarm_in_a_child() -> None:
         signal.signal(signal.SIGALRM, lambda *_: os._exit(os.write(writing, b"1") - 1))
         signal.alarm(1)
         while True:
-            time.sleep(60)
+            time.sleep(0.2)
 
     def wait() -> None:
         os.read(reading, 1)
@@ -288,7 +288,13 @@ def busy() -> None:
         time.sleep(0.02)
 
 
+#: Memory that takes time to send.
+ballast = bytearray(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
+
+
 def main() -> None:
+    for place in range(0, len(ballast), 4096):
+        ballast[place] = 1
     periodic_timerfds()
     interval_timers()
     periodic_posix_timers()

@@ -29,10 +29,13 @@ class Gom:
 
     def __init__(self, host: Host, *words: str, user: str = "root", cwd: Path | str = "/") -> None:
         program = {"root": GOM, "nobody": NOBODY}[user]
+        self.start([*program, "-c", f"unix:{host.home / 'gomd.sock'}", *words], cwd)
+
+    def start(self, command: Sequence[str], cwd: Path | str) -> None:
+        """Start it, and collect what it writes."""
         self.process = subprocess.Popen(
-            [*program, "-c", f"unix:{host.home / 'gomd.sock'}", *words], cwd=cwd,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+            command, cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         self._pieces: dict[str, list[bytes]] = {"out": [], "err": []}
         self._readers = [
             threading.Thread(target=self._read, args=(self._pieces[name], stream), daemon=True)

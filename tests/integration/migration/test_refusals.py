@@ -50,13 +50,6 @@ def place(made: Network) -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-def test_a_terminal(three: list[Host]) -> None:
-    """`gom run -t` says that it stays; `cantmove` and `migrate` say why."""
-    job = Job(three[0], "-n", "1", "-t", "sleep", "1000")
-    assert process(three[0], job.pid)["cantmove"] == "it has a terminal"
-    refused(job, "it has a terminal")
-
-
 _CONNECTED = """
 import socket, sys, time
 ours = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
@@ -74,7 +67,7 @@ def test_a_connection(three: list[Host]) -> None:
     port = home.daemon.port
     job = Job(home, "-n", "1", PYTHON, "-c", _CONNECTED, str(port), user="nobody")
     eventually(lambda: job.out == b"220\n")
-    reason = f"it has a TCP connection open, to port {port}"
+    reason = f"it has a TCP connection to 127.0.0.1:{port}"
     refused(job, reason)
     eventually(lambda: process(home, job.pid)["cantmove"] == reason)
     assert ask(home, f"get /proc/{job.pid}/cantmove").block == [reason]

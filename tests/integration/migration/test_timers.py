@@ -21,8 +21,8 @@ _MOVES = ("2", "3", "home", "2", "home", "3", "2", "3", "2", "home")
 class Told:
     """A job that tells how its timers do."""
 
-    def __init__(self, host: Host, user: str) -> None:
-        self.job = Job(host, "-n", "1", "/usr/bin/python3", "-c", _PROGRAM, user=user)
+    def __init__(self, host: Host, user: str, ballast: int = 0) -> None:
+        self.job = Job(host, "-n", "1", "/usr/bin/python3", "-c", _PROGRAM, str(ballast), user=user)
         self._answers = 0
 
     def ask(self, word: str = "tell") -> dict[str, Any]:
@@ -69,6 +69,23 @@ def test_every_timer_goes_on(three: list[Host], user: str) -> None:
     assert {name: found["counts"][name] for name in found["armed"]} == found["armed"]
     assert set(found["armed"].values()) == {len(_MOVES)}
     assert len(known["counts"]) > 40
+    told.job.close()
+    assert (told.job.wait(), told.job.err) == (0, b"")
+
+
+@pytest.mark.parametrize("user", ["root", "nobody"])
+def test_timers_that_expire_while_its_memory_is_sent(three: list[Host], user: str) -> None:
+    """criu has read the signals then, and reads the timers later: each still expires, and once."""
+    told = Told(three[0], user, ballast=150_000_000)
+    told.goes_on(told.goes_on(told.ask()))
+    for target in ("2", "home"):
+        told.ask("arm")
+        time.sleep(0.15)
+        told.job.move(target)
+        told.goes_on(told.ask())
+    time.sleep(1.5)
+    found = told.ask()
+    assert {name: found["counts"][name] for name in found["armed"]} == found["armed"]
     told.job.close()
     assert (told.job.wait(), told.job.err) == (0, b"")
 

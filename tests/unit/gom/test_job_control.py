@@ -165,7 +165,7 @@ def test_a_connection_that_is_lost_with_the_order_to_go_on() -> None:
     scene.attach(1)
     scene.sent()
     scene.attach(1)
-    assert scene.sent() == [signal.SIGCONT]
+    assert scene.sent() == [(50, 100), signal.SIGCONT]  # the size is told again with each attachment
     assert len(scene.terminal.suspended) == 1
     scene.attach(2)
     scene.sent()

@@ -16,8 +16,20 @@ def test_sizes_of_memory() -> None:
     assert parse(["--mem=1M", "--mem-max=4096", "true", "--mem=1"]) == both
 
 
+def test_files_that_travel_along() -> None:
+    """Each path by an option of its own, in either way of writing it."""
+    assert parse(["--carry", "a b", "--carry=-x=1", "--", "true"]) == Wanted(("true",), carry=("a b", "-x=1"))
+
+
 @pytest.mark.parametrize(
-    "words", [["--mem-max"], ["--mem-max="], ["--mem-max", "much", "true"], ["--mem-least", "1M", "true"]]
+    "words",
+    [
+        ["--carry"],
+        ["--mem-max"],
+        ["--mem-max="],
+        ["--mem-max", "much", "true"],
+        ["--mem-least", "1M", "true"],
+    ],
 )
 def test_what_is_refused(words: list[str]) -> None:
     """Each names the option that is wrong."""

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from gomd.cluster.events import Events
-from gomd.interfaces import ForwardedReply, IMembership, IPeers, JobHere, MigrationSubject
+from gomd.interfaces import ForwardedReply, IMembership, IPeers, JobHere, MigrationSubject, MoveCost
 from gomd.jobs.checkpoint.criu import TlsFiles
 from gomd.jobs.checkpoint.requirements import Capabilities, Requirements
 from gomd.jobs.home.journal import Journal
@@ -216,9 +216,9 @@ class MemoryMachine:
     def page_servers(self, criu: Any, threads: AtOnce) -> PageServers:
         """Return what takes the memory of jobs here, without a network."""
         return PageServers(
-            criu, threads, f"10.0.0.{self.number}",
+            threads, f"10.0.0.{self.number}",
             listen=lambda _address: Listening(self.listening),  # type: ignore[arg-type,return-value]
-            accept=lambda listening, *_more: listening,
+            accept=lambda listening, *_more: listening, receive=criu.receive,
         )  # fmt: skip
 
     def checks(self, threads: AtOnce, criu: CriuCheck, images: ImageDirectories) -> NodeChecks:
@@ -371,7 +371,7 @@ class Cluster:
         """Return the newest job of ``home``, as that node knows it."""
         return list(self[home].table)[-1]
 
-    def move(self, source: int, target: int) -> Deferred[None]:
+    def move(self, source: int, target: int) -> Deferred[MoveCost | None]:
         """Begin to move the job that runs on ``source``."""
         [here] = self[source].jobs.here()
         return Deferred.fromCoroutine(self[source].migrations.migrate(subject_of(here), target))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from twisted.internet.defer import Deferred
@@ -9,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.interfaces import JobHere
 from gomd.jobs.disabled import NoJobs
-from gomd.jobs.ownership import JobOwnership, annotate, elsewhere
+from gomd.jobs.ownership import Annotations, JobOwnership, JobTrees, elsewhere
 from libgomd.errors import NotFound
 from libgomd.model import Job, JobState, Process, ProcessTable
 
@@ -21,13 +22,21 @@ PROCESS = Process(
 GUEST = JobHere(1, 7, 300, 299, 1000, 1000, "make", 5_000_007, 2, True, "")
 
 
+def annotate(
+    processes: Sequence[Process], jobs: Sequence[JobHere], annotations: Annotations | None = None
+) -> list[Process]:
+    """What `ps` on node 2 makes of a table."""
+    parents = {process.pid: process.ppid for process in processes}
+    return (annotations or Annotations()).annotate(processes, JobTrees(jobs), parents, 2)
+
+
 def test_a_guest_and_its_children_are_shown_under_their_home() -> None:
     """Its supervisor and everything else stay what they are."""
     processes = [
         replace(PROCESS, pid=pid, ppid=ppid)
         for pid, ppid in ((1, 0), (299, 1), (300, 299), (301, 300), (302, 301), (303, 1), (304, 299))
     ]
-    found = {process.pid: process for process in annotate(processes, [GUEST], 2)}
+    found = {process.pid: process for process in annotate(processes, [GUEST])}
     assert {pid for pid, process in found.items() if process.home == 1} == {300, 301, 302, 304}
     assert (found[302].where, found[302].nmigs, found[302].lock, found[302].cantmove) == (2, 2, True, "")
     assert found[303] == processes[5]
@@ -35,7 +44,22 @@ def test_a_guest_and_its_children_are_shown_under_their_home() -> None:
 
 def test_without_jobs_nothing_changes() -> None:
     """The table is what the kernel says."""
-    assert annotate([PROCESS], [], 2) == [PROCESS]
+    assert annotate([PROCESS], []) == [PROCESS]
+
+
+def test_what_did_not_change_is_not_made_again() -> None:
+    """The same job and a process at rest give the same value; either of them changed gives another one."""
+    kept = Annotations()
+    first, child = replace(PROCESS, pid=300, ppid=299), replace(PROCESS, pid=301, ppid=300)
+    before = annotate([first, child], [GUEST], kept)
+    again = annotate([first, replace(child, rss=8192)], [GUEST._replace()], kept)
+    assert again[0] is before[0]
+    assert (again[1].rss, again[1].home) == (8192, 1)
+    unlocked = annotate([first], [GUEST._replace(lock=False, cantmove="it has a socket")], kept)
+    assert (unlocked[0].lock, unlocked[0].cantmove) == (False, "it has a socket")
+    assert annotate([first, child], [], kept) == [first, child], "the job has ended"
+    another = GUEST._replace(job=8, home=3)
+    assert [each.home for each in annotate([first, child], [another], kept)] == [3, 3]
 
 
 def test_how_home_shows_a_job_on_another_node() -> None:

@@ -8,7 +8,16 @@ from dataclasses import replace
 import pytest
 from zope.interface.verify import verifyObject
 
-from gomd.interfaces import IJobOwnership, IJobs, IMembership, IMigrator, IPeers, IRelocation, JobHere
+from gomd.interfaces import (
+    IJobOwnership,
+    IJobs,
+    IMembership,
+    IMigrator,
+    IPeers,
+    IRelocation,
+    JobHere,
+    MoveCost,
+)
 from gomd.jobs.ownership import JobOwnership
 from libgomd.errors import PeerUnreachable
 from libgomd.model import Job, Role, Status
@@ -59,9 +68,10 @@ def test_in_json_it_says_how_long_it_took(node: ThreeNodes) -> None:
     talk.say("format json")
     assert talk.say("migrate 300 2") == ""
     node.clock.advance(2.5)
-    node.migrator.held[0].callback(None)
+    node.migrator.held[0].callback(MoveCost(2.0, 0.12, 4096))
     code, _, value = talk.heard().partition(" ")
-    assert (code, json.loads(value)) == ("200", {"pid": 300, "node": 2, "seconds": 2.5, "moved": True})
+    told = {"pid": 300, "node": 2, "seconds": 2.5, "moved": True, "stopped_seconds": 0.12, "bytes": 4096}
+    assert (code, json.loads(value)) == ("200", told)
 
 
 def test_a_guest_goes_home(node: ThreeNodes) -> None:
@@ -548,6 +558,29 @@ def test_bring_names_a_few_of_many(node: ThreeNodes) -> None:
     assert heard.startswith("409 0 of 30 are home; job 1 stays on node 3: ")
     assert heard.count("stays on node 3") == 3
     assert "; and 27 more; " in heard
+
+
+def test_bring_goes_on_when_one_move_fails_in_an_unknown_way(node: ThreeNodes) -> None:
+    """Even a bug keeps no other job away, and the answer comes when all have been tried, with one line."""
+    node.peers.held = []
+    node.jobs.away = [away(number) for number in range(1, 13)]
+
+    def answer(at: int, request: Request) -> tuple[int, str]:
+        if request.arguments[0] == "801":
+            raise ZeroDivisionError("a bug")
+        return moved_there(at, request)
+
+    node.peers.answer = answer
+    talk = Talk(node)
+    talk.say("bring")
+    node.peers.held.pop(0).callback(None)
+    assert talk.heard() == "", "the others are still on their way"
+    while node.peers.held:
+        node.peers.held.pop(0).callback(None)
+    assert talk.heard() == (
+        "409 11 of 12 are home; job 1-1: ZeroDivisionError, see the log of the daemon; lstay stays set\r\n"
+    )
+    assert len(node.peers.asked) == 12
 
 
 def test_bring_looks_for_those_that_left_meanwhile(node: ThreeNodes) -> None:

@@ -15,7 +15,16 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from gomd.cluster.names import find_node
-from gomd.interfaces import ForwardedReply, IJobs, IMembership, IMigrator, IPeers, JobHere, MigrationSubject
+from gomd.interfaces import (
+    ForwardedReply,
+    IJobs,
+    IMembership,
+    IMigrator,
+    IPeers,
+    JobHere,
+    MigrationSubject,
+    MoveCost,
+)
 from gomd.jobs.disabled import NoJobs
 from gomd.jobs.home.changes import JobChanges
 from gomd.jobs.migration.stateless import StatelessMigrator
@@ -166,7 +175,7 @@ class Migrator(StatelessMigrator):
         self.moves: list[tuple[int, int]] = []
         self.refusals: dict[int, list[str]] = {}
         self.unfit: dict[int, list[str]] = {}
-        self.held: list[Deferred[None]] | None = None
+        self.held: list[Deferred[MoveCost | None]] | None = None
         self.joined: list[tuple[int | None, Any]] = []
         self._jobs = jobs
 
@@ -176,15 +185,16 @@ class Migrator(StatelessMigrator):
     async def reasons(self, subject: MigrationSubject, node: int) -> Sequence[str]:
         return [*self.refusals.get(subject.pid, ()), *self.unfit.get(node, ())]
 
-    async def migrate(self, subject: MigrationSubject, node: int) -> None:
-        pid = subject.pid
+    async def migrate(self, subject: MigrationSubject, node: int) -> MoveCost | None:
+        pid, cost = subject.pid, None
         self.moves.append((pid, node))
         if self.held is not None:
             self.held.append(Deferred())
-            await self.held[-1]
+            cost = await self.held[-1]
         if found := await self.reasons(subject, node):
             raise CannotMove(found[0])
         self._jobs.running = [job for job in self._jobs.running if job.pid != pid]
+        return cost
 
     def join(self, node: int, stream: Any) -> None:
         self.joined.append((node, stream))

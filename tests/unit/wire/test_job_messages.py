@@ -153,7 +153,7 @@ def test_what_older_versions_wrote() -> None:
     assert job_messages.from_json(RunningJob, started) == RunningJob(
         "1-7", 4711, 4710, 1000, 1000, "me", ("sleep", "9"), "/", True, began=1.5e9
     )
-    assert set(job_messages.to_json(_RUNNING)) == set(started)
+    assert set(job_messages.to_json(_RUNNING)) == {*started, "carry", "terminal_moves"}
     assert job_messages.encode(JobExit(3)) == frames.encode_json(frames.EXIT, {"exit": 3, "reason": ""})
     lost = {"exit": 255, "reason": "x", "lost": True}
     assert job_messages.encode(JobExit(255, "x", True)) == frames.encode_json(frames.EXIT, lost)

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.jobs.checkpoint import permissions, process_tree
+from gomd.jobs.checkpoint import inet_sockets, permissions, process_tree
 from gomd.jobs.checkpoint.action_script import DUMPED, RESTORED, RESUMING, ActionScript
-from gomd.jobs.checkpoint.inspection import read_stays
 from gomd.jobs.checkpoint.permissions import OpenedFile, forbidden, opened, sockets_that_stay
 from gomd.jobs.checkpoint.sockets import NAMED_SOCKET, named_sockets
 from libgomd.errors import CannotMove
@@ -192,7 +191,7 @@ class RightsTests(SynchronousTestCase):
         self.assertRaises(OSError, named_sockets, f"{proc}/7/net")
         (proc / "7/net/unix").rmdir()
         self.assertEqual(named_sockets(f"{proc}/7/net"), set())
-        self.assertRaises(OSError, read_stays, [7], proc=str(proc))
+        self.assertRaises(OSError, inet_sockets.read, f"{proc}/7/net")
         self.assertRaises(CannotMove, process_tree.descendants, 7, proc=str(proc))
         self.assertEqual(process_tree.descendants(7, whole=False, proc=str(proc)), [7])
         (proc / "7/task/7/children").rmdir()

@@ -53,6 +53,15 @@ class RelayTests(SynchronousTestCase):
         self.relay.join_job(self.job.stream)
         self.relay.join_client(self.client.stream)
 
+    def test_an_end_that_is_held_is_told_by_the_listener(self) -> None:
+        """Carried files come home first: the caller hears of the end after that, and from this daemon."""
+        self.relay.holds_exit = True
+        self.attach()
+        self.client.heard()
+        self.job.says(frames.encode_json(frames.EXIT, {"exit": 3, "reason": ""}))
+        self.assertEqual(self.client.heard(), [])
+        self.assertEqual(self.told, ["ended"])
+
     def attach(self, stdin: int = 0, taken: int = 0) -> None:
         self.client.says(frames.encode_json(frames.ATTACH, {}))
         told = {"stdin": stdin, "stdin_taken": taken, "stdout": 0, "stderr": 0}

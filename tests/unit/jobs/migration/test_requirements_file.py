@@ -11,7 +11,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from gomd.jobs.checkpoint.requirements import MAX_FILES, FileRequirement, Requirements
+from gomd.jobs.checkpoint.requirements import MAX_FILES, FileRequirement, Requirements, without_carried
 from gomd.jobs.migration.requirements_file import (
     MAX_REQUIREMENTS_BYTES,
     decode_requirements,
@@ -111,3 +111,21 @@ def test_more_than_another_node_reads_is_not_sent() -> None:
     files = tuple(FileRequirement("/" + "x" * 9000, 1) for _ in range(2000))
     with pytest.raises(CannotMove, match="too many files"):
         encode_requirements(replace(REQUIREMENTS, files=files))
+
+
+def test_carried_paths_are_told_of_only_where_there_are_some() -> None:
+    """An older node takes other jobs, and refuses one with files that it would not fetch."""
+    assert b"carried" not in encode_requirements(REQUIREMENTS)
+    carrying = replace(REQUIREMENTS, carried=("/home/ann/in", "/b\udcff"))
+    assert decode_requirements(encode_requirements(carrying)) == carrying
+    for wrong in ("x", ["x"], [7], [""], None, 7, ["/a\0"], ["/a"] * 65):
+        with pytest.raises(MalformedFrame):
+            decode_requirements(json.dumps({**asdict(REQUIREMENTS), "carried": wrong}).encode())
+
+
+def test_what_is_carried_is_not_needed() -> None:
+    """Files and directories below a carried path come along; others have to be there."""
+    found = without_carried(REQUIREMENTS, ("/home/ann", "/log"))
+    assert (found.directories, [file.path for file in found.files]) == (("/b\udcff",), ["/lib/libc.so.6"])
+    assert without_carried(REQUIREMENTS, ("/home/an", "/lo")).files == REQUIREMENTS.files
+    assert without_carried(REQUIREMENTS, ()) is REQUIREMENTS

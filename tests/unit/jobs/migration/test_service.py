@@ -8,7 +8,7 @@ from dataclasses import replace
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.interfaces import MigrationSubject
+from gomd.interfaces import MigrationSubject, MoveCost
 from gomd.jobs.migration.journal import Record
 from gomd.jobs.migration.messages import MigrationMessage
 from gomd.jobs.migration.protocol import MessageKind, TargetState
@@ -38,7 +38,7 @@ class Moving(SynchronousTestCase):
         """Move the job that runs on ``source``, and check that it runs on ``target``."""
         moving = self.cluster.move(source, target)
         self.cluster.settle()
-        self.assertIsNone(self.successResultOf(moving))
+        self.assertIsInstance(self.successResultOf(moving), MoveCost)
         [(node, _program)] = self.cluster.programs()
         self.assertEqual(node, target)
         self.check_settled()
@@ -113,7 +113,7 @@ class MovingTests(Moving):
         for target, runs in ((2, 2), (0, 1)):
             moving = Deferred.fromCoroutine(self.cluster[2].migrations.migrate(subject_of(here), target))
             self.cluster.settle()
-            self.assertIsNone(self.successResultOf(moving))
+            self.assertEqual(self.successResultOf(moving) is None, target == runs)
             self.assertEqual([node for node, _program in self.cluster.programs()], [runs])
         self.check_settled()
         self.assertEqual(self.cluster.job().pid_there, self.cluster.job().pid)
@@ -172,7 +172,7 @@ class MovingTests(Moving):
         self.cluster.network.at = fault
         moving = self.cluster.move(1, 2)
         self.cluster.settle()
-        self.assertIsNone(self.successResultOf(moving))
+        self.assertIsInstance(self.successResultOf(moving), MoveCost)
         self.check_settled()
         [(node, program)] = self.cluster.programs()
         self.assertEqual((node, len(lost), sent, program.signals), (2, 1, [10], [10]))
@@ -194,7 +194,7 @@ class MovingTests(Moving):
             supervisor.finish_freeze()
         self.cluster.settle()
         for each in moving:
-            self.assertIsNone(self.successResultOf(each))
+            self.assertIsInstance(self.successResultOf(each), MoveCost)
         self.assertEqual([node for node, _program in self.cluster.programs()], [2] * len(subjects))
         self.check_settled()
 
@@ -284,7 +284,7 @@ class RefusedTests(Moving):
         self.assertEqual(self.cluster[1].jobs.here()[0].cantmove, "it is being moved")
         self.cluster.machines[1].supervisors[0].finish_freeze()
         self.cluster.settle()
-        self.assertIsNone(self.successResultOf(first))
+        self.assertIsInstance(self.successResultOf(first), MoveCost)
         self.check_settled()
 
     def test_a_repeated_request_is_not_queued_again(self) -> None:
@@ -304,7 +304,7 @@ class RefusedTests(Moving):
             supervisor.finish_freeze()
         self.cluster.settle()
         for each in moving:
-            self.assertIsNone(self.successResultOf(each))
+            self.assertIsInstance(self.successResultOf(each), MoveCost)
         self.check_settled()
 
     def test_a_dry_run_beside_a_migration(self) -> None:
@@ -322,7 +322,7 @@ class RefusedTests(Moving):
         self.cluster.settle()
         source.supervisors[0].finish_freeze()
         self.cluster.settle()
-        self.assertIsNone(self.successResultOf(moving))
+        self.assertIsInstance(self.successResultOf(moving), MoveCost)
         self.assertNoResult(asking)
         target.release()
         self.cluster.settle()
@@ -366,7 +366,7 @@ class RefusedTests(Moving):
         self.assertEqual(len(self.cluster[2].migrations.active), 1)
         source.supervisors[0].finish_freeze()
         self.cluster.settle()
-        self.assertIsNone(self.successResultOf(moving))
+        self.assertIsInstance(self.successResultOf(moving), MoveCost)
         self.check_settled()
 
     def test_more_offers_than_a_node_can_take(self) -> None:

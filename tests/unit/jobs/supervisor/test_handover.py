@@ -13,6 +13,7 @@ from gomd.jobs.checkpoint.inherited_attributes import Inherited
 from gomd.jobs.checkpoint.kept_attributes import ProcessAttributes, ThreadAttributes
 from gomd.jobs.supervisor import handover
 from gomd.jobs.supervisor.handover import HandedInput, HandedJob, HandedOutput, Handover
+from gomd.jobs.supervisor.terminal_state import HandedTerminal, TerminalModes, TypedAhead
 from libgomd.errors import CannotMove
 from libgomd.wire import frames
 
@@ -57,8 +58,9 @@ def test_what_older_versions_wrote(tmp_path: Path) -> None:
         "stdin": {"received": 100, "taken": 90, "waiting": "dHlwZWQ=", "ended": False},
     }  # fmt: skip
     assert handover.parse(told) == _HANDOVER._replace(state=None)
-    spec: Any = {**told["spec"], "tty": False}  # type: ignore[dict-item]
-    assert {**written(tmp_path), "state": None} == {**told, "spec": spec, "state": None, "stops": 0}
+    spec: Any = {**told["spec"], "tty": False, "carry": []}  # type: ignore[dict-item]
+    more = {"state": None, "stops": 0, "terminal": None}
+    assert {**written(tmp_path), "state": None} == {**told, "spec": spec, **more}
 
 
 @pytest.mark.parametrize("account", [
@@ -94,3 +96,22 @@ def test_damaged_files(tmp_path: Path, data: bytes) -> None:
     (tmp_path / handover.HANDOVER).write_bytes(data)
     with pytest.raises(CannotMove):
         handover.read(str(tmp_path))
+
+
+def test_a_terminal_comes_along(tmp_path: Path) -> None:
+    """A job has one, or has none, by both accounts."""
+    modes = TerminalModes((1, 2, 3, 4, 15, 15), bytes(range(20)))
+    terminal = HandedTerminal((24, 80, 0, 0), modes, 300, TypedAhead(b"ls", (2,)), "tty[500:6]")
+    with_one = _HANDOVER._replace(spec=_HANDOVER.spec._replace(tty=True), terminal=terminal)
+    handover.write(str(tmp_path), with_one)
+    assert handover.read(str(tmp_path)) == with_one
+    told = json.loads((tmp_path / handover.HANDOVER).read_text("ascii"))
+    changes: list[dict[str, Any]] = [
+        {"terminal": None},
+        {"terminal": {}},
+        {"terminal": 5},
+        {"spec": {**told["spec"], "tty": False}},
+    ]
+    for change in changes:
+        with pytest.raises(CannotMove, match="what came with it"):
+            handover.parse({**told, **change})

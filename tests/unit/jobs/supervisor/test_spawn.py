@@ -1,4 +1,4 @@
-"""A program that does not begin blocks nobody else."""
+"""A program that does not begin blocks nobody else; where the process ids of jobs begin."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.jobs.supervisor.spawn import read_report
+from gomd.jobs.supervisor.spawn import first_pid, read_report
 
 
 class ReadReportTests(SynchronousTestCase):
@@ -27,3 +27,14 @@ class ReadReportTests(SynchronousTestCase):
         self.addCleanup(os.close, self.writing)
         os.write(self.writing, b"4711")
         self.assertRaises(TimeoutError, read_report, self.reading, 0.02)
+
+
+def test_first_process_ids() -> None:
+    """A home's jobs have others for a long time, and so have those of its neighbours; all move anywhere."""
+    own = [first_pid(f"1-{job}") for job in range(1, 20001)]
+    assert len(set(own)) == len(own)
+    assert min(own) >= 300
+    assert max(own) < 32768 - 32768 // 8
+    assert len({first_pid(f"{home}-1") for home in range(1, 1001)}) == 1000
+    assert abs(first_pid("1-2") - first_pid("1-1")) > 1000
+    assert first_pid("65535-999999999") == first_pid("65535-999999999")

@@ -1,0 +1,152 @@
+"""Receives the memory of one job from the source node's criu, and writes it as images. Blocks."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
+
+from gomd.jobs.checkpoint import page_images, page_tls
+from gomd.jobs.checkpoint.images import MAX_IMAGES
+from gomd.jobs.checkpoint.page_images import Header
+from libgomd.errors import CannotMove
+
+if TYPE_CHECKING:
+    from gomd.jobs.checkpoint.criu import TlsFiles
+
+#: Bytes that are written at a time.
+_BUFFER: Final = 1 << 20
+_BROKEN: Final = "the connection to the page server broke"
+
+
+class ByteStream(Protocol):
+    """What bytes come from and go to: a TLS connection."""
+
+    def recv_into(self, buffer: memoryview, /) -> int:
+        """Read some bytes, at least one; none at the end. :raises OSError: it broke."""
+
+    def sendall(self, data: bytes, /) -> object:
+        """Write all of ``data``. :raises OSError: it broke."""
+
+
+class PageReceiver:
+    """
+    Takes the memory of one job.
+
+    :param stream: from the source. :param directory: where the images are written.
+    :ivar received: bytes of memory that have come.
+    """
+
+    def __init__(self, stream: ByteStream, directory: str) -> None:
+        self.received = 0
+        self._stream = stream
+        self._directory = directory
+        self._buffer = memoryview(bytearray(_BUFFER))
+        self._number = page_images.FIRST_NUMBER
+        self._pagemap: BinaryIO | None = None
+        self._pages: BinaryIO | None = None
+
+    def run(self) -> None:
+        """
+        Receive all of it.
+
+        :raises CannotMove: the connection broke before the end, or what came is no memory.
+        :raises OSError: the disk is full, or the like.
+        """
+        try:
+            self._run()
+        finally:
+            self._close()
+
+    def _run(self) -> None:
+        first = self._read(page_images.NARROW)
+        width = page_images.width(first)
+        header = page_images.parse(first + self._read(width - len(first)))
+        while header.command not in (page_images.CLOSE, page_images.FORCE_CLOSE):
+            self._take(header)
+            header = page_images.parse(self._read(width))
+        self._close()
+        self._send(page_images.COMPLETE)
+
+    def _take(self, header: Header) -> None:
+        if header.command == page_images.OPEN2:
+            self._open(header.memory)
+            self._send(page_images.NO_PARENT)
+        elif header.command == page_images.PARENT:
+            self._send(page_images.COMPLETE)
+        elif self._pagemap is None or self._pages is None:
+            raise CannotMove("the other node sends memory that belongs to nothing")
+        else:
+            self._pagemap.write(page_images.entry(header))
+            if header.present:
+                self._take_pages(self._pages, header.pages * resource.getpagesize())
+
+    def _open(self, memory: int) -> None:
+        self._close()
+        if self._number - page_images.FIRST_NUMBER >= MAX_IMAGES:
+            raise CannotMove("it has too many processes")
+        self._pagemap = self._create(page_images.pagemap_name(memory))
+        self._pagemap.write(page_images.head(self._number))
+        self._pages = self._create(page_images.pages_name(self._number), 0)
+        self._number += 1
+
+    def _create(self, name: str, buffering: int = -1) -> BinaryIO:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        return os.fdopen(os.open(os.path.join(self._directory, name), flags, 0o600), "wb", buffering)
+
+    def _take_pages(self, pages: BinaryIO, left: int) -> None:
+        while left:
+            size = min(left, _BUFFER)
+            self._fill(self._buffer[:size])
+            written = 0
+            while written < size:
+                written += pages.write(self._buffer[written:size])
+            left -= size
+            self.received += size
+
+    def _read(self, size: int) -> bytes:
+        self._fill(self._buffer[:size])
+        return bytes(self._buffer[:size])
+
+    def _fill(self, view: memoryview) -> None:
+        at = 0
+        while at < len(view):
+            try:
+                count = self._stream.recv_into(view[at:])
+            except OSError as error:
+                raise CannotMove(page_tls.reason(error)) from error
+            if not count:
+                raise CannotMove(_BROKEN)
+            at += count
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._stream.sendall(data)
+        except OSError as error:
+            raise CannotMove(page_tls.reason(error)) from error
+
+    def _close(self) -> None:
+        """Write all to the disk's cache. :raises OSError: the disk is full."""
+        for file in (self._pagemap, self._pages):
+            if file is not None:
+                file.close()
+        self._pagemap = self._pages = None
+
+
+def receive(plain: socket.socket, directory: str, tls: TlsFiles) -> int:
+    """
+    Take a job's memory over a connection that begins to speak TLS. Blocks. Closes the connection.
+
+    :param directory: where the images are written.
+    :param tls: certificates of the cluster: memory from anybody else is refused.
+    :returns: how many bytes of memory came.
+    :raises CannotMove: the connection broke, the certificates differ. :raises OSError: the disk is full.
+    """
+    stream = page_tls.accept(plain, tls)
+    receiver = PageReceiver(stream, directory)
+    try:
+        receiver.run()
+    finally:
+        page_tls.say_goodbye(stream)
+    return receiver.received

@@ -1,0 +1,94 @@
+"""
+Passes a job's memory on from the source node's criu, which has a socket of this process, to the page server.
+
+criu would leave its connection corked, so that both ends wait for 200 ms and more; over a pair of unix
+sockets it cannot. The memory is encrypted here. Standard library only: supervisors use it.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from gomd.jobs.checkpoint import page_tls
+
+if TYPE_CHECKING:
+    from gomd.jobs.checkpoint.criu import TlsFiles
+
+#: Bytes that are passed on at a time, and that the kernel may keep for this process.
+_BUFFER: Final = 1 << 18
+_KERNEL_BUFFER: Final = 4 << 20
+_SO_SNDBUFFORCE: Final = 32
+
+
+class PageRelay:
+    """
+    :param address: of the page server, with ``port``.
+    :ivar theirs: the socket for criu; close it when criu has it.
+    :ivar failure: why the memory cannot be passed on, empty while it can. :ivar passed: bytes, so far.
+    :raises CannotMove: the page server cannot be reached.
+    """
+
+    def __init__(self, address: str, port: int, files: TlsFiles) -> None:
+        self.failure = ""
+        self.passed = 0
+        self._stream: ssl.SSLSocket | None = page_tls.connect(address, port, files)
+        self._ours, self.theirs = socket.socketpair()
+        self._buffer = memoryview(bytearray(_BUFFER))
+        with suppress(OSError):
+            self.theirs.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _KERNEL_BUFFER)
+
+    def register(self, poll: select.poll) -> None:
+        """Poll for what is to be passed on."""
+        if self._stream is not None:
+            poll.register(self._ours, select.POLLIN)
+            poll.register(self._stream, select.POLLIN)
+
+    def handle(self, ready: dict[int, int]) -> None:
+        """Pass on what is ready. Blocks while the page server takes none."""
+        stream = self._stream
+        if stream is None:
+            return
+        try:
+            goes_on = self._to_criu(stream) if stream.fileno() in ready else self._to_server(stream)
+        except OSError as error:
+            self.failure = page_tls.reason(error)
+            goes_on = False
+        if not goes_on:
+            self._end()
+
+    def close(self) -> None:
+        """End what is left."""
+        self.theirs.close()
+        self._end()
+
+    def _to_server(self, stream: ssl.SSLSocket) -> bool:
+        try:
+            count = self._ours.recv_into(self._buffer, 0, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        if count:
+            stream.settimeout(page_tls.STALL_TIMEOUT)
+            stream.sendall(self._buffer[:count])
+            self.passed += count
+        return bool(count)
+
+    def _to_criu(self, stream: ssl.SSLSocket) -> bool:
+        stream.settimeout(0)
+        while True:
+            try:
+                data = stream.recv(4096)
+            except (ssl.SSLWantReadError, BlockingIOError):  # something of TLS itself
+                return True
+            if not data:
+                return False
+            self._ours.sendall(data)
+
+    def _end(self) -> None:
+        stream, self._stream = self._stream, None
+        self._ours.close()
+        if stream is not None:
+            page_tls.say_goodbye(stream)

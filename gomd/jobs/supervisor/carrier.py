@@ -1,0 +1,322 @@
+"""
+The process that reads and writes the files a job carries along, for one step, with the rights of the
+job's user.
+
+The fork server forks it, as it does supervisors. As root it opens the directory of the carried files,
+then it becomes the user for good and does what a `CarrySpec` asks for. Files travel over the connection
+of the daemon as `PIECE` frames that hold a stream of `gomd.jobs.checkpoint.file_tree`; an empty one ends
+it. The last frame is a `CarryOutcome`.
+
+The directory, of root alone, has ``files``, the user's, with one numbered directory for each carried
+path, and at home ``base`` (`gomd.jobs.supervisor.carried_base`) and ``paths``. Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+from gomd.jobs.checkpoint.file_tree import Owners, Source, TreeLimits, Unpacker, pack, pack_sources
+from gomd.jobs.checkpoint.file_tree_codec import TreeTooLarge
+from gomd.jobs.checkpoint.open_beneath import open_beneath
+from gomd.jobs.supervisor import carried_base
+from gomd.jobs.supervisor.carried_base import Identity
+from gomd.jobs.supervisor.carried_merge import Merge
+from libgomd.errors import CannotMove
+from libgomd.wire import frames, job_messages
+from libgomd.wire.job_messages import GIVE, MERGE, PUT, REMOVE, TAKE, CarryOutcome, CarrySpec
+
+#: Names in the directory of a job's carried files.
+FILES: Final = "files"
+BASE: Final = "base"
+STUBS: Final = "stubs"
+#: Seconds for which the other end may send or take nothing.
+STALL_TIMEOUT: Final = 120.0
+#: Bytes that are sent in one frame.
+_PIECE: Final = 1 << 18
+#: Directories of the stream, one for each carried path, that do not count.
+_ENCLOSING: Final = 128
+#: Clauses about what was merged that are told.
+_MAX_NOTES: Final = 20
+#: The settings that bound what is carried, by the field of `TreeLimits`.
+_SETTINGS: Final = {"entries": "[jobs] carry_files", "size": "[jobs] carry_bytes"}
+
+
+class Stub(NamedTuple):
+    """An empty file or directory that was made for a carried one to appear at."""
+
+    path: str
+    device: int
+    inode: int
+
+
+def carry(
+    spec: CarrySpec,
+    connection: socket.socket,
+    received: Sequence[frames.Frame],
+    parser: frames.FrameParser,
+) -> None:
+    """
+    Do one step and say what came of it. Blocks, as disks and the other end do.
+
+    :param connection: of the daemon. :param received: frames that were read from it already.
+    :param parser: has the beginning of the next one.
+    """
+    connection.settimeout(STALL_TIMEOUT)
+    try:
+        outcome = _Carrier(spec, connection, received, parser).run()
+    except TreeTooLarge as error:
+        setting = _SETTINGS.get(error.limit)
+        outcome = CarryOutcome(f"{error}{f': see {setting}' if setting else ''}")
+    except CannotMove as error:
+        outcome = CarryOutcome(str(error))
+    except OSError as error:
+        outcome = CarryOutcome(
+            f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+        )
+    with suppress(OSError):
+        connection.sendall(job_messages.encode(outcome))
+
+
+class _Carrier:
+    """One step of one job."""
+
+    def __init__(
+        self,
+        spec: CarrySpec,
+        connection: socket.socket,
+        received: Sequence[frames.Frame],
+        parser: frames.FrameParser,
+    ) -> None:
+        self._spec = spec
+        self._connection = connection
+        self._received = list(received)
+        self._parser = parser
+        self._stubs: list[Stub] = []
+        self._limits = TreeLimits(entries=spec.entries + _ENCLOSING, size=spec.size_limit)
+
+    def run(self) -> CarryOutcome:
+        """Do the step. :raises CannotMove: :raises OSError: it cannot be done."""
+        spec = self._spec
+        if spec.uid < 0:  # the daemon does not say: it is who the files were put there for
+            with suppress(FileNotFoundError):  # at the home of a job that ran elsewhere there are none
+                found = os.stat(os.path.join(spec.directory, FILES), follow_symlinks=False)
+                spec = self._spec = spec._replace(uid=found.st_uid, gid=found.st_gid)
+        if spec.step == REMOVE:
+            return self._remove()
+        if spec.step == TAKE:
+            base = self._new_file(BASE)
+            self._become_user()
+            self._send(self._taken(base))
+            os.fsync(base)
+            return CarryOutcome()
+        if spec.step == PUT:
+            return self._put()
+        files = self._open_files()
+        if spec.step == GIVE:
+            self._become_user()
+            self._send(pack(files, spec.uid, self._limits))
+            return CarryOutcome()
+        assert spec.step == MERGE
+        with open(os.path.join(spec.directory, BASE), "rb") as lines:
+            known = carried_base.parse(lines)
+        self._stubs = _read_stubs(os.path.join(spec.directory, STUBS))
+        self._become_user()
+        return self._merge(files, known)
+
+    # -- at home, when the job begins
+
+    def _new_file(self, name: str) -> int:
+        os.makedirs(self._spec.directory, 0o700, exist_ok=True)
+        path = os.path.join(self._spec.directory, name)
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+    def _taken(self, base: int) -> Iterator[bytes]:
+        root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+        def sources() -> Iterator[Source]:
+            for number, path in enumerate(self._spec.paths):
+                parent, name = _parent(root, path)
+                try:
+                    yield Source(str(number).encode(), parent, name)
+                finally:
+                    os.close(parent)
+
+        def seen(path: tuple[bytes, ...], found: os.stat_result | None) -> None:
+            identity = None
+            if found is not None:
+                link = stat.S_ISLNK(found.st_mode)
+                identity = Identity.of(found, _target(root, self._spec.paths, path) if link else "")
+            _write_all(base, carried_base.line(path, identity))
+
+        yield from pack_sources(
+            sources(), self._spec.uid, self._limits, owners=Owners.ADOPT, seen=seen,
+            absent=0o666 & ~self._spec.umask,
+        )  # fmt: skip
+
+    # -- where the job runs
+
+    def _put(self) -> CarryOutcome:
+        spec = self._spec
+        os.makedirs(spec.directory, 0o700, exist_ok=True)
+        path = os.path.join(spec.directory, FILES)
+        shutil.rmtree(path, ignore_errors=True)
+        os.mkdir(path, 0o700)
+        files = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        if os.geteuid() == 0:
+            os.fchown(files, spec.uid, spec.gid)
+        self._become_user()
+        unpacker = Unpacker(files, spec.uid, {spec.gid, *spec.groups}, self._limits)
+        try:
+            for data in self._pieces():
+                unpacker.feed(data)
+            unpacker.finish()
+        finally:
+            unpacker.close()
+        return CarryOutcome()
+
+    def _open_files(self) -> int:
+        path = os.path.join(self._spec.directory, FILES)
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+    def _remove(self) -> CarryOutcome:
+        """Remove the files, and what was made on this node for them to appear at."""
+        spec = self._spec
+        stubs = _read_stubs(os.path.join(spec.directory, STUBS))
+        if spec.paths == (FILES,):  # the job has left its home
+            shutil.rmtree(os.path.join(spec.directory, FILES), ignore_errors=True)
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(spec.directory, STUBS))
+        else:
+            shutil.rmtree(spec.directory, ignore_errors=True)
+        if stubs and spec.uid >= 0:
+            self._become_user()
+            for stub in reversed(stubs):
+                _remove_stub(stub)
+        return CarryOutcome()
+
+    # -- at home, when the job has ended
+
+    def _merge(self, files: int, known: carried_base.Base) -> CarryOutcome:
+        for stub in reversed(self._stubs):
+            _remove_stub(stub)
+        merge = Merge(known, self._spec.suffix, self._spec.uid)
+        root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        for number, path in enumerate(self._spec.paths):
+            try:
+                parent, _name = _parent(root, path, os.O_RDONLY)
+                staged = open_beneath(files, (str(number).encode(),), os.O_RDONLY | os.O_DIRECTORY)
+            except OSError as error:
+                merge.failures.append(f"{path}: {error.strerror}")
+                continue
+            merge.merge(number, path, staged, parent)
+            os.close(staged)
+            os.close(parent)
+        return CarryOutcome(_several(merge.failures), tuple(merge.notes[:_MAX_NOTES]) + _more(merge.notes))
+
+    # -- the process and its connection
+
+    def _become_user(self) -> None:
+        """Have the rights of the job's user and no others from here on."""
+        spec = self._spec
+        if os.geteuid() == 0:
+            os.setgroups(spec.groups)
+            os.setresgid(spec.gid, spec.gid, spec.gid)
+            os.setresuid(spec.uid, spec.uid, spec.uid)
+        os.umask(0o77)
+
+    def _send(self, stream: Iterator[bytes]) -> None:
+        waiting = bytearray()
+        for data in stream:
+            waiting += data
+            while len(waiting) >= _PIECE:
+                self._connection.sendall(frames.encode(frames.PIECE, bytes(waiting[:_PIECE])))
+                del waiting[:_PIECE]
+        if waiting:
+            self._connection.sendall(frames.encode(frames.PIECE, bytes(waiting)))
+        self._connection.sendall(frames.encode(frames.PIECE))
+
+    def _pieces(self) -> Iterator[bytes]:
+        """Yield what comes, up to the empty piece. :raises CannotMove: the other end gave up."""
+        waiting = self._received
+        while True:
+            for frame in waiting:
+                if frame.kind != frames.PIECE:
+                    raise CannotMove("the other end gave up")
+                if not frame.payload:
+                    return
+                yield frame.payload
+            data = self._connection.recv(_PIECE)
+            if not data:
+                raise CannotMove("the connection ended in the middle of the files")
+            waiting = list(self._parser.feed(data))
+
+
+def _parent(root: int, path: str, flags: int = os.O_PATH) -> tuple[int, bytes]:
+    """Return the open directory in which ``path`` lies, reached without any link, and the name in it."""
+    *above, name = (os.fsencode(each) for each in path.split("/")[1:])
+    if not above:
+        return os.open("/", flags | os.O_DIRECTORY | os.O_CLOEXEC), name
+    try:
+        return open_beneath(root, tuple(above), flags | os.O_DIRECTORY), name
+    except OSError as error:
+        raise CannotMove(f"{path} cannot be carried: {os.path.dirname(path)}: {error.strerror}") from error
+
+
+def _target(root: int, paths: Sequence[str], path: tuple[bytes, ...]) -> str:
+    """Return the target of the symbolic link at ``path`` of the stream."""
+    top = os.fsencode(os.path.dirname(paths[int(path[0])])).strip(b"/")
+    names = (*(top.split(b"/") if top else ()), *path[1:])
+    try:
+        link = open_beneath(root, names, os.O_PATH)
+    except OSError:
+        return ""
+    try:
+        return os.fsdecode(os.readlink(b"", dir_fd=link))
+    except OSError:
+        return ""
+    finally:
+        os.close(link)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _read_stubs(path: str) -> list[Stub]:
+    """Return what was made on this node for carried files to appear at, in the order of making."""
+    try:
+        with open(path, "rb") as file:
+            return [Stub(*json.loads(line)) for line in file.read(1 << 20).splitlines()]
+    except (OSError, ValueError, TypeError):
+        return []
+
+
+def _remove_stub(stub: Stub) -> None:
+    """Remove an empty file or directory; what was replaced or given contents meanwhile stays."""
+    with suppress(OSError):
+        found = os.lstat(stub.path)
+        if (found.st_dev, found.st_ino) != (stub.device, stub.inode):
+            return
+        if stat.S_ISDIR(found.st_mode):
+            os.rmdir(stub.path)
+        elif stat.S_ISREG(found.st_mode) and found.st_size == 0:
+            os.unlink(stub.path)
+
+
+def _several(clauses: Sequence[str]) -> str:
+    more = f" and {len(clauses) - 5} more" if len(clauses) > 5 else ""
+    return "; ".join(clauses[:5]) + more
+
+
+def _more(notes: Sequence[str]) -> tuple[str, ...]:
+    return (f"{len(notes) - _MAX_NOTES} more files were kept",) if len(notes) > _MAX_NOTES else ()

@@ -1,0 +1,58 @@
+"""Trees of files are removed whole, however they were made, and nothing else is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gomd.jobs.checkpoint.remove_tree import remove_tree
+
+
+def test_what_is_in_it(tmp_path: Path) -> None:
+    """Links are removed, not followed; names that the removal itself uses are no hindrance."""
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "file").write_text("mine")
+    tree = tmp_path / "tree"
+    (tree / "a/b/removing.0/c").mkdir(parents=True)
+    (tree / "removing.0/x").mkdir(parents=True)
+    (tree / "removing.1").write_text("x")
+    (tree / "a/link").symlink_to(kept)
+    (tree / "a/b/away").symlink_to("../../../kept/file")
+    os.mkfifo(tree / "a/pipe")
+    remove_tree(str(tree))
+    assert not tree.exists()
+    assert (kept / "file").read_text() == "mine"
+
+
+def test_a_deep_tree(tmp_path: Path) -> None:
+    """Deeper than paths, recursion and open files reach."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    here = os.open(tree, os.O_RDONLY | os.O_DIRECTORY)
+    for _ in range(1500):
+        os.mkdir("d" * 20, dir_fd=here)
+        below = os.open("d" * 20, os.O_RDONLY | os.O_DIRECTORY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    remove_tree(str(tree))
+    assert not tree.exists()
+
+
+def test_what_is_no_directory(tmp_path: Path) -> None:
+    """A link is removed; what is not there is no error, also without its directory."""
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "link").symlink_to("kept")
+    remove_tree(str(tmp_path / "link"))
+    assert os.listdir(tmp_path) == ["kept"]
+    remove_tree(str(tmp_path / "nothing"))
+    remove_tree(str(tmp_path / "nothing/below"))
+
+
+def test_what_cannot_be_removed() -> None:
+    """It is said."""
+    with pytest.raises(PermissionError):
+        remove_tree("/proc/self/task")

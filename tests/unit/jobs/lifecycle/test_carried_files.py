@@ -1,0 +1,88 @@
+"""What a job may carry along, and what happens without root: one sentence, or the files themselves."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from gomd.jobs.lifecycle.carried_files import CarriedFiles, CarryLimits
+from gomd.jobs.lifecycle.carried_transfer import CannotCarry
+from gomd.jobs.lifecycle.request import Account, JobRequest, parse
+from libgomd.errors import MalformedRequest
+from libgomd.jobspec import MAX_CARRIED, carried_paths, job_spec
+from libgomd.model import Caller, Role
+from tests.unit.jobs.memory_parts import AtOnce
+from tests.unit.scratch import scratch
+
+ME = Caller(Role.USER, "me", 1000, "unix")
+ACCOUNT = Account(1000, 1000, (), "me")
+
+
+class CarriedPathTests(SynchronousTestCase):
+    """The paths in a request."""
+
+    def test_paths_that_can_be_carried(self) -> None:
+        """Each once, and none that lies in another one."""
+        self.assertEqual(carried_paths(["/b/x", "/a", "/a/in", "/ab", "/b/x"]), ("/a", "/ab", "/b/x"))
+        self.assertEqual(carried_paths(["/tmp/x", "/run/x", "/dev-mine"]), ("/dev-mine", "/run/x", "/tmp/x"))
+
+    def test_paths_that_cannot(self) -> None:
+        """Relative ones, those that are not plain, and what belongs to the kernel or everybody."""
+        bad: tuple[Any, ...] = (
+            "x", "", "/", "//x", "/a/", "/a/../b", "/a/./b", "/a//b", "/proc/1/mem", "/dev/shm/x",
+            "/sys", "/tmp", "/run", "/a\0b", 7, None, "/" + "x" * 5000,
+        )  # fmt: skip
+        for path in bad:
+            with self.assertRaises(MalformedRequest, msg=repr(path)):
+                carried_paths([path])
+        with self.assertRaises(MalformedRequest):
+            carried_paths([f"/a{number}" for number in range(MAX_CARRIED + 1)])
+
+    def test_the_request_of_a_client(self) -> None:
+        """It names what this process means, without links, and the daemon reads the same from it."""
+        place = os.path.realpath(scratch(self))
+        os.makedirs(f"{place}/real")
+        os.symlink("real", f"{place}/link")
+        spec = job_spec(["true"], carry=[f"{place}/link/out", f"{place}/real/in"])
+        self.assertEqual(spec.carry, (f"{place}/real/in", f"{place}/real/out"))
+        self.assertEqual(parse(spec.values()).carry, spec.carry)
+        self.assertEqual(parse(parse(spec.values()).values()).carry, spec.carry)
+        others: tuple[Any, ...] = ("/x", [7], {}, ["x"])
+        for carry in others:
+            with self.assertRaises(MalformedRequest):
+                parse({**spec.values(), "carry": carry})
+
+
+class WithoutRootTests(SynchronousTestCase):
+    """A daemon whose jobs have no namespaces."""
+
+    def setUp(self) -> None:
+        supervisors: Any = SimpleNamespace(namespaces=False, spool=scratch(self), where="node 1 alpha")
+        supervisors.directory = lambda name: os.path.join(supervisors.spool, name)
+        members: Any = SimpleNamespace(own_id=1)
+        nothing: Any = None
+        self.carried = CarriedFiles(
+            Clock(), members, nothing, AtOnce(), supervisors, CarryLimits(), own_uid=1000
+        )
+        self.request = JobRequest(("true",), {}, "/", 0o22, carry=("/home/me/x",))
+
+    def take(self, node: int) -> Deferred[JobRequest]:
+        """Begin a job on a node."""
+        there: Any = SimpleNamespace(id=node, name="it")
+        return Deferred.fromCoroutine(self.carried.take("1-7", self.request, ACCOUNT, there, ME))
+
+    def test_at_home_the_job_has_the_files_themselves(self) -> None:
+        """It cannot leave, so nothing is copied."""
+        self.assertEqual(self.successResultOf(self.take(1)).carry, ())
+        self.assertFalse(self.carried.has("1-7"))
+        self.assertEqual(self.carried.lost("1-7"), "")
+
+    def test_on_another_node_it_is_refused(self) -> None:
+        """In a sentence that says what to do; no other node is tried."""
+        failure = self.failureResultOf(self.take(2), CannotCarry)
+        self.assertIn("leave --carry out", str(failure.value))

@@ -1,0 +1,69 @@
+"""Where carried files can appear: only where the user could have put something."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gomd.jobs.supervisor.carried_mounts import obstacle
+
+USER, GROUP = 54321, 54322
+
+
+def why(path: Path | str) -> str:
+    """Return why the user's files could not appear there."""
+    return obstacle(str(path), USER, {GROUP}, "node 2 beta")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Return a directory that is not the user's, with others in it."""
+    for name, uid, gid, mode in (
+        ("own", USER, 0, 0o700), ("groups", 0, GROUP, 0o770), ("all", 0, 0, 0o777), ("sticky", 0, 0, 0o1777),
+        ("closed", 0, 0, 0o755),
+    ):  # fmt: skip
+        (tmp_path / name).mkdir()
+        os.chown(tmp_path / name, uid, gid)
+        os.chmod(tmp_path / name, mode)
+        (tmp_path / name / "roots").touch(0o644)
+    return tmp_path
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="directories of other users are made by root")
+def test_where_a_user_may_write(place: Path) -> None:
+    """Missing files there, deep ones too, and files that the user may write or replace."""
+    for name in ("own", "groups", "all", "sticky"):
+        assert why(place / name / "new") == ""
+        assert why(place / name / "new" / "deep" / "file") == ""
+        assert why(place / name) == ""
+    for name in ("own", "groups", "all"):
+        assert why(place / name / "roots") == ""
+    for name in ("sticky", "closed"):
+        assert (
+            why(place / name / "roots") == f"{place}/{name}/roots on node 2 beta is not the user's to replace"
+        )
+
+
+def test_where_nobody_but_root_adds_anything() -> None:
+    """A user's library or configuration never appears where programs of root look for theirs."""
+    for path in (
+        "/etc/ld.so.preload", "/etc/passwd", "/etc/no-such/x", "/usr/lib/no-such.so", "/usr/no-such/x",
+        "/lib/no-such", "/opt/no-such/x", "/var/no-such/x", "/root/no-such", "/boot/no-such",
+    ):  # fmt: skip
+        assert why(path), path
+        assert obstacle(path, 0, {0}, "node 2 beta") == ""
+    assert why("/no-such-directory/x") == (
+        "node 2 beta has no directory /no-such-directory: make it there, "
+        "then /no-such-directory/x can be carried"
+    )
+
+
+def test_links_lead_nowhere_else(tmp_path: Path) -> None:
+    """What a link of the user's leads to is judged, not the link."""
+    os.symlink("/etc", tmp_path / "mine")
+    assert (
+        why(tmp_path / "mine" / "passwd")
+        == f"{tmp_path}/mine/passwd on node 2 beta is not the user's to replace"
+    )
