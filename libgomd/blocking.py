@@ -28,6 +28,7 @@ from libgomd.jobsession import RECONNECT_LIMIT
 from libgomd.jobspec import DEFAULT_SIZE, job_spec
 from libgomd.linesocket import LineSocket, dial
 from libgomd.model import Event, Output
+from libgomd.node_rounds import NodeAnswer
 from libgomd.replies import Call, Reply, Size, Stream, check
 from libgomd.wire.lines import BLOCK, FRAMES, Request
 
@@ -138,6 +139,17 @@ class Client:
     ) -> Generator[T, None, None]:
         """Yield the answer of ``call`` again and again: ``for load in gomd.watch(calls.load()): ...``."""
         return self.stream(calls.watch(call, seconds=seconds, rounds=rounds))
+
+    def watch_nodes(
+        self,
+        call: Call[T],
+        *,
+        nodes: calls.NodeKey = "all",
+        seconds: float | None = None,
+        rounds: int | None = None,
+    ) -> Generator[list[NodeAnswer[T]], None, None]:
+        """Ask ``call`` of every node, or of one, again and again: yield rounds of what each said last."""
+        return self.stream(calls.watch_nodes(call, nodes=nodes, seconds=seconds, rounds=rounds))
 
     def watch_events(self, *, node: calls.NodeKey = "") -> Generator[Event, None, None]:
         """Yield events as they happen."""

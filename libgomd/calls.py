@@ -15,6 +15,7 @@ from libgomd import call_forms as forms
 from libgomd import model
 from libgomd.call_forms import NodeKey as NodeKey
 from libgomd.errors import MalformedRequest
+from libgomd.node_rounds import NodeAnswer, NodeRounds
 from libgomd.replies import Call, Rounds, Stream
 from libgomd.wire.lines import Request
 
@@ -166,20 +167,26 @@ def where(pid: int, home: NodeKey = "", *, node: NodeKey = "") -> Call[int]:
     return Call(forms.request("where", pid, *forms.optional(home), node=node), forms.integer)
 
 
-def signal(pid: int, signal: int | str, *, node: NodeKey = "") -> Call[None]:
-    """Send a signal, by number or name (``TERM``), to a process of the caller's."""
+def signal(pid: int | str, signal: int | str, *, node: NodeKey = "") -> Call[None]:
+    """
+    Send a signal, by number or name (``TERM``), to a process of the caller's.
+
+    :param pid: its process id, or its `Process.identity`, which is never another process's.
+    :raises Conflict: the process of this identity has ended, and its process id is another one's now.
+    """
     return forms.order("signal", pid, signal, node=node)
 
 
-def renice(pid: int, nice: int, *, node: NodeKey = "") -> Call[None]:
-    """Set the niceness of a process of the caller's, -20 (favoured) to 19."""
+def renice(pid: int | str, nice: int, *, node: NodeKey = "") -> Call[None]:
+    """Set the niceness of a process of the caller's, -20 (favoured) to 19. ``pid`` as for `signal`."""
     return forms.order("renice", pid, nice, node=node)
 
 
-def migrate(pid: int, target: NodeKey, *, dry_run: bool = False, node: NodeKey = "") -> Call[Migration]:
+def migrate(pid: int | str, target: NodeKey, *, dry_run: bool = False, node: NodeKey = "") -> Call[Migration]:
     """
     Move a process of the caller's, with all of its job; the answer comes when it runs there.
 
+    :param pid: as for `signal`.
     :param target: a node's id or name, ``home``, or ``best`` for the best one now.
     :param dry_run: move nothing, only see whether it could.
     :raises NotPossible: it cannot move (there), and runs on where it is; says why.
@@ -188,13 +195,13 @@ def migrate(pid: int, target: NodeKey, *, dry_run: bool = False, node: NodeKey =
     return forms.one_object(Migration, "migrate", *words, node=node, patient=True)
 
 
-def lock(pid: int, *, node: NodeKey = "") -> Call[None]:
-    """Let balancing leave a process of the caller's where it is."""
+def lock(pid: int | str, *, node: NodeKey = "") -> Call[None]:
+    """Let balancing leave a process of the caller's where it is. ``pid`` as for `signal`."""
     return forms.order("lock", pid, node=node)
 
 
-def unlock(pid: int, *, node: NodeKey = "") -> Call[None]:
-    """Let balancing move a process of the caller's."""
+def unlock(pid: int | str, *, node: NodeKey = "") -> Call[None]:
+    """Let balancing move a process of the caller's. ``pid`` as for `signal`."""
     return forms.order("unlock", pid, node=node)
 
 
@@ -321,6 +328,26 @@ def watch(call: Call[T], *, seconds: float | None = None, rounds: int | None = N
     asked = call.request
     request = forms.request("watch", *options, asked.verb, *asked.arguments, node=asked.node)
     return Stream(request, lambda: Rounds(call))
+
+
+def watch_nodes(
+    call: Call[T], *, nodes: NodeKey = "all", seconds: float | None = None, rounds: int | None = None
+) -> Stream[list[NodeAnswer[T]]]:
+    """
+    Ask ``call`` of every node, or of one, again and again; each round has what each node said last.
+
+    :param nodes: ``all``, or the id or name of one. Other parameters as for `watch`.
+    :raises MalformedRequest: for `events`, which every node knows, and for a call that names a node.
+    """
+    if call.request.verb == "events":
+        raise MalformedRequest("every node knows the events of all nodes: use `watch_events`")
+    if call.request.node:
+        raise MalformedRequest("name the nodes in `nodes`, and none in the call")
+    options: list[object] = [] if seconds is None else ["-n", f"{seconds:g}"]
+    options += [] if rounds is None else ["-c", rounds]
+    asked = call.request
+    request = forms.request("watch", *options, f"@{nodes}", asked.verb, *asked.arguments)
+    return Stream(request, lambda: NodeRounds(call))
 
 
 def watch_events(*, node: NodeKey = "") -> Stream[model.Event]:

@@ -40,6 +40,7 @@ from libgomd.connection import LineConnection, WholeReply
 from libgomd.endpoints import Endpoint, FoundUnix, Unix, default_endpoints, parse_endpoint
 from libgomd.errors import ConnectionLost, GomdError
 from libgomd.model import Event, Output
+from libgomd.node_rounds import NodeAnswer
 from libgomd.proof import check_request, objection
 from libgomd.replies import Call, Stream
 from libgomd.streams import Answers, closed, in_time, returns_deferred
@@ -219,6 +220,17 @@ class Client(RunsJobs):
     def watch(self, call: Call[T], *, seconds: float | None = None, rounds: int | None = None) -> Answers[T]:
         """Ask ``call`` again and again: ``async with client.watch(calls.load()) as loads: ...``."""
         return self.stream(calls.watch(call, seconds=seconds, rounds=rounds))
+
+    def watch_nodes(
+        self,
+        call: Call[T],
+        *,
+        nodes: calls.NodeKey = "all",
+        seconds: float | None = None,
+        rounds: int | None = None,
+    ) -> Answers[list[NodeAnswer[T]]]:
+        """Ask ``call`` of every node, or of one, again and again: rounds of what each node said last."""
+        return self.stream(calls.watch_nodes(call, nodes=nodes, seconds=seconds, rounds=rounds))
 
     def watch_events(self, *, node: calls.NodeKey = "") -> Answers[Event]:
         """Ask to be told of events as they happen."""

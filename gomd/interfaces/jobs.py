@@ -124,6 +124,8 @@ class JobHere(NamedTuple):
     :ivar cantmove: why it cannot be moved, empty when it can.
     :ivar used: seconds of processor time it has used on other nodes, which this kernel does not know of.
     :ivar began: when it was started, 0 when that is not known.
+    :ivar identity: ``HOME-PID-STARTED`` of its first process, the same on all nodes; empty when it is not
+        known.
     """
 
     home: int
@@ -139,6 +141,7 @@ class JobHere(NamedTuple):
     cantmove: str
     used: float = 0.0
     began: float = 0.0
+    identity: str = ""
 
     @property
     def name(self) -> str:
@@ -205,22 +208,29 @@ class IRelocation(Interface):
 
     by_kernel = Attribute("bool: openMosix's kernel moves the processes of this node, and tells of them")
 
-    def migrate(pid: int, target: str, caller: Caller, dry_run: bool = False) -> Awaitable[Moved]:
+    def migrate(
+        pid: int, target: str, caller: Caller, dry_run: bool = False, started: int | None = None
+    ) -> Awaitable[Moved]:
         """
         Move a process of this node, or of this home, with all of its job; ends when it runs there.
 
         :param target: the id or name of a node, ``home``, or ``best`` for the best one now.
         :param dry_run: only see whether it could move.
+        :param started: when the process started, in clock ticks after this node's boot; a process of the
+            same id that started at another time is not meant. None for any. Not looked at for a job of this
+            home that runs on another node.
+        :raises Conflict: it is another process.
         :raises NotFound: there is no such process or node. :raises NotAllowed: it is not the caller's.
         :raises CannotMove: it cannot be moved (there), it runs on where it was; says why.
         :raises PeerUnreachable: the node is down, or the one it runs on is.
         Other errors as in `IMigrator.migrate`.
         """
 
-    def lock(pid: int, lock: bool, caller: Caller) -> Awaitable[None]:
+    def lock(pid: int, lock: bool, caller: Caller, started: int | None = None) -> Awaitable[None]:
         """
         Let balancing leave a process of this node, or of this home, where it is; or unlock it.
 
+        :param started: as in `migrate`; :raises Conflict: likewise.
         :raises NotFound: there is no such process. :raises NotAllowed: it is not the caller's.
         :raises PeerUnreachable: the node it runs on is down.
         """

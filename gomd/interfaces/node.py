@@ -99,16 +99,19 @@ class INodeSource(Interface):
 class IProcessControl(Interface):
     """Acts on processes of this node, with no more rights than the caller has on the machine."""
 
-    def signal(pid: int, number: int, caller: Caller) -> None:
+    def signal(pid: int, number: int, caller: Caller, started: int | None = None) -> None:
         """
         Send a signal. Blocks briefly.
 
+        :param started: when the process started, in clock ticks after the boot: no other one of that id is
+            meant. None for any.
+        :raises Conflict: the process of that id is another one.
         :raises NotFound: there is no such process.
         :raises NotAllowed: the kernel would refuse it to the caller.
         :raises NotPossible: the processes of this source are not processes of this kernel.
         """
 
-    def renice(pid: int, nice: int, caller: Caller) -> None:
+    def renice(pid: int, nice: int, caller: Caller, started: int | None = None) -> None:
         """
         Set the niceness, -20 (favoured) to 19. Blocks briefly. Errors as in `signal`.
         """

@@ -11,6 +11,7 @@ from zope.interface import implementer
 from gomd.interfaces import ICollector, IJobOwnership, IJobs, JobHere
 from libgomd.errors import NotFound
 from libgomd.model import Job, Process
+from libgomd.wire.process_identity import ProcessIdentity
 
 #: Maximum number of generations that are followed; no tree of processes is that deep on purpose.
 MAX_GENERATIONS: Final = 1000
@@ -136,9 +137,14 @@ def _as_of(process: Process, job: JobHere, own_id: int) -> Process:
     if job.nmigs and process.pid == job.pid:  # this kernel knows it only since it came
         began = job.began or process.start_time
         process = replace(process, cpu_seconds=(process.cpu_seconds or 0.0) + job.used, start_time=began)
+    identity = ProcessIdentity(job.home, process.pid, process.started)
+    if process.pid == job.pid and job.identity:
+        identity = ProcessIdentity.parse(job.identity)
     return replace(
         process,
         home=job.home,
+        started=identity.started,
+        identity=str(identity),
         where=0 if job.home == own_id else own_id,
         nmigs=job.nmigs,
         lock=process.lock or job.lock,
@@ -190,7 +196,9 @@ def elsewhere(job: Job, process: Process | None) -> Process:
             job.node, job.home, job.pid, 0, job.uid, job.user, "?", 0, None, None, 0.0, 0, 0,
             job.started, job.node, job.nmigs, job.lock, job.cantmove, job.command, 0,
         )  # fmt: skip
+    identity = ProcessIdentity.find(job.identity) or ProcessIdentity(job.home, job.pid, process.started)
     return replace(
         process, node=job.node, home=job.home, pid=job.pid, ppid=0, user=job.user, where=job.node,
-        nmigs=job.nmigs, lock=job.lock, cantmove=job.cantmove,
+        nmigs=job.nmigs, lock=job.lock, cantmove=job.cantmove, started=identity.started,
+        identity=str(identity),
     )  # fmt: skip

@@ -330,12 +330,14 @@ class Jobs(Service):
         if job is None:
             pid_at_home = running.pid_at_home or FIRST_FOREIGN_PID + name.number
             nmigs, lock = running.nmigs, running.lock
+            identity = running.identity if running.identity.startswith(f"{name.home}-") else ""
         else:
             pid_at_home, nmigs, lock = job.pid or running.pid, job.nmigs, job.lock
+            identity = job.identity
         return JobHere(
             name.home, name.number, running.pid, running.supervisor, tracked.uid, running.gid,
             " ".join(running.argv)[:200], pid_at_home, nmigs, lock, self._cantmove(tracked, running),
-            running.used or 0.0, running.began or 0.0,
+            running.used or 0.0, running.began or 0.0, identity,
         )  # fmt: skip
 
     def _cantmove(self, tracked: TrackedJob, running: RunningJob) -> str:
@@ -413,5 +415,5 @@ def _job_of(number: int, home: int, running: RunningJob) -> Job:
     return Job(
         number, home, home, running.pid, running.user or str(running.uid), JobState.RUNNING, None,
         " ".join(running.argv)[:200], running.uid, running.began or 0.0, None, "", running.nmigs,
-        running.lock, running.detach, running.pid, running.cantmove,
+        running.lock, running.detach, running.pid, running.cantmove, identity=running.identity,
     )  # fmt: skip

@@ -49,6 +49,10 @@ class SharedScan:
         read_at = self._reading.read_at
         return read_at is not None and self._clock.seconds() - read_at <= max_age
 
+    def young(self, max_age: float) -> ProcessTable | None:
+        """Return the table if it is at most ``max_age`` seconds old."""
+        return self._reading.value if self._is_newer_than(max_age) else None
+
     def slept(self, seconds: float) -> None:
         """Count the seconds for which the machine slept towards the age of the table."""
         if self._reading.read_at is not None:

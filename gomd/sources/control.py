@@ -19,7 +19,7 @@ from zope.interface import implementer
 from gomd.interfaces import IProcessControl
 from gomd.sources.files import ProcRoot, error_of, thread_error
 from gomd.sources.linux.pidstat import parse_pid_stat
-from libgomd.errors import MalformedRequest, NotAllowed, NotFound, NotPossible, SourceUnavailable
+from libgomd.errors import Conflict, MalformedRequest, NotAllowed, NotFound, NotPossible, SourceUnavailable
 from libgomd.model import Caller, Role
 
 _SIGNALS: Final = range(1, 65)
@@ -59,20 +59,20 @@ class KernelProcessControl:
         self._root = ProcRoot(proc_root)
         self._own_pid = own_pid
 
-    def signal(self, pid: int, number: int, caller: Caller) -> None:
+    def signal(self, pid: int, number: int, caller: Caller, started: int | None = None) -> None:
         """Send a signal; see `IProcessControl`. :raises MalformedRequest: there is no such signal."""
         if number not in _SIGNALS:
             raise MalformedRequest(f"a signal is a number from 1 to {_SIGNALS[-1]}, not {number}")
-        with self._held(pid, caller) as target:
+        with self._held(pid, caller, started) as target:
             if not _may(caller, target.credentials.real, target.credentials.saved):
                 raise NotAllowed(f"process {pid} is not yours: you can signal only your own processes")
             _send(target, pid, number)
 
-    def renice(self, pid: int, nice: int, caller: Caller) -> None:
+    def renice(self, pid: int, nice: int, caller: Caller, started: int | None = None) -> None:
         """Set the niceness; see `IProcessControl`. :raises MalformedRequest: it is not from -20 to 19."""
         if nice not in _NICE:
             raise MalformedRequest(f"a niceness is a number from -20 to 19, not {nice}")
-        with self._held(pid, caller) as target:
+        with self._held(pid, caller, started) as target:
             if not _may(caller, target.credentials.real, target.credentials.effective):
                 raise NotAllowed(f"process {pid} is not yours: you can renice only your own processes")
             if caller.role < Role.ADMIN and (target.nice is None or nice < target.nice):
@@ -82,7 +82,7 @@ class KernelProcessControl:
             os.setpriority(os.PRIO_PROCESS, pid, nice)
 
     @contextmanager
-    def _held(self, pid: int, caller: Caller) -> Iterator[_Target]:
+    def _held(self, pid: int, caller: Caller, started: int | None) -> Iterator[_Target]:
         """Open the process, check the caller's rights, and translate errors of the kernel."""
         if not self._root.is_kernel:
             raise NotPossible(f"the processes of {self._root.path} are not processes of this kernel")
@@ -94,6 +94,8 @@ class KernelProcessControl:
             raise error_of(error, str(pid)) from error
         try:
             target = _look(directory, pid, caller)
+            if started is not None and parse_pid_stat(_read(directory, "stat")).started != started:
+                raise another_process(pid)
             if caller.role < Role.ADMIN and (target.of_system or pid == self._own_pid()):
                 raise NotAllowed(f"process {pid} belongs to the system: only an admin can act on it")
             yield target
@@ -164,6 +166,11 @@ def parse_credentials(data: bytes) -> ProcessCredentials:
         return ProcessCredentials(int(process), int(real), int(effective), int(saved))
     except (KeyError, ValueError) as error:
         raise SourceUnavailable(f"a /proc/PID/status is not understood: {error!r}") from error
+
+
+def another_process(pid: int) -> Conflict:
+    """Return the error for an identity whose process id the kernel has given to another process."""
+    return Conflict(f"process {pid} is another process now, the one you mean has ended: `ps` lists what runs")
 
 
 def _may(caller: Caller, *uids: int) -> bool:

@@ -9,6 +9,7 @@ from typing import Final
 from zope.interface import implementer
 
 from gomd.interfaces import IProcessControl
+from gomd.sources.control import another_process
 from gomd.sources.memory import MemorySource
 from libgomd.errors import MalformedRequest, NotAllowed
 from libgomd.model import Caller, Process, Role
@@ -32,9 +33,9 @@ class MemoryProcessControl:
         self._source = source
         self.acts: deque[tuple[str, int, int]] = deque(maxlen=_MAX_ACTS)
 
-    def signal(self, pid: int, number: int, caller: Caller) -> None:
+    def signal(self, pid: int, number: int, caller: Caller, started: int | None = None) -> None:
         """See `IProcessControl.signal`: stopping, continuing and ending signals have an effect."""
-        self._owned(pid, caller)
+        self._owned(pid, caller, started)
         if not 1 <= number < signal.NSIG:
             raise MalformedRequest(f"a signal is a number from 1 to {signal.NSIG - 1}, not {number}")
         self.acts.append(("signal", pid, number))
@@ -45,9 +46,9 @@ class MemoryProcessControl:
         elif number not in _IGNORED:
             self._source.end(pid)
 
-    def renice(self, pid: int, nice: int, caller: Caller) -> None:
+    def renice(self, pid: int, nice: int, caller: Caller, started: int | None = None) -> None:
         """See `IProcessControl.renice`: only an admin may lower the niceness."""
-        process = self._owned(pid, caller)
+        process = self._owned(pid, caller, started)
         if not -20 <= nice <= 19:
             raise MalformedRequest(f"niceness is a number from -20 to 19, not {nice}")
         if caller.role < Role.ADMIN and (process.nice is None or nice < process.nice):
@@ -55,8 +56,10 @@ class MemoryProcessControl:
         self.acts.append(("renice", pid, nice))
         self._source.change(pid, nice=nice)
 
-    def _owned(self, pid: int, caller: Caller) -> Process:
+    def _owned(self, pid: int, caller: Caller, started: int | None) -> Process:
         process = self._source.process(pid, self._source.now)
+        if started is not None and process.started != started:
+            raise another_process(pid)
         if not caller.owns(process.uid):
             raise NotAllowed(
                 f"process {pid} belongs to {process.user}; only its owner and admins may do that"

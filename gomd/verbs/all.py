@@ -24,7 +24,11 @@ def all_verbs() -> VerbTable:
             *process.VERBS,
             *jobs.VERBS,
             *migration.VERBS,
-            follow.make_watch(lambda name: table.find(name), lambda *asked: table.ask(*asked)),
+            follow.make_watch(
+                lambda name: table.find(name),
+                lambda *asked: table.ask(*asked),
+                lambda *asked: table.check(*asked),
+            ),
             follow.EVENTS,
             *orders.VERBS,
             *admin.VERBS,

@@ -54,8 +54,12 @@ class Dispatch:
         if verb.name in _LOCAL_VERBS:
             raise NotPossible(f"`{verb.name}` concerns your connection to this node: send it without @")
         if request.node == ALL_NODES:
-            if verb.name in ("watch", "do"):
-                raise NotPossible(f"`{verb.name}` works on one node at a time: @NODE {verb.name} ...")
+            if verb.name == "watch":
+                return self.table.ask(
+                    self.parts, session, Request("watch", (f"@{ALL_NODES}", *request.arguments))
+                )
+            if verb.name == "do":
+                raise NotPossible("a command runs on one node at a time: say `@NODE do NAME` for each")
             nodes = self.parts.members.nodes()
             release = self._forwards.take(session.caller)
             everywhere = ask_everywhere(

@@ -8,7 +8,8 @@ from typing import Any
 from gomd.interfaces import RelocationOutcome
 from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.replies import Reply, Upgrade, ValueReply
+from gomd.verbs.identity import named_process
+from gomd.verbs.replies import Relayed, Reply, Upgrade, ValueReply
 from gomd.verbs.table import Verb
 from libgomd.errors import MalformedRequest, NotPossible
 from libgomd.model import MAX_NODE_ID, Role
@@ -28,11 +29,15 @@ _SAID = {
 
 async def migrate(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """Move a process, with all of its job. The answer comes when it runs on the other node."""
-    pid = words.pid(arguments[0])
     if len(arguments) > 2 and arguments[2] != DRY_RUN:
         raise MalformedRequest(f"usage: {MIGRATE.usage}")
-    began = parts.clock.seconds()
-    moved = await parts.relocation.migrate(pid, arguments[1], session.caller, len(arguments) > 2)
+    named = await named_process(parts, session, "migrate", arguments)
+    if isinstance(named, Relayed):
+        return named
+    began, pid = parts.clock.seconds(), named.pid
+    moved = await parts.relocation.migrate(
+        pid, arguments[1], session.caller, len(arguments) > 2, named.started
+    )
     node = moved.node
     value = {
         "pid": pid,
@@ -49,8 +54,11 @@ def _lock(lock: bool) -> Callable[..., Any]:
     """Return the verb that locks a process, or unlocks it."""
 
     async def answer(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-        pid = words.pid(arguments[0])
-        await parts.relocation.lock(pid, lock, session.caller)
+        named = await named_process(parts, session, "lock" if lock else "unlock", arguments)
+        if isinstance(named, Relayed):
+            return named
+        pid = named.pid
+        await parts.relocation.lock(pid, lock, session.caller, named.started)
         return ValueReply(
             f"process {pid} is {'locked' if lock else 'not locked'}", {"pid": pid, "lock": lock}
         )
@@ -78,8 +86,8 @@ async def moved(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> 
 
 
 MIGRATE = Verb(
-    "migrate", "PID NODE|home|best [dry-run]", Role.USER, "move a process; dry-run: only say if it could",
-    migrate, patient=True,
+    "migrate", "PID NODE|home|best [dry-run]", Role.USER,
+    "move a process; dry-run: only say if it could", migrate, patient=True,
 )  # fmt: skip
 VERBS = (
     MIGRATE,

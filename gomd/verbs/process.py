@@ -14,6 +14,7 @@ from gomd.jobs.ownership import Annotations, JobTrees, line_of
 from gomd.verbs import arguments as words
 from gomd.verbs import selection as selecting
 from gomd.verbs.context import ISession, Parts
+from gomd.verbs.identity import Named, named_process
 from gomd.verbs.remote_processes import (
     job_elsewhere,
     own_job_elsewhere,
@@ -21,10 +22,11 @@ from gomd.verbs.remote_processes import (
     processes_elsewhere,
     send_signal,
 )
-from gomd.verbs.replies import Reply, Rows, TextColumn, ValueReply
+from gomd.verbs.replies import Relayed, Reply, Rows, TextColumn, ValueReply
+from gomd.verbs.rounds import Watcher
 from gomd.verbs.table import Verb
 from libgomd.errors import NotFound, SourceUnavailable, TimedOut, error_for
-from libgomd.model import Caller, Process, Role
+from libgomd.model import Caller, Job, Process, Role
 from libgomd.wire.lines import OK, Request
 
 #: Seconds; an older process table is scanned again before it is shown.
@@ -188,11 +190,14 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
     """List all processes, or those that the arguments select."""
     selection = selecting.parse(arguments)
     asked = set(selection.pids)
+    period = session.period if isinstance(session, Watcher) and session.period is not None else MIN_SHOWN_AGE
+    # Watched once a second, it is scanned once a second, and CPU percentages are over that second.
+    max_age, shown_age = min(MAX_TABLE_AGE, 0.8 * period), min(MIN_SHOWN_AGE, max(0.5, 2 * period))
     wanted = sorted(asked | {parts.jobs.pid_here(pid) for pid in asked})
     if 0 < len(wanted) <= MAX_SINGLE_READS:
         here, age, annotations = await _read_afresh(parts, wanted), 0.0, Annotations()
     else:
-        table = await parts.collector.processes(MAX_TABLE_AGE)
+        table = await parts.collector.processes(max_age)
         here, age = table.processes, max(0.0, parts.clock.seconds() - table.read_at)
         annotations = parts.annotations
     elsewhere = await processes_elsewhere(parts)
@@ -218,7 +223,7 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
     rates = session.json or "read_rate" in fields or "write_rate" in fields
     shown: Sequence[Any] = seen_by(parts, caller, chosen, rates=rates)
     text = f"{len(shown)} of {len(listed)} processes" if selection.selects else f"{len(shown)} processes"
-    if age > MIN_SHOWN_AGE:
+    if age > shown_age:
         shown = Aged(shown, age)
         text += f", as they were {age:.0f} s ago: they cannot be read now, the log says why"
     if not fields:
@@ -271,32 +276,49 @@ async def where(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> 
     return ValueReply(str(process.node), process.node)
 
 
-async def _act(parts: Parts, act: Callable[..., None], pid: int, number: int, caller: Caller) -> None:
+async def _act(parts: Parts, act: Callable[..., None], named: Named, number: int, caller: Caller) -> None:
     """Act on a process of this node, on a thread, because reading the process first may hang."""
-    await parts.threads.run_apart(5.0, ("act", pid), ("actor", caller.uid), act, pid, number, caller)
+    pid = parts.jobs.pid_here(named.pid)
+    await parts.threads.run_apart(
+        5.0, ("act", pid), ("actor", caller.uid), act, pid, number, caller, named.started
+    )
+
+
+def _elsewhere(parts: Parts, named: Named, caller: Caller) -> Job | None:
+    """Return the caller's job if it runs on another node; not for a process that was found on this one."""
+    return None if named.started is not None else own_job_elsewhere(parts, named.pid, caller)
 
 
 async def signal(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """Send a signal, as kill(1) would for this caller."""
-    pid, number = words.pid(arguments[0]), words.signal_number(arguments[1])
-    if (job := own_job_elsewhere(parts, pid, session.caller)) is not None:
+    number = words.signal_number(arguments[1])
+    named = await named_process(parts, session, "signal", arguments)
+    if isinstance(named, Relayed):
+        return named
+    pid = named.pid
+    if (job := _elsewhere(parts, named, session.caller)) is not None:
         await send_signal(parts, job, number, group=False)
     else:
-        await _act(parts, parts.control.signal, parts.jobs.pid_here(pid), number, session.caller)
+        await _act(parts, parts.control.signal, named, number, session.caller)
     name = signals.Signals(number).name if number in set(signals.Signals) else f"signal {number}"
     return ValueReply(f"sent {name} to process {pid}", {"pid": pid, "signal": number})
 
 
 async def renice(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """Set the niceness, as renice(1) would for this caller."""
-    pid, nice = words.pid(arguments[0]), words.whole_number(arguments[1], "N", -20, 19)
-    if (job := own_job_elsewhere(parts, pid, session.caller)) is not None:
-        request = Request("renice", (await pid_there(parts, job), str(nice)))
+    nice = words.whole_number(arguments[1], "N", -20, 19)
+    named = await named_process(parts, session, "renice", arguments)
+    if isinstance(named, Relayed):
+        return named
+    pid = named.pid
+    if (job := _elsewhere(parts, named, session.caller)) is not None:
+        there = await pid_there(parts, job)
+        request = Request("renice", (named.word if named.word == job.identity else there, str(nice)))
         reply = await parts.peers.ask(parts.members.find(str(job.node)), request, session.caller, False)
         if reply.code != OK:
             raise error_for(reply.code, reply.text)
     else:
-        await _act(parts, parts.control.renice, parts.jobs.pid_here(pid), nice, session.caller)
+        await _act(parts, parts.control.renice, named, nice, session.caller)
     return ValueReply(f"process {pid} has niceness {nice}", {"pid": pid, "nice": nice})
 
 
@@ -314,6 +336,6 @@ VERBS = (
     Verb(
         "where", "PID [NODE]", Role.READ, "show the id of the node a process runs on; NODE is its home", where
     ),
-    Verb("signal", "PID SIG", Role.USER, "send a signal by name or number", signal),
-    Verb("renice", "PID N", Role.USER, "set the niceness, -20 to 19", renice),
+    Verb("signal", "PID SIG", Role.USER, "send a signal by name or number; PID or identity", signal),
+    Verb("renice", "PID N", Role.USER, "set the niceness, -20 to 19; PID or identity", renice),
 )

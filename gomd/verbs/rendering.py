@@ -8,6 +8,7 @@ from typing import Any
 from gomd.verbs.replies import (
     File,
     Goodbye,
+    Prepared,
     Relayed,
     Reply,
     Rows,
@@ -23,6 +24,8 @@ from libgomd.wire.values import dumps, encode
 
 #: Rows that are rendered without a pause, about a millisecond's work: a process as JSON takes 60 us.
 ROWS_PER_CHUNK = 20
+#: Lines that need no rendering and are passed on without a pause.
+LINES_PER_CHUNK = 500
 
 Lines = list[str]
 
@@ -80,7 +83,10 @@ async def pieces(reply: Reply, json: bool) -> AsyncGenerator[Lines, None]:
 
 
 def _complete(reply: Reply, json: bool) -> Iterator[Lines]:
-    if isinstance(reply, File):
+    if isinstance(reply, Prepared):
+        for at in range(pieces_in(reply, json)):
+            yield piece_of(reply, json, at)
+    elif isinstance(reply, File):
         for start in range(0, len(reply.lines), ROWS_PER_CHUNK):
             yield list(reply.lines[start : start + ROWS_PER_CHUNK])
     elif isinstance(reply, Rows):
@@ -153,11 +159,15 @@ async def _rounds(reply: WatchReply) -> AsyncGenerator[Lines, None]:
 
 def rows_in(answer: Reply) -> int:
     """Return how many rows one round of a watch has; 1 if it is not a table."""
+    if isinstance(answer, Prepared):
+        return len(answer.lines)
     return len(answer.rows) if isinstance(answer, Rows) and isinstance(answer.rows, Sequence) else 1
 
 
 def pieces_in(answer: Reply, json: bool) -> int:
     """Return how many pieces `piece_of` makes of one round of a watch."""
+    if isinstance(answer, Prepared):
+        return -(-len(answer.lines) // LINES_PER_CHUNK)
     if isinstance(answer, File):
         return 1 if json else -(-len(answer.lines) // ROWS_PER_CHUNK)
     if not isinstance(answer, Rows):
@@ -174,6 +184,8 @@ def piece_of(answer: Reply, json: bool, at: int) -> Lines:
 
     :param at: which piece, from 0. Together they have the same lines as the answer to the verb itself.
     """
+    if isinstance(answer, Prepared):
+        return list(answer.lines[at * LINES_PER_CHUNK : (at + 1) * LINES_PER_CHUNK])
     if isinstance(answer, File):
         if json:
             return [dumps({"path": answer.path, "text": "\n".join(answer.lines)})]

@@ -64,6 +64,14 @@ class File:
     lines: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One round of a watch of several nodes: a block of lines that are in the caller's format already."""
+
+    text: str
+    lines: Sequence[str]
+
+
 class OneRound(Protocol):
     """One round of a watch."""
 
@@ -107,7 +115,7 @@ class Upgrade:
     take: Callable[[Any], None]
 
 
-Reply = ValueReply | Goodbye | Rows | File | WatchReply | Relayed | Upgrade
+Reply = ValueReply | Goodbye | Rows | File | Prepared | WatchReply | Relayed | Upgrade
 
 
 def goes_on(reply: Reply) -> bool:

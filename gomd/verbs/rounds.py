@@ -32,11 +32,16 @@ VIEWERS_PER_TURN: Final = 10
 @implementer(ISession)
 @dataclass
 class Watcher:
-    """The session as which a shared watch asks. It is that of the first viewer, and does not change."""
+    """
+    The session as which a shared watch asks. It is that of the first viewer, and does not change.
+
+    :ivar period: seconds from round to round: what a verb shows should be no older.
+    """
 
     caller: Caller
     json: bool
     wrong_tokens: int = 0
+    period: float | None = None
 
 
 class Round:
@@ -228,25 +233,29 @@ class Watches:
         period: float,
         count: int | None,
         ask: Callable[[ISession], Replying],
+        ended: Callable[[], None] = lambda: None,
     ) -> AsyncGenerator[Round, None]:
         """
         Return ``count`` rounds of a watch for the caller of ``session``.
 
         :param what: the request; None if the watch is not shared.
         :param ask: runs the verb once for a session. Its errors are raised if no equal watch runs yet.
+        :param ended: called when the last viewer has gone, unless an equal watch ran already.
         """
         caller = session.caller
         key = (what, period, session.json, caller.role, caller.uid, caller.user) if what else object()
         shared = self._shared.get(key)
         if shared is None:
-            watcher = Watcher(caller, session.json)
+            watcher = Watcher(caller, session.json, period=period)
             first = ask(watcher)  # an error here is the answer to the watch itself
             shared = SharedWatch(
                 clock, lambda: ask(watcher), first, period, session.json,
-                lambda begun: self._shared.setdefault(key, begun), lambda ended: self._forget(key, ended),
+                lambda begun: self._shared.setdefault(key, begun),
+                lambda watch: self._forget(key, watch, ended),
             )  # fmt: skip
         return shared.view(count)
 
-    def _forget(self, key: Hashable, ended: SharedWatch) -> None:
-        if self._shared.get(key) is ended:
+    def _forget(self, key: Hashable, watch: SharedWatch, ended: Callable[[], None]) -> None:
+        if self._shared.get(key) is watch:
             del self._shared[key]
+        ended()

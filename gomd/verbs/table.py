@@ -81,6 +81,8 @@ class VerbTable:
         return verb
 
     def _unknown(self, name: str) -> MalformedRequest:
+        if name.startswith("@"):
+            return MalformedRequest("name the nodes once: @NODE VERB ..., or @all VERB ... for every node")
         near = difflib.get_close_matches(name[:40], self._verbs, n=1)
         hint = f"did you mean `{near[0]}`?" if near else "say `help` for the verbs"
         return MalformedRequest(f"there is no verb {name[:40]}: {hint}")

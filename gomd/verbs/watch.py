@@ -8,6 +8,14 @@ from typing import Any
 
 from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession, Parts
+from gomd.verbs.merged_watch import (
+    ALL,
+    MAX_MERGED,
+    MAX_MERGED_PER_CALLER,
+    MergedRequest,
+    MergedWatches,
+    refusal,
+)
 from gomd.verbs.quotas import Group, Quotas, ReleasingRows
 from gomd.verbs.replies import Reply, Rows, TextColumn, WatchReply
 from gomd.verbs.rounds import Watches
@@ -63,16 +71,61 @@ MAX_WATCHES_PER_CALLER = {Group.READERS: 512, Group.USERS: 256, Group.ADMINS: 40
 _UNWATCHABLE_VERBS = ("watch", "quit", "auth", "format", "shutdown", "do", "help")
 
 
-def make_watch(find: Callable[[str], Verb], ask: Callable[[Parts, ISession, Request], Any]) -> Verb:
+def make_watch(
+    find: Callable[[str], Verb],
+    ask: Callable[[Parts, ISession, Request], Any],
+    check: Callable[[ISession, Request], Verb],
+) -> Verb:
     """Return the verb `watch` for a table that contains it."""
     watches = Watches()
+    merged_watches = MergedWatches(watches)
     places = Quotas("watches", MAX_WATCHES, MAX_WATCHES_PER_CALLER)
+    merged_places = Quotas("watches of other nodes", MAX_MERGED, MAX_MERGED_PER_CALLER)
+
+    def merge(
+        parts: Parts, session: ISession, node: str, request: Request, period: float | None, count: int | None
+    ) -> Reply:
+        """Watch a verb on one node or all of them."""
+        if request.verb.startswith("@"):
+            raise refusal(request.verb, node)
+        verb = find(request.verb)
+        if verb.name in _UNWATCHABLE_VERBS or verb.role > Role.READ or verb.follow is not None:
+            raise refusal(verb.name, node)
+        check(session, request)
+        period, often = _allowed(period, verb, parts, session)
+        release = merged_places.take(session.caller)
+
+        def watch_here(watcher: ISession, asked: Request) -> WatchReply:
+            rounds = watches.join(
+                parts.clock, watcher, asked if verb.name not in _UNSHARED_VERBS else None, period, None,
+                lambda inner: ask(parts, inner, asked),
+            )  # fmt: skip
+            return WatchReply("", rounds)
+
+        try:
+            answers = merged_watches.join(
+                parts, session, MergedRequest(node, request), period, count,
+                verb.name not in _UNSHARED_VERBS, lambda watcher, asked: ask(parts, watcher, asked),
+                watch_here,
+            )  # fmt: skip
+        except Exception:
+            release()
+            raise
+        text = f"watching {verb.name} of {node} every {period:g} s{often}: send a line to stop"
+        return WatchReply(text, ReleasingRows(answers, release))
 
     def answer(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+        node, arguments = _node(arguments)
         period, count, rest = _options(arguments)
+        if not node:
+            node, rest = _node(rest)
         if not rest:
-            raise MalformedRequest("usage: watch [-n SECONDS] [-c COUNT] VERB ...")
+            raise MalformedRequest("usage: watch [-n SECONDS] [-c COUNT] [@NODE] VERB ...")
         request = Request(rest[0].lower(), rest[1:])
+        if node:
+            return merge(parts, session, node, request, period, count)
+        if request.verb.startswith("@"):
+            raise MalformedRequest("name a node behind @, or all: watch @all VERB ...")
         verb = find(request.verb)
         if verb.name in _UNWATCHABLE_VERBS or verb.role > Role.READ:
             raise MalformedRequest(f"`{verb.name}` cannot be watched: watch a verb that only reads")
@@ -83,11 +136,7 @@ def make_watch(find: Callable[[str], Verb], ask: Callable[[Parts, ISession, Requ
                 EVENT_COLUMNS,
                 lasts=True,
             )
-        if period is None:
-            period = parts.periods()[1 if verb.slow else 0]
-        least = MIN_PERIOD[session.caller.role]
-        often = f", as often as {session.caller.role.word} may" if period < least else ""
-        period = max(period, least)
+        period, often = _allowed(period, verb, parts, session)
         release = places.take(session.caller)
         try:
             answers = watches.join(
@@ -100,7 +149,30 @@ def make_watch(find: Callable[[str], Verb], ask: Callable[[Parts, ISession, Requ
         text = f"watching {verb.name} every {period:g} s{often}: send a line to stop"
         return WatchReply(text, ReleasingRows(answers, release))
 
-    return Verb("watch", "VERB ...", Role.READ, "repeat a verb that reads: [-n SECONDS] [-c COUNT]", answer)
+    return Verb(
+        "watch",
+        "VERB ...",
+        Role.READ,
+        "repeat a verb that reads: [-n SECONDS] [-c COUNT] [@NODE or @all]",
+        answer,
+    )
+
+
+def _allowed(period: float | None, verb: Verb, parts: Parts, session: ISession) -> tuple[float, str]:
+    """Return the period for this caller, and what to say when it is longer than the caller's wish."""
+    if period is None:
+        period = parts.periods()[1 if verb.slow else 0]
+    least = MIN_PERIOD[session.caller.role]
+    often = f", as often as {session.caller.role.word} may" if period < least else ""
+    return max(period, least), often
+
+
+def _node(arguments: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Return the word that names nodes, and the other words; an empty word when the first one does not."""
+    if arguments and arguments[0].startswith("@") and len(arguments[0]) > 1:
+        word = arguments[0]
+        return (ALL if word.lower() == ALL else word), arguments[1:]
+    return "", arguments
 
 
 def _options(arguments: tuple[str, ...]) -> tuple[float | None, int | None, tuple[str, ...]]:

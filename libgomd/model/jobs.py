@@ -42,12 +42,13 @@ class Job:
     :ivar detached: whether no caller waits for it; its output is kept at home.
     :ivar former: the process ids that it had at home before it left and came back, oldest first.
     :ivar memory_max: bytes of memory that it may use; None for no limit.
+    :ivar identity: that of its first process, see `Process.identity`; empty while it is not known.
     """
 
     JSON: ClassVar[tuple[str, ...]] = (
         "job", "home", "node", "pid", "user", "state", "exit", "command",
         "uid", "started", "ended", "reason", "nmigs", "lock", "detached", "pid_there", "cantmove", "former",
-        "memory_max",
+        "memory_max", "identity",
     )  # fmt: skip
 
     job: int
@@ -69,6 +70,7 @@ class Job:
     cantmove: str = ""
     former: Sequence[int] = ()
     memory_max: int | None = None
+    identity: str = ""
 
     @property
     def name(self) -> str:

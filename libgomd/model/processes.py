@@ -20,7 +20,6 @@ class Process:
     :ivar rss: bytes in memory; ``vsize``: bytes of address space.
     :ivar start_time: when it started; None when that is not known.
     :ivar started: the same moment, exact, in clock ticks after its home's boot; 0 when it is not known.
-        Together with home and pid it identifies the process for ever.
     :ivar where: openMosix's number: 0 at home, otherwise the id of the node that it runs on.
     :ivar nmigs: how many times it has moved.
     :ivar lock: whether balancing must not move it.
@@ -32,6 +31,8 @@ class Process:
         system. Its state and memory are then fresh, and the other values are the last known ones.
     :ivar age: seconds since this was read; None when it is fresh, which is at most a second old.
     :ivar name: the name that the kernel knows it by, at most 15 bytes; empty when the source has none.
+    :ivar identity: ``HOME-PID-STARTED``: a name that survives moves and is never reused, even if the pid is.
+        Home, pid and ``started`` make it, unless the process had another pid at home before it moved.
 
     A number from the kernel that is impossible (below 0, or above its range) is None too.
     """
@@ -68,11 +69,11 @@ class Process:
     stuck: bool = False
     age: float | None = None
     name: str = ""
+    identity: str = ""
 
-    @property
-    def identity(self) -> str:
-        """``HOME-PID-STARTED``: a name that survives moves and is never reused, even if the pid is."""
-        return f"{self.home}-{self.pid}-{self.started}"
+    def __post_init__(self) -> None:
+        if not self.identity:
+            object.__setattr__(self, "identity", f"{self.home}-{self.pid}-{self.started}")
 
 
 @dataclass(frozen=True, slots=True)

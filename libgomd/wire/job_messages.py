@@ -59,6 +59,8 @@ class JobSpec(NamedTuple):
     :ivar private_tmp: bytes of its own temporary files with which a job can move; 0: it shares this node's
         temporary directories.
     :ivar carry: absolute paths whose files the job takes along wherever it runs.
+    :ivar identity: of its first process in the whole cluster, ``HOME-PID-STARTED``; empty for a job that
+        begins at home, which gets its identity as it begins, and when it is not known.
     """
 
     id: str
@@ -92,6 +94,7 @@ class JobSpec(NamedTuple):
     limits: Mapping[str, tuple[int, int]] | None = None
     private_tmp: int = 0
     carry: tuple[str, ...] = ()
+    identity: str = ""
 
 
 class ViewSpec(NamedTuple):
@@ -168,6 +171,7 @@ class RunningJob(NamedTuple):
     cantmove: str = ""
     carry: tuple[str, ...] = ()
     terminal_moves: bool = False
+    identity: str = ""
 
 
 class AttachedJob(NamedTuple):
@@ -363,6 +367,8 @@ def to_json(value: JobMessage) -> dict[str, Any]:
             del told["memory_sent"]
     if isinstance(value, FreezeOrder) and not value.tree_port:
         del told["tree_port"]
+    if isinstance(value, (JobSpec, RunningJob)) and not value.identity:
+        del told["identity"]
     return told
 
 
@@ -378,7 +384,8 @@ def _signals(value: object, name: str) -> tuple[tuple[int, bool], ...]:
 
 _READERS: Final[dict[str, json_fields.Reader]] = {
     **dict.fromkeys(("address", "cantmove", "criu", "cwd", "did", "directory", "do", "error", "id", "images",
-                     "failed", "reason", "step", "suffix", "text", "user", "where"), json_fields.text),
+                     "failed", "identity", "reason", "step", "suffix", "text", "user",
+                     "where"), json_fields.text),
     **dict.fromkeys(("detach", "detached", "lock", "lost", "memory_sent", "merge",
                      "terminal_moves", "tty"), json_fields.flag),
     **dict.fromkeys(("bytes", "code", "exit", "expected_uid", "gid", "home", "job", "memory_max", "nmigs",

@@ -10,6 +10,8 @@ from typing import Any, Final
 from gomd.jobs.home.journal import Journal
 from libgomd.errors import MalformedReply, NotAllowed, NotFound
 from libgomd.model import Caller, Job, JobState
+from libgomd.wire.job_name import JobName
+from libgomd.wire.process_identity import ProcessIdentity
 from libgomd.wire.values import decode, encode
 
 #: Where the numbers begin that stand for the process id of a job without a process at home: above all that
@@ -140,14 +142,25 @@ class HomeTable:
             self._forget_some()
         return job
 
-    def started(self, number: int, node: int, pid: int, cantmove: str) -> Job:
-        """Note that a job runs on ``node`` as process ``pid`` there."""
+    def started(self, number: int, node: int, pid: int, cantmove: str, identity: str = "") -> Job:
+        """
+        Note that a job runs on ``node`` as process ``pid`` there.
+
+        :param identity: of its first process, as its supervisor told; one that is known already stays.
+        """
         at_home = pid if node == self._own_id else FIRST_FOREIGN_PID + number
         old = self._jobs[number]
         return self.change(
             number, state=JobState.RUNNING, node=node, pid=old.pid or at_home, pid_there=pid,
-            cantmove=cantmove,
+            cantmove=cantmove, identity=self._identity(old, node, identity),
         )  # fmt: skip
+
+    def _identity(self, old: Job, node: int, told: str) -> str:
+        if old.identity or (old.pid is None and node == self._own_id):
+            return old.identity or told
+        if old.pid is None or old.pid >= FIRST_FOREIGN_PID:
+            return foreign_identity(old.name)  # it began on another node
+        return told if told.startswith(f"{old.home}-{old.pid}-") else ""
 
     def went(self, number: int, node: int, nmigs: int) -> Job:
         """Note that a job runs on another ``node`` now, having moved ``nmigs`` times."""
@@ -235,6 +248,12 @@ class HomeTable:
         """Return the process id on this node of the job that `of_pid` finds; else ``pid``."""
         job = self.of_pid(pid)
         return pid if job is None or job.node != self._own_id else job.pid_there or pid
+
+
+def foreign_identity(job: str) -> str:
+    """Return the identity of the first process of ``job``, ``HOME-JOB``, that began on another node."""
+    name = JobName.parse(job)
+    return str(ProcessIdentity(name.home, FIRST_FOREIGN_PID + name.number, 0))
 
 
 def lives(pid: int) -> bool:

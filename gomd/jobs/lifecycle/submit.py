@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from gomd.interfaces import IMembership, IPlacement, IThreads, Need
 from gomd.jobs.home.journal import Journal
-from gomd.jobs.home.table import HomeTable
+from gomd.jobs.home.table import HomeTable, foreign_identity
 from gomd.jobs.lifecycle.admission import Admission
 from gomd.jobs.lifecycle.carried_files import CarriedFiles
 from gomd.jobs.lifecycle.carried_transfer import CannotCarry
@@ -252,7 +252,8 @@ class JobSubmission:
         """Start a supervisor here. The slot is free again when that has received what to run."""
         await self._on_spool()
         await slot.launch()
-        tracked.connect(self._supervisors.start(tracked.name, request, account, detach, began))
+        identity = foreign_identity(tracked.name) if tracked.number is None else ""
+        tracked.connect(self._supervisors.start(tracked.name, request, account, detach, began, identity))
         received = tracked.control.expect(RECEIVED, RECEIVE_TIMEOUT)
         received.addBoth(lambda _outcome: slot.release())
 

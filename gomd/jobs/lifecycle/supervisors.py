@@ -104,12 +104,19 @@ class Supervisors:
         return os.path.join(self.spool, name)
 
     def start(
-        self, name: str, request: JobRequest, account: Account, detach: bool, now: float
+        self,
+        name: str,
+        request: JobRequest,
+        account: Account,
+        detach: bool,
+        now: float,
+        identity: str = "",
     ) -> FrameStream:
         """
         Start a job; its supervisor tells what came of it.
 
         :param detach: its output is kept here. :param now: seconds since the epoch.
+        :param identity: of its first process; empty for a job of this home, which gets it as it begins.
         :raises InternalError: there can be no supervisor.
         :raises NotPossible: its memory cannot be limited.
         """
@@ -125,6 +132,7 @@ class Supervisors:
                 limits=request.limits,
                 private_tmp=0 if request.shared_tmp else self._private_tmp,
                 carry=request.carry,
+                identity=identity,
             ),
             self.namespaces,
         )  # fmt: skip
@@ -145,6 +153,7 @@ class Supervisors:
         nmigs: int,
         pid_at_home: int | None = None,
         uid: int | None = None,
+        identity: str = "",
     ) -> FrameStream:
         """
         Restore a job, frozen, from its images; its supervisor tells what came of it.
@@ -154,6 +163,7 @@ class Supervisors:
         :param images: their directory. :param criu: the program. :param detach: its output is kept here.
         :param pid_at_home: its process id at its home, None when it never was a process there.
         :param uid: user for whom it was offered; a job of another user is refused.
+        :param identity: of its first process; empty when it is not known.
         :raises InternalError: there can be no supervisor.
         """
         return self._send(
@@ -161,6 +171,7 @@ class Supervisors:
                 name, self.directory(name), self.where, self.spool_bytes, detach=detach, lock=lock,
                 nmigs=nmigs, cgroup=self._place[:2], spool_reserve=self.spool_reserve, images=images,
                 criu=criu, pid_at_home=pid_at_home, expected_uid=uid, private_tmp=self._private_tmp,
+                identity=identity,
             ),
             self.namespaces,
         )  # fmt: skip

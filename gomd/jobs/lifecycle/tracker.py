@@ -182,7 +182,7 @@ class JobTracker:
             return
         tracked.relay.holds_exit = self._carries(tracked)
         cantmove = own_obstacle(running)
-        job = self._table.started(tracked.number, tracked.node, running.pid, cantmove)
+        job = self._table.started(tracked.number, tracked.node, running.pid, cantmove, running.identity)
         if first_time:
             self.jobs_started += 1
             self.publish(EventKind.STARTED, job.node, f"job {job.job} of {job.user}: {job.command}", job.uid)

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from gomd.jobs.migration.protocol import MessageKind
 from libgomd.wire.frames import MalformedFrame, decode_signal
+from libgomd.wire.process_identity import ProcessIdentity
 
 #: The word of a question beside the state machine: could this job move to you? `SEEN` answers it.
 LOOK: Final = "look"
@@ -52,12 +53,14 @@ class OfferDetails:
     :ivar pid_at_home: the process id by which its home node knows it; None when the home has given it none.
     :ivar private_bytes: of its own temporary files and System V memory; None when it can have none.
     :ivar carry: whether files travel with it, which the target has to fetch.
+    :ivar identity: ``HOME-PID-STARTED`` of its first process; empty when it is not known.
     """
 
     lock: bool = False
     pid_at_home: int | None = None
     private_bytes: int | None = None
     carry: bool = False
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +119,9 @@ Details: TypeAlias = "OfferDetails | ReadyDetails | ImagesDetails | SettledDetai
 def encode_details(details: Details) -> dict[str, Any]:
     """Return the JSON object of ``details``."""
     if isinstance(details, OfferDetails):
-        more = {} if details.private_bytes is None else {"private": details.private_bytes}
+        more: dict[str, Any] = {} if details.private_bytes is None else {"private": details.private_bytes}
         more |= {"carry": True} if details.carry else {}
+        more |= {"identity": details.identity} if details.identity else {}
         return {"lock": details.lock, "pid": details.pid_at_home, **more}
     if isinstance(details, ReadyDetails):
         tree = {"tree": details.tree_port} if details.tree_port else {}
@@ -148,7 +152,9 @@ def decode_details(word: str, values: Mapping[str, Any]) -> Details:
         if word == LOOK and private is None:
             return None
         lock, carry = values.get("lock") is True, values.get("carry") is True
-        return OfferDetails(lock, pid if known else None, private, carry)
+        identity = values.get("identity")
+        named = ProcessIdentity.find(identity) if isinstance(identity, str) else None
+        return OfferDetails(lock, pid if known else None, private, carry, str(named) if named else "")
     if word == MessageKind.READY.word:
         port = values.get("port")
         if type(port) is not int or not 0 < port <= _MAX_PORT:

@@ -84,6 +84,14 @@ class LocalJobs:
             return known.pid
         return None if job.running is None else job.running.pid_at_home
 
+    def identity(self, name: str) -> str:
+        """Return the identity of the first process of a job; empty when it is not known."""
+        job = self.get(name)
+        if job is None:
+            return ""
+        known = self._at_home(job)
+        return (known.identity if known is not None else "") or (job.running.identity if job.running else "")
+
     def is_locked(self, name: str) -> bool:
         """Whether balancing must leave a job where it is."""
         job = self.get(name)
@@ -132,11 +140,13 @@ class LocalJobs:
     def restore(
         self, name: str, directory: str, criu: str, *,
         detach: bool, lock: bool, nmigs: int, pid_at_home: int | None, uid: int | None,
+        identity: str = "",
     ) -> FrameStream:  # fmt: skip
         """Start a supervisor that restores a job from images in ``directory``; return the stream to it."""
         return self._supervisors.restore(
-            name, directory, criu, detach=detach, lock=lock, nmigs=nmigs, pid_at_home=pid_at_home, uid=uid
-        )
+            name, directory, criu, detach=detach, lock=lock, nmigs=nmigs, pid_at_home=pid_at_home, uid=uid,
+            identity=identity,
+        )  # fmt: skip
 
     def find_supervisor(self, name: str) -> FrameStream:
         """Connect to the supervisor of a job. :raises OSError: there is none, or it cannot be reached."""

@@ -107,6 +107,7 @@ class MigrationSource:
                 context.jobs.pid_at_home(name),
                 self._private_bytes,
                 context.jobs.carries(name),
+                context.jobs.identity(name),
             )
         elif message is MessageKind.IMAGES:
             files, details = self._images, ImagesDetails(True) if self._memory_sent else None

@@ -176,6 +176,7 @@ class MigrationTarget:
         stream = jobs.restore(
             self.job.name, directory, context.criu, detach=detached, lock=self._offer.lock,
             nmigs=self.job.times, pid_at_home=self._offer.pid_at_home, uid=uid,
+            identity=self._offer.identity,
         )  # fmt: skip
         self._copy = RestoredCopy(context.clock, stream, self._copy_lost)
         await self._copy.wait(RESTORE_TIMEOUT)

@@ -78,11 +78,13 @@ class Relocation:
 
     # -- one process
 
-    async def migrate(self, pid: int, target: str, caller: Caller, dry_run: bool = False) -> Moved:
+    async def migrate(
+        self, pid: int, target: str, caller: Caller, dry_run: bool = False, started: int | None = None
+    ) -> Moved:
         """See `IRelocation.migrate`."""
-        if (job := self._subjects.elsewhere(pid, caller)) is not None:
+        if started is None and (job := self._subjects.elsewhere(pid, caller)) is not None:
             return await self._remote.migrate(job, target, caller, dry_run)
-        subject = await self._subjects.here(pid, caller)
+        subject = await self._subjects.here(pid, caller, started)
         if target == BEST:
             return await self._to_best(subject, dry_run)
         node = self._members.find(str(subject.home) if target == HOME else target)
@@ -91,13 +93,13 @@ class Relocation:
         check_up(node)
         return await self._to(subject, node, dry_run)
 
-    async def lock(self, pid: int, lock: bool, caller: Caller) -> None:
+    async def lock(self, pid: int, lock: bool, caller: Caller, started: int | None = None) -> None:
         """See `IRelocation.lock`."""
-        if (job := self._subjects.elsewhere(pid, caller)) is not None:
+        if started is None and (job := self._subjects.elsewhere(pid, caller)) is not None:
             await self._remote.lock(job, lock, caller)
             self._jobs.set_lock(job.name, lock)
             return
-        subject = await self._subjects.to_lock(pid, caller)
+        subject = await self._subjects.to_lock(pid, caller, started)
         if subject.job:
             self._jobs.set_lock(subject.job, lock)
         else:

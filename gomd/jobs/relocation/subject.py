@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gomd.interfaces import ICollector, IJobOwnership, IJobs, JobHere, MigrationSubject
-from libgomd.errors import CannotMove, NotAllowed
-from libgomd.model import Caller, Job
+from libgomd.errors import CannotMove, Conflict, NotAllowed
+from libgomd.model import Caller, Job, Process
 
 
 class Subject(NamedTuple):
@@ -55,10 +55,11 @@ class Subjects:
         _check_owner(caller, job.uid, pid)
         return job
 
-    async def here(self, asked: int, caller: Caller) -> Subject:
+    async def here(self, asked: int, caller: Caller, started: int | None = None) -> Subject:
         """
         Return what is to be moved of this node.
 
+        :param started: as in `IRelocation.migrate`. :raises Conflict: it is another process.
         :raises NotFound: there is no such process. :raises NotAllowed: it is not the caller's.
         :raises CannotMove: it belongs to no job.
         """
@@ -66,8 +67,11 @@ class Subjects:
         if self._by_kernel:
             process = await self._collector.process(pid)
             _check_owner(caller, process.uid, asked)
+            _check_started(process, started)
             return Subject(asked, MigrationSubject(pid), process.home, process.node, None)
         job = await self._ownership.job_of(pid)
+        if started is not None:  # after that: a process that is there now has been there before
+            _check_started(await self._collector.process(pid), started)
         if job is None:
             _check_owner(caller, (await self._collector.process(pid)).uid, asked)
             raise CannotMove(
@@ -76,14 +80,17 @@ class Subjects:
         _check_owner(caller, job.uid, asked)
         return Subject(asked, reference_to(job), job.home, self._own_id, job)
 
-    async def to_lock(self, asked: int, caller: Caller) -> MigrationSubject:
+    async def to_lock(self, asked: int, caller: Caller, started: int | None = None) -> MigrationSubject:
         """
         Return what is to be locked of this node: a job, or a process of openMosix's.
 
+        :param started: as in `IRelocation.migrate`. :raises Conflict: it is another process.
         :raises NotFound: there is no such process. :raises NotAllowed: it is not the caller's.
         """
         pid = self._jobs.pid_here(asked)
         job = None if self._by_kernel else await self._ownership.job_of(pid)
+        if started is not None:
+            _check_started(await self._collector.process(pid), started)
         uid = job.uid if job is not None else (await self._collector.process(pid)).uid
         _check_owner(caller, uid, pid)
         return MigrationSubject(pid) if job is None else reference_to(job)
@@ -92,6 +99,13 @@ class Subjects:
 def reference_to(job: JobHere) -> MigrationSubject:
     """Return what a migrator is told of a job that runs here."""
     return MigrationSubject(job.pid, job.name)
+
+
+def _check_started(process: Process, started: int | None) -> None:
+    if started is not None and process.started != started:
+        raise Conflict(
+            f"process {process.pid} is another process now, the one you mean has ended: `ps` lists what runs"
+        )
 
 
 def _check_owner(caller: Caller, uid: int, pid: int) -> None:

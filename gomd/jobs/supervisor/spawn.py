@@ -48,6 +48,9 @@ _LOWEST_PID = 300
 _FIRST_PIDS = 20011
 #: Bytes of what a child reports.
 _MAX_REPORT = 4000
+#: Bytes of /proc/PID/stat that are read, and where its start time stands behind the name of the program.
+_MAX_STAT = 4096
+_STARTED_FIELD = 19
 #: Seconds a program may take to begin. Its directory may be on a file system that does not answer, and that
 #: must not keep other users from starting jobs.
 START_TIMEOUT = 30.0
@@ -161,10 +164,15 @@ def first_pid(job: str) -> int:
 
 
 class Program(NamedTuple):
-    """A program that runs: its process id here, where it is a child, and as the machine knows it."""
+    """
+    A program that runs: its process id here, where it is a child, and as the machine knows it.
+
+    :ivar started: when it did, in clock ticks after the boot; 0 when that is not known.
+    """
 
     pid: int
     outside: int
+    started: int = 0
 
 
 def begin(
@@ -207,7 +215,7 @@ def begin(
         os.close(reading)
     outside, _, refusal = report_text.decode("utf-8", "backslashreplace").partition("!")
     if outside and not refusal:
-        return Program(pid, int(outside))
+        return Program(pid, *map(int, outside.split()))
     os.waitpid(pid, 0)
     code, _, text = refusal.partition(" ")
     raise CannotStart(int(code or 500), text or "it ended before the program began")
@@ -245,7 +253,8 @@ def _run_program(
     else:
         os.setsid()
     try:
-        os.write(report, os.readlink("self", dir_fd=environment.proc).encode())
+        own, started = os.readlink("self", dir_fd=environment.proc), _started(environment.proc)
+        os.write(report, f"{own} {started}".encode())
         for descriptor, stream in enumerate(streams):
             os.dup2(stream, descriptor)
         close_all_but((0, 1, 2, report, environment.proc))
@@ -273,6 +282,15 @@ def _run_program(
     except Exception as error:  # noqa: BLE001 - the edge of the process: the supervisor tells the caller
         text = f"!500 {type(error).__name__}: {error}"
     os.write(report, text.encode("utf-8", "backslashreplace")[:_MAX_REPORT])
+
+
+def _started(proc: int) -> int:
+    """Return when this process started, in clock ticks after the boot; 0 when /proc does not tell."""
+    try:
+        with open(os.open("self/stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), "rb") as file:
+            return int(file.read(_MAX_STAT).rpartition(b")")[2].split()[_STARTED_FIELD])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _become(spec: JobSpec) -> None:

@@ -45,6 +45,8 @@ from libgomd.private import open_private_directory
 from libgomd.wire import frames, job_messages
 from libgomd.wire.attachment import OUTPUTS
 from libgomd.wire.job_messages import JobExit, JobSpec, KeepOrder, Order, RunningJob, StartFailure
+from libgomd.wire.job_name import JobName
+from libgomd.wire.process_identity import ProcessIdentity
 
 #: Seconds after which a job that has ended is forgotten when no caller asks for it.
 LINGER = 900.0
@@ -153,8 +155,16 @@ class Supervisor:
         finally:
             self._close_job_ends(streams)
         self._stdio.adopt(ours, spec.tty)
-        self._spec = spec._replace(argv=shown_arguments(spec.argv), env={})  # they may have some MiB
+        self._spec = spec._replace(  # arguments and environment may have some MiB
+            argv=shown_arguments(spec.argv), env={}, identity=spec.identity or self._new_identity()
+        )
         self._write_job()
+
+    def _new_identity(self) -> str:
+        """Return the identity of a program that has begun at home; empty when it cannot be told."""
+        assert self._program is not None
+        pid, started = self._program.outside, self._program.started
+        return str(ProcessIdentity(JobName.parse(self._spec.id).home, pid, started)) if started else ""
 
     def _make_private(self) -> None:
         """Give the job temporary directories of its own. :raises CannotStart: there can be none."""
@@ -228,7 +238,7 @@ class Supervisor:
             spec.id, self._program.outside, self._environment.pid, spec.uid, spec.gid, spec.user, spec.argv,
             spec.cwd, spec.detach, spec.tty, spec.lock, spec.nmigs, spec.images, spec.began, spec.used,
             spec.pid_at_home, spec.memory_max, self._environment.why_not, spec.carry,
-            terminal_moves=self._terminal is not None,
+            terminal_moves=self._terminal is not None, identity=spec.identity,
         )  # fmt: skip
 
     def _write_job(self) -> None:

@@ -171,7 +171,7 @@ def test_both_clients_have_every_verb() -> None:
             continue
         for kind in (client.Client, blocking.Client):
             method = getattr(kind, name)
-            if name not in ("watch", "watch_events", "do", "auth"):
+            if name not in ("watch", "watch_nodes", "watch_events", "do", "auth"):
                 assert inspect.unwrap(method) is function
 
 

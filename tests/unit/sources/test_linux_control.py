@@ -13,7 +13,7 @@ from zope.interface.verify import verifyObject
 
 from gomd.interfaces import IProcessControl
 from gomd.sources.control import KernelProcessControl, ProcessCredentials, parse_credentials
-from libgomd.errors import MalformedRequest, NotAllowed, NotFound, NotPossible, SourceUnavailable
+from libgomd.errors import Conflict, MalformedRequest, NotAllowed, NotFound, NotPossible, SourceUnavailable
 from libgomd.model import Caller, Role
 from tests.unit.sources.linux_proc import ADMIN, DATA, READER, STRANGER
 
@@ -44,6 +44,21 @@ class ProcessControlTests(SynchronousTestCase):
         child = self.start()
         self.control.signal(child.pid, signal.SIGTERM, self.owner)
         self.assertEqual(child.wait(10), -signal.SIGTERM)
+
+    def test_another_process_of_that_id_is_not_meant(self) -> None:
+        """With the moment of its start, only the process that started then is signalled or reniced."""
+        child = self.start()
+        with open(f"/proc/{child.pid}/stat", "rb") as file:
+            started = int(file.read().rpartition(b")")[2].split()[19])
+        for wrong in (started - 1, started + 1, 0):
+            self.assertRaises(Conflict, self.control.signal, child.pid, signal.SIGKILL, self.owner, wrong)
+            self.assertRaises(Conflict, self.control.renice, child.pid, 19, self.owner, wrong)
+        self.assertIsNone(child.poll())
+        self.control.renice(child.pid, 19, self.owner, started)
+        self.assertEqual(os.getpriority(os.PRIO_PROCESS, child.pid), 19)
+        self.control.signal(child.pid, signal.SIGTERM, self.owner, started)
+        self.assertEqual(child.wait(10), -signal.SIGTERM)
+        self.assertRaises(NotFound, self.control.signal, child.pid, signal.SIGTERM, self.owner, started)
 
     def test_others_do_not(self) -> None:
         """Neither a stranger nor an anonymous reader, nor a user without an id here: it lives on."""

@@ -209,7 +209,7 @@ def test_an_old_table_says_how_old_it_is() -> None:
         ("signal 7 65", 400), ("renice 7 20", 400), ("renice 7 1.5", 400), ("do nothing", 404), ("do", 400),
         ("help nothing", 400), ("format yaml", 400), ("checkpoint 'two words'", 400), ("checkpoint ''", 400),
         ("watch -n 0.01 load", 400), ("watch -c 0 load", 400), ("watch quit", 400), ("watch do greet", 400),
-        ("@1 quit", 405), ("@1 auth x", 405), ("@1 format json", 405), ("@all watch load", 405),
+        ("@1 quit", 405), ("@1 auth x", 405), ("@1 format json", 405), ("@all watch watch load", 400),
     ],
 )  # fmt: skip
 def test_mistakes_are_told_in_one_line(daemon: MemoryDaemon, request_: str, code: int) -> None:
