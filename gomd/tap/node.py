@@ -33,7 +33,7 @@ class NodeThreads:
     def __init__(self, reactor: Any) -> None:
         self.reading = Threads(reactor, reactor, "reading", size=12)
         self.asking = Threads(reactor, reactor, "asking", size=12)
-        self.moving = Threads(reactor, reactor, "moving", size=28)
+        self.moving = Threads(reactor, reactor, "moving", size=34)
         self.journal = Threads(
             reactor, reactor, "journal", size=1, waiting=1, spare=0, finish=FLUSH_TIMEOUT
         )  # fmt: skip

@@ -16,7 +16,7 @@ from libgomd.errors import TimedOut, TooMany
 
 T = TypeVar("T")
 #: Maximum number of inspections at the same time.
-MAX_CONCURRENT_INSPECTIONS: Final = 10
+MAX_CONCURRENT_INSPECTIONS: Final = 16
 #: Maximum number of them that are past their timeout and still occupy a thread.
 MAX_STUCK_INSPECTIONS: Final = 4
 
