@@ -114,14 +114,15 @@ class _Faults:
 def fragile_criu(path: Path, criu: str) -> str:
     """Write a program that is ``criu`` until a fault kills it while it works; return its name."""
     path.write_text(f"""#!/bin/sh
-if [ -f '{path}.armed' ]; then
-    read -r kind seconds < '{path}.armed'
-    if [ "$1" = "$kind" ]; then
-        rm '{path}.armed'
+# It is run by names that lead around the job's own /tmp, too.
+if [ -f "$0.armed" ]; then
+    read -r kind seconds < "$0.armed"
+    case " $* " in *" $kind "*)
+        rm "$0.armed"
         {criu} "$@" &
         sleep "$seconds"
-        kill -9 $! $$
-    fi
+        kill -9 $! $$ ;;
+    esac
 fi
 exec {criu} "$@"
 """)

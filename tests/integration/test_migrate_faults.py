@@ -102,8 +102,7 @@ def _acts() -> Iterator[Case]:
     yield Case("before forget", "source", "kill", "source", True)
     yield Case("before forget", "target", "kill", "target", True)
     for kind, step, at in (
-        ("dump", "before act freeze", "source"), ("page-server", "after act prepare", "target"),
-        ("restore", "before act restore", "target"),
+        ("dump", "before act freeze", "source"), ("restore", "before act restore", "target"),
     ):  # fmt: skip
         for seconds in (0.0, 0.04):
             yield Case(

@@ -121,6 +121,11 @@ class CheckpointingSupervisor(FreezingSupervisor):
             self._wait(ChildTask(finish, FINISH_TIMEOUT))
         except CallerGone:
             self._end_with_copy()
+        except CannotMove:
+            # A criu that was killed leaves a part of the copy: it ends before anybody hears of the failure.
+            if self._environment.namespace:
+                end_the_rest(True, 0)
+            raise
         finally:
             self._close_job_ends(streams)
         if pid != told.pid:
