@@ -42,7 +42,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 
 def test_the_page_has_examples() -> None:
     """Every example is found, so none is left out of the test below because of its indentation."""
-    assert len(EXAMPLES) == PAGE.read_text().count("code-block") == 10
+    assert len(EXAMPLES) == PAGE.read_text().count("code-block") == 11
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=[f"example{number}" for number in range(len(EXAMPLES))])
