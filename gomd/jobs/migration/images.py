@@ -80,11 +80,13 @@ class ImageDirectories:
         """
         Return the paths of the directories that belong to no migration in ``known``. Blocks briefly.
 
+        Names with a dot before them are no migration's: notes of probes, and what criu knows of the kernel.
+
         :param known: id and role of each migration that the journal knows.
         """
         names = {f"{migration}.{role}" for migration, role in known}
         try:
-            found = set(os.listdir(self._root)) - names
+            found = {name for name in os.listdir(self._root) if not name.startswith(".")} - names
         except OSError:
             return ()
         return [os.path.join(self._root, name) for name in sorted(found)]
