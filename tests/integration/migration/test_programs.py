@@ -51,7 +51,7 @@ def compare(
     :returns: the jobs, and what the unmoved one put out.
     """
     with ThreadPoolExecutor(len(USERS) + 1) as pool:
-        for times in (1, 2, 4):
+        for times in (1, 2, 4, 8, 16):
             alone = make("unmoved", times)
             unmoved = pool.submit(
                 subprocess.run, alone, cwd=cwd, capture_output=True, timeout=LIMIT, check=True
