@@ -105,6 +105,11 @@ class PrivateDirectories:
             )
         self.show_paths(paths)
 
+    def reach(self, named: Iterable[NamedPath]) -> None:
+        """Look up what `show` would show, and change nothing. Blocks as the file systems do."""
+        for each in named:
+            self._existing(each)
+
     def show_paths(self, paths: Iterable[str]) -> None:
         """Show these paths, those of them that are here. :raises OSError: they cannot be shown."""
         for path in paths:
