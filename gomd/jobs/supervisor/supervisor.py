@@ -194,7 +194,8 @@ class Supervisor:
         poll.register(task.fileno(), select.POLLIN)
         while poll.poll(max(0.0, end - time.monotonic()) * 1000):
             if task.feed():
-                os.waitpid(task.pid, 0)
+                with suppress(ChildProcessError):
+                    os.waitpid(task.pid, 0)
                 break
         else:
             os.kill(task.pid, signal.SIGKILL)  # not waited for: the file system may keep it
