@@ -6,22 +6,15 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
-
-from twisted.internet.defer import Deferred
+from typing import Final
 
 from gomd.interfaces import IThreads
 from gomd.jobs.checkpoint.criu import TlsFiles
 from gomd.jobs.checkpoint.page_connection import accept, listen, speaks_tls
 from gomd.jobs.checkpoint.page_receiver import receive
-from gomd.jobs.migration.failure_reason import reason_of
+from gomd.jobs.migration.thread_transfer import CONNECT_TIMEOUT, ThreadTransfer
 from libgomd.errors import CannotMove
 
-#: Seconds that it waits for the source node's criu to connect.
-CONNECT_TIMEOUT: Final = 120.0
-#: Seconds that the transfer of the memory may take.
-TRANSFER_TIMEOUT: Final = 880.0
-_THREAD_TIMEOUT: Final = TRANSFER_TIMEOUT + 20.0
 LOOPBACK: Final = "127.0.0.1"
 _CALLED_OFF: Final = "the migration was called off"
 
@@ -76,9 +69,7 @@ class PageServer:
         self._listening = listening
         self._addresses = addresses
         self._accepted: socket.socket | None = None
-        self._cancelled = False
-        self._complete = False
-        self._transfer: Deferred[None] = Deferred()
+        self._transfer = ThreadTransfer(servers.threads, "its memory")
 
     def start(self, directory: str, tls: TlsFiles, failed: Callable[[str], None]) -> None:
         """
@@ -87,28 +78,15 @@ class PageServer:
         :param directory: where the memory is written.
         :param failed: called with the reason when the memory cannot be taken; not after `cancel`.
         """
-        serving = self._servers.threads.run(_THREAD_TIMEOUT, self._serve, directory, tls)
-
-        async def serve() -> None:
-            await serving
-            self._complete = True
-
-        def on_failure(failure: Any) -> None:
-            if not self._cancelled:
-                failed(reason_of(failure.value))
-
-        self._transfer = Deferred.fromCoroutine(serve())
-        self._transfer.addErrback(on_failure)
+        self._transfer.start(self._serve, directory, tls, failed=failed)
 
     async def wait(self) -> None:
         """Wait until all of the memory is here. :raises CannotMove: it did not come whole."""
-        await self._transfer
-        if not self._complete:
-            raise CannotMove("its memory did not come whole")
+        await self._transfer.wait()
 
     def cancel(self) -> None:
         """Take no more. May be called twice."""
-        self._cancelled = True
+        self._transfer.cancelled = True
         for each in (self._listening, self._accepted):
             if each is not None:
                 with suppress(OSError):
@@ -123,7 +101,9 @@ class PageServer:
         with accepted:
             self._accepted = accepted
             try:
-                if self._cancelled:  # before `cancel` could see and shut down the accepted connection
+                if (
+                    self._transfer.cancelled
+                ):  # before `cancel` could see and shut down the accepted connection
                     raise CannotMove(_CALLED_OFF)
                 self.received = servers.receive(accepted, directory, tls)
             finally:

@@ -5,22 +5,14 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
-from typing import Any, Final
-
-from twisted.internet.defer import Deferred
 
 from gomd.interfaces import IThreads
 from gomd.jobs.checkpoint.criu import TlsFiles
 from gomd.jobs.checkpoint.page_connection import listen
 from gomd.jobs.checkpoint.tree_connection import TreeReceiver, shut_down
 from gomd.jobs.checkpoint.tree_stream import MAX_IMAGE_BYTES, OVERHEAD_BYTES, STREAM_FILE
-from gomd.jobs.migration.failure_reason import reason_of
+from gomd.jobs.migration.thread_transfer import CONNECT_TIMEOUT, TRANSFER_TIMEOUT, ThreadTransfer
 from libgomd.errors import CannotMove
-
-#: Seconds that it waits for the source to connect, and for all that comes.
-CONNECT_TIMEOUT: Final = 120.0
-TRANSFER_TIMEOUT: Final = 880.0
-_THREAD_TIMEOUT: Final = TRANSFER_TIMEOUT + 20.0
 
 
 class TreeServer:
@@ -38,13 +30,9 @@ class TreeServer:
         except OSError as error:
             raise CannotMove(f"nothing can listen at {address}: {error.strerror}") from error
         self.port = int(self._listening.getsockname()[1])
-        self._threads = threads
         self._sources = sources
         self._most = OVERHEAD_BYTES + MAX_IMAGE_BYTES + 2 * size
-        self._cancelled = False
-        self._started = False
-        self._complete = False
-        self._transfer: Deferred[None] = Deferred()
+        self._transfer = ThreadTransfer(threads, "its temporary files")
 
     def start(self, directory: str, tls: TlsFiles, failed: Callable[[str], None]) -> None:
         """
@@ -52,31 +40,17 @@ class TreeServer:
 
         :param directory: of the images. :param failed: called with the reason; not after `cancel`.
         """
-        self._started = True
-        serving = self._threads.run(_THREAD_TIMEOUT, self._serve, directory, tls)
-
-        async def serve() -> None:
-            await serving
-            self._complete = True
-
-        def on_failure(failure: Any) -> None:
-            if not self._cancelled:
-                failed(reason_of(failure.value))
-
-        self._transfer = Deferred.fromCoroutine(serve())
-        self._transfer.addErrback(on_failure)
+        self._transfer.start(self._serve, directory, tls, failed=failed)
 
     async def wait(self) -> None:
         """Wait until all of it is here. :raises CannotMove: it did not come whole."""
-        await self._transfer
-        if not self._complete:
-            raise CannotMove("its temporary files did not come whole")
+        await self._transfer.wait()
 
     def cancel(self) -> None:
         """Take no more. May be called twice."""
-        self._cancelled = True
+        self._transfer.cancelled = True
         shut_down(self._listening)
-        if not self._started:  # else the thread closes it
+        if not self._transfer.started:  # else the thread closes it
             self._listening.close()
 
     def _serve(self, directory: str, tls: TlsFiles) -> None:
