@@ -23,7 +23,7 @@ from contextlib import suppress
 from typing import Final, NamedTuple
 
 from gomd.jobs.checkpoint.file_tree import Owners, Source, TreeLimits, Unpacker, pack, pack_sources
-from gomd.jobs.checkpoint.file_tree_codec import TreeTooLarge
+from gomd.jobs.checkpoint.file_tree_codec import TreeRefused, TreeTooLarge
 from gomd.jobs.checkpoint.open_beneath import open_beneath
 from gomd.jobs.supervisor import carried_base
 from gomd.jobs.supervisor.carried_base import Identity
@@ -73,7 +73,10 @@ def carry(
         outcome = _Carrier(spec, connection, received, parser).run()
     except TreeTooLarge as error:
         setting = _SETTINGS.get(error.limit)
-        outcome = CarryOutcome(f"{error}{f': see {setting}' if setting else ''}")
+        text = named_as_carried(str(error), spec.paths)
+        outcome = CarryOutcome(f"{text}{f': see {setting}' if setting else ''}")
+    except TreeRefused as error:
+        outcome = CarryOutcome(named_as_carried(str(error), spec.paths))
     except CannotMove as error:
         outcome = CarryOutcome(str(error))
     except OSError as error:
@@ -82,6 +85,14 @@ def carry(
         )
     with suppress(OSError):
         connection.sendall(job_messages.encode(outcome))
+
+
+def named_as_carried(text: str, paths: Sequence[str]) -> str:
+    """Return a refusal with the path as the caller named it: in the stream it stands below a number."""
+    number, slash, rest = text.partition("/")
+    if not slash or not (number.isascii() and number.isdigit()) or int(number) >= len(paths):
+        return text
+    return os.path.join(os.path.dirname(paths[int(number)]), rest)
 
 
 class _Carrier:
