@@ -16,14 +16,12 @@ import os
 import select
 import signal
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 
 from gomd.jobs.supervisor import pipes
 from gomd.jobs.supervisor.attach import CallerAttachment
 from gomd.jobs.supervisor.carried_mounts import mount_carried
 from gomd.jobs.supervisor.cgroups import JobGroup, NoLimit, group_of
-from gomd.jobs.supervisor.child_task import ChildTask
 from gomd.jobs.supervisor.control_socket import ControlSocket
 from gomd.jobs.supervisor.exit_watcher import ExitWatcher, end_the_rest
 from gomd.jobs.supervisor.file_store import LOST, FileStore
@@ -35,11 +33,11 @@ from gomd.jobs.supervisor.job_directory import (
     make_job_directory,
 )
 from gomd.jobs.supervisor.job_terminal import JobTerminal
-from gomd.jobs.supervisor.named_paths import NamedPath, named_paths
+from gomd.jobs.supervisor.own_directories import own_directories, show_named
 from gomd.jobs.supervisor.pipes import Streams
 from gomd.jobs.supervisor.private_dirs import STORED, PrivateDirectories
 from gomd.jobs.supervisor.private_hint import private_hint
-from gomd.jobs.supervisor.spawn import START_TIMEOUT, CannotStart, Program, SupervisorEnvironment, begin
+from gomd.jobs.supervisor.spawn import CannotStart, Program, SupervisorEnvironment, begin
 from gomd.jobs.supervisor.stdio import JobStdio
 from gomd.jobs.supervisor.stop_signals import STOP_SIGNALS, send_stop
 from libgomd.errors import CannotMove
@@ -143,7 +141,9 @@ class Supervisor:
             self._group = group_of(spec)
         except NoLimit as error:
             raise CannotStart(405, f"its memory cannot be limited on {spec.where}: {error}") from error
-        self._make_private()
+        self._private = own_directories(spec, self._environment, self._directory.descriptor)
+        if self._private is not None:
+            show_named(self._private, spec)
         try:
             self._mount_carried(spec)
         except CannotMove as error:
@@ -167,44 +167,6 @@ class Supervisor:
         assert self._program is not None
         pid, started = self._program.outside, self._program.started
         return str(ProcessIdentity(JobName.parse(self._spec.id).home, pid, started)) if started else ""
-
-    def _make_private(self) -> None:
-        """Give the job temporary directories of its own. :raises CannotStart: there can be none."""
-        spec = self._spec
-        if not (spec.private_tmp and self._environment.namespace):
-            return
-        try:
-            self._private = private = PrivateDirectories(
-                self._directory.descriptor, spec.uid, spec.gid, spec.groups
-            )
-            if named := named_paths(spec.argv, spec.cwd, spec.env):
-                self._reach(private, named)
-                private.show(named)
-        except OSError as error:
-            raise CannotStart(
-                500,
-                f"it can have no temporary directories of its own on {spec.where}: {error.strerror}: "
-                "gom run --shared-tmp does without",
-            ) from error
-
-    def _reach(self, private: PrivateDirectories, named: Sequence[NamedPath]) -> None:
-        """Look up the paths that are to be shown, in a child, which a file system may keep for ever."""
-        task = ChildTask(lambda: private.reach(named), START_TIMEOUT + 5.0)
-        poll, end = select.poll(), time.monotonic() + START_TIMEOUT
-        poll.register(task.fileno(), select.POLLIN)
-        while poll.poll(max(0.0, end - time.monotonic()) * 1000):
-            if task.feed():
-                with suppress(ChildProcessError):
-                    os.waitpid(task.pid, 0)
-                break
-        else:
-            os.kill(task.pid, signal.SIGKILL)  # not waited for: the file system may keep it
-            raise CannotStart(
-                504,
-                f"the directory or the program did not answer on {self._spec.where} "
-                f"within {START_TIMEOUT:g} s",
-            )
-        task.close()
 
     def _remove_private(self) -> None:
         """Remove the job's temporary directories: nothing of it runs any more."""
