@@ -44,7 +44,9 @@ for _ in range(count):
 print("asked", flush=True)
 while calls.get_map():
     for key, _events in calls.select():
-        for frame in key.data.feed(key.fileobj.recv(65536)):
+        data = key.fileobj.recv(65536)
+        assert data, "the daemon closed a connection"
+        for frame in key.data.feed(data):
             if frame.kind in (frames.FAILED, frames.STARTED):
                 print(frame.kind, frames.decode_json(frame.payload).get("code"), flush=True)
                 calls.unregister(key.fileobj)
