@@ -79,6 +79,13 @@ def mount_carried(
                 os.close(source)
 
 
+def look_up(paths: Sequence[str]) -> None:
+    """Look up where `mount_carried` would put something, and change nothing. Blocks as file systems do."""
+    for path in paths:
+        with suppress(OSError):
+            os.lstat(os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path)))
+
+
 def obstacle(path: str, uid: int, gids: Collection[int], where: str) -> str:
     """
     Return why files of a user could not appear at ``path`` here, a clause; empty when they can. Blocks

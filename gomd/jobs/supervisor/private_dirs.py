@@ -139,27 +139,47 @@ class PrivateDirectories:
                 os.close(top)
 
     def is_there(self, path: str) -> bool:
-        """Whether the job sees anything at ``path``, with its user's rights."""
-        with self._as_user():
-            return os.path.lexists(path)
+        """
+        Whether the job sees anything at ``path``, with its user's rights.
+
+        What is shown of the machine's, or behind a link, counts as there unseen: it may be on a file system
+        that never answers.
+        """
+        place = place_of(path)
+        if place not in self._covered or not self.view().has(path):
+            return True
+        try:
+            self._open_own(place, path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True
+        return True
 
     def is_left_behind(self, path: str) -> bool:
         """Whether a file is at ``path`` that is removed with these directories; unless it is empty."""
         place = place_of(path)
         if place not in self._covered:
             return False
-        names = tuple(map(os.fsencode, path[len(place) + 1 :].split("/")))
         try:
-            with self._as_user():
-                top = os.open(place, _DIRECTORY)
-                try:
-                    found = os.fstat(opened := open_beneath(top, names, os.O_PATH, crossing=False))
-                    os.close(opened)
-                finally:
-                    os.close(top)
+            found = self._open_own(place, path)
         except OSError:
             return False
         return stat.S_ISREG(found.st_mode) and found.st_size > 0
+
+    def _open_own(self, place: str, path: str) -> os.stat_result:
+        """Stat ``path``, following no links and crossing no mounts. :raises OSError: there is nothing."""
+        names = tuple(map(os.fsencode, path[len(place) + 1 :].split("/")))
+        with self._as_user():
+            top = os.open(place, _DIRECTORY)
+            try:
+                opened = open_beneath(top, names, os.O_PATH, crossing=False)
+                try:
+                    return os.fstat(opened)
+                finally:
+                    os.close(opened)
+            finally:
+                os.close(top)
 
     def _existing(self, named: NamedPath) -> str:
         """Return the path, or the nearest directory above it that is here; empty when there is none."""

@@ -20,7 +20,7 @@ from contextlib import suppress
 
 from gomd.jobs.supervisor import pipes
 from gomd.jobs.supervisor.attach import CallerAttachment
-from gomd.jobs.supervisor.carried_mounts import mount_carried
+from gomd.jobs.supervisor.carried_mounts import look_up, mount_carried
 from gomd.jobs.supervisor.cgroups import JobGroup, NoLimit, group_of
 from gomd.jobs.supervisor.control_socket import ControlSocket
 from gomd.jobs.supervisor.exit_watcher import ExitWatcher, end_the_rest
@@ -37,6 +37,7 @@ from gomd.jobs.supervisor.own_directories import own_directories, show_named
 from gomd.jobs.supervisor.pipes import Streams
 from gomd.jobs.supervisor.private_dirs import STORED, PrivateDirectories
 from gomd.jobs.supervisor.private_hint import private_hint
+from gomd.jobs.supervisor.reach import reach
 from gomd.jobs.supervisor.spawn import CannotStart, Program, SupervisorEnvironment, begin
 from gomd.jobs.supervisor.stdio import JobStdio
 from gomd.jobs.supervisor.stop_signals import STOP_SIGNALS, send_stop
@@ -185,6 +186,7 @@ class Supervisor:
         if self._carried < 0:
             raise CannotMove(f"its carried files are not on {spec.where}")
         private = () if self._private is None else self._private.places
+        reach(lambda: look_up(spec.carry), spec.where)
         mount_carried(spec.carry, self._carried, spec.uid, spec.gid, spec.groups, spec.where, private)
 
     def _make_pipes(self) -> tuple[Streams, Streams]:
