@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,12 @@ pytestmark = pytest.mark.skipif(bool(_PLACE.why_not), reason=f"no limits of memo
 _GREEDY = "print('up', flush=True); input(); x = bytearray(256 << 20); print('had it')"
 
 
-def _cgroups(number: int) -> set[str]:
-    return {each.name for each in Path(_PLACE.parent).glob(f"1-{number}.*")}
+def _cgroup(job: Job, host: Host) -> Path:
+    """Return the cgroup of a job where it runs. Other tests may have jobs of the same number meanwhile."""
+    text = host.run("cat", f"/proc/{job.row()['pid_there']}/cgroup")
+    found = re.search(rf"/(1-{job.number}\.[0-9a-f]+)$", text, re.MULTILINE)
+    assert found, text
+    return Path(_PLACE.parent, found[1])
 
 
 @pytest.mark.parametrize("target", ["2", "home"])
@@ -26,16 +31,17 @@ def test_the_limit_goes_along(three: list[Host], target: str) -> None:
     """On another node, and at home again, it is ended by the kernel when it takes more."""
     job = Job(three[0], "-n", "1", "--mem-max", "100M", "python3", "-c", _GREEDY)
     until(lambda: job.out == b"up\n", PATIENCE)
-    before = _cgroups(job.number)
-    assert len(before) == 1
+    before = _cgroup(job, three[0])
+    assert before.is_dir()
     job.move("2")
     if target == "home":
         job.move("home")
-    until(lambda: len(_cgroups(job.number)) == 1, PATIENCE)  # that of where it was is gone
-    assert _cgroups(job.number) != before
+    now = _cgroup(job, three[1] if target == "2" else three[0])
+    until(lambda: not before.exists(), PATIENCE)  # that of where it was is gone
+    assert now.is_dir()
     assert job.row()["memory_max"] == 100 << 20
     job.write(b"go\n")
     assert job.wait() == 137
     assert job.out == b"up\n"
     assert b"--mem-max" in job.err
-    until(lambda: not _cgroups(job.number))
+    until(lambda: not now.exists())
