@@ -152,7 +152,7 @@ class PrivateDirectories:
             self._open_own(place, path)
         except (FileNotFoundError, NotADirectoryError):
             return False
-        except OSError:
+        except (OSError, ValueError):  # a link, or no path that leads down: the job printed it
             return True
         return True
 
@@ -163,7 +163,7 @@ class PrivateDirectories:
             return False
         try:
             found = self._open_own(place, path)
-        except OSError:
+        except (OSError, ValueError):
             return False
         return stat.S_ISREG(found.st_mode) and found.st_size > 0
 

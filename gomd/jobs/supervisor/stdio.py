@@ -26,7 +26,7 @@ class JobStdio:
         so that the job never waits.
     :ivar stdin: descriptor; -1 when closed. :ivar outputs: descriptors by the kind of frames; -1 when closed.
     :ivar waiting: input that is not in the job's pipe yet.
-    :ivar last: by the kind of frames, the end of what was read last of an output.
+    :ivar last: by the kind of frames, the last bytes of an output.
     :ivar paused: nothing may be put into the job's pipe, nor the pipe be closed, as the job is frozen.
     """
 
@@ -80,7 +80,8 @@ class JobStdio:
             data = b""
         if data:
             self._end.outputs[kind].append(data)
-            self.last[kind] = data[-_LAST_BYTES:]
+            before = b"" if len(data) >= _LAST_BYTES else self.last.get(kind, b"")
+            self.last[kind] = (before + data[-_LAST_BYTES:])[-_LAST_BYTES:]
         else:
             self.outputs[kind] = pipes.close(descriptor)
         return bool(data)
