@@ -48,6 +48,20 @@ class StdioTests(SynchronousTestCase):
         self.stdio.register(poll)
         return dict(poll.poll(0))
 
+    def test_the_last_bytes_of_an_output_are_known(self) -> None:
+        """However many pieces it was written in, and no more than are looked at."""
+        for piece in (b"Error: /tmp/", b"data", b"\n"):
+            os.write(self.job[2], piece)
+            self.stdio.read_outputs(self.ready())
+        self.assertEqual(self.stdio.last[frames.STDERR], b"Error: /tmp/data\n")
+        os.write(self.job[2], b"x" * 60_000)
+        self.stdio.read_outputs(self.ready())
+        os.write(self.job[2], b"end")
+        self.stdio.read_outputs(self.ready())
+        last = self.stdio.last[frames.STDERR]
+        self.assertTrue(last.endswith(b"xend"))
+        self.assertLess(len(last), 60_000)
+
     def test_output_goes_to_the_callers_end(self) -> None:
         """Each stream by itself, to its end."""
         os.write(self.job[1], b"out")
