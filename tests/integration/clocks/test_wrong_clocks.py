@@ -30,10 +30,13 @@ def test_both_sides_report_a_wrong_clock_and_meet_again_when_it_is_right(trio: N
             key = (one, other.node)
             told = partial(of_clock, one, other.node, before[key])
             within(SOON, told)
-            [reason] = told()
+            reasons = told()
             ahead = (seconds > 0) is (other is wrong)
-            assert re.match(rf"its clock is ({amount}) s {'ahead of' if ahead else 'behind'} ours", reason)
-            before[key] += 1
+            said = rf"its clock is ({amount}) s {'ahead of' if ahead else 'behind'} ours"
+            assert all(re.match(said, reason) for reason in reasons), reasons
+            # A datagram sealed before the step may be read after it; that ends one report and begins another.
+            assert len(reasons) <= 2, reasons
+            before[key] += len(reasons)
         eventually(lambda: up(wrong) == {3})
         for host in right:
             eventually(lambda host=host: up(host) == {1, 2})  # type: ignore[misc]
