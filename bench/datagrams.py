@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from bench.one_processor import on_one_processor
 from bench.rows import Row, compared
 from bench.servers import STEP_TIMEOUT, echo, gomd
 from libgomd.derivation import key_ring, read_keys
@@ -42,13 +43,14 @@ def run() -> list[Row]:
         new_key_file(key_file)
         port = _free_port()
         options = ("--peers", f"127.0.0.1:{port}", "--key-file", key_file, "--node-id", str(NODE))
-        with gomd(*options), echo("udpecho.py") as theirs:
+        with gomd(*options) as server, echo("udpecho.py") as theirs:
             asks = (
                 _sealed_client(port, key_file, Answer),
                 _sealed_client(theirs.port, key_file, Question),
                 _plain_client(theirs.port),
             )
-            trips = [tuple(_round_trip(ask) for ask in asks) for _ in range(MEASURED_ROUNDS)][1:]
+            with on_one_processor(server.pid, theirs.pid):
+                trips = [tuple(_round_trip(ask) for ask in asks) for _ in range(MEASURED_ROUNDS)][1:]
             twisted = [_twisted_clients(port, key_file, theirs.port) for _ in range(TWISTED_ROUNDS)]
     ours, sealed, bare = ([value * 1e6 for value in column] for column in zip(*trips, strict=True))
     library, protocol = zip(*twisted, strict=True)

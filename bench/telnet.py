@@ -2,7 +2,8 @@
 Compares the telnet line with a bare LineReceiver echo: one request at a time, many pipelined requests, and
 one request at a time while another client reads thousands of processes.
 
-Both daemons run the whole time and take turns, so that other load on the machine affects both alike.
+Both daemons run the whole time and take turns, so that other load on the machine affects both alike. Round
+trips are measured on one processor.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from bench.one_processor import on_one_processor
 from bench.rows import Row, compared, limit
 from bench.servers import Server, echo, gomd
 from bench.sleepers import sleepers
@@ -51,7 +53,8 @@ def run() -> list[Row]:
     """Measure, and return the rows."""
     with gomd() as ours, echo() as theirs, _line(ours) as line, _plain(theirs) as bare:
         _warm(line, bare)
-        trips = [(_round_trip(line), _round_trip(bare)) for _ in range(MEASURED_ROUNDS)]
+        with on_one_processor(ours.pid, theirs.pid):
+            trips = [(_round_trip(line), _round_trip(bare)) for _ in range(MEASURED_ROUNDS)]
         rates = [(_rate(line), _rate(bare)) for _ in range(MEASURED_ROUNDS)]
     ours_us, theirs_us = ([value * 1e6 for value in column] for column in zip(*trips, strict=True))
     ours_rates, theirs_rates = zip(*rates, strict=True)
