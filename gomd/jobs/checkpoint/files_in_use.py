@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from gomd.jobs.checkpoint.acting_as import acting_as
+from gomd.jobs.checkpoint.copied_files import is_sqlite, why_no_copy
 from gomd.jobs.checkpoint.file_facts import FileReader
 from gomd.jobs.checkpoint.kernel_objects import NAMELESS, stays
 from gomd.jobs.checkpoint.mounts import (
@@ -81,6 +82,7 @@ class FilesInUse:
             mount.place for mount in own_mounts(mounts, daemons) if _differs(root, mount.point)
         }
         self._limit = limit
+        self._with_sqlite = False
         self._found: dict[str, tuple[str, FileRequirement]] = {}
         self.too_many = False
 
@@ -104,6 +106,7 @@ class FilesInUse:
     def add_mapping(self, here: str, mapping: Mapping) -> str:
         """Add a mapped file. :returns: why it keeps the job here, empty when it does not."""
         path = mapping.path
+        self._with_sqlite = self._with_sqlite or is_sqlite(path)
         if path.startswith(NAMELESS):
             return ""
         if why := stays(path):
@@ -152,7 +155,7 @@ class FilesInUse:
             name = path.removesuffix(DELETED)
             return "" if self.travels(path) else f"its file {name} was deleted and has another name"
         if self.travels(path):
-            return ""
+            return why_no_copy(at, path, known.st_size, self._with_sqlite) if written else ""
         return self._add(at, path, known, written, False, position)
 
     def _private_proc(self, path: str, known: os.stat_result, written: bool) -> str:
