@@ -43,7 +43,7 @@ from libgomd.errors import (
 from libgomd.model import Caller, Counter, Job, JobState
 from libgomd.wallclock import Wall
 from libgomd.wire import frames, job_messages
-from libgomd.wire.job_messages import GIVE, PUT, LockOrder, RunningJob
+from libgomd.wire.job_messages import GIVE, PUT, JobReport, LockOrder
 from libgomd.wire.job_name import JobName
 
 #: Jobs under way at once, where the configuration does not say.
@@ -340,7 +340,7 @@ class Jobs(Service):
             running.used or 0.0, running.began or 0.0, identity,
         )  # fmt: skip
 
-    def _cantmove(self, tracked: TrackedJob, running: RunningJob) -> str:
+    def _cantmove(self, tracked: TrackedJob, running: JobReport) -> str:
         if tracked.leaving:
             return "it is being moved"
         known = own_obstacle(running)
@@ -410,7 +410,7 @@ class Jobs(Service):
         yield Counter("jobs_journal_failed", self._journal.failed, "changes the journal could not be given")
 
 
-def _job_of(number: int, home: int, running: RunningJob) -> Job:
+def _job_of(number: int, home: int, running: JobReport) -> Job:
     """Return a job of this home as its supervisor has described it."""
     return Job(
         number, home, home, running.pid, running.user or str(running.uid), JobState.RUNNING, None,

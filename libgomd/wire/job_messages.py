@@ -2,7 +2,7 @@
 What a daemon and the supervisors of its jobs tell each other, as values; bytes and JSON only at the edge.
 
 Each value travels as the JSON payload of a frame (`encode`, `decode`). Two of them also stand as files in a
-job's directory, `RunningJob` in ``job`` and `JobExit` in ``exit`` (`to_json`, `from_json`).
+job's directory, `JobReport` in ``job`` and `JobExit` in ``exit`` (`to_json`, `from_json`).
 
 A daemon reads what the supervisors of an older version have written, and the reverse. So names that this
 version does not know are ignored, and a name that is missing, or null, has its default. A value without one
@@ -33,11 +33,12 @@ GIVE: Final = "give"
 MERGE: Final = "merge"
 REMOVE: Final = "remove"
 CARRY_STEPS: Final = (TAKE, PUT, GIVE, MERGE, REMOVE)
-#: The step that tells the arrival of a `JobSpec`: the daemon may describe the next job to another supervisor.
+#: The step that tells the arrival of a `SpawnSpec`: the daemon may describe the next job to another
+#: supervisor.
 RECEIVED: Final = "received"
 
 
-class JobSpec(NamedTuple):
+class SpawnSpec(NamedTuple):
     """
     What a supervisor is to run. One with ``images`` restores a job, and finds whom it runs as beside them.
 
@@ -101,7 +102,7 @@ class ViewSpec(NamedTuple):
     """
     Whose kept output is to be shown: of a detached job, by a process that runs nothing itself.
 
-    :ivar directory: the job's directory, absolute. :ivar spool_bytes: as in `JobSpec`.
+    :ivar directory: the job's directory, absolute. :ivar spool_bytes: as in `SpawnSpec`.
     """
 
     directory: str
@@ -142,9 +143,9 @@ class CarryOutcome(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-class RunningJob(NamedTuple):
+class JobReport(NamedTuple):
     """
-    What a supervisor tells of its job while that runs. The names of `JobSpec` mean the same here.
+    What a supervisor tells of its job while that runs. The names of `SpawnSpec` mean the same here.
 
     :ivar pid: of its first process, and :ivar supervisor: of the supervisor, as the machine knows them.
     :ivar cantmove: why it cannot be moved, a clause; empty when that is not known to be so.
@@ -176,7 +177,7 @@ class RunningJob(NamedTuple):
 
 class AttachedJob(NamedTuple):
     """
-    What a daemon tells a caller of the job that it is attached to, in the same frame as `RunningJob`.
+    What a daemon tells a caller of the job that it is attached to, in the same frame as `JobReport`.
 
     :ivar job: its number on its home node. :ivar home: id of that node. :ivar node: id of the node that it
         runs on. :ivar pid: None while it is not known. :ivar tty: it has a terminal of its own.
@@ -287,11 +288,11 @@ class OrderOutcome(NamedTuple):
 
 
 _KINDS: Final[dict[type, int]] = {
-    JobSpec: frames.SPEC,
+    SpawnSpec: frames.SPEC,
     ViewSpec: frames.SPEC,
     CarrySpec: frames.SPEC,
     CarryOutcome: frames.MOVED,
-    RunningJob: frames.STARTED,
+    JobReport: frames.STARTED,
     AttachedJob: frames.STARTED,
     JobExit: frames.EXIT,
     StartFailure: frames.FAILED,
@@ -302,11 +303,11 @@ _KINDS: Final[dict[type, int]] = {
     OrderOutcome: frames.MOVED,
 }
 JobMessage = (
-    JobSpec
+    SpawnSpec
     | ViewSpec
     | CarrySpec
     | CarryOutcome
-    | RunningJob
+    | JobReport
     | AttachedJob
     | JobExit
     | StartFailure
@@ -326,14 +327,14 @@ def decode(kind: type[T], payload: bytes) -> T:
     return from_json(kind, frames.decode_json(payload))
 
 
-def decode_spec(payload: bytes) -> JobSpec | ViewSpec | CarrySpec:
+def decode_spec(payload: bytes) -> SpawnSpec | ViewSpec | CarrySpec:
     """Return what a SPEC frame asks a supervisor for. :raises MalformedFrame: nothing that can be."""
     told = frames.decode_json(payload)
     if told.get("view"):
         return from_json(ViewSpec, told)
     if told.get("step") in CARRY_STEPS:
         return from_json(CarrySpec, told)
-    spec = from_json(JobSpec, told)
+    spec = from_json(SpawnSpec, told)
     missing = [name for name in _NEEDED_TO_START if told.get(name) is None]
     if missing and not spec.images:
         raise MalformedFrame(f"a job to start without its {missing[0]}")
@@ -367,7 +368,7 @@ def to_json(value: JobMessage) -> dict[str, Any]:
             del told["memory_sent"]
     if isinstance(value, FreezeOrder) and not value.tree_port:
         del told["tree_port"]
-    if isinstance(value, (JobSpec, RunningJob)) and not value.identity:
+    if isinstance(value, (SpawnSpec, JobReport)) and not value.identity:
         del told["identity"]
     return told
 

@@ -25,7 +25,7 @@ from libgomd.errors import GomdError, InternalError, NotFound, error_for
 from libgomd.model import Event, EventKind, Job, JobState
 from libgomd.wallclock import Wall
 from libgomd.wire import frames, job_messages
-from libgomd.wire.job_messages import AttachedJob, JobExit, RunningJob, StartFailure
+from libgomd.wire.job_messages import AttachedJob, JobExit, JobReport, StartFailure
 
 #: Seconds until a supervisor is tried again that could not be asked: no descriptor is free, it is busy.
 RETRY_INTERVAL: Final = 1.0
@@ -89,7 +89,7 @@ class JobTracker:
         return TrackedJob(self._clock, self, job.name, job.uid, job.node, number=job.job, phase=phase)
 
     def new_guest(
-        self, name: str, uid: int, phase: Phase = Phase.STARTING, running: RunningJob | None = None
+        self, name: str, uid: int, phase: Phase = Phase.STARTING, running: JobReport | None = None
     ) -> TrackedJob:
         """Return a job of another home on this node, which is not tracked yet."""
         return TrackedJob(self._clock, self, name, uid, self._members.own_id, phase=phase, running=running)

@@ -19,7 +19,7 @@ from gomd.jobs.lifecycle.tracker import JobTracker
 from libgomd.errors import Conflict, GomdError, NotFound, PeerUnreachable
 from libgomd.model import Caller, EventKind, Job, Role
 from libgomd.wire import frames
-from libgomd.wire.job_messages import RunningJob
+from libgomd.wire.job_messages import JobReport
 from libgomd.wire.job_name import JobName
 from libgomd.wire.lines import OK, Request
 
@@ -118,7 +118,7 @@ class JobLocations:
 
     # -- where it is
 
-    def arrived(self, name: str, stream: FrameStream, running: RunningJob, nmigs: int) -> None:
+    def arrived(self, name: str, stream: FrameStream, running: JobReport, nmigs: int) -> None:
         """
         Note that a job runs on this node now.
 
@@ -137,7 +137,7 @@ class JobLocations:
             self._tracker.publish(EventKind.MIGRATED, tracked.node, text, tracked.uid)
             self.tell(tracked, nmigs)
 
-    def _came_home(self, number: int, stream: FrameStream, running: RunningJob, nmigs: int) -> None:
+    def _came_home(self, number: int, stream: FrameStream, running: JobReport, nmigs: int) -> None:
         job = self._table.get(number)
         tracked = None if job is None else self._tracker.jobs.get(job.name)
         if job is None or tracked is None or job.state.over:

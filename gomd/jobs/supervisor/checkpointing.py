@@ -26,7 +26,7 @@ from gomd.jobs.supervisor.private_dirs import STORED, PrivateDirectories
 from gomd.jobs.supervisor.private_transfer import unpack_trees
 from gomd.jobs.supervisor.spawn import CannotStart, Program
 from libgomd.errors import CannotMove
-from libgomd.wire.job_messages import JobSpec
+from libgomd.wire.job_messages import SpawnSpec
 from libgomd.wire.resumable import MemoryStore
 
 #: Seconds criu may take for a restore; a dump has its limit from the daemon.
@@ -167,7 +167,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
             raise CannotMove(f"it has temporary directories of its own that {spec.where} has not")
         return private
 
-    def _make_group(self, spec: JobSpec) -> JobGroup | None:
+    def _make_group(self, spec: SpawnSpec) -> JobGroup | None:
         """Make its cgroup, with room for criu. :raises CannotMove: it has a limit, and there can be none."""
         try:
             self._group = group_of(spec)

@@ -13,10 +13,12 @@ from gomd.jobs.supervisor.named_paths import named_paths
 from gomd.jobs.supervisor.private_dirs import PrivateDirectories
 from gomd.jobs.supervisor.reach import reach
 from gomd.jobs.supervisor.spawn import CannotStart, SupervisorEnvironment
-from libgomd.wire.job_messages import JobSpec
+from libgomd.wire.job_messages import SpawnSpec
 
 
-def own_directories(spec: JobSpec, environment: SupervisorEnvironment, job: int) -> PrivateDirectories | None:
+def own_directories(
+    spec: SpawnSpec, environment: SupervisorEnvironment, job: int
+) -> PrivateDirectories | None:
     """
     Return the directories of a job, mounted; None for one that shares those of the machine. Blocks.
 
@@ -28,7 +30,7 @@ def own_directories(spec: JobSpec, environment: SupervisorEnvironment, job: int)
         return PrivateDirectories(job, spec.uid, spec.gid, spec.groups)
 
 
-def show_named(private: PrivateDirectories, spec: JobSpec) -> None:
+def show_named(private: PrivateDirectories, spec: SpawnSpec) -> None:
     """
     Let a job see there what its command line names of the machine's. Blocks, for `START_TIMEOUT` at the most.
 

@@ -45,7 +45,7 @@ from libgomd.errors import CannotMove
 from libgomd.private import open_private_directory
 from libgomd.wire import frames, job_messages
 from libgomd.wire.attachment import OUTPUTS
-from libgomd.wire.job_messages import JobExit, JobSpec, KeepOrder, Order, RunningJob, StartFailure
+from libgomd.wire.job_messages import JobExit, JobReport, KeepOrder, Order, SpawnSpec, StartFailure
 from libgomd.wire.job_name import JobName
 from libgomd.wire.process_identity import ProcessIdentity
 
@@ -79,7 +79,7 @@ class Supervisor:
 
     def __init__(
         self,
-        spec: JobSpec,
+        spec: SpawnSpec,
         environment: SupervisorEnvironment,
         control: ControlSocket,
         deserted_check: float = DESERTED_CHECK_INTERVAL,
@@ -177,7 +177,7 @@ class Supervisor:
                 for name in STORED.values():
                     self._directory.remove_below(name)
 
-    def _mount_carried(self, spec: JobSpec) -> None:
+    def _mount_carried(self, spec: SpawnSpec) -> None:
         """Let the files that the job carries along appear at their paths. :raises CannotMove: they cannot."""
         if not spec.carry:
             return
@@ -220,10 +220,10 @@ class Supervisor:
         if not (self._spec.detach and self._spec.images):
             self._directory.remove()
 
-    def _running_job(self) -> RunningJob:
+    def _running_job(self) -> JobReport:
         assert self._program is not None
         spec = self._spec
-        return RunningJob(
+        return JobReport(
             spec.id, self._program.outside, self._environment.pid, spec.uid, spec.gid, spec.user, spec.argv,
             spec.cwd, spec.detach, spec.tty, spec.lock, spec.nmigs, spec.images, spec.began, spec.used,
             spec.pid_at_home, spec.memory_max, self._environment.why_not, spec.carry,
