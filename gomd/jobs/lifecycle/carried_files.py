@@ -27,7 +27,7 @@ from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.remote_jobs import owner_of
 from gomd.jobs.lifecycle.request import Account, JobRequest, account_of
 from gomd.jobs.lifecycle.supervisors import Supervisors
-from gomd.jobs.supervisor.carried_mounts import obstacle
+from gomd.jobs.supervisor.carried_place import obstacle
 from gomd.jobs.supervisor.carrier import BASE, FILES
 from libgomd.durable import replace_durably
 from libgomd.errors import (
