@@ -12,7 +12,8 @@ from typing import NoReturn
 
 from gomd.jobs.checkpoint import inherited_attributes, permissions, process_tree, timerfds
 from gomd.jobs.checkpoint.action_script import RESTORED, RESUMING
-from gomd.jobs.checkpoint.criu import CallerGone, Criu
+from gomd.jobs.checkpoint.criu import Criu
+from gomd.jobs.checkpoint.criu_process import CallerGone
 from gomd.jobs.checkpoint.tree_stream import STREAM_FILE
 from gomd.jobs.supervisor import handover, pipes
 from gomd.jobs.supervisor.attributes import CannotReset, reset_for_copy
