@@ -43,8 +43,10 @@ from libgomd.errors import (
 from libgomd.model import Caller, Counter, Job, JobState
 from libgomd.wallclock import Wall
 from libgomd.wire import frames, job_messages
-from libgomd.wire.job_messages import GIVE, PUT, JobReport, LockOrder
+from libgomd.wire.carry_messages import GIVE, PUT
+from libgomd.wire.job_messages import JobReport
 from libgomd.wire.job_name import JobName
+from libgomd.wire.job_orders import LockOrder
 
 #: Jobs under way at once, where the configuration does not say.
 DEFAULT_MAX_JOBS = 1000

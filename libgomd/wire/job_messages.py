@@ -17,25 +17,21 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
 from libgomd.wire import frames, json_fields
+from libgomd.wire.carry_messages import CARRY_STEPS, CarryOutcome, CarrySpec
 from libgomd.wire.frames import MalformedFrame
-
-#: The orders, and the steps that an `OrderOutcome` tells of.
-FREEZE: Final = "freeze"
-THAW: Final = "thaw"
-END: Final = "end"
-LOCK: Final = "lock"
-KEEP: Final = "keep"
-#: What a `CarrySpec` can ask for: take the files at home, put them into the job's directory, give what is
-#: there, merge it into the files at home, or remove it.
-TAKE: Final = "take"
-PUT: Final = "put"
-GIVE: Final = "give"
-MERGE: Final = "merge"
-REMOVE: Final = "remove"
-CARRY_STEPS: Final = (TAKE, PUT, GIVE, MERGE, REMOVE)
-#: The step that tells the arrival of a `SpawnSpec`: the daemon may describe the next job to another
-#: supervisor.
-RECEIVED: Final = "received"
+from libgomd.wire.job_orders import (
+    END,
+    FREEZE,
+    KEEP,
+    LOCK,
+    THAW,
+    FreezeOrder,
+    KeepOrder,
+    LockOrder,
+    Order,
+    OrderOutcome,
+    PlainOrder,
+)
 
 
 class SpawnSpec(NamedTuple):
@@ -109,40 +105,6 @@ class ViewSpec(NamedTuple):
     spool_bytes: int
 
 
-class CarrySpec(NamedTuple):
-    """
-    What a process is to do with the files that a job carries along (`gomd.jobs.supervisor.carrier`).
-
-    :ivar step: what to do, one of `CARRY_STEPS`. :ivar directory: of the carried files, absolute.
-    :ivar paths: where the job sees them. :ivar umask: for output files that are not there yet.
-    :ivar entries: files and :ivar size_limit: bytes that may be carried.
-    :ivar suffix: added to the names of files that stand beside changed ones.
-    """
-
-    step: str
-    directory: str
-    uid: int
-    gid: int
-    groups: tuple[int, ...] = ()
-    paths: tuple[str, ...] = ()
-    umask: int = 0o22
-    entries: int = 0
-    size_limit: int = 0
-    suffix: str = ""
-
-
-class CarryOutcome(NamedTuple):
-    """
-    What came of a `CarrySpec`.
-
-    :ivar failed: why it could not be done, a clause; empty when it was.
-    :ivar notes: what a person should know.
-    """
-
-    failed: str = ""
-    notes: tuple[str, ...] = ()
-
-
 class JobReport(NamedTuple):
     """
     What a supervisor tells of its job while that runs. The names of `SpawnSpec` mean the same here.
@@ -211,80 +173,6 @@ class StartFailure(NamedTuple):
 
     code: int = 500
     text: str = "it failed"
-
-
-class FreezeOrder(NamedTuple):
-    """
-    Stop the job, send its memory to the page server at ``address`` and the rest of it to ``directory``.
-
-    :ivar criu: the program. :ivar tls: files of the authorities, the certificate and its key.
-    :ivar limit: seconds that the dump may take.
-    :ivar tree_port: at which the target takes the job's temporary files and large images; 0: at none.
-    """
-
-    criu: str
-    directory: str
-    address: str
-    port: int
-    tls: tuple[str, str, str]
-    limit: float
-    tree_port: int = 0
-
-    @property
-    def do(self) -> str:
-        """The order's name."""
-        return FREEZE
-
-
-class PlainOrder(NamedTuple):
-    """
-    An order that needs no more words.
-
-    :ivar do: `THAW`: let the job go on, whatever was begun. `END`: the job runs elsewhere, leave with the
-        frozen one.
-    """
-
-    do: str
-
-
-class LockOrder(NamedTuple):
-    """Remember whether balancing may move the job. Nothing answers it."""
-
-    lock: bool
-
-    @property
-    def do(self) -> str:
-        """The order's name."""
-        return LOCK
-
-
-class KeepOrder(NamedTuple):
-    """Keep at most ``bytes`` of each output of a detached job from now on. Nothing answers it."""
-
-    bytes: int
-
-    @property
-    def do(self) -> str:
-        """The order's name."""
-        return KEEP
-
-
-Order = FreezeOrder | PlainOrder | LockOrder | KeepOrder
-
-
-class OrderOutcome(NamedTuple):
-    """
-    What came of an order.
-
-    :ivar did: the order, or `RECEIVED`. :ivar error: why it could not be carried out; empty when it was.
-    :ivar signals: those that arrived while the job was frozen: number, and whether for its process group.
-    :ivar memory_sent: a freeze has sent the memory with the large images, and the page server got none.
-    """
-
-    did: str
-    error: str = ""
-    signals: tuple[tuple[int, bool], ...] = ()
-    memory_sent: bool = False
 
 
 _KINDS: Final[dict[type, int]] = {

@@ -44,7 +44,7 @@ from libgomd.errors import (
 )
 from libgomd.model import Caller, Job, Node, Role
 from libgomd.wire import job_messages
-from libgomd.wire.job_messages import GIVE, MERGE, PUT, REMOVE, TAKE, CarryOutcome, CarrySpec
+from libgomd.wire.carry_messages import GIVE, MERGE, PUT, REMOVE, TAKE, CarryOutcome, CarrySpec
 from libgomd.wire.job_name import JobName
 from libgomd.wire.lines import Request
 

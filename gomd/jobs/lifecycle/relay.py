@@ -8,7 +8,8 @@ from typing import Protocol
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from libgomd.wire import frames, job_messages
 from libgomd.wire.frames import Frame
-from libgomd.wire.job_messages import JobExit, JobReport, OrderOutcome, StartFailure
+from libgomd.wire.job_messages import JobExit, JobReport, StartFailure
+from libgomd.wire.job_orders import OrderOutcome
 
 #: The frames that a caller may send once its job runs.
 _FROM_CLIENT = frozenset(

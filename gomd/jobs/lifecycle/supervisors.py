@@ -20,7 +20,8 @@ from libgomd.durable import replace_atomically
 from libgomd.errors import MalformedJobName, NotPossible
 from libgomd.private import open_private
 from libgomd.wire import frames, job_messages
-from libgomd.wire.job_messages import CarrySpec, JobExit, JobReport, SpawnSpec, ViewSpec
+from libgomd.wire.carry_messages import CarrySpec
+from libgomd.wire.job_messages import JobExit, JobReport, SpawnSpec, ViewSpec
 from libgomd.wire.job_name import JobName
 
 T = TypeVar("T", JobReport, JobExit)

@@ -17,7 +17,8 @@ from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.relay import StreamRelay
 from libgomd.errors import GomdError
 from libgomd.wire import frames, job_messages
-from libgomd.wire.job_messages import JobExit, JobReport, OrderOutcome, StartFailure
+from libgomd.wire.job_messages import JobExit, JobReport, StartFailure
+from libgomd.wire.job_orders import OrderOutcome
 
 
 class Phase(Enum):

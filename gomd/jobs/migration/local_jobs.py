@@ -16,7 +16,8 @@ from gomd.jobs.migration.location import JobLocations
 from libgomd.errors import NotFound
 from libgomd.model import Job, JobState
 from libgomd.wire.frames import MOVED, encode_signal
-from libgomd.wire.job_messages import END, JobReport, PlainOrder, encode
+from libgomd.wire.job_messages import JobReport, encode
+from libgomd.wire.job_orders import END, PlainOrder
 
 
 class LocalJobs:

@@ -14,15 +14,8 @@ from gomd.jobs.lifecycle.frame_stream import FrameStream
 from libgomd.errors import CannotMove
 from libgomd.wire import frames
 from libgomd.wire.frames import Frame
-from libgomd.wire.job_messages import (
-    END,
-    THAW,
-    JobReport,
-    OrderOutcome,
-    PlainOrder,
-    StartFailure,
-    decode,
-)
+from libgomd.wire.job_messages import JobReport, StartFailure, decode
+from libgomd.wire.job_orders import END, THAW, OrderOutcome, PlainOrder
 
 #: Why a copy has failed whose supervisor closed the connection.
 _GONE: Final = "its supervisor ended without a word"

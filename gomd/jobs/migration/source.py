@@ -23,7 +23,7 @@ from gomd.jobs.migration.refusals import reasons_of_age, takes_no_files
 from gomd.jobs.migration.requirements_file import REQUIREMENTS_FILE
 from gomd.jobs.migration.timeline import Timeline
 from libgomd.errors import CannotMove
-from libgomd.wire.job_messages import END, THAW, FreezeOrder, PlainOrder
+from libgomd.wire.job_orders import END, THAW, FreezeOrder, PlainOrder
 
 #: Seconds that criu may take to stop the job and send its memory.
 FREEZE_TIMEOUT: Final = 800.0

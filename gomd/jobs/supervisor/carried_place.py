@@ -30,7 +30,7 @@ def obstacle(path: str, uid: int, gids: Collection[int], where: str) -> str:
     Return why files of a user could not appear at ``path`` here, a clause; empty when they can. Blocks
     briefly.
 
-    This goes by owners and modes, and changes nothing; `gomd.jobs.supervisor.carried_mounts` tries it as the user.
+    This goes by owners and modes, and changes nothing; `carried_mounts.mount_carried` tries it as the user.
     """
     if uid == 0:
         return ""

@@ -38,7 +38,7 @@ from gomd.jobs.supervisor.supervisor import Supervisor
 from gomd.jobs.supervisor.terminal_state import HandedTerminal
 from libgomd.errors import CannotMove
 from libgomd.wire import frames, job_messages
-from libgomd.wire.job_messages import END, FREEZE, FreezeOrder, LockOrder, Order, OrderOutcome
+from libgomd.wire.job_orders import END, FREEZE, FreezeOrder, LockOrder, Order, OrderOutcome
 from libgomd.wire.resumable import CHUNK, Store
 
 #: Seconds a child may take beyond criu's own limit.

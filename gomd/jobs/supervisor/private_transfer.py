@@ -20,7 +20,8 @@ from gomd.jobs.checkpoint.tree_stream import (
 from gomd.jobs.supervisor.kernel import enter_ipc
 from gomd.jobs.supervisor.private_dirs import PrivateDirectories
 from libgomd.errors import CannotMove
-from libgomd.wire.job_messages import FreezeOrder, SpawnSpec
+from libgomd.wire.job_messages import SpawnSpec
+from libgomd.wire.job_orders import FreezeOrder
 
 if TYPE_CHECKING:  # it imports ssl, which is not loaded beside every job
     from gomd.jobs.checkpoint.tree_connection import TreeSender

@@ -45,8 +45,9 @@ from libgomd.errors import CannotMove
 from libgomd.private import open_private_directory
 from libgomd.wire import frames, job_messages
 from libgomd.wire.attachment import OUTPUTS
-from libgomd.wire.job_messages import JobExit, JobReport, KeepOrder, Order, SpawnSpec, StartFailure
+from libgomd.wire.job_messages import JobExit, JobReport, SpawnSpec, StartFailure
 from libgomd.wire.job_name import JobName
+from libgomd.wire.job_orders import KeepOrder, Order
 from libgomd.wire.process_identity import ProcessIdentity
 
 #: Seconds after which a job that has ended is forgotten when no caller asks for it.

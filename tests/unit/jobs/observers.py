@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gomd.jobs.lifecycle.tracked import TrackedJob
-from libgomd.wire.job_messages import JobExit, JobReport, OrderOutcome, StartFailure
+from libgomd.wire.job_messages import JobExit, JobReport, StartFailure
+from libgomd.wire.job_orders import OrderOutcome
 
 
 class RecordingObserver:

@@ -13,18 +13,14 @@ from libgomd.wire import frames, job_messages
 from libgomd.wire.frames import FrameParser, MalformedFrame
 from libgomd.wire.job_messages import (
     AttachedJob,
-    FreezeOrder,
     JobExit,
     JobMessage,
     JobReport,
-    KeepOrder,
-    LockOrder,
-    OrderOutcome,
-    PlainOrder,
     SpawnSpec,
     StartFailure,
     ViewSpec,
 )
+from libgomd.wire.job_orders import FreezeOrder, KeepOrder, LockOrder, OrderOutcome, PlainOrder
 
 _SPEC = SpawnSpec(
     "1-7", "/spool/1-7", "node 1 alpha", 1 << 20, ("echo", "\udcff"), {"PATH": "/bin"}, "/home/me", 0o27,
