@@ -24,6 +24,26 @@ Values = dict[int, list[int | bytes]]
 
 def read_fields(message: bytes) -> Iterator[Field]:
     """Yield the fields of a message. :raises ValueError: it is none."""
+    for field, whole in _walk(message):
+        if not whole:
+            raise ValueError("a field beyond the end")
+        yield field
+
+
+def readable_values(message: bytes) -> Values:
+    """Return the numbers and bytes in a message as far as it can be read; bytes at its end may be cut off."""
+    found: Values = {}
+    try:
+        for (number, kind, value), _whole in _walk(message):
+            if kind in (VARINT, BYTES):
+                found.setdefault(number, []).append(value)
+    except ValueError:
+        pass
+    return found
+
+
+def _walk(message: bytes) -> Iterator[tuple[Field, bool]]:
+    """Yield each field, and whether all of it is there. :raises ValueError: a number has no end."""
     place = 0
     while place < len(message):
         key, place = _varint(message, place)
@@ -37,21 +57,7 @@ def read_fields(message: bytes) -> Iterator[Field]:
             else:
                 size = _FIXED_BYTES.get(kind, len(message) + 1)
             value, place = message[place : place + size], place + size
-        if place > len(message):
-            raise ValueError("a field beyond the end")
-        yield number, kind, value
-
-
-def readable_values(message: bytes) -> Values:
-    """Return the numbers and bytes in a message up to the first field that cannot be read."""
-    found: Values = {}
-    try:
-        for number, kind, value in read_fields(message):
-            if kind in (VARINT, BYTES):
-                found.setdefault(number, []).append(value)
-    except ValueError:
-        pass
-    return found
+        yield (number, kind, value), place <= len(message)
 
 
 def encode(fields: Iterable[Field]) -> bytes:
