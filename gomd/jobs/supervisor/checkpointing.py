@@ -22,6 +22,7 @@ from gomd.jobs.supervisor.child_task import ChildTask
 from gomd.jobs.supervisor.exit_watcher import end_the_rest
 from gomd.jobs.supervisor.freezing import FreezingSupervisor
 from gomd.jobs.supervisor.handover import Handover
+from gomd.jobs.supervisor.own_directories import show_carried
 from gomd.jobs.supervisor.pipes import Streams
 from gomd.jobs.supervisor.private_dirs import STORED, PrivateDirectories
 from gomd.jobs.supervisor.private_transfer import unpack_trees
@@ -96,7 +97,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
                 unpack_trees(directory, spec, private)
             if private is not None:
                 private.show_paths(told.shown)
-            self._mount_carried(spec)
+            show_carried(spec, self._environment, self._carried, private)
 
         def finish() -> None:
             pids = process_tree.descendants(pid)
