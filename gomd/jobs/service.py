@@ -18,7 +18,8 @@ from gomd.jobs.home.changes import JobChanges
 from gomd.jobs.home.journal import Journal
 from gomd.jobs.home.table import FIRST_FOREIGN_PID, HomeTable
 from gomd.jobs.lifecycle.admission import Admission
-from gomd.jobs.lifecycle.carried_files import PEER_STEPS, SWEEP_INTERVAL, CarriedFiles, CarryLimits
+from gomd.jobs.lifecycle.carried_files import SWEEP_INTERVAL, CarriedFiles, CarryLimits
+from gomd.jobs.lifecycle.carry_server import CarryServer
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.output_quota import OutputLimits, OutputQuota
 from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
@@ -33,8 +34,6 @@ from libgomd.deadlines import within
 from libgomd.errors import (
     Conflict,
     GomdError,
-    MalformedRequest,
-    NotAllowed,
     NotFound,
     NotPossible,
     PeerUnreachable,
@@ -43,7 +42,6 @@ from libgomd.errors import (
 from libgomd.model import Caller, Counter, Job, JobState
 from libgomd.wallclock import Wall
 from libgomd.wire import frames, job_messages
-from libgomd.wire.carry_messages import GIVE, PUT
 from libgomd.wire.job_messages import JobReport
 from libgomd.wire.job_name import JobName
 from libgomd.wire.job_orders import LockOrder
@@ -108,6 +106,7 @@ class Jobs(Service):
             clock, members, disk or threads, events, remote, supervisors, self._table, self._changes, wall,
             self.carried,
         )  # fmt: skip
+        self._carry_server = CarryServer(self.carried.steps, supervisors, int(members.own_id), tracker.jobs)
         self._locations = JobLocations(
             clock, members, peers, tracker, self._table, lambda: not tracker.stopping
         )
@@ -250,20 +249,11 @@ class Jobs(Service):
 
     def carry(self, caller: Caller, name: str, step: str, stream: FrameStream) -> None:
         """See `IJobs.carry`."""
-        self.carried.serve(name, step, caller, stream)
+        self._carry_server.serve(name, step, caller, stream)
 
     def check_carry(self, caller: Caller, name: str, step: str, node: int) -> None:
         """See `IJobs.check_carry`."""
-        tracked = self._tracker.jobs.get(name)
-        home = JobName.parse(name).home
-        if step not in PEER_STEPS:
-            raise MalformedRequest(f"carry takes {', '.join(PEER_STEPS)}, not {step[:20]}")
-        if step == GIVE and tracked is not None and tracked.leaving and caller.owns(tracked.uid):
-            return
-        if node != home or home == self._members.own_id:
-            raise NotAllowed("only a job's home speaks of its files so, or the node that it moves to")
-        if step == PUT and tracked is not None:
-            raise Conflict(f"there is a job {name} here already")
+        self._carry_server.check(caller, name, step, node)
 
     async def bring_home(self, job: Job) -> str:
         """See `IJobs.bring_home`."""

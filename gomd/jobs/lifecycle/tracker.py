@@ -398,7 +398,7 @@ class JobTracker:
             self.release(tracked)
             self.remove(tracked.name)  # on a thread: its temporary files may be many
             if self.carried is not None:
-                self.soon(self.carried.left(tracked.name))
+                self.soon(self.carried.moves.left(tracked.name))
         elif exit is not None and self._carries(tracked):
             tracked.end(exit)
             self.job_ended(tracked)

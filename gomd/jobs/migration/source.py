@@ -195,5 +195,5 @@ class MigrationSource:
         self.timeline.note("ended")
         jobs.left(name, self.other)
         if self._context.carried is not None:
-            self._context.in_background(self._context.carried.left(name))
+            self._context.in_background(self._context.carried.moves.left(name))
         await self._context.images.remove(self.migration, self.role)
