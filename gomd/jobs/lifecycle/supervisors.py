@@ -26,6 +26,8 @@ from libgomd.wire.job_name import JobName
 
 T = TypeVar("T", JobReport, JobExit)
 
+#: What says that there is no supervisor: no socket, or nobody listens.
+GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ECONNREFUSED, errno.ELOOP, errno.ENOTSOCK})
 #: Bytes of a file that are read: one holds the arguments of its job.
 _MAX_FILE: Final = 8 * 1024 * 1024
 #: What opening a file says that is not there, or is none.
@@ -181,7 +183,7 @@ class Supervisors:
         """
         Return a new connection to the supervisor of a job.
 
-        :raises OSError: there is none (one of `gomd.jobs.lifecycle.tracker.GONE`), or it cannot be asked now.
+        :raises OSError: there is none (one of `GONE`), or it cannot be asked now.
         """
         return self._fork_server.connect(os.path.join(self.directory(name), "socket"))
 

@@ -82,7 +82,7 @@ class JobLocations:
             self._say(job, cost)
         elif tracked is None or tracked.number is None:
             text = f"guest {name} moved to node {node_id}"
-            self._tracker.publish(EventKind.MIGRATED, node_id, text, None, cost)
+            self._tracker.events.publish(EventKind.MIGRATED, node_id, text, None, cost)
 
     def left(self, name: str, node_id: int) -> None:
         """Reach a job on the node to which it went, or leave that to its home: nothing of it is left here."""
@@ -134,7 +134,7 @@ class JobLocations:
             self._tracker.track(tracked)
             tracked.connect(stream)
             text = f"guest {name} moved to node {tracked.node}"
-            self._tracker.publish(EventKind.MIGRATED, tracked.node, text, tracked.uid)
+            self._tracker.events.publish(EventKind.MIGRATED, tracked.node, text, tracked.uid)
             self.tell(tracked, nmigs)
 
     def _came_home(self, number: int, stream: FrameStream, running: JobReport, nmigs: int) -> None:
@@ -230,4 +230,4 @@ class JobLocations:
 
     def _say(self, job: Job, cost: MoveCost | None = None) -> None:
         text = f"job {job.job} of {job.user} moved to node {job.node}: {job.command}"
-        self._tracker.publish(EventKind.MIGRATED, job.node, text, job.uid, cost)
+        self._tracker.events.publish(EventKind.MIGRATED, job.node, text, job.uid, cost)

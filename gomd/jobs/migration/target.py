@@ -9,7 +9,7 @@ from typing import Final
 from twisted.internet.defer import DeferredSemaphore
 
 from gomd.jobs.checkpoint.requirements import Requirements
-from gomd.jobs.lifecycle.tracker import GONE
+from gomd.jobs.lifecycle.supervisors import GONE
 from gomd.jobs.migration.context import MigrationContext
 from gomd.jobs.migration.details import (
     ABILITIES,
