@@ -16,25 +16,26 @@ from zope.interface import implementer
 from gomd.interfaces import IEvents, IJobs, IMembership, IMigrator, IPeers, IPlacement, IThreads, JobHere
 from gomd.jobs.home.changes import JobChanges
 from gomd.jobs.home.journal import Journal
-from gomd.jobs.home.table import FIRST_FOREIGN_PID, HomeTable
+from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.admission import Admission
-from gomd.jobs.lifecycle.carried_files import PEER_STEPS, SWEEP_INTERVAL, CarriedFiles, CarryLimits
+from gomd.jobs.lifecycle.carried_files import SWEEP_INTERVAL, CarriedFiles, CarryLimits
+from gomd.jobs.lifecycle.carry_server import CarryServer
 from gomd.jobs.lifecycle.frame_stream import FrameStream
+from gomd.jobs.lifecycle.local_rows import job_here
 from gomd.jobs.lifecycle.output_quota import OutputLimits, OutputQuota
 from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
 from gomd.jobs.lifecycle.shown_output import ShownOutput
 from gomd.jobs.lifecycle.submit import JobSubmission
 from gomd.jobs.lifecycle.supervisors import Supervisors
-from gomd.jobs.lifecycle.tracked import Phase, TrackedJob, own_obstacle
-from gomd.jobs.lifecycle.tracker import GONE, JobTracker
+from gomd.jobs.lifecycle.tracked import TrackedJob, own_obstacle
+from gomd.jobs.lifecycle.tracker import JobTracker
 from gomd.jobs.migration.disabled import NoMigrator
 from gomd.jobs.migration.location import JobLocations
+from gomd.jobs.recovery import JobRecovery
 from libgomd.deadlines import within
 from libgomd.errors import (
     Conflict,
     GomdError,
-    MalformedRequest,
-    NotAllowed,
     NotFound,
     NotPossible,
     PeerUnreachable,
@@ -43,8 +44,8 @@ from libgomd.errors import (
 from libgomd.model import Caller, Counter, Job, JobState
 from libgomd.wallclock import Wall
 from libgomd.wire import frames, job_messages
-from libgomd.wire.job_messages import GIVE, PUT, LockOrder, RunningJob
 from libgomd.wire.job_name import JobName
+from libgomd.wire.job_orders import LockOrder
 
 #: Jobs under way at once, where the configuration does not say.
 DEFAULT_MAX_JOBS = 1000
@@ -106,9 +107,11 @@ class Jobs(Service):
             clock, members, disk or threads, events, remote, supervisors, self._table, self._changes, wall,
             self.carried,
         )  # fmt: skip
+        self._carry_server = CarryServer(self.carried.steps, supervisors, int(members.own_id), tracker.jobs)
         self._locations = JobLocations(
             clock, members, peers, tracker, self._table, lambda: not tracker.stopping
         )
+        self._recovery = JobRecovery(int(members.own_id), supervisors, self._table, tracker, self._locations)
         self.migrator: IMigrator = NoMigrator("this daemon does not move processes")
         if migrator is not None:
             self.migrator = migrator(tracker, self._table, self._locations)
@@ -146,68 +149,12 @@ class Jobs(Service):
         names = self._supervisors.names()
         self._table.load(name.number for name in names if name.home == self._members.own_id)
         leaving, coming = self.migrator.load()
-        for job in self._table:
-            if not job.state.over:
-                tracked = self._tracker.new(job, Phase.ARRIVING if job.name in coming else Phase.RUNNING)
-                self._recover(tracked, job.name in leaving)
-        for each in names:
-            name = str(each)
-            if each.home != self._members.own_id:
-                if name not in coming:
-                    self._surely(name, self._find_guest, name, name in leaving)
-            elif name not in self._tracker.jobs:
-                self._surely(name, self._find_unknown, each.number, name)
+        self._recovery.recover(names, leaving, coming)
         self.migrator.start()
         self._following = Deferred.fromCoroutine(self._tracker.follow(self.migrator.node_down))
         self._following.addErrback(lambda failure: None)  # cancelled when the service stops
         self._kept.start()
         self._sweeping.start(SWEEP_INTERVAL, now=False)
-
-    def _surely(self, name: str, find: Callable[..., None], *arguments: object) -> None:
-        """Find one job. Whatever is wrong with it is logged, and no other job suffers from it."""
-        try:
-            find(*arguments)
-        except Exception:  # noqa: BLE001 - a start does not fail for one job
-            self._log.failure("job {job} cannot be found again: its directory is left as it is", job=name)
-
-    def _recover(self, tracked: TrackedJob, leaving: bool) -> None:
-        if leaving:  # until its migration is taken up again, which will decide
-            tracked.leave(lambda: None)
-        self._surely(tracked.name, self._tracker.recover, tracked)
-
-    def _find_guest(self, name: str, leaving: bool) -> None:
-        running = self._supervisors.read_running(name)
-        uid, nmigs = (-1, 0) if running is None else (running.uid, running.nmigs)
-        guest = self._tracker.new_guest(name, uid, Phase.RUNNING)
-        self._recover(guest, leaving)
-        if nmigs and not leaving and self._tracker.is_tracked(guest):
-            self._locations.tell(guest, nmigs)
-
-    def _find_unknown(self, number: int, name: str) -> None:
-        """Examine the directory of a job of this home that the table does not know, or knows to be over."""
-        if (job := self._table.get(number)) is not None:
-            if not job.detached:
-                self._tracker.remove(name)
-            return
-        if not self._table.may_be_damaged(number):
-            self._tracker.remove(name)  # its supervisor, if it has one, ends it then
-            return
-        running = self._supervisors.read_running(name)
-        if running is None or not self._is_running(name):
-            self._log.warn("job {job} is not known any more: its directory is left as it is", job=name)
-            return
-        job = _job_of(number, self._members.own_id, running)
-        self._log.warn("job {job} is known from its own directory only: it is taken back", job=name)
-        self._table.recover(job)
-        self._tracker.recover(self._tracker.new(job, Phase.RUNNING))
-
-    def _is_running(self, name: str) -> bool:
-        """Whether a job has a supervisor, or one that cannot be asked at this moment."""
-        try:
-            self._supervisors.connect(name).close()
-        except OSError as error:
-            return error.errno not in GONE
-        return True
 
     def stopService(self) -> Deferred[None]:
         """Let go of every job; they go on, and are found again. Fires when the journal is written."""
@@ -248,20 +195,11 @@ class Jobs(Service):
 
     def carry(self, caller: Caller, name: str, step: str, stream: FrameStream) -> None:
         """See `IJobs.carry`."""
-        self.carried.serve(name, step, caller, stream)
+        self._carry_server.serve(name, step, caller, stream)
 
     def check_carry(self, caller: Caller, name: str, step: str, node: int) -> None:
         """See `IJobs.check_carry`."""
-        tracked = self._tracker.jobs.get(name)
-        home = JobName.parse(name).home
-        if step not in PEER_STEPS:
-            raise MalformedRequest(f"carry takes {', '.join(PEER_STEPS)}, not {step[:20]}")
-        if step == GIVE and tracked is not None and tracked.leaving and caller.owns(tracked.uid):
-            return
-        if node != home or home == self._members.own_id:
-            raise NotAllowed("only a job's home speaks of its files so, or the node that it moves to")
-        if step == PUT and tracked is not None:
-            raise Conflict(f"there is a job {name} here already")
+        self._carry_server.check(caller, name, step, node)
 
     async def bring_home(self, job: Job) -> str:
         """See `IJobs.bring_home`."""
@@ -320,30 +258,14 @@ class Jobs(Service):
     def here(self) -> Sequence[JobHere]:
         """See `IJobs.here`."""
         own = self._members.own_id
-        return [self._job_here(tracked) for tracked in self._tracker.jobs.values() if tracked.runs_on(own)]
+        tracked_here = [tracked for tracked in self._tracker.jobs.values() if tracked.runs_on(own)]
+        return [job_here(tracked, self._table, self._cantmove(tracked)) for tracked in tracked_here]
 
-    def _job_here(self, tracked: TrackedJob) -> JobHere:
-        running = tracked.running
-        assert running is not None
-        name = JobName.parse(tracked.name)
-        job = None if tracked.number is None else self._table.get(tracked.number)
-        if job is None:
-            pid_at_home = running.pid_at_home or FIRST_FOREIGN_PID + name.number
-            nmigs, lock = running.nmigs, running.lock
-            identity = running.identity if running.identity.startswith(f"{name.home}-") else ""
-        else:
-            pid_at_home, nmigs, lock = job.pid or running.pid, job.nmigs, job.lock
-            identity = job.identity
-        return JobHere(
-            name.home, name.number, running.pid, running.supervisor, tracked.uid, running.gid,
-            " ".join(running.argv)[:200], pid_at_home, nmigs, lock, self._cantmove(tracked, running),
-            running.used or 0.0, running.began or 0.0, identity,
-        )  # fmt: skip
-
-    def _cantmove(self, tracked: TrackedJob, running: RunningJob) -> str:
+    def _cantmove(self, tracked: TrackedJob) -> str:
+        """Return why a job that runs here cannot be moved now, a clause; empty when nothing is known."""
         if tracked.leaving:
             return "it is being moved"
-        known = own_obstacle(running)
+        known = "" if tracked.running is None else own_obstacle(tracked.running)
         return known or tracked.obstacle or self.migrator.cannot()
 
     def elsewhere(self) -> Sequence[Job]:
@@ -408,12 +330,3 @@ class Jobs(Service):
         yield from self._kept.counters()
         yield from self.migrator.counters()
         yield Counter("jobs_journal_failed", self._journal.failed, "changes the journal could not be given")
-
-
-def _job_of(number: int, home: int, running: RunningJob) -> Job:
-    """Return a job of this home as its supervisor has described it."""
-    return Job(
-        number, home, home, running.pid, running.user or str(running.uid), JobState.RUNNING, None,
-        " ".join(running.argv)[:200], running.uid, running.began or 0.0, None, "", running.nmigs,
-        running.lock, running.detach, running.pid, running.cantmove, identity=running.identity,
-    )  # fmt: skip

@@ -2,7 +2,7 @@
 What a daemon and the supervisors of its jobs tell each other, as values; bytes and JSON only at the edge.
 
 Each value travels as the JSON payload of a frame (`encode`, `decode`). Two of them also stand as files in a
-job's directory, `RunningJob` in ``job`` and `JobExit` in ``exit`` (`to_json`, `from_json`).
+job's directory, `JobReport` in ``job`` and `JobExit` in ``exit`` (`to_json`, `from_json`).
 
 A daemon reads what the supervisors of an older version have written, and the reverse. So names that this
 version does not know are ignored, and a name that is missing, or null, has its default. A value without one
@@ -17,27 +17,24 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
 from libgomd.wire import frames, json_fields
+from libgomd.wire.carry_messages import CARRY_STEPS, CarryOutcome, CarrySpec
 from libgomd.wire.frames import MalformedFrame
-
-#: The orders, and the steps that an `OrderOutcome` tells of.
-FREEZE: Final = "freeze"
-THAW: Final = "thaw"
-END: Final = "end"
-LOCK: Final = "lock"
-KEEP: Final = "keep"
-#: What a `CarrySpec` can ask for: take the files at home, put them into the job's directory, give what is
-#: there, merge it into the files at home, or remove it.
-TAKE: Final = "take"
-PUT: Final = "put"
-GIVE: Final = "give"
-MERGE: Final = "merge"
-REMOVE: Final = "remove"
-CARRY_STEPS: Final = (TAKE, PUT, GIVE, MERGE, REMOVE)
-#: The step that tells the arrival of a `JobSpec`: the daemon may describe the next job to another supervisor.
-RECEIVED: Final = "received"
+from libgomd.wire.job_orders import (
+    END,
+    FREEZE,
+    KEEP,
+    LOCK,
+    THAW,
+    FreezeOrder,
+    KeepOrder,
+    LockOrder,
+    Order,
+    OrderOutcome,
+    PlainOrder,
+)
 
 
-class JobSpec(NamedTuple):
+class SpawnSpec(NamedTuple):
     """
     What a supervisor is to run. One with ``images`` restores a job, and finds whom it runs as beside them.
 
@@ -101,50 +98,16 @@ class ViewSpec(NamedTuple):
     """
     Whose kept output is to be shown: of a detached job, by a process that runs nothing itself.
 
-    :ivar directory: the job's directory, absolute. :ivar spool_bytes: as in `JobSpec`.
+    :ivar directory: the job's directory, absolute. :ivar spool_bytes: as in `SpawnSpec`.
     """
 
     directory: str
     spool_bytes: int
 
 
-class CarrySpec(NamedTuple):
+class JobReport(NamedTuple):
     """
-    What a process is to do with the files that a job carries along (`gomd.jobs.supervisor.carrier`).
-
-    :ivar step: what to do, one of `CARRY_STEPS`. :ivar directory: of the carried files, absolute.
-    :ivar paths: where the job sees them. :ivar umask: for output files that are not there yet.
-    :ivar entries: files and :ivar size_limit: bytes that may be carried.
-    :ivar suffix: added to the names of files that stand beside changed ones.
-    """
-
-    step: str
-    directory: str
-    uid: int
-    gid: int
-    groups: tuple[int, ...] = ()
-    paths: tuple[str, ...] = ()
-    umask: int = 0o22
-    entries: int = 0
-    size_limit: int = 0
-    suffix: str = ""
-
-
-class CarryOutcome(NamedTuple):
-    """
-    What came of a `CarrySpec`.
-
-    :ivar failed: why it could not be done, a clause; empty when it was.
-    :ivar notes: what a person should know.
-    """
-
-    failed: str = ""
-    notes: tuple[str, ...] = ()
-
-
-class RunningJob(NamedTuple):
-    """
-    What a supervisor tells of its job while that runs. The names of `JobSpec` mean the same here.
+    What a supervisor tells of its job while that runs. The names of `SpawnSpec` mean the same here.
 
     :ivar pid: of its first process, and :ivar supervisor: of the supervisor, as the machine knows them.
     :ivar cantmove: why it cannot be moved, a clause; empty when that is not known to be so.
@@ -176,7 +139,7 @@ class RunningJob(NamedTuple):
 
 class AttachedJob(NamedTuple):
     """
-    What a daemon tells a caller of the job that it is attached to, in the same frame as `RunningJob`.
+    What a daemon tells a caller of the job that it is attached to, in the same frame as `JobReport`.
 
     :ivar job: its number on its home node. :ivar home: id of that node. :ivar node: id of the node that it
         runs on. :ivar pid: None while it is not known. :ivar tty: it has a terminal of its own.
@@ -212,86 +175,12 @@ class StartFailure(NamedTuple):
     text: str = "it failed"
 
 
-class FreezeOrder(NamedTuple):
-    """
-    Stop the job, send its memory to the page server at ``address`` and the rest of it to ``directory``.
-
-    :ivar criu: the program. :ivar tls: files of the authorities, the certificate and its key.
-    :ivar limit: seconds that the dump may take.
-    :ivar tree_port: at which the target takes the job's temporary files and large images; 0: at none.
-    """
-
-    criu: str
-    directory: str
-    address: str
-    port: int
-    tls: tuple[str, str, str]
-    limit: float
-    tree_port: int = 0
-
-    @property
-    def do(self) -> str:
-        """The order's name."""
-        return FREEZE
-
-
-class PlainOrder(NamedTuple):
-    """
-    An order that needs no more words.
-
-    :ivar do: `THAW`: let the job go on, whatever was begun. `END`: the job runs elsewhere, leave with the
-        frozen one.
-    """
-
-    do: str
-
-
-class LockOrder(NamedTuple):
-    """Remember whether balancing may move the job. Nothing answers it."""
-
-    lock: bool
-
-    @property
-    def do(self) -> str:
-        """The order's name."""
-        return LOCK
-
-
-class KeepOrder(NamedTuple):
-    """Keep at most ``bytes`` of each output of a detached job from now on. Nothing answers it."""
-
-    bytes: int
-
-    @property
-    def do(self) -> str:
-        """The order's name."""
-        return KEEP
-
-
-Order = FreezeOrder | PlainOrder | LockOrder | KeepOrder
-
-
-class OrderOutcome(NamedTuple):
-    """
-    What came of an order.
-
-    :ivar did: the order, or `RECEIVED`. :ivar error: why it could not be carried out; empty when it was.
-    :ivar signals: those that arrived while the job was frozen: number, and whether for its process group.
-    :ivar memory_sent: a freeze has sent the memory with the large images, and the page server got none.
-    """
-
-    did: str
-    error: str = ""
-    signals: tuple[tuple[int, bool], ...] = ()
-    memory_sent: bool = False
-
-
 _KINDS: Final[dict[type, int]] = {
-    JobSpec: frames.SPEC,
+    SpawnSpec: frames.SPEC,
     ViewSpec: frames.SPEC,
     CarrySpec: frames.SPEC,
     CarryOutcome: frames.MOVED,
-    RunningJob: frames.STARTED,
+    JobReport: frames.STARTED,
     AttachedJob: frames.STARTED,
     JobExit: frames.EXIT,
     StartFailure: frames.FAILED,
@@ -302,11 +191,11 @@ _KINDS: Final[dict[type, int]] = {
     OrderOutcome: frames.MOVED,
 }
 JobMessage = (
-    JobSpec
+    SpawnSpec
     | ViewSpec
     | CarrySpec
     | CarryOutcome
-    | RunningJob
+    | JobReport
     | AttachedJob
     | JobExit
     | StartFailure
@@ -326,14 +215,14 @@ def decode(kind: type[T], payload: bytes) -> T:
     return from_json(kind, frames.decode_json(payload))
 
 
-def decode_spec(payload: bytes) -> JobSpec | ViewSpec | CarrySpec:
+def decode_spec(payload: bytes) -> SpawnSpec | ViewSpec | CarrySpec:
     """Return what a SPEC frame asks a supervisor for. :raises MalformedFrame: nothing that can be."""
     told = frames.decode_json(payload)
     if told.get("view"):
         return from_json(ViewSpec, told)
     if told.get("step") in CARRY_STEPS:
         return from_json(CarrySpec, told)
-    spec = from_json(JobSpec, told)
+    spec = from_json(SpawnSpec, told)
     missing = [name for name in _NEEDED_TO_START if told.get(name) is None]
     if missing and not spec.images:
         raise MalformedFrame(f"a job to start without its {missing[0]}")
@@ -367,7 +256,7 @@ def to_json(value: JobMessage) -> dict[str, Any]:
             del told["memory_sent"]
     if isinstance(value, FreezeOrder) and not value.tree_port:
         del told["tree_port"]
-    if isinstance(value, (JobSpec, RunningJob)) and not value.identity:
+    if isinstance(value, (SpawnSpec, JobReport)) and not value.identity:
         del told["identity"]
     return told
 

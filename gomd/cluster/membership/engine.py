@@ -25,11 +25,11 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from gomd.cluster.isolation import Isolation
 from gomd.cluster.membership.admission import Anyone, IAdmission
 from gomd.cluster.membership.broadcasts import Broadcasts
 from gomd.cluster.membership.datagram_warnings import DatagramWarnings
 from gomd.cluster.membership.failure_detector import FailureDetector, IDetectorListener
+from gomd.cluster.membership.goodbye import say_goodbye
 from gomd.cluster.membership.heartbeats import Heartbeats
 from gomd.cluster.membership.id_conflicts import IdConflicts
 from gomd.cluster.membership.indirect_probes import IndirectProbes
@@ -41,24 +41,20 @@ from gomd.cluster.membership.rumors import Rumors
 from gomd.cluster.membership.settings import Settings, Timing
 from gomd.cluster.membership.state_changes import StateChanges, shortened
 from gomd.cluster.membership.steady_clock import SteadyClock
+from gomd.cluster.membership.sweep import Sweep
 from gomd.cluster.membership.table import Members
 from gomd.cluster.membership.transport import Address, IPeerTransport
 from gomd.cluster.names import find_node
 from gomd.interfaces import IEvents, IMembership
-from libgomd.model import Counter, EventKind, Node
+from libgomd.model import Counter, Node
 from libgomd.wallclock import Wall
 from libgomd.wire import messages
 from libgomd.wire.messages import Datagram, MemberState, Notice
 
-#: Missing heartbeats after which a node is checked although its watchers did not report it.
-_MAX_MISSED_HEARTBEATS: Final = 5
 #: Times after the start, in heartbeats, at which the node announces itself again while it knows too few.
 _ANNOUNCEMENT_TIMES: Final = (0.1, 0.3, 0.6, 1.0, 1.8, 3.2)
 #: Heartbeats without a datagram of another node after which a node that knows no other one ticks slowly.
 _QUIET_HEARTBEATS: Final = 10
-#: How often a leave message is sent, and the seconds between two of them.
-_LEAVE_REPEATS: Final = 4
-_LEAVE_INTERVAL: Final = 0.05
 
 
 @implementer(IMembership, IDetectorListener)
@@ -121,14 +117,16 @@ class HeartbeatEngine:
             broadcasts, id_conflicts, heartbeats, 3 * settings.heartbeat,
         )  # fmt: skip
         self._warnings = DatagramWarnings(own, members, changes, id_conflicts, time)
-        self._isolation = Isolation(settings.heartbeat)
+        self._sweep = Sweep(
+            own, members, heartbeats, detector, changes, admission, timing, lambda: len(self._seeds()),
+            settings.forget,
+        )  # fmt: skip
         self._loop = LoopingCall(self._tick)
         self._loop.clock = clock
         self._phase: IDelayedCall | None = None
         self._running = False
         self._interval = timing.tick
         self._spoken_to = 0.0
-        self._next_sweep = 0.0
         self._announcements: list[float] = []
         self._received = 0
         for node in listed:
@@ -143,7 +141,7 @@ class HeartbeatEngine:
         self._running = True
         self._announcements = [now + self._timing.heartbeat * each for each in _ANNOUNCEMENT_TIMES]
         self._heartbeats.schedule_first(now)
-        self._next_sweep = now + self._timing.heartbeat
+        self._sweep.schedule(now)
         for member in self._members:
             self._rejoin.add(member.address, now)
         self._heartbeats.announce(self._rejoin.step(self._seeds(), (), now), multicast=True)
@@ -161,13 +159,7 @@ class HeartbeatEngine:
         elif self._phase is not None and self._phase.active():
             self._phase.cancel()
         self._heartbeats.update_unreached(self._time.now())
-        goodbye = messages.Leave(self._heartbeats.incarnation, shortened(reason))
-        self._heartbeats.broadcast(goodbye, len(self._members))
-        for count in range(1, _LEAVE_REPEATS):
-            self._clock.callLater(
-                _LEAVE_INTERVAL * count, self._heartbeats.broadcast, goodbye, len(self._members)
-            )
-        return deferLater(self._clock, _LEAVE_INTERVAL * (_LEAVE_REPEATS - 0.5))
+        return say_goodbye(self._clock, self._heartbeats, len(self._members), reason)
 
     def set_seeds(self, seeds: tuple[Address, ...]) -> None:
         """Replace the seeds."""
@@ -243,9 +235,7 @@ class HeartbeatEngine:
         if self._announcements and now >= self._announcements[0]:
             del self._announcements[0]
             self._announce_again()
-        if now >= self._next_sweep:
-            self._next_sweep = now + timing.heartbeat
-            self._sweep(now)
+        self._sweep.step(now)
         self._heartbeats.send_newcomers()
         self._heartbeats.send_due(now)
         self._interval = self._loop.interval = timing.heartbeat if self._is_alone(now) else timing.tick
@@ -274,31 +264,6 @@ class HeartbeatEngine:
             self._heartbeats.announce(self._seeds(), multicast=True)
         elif who is not None and self._members.up_count + 1 < total:
             self._heartbeats.announce([who], multicast=False)
-
-    def _sweep(self, now: float) -> None:
-        """
-        Check every node: find silent ones that nobody reported, and remove those that were down too long.
-        """
-        self._heartbeats.update_unreached(now)
-        silence = max(self._timing.silence_timeout, _MAX_MISSED_HEARTBEATS * self._heartbeats.interval())
-        for member in list(self._members):
-            # A moment that this process was away for can have made it look as if it lay ahead.
-            member.heard_at, member.vouched_at = min(member.heard_at, now), min(member.vouched_at, now)
-            if member.state is MemberState.UP:
-                if now - member.last_alive > silence:
-                    self._detector.start(member, now)
-            elif now - member.gone_since > self._settings.forget and not self._admission.fixed:
-                self._members.remove(member)
-        self._look_for_isolation(now)
-
-    def _look_for_isolation(self, now: float) -> None:
-        up = self._members.up_count
-        down = 0 if up else sum(member.state is MemberState.DOWN for member in self._members)
-        if text := self._isolation.check(up, down, len(self._seeds()), now):
-            if self._isolation.isolated:
-                self._changes.warn(self.own_id, self._own().name, text)
-            else:
-                self._changes.publish(EventKind.UP, self.own_id, self._own().name, text, self.own_id)
 
     # -- outcomes of the failure detector
 

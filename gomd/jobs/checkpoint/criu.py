@@ -1,5 +1,7 @@
 """
-Runs the program criu, each time with a timeout, and says in words why it refused. Every call blocks.
+The calls of the program criu: check, dump and restore, each with a timeout. Every call blocks.
+
+When criu refuses, the error says why in words.
 
 Standard library only: supervisors use it.
 """
@@ -8,14 +10,10 @@ from __future__ import annotations
 
 import os
 import re
-import select
-import signal
-import subprocess
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from gomd.jobs.checkpoint import kernel_cache
+from gomd.jobs.checkpoint import criu_process, kernel_cache
 from gomd.jobs.checkpoint.action_script import DUMPED, ActionScript
 from gomd.jobs.checkpoint.criu_log import explain, known_reason, missing_features
 from gomd.jobs.checkpoint.failure_logs import describe, keep
@@ -27,11 +25,6 @@ if TYPE_CHECKING:
 
 #: Where contrib/get-criu unpacks one on systems whose own criu does not work.
 UNPACKED: Final = "/opt/gomd-criu/criu"
-#: Bytes that are read of criu's log.
-MAX_LOG: Final = 256 * 1024
-#: Exit status of a process that was refused before it became criu, which has none above 127.
-_NOT_PREPARED: Final = 213
-_ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C"}
 #: Options on which both sides have to agree: each machine keeps its own cgroups, and files are compared by
 #: their build ids.
 _COMMON: Final = ("--manage-cgroups=ignore", "--file-validation=buildid")
@@ -63,10 +56,6 @@ class TlsFiles(NamedTuple):
     key: str
 
 
-class CallerGone(Exception):
-    """Whoever wanted a copy is gone, so nobody will continue it."""
-
-
 class Criu:
     """:ivar program: path of criu, or a name to be found in PATH."""
 
@@ -82,7 +71,7 @@ class Criu:
         if os.geteuid() != 0:
             return "processes can only be moved when the daemon runs as root"
         try:
-            code, text = self._run((self.program, "check"), limit)
+            code, text = criu_process.run((self.program, "check"), limit)
         except NotPossible as error:
             return str(error)
         if code == 0:
@@ -91,7 +80,7 @@ class Criu:
 
     def version(self, limit: float = 20.0) -> str:
         """Return its version, as ``4.1.1``. :raises NotPossible: it does not start."""
-        code, text = self._run((self.program, "--version"), limit)
+        code, text = criu_process.run((self.program, "--version"), limit)
         found = re.search(r"Version: (\S+)", text)
         if code or not found:
             raise NotPossible(f"{self.program} --version: {explain(text)}")
@@ -235,7 +224,9 @@ class Criu:
         more = {**more, **kernel_cache.environment(directory)}
         refused, code = "", -1
         try:
-            code, text = self._run((*argv, *words), limit, descriptors, more, before, caller, terminal, relay)
+            code, text = criu_process.run(
+                (*argv, *words), limit, descriptors, more, before, caller, terminal, relay
+            )
         finally:
             if script is not None:
                 refused = script.close(done=code == 0)
@@ -249,116 +240,6 @@ class Criu:
             if not log and _is_full(directory):  # not even for the log
                 unknown = "no space is left where the images are written"
             raise CannotMove(explain(log, unknown) if unknown else explain_failure(log, directory, name))
-
-    def _run(
-        self,
-        argv: Sequence[str],
-        limit: float,
-        descriptors: Sequence[int] = (),
-        more: Mapping[str, str] = {},
-        before: Callable[[], None] | None = None,
-        caller: int = -1,
-        terminal: int = -1,
-        relay: PageRelay | None = None,
-    ) -> tuple[int, str]:
-        """
-        Run criu; return its exit status and what it printed, at most `MAX_LOG` bytes.
-
-        Its children may outlive it with the pipe open, so criu is waited for, and not the end of the pipe.
-
-        :raises NotPossible: there is no such program.
-        :raises CannotMove: it took too long and was killed, or ``before`` refused.
-        :raises CallerGone: see `restore`.
-        """
-        passed = [*descriptors, *([] if relay is None else [relay.theirs.fileno()])]
-        output, write = os.pipe()
-        os.set_blocking(output, False)
-        os.set_blocking(write, False)  # a criu that prints too much loses some of it, and never waits
-        try:
-            process = subprocess.Popen(  # noqa: S603 - no shell, and argv is ours
-                argv, stdin=terminal if terminal >= 0 else subprocess.DEVNULL, stdout=write, stderr=write,
-                pass_fds=passed, env={**_ENVIRONMENT, **more}, cwd="/",
-                preexec_fn=None if before is None else _prepared(before),
-            )  # fmt: skip
-        except OSError as error:
-            os.close(output)
-            raise NotPossible(
-                f"{argv[0]} cannot be started ({error.strerror}): install criu, or see [jobs] criu"
-            ) from error
-        finally:
-            os.close(write)
-        try:
-            try:
-                code = _end_of(process, limit, caller, relay)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-                raise CannotMove(f"criu took longer than {limit:g} s") from None
-            try:
-                text = os.read(output, MAX_LOG).decode("utf-8", "replace")
-            except BlockingIOError:
-                text = ""
-            if before is not None and code == _NOT_PREPARED:
-                raise CannotMove(text)
-            return code, text
-        finally:
-            os.close(output)
-
-
-def _prepared(before: Callable[[], None]) -> Callable[[], None]:
-    """Return what a new process does before it becomes criu; it ends with `_NOT_PREPARED` when refused."""
-
-    def prepare() -> None:
-        try:
-            for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
-                signal.signal(number, signal.SIG_DFL)
-            before()
-        except CannotMove as error:
-            text = str(error)
-        except Exception as error:  # noqa: BLE001 - the edge of the process: its parent reports it
-            text = f"{type(error).__name__}: {error}"
-        else:
-            return
-        os.write(1, text.encode("utf-8", "replace")[: select.PIPE_BUF])
-        os._exit(_NOT_PREPARED)
-
-    return prepare
-
-
-def _end_of(
-    process: subprocess.Popen[bytes], limit: float, caller: int = -1, relay: PageRelay | None = None
-) -> int:
-    """
-    Return the exit status of ``process``. Blocks, without looking again and again.
-
-    `Popen.wait` sleeps between looks, by a clock that a program may find set (libfaketime breaks it).
-
-    :param relay: what passes on its memory meanwhile.
-    :raises TimeoutExpired: it goes on after ``limit`` seconds.
-    :raises CallerGone: the other end of ``caller`` was closed.
-    """
-    if relay is not None:
-        relay.theirs.close()
-    handle, end = os.pidfd_open(process.pid), time.monotonic() + limit
-    try:
-        while True:
-            poll = select.poll()
-            poll.register(handle, select.POLLIN)
-            if caller >= 0:
-                poll.register(caller, select.POLLRDHUP)
-            if relay is not None:
-                relay.register(poll)
-            ready = dict(poll.poll(max(0.0, end - time.monotonic()) * 1000))
-            if caller in ready:
-                raise CallerGone
-            if handle in ready:
-                return process.wait()
-            if not ready:
-                raise subprocess.TimeoutExpired(process.args, limit)
-            if relay is not None:
-                relay.handle(ready)
-    finally:
-        os.close(handle)
 
 
 def _paths(directory: str, name: str) -> tuple[str, ...]:
@@ -377,7 +258,7 @@ def explain_failure(log: str, directory: str, name: str) -> str:
 def _read_log(path: str) -> str:
     try:
         with open(path, "rb") as file:
-            return file.read(MAX_LOG).decode("utf-8", "replace")
+            return file.read(criu_process.MAX_LOG_BYTES).decode("utf-8", "replace")
     except OSError:
         return ""
 

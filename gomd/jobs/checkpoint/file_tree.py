@@ -212,7 +212,7 @@ class _Packer:
             for record in self._entry(source.directory, source.name):
                 self.rules.check(record)
                 yield record
-            left = codec.Leave(0)
+            left = codec.DirectoryEnd(0)
             self.rules.check(left)
             yield left
         yield codec.End(self.rules.entries)
@@ -258,7 +258,7 @@ class _Packer:
             if self._absent is None:
                 raise self._refusal(name, "is not there") from None
             self._note(name, None)
-            yield codec.File(self._uid, os.getgid(), self._absent, 0, name)
+            yield codec.RegularFile(self._uid, os.getgid(), self._absent, 0, name)
             yield codec.FileEnd(0, ABSENT_TIME)
         except OSError as error:
             raise self._refusal(name, f"cannot be read: {error.strerror}") from error
@@ -282,11 +282,11 @@ class _Packer:
             if kind == stat.S_IFDIR:
                 yield codec.Directory(*owner, found.st_mode & MODE_MASK, name)
                 yield from self._inside(descriptor)
-                yield codec.Leave(_mtime(found))
+                yield codec.DirectoryEnd(_mtime(found))
             elif linked := self._linked(found, name):
                 yield linked
             else:
-                yield codec.File(*owner, found.st_mode & MODE_MASK, found.st_nlink > 1, name)
+                yield codec.RegularFile(*owner, found.st_mode & MODE_MASK, found.st_nlink > 1, name)
                 if self._contents:
                     yield from _contents(descriptor, found.st_size)
                 else:
@@ -305,7 +305,7 @@ class _Packer:
         if kind == stat.S_IFDIR:
             found = os.stat(name, dir_fd=directory, follow_symlinks=False)
             yield codec.Directory(self._uid, found.st_gid, found.st_mode & MODE_MASK, name)
-            yield codec.Leave(_mtime(found))
+            yield codec.DirectoryEnd(_mtime(found))
 
     def _linked(self, found: os.stat_result, name: bytes) -> codec.HardLink | None:
         """Return a hard link to the entry that has this file already; else remember this one."""

@@ -4,23 +4,23 @@ No I/O.
 
 A stream is the eight bytes ``gomdtree``, one byte version (1), and records. A record is one byte kind,
 four bytes length (big endian, at most `MAX_RECORD`) and the fields below. The records are a walk through
-the tree: a directory is entered (`Directory`), what is in it follows, and it is left (`Leave`). Names are
-therefore single names, never paths, and whoever unpacks follows the walk with descriptors: nothing in a
-stream can name a place outside the tree.
+the tree: a directory is entered (`Directory`), what is in it follows, and it is left (`DirectoryEnd`). Names
+are therefore single names, never paths, and whoever unpacks follows the walk with descriptors: nothing in
+a stream can name a place outside the tree.
 
-====  ============  =================================================================================
-kind  record        fields
-====  ============  =================================================================================
-1     `Directory`   uid, gid (4 bytes each), mode (2), name
-2     `Leave`       mtime (8, signed, ns since the epoch) of the directory that is left
-3     `File`        uid, gid, mode, linked (1), name; its bytes follow as `Chunk`, then `FileEnd`
-4     `Chunk`       offset (8), bytes (1 or more); what no chunk covers is a hole
-5     `FileEnd`     size (8), mtime
-6     `Link`        uid, gid, mtime, length of the name (2), name, target: a symbolic link
-7     `Fifo`        uid, gid, mode, linked, mtime, name
-8     `HardLink`    number (8) of the entry that made the file or fifo, from 0; name
-9     `End`         number of entries (8): nothing was cut off, and no byte may follow
-====  ============  =================================================================================
+====  ==============  =================================================================================
+kind  record          fields
+====  ==============  =================================================================================
+1     `Directory`     uid, gid (4 bytes each), mode (2), name
+2     `DirectoryEnd`  mtime (8, signed, ns since the epoch) of the directory that is left
+3     `RegularFile`   uid, gid, mode, linked (1), name; its bytes follow as `Chunk`, then `FileEnd`
+4     `Chunk`         offset (8), bytes (1 or more); what no chunk covers is a hole
+5     `FileEnd`       size (8), mtime
+6     `Link`          uid, gid, mtime, length of the name (2), name, target: a symbolic link
+7     `Fifo`          uid, gid, mode, linked, mtime, name
+8     `HardLink`      number (8) of the entry that made the file or fifo, from 0; name
+9     `End`           number of entries (8): nothing was cut off, and no byte may follow
+====  ==============  =================================================================================
 
 Modes have no set-user-ID and no set-group-ID bit. Only an entry whose ``linked`` is 1 can get hard links
 later, so that a receiver has to remember few. Everything that is no such stream gives `MalformedTree`;
@@ -96,13 +96,13 @@ class Directory(NamedTuple):
     name: bytes
 
 
-class Leave(NamedTuple):
+class DirectoryEnd(NamedTuple):
     """The directory that was entered last is left; it gets its mode and its time now."""
 
     mtime: int
 
 
-class File(NamedTuple):
+class RegularFile(NamedTuple):
     """A regular file begins. :ivar linked: 1 if hard links to it may follow, else 0."""
 
     uid: int
@@ -160,12 +160,12 @@ class End(NamedTuple):
     entries: int
 
 
-Record = Directory | Leave | File | Chunk | FileEnd | Link | Fifo | HardLink | End
+Record = Directory | DirectoryEnd | RegularFile | Chunk | FileEnd | Link | Fifo | HardLink | End
 #: Number and fixed fields of each kind; a rest of bytes follows where the last field is bytes.
 _LAYOUTS: Final[dict[type[Record], tuple[int, struct.Struct]]] = {
     Directory: (1, struct.Struct(">IIH")),
-    Leave: (2, struct.Struct(">q")),
-    File: (3, struct.Struct(">IIHB")),
+    DirectoryEnd: (2, struct.Struct(">q")),
+    RegularFile: (3, struct.Struct(">IIHB")),
     Chunk: (4, struct.Struct(">Q")),
     FileEnd: (5, struct.Struct(">Qq")),
     Link: (6, struct.Struct(">IIqH")),
@@ -174,7 +174,7 @@ _LAYOUTS: Final[dict[type[Record], tuple[int, struct.Struct]]] = {
     End: (9, struct.Struct(">Q")),
 }
 #: Kinds whose last field takes the rest of the payload.
-_OPEN_ENDED: Final = (Directory, File, Chunk, Link, Fifo, HardLink)
+_OPEN_ENDED: Final = (Directory, RegularFile, Chunk, Link, Fifo, HardLink)
 _KINDS: Final[dict[int, tuple[type[Record], struct.Struct]]] = {
     number: (kind, layout) for kind, (number, layout) in _LAYOUTS.items()
 }
@@ -190,7 +190,7 @@ def encode(record: Record) -> bytes:
         payload = (
             layout.pack(record.uid, record.gid, record.mtime, len(record.name)) + record.name + record.target
         )
-    elif isinstance(record, (Directory, File, Chunk, Fifo, HardLink)):
+    elif isinstance(record, (Directory, RegularFile, Chunk, Fifo, HardLink)):
         payload = layout.pack(*record[:-1]) + bytes(record[-1])
     else:
         payload = layout.pack(*record)
@@ -224,13 +224,13 @@ def decode(number: int, payload: bytes) -> Record:
 def _check_fields(record: Record) -> None:
     if isinstance(record, Link) and (not 0 < len(record.target) <= MAX_TARGET or b"\0" in record.target):
         raise MalformedTree("a tree of files has a symbolic link to no possible target")
-    if isinstance(record, (Directory, File, Link, Fifo, HardLink)) and not is_name(record.name):
+    if isinstance(record, (Directory, RegularFile, Link, Fifo, HardLink)) and not is_name(record.name):
         raise MalformedTree(f"a tree of files has an entry with the name {record.name[:300]!r}")
-    if isinstance(record, (Directory, File, Fifo)) and record.mode & ~MODE_MASK:
+    if isinstance(record, (Directory, RegularFile, Fifo)) and record.mode & ~MODE_MASK:
         raise MalformedTree(f"a tree of files has an entry with the mode {record.mode:o}")
-    if isinstance(record, (File, Fifo)) and record.linked > 1:
+    if isinstance(record, (RegularFile, Fifo)) and record.linked > 1:
         raise MalformedTree("a tree of files has an entry that is neither linked nor not linked")
-    if isinstance(record, (Directory, File, Fifo, Link)) and _MAX_ID in (record.uid, record.gid):
+    if isinstance(record, (Directory, RegularFile, Fifo, Link)) and _MAX_ID in (record.uid, record.gid):
         raise MalformedTree("a tree of files has an entry that belongs to nobody")
     if isinstance(record, Chunk) and (not record.data or record.offset + len(record.data) > _MAX_OFFSET):
         raise MalformedTree("a tree of files has a chunk that no file can have")
@@ -310,7 +310,7 @@ class TreeRules:
             if record.size < (self._end_of_chunk or 0):
                 raise MalformedTree("a tree of files has a file with bytes behind its end")
             self._end_of_chunk = None
-        elif isinstance(record, Leave):
+        elif isinstance(record, DirectoryEnd):
             if not self.path:
                 raise MalformedTree("a tree of files leads out of its top")
             self.path.pop()
@@ -333,11 +333,11 @@ class TreeRules:
         if self.size > self._limits.size:
             raise TreeTooLarge(f"the files have more than {self._limits.size} bytes", "size")
 
-    def _take_entry(self, record: Directory | File | Link | Fifo | HardLink) -> None:
+    def _take_entry(self, record: Directory | RegularFile | Link | Fifo | HardLink) -> None:
         limits = self._limits
         if isinstance(record, HardLink) and record.entry not in self._linkable:
             raise MalformedTree("a tree of files has a hard link to what is no earlier file")
-        if isinstance(record, (File, Fifo)) and record.linked:
+        if isinstance(record, (RegularFile, Fifo)) and record.linked:
             self._linkable.add(self.entries)
         self.entries += 1
         if self.entries > limits.entries:
@@ -348,7 +348,7 @@ class TreeRules:
             self.path.append(record.name)
             if len(self.path) > limits.depth:
                 raise TreeTooLarge(f"more than {limits.depth} directories lie within each other", "depth")
-        elif isinstance(record, File):
+        elif isinstance(record, RegularFile):
             self._end_of_chunk = 0
 
 

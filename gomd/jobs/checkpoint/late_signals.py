@@ -24,8 +24,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-from gomd.jobs.checkpoint import core_image, injection, pending_signals, syscalls
-from gomd.jobs.checkpoint.core_image import CoreImage
+from gomd.jobs.checkpoint import core_signals, injection, pending_signals, syscalls
+from gomd.jobs.checkpoint.core_signals import CoreImage
 
 #: Signals that the copy has by itself: it was stopped, and its children were.
 _OWN: Final = (signal.SIGCHLD, signal.SIGSTOP, signal.SIGCONT)
@@ -147,4 +147,4 @@ def _comes_again(info: bytes, leader: CoreImage) -> bool:
 
 def _image(directory: str, thread: int) -> CoreImage:
     with open(os.path.join(directory, f"core-{thread}.img"), "rb") as file:
-        return core_image.parse(file.read(_MAX_IMAGE))
+        return core_signals.parse(file.read(_MAX_IMAGE))

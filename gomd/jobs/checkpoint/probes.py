@@ -33,7 +33,7 @@ _MAX_NOTE: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class DirectoryProbe:
     """
     A file that was made as a proof.
 
@@ -91,7 +91,7 @@ class ProbeNotes:
                 with open(os.path.join(self._directory, token), encoding="utf-8") as file:
                     note = json.loads(file.read(_MAX_NOTE))
                 rights = Rights(int(note["uid"]), int(note["gid"]), tuple(map(int, note["groups"])))
-                left = [Probe(place, name, 0) for name, places in note["places"] for place in places]
+                left = [DirectoryProbe(place, name, 0) for name, places in note["places"] for place in places]
                 _unlink([probe for probe in left if _is_name(probe.name)], "/", rights)
             self.remove(token)
 
@@ -103,7 +103,7 @@ class ProbeNotes:
 
 def make_probes(
     proofs: Iterable[Sequence[tuple[str, int]]], root: str, rights: Rights, notes: ProbeNotes | None = None
-) -> list[Probe]:
+) -> list[DirectoryProbe]:
     """
     Make a probe for each proof, in the first of its directories in which the user may make a file. Blocks.
 
@@ -115,7 +115,7 @@ def make_probes(
     if not wanted:
         return []
     notes = notes or ProbeNotes()
-    made: list[Probe] = []
+    made: list[DirectoryProbe] = []
     try:
         beginning = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
@@ -140,7 +140,7 @@ def make_probes(
     return made
 
 
-def _make_first(beginning: int, name: str, places: Iterable[tuple[str, int]]) -> list[Probe]:
+def _make_first(beginning: int, name: str, places: Iterable[tuple[str, int]]) -> list[DirectoryProbe]:
     for directory, device in places:
         with suppress(OSError):
             if made := _make(beginning, name, directory, device):
@@ -148,20 +148,20 @@ def _make_first(beginning: int, name: str, places: Iterable[tuple[str, int]]) ->
     return []
 
 
-def _make(beginning: int, name: str, directory: str, device: int) -> list[Probe]:
+def _make(beginning: int, name: str, directory: str, device: int) -> list[DirectoryProbe]:
     place = os.open(directory.lstrip("/") or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=beginning)
     try:
         if os.fstat(place).st_dev != device:
             return []
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         os.close(os.open(name, flags, 0o600, dir_fd=place))
-        return [Probe(directory, name, device)]
+        return [DirectoryProbe(directory, name, device)]
     finally:
         os.close(place)
 
 
 def remove_probes(
-    probes: Sequence[Probe], root: str, rights: Rights, notes: ProbeNotes | None = None
+    probes: Sequence[DirectoryProbe], root: str, rights: Rights, notes: ProbeNotes | None = None
 ) -> None:
     """Remove ``probes``, as they were made. What is gone already is none. Blocks."""
     with suppress(OSError):
@@ -170,7 +170,7 @@ def remove_probes(
         (notes or ProbeNotes()).remove(token)
 
 
-def _unlink(probes: Iterable[Probe], root: str, rights: Rights) -> None:
+def _unlink(probes: Iterable[DirectoryProbe], root: str, rights: Rights) -> None:
     beginning = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with acting_as(rights.uid, rights.gid, rights.groups):
@@ -185,7 +185,7 @@ def _is_name(name: str) -> bool:
     return name.startswith(PREFIX) and "/" not in name
 
 
-def find_probes(probes: Sequence[Probe], rights: Rights | None) -> list[Probe]:
+def find_probes(probes: Sequence[DirectoryProbe], rights: Rights | None) -> list[DirectoryProbe]:
     """
     Return those of ``probes`` that are seen on this node too, with their devices here. Blocks.
 
@@ -208,5 +208,5 @@ def find_probes(probes: Sequence[Probe], rights: Rights | None) -> list[Probe]:
                 continue
         except OSError:
             continue
-        found.append(Probe(probe.directory, probe.name, known.st_dev))
+        found.append(DirectoryProbe(probe.directory, probe.name, known.st_dev))
     return found

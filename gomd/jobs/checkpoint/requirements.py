@@ -9,7 +9,7 @@ from typing import Final
 from gomd.jobs.checkpoint.build_id import build_id
 from gomd.jobs.checkpoint.free_ports import NotFree
 from gomd.jobs.checkpoint.inet_sockets import Port, version
-from gomd.jobs.checkpoint.probes import Probe
+from gomd.jobs.checkpoint.probes import DirectoryProbe
 from gomd.jobs.checkpoint.same_file import FileRequirement, Views, difference
 
 __all__ = (
@@ -58,7 +58,7 @@ class Requirements:
     memory_max: int | None = None
     node: str = ""
     boot: str = ""
-    probes: tuple[Probe, ...] = ()
+    probes: tuple[DirectoryProbe, ...] = ()
     gids: tuple[int, ...] = ()
     limits: tuple[tuple[str, int], ...] = ()
     huge: int = 0
@@ -97,7 +97,7 @@ class Capabilities:
     criu: str = ""
     no_limit: str = ""
     boot: str = ""
-    probes: tuple[Probe, ...] = ()
+    probes: tuple[DirectoryProbe, ...] = ()
     gids: tuple[int, ...] | None = None
     limits: tuple[tuple[str, int], ...] = ()
     huge: int = 0

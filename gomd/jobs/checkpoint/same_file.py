@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from gomd.jobs.checkpoint.probes import Probe
+from gomd.jobs.checkpoint.probes import DirectoryProbe
 
 #: Directories of the system's own programs: what is in them comes from packages.
 SYSTEM: Final = (
@@ -74,8 +74,8 @@ class Views:
     target: str
     source_boot: str = ""
     target_boot: str = ""
-    made: Sequence[Probe] = field(default=())
-    seen: Sequence[Probe] = field(default=())
+    made: Sequence[DirectoryProbe] = field(default=())
+    seen: Sequence[DirectoryProbe] = field(default=())
     user: str = ""
 
 

@@ -36,7 +36,7 @@ class Unpacker:
         self._decoder = codec.TreeDecoder()
         self._rules = TreeRules(limits)
         self._directories: list[tuple[int, codec.Directory]] = []
-        self._file: tuple[int, codec.File] | None = None
+        self._file: tuple[int, codec.RegularFile] | None = None
         self._paths: dict[int, tuple[bytes, ...]] = {}
         self._closed_directories: list[tuple[tuple[bytes, ...], int, int]] = []
 
@@ -55,7 +55,7 @@ class Unpacker:
         """
         for record in self._decoder.feed(data):
             path = (*self._rules.path, getattr(record, "name", b"")) if hasattr(record, "name") else ()
-            if isinstance(record, (codec.File, codec.Fifo)) and record.linked:
+            if isinstance(record, (codec.RegularFile, codec.Fifo)) and record.linked:
                 self._paths[self._rules.entries] = path
             self._rules.check(record)
             try:
@@ -103,7 +103,7 @@ class Unpacker:
         if isinstance(record, codec.Chunk):
             assert self._file is not None
             _write_all(self._file[0], record.data, record.offset)
-        elif isinstance(record, codec.File):
+        elif isinstance(record, codec.RegularFile):
             self._check_owner(record)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             self._file = os.open(record.name, flags, 0o600, dir_fd=self._here), record
@@ -116,7 +116,7 @@ class Unpacker:
                 self._here, (record.name,), os.O_RDONLY | os.O_DIRECTORY, crossing=False
             )
             self._directories.append((descriptor, record))
-        elif isinstance(record, codec.Leave):
+        elif isinstance(record, codec.DirectoryEnd):
             self._leave(record)
         else:
             self._special(record)
@@ -163,7 +163,7 @@ class Unpacker:
         finally:
             os.close(descriptor)
 
-    def _leave(self, record: codec.Leave) -> None:
+    def _leave(self, record: codec.DirectoryEnd) -> None:
         descriptor, entered = self._directories.pop()
         path = (*self._rules.path, entered.name)
         try:
@@ -175,13 +175,13 @@ class Unpacker:
         finally:
             os.close(descriptor)
 
-    def _check_owner(self, record: codec.Directory | codec.File | codec.Link | codec.Fifo) -> None:
+    def _check_owner(self, record: codec.Directory | codec.RegularFile | codec.Link | codec.Fifo) -> None:
         if self._uid != 0 and record.uid != self._uid:
             raise codec.MalformedTree(
                 f"a tree of files has an entry of uid {record.uid}, and is for {self._uid}"
             )
 
-    def _set_owner(self, descriptor: int, record: codec.Directory | codec.File | codec.Fifo) -> None:
+    def _set_owner(self, descriptor: int, record: codec.Directory | codec.RegularFile | codec.Fifo) -> None:
         if self._uid == 0:
             os.fchown(descriptor, record.uid, record.gid)
         elif record.gid in self._gids:

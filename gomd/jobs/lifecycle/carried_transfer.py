@@ -11,8 +11,9 @@ from gomd.jobs.lifecycle.frame_stream import FrameStream
 from libgomd.deadlines import within
 from libgomd.errors import CannotMove, NotPossible, PeerUnreachable, TimedOut
 from libgomd.wire import frames
+from libgomd.wire.carry_messages import CarryOutcome
 from libgomd.wire.frames import Frame, MalformedFrame
-from libgomd.wire.job_messages import CarryOutcome, decode
+from libgomd.wire.job_messages import decode
 
 _ENDED = "the connection ended in the middle of the carried files"
 

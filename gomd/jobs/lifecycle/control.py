@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from libgomd.deadlines import within
 from libgomd.errors import CannotMove, TimedOut
 from libgomd.wire import job_messages
-from libgomd.wire.job_messages import Order, OrderOutcome
+from libgomd.wire.job_orders import Order, OrderOutcome
 
 #: Seconds for an order that a supervisor carries out at once.
 ORDER_TIMEOUT = 20.0

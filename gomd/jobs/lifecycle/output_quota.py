@@ -27,7 +27,7 @@ from gomd.jobs.supervisor.file_store import free_of
 from libgomd.errors import GomdError, InternalError, TimedOut, TooMany
 from libgomd.model import Caller, Counter, Job
 from libgomd.wire import job_messages
-from libgomd.wire.job_messages import KeepOrder
+from libgomd.wire.job_orders import KeepOrder
 
 #: Seconds between two measurements.
 MEASURE_INTERVAL = 5.0

@@ -8,7 +8,8 @@ from typing import Protocol
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from libgomd.wire import frames, job_messages
 from libgomd.wire.frames import Frame
-from libgomd.wire.job_messages import JobExit, OrderOutcome, RunningJob, StartFailure
+from libgomd.wire.job_messages import JobExit, JobReport, StartFailure
+from libgomd.wire.job_orders import OrderOutcome
 
 #: The frames that a caller may send once its job runs.
 _FROM_CLIENT = frozenset(
@@ -48,7 +49,7 @@ class ClientEnd(Protocol):
 class RelayListener(Protocol):
     """Receives the events of a relay that concern this daemon too."""
 
-    def on_started(self, running: RunningJob) -> None:
+    def on_started(self, running: JobReport) -> None:
         """The job runs. Called again for each new connection to the job."""
 
     def on_exit(self, exit: JobExit) -> None:
@@ -170,7 +171,7 @@ class StreamRelay:
             self.attached = self.client is not None
             self.to_client(frames.encode(kind, payload))
         elif kind == frames.STARTED:
-            self._listener.on_started(job_messages.decode(RunningJob, payload))
+            self._listener.on_started(job_messages.decode(JobReport, payload))
         elif kind == frames.EXIT:
             if self.attached and not self.transparent and not self.holds_exit:
                 self.to_client(frames.encode(kind, payload))

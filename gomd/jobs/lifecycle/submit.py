@@ -40,7 +40,7 @@ from libgomd.model import Caller, Node, Status
 from libgomd.wallclock import Wall
 from libgomd.wire import frames
 from libgomd.wire.frames import Frame
-from libgomd.wire.job_messages import RECEIVED
+from libgomd.wire.job_orders import RECEIVED
 
 #: Seconds that a caller has to say what is to run.
 SPEC_TIMEOUT = 30.0

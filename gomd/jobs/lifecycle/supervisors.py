@@ -20,11 +20,14 @@ from libgomd.durable import replace_atomically
 from libgomd.errors import MalformedJobName, NotPossible
 from libgomd.private import open_private
 from libgomd.wire import frames, job_messages
-from libgomd.wire.job_messages import CarrySpec, JobExit, JobSpec, RunningJob, ViewSpec
+from libgomd.wire.carry_messages import CarrySpec
+from libgomd.wire.job_messages import JobExit, JobReport, SpawnSpec, ViewSpec
 from libgomd.wire.job_name import JobName
 
-T = TypeVar("T", RunningJob, JobExit)
+T = TypeVar("T", JobReport, JobExit)
 
+#: What says that there is no supervisor: no socket, or nobody listens.
+GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ECONNREFUSED, errno.ELOOP, errno.ENOTSOCK})
 #: Bytes of a file that are read: one holds the arguments of its job.
 _MAX_FILE: Final = 8 * 1024 * 1024
 #: What opening a file says that is not there, or is none.
@@ -122,7 +125,7 @@ class Supervisors:
         """
         self.check_limit(request.memory_max)
         return self._send(
-            JobSpec(
+            SpawnSpec(
                 name, self.directory(name), self.where, self.spool_bytes, request.argv, request.env,
                 request.cwd, request.umask, account.uid, account.gid, account.groups, account.user,
                 request.tty, request.size, request.merge, detach, bool(request.lock),
@@ -137,7 +140,7 @@ class Supervisors:
             self.namespaces,
         )  # fmt: skip
 
-    def _send(self, spec: JobSpec | ViewSpec | CarrySpec, namespaces: bool) -> FrameStream:
+    def _send(self, spec: SpawnSpec | ViewSpec | CarrySpec, namespaces: bool) -> FrameStream:
         stream = self._fork_server.supervisor(namespaces)
         stream.send(job_messages.encode(spec))
         return stream
@@ -167,7 +170,7 @@ class Supervisors:
         :raises InternalError: there can be no supervisor.
         """
         return self._send(
-            JobSpec(
+            SpawnSpec(
                 name, self.directory(name), self.where, self.spool_bytes, detach=detach, lock=lock,
                 nmigs=nmigs, cgroup=self._place[:2], spool_reserve=self.spool_reserve, images=images,
                 criu=criu, pid_at_home=pid_at_home, expected_uid=uid, private_tmp=self._private_tmp,
@@ -180,7 +183,7 @@ class Supervisors:
         """
         Return a new connection to the supervisor of a job.
 
-        :raises OSError: there is none (one of `gomd.jobs.lifecycle.tracker.GONE`), or it cannot be asked now.
+        :raises OSError: there is none (one of `GONE`), or it cannot be asked now.
         """
         return self._fork_server.connect(os.path.join(self.directory(name), "socket"))
 
@@ -192,13 +195,13 @@ class Supervisors:
         """Return a supervisor that shows what is kept of a job's output."""
         return self._send(ViewSpec(self.directory(name), self.spool_bytes), namespaces=False)
 
-    def read_running(self, name: str) -> RunningJob | None:
+    def read_running(self, name: str) -> JobReport | None:
         """
         Return how a supervisor has described its running job, None when it has not. Blocks briefly.
 
         :raises OSError: it is there and cannot be read now.
         """
-        return self._decode(RunningJob, name, "job")
+        return self._decode(JobReport, name, "job")
 
     def read_exit(self, name: str) -> JobExit | None:
         """

@@ -17,7 +17,8 @@ from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.relay import StreamRelay
 from libgomd.errors import GomdError
 from libgomd.wire import frames, job_messages
-from libgomd.wire.job_messages import JobExit, OrderOutcome, RunningJob, StartFailure
+from libgomd.wire.job_messages import JobExit, JobReport, StartFailure
+from libgomd.wire.job_orders import OrderOutcome
 
 
 class Phase(Enum):
@@ -79,7 +80,7 @@ class JobObserver(Protocol):
         """The connection to its caller broke."""
 
 
-def own_obstacle(running: RunningJob) -> str:
+def own_obstacle(running: JobReport) -> str:
     """Return why a job cannot be moved, a clause, as far as its supervisor tells; empty when it can."""
     if running.tty and not running.terminal_moves:
         return running.cantmove or TERMINAL_STAYS
@@ -119,7 +120,7 @@ class TrackedJob:
         *,
         number: int | None = None,
         phase: Phase = Phase.STARTING,
-        running: RunningJob | None = None,
+        running: JobReport | None = None,
     ) -> None:
         self._observer = observer
         self.name = name
@@ -198,7 +199,7 @@ class TrackedJob:
         """It runs on ``node`` now, which has still to describe it."""
         self.node, self.running = node, None
 
-    def came_home(self, node: int, running: RunningJob) -> None:
+    def came_home(self, node: int, running: JobReport) -> None:
         """It runs on this ``node``, its home, again."""
         self.stop_arriving()
         self.node, self.running = node, running
@@ -303,7 +304,7 @@ class TrackedJob:
 
     # -- what its relay tells
 
-    def on_started(self, running: RunningJob) -> None:
+    def on_started(self, running: JobReport) -> None:
         """See `RelayListener.on_started`."""
         first_time, self.running = self.phase is Phase.STARTING, running
         if first_time:

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from gomd.interfaces import IEvents, IMembership, IThreads, MoveCost
+from gomd.interfaces import IEvents, IMembership, IThreads
 from gomd.jobs.home.changes import JobChanges
 from gomd.jobs.home.output_writer import OutputWriter
 from gomd.jobs.home.table import LOST_EXIT, HomeTable
 from gomd.jobs.lifecycle.carried_files import CarriedFiles
 from gomd.jobs.lifecycle.frame_stream import FrameStream
+from gomd.jobs.lifecycle.job_events import JobEvents
+from gomd.jobs.lifecycle.reconnection import Reconnection
 from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
 from gomd.jobs.lifecycle.removal import DirectoryRemoval
 from gomd.jobs.lifecycle.supervisors import Supervisors
 from gomd.jobs.lifecycle.tracked import Phase, TrackedJob, own_obstacle
-from libgomd.errors import GomdError, InternalError, NotFound, error_for
-from libgomd.model import Event, EventKind, Job, JobState
+from libgomd.errors import GomdError, InternalError, error_for
+from libgomd.model import EventKind, Job, JobState
 from libgomd.wallclock import Wall
 from libgomd.wire import frames, job_messages
-from libgomd.wire.job_messages import AttachedJob, JobExit, RunningJob, StartFailure
+from libgomd.wire.job_messages import AttachedJob, JobExit, JobReport, StartFailure
 
-#: Seconds until a supervisor is tried again that could not be asked: no descriptor is free, it is busy.
-RETRY_INTERVAL: Final = 1.0
-#: What says that there is no supervisor: no socket, or nobody listens.
-GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ECONNREFUSED, errno.ELOOP, errno.ENOTSOCK})
 #: Seconds that the disk may take for one small file.
 _DISK_TIMEOUT: Final = 60.0
 _NO_WORD: Final = "its supervisor ended without a word"
@@ -45,7 +41,8 @@ class JobTracker:
         runs.
     :param wall: gives the time of stamps. :param carried: brings home what jobs carry along; None:
         nothing does.
-    :ivar jobs: the jobs, by their names. :ivar jobs_started: how many of this home have begun.
+    :ivar events: where what happens to jobs is told. :ivar jobs: the jobs, by their names.
+    :ivar jobs_started: how many of this home have begun.
     :ivar stopping: the daemon stops: connections that end now say nothing about jobs.
     """
 
@@ -73,6 +70,8 @@ class JobTracker:
         self.remote = remote(self._is_running, changes)
         self._supervisors = supervisors
         self._table = table
+        self.events = JobEvents(members, events, wall)
+        self._reconnection = Reconnection(clock, int(members.own_id), table, self.remote, supervisors, self)
         self._changes = changes
         self._removal = DirectoryRemoval(threads, supervisors, self._is_running)
         self.jobs: dict[str, TrackedJob] = {}
@@ -89,7 +88,7 @@ class JobTracker:
         return TrackedJob(self._clock, self, job.name, job.uid, job.node, number=job.job, phase=phase)
 
     def new_guest(
-        self, name: str, uid: int, phase: Phase = Phase.STARTING, running: RunningJob | None = None
+        self, name: str, uid: int, phase: Phase = Phase.STARTING, running: JobReport | None = None
     ) -> TrackedJob:
         """Return a job of another home on this node, which is not tracked yet."""
         return TrackedJob(self._clock, self, name, uid, self._members.own_id, phase=phase, running=running)
@@ -124,7 +123,7 @@ class JobTracker:
             self.keep_output_if_detached(tracked)
             self.job_disconnected(tracked)
         else:
-            self._reconnect(tracked)
+            self._reconnection.to_supervisor(tracked)
 
     async def follow(self, node_down: Callable[[int], None]) -> None:
         """
@@ -185,7 +184,9 @@ class JobTracker:
         job = self._table.started(tracked.number, tracked.node, running.pid, cantmove, running.identity)
         if first_time:
             self.jobs_started += 1
-            self.publish(EventKind.STARTED, job.node, f"job {job.job} of {job.user}: {job.command}", job.uid)
+            self.events.publish(
+                EventKind.STARTED, job.node, f"job {job.job} of {job.user}: {job.command}", job.uid
+            )
 
     def job_failed(self, tracked: TrackedJob, failure: StartFailure) -> None:
         """See `JobObserver.job_failed`."""
@@ -298,27 +299,12 @@ class JobTracker:
             return
         job = self._table.change(number, state=state, exit=exit, reason=reason, ended=self._wall())
         lost = " is lost" if state is JobState.LOST else ""
-        self.publish(
+        self.events.publish(
             EventKind.ENDED,
             job.node,
             f"job {number} of {job.user}{lost}, exit {exit}{': ' + reason if reason else ''}",
             job.uid,
         )
-
-    def publish(
-        self, kind: EventKind, node_id: int, text: str, uid: int | None, cost: MoveCost | None = None
-    ) -> None:
-        """Publish what happened to a job of user ``uid`` on a node as an event. :param cost: of a move."""
-        try:
-            name = self._members.find(str(node_id)).name
-        except NotFound:
-            name = ""
-        event = Event(self._wall(), kind, node_id, name, text, self._members.own_id, uid)
-        if cost is not None:
-            event = replace(
-                event, seconds=cost.seconds, stopped_seconds=cost.stopped_seconds, bytes=cost.bytes
-            )
-        self._events.publish(event)
 
     def lose(self, tracked: TrackedJob, why: str) -> None:
         """Give a job up, and say so."""
@@ -335,62 +321,10 @@ class JobTracker:
 
     def find_again(self, tracked: TrackedJob) -> None:
         """Find a job again where it should be, or give it up."""
-        if tracked.number is not None and tracked.node != self._members.own_id:
-            if not tracked.seeking_node:
-                self.soon(self._find_on_node(tracked, tracked.number))
-        else:
-            self._reconnect(tracked)
+        self._reconnection.find(tracked)
 
-    async def _find_on_node(self, tracked: TrackedJob, number: int) -> None:
-        """Find a job on another node again, or give it up."""
-        job = self._table.get(number)
-        assert job is not None
-        tracked.seeking_node = True
-        try:
-            found = await self.remote.find(job, lambda: self._table.get(number) or job)
-        finally:
-            tracked.seeking_node = False
-        if not self.is_tracked(tracked) or tracked.node == self._members.own_id:
-            if isinstance(found, FrameStream):
-                found.close()
-        elif isinstance(found, FrameStream):
-            tracked.connect(found)
-            tracked.resume()
-        elif tracked.phase is not Phase.ARRIVING:
-            self.lose(tracked, found)
-            await self.remote.end_leftover(job)
-
-    def _reconnect(self, tracked: TrackedJob) -> None:
-        """Connect to the supervisor of a job of this node, or else find what it has left behind."""
-        exit = None
-        try:
-            stream = self._supervisors.connect(tracked.name)
-        except OSError as error:
-            try:
-                if error.errno not in GONE:
-                    raise
-                exit = self._supervisors.read_exit(tracked.name)
-            except OSError as trouble:  # that says nothing about the job
-                if not tracked.supervisor_silent:
-                    self._log.warn(
-                        "the supervisor of job {job} cannot be asked now, trying again: {error}",
-                        job=tracked.name, error=trouble,
-                    )  # fmt: skip
-                tracked.supervisor_silent = True
-                self._clock.callLater(RETRY_INTERVAL, self._reconnect_later, tracked)
-                return
-            tracked.supervisor_silent = False
-            self._supervisor_gone(tracked, exit)
-        else:
-            tracked.connect(stream)
-            tracked.resume()
-
-    def _reconnect_later(self, tracked: TrackedJob) -> None:
-        if not self.stopping and self.is_tracked(tracked) and not tracked.connected:
-            self._reconnect(tracked)
-
-    def _supervisor_gone(self, tracked: TrackedJob, exit: JobExit | None) -> None:
-        """:param exit: what it has written before it ended, None when it has not."""
+    def supervisor_gone(self, tracked: TrackedJob, exit: JobExit | None) -> None:
+        """See `ReconnectionListener.supervisor_gone`."""
         if tracked.supervisor_lost():
             return
         if tracked.number is None:
@@ -398,7 +332,7 @@ class JobTracker:
             self.release(tracked)
             self.remove(tracked.name)  # on a thread: its temporary files may be many
             if self.carried is not None:
-                self.soon(self.carried.left(tracked.name))
+                self.soon(self.carried.moves.left(tracked.name))
         elif exit is not None and self._carries(tracked):
             tracked.end(exit)
             self.job_ended(tracked)

@@ -16,7 +16,8 @@ from gomd.jobs.migration.location import JobLocations
 from libgomd.errors import NotFound
 from libgomd.model import Job, JobState
 from libgomd.wire.frames import MOVED, encode_signal
-from libgomd.wire.job_messages import END, PlainOrder, RunningJob, encode
+from libgomd.wire.job_messages import JobReport, encode
+from libgomd.wire.job_orders import END, PlainOrder
 
 
 class LocalJobs:
@@ -258,7 +259,7 @@ class LocalJobs:
             if not job.connected:
                 self._tracker.find_again(job)
 
-    def arrived(self, name: str, stream: FrameStream, running: RunningJob, times: int) -> None:
+    def arrived(self, name: str, stream: FrameStream, running: JobReport, times: int) -> None:
         """
         Track a job that runs on this node now.
 

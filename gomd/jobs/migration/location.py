@@ -19,7 +19,7 @@ from gomd.jobs.lifecycle.tracker import JobTracker
 from libgomd.errors import Conflict, GomdError, NotFound, PeerUnreachable
 from libgomd.model import Caller, EventKind, Job, Role
 from libgomd.wire import frames
-from libgomd.wire.job_messages import RunningJob
+from libgomd.wire.job_messages import JobReport
 from libgomd.wire.job_name import JobName
 from libgomd.wire.lines import OK, Request
 
@@ -82,7 +82,7 @@ class JobLocations:
             self._say(job, cost)
         elif tracked is None or tracked.number is None:
             text = f"guest {name} moved to node {node_id}"
-            self._tracker.publish(EventKind.MIGRATED, node_id, text, None, cost)
+            self._tracker.events.publish(EventKind.MIGRATED, node_id, text, None, cost)
 
     def left(self, name: str, node_id: int) -> None:
         """Reach a job on the node to which it went, or leave that to its home: nothing of it is left here."""
@@ -118,7 +118,7 @@ class JobLocations:
 
     # -- where it is
 
-    def arrived(self, name: str, stream: FrameStream, running: RunningJob, nmigs: int) -> None:
+    def arrived(self, name: str, stream: FrameStream, running: JobReport, nmigs: int) -> None:
         """
         Note that a job runs on this node now.
 
@@ -134,10 +134,10 @@ class JobLocations:
             self._tracker.track(tracked)
             tracked.connect(stream)
             text = f"guest {name} moved to node {tracked.node}"
-            self._tracker.publish(EventKind.MIGRATED, tracked.node, text, tracked.uid)
+            self._tracker.events.publish(EventKind.MIGRATED, tracked.node, text, tracked.uid)
             self.tell(tracked, nmigs)
 
-    def _came_home(self, number: int, stream: FrameStream, running: RunningJob, nmigs: int) -> None:
+    def _came_home(self, number: int, stream: FrameStream, running: JobReport, nmigs: int) -> None:
         job = self._table.get(number)
         tracked = None if job is None else self._tracker.jobs.get(job.name)
         if job is None or tracked is None or job.state.over:
@@ -230,4 +230,4 @@ class JobLocations:
 
     def _say(self, job: Job, cost: MoveCost | None = None) -> None:
         text = f"job {job.job} of {job.user} moved to node {job.node}: {job.command}"
-        self._tracker.publish(EventKind.MIGRATED, job.node, text, job.uid, cost)
+        self._tracker.events.publish(EventKind.MIGRATED, job.node, text, job.uid, cost)

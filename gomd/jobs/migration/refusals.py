@@ -45,7 +45,7 @@ async def reasons_to_refuse(
     if context.carried is None:
         return [*found, f"{name} does not take carried files"]
     carried, uid, user = requirements.carried, requirements.uid, requirements.user
-    return [*found, *await context.carried.obstacles(carried, uid, user)]
+    return [*found, *await context.carried.moves.obstacles(carried, uid, user)]
 
 
 def _first_refusal(context: MigrationContext, requirements: Requirements, job: MigrationId, name: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from gomd.jobs.checkpoint.inet_sockets import Port
-from gomd.jobs.checkpoint.probes import MAX_PROBES, Probe
+from gomd.jobs.checkpoint.probes import MAX_PROBES, DirectoryProbe
 from gomd.jobs.checkpoint.requirements import MAX_FILES, FileRequirement, Requirements
 from libgomd.errors import CannotMove
 from libgomd.jobspec import MAX_CARRIED
@@ -49,7 +49,7 @@ def decode_requirements(data: bytes) -> Requirements:
     try:
         values: dict[str, Any] = json.loads(data)
         values["files"] = tuple(FileRequirement(**each) for each in values["files"])
-        values["probes"] = tuple(Probe(**each) for each in values.get("probes", ()))
+        values["probes"] = tuple(DirectoryProbe(**each) for each in values.get("probes", ()))
         values["limits"] = tuple((name, limit) for name, limit in values.get("limits", ()))
         values["carried"] = tuple(values.get("carried", ()))
         values["gids"] = tuple(values.get("gids", ()))
@@ -125,7 +125,7 @@ def _is_valid(file: FileRequirement) -> bool:
     )
 
 
-def _is_valid_probe(probe: Probe) -> bool:
+def _is_valid_probe(probe: DirectoryProbe) -> bool:
     return (
         isinstance(probe.directory, str)
         and probe.directory.startswith("/")

@@ -14,15 +14,8 @@ from gomd.jobs.lifecycle.frame_stream import FrameStream
 from libgomd.errors import CannotMove
 from libgomd.wire import frames
 from libgomd.wire.frames import Frame
-from libgomd.wire.job_messages import (
-    END,
-    THAW,
-    OrderOutcome,
-    PlainOrder,
-    RunningJob,
-    StartFailure,
-    decode,
-)
+from libgomd.wire.job_messages import JobReport, StartFailure, decode
+from libgomd.wire.job_orders import END, THAW, OrderOutcome, PlainOrder
 
 #: Why a copy has failed whose supervisor closed the connection.
 _GONE: Final = "its supervisor ended without a word"
@@ -39,10 +32,10 @@ class RestoredCopy:
 
     def __init__(self, clock: IReactorTime, stream: FrameStream, lost: Callable[[str], None]) -> None:
         self.stream = stream
-        self.running: RunningJob | None = None
+        self.running: JobReport | None = None
         self._clock = clock
         self._lost = lost
-        self._started: Deferred[RunningJob] = Deferred()
+        self._started: Deferred[JobReport] = Deferred()
         self._control = SupervisorControl(clock, stream.send, lambda: not stream.gone)
         stream.listen(self._on_frame, self._on_lost)
 
@@ -81,7 +74,7 @@ class RestoredCopy:
 
     def _on_frame(self, frame: Frame) -> None:
         if frame.kind == frames.STARTED and not self._started.called:
-            self._started.callback(decode(RunningJob, frame.payload))
+            self._started.callback(decode(JobReport, frame.payload))
         elif frame.kind == frames.FAILED and not self._started.called:
             self._started.errback(CannotMove(decode(StartFailure, frame.payload).text))
         elif frame.kind == frames.MOVED:

@@ -23,7 +23,7 @@ from gomd.jobs.migration.refusals import reasons_of_age, takes_no_files
 from gomd.jobs.migration.requirements_file import REQUIREMENTS_FILE
 from gomd.jobs.migration.timeline import Timeline
 from libgomd.errors import CannotMove
-from libgomd.wire.job_messages import END, THAW, FreezeOrder, PlainOrder
+from libgomd.wire.job_orders import END, THAW, FreezeOrder, PlainOrder
 
 #: Seconds that criu may take to stop the job and send its memory.
 FREEZE_TIMEOUT: Final = 800.0
@@ -195,5 +195,5 @@ class MigrationSource:
         self.timeline.note("ended")
         jobs.left(name, self.other)
         if self._context.carried is not None:
-            self._context.in_background(self._context.carried.left(name))
+            self._context.in_background(self._context.carried.moves.left(name))
         await self._context.images.remove(self.migration, self.role)

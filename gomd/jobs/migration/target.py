@@ -9,7 +9,7 @@ from typing import Final
 from twisted.internet.defer import DeferredSemaphore
 
 from gomd.jobs.checkpoint.requirements import Requirements
-from gomd.jobs.lifecycle.tracker import GONE
+from gomd.jobs.lifecycle.supervisors import GONE
 from gomd.jobs.migration.context import MigrationContext
 from gomd.jobs.migration.details import (
     ABILITIES,
@@ -185,7 +185,7 @@ class MigrationTarget:
         """Get the files that the job carries along, now that it is frozen. :raises CannotMove: no."""
         context, needs = self._context, self._requirements
         if self._offer.carry and context.carried is not None and needs is not None:
-            await context.carried.pull(self.job.name, context.node(self.other), needs.uid, needs.user)
+            await context.carried.moves.pull(self.job.name, context.node(self.other), needs.uid, needs.user)
 
     def _copy_lost(self, reason: str) -> None:
         self._tell(Local.FAILED, reason)
@@ -248,7 +248,7 @@ class MigrationTarget:
         self._copy = None
         await self._context.images.remove(self.migration, self.role)
         if self._offer.carry and self._context.carried is not None:
-            self._context.in_background(self._context.carried.left(self.job.name))
+            self._context.in_background(self._context.carried.moves.left(self.job.name))
         self._context.jobs.cancel_return(self.job.name)
 
     def _release_slot(self) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 from twisted.internet.interfaces import IReactorTime
 
 from gomd.interfaces import MoveCost
-from gomd.jobs.checkpoint.core_image import fields
+from gomd.jobs.checkpoint.protobuf import readable_values
 
 #: The file of criu's images that says how long the job was frozen for its dump.
 STATS_FILE: Final = "stats-dump"
@@ -76,5 +76,7 @@ def parse_stats(stats: bytes) -> dict[int, int | bytes]:
     """Return what criu says of a dump, by the numbers of its fields; empty when it does not say anything."""
     if not stats.startswith(_MAGIC):
         return {}
-    [dump] = fields(stats[len(_MAGIC) + 4 :]).get(_DUMP, [b""])[:1]
-    return {name: found[0] for name, found in fields(dump).items()} if isinstance(dump, bytes) else {}
+    [dump] = readable_values(stats[len(_MAGIC) + 4 :]).get(_DUMP, [b""])[:1]
+    return (
+        {name: found[0] for name, found in readable_values(dump).items()} if isinstance(dump, bytes) else {}
+    )

@@ -30,7 +30,7 @@ from gomd.jobs.supervisor.carried_base import Identity
 from gomd.jobs.supervisor.carried_merge import Merge
 from libgomd.errors import CannotMove
 from libgomd.wire import frames, job_messages
-from libgomd.wire.job_messages import GIVE, MERGE, PUT, REMOVE, TAKE, CarryOutcome, CarrySpec
+from libgomd.wire.carry_messages import GIVE, MERGE, PUT, REMOVE, TAKE, CarryOutcome, CarrySpec
 
 #: Names in the directory of a job's carried files.
 FILES: Final = "files"

@@ -21,7 +21,7 @@ import time
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-from libgomd.wire.job_messages import JobSpec
+from libgomd.wire.job_messages import SpawnSpec
 
 #: Names of cgroups: the daemon's own; that of all jobs inside the daemon's cgroup; and that inside another.
 DAEMON, JOBS, JOBS_BESIDE = "daemon", "jobs", "gomd-jobs"
@@ -151,7 +151,7 @@ class JobGroup:
                 time.sleep(0.005)
 
 
-def group_of(spec: JobSpec) -> JobGroup | None:
+def group_of(spec: SpawnSpec) -> JobGroup | None:
     """
     Make and return the cgroup of the job in ``spec``; None when it can have none. Blocks briefly.
 

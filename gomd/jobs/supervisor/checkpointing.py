@@ -12,7 +12,8 @@ from typing import NoReturn
 
 from gomd.jobs.checkpoint import inherited_attributes, permissions, process_tree, timerfds
 from gomd.jobs.checkpoint.action_script import RESTORED, RESUMING
-from gomd.jobs.checkpoint.criu import CallerGone, Criu
+from gomd.jobs.checkpoint.criu import Criu
+from gomd.jobs.checkpoint.criu_process import CallerGone
 from gomd.jobs.checkpoint.tree_stream import STREAM_FILE
 from gomd.jobs.supervisor import handover, pipes
 from gomd.jobs.supervisor.attributes import CannotReset, reset_for_copy
@@ -21,12 +22,13 @@ from gomd.jobs.supervisor.child_task import ChildTask
 from gomd.jobs.supervisor.exit_watcher import end_the_rest
 from gomd.jobs.supervisor.freezing import FreezingSupervisor
 from gomd.jobs.supervisor.handover import Handover
+from gomd.jobs.supervisor.own_directories import show_carried
 from gomd.jobs.supervisor.pipes import Streams
 from gomd.jobs.supervisor.private_dirs import STORED, PrivateDirectories
 from gomd.jobs.supervisor.private_transfer import unpack_trees
 from gomd.jobs.supervisor.spawn import CannotStart, Program
 from libgomd.errors import CannotMove
-from libgomd.wire.job_messages import JobSpec
+from libgomd.wire.job_messages import SpawnSpec
 from libgomd.wire.resumable import MemoryStore
 
 #: Seconds criu may take for a restore; a dump has its limit from the daemon.
@@ -95,7 +97,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
                 unpack_trees(directory, spec, private)
             if private is not None:
                 private.show_paths(told.shown)
-            self._mount_carried(spec)
+            show_carried(spec, self._environment, self._carried, private)
 
         def finish() -> None:
             pids = process_tree.descendants(pid)
@@ -167,7 +169,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
             raise CannotMove(f"it has temporary directories of its own that {spec.where} has not")
         return private
 
-    def _make_group(self, spec: JobSpec) -> JobGroup | None:
+    def _make_group(self, spec: SpawnSpec) -> JobGroup | None:
         """Make its cgroup, with room for criu. :raises CannotMove: it has a limit, and there can be none."""
         try:
             self._group = group_of(spec)

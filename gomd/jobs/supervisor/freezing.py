@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from gomd.jobs.checkpoint import (
-    core_images,
+    core_mending,
     late_signals,
     permissions,
     process_tree,
@@ -38,7 +38,7 @@ from gomd.jobs.supervisor.supervisor import Supervisor
 from gomd.jobs.supervisor.terminal_state import HandedTerminal
 from libgomd.errors import CannotMove
 from libgomd.wire import frames, job_messages
-from libgomd.wire.job_messages import END, FREEZE, FreezeOrder, LockOrder, Order, OrderOutcome
+from libgomd.wire.job_orders import END, FREEZE, FreezeOrder, LockOrder, Order, OrderOutcome
 from libgomd.wire.resumable import CHUNK, Store
 
 #: Seconds a child may take beyond criu's own limit.
@@ -138,7 +138,7 @@ class FreezingSupervisor(Supervisor):
                     raise CannotMove("it opened or closed /dev/tty just as it was to be frozen: try again")
                 late_signals.note(pids, order.directory)
 
-            waiting = core_images.waiting_calls(process_tree.descendants(pid))
+            waiting = core_mending.waiting_calls(process_tree.descendants(pid))
             before = restrictions.check(process_tree.descendants(pid), process_tree.high_pids)
             sender = tree_sender(order) if order.tree_port else None
             criu.dump(
@@ -153,7 +153,7 @@ class FreezingSupervisor(Supervisor):
                 ghost_limit=largest(spec.private_tmp) if private is not None else 0,
                 connected=permissions.is_connected(process_tree.descendants(pid, whole=False)),
             )
-            core_images.mend(order.directory, waiting)
+            core_mending.mend(order.directory, waiting)
             pids = process_tree.descendants(pid)
             if not process_tree.keep_stopped(pids):
                 raise CannotMove("it does not stay stopped")

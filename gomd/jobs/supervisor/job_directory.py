@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from gomd.jobs.checkpoint.remove_tree import remove_entry
 from libgomd.private import create_private, make_private_directory, open_private, open_private_directory
-from libgomd.wire.job_messages import JobExit, RunningJob, from_json, to_json
+from libgomd.wire.job_messages import JobExit, JobReport, from_json, to_json
 
 #: The names in it, beside those of a `gomd.jobs.supervisor.file_store.FileStore`.
 SOCKET, JOB, EXIT = "socket", "job", "exit"
@@ -48,7 +48,7 @@ class JobDirectory:
         self.descriptor = open_private_directory(path)
         os.fchdir(self.descriptor)
 
-    def write(self, name: str, value: RunningJob | JobExit, on_disk: bool) -> None:
+    def write(self, name: str, value: JobReport | JobExit, on_disk: bool) -> None:
         """
         Write one file, all of it or none.
 

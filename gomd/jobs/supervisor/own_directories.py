@@ -1,5 +1,6 @@
 """
-Gives a job that begins its own temporary directories, with what its command line names of the machine's.
+Gives a job that begins its own temporary directories, with what its command line names of the machine's, and
+the files that it carries along.
 
 Standard library only: this runs in the supervisor.
 """
@@ -9,14 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from gomd.jobs.supervisor.carried_mounts import look_up, mount_carried
 from gomd.jobs.supervisor.named_paths import named_paths
 from gomd.jobs.supervisor.private_dirs import PrivateDirectories
 from gomd.jobs.supervisor.reach import reach
 from gomd.jobs.supervisor.spawn import CannotStart, SupervisorEnvironment
-from libgomd.wire.job_messages import JobSpec
+from libgomd.errors import CannotMove
+from libgomd.wire.job_messages import SpawnSpec
 
 
-def own_directories(spec: JobSpec, environment: SupervisorEnvironment, job: int) -> PrivateDirectories | None:
+def own_directories(
+    spec: SpawnSpec, environment: SupervisorEnvironment, job: int
+) -> PrivateDirectories | None:
     """
     Return the directories of a job, mounted; None for one that shares those of the machine. Blocks.
 
@@ -28,7 +33,7 @@ def own_directories(spec: JobSpec, environment: SupervisorEnvironment, job: int)
         return PrivateDirectories(job, spec.uid, spec.gid, spec.groups)
 
 
-def show_named(private: PrivateDirectories, spec: JobSpec) -> None:
+def show_named(private: PrivateDirectories, spec: SpawnSpec) -> None:
     """
     Let a job see there what its command line names of the machine's. Blocks, for `START_TIMEOUT` at the most.
 
@@ -38,6 +43,25 @@ def show_named(private: PrivateDirectories, spec: JobSpec) -> None:
         with _refusing(spec.where):
             reach(lambda: private.reach(named), spec.where)
             private.show(named)
+
+
+def show_carried(
+    spec: SpawnSpec, environment: SupervisorEnvironment, carried: int, private: PrivateDirectories | None
+) -> None:
+    """
+    Let the files that a job carries along appear at their paths. Blocks, for `START_TIMEOUT` at the most.
+
+    :param carried: their open directory, -1 where they are not. :raises CannotMove: they cannot appear.
+    """
+    if not spec.carry:
+        return
+    if not environment.namespace:
+        raise CannotMove(f"files cannot be carried on {spec.where}: {environment.why_not}")
+    if carried < 0:
+        raise CannotMove(f"its carried files are not on {spec.where}")
+    places = () if private is None else private.places
+    reach(lambda: look_up(spec.carry), spec.where)
+    mount_carried(spec.carry, carried, spec.uid, spec.gid, spec.groups, spec.where, places)
 
 
 @contextmanager

@@ -20,7 +20,8 @@ from gomd.jobs.checkpoint.tree_stream import (
 from gomd.jobs.supervisor.kernel import enter_ipc
 from gomd.jobs.supervisor.private_dirs import PrivateDirectories
 from libgomd.errors import CannotMove
-from libgomd.wire.job_messages import FreezeOrder, JobSpec
+from libgomd.wire.job_messages import SpawnSpec
+from libgomd.wire.job_orders import FreezeOrder
 
 if TYPE_CHECKING:  # it imports ssl, which is not loaded beside every job
     from gomd.jobs.checkpoint.tree_connection import TreeSender
@@ -49,7 +50,9 @@ def tree_sender(order: FreezeOrder) -> TreeSender:
     return TreeSender(order.address, order.tree_port, TlsFiles(*order.tls), order.limit)
 
 
-def send_trees(sender: TreeSender, directory: str, spec: JobSpec, private: PrivateDirectories | None) -> None:
+def send_trees(
+    sender: TreeSender, directory: str, spec: SpawnSpec, private: PrivateDirectories | None
+) -> None:
     """
     Send the private directories and the large images in ``directory``, and remove those images. Blocks.
 
@@ -72,7 +75,7 @@ def send_trees(sender: TreeSender, directory: str, spec: JobSpec, private: Priva
         os.unlink(os.path.join(directory, name))
 
 
-def unpack_trees(directory: str, spec: JobSpec, private: PrivateDirectories | None) -> None:
+def unpack_trees(directory: str, spec: SpawnSpec, private: PrivateDirectories | None) -> None:
     """
     Unpack what came beside the images in ``directory``, with the rights of the job's user. Blocks.
 

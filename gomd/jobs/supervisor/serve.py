@@ -6,11 +6,14 @@ import socket
 
 from gomd.jobs.supervisor.carrier import carry
 from gomd.jobs.supervisor.control_socket import ControlSocket
+from gomd.jobs.supervisor.lingering import DESERTED_CHECK_INTERVAL
 from gomd.jobs.supervisor.spawn import SupervisorEnvironment
-from gomd.jobs.supervisor.supervisor import DESERTED_CHECK_INTERVAL, Supervisor
+from gomd.jobs.supervisor.supervisor import Supervisor
 from gomd.jobs.supervisor.viewer import OutputViewer
 from libgomd.wire import frames, job_messages
-from libgomd.wire.job_messages import RECEIVED, CarrySpec, OrderOutcome, ViewSpec
+from libgomd.wire.carry_messages import CarrySpec
+from libgomd.wire.job_messages import ViewSpec
+from libgomd.wire.job_orders import RECEIVED, OrderOutcome
 
 #: Seconds in which the daemon has to describe the job.
 SPEC_TIMEOUT = 30.0

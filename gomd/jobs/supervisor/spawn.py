@@ -40,7 +40,7 @@ from gomd.jobs.supervisor.kernel import (
     unshare_pids_and_mounts,
 )
 from gomd.jobs.supervisor.named_paths import with_own_tmpdir
-from libgomd.wire.job_messages import JobSpec
+from libgomd.wire.job_messages import SpawnSpec
 
 #: Where the first process ids of jobs in their namespaces begin, and how many there are. Other processes that
 #: gomd starts there come far above, also where the kernel has no ids beyond 32,768.
@@ -176,7 +176,7 @@ class Program(NamedTuple):
 
 
 def begin(
-    spec: JobSpec,
+    spec: SpawnSpec,
     streams: tuple[int, int, int],
     environment: SupervisorEnvironment,
     group: JobGroup | None = None,
@@ -239,7 +239,7 @@ def read_report(reading: int, limit: float) -> bytes:
 
 
 def _run_program(
-    spec: JobSpec,
+    spec: SpawnSpec,
     streams: tuple[int, int, int],
     environment: SupervisorEnvironment,
     group: JobGroup | None,
@@ -293,7 +293,7 @@ def _started(proc: int) -> int:
         return 0
 
 
-def _become(spec: JobSpec) -> None:
+def _become(spec: SpawnSpec) -> None:
     """Take on the ids of the job's user."""
     if os.geteuid() == 0:
         os.setgroups(spec.groups)
@@ -302,7 +302,7 @@ def _become(spec: JobSpec) -> None:
     os.umask(spec.umask)
 
 
-def _enter_directory(spec: JobSpec) -> None:
+def _enter_directory(spec: SpawnSpec) -> None:
     """Change to the job's directory. :raises CannotStart: the user has no such directory."""
     cwd = spec.cwd
     try:

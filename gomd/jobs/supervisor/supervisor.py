@@ -6,8 +6,9 @@ daemon at a time is connected to it: the one that had it started, over the conne
 one, over the socket in the job's directory. docs/jobs.md says what travels there.
 
 `Supervisor` joins the parts, each of which has one duty: `stdio` (the job's pipes or terminal), `attach`
-(what goes to the caller), `control_socket` (the daemon), `exit_watcher` (how the job ends) and
-`job_directory` (what is written down). Standard library only, and little of it: every job has one of these.
+(what goes to the caller), `control_socket` (the daemon), `exit_watcher` (how the job ends),
+`lingering` (how long it stays) and `job_directory` (what is written down). Standard library only, and little
+of it: every job has one of these.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from contextlib import suppress
 
 from gomd.jobs.supervisor import pipes
 from gomd.jobs.supervisor.attach import CallerAttachment
-from gomd.jobs.supervisor.carried_mounts import look_up, mount_carried
 from gomd.jobs.supervisor.cgroups import JobGroup, NoLimit, group_of
 from gomd.jobs.supervisor.control_socket import ControlSocket
 from gomd.jobs.supervisor.exit_watcher import ExitWatcher, end_the_rest
@@ -32,12 +32,13 @@ from gomd.jobs.supervisor.job_directory import (
     carried_directory,
     make_job_directory,
 )
+from gomd.jobs.supervisor.job_report import new_identity, report, shown_arguments
 from gomd.jobs.supervisor.job_terminal import JobTerminal
-from gomd.jobs.supervisor.own_directories import own_directories, show_named
+from gomd.jobs.supervisor.lingering import DESERTED_CHECK_INTERVAL, Lingering
+from gomd.jobs.supervisor.own_directories import own_directories, show_carried, show_named
 from gomd.jobs.supervisor.pipes import Streams
 from gomd.jobs.supervisor.private_dirs import STORED, PrivateDirectories
 from gomd.jobs.supervisor.private_hint import private_hint
-from gomd.jobs.supervisor.reach import reach
 from gomd.jobs.supervisor.spawn import CannotStart, Program, SupervisorEnvironment, begin
 from gomd.jobs.supervisor.stdio import JobStdio
 from gomd.jobs.supervisor.stop_signals import STOP_SIGNALS, send_stop
@@ -45,27 +46,8 @@ from libgomd.errors import CannotMove
 from libgomd.private import open_private_directory
 from libgomd.wire import frames, job_messages
 from libgomd.wire.attachment import OUTPUTS
-from libgomd.wire.job_messages import JobExit, JobSpec, KeepOrder, Order, RunningJob, StartFailure
-from libgomd.wire.job_name import JobName
-from libgomd.wire.process_identity import ProcessIdentity
-
-#: Seconds after which a job that has ended is forgotten when no caller asks for it.
-LINGER = 900.0
-#: Seconds between two checks, while no daemon is connected, whether one can still connect.
-DESERTED_CHECK_INTERVAL = 60.0
-#: Characters of a job's arguments that are kept, to be shown.
-_SHOWN_CHARACTERS = 4096
-
-
-def shown_arguments(argv: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the first arguments, as many as are shown of a job."""
-    shown, left = [], _SHOWN_CHARACTERS
-    for word in argv:
-        if left <= 0:
-            break
-        shown.append(word[:left])
-        left -= len(word) + 1
-    return tuple(shown)
+from libgomd.wire.job_messages import JobExit, JobReport, SpawnSpec, StartFailure
+from libgomd.wire.job_orders import KeepOrder, Order
 
 
 class Supervisor:
@@ -79,7 +61,7 @@ class Supervisor:
 
     def __init__(
         self,
-        spec: JobSpec,
+        spec: SpawnSpec,
         environment: SupervisorEnvironment,
         control: ControlSocket,
         deserted_check: float = DESERTED_CHECK_INTERVAL,
@@ -87,7 +69,6 @@ class Supervisor:
         self._spec = spec
         self._environment = environment
         self._control = control
-        self._deserted_check = deserted_check
         make_job_directory(spec.directory, may_exist=bool(spec.images))
         self._directory = JobDirectory(spec.directory)
         self._carried = -1
@@ -108,9 +89,7 @@ class Supervisor:
         self._group: JobGroup | None = None
         self._terminal: JobTerminal | None = None
         self._private: PrivateDirectories | None = None
-        self._idle_since: float | None = None
-        self._deserted_check_at: float | None = None
-        self._deserted = False
+        self._lingering = Lingering(deserted_check)
         self._done = False
         self._frozen = False
 
@@ -146,7 +125,7 @@ class Supervisor:
         if self._private is not None:
             show_named(self._private, spec)
         try:
-            self._mount_carried(spec)
+            show_carried(spec, self._environment, self._carried, self._private)
         except CannotMove as error:
             raise CannotStart(405, str(error)) from error
         streams, ours = self._make_terminal() if spec.tty else self._make_pipes()
@@ -159,15 +138,11 @@ class Supervisor:
             self._close_job_ends(streams)
         self._stdio.adopt(ours, spec.tty)
         self._spec = spec._replace(  # arguments and environment may have some MiB
-            argv=shown_arguments(spec.argv), env={}, identity=spec.identity or self._new_identity()
+            argv=shown_arguments(spec.argv),
+            env={},
+            identity=spec.identity or new_identity(spec, self._program),
         )
         self._write_job()
-
-    def _new_identity(self) -> str:
-        """Return the identity of a program that has begun at home; empty when it cannot be told."""
-        assert self._program is not None
-        pid, started = self._program.outside, self._program.started
-        return str(ProcessIdentity(JobName.parse(self._spec.id).home, pid, started)) if started else ""
 
     def _remove_private(self) -> None:
         """Remove the job's temporary directories: nothing of it runs any more."""
@@ -176,18 +151,6 @@ class Supervisor:
             with suppress(OSError):  # whoever removes the job's directory tries again
                 for name in STORED.values():
                     self._directory.remove_below(name)
-
-    def _mount_carried(self, spec: JobSpec) -> None:
-        """Let the files that the job carries along appear at their paths. :raises CannotMove: they cannot."""
-        if not spec.carry:
-            return
-        if not self._environment.namespace:
-            raise CannotMove(f"files cannot be carried on {spec.where}: {self._environment.why_not}")
-        if self._carried < 0:
-            raise CannotMove(f"its carried files are not on {spec.where}")
-        private = () if self._private is None else self._private.places
-        reach(lambda: look_up(spec.carry), spec.where)
-        mount_carried(spec.carry, self._carried, spec.uid, spec.gid, spec.groups, spec.where, private)
 
     def _make_pipes(self) -> tuple[Streams, Streams]:
         if self._spec.detach:
@@ -220,18 +183,12 @@ class Supervisor:
         if not (self._spec.detach and self._spec.images):
             self._directory.remove()
 
-    def _running_job(self) -> RunningJob:
+    def _report(self) -> JobReport:
         assert self._program is not None
-        spec = self._spec
-        return RunningJob(
-            spec.id, self._program.outside, self._environment.pid, spec.uid, spec.gid, spec.user, spec.argv,
-            spec.cwd, spec.detach, spec.tty, spec.lock, spec.nmigs, spec.images, spec.began, spec.used,
-            spec.pid_at_home, spec.memory_max, self._environment.why_not, spec.carry,
-            terminal_moves=self._terminal is not None, identity=spec.identity,
-        )  # fmt: skip
+        return report(self._spec, self._program, self._environment, self._terminal is not None)
 
     def _write_job(self) -> None:
-        self._directory.write(JOB, self._running_job(), on_disk=self._control.connection is None)
+        self._directory.write(JOB, self._report(), on_disk=self._control.connection is None)
 
     # -- the loop
 
@@ -249,7 +206,7 @@ class Supervisor:
             self._stdio.feed()
         if self._control.accept(ready):
             self._on_disconnected()
-            self._deserted_check_at = None
+            self._lingering.connected()
             self._tell_state()
         elif not self._control.receive(ready, self._take):
             self._on_disconnected()
@@ -272,27 +229,19 @@ class Supervisor:
     def _milliseconds_to_wait(self) -> int | None:
         """Return the time until a deadline, None when there is none."""
         deadlines = [] if self._frozen else self._watcher.deadlines()
-        if self._idle_since is not None:
-            deadlines.append(self._idle_since + LINGER)
-        if self._deserted_check_at is not None:
-            deadlines.append(self._deserted_check_at)
+        deadlines += self._lingering.deadlines()
         if not deadlines:
             return None
         return max(0, int((min(deadlines) - time.monotonic()) * 1000) + 1)
 
     def _on_time(self, now: float) -> None:
         """Do what is due."""
-        if self._deserted_check_at is not None and now >= self._deserted_check_at:
-            self._deserted_check_at = now + self._deserted_check
-            if not self._directory.has_socket():
-                self._on_deserted()
+        if self._lingering.is_check_due(now) and not self._directory.has_socket():
+            self._on_deserted()
         if not self._frozen:
             self._on_watcher_deadlines(now)
-        if self._attachment.exit is not None and not self._attachment.attached:
-            self._idle_since = self._idle_since or now
-            self._done = self._done or self._deserted or now >= self._idle_since + LINGER
-        else:
-            self._idle_since = None
+        idle = self._attachment.exit is not None and not self._attachment.attached
+        self._done = self._lingering.is_over(now, idle) or self._done
 
     def _on_watcher_deadlines(self, now: float) -> None:
         watcher = self._watcher
@@ -313,8 +262,7 @@ class Supervisor:
 
         A frozen job can no longer be resumed by anyone; it dies with this supervisor.
         """
-        self._deserted_check_at = None
-        self._deserted = True
+        self._lingering.desert()
         if self._frozen:
             self._done = True
         else:
@@ -324,12 +272,12 @@ class Supervisor:
 
     def _tell_state(self) -> None:
         """Tell a daemon that has just connected what there is."""
-        self._control.send(job_messages.encode(self._running_job()))
+        self._control.send(job_messages.encode(self._report()))
         self._attachment.send_exit()
 
     def _on_disconnected(self) -> None:
         if self._control.listens:
-            self._deserted_check_at = time.monotonic() + self._deserted_check
+            self._lingering.disconnected(time.monotonic())
         self._attachment.connection_lost()
 
     def _take(self, frame: frames.Frame) -> None:
@@ -418,7 +366,7 @@ class Supervisor:
 
     def _leave(self) -> None:
         self._remove_private()
-        if self._deserted:
+        if self._lingering.deserted:
             return
         if self._spec.detach:
             self._directory.remove_socket()

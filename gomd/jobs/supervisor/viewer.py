@@ -8,14 +8,13 @@ from gomd.jobs.supervisor.attach import CallerAttachment
 from gomd.jobs.supervisor.control_socket import ControlSocket
 from gomd.jobs.supervisor.file_store import FileStore
 from gomd.jobs.supervisor.job_directory import JobDirectory
+from gomd.jobs.supervisor.lingering import LINGER_TIMEOUT
 from libgomd.wire import frames
 from libgomd.wire.attachment import OUTPUTS
 from libgomd.wire.job_messages import ViewSpec
 
 #: Milliseconds between two reads of the files, which another process writes.
 _REFRESH_INTERVAL_MS = 100
-#: Seconds after which a connection over which nobody attaches is closed, once the job has ended.
-LINGER = 900.0
 
 
 class OutputViewer:
@@ -56,7 +55,7 @@ class OutputViewer:
     def _milliseconds_to_wait(self) -> int | None:
         if self._attachment.exit is None:
             return _REFRESH_INTERVAL_MS
-        return None if self._attachment.attached else int(LINGER * 1000)
+        return None if self._attachment.attached else int(LINGER_TIMEOUT * 1000)
 
     def _refresh(self) -> None:
         """Read how far the job is. The exit status comes first: no output is written behind it."""

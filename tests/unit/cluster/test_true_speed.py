@@ -8,7 +8,7 @@ from gomd.tree.cluster_tree import node_value
 from libgomd.model import Node, Status
 from libgomd.wire.messages import Heartbeat, TrueSpeed
 from tests.nodes import Cluster
-from tests.unit.cluster.test_engine import Alone, beat
+from tests.unit.cluster.alone import Alone, beat
 
 
 def speeds(cluster: Cluster, at: int) -> dict[int, int | None]:

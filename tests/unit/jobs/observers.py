@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gomd.jobs.lifecycle.tracked import TrackedJob
-from libgomd.wire.job_messages import JobExit, OrderOutcome, RunningJob, StartFailure
+from libgomd.wire.job_messages import JobExit, JobReport, StartFailure
+from libgomd.wire.job_orders import OrderOutcome
 
 
 class RecordingObserver:
@@ -40,7 +41,7 @@ class RecordingListener:
     def __init__(self) -> None:
         self.told: list[str] = []
 
-    def on_started(self, running: RunningJob) -> None:
+    def on_started(self, running: JobReport) -> None:
         self.told.append("started")
 
     def on_exit(self, exit: JobExit) -> None:

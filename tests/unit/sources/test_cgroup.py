@@ -9,8 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from gomd.sources.files import ProcRoot
 from gomd.sources.linux.cgroup import MemoryGroup, parse_group_mounts, parse_own_groups
 from libgomd.model import Memory
-from tests.unit.sources.contract import NOW
 from tests.unit.sources.linux_proc import copied, directory, source_over
+from tests.unit.sources.source_under_test import NOW
 
 MIB = 1 << 20
 MACHINE = Memory(20000 * MIB, 18000 * MIB, 24000 * MIB, 7, 5)

@@ -24,8 +24,8 @@ from libgomd.errors import SourceUnavailable
 from libgomd.model import Memory, Node, Paging, Part, Status
 from libgomd.wire.bodies import decode_body, encode_body
 from libgomd.wire.messages import MAX_NUMBER, Datagram, Summary, sent_values
-from tests.unit.sources.contract import NOW
 from tests.unit.sources.linux_proc import DATA, copied, source_over
+from tests.unit.sources.source_under_test import NOW
 
 K = 1024
 #: What kernels write when a counter has run below 0, and worse.

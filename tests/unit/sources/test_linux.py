@@ -13,8 +13,8 @@ from libgomd.errors import NotFound, NotPossible, SourceUnavailable
 from libgomd.model import Cpu, Disk, Load, Memory, Paging, Part, Pressure, Status
 from libgomd.wire.tree import TreePath
 from tests.unit.sources import captured, contract
-from tests.unit.sources.contract import NOW
 from tests.unit.sources.linux_proc import ADMIN, READER, copied, directory, source_over
+from tests.unit.sources.source_under_test import NOW
 
 
 class LinuxSourceContractTests(contract.NodeSourceContract, SynchronousTestCase):

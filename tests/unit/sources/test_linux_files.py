@@ -13,8 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from gomd.sources.files import MAX_FILE, ProcRoot
 from libgomd.errors import NotAllowed, NotFound, NotPossible, SourceUnavailable
 from libgomd.wire.tree import TreePath
-from tests.unit.sources.contract import NOW
 from tests.unit.sources.linux_proc import ADMIN, READER, STRANGER, copied, directory, source_over
+from tests.unit.sources.source_under_test import NOW
 
 
 class SafeReadingTests(SynchronousTestCase):

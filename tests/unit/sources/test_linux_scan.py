@@ -14,8 +14,8 @@ from gomd.sources.locks import ProcessLocks
 from gomd.sources.usernames import KEPT, NONE_KEPT, UserNames
 from libgomd.errors import NotFound, SourceUnavailable
 from libgomd.model import Process
-from tests.unit.sources.contract import NOW
 from tests.unit.sources.linux_proc import copied
+from tests.unit.sources.source_under_test import NOW
 
 
 def _later(process: Process, seconds: float) -> float:

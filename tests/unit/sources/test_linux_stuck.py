@@ -15,8 +15,8 @@ from gomd.sources.locks import ProcessLocks
 from gomd.sources.usernames import UserNames
 from libgomd.errors import NotFound, SourceUnavailable, TimedOut
 from libgomd.model import Process
-from tests.unit.sources.contract import NOW
 from tests.unit.sources.linux_proc import copied
+from tests.unit.sources.source_under_test import NOW
 
 #: Seconds for a thread to do what it was let go for, on a machine that is busy.
 PATIENCE = 20.0

@@ -15,7 +15,7 @@ from libgomd.errors import MalformedRequest, NotAllowed, NotFound, NotPossible, 
 from libgomd.model import Caller, Cpu, Load, Memory, Part, Process, Role, Sample
 from libgomd.wire.tree import TreePath
 from tests.unit.sources import contract
-from tests.unit.sources.contract import ADMIN, NOW, READER
+from tests.unit.sources.source_under_test import ADMIN, NOW, READER
 
 ADA = Caller(Role.USER, "ada", 1000, "unix")
 

@@ -14,8 +14,8 @@ from gomd.sources.linux.devices import parse_net_dev, read_disks, read_network
 from gomd.web.metrics import Snapshot, page
 from libgomd.model import Disk, Interface, Node, Sample, Status
 from libgomd.wire.text import printable_name
-from tests.unit.sources.contract import NOW
 from tests.unit.sources.linux_proc import copied
+from tests.unit.sources.source_under_test import NOW
 
 HEADING = b"Inter-|\n face |\n"
 COUNTERS = b": " + b"1 " * 16 + b"\n"

@@ -15,7 +15,7 @@ from libgomd.model import Cpu, Disk, Load, Memory, Node, Paging, Part, Process, 
 from libgomd.wire.tree import TreePath
 from tests.unit.sources import contract
 from tests.unit.sources.captured import captured, copied, written_to
-from tests.unit.sources.contract import ADMIN, NOW
+from tests.unit.sources.source_under_test import ADMIN, NOW
 
 UP = Status.CONFIGURED | Status.UP
 

@@ -21,7 +21,7 @@ from libgomd.errors import (
 )  # fmt: skip
 from libgomd.wire.tree import TreePath
 from tests.unit.sources.captured import copied, written_to
-from tests.unit.sources.contract import ADMIN, READER
+from tests.unit.sources.source_under_test import ADMIN, READER
 
 
 class WritingTests(SynchronousTestCase):

@@ -10,8 +10,8 @@ from gomd.history.columns import SAMPLE_COLUMNS, sample_line
 from gomd.sources.linux.source import LinuxSource
 from gomd.sources.linux.sysfs import Stacking, is_stacked_name
 from libgomd.model import Node, Part, Sample, Status
-from tests.unit.sources.contract import NOW
 from tests.unit.sources.linux_proc import copied, directory
+from tests.unit.sources.source_under_test import NOW
 
 #: Two disks in a RAID 1, on it LVM, on that an encrypted volume, as a Debian 13 has it.
 RAID = {

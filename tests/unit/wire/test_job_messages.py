@@ -13,26 +13,24 @@ from libgomd.wire import frames, job_messages
 from libgomd.wire.frames import FrameParser, MalformedFrame
 from libgomd.wire.job_messages import (
     AttachedJob,
-    FreezeOrder,
     JobExit,
     JobMessage,
-    JobSpec,
-    KeepOrder,
-    LockOrder,
-    OrderOutcome,
-    PlainOrder,
-    RunningJob,
+    JobReport,
+    SpawnSpec,
     StartFailure,
     ViewSpec,
 )
+from libgomd.wire.job_orders import FreezeOrder, KeepOrder, LockOrder, OrderOutcome, PlainOrder
 
-_SPEC = JobSpec(
+_SPEC = SpawnSpec(
     "1-7", "/spool/1-7", "node 1 alpha", 1 << 20, ("echo", "\udcff"), {"PATH": "/bin"}, "/home/me", 0o27,
     1000, 1000, (1000, 24), "me", True, (50, 132), True, False, True, 2, 1 << 30,
     ("/sys/fs/cgroup/jobs", "unified"), -1, 1.5e9, 3.25, None, "", 4711, None,
 )  # fmt: skip
-_RESTORE = JobSpec("1-7", "/spool/1-7", "node 2 beta", 1 << 20, images="/images", criu="criu", expected_uid=0)
-_RUNNING = RunningJob(
+_RESTORE = SpawnSpec(
+    "1-7", "/spool/1-7", "node 2 beta", 1 << 20, images="/images", criu="criu", expected_uid=0
+)
+_RUNNING = JobReport(
     "1-7", 4711, 4710, 1000, 1000, "me", ("sleep", "9"), "/", True, began=1.5e9, cantmove="x"
 )
 _FREEZE = FreezeOrder("criu", "/images", "10.0.0.2", 5429, ("ca", "cert", "key"), 600.0)
@@ -116,7 +114,7 @@ def test_times_that_are_none(began: object) -> None:
     """JSON as Python reads it knows more numbers than there are times."""
     told = job_messages.to_json(_RUNNING) | {"argv": [], "began": began}
     with pytest.raises(MalformedFrame, match="began"):
-        job_messages.from_json(RunningJob, told)
+        job_messages.from_json(JobReport, told)
 
 
 def test_a_spec_is_for_starting_or_restoring_or_viewing() -> None:
@@ -150,7 +148,7 @@ def test_what_older_versions_wrote() -> None:
         "detach": True, "tty": None, "lock": False, "nmigs": 0, "images": None, "began": 1.5e9, "used": None,
         "pid_at_home": None, "memory_max": None, "pid": 4711, "supervisor": 4710, "cantmove": "",
     }  # fmt: skip
-    assert job_messages.from_json(RunningJob, started) == RunningJob(
+    assert job_messages.from_json(JobReport, started) == JobReport(
         "1-7", 4711, 4710, 1000, 1000, "me", ("sleep", "9"), "/", True, began=1.5e9
     )
     assert set(job_messages.to_json(_RUNNING)) == {*started, "carry", "terminal_moves"}
@@ -187,7 +185,7 @@ _JSON = (
 def test_any_object(told: dict[str, Any]) -> None:
     """Any object gives a value or the one error, and a value is written as it was read."""
     try:
-        value = job_messages.from_json(RunningJob, told)
+        value = job_messages.from_json(JobReport, told)
     except MalformedFrame:
         return
-    assert job_messages.from_json(RunningJob, json.loads(json.dumps(job_messages.to_json(value)))) == value
+    assert job_messages.from_json(JobReport, json.loads(json.dumps(job_messages.to_json(value)))) == value

@@ -15,15 +15,15 @@ from gomd.jobs.checkpoint.file_tree import Mounts, Owners, Unpacker, measure, pa
 from gomd.jobs.checkpoint.file_tree_codec import (
     Chunk,
     Directory,
+    DirectoryEnd,
     End,
     Fifo,
-    File,
     FileEnd,
     HardLink,
-    Leave,
     Link,
     MalformedTree,
     Record,
+    RegularFile,
     TreeLimits,
     TreeRefused,
     TreeTooLarge,
@@ -68,7 +68,7 @@ class TreeTests(SynchronousTestCase):
 
     def records(self, *found: Record, uid: int = UID) -> None:
         """Unpack these records and an end that counts them."""
-        entries = sum(not isinstance(each, (Leave, Chunk, FileEnd)) for each in found)
+        entries = sum(not isinstance(each, (DirectoryEnd, Chunk, FileEnd)) for each in found)
         data = codec.PREAMBLE + b"".join(map(codec.encode, [*found, End(entries)]))
         self.unpack(data, uid=uid)
 
@@ -245,7 +245,7 @@ class TreeTests(SynchronousTestCase):
         with self.assertRaisesRegex(TreeRefused, f"file belongs to another user, uid {UID}"):
             list(pack(directory, USER, TreeLimits()))
         data = b"".join(pack(directory, USER, TreeLimits(), owners=Owners.ADOPT))
-        owners = [record.uid for record in codec.TreeDecoder().feed(data) if isinstance(record, File)]
+        owners = [record.uid for record in codec.TreeDecoder().feed(data) if isinstance(record, RegularFile)]
         self.assertEqual(owners, [USER])
         kept = b"".join(pack(directory, USER, TreeLimits(), owners=Owners.KEEP))
         with self.assertRaisesRegex(MalformedTree, "and is for 54321"):
@@ -263,7 +263,7 @@ class TreeTests(SynchronousTestCase):
             list(pack(root, 0, TreeLimits(), [b"proc"], mounts=Mounts.REFUSE))
         data = b"".join(pack(root, 0, TreeLimits(), [b"proc"]))
         found = [type(record) for record in codec.TreeDecoder().feed(data)]
-        self.assertEqual(found, [Directory, Leave, End])
+        self.assertEqual(found, [Directory, DirectoryEnd, End])
 
     # -- what a stream may not do
 
@@ -271,13 +271,13 @@ class TreeTests(SynchronousTestCase):
         """A name that comes twice is refused, also where the first one was a link that leads out."""
         for first in (
             [Link(UID, GID, 0, b"x", os.fsencode(self.outside))],
-            [File(UID, GID, 0o600, 0, b"x"), FileEnd(0, 0)],
+            [RegularFile(UID, GID, 0o600, 0, b"x"), FileEnd(0, 0)],
             [Fifo(UID, GID, 0o600, 0, 0, b"x")],
-            [Directory(UID, GID, 0o700, b"x"), Leave(0)],
+            [Directory(UID, GID, 0o700, b"x"), DirectoryEnd(0)],
         ):
             for second in (
-                [File(UID, GID, 0o600, 0, b"x"), Chunk(0, b"evil"), FileEnd(4, 0)],
-                [Directory(UID, GID, 0o700, b"x"), Leave(0)],
+                [RegularFile(UID, GID, 0o600, 0, b"x"), Chunk(0, b"evil"), FileEnd(4, 0)],
+                [Directory(UID, GID, 0o700, b"x"), DirectoryEnd(0)],
                 [Fifo(UID, GID, 0o600, 0, 0, b"x")],
                 [Link(UID, GID, 0, b"x", b"y")],
             ):
@@ -293,15 +293,16 @@ class TreeTests(SynchronousTestCase):
         with self.assertRaisesRegex(TreeRefused, "link comes twice"):
             self.records(
                 Directory(UID, GID, 0o700, b"link"),
-                *(File(UID, GID, 0o600, 0, b"x"), FileEnd(0, 0)),
-                Leave(0),
+                *(RegularFile(UID, GID, 0o600, 0, b"x"), FileEnd(0, 0)),
+                DirectoryEnd(0),
             )
         self.assertEqual(os.listdir(self.here), [])
 
     def test_a_hard_link_through_a_link(self) -> None:
         """The directory of the first name was replaced by a link: nothing outside gets a name."""
         data: list[Record] = [
-            Directory(UID, GID, 0o700, b"d"), File(UID, GID, 0o600, 1, b"outside"), FileEnd(0, 0), Leave(0),
+            Directory(UID, GID, 0o700, b"d"), RegularFile(UID, GID, 0o600, 1, b"outside"),
+            FileEnd(0, 0), DirectoryEnd(0),
         ]  # fmt: skip
         unpacker = Unpacker(self.open(self.there), UID, [GID], TreeLimits())
         self.addCleanup(unpacker.close)
@@ -315,7 +316,7 @@ class TreeTests(SynchronousTestCase):
     def test_files_for_others(self) -> None:
         """A stream for a user has files of that user only; a group that is not the user's is not given."""
         for record in (
-            File(0, 0, 0o644, 0, b"x"), Directory(0, 0, 0o755, b"x"), Link(0, 0, 0, b"x", b"y"),
+            RegularFile(0, 0, 0o644, 0, b"x"), Directory(0, 0, 0o755, b"x"), Link(0, 0, 0, b"x", b"y"),
             Fifo(0, 0, 0, 0, 0, b"x"),
         ):  # fmt: skip
             with self.assertRaises(MalformedTree):

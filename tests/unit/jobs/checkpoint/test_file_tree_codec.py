@@ -12,15 +12,15 @@ from gomd.jobs.checkpoint import file_tree_codec as codec
 from gomd.jobs.checkpoint.file_tree_codec import (
     Chunk,
     Directory,
+    DirectoryEnd,
     End,
     Fifo,
-    File,
     FileEnd,
     HardLink,
-    Leave,
     Link,
     MalformedTree,
     Record,
+    RegularFile,
     TreeDecoder,
     TreeLimits,
     TreeRules,
@@ -36,8 +36,8 @@ flags = st.integers(0, 1)
 targets = st.binary(min_size=1, max_size=30).filter(lambda target: b"\0" not in target)
 records: st.SearchStrategy[Record] = st.one_of(
     st.builds(Directory, ids, ids, modes, names),
-    st.builds(Leave, times),
-    st.builds(File, ids, ids, modes, flags, names),
+    st.builds(DirectoryEnd, times),
+    st.builds(RegularFile, ids, ids, modes, flags, names),
     st.builds(Chunk, st.integers(0, 2**62), st.binary(min_size=1, max_size=50)),
     st.builds(FileEnd, st.integers(0, 2**63 - 1), times),
     st.builds(Link, ids, ids, times, names, targets),
@@ -45,7 +45,7 @@ records: st.SearchStrategy[Record] = st.one_of(
     st.builds(HardLink, st.integers(0, 2**64 - 1), names),
 )
 NOTHING = Directory(1000, 1000, 0o755, b"d")
-FILE = File(1000, 1000, 0o644, 1, b"f")
+FILE = RegularFile(1000, 1000, 0o644, 1, b"f")
 
 
 def stream(found: Sequence[Record], entries: int = 0) -> bytes:
@@ -119,7 +119,7 @@ def test_any_order_is_a_tree_or_one_error(made: list[Record]) -> None:
 def test_a_name_that_leads_elsewhere_is_refused(name: bytes) -> None:
     """An entry is always in the directory that was entered, whatever kind it is."""
     for record in (
-        Directory(0, 0, 0, name), File(0, 0, 0, 0, name), Link(0, 0, 0, name, b"x"),
+        Directory(0, 0, 0, name), RegularFile(0, 0, 0, 0, name), Link(0, 0, 0, name, b"x"),
         Fifo(0, 0, 0, 0, 0, name), HardLink(0, name),
     ):  # fmt: skip
         with pytest.raises(MalformedTree):
@@ -129,11 +129,11 @@ def test_a_name_that_leads_elsewhere_is_refused(name: bytes) -> None:
 @pytest.mark.parametrize(
     "record",
     [
-        File(0, 0, 0o4755, 0, b"f"),
-        File(0, 0, 0o2755, 0, b"f"),
+        RegularFile(0, 0, 0o4755, 0, b"f"),
+        RegularFile(0, 0, 0o2755, 0, b"f"),
         Directory(0, 0, 0o2755, b"d"),
-        File(2**32 - 1, 0, 0, 0, b"f"),
-        File(0, 0, 0, 2, b"f"),
+        RegularFile(2**32 - 1, 0, 0, 0, b"f"),
+        RegularFile(0, 0, 0, 2, b"f"),
         Link(0, 0, 0, b"l", b""),
         Link(0, 0, 0, b"l", b"a\0b"),
         Link(0, 0, 0, b"l", b"x" * 4096),
@@ -162,7 +162,7 @@ def test_the_version_and_the_end_are_exact() -> None:
 @pytest.mark.parametrize(
     "order",
     [
-        [Leave(0)],
+        [DirectoryEnd(0)],
         [Chunk(0, b"x")],
         [FileEnd(0, 0)],
         [FILE, NOTHING],
@@ -174,7 +174,7 @@ def test_the_version_and_the_end_are_exact() -> None:
         [End(0), NOTHING],
         [HardLink(0, b"x")],
         [NOTHING, HardLink(0, b"x")],
-        [File(0, 0, 0, 0, b"f"), FileEnd(0, 0), HardLink(0, b"x")],
+        [RegularFile(0, 0, 0, 0, b"f"), FileEnd(0, 0), HardLink(0, b"x")],
         [FILE, FileEnd(0, 0), HardLink(1, b"x")],
     ],
 )

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from gomd.jobs.checkpoint.acting_as import acting_as
 from gomd.jobs.checkpoint.probes import (
     PREFIX,
-    Probe,
+    DirectoryProbe,
     ProbeNotes,
     Rights,
     find_probes,
@@ -67,7 +67,7 @@ class ProbeTests(SynchronousTestCase):
         """Another node cannot ask for any file of this one."""
         (self.path / "secret").touch()
         for name in ("secret", f"{PREFIX}/../secret", f"../{self.path.name}/secret"):
-            self.assertEqual(find_probes([Probe(str(self.path), name, 1)], None), [])
+            self.assertEqual(find_probes([DirectoryProbe(str(self.path), name, 1)], None), [])
 
     def test_a_daemon_that_was_killed(self) -> None:
         """The next one removes the probes that were left, and not its own; no note is left."""

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.jobs.checkpoint.probes import Probe
+from gomd.jobs.checkpoint.probes import DirectoryProbe
 from gomd.jobs.checkpoint.same_file import FileRequirement, Views, difference, is_the_same
 
 LOG = FileRequirement("/data/log", 5, inode=7, written=True, device=1)
-MADE, SEEN = Probe("/data", ".gomd-probe-1", 1), Probe("/data", ".gomd-probe-1", 9)
+MADE, SEEN = DirectoryProbe("/data", ".gomd-probe-1", 1), DirectoryProbe("/data", ".gomd-probe-1", 9)
 VIEWS = Views("alpha", "beta", "boot-a", "boot-b", (MADE,), (SEEN,))
 THERE = replace(LOG, device=9)
 OUT = ": share it between alpha and beta, or start the job with --carry /data/log"

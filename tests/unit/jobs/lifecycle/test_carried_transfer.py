@@ -9,8 +9,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from gomd.jobs.lifecycle.carried_transfer import Transfer, pass_through, step_outcome
 from libgomd.errors import CannotMove, NotPossible, PeerUnreachable, TimedOut
 from libgomd.wire import frames, job_messages
+from libgomd.wire.carry_messages import CarryOutcome
 from libgomd.wire.frames import Frame
-from libgomd.wire.job_messages import RECEIVED, CarryOutcome, OrderOutcome
+from libgomd.wire.job_orders import RECEIVED, OrderOutcome
 from tests.unit.jobs.lifecycle.test_relay import End
 
 DONE = job_messages.encode(CarryOutcome())

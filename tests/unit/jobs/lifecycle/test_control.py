@@ -10,7 +10,7 @@ from gomd.jobs.lifecycle.control import ORDER_TIMEOUT, SupervisorControl
 from libgomd.errors import CannotMove, TimedOut
 from libgomd.wire import frames, job_messages
 from libgomd.wire.frames import FrameParser
-from libgomd.wire.job_messages import FreezeOrder, KeepOrder, Order, OrderOutcome, PlainOrder
+from libgomd.wire.job_orders import FreezeOrder, KeepOrder, Order, OrderOutcome, PlainOrder
 
 FREEZE = FreezeOrder("/usr/sbin/criu", "/images", "192.168.7.2", 4000, ("ca", "cert", "key"), 60.0)
 THAW, END, KEEP = PlainOrder("thaw"), PlainOrder("end"), KeepOrder(4096)

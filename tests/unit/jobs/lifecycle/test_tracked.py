@@ -10,10 +10,10 @@ from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.tracked import NEXT_PHASES, IllegalTransition, Phase, TrackedJob, check_transition
 from libgomd.errors import NotFound
 from libgomd.wire import frames, job_messages
-from libgomd.wire.job_messages import JobExit, RunningJob, StartFailure
+from libgomd.wire.job_messages import JobExit, JobReport, StartFailure
 from tests.unit.jobs.observers import RecordingObserver
 
-RUNS = RunningJob("1-7", 4711, 4710, 1001)
+RUNS = JobReport("1-7", 4711, 4710, 1001)
 ENDED = JobExit(3)
 
 
@@ -51,7 +51,7 @@ class TrackedJobTests(SynchronousTestCase):
         self.stream.makeConnection(StringTransport())
         self.job.connect(self.stream)
 
-    def tell(self, value: RunningJob | JobExit | StartFailure) -> None:
+    def tell(self, value: JobReport | JobExit | StartFailure) -> None:
         self.stream.dataReceived(job_messages.encode(value))
 
     def test_it_runs_and_ends(self) -> None:

@@ -20,7 +20,7 @@ from gomd.jobs.supervisor.cgroups import (
     parse_own,
     sweep,
 )
-from libgomd.wire.job_messages import JobSpec
+from libgomd.wire.job_messages import SpawnSpec
 
 _FILES = ("cgroup.procs", "cgroup.controllers", "cgroup.subtree_control")
 
@@ -140,7 +140,7 @@ def test_no_cgroups(machine: Machine) -> None:
     place = find_place(machine.write(), managed=False)
     assert (place.parent, place.kind) == ("", PLAIN)
     assert "memory controller is not there" in place.why_not
-    spec = JobSpec("1-1", "/spool/1-1", "node 1", 1 << 20, cgroup=(place.parent, place.kind))
+    spec = SpawnSpec("1-1", "/spool/1-1", "node 1", 1 << 20, cgroup=(place.parent, place.kind))
     assert group_of(spec) is None
     with pytest.raises(NoLimit):
         group_of(spec._replace(memory_max=1 << 30))
@@ -150,7 +150,7 @@ def test_no_cgroups(machine: Machine) -> None:
 def test_a_cgroup_that_cannot_be_made(tmp_path: Path) -> None:
     """A job without a limit goes without; one with a limit does not start."""
     (tmp_path / "file").write_text("")
-    spec = JobSpec("1-1", "/spool/1-1", "node 1", 1 << 20, cgroup=(str(tmp_path / "file"), MEMORY))
+    spec = SpawnSpec("1-1", "/spool/1-1", "node 1", 1 << 20, cgroup=(str(tmp_path / "file"), MEMORY))
     assert group_of(spec) is None
     with pytest.raises(NoLimit):
         group_of(spec._replace(memory_max=1 << 30))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gomd.jobs.supervisor.carried_mounts import obstacle
+from gomd.jobs.supervisor.carried_place import obstacle
 
 USER, GROUP = 54321, 54322
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gomd.jobs.checkpoint.core_images import WaitingCall, changed_image, mend, waiting_calls
+from gomd.jobs.checkpoint.core_mending import WaitingCall, changed_image, mend, waiting_calls
 
 _HEAD = struct.pack("<II", 0x54564319, 0x55053847)
 _INTERRUPTED = (1 << 64) - 4

@@ -1,5 +1,5 @@
 """
-What criu's image of a process or thread says of its signals and timers. No I/O.
+The signals and timers in criu's image of a process or thread (``core-PID.img``). No I/O.
 
 An image is a magic number and one protobuf message; only the few fields that are needed are read.
 """
@@ -10,15 +10,15 @@ import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from gomd.jobs.checkpoint.protobuf import Values, readable_values
+
 _MAGIC: Final = struct.pack("=II", 0x54564319, 0x55053847)
-#: Fields of criu's messages (images/core.proto, timer.proto, siginfo.proto).
+#: Values of criu's messages (images/core.proto, timer.proto, siginfo.proto).
 _TASK, _THREAD = 3, 5
 _TASK_TIMERS, _TASK_SIGNALS, _THREAD_SIGNALS = 7, 10, 9
 _POSIX_TIMER, _TIMER_ID = 4, 1
 _TIMER_VALUES: Final = ((7, 8), (9, 10))
 _INTERVAL_VALUES: Final = ((1, 2), (3, 4))
-
-Fields = dict[int, list[int | bytes]]
 
 
 class CoreImage(NamedTuple):
@@ -39,15 +39,15 @@ def parse(image: bytes) -> CoreImage:
     """Return what ``image`` says; what cannot be read of it is left out."""
     if not image.startswith(_MAGIC):
         return CoreImage()
-    core = fields(image[len(_MAGIC) + 4 :])
-    task, thread = fields(_message(core, _TASK)), fields(_message(core, _THREAD))
-    timers = fields(_message(task, _TASK_TIMERS))
+    core = readable_values(image[len(_MAGIC) + 4 :])
+    task, thread = readable_values(_message(core, _TASK)), readable_values(_message(core, _THREAD))
+    timers = readable_values(_message(task, _TASK_TIMERS))
     posix = {}
     for each in timers.get(_POSIX_TIMER, ()):
-        timer = fields(each) if isinstance(each, bytes) else {}
+        timer = readable_values(each) if isinstance(each, bytes) else {}
         posix[_number(timer, _TIMER_ID)] = _goes_on(timer, _TIMER_VALUES)
     real, virtual, profiling = (
-        _goes_on(fields(_message(timers, number)), _INTERVAL_VALUES) for number in (1, 2, 3)
+        _goes_on(readable_values(_message(timers, number)), _INTERVAL_VALUES) for number in (1, 2, 3)
     )
     return CoreImage(
         tuple(_signals(_message(task, _TASK_SIGNALS))), tuple(_signals(_message(thread, _THREAD_SIGNALS))),
@@ -55,55 +55,21 @@ def parse(image: bytes) -> CoreImage:
     )  # fmt: skip
 
 
-def fields(message: bytes) -> Fields:
-    """Return the numbers and texts in a protobuf message; what cannot be read ends it."""
-    found: Fields = {}
-    at = 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        kind, value = key & 7, 0
-        if kind == 0:
-            value, at = _varint(message, at)
-            found.setdefault(key >> 3, []).append(value)
-        elif kind == 2:
-            size, at = _varint(message, at)
-            found.setdefault(key >> 3, []).append(message[at : at + size])
-            at += size
-        elif kind in (1, 5):
-            at += 8 if kind == 1 else 4
-        else:
-            break
-    return found
-
-
 def _signals(queue: bytes) -> Iterator[bytes]:
-    for each in fields(queue).get(1, ()):
+    for each in readable_values(queue).get(1, ()):
         if isinstance(each, bytes):
-            yield from (info for info in fields(each).get(1, ()) if isinstance(info, bytes))
+            yield from (info for info in readable_values(each).get(1, ()) if isinstance(info, bytes))
 
 
-def _goes_on(timer: Fields, values: tuple[tuple[int, int], ...]) -> bool:
+def _goes_on(timer: Values, values: tuple[tuple[int, int], ...]) -> bool:
     return any(_number(timer, name) for pair in values for name in pair)
 
 
-def _message(message: Fields, name: int) -> bytes:
+def _message(message: Values, name: int) -> bytes:
     found = message.get(name, [b""])[0]
     return found if isinstance(found, bytes) else b""
 
 
-def _number(message: Fields, name: int) -> int:
+def _number(message: Values, name: int) -> int:
     found = message.get(name, [0])[0]
     return found if isinstance(found, int) else 0
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if at >= len(message):
-            break
-        byte = message[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            break
-    return value, at

@@ -7,7 +7,7 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gomd.jobs.checkpoint.core_image import CoreImage, parse
+from gomd.jobs.checkpoint.core_signals import CoreImage, parse
 
 _MAGIC = struct.pack("=II", 0x54564319, 0x55053847)
 

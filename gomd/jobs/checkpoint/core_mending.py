@@ -1,5 +1,6 @@
 """
-Mends the images of the processes and threads of a job, for what criu and a freeze leave in them.
+Mends criu's images of the processes and threads of a job (``core-PID.img``), for what criu and a freeze leave
+in them.
 
 **System calls that criu has interrupted** go on in a copy, as they do for a process that is stopped.
 poll(2), nanosleep(2) and clock_nanosleep(2) are among the calls that the kernel takes up again by itself when
@@ -21,10 +22,12 @@ import os
 import re
 import signal
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Final, NamedTuple
+
+from gomd.jobs.checkpoint.protobuf import BYTES, VARINT, Field, encode, read_fields
 
 #: Numbers of the fields on the way to the registers, and the machine that they are of.
 _MACHINE_TYPE, _THREAD_INFO, _REGISTERS = 1, 2, 2
@@ -45,14 +48,11 @@ _RESTART: Final = 219
 _INTERRUPTED: Final = (1 << 64) - 4
 #: Bytes of the instruction by which a call is made.
 _INSTRUCTION: Final = 2
-_VARINT, _BYTES = 0, 2
 _HEAD: Final = 8
 _MAX_IMAGE: Final = 16 << 20
 #: Of a siginfo_t: signal, error, code, and behind padding the process that has sent it.
 _SIGINFO_HEAD: Final = struct.Struct("<iii4xi")
 _CORE = re.compile(r"core-\d+\.img")
-
-Field = tuple[int, int, int | bytes]
 
 
 class WaitingCall(NamedTuple):
@@ -119,7 +119,7 @@ def changed_image(data: bytes, waiting: WaitingCall | None = None) -> bytes:
             return data
         core = data[begin:end]
         inner = _changed(core, (_TASK, _WAITING), _without_continued)
-        if (_MACHINE_TYPE, _VARINT, _X86_64) in _fields(core):
+        if (_MACHINE_TYPE, VARINT, _X86_64) in read_fields(core):
             inner = _changed(inner, (_THREAD_INFO, _REGISTERS), partial(_with_call, waiting=waiting))
     except (ValueError, struct.error):
         return data
@@ -134,23 +134,23 @@ def _changed(data: bytes, path: tuple[int, ...], change: Callable[[bytes], bytes
         return change(data)
     fields: list[Field] = [
         (number, kind, _changed(value, path[1:], change))
-        if number == path[0] and kind == _BYTES and isinstance(value, bytes)
+        if number == path[0] and kind == BYTES and isinstance(value, bytes)
         else (number, kind, value)
-        for number, kind, value in _fields(data)
+        for number, kind, value in read_fields(data)
     ]
-    return _encode(fields)
+    return encode(fields)
 
 
 def _without_continued(data: bytes) -> bytes:
     """Return signals that wait without the one that let the job go on behind an earlier move."""
-    return _encode([each for each in _fields(data) if not _is_continued(each)])
+    return encode([each for each in read_fields(data) if not _is_continued(each)])
 
 
 def _is_continued(field: Field) -> bool:
     number, _kind, value = field
     if number != _SIGNAL or not isinstance(value, bytes):
         return False
-    told = next((each for inner, _, each in _fields(value) if inner == _SIGINFO), b"")
+    told = next((each for inner, _, each in read_fields(value) if inner == _SIGINFO), b"")
     if not isinstance(told, bytes) or len(told) < _SIGINFO_HEAD.size:
         return False
     signo, _error, code, sender = _SIGINFO_HEAD.unpack_from(told)
@@ -159,7 +159,7 @@ def _is_continued(field: Field) -> bool:
 
 def _with_call(data: bytes, waiting: WaitingCall | None) -> bytes:
     """Return registers with which an interrupted call is made again."""
-    fields = list(_fields(data))
+    fields = list(read_fields(data))
     values = {number: value for number, kind, value in fields if isinstance(value, int)}
     call, native = values.get(_CALL), values.get(_MODE, _NATIVE) == _NATIVE
     if call == _RESTART and waiting is not None and waiting[1:] == (values[_SP], values[_IP]):
@@ -171,56 +171,4 @@ def _with_call(data: bytes, waiting: WaitingCall | None) -> bytes:
         new[_DI] = values[_SI]
     elif call == _CLOCK_NANOSLEEP and values[_R10]:
         new[_DX] = values[_R10]
-    return _encode([(number, kind, new.get(number, value)) for number, kind, value in fields])
-
-
-def _fields(data: bytes) -> Iterator[Field]:
-    """Yield number, kind and value of each field of a message. :raises ValueError: it is none."""
-    place = 0
-    while place < len(data):
-        key, place = _varint(data, place)
-        number, kind = key >> 3, key & 7
-        value: int | bytes
-        if kind == _VARINT:
-            value, place = _varint(data, place)
-        else:
-            if kind == _BYTES:
-                size, place = _varint(data, place)
-            else:
-                size = {1: 8, 5: 4}.get(kind, len(data) + 1)
-            value, place = data[place : place + size], place + size
-        if place > len(data):
-            raise ValueError("a field beyond the end")
-        yield number, kind, value
-
-
-def _varint(data: bytes, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while place < len(data) and shift < 70:
-        byte = data[place]
-        value |= (byte & 0x7F) << shift
-        place += 1
-        shift += 7
-        if byte < 0x80:
-            return value, place
-    raise ValueError("a number without an end")
-
-
-def _encode(fields: list[Field]) -> bytes:
-    found = bytearray()
-    for number, kind, value in fields:
-        found += _encode_varint(number << 3 | kind)
-        if isinstance(value, int):
-            found += _encode_varint(value)
-        else:
-            found += (_encode_varint(len(value)) if kind == _BYTES else b"") + value
-    return bytes(found)
-
-
-def _encode_varint(value: int) -> bytes:
-    found = bytearray()
-    while value >= 0x80:
-        found.append(value & 0x7F | 0x80)
-        value >>= 7
-    found.append(value)
-    return bytes(found)
+    return encode([(number, kind, new.get(number, value)) for number, kind, value in fields])

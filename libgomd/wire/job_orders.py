@@ -1,0 +1,89 @@
+"""What a daemon orders of the supervisor of a job, and what comes of it, for `job_messages` to encode."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+#: The orders, and the steps that an `OrderOutcome` tells of.
+FREEZE: Final = "freeze"
+THAW: Final = "thaw"
+END: Final = "end"
+LOCK: Final = "lock"
+KEEP: Final = "keep"
+#: The step that tells the arrival of a `SpawnSpec`: the daemon may describe the next job to another
+#: supervisor.
+RECEIVED: Final = "received"
+
+
+class FreezeOrder(NamedTuple):
+    """
+    Stop the job, send its memory to the page server at ``address`` and the rest of it to ``directory``.
+
+    :ivar criu: the program. :ivar tls: files of the authorities, the certificate and its key.
+    :ivar limit: seconds that the dump may take.
+    :ivar tree_port: at which the target takes the job's temporary files and large images; 0: at none.
+    """
+
+    criu: str
+    directory: str
+    address: str
+    port: int
+    tls: tuple[str, str, str]
+    limit: float
+    tree_port: int = 0
+
+    @property
+    def do(self) -> str:
+        """The order's name."""
+        return FREEZE
+
+
+class PlainOrder(NamedTuple):
+    """
+    An order that needs no more words.
+
+    :ivar do: `THAW`: let the job go on, whatever was begun. `END`: the job runs elsewhere, leave with the
+        frozen one.
+    """
+
+    do: str
+
+
+class LockOrder(NamedTuple):
+    """Remember whether balancing may move the job. Nothing answers it."""
+
+    lock: bool
+
+    @property
+    def do(self) -> str:
+        """The order's name."""
+        return LOCK
+
+
+class KeepOrder(NamedTuple):
+    """Keep at most ``bytes`` of each output of a detached job from now on. Nothing answers it."""
+
+    bytes: int
+
+    @property
+    def do(self) -> str:
+        """The order's name."""
+        return KEEP
+
+
+Order = FreezeOrder | PlainOrder | LockOrder | KeepOrder
+
+
+class OrderOutcome(NamedTuple):
+    """
+    What came of an order.
+
+    :ivar did: the order, or `RECEIVED`. :ivar error: why it could not be carried out; empty when it was.
+    :ivar signals: those that arrived while the job was frozen: number, and whether for its process group.
+    :ivar memory_sent: a freeze has sent the memory with the large images, and the page server got none.
+    """
+
+    did: str
+    error: str = ""
+    signals: tuple[tuple[int, bool], ...] = ()
+    memory_sent: bool = False
