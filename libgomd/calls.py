@@ -288,9 +288,9 @@ def events(*, node: NodeKey = "") -> Call[list[model.Event]]:
     return forms.rows(model.Event, "events", node=node)
 
 
-def stats(*, node: NodeKey = "") -> Call[list[model.Counter]]:
-    """Ask what the daemon counted since it started."""
-    return forms.rows(model.Counter, "stats", node=node)
+def stats(*names: str, node: NodeKey = "") -> Call[list[model.Counter]]:
+    """Ask what the daemon counted since it started: everything, or the counters named."""
+    return forms.rows(model.Counter, "stats", *names, node=node)
 
 
 def checkpoint(name: str, *, node: NodeKey = "") -> Call[None]:
