@@ -28,6 +28,7 @@ USAGE = """\
 usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
        gom run [OPTION ...] COMMAND [ARG ...]
        gom attach [OPTION ...] JOB
+       gom mon [--once] [OPTION ...]
        gom key new FILE
        gom token add NAME ROLE [--file TOKENS]
        gom token list [--file TOKENS]
@@ -43,6 +44,7 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
   VERB         what to ask the daemon: `gom help` lists the verbs, such as nodes, ps, jobs and kill
   run          run a command on the best node, or on one you name; see `gom run --help`
   attach       connect to a job again, by its number in `gom jobs`
+  mon          the nodes of the cluster as bars or a map, live; see `gom mon --help`
   migrate      move a process to another node; see `gom migrate --help`
   key new      make the secret that all nodes of a cluster share
   token        give people and programs a role over tcp; ROLE is read, user or admin;
@@ -112,6 +114,8 @@ def _do(argv: Sequence[str]) -> int:
     verb = options.words[0].lower()
     if verb in ("run", "attach"):
         return _job(verb, options)
+    if verb == "mon":
+        return _mon(options)
     if verb == "migrate" and _wants_help(options):
         print(MIGRATE_USAGE, end="", flush=True)
         return DONE
@@ -180,6 +184,23 @@ def _job(verb: str, options: GlobalOptions) -> int:
         if code not in run.SHELL_CODES:
             raise
         return _fail(str(error), code)
+
+
+def _mon(options: GlobalOptions) -> int:
+    """Show the nodes of the cluster, live or once."""
+    from gom.monitor import mon
+
+    if _wants_help(options):
+        print(mon.USAGE, end="", flush=True)
+        return DONE
+    if options.json:
+        raise WrongUsage("mon draws pictures: use `gom --json nodes` for JSON")
+    try:
+        wanted = mon.parse(options.words[1:])
+        endpoints = _endpoints(options)
+    except (ConfigError, MalformedRequest) as error:
+        raise WrongUsage(str(error)) from error
+    return mon.run(endpoints, options.token, wanted)
 
 
 def _relay(options: GlobalOptions) -> int:
