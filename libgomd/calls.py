@@ -283,9 +283,15 @@ def expel(*, node: NodeKey = "") -> Call[None]:
     return forms.order("expel", node=node, patient=True)
 
 
-def events(*, node: NodeKey = "") -> Call[list[model.Event]]:
-    """Ask what happened lately, oldest first."""
-    return forms.rows(model.Event, "events", node=node)
+def events(*kinds: model.EventKind, newest: int | None = None, node: NodeKey = "") -> Call[list[model.Event]]:
+    """
+    Ask what happened lately, oldest first.
+
+    :param kinds: only events of these kinds. :param newest: that many of the newest at most.
+    """
+    options = [f"--kind={','.join(kind.value for kind in kinds)}"] if kinds else []
+    options += [] if newest is None else [f"--newest={newest}"]
+    return forms.rows(model.Event, "events", *options, node=node)
 
 
 def stats(*names: str, node: NodeKey = "") -> Call[list[model.Counter]]:
