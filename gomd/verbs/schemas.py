@@ -128,9 +128,9 @@ def watch_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "watch [-n SECONDS] [-c COUNT] [@NODE|@all] VERB ...",
-        "description": "What each row of a watch has beside the row of its verb, or beside `value`; `matched` "
-        "where options of `ps` select; `from`, `rows_age`, `left`, `code` and `error` when other nodes are "
-        "watched.",
+        "description": "What each row of a watch has beside the row of its verb, or beside `value`; "
+        "`matched` where options of `ps` select; `from`, `rows_age`, `left`, `code` and `error` when other "
+        "nodes are watched.",
         "type": "object",
         "properties": {**row["properties"], **merged["properties"]},
         "required": row["required"],
