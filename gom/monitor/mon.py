@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from gom.monitor.mon_feed import MonFeed
 from gom.monitor.mon_fetch import NODES, fetch
+from gom.monitor.mon_program import MonProgram
 from gom.monitor.mon_screen import picture, shown_nodes
-from gom.monitor.mon_view import DEFAULT_VIEW, Layout, Metric, Numbering, View, go_to
+from gom.monitor.mon_view import DEFAULT_VIEW, Layout, Metric, Numbering, Page, View, go_to
 from gom.monitor.picture import size, write
 from gom.monitor.spans import Line
 from gom.monitor.subscription import Place
@@ -126,8 +128,20 @@ def run(endpoints: Sequence[Endpoint], token: str, options: MonOptions, wall: Wa
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print(f"gom: {NO_TERMINAL}", file=sys.stderr)
         return NO_SCREEN
-    print(f"gom: {NO_TEXTUAL}", file=sys.stderr)
-    return NO_SCREEN
+    try:
+        from gom.monitor import screen
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("textual", "rich"):
+            raise
+        print(f"gom: {NO_TEXTUAL}", file=sys.stderr)
+        return NO_SCREEN
+    place = Place(endpoints, token)
+    place.line(NODES).close()  # what is wrong from the start is an error and no screen
+
+    def follow(changed: Callable[[], None]) -> MonFeed:
+        return MonFeed(place, options.period, wall, changed)
+
+    return screen.run(MonProgram(follow, options.view, wall, options.begin))
 
 
 def once(endpoints: Sequence[Endpoint], token: str, options: MonOptions, wall: Wall) -> list[Line]:
@@ -139,6 +153,6 @@ def once(endpoints: Sequence[Endpoint], token: str, options: MonOptions, wall: W
         line.close()
     view = options.view
     if options.begin:
-        view = go_to(view, options.begin, tuple(node.id for node in shown_nodes(cluster, view)))
+        view = go_to(view, options.begin, tuple(node.id for node in shown_nodes(cluster, view)), Page(1))
     columns, _rows = size(sys.stdout, os.environ)
     return picture(cluster, view, wall(), columns)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from gom.monitor.mon_model import STANDARD_SPEED, ClusterView, presentable
-from gom.monitor.mon_moves import MIGRATED, moves_of
-from gom.monitor.rows import Event, Node, event_of, node_of, parse
+from gom.monitor.mon_moves import MIGRATED, moves_of, recent
+from gom.monitor.rows import Event, event_of, node_of, parse
 from libgomd.errors import MalformedReply, NodeError, RequestError
 from libgomd.linesocket import LineSocket
 from libgomd.wallclock import Wall
@@ -15,8 +15,8 @@ from libgomd.wire.lines import OK, Request
 
 #: Seconds to wait for each answer.
 ANSWER_TIMEOUT: Final = 30.0
-#: Nodes up to which each is asked for its events; only those of the asked daemon are used beyond.
-ASKED_NODES: Final = 64
+#: Behind ``watch``: the newest migrations that each node knows of: those of its own jobs and guests.
+MIGRATIONS: Final = ("@all", "events", "--kind=migrated", "--newest=20")
 NODES: Final = Request("nodes")
 _OWN: Final = Request("node")
 _YARDSTICK: Final = Request("get", ("/proc/hpc/admin/sspeed",))
@@ -24,7 +24,7 @@ _YARDSTICK: Final = Request("get", ("/proc/hpc/admin/sspeed",))
 
 def fetch(line: LineSocket, wall: Wall) -> ClusterView:
     """
-    Return what the daemon knows of the cluster now. Blocks.
+    Return what the daemon knows of the cluster now. Blocks, two seconds for nodes that are silent.
 
     :param line: a connection in JSON.
     :raises RequestError: it refuses. :raises NodeError: it fails. :raises ConnectionLost: it went away.
@@ -32,7 +32,9 @@ def fetch(line: LineSocket, wall: Wall) -> ClusterView:
     """
     nodes = presentable([node_of(row) for row in _rows(line, NODES)])
     asked, standard = place_of(line)
-    return ClusterView(nodes, moves_of(migrations(line, nodes), wall()), standard=standard, asked=asked)
+    told = _rows(line, Request("watch", ("-c", "1", *MIGRATIONS)))
+    now = wall()
+    return ClusterView(nodes, recent(moves_of(events_in(told), now), now), standard=standard, asked=asked)
 
 
 def place_of(line: LineSocket) -> tuple[int, int]:
@@ -44,12 +46,6 @@ def place_of(line: LineSocket) -> tuple[int, int]:
         return own, int(text) or STANDARD_SPEED
     except (RequestError, NodeError, MalformedReply, KeyError, TypeError, ValueError):
         return own, STANDARD_SPEED
-
-
-def migrations(line: LineSocket, nodes: Iterable[Node]) -> list[Event]:
-    """Return the migrations that the nodes know of: each knows those of its own jobs and guests. Blocks."""
-    up = sum(node.up for node in nodes)
-    return events_in(_rows(line, Request("events", (), "all" if up <= ASKED_NODES else "")))
 
 
 def events_in(rows: Iterable[Mapping[str, Any]]) -> list[Event]:

@@ -13,6 +13,8 @@ from gom.monitor.rows import Event
 MIGRATED: Final = "migrated"
 #: Seconds for which a migration is shown.
 SHOWN_SECONDS: Final = 60.0
+#: Seconds for which an earlier migration tells where a job comes from.
+_KEPT_SECONDS: Final = 3600.0
 #: The source, the target and the home tell of one migration each, and their clocks differ.
 SAME_MOVE_SECONDS: Final = 10.0
 #: Most migrations that are kept.
@@ -47,13 +49,13 @@ class Move:
 
 def moves_of(events: Iterable[Event], now: float) -> tuple[Move, ...]:
     """
-    Return the migrations of the last minute, the newest first, each once.
+    Return the migrations of the last hour, the newest first, each once. `recent` are those to be shown.
 
     :param events: in any order, of one daemon or of several; each side of a migration may tell of it.
     :param now: seconds since the epoch.
     """
     told = sorted(
-        (event for event in events if event.kind == MIGRATED and event.time > now - 3600.0),
+        (event for event in events if event.kind == MIGRATED and event.time > now - _KEPT_SECONDS),
         key=lambda event: event.time,
     )
     found: list[Move] = []
@@ -73,8 +75,12 @@ def moves_of(events: Iterable[Event], now: float) -> tuple[Move, ...]:
             move = replace(move, source=move.source or before.target, what=move.what or before.what)
         newest[job] = len(found)
         found.append(move)
-    shown = [move for move in found if move.time > now - SHOWN_SECONDS]
-    return tuple(sorted(shown, key=lambda move: -move.time)[:MAX_MOVES])
+    return tuple(sorted(found, key=lambda move: -move.time)[:MAX_MOVES])
+
+
+def recent(moves: Iterable[Move], now: float) -> tuple[Move, ...]:
+    """Return the migrations of the last minute."""
+    return tuple(move for move in moves if move.time > now - SHOWN_SECONDS)
 
 
 def _same(one: Move, other: Move) -> bool:

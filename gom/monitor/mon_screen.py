@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gom.monitor.heat_map import cells_of, heat_map, legend
 from gom.monitor.mon_arcs import arc
@@ -12,7 +12,7 @@ from gom.monitor.mon_bars import bars, columns_of, fits
 from gom.monitor.mon_help import HELP
 from gom.monitor.mon_model import ClusterView, State, state_of, totals_of, words_of
 from gom.monitor.mon_values import size, value_of
-from gom.monitor.mon_view import Layout, View
+from gom.monitor.mon_view import Layout, Page, View
 from gom.monitor.rows import Node
 from gom.monitor.spans import Line, Span, Style, clip, fit_line, line, visible, width
 
@@ -20,6 +20,8 @@ from gom.monitor.spans import Line, Span, Style, clip, fit_line, line, visible, 
 _PICTURE_ROWS: Final = 14
 #: Migrations that are drawn on a screen at most: a fifth of it, and no more than this.
 _MOST_ARCS: Final = 6
+#: Seconds after which the age of the picture is said.
+_OLD_ENOUGH: Final = 3.0
 #: Lines from which on a screen has more than one line of head, and a legend.
 _TALL: Final = 8
 
@@ -34,7 +36,7 @@ class Drawn:
     """
 
     lines: list[Line]
-    page: int
+    page: Page
     node_at: Callable[[int, int], int]
 
 
@@ -58,7 +60,7 @@ def draw(cluster: ClusterView, view: View, now: float, cells: int, rows: int) ->
     """
     nodes = shown_nodes(cluster, view)
     if view.help:
-        return Drawn(_exactly([line(text) for text in HELP], cells, rows), len(nodes), lambda x, y: 0)
+        return Drawn(_exactly([line(text) for text in HELP], cells, rows), Page(1), lambda x, y: 0)
     head = _head(cluster, view, cells)
     if rows < _TALL:
         head = head[1:] if cluster.trouble else head[:1]
@@ -96,27 +98,37 @@ def _exactly(lines: list[Line], cells: int, rows: int) -> list[Line]:
     return [fit_line(each, cells) for each in lines[:rows] + [()] * (rows - len(lines))]
 
 
-_Body = tuple[list[Line], int, Callable[[int, int], int], Callable[[int], int | None]]
+class _Body(NamedTuple):
+    """
+    The middle of the screen.
+
+    :ivar place: which node of those that may be shown is at a cell, column and line; below 0 for none.
+    :ivar middle: the column in which the bar of a node stands, by its id; None for none.
+    """
+
+    lines: list[Line]
+    page: Page
+    place: Callable[[int, int], int] = lambda x, y: -1
+    middle: Callable[[int], int | None] = lambda node: None
 
 
 def _body(
     cluster: ClusterView, view: View, nodes: Sequence[Node], cells: int, rows: int | None, mapped: bool
 ) -> _Body:
-    """Return the middle: its lines, how many nodes they show, the place at a cell, the column of a node."""
     if not nodes:
         text = "nothing is known yet" if cluster.trouble else "there are no nodes to show"
-        return [line(clip(text, cells)), *[()] * ((rows or 1) - 1)], 1, lambda x, y: -1, lambda node: None
+        return _Body([line(clip(text, cells)), *[()] * ((rows or 1) - 1)], Page(1))
     if mapped:
         plan = cells_of(nodes, cells, rows)
         skipped = view.first // plan.across * plan.across
-        page = plan.across * (rows or 1)
+        page = Page(max(1, rows or 1), plan.across)
         found = heat_map(cluster, nodes, view, cells, rows)
 
         def place_in_map(x: int, y: int) -> int:
             at = plan.place(x, y)
             return at + skipped if at >= 0 else -1
 
-        return found, page, place_in_map, lambda node: None
+        return _Body(found, page, place_in_map)
     columns = columns_of(nodes, view.numbering, cells)
     places = {
         node.id: columns.middle(place)
@@ -127,7 +139,8 @@ def _body(
         at = columns.place(x)
         return at + view.first if 0 <= at < columns.page else -1
 
-    return bars(cluster, nodes, view, cells, rows or _PICTURE_ROWS), columns.page, place_in_bars, places.get
+    found = bars(cluster, nodes, view, cells, rows or _PICTURE_ROWS)
+    return _Body(found, Page(columns.page), place_in_bars, places.get)
 
 
 def _head(cluster: ClusterView, view: View, cells: int) -> list[Line]:
@@ -149,9 +162,14 @@ def _head(cluster: ClusterView, view: View, cells: int) -> list[Line]:
     if cluster.trouble:
         return [
             _cut(first, cells),
-            _cut([Span(f"{cluster.trouble} ({cluster.trouble_age:.0f} s old)", Style.BAD)], cells),
+            _cut([Span(_trouble(cluster), Style.BAD)], cells),
         ]
     return [_cut(first, cells), _cut([Span(_title(cluster, view), Style.HEADING)], cells)]
+
+
+def _trouble(cluster: ClusterView) -> str:
+    age = cluster.trouble_age
+    return cluster.trouble + (f" (this is {age:.0f} s old)" if cluster.nodes and age >= _OLD_ENOUGH else "")
 
 
 def _title(cluster: ClusterView, view: View) -> str:

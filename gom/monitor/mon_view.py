@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 #: Digits of the number behind `+`.
 _MAX_DIGITS: Final = 5
@@ -73,21 +73,37 @@ class View:
     help: bool = False
 
 
+class Page(NamedTuple):
+    """
+    How many nodes are on the screen at once.
+
+    :ivar lines: lines of nodes of the map; of bars, how many. :ivar across: nodes in a line; 1 for bars.
+    """
+
+    lines: int
+    across: int = 1
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes that are."""
+        return self.lines * self.across
+
+
 DEFAULT_VIEW: Final = View()
 _METRICS: Final = {metric.key: metric for metric in Metric}
 _NUMBERINGS: Final = {numbering.value: numbering for numbering in Numbering}
 _NEXT_LAYOUT: Final = {Layout.AUTO: Layout.BARS, Layout.BARS: Layout.MAP, Layout.MAP: Layout.AUTO}
 
 
-def press(view: View, key: str, nodes: tuple[int, ...], page: int) -> View:
+def press(view: View, key: str, nodes: tuple[int, ...], page: Page) -> View:
     """
     Return the view after a key.
 
     :param key: a character, or ``enter escape left right up down pageup pagedown home end``.
-    :param nodes: the ids of the nodes that can be shown, in their order. :param page: how many fit at once.
+    :param nodes: the ids of the nodes that can be shown, in their order. :param page: what fits at once.
     """
     if view.number is not None:
-        return _typed(view, key, nodes)
+        return _typed(view, key, nodes, page)
     if view.help:
         return replace(view, help=False)
     if key in _METRICS:
@@ -103,9 +119,10 @@ def press(view: View, key: str, nodes: tuple[int, ...], page: int) -> View:
     if key == "escape":
         return replace(view, selected=0)
     if key in _SELECTS:
-        return select(view, _SELECTS[key], nodes, page)
+        steps = _SELECTS[key] if key in ("left", "right") else _SELECTS[key] * page.across
+        return select(view, steps, nodes, page)
     if key in _SCROLLS:
-        return scroll(view, _SCROLLS[key] * page, len(nodes), page)
+        return scroll(view, _SCROLLS[key] * page.nodes, len(nodes), page)
     if key in ("home", "end"):
         return scroll(view, -len(nodes) if key == "home" else len(nodes), len(nodes), page)
     return view
@@ -117,16 +134,16 @@ _SWITCHES: Final[dict[str, Callable[[View], View]]] = {
     "y": lambda view: replace(view, yardstick=not view.yardstick),
     **dict.fromkeys(("h", "H", "?"), lambda view: replace(view, help=True)),
 }
-_SELECTS: Final = {"left": -1, "right": 1}
+_SELECTS: Final = {"left": -1, "right": 1, "up": -1, "down": 1}
 _SCROLLS: Final = {"p": -1, "n": 1, "pageup": -1, "pagedown": 1}
 
 
-def _typed(view: View, key: str, nodes: tuple[int, ...]) -> View:
+def _typed(view: View, key: str, nodes: tuple[int, ...], page: Page) -> View:
     """Return the view after a key while a number is being typed."""
     number = view.number or ""
     if key == "enter":
         view = replace(view, number=None)
-        return go_to(view, int(number), nodes) if number else view
+        return go_to(view, int(number), nodes, page) if number else view
     if key == "backspace":
         return replace(view, number=number[:-1])
     if len(key) == 1 and key.isascii() and key.isdigit():
@@ -134,25 +151,28 @@ def _typed(view: View, key: str, nodes: tuple[int, ...]) -> View:
     return replace(view, number=None)
 
 
-def go_to(view: View, node: int, nodes: tuple[int, ...]) -> View:
-    """Return the view with a node selected, the next one if there is none of this id."""
+def go_to(view: View, node: int, nodes: tuple[int, ...], page: Page) -> View:
+    """Return the view that begins with a node, or with the next one that there is, and selects it."""
     at = next((place for place, each in enumerate(nodes) if each >= node), len(nodes) - 1)
-    return view if at < 0 else replace(view, selected=nodes[at], first=at)
+    if at < 0:
+        return view
+    return scroll(replace(view, selected=nodes[at], first=at), 0, len(nodes), page)
 
 
-def select(view: View, steps: int, nodes: tuple[int, ...], page: int) -> View:
-    """Return the view with the node selected that is ``steps`` to the right, in sight."""
+def select(view: View, steps: int, nodes: tuple[int, ...], page: Page) -> View:
+    """Return the view with the node selected that is ``steps`` further on, in sight."""
     if not nodes:
         return view
     if view.selected in nodes:
         at = max(0, min(len(nodes) - 1, nodes.index(view.selected) + steps))
     else:
         at = min(view.first, len(nodes) - 1)
-    first = min(view.first, at)
-    first = max(first, at - page + 1)
-    return replace(view, selected=nodes[at], first=first)
+    line = at // page.across
+    first = max(min(view.first // page.across, line), line - page.lines + 1)
+    return replace(view, selected=nodes[at], first=first * page.across)
 
 
-def scroll(view: View, steps: int, count: int, page: int) -> View:
-    """Return the view scrolled by ``steps`` nodes, of ``count`` with ``page`` at once."""
-    return replace(view, first=max(0, min(view.first + steps, count - page)))
+def scroll(view: View, steps: int, count: int, page: Page) -> View:
+    """Return the view scrolled by ``steps`` nodes of ``count``, as far as that goes."""
+    last = max(0, -(-count // page.across) - page.lines)
+    return replace(view, first=max(0, min((view.first + steps) // page.across, last)) * page.across)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gom.monitor.mon_model import State, balance_of, busy_of, presentable, state_of, totals_of, words_of
-from gom.monitor.mon_moves import Move, moves_of
+from gom.monitor.mon_moves import Move, moves_of, recent
 from gom.monitor.rows import Event
 from tests.unit.gom.monitor.clusters import DOWN, GIB, cluster, node
 
@@ -134,7 +134,7 @@ def test_only_the_last_minute_is_shown_but_the_hour_before_tells_the_source() ->
         _event("job 3 of ada moved to node 2: x", 2, 1, 600.0, seconds=1.0),
         _event("job 3 of ada moved to node 3: x", 3, 1, 59.0),
     ]
-    assert [(move.source, move.target) for move in moves_of(told, NOW)] == [(2, 3)]
+    assert [(move.source, move.target) for move in recent(moves_of(told, NOW), NOW)] == [(2, 3)]
 
 
 def test_a_job_that_goes_to_and_fro_has_moved_each_time() -> None:

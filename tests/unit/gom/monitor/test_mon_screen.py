@@ -203,12 +203,12 @@ def test_a_command_cannot_steer_the_terminal() -> None:
 
 def test_trouble_is_said_with_the_age_of_what_is_shown() -> None:
     lines = screen(replace(cluster(node(1)), trouble="the daemon closed the connection", trouble_age=7.4))
-    assert lines[1] == "the daemon closed the connection (7 s old)"
+    assert lines[1] == "the daemon closed the connection (this is 7 s old)"
 
 
 def test_a_small_screen_says_the_trouble_too() -> None:
     lines = screen(replace(cluster(node(1)), trouble="no daemon", trouble_age=1.0), cells=20, rows=5)
-    assert "no daemon (1 s old)" in lines
+    assert lines[0] == "no daemon"
 
 
 def test_nothing_is_shown_of_an_empty_cluster() -> None:
@@ -253,7 +253,7 @@ def test_a_screen_of_any_size_is_filled_and_never_overfull(
     view = View(metric, numbering, layout, first, selected=2)
     drawn = draw(found, view, NOW, cells, rows)
     assert len(drawn.lines) == rows
-    assert drawn.page >= 1
+    assert drawn.page.nodes >= 1
     for line in drawn.lines:
         assert line_width(line) == cells
         assert not any(unicodedata.category(each)[0] == "C" for each in text_of(line))

@@ -8,16 +8,16 @@ import pytest
 
 from gom.monitor.mon import MonOptions, parse
 from gom.monitor.mon_help import HELP
-from gom.monitor.mon_view import Layout, Metric, Numbering, View, press
+from gom.monitor.mon_view import Layout, Metric, Numbering, Page, View, press
 from libgomd.errors import MalformedRequest
 
 NODES = tuple(range(10, 110, 10))  # ten nodes: 10, 20, ... 100
 PLAIN = View()
 
 
-def after(*keys: str, view: View = PLAIN, page: int = 4) -> View:
+def after(*keys: str, view: View = PLAIN, page: int = 4, across: int = 1) -> View:
     for key in keys:
-        view = press(view, key, NODES, page)
+        view = press(view, key, NODES, Page(page, across))
     return view
 
 
@@ -81,7 +81,7 @@ def test_arrows_select_and_keep_the_node_in_sight() -> None:
 
 
 def test_a_selected_node_that_has_gone_is_replaced_by_one_in_sight() -> None:
-    assert press(View(selected=55, first=2), "right", NODES, 4).selected == 30
+    assert press(View(selected=55, first=2), "right", NODES, Page(4)).selected == 30
 
 
 def test_plus_and_a_number_go_to_the_node() -> None:
@@ -99,8 +99,21 @@ def test_plus_and_a_number_go_to_the_node() -> None:
 
 def test_no_key_fails_without_nodes() -> None:
     for key in (*"lLsmruwvVaxdtynp+h", "left", "right", "home", "end", "enter"):
-        press(PLAIN, key, (), 1)
-    assert press(View(number="3"), "enter", (), 1) == PLAIN
+        press(PLAIN, key, (), Page(1))
+    assert press(View(number="3"), "enter", (), Page(1)) == PLAIN
+
+
+def test_in_the_map_up_and_down_go_by_lines() -> None:
+    """Ten nodes, two lines of three on the screen."""
+    view = after("right", "down", page=2, across=3)
+    assert (view.selected, view.first) == (40, 0)
+    view = after("down", "down", "right", page=2, across=3, view=view)
+    assert (view.selected, view.first) == (100, 6)
+    view = after("up", "up", "up", page=2, across=3, view=view)
+    assert (view.selected, view.first) == (10, 0)
+    assert after("n", page=2, across=3).first == 6
+    assert after("end", page=2, across=3).first == 6
+    assert after("+", "5", "0", "enter", page=2, across=3).first == 3
 
 
 def test_unknown_keys_do_nothing() -> None:
