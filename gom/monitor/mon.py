@@ -125,7 +125,7 @@ def run(endpoints: Sequence[Endpoint], token: str, options: MonOptions, wall: Wa
     if options.once:
         write(once(endpoints, token, options, wall))
         return 0
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):  # it is drawn on the last
         print(f"gom: {NO_TERMINAL}", file=sys.stderr)
         return NO_SCREEN
     try:
