@@ -28,6 +28,7 @@ USAGE = """\
 usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
        gom run [OPTION ...] COMMAND [ARG ...]
        gom attach [OPTION ...] JOB
+       gom top [OPTION ...]
        gom key new FILE
        gom token add NAME ROLE [--file TOKENS]
        gom token list [--file TOKENS]
@@ -44,6 +45,7 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
   run          run a command on the best node, or on one you name; see `gom run --help`
   attach       connect to a job again, by its number in `gom jobs`
   migrate      move a process to another node; see `gom migrate --help`
+  top          every process of the cluster, live on one screen; see `gom top --help`
   key new      make the secret that all nodes of a cluster share
   token        give people and programs a role over tcp; ROLE is read, user or admin;
                TOKENS is the daemon's tokens file, by default the one in its state directory
@@ -112,6 +114,8 @@ def _do(argv: Sequence[str]) -> int:
     verb = options.words[0].lower()
     if verb in ("run", "attach"):
         return _job(verb, options)
+    if verb == "top":
+        return _top(options)
     if verb == "migrate" and _wants_help(options):
         print(MIGRATE_USAGE, end="", flush=True)
         return DONE
@@ -180,6 +184,25 @@ def _job(verb: str, options: GlobalOptions) -> int:
         if code not in run.SHELL_CODES:
             raise
         return _fail(str(error), code)
+
+
+def _top(options: GlobalOptions) -> int:
+    """Show the processes of the cluster, live or as one picture."""
+    from gom.monitor import extra, top
+
+    if _wants_help(options):
+        print(top.USAGE, end="", flush=True)
+        return DONE
+    if options.json:
+        raise WrongUsage("gom top draws pictures: for JSON, say `gom --json @all ps --top 20`")
+    try:
+        wanted, endpoints = top.parse(options.words[1:]), _endpoints(options)
+    except (ConfigError, MalformedRequest) as error:
+        raise WrongUsage(str(error)) from error
+    try:
+        return top.run(endpoints, options.token, wanted)
+    except extra.NoScreen as error:
+        return _fail(str(error), WRONG_USAGE)
 
 
 def _relay(options: GlobalOptions) -> int:
