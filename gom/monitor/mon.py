@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from gom.monitor.mon_feed import MonFeed
+from gom.monitor.extra import check_screen
 from gom.monitor.mon_fetch import NODES, fetch
-from gom.monitor.mon_program import MonProgram
 from gom.monitor.mon_screen import picture, shown_nodes
 from gom.monitor.mon_view import DEFAULT_VIEW, Layout, Metric, Numbering, Page, View, go_to
 from gom.monitor.picture import size, write
 from gom.monitor.spans import Line
 from gom.monitor.subscription import Place
+from gom.monitor.top import seconds
 from libgomd.endpoints import Endpoint
 from libgomd.errors import MalformedRequest
 from libgomd.wallclock import Wall, wall_clock
@@ -34,14 +34,6 @@ Show the nodes of the cluster as bars, or as a map when they do not fit. The let
   -d  leave out the nodes that are down   -t  no totals   -y  say the yardstick
   +NODE       begin with this node
 """
-#: Seconds between pictures, at least and at most. The daemon has a limit of its own, by role.
-PERIOD_LEAST, PERIOD_MOST = 0.1, 3600.0
-#: The exit status when textual is not installed.
-NO_SCREEN: Final = 2
-NO_TEXTUAL: Final = (
-    "the live screen needs textual: pip install 'gomd[monitor]', or use `gom mon --once`, which prints text"
-)
-NO_TERMINAL: Final = "the live screen needs a terminal: use `gom mon --once` for a picture as text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +64,7 @@ def parse(words: Sequence[str]) -> MonOptions:
         elif word == "-n" or (word.startswith("-n") and len(word) > 2):
             if word == "-n" and not rest:
                 raise MalformedRequest("-n needs a number of seconds")
-            options = replace(options, period=_seconds(rest.pop(0) if word == "-n" else word[2:]))
+            options = replace(options, period=seconds(rest.pop(0) if word == "-n" else word[2:]))
         elif word.startswith("+") and word[1:].isascii() and word[1:].isdigit() and len(word) <= 6:
             options = replace(options, begin=int(word[1:]))
         elif word.startswith("-") and not word.startswith("--") and len(word) > 1:
@@ -81,16 +73,6 @@ def parse(words: Sequence[str]) -> MonOptions:
         else:
             raise MalformedRequest(f"mon has no option {word}")
     return options
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not PERIOD_LEAST <= seconds <= PERIOD_MOST:
-        raise MalformedRequest(f"-n takes {PERIOD_LEAST:g} to {PERIOD_MOST:g} seconds, not {text[:20]}")
-    return seconds
 
 
 def _with(view: View, letter: str) -> View:
@@ -116,27 +98,26 @@ _CHANGES: Final[dict[str, dict[str, Any]]] = {
 
 def run(endpoints: Sequence[Endpoint], token: str, options: MonOptions, wall: Wall = wall_clock) -> int:
     """
-    Print one picture, or show the screen until a person leaves it. Blocks.
+    Show the screen until the person leaves it, or print one picture. Blocks.
 
-    :param endpoints: where to look for the daemon; the first one that answers is used.
-    :param token: of the caller, over tcp; may be empty. :returns: the exit status.
-    :raises ConnectionLost: no daemon is there. :raises RequestError: it refuses.
+    :returns: the exit status.
+    :raises NoScreen: there can be no live screen here. :raises ConnectionLost: there is no daemon.
+    :raises RequestError: the daemon refuses. :raises BrokenPipeError: the reader of the picture is gone.
     """
-    if options.once:
-        write(once(endpoints, token, options, wall))
-        return 0
-    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):  # it is drawn on the last
-        print(f"gom: {NO_TERMINAL}", file=sys.stderr)
-        return NO_SCREEN
-    try:
-        from gom.monitor import screen
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("textual", "rich"):
-            raise
-        print(f"gom: {NO_TEXTUAL}", file=sys.stderr)
-        return NO_SCREEN
     place = Place(endpoints, token)
-    place.line(NODES).close()  # what is wrong from the start is an error and no screen
+    if options.once:
+        write(once(place, options, wall))
+        return 0
+    check_screen("mon")
+    # A daemon that is not there, or that refuses, is found before the screen is taken.
+    line = place.line(NODES)
+    try:
+        line.ask(NODES, line.timeout)
+    finally:
+        line.close()
+    from gom.monitor import screen
+    from gom.monitor.mon_feed import MonFeed
+    from gom.monitor.mon_program import MonProgram
 
     def follow(changed: Callable[[], None]) -> MonFeed:
         return MonFeed(place, options.period, wall, changed)
@@ -144,9 +125,9 @@ def run(endpoints: Sequence[Endpoint], token: str, options: MonOptions, wall: Wa
     return screen.run(MonProgram(follow, options.view, wall, options.begin))
 
 
-def once(endpoints: Sequence[Endpoint], token: str, options: MonOptions, wall: Wall) -> list[Line]:
+def once(place: Place, options: MonOptions, wall: Wall) -> list[Line]:
     """Return one picture of what the daemon knows now, as wide as the terminal. Blocks."""
-    line = Place(endpoints, token).line(NODES)
+    line = place.line(NODES)
     try:
         cluster = fetch(line, wall)
     finally:
