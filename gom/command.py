@@ -28,6 +28,8 @@ USAGE = """\
 usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
        gom run [OPTION ...] COMMAND [ARG ...]
        gom attach [OPTION ...] JOB
+       gom top [OPTION ...]
+       gom mon [OPTION ...]
        gom key new FILE
        gom token add NAME ROLE [--file TOKENS]
        gom token list [--file TOKENS]
@@ -43,7 +45,9 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
   VERB         what to ask the daemon: `gom help` lists the verbs, such as nodes, ps, jobs and kill
   run          run a command on the best node, or on one you name; see `gom run --help`
   attach       connect to a job again, by its number in `gom jobs`
+  mon          the nodes of the cluster as bars or a map, live; see `gom mon --help`
   migrate      move a process to another node; see `gom migrate --help`
+  top          every process of the cluster, live on one screen; see `gom top --help`
   key new      make the secret that all nodes of a cluster share
   token        give people and programs a role over tcp; ROLE is read, user or admin;
                TOKENS is the daemon's tokens file, by default the one in its state directory
@@ -112,6 +116,10 @@ def _do(argv: Sequence[str]) -> int:
     verb = options.words[0].lower()
     if verb in ("run", "attach"):
         return _job(verb, options)
+    if verb == "top":
+        return _top(options)
+    if verb == "mon":
+        return _mon(options)
     if verb == "migrate" and _wants_help(options):
         print(MIGRATE_USAGE, end="", flush=True)
         return DONE
@@ -180,6 +188,44 @@ def _job(verb: str, options: GlobalOptions) -> int:
         if code not in run.SHELL_CODES:
             raise
         return _fail(str(error), code)
+
+
+def _top(options: GlobalOptions) -> int:
+    """Show the processes of the cluster, live or as one picture."""
+    from gom.monitor import extra, top
+
+    if _wants_help(options):
+        print(top.USAGE, end="", flush=True)
+        return DONE
+    if options.json:
+        raise WrongUsage("gom top draws pictures: for JSON, say `gom --json @all ps --top 20`")
+    try:
+        wanted, endpoints = top.parse(options.words[1:]), _endpoints(options)
+    except (ConfigError, MalformedRequest) as error:
+        raise WrongUsage(str(error)) from error
+    try:
+        return top.run(endpoints, options.token, wanted)
+    except extra.NoScreen as error:
+        return _fail(str(error), WRONG_USAGE)
+
+
+def _mon(options: GlobalOptions) -> int:
+    """Show the nodes of the cluster, live or as one picture."""
+    from gom.monitor import extra, mon
+
+    if _wants_help(options):
+        print(mon.USAGE, end="", flush=True)
+        return DONE
+    if options.json:
+        raise WrongUsage("gom mon draws pictures: for JSON, say `gom --json nodes`")
+    try:
+        wanted, endpoints = mon.parse(options.words[1:]), _endpoints(options)
+    except (ConfigError, MalformedRequest) as error:
+        raise WrongUsage(str(error)) from error
+    try:
+        return mon.run(endpoints, options.token, wanted)
+    except extra.NoScreen as error:
+        return _fail(str(error), WRONG_USAGE)
 
 
 def _relay(options: GlobalOptions) -> int:

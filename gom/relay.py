@@ -42,7 +42,7 @@ def relay(endpoints: Sequence[Endpoint], token: str, json: bool, request: Reques
     :raises ConnectionLost: there is no daemon, or it closed the connection.
         Other errors as in `libgomd.linesocket`.
     """
-    line = _connected(endpoints, token, json, request)
+    line = connected(endpoints, token, json, request)
     try:
         status = line.ask(request, None)
         if status.code == BLOCK:
@@ -61,7 +61,12 @@ def relay(endpoints: Sequence[Endpoint], token: str, json: bool, request: Reques
         line.close()
 
 
-def _connected(endpoints: Sequence[Endpoint], token: str, json: bool, request: Request) -> LineSocket:
+def connected(endpoints: Sequence[Endpoint], token: str, json: bool, request: Request) -> LineSocket:
+    """
+    Return a connection to the first daemon that answers, in the caller's role and in the wanted format.
+
+    :param request: the first request that will be sent. Parameters and errors as for `relay`.
+    """
     auth = Request("auth", (token,))
     try:
         line = dial(endpoints, CONNECT_TIMEOUT, auth if token else request)

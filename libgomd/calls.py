@@ -283,14 +283,20 @@ def expel(*, node: NodeKey = "") -> Call[None]:
     return forms.order("expel", node=node, patient=True)
 
 
-def events(*, node: NodeKey = "") -> Call[list[model.Event]]:
-    """Ask what happened lately, oldest first."""
-    return forms.rows(model.Event, "events", node=node)
+def events(*kinds: model.EventKind, newest: int | None = None, node: NodeKey = "") -> Call[list[model.Event]]:
+    """
+    Ask what happened lately, oldest first.
+
+    :param kinds: only events of these kinds. :param newest: that many of the newest at most.
+    """
+    options = [f"--kind={','.join(kind.value for kind in kinds)}"] if kinds else []
+    options += [] if newest is None else [f"--newest={newest}"]
+    return forms.rows(model.Event, "events", *options, node=node)
 
 
-def stats(*, node: NodeKey = "") -> Call[list[model.Counter]]:
-    """Ask what the daemon counted since it started."""
-    return forms.rows(model.Counter, "stats", node=node)
+def stats(*names: str, node: NodeKey = "") -> Call[list[model.Counter]]:
+    """Ask what the daemon counted since it started: everything, or the counters named."""
+    return forms.rows(model.Counter, "stats", *names, node=node)
 
 
 def checkpoint(name: str, *, node: NodeKey = "") -> Call[None]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.replies import Goodbye, Reply, Rows, TextColumn, ValueReply
 from gomd.verbs.table import Verb
-from libgomd.errors import MalformedRequest, NotAllowed
+from libgomd.errors import MalformedRequest, NotAllowed, NotFound
 from libgomd.model import Counter, Role, VerbHelp
 from libgomd.version import PROTOCOL, VERSION
 from libgomd.wire.values import encode
@@ -75,8 +75,10 @@ def format_(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Repl
 
 
 def stats(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-    """List everything the daemon counts about itself."""
-    found = list(parts.counters())
+    """List everything the daemon counts about itself, or the counters that are named."""
+    found = [counter for counter in parts.counters() if not arguments or counter.name in arguments]
+    if unknown := [name for name in arguments if all(counter.name != name for counter in found)]:
+        raise NotFound(f"there is no counter {unknown[0][:40]}: `stats` lists them")
     return Rows(f"{len(found)} counters", found, _STATS)
 
 
@@ -92,6 +94,13 @@ VERBS = (
     Verb(
         "format", "[text|json]", Role.NONE, "choose or show the format of answers on this connection", format_
     ),
-    Verb("stats", "", Role.READ, "list what the daemon counts about itself", stats, fields=Counter.JSON),
+    Verb(
+        "stats",
+        "[NAME ...]",
+        Role.READ,
+        "list what the daemon counts about itself, or these counters",
+        stats,
+        fields=Counter.JSON,
+    ),
     Verb("quit", "", Role.NONE, "close the connection", bye),
 )

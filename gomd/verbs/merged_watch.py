@@ -44,7 +44,9 @@ def refusal(verb: str, node: str) -> MalformedRequest:
     if verb == "watch":
         return MalformedRequest(f"`watch {node}` takes the verb itself: watch {node} VERB ...")
     if verb == "events":
-        return MalformedRequest("every node knows the events of all nodes: say `watch events`")
+        return MalformedRequest(
+            f"this would repeat all events: say `watch events`, or watch {node} events --kind KIND"
+        )
     if verb == "do":
         return MalformedRequest("a command runs on one node at a time: say `@NODE do NAME` for each")
     return MalformedRequest(f"`{verb}` cannot be watched: watch a verb that only reads")

@@ -216,7 +216,7 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
         raise NotFound(f"there is no process {pid} on this node now; `ps` lists what runs")
     caller, fields = session.caller, selection.fields
     listed = seen_by(parts, caller, found, rates=selection.sort == "io")
-    chosen = selection.of(
+    chosen, matched = selection.of(
         listed,
         lambda process: process.where != 0 or trees.job_of(process.pid, parents) is not None,
     )
@@ -226,9 +226,11 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
     if age > shown_age:
         shown = Aged(shown, age)
         text += f", as they were {age:.0f} s ago: they cannot be read now, the log says why"
+    told = matched if selection.selects else None
     if not fields:
-        return Rows(text, shown, PROCESS_COLUMNS)
-    return Rows(text, _WithFields(shown, fields), tuple(FIELD_COLUMNS[name] for name in fields))
+        return Rows(text, shown, PROCESS_COLUMNS, matched=told)
+    columns = tuple(FIELD_COLUMNS[name] for name in fields)
+    return Rows(text, _WithFields(shown, fields), columns, matched=told)
 
 
 async def _read_afresh(parts: Parts, pids: Sequence[int]) -> Sequence[Process]:

@@ -47,6 +47,8 @@ class Rows:
     :ivar columns: empty if a row is its own text, as the output of a command is.
     :ivar lasts: it goes on until the caller's next request, as `WatchReply` does.
     :ivar needs_caller: it ends as soon as the caller has closed the connection, even its sending side only.
+    :ivar matched: how many rows there are of which these are the first, told in the rounds of a watch; None
+        where that is not told.
     """
 
     text: str
@@ -54,6 +56,7 @@ class Rows:
     columns: tuple[TextColumn, ...]
     lasts: bool = False
     needs_caller: bool = False
+    matched: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

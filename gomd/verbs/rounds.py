@@ -20,7 +20,7 @@ from zope.interface import implementer
 
 from gomd.verbs.context import ISession
 from gomd.verbs.rendering import Lines, piece_of, pieces_in, rows_in
-from gomd.verbs.replies import Reply, Replying, ValueReply
+from gomd.verbs.replies import Reply, Replying, Rows, ValueReply
 from libgomd.model import Caller
 
 #: Seconds; a new viewer is not given a round that is older.
@@ -65,7 +65,8 @@ class Round:
         """
         Yield its lines in pieces of about a millisecond's work.
 
-        :param number: of this round for this viewer. In JSON each row has it, and the number of rows.
+        :param number: of this round for this viewer. In JSON each row has it, and the number of rows; behind
+            `Rows.matched`, which a merged watch passes on with the row's own values.
         """
         answer, count = self._answer, rows_in(self._answer)
         if not self._json:
@@ -77,6 +78,8 @@ class Round:
         end = f'"round": {number}, "rows": {count}}}'
         if not count:
             yield ["{" + end]
+        if isinstance(answer, Rows) and answer.matched is not None:
+            end = f'"matched": {answer.matched}, {end}'
         for at in range(pieces_in(answer, True)):
             yield [f"{line[:-1]}, {end}" for line in self._piece(at)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gomd.verbs import arguments as words
 from libgomd.errors import MalformedRequest
@@ -35,6 +35,13 @@ SORT_KEYS: Final[dict[str, Callable[[Process], float | None]]] = {
 OPTIONS: Final = ("--top", "--sort", "--user", "--match", "--jobs", "--fields")
 
 
+class Selected(NamedTuple):
+    """Rows to show, and the number of those that match, of which these are the first."""
+
+    rows: list[Process]
+    matched: int
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """
@@ -60,16 +67,16 @@ class Selection:
         """Whether it shows fewer rows than it was given, so that a reader must be told of how many."""
         return self.top is not None or self.user is not None or self.match is not None or self.jobs
 
-    def of(self, processes: Sequence[Process], in_job: Callable[[Process], bool]) -> list[Process]:
+    def of(self, processes: Sequence[Process], in_job: Callable[[Process], bool]) -> Selected:
         """
-        Return the rows to show, in their order.
+        Return the rows to show, in their order, and how many there are without ``--top``.
 
         :param processes: what the caller may see, without the values that it may not: a hidden value must
             not decide which rows are shown. :param in_job: tells whether a process belongs to a job.
         """
         found = [process for process in processes if self._is_wanted(process, in_job)]
         if not self.sort:
-            return found if self.top is None else found[: self.top]
+            return Selected(found if self.top is None else found[: self.top], len(found))
         rank = SORT_KEYS[self.sort]
 
         def key(process: Process) -> tuple[bool, float, int]:
@@ -77,8 +84,8 @@ class Selection:
             return (value is not None, value or 0.0, -process.pid)
 
         if self.top is not None and self.top < len(found):
-            return heapq.nlargest(self.top, found, key)
-        return sorted(found, key=key, reverse=True)
+            return Selected(heapq.nlargest(self.top, found, key), len(found))
+        return Selected(sorted(found, key=key, reverse=True), len(found))
 
     def _is_wanted(self, process: Process, in_job: Callable[[Process], bool]) -> bool:
         if self.user is not None and self.user not in (process.user, str(process.uid)):

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from gomd.verbs import arguments as words
+from gomd.verbs import event_selection
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.merged_watch import (
     ALL,
@@ -40,8 +41,15 @@ EVENT_COLUMNS = (
 
 
 def events(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-    """List the latest events, oldest first."""
-    found = [event for event in parts.events.recent() if _is_shown(event, parts, session)]
+    """List the latest events, oldest first: all, or those that the options select."""
+    kinds, newest = event_selection.parse(arguments)
+    found = [
+        event
+        for event in parts.events.recent()
+        if (not kinds or event.kind in kinds) and _is_shown(event, parts, session)
+    ]
+    if newest is not None:
+        found = found[-newest:]
     return Rows(f"{len(found)} events", found, EVENT_COLUMNS)
 
 
@@ -89,7 +97,8 @@ def make_watch(
         if request.verb.startswith("@"):
             raise refusal(request.verb, node)
         verb = find(request.verb)
-        if verb.name in _UNWATCHABLE_VERBS or verb.role > Role.READ or verb.follow is not None:
+        goes_on = verb.follow is not None and not request.arguments
+        if verb.name in _UNWATCHABLE_VERBS or verb.role > Role.READ or goes_on:
             raise refusal(verb.name, node)
         check(session, request)
         period, often = _allowed(period, verb, parts, session)
@@ -188,6 +197,6 @@ def _options(arguments: tuple[str, ...]) -> tuple[float | None, int | None, tupl
 
 
 EVENTS = Verb(
-    "events", "", Role.READ, "list what happened to nodes and processes", events,
+    "events", event_selection.USAGE, Role.READ, "list what happened to nodes and processes", events,
     fields=Event.JSON, follow=_next_events,
 )  # fmt: skip

@@ -22,12 +22,8 @@ from zope.interface import implementer
 from gomd.interfaces import IPlacement, Need
 from libgomd.errors import NotPossible
 from libgomd.model import STANDARD_SPEED, Node, Status
+from libgomd.opportunity_cost import ASSUMED_MEMORY_BYTES, FIRST_CEILING, cost, load_of_one
 
-#: First ceiling of the load: one process on a standard machine.
-FIRST_CEILING: Final = 100.0
-#: Bytes that a job of unknown size is assumed to use. They count only in its cost: no node refuses it
-#: because of them.
-ASSUMED_MEMORY_BYTES: Final = 64 << 20
 #: Seconds during which a choice counts in full, because the known loads do not show it yet.
 FRESH_TIME: Final = 1.0
 #: Factor per second by which a choice fades afterwards, as its load appears in the known one
@@ -37,8 +33,6 @@ FADING_FACTOR: Final = 5 / 8
 CHOICE_LIFETIME: Final = 6.0
 #: Share of used memory up to which memory is not scarce, so that only the load decides between nodes.
 AMPLE_MEMORY_SHARE: Final = 0.5
-#: Largest exponent: 65535 to a larger power overflows a float. Above it the load itself decides.
-_MAX_EXPONENT: Final = 60.0
 #: Maximum number of remembered choices, and of reasons in an error.
 _MAX_RECENT: Final = 10_000
 _MAX_REASONS: Final = 8
@@ -48,16 +42,7 @@ _NOTHING: Final = (0.0, 0.0)
 
 def unit_load(node: Node, standard_speed: int) -> float:
     """Return what one busy process adds to the load of ``node``, whose speed and processors are known."""
-    return 100.0 * standard_speed / (max(1, node.speed or standard_speed) * max(1, node.cpus or 1))
-
-
-def cost(nodes: int, memory_share: float, load_share: float) -> float:
-    """Return the cost of one of ``nodes`` machines that uses these shares of memory and of the ceiling."""
-    return _power(nodes, memory_share) + _power(nodes, load_share)
-
-
-def _power(base: int, exponent: float) -> float:
-    return math.pow(max(2, base), min(max(exponent, 0.0), _MAX_EXPONENT))
+    return load_of_one(node.speed, node.cpus, standard_speed)
 
 
 class _Choice(NamedTuple):

@@ -156,3 +156,28 @@ def test_the_library_asks_for_it() -> None:
     call = calls.ps(2, 4, top=3, sort="rss", user="ada", match="a b", jobs=True)
     selection = parse(call.request.arguments)
     assert selection == Selection(frozenset({2, 4}), 3, "rss", "ada", "a b", True)
+
+
+def watched(words: str) -> list[Any]:
+    """Return the rows of the first round of a watch."""
+    talk = Talk(MemoryDaemon(MemorySource([1], [TABLE])), Role.ADMIN, "root", 0)
+    talk.say("format json")
+    _status, *rows = talk.say(f"watch -c 1 {words}").split("\r\n")[:-2]
+    return [json.loads(row) for row in rows]
+
+
+def test_a_watch_says_how_many_there_are() -> None:
+    """Each row has the number of processes that match, of which it is among the first."""
+    [row] = watched("ps --top 1 --sort rss")
+    assert (row["matched"], row["rows"]) == (4, 1)
+    [row] = watched("ps --match rsync --fields pid")
+    assert (row["pid"], row["matched"]) == (3, 1)
+    assert all("matched" not in row for row in watched("ps"))
+
+
+def test_counters_are_asked_by_name() -> None:
+    """A viewer of five hundred nodes asks for the one that it shows."""
+    talk = Talk(MemoryDaemon(MemorySource([1], [TABLE])))
+    _status, _heading, line, *_end = talk.say("stats processes").split("\r\n")
+    assert line.split()[0] == "processes"
+    assert talk.say("stats shoes").startswith("404 there is no counter shoes")

@@ -9,9 +9,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyClass
 
 from gomd.interfaces import IPlacement, Need
-from gomd.jobs.placement.choice import CHOICE_LIFETIME, Placement, cost
+from gomd.jobs.placement.choice import CHOICE_LIFETIME, Placement
 from libgomd.errors import NotPossible
 from libgomd.model import Node, Status
+from libgomd.opportunity_cost import cost
 
 GB = 1 << 30
 UP = Status.CONFIGURED | Status.UP

@@ -1,0 +1,256 @@
+"""
+The newest state of the cluster, as one value that does not change: `Snapshot`.
+
+A `Feed` keeps four subscriptions to one daemon: the nodes, the events, the processes that a screen shows, and
+how many jobs run. Each reconnects by itself. What was known stays, with its age, until there is something
+newer.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from typing import Final, NamedTuple
+
+from gom.monitor.rows import Event, Node, event_of, node_of, parse
+from gom.monitor.subscription import Place, Round, Subscription, rounds_of
+from gom.monitor.table import NodeRows, Table, fields, read_round
+from libgomd.errors import MalformedReply
+from libgomd.linesocket import LineSocket
+from libgomd.wire.lines import Request
+
+#: Events that are kept.
+MAX_EVENTS: Final = 200
+#: Seconds between two counts of the jobs.
+JOBS_PERIOD: Final = 5.0
+#: The counter of the jobs under way on a node.
+JOBS_COUNTER: Final = "jobs_held"
+#: Rows of all nodes for which a round may come each second; more come less often.
+ROWS_PER_SECOND: Final = 20_000
+ALL: Final = "@all"
+MAX_TEXT: Final = 256
+
+
+class Wanted(NamedTuple):
+    """
+    Which processes are asked for; each node selects its own.
+
+    :ivar top: so many of each node at most. :ivar sort: a key of `table.KEY_FIELDS`. :ivar match: part of the
+        name or command line; empty for all. :ivar user: a user's name or number; empty for all.
+    :ivar jobs: only processes of jobs. :ivar node: one node's id; 0 for all nodes.
+    """
+
+    top: int = 20
+    sort: str = "cpu"
+    match: str = ""
+    user: str = ""
+    jobs: bool = False
+    node: int = 0
+
+    def words(self) -> tuple[str, ...]:
+        """Return the request behind ``watch``: the nodes, `ps` and its options."""
+        options = [f"--top={self.top}", f"--sort={self.sort}", f"--fields={','.join(fields(self.sort))}"]
+        options += [f"--user={self.user[:MAX_TEXT]}"] if self.user else []
+        options += [f"--match={self.match[:MAX_TEXT]}"] if self.match else []
+        options += ["--jobs"] if self.jobs else []
+        return (f"@{self.node}" if self.node else ALL, "ps", *options)
+
+
+class Snapshot(NamedTuple):
+    """
+    What is known at one moment.
+
+    :ivar at: that moment, in seconds of the monotonic clock.
+    :ivar nodes: ordered by id; ``nodes_at`` when they came, None before that.
+    :ivar table: the processes; None before they came. ``wanted`` is what its rows were asked with.
+    :ivar events: oldest first. :ivar jobs: how many run; None when no node said it.
+    :ivar role: what the caller may do: ``read``, ``user`` or ``admin``; empty before that is known.
+    :ivar trouble: why there is nothing newer, one sentence; empty while all is well.
+    """
+
+    at: float
+    nodes: tuple[Node, ...] = ()
+    nodes_at: float | None = None
+    table: Table | None = None
+    wanted: Wanted | None = None
+    events: tuple[Event, ...] = ()
+    jobs: int | None = None
+    role: str = ""
+    user: str = ""
+    trouble: str = ""
+
+
+class Feed:
+    """
+    Follows a cluster. Its subscriptions run on threads of their own.
+
+    :param period: seconds from round to round. :param wanted: the processes; None for no processes at all.
+    :param changed: called, on any thread, when `snapshot` gives something new.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        period: float,
+        wanted: Wanted | None,
+        changed: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._place = place
+        self._period = period
+        self._wanted = wanted
+        self._changed = changed
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._latest = Snapshot(clock())
+        self._troubles: dict[Subscription, str] = {}
+        self._standing: list[Subscription] = []
+        self._following: Subscription | None = None
+
+    def start(self) -> None:
+        """Begin to follow; returns at once."""
+        for work in (self._nodes, self._events, self._jobs):
+            self._standing.append(self._begin(work))
+        if self._wanted is not None:
+            self._following = self._begin(self._processes_of(self._wanted))
+
+    def stop(self) -> None:
+        """End all subscriptions. Does not wait for them."""
+        for each in (*self._standing, *([self._following] if self._following else [])):
+            each.stop()
+
+    def snapshot(self) -> Snapshot:
+        """Return what is known now."""
+        with self._lock:
+            return self._latest._replace(at=self._clock())
+
+    def want(self, wanted: Wanted) -> None:
+        """Follow other processes from now on. The rows that are there stay until the first new ones come."""
+        if wanted == self._wanted:
+            return
+        self._wanted = wanted
+        before, self._following = self._following, self._begin(self._processes_of(wanted))
+        if before is not None:
+            before.stop()
+            with self._lock:
+                self._troubles.pop(before, None)
+
+    def _begin(self, work: Callable[[Subscription], Generator[None, None, None]]) -> Subscription:
+        subscription = Subscription(self._place, work, self._said)
+        subscription.start()
+        return subscription
+
+    def _said(self, subscription: Subscription, sentence: str) -> None:
+        with self._lock:
+            if sentence and not subscription.stopped:
+                self._troubles[subscription] = sentence
+            else:
+                self._troubles.pop(subscription, None)
+            trouble = next(iter(self._troubles.values()), "")
+            self._latest = self._latest._replace(trouble=trouble)
+        self._changed()
+
+    def _publish(self, **values: object) -> None:
+        with self._lock:
+            self._latest = self._latest._replace(**values)  # type: ignore[arg-type]
+        self._changed()
+
+    # -- the subscriptions
+
+    def _nodes(self, subscription: Subscription) -> Generator[None, None, None]:
+        request = Request("watch", ("-n", f"{self._period:g}", "nodes"))
+        line = self._place.line(request)
+        role, user = caller_on(line)
+        self._publish(role=role, user=user)
+        for lines in rounds_of(subscription.open(line, request).chunks()):
+            nodes = tuple(node_of(parse(each)) for each in lines)
+            self._publish(nodes=nodes, nodes_at=self._clock())
+            yield
+
+    def _events(self, subscription: Subscription) -> Generator[None, None, None]:
+        request = Request("watch", ("events",))
+        line = self._place.line(request)
+        kept = deque(events_on(line), MAX_EVENTS)
+        self._publish(events=tuple(kept))
+        yield
+        for lines in subscription.open(line, request).chunks():
+            kept += [event_of(parse(each)) for each in lines]
+            self._publish(events=tuple(kept))
+            yield
+
+    def _jobs(self, subscription: Subscription) -> Generator[None, None, None]:
+        request = Request("watch", ("-n", f"{JOBS_PERIOD:g}", ALL, "stats", JOBS_COUNTER))
+        for lines in rounds_of(subscription.open(self._place.line(request), request).chunks()):
+            self._publish(jobs=jobs_in(lines))
+            yield
+
+    def _processes_of(self, wanted: Wanted) -> Callable[[Subscription], Generator[None, None, None]]:
+        def work(subscription: Subscription) -> Generator[None, None, None]:
+            count = max(1, sum(node.up for node in self._latest.nodes)) if not wanted.node else 1
+            period = max(self._period, wanted.top * count / ROWS_PER_SECOND)
+            request = Request("watch", ("-n", f"{period:.3g}", *wanted.words()))
+            before: dict[int, NodeRows] = {}
+            latest = self._latest
+            if latest.table is not None and latest.wanted == wanted:  # the daemon is back
+                before = latest.table.nodes
+            for lines in rounds_of(subscription.open(self._place.line(request), request).chunks()):
+                if subscription.stopped:
+                    return
+                now = self._clock()
+                before = read_round(lines, wanted.sort, now, before)
+                self._publish(table=Table(wanted.sort, before, now), wanted=wanted)
+                yield
+
+        return work
+
+
+def caller_on(line: LineSocket) -> tuple[str, str]:
+    """Return the role and the name of the caller on a connection in JSON. Blocks."""
+    found = parse(line.ask(Request("whoami"), line.timeout).text)
+    return str(found.get("role", "")), str(found.get("user", ""))
+
+
+def events_on(line: LineSocket) -> list[Event]:
+    """Ask on a connection in JSON what happened lately. Blocks."""
+    line.ask(Request("events"), line.timeout)
+    return [event_of(parse(row)) for row in line.rows(line.timeout)]
+
+
+def jobs_in(lines: Round) -> int | None:
+    """Return the sum of the jobs that the nodes count; None when none of them says."""
+    counts = [row["value"] for line in lines if type((row := parse(line)).get("value")) is int]
+    return sum(counts) if counts else None
+
+
+def once(place: Place, wanted: Wanted | None, clock: Callable[[], float] = time.monotonic) -> Snapshot:
+    """
+    Return one snapshot, over one connection. Blocks: two seconds for nodes that are silent.
+
+    :raises GomdError: there is no daemon, or it refuses.
+    """
+    first = Request("whoami")
+    line = place.line(first)
+    try:
+        role, user = caller_on(line)
+        line.ask(Request("nodes"), line.timeout)
+        nodes = tuple(node_of(parse(row)) for row in line.rows(line.timeout))
+        events = tuple(events_on(line))
+        jobs = jobs_in(_round_on(line, (ALL, "stats", JOBS_COUNTER)))
+        table = None
+        if wanted is not None:
+            now = clock()
+            table = Table(wanted.sort, read_round(_round_on(line, wanted.words()), wanted.sort, now, {}), now)
+        now = clock()
+        return Snapshot(now, nodes, now, table, wanted, events, jobs, role, user)
+    finally:
+        line.close()
+
+
+def _round_on(line: LineSocket, words: Sequence[str]) -> Round:
+    line.ask(Request("watch", ("-c", "1", *words)), line.timeout)
+    rounds = list(rounds_of([[row.encode() for row in line.rows(line.timeout)]]))
+    if len(rounds) != 1:
+        raise MalformedReply(f"{len(rounds)} rounds of {' '.join(words)}, not one")
+    return rounds[0]

@@ -1,0 +1,231 @@
+"""
+Shows a `Program` with textual: one widget that is drawn by lines, the keys, the mouse, and the signals.
+
+Only lines that have changed are drawn again. Colours are the terminal's own sixteen, so that they fit its
+background; with NO_COLOR there are none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
+
+from rich.segment import Segment
+from rich.style import Style as RichStyle
+from textual import events
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from gom.monitor.program import Program
+from gom.monitor.spans import Line, Style, fit_line
+
+#: Seconds for which news wait for more of them before they are drawn.
+GATHER: Final = 0.04
+#: Seconds after which the picture is drawn again, because it shows ages.
+LONGEST: Final = 1.0
+_ENDED_BY: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+_COLOURS: Final[Mapping[Style, RichStyle]] = {
+    Style.PLAIN: RichStyle(),
+    Style.DIM: RichStyle(dim=True),
+    Style.STALE: RichStyle(dim=True, italic=True),
+    Style.TITLE: RichStyle(bold=True),
+    Style.HEADING: RichStyle(reverse=True),
+    Style.SORTED: RichStyle(bold=True, reverse=True),
+    Style.SELECTED: RichStyle(reverse=True),
+    Style.MARKED: RichStyle(bold=True, color="cyan"),
+    Style.KEY: RichStyle(bold=True),
+    Style.INPUT: RichStyle(underline=True),
+    Style.GOOD: RichStyle(color="green"),
+    Style.WARN: RichStyle(color="yellow"),
+    Style.BAD: RichStyle(color="red", bold=True),
+    Style.LEVEL_1: RichStyle(color="blue"),
+    Style.LEVEL_2: RichStyle(color="cyan"),
+    Style.LEVEL_3: RichStyle(color="green"),
+    Style.LEVEL_4: RichStyle(color="yellow"),
+    Style.LEVEL_5: RichStyle(color="red"),
+}
+
+
+def styles(environment: Mapping[str, str]) -> dict[Style, RichStyle]:
+    """Return how each style is shown; without colours where the caller does not want them."""
+    if not environment.get("NO_COLOR"):
+        return dict(_COLOURS)
+    return {
+        name: RichStyle(
+            bold=style.bold, dim=style.dim, italic=style.italic, reverse=style.reverse,
+            underline=style.underline,
+        )
+        for name, style in _COLOURS.items()
+    }  # fmt: skip
+
+
+class Picture(Widget, can_focus=True):
+    """The whole screen: the lines of a program."""
+
+    DEFAULT_CSS = """
+    Picture { width: 100%; height: 100%; background: ansi_default; color: ansi_default; }
+    """
+
+    def __init__(self, program: Program, shown: Mapping[Style, RichStyle]) -> None:
+        super().__init__()
+        self._program = program
+        self._shown = shown
+        self._lines: list[Line] = []
+        self._waiting = False
+        self._drawn_at = 0.0
+
+    def on_mount(self) -> None:
+        """Draw, and see to it that ages go on."""
+        self.set_interval(LONGEST, self._age)
+        self.focus()
+
+    def news(self) -> None:
+        """Draw soon: there is something new."""
+        if not self._waiting:
+            self._waiting = True
+            self.set_timer(GATHER, self.redraw)
+
+    def redraw(self) -> None:
+        """Draw now what has changed."""
+        self._waiting = False
+        self._drawn_at = asyncio.get_running_loop().time()
+        width, height = self.size
+        if not width or not height:
+            return
+        program = self._program
+        if program.finished:
+            self.app.exit(0)
+            return
+        lines = [fit_line(each, width) for each in program.draw(width, height)[:height]]
+        lines += [fit_line((), width)] * (height - len(lines))
+        before, self._lines = self._lines, lines
+        if len(before) != len(lines):
+            self.refresh()
+            return
+        changed = [at for at, line in enumerate(lines) if line != before[at]]
+        if changed:
+            self.refresh(*(Region(0, at, width, 1) for at in changed))
+
+    def _age(self) -> None:
+        if asyncio.get_running_loop().time() - self._drawn_at > 0.9 * LONGEST:
+            self.redraw()
+
+    def render_line(self, y: int) -> Strip:
+        """Return one line for textual."""
+        width = self.size.width
+        if y >= len(self._lines):
+            return Strip.blank(width)
+        line = fit_line(self._lines[y], width)
+        return Strip([Segment(span.text, self._shown[span.style]) for span in line], width)
+
+    # -- what the person does
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Draw for the new size."""
+        self.redraw()
+
+    def on_key(self, event: events.Key) -> None:
+        """Give a key to the program."""
+        event.stop()
+        event.prevent_default()
+        if event.key == "ctrl+c":
+            self.app.exit(128 + signal.SIGINT)
+            return
+        if event.key == "ctrl+z":
+            self.app.action_suspend_process()
+            return
+        if event.key == "ctrl+l":
+            self.app.refresh(layout=True)
+        typed = event.character if event.is_printable and event.character else ""
+        self._program.press(event.key, typed)
+        self.redraw()
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Type what is pasted, a line at most."""
+        event.stop()
+        for character in event.text.partition("\n")[0][:256]:
+            if character.isprintable():
+                self._program.press(character, character)
+        self.redraw()
+
+    def on_click(self, event: events.Click) -> None:
+        """Give a click to the program."""
+        event.stop()
+        self._program.click(event.x, event.y)
+        self.redraw()
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Give a turn of the wheel to the program."""
+        event.stop()
+        self._program.wheel(-3)
+        self.news()
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Give a turn of the wheel to the program."""
+        event.stop()
+        self._program.wheel(3)
+        self.news()
+
+
+class Shell(App[int]):
+    """The textual program around one picture."""
+
+    CSS = "Screen { background: ansi_default; overflow: hidden; }"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "quit", show=False, priority=True)]
+
+    def __init__(self, program: Program, environment: Mapping[str, str] = os.environ) -> None:
+        super().__init__(ansi_color=True)
+        self.program = program
+        self.picture = Picture(program, styles(environment))
+        self._news_loop: asyncio.AbstractEventLoop | None = None
+        self._variables = contextvars.copy_context()
+
+    def compose(self) -> ComposeResult:
+        """Show the picture alone."""
+        yield self.picture
+
+    def on_mount(self) -> None:
+        """Take signals, so that the terminal is restored whichever of them ends the program."""
+        self._variables = contextvars.copy_context()  # textual's timers need those of their program
+        self._news_loop = asyncio.get_running_loop()
+        for number in _ENDED_BY:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                self._news_loop.add_signal_handler(number, self.exit, 128 + number)
+
+    def news(self) -> None:
+        """Draw soon; may be called on any thread, and before the screen is there."""
+        if self._news_loop is not None:
+            try:
+                self._news_loop.call_soon_threadsafe(self.picture.news, context=self._variables)
+            except RuntimeError:  # the loop is closed: the program ends
+                pass
+
+
+def run(program: Program) -> int:
+    """
+    Show ``program`` on the terminal until it is finished or a signal ends it. Blocks.
+
+    :returns: the exit status: 0, or 128 and the number of the signal.
+    """
+    shell = Shell(program)
+    program.start(shell.news)
+    try:
+        status: Any = shell.run()
+    finally:
+        program.stop()
+    if status is None:  # textual has shown why
+        return shell.return_code or 1
+    try:
+        sys.stdout.flush()
+    except OSError:  # the terminal was hung up
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return int(status)

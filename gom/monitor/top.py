@@ -1,0 +1,149 @@
+"""The command `gom top`: its options, one picture with `--once`, or the live screen."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from gom.monitor import picture
+from gom.monitor.extra import check_screen
+from gom.monitor.feed import MAX_TEXT, Wanted, once
+from gom.monitor.subscription import Place
+from gom.monitor.table import KEY_FIELDS
+from libgomd.endpoints import Endpoint
+from libgomd.errors import MalformedRequest
+from libgomd.wire.lines import Request
+
+USAGE: Final = """\
+usage: gom top [--once] [-n SECONDS] [--sort KEY] [--user NAME] [--jobs]
+
+  --once       print one picture as text and end; needs no terminal and no textual
+  -n SECONDS   from round to round, 1 unless said
+  --sort KEY   cpu, rss, time, io, pid or start; cpu unless said
+  --user NAME  only processes of this user, by name or number
+  --jobs       only processes of jobs
+
+Shows every process of the cluster; the key h lists the keys. The live screen needs textual:
+pip install 'gomd[monitor]'.
+"""
+#: Rows of each node in a picture, and of the live screen at first; fewer where that makes more than `ROWS`.
+FIRST_TOP: Final = 20
+LEAST_TOP: Final = 10
+ROWS: Final = 5_000
+#: Other words for a key.
+_SORT_WORDS: Final = {"memory": "rss", "mem": "rss"}
+_PERIODS: Final = (0.1, 3600.0)
+
+
+class Options(NamedTuple):
+    """The options of `gom top`. :ivar period: seconds from round to round."""
+
+    wanted: Wanted
+    period: float = 1.0
+    once: bool = False
+
+
+def parse(words: Sequence[str]) -> Options:
+    """
+    Return the options in the words behind ``top``.
+
+    :raises MalformedRequest: one is unknown, or has no value or a wrong one.
+    """
+    found: dict[str, str] = {}
+    flags: set[str] = set()
+    rest = list(words)
+    while rest:
+        option, joined, value = rest.pop(0).partition("=")
+        if option in ("--once", "--jobs") and not joined:
+            flags.add(option)
+        elif option in ("-n", "--sort", "--user"):
+            if not joined:
+                if not rest:
+                    raise MalformedRequest(f"{option} needs a value")
+                value = rest.pop(0)
+            found[option] = value
+        else:
+            raise MalformedRequest(f"gom top has no option {option[:40]}: see `gom top --help`")
+    sort = _SORT_WORDS.get(word := found.get("--sort", "cpu"), word)
+    if sort not in KEY_FIELDS:
+        raise MalformedRequest(f"--sort is one of {', '.join(KEY_FIELDS)}, not {sort[:40]}")
+    user = found.get("--user", "")
+    if "--user" in found and not 0 < len(user) <= MAX_TEXT:
+        raise MalformedRequest(f"--user takes 1 to {MAX_TEXT} characters")
+    wanted = Wanted(FIRST_TOP, sort, user=user, jobs="--jobs" in flags)
+    return Options(wanted, seconds(found.get("-n", "1")), "--once" in flags)
+
+
+def seconds(word: str) -> float:
+    """Return the period that ``-n`` names. :raises MalformedRequest: it names none."""
+    least, most = _PERIODS
+    try:
+        value = float(word)
+    except ValueError:
+        value = 0.0
+    if not least <= value <= most:  # NaN is not either
+        raise MalformedRequest(f"-n takes {least:g} to {most:g} seconds, not {word[:40]}")
+    return value
+
+
+def clock_time(moment: float) -> str:
+    """Return a moment as the clock on the wall shows it; with its date when that is not today's."""
+    from libgomd.wallclock import wall_clock
+
+    try:
+        then, today = time.localtime(moment), time.localtime(wall_clock())
+    except (OverflowError, ValueError, OSError):
+        return "-"
+    return time.strftime("%H:%M:%S" if then[:3] == today[:3] else "%Y-%m-%d %H:%M:%S", then)
+
+
+def run(endpoints: Sequence[Endpoint], token: str, options: Options) -> int:
+    """
+    Show the screen until the person leaves it, or print one picture. Blocks.
+
+    :returns: the exit status.
+    :raises NoScreen: there can be no live screen here. :raises ConnectionLost: there is no daemon.
+    :raises RequestError: the daemon refuses. :raises BrokenPipeError: the reader of the picture is gone.
+    """
+    place = Place(endpoints, token)
+    if options.once:
+        return print_picture(place, options)
+    check_screen("top")
+    wanted = options.wanted._replace(top=first_top(place))
+    from gom.monitor.top_screen import TopScreen
+
+    program = TopScreen(place, wanted, options.period, clock_time)
+    from gom.monitor import screen
+
+    return screen.run(program)
+
+
+def first_top(place: Place) -> int:
+    """
+    Return how many rows to ask of each node: fewer in a large cluster. Blocks.
+
+    A daemon that is not there, or a wrong token, is found here, before the screen is taken.
+
+    :raises GomdError: there is no daemon, or it refuses.
+    """
+    request = Request("nodes")
+    line = place.line(request)
+    try:
+        count, _, _ = line.ask(request, line.timeout).text.partition(" ")  # 500 nodes, 498 up
+    finally:
+        line.close()
+    nodes = int(count) if count.isdecimal() else 1
+    return max(LEAST_TOP, min(FIRST_TOP, ROWS // max(1, nodes)))
+
+
+def print_picture(place: Place, options: Options) -> int:
+    """Print one picture. Blocks; errors as for `run`."""
+    from gom.monitor.top_picture import draw
+
+    snapshot = once(place, options.wanted)
+    columns, rows = picture.size(sys.stdout, os.environ)
+    picture.write(draw(snapshot, options.wanted, columns, rows, options.period, clock_time))
+    return 0

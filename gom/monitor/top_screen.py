@@ -1,0 +1,428 @@
+"""
+`gom top` as a program: what each key does to the rows, the dialogs and the selection that the nodes make.
+
+It draws from one snapshot and knows nothing of the terminal; `gom.monitor.screen` shows it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from gom.monitor import top_detail, top_dialogs, top_help, top_view
+from gom.monitor.feed import Feed, Snapshot, Wanted
+from gom.monitor.rows import Process
+from gom.monitor.spans import Line, Span, Style, box, fit, line, visible
+from gom.monitor.subscription import Place
+from gom.monitor.table import KEY_FIELDS
+from gom.monitor.top_actions import Actor, Answer
+from gom.monitor.top_columns import sort_at
+from gom.monitor.top_dialogs import Choice, Dialog, Menu, Renice, Step
+from gom.monitor.top_list import ProcessList, Row
+from gom.monitor.top_migrate import Migrate
+
+#: Rows of each node at most. More are asked for when the window comes to the end of those that are there.
+MAX_TOP: Final = 100_000
+#: Rows of all nodes that a tree asks for at once.
+TREE_ROWS: Final = 20_000
+#: Seconds for which typing has to pause before the nodes are asked with the new filter.
+TYPING_PAUSE: Final = 0.3
+#: Seconds for which an answer stays.
+MESSAGE_TIME: Final = 15.0
+_UP: Final = {True: Span("up", Style.GOOD), False: Span("down", Style.BAD)}
+SORTS: Final = {"P": "cpu", "M": "rss", "T": "time", "I": "io", "N": "pid", "S": "start"}
+
+
+class TopScreen:
+    """
+    The screen. See `gom.monitor.program.Program` for its methods.
+
+    :param feed: makes the feed, from what it is to call on news. :param when: writes a moment of the wall
+        clock, in seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        wanted: Wanted,
+        period: float,
+        when: Callable[[float], str],
+        feed: Callable[[Callable[[], None]], Feed] | None = None,
+    ) -> None:
+        self.finished = False
+        self._wanted = wanted
+        self._first_top = wanted.top
+        self._period = period
+        self._when = when
+        self._place = place
+        self._make_feed = feed or (lambda changed: Feed(place, period, wanted, changed))
+        self._feed: Feed | None = None
+        self._actor: Actor | None = None
+        self._list = ProcessList()
+        self._history = top_detail.History()
+        self._snapshot = Snapshot(0.0)
+        self._dialog: Dialog | None = None
+        self._acting_on: tuple[Process, ...] = ()
+        self._purpose = ""
+        self._typing: str | None = None
+        self._typed_at = 0.0
+        self._message: tuple[str, Style, float] = ("", Style.PLAIN, 0.0)
+        self._doing = 0
+        self._shown: list[Row] = []
+        self._first_line = 0
+        self._width = 80
+        self._height = 1
+
+    def start(self, changed: Callable[[], None]) -> None:
+        """See `Program.start`."""
+        self._feed = self._make_feed(changed)
+        self._actor = Actor(self._place, changed)
+        self._feed.start()
+
+    def stop(self) -> None:
+        """See `Program.stop`."""
+        if self._feed is not None:
+            self._feed.stop()
+
+    # -- drawing
+
+    def draw(self, columns: int, rows: int) -> list[Line]:
+        """See `Program.draw`."""
+        self._width = columns
+        self._height = height = top_view.table_height(rows)
+        self._take_news()
+        shown = self._list.rows(height)
+        table = top_view.Table(shown, self._list.top, self._list.cursor, len(self._list))
+        if self._snapshot.table is not None:
+            top_detail.notes(self._history, [each.process for each in shown], self._snapshot.table.at)
+        self._shown = shown
+        at = table.cursor - table.first
+        selected = shown[at] if 0 <= at < len(shown) else None
+        above = top_view.header(
+            self._snapshot, self._wanted, selected, columns, rows, self._period, self._when
+        )
+        self._first_line = len(above) + 1
+        after = max(top_view.STALE_AFTER, 3 * self._period)
+        lines = above + top_view.body(
+            self._snapshot, self._wanted, table, self._list.marks, columns, height, after
+        )
+        lines = lines[: rows - 1 if rows >= 3 else rows]
+        if rows >= 3:
+            message, style, until = self._message
+            below = top_view.Below(self._typing, message if until > self._snapshot.at else "", style)
+            lines.append(top_view.below(below, table, columns))
+        return self._with_dialog(lines, columns, rows)
+
+    def _with_dialog(self, lines: list[Line], columns: int, rows: int) -> list[Line]:
+        """Lay the open dialog over the picture: as low as possible, so that the header stays."""
+        if self._dialog is None:
+            return lines
+        if columns < 24 or rows < 8:  # no room for a frame
+            shown = self._dialog.lines(columns, rows)
+            return shown + [()] * (rows - len(shown))
+        is_pane = isinstance(self._dialog, (top_detail.Detail, top_help.Help))
+        width = columns if is_pane else min(columns, 76)
+        most = max(4, rows - (5 if is_pane else 6))
+        inner = self._dialog.lines(width - 4, most)
+        frame = box(visible(self._dialog.title), inner, width)
+        begin = max(0, rows - 1 - len(frame))
+        return [*lines[:begin], *frame, *lines[begin + len(frame) :]][:rows]
+
+    def _take_news(self) -> None:
+        assert self._feed is not None
+        assert self._actor is not None
+        self._snapshot = self._feed.snapshot()
+        if self._snapshot.table is not None and self._snapshot.wanted == self._wanted:
+            self._list.match = ""
+        lost = self._list.update(self._snapshot.table)
+        if lost and self._dialog is None:
+            self._say(
+                f"the process under the cursor ({lost.split('-')[1]}) is no longer in the list", Style.WARN
+            )
+        for answer in self._actor.take():
+            self._answered(answer)
+        if self._typing is not None and self._snapshot.at - self._typed_at > TYPING_PAUSE:
+            self._want(match=self._typing)
+        self._ask_for_more()
+
+    def _ask_for_more(self) -> None:
+        """Ask for more rows of each node when the window is at the end of those that are there."""
+        table = self._snapshot.table
+        if table is None or self._snapshot.wanted != self._wanted or self._wanted.top >= MAX_TOP:
+            return
+        if self._list.top + self._height < len(self._list):
+            return
+        if any(each.matched is not None and each.matched > len(each.lines) for each in table.nodes.values()):
+            self._want(top=min(2 * self._wanted.top, MAX_TOP))
+
+    def _want(self, **values: object) -> None:
+        wanted = self._wanted._replace(**values)  # type: ignore[arg-type]
+        if wanted != self._wanted:
+            self._wanted = wanted
+            assert self._feed is not None
+            self._feed.want(wanted)
+
+    def _say(self, sentence: str, style: Style = Style.PLAIN) -> None:
+        self._message = (sentence, style, self._snapshot.at + MESSAGE_TIME)
+
+    # -- answers
+
+    def _answered(self, answer: Answer) -> None:
+        if answer.key[0] == "act":
+            self._doing = max(0, self._doing - 1)
+            rest = f" ({self._doing} to go)" if self._doing else ""
+            if answer.done:
+                self._say(f"{answer.text}{rest}", Style.GOOD)
+            else:
+                self._say(f"refused for {answer.about}: {answer.text}{rest}", Style.BAD)
+        elif self._dialog is not None:
+            self._follow(self._dialog.answer(answer))
+
+    def _follow(self, step: Step) -> None:
+        """Do what a dialog's step says."""
+        assert self._actor is not None
+        dialog = self._dialog
+        if step.close:
+            self._close()
+        if step.ask:
+            acts = sum(each.key[0] == "act" for each in step.ask)
+            if not self._actor.ask(*step.ask):
+                self._say("too many requests are under way: wait for their answers", Style.BAD)
+            elif acts:
+                self._doing += acts
+                self._say(f"asked: {step.ask[0].request.verb} {step.ask[0].about}", Style.DIM)
+                self._list.marks.clear()
+        if step.value is not None:
+            self._chosen(dialog, step.value)
+
+    def _chosen(self, dialog: Dialog | None, value: str) -> None:
+        """Go on from a menu: to the confirmation, or to another selection of rows."""
+        if isinstance(dialog, Migrate):
+            self._open(dialog.confirmation(value), "confirm")
+        elif isinstance(dialog, Renice):
+            self._open(top_dialogs.renicing(int(value), self._acting_on), "confirm")
+        elif self._purpose == "signal":
+            self._open(top_dialogs.sending(value, self._acting_on), "confirm")
+        elif self._purpose == "user":
+            self._want(user=value)
+        elif self._purpose == "node":
+            self._want(node=int(value), top=self._first_top)
+        elif self._purpose == "sort":
+            self._want(sort=value)
+
+    def _open(self, dialog: Dialog, purpose: str) -> None:
+        """Open a dialog. Rows do not move while it is open."""
+        self._list.hold()
+        self._dialog = dialog
+        self._purpose = purpose
+
+    def _close(self) -> None:
+        self._dialog = None
+        self._list.release()
+
+    # -- keys
+
+    def press(self, key: str, text: str) -> None:
+        """See `Program.press`."""
+        if self._dialog is not None:
+            self._follow(self._dialog.press(key, text))
+        elif self._typing is not None:
+            self._type(key, text)
+        elif not self._move(key):
+            self._command(key, text)
+
+    def _move(self, key: str) -> bool:
+        moves: dict[str, Callable[[], None]] = {
+            "up": lambda: self._list.move(-1), "down": lambda: self._list.move(1),
+            "pageup": lambda: self._list.page(-1), "pagedown": lambda: self._list.page(1),
+            "home": lambda: self._list.go(0), "end": lambda: self._list.go(len(self._list) - 1),
+            "space": self._list.toggle_mark,
+        }  # fmt: skip
+        if key in moves:
+            moves[key]()
+            return True
+        return False
+
+    def _command(self, key: str, text: str) -> None:
+        if text in SORTS:
+            self._want(sort=SORTS[text])
+        elif text in _KEYS:
+            _KEYS[text](self)
+        elif key == "enter":
+            self._show_detail()
+        elif key == "escape":
+            self._clear()
+        elif key in ("f1", "f10"):
+            _KEYS["h" if key == "f1" else "q"](self)
+
+    def _type(self, key: str, text: str) -> None:
+        typed = self._typing or ""
+        self._typed_at = self._snapshot.at
+        if key in ("enter", "escape"):
+            self._typing = None
+            typed = typed if key == "enter" else ""
+            self._want(match=typed)
+        elif key == "backspace":
+            typed = typed[:-1]
+            self._typing = typed
+        elif key == "ctrl+u":
+            self._typing = typed = ""
+        elif text and len(typed) < 200:
+            typed += text
+            self._typing = typed
+        elif self._move(key):
+            return
+        # Until the nodes answer with it, the rows that are there are filtered here.
+        self._list.match = typed.casefold()
+        self._list.arrange()
+
+    def _clear(self) -> None:
+        """Go back to all rows: marks first, then whatever selects."""
+        self._message = ("", Style.PLAIN, 0.0)
+        if self._list.marks:
+            self._list.marks.clear()
+            return
+        self._list.match = ""
+        self._list.arrange()
+        self._want(match="", user="", jobs=False, node=0, top=self._first_top)
+
+    def _filter(self) -> None:
+        self._typing = self._wanted.match
+        self._typed_at = self._snapshot.at
+
+    def _toggle_tree(self) -> None:
+        self._list.is_tree = not self._list.is_tree
+        self._list.arrange()
+        count = max(1, sum(node.up for node in self._snapshot.nodes))
+        self._want(top=max(self._first_top, TREE_ROWS // count) if self._list.is_tree else self._first_top)
+
+    def _toggle_jobs(self) -> None:
+        self._want(jobs=not self._wanted.jobs)
+
+    def _unmark(self) -> None:
+        self._list.marks.clear()
+
+    def _quit(self) -> None:
+        self.finished = True
+
+    # -- dialogs
+
+    def _targets(self) -> tuple[Process, ...]:
+        """Return the processes that a key acts on, as they are now; says so when there are none."""
+        table = self._snapshot.table
+        if self._snapshot.role == "read":
+            self._say("you may only look: a token of role user or admin may act, see `gom token`", Style.BAD)
+            return ()
+        found = [] if table is None else [
+            process for identity in self._list.chosen() if (process := table.find(identity)) is not None
+        ]  # fmt: skip
+        if not found:
+            self._say("there is no process under the cursor", Style.WARN)
+        return tuple(found)
+
+    def _act(self, purpose: str, dialog: Callable[[Sequence[Process]], Dialog]) -> None:
+        if targets := self._targets():
+            self._acting_on = targets
+            self._open(dialog(targets), purpose)
+
+    def _signal(self) -> None:
+        self._act("signal", lambda _targets: top_dialogs.signal_menu())
+
+    def _renice(self) -> None:
+        self._act("renice", Renice)
+
+    def _lock(self) -> None:
+        self._act("confirm", lambda targets: top_dialogs.locking(not targets[0].lock, targets))
+
+    def _migrate(self) -> None:
+        self._act("migrate", lambda targets: Migrate(self._snapshot.nodes, targets))
+        if isinstance(self._dialog, Migrate):
+            self._follow(Step(ask=self._dialog.ask()))
+
+    def _show_detail(self) -> None:
+        table, identity = self._snapshot.table, self._list.selected()
+        process = None if table is None or identity is None else table.find(identity)
+        if process is None:
+            return
+
+        def find() -> Process | None:
+            newest = self._snapshot.table
+            return None if newest is None else newest.find(process.identity)
+
+        detail = top_detail.Detail(process, find, self._history, self._when)
+        self._open(detail, "detail")
+        self._follow(Step(ask=detail.ask()))
+
+    def _choose_user(self) -> None:
+        table = self._snapshot.table
+        count = Counter(each.user for each in ([] if table is None else table.processes()))
+        names = [name for name, _ in count.most_common() if name]
+        choices = [Choice("", line("everybody"))]
+        choices += [
+            Choice(name, line(f"{fit(visible(name), 20)} ", Span(f"{count[name]} rows here", Style.DIM)))
+            for name in names
+        ]
+        self._open(Menu("processes of whom?", choices, self._at(choices, self._wanted.user)), "user")
+
+    def _choose_node(self) -> None:
+        choices = [Choice("0", line("all nodes"))]
+        choices += [
+            Choice(str(node.id), line(f"{node.id:>4} {fit(visible(node.name), 16)} ", _UP[node.up]))
+            for node in self._snapshot.nodes
+        ]
+        self._open(
+            Menu("processes of which node?", choices, self._at(choices, str(self._wanted.node))), "node"
+        )
+
+    def _choose_sort(self) -> None:
+        choices = [
+            Choice(key, line(f"{key:<6}", Span(f" key {letter}", Style.DIM))) for letter, key in SORTS.items()
+        ]
+        assert {choice.value for choice in choices} == set(KEY_FIELDS)
+        self._open(Menu("order by what?", choices, self._at(choices, self._wanted.sort)), "sort")
+
+    @staticmethod
+    def _at(choices: Sequence[Choice], value: str) -> int:
+        return next((at for at, choice in enumerate(choices) if choice.value == value), 0)
+
+    def _help(self) -> None:
+        self._open(top_help.Help(), "help")
+
+    # -- the mouse
+
+    def click(self, column: int, row: int) -> None:
+        """See `Program.click`: it chooses a row, a second one shows more; a heading decides the order."""
+        if self._dialog is not None:
+            return
+        at = row - self._first_line
+        if at == -1:
+            self._click_heading(column)
+        elif 0 <= at < len(self._shown):
+            place = self._list.top + at
+            if place == self._list.cursor and self._list.is_kept:
+                self._show_detail()
+            else:
+                self._list.go(place)
+                self._list.hold_cursor()
+
+    def _click_heading(self, column: int) -> None:
+        sort = sort_at(self._width, column)
+        if sort:
+            self._want(sort=sort)
+
+    def wheel(self, steps: int) -> None:
+        """See `Program.wheel`."""
+        if self._dialog is not None:
+            for _ in range(abs(steps)):
+                self._follow(self._dialog.press("up" if steps < 0 else "down", ""))
+        else:
+            self._list.scroll(steps)
+
+
+_KEYS: Final[dict[str, Callable[[TopScreen], None]]] = {
+    "/": TopScreen._filter, "f": TopScreen._filter, "t": TopScreen._toggle_tree, "u": TopScreen._choose_user,
+    "n": TopScreen._choose_node, "J": TopScreen._toggle_jobs, "U": TopScreen._unmark, "q": TopScreen._quit,
+    "k": TopScreen._signal, "r": TopScreen._renice, "m": TopScreen._migrate, "l": TopScreen._lock,
+    "s": TopScreen._choose_sort, "h": TopScreen._help, "?": TopScreen._help, "i": TopScreen._show_detail,
+}  # fmt: skip
