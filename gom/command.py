@@ -28,6 +28,7 @@ USAGE = """\
 usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
        gom run [OPTION ...] COMMAND [ARG ...]
        gom attach [OPTION ...] JOB
+       gom page [--no-open]
        gom key new FILE
        gom token add NAME ROLE [--file TOKENS]
        gom token list [--file TOKENS]
@@ -44,6 +45,7 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
   run          run a command on the best node, or on one you name; see `gom run --help`
   attach       connect to a job again, by its number in `gom jobs`
   migrate      move a process to another node; see `gom migrate --help`
+  page         open the page in a browser, signed in as you; see `gom page --help`
   key new      make the secret that all nodes of a cluster share
   token        give people and programs a role over tcp; ROLE is read, user or admin;
                TOKENS is the daemon's tokens file, by default the one in its state directory
@@ -115,6 +117,8 @@ def _do(argv: Sequence[str]) -> int:
     if verb == "migrate" and _wants_help(options):
         print(MIGRATE_USAGE, end="", flush=True)
         return DONE
+    if verb == "page":
+        return _page(options)
     if verb in _LOCAL:
         return _LOCAL[verb](options.words[1:])
     return _relay(options)
@@ -180,6 +184,24 @@ def _job(verb: str, options: GlobalOptions) -> int:
         if code not in run.SHELL_CODES:
             raise
         return _fail(str(error), code)
+
+
+def _page(options: GlobalOptions) -> int:
+    """Open the page, signed in as the user."""
+    from gom import page
+
+    words = options.words[1:]
+    if _wants_help(options):
+        print(page.USAGE, end="", flush=True)
+        return DONE
+    if words not in ((), ("--no-open",)):
+        raise WrongUsage("usage: gom page [--no-open]")
+    try:
+        endpoints = _endpoints(options)
+    except ConfigError as error:
+        raise WrongUsage(str(error)) from error
+    print(page.page(endpoints, opens=not words), flush=True)
+    return DONE
 
 
 def _relay(options: GlobalOptions) -> int:
