@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
-#: HTTP statuses of codes that mean something else in HTTP, or nothing: of the line's 405, and of those by which
-#: a shell says that a command cannot be executed (126) or is not there (127).
+#: HTTP statuses of codes that mean something else in HTTP, or nothing: of the line's 405, and of those by
+#: which a shell says that a command cannot be executed (126) or is not there (127).
 _STATUS_OF = {405: 422, 126: 422, 127: 404}
 
 
