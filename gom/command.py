@@ -30,6 +30,7 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
        gom attach [OPTION ...] JOB
        gom top [OPTION ...]
        gom mon [OPTION ...]
+       gom page [--no-open]
        gom key new FILE
        gom token add NAME ROLE [--file TOKENS]
        gom token list [--file TOKENS]
@@ -48,6 +49,7 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
   mon          the nodes of the cluster as bars or a map, live; see `gom mon --help`
   migrate      move a process to another node; see `gom migrate --help`
   top          every process of the cluster, live on one screen; see `gom top --help`
+  page         open the page in a browser, signed in as you; see `gom page --help`
   key new      make the secret that all nodes of a cluster share
   token        give people and programs a role over tcp; ROLE is read, user or admin;
                TOKENS is the daemon's tokens file, by default the one in its state directory
@@ -123,6 +125,8 @@ def _do(argv: Sequence[str]) -> int:
     if verb == "migrate" and _wants_help(options):
         print(MIGRATE_USAGE, end="", flush=True)
         return DONE
+    if verb == "page":
+        return _page(options)
     if verb in _LOCAL:
         return _LOCAL[verb](options.words[1:])
     return _relay(options)
@@ -226,6 +230,24 @@ def _mon(options: GlobalOptions) -> int:
         return mon.run(endpoints, options.token, wanted)
     except extra.NoScreen as error:
         return _fail(str(error), WRONG_USAGE)
+
+
+def _page(options: GlobalOptions) -> int:
+    """Open the page, signed in as the user."""
+    from gom import page
+
+    words = options.words[1:]
+    if _wants_help(options):
+        print(page.USAGE, end="", flush=True)
+        return DONE
+    if words not in ((), ("--no-open",)):
+        raise WrongUsage("usage: gom page [--no-open]")
+    try:
+        endpoints = _endpoints(options)
+    except ConfigError as error:
+        raise WrongUsage(str(error)) from error
+    print(page.page(endpoints, opens=not words), flush=True)
+    return DONE
 
 
 def _relay(options: GlobalOptions) -> int:

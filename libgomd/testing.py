@@ -73,7 +73,7 @@ class MemoryDaemon:
     :param tokens: for `auth`: each token and the caller that it makes.
     :param clock: its time; by default one that stands still between calls of `advance`.
     :ivar clock: the time of the daemon and of its clients. :ivar control: records what was done to processes.
-    :ivar telnet_factory: makes its connections.
+    :ivar telnet_factory: makes its connections. :ivar dispatch: answers requests, whatever their way in.
     :ivar stopped: the reason that `shutdown` gave, None before it.
     """
 
@@ -96,9 +96,8 @@ class MemoryDaemon:
         self._events = Events()
         self._threads = _NoThreads()
         self._collector = self._collecting()
-        self.telnet_factory = TelnetFactory(
-            Dispatch(all_verbs(), self._parts(commands, tokens)), self._threads, self.clock, Limits(), 0
-        )
+        self.dispatch = Dispatch(all_verbs(), self._parts(commands, tokens))
+        self.telnet_factory = TelnetFactory(self.dispatch, self._threads, self.clock, Limits(), 0)
         self._collector.startService()
         self.settle()
 

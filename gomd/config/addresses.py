@@ -60,6 +60,16 @@ def seeds(value: str) -> tuple[Tcp, ...]:
     return tuple(found)
 
 
+def hosts(value: str) -> tuple[str, ...]:
+    """Check a list of names of this machine, without ports. Duplicates are removed."""
+    found: dict[str, None] = {}
+    for item in listed(value):
+        if not _HOST.fullmatch(item) or len(item) > 253:
+            raise Refused(f"must be names without ports, such as gomd.example.org; {shown(item)} is not")
+        found[item.lower().removesuffix(".")] = None
+    return tuple(found)
+
+
 def is_one_host(address: ipaddress.IPv4Address) -> bool:
     """Return whether ``address`` is that of a single host: not multicast, broadcast, reserved or 0.x."""
     return not (address.is_multicast or address.is_reserved or address in _THIS_NETWORK)

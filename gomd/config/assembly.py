@@ -80,7 +80,14 @@ def assemble(
         collector=CollectorSettings(**values["collector"]),
         log=LogSettings(**values["log"]),
         commands=MappingProxyType(dict(sorted(values["commands"].items()))),
-        http=HttpSettings(one_endpoint("http")),
+        http=HttpSettings(
+            one_endpoint("http"),
+            values["http"]["anonymous"],
+            values["http"]["tls"],
+            resolved("http", "certificate"),
+            resolved("http", "key"),
+            values["http"]["hosts"],
+        ),
         manhole=ManholeSettings(one_endpoint("manhole"), resolved("manhole", "authorized_keys")),
         jobs=JobsSettings(**values["jobs"]),
     )

@@ -20,6 +20,7 @@ CHECKS: Final[Mapping[str, Callable[..., Any]]] = {
     "address": addresses.own_address,
     "multicast": addresses.multicast,
     "seeds": addresses.seeds,
+    "hosts": addresses.hosts,
     "endpoint": addresses.endpoint,
     "endpoints": addresses.endpoints,
     "command": commands.command,

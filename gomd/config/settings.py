@@ -22,7 +22,7 @@ LIVE: Final = frozenset(
         "peers.admin_from_peers", "peers.key_file", "peers.seeds",
         "collector.period", "collector.processes_period",
         "log.rotate_bytes", "log.keep",
-        "commands",
+        "commands", "http.anonymous", "http.hosts",
     }
 )  # fmt: skip
 
@@ -94,9 +94,18 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """[http]. ``endpoint`` None: off."""
+    """
+    [http]. ``endpoint`` None: off. ``anonymous`` auto: by the endpoint.
+
+    ``certificate`` and ``key`` empty: gomd makes its own when ``tls`` is on. ``hosts`` are in lower case.
+    """
 
     endpoint: Endpoint | None
+    anonymous: str
+    tls: bool
+    certificate: str
+    key: str
+    hosts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

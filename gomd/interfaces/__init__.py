@@ -9,7 +9,7 @@ which is where the parts above call it.
 from __future__ import annotations
 
 from gomd.interfaces.cluster import ForwardedReply, IEvents, IMembership, IPeers, ITree
-from gomd.interfaces.daemon import ICollector, ICommands, IStoppable, IThreads, ITokens
+from gomd.interfaces.daemon import ICollector, ICommands, ISignIn, IStoppable, IThreads, ITokens
 from gomd.interfaces.history import ISampleLog
 from gomd.interfaces.jobs import (
     UNTRUSTED,
@@ -43,6 +43,7 @@ __all__ = [
     "IProcessControl",
     "IRelocation",
     "ISampleLog",
+    "ISignIn",
     "IStoppable",
     "IThreads",
     "ITokens",

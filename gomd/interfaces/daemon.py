@@ -97,6 +97,19 @@ class ITokens(Interface):
         """
 
 
+class ISignIn(Interface):
+    """The way in for browsers, for `page`."""
+
+    def code(caller: Caller) -> tuple[str, str]:
+        """
+        Return the URL of the page, and a code with which one browser can become ``caller`` there.
+
+        It is good for a minute.
+
+        :raises NotPossible: there is no page here, or nobody can sign in at it.
+        """
+
+
 class IStoppable(Interface):
     """The daemon as a whole, for `shutdown` and for `stats`."""
 

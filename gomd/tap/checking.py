@@ -23,6 +23,7 @@ from gomd.config import Config
 from gomd.services.listening import check_socket_directory
 from gomd.services.state import StateDirectory, check_directory
 from gomd.tap.choices import check_manhole, node_id_of
+from gomd.tap.http import check_certificate
 from gomd.tap.peer_ports import read_keys_of
 from libgomd.endpoints import Endpoint, Tcp, Unix
 from libgomd.errors import ConfigError
@@ -37,6 +38,7 @@ def mistakes_in_files(config: Config) -> list[str]:
     found: list[str] = []
     checks: tuple[Callable[[Config], object], ...] = (
         check_directories, _check_state, _check_keys, node_id_of, _check_map, check_manhole, _check_tokens,
+        check_certificate,
     )  # fmt: skip
     if not _is_running(config.node.state_dir):
         checks += (_check_places,)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from importlib.util import find_spec
-from typing import Any
 
 from twisted.internet.protocol import Factory
 
 from gomd.cluster.identity import id_of, primary_address
 from gomd.config import Config
-from gomd.config.addresses import on_this_machine
 from gomd.interfaces import INodeSource, IProcessControl, ISampleLog
 from gomd.protocols.telnet_factory import Limits
-from gomd.services.activation import PassedSockets
 from gomd.services.listening import Socket
 from gomd.services.own_address import ANY_ADDRESS
 from libgomd.endpoints import PUBLIC_SOCKET, ROOT_STATE, SOCKET_NAME, Endpoint, Unix
@@ -128,38 +124,6 @@ def telnet_endpoints(config: Config, runtime_directory: str = "") -> tuple[Endpo
     elif config.node.state_dir == ROOT_STATE:
         public = Unix(PUBLIC_SOCKET)
     return endpoints if public is None or public in endpoints else (*endpoints, public)
-
-
-def http_of(config: Config, passed: PassedSockets) -> tuple[Socket, Callable[..., Any]] | None:
-    """
-    Return the socket of the metrics and the class of their site, None if they are off.
-
-    :param passed: sockets from systemd; one named http switches the metrics on.
-    :raises ConfigError: the port cannot be used.
-    """
-    given = passed.http()
-    if given is None and config.http.endpoint is None:
-        return None
-    mistakes = list(http_mistakes(given.endpoint, config)) if given is not None else []
-    if mistakes:
-        raise ConfigError(mistakes)
-    from gomd.web.metrics_site import MetricsSite
-
-    if given is None:
-        assert config.http.endpoint is not None
-        given = passed.socket("[http] endpoint", config.http.endpoint)
-    return given, MetricsSite
-
-
-def http_mistakes(endpoint: Endpoint, config: Config) -> Iterator[str]:
-    """Yield a sentence for each reason why the metrics cannot be served at ``endpoint``."""
-    if find_spec("prometheus_client") is None:
-        yield "[http] endpoint: metrics need prometheus_client: pip install gomd[http]"
-    if config.telnet.anonymous == "none" and not on_this_machine(endpoint):
-        yield (
-            f"[http] endpoint: {endpoint} tells the network what [telnet] anonymous = none keeps from it: "
-            "use a loopback address or a unix socket"
-        )
 
 
 def manhole_of(config: Config) -> tuple[Socket, Callable[..., Factory]] | None:

@@ -17,8 +17,10 @@ from gomd.services.daemon import Daemon
 from gomd.services.listening import Socket
 from gomd.services.orphans import Orphans
 from gomd.services.peering import PeerSockets
+from gomd.services.sign_in import SignIn
 from gomd.services.systemd import Watchdog, take_environment
 from gomd.sources.settings import written_number
+from gomd.tap.http import HttpWayIn
 from gomd.tap.job_parts import JobParts
 from gomd.tap.monotonic import seconds_since_boot
 from gomd.tap.network import Network
@@ -46,14 +48,15 @@ class Taken:
     What a start has taken before the parts are made, so that it could be refused.
 
     :ivar telnet: the sockets of the telnet line. :ivar ports: those of the peers, None for no peers.
-    :ivar keys: the cluster's. :ivar http, manhole: a socket and what makes the factory, None when off.
+    :ivar keys: the cluster's. :ivar http: the HTTP way in, None when off.
+    :ivar manhole: a socket and what makes the factory, None when off.
     """
 
     node_id: int
     telnet: tuple[Socket, ...]
     ports: PeerSockets | None = None
     keys: tuple[ClusterKey, ...] = ()
-    http: tuple[Socket, Callable[..., Any]] | None = None
+    http: HttpWayIn | None = None
     manhole: tuple[Socket, Callable[..., Factory]] | None = None
 
 
@@ -78,11 +81,12 @@ def compose(
         network = Network(config, reactor, taken.ports, taken.keys, node, wall)
     jobs = JobParts(config, reactor, node, network, wall)
     counters = Counters()
-    parts = make_parts(reactor, wall, node, network, jobs, counters, daemon)
+    sign_in = SignIn()
+    parts = make_parts(reactor, wall, node, network, jobs, counters, daemon, sign_in)
     dispatch = Dispatch(all_verbs(), parts)
     ways_in = WaysIn(config, reactor, node, dispatch, taken.telnet)
     if taken.http is not None:
-        ways_in.add_metrics(*taken.http, network, counters)
+        ways_in.add_http(taken.http, network, counters, dispatch, sign_in)
     if taken.manhole is not None:
         ways_in.add_manhole(*taken.manhole, {
             "collector": node.collector, "cluster": network.members, "verbs": dispatch.table, "config": config
@@ -146,6 +150,7 @@ def make_parts(
     jobs: JobParts,
     counters: Counters,
     daemon: Daemon,
+    sign_in: SignIn,
 ) -> Parts:
     """Return the parts that verbs can ask."""
     orders = WrittenOrders(jobs.relocation, written_number)
@@ -170,4 +175,5 @@ def make_parts(
         jobs=jobs.jobs,
         migrator=jobs.migrator,
         trouble=lambda: network.trouble,
+        sign_in=sign_in,
     )

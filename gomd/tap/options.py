@@ -14,7 +14,7 @@ from gomd.config import SHORT_OPTIONS, Config, Environment, find_file, load, ove
 from gomd.jobs.checkpoint.criu import Criu, find
 from gomd.services.journald import PRIORITIES, goes_to_journal
 from gomd.tap.checking import mistakes_in_files, warnings_of
-from gomd.tap.choices import http_mistakes
+from gomd.tap.http import http_mistakes
 from libgomd.errors import ConfigError
 from libgomd.stdfds import open_closed_streams
 from libgomd.version import VERSION

@@ -21,8 +21,9 @@ from gomd.services.process_limits import lower_oom_score, raise_file_limit, shar
 from gomd.services.signals import install_handlers
 from gomd.services.state import StateDirectory, check_directory
 from gomd.tap.checking import check_directories
-from gomd.tap.choices import http_of, manhole_of, node_id_of, telnet_endpoints
+from gomd.tap.choices import manhole_of, node_id_of, telnet_endpoints
 from gomd.tap.compose import Taken, compose
+from gomd.tap.http import http_of
 from gomd.tap.monotonic import use_monotonic_time
 from gomd.tap.options import EX_TEMPFAIL, Options, refuse
 from gomd.tap.peer_ports import max_streams, peer_sockets, read_keys_of

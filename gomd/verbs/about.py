@@ -90,7 +90,7 @@ def bye(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
 VERBS = (
     Verb("version", "", Role.READ, "show the version of gomd and of the protocol", version),
     Verb("whoami", "", Role.NONE, "show your role, your user name and how you are connected", whoami),
-    Verb("auth", "TOKEN", Role.NONE, "get the role of a token on this connection", auth),
+    Verb("auth", "TOKEN", Role.NONE, "get the role of a token on this connection", auth, web="POST"),
     Verb(
         "format", "[text|json]", Role.NONE, "choose or show the format of answers on this connection", format_
     ),
@@ -102,5 +102,5 @@ VERBS = (
         stats,
         fields=Counter.JSON,
     ),
-    Verb("quit", "", Role.NONE, "close the connection", bye),
+    Verb("quit", "", Role.NONE, "close the connection", bye, web=""),
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from twisted.internet.interfaces import IReactorTime
-from zope.interface import Attribute, Interface
+from zope.interface import Attribute, Interface, implementer
 
 from gomd.interfaces import (
     ICollector,
@@ -19,6 +19,7 @@ from gomd.interfaces import (
     IProcessControl,
     IRelocation,
     ISampleLog,
+    ISignIn,
     IStoppable,
     IThreads,
     ITokens,
@@ -27,8 +28,18 @@ from gomd.interfaces import (
 from gomd.jobs.disabled import NoJobs
 from gomd.jobs.migration.disabled import NoMigrator
 from gomd.jobs.ownership import Annotations
-from libgomd.model import Counter
+from libgomd.errors import NotPossible
+from libgomd.model import Caller, Counter
 from libgomd.wallclock import Wall
+
+
+@implementer(ISignIn)
+class NoSignIn:
+    """There is no page."""
+
+    def code(self, caller: Caller) -> tuple[str, str]:
+        """See `ISignIn.code`."""
+        raise NotPossible("this daemon has no page: set [http] endpoint, such as tcp:127.0.0.1:2980")
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,7 @@ class Parts:
     :ivar annotations: shows the processes of the whole table under their homes.
     :ivar trouble: why the other nodes cannot reach this one, a clause; empty when they can.
     :ivar counters: gives what all parts have counted, for `stats`.
+    :ivar sign_in: where browsers sign in.
     """
 
     clock: IReactorTime
@@ -64,6 +76,7 @@ class Parts:
     migrator: IMigrator = field(default_factory=lambda: NoMigrator("this daemon runs no jobs"))
     annotations: Annotations = field(default_factory=Annotations)
     trouble: Callable[[], str] = lambda: ""
+    sign_in: ISignIn = field(default_factory=NoSignIn)
 
 
 class ISession(Interface):

@@ -22,7 +22,7 @@ from libgomd.wire.tree import TreePath
 #: The word behind ``@`` that means every node that is up.
 ALL_NODES = "all"
 #: Verbs about the connection itself, which cannot be sent to another node.
-_LOCAL_VERBS = ("attach", "auth", "carry", "format", "migration", "moved", "quit", "run")
+_LOCAL_VERBS = ("attach", "auth", "carry", "format", "migration", "moved", "page", "quit", "run")
 
 #: Largest number of requests to other nodes at once, of each group and of one caller. `@all` counts as one.
 MAX_FORWARDS: Final = {Group.READERS: 256, Group.USERS: 512, Group.ADMINS: 1024}

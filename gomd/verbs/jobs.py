@@ -88,9 +88,18 @@ def _guest(caller: Caller, word: str) -> str:
 
 
 VERBS = (
-    Verb("run", "[HOME-JOB]", Role.USER, "run a command here or on another node; `gom run` says it", run),
-    Verb("jobs", "", Role.USER, "your jobs, everybody's for an admin", jobs, fields=Job.JSON),
-    Verb("attach", "JOB", Role.USER, "take up the streams of a job again; `gom attach` says it", attach),
+    Verb(
+        "run",
+        "[HOME-JOB]",
+        Role.USER,
+        "run a command here or on another node; `gom run` says it",
+        run,
+        web="",
+    ),
+    Verb("jobs", "", Role.USER, "your jobs, everybody's for an admin", jobs, fields=Job.JSON, web="GET"),
+    Verb(
+        "attach", "JOB", Role.USER, "take up the streams of a job again; `gom attach` says it", attach, web=""
+    ),
     Verb(
         "carry",
         "JOB [STEP]",

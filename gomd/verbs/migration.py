@@ -93,12 +93,20 @@ VERBS = (
     MIGRATE,
     Verb("lock", "PID", Role.USER, "balancing leaves this process where it is", _lock(True)),
     Verb("unlock", "PID", Role.USER, "balancing may move this process", _lock(False)),
-    Verb("migration", "", Role.ADMIN, "turn a stream between daemons into migration messages", migration),
+    Verb(
+        "migration",
+        "",
+        Role.ADMIN,
+        "turn a stream between daemons into migration messages",
+        migration,
+        web="",
+    ),
     Verb(
         "moved",
         "HOME-JOB NODE NMIGS",
         Role.ADMIN,
         "tell a home where its job runs, between daemons",
         moved,
+        web="",
     ),
 )

@@ -74,6 +74,11 @@ class Quotas:
         self._used_by_group: Counts[Group] = Counts()
         self.refused = 0
 
+    @property
+    def total(self) -> int:
+        """How many are under way."""
+        return sum(self._used_by_group.values())
+
     def used(self, group: Group) -> int:
         """Return how many a group has under way."""
         return self._used_by_group[group]

@@ -81,6 +81,12 @@ class OneRound(Protocol):
     def pieces(self, number: int) -> Iterator[list[str]]:
         """Yield its lines in the caller's format, some at a time; it is this caller's round ``number``."""
 
+    def prepare(self) -> Iterator[None]:
+        """Make what `body` needs, some at a time."""
+
+    def body(self) -> str:
+        """Return it as one JSON object."""
+
 
 @dataclass(frozen=True, slots=True)
 class WatchReply:

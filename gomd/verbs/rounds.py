@@ -20,7 +20,7 @@ from zope.interface import implementer
 
 from gomd.verbs.context import ISession
 from gomd.verbs.rendering import Lines, piece_of, pieces_in, rows_in
-from gomd.verbs.replies import Reply, Replying, Rows, ValueReply
+from gomd.verbs.replies import Prepared, Reply, Replying, Rows, ValueReply
 from libgomd.model import Caller
 
 #: Seconds; a new viewer is not given a round that is older.
@@ -56,10 +56,37 @@ class Round:
         self._answer = answer
         self._json = json
         self._made: dict[int, Lines] | None = {}
+        self._body: str | None = None
 
     def retire(self) -> None:
         """Drop the lines: there is a newer round. Viewers that still send this one make the lines again."""
-        self._made = None
+        self._made = self._body = None
+
+    def prepare(self) -> Iterator[None]:
+        """Make what `body` needs, about a millisecond's work at a time."""
+        if self._body is None:
+            for at in range(pieces_in(self._answer, True)):
+                self._piece(at)
+                yield
+
+    def body(self) -> str:
+        """
+        Return the round as one JSON object, ``{"rows": [...]}`` or ``{"value": ...}``, without its number.
+
+        It is made once for all viewers. Call `prepare` first, so that a long one delays nobody.
+        """
+        body = self._body
+        if body is None:
+            lines = [line for at in range(pieces_in(self._answer, True)) for line in self._piece(at)]
+            if isinstance(self._answer, (Rows, Prepared)):
+                body = f'{{"rows": [{", ".join(lines)}]}}'
+            elif isinstance(self._answer, ValueReply):
+                body = lines[0]  # it is {"value": ...} already
+            else:
+                body = f'{{"value": {lines[0]}}}'
+            if self._made is not None:
+                self._body, self._made = body, {}
+        return body
 
     def pieces(self, number: int) -> Iterator[Lines]:
         """

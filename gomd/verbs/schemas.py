@@ -67,6 +67,7 @@ def _object(properties: Mapping[str, tuple[str | list[str], str]]) -> dict[str, 
 #: The values of verbs that answer with a 200.
 _VALUES: Final[Mapping[str, dict[str, Any]]] = {
     "version": _object({"version": ("string", ""), "protocol": ("integer", "")}),
+    "page": _object({"url": ("string", ""), "code": ("string", "good once, for a minute")}),
     "load": {**_NUMBER, "x-unit": _UNITS["Node.load"]},
     "speed": {**_NUMBER, "x-unit": _UNITS["Node.speed"]},
     "cpus": {**_NUMBER, "x-unit": "processors online"},

@@ -27,6 +27,7 @@ class Verb:
     :ivar follow: for `watch`: gives rows as they happen, so that the verb is not run again and again.
     :ivar slow: its values are renewed with the process table, not with the sample of the node.
     :ivar patient: its answer may take as long as the migration of processes.
+    :ivar web: its method over HTTP, GET or POST; empty when it is no part of the API; None: by its role.
     """
 
     name: str
@@ -38,6 +39,14 @@ class Verb:
     follow: Callable[[Parts, ISession], AsyncGenerator[Any, None]] | None = None
     slow: bool = False
     patient: bool = False
+    web: str | None = None
+
+    @property
+    def method(self) -> str:
+        """The HTTP method of its URL in the API, empty when it has none there."""
+        if self.web is not None:
+            return self.web
+        return "GET" if self.role <= Role.READ else "POST"
 
     @property
     def usage(self) -> str:

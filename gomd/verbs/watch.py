@@ -76,7 +76,12 @@ MIN_PERIOD = {Role.NONE: 1.0, Role.READ: 1.0, Role.USER: 0.5, Role.ADMIN: 0.1}
 MAX_WATCHES = {Group.READERS: 1024, Group.USERS: 1024, Group.ADMINS: 4096}
 MAX_WATCHES_PER_CALLER = {Group.READERS: 512, Group.USERS: 256, Group.ADMINS: 4096}
 #: Verbs that change the connection or the daemon, or that never change.
-_UNWATCHABLE_VERBS = ("watch", "quit", "auth", "format", "shutdown", "do", "help")
+_UNWATCHABLE_VERBS = ("watch", "quit", "auth", "format", "shutdown", "do", "help", "page")
+
+
+def can_be_watched(verb: Verb) -> bool:
+    """Return whether `watch` repeats ``verb``, or follows it."""
+    return verb.name not in _UNWATCHABLE_VERBS and verb.role <= Role.READ
 
 
 def make_watch(
@@ -98,7 +103,7 @@ def make_watch(
             raise refusal(request.verb, node)
         verb = find(request.verb)
         goes_on = verb.follow is not None and not request.arguments
-        if verb.name in _UNWATCHABLE_VERBS or verb.role > Role.READ or goes_on:
+        if not can_be_watched(verb) or goes_on:
             raise refusal(verb.name, node)
         check(session, request)
         period, often = _allowed(period, verb, parts, session)
@@ -136,7 +141,7 @@ def make_watch(
         if request.verb.startswith("@"):
             raise MalformedRequest("name a node behind @, or all: watch @all VERB ...")
         verb = find(request.verb)
-        if verb.name in _UNWATCHABLE_VERBS or verb.role > Role.READ:
+        if not can_be_watched(verb):
             raise MalformedRequest(f"`{verb.name}` cannot be watched: watch a verb that only reads")
         if verb.follow is not None and not request.arguments:
             return Rows(
@@ -164,6 +169,7 @@ def make_watch(
         Role.READ,
         "repeat a verb that reads: [-n SECONDS] [-c COUNT] [@NODE or @all]",
         answer,
+        web="",
     )
 
 

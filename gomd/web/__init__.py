@@ -1,1 +1,1 @@
-"""The HTTP way in: /metrics for Prometheus."""
+"""The HTTP way in: the page, the API, live events, and /metrics for Prometheus."""

@@ -59,10 +59,10 @@ def test_prometheus_gets_what_the_daemon_knows(start_daemon: StartDaemon) -> Non
 
 
 def test_what_else_is_asked(start_daemon: StartDaemon) -> None:
-    """A line at the root, 404, 405; and no word in the log for any of it."""
+    """The page at the root, 404, 405; and no word in the log for any of it."""
     daemon = start_daemon("--http", "tcp:127.0.0.1:0")
     base = base_of(daemon)
-    assert fetch(base + "/")[1] == "gomd: the metrics are at /metrics\n"
+    assert fetch(base + "/")[0] == "text/html; charset=utf-8"
     for url, method, code in ((base + "/etc", "GET", 404), (base + "/metrics", "POST", 405)):
         with pytest.raises(urllib.error.HTTPError) as raised:
             fetch(url, method)

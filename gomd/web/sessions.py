@@ -1,0 +1,122 @@
+"""The sessions of browsers, and the one-time codes by which `gom page` begins one. Kept in memory only."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from twisted.internet.interfaces import IReactorTime
+
+from gomd.verbs.quotas import holder_of
+from gomd.web.limits import (
+    CODE_LIFETIME,
+    MAX_CODES,
+    MAX_CODES_PER_USER,
+    MAX_SESSIONS,
+    MAX_SESSIONS_PER_CALLER,
+    SESSION_IDLE,
+    SESSION_LIFETIME,
+)
+from libgomd.model import Caller
+
+
+@dataclass(eq=False, slots=True)
+class WebSession:
+    """
+    One signed-in browser.
+
+    :ivar caller: who signed in. :ivar token: with which; empty when it was a one-time code, for which the
+        kernel vouched. :ivar began, used: seconds of the monotonic clock.
+    """
+
+    caller: Caller
+    began: float
+    used: float
+    key: bytes = field(repr=False)
+    token: str = field(default="", repr=False)
+
+
+class Sessions:
+    """The sessions of this daemon, by the hash of their cookie. They end with the daemon."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._sessions: dict[bytes, WebSession] = {}
+        self._codes: dict[bytes, tuple[float, Caller]] = {}
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def begin(self, caller: Caller, token: str = "") -> tuple[str, str]:
+        """
+        Begin a session of ``caller``.
+
+        :returns: the cookie, and the key that goes into a header. Neither is kept here, only their hashes.
+        """
+        self._forget_old()
+        own = [cookie for cookie, each in self._sessions.items() if _is_same(each.caller, caller)]
+        if len(own) >= MAX_SESSIONS_PER_CALLER:
+            del self._sessions[own[0]]
+        elif len(self._sessions) >= MAX_SESSIONS:
+            del self._sessions[next(iter(self._sessions))]
+        cookie, key = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        now = self._clock.seconds()
+        self._sessions[_hash(cookie)] = WebSession(caller, now, now, _hash(key), token)
+        return cookie, key
+
+    def find(self, cookie: str, key: str) -> WebSession | None:
+        """Return the session with this cookie and this key, None if there is none."""
+        session = self._sessions.get(_hash(cookie))
+        if session is None or not hmac.compare_digest(session.key, _hash(key)):
+            return None
+        if not self._is_alive(session):
+            self.end(session)
+            return None
+        session.used = self._clock.seconds()
+        return session
+
+    def is_open(self, session: WebSession) -> bool:
+        """Return whether ``session`` has not ended."""
+        return session in self._sessions.values()
+
+    def end(self, session: WebSession) -> None:
+        """End ``session``; nothing happens if it has ended."""
+        self._sessions = {cookie: each for cookie, each in self._sessions.items() if each is not session}
+
+    def _is_alive(self, session: WebSession) -> bool:
+        now = self._clock.seconds()
+        return now - session.used < SESSION_IDLE and now - session.began < SESSION_LIFETIME
+
+    def _forget_old(self) -> None:
+        self._sessions = {cookie: each for cookie, each in self._sessions.items() if self._is_alive(each)}
+        now = self._clock.seconds()
+        self._codes = {code: each for code, each in self._codes.items() if now < each[0]}
+
+    # -- one-time codes
+
+    def new_code(self, caller: Caller) -> str:
+        """Return a code that begins one session of ``caller`` within `CODE_LIFETIME` seconds."""
+        self._forget_old()
+        own = [code for code, each in self._codes.items() if each[1].uid == caller.uid]
+        if len(own) >= MAX_CODES_PER_USER:
+            del self._codes[own[0]]
+        elif len(self._codes) >= MAX_CODES:
+            del self._codes[next(iter(self._codes))]
+        code = secrets.token_urlsafe(32)
+        self._codes[_hash(code)] = (self._clock.seconds() + CODE_LIFETIME, caller)
+        return code
+
+    def take_code(self, code: str) -> Caller | None:
+        """Return the caller for whom ``code`` was made, and forget it; None if it is not good any more."""
+        until, caller = self._codes.pop(_hash(code), (0.0, None))
+        return caller if self._clock.seconds() < until else None
+
+
+def _hash(text: str) -> bytes:
+    return sha256(text.encode("utf-8", "backslashreplace")).digest()
+
+
+def _is_same(one: Caller, other: Caller) -> bool:
+    return holder_of(one) == holder_of(other)
