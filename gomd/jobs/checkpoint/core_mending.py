@@ -49,7 +49,7 @@ _INTERRUPTED: Final = (1 << 64) - 4
 #: Bytes of the instruction by which a call is made.
 _INSTRUCTION: Final = 2
 _HEAD: Final = 8
-_MAX_IMAGE: Final = 16 << 20
+_MAX_IMAGE_BYTES: Final = 16 << 20
 #: Of a siginfo_t: signal, error, code, and behind padding the process that has sent it.
 _SIGINFO_HEAD: Final = struct.Struct("<iii4xi")
 _CORE = re.compile(r"core-\d+\.img")
@@ -97,7 +97,7 @@ def mend(directory: str, waiting: Mapping[int, WaitingCall] = MappingProxyType({
         if _CORE.fullmatch(name):
             path = os.path.join(directory, name)
             with open(path, "rb") as file:
-                data = file.read(_MAX_IMAGE)
+                data = file.read(_MAX_IMAGE_BYTES)
             changed = changed_image(data, waiting.get(int(name[5:-4])))
             if changed != data:
                 with open(path, "wb") as file:

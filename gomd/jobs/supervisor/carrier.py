@@ -38,7 +38,7 @@ BASE: Final = "base"
 #: Seconds for which the other end may send or take nothing.
 STALL_TIMEOUT: Final = 120.0
 #: Bytes that are sent in one frame.
-_PIECE: Final = 1 << 18
+_PIECE_BYTES: Final = 1 << 18
 #: Directories of the stream, one for each carried path, that do not count.
 _ENCLOSING: Final = 128
 #: Clauses about what was merged that are told.
@@ -239,9 +239,9 @@ class _Carrier:
         waiting = bytearray()
         for data in stream:
             waiting += data
-            while len(waiting) >= _PIECE:
-                self._connection.sendall(frames.encode(frames.PIECE, bytes(waiting[:_PIECE])))
-                del waiting[:_PIECE]
+            while len(waiting) >= _PIECE_BYTES:
+                self._connection.sendall(frames.encode(frames.PIECE, bytes(waiting[:_PIECE_BYTES])))
+                del waiting[:_PIECE_BYTES]
         if waiting:
             self._connection.sendall(frames.encode(frames.PIECE, bytes(waiting)))
         self._connection.sendall(frames.encode(frames.PIECE))
@@ -256,7 +256,7 @@ class _Carrier:
                 if not frame.payload:
                     return
                 yield frame.payload
-            data = self._connection.recv(_PIECE)
+            data = self._connection.recv(_PIECE_BYTES)
             if not data:
                 raise CannotMove("the connection ended in the middle of the files")
             waiting = list(self._parser.feed(data))
