@@ -1,6 +1,5 @@
 """
-Mends criu's images of the processes and threads of a job (``core-PID.img``), for what criu and a freeze leave
-in them.
+Repairs criu's core images (``core-PID.img``): system calls that the freeze interrupted, and a stale SIGCONT.
 
 **System calls that criu has interrupted** go on in a copy, as they do for a process that is stopped.
 poll(2), nanosleep(2) and clock_nanosleep(2) are among the calls that the kernel takes up again by itself when

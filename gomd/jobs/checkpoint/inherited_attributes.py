@@ -1,5 +1,5 @@
 """
-Attributes that a process can give to nobody but itself and its children: its personality, and some flags.
+Attributes that no process can set for another one, only inherit: the personality, and some flags.
 
 criu does not restore them. A copy gets them because the process that becomes criu takes them on before. So
 all threads of a job must have the same, and a personality must be one in which criu works.

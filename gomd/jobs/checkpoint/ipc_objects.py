@@ -1,5 +1,5 @@
 """
-The System V objects of a job that a copy could not use: criu makes each as root, for its owner.
+Finds System V objects that a restored job could not use, as criu makes each of them as root for its owner.
 
 Who made an object may always use it, even when it was given to another user (IPC_SET). The kernel lets nobody
 name a maker, so root would be the copy's, and the job would be refused its own object. An object whose maker

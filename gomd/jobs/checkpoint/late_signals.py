@@ -1,5 +1,5 @@
 """
-Signals that came while a job was dumped, after criu had read those that wait for it.
+Saves the signals that reach a job during its dump, after criu has read the pending ones.
 
 criu reads the signals of a process first, then sends its memory, then reads its timers. A timer that expires
 in between is in the images as one that is over, and its signal is not in them: the copy would never get it.

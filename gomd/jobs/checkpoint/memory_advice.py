@@ -1,5 +1,5 @@
 """
-Memory that a program has marked with madvise in a way which an older criu loses.
+Detects marks of madvise(2) on memory that older versions of criu lose.
 
 Memory that is to be wiped in children (MADV_WIPEONFORK) holds the state of random number generators, the C
 library's own among them. If the mark is lost, parent and child go on with the same random numbers.

@@ -1,5 +1,5 @@
 """
-The signals that wait for the processes of a job: none may be added by its restore.
+The pending signals of a job's processes, to which a restore must add none.
 
 A signal that is pending in a stopped copy, and was not pending when the job was dumped, comes from the
 restore itself. The copy would get it as soon as it is continued, and most signals end it. Those that its own

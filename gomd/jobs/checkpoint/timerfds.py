@@ -1,5 +1,5 @@
 """
-Sets periodic timers of a restored copy going again that criu leaves stopped.
+Restarts the periodic timerfds of a restored copy, which criu leaves stopped.
 
 The kernel restarts a periodic timerfd only when its owner reads it. One that has expired and was not read
 when the job was dumped therefore shows no time until it expires next; criu up to 4.2 takes that for a timer

@@ -1,5 +1,5 @@
 """
-Looks paths up that a job names, where a file system may never answer.
+Looks up paths that a job names in a child with a timeout, because a file system may never answer.
 
 The supervisor must not do that itself: it could neither answer its daemon nor be ended. Standard library
 only: this runs in the supervisor.

@@ -1,4 +1,4 @@
-"""What a job's user may write or make: a child that has become the user tries it. Calls block briefly."""
+"""Tests what a job's user may write or create, in a child that has become that user. Calls block briefly."""
 
 from __future__ import annotations
 
