@@ -22,7 +22,7 @@ from tests.integration.jobs import Pair
 SLEEPERS: Final = 100
 MEASURED_ROUNDS: Final = 101
 #: Seconds until both daemons have scanned the new processes.
-SETTLE: Final = 6.0
+SETTLE_SECONDS: Final = 6.0
 
 
 def run() -> list[Row]:
@@ -31,7 +31,7 @@ def run() -> list[Row]:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gomd-bench-")))
         stack.enter_context(sleepers(SLEEPERS))
         home, _other = stack.enter_context(Pair(directory))
-        time.sleep(SETTLE)
+        time.sleep(SETTLE_SECONDS)
         unix = stack.enter_context(_connected(socket.AF_UNIX, home.unix.removeprefix("unix:")))
         tcp = stack.enter_context(_connected(socket.AF_INET, ("127.0.0.1", home.port)))
         rounds = [(_ask(unix, b"ps"), _ask(tcp, b"ps"), _ask(unix, b"@2 ps")) for _ in range(MEASURED_ROUNDS)]

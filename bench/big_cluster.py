@@ -40,7 +40,7 @@ PROCESSES: Final = 100
 ANSWER_DELAY: Final = 0.001
 #: Simulated seconds between the starts of two nodes, and until all have heard of each other.
 START_PERIOD: Final = 0.004
-SETTLE: Final = 3.0
+SETTLE_SECONDS: Final = 3.0
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def heard(nodes: int) -> Heard:
     for number in range(2, nodes + 1):
         cluster.add(number)
         cluster.clock.advance(START_PERIOD)
-    cluster.clock.advance(SETTLE)
+    cluster.clock.advance(SETTLE_SECONDS)
     assert first.count() == nodes, f"{first.count()} of {nodes} nodes are up"
     return Heard(first.node, first.seed, began, cluster.clock.seconds(), tuple(came))
 

@@ -9,7 +9,7 @@ from bench.rows import Row, limit, row
 from bench.servers import echo, gomd
 
 #: Seconds the daemon is left alone before, and while it is measured.
-SETTLE: Final = 6.0
+SETTLE_SECONDS: Final = 6.0
 SECONDS: Final = 60.0
 
 
@@ -18,7 +18,7 @@ def run() -> list[Row]:
     with gomd():
         pass  # it writes its bytecode: what compiles it has more memory for ever
     with gomd() as ours, echo() as theirs:
-        time.sleep(SETTLE)
+        time.sleep(SETTLE_SECONDS)
         used = ours.cpu_seconds()
         time.sleep(SECONDS)
         percent = 100.0 * (ours.cpu_seconds() - used) / SECONDS

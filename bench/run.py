@@ -39,7 +39,7 @@ SRUN: Final = "srun"
 #: What the throughput of a job's output has to be at least, to that of ssh.
 STDOUT_GOALS: Final = {HERE: 0.5, THERE: 0.9}
 #: Seconds that one command has.
-LIMIT: Final = 60.0
+COMMAND_TIMEOUT: Final = 60.0
 
 
 def run() -> list[Row]:
@@ -128,7 +128,7 @@ def _time(command: Sequence[str], environment: Mapping[str, str]) -> float:
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
-        watch = Timer(LIMIT, process.kill)
+        watch = Timer(COMMAND_TIMEOUT, process.kill)
         watch.start()
         while process.stdout.read1(1 << 20):  # type: ignore[attr-defined]
             pass

@@ -31,7 +31,7 @@ JOBS: Final = (10, 100, 1_000)
 NODES: Final = (10, 100, 500)
 #: Seconds for which each question is asked, and until the daemon has scanned what is new.
 ASKED_SECONDS: Final = 5.0
-SETTLE: Final = 6.0
+SETTLE_SECONDS: Final = 6.0
 #: Milliseconds that the honest client's 99th percentile may be above that of the echo.
 HONEST_LIMIT: Final = 10.0
 #: How much faster than the size the time of an answer may grow from the second size to the last one.
@@ -122,7 +122,7 @@ def with_processes(bare: int) -> Iterator[Point]:
         for size in PROCESSES:
             stack.enter_context(sleepers(size - there))
             there = size
-            time.sleep(SETTLE)
+            time.sleep(SETTLE_SECONDS)
             yield _point(
                 size, {TOP: 20, "ps": size},
                 lambda asked, rows: waits(daemon.port, bare, asked, ASKED_SECONDS, rows), daemon.rss,
@@ -141,7 +141,7 @@ def with_jobs(bare: int) -> Iterator[Point]:
                 until(lambda size=size: len(_running(daemon)) == size)  # type: ignore[misc]
                 print(f"{(size - there) / (time.perf_counter() - begun):.1f} jobs started a second")
                 there = size
-                time.sleep(SETTLE)
+                time.sleep(SETTLE_SECONDS)
                 yield _point(
                     size, {TOP: 20, "jobs": size},
                     lambda asked, rows: waits(str(daemon.socket), bare, asked, ASKED_SECONDS, rows),

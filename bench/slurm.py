@@ -22,8 +22,8 @@ from tests.integration.jobs import free_port
 
 PROGRAMS: Final = ("munged", "slurmctld", "slurmd", "srun")
 #: Seconds until the first job has to have run, and for each try.
-STARTS: Final = 30.0
-TRY: Final = 5.0
+START_TIMEOUT: Final = 30.0
+TRY_TIMEOUT: Final = 5.0
 _PATH: Final = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 #: From this version on slurm can be told to leave cgroups alone.
 _CGROUPS_DISABLED: Final = (23, 2)
@@ -39,7 +39,7 @@ def slurm(directory: Path) -> Iterator[Mapping[str, str]]:
     """
     Run a slurm in a directory that exists; give what `srun` needs in its environment to use it.
 
-    :raises RuntimeError: it ran no job within `STARTS` seconds; the text has the last words of its daemons.
+    :raises RuntimeError: it ran no job within `START_TIMEOUT` seconds; the text says why.
     """
     munge, log = directory / "munge", directory / "munged.log"
     for name in ("state", "spool", "cgroup"):
@@ -117,7 +117,7 @@ def _daemon(command: Sequence[str], environment: Mapping[str, str], directory: P
 def _runs(environment: Mapping[str, str]) -> bool:
     try:
         ended = subprocess.run(
-            ["srun", "true"], env=environment, timeout=TRY, check=False, stdin=subprocess.DEVNULL,
+            ["srun", "true"], env=environment, timeout=TRY_TIMEOUT, check=False, stdin=subprocess.DEVNULL,
             capture_output=True,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
@@ -126,7 +126,7 @@ def _runs(environment: Mapping[str, str]) -> bool:
 
 
 def _until(what: Callable[[], bool], otherwise: str, directory: Path) -> None:
-    end = time.monotonic() + STARTS
+    end = time.monotonic() + START_TIMEOUT
     while not what():
         if time.monotonic() > end:
             words = [_last_words(each) for each in sorted(directory.glob("*.out"))]

@@ -1,4 +1,4 @@
-"""How the command of `gom do` ended, from the lines of the answer: `gom` ends the same way."""
+"""Reads from the answer to `gom do` how the command ended, so that `gom` exits in the same way."""
 
 from __future__ import annotations
 

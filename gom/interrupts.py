@@ -7,9 +7,9 @@ from enum import Enum
 from typing import Final
 
 #: Seconds in which a second Ctrl-C counts as such.
-REPEAT_TIME: Final = 1.0
+REPEAT_TIMEOUT: Final = 1.0
 #: Seconds in which the next one answers the question.
-ANSWER_TIME: Final = 10.0
+ANSWER_TIMEOUT: Final = 10.0
 
 
 class Press(Enum):
@@ -36,13 +36,13 @@ class InterruptCounter:
     def press(self) -> Press:
         """Return what a Ctrl-C at this moment means."""
         now = self._now()
-        age = ANSWER_TIME + 1 if self._last is None else now - self._last
+        age = ANSWER_TIMEOUT + 1 if self._last is None else now - self._last
         self._last = now
         if self._said in (Press.END, Press.LEAVE):
             self._said = Press.LEAVE
-        elif self._said is Press.ASK and age <= ANSWER_TIME:
+        elif self._said is Press.ASK and age <= ANSWER_TIMEOUT:
             self._said = Press.END
-        elif age <= REPEAT_TIME:
+        elif age <= REPEAT_TIMEOUT:
             self._said = Press.ASK
         else:
             self._said = Press.FORWARD

@@ -76,11 +76,11 @@ Exit status: as for `gom run`.
 #: Exit statuses of a shell for a command that cannot be executed (126) or is not found (127).
 SHELL_CODES = (126, 127)
 #: Seconds to wait for the greeting of a daemon and for its answers.
-PATIENCE = 5.0
+ANSWER_TIMEOUT = 5.0
 #: Bytes a second that a connection carries at the least.
-SLOWEST = 1 << 19
+MIN_BYTES_PER_SECOND = 1 << 19
 #: Seconds to wait for a daemon to come back after it has gone away during a job.
-RETURN_LIMIT = 30.0
+RETURN_TIMEOUT = 30.0
 #: Seconds between two attempts to reach it.
 RETRY_INTERVAL = 0.1
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -206,7 +206,7 @@ def run(places: Sequence[Endpoint], token: str, wanted: Wanted) -> int:
     terminal = Terminal(spec.tty)
     streams = None
     try:
-        line.send_raw(frame, PATIENCE + len(frame) / SLOWEST)
+        line.send_raw(frame, ANSWER_TIMEOUT + len(frame) / MIN_BYTES_PER_SECOND)
         streams = Streams(
             line.detach(), terminal, reads_input=not wanted.no_input, escape=wanted.escape
         )  # fmt: skip
@@ -251,7 +251,7 @@ def _until_the_end(streams: Streams, terminal: Terminal, connect: _Connector) ->
                 if not streams.job:
                     raise ConnectionLost("the daemon went away before the job began") from None
             if streams.attached or not end:
-                end = time.monotonic() + RETURN_LIMIT
+                end = time.monotonic() + RETURN_TIMEOUT
             else:  # the new connection broke before it was attached: the daemon is not back yet
                 streams.wait(RETRY_INTERVAL)
             streams.join(_again(connect, streams, end))
@@ -289,11 +289,11 @@ class _Connector:
         self._token = token
 
     def __call__(self, request: Request) -> LineSocket:
-        line = dial(self._places, PATIENCE, request)
+        line = dial(self._places, ANSWER_TIMEOUT, request)
         try:
             if self._token:
-                line.ask(Request("auth", (self._token,)), PATIENCE)
-            line.ask(request, PATIENCE)
+                line.ask(Request("auth", (self._token,)), ANSWER_TIMEOUT)
+            line.ask(request, ANSWER_TIMEOUT)
         except GomdError:
             line.close()
             raise

@@ -9,12 +9,12 @@ is found here is said before anything is sent.
 from __future__ import annotations
 
 import os
-import resource
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypedDict
 
 from libgomd.errors import MalformedRequest
+from libgomd.surroundings import LIMITS, own_directory, own_limits, own_nice, own_umask
 from libgomd.wire import frames
 
 #: Maximum bytes of arguments and environment together, as the kernel counts them: each with the NUL that ends
@@ -25,11 +25,6 @@ _POINTER_BYTES: Final = 8
 MAX_CWD: Final = 4096
 #: Smallest limit of memory, in bytes: a program needs that to begin.
 MIN_MEMORY_MAX: Final = 4 << 20
-#: The resource limits that come along, by their names in `resource` without ``RLIMIT_``.
-LIMITS: Final = (
-    "CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "SIGPENDING",
-    "MSGQUEUE", "NICE", "RTPRIO", "RTTIME",
-)  # fmt: skip
 #: Maximum number of paths that a job takes along.
 MAX_CARRIED: Final = 64
 #: Directories of the kernel and the system, in which nothing, or not everything at once, can be carried.
@@ -97,6 +92,62 @@ class JobSpec(NamedTuple):
         return frame
 
 
+class JobOptions(TypedDict, total=False):
+    """
+    The options of `job_spec`, and with it of ``run`` in both clients. Those that are left out have a default.
+
+    - ``cwd``, ``env``, ``umask``: its surroundings; those of this process unless said.
+    - ``node``: the node it is to run on. ``nodes``: ids such as ``1-4,7``: the best one of these.
+    - ``memory``: bytes it will need. ``memory_max``: bytes it may have, the kernel sees to it.
+    - ``shared_tmp``: it sees the /tmp of its node and has none of its own.
+    - ``lock``: whether balancing leaves it where it is. ``merge``: its errors go into its output.
+    - ``detach``: it goes on alone; the streams of what ``run`` returns are closed, ``attach`` has them.
+    - ``tty``: it gets a terminal, of ``size`` rows and columns.
+    - ``carry``: files and directories that travel with it wherever it runs, and come home at its end.
+    - ``nice``: its nice value, only root's below 0; that of this process unless said.
+    - ``limits``: soft and hard resource limits, -1 for none, by names such as ``NOFILE``, within those of its
+      node; those of this process unless said, ``{}`` for those that its node gives.
+    """
+
+    cwd: str | None
+    env: Mapping[str, str] | None
+    umask: int | None
+    tty: bool
+    size: tuple[int, int]
+    merge: bool
+    detach: bool
+    node: int | str
+    nodes: str
+    lock: bool | None
+    memory: int | None
+    memory_max: int | None
+    nice: int | None
+    limits: Mapping[str, tuple[int, int]] | None
+    shared_tmp: bool
+    carry: Sequence[str]
+
+
+def job_to_run(argv: JobSpec | Sequence[str], stdin: bytes | None, options: JobOptions) -> JobSpec:
+    """
+    Return the description of a job that ``run`` of a client starts.
+
+    :param argv: the command and its arguments, or the whole description, to which ``options`` add nothing.
+    :param stdin: all of its standard input, None when that is open.
+    :raises MalformedRequest: for what no daemon would take.
+    """
+    if not isinstance(argv, JobSpec):
+        spec = job_spec(argv, **options)
+    elif options:
+        raise MalformedRequest(
+            f"the description of the job is complete: give {', '.join(options)} to job_spec"
+        )
+    else:
+        spec = argv
+    if spec.detach and stdin is not None:
+        raise MalformedRequest("a detached job has no standard input: leave stdin out")
+    return spec
+
+
 def job_spec(
     argv: Sequence[str],
     *,
@@ -120,8 +171,7 @@ def job_spec(
     """
     Return the description of a job. Looks at this process, and does not block.
 
-    :param cwd, env, umask, nice, limits: those of this process unless said; ``limits={}`` for those that the
-        node gives. For the rest see `JobSpec`.
+    :param cwd, env, umask, nice, limits: those of this process unless said. For all of them see `JobOptions`.
     :raises MalformedRequest: for what no daemon would take; the sentence says what is wrong.
     """
     if isinstance(argv, (str, bytes)):
@@ -276,50 +326,3 @@ def _directory(cwd: str | None) -> str:
     if not path.startswith("/") or len(path) > MAX_CWD:
         raise MalformedRequest(f"cwd is an absolute path of at most {MAX_CWD} characters, not {path[:60]!r}")
     return path
-
-
-def own_directory() -> str:
-    """
-    Return the directory this process is in, by the name its user came into it where that still leads there.
-
-    :raises MalformedRequest: it has been removed.
-    """
-    shown = os.environ.get("PWD", "")
-    try:
-        real = os.getcwd()
-    except FileNotFoundError as error:
-        raise MalformedRequest("the directory you are in has been removed: cd to another one") from error
-    try:
-        return shown if os.path.isabs(shown) and os.path.samefile(shown, real) else real
-    except OSError:
-        return real
-
-
-def own_umask() -> int:
-    """Return the umask of this process, without changing it where the kernel tells."""
-    try:
-        with open("/proc/self/status", "rb") as file:
-            for line in file:
-                if line.startswith(b"Umask:"):
-                    return int(line.split()[1], 8)
-    except (OSError, ValueError, IndexError):
-        pass
-    mask = os.umask(0o77)
-    os.umask(mask)
-    return mask
-
-
-def own_nice() -> int:
-    """Return the nice value of this process."""
-    return os.getpriority(os.PRIO_PROCESS, 0)
-
-
-def own_limits() -> dict[str, tuple[int, int]]:
-    """Return the resource limits of this process; -1 for none."""
-    found = {}
-    for name in LIMITS:
-        number = getattr(resource, f"RLIMIT_{name}", None)
-        if number is not None:
-            soft, hard = resource.getrlimit(number)
-            found[name] = (max(soft, -1), max(hard, -1))  # one beyond 63 bits is negative, too
-    return found

@@ -19,7 +19,7 @@ from libgomd.errors import ConfigError
 
 SECRET_LENGTH: Final = 32
 #: Maximum size of a key file, in bytes. A longer file was named by mistake.
-_MAX_FILE: Final = 256
+_MAX_FILE_BYTES: Final = 256
 _HINT: Final = "`gom key new FILE` makes one"
 
 
@@ -61,10 +61,10 @@ def read_key_file(path: str, follow: bool = True) -> bytes:
         number = os.open(path, flags if follow else flags | os.O_NOFOLLOW)
         try:
             _check_owner(os.fstat(number))
-            data = os.read(number, _MAX_FILE + 1)
+            data = os.read(number, _MAX_FILE_BYTES + 1)
         finally:
             os.close(number)
-        if len(data) > _MAX_FILE:
+        if len(data) > _MAX_FILE_BYTES:
             raise ConfigError([f"it is longer than any key: {_HINT}"])
         return parse_key(data)
     except (OSError, ValueError) as error:

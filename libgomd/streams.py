@@ -20,7 +20,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 #: Seconds that a closing connection may take to flush its data before it is aborted.
-_LINGER = 5.0
+_LINGER_TIMEOUT = 5.0
 
 
 def returns_deferred(
@@ -47,7 +47,7 @@ def closed(connection: LineConnection, clock: IReactorTime) -> Deferred[None]:
     connection.close()
     gone = connection.when_gone()
     if not gone.called:  # not `within`: its end is waited for after the abort too, and is no error
-        timer = clock.callLater(_LINGER, connection.abort)
+        timer = clock.callLater(_LINGER_TIMEOUT, connection.abort)
         gone.addCallback(lambda _: timer.cancel() if timer.active() else None)
     return gone
 

@@ -27,7 +27,7 @@ FILE_NAME: Final = "tokens"
 #: Roles that a token can give.
 ROLES: Final = (Role.READ, Role.USER, Role.ADMIN)
 #: Maximum size of a tokens file, in bytes.
-MAX_FILE: Final = 1024 * 1024
+MAX_FILE_BYTES: Final = 1024 * 1024
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}")
 _HASH = re.compile(r"sha256:([0-9a-f]{32}):([0-9a-f]{64})")
@@ -163,9 +163,9 @@ def read_tokens_text(path: str) -> str:
             raise ConfigError(
                 [f"the tokens file {path} belongs to another user: chown it to the user that runs gomd"]
             )
-        if state.st_size > MAX_FILE:
-            raise ConfigError([f"the tokens file {path} has more than {MAX_FILE} bytes"])
-        return plain_bytes(os.read(descriptor, MAX_FILE)).decode("utf-8", "backslashreplace")
+        if state.st_size > MAX_FILE_BYTES:
+            raise ConfigError([f"the tokens file {path} has more than {MAX_FILE_BYTES} bytes"])
+        return plain_bytes(os.read(descriptor, MAX_FILE_BYTES)).decode("utf-8", "backslashreplace")
     except ValueError as error:
         raise ConfigError([f"the tokens file {path}: {error}"]) from error
     except OSError as error:

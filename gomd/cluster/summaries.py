@@ -15,11 +15,11 @@ from libgomd.wire.messages import Answer, Question, Summary
 
 Address = tuple[str, int]
 #: Maximum age in seconds of the values of a node that is being watched ...
-FRESH: Final = 3.0
+WATCHED_MAX_AGE: Final = 3.0
 #: ... and of one that nobody watches, which is the age that the first look may see.
-REST: Final = 60.0
+UNWATCHED_MAX_AGE: Final = 60.0
 #: Seconds for which a node counts as watched after each look.
-WATCHED: Final = 30.0
+WATCH_TIMEOUT: Final = 30.0
 #: Maximum number of questions at once.
 MAX_QUESTIONS: Final = 64
 
@@ -63,7 +63,7 @@ class Summaries:
         """
         Return the newest values of ``node``, with their age at ``now``; None if there are none yet.
 
-        From the second look on, values are at most `FRESH` seconds plus one round trip old.
+        From the second look on, values are at most `WATCHED_MAX_AGE` seconds plus one round trip old.
         """
         known = self._known.get(node)
         if known is None:
@@ -93,7 +93,11 @@ class Summaries:
             if self._asking >= MAX_QUESTIONS:
                 return
             known = self._known.setdefault(node, _PeerValues())
-            max_age = REST if known.complete and now - known.looked >= WATCHED else FRESH
+            max_age = (
+                UNWATCHED_MAX_AGE
+                if known.complete and now - known.looked >= WATCH_TIMEOUT
+                else WATCHED_MAX_AGE
+            )
             if not known.asking and now - known.tried >= max_age:
                 known.asking, known.tried = True, now
                 self._asking += 1

@@ -12,7 +12,7 @@ from gomd.config.scalars import shown
 from libgomd.edited import plain_bytes
 
 #: Largest file that is read, in bytes.
-MAX_FILE: Final = 1 << 20
+MAX_FILE_BYTES: Final = 1 << 20
 
 #: Section and key of a value.
 Name = tuple[str, str]
@@ -41,11 +41,11 @@ def read_file(path: str) -> IniFile:
     """Read and parse the file at ``path``. Blocks. A file that cannot be read is returned as a mistake."""
     try:
         with open(path, "rb") as file:
-            data = file.read(MAX_FILE + 1)
+            data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         return IniFile(mistakes=[(0, f"cannot be read: {error.strerror}")])
-    if len(data) > MAX_FILE:
-        return IniFile(mistakes=[(0, f"is longer than {MAX_FILE} bytes")])
+    if len(data) > MAX_FILE_BYTES:
+        return IniFile(mistakes=[(0, f"is longer than {MAX_FILE_BYTES} bytes")])
     try:
         data = plain_bytes(data)
     except ValueError as error:

@@ -11,21 +11,16 @@ from __future__ import annotations
 from gomd.interfaces.cluster import ForwardedReply, IEvents, IMembership, IPeers, ITree
 from gomd.interfaces.daemon import ICollector, ICommands, ISignIn, IStoppable, IThreads, ITokens
 from gomd.interfaces.history import ISampleLog
-from gomd.interfaces.jobs import (
-    UNTRUSTED,
-    IJobOwnership,
-    IJobs,
+from gomd.interfaces.jobs import UNTRUSTED, IJobOwnership, IJobs, IPlacement, JobHere, Need
+from gomd.interfaces.node import INodeSource, IProcessControl
+from gomd.interfaces.relocation import (
     IMigrator,
-    IPlacement,
     IRelocation,
-    JobHere,
     MigrationSubject,
     MoveCost,
     Moved,
-    Need,
     RelocationOutcome,
 )
-from gomd.interfaces.node import INodeSource, IProcessControl
 
 __all__ = [
     "UNTRUSTED",

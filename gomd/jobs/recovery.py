@@ -1,4 +1,4 @@
-"""Finds the jobs again, when the daemon starts, that ran on while none was there."""
+"""Finds the jobs again that ran on while no daemon was there. Runs once, when the daemon starts."""
 
 from __future__ import annotations
 

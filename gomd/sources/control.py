@@ -24,7 +24,7 @@ from libgomd.model import Caller, Role
 
 _SIGNALS: Final = range(1, 65)
 _NICE: Final = range(-20, 20)
-_MAX_STATUS: Final = 16384
+_MAX_STATUS_BYTES: Final = 16384
 
 
 class ProcessCredentials(NamedTuple):
@@ -130,7 +130,7 @@ def _look(directory: int, pid: int, caller: Caller) -> _Target:
 def _read(directory: int, name: str) -> bytes:
     descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
     try:
-        return os.read(descriptor, _MAX_STATUS)
+        return os.read(descriptor, _MAX_STATUS_BYTES)
     finally:
         os.close(descriptor)
 

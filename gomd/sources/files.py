@@ -17,14 +17,14 @@ from libgomd.errors import GomdError, NotAllowed, NotFound, NotPossible, Request
 from libgomd.model import Caller
 
 #: Maximum size of a file, in bytes. The kernel's own files are far smaller.
-MAX_FILE: Final = 4 * 1024 * 1024
+MAX_FILE_BYTES: Final = 4 * 1024 * 1024
 #: Values of the mount option hidepid that hide the processes of other users.
 _HIDING: Final = frozenset({b"1", b"2", b"4", b"noaccess", b"invisible", b"ptraceable"})
 #: Positions of mount point, file system type and options in a line of /proc/mounts.
 _POINT, _KIND, _OPTIONS = 1, 2, 3
 _GONE: Final = frozenset({errno.ENOENT, errno.ESRCH, errno.ENOTDIR, errno.ENXIO})
 _FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM})
-_MAX_STATUS: Final = 4096
+_MAX_STATUS_BYTES: Final = 4096
 _OCTAL: Final = re.compile(rb"\\([0-3][0-7]{2})")
 #: Safe to search for: only the name, in which the kernel escapes line ends, and two numbers precede it.
 _TGID: Final = re.compile(rb"^Tgid:\t([0-9]{1,10})$", re.MULTILINE)
@@ -58,7 +58,7 @@ class ProcRoot:
         :raises NotFound: there is no such file, or its process has ended.
         :raises NotAllowed: it lies outside the root, is not a regular file, or the kernel would not
             show it to ``caller``.
-        :raises NotPossible: it is larger than `MAX_FILE`, or can only be written.
+        :raises NotPossible: it is larger than `MAX_FILE_BYTES`, or can only be written.
         :raises SourceUnavailable: reading failed otherwise.
         """
         return self.read_owned(path, caller)[0]
@@ -178,7 +178,7 @@ class ProcRoot:
         :raises OSError: the error of the kernel.
         """
         try:
-            data = self.peek(f"{pid}/status", _MAX_STATUS)[0]
+            data = self.peek(f"{pid}/status", _MAX_STATUS_BYTES)[0]
         except (FileNotFoundError, NotAllowed):  # a captured tree without it
             os.lstat(self.under(str(pid)))
             return
@@ -267,10 +267,10 @@ def error_of(error: OSError, path: str) -> GomdError:
 
 def _read_all(descriptor: int, path: str) -> bytes:
     pieces: list[bytes] = []
-    room = MAX_FILE
+    room = MAX_FILE_BYTES
     while piece := os.read(descriptor, min(65536, room + 1)):
         pieces.append(piece)
         room -= len(piece)
         if room < 0:
-            raise NotPossible(f"/proc/{path} is larger than {MAX_FILE} bytes")
+            raise NotPossible(f"/proc/{path} is larger than {MAX_FILE_BYTES} bytes")
     return b"".join(pieces)

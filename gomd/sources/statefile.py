@@ -10,7 +10,7 @@ from libgomd.durable import replace_durably
 from libgomd.private import make_private_directory
 
 #: Maximum size of a state file, in bytes.
-_MAX_STATE: Final = 64 * 1024
+_MAX_STATE_BYTES: Final = 64 * 1024
 
 
 def load_state(path: str) -> dict[str, object]:
@@ -23,9 +23,9 @@ def load_state(path: str) -> dict[str, object]:
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
-        data = file.read(_MAX_STATE + 1)
-    if len(data) > _MAX_STATE:
-        raise ValueError(f"larger than {_MAX_STATE} bytes")
+        data = file.read(_MAX_STATE_BYTES + 1)
+    if len(data) > _MAX_STATE_BYTES:
+        raise ValueError(f"larger than {_MAX_STATE_BYTES} bytes")
     try:
         value = json.loads(data)
     except RecursionError as error:

@@ -10,8 +10,8 @@ from typing import Final
 from libgomd.wire.text import printable
 
 #: Seconds for which a name is cached, and for which it is cached that a user has none.
-KEPT: Final = 60.0
-NONE_KEPT: Final = 10.0
+KNOWN_LIFETIME: Final = 60.0
+UNKNOWN_LIFETIME: Final = 10.0
 #: Maximum number of cached users. When it is exceeded, the cache is cleared.
 MAX_USERS: Final = 4096
 #: Seconds that a scan waits for a name.
@@ -51,7 +51,7 @@ class UserNames:
     def known(self, uid: int, now: float) -> str | None:
         """Return the cached name of a user, None if it must be looked up. ``now`` is monotonic."""
         found = self._names.get(uid)
-        if found is None or now - found[1] >= (NONE_KEPT if found[0] is None else KEPT):
+        if found is None or now - found[1] >= (UNKNOWN_LIFETIME if found[0] is None else KNOWN_LIFETIME):
             return None
         return str(uid) if found[0] is None else found[0]
 
@@ -93,7 +93,7 @@ class UserNames:
         try:
             found = (self._look_up(uid), now)
         except OSError:  # the server cannot be reached now; it may be soon
-            found = (None, now) if before is None else (before[0], now - KEPT + NONE_KEPT)
+            found = (None, now) if before is None else (before[0], now - KNOWN_LIFETIME + UNKNOWN_LIFETIME)
         if len(self._names) >= MAX_USERS:
             self._names = {}
         self._names[uid] = found

@@ -1,5 +1,5 @@
 """
-Which process a caller means that names it by PID or by identity, HOME-PID-STARTED.
+Resolves the process that a caller names by PID or by identity (HOME-PID-STARTED).
 
 An identity is looked for among the jobs that run here, among those of this home that run elsewhere, and among
 the processes of this kernel. One of another home that is not here is for its home, which knows where it runs.

@@ -38,10 +38,10 @@ from libgomd.wire.values import loads
 FIRST_PAUSE: Final = 1.0
 MAX_PAUSE: Final = 30.0
 #: Seconds without a line, beside three periods, after which a node counts as silent and is asked anew.
-SILENCE: Final = 10.0
+SILENCE_TIMEOUT: Final = 10.0
 #: Maximum size of the rows of one node, in characters, and their number.
-MAX_SIZE: Final = 32 << 20
-MAX_ROWS: Final = 100_000
+MAX_FEED_BYTES: Final = 32 << 20
+MAX_FEED_ROWS: Final = 100_000
 #: A row of a watch in JSON: its own fields, the number of its round, and how many rows that has.
 _ROW: Final = re.compile(r'\{(.*)"round": ([0-9]{1,15}), "rows": ([0-9]{1,9})\}', re.DOTALL)
 
@@ -174,7 +174,7 @@ class Feed:
                     if count:
                         rows.append(found[1])
                         size += len(line)
-                    if count > MAX_ROWS or size > MAX_SIZE:
+                    if count > MAX_FEED_ROWS or size > MAX_FEED_BYTES:
                         raise NotPossible(
                             f"node {node.id} {node.name} has too many rows to be watched with others: "
                             "select some, as with `ps --top 100`"
@@ -186,7 +186,7 @@ class Feed:
             await pieces.aclose()
 
     async def _next(self, node: Node, pieces: AsyncGenerator[list[str], None]) -> list[str]:
-        limit = SILENCE + 3 * self._period
+        limit = SILENCE_TIMEOUT + 3 * self._period
         late = TimedOut(f"node {node.id} {node.name} has said nothing for {limit:g} s")
         try:
             return await within(self._clock, limit, Deferred.fromCoroutine(_advance(pieces)), late)
@@ -200,7 +200,7 @@ class Feed:
         while True:
             began = self._clock.seconds()
             node = self._find()
-            limit = SILENCE + 3 * self._period
+            limit = SILENCE_TIMEOUT + 3 * self._period
             late = TimedOut(f"node {node.id} {node.name} did not answer within {limit:g} s")
             work = Deferred.fromCoroutine(self._answer(node))
             self._take(await within(self._clock, limit, work, late))
@@ -220,7 +220,7 @@ class Feed:
             async for piece in pieces:
                 lines += piece
                 size += sum(map(len, piece))
-                if len(lines) > MAX_ROWS or size > MAX_SIZE:
+                if len(lines) > MAX_FEED_ROWS or size > MAX_FEED_BYTES:
                     raise NotPossible(f"node {node.id} {node.name} has too many lines: ask it alone")
         finally:
             await pieces.aclose()

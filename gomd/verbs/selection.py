@@ -1,4 +1,6 @@
-"""What of the process table `ps` shows: the options behind the verb, and the rows and fields they select."""
+"""
+Selects what `ps` shows of the process table: the options of the verb, and the rows and fields they choose.
+"""
 
 from __future__ import annotations
 

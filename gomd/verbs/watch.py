@@ -1,4 +1,4 @@
-"""The verbs that go on: `watch` repeats another verb, `events` lists what happens."""
+"""The verbs that keep answering: `watch` repeats another verb, `events` lists what happens."""
 
 from __future__ import annotations
 

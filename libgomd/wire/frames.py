@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 
 from libgomd.errors import GomdError, MalformedReply
 
@@ -76,6 +76,13 @@ def encode(kind: int, payload: bytes = b"") -> bytes:
     return bytes((kind,)) + len(payload).to_bytes(4, "big") + payload
 
 
+class InputPositions(NamedTuple):
+    """How much of a job's input its end has ``received``, and how much of that the job has ``taken``."""
+
+    received: int
+    taken: int
+
+
 def encode_json(kind: int, value: dict[str, Any]) -> bytes:
     """Return the bytes of a frame whose payload is ``value``; text that is no Unicode survives."""
     return encode(kind, json.dumps(value).encode("ascii"))
@@ -105,13 +112,25 @@ def decode_attach(payload: bytes) -> dict[str, Any]:
     """
     told = decode_json(payload)
     for name in ("stdout", "stderr", "n"):
-        value = told.get(name, 0)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
+        if not _is_position(told.get(name, 0)):
             raise MalformedFrame(f"an ATTACH whose {name} is no number that can be")
     for name in ("detach", "stops"):
         if not isinstance(told.get(name, False), bool):
             raise MalformedFrame(f"an ATTACH whose {name} is neither true nor false")
     return told
+
+
+def decode_attached(payload: bytes) -> InputPositions:
+    """Return what an `ATTACHED` says of the job's input. :raises MalformedFrame: it says nothing of it."""
+    told = decode_json(payload)
+    received, taken = told.get("stdin"), told.get("stdin_taken")
+    if not _is_position(received) or not _is_position(taken):
+        raise MalformedFrame("an ATTACHED without the positions of the input")
+    return InputPositions(received, taken)
+
+
+def _is_position(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
 
 
 def encode_ack(stream: int, position: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The look at every node, once a heartbeat: finds what the watchers of the ring have missed."""
+"""The check of every node, once a heartbeat: finds what the watchers of the ring have missed."""
 
 from __future__ import annotations
 

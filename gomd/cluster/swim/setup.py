@@ -18,7 +18,7 @@ from libgomd.errors import ConfigError
 #: kinship listens, by UDP and TCP, at the peer port and this: the next one may be the multicast port.
 PORT_OFFSET: Final = 2
 #: Seconds between two tries to contact the seeds while no other node is known.
-_REJOIN: Final = 10.0
+_REJOIN_INTERVAL: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class SwimSetup:
                 probe_interval=self.heartbeat,
                 probe_timeout=self.heartbeat / 2,
                 gossip_interval=min(0.2, self.heartbeat / 2),
-                rejoin_interval=_REJOIN,
+                rejoin_interval=_REJOIN_INTERVAL,
                 max_members=self.max_nodes,
             )
         )

@@ -32,7 +32,7 @@ echo "$CRTOOLS_SCRIPT_ACTION $CRTOOLS_INIT_PID" > "$GOMD_GATE/ask" || exit 1
 read -r answer < "$GOMD_GATE/answer" && [ "$answer" = yes ]
 """
 #: Bytes of a refusal.
-_MAX_REFUSAL: Final = 4096
+_MAX_REFUSAL_BYTES: Final = 4096
 
 
 class ActionScript:
@@ -80,7 +80,7 @@ class ActionScript:
         with suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGKILL)
         os.waitpid(self._pid, 0)
-        told = os.read(self._reading, _MAX_REFUSAL).decode("utf-8", "replace")
+        told = os.read(self._reading, _MAX_REFUSAL_BYTES).decode("utf-8", "replace")
         os.close(self._reading)
         os.close(self._script)
         for name in ("ask", "answer"):
@@ -109,7 +109,7 @@ def _wait(directory: str, allows: Mapping[str, Callable[[int], None]], writing: 
                 for each in reversed(process_tree.descendants(int(pid))):
                     with suppress(ProcessLookupError):
                         os.kill(each, signal.SIGKILL)
-            os.write(writing, refused.encode("utf-8", "replace")[: _MAX_REFUSAL - len(allows)])
+            os.write(writing, refused.encode("utf-8", "replace")[: _MAX_REFUSAL_BYTES - len(allows)])
             os.write(answering, b"no\n")
             os._exit(0)
         os.write(writing, _YES.encode())
@@ -132,11 +132,11 @@ def _refusal(check: Callable[[int], None], pid: int) -> str:
                 answer = str(error) or "it was refused"
             except Exception as error:  # noqa: BLE001 - the edge of the process: it is told why
                 answer = f"{type(error).__name__}: {error}"
-            os.write(writing, answer.encode("utf-8", "replace")[:_MAX_REFUSAL])
+            os.write(writing, answer.encode("utf-8", "replace")[:_MAX_REFUSAL_BYTES])
         finally:
             os._exit(0)
     os.close(writing)
-    answer = os.read(reading, _MAX_REFUSAL).decode("utf-8", "replace")
+    answer = os.read(reading, _MAX_REFUSAL_BYTES).decode("utf-8", "replace")
     os.close(reading)
     os.waitpid(child, 0)
     return "" if answer == _YES else answer or "it could not be checked"

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 #: Bytes that are read at once, and bytes of one sample of a file that is too large to be read whole.
-BLOCK: Final = 1 << 20
-SAMPLE: Final = 1 << 16
+BLOCK_BYTES: Final = 1 << 20
+SAMPLE_BYTES: Final = 1 << 16
 #: Number of samples, spread over the file.
-SAMPLES: Final = 64
+SAMPLE_COUNT: Final = 64
 #: Bytes before and behind the position at which the job reads that count in any case.
-NEAR: Final = 1 << 20
+NEAR_BYTES: Final = 1 << 20
 #: Entries of a directory that are compared; one with more is not compared.
 MAX_ENTRIES: Final = 5000
 
@@ -49,14 +49,15 @@ def digest_of(descriptor: int, size: int, whole: bool, near: int = 0) -> str:
     """
     Return the digest of an opened file, hexadecimal. Blocks.
 
-    :param size: its size in bytes. :param whole: read all of it, else `SAMPLES` samples of it, and what is
-        around ``near``, a position in it.
+    :param size: its size in bytes.
+    :param whole: read all of it, else `SAMPLE_COUNT` samples of it, and
+        what is around ``near``, a position in it.
     :raises OSError: it cannot be read.
     """
     digest = hashlib.sha256(b"%d" % size)
     for begin, length in [(0, size)] if whole else samples(size, near):
         while length > 0:
-            piece = os.pread(descriptor, min(BLOCK, length), begin)
+            piece = os.pread(descriptor, min(BLOCK_BYTES, length), begin)
             if not piece:
                 break
             digest.update(piece)
@@ -66,12 +67,12 @@ def digest_of(descriptor: int, size: int, whole: bool, near: int = 0) -> str:
 
 def samples(size: int, near: int) -> Iterator[tuple[int, int]]:
     """Yield where the samples of a file of ``size`` bytes begin, and their lengths."""
-    begin = max(0, min(near, size) - NEAR)
-    yield begin, min(2 * NEAR, size - begin)
-    room = max(0, size - SAMPLE)
-    for number in range(SAMPLES):
-        begin = room * number // (SAMPLES - 1)
-        yield begin, min(SAMPLE, size - begin)
+    begin = max(0, min(near, size) - NEAR_BYTES)
+    yield begin, min(2 * NEAR_BYTES, size - begin)
+    room = max(0, size - SAMPLE_BYTES)
+    for number in range(SAMPLE_COUNT):
+        begin = room * number // (SAMPLE_COUNT - 1)
+        yield begin, min(SAMPLE_BYTES, size - begin)
 
 
 def listing_of(descriptor: int) -> str:

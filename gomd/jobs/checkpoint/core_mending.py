@@ -1,6 +1,5 @@
 """
-Mends criu's images of the processes and threads of a job (``core-PID.img``), for what criu and a freeze leave
-in them.
+Repairs criu's core images (``core-PID.img``): system calls that the freeze interrupted, and a stale SIGCONT.
 
 **System calls that criu has interrupted** go on in a copy, as they do for a process that is stopped.
 poll(2), nanosleep(2) and clock_nanosleep(2) are among the calls that the kernel takes up again by itself when
@@ -49,7 +48,7 @@ _INTERRUPTED: Final = (1 << 64) - 4
 #: Bytes of the instruction by which a call is made.
 _INSTRUCTION: Final = 2
 _HEAD: Final = 8
-_MAX_IMAGE: Final = 16 << 20
+_MAX_IMAGE_BYTES: Final = 16 << 20
 #: Of a siginfo_t: signal, error, code, and behind padding the process that has sent it.
 _SIGINFO_HEAD: Final = struct.Struct("<iii4xi")
 _CORE = re.compile(r"core-\d+\.img")
@@ -97,7 +96,7 @@ def mend(directory: str, waiting: Mapping[int, WaitingCall] = MappingProxyType({
         if _CORE.fullmatch(name):
             path = os.path.join(directory, name)
             with open(path, "rb") as file:
-                data = file.read(_MAX_IMAGE)
+                data = file.read(_MAX_IMAGE_BYTES)
             changed = changed_image(data, waiting.get(int(name[5:-4])))
             if changed != data:
                 with open(path, "wb") as file:

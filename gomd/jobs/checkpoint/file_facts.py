@@ -12,7 +12,7 @@ from gomd.jobs.checkpoint.content import Budget, digest_of, listing_of
 from gomd.jobs.checkpoint.same_file import FileRequirement
 
 #: Bytes of a file's beginning that are searched for its build id.
-_MAX_HEAD: Final = 65536
+_MAX_HEAD_BYTES: Final = 65536
 
 
 class FileReader:
@@ -59,7 +59,7 @@ class FileReader:
                     if directory:
                         digest = listing_of(opened)
                     else:
-                        build = build_id(os.pread(opened, _MAX_HEAD, 0))
+                        build = build_id(os.pread(opened, _MAX_HEAD_BYTES, 0))
                         if not build:
                             if source:
                                 whole = self._budget.allows(known.st_size)

@@ -33,10 +33,10 @@ from gomd.jobs.checkpoint.file_tree_codec import (
     Record,
     TreeLimits,
     TreeRefused,
-    TreeRules,
     TreeTooLarge,
     shown,
 )
+from gomd.jobs.checkpoint.file_tree_rules import TreeRules
 from gomd.jobs.checkpoint.open_beneath import open_beneath
 from gomd.jobs.checkpoint.tree_unpacker import Unpacker
 

@@ -28,11 +28,11 @@ from gomd.jobs.checkpoint.process_status import DescriptorInfo
 from gomd.jobs.checkpoint.same_file import SYSTEM, FileRequirement
 
 #: Bytes of a deleted file, still open or mapped, which criu carries along.
-MAX_GHOST: Final = 1 << 20
+MAX_GHOST_BYTES: Final = 1 << 20
 DELETED: Final = " (deleted)"
 _MAPPING: Final = re.compile(r"^([0-9a-f]+-[0-9a-f]+) (....) \S+ \S+ \d+ +(/.*|anon_inode:.*)$", re.MULTILINE)
 _OF_PROCESS: Final = re.compile(r"/proc/\d+/")
-_MAX_MAPS: Final = 16 << 20
+_MAX_MAPS_BYTES: Final = 16 << 20
 
 
 class Mapping(NamedTuple):
@@ -56,7 +56,7 @@ def parse_maps(text: str) -> list[Mapping]:
 def read_mappings(here: str) -> list[Mapping]:
     """Return the files that a process has mapped. :raises OSError: it has ended, or may not be seen."""
     with open(f"{here}/maps", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-        return parse_maps(file.read(_MAX_MAPS))
+        return parse_maps(file.read(_MAX_MAPS_BYTES))
 
 
 class FilesInUse:
@@ -149,7 +149,7 @@ class FilesInUse:
             name = path.removesuffix(DELETED)
             if self._uid not in (0, known.st_uid):
                 return f"its file {name} was deleted and belongs to another user"
-            large = known.st_size > MAX_GHOST and not self._travelling
+            large = known.st_size > MAX_GHOST_BYTES and not self._travelling
             return f"its file {name} was deleted and is large" if large else ""
         if path.endswith(DELETED) and not os.path.lexists(self._root + path):
             name = path.removesuffix(DELETED)

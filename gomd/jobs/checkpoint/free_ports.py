@@ -1,4 +1,4 @@
-"""Whether this node has free the ports that a job has bound on another one. Blocks briefly."""
+"""Checks that the ports that a job has bound on its source node are free on this node. Blocks briefly."""
 
 from __future__ import annotations
 

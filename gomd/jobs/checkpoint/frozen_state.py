@@ -1,5 +1,5 @@
 """
-What criu's images do not have of a frozen job's processes, and what is done with it in their copy.
+State of a frozen job's processes that criu does not save, and how it is restored in their copy.
 
 Standard library only: supervisors use it.
 """

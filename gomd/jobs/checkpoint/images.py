@@ -13,7 +13,7 @@ from libgomd.errors import CannotMove
 #: Number of images beside the memory's pages.
 MAX_IMAGES: Final = 4096
 #: Bytes beyond which an image is sent with the temporary files of a job instead, if there are any.
-LARGE: Final = 1 << 20
+LARGE_IMAGE_BYTES: Final = 1 << 20
 #: Bytes of all of them together.
 MAX_SIZE: Final = 64 * 1024 * 1024
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,60}\.img|stats-dump|handover\.json")
@@ -24,7 +24,7 @@ def large_images(directory: str) -> list[str]:
     return sorted(
         entry.name
         for entry in os.scandir(directory)
-        if _NAME.fullmatch(entry.name) and entry.stat(follow_symlinks=False).st_size > LARGE
+        if _NAME.fullmatch(entry.name) and entry.stat(follow_symlinks=False).st_size > LARGE_IMAGE_BYTES
     )
 
 

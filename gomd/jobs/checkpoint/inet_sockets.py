@@ -33,7 +33,7 @@ _HARMLESS: Final = ("UNIX", "UNIX-STREAM", "UNIX-DGRAM", "UNIX-SEQPACKET", "NETL
 #: Protocols of the internet that criu does not carry. Other families are judged by `socket_kinds`.
 _NEVER: Final = ("RAW", "PING", "MPTCP", "SCTP", "UDPLITE", "DCCP")
 #: Bytes that are read of a table.
-_MAX_TABLE: Final = 1 << 24
+_MAX_TABLE_BYTES: Final = 1 << 24
 
 
 class Port(NamedTuple):
@@ -224,10 +224,10 @@ def _read(path: str) -> str:
     """Return a table, empty when this kernel has none of that kind. :raises OSError: not all can be read."""
     try:
         with open(path, encoding="ascii", errors="replace") as file:
-            text = file.read(_MAX_TABLE)
+            text = file.read(_MAX_TABLE_BYTES)
     except FileNotFoundError:
         return ""
-    if len(text) == _MAX_TABLE:
+    if len(text) == _MAX_TABLE_BYTES:
         raise OSError(errno.EFBIG, f"there are too many {os.path.basename(path)} sockets")
     return text
 

@@ -1,5 +1,5 @@
 """
-Attributes that a process can give to nobody but itself and its children: its personality, and some flags.
+Attributes that no process can set for another one, only inherit: the personality, and some flags.
 
 criu does not restore them. A copy gets them because the process that becomes criu takes them on before. So
 all threads of a job must have the same, and a personality must be one in which criu works.
@@ -26,7 +26,7 @@ _FLUSHER: Final = 0x0008_0000 | 0x0010_0000
 _PR_MCE_KILL, _PR_MCE_KILL_SET, _PR_SET_IO_FLUSHER = 33, 1, 57
 _LATE, _EARLY = 0, 1
 #: Bytes that are read of a file.
-_MAX_FILE: Final = 4096
+_MAX_FILE_BYTES: Final = 4096
 
 
 class Inherited(NamedTuple):
@@ -79,9 +79,9 @@ def take_on(told: Inherited) -> None:
 def _of_threads(directory: str) -> Iterator[Inherited]:
     for thread in os.listdir(directory):
         with open(f"{directory}/{thread}/stat", encoding="utf-8", errors="replace", newline="\n") as file:
-            words = file.read(_MAX_FILE).rpartition(")")[2].split()
+            words = file.read(_MAX_FILE_BYTES).rpartition(")")[2].split()
         with open(f"{directory}/{thread}/personality", encoding="ascii") as file:
-            personality = int(file.read(_MAX_FILE), 16)
+            personality = int(file.read(_MAX_FILE_BYTES), 16)
         if words[0] not in "ZXx":
             yield Inherited(personality, _set_by_prctl(int(words[6])))
 

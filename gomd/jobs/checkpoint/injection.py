@@ -41,8 +41,8 @@ _EVENT_STOP: Final = 128
 _ENTRY: Final = signal.SIGTRAP | 0x80
 #: Seconds that a thread may take to stop again before its registers are put back, or before it is let go as
 #: it is. It takes microseconds, unless the machine has no processor left for it.
-_RESTORE_LIMIT: Final = 600.0
-_RELEASE_LIMIT: Final = 1.0
+_RESTORE_TIMEOUT: Final = 600.0
+_RELEASE_TIMEOUT: Final = 1.0
 
 
 class CannotInject(Exception):
@@ -147,7 +147,7 @@ class StoppedThread:
 
         :raises CannotInject: it does not stop.
         """
-        end = time.monotonic() + (_RESTORE_LIMIT if self._saved else _RELEASE_LIMIT)
+        end = time.monotonic() + (_RESTORE_TIMEOUT if self._saved else _RELEASE_TIMEOUT)
         with suppress(ProcessLookupError):
             if self._runs:
                 _ptrace(_INTERRUPT, self._thread)

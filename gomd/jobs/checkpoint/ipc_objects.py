@@ -1,5 +1,5 @@
 """
-The System V objects of a job that a copy could not use: criu makes each as root, for its owner.
+Finds System V objects that a restored job could not use, as criu makes each of them as root for its owner.
 
 Who made an object may always use it, even when it was given to another user (IPC_SET). The kernel lets nobody
 name a maker, so root would be the copy's, and the job would be refused its own object. An object whose maker
@@ -22,7 +22,7 @@ _KINDS: Final = {
 }
 _CLONE_NEWIPC: Final = 0x08000000
 #: Bytes of a table that are read.
-_MAX_TABLE: Final = 4 << 20
+_MAX_TABLE_BYTES: Final = 4 << 20
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
@@ -37,7 +37,7 @@ def reasons_to_stay(pid: int) -> list[str]:
         for kind, (column, what) in _KINDS.items():
             try:
                 with open(f"/proc/sysvipc/{kind}", encoding="ascii", errors="replace") as file:
-                    text = file.read(_MAX_TABLE)
+                    text = file.read(_MAX_TABLE_BYTES)
             except FileNotFoundError:
                 continue  # a kernel without System V
             found += [

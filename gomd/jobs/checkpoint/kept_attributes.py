@@ -36,7 +36,7 @@ _CPU_LIMIT = re.compile(r"^Max cpu time +(\S+) +(\S+)", re.MULTILINE)
 _AUTOGROUP = re.compile(r"nice (-?\d+)")
 _SPECULATION = re.compile(r"^(?:Speculation_Store_Bypass|SpeculationIndirectBranch):\s*(.*)$", re.MULTILINE)
 #: Bytes that are read of a file.
-_MAX_FILE: Final = 1 << 16
+_MAX_FILE_BYTES: Final = 1 << 16
 
 
 class ThreadAttributes(NamedTuple):
@@ -256,7 +256,7 @@ def _text(path: str) -> str:
     """Return a file of the kernel's, empty when there is none or it may not be read."""
     try:
         with open(path, encoding="ascii", errors="replace", newline="\n") as file:
-            return file.read(_MAX_FILE)
+            return file.read(_MAX_FILE_BYTES)
     except OSError:
         return ""
 

@@ -1,5 +1,5 @@
 """
-Keeps what criu has found out about this kernel, so that criu does not try everything anew at each start.
+Caches what criu has found out about this kernel, so that criu does not probe it at each start.
 
 criu keeps that itself in /run/criu.kdat, but only where /run is a tmpfs, which it is not in most
 containers; when it runs as a user it keeps nothing. It reads the file from anywhere, though. So the daemon

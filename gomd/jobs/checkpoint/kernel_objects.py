@@ -1,4 +1,6 @@
-"""Which kernel objects that a process has open or mapped criu carries over, by their names. Pure."""
+"""
+Decides by its name whether criu can carry over a kernel object that a process has open or mapped. No I/O.
+"""
 
 from __future__ import annotations
 

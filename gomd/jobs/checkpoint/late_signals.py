@@ -1,5 +1,5 @@
 """
-Signals that came while a job was dumped, after criu had read those that wait for it.
+Saves the signals that reach a job during its dump, after criu has read the pending ones.
 
 criu reads the signals of a process first, then sends its memory, then reads its timers. A timer that expires
 in between is in the images as one that is over, and its signal is not in them: the copy would never get it.
@@ -36,7 +36,7 @@ _NOTE: Final = "pending-signals"
 #: Maximum number of signals, bytes of ``siginfo_t``, and bytes of an image that are read.
 MAX_SIGNALS: Final = 1000
 INFO_SIZE: Final = 128
-_MAX_IMAGE: Final = 4 << 20
+_MAX_IMAGE_BYTES: Final = 4 << 20
 
 
 class LateSignal(NamedTuple):
@@ -147,4 +147,4 @@ def _comes_again(info: bytes, leader: CoreImage) -> bool:
 
 def _image(directory: str, thread: int) -> CoreImage:
     with open(os.path.join(directory, f"core-{thread}.img"), "rb") as file:
-        return core_signals.parse(file.read(_MAX_IMAGE))
+        return core_signals.parse(file.read(_MAX_IMAGE_BYTES))

@@ -1,5 +1,5 @@
 """
-Memory that a program has marked with madvise in a way which an older criu loses.
+Detects marks of madvise(2) on memory that older versions of criu lose.
 
 Memory that is to be wiped in children (MADV_WIPEONFORK) holds the state of random number generators, the C
 library's own among them. If the mark is lost, parent and child go on with the same random numbers.
@@ -18,7 +18,7 @@ from gomd.jobs.checkpoint.inet_sockets import version
 _CRIU: Final = (4, 2)
 _WIPED: Final = re.compile(rb"^VmFlags:.* wf ", re.MULTILINE)
 #: Bytes that are read of a list of mappings.
-_MAX_FILE: Final = 1 << 26
+_MAX_FILE_BYTES: Final = 1 << 26
 
 
 def reasons_to_stay(pids: Iterable[int], criu: str, proc: str = "/proc") -> Iterator[str]:
@@ -31,7 +31,7 @@ def reasons_to_stay(pids: Iterable[int], criu: str, proc: str = "/proc") -> Iter
         return
     for pid in pids:
         with suppress(OSError), open(f"{proc}/{pid}/smaps", "rb") as file:
-            if _WIPED.search(file.read(_MAX_FILE)):
+            if _WIPED.search(file.read(_MAX_FILE_BYTES)):
                 here = f"criu {criu}" if criu else "this criu"
                 yield (
                     f"it has memory that is wiped when it forks, which {here} would not do: "

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gomd.jobs.checkpoint.criu import TlsFiles
 
 #: Bytes that are written at a time.
-_BUFFER: Final = 1 << 20
+_BUFFER_BYTES: Final = 1 << 20
 _BROKEN: Final = "the connection to the page server broke"
 
 
@@ -42,7 +42,7 @@ class PageReceiver:
         self.received = 0
         self._stream = stream
         self._directory = directory
-        self._buffer = memoryview(bytearray(_BUFFER))
+        self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         self._number = page_images.FIRST_NUMBER
         self._pagemap: BinaryIO | None = None
         self._pages: BinaryIO | None = None
@@ -97,7 +97,7 @@ class PageReceiver:
 
     def _take_pages(self, pages: BinaryIO, left: int) -> None:
         while left:
-            size = min(left, _BUFFER)
+            size = min(left, _BUFFER_BYTES)
             self._fill(self._buffer[:size])
             written = 0
             while written < size:

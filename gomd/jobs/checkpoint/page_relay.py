@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from gomd.jobs.checkpoint.criu import TlsFiles
 
 #: Bytes that are passed on at a time, and that the kernel may keep for this process.
-_BUFFER: Final = 1 << 18
-_KERNEL_BUFFER: Final = 4 << 20
+_BUFFER_BYTES: Final = 1 << 18
+_KERNEL_BUFFER_BYTES: Final = 4 << 20
 _SO_SNDBUFFORCE: Final = 32
 
 
@@ -37,9 +37,9 @@ class PageRelay:
         self.passed = 0
         self._stream: ssl.SSLSocket | None = page_tls.connect(address, port, files)
         self._ours, self.theirs = socket.socketpair()
-        self._buffer = memoryview(bytearray(_BUFFER))
+        self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         with suppress(OSError):
-            self.theirs.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _KERNEL_BUFFER)
+            self.theirs.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _KERNEL_BUFFER_BYTES)
 
     def register(self, poll: select.poll) -> None:
         """Poll for what is to be passed on."""

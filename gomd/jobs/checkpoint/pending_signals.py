@@ -1,5 +1,5 @@
 """
-The signals that wait for the processes of a job: none may be added by its restore.
+The pending signals of a job's processes, to which a restore must add none.
 
 A signal that is pending in a stopped copy, and was not pending when the job was dumped, comes from the
 restore itself. The copy would get it as soon as it is continued, and most signals end it. Those that its own
@@ -28,7 +28,7 @@ _EXPECTED: Final = (
 _MASK = re.compile(r"^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$", re.MULTILINE)
 _TIMER = re.compile(r"^signal: (\d+)/", re.MULTILINE)
 #: Bytes that are read of a file.
-_MAX_FILE: Final = 1 << 20
+_MAX_FILE_BYTES: Final = 1 << 20
 
 
 def read(pids: Iterable[int], proc: str = "/proc") -> dict[int, int]:
@@ -67,7 +67,7 @@ _NAMED: Final = frozenset(int(number) for number in signal.Signals)
 
 def _pending(path: str) -> int:
     with open(path, encoding="ascii", errors="replace", newline="\n") as file:
-        masks = [int(found, 16) for found in _MASK.findall(file.read(_MAX_FILE))]
+        masks = [int(found, 16) for found in _MASK.findall(file.read(_MAX_FILE_BYTES))]
     return functools.reduce(operator.or_, masks, 0)
 
 
@@ -75,6 +75,8 @@ def _of_timers(path: str) -> list[int]:
     """Return the signals of a process's POSIX timers; none where the kernel does not show them."""
     try:
         with open(path, encoding="ascii", errors="replace") as file:
-            return [number for number in map(int, _TIMER.findall(file.read(_MAX_FILE))) if 0 < number < 65]
+            return [
+                number for number in map(int, _TIMER.findall(file.read(_MAX_FILE_BYTES))) if 0 < number < 65
+            ]
     except OSError:
         return []

@@ -1,5 +1,5 @@
 """
-Checks that a user's job gains nothing by a move which its user could not have on the target node anyway.
+Checks that a move gives a user's job nothing that this user could not have on the target node anyway.
 
 criu opens files by their names, and with root's rights. On another node a name may lead to somebody else's
 file, or, over a link that the user has put there meanwhile, to any file at all. So before a copy runs, all

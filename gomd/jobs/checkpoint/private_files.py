@@ -21,7 +21,7 @@ _SYSV: Final = "/SYSV"
 _QUEUES: Final = 0x19800202
 #: Bytes of more files than may move anywhere: the limits are compared by whoever knows them.
 _ANY_SIZE: Final = 1 << 60
-_MAX_MOUNTINFO: Final = 4 << 20
+_MAX_MOUNTINFO_BYTES: Final = 4 << 20
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -141,4 +141,4 @@ def _links(directory: str) -> Iterator[tuple[str, str]]:
 
 def _mountinfo(here: str) -> str:
     with open(f"{here}/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-        return file.read(_MAX_MOUNTINFO)
+        return file.read(_MAX_MOUNTINFO_BYTES)

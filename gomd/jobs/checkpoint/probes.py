@@ -29,7 +29,7 @@ PREFIX: Final = ".gomd-probe-"
 _RANDOM: Final = 32
 _COUNTING: Final = 2
 #: Bytes of a note at most.
-_MAX_NOTE: Final = 1 << 20
+_MAX_NOTE_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class ProbeNotes:
         for token in self._earlier():
             with suppress(OSError, ValueError, KeyError, TypeError):
                 with open(os.path.join(self._directory, token), encoding="utf-8") as file:
-                    note = json.loads(file.read(_MAX_NOTE))
+                    note = json.loads(file.read(_MAX_NOTE_BYTES))
                 rights = Rights(int(note["uid"]), int(note["gid"]), tuple(map(int, note["groups"])))
                 left = [DirectoryProbe(place, name, 0) for name, places in note["places"] for place in places]
                 _unlink([probe for probe in left if _is_name(probe.name)], "/", rights)

@@ -1,5 +1,5 @@
 """
-On which processors the threads of a job may run, here and on a node that has others. No I/O but `usable`.
+CPU affinity of a job's threads, here and on a node with other processors. No I/O but in `usable`.
 
 A thread that may run on all processors of its node may run on all of the next one. One that is bound to
 some is bound to those of the same numbers there, as far as there are such, and else to others in turn. What

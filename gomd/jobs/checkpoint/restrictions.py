@@ -29,8 +29,8 @@ from libgomd.errors import CannotMove
 MDWE: Final = "it has forbidden itself writable executable memory (MDWE), which would be lost"
 LANDLOCK: Final = "it has restricted itself with landlock, which would be lost"
 #: Seconds within which all threads have to be asked, and that one of them may take.
-TIME_LIMIT: Final = 2.0
-THREAD_LIMIT: Final = 1.0
+CHECK_TIMEOUT: Final = 2.0
+THREAD_TIMEOUT: Final = 1.0
 _GET_MDWE: Final = 66
 _KCMP_VM: Final = 1
 _SET_DUMPABLE: Final = 4
@@ -51,7 +51,7 @@ def check(
     :raises CannotMove: one has, or could not be asked.
     """
     seen: dict[int, ProcessStatus] = {}
-    end = now() + TIME_LIMIT
+    end = now() + CHECK_TIMEOUT
     outsiders: dict[tuple[int, int], int] = {}
     with ExitStack() as stack:
         for pid in pids:
@@ -113,7 +113,7 @@ def _is_marked(here: str) -> bool:
 
 def _check_thread(pid: int, thread: int, status: ProcessStatus, outsider: int, first: bool) -> None:
     try:
-        with stopped(thread, THREAD_LIMIT, filtered=status.seccomp != 0) as held:
+        with stopped(thread, THREAD_TIMEOUT, filtered=status.seccomp != 0) as held:
             if first and held.call("prctl", _GET_MDWE) > 0:
                 raise CannotMove(MDWE)
             if _is_restricted(held, pid, outsider):

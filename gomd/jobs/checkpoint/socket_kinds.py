@@ -1,4 +1,6 @@
-"""Tells of what family a process's socket is, by borrowing it for a moment (pidfd_getfd). Blocks briefly."""
+"""
+Finds the address family of a process's socket by duplicating it for a moment (pidfd_getfd). Blocks briefly.
+"""
 
 from __future__ import annotations
 

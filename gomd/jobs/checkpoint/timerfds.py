@@ -1,5 +1,5 @@
 """
-Sets periodic timers of a restored copy going again that criu leaves stopped.
+Restarts the periodic timerfds of a restored copy, which criu leaves stopped.
 
 The kernel restarts a periodic timerfd only when its owner reads it. One that has expired and was not read
 when the job was dumped therefore shows no time until it expires next; criu up to 4.2 takes that for a timer
@@ -30,7 +30,7 @@ _FIRST_CALL: Final = {"mips": 4000, "mips64": 5000}
 #: Where the constants of ioctl have the direction in three bits.
 _WIDE_DIRECTION: Final = ("mips", "ppc", "sparc", "alpha", "parisc")
 #: Bytes that are read of a file.
-_MAX_FILE: Final = 4096
+_MAX_FILE_BYTES: Final = 4096
 
 
 class TimerState(NamedTuple):
@@ -67,7 +67,7 @@ def restart(pids: Iterable[int], proc: str = "/proc") -> int:
                 if os.readlink(f"{proc}/{pid}/fd/{name}") != _LINK:
                     continue
                 with open(f"{proc}/{pid}/fdinfo/{name}", encoding="ascii") as file:
-                    state = parse(file.read(_MAX_FILE))
+                    state = parse(file.read(_MAX_FILE_BYTES))
                 if state.stands_still:
                     _start(pid, int(name), state)
                     restarted += 1

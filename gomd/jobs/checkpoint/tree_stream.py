@@ -27,7 +27,7 @@ MAX_IMAGE_BYTES: Final = 1 << 30
 MAX_DEPTH: Final = 1000
 _HEADER: Final = struct.Struct(">BI")
 _END: Final = 255
-_MAX_PIECE: Final = 1 << 20
+_MAX_PIECE_BYTES: Final = 1 << 20
 
 
 class Tree(NamedTuple):
@@ -65,8 +65,8 @@ def encode(trees: Iterable[Tree]) -> Iterator[bytes]:
     for tree in trees:
         owners = Owners.REFUSE if tree.uid else Owners.KEEP
         for data in pack(tree.directory, tree.uid, limits(tree.size), tree.names, owners=owners):
-            for at in range(0, len(data), _MAX_PIECE):
-                piece = data[at : at + _MAX_PIECE]
+            for at in range(0, len(data), _MAX_PIECE_BYTES):
+                piece = data[at : at + _MAX_PIECE_BYTES]
                 yield _HEADER.pack(tree.number, len(piece)) + piece
     yield _HEADER.pack(_END, 0)
 
@@ -155,7 +155,7 @@ def _unpack_in_child(
         os.umask(0o77)
         with open(reading, "rb", buffering=0) as pipe:
             unpacker = Unpacker(directory, uid, {gid, *groups}, limits(size))
-            _unpack(unpacker, iter(lambda: pipe.read(_MAX_PIECE), b""))
+            _unpack(unpacker, iter(lambda: pipe.read(_MAX_PIECE_BYTES), b""))
         said = "done"
     except Exception as error:  # noqa: BLE001 - the edge of the process: its parent reports it
         said = str(error)
@@ -173,7 +173,7 @@ def _unpack(unpacker: Unpacker, pieces: Iterator[bytes]) -> None:
 
 def _read_header(stream: IO[bytes]) -> tuple[int, int]:
     number, length = _HEADER.unpack(_read(stream, _HEADER.size))
-    if length > _MAX_PIECE:
+    if length > _MAX_PIECE_BYTES:
         raise MalformedTree("a piece of a stream of files is too long")
     return number, length
 

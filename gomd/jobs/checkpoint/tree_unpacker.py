@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from gomd.jobs.checkpoint import file_tree_codec as codec
-from gomd.jobs.checkpoint.file_tree_codec import Record, TreeLimits, TreeRefused, TreeRules, shown
+from gomd.jobs.checkpoint.file_tree_codec import Record, TreeLimits, TreeRefused, shown
+from gomd.jobs.checkpoint.file_tree_rules import TreeRules
 from gomd.jobs.checkpoint.open_beneath import open_beneath
 
 

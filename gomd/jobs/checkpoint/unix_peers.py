@@ -1,4 +1,4 @@
-"""Asks the kernel with what the unix sockets of this network namespace are connected (sock_diag). Blocks."""
+"""Asks the kernel (sock_diag) which unix sockets of this network namespace are connected to which. Blocks."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-Lines of a journal with their checksums: of any bytes, what is whole and what is damaged.
+Lines of a journal with checksums: encodes them, and tells whole lines of any bytes from damaged ones.
 
 A line is ``RS KEY~CHECK DIGEST [KEY,VALUE] LF``: RS is the byte 0x1e, which no JSON contains; DIGEST is of
 the JSON text, CHECK of the key alone. So a damaged line is never taken for another one, two lines that have

@@ -165,9 +165,7 @@ class StreamRelay:
                     self._stdin_acknowledged = frames.decode_ack(payload)[1]
                 self.to_client(frames.encode(kind, payload))
         elif kind == frames.ATTACHED:
-            told = frames.decode_json(payload)
-            self._stdin_position = int(told["stdin"])
-            self._stdin_acknowledged = int(told["stdin_taken"])
+            self._stdin_position, self._stdin_acknowledged = frames.decode_attached(payload)
             self.attached = self.client is not None
             self.to_client(frames.encode(kind, payload))
         elif kind == frames.STARTED:

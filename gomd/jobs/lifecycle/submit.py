@@ -45,7 +45,7 @@ from libgomd.wire.job_orders import RECEIVED
 #: Seconds that a caller has to say what is to run.
 SPEC_TIMEOUT = 30.0
 #: Bytes of a description that take the reactor no longer than a millisecond or two.
-LONG_SPEC = 131072
+LONG_SPEC_BYTES = 131072
 #: Seconds that finding the account of a user may take.
 ACCOUNT_TIMEOUT = 5.0
 #: Seconds that the disk may take to accept the journal.
@@ -289,7 +289,7 @@ class JobSubmission:
         stream.admit_long_spec(ticket.admits)
         payload = (await self._first(stream)).payload
         stream.admit_long_spec(None)
-        if len(payload) <= LONG_SPEC:
+        if len(payload) <= LONG_SPEC_BYTES:
             return _read(payload)
         return await self._threads.run(SPEC_TIMEOUT, _read, payload)
 

@@ -29,7 +29,7 @@ T = TypeVar("T", JobReport, JobExit)
 #: What says that there is no supervisor: no socket, or nobody listens.
 GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ECONNREFUSED, errno.ELOOP, errno.ENOTSOCK})
 #: Bytes of a file that are read: one holds the arguments of its job.
-_MAX_FILE: Final = 8 * 1024 * 1024
+_MAX_FILE_BYTES: Final = 8 * 1024 * 1024
 #: What opening a file says that is not there, or is none.
 _NEVER_WRITTEN: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EPERM})
 
@@ -239,7 +239,7 @@ class Supervisors:
         path = os.path.join(self.directory(name), file)
         try:
             with open(open_private(path), "rb") as opened:
-                data = opened.read(_MAX_FILE)
+                data = opened.read(_MAX_FILE_BYTES)
         except OSError as error:
             if error.errno in _NEVER_WRITTEN:
                 return None

@@ -1,5 +1,5 @@
 """
-Does what the tables of the protocol require, step by step: records, messages, acts, with timeouts.
+Executes the tables of the protocol for one migration: records, messages and actions, with timeouts.
 
 It knows neither criu nor the network: what it acts on is given to it (`SideEffects`). One `MigrationDriver`
 drives one side of one migration.

@@ -1,4 +1,4 @@
-"""The jobs of this node as its migrations see them: looked up, given to another node, taken from one."""
+"""What migrations do with the jobs of this node: look them up, hand them over, take them over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notes on which node each job is after a move, at its home and at both nodes, and tells the home."""
+"""Tracks on which node each job runs after a move, and tells the job's home."""
 
 from __future__ import annotations
 

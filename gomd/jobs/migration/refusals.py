@@ -1,4 +1,4 @@
-"""Why a job cannot come to a node: found out about this node, or asked of another one."""
+"""Finds out why a node refuses a job: checks this node, or asks another one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a migrator does that keeps no migrations over a restart of the daemon: nothing."""
+"""The part of a migrator that keeps no migrations across a restart of the daemon: its methods do nothing."""
 
 from __future__ import annotations
 

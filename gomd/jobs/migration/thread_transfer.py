@@ -1,4 +1,4 @@
-"""Something that the source node sends and a thread receives: how that begins, ends and is called off."""
+"""A transfer from the source node that a thread receives: its start, its end, and its cancellation."""
 
 from __future__ import annotations
 

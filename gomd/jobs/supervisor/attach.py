@@ -7,7 +7,7 @@ from typing import Any
 
 from gomd.jobs.supervisor.control_socket import ControlSocket
 from libgomd.wire import frames, job_messages
-from libgomd.wire.attachment import JobEnd
+from libgomd.wire.job_end import JobEnd
 from libgomd.wire.job_messages import JobExit
 from libgomd.wire.resumable import Store
 

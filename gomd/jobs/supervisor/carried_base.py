@@ -1,5 +1,5 @@
 """
-What the carried files of a job were at home when it began: written then, read when they come home.
+The state of a job's carried files at home when it began: recorded then, and compared at its end.
 
 One JSON list a line: the path in the stream of names (`gomd.jobs.checkpoint.file_tree`), and what
 identifies the file: kind, device, inode, size, mtime and ctime in ns, mode, and the target of a symbolic

@@ -17,17 +17,19 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
 from contextlib import suppress
 
-from gomd.jobs.checkpoint.file_tree import ABSENT_TIME, next_data
+from gomd.jobs.checkpoint.file_tree import ABSENT_TIME
 from gomd.jobs.checkpoint.file_tree_codec import shown
 from gomd.jobs.checkpoint.open_beneath import MAX_NAME, open_beneath
 from gomd.jobs.supervisor.carried_base import Base, Identity, Path
-
-_PIECE = 1 << 20
-_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+from gomd.jobs.supervisor.carried_copy import (
+    PIECE_BYTES,
+    READ_FLAGS,
+    copy_entry,
+    names_in,
+    remove_entry,
+)
 
 
 class Merge:
@@ -96,7 +98,7 @@ class Merge:
             return
         untouched = ours is None if base is None else ours is not None and base.is_same(ours)
         if untouched and (ours is None or ours.kind != stat.S_IFDIR) and self._is_own(home, name):
-            _copy(staged, home, name, name, None if ours is None else self._group(home, name))
+            copy_entry(staged, home, name, name, None if ours is None else self._group(home, name))
         else:
             self._beside(path, staged, home)
 
@@ -123,11 +125,11 @@ class Merge:
             return
         if ours is None:
             os.mkdir(name, 0o700, dir_fd=home)
-        below = open_beneath(staged, (name,), _READ | os.O_DIRECTORY)
+        below = open_beneath(staged, (name,), READ_FLAGS | os.O_DIRECTORY)
         try:
-            at_home = open_beneath(home, (name,), _READ | os.O_DIRECTORY)
+            at_home = open_beneath(home, (name,), READ_FLAGS | os.O_DIRECTORY)
             try:
-                for each in sorted({*_names(below), *self._known.get(path, ())}):
+                for each in sorted({*names_in(below), *self._known.get(path, ())}):
                     self._entry((*path, each), below, at_home)
                 if ours is None or (base is not None and base.mode != theirs.mode and ours.mode == base.mode):
                     os.fchmod(at_home, theirs.mode & 0o1777)
@@ -142,7 +144,7 @@ class Merge:
             return
         name = path[-1]
         if ours.kind == stat.S_IFDIR and base.kind == stat.S_IFDIR:
-            below = open_beneath(home, (name,), _READ | os.O_DIRECTORY)
+            below = open_beneath(home, (name,), READ_FLAGS | os.O_DIRECTORY)
             try:
                 for each in sorted(self._known.get(path, ())):
                     inner = (*path, each)
@@ -164,8 +166,8 @@ class Merge:
         """Put the job's version beside what is at home."""
         name = path[-1]
         beside = name[: MAX_NAME - len(self._suffix)] + self._suffix
-        _remove(home, beside)
-        _copy(staged, home, name, beside)
+        remove_entry(home, beside)
+        copy_entry(staged, home, name, beside)
         self.notes.append(
             f"{self._shown(path)} was changed here meanwhile and is kept: the job's version is "
             f"{self._shown((*path[:-1], beside))}"
@@ -173,9 +175,9 @@ class Merge:
 
     def _changed_below(self, path: Path, staged: int) -> bool:
         """Whether the job changed anything in a directory, or in one below it."""
-        below = open_beneath(staged, path[-1:], _READ | os.O_DIRECTORY)
+        below = open_beneath(staged, path[-1:], READ_FLAGS | os.O_DIRECTORY)
         try:
-            names = set(_names(below))
+            names = set(names_in(below))
             if names != self._known.get(path, set()):
                 return True
             for name in names:
@@ -220,12 +222,6 @@ def _is_placeholder(theirs: Identity) -> bool:
     return theirs.kind == stat.S_IFREG and theirs.size == 0 and theirs.mtime == ABSENT_TIME
 
 
-def _names(directory: int) -> Iterator[bytes]:
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            yield os.fsencode(entry.name)
-
-
 def _is_equal(staged: int, home: int, name: bytes, theirs: Identity, ours: Identity) -> bool:
     """Whether both have the same contents and mode already."""
     if theirs.kind != ours.kind or theirs.target != ours.target:
@@ -234,100 +230,15 @@ def _is_equal(staged: int, home: int, name: bytes, theirs: Identity, ours: Ident
         return theirs.kind in (stat.S_IFLNK, stat.S_IFIFO)
     if theirs.size != ours.size or theirs.mode & 0o1777 != ours.mode & 0o1777:
         return False
-    first = open_beneath(staged, (name,), _READ)
+    first = open_beneath(staged, (name,), READ_FLAGS)
     try:
-        second = open_beneath(home, (name,), _READ)
+        second = open_beneath(home, (name,), READ_FLAGS)
         try:
-            for at in range(0, theirs.size, _PIECE):
-                if os.pread(first, _PIECE, at) != os.pread(second, _PIECE, at):
+            for at in range(0, theirs.size, PIECE_BYTES):
+                if os.pread(first, PIECE_BYTES, at) != os.pread(second, PIECE_BYTES, at):
                     return False
             return True
         finally:
             os.close(second)
     finally:
         os.close(first)
-
-
-def _copy(source: int, target: int, name: bytes, to: bytes, gid: int | None = None) -> None:
-    """Copy an entry of any kind, a file all of it or none; what has the name ``to`` is replaced."""
-    found = os.stat(name, dir_fd=source, follow_symlinks=False)
-    if stat.S_ISDIR(found.st_mode):
-        os.mkdir(to, 0o700, dir_fd=target)
-        below = open_beneath(source, (name,), _READ | os.O_DIRECTORY)
-        try:
-            into = open_beneath(target, (to,), _READ | os.O_DIRECTORY)
-            try:
-                for each in sorted(_names(below)):
-                    _copy(below, into, each, each)
-                _finish(into, found)
-            finally:
-                os.close(into)
-        finally:
-            os.close(below)
-        return
-    new = b".gomd-new-" + os.urandom(6).hex().encode()
-    try:
-        if stat.S_ISLNK(found.st_mode):
-            os.symlink(os.readlink(name, dir_fd=source), new, dir_fd=target)
-        elif stat.S_ISFIFO(found.st_mode):
-            os.mkfifo(new, found.st_mode & 0o777, dir_fd=target)
-        elif stat.S_ISREG(found.st_mode):
-            _copy_file(source, target, name, new, gid)
-        else:
-            return
-        os.rename(new, to, src_dir_fd=target, dst_dir_fd=target)
-    finally:
-        with suppress(OSError):
-            os.unlink(new, dir_fd=target)
-
-
-def _copy_file(source: int, target: int, name: bytes, new: bytes, gid: int | None) -> None:
-    """Copy a regular file with its holes, and have it on the disk."""
-    first = open_beneath(source, (name,), _READ)
-    try:
-        found = os.fstat(first)
-        second = os.open(new, _NEW, 0o600, dir_fd=target)
-        try:
-            position = 0
-            while position < found.st_size:
-                begin, end = next_data(first, position, found.st_size)
-                data = os.pread(first, min(_PIECE, end - begin), begin)
-                if not data:
-                    break
-                view, position = memoryview(data), begin
-                while view:
-                    written = os.pwrite(second, view, position)
-                    view, position = view[written:], position + written
-            os.ftruncate(second, found.st_size)
-            if gid is not None:
-                with suppress(PermissionError):
-                    os.fchown(second, -1, gid)
-            _finish(second, found)
-            os.fsync(second)
-        finally:
-            os.close(second)
-    finally:
-        os.close(first)
-
-
-def _finish(descriptor: int, found: os.stat_result) -> None:
-    os.fchmod(descriptor, found.st_mode & 0o1777)
-    os.utime(descriptor, ns=(found.st_mtime_ns, found.st_mtime_ns))
-
-
-def _remove(directory: int, name: bytes) -> None:
-    """Remove what an earlier merge has left under a name, if anything."""
-    try:
-        found = os.stat(name, dir_fd=directory, follow_symlinks=False)
-    except FileNotFoundError:
-        return
-    if not stat.S_ISDIR(found.st_mode):
-        os.unlink(name, dir_fd=directory)
-        return
-    below = open_beneath(directory, (name,), _READ | os.O_DIRECTORY)
-    try:
-        for each in list(_names(below)):
-            _remove(below, each)
-    finally:
-        os.close(below)
-    os.rmdir(name, dir_fd=directory)

@@ -13,14 +13,13 @@ path, and at home ``base`` (`gomd.jobs.supervisor.carried_base`) and ``paths``. 
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Final
 
 from gomd.jobs.checkpoint.file_tree import Owners, Source, TreeLimits, Unpacker, pack, pack_sources
 from gomd.jobs.checkpoint.file_tree_codec import TreeRefused, TreeTooLarge
@@ -28,6 +27,7 @@ from gomd.jobs.checkpoint.open_beneath import open_beneath
 from gomd.jobs.supervisor import carried_base
 from gomd.jobs.supervisor.carried_base import Identity
 from gomd.jobs.supervisor.carried_merge import Merge
+from gomd.jobs.supervisor.stubs import STUBS, Stub, read_stubs, remove_stub
 from libgomd.errors import CannotMove
 from libgomd.wire import frames, job_messages
 from libgomd.wire.carry_messages import GIVE, MERGE, PUT, REMOVE, TAKE, CarryOutcome, CarrySpec
@@ -35,25 +35,16 @@ from libgomd.wire.carry_messages import GIVE, MERGE, PUT, REMOVE, TAKE, CarryOut
 #: Names in the directory of a job's carried files.
 FILES: Final = "files"
 BASE: Final = "base"
-STUBS: Final = "stubs"
 #: Seconds for which the other end may send or take nothing.
 STALL_TIMEOUT: Final = 120.0
 #: Bytes that are sent in one frame.
-_PIECE: Final = 1 << 18
+_PIECE_BYTES: Final = 1 << 18
 #: Directories of the stream, one for each carried path, that do not count.
 _ENCLOSING: Final = 128
 #: Clauses about what was merged that are told.
 _MAX_NOTES: Final = 20
 #: The settings that bound what is carried, by the field of `TreeLimits`.
 _SETTINGS: Final = {"entries": "[jobs] carry_files", "size": "[jobs] carry_bytes"}
-
-
-class Stub(NamedTuple):
-    """An empty file or directory that was made for a carried one to appear at."""
-
-    path: str
-    device: int
-    inode: int
 
 
 def carry(
@@ -137,7 +128,7 @@ class _Carrier:
         assert spec.step == MERGE
         with open(os.path.join(spec.directory, BASE), "rb") as lines:
             known = carried_base.parse(lines)
-        self._stubs = _read_stubs(os.path.join(spec.directory, STUBS))
+        self._stubs = read_stubs(os.path.join(spec.directory, STUBS))
         self._become_user()
         return self._merge(files, known)
 
@@ -201,7 +192,7 @@ class _Carrier:
     def _remove(self) -> CarryOutcome:
         """Remove the files, and what was made on this node for them to appear at."""
         spec = self._spec
-        stubs = _read_stubs(os.path.join(spec.directory, STUBS))
+        stubs = read_stubs(os.path.join(spec.directory, STUBS))
         if spec.paths == (FILES,):  # the job has left its home
             shutil.rmtree(os.path.join(spec.directory, FILES), ignore_errors=True)
             with suppress(FileNotFoundError):
@@ -211,14 +202,14 @@ class _Carrier:
         if stubs and spec.uid >= 0:
             self._become_user()
             for stub in reversed(stubs):
-                _remove_stub(stub)
+                remove_stub(stub)
         return CarryOutcome()
 
     # -- at home, when the job has ended
 
     def _merge(self, files: int, known: carried_base.Base) -> CarryOutcome:
         for stub in reversed(self._stubs):
-            _remove_stub(stub)
+            remove_stub(stub)
         merge = Merge(known, self._spec.suffix, self._spec.uid)
         root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         for number, path in enumerate(self._spec.paths):
@@ -248,9 +239,9 @@ class _Carrier:
         waiting = bytearray()
         for data in stream:
             waiting += data
-            while len(waiting) >= _PIECE:
-                self._connection.sendall(frames.encode(frames.PIECE, bytes(waiting[:_PIECE])))
-                del waiting[:_PIECE]
+            while len(waiting) >= _PIECE_BYTES:
+                self._connection.sendall(frames.encode(frames.PIECE, bytes(waiting[:_PIECE_BYTES])))
+                del waiting[:_PIECE_BYTES]
         if waiting:
             self._connection.sendall(frames.encode(frames.PIECE, bytes(waiting)))
         self._connection.sendall(frames.encode(frames.PIECE))
@@ -265,7 +256,7 @@ class _Carrier:
                 if not frame.payload:
                     return
                 yield frame.payload
-            data = self._connection.recv(_PIECE)
+            data = self._connection.recv(_PIECE_BYTES)
             if not data:
                 raise CannotMove("the connection ended in the middle of the files")
             waiting = list(self._parser.feed(data))
@@ -301,27 +292,6 @@ def _target(root: int, paths: Sequence[str], path: tuple[bytes, ...]) -> str:
 def _write_all(descriptor: int, data: bytes) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
-
-
-def _read_stubs(path: str) -> list[Stub]:
-    """Return what was made on this node for carried files to appear at, in the order of making."""
-    try:
-        with open(path, "rb") as file:
-            return [Stub(*json.loads(line)) for line in file.read(1 << 20).splitlines()]
-    except (OSError, ValueError, TypeError):
-        return []
-
-
-def _remove_stub(stub: Stub) -> None:
-    """Remove an empty file or directory; what was replaced or given contents meanwhile stays."""
-    with suppress(OSError):
-        found = os.lstat(stub.path)
-        if (found.st_dev, found.st_ino) != (stub.device, stub.inode):
-            return
-        if stat.S_ISDIR(found.st_mode):
-            os.rmdir(stub.path)
-        elif stat.S_ISREG(found.st_mode) and found.st_size == 0:
-            os.unlink(stub.path)
 
 
 def _several(clauses: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from gomd.jobs.checkpoint.process_tree import high_pids
 from libgomd.errors import CannotMove
 
 #: Bytes of a result.
-_MAX_RESULT = 1 << 20
+_MAX_RESULT_BYTES = 1 << 20
 
 
 class ChildTask:
@@ -49,7 +49,7 @@ class ChildTask:
     def feed(self) -> bool:
         """Read what has come; blocks when nothing has. :returns: whether that was the end."""
         piece = os.read(self._reading, 65536)
-        self._data = (self._data + piece)[:_MAX_RESULT]
+        self._data = (self._data + piece)[:_MAX_RESULT_BYTES]
         return not piece
 
     def result(self) -> Any:

@@ -1,5 +1,5 @@
 """
-A read-only copy of a directory that has some names more, which only one job sees.
+Mounts a read-only copy of a directory, with some names added, that only one job sees.
 
 The copy is a tmpfs with everything that is in the directory bound into it again. Standard library only.
 """

@@ -1,5 +1,5 @@
 """
-What the old supervisor of a job that moves tells the new one, in a file among criu's images.
+The state that the old supervisor of a moving job hands to the new one, in a file among criu's images.
 
 It names whom the job runs as, what is in its streams, and the positions of each, so that the new supervisor
 answers `ATTACH` as the old one would have. The file comes from another node: whatever is in it gives a

@@ -37,7 +37,7 @@ _IGNORED: Final = (
     signal.SIGTTOU, signal.SIGTTIN, signal.SIGTSTP, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT,
 )  # fmt: skip
 #: Bytes that are taken out of a terminal at most, whatever comes.
-_MAX_TAKEN: Final = 1 << 20
+_MAX_TAKEN_BYTES: Final = 1 << 20
 
 
 class JobTerminal:
@@ -107,14 +107,14 @@ class JobTerminal:
         try:
             modes.literal().write(self.slave)
             with suppress(BlockingIOError):  # there is no whole line more
-                while modes.gives_lines and len(data) + len(ends) < _MAX_TAKEN:
+                while modes.gives_lines and len(data) + len(ends) < _MAX_TAKEN_BYTES:
                     line = os.read(reading, CHUNK)
                     data += line
                     if not line or not modes.ends_line(line):
                         ends.append(len(data))
             modes.immediate().write(self.slave)
             with suppress(BlockingIOError):
-                while len(data) < _MAX_TAKEN and (piece := os.read(reading, CHUNK)):
+                while len(data) < _MAX_TAKEN_BYTES and (piece := os.read(reading, CHUNK)):
                     data += piece
         finally:
             os.close(reading)
@@ -164,7 +164,7 @@ def drain(master: int) -> bytes:
     """Return what is in a terminal whose writers are stopped, given its master, which does not block."""
     pieces, taken = [], 0
     with suppress(OSError):  # nothing is left, or nobody has it any more
-        while taken < _MAX_TAKEN and (piece := os.read(master, CHUNK)):
+        while taken < _MAX_TAKEN_BYTES and (piece := os.read(master, CHUNK)):
             pieces.append(piece)
             taken += len(piece)
     return b"".join(pieces)

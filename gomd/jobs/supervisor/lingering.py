@@ -1,5 +1,5 @@
 """
-How long a supervisor stays without anybody: for a caller of a job that has ended, and for the next daemon.
+The timeouts of a supervisor that waits: for a caller after its job has ended, and for the next daemon.
 
 Times are on the monotonic clock. Standard library only.
 """

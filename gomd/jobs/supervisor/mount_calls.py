@@ -1,4 +1,4 @@
-"""Mounts on places that open descriptors name, so that nothing can be exchanged in between."""
+"""Calls mount(2) for places that open descriptors name, so that no path can be exchanged in between."""
 
 from __future__ import annotations
 

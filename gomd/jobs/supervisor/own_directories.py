@@ -1,6 +1,5 @@
 """
-Gives a job that begins its own temporary directories, with what its command line names of the machine's, and
-the files that it carries along.
+Sets up the files that only one job sees: its temporary directories, and what it carries along.
 
 Standard library only: this runs in the supervisor.
 """

@@ -1,5 +1,5 @@
 """
-Looks paths up that a job names, where a file system may never answer.
+Looks up paths that a job names in a child with a timeout, because a file system may never answer.
 
 The supervisor must not do that itself: it could neither answer its daemon nor be ended. Standard library
 only: this runs in the supervisor.
@@ -19,7 +19,7 @@ from gomd.jobs.supervisor.child_task import ChildTask
 from gomd.jobs.supervisor.spawn import START_TIMEOUT, CannotStart
 
 #: Seconds beyond its time after which the child ends itself, if nobody has ended it.
-_GRACE: Final = 5.0
+_GRACE_SECONDS: Final = 5.0
 
 
 def reach(look: Callable[[], None], where: str) -> None:
@@ -28,7 +28,7 @@ def reach(look: Callable[[], None], where: str) -> None:
 
     :param where: this node, as errors name it. :raises CannotStart: it does not end within `START_TIMEOUT`.
     """
-    task = ChildTask(look, START_TIMEOUT + _GRACE)
+    task = ChildTask(look, START_TIMEOUT + _GRACE_SECONDS)
     try:
         poll, end = select.poll(), time.monotonic() + START_TIMEOUT
         poll.register(task.fileno(), select.POLLIN)

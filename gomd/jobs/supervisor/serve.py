@@ -1,4 +1,4 @@
-"""The first thing a new supervisor does: read what it is to be, and be that."""
+"""The start of a supervisor: reads from the daemon what it is to do, and does it."""
 
 from __future__ import annotations
 

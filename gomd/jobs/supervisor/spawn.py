@@ -47,9 +47,9 @@ from libgomd.wire.job_messages import SpawnSpec
 _LOWEST_PID = 300
 _FIRST_PIDS = 20011
 #: Bytes of what a child reports.
-_MAX_REPORT = 4000
+_MAX_REPORT_BYTES = 4000
 #: Bytes of /proc/PID/stat that are read, and where its start time stands behind the name of the program.
-_MAX_STAT = 4096
+_MAX_STAT_BYTES = 4096
 _STARTED_FIELD = 19
 #: Seconds a program may take to begin. Its directory may be on a file system that does not answer, and that
 #: must not keep other users from starting jobs.
@@ -97,7 +97,7 @@ def enclose(work: Callable[[SupervisorEnvironment], None], namespace: bool) -> N
         reading, writing = os.pipe()
         why_not = _enclosed(work, proc, writing)
         os.close(writing)
-        report_text = os.read(reading, _MAX_REPORT) if not why_not else b""
+        report_text = os.read(reading, _MAX_REPORT_BYTES) if not why_not else b""
         os.close(reading)
         if report_text == b"ready":
             os._exit(0)  # it goes on inside
@@ -231,7 +231,7 @@ def read_report(reading: int, limit: float) -> bytes:
     poll = select.poll()
     poll.register(reading, select.POLLIN)
     while poll.poll(max(0.0, end - time.monotonic()) * 1000):
-        data = os.read(reading, _MAX_REPORT)
+        data = os.read(reading, _MAX_REPORT_BYTES)
         if not data:
             return report_text
         report_text += data
@@ -281,14 +281,14 @@ def _run_program(
         text = f"!500 {error}"
     except Exception as error:  # noqa: BLE001 - the edge of the process: the supervisor tells the caller
         text = f"!500 {type(error).__name__}: {error}"
-    os.write(report, text.encode("utf-8", "backslashreplace")[:_MAX_REPORT])
+    os.write(report, text.encode("utf-8", "backslashreplace")[:_MAX_REPORT_BYTES])
 
 
 def _started(proc: int) -> int:
     """Return when this process started, in clock ticks after the boot; 0 when /proc does not tell."""
     try:
         with open(os.open("self/stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), "rb") as file:
-            return int(file.read(_MAX_STAT).rpartition(b")")[2].split()[_STARTED_FIELD])
+            return int(file.read(_MAX_STAT_BYTES).rpartition(b")")[2].split()[_STARTED_FIELD])
     except (OSError, ValueError, IndexError):
         return 0
 

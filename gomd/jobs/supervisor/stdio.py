@@ -9,7 +9,7 @@ from contextlib import suppress
 from gomd.jobs.supervisor import pipes
 from gomd.jobs.supervisor.pipes import Streams
 from libgomd.wire import frames
-from libgomd.wire.attachment import JobEnd
+from libgomd.wire.job_end import JobEnd
 from libgomd.wire.resumable import CHUNK
 
 #: Bytes that are kept of the end of an output.

@@ -1,5 +1,5 @@
 """
-What has to be known of a terminal to make an equal one: size, modes, foreground, and what was typed ahead.
+The state of a terminal that is needed to recreate it: size, modes, foreground, and what was typed ahead.
 
 No I/O. What was typed ahead has gone through the terminal's input modes already, and it was echoed. So it is
 put into the new one in a mode in which every byte stands for itself (`literal_mode`). Lines of a terminal

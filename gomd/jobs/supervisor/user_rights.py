@@ -1,4 +1,4 @@
-"""What a job's user may write or make: a child that has become the user tries it. Calls block briefly."""
+"""Tests what a job's user may write or create, in a child that has become that user. Calls block briefly."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from gomd.jobs.checkpoint.open_beneath import open_beneath
 from gomd.jobs.supervisor.carried_place import NEW_FILE, ExistingPath
+from gomd.jobs.supervisor.stubs import STUBS
 
 
 class UserRights:
@@ -68,7 +69,7 @@ class UserRights:
             top = f"{top}/{os.fsdecode(name)}"
             stubs += json.dumps([top, *identity]).encode("ascii") + b"\n"
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open("stubs", flags, 0o600, dir_fd=carried), "ab") as file:
+        with open(os.open(STUBS, flags, 0o600, dir_fd=carried), "ab") as file:
             file.write(stubs)
 
     def _try(self, work: Callable[[], Any]) -> Any:

@@ -18,7 +18,7 @@ from libgomd.errors import GomdError
 from libgomd.model import Memory
 
 #: Maximum size of a file of a group, in bytes. A memory.stat has about 2 KiB.
-_MAX_FILE: Final = 65536
+_MAX_FILE_BYTES: Final = 65536
 #: Maximum depth of nested groups.
 _MAX_DEPTH: Final = 64
 #: Reads after which the daemon's group is searched for again, since it can be moved.
@@ -152,7 +152,7 @@ def _read(directory: str, name: str) -> bytes:
     except OSError:
         return b""
     try:
-        return os.read(descriptor, _MAX_FILE)
+        return os.read(descriptor, _MAX_FILE_BYTES)
     except OSError:
         return b""
     finally:

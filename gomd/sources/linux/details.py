@@ -15,10 +15,10 @@ from libgomd.wire.text import printable_bytes
 #: cut at a whole character, and `CUT` is appended.
 MAX_COMMAND: Final = 4096
 CUT: Final = "…"
-_MAX_STATM: Final = 256
+_MAX_STATM_BYTES: Final = 256
 #: Maximum memory of one process, in pages.
 _MAX_PAGES: Final = 2**47
-_MAX_IO: Final = 1024
+_MAX_IO_BYTES: Final = 1024
 
 
 class Transferred(NamedTuple):
@@ -79,7 +79,7 @@ def read_resident(root: ProcRoot, stat: PidStat) -> int | None:
     if stat.of_kernel or stat.state == "Z":
         return stat.rss
     try:
-        return parse_resident(root.peek_data(f"{stat.pid}/statm", _MAX_STATM))
+        return parse_resident(root.peek_data(f"{stat.pid}/statm", _MAX_STATM_BYTES))
     except FileNotFoundError:
         return stat.rss
     except (ValueError, NotAllowed):  # a forged tree
@@ -107,7 +107,7 @@ def read_transferred(root: ProcRoot, pid: int, uid: int) -> Transferred | None:
     traceable since): the daemon could read it as root, but its table is shown to that user too.
     """
     try:
-        data, owner = root.peek(f"{pid}/io", _MAX_IO)
+        data, owner = root.peek(f"{pid}/io", _MAX_IO_BYTES)
     except (OSError, NotAllowed):
         return None
     return parse_transferred(data) if owner == uid else None

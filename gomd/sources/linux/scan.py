@@ -42,11 +42,11 @@ ROTATION: Final = 12
 #: Scans in which everything of every process is read once: five minutes. A multiple of `ROTATION`.
 _LONG_ROTATION: Final = 5 * ROTATION
 #: Bytes of a stat line. No kernel writes a longer one: 50 numbers of 20 digits and a name.
-_MAX_STAT: Final = 2048
+_MAX_STAT_BYTES: Final = 2048
 #: Seconds without progress after which a process counts as hung: the first of a scan, and further ones.
 HANG_TIMEOUT: Final = 0.5
 _NEXT_HANG_TIMEOUT: Final = 0.15
-_MAX_STATUS: Final = 8192
+_MAX_STATUS_BYTES: Final = 8192
 _FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 #: Errors that mean trouble of the daemon or the machine, not of one process.
 _TROUBLE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
@@ -157,7 +157,7 @@ class ProcessScanner:
                     continue
                 descriptor = open_file(path, flags)
                 try:
-                    line = read(descriptor, _MAX_STAT)
+                    line = read(descriptor, _MAX_STAT_BYTES)
                 finally:
                     close(descriptor)
                 if known is None or known.line != line or not known.settled or pid % ROTATION == io_turn:
@@ -180,7 +180,7 @@ class ProcessScanner:
         """Return the value of a process whose files block, reading nothing but its status."""
         status = None
         if not self._stuck.is_mute(pid):
-            status = parse_pid_status(self._root.peek(f"{pid}/status", _MAX_STATUS)[0])
+            status = parse_pid_status(self._root.peek(f"{pid}/status", _MAX_STATUS_BYTES)[0])
             if status.pid != pid:
                 raise SourceUnavailable(f"/proc/{pid}/status is of process {status.pid}")
             self._stuck.owned_by(pid, status.uid)
@@ -258,7 +258,7 @@ class ProcessScanner:
 
     def _read_fresh(self, pid: int, now: float) -> Process:
         try:
-            line = self._root.peek(f"{pid}/stat", _MAX_STAT)[0]
+            line = self._root.peek(f"{pid}/stat", _MAX_STAT_BYTES)[0]
             stat = parse_pid_stat(line)
             if stat.pid != pid:
                 raise NotFound(f"there is no process {pid} on this node now; `ps` lists what runs")

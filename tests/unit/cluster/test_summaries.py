@@ -7,7 +7,14 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.cluster.summaries import FRESH, MAX_QUESTIONS, REST, WATCHED, Address, Summaries
+from gomd.cluster.summaries import (
+    MAX_QUESTIONS,
+    UNWATCHED_MAX_AGE,
+    WATCH_TIMEOUT,
+    WATCHED_MAX_AGE,
+    Address,
+    Summaries,
+)
 from libgomd.errors import TimedOut, TooMany
 from libgomd.model import Node, Status
 from libgomd.wire.messages import Answer, Question, Summary
@@ -64,14 +71,14 @@ class SummariesTests(SynchronousTestCase):
         self.assertEqual(node.age, 2.5)
 
     def test_a_node_nobody_looks_at_is_left_in_peace(self) -> None:
-        """It is asked once in `REST` seconds."""
+        """It is asked once in `UNWATCHED_MAX_AGE` seconds."""
         self.step(1, 3)
         self.answer()
-        self.assertEqual(self.step(REST - 1, 3), 0)
+        self.assertEqual(self.step(UNWATCHED_MAX_AGE - 1, 3), 0)
         self.assertEqual(self.step(1, 3), 1)
 
     def test_a_node_that_is_looked_at_is_kept_fresh(self) -> None:
-        """From the first look on, until `WATCHED` seconds after the last one."""
+        """From the first look on, until `WATCH_TIMEOUT` seconds after the last one."""
         self.step(1, 3)
         self.answer()
         self.step(20, 3)
@@ -79,12 +86,12 @@ class SummariesTests(SynchronousTestCase):
         self.assertEqual(self.step(1, 3), 1)
         self.answer(45)
         for _ in range(3):
-            self.assertEqual(self.step(FRESH, 3), 1)
+            self.assertEqual(self.step(WATCHED_MAX_AGE, 3), 1)
             self.answer(46)
-        self.step(WATCHED, 3)
+        self.step(WATCH_TIMEOUT, 3)
         if not self.asked[-1][2].called:
             self.answer()
-        self.assertEqual(self.step(REST / 2, 3), 0)
+        self.assertEqual(self.step(UNWATCHED_MAX_AGE / 2, 3), 0)
 
     def test_a_node_that_does_not_answer_is_asked_again(self) -> None:
         """Once at a time; the old values stay, and age."""
@@ -102,15 +109,15 @@ class SummariesTests(SynchronousTestCase):
         """It says that it does not know its values yet; one that keeps them to itself is believed."""
         self.step(1, 3)
         self.asked[-1][2].callback(Summary.of(1, Node(3, "beta", "10.0.0.3", UP)))
-        self.assertEqual(self.step(FRESH, 3), 1)
+        self.assertEqual(self.step(WATCHED_MAX_AGE, 3), 1)
         self.asked[-1][2].callback(Summary.of(1, Node(3, "beta", "10.0.0.3", UP | Status.QUIET)))
-        self.assertEqual(self.step(REST - 1, 3), 0)
+        self.assertEqual(self.step(UNWATCHED_MAX_AGE - 1, 3), 0)
 
     def test_answers_that_are_none(self) -> None:
         """A refusal, and what another node says of itself, are no values of this one."""
         self.step(1, 3)
         self.asked[-1][2].callback(Answer(1, 401, 0, b""))
-        self.step(FRESH, 3)
+        self.step(WATCHED_MAX_AGE, 3)
         self.answer(node=4)
         self.assertIsNone(self.summaries.latest(3, self.now))
         counted = {counter.name: counter.value for counter in self.summaries.counters()}
@@ -127,7 +134,7 @@ class SummariesTests(SynchronousTestCase):
             waiting.errback(TimedOut("no answer"))
         self.assertEqual(self.step(1, *range(1, 200)), 0)
         self.full = False
-        self.assertEqual(self.step(FRESH + 1, *range(1, 200)), MAX_QUESTIONS)
+        self.assertEqual(self.step(WATCHED_MAX_AGE + 1, *range(1, 200)), MAX_QUESTIONS)
 
     def test_a_node_that_went_is_forgotten(self) -> None:
         """Also when its answer comes late."""

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from gom.interrupts import ANSWER_TIME, REPEAT_TIME, InterruptCounter, Press
+from gom.interrupts import ANSWER_TIMEOUT, REPEAT_TIMEOUT, InterruptCounter, Press
 from gom.job_control import KILL_TIMEOUT, JobControl
 from libgomd.wire import frames
 from libgomd.wire.attachment import CallerEnd
@@ -84,10 +84,10 @@ class Scene:
     ("times", "presses"),
     [
         ([0.0], [Press.FORWARD]),
-        ([0.0, REPEAT_TIME + 0.1, 2.5], [Press.FORWARD] * 3),
+        ([0.0, REPEAT_TIMEOUT + 0.1, 2.5], [Press.FORWARD] * 3),
         ([0.0, 0.5, 1.0, 1.5], [Press.FORWARD, Press.ASK, Press.END, Press.LEAVE]),
         ([0.0, 0.5, 9.0, 60.0], [Press.FORWARD, Press.ASK, Press.END, Press.LEAVE]),
-        ([0.0, 0.5, 0.6 + ANSWER_TIME], [Press.FORWARD, Press.ASK, Press.FORWARD]),
+        ([0.0, 0.5, 0.6 + ANSWER_TIMEOUT], [Press.FORWARD, Press.ASK, Press.FORWARD]),
     ],
 )
 def test_how_often_ctrl_c_was_pressed(times: list[float], presses: list[Press]) -> None:

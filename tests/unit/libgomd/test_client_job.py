@@ -13,7 +13,7 @@ from libgomd.client import Client
 from libgomd.client_job import RunningJob
 from libgomd.errors import ConnectionLost, MalformedReply, NotFound, NotPossible, TimedOut
 from libgomd.wire import frames
-from libgomd.wire.attachment import JobEnd
+from libgomd.wire.job_end import JobEnd
 from tests.unit.libgomd.scripted import GREETING, Far, ScriptedDaemon
 
 STARTED = {"job": 7, "home": 1, "node": 2, "pid": 42, "detached": False}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import resource
@@ -14,7 +15,8 @@ from hypothesis import given
 
 from gomd.jobs.lifecycle.request import parse
 from libgomd.errors import MalformedRequest
-from libgomd.jobspec import MIN_MEMORY_MAX, JobSpec, job_spec, own_directory, own_umask
+from libgomd.jobspec import MIN_MEMORY_MAX, JobOptions, JobSpec, job_spec, job_to_run
+from libgomd.surroundings import own_directory, own_umask
 from libgomd.wire import frames
 
 TEXT = st.text(st.characters(exclude_characters="\0"), max_size=8)
@@ -145,3 +147,24 @@ def test_the_daemon_takes_what_is_taken_here(
             parse(told)
     else:
         assert parse(json.loads(json.dumps(spec.values()))).values() == spec.values()
+
+
+def test_a_job_is_run_by_its_words_and_options_or_as_one_value() -> None:
+    """Both are the same job, and options beside the whole value would contradict it."""
+    spec = job_spec(["sort"], env={}, cwd="/", umask=0, nice=3, limits={}, memory=1 << 20, detach=True)
+    assert job_to_run(spec, None, {}) is spec
+    options: JobOptions = {
+        "env": {}, "cwd": "/", "umask": 0, "nice": 3, "limits": {}, "memory": 1 << 20, "detach": True,
+    }  # fmt: skip
+    assert job_to_run(["sort"], None, options) == spec
+    with pytest.raises(MalformedRequest, match="give memory to job_spec"):
+        job_to_run(spec, None, {"memory": 1})
+    for job in (spec, ["sort"]):
+        with pytest.raises(MalformedRequest, match="no standard input"):
+            job_to_run(job, b"", options if job is not spec else {})
+
+
+def test_every_option_is_one_of_the_description() -> None:
+    """What `run` takes, `job_spec` takes, and the daemon is told of."""
+    assert set(JobOptions.__annotations__) == set(JobSpec._fields) - {"argv"}
+    assert set(JobOptions.__annotations__) == set(inspect.signature(job_spec).parameters) - {"argv"}

@@ -113,7 +113,7 @@ def test_what_is_no_file_or_too_large_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is not a file"):
         tokens.read_tokens(str(tmp_path))
     large = tmp_path / "large"
-    large.write_bytes(b"#" * (tokens.MAX_FILE + 1))
+    large.write_bytes(b"#" * (tokens.MAX_FILE_BYTES + 1))
     large.chmod(0o600)
     with pytest.raises(ConfigError, match="has more than 1048576 bytes"):
         tokens.read_tokens(str(large))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.sources.files import MAX_FILE, ProcRoot
+from gomd.sources.files import MAX_FILE_BYTES, ProcRoot
 from libgomd.errors import NotAllowed, NotFound, NotPossible, SourceUnavailable
 from libgomd.wire.tree import TreePath
 from tests.unit.sources.linux_proc import ADMIN, READER, STRANGER, copied, directory, source_over
@@ -70,8 +70,8 @@ class SafeReadingTests(SynchronousTestCase):
     def test_a_huge_file_is_refused(self) -> None:
         """No file is read without bound; one of exactly the limit is read whole."""
         with open(self.path / "stat", "wb") as file:
-            file.truncate(MAX_FILE)
-        self.assertEqual(len(self.root.read("stat")), MAX_FILE)
+            file.truncate(MAX_FILE_BYTES)
+        self.assertEqual(len(self.root.read("stat")), MAX_FILE_BYTES)
         with open(self.path / "stat", "ab") as file:
             file.write(b"x")
         self.assertRaises(NotPossible, self.root.read, "stat")
@@ -188,7 +188,7 @@ class PermissionTests(SynchronousTestCase):
         overlay = "overlay /var/lib/containers/%d/merged overlay rw,lowerdir=" + "/var/lib/l/ABCDEFGHIJ:" * 90
         lines = [overlay % number for number in range(3000)]
         text = "\n".join([*lines, f"proc {self.tree} proc rw,hidepid=2 0 0", *lines]) + "\n"
-        self.assertGreater(len(text), MAX_FILE)
+        self.assertGreater(len(text), MAX_FILE_BYTES)
         (self.tree / "mounts").write_text(text)
         self.assertTrue(source_over(self, self.tree).hides_others)
 

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from gomd.sources.files import ProcRoot
 from gomd.sources.linux.scan import ROTATION, ProcessScanner
 from gomd.sources.locks import ProcessLocks
-from gomd.sources.usernames import KEPT, NONE_KEPT, UserNames
+from gomd.sources.usernames import KNOWN_LIFETIME, UNKNOWN_LIFETIME, UserNames
 from libgomd.errors import NotFound, SourceUnavailable
 from libgomd.model import Process
 from tests.unit.sources.linux_proc import copied
@@ -94,11 +94,11 @@ class ScanTests(SynchronousTestCase):
         self.assertEqual(self.settled()[4711].user, "ada")
         names[os.geteuid()] = "countess"
         self.assertEqual(self.scan(5.0)[4711].user, "ada")
-        self.assertEqual(self.scan(KEPT)[4711].user, "countess")
+        self.assertEqual(self.scan(KNOWN_LIFETIME)[4711].user, "countess")
         names.clear()
-        self.assertEqual(self.scan(KEPT)[4711].user, str(os.geteuid()))
+        self.assertEqual(self.scan(KNOWN_LIFETIME)[4711].user, str(os.geteuid()))
         names[os.geteuid()] = "ada"
-        self.assertEqual(self.scan(NONE_KEPT)[4711].user, "ada")
+        self.assertEqual(self.scan(UNKNOWN_LIFETIME)[4711].user, "ada")
 
     def test_what_has_no_command_line_is_shown_by_its_name(self) -> None:
         """Kernel threads and zombies stand in brackets."""

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from libgomd.wire import frames
-from libgomd.wire.attachment import Attached, CallerEnd, Data, Event, Exited, InputTaken, JobEnd, Started
+from libgomd.wire.attachment import Attached, CallerEnd, Data, Event, Exited, InputTaken, Started
+from libgomd.wire.job_end import JobEnd
 
 #: Bytes of the window in the vectors: small, so that they are short.
 WINDOW = 8

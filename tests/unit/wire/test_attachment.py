@@ -9,8 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from libgomd.errors import NotFound
 from libgomd.wire import frames
-from libgomd.wire.attachment import Attached, CallerEnd, Data, Exited, InputTaken, JobEnd, Started
+from libgomd.wire.attachment import Attached, CallerEnd, Data, Exited, InputTaken, Started
 from libgomd.wire.frames import Frame, FrameParser, MalformedFrame
+from libgomd.wire.job_end import JobEnd
 
 WINDOW = 60
 

@@ -89,6 +89,22 @@ def test_an_attach_that_is_none(said: dict[str, object]) -> None:
         frames.decode_attach(json.dumps(said).encode())
 
 
+@pytest.mark.parametrize("said", [
+    {}, {"stdin": 1}, {"stdin_taken": 1}, {"stdin": "1", "stdin_taken": 0}, {"stdin": True, "stdin_taken": 0},
+    {"stdin": 1, "stdin_taken": -1}, {"stdin": 1 << 63, "stdin_taken": 0}, {"stdin": 1.5, "stdin_taken": 0},
+])  # fmt: skip
+def test_an_attached_that_is_none(said: dict[str, object]) -> None:
+    """It has both positions of the input, or it is refused."""
+    with pytest.raises(frames.MalformedFrame):
+        frames.decode_attached(json.dumps(said).encode())
+
+
+def test_attacheds() -> None:
+    """The positions are told by name; what else is said is not looked at."""
+    said = {"stdin": 9, "stdin_taken": 4, "stdout": 0, "later": "x"}
+    assert frames.decode_attached(json.dumps(said).encode()) == frames.InputPositions(received=9, taken=4)
+
+
 def test_attaches() -> None:
     """All that `gom` says; names that are not known are passed over."""
     for said in ({}, {"detach": True}, {"stdout": 0, "stderr": (1 << 63) - 1, "n": 3, "later": "x"}):

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.jobs.checkpoint.content import MAX_ENTRIES, NEAR, SAMPLE, Budget, digest_of, listing_of, samples
+from gomd.jobs.checkpoint.content import (
+    MAX_ENTRIES,
+    NEAR_BYTES,
+    SAMPLE_BYTES,
+    Budget,
+    digest_of,
+    listing_of,
+    samples,
+)
 from tests.unit.scratch import scratch
 
 
@@ -38,7 +46,7 @@ class ContentTests(SynchronousTestCase):
     def test_samples_are_in_the_file(self, size: int, near: int) -> None:
         """And they are few, whatever its size is; they begin and end where it does."""
         found = list(samples(size, near))
-        self.assertLessEqual(sum(length for _begin, length in found), 64 * SAMPLE + 2 * NEAR)
+        self.assertLessEqual(sum(length for _begin, length in found), 64 * SAMPLE_BYTES + 2 * NEAR_BYTES)
         self.assertTrue(all(begin >= 0 and begin + length <= size for begin, length in found))
         self.assertEqual(found[1][0], 0)
         self.assertEqual(sum(found[-1]), size)

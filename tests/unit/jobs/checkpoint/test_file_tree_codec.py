@@ -23,9 +23,9 @@ from gomd.jobs.checkpoint.file_tree_codec import (
     RegularFile,
     TreeDecoder,
     TreeLimits,
-    TreeRules,
     TreeTooLarge,
 )
+from gomd.jobs.checkpoint.file_tree_rules import TreeRules
 from gomd.jobs.checkpoint.open_beneath import is_name
 
 names: st.SearchStrategy[bytes] = st.binary(min_size=1, max_size=20).filter(lambda name: is_name(name))

@@ -92,6 +92,13 @@ class RelayTests(SynchronousTestCase):
         self.assertTrue(self.client.transport.aborted)
         self.assertEqual(self.job.heard(), [])
 
+    def test_an_answer_to_it_that_is_none_ends_the_connection(self) -> None:
+        """Another node's daemon that says it is cut off; nothing else happens."""
+        self.client.says(frames.encode_json(frames.ATTACH, {}))
+        self.job.says(frames.encode_json(frames.ATTACHED, {"stdin": "seven"}))
+        self.assertTrue(self.job.transport.aborted)
+        self.assertEqual(self.client.heard(), [])
+
     def test_more_input_than_the_window_ends_the_connection(self) -> None:
         """Nobody can make a supervisor hold more than it said."""
         self.attach()

@@ -12,7 +12,7 @@ from gomd.jobs.supervisor import pipes
 from gomd.jobs.supervisor.stdio import JobStdio
 from libgomd.errors import CannotMove
 from libgomd.wire import frames
-from libgomd.wire.attachment import JobEnd
+from libgomd.wire.job_end import JobEnd
 from libgomd.wire.resumable import WindowExceeded
 
 WINDOW = 200_000
