@@ -190,5 +190,5 @@ def _become_outsider(uid: int, gid: int, failed: int) -> None:
     _libc.prctl(_SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0)  # else root's gets its capabilities back
     for program in _WAITING:
         with suppress(OSError):
-            os.execve(program, ("sleep", str(int(TIME_LIMIT) + 60)), {})
+            os.execve(program, ("sleep", str(int(TIME_LIMIT) + 60)), {})  # noqa: S606 - a constant
     os.write(failed, b"\0")

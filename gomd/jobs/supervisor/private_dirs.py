@@ -111,8 +111,12 @@ class PrivateDirectories:
             self._existing(each)
 
     def show_paths(self, paths: Iterable[str]) -> None:
-        """Show these paths, those of them that are here. :raises OSError: they cannot be shown."""
-        for path in paths:
+        """
+        Show these paths, those of them that are here; what lies below another one of them is there with it.
+
+        :raises OSError: they cannot be shown.
+        """
+        for path in outermost(paths):
             place = place_of(path)
             if place in self._covered:
                 self._show(place, path)
@@ -232,7 +236,8 @@ class PrivateDirectories:
                         flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
                         os.close(os.open(name, flags, 0o600, dir_fd=here))
                         os.chown(name, uid, gid, dir_fd=here, follow_symlinks=False)
-                below = open_beneath(here, (os.fsencode(name),), os.O_PATH)
+                # No further than the private directory: what is shown in it is the machine's.
+                below = open_beneath(here, (os.fsencode(name),), os.O_PATH, crossing=False)
                 os.close(here)
                 here = below
         except BaseException:
