@@ -183,7 +183,12 @@ def _paths(value: object, name: str) -> tuple[str, ...]:
     """Read paths that lead down from the root only."""
     found: tuple[str, ...] = json_fields.texts()(value, name)
     for path in found:
-        if os.path.normpath(path) != path or not path.startswith("/") or path.startswith("//") or "\0" in path:
+        if (
+            os.path.normpath(path) != path
+            or not path.startswith("/")
+            or path.startswith("//")
+            or "\0" in path
+        ):
             raise MalformedFrame(f"{name} has {path!r:.60}, which is no plain absolute path")
     return found
 

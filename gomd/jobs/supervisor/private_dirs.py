@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from gomd.jobs.checkpoint.open_beneath import open_beneath
+from gomd.jobs.checkpoint.open_beneath import open_beneath, open_named
 from gomd.jobs.checkpoint.private_mounts import TEMPORARY, PrivateView, place_of, private_view
 from gomd.jobs.supervisor.kernel import bind, bind_for_user, detach, mount_tmpfs_for_user
 from gomd.jobs.supervisor.named_paths import NamedPath, outermost
@@ -191,7 +191,11 @@ class PrivateDirectories:
         while (place := place_of(path)) in self._covered:
             with self._as_user():
                 try:
-                    found = os.stat(path[len(place) + 1 :], dir_fd=self._covered[place])
+                    opened = open_named(self._covered[place], path[len(place) + 1 :], os.O_PATH)
+                    try:
+                        found = os.fstat(opened)
+                    finally:
+                        os.close(opened)
                 except OSError:
                     found = None
             if found is not None:
@@ -206,7 +210,7 @@ class PrivateDirectories:
         rest = path[len(place) + 1 :]
         try:
             with self._as_user():
-                source = os.open(rest, os.O_PATH | os.O_CLOEXEC, dir_fd=self._covered[place])
+                source = open_named(self._covered[place], rest, os.O_PATH)
         except OSError:
             return  # it is gone, or closed to the user
         top = os.open(place, _DIRECTORY)
