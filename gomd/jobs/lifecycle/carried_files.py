@@ -254,7 +254,10 @@ class CarriedFiles:
             return [str(error)]
         gids = {account.gid, *account.groups}
         where = self._supervisors.where
-        found = await self._on_disk(lambda: [obstacle(path, uid, gids, where) for path in paths])
+        found = await self._threads.run_apart(
+            _DISK_TIMEOUT, ("carried", uid, paths), ("carried", uid),
+            lambda: [obstacle(path, uid, gids, where) for path in paths],
+        )  # fmt: skip
         return [why for why in found if why]
 
     async def pull(self, name: str, source: Node, uid: int, user: str) -> None:

@@ -8,12 +8,14 @@ own. What is missing is made:
 
 - in a directory that the user may write, as empty files and directories, by a process that has become the
   user. Their names are written down, and what is still empty of them is removed with the job;
-- else, where the nearest directory that exists is none of the system's, in a read-only copy of that
-  directory which only the job sees: a tmpfs with everything that is in it bound again. A job that writes
-  there beside its carried files gets "Read-only file system", and not a file that nobody ever finds.
+- else, where the nearest directory that exists is neither the system's nor another user's, in a read-only
+  copy of that directory which only the job sees: a tmpfs with everything that is in it bound again. A job
+  that writes there beside its carried files gets "Read-only file system", and not a file that nobody ever
+  finds.
 
-Root opens each place without following links, the user's rights are checked on that descriptor, and it is
-what is mounted on, so nothing can be exchanged in between. Standard library only.
+Each place is looked up with the user's rights and opened without following links, these rights are checked
+on that descriptor, and it is what is mounted on, so nothing can be exchanged in between. Standard library
+only.
 """
 
 from __future__ import annotations
@@ -24,9 +26,10 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Final
 
+from gomd.jobs.checkpoint.acting_as import acting_as
 from gomd.jobs.checkpoint.open_beneath import open_beneath
 from libgomd.errors import CannotMove
 
@@ -37,7 +40,7 @@ SYSTEM: Final = (
     "bin", "boot", "dev", "etc", "gnu", "lib", "lib32", "lib64", "libx32", "nix", "opt", "proc", "root",
     "run", "sbin", "snap", "sys", "usr", "var",
 )  # fmt: skip
-_MS_RDONLY, _MS_NOSUID, _MS_NODEV = 1, 2, 4
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8
 _MNT_DETACH = 2
 _MS_REMOUNT, _MS_BIND, _MS_REC = 32, 4096, 16384
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -69,7 +72,8 @@ def mount_carried(
             is_directory = stat.S_ISDIR(os.fstat(source).st_mode)
             place = _place(path, is_directory, carried, user, where)
             try:
-                _bind(f"/proc/self/fd/{source}", f"/proc/self/fd/{place}", _MS_NOSUID | _MS_NODEV)
+                flags = _MS_NOSUID | _MS_NODEV | _no_programs(place)
+                _bind(f"/proc/self/fd/{source}", f"/proc/self/fd/{place}", flags)
             finally:
                 os.close(place)
         except OSError as error:
@@ -96,8 +100,9 @@ def obstacle(path: str, uid: int, gids: Collection[int], where: str) -> str:
     if uid == 0:
         return ""
     try:
-        above = os.path.realpath(os.path.dirname(path))
-        existing = _nearest((*_components(above), os.fsencode(os.path.basename(path))))
+        with _looking_as(uid, min(gids, default=uid), gids):
+            above = os.path.realpath(os.path.dirname(path))
+            existing = _nearest((*_components(above), os.fsencode(os.path.basename(path))))
         try:
             found, parent = os.fstat(existing.descriptor), os.fstat(existing.parent)
             if existing.path == os.path.join(above, os.path.basename(path)):
@@ -106,7 +111,7 @@ def obstacle(path: str, uid: int, gids: Collection[int], where: str) -> str:
                 if not (replaceable or _is_writable(found, uid, gids)):
                     return f"{path} on {where} is not the user's to replace"
             elif not _is_writable(found, uid, gids):
-                _check_free(existing.path, path, where, uid)
+                _check_free(existing, path, where, uid)
         finally:
             existing.close()
     except CannotMove as error:
@@ -138,9 +143,10 @@ def _staged(carried: int, number: int, path: str) -> int:
 
 def _place(path: str, is_directory: bool, carried: int, user: _User, where: str) -> int:
     """Return a descriptor of the place for a carried file. :raises CannotMove: there can be none."""
-    above = os.path.realpath(os.path.dirname(path))
-    names = (*_components(above), os.fsencode(os.path.basename(path)))
-    existing = _nearest(names)
+    with _looking_as(user.uid, user.gid, user.groups):
+        above = os.path.realpath(os.path.dirname(path))
+        names = (*_components(above), os.fsencode(os.path.basename(path)))
+        existing = _nearest(names)
     try:
         if existing.depth == len(names):
             if stat.S_ISDIR(os.fstat(existing.descriptor).st_mode) != is_directory:
@@ -153,7 +159,7 @@ def _place(path: str, is_directory: bool, carried: int, user: _User, where: str)
         if user.may_write(existing.descriptor):
             user.make(existing.descriptor, missing, is_directory, carried, existing.path)
         else:
-            _check_free(existing.path, path, where, user.uid)
+            _check_free(existing, path, where, user.uid)
             _make_copy(existing, missing, is_directory, path, carried, where)
         return open_beneath(_ROOT(), names, os.O_PATH)
     finally:
@@ -206,18 +212,30 @@ def _nearest(names: tuple[bytes, ...]) -> _Existing:
     return _Existing(at, parent, len(names), "/" + os.fsdecode(b"/".join(names)))
 
 
-def _check_free(existing: str, path: str, where: str, uid: int) -> None:
+def _looking_as(uid: int, gid: int, groups: Collection[int]) -> AbstractContextManager[None]:
+    """Look places up with a user's rights: what is in a directory that is closed to it is not for it."""
+    return nullcontext() if os.geteuid() else acting_as(uid, gid, tuple(groups))
+
+
+def _no_programs(descriptor: int) -> int:
+    """Return the flag of a mount of which no program can be executed, if a file is on one; else 0."""
+    return os.statvfs(f"/proc/self/fd/{descriptor}").f_flag & _MS_NOEXEC
+
+
+def _check_free(found: _Existing, path: str, where: str, uid: int) -> None:
     """
     Check that a directory that the user may not write can get something for the job.
 
     :raises CannotMove: it cannot.
     """
+    existing = found.path
     if existing == "/":
         top = "/" + path.split("/")[1]
         raise CannotMove(f"{where} has no directory {top}: make it there, then {path} can be carried")
     own = [os.path.realpath(each) for each in (sys.prefix, sys.base_prefix, os.path.dirname(__file__))]
     system = existing.split("/")[1] in SYSTEM or any(_overlap(existing, each) for each in own)
-    if uid != 0 and system:
+    others = os.fstat(found.descriptor).st_uid not in (0, uid)
+    if uid != 0 and (system or others):
         raise CannotMove(f"{where} has no {path}, and {existing} there is not the user's")
 
 
@@ -231,8 +249,8 @@ class _User:
     def __init__(self, uid: int, gid: int, groups: Sequence[int], private: Collection[str]) -> None:
         self.uid = uid
         self._private = private
-        self._gid = gid
-        self._groups = list(groups)
+        self.gid = gid
+        self.groups = list(groups)
 
     def may_write(self, descriptor: int) -> bool:
         """Whether the user may write a directory or file."""
@@ -286,8 +304,8 @@ class _User:
         if pid == 0:
             try:
                 if os.geteuid() == 0 and self.uid != 0:
-                    os.setgroups(self._groups)
-                    os.setresgid(self._gid, self._gid, self._gid)
+                    os.setgroups(self.groups)
+                    os.setresgid(self.gid, self.gid, self.gid)
                     os.setresuid(self.uid, self.uid, self.uid)
                 try:
                     told = [0, work()]
@@ -321,7 +339,7 @@ def _make_copy(
     at = f"/proc/self/fd/{existing.descriptor}"
     readable = os.open(at, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        names = os.listdir(readable)
+        names, no_programs = os.listdir(readable), _no_programs(readable)
         if len(names) > MAX_ENTRIES:
             raise CannotMove(
                 f"{existing.path} on {where} has more than {MAX_ENTRIES} entries: make {path} there once, "
@@ -342,8 +360,12 @@ def _make_copy(
         os.close(readable)
     over = open_beneath(_ROOT(), _components(existing.path), os.O_PATH)
     try:
+        flags = _MS_RDONLY | _MS_NOSUID | _MS_NODEV | no_programs
         _mount(
-            None, f"/proc/self/fd/{over}", None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | _MS_NOSUID | _MS_NODEV
+            None,
+            f"/proc/self/fd/{over}",
+            None,
+            _MS_REMOUNT | _MS_BIND | flags,
         )
     finally:
         os.close(over)
