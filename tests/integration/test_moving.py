@@ -319,3 +319,24 @@ def test_a_forged_handover_names_no_other_user_and_no_program(launch: Any, tmp_p
     assert target.until(frames.STARTED)["pid"]
     assert not marker.exists()
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_forged_handover_gives_no_groups(launch: Any, tmp_path: Path) -> None:
+    """Nothing is done here with the rights of a group that the user is not in: no file is made with them."""
+    program = find_criu()
+    _source, images = _forged_job(launch, tmp_path, program)
+    closed = tmp_path / "groups"
+    closed.mkdir()
+    os.chown(closed, 0, 4)
+    closed.chmod(0o775)
+    carried = tmp_path / "1-1b.carry"
+    (carried / "files/0").mkdir(parents=True)
+    carried.chmod(0o700)
+    (carried / "files/0/new").write_text("carried")
+    handover = json.loads((images / "handover.json").read_text())
+    for account in ({"gid": 4}, {"groups": [4]}):
+        forged = {**handover, "spec": {**handover["spec"], **account, "carry": [str(closed / "new")]}}
+        (images / "handover.json").write_text(json.dumps(forged))
+        assert "nobody is not in group 4" in _refused(launch, tmp_path, program)
+        assert os.listdir(closed) == []
+        assert not (carried / "stubs").exists()

@@ -19,6 +19,11 @@ MAX_SIZE: Final = 64 * 1024 * 1024
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,60}\.img|stats-dump|handover\.json")
 
 
+def is_image_name(name: bytes) -> bool:
+    """Whether ``name`` is one of criu's images, which another node may send."""
+    return _NAME.fullmatch(name.decode("ascii", "replace")) is not None
+
+
 def large_images(directory: str) -> list[str]:
     """Return the names of the images in ``directory`` that are large, sorted. Blocks briefly."""
     return sorted(

@@ -66,6 +66,20 @@ def open_beneath(
     return _step_by_step(directory, names, flags, mode, crossing)
 
 
+def open_named(directory: int, path: str, flags: int) -> int:
+    """
+    Return a descriptor of what ``path`` leads to from ``directory``, over any symbolic links.
+
+    They may not lead over the links of /proc: in a process of root's these lead to what only that one has
+    open, past directories that are closed to a user whose rights it has taken on. Before kernel 5.6 they may.
+
+    :raises OSError: as open(2); ELOOP for a link of /proc.
+    """
+    if not has_openat2():
+        return os.open(path, flags | os.O_CLOEXEC, dir_fd=directory)
+    return _resolved(directory, os.fsencode(path), flags | os.O_CLOEXEC, 0, _RESOLVE_NO_MAGICLINKS)
+
+
 def has_openat2() -> bool:
     """Whether openat2 can be used here. Asks the kernel once."""
     global _has_openat2
@@ -84,7 +98,11 @@ _has_openat2: bool | None = None
 
 def _openat2(directory: int, path: bytes, flags: int, mode: int, crossing: bool) -> int:
     resolve = _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS
-    how = struct.pack("=QQQ", flags, mode, resolve | (0 if crossing else _RESOLVE_NO_XDEV))
+    return _resolved(directory, path, flags, mode, resolve | (0 if crossing else _RESOLVE_NO_XDEV))
+
+
+def _resolved(directory: int, path: bytes, flags: int, mode: int, resolve: int) -> int:
+    how = struct.pack("=QQQ", flags, mode, resolve)
     for _attempt in range(8):  # EAGAIN: something above was renamed meanwhile; the kernel asks to try again
         result = int(
             _libc.syscall(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import signal
 import struct
@@ -33,7 +34,9 @@ CHECK_TIMEOUT: Final = 2.0
 THREAD_TIMEOUT: Final = 1.0
 _GET_MDWE: Final = 66
 _KCMP_VM: Final = 1
-_SET_DUMPABLE: Final = 4
+_SET_NO_NEW_PRIVILEGES: Final = 38
+#: A program that waits, wherever it is.
+_WAITING: Final = ("/bin/sleep", "/usr/bin/sleep", "/run/current-system/sw/bin/sleep")
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
@@ -129,32 +132,63 @@ def _check_thread(pid: int, thread: int, status: ProcessStatus, outsider: int, f
 
 
 def _is_restricted(held: StoppedThread, pid: int, outsider: int) -> bool:
-    return held.call("kcmp", pid, outsider, _KCMP_VM) in (-errno.EPERM, -errno.EACCES)
+    """Whether a thread may not look at the outsider. :raises CannotInject: the kernel does not tell."""
+    told = held.call("kcmp", pid, outsider, _KCMP_VM)
+    if told in (-errno.EPERM, -errno.EACCES):
+        return True
+    if told < 0:
+        raise CannotInject(f"kcmp: {os.strerror(-told)}")
+    return False
 
 
 @contextmanager
 def _outsider(uid: int, gid: int, high: Callable[[], AbstractContextManager[None]]) -> Iterator[int]:
-    """Start a process of the same user, without any capability, that its processes may look at; end it."""
+    """
+    Start a process of the same user, without any capability, that its processes may look at; end it.
+
+    They may do more than look: trace it, write to its memory, take its descriptors. So it is a program that
+    has nothing of this process, and until it is that, the kernel lets nobody look.
+
+    :raises CannotMove: there is no such program.
+    """
     reading, writing = os.pipe()
     with high():
         pid = os.fork()
     if pid == 0:
         try:
-            os.setgroups([])
-            os.setresgid(gid, gid, gid)
-            os.setresuid(uid, uid, uid)
-            _libc.capset(struct.pack("=II", 0x20080522, 0), bytes(24))
-            _libc.prctl(_SET_DUMPABLE, 1, 0, 0, 0)
-            os.write(writing, b"\0")
-            while True:
-                signal.pause()
+            _become_outsider(uid, gid, writing)
         finally:
             os._exit(1)
     os.close(writing)
     try:
-        os.read(reading, 1)
+        with open(reading, "rb") as pipe:
+            if pipe.read(1):
+                raise CannotMove("its processes cannot be asked for their restrictions: there is no sleep(1)")
         yield pid
     finally:
-        os.close(reading)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+
+def _become_outsider(uid: int, gid: int, failed: int) -> None:
+    """Become a program that waits. :param failed: open, gets a byte if there is none, and is closed."""
+    descriptors = 0, 1, 2
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in descriptors:
+        os.dup2(null, number)
+    failed = fcntl.fcntl(failed, fcntl.F_DUPFD_CLOEXEC, 3)
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) not in (*descriptors, failed):
+            with suppress(OSError):  # that of the list itself
+                os.close(int(name))
+    os.chdir("/")
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setresgid(gid, gid, gid)
+        os.setresuid(uid, uid, uid)
+    _libc.capset(struct.pack("=II", 0x20080522, 0), bytes(24))
+    _libc.prctl(_SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0)  # else root's gets its capabilities back
+    for program in _WAITING:
+        with suppress(OSError):
+            os.execve(program, ("sleep", str(int(CHECK_TIMEOUT) + 60)), {})  # noqa: S606 - a constant
+    os.write(failed, b"\0")

@@ -96,11 +96,17 @@ def decode(stream: IO[bytes], unpack: Mapping[int, Callable[[Iterator[bytes]], N
             raise MalformedTree("a tree of files goes on behind its end")
 
 
-def unpack_as_root(directory: int, size: int) -> Callable[[Iterator[bytes]], None]:
-    """Return what unpacks a tree into an opened directory, whoever the files belong to."""
+def unpack_as_root(
+    directory: int, size: int, only: Callable[[bytes], bool] | None = None
+) -> Callable[[Iterator[bytes]], None]:
+    """
+    Return what unpacks a tree into an opened directory, whoever the files belong to.
+
+    :param only: see `Unpacker`: of a tree for root, no link, which root would follow.
+    """
 
     def unpack(pieces: Iterator[bytes]) -> None:
-        _unpack(Unpacker(directory, 0, (), limits(size)), pieces)
+        _unpack(Unpacker(directory, 0, (), limits(size), only), pieces)
 
     return unpack
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from gomd.jobs.checkpoint import file_tree_codec as codec
@@ -27,12 +27,20 @@ class Unpacker:
 
     :param directory: open; it is not closed. :param uid: who this process is, and to whom the files must
         belong; with 0 they may belong to anybody. :param gids: groups that a file may have; others become
-        the process's own.
+        the process's own. :param only: takes regular files of these names, and nothing else; None: all.
     """
 
-    def __init__(self, directory: int, uid: int, gids: Iterable[int], limits: TreeLimits) -> None:
+    def __init__(
+        self,
+        directory: int,
+        uid: int,
+        gids: Iterable[int],
+        limits: TreeLimits,
+        only: Callable[[bytes], bool] | None = None,
+    ) -> None:
         self._top = directory
         self._uid = uid
+        self._only = only
         self._gids = frozenset(gids)
         self._decoder = codec.TreeDecoder()
         self._rules = TreeRules(limits)
@@ -56,6 +64,9 @@ class Unpacker:
         """
         for record in self._decoder.feed(data):
             path = (*self._rules.path, getattr(record, "name", b"")) if hasattr(record, "name") else ()
+            allowed = self._only is None or (type(record) is codec.RegularFile and self._only(path[-1]))
+            if path and not allowed:
+                raise codec.MalformedTree(f"{shown(path)} is no file that may be in it")
             if isinstance(record, (codec.RegularFile, codec.Fifo)) and record.linked:
                 self._paths[self._rules.entries] = path
             self._rules.check(record)

@@ -34,7 +34,9 @@ class CarriedMoves:
             return [str(error)]
         gids = {account.gid, *account.groups}
         where = self._where
-        found = await self._steps.on_disk(lambda: [obstacle(path, uid, gids, where) for path in paths])
+        found = await self._steps.look_up(
+            uid, paths, lambda: [obstacle(path, uid, gids, where) for path in paths]
+        )
         return [why for why in found if why]
 
     async def pull(self, name: str, source: Node, uid: int, user: str) -> None:

@@ -129,6 +129,13 @@ class CarrySteps:
         found: R = await self._threads.run(_DISK_TIMEOUT, work, *arguments)
         return found
 
+    async def look_up(self, uid: int, paths: tuple[str, ...], work: Callable[[], R]) -> R:
+        """Return what ``work`` returns, which looks at a user's paths: they may be on a disk that hangs."""
+        found: R = await self._threads.run_apart(
+            _DISK_TIMEOUT, ("carried", uid, paths), ("carried", uid), work
+        )
+        return found
+
     async def _ready(self) -> None:
         """Have the spool and the fork server ready; a disk that hangs is waited for on a thread."""
         if not self._supervisors.is_ready:

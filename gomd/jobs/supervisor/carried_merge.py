@@ -19,7 +19,7 @@ import os
 import stat
 from contextlib import suppress
 
-from gomd.jobs.checkpoint.file_tree import ABSENT_TIME
+from gomd.jobs.checkpoint.file_tree import ABSENT_TIME, next_data
 from gomd.jobs.checkpoint.file_tree_codec import shown
 from gomd.jobs.checkpoint.open_beneath import MAX_NAME, open_beneath
 from gomd.jobs.supervisor.carried_base import Base, Identity, Path
@@ -234,9 +234,12 @@ def _is_equal(staged: int, home: int, name: bytes, theirs: Identity, ours: Ident
     try:
         second = open_beneath(home, (name,), READ_FLAGS)
         try:
-            for at in range(0, theirs.size, PIECE_BYTES):
+            at = 0
+            while at < theirs.size:  # what is a hole in both, whatever its size, is not read
+                at = min(next_data(each, at, theirs.size)[0] for each in (first, second))
                 if os.pread(first, PIECE_BYTES, at) != os.pread(second, PIECE_BYTES, at):
                     return False
+                at += PIECE_BYTES
             return True
         finally:
             os.close(second)

@@ -8,12 +8,14 @@ own. What is missing is made:
 
 - in a directory that the user may write, as empty files and directories, by a process that has become the
   user. Their names are written down, and what is still empty of them is removed with the job;
-- else, where the nearest directory that exists is none of the system's, in a read-only copy of that
-  directory which only the job sees: a tmpfs with everything that is in it bound again. A job that writes
-  there beside its carried files gets "Read-only file system", and not a file that nobody ever finds.
+- else, where the nearest directory that exists is neither the system's nor another user's, in a read-only
+  copy of that directory which only the job sees: a tmpfs with everything that is in it bound again. A job
+  that writes there beside its carried files gets "Read-only file system", and not a file that nobody ever
+  finds.
 
-Root opens each place without following links, the user's rights are checked on that descriptor, and it is
-what is mounted on, so nothing can be exchanged in between. Standard library only.
+Each place is looked up with the user's rights and opened without following links, these rights are checked
+on that descriptor, and it is what is mounted on, so nothing can be exchanged in between. Standard library
+only.
 """
 
 from __future__ import annotations
@@ -26,12 +28,13 @@ from contextlib import suppress
 from gomd.jobs.checkpoint.open_beneath import open_beneath
 from gomd.jobs.supervisor.carried_place import (
     check_free,
+    looking_as,
     nearest_existing,
     path_components,
     root_directory,
 )
 from gomd.jobs.supervisor.directory_copy import mount_copy
-from gomd.jobs.supervisor.mount_calls import MS_NODEV, MS_NOSUID, bind_at
+from gomd.jobs.supervisor.mount_calls import MS_NODEV, MS_NOSUID, bind_at, no_programs
 from gomd.jobs.supervisor.user_rights import UserRights
 from libgomd.errors import CannotMove
 
@@ -61,7 +64,8 @@ def mount_carried(
             is_directory = stat.S_ISDIR(os.fstat(source).st_mode)
             place = _place(path, is_directory, carried, user, where)
             try:
-                bind_at(f"/proc/self/fd/{source}", f"/proc/self/fd/{place}", MS_NOSUID | MS_NODEV)
+                flags = MS_NOSUID | MS_NODEV | no_programs(place)
+                bind_at(f"/proc/self/fd/{source}", f"/proc/self/fd/{place}", flags)
             finally:
                 os.close(place)
         except OSError as error:
@@ -94,9 +98,10 @@ def _staged(carried: int, number: int, path: str) -> int:
 
 def _place(path: str, is_directory: bool, carried: int, user: UserRights, where: str) -> int:
     """Return a descriptor of the place for a carried file. :raises CannotMove: there can be none."""
-    above = os.path.realpath(os.path.dirname(path))
-    names = (*path_components(above), os.fsencode(os.path.basename(path)))
-    existing = nearest_existing(names)
+    with looking_as(user.uid, user.gid, user.groups):
+        above = os.path.realpath(os.path.dirname(path))
+        names = (*path_components(above), os.fsencode(os.path.basename(path)))
+        existing = nearest_existing(names)
     try:
         if existing.depth == len(names):
             if stat.S_ISDIR(os.fstat(existing.descriptor).st_mode) != is_directory:
@@ -109,7 +114,7 @@ def _place(path: str, is_directory: bool, carried: int, user: UserRights, where:
         if user.may_write(existing.descriptor):
             user.make(existing.descriptor, missing, is_directory, carried, existing.path)
         else:
-            check_free(existing.path, path, where, user.uid)
+            check_free(existing, path, where, user.uid)
             mount_copy(existing, missing, is_directory, path, carried, where)
         return open_beneath(root_directory(), names, os.O_PATH)
     finally:

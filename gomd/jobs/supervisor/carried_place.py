@@ -10,8 +10,10 @@ import os
 import stat
 import sys
 from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
+from gomd.jobs.checkpoint.acting_as import acting_as
 from gomd.jobs.checkpoint.open_beneath import open_beneath
 from libgomd.errors import CannotMove
 
@@ -35,8 +37,9 @@ def obstacle(path: str, uid: int, gids: Collection[int], where: str) -> str:
     if uid == 0:
         return ""
     try:
-        above = os.path.realpath(os.path.dirname(path))
-        existing = nearest_existing((*path_components(above), os.fsencode(os.path.basename(path))))
+        with looking_as(uid, min(gids, default=uid), gids):
+            above = os.path.realpath(os.path.dirname(path))
+            existing = nearest_existing((*path_components(above), os.fsencode(os.path.basename(path))))
         try:
             found, parent = os.fstat(existing.descriptor), os.fstat(existing.parent)
             if existing.path == os.path.join(above, os.path.basename(path)):
@@ -45,7 +48,7 @@ def obstacle(path: str, uid: int, gids: Collection[int], where: str) -> str:
                 if not (replaceable or _is_writable(found, uid, gids)):
                     return f"{path} on {where} is not the user's to replace"
             elif not _is_writable(found, uid, gids):
-                check_free(existing.path, path, where, uid)
+                check_free(existing, path, where, uid)
         finally:
             existing.close()
     except CannotMove as error:
@@ -107,18 +110,25 @@ def path_components(path: str) -> tuple[bytes, ...]:
     return tuple(os.fsencode(name) for name in path.split("/") if name)
 
 
-def check_free(existing: str, path: str, where: str, uid: int) -> None:
+def looking_as(uid: int, gid: int, groups: Collection[int]) -> AbstractContextManager[None]:
+    """Look places up with a user's rights: what is in a directory that is closed to it is not for it."""
+    return nullcontext() if os.geteuid() else acting_as(uid, gid, tuple(groups))
+
+
+def check_free(found: ExistingPath, path: str, where: str, uid: int) -> None:
     """
     Check that a directory that the user may not write can get something for the job.
 
     :raises CannotMove: it cannot.
     """
+    existing = found.path
     if existing == "/":
         top = "/" + path.split("/")[1]
         raise CannotMove(f"{where} has no directory {top}: make it there, then {path} can be carried")
     own = [os.path.realpath(each) for each in (sys.prefix, sys.base_prefix, os.path.dirname(__file__))]
     system = existing.split("/")[1] in SYSTEM or any(_overlap(existing, each) for each in own)
-    if uid != 0 and system:
+    others = os.fstat(found.descriptor).st_uid not in (0, uid)
+    if uid != 0 and (system or others):
         raise CannotMove(f"{where} has no {path}, and {existing} there is not the user's")
 
 

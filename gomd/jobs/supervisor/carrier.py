@@ -14,7 +14,6 @@ path, and at home ``base`` (`gomd.jobs.supervisor.carried_base`) and ``paths``. 
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import stat
 from collections.abc import Iterator, Sequence
@@ -24,7 +23,9 @@ from typing import Final
 from gomd.jobs.checkpoint.file_tree import Owners, Source, TreeLimits, Unpacker, pack, pack_sources
 from gomd.jobs.checkpoint.file_tree_codec import TreeRefused, TreeTooLarge
 from gomd.jobs.checkpoint.open_beneath import open_beneath
+from gomd.jobs.checkpoint.remove_tree import remove_tree
 from gomd.jobs.supervisor import carried_base
+from gomd.jobs.supervisor.attributes import CannotReset, drop_capabilities
 from gomd.jobs.supervisor.carried_base import Identity
 from gomd.jobs.supervisor.carried_merge import Merge
 from gomd.jobs.supervisor.stubs import STUBS, Stub, read_stubs, remove_stub
@@ -41,6 +42,8 @@ STALL_TIMEOUT: Final = 120.0
 _PIECE_BYTES: Final = 1 << 18
 #: Directories of the stream, one for each carried path, that do not count.
 _ENCLOSING: Final = 128
+#: Bytes of what is written down of the files at home: of a hundred thousand with long paths.
+_MAX_BASE: Final = 64 << 20
 #: Clauses about what was merged that are told.
 _MAX_NOTES: Final = 20
 #: The settings that bound what is carried, by the field of `TreeLimits`.
@@ -68,7 +71,7 @@ def carry(
         outcome = CarryOutcome(f"{text}{f': see {setting}' if setting else ''}")
     except TreeRefused as error:
         outcome = CarryOutcome(named_as_carried(str(error), spec.paths))
-    except CannotMove as error:
+    except (CannotMove, CannotReset) as error:
         outcome = CarryOutcome(str(error))
     except OSError as error:
         outcome = CarryOutcome(
@@ -101,7 +104,7 @@ class _Carrier:
         self._received = list(received)
         self._parser = parser
         self._stubs: list[Stub] = []
-        self._limits = TreeLimits(entries=spec.entries + _ENCLOSING, size=spec.size_limit)
+        self._limits = _limits(spec)
 
     def run(self) -> CarryOutcome:
         """Do the step. :raises CannotMove: :raises OSError: it cannot be done."""
@@ -115,7 +118,7 @@ class _Carrier:
         if spec.step == TAKE:
             base = self._new_file(BASE)
             self._become_user()
-            self._send(self._taken(base))
+            self._send(files_at_home(spec, base))
             os.fsync(base)
             return CarryOutcome()
         if spec.step == PUT:
@@ -141,36 +144,13 @@ class _Carrier:
             os.unlink(path)
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
-    def _taken(self, base: int) -> Iterator[bytes]:
-        root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-
-        def sources() -> Iterator[Source]:
-            for number, path in enumerate(self._spec.paths):
-                parent, name = _parent(root, path)
-                try:
-                    yield Source(str(number).encode(), parent, name)
-                finally:
-                    os.close(parent)
-
-        def seen(path: tuple[bytes, ...], found: os.stat_result | None) -> None:
-            identity = None
-            if found is not None:
-                link = stat.S_ISLNK(found.st_mode)
-                identity = Identity.of(found, _target(root, self._spec.paths, path) if link else "")
-            _write_all(base, carried_base.line(path, identity))
-
-        yield from pack_sources(
-            sources(), self._spec.uid, self._limits, owners=Owners.ADOPT, seen=seen,
-            absent=0o666 & ~self._spec.umask,
-        )  # fmt: skip
-
     # -- where the job runs
 
     def _put(self) -> CarryOutcome:
         spec = self._spec
         os.makedirs(spec.directory, 0o700, exist_ok=True)
         path = os.path.join(spec.directory, FILES)
-        shutil.rmtree(path, ignore_errors=True)
+        remove_tree(path)
         os.mkdir(path, 0o700)
         files = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         if os.geteuid() == 0:
@@ -193,12 +173,14 @@ class _Carrier:
         """Remove the files, and what was made on this node for them to appear at."""
         spec = self._spec
         stubs = read_stubs(os.path.join(spec.directory, STUBS))
+        with suppress(OSError):  # before FILES, which says with whose rights they are removed
+            os.unlink(os.path.join(spec.directory, STUBS))
         if spec.paths == (FILES,):  # the job has left its home
-            shutil.rmtree(os.path.join(spec.directory, FILES), ignore_errors=True)
-            with suppress(FileNotFoundError):
-                os.unlink(os.path.join(spec.directory, STUBS))
+            with suppress(OSError):
+                remove_tree(os.path.join(spec.directory, FILES))
         else:
-            shutil.rmtree(spec.directory, ignore_errors=True)
+            with suppress(OSError):
+                remove_tree(spec.directory)
         if stubs and spec.uid >= 0:
             self._become_user()
             for stub in reversed(stubs):
@@ -233,6 +215,7 @@ class _Carrier:
             os.setgroups(spec.groups)
             os.setresgid(spec.gid, spec.gid, spec.gid)
             os.setresuid(spec.uid, spec.uid, spec.uid)
+            drop_capabilities(spec.uid)  # whatever securebits the daemon has
         os.umask(0o77)
 
     def _send(self, stream: Iterator[bytes]) -> None:
@@ -260,6 +243,43 @@ class _Carrier:
             if not data:
                 raise CannotMove("the connection ended in the middle of the files")
             waiting = list(self._parser.feed(data))
+
+
+def files_at_home(spec: CarrySpec, base: int) -> Iterator[bytes]:
+    """
+    Yield the stream of the files that ``spec`` names, and write down what they are.
+
+    :param base: open for writing, empty. :raises CannotMove: they cannot be read, or are too many.
+    """
+    root, left = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), _MAX_BASE
+
+    def sources() -> Iterator[Source]:
+        for number, path in enumerate(spec.paths):
+            parent, name = _parent(root, path)
+            try:
+                yield Source(str(number).encode(), parent, name)
+            finally:
+                os.close(parent)
+
+    def seen(path: tuple[bytes, ...], found: os.stat_result | None) -> None:
+        nonlocal left
+        identity = None
+        if found is not None:
+            link = stat.S_ISLNK(found.st_mode)
+            identity = Identity.of(found, _target(root, spec.paths, path) if link else "")
+        line = carried_base.line(path, identity)
+        if (left := left - len(line)) < 0:  # root's file, and no quota of the user's counts it
+            raise TreeRefused(f"the names of its files have more than {_MAX_BASE >> 20} MB")
+        _write_all(base, line)
+
+    yield from pack_sources(
+        sources(), spec.uid, _limits(spec), owners=Owners.ADOPT, seen=seen,
+        absent=0o666 & ~spec.umask,
+    )  # fmt: skip
+
+
+def _limits(spec: CarrySpec) -> TreeLimits:
+    return TreeLimits(entries=spec.entries + _ENCLOSING, size=spec.size_limit)
 
 
 def _parent(root: int, path: str, flags: int = os.O_PATH) -> tuple[int, bytes]:

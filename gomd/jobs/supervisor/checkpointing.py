@@ -79,8 +79,6 @@ class CheckpointingSupervisor(FreezingSupervisor):
 
         def prepare() -> None:
             """Be, in criu's process, what the copy is to be: it inherits that."""
-            if uid:
-                permissions.check_groups({spec.gid, *spec.groups}, uid, where)
             try:
                 if group is not None:
                     group.enter()
@@ -91,6 +89,8 @@ class CheckpointingSupervisor(FreezingSupervisor):
                 raise CannotMove(f"{where}: {error}") from error
 
         def unpack() -> None:
+            if uid:  # before anything is done with the rights of these groups
+                permissions.check_groups({spec.gid, *spec.groups}, uid, where)
             if group is not None:
                 group.enter()
             if os.path.exists(os.path.join(directory, STREAM_FILE)):

@@ -21,6 +21,7 @@ from gomd.jobs.supervisor.mount_calls import (
     MS_REC,
     MS_REMOUNT,
     mount,
+    no_programs,
 )
 from libgomd.errors import CannotMove
 
@@ -40,7 +41,7 @@ def mount_copy(
     at = f"/proc/self/fd/{existing.descriptor}"
     readable = os.open(at, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        names = os.listdir(readable)
+        names, noexec = os.listdir(readable), no_programs(readable)
         if len(names) > MAX_ENTRIES:
             raise CannotMove(
                 f"{existing.path} on {where} has more than {MAX_ENTRIES} entries: make {path} there once, "
@@ -61,7 +62,8 @@ def mount_copy(
         os.close(readable)
     over = open_beneath(root_directory(), path_components(existing.path), os.O_PATH)
     try:
-        mount(None, f"/proc/self/fd/{over}", None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV)
+        flags = MS_RDONLY | MS_NOSUID | MS_NODEV | noexec
+        mount(None, f"/proc/self/fd/{over}", None, MS_REMOUNT | MS_BIND | flags)
     finally:
         os.close(over)
 

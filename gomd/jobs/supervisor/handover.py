@@ -179,6 +179,20 @@ def _terminal(value: object, name: str) -> HandedTerminal:
         raise MalformedFrame(f"{name}: {error}") from error
 
 
+def _paths(value: object, name: str) -> tuple[str, ...]:
+    """Read paths that lead down from the root only."""
+    found: tuple[str, ...] = json_fields.texts()(value, name)
+    for path in found:
+        if (
+            os.path.normpath(path) != path
+            or not path.startswith("/")
+            or path.startswith("//")
+            or "\0" in path
+        ):
+            raise MalformedFrame(f"{name} has {path!r:.60}, which is no plain absolute path")
+    return found
+
+
 _OUTPUTS: Final = (frames.STDOUT, frames.STDERR)
 _READERS: Final[dict[str, json_fields.Reader]] = {
     **dict.fromkeys(("begin", "gid", "memory_max", "pid", "received", "stops", "taken",
@@ -187,7 +201,8 @@ _READERS: Final[dict[str, json_fields.Reader]] = {
     **dict.fromkeys(("data", "waiting"), _bytes),
     **dict.fromkeys(("cwd", "user"), json_fields.text),
     **dict.fromkeys(("began", "used"), json_fields.seconds),
-    **dict.fromkeys(("argv", "carry", "names", "places", "shown"), json_fields.texts()),
+    **dict.fromkeys(("argv", "names"), json_fields.texts()),
+    **dict.fromkeys(("carry", "places", "shown"), _paths),
     **dict.fromkeys(("groups", "stopped"), json_fields.wholes()),
     "spec": _job,
     "outputs": _outputs,

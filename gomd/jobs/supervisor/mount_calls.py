@@ -9,7 +9,7 @@ from gomd.jobs.checkpoint.open_beneath import open_beneath
 from gomd.jobs.supervisor.carried_place import path_components, root_directory
 
 #: Flags of mount(2).
-MS_RDONLY, MS_NOSUID, MS_NODEV = 1, 2, 4
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 MS_REMOUNT, MS_BIND, MS_REC = 32, 4096, 16384
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -23,6 +23,11 @@ def mount(source: str | None, target: str, kind: str | None, flags: int, data: s
     if result != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+def no_programs(descriptor: int) -> int:
+    """Return the flag of a mount of which no program can be executed, if a file is on one; else 0."""
+    return os.statvfs(f"/proc/self/fd/{descriptor}").f_flag & MS_NOEXEC
 
 
 def bind_at(source: str, target: str, flags: int) -> None:

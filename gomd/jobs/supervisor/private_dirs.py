@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from gomd.jobs.checkpoint.open_beneath import open_beneath
+from gomd.jobs.checkpoint.open_beneath import open_beneath, open_named
 from gomd.jobs.checkpoint.private_mounts import TEMPORARY, PrivateView, place_of, private_view
 from gomd.jobs.supervisor.kernel import bind, bind_for_user, detach, mount_tmpfs_for_user
 from gomd.jobs.supervisor.named_paths import NamedPath, outermost
@@ -111,8 +111,12 @@ class PrivateDirectories:
             self._existing(each)
 
     def show_paths(self, paths: Iterable[str]) -> None:
-        """Show these paths, those of them that are here. :raises OSError: they cannot be shown."""
-        for path in paths:
+        """
+        Show these paths, those of them that are here; what lies below another one of them is there with it.
+
+        :raises OSError: they cannot be shown.
+        """
+        for path in outermost(paths):
             place = place_of(path)
             if place in self._covered:
                 self._show(place, path)
@@ -187,7 +191,11 @@ class PrivateDirectories:
         while (place := place_of(path)) in self._covered:
             with self._as_user():
                 try:
-                    found = os.stat(path[len(place) + 1 :], dir_fd=self._covered[place])
+                    opened = open_named(self._covered[place], path[len(place) + 1 :], os.O_PATH)
+                    try:
+                        found = os.fstat(opened)
+                    finally:
+                        os.close(opened)
                 except OSError:
                     found = None
             if found is not None:
@@ -202,7 +210,7 @@ class PrivateDirectories:
         rest = path[len(place) + 1 :]
         try:
             with self._as_user():
-                source = os.open(rest, os.O_PATH | os.O_CLOEXEC, dir_fd=self._covered[place])
+                source = open_named(self._covered[place], rest, os.O_PATH)
         except OSError:
             return  # it is gone, or closed to the user
         top = os.open(place, _DIRECTORY)
@@ -232,7 +240,8 @@ class PrivateDirectories:
                         flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
                         os.close(os.open(name, flags, 0o600, dir_fd=here))
                         os.chown(name, uid, gid, dir_fd=here, follow_symlinks=False)
-                below = open_beneath(here, (os.fsencode(name),), os.O_PATH)
+                # No further than the private directory: what is shown in it is the machine's.
+                below = open_beneath(here, (os.fsencode(name),), os.O_PATH, crossing=False)
                 os.close(here)
                 here = below
         except BaseException:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from gomd.jobs.checkpoint.criu import TlsFiles
 from gomd.jobs.checkpoint.file_tree_codec import TreeRefused
-from gomd.jobs.checkpoint.images import large_images
+from gomd.jobs.checkpoint.images import is_image_name, large_images
 from gomd.jobs.checkpoint.tree_stream import (
     STREAM_FILE,
     Tree,
@@ -84,7 +84,7 @@ def unpack_trees(directory: str, spec: SpawnSpec, private: PrivateDirectories | 
     stream = os.path.join(directory, STREAM_FILE)
     size = largest(spec.private_tmp)
     opened = {IMAGES: os.open(directory, _TREE)}
-    unpack = {IMAGES: unpack_as_root(opened[IMAGES], _ANY_SIZE)}
+    unpack = {IMAGES: unpack_as_root(opened[IMAGES], _ANY_SIZE, is_image_name)}
     for number, place in enumerate(() if private is None else private.places):
         here = opened[number] = os.open(place, _TREE)
         unpack[number] = (

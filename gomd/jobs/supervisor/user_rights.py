@@ -24,8 +24,8 @@ class UserRights:
     def __init__(self, uid: int, gid: int, groups: Sequence[int], private: Collection[str]) -> None:
         self.uid = uid
         self._private = private
-        self._gid = gid
-        self._groups = list(groups)
+        self.gid = gid
+        self.groups = list(groups)
 
     def may_write(self, descriptor: int) -> bool:
         """Whether the user may write a directory or file."""
@@ -79,8 +79,8 @@ class UserRights:
         if pid == 0:
             try:
                 if os.geteuid() == 0 and self.uid != 0:
-                    os.setgroups(self._groups)
-                    os.setresgid(self._gid, self._gid, self._gid)
+                    os.setgroups(self.groups)
+                    os.setresgid(self.gid, self.gid, self.gid)
                     os.setresuid(self.uid, self.uid, self.uid)
                 try:
                     told = [0, work()]

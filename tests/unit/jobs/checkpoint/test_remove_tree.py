@@ -42,6 +42,36 @@ def test_a_deep_tree(tmp_path: Path) -> None:
     assert not tree.exists()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="a process of another user is started by root")
+def test_who_goes_on_making_files(tmp_path: Path) -> None:
+    """A process of the user's that has directories open can make nothing in them once they are removed."""
+    tree = tmp_path / "tree"
+    (tree / "below").mkdir(parents=True)
+    for each in (tree, tree / "below"):
+        os.chown(each, 54321, 54321)
+    held = [os.open(each, os.O_RDONLY | os.O_DIRECTORY) for each in (tree, tree / "below")]
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setresuid(54321, 54321, 54321)
+            refused = 0
+            for number in range(10**9):
+                try:
+                    os.mkdir(f"{number}", dir_fd=held[number % 2])
+                    refused = 0
+                except OSError:
+                    refused += 1
+                if refused > 1000:
+                    os._exit(0)
+        finally:
+            os._exit(1)
+    remove_tree(str(tree))
+    assert not tree.exists()
+    assert os.waitpid(pid, 0)[1] == 0
+    for descriptor in held:
+        os.close(descriptor)
+
+
 def test_what_is_no_directory(tmp_path: Path) -> None:
     """A link is removed; what is not there is no error, also without its directory."""
     (tmp_path / "kept").mkdir()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gomd.jobs.checkpoint.file_tree_codec import MalformedTree, TreeRefused
+from gomd.jobs.checkpoint.images import is_image_name
 from gomd.jobs.checkpoint.tree_stream import Tree, decode, encode, largest, unpack_as, unpack_as_root
 
 
@@ -75,6 +76,33 @@ def test_a_tree_that_nobody_expects(tmp_path: Path) -> None:
     with pytest.raises(MalformedTree, match="not expected"):
         decode(io.BytesIO(_packed(tmp_path)), {0: unpack_as_root(one, 1 << 20)})
     os.close(one)
+
+
+@pytest.mark.parametrize("harm", ["link", "directory", "fifo", "other", "hard link"])
+def test_a_tree_for_root_has_images_only(tmp_path: Path, harm: str) -> None:
+    """criu, as root, would follow a link of another node's, or take another file for one of its own."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "pages-1.img").write_bytes(b"memory")
+    forged = source / "pages-2.img"
+    if harm == "link":
+        forged.symlink_to("/etc/shadow")
+    elif harm == "directory":
+        forged.mkdir()
+    elif harm == "fifo":
+        os.mkfifo(forged)
+    elif harm == "hard link":
+        forged.hardlink_to(source / "pages-1.img")
+    else:
+        (source / "restore.log").write_text("")
+    sent = _open(source)
+    data = b"".join(encode([Tree(100, sent, 0, 1 << 20)]))
+    os.close(sent)
+    one = _open(tmp_path / "one")
+    with pytest.raises(MalformedTree, match="no file that may be in it"):
+        decode(io.BytesIO(data), {100: unpack_as_root(one, 1 << 20, is_image_name)})
+    os.close(one)
+    assert os.listdir(tmp_path / "one") in ([], ["pages-1.img"])
 
 
 def test_too_much(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -15,6 +17,14 @@ USER, GROUP = 54321, 54322
 def why(path: Path | str) -> str:
     """Return why the user's files could not appear there."""
     return obstacle(str(path), USER, {GROUP}, "node 2 beta")
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Return a new directory that everybody reaches."""
+    with TemporaryDirectory() as path:
+        os.chmod(path, 0o755)
+        yield Path(path)
 
 
 @pytest.fixture
@@ -44,6 +54,28 @@ def test_where_a_user_may_write(place: Path) -> None:
         assert (
             why(place / name / "roots") == f"{place}/{name}/roots on node 2 beta is not the user's to replace"
         )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="directories of other users are made by root")
+def test_what_is_in_a_closed_directory_is_not_told(place: Path) -> None:
+    """Not even whether it is there; and what everybody may write in it is out of reach."""
+    (place / "closed" / "all").mkdir()
+    (place / "closed" / "all").chmod(0o777)
+    (place / "closed").chmod(0o700)
+    said = {why(place / "closed" / name).replace(name, "") for name in ("roots", "all", "all/new", "no-such")}
+    assert len(said) == 1
+    assert "Permission denied" in said.pop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="directories of other users are made by root")
+def test_nothing_is_added_to_what_is_another_users(place: Path) -> None:
+    """That user's programs, which the job may start with their rights, would read it."""
+    assert why(place / "closed" / "new") == ""
+    os.chown(place / "closed", USER + 1, GROUP)
+    assert (
+        why(place / "closed" / ".profile")
+        == f"node 2 beta has no {place}/closed/.profile, and {place}/closed there is not the user's"
+    )
 
 
 def test_where_nobody_but_root_adds_anything() -> None:

@@ -83,11 +83,21 @@ def test_an_account_that_is_none(tmp_path: Path, account: dict[str, object]) -> 
     {"state": {"attributes": {"x": {}}}}, {"state": {"attributes": {"300": {"core_filter": "3 3"}}}},
     {"state": {"attributes": {"300": {"threads": {"301": {"scheduling": [1]}}}}}},
     {"state": {"attributes": {"300": {"threads": {"301": {"cpus": ["1"]}}}}}},
+    {"places": ["tmp"]}, {"shown": ["/tmp/../etc"]}, {"shown": ["/tmp//x"]}, {"shown": ["/tmp/x/"]},
+    {"shown": ["/tmp/./x"]}, {"shown": ["/tmp/x\0"]}, {"shown": ["//tmp/x"]}, {"shown": [""]},
 ])  # fmt: skip
 def test_damaged_handovers(tmp_path: Path, change: dict[str, object]) -> None:
     """Each is one error, which the caller is told."""
     with pytest.raises(CannotMove):
         handover.parse({**written(tmp_path), **change})
+
+
+@pytest.mark.parametrize("path", ["relative", "/home/me/..", "/home/me/", "/home//me", "/home/\0", "", "//x"])
+def test_carried_paths_that_are_none(tmp_path: Path, path: str) -> None:
+    """They decide where root mounts something."""
+    told = written(tmp_path)
+    with pytest.raises(CannotMove, match="no plain absolute path"):
+        handover.parse({**told, "spec": {**told["spec"], "carry": [path]}})
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"[]", b"null", b"{", b"{}", b"[" * 100000, b"\0" * 10])

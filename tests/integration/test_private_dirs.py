@@ -1,0 +1,20 @@
+"""What a job's own /tmp shows of the machine's, to a user who changes links meanwhile. Root only."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mount namespaces are root's")
+def test_links_lead_to_nothing_of_roots() -> None:
+    """Not to what the supervisor has open; and root makes no file of the user's in what is shown."""
+    command = ["unshare", "--mount", "--propagation", "private", "--", sys.executable, "-m",
+               "tests.integration.private_dirs_program"]  # fmt: skip
+    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert said.stdout.split("\n") == [
+        "shown ['file']", "refused Invalid cross-device link", "made []", "",
+    ], said.stderr  # fmt: skip
