@@ -49,8 +49,8 @@ class BoundedInspection:
             raise TooMany(f"{running} jobs are being inspected on this node already: try again later")
         if self._running[uid] >= MAX_CONCURRENT_PER_USER or stuck.count(uid) >= MAX_STUCK_PER_USER:
             raise TooMany(
-                f"{self._running[uid]} jobs of its user are being inspected on this node, and the kernel does "
-                f"not answer about {stuck.count(uid)}: try again later"
+                f"{self._running[uid]} jobs of its user are being inspected on this node, and the kernel "
+                f"does not answer about {stuck.count(uid)}: try again later"
             )
         ended: list[bool] = []
 
