@@ -210,12 +210,12 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
     ]
     everything += elsewhere
     found = [process for process in everything if not wanted or process.pid in wanted]
-    if not found and len(asked) == 1:
-        pid = asked.pop()
-        await _visible(parts, session, pid)  # raises the reason: it may be a thread
-        raise NotFound(f"there is no process {pid} on this node now; `ps` lists what runs")
     caller, fields = session.caller, selection.fields
     listed = seen_by(parts, caller, found, rates=selection.sort == "io")
+    if not listed and len(asked) == 1:
+        pid = asked.pop()
+        await _visible(parts, session, pid)  # raises the reason: it may be a thread, or hidden
+        raise NotFound(f"there is no process {pid} on this node now; `ps` lists what runs")
     chosen, matched = selection.of(
         listed,
         lambda process: process.where != 0 or trees.job_of(process.pid, parents) is not None,

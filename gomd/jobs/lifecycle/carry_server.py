@@ -73,9 +73,11 @@ class CarryServer:
         def failed(failure: Failure) -> None:
             if failure.check(GomdError) is None:
                 self._log.failure("carrying files failed", failure=failure)
+            stream.pause_reading(False)
             stream.send(job_messages.encode(CarryOutcome(str(failure.value) or "it failed")))
             stream.close()
 
+        stream.pause_reading(True)  # what comes before there is a process for it would be kept in memory
         Deferred.fromCoroutine(work()).addErrback(failed)
 
     def _check_owner(self, name: str, uid: int) -> None:

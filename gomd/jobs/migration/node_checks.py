@@ -144,7 +144,7 @@ class NodeChecks:
             return found
 
         try:
-            found = await self._bounded.run(INSPECTION_TIMEOUT, job.name, read)
+            found = await self._bounded.run(INSPECTION_TIMEOUT, job.name, job.uid, read)
         except OSError as error:
             raise NotFound(f"job {job.name} has ended") from error
         except TimedOut:
@@ -178,7 +178,7 @@ class NodeChecks:
         if running is None:
             return ()
         return await self._bounded.run(
-            INSPECTION_TIMEOUT, job.name, self._read_obstacles, running.pid, running.supervisor,
+            INSPECTION_TIMEOUT, job.name, job.uid, self._read_obstacles, running.pid, running.supervisor,
             self._criu.version,
         )  # fmt: skip
 
@@ -196,7 +196,7 @@ class NodeChecks:
         uid = requirements.uid
         user = await self._threads.run_apart(INSPECTION_TIMEOUT, ("user", uid), "names", _user_name, uid)
         offer = await self._bounded.run(
-            INSPECTION_TIMEOUT, job, self._read_capabilities, requirements, user, room, problem
+            INSPECTION_TIMEOUT, job, uid, self._read_capabilities, requirements, user, room, problem
         )
         offer = replace(
             offer,

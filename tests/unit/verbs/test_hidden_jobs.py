@@ -90,3 +90,13 @@ def test_where_nothing_is_hidden_everybody_sees_them() -> None:
     for talk in others(node):
         assert "./open" in talk.say("events")
         assert str(GUEST.pid) in talk.say("ls /proc/hpc/remote")
+
+
+def test_a_hidden_process_is_none(node: Hidden) -> None:
+    """`ps` of its number says the same as of a number that no process has."""
+    hidden = next(process.pid for process in node.source.processes(0.0).processes if process.uid == 0)
+    free = 4_000_000
+    for talk in others(node):
+        assert talk.say(f"ps {hidden}").replace(str(hidden), str(free)) == talk.say(f"ps {free}")
+        assert talk.say(f"ps {hidden}").startswith("404 ")
+    assert Talk(node, Role.ADMIN, "root", 0).say(f"ps {hidden}").startswith("201 ")

@@ -47,9 +47,9 @@ def test_who_goes_on_making_files(tmp_path: Path) -> None:
     """A process of the user's that has directories open can make nothing in them once they are removed."""
     tree = tmp_path / "tree"
     (tree / "below").mkdir(parents=True)
-    for each in (tree, tree / "below"):
-        os.chown(each, 54321, 54321)
-    held = [os.open(each, os.O_RDONLY | os.O_DIRECTORY) for each in (tree, tree / "below")]
+    for path in (tree, tree / "below"):
+        os.chown(path, 54321, 54321)
+    held = [os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in (tree, tree / "below")]
     pid = os.fork()
     if pid == 0:
         try:

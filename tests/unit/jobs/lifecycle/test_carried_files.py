@@ -8,12 +8,14 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.jobs.lifecycle.carried_files import CarriedFiles, CarryLimits
 from gomd.jobs.lifecycle.carried_transfer import CannotCarry
+from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.request import Account, JobRequest, parse
-from libgomd.errors import MalformedRequest
+from libgomd.errors import MalformedRequest, TimedOut
 from libgomd.jobspec import MAX_CARRIED, carried_paths, job_spec
 from libgomd.model import Caller, Role
 from tests.unit.jobs.memory_parts import AtOnce
@@ -86,3 +88,23 @@ class WithoutRootTests(SynchronousTestCase):
         """In a sentence that says what to do; no other node is tried."""
         failure = self.failureResultOf(self.take(2), CannotCarry)
         self.assertIn("leave --carry out", str(failure.value))
+
+    def test_files_wait_outside_until_there_is_a_process_for_them(self) -> None:
+        """A name server may take a minute; another node could fill the memory meanwhile."""
+        account: Deferred[Account] = Deferred()
+        threads: Any = SimpleNamespace(run_apart=lambda *_arguments: account)
+        nothing: Any = None
+        members: Any = SimpleNamespace(own_id=1)
+        carried = CarriedFiles(Clock(), members, nothing, threads, nothing_runs(), CarryLimits(), own_uid=0)
+        transport, stream = StringTransport(), FrameStream()
+        stream.makeConnection(transport)
+        carried.serve("2-7", "put", ME, stream)
+        self.assertEqual(transport.producerState, "paused")
+        account.errback(TimedOut("the name server hangs"))
+        self.assertIn(b"the name server hangs", transport.value())
+        self.assertTrue(transport.disconnecting)
+
+
+def nothing_runs() -> Any:
+    """Return supervisors of which none is started."""
+    return SimpleNamespace(namespaces=True, spool="/nowhere", where="node 1 alpha")

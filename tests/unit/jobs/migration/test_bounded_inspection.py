@@ -11,7 +11,9 @@ from zope.interface import implementer
 from gomd.interfaces import IThreads
 from gomd.jobs.migration.bounded_inspection import (
     MAX_CONCURRENT_INSPECTIONS,
+    MAX_CONCURRENT_PER_USER,
     MAX_STUCK_INSPECTIONS,
+    MAX_STUCK_PER_USER,
     BoundedInspection,
 )
 from libgomd.errors import TimedOut, TooMany
@@ -42,8 +44,8 @@ class LooksTests(SynchronousTestCase):
         self.threads = Hung()
         self.inspection = BoundedInspection(self.threads)
 
-    def look(self, name: str) -> Deferred[int]:
-        return Deferred.fromCoroutine(self.inspection.run(30.0, name, lambda: 7))
+    def look(self, name: str, uid: int = 1000) -> Deferred[int]:
+        return Deferred.fromCoroutine(self.inspection.run(30.0, name, uid, lambda: 7))
 
     def test_an_answer(self) -> None:
         """Comes back as it is, as often as one asks; two may ask about one job."""
@@ -75,15 +77,35 @@ class LooksTests(SynchronousTestCase):
     def test_many_that_do_not_answer(self) -> None:
         """So many threads are lost to them and no more."""
         for number in range(MAX_STUCK_INSPECTIONS):
-            waiting = self.look(f"1-{number}")
+            waiting = self.look(f"1-{number}", 1000 + number)
             self.threads.give_up()
             self.failureResultOf(waiting, TimedOut)
         self.failureResultOf(self.look("1-99"), TooMany)
 
+    def test_one_users_that_do_not_answer(self) -> None:
+        """Keep that user's other jobs, and nobody else's."""
+        for number in range(MAX_STUCK_PER_USER):
+            waiting = self.look(f"1-{number}")
+            self.threads.give_up()
+            self.failureResultOf(waiting, TimedOut)
+        self.failureResultOf(self.look("1-99"), TooMany)
+        self.assertNoResult(self.look("1-98", 1001))
+        self.threads.calls[0][1]()
+        self.assertNoResult(self.look("1-99"))
+
+    def test_one_users_at_once(self) -> None:
+        """Do not take the places of others."""
+        for number in range(MAX_CONCURRENT_PER_USER):
+            self.assertNoResult(self.look(f"1-{number}"))
+        self.failureResultOf(self.look("1-99"), TooMany)
+        self.assertNoResult(self.look("1-98", 1001))
+        self.threads.calls[0][0].callback(7)
+        self.assertNoResult(self.look("1-99"))
+
     def test_many_at_once(self) -> None:
         """More than so many are refused, until one is done."""
         for number in range(MAX_CONCURRENT_INSPECTIONS):
-            self.assertNoResult(self.look(f"1-{number}"))
+            self.assertNoResult(self.look(f"1-{number}", 1000 + number))
         self.failureResultOf(self.look("1-99"), TooMany)
         self.threads.calls[0][0].callback(7)
         self.assertNoResult(self.look("1-99"))
