@@ -180,7 +180,7 @@ class Jobs(Service):
         try:
             await self.carried.sweep(self._is_over, self._wall())
         except (GomdError, OSError) as error:
-            self._log.warn("carried files are not looked through now: {error}", error=error)
+            self._log.warn("carried files cannot be swept now: {error}", error=error)
 
     def _sweep(self) -> Deferred[None]:
         """Remove carried files that nobody has fetched. Never fails: the loop would end."""
@@ -206,7 +206,7 @@ class Jobs(Service):
         if not job.state.over:
             raise Conflict(f"job {job.job} is not over: its files come home at its end")
         if not self.carried.has(job.name):
-            raise NotFound(f"no carried files of job {job.job} are missing at home")
+            raise NotFound(f"all carried files of job {job.job} are at home already")
         told = await self.carried.bring_home(job, job.node)
         if self.carried.has(job.name):
             raise NotPossible(told)
@@ -279,7 +279,7 @@ class Jobs(Service):
         if tracked is not None and tracked.taken:
             raise Conflict(f"somebody is attached to job {job.job} already")
         if tracked is None and not job.detached:
-            raise NotFound(f"job {job.job} is over, exit {job.exit}: nothing of it is kept but that")
+            raise NotFound(f"job {job.job} is over, exit {job.exit}: its output is not kept")
         if tracked is None and (gone := self._kept.why_gone(job)):
             raise NotFound(f"job {job.job} is over, exit {job.exit}: {gone}")
 

@@ -83,7 +83,7 @@ def _guest(caller: Caller, word: str) -> str:
     """
     job = JobName.parse(word)
     if caller.via != f"node {job.home}":
-        raise NotAllowed("only a job's home speaks of it so: say `gom run` or `gom attach` there")
+        raise NotAllowed("only a job's home may ask for this: use `gom run` or `gom attach` there")
     return str(job)
 
 

@@ -187,8 +187,8 @@ class DatagramReceiver:
         ):
             self._changes.warn(
                 self._own_id, self._heartbeats.name,
-                f"node {notice.by} says that this node is down, and does not hear that it is not: see "
-                "whether what is sent from here arrives there",
+                f"node {notice.by} says that this node is down, and does not receive its answers: "
+                "check that datagrams from here reach that node",
             )  # fmt: skip
 
     def _refute(self, incarnation: int, address: Address) -> None:

@@ -36,7 +36,7 @@ _SHARED: Final = ("/dev/shm/", "/dev/pts/")  # noqa: S108 - names that are compa
 MAX_PROCESSES: Final = 4000
 MAX_OPEN: Final = 20_000
 _TOO_MANY: Final = "it has too many processes or open files"
-_TOO_MANY_FILES: Final = "it has too many files open for another node to look at"
+_TOO_MANY_FILES: Final = "it has too many files open for another node to check"
 #: Bytes that the kernel gives as the size of every POSIX message queue.
 _QUEUE_SIZE: Final = 80
 _IN_TRANSIT: Final = "it has sent open files over a socket that nobody has received yet"

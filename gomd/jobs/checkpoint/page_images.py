@@ -69,7 +69,7 @@ def parse(data: bytes) -> Header:
     command, pages, address, memory = _FORMATS[len(data)].unpack(data)
     word, flags = command & (1 << _COMMAND_BITS) - 1, command >> _COMMAND_BITS
     if word not in (OPEN2, ADD, ADD_F, PARENT, CLOSE, FORCE_CLOSE) or pages > _MAX_PAGES:
-        raise CannotMove("the other node sends what is no memory of a job")
+        raise CannotMove("the other node sends something that is not the memory of a job")
     return Header(word, _PRESENT if word == ADD else flags, pages, address, memory)
 
 

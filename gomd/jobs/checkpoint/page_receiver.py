@@ -76,7 +76,7 @@ class PageReceiver:
         elif header.command == page_images.PARENT:
             self._send(page_images.COMPLETE)
         elif self._pagemap is None or self._pages is None:
-            raise CannotMove("the other node sends memory that belongs to nothing")
+            raise CannotMove("the other node sends memory of no process of the job")
         else:
             self._pagemap.write(page_images.entry(header))
             if header.present:

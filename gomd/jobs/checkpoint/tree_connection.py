@@ -158,7 +158,7 @@ class TreeReceiver:
         Take all of the stream; return how many bytes it has.
 
         :param first: seconds in which the source has to connect. :param limit: seconds for all of it.
-        :raises CannotMove: it did not come whole, is too large, or cannot be written.
+        :raises CannotMove: it did not arrive completely, is too large, or cannot be written.
         """
         end = time.monotonic() + limit
         wait = first

@@ -129,7 +129,9 @@ class CarriedFiles:
         try:
             await self.steps.on_disk(self._write_paths, name, request)
         except OSError as error:
-            raise CannotCarry(f"the spool takes no carried files: {error.strerror}") from error
+            raise CannotCarry(
+                f"its carried files cannot be written to the spool: {error.strerror}"
+            ) from error
         self._at_home.add(name)
         steps = self.steps
         sink = await (
@@ -218,7 +220,7 @@ class CarriedFiles:
         told = self._supervisors.read(name + SUFFIX, _PATHS)
         paths = None if told is None else told.get("paths")
         if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
-            raise NotFound("what it carries along is not written down any more")
+            raise NotFound("the list of its carried files is missing")
         return tuple(paths)
 
     def lost(self, name: str) -> str:

@@ -54,7 +54,7 @@ class CarriedMoves:
         except CannotMove:
             raise
         except GomdError as error:
-            raise CannotMove(f"its carried files do not come: {error}") from error
+            raise CannotMove(f"its carried files could not be fetched: {error}") from error
         finally:
             self._release(name, turn)
 

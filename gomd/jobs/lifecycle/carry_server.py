@@ -47,7 +47,7 @@ class CarryServer:
         if step == GIVE and tracked is not None and tracked.leaving and caller.owns(tracked.uid):
             return
         if node != home or home == self._own_id:
-            raise NotAllowed("only a job's home speaks of its files so, or the node that it moves to")
+            raise NotAllowed("only a job's home, or the node that it moves to, may ask for its files")
         if step == PUT and tracked is not None:
             raise Conflict(f"there is a job {name} here already")
 
@@ -62,7 +62,8 @@ class CarryServer:
             account = await self._steps.account(caller)
             if step == PUT and not self._supervisors.namespaces:
                 raise NotPossible(
-                    f"jobs cannot have files of their own on {self._supervisors.where}: gomd is not root's"
+                    f"jobs cannot have files of their own on {self._supervisors.where}: "
+                    "gomd does not run as root there"
                 )
             if step != PUT:
                 await self._steps.on_disk(self._check_owner, name, account.uid)

@@ -81,7 +81,7 @@ class PageServer:
         self._transfer.start(self._serve, directory, tls, failed=failed)
 
     async def wait(self) -> None:
-        """Wait until all of the memory is here. :raises CannotMove: it did not come whole."""
+        """Wait until all of the memory is here. :raises CannotMove: it did not arrive completely."""
         await self._transfer.wait()
 
     def cancel(self) -> None:

@@ -113,7 +113,7 @@ class Recovery:
                 if str(error) != said:
                     said = str(error)
                     self._log.warn(
-                        "migration {migration}: whether its job is here cannot be told now: {error}",
+                        "migration {migration}: cannot check now whether its job is here: {error}",
                         migration=record.migration, error=error,
                     )  # fmt: skip
                 await deferLater(self._context.clock, RETRY_INTERVAL)

@@ -36,7 +36,7 @@ def encode_requirements(requirements: Requirements) -> bytes:
         del values["carried"]  # the same
     data = json.dumps(values).encode("ascii")
     if len(data) > MAX_REQUIREMENTS_BYTES:
-        raise CannotMove("it has too many files open for another node to look at")
+        raise CannotMove("it has too many files open for another node to check")
     return data
 
 

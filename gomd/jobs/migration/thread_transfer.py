@@ -21,7 +21,7 @@ class ThreadTransfer:
     """
     One transfer, which may begin once.
 
-    :param what: is received, such as ``its memory``, for the sentence when it did not come whole.
+    :param what: is received, such as ``its memory``, for the sentence when it did not arrive completely.
     :ivar started: whether it has begun. :ivar cancelled: it was called off, so its failure is not told.
     """
 
@@ -54,7 +54,7 @@ class ThreadTransfer:
         self._ended.addErrback(on_failure)
 
     async def wait(self) -> None:
-        """Wait until all of it is here. :raises CannotMove: it did not come whole."""
+        """Wait until all of it is here. :raises CannotMove: it did not arrive completely."""
         await self._ended
         if not self._complete:
-            raise CannotMove(f"{self._what} did not come whole")
+            raise CannotMove(f"{self._what} did not arrive completely")

@@ -88,5 +88,7 @@ def parse(lines: Iterable[bytes]) -> dict[Path, Identity | None]:
             path = tuple(os.fsencode(name) for name in names)
             found[path] = _identity(values) if values else None
     except (ValueError, TypeError, IndexError) as error:
-        raise CannotMove("what the carried files were when the job began is damaged on the disk") from error
+        raise CannotMove(
+            "the record of the carried files from when the job began is damaged on the disk"
+        ) from error
     return found

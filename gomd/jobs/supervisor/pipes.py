@@ -97,7 +97,7 @@ def check_empty(descriptor: int) -> None:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     if any(events & select.POLLIN for _descriptor, events in poll.poll(0)):
-        raise CannotMove("a process that is not of it writes to its output")
+        raise CannotMove("a process outside the job writes to its output")
 
 
 def take_back(descriptor: int) -> bytes:
