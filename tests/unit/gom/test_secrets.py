@@ -157,7 +157,7 @@ def test_every_command_of_gom_stands_in_its_usage(capsys: Captured) -> None:
     """The usage names each; a hint such as `gom run --help` in it leads to the usage of that command."""
     assert main(["--help"]) == 0
     usage = capsys.readouterr().out
-    for command in ("run", "attach", "top", "migrate", "top", "mon", "key", "token"):
+    for command in ("run", "attach", "top", "mon", "migrate", "key", "token"):
         assert re.search(rf"^ +(gom )?{command} ", usage, re.MULTILINE), command
     hints = set(re.findall(r"`gom (\w+) --help`", usage))
     assert hints == {"run", "migrate", "top", "mon"}
