@@ -60,7 +60,7 @@ def _simulated() -> list[Row]:
         empty = (sys.executable, "-m", "bench.empty_screen")
         idle = _percent(lambda: cpu_seconds_of(pid))
         rows = _starts(top, mon, empty)
-        for name, command, awaited in (("gom top", top, _PROGRAM), ("gom mon", mon, b"nodes up")):
+        for name, command, awaited in (("gom top", top, _PROGRAM), ("gom mon", mon, b" running on ")):
             with OnTerminal(command, awaited) as screen:
                 screen.first_seconds()
                 time.sleep(SETTLE)
@@ -86,7 +86,7 @@ _SIZE: Final = f"{NODES} nodes, {NODES * PROCESSES:,} rows"
 def _starts(top: tuple[str, ...], mon: tuple[str, ...], empty: tuple[str, ...]) -> list[Row]:
     """Measure until something is shown; the programs take turns."""
     taken: dict[str, list[float]] = {"top": [], "mon": [], "empty": []}
-    programs = (("empty", empty, b"ready"), ("top", top, _PROGRAM), ("mon", mon, b"nodes up"))
+    programs = (("empty", empty, b"ready"), ("top", top, _PROGRAM), ("mon", mon, b" running on "))
     for _ in range(STARTS):
         for name, command, awaited in programs:
             with OnTerminal(command, awaited) as screen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -28,7 +29,9 @@ def cluster_of(home: Path, count: int, *options: str) -> Iterator[list[Daemon]]:
                 "--set", f"peers.port={port}", "--set", f"peers.seeds={seeds}", *options,
             )  # fmt: skip
             stack.callback(daemon.end)
-            daemons.append(daemon.start())
+            daemons.append(daemon)
+        with ThreadPoolExecutor(count) as pool:
+            list(pool.map(Daemon.start, daemons))
         for daemon in daemons:
             until(lambda daemon=daemon: nodes_up(daemon) == count)  # type: ignore[misc]
         yield daemons
