@@ -12,7 +12,7 @@ DESTDIR ?=
 # Where `make install-unit` puts gomd.service.
 UNITDIR ?= /etc/systemd/system
 
-.PHONY: help run test format lint types imports unit integration faults programs examples bench demo system criu clean install-openmosix-names uninstall-openmosix-names install-unit uninstall-unit
+.PHONY: help run test format lint types imports unit integration faults programs examples bench demo pictures system criu clean install-openmosix-names uninstall-openmosix-names install-unit uninstall-unit
 
 help:
 	@echo 'make run          run the daemon in the foreground with gomd.ini'
@@ -22,6 +22,7 @@ help:
 	@echo 'make faults       every fault a migration can meet, as root (make test has most of them)'
 	@echo 'make programs     move a hundred programs of Debian and write docs/programs.md, as root; ONLY=name for one'
 	@echo 'make bench        measure; ONLY=name for one of them'
+	@echo 'make pictures     remake the pictures of the live screens, docs/pictures'
 	@echo 'make demo         draw the load and the top processes of the daemon that runs'
 	@echo 'make criu         get a criu that works on this kernel, as root (moving processes needs one)'
 	@echo 'make install-unit  gomd.service for this virtual environment; uninstall-unit removes it'
@@ -75,6 +76,10 @@ bench: $(VENV)/.tested
 
 demo: $(VENV)/.installed
 	$(BIN)/python demo/monitor.py
+
+# The live screens with a made-up cluster, as SVG.
+pictures: $(VENV)/.tested
+	$(BIN)/python -m demo.pictures docs/pictures
 
 # The command names of openMosix, for people and scripts that use them: docs/openmosix-names.md.
 install-openmosix-names: $(VENV)/.installed

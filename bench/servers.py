@@ -36,12 +36,17 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """Return the processor time it has used, in seconds."""
-        words = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds_of(self.pid)
 
     def memory(self) -> int:
         """Return its resident memory, in bytes."""
         return memory_of(self.pid)
+
+
+def cpu_seconds_of(pid: int) -> float:
+    """Return the processor time that a process has used, in seconds."""
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_of(pid: int) -> int:

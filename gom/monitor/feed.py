@@ -25,8 +25,8 @@ from libgomd.wire.lines import Request
 MAX_EVENTS: Final = 200
 #: Seconds between two counts of the jobs.
 JOBS_PERIOD: Final = 5.0
-#: The counter of the jobs under way on a node.
-JOBS_COUNTER: Final = "jobs_held"
+#: The counter of the jobs of a home that are under way.
+JOBS_COUNTER: Final = "jobs_running"
 #: Rows of all nodes for which a round may come each second; more come less often.
 ROWS_PER_SECOND: Final = 20_000
 ALL: Final = "@all"

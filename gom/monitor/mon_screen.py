@@ -14,7 +14,7 @@ from gom.monitor.mon_model import ClusterView, State, state_of, totals_of, words
 from gom.monitor.mon_values import size, value_of
 from gom.monitor.mon_view import Layout, Page, View
 from gom.monitor.rows import Node
-from gom.monitor.spans import Line, Span, Style, clip, fit_line, line, visible, width
+from gom.monitor.spans import Line, Span, Style, clip, fit, fit_line, line, visible, width
 
 #: Lines of the bars in a picture that is not on a screen.
 _PICTURE_ROWS: Final = 14
@@ -153,8 +153,8 @@ def _head(cluster: ClusterView, view: View, cells: int) -> list[Line]:
         down = sums.nodes - sums.up
         first += [
             Span(": "),
-            Span(f"{sums.up} of {sums.nodes} nodes up", Style.BAD if down else Style.PLAIN),
-            Span(f", {sums.running:.1f} of {sums.cpus} CPUs"),
+            Span(f"{sums.up} of {sums.nodes} up", Style.BAD if down else Style.PLAIN),
+            Span(f", {sums.running:.1f} running on {sums.cpus} CPUs"),
             Span(f", {size(sums.used)} of {size(sums.memory)}"),
         ]
         if sums.balance is not None:
@@ -164,7 +164,7 @@ def _head(cluster: ClusterView, view: View, cells: int) -> list[Line]:
             _cut(first, cells),
             _cut([Span(_trouble(cluster), Style.BAD)], cells),
         ]
-    return [_cut(first, cells), _cut([Span(_title(cluster, view), Style.HEADING)], cells)]
+    return [_cut(first, cells), (Span(fit(_title(cluster, view), cells), Style.HEADING),)]
 
 
 def _trouble(cluster: ClusterView) -> str:
@@ -199,7 +199,9 @@ def _cut(spans: Sequence[Span], cells: int) -> Line:
 
 
 def _legend(cluster: ClusterView, view: View, nodes: Sequence[Node], cells: int, rows: int | None) -> Line:
-    values = [value_of(node, view.metric, cluster.standard) for node in nodes]
+    """Return what the marks mean. :param rows: lines of the screen when it shows the map, else None."""
+    has_tenths = rows is not None or not columns_of(nodes, view.numbering, cells).wide
+    values = [value_of(node, view.metric, cluster.standard) for node in nodes] if has_tenths else []
     prefix = "" if rows is None else cells_of(nodes, cells, rows).prefix
     return _cut(legend(nodes, values, prefix), cells)
 

@@ -135,6 +135,12 @@ _NUMBERS = frozenset((
 ))  # fmt: skip
 
 
+#: Values that are text.
+_TEXTS = frozenset((
+    "identity", "name", "address", "user", "state", "cantmove", "command", "kind", "reason",
+))  # fmt: skip
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and abs(value) <= _LARGEST
 
@@ -147,6 +153,8 @@ def _made(kind: Any, row: Mapping[str, Any], int_fields: tuple[str, ...]) -> Any
     for name, value in values.items():
         if name in _NUMBERS and not _is_number(value):
             values[name] = None
+        elif name in _TEXTS:
+            values[name] = "" if value is None else str(value)
     try:
         return kind(**values)
     except TypeError as error:

@@ -191,10 +191,18 @@ class Subscription(threading.Thread):
 
     :param work: opens streams with `Subscription.open` and hands on what comes; it yields each time.
     :param said: called with the sentence of an error, and with an empty one once all is well again.
+    :param pauses: seconds of the first pause, and of the longest.
     """
 
-    def __init__(self, place: Place, work: Work, said: Callable[[Subscription, str], None]) -> None:
+    def __init__(
+        self,
+        place: Place,
+        work: Work,
+        said: Callable[[Subscription, str], None],
+        pauses: tuple[float, float] = (FIRST_PAUSE, MAX_PAUSE),
+    ) -> None:
         super().__init__(daemon=True)
+        self._pauses = pauses
         self.place = place
         self._work = work
         self._said = said
@@ -221,14 +229,14 @@ class Subscription(threading.Thread):
 
     def run(self) -> None:
         """Work until stopped; threading calls this."""
-        pause, is_well = FIRST_PAUSE, True
+        (pause, longest), is_well = self._pauses, True
         while not self._stopping.is_set():
             try:
                 for _ in self._work(self):
                     if self._stopping.is_set():
                         break
                     if not is_well:
-                        is_well, pause = True, FIRST_PAUSE
+                        is_well, pause = True, self._pauses[0]
                         self._said(self, "")
                 else:
                     raise ConnectionLost("the daemon ended the watch")
@@ -241,4 +249,4 @@ class Subscription(threading.Thread):
                 if self._stream is not None:
                     self._stream.close()
             self._stopping.wait(pause)
-            pause = min(2 * pause, MAX_PAUSE)
+            pause = min(2 * pause, longest)

@@ -99,18 +99,18 @@ class Table:
 
     @cached_property
     def _places(self) -> dict[str, int]:
-        return {row[2].decode(): at for at, row in enumerate(self._ordered)}
+        return {row[2].decode("utf-8", "replace"): at for at, row in enumerate(self._ordered)}
 
     def __len__(self) -> int:
         return len(self._ordered)
 
     def identity(self, at: int) -> str:
         """Return the identity of the row at that place."""
-        return self._ordered[at][2].decode()
+        return self._ordered[at][2].decode("utf-8", "replace")
 
     def identities(self) -> list[str]:
         """Return the identities of all rows, in their order."""
-        return [row[2].decode() for row in self._ordered]
+        return [row[2].decode("utf-8", "replace") for row in self._ordered]
 
     def place(self, identity: str) -> int | None:
         """Return the place of a process; None when it is not in the table."""

@@ -90,7 +90,7 @@ def columns_for(width: int) -> tuple[Column, ...]:
     chosen: list[Column] = []
     left = width - 1
     for column in sorted(COLUMNS, key=lambda each: each.rank):
-        if left - column.width - 1 >= _WIDE.get(column.heading, MIN_COMMAND if column.rank else 0):
+        if left - column.width - 1 >= _WIDE.get(column.heading, MIN_COMMAND if column.rank > 1 else 5):
             chosen.append(column)
             left -= column.width + 1
     return tuple(column for column in COLUMNS if column in chosen)

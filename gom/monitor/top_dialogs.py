@@ -163,7 +163,8 @@ class Acting:
     """
     Acts on processes, after a confirmation that names what will happen.
 
-    :param what: names it, such as ``send SIGTERM to``. :param request: makes the request from an identity.
+    :param what: says it, with ``{}`` for the process: ``send SIGTERM to {}``.
+    :param request: makes the request from an identity.
     :param warning: one more sentence of the confirmation; empty for none.
     """
 
@@ -186,10 +187,10 @@ class Acting:
 
     def sentence(self) -> str:
         """Return what will happen, in one sentence."""
-        what = self._what[:1].upper() + self._what[1:]
-        if len(self._processes) == 1:
-            return f"{what} process {named(self._processes[0])}?"
-        return f"{what} these {len(self._processes)} processes?"
+        before, _, behind = self._what.partition("{}")
+        count = len(self._processes)
+        whom = f"process {named(self._processes[0])}" if count == 1 else f"these {count} processes"
+        return f"{before[:1].upper()}{before[1:]}{whom}{behind}?"
 
     def lines(self, width: int, height: int) -> list[Line]:
         """See `Dialog.lines`: the question is there whatever the height."""
@@ -243,17 +244,17 @@ def signal_menu() -> Menu:
 
 def sending(name: str, processes: Sequence[Process]) -> Acting:
     """Return the confirmation of a signal."""
-    return Acting(f"send SIG{name} to", processes, lambda identity: Request("signal", (identity, name)))
+    return Acting(f"send SIG{name} to {{}}", processes, lambda identity: Request("signal", (identity, name)))
 
 
 def locking(lock: bool, processes: Sequence[Process]) -> Acting:
     """Return the confirmation of a lock, or of its end."""
     if lock:
         return Acting(
-            "lock", processes, lambda identity: Request("lock", (identity,)),
+            "lock {}", processes, lambda identity: Request("lock", (identity,)),
             "Balancing leaves a locked process where it is.",
         )  # fmt: skip
-    return Acting("unlock", processes, lambda identity: Request("unlock", (identity,)))
+    return Acting("unlock {}", processes, lambda identity: Request("unlock", (identity,)))
 
 
 class Renice:
@@ -302,5 +303,5 @@ class Renice:
 def renicing(nice: int, processes: Sequence[Process]) -> Acting:
     """Return the confirmation of a niceness."""
     return Acting(
-        f"set niceness {nice} of", processes, lambda identity: Request("renice", (identity, str(nice)))
+        f"set niceness {nice} of {{}}", processes, lambda identity: Request("renice", (identity, str(nice)))
     )

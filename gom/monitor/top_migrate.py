@@ -131,7 +131,7 @@ class Migrate:
         answer = self._said.get(value)
         refused = "" if answer is None or answer.done else f" The dry run said: {visible(answer.text)}"
         acting = Acting(
-            f"migrate {where}", self._processes, lambda identity: Request("migrate", (identity, value)),
+            f"migrate {{}} {where}", self._processes, lambda identity: Request("migrate", (identity, value)),
             f"The whole job of a process moves with it.{refused}",
         )  # fmt: skip
         return acting

@@ -38,8 +38,8 @@ class TopScreen:
     """
     The screen. See `gom.monitor.program.Program` for its methods.
 
-    :param feed: makes the feed, from what it is to call on news. :param when: writes a moment of the wall
-        clock, in seconds since the epoch.
+    :param when: writes a moment of the wall clock, in seconds since the epoch.
+    :param feed: makes the feed, from what it is to call on news. :param actor: likewise, what sends requests.
     """
 
     def __init__(
@@ -49,14 +49,15 @@ class TopScreen:
         period: float,
         when: Callable[[float], str],
         feed: Callable[[Callable[[], None]], Feed] | None = None,
+        actor: Callable[[Callable[[], None]], Actor] | None = None,
     ) -> None:
         self.finished = False
         self._wanted = wanted
         self._first_top = wanted.top
         self._period = period
         self._when = when
-        self._place = place
         self._make_feed = feed or (lambda changed: Feed(place, period, wanted, changed))
+        self._make_actor = actor or (lambda changed: Actor(place, changed))
         self._feed: Feed | None = None
         self._actor: Actor | None = None
         self._list = ProcessList()
@@ -77,7 +78,7 @@ class TopScreen:
     def start(self, changed: Callable[[], None]) -> None:
         """See `Program.start`."""
         self._feed = self._make_feed(changed)
-        self._actor = Actor(self._place, changed)
+        self._actor = self._make_actor(changed)
         self._feed.start()
 
     def stop(self) -> None:
@@ -119,7 +120,7 @@ class TopScreen:
         if self._dialog is None:
             return lines
         if columns < 24 or rows < 8:  # no room for a frame
-            shown = self._dialog.lines(columns, rows)
+            shown = self._dialog.lines(columns, rows)[-rows:]
             return shown + [()] * (rows - len(shown))
         is_pane = isinstance(self._dialog, (top_detail.Detail, top_help.Help))
         width = columns if is_pane else min(columns, 76)
@@ -133,8 +134,7 @@ class TopScreen:
         assert self._feed is not None
         assert self._actor is not None
         self._snapshot = self._feed.snapshot()
-        if self._snapshot.table is not None and self._snapshot.wanted == self._wanted:
-            self._list.match = ""
+        self._list.match = self._local_match()
         lost = self._list.update(self._snapshot.table)
         if lost and self._dialog is None:
             self._say(
@@ -145,6 +145,12 @@ class TopScreen:
         if self._typing is not None and self._snapshot.at - self._typed_at > TYPING_PAUSE:
             self._want(match=self._typing)
         self._ask_for_more()
+
+    def _local_match(self) -> str:
+        """Return by what the rows that are there are filtered here, until the nodes have answered with it."""
+        needle = self._wanted.match if self._typing is None else self._typing
+        shown = self._snapshot.wanted
+        return "" if shown is not None and shown.match == needle else needle.casefold()
 
     def _ask_for_more(self) -> None:
         """Ask for more rows of each node when the window is at the end of those that are there."""
@@ -264,18 +270,13 @@ class TopScreen:
             typed = typed if key == "enter" else ""
             self._want(match=typed)
         elif key == "backspace":
-            typed = typed[:-1]
-            self._typing = typed
+            self._typing = typed[:-1]
         elif key == "ctrl+u":
-            self._typing = typed = ""
+            self._typing = ""
         elif text and len(typed) < 200:
-            typed += text
-            self._typing = typed
-        elif self._move(key):
-            return
-        # Until the nodes answer with it, the rows that are there are filtered here.
-        self._list.match = typed.casefold()
-        self._list.arrange()
+            self._typing = typed + text
+        else:
+            self._move(key)
 
     def _clear(self) -> None:
         """Go back to all rows: marks first, then whatever selects."""
@@ -283,8 +284,6 @@ class TopScreen:
         if self._list.marks:
             self._list.marks.clear()
             return
-        self._list.match = ""
-        self._list.arrange()
         self._want(match="", user="", jobs=False, node=0, top=self._first_top)
 
     def _filter(self) -> None:

@@ -326,6 +326,8 @@ class Jobs(Service):
         """See `IJobs.counters`."""
         yield Counter("jobs_started", self._tracker.jobs_started, "jobs of this home that have begun")
         yield Counter("jobs_held", len(self._tracker.jobs), "jobs under way here, guests too")
+        running = sum(each.number is not None and each.exit is None for each in self._tracker.jobs.values())
+        yield Counter("jobs_running", running, "jobs of this home under way, wherever they run")
         yield Counter("jobs_known", len(tuple(self._table)), "jobs in the home table")
         yield from self._kept.counters()
         yield from self.migrator.counters()

@@ -90,7 +90,7 @@ def test_a_dead_node_says_so_in_place_of_its_bar() -> None:
     lines = screen(cluster(node(1), node(2, status=DOWN)))
     bars = [line for line in lines if line[5:6] in ("│", "┤")]
     assert any(column_of(bars, x).endswith("DEAD") for x in range(80))
-    assert "1 of 2 nodes up" in lines[0]
+    assert "1 of 2 up" in lines[0]
     told = whole(cluster(node(1), node(2, status=DOWN, name="beta")))
     assert told.endswith("D down: beta")
 
@@ -98,7 +98,7 @@ def test_a_dead_node_says_so_in_place_of_its_bar() -> None:
 def test_dead_nodes_are_left_out_on_request() -> None:
     told = whole(cluster(node(1), node(2, status=DOWN, name="beta")), View(dead=False))
     assert "beta" not in told
-    assert "1 of 2 nodes up" in told
+    assert "1 of 2 up" in told
 
 
 def test_blocked_and_old_nodes_have_their_letter() -> None:
