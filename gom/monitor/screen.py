@@ -8,6 +8,7 @@ background; with NO_COLOR there are none.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import signal
 import sys
@@ -185,7 +186,8 @@ class Shell(App[int]):
         super().__init__(ansi_color=True)
         self.program = program
         self.picture = Picture(program, styles(environment))
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._news_loop: asyncio.AbstractEventLoop | None = None
+        self._news_context: contextvars.Context | None = None
 
     def compose(self) -> ComposeResult:
         """Show the picture alone."""
@@ -193,16 +195,18 @@ class Shell(App[int]):
 
     def on_mount(self) -> None:
         """Take signals, so that the terminal is restored whichever of them ends the program."""
-        self._loop = asyncio.get_running_loop()
+        # What another thread puts into the loop has to run as a part of this program, with its context.
+        self._news_context = contextvars.copy_context()
+        self._news_loop = asyncio.get_running_loop()
         for number in _ENDED_BY:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
-                self._loop.add_signal_handler(number, self.exit, 128 + number)
+                self._news_loop.add_signal_handler(number, self.exit, 128 + number)
 
     def news(self) -> None:
         """Draw soon; may be called on any thread, and before the screen is there."""
-        if self._loop is not None:
+        if self._news_loop is not None:
             try:
-                self._loop.call_soon_threadsafe(self.picture.news)
+                self._news_loop.call_soon_threadsafe(self.picture.news, context=self._news_context)
             except RuntimeError:  # the loop is closed: the program ends
                 pass
 
