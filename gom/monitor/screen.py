@@ -223,8 +223,8 @@ def run(program: Program) -> int:
         status: Any = shell.run()
     finally:
         program.stop()
-    if status is None:  # textual has shown why
-        return shell.return_code or 1
+    if status is None:  # left with Ctrl-Q; after an error textual has shown what it was
+        return shell.return_code or 0
     try:
         sys.stdout.flush()
     except OSError:  # the terminal was hung up

@@ -19,8 +19,8 @@ def a_process(pid: int, node: int = 1, **given: Any) -> Process:
     """Return a process; its home is its node unless said."""
     home = given.pop("home", node)
     values: dict[str, Any] = {
-        "ppid": 0, "user": "ada", "state": "S", "cpu_percent": 0.0, "cpu_seconds": 1.0, "rss": 1000, "nice": 0,
-        "threads": 1, "command": f"prog{pid}",
+        "ppid": 0, "user": "ada", "state": "S", "cpu_percent": 0.0, "cpu_seconds": 1.0, "rss": 1000,
+        "nice": 0, "threads": 1, "command": f"prog{pid}",
     }  # fmt: skip
     values |= given
     return Process(f"{home}-{pid}-9", node, home, pid, **values)
