@@ -187,7 +187,7 @@ class Shell(App[int]):
         self.program = program
         self.picture = Picture(program, styles(environment))
         self._news_loop: asyncio.AbstractEventLoop | None = None
-        self._variables = contextvars.copy_context()
+        self._news_context: contextvars.Context | None = None
 
     def compose(self) -> ComposeResult:
         """Show the picture alone."""
@@ -195,7 +195,8 @@ class Shell(App[int]):
 
     def on_mount(self) -> None:
         """Take signals, so that the terminal is restored whichever of them ends the program."""
-        self._variables = contextvars.copy_context()  # textual's timers need those of their program
+        # What another thread puts into the loop has to run as a part of this program, with its context.
+        self._news_context = contextvars.copy_context()
         self._news_loop = asyncio.get_running_loop()
         for number in _ENDED_BY:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
@@ -205,7 +206,7 @@ class Shell(App[int]):
         """Draw soon; may be called on any thread, and before the screen is there."""
         if self._news_loop is not None:
             try:
-                self._news_loop.call_soon_threadsafe(self.picture.news, context=self._variables)
+                self._news_loop.call_soon_threadsafe(self.picture.news, context=self._news_context)
             except RuntimeError:  # the loop is closed: the program ends
                 pass
 
@@ -222,8 +223,8 @@ def run(program: Program) -> int:
         status: Any = shell.run()
     finally:
         program.stop()
-    if status is None:  # textual has shown why
-        return shell.return_code or 1
+    if status is None:  # left with Ctrl-Q; after an error textual has shown what it was
+        return shell.return_code or 0
     try:
         sys.stdout.flush()
     except OSError:  # the terminal was hung up

@@ -15,11 +15,14 @@ from gom.monitor.table import NodeRows, Table, fields, read_round
 GB = 1 << 30
 
 
-def a_process(pid: int, node: int = 1, **values: Any) -> Process:
+def a_process(pid: int, node: int = 1, **given: Any) -> Process:
     """Return a process; its home is its node unless said."""
-    home = values.pop("home", node)
-    values = {"ppid": 0, "user": "ada", "state": "S", "cpu_percent": 0.0, "cpu_seconds": 1.0, "rss": 1000,
-              "nice": 0, "threads": 1, "command": f"prog{pid}"} | values  # fmt: skip
+    home = given.pop("home", node)
+    values: dict[str, Any] = {
+        "ppid": 0, "user": "ada", "state": "S", "cpu_percent": 0.0, "cpu_seconds": 1.0, "rss": 1000,
+        "nice": 0, "threads": 1, "command": f"prog{pid}",
+    }  # fmt: skip
+    values |= given
     return Process(f"{home}-{pid}-9", node, home, pid, **values)
 
 
@@ -40,7 +43,7 @@ def round_of(rows: Sequence[dict[str, Any]], number: int = 1, age: float = 0) ->
     """Return the lines of one round."""
     lines = []
     for each in rows:
-        tail = {"round": number, "rows": len(rows)}
+        tail: dict[str, Any] = {"round": number, "rows": len(rows)}
         if "code" not in each and "left" not in each:
             tail = {"rows_age": age} | tail
         lines.append(json.dumps(each | tail).encode())
