@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from gom import token as tokens
 from libgomd.blocking import connect
+from tests.integration import many_nodes
 from tests.integration.conftest import StartDaemon
 from tests.integration.daemon import Daemon
 from tests.integration.jobs import free_port, jobs, until
@@ -185,3 +186,26 @@ def streams(daemon: Daemon) -> int:
     """Return the open event streams of a daemon."""
     rows = Web(daemon).ask("GET", "/api/v1/stats").json["rows"]
     return int(next(row["value"] for row in rows if row["name"] == "http_streams"))
+
+
+class Large(Daemon):
+    """A daemon with simulated nodes beside it."""
+
+    def __init__(self, home: Path, count: int) -> None:
+        super().__init__(home, "--http", "tcp:127.0.0.1:0", "--node-id", "1", "--name", "node-0001")
+        self._count = count
+
+    def command(self) -> Sequence[str]:
+        """The command that starts it."""
+        return (sys.executable, many_nodes.__file__, str(self._count), *self._options)
+
+
+@pytest.mark.parametrize("count", [200, 1000])
+def test_many_nodes(tmp_path: Path, count: int) -> None:
+    """Each has a tile with its name, and the page keeps up with all of them once a second."""
+    daemon = Large(tmp_path / "large", count)
+    try:
+        daemon.start()
+        run_scenario("many", url=url_of(daemon), count=count, pictures=os.environ.get("GOMD_PICTURES"))
+    finally:
+        daemon.end()

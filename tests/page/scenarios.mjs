@@ -205,10 +205,11 @@ export async function views({ newPage }, { url, token, pictures }) {
     await page.emulateMedia({ colorScheme: theme });
     await page.evaluate((name) => localStorage.setItem("gomd-theme", name), theme);
     for (const [name, hash] of [["nodes", "#/"], ["node", "#/node/1"], ["processes", "#/processes"], ["jobs", "#/jobs"], ["events", "#/events"]]) {
+      if (theme === "dark" && !pictures && name !== "nodes" && name !== "processes") continue; // the colours are the same
       await page.goto(`${url}${hash}`);
       await page.reload();
       await page.getByRole("heading", { level: 1 }).waitFor();
-      await page.waitForTimeout(700);
+      await page.waitForTimeout(400);
       await accessible(page, `${name}, ${theme}`);
       if (pictures) await page.screenshot({ path: `${pictures}/page-${name}-${theme}.png` });
     }
@@ -257,7 +258,7 @@ export async function tabs({ newPage }, { url }) {
 }
 
 /** Many nodes: every one has a tile with its name, and the page keeps up with them. */
-export async function many({ newPage }, { url, count }) {
+export async function many({ newPage }, { url, count, pictures }) {
   const page = await newPage(url);
   await page.waitForFunction((most) => document.querySelectorAll(".tile").length === most, count, { timeout: 30000 });
   const named = await page.locator(".tile .name").allTextContents();
@@ -270,6 +271,7 @@ export async function many({ newPage }, { url, count }) {
       .observe({ type: "longtask" });
     setTimeout(() => resolve(longest), 4000);
   }));
-  console.log(`longest task with ${count} nodes: ${cost} ms`);
+  console.error(`longest task with ${count} nodes: ${cost} ms`);
+  if (pictures) await page.screenshot({ path: `${pictures}/page-${count}.png` });
   check(cost < 500, `an update of ${count} tiles blocked the page for ${cost} ms`);
 }
