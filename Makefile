@@ -12,7 +12,7 @@ DESTDIR ?=
 # Where `make install-unit` puts gomd.service.
 UNITDIR ?= /etc/systemd/system
 
-.PHONY: help run test format lint types imports unit integration faults programs examples bench demo pictures system criu clean install-openmosix-names uninstall-openmosix-names install-unit uninstall-unit
+.PHONY: help run test format lint types imports page-tools unit integration faults programs examples bench demo pictures system criu clean install-openmosix-names uninstall-openmosix-names install-unit uninstall-unit
 
 help:
 	@echo 'make run          run the daemon in the foreground with gomd.ini'
@@ -28,13 +28,14 @@ help:
 	@echo 'make install-unit  gomd.service for this virtual environment; uninstall-unit removes it'
 	@echo 'make install-openmosix-names PREFIX=/usr/local'
 	@echo '                  mosctl, mosrun, migrate and mps, as openMosix had them; uninstall-... removes them'
+	@echo 'make page-tools   what the tests of the page need: playwright-core and axe-core from npm'
 	@echo 'make clean        remove the virtual environment and all caches'
 
 run: $(VENV)/.installed
 	@echo 'gomd: the telnet line is at the endpoint below; try: telnet 127.0.0.1 2901'
 	exec $(BIN)/twistd -n --pidfile= gomd --config gomd.ini
 
-test: lint types imports system unit integration
+test: lint types imports system page-tools unit integration
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff check .
@@ -101,6 +102,14 @@ uninstall-unit:
 system:
 	@sh contrib/system-packages
 
+# What the tests of the page use: playwright-core and axe-core, with the machine's own Node.js and Chromium.
+page-tools: tests/page/node_modules/.made
+
+tests/page/node_modules/.made: tests/page/package.json tests/page/package-lock.json
+	@if command -v npm >/dev/null 2>&1; then cd tests/page && npm ci --no-audit --no-fund --loglevel=error && touch node_modules/.made; \
+	 elif [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then echo 'npm is missing, and the page cannot be tried' >&2; exit 1; \
+	 else echo 'npm is missing: the page will not be tried in a browser'; fi
+
 # A criu that works on this kernel, for moving jobs: the system's own, otherwise one under /opt/gomd-criu.
 criu:
 	@sh contrib/get-criu
@@ -124,5 +133,5 @@ $(VENV)/.tested: $(VENV)/.made setup.cfg pyproject.toml
 	@touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) tests/page/node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -19,7 +19,7 @@ COMMON_HEADERS: Final = (
 PAGE_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'; trusted-types 'none'"
+    "require-trusted-types-for 'script'; trusted-types gomd"
 )
 PAGE_HEADERS: Final = {
     "Content-Security-Policy": PAGE_POLICY,

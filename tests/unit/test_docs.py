@@ -31,7 +31,9 @@ def texts() -> Iterator[tuple[Path, str]]:
     """Every text file of the project with its contents, but for captured data and licences."""
     paths = [path for path in ROOT.iterdir() if path.is_file() and path.name != "COPYING"]
     for folder in FOLDERS:
-        paths += [path for path in (ROOT / folder).rglob("*") if path.is_file()]
+        paths += [
+            path for path in (ROOT / folder).rglob("*") if path.is_file() and "node_modules" not in path.parts
+        ]
     for path in sorted(paths):
         if CAPTURED in path.parents or "__pycache__" in path.parts or path == Path(__file__):
             continue

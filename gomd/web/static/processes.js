@@ -1,0 +1,185 @@
+// The processes of the cluster: one table, selected in the browser, so that all tabs share one stream.
+
+import { ApiError, key, rows as rowsOf } from "./api.js";
+import { nameOf } from "./cluster.js";
+import { lineChart } from "./chart.js";
+import { dialog } from "./dialogs.js";
+import { choice, field, h } from "./dom.js";
+import { bytes, duration, moment, number } from "./format.js";
+import { changeOnce, draggable, isDragging, move, moveSomewhere } from "./moving.js";
+import { watch } from "./streams.js";
+import { Table, sorted, turned } from "./table.js";
+
+const FIELDS = "node,home,pid,ppid,user,state,cpu_percent,cpu_seconds,rss,threads,nice,nmigs,lock,cantmove,command,identity,name,where,start_time,read_rate,write_rate";
+export const STREAM = `ps?node=all&n=2&fields=${FIELDS}`;
+const SIGNALS = ["TERM", "KILL", "HUP", "INT", "STOP", "CONT", "USR1", "USR2"];
+
+const COLUMNS = [
+  { key: "node", title: "Node", number: true, value: (row) => row.node, text: (row) => String(row.node) },
+  { key: "pid", title: "PID", number: true, value: (row) => row.pid, text: (row) => String(row.pid) },
+  { key: "user", title: "User", value: (row) => row.user, text: (row) => row.user },
+  { key: "cpu", title: "CPU %", number: true, value: (row) => row.cpu_percent, text: (row) => number(row.cpu_percent, 1) },
+  { key: "rss", title: "Memory", number: true, value: (row) => row.rss, text: (row) => bytes(row.rss) },
+  { key: "time", title: "Time", number: true, value: (row) => row.cpu_seconds, text: (row) => duration(row.cpu_seconds) },
+  { key: "state", title: "State", value: (row) => row.state, text: (row) => row.state + (row.lock ? " locked" : "") },
+  { key: "command", title: "Command", wide: true, value: (row) => row.command || row.name },
+  { key: "actions", title: "Actions", value: () => 0 },
+];
+
+/** Return the process as something that can be moved. */
+export const subjectOf = (row) => ({
+  kind: "process", label: `${row.pid} ${row.name}`, user: row.user, id: row.identity || String(row.pid), node: row.node,
+  reason: row.cantmove,
+});
+
+const address = (row) => `#/process/${encodeURIComponent(row.identity || row.pid)}?node=${row.node}`;
+
+/** Where to send a change: the node on which the process runs, unless its identity says it. */
+const at = (verb, row) => (row.identity ? verb : `${verb}?node=${row.node}`);
+
+export function processesView(main, options, setOptions, { node = null, title = "Processes" } = {}) {
+  const jobIds = new Set();
+  let all = [];
+  let errors = [];
+  const search = h("input", { type: "search", value: options.match ?? "", placeholder: "name, command or PID",
+    oninput: () => set("match", search.value) });
+  const user = h("input", { type: "text", value: options.user ?? "", size: "10", oninput: () => set("user", user.value) });
+  const jobs = h("input", { type: "checkbox", checked: options.jobs === "1", onchange: () => set("jobs", jobs.checked ? "1" : "") });
+  const kernel = h("input", { type: "checkbox", checked: options.kernel === "1", onchange: () => set("kernel", kernel.checked ? "1" : "") });
+  const count = h("p", { class: "notice", role: "status" });
+  const table = new Table({
+    label: title, columns: COLUMNS, id: (row) => row.identity || `${row.node}-${row.pid}`, decorate,
+    onSort: (key) => set("sort", turned(options.sort ?? "cpu", key)), hold: isDragging,
+  });
+  main.append(h(node === null ? "h1" : "h2", {}, title),
+    h("div", { class: "tools" }, field("Search", search), field("User", user), field("Jobs only", jobs), field("Kernel threads", kernel)),
+    count, table.element);
+
+  function set(name, chosen) {
+    options[name] = chosen;
+    setOptions(options);
+    show();
+  }
+
+  function decorate(each, row) {
+    const [command, actions] = each.cells.slice(-2);
+    if (each.isNew) {
+      each.link = h("a", {});
+      command.append(each.link);
+      actions.append(h("button", { type: "button", "aria-haspopup": "dialog",
+        onclick: () => actOn(each.row) }, "…"));
+      draggable(each.element, () => subjectOf(each.row));
+    }
+    each.link.href = address(row);
+    const text = row.command || `[${row.name}]`;
+    if (each.link.textContent !== text) each.link.textContent = text;
+    actions.firstChild.setAttribute("aria-label", `Actions for process ${row.pid} ${row.name}`);
+    each.element.classList.toggle("stuck", Boolean(row.cantmove));
+  }
+
+  function show() {
+    const text = (options.match ?? "").toLowerCase();
+    const found = all.filter((row) => (node === null || row.node === node) &&
+      (!options.user || row.user === options.user) && (options.jobs !== "1" || row.isJob) &&
+      (options.kernel === "1" || row.rss || row.cpu_percent || row.command !== `[${row.name}]`) &&
+      (!text || String(row.pid) === text || row.command.toLowerCase().includes(text) || row.name.toLowerCase().includes(text)));
+    table.set(sorted(found, COLUMNS, options.sort ?? "cpu"), options.sort ?? "cpu");
+    count.textContent = `${found.length} of ${all.length} processes` +
+      errors.map((each) => `; ${nameOf(each.from)}: ${each.error}`).join("");
+  }
+
+  const end = watch(STREAM, ({ rows }) => {
+    errors = rows.filter((row) => row.error);
+    all = rows.filter((row) => row.pid !== undefined);
+    for (const row of all) row.isJob = row.nmigs > 0 || row.where !== 0 || row.home !== row.node || (row.identity && jobIds.has(row.identity));
+    show();
+  }, (error) => { count.textContent = error.error; });
+  const endJobs = watchJobs((found) => {
+    jobIds.clear();
+    for (const job of found) if (job.identity) jobIds.add(job.identity);
+  });
+  return () => { end(); endJobs(); table.end(); };
+}
+
+/** Call `take` with the rows of the jobs, now and every few seconds; it returns what ends that. */
+export function watchJobs(take, failed = () => {}) {
+  let isOver = false;
+  async function look() {
+    if (!key()) failed(new ApiError(401, "Sign in to see your jobs."));
+    else if (!document.hidden) {
+      try {
+        const found = await rowsOf("jobs");
+        if (!isOver) take(found);
+      } catch (error) {
+        if (!isOver) failed(error);
+      }
+    }
+  }
+  look();
+  const timer = setInterval(look, 2000);
+  return () => { isOver = true; clearInterval(timer); };
+}
+
+/** The menu of a process. */
+async function actOn(row) {
+  const what = `process ${row.pid} ${row.name} of ${row.user}`;
+  const verb = choice([["move", "move it"], ["signal", "send a signal"], ["renice", "set its niceness"],
+    row.lock ? ["unlock", "unlock it: balancing may move it"] : ["lock", "lock it: balancing leaves it"]], "move");
+  const signal = choice(SIGNALS.map((name) => [name, name]), "TERM");
+  const nice = h("input", { type: "number", min: "-20", max: "19", value: row.nice ?? 0 });
+  const extra = h("div", {});
+  const showExtra = () => extra.replaceChildren(...(verb.value === "signal" ? [field("Signal", signal)]
+    : verb.value === "renice" ? [field("Niceness", nice)] : []));
+  verb.addEventListener("change", showExtra);
+  const reason = row.cantmove ? [h("p", { class: "notice" }, `It cannot be moved: ${row.cantmove}`)] : [];
+  const chosen = await dialog(`What should happen to ${what}?`, [field("Action", verb), extra, ...reason], "Next", () => verb.value);
+  const pid = row.identity || row.pid;
+  if (chosen === "move") await moveSomewhere(subjectOf(row));
+  else if (chosen === "signal") {
+    await changeOnce(`Send ${signal.value} to ${what}?`, `It runs on ${nameOf(row.node)}.`, "Send", at("signal", row),
+      { pid, sig: signal.value }, `sent ${signal.value} to ${what}`);
+  } else if (chosen === "renice") {
+    await changeOnce(`Set the niceness of ${what} to ${nice.value}?`, `It runs on ${nameOf(row.node)}.`, "Set",
+      at("renice", row), { pid, n: Number(nice.value) }, `${what} has niceness ${nice.value}`);
+  } else if (chosen) {
+    await changeOnce(`${chosen === "lock" ? "Lock" : "Unlock"} ${what}?`, `It runs on ${nameOf(row.node)}.`,
+      chosen === "lock" ? "Lock" : "Unlock", at(chosen, row), { pid }, `${what} is ${chosen}ed`);
+  }
+}
+
+/** One process: its values, and charts of the time for which this page is open. */
+export function processView(main, options, setOptions, word) {
+  const title = h("h1", {}, `Process ${word}`);
+  const notice = h("p", { class: "notice", role: "status" }, "looking for it");
+  const facts = h("dl", { class: "facts" });
+  const charts = [lineChart("CPU %", (each) => number(each, 1)), lineChart("Memory", bytes)];
+  const buttons = h("div", { class: "buttons" });
+  main.append(title, notice, facts, h("div", { class: "charts" }, charts.map((each) => each.element)), buttons);
+  let row = null;
+  const end = watch(STREAM, ({ rows }) => {
+    const found = rows.find((each) => each.identity === word || (String(each.pid) === word && String(each.node) === options.node));
+    if (!found) {
+      notice.textContent = row ? "it has ended, or its node does not answer" : "there is no such process now";
+      return;
+    }
+    if (!row) {
+      buttons.append(h("button", { type: "button", onclick: () => moveSomewhere(subjectOf(row)) }, "Move…"),
+        h("button", { type: "button", onclick: () => move(subjectOf(row), "best") }, "Move to the best node"),
+        h("button", { type: "button", onclick: () => actOn(row) }, "More actions…"));
+      draggable(title, () => subjectOf(row));
+    }
+    row = found;
+    title.textContent = `Process ${row.pid} ${row.name}`;
+    notice.textContent = row.cantmove ? `it cannot be moved: ${row.cantmove}` : "";
+    const told = [["Node", nameOf(row.node)], ["Home", nameOf(row.home)], ["User", row.user], ["Parent", row.ppid],
+      ["State", row.state], ["Threads", row.threads], ["Niceness", row.nice], ["Processor time", duration(row.cpu_seconds)],
+      ["Started", moment(row.start_time)], ["Moves", row.nmigs], ["Locked", row.lock ? "yes" : "no"],
+      ["Reads", row.read_rate === null || row.read_rate === undefined ? "-" : `${bytes(row.read_rate)}/s`],
+      ["Writes", row.write_rate === null || row.write_rate === undefined ? "-" : `${bytes(row.write_rate)}/s`],
+      ["Identity", row.identity], ["Command", row.command]];
+    facts.replaceChildren(...told.flatMap(([name, text]) => [h("dt", {}, name), h("dd", {}, String(text ?? "-"))]));
+    charts[0].add(row.cpu_percent);
+    charts[1].add(row.rss);
+  }, (error) => { notice.textContent = error.error; });
+  return end;
+}

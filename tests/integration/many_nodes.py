@@ -1,0 +1,77 @@
+"""
+Runs a daemon that believes to be in a large cluster: `python many_nodes.py COUNT OPTION ...`, as twistd gomd.
+
+All nodes but its own are simulated: their loads change once a second, some are down, some are blocked.
+Nothing can be asked of them.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib import import_module
+from typing import Any
+
+from libgomd.model import Node, Status
+
+_UP = Status.CONFIGURED | Status.UP
+
+
+class Large:
+    """A membership of ``count`` nodes, in front of the real one."""
+
+    def __init__(self, real: Any, clock: Any, count: int) -> None:
+        self._real = real
+        self._clock = clock
+        self._count = count
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def nodes(self) -> Sequence[Node]:
+        """Return the real nodes and the simulated ones."""
+        now = int(self._clock.seconds())
+        real: Sequence[Node] = self._real.nodes()
+        known = {node.id for node in real}
+        return sorted(
+            [*real, *(_simulated(each, now) for each in range(1, self._count + 1) if each not in known)][
+                : self._count
+            ],
+            key=lambda node: node.id,
+        )
+
+
+def _simulated(number: int, now: int) -> Node:
+    name, address = f"node-{number:04}", f"10.1.{number >> 8}.{number & 255}"
+    if number % 29 == 7:
+        return Node(number, name, address, Status.CONFIGURED)
+    status = _UP | Status.BLOCK if number % 17 == 3 else _UP
+    load = int(100 + 95 * math.sin(now / 7 + number))
+    memory = 64 << 30
+    free = int(memory * (0.5 + 0.4 * math.cos(now / 11 + number)))
+    return Node(number, name, address, status, load=load, speed=40000, cpus=4, util=400, mem=free, rmem=free,
+                tmem=memory, age=0.5)  # fmt: skip
+
+
+def main() -> None:
+    """Run the daemon."""
+    del sys.path[0]  # the directory of the tests: their names are not for the daemon
+    count = int(sys.argv.pop(1))
+    compose = import_module("gomd.tap.compose")
+    real = compose.make_parts
+
+    def make_parts(reactor: Any, *others: Any) -> Any:
+        parts = real(reactor, *others)
+        return replace(parts, members=Large(parts.members, reactor, count))
+
+    setattr(compose, "make_parts", make_parts)  # noqa: B010 - mypy does not know the module
+    from twisted.scripts.twistd import run
+
+    sys.argv = ["twistd", "-n", "--pidfile=", "gomd", *sys.argv[1:]]
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,277 @@
+// What people do with the page. Each scenario fails by an exception.
+
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { check, turn } from "./browser.mjs";
+
+const require = createRequire(import.meta.url);
+const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf-8");
+
+const tile = (page, id) => page.locator(`.tile[href="#/node/${id}"]`);
+
+/** Wait until the tile of a node has a state. */
+async function tileIs(page, id, state) {
+  await page.waitForSelector(`.tile[href="#/node/${id}"][data-state="${state}"]`, { timeout: 30000 });
+}
+
+/** Sign in with a token. */
+async function signIn(page, token) {
+  await page.getByRole("button", { name: "Sign in" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Token").fill(token);
+  await dialog.getByRole("button", { name: "Sign in" }).click();
+}
+
+/** Go to a view by its link. */
+async function go(page, name) {
+  await page.getByRole("navigation").getByRole("link", { name }).click();
+  await page.getByRole("heading", { level: 1, name }).waitFor();
+}
+
+/** Start a job by the form; the page of the job comes. */
+async function start(page, command) {
+  await go(page, "Jobs");
+  await page.getByRole("button", { name: "Start a job…" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Command").fill(command);
+  await dialog.getByLabel("Directory").fill("/");
+  await dialog.locator("select").selectOption("1");
+  await dialog.getByRole("button", { name: "Start" }).click();
+  await page.waitForURL(/#\/job\/\d+/);
+  return Number(/#\/job\/(\d+)/.exec(page.url())[1]);
+}
+
+/** Nothing serious may be wrong for people who use other means than eyes and a mouse. */
+async function accessible(page, what) {
+  // As a script of the test, not of the page: the policy of the page allows none inline.
+  const client = await page.context().newCDPSession(page);
+  await client.send("Runtime.evaluate", { expression: axe });
+  const told = await client.send("Runtime.evaluate", {
+    expression: "axe.run(document, {resultTypes: ['violations']}).then((r) => JSON.stringify(r.violations.map((v) => [v.impact, v.id, v.nodes.slice(0, 3).map((n) => n.html + ' ' + n.failureSummary)])))",
+    awaitPromise: true, returnByValue: true,
+  });
+  const wrong = JSON.parse(told.result.value).filter(([impact]) => impact === "serious" || impact === "critical");
+  check(!wrong.length, `axe-core on ${what}: ${JSON.stringify(wrong, null, 1)}`);
+}
+
+/** Tiles with names and states; a node that dies, and the daemon of the page that is started again. */
+export async function tiles({ newPage }, { url }) {
+  const page = await newPage(url);
+  await tileIs(page, 1, "up");
+  await tileIs(page, 2, "up");
+  check((await tile(page, 2).locator(".name").textContent()) === "node2", "the name of a node is on its tile");
+  await page.getByRole("link", { name: /^node2 up load .* mem .* node 2$/ }).waitFor(); // what a screen reader says
+  await page.getByText(/^2 of 2 nodes up/).waitFor();
+  await turn("kill 2");
+  await tileIs(page, 2, "down");
+  check((await tile(page, 2).locator(".badge").textContent()) === "D", "a letter, not a colour alone");
+  await page.locator(".events li[data-kind=down]").first().waitFor();
+  await page.getByText(/^1 of 2 nodes up/).waitFor();
+  await page.getByLabel("Search").fill("node2");
+  check((await page.locator(".tile").count()) === 1, "a search leaves what is searched for");
+  check(page.url().includes("search=node2"), "the search is in the address");
+  await page.reload();
+  await tileIs(page, 2, "down");
+  check((await page.locator(".tile").count()) === 1, "the address has the search again");
+  await turn("restart 1");
+  await page.locator('#link[data-state="live"]').waitFor();
+  await page.waitForFunction(() => document.querySelector(".totals").textContent.includes("nodes up"));
+}
+
+/** A wrong token is refused in words, a right one opens what it may, signing out closes it in every tab. */
+export async function signing({ newPage, context }, { url, token, code }) {
+  const page = await newPage(url);
+  await go(page, "Jobs");
+  await page.getByText("Sign in to see your jobs.").waitFor();
+  await signIn(page, "wrong");
+  await page.getByRole("dialog").getByText("this token is not known here").waitFor();
+  await page.getByRole("dialog").getByLabel("Token").fill(token);
+  await page.getByRole("dialog").getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("button", { name: "Sign out root" }).waitFor();
+  await page.getByText("0 of 0 jobs run").waitFor();
+  const [cookie] = await context.cookies(`${url}api/v1/`);
+  check(cookie.httpOnly && cookie.sameSite === "Strict", "no script reads the cookie, no other site sends it");
+  const seen = await page.evaluate(() => document.cookie + JSON.stringify(localStorage) + location.href);
+  check(!seen.includes(cookie.value) && !seen.includes(token), "neither cookie nor token is where scripts are");
+  const other = await newPage(url); // it has the cookie, and not the key
+  await other.getByRole("button", { name: "Sign in" }).waitFor();
+  check((await other.evaluate(() => fetch("/api/v1/session").then((r) => r.json()))).value.role === "read", "the cookie alone is nobody");
+  await other.goto(`${url}#code=${code}`);
+  await other.getByRole("button", { name: "Sign out root" }).waitFor();
+  check(!other.url().includes(code), "the code does not stay in the address");
+  await page.goto(`${url}#code=${code}`);
+  await page.getByText("this code is not good any more").waitFor();
+  await other.getByRole("button", { name: "Sign out root" }).click();
+  await other.getByRole("button", { name: "Sign in" }).waitFor();
+  await turn("remove token");
+  if (await page.getByRole("button", { name: "Sign out root" }).isVisible()) {
+    await page.getByRole("button", { name: "Sign in" }).waitFor({ timeout: 20000 });
+  }
+}
+
+/** A job is started, its output comes as it is written, and it is dragged onto another node. */
+export async function dragging({ newPage }, { url, token, command }) {
+  const page = await newPage(url);
+  await signIn(page, token);
+  await page.getByRole("button", { name: "Sign out root" }).waitFor();
+  const job = await start(page, command);
+  await page.locator(".output").getByText("line 1").waitFor();
+  await go(page, "Jobs");
+  const row = page.locator(".space .row").first();
+  await row.getByText("running").waitFor();
+  const from = await row.boundingBox();
+  await page.mouse.move(from.x + 300, from.y + 10);
+  await page.mouse.down();
+  await page.mouse.move(from.x + 340, from.y + 60, { steps: 4 });
+  const target = page.locator('.target[data-node="2"]');
+  await target.waitFor();
+  const to = await target.boundingBox();
+  await page.mouse.move(to.x + 40, to.y + 15, { steps: 6 });
+  await page.mouse.move(to.x + 44, to.y + 17, { steps: 2 });
+  await page.getByText(/^It can move to node 2 node2\.$|^It cannot move/).first().waitFor();
+  check((await page.locator(".foreseen").textContent()).startsWith("It can move"), "what is foreseen while it is dragged");
+  await page.mouse.up();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByText(`Move job ${job}`).waitFor();
+  await dialog.getByText("It runs on node 1 node1 and will go on at node 2 node2").waitFor();
+  await dialog.getByRole("button", { name: "Move" }).click();
+  await page.locator("#said").getByText(/runs on node 2 node2, after/).waitFor({ timeout: 60000 });
+  await row.locator(".cell").nth(2).getByText("2", { exact: true }).waitFor();
+  await turn(`moved ${job}`);
+  await page.goto(`${url}#/job/${job}`);
+  await page.getByRole("heading", { name: `Job ${job}` }).waitFor();
+  await page.locator(".output").getByText("line 1").waitFor();
+  await page.getByRole("button", { name: "Kill it" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click(); // it asks, and can be left
+  await page.getByRole("button", { name: "Kill it" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Kill it" }).click();
+  await page.getByText(/^it has ended, exit 137/).waitFor();
+}
+
+/** Press Tab until the focus is where it should be. */
+async function tabTo(page, selector, most = 60) {
+  for (let count = 0; count < most; count += 1) {
+    await page.keyboard.press("Tab");
+    if (await page.evaluate((found) => document.activeElement?.matches(found), selector)) return;
+  }
+  throw new Error(`the keyboard does not reach ${selector}`);
+}
+
+/** The keyboard alone reaches what the mouse does: views, a tile, a process, its menu, the confirmation. */
+export async function keyboard({ newPage }, { url, token, halves }) {
+  const match = halves.join(""); // in two halves, or the command line of this program would match as well
+  const page = await newPage(url);
+  await tileIs(page, 1, "up");
+  await page.keyboard.press("Tab");
+  check(await page.evaluate(() => document.activeElement.id === "skip"), "the first stop skips to the content");
+  await tabTo(page, "#sign");
+  await page.keyboard.press("Enter");
+  await page.keyboard.type(token);
+  await page.keyboard.press("Enter");
+  await page.getByRole("button", { name: "Sign out root" }).waitFor();
+  await tabTo(page, ".tile");
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { level: 1, name: "node1, node 1" }).waitFor();
+  await page.goto(`${url}#/processes?match=${match}`);
+  await page.locator(".space .row button").first().waitFor();
+  await tabTo(page, ".space .row button");
+  await page.keyboard.press("Enter");
+  const dialog = page.getByRole("dialog");
+  await dialog.waitFor();
+  check(await page.evaluate(() => document.activeElement.tagName === "SELECT"), "the dialog has the focus");
+  await page.keyboard.type("send");
+  await tabTo(page, "dialog button.primary");
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: /^Send TERM to process/ }).waitFor();
+  await page.keyboard.press("Escape");
+  await dialog.waitFor({ state: "detached" });
+  check((await turn("still there?")) === "yes", "what was not confirmed is not done");
+  await page.locator(".space .row button").first().focus();
+  await page.keyboard.press("Enter");
+  await page.keyboard.type("send");
+  await tabTo(page, "dialog button.primary");
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: /^Send TERM to process/ }).waitFor();
+  await page.keyboard.press("Enter");
+  await page.locator("#said").getByText(/^sent TERM to process/).waitFor();
+}
+
+/** Every view, light and dark, on a desk and on a phone: axe-core finds nothing serious, nothing overflows. */
+export async function views({ newPage }, { url, token, pictures }) {
+  const page = await newPage(url);
+  await signIn(page, token);
+  await page.getByRole("button", { name: "Sign out root" }).waitFor();
+  for (const theme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme: theme });
+    await page.evaluate((name) => localStorage.setItem("gomd-theme", name), theme);
+    for (const [name, hash] of [["nodes", "#/"], ["node", "#/node/1"], ["processes", "#/processes"], ["jobs", "#/jobs"], ["events", "#/events"]]) {
+      if (theme === "dark" && !pictures && name !== "nodes" && name !== "processes") continue; // the colours are the same
+      await page.goto(`${url}${hash}`);
+      await page.reload();
+      await page.getByRole("heading", { level: 1 }).waitFor();
+      await page.waitForTimeout(400);
+      await accessible(page, `${name}, ${theme}`);
+      if (pictures) await page.screenshot({ path: `${pictures}/page-${name}-${theme}.png` });
+    }
+  }
+  await page.setViewportSize({ width: 375, height: 700 });
+  for (const hash of ["#/", "#/processes", "#/node/1"]) {
+    await page.goto(`${url}${hash}`);
+    await page.waitForTimeout(500);
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    check(wide <= 1, `${hash} is ${wide} pixels wider than a phone`);
+  }
+}
+
+/** Names with markup in them are text, wherever they are shown. */
+export async function names({ newPage }, { url, long_name: name, marker }) {
+  const page = await newPage(url);
+  await page.getByText(name, { exact: true }).first().waitFor();
+  check(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "a long name makes the page wider");
+  await page.goto(`${url}#/processes?match=${encodeURIComponent(marker)}`);
+  await page.locator(".space .row").getByText(marker).first().waitFor();
+  check((await page.locator("img, main script").count()) === 0, "a name became markup");
+  check((await page.evaluate(() => window.hacked)) === undefined, "a name was executed");
+}
+
+/** Eight tabs share one stream of each kind, and all of them are live; a hidden one has none. */
+export async function tabs({ newPage }, { url }) {
+  const pages = [];
+  for (let count = 0; count < 8; count += 1) pages.push(await newPage(url));
+  for (const page of pages) await tileIs(page, 1, "up");
+  const stats = await pages[0].evaluate(() => fetch("/api/v1/stats").then((answer) => answer.json()));
+  const streams = stats.rows.find((row) => row.name === "http_streams").value;
+  check(streams === 2, `${streams} streams for eight tabs`);
+  for (const page of pages.slice(1)) await page.close();
+  await tileIs(pages[0], 1, "up");
+  await pages[0].evaluate(() => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => true });
+    document.dispatchEvent(new Event("visibilitychange"));
+  });
+  await pages[0].locator('#link[data-state="paused"]').waitFor();
+  check((await turn("hidden")) === "0", "a hidden page keeps streams open");
+  await pages[0].evaluate(() => {
+    delete document.hidden;
+    document.dispatchEvent(new Event("visibilitychange"));
+  });
+  await pages[0].locator('#link[data-state="live"]').waitFor();
+}
+
+/** Many nodes: every one has a tile with its name, and the page keeps up with them. */
+export async function many({ newPage }, { url, count, pictures }) {
+  const page = await newPage(url);
+  await page.waitForFunction((most) => document.querySelectorAll(".tile").length === most, count, { timeout: 30000 });
+  const named = await page.locator(".tile .name").allTextContents();
+  check(named.every((name) => name.length > 0) && new Set(named).size === count, "every node has its name on its tile");
+  const before = await page.locator(".tile b").first().textContent();
+  await page.waitForFunction((text) => document.querySelector(".tile b").textContent !== text, before, { timeout: 15000 });
+  const cost = await page.evaluate(() => new Promise((resolve) => {
+    let longest = 0;
+    new PerformanceObserver((list) => { for (const each of list.getEntries()) longest = Math.max(longest, each.duration); })
+      .observe({ type: "longtask" });
+    setTimeout(() => resolve(longest), 4000);
+  }));
+  console.error(`longest task with ${count} nodes: ${cost} ms`);
+  if (pictures) await page.screenshot({ path: `${pictures}/page-${count}.png` });
+  check(cost < 500, `an update of ${count} tiles blocked the page for ${cost} ms`);
+}
