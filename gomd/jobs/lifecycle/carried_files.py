@@ -27,8 +27,7 @@ from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.remote_jobs import owner_of
 from gomd.jobs.lifecycle.request import Account, JobRequest, account_of
 from gomd.jobs.lifecycle.supervisors import Supervisors
-from gomd.jobs.supervisor.carried_mounts import obstacle
-from gomd.jobs.supervisor.carrier import BASE, FILES
+from gomd.jobs.supervisor.carried_names import BASE, FILES
 from libgomd.durable import replace_durably
 from libgomd.errors import (
     CannotMove,
@@ -254,7 +253,13 @@ class CarriedFiles:
             return [str(error)]
         gids = {account.gid, *account.groups}
         where = self._supervisors.where
-        found = await self._on_disk(lambda: [obstacle(path, uid, gids, where) for path in paths])
+
+        def look() -> list[str]:
+            from gomd.jobs.supervisor.carried_mounts import obstacle  # imported on the thread, when needed
+
+            return [obstacle(path, uid, gids, where) for path in paths]
+
+        found = await self._on_disk(look)
         return [why for why in found if why]
 
     async def pull(self, name: str, source: Node, uid: int, user: str) -> None:

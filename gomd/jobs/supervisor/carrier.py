@@ -28,13 +28,12 @@ from gomd.jobs.checkpoint.open_beneath import open_beneath
 from gomd.jobs.supervisor import carried_base
 from gomd.jobs.supervisor.carried_base import Identity
 from gomd.jobs.supervisor.carried_merge import Merge
+from gomd.jobs.supervisor.carried_names import BASE, FILES
 from libgomd.errors import CannotMove
 from libgomd.wire import frames, job_messages
 from libgomd.wire.job_messages import GIVE, MERGE, PUT, REMOVE, TAKE, CarryOutcome, CarrySpec
 
-#: Names in the directory of a job's carried files.
-FILES: Final = "files"
-BASE: Final = "base"
+#: A name in the directory of a job's carried files.
 STUBS: Final = "stubs"
 #: Seconds for which the other end may send or take nothing.
 STALL_TIMEOUT: Final = 120.0
