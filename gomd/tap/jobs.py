@@ -22,7 +22,7 @@ from gomd.interfaces import (
     IThreads,
     MigrationSubject,
 )
-from gomd.jobs.checkpoint import inspection
+from gomd.jobs.checkpoint import first_inspection
 from gomd.jobs.checkpoint.criu import Criu, TlsFiles, find
 from gomd.jobs.checkpoint.probes import ProbeNotes
 from gomd.jobs.home.journal import Journal
@@ -151,8 +151,8 @@ def _criu(
         works = CriuCheck(criu, threads, reactor, images.root)
         notes = ProbeNotes(os.path.join(images.root, ".probes"))
         checks = NodeChecks(
-            threads, works, images, partial(inspection.look, notes=notes),
-            withdraw=partial(inspection.withdraw, notes=notes), sweep=notes.sweep,
+            threads, works, images, partial(first_inspection.look, notes=notes),
+            withdraw=partial(first_inspection.withdraw, notes=notes), sweep=notes.sweep,
             private_limit=config.jobs.private_tmp,
         )  # fmt: skip
         return MigrationContext(

@@ -7,16 +7,20 @@ maps, no floats, and no byte follows it. `libgomd.wire.layouts` has the fields o
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import secrets
 from collections.abc import Callable
 from typing import Final
 
-import cbor2
-
 from libgomd.errors import MalformedBody
 from libgomd.wire.layouts import BY_KIND, LAYOUTS, check
 from libgomd.wire.messages import MAX_PACKET, MIN_ROOM, Datagram, Question
+
+# cbor2 takes most of a megabyte, so it is imported for the first datagram. That it is missing is told at the
+# start nevertheless.
+if importlib.util.find_spec("cbor2") is None:
+    raise ModuleNotFoundError("No module named 'cbor2'", name="cbor2")
 
 
 def new_encoder() -> Callable[[object], bytes]:
@@ -25,10 +29,25 @@ def new_encoder() -> Callable[[object], bytes]:
 
     Only one thread may use it; two threads would mix their bytes.
     """
-    return cbor2.CBOREncoder(io.BytesIO()).encode_to_bytes
+    made: list[Callable[[object], bytes]] = []
+
+    def encode(value: object) -> bytes:
+        if not made:
+            import cbor2
+
+            made.append(cbor2.CBOREncoder(io.BytesIO()).encode_to_bytes)
+        return made[0](value)
+
+    return encode
 
 
-def encode_body(datagram: Datagram, overhead: int, encode: Callable[[object], bytes] = cbor2.dumps) -> bytes:
+def _dumps(value: object) -> bytes:
+    import cbor2
+
+    return cbor2.dumps(value)
+
+
+def encode_body(datagram: Datagram, overhead: int, encode: Callable[[object], bytes] = _dumps) -> bytes:
     """
     Return the body of ``datagram``.
 
@@ -81,7 +100,7 @@ _TAGS = dict.fromkeys(
 #: cbor2 ignores bytes after a value. The body is therefore decoded as the first of two values. The second
 #: must be these bytes, which no sender can guess, so nothing can be between them.
 _END: Final = secrets.token_bytes(12)
-_TAIL: Final = cbor2.dumps(_END)
+_TAIL: Final = b"\x4c" + _END  # a byte string of twelve
 
 
 def decode_body(body: bytes, packet_length: int) -> Datagram:
@@ -91,6 +110,8 @@ def decode_body(body: bytes, packet_length: int) -> Datagram:
     :param packet_length: bytes of the whole packet, which limit the answer to a question.
     :raises MalformedBody: for any other bytes, and nothing else.
     """
+    import cbor2
+
     try:
         values, end = cbor2.loads(
             b"\x82" + body + _TAIL,

@@ -21,8 +21,6 @@ from gomd.jobs.checkpoint.file_tree_codec import MalformedTree
 STREAM_FILE: Final = "private.tree"
 #: Bytes of a stream beyond those of its files: a hundred thousand names, and headers.
 OVERHEAD_BYTES: Final = 128 << 20
-#: Bytes of the large images of a job at most, and of the files of one whose node gives jobs no directories.
-MAX_IMAGE_BYTES: Final = 1 << 30
 #: Directories within each other in a tree that travels.
 MAX_DEPTH: Final = 1000
 _HEADER: Final = struct.Struct(">BI")
@@ -44,11 +42,6 @@ class Tree(NamedTuple):
     uid: int
     size: int
     names: Sequence[bytes] | None = None
-
-
-def largest(private_tmp: int) -> int:
-    """Return how many bytes of files may move with a job. :param private_tmp: as configured, 0 or more."""
-    return private_tmp or MAX_IMAGE_BYTES
 
 
 def limits(size: int) -> TreeLimits:

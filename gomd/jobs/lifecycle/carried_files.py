@@ -26,7 +26,7 @@ from gomd.jobs.lifecycle.carry_steps import SUFFIX, TRANSFER_TIMEOUT, CarrySteps
 from gomd.jobs.lifecycle.remote_jobs import owner_of
 from gomd.jobs.lifecycle.request import Account, JobRequest
 from gomd.jobs.lifecycle.supervisors import Supervisors
-from gomd.jobs.supervisor.carrier import BASE
+from gomd.jobs.supervisor.carried_names import BASE
 from libgomd.durable import replace_durably
 from libgomd.errors import (
     ConnectionLost,

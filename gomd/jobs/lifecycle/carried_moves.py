@@ -7,8 +7,7 @@ import os
 from twisted.internet.defer import DeferredLock
 
 from gomd.jobs.lifecycle.carry_steps import CarrySteps
-from gomd.jobs.supervisor.carried_place import obstacle
-from gomd.jobs.supervisor.carrier import FILES
+from gomd.jobs.supervisor.carried_names import FILES
 from libgomd.errors import CannotMove, GomdError
 from libgomd.model import Caller, Node, Role
 from libgomd.wire.carry_messages import GIVE, PUT
@@ -34,9 +33,13 @@ class CarriedMoves:
             return [str(error)]
         gids = {account.gid, *account.groups}
         where = self._where
-        found = await self._steps.look_up(
-            uid, paths, lambda: [obstacle(path, uid, gids, where) for path in paths]
-        )
+
+        def look() -> list[str]:
+            from gomd.jobs.supervisor.carried_place import obstacle  # imported on the thread, when needed
+
+            return [obstacle(path, uid, gids, where) for path in paths]
+
+        found = await self._steps.look_up(uid, paths, look)
         return [why for why in found if why]
 
     async def pull(self, name: str, source: Node, uid: int, user: str) -> None:

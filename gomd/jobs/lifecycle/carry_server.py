@@ -15,7 +15,7 @@ from gomd.jobs.lifecycle.carry_steps import DROP, PEER_STEPS, CarrySteps
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.supervisors import Supervisors
 from gomd.jobs.lifecycle.tracked import TrackedJob
-from gomd.jobs.supervisor.carrier import FILES
+from gomd.jobs.supervisor.carried_names import FILES
 from libgomd.errors import Conflict, GomdError, MalformedRequest, NotAllowed, NotFound, NotPossible
 from libgomd.model import Caller
 from libgomd.wire import job_messages

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -20,10 +20,12 @@ from gomd.jobs.migration.local_jobs import LocalJobs
 from gomd.jobs.migration.node_checks import NodeChecks
 from gomd.jobs.migration.page_server import LOOPBACK, PageServers
 from gomd.jobs.migration.protocol import State
-from gomd.jobs.migration.tree_server import TreeServer
 from libgomd.errors import NotFound
 from libgomd.model import Node
 from libgomd.wallclock import Wall
+
+if TYPE_CHECKING:
+    from gomd.jobs.migration.tree_server import TreeServer
 
 #: Seconds that the disk may take for a record. It is waited for whatever happens, so this is a day.
 DISK_TIMEOUT: Final = 86400.0
@@ -79,6 +81,8 @@ class MigrationContext:
         :param source: address of the node from which it comes. :param size: bytes that are expected.
         :raises CannotMove: nothing can listen.
         """
+        from gomd.jobs.migration.tree_server import TreeServer
+
         address = self.page_servers.address
         sources = {source, LOOPBACK} if address.startswith("127.") else {source}
         return TreeServer(self.threads, address, sources, size)

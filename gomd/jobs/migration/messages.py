@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from gomd.jobs.checkpoint.images import MAX_IMAGES
 from gomd.jobs.migration.details import LOOK, SEEN, Details, decode_details, encode_details, one_line
+from gomd.jobs.migration.numbers import is_number
 from gomd.jobs.migration.protocol import MessageKind
-from gomd.jobs.migration.requirements_file import is_number
 from libgomd.model import MAX_NODE_ID
 from libgomd.wire.frames import MAX_PAYLOAD, MESSAGE, PIECE, Frame, MalformedFrame, encode, encode_json
 from libgomd.wire.job_name import JobName

@@ -5,26 +5,22 @@ from __future__ import annotations
 import pwd
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from twisted.internet.interfaces import IReactorTime
 
 from gomd.interfaces import IThreads
-from gomd.jobs.checkpoint import inspection, kernel_cache
+from gomd.jobs.checkpoint import first_inspection, kernel_cache
 from gomd.jobs.checkpoint.criu import Criu
-from gomd.jobs.checkpoint.requirements import (
-    Capabilities,
-    Requirements,
-    reasons,
-    too_many_files,
-    without_carried,
-)
-from gomd.jobs.checkpoint.tree_stream import largest
+from gomd.jobs.checkpoint.move_limits import largest
 from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.migration.bounded_inspection import BoundedInspection
 from gomd.jobs.migration.images import ImageDirectories
 from libgomd.errors import CannotMove, NotFound, NotPossible, TimedOut
 from libgomd.private import make_private_directory
+
+if TYPE_CHECKING:
+    from gomd.jobs.checkpoint.requirements import Capabilities, Requirements
 
 #: Seconds that one inspection of a job, of this node's files or of criu may take.
 INSPECTION_TIMEOUT: Final = 30.0
@@ -97,10 +93,12 @@ class NodeChecks:
         threads: IThreads,
         criu: CriuCheck,
         images: ImageDirectories,
-        read_requirements: Callable[[int, int, str, str], Requirements] = inspection.look,
-        read_obstacles: Callable[[int, int, str], list[str]] = inspection.look_for_stays,
-        read_capabilities: Callable[[Requirements, str, str, str], Capabilities] = inspection.read_offer,
-        withdraw: Callable[[Requirements], None] = inspection.withdraw,
+        read_requirements: Callable[[int, int, str, str], Requirements] = first_inspection.look,
+        read_obstacles: Callable[[int, int, str], list[str]] = first_inspection.look_for_stays,
+        read_capabilities: Callable[
+            [Requirements, str, str, str], Capabilities
+        ] = first_inspection.read_offer,
+        withdraw: Callable[[Requirements], None] = first_inspection.withdraw,
         private_limit: int = 0,
         sweep: Callable[[], None] = lambda: None,
     ) -> None:
@@ -152,6 +150,8 @@ class NodeChecks:
             for found in made:
                 await self.withdraw(job, found)
             raise
+        from gomd.jobs.checkpoint.requirements import too_many_files, without_carried
+
         private, stays = found.private_bytes or 0, found.stays
         if private > self.private_limit:
             stays = (*stays, too_many_files(private, self.private_limit))
@@ -204,6 +204,8 @@ class NodeChecks:
             private_limit=self.private_limit,
             criu_version=self._criu.version,
         )
+        from gomd.jobs.checkpoint.requirements import reasons
+
         return reasons(requirements, offer, node)
 
 

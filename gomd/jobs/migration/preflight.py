@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from gomd.jobs.checkpoint.requirements import Requirements
 from gomd.jobs.lifecycle.tracked import TrackedJob, own_obstacle
 from gomd.jobs.migration.context import MigrationContext
 from gomd.jobs.migration.refusals import ask_target
+
+if TYPE_CHECKING:
+    from gomd.jobs.checkpoint.requirements import Requirements
 
 
 @dataclass(frozen=True, slots=True)

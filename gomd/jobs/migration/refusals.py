@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from twisted.internet.defer import Deferred
 
 from gomd.interfaces import UNTRUSTED
-from gomd.jobs.checkpoint.requirements import Requirements
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.migration.channels import DAEMON, VERB
 from gomd.jobs.migration.context import MigrationContext
@@ -21,12 +20,14 @@ from gomd.jobs.migration.messages import (
     MigrationMessage,
     encode_message,
 )
-from gomd.jobs.migration.requirements_file import REQUIREMENTS_FILE, decode_requirements, encode_requirements
 from libgomd.deadlines import within
 from libgomd.errors import GomdError, PeerUnreachable
 from libgomd.model import Status, is_system_user
 from libgomd.wire.frames import Frame
 from libgomd.wire.lines import Request
+
+if TYPE_CHECKING:
+    from gomd.jobs.checkpoint.requirements import Requirements
 
 #: Seconds that another node may take to answer whether a job could come to it.
 LOOK_TIMEOUT: Final = 40.0
@@ -82,6 +83,8 @@ async def ask_target(
     :returns: a clause for each reason, empty when the job could come.
     :raises PeerUnreachable: the node does not answer. :raises CannotMove: the requirements are too long.
     """
+    from gomd.jobs.migration.requirements_file import REQUIREMENTS_FILE, encode_requirements
+
     files = {REQUIREMENTS_FILE: encode_requirements(requirements)}
     private = requirements.private_bytes
     details = OfferDetails(private_bytes=private)
@@ -114,6 +117,8 @@ async def ask_target(
 
 async def answer_look(context: MigrationContext, question: MigrationMessage) -> MigrationMessage:
     """Return the answer to another node's question whether a job could come here. Never raises."""
+    from gomd.jobs.migration.requirements_file import REQUIREMENTS_FILE, decode_requirements
+
     reasons: Sequence[str]
     try:
         requirements = decode_requirements(question.files.get(REQUIREMENTS_FILE, b""))

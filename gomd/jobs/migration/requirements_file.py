@@ -10,6 +10,7 @@ from typing import Any, Final
 from gomd.jobs.checkpoint.inet_sockets import Port
 from gomd.jobs.checkpoint.probes import MAX_PROBES, DirectoryProbe
 from gomd.jobs.checkpoint.requirements import MAX_FILES, FileRequirement, Requirements
+from gomd.jobs.migration.numbers import is_number
 from libgomd.errors import CannotMove
 from libgomd.jobspec import MAX_CARRIED
 from libgomd.wire.frames import MalformedFrame
@@ -133,8 +134,3 @@ def _is_valid_probe(probe: DirectoryProbe) -> bool:
         and "\0" not in probe.directory + probe.name
         and is_number(probe.device, _MAX_INODE)
     )
-
-
-def is_number(value: object, largest: int) -> bool:
-    """Whether ``value`` is an integer from 0 to ``largest``; True and False are none."""
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= largest

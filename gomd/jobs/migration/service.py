@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from gomd.interfaces import UNTRUSTED, IMigrator, MigrationSubject, MoveCost
-from gomd.jobs.checkpoint.requirements import Requirements
 from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.migration import preflight
 from gomd.jobs.migration.active import ActiveMigrations
@@ -23,12 +22,14 @@ from gomd.jobs.migration.obstacles import Obstacles
 from gomd.jobs.migration.preflight import SourceFindings
 from gomd.jobs.migration.protocol import MigrationSide, SourceState, State
 from gomd.jobs.migration.recovery import Recovery
-from gomd.jobs.migration.requirements_file import encode_requirements
 from gomd.jobs.migration.source import MigrationSource
 from libgomd.deadlines import within
 from libgomd.errors import CannotMove, Conflict, NotAllowed, NotFound, PeerUnreachable, TimedOut
 from libgomd.model import Counter
 from libgomd.wire.job_name import JobName
+
+if TYPE_CHECKING:
+    from gomd.jobs.checkpoint.requirements import Requirements
 
 #: Maximum number of jobs that leave this node at the same time, and that are received. Others wait. As many
 #: as `gomd.jobs.relocation.move_all` asks for.
@@ -191,6 +192,8 @@ class Migrations:
         self._check_free(job.name)
         if not context.jobs.is_current(job) or job.exit is not None:
             raise NotFound(f"job {job.name} has ended")
+        from gomd.jobs.migration.requirements_file import encode_requirements
+
         data = encode_requirements(requirements)
         source = MigrationSource(
             context,

@@ -20,7 +20,6 @@ from gomd.jobs.migration.details import (
 from gomd.jobs.migration.messages import MAX_FILES_BYTES, MigrationId, MigrationMessage
 from gomd.jobs.migration.protocol import Act, MessageKind, SourceState, State
 from gomd.jobs.migration.refusals import reasons_of_age, takes_no_files
-from gomd.jobs.migration.requirements_file import REQUIREMENTS_FILE
 from gomd.jobs.migration.timeline import Timeline
 from libgomd.errors import CannotMove
 from libgomd.wire.job_orders import END, THAW, FreezeOrder, PlainOrder
@@ -101,6 +100,8 @@ class MigrationSource:
         details: Details = None
         files: dict[str, bytes] = {}
         if message is MessageKind.OFFER:
+            from gomd.jobs.migration.requirements_file import REQUIREMENTS_FILE
+
             files = {REQUIREMENTS_FILE: self._requirements}
             details = OfferDetails(
                 context.jobs.is_locked(name),

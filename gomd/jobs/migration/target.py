@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from twisted.internet.defer import DeferredSemaphore
 
-from gomd.jobs.checkpoint.requirements import Requirements
 from gomd.jobs.lifecycle.supervisors import GONE
 from gomd.jobs.migration.context import MigrationContext
 from gomd.jobs.migration.details import (
@@ -25,10 +24,12 @@ from gomd.jobs.migration.node_checks import INSPECTION_TIMEOUT
 from gomd.jobs.migration.page_server import PageServer
 from gomd.jobs.migration.protocol import Act, Local, MessageKind, State, TargetState
 from gomd.jobs.migration.refusals import reasons_to_refuse
-from gomd.jobs.migration.requirements_file import REQUIREMENTS_FILE, decode_requirements
 from gomd.jobs.migration.restored_copy import RestoredCopy
-from gomd.jobs.migration.tree_server import TreeServer
 from libgomd.errors import CannotMove, GomdError
+
+if TYPE_CHECKING:
+    from gomd.jobs.checkpoint.requirements import Requirements
+    from gomd.jobs.migration.tree_server import TreeServer
 
 #: Seconds that criu may take to restore the job.
 RESTORE_TIMEOUT: Final = 620.0
@@ -114,6 +115,8 @@ class MigrationTarget:
         """
         details = message.details
         if message.kind is MessageKind.OFFER:
+            from gomd.jobs.migration.requirements_file import REQUIREMENTS_FILE, decode_requirements
+
             self._requirements = decode_requirements(message.files.get(REQUIREMENTS_FILE, b""))
             if isinstance(details, OfferDetails):
                 self._offer = details

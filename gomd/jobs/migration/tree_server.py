@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 from gomd.interfaces import IThreads
 from gomd.jobs.checkpoint.criu import TlsFiles
+from gomd.jobs.checkpoint.move_limits import MAX_IMAGE_BYTES
 from gomd.jobs.checkpoint.page_connection import listen
 from gomd.jobs.checkpoint.tree_connection import TreeReceiver, shut_down
-from gomd.jobs.checkpoint.tree_stream import MAX_IMAGE_BYTES, OVERHEAD_BYTES, STREAM_FILE
+from gomd.jobs.checkpoint.tree_stream import OVERHEAD_BYTES, STREAM_FILE
 from gomd.jobs.migration.thread_transfer import CONNECT_TIMEOUT, TRANSFER_TIMEOUT, ThreadTransfer
 from libgomd.errors import CannotMove
 

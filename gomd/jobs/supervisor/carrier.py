@@ -28,14 +28,12 @@ from gomd.jobs.supervisor import carried_base
 from gomd.jobs.supervisor.attributes import CannotReset, drop_capabilities
 from gomd.jobs.supervisor.carried_base import Identity
 from gomd.jobs.supervisor.carried_merge import Merge
+from gomd.jobs.supervisor.carried_names import BASE, FILES
 from gomd.jobs.supervisor.stubs import STUBS, Stub, read_stubs, remove_stub
 from libgomd.errors import CannotMove
 from libgomd.wire import frames, job_messages
 from libgomd.wire.carry_messages import GIVE, MERGE, PUT, REMOVE, TAKE, CarryOutcome, CarrySpec
 
-#: Names in the directory of a job's carried files.
-FILES: Final = "files"
-BASE: Final = "base"
 #: Seconds for which the other end may send or take nothing.
 STALL_TIMEOUT: Final = 120.0
 #: Bytes that are sent in one frame.

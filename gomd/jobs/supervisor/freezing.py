@@ -24,10 +24,10 @@ from gomd.jobs.checkpoint import (
 from gomd.jobs.checkpoint.criu import Criu, TlsFiles, pipe_name
 from gomd.jobs.checkpoint.frozen_state import FrozenState
 from gomd.jobs.checkpoint.kept_attributes import Attributes
+from gomd.jobs.checkpoint.move_limits import largest
 from gomd.jobs.checkpoint.private_files import check_locks
 from gomd.jobs.checkpoint.private_mounts import PrivateView
 from gomd.jobs.checkpoint.terminals import TERMINAL_STAYS
-from gomd.jobs.checkpoint.tree_stream import largest
 from gomd.jobs.supervisor import handover, job_terminal, pipes
 from gomd.jobs.supervisor.cgroups import FREEZE_ALLOWANCE
 from gomd.jobs.supervisor.child_task import ChildTask

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 from gomd.jobs.checkpoint.criu import TlsFiles
 from gomd.jobs.checkpoint.file_tree_codec import TreeRefused
 from gomd.jobs.checkpoint.images import is_image_name, large_images
+from gomd.jobs.checkpoint.move_limits import largest
 from gomd.jobs.checkpoint.tree_stream import (
     STREAM_FILE,
     Tree,
     decode,
     encode,
-    largest,
     unpack_as,
     unpack_as_root,
 )

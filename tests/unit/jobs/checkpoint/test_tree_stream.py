@@ -10,7 +10,8 @@ import pytest
 
 from gomd.jobs.checkpoint.file_tree_codec import MalformedTree, TreeRefused
 from gomd.jobs.checkpoint.images import is_image_name
-from gomd.jobs.checkpoint.tree_stream import Tree, decode, encode, largest, unpack_as, unpack_as_root
+from gomd.jobs.checkpoint.move_limits import largest
+from gomd.jobs.checkpoint.tree_stream import Tree, decode, encode, unpack_as, unpack_as_root
 
 
 def _open(path: Path) -> int:
