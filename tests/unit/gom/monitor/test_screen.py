@@ -27,7 +27,7 @@ class Told:
 
     def start(self, changed: Callable[[], None]) -> None:
         """See `Program.start`."""
-        self.news = changed  # type: ignore[assignment]
+        self.news = changed
 
     def stop(self) -> None:
         """See `Program.stop`."""

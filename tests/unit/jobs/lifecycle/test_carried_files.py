@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.jobs.lifecycle.carried_files import CarriedFiles, CarryLimits
 from gomd.jobs.lifecycle.carried_transfer import CannotCarry
+from gomd.jobs.lifecycle.carry_server import CarryServer
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.request import Account, JobRequest, parse
 from libgomd.errors import MalformedRequest, TimedOut
@@ -98,7 +99,7 @@ class WithoutRootTests(SynchronousTestCase):
         carried = CarriedFiles(Clock(), members, nothing, threads, nothing_runs(), CarryLimits(), own_uid=0)
         transport, stream = StringTransport(), FrameStream()
         stream.makeConnection(transport)
-        carried.serve("2-7", "put", ME, stream)
+        CarryServer(carried.steps, nothing_runs(), 1, {}).serve("2-7", "put", ME, stream)
         self.assertEqual(transport.producerState, "paused")
         account.errback(TimedOut("the name server hangs"))
         self.assertIn(b"the name server hangs", transport.value())
