@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -56,6 +57,25 @@ def test_a_question_that_takes_too_long_leaves_it_as_it_was(signalled: subproces
         except CannotInject as error:
             outcomes.add(str(error))
     assert "it does not stop" in outcomes
+    _still_here(signalled, 0)
+
+
+def test_who_asks_is_ended_between_two_questions(signalled: subprocess.Popen[str]) -> None:
+    """Else the process would go on with the registers of a question."""
+    for number in range(_TIMES // 4):
+        asking = os.fork()
+        if asking == 0:
+            try:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                while True:
+                    with stopped(signalled.pid, 5.0) as thread:
+                        thread.call("prctl", _GET_MDWE)
+            finally:
+                os._exit(1)
+        time.sleep(0.005 + number * 1e-5)
+        os.kill(asking, signal.SIGTERM)
+        _pid, status = os.waitpid(asking, 0)
+        assert os.WIFSIGNALED(status)
     _still_here(signalled, 0)
 
 

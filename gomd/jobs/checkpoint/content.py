@@ -17,6 +17,8 @@ from typing import Final
 #: Bytes that are read at once, and bytes of one sample of a file that is too large to be read whole.
 BLOCK_BYTES: Final = 1 << 20
 SAMPLE_BYTES: Final = 1 << 16
+#: Bytes of all files of a job that are read whole; what is beyond is sampled.
+MAX_WHOLE_BYTES: Final = 64 << 20
 #: Number of samples, spread over the file.
 SAMPLE_COUNT: Final = 64
 #: Bytes before and behind the position at which the job reads that count in any case.

@@ -60,9 +60,9 @@ class FileReader:
                         digest = listing_of(opened)
                     else:
                         build = build_id(os.pread(opened, _MAX_HEAD_BYTES, 0))
-                        if not build:
-                            if source:
-                                whole = self._budget.allows(known.st_size)
+                        # Another node may say how much is to be read, but not beyond the budget.
+                        if not build and (source or known.st_size == wanted.size):
+                            whole = (source or wanted.whole) and self._budget.allows(known.st_size)
                             digest = digest_of(opened, known.st_size, whole, wanted.near)
                 except OSError:
                     digest = ""

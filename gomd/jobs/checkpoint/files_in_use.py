@@ -275,14 +275,36 @@ def describe_here(
     """
     Return what this node has instead of a file of another node; None when there is nothing of its kind.
 
-    :param rights: of the user who must be allowed to have it, None for root.
+    :param rights: of the user who must be allowed to have it, None for root. Of what this user may not have,
+        nothing is told, as another node asks.
     """
+    if rights is not None and not _may_have(wanted, rights):
+        return _untold(wanted, mounts, rights)
     found = reader.read(wanted.path, wanted, source=False)
-    if found is None:
-        return None
+    return None if found is None else replace(found, volume=_volume_here(wanted, mounts), denied=False)
+
+
+def _untold(wanted: FileRequirement, mounts: Sequence[Mount], rights: Rights) -> FileRequirement | None:
+    """Return which file a user sees that may not have it; without numbers if it may not even look."""
+    known, volume = None, ""
+    try:
+        with acting_as(rights.uid, rights.gid, rights.groups):
+            known = os.stat(wanted.path)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            return None
+    else:
+        volume = _volume_here(wanted, mounts)
+    inode, device = (0, 0) if known is None else (known.st_ino, known.st_dev)
+    return replace(
+        wanted, denied=True, size=0, build_id="", inode=inode, mtime=0, digest="", device=device,
+        volume=volume,
+    )  # fmt: skip
+
+
+def _volume_here(wanted: FileRequirement, mounts: Sequence[Mount]) -> str:
     mount = mount_of(mounts, wanted.path) if wanted.volume else None
-    volume = "" if mount is None else _volume(mount, wanted.path)
-    return replace(found, volume=volume, denied=rights is not None and not _may_have(wanted, rights))
+    return "" if mount is None else _volume(mount, wanted.path)
 
 
 def _may_have(wanted: FileRequirement, rights: Rights) -> bool:

@@ -43,6 +43,8 @@ _ENTRY: Final = signal.SIGTRAP | 0x80
 #: it is. It takes microseconds, unless the machine has no processor left for it.
 _RESTORE_TIMEOUT: Final = 600.0
 _RELEASE_TIMEOUT: Final = 1.0
+#: Signals that wait while a thread is held.
+_DEFERRED: Final = (signal.SIGTERM, signal.SIGALRM, signal.SIGINT, signal.SIGHUP)
 
 
 class CannotInject(Exception):
@@ -195,6 +197,9 @@ def stopped(
     """
     Hold a thread for the block. Blocks.
 
+    Signals that ask this process to end wait meanwhile: a thread that is let go by the end of its tracer goes
+    on with the registers of another call.
+
     :param thread: its id. :param limit: seconds that all of it may take. :param filtered: it has seccomp
         filters, which must not see the calls.
     :raises CannotInject: it does not stop, is traced already, or this machine is not known.
@@ -203,14 +208,18 @@ def stopped(
     machine = _MACHINES.get(os.uname().machine)
     if machine is None:
         raise CannotInject(f"system calls of {os.uname().machine} are not known to gomd")
-    _ptrace(_SEIZE, thread, 0, _TRACE_SYSTEM_CALLS | (_SUSPEND_SECCOMP if filtered else 0))
-    held = StoppedThread(thread, machine, now() + limit)
+    earlier = signal.pthread_sigmask(signal.SIG_BLOCK, _DEFERRED)
     try:
-        _ptrace(_INTERRUPT, thread)
-        held.stop()
-        yield held
+        _ptrace(_SEIZE, thread, 0, _TRACE_SYSTEM_CALLS | (_SUSPEND_SECCOMP if filtered else 0))
+        held = StoppedThread(thread, machine, now() + limit)
+        try:
+            _ptrace(_INTERRUPT, thread)
+            held.stop()
+            yield held
+        finally:
+            held.restore()
     finally:
-        held.restore()
+        signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
 
 
 def queued(thread: int, shared: bool, limit: float = 1.0) -> list[bytes]:

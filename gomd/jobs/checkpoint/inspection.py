@@ -17,7 +17,7 @@ from gomd.jobs.checkpoint import (
     terminals,
     whole_process,
 )
-from gomd.jobs.checkpoint.content import Budget
+from gomd.jobs.checkpoint.content import MAX_WHOLE_BYTES, Budget
 from gomd.jobs.checkpoint.file_facts import FileReader
 from gomd.jobs.checkpoint.job_reader import MAX_OPEN, MAX_PROCESSES, JobReader
 from gomd.jobs.checkpoint.node_reader import LIMITS, boot_id, read_flags, read_offer
@@ -30,8 +30,7 @@ __all__ = (
     "MAX_OPEN", "MAX_PROCESSES", "look", "look_for_stays", "open_files", "read_needs", "read_offer",
     "read_stays", "withdraw",
 )  # fmt: skip
-#: Bytes, and seconds, of reading files whole to compare them; what is beyond is sampled.
-WHOLE_BYTES: Final = 64 << 20
+#: Seconds of reading files whole to compare them; what is beyond is sampled.
 WHOLE_SECONDS: Final = 0.1
 
 
@@ -62,7 +61,7 @@ def read_needs(
         with suppress(OSError):
             memory += _resident(f"{proc}/{pid}")
             huge += _huge(f"{proc}/{pid}")
-    files = job.files.describe(FileReader(Budget(WHOLE_BYTES, WHOLE_SECONDS)))
+    files = job.files.describe(FileReader(Budget(MAX_WHOLE_BYTES, WHOLE_SECONDS)))
     system = os.uname()
     places = job.files.probe_places() if prove else ()
     probes = make_probes(places, "/", _rights(first, job.uid), notes)

@@ -9,7 +9,7 @@ import resource
 from contextlib import suppress
 from typing import Final
 
-from gomd.jobs.checkpoint.content import Budget
+from gomd.jobs.checkpoint.content import MAX_WHOLE_BYTES, Budget
 from gomd.jobs.checkpoint.file_facts import FileReader
 from gomd.jobs.checkpoint.files_in_use import describe_here, read_mounts
 from gomd.jobs.checkpoint.free_ports import MAX_PORTS, not_free
@@ -32,6 +32,8 @@ LIMITS: Final = {
     "locked memory": resource.RLIMIT_MEMLOCK, "address space": resource.RLIMIT_AS,
     "msgqueue size": resource.RLIMIT_MSGQUEUE,
 }  # fmt: skip
+#: Seconds in which files of this node are read whole, as another node has told.
+_WHOLE_SECONDS: Final = 20.0
 
 
 def read_offer(needs: Requirements, user: str, room: str, criu: str, proc: str = "/proc") -> Capabilities:
@@ -41,7 +43,7 @@ def read_offer(needs: Requirements, user: str, room: str, criu: str, proc: str =
     :param user: the name of the user with that uid here. :param room: the directory for images.
     :param criu: the result of `Criu.check`.
     """
-    reader, mounts = FileReader(Budget(0, 0.0)), read_mounts(f"{proc}/self")
+    reader, mounts = FileReader(Budget(MAX_WHOLE_BYTES, _WHOLE_SECONDS)), read_mounts(f"{proc}/self")
     gids = _groups_of(user)
     rights = None if gids is None else Rights(needs.uid, gids[0], gids)
     users = rights if needs.uid else None

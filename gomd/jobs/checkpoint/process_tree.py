@@ -159,15 +159,20 @@ def thaw(pids: Iterable[int], but: Iterable[int] = ()) -> None:
     _signal([pid for pid in pids if pid not in set(but)], signal.SIGCONT)
 
 
-def end(pids: Iterable[int], limit: float = 5.0, now: Callable[[], float] = time.monotonic) -> bool:
+def end(
+    pids: Iterable[int],
+    limit: float = 5.0,
+    now: Callable[[], float] = time.monotonic,
+    number: int = signal.SIGKILL,
+) -> bool:
     """
     Kill ``pids`` and wait until they have ended. Blocks. Reaps nothing.
 
-    :param limit: seconds. :returns: whether all have ended.
+    :param limit: seconds. :param number: the signal. :returns: whether all have ended.
     """
     waiting = list(pids)
     last = now() + limit
-    _signal(waiting, signal.SIGKILL)
+    _signal(waiting, number)
     while waiting := [pid for pid in waiting if state(pid) not in ENDED]:
         if now() > last:
             return False

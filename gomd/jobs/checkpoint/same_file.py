@@ -88,9 +88,10 @@ def difference(file: FileRequirement, other: FileRequirement | None, views: View
     kind = "directory " if file.directory else ""
     if other is None or other.directory != file.directory:
         return f"{views.target} has no {kind}{file.path}{_way_out(file, views)}"
-    return _another(file, other, views) or (
-        f"{views.user or 'its user'} may not have {file.path} on {views.target}" if other.denied else ""
-    )
+    denied = f"{views.user or 'its user'} may not have {file.path} on {views.target}" if other.denied else ""
+    if denied and not (file.written and other.inode):  # nothing is known of it by which it could be compared
+        return denied
+    return _another(file, other, views) or denied
 
 
 def _another(file: FileRequirement, other: FileRequirement, views: Views) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 from collections.abc import Collection
 from contextlib import suppress
 from typing import NoReturn
@@ -45,6 +46,8 @@ from libgomd.wire.resumable import CHUNK, Store
 CHILD_GRACE = 10.0
 #: Seconds the answer to the order that ends this process may take.
 _LAST_ANSWER_TIMEOUT = 5.0
+#: Seconds that a freeze may take to let go of a thread when it is called off. It takes milliseconds.
+_RELEASE_TIMEOUT = 2.0
 #: Signals that wait while the job is frozen; more are dropped.
 _MAX_WAITING_SIGNALS = 1000
 
@@ -259,7 +262,10 @@ class FreezingSupervisor(Supervisor):
             return
         if self._task is not None:
             self._task.close()
-            process_tree.end(reversed(process_tree.descendants(self._task.pid, whole=False)))
+            work, *others = process_tree.descendants(self._task.pid, whole=False)
+            # It first, and when it holds no thread of the job (`gomd.jobs.checkpoint.injection`).
+            process_tree.end((work,), _RELEASE_TIMEOUT, number=signal.SIGTERM)
+            process_tree.end((*reversed(others), work))
             self._task = None
             self._answer(FREEZE, "it was told to go on")
         assert self._program is not None

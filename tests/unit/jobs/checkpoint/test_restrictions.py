@@ -18,10 +18,10 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="processes of other us
 @pytest.fixture(params=[(USER, GROUP), (0, 0)], ids=["user", "root"])
 def outsider(request: pytest.FixtureRequest) -> Iterator[int]:
     """Start one, by a process that has what nobody else may get."""
+    uid, gid = request.param
     secret = os.open("/etc/shadow", os.O_RDONLY)
     os.set_inheritable(secret, True)
     try:
-        uid, gid = request.param
         with restrictions._outsider(uid, gid, nullcontext) as pid:
             yield pid
     finally:
