@@ -170,17 +170,17 @@ def _endpoints(options: GlobalOptions) -> tuple[Endpoint, ...]:
 
 def _job(verb: str, options: GlobalOptions) -> int:
     """Run or attach to a job, with this terminal as its terminal."""
-    from gom import run
+    from gom import run, run_options
 
     if _wants_help(options):
-        print(run.RUN_USAGE if verb == "run" else run.ATTACH_USAGE, end="", flush=True)
+        print(run_options.RUN_USAGE if verb == "run" else run_options.ATTACH_USAGE, end="", flush=True)
         return DONE
     try:
         endpoints = _endpoints(options)
         if verb == "run":
-            wanted = run.parse(options.words[1:])
+            wanted = run_options.parse(options.words[1:])
         else:
-            attached = run.parse_attachment(options.words[1:])
+            attached = run_options.parse_attachment(options.words[1:])
     except (ConfigError, MalformedRequest) as error:
         raise WrongUsage(str(error)) from error
     try:

@@ -10,10 +10,11 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from libgomd.connection import LineConnection, RowQueue
+from libgomd.connection import LineConnection
 from libgomd.deadlines import within
 from libgomd.errors import TimedOut
 from libgomd.replies import Assembler, Reply, Stream, check
+from libgomd.row_queue import RowQueue
 from libgomd.wire.lines import BLOCK
 
 P = ParamSpec("P")

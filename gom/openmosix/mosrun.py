@@ -55,9 +55,10 @@ def mosrun(argv: Sequence[str]) -> int:
     plan = parse(argv)
     node, nodes = _place(plan)
     from gom import run as jobs
+    from gom.run_options import Wanted
 
     places = default_endpoints(os.environ, os.getuid())
-    wanted = jobs.Wanted(plan.command, node=node, nodes=nodes, lock=plan.lock)
+    wanted = Wanted(plan.command, node=node, nodes=nodes, lock=plan.lock)
     try:
         return jobs.run(places, os.environ.get("GOMD_TOKEN", ""), wanted)
     except GomdError as error:

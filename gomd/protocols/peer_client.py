@@ -21,11 +21,12 @@ from gomd.protocols.idle_streams import IdleStreams
 from gomd.protocols.peer_server import behalf
 from libgomd.answers import value_in, where_in
 from libgomd.certificates import NotANode
-from libgomd.connection import LineConnection, RowQueue, WholeReply
+from libgomd.connection import LineConnection, WholeReply
 from libgomd.deadlines import within
 from libgomd.errors import ConnectionLost, GomdError, NotPossible, PeerUnreachable, TimedOut, error_for
 from libgomd.model import Caller, Counter, Node
 from libgomd.questions import Asker
+from libgomd.row_queue import RowQueue
 from libgomd.tls import peer_node
 from libgomd.wire.lines import BLOCK, Request
 from libgomd.wire.messages import MAX_PACKET, Answer, Question

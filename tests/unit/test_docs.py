@@ -145,6 +145,28 @@ def test_every_file_of_the_walks_exists() -> None:
     assert dead == set()
 
 
+def test_every_folder_of_the_daemon_is_on_the_maps() -> None:
+    """Who looks for a folder finds it in CONTRIBUTING.rst and in architecture.md."""
+    contributing = PAGES["CONTRIBUTING.rst"].read_text("utf-8")
+    layers = PAGES["architecture.md"].read_text("utf-8")
+    folders = {path.parent.name for path in (ROOT / "gomd").glob("*/__init__.py")}
+    assert len(folders) > 10
+    assert {name for name in folders if f"``gomd/{name}/``" not in contributing} == set()
+    assert {name for name in folders if not re.search(rf"^ .*\b{name}/", layers, re.MULTILINE)} == set()
+
+
+def test_what_is_added_names_its_files() -> None:
+    """Each entry of "How to add" says in which files, all of which exist: see the test of source files."""
+    page = PAGES["CONTRIBUTING.rst"].read_text("utf-8")
+    entries = re.findall(
+        r"^(an? [a-z].*)\n((?:    .*\n)+)",
+        page[page.index("How to add") : page.index("Rules\n---")],
+        re.MULTILINE,
+    )
+    assert len(entries) >= 9
+    assert [name for name, text in entries if not SOURCE.search(text)] == []
+
+
 @pytest.mark.parametrize("folder", ["gomd", "libgomd", "gom"])
 def test_every_dotted_name_exists(folder: str) -> None:
     """A name in backticks is a module, or is defined or imported in the module that it names."""

@@ -55,7 +55,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
             raise CannotMove(self._environment.why_not)
         told = handover.read(directory)
         if self._spec.expected_uid not in (None, told.spec.uid):
-            raise CannotMove("it belongs to another user than it was offered for")
+            raise CannotMove("it is not of the user that it was offered for")
         self._spec = spec = self._spec._replace(**told.spec._asdict())
         private = self._cover(told)
         if private is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gom.run import Wanted, parse
+from gom.run_options import Wanted, parse
 from libgomd.errors import MalformedRequest
 
 
