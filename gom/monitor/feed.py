@@ -25,6 +25,8 @@ from libgomd.wire.lines import Request
 MAX_EVENTS: Final = 200
 #: Seconds between two counts of the jobs.
 JOBS_PERIOD: Final = 5.0
+#: Nodes for which a round may come each second; more come less often.
+NODES_PER_SECOND: Final = 250
 #: The counter of the jobs of a home that are under way.
 JOBS_COUNTER: Final = "jobs_running"
 #: Rows of all nodes for which a round may come each second; more come less often.
@@ -160,10 +162,14 @@ class Feed:
     # -- the subscriptions
 
     def _nodes(self, subscription: Subscription) -> Generator[None, None, None]:
-        request = Request("watch", ("-n", f"{self._period:g}", "nodes"))
-        line = self._place.line(request)
+        line = self._place.line(Request("nodes"))
         role, user = caller_on(line)
-        self._publish(role=role, user=user)
+        line.ask(Request("nodes"), line.timeout)
+        nodes = tuple(node_of(parse(each)) for each in line.rows(line.timeout))
+        self._publish(role=role, user=user, nodes=nodes, nodes_at=self._clock())
+        yield
+        period = max(self._period, len(nodes) / NODES_PER_SECOND)
+        request = Request("watch", ("-n", f"{period:.3g}", "nodes"))
         for lines in rounds_of(subscription.open(line, request).chunks()):
             nodes = tuple(node_of(parse(each)) for each in lines)
             self._publish(nodes=nodes, nodes_at=self._clock())

@@ -21,13 +21,14 @@ class Told:
 
     def __init__(self) -> None:
         self.finished = False
+        self.patience = 0.0
         self.notes: list[str] = []
         self.drawn = 0
         self.news = lambda: None
 
     def start(self, changed: Callable[[], None]) -> None:
         """See `Program.start`."""
-        self.news = changed  # type: ignore[assignment]
+        self.news = changed
 
     def stop(self) -> None:
         """See `Program.stop`."""
