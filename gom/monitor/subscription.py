@@ -25,7 +25,7 @@ FIRST_PAUSE: Final = 0.5
 MAX_PAUSE: Final = 8.0
 #: Largest size of one round in bytes.
 MAX_ROUND: Final = 256 << 20
-_CHUNK: Final = 1 << 18
+_CHUNK: Final = 1 << 16
 _STATUS: Final = re.compile(rb"([0-9]{3})(?: (.*))?", re.DOTALL)
 #: The end of a line of a round: its number, and how many lines the round has.
 _ROUND: Final = re.compile(rb'"round": [0-9]{1,15}, "rows": ([0-9]{1,9})\}$')

@@ -30,7 +30,6 @@ KEY_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "pid": ("pid",),
     "start": ("start_time",),
 }
-_TAIL: Final = re.compile(rb'(?:"matched": ([0-9]{1,9}), )?"rows_age": ([0-9.e+-]{1,20}), "round"')
 _IDENTITY: Final = re.compile(rb'"identity": "([^"]{0,80})"')
 _FROM: Final = b'{"from": '
 #: Above every number.
@@ -196,15 +195,19 @@ def read_round(lines: Round, sort: str, now: float, before: Mapping[int, NodeRow
     """
     found: dict[int, NodeRows] = {}
     first_field = b'"' + KEY_FIELDS[sort][0].encode() + b'"'
-    begin, head = 0, b""
-    for at, line in enumerate(lines):
-        if at == begin:
-            head = line[: line.find(b",") + 1]
-        elif not line.startswith(head):
-            _add(found, lines[begin:at], head[:-1], first_field, now, before)
-            begin, head = at, line[: line.find(b",") + 1]
-    if lines:
-        _add(found, lines[begin:], head[:-1], first_field, now, before)
+    begin, count, total = 0, 1, len(lines)
+    while begin < total:
+        line = lines[begin]
+        head = line[: line.find(b",") + 1]
+        # Mostly every node has as many rows as the one before it.
+        end = begin + count
+        is_known = end <= total and lines[end - 1].startswith(head)
+        if not is_known or (end < total and lines[end].startswith(head)):
+            end = begin + 1
+            while end < total and lines[end].startswith(head):
+                end += 1
+        _add(found, lines[begin:end], head[:-1], first_field, now, before)
+        begin, count = end, end - begin
     return found
 
 
@@ -227,10 +230,23 @@ def _add(
             why = str(row.get("error", "it gave no rows"))
             found[node] = NodeRows(node, (), now, error=why) if kept is None else kept._replace(error=why)
         return
-    tail = _TAIL.search(first[-160:])
-    if tail is None:
+    age = _number_in(first, b'"rows_age": ')
+    if age is None:
         raise MalformedReply(f"a row without its age: {first[:80]!r}")
-    matched = None if tail[1] is None else int(tail[1])
+    matched = _number_in(first, b'"matched": ')
     own = b'"node": %d,' % node
     away = tuple(line for line in lines if own not in line)
-    found[node] = NodeRows(node, tuple(lines), now, float(tail[2]), matched, away=away)
+    found[node] = NodeRows(node, tuple(lines), now, age, None if matched is None else int(matched), away=away)
+
+
+def _number_in(line: bytes, name: bytes) -> float | None:
+    """Return the last number of that name in a row, which is the daemon's own; None when there is none."""
+    at = line.rfind(name)
+    if at < 0:
+        return None
+    at += len(name)
+    try:
+        found = float(line[at : line.find(b",", at)])
+    except ValueError:
+        return None
+    return found if 0 <= found < 1e15 else None
