@@ -11,11 +11,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from typing import Final, NamedTuple
 
 from gom.monitor.rows import Event, Node, event_of, node_of, parse
-from gom.monitor.subscription import Place, Round, Subscription, rounds_of
+from gom.monitor.subscription import Place, Round, Subscription, answers, rounds_of
 from gom.monitor.table import NodeRows, Table, fields, read_round
 from libgomd.errors import MalformedReply
 from libgomd.linesocket import LineSocket
@@ -236,27 +236,34 @@ def once(place: Place, wanted: Wanted | None, clock: Callable[[], float] = time.
 
     :raises GomdError: there is no daemon, or it refuses.
     """
-    first = Request("whoami")
-    line = place.line(first)
-    try:
-        role, user = caller_on(line)
-        line.ask(Request("nodes"), line.timeout)
-        nodes = tuple(node_of(parse(row)) for row in line.rows(line.timeout))
-        events = tuple(events_on(line))
-        jobs = jobs_in(_round_on(line, (ALL, "stats", JOBS_COUNTER)))
-        table = None
-        if wanted is not None:
-            now = clock()
-            table = Table(wanted.sort, read_round(_round_on(line, wanted.words()), wanted.sort, now, {}), now)
-        now = clock()
-        return Snapshot(now, nodes, now, table, wanted, events, jobs, role, user)
-    finally:
-        line.close()
+    requests = [
+        Request("whoami"),
+        Request("nodes"),
+        Request("events"),
+        _one_round(ALL, "stats", JOBS_COUNTER),
+    ]
+    requests += [_one_round(*wanted.words())] if wanted is not None else []
+    (caller, _), (_, nodes), (_, events), (_, jobs), *processes = answers(place.line(requests[0]), requests)
+    now = clock()
+    table = None
+    if wanted is not None:
+        [(_, lines)] = processes
+        table = Table(wanted.sort, read_round(_only(lines), wanted.sort, now, {}), now)
+    found = parse(caller)
+    return Snapshot(
+        now, tuple(node_of(parse(row)) for row in nodes), now, table, wanted,
+        tuple(event_of(parse(row)) for row in events[-MAX_EVENTS:]), jobs_in(_only(jobs)),
+        str(found.get("role", "")), str(found.get("user", "")),
+    )  # fmt: skip
 
 
-def _round_on(line: LineSocket, words: Sequence[str]) -> Round:
-    line.ask(Request("watch", ("-c", "1", *words)), line.timeout)
-    rounds = list(rounds_of([[row.encode() for row in line.rows(line.timeout)]]))
+def _one_round(*words: str) -> Request:
+    return Request("watch", ("-c", "1", *words))
+
+
+def _only(lines: Round) -> Round:
+    """Return the one round of a watch. :raises MalformedReply: there is another number of them."""
+    rounds = list(rounds_of([lines]))
     if len(rounds) != 1:
-        raise MalformedReply(f"{len(rounds)} rounds of {' '.join(words)}, not one")
+        raise MalformedReply(f"a watch gave {len(rounds)} rounds, not one")
     return rounds[0]
