@@ -27,7 +27,7 @@ from textual.widget import Widget
 from gom.monitor.program import Program
 from gom.monitor.spans import Line, Style, fit_line
 
-#: Seconds for which news wait for more of them before they are drawn.
+#: Seconds for which news wait for more of them before they are drawn, at least.
 GATHER: Final = 0.04
 #: Seconds after which the picture is drawn again, because it shows ages.
 LONGEST: Final = 1.0
@@ -91,7 +91,8 @@ class Picture(Widget, can_focus=True):
         """Draw soon: there is something new."""
         if not self._waiting:
             self._waiting = True
-            self.set_timer(GATHER, self.redraw)
+            passed = asyncio.get_running_loop().time() - self._drawn_at
+            self.set_timer(max(GATHER, self._program.patience - passed), self.redraw)
 
     def redraw(self) -> None:
         """Draw now what has changed."""

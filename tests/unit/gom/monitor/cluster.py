@@ -10,7 +10,7 @@ from typing import Any
 from gom.monitor.feed import Feed, Snapshot, Wanted
 from gom.monitor.rows import Event, Node, Process
 from gom.monitor.subscription import Round
-from gom.monitor.table import NodeRows, Table, fields, read_round
+from gom.monitor.table import KEY_FIELDS, NodeRows, Table, fields, read_round
 
 GB = 1 << 30
 
@@ -56,7 +56,13 @@ def a_table(
     """Return the table of these processes, which came at a moment."""
     count = Counter(process.node for process in processes)
     rows = [row(process, sort, matched=matched or count[process.node]) for process in processes]
-    rows.sort(key=lambda each: int(each["from"]))
+    smallest_first = sort == "pid"
+
+    def rank(each: dict[str, Any]) -> tuple[int, bool, float]:
+        values = [each[name] for name in KEY_FIELDS[sort] if each[name] is not None]
+        return int(each["from"]), not values, sum(values) if smallest_first else -sum(values)
+
+    rows.sort(key=rank)
     return Table(sort, read_round(round_of(rows), sort, at, {}), at)
 
 
