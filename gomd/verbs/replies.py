@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+B = TypeVar("B")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,8 @@ class OneRound(Protocol):
     def prepare(self) -> Iterator[None]:
         """Make what `body` needs, some at a time."""
 
-    def body(self) -> str:
-        """Return it as one JSON object."""
+    def body(self, made: Callable[[str], B]) -> B:
+        """Return what ``made`` makes of it as one JSON object, once for all viewers."""
 
 
 @dataclass(frozen=True, slots=True)

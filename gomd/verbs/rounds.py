@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -22,6 +22,8 @@ from gomd.verbs.context import ISession
 from gomd.verbs.rendering import Lines, piece_of, pieces_in, rows_in
 from gomd.verbs.replies import Prepared, Reply, Replying, Rows, ValueReply
 from libgomd.model import Caller
+
+B = TypeVar("B")
 
 #: Seconds; a new viewer is not given a round that is older.
 MAX_ROUND_AGE: Final = 1.0
@@ -56,7 +58,7 @@ class Round:
         self._answer = answer
         self._json = json
         self._made: dict[int, Lines] | None = {}
-        self._body: str | None = None
+        self._body: Any = None
 
     def retire(self) -> None:
         """Drop the lines: there is a newer round. Viewers that still send this one make the lines again."""
@@ -69,14 +71,16 @@ class Round:
                 self._piece(at)
                 yield
 
-    def body(self) -> str:
+    def body(self, made: Callable[[str], B]) -> B:
         """
         Return the round as one JSON object, ``{"rows": [...]}`` or ``{"value": ...}``, without its number.
 
         It is made once for all viewers. Call `prepare` first, so that a long one delays nobody.
+
+        :param made: makes of the text what is kept for them; the same for all.
         """
-        body = self._body
-        if body is None:
+        found: B | None = self._body
+        if found is None:
             lines = [line for at in range(pieces_in(self._answer, True)) for line in self._piece(at)]
             if isinstance(self._answer, (Rows, Prepared)):
                 body = f'{{"rows": [{", ".join(lines)}]}}'
@@ -84,9 +88,10 @@ class Round:
                 body = lines[0]  # it is {"value": ...} already
             else:
                 body = f'{{"value": {lines[0]}}}'
+            found = made(body)
             if self._made is not None:
-                self._body, self._made = body, {}
-        return body
+                self._body, self._made = found, {}
+        return found
 
     def pieces(self, number: int) -> Iterator[Lines]:
         """

@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 
 from gomd.interfaces import IJobs, IThreads
 from gomd.jobs.lifecycle.frame_stream import FrameStream
-from gomd.web.streams import message
+from gomd.web.streams import Message, message
 from libgomd.deadlines import within
 from libgomd.errors import ConnectionLost, GomdError, MalformedRequest, TimedOut
 from libgomd.model import Caller, Job
@@ -181,7 +181,7 @@ async def start_job(
         connection.hang_up()
 
 
-async def output_of(jobs: IJobs, job: Job, positions: Mapping[str, int]) -> AsyncGenerator[bytes, None]:
+async def output_of(jobs: IJobs, job: Job, positions: Mapping[str, int]) -> AsyncGenerator[Message, None]:
     """
     Yield messages with the output of ``job``: ``started``, ``stdout``, ``stderr``, and ``exit`` at the end.
 

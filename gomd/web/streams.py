@@ -4,13 +4,14 @@ Server-sent events: every round of a watch is one message.
 A round is whole, so a client that missed some is right again with the next one. A slow client gets fewer
 rounds, always the newest; single events wait in a queue that is bounded where they are made. Between messages
 a comment shows every `HEARTBEAT` seconds that the connection lives. A caller whose token or session is gone
-gets the event ``signed-out``, and the stream ends.
+gets the event ``signed-out``, and the stream ends. For clients that take gzip, a round is compressed once for
+all streams.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -22,16 +23,33 @@ from gomd.verbs.replies import Reply, Rows, WatchReply
 from gomd.web.channel import WebRequest
 from gomd.web.flow import Flow
 from gomd.web.limits import HEARTBEAT, RECHECK
+from gomd.web.shared_gzip import HEADER, GzipStream, SharedText
 from libgomd.errors import GomdError, NeedsAuth, NodeError, NotPossible, RequestError
 from libgomd.wire.values import dumps
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 
 
-def message(data: str, event: str = "", number: int | None = None) -> bytes:
-    """Return one message. ``data`` is one line of JSON. :param number: its id."""
-    head = (f"event: {event}\n" if event else "") + (f"id: {number}\n" if number is not None else "")
-    return f"{head}data: {data}\n\n".encode()
+class Message(NamedTuple):
+    """
+    One message.
+
+    :ivar head: what comes before the data. :ivar data: one line of JSON, which other streams may send too.
+    """
+
+    head: bytes
+    data: SharedText | None = None
+
+
+def message(data: str, event: str = "") -> Message:
+    """Return a message of one stream. ``data`` is one line of JSON."""
+    head = f"event: {event}\n" if event else ""
+    return Message(f"{head}data: {data}\n\n".encode())
+
+
+def shared_message(number: int, data: SharedText) -> Message:
+    """Return a message with the data of a round. :param number: of this round for this stream."""
+    return Message(f"id: {number}\ndata: ".encode(), data)
 
 
 class EventStream:
@@ -55,21 +73,31 @@ class EventStream:
         self._check: Deferred[None] | None = None
         self._task: Deferred[None] | None = None
         self._refusal: NeedsAuth | None = None
+        takes_gzip = "gzip" in (request.getHeader("accept-encoding") or "")
+        self._gzip = GzipStream() if takes_gzip and request.clientproto == b"HTTP/1.1" else None
 
-    async def send(self, data: bytes) -> None:
+    async def send(self, each: Message) -> None:
         """Send a message, and wait until there is room for another one."""
         self._cancel_heartbeat()
-        await self._flow.send(data)
+        await self._flow.send(self._encoded(each))
         self._timer = self._clock.callLater(HEARTBEAT, self._beat)
 
-    async def run(self, messages: AsyncGenerator[bytes, None]) -> None:
+    def _encoded(self, each: Message) -> bytes:
+        head, data = each
+        if self._gzip is None:
+            return head if data is None else b"".join((head, data.plain, b"\n\n"))
+        if data is None:
+            return self._gzip.own(head)
+        return b"".join((self._gzip.own(head), self._gzip.shared(data), self._gzip.own(b"\n\n")))
+
+    async def run(self, messages: AsyncGenerator[Message, None]) -> None:
         """Send ``messages`` until they end or the client is gone."""
-        self._request.begin(
-            200,
-            EVENT_STREAM,
-            {"X-Accel-Buffering": "no", "Cache-Control": "no-store, no-transform"},
-            keep=False,
-        )
+        headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store, no-transform"}
+        if self._gzip is not None:
+            headers["Content-Encoding"] = "gzip"
+        self._request.begin(200, EVENT_STREAM, {**headers, "Vary": "Accept-Encoding"}, keep=False)
+        if self._gzip is not None:
+            self._request.write(HEADER)
         self._plan_check()
         self._task = Deferred.fromCoroutine(self._pump(messages))
         try:
@@ -77,11 +105,11 @@ class EventStream:
         except CancelledError:
             if self._refusal is None:
                 raise
-            self._request.write(failure(self._refusal, "signed-out"))
+            self._request.write(self._encoded(failure(self._refusal, "signed-out")))
         except Exception as error:  # noqa: BLE001 - said to the client, and a bug is logged
             if not isinstance(error, GomdError):
                 self._log.failure("an event stream failed")
-            self._request.write(failure(error, "failed"))
+            self._request.write(self._encoded(failure(error, "failed")))
         finally:
             self._cancel_heartbeat()
             self._flow.end()
@@ -90,15 +118,17 @@ class EventStream:
             if self._check is not None:
                 self._check.cancel()
             await messages.aclose()
+        if self._gzip is not None:
+            self._request.write(self._gzip.end())
         self._request.finish()
 
-    async def _pump(self, messages: AsyncGenerator[bytes, None]) -> None:
-        await self.send(b"retry: 2000\n\n")
+    async def _pump(self, messages: AsyncGenerator[Message, None]) -> None:
+        await self.send(Message(b"retry: 2000\n\n"))
         async for each in messages:
             await self.send(each)
 
     def _beat(self) -> None:
-        self._request.write(b": gomd\n\n")
+        self._request.write(self._encoded(Message(b": gomd\n\n")))
         self._timer = self._clock.callLater(HEARTBEAT, self._beat)
 
     def _cancel_heartbeat(self) -> None:
@@ -126,7 +156,7 @@ class EventStream:
         self._plan_check()
 
 
-def failure(error: Exception, event: str) -> bytes:
+def failure(error: Exception, event: str) -> Message:
     """Return the last message of a stream that cannot go on."""
     if isinstance(error, (RequestError, NodeError)):
         return message(dumps({"code": error.code, "error": error.text}), event)
@@ -136,7 +166,7 @@ def failure(error: Exception, event: str) -> bytes:
 
 async def messages_of(
     reply: Reply, clock: IReactorTime, first: Callable[[], list[str]] | None = None
-) -> AsyncGenerator[bytes, None]:
+) -> AsyncGenerator[Message, None]:
     """
     Yield the messages of a watch.
 
@@ -150,7 +180,7 @@ async def messages_of(
                 number += 1
                 for _ in answer.prepare():
                     await deferLater(clock, 0)
-                yield message(answer.body(), number=number)
+                yield shared_message(number, answer.body(SharedText))
         finally:
             await reply.answers.aclose()
     elif isinstance(reply, Rows) and reply.lasts:

@@ -23,7 +23,8 @@ from libgomd.wire.lines import MAX_LINE, Request, encode_request
 NODE: Final = "node"
 #: Options of every watch: seconds from round to round, and the number of rounds.
 WATCH_OPTIONS: Final = {"n": "-n", "c": "-c"}
-_OPTION: Final = re.compile(r"\[--([a-z-]+)(?:=([^\]]*))?\]")
+_OPTION: Final = re.compile(r"\[--([a-z-]+)(?:[= ]([^\]]*))?\]")
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z_-]*")
 
 
 class Options(NamedTuple):
@@ -54,7 +55,8 @@ def options_of(verb: Verb) -> Options:
             more = True
             continue
         plain = word.strip("[]")
-        first = plain.partition("|")[0]
+        name = _NAME.match(plain)
+        first = plain if name is None else name[0]
         literal = plain if word.startswith("[") and plain == plain.lower() and "|" not in plain else ""
         words.append((first.lower().replace("-", "_"), not word.startswith("["), literal))
     return Options(tuple(valued), tuple(flags), tuple(words), more)

@@ -114,7 +114,7 @@ class Answer:
         self.head = head.decode("latin-1")
         self.code = int(self.head.split(" ", 2)[1]) if head else 0
         if "Transfer-Encoding: chunked" in self.head:
-            body = _unchunked(body)
+            body = unchunked(body)
         self.body = body.decode()
 
     @property
@@ -139,7 +139,8 @@ class Answer:
         return ""
 
 
-def _unchunked(body: bytes) -> bytes:
+def unchunked(body: bytes) -> bytes:
+    """Return a body without the sizes of its chunks."""
     found = b""
     while body:
         size, _, rest = body.partition(b"\r\n")

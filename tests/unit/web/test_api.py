@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.web.limits import HEARTBEAT, MAX_WRONG_TOKENS, RECHECK, STALL_TIMEOUT
 from libgomd.model import Caller, Event, EventKind, Role
-from tests.unit.web.memory_site import RULES, TOKENS, Answer, Connection, Site
+from tests.unit.web.memory_site import RULES, TOKENS, Answer, Connection, Site, unchunked
 
 ADMIN = "Bearer admin-token"
 
@@ -229,6 +230,15 @@ class StreamTests(SynchronousTestCase):
             self.assertEqual(row["id"], 1)
         self.assertEqual(len(messages), 3)
         self.assertTrue(watcher.transport.disconnecting)
+
+    def test_compressed_it_is_the_same(self) -> None:
+        """For a client that takes gzip; each message can be read as it comes."""
+        packed, plain = self.watch("nodes?n=1&c=2", Accept_Encoding="gzip, br"), self.watch("nodes?n=1&c=2")
+        self.web.daemon.advance(1.2)
+        text = packed.transport.value()
+        self.assertIn(b"Content-Encoding: gzip", text)
+        body = unchunked(text.partition(b"\r\n\r\n")[2])
+        self.assertEqual(gzip.decompress(body).decode(), plain.answer().body)
 
     def test_events_and_what_came_before(self) -> None:
         """Each as it happens; with resync=1 the recent ones come first."""
