@@ -11,11 +11,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from typing import Final, NamedTuple
 
 from gom.monitor.rows import Event, Node, event_of, node_of, parse
-from gom.monitor.subscription import Place, Round, Subscription, rounds_of
+from gom.monitor.subscription import Place, Round, Subscription, answers, rounds_of
 from gom.monitor.table import NodeRows, Table, fields, read_round
 from libgomd.errors import MalformedReply
 from libgomd.linesocket import LineSocket
@@ -25,6 +25,8 @@ from libgomd.wire.lines import Request
 MAX_EVENTS: Final = 200
 #: Seconds between two counts of the jobs.
 JOBS_PERIOD: Final = 5.0
+#: Nodes for which a round may come each second; more come less often.
+NODES_PER_SECOND: Final = 250
 #: The counter of the jobs of a home that are under way.
 JOBS_COUNTER: Final = "jobs_running"
 #: Rows of all nodes for which a round may come each second; more come less often.
@@ -160,10 +162,14 @@ class Feed:
     # -- the subscriptions
 
     def _nodes(self, subscription: Subscription) -> Generator[None, None, None]:
-        request = Request("watch", ("-n", f"{self._period:g}", "nodes"))
-        line = self._place.line(request)
+        line = self._place.line(Request("nodes"))
         role, user = caller_on(line)
-        self._publish(role=role, user=user)
+        line.ask(Request("nodes"), line.timeout)
+        nodes = tuple(node_of(parse(each)) for each in line.rows(line.timeout))
+        self._publish(role=role, user=user, nodes=nodes, nodes_at=self._clock())
+        yield
+        period = max(self._period, len(nodes) / NODES_PER_SECOND)
+        request = Request("watch", ("-n", f"{period:.3g}", "nodes"))
         for lines in rounds_of(subscription.open(line, request).chunks()):
             nodes = tuple(node_of(parse(each)) for each in lines)
             self._publish(nodes=nodes, nodes_at=self._clock())
@@ -230,27 +236,34 @@ def once(place: Place, wanted: Wanted | None, clock: Callable[[], float] = time.
 
     :raises GomdError: there is no daemon, or it refuses.
     """
-    first = Request("whoami")
-    line = place.line(first)
-    try:
-        role, user = caller_on(line)
-        line.ask(Request("nodes"), line.timeout)
-        nodes = tuple(node_of(parse(row)) for row in line.rows(line.timeout))
-        events = tuple(events_on(line))
-        jobs = jobs_in(_round_on(line, (ALL, "stats", JOBS_COUNTER)))
-        table = None
-        if wanted is not None:
-            now = clock()
-            table = Table(wanted.sort, read_round(_round_on(line, wanted.words()), wanted.sort, now, {}), now)
-        now = clock()
-        return Snapshot(now, nodes, now, table, wanted, events, jobs, role, user)
-    finally:
-        line.close()
+    requests = [
+        Request("whoami"),
+        Request("nodes"),
+        Request("events"),
+        _one_round(ALL, "stats", JOBS_COUNTER),
+    ]
+    requests += [_one_round(*wanted.words())] if wanted is not None else []
+    (caller, _), (_, nodes), (_, events), (_, jobs), *processes = answers(place.line(requests[0]), requests)
+    now = clock()
+    table = None
+    if wanted is not None:
+        [(_, lines)] = processes
+        table = Table(wanted.sort, read_round(_only(lines), wanted.sort, now, {}), now)
+    found = parse(caller)
+    return Snapshot(
+        now, tuple(node_of(parse(row)) for row in nodes), now, table, wanted,
+        tuple(event_of(parse(row)) for row in events[-MAX_EVENTS:]), jobs_in(_only(jobs)),
+        str(found.get("role", "")), str(found.get("user", "")),
+    )  # fmt: skip
 
 
-def _round_on(line: LineSocket, words: Sequence[str]) -> Round:
-    line.ask(Request("watch", ("-c", "1", *words)), line.timeout)
-    rounds = list(rounds_of([[row.encode() for row in line.rows(line.timeout)]]))
+def _one_round(*words: str) -> Request:
+    return Request("watch", ("-c", "1", *words))
+
+
+def _only(lines: Round) -> Round:
+    """Return the one round of a watch. :raises MalformedReply: there is another number of them."""
+    rounds = list(rounds_of([lines]))
     if len(rounds) != 1:
-        raise MalformedReply(f"{len(rounds)} rounds of {' '.join(words)}, not one")
+        raise MalformedReply(f"a watch gave {len(rounds)} rounds, not one")
     return rounds[0]

@@ -8,7 +8,7 @@ rest of `gom top --once`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from libgomd.errors import MalformedReply, error_for
@@ -99,63 +99,62 @@ def parse(line: str | bytes) -> dict[str, Any]:
     return found
 
 
-def _plain(value: object) -> object:
-    """Return a value that can be shown; a list or an object of a later version is shown as text."""
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
-
-
-def _values(kind: Any, row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _plain(row[name]) for name in kind._fields if name in row}
-
-
 def node_of(row: Mapping[str, Any]) -> Node:
     """Return the node in a row. :raises MalformedReply: it has none."""
-    found: Node = _made(Node, row, int_fields=("id", "status"))
-    return found
+    return Node._make(_values(Node, row))
 
 
 def process_of(row: Mapping[str, Any]) -> Process:
     """Return the process in a row. :raises MalformedReply: it has none."""
-    found: Process = _made(Process, row, int_fields=("node", "home", "pid", "ppid"))
-    return found
+    return Process._make(_values(Process, row))
 
 
 def event_of(row: Mapping[str, Any]) -> Event:
     """Return the event in a row. :raises MalformedReply: it has none."""
-    found: Event = _made(Event, row, int_fields=("node",))
-    return found
+    return Event._make(_values(Event, row))
 
 
 #: Larger than every number that a node may send; not infinite, and not NaN.
 _LARGEST: Final = 1e30
-#: Values that are numbers or not known. Anything else there is not known either.
-_NUMBERS = frozenset((
-    "load", "speed", "cpus", "util", "mem", "rmem", "tmem", "age", "cpu_percent", "cpu_seconds", "rss",
-    "read_rate", "write_rate", "nice", "threads", "start_time", "seconds", "stopped_seconds", "bytes",
-))  # fmt: skip
 
 
-#: Values that are text.
-_TEXTS = frozenset((
-    "identity", "name", "address", "user", "state", "cantmove", "command", "kind", "reason",
-))  # fmt: skip
+def _number(value: object) -> object:
+    """Return a number; None for anything else."""
+    kind = type(value)
+    return value if (kind is int or kind is float) and -_LARGEST < value < _LARGEST else None  # type: ignore[operator]
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and abs(value) <= _LARGEST
+def _moment(value: object) -> object:
+    return _number(value) or 0.0
 
 
-def _made(kind: Any, row: Mapping[str, Any], int_fields: tuple[str, ...]) -> Any:
-    values = _values(kind, row)
-    for name in int_fields:
-        if type(values.get(name)) is not int:
-            raise MalformedReply(f"{kind.__name__}: {name} is no number in {str(dict(row))[:80]!r}")
-    for name, value in values.items():
-        if name in _NUMBERS and not _is_number(value):
-            values[name] = None
-        elif name in _TEXTS:
-            values[name] = "" if value is None else str(value)
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise MalformedReply(f"{kind.__name__}: {error}") from error
+def _text(value: object) -> object:
+    return value if type(value) is str else "" if value is None else str(value)
+
+
+def _whole(value: object) -> object:
+    if type(value) is not int:
+        raise MalformedReply(f"no whole number: {str(value)[:40]!r}")
+    return value
+
+
+_Rule = tuple[str, Callable[[object], object], object]
+
+
+def _rules(kind: Any, /, **others: Callable[[object], object]) -> tuple[_Rule, ...]:
+    """Return how each field is read, and what it is when it is missing; a number unless said otherwise."""
+    return tuple((name, others.get(name, _number), kind._field_defaults.get(name)) for name in kind._fields)
+
+
+_RULES: Final[Mapping[Any, tuple[_Rule, ...]]] = {
+    Node: _rules(Node, id=_whole, status=_whole, name=_text, address=_text, up=bool),
+    Process: _rules(
+        Process, node=_whole, home=_whole, pid=_whole, ppid=_whole, identity=_text, user=_text, state=_text,
+        cantmove=_text, command=_text, lock=bool, stuck=bool,
+    ),
+    Event: _rules(Event, time=_moment, node=_whole, kind=_text, name=_text, reason=_text),
+}  # fmt: skip
+
+
+def _values(kind: Any, row: Mapping[str, Any]) -> list[object]:
+    return [read(row.get(name, default)) for name, read, default in _RULES[kind]]

@@ -27,7 +27,7 @@ from textual.widget import Widget
 from gom.monitor.program import Program
 from gom.monitor.spans import Line, Style, fit_line
 
-#: Seconds for which news wait for more of them before they are drawn.
+#: Seconds for which news wait for more of them before they are drawn, at least.
 GATHER: Final = 0.04
 #: Seconds after which the picture is drawn again, because it shows ages.
 LONGEST: Final = 1.0
@@ -91,7 +91,8 @@ class Picture(Widget, can_focus=True):
         """Draw soon: there is something new."""
         if not self._waiting:
             self._waiting = True
-            self.set_timer(GATHER, self.redraw)
+            passed = asyncio.get_running_loop().time() - self._drawn_at
+            self.set_timer(max(GATHER, self._program.patience - passed), self.redraw)
 
     def redraw(self) -> None:
         """Draw now what has changed."""
@@ -187,7 +188,7 @@ class Shell(App[int]):
         self.program = program
         self.picture = Picture(program, styles(environment))
         self._news_loop: asyncio.AbstractEventLoop | None = None
-        self._variables = contextvars.copy_context()
+        self._news_context: contextvars.Context | None = None
 
     def compose(self) -> ComposeResult:
         """Show the picture alone."""
@@ -195,7 +196,8 @@ class Shell(App[int]):
 
     def on_mount(self) -> None:
         """Take signals, so that the terminal is restored whichever of them ends the program."""
-        self._variables = contextvars.copy_context()  # textual's timers need those of their program
+        # What another thread puts into the loop has to run as a part of this program, with its context.
+        self._news_context = contextvars.copy_context()
         self._news_loop = asyncio.get_running_loop()
         for number in _ENDED_BY:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
@@ -205,7 +207,7 @@ class Shell(App[int]):
         """Draw soon; may be called on any thread, and before the screen is there."""
         if self._news_loop is not None:
             try:
-                self._news_loop.call_soon_threadsafe(self.picture.news, context=self._variables)
+                self._news_loop.call_soon_threadsafe(self.picture.news, context=self._news_context)
             except RuntimeError:  # the loop is closed: the program ends
                 pass
 
@@ -222,8 +224,8 @@ def run(program: Program) -> int:
         status: Any = shell.run()
     finally:
         program.stop()
-    if status is None:  # textual has shown why
-        return shell.return_code or 1
+    if status is None:  # left with Ctrl-Q; after an error textual has shown what it was
+        return shell.return_code or 0
     try:
         sys.stdout.flush()
     except OSError:  # the terminal was hung up

@@ -16,16 +16,25 @@ from typing import Final
 from gom.monitor.rows import parse
 from gom.relay import CONNECT_TIMEOUT, connected
 from libgomd.endpoints import Endpoint
-from libgomd.errors import ConnectionLost, GomdError, MalformedReply, error_for
+from libgomd.errors import ConnectionLost, GomdError, MalformedReply, TimedOut, error_for
 from libgomd.linesocket import LineSocket
-from libgomd.wire.lines import BLOCK, EOL, MAX_REPLY_LINE, Request, encode_request
+from libgomd.wire.lines import (
+    BLOCK,
+    EOL,
+    MAX_REPLY_LINE,
+    BlockLine,
+    ReplyParser,
+    Request,
+    StatusLine,
+    encode_request,
+)
 
 #: Seconds before a subscription that broke begins anew: at first, and at most.
 FIRST_PAUSE: Final = 0.5
 MAX_PAUSE: Final = 8.0
 #: Largest size of one round in bytes.
 MAX_ROUND: Final = 256 << 20
-_CHUNK: Final = 1 << 18
+_CHUNK: Final = 1 << 16
 _STATUS: Final = re.compile(rb"([0-9]{3})(?: (.*))?", re.DOTALL)
 #: The end of a line of a round: its number, and how many lines the round has.
 _ROUND: Final = re.compile(rb'"round": [0-9]{1,15}, "rows": ([0-9]{1,9})\}$')
@@ -161,6 +170,44 @@ class Stream:
             self._socket.sendall(data)
         except OSError as error:
             raise ConnectionLost(f"the connection to the daemon broke: {error.strerror or error}") from error
+
+
+def answers(line: LineSocket, requests: Sequence[Request]) -> list[tuple[str, Round]]:
+    """
+    Send requests all at once and return the text and the block of each answer. Blocks; closes the connection.
+
+    :param line: a connection that has answered everything it was asked.
+    :raises RequestError: the daemon refuses one. :raises NodeError: a node failed.
+    :raises ConnectionLost: the daemon went away. :raises TimedOut: it says nothing more.
+    """
+    connected, _ = line.detach()
+    parser = ReplyParser()
+    found: list[tuple[str, Round]] = []
+    try:
+        connected.settimeout(line.timeout)
+        connected.sendall(b"".join(map(encode_request, requests)))
+        in_block = False
+        while len(found) < len(requests) or in_block:
+            data = connected.recv(_CHUNK)
+            if not data:
+                raise ConnectionLost(f"the daemon at {line.endpoint} closed the connection")
+            for event in parser.feed(data):
+                if isinstance(event, StatusLine):
+                    if event.code >= 400:
+                        raise error_for(event.code, event.text)
+                    found.append((event.text, []))
+                    in_block = event.code == BLOCK
+                elif isinstance(event, BlockLine):
+                    found[-1][1].append(event.text.encode())
+                else:
+                    in_block = False
+    except TimeoutError as error:
+        raise TimedOut(f"no answer from {line.endpoint} within {line.timeout:g} seconds") from error
+    except OSError as error:
+        raise ConnectionLost(f"the connection to {line.endpoint} broke: {error.strerror or error}") from error
+    finally:
+        connected.close()
+    return found
 
 
 class Place:

@@ -7,9 +7,9 @@ from it before, which takes a microsecond: every row begins with them, because `
 
 from __future__ import annotations
 
+import heapq
 import re
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from gom.monitor.rows import Process, parse, process_of
@@ -30,10 +30,10 @@ KEY_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "pid": ("pid",),
     "start": ("start_time",),
 }
-_TAIL: Final = re.compile(rb'(?:"matched": ([0-9]{1,9}), )?"rows_age": ([0-9.e+-]{1,20}), "round"')
+_IDENTITY: Final = re.compile(rb'"identity": "([^"]{0,80})"')
 _FROM: Final = b'{"from": '
-#: Below every number.
-_NOTHING: Final = float("-inf")
+#: Above every number.
+_LAST: Final = float("inf")
 
 
 def fields(sort: str) -> tuple[str, ...]:
@@ -49,6 +49,7 @@ class NodeRows(NamedTuple):
     :ivar lines: its rows. :ivar at: when they came, in seconds of the monotonic clock.
     :ivar age: how old they were then. :ivar error: why it says nothing newer; empty when all is well.
     :ivar matched: how many processes there are of which these are the first; None when it does not say.
+    :ivar away: those of its rows whose process runs on another node.
     """
 
     node: int
@@ -57,6 +58,7 @@ class NodeRows(NamedTuple):
     age: float = 0.0
     matched: int | None = None
     error: str = ""
+    away: tuple[bytes, ...] = ()
 
     def age_at(self, now: float) -> float:
         """Return how many seconds old the rows are."""
@@ -67,6 +69,9 @@ class Table:
     """
     The rows of all nodes in one order. It does not change.
 
+    Every node has ordered its own rows, so that the order of all is a merge of these. It is made as far as
+    somebody looks: of five thousand rows a screen shows fifty.
+
     :param sort: a key of `KEY_FIELDS`. :param at: when it was made, in seconds of the monotonic clock.
     :ivar nodes: by id.
     """
@@ -75,50 +80,43 @@ class Table:
         self.sort = sort
         self.nodes = dict(nodes)
         self.at = at
-
-    @cached_property
-    def _ordered(self) -> list[tuple[float, int, bytes, bytes]]:
-        """
-        Key, number, identity and line of every row, the largest key first, among equals the smallest number.
-
-        A process that has moved is in the rows of its home too: the node that it runs on knows more of it.
-        """
-        parts = len(KEY_FIELDS[self.sort]) + 2
-        sign = -1.0 if self.sort == "pid" else 1.0
-        rows: dict[bytes, tuple[float, int, bytes, bytes]] = {}
-        number = 0
-        for each in self.nodes.values():
-            for line in each.lines:
-                number -= 1
-                head = line.split(b", ", parts)
-                identity = _text(head[parts - 1])
-                if identity in rows and not _is_local(line, each.node):
-                    continue
-                rows[identity] = (sign * _key(head, parts), number, identity, line)
-        return sorted(rows.values(), reverse=True)
-
-    @cached_property
-    def _places(self) -> dict[str, int]:
-        return {row[2].decode("utf-8", "replace"): at for at, row in enumerate(self._ordered)}
+        self._rows = [_without_doubles(each, self.nodes) for each in self.nodes.values()]
+        self._count = sum(map(len, self._rows))
+        self._merged: list[bytes] = []
+        self._places: dict[str, int] = {}
+        key = _LargestFirst(sort)
+        self._more = heapq.merge(*(_keyed(number, rows, key) for number, rows in enumerate(self._rows)))
 
     def __len__(self) -> int:
-        return len(self._ordered)
+        return self._count
+
+    def _reach(self, place: int) -> None:
+        """Merge as far as this place."""
+        while len(self._merged) <= place:
+            _key, _number, line = next(self._more)
+            self._places[identity_in(line)] = len(self._merged)
+            self._merged.append(line)
 
     def identity(self, at: int) -> str:
         """Return the identity of the row at that place."""
-        return self._ordered[at][2].decode("utf-8", "replace")
+        self._reach(at)
+        return identity_in(self._merged[at])
 
     def identities(self) -> list[str]:
         """Return the identities of all rows, in their order."""
-        return [row[2].decode("utf-8", "replace") for row in self._ordered]
+        self._reach(self._count - 1)
+        return [identity_in(line) for line in self._merged]
 
     def place(self, identity: str) -> int | None:
         """Return the place of a process; None when it is not in the table."""
+        while identity not in self._places and len(self._merged) < self._count:
+            self._reach(len(self._merged))
         return self._places.get(identity)
 
     def process(self, at: int) -> Process | None:
         """Return the process at that place; None when its row is not one."""
-        return decoded(self._ordered[at][3])
+        self._reach(at)
+        return decoded(self._merged[at])
 
     def find(self, identity: str) -> Process | None:
         """Return the process of that identity; None when it is not in the table."""
@@ -127,7 +125,56 @@ class Table:
 
     def processes(self) -> list[Process]:
         """Return every process, decoded: ten times slower than to show some of them."""
-        return [found for row in self._ordered if (found := decoded(row[3])) is not None]
+        self._reach(self._count - 1)
+        return [found for line in self._merged if (found := decoded(line)) is not None]
+
+
+def identity_in(line: bytes) -> str:
+    """Return the identity in a row, which stands behind the key."""
+    found = _IDENTITY.search(line)
+    return "" if found is None else found[1].decode("utf-8", "replace")
+
+
+def _keyed(number: int, rows: Sequence[bytes], key: _LargestFirst) -> Iterator[tuple[float, int, bytes]]:
+    for line in rows:
+        yield key(line), number, line
+
+
+class _LargestFirst:
+    """Gives the number by which rows are merged, from their first fields; what is not known comes last."""
+
+    def __init__(self, sort: str) -> None:
+        self._parts = len(KEY_FIELDS[sort]) + 1
+        self._sign = 1.0 if sort == "pid" else -1.0
+
+    def __call__(self, line: bytes) -> float:
+        total, known = 0.0, False
+        for field in line.split(b", ", self._parts)[1 : self._parts]:
+            try:
+                total += float(field.rpartition(b": ")[2])
+                known = True
+            except ValueError:  # null
+                continue
+        return self._sign * total if known else _LAST
+
+
+def _without_doubles(rows: NodeRows, nodes: Mapping[int, NodeRows]) -> Sequence[bytes]:
+    """
+    Return the rows of a node without those of processes that another node tells of.
+
+    A process that has moved is in the rows of its home too; the node that it runs on knows more of it.
+    """
+    if not rows.away:
+        return rows.lines
+    doubles = set()
+    for line in rows.away:
+        found = decoded(line)
+        there = nodes.get(found.node) if found is not None else None
+        if found is not None and there is not None:
+            name = b'"identity": "' + found.identity.encode() + b'"'
+            if any(name in other for other in there.lines):
+                doubles.add(line)
+    return [line for line in rows.lines if line not in doubles]
 
 
 def decoded(line: bytes) -> Process | None:
@@ -136,29 +183,6 @@ def decoded(line: bytes) -> Process | None:
         return process_of(parse(line))
     except GomdError:
         return None
-
-
-def _key(head: Sequence[bytes], parts: int) -> float:
-    """Return the number that a row is ordered by: its first fields, together."""
-    total, known = 0.0, False
-    for field in head[1 : parts - 1]:
-        try:
-            total += float(field.rpartition(b": ")[2])
-            known = True
-        except ValueError:  # null
-            continue
-    return total if known else _NOTHING
-
-
-def _is_local(line: bytes, node: int) -> bool:
-    """Whether a row that ``node`` gave is of a process that runs there."""
-    found = decoded(line)
-    return found is not None and found.node == node
-
-
-def _text(field: bytes) -> bytes:
-    """Return the value of ``"identity": "3-4711-998"``."""
-    return field.rpartition(b": ")[2].strip(b'"}')
 
 
 def read_round(lines: Round, sort: str, now: float, before: Mapping[int, NodeRows]) -> dict[int, NodeRows]:
@@ -171,15 +195,19 @@ def read_round(lines: Round, sort: str, now: float, before: Mapping[int, NodeRow
     """
     found: dict[int, NodeRows] = {}
     first_field = b'"' + KEY_FIELDS[sort][0].encode() + b'"'
-    begin, head = 0, b""
-    for at, line in enumerate(lines):
-        this = line[: line.find(b",")]
-        if this != head:
-            if at > begin:
-                _add(found, lines[begin:at], head, first_field, now, before)
-            begin, head = at, this
-    if lines:
-        _add(found, lines[begin:], head, first_field, now, before)
+    begin, count, total = 0, 1, len(lines)
+    while begin < total:
+        line = lines[begin]
+        head = line[: line.find(b",") + 1]
+        # Mostly every node has as many rows as the one before it.
+        end = begin + count
+        is_known = end <= total and lines[end - 1].startswith(head)
+        if not is_known or (end < total and lines[end].startswith(head)):
+            end = begin + 1
+            while end < total and lines[end].startswith(head):
+                end += 1
+        _add(found, lines[begin:end], head[:-1], first_field, now, before)
+        begin, count = end, end - begin
     return found
 
 
@@ -202,7 +230,23 @@ def _add(
             why = str(row.get("error", "it gave no rows"))
             found[node] = NodeRows(node, (), now, error=why) if kept is None else kept._replace(error=why)
         return
-    tail = _TAIL.search(first[-160:])
-    if tail is None:
+    age = _number_in(first, b'"rows_age": ')
+    if age is None:
         raise MalformedReply(f"a row without its age: {first[:80]!r}")
-    found[node] = NodeRows(node, tuple(lines), now, float(tail[2]), None if tail[1] is None else int(tail[1]))
+    matched = _number_in(first, b'"matched": ')
+    own = b'"node": %d,' % node
+    away = tuple(line for line in lines if own not in line)
+    found[node] = NodeRows(node, tuple(lines), now, age, None if matched is None else int(matched), away=away)
+
+
+def _number_in(line: bytes, name: bytes) -> float | None:
+    """Return the last number of that name in a row, which is the daemon's own; None when there is none."""
+    at = line.rfind(name)
+    if at < 0:
+        return None
+    at += len(name)
+    try:
+        found = float(line[at : line.find(b",", at)])
+    except ValueError:
+        return None
+    return found if 0 <= found < 1e15 else None

@@ -18,12 +18,13 @@ from libgomd.errors import MalformedRequest
 from libgomd.wire.lines import Request
 
 USAGE: Final = """\
-usage: gom top [--once] [-n SECONDS] [--sort KEY] [--user NAME] [--jobs]
+usage: gom top [--once] [-n SECONDS] [--sort KEY] [--user NAME] [--match TEXT] [--jobs]
 
   --once       print one picture as text and end; needs no terminal and no textual
   -n SECONDS   from round to round, 1 unless said
   --sort KEY   cpu, rss, time, io, pid or start; cpu unless said
   --user NAME  only processes of this user, by name or number
+  --match TEXT only processes with this in their name or command line
   --jobs       only processes of jobs
 
 Shows every process of the cluster; the key h lists the keys. The live screen needs textual:
@@ -59,21 +60,23 @@ def parse(words: Sequence[str]) -> Options:
         option, joined, value = rest.pop(0).partition("=")
         if option in ("--once", "--jobs") and not joined:
             flags.add(option)
-        elif option in ("-n", "--sort", "--user"):
+        elif option in ("-n", "--sort", "--user", "--match"):
             if not joined:
                 if not rest:
                     raise MalformedRequest(f"{option} needs a value")
                 value = rest.pop(0)
             found[option] = value
         else:
-            raise MalformedRequest(f"gom top has no option {option[:40]}: see `gom top --help`")
+            raise MalformedRequest(f"gom top has no option {option[:40]}")
     sort = _SORT_WORDS.get(word := found.get("--sort", "cpu"), word)
     if sort not in KEY_FIELDS:
         raise MalformedRequest(f"--sort is one of {', '.join(KEY_FIELDS)}, not {sort[:40]}")
-    user = found.get("--user", "")
-    if "--user" in found and not 0 < len(user) <= MAX_TEXT:
-        raise MalformedRequest(f"--user takes 1 to {MAX_TEXT} characters")
-    wanted = Wanted(FIRST_TOP, sort, user=user, jobs="--jobs" in flags)
+    for option in ("--user", "--match"):
+        if option in found and not 0 < len(found[option]) <= MAX_TEXT:
+            raise MalformedRequest(f"{option} takes 1 to {MAX_TEXT} characters")
+    wanted = Wanted(
+        FIRST_TOP, sort, found.get("--match", ""), found.get("--user", ""), jobs="--jobs" in flags
+    )
     return Options(wanted, seconds(found.get("-n", "1")), "--once" in flags)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gom.monitor.figures import percent, rate, short_bytes, short_seconds
 from gom.monitor.rows import Process
@@ -14,8 +13,7 @@ from gom.monitor.spans import Line, Span, Style, clip, fit, visible
 MIN_COMMAND: Final = 12
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """
     One column.
 

@@ -52,6 +52,7 @@ class TopScreen:
         actor: Callable[[Callable[[], None]], Actor] | None = None,
     ) -> None:
         self.finished = False
+        self.patience = min(0.75, 0.75 * period)
         self._wanted = wanted
         self._first_top = wanted.top
         self._period = period

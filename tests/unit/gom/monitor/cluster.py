@@ -10,16 +10,19 @@ from typing import Any
 from gom.monitor.feed import Feed, Snapshot, Wanted
 from gom.monitor.rows import Event, Node, Process
 from gom.monitor.subscription import Round
-from gom.monitor.table import NodeRows, Table, fields, read_round
+from gom.monitor.table import KEY_FIELDS, NodeRows, Table, fields, read_round
 
 GB = 1 << 30
 
 
-def a_process(pid: int, node: int = 1, **values: Any) -> Process:
+def a_process(pid: int, node: int = 1, **given: Any) -> Process:
     """Return a process; its home is its node unless said."""
-    home = values.pop("home", node)
-    values = {"ppid": 0, "user": "ada", "state": "S", "cpu_percent": 0.0, "cpu_seconds": 1.0, "rss": 1000,
-              "nice": 0, "threads": 1, "command": f"prog{pid}"} | values  # fmt: skip
+    home = given.pop("home", node)
+    values: dict[str, Any] = {
+        "ppid": 0, "user": "ada", "state": "S", "cpu_percent": 0.0, "cpu_seconds": 1.0, "rss": 1000,
+        "nice": 0, "threads": 1, "command": f"prog{pid}",
+    }  # fmt: skip
+    values |= given
     return Process(f"{home}-{pid}-9", node, home, pid, **values)
 
 
@@ -40,7 +43,7 @@ def round_of(rows: Sequence[dict[str, Any]], number: int = 1, age: float = 0) ->
     """Return the lines of one round."""
     lines = []
     for each in rows:
-        tail = {"round": number, "rows": len(rows)}
+        tail: dict[str, Any] = {"round": number, "rows": len(rows)}
         if "code" not in each and "left" not in each:
             tail = {"rows_age": age} | tail
         lines.append(json.dumps(each | tail).encode())
@@ -53,7 +56,13 @@ def a_table(
     """Return the table of these processes, which came at a moment."""
     count = Counter(process.node for process in processes)
     rows = [row(process, sort, matched=matched or count[process.node]) for process in processes]
-    rows.sort(key=lambda each: int(each["from"]))
+    smallest_first = sort == "pid"
+
+    def rank(each: dict[str, Any]) -> tuple[int, bool, float]:
+        values = [each[name] for name in KEY_FIELDS[sort] if each[name] is not None]
+        return int(each["from"]), not values, sum(values) if smallest_first else -sum(values)
+
+    rows.sort(key=rank)
     return Table(sort, read_round(round_of(rows), sort, at, {}), at)
 
 

@@ -6,19 +6,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gom.monitor.rows import Process
+from gom.monitor.table import Table
 from gom.monitor.top_list import MAX_BRANCH, ProcessList, branches
 from tests.unit.gom.monitor.cluster import a_process, a_table
 
 
-def table_of(*pids: int, **values: object) -> object:
+def table_of(*pids: int) -> Table:
     """Return a table in the order of the numbers given."""
-    return a_table([a_process(pid, cpu_percent=100.0 - at, **values) for at, pid in enumerate(pids)])
+    return a_table([a_process(pid, cpu_percent=100.0 - at) for at, pid in enumerate(pids)])
 
 
 def a_list(*pids: int, height: int = 4) -> ProcessList:
     """Return a list that shows these processes."""
     found = ProcessList()
-    found.update(table_of(*pids))  # type: ignore[arg-type]
+    found.update(table_of(*pids))
     found.rows(height)
     return found
 
@@ -32,7 +33,7 @@ def test_the_cursor_on_the_first_line_follows_the_order() -> None:
     """As long as nobody has moved it."""
     found = a_list(1, 2, 3)
     assert found.selected() == "1-1-9"
-    assert found.update(table_of(3, 1, 2)) == ""  # type: ignore[arg-type]
+    assert found.update(table_of(3, 1, 2)) == ""
     assert found.selected() == "1-3-9"
 
 
@@ -42,10 +43,10 @@ def test_the_cursor_keeps_its_process_and_its_line() -> None:
     found.go(9)
     assert (found.selected(), shown(found)) == ("1-10-9", [7, 8, 9, 10])
     order = [10, *range(1, 10), *range(11, 21)]
-    found.update(table_of(*order))  # type: ignore[arg-type]
+    found.update(table_of(*order))
     assert (found.selected(), shown(found)) == ("1-10-9", [10, 1, 2, 3])
     order = [*range(1, 10), *range(11, 16), 10, *range(16, 21)]
-    found.update(table_of(*order))  # type: ignore[arg-type]
+    found.update(table_of(*order))
     assert (found.selected(), found.cursor - found.top) == ("1-10-9", 0)
 
 
@@ -53,7 +54,7 @@ def test_a_process_that_ends_under_the_cursor_is_said() -> None:
     """The cursor stays on its line, and whoever looks is told."""
     found = a_list(1, 2, 3)
     found.go(1)
-    assert found.update(table_of(1, 3)) == "1-2-9"  # type: ignore[arg-type]
+    assert found.update(table_of(1, 3)) == "1-2-9"
     assert found.selected() == "1-3-9"
     assert found.update(None) == ""
     assert found.selected() is None
@@ -65,7 +66,7 @@ def test_rows_do_not_move_while_the_order_is_held() -> None:
     found = a_list(1, 2, 3)
     found.go(1)
     found.hold()
-    found.update(table_of(4, 3, 2))  # type: ignore[arg-type]
+    found.update(table_of(4, 3, 2))
     assert shown(found) == [1, 2, 3]
     rows = found.rows(4)
     assert [row.process is None for row in rows] == [True, False, False]
@@ -81,7 +82,7 @@ def test_marks_are_of_processes() -> None:
     found.toggle_mark()
     found.toggle_mark()
     assert found.chosen() == ["1-1-9", "1-2-9"]
-    found.update(table_of(3, 2))  # type: ignore[arg-type]
+    found.update(table_of(3, 2))
     assert found.chosen() == ["1-2-9"]
 
 
