@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gom.monitor.mon_model import ClusterView, State, state_of
-from gom.monitor.mon_values import Value, mark_of, style_of, value_of
+from gom.monitor.mon_values import mark_of, style_of, value_of
 from gom.monitor.mon_view import View
 from gom.monitor.rows import Node
 from gom.monitor.spans import Line, Span, Style, fit, width
@@ -76,14 +76,13 @@ def _common(names: Sequence[str]) -> str:
 
 
 def heat_map(
-    cluster: ClusterView, nodes: Sequence[Node], view: View, cells: int, rows: int | None
+    cluster: ClusterView, nodes: Sequence[Node], view: View, plan: Cells, rows: int | None
 ) -> list[Line]:
     """
     Return the map of ``nodes``; of the rows from that of the node at place ``view.first`` on.
 
-    :param rows: how many lines, all are used; None for as many as it takes.
+    :param plan: how the cells stand. :param rows: how many lines, all are used; None for as many as it takes.
     """
-    plan = cells_of(nodes, cells, rows)
     skipped = view.first // plan.across
     needed = -(-len(nodes) // plan.across)
     lines: list[Line] = []
@@ -109,12 +108,17 @@ def _cell(cluster: ClusterView, node: Node, plan: Cells, place: int, view: View)
     return [Span(f"{fit(plan.names[place], plan.cell - 3)} {mark}", style), Span(" ")]
 
 
-def legend(nodes: Sequence[Node], values: Sequence[Value], prefix: str) -> Line:
-    """Return what the marks mean, of those that are shown."""
+def legend(nodes: Sequence[Node], has_tenths: bool, prefix: str) -> Line:
+    """
+    Return what the marks mean, of those that are shown.
+
+    :param has_tenths: whether marks are shown that say how much is in use. :param prefix: what the names of
+        the nodes begin with and their cells leave out.
+    """
     parts: list[Span] = []
     if prefix:
         parts.append(Span(f"{prefix}...  ", Style.PLAIN))
-    if any(value.share is not None for value in values):
+    if has_tenths:
         parts.append(Span("0-9 tenths in use, + more than all  ", Style.DIM))
     there = {state_of(node) for node in nodes}
     for state in State:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any, Final
 
-from gom.monitor.mon_fetch import MIGRATIONS, events_in, place_of
+from gom.monitor.mon_fetch import MIGRATIONS, NODES, events_in, place_of
 from gom.monitor.mon_model import ClusterView, presentable
 from gom.monitor.mon_moves import Move, moves_of, recent
 from gom.monitor.rows import Event, node_of, parse
@@ -15,8 +15,11 @@ from gom.monitor.subscription import Place, Subscription, rounds_of
 from libgomd.wallclock import Wall
 from libgomd.wire.lines import Request
 
-#: Seconds between two looks at the migrations; they are a matter of seconds themselves.
+#: Seconds between two looks at the migrations, at least, and of how many nodes a second they are asked for:
+#: migrations take seconds themselves, and need not cost more than the table of nodes.
 MOVES_PERIOD: Final = 2.0
+NODES_PER_SECOND: Final = 100
+_WHOAMI: Final = Request("whoami")
 _Work = Generator[None, None, None]
 
 
@@ -90,9 +93,14 @@ class MonFeed:
             yield
 
     def _migrations(self, subscription: Subscription) -> _Work:
-        request = Request("watch", ("-n", f"{MOVES_PERIOD:g}", *MIGRATIONS))
+        line = self._place.line(NODES)
+        count, _, _ = line.ask(NODES, line.timeout).text.partition(" ")  # 500 nodes, 498 up
+        nodes = int(count) if count.isdecimal() else 1
+        period = max(MOVES_PERIOD, nodes / NODES_PER_SECOND)
+        request = Request("watch", ("-n", f"{period:g}", *MIGRATIONS))
+        line.ask(_WHOAMI, line.timeout)  # the rest of the first answer is dropped
         before: list[Event] = []
-        for lines in rounds_of(subscription.open(self._place.line(request), request).chunks()):
+        for lines in rounds_of(subscription.open(line, request).chunks()):
             events = events_in(map(parse, lines))
             if events != before:
                 before = events

@@ -11,8 +11,8 @@ from gom.monitor.mon_arcs import arc
 from gom.monitor.mon_bars import bars, columns_of, fits
 from gom.monitor.mon_help import HELP
 from gom.monitor.mon_model import ClusterView, State, state_of, totals_of, words_of
-from gom.monitor.mon_values import size, value_of
-from gom.monitor.mon_view import Layout, Page, View
+from gom.monitor.mon_values import size
+from gom.monitor.mon_view import Layout, Metric, Page, View
 from gom.monitor.rows import Node
 from gom.monitor.spans import Line, Span, Style, clip, fit, fit_line, line, visible, width
 
@@ -66,19 +66,22 @@ def draw(cluster: ClusterView, view: View, now: float, cells: int, rows: int) ->
         head = head[1:] if cluster.trouble else head[:1]
     mapped = is_map(nodes, view, cells)
     arcs = min(len(cluster.moves), rows // 5, _MOST_ARCS)
-    foot = [_foot(cluster, view, nodes, cells)]
-    if rows >= _TALL:
-        foot.insert(0, _legend(cluster, view, nodes, cells, rows if mapped else None))
-    body_rows = max(0, rows - len(head) - len(foot) - arcs)
-    body, page, place, middle = _body(cluster, view, nodes, cells, body_rows, mapped)
-    moves = [arc(cluster, move, middle, now, cells) for move in cluster.moves[:arcs]]
+    is_tall = rows >= _TALL
+    body_rows = max(0, rows - len(head) - arcs - (2 if is_tall else 1))
+    body = _body(cluster, view, nodes, cells, body_rows, mapped)
+    foot = [arc(cluster, move, body.middle, now, cells) for move in cluster.moves[:arcs]]
+    if is_tall:
+        has_tenths = mapped or not columns_of(nodes, view.numbering, cells).wide
+        has_tenths = has_tenths and view.metric is not Metric.SPEED
+        foot.append(_cut(legend(nodes, has_tenths, body.prefix), cells))
+    foot.append(_foot(view, nodes, cells))
     top = len(head)
 
     def node_at(x: int, y: int) -> int:
-        at = place(x, y - top) if top <= y < top + body_rows else -1
+        at = body.place(x, y - top) if top <= y < top + body_rows else -1
         return nodes[at].id if 0 <= at < len(nodes) else 0
 
-    return Drawn(_exactly([*head, *body, *moves, *foot], cells, rows), page, node_at)
+    return Drawn(_exactly([*head, *body.lines, *foot], cells, rows), body.page, node_at)
 
 
 def picture(cluster: ClusterView, view: View, now: float, cells: int) -> list[Line]:
@@ -86,11 +89,11 @@ def picture(cluster: ClusterView, view: View, now: float, cells: int) -> list[Li
     nodes = shown_nodes(cluster, view)
     mapped = is_map(nodes, view, cells)
     rows = None if mapped else _PICTURE_ROWS
-    body, _page, _place, middle = _body(cluster, view, nodes, cells, rows, mapped)
-    moves = [arc(cluster, move, middle, now, cells) for move in cluster.moves]
+    body = _body(cluster, view, nodes, cells, rows, mapped)
+    moves = [arc(cluster, move, body.middle, now, cells) for move in cluster.moves]
     if moves:
         moves.insert(0, line(f"migrations of the last minute: {len(moves)}"))
-    found = [_head(cluster, view, cells)[0], _cut([Span(_title(cluster, view))], cells), *body, *moves]
+    found = [_head(cluster, view, cells)[0], _cut([Span(_title(cluster, view))], cells), *body.lines, *moves]
     return [fit_line(each, cells) for each in (*found, *_special(nodes, cells))]
 
 
@@ -104,12 +107,14 @@ class _Body(NamedTuple):
 
     :ivar place: which node of those that may be shown is at a cell, column and line; below 0 for none.
     :ivar middle: the column in which the bar of a node stands, by its id; None for none.
+    :ivar prefix: what all names begin with and the cells leave out.
     """
 
     lines: list[Line]
     page: Page
     place: Callable[[int, int], int] = lambda x, y: -1
     middle: Callable[[int], int | None] = lambda node: None
+    prefix: str = ""
 
 
 def _body(
@@ -122,13 +127,13 @@ def _body(
         plan = cells_of(nodes, cells, rows)
         skipped = view.first // plan.across * plan.across
         page = Page(max(1, rows or 1), plan.across)
-        found = heat_map(cluster, nodes, view, cells, rows)
+        found = heat_map(cluster, nodes, view, plan, rows)
 
         def place_in_map(x: int, y: int) -> int:
             at = plan.place(x, y)
             return at + skipped if at >= 0 else -1
 
-        return _Body(found, page, place_in_map)
+        return _Body(found, page, place_in_map, prefix=plan.prefix)
     columns = columns_of(nodes, view.numbering, cells)
     places = {
         node.id: columns.middle(place)
@@ -198,14 +203,6 @@ def _cut(spans: Sequence[Span], cells: int) -> Line:
     return tuple(found)
 
 
-def _legend(cluster: ClusterView, view: View, nodes: Sequence[Node], cells: int, rows: int | None) -> Line:
-    """Return what the marks mean. :param rows: lines of the screen when it shows the map, else None."""
-    has_tenths = rows is not None or not columns_of(nodes, view.numbering, cells).wide
-    values = [value_of(node, view.metric, cluster.standard) for node in nodes] if has_tenths else []
-    prefix = "" if rows is None else cells_of(nodes, cells, rows).prefix
-    return _cut(legend(nodes, values, prefix), cells)
-
-
 def _special(nodes: Sequence[Node], cells: int) -> list[Line]:
     """Return a line for each thing that is special about nodes, with their names."""
     found = []
@@ -217,7 +214,7 @@ def _special(nodes: Sequence[Node], cells: int) -> list[Line]:
     return found
 
 
-def _foot(cluster: ClusterView, view: View, nodes: Sequence[Node], cells: int) -> Line:
+def _foot(view: View, nodes: Sequence[Node], cells: int) -> Line:
     """Return the last line: the number that is typed, the selected node, or the keys."""
     if view.number is not None:
         return _cut([Span("go to node: "), Span(f"{view.number}_", Style.INPUT)], cells)

@@ -80,7 +80,7 @@ class ForwardedReply(NamedTuple):
 
     code: int
     text: str
-    rows: AsyncGenerator[list[str], None] | None
+    rows: AsyncGenerator[Sequence[str], None] | None
 
 
 class IEvents(Interface):

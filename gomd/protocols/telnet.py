@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -17,6 +18,7 @@ from gomd.protocols.flow import FlowControl
 from gomd.protocols.request_lines import RequestLines
 from gomd.protocols.session import Session, keep_probing
 from gomd.verbs import rendering
+from gomd.verbs.numbered_lines import NumberedLines
 from gomd.verbs.replies import Goodbye, Reply, Upgrade, ValueReply, WatchReply, goes_on, needs_caller
 from libgomd.errors import GomdError, MalformedRequest, NodeError, RequestError
 from libgomd.tcp import send_without_delay
@@ -53,7 +55,7 @@ class TelnetLine(RequestLines):
         self._factory = factory
         self._queue: deque[bytes | RequestError] = deque()
         self._task: Deferred[None] | None = None
-        self._between_rounds: Deferred[list[str] | None] | None = None
+        self._between_rounds: Deferred[Sequence[str] | None] | None = None
         self._read_closed = False
         self._needs_caller = False
         self._wrong_tokens = 0
@@ -259,7 +261,7 @@ class TelnetLine(RequestLines):
         try:
             while (piece := await self._next_piece(pieces, lasting and begun)) is not None:
                 begun = True
-                self._out.send(encode_block(piece))
+                self._out.send(piece.encoded() if isinstance(piece, NumberedLines) else encode_block(piece))
                 await self._out.taken()
         except CancelledError:
             raise
@@ -272,7 +274,9 @@ class TelnetLine(RequestLines):
         if lasting and self._queue and self._queue[0] in (b"", b" "):
             self._queue.popleft()  # an empty line only stops the answer
 
-    async def _next_piece(self, pieces: AsyncGenerator[list[str], None], may_stop: bool) -> list[str] | None:
+    async def _next_piece(
+        self, pieces: AsyncGenerator[Sequence[str], None], may_stop: bool
+    ) -> Sequence[str] | None:
         """
         Return the next piece, None after the last one.
 
@@ -323,5 +327,5 @@ class TelnetLine(RequestLines):
         return dumps({"code": code, "error": text}) if json else f"! {code} {text}"
 
 
-async def _step(pieces: AsyncGenerator[list[str], None]) -> list[str] | None:
+async def _step(pieces: AsyncGenerator[Sequence[str], None]) -> Sequence[str] | None:
     return await anext(pieces, None)

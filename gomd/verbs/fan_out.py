@@ -55,7 +55,7 @@ async def _in_order(
     clock: IReactorTime,
     limit: float,
     gate: DeferredSemaphore | None,
-) -> AsyncGenerator[list[str], None]:
+) -> AsyncGenerator[Sequence[str], None]:
     places = DeferredSemaphore(MAX_CONCURRENT_NODES)
 
     def start(node: Node) -> Deferred[list[str]]:

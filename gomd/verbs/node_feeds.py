@@ -9,7 +9,7 @@ grows.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -20,7 +20,7 @@ from twisted.logger import Logger
 
 from gomd.verbs import rendering
 from gomd.verbs.replies import Reply
-from libgomd.deadlines import within
+from libgomd.deadlines import Silence, within
 from libgomd.errors import (
     GomdError,
     MalformedReply,
@@ -44,6 +44,9 @@ MAX_FEED_BYTES: Final = 32 << 20
 MAX_FEED_ROWS: Final = 100_000
 #: A row of a watch in JSON: its own fields, the number of its round, and how many rows that has.
 _ROW: Final = re.compile(r'\{(.*)"round": ([0-9]{1,15}), "rows": ([0-9]{1,9})\}', re.DOTALL)
+#: The end of such a row, and the largest length of it.
+_END: Final = re.compile(r'"round": ([0-9]{1,15}), "rows": ([0-9]{1,9})\}$')
+_END_LENGTH: Final = 64
 
 Ask = Callable[[Node], Awaitable[Reply]]
 
@@ -162,9 +165,14 @@ class Feed:
             self._gate.release()
         pieces = _block_of(reply, True)
         number, rows, size = "", list[str](), 0
+        silence = Silence(self._clock, SILENCE_TIMEOUT + 3 * self._period)
         try:
             while True:
-                for line in await self._next(node, pieces):
+                piece = await silence.end(Deferred.fromCoroutine(_advance(pieces)))
+                if not rows and (whole := _whole_round(piece)) is not None:
+                    self._take(whole)
+                    continue
+                for line in piece:
                     found = _ROW.fullmatch(line)
                     if found is None:
                         raise _error_in(line)
@@ -182,16 +190,16 @@ class Feed:
                     if len(rows) >= count:
                         self._take(rows)
                         number, rows, size = "", [], 0
-        finally:
-            await pieces.aclose()
-
-    async def _next(self, node: Node, pieces: AsyncGenerator[list[str], None]) -> list[str]:
-        limit = SILENCE_TIMEOUT + 3 * self._period
-        late = TimedOut(f"node {node.id} {node.name} has said nothing for {limit:g} s")
-        try:
-            return await within(self._clock, limit, Deferred.fromCoroutine(_advance(pieces)), late)
         except StopAsyncIteration:
             raise TimedOut(f"node {node.id} {node.name} ended the watch: it is asked again") from None
+        except CancelledError:
+            if not silence.is_too_long:
+                raise
+            late = f"node {node.id} {node.name} has said nothing for {silence.limit:g} s"
+            raise TimedOut(late) from None
+        finally:
+            silence.stop()
+            await pieces.aclose()
 
     # -- in text
 
@@ -227,11 +235,24 @@ class Feed:
         return lines
 
 
-async def _advance(pieces: AsyncGenerator[list[str], None]) -> list[str]:
+def _whole_round(piece: Sequence[str]) -> list[str] | None:
+    """Return the fields of the rows of a whole round, as nodes send a small one; None when it is none."""
+    if not piece:
+        return None
+    found = _END.search(piece[-1][-_END_LENGTH:])
+    if found is None or int(found[2]) != len(piece):
+        return None
+    end = found[0]
+    cut = -len(end)
+    rows = [line[1:cut] for line in piece if line.endswith(end) and line[0] == "{"]
+    return rows if len(rows) == len(piece) else None
+
+
+async def _advance(pieces: AsyncGenerator[Sequence[str], None]) -> Sequence[str]:
     return await pieces.__anext__()
 
 
-def _block_of(reply: Reply, json: bool) -> AsyncGenerator[list[str], None]:
+def _block_of(reply: Reply, json: bool) -> AsyncGenerator[Sequence[str], None]:
     """Return the block of a reply. :raises GomdError: it is a refusal."""
     code, text = rendering.status_of(reply, json)
     if code != BLOCK:

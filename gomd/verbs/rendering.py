@@ -27,7 +27,7 @@ ROWS_PER_CHUNK = 20
 #: Lines that need no rendering and are passed on without a pause.
 LINES_PER_CHUNK = 500
 
-Lines = list[str]
+Lines = Sequence[str]
 
 
 def status_of(reply: Reply, json: bool) -> tuple[int, str]:

@@ -80,7 +80,7 @@ class Prepared:
 class OneRound(Protocol):
     """One round of a watch."""
 
-    def pieces(self, number: int) -> Iterator[list[str]]:
+    def pieces(self, number: int) -> Iterator[Sequence[str]]:
         """Yield its lines in the caller's format, some at a time; it is this caller's round ``number``."""
 
     def prepare(self) -> Iterator[None]:
@@ -109,7 +109,7 @@ class Relayed:
 
     code: int
     text: str
-    pieces: AsyncGenerator[list[str], None] | None
+    pieces: AsyncGenerator[Sequence[str], None] | None
     lasts: bool = False
     needs_caller: bool = False
 

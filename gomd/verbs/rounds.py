@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gomd.verbs.context import ISession
+from gomd.verbs.numbered_lines import NumberedLines, SharedPiece
 from gomd.verbs.rendering import Lines, piece_of, pieces_in, rows_in
 from gomd.verbs.replies import Prepared, Reply, Replying, Rows, ValueReply
 from libgomd.model import Caller
@@ -59,10 +60,11 @@ class Round:
         self._json = json
         self._made: dict[int, Lines] | None = {}
         self._body: Any = None
+        self._shared: dict[int, SharedPiece] | None = {}
 
     def retire(self) -> None:
         """Drop the lines: there is a newer round. Viewers that still send this one make the lines again."""
-        self._made = self._body = None
+        self._made = self._body = self._shared = None
 
     def prepare(self) -> Iterator[None]:
         """Make what `body` needs, about a millisecond's work at a time."""
@@ -113,7 +115,14 @@ class Round:
         if isinstance(answer, Rows) and answer.matched is not None:
             end = f'"matched": {answer.matched}, {end}'
         for at in range(pieces_in(answer, True)):
-            yield [f"{line[:-1]}, {end}" for line in self._piece(at)]
+            yield NumberedLines(self._shared_piece(at), f", {end}")
+
+    def _shared_piece(self, at: int) -> SharedPiece:
+        if self._shared is None:
+            return SharedPiece(self._piece(at))
+        if at not in self._shared:
+            self._shared[at] = SharedPiece(self._piece(at))
+        return self._shared[at]
 
     def _piece(self, at: int) -> Lines:
         made = self._made

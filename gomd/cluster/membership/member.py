@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Final
 
 from gomd.cluster.membership.transport import Address
@@ -12,6 +13,13 @@ from libgomd.wire.messages import MAX_HEARTBEAT_SPEED, Heartbeat, MemberNote, Me
 #: Earlier than every time on the clock.
 NEVER: Final = -math.inf
 _ALL_STATUS_BITS: Final = sum(Status)
+_QUIET: Final = int(Status.QUIET)
+
+
+@lru_cache(maxsize=_ALL_STATUS_BITS + 1)
+def _status_while_up(bits: int) -> Status:
+    """Return the status of a node that is up. The operators of IntFlag take microseconds."""
+    return Status(bits) | Status.CONFIGURED | Status.UP
 
 
 class Member:
@@ -90,8 +98,8 @@ class Member:
         message = self.message
         if self.state is not MemberState.UP or message is None:
             return Node(self.id, self.name, self.address[0], Status.CONFIGURED)
-        status = Status(message.status & _ALL_STATUS_BITS) | Status.CONFIGURED | Status.UP
-        if status & Status.QUIET:
+        status = _status_while_up(message.status & _ALL_STATUS_BITS)
+        if message.status & _QUIET:
             return Node(self.id, self.name, self.address[0], status)
         age = None if message.sampled is None else round(message.sampled / 1000 + now - self.values_at, 3)
         return Node(

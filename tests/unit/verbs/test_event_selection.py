@@ -28,8 +28,7 @@ def daemon() -> MemoryDaemon:
     [
         ("", [1, 2, 3, 4]), ("--kind migrated", [2, 4]), ("--kind=migrated", [2, 4]),
         ("--kind UP,down", [1, 3]), ("--newest 2", [3, 4]), ("--newest=1 --kind migrated", [4]),
-        ("--newest 9", [1, 2, 3, 4]),
-        ("--kind join", []),
+        ("--newest 9", [1, 2, 3, 4]), ("--kind join", []),
     ],
 )  # fmt: skip
 def test_the_options_select(words: str, expected: list[int]) -> None:
