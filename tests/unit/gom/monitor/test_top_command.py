@@ -10,7 +10,7 @@ import pytest
 from gom.command import main
 from gom.monitor import picture
 from gom.monitor.extra import NoScreen, check_screen
-from gom.monitor.feed import Wanted, jobs_in
+from gom.monitor.feed import Snapshot, Wanted, jobs_in, kept
 from gom.monitor.figures import bar, percent, rate, short_bytes, short_seconds, sparkline
 from gom.monitor.spans import Span, Style, line, text_of, width
 from gom.monitor.top import parse
@@ -70,6 +70,16 @@ def test_jobs_are_counted_once_each() -> None:
     ]
     assert jobs_in(round_of(rows)) == 5
     assert jobs_in(round_of(rows[1:2])) is None
+
+
+def test_rows_that_stay() -> None:
+    """More rows, or those of one node, do not make the last rows of a silent node worse."""
+    snapshot = a_snapshot([a_process(1, 1), a_process(2, 2)])
+    assert sorted(kept(snapshot, Wanted(top=40))) == [1, 2]
+    assert sorted(kept(snapshot, Wanted(node=2))) == [2]
+    for other in (Wanted(sort="rss"), Wanted(match="x"), Wanted(user="ada"), Wanted(jobs=True)):
+        assert kept(snapshot, other) == {}
+    assert kept(Snapshot(0.0), Wanted()) == {}
 
 
 class Terminal(io.StringIO):
