@@ -25,7 +25,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from gom.monitor.program import Program
-from gom.monitor.spans import Line, Style, fit_line
+from gom.monitor.spans import Line, Style, fit_line, merged
 
 #: Seconds for which news wait for more of them before they are drawn, at least.
 GATHER: Final = 0.04
@@ -113,7 +113,7 @@ class Picture(Widget, can_focus=True):
         if program.finished:
             self.app.exit(0)
             return
-        lines = [fit_line(each, width) for each in program.draw(width, height)[:height]]
+        lines = [merged(fit_line(each, width)) for each in program.draw(width, height)[:height]]
         lines += [fit_line((), width)] * (height - len(lines))
         before, self._lines = self._lines, lines
         if len(before) != len(lines):
