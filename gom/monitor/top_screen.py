@@ -28,6 +28,8 @@ MAX_TOP: Final = 100_000
 TREE_ROWS: Final = 20_000
 #: Seconds for which typing has to pause before the nodes are asked with the new filter.
 TYPING_PAUSE: Final = 0.3
+#: Characters of a filter.
+MAX_FILTER: Final = 200
 #: Seconds for which an answer stays.
 MESSAGE_TIME: Final = 15.0
 _UP: Final = {True: Span("up", Style.GOOD), False: Span("down", Style.BAD)}
@@ -52,7 +54,6 @@ class TopScreen:
         actor: Callable[[Callable[[], None]], Actor] | None = None,
     ) -> None:
         self.finished = False
-        self.patience = min(0.75, 0.75 * period)
         self._wanted = wanted
         self._first_top = wanted.top
         self._period = period
@@ -144,7 +145,7 @@ class TopScreen:
         for answer in self._actor.take():
             self._answered(answer)
         if self._typing is not None and self._snapshot.at - self._typed_at > TYPING_PAUSE:
-            self._want(match=self._typing)
+            self._want(match=self._typing, top=min(self._wanted.top, self._enough()))
         self._ask_for_more()
 
     def _local_match(self) -> str:
@@ -243,13 +244,26 @@ class TopScreen:
         moves: dict[str, Callable[[], None]] = {
             "up": lambda: self._list.move(-1), "down": lambda: self._list.move(1),
             "pageup": lambda: self._list.page(-1), "pagedown": lambda: self._list.page(1),
-            "home": lambda: self._list.go(0), "end": lambda: self._list.go(len(self._list) - 1),
+            "home": self._go_home, "end": lambda: self._list.go(len(self._list) - 1),
             "space": self._list.toggle_mark,
         }  # fmt: skip
         if key in moves:
             moves[key]()
             return True
         return False
+
+    def _go_home(self) -> None:
+        """Go to the first row, and ask for no more rows than a screen shows."""
+        self._list.go(0)
+        if not self._list.is_tree:
+            self._want(top=min(self._wanted.top, self._enough()))
+
+    def _enough(self) -> int:
+        """Return how many rows of each node fill the screen, whichever node has them."""
+        top = self._first_top
+        while top < self._height:
+            top *= 2
+        return top
 
     def _command(self, key: str, text: str) -> None:
         if text in SORTS:
@@ -263,6 +277,12 @@ class TopScreen:
         elif key in ("f1", "f10"):
             _KEYS["h" if key == "f1" else "q"](self)
 
+    def paste(self, text: str) -> None:
+        """Take text that the person pastes: for the filter, nothing else takes any."""
+        if self._typing is not None:
+            self._typing = (self._typing + text)[:MAX_FILTER]
+            self._typed_at = self._snapshot.at
+
     def _type(self, key: str, text: str) -> None:
         typed = self._typing or ""
         self._typed_at = self._snapshot.at
@@ -274,7 +294,7 @@ class TopScreen:
             self._typing = typed[:-1]
         elif key == "ctrl+u":
             self._typing = ""
-        elif text and len(typed) < 200:
+        elif text and len(typed) < MAX_FILTER:
             self._typing = typed + text
         else:
             self._move(key)
