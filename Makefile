@@ -67,7 +67,7 @@ programs: $(VENV)/.tested
 	$(BIN)/python -m tests.programs $(if $(ONLY),'$(ONLY)')
 
 bench: $(VENV)/.tested
-	@case ' $(ONLY) ' in '  '|*' run '*|*' detection '*) sh contrib/system-packages bench || true ;; esac
+	@case ' $(ONLY) ' in '  '|*' run '*|*' detection '*|*' page '*) sh contrib/system-packages bench || true ;; esac
 	$(BIN)/python -m bench $(ONLY)
 
 demo: $(VENV)/.installed
