@@ -12,7 +12,7 @@ DESTDIR ?=
 # Where `make install-unit` puts gomd.service.
 UNITDIR ?= /etc/systemd/system
 
-.PHONY: help run test format lint types imports page-tools unit integration faults programs examples bench demo pictures system criu clean install-openmosix-names uninstall-openmosix-names install-unit uninstall-unit
+.PHONY: help run test format lint types imports page-tools page-pictures unit integration faults programs examples bench demo pictures system criu clean install-openmosix-names uninstall-openmosix-names install-unit uninstall-unit
 
 help:
 	@echo 'make run          run the daemon in the foreground with gomd.ini'
@@ -72,7 +72,7 @@ programs: $(VENV)/.tested
 	$(BIN)/python -m tests.programs $(if $(ONLY),'$(ONLY)')
 
 bench: $(VENV)/.tested
-	@case ' $(ONLY) ' in '  '|*' run '*|*' detection '*) sh contrib/system-packages bench || true ;; esac
+	@case ' $(ONLY) ' in '  '|*' run '*|*' detection '*|*' page '*) sh contrib/system-packages bench || true ;; esac
 	$(BIN)/python -m bench $(ONLY)
 
 demo: $(VENV)/.installed
@@ -109,6 +109,11 @@ tests/page/node_modules/.made: tests/page/package.json tests/page/package-lock.j
 	@if command -v npm >/dev/null 2>&1; then cd tests/page && npm ci --no-audit --no-fund --loglevel=error && touch node_modules/.made; \
 	 elif [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then echo 'npm is missing, and the page cannot be tried' >&2; exit 1; \
 	 else echo 'npm is missing: the page will not be tried in a browser'; fi
+
+# The pictures of docs/page.md, of the page as the tests see it.
+page-pictures: $(VENV)/.tested system page-tools
+	mkdir -p docs/pictures
+	GOMD_PICTURES=docs/pictures $(BIN)/python -m pytest -q tests/integration/test_page.py -k 'many or accessible'
 
 # A criu that works on this kernel, for moving jobs: the system's own, otherwise one under /opt/gomd-criu.
 criu:

@@ -13,6 +13,7 @@ from gomd.config.inifile import Name
 from gomd.config.settings import (
     CollectorSettings,
     Config,
+    GangliaSettings,
     HttpSettings,
     JobsSettings,
     LogSettings,
@@ -88,6 +89,7 @@ def assemble(
             resolved("http", "key"),
             values["http"]["hosts"],
         ),
+        ganglia=GangliaSettings(one_endpoint("ganglia"), values["ganglia"]["cluster"]),
         manhole=ManholeSettings(one_endpoint("manhole"), resolved("manhole", "authorized_keys")),
         jobs=JobsSettings(**values["jobs"]),
     )
@@ -132,6 +134,7 @@ def _clashes(config: Config) -> Iterator[tuple[tuple[Name, ...], str]]:
     taken: list[tuple[Endpoint, Name]] = [(Tcp(config.peers.address, config.peers.port), ("peers", "port"))]
     named = [(("telnet", "endpoints"), endpoint) for endpoint in config.telnet.endpoints]
     named += [(("http", "endpoint"), config.http.endpoint)] if config.http.endpoint else []
+    named += [(("ganglia", "endpoint"), config.ganglia.endpoint)] if config.ganglia.endpoint else []
     named += [(("manhole", "endpoint"), config.manhole.endpoint)] if config.manhole.endpoint else []
     for name, endpoint in named:
         if isinstance(endpoint, Unix) and len(os.fsencode(endpoint.path)) > MAX_SOCKET_PATH:

@@ -109,6 +109,14 @@ class HttpSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class GangliaSettings:
+    """[ganglia]. ``endpoint`` None: off. ``cluster``: its name in Ganglia."""
+
+    endpoint: Endpoint | None
+    cluster: str
+
+
+@dataclass(frozen=True, slots=True)
 class ManholeSettings:
     """[manhole]. ``endpoint`` None: off; when it is on, ``authorized_keys`` names a file."""
 
@@ -165,6 +173,7 @@ class Config:
     log: LogSettings
     commands: Mapping[str, tuple[str, ...]]
     http: HttpSettings
+    ganglia: GangliaSettings
     manhole: ManholeSettings
     jobs: JobsSettings
 

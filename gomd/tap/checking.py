@@ -129,7 +129,7 @@ def _check_places(config: Config) -> None:
     peers = config.peers
     named: list[tuple[str, Endpoint]] = [("[peers] address", Tcp(peers.address, peers.port))]
     named += [("[telnet] endpoints", endpoint) for endpoint in config.telnet.endpoints]
-    for section in ("http", "manhole"):
+    for section in ("http", "ganglia", "manhole"):
         endpoint = getattr(config, section).endpoint
         named += [(f"[{section}] endpoint", endpoint)] if endpoint is not None else []
     mistakes = []

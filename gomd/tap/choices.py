@@ -126,6 +126,20 @@ def telnet_endpoints(config: Config, runtime_directory: str = "") -> tuple[Endpo
     return endpoints if public is None or public in endpoints else (*endpoints, public)
 
 
+def ganglia_of(config: Config) -> tuple[Socket, Callable[..., Factory]] | None:
+    """
+    Return the socket of the Ganglia port and a function that makes its factory, None if it is off.
+
+    :raises ConfigError: its port cannot be used.
+    """
+    endpoint = config.ganglia.endpoint
+    if endpoint is None:
+        return None
+    from gomd.protocols.ganglia import GangliaFactory
+
+    return Socket("[ganglia] endpoint", endpoint), partial(GangliaFactory, config.ganglia.cluster)
+
+
 def manhole_of(config: Config) -> tuple[Socket, Callable[..., Factory]] | None:
     """
     Return the manhole's socket and a function that makes its factory, None if it is off.

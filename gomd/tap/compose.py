@@ -49,7 +49,7 @@ class Taken:
 
     :ivar telnet: the sockets of the telnet line. :ivar ports: those of the peers, None for no peers.
     :ivar keys: the cluster's. :ivar http: the HTTP way in, None when off.
-    :ivar manhole: a socket and what makes the factory, None when off.
+    :ivar manhole, ganglia: a socket and what makes the factory, None when off.
     """
 
     node_id: int
@@ -58,6 +58,7 @@ class Taken:
     keys: tuple[ClusterKey, ...] = ()
     http: HttpWayIn | None = None
     manhole: tuple[Socket, Callable[..., Factory]] | None = None
+    ganglia: tuple[Socket, Callable[..., Factory]] | None = None
 
 
 def compose(
@@ -87,6 +88,8 @@ def compose(
     ways_in = WaysIn(config, reactor, node, dispatch, taken.telnet)
     if taken.http is not None:
         ways_in.add_http(taken.http, network, counters, dispatch, sign_in)
+    if taken.ganglia is not None:
+        ways_in.add_ganglia(*taken.ganglia, network, wall)
     if taken.manhole is not None:
         ways_in.add_manhole(*taken.manhole, {
             "collector": node.collector, "cluster": network.members, "verbs": dispatch.table, "config": config

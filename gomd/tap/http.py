@@ -138,3 +138,13 @@ def http_mistakes(endpoint: Endpoint, config: Config) -> Iterator[str]:
         yield "[http] certificate and key are used with tls = yes only: set it, or leave them empty"
     if http.key and not http.certificate:
         yield "[http] key: the certificate to it is missing: set [http] certificate"
+
+
+def ganglia_mistakes(config: Config) -> Iterator[str]:
+    """Yield a sentence if the Ganglia port would open what is closed elsewhere."""
+    endpoint = config.ganglia.endpoint
+    if config.telnet.anonymous == "none" and endpoint is not None and not on_this_machine(endpoint):
+        yield (
+            f"[ganglia] endpoint: {endpoint} tells the network what [telnet] anonymous = none keeps from it: "
+            "use a loopback address or a unix socket"
+        )

@@ -14,7 +14,7 @@ from gomd.config import SHORT_OPTIONS, Config, Environment, find_file, load, ove
 from gomd.jobs.checkpoint.criu import Criu, find
 from gomd.services.journald import PRIORITIES, goes_to_journal
 from gomd.tap.checking import mistakes_in_files, warnings_of
-from gomd.tap.http import http_mistakes
+from gomd.tap.http import ganglia_mistakes, http_mistakes
 from libgomd.errors import ConfigError
 from libgomd.stdfds import open_closed_streams
 from libgomd.version import VERSION
@@ -110,6 +110,7 @@ def check_built(config: Config) -> None:
     mistakes: list[str] = []
     if config.http.endpoint is not None:
         mistakes.extend(http_mistakes(config.http.endpoint, config))
+    mistakes.extend(ganglia_mistakes(config))
     if config.peers.engine == "swim" and find_spec("kinship") is None:
         mistakes.append("[peers] engine: swim needs the package kinship: pip install gomd[swim]")
     if mistakes:

@@ -21,7 +21,7 @@ from gomd.services.process_limits import lower_oom_score, raise_file_limit, shar
 from gomd.services.signals import install_handlers
 from gomd.services.state import StateDirectory, check_directory
 from gomd.tap.checking import check_directories
-from gomd.tap.choices import manhole_of, node_id_of, telnet_endpoints
+from gomd.tap.choices import ganglia_of, manhole_of, node_id_of, telnet_endpoints
 from gomd.tap.compose import Taken, compose
 from gomd.tap.http import http_of
 from gomd.tap.monotonic import use_monotonic_time
@@ -53,13 +53,13 @@ def makeService(options: Options) -> IService:
         check_directory("[jobs] spool", config.jobs.spool)
         check_pid_file(options.pid_file)
         passed = take_sockets(os.environ, os.getpid())
-        manhole, http = manhole_of(config), http_of(config, passed)
+        manhole, http, ganglia = manhole_of(config), http_of(config, passed), ganglia_of(config)
         keys = read_keys_of(config)
         ports = peer_sockets(config)
         telnet = telnet_endpoints(config, options.around.runtime_directory)
         configured = [passed.socket("[telnet] endpoints", endpoint) for endpoint in telnet]
         sockets = (*configured, *passed.telnet())
-        taken = Taken(node_id, sockets, ports, keys, http, manhole)
+        taken = Taken(node_id, sockets, ports, keys, http, manhole, ganglia)
         daemon = compose(config, reactor, taken)
         daemon.observer = make_log(config, options.parent or {}, to_journal)
     except ConfigError as error:

@@ -1,4 +1,4 @@
-"""The ways in for people and programs: the telnet line, and HTTP and the manhole when they are on."""
+"""The ways in for people and programs: the telnet line; HTTP, Ganglia and the manhole when they are on."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from gomd.tap.network import Network
 from gomd.tap.no_network import NoNetwork
 from gomd.tap.node import NodeParts
 from gomd.verbs.dispatch import Dispatch
+from libgomd.wallclock import Wall
 
 _log = Logger()
 
@@ -93,6 +94,16 @@ class WaysIn:
         else:
             sign_in.refuse("the page is at a unix socket, which no browser opens: set [http] endpoint")
 
+    def add_ganglia(
+        self, socket: Socket, make: Callable[..., Any], network: Network | NoNetwork, wall: Wall
+    ) -> None:
+        """Give the cluster to Ganglia at ``socket``."""
+        factory = make(network.members, self._threads, self._reactor, wall)
+        self._counting.append(factory)
+        self._last.append(Listening(self._reactor, (socket,), factory, self._node.collector.sampled))
+        self._last.append(ClosedAtStop(factory.close_all))
+        _log.info("the Ganglia port is at {endpoint}", endpoint=str(socket.endpoint))
+
     def add_manhole(
         self, socket: Socket, make: Callable[..., Factory], namespace: Mapping[str, object]
     ) -> None:
@@ -106,7 +117,7 @@ class WaysIn:
         return *self._first, IdleSweep(self._telnet, self._reactor)
 
     def optional_services(self) -> tuple[Service, ...]:
-        """Return what runs for HTTP and the manhole."""
+        """Return what runs for HTTP, Ganglia and the manhole."""
         return tuple(self._last)
 
     def counting(self) -> tuple[Counting, ...]:

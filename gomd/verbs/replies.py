@@ -83,10 +83,7 @@ class OneRound(Protocol):
     def pieces(self, number: int) -> Iterator[Sequence[str]]:
         """Yield its lines in the caller's format, some at a time; it is this caller's round ``number``."""
 
-    def prepare(self) -> Iterator[None]:
-        """Make what `body` needs, some at a time."""
-
-    def body(self, made: Callable[[str], B]) -> B:
+    async def body(self, clock: Any, made: Callable[[str], B]) -> B:
         """Return what ``made`` makes of it as one JSON object, once for all viewers."""
 
 

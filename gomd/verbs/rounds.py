@@ -61,39 +61,43 @@ class Round:
         self._made: dict[int, Lines] | None = {}
         self._body: Any = None
         self._shared: dict[int, SharedPiece] | None = {}
+        self._waiting: list[Deferred[None]] | None = None
 
     def retire(self) -> None:
         """Drop the lines: there is a newer round. Viewers that still send this one make the lines again."""
-        self._made = self._body = self._shared = None
+        self._made = self._shared = None
 
-    def prepare(self) -> Iterator[None]:
-        """Make what `body` needs, about a millisecond's work at a time."""
-        if self._body is None:
-            for at in range(pieces_in(self._answer, True)):
-                self._piece(at)
-                yield
-
-    def body(self, made: Callable[[str], B]) -> B:
+    async def body(self, clock: IReactorTime, made: Callable[[str], B]) -> B:
         """
         Return the round as one JSON object, ``{"rows": [...]}`` or ``{"value": ...}``, without its number.
 
-        It is made once for all viewers. Call `prepare` first, so that a long one delays nobody.
+        It is made once for all viewers, about a millisecond's work at a time; the others wait for the first.
+        It is kept as long as a viewer has this round.
 
         :param made: makes of the text what is kept for them; the same for all.
         """
-        found: B | None = self._body
-        if found is None:
-            lines = [line for at in range(pieces_in(self._answer, True)) for line in self._piece(at)]
-            if isinstance(self._answer, (Rows, Prepared)):
-                body = f'{{"rows": [{", ".join(lines)}]}}'
-            elif isinstance(self._answer, ValueReply):
-                body = lines[0]  # it is {"value": ...} already
+        while self._body is None:
+            if self._waiting is None:
+                await self._make_body(clock, made)
             else:
-                body = f'{{"value": {lines[0]}}}'
-            found = made(body)
-            if self._made is not None:
-                self._body, self._made = found, {}
+                waiting: Deferred[None] = Deferred(self._waiting.remove)
+                self._waiting.append(waiting)
+                await waiting
+        found: B = self._body
         return found
+
+    async def _make_body(self, clock: IReactorTime, made: Callable[[str], Any]) -> None:
+        self._waiting = []
+        try:
+            lines: Lines = []
+            for at in range(pieces_in(self._answer, True)):
+                lines += self._piece(at)
+                await deferLater(clock, 0)
+            self._body = made(_object_of(self._answer, lines))
+        finally:
+            waiting, self._waiting = self._waiting, None
+            for each in waiting:
+                clock.callLater(0, _wake, each)
 
     def pieces(self, number: int) -> Iterator[Lines]:
         """
@@ -131,6 +135,19 @@ class Round:
         if at not in made:
             made[at] = piece_of(self._answer, self._json, at)
         return made[at]
+
+
+def _wake(waiting: Deferred[None]) -> None:
+    if not waiting.called:
+        waiting.callback(None)
+
+
+def _object_of(answer: Reply, lines: Lines) -> str:
+    if isinstance(answer, (Rows, Prepared)):
+        return f'{{"rows": [{", ".join(lines)}]}}'
+    if isinstance(answer, ValueReply):
+        return lines[0]  # it is {"value": ...} already
+    return f'{{"value": {lines[0]}}}'
 
 
 class SharedWatch:

@@ -85,9 +85,16 @@ class Access:
             return False
         return True
 
-    def check_origin(self, request: WebRequest) -> None:
-        """Check that no page of another origin sent it. :raises NotAllowed: one did."""
-        if request.method in _METHODS_THAT_READ:
+    def check_origin(self, request: WebRequest, is_api: bool) -> None:
+        """
+        Check that no page of another origin sent it.
+
+        Such a page could read no answer, but it could change something, or open streams until there are too
+        many. It may lead to the page and to the metrics.
+
+        :raises NotAllowed: one did.
+        """
+        if not is_api and request.method in _METHODS_THAT_READ:
             return
         origin = request.getHeader("origin")
         scheme = "https" if self.rules.secure else "http"

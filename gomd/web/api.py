@@ -38,7 +38,7 @@ from libgomd.errors import (
     NotFound,
     RequestError,
 )
-from libgomd.model import Caller
+from libgomd.model import Caller, Role
 from libgomd.wire.lines import Request
 from libgomd.wire.values import dumps, encode
 
@@ -155,12 +155,19 @@ class Api:
             raise WrongMethod("POST")
         body = body_of(request.content.getvalue()) if request.method == b"POST" else {}
         asked = request_of(verb, rest, query_of(request.uri.partition(b"?")[2]), body)
-        caller = await self._access.caller(request)
+        caller = await self._caller(request)
         if verb.name == "auth":
             await self._check_token(request, asked.arguments[0])
             return
         reply = self._dispatch.ask(ApiSession(caller), asked)
         await send_reply(request, await reply if isinstance(reply, Awaitable) else reply, self._clock)
+
+    async def _caller(self, request: WebRequest) -> Caller:
+        """Return who sends ``request``. The connection of one who signed in makes room last."""
+        caller = await self._access.caller(request)
+        if request.channel is not None:
+            request.channel.known = caller.role >= Role.USER
+        return caller
 
     def _verb(self, name: bytes) -> Verb:
         text = name.decode("latin-1")
@@ -183,7 +190,7 @@ class Api:
             raise WrongMethod("GET")
         query = query_of(request.uri.partition(b"?")[2])
         name, _, rest = rest.partition(b"/")
-        caller = await self._access.caller(request)
+        caller = await self._caller(request)
         session = ApiSession(caller)
         if name == b"attach":
             messages = self._output(session, rest, query)
@@ -253,7 +260,7 @@ class Api:
 
     async def _who(self, request: WebRequest) -> None:
         rules = self._access.rules
-        caller = await self._access.caller(request)
+        caller = await self._caller(request)
         value = {**encode(caller), "anonymous": rules.anonymous, "signs_in": rules.signs_in}
         request.reply_json(200, {"value": value})
 
@@ -309,7 +316,7 @@ class Api:
         if request.method != b"POST":
             raise WrongMethod("POST")
         body = body_of(request.content.getvalue())
-        caller = await self._access.caller(request)
+        caller = await self._caller(request)
         self._dispatch.table.check(ApiSession(caller), Request("run"))
         told = await start_job(self._dispatch.parts.jobs, self._threads, self._clock, caller, body)
         request.reply(200, f'{{"value": {dumps(told)}}}'.encode(), "application/json")

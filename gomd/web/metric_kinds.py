@@ -11,7 +11,8 @@ from typing import Final
 _GAUGES: Final = frozenset(
     {
         "processes", "nodes", "nodes_up", "nodes_lost", "events_followers", "commands_running",
-        "telnet_connections", "telnet_connections_most", "http_connections", "jobs_held", "jobs_known",
+        "telnet_connections", "telnet_connections_most", "http_connections", "http_streams", "http_sessions",
+        "ganglia_connections", "jobs_held", "jobs_known",
         "swim_local_health", "migrations_now", "handshakes_now", "streams_in", "streams_in_daemons",
         "streams_in_admins", "streams_in_users", "streams_in_readers", "clock_last_jump",
     }
@@ -25,7 +26,8 @@ _COUNTERS: Final = frozenset(
         "log_lost", "log_rotated", "jobs_started", "jobs_journal_failed", "balance_moves",
         "balance_failures", "migrations_out", "migrations_in", "migrations_failed",
         "telnet_turned_away", "telnet_requests", "telnet_refused", "telnet_dropped",
-        "http_requests", "http_refused", "http_dropped", "datagrams_received", "datagrams_received_bytes",
+        "http_requests", "http_refused", "http_dropped", "ganglia_documents",
+        "datagrams_received", "datagrams_received_bytes",
         "datagrams_sent", "datagrams_sent_bytes", "datagrams_unsent", "questions_received",
         "questions_dropped", "questions_repeated", "questions_unanswered", "datagrams_renumbered",
         "clock_jumps", "clock_slept",

@@ -101,7 +101,7 @@ class WebSite(Factory):
         is_api = request.path.startswith(PREFIX)
         try:
             self.access.check_host(request)
-            self.access.check_origin(request)
+            self.access.check_origin(request, is_api)
         except Misdirected:
             text = "this daemon is not known by that name: use its name or address, or add it to [http] hosts"
             self._refuse(request, 421, text, is_api)
@@ -109,7 +109,6 @@ class WebSite(Factory):
         except NotAllowed as error:
             self._refuse(request, error.code, error.text, is_api)
             return
-        request.channel.known = request.getHeader("x-gomd-session") is not None
         if request.path == _METRICS:
             self._answer_metrics(request)
         elif not self.access.rules.signs_in:

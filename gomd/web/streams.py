@@ -15,7 +15,6 @@ from typing import ClassVar, NamedTuple
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from gomd.verbs import rendering
@@ -178,9 +177,7 @@ async def messages_of(
         try:
             async for answer in reply.answers:
                 number += 1
-                for _ in answer.prepare():
-                    await deferLater(clock, 0)
-                yield shared_message(number, answer.body(SharedText))
+                yield shared_message(number, await answer.body(clock, SharedText))
         finally:
             await reply.answers.aclose()
     elif isinstance(reply, Rows) and reply.lasts:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -62,9 +61,9 @@ def main() -> None:
     compose = import_module("gomd.tap.compose")
     real = compose.make_parts
 
-    def make_parts(reactor: Any, *others: Any) -> Any:
-        parts = real(reactor, *others)
-        return replace(parts, members=Large(parts.members, reactor, count))
+    def make_parts(reactor: Any, wall: Any, node: Any, network: Any, *others: Any) -> Any:
+        network.members = Large(network.members, reactor, count)
+        return real(reactor, wall, node, network, *others)
 
     setattr(compose, "make_parts", make_parts)  # noqa: B010 - mypy does not know the module
     from twisted.scripts.twistd import run

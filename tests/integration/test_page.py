@@ -153,7 +153,9 @@ def test_the_keyboard_is_enough(start_daemon: StartDaemon, tmp_path: Path, token
 def test_every_view_is_accessible(start_daemon: StartDaemon, tmp_path: Path, token: str) -> None:
     """axe-core finds nothing serious, light or dark; nothing is wider than a phone."""
     ini = f"[telnet]\ntokens_file = {tmp_path / 'tokens'}\n"
-    daemon = start_daemon("--http", "tcp:127.0.0.1:0", "--node-id", "1", "--name", "node1", ini=ini)
+    daemon = start_daemon(
+        "--http", "tcp:127.0.0.1:0", "--node-id", "1", "--name", "node1", "--source", "memory", ini=ini
+    )
     run_scenario("views", url=url_of(daemon), token=token, pictures=os.environ.get("GOMD_PICTURES"))
 
 

@@ -196,6 +196,8 @@ export async function keyboard({ newPage }, { url, token, halves }) {
   await page.locator("#said").getByText(/^sent TERM to process/).waitFor();
 }
 
+const PICTURES = ["processes-light", "node-dark"];
+
 /** Every view, light and dark, on a desk and on a phone: axe-core finds nothing serious, nothing overflows. */
 export async function views({ newPage }, { url, token, pictures }) {
   const page = await newPage(url);
@@ -205,13 +207,13 @@ export async function views({ newPage }, { url, token, pictures }) {
     await page.emulateMedia({ colorScheme: theme });
     await page.evaluate((name) => localStorage.setItem("gomd-theme", name), theme);
     for (const [name, hash] of [["nodes", "#/"], ["node", "#/node/1"], ["processes", "#/processes"], ["jobs", "#/jobs"], ["events", "#/events"]]) {
-      if (theme === "dark" && !pictures && name !== "nodes" && name !== "processes") continue; // the colours are the same
+      if (theme === "dark" && !["nodes", "node", "processes"].includes(name)) continue; // the colours are the same
       await page.goto(`${url}${hash}`);
       await page.reload();
       await page.getByRole("heading", { level: 1 }).waitFor();
       await page.waitForTimeout(400);
       await accessible(page, `${name}, ${theme}`);
-      if (pictures) await page.screenshot({ path: `${pictures}/page-${name}-${theme}.png` });
+      if (pictures && PICTURES.includes(`${name}-${theme}`)) await page.screenshot({ path: `${pictures}/page-${name}.png` });
     }
   }
   await page.setViewportSize({ width: 375, height: 700 });
@@ -272,6 +274,69 @@ export async function many({ newPage }, { url, count, pictures }) {
     setTimeout(() => resolve(longest), 4000);
   }));
   console.error(`longest task with ${count} nodes: ${cost} ms`);
-  if (pictures) await page.screenshot({ path: `${pictures}/page-${count}.png` });
+  if (pictures && count === 200) await page.screenshot({ path: `${pictures}/page-nodes.png` });
   check(cost < 500, `an update of ${count} tiles blocked the page for ${cost} ms`);
+}
+
+/** Return how long the main thread of a page was busy, in milliseconds. */
+async function busy(client) {
+  const { metrics } = await client.send("Performance.getMetrics");
+  return 1000 * metrics.find((each) => each.name === "TaskDuration").value;
+}
+
+/** Return milliseconds from the navigation until so many tiles are painted. */
+async function painted(page, url, count) {
+  await page.goto("about:blank");
+  const begin = Date.now();
+  await page.goto(url, { waitUntil: "commit" });
+  await page.waitForFunction((most) => document.querySelectorAll(".tile").length >= most, count, { polling: "raf", timeout: 60000 });
+  await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+  return Date.now() - begin;
+}
+
+/** Measure the page next to a static one with the same tiles: bench/page.py. Says JSON. */
+export async function measure({ newPage }, { url, count, rounds, seconds }) {
+  const page = await newPage(url);
+  await page.waitForFunction((most) => document.querySelectorAll(".tile").length >= most, count, { timeout: 60000 });
+  await page.waitForTimeout(1500);
+  const html = await page.evaluate(() => {
+    const copy = document.documentElement.cloneNode(true);
+    for (const script of copy.querySelectorAll("script, canvas")) script.remove();
+    return `<!doctype html>${copy.outerHTML}`;
+  });
+  const still = await page.context().newPage();
+  await still.route("**/still", (route) => route.fulfill({ contentType: "text/html; charset=utf-8", body: html }));
+  const found = { live: [], still: [] };
+  const blank = await page.context().newPage(); // its worker is there already, as in a second tab
+  for (let round = 0; round < rounds; round += 1) {
+    found.live.push(await painted(blank, url, count));
+    found.still.push(await painted(still, `${url}still`, count));
+  }
+  await blank.close();
+  const clients = [];
+  for (const each of [page, still]) {
+    const client = await each.context().newCDPSession(each);
+    await client.send("Performance.enable");
+    clients.push(client);
+  }
+  await still.evaluate(() => { // the same texts and bars are changed once a second, by the shortest program there is
+    const tiles = [...document.querySelectorAll(".tile")].map((tile) => [...tile.querySelectorAll("b, i")]);
+    let turn = 0;
+    setInterval(() => {
+      turn += 1;
+      tiles.forEach(([load, memory, bar], at) => {
+        load.textContent = `${(at + turn) % 2}.${(at * turn) % 90 + 10}`;
+        memory.textContent = `${(at + turn) % 90 + 10}%`;
+        bar.style.width = `${(at + turn) % 90 + 10}%`;
+      });
+    }, 1000);
+  });
+  for (const [name, each, client] of [["liveUpdate", page, clients[0]], ["stillUpdate", still, clients[1]]]) {
+    await each.bringToFront();
+    await each.waitForTimeout(1500);
+    const before = await busy(client);
+    await each.waitForTimeout(1000 * seconds);
+    found[name] = (await busy(client) - before) / seconds;
+  }
+  await turn(JSON.stringify(found));
 }

@@ -237,6 +237,9 @@ class OriginTests(SynchronousTestCase):
         ):  # fmt: skip
             answer = self.web.ask("POST", "/api/v1/stay", {}, Authorization=token, **wrong)
             self.assertIn("another origin", answer.error, wrong)
+        for site in ("cross-site", "same-site"):
+            self.assertEqual(self.web.ask("GET", "/api/v1/watch/load", Sec_Fetch_Site=site).code, 403)
+            self.assertEqual(self.web.ask("GET", "/", Sec_Fetch_Site=site).code, 200)
         for right in ({"Origin": "http://localhost", "Sec_Fetch_Site": "same-origin"}, {}):
             self.assertEqual(self.web.ask("POST", "/api/v1/stay", {}, Authorization=token, **right).code, 200)
 

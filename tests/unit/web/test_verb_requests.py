@@ -20,7 +20,7 @@ VERBS = {verb.name: verb for verb in all_verbs()}
 
 def usage(arguments: str) -> Verb:
     """Return a verb with this usage."""
-    return Verb("verb", arguments, Role.READ, "", lambda *_: None)  # type: ignore[arg-type, return-value]
+    return Verb("verb", arguments, Role.READ, "", lambda *_: None)  # type: ignore[arg-type]
 
 
 def test_the_arguments_and_options_of_a_usage() -> None:
