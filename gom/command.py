@@ -44,6 +44,8 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
   run          run a command on the best node, or on one you name; see `gom run --help`
   attach       connect to a job again, by its number in `gom jobs`
   migrate      move a process to another node; see `gom migrate --help`
+  history      show values of a node over time; see `gom history --help`. `ps` and `nodes` take --at T,
+               and `events` --since T, for what was then: T is 15m, 12h, 3d, HH:MM or a date
   key new      make the secret that all nodes of a cluster share
   token        give people and programs a role over tcp; ROLE is read, user or admin;
                TOKENS is the daemon's tokens file, by default the one in its state directory
@@ -115,6 +117,8 @@ def _do(argv: Sequence[str]) -> int:
     if verb == "migrate" and _wants_help(options):
         print(MIGRATE_USAGE, end="", flush=True)
         return DONE
+    if verb == "history":
+        return _history(options)
     if verb in _LOCAL:
         return _LOCAL[verb](options.words[1:])
     return _relay(options)
@@ -182,13 +186,41 @@ def _job(verb: str, options: GlobalOptions) -> int:
         return _fail(str(error), code)
 
 
+def _history(options: GlobalOptions) -> int:
+    """Print values over time; `--csv` and `--json` are about the output, and not sent."""
+    from gom import history
+    from gom.relay import request_of
+
+    if _wants_help(options):
+        print(history.HISTORY_USAGE, end="", flush=True)
+        return DONE
+    words = tuple(word for word in options.words if word not in ("--csv", "--json"))
+    as_json = options.json or "--json" in options.words
+    try:
+        request = request_of(_with_moments(words))
+        endpoints = _endpoints(options)
+    except (ConfigError, MalformedRequest) as error:
+        raise WrongUsage(str(error)) from error
+    return history.history(endpoints, options.token, as_json, "--csv" in options.words, request)
+
+
+def _with_moments(words: tuple[str, ...]) -> tuple[str, ...]:
+    from gom.moments import MOMENT_OPTIONS, with_moments
+
+    if not any(word.startswith(MOMENT_OPTIONS) for word in words):
+        return words
+    from libgomd.wallclock import wall_clock
+
+    return with_moments(words, wall_clock())
+
+
 def _relay(options: GlobalOptions) -> int:
     from gom.relay import relay, request_of
 
     if options.words == ("help",) and not options.json:
         print(USAGE, flush=True)
     try:
-        line = request_of(_with_plain_options(options.words))
+        line = request_of(_with_moments(_with_plain_options(options.words)))
         endpoints = _endpoints(options)
     except (ConfigError, MalformedRequest) as error:
         raise WrongUsage(str(error)) from error

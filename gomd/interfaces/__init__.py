@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from gomd.interfaces.cluster import ForwardedReply, IEvents, IMembership, IPeers, ITree
 from gomd.interfaces.daemon import ICollector, ICommands, IStoppable, IThreads, ITokens
-from gomd.interfaces.history import ISampleLog
+from gomd.interfaces.history import IHistory, ISampleLog, RememberedEvent, RememberedTable
 from gomd.interfaces.jobs import (
     UNTRUSTED,
     IJobOwnership,
@@ -33,6 +33,7 @@ __all__ = [
     "ICollector",
     "ICommands",
     "IEvents",
+    "IHistory",
     "IJobOwnership",
     "IJobs",
     "IMembership",
@@ -53,4 +54,6 @@ __all__ = [
     "Moved",
     "Need",
     "RelocationOutcome",
+    "RememberedEvent",
+    "RememberedTable",
 ]

@@ -98,7 +98,9 @@ def check_directories(config: Config) -> None:
             "your own"
         )
     named = [("[jobs] spool", config.jobs.spool)]
-    named += [("[log] path", config.log.path)] if config.log.kind != "none" else []
+    history = config.history
+    named += [("[history] path", history.path)] if "flat" in history.kind else []
+    named += [("[history] file", os.path.dirname(history.file))] if "sqlite" in history.kind else []
     for name, path in named:
         if mistakes and path.startswith(f"{state}/"):
             continue

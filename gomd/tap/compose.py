@@ -24,6 +24,7 @@ from gomd.tap.monotonic import seconds_since_boot
 from gomd.tap.network import Network
 from gomd.tap.no_network import NoNetwork
 from gomd.tap.node import NodeParts
+from gomd.tap.recording import recording_of
 from gomd.tap.ways_in import WaysIn
 from gomd.tree.cluster_tree import ClusterTree
 from gomd.tree.orders import WrittenOrders
@@ -77,6 +78,7 @@ def compose(
     if taken.ports is not None:
         network = Network(config, reactor, taken.ports, taken.keys, node, wall)
     jobs = JobParts(config, reactor, node, network, wall)
+    recording = recording_of(config, reactor, node, network, jobs, wall)
     counters = Counters()
     parts = make_parts(reactor, wall, node, network, jobs, counters, daemon)
     dispatch = Dispatch(all_verbs(), parts)
@@ -101,6 +103,7 @@ def compose(
         *network.services(dispatch, node.threads.asking),
         *ways_in.telnet_services(),
         clock_watch,
+        *recording,
         Watchdog(notifier, reactor, watchdog_period),
         *((Orphans(reactor),) if os.getpid() == 1 else ()),
         *jobs.services(),
@@ -128,6 +131,8 @@ def compose(
         if daemon.observer is not None:
             daemon.observer.set_level(new.node.log_level)
 
+    for warning in config.warnings:
+        _log.warn("{warning}", warning=warning)
     daemon.started = lambda: node.collector.sampled.addCallback(started)
     daemon.stopped = node.sample_log.close
     daemon.prepare = network.read_keys
@@ -162,6 +167,7 @@ def make_parts(
         commands=node.commands,
         tokens=node.tokens,
         sample_log=node.sample_log,
+        history=node.history,
         daemon=daemon,
         counters=counters.counters,
         periods=lambda: node.collector.periods,

@@ -14,7 +14,7 @@ from gomd.jobs.supervisor.attributes import reset_oom_score
 from gomd.services.collector import Collector
 from gomd.services.threads import Threads
 from gomd.services.tokens import FileTokens
-from gomd.tap.choices import SAMPLE_LOGS, SOURCES, own_address
+from gomd.tap.choices import SOURCES, history_of, own_address
 from libgomd.model import Node, Status
 from libgomd.wallclock import Wall
 
@@ -47,13 +47,13 @@ class NodeThreads:
 class NodeParts:
     """
     :ivar source: reads this node. :ivar control: acts on its processes.
-    :ivar sample_log: keeps the samples. :ivar collector: has the newest one.
+    :ivar sample_log: keeps the past. :ivar history: reads it. :ivar collector: has the newest sample.
     """
 
     def __init__(self, config: Config, reactor: Any, node_id: int, wall: Wall) -> None:
         self.threads = NodeThreads(reactor)
         self.source, self.control = SOURCES[config.node.source](config, node_id)
-        self.sample_log = SAMPLE_LOGS[config.log.kind](config)
+        self.sample_log, self.history = history_of(config, node_id, wall)
         unread = Node(node_id, config.node.name, own_address(config), Status.CONFIGURED | Status.UP)
         self.collector = Collector(
             self.source, self.sample_log, self.threads.reading, reactor, unread, wall,
@@ -78,4 +78,5 @@ class NodeParts:
         self.tokens.path = config.telnet.tokens_file
         self.commands.set_commands(config.commands, config.node.command_timeout)
         self.collector.set_periods(config.collector.period, config.collector.processes_period)
-        self.sample_log.set_limits(config.log.rotate_bytes, config.log.keep)
+        history = config.history
+        self.sample_log.set_limits(history.rotate_bytes, history.keep, history.max_bytes)

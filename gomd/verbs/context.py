@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import Attribute, Interface
 
+from gomd.history.none import NoHistory
 from gomd.interfaces import (
     ICollector,
     ICommands,
     IEvents,
+    IHistory,
     IJobs,
     IMembership,
     IMigrator,
@@ -60,6 +62,7 @@ class Parts:
     periods: Callable[[], tuple[float, float]]
     hides_others: Callable[[], bool]
     relocation: IRelocation
+    history: IHistory = field(default_factory=NoHistory)
     jobs: IJobs = field(default_factory=NoJobs)
     migrator: IMigrator = field(default_factory=lambda: NoMigrator("this daemon runs no jobs"))
     annotations: Annotations = field(default_factory=Annotations)

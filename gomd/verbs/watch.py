@@ -16,8 +16,10 @@ from gomd.verbs.merged_watch import (
     MergedWatches,
     refusal,
 )
+from gomd.verbs.options import split_options
+from gomd.verbs.past import events_since
 from gomd.verbs.quotas import Group, Quotas, ReleasingRows
-from gomd.verbs.replies import Reply, Rows, TextColumn, WatchReply
+from gomd.verbs.replies import Reply, Replying, Rows, TextColumn, WatchReply
 from gomd.verbs.rounds import Watches
 from gomd.verbs.table import Verb
 from libgomd.errors import MalformedRequest
@@ -39,10 +41,21 @@ EVENT_COLUMNS = (
 )
 
 
-def events(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-    """List the latest events, oldest first."""
+def events(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Replying:
+    """List the latest events, oldest first; with `--since`, those of a time."""
+    if arguments:
+        return _events_then(parts, session, arguments)
     found = [event for event in parts.events.recent() if _is_shown(event, parts, session)]
     return Rows(f"{len(found)} events", found, EVENT_COLUMNS)
+
+
+async def _events_then(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+    options = {"--since": "--since 12h", "--until": "--until 1h"}
+    plain, given = split_options("events", arguments, options)
+    if plain:
+        raise MalformedRequest("usage: events [--since T] [--until T]")
+    text, found = await events_since(parts, session.caller, given)
+    return Rows(text, found, EVENT_COLUMNS)
 
 
 async def _next_events(parts: Parts, session: ISession) -> AsyncGenerator[Event, None]:
@@ -188,6 +201,6 @@ def _options(arguments: tuple[str, ...]) -> tuple[float | None, int | None, tupl
 
 
 EVENTS = Verb(
-    "events", "", Role.READ, "list what happened to nodes and processes", events,
+    "events", "[--since=T] [--until=T]", Role.READ, "list what happened to nodes and processes", events,
     fields=Event.JSON, follow=_next_events,
 )  # fmt: skip

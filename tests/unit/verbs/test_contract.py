@@ -9,7 +9,7 @@ from gomd.verbs.all import all_verbs
 from libgomd.model import Role
 
 READ = (
-    "help version whoami nodes node load speed mem util cpus status map ls get ps where watch events stats "
+    "help version whoami nodes node load speed mem util cpus status map ls get ps where watch events history stats "
     "auth format quit"
 )
 USER = "run jobs signal renice migrate lock unlock"
