@@ -125,7 +125,7 @@ def _stamp(moment: float) -> str:
 
 
 def _cell(value: float | None) -> str:
-    return "-" if value is None else f"{value:g}" if isinstance(value, int) and value < 1e6 else str(value)
+    return "-" if value is None else f"{value:.2f}".removesuffix(".00")
 
 
 def _short(value: float) -> str:

@@ -15,6 +15,12 @@ from libgomd.model import Counter, Event, EventKind, Job, Node, Process, Process
 _WITH_COMMAND: Final = frozenset({EventKind.STARTED})
 
 
+def without_command(process: Process, names: bool) -> Process:
+    """Return ``process`` without its command line. :param names: whether the name of its program stays."""
+    name = process.name if names else ""
+    return replace(process, command=name, name=name)
+
+
 @implementer(ISampleLog)
 class WithoutCommands:
     """
@@ -48,8 +54,7 @@ class WithoutCommands:
         return made[1]
 
     def _bare(self, process: Process) -> Process:
-        name = process.name if self._names else ""
-        return replace(process, command=name, name=name)
+        return without_command(process, self._names)
 
     def write_nodes(self, nodes: Sequence[Node], now: float) -> None:
         """See `ISampleLog.write_nodes`."""

@@ -24,7 +24,7 @@ from gomd.tap.monotonic import seconds_since_boot
 from gomd.tap.network import Network
 from gomd.tap.no_network import NoNetwork
 from gomd.tap.node import NodeParts
-from gomd.tap.recording import recording_of
+from gomd.tap.recording import kept_command_of, recording_of
 from gomd.tap.ways_in import WaysIn
 from gomd.tree.cluster_tree import ClusterTree
 from gomd.tree.orders import WrittenOrders
@@ -80,7 +80,7 @@ def compose(
     jobs = JobParts(config, reactor, node, network, wall)
     recording = recording_of(config, reactor, node, network, jobs, wall)
     counters = Counters()
-    parts = make_parts(reactor, wall, node, network, jobs, counters, daemon)
+    parts = make_parts(config, reactor, wall, node, network, jobs, counters, daemon)
     dispatch = Dispatch(all_verbs(), parts)
     ways_in = WaysIn(config, reactor, node, dispatch, taken.telnet)
     if taken.http is not None:
@@ -144,6 +144,7 @@ def compose(
 
 
 def make_parts(
+    config: Config,
     reactor: Any,
     wall: Wall,
     node: NodeParts,
@@ -176,4 +177,5 @@ def make_parts(
         jobs=jobs.jobs,
         migrator=jobs.migrator,
         trouble=lambda: network.trouble,
+        kept_command=kept_command_of(config),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gomd.verbs import about, admin, history, jobs, migration, node, process, tree
+from gomd.verbs import about, admin, busiest, history, jobs, migration, node, process, tree
 from gomd.verbs import bring_expel as orders
 from gomd.verbs import watch as follow
 from gomd.verbs.table import Verb, VerbTable
@@ -25,6 +25,7 @@ def all_verbs() -> VerbTable:
             *jobs.VERBS,
             *migration.VERBS,
             *history.VERBS,
+            *busiest.VERBS,
             follow.make_watch(
                 lambda name: table.find(name),
                 lambda *asked: table.ask(*asked),

@@ -29,7 +29,7 @@ from gomd.interfaces import (
 from gomd.jobs.disabled import NoJobs
 from gomd.jobs.migration.disabled import NoMigrator
 from gomd.jobs.ownership import Annotations
-from libgomd.model import Counter
+from libgomd.model import Counter, Process
 from libgomd.wallclock import Wall
 
 
@@ -42,6 +42,7 @@ class Parts:
     :ivar hides_others: whether /proc hides processes of other users (``hidepid``); the verbs then do so too.
     :ivar annotations: shows the processes of the whole table under their homes.
     :ivar trouble: why the other nodes cannot reach this one, a clause; empty when they can.
+    :ivar kept_command: removes from a process what `[history] commands` says is not kept of it.
     :ivar counters: gives what all parts have counted, for `stats`.
     """
 
@@ -67,6 +68,7 @@ class Parts:
     migrator: IMigrator = field(default_factory=lambda: NoMigrator("this daemon runs no jobs"))
     annotations: Annotations = field(default_factory=Annotations)
     trouble: Callable[[], str] = lambda: ""
+    kept_command: Callable[[Process], Process] = lambda process: process
 
 
 class ISession(Interface):

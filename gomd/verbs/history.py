@@ -39,7 +39,7 @@ def _moment(row: HistoryRow) -> str:
 def _number(name: str) -> Any:
     def cell(row: HistoryRow) -> str:
         value = getattr(row, name)
-        return "-" if value is None else str(value)
+        return "-" if value is None else f"{value:.2f}".removesuffix(".00")
 
     return cell
 

@@ -109,6 +109,8 @@ def schema_of(verb: Verb) -> dict[str, Any]:
         kind = Caller
     elif verb.name == "do":
         kind = Output
+    if verb.name == "busiest":
+        kind = Process
     is_block = bool(verb.fields) or verb.name == "do"
     body = _VALUES[verb.name] if kind is None else _of_class(kind, partly=verb.name == "ps")
     return {

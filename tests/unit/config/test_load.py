@@ -159,6 +159,7 @@ class ChangesTests(SynchronousTestCase):
         """A new state_dir is told with everything that it moves."""
         changes = load(None, (), ROOT).changes(load(None, ["node.state_dir=/s"], ROOT))
         self.assertEqual(
-            changes.restart, ("node.state_dir", "telnet.endpoints", "history.file", "history.path", "jobs.spool")
+            changes.restart,
+            ("node.state_dir", "telnet.endpoints", "history.file", "history.path", "jobs.spool"),
         )
         self.assertEqual(changes.live, ("telnet.tokens_file",))

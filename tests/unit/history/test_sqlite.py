@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
@@ -82,7 +83,7 @@ class SqliteTests(SampleLogContract, HistoryContract, SynchronousTestCase):
     def counter(self, log: ISampleLog, name: str) -> float:
         return next(float(each.value) for each in log.counters() if each.name == name)
 
-    def query(self, statement: str) -> list[tuple[object, ...]]:
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
         """Return what people's own SQL finds."""
         connection = sqlite3.connect(self.path)
         try:

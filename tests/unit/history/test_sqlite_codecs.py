@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -54,7 +55,8 @@ def test_scans_come_back() -> None:
     """Every value of a process, unknown ones too, and the moment and who was hidden."""
     full = process(10, 12.34, threads=7, nice=-20, rss=1 << 40, read_rate=5.0, write_rate=6.0, lock=True)
     unknown = ("cpu_seconds", "rss", "vsize", "threads", "nice")
-    bare = process(11, None, stuck=True, **dict.fromkeys(unknown))
+    nothing: dict[str, Any] = dict.fromkeys(unknown)
+    bare = process(11, None, stuck=True, **nothing)
     block = join_scans([encode_scan(1.5, False, [(1, full)]), encode_scan(6.5, True, [(1, full), (2, bare)])])
     first, second = scans_in(block)
     assert (first.time, first.hidden, len(first.rows)) == (1.5, False, 1)

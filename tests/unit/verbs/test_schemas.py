@@ -28,7 +28,7 @@ ASKED = {
     "put": "put /proc/hpc/admin/stay 1", "stay": "stay", "nostay": "nostay", "lstay": "lstay",
     "nolstay": "nolstay", "block": "block", "noblock": "noblock", "quiet": "quiet", "noquiet": "noquiet",
     "setspeed": "setspeed 15000", "setyard": "setyard 15000", "checkpoint": "checkpoint here",
-    "shutdown": "shutdown", "bring": "bring", "expel": "expel",
+    "shutdown": "shutdown", "busiest": "busiest", "bring": "bring", "expel": "expel",
 }  # fmt: skip
 
 
