@@ -10,7 +10,6 @@ from __future__ import annotations
 import sqlite3
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from gomd.history.fields import NODE_FIELDS
@@ -22,38 +21,23 @@ from gomd.history.sqlite.tables import RANGED
 _LEVELS: Final = (("minutes", 60), ("hours", 3600))
 
 
-class Point(NamedTuple):
-    """A value over some time. :ivar weight: how long, in seconds: what its mean counts for."""
+class Steps(NamedTuple):
+    """The steps of an answer: each is ``seconds`` long, and a value belongs to the one that it begins in."""
 
-    time: float
-    least: float
-    mean: float
-    most: float
-    weight: float
+    since: float
+    until: float
+    seconds: float
 
 
-@dataclass
-class Summed:
-    """Several points together."""
-
-    least: float
-    total: float
-    weight: float
-    most: float
-
-    def add(self, point: Point) -> None:
-        """Add one more."""
-        self.least = min(self.least, point.least)
-        self.most = max(self.most, point.most)
-        self.total += point.mean * point.weight
-        self.weight += point.weight
+#: What is known of a step, or of a part of it: its number from 0, the smallest value, the sum of means, each
+#: times the seconds that it is of, those seconds together, and the largest value. It is a plain tuple because
+#: an answer may have tens of thousands.
+Summed = tuple[int, float, float, float, float]
 
 
-def of_own(
-    connection: sqlite3.Connection, name: str, since: float, until: float, step: float
-) -> Iterator[Point]:
+def of_own(connection: sqlite3.Connection, name: str, steps: Steps) -> Iterator[Summed]:
     """
-    Yield the values of this node's ``name`` from ``since`` to ``until``, about one or more for each step.
+    Yield what is known of this node's ``name``, one or more values for each step.
 
     :raises ValueError: a block is damaged.
     """
@@ -61,27 +45,28 @@ def of_own(
     if found is None:
         return
     field = int(found[0])
-    level = 2 if step >= 3600 else 1 if step >= 60 else 0
+    since, until = steps.since, steps.until
+    level = 2 if steps.seconds >= 3600 else 1 if steps.seconds >= 60 else 0
     start, end = _reach(connection, field, level)
     if level < 2 and since < start:
-        yield from _older(connection, field, level + 1, since, min(start, until))
-    yield from _rows(connection, field, level, max(since, start), min(until, end))
+        yield from _older(connection, field, level + 1, steps, since, min(start, until))
+    yield from _rows(connection, field, level, steps, max(since, start), min(until, end))
     while level > 0 and end < until:
         level -= 1
         newer = max(since, end)
-        start, finish = _reach(connection, field, level)
+        _start, finish = _reach(connection, field, level)
         end = max(end, finish) if level else until
-        yield from _rows(connection, field, level, newer, until)
+        yield from _rows(connection, field, level, steps, newer, until)
 
 
 def _older(
-    connection: sqlite3.Connection, field: int, level: int, since: float, until: float
-) -> Iterator[Point]:
+    connection: sqlite3.Connection, field: int, level: int, steps: Steps, since: float, until: float
+) -> Iterator[Summed]:
     """Yield what only coarser levels still have."""
     start, _end = _reach(connection, field, level)
     if level < 2 and since < start:
-        yield from _older(connection, field, level + 1, since, min(start, until))
-    yield from _rows(connection, field, level, max(since, start), until)
+        yield from _older(connection, field, level + 1, steps, since, min(start, until))
+    yield from _rows(connection, field, level, steps, max(since, start), until)
 
 
 def _reach(connection: sqlite3.Connection, field: int, level: int) -> tuple[float, float]:
@@ -101,30 +86,40 @@ def _reach(connection: sqlite3.Connection, field: int, level: int) -> tuple[floa
 
 
 def _rows(
-    connection: sqlite3.Connection, field: int, level: int, since: float, until: float
-) -> Iterator[Point]:
+    connection: sqlite3.Connection, field: int, level: int, steps: Steps, since: float, until: float
+) -> Iterator[Summed]:
     if since >= until:
         return
     if level == 0:
-        yield from _seconds(connection, field, since, until)
+        yield from _seconds(connection, field, steps, since, until)
         return
     table, seconds = _LEVELS[level - 1]
-    for at, least, mean, most in connection.execute(
-        f"SELECT time, min, mean, max FROM {table} WHERE field = ? AND time > ? AND time < ?",  # noqa: S608
-        (field, since - seconds, until),
-    ):
-        yield Point(max(since, at), least, mean, most, seconds)
+    found = connection.execute(
+        f"{_IN_STEPS.format(least='min', mean='mean', most='max', table=table)} field = ?5 GROUP BY 1",
+        (steps.since, steps.seconds, since, until, field, seconds),
+    )
+    yield from found
 
 
-def _seconds(connection: sqlite3.Connection, field: int, since: float, until: float) -> Iterator[Point]:
+#: Sums rows up by step. A row that began before the answer does counts for its first step.
+_IN_STEPS: Final = (
+    "SELECT CAST((max(time, ?1) - ?1) / ?2 AS INTEGER), min({least}), sum({mean}) * ?6, count(*) * ?6, "
+    "max({most}) FROM {table} WHERE time > ?3 - ?6 AND time < ?4 AND"
+)
+
+
+def _seconds(
+    connection: sqlite3.Connection, field: int, steps: Steps, since: float, until: float
+) -> Iterator[Summed]:
+    begin, length = steps.since, steps.seconds
     for times, values in connection.execute(
         "SELECT t.data, v.data FROM seconds v JOIN seconds t ON t.field = ?1 AND t.start = v.start "
         "WHERE v.field = ?2 AND v.start > ?3 AND v.start < ?4 AND v.finish >= ?5",
         (TIME_FIELD, field, since - MAX_BLOCK_SECONDS, until, since),
     ):
-        for at, value in zip(decode_column(times), decode_column(values), strict=True):
-            if value is not None and at is not None and since <= at / 10 < until:
-                yield Point(at / 10, value, value, value, 1.0)
+        for tenths, value in zip(decode_column(times), decode_column(values), strict=True):
+            if value is not None and tenths is not None and since <= (at := tenths / 10) < until:
+                yield int((at - begin) / length), value, value, 1.0, value
     places = {number: fields.index(field) for number, fields in _layouts(connection) if field in fields}
     for at, layout, data in connection.execute(
         "SELECT time, layout, data FROM recent WHERE time >= ? AND time < ?", (since, until)
@@ -132,10 +127,10 @@ def _seconds(connection: sqlite3.Connection, field: int, since: float, until: fl
         place = places.get(layout)
         if place is None:
             continue
-        values = array("d")
-        values.frombytes(data[8 * place : 8 * place + 8])
-        if values and values[0] == values[0]:
-            yield Point(at, values[0], values[0], values[0], 1.0)
+        found = array("d")
+        found.frombytes(data[8 * place : 8 * place + 8])
+        if found and found[0] == found[0]:
+            yield int((at - begin) / length), found[0], found[0], 1.0, found[0]
 
 
 def _layouts(connection: sqlite3.Connection) -> Iterator[tuple[int, list[int]]]:
@@ -144,16 +139,14 @@ def _layouts(connection: sqlite3.Connection) -> Iterator[tuple[int, list[int]]]:
         yield number, [numbers.get(name, -1) for name in names.split(",")]
 
 
-def of_node(
-    connection: sqlite3.Connection, node: int, name: str, since: float, until: float
-) -> Iterator[Point]:
-    """Yield the values of another node, minute by minute."""
+def of_node(connection: sqlite3.Connection, node: int, name: str, steps: Steps) -> Iterator[Summed]:
+    """Yield what is known of another node, which is kept by minute."""
     if name not in NODE_FIELDS:
         return
     least, mean, most = (f"{name}_min", name, f"{name}_max") if name in RANGED else (name, name, name)
-    for at, low, middle, high in connection.execute(
-        f"SELECT time, {least}, {mean}, {most} FROM nodes "  # noqa: S608 - fixed names
-        f"WHERE node = ? AND time > ? AND time < ? AND {mean} IS NOT NULL",
-        (node, since - 60, until),
-    ):
-        yield Point(max(since, at), low, middle, high, 60.0)
+    found = connection.execute(
+        f"{_IN_STEPS.format(least=least, mean=mean, most=most, table='nodes')} node = ?5 "
+        f"AND {mean} IS NOT NULL GROUP BY 1",
+        (steps.since, steps.seconds, steps.since, steps.until, node, 60),
+    )
+    yield from found

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from gomd.history.fields import NODE_FIELDS
 from gomd.history.sqlite.file import is_damage
-from gomd.history.sqlite.levels import Point, Summed, of_node, of_own
+from gomd.history.sqlite.levels import Steps, Summed, of_node, of_own
 from gomd.history.sqlite.retention import DISTINCT_NODES
 from gomd.history.sqlite.scans import Scan, ScannedRow, last_before, plain
 from gomd.interfaces import IHistory, RememberedEvent, RememberedTable
@@ -126,22 +126,33 @@ class HistoryReader:
         with self._open() as connection:
             if connection is None or until <= since:
                 return ()
-            step = (until - since) / points
-            rows: list[tuple[int, int, HistoryRow]] = []
-            for order, field in enumerate(fields):
+            steps = Steps(since, until, (until - since) / points)
+            rows: list[HistoryRow] = []
+            for field in fields:
                 found = (
-                    of_own(connection, field, since, until, step)
+                    of_own(connection, field, steps)
                     if node == self._own_id
-                    else of_node(connection, node, field, since, until)
+                    else of_node(connection, node, field, steps)
                 )
-                for at, sums in _in_steps(found, since, until, step, points):
-                    row = HistoryRow(
-                        round(since + at * step, 3), field, _plain(sums.least),
-                        round(sums.total / sums.weight, 2), _plain(sums.most), node, self._own_id,
-                    )  # fmt: skip
-                    rows.append((at, order, row))
-            rows.sort(key=lambda each: each[:2])
-            return [row for _at, _order, row in rows]
+                rows += self._rows(node, field, steps, points, found)
+            if len(fields) > 1:
+                rows.sort(key=lambda row: row.time)  # a stable order: that of the fields stays
+            return rows
+
+    def _rows(
+        self, node: int, field: str, steps: Steps, points: int, found: Iterable[Summed]
+    ) -> list[HistoryRow]:
+        """Return a row for each step about which something is known."""
+        since, length, by = steps.since, steps.seconds, self._own_id
+        exact = since.is_integer() and length.is_integer()
+        return [
+            HistoryRow(
+                since + at * length if exact else round(since + at * length, 3), field,
+                whole if (whole := int(least)) == least else round(least, 2), round(total / weight, 2),
+                whole if (whole := int(most)) == most else round(most, 2), node, by,
+            )
+            for at, least, total, weight, most in _by_step(found, points - 1)
+        ]  # fmt: skip
 
     def nodes_at(self, moment: float) -> Sequence[Node]:
         """See `IHistory.nodes_at`."""
@@ -215,26 +226,31 @@ class HistoryReader:
             ]
 
 
-def _in_steps(
-    found: Iterator[Point], since: float, until: float, step: float, points: int
-) -> list[tuple[int, Summed]]:
-    """Return the sums of each step about which something is known, by the number of the step."""
-    steps: dict[int, Summed] = {}
-    for point in found:
-        if not since <= point.time < until:
-            continue
-        at = min(points - 1, int((point.time - since) / step))
-        sums = steps.get(at)
-        if sums is None:
-            steps[at] = Summed(point.least, point.mean * point.weight, point.weight, point.most)
+def _by_step(found: Iterable[Summed], last: int) -> list[Summed]:
+    """Return one value for each step, in order; after a step of the clock they come out of order."""
+    steps: list[Summed] = []
+    newest, in_order = -1, True
+    for one in found:
+        at = one[0]
+        if at > newest:
+            steps.append(one)
+            newest = at
+        elif at == newest:
+            steps[-1] = _both(steps[-1], one)
         else:
-            sums.add(point)
-    return sorted(steps.items())
+            steps.append(one)
+            in_order = False
+    if in_order and newest <= last:
+        return steps
+    sums: dict[int, Summed] = {}
+    for one in steps:
+        at = min(one[0], last)
+        sums[at] = _both(sums[at], one) if at in sums else (at, *one[1:])
+    return [sums[at] for at in sorted(sums)]
 
 
-def _plain(value: float) -> float:
-    """Return a whole number as an int, as everywhere else in gomd."""
-    return int(value) if value == value // 1 else round(value, 2)
+def _both(one: Summed, other: Summed) -> Summed:
+    return one[0], min(one[1], other[1]), one[2] + other[2], one[3] + other[3], max(one[4], other[4])
 
 
 def _quoted(path: str) -> str:

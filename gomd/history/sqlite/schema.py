@@ -38,7 +38,6 @@ CREATE TABLE processes(
     nmigs INTEGER NOT NULL, "where" INTEGER NOT NULL, job INTEGER NOT NULL,
     first_seen REAL NOT NULL, ended REAL);
 CREATE INDEX processes_by_end ON processes(ended, first_seen);
-CREATE INDEX processes_by_identity ON processes(identity);
 CREATE TABLE recent_scans(id INTEGER PRIMARY KEY, time REAL NOT NULL, data BLOB NOT NULL);
 CREATE TABLE scans(
     id INTEGER PRIMARY KEY, start REAL NOT NULL, finish REAL NOT NULL, data BLOB NOT NULL);
