@@ -20,7 +20,7 @@ LIVE: Final = frozenset(
         "telnet.anonymous", "telnet.tokens_file", "telnet.max_connections", "telnet.idle_timeout",
         "telnet.max_line", "telnet.stall_timeout",
         "peers.admin_from_peers", "peers.key_file", "peers.seeds",
-        "collector.period", "collector.processes_period",
+        "collector.period", "collector.processes_period", "collector.measures_period",
         "history.rotate_bytes", "history.keep", "history.max_bytes",
         "commands",
     }
@@ -80,6 +80,7 @@ class CollectorSettings:
 
     period: float
     processes_period: float
+    measures_period: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Final
 from zope.interface import implementer
 
 from gomd.interfaces import ISampleLog, RememberedTable
-from libgomd.model import Counter, Event, EventKind, Job, Node, Process, ProcessTable, Sample
+from libgomd.model import Counter, Event, EventKind, Job, Measure, Node, Process, ProcessTable, Sample
 
 #: Events whose reason ends with the command of a job, behind a colon.
 _WITH_COMMAND: Final = frozenset({EventKind.STARTED})
@@ -55,6 +55,10 @@ class WithoutCommands:
 
     def _bare(self, process: Process) -> Process:
         return without_command(process, self._names)
+
+    def write_measures(self, measures: Sequence[Measure], now: float) -> None:
+        """See `ISampleLog.write_measures`."""
+        self._log.write_measures(measures, now)
 
     def write_nodes(self, nodes: Sequence[Node], now: float) -> None:
         """See `ISampleLog.write_nodes`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
-from libgomd.model import Disk, Interface, Node, Sample
+from libgomd.model import Disk, Interface, Measure, Node, Sample
 
 #: What a heartbeat says of another node.
 NODE_FIELDS: Final = ("load", "speed", "cpus", "util", "mem", "rmem", "tmem")
@@ -93,6 +93,11 @@ def named_numbers(node: Node, sample: Sample) -> dict[str, float]:
             if value is not None:
                 found[name] = round(value, 2)
     return found
+
+
+def field_of(measure: Measure) -> str:
+    """Return the name of a measure as a field; fields are separated by commas in requests."""
+    return measure.key.replace("\\", "\\x5c").replace(",", "\\x2c").replace(" ", "\\x20")
 
 
 def _sum(parts: Iterable[Disk | Interface], name: str) -> int | None:

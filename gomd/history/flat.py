@@ -14,7 +14,7 @@ from zope.interface import implementer
 from gomd.history.columns import HEADER, checkpoint_line, process_lines, sample_line
 from gomd.history.rotated import RotatedFile
 from gomd.interfaces import ISampleLog, RememberedTable
-from libgomd.model import Counter, Event, Job, Node, ProcessTable, Sample
+from libgomd.model import Counter, Event, Job, Measure, Node, ProcessTable, Sample
 
 #: Name of the newest file. Older ones are called FILE_NAME.1, FILE_NAME.2 and so on.
 FILE_NAME: Final = "samples.log"
@@ -67,6 +67,9 @@ class FlatLog:
     def write_processes(self, node: Node, table: ProcessTable, hidden: bool, in_jobs: frozenset[str]) -> None:
         """See `ISampleLog.write_processes`."""
         self._keep(process_lines(node, table))
+
+    def write_measures(self, measures: Sequence[Measure], now: float) -> None:
+        """Write nothing: the columns of the files are fixed."""
 
     def write_nodes(self, nodes: Sequence[Node], now: float) -> None:
         """Write nothing: the files are about this node."""

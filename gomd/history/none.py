@@ -9,7 +9,7 @@ from zope.interface import implementer
 
 from gomd.interfaces import IHistory, ISampleLog, RememberedEvent, RememberedTable
 from libgomd.errors import NotPossible
-from libgomd.model import Counter, Event, HistoryRow, Job, Node, ProcessTable, Sample
+from libgomd.model import Counter, Event, HistoryRow, Job, Measure, Node, ProcessTable, Sample
 
 
 @implementer(ISampleLog)
@@ -23,6 +23,9 @@ class NoneLog:
 
     def write_processes(self, node: Node, table: ProcessTable, hidden: bool, in_jobs: frozenset[str]) -> None:
         """See `ISampleLog.write_processes`."""
+
+    def write_measures(self, measures: Sequence[Measure], now: float) -> None:
+        """See `ISampleLog.write_measures`."""
 
     def write_nodes(self, nodes: Sequence[Node], now: float) -> None:
         """See `ISampleLog.write_nodes`."""

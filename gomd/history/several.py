@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from zope.interface import implementer
 
 from gomd.interfaces import ISampleLog, RememberedTable
-from libgomd.model import Counter, Event, Job, Node, ProcessTable, Sample
+from libgomd.model import Counter, Event, Job, Measure, Node, ProcessTable, Sample
 
 
 @implementer(ISampleLog)
@@ -27,6 +27,11 @@ class SeveralLogs:
         """See `ISampleLog.write_processes`."""
         for log in self._logs:
             log.write_processes(node, table, hidden, in_jobs)
+
+    def write_measures(self, measures: Sequence[Measure], now: float) -> None:
+        """See `ISampleLog.write_measures`."""
+        for log in self._logs:
+            log.write_measures(measures, now)
 
     def write_nodes(self, nodes: Sequence[Node], now: float) -> None:
         """See `ISampleLog.write_nodes`."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from zope.interface import Attribute, Interface
 
-from libgomd.model import Counter, Event, HistoryRow, Job, Node, Process, ProcessTable, Sample
+from libgomd.model import Counter, Event, HistoryRow, Job, Measure, Node, Process, ProcessTable, Sample
 
 
 class RememberedTable(NamedTuple):
@@ -55,6 +55,9 @@ class ISampleLog(Interface):
         :param hidden: whether the node hides processes of other users now (``hidepid``).
         :param in_jobs: identities of those that belong to jobs.
         """
+
+    def write_measures(measures: Sequence[Measure], now: float) -> None:
+        """Store those of ``measures`` that are `Measure.kept`. ``now`` is in seconds since the epoch."""
 
     def write_nodes(nodes: Sequence[Node], now: float) -> None:
         """Store what is known of all nodes. ``now`` is in seconds since the epoch."""

@@ -177,5 +177,6 @@ def make_parts(
         jobs=jobs.jobs,
         migrator=jobs.migrator,
         trouble=lambda: network.trouble,
+        measures=node.measuring.latest,
         kept_command=kept_command_of(config),
     )

@@ -44,7 +44,10 @@ class WaysIn:
     ) -> None:
         """Serve the metrics at ``socket``."""
         collector = self._node.collector
-        site = make(self._reactor, self._threads, collector, network.members, counters.counters)
+        site = make(
+            self._reactor, self._threads, collector, network.members, counters.counters,
+            self._node.measuring.latest,
+        )  # fmt: skip
         self._counting.append(site)
         self._last.append(Listening(self._reactor, (socket,), site, collector.sampled))
         _log.info("the metrics are at {endpoint}", endpoint=str(socket.endpoint))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gomd.verbs import about, admin, busiest, history, jobs, migration, node, process, tree
+from gomd.verbs import about, admin, busiest, history, jobs, measures, migration, node, process, tree
 from gomd.verbs import bring_expel as orders
 from gomd.verbs import watch as follow
 from gomd.verbs.table import Verb, VerbTable
@@ -26,6 +26,7 @@ def all_verbs() -> VerbTable:
             *migration.VERBS,
             *history.VERBS,
             *busiest.VERBS,
+            *measures.VERBS,
             follow.make_watch(
                 lambda name: table.find(name),
                 lambda *asked: table.ask(*asked),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from twisted.internet.interfaces import IReactorTime
@@ -29,7 +29,7 @@ from gomd.interfaces import (
 from gomd.jobs.disabled import NoJobs
 from gomd.jobs.migration.disabled import NoMigrator
 from gomd.jobs.ownership import Annotations
-from libgomd.model import Counter, Process
+from libgomd.model import Counter, Measure, Process
 from libgomd.wallclock import Wall
 
 
@@ -42,6 +42,7 @@ class Parts:
     :ivar hides_others: whether /proc hides processes of other users (``hidepid``); the verbs then do so too.
     :ivar annotations: shows the processes of the whole table under their homes.
     :ivar trouble: why the other nodes cannot reach this one, a clause; empty when they can.
+    :ivar measures: gives the newest measures of this node.
     :ivar kept_command: removes from a process what `[history] commands` says is not kept of it.
     :ivar counters: gives what all parts have counted, for `stats`.
     """
@@ -68,6 +69,7 @@ class Parts:
     migrator: IMigrator = field(default_factory=lambda: NoMigrator("this daemon runs no jobs"))
     annotations: Annotations = field(default_factory=Annotations)
     trouble: Callable[[], str] = lambda: ""
+    measures: Callable[[], Sequence[Measure]] = tuple
     kept_command: Callable[[Process], Process] = lambda process: process
 
 

@@ -23,6 +23,7 @@ from libgomd.model import (
     Event,
     HistoryRow,
     Job,
+    Measure,
     Name,
     Node,
     NodeRange,
@@ -36,7 +37,7 @@ from libgomd.model import (
 DIRECTORY: Final = Path(__file__).parents[2] / "docs" / "schema"
 #: Verbs without an answer of their own in JSON: the connection ends, carries frames, or repeats another verb.
 WITHOUT: Final = ("quit", "run", "attach", "migration", "watch", "moved")
-_ROWS: Final = (Process, Node, NodeRange, Job, Event, HistoryRow, Counter, Name, VerbHelp)
+_ROWS: Final = (Process, Node, NodeRange, Job, Event, HistoryRow, Measure, Counter, Name, VerbHelp)
 _TYPES: Final[Mapping[Any, str]] = {
     int: "integer", float: "number", str: "string", bool: "boolean", type(None): "null",
 }  # fmt: skip
@@ -158,6 +159,8 @@ def _of_type(hint: Any) -> dict[str, Any]:
         return {"type": [_TYPES[each] for each in typing.get_args(hint)]}
     if typing.get_origin(hint) in (tuple, Sequence):
         return {"type": "array", "items": {"type": _TYPES[typing.get_args(hint)[0]]}}
+    if typing.get_origin(hint) is Mapping:
+        return {"type": "object", "additionalProperties": {"type": _TYPES[typing.get_args(hint)[1]]}}
     if hint is Status:
         return {"type": "integer"}
     if hint is Role:

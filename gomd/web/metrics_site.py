@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from io import BytesIO
 from typing import Any, ClassVar, Final
 
@@ -18,7 +18,7 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 from gomd.interfaces import ICollector, IMembership, IThreads
 from gomd.web.metrics import Snapshot, page, wants_openmetrics
 from libgomd.errors import GomdError
-from libgomd.model import Counter
+from libgomd.model import Counter, Measure
 from libgomd.tcp import send_without_delay
 
 #: Largest number of connections at once. For one more the oldest is closed, so that no client can shut out
@@ -148,6 +148,7 @@ class MetricsSite(Site):
         collector: ICollector,
         members: IMembership,
         counters: Callable[[], Iterable[Counter]],
+        measures: Callable[[], Sequence[Measure]] = tuple,
     ) -> None:
         root = _Page(_welcome)
         root.putChild(b"", _Page(_welcome))
@@ -156,6 +157,7 @@ class MetricsSite(Site):
         self.dropped = self.refused = 0
         self._threads = threads
         self._collector = collector
+        self._measures = measures
         self._members = members
         self._counters = counters
         self._requests = 0
@@ -202,8 +204,9 @@ class MetricsSite(Site):
         """Make one page, and send it to all requests that wait for it. Never raises."""
         try:
             snapshot = Snapshot(
-                self.reactor.seconds(), self._collector.latest, self._members.nodes(), tuple(self._counters())
-            )
+                self.reactor.seconds(), self._collector.latest, self._members.nodes(),
+                tuple(self._counters()), self._measures(),
+            )  # fmt: skip
             text, media_type = await self._threads.run(PAGE_TIMEOUT, page, snapshot, openmetrics)
             code = 200
         except GomdError as error:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from libgomd.model.callers import FIRST_USER, Caller, Role, is_system_user
 from libgomd.model.history import HistoryRow
 from libgomd.model.jobs import Job, JobState
+from libgomd.model.measures import Measure
 from libgomd.model.nodes import DOWN_VALUE, MAX_NODE_ID, MAX_SPEED, STANDARD_SPEED, Node, NodeRange, Status
 from libgomd.model.processes import Process, ProcessTable
 from libgomd.model.replies import Counter, Event, EventKind, Name, Output, VerbHelp
@@ -33,6 +34,7 @@ __all__ = [
     "Job",
     "JobState",
     "Load",
+    "Measure",
     "Memory",
     "Name",
     "Node",

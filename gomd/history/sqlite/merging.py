@@ -19,7 +19,7 @@ from gomd.history.sqlite.scans import join_scans
 MERGE_SAMPLES: Final = 600
 MERGE_SCANS: Final = 120
 #: The longest time between two samples of one block, in seconds, and the largest number of them.
-MAX_PAUSE: Final = 30.0
+MAX_PAUSE: Final = 300.0
 MAX_BLOCK_ROWS: Final = 1000
 MAX_BLOCK_SCANS: Final = 200
 #: The longest time that a block of samples may cover, in seconds; a reader looks that far back for its start.
@@ -54,20 +54,23 @@ def merge_samples(connection: sqlite3.Connection, layouts: dict[int, tuple[int, 
     if not end:
         return len(found)
     sums: _Sums = {}
-    for run in _runs([row[1:] for row in found[:end]]):
-        _store_run(connection, run, layouts.get(run[0][1], ()), sums)
+    by_layout: dict[int, list[_Row]] = {}
+    for row in found[:end]:
+        by_layout.setdefault(row[2], []).append(row[1:])
+    for layout, rows in by_layout.items():
+        for run in _runs(rows):
+            _store_run(connection, run, layouts.get(layout, ()), sums)
     _store_minutes(connection, sums)
     connection.execute("DELETE FROM recent WHERE id <= ?", (found[end - 1][0],))
     return len(found) - end
 
 
 def _runs(rows: Sequence[_Row]) -> Iterator[list[_Row]]:
-    """Yield rows without a gap, a step of the clock or another layout between them."""
+    """Yield rows of one layout without a long pause or a step of the clock between them."""
     run: list[_Row] = []
     for row in rows:
         if run and not (
             0 < row[0] - run[-1][0] <= MAX_PAUSE
-            and row[1] == run[-1][1]
             and len(run) < MAX_BLOCK_ROWS
             and row[0] - run[0][0] < MAX_BLOCK_SECONDS
         ):

@@ -9,7 +9,8 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from operator import itemgetter
+from typing import Any, Final, overload
 
 from zope.interface import implementer
 
@@ -127,32 +128,17 @@ class HistoryReader:
             if connection is None or until <= since:
                 return ()
             steps = Steps(since, until, (until - since) / points)
-            rows: list[HistoryRow] = []
-            for field in fields:
-                found = (
+            found: list[tuple[int, int, Summed]] = []
+            for order, field in enumerate(fields):
+                values = (
                     of_own(connection, field, steps)
                     if node == self._own_id
                     else of_node(connection, node, field, steps)
                 )
-                rows += self._rows(node, field, steps, points, found)
+                found += [(one[0], order, one) for one in _by_step(values, points - 1)]
             if len(fields) > 1:
-                rows.sort(key=lambda row: row.time)  # a stable order: that of the fields stays
-            return rows
-
-    def _rows(
-        self, node: int, field: str, steps: Steps, points: int, found: Iterable[Summed]
-    ) -> list[HistoryRow]:
-        """Return a row for each step about which something is known."""
-        since, length, by = steps.since, steps.seconds, self._own_id
-        exact = since.is_integer() and length.is_integer()
-        return [
-            HistoryRow(
-                since + at * length if exact else round(since + at * length, 3), field,
-                whole if (whole := int(least)) == least else round(least, 2), round(total / weight, 2),
-                whole if (whole := int(most)) == most else round(most, 2), node, by,
-            )
-            for at, least, total, weight, most in _by_step(found, points - 1)
-        ]  # fmt: skip
+                found.sort(key=itemgetter(0, 1))
+            return _Rows(found, tuple(fields), steps, node, self._own_id)
 
     def nodes_at(self, moment: float) -> Sequence[Node]:
         """See `IHistory.nodes_at`."""
@@ -224,6 +210,53 @@ class HistoryReader:
                 RememberedEvent(Event(row[0], EventKind(row[1]), *row[2:10]), bool(row[10]))
                 for row in reversed(found)
             ]
+
+
+class _Rows(Sequence[HistoryRow]):
+    """
+    The rows of an answer, each made when it is shown: tens of thousands at once take a tenth of a second.
+
+    :param found: for each row the number of its step and of its field, and what is known.
+    """
+
+    def __init__(
+        self, found: list[tuple[int, int, Summed]], fields: tuple[str, ...], steps: Steps, node: int, by: int
+    ) -> None:
+        self._found = found
+        self._fields = fields
+        self._steps = steps
+        self._node, self._by = node, by
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @overload
+    def __getitem__(self, at: int) -> HistoryRow: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[HistoryRow]: ...
+    def __getitem__(self, at: int | slice) -> HistoryRow | Sequence[HistoryRow]:
+        if isinstance(at, slice):
+            return [self._row(one) for one in self._found[at]]
+        return self._row(self._found[at])
+
+    def _row(self, one: tuple[int, int, Summed]) -> HistoryRow:
+        at, field, (_step, least, total, weight, most) = one
+        time = round(self._steps.since + at * self._steps.seconds, 3)
+        return HistoryRow(
+            time,
+            self._fields[field],
+            _plain(least),
+            round(total / weight, 2),
+            _plain(most),
+            self._node,
+            self._by,
+        )
+
+
+def _plain(value: float) -> float:
+    """Return a whole number as an int, as everywhere else in gomd."""
+    whole = int(value)
+    return whole if whole == value else round(value, 2)
 
 
 def _by_step(found: Iterable[Summed], last: int) -> list[Summed]:

@@ -22,13 +22,13 @@ from typing import Any, ClassVar, Final
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from gomd.history.fields import named_numbers
+from gomd.history.fields import field_of, named_numbers
 from gomd.history.sqlite import file
 from gomd.history.sqlite.reader import HistoryReader
 from gomd.history.sqlite.retention import Retention, used_by
 from gomd.history.sqlite.tables import Tables
 from gomd.interfaces import ISampleLog, RememberedTable
-from libgomd.model import Counter, Event, Job, Node, ProcessTable, Sample
+from libgomd.model import Counter, Event, Job, Measure, Node, ProcessTable, Sample
 from libgomd.wallclock import Wall
 
 #: Seconds from commit to commit, at least; until the next try after an error; and for which `close` waits.
@@ -112,6 +112,12 @@ class SqliteHistory:
     def write_processes(self, node: Node, table: ProcessTable, hidden: bool, in_jobs: frozenset[str]) -> None:
         """See `ISampleLog.write_processes`."""
         self._put("scan", node, table, hidden, in_jobs)
+
+    def write_measures(self, measures: Sequence[Measure], now: float) -> None:
+        """See `ISampleLog.write_measures`."""
+        kept = {field_of(each): round(each.value, 2) for each in measures if each.kept}
+        if kept:
+            self._put("sample", now, kept)
 
     def write_nodes(self, nodes: Sequence[Node], now: float) -> None:
         """See `ISampleLog.write_nodes`."""

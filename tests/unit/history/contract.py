@@ -18,6 +18,7 @@ from libgomd.model import (
     Job,
     JobState,
     Load,
+    Measure,
     Memory,
     Node,
     Paging,
@@ -84,6 +85,8 @@ class SampleLogContract:
         log.write(Node(9, "gone", "10.0.0.9", Status.CONFIGURED), Sample(taken_at=1.0))
         log.write_processes(NODE, TABLE, False, frozenset())
         log.write_processes(NODE, ProcessTable(1.0, ()), True, frozenset({"7-10-100"}))
+        log.write_measures([Measure("open_files", 7.0, kept=True), Measure("uptime_seconds", 1.0)], 3.0)
+        log.write_measures([], 3.0)
         log.write_nodes([NODE, OTHER], 3.0)
         log.write_nodes([], 4.0)
         log.write_event(EVENT, False)
@@ -225,6 +228,20 @@ class HistoryContract:
         found = history.find_node("beta")
         assert found is not None
         self.assertEqual((found.id, found.up), (9, False))
+
+    def test_measures_are_fields_with_labels(self) -> None:
+        """Those that are kept, beside the samples of every second."""
+        log, history = self.make_history()
+        for at in range(40):
+            log.write(NODE, replace(SAMPLE, taken_at=1_000_000.0 + at))
+            if at % 15 == 0:
+                free = Measure("filesystem_avail_bytes", 1e9 + at, {"mountpoint": "/srv/my data"}, kept=True)
+                log.write_measures([free, Measure("uptime_seconds", 5.0)], 1_000_000.0 + at)
+        log.close()
+        name = "filesystem_avail_bytes:/srv/my\\x20data"
+        self.assertEqual([each for each in history.fields(7) if ":" in each or "uptime" in each], [name])
+        rows = history.values(7, [name], 1_000_000.0, 1_000_040.0, 2)
+        self.assertEqual([(row.min, row.max) for row in rows], [(1e9, 1e9 + 15), (1e9 + 30, 1e9 + 30)])
 
     def test_events_of_a_time(self) -> None:
         """Oldest first, whole, and with whether others' jobs were hidden then."""

@@ -15,7 +15,7 @@ from gomd.history.none import NoHistory
 from gomd.interfaces import IHistory, RememberedEvent, RememberedTable
 from gomd.verbs.context import Parts
 from gomd.verbs.schemas import DIRECTORY
-from libgomd.model import Event, EventKind, HistoryRow, Node, Output, Role, Status
+from libgomd.model import Event, EventKind, HistoryRow, Measure, Node, Output, Role, Status
 from libgomd.testing import START_TIME
 from tests.unit.protocols.talk import Talk, a_process
 from tests.unit.verbs.three_nodes import ALPHA, BETA, GAMMA, ThreeNodes
@@ -24,6 +24,10 @@ THEN = START_TIME - 3600.0
 OWN = a_process(5, cpu_percent=80.0, read_rate=10.0, write_rate=0.0)
 OTHER = a_process(6, uid=1001, user="bob", command="./secret", read_rate=7.0, write_rate=3.0)
 STARTED = Event(THEN, EventKind.STARTED, 1, "alpha", "job 3 of bob: ./secret", 1, uid=1001)
+MEASURES = (
+    Measure("filesystem_free_bytes", 7e9, {"mountpoint": "/"}, text="free space"),
+    Measure("forks", 3.0, kind="counter", text="started"),
+)
 DOWN = Event(THEN + 1, EventKind.DOWN, 3, "gamma", "no answer", 1)
 
 
@@ -81,8 +85,9 @@ class Remembering(ThreeNodes):
     def _parts(
         self, commands: Mapping[str, Sequence[Output]] | None, tokens: Mapping[str, Any] | None
     ) -> Parts:
+        parts = super()._parts(commands, tokens)
         return replace(
-            super()._parts(commands, tokens), history=self.history, hides_others=lambda: self.hides
+            parts, history=self.history, hides_others=lambda: self.hides, measures=lambda: MEASURES
         )
 
 
@@ -277,3 +282,16 @@ def test_without_a_history(node: Remembering) -> None:
     heard = Talk(none).say("events --since 2h")
     assert heard.startswith("201 1 events, only those since the start of this daemon")
     assert BETA.name not in heard
+
+
+def test_measures(node: Remembering) -> None:
+    """All, or those whose names begin so; their labels are an object."""
+    first, rows = said(node, "measures")
+    assert (first, len(rows)) == ("201 2 measures", 2)
+    assert said(node, "measures file")[1] == [
+        {"name": "filesystem_free_bytes", "labels": {"mountpoint": "/"}, "value": 7e9, "kind": "gauge",
+         "text": "free space"}
+    ]  # fmt: skip
+    for row in rows:
+        jsonschema.validate(row, json.loads((DIRECTORY / "measures.json").read_text(encoding="utf-8")))
+    assert "mountpoint=/" in Talk(node).say("measures")
