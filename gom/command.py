@@ -117,7 +117,9 @@ def _do(argv: Sequence[str]) -> int:
     if verb == "migrate" and _wants_help(options):
         print(MIGRATE_USAGE, end="", flush=True)
         return DONE
-    if verb == "history":
+    if verb == "history" or (
+        [word.lower() for word in options.words[1:2]] == ["history"] and verb[:1] == "@"
+    ):
         return _history(options)
     if verb in _LOCAL:
         return _LOCAL[verb](options.words[1:])

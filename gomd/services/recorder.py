@@ -65,10 +65,11 @@ class Recorder(Service):
         self._loop.start(LOOK_PERIOD, now=False)
 
     def stopService(self) -> None:
-        """Stop looking and following."""
+        """Look a last time, and stop looking and following."""
         super().stopService()
         if self._loop.running:
             self._loop.stop()
+            self.look()
         following, self._following = self._following, None
         if following is not None:
             following.cancel()

@@ -98,7 +98,7 @@ async def _asked(parts: Parts, session: ISession, node: Node, request: Request) 
         code, text, rows = await parts.peers.ask(node, request, session.caller, session.json)
     except GomdError:
         return None
-    if code == 405:
+    if code == 405 or (code == 400 and "no verb" in text):  # it keeps none, or is an older gomd
         if rows is not None:
             await rows.aclose()
         return None

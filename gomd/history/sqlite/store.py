@@ -34,7 +34,7 @@ from libgomd.wallclock import Wall
 #: Seconds from commit to commit, at least; until the next try after an error; and for which `close` waits.
 COMMIT_PERIOD: Final = 0.9
 RETRY_DELAY: Final = 5.0
-CLOSE_TIMEOUT: Final = 10.0
+CLOSE_TIMEOUT: Final = 5.0
 #: Records that wait at most; beyond that the newest are lost.
 MAX_WAITING: Final = 5000
 #: Records of one commit at most, so that a burst is no transaction that the file has no room for.

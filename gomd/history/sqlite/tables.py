@@ -40,8 +40,8 @@ class Tables:
         }
         self._samples: int = run("SELECT count(*) FROM recent").fetchone()[0]
         self._scans: int = run("SELECT count(*) FROM recent_scans").fetchone()[0]
-        self._live: dict[str, tuple[int, Process | None]] = {
-            identity: (number, None)
+        self._live: dict[str, tuple[int, Process | None, bool]] = {
+            identity: (number, None, False)
             for number, identity in run("SELECT id, identity FROM processes WHERE ended IS NULL")
         }
         self._is_first_scan = True
@@ -89,20 +89,22 @@ class Tables:
         now = round(table.taken_at, 3)
         if self._is_first_scan:
             self._end_lost(table, now)
-        live: dict[str, tuple[int, Process | None]] = {}
+        live: dict[str, tuple[int, Process | None, bool]] = {}
         for process in table.processes:
             identity = process.identity
-            known = self._live.get(identity)
+            known, in_job = self._live.get(identity), identity in in_jobs
             if known is None:
-                number = self._born(node, process, now, identity in in_jobs)
+                number = self._born(node, process, now, in_job)
             else:
-                number, old = known
-                if old is not process and (old is None or _lasting(old) != _lasting(process)):
-                    self._changed(number, process, identity in in_jobs)
-            live[identity] = (number, process)
+                number, old, was_in_job = known
+                if was_in_job is not in_job or (
+                    old is not process and (old is None or _lasting(old) != _lasting(process))
+                ):
+                    self._changed(number, process, in_job)
+            live[identity] = (number, process, in_job)
         ended = [
             (now, None if old is None else old.cpu_seconds, number)
-            for identity, (number, old) in self._live.items()
+            for identity, (number, old, _in_job) in self._live.items()
             if identity not in live
         ]
         self._connection.executemany("UPDATE processes SET ended = ?, cpu_seconds = ? WHERE id = ?", ended)
@@ -118,7 +120,7 @@ class Tables:
         """Processes that ended while no daemon ran ended after the last scan of the daemon before."""
         self._is_first_scan = False
         there = {process.identity for process in table.processes}
-        gone = [number for identity, (number, _old) in self._live.items() if identity not in there]
+        gone = [number for identity, (number, *_rest) in self._live.items() if identity not in there]
         if not gone:
             return
         [last] = self._connection.execute(

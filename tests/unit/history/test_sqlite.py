@@ -162,6 +162,17 @@ class SqliteTests(SampleLogContract, HistoryContract, SynchronousTestCase):
             ],
         )  # fmt: skip
 
+    def test_a_process_that_is_known_to_be_of_a_job_later(self) -> None:
+        """As after a restart, when jobs are found again behind the first scan."""
+        log = self.make()
+        identities = frozenset(each.identity for each in TABLE.processes)
+        log.write_processes(NODE, TABLE, False, frozenset())
+        log.write_processes(NODE, replace(TABLE, taken_at=1_700_000_006.0), False, identities)
+        log.close()
+        then = log.reader.processes_at(7, 1_700_000_007.0)
+        assert then is not None
+        self.assertEqual(then.in_jobs, identities)
+
     def test_jobs_and_marks_are_there_for_sql(self) -> None:
         """As they were last."""
         log = self.make()

@@ -73,13 +73,16 @@ class RecorderTests(SynchronousTestCase):
         return [NODE, OTHER]
 
     def test_nodes_and_the_jobs_that_changed(self) -> None:
-        """A job that stays as it is, is written once."""
+        """A job that stays as it is, is written once; the last state of all is written at the stop."""
         self.clock.advance(LOOK_PERIOD)
         self.clock.advance(LOOK_PERIOD)
         self.jobs = [replace(JOB, exit=0)]
         self.clock.advance(LOOK_PERIOD)
-        self.assertEqual(self.written.nodes, [[NODE, OTHER]] * 3)
-        self.assertEqual(self.written.jobs, [[JOB], [], [replace(JOB, exit=0)]])
+        self.jobs = [replace(JOB, exit=1)]
+        self.recorder.stopService()
+        self.assertEqual(self.written.nodes, [[NODE, OTHER]] * 4)
+        jobs = [[JOB], [], [replace(JOB, exit=0)], [replace(JOB, exit=1)]]
+        self.assertEqual(self.written.jobs, jobs)
 
     def test_events_as_they_happen(self) -> None:
         """With whether others' jobs are hidden then; none after the stop, and nothing stays scheduled."""
