@@ -25,7 +25,7 @@ from zope.interface import implementer
 from gomd.history.fields import field_of, named_numbers
 from gomd.history.sqlite import file
 from gomd.history.sqlite.reader import HistoryReader
-from gomd.history.sqlite.retention import Retention, used_by
+from gomd.history.sqlite.retention import Retention, size_of, used_by
 from gomd.history.sqlite.tables import Tables
 from gomd.interfaces import ISampleLog, RememberedTable
 from libgomd.model import Counter, Event, Job, Measure, Node, ProcessTable, Sample
@@ -41,6 +41,8 @@ MAX_WAITING: Final = 5000
 MAX_BATCH: Final = 100
 #: Attempts to write a batch into a file that has its largest size; each makes more room.
 MAX_ATTEMPTS: Final = 8
+#: The part of its largest size from which a file counts as full, and not the disk below it.
+_NEARLY: Final = 0.85
 #: Seconds between two removals of old rows. The clock must have gone on without a step for as long as the
 #: first number before anything is removed: one that was set wrong for a moment must not cost a month.
 EXPIRE_PERIOD: Final = 3600.0
@@ -100,6 +102,7 @@ class SqliteHistory:
         self._expired_at = self._steady_since - EXPIRE_PERIOD + STEADY_BEFORE_EXPIRE
         self._offset: float | None = None
         self._suspect = False
+        self._held: list[Record] = []  # what another program's lock on the file has kept from being written
         self.reader = HistoryReader(path, own_id, gap, lambda: self._refused, self._look_closer)
 
     # -- what others call
@@ -197,6 +200,8 @@ class SqliteHistory:
         ended = False
         while not ended:
             batch, ended = self._take()
+            if self._held:
+                batch, self._held = [*self._held, *batch], []
             try:
                 self._write_batch(batch)
             except Exception:  # noqa: BLE001 - a bug: say so, and stay up
@@ -226,7 +231,7 @@ class SqliteHistory:
         self._committed_at = self._monotonic()
         if not batch:
             return
-        if self._refused or (self._trouble and self._committed_at - self._failed_at < RETRY_DELAY):
+        if self._refused or self._committed_at - self._failed_at < RETRY_DELAY:
             self._lost += len(batch)
             return
         try:
@@ -239,7 +244,10 @@ class SqliteHistory:
             self._begin_anew(str(error))
             self._lost += len(batch)
         except (OSError, sqlite3.Error) as error:
-            self._lose(error, len(batch))
+            if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+                self._hold(batch)
+            else:
+                self._lose(error, len(batch))
         else:
             self._written += len(batch)
             if self._trouble:
@@ -268,20 +276,26 @@ class SqliteHistory:
                 "the history {path} lies on a network file system: it is written without a write-ahead "
                 "log, and readers may have to wait", path=self._path,
             )  # fmt: skip
-        self._connection = file.open_file(self._path, use_wal)
-        self._retention.limit(self._connection)
-        status = os.stat(self._path)
+        connection = file.open_file(self._path, use_wal)
+        try:
+            self._retention.limit(connection)
+            status = os.stat(self._path)
+            tables = Tables(connection, self._own_id)
+        except BaseException:
+            connection.close()
+            raise
         self._inode = (status.st_dev, status.st_ino)
-        self._tables = Tables(self._connection, self._own_id)
+        self._connection, self._tables = connection, tables
+        self._measure()
 
     def _transact_in_room(self, batch: Sequence[Record]) -> None:
-        """Write a batch; where the file or the disk is full, remove the oldest rows first."""
+        """Write a batch; where the file has its largest size, remove the oldest rows first."""
         for _attempt in range(MAX_ATTEMPTS):
             try:
                 self._transact(batch)
             except sqlite3.OperationalError as error:
-                if "full" not in str(error):
-                    raise
+                if "full" not in str(error) or not self._has_largest_size():
+                    raise  # a disk that others have filled: removing our past would only make room for them
                 full = error
                 self._make_room()
             else:
@@ -302,6 +316,10 @@ class SqliteHistory:
                 connection.execute("ROLLBACK")
             self._tables = Tables(connection, self._own_id)  # what it remembers was not written
             raise
+
+    def _has_largest_size(self) -> bool:
+        assert self._connection is not None
+        return size_of(self._connection) >= _NEARLY * self._retention.max_bytes
 
     def _make_room(self) -> None:
         assert self._connection is not None
@@ -333,7 +351,7 @@ class SqliteHistory:
                 connection.execute("ROLLBACK")
             if file.is_damage(error):
                 self._begin_anew(str(error))
-            elif "full" in str(error):
+            elif "full" in str(error) and self._has_largest_size():
                 self._make_room()
             else:
                 self._lose(error, 0)
@@ -370,6 +388,15 @@ class SqliteHistory:
             path=self._path, reason=reason, aside=aside,
         )  # fmt: skip
 
+    def _hold(self, batch: Sequence[Record]) -> None:
+        """Keep a batch for the next commit: another program has locked the file, for a moment mostly."""
+        self._held = list(batch[-MAX_WAITING:])
+        self._lost += len(batch) - len(self._held)
+        if not self._trouble:
+            self._lost_before = self._lost
+            self._trouble = f"{self._path}: another program has locked it"
+            self._log.warn("the history {path} waits: another program has locked it", path=self._path)
+
     def _lose(self, error: Exception, count: int) -> None:
         if isinstance(error, sqlite3.DatabaseError) and file.is_damage(error):
             self._lost += count
@@ -388,7 +415,7 @@ class SqliteHistory:
         self._disconnect()
 
     def _recover(self) -> None:
-        self._trouble = ""
+        self._trouble, self._failed_at = "", -RETRY_DELAY
         self._log.info(
             "the history is kept in {path} again; {lost} records were lost",
             path=self._path, lost=self._lost - self._lost_before,

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import stat
 import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
@@ -48,6 +49,19 @@ class Listener:
     def __call__(self, event: LogEvent) -> None:
         if event.get("log_namespace", "").startswith("gomd.history"):
             self.said.append(formatEvent(event))
+
+
+@implementer(ILogObserver)
+class Listening:
+    """:ivar heard: is set once the log has said ``words``."""
+
+    def __init__(self, words: str) -> None:
+        self.heard = threading.Event()
+        self._words = words
+
+    def __call__(self, event: LogEvent) -> None:
+        if self._words in formatEvent(event):
+            self.heard.set()
 
 
 class SqliteTests(SampleLogContract, HistoryContract, SynchronousTestCase):
@@ -265,6 +279,27 @@ class SqliteTests(SampleLogContract, HistoryContract, SynchronousTestCase):
         log.close()
         self.assertEqual(self.counter(log, "history_lost"), 1)
         self.assertIn("the history is not kept in", self.said[0])
+
+    def test_another_programs_lock_costs_nothing(self) -> None:
+        """What it kept from being written is written when the lock is gone."""
+        log = self.make()
+        log.write_event(EVENT, False)
+        log.close()
+        other = sqlite3.connect(self.path, isolation_level=None)
+        self.addCleanup(other.close)
+        other.execute("BEGIN EXCLUSIVE")
+        log = self.make()
+        self.addCleanup(log.close)
+        listener = Listening("waits: another program has locked it")
+        globalLogPublisher.addObserver(listener)
+        self.addCleanup(globalLogPublisher.removeObserver, listener)
+        log.write_event(EVENT, False)
+        self.assertTrue(listener.heard.wait(30.0))
+        other.execute("ROLLBACK")
+        log.write_event(EVENT, False)
+        log.close()
+        self.assertEqual(self.query("SELECT count(*) FROM events"), [(3,)])
+        self.assertEqual(self.counter(log, "history_lost"), 0)
 
     def test_the_size_has_a_limit_and_the_oldest_goes(self) -> None:
         """A file that would become too large loses its oldest rows, and nothing that is new."""
