@@ -48,7 +48,7 @@ NEW_PROCESSES: Final = 3
 ROUNDS: Final = 15
 #: Seconds for which a reader of a month and the writer go on together; and an idle daemon is measured.
 BESIDE: Final = 8.0
-IDLE: Final = 30.0
+IDLE: Final = 60.0
 SHELL: Final = shutil.which("sqlite3")
 START: Final = float(1_700_000_000 // DAY * DAY)
 

@@ -46,6 +46,7 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
   migrate      move a process to another node; see `gom migrate --help`
   history      show values of a node over time; see `gom history --help`. `ps` and `nodes` take --at T,
                and `events` --since T, for what was then: T is 15m, 12h, 3d, HH:MM or a date
+  report       write charts of some hours into an HTML file; see `gom report --help`
   key new      make the secret that all nodes of a cluster share
   token        give people and programs a role over tcp; ROLE is read, user or admin;
                TOKENS is the daemon's tokens file, by default the one in its state directory
@@ -121,6 +122,8 @@ def _do(argv: Sequence[str]) -> int:
         [word.lower() for word in options.words[1:2]] == ["history"] and verb[:1] == "@"
     ):
         return _history(options)
+    if verb == "report":
+        return _report(options)
     if verb in _LOCAL:
         return _LOCAL[verb](options.words[1:])
     return _relay(options)
@@ -204,6 +207,22 @@ def _history(options: GlobalOptions) -> int:
     except (ConfigError, MalformedRequest) as error:
         raise WrongUsage(str(error)) from error
     return history.history(endpoints, options.token, as_json, "--csv" in options.words, request)
+
+
+def _report(options: GlobalOptions) -> int:
+    """Write an HTML file about some hours."""
+    from gom.report import command
+    from libgomd.wallclock import wall_clock
+
+    if _wants_help(options):
+        print(command.REPORT_USAGE, end="", flush=True)
+        return DONE
+    try:
+        words = _with_moments(options.words)[1:]
+        print(command.report(options.endpoint, options.token, words, wall_clock), flush=True)
+    except (ConfigError, MalformedRequest) as error:
+        raise WrongUsage(str(error)) from error
+    return DONE
 
 
 def _with_moments(words: tuple[str, ...]) -> tuple[str, ...]:

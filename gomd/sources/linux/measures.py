@@ -66,6 +66,9 @@ class Measures:
 
     def _by_state(self) -> Iterator[Measure]:
         counts = Counter(process.state[:1] or "?" for process in self._states())
+        if counts:
+            total = float(sum(counts.values()))
+            yield Measure("processes", total, text="processes at the last scan", kept=True)
         for state, count in sorted(counts.items()):
             yield Measure(
                 "processes_by_state", float(count), {"state": state}, text="processes by the kernel's letter",
