@@ -118,7 +118,7 @@ class Gomd(Agent):
             "--config", str(config), "--state-dir", f"{self._directory}/{self.number}",
             "--node-id", str(self.number), "--name", f"g{self.number}",
             "--peers", address, "--telnet", "tcp:127.0.0.1:0", "--key-file", str(self._key),
-            "--set", f"peers.multicast={multicast}", "--set", "log.kind=none",
+            "--set", f"peers.multicast={multicast}", "--set", "history.kind=none",
         ]  # fmt: skip
 
     def take(self, line: str) -> None:

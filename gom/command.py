@@ -50,6 +50,9 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
   migrate      move a process to another node; see `gom migrate --help`
   top          every process of the cluster, live on one screen; see `gom top --help`
   page         open the page in a browser, signed in as you; see `gom page --help`
+  history      show values of a node over time; see `gom history --help`. `ps` and `nodes` take --at T,
+               and `events` --since T, for what was then: T is 15m, 12h, 3d, HH:MM or a date
+  report       write charts of some hours into an HTML file; see `gom report --help`
   key new      make the secret that all nodes of a cluster share
   token        give people and programs a role over tcp; ROLE is read, user or admin;
                TOKENS is the daemon's tokens file, by default the one in its state directory
@@ -127,6 +130,12 @@ def _do(argv: Sequence[str]) -> int:
         return DONE
     if verb == "page":
         return _page(options)
+    if verb == "history" or (
+        [word.lower() for word in options.words[1:2]] == ["history"] and verb[:1] == "@"
+    ):
+        return _history(options)
+    if verb == "report":
+        return _report(options)
     if verb in _LOCAL:
         return _LOCAL[verb](options.words[1:])
     return _relay(options)
@@ -250,13 +259,57 @@ def _page(options: GlobalOptions) -> int:
     return DONE
 
 
+def _history(options: GlobalOptions) -> int:
+    """Print values over time; `--csv` and `--json` are about the output, and not sent."""
+    from gom import history
+    from gom.relay import request_of
+
+    if _wants_help(options):
+        print(history.HISTORY_USAGE, end="", flush=True)
+        return DONE
+    words = tuple(word for word in options.words if word not in ("--csv", "--json"))
+    as_json = options.json or "--json" in options.words
+    try:
+        request = request_of(_with_moments(words))
+        endpoints = _endpoints(options)
+    except (ConfigError, MalformedRequest) as error:
+        raise WrongUsage(str(error)) from error
+    return history.history(endpoints, options.token, as_json, "--csv" in options.words, request)
+
+
+def _report(options: GlobalOptions) -> int:
+    """Write an HTML file about some hours."""
+    from gom.report import command
+    from libgomd.wallclock import wall_clock
+
+    if _wants_help(options):
+        print(command.REPORT_USAGE, end="", flush=True)
+        return DONE
+    try:
+        words = _with_moments(options.words)[1:]
+        print(command.report(options.endpoint, options.token, words, wall_clock), flush=True)
+    except (ConfigError, MalformedRequest) as error:
+        raise WrongUsage(str(error)) from error
+    return DONE
+
+
+def _with_moments(words: tuple[str, ...]) -> tuple[str, ...]:
+    from gom.moments import MOMENT_OPTIONS, with_moments
+
+    if not any(word.startswith(MOMENT_OPTIONS) for word in words):
+        return words
+    from libgomd.wallclock import wall_clock
+
+    return with_moments(words, wall_clock())
+
+
 def _relay(options: GlobalOptions) -> int:
     from gom.relay import relay, request_of
 
     if options.words == ("help",) and not options.json:
         print(USAGE, flush=True)
     try:
-        line = request_of(_with_plain_options(options.words))
+        line = request_of(_with_moments(_with_plain_options(options.words)))
         endpoints = _endpoints(options)
     except (ConfigError, MalformedRequest) as error:
         raise WrongUsage(str(error)) from error

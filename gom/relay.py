@@ -61,6 +61,29 @@ def relay(endpoints: Sequence[Endpoint], token: str, json: bool, request: Reques
         line.close()
 
 
+def ask_rows(endpoints: Sequence[Endpoint], token: str, request: Request) -> tuple[str, Iterator[str]]:
+    """
+    Ask for a block in JSON, and return the text of its status line and its rows. Blocks.
+
+    Errors as in `relay`; those in the middle of a block are raised from the iterator.
+    """
+    line = connected(endpoints, token, True, request)
+    try:
+        status = line.ask(request, None)
+    except BaseException:
+        line.close()
+        raise
+
+    def rows() -> Iterator[str]:
+        try:
+            if status.code == BLOCK:
+                yield from _raise_at_failure(line.rows(None))
+        finally:
+            line.close()
+
+    return status.text, rows()
+
+
 def connected(endpoints: Sequence[Endpoint], token: str, json: bool, request: Request) -> LineSocket:
     """
     Return a connection to the first daemon that answers, in the caller's role and in the wanted format.

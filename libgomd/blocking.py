@@ -244,6 +244,7 @@ class Client:
 
     ask = _verb(calls.ask)
     help = _verb(calls.help)
+    history = _verb(calls.history)
     version = _verb(calls.version)
     whoami = _verb(calls.whoami)
     nodes = _verb(calls.nodes)

@@ -57,6 +57,11 @@ def each(decode: Callable[[Any], T]) -> Callable[[Any], list[T]]:
     return lambda found: [decode(row) for row in found]
 
 
+def moment(at: float | str) -> str:
+    """Return a moment as a request has it: seconds since the epoch, or the text that was given, ``15m``."""
+    return at if isinstance(at, str) else f"{at:.3f}"
+
+
 _DOWN = "that node is down: it has no values"
 
 

@@ -20,6 +20,8 @@ from libgomd.replies import Call, Rounds, Stream
 from libgomd.wire.lines import Request
 
 T = TypeVar("T")
+#: Seconds since the epoch, or text as the line protocol has it: ``15m``, ``2026-11-28T03:12``.
+Moment = float | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,37 @@ def whoami(*, node: NodeKey = "") -> Call[model.Caller]:
     return forms.one_object(model.Caller, "whoami", node=node)
 
 
-def nodes(*, node: NodeKey = "") -> Call[list[model.Node]]:
-    """Ask for every configured node, down ones too, ordered by id."""
-    return forms.rows(model.Node, "nodes", node=node)
+def nodes(*, at: Moment | None = None, node: NodeKey = "") -> Call[list[model.Node]]:
+    """
+    Ask for every configured node, down ones too, ordered by id.
+
+    :param at: the moment that is meant; None for now. The list is empty when nothing is known about it.
+    """
+    then = () if at is None else (f"--at={forms.moment(at)}",)
+    return forms.rows(model.Node, "nodes", *then, node=node)
+
+
+def history(
+    of: NodeKey,
+    *fields: str,
+    since: Moment | None = None,
+    until: Moment | None = None,
+    points: int | None = None,
+    node: NodeKey = "",
+) -> Call[list[model.HistoryRow]]:
+    """
+    Ask for values of a node over time, ordered by time; times about which nothing is known have no row.
+
+    :param of: whose values. For a node that is down another one answers: `HistoryRow.by` says which.
+    :param fields: the names of the values, such as ``load``; docs/history.md lists them.
+    :param since: when they begin, an hour ago unless said. :param until: when they end, now unless said.
+    :param points: largest number of rows of each field, 60 unless said.
+    """
+    options: list[object] = []
+    for name, at in (("--since", since), ("--until", until)):
+        options += [] if at is None else [f"{name}={forms.moment(at)}"]
+    options += [] if points is None else [f"--points={points}"]
+    return forms.rows(model.HistoryRow, "history", of, ",".join(fields), *options, node=node)
 
 
 def node_map(*, node: NodeKey = "") -> Call[list[model.NodeRange]]:
@@ -140,6 +170,8 @@ def ps(
     user: str = "",
     match: str = "",
     jobs: bool = False,
+    at: Moment | None = None,
+    of: NodeKey = "",
     node: NodeKey = "",
 ) -> Call[list[model.Process]]:
     """
@@ -150,11 +182,15 @@ def ps(
     :param user: only processes of this user, by name or number.
     :param match: only processes with this in their name or command line, upper and lower case alike.
     :param jobs: only processes of jobs.
+    :param at: the moment that is meant; None for now. The list is empty when nothing is known about it.
+    :param of: with ``at``: the node that is meant, as the one that is asked remembers it.
     :raises NotFound: only one was named, and it is not there.
     """
     options = {"--top": top, "--sort": sort, "--user": user, "--match": match}
     selected: list[object] = [f"{name}={value}" for name, value in options.items() if value not in (None, "")]
     selected += ["--jobs"] if jobs else []
+    selected += [] if at is None else [f"--at={forms.moment(at)}"]
+    selected += [] if of == "" else [f"--of={of}"]
     return forms.rows(model.Process, "ps", *pids, *selected, node=node)
 
 
@@ -283,14 +319,26 @@ def expel(*, node: NodeKey = "") -> Call[None]:
     return forms.order("expel", node=node, patient=True)
 
 
-def events(*kinds: model.EventKind, newest: int | None = None, node: NodeKey = "") -> Call[list[model.Event]]:
+def events(
+    *kinds: model.EventKind,
+    newest: int | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
+    node: NodeKey = "",
+) -> Call[list[model.Event]]:
     """
     Ask what happened lately, oldest first.
 
     :param kinds: only events of these kinds. :param newest: that many of the newest at most.
+    :param since: what happened from then on, as far as it is remembered. :param until: the end of that time.
     """
     options = [f"--kind={','.join(kind.value for kind in kinds)}"] if kinds else []
     options += [] if newest is None else [f"--newest={newest}"]
+    options += [
+        f"{name}={forms.moment(at)}"
+        for name, at in (("--since", since), ("--until", until))
+        if at is not None
+    ]
     return forms.rows(model.Event, "events", *options, node=node)
 
 

@@ -256,6 +256,7 @@ class Client(RunsJobs):
 
     ask = _verb(calls.ask)
     help = _verb(calls.help)
+    history = _verb(calls.history)
     version = _verb(calls.version)
     whoami = _verb(calls.whoami)
     nodes = _verb(calls.nodes)

@@ -14,9 +14,9 @@ from gomd.config.settings import (
     CollectorSettings,
     Config,
     GangliaSettings,
+    HistorySettings,
     HttpSettings,
     JobsSettings,
-    LogSettings,
     ManholeSettings,
     NodeSettings,
     PeersSettings,
@@ -32,12 +32,17 @@ MAX_PORT: Final = 65535
 
 
 def assemble(
-    path: str | None, values: dict[str, dict[str, Any]], base: Callable[[Name], str], around: Environment
+    path: str | None,
+    values: dict[str, dict[str, Any]],
+    base: Callable[[Name], str],
+    around: Environment,
+    warnings: tuple[str, ...] = (),
 ) -> Config:
     """
     Return the `Config` for ``values``, which have all been checked.
 
     :param base: returns the directory that relative paths of a setting are relative to.
+    :param warnings: become those of the `Config`.
     """
 
     def resolved(section: str, key: str, default: str = "") -> str:
@@ -71,7 +76,10 @@ def assemble(
     here = base(("peers", "key_file"))
     keys = tuple(os.path.normpath(os.path.join(here, each)) for each in values["peers"]["key_file"])
     values["peers"] |= {"key_file": keys, "map_file": resolved("peers", "map_file")}
-    values["log"] |= {"path": resolved("log", "path", os.path.join(state, "samples"))}
+    values["history"] |= {
+        "path": resolved("history", "path", os.path.join(state, "samples")),
+        "file": resolved("history", "file", os.path.join(state, "history.sqlite")),
+    }
     values["jobs"] |= {"spool": resolved("jobs", "spool", os.path.join(state, "spool"))}
     return Config(
         path=path,
@@ -79,7 +87,7 @@ def assemble(
         telnet=TelnetSettings(**values["telnet"]),
         peers=PeersSettings(**values["peers"]),
         collector=CollectorSettings(**values["collector"]),
-        log=LogSettings(**values["log"]),
+        history=HistorySettings(**values["history"]),
         commands=MappingProxyType(dict(sorted(values["commands"].items()))),
         http=HttpSettings(
             one_endpoint("http"),
@@ -92,6 +100,7 @@ def assemble(
         ganglia=GangliaSettings(one_endpoint("ganglia"), values["ganglia"]["cluster"]),
         manhole=ManholeSettings(one_endpoint("manhole"), resolved("manhole", "authorized_keys")),
         jobs=JobsSettings(**values["jobs"]),
+        warnings=warnings,
     )
 
 

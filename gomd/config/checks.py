@@ -13,6 +13,7 @@ CHECKS: Final[Mapping[str, Callable[..., Any]]] = {
     "float": scalars.decimal,
     "boolean": scalars.yes_no,
     "option": scalars.one_of,
+    "stores": scalars.stores,
     "string": scalars.string,
     "path": scalars.path,
     "paths": scalars.paths,

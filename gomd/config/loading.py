@@ -20,6 +20,7 @@ from gomd.config.commands import COMMAND_NAME
 from gomd.config.environment import Environment
 from gomd.config.inifile import IniFile, Name, read_file
 from gomd.config.mistakes import Mistakes
+from gomd.config.old_names import renamed
 from gomd.config.overrides import parse_override
 from gomd.config.settings import Config
 
@@ -38,6 +39,7 @@ def load(path: str | None, overrides: Sequence[str] = (), around: Environment | 
     around = around or Environment.of_this_process()
     spec = read_spec()
     file = read_file(path) if path else IniFile()
+    overrides, warnings = renamed(file, overrides)
     mistakes = Mistakes(path or "", file, overrides)
     values = {section: dict(keys) for section, keys in file.values.items()}
     for text in overrides:
@@ -55,7 +57,7 @@ def load(path: str | None, overrides: Sequence[str] = (), around: Environment | 
         from_file = path and name in file.lines and name not in mistakes.overrides
         return str(Path(around.cwd, path).parent) if path and from_file else around.cwd
 
-    config = assemble(path, checked, base, around)
+    config = assemble(path, checked, base, around, warnings)
     for names, sentence in contradictions(config):
         if mistakes.bad.isdisjoint(names):
             mistakes.add(names[0], None, sentence)

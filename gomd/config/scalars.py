@@ -77,6 +77,20 @@ def one_of(value: str, *allowed: str) -> str:
     return text
 
 
+def stores(value: str, *allowed: str) -> tuple[str, ...]:
+    """Check one or more of the words ``allowed``, each once; the last of them only stands alone."""
+    items = tuple(listed(value))
+    alone = allowed[-1]
+    if (
+        not items
+        or any(item not in allowed for item in items)
+        or len(set(items)) < len(items)
+        or (alone in items and len(items) > 1)
+    ):
+        raise Refused(f"must be {' or '.join(allowed)}, or several with commas but {alone} alone")
+    return items
+
+
 def string(value: str) -> str:
     """Check a printable text."""
     text = unquoted(value)

@@ -20,8 +20,8 @@ LIVE: Final = frozenset(
         "telnet.anonymous", "telnet.tokens_file", "telnet.max_connections", "telnet.idle_timeout",
         "telnet.max_line", "telnet.stall_timeout",
         "peers.admin_from_peers", "peers.key_file", "peers.seeds",
-        "collector.period", "collector.processes_period",
-        "log.rotate_bytes", "log.keep",
+        "collector.period", "collector.processes_period", "collector.measures_period",
+        "history.rotate_bytes", "history.keep", "history.max_bytes",
         "commands", "http.anonymous", "http.hosts",
     }
 )  # fmt: skip
@@ -80,13 +80,22 @@ class CollectorSettings:
 
     period: float
     processes_period: float
+    measures_period: float
 
 
 @dataclass(frozen=True, slots=True)
-class LogSettings:
-    """[log]. ``path`` is the directory of the sample log."""
+class HistorySettings:
+    """
+    [history], which was [log]. ``kind`` has one or more of the stores, or only ``none``.
 
-    kind: str
+    ``file`` and ``max_bytes`` are those of the database. ``path`` is the directory of the flat files, which
+    ``rotate_bytes`` and ``keep`` limit. ``commands`` says what is kept of command lines.
+    """
+
+    kind: tuple[str, ...]
+    file: str
+    max_bytes: int
+    commands: str
     path: str
     rotate_bytes: int
     keep: int
@@ -162,6 +171,7 @@ class Config:
     The whole configuration.
 
     :ivar path: the file that was read, None without one.
+    :ivar warnings: a sentence for each setting that is accepted and should be written otherwise.
     :ivar commands: argv of each command of `[commands]` by name; its first item is an absolute path.
     """
 
@@ -170,12 +180,13 @@ class Config:
     telnet: TelnetSettings
     peers: PeersSettings
     collector: CollectorSettings
-    log: LogSettings
+    history: HistorySettings
     commands: Mapping[str, tuple[str, ...]]
     http: HttpSettings
     ganglia: GangliaSettings
     manhole: ManholeSettings
     jobs: JobsSettings
+    warnings: tuple[str, ...] = ()
 
     def settings(self) -> Iterator[tuple[str, Any]]:
         """Yield every setting as ``section.key`` and value; `[commands]` is one setting, ``commands``."""
@@ -183,7 +194,7 @@ class Config:
             value = getattr(self, section.name)
             if section.name == "commands":
                 yield section.name, dict(value)
-            elif section.name != "path":
+            elif section.name not in ("path", "warnings"):
                 for key in fields(value):
                     yield f"{section.name}.{key.name}", getattr(value, key.name)
 

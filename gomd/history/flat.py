@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 from typing import ClassVar, Final
 
@@ -13,8 +13,8 @@ from zope.interface import implementer
 
 from gomd.history.columns import HEADER, checkpoint_line, process_lines, sample_line
 from gomd.history.rotated import RotatedFile
-from gomd.interfaces import ISampleLog
-from libgomd.model import Counter, Node, ProcessTable, Sample
+from gomd.interfaces import ISampleLog, RememberedTable
+from libgomd.model import Counter, Event, Job, Measure, Node, ProcessTable, Sample
 
 #: Name of the newest file. Older ones are called FILE_NAME.1, FILE_NAME.2 and so on.
 FILE_NAME: Final = "samples.log"
@@ -35,6 +35,8 @@ class FlatLog:
     :param monotonic: returns the seconds of a monotonic clock.
     """
 
+    blocks = True
+
     _log: ClassVar[Logger] = Logger()
 
     def __init__(
@@ -54,7 +56,7 @@ class FlatLog:
         self._trouble = ""
         self._failed_at = 0.0
 
-    def set_limits(self, rotate_bytes: int, keep: int) -> None:
+    def set_limits(self, rotate_bytes: int, keep: int, max_bytes: int) -> None:
         """See `ISampleLog.set_limits`; used from the next write on."""
         self._file.rotate_bytes, self._file.keep = rotate_bytes, keep
 
@@ -62,9 +64,24 @@ class FlatLog:
         """See `ISampleLog.write`."""
         self._keep(sample_line(node, sample))
 
-    def write_processes(self, node: Node, table: ProcessTable) -> None:
+    def write_processes(self, node: Node, table: ProcessTable, hidden: bool, in_jobs: frozenset[str]) -> None:
         """See `ISampleLog.write_processes`."""
         self._keep(process_lines(node, table))
+
+    def write_measures(self, measures: Sequence[Measure], now: float) -> None:
+        """Write nothing: the columns of the files are fixed."""
+
+    def write_nodes(self, nodes: Sequence[Node], now: float) -> None:
+        """Write nothing: the files are about this node."""
+
+    def write_event(self, event: Event, hidden: bool) -> None:
+        """Write nothing: the files have no events."""
+
+    def write_jobs(self, jobs: Sequence[Job], now: float) -> None:
+        """Write nothing: the files have no jobs."""
+
+    def write_remembered(self, table: RememberedTable) -> None:
+        """Write nothing: the files are about this node."""
 
     def checkpoint(self, name: str, now: float) -> None:
         """See `ISampleLog.checkpoint`."""

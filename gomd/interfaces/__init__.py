@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from gomd.interfaces.cluster import ForwardedReply, IEvents, IMembership, IPeers, ITree
 from gomd.interfaces.daemon import ICollector, ICommands, ISignIn, IStoppable, IThreads, ITokens
-from gomd.interfaces.history import ISampleLog
+from gomd.interfaces.history import IHistory, ISampleLog, RememberedEvent, RememberedTable
 from gomd.interfaces.jobs import UNTRUSTED, IJobOwnership, IJobs, IPlacement, JobHere, Need
 from gomd.interfaces.node import INodeSource, IProcessControl
 from gomd.interfaces.relocation import (
@@ -28,6 +28,7 @@ __all__ = [
     "ICollector",
     "ICommands",
     "IEvents",
+    "IHistory",
     "IJobOwnership",
     "IJobs",
     "IMembership",
@@ -49,4 +50,6 @@ __all__ = [
     "Moved",
     "Need",
     "RelocationOutcome",
+    "RememberedEvent",
+    "RememberedTable",
 ]

@@ -1,35 +1,123 @@
-"""The interface of a store for samples."""
+"""The interfaces of a store for the past: one writes it, one reads it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
-from libgomd.model import Counter, Node, ProcessTable, Sample
+from libgomd.model import Counter, Event, HistoryRow, Job, Measure, Node, Process, ProcessTable, Sample
+
+
+class RememberedTable(NamedTuple):
+    """
+    The processes of a node at a moment, as far as they are remembered.
+
+    :ivar node: whose processes. :ivar by: id of the node that remembered them.
+    :ivar taken_at: when they were scanned, in seconds since the epoch.
+    :ivar hidden: whether that node hid the processes of other users then (``hidepid``).
+    :ivar processes: in the order of their ids; what is not known of one is None.
+    :ivar in_jobs: identities of those that belonged to jobs.
+    """
+
+    node: int
+    by: int
+    taken_at: float
+    hidden: bool
+    processes: Sequence[Process]
+    in_jobs: frozenset[str]
+
+
+class RememberedEvent(NamedTuple):
+    """An event. :ivar hidden: whether the node hid the jobs of other users when it happened."""
+
+    event: Event
+    hidden: bool
 
 
 class ISampleLog(Interface):
     """
-    Stores samples.
+    Stores samples, processes and events: the writer of the history.
 
     A full disk or a missing directory raises nothing: losses are counted, and it tries again.
     """
 
-    def write(node: Node, sample: Sample) -> None:
-        """Store one sample of one node. Blocks; call it on a thread."""
+    blocks = Attribute("bool: whether the methods that store wait for a disk, and so belong on a thread")
 
-    def write_processes(node: Node, table: ProcessTable) -> None:
-        """Store a snapshot of the processes that use most processor time. Blocks."""
+    def write(node: Node, sample: Sample) -> None:
+        """Store one sample of one node."""
+
+    def write_processes(node: Node, table: ProcessTable, hidden: bool, in_jobs: frozenset[str]) -> None:
+        """
+        Store a scan of the processes of ``node``: those that use most.
+
+        :param hidden: whether the node hides processes of other users now (``hidepid``).
+        :param in_jobs: identities of those that belong to jobs.
+        """
+
+    def write_measures(measures: Sequence[Measure], now: float) -> None:
+        """Store those of ``measures`` that are `Measure.kept`. ``now`` is in seconds since the epoch."""
+
+    def write_nodes(nodes: Sequence[Node], now: float) -> None:
+        """Store what is known of all nodes. ``now`` is in seconds since the epoch."""
+
+    def write_event(event: Event, hidden: bool) -> None:
+        """Store an event. ``hidden`` as in `write_processes`."""
+
+    def write_jobs(jobs: Sequence[Job], now: float) -> None:
+        """Store jobs that are new or have changed."""
+
+    def write_remembered(table: RememberedTable) -> None:
+        """Store the busiest processes of another node, which it has sent."""
 
     def checkpoint(name: str, now: float) -> None:
-        """Store a named mark, to find this moment again. Blocks. ``now`` is in seconds since the epoch."""
+        """Store a named mark, to find this moment again. ``now`` is in seconds since the epoch."""
 
-    def set_limits(rotate_bytes: int, keep: int) -> None:
-        """Change how large a file becomes, in bytes, and how many old ones are kept; no-op without files."""
+    def set_limits(rotate_bytes: int, keep: int, max_bytes: int) -> None:
+        """
+        Change how much is kept; a store uses the limits that concern it.
+
+        :param rotate_bytes: size of a flat file. :param keep: number of old ones.
+        :param max_bytes: size of the database.
+        """
 
     def close() -> None:
         """Flush and close. Blocks. Nothing is written afterwards."""
 
     def counters() -> Iterable[Counter]:
-        """Return how many records were written and lost, and how many files rotated."""
+        """Return how many records were written and lost."""
+
+
+class IHistory(Interface):
+    """
+    Reads the past. Every method blocks; call it on a thread.
+
+    Every method may raise `NotPossible` (no history is kept here; the text says why and what to do),
+    `SourceUnavailable` (it cannot be read now) and `TimedOut` (there is too much to read).
+    """
+
+    def fields(node: int) -> Sequence[str]:
+        """Return the names of the values that are kept of a node, sorted."""
+
+    def find_node(key: str) -> Node | None:
+        """Return the node with this id or name as it was last known; None when it never was."""
+
+    def values(
+        node: int, fields: Sequence[str], since: float, until: float, points: int
+    ) -> Sequence[HistoryRow]:
+        """
+        Return the values of ``node`` from ``since`` to ``until``, by time, then in the order of ``fields``.
+
+        :param points: largest number of rows of a field; each row is about the same length of time.
+        :returns: no row for a time of which nothing is known.
+        """
+
+    def nodes_at(moment: float) -> Sequence[Node]:
+        """Return what was known of every node at ``moment``, ordered by id; empty when nothing was."""
+
+    def processes_at(node: int, moment: float) -> RememberedTable | None:
+        """Return the processes of ``node`` at ``moment``; None when they are not known."""
+
+    def events(since: float, until: float) -> Sequence[RememberedEvent]:
+        """Return the events from ``since`` to ``until``, oldest first; the newest `MAX_EVENTS` of them."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from zope.interface import Attribute, Interface
 
-from libgomd.model import Caller, Node, Part, Process, ProcessTable
+from libgomd.model import Caller, Measure, Node, Part, Process, ProcessTable
 from libgomd.wire.tree import TreePath
 
 
@@ -30,6 +30,13 @@ class INodeSource(Interface):
         :param now: seconds of a monotonic clock, for rates, averages and ages, not for time stamps.
         :returns: the value of that field of `Sample` (`Load` for `Part.LOAD`, a tuple of `Disk` for
             `Part.DISKS`, ...). A number that the kernel does not have is None.
+        """
+
+    def measures() -> Sequence[Measure]:
+        """
+        Read the values that change slowly or are many: file systems, processor time by mode, sockets. Blocks.
+
+        One that cannot be read is left out, and a file system that hangs costs its own values only.
         """
 
     def nodes(now: float) -> Sequence[Node]:

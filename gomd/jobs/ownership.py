@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from gomd.interfaces import ICollector, IJobOwnership, IJobs, JobHere
 from libgomd.errors import NotFound
-from libgomd.model import Job, Process
+from libgomd.model import Job, Process, ProcessTable
 from libgomd.wire.process_identity import ProcessIdentity
 
 #: Maximum number of generations that are followed; no tree of processes is that deep on purpose.
@@ -202,3 +202,22 @@ def elsewhere(job: Job, process: Process | None) -> Process:
         nmigs=job.nmigs, lock=job.lock, cantmove=job.cantmove, started=identity.started,
         identity=str(identity),
     )  # fmt: skip
+
+
+class AnnotatedTables:
+    """Shows the processes of whole tables under their homes, and tells which of them belong to jobs."""
+
+    def __init__(self, jobs: IJobs, own_id: int) -> None:
+        self._jobs = jobs
+        self._own_id = own_id
+        self._annotations = Annotations()
+
+    def __call__(self, table: ProcessTable) -> tuple[ProcessTable, frozenset[str]]:
+        """Return ``table`` with its processes under their homes, and the identities of those of jobs."""
+        trees = JobTrees(self._jobs.here())
+        if not trees.roots:
+            return table, frozenset()
+        parents = {process.pid: process.ppid for process in table.processes}
+        shown = self._annotations.annotate(table.processes, trees, parents, self._own_id)
+        in_jobs = frozenset(each.identity for each in shown if trees.job_of(each.pid, parents) is not None)
+        return replace(table, processes=tuple(shown)), in_jobs

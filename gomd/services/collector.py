@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
@@ -28,6 +28,10 @@ LOG_TIMEOUT = 10.0
 MAX_VALUE_AGE = 60.0
 
 
+def _as_scanned(table: ProcessTable) -> tuple[ProcessTable, frozenset[str]]:
+    return table, frozenset()
+
+
 @implementer(ICollector)
 class Collector(Service):
     """
@@ -40,6 +44,7 @@ class Collector(Service):
     :param source: reads the values. :param log: keeps every sample.
     :param wall: gives the time of stamps.
     :param placeholder: this node before its first sample; its id, name and address stay.
+    :ivar annotate: returns a table with its processes under their homes, and which of them belong to jobs.
     :ivar sampled: fires after the first round, whether its reads succeeded or not.
     """
 
@@ -76,6 +81,7 @@ class Collector(Service):
         self._kept: PeriodicReads[None] = PeriodicReads("log")
         self._kept_tables: PeriodicReads[None] = PeriodicReads("process_log")
         self.periods = (period, processes_period)
+        self.annotate: Callable[[ProcessTable], tuple[ProcessTable, frozenset[str]]] = _as_scanned
         self._loops = (LoopingCall(self._start, self.collect), LoopingCall(self._start, self._scan))
         for loop in self._loops:
             loop.clock = clock
@@ -115,10 +121,12 @@ class Collector(Service):
         if first:  # another round may have ended meanwhile without anything to read
             self.sampled.callback(None)
         if any(reading.read_at is not None for reading in self._parts.values()):
+            nodes = self.known_nodes()
+            if not self._sample_log.blocks:
+                self._keep(nodes, self.latest)
+                return
             now = self._clock.seconds()
-            await read_one(
-                self._kept, self._threads, LOG_TIMEOUT, now, self._keep, self.known_nodes(), self.latest
-            )
+            await read_one(self._kept, self._threads, LOG_TIMEOUT, now, self._keep, nodes, self.latest)
 
     async def _read(self, parts: Sequence[Part]) -> None:
         """Read the nodes that the source knows, and these parts of the sample."""
@@ -206,17 +214,17 @@ class Collector(Service):
     async def _scan(self) -> None:
         # A scan right after that of a watch would make percentages over a few milliseconds.
         table = self._reader.young(self.periods[1] / 5) or await self._reader.scan()
-        if table is not None:
-            now = self._clock.seconds()
-            await read_one(
-                self._kept_tables,
-                self._threads,
-                LOG_TIMEOUT,
-                now,
-                self._sample_log.write_processes,
-                self.own_node(),
-                table,
-            )
+        if table is None:
+            return
+        own, (table, in_jobs) = self.own_node(), self.annotate(table)
+        write, hidden = self._sample_log.write_processes, bool(self._source.hides_others)
+        if not self._sample_log.blocks:
+            write(own, table, hidden, in_jobs)
+            return
+        now = self._clock.seconds()
+        await read_one(
+            self._kept_tables, self._threads, LOG_TIMEOUT, now, write, own, table, hidden, in_jobs
+        )  # fmt: skip
 
     async def processes(self, max_age: float) -> ProcessTable:
         """See `ICollector.processes`."""

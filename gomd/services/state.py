@@ -147,7 +147,7 @@ class StateDirectory:
         raise ConfigError(
             [
                 f"{self.path}/{name} is a symbolic link, and gomd follows none in STATE: remove it "
-                "([jobs] spool and [log] path put directories elsewhere)"
+                "([jobs] spool and [history] file put directories elsewhere)"
             ]
         )
 

@@ -17,6 +17,7 @@ from libgomd.model import (
     STANDARD_SPEED,
     Caller,
     Cpu,
+    Measure,
     Node,
     Part,
     Process,
@@ -107,6 +108,10 @@ class MemorySource:
         self._now, step = now, self._reads[part]
         self._reads[part] += 1
         return self._part(part, step, now)
+
+    def measures(self) -> Sequence[Measure]:
+        """See `INodeSource.measures`: a script has none."""
+        return ()
 
     def nodes(self, now: float) -> Sequence[Node]:
         """See `INodeSource.nodes`: only this node, with the values of the last read."""

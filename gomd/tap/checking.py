@@ -100,9 +100,11 @@ def check_directories(config: Config) -> None:
             "your own"
         )
     named = [("[jobs] spool", config.jobs.spool)]
-    named += [("[log] path", config.log.path)] if config.log.kind != "none" else []
+    history = config.history
+    named += [("[history] path", history.path)] if "flat" in history.kind else []
+    named += [("[history] file", os.path.dirname(history.file))] if "sqlite" in history.kind else []
     for name, path in named:
-        if mistakes and path.startswith(f"{state}/"):
+        if mistakes and f"{path}/".startswith(f"{state}/"):
             continue
         if reason := _no_directory(path):
             mistakes.append(f"{name} = {path} cannot be used: {reason}")

@@ -10,14 +10,14 @@ from twisted.internet.protocol import Factory
 
 from gomd.cluster.identity import id_of, primary_address
 from gomd.config import Config
-from gomd.interfaces import INodeSource, IProcessControl, ISampleLog
+from gomd.interfaces import IHistory, INodeSource, IProcessControl, ISampleLog
 from gomd.protocols.telnet_factory import Limits
 from gomd.services.listening import Socket
 from gomd.services.own_address import ANY_ADDRESS
 from libgomd.endpoints import PUBLIC_SOCKET, ROOT_STATE, SOCKET_NAME, Endpoint, Unix
 from libgomd.errors import ConfigError, SourceUnavailable
 from libgomd.model import Role
-from libgomd.wallclock import wall_clock
+from libgomd.wallclock import Wall, wall_clock
 
 
 def _linux(config: Config, node_id: int) -> tuple[INodeSource, IProcessControl]:
@@ -55,19 +55,62 @@ SOURCES: Mapping[str, Callable[[Config, int], tuple[INodeSource, IProcessControl
 }
 
 
-def _flat(config: Config) -> ISampleLog:
+def _flat(config: Config, node_id: int, wall: Wall) -> tuple[ISampleLog, IHistory | None]:
     from gomd.history.flat import FlatLog
 
-    return FlatLog(config.log.path, config.log.rotate_bytes, config.log.keep)
+    history = config.history
+    return FlatLog(history.path, history.rotate_bytes, history.keep), None
 
 
-def _none(config: Config) -> ISampleLog:
+def _none(config: Config, node_id: int, wall: Wall) -> tuple[ISampleLog, IHistory | None]:
     from gomd.history.none import NoneLog
 
-    return NoneLog()
+    return NoneLog(), None
 
 
-SAMPLE_LOGS: Mapping[str, Callable[[Config], ISampleLog]] = {"flat": _flat, "none": _none}
+def _sqlite(config: Config, node_id: int, wall: Wall) -> tuple[ISampleLog, IHistory | None]:
+    from gomd.history.sqlite import SqliteHistory
+    from gomd.history.sqlite.file import Unusable, take_lock
+
+    history = config.history
+    try:
+        lock = take_lock(history.file)
+    except Unusable as error:
+        raise ConfigError([f"[history] file: {error}"]) from error
+    except OSError:
+        lock = -1  # the disk cannot be written now: the store says so, and tries again
+    gap = max(60.0, 3 * config.collector.processes_period)
+    store = SqliteHistory(history.file, node_id, history.max_bytes, wall, lock, gap)
+    return store, store.reader
+
+
+HISTORIES: Mapping[str, Callable[[Config, int, Wall], tuple[ISampleLog, IHistory | None]]] = {
+    "sqlite": _sqlite,
+    "flat": _flat,
+    "none": _none,
+}
+
+
+def history_of(config: Config, node_id: int, wall: Wall) -> tuple[ISampleLog, IHistory]:
+    """
+    Return what writes the past, to all stores of `[history] kind`, and what reads it.
+
+    :raises ConfigError: another daemon writes the same database.
+    """
+    from gomd.history.none import NoHistory
+
+    made = [HISTORIES[kind](config, node_id, wall) for kind in config.history.kind]
+    reader = next((reads for _writes, reads in made if reads is not None), None)
+    writer = made[0][0]
+    if len(made) > 1:
+        from gomd.history.several import SeveralLogs
+
+        writer = SeveralLogs([writes for writes, _reads in made])
+    if config.history.commands != "full" and config.history.kind != ("none",):
+        from gomd.history.commands import WithoutCommands
+
+        writer = WithoutCommands(writer, names=config.history.commands == "name")
+    return writer, NoHistory() if reader is None else reader
 
 
 def node_id_of(config: Config) -> int:

@@ -26,6 +26,7 @@ from gomd.tap.monotonic import seconds_since_boot
 from gomd.tap.network import Network
 from gomd.tap.no_network import NoNetwork
 from gomd.tap.node import NodeParts
+from gomd.tap.recording import kept_command_of, recording_of
 from gomd.tap.ways_in import WaysIn
 from gomd.tree.cluster_tree import ClusterTree
 from gomd.tree.orders import WrittenOrders
@@ -81,9 +82,10 @@ def compose(
     if taken.ports is not None:
         network = Network(config, reactor, taken.ports, taken.keys, node, wall)
     jobs = JobParts(config, reactor, node, network, wall)
+    recording = recording_of(config, reactor, node, network, jobs, wall)
     counters = Counters()
     sign_in = SignIn()
-    parts = make_parts(reactor, wall, node, network, jobs, counters, daemon, sign_in)
+    parts = make_parts(config, reactor, wall, node, network, jobs, counters, daemon, sign_in)
     dispatch = Dispatch(all_verbs(), parts)
     ways_in = WaysIn(config, reactor, node, dispatch, taken.telnet)
     if taken.http is not None:
@@ -108,6 +110,7 @@ def compose(
         *network.services(dispatch, node.threads.asking),
         *ways_in.telnet_services(),
         clock_watch,
+        *recording,
         Watchdog(notifier, reactor, watchdog_period),
         *((Orphans(reactor),) if os.getpid() == 1 else ()),
         *jobs.services(),
@@ -135,6 +138,8 @@ def compose(
         if daemon.observer is not None:
             daemon.observer.set_level(new.node.log_level)
 
+    for warning in config.warnings:
+        _log.warn("{warning}", warning=warning)
     daemon.started = lambda: node.collector.sampled.addCallback(started)
     daemon.stopped = node.sample_log.close
     daemon.prepare = network.read_keys
@@ -146,6 +151,7 @@ def compose(
 
 
 def make_parts(
+    config: Config,
     reactor: Any,
     wall: Wall,
     node: NodeParts,
@@ -170,6 +176,7 @@ def make_parts(
         commands=node.commands,
         tokens=node.tokens,
         sample_log=node.sample_log,
+        history=node.history,
         daemon=daemon,
         counters=counters.counters,
         periods=lambda: node.collector.periods,
@@ -179,4 +186,6 @@ def make_parts(
         migrator=jobs.migrator,
         trouble=lambda: network.trouble,
         sign_in=sign_in,
+        measures=node.measuring.latest,
+        kept_command=kept_command_of(config),
     )

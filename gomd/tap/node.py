@@ -12,9 +12,10 @@ from gomd.config import Config
 from gomd.interfaces.counters import Counting
 from gomd.jobs.supervisor.attributes import reset_oom_score
 from gomd.services.collector import Collector
+from gomd.services.measuring import Measuring
 from gomd.services.threads import Threads
 from gomd.services.tokens import FileTokens
-from gomd.tap.choices import SAMPLE_LOGS, SOURCES, own_address
+from gomd.tap.choices import SOURCES, history_of, own_address
 from libgomd.model import Node, Status
 from libgomd.wallclock import Wall
 
@@ -47,17 +48,22 @@ class NodeThreads:
 class NodeParts:
     """
     :ivar source: reads this node. :ivar control: acts on its processes.
-    :ivar sample_log: keeps the samples. :ivar collector: has the newest one.
+    :ivar sample_log: keeps the past. :ivar history: reads it. :ivar collector: has the newest sample.
+    :ivar measuring: has the newest measures.
     """
 
     def __init__(self, config: Config, reactor: Any, node_id: int, wall: Wall) -> None:
         self.threads = NodeThreads(reactor)
         self.source, self.control = SOURCES[config.node.source](config, node_id)
-        self.sample_log = SAMPLE_LOGS[config.log.kind](config)
+        self.sample_log, self.history = history_of(config, node_id, wall)
         unread = Node(node_id, config.node.name, own_address(config), Status.CONFIGURED | Status.UP)
         self.collector = Collector(
             self.source, self.sample_log, self.threads.reading, reactor, unread, wall,
             config.collector.period, config.collector.processes_period,
+        )  # fmt: skip
+        self.measuring = Measuring(
+            self.source, self.sample_log, self.threads.reading, reactor, wall,
+            config.collector.measures_period,
         )  # fmt: skip
         self.events = Events()
         self.commands = Commands(
@@ -67,15 +73,17 @@ class NodeParts:
 
     def services(self) -> tuple[Service, ...]:
         """Return what runs, in the order in which it is started."""
-        return *self.threads.services(), self.collector
+        return *self.threads.services(), self.collector, self.measuring
 
     def counting(self) -> tuple[Counting, ...]:
         """Return the parts that count something."""
-        return self.collector, self.events, self.commands, self.tokens, self.sample_log
+        return self.collector, self.measuring, self.events, self.commands, self.tokens, self.sample_log
 
     def take_over(self, config: Config) -> None:
         """Use what of a new configuration can change while the daemon runs."""
         self.tokens.path = config.telnet.tokens_file
         self.commands.set_commands(config.commands, config.node.command_timeout)
+        self.measuring.set_period(config.collector.measures_period)
         self.collector.set_periods(config.collector.period, config.collector.processes_period)
-        self.sample_log.set_limits(config.log.rotate_bytes, config.log.keep)
+        history = config.history
+        self.sample_log.set_limits(history.rotate_bytes, history.keep, history.max_bytes)

@@ -65,7 +65,14 @@ class WaysIn:
         collector = self._node.collector
         rules = way.rules(self._config)
         site = make = way.make(
-            self._reactor, self._threads, collector, network.members, counters.counters, dispatch, rules
+            self._reactor,
+            self._threads,
+            collector,
+            network.members,
+            counters.counters,
+            dispatch,
+            rules,
+            self._node.measuring.latest,
         )
         if way.certificate is not None:
             from twisted.protocols.tls import TLSMemoryBIOFactory

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from gomd.verbs import about, admin, jobs, migration, node, process, sign_in, tree
+from gomd.verbs import (
+    about,
+    admin,
+    busiest,
+    history,
+    jobs,
+    measures,
+    migration,
+    node,
+    process,
+    sign_in,
+    tree,
+)
 from gomd.verbs import bring_expel as orders
 from gomd.verbs import watch as follow
 from gomd.verbs.table import Verb, VerbTable
@@ -25,6 +37,9 @@ def all_verbs() -> VerbTable:
             *process.VERBS,
             *jobs.VERBS,
             *migration.VERBS,
+            *history.VERBS,
+            *busiest.VERBS,
+            *measures.VERBS,
             follow.make_watch(
                 lambda name: table.find(name),
                 lambda *asked: table.ask(*asked),

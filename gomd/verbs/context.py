@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import Attribute, Interface, implementer
 
+from gomd.history.none import NoHistory
 from gomd.interfaces import (
     ICollector,
     ICommands,
     IEvents,
+    IHistory,
     IJobs,
     IMembership,
     IMigrator,
@@ -29,7 +31,7 @@ from gomd.jobs.disabled import NoJobs
 from gomd.jobs.migration.disabled import NoMigrator
 from gomd.jobs.ownership import Annotations
 from libgomd.errors import NotPossible
-from libgomd.model import Caller, Counter
+from libgomd.model import Caller, Counter, Measure, Process
 from libgomd.wallclock import Wall
 
 
@@ -51,6 +53,8 @@ class Parts:
     :ivar hides_others: whether /proc hides processes of other users (``hidepid``); the verbs then do so too.
     :ivar annotations: shows the processes of the whole table under their homes.
     :ivar trouble: why the other nodes cannot reach this one, a clause; empty when they can.
+    :ivar measures: gives the newest measures of this node.
+    :ivar kept_command: removes from a process what `[history] commands` says is not kept of it.
     :ivar counters: gives what all parts have counted, for `stats`.
     :ivar sign_in: where browsers sign in.
     """
@@ -72,11 +76,14 @@ class Parts:
     periods: Callable[[], tuple[float, float]]
     hides_others: Callable[[], bool]
     relocation: IRelocation
+    history: IHistory = field(default_factory=NoHistory)
     jobs: IJobs = field(default_factory=NoJobs)
     migrator: IMigrator = field(default_factory=lambda: NoMigrator("this daemon runs no jobs"))
     annotations: Annotations = field(default_factory=Annotations)
     trouble: Callable[[], str] = lambda: ""
     sign_in: ISignIn = field(default_factory=NoSignIn)
+    measures: Callable[[], Sequence[Measure]] = tuple
+    kept_command: Callable[[Process], Process] = lambda process: process
 
 
 class ISession(Interface):

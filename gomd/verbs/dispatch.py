@@ -10,10 +10,11 @@ from twisted.internet.defer import DeferredSemaphore
 
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.fan_out import NODE_TIMEOUT, PATIENT_NODE_TIMEOUT, ask_everywhere
+from gomd.verbs.memory import node_of
 from gomd.verbs.quotas import Group, Quotas, ReleasingRows, group_of
 from gomd.verbs.replies import File, Relayed, Reply, Replying
-from gomd.verbs.table import VerbTable
-from libgomd.errors import NotAllowed, NotPossible
+from gomd.verbs.table import Verb, VerbTable
+from libgomd.errors import NotAllowed, NotFound, NotPossible, PeerUnreachable, TimedOut
 from libgomd.model import Counter, Node
 from libgomd.wire.lines import Request
 from libgomd.wire.text import lines_of
@@ -68,16 +69,42 @@ class Dispatch:
                 self._node_limits[group_of(session.caller)],
             )  # fmt: skip
             return _releasing(everywhere, release)
-        node = self.parts.members.find(request.node)
+        try:
+            node = self.parts.members.find(request.node)
+        except NotFound:
+            if verb.remembered is None or not bare.arguments:
+                raise
+            return self._only_remembered(session, request.node, verb, bare)
         if node.id == self.parts.members.own_id:
             return self.table.ask(self.parts, session, bare)
-        return self._forward(session, node, bare)
+        return self._forward(session, node, verb, bare)
 
-    async def _forward(self, session: ISession, node: Node, request: Request) -> Reply:
-        """Ask another node; the request counts for the caller's quota until its answer is complete."""
+    async def _only_remembered(self, session: ISession, key: str, verb: Verb, request: Request) -> Reply:
+        """Answer for a node that is no member any more. :raises NotFound: it is not remembered either."""
+        assert verb.remembered is not None
+        node = await node_of(self.parts, key)
+        answer = await verb.remembered(self.parts, session, node, request.arguments)
+        if answer is None:
+            raise NotFound(f"there is no node {key[:40]} now: ask about the past with --at")
+        return answer
+
+    async def _forward(self, session: ISession, node: Node, verb: Verb, request: Request) -> Reply:
+        """
+        Ask another node; the request counts for the caller's quota until its answer is complete.
+
+        What is about the past is answered from memory when that node cannot be reached.
+        """
         release = self._forwards.take(session.caller)
         try:
-            reply = await self._ask_other(session, node, request)
+            try:
+                reply = await self._ask_other(session, node, request)
+            except (PeerUnreachable, TimedOut):
+                if verb.remembered is None:
+                    raise
+                answer = await verb.remembered(self.parts, session, node, request.arguments)
+                if answer is None:
+                    raise
+                reply = answer
         except BaseException:
             release()
             raise

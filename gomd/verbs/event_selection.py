@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from gomd.verbs import arguments as words
 from libgomd.errors import MalformedRequest
-from libgomd.model import EventKind
+from libgomd.model import Event, EventKind
 
-USAGE: Final = "[--kind=KIND,...] [--newest=N]"
+USAGE: Final = "[--kind=KIND,...] [--newest=N] [--since=T] [--until=T]"
 #: Most events that `--newest` takes.
 MAX_NEWEST: Final = 100_000
-_EXAMPLES: Final = {"--kind": "--kind migrated,down", "--newest": "--newest 20"}
+_EXAMPLES: Final = {
+    "--kind": "--kind migrated,down", "--newest": "--newest 20",
+    "--since": "--since 12h", "--until": "--until 1h",
+}  # fmt: skip
+_TIMES: Final = ("--since", "--until")
 
 
-def parse(arguments: tuple[str, ...]) -> tuple[frozenset[EventKind], int | None]:
+class EventSelection(NamedTuple):
     """
-    Return which kinds of events are wanted, empty for all, and how many of the newest, None for all.
+    What is wanted.
+
+    :ivar kinds: of events, empty for all. :ivar newest: that many of the newest at most, None for all.
+    :ivar times: ``--since`` and ``--until`` with their values, where they are given.
+    """
+
+    kinds: frozenset[EventKind] = frozenset()
+    newest: int | None = None
+    times: dict[str, str] = {}
+
+    def of(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Return the events that are wanted, by kind and number."""
+        found = [event for event in events if not self.kinds or event.kind in self.kinds]
+        return found if self.newest is None else found[-self.newest :]
+
+
+def parse(arguments: tuple[str, ...]) -> EventSelection:
+    """
+    Return which events are wanted.
 
     :raises MalformedRequest: an option is unknown, is given twice, or has no value or a wrong one.
     """
@@ -34,9 +57,10 @@ def parse(arguments: tuple[str, ...]) -> tuple[frozenset[EventKind], int | None]
             value = rest.pop(0)
         given[option] = value
     newest = given.get("--newest")
-    return (
+    return EventSelection(
         frozenset(map(_kind, given["--kind"].split(","))) if "--kind" in given else frozenset(),
         None if newest is None else words.whole_number(newest, "--newest", 1, MAX_NEWEST),
+        {name: given[name] for name in _TIMES if name in given},
     )
 
 

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 from gomd.cluster.map_file import ranges_of
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.replies import Reply, Rows, TextColumn, ValueReply
+from gomd.verbs.options import split_options
+from gomd.verbs.past import nodes_at
+from gomd.verbs.replies import Reply, Replying, Rows, TextColumn, ValueReply
 from gomd.verbs.table import Verb
-from libgomd.errors import SourceUnavailable
+from libgomd.errors import MalformedRequest, SourceUnavailable
 from libgomd.model import DOWN_VALUE, Node, NodeRange, Role
 
 
@@ -40,10 +42,27 @@ def _asked(parts: Parts, arguments: tuple[str, ...]) -> Node:
     return parts.members.find(arguments[0] if arguments else str(parts.members.own_id))
 
 
-def nodes(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-    """List every configured node, including those that are down."""
+def nodes(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Replying:
+    """List every configured node, including those that are down; with `--at`, those that were known then."""
+    if arguments:
+        return _nodes_then(parts, arguments)
     found = parts.members.nodes()
     return Rows(f"{len(found)} nodes, {sum(node.up for node in found)} up", found, NODE_COLUMNS)
+
+
+async def _nodes_then(parts: Parts, arguments: tuple[str, ...]) -> Reply:
+    plain, given = split_options("nodes", arguments, {"--at": "--at 15m"})
+    if plain or not given:
+        raise MalformedRequest("usage: nodes [--at T]")
+    text, found = await nodes_at(parts, given["--at"])
+    return Rows(text, found, NODE_COLUMNS)
+
+
+async def _nodes_of_lost(
+    parts: Parts, session: ISession, node: Node, arguments: tuple[str, ...]
+) -> Reply | None:
+    """Answer `@NODE nodes --at T` for a node that cannot be reached: other nodes remember the same."""
+    return await _nodes_then(parts, arguments) if arguments else None
 
 
 def node(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
@@ -107,7 +126,15 @@ def map_(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
 
 
 VERBS = (
-    Verb("nodes", "", Role.READ, "list every node of the cluster and its values", nodes, fields=Node.JSON),
+    Verb(
+        "nodes",
+        "[--at=T]",
+        Role.READ,
+        "list every node of the cluster and its values, or those of a moment",
+        nodes,
+        fields=Node.JSON,
+        remembered=_nodes_of_lost,
+    ),
     Verb("node", "[NODE]", Role.READ, "show one node and its values", node, fields=Node.JSON),
     Verb(
         "load",

@@ -15,6 +15,7 @@ from gomd.verbs import arguments as words
 from gomd.verbs import selection as selecting
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.identity import Named, named_process
+from gomd.verbs.past import processes_at, remembered_ps
 from gomd.verbs.remote_processes import (
     job_elsewhere,
     own_job_elsewhere,
@@ -26,7 +27,7 @@ from gomd.verbs.replies import Relayed, Reply, Rows, TextColumn, ValueReply
 from gomd.verbs.rounds import Watcher
 from gomd.verbs.table import Verb
 from libgomd.errors import NotFound, SourceUnavailable, TimedOut, error_for
-from libgomd.model import Caller, Job, Process, Role
+from libgomd.model import Caller, Job, Node, Process, Role
 from libgomd.wire.lines import OK, Request
 
 #: Seconds; an older process table is scanned again before it is shown.
@@ -189,6 +190,9 @@ def seen_by(parts: Parts, caller: Caller, found: Sequence[Process], rates: bool 
 async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """List all processes, or those that the arguments select."""
     selection = selecting.parse(arguments)
+    if selection.at:
+        answer = await processes_at(parts, session, selection, arguments)
+        return answer if isinstance(answer, Reply) else _rows(*answer, selection.fields)
     asked = set(selection.pids)
     period = session.period if isinstance(session, Watcher) and session.period is not None else MIN_SHOWN_AGE
     # Watched once a second, it is scanned once a second, and CPU percentages are over that second.
@@ -226,11 +230,21 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
     if age > shown_age:
         shown = Aged(shown, age)
         text += f", as they were {age:.0f} s ago: they cannot be read now, the log says why"
-    told = matched if selection.selects else None
+    return _rows(text, shown, fields, matched if selection.selects else None)
+
+
+def _rows(text: str, shown: Sequence[Any], fields: tuple[str, ...], told: int | None = None) -> Rows:
     if not fields:
         return Rows(text, shown, PROCESS_COLUMNS, matched=told)
     columns = tuple(FIELD_COLUMNS[name] for name in fields)
     return Rows(text, _WithFields(shown, fields), columns, matched=told)
+
+
+async def _ps_of_lost(
+    parts: Parts, session: ISession, node: Node, arguments: tuple[str, ...]
+) -> Reply | None:
+    """Answer `@NODE ps --at T` for a node that cannot be reached."""
+    return await remembered_ps(parts, session, node, arguments, ps)
 
 
 async def _read_afresh(parts: Parts, pids: Sequence[int]) -> Sequence[Process]:
@@ -328,12 +342,13 @@ VERBS = (
     Verb(
         "ps",
         "[PID ...] [--top=N] [--sort=cpu|rss|time|io|pid|start] [--user=NAME] [--match=TEXT] [--jobs] "
-        "[--fields=NAME,...]",
+        "[--fields=NAME,...] [--at=T] [--of=NODE]",
         Role.READ,
         "list all processes, or those with these ids; options select some, see docs/line.md",
         ps,
         fields=Process.JSON,
         slow=True,
+        remembered=_ps_of_lost,
     ),
     Verb(
         "where", "PID [NODE]", Role.READ, "show the id of the node a process runs on; NODE is its home", where

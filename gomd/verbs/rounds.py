@@ -89,7 +89,7 @@ class Round:
     async def _make_body(self, clock: IReactorTime, made: Callable[[str], Any]) -> None:
         self._waiting = []
         try:
-            lines: Lines = []
+            lines: list[str] = []
             for at in range(pieces_in(self._answer, True)):
                 lines += self._piece(at)
                 await deferLater(clock, 0)

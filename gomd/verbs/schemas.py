@@ -21,7 +21,9 @@ from libgomd.model import (
     Caller,
     Counter,
     Event,
+    HistoryRow,
     Job,
+    Measure,
     Name,
     Node,
     NodeRange,
@@ -35,7 +37,7 @@ from libgomd.model import (
 DIRECTORY: Final = Path(__file__).parents[2] / "docs" / "schema"
 #: Verbs without an answer of their own in JSON: the connection ends, carries frames, or repeats another verb.
 WITHOUT: Final = ("quit", "run", "attach", "migration", "watch", "moved")
-_ROWS: Final = (Process, Node, NodeRange, Job, Event, Counter, Name, VerbHelp)
+_ROWS: Final = (Process, Node, NodeRange, Job, Event, HistoryRow, Measure, Counter, Name, VerbHelp)
 _TYPES: Final[Mapping[Any, str]] = {
     int: "integer", float: "number", str: "string", bool: "boolean", type(None): "null",
 }  # fmt: skip
@@ -51,7 +53,8 @@ _UNITS: Final[Mapping[str, str]] = {
     "Node.age": _SECONDS, "NodeRange.first": "node id", "Job.home": "node id", "Job.node": "node id",
     "Job.started": _MOMENT, "Job.ended": _MOMENT, "Job.memory_max": _BYTES, "Event.time": _MOMENT,
     "Event.seconds": _SECONDS, "Event.stopped_seconds": _SECONDS, "Event.bytes": _BYTES,
-    "Event.node": "node id", "Event.by": "node id",
+    "Event.node": "node id", "Event.by": "node id", "HistoryRow.time": _MOMENT,
+    "HistoryRow.node": "node id", "HistoryRow.by": "id of the node that remembered it",
 }  # fmt: skip
 _NUMBER: Final[Mapping[str, Any]] = {"type": ["integer", "null"]}
 _SWITCHED: Final = {"status": ("integer", "bits of openMosix"), "words": ("string", "")}
@@ -108,6 +111,8 @@ def schema_of(verb: Verb) -> dict[str, Any]:
         kind = Caller
     elif verb.name == "do":
         kind = Output
+    if verb.name == "busiest":
+        kind = Process
     is_block = bool(verb.fields) or verb.name == "do"
     body = _VALUES[verb.name] if kind is None else _of_class(kind, partly=verb.name == "ps")
     return {
@@ -157,6 +162,8 @@ def _of_type(hint: Any) -> dict[str, Any]:
         return {"type": [_TYPES[each] for each in typing.get_args(hint)]}
     if typing.get_origin(hint) in (tuple, Sequence):
         return {"type": "array", "items": {"type": _TYPES[typing.get_args(hint)[0]]}}
+    if typing.get_origin(hint) is Mapping:
+        return {"type": "object", "additionalProperties": {"type": _TYPES[typing.get_args(hint)[1]]}}
     if hint is Status:
         return {"type": "integer"}
     if hint is Role:

@@ -34,7 +34,7 @@ SORT_KEYS: Final[dict[str, Callable[[Process], float | None]]] = {
     "pid": lambda process: -process.pid,
     "start": lambda process: process.start_time,
 }
-OPTIONS: Final = ("--top", "--sort", "--user", "--match", "--jobs", "--fields")
+OPTIONS: Final = ("--top", "--sort", "--user", "--match", "--jobs", "--fields", "--at", "--of")
 
 
 class Selected(NamedTuple):
@@ -54,6 +54,8 @@ class Selection:
     :ivar user: only processes of the user with this name or number; None for all.
     :ivar match: only processes with this in their name or command line, in lower case; None for all.
     :ivar jobs: only processes of jobs. :ivar fields: the JSON names to show; empty for the usual ones.
+    :ivar at: the moment that is meant, as the caller wrote it; empty for now. :ivar node: the id or name of
+        the node that is meant, as this node remembers it; empty for this node.
     """
 
     pids: frozenset[int] = frozenset()
@@ -63,6 +65,8 @@ class Selection:
     match: str | None = None
     jobs: bool = False
     fields: tuple[str, ...] = ()
+    at: str = ""
+    node: str = ""
 
     @property
     def selects(self) -> bool:
@@ -128,6 +132,8 @@ def parse(arguments: Sequence[str]) -> Selection:
                 raise MalformedRequest(f"{option} takes a value: {_EXAMPLES[option]}")
             value = rest.pop(0)
         given[option] = _PARSERS[option](value)
+    if "--of" in given and "--at" not in given:
+        raise MalformedRequest("--of is for the past, with --at: say `@NODE ps` for another node now")
     top, sort = given.get("--top"), given.get("--sort", "")
     return Selection(
         pids=frozenset(pids),
@@ -137,6 +143,8 @@ def parse(arguments: Sequence[str]) -> Selection:
         match=given.get("--match"),
         jobs=given.get("--jobs", False),
         fields=given.get("--fields", ()),
+        at=given.get("--at", ""),
+        node=given.get("--of", ""),
     )
 
 
@@ -175,6 +183,8 @@ _PARSERS: Final[dict[str, Callable[[str], Any]]] = {
     "--user": _text("--user"),
     "--match": lambda text: _text("--match")(text).casefold(),
     "--fields": _fields,
+    "--at": _text("--at"),
+    "--of": _text("--of"),
 }
 _EXAMPLES: Final = {
     "--top": "--top 20",
@@ -182,4 +192,6 @@ _EXAMPLES: Final = {
     "--user": "--user NAME",
     "--match": "--match TEXT",
     "--fields": "--fields pid,user,command",
+    "--at": "--at 15m",
+    "--of": "--of NODE",
 }

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.replies import Replying
+from gomd.verbs.replies import Reply, Replying
 from gomd.verbs.request_turns import BLOCKING_VERBS, RequestTurns
 from libgomd.errors import MalformedRequest, NeedsAuth, NotAllowed
-from libgomd.model import Role
+from libgomd.model import Node, Role
 from libgomd.wire.lines import Request
 
 
@@ -26,6 +26,8 @@ class Verb:
     :ivar fields: the JSON names of its rows, empty for a verb that answers with one line.
     :ivar follow: for `watch`: gives rows as they happen, so that the verb is not run again and again.
     :ivar slow: its values are renewed with the process table, not with the sample of the node.
+    :ivar remembered: answers for a node that cannot be reached, from memory; its answer is None when the
+        request is not about the past.
     :ivar patient: its answer may take as long as the migration of processes.
     :ivar web: its method over HTTP, GET or POST; empty when it is no part of the API; None: by its role.
     """
@@ -48,6 +50,8 @@ class Verb:
             return self.web
         return "GET" if self.role <= Role.READ else "POST"
 
+    remembered: Callable[[Parts, ISession, Node, tuple[str, ...]], Awaitable[Reply | None]] | None = None
+
     @property
     def usage(self) -> str:
         """The verb with its arguments: ``where PID [NODE]``."""
@@ -61,7 +65,10 @@ class Verb:
     @property
     def most(self) -> int | None:
         """The largest number of arguments; None for any number."""
-        return None if "..." in self.arguments else len(self._words())
+        if "..." in self.arguments:
+            return None
+        # An option's value may be a word of its own.
+        return sum(2 if word.startswith("[--") else 1 for word in self._words())
 
     def _words(self) -> list[str]:
         return self.arguments.replace(" ...", "").split()

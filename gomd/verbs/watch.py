@@ -9,6 +9,7 @@ from typing import Any
 from gomd.verbs import arguments as words
 from gomd.verbs import event_selection
 from gomd.verbs.context import ISession, Parts
+from gomd.verbs.event_selection import EventSelection
 from gomd.verbs.merged_watch import (
     ALL,
     MAX_MERGED,
@@ -17,8 +18,9 @@ from gomd.verbs.merged_watch import (
     MergedWatches,
     refusal,
 )
+from gomd.verbs.past import events_since
 from gomd.verbs.quotas import Group, Quotas, ReleasingRows
-from gomd.verbs.replies import Reply, Rows, TextColumn, WatchReply
+from gomd.verbs.replies import Reply, Replying, Rows, TextColumn, WatchReply
 from gomd.verbs.rounds import Watches
 from gomd.verbs.table import Verb
 from libgomd.errors import MalformedRequest
@@ -40,17 +42,19 @@ EVENT_COLUMNS = (
 )
 
 
-def events(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+def events(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Replying:
     """List the latest events, oldest first: all, or those that the options select."""
-    kinds, newest = event_selection.parse(arguments)
-    found = [
-        event
-        for event in parts.events.recent()
-        if (not kinds or event.kind in kinds) and _is_shown(event, parts, session)
-    ]
-    if newest is not None:
-        found = found[-newest:]
+    wanted = event_selection.parse(arguments)
+    if wanted.times:
+        return _events_then(parts, session, wanted)
+    found = wanted.of([event for event in parts.events.recent() if _is_shown(event, parts, session)])
     return Rows(f"{len(found)} events", found, EVENT_COLUMNS)
+
+
+async def _events_then(parts: Parts, session: ISession, wanted: EventSelection) -> Reply:
+    text, found = await events_since(parts, session.caller, wanted.times)
+    found = wanted.of(found)
+    return Rows(f"{len(found)} events{text.partition(' events')[2]}", found, EVENT_COLUMNS)
 
 
 async def _next_events(parts: Parts, session: ISession) -> AsyncGenerator[Event, None]:

@@ -7,7 +7,7 @@ A block is sent piece by piece, as fast as the client reads. When it cannot be c
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -48,7 +48,7 @@ async def send_reply(request: WebRequest, reply: Reply, clock: IReactorTime) -> 
         await pieces.aclose()
 
 
-def _is_failure(lines: list[str] | None) -> bool:
+def _is_failure(lines: Sequence[str] | None) -> bool:
     return bool(lines) and lines is not None and lines[-1].startswith('{"code": ')
 
 
@@ -64,8 +64,8 @@ def _send_line(request: WebRequest, reply: Reply, code: int, text: str) -> None:
 
 async def _send_pieces(
     request: WebRequest,
-    made: list[list[str]],
-    pieces: AsyncGenerator[list[str], None],
+    made: list[Sequence[str]],
+    pieces: AsyncGenerator[Sequence[str], None],
     clock: IReactorTime,
 ) -> None:
     request.begin(200, JSON)
@@ -76,7 +76,7 @@ async def _send_pieces(
         try:
             async for lines in pieces:
                 if _is_failure(lines):
-                    end = f"], {lines.pop()[1:]}"
+                    lines, end = lines[:-1], f"], {lines[-1][1:]}"
                 gathered += "".join(f", {line}" for line in lines)
                 if len(gathered) > PIECE_BYTES:
                     await flow.send(gathered.encode())

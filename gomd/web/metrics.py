@@ -16,7 +16,7 @@ from prometheus_client.openmetrics import exposition
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from gomd.web.metric_kinds import kind_of
-from libgomd.model import Counter, Node, Part, Sample
+from libgomd.model import Counter, Measure, Node, Part, Sample
 from libgomd.version import VERSION
 from libgomd.wire.text import printable
 
@@ -49,6 +49,7 @@ class Snapshot(NamedTuple):
     sample: Sample
     nodes: Sequence[Node]
     counters: Sequence[Counter]
+    measures: Sequence[Measure] = ()
 
 
 def wants_openmetrics(accept: str) -> bool:
@@ -100,6 +101,7 @@ def _rows(snapshot: Snapshot) -> Iterator[Row]:
     yield from _of_sample(snapshot.sample)
     ages = [({"part": part.value}, snapshot.sample.age_of(part, snapshot.now)) for part in Part]
     yield "part_age_seconds", "gauge", "time since a part of the sample was read", ages
+    yield from _of_measures(snapshot.measures)
     yield from _of_nodes(snapshot.nodes)
     yield from _of_counters(snapshot.counters)
 
@@ -175,6 +177,15 @@ def _of_pressure(sample: Sample) -> Iterator[Row]:
         ]
         text = "share of the last ten seconds in which some, or all (full), tasks waited"
         yield "pressure_waiting_ratio", "gauge", text, values
+
+
+def _of_measures(measures: Sequence[Measure]) -> Iterator[Row]:
+    by_name: dict[str, list[Measure]] = {}
+    for measure in measures:
+        by_name.setdefault(measure.name, []).append(measure)
+    for name, same in by_name.items():
+        values = [(_labels(**each.labels), each.value) for each in same]
+        yield name, same[0].kind, same[0].text, values
 
 
 def _of_nodes(nodes: Sequence[Node]) -> Iterator[Row]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar, Final
 
 from twisted.internet.defer import Deferred
@@ -13,7 +13,7 @@ from gomd.interfaces import ICollector, IMembership, IThreads
 from gomd.web.channel import TEXT, WebRequest
 from gomd.web.metrics import Snapshot, page, wants_openmetrics
 from libgomd.errors import GomdError
-from libgomd.model import Counter
+from libgomd.model import Counter, Measure
 
 #: Seconds that making one page may take.
 PAGE_TIMEOUT: Final = 5.0
@@ -23,7 +23,7 @@ class MetricsPages:
     """
     Requests for the same format that come while a page is made get the same page.
 
-    :param counters: returns what `stats` shows.
+    :param counters: returns what `stats` shows. :param measures: returns the newest measures.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -35,12 +35,14 @@ class MetricsPages:
         collector: ICollector,
         members: IMembership,
         counters: Callable[[], Iterable[Counter]],
+        measures: Callable[[], Sequence[Measure]] = tuple,
     ) -> None:
         self._clock = clock
         self._threads = threads
         self._collector = collector
         self._members = members
         self._counters = counters
+        self._measures = measures
         self._making: dict[bool, list[WebRequest]] = {}
 
     def answer(self, request: WebRequest) -> None:
@@ -61,7 +63,11 @@ class MetricsPages:
         """Make one page, and send it to all requests that wait for it. Never raises."""
         try:
             snapshot = Snapshot(
-                self._clock.seconds(), self._collector.latest, self._members.nodes(), tuple(self._counters())
+                self._clock.seconds(),
+                self._collector.latest,
+                self._members.nodes(),
+                tuple(self._counters()),
+                self._measures(),
             )
             text, media_type = await self._threads.run(PAGE_TIMEOUT, page, snapshot, openmetrics)
             code = 200

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
@@ -19,7 +19,7 @@ from gomd.web.metrics_pages import MetricsPages
 from gomd.web.pages import Pages
 from gomd.web.sessions import Sessions
 from libgomd.errors import GomdError, NotAllowed, RequestError
-from libgomd.model import Caller, Counter, Role
+from libgomd.model import Caller, Counter, Measure, Role
 
 _METRICS = b"/metrics"
 
@@ -29,6 +29,7 @@ class WebSite(Factory):
     The page at `/`, the API below `/api/v1/`, the metrics at `/metrics`.
 
     :param rules: who may do what here. :param counters: returns what `stats` shows.
+    :param measures: returns the newest measures of this node.
     :ivar dropped: connections that were too slow, or were closed for newer ones.
     """
 
@@ -43,13 +44,14 @@ class WebSite(Factory):
         counters: Callable[[], Iterable[Counter]],
         dispatch: Dispatch,
         rules: AccessRules,
+        measures: Callable[[], Sequence[Measure]] = tuple,
     ) -> None:
         self.clock = reactor
         self.dropped = self.refused = 0
         self.sessions = Sessions(reactor)
         self.access = Access(rules, dispatch.parts.tokens, self.sessions, reactor)
         self._api = Api(dispatch, self.access, threads, reactor)
-        self._metrics = MetricsPages(reactor, threads, collector, members, counters)
+        self._metrics = MetricsPages(reactor, threads, collector, members, counters, measures)
         self._pages = Pages()
         self._requests = 0
         self._connections = Connections()

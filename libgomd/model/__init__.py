@@ -9,7 +9,9 @@ the names of its values in JSON, in the order of the text columns.
 from __future__ import annotations
 
 from libgomd.model.callers import FIRST_USER, Caller, Role, is_system_user
+from libgomd.model.history import HistoryRow
 from libgomd.model.jobs import Job, JobState
+from libgomd.model.measures import Measure
 from libgomd.model.nodes import DOWN_VALUE, MAX_NODE_ID, MAX_SPEED, STANDARD_SPEED, Node, NodeRange, Status
 from libgomd.model.processes import Process, ProcessTable
 from libgomd.model.replies import Counter, Event, EventKind, Name, Output, VerbHelp
@@ -27,10 +29,12 @@ __all__ = [
     "Disk",
     "Event",
     "EventKind",
+    "HistoryRow",
     "Interface",
     "Job",
     "JobState",
     "Load",
+    "Measure",
     "Memory",
     "Name",
     "Node",

@@ -146,7 +146,7 @@ class Host:
         unix = self.home / "gomd.sock"
         return (
             f"[node]\nid = {self.node}\n[telnet]\nendpoints = tcp:127.0.0.1:0, unix:{unix}, unix:\n"
-            f"[peers]\n{settings}[log]\nkind = none\n{self.more}"
+            f"[peers]\n{settings}[history]\nkind = none\n{self.more}"
         )
 
     def command(self, program: Iterable[str], directory: Path | str = "/") -> list[str]:

@@ -37,7 +37,7 @@ REFUSED = [
     ("node.proc_root=junk", "no such directory"),
     ("node.state_dir=junk", "not a directory"),
     ("node.state_dir=junk/state", "not a directory"),
-    ("log.path=junk", "not a directory"),
+    ("history.kind=flat history.path=junk", "not a directory"),
     ("jobs.spool=junk", "not a directory"),
     ("commands.x=missing-program", "missing-program"),
 ]
@@ -52,7 +52,7 @@ GOOD = [
     "telnet.idle_timeout=0.1 telnet.stall_timeout=0.1 telnet.max_line=512 telnet.max_connections=1",
     "telnet.max_connections=65536 telnet.max_line=65536 jobs.most=100000 jobs.output=1099511627776",
     "collector.period=0.1 collector.processes_period=3600",
-    "log.kind=flat log.rotate_bytes=1099511627776 log.keep=1000 log.path=new/deep/samples",
+    "history.kind=sqlite,flat history.keep=1000 history.path=new/deep/samples history.file=new/db",
     "jobs.criu=/missing/criu jobs.spool=new/spool",
     "node.id=65535 node.name=" + "n" * 63 + " node.speed=65535 node.sspeed=65535",
     "node.source=memory peers.admin_from_peers=no",

@@ -203,7 +203,7 @@ def test_the_daemons_that_prove_themselves_get_everything(host: Host) -> None:
     """One's own at its socket, root's at the socket for every user; beside a stranger at the port."""
     stranger = Stranger(host, "2901")
     home = host.home.parent / "caller"
-    quiet = "[telnet]\nendpoints = unix:\n[peers]\nport = 0\ndiscovery = no\n[log]\nkind = none\n"
+    quiet = "[telnet]\nendpoints = unix:\n[peers]\nport = 0\ndiscovery = no\n[history]\nkind = none\n"
     (home / "gomd.ini").write_text(quiet)
     as_caller = ("setpriv", f"--reuid={CALLER}", "--clear-groups", "--")
     twistd = "import sys; from twisted.scripts.twistd import run; sys.argv[0] = 'twistd'; run()"

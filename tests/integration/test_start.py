@@ -57,7 +57,7 @@ def test_a_good_configuration_is_called_good(tmp_path: Path) -> None:
 def test_every_mistake_is_listed_with_its_place(tmp_path: Path, check: tuple[str, ...]) -> None:
     """In one run, with file, line, what was found and what is allowed."""
     ini = "[colector]\n[telnet]\nidle_timeout = soon\n[node]\nnmae = alpha\nsource = bsd\n"
-    outcome = run(tmp_path, *check, "--set", "log.kind=sql", "--node-id", "70000", ini=ini)
+    outcome = run(tmp_path, *check, "--set", "history.kind=sql", "--node-id", "70000", ini=ini)
     assert outcome.returncode == 1
     first = QUIET.count("\n") + 1
     places = [

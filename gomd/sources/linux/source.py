@@ -16,6 +16,7 @@ from gomd.sources.linux.cgroup import MemoryGroup
 from gomd.sources.linux.devices import read_disks, read_network
 from gomd.sources.linux.kernelstat import KernelStat, read_kernel_stat
 from gomd.sources.linux.load import CpuShares, SmoothedLoad, current_load, parse_loadavg
+from gomd.sources.linux.measures import Measures
 from gomd.sources.linux.meminfo import read_memory, read_paging
 from gomd.sources.linux.pressure import read_pressure
 from gomd.sources.linux.scan import ProcessScanner
@@ -24,7 +25,18 @@ from gomd.sources.linux.sysfs import Stacking
 from gomd.sources.linux.tree import LinuxTree
 from gomd.sources.locks import ProcessLocks
 from gomd.sources.settings import check_speed
-from libgomd.model import STANDARD_SPEED, Caller, Cpu, Load, Memory, Node, Part, Process, ProcessTable
+from libgomd.model import (
+    STANDARD_SPEED,
+    Caller,
+    Cpu,
+    Load,
+    Measure,
+    Memory,
+    Node,
+    Part,
+    Process,
+    ProcessTable,
+)
 from libgomd.wire.tree import Kind, TreePath
 
 #: Files of a process that can be read while its exec hangs.
@@ -73,6 +85,8 @@ class LinuxSource:
         self._tree = LinuxTree(
             self._root, node_id, self._admin, self._locks, self.own_values, self.speed, self.yardstick
         )
+        self._scanned: Sequence[Process] = ()
+        self._measures = Measures(self._root, sys_root, lambda: self._scanned)
         self._reading = threading.Lock()
         self._load, self._shares = SmoothedLoad(), CpuShares()
         self._stat: tuple[float, KernelStat] | None = None
@@ -112,6 +126,10 @@ class LinuxSource:
         value = self._readers[part](now)
         self._latest[part] = (now, value)
         return value
+
+    def measures(self) -> Sequence[Measure]:
+        """Read the measures; see `INodeSource`."""
+        return self._measures.read()
 
     def nodes(self, now: float) -> Sequence[Node]:
         """Return only this node, since a stock kernel knows no other one."""
@@ -200,6 +218,7 @@ class LinuxSource:
         found = self._scanner.scan(now)
         if locked:
             self._locks.drop(locked - {(process.pid, process.started) for process in found})
+        self._scanned = found
         return ProcessTable(now, found)
 
     def process(self, pid: int, now: float) -> Process:

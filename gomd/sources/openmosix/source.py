@@ -27,6 +27,7 @@ from libgomd.model import (
     STANDARD_SPEED,
     Caller,
     Load,
+    Measure,
     Memory,
     Node,
     Part,
@@ -144,6 +145,10 @@ class OpenMosixSource:
         return value if value == DOWN_VALUE else within(value, low, _HIGHEST[name])
 
     # -- nodes
+
+    def measures(self) -> Sequence[Measure]:
+        """See `INodeSource.measures`: this source has none."""
+        return ()
 
     def nodes(self, now: float) -> Sequence[Node]:
         """See `INodeSource.nodes`: all configured ones, asked by the kernel at this moment."""

@@ -36,7 +36,7 @@ class LoadTests(SynchronousTestCase):
         self.assertEqual(config.peers.multicast, Tcp("239.192.0.1", 5429))
         self.assertEqual((config.node.id, config.node.name, config.node.proc_root), (0, "alpha", "/proc"))
         self.assertEqual(config.telnet.tokens_file, "/var/lib/gomd/tokens")
-        self.assertEqual(config.log.path, "/var/lib/gomd/samples")
+        self.assertEqual(config.history.path, "/var/lib/gomd/samples")
         self.assertIsNone(config.http.endpoint)
         self.assertIsNone(config.manhole.endpoint)
         self.assertEqual(dict(config.commands), {})
@@ -45,7 +45,7 @@ class LoadTests(SynchronousTestCase):
         """A daemon of an ordinary user keeps its files below his home, or where XDG says."""
         self.assertEqual(load(None, (), ALICE).node.state_dir, "/home/alice/.local/state/gomd")
         xdg = Environment("/", 1000, {"XDG_STATE_HOME": "/xdg"}, "alpha")
-        self.assertEqual(load(None, (), xdg).log.path, "/xdg/gomd/samples")
+        self.assertEqual(load(None, (), xdg).history.path, "/xdg/gomd/samples")
 
     def test_the_command_line_goes_over_the_file(self) -> None:
         """Command line over file over default, and the last of two on the command line counts."""
@@ -84,12 +84,12 @@ class LoadTests(SynchronousTestCase):
 
     def test_a_relative_path_is_relative_to_where_it_was_written(self) -> None:
         """In the file: to the file's directory. On the command line: to the working directory."""
-        config = self.load("[node]\nstate_dir = state\n[peers]\nkey_file = ../key\n", "log.path=samples")
+        config = self.load("[node]\nstate_dir = state\n[peers]\nkey_file = ../key\n", "history.path=samples")
         self.assertEqual(config.node.state_dir, f"{self.directory}/state")
         self.assertEqual(config.telnet.tokens_file, f"{self.directory}/state/tokens")
         self.assertEqual(config.telnet.endpoints[1], Unix(f"{self.directory}/state/gomd.sock"))
         self.assertEqual(config.peers.key_file, (f"{os.path.dirname(self.directory)}/key",))
-        self.assertEqual(config.log.path, "/srv/samples")
+        self.assertEqual(config.history.path, "/srv/samples")
         self.assertEqual(self.load("", "node.state_dir=s", around=ALICE).node.state_dir, "/home/alice/s")
 
     def test_commands_become_argument_lists(self) -> None:
@@ -144,9 +144,11 @@ class ChangesTests(SynchronousTestCase):
     def test_it_says_what_takes_effect_and_what_needs_a_restart(self) -> None:
         """The administrator reads both lists in the log."""
         old = load(None, (), ROOT)
-        new = load(None, ["telnet.anonymous=none", "peers.port=1", "log.keep=3", "commands.x=/bin/sh"], ROOT)
+        new = load(
+            None, ["telnet.anonymous=none", "peers.port=1", "history.keep=3", "commands.x=/bin/sh"], ROOT
+        )
         self.assertEqual(
-            old.changes(new), Changes(("telnet.anonymous", "log.keep", "commands"), ("peers.port",))
+            old.changes(new), Changes(("telnet.anonymous", "history.keep", "commands"), ("peers.port",))
         )
 
     def test_nothing_changed(self) -> None:
@@ -156,5 +158,8 @@ class ChangesTests(SynchronousTestCase):
     def test_another_state_directory_moves_all_that_is_in_it(self) -> None:
         """A new state_dir is told with everything that it moves."""
         changes = load(None, (), ROOT).changes(load(None, ["node.state_dir=/s"], ROOT))
-        self.assertEqual(changes.restart, ("node.state_dir", "telnet.endpoints", "log.path", "jobs.spool"))
+        self.assertEqual(
+            changes.restart,
+            ("node.state_dir", "telnet.endpoints", "history.file", "history.path", "jobs.spool"),
+        )
         self.assertEqual(changes.live, ("telnet.tokens_file",))

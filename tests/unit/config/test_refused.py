@@ -46,7 +46,7 @@ REFUSED = [
     ("node.name=17", "digits"),
     ("node.state_dir=" + "s" * 200, "107 bytes"),
     ("node.command_timeout=inf", "number"),
-    ("log.rotate_bytes=1", "whole number"),
+    ("history.rotate_bytes=1", "whole number"),
 ]
 
 

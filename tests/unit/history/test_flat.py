@@ -90,7 +90,7 @@ class FlatLogTests(SampleLogContract, SynchronousTestCase):
         """Samples, snapshots and marks stand in the order they were written."""
         log = self.make_log()
         log.write(NODE, SAMPLE)
-        log.write_processes(NODE, TABLE)
+        log.write_processes(NODE, TABLE, False, frozenset())
         log.checkpoint("here", 2.0)
         self.assertEqual([line[0] for line in self.lines()], ["S", "P", "P", "C"])
         self.assertEqual(self.counted(log), (3, 0, 0))
@@ -196,10 +196,10 @@ class FlatLogTests(SampleLogContract, SynchronousTestCase):
         for second in range(8):
             log.write(NODE, at(float(second)))
         self.assertEqual(len(list(self.directory.iterdir())), 6)
-        log.set_limits(rotate_bytes=1, keep=1)
+        log.set_limits(rotate_bytes=1, keep=1, max_bytes=1 << 24)
         log.write(NODE, at(9.0))
         self.assertEqual(sorted(p.name for p in self.directory.iterdir()), [FILE_NAME, f"{FILE_NAME}.1"])
-        log.set_limits(rotate_bytes=1, keep=0)
+        log.set_limits(rotate_bytes=1, keep=0, max_bytes=1 << 24)
         log.write(NODE, at(10.0))
         self.assertEqual([p.name for p in self.directory.iterdir()], [FILE_NAME])
 
@@ -228,7 +228,7 @@ class FlatLogTests(SampleLogContract, SynchronousTestCase):
         self.disk.room = 40
         for second in range(101, 104):
             log.write(NODE, at(float(second)))
-        log.write_processes(NODE, replace(TABLE, taken_at=103.0))
+        log.write_processes(NODE, replace(TABLE, taken_at=103.0), False, frozenset())
         self.assertEqual(self.counted(log), (1, 4, 0))
         [said] = self.said
         self.assertEqual(

@@ -33,7 +33,9 @@ class Kept(NoneLog):
     def write(self, node: Node, sample: Sample) -> None:
         self.nodes.append(node)
 
-    def write_processes(self, node: Node, table: ProcessTable) -> None:
+    blocks = True
+
+    def write_processes(self, node: Node, table: ProcessTable, hidden: bool, in_jobs: frozenset[str]) -> None:
         self.tables.append(table)
 
 

@@ -9,8 +9,8 @@ from gomd.verbs.all import all_verbs
 from libgomd.model import Role
 
 READ = (
-    "help version whoami nodes node load speed mem util cpus status map ls get ps where watch events stats "
-    "auth format quit"
+    "help version whoami nodes node load speed mem util cpus status map ls get ps where watch events history "
+    "stats auth format quit"
 )
 USER = "run jobs signal renice migrate lock unlock"
 ADMIN = "put stay nostay lstay nolstay block noblock quiet noquiet bring expel setspeed setyard do shutdown"

@@ -55,7 +55,7 @@ def test_wrong_options_are_refused_in_a_sentence(words: str, hint: str) -> None:
 @given(st.lists(st.text(max_size=12), max_size=4))
 def test_any_words_are_options_or_one_error(words: list[str]) -> None:
     try:
-        kinds, newest = parse(tuple(words))
+        kinds, newest, _times = parse(tuple(words))
     except MalformedRequest:
         return
     assert all(isinstance(kind, EventKind) for kind in kinds)

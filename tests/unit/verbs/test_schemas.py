@@ -28,7 +28,7 @@ ASKED = {
     "put": "put /proc/hpc/admin/stay 1", "stay": "stay", "nostay": "nostay", "lstay": "lstay",
     "nolstay": "nolstay", "block": "block", "noblock": "noblock", "quiet": "quiet", "noquiet": "noquiet",
     "setspeed": "setspeed 15000", "setyard": "setyard 15000", "checkpoint": "checkpoint here",
-    "shutdown": "shutdown", "bring": "bring", "expel": "expel",
+    "shutdown": "shutdown", "busiest": "busiest", "bring": "bring", "expel": "expel",
 }  # fmt: skip
 
 
@@ -70,7 +70,7 @@ def test_every_answer_is_as_its_schema_says() -> None:
         assert found, verb
         for value in found:
             check(verb, value)
-    asked_elsewhere = {"do", "auth", "jobs", "kill", "carry", "page"}
+    asked_elsewhere = {"do", "auth", "jobs", "kill", "carry", "page", "history", "measures"}
     assert {verb.name for verb in all_verbs()} - set(WITHOUT) - set(ASKED) == asked_elsewhere
 
 

@@ -18,6 +18,7 @@ from libgomd.model import (
     Disk,
     Interface,
     Load,
+    Measure,
     Memory,
     Node,
     Paging,
@@ -105,6 +106,18 @@ class PageTests(SynchronousTestCase):
         self.assertNotIn("gomd_swap_total_bytes", self.found)
         nothing = families(Snapshot(NOW, Sample(NOW), (), ()))
         self.assertEqual(set(nothing), {"gomd_build_info"})
+
+    def test_measures_have_their_labels(self) -> None:
+        """All of one name are one metric; counters get their ending."""
+        measures = (
+            Measure("cpu_seconds", 1.5, {"cpu": "0", "mode": "user"}, "counter", "time"),
+            Measure("cpu_seconds", 2.5, {"cpu": "1", "mode": "user"}, "counter", "time"),
+            Measure("filesystem_free_bytes", 7.0, {"mountpoint": "/srv/my data"}, text="free"),
+        )
+        text, _ = page(Snapshot(NOW, Sample(NOW), (), (), measures), False)
+        self.assertIn(b'gomd_cpu_seconds_total{cpu="1",mode="user"} 2.5', text)
+        self.assertIn(b'gomd_filesystem_free_bytes{mountpoint="/srv/my data"} 7.0', text)
+        self.assertEqual(text.count(b"# TYPE gomd_cpu_seconds_total counter"), 1)
 
     def test_every_node_is_up_or_down(self) -> None:
         """With its id and its name; its values while it is up."""

@@ -1,0 +1,54 @@
+"""What fills the history beside the collector; nothing of it is made when no history is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from twisted.application.service import Service
+
+from gomd.config import Config
+from gomd.jobs.ownership import AnnotatedTables
+from gomd.tap.job_parts import JobParts
+from gomd.tap.network import Network
+from gomd.tap.no_network import NoNetwork
+from gomd.tap.node import NodeParts
+from libgomd.model import Caller, Process, Role
+from libgomd.wallclock import Wall
+
+_EVERYBODY: Final = Caller(Role.ADMIN, "", None, "history")
+
+
+def recording_of(
+    config: Config,
+    reactor: Any,
+    node: NodeParts,
+    network: Network | NoNetwork,
+    jobs: JobParts,
+    wall: Wall,
+) -> tuple[Service, ...]:
+    """Return what records nodes, events and jobs, and have scans recorded under their homes."""
+    if config.history.kind == ("none",):
+        return ()
+    from gomd.services.recorder import Recorder
+    from gomd.services.remembering import Remembering
+
+    node.collector.annotate = AnnotatedTables(jobs.jobs, int(network.members.own_id))
+    recorder = Recorder(
+        node.sample_log, node.events, network.members.nodes, lambda: jobs.jobs.rows(_EVERYBODY),
+        lambda: bool(node.source.hides_others), node.threads.reading, reactor, wall,
+    )  # fmt: skip
+    remembering = Remembering(
+        node.sample_log, network.members, network.peers, node.threads.reading, reactor, wall
+    )
+    return recorder, remembering
+
+
+def kept_command_of(config: Config) -> Callable[[Process], Process]:
+    """Return what removes from a process what `[history] commands` says is not kept, here or elsewhere."""
+    if config.history.commands == "full":
+        return lambda process: process
+    from gomd.history.commands import without_command
+
+    return partial(without_command, names=config.history.commands == "name")

@@ -1,0 +1,83 @@
+"""Whose memory an answer about the past comes from: this node's, or that of another one that is asked."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Final
+
+from twisted.internet.defer import Deferred
+
+from gomd.verbs.context import ISession, Parts
+from gomd.verbs.replies import Relayed
+from libgomd.deadlines import within
+from libgomd.errors import GomdError, NotFound, NotPossible, TimedOut
+from libgomd.model import Node
+from libgomd.wire.lines import BLOCK, Request
+
+#: Seconds that looking a node up in the history may take; that another node may take to answer; and how many
+#: others are asked for what this node does not remember.
+LOOKUP_TIMEOUT: Final = 10.0
+OTHER_TIMEOUT: Final = 5.0
+MAX_OTHERS: Final = 6
+
+
+def asked_by_daemon(session: ISession) -> bool:
+    """Whether another daemon has passed this request on: then it is the one that asks further nodes."""
+    return str(session.caller.via).startswith("node ")
+
+
+def memory_of(parts: Parts, node: Node) -> str:
+    """Return the words that say whose memory an answer is, empty when the node itself remembers."""
+    own = parts.collector.own
+    return "" if node.id == own.id else f", as node {own.id} {own.name} remembers them"
+
+
+def stamp(moment: float) -> str:
+    """Return a moment as people read it, in UTC."""
+    return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def node_of(parts: Parts, key: str) -> Node:
+    """
+    Return the node with this id or name, also one that is only remembered.
+
+    :raises NotFound: there is none and there was none.
+    """
+    try:
+        return parts.members.find(key)
+    except NotFound:
+        try:
+            found = await parts.threads.run(LOOKUP_TIMEOUT, parts.history.find_node, key)
+        except NotPossible:
+            found = None
+        if found is None:
+            raise
+        return found
+
+
+async def ask_others(parts: Parts, session: ISession, node: Node, request: Request) -> Relayed | None:
+    """Return the first answer with rows of other nodes that are up; None when none of them has any."""
+    own_id = parts.members.own_id
+    others = [each for each in parts.members.nodes() if each.up and each.id not in (own_id, node.id)]
+    # What a node sends to others goes to the next ones by id, so those are asked first.
+    others.sort(key=lambda each: (each.id <= node.id, each.id))
+    for other in others[:MAX_OTHERS]:
+        asked = Deferred.fromCoroutine(_one(parts, session, other, request))
+        try:
+            answer = await within(
+                parts.clock, OTHER_TIMEOUT, asked, TimedOut(f"node {other.id} did not answer")
+            )
+        except GomdError:
+            continue
+        if answer is not None:
+            return answer
+    return None
+
+
+async def _one(parts: Parts, session: ISession, other: Node, request: Request) -> Relayed | None:
+    code, text, rows = await parts.peers.ask(other, request, session.caller, session.json)
+    if code == BLOCK and not text.startswith("0 "):
+        return Relayed(code, text, rows)
+    if rows is not None:
+        await rows.aclose()
+    return None

@@ -1,0 +1,71 @@
+"""`gom history` and moments: what is sent, and what a person sees."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from gom.history import block_lines, table
+from gom.moments import last_time, with_moments
+
+#: 2026-11-28T10:00:00Z.
+NOW = 1_795_860_000.0
+
+
+@pytest.fixture(autouse=True)
+def _utc() -> Iterator[None]:
+    """The caller's clock is at UTC."""
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    yield
+    if before is None:
+        del os.environ["TZ"]
+    else:
+        os.environ["TZ"] = before
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("text", "ago"),
+    [("09:59", 60), ("10:00", 0), ("10:01", 86_340), ("3:12", 6 * 3600 + 48 * 60), ("09:59:30", 30)],
+)
+def test_the_last_such_time(text: str, ago: int) -> None:
+    """Today's when it has been, else yesterday's."""
+    assert last_time(text, NOW) == str(int(NOW) - ago)
+
+
+@pytest.mark.parametrize("text", ["24:00", "12:60", "15m", "-1h", "2026-11-28T03:12", "1:2", "12"])
+def test_other_moments_are_the_daemons_matter(text: str) -> None:
+    """They are sent as they are."""
+    assert last_time(text, NOW) == text
+
+
+def test_moments_are_sent_in_seconds() -> None:
+    """Behind the options that take one, joined or not, and nowhere else."""
+    sent = with_moments(("@3", "ps", "--at", "09:59", "--match", "09:59", "--since=10:00"), NOW)
+    assert sent == ("@3", "ps", "--at", str(int(NOW) - 60), "--match", "09:59", f"--since={int(NOW)}")
+    assert with_moments(("put", "--at", "09:59"), NOW) == ("put", "--at", "09:59")
+
+
+def rows(*times: float) -> list[dict[str, object]]:
+    """Return a row of load at each time, as many as seconds."""
+    return [{"time": NOW + at, "field": "load", "min": at, "mean": at, "max": at} for at in times]
+
+
+def test_a_gap_stands_in_the_table() -> None:
+    """As a line of its own, with how long it was."""
+    lines = list(table(rows(0, 60, 120, 720)))
+    assert lines[0].split() == ["TIME", "FIELD", "MIN", "MEAN", "MAX"]
+    assert lines[4] == "-                    nothing is known for 9 min"
+    assert len(lines) == 6
+
+
+def test_blocks() -> None:
+    """From the smallest to the largest, with nothing where nothing is known."""
+    assert list(block_lines(rows(0, 1, 2, 3, 5), 40)) == ["load ▁▂▄▅ █ 0 to 5"]
+    assert list(block_lines(rows(7), 40)) == ["load ▁ 7 to 7"]
+    assert list(block_lines([], 40)) == []
