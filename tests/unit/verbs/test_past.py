@@ -153,7 +153,7 @@ def test_nothing_known_is_an_empty_block(node: Remembering) -> None:
         ("ps --at", 400, "--at takes a value"),
         ("ps --of 2", 400, "--of is for the past"),
         ("ps 4711 --at 1h", 404, "there was no process 4711"),
-        ("events 3", 400, "usage: events"),
+        ("events 3", 400, "events has no option 3: it has --kind --newest --since --until"),
     ],
 )
 def test_what_is_wrong_is_said(node: Remembering, line: str, code: int, words: str) -> None:
