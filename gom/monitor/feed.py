@@ -197,10 +197,7 @@ class Feed:
             count = max(1, sum(node.up for node in self._latest.nodes)) if not wanted.node else 1
             period = max(self._period, wanted.top * count / ROWS_PER_SECOND)
             request = Request("watch", ("-n", f"{period:.3g}", *wanted.words()))
-            before: dict[int, NodeRows] = {}
-            latest = self._latest
-            if latest.table is not None and latest.wanted == wanted:  # the daemon is back
-                before = latest.table.nodes
+            before = kept(self._latest, wanted)
             for lines in rounds_of(subscription.open(self._place.line(request), request).chunks()):
                 if subscription.stopped:
                     return
@@ -210,6 +207,20 @@ class Feed:
                 yield
 
         return work
+
+
+def kept(latest: Snapshot, wanted: Wanted) -> dict[int, NodeRows]:
+    """
+    Return the rows of each node that are still good when the processes are asked for with ``wanted``.
+
+    They are what a silent node shows: after the daemon was started anew, and when a person asks for more rows
+    or for one node.
+    """
+    if latest.table is None or latest.wanted is None:
+        return {}
+    if latest.wanted._replace(top=0, node=0) != wanted._replace(top=0, node=0):
+        return {}
+    return {node: rows for node, rows in latest.table.nodes.items() if wanted.node in (0, node)}
 
 
 def caller_on(line: LineSocket) -> tuple[str, str]:

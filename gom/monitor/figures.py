@@ -47,7 +47,7 @@ def short_seconds(value: float | None) -> str:
     if whole < 86400:
         return f"{whole // 3600}h{whole // 60 % 60:02d}"
     days, hours = divmod(whole // 3600, 24)
-    return f"{days}d{hours:02d}h" if days < 10_000 else f"{days}d"
+    return f"{days}d{hours:02d}h" if days < 1000 else f"{days}d"
 
 
 def age(seconds: float) -> str:

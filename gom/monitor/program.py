@@ -13,11 +13,9 @@ class Program(Protocol):
     One live screen. All methods but the callback of `start` are called on one thread; none of them blocks.
 
     :ivar finished: whether it is over: the shell ends.
-    :ivar patience: seconds between two pictures that news ask for, at least. Keys are answered at once.
     """
 
     finished: bool
-    patience: float
 
     def start(self, changed: Callable[[], None]) -> None:
         """Begin to follow the cluster; ``changed`` is called, on any thread, when there is news."""

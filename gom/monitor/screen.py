@@ -12,7 +12,7 @@ import contextvars
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
 
 from rich.segment import Segment
@@ -25,7 +25,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from gom.monitor.program import Program
-from gom.monitor.spans import Line, Style, fit_line
+from gom.monitor.spans import Line, Style, fit_line, merged
 
 #: Seconds for which news wait for more of them before they are drawn, at least.
 GATHER: Final = 0.04
@@ -74,9 +74,17 @@ class Picture(Widget, can_focus=True):
     Picture { width: 100%; height: 100%; background: ansi_default; color: ansi_default; }
     """
 
-    def __init__(self, program: Program, shown: Mapping[Style, RichStyle]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        shown: Mapping[Style, RichStyle],
+        patience: float = 0.0,
+        paste: Callable[[str], None] | None = None,
+    ) -> None:
         super().__init__()
         self._program = program
+        self._patience = patience
+        self._paste = paste
         self._shown = shown
         self._lines: list[Line] = []
         self._waiting = False
@@ -92,7 +100,7 @@ class Picture(Widget, can_focus=True):
         if not self._waiting:
             self._waiting = True
             passed = asyncio.get_running_loop().time() - self._drawn_at
-            self.set_timer(max(GATHER, self._program.patience - passed), self.redraw)
+            self.set_timer(max(GATHER, self._patience - passed), self.redraw)
 
     def redraw(self) -> None:
         """Draw now what has changed."""
@@ -105,7 +113,7 @@ class Picture(Widget, can_focus=True):
         if program.finished:
             self.app.exit(0)
             return
-        lines = [fit_line(each, width) for each in program.draw(width, height)[:height]]
+        lines = [merged(fit_line(each, width)) for each in program.draw(width, height)[:height]]
         lines += [fit_line((), width)] * (height - len(lines))
         before, self._lines = self._lines, lines
         if len(before) != len(lines):
@@ -150,12 +158,11 @@ class Picture(Widget, can_focus=True):
         self.redraw()
 
     def on_paste(self, event: events.Paste) -> None:
-        """Type what is pasted, a line at most."""
+        """Hand on what is pasted, a line at most, where the program takes text. Never as keys: they act."""
         event.stop()
-        for character in event.text.partition("\n")[0][:256]:
-            if character.isprintable():
-                self._program.press(character, character)
-        self.redraw()
+        if self._paste is not None:
+            self._paste("".join(filter(str.isprintable, event.text.partition("\n")[0][:256])))
+            self.redraw()
 
     def on_click(self, event: events.Click) -> None:
         """Give a click to the program."""
@@ -183,10 +190,16 @@ class Shell(App[int]):
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "quit", show=False, priority=True)]
 
-    def __init__(self, program: Program, environment: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self,
+        program: Program,
+        environment: Mapping[str, str] = os.environ,
+        patience: float = 0.0,
+        paste: Callable[[str], None] | None = None,
+    ) -> None:
         super().__init__(ansi_color=True)
         self.program = program
-        self.picture = Picture(program, styles(environment))
+        self.picture = Picture(program, styles(environment), patience, paste)
         self._news_loop: asyncio.AbstractEventLoop | None = None
         self._news_context: contextvars.Context | None = None
 
@@ -212,13 +225,15 @@ class Shell(App[int]):
                 pass
 
 
-def run(program: Program) -> int:
+def run(program: Program, *, patience: float = 0.0, paste: Callable[[str], None] | None = None) -> int:
     """
     Show ``program`` on the terminal until it is finished or a signal ends it. Blocks.
 
+    :param patience: seconds between two pictures that news ask for, at least; keys are answered at once.
+    :param paste: takes a line of text that the person pastes; without it nothing is pasted.
     :returns: the exit status: 0, or 128 and the number of the signal.
     """
-    shell = Shell(program)
+    shell = Shell(program, patience=patience, paste=paste)
     program.start(shell.news)
     try:
         status: Any = shell.run()

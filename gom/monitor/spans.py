@@ -187,6 +187,17 @@ def fit_line(of: Sequence[Span], cells: int, style: Style = Style.PLAIN) -> Line
     return tuple(fitted)
 
 
+def merged(of: Iterable[Span]) -> Line:
+    """Return the same line with as few spans as it takes: neighbours of one style are joined."""
+    found: list[Span] = []
+    for span in of:
+        if found and found[-1].style is span.style:
+            found[-1] = Span(found[-1].text + span.text, span.style)
+        elif span.text:
+            found.append(span)
+    return tuple(found)
+
+
 def restyled(of: Iterable[Span], style: Style) -> Line:
     """Return a line with all of it in ``style``, such as the selected row."""
     return (Span("".join(span.text for span in of), style),)

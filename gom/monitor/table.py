@@ -120,13 +120,21 @@ class Table:
 
     def find(self, identity: str) -> Process | None:
         """Return the process of that identity; None when it is not in the table."""
-        at = self.place(identity)
-        return None if at is None else self.process(at)
+        at = self._places.get(identity)
+        if at is not None:
+            return self.process(at)
+        name = _named(identity)
+        return next((decoded(line) for rows in self._rows for line in rows if name in line), None)
 
     def processes(self) -> list[Process]:
         """Return every process, decoded: ten times slower than to show some of them."""
         self._reach(self._count - 1)
         return [found for line in self._merged if (found := decoded(line)) is not None]
+
+
+def _named(identity: str) -> bytes:
+    """Return what stands in the row of a process, and in no other one: quotes inside values are escaped."""
+    return b'"identity": "' + identity.encode("utf-8", "replace") + b'"'
 
 
 def identity_in(line: bytes) -> str:
@@ -171,7 +179,7 @@ def _without_doubles(rows: NodeRows, nodes: Mapping[int, NodeRows]) -> Sequence[
         found = decoded(line)
         there = nodes.get(found.node) if found is not None else None
         if found is not None and there is not None:
-            name = b'"identity": "' + found.identity.encode() + b'"'
+            name = _named(found.identity)
             if any(name in other for other in there.lines):
                 doubles.add(line)
     return [line for line in rows.lines if line not in doubles]

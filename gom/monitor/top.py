@@ -121,7 +121,7 @@ def run(endpoints: Sequence[Endpoint], token: str, options: Options) -> int:
     program = TopScreen(place, wanted, options.period, clock_time)
     from gom.monitor import screen
 
-    return screen.run(program)
+    return screen.run(program, patience=0.75 * min(1.0, options.period), paste=program.paste)
 
 
 def first_top(place: Place) -> int:

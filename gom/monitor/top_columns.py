@@ -130,8 +130,7 @@ def row(
     used = 1
     for column in columns:
         text, style = column.cell(process)
-        spans.append(Span(fit(text, column.width, right=column.right), style))
-        spans.append(Span(" "))
+        spans.append(Span(fit(text, column.width, right=column.right) + " ", style))
         used += column.width + 1
     # A command line may have thousands of characters, of which a screen shows some: look at no more.
     command = visible(process.command[: max(0, 2 * width)])

@@ -218,14 +218,14 @@ def branches(processes: list[Process]) -> dict[str, str]:
     """
     Return the identities of processes as a tree, each with what stands before its command.
 
-    Children stand below their parent in the order of the list. A process whose parent is not in the list
-    stands on its own; so does one whose parents go round in a circle.
+    Children stand below their parent, which is on the same node, in the order of the list. A process whose
+    parent is not in the list stands on its own; so does one whose parents go round in a circle.
     """
-    by_number = {(process.home, process.pid): process for process in processes}
+    by_number = {(process.node, process.pid) for process in processes}
     children: dict[tuple[int, int], list[Process]] = defaultdict(list)
     roots = []
     for process in processes:
-        parent = (process.home, process.ppid)
+        parent = (process.node, process.ppid)
         if process.ppid and parent in by_number and process.ppid != process.pid:
             children[parent].append(process)
         else:
@@ -247,7 +247,7 @@ def _grow(root: Process, children: dict[tuple[int, int], list[Process]], found: 
         if process.identity in found:
             continue
         found[process.identity] = here
-        family = children.get((process.home, process.pid), [])
+        family = children.get((process.node, process.pid), [])
         below = below[-MAX_BRANCH:]
         for at in range(len(family) - 1, -1, -1):
             is_last = at == len(family) - 1

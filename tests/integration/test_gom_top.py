@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from libgomd.keys import new_key_file
+from tests.integration import hosts
+from tests.integration.cluster.asking import see, start
 from tests.integration.conftest import StartDaemon
 from tests.integration.daemon import PATIENCE, Daemon
 from tests.integration.jobs import until
@@ -161,7 +164,7 @@ def test_one_picture(daemon: Daemon, marked: subprocess.Popen[bytes], tmp_path: 
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith("nodes 1 of 1 up")
         assert "\x1b" not in done.stdout
-        return [text for text in done.stdout.splitlines() if "time.sleep" in text]
+        return [text for text in done.stdout.splitlines() if str(marked.pid) in text.split()[:3]]
 
     [row] = until(picture)  # the daemon's table may be a second older than the process
     assert row.split()[1] == str(marked.pid)
@@ -177,6 +180,30 @@ def test_a_reader_that_goes(daemon: Daemon) -> None:
     os.close(write)
     assert done.stderr == b""
     assert done.returncode == 141
+
+
+def test_a_node_that_dies(tmp_path: Path) -> None:
+    """Its last rows stay, with their age, and the header says that it is down."""
+    if reason := hosts.missing():
+        pytest.skip(reason)
+    tmp_path.chmod(0o755)
+    new_key_file(str(tmp_path / "key"))
+    with hosts.Network(tmp_path) as network:
+        for _ in range(2):
+            network.add(tmp_path / "key")
+        start(network.hosts)
+        see(network.hosts, frozenset((1, 2)))
+        here, there = network.hosts
+        with Screen([*GOM, "-c", f"unix:{here.home}/gomd.sock", "top", "--user", "root"]) as screen:
+            screen.wait_for("nodes 2 of 2 up")
+            screen.wait_for("2 on node [12]")
+            mark = screen.mark
+            there.daemon.kill()
+            screen.wait_for("1 of 2 up", mark)
+            screen.press("n2\r")
+            screen.wait_for(r"on node 2, as it was [0-9]+ s ago: ", mark)
+            screen.press("q")
+            assert screen.wait() == 0
 
 
 def test_a_screen_that_was_stopped_for_long(daemon: Daemon) -> None:

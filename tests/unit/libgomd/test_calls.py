@@ -74,6 +74,7 @@ ROWS: list[tuple[Call[Any], str, list[Any], Any]] = [
     (calls.jobs(), "jobs", [encode(JOB)], [JOB]),
     (calls.events(), "events", [encode(EVENT)], [EVENT]),
     (calls.stats(), "stats", [encode(COUNTER)], [COUNTER]),
+    (calls.stats("jobs_running"), "stats jobs_running", [encode(COUNTER)], [COUNTER]),
     (calls.ask("jobs", node="all", block=True), "@all jobs", [1, 2], [1, 2]),
 ]
 

@@ -21,7 +21,6 @@ class Told:
 
     def __init__(self) -> None:
         self.finished = False
-        self.patience = 0.0
         self.notes: list[str] = []
         self.drawn = 0
         self.news = lambda: None

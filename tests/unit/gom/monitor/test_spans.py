@@ -69,6 +69,10 @@ class LineTests(TestCase):
         self.assertEqual(spans.fit_line(line, 6)[2:], (Span("  "),))
         self.assertEqual(spans.line_width(spans.fit_line(spans.line(WIDE), 3)), 3)
 
+    def test_neighbours_of_one_style_are_joined(self) -> None:
+        line = spans.line("a", "", "b", Span("", Style.BAD), Span("c", Style.BAD), Span("d", Style.BAD), "e")
+        self.assertEqual(spans.merged(line), (Span("ab"), Span("cd", Style.BAD), Span("e")))
+
     def test_a_box_is_as_wide_as_wanted(self) -> None:
         frame = spans.box("renice " + WIDE, [spans.line("x" * 40), spans.line()], 20)
         self.assertEqual([spans.line_width(each) for each in frame], [20] * 4)

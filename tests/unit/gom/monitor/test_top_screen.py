@@ -237,6 +237,26 @@ def test_home_is_offered_to_a_guest_only() -> None:
     )
 
 
+def test_what_is_pasted_is_text() -> None:
+    """It goes into the filter; elsewhere it is dropped, and never acts."""
+    viewer = Viewer()
+    viewer.screen.paste("ky")
+    assert "┌" not in viewer.press("/")
+    viewer.screen.paste("ky")
+    assert "filter: ky_" in "\n".join(viewer.look())
+
+
+def test_the_first_row_needs_few_rows() -> None:
+    """Whoever has looked at many and goes back asks for no more than a screen shows."""
+    viewer = Viewer([a_process(pid, cpu_percent=float(pid)) for pid in range(40)], matched=312)
+    for top in (40, 80):
+        viewer.press("end")
+        assert viewer.feed.wants[-1].top == top
+        viewer.know(wanted=viewer.feed.wants[-1])
+    viewer.press("home")
+    assert viewer.feed.wants[-1].top == 20
+
+
 def test_the_detail_of_a_process() -> None:
     """Its values, its share over time, and its files, of the node that it runs on."""
     viewer = Viewer()
