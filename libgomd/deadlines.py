@@ -26,7 +26,7 @@ def within(clock: IReactorTime, seconds: float, waited: Deferred[T], error: Exce
 
 class Silence:
     """
-    Cancels what is waited for when that takes too long. Its one timer costs less than one for each wait.
+    Cancels what reads from somebody who says nothing any more. It has one timer, however often it is heard.
 
     :ivar limit: seconds. :ivar is_too_long: whether that has happened.
     """
@@ -36,18 +36,16 @@ class Silence:
         self.is_too_long = False
         self._clock = clock
         self._since = clock.seconds()
-        self._waited: Deferred[Any] | None = None
+        self._reading: Deferred[Any] | None = None
         self._timer: IDelayedCall | None = clock.callLater(limit, self._check)
 
-    async def end(self, waited: Deferred[T]) -> T:
-        """Return what ``waited`` fires with. :raises CancelledError: it took too long, or is cancelled."""
-        if not waited.called:
-            self._since = self._clock.seconds()
-            self._waited = waited
-        try:
-            return await waited
-        finally:
-            self._waited = None
+    def guard(self, reading: Deferred[Any]) -> None:
+        """Cancel ``reading`` when the silence is too long."""
+        self._reading = reading
+
+    def heard(self) -> None:
+        """Note that something was said now."""
+        self._since = self._clock.seconds()
 
     def stop(self) -> None:
         """End the timer."""
@@ -58,11 +56,9 @@ class Silence:
     def _check(self) -> None:
         self._timer = None
         left = self._since + self.limit - self._clock.seconds()
-        if self._waited is None:
-            left = self.limit
         if left > 0:
             self._timer = self._clock.callLater(left, self._check)
-        else:
-            self.is_too_long = True
-            assert self._waited is not None
-            self._waited.cancel()
+            return
+        self.is_too_long = True
+        if self._reading is not None:
+            self._reading.cancel()

@@ -122,7 +122,8 @@ def run(endpoints: Sequence[Endpoint], token: str, options: MonOptions, wall: Wa
     def follow(changed: Callable[[], None]) -> MonFeed:
         return MonFeed(place, options.period, wall, changed)
 
-    return screen.run(MonProgram(follow, options.view, wall, options.begin, options.period))
+    program = MonProgram(follow, options.view, wall, options.begin)
+    return screen.run(program, patience=0.75 * min(1.0, options.period))
 
 
 def once(place: Place, options: MonOptions, wall: Wall) -> list[Line]:

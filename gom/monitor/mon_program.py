@@ -36,12 +36,11 @@ class MonProgram:
     """
     A `Program` of `gom.monitor.program`.
 
-    :param begin: id of the node to begin with; 0 for the first. :param period: seconds from round to round.
+    :param begin: id of the node to begin with; 0 for the first.
     """
 
-    def __init__(self, follow: Follow, view: View, wall: Wall, begin: int = 0, period: float = 1.0) -> None:
+    def __init__(self, follow: Follow, view: View, wall: Wall, begin: int = 0) -> None:
         self.finished = False
-        self.patience = min(0.75, 0.75 * period)
         self._follow = follow
         self._view = view
         self._wall = wall

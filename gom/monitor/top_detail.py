@@ -68,6 +68,8 @@ class Detail:
     ended. :param when: writes a moment, in seconds since the epoch.
     """
 
+    is_pane = True
+
     def __init__(
         self,
         process: Process,

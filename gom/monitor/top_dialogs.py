@@ -39,7 +39,13 @@ CLOSE: Final = Step(close=True)
 
 
 class Dialog(Protocol):
-    """Something that is open above the table and takes all keys."""
+    """
+    Something that is open above the table and takes all keys.
+
+    :ivar is_pane: whether it is as wide as the screen.
+    """
+
+    is_pane: bool
 
     @property
     def title(self) -> str:
@@ -122,6 +128,8 @@ class ListBox:
 class Menu:
     """A list from which one value is chosen. Typing goes to the next line that begins so."""
 
+    is_pane = False
+
     def __init__(self, title: str, choices: Sequence[Choice], at: int = 0) -> None:
         self._title = title
         self._list = ListBox(choices, at)
@@ -167,6 +175,8 @@ class Acting:
     :param request: makes the request from an identity.
     :param warning: one more sentence of the confirmation; empty for none.
     """
+
+    is_pane = False
 
     def __init__(
         self,
@@ -259,6 +269,8 @@ def locking(lock: bool, processes: Sequence[Process]) -> Acting:
 
 class Renice:
     """Asks for a niceness and goes on to the confirmation."""
+
+    is_pane = False
 
     def __init__(self, processes: Sequence[Process]) -> None:
         self._processes = tuple(processes)

@@ -34,6 +34,8 @@ class Help:
 
     title = "help"
 
+    is_pane = True
+
     def __init__(self) -> None:
         self._skip = 0
 

@@ -67,6 +67,8 @@ def _added(node: Node, count: int, ceiling: float, memory: int) -> float | None:
 class Migrate:
     """The list of targets. :param processes: what is to move; marked ones go to one node together."""
 
+    is_pane = False
+
     def __init__(self, nodes: Sequence[Node], processes: Sequence[Process]) -> None:
         self._processes = tuple(processes)
         self._names = {str(node.id): f"node {node.id} {visible(node.name)}" for node in nodes}

@@ -6,34 +6,23 @@ It draws from one snapshot and knows nothing of the terminal; `gom.monitor.scree
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from gom.monitor import top_detail, top_dialogs, top_help, top_view
+from gom.monitor import top_detail, top_dialogs, top_help, top_menus, top_view
 from gom.monitor.feed import Feed, Snapshot, Wanted
 from gom.monitor.rows import Process
-from gom.monitor.spans import Line, Span, Style, box, fit, line, visible
+from gom.monitor.spans import Line, Style
 from gom.monitor.subscription import Place
-from gom.monitor.table import KEY_FIELDS
 from gom.monitor.top_actions import Actor, Answer
 from gom.monitor.top_columns import sort_at
-from gom.monitor.top_dialogs import Choice, Dialog, Menu, Renice, Step
+from gom.monitor.top_dialogs import Dialog, Renice, Step
 from gom.monitor.top_list import ProcessList, Row
 from gom.monitor.top_migrate import Migrate
+from gom.monitor.top_selection import Selection
 
-#: Rows of each node at most. More are asked for when the window comes to the end of those that are there.
-MAX_TOP: Final = 100_000
-#: Rows of all nodes that a tree asks for at once.
-TREE_ROWS: Final = 20_000
-#: Seconds for which typing has to pause before the nodes are asked with the new filter.
-TYPING_PAUSE: Final = 0.3
-#: Characters of a filter.
-MAX_FILTER: Final = 200
 #: Seconds for which an answer stays.
 MESSAGE_TIME: Final = 15.0
-_UP: Final = {True: Span("up", Style.GOOD), False: Span("down", Style.BAD)}
-SORTS: Final = {"P": "cpu", "M": "rss", "T": "time", "I": "io", "N": "pid", "S": "start"}
 
 
 class TopScreen:
@@ -54,8 +43,7 @@ class TopScreen:
         actor: Callable[[Callable[[], None]], Actor] | None = None,
     ) -> None:
         self.finished = False
-        self._wanted = wanted
-        self._first_top = wanted.top
+        self._selection = Selection(wanted, self._ask_feed)
         self._period = period
         self._when = when
         self._make_feed = feed or (lambda changed: Feed(place, period, wanted, changed))
@@ -68,8 +56,6 @@ class TopScreen:
         self._dialog: Dialog | None = None
         self._acting_on: tuple[Process, ...] = ()
         self._purpose = ""
-        self._typing: str | None = None
-        self._typed_at = 0.0
         self._message: tuple[str, Style, float] = ("", Style.PLAIN, 0.0)
         self._doing = 0
         self._shown: list[Row] = []
@@ -103,40 +89,27 @@ class TopScreen:
         at = table.cursor - table.first
         selected = shown[at] if 0 <= at < len(shown) else None
         above = top_view.header(
-            self._snapshot, self._wanted, selected, columns, rows, self._period, self._when
+            self._snapshot, self._selection.wanted, selected, columns, rows, self._period, self._when
         )
         self._first_line = len(above) + 1
         after = max(top_view.STALE_AFTER, 3 * self._period)
         lines = above + top_view.body(
-            self._snapshot, self._wanted, table, self._list.marks, columns, height, after
+            self._snapshot, self._selection.wanted, table, self._list.marks, columns, height, after
         )
         lines = lines[: rows - 1 if rows >= 3 else rows]
         if rows >= 3:
             message, style, until = self._message
-            below = top_view.Below(self._typing, message if until > self._snapshot.at else "", style)
+            below = top_view.Below(
+                self._selection.typing, message if until > self._snapshot.at else "", style
+            )
             lines.append(top_view.below(below, table, columns))
-        return self._with_dialog(lines, columns, rows)
-
-    def _with_dialog(self, lines: list[Line], columns: int, rows: int) -> list[Line]:
-        """Lay the open dialog over the picture: as low as possible, so that the header stays."""
-        if self._dialog is None:
-            return lines
-        if columns < 24 or rows < 8:  # no room for a frame
-            shown = self._dialog.lines(columns, rows)[-rows:]
-            return shown + [()] * (rows - len(shown))
-        is_pane = isinstance(self._dialog, (top_detail.Detail, top_help.Help))
-        width = columns if is_pane else min(columns, 76)
-        most = max(4, rows - (5 if is_pane else 6))
-        inner = self._dialog.lines(width - 4, most)
-        frame = box(visible(self._dialog.title), inner, width)
-        begin = max(0, rows - 1 - len(frame))
-        return [*lines[:begin], *frame, *lines[begin + len(frame) :]][:rows]
+        return lines if self._dialog is None else top_view.with_dialog(lines, self._dialog, columns, rows)
 
     def _take_news(self) -> None:
         assert self._feed is not None
         assert self._actor is not None
         self._snapshot = self._feed.snapshot()
-        self._list.match = self._local_match()
+        self._list.match = self._selection.local_match(self._snapshot)
         lost = self._list.update(self._snapshot.table)
         if lost and self._dialog is None:
             self._say(
@@ -144,32 +117,12 @@ class TopScreen:
             )
         for answer in self._actor.take():
             self._answered(answer)
-        if self._typing is not None and self._snapshot.at - self._typed_at > TYPING_PAUSE:
-            self._want(match=self._typing, top=min(self._wanted.top, self._enough()))
-        self._ask_for_more()
+        at_end = self._list.top + self._height >= len(self._list)
+        self._selection.follow(self._snapshot, self._height, at_end)
 
-    def _local_match(self) -> str:
-        """Return by what the rows that are there are filtered here, until the nodes have answered with it."""
-        needle = self._wanted.match if self._typing is None else self._typing
-        shown = self._snapshot.wanted
-        return "" if shown is not None and shown.match == needle else needle.casefold()
-
-    def _ask_for_more(self) -> None:
-        """Ask for more rows of each node when the window is at the end of those that are there."""
-        table = self._snapshot.table
-        if table is None or self._snapshot.wanted != self._wanted or self._wanted.top >= MAX_TOP:
-            return
-        if self._list.top + self._height < len(self._list):
-            return
-        if any(each.matched is not None and each.matched > len(each.lines) for each in table.nodes.values()):
-            self._want(top=min(2 * self._wanted.top, MAX_TOP))
-
-    def _want(self, **values: object) -> None:
-        wanted = self._wanted._replace(**values)  # type: ignore[arg-type]
-        if wanted != self._wanted:
-            self._wanted = wanted
-            assert self._feed is not None
-            self._feed.want(wanted)
+    def _ask_feed(self, wanted: Wanted) -> None:
+        assert self._feed is not None
+        self._feed.want(wanted)
 
     def _say(self, sentence: str, style: Style = Style.PLAIN) -> None:
         self._message = (sentence, style, self._snapshot.at + MESSAGE_TIME)
@@ -213,11 +166,11 @@ class TopScreen:
         elif self._purpose == "signal":
             self._open(top_dialogs.sending(value, self._acting_on), "confirm")
         elif self._purpose == "user":
-            self._want(user=value)
+            self._selection.want(user=value)
         elif self._purpose == "node":
-            self._want(node=int(value), top=self._first_top)
+            self._selection.only_node(int(value))
         elif self._purpose == "sort":
-            self._want(sort=value)
+            self._selection.want(sort=value)
 
     def _open(self, dialog: Dialog, purpose: str) -> None:
         """Open a dialog. Rows do not move while it is open."""
@@ -235,8 +188,9 @@ class TopScreen:
         """See `Program.press`."""
         if self._dialog is not None:
             self._follow(self._dialog.press(key, text))
-        elif self._typing is not None:
-            self._type(key, text)
+        elif self._selection.typing is not None:
+            if not self._selection.press(key, text, self._snapshot.at):
+                self._move(key)
         elif not self._move(key):
             self._command(key, text)
 
@@ -256,18 +210,11 @@ class TopScreen:
         """Go to the first row, and ask for no more rows than a screen shows."""
         self._list.go(0)
         if not self._list.is_tree:
-            self._want(top=min(self._wanted.top, self._enough()))
-
-    def _enough(self) -> int:
-        """Return how many rows of each node fill the screen, whichever node has them."""
-        top = self._first_top
-        while top < self._height:
-            top *= 2
-        return top
+            self._selection.shrink(self._height)
 
     def _command(self, key: str, text: str) -> None:
-        if text in SORTS:
-            self._want(sort=SORTS[text])
+        if text in top_menus.SORTS:
+            self._selection.want(sort=top_menus.SORTS[text])
         elif text in _KEYS:
             _KEYS[text](self)
         elif key == "enter":
@@ -279,25 +226,7 @@ class TopScreen:
 
     def paste(self, text: str) -> None:
         """Take text that the person pastes: for the filter, nothing else takes any."""
-        if self._typing is not None:
-            self._typing = (self._typing + text)[:MAX_FILTER]
-            self._typed_at = self._snapshot.at
-
-    def _type(self, key: str, text: str) -> None:
-        typed = self._typing or ""
-        self._typed_at = self._snapshot.at
-        if key in ("enter", "escape"):
-            self._typing = None
-            typed = typed if key == "enter" else ""
-            self._want(match=typed)
-        elif key == "backspace":
-            self._typing = typed[:-1]
-        elif key == "ctrl+u":
-            self._typing = ""
-        elif text and len(typed) < MAX_FILTER:
-            self._typing = typed + text
-        else:
-            self._move(key)
+        self._selection.paste(text, self._snapshot.at)
 
     def _clear(self) -> None:
         """Go back to all rows: marks first, then whatever selects."""
@@ -305,20 +234,18 @@ class TopScreen:
         if self._list.marks:
             self._list.marks.clear()
             return
-        self._want(match="", user="", jobs=False, node=0, top=self._first_top)
+        self._selection.clear()
 
     def _filter(self) -> None:
-        self._typing = self._wanted.match
-        self._typed_at = self._snapshot.at
+        self._selection.begin(self._snapshot.at)
 
     def _toggle_tree(self) -> None:
         self._list.is_tree = not self._list.is_tree
         self._list.arrange()
-        count = max(1, sum(node.up for node in self._snapshot.nodes))
-        self._want(top=max(self._first_top, TREE_ROWS // count) if self._list.is_tree else self._first_top)
+        self._selection.grow_for_tree(self._list.is_tree, sum(node.up for node in self._snapshot.nodes))
 
     def _toggle_jobs(self) -> None:
-        self._want(jobs=not self._wanted.jobs)
+        self._selection.want(jobs=not self._selection.wanted.jobs)
 
     def _unmark(self) -> None:
         self._list.marks.clear()
@@ -375,36 +302,13 @@ class TopScreen:
         self._follow(Step(ask=detail.ask()))
 
     def _choose_user(self) -> None:
-        table = self._snapshot.table
-        count = Counter(each.user for each in ([] if table is None else table.processes()))
-        names = [name for name, _ in count.most_common() if name]
-        choices = [Choice("", line("everybody"))]
-        choices += [
-            Choice(name, line(f"{fit(visible(name), 20)} ", Span(f"{count[name]} rows here", Style.DIM)))
-            for name in names
-        ]
-        self._open(Menu("processes of whom?", choices, self._at(choices, self._wanted.user)), "user")
+        self._open(top_menus.user_menu(self._snapshot.table, self._selection.wanted.user), "user")
 
     def _choose_node(self) -> None:
-        choices = [Choice("0", line("all nodes"))]
-        choices += [
-            Choice(str(node.id), line(f"{node.id:>4} {fit(visible(node.name), 16)} ", _UP[node.up]))
-            for node in self._snapshot.nodes
-        ]
-        self._open(
-            Menu("processes of which node?", choices, self._at(choices, str(self._wanted.node))), "node"
-        )
+        self._open(top_menus.node_menu(self._snapshot.nodes, self._selection.wanted.node), "node")
 
     def _choose_sort(self) -> None:
-        choices = [
-            Choice(key, line(f"{key:<6}", Span(f" key {letter}", Style.DIM))) for letter, key in SORTS.items()
-        ]
-        assert {choice.value for choice in choices} == set(KEY_FIELDS)
-        self._open(Menu("order by what?", choices, self._at(choices, self._wanted.sort)), "sort")
-
-    @staticmethod
-    def _at(choices: Sequence[Choice], value: str) -> int:
-        return next((at for at, choice in enumerate(choices) if choice.value == value), 0)
+        self._open(top_menus.sort_menu(self._selection.wanted.sort), "sort")
 
     def _help(self) -> None:
         self._open(top_help.Help(), "help")
@@ -429,7 +333,7 @@ class TopScreen:
     def _click_heading(self, column: int) -> None:
         sort = sort_at(self._width, column)
         if sort:
-            self._want(sort=sort)
+            self._selection.want(sort=sort)
 
     def wheel(self, steps: int) -> None:
         """See `Program.wheel`."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Set
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gom.monitor.feed import Snapshot, Wanted
 from gom.monitor.figures import age
-from gom.monitor.spans import Line, Span, Style, fit_line, line, restyled, visible
+from gom.monitor.spans import Line, Span, Style, box, fit_line, line, restyled, visible
 from gom.monitor.summary import last_event, summary
 from gom.monitor.table import NodeRows
 from gom.monitor.top_columns import columns_for, heading, row
 from gom.monitor.top_list import Row
+
+if TYPE_CHECKING:
+    from gom.monitor.top_dialogs import Dialog
 
 #: Seconds; rows of a node that are older are shown as stale.
 STALE_AFTER: Final = 3.0
@@ -172,3 +175,15 @@ def below(below: Below, table: Table, columns: int) -> Line:
             break
         spans += [Span(key, Style.KEY), Span(f" {does} ", Style.DIM)]
     return fit_line((*fit_line(spans, max(0, columns - len(where))), Span(where)), columns)
+
+
+def with_dialog(lines: list[Line], dialog: Dialog, columns: int, rows: int) -> list[Line]:
+    """Return the picture with a dialog laid over it: as low as possible, so that the header stays."""
+    if columns < 24 or rows < 8:  # no room for a frame
+        shown = dialog.lines(columns, rows)[-rows:]
+        return shown + [()] * (rows - len(shown))
+    width = columns if dialog.is_pane else min(columns, 76)
+    inner = dialog.lines(width - 4, max(4, rows - (5 if dialog.is_pane else 6)))
+    frame = box(visible(dialog.title), inner, width)
+    begin = max(0, rows - 1 - len(frame))
+    return [*lines[:begin], *frame, *lines[begin + len(frame) :]][:rows]

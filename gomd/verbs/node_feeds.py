@@ -164,34 +164,11 @@ class Feed:
         finally:
             self._gate.release()
         pieces = _block_of(reply, True)
-        number, rows, size = "", list[str](), 0
         silence = Silence(self._clock, SILENCE_TIMEOUT + 3 * self._period)
+        reading = Deferred.fromCoroutine(self._read(node, pieces, silence))
+        silence.guard(reading)
         try:
-            while True:
-                piece = await silence.end(Deferred.fromCoroutine(_advance(pieces)))
-                if not rows and (whole := _whole_round(piece)) is not None:
-                    self._take(whole)
-                    continue
-                for line in piece:
-                    found = _ROW.fullmatch(line)
-                    if found is None:
-                        raise _error_in(line)
-                    if found[2] != number:
-                        number, rows, size = found[2], [], 0
-                    count = int(found[3])
-                    if count:
-                        rows.append(found[1])
-                        size += len(line)
-                    if count > MAX_FEED_ROWS or size > MAX_FEED_BYTES:
-                        raise NotPossible(
-                            f"node {node.id} {node.name} has too many rows to be watched with others: "
-                            "select some, as with `ps --top 100`"
-                        )
-                    if len(rows) >= count:
-                        self._take(rows)
-                        number, rows, size = "", [], 0
-        except StopAsyncIteration:
-            raise TimedOut(f"node {node.id} {node.name} ended the watch: it is asked again") from None
+            await reading
         except CancelledError:
             if not silence.is_too_long:
                 raise
@@ -200,6 +177,37 @@ class Feed:
         finally:
             silence.stop()
             await pieces.aclose()
+
+    async def _read(self, node: Node, pieces: AsyncGenerator[Sequence[str], None], silence: Silence) -> None:
+        """Take rounds as they come. Raises when there are no more."""
+        number, rows, size = "", list[str](), 0
+        while True:
+            try:
+                piece = await pieces.__anext__()
+            except StopAsyncIteration:
+                raise TimedOut(f"node {node.id} {node.name} ended the watch: it is asked again") from None
+            silence.heard()
+            if not rows and (whole := _whole_round(piece)) is not None:
+                self._take(whole)
+                continue
+            for line in piece:
+                found = _ROW.fullmatch(line)
+                if found is None:
+                    raise _error_in(line)
+                if found[2] != number:
+                    number, rows, size = found[2], [], 0
+                count = int(found[3])
+                if count:
+                    rows.append(found[1])
+                    size += len(line)
+                if count > MAX_FEED_ROWS or size > MAX_FEED_BYTES:
+                    raise NotPossible(
+                        f"node {node.id} {node.name} has too many rows to be watched with others: "
+                        "select some, as with `ps --top 100`"
+                    )
+                if len(rows) >= count:
+                    self._take(rows)
+                    number, rows, size = "", [], 0
 
     # -- in text
 
@@ -246,10 +254,6 @@ def _whole_round(piece: Sequence[str]) -> list[str] | None:
     cut = -len(end)
     rows = [line[1:cut] for line in piece if line.endswith(end) and line[0] == "{"]
     return rows if len(rows) == len(piece) else None
-
-
-async def _advance(pieces: AsyncGenerator[Sequence[str], None]) -> Sequence[str]:
-    return await pieces.__anext__()
 
 
 def _block_of(reply: Reply, json: bool) -> AsyncGenerator[Sequence[str], None]:

@@ -164,7 +164,7 @@ def test_one_picture(daemon: Daemon, marked: subprocess.Popen[bytes], tmp_path: 
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith("nodes 1 of 1 up")
         assert "\x1b" not in done.stdout
-        return [text for text in done.stdout.splitlines() if "time.sleep" in text]
+        return [text for text in done.stdout.splitlines() if str(marked.pid) in text.split()[:3]]
 
     [row] = until(picture)  # the daemon's table may be a second older than the process
     assert row.split()[1] == str(marked.pid)

@@ -45,7 +45,7 @@ class Screen:
 
     def __init__(self, known: ClusterView, view: View | None = None, begin: int = 0) -> None:
         self.feeds: list[Scripted] = []
-        self.program = MonProgram(self._follow(known), view or View(), lambda: NOW, begin, 0.05)
+        self.program = MonProgram(self._follow(known), view or View(), lambda: NOW, begin)
 
     def _follow(self, known: ClusterView) -> Callable[[Callable[[], None]], Scripted]:
         def follow(changed: Callable[[], None]) -> Scripted:
