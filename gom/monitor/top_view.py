@@ -78,7 +78,7 @@ def header(
     status = status_line(snapshot, wanted, selected, max(STALE_AFTER, 3 * period))
     count = header_height(rows) - 1
     if snapshot.trouble and count:
-        first = line(Span(visible(snapshot.trouble), Style.BAD), Span("  trying again", Style.DIM))
+        first = line(Span("trying again: ", Style.WARN), Span(visible(snapshot.trouble), Style.BAD))
     if count == 1:
         return [first if snapshot.trouble else status]
     return (

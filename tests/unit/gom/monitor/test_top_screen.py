@@ -297,7 +297,7 @@ def test_a_silent_node_stays_greyed_with_its_age() -> None:
 def test_a_daemon_that_is_gone_is_said() -> None:
     viewer = Viewer()
     viewer.know(trouble="no daemon at unix:/x: is gomd running?", at=100.0)
-    assert viewer.look()[0].startswith("no daemon at unix:/x: is gomd running?  trying again")
+    assert viewer.look()[0].startswith("trying again: no daemon at unix:/x: is gomd running?")
     assert "xz -9 big" in "\n".join(viewer.look())
 
 
