@@ -7,7 +7,7 @@ A request goes through the same `Dispatch` as a line of telnet, as the caller th
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -21,6 +21,7 @@ from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession
 from gomd.verbs.dispatch import Dispatch
 from gomd.verbs.quotas import Quotas
+from gomd.verbs.replies import Rows
 from gomd.verbs.table import Verb
 from gomd.web.access import Access
 from gomd.web.answers import send_reply
@@ -210,7 +211,9 @@ class Api:
         """Return what gives the rows of `events`, so that a client that comes back has missed none."""
 
         def rows() -> list[str]:
-            reply: Any = self._dispatch.ask(session, Request("events"))
+            reply = self._dispatch.ask(session, Request("events"))
+            assert isinstance(reply, Rows)
+            assert isinstance(reply.rows, Sequence)
             return [dumps(encode(row)) for row in reply.rows]
 
         return rows

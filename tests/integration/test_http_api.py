@@ -36,7 +36,7 @@ def with_tokens(tmp_path: Path) -> str:
 def example(name: str) -> str:
     """Return an argument that fits."""
     return {"path": "proc/hpc/nodes/9/load", "pid": str(os.getpid()), "node": "9", "verb": "load",
-            "text": "json"}[name]  # fmt: skip
+            "text": "json", "field": "load", "name": "processes"}[name]  # fmt: skip
 
 
 def test_the_description_is_that_of_the_server(start_daemon: StartDaemon, tmp_path: Path, token: str) -> None:
