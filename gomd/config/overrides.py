@@ -14,7 +14,7 @@ SHORT_OPTIONS: Final[Mapping[str, str]] = {
     "telnet": "where the telnet line listens, tcp:HOST:PORT or unix:PATH; beside a tcp endpoint "
     "the unix socket in the state directory stays",
     "peers": "HOST:PORT at which the other nodes reach this one",
-    "http": "where metrics are served, tcp:HOST:PORT or unix:PATH",
+    "http": "where the page, the API and metrics are served, tcp:HOST:PORT or unix:PATH",
     "state-dir": "directory for the files that the daemon keeps",
     "source": "where the node's values come from: linux, openmosix or memory",
     "proc-root": "directory to read instead of /proc",

@@ -6,8 +6,7 @@ A request goes through the same `Dispatch` as a line of telnet, as the caller th
 
 from __future__ import annotations
 
-import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -21,12 +20,14 @@ from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession
 from gomd.verbs.dispatch import Dispatch
 from gomd.verbs.quotas import Quotas
+from gomd.verbs.replies import Rows
 from gomd.verbs.table import Verb
 from gomd.web.access import Access
 from gomd.web.answers import send_reply
 from gomd.web.channel import WebRequest
 from gomd.web.job_streams import output_of, start_job
 from gomd.web.limits import MAX_STREAMS, MAX_STREAMS_PER_CALLER
+from gomd.web.session_api import SessionApi, WrongMethod
 from gomd.web.streams import EventStream, messages_of
 from gomd.web.verb_requests import body_of, query_of, request_of, watch_request
 from libgomd.errors import (
@@ -34,7 +35,6 @@ from libgomd.errors import (
     MalformedRequest,
     NeedsAuth,
     NodeError,
-    NotAllowed,
     NotFound,
     RequestError,
 )
@@ -58,14 +58,6 @@ class ApiSession:
     wrong_tokens: int = 0
 
 
-class WrongMethod(Exception):
-    """The URL takes other methods. :ivar allowed: these."""
-
-    def __init__(self, *allowed: str) -> None:
-        super().__init__(", ".join(allowed))
-        self.allowed = allowed
-
-
 class Api:
     """
     Answers what is below `/api/v1/`.
@@ -83,7 +75,7 @@ class Api:
         self._streams = Quotas("event streams", MAX_STREAMS, MAX_STREAMS_PER_CALLER)
         self._description: bytes | None = None
         self._fixed: Mapping[bytes, Callable[[WebRequest], Awaitable[None]]] = {
-            b"session": self._session,
+            b"session": SessionApi(access).answer,
             b"openapi.json": self._openapi,
             b"run": self._run,
         }
@@ -210,7 +202,9 @@ class Api:
         """Return what gives the rows of `events`, so that a client that comes back has missed none."""
 
         def rows() -> list[str]:
-            reply: Any = self._dispatch.ask(session, Request("events"))
+            reply = self._dispatch.ask(session, Request("events"))
+            assert isinstance(reply, Rows)
+            assert isinstance(reply.rows, Sequence)
             return [dumps(encode(row)) for row in reply.rows]
 
         return rows
@@ -246,61 +240,6 @@ class Api:
             release()
 
     # -- what is no verb
-
-    async def _session(self, request: WebRequest) -> None:
-        """GET says who the caller is, POST signs in, DELETE signs out."""
-        if request.method in _READS:
-            await self._who(request)
-        elif request.method == b"POST":
-            await self._sign_in(request)
-        elif request.method == b"DELETE":
-            await self._sign_out(request)
-        else:
-            raise WrongMethod("GET", "HEAD", "POST", "DELETE")
-
-    async def _who(self, request: WebRequest) -> None:
-        rules = self._access.rules
-        caller = await self._caller(request)
-        value = {**encode(caller), "anonymous": rules.anonymous, "signs_in": rules.signs_in}
-        request.reply_json(200, {"value": value})
-
-    async def _sign_in(self, request: WebRequest) -> None:
-        body = body_of(request.content.getvalue())
-        token, code = body.get("token"), body.get("code")
-        if len(body) != 1 or not (isinstance(token, str) or isinstance(code, str)):
-            raise MalformedRequest('send {"token": TOKEN}, or {"code": CODE} with what `gom page` made')
-        access, via = self._access, self._access.via(request)
-        if not access.rules.signs_in:
-            raise NotAllowed(
-                "nobody signs in here, where tokens would travel in clear text: set [http] tls = yes, or use "
-                "a loopback address"
-            )
-        if isinstance(token, str):
-            caller = await access.by_token(token, via)
-        else:
-            access.check_attempts(request)
-            found = access.sessions.take_code(str(code))
-            if found is None:
-                access.wrong(request)
-                raise NeedsAuth("this code is not good any more: say `gom page` again")
-            caller = found
-        cookie, key = access.sessions.begin(caller, token or "")
-        set_cookie = f"{access.cookie_name(request)}={cookie}{self._cookie_attributes()}"
-        value = {**encode(caller), "key": key}
-        request.reply(
-            200, json.dumps({"value": value}).encode(), "application/json", {"Set-Cookie": set_cookie}
-        )
-
-    async def _sign_out(self, request: WebRequest) -> None:
-        session = self._access.session(request)
-        if session is None:
-            raise NeedsAuth("there is no session to end: send its key in X-Gomd-Session")
-        self._access.sessions.end(session)
-        gone = f"{self._access.cookie_name(request)}={self._cookie_attributes()}; Max-Age=0"
-        request.reply(200, b'{"value": null}', "application/json", {"Set-Cookie": gone})
-
-    def _cookie_attributes(self) -> str:
-        return f"; Path=/api/v1/; HttpOnly; SameSite=Strict{'; Secure' if self._access.rules.secure else ''}"
 
     async def _openapi(self, request: WebRequest) -> None:
         if request.method not in _READS:

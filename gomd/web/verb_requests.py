@@ -24,6 +24,7 @@ NODE: Final = "node"
 #: Options of every watch: seconds from round to round, and the number of rounds.
 WATCH_OPTIONS: Final = {"n": "-n", "c": "-c"}
 _OPTION: Final = re.compile(r"\[--([a-z-]+)(?:[= ]([^\]]*))?\]")
+_REPEATED: Final = re.compile(r"\[([A-Z]+) \.\.\.\]")
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z_-]*")
 
 
@@ -50,7 +51,7 @@ def options_of(verb: Verb) -> Options:
         (valued if value else flags).append(name)
     words = []
     more = False
-    for word in _OPTION.sub("", verb.arguments).replace("[PID ...]", "[PID] ...").split():
+    for word in _REPEATED.sub(r"[\1] ...", _OPTION.sub("", verb.arguments)).split():
         if word.strip("[]") == "...":
             more = True
             continue

@@ -61,9 +61,11 @@ def main() -> None:
     compose = import_module("gomd.tap.compose")
     real = compose.make_parts
 
-    def make_parts(reactor: Any, wall: Any, node: Any, network: Any, *others: Any) -> Any:
-        network.members = Large(network.members, reactor, count)
-        return real(reactor, wall, node, network, *others)
+    def make_parts(*arguments: Any) -> Any:
+        clock = next(each for each in arguments if hasattr(each, "callLater"))
+        network = next(each for each in arguments if hasattr(each, "members"))
+        network.members = Large(network.members, clock, count)
+        return real(*arguments)
 
     setattr(compose, "make_parts", make_parts)  # noqa: B010 - mypy does not know the module
     from twisted.scripts.twistd import run

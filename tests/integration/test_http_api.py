@@ -33,10 +33,15 @@ def with_tokens(tmp_path: Path) -> str:
     return f"[telnet]\ntokens_file = {tmp_path / 'tokens'}\n"
 
 
-def example(name: str) -> str:
-    """Return an argument that fits."""
-    return {"path": "proc/hpc/nodes/9/load", "pid": str(os.getpid()), "node": "9", "verb": "load",
-            "text": "json"}[name]  # fmt: skip
+def example(web: Web, template: str, name: str) -> str:
+    """Return an argument that fits: a name of something is the first that the verb itself lists."""
+    if name == "name":
+        verb = template.removeprefix("/api/v1/").removeprefix("watch/").partition("/")[0]
+        return str(web.ask("GET", f"/api/v1/{verb}").json["rows"][0]["name"])
+    return {
+        "path": "proc/hpc/nodes/9/load", "pid": str(os.getpid()), "node": "9", "verb": "load", "text": "json",
+        "field": "load",
+    }[name]  # fmt: skip
 
 
 def test_the_description_is_that_of_the_server(start_daemon: StartDaemon, tmp_path: Path, token: str) -> None:
@@ -54,7 +59,7 @@ def test_the_description_is_that_of_the_server(start_daemon: StartDaemon, tmp_pa
             continue
         path = template
         for name in names:
-            path = path.replace(f"{{{name}}}", example(name))
+            path = path.replace(f"{{{name}}}", example(web, template, name))
         if path == "/api/v1/ls/proc/hpc/nodes/9/load":
             path = "/api/v1/ls/proc/hpc"
         [(media_type, content)] = operation["responses"]["200"]["content"].items()

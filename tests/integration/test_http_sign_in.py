@@ -115,13 +115,12 @@ def test_wrong_settings_refuse_the_start(tmp_path: Path) -> None:
     key.write_text("x")
     key.chmod(0o644)
     for ini, words in (
-        ("certificate = /c.pem\n", "with tls = yes only"),
-        ("tls = yes\nkey = /k.pem\n", "the certificate to it is missing"),
-        (f"tls = yes\ncertificate = {key}\nkey = {key}\n", "is open to others"),
-        ("tls = yes\ncertificate = /none/c.pem\nkey = /none/k.pem\n", "cannot be read"),
-        ("anonymous = all\n", "anonymous"),
-        ("hosts = a.example:80\n", "names without ports"),
+        ("certificate = /c.pem\n", ["with tls = yes only"]),
+        ("tls = yes\nkey = /k.pem\n", ["the certificate to it is missing"]),
+        (f"tls = yes\ncertificate = {key}\n", ["is open to others"]),
+        ("anonymous = all\nhosts = a.example:80\n", ["anonymous = 'all'", "names without ports"]),
     ):
         outcome = run(tmp_path, "--check", "--http", "tcp:127.0.0.1:0", ini=f"[http]\n{ini}")
         assert outcome.returncode == 1, (ini, outcome.stderr)
-        assert words in outcome.stderr
+        for each in words:
+            assert each in outcome.stderr

@@ -1,8 +1,10 @@
 // Runs one scenario: node run.mjs NAME CONFIG, where CONFIG is JSON with the URL and what the scenario needs.
 
-import * as scenarios from "./scenarios.mjs";
+import { measure } from "./measure.mjs";
+import * as others from "./scenarios.mjs";
 import { check, open } from "./browser.mjs";
 
+const scenarios = { ...others, measure };
 const [name, text] = process.argv.slice(2);
 const config = JSON.parse(text);
 const opened = await open(config.chromium, config.browser);

@@ -30,6 +30,7 @@ def test_the_arguments_and_options_of_a_usage() -> None:
     )  # fmt: skip
     assert options_of(VERBS["migrate"]).words[2] == ("dry_run", False, "dry-run")
     assert options_of(VERBS["ps"]).more
+    assert options_of(usage("[NAME ...]"))[2:] == ((("name", False, ""),), True)
 
 
 @pytest.mark.parametrize(
