@@ -29,6 +29,7 @@ from libgomd.model import (
     Disk,
     Interface,
     Load,
+    Measure,
     Memory,
     Node,
     Paging,
@@ -45,6 +46,9 @@ DAY: Final = 86_400
 SCAN_PERIOD: Final = 5
 PROCESSES: Final = 300
 NEW_PROCESSES: Final = 3
+#: Seconds from one set of measures to the next, and how many of them are kept.
+MEASURES_PERIOD: Final = 15
+MEASURES: Final = 40
 ROUNDS: Final = 15
 #: Seconds for which a reader of a month and the writer go on together; and an idle daemon is measured.
 BESIDE: Final = 8.0
@@ -73,6 +77,7 @@ class _Node:
         self._random = random.Random(7)
         self._busy, self._mem = 50.0, 4e9
         self._counts = [0.0] * 13
+        self._measured = [1e6] * MEASURES
         self._pid = 1000
         self._processes = [self._process() for _ in range(PROCESSES)]
 
@@ -92,6 +97,15 @@ class _Node:
             Pressure(*(round(draw.random() * 5, 2) for _ in range(5))),
         )  # fmt: skip
         return _node(load, mem), sample
+
+    def measures(self) -> list[Measure]:
+        """Return as many measures as the history keeps of a node with three file systems and two sensors."""
+        draw = self._random
+        self._measured = [value + draw.randrange(100) * 512 for value in self._measured]
+        return [
+            Measure("measure", value, {"number": str(number)}, kept=True)
+            for number, value in enumerate(self._measured)
+        ]
 
     def table(self, at: float) -> ProcessTable:
         """Return the scan of a moment: some end, some begin, a tenth works."""
@@ -152,6 +166,9 @@ def _replayed(path: Path) -> tuple[SqliteHistory, float]:
             put += 1
         if second % 10 == 0:
             store.write_nodes([node], now)
+            put += 1
+        if second % MEASURES_PERIOD == 0:
+            store.write_measures(machine.measures(), now)
             put += 1
         if second % 500 == 0:
             while _counter(store, "history_written") < put - 500:

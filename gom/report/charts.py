@@ -32,7 +32,7 @@ def chart(
     :param shown: gives the text of a value at the axis.
     """
     drawn: Any = pygal.DateTimeLine(
-        style=_STYLE, width=_WIDTH, height=_HEIGHT, js=(), show_dots=False, show_minor_x_labels=False,
+        style=_STYLE, width=_WIDTH, height=_HEIGHT, js=(), show_dots=False,
         legend_at_bottom=True, legend_at_bottom_columns=len(lines), allow_interruptions=True,
         disable_xml_declaration=True, title=title, include_x_axis=True, explicit_size=False,
         x_value_formatter=lambda at: at.strftime("%d. %H:%M"), value_formatter=shown,

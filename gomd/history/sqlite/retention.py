@@ -24,6 +24,9 @@ _LEAST_FACTOR: Final = 0.001
 #: The part of the allowed size to which a file that is too large is thinned, and above which nothing grows.
 _THINNED: Final = 0.9
 _ROOMY: Final = 0.8
+#: The part of the allowed size that rows of nodes may take, and about the bytes of one.
+_MOST_OF_NODES: Final = 0.3
+_NODE_ROW_BYTES: Final = 140
 
 
 class Retention:
@@ -32,11 +35,12 @@ class Retention:
 
     :param max_bytes: the size that the file may have.
     :ivar factor: the part of the usual times for which rows are kept; 1.0 as long as the file fits.
+    :ivar others: the same for rows of other nodes, which may be most of the file in a large cluster.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
-        self.factor = 1.0
+        self.factor = self.others = 1.0
 
     def limit(self, connection: sqlite3.Connection) -> None:
         """Let SQLite itself refuse to make the file larger than it may be. Blocks."""
@@ -45,17 +49,27 @@ class Retention:
 
     def expire(self, connection: sqlite3.Connection, now: float, own_id: int) -> None:
         """Remove what is too old, and give free pages back. Blocks; each statement is a transaction."""
-        if self.factor < 1.0 and size_of(connection) < _ROOMY * self.max_bytes:
-            self.factor = min(1.0, self.factor * _GROW)
+        if size_of(connection) < _ROOMY * self.max_bytes:
+            self.factor, self.others = min(1.0, self.factor * _GROW), min(1.0, self.others * _GROW)
         self._remove(connection, now, own_id)
         if size_of(connection) > self.max_bytes:
             self.thin(connection, now, own_id, _THINNED * self.max_bytes)
 
     def thin(self, connection: sqlite3.Connection, now: float, own_id: int, wanted: float) -> None:
         """Remove the oldest rows until at most ``wanted`` bytes of the file are in use. Blocks."""
-        while used_by(connection) > wanted and self.factor > _LEAST_FACTOR:
-            self.factor *= _SHRINK
+        while used_by(connection) > wanted:
+            if self.others > _LEAST_FACTOR and self._share_of_nodes(connection) > _MOST_OF_NODES:
+                self.others *= _SHRINK
+            elif self.factor > _LEAST_FACTOR:
+                self.factor *= _SHRINK
+            else:
+                return
             self._remove(connection, now, own_id)
+
+    def _share_of_nodes(self, connection: sqlite3.Connection) -> float:
+        """Return which part of the allowed size the rows of nodes take, about."""
+        [rows] = connection.execute("SELECT count(*) FROM nodes").fetchone()
+        return float(rows * _NODE_ROW_BYTES / self.max_bytes)
 
     def _remove(self, connection: sqlite3.Connection, now: float, own_id: int) -> None:
         def before(seconds: float) -> float:
@@ -72,7 +86,7 @@ class Retention:
                     (field, before(seconds)),
                 )
         for (node,) in connection.execute(DISTINCT_NODES.format(table="nodes")).fetchall():
-            kept = KEEP_MINUTES if node == own_id else KEEP_OTHER_NODES
+            kept = KEEP_MINUTES if node == own_id else KEEP_OTHER_NODES * self.others
             connection.execute("DELETE FROM nodes WHERE node = ? AND time < ?", (node, before(kept)))
         for (node,) in connection.execute(DISTINCT_NODES.format(table="remembered")).fetchall():
             connection.execute(

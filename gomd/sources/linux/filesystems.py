@@ -56,11 +56,13 @@ def parse_mountinfo(text: str) -> list[Mount]:
             continue
         point = _OCTAL.sub(lambda found: chr(int(found[1], 8)), words[4])
         options = (*words[5].split(","), *more[2].split(","))
-        at_points[point] = Mount(point, words[2], more[0], "ro" in options)
+        # A FUSE file system of a user's answers as that user likes, or never: it is not asked.
+        is_asked = more[0] in TYPES and (not more[0].startswith("fuse") or "user_id=0" in options)
+        at_points[point] = Mount(point, words[2], more[0] if is_asked else "", "ro" in options)
     found: dict[str, Mount] = {}
     for mount in at_points.values():
         old = found.get(mount.device)
-        if mount.kind in TYPES and (old is None or len(mount.point) < len(old.point)):
+        if mount.kind and (old is None or len(mount.point) < len(old.point)):
             found[mount.device] = mount
     return sorted(found.values())[:MAX_FILE_SYSTEMS]
 

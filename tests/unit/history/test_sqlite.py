@@ -28,6 +28,7 @@ from tests.unit.history.contract import (
     EVENT,
     JOB,
     NODE,
+    OTHER,
     SAMPLE,
     TABLE,
     HistoryContract,
@@ -315,6 +316,23 @@ class SqliteTests(SampleLogContract, HistoryContract, SynchronousTestCase):
         then = log.reader.processes_at(7, self.now)
         assert then is not None
         self.assertEqual(len(then.processes), 20)
+
+    def test_many_other_nodes_do_not_push_out_the_past_of_this_one(self) -> None:
+        """In a large cluster the rows of other nodes are shortened first."""
+        others = [replace(OTHER, id=100 + at, name=f"node{at}") for at in range(200)]
+        for _chunk in range(20):
+            log = self.make(max_bytes=1 << 20)
+            self.write_samples(log, self.now, 60)
+            for _minute in range(5):
+                self.now += 60.0
+                log.write_nodes([NODE, *others], self.now)
+            log.close()
+            self.assertEqual(self.counter(log, "history_lost"), 0)
+        rows = log.reader.values(7, ["load"], 1_700_000_000.0, 1_700_000_060.0, 1)
+        self.assertEqual([row.max for row in rows], [59])
+        self.assertEqual(self.counter(log, "history_kept"), 1.0)
+        self.assertLessEqual(self.path.stat().st_size, 1 << 20)
+        self.assertTrue(log.reader.values(150, ["load"], self.now - 600, self.now, 1))
 
     def test_what_is_old_is_removed(self) -> None:
         """Seconds after a day, processes after three; minutes stay."""

@@ -54,6 +54,8 @@ MOUNTINFO = r"""22 27 0:21 / /proc rw,relatime - proc proc rw
 34 27 0:42 / /hidden rw - tmpfs first rw
 35 27 0:43 / /hidden ro - tmpfs second rw
 36 27 0:44 / /run/user shared:3 - tmpfs
+37 27 0:45 / /home/eve/mnt rw - fuse.sshfs eve rw,user_id=1000,group_id=1000,allow_other
+38 27 0:46 / /srv/remote rw - fuse.sshfs root rw,user_id=0,group_id=0
 nonsense
 """
 SNMP = """\
@@ -216,10 +218,10 @@ def test_temperatures(tmp_path: Path) -> None:
 
 
 def test_which_file_systems_are_looked_at() -> None:
-    """Each once, at its shortest place, and never autofs, which would mount something."""
+    """Each once, at its shortest place; never autofs, which would mount something, nor FUSE of a user."""
     assert parse_mountinfo(MOUNTINFO) == [
         Mount("/", "254:0", "ext4", False), Mount("/hidden", "0:43", "tmpfs", True),
-        Mount("/srv/my data", "0:41", "nfs4", True),
+        Mount("/srv/my data", "0:41", "nfs4", True), Mount("/srv/remote", "0:46", "fuse.sshfs", False),
     ]  # fmt: skip
 
 
