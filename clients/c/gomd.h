@@ -1,0 +1,228 @@
+/*
+ * gomd.h - ask a gomd daemon over its line protocol: gomd(3) and README.md describe it.
+ *
+ * Numbers: every whole number is an int64_t, memory is in bytes, times are seconds since the epoch. What the
+ * daemon does not know is GOMD_UNKNOWN in an int64_t, a NaN in a double, NULL in a text, -1 in a flag; it is never 0.
+ *
+ * Threads: one thread at a time uses a handle, and different threads use different handles freely. Answers
+ * (gomd_rows_t, gomd_reply_t) do not depend on the handle they came from; several threads may read one.
+ * A child of fork(2) cannot use a handle of its parent; it may close it.
+ *
+ * A call blocks until the answer is complete, at most for the handle's timeout. After a timeout, or an answer
+ * that is not of this protocol, the connection is closed, so that a late answer is never taken for another's.
+ */
+#ifndef GOMD_H
+#define GOMD_H
+
+#include <limits.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct gomd gomd_t;             /* a connection */
+typedef struct gomd_rows gomd_rows_t;   /* an answer, as structs */
+typedef struct gomd_reply gomd_reply_t; /* an answer, as lines */
+typedef int gomd_node_t;                /* the id of a node, 1 to 65535 */
+
+#define GOMD_UNKNOWN INT64_MIN
+
+/* What calls return. What a daemon refuses is minus its code: -404 when there is no such node or process. */
+enum gomd_error {
+    GOMD_OK = 0,
+    GOMD_E_USAGE = -1,    /* wrong arguments; nothing was sent */
+    GOMD_E_CONNECT = -2,  /* no daemon there */
+    GOMD_E_LOST = -3,     /* the connection is closed: connect again */
+    GOMD_E_TIMEOUT = -4,  /* no answer in time; the connection is closed */
+    GOMD_E_REPLY = -5,    /* the answer is not of this protocol; the connection is closed */
+    GOMD_E_MEMORY = -6,   /* out of memory; in the middle of an answer the connection is closed */
+    GOMD_E_UNPROVEN = -7, /* not sent to a port that was found by default, where any program may listen */
+    GOMD_E_ENDED = -8     /* the watch has ended */
+};
+
+/*
+ * Connect to "unix:PATH" or "tcp:HOST:PORT". NULL is $GOMD_ENDPOINT, else the daemon of this machine.
+ * timeout_ms bounds this call and every later one; 0 means 30 seconds. A host's name, unlike its address, is
+ * looked up by getaddrinfo(3), which has a time limit of its own. *g is a handle even when this fails, for
+ * gomd_error(), and has to be closed; it is NULL only without memory.
+ */
+int gomd_connect(gomd_t **g, const char *endpoint, int timeout_ms);
+void gomd_close(gomd_t *g);
+/* One sentence about the last call that failed. It is valid until the next call. */
+const char *gomd_error(const gomd_t *g);
+/* A sentence for a return value, when there is no handle. */
+const char *gomd_strerror(int error);
+/* The id of the node that answers, from its greeting. */
+gomd_node_t gomd_own_node(const gomd_t *g);
+/* Raise the role of this connection by a token. */
+int gomd_auth(gomd_t *g, const char *token);
+
+/*
+ * Any request: words is a verb and its arguments, up to a NULL. node is an id, a name, "all", or NULL for the
+ * node that is connected to. The lines of the block are JSON objects, the text of a 200 is a JSON value.
+ * When the daemon refuses, this returns minus its code, and *reply has what it said; it is NULL when there is
+ * none. Not for `format`, `run`, `attach`, streams between daemons, or `watch`, which has calls of its own.
+ */
+int gomd_ask(gomd_t *g, const char *node, const char *const *words, gomd_reply_t **reply);
+int gomd_reply_code(const gomd_reply_t *reply);
+const char *gomd_reply_text(const gomd_reply_t *reply);
+size_t gomd_reply_count(const gomd_reply_t *reply);
+const char *gomd_reply_line(const gomd_reply_t *reply, size_t at); /* NULL behind the last one */
+void gomd_reply_free(gomd_reply_t *reply);
+/* Undo the \xNN of bytes that are not printable. to has room for strlen(text) bytes; returns their number. */
+size_t gomd_original(const char *text, unsigned char *to);
+
+/* The rows. Later versions may add fields at the end; rows are only ever made by the library. */
+typedef struct {
+    int64_t id;
+    const char *name, *address;
+    int64_t status; /* bits of openMosix */
+    int up;
+    int64_t load; /* 100 is one busy process on a standard processor */
+    int64_t speed, cpus, util, mem, rmem, tmem;
+    double age; /* seconds */
+} gomd_node_row_t;
+
+typedef struct {
+    int64_t node, home, pid, ppid, uid;
+    const char *user, *state;
+    int64_t nice, threads;
+    double cpu_percent, cpu_seconds;
+    int64_t rss, vsize;
+    double start_time;
+    int64_t where; /* 0 at home */
+    int64_t nmigs;
+    int lock;
+    const char *cantmove, *command;
+    double read_rate, write_rate; /* bytes a second */
+    int64_t started;              /* clock ticks after the boot of its home */
+    const char *identity;
+    int stuck;
+    double age;
+    const char *name;
+} gomd_process_t;
+
+typedef struct {
+    int64_t job, home, node, pid;
+    const char *user, *state;
+    int64_t exit;
+    const char *command;
+    int64_t uid;
+    double started, ended;
+    const char *reason;
+    int64_t nmigs;
+    int lock, detached;
+    int64_t pid_there;
+    const char *cantmove;
+    const int64_t *former; /* former_count of them */
+    size_t former_count;
+    int64_t memory_max;
+    const char *identity;
+} gomd_job_t;
+
+typedef struct {
+    double time;
+    const char *kind;
+    int64_t node;
+    const char *name, *reason;
+    int64_t by;
+    double seconds, stopped_seconds;
+    int64_t bytes;
+} gomd_event_t;
+
+typedef struct { int64_t first; const char *address; int64_t count; } gomd_range_t;
+typedef struct { const char *name; } gomd_name_t;
+typedef struct { const char *name, *value, *meaning; } gomd_stat_t; /* value: as text */
+typedef struct { const char *role, *user; int64_t uid; const char *via; } gomd_caller_t;
+typedef struct { int64_t status; const char *words; } gomd_status_t;
+typedef struct { const char *version; int64_t protocol; } gomd_version_t;
+typedef struct { int64_t mem, rmem, tmem; } gomd_memory_t;
+typedef struct { const char *path, *text; } gomd_file_t;
+/* A verb with one value, or one that this library has no struct for: then json is the whole row. */
+typedef struct { int64_t integer; double number; const char *json; } gomd_value_t;
+
+/* Where a row comes from, when several nodes were asked or watched. */
+typedef struct {
+    int64_t from;      /* the node; GOMD_UNKNOWN where only one is asked */
+    int64_t code;      /* of the error, or GOMD_UNKNOWN */
+    const char *error; /* why this node has no row, or NULL */
+    int left;          /* 1: the node has left the cluster; else -1 */
+    double rows_age;   /* of a watch: seconds since the rows of this node were fresh */
+    int64_t matched;   /* of a watch: how many processes a selection has there, or GOMD_UNKNOWN */
+} gomd_source_t;
+
+size_t gomd_rows_count(const gomd_rows_t *rows);
+int64_t gomd_rows_round(const gomd_rows_t *rows); /* of a watch, else GOMD_UNKNOWN */
+void gomd_rows_free(gomd_rows_t *rows);
+const gomd_source_t *gomd_rows_source(const gomd_rows_t *rows, size_t at);
+/* A row, or NULL: behind the last one, for rows of another verb, and for a node that gave an error or has left. */
+const gomd_node_row_t *gomd_rows_node(const gomd_rows_t *rows, size_t at);
+const gomd_process_t *gomd_rows_process(const gomd_rows_t *rows, size_t at);
+const gomd_job_t *gomd_rows_job(const gomd_rows_t *rows, size_t at);
+const gomd_event_t *gomd_rows_event(const gomd_rows_t *rows, size_t at);
+const gomd_range_t *gomd_rows_range(const gomd_rows_t *rows, size_t at);
+const gomd_name_t *gomd_rows_name(const gomd_rows_t *rows, size_t at);
+const gomd_stat_t *gomd_rows_stat(const gomd_rows_t *rows, size_t at);
+const gomd_caller_t *gomd_rows_caller(const gomd_rows_t *rows, size_t at);
+const gomd_status_t *gomd_rows_status(const gomd_rows_t *rows, size_t at);
+const gomd_version_t *gomd_rows_version(const gomd_rows_t *rows, size_t at);
+const gomd_memory_t *gomd_rows_memory(const gomd_rows_t *rows, size_t at);
+const gomd_file_t *gomd_rows_file(const gomd_rows_t *rows, size_t at);
+const gomd_value_t *gomd_rows_value(const gomd_rows_t *rows, size_t at);
+
+/* Any verb that reads, as structs: gomd_read(g, NULL, (const char *[]){"ps", "--top", "9", NULL}, &rows). */
+int gomd_read(gomd_t *g, const char *node, const char *const *words, gomd_rows_t **rows);
+
+/* What `ps` selects; fields that are 0 or NULL select nothing. Initialize it with names, as fields may be added. */
+typedef struct {
+    const char *node; /* the node to ask, or "all"; NULL is the one that is connected to */
+    int64_t top;
+    const char *sort, *user, *match, *fields;
+    int jobs;
+    const pid_t *pids;
+    size_t pid_count;
+} gomd_selection_t;
+
+int gomd_nodes(gomd_t *g, gomd_rows_t **rows);
+int gomd_node(gomd_t *g, const char *node, gomd_rows_t **rows);
+int gomd_ps(gomd_t *g, const gomd_selection_t *selection, gomd_rows_t **rows);
+int gomd_jobs(gomd_t *g, gomd_rows_t **rows);
+int gomd_events(gomd_t *g, const char *kinds, int64_t newest, gomd_rows_t **rows);
+int gomd_map(gomd_t *g, gomd_rows_t **rows);
+int gomd_ls(gomd_t *g, const char *path, gomd_rows_t **rows);
+int gomd_stats(gomd_t *g, gomd_rows_t **rows);
+int gomd_whoami(gomd_t *g, gomd_rows_t **rows);
+int gomd_status(gomd_t *g, const char *node, gomd_rows_t **rows);
+int gomd_version(gomd_t *g, gomd_rows_t **rows);
+int gomd_get(gomd_t *g, const char *path, gomd_rows_t **rows);
+int gomd_load(gomd_t *g, const char *node, int64_t *value);
+int gomd_speed(gomd_t *g, const char *node, int64_t *value);
+int gomd_util(gomd_t *g, const char *node, int64_t *value);
+int gomd_cpus(gomd_t *g, const char *node, int64_t *value);
+int gomd_mem(gomd_t *g, const char *node, gomd_memory_t *value);
+
+/*
+ * Repeat a verb every so many seconds (0: the daemon's period) until the watch is stopped. The handle answers
+ * no other question meanwhile. gomd_watch_next waits up to timeout_ms (0: not at all, -1: for ever) for a round;
+ * *rows is NULL when none came. When gomd_watch_fd is readable, call gomd_watch_next(g, 0, &rows) until it gives none.
+ */
+int gomd_watch(gomd_t *g, const char *node, double seconds, const char *const *words);
+int gomd_watch_fd(const gomd_t *g);
+int gomd_watch_next(gomd_t *g, int timeout_ms, gomd_rows_t **rows);
+int gomd_watch_stop(gomd_t *g);
+/* Call back with each round until that returns other than 0. timeout_ms is the longest wait for a round. */
+typedef int gomd_callback_t(void *with, const gomd_rows_t *rows);
+int gomd_watch_each(gomd_t *g, int timeout_ms, gomd_callback_t *callback, void *with);
+
+/* The node that process pid, whose home is node, runs on: its id, or an error, which is below 0. */
+int gomd_get_cur_node(gomd_t *g, gomd_node_t node, pid_t pid);
+/* The same with a handle of the library's own for each thread, which is closed when the thread ends. */
+int gomd_getCurNode(gomd_node_t node, pid_t pid);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
