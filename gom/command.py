@@ -31,6 +31,9 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
        gom top [OPTION ...]
        gom mon [OPTION ...]
        gom page [--no-open]
+       gom init [OPTION ...]
+       gom doctor [OPTION ...] [PID NODE]
+       gom completion bash|zsh|fish
        gom key new FILE
        gom token add NAME ROLE [--file TOKENS]
        gom token list [--file TOKENS]
@@ -50,6 +53,9 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
   migrate      move a process to another node; see `gom migrate --help`
   top          every process of the cluster, live on one screen; see `gom top --help`
   page         open the page in a browser, signed in as you; see `gom page --help`
+  init         configure this machine as a node of a cluster; see `gom init --help`
+  doctor       what works on this node and in its cluster, and what mends the rest; see `gom doctor --help`
+  completion   print what completes the words of gom in a shell; see `gom completion --help`
   key new      make the secret that all nodes of a cluster share
   token        give people and programs a role over tcp; ROLE is read, user or admin;
                TOKENS is the daemon's tokens file, by default the one in its state directory
@@ -127,6 +133,8 @@ def _do(argv: Sequence[str]) -> int:
         return DONE
     if verb == "page":
         return _page(options)
+    if verb in ("init", "doctor", "completion"):
+        return _administer(verb, options)
     if verb in _LOCAL:
         return _LOCAL[verb](options.words[1:])
     return _relay(options)
@@ -248,6 +256,16 @@ def _page(options: GlobalOptions) -> int:
         raise WrongUsage(str(error)) from error
     print(page.page(endpoints, opens=not words), flush=True)
     return DONE
+
+
+def _administer(verb: str, options: GlobalOptions) -> int:
+    """Do what does not need a daemon and is no answer of one: init, doctor or completion."""
+    from gom import administer
+
+    try:
+        return administer.COMMANDS[verb](options.words[1:], lambda: _endpoints(options), options.json)
+    except MalformedRequest as error:
+        raise WrongUsage(str(error)) from error
 
 
 def _relay(options: GlobalOptions) -> int:
