@@ -76,8 +76,8 @@ def _check_nothing_there(config: str, key: str, given: str | None) -> None:
         )  # fmt: skip
     if there:
         raise ConfigError(
-            [f"{config} is there and {key} is missing, and nothing is ever overwritten: if its key_file names "
-             f"another file, this node is configured; if not, move {config} away and run `gom init` again"]
+            [f"{config} is there and {key} is missing, and nothing is ever overwritten: if its key_file "
+             f"names another file, this node is configured; if not, move {config} away and run `gom init` again"]
         )  # fmt: skip
     if config == ROOT_FILE and os.path.lexists(OLD_ROOT_FILE):
         raise ConfigError(
