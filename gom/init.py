@@ -77,7 +77,7 @@ def _check_nothing_there(config: str, key: str, given: str | None) -> None:
     if there:
         raise ConfigError(
             [f"{config} is there and {key} is missing, and nothing is ever overwritten: if its key_file "
-             f"names another file, this node is configured; if not, move {config} away and run `gom init` again"]
+             f"names another file, this node is configured; if not, move {config} away and begin again"]
         )  # fmt: skip
     if config == ROOT_FILE and os.path.lexists(OLD_ROOT_FILE):
         raise ConfigError(

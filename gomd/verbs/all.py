@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gomd.verbs import about, admin, jobs, migration, node, process, sign_in, tree
+from gomd.verbs import about, admin, doctor, jobs, migration, node, process, sign_in, tree
 from gomd.verbs import bring_expel as orders
 from gomd.verbs import watch as follow
 from gomd.verbs.table import Verb, VerbTable
@@ -20,6 +20,7 @@ def all_verbs() -> VerbTable:
             about.make_help(every, lambda name: table.find(name)),
             *about.VERBS,
             *sign_in.VERBS,
+            doctor.DOCTOR,
             *node.VERBS,
             *tree.VERBS,
             *process.VERBS,

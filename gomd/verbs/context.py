@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from twisted.internet.interfaces import IReactorTime
@@ -29,7 +29,7 @@ from gomd.jobs.disabled import NoJobs
 from gomd.jobs.migration.disabled import NoMigrator
 from gomd.jobs.ownership import Annotations
 from libgomd.errors import NotPossible
-from libgomd.model import Caller, Counter
+from libgomd.model import Caller, Counter, Finding
 from libgomd.wallclock import Wall
 
 
@@ -53,6 +53,8 @@ class Parts:
     :ivar trouble: why the other nodes cannot reach this one, a clause; empty when they can.
     :ivar counters: gives what all parts have counted, for `stats`.
     :ivar sign_in: where browsers sign in.
+    :ivar examine: looks for what is wrong on this node, for `doctor`; blocks. Its argument says whether the
+        caller may be told where the daemon keeps its files.
     """
 
     clock: IReactorTime
@@ -77,6 +79,7 @@ class Parts:
     annotations: Annotations = field(default_factory=Annotations)
     trouble: Callable[[], str] = lambda: ""
     sign_in: ISignIn = field(default_factory=NoSignIn)
+    examine: Callable[[bool], Sequence[Finding]] = lambda _shows_paths: ()
 
 
 class ISession(Interface):

@@ -21,6 +21,7 @@ from libgomd.model import (
     Caller,
     Counter,
     Event,
+    Finding,
     Job,
     Name,
     Node,
@@ -35,7 +36,7 @@ from libgomd.model import (
 DIRECTORY: Final = Path(__file__).parents[2] / "docs" / "schema"
 #: Verbs without an answer of their own in JSON: the connection ends, carries frames, or repeats another verb.
 WITHOUT: Final = ("quit", "run", "attach", "migration", "watch", "moved")
-_ROWS: Final = (Process, Node, NodeRange, Job, Event, Counter, Name, VerbHelp)
+_ROWS: Final = (Process, Node, NodeRange, Job, Event, Counter, Name, VerbHelp, Finding)
 _TYPES: Final[Mapping[Any, str]] = {
     int: "integer", float: "number", str: "string", bool: "boolean", type(None): "null",
 }  # fmt: skip
@@ -51,6 +52,7 @@ _UNITS: Final[Mapping[str, str]] = {
     "Node.age": _SECONDS, "NodeRange.first": "node id", "Job.home": "node id", "Job.node": "node id",
     "Job.started": _MOMENT, "Job.ended": _MOMENT, "Job.memory_max": _BYTES, "Event.time": _MOMENT,
     "Event.seconds": _SECONDS, "Event.stopped_seconds": _SECONDS, "Event.bytes": _BYTES,
+    "Finding.value": "seconds since the epoch for clock, bytes for disks and memory",
     "Event.node": "node id", "Event.by": "node id",
 }  # fmt: skip
 _NUMBER: Final[Mapping[str, Any]] = {"type": ["integer", "null"]}

@@ -12,7 +12,16 @@ from libgomd.model.callers import FIRST_USER, Caller, Role, is_system_user
 from libgomd.model.jobs import Job, JobState
 from libgomd.model.nodes import DOWN_VALUE, MAX_NODE_ID, MAX_SPEED, STANDARD_SPEED, Node, NodeRange, Status
 from libgomd.model.processes import Process, ProcessTable
-from libgomd.model.replies import Counter, Event, EventKind, Name, Output, VerbHelp
+from libgomd.model.replies import (
+    Counter,
+    Event,
+    EventKind,
+    Finding,
+    FindingState,
+    Name,
+    Output,
+    VerbHelp,
+)
 from libgomd.model.samples import Cpu, Disk, Interface, Load, Memory, Paging, Part, Pressure, Sample
 
 __all__ = [
@@ -27,6 +36,8 @@ __all__ = [
     "Disk",
     "Event",
     "EventKind",
+    "Finding",
+    "FindingState",
     "Interface",
     "Job",
     "JobState",
