@@ -1,4 +1,4 @@
-"""The commands of `gom` for whoever administers a node: `init`. Each returns the exit status."""
+"""The commands of `gom` for whoever administers a node: `init` and `doctor`. Each returns the exit status."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from libgomd.errors import ConfigError, MalformedRequest
 Places = Callable[[], tuple[Endpoint, ...]]
 
 
-def _init(words: Sequence[str], places: Places, json: bool) -> int:
+def _init(words: Sequence[str], places: Places, token: str, json: bool) -> int:
     """Configure this node."""
     from gom import init, init_options
 
@@ -35,4 +35,17 @@ def _ask(question: str) -> str:
         raise ConfigError(["no answer: nothing was written"]) from None
 
 
-COMMANDS: Final[Mapping[str, Callable[[Sequence[str], Places, bool], int]]] = {"init": _init}
+def _doctor(words: Sequence[str], places: Places, token: str, json: bool) -> int:
+    """Say what does not work."""
+    from gom import doctor
+
+    if tuple(words) in (("-h",), ("--help",)):
+        print(doctor.USAGE, end="", flush=True)
+        return 0
+    return doctor.doctor(places(), token, doctor.parse(words), json)
+
+
+COMMANDS: Final[Mapping[str, Callable[[Sequence[str], Places, str, bool], int]]] = {
+    "init": _init,
+    "doctor": _doctor,
+}

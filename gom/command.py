@@ -33,7 +33,6 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
        gom page [--no-open]
        gom init [OPTION ...]
        gom doctor [OPTION ...] [PID NODE]
-       gom completion bash|zsh|fish
        gom key new FILE
        gom token add NAME ROLE [--file TOKENS]
        gom token list [--file TOKENS]
@@ -55,7 +54,6 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
   page         open the page in a browser, signed in as you; see `gom page --help`
   init         configure this machine as a node of a cluster; see `gom init --help`
   doctor       what works on this node and in its cluster, and what mends the rest; see `gom doctor --help`
-  completion   print what completes the words of gom in a shell; see `gom completion --help`
   key new      make the secret that all nodes of a cluster share
   token        give people and programs a role over tcp; ROLE is read, user or admin;
                TOKENS is the daemon's tokens file, by default the one in its state directory
@@ -133,7 +131,7 @@ def _do(argv: Sequence[str]) -> int:
         return DONE
     if verb == "page":
         return _page(options)
-    if verb in ("init", "doctor", "completion"):
+    if verb in ("init", "doctor"):
         return _administer(verb, options)
     if verb in _LOCAL:
         return _LOCAL[verb](options.words[1:])
@@ -259,11 +257,13 @@ def _page(options: GlobalOptions) -> int:
 
 
 def _administer(verb: str, options: GlobalOptions) -> int:
-    """Do what does not need a daemon and is no answer of one: init, doctor or completion."""
+    """Do what does not need a daemon and is no answer of one: init or doctor."""
     from gom import administer
 
     try:
-        return administer.COMMANDS[verb](options.words[1:], lambda: _endpoints(options), options.json)
+        return administer.COMMANDS[verb](
+            options.words[1:], lambda: _endpoints(options), options.token, options.json
+        )
     except MalformedRequest as error:
         raise WrongUsage(str(error)) from error
 

@@ -80,7 +80,7 @@ def open_to_others(state: str, shows_paths: bool) -> Iterator[Finding]:
         yield Finding("state", WARN, f"others may look into {name}: its mode is {mode:04o}", mend)
 
 
-def disk(subject: str, path: str, shows_paths: bool) -> Finding:
+def disk(subject: str, path: str, shows_paths: bool, low: int = LOW_DISK, empty: int = EMPTY_DISK) -> Finding:
     """Return whether the disk of a directory has room."""
     name = path if shows_paths else f"the disk of {subject}"
     try:
@@ -92,8 +92,8 @@ def disk(subject: str, path: str, shows_paths: bool) -> Finding:
     mend = f"free some room: df -h {path}" if shows_paths else "free some room on that disk"
     if found.f_files and not found.f_favail:
         return Finding(subject, BAD, f"no more files can be made for {name}", mend, free)
-    if free < LOW_DISK:
-        return Finding(subject, BAD if free < EMPTY_DISK else WARN, f"only {text}", mend, free)
+    if free < low:
+        return Finding(subject, BAD if free < empty else WARN, f"only {text}", mend, free)
     return Finding(subject, GOOD, text, "", free)
 
 

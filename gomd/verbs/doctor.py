@@ -26,7 +26,11 @@ async def doctor(parts: Parts, session: ISession, arguments: tuple[str, ...]) ->
 
     Equal questions wait for each other at one thread, so that nobody can occupy more with them.
     """
-    found = [*_own(parts)]
+    found = _own(parts)
+    try:
+        found.append(_criu(await parts.migrator.check()))
+    except (NodeError, TooMany) as error:
+        found.append(_criu(f"criu does not answer: {error}"))
     is_admin = session.caller.role >= Role.ADMIN
     try:
         found += await parts.threads.run_apart(
@@ -42,6 +46,17 @@ async def doctor(parts: Parts, session: ISession, arguments: tuple[str, ...]) ->
         )  # fmt: skip
     bad = sum(each.state is not FindingState.GOOD for each in found)
     return Rows(f"{len(found)} findings, {bad} to mend", found, _COLUMNS)
+
+
+def _criu(why_not: str) -> Finding:
+    if not why_not:
+        return Finding("criu", FindingState.GOOD, "processes can be moved")
+    mend = "apt install criu, or make criu; then: twistd gomd --check"
+    if "root" in why_not:
+        mend = "run gomd as root: make install-unit"
+    return Finding(
+        "criu", FindingState.WARN, f"nothing can be moved from or to this node: {why_not}", mend
+    )  # fmt: skip
 
 
 def _own(parts: Parts) -> list[Finding]:
@@ -60,13 +75,6 @@ def _own(parts: Parts) -> list[Finding]:
         )  # fmt: skip
     else:
         found.append(Finding("address", good, "this node has its address"))
-    if why_not := parts.migrator.cannot():
-        mend = "apt install criu, or make criu; then: twistd gomd --check"
-        if "root" in why_not:
-            mend = "run gomd as root: make install-unit"
-        found.append(Finding("criu", warn, f"nothing can be moved from or to this node: {why_not}", mend))
-    else:
-        found.append(Finding("criu", good, "processes can be moved"))
     if parts.hides_others():
         found.append(
             Finding("proc", good, "/proc hides the processes of others (hidepid), and so does gomd")
@@ -86,6 +94,11 @@ _FAILURES: Final = (
     ("processes_stuck", "processes have files in /proc that cannot be read", "gom ps; docs/hanging.md"),
     ("network_looks_failed", "checks of the addresses failed", "journalctl -u gomd -p warning"),
     ("id_conflicts", "times another node had the id of this one", "give each node its own [node] id"),
+    (
+        "datagrams_dropped_unknown-key",
+        "datagrams since the start had another cluster's key",
+        "`gom stats` says who sends them (datagrams_worst_1); copy one key file to every node of the cluster",
+    ),
     ("nodes_full", "nodes were not remembered", "raise [peers] max_nodes, or change the cluster's key"),
 )
 
