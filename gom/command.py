@@ -31,6 +31,8 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
        gom top [OPTION ...]
        gom mon [OPTION ...]
        gom page [--no-open]
+       gom init [OPTION ...]
+       gom doctor [OPTION ...] [PID NODE]
        gom key new FILE
        gom token add NAME ROLE [--file TOKENS]
        gom token list [--file TOKENS]
@@ -53,6 +55,8 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
   history      show values of a node over time; see `gom history --help`. `ps` and `nodes` take --at T,
                and `events` --since T, for what was then: T is 15m, 12h, 3d, HH:MM or a date
   report       write charts of some hours into an HTML file; see `gom report --help`
+  init         configure this machine as a node of a cluster; see `gom init --help`
+  doctor       what works on this node and in its cluster, and what mends the rest; see `gom doctor --help`
   key new      make the secret that all nodes of a cluster share
   token        give people and programs a role over tcp; ROLE is read, user or admin;
                TOKENS is the daemon's tokens file, by default the one in its state directory
@@ -136,6 +140,8 @@ def _do(argv: Sequence[str]) -> int:
         return _history(options)
     if verb == "report":
         return _report(options)
+    if verb in ("init", "doctor"):
+        return _administer(verb, options)
     if verb in _LOCAL:
         return _LOCAL[verb](options.words[1:])
     return _relay(options)
@@ -301,6 +307,18 @@ def _with_moments(words: tuple[str, ...]) -> tuple[str, ...]:
     from libgomd.wallclock import wall_clock
 
     return with_moments(words, wall_clock())
+
+
+def _administer(verb: str, options: GlobalOptions) -> int:
+    """Do what does not need a daemon and is no answer of one: init or doctor."""
+    from gom import administer
+
+    try:
+        return administer.COMMANDS[verb](
+            options.words[1:], lambda: _endpoints(options), options.token, options.json
+        )
+    except MalformedRequest as error:
+        raise WrongUsage(str(error)) from error
 
 
 def _relay(options: GlobalOptions) -> int:

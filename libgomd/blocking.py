@@ -281,6 +281,7 @@ class Client:
     bring = _verb(calls.bring)
     expel = _verb(calls.expel)
     events = _verb(calls.events)
+    doctor = _verb(calls.doctor)
     stats = _verb(calls.stats)
     checkpoint = _verb(calls.checkpoint)
     shutdown = _verb(calls.shutdown)

@@ -342,6 +342,11 @@ def events(
     return forms.rows(model.Event, "events", *options, node=node)
 
 
+def doctor(node: NodeKey = "") -> Call[list[model.Finding]]:
+    """What is wrong on a node, and what is right; what mends it is in each finding."""
+    return forms.rows(model.Finding, "doctor", node=node)
+
+
 def stats(*names: str, node: NodeKey = "") -> Call[list[model.Counter]]:
     """Ask what the daemon counted since it started: everything, or the counters named."""
     return forms.rows(model.Counter, "stats", *names, node=node)

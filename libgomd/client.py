@@ -293,6 +293,7 @@ class Client(RunsJobs):
     bring = _verb(calls.bring)
     expel = _verb(calls.expel)
     events = _verb(calls.events)
+    doctor = _verb(calls.doctor)
     stats = _verb(calls.stats)
     checkpoint = _verb(calls.checkpoint)
     shutdown = _verb(calls.shutdown)

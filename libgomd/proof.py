@@ -22,7 +22,7 @@ from libgomd.wire.lines import Request
 QUESTIONS: Final = frozenset(
     (
         "help", "version", "whoami", "format", "quit", "stats", "nodes", "node", "load", "speed", "mem",
-        "util", "cpus", "status", "map", "ls", "get", "ps", "where", "watch", "events",
+        "util", "cpus", "status", "map", "ls", "get", "ps", "where", "watch", "events", "doctor",
         "history", "busiest", "measures",
     )
 )  # fmt: skip

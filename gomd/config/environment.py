@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 import stat
 from collections.abc import Mapping
@@ -12,12 +11,10 @@ from typing import Final
 
 from libgomd.endpoints import state_directory
 from libgomd.errors import ConfigError
+from libgomd.node_names import name_from_host
 
 #: Where gomd.ini is searched for after the working directory and the directory of the systemd unit.
 SYSTEM_FILES: Final = ("/etc/gomd/gomd.ini", "/etc/gomd.conf")
-#: Names that a node cannot have, because verbs use them in place of a node.
-RESERVED_NAMES: Final = frozenset({"all", "best", "home"})
-NODE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 @dataclass(frozen=True)
@@ -69,13 +66,7 @@ class Environment:
     @property
     def node_name(self) -> str:
         """The first label of the host name, with as few changes as make it a valid node name."""
-        label = re.sub(r"[^A-Za-z0-9_-]+", "-", self.hostname.partition(".")[0]).strip("-")[:50]
-        return label if is_node_name(label) else f"node-{label}".rstrip("-")
-
-
-def is_node_name(name: str) -> bool:
-    """Return whether ``name`` is a valid node name: not a number, which is an id, and no reserved word."""
-    return bool(NODE_NAME.fullmatch(name)) and not name.isdigit() and name not in RESERVED_NAMES
+        return name_from_host(self.hostname)
 
 
 def find_file(explicit: str | None, around: Environment) -> str | None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from configobj.validate import ValidateError
 
-from gomd.config.environment import RESERVED_NAMES, is_node_name
+from libgomd.node_names import ALLOWED, is_node_name
 
 #: Maximum length of any value, in characters.
 MAX_VALUE: Final = 4096
@@ -116,8 +116,5 @@ def node_name(value: str) -> str:
     """Check the name of a node. Empty means the name of the host."""
     text = unquoted(value)
     if text and not is_node_name(text):
-        raise Refused(
-            "must be at most 63 letters, digits, '.', '_' and '-', beginning with a letter or digit, "
-            f"not only digits, and none of {', '.join(sorted(RESERVED_NAMES))}"
-        )
+        raise Refused(ALLOWED)
     return text

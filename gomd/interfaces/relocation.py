@@ -32,6 +32,13 @@ class IMigrator(Interface):
     def cannot() -> str:
         """Why nothing can be moved from or to this node now, empty when something can. Does not block."""
 
+    def check() -> Awaitable[str]:
+        """
+        What `cannot` says, looked at again when that is old: it may take as long as criu does.
+
+        :raises TimedOut: criu does not answer. :raises TooMany: too many calls hang.
+        """
+
     def reasons(subject: MigrationSubject, node: int) -> Awaitable[Sequence[str]]:
         """
         Why ``subject`` could not move to ``node``, a clause for each reason; empty when it can.

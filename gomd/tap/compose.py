@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from gomd.services.listening import Socket
 from gomd.services.orphans import Orphans
 from gomd.services.peering import PeerSockets
 from gomd.services.sign_in import SignIn
+from gomd.services.state import StateDirectory
 from gomd.services.systemd import Watchdog, take_environment
 from gomd.sources.settings import written_number
 from gomd.tap.http import HttpWayIn
@@ -26,6 +27,7 @@ from gomd.tap.monotonic import seconds_since_boot
 from gomd.tap.network import Network
 from gomd.tap.no_network import NoNetwork
 from gomd.tap.node import NodeParts
+from gomd.tap.peer_ports import read_keys_of
 from gomd.tap.recording import kept_command_of, recording_of
 from gomd.tap.ways_in import WaysIn
 from gomd.tree.cluster_tree import ClusterTree
@@ -34,7 +36,8 @@ from gomd.verbs.all import all_verbs
 from gomd.verbs.context import Parts
 from gomd.verbs.dispatch import Dispatch
 from libgomd.derivation import ClusterKey
-from libgomd.model import Event, EventKind
+from libgomd.model import Event, EventKind, Finding
+from libgomd.tokens import read_tokens
 from libgomd.version import VERSION
 from libgomd.wallclock import Wall, wall_clock
 
@@ -84,8 +87,20 @@ def compose(
     jobs = JobParts(config, reactor, node, network, wall)
     recording = recording_of(config, reactor, node, network, jobs, wall)
     counters = Counters()
+    used = [config]  # the newest that was read without a mistake
     sign_in = SignIn()
-    parts = make_parts(config, reactor, wall, node, network, jobs, counters, daemon, sign_in)
+    parts = make_parts(
+        config,
+        reactor,
+        wall,
+        node,
+        network,
+        jobs,
+        counters,
+        daemon,
+        sign_in,
+        lambda shows_paths: examine_node(used[0], shows_paths),
+    )
     dispatch = Dispatch(all_verbs(), parts)
     ways_in = WaysIn(config, reactor, node, dispatch, taken.telnet)
     if taken.http is not None:
@@ -132,6 +147,7 @@ def compose(
 
     def take_over(new: Config, keys: tuple[ClusterKey, ...]) -> None:
         """Use what of a new configuration can change while the daemon runs."""
+        used[0] = new
         ways_in.take_over(new)
         node.take_over(new)
         network.take_over(new, keys)
@@ -150,6 +166,21 @@ def compose(
     return daemon
 
 
+def examine_node(config: Config, shows_paths: bool) -> Sequence[Finding]:
+    """Look for what is wrong with the files and the kernel of this node. Blocks."""
+    from gomd.services.examination import examine  # seldom asked for
+
+    return examine(
+        {
+            "key": lambda: read_keys_of(config),
+            "state": lambda: StateDirectory(config.node.state_dir).check(),
+            "tokens": lambda: read_tokens(config.telnet.tokens_file),
+        },
+        {"spool": config.jobs.spool, "state": config.node.state_dir},
+        shows_paths=shows_paths,
+    )
+
+
 def make_parts(
     config: Config,
     reactor: Any,
@@ -160,6 +191,7 @@ def make_parts(
     counters: Counters,
     daemon: Daemon,
     sign_in: SignIn,
+    examine: Callable[[bool], Sequence[Finding]] = lambda _shows_paths: (),
 ) -> Parts:
     """Return the parts that verbs can ask."""
     orders = WrittenOrders(jobs.relocation, written_number)
@@ -188,4 +220,5 @@ def make_parts(
         sign_in=sign_in,
         measures=node.measuring.latest,
         kept_command=kept_command_of(config),
+        examine=examine,
     )

@@ -31,7 +31,7 @@ from gomd.jobs.disabled import NoJobs
 from gomd.jobs.migration.disabled import NoMigrator
 from gomd.jobs.ownership import Annotations
 from libgomd.errors import NotPossible
-from libgomd.model import Caller, Counter, Measure, Process
+from libgomd.model import Caller, Counter, Finding, Measure, Process
 from libgomd.wallclock import Wall
 
 
@@ -57,6 +57,8 @@ class Parts:
     :ivar kept_command: removes from a process what `[history] commands` says is not kept of it.
     :ivar counters: gives what all parts have counted, for `stats`.
     :ivar sign_in: where browsers sign in.
+    :ivar examine: looks for what is wrong on this node, for `doctor`; blocks. Its argument says whether the
+        caller may be told where the daemon keeps its files.
     """
 
     clock: IReactorTime
@@ -84,6 +86,7 @@ class Parts:
     sign_in: ISignIn = field(default_factory=NoSignIn)
     measures: Callable[[], Sequence[Measure]] = tuple
     kept_command: Callable[[Process], Process] = lambda process: process
+    examine: Callable[[bool], Sequence[Finding]] = lambda _shows_paths: ()
 
 
 class ISession(Interface):

@@ -21,6 +21,7 @@ from libgomd.model import (
     Caller,
     Counter,
     Event,
+    Finding,
     HistoryRow,
     Job,
     Measure,
@@ -37,7 +38,7 @@ from libgomd.model import (
 DIRECTORY: Final = Path(__file__).parents[2] / "docs" / "schema"
 #: Verbs without an answer of their own in JSON: the connection ends, carries frames, or repeats another verb.
 WITHOUT: Final = ("quit", "run", "attach", "migration", "watch", "moved")
-_ROWS: Final = (Process, Node, NodeRange, Job, Event, HistoryRow, Measure, Counter, Name, VerbHelp)
+_ROWS: Final = (Process, Node, NodeRange, Job, Event, HistoryRow, Measure, Counter, Name, VerbHelp, Finding)
 _TYPES: Final[Mapping[Any, str]] = {
     int: "integer", float: "number", str: "string", bool: "boolean", type(None): "null",
 }  # fmt: skip
@@ -55,6 +56,7 @@ _UNITS: Final[Mapping[str, str]] = {
     "Event.seconds": _SECONDS, "Event.stopped_seconds": _SECONDS, "Event.bytes": _BYTES,
     "Event.node": "node id", "Event.by": "node id", "HistoryRow.time": _MOMENT,
     "HistoryRow.node": "node id", "HistoryRow.by": "id of the node that remembered it",
+    "Finding.value": "seconds since the epoch for clock, bytes for disks and memory",
 }  # fmt: skip
 _NUMBER: Final[Mapping[str, Any]] = {"type": ["integer", "null"]}
 _SWITCHED: Final = {"status": ("integer", "bits of openMosix"), "words": ("string", "")}

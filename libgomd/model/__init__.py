@@ -14,7 +14,16 @@ from libgomd.model.jobs import Job, JobState
 from libgomd.model.measures import Measure
 from libgomd.model.nodes import DOWN_VALUE, MAX_NODE_ID, MAX_SPEED, STANDARD_SPEED, Node, NodeRange, Status
 from libgomd.model.processes import Process, ProcessTable
-from libgomd.model.replies import Counter, Event, EventKind, Name, Output, VerbHelp
+from libgomd.model.replies import (
+    Counter,
+    Event,
+    EventKind,
+    Finding,
+    FindingState,
+    Name,
+    Output,
+    VerbHelp,
+)
 from libgomd.model.samples import Cpu, Disk, Interface, Load, Memory, Paging, Part, Pressure, Sample
 
 __all__ = [
@@ -29,6 +38,8 @@ __all__ = [
     "Disk",
     "Event",
     "EventKind",
+    "Finding",
+    "FindingState",
     "HistoryRow",
     "Interface",
     "Job",

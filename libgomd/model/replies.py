@@ -61,6 +61,33 @@ class Counter:
     meaning: str
 
 
+class FindingState(str, enum.Enum):
+    """How bad a finding of `doctor` is: nothing is wrong, something may go wrong, something is wrong."""
+
+    GOOD = "good"
+    WARN = "warn"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """
+    What `doctor` found out about one subject on one node.
+
+    :ivar check: the subject in one word, such as ``criu``. :ivar text: a clause for a person.
+    :ivar mend: what mends it: a command, or a sentence that says what to do; empty when nothing is wrong.
+    :ivar value: a number for programs; for ``clock`` seconds since the epoch, for disks and memory bytes.
+    """
+
+    JSON: ClassVar[tuple[str, ...]] = ("check", "state", "text", "mend", "value")
+
+    check: str
+    state: FindingState
+    text: str
+    mend: str = ""
+    value: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """

@@ -26,6 +26,10 @@ class NoMigrator(StatelessMigrator):
         """See `IMigrator.cannot`."""
         return self._reason
 
+    async def check(self) -> str:
+        """See `IMigrator.check`."""
+        return self._reason
+
     async def reasons(self, subject: MigrationSubject, node: int) -> Sequence[str]:
         """See `IMigrator.reasons`."""
         return [self._reason]

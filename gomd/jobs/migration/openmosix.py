@@ -39,6 +39,10 @@ class OpenMosixMigrator(StatelessMigrator):
         """See `IMigrator.cannot`."""
         return ""
 
+    async def check(self) -> str:
+        """See `IMigrator.check`."""
+        return ""
+
     async def reasons(self, subject: MigrationSubject, node: int) -> Sequence[str]:
         """See `IMigrator.reasons`. The kernel gives its reasons in the file ``cantmove``."""
         reason = await self._read(subject.pid, "cantmove")

@@ -117,6 +117,10 @@ class Migrations:
         """See `IMigrator.cannot`."""
         return self._context.checks.known_criu_problem
 
+    async def check(self) -> str:
+        """See `IMigrator.check`."""
+        return await self._context.checks.criu_problem()
+
     async def reasons(self, subject: MigrationSubject, node: int) -> Sequence[str]:
         """See `IMigrator.reasons`."""
         context = self._context

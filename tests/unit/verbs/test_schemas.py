@@ -24,7 +24,7 @@ ASKED = {
     "speed": "speed", "cpus": "cpus", "util": "util", "mem": "mem", "status": "status", "map": "map",
     "ls": "ls /proc/hpc/nodes", "get": "get /proc/hpc/nodes/2/load", "ps": "ps", "where": "where 5",
     "signal": "signal 5 STOP", "renice": "renice 5 3", "migrate": "migrate 300 2 dry-run", "lock": "lock 300",
-    "unlock": "unlock 300", "events": "events", "stats": "stats", "format": "format json",
+    "unlock": "unlock 300", "events": "events", "stats": "stats", "doctor": "doctor", "format": "format json",
     "put": "put /proc/hpc/admin/stay 1", "stay": "stay", "nostay": "nostay", "lstay": "lstay",
     "nolstay": "nolstay", "block": "block", "noblock": "noblock", "quiet": "quiet", "noquiet": "noquiet",
     "setspeed": "setspeed 15000", "setyard": "setyard 15000", "checkpoint": "checkpoint here",

@@ -179,6 +179,9 @@ class Migrator(StatelessMigrator):
         self.joined: list[tuple[int | None, Any]] = []
         self._jobs = jobs
 
+    async def check(self) -> str:
+        return self.cannot()
+
     def cannot(self) -> str:
         return ""
 

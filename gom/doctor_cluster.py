@@ -1,0 +1,198 @@
+"""What the answers of all nodes say about the cluster: pure functions from rows to findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from libgomd.model import Finding, FindingState
+
+GOOD, WARN, BAD = FindingState
+#: Seconds by which clocks may differ beyond the time that asking took. From `MAX_SKEW` on, nodes are lost.
+CLOCK_TOLERANCE: Final = 2.0
+MAX_SKEW: Final = 30.0
+
+Row = Mapping[str, Any]
+
+
+class OfNode(NamedTuple):
+    """A finding, and the node it is about; None for the whole cluster or for this machine."""
+
+    node: int | None
+    name: str
+    finding: Finding
+
+
+class Answers(NamedTuple):
+    """
+    The rows of the daemon, as JSON objects.
+
+    :ivar own: the id of the node that was asked. :ivar nodes: of `nodes`. :ivar seen: of `@all nodes`.
+    :ivar doctor: of `@all doctor`. :ivar events: of `events`, the oldest first.
+    :ivar seconds: that `@all doctor` took. :ivar known: whether `@all` was answered at all.
+    """
+
+    own: int
+    nodes: Sequence[Row]
+    seen: Sequence[Row]
+    doctor: Sequence[Row]
+    events: Sequence[Row]
+    seconds: float
+
+
+def judge(answers: Answers) -> Iterator[OfNode]:
+    """Yield everything that can be said: of each node its own findings, and what follows from several."""
+    names = {int(row["id"]): str(row["name"]) for row in answers.nodes}
+
+    def of(node: int, finding: Finding) -> OfNode:
+        return OfNode(node, names.get(node, ""), finding)
+
+    for node, finding in own_findings(answers.doctor):
+        yield of(node, finding)
+    for node, finding in presence(answers.nodes, answers.events):
+        yield of(node, finding)
+    for node, finding in unreachable(answers.doctor, names):
+        yield of(node, finding)
+    for node, finding in clocks(answers):
+        yield of(node, finding)
+    yield OfNode(None, "", versions(answers.doctor, names))
+    for node, finding in one_way(answers.nodes, answers.seen, names):
+        yield of(node, finding)
+
+
+def own_findings(rows: Sequence[Row]) -> Iterator[tuple[int, Finding]]:
+    """Yield what each node found out about itself, but for what is compared between nodes."""
+    for row in rows:
+        if "check" in row and row["check"] not in ("clock", "version"):
+            yield int(row["from"]), decode(row)
+
+
+def decode(row: Row) -> Finding:
+    """Return the finding in a row; a state of a newer daemon counts as a warning."""
+    try:
+        state = FindingState(row["state"])
+    except ValueError:
+        state = WARN
+    return Finding(str(row["check"]), state, str(row["text"]), str(row.get("mend") or ""), row.get("value"))
+
+
+def presence(nodes: Sequence[Row], events: Sequence[Row]) -> Iterator[tuple[int, Finding]]:
+    """Yield which nodes are down or suspected, with what was last heard about them."""
+    last: dict[int, Row] = {}
+    for event in events:
+        if event["kind"] in ("join", "leave", "down", "up", "suspect"):
+            last[int(event["node"])] = event
+    listed = set()
+    for row in nodes:
+        node = int(row["id"])
+        listed.add(node)
+        event = last.get(node, {})
+        kind, reason = event.get("kind"), str(event.get("reason") or "")
+        if row["up"] and kind != "suspect":
+            yield node, Finding("node", GOOD, "it is up")
+        elif row["up"]:
+            yield node, Finding("node", WARN, f"it is suspected: {reason}", _mend(reason, row))
+        elif kind == "leave":
+            yield node, Finding("node", WARN, f"it has left: {reason}", _start(row))
+        else:
+            why = f": {reason}" if reason else ""
+            yield node, Finding("node", BAD, f"it is down{why}", _mend(reason, row))
+    for node, event in last.items():
+        if node not in listed and event["kind"] == "suspect":  # one whose clock keeps it out from the start
+            reason = str(event["reason"])
+            yield node, Finding("node", BAD, f"{event['name']}: {reason}", _mend(reason, event))
+
+
+def _mend(reason: str, row: Row) -> str:
+    if "clock" in reason:
+        return f"on {row['name']} and here: timedatectl set-ntp true"
+    if " id " in reason:
+        return f"on {row['name']}: give it its own [node] id"
+    address = row.get("address")
+    reach = f"ping {address}; " if address else ""
+    return f"{reach}on {row['name']}: systemctl status gomd; gom doctor"
+
+
+def _start(row: Row) -> str:
+    return f"on {row['name']}: systemctl start gomd"
+
+
+def unreachable(rows: Sequence[Row], names: Mapping[int, str]) -> Iterator[tuple[int, Finding]]:
+    """Yield which nodes are up, by their datagrams, and gave no answer over a stream."""
+    for row in rows:
+        if "error" not in row:
+            continue
+        node, error = int(row["from"]), str(row["error"])
+        if row.get("code") == 400:
+            yield (
+                node,
+                Finding(
+                    "version", WARN, "it runs an older gomd, which has no doctor", "upgrade gomd on that node"
+                ),
+            )
+        elif row.get("code") in (401, 403):
+            yield (
+                node,
+                Finding("trust", WARN, f"it does not answer us: {error}", "run gom doctor on that node"),
+            )
+        else:
+            yield node, Finding(
+                "ports", BAD, f"its datagrams come and its streams do not: {error}",
+                f"open tcp port 5428 ([peers] port) on {names.get(node, 'that node')}: nft list ruleset",
+            )  # fmt: skip
+
+
+def clocks(answers: Answers) -> Iterator[tuple[int, Finding]]:
+    """Yield how far the clocks of the others are from this node's, as far as asking can tell."""
+    stamps = {
+        int(row["from"]): float(row["value"])
+        for row in answers.doctor
+        if row.get("check") == "clock" and row.get("value") is not None
+    }
+    own = stamps.pop(answers.own, None)
+    if own is None:
+        return
+    for node, stamp in stamps.items():
+        off = stamp - own
+        if abs(off) <= CLOCK_TOLERANCE + answers.seconds:
+            yield node, Finding("clock", GOOD, "its clock agrees with this node's", "", off)
+            continue
+        way = "ahead of" if off > 0 else "behind"
+        yield node, Finding(
+            "clock", WARN if abs(off) < MAX_SKEW else BAD,
+            f"its clock is about {abs(off):.0f} s {way} this node's; at {MAX_SKEW:.0f} s nodes are lost",
+            "on both: timedatectl set-ntp true", off,
+        )  # fmt: skip
+
+
+def versions(rows: Sequence[Row], names: Mapping[int, str]) -> Finding:
+    """Return whether all nodes that answered have one version."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if row.get("check") == "version":
+            node = int(row["from"])
+            found.setdefault(str(row["text"]), []).append(names.get(node) or str(node))
+    if len(found) < 2:
+        return Finding("versions", GOOD, f"{next(iter(found), 'gomd')} on every node that answers")
+    parts = "; ".join(f"{version} on {', '.join(sorted(nodes))}" for version, nodes in sorted(found.items()))
+    return Finding("versions", WARN, f"the nodes differ: {parts}", "upgrade the older ones, one at a time")
+
+
+def one_way(
+    nodes: Sequence[Row], seen: Sequence[Row], names: Mapping[int, str]
+) -> Iterator[tuple[int, Finding]]:
+    """Yield which nodes, all up for us, do not see one another."""
+    up = {int(row["id"]) for row in nodes if row["up"]}
+    views: dict[int, set[int]] = {}
+    for row in seen:
+        if "error" not in row and row.get("from") is not None:
+            view = views.setdefault(int(row["from"]), set())
+            if row["up"]:
+                view.add(int(row["id"]))
+    for node, view in sorted(views.items()):
+        for other in sorted(up - view - {node}):
+            yield node, Finding(
+                "ports", BAD, f"it does not see {names.get(other) or other}, which is up for others",
+                f"open udp port 5428 ([peers] port) between {names.get(node) or node} and "
+                f"{names.get(other) or other}",
+            )  # fmt: skip

@@ -1,0 +1,257 @@
+"""`gom init`: writes gomd.ini and the key of a new node, and says what to run on the next one."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shlex
+import socket
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from gom import init_options
+from gom.init_file import NewNode, check_path, text_of
+from gom.init_options import PEER_PORT, InitOptions
+from gom.key import KEY_BYTES
+from libgomd.durable import create_exclusively
+from libgomd.errors import ConfigError, MalformedRequest
+from libgomd.keys import read_key_file
+from libgomd.node_names import name_from_host
+from libgomd.wire.text import printable
+
+T = TypeVar("T")
+
+#: Where root's daemon has its configuration, and the older place that it also reads.
+ROOT_FILE: Final = "/etc/gomd/gomd.ini"
+OLD_ROOT_FILE: Final = "/etc/gomd.conf"
+#: An address reserved for documentation: the route to it is the default route, and nothing is sent there.
+_OUTSIDE: Final = ("192.0.2.1", 9)
+#: Seeds that the line for the next node names, at most.
+_MAX_SEEDS_SHOWN: Final = 3
+
+
+def init(options: InitOptions, ask: Callable[[str], str] | None) -> str:
+    """
+    Configure this node. Blocks on the disk and on ``ask``.
+
+    :param ask: shows a question and returns the answer's line; None when nobody can be asked.
+    :returns: what to tell the user.
+    :raises ConfigError: there is a configuration already, a part of one, or a file cannot be used.
+    """
+    config = _config_path(options)
+    key = os.path.join(os.path.dirname(config), _key_name(config))
+    given = os.path.abspath(options.key) if options.key is not None else None
+    _check_nothing_there(config, key, given)
+    for path in filter(None, (key, options.state_dir)):
+        check_path(os.path.abspath(path))
+    node, secret = _decide(options, key, given, ask if options.asks else None)
+    made_key = _write(config, key, secret, text_of(node))
+    return _report(config, node, made_key, bool(options.config))
+
+
+def _config_path(options: InitOptions) -> str:
+    if options.config:
+        return os.path.abspath(options.config)
+    return ROOT_FILE if os.geteuid() == 0 else os.path.abspath("gomd.ini")
+
+
+def _key_name(config: str) -> str:
+    """Return the name of the key beside the file: a directory of gomd's needs no longer one."""
+    return "key" if os.path.basename(os.path.dirname(config)) == "gomd" else "gomd.key"
+
+
+def _is_same(one: str, other: str) -> bool:
+    return (
+        os.path.lexists(one) and os.path.lexists(other) and os.path.realpath(one) == os.path.realpath(other)
+    )
+
+
+def _check_nothing_there(config: str, key: str, given: str | None) -> None:
+    """:raises ConfigError: gomd.ini or the key is there, in one sentence that says what is missing."""
+    there = os.path.lexists(config)
+    if there and os.path.lexists(key):
+        raise ConfigError(
+            [f"this node is configured already ({config} and {key} are there, and nothing is ever "
+             f"overwritten): edit {config}, or move both away to begin again"]
+        )  # fmt: skip
+    if there:
+        raise ConfigError(
+            [f"{config} is there and {key} is missing, and nothing is ever overwritten: if its key_file "
+             f"names another file, this node is configured; if not, move {config} away and begin again"]
+        )  # fmt: skip
+    if config == ROOT_FILE and os.path.lexists(OLD_ROOT_FILE):
+        raise ConfigError(
+            [f"{OLD_ROOT_FILE} is there, and a new {ROOT_FILE} would hide it: move it to {ROOT_FILE}, "
+             "or move it away"]
+        )  # fmt: skip
+    if os.path.lexists(key) and not (given and _is_same(given, key)):
+        raise ConfigError(
+            [f"{key} is there and {config} is missing: `gom init --key {shlex.quote(key)}` uses that key, "
+             "or move it away to begin a new cluster"]
+        )  # fmt: skip
+
+
+def _decide(
+    options: InitOptions, key: str, given: str | None, ask: Callable[[str], str] | None
+) -> tuple[NewNode, bytes | None]:
+    """Return the node, and the secret to write to ``key``; None when the file is there already."""
+    name = options.name or _answer(ask, "Name of this node", _default_name(), init_options.name)
+    address = options.address or _answer(
+        ask, "Address at which the other nodes reach it", default_address(), init_options.address
+    )
+    node_id = options.node_id
+    if node_id is None and not _id_of(address):
+        raise ConfigError([f"the low 16 bits of {address} are 0, which numbers no node: add --node-id N"])
+    if given is None and ask is not None:
+        given = _answer(
+            ask, "A copy of another node's key file, or new for a new cluster", "new", _key_answer
+        )
+    secret: bytes | None
+    if given is None:
+        secret = os.urandom(KEY_BYTES)
+    else:
+        secret = read_key_file(given)
+        if _is_same(given, key):
+            secret = None
+    seeds, multicast = options.seeds, options.multicast
+    if seeds is None and multicast is None:
+        seeds = _answer(
+            ask, "Other nodes to ask (HOST, ...), multicast to find them on this network, or none",
+            "multicast", _seeds_answer,
+        )  # fmt: skip
+    page = options.page
+    if page is None:
+        page = _answer(ask, "Serve the page for browsers of this machine, yes or no", "no", _yes_no)
+    node = NewNode(
+        name, address, key, seeds or (), seeds is None, page, node_id,
+        os.path.abspath(options.state_dir) if options.state_dir else "",
+    )  # fmt: skip
+    return node, secret
+
+
+def _answer(ask: Callable[[str], str] | None, question: str, default: str, check: Callable[[str], T]) -> T:
+    """Return the checked answer; a wrong one is explained and asked for again."""
+    while ask is not None:
+        try:
+            return check(ask(f"{question} [{default}]: ").strip() or default)
+        except MalformedRequest as error:
+            print(printable(str(error)))
+    try:
+        return check(default)
+    except MalformedRequest as error:
+        raise ConfigError([str(error)]) from error
+
+
+def _key_answer(text: str) -> str | None:
+    if text == "new":
+        return None
+    path = os.path.abspath(text)
+    try:
+        read_key_file(path)
+    except ConfigError as error:
+        raise MalformedRequest(str(error)) from error
+    return path
+
+
+def _seeds_answer(text: str) -> tuple[str, ...] | None:
+    """Return the seeds; None for multicast."""
+    return None if text.lower() == "multicast" else init_options.seeds(text)
+
+
+def _yes_no(text: str) -> bool:
+    if text.lower() not in ("yes", "y", "no", "n"):
+        raise MalformedRequest("say yes or no")
+    return text.lower() in ("yes", "y")
+
+
+def _default_name() -> str:
+    return name_from_host(socket.gethostname())
+
+
+def default_address() -> str:
+    """Return the IPv4 address that this machine uses towards others, 127.0.0.1 if it has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(_OUTSIDE)
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
+
+
+def _id_of(address: str) -> int:
+    """Return the node id that openMosix derives from an address, its low 16 bits."""
+    return int.from_bytes(socket.inet_aton(address)[2:], "big")
+
+
+def _write(config: str, key: str, secret: bytes | None, text: str) -> bool:
+    """
+    Write the key and then gomd.ini. When the second fails, the first is removed again.
+
+    :returns: whether a key was written. :raises ConfigError: one of them cannot be written.
+    """
+    directory = os.path.dirname(config)
+    try:
+        os.makedirs(directory, mode=0o755, exist_ok=True)
+    except OSError as error:
+        raise ConfigError([f"the directory {directory} cannot be made: {error.strerror}"]) from error
+    if secret is not None:
+        _create(key, base64.b64encode(secret) + b"\n", 0o600)
+    try:
+        _create(config, text.encode(), 0o644)
+    except BaseException:
+        if secret is not None:
+            os.unlink(key)
+        raise
+    return secret is not None
+
+
+def _create(path: str, content: bytes, mode: int) -> None:
+    try:
+        create_exclusively(path, content)
+        os.chmod(path, mode)
+    except FileExistsError as error:
+        raise ConfigError([f"{path} has come into being just now, and is never overwritten"]) from error
+    except OSError as error:
+        hint = ": say it as root, or name another file with --config" if os.geteuid() else ""
+        raise ConfigError([f"{path} cannot be written ({error.strerror}){hint}"]) from error
+
+
+def _report(config: str, node: NewNode, made_key: bool, is_named: bool) -> str:
+    named = f" --config {shlex.quote(config)}" if is_named else ""
+    lines = [f"wrote {config}" + (f" and {node.key}" if made_key else f", which uses {node.key}")]
+    lines.append(f"start gomd here:      {_start_line(config, named)}")
+    lines.append(f"see what is missing:  gom doctor{named}")
+    if node.address.startswith("127."):
+        lines.append(
+            f"the address {node.address} is this machine's alone: for a cluster, give --address one that the "
+            "others reach"
+        )
+    else:
+        lines.append("run on the next node:")
+        lines.append(f"  {next_line(node, named)}")
+    return "\n".join(lines)
+
+
+def _start_line(config: str, named: str) -> str:
+    if config == ROOT_FILE:
+        return "systemctl enable --now gomd    (without systemd: twistd gomd)"
+    return f"twistd -n gomd{named}"
+
+
+def next_line(node: NewNode, named: str = "") -> str:
+    """
+    Return the line that configures the next node: it fetches the key by scp, for whoever may read it here.
+
+    :param named: the --config option, with a space before it, or nothing.
+    """
+    key = shlex.quote(node.key)
+    how = "--multicast"
+    if not node.multicast:
+        known = dict.fromkeys((f"{node.address}:{PEER_PORT}", *node.seeds))
+        how = f"--seeds {','.join(list(known)[:_MAX_SEEDS_SHOWN])}"
+    page = " --page" if node.page else ""
+    directory = shlex.quote(os.path.dirname(node.key))
+    return (
+        f"mkdir -p {directory} && scp -p {node.address}:{key} {key} && "
+        f"gom init --key {key} {how}{page}{named}"
+    )

@@ -1,0 +1,177 @@
+"""The command line of `gom init`: its help, what it says as a value, and the checks of each answer."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from libgomd.errors import MalformedRequest
+from libgomd.node_names import ALLOWED, is_node_name
+
+USAGE: Final = """\
+usage: gom init [--name NAME] [--address ADDRESS] [--node-id N] [--key FILE]
+                [--seeds HOST[:PORT],... | --multicast] [--page | --no-page]
+                [--config FILE] [--state-dir DIR] [--yes]
+
+  --name NAME        name of this node; by default that of the host
+  --address ADDRESS  IPv4 address for the other nodes to reach it at; by default that of its default route
+  --node-id N        number of this node, 1 to 65535; by default the low 16 bits of its address
+  --key FILE         the cluster's key, a copy of another node's; without it a new key begins a new cluster
+  --seeds LIST       nodes to ask for the others, where multicast does not reach; none: ask nobody, which is
+                     for the first node
+  --multicast        find the other nodes of this network by multicast (the default)
+  --page             serve the page for browsers of this machine at 127.0.0.1:2980
+  --no-page          serve no page (the default)
+  --config FILE      the file to write; by default /etc/gomd/gomd.ini for root, ./gomd.ini for others. The
+                     key is written beside it
+  --state-dir DIR    where the daemon keeps its state, if not in its default directory
+  --yes              ask nothing: the defaults hold for what is not given
+
+Writes gomd.ini and the key of this node, and says what to run on the next one. On a terminal it asks for
+what is not given. Files that exist are never overwritten.
+"""
+#: The peers' port, of daemons whose seed is named without one.
+PEER_PORT: Final = 5428
+_MAX_NODE_ID: Final = 65535
+_HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+#: The word for a first node that asks no others.
+NO_SEEDS: Final = "none"
+
+
+class InitOptions(NamedTuple):
+    """
+    What `gom init` was told; None is what it may ask for.
+
+    :ivar seeds: nodes to ask, with ports. None: not said. Empty: nobody.
+    """
+
+    name: str | None = None
+    address: str | None = None
+    node_id: int | None = None
+    key: str | None = None
+    seeds: tuple[str, ...] | None = None
+    multicast: bool | None = None
+    page: bool | None = None
+    config: str = ""
+    state_dir: str = ""
+    asks: bool = True
+
+
+def name(text: str) -> str:
+    """Check a node's name. :raises MalformedRequest: it is not valid."""
+    if not is_node_name(text):
+        raise MalformedRequest(f"the name {text[:70]!r} {ALLOWED}")
+    return text
+
+
+def address(text: str) -> str:
+    """
+    Check an IPv4 address of this machine. Opens and closes a socket.
+
+    :raises MalformedRequest: it is none, or another machine's.
+    """
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        raise MalformedRequest(f"{text[:60]!r} is no IPv4 address: write it as 10.0.0.1") from None
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((text, 0))
+        except OSError:
+            raise MalformedRequest(
+                f"{text} is no address of this machine: `ip -brief address` lists those it has"
+            ) from None
+    return text
+
+
+def node_id(text: str) -> int:
+    """Check a node's number. :raises MalformedRequest: it is none."""
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= _MAX_NODE_ID):
+        raise MalformedRequest(f"a node id is a number from 1 to {_MAX_NODE_ID}, not {text[:40]!r}")
+    return int(text)
+
+
+def seeds(text: str) -> tuple[str, ...]:
+    """
+    Return the nodes in a list with commas, each with a port; empty for `NO_SEEDS`.
+
+    :raises MalformedRequest: one of them is not HOST or HOST:PORT, or there are none.
+    """
+    if text.strip() == NO_SEEDS:
+        return ()
+    found: dict[str, None] = {}
+    for item in filter(None, map(str.strip, text.split(","))):
+        host, colon, port = item.partition(":")
+        port = port if colon else str(PEER_PORT)
+        if not (_HOST.fullmatch(host) and port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):
+            raise MalformedRequest(
+                f"seeds are HOST or HOST:PORT with commas between; {item[:60]!r} is neither"
+            )
+        if host.replace(".", "").isdigit():
+            _check_host_address(host)
+        found[f"{host}:{port}"] = None
+    if not found:
+        raise MalformedRequest(f"--seeds needs nodes, such as 10.0.0.1, or {NO_SEEDS}")
+    return tuple(found)
+
+
+def _check_host_address(host: str) -> None:
+    try:
+        found = ipaddress.IPv4Address(host)
+    except ValueError:
+        raise MalformedRequest(f"{host[:60]} is no IPv4 address: write it as 10.0.0.1") from None
+    if found.is_multicast or found.is_reserved or found.is_unspecified:
+        raise MalformedRequest(f"{host} is no address of a single node: name one that runs gomd")
+
+
+_VALUES: Final[Mapping[str, tuple[str, Callable[[str], object]]]] = {
+    "--name": ("name", name),
+    "--address": ("address", address),
+    "--node-id": ("node_id", node_id),
+    "--key": ("key", str),
+    "--seeds": ("seeds", seeds),
+    "--config": ("config", str),
+    "--state-dir": ("state_dir", str),
+}
+_FLAGS: Final[Mapping[str, tuple[str, bool]]] = {
+    "--multicast": ("multicast", True),
+    "--page": ("page", True),
+    "--no-page": ("page", False),
+    "--yes": ("asks", False),
+}
+
+
+def parse(words: Sequence[str]) -> InitOptions:
+    """
+    Return the options in ``words``, which follow ``init``.
+
+    :raises MalformedRequest: one is unknown, lacks its value, has a wrong one or contradicts another one.
+    """
+    rest = list(words)
+    found: dict[str, object] = {}
+    while rest:
+        option, joined, value = rest.pop(0).partition("=")
+        if option in _FLAGS and not joined:
+            field, flag = _FLAGS[option]
+            if found.get(field, flag) is not flag:
+                raise MalformedRequest("--page and --no-page do not go together")
+            found[field] = flag
+        elif option in _VALUES:
+            if not joined:
+                if not rest:
+                    raise MalformedRequest(f"{option} needs a value")
+                value = rest.pop(0)
+            if not value:
+                raise MalformedRequest(f"{option} needs a value that is not empty")
+            field, check = _VALUES[option]
+            found[field] = check(value)
+        else:
+            raise MalformedRequest(f"gom init has no option {option[:40]}")
+    if "seeds" in found and "multicast" in found:
+        raise MalformedRequest(
+            "--seeds and --multicast do not go together: choose how the nodes find each other"
+        )
+    return InitOptions(**found)  # type: ignore[arg-type]
