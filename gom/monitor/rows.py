@@ -58,6 +58,7 @@ class Process(NamedTuple):
     cantmove: str = ""
     stuck: bool = False
     command: str = ""
+    age: float | None = None
 
     @property
     def io_rate(self) -> float | None:

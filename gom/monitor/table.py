@@ -19,7 +19,7 @@ from libgomd.errors import GomdError, MalformedReply
 #: The fields that a row has, behind those of its key.
 FIELDS: Final = (
     "node", "home", "pid", "ppid", "user", "state", "cpu_percent", "cpu_seconds", "rss", "read_rate",
-    "write_rate", "nice", "threads", "start_time", "nmigs", "lock", "cantmove", "stuck", "command",
+    "write_rate", "nice", "threads", "start_time", "nmigs", "lock", "cantmove", "stuck", "command", "age",
 )  # fmt: skip
 #: For each key of `--sort` the field that decides; `io` has two.
 KEY_FIELDS: Final[dict[str, tuple[str, ...]]] = {

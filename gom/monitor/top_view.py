@@ -78,7 +78,7 @@ def header(
     status = status_line(snapshot, wanted, selected, max(STALE_AFTER, 3 * period))
     count = header_height(rows) - 1
     if snapshot.trouble and count:
-        first = line(Span(visible(snapshot.trouble), Style.BAD), Span("  trying again", Style.DIM))
+        first = line(Span("trying again: ", Style.WARN), Span(visible(snapshot.trouble), Style.BAD))
     if count == 1:
         return [first if snapshot.trouble else status]
     return (
@@ -114,6 +114,8 @@ def status_line(snapshot: Snapshot, wanted: Wanted, selected: Row | None, after:
         parts.append(
             Span(f"   no rows of node {', '.join(str(each.node) for each in silent[:3])}{more}", Style.BAD)
         )
+    if parts:
+        parts[0] = parts[0]._replace(text=parts[0].text.lstrip())
     return tuple(parts)
 
 
@@ -151,9 +153,11 @@ def body(
 
 
 def _is_stale(snapshot: Snapshot, shown: Row, after: float) -> bool:
-    """Whether the row is old: because its node is silent, or because the daemon is."""
+    """Whether the row is old: its node is silent, or the daemon is, or its files do not answer."""
     if snapshot.table is None or shown.process is None:
         return False
+    if (shown.process.age or 0.0) > after:
+        return True
     found = snapshot.table.nodes.get(shown.process.node)
     return found is not None and found.age_at(snapshot.at) > after
 

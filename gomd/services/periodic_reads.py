@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 from typing import Any, ClassVar, Generic, TypeVar
 
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
 from gomd.interfaces import IThreads
@@ -183,13 +184,22 @@ async def read_one(
     """
     Read one thing. Never raises.
 
+    A read that was cancelled before a thread was free for it is not begun later; another one may follow.
+
     :returns: the error, None if the value is new.
     """
     if reading.busy:
         return reading.skip()
     reading.busy = True
+    lock = Lock()
+    begun: list[bool] = []
+    given_up: list[bool] = []
 
     def call() -> R:
+        with lock:
+            if given_up:
+                raise GomdError(f"the read of {reading.name} was given up before it began")
+            begun.append(True)
         try:
             return function(*arguments)
         finally:
@@ -198,8 +208,11 @@ async def read_one(
     try:
         value = await threads.run(limit, call)
     except Exception as error:  # noqa: BLE001 - returned
-        if isinstance(error, TooMany):  # it was never begun
-            reading.busy = False
+        if isinstance(error, (TooMany, CancelledError)):
+            with lock:
+                given_up.append(True)
+                if not begun:
+                    reading.busy = False
         return reading.fail(error)
     reading.succeed(value, now)
     return None

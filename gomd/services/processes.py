@@ -35,12 +35,12 @@ class SharedScan:
     async def table(self, max_age: float) -> ProcessTable:
         """See `ICollector.processes`."""
         if not self._is_newer_than(max_age):
-            if self._scanning:
-                turn: Deferred[None] = Deferred(self._waiting.remove)
-                self._waiting.append(turn)
-                await turn
-            else:
-                await self.scan()
+            turn: Deferred[None] = Deferred(self._waiting.remove)
+            self._waiting.append(turn)
+            if not self._scanning:
+                # Nobody's own: whoever has asked may leave, and the others still get the table.
+                Deferred.fromCoroutine(self.scan())
+            await turn
         if self._reading.value is None:
             raise SourceUnavailable(f"no process table yet: {self._error}")
         return self._reading.value

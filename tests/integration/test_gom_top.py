@@ -101,7 +101,7 @@ def test_the_daemon_goes_and_comes_back(start_daemon: StartDaemon) -> None:
         screen.wait_for("nodes 1 of 1 up")
         mark = screen.mark
         daemon.kill()
-        screen.wait_for("(daemon|connection)[^\n]*trying again", mark)
+        screen.wait_for("trying again: [^\n]*(daemon|connection)", mark)
         screen.wait_for("as it was [0-9]+ s ago", mark)
         mark = screen.mark
         daemon.start()

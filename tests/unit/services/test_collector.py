@@ -360,6 +360,10 @@ class ProcessesTests(Collecting):
         first.cancel()
         self.threads.work()
         self.assertEqual([len(found) for found in others], [1, 1])
+        self.assertEqual(
+            [len(table.processes) for [table] in others if isinstance(table, ProcessTable)], [2, 2]
+        )
+        self.assertEqual(self.counter("processes_failures"), 0)
 
     def test_every_scan_is_logged(self) -> None:
         """Every five seconds."""

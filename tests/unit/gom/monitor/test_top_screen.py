@@ -294,10 +294,19 @@ def test_a_silent_node_stays_greyed_with_its_age() -> None:
     assert Style.STALE not in {span.style for span in lines[7]}
 
 
+def test_a_process_that_cannot_be_read_is_grey() -> None:
+    """Its node is well, and tells that the row is old."""
+    viewer = Viewer([XZ, MAKE._replace(age=60.0, stuck=True)])
+    lines = viewer.screen.draw(100, 24)
+    assert {span.style for span in lines[6]} == {Style.STALE}
+    assert "S!" in text_of(lines[6])
+    assert Style.STALE not in {span.style for span in lines[5]}
+
+
 def test_a_daemon_that_is_gone_is_said() -> None:
     viewer = Viewer()
     viewer.know(trouble="no daemon at unix:/x: is gomd running?", at=100.0)
-    assert viewer.look()[0].startswith("no daemon at unix:/x: is gomd running?  trying again")
+    assert viewer.look()[0].startswith("trying again: no daemon at unix:/x: is gomd running?")
     assert "xz -9 big" in "\n".join(viewer.look())
 
 
