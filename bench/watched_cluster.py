@@ -86,21 +86,27 @@ class WatchedPeers(NoPeers):
             MemoryDaemon(MemorySource([50], [busy_processes(_TEMPLATE, variant)]))
             for variant in range(VARIANTS)
         ]
-        self._made: dict[str, list[list[str]]] = {}
+        self._made: dict[tuple[str, ...], list[list[str]]] = {}
+        self._sent: dict[tuple[int, tuple[str, ...]], list[list[str]]] = {}
         self._beats: dict[float, Beat] = {}
 
     async def ask(self, node: Node, request: Request, caller: Caller, json: bool) -> ForwardedReply:
         """See `IPeers.ask`."""
         if request.verb != "watch" or request.arguments[0] != "-n" or not json:
             raise PeerUnreachable("a simulated node answers watches in JSON only")
-        words = request.arguments[2:]
-        if str(words) not in self._made:
-            self._made[str(words)] = [await self._round(far, words, caller) for far in self._far]
-        made = [
+        words, period = request.arguments[2:], float(request.arguments[1])
+        if (node.id, words) not in self._sent:
+            self._sent[node.id, words] = await self._made_for(node, words, caller)
+        return ForwardedReply(201, "watching", self._rounds(node, period, self._sent[node.id, words]))
+
+    async def _made_for(self, node: Node, words: tuple[str, ...], caller: Caller) -> list[list[str]]:
+        """Return the rounds that a node sends: once, so that only the first viewer of a run waits for it."""
+        if words not in self._made:
+            self._made[words] = [await self._round(far, words, caller) for far in self._far]
+        return [
             [_OWN.sub(rf"\g<1>{node.id}", _NUMBER.sub(f'"round": {number}', line)) for line in lines]
-            for number, lines in enumerate(self._made[str(words)], 1)
+            for number, lines in enumerate(self._made[words], 1)
         ]
-        return ForwardedReply(201, "watching", self._rounds(node, float(request.arguments[1]), made))
 
     async def _round(self, far: MemoryDaemon, words: Sequence[str], caller: Caller) -> list[str]:
         dispatch = far.telnet_factory._dispatch

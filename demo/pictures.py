@@ -162,7 +162,9 @@ def processes() -> list[dict[str, Any]]:
                 "cantmove": "" if percent > 60 else "foreign", "stuck": False, "command": command,
                 "identity": f"{home}-{pid}-{pid * 7}",
             }  # fmt: skip
-            found.append({"from": node.id, **{name: values[name] for name in fields("cpu")}, "matched": 131})
+            found.append(
+                {"from": node.id, **{name: values.get(name) for name in fields("cpu")}, "matched": 131}
+            )
     return found
 
 

@@ -48,7 +48,7 @@ def test_a_node_that_hangs_dies_and_returns(cluster: Network) -> None:
     with _watch(first, "watch -n 0.5 @all ps --top 2 --fields pid,command") as line:
         found = _until(line, lambda rows: set(rows) == EVERYBODY)
         assert all(len(rows) <= 2 and rows[0]["rows_age"] == 0 for rows in found.values())
-        assert {"pid", "command", "from", "round", "rows", "rows_age"} == set(found[5][0])
+        assert {"pid", "command", "matched", "from", "round", "rows", "rows_age"} == set(found[5][0])
         fifth.daemon.signal(signal.SIGSTOP)
         try:
             old = _until(line, lambda rows: rows[5][0]["rows_age"] > 3)
