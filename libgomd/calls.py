@@ -347,6 +347,16 @@ def doctor(node: NodeKey = "") -> Call[list[model.Finding]]:
     return forms.rows(model.Finding, "doctor", node=node)
 
 
+def measures(name: str = "", *, node: NodeKey = "") -> Call[list[model.Measure]]:
+    """Ask for file systems, processor time by mode, sockets and more. :param name: how their names begin."""
+    return forms.rows(model.Measure, "measures", *forms.optional(name), node=node)
+
+
+def busiest(*, node: NodeKey = "") -> Call[list[model.Process]]:
+    """Ask for the ten processes that use most processor time, and the ten that use most memory."""
+    return forms.rows(model.Process, "busiest", node=node)
+
+
 def stats(*names: str, node: NodeKey = "") -> Call[list[model.Counter]]:
     """Ask what the daemon counted since it started: everything, or the counters named."""
     return forms.rows(model.Counter, "stats", *names, node=node)

@@ -257,6 +257,8 @@ class Client(RunsJobs):
     ask = _verb(calls.ask)
     help = _verb(calls.help)
     history = _verb(calls.history)
+    measures = _verb(calls.measures)
+    busiest = _verb(calls.busiest)
     version = _verb(calls.version)
     whoami = _verb(calls.whoami)
     nodes = _verb(calls.nodes)

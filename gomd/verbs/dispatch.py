@@ -82,7 +82,7 @@ class Dispatch:
     async def _only_remembered(self, session: ISession, key: str, verb: Verb, request: Request) -> Reply:
         """Answer for a node that is no member any more. :raises NotFound: it is not remembered either."""
         assert verb.remembered is not None
-        node = await node_of(self.parts, key)
+        node = await node_of(self.parts, session.caller, key)
         answer = await verb.remembered(self.parts, session, node, request.arguments)
         if answer is None:
             raise NotFound(f"there is no node {key[:40]} now: ask about the past with --at")

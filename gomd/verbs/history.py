@@ -9,7 +9,7 @@ from typing import Any, Final
 from gomd.history.fields import KNOWN_FIELDS, NODE_FIELDS
 from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.memory import ask_others, asked_by_daemon, memory_of, node_of
+from gomd.verbs.memory import ask_others, asked_by_daemon, memory_of, node_of, read
 from gomd.verbs.options import split_options
 from gomd.verbs.replies import Relayed, Reply, Rows, TextColumn
 from gomd.verbs.table import Verb
@@ -26,8 +26,6 @@ MAX_FIELDS: Final = 32
 MAX_ROWS: Final = 200_000
 #: Seconds before now, where `--since` does not say when the answer begins.
 DEFAULT_SINCE: Final = 3600.0
-#: Seconds that reading may take.
-READ_TIMEOUT: Final = 15.0
 _OPTIONS: Final = {"--since": "--since 12h", "--until": "--until 1h", "--points": "--points 60"}
 _USAGE: Final = "usage: history NODE FIELD[,FIELD...] [--since T] [--until T] [--points N]"
 
@@ -67,7 +65,7 @@ async def history(parts: Parts, session: ISession, arguments: tuple[str, ...]) -
     fields = _fields(plain[1])
     most = min(MAX_POINTS, MAX_ROWS // len(fields))
     points = words.whole_number(given.get("--points", str(DEFAULT_POINTS)), "--points", 1, most)
-    node = await node_of(parts, plain[0])
+    node = await node_of(parts, session.caller, plain[0])
     request = Request(
         "history",
         (
@@ -115,7 +113,7 @@ async def _remembered(
     points: int,
     request: Request,
 ) -> Reply:
-    known = await parts.threads.run(READ_TIMEOUT, parts.history.fields, node.id)
+    known = await read(parts, session.caller, parts.history.fields, node.id)
     own = node.id == parts.members.own_id
     possible = {*known, *(KNOWN_FIELDS if own else NODE_FIELDS)}
     there = [field for field in fields if field in possible]
@@ -127,7 +125,7 @@ async def _remembered(
         raise NotFound(
             f"of other nodes only {', '.join(NODE_FIELDS)} are remembered, and node {node.id} does not answer"
         )
-    rows = await parts.threads.run(READ_TIMEOUT, parts.history.values, node.id, there, since, until, points)
+    rows = await read(parts, session.caller, parts.history.values, node.id, there, since, until, points)
     if not rows and not own and not asked_by_daemon(session):
         answer = await ask_others(parts, session, node, request)
         if answer is not None:

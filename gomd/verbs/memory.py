@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred
 
@@ -11,12 +12,13 @@ from gomd.verbs.context import ISession, Parts
 from gomd.verbs.replies import Relayed
 from libgomd.deadlines import within
 from libgomd.errors import GomdError, NotFound, NotPossible, TimedOut
-from libgomd.model import Node
+from libgomd.model import Caller, Node
 from libgomd.wire.lines import BLOCK, Request
 
-#: Seconds that looking a node up in the history may take; that another node may take to answer; and how many
-#: others are asked for what this node does not remember.
-LOOKUP_TIMEOUT: Final = 10.0
+R = TypeVar("R")
+#: Seconds that reading the history may take; that another node may take to answer; and how many others are
+#: asked for what this node does not remember.
+READ_TIMEOUT: Final = 15.0
 OTHER_TIMEOUT: Final = 5.0
 MAX_OTHERS: Final = 6
 
@@ -37,7 +39,18 @@ def stamp(moment: float) -> str:
     return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-async def node_of(parts: Parts, key: str) -> Node:
+async def read(parts: Parts, caller: Caller, function: Callable[..., R], *arguments: Any) -> R:
+    """
+    Read the history on a thread; each user has a few of them, so that nobody's questions delay all others.
+
+    Errors as in `IHistory` and `IThreads.run_apart`.
+    """
+    return await parts.threads.run_apart(
+        READ_TIMEOUT, object(), ("history", caller.uid), function, *arguments
+    )  # fmt: skip
+
+
+async def node_of(parts: Parts, caller: Caller, key: str) -> Node:
     """
     Return the node with this id or name, also one that is only remembered.
 
@@ -47,7 +60,7 @@ async def node_of(parts: Parts, key: str) -> Node:
         return parts.members.find(key)
     except NotFound:
         try:
-            found = await parts.threads.run(LOOKUP_TIMEOUT, parts.history.find_node, key)
+            found = await read(parts, caller, parts.history.find_node, key)
         except NotPossible:
             found = None
         if found is None:

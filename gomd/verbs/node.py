@@ -45,16 +45,16 @@ def _asked(parts: Parts, arguments: tuple[str, ...]) -> Node:
 def nodes(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Replying:
     """List every configured node, including those that are down; with `--at`, those that were known then."""
     if arguments:
-        return _nodes_then(parts, arguments)
+        return _nodes_then(parts, session, arguments)
     found = parts.members.nodes()
     return Rows(f"{len(found)} nodes, {sum(node.up for node in found)} up", found, NODE_COLUMNS)
 
 
-async def _nodes_then(parts: Parts, arguments: tuple[str, ...]) -> Reply:
+async def _nodes_then(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     plain, given = split_options("nodes", arguments, {"--at": "--at 15m"})
     if plain or not given:
         raise MalformedRequest("usage: nodes [--at T]")
-    text, found = await nodes_at(parts, given["--at"])
+    text, found = await nodes_at(parts, session.caller, given["--at"])
     return Rows(text, found, NODE_COLUMNS)
 
 
@@ -62,7 +62,7 @@ async def _nodes_of_lost(
     parts: Parts, session: ISession, node: Node, arguments: tuple[str, ...]
 ) -> Reply | None:
     """Answer `@NODE nodes --at T` for a node that cannot be reached: other nodes remember the same."""
-    return await _nodes_then(parts, arguments) if arguments else None
+    return await _nodes_then(parts, session, arguments) if arguments else None
 
 
 def node(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:

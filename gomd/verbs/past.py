@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from gomd.interfaces import RememberedEvent, RememberedTable
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.memory import ask_others, asked_by_daemon, memory_of, node_of, stamp
+from gomd.verbs.memory import ask_others, asked_by_daemon, memory_of, node_of, read, stamp
 from gomd.verbs.replies import Reply
 from gomd.verbs.selection import Selection
 from libgomd.errors import NotFound, NotPossible
@@ -16,19 +16,17 @@ from libgomd.model import Caller, Event, Node, Process, Role
 from libgomd.wire.lines import Request
 from libgomd.wire.moments import parse_moment
 
-#: Seconds that reading may take.
-READ_TIMEOUT: Final = 15.0
 #: Seconds by which a moment may lie ahead of this node's clock and still mean now.
 MAX_AHEAD: Final = 2.0
 
 
-async def nodes_at(parts: Parts, text: str) -> tuple[str, Sequence[Node]]:
+async def nodes_at(parts: Parts, caller: Caller, text: str) -> tuple[str, Sequence[Node]]:
     """Return the status text and the nodes that were known at the moment in ``text``."""
     now = parts.wall()
     moment = parse_moment(text, now, "--at")
     found: Sequence[Node] = ()
     if moment <= now + MAX_AHEAD:
-        found = await parts.threads.run(READ_TIMEOUT, parts.history.nodes_at, moment)
+        found = await read(parts, caller, parts.history.nodes_at, moment)
     own = parts.collector.own
     text = f"{len(found)} nodes, {sum(node.up for node in found)} up at {stamp(moment)}"
     return f"{text}, as node {own.id} {own.name} remembers them", found
@@ -45,10 +43,10 @@ async def processes_at(
     """
     now = parts.wall()
     moment = parse_moment(selection.at, now, "--at")
-    node = await node_of(parts, selection.node) if selection.node else parts.collector.own
+    node = await node_of(parts, session.caller, selection.node) if selection.node else parts.collector.own
     table: RememberedTable | None = None
     if moment <= now + MAX_AHEAD:
-        table = await parts.threads.run(READ_TIMEOUT, parts.history.processes_at, node.id, moment)
+        table = await read(parts, session.caller, parts.history.processes_at, node.id, moment)
         if table is None and node.id != parts.members.own_id and not asked_by_daemon(session):
             answer = await ask_others(parts, session, node, _for_others(words, node, moment))
             if answer is not None:
@@ -124,9 +122,7 @@ async def events_since(parts: Parts, caller: Caller, given: dict[str, str]) -> t
     hides = parts.hides_others()
     note = ""
     try:
-        stored: Sequence[RememberedEvent] = await parts.threads.run(
-            READ_TIMEOUT, parts.history.events, since, until
-        )
+        stored: Sequence[RememberedEvent] = await read(parts, caller, parts.history.events, since, until)
     except NotPossible as error:
         stored, note = (), f", only those since the start of this daemon: {error.text}"
     known = {_key(each.event) for each in stored}

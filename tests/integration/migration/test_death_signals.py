@@ -64,7 +64,7 @@ def test_a_family_with_death_signals_moves(three: list[Host], user: str, number:
 
     def told(lines: int) -> list[str]:
         job.write(b"tell\n")
-        assert eventually(lambda: len(job.out.splitlines()) >= lines), (job.out, job.err, job.row())
+        assert eventually(lambda: job.out.count(b"\n") >= lines), (job.out, job.err, job.row())
         return job.out.decode().splitlines()
 
     assert told(1) == [expected]
