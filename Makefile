@@ -12,7 +12,7 @@ DESTDIR ?=
 # Where `make install-unit` puts gomd.service.
 UNITDIR ?= /etc/systemd/system
 
-.PHONY: help run test format lint types imports page-tools page-pictures unit integration faults programs examples bench demo pictures system criu clean install-openmosix-names uninstall-openmosix-names install-unit uninstall-unit
+.PHONY: help run test format lint types imports page-tools page-pictures unit integration faults programs examples bench demo pictures clients system criu clean install-openmosix-names uninstall-openmosix-names install-unit uninstall-unit
 
 help:
 	@echo 'make run          run the daemon in the foreground with gomd.ini'
@@ -24,6 +24,7 @@ help:
 	@echo 'make bench        measure; ONLY=name for one of them'
 	@echo 'make pictures     remake the pictures of the live screens, docs/pictures'
 	@echo 'make demo         draw the load and the top processes of the daemon that runs'
+	@echo 'make clients      build and check the libraries in other languages'
 	@echo 'make criu         get a criu that works on this kernel, as root (moving processes needs one)'
 	@echo 'make install-unit  gomd.service for this virtual environment; uninstall-unit removes it'
 	@echo 'make install-openmosix-names PREFIX=/usr/local'
@@ -82,6 +83,11 @@ demo: $(VENV)/.installed
 pictures: $(VENV)/.tested
 	$(BIN)/python -m demo.pictures docs/pictures
 
+# The libraries in other languages. `make test` builds them where it needs them, in directories of its own.
+clients:
+	@command -v $${CC:-cc} >/dev/null || { echo 'make: clients/c needs a C compiler: on Debian, apt install gcc' >&2; exit 1; }
+	$(MAKE) -C clients/c all check
+
 # The command names of openMosix, for people and scripts that use them: docs/openmosix-names.md.
 install-openmosix-names: $(VENV)/.installed
 	$(abspath $(BIN))/python -m gom.openmosix.install '$(DESTDIR)$(PREFIX)/bin'
@@ -138,5 +144,6 @@ $(VENV)/.tested: $(VENV)/.made setup.cfg pyproject.toml
 	@touch $@ $(VENV)/.installed
 
 clean:
+	$(MAKE) -s -C clients/c clean
 	rm -rf $(VENV) tests/page/node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

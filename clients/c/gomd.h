@@ -176,7 +176,7 @@ const gomd_value_t *gomd_rows_value(const gomd_rows_t *rows, size_t at);
 /* Any verb that reads, as structs: gomd_read(g, NULL, (const char *[]){"ps", "--top", "9", NULL}, &rows). */
 int gomd_read(gomd_t *g, const char *node, const char *const *words, gomd_rows_t **rows);
 
-/* What `ps` selects; fields that are 0 or NULL select nothing. Initialize it with names, as fields may be added. */
+/* What `ps` selects; fields that are 0 or NULL select nothing. */
 typedef struct {
     const char *node; /* the node to ask, or "all"; NULL is the one that is connected to */
     int64_t top;
@@ -184,6 +184,7 @@ typedef struct {
     int jobs;
     const pid_t *pids;
     size_t pid_count;
+    const char *const *more; /* further words of the request, up to a NULL: options that a later daemon has */
 } gomd_selection_t;
 
 int gomd_nodes(gomd_t *g, gomd_rows_t **rows);

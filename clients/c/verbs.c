@@ -72,7 +72,9 @@ int gomd_ps(gomd_t *g, const gomd_selection_t *selection, gomd_rows_t **rows) {
     const gomd_selection_t *s = selection ? selection : &everything;
     *rows = NULL;
     if (s->pid_count > 1000 || (s->pid_count && !s->pids)) return fail(g, GOMD_E_USAGE, "at most 1000 processes can be named at once");
-    const char **words = calloc(s->pid_count + 16, sizeof *words);
+    size_t more = 0;
+    while (s->more && s->more[more]) more++;
+    const char **words = calloc(s->pid_count + more + 16, sizeof *words);
     char(*numbers)[16] = calloc(s->pid_count + 1, sizeof *numbers), top[24];
     size_t count = 0;
     int error;
@@ -93,6 +95,7 @@ int gomd_ps(gomd_t *g, const gomd_selection_t *selection, gomd_rows_t **rows) {
         if (s->match) words[count++] = "--match", words[count++] = s->match;
         if (s->fields) words[count++] = "--fields", words[count++] = s->fields;
         if (s->jobs) words[count++] = "--jobs";
+        for (size_t i = 0; i < more; i++) words[count++] = s->more[i];
         error = gomd_read(g, s->node, words, rows);
     }
     free(words);

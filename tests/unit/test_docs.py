@@ -11,18 +11,18 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 #: The folders and files that people write; generated and captured files are not among them.
-FOLDERS = ("bench", "contrib", "demo", "docs", "gom", "gomd", "libgomd", "tests", "twisted")
+FOLDERS = ("bench", "clients", "contrib", "demo", "docs", "gom", "gomd", "libgomd", "tests", "twisted")
 CAPTURED = ROOT / "tests" / "data"
 #: Names of pages: README.rst, docs/jobs.md. Usage.rst of a variable `USAGE.rstrip` is none.
 PAGE = re.compile(r"(?<![\w./-])(?:docs/|\.\./)?([A-Za-z][\w-]*\.(?:md|rst))\b(?!\()")
 #: Folders of the source tree, as paths in them are written.
 SOURCE = re.compile(
-    r"(?<![\w./~-])((?:bench|contrib|demo|gom|gomd|libgomd|tests|twisted)/[A-Za-z_.][\w./-]*\w)"
+    r"(?<![\w./~-])((?:bench|clients|contrib|demo|gom|gomd|libgomd|tests|twisted)/[A-Za-z_.][\w./-]*\w)"
 )
 #: A name in the code, in backticks: `gomd.interfaces.IThreads.run_apart`.
 DOTTED = re.compile(r"`((?:gomd|libgomd|gom)(?:\.[A-Za-z_]\w*)+)`")
 #: Ends of the names of files, which are no names in the code.
-FILES = ("ini", "sock", "service", "socket", "conf", "log", "pid")
+FILES = ("ini", "sock", "service", "socket", "conf", "log", "pid", "so", "h", "map", "pc")
 #: Files that a reader makes while following a page.
 EXAMPLES = {"gomd/sources/linux/gpu.py"}
 
