@@ -168,12 +168,13 @@ def gomd() -> str:
     page.text(
         "gomd runs on every node of a Linux cluster. It collects what the kernel knows of the node, answers "
         "requests of gom(1), programs and browsers, knows which nodes are up, and starts and moves "
-        "processes. It is a plugin of twistd, whose options come before the word gomd: -n keeps it in the foreground."
+        "processes. It is a plugin of twistd, whose options come before the word gomd: -n keeps "
+        "it in the foreground."
     )
     page.head("OPTIONS")
     page.entries([
-        Entry("--config FILE", "the configuration file; else ./gomd.ini, /etc/gomd/gomd.ini or /etc/gomd.conf, "
-              "the first that is there"),
+        Entry("--config FILE", "the configuration file; else ./gomd.ini, /etc/gomd/gomd.ini or "
+              "/etc/gomd.conf, the first that is there"),
         Entry("--set SECTION.KEY=VALUE", "one setting, instead of the value in the file; may be repeated"),
         Entry("--check", "check the configuration, list every mistake in it, and exit"),
         *(Entry(f"--{name} VALUE", text) for name, text in SHORT_OPTIONS.items()),
@@ -186,9 +187,9 @@ def gomd() -> str:
     ])  # fmt: skip
     page.head('"EXIT STATUS"')
     page.text(
-        "0 stopped, or the configuration is good; 1 it was started by hand and could not start. Under systemd "
-        "78 says that the settings have mistakes, and 75 that something else, which may pass, kept it from "
-        "starting."
+        "0 stopped, or the configuration is good; 1 it was started by hand and could not start. Under "
+        "systemd 78 says that the settings have mistakes, and 75 that something else, which may pass, "
+        "kept it from starting."
     )
     page.head("FILES")
     page.entries([
