@@ -12,7 +12,7 @@ DESTDIR ?=
 # Where `make install-unit` puts gomd.service.
 UNITDIR ?= /etc/systemd/system
 
-.PHONY: help run test format lint types imports page-tools page-pictures unit integration faults programs examples bench demo pictures clients system criu clean install-openmosix-names uninstall-openmosix-names install-unit uninstall-unit
+.PHONY: help run test format lint types imports page-tools page-pictures unit integration faults programs examples bench demo man pictures clients system criu clean install-openmosix-names uninstall-openmosix-names install-unit uninstall-unit
 
 help:
 	@echo 'make run          run the daemon in the foreground with gomd.ini'
@@ -23,6 +23,7 @@ help:
 	@echo 'make programs     move a hundred programs of Debian and write docs/programs.md, as root; ONLY=name for one'
 	@echo 'make bench        measure; ONLY=name for one of them'
 	@echo 'make pictures     remake the pictures of the live screens, docs/pictures'
+	@echo 'make man          remake the manual pages, packaging/man'
 	@echo 'make demo         draw the load and the top processes of the daemon that runs'
 	@echo 'make clients      build and check the libraries in other languages'
 	@echo 'make criu         get a criu that works on this kernel, as root (moving processes needs one)'
@@ -78,6 +79,10 @@ bench: $(VENV)/.tested
 
 demo: $(VENV)/.installed
 	$(BIN)/python demo/monitor.py
+
+# The manual pages, from the usage texts, the table of verbs, the options of the daemon and gomd.ini.
+man: $(VENV)/.installed
+	$(BIN)/python contrib/manual.py packaging/man
 
 # The live screens with a made-up cluster, as SVG.
 pictures: $(VENV)/.tested

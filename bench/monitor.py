@@ -25,7 +25,7 @@ from bench.rows import Row, compared, limit, unmeasured
 from bench.servers import cpu_seconds_of
 from bench.sleepers import sleepers
 from bench.watched_cluster import PROCESSES, serve_watched
-from gom.monitor.feed import Wanted
+from gom.monitor.feed import ProcessQuery
 from gomd.sources.linux.source import LinuxSource
 from tests.integration.cluster_of import cluster_of
 from tests.integration.jobs import GOM, Pair
@@ -42,7 +42,7 @@ SETTLE: Final = 4.0
 SLEEPERS: Final = 400
 _PROGRAM: Final = b"/usr/bin/program"
 _MIB: Final = 1 << 20
-_WORDS: Final = ("watch", "-n", "1", *Wanted(top=PROCESSES).words())
+_WORDS: Final = ("watch", "-n", "1", *ProcessQuery(top=PROCESSES).words())
 
 
 def run() -> list[Row]:
@@ -133,7 +133,7 @@ def _watched_node() -> list[Row]:
         used = cpu_seconds_of(other.process.pid)
         scan = _scan_seconds(directory)
         idle = 100.0 * (cpu_seconds_of(other.process.pid) - used) / SECONDS
-        words = ("watch", "-n", "1", *Wanted().words())
+        words = ("watch", "-n", "1", *ProcessQuery().words())
         with readers(str(asked.socket), 1, words):
             time.sleep(SETTLE)
             watched = _percent(lambda: cpu_seconds_of(other.process.pid))

@@ -15,16 +15,16 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from gom.monitor.feed import Feed, Snapshot, Wanted
+from gom.monitor.feed import ClusterFeed, ClusterState, ProcessQuery
 from gom.monitor.mon_model import ClusterView, presentable
 from gom.monitor.mon_moves import Move
 from gom.monitor.mon_program import MonProgram
 from gom.monitor.mon_view import Metric, View
-from gom.monitor.program import Program
-from gom.monitor.rows import BLOCK, Event, Node
+from gom.monitor.program import ScreenProgram
+from gom.monitor.rows import BLOCK, EventRow, NodeRow
 from gom.monitor.screen import Shell
-from gom.monitor.subscription import Place
-from gom.monitor.table import Table, fields, read_round
+from gom.monitor.subscription import DaemonEndpoints
+from gom.monitor.table import MergedTable, fields, read_round
 from gom.monitor.top_screen import TopScreen
 
 #: The moment of all pictures: a wall clock in seconds since the epoch, and a monotonic one.
@@ -56,13 +56,13 @@ COMMANDS: Final = (
 )
 
 
-def nodes() -> tuple[Node, ...]:
+def nodes() -> tuple[NodeRow, ...]:
     """Return twelve nodes: one is down, one refuses guests, one has said nothing new for a while."""
     found = []
     for number, (name, load) in enumerate(zip(NAMES, LOADS, strict=True), 1):
         address = f"10.0.0.{number}"
         if name == "gauss":
-            found.append(Node(number, name, address, 1, False))
+            found.append(NodeRow(number, name, address, 1, False))
             continue
         cpus, total = (4, 16) if number % 3 else (8, 32)
         speed = 21000 if number % 2 else 30000
@@ -70,25 +70,25 @@ def nodes() -> tuple[Node, ...]:
         status = UP | (BLOCK if name == "iverson" else 0)
         age = 21.0 if name == "kelvin" else 0.6
         found.append(
-            Node(number, name, address, status, True, load, speed, cpus, 100 * cpus - 3, free, free // 2,
+            NodeRow(number, name, address, status, True, load, speed, cpus, 100 * cpus - 3, free, free // 2,
                  total * GIB, age)
         )  # fmt: skip
     return presentable(found)
 
 
-def many_nodes(count: int) -> tuple[Node, ...]:
+def many_nodes(count: int) -> tuple[NodeRow, ...]:
     """Return a large cluster: some nodes are busy, a few are down or refuse guests."""
     random = Random(42)  # noqa: S311 - the same numbers each time
     found = []
     for number in range(1, count + 1):
         address = f"10.1.{number >> 8}.{number & 255}"
         if random.random() < 0.03:
-            found.append(Node(number, f"rack{number:03}", address, 1, False))
+            found.append(NodeRow(number, f"rack{number:03}", address, 1, False))
             continue
         status = UP | (BLOCK if random.random() < 0.03 else 0)
         load = int(60 * random.random() ** 2 + 50 * (number // 40 % 2))
         found.append(
-            Node(number, f"rack{number:03}", address, status, True, load, 21000, 16, 1590,
+            NodeRow(number, f"rack{number:03}", address, status, True, load, 21000, 16, 1590,
                  20 * GIB, 18 * GIB, 64 * GIB, 0.8)
         )  # fmt: skip
     return presentable(found)
@@ -118,10 +118,10 @@ class Still:
         return self._cluster
 
 
-class StillFeed(Feed):
+class StillFeed(ClusterFeed):
     """Processes that do not change."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: ClusterState) -> None:
         self._still = snapshot
 
     def start(self) -> None:
@@ -130,15 +130,15 @@ class StillFeed(Feed):
     def stop(self) -> None:
         """Nothing was."""
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> ClusterState:
         """Return them."""
         return self._still
 
-    def want(self, wanted: Wanted) -> None:
+    def want(self, wanted: ProcessQuery) -> None:
         """Nothing else is there."""
 
 
-def mon(cluster: ClusterView, view: View) -> Program:
+def mon(cluster: ClusterView, view: View) -> ScreenProgram:
     """Return `gom mon` with this cluster."""
     return MonProgram(lambda changed: Still(cluster), view, lambda: NOW)
 
@@ -168,22 +168,24 @@ def processes() -> list[dict[str, Any]]:
     return found
 
 
-def top() -> Program:
+def top() -> ScreenProgram:
     """Return `gom top` with the same cluster."""
     rows = processes()
     lines = [
         json.dumps({**row, "rows_age": 0, "round": 1, "rows": len(rows)}).encode() for row in rows
     ]  # fmt: skip
-    wanted = Wanted()
-    table = Table(wanted.sort, read_round(lines, wanted.sort, AT, {}), AT)
-    event = Event(NOW - 4.0, "migrated", 4, "dijkstra", "job 31 of ada moved to node 4: ./simulate", 6, 0.8)
-    snapshot = Snapshot(AT, nodes(), AT, table, wanted, (event,), 17, "admin", "root")
+    wanted = ProcessQuery()
+    table = MergedTable(wanted.sort, read_round(lines, wanted.sort, AT, {}), AT)
+    event = EventRow(
+        NOW - 4.0, "migrated", 4, "dijkstra", "job 31 of ada moved to node 4: ./simulate", 6, 0.8
+    )
+    snapshot = ClusterState(AT, nodes(), AT, table, wanted, (event,), 17, "admin", "root")
     feed = StillFeed(snapshot)
-    return TopScreen(Place((), ""), wanted, 1.0, lambda moment: "23:05:00", lambda changed: feed)
+    return TopScreen(DaemonEndpoints((), ""), wanted, 1.0, lambda moment: "23:05:00", lambda changed: feed)
 
 
 #: The size of each picture in cells, its title and what makes its program.
-PICTURES: Final[dict[str, tuple[tuple[int, int], str, Callable[[], Program]]]] = {
+PICTURES: Final[dict[str, tuple[tuple[int, int], str, Callable[[], ScreenProgram]]]] = {
     "top": ((120, 32), "gom top", top),
     "mon": ((110, 30), "gom mon", lambda: mon(ClusterView(nodes(), MOVES, asked=1), View(selected=6))),
     "mon-memory": (
@@ -195,7 +197,7 @@ PICTURES: Final[dict[str, tuple[tuple[int, int], str, Callable[[], Program]]]] =
 }  # fmt: skip
 
 
-async def svg(program: Program, size: tuple[int, int], title: str) -> str:
+async def svg(program: ScreenProgram, size: tuple[int, int], title: str) -> str:
     """Return the screen of a program as SVG."""
     shell = Shell(program, {})
     shell.animation_level = "none"

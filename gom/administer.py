@@ -1,4 +1,4 @@
-"""The commands of `gom` for whoever administers a node: `init` and `doctor`. Each returns the exit status."""
+"""The commands of `gom` for administrators: `init`, `doctor`, `completion`. Each returns the exit status."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 
 from libgomd.endpoints import Endpoint
 from libgomd.errors import ConfigError, MalformedRequest
+from libgomd.wire.text import printable
 
 #: Gives the endpoints where the daemon may be. Raises ConfigError when an endpoint that was named is none.
 Places = Callable[[], tuple[Endpoint, ...]]
@@ -45,7 +46,28 @@ def _doctor(words: Sequence[str], places: Places, token: str, json: bool) -> int
     return doctor.doctor(places(), token, doctor.parse(words), json)
 
 
+def _completion(words: Sequence[str], places: Places, token: str, json: bool) -> int:
+    """Print a script for a shell, or the words that it asks for."""
+    from gom import completion
+
+    if tuple(words) in (("-h",), ("--help",)):
+        print(completion.USAGE, end="", flush=True)
+        return 0
+    if words[:1] == ("words",):
+        from gom import candidates
+
+        typed = words[2:] if words[1:2] == ("--",) else words[1:]
+        for word, about in candidates.candidates(typed, candidates.live(places)):
+            print(f"{word}\t{printable(about)}" if about else word)
+        return 0
+    if len(words) != 1 or words[0] not in completion.SCRIPTS:
+        raise MalformedRequest("usage: gom completion bash|zsh|fish")
+    print(completion.SCRIPTS[words[0]], end="", flush=True)
+    return 0
+
+
 COMMANDS: Final[Mapping[str, Callable[[Sequence[str], Places, str, bool], int]]] = {
     "init": _init,
     "doctor": _doctor,
+    "completion": _completion,
 }

@@ -33,6 +33,7 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
        gom page [--no-open]
        gom init [OPTION ...]
        gom doctor [OPTION ...] [PID NODE]
+       gom completion bash|zsh|fish
        gom key new FILE
        gom token add NAME ROLE [--file TOKENS]
        gom token list [--file TOKENS]
@@ -57,6 +58,7 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
   report       write charts of some hours into an HTML file; see `gom report --help`
   init         configure this machine as a node of a cluster; see `gom init --help`
   doctor       what works on this node and in its cluster, and what mends the rest; see `gom doctor --help`
+  completion   print what completes the words of gom in a shell; see `gom completion --help`
   key new      make the secret that all nodes of a cluster share
   token        give people and programs a role over tcp; ROLE is read, user or admin;
                TOKENS is the daemon's tokens file, by default the one in its state directory
@@ -140,7 +142,7 @@ def _do(argv: Sequence[str]) -> int:
         return _history(options)
     if verb == "report":
         return _report(options)
-    if verb in ("init", "doctor"):
+    if verb in ("init", "doctor", "completion"):
         return _administer(verb, options)
     if verb in _LOCAL:
         return _LOCAL[verb](options.words[1:])
@@ -310,7 +312,7 @@ def _with_moments(words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _administer(verb: str, options: GlobalOptions) -> int:
-    """Do what does not need a daemon and is no answer of one: init or doctor."""
+    """Do what does not need a daemon and is no answer of one: init, doctor or completion."""
     from gom import administer
 
     try:

@@ -1,7 +1,7 @@
 """
-The newest state of the cluster, as one value that does not change: `Snapshot`.
+The newest state of the cluster, as one value that does not change: `ClusterState`.
 
-A `Feed` keeps four subscriptions to one daemon: the nodes, the events, the processes that a screen shows, and
+A `ClusterFeed` keeps four subscriptions to one daemon: the nodes, the events, the processes that a screen shows, and
 how many jobs run. Each reconnects by itself. What was known stays, with its age, until there is something
 newer.
 """
@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import Callable, Generator
 from typing import Final, NamedTuple
 
-from gom.monitor.rows import Event, Node, event_of, node_of, parse
-from gom.monitor.subscription import Place, Round, Subscription, answers, rounds_of
-from gom.monitor.table import NodeRows, Table, fields, read_round
+from gom.monitor.rows import EventRow, NodeRow, event_of, node_of, parse
+from gom.monitor.subscription import DaemonEndpoints, Round, Subscription, answers, rounds_of
+from gom.monitor.table import MergedTable, NodeRows, fields, read_round
 from libgomd.errors import MalformedReply
 from libgomd.linesocket import LineSocket
 from libgomd.wire.lines import Request
@@ -35,7 +35,7 @@ ALL: Final = "@all"
 MAX_TEXT: Final = 256
 
 
-class Wanted(NamedTuple):
+class ProcessQuery(NamedTuple):
     """
     Which processes are asked for; each node selects its own.
 
@@ -60,7 +60,7 @@ class Wanted(NamedTuple):
         return (f"@{self.node}" if self.node else ALL, "ps", *options)
 
 
-class Snapshot(NamedTuple):
+class ClusterState(NamedTuple):
     """
     What is known at one moment.
 
@@ -73,18 +73,18 @@ class Snapshot(NamedTuple):
     """
 
     at: float
-    nodes: tuple[Node, ...] = ()
+    nodes: tuple[NodeRow, ...] = ()
     nodes_at: float | None = None
-    table: Table | None = None
-    wanted: Wanted | None = None
-    events: tuple[Event, ...] = ()
+    table: MergedTable | None = None
+    wanted: ProcessQuery | None = None
+    events: tuple[EventRow, ...] = ()
     jobs: int | None = None
     role: str = ""
     user: str = ""
     trouble: str = ""
 
 
-class Feed:
+class ClusterFeed:
     """
     Follows a cluster. Its subscriptions run on threads of their own.
 
@@ -94,9 +94,9 @@ class Feed:
 
     def __init__(
         self,
-        place: Place,
+        place: DaemonEndpoints,
         period: float,
-        wanted: Wanted | None,
+        wanted: ProcessQuery | None,
         changed: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -106,7 +106,7 @@ class Feed:
         self._changed = changed
         self._clock = clock
         self._lock = threading.Lock()
-        self._latest = Snapshot(clock())
+        self._latest = ClusterState(clock())
         self._troubles: dict[Subscription, str] = {}
         self._standing: list[Subscription] = []
         self._following: Subscription | None = None
@@ -123,12 +123,12 @@ class Feed:
         for each in (*self._standing, *([self._following] if self._following else [])):
             each.stop()
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> ClusterState:
         """Return what is known now."""
         with self._lock:
             return self._latest._replace(at=self._clock())
 
-    def want(self, wanted: Wanted) -> None:
+    def want(self, wanted: ProcessQuery) -> None:
         """Follow other processes from now on. The rows that are there stay until the first new ones come."""
         if wanted == self._wanted:
             return
@@ -192,7 +192,7 @@ class Feed:
             self._publish(jobs=jobs_in(lines))
             yield
 
-    def _processes_of(self, wanted: Wanted) -> Callable[[Subscription], Generator[None, None, None]]:
+    def _processes_of(self, wanted: ProcessQuery) -> Callable[[Subscription], Generator[None, None, None]]:
         def work(subscription: Subscription) -> Generator[None, None, None]:
             count = max(1, sum(node.up for node in self._latest.nodes)) if not wanted.node else 1
             period = max(self._period, wanted.top * count / ROWS_PER_SECOND)
@@ -203,13 +203,13 @@ class Feed:
                     return
                 now = self._clock()
                 before = read_round(lines, wanted.sort, now, before)
-                self._publish(table=Table(wanted.sort, before, now), wanted=wanted)
+                self._publish(table=MergedTable(wanted.sort, before, now), wanted=wanted)
                 yield
 
         return work
 
 
-def kept(latest: Snapshot, wanted: Wanted) -> dict[int, NodeRows]:
+def kept(latest: ClusterState, wanted: ProcessQuery) -> dict[int, NodeRows]:
     """
     Return the rows of each node that are still good when the processes are asked for with ``wanted``.
 
@@ -229,7 +229,7 @@ def caller_on(line: LineSocket) -> tuple[str, str]:
     return str(found.get("role", "")), str(found.get("user", ""))
 
 
-def events_on(line: LineSocket) -> list[Event]:
+def events_on(line: LineSocket) -> list[EventRow]:
     """Ask on a connection in JSON what happened lately. Blocks."""
     line.ask(Request("events"), line.timeout)
     return [event_of(parse(row)) for row in line.rows(line.timeout)]
@@ -241,7 +241,9 @@ def jobs_in(lines: Round) -> int | None:
     return sum(counts) if counts else None
 
 
-def once(place: Place, wanted: Wanted | None, clock: Callable[[], float] = time.monotonic) -> Snapshot:
+def once(
+    place: DaemonEndpoints, wanted: ProcessQuery | None, clock: Callable[[], float] = time.monotonic
+) -> ClusterState:
     """
     Return one snapshot, over one connection. Blocks: two seconds for nodes that are silent.
 
@@ -259,9 +261,9 @@ def once(place: Place, wanted: Wanted | None, clock: Callable[[], float] = time.
     table = None
     if wanted is not None:
         [(_, lines)] = processes
-        table = Table(wanted.sort, read_round(_only(lines), wanted.sort, now, {}), now)
+        table = MergedTable(wanted.sort, read_round(_only(lines), wanted.sort, now, {}), now)
     found = parse(caller)
-    return Snapshot(
+    return ClusterState(
         now, tuple(node_of(parse(row)) for row in nodes), now, table, wanted,
         tuple(event_of(parse(row)) for row in events[-MAX_EVENTS:]), jobs_in(_only(jobs)),
         str(found.get("role", "")), str(found.get("user", "")),

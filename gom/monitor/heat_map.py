@@ -9,7 +9,7 @@ from typing import Final
 from gom.monitor.mon_model import ClusterView, State, state_of
 from gom.monitor.mon_values import mark_of, style_of, value_of
 from gom.monitor.mon_view import View
-from gom.monitor.rows import Node
+from gom.monitor.rows import NodeRow
 from gom.monitor.spans import Line, Span, Style, fit, width
 
 #: Cells of a name, at most.
@@ -40,7 +40,7 @@ class Cells:
         return y * self.across + across if x >= self.left and across < self.across else -1
 
 
-def cells_of(nodes: Sequence[Node], cells: int, rows: int | None) -> Cells:
+def cells_of(nodes: Sequence[NodeRow], cells: int, rows: int | None) -> Cells:
     """
     Return the map of nodes that says the most: whole names, the ends of names, ids, or marks only.
 
@@ -76,7 +76,7 @@ def _common(names: Sequence[str]) -> str:
 
 
 def heat_map(
-    cluster: ClusterView, nodes: Sequence[Node], view: View, plan: Cells, rows: int | None
+    cluster: ClusterView, nodes: Sequence[NodeRow], view: View, plan: Cells, rows: int | None
 ) -> list[Line]:
     """
     Return the map of ``nodes``; of the rows from that of the node at place ``view.first`` on.
@@ -99,7 +99,7 @@ def heat_map(
     return lines
 
 
-def _cell(cluster: ClusterView, node: Node, plan: Cells, place: int, view: View) -> list[Span]:
+def _cell(cluster: ClusterView, node: NodeRow, plan: Cells, place: int, view: View) -> list[Span]:
     value = value_of(node, view.metric, cluster.standard)
     style = Style.SELECTED if node.id == view.selected else style_of(node, value)
     mark = mark_of(node, value)
@@ -108,7 +108,7 @@ def _cell(cluster: ClusterView, node: Node, plan: Cells, place: int, view: View)
     return [Span(f"{fit(plan.names[place], plan.cell - 3)} {mark}", style), Span(" ")]
 
 
-def legend(nodes: Sequence[Node], has_tenths: bool, prefix: str) -> Line:
+def legend(nodes: Sequence[NodeRow], has_tenths: bool, prefix: str) -> Line:
     """
     Return what the marks mean, of those that are shown.
 

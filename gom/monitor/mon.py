@@ -11,10 +11,10 @@ from typing import Any, Final
 from gom.monitor.extra import check_screen
 from gom.monitor.mon_fetch import NODES, fetch
 from gom.monitor.mon_screen import picture, shown_nodes
-from gom.monitor.mon_view import DEFAULT_VIEW, Layout, Metric, Numbering, Page, View, go_to
+from gom.monitor.mon_view import DEFAULT_VIEW, Metric, MonLayout, Numbering, Page, View, go_to
 from gom.monitor.picture import size, write
 from gom.monitor.spans import Line
-from gom.monitor.subscription import Place
+from gom.monitor.subscription import DaemonEndpoints
 from gom.monitor.top import seconds
 from libgomd.endpoints import Endpoint
 from libgomd.errors import MalformedRequest
@@ -88,8 +88,8 @@ def _with(view: View, letter: str) -> View:
 
 
 _CHANGES: Final[dict[str, dict[str, Any]]] = {
-    "b": {"layout": Layout.BARS},
-    "x": {"layout": Layout.MAP},
+    "b": {"layout": MonLayout.BARS},
+    "x": {"layout": MonLayout.MAP},
     "d": {"dead": False},
     "t": {"totals": False},
     "y": {"yardstick": True},
@@ -104,7 +104,7 @@ def run(endpoints: Sequence[Endpoint], token: str, options: MonOptions, wall: Wa
     :raises NoScreen: there can be no live screen here. :raises ConnectionLost: there is no daemon.
     :raises RequestError: the daemon refuses. :raises BrokenPipeError: the reader of the picture is gone.
     """
-    place = Place(endpoints, token)
+    place = DaemonEndpoints(endpoints, token)
     if options.once:
         write(once(place, options, wall))
         return 0
@@ -126,7 +126,7 @@ def run(endpoints: Sequence[Endpoint], token: str, options: MonOptions, wall: Wa
     return screen.run(program, patience=0.75 * min(1.0, options.period))
 
 
-def once(place: Place, options: MonOptions, wall: Wall) -> list[Line]:
+def once(place: DaemonEndpoints, options: MonOptions, wall: Wall) -> list[Line]:
     """Return one picture of what the daemon knows now, as wide as the terminal. Blocks."""
     line = place.line(NODES)
     try:

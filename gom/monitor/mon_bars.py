@@ -18,7 +18,7 @@ from gom.monitor.mon_values import (
     value_of,
 )
 from gom.monitor.mon_view import Metric, Numbering, View
-from gom.monitor.rows import Node
+from gom.monitor.rows import NodeRow
 from gom.monitor.spans import Line, Span, Style, clip, fit, width
 
 #: Cells of the axis on the left, which very narrow screens do without.
@@ -59,7 +59,7 @@ class Columns:
         return (x - self.left) // self.cell if x >= self.left else -1
 
 
-def columns_of(nodes: Sequence[Node], numbering: Numbering, cells: int) -> Columns:
+def columns_of(nodes: Sequence[NodeRow], numbering: Numbering, cells: int) -> Columns:
     """Return the columns for nodes on a screen that is ``cells`` wide."""
     left = _AXIS if cells >= _AXIS_LEAST else 0
     room = max(1, cells - left)
@@ -83,12 +83,12 @@ def columns_of(nodes: Sequence[Node], numbering: Numbering, cells: int) -> Colum
     return columns(_TIGHT, False)
 
 
-def fits(nodes: Sequence[Node], numbering: Numbering, cells: int) -> bool:
+def fits(nodes: Sequence[NodeRow], numbering: Numbering, cells: int) -> bool:
     """Whether all nodes have a bar at once."""
     return columns_of(nodes, numbering, cells).page >= len(nodes)
 
 
-def bars(cluster: ClusterView, nodes: Sequence[Node], view: View, cells: int, rows: int) -> list[Line]:
+def bars(cluster: ClusterView, nodes: Sequence[NodeRow], view: View, cells: int, rows: int) -> list[Line]:
     """
     Return the bars of ``nodes`` from ``view.first`` on, with axis and numbers.
 
@@ -123,7 +123,7 @@ def _axis(metric: Metric, top: float, row: int, high: int) -> Span:
 _Painted = tuple[str, Style]
 
 
-def _bar(node: Node, value: Value, metric: Metric, top: float, high: int) -> list[_Painted]:
+def _bar(node: NodeRow, value: Value, metric: Metric, top: float, high: int) -> list[_Painted]:
     """Return a bar from the top down."""
     if state_of(node) is State.DEAD:
         word = _DEAD if high >= len(_DEAD) else _DEAD[:high]
@@ -158,7 +158,7 @@ def _cell(painted: _Painted, columns: Columns) -> list[Span]:
     return [Span(character * room, style), Span(" ")]
 
 
-def _numbers(shown: Sequence[tuple[Node, Value]], columns: Columns, view: View) -> list[Line]:
+def _numbers(shown: Sequence[tuple[NodeRow, Value]], columns: Columns, view: View) -> list[Line]:
     """Return the lines below the bars: values and marks, ids, names."""
     edge = Span(" " * columns.left)
     styles = [
@@ -192,7 +192,7 @@ def _numbers(shown: Sequence[tuple[Node, Value]], columns: Columns, view: View) 
     ]
 
 
-def _told(node: Node, value: Value, room: int) -> str:
+def _told(node: NodeRow, value: Value, room: int) -> str:
     """Return the value below a bar, behind the letter of what is special about the node."""
     state = state_of(node)
     if state is State.DEAD:

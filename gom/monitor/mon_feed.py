@@ -10,8 +10,8 @@ from typing import Any, Final
 from gom.monitor.mon_fetch import MIGRATIONS, NODES, events_in, place_of
 from gom.monitor.mon_model import ClusterView, presentable
 from gom.monitor.mon_moves import Move, moves_of, recent
-from gom.monitor.rows import Event, node_of, parse
-from gom.monitor.subscription import Place, Subscription, rounds_of
+from gom.monitor.rows import EventRow, node_of, parse
+from gom.monitor.subscription import DaemonEndpoints, Subscription, rounds_of
 from libgomd.wallclock import Wall
 from libgomd.wire.lines import Request
 
@@ -33,7 +33,7 @@ class MonFeed:
 
     def __init__(
         self,
-        place: Place,
+        place: DaemonEndpoints,
         period: float,
         wall: Wall,
         changed: Callable[[], None],
@@ -99,7 +99,7 @@ class MonFeed:
         period = max(MOVES_PERIOD, nodes / NODES_PER_SECOND)
         request = Request("watch", ("-n", f"{period:g}", *MIGRATIONS))
         line.ask(_WHOAMI, line.timeout)  # the rest of the first answer is dropped
-        before: list[Event] = []
+        before: list[EventRow] = []
         for lines in rounds_of(subscription.open(line, request).chunks()):
             events = events_in(map(parse, lines))
             if events != before:

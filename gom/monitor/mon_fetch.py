@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from gom.monitor.mon_model import STANDARD_SPEED, ClusterView, presentable
 from gom.monitor.mon_moves import MIGRATED, moves_of, recent
-from gom.monitor.rows import Event, event_of, node_of, parse
+from gom.monitor.rows import EventRow, event_of, node_of, parse
 from libgomd.errors import MalformedReply, NodeError, RequestError
 from libgomd.linesocket import LineSocket
 from libgomd.wallclock import Wall
@@ -48,7 +48,7 @@ def place_of(line: LineSocket) -> tuple[int, int]:
         return own, STANDARD_SPEED
 
 
-def events_in(rows: Iterable[Mapping[str, Any]]) -> list[Event]:
+def events_in(rows: Iterable[Mapping[str, Any]]) -> list[EventRow]:
     """Return the migrations in rows of `events`; the rows of nodes that failed are left out."""
     found = []
     for row in rows:

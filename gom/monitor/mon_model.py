@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Final
 
 from gom.monitor.mon_moves import Move
-from gom.monitor.rows import BLOCK, LSTAY, QUIET, STAY, Node
+from gom.monitor.rows import BLOCK, LSTAY, QUIET, STAY, NodeRow
 from gom.monitor.spans import visible
 
 #: The yardstick unless the daemon says otherwise.
@@ -44,7 +44,7 @@ class State(Enum):
 _OF_BITS: Final = ((BLOCK, State.BLOCK), (STAY, State.STAY), (LSTAY, State.LSTAY), (QUIET, State.QUIET))
 
 
-def state_of(node: Node) -> State:
+def state_of(node: NodeRow) -> State:
     """Return the most urgent thing that is special about a node."""
     if not node.up:
         return State.DEAD
@@ -53,7 +53,7 @@ def state_of(node: Node) -> State:
     return next((state for bit, state in _OF_BITS if node.status & bit), State.NORMAL)
 
 
-def words_of(node: Node) -> str:
+def words_of(node: NodeRow) -> str:
     """Return the status of a node in the words of openMosix: ``down``, ``up``, ``up,block``."""
     if not node.up:
         return "down"
@@ -63,7 +63,7 @@ def words_of(node: Node) -> str:
 _WORDS: Final = ((STAY, "stay"), (LSTAY, "lstay"), (BLOCK, "block"), (QUIET, "quiet"))
 
 
-def busy_of(node: Node, standard: int = STANDARD_SPEED) -> float | None:
+def busy_of(node: NodeRow, standard: int = STANDARD_SPEED) -> float | None:
     """
     Return how many processes want each processor of a node on average; None when that is not known.
 
@@ -93,7 +93,7 @@ class Totals:
     balance: int | None
 
 
-def totals_of(nodes: Sequence[Node], standard: int = STANDARD_SPEED) -> Totals:
+def totals_of(nodes: Sequence[NodeRow], standard: int = STANDARD_SPEED) -> Totals:
     """Return the sums over ``nodes``."""
     up = [node for node in nodes if node.up]
     known = [node for node in up if node.tmem is not None and node.mem is not None]
@@ -112,7 +112,7 @@ def totals_of(nodes: Sequence[Node], standard: int = STANDARD_SPEED) -> Totals:
 _IDLE_LOAD: Final = 10
 
 
-def balance_of(nodes: Sequence[Node]) -> int | None:
+def balance_of(nodes: Sequence[NodeRow]) -> int | None:
     """
     Return how even the load is, in percent: the mean load, were all work spread ideally, to the highest load.
 
@@ -129,7 +129,7 @@ def balance_of(nodes: Sequence[Node]) -> int | None:
     return round(100.0 * mean / highest)
 
 
-def presentable(nodes: Sequence[Node]) -> tuple[Node, ...]:
+def presentable(nodes: Sequence[NodeRow]) -> tuple[NodeRow, ...]:
     """Return nodes by id; nothing in their names and addresses steers a terminal."""
     return tuple(
         node._replace(name=visible(node.name), address=visible(node.address))
@@ -148,7 +148,7 @@ class ClusterView:
     :ivar trouble_age: seconds since it was fresh.
     """
 
-    nodes: tuple[Node, ...] = ()
+    nodes: tuple[NodeRow, ...] = ()
     moves: tuple[Move, ...] = ()
     standard: int = STANDARD_SPEED
     asked: int = 0

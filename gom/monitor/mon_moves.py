@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from gom.monitor.rows import Event
+from gom.monitor.rows import EventRow
 
 #: The kind of event that tells of a migration.
 MIGRATED: Final = "migrated"
@@ -47,7 +47,7 @@ class Move:
         return f"job {self.home}-{self.job}{f' {self.what}' if self.what else ''}"
 
 
-def moves_of(events: Iterable[Event], now: float) -> tuple[Move, ...]:
+def moves_of(events: Iterable[EventRow], now: float) -> tuple[Move, ...]:
     """
     Return the migrations of the last hour, the newest first, each once. `recent` are those to be shown.
 
@@ -87,7 +87,7 @@ def _same(one: Move, other: Move) -> bool:
     return one.target == other.target and abs(one.time - other.time) <= SAME_MOVE_SECONDS
 
 
-def _move_in(event: Event) -> Move | None:
+def _move_in(event: EventRow) -> Move | None:
     """Return the migration that an event tells of; None for one in other words."""
     # Only the node that the job left knows what the move took.
     source = event.by if event.seconds is not None and event.by != event.node else 0

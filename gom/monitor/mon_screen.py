@@ -12,8 +12,8 @@ from gom.monitor.mon_bars import bars, columns_of, fits
 from gom.monitor.mon_help import HELP
 from gom.monitor.mon_model import ClusterView, State, state_of, totals_of, words_of
 from gom.monitor.mon_values import size
-from gom.monitor.mon_view import Layout, Metric, Page, View
-from gom.monitor.rows import Node
+from gom.monitor.mon_view import Metric, MonLayout, Page, View
+from gom.monitor.rows import NodeRow
 from gom.monitor.spans import Line, Span, Style, clip, fit, fit_line, line, visible, width
 
 #: Lines of the bars in a picture that is not on a screen.
@@ -40,15 +40,15 @@ class Drawn:
     node_at: Callable[[int, int], int]
 
 
-def shown_nodes(cluster: ClusterView, view: View) -> tuple[Node, ...]:
+def shown_nodes(cluster: ClusterView, view: View) -> tuple[NodeRow, ...]:
     """Return the nodes that may be shown, by id."""
     return cluster.nodes if view.dead else tuple(node for node in cluster.nodes if node.up)
 
 
-def is_map(nodes: Sequence[Node], view: View, cells: int) -> bool:
+def is_map(nodes: Sequence[NodeRow], view: View, cells: int) -> bool:
     """Whether the map is shown: chosen, or because the bars of all nodes do not fit."""
-    return view.layout is Layout.MAP or (
-        view.layout is Layout.AUTO and not fits(nodes, view.numbering, cells)
+    return view.layout is MonLayout.MAP or (
+        view.layout is MonLayout.AUTO and not fits(nodes, view.numbering, cells)
     )
 
 
@@ -118,7 +118,7 @@ class _Body(NamedTuple):
 
 
 def _body(
-    cluster: ClusterView, view: View, nodes: Sequence[Node], cells: int, rows: int | None, mapped: bool
+    cluster: ClusterView, view: View, nodes: Sequence[NodeRow], cells: int, rows: int | None, mapped: bool
 ) -> _Body:
     if not nodes:
         text = "nothing is known yet" if cluster.trouble else "there are no nodes to show"
@@ -203,7 +203,7 @@ def _cut(spans: Sequence[Span], cells: int) -> Line:
     return tuple(found)
 
 
-def _special(nodes: Sequence[Node], cells: int) -> list[Line]:
+def _special(nodes: Sequence[NodeRow], cells: int) -> list[Line]:
     """Return a line for each thing that is special about nodes, with their names."""
     found = []
     for state in State:
@@ -214,7 +214,7 @@ def _special(nodes: Sequence[Node], cells: int) -> list[Line]:
     return found
 
 
-def _foot(view: View, nodes: Sequence[Node], cells: int) -> Line:
+def _foot(view: View, nodes: Sequence[NodeRow], cells: int) -> Line:
     """Return the last line: the number that is typed, the selected node, or the keys."""
     if view.number is not None:
         return _cut([Span("go to node: "), Span(f"{view.number}_", Style.INPUT)], cells)
@@ -233,7 +233,7 @@ _KEYS: Final = (
 )  # fmt: skip
 
 
-def _details(node: Node) -> str:
+def _details(node: NodeRow) -> str:
     """Return everything that is known of a node."""
     parts = [f"{node.name} (node {node.id}) {node.address}", words_of(node)]
     if node.load is not None:

@@ -9,7 +9,7 @@ from typing import Final
 
 from gom.monitor.mon_model import State, busy_of, state_of
 from gom.monitor.mon_view import Metric
-from gom.monitor.rows import Node
+from gom.monitor.rows import NodeRow
 from gom.monitor.spans import LEVELS, Style
 
 _GIB: Final = 1 << 30
@@ -36,7 +36,7 @@ class Value:
     text: str = UNKNOWN
 
 
-def value_of(node: Node, metric: Metric, standard: int) -> Value:
+def value_of(node: NodeRow, metric: Metric, standard: int) -> Value:
     """Return what ``metric`` shows for a node. :param standard: the yardstick."""
     if metric in (Metric.LOAD, Metric.LOG_LOAD):
         if node.load is None:
@@ -58,7 +58,7 @@ def value_of(node: Node, metric: Metric, standard: int) -> Value:
     return Value(used / _GIB, node.tmem / _GIB, used / node.tmem, size(used))
 
 
-def style_of(node: Node, value: Value) -> Style:
+def style_of(node: NodeRow, value: Value) -> Style:
     """Return how a node's value is coloured."""
     state = state_of(node)
     if state is State.DEAD:
@@ -73,7 +73,7 @@ def level(share: float) -> Style:
     return LEVELS[max(0, min(len(LEVELS) - 1, int(share * len(LEVELS))))]
 
 
-def mark_of(node: Node, value: Value) -> str:
+def mark_of(node: NodeRow, value: Value) -> str:
     """Return one character: what is special about a node, else the tenths in use, ``+`` above all."""
     state = state_of(node)
     if state is not State.NORMAL:

@@ -8,7 +8,7 @@ from typing import Protocol
 from gom.monitor.spans import Line
 
 
-class Program(Protocol):
+class ScreenProgram(Protocol):
     """
     One live screen. All methods but the callback of `start` are called on one thread; none of them blocks.
 

@@ -17,7 +17,7 @@ from libgomd.errors import MalformedReply, error_for
 STAY, LSTAY, BLOCK, QUIET = 4, 8, 16, 32
 
 
-class Node(NamedTuple):
+class NodeRow(NamedTuple):
     """One node, as `libgomd.model.Node`; values that are not known are None."""
 
     id: int
@@ -35,7 +35,7 @@ class Node(NamedTuple):
     age: float | None = None
 
 
-class Process(NamedTuple):
+class ProcessRow(NamedTuple):
     """One process, as `libgomd.model.Process`; values that are not known, or were not asked for, are None."""
 
     identity: str
@@ -68,7 +68,7 @@ class Process(NamedTuple):
         return (self.read_rate or 0.0) + (self.write_rate or 0.0)
 
 
-class Event(NamedTuple):
+class EventRow(NamedTuple):
     """One event, as `libgomd.model.Event`; ``time`` in seconds since the epoch."""
 
     time: float
@@ -100,19 +100,19 @@ def parse(line: str | bytes) -> dict[str, Any]:
     return found
 
 
-def node_of(row: Mapping[str, Any]) -> Node:
+def node_of(row: Mapping[str, Any]) -> NodeRow:
     """Return the node in a row. :raises MalformedReply: it has none."""
-    return Node._make(_values(Node, row))
+    return NodeRow._make(_values(NodeRow, row))
 
 
-def process_of(row: Mapping[str, Any]) -> Process:
+def process_of(row: Mapping[str, Any]) -> ProcessRow:
     """Return the process in a row. :raises MalformedReply: it has none."""
-    return Process._make(_values(Process, row))
+    return ProcessRow._make(_values(ProcessRow, row))
 
 
-def event_of(row: Mapping[str, Any]) -> Event:
+def event_of(row: Mapping[str, Any]) -> EventRow:
     """Return the event in a row. :raises MalformedReply: it has none."""
-    return Event._make(_values(Event, row))
+    return EventRow._make(_values(EventRow, row))
 
 
 #: Larger than every number that a node may send; not infinite, and not NaN.
@@ -148,12 +148,12 @@ def _rules(kind: Any, /, **others: Callable[[object], object]) -> tuple[_Rule, .
 
 
 _RULES: Final[Mapping[Any, tuple[_Rule, ...]]] = {
-    Node: _rules(Node, id=_whole, status=_whole, name=_text, address=_text, up=bool),
-    Process: _rules(
-        Process, node=_whole, home=_whole, pid=_whole, ppid=_whole, identity=_text, user=_text, state=_text,
+    NodeRow: _rules(NodeRow, id=_whole, status=_whole, name=_text, address=_text, up=bool),
+    ProcessRow: _rules(
+        ProcessRow, node=_whole, home=_whole, pid=_whole, ppid=_whole, identity=_text, user=_text, state=_text,
         cantmove=_text, command=_text, lock=bool, stuck=bool,
     ),
-    Event: _rules(Event, time=_moment, node=_whole, kind=_text, name=_text, reason=_text),
+    EventRow: _rules(EventRow, time=_moment, node=_whole, kind=_text, name=_text, reason=_text),
 }  # fmt: skip
 
 

@@ -1,5 +1,5 @@
 """
-Shows a `Program` with textual: one widget that is drawn by lines, the keys, the mouse, and the signals.
+Shows a `ScreenProgram` with textual: one widget that is drawn by lines, the keys, the mouse, and the signals.
 
 Only lines that have changed are drawn again. Colours are the terminal's own sixteen, so that they fit its
 background; with NO_COLOR there are none.
@@ -24,7 +24,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from gom.monitor.program import Program
+from gom.monitor.program import ScreenProgram
 from gom.monitor.spans import Line, Style, fit_line, merged
 
 #: Seconds for which news wait for more of them before they are drawn, at least.
@@ -76,7 +76,7 @@ class Picture(Widget, can_focus=True):
 
     def __init__(
         self,
-        program: Program,
+        program: ScreenProgram,
         shown: Mapping[Style, RichStyle],
         patience: float = 0.0,
         paste: Callable[[str], None] | None = None,
@@ -192,7 +192,7 @@ class Shell(App[int]):
 
     def __init__(
         self,
-        program: Program,
+        program: ScreenProgram,
         environment: Mapping[str, str] = os.environ,
         patience: float = 0.0,
         paste: Callable[[str], None] | None = None,
@@ -225,7 +225,7 @@ class Shell(App[int]):
                 pass
 
 
-def run(program: Program, *, patience: float = 0.0, paste: Callable[[str], None] | None = None) -> int:
+def run(program: ScreenProgram, *, patience: float = 0.0, paste: Callable[[str], None] | None = None) -> int:
     """
     Show ``program`` on the terminal until it is finished or a signal ends it. Blocks.
 

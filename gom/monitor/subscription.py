@@ -106,7 +106,7 @@ def _not_a_round(line: bytes) -> Exception:
     return MalformedReply(f"no row of a watch: {line[:80]!r}")
 
 
-class Stream:
+class AnswerStream:
     """
     The answer to one request that goes on.
 
@@ -210,7 +210,7 @@ def answers(line: LineSocket, requests: Sequence[Request]) -> list[tuple[str, Ro
     return found
 
 
-class Place:
+class DaemonEndpoints:
     """
     The daemon that is asked. :param endpoints: where to look for it. :param token: for `auth`; may be empty.
     """
@@ -223,9 +223,9 @@ class Place:
         """Return a new connection in JSON. Blocks. :param request: what will be asked first."""
         return connected(self.endpoints, self.token, True, request)
 
-    def stream(self, request: Request) -> Stream:
+    def stream(self, request: Request) -> AnswerStream:
         """Return the answer to ``request``, on a connection of its own. Blocks."""
-        return Stream(self.line(request), request)
+        return AnswerStream(self.line(request), request)
 
 
 #: What a subscription runs on its thread: it yields after everything that it took.
@@ -243,7 +243,7 @@ class Subscription(threading.Thread):
 
     def __init__(
         self,
-        place: Place,
+        place: DaemonEndpoints,
         work: Work,
         said: Callable[[Subscription, str], None],
         pauses: tuple[float, float] = (FIRST_PAUSE, MAX_PAUSE),
@@ -254,16 +254,16 @@ class Subscription(threading.Thread):
         self._work = work
         self._said = said
         self._stopping = threading.Event()
-        self._stream: Stream | None = None
+        self._stream: AnswerStream | None = None
 
     @property
     def stopped(self) -> bool:
         """Whether it was stopped: what still comes is of no interest."""
         return self._stopping.is_set()
 
-    def open(self, line: LineSocket, request: Request) -> Stream:
+    def open(self, line: LineSocket, request: Request) -> AnswerStream:
         """Ask ``request`` on ``line``; `stop` ends it."""
-        self._stream = stream = Stream(line, request)
+        self._stream = stream = AnswerStream(line, request)
         if self.stopped:
             stream.close()
         return stream

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from gom.monitor.feed import Snapshot
+from gom.monitor.feed import ClusterState
 from gom.monitor.figures import age, bar, short_bytes
-from gom.monitor.rows import Event
+from gom.monitor.rows import EventRow
 from gom.monitor.spans import Line, Span, Style, line, visible
 
 _KINDS: Final = {
@@ -21,7 +21,7 @@ _BAR: Final = 22
 STALE_PERIODS: Final = 3
 
 
-def summary(snapshot: Snapshot, period: float) -> list[Line]:
+def summary(snapshot: ClusterState, period: float) -> list[Line]:
     """Return two lines: nodes, jobs and load; memory."""
     up = [node for node in snapshot.nodes if node.up]
     total = len(snapshot.nodes)
@@ -44,7 +44,7 @@ def summary(snapshot: Snapshot, period: float) -> list[Line]:
     return [tuple(first), _memory(snapshot)]
 
 
-def _memory(snapshot: Snapshot) -> Line:
+def _memory(snapshot: ClusterState) -> Line:
     known = [(node.mem, node.tmem) for node in snapshot.nodes if node.mem is not None and node.tmem]
     total = sum(tmem for _, tmem in known)
     free = sum(min(mem, tmem) for mem, tmem in known)
@@ -58,14 +58,14 @@ def _memory(snapshot: Snapshot) -> Line:
     )  # fmt: skip
 
 
-def last_event(snapshot: Snapshot, when: Callable[[float], str]) -> Line:
+def last_event(snapshot: ClusterState, when: Callable[[float], str]) -> Line:
     """Return the last event as a line. :param when: writes a moment, in seconds since the epoch."""
     if not snapshot.events:
         return line(Span("event  ", Style.DIM), Span("none yet", Style.DIM))
     return event_line(snapshot.events[-1], when)
 
 
-def event_line(event: Event, when: Callable[[float], str]) -> Line:
+def event_line(event: EventRow, when: Callable[[float], str]) -> Line:
     """Return one event as a line."""
     return line(
         Span("event  ", Style.DIM), Span(f"{when(event.time)} "),

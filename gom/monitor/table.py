@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from gom.monitor.rows import Process, parse, process_of
+from gom.monitor.rows import ProcessRow, parse, process_of
 from gom.monitor.subscription import Round
 from libgomd.errors import GomdError, MalformedReply
 
@@ -37,7 +37,7 @@ _LAST: Final = float("inf")
 
 
 def fields(sort: str) -> tuple[str, ...]:
-    """Return the fields to ask for, so that `Table` can read the rows: the key's first, then the identity."""
+    """Return the fields to ask for, so that `MergedTable` can read the rows: the key's first, then the identity."""
     key = KEY_FIELDS[sort]
     return (*key, "identity", *(name for name in FIELDS if name not in key))
 
@@ -65,7 +65,7 @@ class NodeRows(NamedTuple):
         return self.age + max(0.0, now - self.at)
 
 
-class Table:
+class MergedTable:
     """
     The rows of all nodes in one order. It does not change.
 
@@ -113,12 +113,12 @@ class Table:
             self._reach(len(self._merged))
         return self._places.get(identity)
 
-    def process(self, at: int) -> Process | None:
+    def process(self, at: int) -> ProcessRow | None:
         """Return the process at that place; None when its row is not one."""
         self._reach(at)
         return decoded(self._merged[at])
 
-    def find(self, identity: str) -> Process | None:
+    def find(self, identity: str) -> ProcessRow | None:
         """Return the process of that identity; None when it is not in the table."""
         at = self._places.get(identity)
         if at is not None:
@@ -126,7 +126,7 @@ class Table:
         name = _named(identity)
         return next((decoded(line) for rows in self._rows for line in rows if name in line), None)
 
-    def processes(self) -> list[Process]:
+    def processes(self) -> list[ProcessRow]:
         """Return every process, decoded: ten times slower than to show some of them."""
         self._reach(self._count - 1)
         return [found for line in self._merged if (found := decoded(line)) is not None]
@@ -185,7 +185,7 @@ def _without_doubles(rows: NodeRows, nodes: Mapping[int, NodeRows]) -> Sequence[
     return [line for line in rows.lines if line not in doubles]
 
 
-def decoded(line: bytes) -> Process | None:
+def decoded(line: bytes) -> ProcessRow | None:
     """Return the process in a row; None when it is not one."""
     try:
         return process_of(parse(line))

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 
 from gom.monitor import picture
 from gom.monitor.extra import check_screen
-from gom.monitor.feed import MAX_TEXT, Wanted, once
-from gom.monitor.subscription import Place
+from gom.monitor.feed import MAX_TEXT, ProcessQuery, once
+from gom.monitor.subscription import DaemonEndpoints
 from gom.monitor.table import KEY_FIELDS
 from libgomd.endpoints import Endpoint
 from libgomd.errors import MalformedRequest
@@ -39,15 +39,15 @@ _SORT_WORDS: Final = {"memory": "rss", "mem": "rss"}
 _PERIODS: Final = (0.1, 3600.0)
 
 
-class Options(NamedTuple):
+class TopOptions(NamedTuple):
     """The options of `gom top`. :ivar period: seconds from round to round."""
 
-    wanted: Wanted
+    wanted: ProcessQuery
     period: float = 1.0
     once: bool = False
 
 
-def parse(words: Sequence[str]) -> Options:
+def parse(words: Sequence[str]) -> TopOptions:
     """
     Return the options in the words behind ``top``.
 
@@ -74,10 +74,10 @@ def parse(words: Sequence[str]) -> Options:
     for option in ("--user", "--match"):
         if option in found and not 0 < len(found[option]) <= MAX_TEXT:
             raise MalformedRequest(f"{option} takes 1 to {MAX_TEXT} characters")
-    wanted = Wanted(
+    wanted = ProcessQuery(
         FIRST_TOP, sort, found.get("--match", ""), found.get("--user", ""), jobs="--jobs" in flags
     )
-    return Options(wanted, seconds(found.get("-n", "1")), "--once" in flags)
+    return TopOptions(wanted, seconds(found.get("-n", "1")), "--once" in flags)
 
 
 def seconds(word: str) -> float:
@@ -103,7 +103,7 @@ def clock_time(moment: float) -> str:
     return time.strftime("%H:%M:%S" if then[:3] == today[:3] else "%Y-%m-%d %H:%M:%S", then)
 
 
-def run(endpoints: Sequence[Endpoint], token: str, options: Options) -> int:
+def run(endpoints: Sequence[Endpoint], token: str, options: TopOptions) -> int:
     """
     Show the screen until the person leaves it, or print one picture. Blocks.
 
@@ -111,7 +111,7 @@ def run(endpoints: Sequence[Endpoint], token: str, options: Options) -> int:
     :raises NoScreen: there can be no live screen here. :raises ConnectionLost: there is no daemon.
     :raises RequestError: the daemon refuses. :raises BrokenPipeError: the reader of the picture is gone.
     """
-    place = Place(endpoints, token)
+    place = DaemonEndpoints(endpoints, token)
     if options.once:
         return print_picture(place, options)
     check_screen("top")
@@ -124,7 +124,7 @@ def run(endpoints: Sequence[Endpoint], token: str, options: Options) -> int:
     return screen.run(program, patience=0.75 * min(1.0, options.period), paste=program.paste)
 
 
-def first_top(place: Place) -> int:
+def first_top(place: DaemonEndpoints) -> int:
     """
     Return how many rows to ask of each node: fewer in a large cluster. Blocks.
 
@@ -142,7 +142,7 @@ def first_top(place: Place) -> int:
     return max(LEAST_TOP, min(FIRST_TOP, ROWS // max(1, nodes)))
 
 
-def print_picture(place: Place, options: Options) -> int:
+def print_picture(place: DaemonEndpoints, options: TopOptions) -> int:
     """Print one picture. Blocks; errors as for `run`."""
     from gom.monitor.top_picture import draw
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
-from gom.monitor.subscription import Place
+from gom.monitor.subscription import DaemonEndpoints
 from libgomd.errors import GomdError
 from libgomd.linesocket import LineSocket
 from libgomd.wire.lines import BLOCK, Request
@@ -37,7 +37,7 @@ class Asked(NamedTuple):
     about: str = ""
 
 
-class Answer(NamedTuple):
+class ActionResult(NamedTuple):
     """
     The answer to one request.
 
@@ -57,10 +57,10 @@ class Actor:
     :param answered: called on such a thread after each answer, which `take` gives.
     """
 
-    def __init__(self, place: Place, answered: Callable[[], None]) -> None:
+    def __init__(self, place: DaemonEndpoints, answered: Callable[[], None]) -> None:
         self._place = place
         self._answered = answered
-        self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[ActionResult] = queue.SimpleQueue()
         self._running = threading.BoundedSemaphore(MAX_BATCHES)
 
     def ask(self, *asked: Asked) -> bool:
@@ -70,9 +70,9 @@ class Actor:
         threading.Thread(target=self._run, args=(asked,), daemon=True).start()
         return True
 
-    def take(self) -> list[Answer]:
+    def take(self) -> list[ActionResult]:
         """Return the answers that came since the last call."""
-        found: list[Answer] = []
+        found: list[ActionResult] = []
         while True:
             try:
                 found.append(self._answers.get_nowait())
@@ -87,15 +87,15 @@ class Actor:
         finally:
             self._running.release()
 
-    def _answer(self, asked: Asked) -> Answer:
+    def _answer(self, asked: Asked) -> ActionResult:
         try:
             line = self._place.line(asked.request)
             try:
-                return Answer(asked.key, True, _text(line, asked.request), asked.about)
+                return ActionResult(asked.key, True, _text(line, asked.request), asked.about)
             finally:
                 line.close()
         except (GomdError, OSError) as error:
-            return Answer(asked.key, False, str(error), asked.about)
+            return ActionResult(asked.key, False, str(error), asked.about)
 
 
 def _text(line: LineSocket, request: Request) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from gom.monitor.figures import percent, rate, short_bytes, short_seconds
-from gom.monitor.rows import Process
+from gom.monitor.rows import ProcessRow
 from gom.monitor.spans import Line, Span, Style, clip, fit, visible
 
 #: Cells that the command has at least; columns are left out before it has fewer.
@@ -26,7 +26,7 @@ class Column(NamedTuple):
     heading: str
     width: int
     rank: int
-    cell: Callable[[Process], tuple[str, Style]]
+    cell: Callable[[ProcessRow], tuple[str, Style]]
     sort: str = ""
     right: bool = True
 
@@ -38,30 +38,30 @@ _STATES: Final = {
 _BUSY, _IDLE = 90.0, 0.5
 
 
-def _home(process: Process) -> tuple[str, Style]:
+def _home(process: ProcessRow) -> tuple[str, Style]:
     return ("", Style.PLAIN) if process.home == process.node else (str(process.home), Style.WARN)
 
 
-def _state(process: Process) -> tuple[str, Style]:
+def _state(process: ProcessRow) -> tuple[str, Style]:
     mark = "!" if process.stuck else ""
     return f"{visible(process.state)[:1]}{mark}", _STATES.get(process.state, Style.PLAIN)
 
 
-def _cpu(process: Process) -> tuple[str, Style]:
+def _cpu(process: ProcessRow) -> tuple[str, Style]:
     value = process.cpu_percent
     if value is None or value < _IDLE:
         return percent(value), Style.DIM
     return percent(value), Style.BAD if value >= _BUSY else Style.PLAIN
 
 
-def move_letter(process: Process) -> tuple[str, Style]:
+def move_letter(process: ProcessRow) -> tuple[str, Style]:
     """Return ``x`` for a process that cannot move, ``L`` for one that is locked, ``m`` for one that may."""
     if process.cantmove:
         return "x", Style.DIM
     return ("L", Style.WARN) if process.lock else ("m", Style.GOOD)
 
 
-def _text(value: Callable[[Process], str]) -> Callable[[Process], tuple[str, Style]]:
+def _text(value: Callable[[ProcessRow], str]) -> Callable[[ProcessRow], tuple[str, Style]]:
     return lambda process: (value(process), Style.PLAIN)
 
 
@@ -119,7 +119,7 @@ def sort_at(width: int, cell: int) -> str:
 
 
 def row(
-    process: Process, columns: Sequence[Column], width: int, *, mark: str = " ", branch: str = ""
+    process: ProcessRow, columns: Sequence[Column], width: int, *, mark: str = " ", branch: str = ""
 ) -> Line:
     """
     Return the line of one process.

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from gom.monitor.figures import percent, rate, short_bytes, short_seconds, sparkline
-from gom.monitor.rows import Process
+from gom.monitor.rows import ProcessRow
 from gom.monitor.spans import Line, Span, Style, clip, line, visible
-from gom.monitor.top_actions import Answer, Asked
+from gom.monitor.top_actions import ActionResult, Asked
 from gom.monitor.top_dialogs import CLOSE, STAY, Step, sentences
 from libgomd.wire.lines import Request
 
@@ -27,7 +27,7 @@ class History:
     def __init__(self) -> None:
         self._values: OrderedDict[str, deque[tuple[float, float | None]]] = OrderedDict()
 
-    def note(self, process: Process, at: float) -> None:
+    def note(self, process: ProcessRow, at: float) -> None:
         """Note the share of a process at a moment, in seconds of the monotonic clock; once a round."""
         values = self._values.setdefault(process.identity, deque())
         self._values.move_to_end(process.identity)
@@ -72,8 +72,8 @@ class Detail:
 
     def __init__(
         self,
-        process: Process,
-        find: Callable[[], Process | None],
+        process: ProcessRow,
+        find: Callable[[], ProcessRow | None],
         history: History,
         when: Callable[[float], str],
     ) -> None:
@@ -82,7 +82,7 @@ class Detail:
         self._find = find
         self._history = history
         self._when = when
-        self._files: dict[str, Answer] = {}
+        self._files: dict[str, ActionResult] = {}
         self._skip = 0
 
     @property
@@ -101,7 +101,7 @@ class Detail:
             for name in FILES
         )
 
-    def answer(self, answer: Answer) -> Step:
+    def answer(self, answer: ActionResult) -> Step:
         """See `Dialog.answer`."""
         if answer.key[:2] == ("file", self.identity):
             self._files[answer.key[2]] = answer
@@ -180,13 +180,13 @@ def _known(value: object) -> str:
     return "-" if value is None else str(value)
 
 
-def _moving(process: Process) -> str:
+def _moving(process: ProcessRow) -> str:
     if process.cantmove:
         return f"cannot: {visible(process.cantmove)}"
     return "locked: balancing leaves it here" if process.lock else "may be moved"
 
 
-def notes(history: History, rows: Sequence[Process | None], at: float) -> None:
+def notes(history: History, rows: Sequence[ProcessRow | None], at: float) -> None:
     """Note the processes that are shown."""
     for process in rows:
         if process is not None:

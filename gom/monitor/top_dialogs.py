@@ -11,9 +11,9 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from gom.monitor.rows import Process
+from gom.monitor.rows import ProcessRow
 from gom.monitor.spans import Line, Span, Style, clip, line, visible
-from gom.monitor.top_actions import Answer, Asked
+from gom.monitor.top_actions import ActionResult, Asked
 from libgomd.wire.lines import Request
 
 #: Processes that a confirmation names; it counts the others.
@@ -57,11 +57,11 @@ class Dialog(Protocol):
     def press(self, key: str, text: str) -> Step:
         """Take a key; keys are as in `gom.monitor.program`."""
 
-    def answer(self, answer: Answer) -> Step:
+    def answer(self, answer: ActionResult) -> Step:
         """Take an answer to something that this dialog has asked."""
 
 
-def named(process: Process) -> str:
+def named(process: ProcessRow) -> str:
     """Return a process as a sentence names it: ``4711 `xz -9 big` of ada on node 3``."""
     command = clip(visible(process.command[: 2 * _COMMAND_CELLS]), _COMMAND_CELLS)
     home = "" if process.home == process.node else f" (from node {process.home})"
@@ -162,7 +162,7 @@ class Menu:
                 self._list.at = at
                 return
 
-    def answer(self, answer: Answer) -> Step:
+    def answer(self, answer: ActionResult) -> Step:
         """See `Dialog.answer`."""
         return STAY
 
@@ -181,7 +181,7 @@ class Acting:
     def __init__(
         self,
         what: str,
-        processes: Sequence[Process],
+        processes: Sequence[ProcessRow],
         request: Callable[[str], Request],
         warning: str = "",
     ) -> None:
@@ -220,10 +220,10 @@ class Acting:
             return Step(close=True, ask=tuple(self._asked(each) for each in self._processes))
         return CLOSE if key == "escape" or text in ("n", "N", "q") else STAY
 
-    def _asked(self, process: Process) -> Asked:
+    def _asked(self, process: ProcessRow) -> Asked:
         return Asked(("act", process.identity), self._request(process.identity), f"process {named(process)}")
 
-    def answer(self, answer: Answer) -> Step:
+    def answer(self, answer: ActionResult) -> Step:
         """See `Dialog.answer`."""
         return STAY
 
@@ -252,12 +252,12 @@ def signal_menu() -> Menu:
     return Menu("send which signal?", choices)
 
 
-def sending(name: str, processes: Sequence[Process]) -> Acting:
+def sending(name: str, processes: Sequence[ProcessRow]) -> Acting:
     """Return the confirmation of a signal."""
     return Acting(f"send SIG{name} to {{}}", processes, lambda identity: Request("signal", (identity, name)))
 
 
-def locking(lock: bool, processes: Sequence[Process]) -> Acting:
+def locking(lock: bool, processes: Sequence[ProcessRow]) -> Acting:
     """Return the confirmation of a lock, or of its end."""
     if lock:
         return Acting(
@@ -272,7 +272,7 @@ class Renice:
 
     is_pane = False
 
-    def __init__(self, processes: Sequence[Process]) -> None:
+    def __init__(self, processes: Sequence[ProcessRow]) -> None:
         self._processes = tuple(processes)
         self._typed = ""
 
@@ -307,12 +307,12 @@ class Renice:
         except ValueError:
             return False
 
-    def answer(self, answer: Answer) -> Step:
+    def answer(self, answer: ActionResult) -> Step:
         """See `Dialog.answer`."""
         return STAY
 
 
-def renicing(nice: int, processes: Sequence[Process]) -> Acting:
+def renicing(nice: int, processes: Sequence[ProcessRow]) -> Acting:
     """Return the confirmation of a niceness."""
     return Acting(
         f"set niceness {nice} of {{}}", processes, lambda identity: Request("renice", (identity, str(nice)))

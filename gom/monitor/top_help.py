@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gom.monitor.spans import Line, Span, Style, line
-from gom.monitor.top_actions import Answer
+from gom.monitor.top_actions import ActionResult
 from gom.monitor.top_dialogs import CLOSE, STAY, Step
 
 _KEYS: Final = (
@@ -54,6 +54,6 @@ class Help:
         self._skip = max(0, self._skip + steps[key])
         return STAY
 
-    def answer(self, answer: Answer) -> Step:
+    def answer(self, answer: ActionResult) -> Step:
         """See `Dialog.answer`."""
         return STAY

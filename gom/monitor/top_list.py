@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Final, NamedTuple
 
-from gom.monitor.rows import Process
-from gom.monitor.table import Table
+from gom.monitor.rows import ProcessRow
+from gom.monitor.table import MergedTable
 
 #: Cells of a branch of the tree, at most; deeper ones are shown without their beginning.
 MAX_BRANCH: Final = 40
 
 
-class Row(NamedTuple):
+class ListRow(NamedTuple):
     """
     One row of the window.
 
@@ -28,7 +28,7 @@ class Row(NamedTuple):
     """
 
     identity: str
-    process: Process | None
+    process: ProcessRow | None
     branch: str = ""
 
 
@@ -45,7 +45,7 @@ class ProcessList:
         self.marks: set[str] = set()
         self.is_tree = False
         self.match = ""
-        self._table: Table | None = None
+        self._table: MergedTable | None = None
         self._order: list[str] | None = None
         self._branches: dict[str, str] = {}
         self._held = False
@@ -56,7 +56,7 @@ class ProcessList:
 
     # -- what it shows
 
-    def update(self, table: Table | None) -> str:
+    def update(self, table: MergedTable | None) -> str:
         """
         Take the newest table. Returns the identity that the cursor has lost, because it is no longer there.
         """
@@ -110,7 +110,7 @@ class ProcessList:
                 return None
         return None if self._table is None else self._table.place(identity)
 
-    def rows(self, height: int) -> list[Row]:
+    def rows(self, height: int) -> list[ListRow]:
         """Return the rows of the window, ``height`` at most; the window is moved to where the cursor is."""
         self._height = max(1, height)
         self._keep_inside()
@@ -118,7 +118,7 @@ class ProcessList:
         for at in range(self._top, min(self._top + self._height, len(self))):
             identity = self._identity_at(at)
             process = None if self._table is None else self._table.find(identity)
-            shown.append(Row(identity, process, self._branches.get(identity, "")))
+            shown.append(ListRow(identity, process, self._branches.get(identity, "")))
         return shown
 
     @property
@@ -214,7 +214,7 @@ class ProcessList:
             self._top = self._cursor - self._height + 1
 
 
-def branches(processes: list[Process]) -> dict[str, str]:
+def branches(processes: list[ProcessRow]) -> dict[str, str]:
     """
     Return the identities of processes as a tree, each with what stands before its command.
 
@@ -222,7 +222,7 @@ def branches(processes: list[Process]) -> dict[str, str]:
     parent is not in the list stands on its own; so does one whose parents go round in a circle.
     """
     by_number = {(process.node, process.pid) for process in processes}
-    children: dict[tuple[int, int], list[Process]] = defaultdict(list)
+    children: dict[tuple[int, int], list[ProcessRow]] = defaultdict(list)
     roots = []
     for process in processes:
         parent = (process.node, process.ppid)
@@ -239,7 +239,7 @@ def branches(processes: list[Process]) -> dict[str, str]:
     return found
 
 
-def _grow(root: Process, children: dict[tuple[int, int], list[Process]], found: dict[str, str]) -> None:
+def _grow(root: ProcessRow, children: dict[tuple[int, int], list[ProcessRow]], found: dict[str, str]) -> None:
     """Add a process and everything below it. Without recursion: a chain of parents may be long."""
     waiting = [(root, "", "")]
     while waiting:

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from gom.monitor.rows import Node
+from gom.monitor.rows import NodeRow
 from gom.monitor.spans import Span, Style, fit, line, visible
-from gom.monitor.table import Table
+from gom.monitor.table import MergedTable
 from gom.monitor.top_dialogs import Choice, Menu
 
 #: The keys that order the rows.
@@ -16,7 +16,7 @@ SORTS: Final = {"P": "cpu", "M": "rss", "T": "time", "I": "io", "N": "pid", "S":
 _UP: Final = {True: Span("up", Style.GOOD), False: Span("down", Style.BAD)}
 
 
-def user_menu(table: Table | None, current: str) -> Menu:
+def user_menu(table: MergedTable | None, current: str) -> Menu:
     """Return the users of the rows that are there, those with most rows first."""
     count = Counter(each.user for each in ([] if table is None else table.processes()))
     choices = [Choice("", line("everybody"))]
@@ -28,7 +28,7 @@ def user_menu(table: Table | None, current: str) -> Menu:
     return _menu("processes of whom?", choices, current)
 
 
-def node_menu(nodes: Sequence[Node], current: int) -> Menu:
+def node_menu(nodes: Sequence[NodeRow], current: int) -> Menu:
     """Return all nodes, and each of them."""
     choices = [Choice("0", line("all nodes"))]
     choices += [

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from gom.monitor.figures import short_bytes
-from gom.monitor.rows import BLOCK, Node, Process
+from gom.monitor.rows import BLOCK, NodeRow, ProcessRow
 from gom.monitor.spans import Line, Span, Style, fit, line, visible
-from gom.monitor.top_actions import Answer, Asked
+from gom.monitor.top_actions import ActionResult, Asked
 from gom.monitor.top_dialogs import CLOSE, STAY, Acting, Choice, ListBox, Step, named, sentences
 from libgomd.opportunity_cost import ASSUMED_MEMORY_BYTES, ceiling_above, cost, load_of_one
 from libgomd.wire.lines import Request
@@ -30,12 +30,12 @@ class Offer(NamedTuple):
     speaks against it already; empty for nothing.
     """
 
-    node: Node
+    node: NodeRow
     cost: float | None
     hint: str
 
 
-def offers(nodes: Sequence[Node], process: Process) -> list[Offer]:
+def offers(nodes: Sequence[NodeRow], process: ProcessRow) -> list[Offer]:
     """Return every other node as a target for ``process``, the cheapest first, those that are down last."""
     up = [node for node in nodes if node.up]
     ceiling = ceiling_above(node.load for node in up if node.load is not None)
@@ -56,7 +56,7 @@ def offers(nodes: Sequence[Node], process: Process) -> list[Offer]:
                                             offer.cost or 0.0, offer.node.id))  # fmt: skip
 
 
-def _added(node: Node, count: int, ceiling: float, memory: int) -> float | None:
+def _added(node: NodeRow, count: int, ceiling: float, memory: int) -> float | None:
     if node.load is None or node.mem is None or not node.tmem:
         return None
     used = 1 - min(node.mem, node.tmem) / node.tmem
@@ -69,7 +69,7 @@ class Migrate:
 
     is_pane = False
 
-    def __init__(self, nodes: Sequence[Node], processes: Sequence[Process]) -> None:
+    def __init__(self, nodes: Sequence[NodeRow], processes: Sequence[ProcessRow]) -> None:
         self._processes = tuple(processes)
         self._names = {str(node.id): f"node {node.id} {visible(node.name)}" for node in nodes}
         choices = [Choice(BEST, line("best   the best node now, as placement has it"))]
@@ -77,7 +77,7 @@ class Migrate:
             choices.append(Choice(HOME, line("home   where it was started")))
         choices += [Choice(str(offer.node.id), _shown(offer)) for offer in offers(nodes, processes[0])]
         self._list = ListBox(choices)
-        self._said: dict[str, Answer] = {}
+        self._said: dict[str, ActionResult] = {}
         self._asking = ""
 
     @property
@@ -110,7 +110,7 @@ class Migrate:
         request = Request("migrate", (first.identity, value, "dry-run"))
         return (Asked(("dry-run", first.identity, value), request, named(first)),)
 
-    def answer(self, answer: Answer) -> Step:
+    def answer(self, answer: ActionResult) -> Step:
         """See `Dialog.answer`."""
         if answer.key[:2] == ("dry-run", self._processes[0].identity):
             self._said[answer.key[2]] = answer

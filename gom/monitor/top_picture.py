@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gom.monitor.feed import Snapshot, Wanted
+from gom.monitor.feed import ClusterState, ProcessQuery
 from gom.monitor.spans import Line
 from gom.monitor.summary import last_event, summary
 from gom.monitor.top_columns import columns_for, heading, row
@@ -15,8 +15,8 @@ _MAX_COUNTED = 8
 
 
 def draw(
-    snapshot: Snapshot,
-    wanted: Wanted,
+    snapshot: ClusterState,
+    wanted: ProcessQuery,
     columns: int,
     rows: int,
     period: float,

@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from gom.monitor import top_detail, top_dialogs, top_help, top_menus, top_view
-from gom.monitor.feed import Feed, Snapshot, Wanted
-from gom.monitor.rows import Process
+from gom.monitor.feed import ClusterFeed, ClusterState, ProcessQuery
+from gom.monitor.rows import ProcessRow
 from gom.monitor.spans import Line, Style
-from gom.monitor.subscription import Place
-from gom.monitor.top_actions import Actor, Answer
+from gom.monitor.subscription import DaemonEndpoints
+from gom.monitor.top_actions import ActionResult, Actor
 from gom.monitor.top_columns import sort_at
 from gom.monitor.top_dialogs import Dialog, Renice, Step
-from gom.monitor.top_list import ProcessList, Row
+from gom.monitor.top_list import ListRow, ProcessList
 from gom.monitor.top_migrate import Migrate
 from gom.monitor.top_selection import Selection
 
@@ -35,30 +35,30 @@ class TopScreen:
 
     def __init__(
         self,
-        place: Place,
-        wanted: Wanted,
+        place: DaemonEndpoints,
+        wanted: ProcessQuery,
         period: float,
         when: Callable[[float], str],
-        feed: Callable[[Callable[[], None]], Feed] | None = None,
+        feed: Callable[[Callable[[], None]], ClusterFeed] | None = None,
         actor: Callable[[Callable[[], None]], Actor] | None = None,
     ) -> None:
         self.finished = False
         self._selection = Selection(wanted, self._ask_feed)
         self._period = period
         self._when = when
-        self._make_feed = feed or (lambda changed: Feed(place, period, wanted, changed))
+        self._make_feed = feed or (lambda changed: ClusterFeed(place, period, wanted, changed))
         self._make_actor = actor or (lambda changed: Actor(place, changed))
-        self._feed: Feed | None = None
+        self._feed: ClusterFeed | None = None
         self._actor: Actor | None = None
         self._list = ProcessList()
         self._history = top_detail.History()
-        self._snapshot = Snapshot(0.0)
+        self._snapshot = ClusterState(0.0)
         self._dialog: Dialog | None = None
-        self._acting_on: tuple[Process, ...] = ()
+        self._acting_on: tuple[ProcessRow, ...] = ()
         self._purpose = ""
         self._message: tuple[str, Style, float] = ("", Style.PLAIN, 0.0)
         self._doing = 0
-        self._shown: list[Row] = []
+        self._shown: list[ListRow] = []
         self._first_line = 0
         self._width = 80
         self._height = 1
@@ -82,7 +82,7 @@ class TopScreen:
         self._height = height = top_view.table_height(rows)
         self._take_news()
         shown = self._list.rows(height)
-        table = top_view.Table(shown, self._list.top, self._list.cursor, len(self._list))
+        table = top_view.TableView(shown, self._list.top, self._list.cursor, len(self._list))
         if self._snapshot.table is not None:
             top_detail.notes(self._history, [each.process for each in shown], self._snapshot.table.at)
         self._shown = shown
@@ -120,7 +120,7 @@ class TopScreen:
         at_end = self._list.top + self._height >= len(self._list)
         self._selection.follow(self._snapshot, self._height, at_end)
 
-    def _ask_feed(self, wanted: Wanted) -> None:
+    def _ask_feed(self, wanted: ProcessQuery) -> None:
         assert self._feed is not None
         self._feed.want(wanted)
 
@@ -129,7 +129,7 @@ class TopScreen:
 
     # -- answers
 
-    def _answered(self, answer: Answer) -> None:
+    def _answered(self, answer: ActionResult) -> None:
         if answer.key[0] == "act":
             self._doing = max(0, self._doing - 1)
             rest = f" ({self._doing} to go)" if self._doing else ""
@@ -255,7 +255,7 @@ class TopScreen:
 
     # -- dialogs
 
-    def _targets(self) -> tuple[Process, ...]:
+    def _targets(self) -> tuple[ProcessRow, ...]:
         """Return the processes that a key acts on, as they are now; says so when there are none."""
         table = self._snapshot.table
         if self._snapshot.role == "read":
@@ -268,7 +268,7 @@ class TopScreen:
             self._say("there is no process under the cursor", Style.WARN)
         return tuple(found)
 
-    def _act(self, purpose: str, dialog: Callable[[Sequence[Process]], Dialog]) -> None:
+    def _act(self, purpose: str, dialog: Callable[[Sequence[ProcessRow]], Dialog]) -> None:
         if targets := self._targets():
             self._acting_on = targets
             self._open(dialog(targets), purpose)
@@ -293,7 +293,7 @@ class TopScreen:
         if process is None:
             return
 
-        def find() -> Process | None:
+        def find() -> ProcessRow | None:
             newest = self._snapshot.table
             return None if newest is None else newest.find(process.identity)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from gom.monitor.feed import Snapshot, Wanted
+from gom.monitor.feed import ClusterState, ProcessQuery
 
 #: Rows of each node at most. More are asked for when the window comes to the end of those that are there.
 MAX_TOP: Final = 100_000
@@ -25,7 +25,7 @@ class Selection:
     :ivar typing: the filter that is being typed; None when none is.
     """
 
-    def __init__(self, wanted: Wanted, ask: Callable[[Wanted], None]) -> None:
+    def __init__(self, wanted: ProcessQuery, ask: Callable[[ProcessQuery], None]) -> None:
         self.wanted = wanted
         self.typing: str | None = None
         self._ask = ask
@@ -33,7 +33,7 @@ class Selection:
         self._typed_at = 0.0
 
     def want(self, **values: object) -> None:
-        """Ask with other values of `Wanted` from now on."""
+        """Ask with other values of `ProcessQuery` from now on."""
         wanted = self.wanted._replace(**values)  # type: ignore[arg-type]
         if wanted != self.wanted:
             self.wanted = wanted
@@ -67,7 +67,7 @@ class Selection:
         if self.typing is not None:
             self.typing, self._typed_at = (self.typing + text)[:MAX_FILTER], now
 
-    def local_match(self, snapshot: Snapshot) -> str:
+    def local_match(self, snapshot: ClusterState) -> str:
         """Return by what the rows that are there are filtered here, until the nodes have answered with it."""
         needle = self.wanted.match if self.typing is None else self.typing
         shown = snapshot.wanted
@@ -75,7 +75,7 @@ class Selection:
 
     # -- how many rows
 
-    def follow(self, snapshot: Snapshot, height: int, at_end: bool) -> None:
+    def follow(self, snapshot: ClusterState, height: int, at_end: bool) -> None:
         """
         Ask the nodes with the filter when typing pauses, and for more rows of each when there is need.
 

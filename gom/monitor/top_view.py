@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence, Set
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from gom.monitor.feed import Snapshot, Wanted
+from gom.monitor.feed import ClusterState, ProcessQuery
 from gom.monitor.figures import age
 from gom.monitor.spans import Line, Span, Style, box, fit_line, line, restyled, visible
 from gom.monitor.summary import last_event, summary
 from gom.monitor.table import NodeRows
 from gom.monitor.top_columns import columns_for, heading, row
-from gom.monitor.top_list import Row
+from gom.monitor.top_list import ListRow
 
 if TYPE_CHECKING:
     from gom.monitor.top_dialogs import Dialog
@@ -27,7 +27,7 @@ KEYS: Final = (
 )  # fmt: skip
 
 
-class Table(NamedTuple):
+class TableView(NamedTuple):
     """
     The lower part of the picture.
 
@@ -35,7 +35,7 @@ class Table(NamedTuple):
     :ivar total: of all rows there are.
     """
 
-    rows: Sequence[Row]
+    rows: Sequence[ListRow]
     first: int
     cursor: int
     total: int
@@ -65,9 +65,9 @@ def table_height(rows: int) -> int:
 
 
 def header(
-    snapshot: Snapshot,
-    wanted: Wanted,
-    selected: Row | None,
+    snapshot: ClusterState,
+    wanted: ProcessQuery,
+    selected: ListRow | None,
     columns: int,
     rows: int,
     period: float,
@@ -86,7 +86,9 @@ def header(
     )
 
 
-def status_line(snapshot: Snapshot, wanted: Wanted, selected: Row | None, after: float = STALE_AFTER) -> Line:
+def status_line(
+    snapshot: ClusterState, wanted: ProcessQuery, selected: ListRow | None, after: float = STALE_AFTER
+) -> Line:
     """Return which rows there are: of the cursor's node, and what selects them."""
     parts: list[Span] = []
     node = None if selected is None or selected.process is None else selected.process.node
@@ -127,7 +129,13 @@ def counted(found: NodeRows) -> str:
 
 
 def body(
-    snapshot: Snapshot, wanted: Wanted, table: Table, marks: Set[str], columns: int, height: int, after: float
+    snapshot: ClusterState,
+    wanted: ProcessQuery,
+    table: TableView,
+    marks: Set[str],
+    columns: int,
+    height: int,
+    after: float,
 ) -> list[Line]:
     """
     Return the names of the columns and the rows of the window.
@@ -152,7 +160,7 @@ def body(
     return lines + [()] * (height - len(table.rows))
 
 
-def _is_stale(snapshot: Snapshot, shown: Row, after: float) -> bool:
+def _is_stale(snapshot: ClusterState, shown: ListRow, after: float) -> bool:
     """Whether the row is old: its node is silent, or the daemon is, or its files do not answer."""
     if snapshot.table is None or shown.process is None:
         return False
@@ -162,7 +170,7 @@ def _is_stale(snapshot: Snapshot, shown: Row, after: float) -> bool:
     return found is not None and found.age_at(snapshot.at) > after
 
 
-def below(below: Below, table: Table, columns: int) -> Line:
+def below(below: Below, table: TableView, columns: int) -> Line:
     """Return the last line: what is being typed, the last answer, or the keys."""
     if below.typing is not None:
         return line(

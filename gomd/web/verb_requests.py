@@ -28,7 +28,7 @@ _REPEATED: Final = re.compile(r"\[([A-Z]+) \.\.\.\]")
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z_-]*")
 
 
-class Options(NamedTuple):
+class VerbOptions(NamedTuple):
     """
     The options and arguments of a verb, from its usage.
 
@@ -43,7 +43,7 @@ class Options(NamedTuple):
     more: bool
 
 
-def options_of(verb: Verb) -> Options:
+def options_of(verb: Verb) -> VerbOptions:
     """Return the arguments and options that the usage of ``verb`` names."""
     valued: list[str] = []
     flags: list[str] = []
@@ -60,7 +60,7 @@ def options_of(verb: Verb) -> Options:
         first = plain if name is None else name[0]
         literal = plain if word.startswith("[") and plain == plain.lower() and "|" not in plain else ""
         words.append((first.lower().replace("-", "_"), not word.startswith("["), literal))
-    return Options(tuple(valued), tuple(flags), tuple(words), more)
+    return VerbOptions(tuple(valued), tuple(flags), tuple(words), more)
 
 
 def words_of_path(path: bytes) -> list[str]:
@@ -152,7 +152,7 @@ def checked(request: Request) -> Request:
     return request
 
 
-def _of_path(verb: Verb, known: Options, rest: bytes) -> list[str]:
+def _of_path(verb: Verb, known: VerbOptions, rest: bytes) -> list[str]:
     if len(known.words) == 1 and known.words[0][0] == "path":
         path = _decoded(rest, "the path")
         return [f"/{path.lstrip('/')}"] if path else []
@@ -162,7 +162,7 @@ def _of_path(verb: Verb, known: Options, rest: bytes) -> list[str]:
     return found
 
 
-def _of_body(verb: Verb, known: Options, body: Mapping[str, Any], done: int) -> list[str]:
+def _of_body(verb: Verb, known: VerbOptions, body: Mapping[str, Any], done: int) -> list[str]:
     """Return the arguments in ``body``; the first ``done`` are in the path already."""
     names = [name for name, _, _ in known.words]
     wrong: Iterable[str] = (name for name in body if name not in names and name != NODE)
@@ -202,6 +202,6 @@ def _text(value: Any, name: str) -> str:
     return text
 
 
-def _known_options(known: Options) -> str:
+def _known_options(known: VerbOptions) -> str:
     names: Sequence[str] = (NODE, *known.valued, *known.flags)
     return f"it has {', '.join(names)}"

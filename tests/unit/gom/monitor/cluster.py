@@ -7,15 +7,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from gom.monitor.feed import Feed, Snapshot, Wanted
-from gom.monitor.rows import Event, Node, Process
+from gom.monitor.feed import ClusterFeed, ClusterState, ProcessQuery
+from gom.monitor.rows import EventRow, NodeRow, ProcessRow
 from gom.monitor.subscription import Round
-from gom.monitor.table import KEY_FIELDS, NodeRows, Table, fields, read_round
+from gom.monitor.table import KEY_FIELDS, MergedTable, NodeRows, fields, read_round
 
 GB = 1 << 30
 
 
-def a_process(pid: int, node: int = 1, **given: Any) -> Process:
+def a_process(pid: int, node: int = 1, **given: Any) -> ProcessRow:
     """Return a process; its home is its node unless said."""
     home = given.pop("home", node)
     values: dict[str, Any] = {
@@ -23,17 +23,17 @@ def a_process(pid: int, node: int = 1, **given: Any) -> Process:
         "nice": 0, "threads": 1, "command": f"prog{pid}",
     }  # fmt: skip
     values |= given
-    return Process(f"{home}-{pid}-9", node, home, pid, **values)
+    return ProcessRow(f"{home}-{pid}-9", node, home, pid, **values)
 
 
-def a_node(number: int, **values: Any) -> Node:
+def a_node(number: int, **values: Any) -> NodeRow:
     """Return a node that is up."""
     values = {"up": True, "status": 3, "load": 50, "speed": 15000, "cpus": 2, "mem": 3 * GB, "tmem": 4 * GB,
               "rmem": GB} | values  # fmt: skip
-    return Node(number, f"n{number}", **values)
+    return NodeRow(number, f"n{number}", **values)
 
 
-def row(process: Process, sort: str = "cpu", *, sender: int | None = None, **more: Any) -> dict[str, Any]:
+def row(process: ProcessRow, sort: str = "cpu", *, sender: int | None = None, **more: Any) -> dict[str, Any]:
     """Return the row of a process, as `ps` with the fields of `gom top` gives it."""
     values = {name: getattr(process, name) for name in fields(sort)}
     return {"from": process.node if sender is None else sender, **values, **more}
@@ -51,8 +51,8 @@ def round_of(rows: Sequence[dict[str, Any]], number: int = 1, age: float = 0) ->
 
 
 def a_table(
-    processes: Sequence[Process], sort: str = "cpu", matched: int | None = None, at: float = 0.0
-) -> Table:
+    processes: Sequence[ProcessRow], sort: str = "cpu", matched: int | None = None, at: float = 0.0
+) -> MergedTable:
     """Return the table of these processes, which came at a moment."""
     count = Counter(process.node for process in processes)
     rows = [row(process, sort, matched=matched or count[process.node]) for process in processes]
@@ -63,41 +63,41 @@ def a_table(
         return int(each["from"]), not values, sum(values) if smallest_first else -sum(values)
 
     rows.sort(key=rank)
-    return Table(sort, read_round(round_of(rows), sort, at, {}), at)
+    return MergedTable(sort, read_round(round_of(rows), sort, at, {}), at)
 
 
-class ScriptedFeed(Feed):
+class ScriptedFeed(ClusterFeed):
     """A feed without threads: a test says what it knows."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: ClusterState) -> None:
         self.now = snapshot
-        self.wants: list[Wanted] = []
+        self.wants: list[ProcessQuery] = []
 
     def start(self) -> None:
-        """See `Feed.start`."""
+        """See `ClusterFeed.start`."""
 
     def stop(self) -> None:
-        """See `Feed.stop`."""
+        """See `ClusterFeed.stop`."""
 
-    def snapshot(self) -> Snapshot:
-        """See `Feed.snapshot`."""
+    def snapshot(self) -> ClusterState:
+        """See `ClusterFeed.snapshot`."""
         return self.now
 
-    def want(self, wanted: Wanted) -> None:
+    def want(self, wanted: ProcessQuery) -> None:
         """Keep what is wanted."""
         self.wants.append(wanted)
 
 
 def a_snapshot(
-    processes: Sequence[Process], *, nodes: Sequence[Node] = (), at: float = 1.0, **values: Any
-) -> Snapshot:
+    processes: Sequence[ProcessRow], *, nodes: Sequence[NodeRow] = (), at: float = 1.0, **values: Any
+) -> ClusterState:
     """Return a snapshot with a table of these processes."""
-    wanted = values.pop("wanted", Wanted())
+    wanted = values.pop("wanted", ProcessQuery())
     matched = values.pop("matched", None)
     given = {"table": a_table(processes, wanted.sort, matched, at), "wanted": wanted, "role": "admin",
              "nodes": tuple(nodes) or (a_node(1), a_node(2)), "nodes_at": at, "jobs": 1,
-             "events": (Event(5.0, "join", 2, "n2", "up at 10.0.0.2"),)} | values  # fmt: skip
-    return Snapshot(at, **given)
+             "events": (EventRow(5.0, "join", 2, "n2", "up at 10.0.0.2"),)} | values  # fmt: skip
+    return ClusterState(at, **given)
 
 
 __all__ = ["NodeRows", "ScriptedFeed", "a_node", "a_process", "a_snapshot", "a_table", "round_of", "row"]

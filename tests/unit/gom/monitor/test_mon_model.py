@@ -8,7 +8,7 @@ import pytest
 
 from gom.monitor.mon_model import State, balance_of, busy_of, presentable, state_of, totals_of, words_of
 from gom.monitor.mon_moves import Move, moves_of, recent
-from gom.monitor.rows import Event
+from gom.monitor.rows import EventRow
 from tests.unit.gom.monitor.clusters import DOWN, GIB, cluster, node
 
 NOW = 1_000_000.0
@@ -92,8 +92,8 @@ def test_nodes_are_ordered_by_id_and_a_nameless_one_is_its_number() -> None:
 # -- migrations
 
 
-def _event(reason: str, node: int, by: int, ago: float = 5.0, seconds: float | None = None) -> Event:
-    return Event(NOW - ago, "migrated", node, "", reason, by, seconds)
+def _event(reason: str, node: int, by: int, ago: float = 5.0, seconds: float | None = None) -> EventRow:
+    return EventRow(NOW - ago, "migrated", node, "", reason, by, seconds)
 
 
 def test_a_move_from_its_home_is_told_by_the_home_with_its_cost() -> None:
@@ -148,7 +148,7 @@ def test_a_job_that_goes_to_and_fro_has_moved_each_time() -> None:
 
 def test_other_events_and_other_words_are_no_moves() -> None:
     told = [
-        Event(NOW, "started", 1, "", "job 3 of ada moved to node 2: x", 1),
+        EventRow(NOW, "started", 1, "", "job 3 of ada moved to node 2: x", 1),
         _event("something else moved", 2, 1),
         _event("", 2, 1),
     ]

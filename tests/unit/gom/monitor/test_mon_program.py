@@ -11,7 +11,7 @@ import pytest
 from gom.monitor.mon_model import ClusterView
 from gom.monitor.mon_moves import Move
 from gom.monitor.mon_program import MonProgram
-from gom.monitor.mon_view import Layout, Metric, View
+from gom.monitor.mon_view import Metric, MonLayout, View
 from gom.monitor.spans import text_of
 from tests.unit.gom.monitor.clusters import DOWN, cluster, node
 
@@ -99,14 +99,14 @@ def test_keys_change_what_is_drawn() -> None:
     screen.press("d")
     assert "gamma" not in "\n".join(screen.lines())
     screen.press("x", "x")
-    assert screen.program.view.layout is Layout.MAP
+    assert screen.program.view.layout is MonLayout.MAP
     screen.press("h")
     assert "Any key leaves this page" in screen.lines()[0]
 
 
 def test_it_begins_with_the_node_that_was_named_as_soon_as_that_is_known() -> None:
     many = cluster(*(node(number) for number in range(1, 101)))
-    screen = Screen(ClusterView(), View(layout=Layout.BARS), begin=60).start()
+    screen = Screen(ClusterView(), View(layout=MonLayout.BARS), begin=60).start()
     screen.lines()
     screen.feeds[0].tell(many)
     screen.lines()
@@ -114,7 +114,7 @@ def test_it_begins_with_the_node_that_was_named_as_soon_as_that_is_known() -> No
 
 
 def test_a_screen_that_grows_scrolls_back() -> None:
-    screen = Screen(cluster(*(node(number) for number in range(1, 101))), View(layout=Layout.BARS)).start()
+    screen = Screen(cluster(*(node(number) for number in range(1, 101))), View(layout=MonLayout.BARS)).start()
     screen.lines(30)
     screen.press("end")
     screen.lines(30)

@@ -15,7 +15,7 @@ from gom.monitor.mon_model import ClusterView
 from gom.monitor.mon_moves import Move
 from gom.monitor.mon_screen import draw, is_map, picture
 from gom.monitor.mon_values import at_height, height_of, round_up, short, size
-from gom.monitor.mon_view import Layout, Metric, Numbering, View
+from gom.monitor.mon_view import Metric, MonLayout, Numbering, View
 from gom.monitor.spans import Style, line_width, text_of
 from tests.unit.gom.monitor.clusters import DOWN, GIB, cluster, node
 
@@ -124,8 +124,8 @@ def test_numbers_go_vertical_when_they_do_not_fit_side_by_side() -> None:
 def test_the_map_comes_when_the_bars_do_not_fit() -> None:
     assert not is_map(many(73).nodes, View(), 80)
     assert is_map(many(74).nodes, View(), 80)
-    assert not is_map(many(74).nodes, View(layout=Layout.BARS), 80)
-    assert is_map(many(2).nodes, View(layout=Layout.MAP), 80)
+    assert not is_map(many(74).nodes, View(layout=MonLayout.BARS), 80)
+    assert is_map(many(2).nodes, View(layout=MonLayout.MAP), 80)
 
 
 def test_the_map_says_the_names_when_there_is_room() -> None:
@@ -157,13 +157,13 @@ def test_the_mark_of_a_cell_tells_what_its_colour_does() -> None:
         node(1, load=0), node(2, load=99), node(3, load=105), node(4, status=DOWN), node(5, status=19),
         node(6, load=None),
     )  # fmt: skip
-    told = whole(found, View(layout=Layout.MAP)).splitlines()[2].split()
+    told = whole(found, View(layout=MonLayout.MAP)).splitlines()[2].split()
     assert told[1::2] == ["0", "9", "+", "D", "B", "?"]
 
 
 def test_cells_hold_wide_names_and_names_that_differ_in_nothing_but_their_ends() -> None:
     wide = cluster(*(node(number, name=f"北京{number}") for number in range(1, 60)))
-    for line in picture(wide, View(layout=Layout.MAP), NOW, 40):
+    for line in picture(wide, View(layout=MonLayout.MAP), NOW, 40):
         assert line_width(line) <= 40
     ends = cells_of(many(190).nodes, 80, 18)
     assert (ends.prefix, ends.names[0]) == ("node", "0001")
@@ -188,7 +188,7 @@ def test_a_migration_to_the_left_points_to_the_left() -> None:
 
 def test_a_migration_is_told_in_words_where_there_are_no_bars() -> None:
     found = replace(cluster(node(1), node(2), node(3)), moves=(MOVE, replace(MOVE, source=0)))
-    told = whole(found, View(layout=Layout.MAP))
+    told = whole(found, View(layout=MonLayout.MAP))
     assert "migrations of the last minute: 2" in told
     assert "node1 -> node3  12 s ago  job 1-7 of ada: ./simulate\n? -> node3" in told
 
@@ -222,7 +222,7 @@ def test_the_selected_node_is_spelled_out() -> None:
 
 
 def test_a_click_finds_the_node() -> None:
-    for layout in (Layout.BARS, Layout.MAP):
+    for layout in (MonLayout.BARS, MonLayout.MAP):
         drawn = draw(cluster(node(5), node(7), node(9)), View(layout=layout), NOW, 80, 24)
         found = {drawn.node_at(x, y) for x in range(80) for y in range(24)}
         assert found == {0, 5, 7, 9}
@@ -236,13 +236,13 @@ def test_a_click_finds_the_node() -> None:
     count=st.integers(0, 150),
     metric=st.sampled_from(Metric),
     numbering=st.sampled_from(Numbering),
-    layout=st.sampled_from(Layout),
+    layout=st.sampled_from(MonLayout),
     first=st.integers(0, 160),
     load=st.none() | st.integers(-5, 10**9),
     name=st.text(max_size=20),
 )
 def test_a_screen_of_any_size_is_filled_and_never_overfull(
-    cells: int, rows: int, count: int, metric: Metric, numbering: Numbering, layout: Layout, first: int,
+    cells: int, rows: int, count: int, metric: Metric, numbering: Numbering, layout: MonLayout, first: int,
     load: int | None, name: str,
 ) -> None:  # fmt: skip
     nodes = [
@@ -280,7 +280,7 @@ def test_numbers_are_short(number: float) -> None:
 
 def test_colours_say_how_full_and_dead_is_bad() -> None:
     lines = picture(
-        cluster(node(1, load=5), node(2, load=200), node(3, status=DOWN)), View(layout=Layout.MAP), NOW, 80
+        cluster(node(1, load=5), node(2, load=200), node(3, status=DOWN)), View(layout=MonLayout.MAP), NOW, 80
     )
     styles = [span.style for span in lines[2] if span.text.strip()]
     assert styles == [Style.LEVEL_1, Style.LEVEL_5, Style.BAD]

@@ -8,7 +8,7 @@ import pytest
 
 from gom.monitor.mon import MonOptions, parse
 from gom.monitor.mon_help import HELP
-from gom.monitor.mon_view import Layout, Metric, Numbering, Page, View, press
+from gom.monitor.mon_view import Metric, MonLayout, Numbering, Page, View, press
 from libgomd.errors import MalformedRequest
 
 NODES = tuple(range(10, 110, 10))  # ten nodes: 10, 20, ... 100
@@ -42,7 +42,7 @@ def test_switches_go_on_and_off() -> None:
 
 def test_x_goes_round_the_layouts() -> None:
     assert [after(*["x"] * times).layout for times in range(4)] == [
-        Layout.AUTO, Layout.BARS, Layout.MAP, Layout.AUTO,
+        MonLayout.AUTO, MonLayout.BARS, MonLayout.MAP, MonLayout.AUTO,
     ]  # fmt: skip
 
 
@@ -125,8 +125,8 @@ def test_options_may_be_joined_and_say_where_to_begin() -> None:
     view = View(metric=Metric.MEMORY, dead=False, numbering=Numbering.TIGHT)
     assert found == MonOptions(True, 2.5, view, 300)
     assert parse(["-n5"]).period == 5.0
-    assert parse(["-b"]).view.layout is Layout.BARS
-    assert parse(["-x"]).view.layout is Layout.MAP
+    assert parse(["-b"]).view.layout is MonLayout.BARS
+    assert parse(["-x"]).view.layout is MonLayout.MAP
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Generator
 
 import pytest
 
-from gom.monitor.subscription import Place, Round, Subscription, chunks_of, rounds_of
+from gom.monitor.subscription import DaemonEndpoints, Round, Subscription, chunks_of, rounds_of
 from libgomd.errors import ConnectionLost, GomdError, MalformedReply, NotAllowed
 
 
@@ -53,7 +53,7 @@ class Subscribed:
         self.done = threading.Event()
         self._script = list(script)
         self.subscription = Subscription(
-            Place((), ""), self._work, lambda _, text: self.said.append(text), (0, 0)
+            DaemonEndpoints((), ""), self._work, lambda _, text: self.said.append(text), (0, 0)
         )
 
     def _work(self, subscription: Subscription) -> Generator[None, None, None]:

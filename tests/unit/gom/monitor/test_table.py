@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gom.monitor.spans import text_of
-from gom.monitor.table import KEY_FIELDS, NodeRows, Table, fields, read_round
+from gom.monitor.table import KEY_FIELDS, MergedTable, NodeRows, fields, read_round
 from gom.monitor.top_columns import columns_for
 from gom.monitor.top_columns import row as columns_row
 from libgomd.errors import GomdError
@@ -51,11 +51,11 @@ def test_a_process_that_has_moved_is_one_row() -> None:
     moved = a_process(7, 2, home=1, cpu_percent=50.0)
     at_home = row(moved._replace(state="?"), sender=1)
     there = row(moved)
-    table = Table("cpu", read_round(round_of([at_home, there]), "cpu", 0.0, {}), 0.0)
+    table = MergedTable("cpu", read_round(round_of([at_home, there]), "cpu", 0.0, {}), 0.0)
     assert table.processes() == [moved]
     moved = a_process(7, 1, home=2, cpu_percent=50.0)
     lines = round_of([row(moved), row(moved._replace(state="?"), sender=2)])
-    assert Table("cpu", read_round(lines, "cpu", 0.0, {}), 0.0).processes() == [moved]
+    assert MergedTable("cpu", read_round(lines, "cpu", 0.0, {}), 0.0).processes() == [moved]
 
 
 def test_a_silent_node_keeps_its_rows() -> None:
@@ -87,7 +87,7 @@ def test_every_key_is_asked_for_first() -> None:
 def test_any_lines_give_rows_or_an_error(lines: list[bytes]) -> None:
     """Nothing else is raised, also when the rows are shown."""
     try:
-        table = Table("cpu", read_round(lines, "cpu", 0.0, {}), 0.0)
+        table = MergedTable("cpu", read_round(lines, "cpu", 0.0, {}), 0.0)
         assert len(table.processes()) <= len(table)
     except GomdError:
         pass
@@ -100,7 +100,7 @@ ANYTHING = st.none() | st.integers() | st.text() | st.floats() | st.lists(st.int
 def test_any_values_give_a_process_or_none(values: dict[str, object]) -> None:
     """A node of a later version, or a lying one, cannot end the screen."""
     [line] = round_of([row(BUSY) | values])
-    for process in Table("cpu", read_round([line], "cpu", 0.0, {}), 0.0).processes():
+    for process in MergedTable("cpu", read_round([line], "cpu", 0.0, {}), 0.0).processes():
         assert isinstance(process.pid, int)
         text_of(columns_row(process, columns_for(200), 200))
         text_of(columns_row(process, columns_for(20), 20))

@@ -10,7 +10,7 @@ import pytest
 from gom.command import main
 from gom.monitor import picture
 from gom.monitor.extra import NoScreen, check_screen
-from gom.monitor.feed import Snapshot, Wanted, jobs_in, kept
+from gom.monitor.feed import ClusterState, ProcessQuery, jobs_in, kept
 from gom.monitor.figures import bar, percent, rate, short_bytes, short_seconds, sparkline
 from gom.monitor.spans import Span, Style, line, text_of, width
 from gom.monitor.top import parse
@@ -22,9 +22,9 @@ from tests.unit.gom.monitor.cluster import a_process, a_snapshot, round_of
 
 
 def test_options() -> None:
-    assert parse([]) == (Wanted(), 1.0, False)
+    assert parse([]) == (ProcessQuery(), 1.0, False)
     words = ["--once", "-n", "0.5", "--sort=memory", "--user", "ada", "--match", "xz", "--jobs"]
-    assert parse(words) == (Wanted(20, "rss", "xz", "ada", True), 0.5, True)
+    assert parse(words) == (ProcessQuery(20, "rss", "xz", "ada", True), 0.5, True)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_wrong_usage_is_2(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_nodes_understand_what_is_asked(sort: str) -> None:
     """The words are those of `ps`, whatever a person types."""
     for text in ("xz", "--top 5", "'\"\\ é", "x" * 1000):
-        node, verb, *options = Wanted(7, sort, text, text, True, 3).words()
+        node, verb, *options = ProcessQuery(7, sort, text, text, True, 3).words()
         assert (node, verb) == ("@3", "ps")
         selection = parse_selection(options)
         assert isinstance(selection, Selection)
@@ -75,11 +75,16 @@ def test_jobs_are_counted_once_each() -> None:
 def test_rows_that_stay() -> None:
     """More rows, or those of one node, do not make the last rows of a silent node worse."""
     snapshot = a_snapshot([a_process(1, 1), a_process(2, 2)])
-    assert sorted(kept(snapshot, Wanted(top=40))) == [1, 2]
-    assert sorted(kept(snapshot, Wanted(node=2))) == [2]
-    for other in (Wanted(sort="rss"), Wanted(match="x"), Wanted(user="ada"), Wanted(jobs=True)):
+    assert sorted(kept(snapshot, ProcessQuery(top=40))) == [1, 2]
+    assert sorted(kept(snapshot, ProcessQuery(node=2))) == [2]
+    for other in (
+        ProcessQuery(sort="rss"),
+        ProcessQuery(match="x"),
+        ProcessQuery(user="ada"),
+        ProcessQuery(jobs=True),
+    ):
         assert kept(snapshot, other) == {}
-    assert kept(Snapshot(0.0), Wanted()) == {}
+    assert kept(ClusterState(0.0), ProcessQuery()) == {}
 
 
 class Terminal(io.StringIO):
@@ -125,14 +130,14 @@ def test_the_picture_once() -> None:
     """It fits a terminal; in a pipe it has every row."""
     many = [a_process(pid, 1 + pid % 2, cpu_percent=float(pid)) for pid in range(50)]
     snapshot = a_snapshot(many, matched=70)
-    whole = [text_of(each) for each in draw(snapshot, Wanted(), 120, 0, 1.0, str)]
+    whole = [text_of(each) for each in draw(snapshot, ProcessQuery(), 120, 0, 1.0, str)]
     assert sum("prog" in text for text in whole) == 50
     assert "25 of 70 on node 1, 25 of 70 on node 2" in whole
-    short = draw(snapshot, Wanted(), 120, 20, 1.0, str)
+    short = draw(snapshot, ProcessQuery(), 120, 20, 1.0, str)
     assert len(short) == 19
     nodes = [a_process(node, node) for node in range(1, 20)]
     assert "19 of 38 on 19 nodes" in [
-        text_of(each) for each in draw(a_snapshot(nodes, matched=2), Wanted(), 120, 0, 1.0, str)
+        text_of(each) for each in draw(a_snapshot(nodes, matched=2), ProcessQuery(), 120, 0, 1.0, str)
     ]
 
 

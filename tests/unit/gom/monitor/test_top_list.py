@@ -5,13 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gom.monitor.rows import Process
-from gom.monitor.table import Table
+from gom.monitor.rows import ProcessRow
+from gom.monitor.table import MergedTable
 from gom.monitor.top_list import MAX_BRANCH, ProcessList, branches
 from tests.unit.gom.monitor.cluster import a_process, a_table
 
 
-def table_of(*pids: int) -> Table:
+def table_of(*pids: int) -> MergedTable:
     """Return a table in the order of the numbers given."""
     return a_table([a_process(pid, cpu_percent=100.0 - at) for at, pid in enumerate(pids)])
 
@@ -126,5 +126,5 @@ def test_a_tree() -> None:
 
 def test_a_deep_tree() -> None:
     """A thousand generations are shown, and not in a thousand columns."""
-    chain: list[Process] = [a_process(pid, ppid=pid - 1) for pid in range(1, 1001)]
+    chain: list[ProcessRow] = [a_process(pid, ppid=pid - 1) for pid in range(1, 1001)]
     assert max(map(len, branches(chain).values())) <= MAX_BRANCH + 2

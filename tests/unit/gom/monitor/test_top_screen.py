@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gom.monitor.feed import Snapshot, Wanted
-from gom.monitor.rows import BLOCK, Process
+from gom.monitor.feed import ClusterState, ProcessQuery
+from gom.monitor.rows import BLOCK, ProcessRow
 from gom.monitor.spans import Style, line_width, text_of
-from gom.monitor.subscription import Place
-from gom.monitor.top_actions import Actor, Answer, Asked
+from gom.monitor.subscription import DaemonEndpoints
+from gom.monitor.top_actions import ActionResult, Actor, Asked
 from gom.monitor.top_screen import TopScreen
 from libgomd.wire.lines import Request
 from tests.unit.gom.monitor.cluster import GB, ScriptedFeed, a_node, a_process, a_snapshot
 
-NOWHERE = Place((), "")
+NOWHERE = DaemonEndpoints((), "")
 XZ = a_process(11, 1, cpu_percent=90.0, command="xz -9 big", lock=False)
 MAKE = a_process(12, 2, cpu_percent=50.0, command="make all", user="bob", cantmove="foreign")
 IDLE = a_process(13, 2, command="sleep 60")
@@ -30,14 +30,14 @@ class ScriptedActor(Actor):
     def __init__(self) -> None:
         super().__init__(NOWHERE, lambda: None)
         self.asked: list[Asked] = []
-        self.answers: list[Answer] = []
+        self.answers: list[ActionResult] = []
 
     def ask(self, *asked: Asked) -> bool:
         """See `Actor.ask`."""
         self.asked += asked
         return True
 
-    def take(self) -> list[Answer]:
+    def take(self) -> list[ActionResult]:
         """See `Actor.take`."""
         answers, self.answers = self.answers, []
         return answers
@@ -46,11 +46,16 @@ class ScriptedActor(Actor):
 class Viewer:
     """A person at a screen of ``gom top``."""
 
-    def __init__(self, processes: Sequence[Process] = (XZ, MAKE, IDLE), **values: Any) -> None:
+    def __init__(self, processes: Sequence[ProcessRow] = (XZ, MAKE, IDLE), **values: Any) -> None:
         self.feed = ScriptedFeed(a_snapshot(processes, **values))
         self.actor = ScriptedActor()
         self.screen = TopScreen(
-            NOWHERE, Wanted(), 1.0, lambda moment: f"at {moment:g}", lambda _: self.feed, lambda _: self.actor
+            NOWHERE,
+            ProcessQuery(),
+            1.0,
+            lambda moment: f"at {moment:g}",
+            lambda _: self.feed,
+            lambda _: self.actor,
         )
         self.screen.start(lambda: None)
         self.size = (100, 24)
@@ -74,7 +79,7 @@ class Viewer:
     def answer(self, done: bool, text: str) -> str:
         """Answer the last thing that was asked; return the picture."""
         asked = self.actor.asked[-1]
-        self.actor.answers.append(Answer(asked.key, done, text, asked.about))
+        self.actor.answers.append(ActionResult(asked.key, done, text, asked.about))
         return "\n".join(self.look())
 
 
@@ -116,20 +121,20 @@ def test_the_filter_goes_to_the_nodes() -> None:
     viewer.press("e", "enter")
     assert viewer.feed.wants[-1].match == "Make"
     viewer.press("escape")
-    assert viewer.feed.wants[-1] == Wanted()
+    assert viewer.feed.wants[-1] == ProcessQuery()
     assert "xz" in "\n".join(viewer.look())
 
 
 @pytest.mark.parametrize(
     ("keys", "wanted"),
     [
-        (["M"], Wanted(sort="rss")), (["T"], Wanted(sort="time")), (["I"], Wanted(sort="io")),
-        (["N"], Wanted(sort="pid")), (["S"], Wanted(sort="start")), (["J"], Wanted(jobs=True)),
-        (["s", "down", "enter"], Wanted(sort="rss")), (["u", "b", "enter"], Wanted(user="bob")),
-        (["n", "2", "enter"], Wanted(node=2)), (["t"], Wanted(top=10_000)),
+        (["M"], ProcessQuery(sort="rss")), (["T"], ProcessQuery(sort="time")), (["I"], ProcessQuery(sort="io")),
+        (["N"], ProcessQuery(sort="pid")), (["S"], ProcessQuery(sort="start")), (["J"], ProcessQuery(jobs=True)),
+        (["s", "down", "enter"], ProcessQuery(sort="rss")), (["u", "b", "enter"], ProcessQuery(user="bob")),
+        (["n", "2", "enter"], ProcessQuery(node=2)), (["t"], ProcessQuery(top=10_000)),
     ],
 )  # fmt: skip
-def test_keys_that_select(keys: list[str], wanted: Wanted) -> None:
+def test_keys_that_select(keys: list[str], wanted: ProcessQuery) -> None:
     """The nodes select and sort, not this program."""
     viewer = Viewer()
     viewer.press(*keys)
@@ -268,8 +273,8 @@ def test_the_detail_of_a_process() -> None:
     assert "20.0 to 90.0 %" in picture
     asked = [each.request for each in viewer.actor.asked]
     assert Request("get", ("/proc/11/cgroup",), "1") in asked
-    viewer.actor.answers.append(Answer(("file", XZ.identity, "cgroup"), True, "0::/user.slice"))
-    viewer.actor.answers.append(Answer(("file", XZ.identity, "io"), False, "only its owner may see it"))
+    viewer.actor.answers.append(ActionResult(("file", XZ.identity, "cgroup"), True, "0::/user.slice"))
+    viewer.actor.answers.append(ActionResult(("file", XZ.identity, "io"), False, "only its owner may see it"))
     viewer.size = (100, 40)
     picture = "\n".join(viewer.look())
     assert "0::/user.slice" in picture
@@ -352,7 +357,7 @@ def test_a_tiny_terminal() -> None:
 
 def test_before_anything_is_known() -> None:
     viewer = Viewer()
-    viewer.feed.now = Snapshot(0.0)
+    viewer.feed.now = ClusterState(0.0)
     picture = "\n".join(viewer.look())
     assert "waiting for the processes" in picture
     for key in KEYS:
