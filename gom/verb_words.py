@@ -34,9 +34,9 @@ VERBS: Final[dict[str, tuple[str, str, str]]] = {
         "what works on this node, and what mends the rest",
     ),
     "nodes": (
-        "nodes",
+        "nodes [--at=T]",
         "read",
-        "list every node of the cluster and its values",
+        "list every node of the cluster and its values, or those of a moment",
     ),
     "node": (
         "node [NODE]",
@@ -95,7 +95,7 @@ VERBS: Final[dict[str, tuple[str, str, str]]] = {
     ),
     "ps": (
         "ps [PID ...] [--top=N] [--sort=cpu|rss|time|io|pid|start] [--user=NAME] [--match=TEXT] "
-        "[--jobs] [--fields=NAME,...]",
+        "[--jobs] [--fields=NAME,...] [--at=T] [--of=NODE]",
         "read",
         "list all processes, or those with these ids; options select some, see docs/line.md",
     ),
@@ -154,13 +154,28 @@ VERBS: Final[dict[str, tuple[str, str, str]]] = {
         "user",
         "balancing may move this process",
     ),
+    "history": (
+        "history NODE FIELD[,FIELD...] [--since=T] [--until=T] [--points=N]",
+        "read",
+        "show values of a node over time: load, mem, ...; docs/history.md lists them",
+    ),
+    "busiest": (
+        "busiest",
+        "read",
+        "list the processes that use most processor time and memory",
+    ),
+    "measures": (
+        "measures [NAME]",
+        "read",
+        "list file systems, CPU time by mode, sockets, temperatures ...",
+    ),
     "watch": (
         "watch VERB ...",
         "read",
         "repeat a verb that reads: [-n SECONDS] [-c COUNT] [@NODE or @all]",
     ),
     "events": (
-        "events [--kind=KIND,...] [--newest=N]",
+        "events [--kind=KIND,...] [--newest=N] [--since=T] [--until=T]",
         "read",
         "list what happened to nodes and processes",
     ),

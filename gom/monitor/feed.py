@@ -1,9 +1,9 @@
 """
 The newest state of the cluster, as one value that does not change: `ClusterState`.
 
-A `ClusterFeed` keeps four subscriptions to one daemon: the nodes, the events, the processes that a screen shows, and
-how many jobs run. Each reconnects by itself. What was known stays, with its age, until there is something
-newer.
+A `ClusterFeed` keeps four subscriptions to one daemon: the nodes, the events, the processes that a screen
+shows, and how many jobs run. Each reconnects by itself. What was known stays, with its age, until there is
+something newer.
 """
 
 from __future__ import annotations

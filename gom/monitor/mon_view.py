@@ -41,7 +41,7 @@ class Numbering(Enum):
     TIGHT = "V"
 
 
-class Layout(Enum):
+class MonLayout(Enum):
     """What the middle of the screen shows."""
 
     AUTO = "automatic"
@@ -63,7 +63,7 @@ class View:
 
     metric: Metric = Metric.LOAD
     numbering: Numbering = Numbering.AUTO
-    layout: Layout = Layout.AUTO
+    layout: MonLayout = MonLayout.AUTO
     first: int = 0
     dead: bool = True
     totals: bool = True
@@ -92,7 +92,11 @@ class Page(NamedTuple):
 DEFAULT_VIEW: Final = View()
 _METRICS: Final = {metric.key: metric for metric in Metric}
 _NUMBERINGS: Final = {numbering.value: numbering for numbering in Numbering}
-_NEXT_LAYOUT: Final = {Layout.AUTO: Layout.BARS, Layout.BARS: Layout.MAP, Layout.MAP: Layout.AUTO}
+_NEXT_LAYOUT: Final = {
+    MonLayout.AUTO: MonLayout.BARS,
+    MonLayout.BARS: MonLayout.MAP,
+    MonLayout.MAP: MonLayout.AUTO,
+}
 
 
 def press(view: View, key: str, nodes: tuple[int, ...], page: Page) -> View:

@@ -150,8 +150,8 @@ def _rules(kind: Any, /, **others: Callable[[object], object]) -> tuple[_Rule, .
 _RULES: Final[Mapping[Any, tuple[_Rule, ...]]] = {
     NodeRow: _rules(NodeRow, id=_whole, status=_whole, name=_text, address=_text, up=bool),
     ProcessRow: _rules(
-        ProcessRow, node=_whole, home=_whole, pid=_whole, ppid=_whole, identity=_text, user=_text, state=_text,
-        cantmove=_text, command=_text, lock=bool, stuck=bool,
+        ProcessRow, node=_whole, home=_whole, pid=_whole, ppid=_whole, identity=_text, user=_text,
+        state=_text, cantmove=_text, command=_text, lock=bool, stuck=bool,
     ),
     EventRow: _rules(EventRow, time=_moment, node=_whole, kind=_text, name=_text, reason=_text),
 }  # fmt: skip

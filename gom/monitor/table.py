@@ -37,7 +37,7 @@ _LAST: Final = float("inf")
 
 
 def fields(sort: str) -> tuple[str, ...]:
-    """Return the fields to ask for, so that `MergedTable` can read the rows: the key's first, then the identity."""
+    """Return the fields to ask for, so that `MergedTable` can read the rows: the key's, then the identity."""
     key = KEY_FIELDS[sort]
     return (*key, "identity", *(name for name in FIELDS if name not in key))
 

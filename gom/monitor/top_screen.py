@@ -19,7 +19,7 @@ from gom.monitor.top_columns import sort_at
 from gom.monitor.top_dialogs import Dialog, Renice, Step
 from gom.monitor.top_list import ListRow, ProcessList
 from gom.monitor.top_migrate import Migrate
-from gom.monitor.top_selection import Selection
+from gom.monitor.top_selection import ListSelection
 
 #: Seconds for which an answer stays.
 MESSAGE_TIME: Final = 15.0
@@ -27,7 +27,7 @@ MESSAGE_TIME: Final = 15.0
 
 class TopScreen:
     """
-    The screen. See `gom.monitor.program.Program` for its methods.
+    The screen. See `gom.monitor.program.ScreenProgram` for its methods.
 
     :param when: writes a moment of the wall clock, in seconds since the epoch.
     :param feed: makes the feed, from what it is to call on news. :param actor: likewise, what sends requests.
@@ -43,7 +43,7 @@ class TopScreen:
         actor: Callable[[Callable[[], None]], Actor] | None = None,
     ) -> None:
         self.finished = False
-        self._selection = Selection(wanted, self._ask_feed)
+        self._selection = ListSelection(wanted, self._ask_feed)
         self._period = period
         self._when = when
         self._make_feed = feed or (lambda changed: ClusterFeed(place, period, wanted, changed))

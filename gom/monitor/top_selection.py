@@ -17,7 +17,7 @@ TYPING_PAUSE: Final = 0.3
 MAX_FILTER: Final = 200
 
 
-class Selection:
+class ListSelection:
     """
     Decides which rows the nodes are asked for.
 

@@ -33,7 +33,7 @@ TYPES: Final = frozenset({
 _OCTAL: Final = re.compile(r"\\([0-3][0-7]{2})")
 
 
-class Mount(NamedTuple):
+class MountedFilesystem(NamedTuple):
     """One mounted file system. :ivar device: its number, the same for all mounts of one file system."""
 
     point: str
@@ -42,13 +42,13 @@ class Mount(NamedTuple):
     read_only: bool
 
 
-def parse_mountinfo(text: str) -> list[Mount]:
+def parse_mountinfo(text: str) -> list[MountedFilesystem]:
     """
     Return the file systems in ``text``, a /proc/self/mountinfo, each once, at its shortest mount point.
 
     A mount that a later one at the same place hides is left out.
     """
-    at_points: dict[str, Mount] = {}
+    at_points: dict[str, MountedFilesystem] = {}
     for line in text.splitlines():
         before, separator, behind = line.partition(" - ")
         words, more = before.split(" "), behind.split(" ")
@@ -58,8 +58,8 @@ def parse_mountinfo(text: str) -> list[Mount]:
         options = (*words[5].split(","), *more[2].split(","))
         # A FUSE file system of a user's answers as that user likes, or never: it is not asked.
         is_asked = more[0] in TYPES and (not more[0].startswith("fuse") or "user_id=0" in options)
-        at_points[point] = Mount(point, words[2], more[0] if is_asked else "", "ro" in options)
-    found: dict[str, Mount] = {}
+        at_points[point] = MountedFilesystem(point, words[2], more[0] if is_asked else "", "ro" in options)
+    found: dict[str, MountedFilesystem] = {}
     for mount in at_points.values():
         old = found.get(mount.device)
         if mount.kind and (old is None or len(mount.point) < len(old.point)):
@@ -140,7 +140,7 @@ class FileSystems:
                 self._changed.notify_all()
 
 
-def measures_of(mount: Mount, size: os.statvfs_result | None, hung: bool) -> Iterator[Measure]:
+def measures_of(mount: MountedFilesystem, size: os.statvfs_result | None, hung: bool) -> Iterator[Measure]:
     """Yield the measures of one file system. :param size: None when it does not tell."""
     labels = {
         "mountpoint": printable_name(mount.point.encode("utf-8", "surrogateescape")),

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from gomd.sources.files import ProcRoot
 from gomd.sources.linux.descriptors import parse_file_nr
 from gomd.sources.linux.disk_times import parse_disk_times
-from gomd.sources.linux.filesystems import FileSystems, Mount, measures_of, parse_mountinfo
+from gomd.sources.linux.filesystems import FileSystems, MountedFilesystem, measures_of, parse_mountinfo
 from gomd.sources.linux.kernel_counts import parse_kernel_counts
 from gomd.sources.linux.links import parse_drops
 from gomd.sources.linux.measures import Measures
@@ -220,8 +220,8 @@ def test_temperatures(tmp_path: Path) -> None:
 def test_which_file_systems_are_looked_at() -> None:
     """Each once, at its shortest place; never autofs, which would mount something, nor FUSE of a user."""
     assert parse_mountinfo(MOUNTINFO) == [
-        Mount("/", "254:0", "ext4", False), Mount("/hidden", "0:43", "tmpfs", True),
-        Mount("/srv/my data", "0:41", "nfs4", True), Mount("/srv/remote", "0:46", "fuse.sshfs", False),
+        MountedFilesystem("/", "254:0", "ext4", False), MountedFilesystem("/hidden", "0:43", "tmpfs", True),
+        MountedFilesystem("/srv/my data", "0:41", "nfs4", True), MountedFilesystem("/srv/remote", "0:46", "fuse.sshfs", False),
     ]  # fmt: skip
 
 
@@ -251,7 +251,7 @@ class FileSystemTests(SynchronousTestCase):
 
     def test_values_of_one(self) -> None:
         """One that hangs says only that; one that cannot be asked says nothing of its size."""
-        mount = Mount("/srv", "8:1", "ext4", True)
+        mount = MountedFilesystem("/srv", "8:1", "ext4", True)
         found = keyed(measures_of(mount, os.statvfs("/"), False))
         self.assertEqual((found["filesystem_readonly:/srv:ext4"], found["filesystem_hung:/srv:ext4"]), (1, 0))
         self.assertGreater(found["filesystem_size_bytes:/srv"], 0)

@@ -128,8 +128,9 @@ def test_the_filter_goes_to_the_nodes() -> None:
 @pytest.mark.parametrize(
     ("keys", "wanted"),
     [
-        (["M"], ProcessQuery(sort="rss")), (["T"], ProcessQuery(sort="time")), (["I"], ProcessQuery(sort="io")),
-        (["N"], ProcessQuery(sort="pid")), (["S"], ProcessQuery(sort="start")), (["J"], ProcessQuery(jobs=True)),
+        (["M"], ProcessQuery(sort="rss")), (["T"], ProcessQuery(sort="time")),
+        (["I"], ProcessQuery(sort="io")), (["N"], ProcessQuery(sort="pid")),
+        (["S"], ProcessQuery(sort="start")), (["J"], ProcessQuery(jobs=True)),
         (["s", "down", "enter"], ProcessQuery(sort="rss")), (["u", "b", "enter"], ProcessQuery(user="bob")),
         (["n", "2", "enter"], ProcessQuery(node=2)), (["t"], ProcessQuery(top=10_000)),
     ],
