@@ -157,10 +157,12 @@ def test_every_command_of_gom_stands_in_its_usage(capsys: Captured) -> None:
     """The usage names each; a hint such as `gom run --help` in it leads to the usage of that command."""
     assert main(["--help"]) == 0
     usage = capsys.readouterr().out
-    for command in ("run", "attach", "migrate", "mon", "page", "top", "history", "report", "key", "token"):
+    for command in ("run", "attach", "migrate", "mon", "page", "top", "history", "report", "init", "doctor", "key", "token"):
         assert re.search(rf"^ +(gom )?{command} ", usage, re.MULTILINE), command
     hints = set(re.findall(r"`gom (\w+) --help`", usage))
-    assert hints == {"run", "migrate", "mon", "page", "top", "history", "report"}
+    assert hints == {
+        "run", "migrate", "mon", "page", "top", "history", "report", "init", "doctor", "completion"
+    }  # fmt: skip
     for command in (*hints, "attach"):
         assert main([command, "--help"]) == 0
         assert capsys.readouterr().out.startswith(f"usage: gom {command} ")

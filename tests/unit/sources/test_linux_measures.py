@@ -221,7 +221,8 @@ def test_which_file_systems_are_looked_at() -> None:
     """Each once, at its shortest place; never autofs, which would mount something, nor FUSE of a user."""
     assert parse_mountinfo(MOUNTINFO) == [
         MountedFilesystem("/", "254:0", "ext4", False), MountedFilesystem("/hidden", "0:43", "tmpfs", True),
-        MountedFilesystem("/srv/my data", "0:41", "nfs4", True), MountedFilesystem("/srv/remote", "0:46", "fuse.sshfs", False),
+        MountedFilesystem("/srv/my data", "0:41", "nfs4", True),
+        MountedFilesystem("/srv/remote", "0:46", "fuse.sshfs", False),
     ]  # fmt: skip
 
 
