@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from gomd.history.fields import NODE_FIELDS
 from gomd.history.sqlite.columns import decode_column
-from gomd.history.sqlite.merging import MAX_BLOCK_SECONDS, TIME_FIELD
+from gomd.history.sqlite.merging import MAX_BLOCK_SECONDS
 from gomd.history.sqlite.tables import RANGED
 
 #: Table and seconds of a row, from fine to coarse, above single samples.
@@ -113,9 +113,9 @@ def _seconds(
 ) -> Iterator[Summed]:
     begin, length = steps.since, steps.seconds
     for times, values in connection.execute(
-        "SELECT t.data, v.data FROM seconds v JOIN seconds t ON t.field = ?1 AND t.start = v.start "
-        "WHERE v.field = ?2 AND v.start > ?3 AND v.start < ?4 AND v.finish >= ?5",
-        (TIME_FIELD, field, since - MAX_BLOCK_SECONDS, until, since),
+        "SELECT t.data, v.data FROM seconds v JOIN seconds t ON t.field = -v.layout AND t.start = v.start "
+        "WHERE v.field = ?1 AND v.start > ?2 AND v.start < ?3 AND v.finish >= ?4",
+        (field, since - MAX_BLOCK_SECONDS, until, since),
     ):
         for tenths, value in zip(decode_column(times), decode_column(values), strict=True):
             if value is not None and tenths is not None and since <= (at := tenths / 10) < until:

@@ -24,7 +24,7 @@ MAX_BLOCK_ROWS: Final = 1000
 MAX_BLOCK_SCANS: Final = 200
 #: The longest time that a block of samples may cover, in seconds; a reader looks that far back for its start.
 MAX_BLOCK_SECONDS: Final = 3600.0
-#: The field of the column that has the times of a block.
+#: The field 0 is no value. The times of a block stand under the number of its layout, negative.
 TIME_FIELD: Final = 0
 
 _Row = tuple[float, int, bytes]
@@ -87,16 +87,17 @@ def _store_run(
     times = [round(time, 1) for time, _layout, _data in run]
     start, finish = times[0], times[-1]
     parts = list(_minutes_in(times))
-    blocks = [(TIME_FIELD, start, finish, encode_column([time * 10 for time in times]))]
+    layout = run[0][1]
+    blocks = [(-layout, start, finish, layout, encode_column([time * 10 for time in times]))]
     rows = [unpack(data) for _time, _layout, data in run]
     for at, field in enumerate(fields):
         column = [row[at] if at < len(row) else None for row in rows]
-        blocks.append((field, start, finish, encode_column(column)))
+        blocks.append((field, start, finish, layout, encode_column(column)))
         for minute, first, last in parts:
             known = [value for value in column[first:last] if value is not None]
             if known:
                 _add(sums, (field, minute), min(known), sum(known), len(known), max(known))
-    connection.executemany("INSERT OR REPLACE INTO seconds VALUES (?, ?, ?, ?)", blocks)
+    connection.executemany("INSERT OR REPLACE INTO seconds VALUES (?, ?, ?, ?, ?)", blocks)
 
 
 def _minutes_in(times: Sequence[float]) -> Iterator[tuple[int, int, int]]:

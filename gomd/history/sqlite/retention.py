@@ -85,6 +85,10 @@ class Retention:
                     f"DELETE FROM {table} WHERE field = ? AND {key} < ?",  # noqa: S608 - fixed names
                     (field, before(seconds)),
                 )
+        for (layout,) in connection.execute("SELECT id FROM layouts").fetchall():
+            connection.execute(
+                "DELETE FROM seconds WHERE field = ? AND start < ?", (-layout, before(KEEP_SECONDS))
+            )
         for (node,) in connection.execute(DISTINCT_NODES.format(table="nodes")).fetchall():
             kept = KEEP_MINUTES if node == own_id else KEEP_OTHER_NODES * self.others
             connection.execute("DELETE FROM nodes WHERE node = ? AND time < ?", (node, before(kept)))

@@ -25,7 +25,7 @@ from zope.interface import implementer
 from gomd.history.fields import field_of, named_numbers
 from gomd.history.sqlite import file
 from gomd.history.sqlite.reader import HistoryReader
-from gomd.history.sqlite.retention import Retention, size_of, used_by
+from gomd.history.sqlite.retention import Retention, used_by
 from gomd.history.sqlite.tables import Tables
 from gomd.interfaces import ISampleLog, RememberedTable
 from libgomd.model import Counter, Event, Job, Measure, Node, ProcessTable, Sample
@@ -41,8 +41,8 @@ MAX_WAITING: Final = 5000
 MAX_BATCH: Final = 100
 #: Attempts to write a batch into a file that has its largest size; each makes more room.
 MAX_ATTEMPTS: Final = 8
-#: The part of its largest size from which a file counts as full, and not the disk below it.
-_NEARLY: Final = 0.85
+#: Bytes that are free on a disk which is not the reason why the file is full.
+ROOM_ON_DISK: Final = 4 << 20
 #: Seconds between two removals of old rows. The clock must have gone on without a step for as long as the
 #: first number before anything is removed: one that was set wrong for a moment must not cost a month.
 EXPIRE_PERIOD: Final = 3600.0
@@ -318,8 +318,9 @@ class SqliteHistory:
             raise
 
     def _has_largest_size(self) -> bool:
-        assert self._connection is not None
-        return size_of(self._connection) >= _NEARLY * self._retention.max_bytes
+        """Return whether the file is full because of its own limit: the disk below it has room."""
+        disk = os.statvfs(os.path.dirname(self._path))
+        return disk.f_bavail * disk.f_frsize > ROOM_ON_DISK
 
     def _make_room(self) -> None:
         assert self._connection is not None

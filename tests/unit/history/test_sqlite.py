@@ -23,7 +23,7 @@ from gomd.history.sqlite.file import Unusable, file_system_of, on_network, take_
 from gomd.history.sqlite.schema import VERSION
 from gomd.interfaces import IHistory, ISampleLog
 from libgomd.errors import NotPossible, SourceUnavailable
-from libgomd.model import ProcessTable
+from libgomd.model import Measure, ProcessTable
 from tests.unit.history.contract import (
     EVENT,
     JOB,
@@ -130,6 +130,20 @@ class SqliteTests(SampleLogContract, HistoryContract, SynchronousTestCase):
         self.assertEqual([row.mean for row in rows], [float(at) for at in range(1500)])
         rows = log.reader.values(7, ["load"], 1_699_999_200.0, 1_700_000_700.0, 25)
         self.assertEqual([row.mean for row in rows], [59 / 2 + 60 * at for at in range(25)])
+
+    def test_samples_and_measures_of_one_moment_have_blocks_of_their_own(self) -> None:
+        """A block of measures, with fewer rows, that begins with one of samples takes nothing from it."""
+        log = self.make()
+        for at in range(1500):
+            log.write(replace(NODE, load=at), replace(SAMPLE, taken_at=1_699_999_200.0 + at))
+            if at % 15 == 0:
+                log.write_measures([Measure("open_files", float(at), kept=True)], 1_699_999_200.0 + at)
+        log.close()
+        self.assertGreater(self.query("SELECT count(*) FROM seconds")[0][0], 0)
+        rows = log.reader.values(7, ["load"], 1_699_999_200.0, 1_700_000_700.0, 1500)
+        self.assertEqual([row.mean for row in rows], [float(at) for at in range(1500)])
+        rows = log.reader.values(7, ["open_files"], 1_699_999_200.0, 1_700_000_700.0, 1500)
+        self.assertEqual([row.mean for row in rows], [float(at) for at in range(0, 1500, 15)])
 
     def test_scans_become_blocks(self) -> None:
         """A process is found in any of hundreds of scans."""
