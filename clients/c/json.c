@@ -98,12 +98,32 @@ size_t json_string_room(struct json *j) {
     return (size_t)(at - j->at); /* an escape is never shorter than what it stands for */
 }
 
+/* ASCII that stands for itself in a string. */
+static int is_plain(char c) {
+    return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\';
+}
+
+const char *json_plain(struct json *j, size_t *length) {
+    if (json_peek(j) != '"') return NULL;
+    const char *begin = j->at + 1, *at = begin;
+    while (at < j->end && is_plain(*at)) at++;
+    if (at == j->end || *at != '"') return NULL;
+    *length = (size_t)(at - begin);
+    j->at = at + 1;
+    return begin;
+}
+
 int json_string(struct json *j, char *to, size_t *length) {
     size_t done = 0;
     if (!json_open(j, '"')) return 0;
     for (;;) {
         char bytes[4];
         size_t count;
+        const char *begin = j->at;
+        while (j->at < j->end && is_plain(*j->at)) j->at++;
+        count = (size_t)(j->at - begin);
+        if (to) memcpy(to + done, begin, count);
+        done += count;
         if (j->at >= j->end) return 0;
         unsigned char c = (unsigned char)*j->at;
         if (c == '"') {
@@ -141,8 +161,16 @@ int json_string(struct json *j, char *to, size_t *length) {
 }
 
 int json_name(struct json *j, char *to, size_t room) {
-    to[0] = 0;
-    if (!json_string(j, json_string_room(j) <= room ? to : NULL, NULL)) return 0;
+    size_t length;
+    const char *plain = json_plain(j, &length);
+    if (plain) {
+        if (length >= room) length = 0;
+        memcpy(to, plain, length);
+        to[length] = 0;
+    } else {
+        to[0] = 0;
+        if (!json_string(j, json_string_room(j) <= room ? to : NULL, NULL)) return 0;
+    }
     if (json_peek(j) != ':') return 0;
     j->at++;
     return 1;
@@ -214,6 +242,13 @@ int json_integer(struct json *j, int64_t *value) {
 int json_number(struct json *j, double *value) {
     struct number n;
     if (!scan_number(j, &n)) return 0;
+    static const double exact[] = {1,    1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                   1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    if (n.digits <= UINT64_C(1) << 53 && n.exponent <= 0 && n.exponent >= -22) { /* both exact: so is the quotient, rounded once */
+        double quotient = (double)n.digits / exact[-n.exponent];
+        *value = n.negative ? -quotient : quotient;
+        return 1;
+    }
     long double scaled = (long double)n.digits;
     if (n.digits != 0) {
         long exponent = n.exponent < -5000 ? -5000 : n.exponent > 5000 ? 5000 : n.exponent;

@@ -25,6 +25,8 @@ int json_more(struct json *j, char closing, int first);
 int json_name(struct json *j, char *to, size_t room);
 /* At most how many bytes the string that follows has, with the byte 0 behind it. */
 size_t json_string_room(struct json *j);
+/* The contents of a string that is ASCII without escapes, behind which this moves; else NULL, and nothing is read. */
+const char *json_plain(struct json *j, size_t *length);
 /* A string, ended by a byte 0; one that has a character 0 in it is refused. to may be NULL, to pass over it. */
 int json_string(struct json *j, char *to, size_t *length);
 int json_integer(struct json *j, int64_t *value);

@@ -204,6 +204,8 @@ static int copy_raw(gomd_rows_t *rows, const char *from, const char *to, const c
 
 static int read_text(gomd_rows_t *rows, struct json *j, const char **text) {
     size_t length;
+    const char *plain = json_plain(j, &length);
+    if (plain) return copy_raw(rows, plain, plain + length, text);
     if (json_peek(j) != '"') return bad(rows, "a text is expected");
     char *to = space(rows, json_string_room(j));
     if (!to) return GOMD_E_MEMORY;

@@ -105,17 +105,21 @@ int gomd_watch_stop(gomd_t *g) {
     if (error == GOMD_E_ENDED) return GOMD_OK;
     if (error != GOMD_OK) return error;
     int64_t deadline = now_ms() + g->timeout_ms;
-    error = send_bytes(g, "\r\n", 2, deadline); /* an empty line ends a watch and does nothing else */
+    /* The next line ends a watch. This one has an answer, also when the watch has ended by itself meanwhile. */
+    static const char line[] = "format json\r\n";
+    error = send_bytes(g, line, sizeof line - 1, deadline);
     if (error != GOMD_OK) return error;
     for (;;) {
         enum reader_event event = next_event(g, deadline);
         if (event == READER_BAD) return closed_error(g);
-        if (event == READER_END) break;
         if (event == READER_MORE || now_ms() > deadline)
             return fail_closed(g, GOMD_E_TIMEOUT, "the watch did not end within %d ms: connect again", g->timeout_ms);
+        if (event != READER_STATUS) continue; /* rows that were under way, and the end of the block */
+        if (g->reader.code != 200)
+            return fail_closed(g, GOMD_E_REPLY, "the answer to `format json` is not 200: %.300s", g->reader.text);
+        end_watch(g);
+        return GOMD_OK;
     }
-    end_watch(g);
-    return GOMD_OK;
 }
 
 int gomd_watch_each(gomd_t *g, int timeout_ms, gomd_callback_t *callback, void *with) {

@@ -43,7 +43,17 @@ def run(*command: str, **variables: str) -> str:
 def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which everything is built."""
     build = tmp_path_factory.mktemp("build")
-    run("make", "-s", "-C", str(CLIENT), f"BUILD={build}", "all", "examples", f"{build}/calls")
+    run(
+        "make",
+        "-s",
+        "-C",
+        str(CLIENT),
+        f"BUILD={build}",
+        "CFLAGS=-O1 -g",
+        "all",
+        "examples",
+        f"{build}/calls",
+    )
     return build
 
 
@@ -69,7 +79,7 @@ def test_the_vectors_hold(build: Path) -> None:
     """`make check` passes: the vectors of the line protocol, strict JSON, and damaged answers."""
     assert re.search(
         r"10 vectors; \d+ checks held, 0 failed",
-        run("make", "-s", "-C", str(CLIENT), f"BUILD={build}", "check"),
+        run("make", "-s", "-C", str(CLIENT), f"BUILD={build}", "CFLAGS=-O1 -g", "check"),
     )
 
 
@@ -216,32 +226,41 @@ def test_a_wrong_endpoint_is_one_sentence(build: Path, endpoint: str) -> None:
 
 
 class Liar:
-    """Greets at a unix socket, agrees to JSON, and answers everything else with the bytes it was given."""
+    """
+    Greets at a unix socket, agrees to JSON, and answers everything else with the bytes it was given.
 
-    def __init__(
-        self, path: Path, lie: bytes, greeting: bytes = GREETING, agree: bytes = b'200 "json"\r\n'
-    ) -> None:
+    :param hang_up: it does so after its first answer to something else.
+    """
+
+    def __init__(self, path: Path, lie: bytes, greeting: bytes = GREETING, *, hang_up: bool = False) -> None:
         self.endpoint = f"unix:{path}"
-        self._lie, self._greeting, self._agree = lie, greeting, agree
+        self.connections = 0
+        self._lie, self._greeting, self._hang_up = lie, greeting, hang_up
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         self._listener.listen()
-        threading.Thread(target=self._serve, daemon=True).start()
+        threading.Thread(target=self._accept, daemon=True).start()
 
-    def _serve(self) -> None:
+    def _accept(self) -> None:
         with suppress(OSError):
-            connected, _ = self._listener.accept()
-            with connected:
-                connected.sendall(self._greeting)
-                for line in connected.makefile("rb"):
-                    if line == b"HANG UP\r\n":
-                        return
-                    connected.sendall(self._agree if line.startswith(b"format") else self._lie)
-                    if self._lie.endswith(b"CLOSE"):
-                        return
+            while True:
+                connected, _ = self._listener.accept()
+                self.connections += 1
+                threading.Thread(target=self._serve, args=(connected,), daemon=True).start()
+
+    def _serve(self, connected: socket.socket) -> None:
+        with suppress(OSError), connected, connected.makefile("rb") as lines:
+            connected.sendall(self._greeting)
+            for line in lines:
+                connected.sendall(b'200 "json"\r\n' if line.startswith(b"format") else self._lie)
+                if self._hang_up and not line.startswith(b"format"):
+                    connected.shutdown(socket.SHUT_RDWR)
+                    return
 
     def close(self) -> None:
         """Listen no more."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
 
@@ -256,8 +275,8 @@ LIES = {
     "no status": (b"hello\r\n", -5),
     "NUL in the status": (b"200 a\0b\r\n", -5),
     "NUL in a row": (b'201 x\r\n{"a\0": 1}\r\n.\r\n', -5),
-    "half a block": (b"201 x\r\n" + NODE + b"\r\nCLOSE", -3),
-    "half a status": (b"20CLOSE", -3),
+    "half a block": (b"201 x\r\n" + NODE + b"\r\n", -3),
+    "half a status": (b"20", -3),
     "half a block, and silence": (b"201 x\r\n" + NODE + b"\r\n", -4),
     "silence": (b"", -4),
     "a line without an end": (b"201 x\r\n" + b"[" * (17 << 20), -5),
@@ -284,7 +303,7 @@ LIES = {
 def test_a_daemon_that_lies(build: Path, tmp_path: Path, name: str) -> None:
     """One clear error without control characters, no crash, and no wait past the timeout."""
     lie, error = LIES[name]
-    liar = Liar(tmp_path / "liar.sock", lie)
+    liar = Liar(tmp_path / "liar.sock", lie, hang_up=error == -3)
     began = time.monotonic()
     patience = 300 if error == -4 else 20000
     said = calls(build, liar.endpoint, "nodes", "load", timeout_ms=patience)
@@ -303,6 +322,16 @@ def test_an_answer_before_its_question_is_nobodys(build: Path, tmp_path: Path) -
     assert said[1] == "load 5 = 0"
     assert re.match(r"load = -3 the daemon ended the connection \(6\)", said[2])
     assert said[3].startswith("load = -3 ")
+
+
+def test_the_first_plans_call_connects_again(build: Path, tmp_path: Path) -> None:
+    """gomd_getCurNode goes on when the daemon was started anew between two calls; other calls say it."""
+    liar = Liar(tmp_path / "liar.sock", b"200 7\r\n", hang_up=True)
+    said = calls(build, liar.endpoint, "cur 1 5", "cur 1 5", "load", "load", GOMD_ENDPOINT=liar.endpoint)
+    liar.close()
+    assert said[1:4] == ["cur thread 7 = 7", "cur thread 7 = 7", "load 7 = 0"]
+    assert said[4].startswith("load = -3 ")
+    assert liar.connections == 5
 
 
 @pytest.mark.parametrize(
