@@ -157,7 +157,20 @@ def test_every_command_of_gom_stands_in_its_usage(capsys: Captured) -> None:
     """The usage names each; a hint such as `gom run --help` in it leads to the usage of that command."""
     assert main(["--help"]) == 0
     usage = capsys.readouterr().out
-    for command in ("run", "attach", "migrate", "mon", "page", "top", "history", "report", "init", "doctor", "key", "token"):
+    for command in (
+        "run",
+        "attach",
+        "migrate",
+        "mon",
+        "page",
+        "top",
+        "history",
+        "report",
+        "init",
+        "doctor",
+        "key",
+        "token",
+    ):
         assert re.search(rf"^ +(gom )?{command} ", usage, re.MULTILINE), command
     hints = set(re.findall(r"`gom (\w+) --help`", usage))
     assert hints == {
