@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from gomd.protocols.telnet import TelnetLine
@@ -99,6 +99,8 @@ def test_words_in_any_order(data: list[str]) -> None:
 )
 def test_a_stream_cut_anywhere(packets: list[bytes]) -> None:
     """Telnet commands, line ends and all: what comes back are whole replies, and then `load` is answered."""
+    text = b"".join(packets).decode("latin-1")
+    assume(all(map(keeps_talking, text.split("\n"))))  # bytes may spell the verb `run`, too
     talk = Talk(DAEMON)
     for packet in packets:
         talk.send(packet)
