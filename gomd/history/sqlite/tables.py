@@ -144,11 +144,14 @@ class Tables:
         )  # fmt: skip
 
     def _changed(self, number: int, process: Process, in_job: bool) -> None:
+        # A process that ends has no command line any more, only its name in brackets: the old one stays.
+        ending = process.command.startswith("[") and process.command.endswith("]")
         self._connection.execute(
-            "UPDATE processes SET ppid = ?, uid = ?, user = ?, name = ?, command = ?, nmigs = ?, "
+            "UPDATE processes SET ppid = ?, uid = ?, user = ?, name = ?, "
+            "command = CASE WHEN ? THEN command ELSE ? END, nmigs = ?, "
             '"where" = ?, job = ? WHERE id = ?',
             (
-                process.ppid, process.uid, process.user, process.name, process.command[:MAX_COMMAND],
+                process.ppid, process.uid, process.user, process.name, ending, process.command[:MAX_COMMAND],
                 process.nmigs, process.where, in_job, number,
             ),
         )  # fmt: skip

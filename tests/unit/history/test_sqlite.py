@@ -178,6 +178,8 @@ class SqliteTests(SampleLogContract, HistoryContract, SynchronousTestCase):
         log.write_processes(NODE, TABLE, False, frozenset())
         changed = process(11, 9.0, "exec -y", cpu_seconds=7.0)
         log.write_processes(NODE, ProcessTable(1_700_000_006.0, (changed,)), False, frozenset())
+        ending = replace(changed, command="[exec]", state="Z")
+        log.write_processes(NODE, ProcessTable(1_700_000_006.0, (ending,)), False, frozenset())
         log.close()
         log = self.make()
         log.write_processes(NODE, ProcessTable(1_700_009_000.0, (process(12, 1.0),)), False, frozenset())
