@@ -157,10 +157,10 @@ def test_every_command_of_gom_stands_in_its_usage(capsys: Captured) -> None:
     """The usage names each; a hint such as `gom run --help` in it leads to the usage of that command."""
     assert main(["--help"]) == 0
     usage = capsys.readouterr().out
-    for command in ("run", "attach", "migrate", "mon", "page", "top", "key", "token"):
+    for command in ("run", "attach", "migrate", "mon", "page", "top", "init", "doctor", "key", "token"):
         assert re.search(rf"^ +(gom )?{command} ", usage, re.MULTILINE), command
     hints = set(re.findall(r"`gom (\w+) --help`", usage))
-    assert hints == {"run", "migrate", "mon", "page", "top"}
+    assert hints == {"run", "migrate", "mon", "page", "top", "init", "doctor", "completion"}
     for command in (*hints, "attach"):
         assert main([command, "--help"]) == 0
         assert capsys.readouterr().out.startswith(f"usage: gom {command} ")
