@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from gom import doctor_here
-from gom.doctor_cluster import Answers, OfNode, decode, judge
+from gom.doctor_cluster import ClusterAnswers, OfNode, decode, judge
 from libgomd.endpoints import Endpoint
 from libgomd.errors import ConnectionLost, GomdError, MalformedReply, MalformedRequest, NodeError
 from libgomd.linesocket import LineSocket, dial
@@ -157,7 +157,7 @@ def _asked(line: LineSocket) -> Iterator[OfNode]:
     doctor_rows = _rows(line, "doctor", node="all")
     seconds = time.monotonic() - began
     seen = _rows(line, "nodes", node="all")
-    yield from judge(Answers(own, nodes, seen, doctor_rows, events, seconds))
+    yield from judge(ClusterAnswers(own, nodes, seen, doctor_rows, events, seconds))
 
 
 def _one_move(places: Sequence[Endpoint], token: str, pid: str, node: str) -> Iterator[OfNode]:

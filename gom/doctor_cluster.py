@@ -23,7 +23,7 @@ class OfNode(NamedTuple):
     finding: Finding
 
 
-class Answers(NamedTuple):
+class ClusterAnswers(NamedTuple):
     """
     The rows of the daemon, as JSON objects.
 
@@ -40,7 +40,7 @@ class Answers(NamedTuple):
     seconds: float
 
 
-def judge(answers: Answers) -> Iterator[OfNode]:
+def judge(answers: ClusterAnswers) -> Iterator[OfNode]:
     """Yield everything that can be said: of each node its own findings, and what follows from several."""
     names = {int(row["id"]): str(row["name"]) for row in answers.nodes}
 
@@ -142,7 +142,7 @@ def unreachable(rows: Sequence[Row], names: Mapping[int, str]) -> Iterator[tuple
             )  # fmt: skip
 
 
-def clocks(answers: Answers) -> Iterator[tuple[int, Finding]]:
+def clocks(answers: ClusterAnswers) -> Iterator[tuple[int, Finding]]:
     """Yield how far the clocks of the others are from this node's, as far as asking can tell."""
     stamps = {
         int(row["from"]): float(row["value"])

@@ -10,7 +10,7 @@ import pytest
 
 from gom.command import main
 from gom.doctor import DoctorOptions, parse, reasons_of, write
-from gom.doctor_cluster import Answers, OfNode, judge
+from gom.doctor_cluster import ClusterAnswers, OfNode, judge
 from gom.doctor_here import state_of
 from libgomd.errors import MalformedRequest
 from libgomd.model import Finding, FindingState
@@ -26,7 +26,7 @@ def told(number: int, check: str, state: str = "good", text: str = "", value: fl
     return {"from": number, "check": check, "state": state, "text": text, "mend": "m", "value": value}
 
 
-def healthy(**changes: Any) -> Answers:
+def healthy(**changes: Any) -> ClusterAnswers:
     """Three nodes, all well, with what is changed."""
     nodes = [node(1, "a"), node(2, "b"), node(3, "c")]
     found: dict[str, Any] = {
@@ -41,10 +41,10 @@ def healthy(**changes: Any) -> Answers:
         "events": [{"kind": "join", "node": 2, "name": "b", "reason": "heard", "time": 1.0}],
         "seconds": 0.1,
     }
-    return Answers(**(found | changes))
+    return ClusterAnswers(**(found | changes))
 
 
-def wrong(answers: Answers) -> list[tuple[int | None, str, FindingState]]:
+def wrong(answers: ClusterAnswers) -> list[tuple[int | None, str, FindingState]]:
     """What is not good."""
     found = [(each.node, each.finding.check, each.finding.state) for each in judge(answers)]
     assert all(each.finding.mend for each in judge(answers) if each.finding.state is not GOOD)
