@@ -211,7 +211,8 @@ def gomd_ini(text: str, spec: str) -> str:
     page.head("DESCRIPTION")
     page.text(_joined(head.split("\n")).removeprefix("gomd.ini: every setting at its default. "))
     page.head("SETTINGS")
-    section, notes, started = "", [], False
+    notes: list[str] = []
+    section, started = "", False
     for line in rest.split("\n"):
         if line.startswith("["):
             section, notes, started = line.strip("[]"), [], False
