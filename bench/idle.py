@@ -11,13 +11,15 @@ from bench.servers import echo, gomd
 #: Seconds the daemon is left alone before, and while it is measured.
 SETTLE_SECONDS: Final = 6.0
 SECONDS: Final = 60.0
+#: What the history costs is measured by `bench.history`.
+WITHOUT_HISTORY: Final = ("--set", "history.kind=none")
 
 
 def run() -> list[Row]:
     """Measure, and return the rows."""
-    with gomd():
+    with gomd(*WITHOUT_HISTORY):
         pass  # it writes its bytecode: what compiles it has more memory for ever
-    with gomd() as ours, echo() as theirs:
+    with gomd(*WITHOUT_HISTORY) as ours, echo() as theirs:
         time.sleep(SETTLE_SECONDS)
         used = ours.cpu_seconds()
         time.sleep(SECONDS)
