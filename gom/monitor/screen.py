@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from types import FrameType
 from typing import Any, ClassVar, Final
 
 from rich.segment import Segment
@@ -202,6 +203,7 @@ class Shell(App[int]):
         self.picture = Picture(program, styles(environment), patience, paste)
         self._news_loop: asyncio.AbstractEventLoop | None = None
         self._news_context: contextvars.Context | None = None
+        self._has_terminal = True
 
     def compose(self) -> ComposeResult:
         """Show the picture alone."""
@@ -215,6 +217,35 @@ class Shell(App[int]):
         for number in _ENDED_BY:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
                 self._news_loop.add_signal_handler(number, self.exit, 128 + number)
+        self._guard_continue()
+
+    def _guard_continue(self) -> None:
+        """
+        Let textual take the terminal again only after it has given it back.
+
+        It takes it at every SIGCONT. After a SIGSTOP from outside it has it still: a second thread would read
+        the keys, and some of them would be lost.
+        """
+        give_back, take = signal.getsignal(signal.SIGTSTP), signal.getsignal(signal.SIGCONT)
+        if not (callable(give_back) and callable(take)):  # not on a terminal
+            return
+
+        def stopped(number: int, frame: FrameType | None) -> None:
+            self._has_terminal = False
+            give_back(number, frame)
+
+        def continued(number: int, frame: FrameType | None) -> None:
+            if self._has_terminal:
+                self.news()
+            else:
+                take(number, frame)
+
+        def resumed(_app: App[int]) -> None:
+            self._has_terminal = True
+
+        signal.signal(signal.SIGTSTP, stopped)
+        signal.signal(signal.SIGCONT, continued)
+        self.app_resume_signal.subscribe(self, resumed)
 
     def news(self) -> None:
         """Draw soon; may be called on any thread, and before the screen is there."""

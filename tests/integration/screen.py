@@ -47,7 +47,8 @@ class Screen:
         self.resize(columns, rows)
         self.before = termios.tcgetattr(slave)
         environment = {**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **(env or {})}
-        environment.pop("NO_COLOR", None) if not env or "NO_COLOR" not in env else None
+        for name in {"NO_COLOR", "COLUMNS", "LINES"} - set(env or ()):  # of whoever runs the tests
+            environment.pop(name, None)
         self._slave = slave
         self.process = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True,
