@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from gomd.verbs import arguments as words
+from gomd.verbs.options import split_options
 from libgomd.errors import MalformedRequest
 from libgomd.model import Event, EventKind
 
@@ -43,19 +44,9 @@ def parse(arguments: tuple[str, ...]) -> EventSelection:
 
     :raises MalformedRequest: an option is unknown, is given twice, or has no value or a wrong one.
     """
-    given: dict[str, str] = {}
-    rest = list(arguments)
-    while rest:
-        option, is_joined, value = rest.pop(0).partition("=")
-        if option not in _EXAMPLES:
-            raise MalformedRequest(f"events has no option {option[:40]}: it has {' '.join(_EXAMPLES)}")
-        if option in given:
-            raise MalformedRequest(f"{option} is given twice: give it once")
-        if not is_joined:
-            if not rest:
-                raise MalformedRequest(f"{option} takes a value: {_EXAMPLES[option]}")
-            value = rest.pop(0)
-        given[option] = value
+    plain, given = split_options("events", arguments, _EXAMPLES)
+    if plain:
+        raise MalformedRequest(f"events has no option {plain[0][:40]}: it has {' '.join(_EXAMPLES)}")
     newest = given.get("--newest")
     return EventSelection(
         frozenset(map(_kind, given["--kind"].split(","))) if "--kind" in given else frozenset(),
