@@ -12,7 +12,7 @@ DESTDIR ?=
 # Where `make install-unit` puts gomd.service.
 UNITDIR ?= /etc/systemd/system
 
-.PHONY: help run test format lint types imports page-tools page-pictures unit integration faults programs examples bench demo man pictures clients system criu clean install-openmosix-names uninstall-openmosix-names install-unit uninstall-unit
+.PHONY: help run test format lint types imports docs diagrams page-tools page-pictures unit integration faults programs examples bench demo man pictures clients system criu clean install-openmosix-names uninstall-openmosix-names install-unit uninstall-unit
 
 help:
 	@echo 'make run          run the daemon in the foreground with gomd.ini'
@@ -23,6 +23,8 @@ help:
 	@echo 'make programs     move a hundred programs of Debian and write docs/programs.md, as root; ONLY=name for one'
 	@echo 'make bench        measure; ONLY=name for one of them'
 	@echo 'make pictures     remake the pictures of the live screens, docs/pictures'
+	@echo 'make docs         the documentation as HTML, build/docs/index.html'
+	@echo 'make diagrams     redraw the diagrams of the documentation; needs graphviz'
 	@echo 'make man          remake the manual pages, packaging/man'
 	@echo 'make demo         draw the load and the top processes of the daemon that runs'
 	@echo 'make clients      build and check the libraries in other languages'
@@ -37,11 +39,21 @@ run: $(VENV)/.installed
 	@echo 'gomd: the telnet line is at the endpoint below; try: telnet 127.0.0.1 2901'
 	exec $(BIN)/twistd -n --pidfile= gomd --config gomd.ini
 
-test: lint types imports system page-tools unit integration
+test: lint types imports docs system page-tools unit integration
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# The documentation as HTML. A link that leads nowhere, and a page that no list of contents names, is an error.
+docs: $(VENV)/.tested
+	$(BIN)/python contrib/reference.py docs
+	$(BIN)/python -m sphinx -q -W --keep-going -d build/doctrees -b html docs build/docs
+
+# The diagrams of the documentation, from their text.
+diagrams:
+	@command -v dot >/dev/null || { echo 'make: the diagrams need graphviz: on Debian, apt install graphviz' >&2; exit 1; }
+	@for each in docs/diagrams/*.dot; do name=$${each##*/}; dot -Tsvg "$$each" -o "docs/pictures/diagram-$${name%.dot}.svg"; done
 
 # Rewrites the files: the layout as ruff has it, and the mistakes that ruff can correct.
 format: $(VENV)/.tested
