@@ -291,7 +291,7 @@ class Supervisor:
             self._stdio.end_input()
         elif kind == frames.ATTACH:
             wanted = frames.decode_attach(payload)
-            if wanted.get("detach"):
+            if wanted.detach:
                 self._attachment.detach()
             else:
                 self._before_attach()
