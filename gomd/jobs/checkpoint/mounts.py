@@ -1,4 +1,4 @@
-"""The mounts of a process, as mountinfo shows them, and which file systems nodes can share. Pure but for `read_mounts`."""
+"""The mounts of a process as mountinfo shows them, and which nodes share. Only `read_mounts` does I/O."""
 
 from __future__ import annotations
 
