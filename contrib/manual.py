@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gom.command import USAGE
+from gom.help_texts import USAGE
 from gom.usages import SUMMARIES, usage_of
 from gom.verb_words import VERBS
 from gomd.config import SHORT_OPTIONS

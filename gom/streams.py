@@ -7,7 +7,6 @@ import select
 import signal
 import socket
 import time
-from typing import NamedTuple
 
 from gom.escapes import DEFAULT_ESCAPE
 from gom.foreground import die_of_interrupt
@@ -27,20 +26,11 @@ class Lost(Exception):
     """The connection broke; the job may still be running."""
 
 
-class StartedJob(NamedTuple):
-    """What the daemon tells about a job that has started."""
-
-    job: int
-    detached: bool
-    tty: bool = False
-
-    @classmethod
-    def read(cls, started: Started) -> StartedJob:
-        """Return the facts in ``started``. :raises MalformedFrame: the job's number is missing."""
-        job = started.told.get("job")
-        if not isinstance(job, int):
-            raise frames.MalformedFrame("a STARTED without the number of the job")
-        return cls(job, bool(started.told.get("detached")), bool(started.told.get("tty")))
+def job_of(started: Started) -> int:
+    """Return the number of the job that has started. :raises MalformedFrame: it is missing."""
+    if started.job is None:
+        raise frames.MalformedFrame("a STARTED without the number of the job")
+    return started.job
 
 
 class Streams:
@@ -108,7 +98,7 @@ class Streams:
             for kind, payload in self._parser.feed(data):
                 if kind == frames.STARTED:
                     self._connection.close()
-                    return StartedJob.read(Started(frames.decode_json(payload))).job
+                    return job_of(Started.decode(payload))
                 if kind == frames.FAILED:
                     raise failure_in(payload)
 
@@ -228,9 +218,9 @@ class Streams:
             else:
                 self._end.passed_on(event.kind, len(event.data))
         elif isinstance(event, Started):
-            job, detached, has_terminal = StartedJob.read(event)
-            self._control.job, self._control.stays_alone = job, detached and self._detachable
-            if has_terminal:
+            self._control.job = job_of(event)
+            self._control.stays_alone = event.detached and self._detachable
+            if event.tty:
                 self._terminal.become_screen()
         elif isinstance(event, Attached):
             self._control.on_attached(event.stop)

@@ -53,7 +53,7 @@ def usage_of(command: str) -> str:
 
         return doctor.USAGE
     if command == "migrate":
-        from gom.command import MIGRATE_USAGE
+        from gom.help_texts import MIGRATE_USAGE
 
         return MIGRATE_USAGE
     if command == "completion":

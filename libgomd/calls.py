@@ -4,22 +4,41 @@ Every verb as a typed function that returns a `Call`: the request, and how to de
 These functions send nothing. ``client.call(calls.load())`` does, and so does the method ``client.load()``
 that both clients make from it. ``node=`` forwards a request to that node, by id or name; without it, the
 connected daemon answers. Values that a daemon does not know are None.
+
+Here is what everybody may ask and do. `libgomd.admin_calls` has the calls of administrators and
+`libgomd.watch_calls` those whose answer goes on; all of them are names of this module, too.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from libgomd import call_forms as forms
 from libgomd import model
+from libgomd.admin_calls import block as block
+from libgomd.admin_calls import bring as bring
+from libgomd.admin_calls import checkpoint as checkpoint
+from libgomd.admin_calls import do as do
+from libgomd.admin_calls import expel as expel
+from libgomd.admin_calls import lstay as lstay
+from libgomd.admin_calls import noblock as noblock
+from libgomd.admin_calls import nolstay as nolstay
+from libgomd.admin_calls import noquiet as noquiet
+from libgomd.admin_calls import nostay as nostay
+from libgomd.admin_calls import put as put
+from libgomd.admin_calls import quiet as quiet
+from libgomd.admin_calls import setspeed as setspeed
+from libgomd.admin_calls import setyard as setyard
+from libgomd.admin_calls import shutdown as shutdown
+from libgomd.admin_calls import stay as stay
 from libgomd.call_forms import NodeKey as NodeKey
-from libgomd.errors import MalformedRequest
-from libgomd.node_rounds import NodeAnswer, NodeRounds
-from libgomd.replies import Call, Rounds, Stream
+from libgomd.replies import Call
+from libgomd.watch_calls import watch as watch
+from libgomd.watch_calls import watch_events as watch_events
+from libgomd.watch_calls import watch_nodes as watch_nodes
 from libgomd.wire.lines import Request
 
-T = TypeVar("T")
 #: Seconds since the epoch, or text as the line protocol has it: ``15m``, ``2026-11-28T03:12``.
 Moment = float | str
 
@@ -158,11 +177,6 @@ def get(path: str, *, node: NodeKey = "") -> Call[str]:
     return Call(forms.request("get", path, node=node), lambda found: forms.text(found, "text"))
 
 
-def put(path: str, value: object, *, node: NodeKey = "") -> Call[None]:
-    """Write a value of the tree (admin)."""
-    return forms.order("put", path, value, node=node, patient=True)
-
-
 def ps(
     *pids: int,
     top: int | None = None,
@@ -251,74 +265,6 @@ def kill(job: int, signal: int | str = "TERM", *, node: NodeKey = "") -> Call[No
     return forms.order("kill", job, signal, node=node)
 
 
-def setspeed(speed: int, *, node: NodeKey = "") -> Call[None]:
-    """Set the node's speed (admin)."""
-    return forms.order("setspeed", speed, node=node)
-
-
-def setyard(speed: int, *, node: NodeKey = "") -> Call[None]:
-    """Set the yardstick, the speed of a standard machine (admin)."""
-    return forms.order("setyard", speed, node=node)
-
-
-def stay(*, node: NodeKey = "") -> Call[None]:
-    """Let no process leave the node by balancing (admin)."""
-    return forms.order("stay", node=node)
-
-
-def nostay(*, node: NodeKey = "") -> Call[None]:
-    """Let processes leave the node again (admin)."""
-    return forms.order("nostay", node=node)
-
-
-def lstay(*, node: NodeKey = "") -> Call[None]:
-    """Let no locally started process leave the node by balancing (admin)."""
-    return forms.order("lstay", node=node)
-
-
-def nolstay(*, node: NodeKey = "") -> Call[None]:
-    """Let locally started processes leave the node again (admin)."""
-    return forms.order("nolstay", node=node)
-
-
-def block(*, node: NodeKey = "") -> Call[None]:
-    """Refuse guests (admin)."""
-    return forms.order("block", node=node)
-
-
-def noblock(*, node: NodeKey = "") -> Call[None]:
-    """Take guests again (admin)."""
-    return forms.order("noblock", node=node)
-
-
-def quiet(*, node: NodeKey = "") -> Call[None]:
-    """Do not share load information (admin)."""
-    return forms.order("quiet", node=node)
-
-
-def noquiet(*, node: NodeKey = "") -> Call[None]:
-    """Share load information again (admin)."""
-    return forms.order("noquiet", node=node)
-
-
-def bring(*, node: NodeKey = "") -> Call[None]:
-    """
-    Bring all of the node's processes home; the answer comes when they are (admin).
-
-    :raises Conflict: some stay away; says how many and why.
-    """
-    return forms.order("bring", node=node, patient=True)
-
-
-def expel(*, node: NodeKey = "") -> Call[None]:
-    """
-    Send all guests away; the answer comes when they are gone (admin).
-
-    :raises Conflict: some stay; says how many and why.
-    """
-    return forms.order("expel", node=node, patient=True)
-
-
 def events(
     *kinds: model.EventKind,
     newest: int | None = None,
@@ -362,63 +308,6 @@ def stats(*names: str, node: NodeKey = "") -> Call[list[model.Counter]]:
     return forms.rows(model.Counter, "stats", *names, node=node)
 
 
-def checkpoint(name: str, *, node: NodeKey = "") -> Call[None]:
-    """Leave a mark in the sample log, to find this moment again (admin)."""
-    return forms.order("checkpoint", name, node=node)
-
-
 def auth(token: str) -> Call[None]:
     """Raise this connection's role to that of the token's owner."""
     return forms.order("auth", token)
-
-
-def shutdown(*, node: NodeKey = "") -> Call[None]:
-    """Stop the daemon, cleanly (admin)."""
-    return forms.order("shutdown", node=node)
-
-
-def do(name: str, *, node: NodeKey = "") -> Stream[model.Output]:
-    """Run a command of `[commands]` (admin): first its output, line by line, last its exit status."""
-    return forms.stream(model.Output, "do", name, node=node)
-
-
-def watch(call: Call[T], *, seconds: float | None = None, rounds: int | None = None) -> Stream[T]:
-    """
-    Ask ``call`` again and again.
-
-    :param seconds: from round to round, 1 unless said; the daemon has a smallest value.
-    :param rounds: how many; None for no end.
-    :raises MalformedRequest: for `events`, which come as they happen: `watch_events`.
-    """
-    if call.request.verb == "events":
-        raise MalformedRequest("events come as they happen: use `watch_events`")
-    options: list[object] = [] if seconds is None else ["-n", f"{seconds:g}"]
-    options += [] if rounds is None else ["-c", rounds]
-    asked = call.request
-    request = forms.request("watch", *options, asked.verb, *asked.arguments, node=asked.node)
-    return Stream(request, lambda: Rounds(call))
-
-
-def watch_nodes(
-    call: Call[T], *, nodes: NodeKey = "all", seconds: float | None = None, rounds: int | None = None
-) -> Stream[list[NodeAnswer[T]]]:
-    """
-    Ask ``call`` of every node, or of one, again and again; each round has what each node said last.
-
-    :param nodes: ``all``, or the id or name of one. Other parameters as for `watch`.
-    :raises MalformedRequest: for `events`, which every node knows, and for a call that names a node.
-    """
-    if call.request.verb == "events":
-        raise MalformedRequest("every node knows the events of all nodes: use `watch_events`")
-    if call.request.node:
-        raise MalformedRequest("name the nodes in `nodes`, and none in the call")
-    options: list[object] = [] if seconds is None else ["-n", f"{seconds:g}"]
-    options += [] if rounds is None else ["-c", rounds]
-    asked = call.request
-    request = forms.request("watch", *options, f"@{nodes}", asked.verb, *asked.arguments)
-    return Stream(request, lambda: NodeRounds(call))
-
-
-def watch_events(*, node: NodeKey = "") -> Stream[model.Event]:
-    """Ask to be told of events as they happen."""
-    return forms.stream(model.Event, "watch", "events", node=node)

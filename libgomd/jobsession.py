@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from libgomd.errors import ConnectionLost, MalformedRequest, NotPossible
 from libgomd.wire import frames
@@ -52,13 +52,11 @@ class JobFacts(NamedTuple):
     detached: bool
 
     @classmethod
-    def read(cls, told: dict[str, Any]) -> JobFacts:
-        """Return the facts in the JSON of a `STARTED`. :raises MalformedFrame: it has not got them."""
-        job, home, node, pid = (told.get(name) for name in ("job", "home", "node", "pid"))
-        numbers = [job, home, node, *(() if pid is None else (pid,))]
-        if any(isinstance(number, bool) or not isinstance(number, int) for number in numbers):
+    def read(cls, started: Started) -> JobFacts:
+        """Return the facts in ``started``. :raises MalformedFrame: one of the first three is missing."""
+        if started.job is None or started.home is None or started.node is None:
             raise frames.MalformedFrame("a STARTED that does not say job, home, node and pid as numbers")
-        return cls(job, home, node, pid, bool(told.get("detached")))  # type: ignore[arg-type]
+        return cls(started.job, started.home, started.node, started.pid, started.detached)
 
 
 class JobSession:
@@ -116,7 +114,7 @@ class JobSession:
             if event.data:
                 self._chunks.append((event.kind, event.data))
         elif isinstance(event, Started):
-            self.facts = JobFacts.read(event.told)
+            self.facts = JobFacts.read(event)
         elif isinstance(event, Attached):
             self.lost_output += sum(event.lost.values())
         elif isinstance(event, Exited):

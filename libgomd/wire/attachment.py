@@ -37,9 +37,29 @@ OUTPUTS: Final = {frames.STDOUT: "stdout", frames.STDERR: "stderr"}
 
 
 class Started(NamedTuple):
-    """The job runs. :ivar told: what the job's end says of it: ``job``, ``home``, ``node``, ``pid``, ..."""
+    """
+    The job runs. This is what its end says of it; None stands for what it does not say.
 
-    told: dict[str, Any]
+    :ivar job: its number on its home node. :ivar home: id of that node. :ivar node: id of the node that it
+        runs on. :ivar pid: its process id at home. :ivar detached: nobody waits for it. :ivar tty: it has a
+        terminal of its own.
+    """
+
+    job: int | None = None
+    home: int | None = None
+    node: int | None = None
+    pid: int | None = None
+    detached: bool = False
+    tty: bool = False
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Started:
+        """Return what a `STARTED` says. :raises MalformedFrame: a number in it is none."""
+        told = frames.decode_json(payload)
+        job, home, node, pid = (told.get(name) for name in ("job", "home", "node", "pid"))
+        if any(type(number) is not int for number in (job, home, node, pid) if number is not None):
+            raise frames.MalformedFrame("a STARTED that does not say job, home, node and pid as numbers")
+        return cls(job, home, node, pid, bool(told.get("detached")), bool(told.get("tty")))
 
 
 class Attached(NamedTuple):
@@ -110,7 +130,7 @@ class CallerEnd:
         self.attached = False
         self.exited: Exited | None = None
         self._asked = serial
-        self._more: dict[str, Any] = {"stops": True} if stops else {}
+        self._stops = stops
         self._stdin_ended = False
         self._stdin_end_sent = False
         self._size = b""
@@ -138,8 +158,8 @@ class CallerEnd:
         """Ask for the streams from where this end is."""
         self.attached = False
         self._asked += 1
-        wanted = {name: self.outputs[kind].received for kind, name in OUTPUTS.items()}
-        self._outgoing += frames.encode_json(frames.ATTACH, {**wanted, "n": self._asked, **self._more})
+        stdout, stderr = self.outputs[frames.STDOUT].received, self.outputs[frames.STDERR].received
+        self._outgoing += frames.encode_attach(frames.AttachRequest(stdout, stderr, self._asked, self._stops))
 
     def input_room(self) -> int:
         """Return how many bytes of input may be given to `send_input` now; 0 while not attached."""
@@ -222,7 +242,7 @@ class CallerEnd:
                 return InputTaken(position)
             return None
         if kind == frames.STARTED:
-            return Started(frames.decode_json(payload))
+            return Started.decode(payload)
         if kind == frames.ATTACHED:
             return self._on_attached(frames.decode_json(payload))
         if kind == frames.RESUME:

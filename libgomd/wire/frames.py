@@ -76,6 +76,23 @@ def encode(kind: int, payload: bytes = b"") -> bytes:
     return bytes((kind,)) + len(payload).to_bytes(4, "big") + payload
 
 
+class AttachRequest(NamedTuple):
+    """
+    What an `ATTACH` asks for.
+
+    :ivar stdout: position from which that output is wanted, and :ivar stderr: that of the other one.
+    :ivar n: number of this request, which the answer repeats; None when the caller does not count them.
+    :ivar stops: whether the caller wants to hear that the job stops.
+    :ivar detach: whether the caller leaves instead; nothing else counts then.
+    """
+
+    stdout: int = 0
+    stderr: int = 0
+    n: int | None = None
+    stops: bool = False
+    detach: bool = False
+
+
 class InputPositions(NamedTuple):
     """How much of a job's input its end has ``received``, and how much of that the job has ``taken``."""
 
@@ -103,21 +120,29 @@ def decode_json(payload: bytes) -> dict[str, Any]:
     return value
 
 
-def decode_attach(payload: bytes) -> dict[str, Any]:
-    """
-    Return what an `ATTACH` says: ``detach`` alone, or positions that are none below 0, perhaps with ``n`` and
-    ``stops``.
+def encode_attach(wanted: AttachRequest) -> bytes:
+    """Return the frame that asks for ``wanted``."""
+    if wanted.detach:
+        return encode_json(ATTACH, {"detach": True})
+    told: dict[str, Any] = {"stdout": wanted.stdout, "stderr": wanted.stderr}
+    if wanted.n is not None:
+        told["n"] = wanted.n
+    if wanted.stops:
+        told["stops"] = True
+    return encode_json(ATTACH, told)
 
-    :raises MalformedFrame: it says something else.
-    """
+
+def decode_attach(payload: bytes) -> AttachRequest:
+    """Return what an `ATTACH` says. :raises MalformedFrame: a value in it is of the wrong type or below 0."""
     told = decode_json(payload)
-    for name in ("stdout", "stderr", "n"):
-        if not _is_position(told.get(name, 0)):
-            raise MalformedFrame(f"an ATTACH whose {name} is no number that can be")
-    for name in ("detach", "stops"):
-        if not isinstance(told.get(name, False), bool):
-            raise MalformedFrame(f"an ATTACH whose {name} is neither true nor false")
-    return told
+    found: dict[str, Any] = {name: told[name] for name in AttachRequest._fields if name in told}
+    for name, value in found.items():
+        if name in ("detach", "stops"):
+            if not isinstance(value, bool):
+                raise MalformedFrame(f"an ATTACH whose {name} is neither true nor false")
+        elif not _is_position(value):
+            raise MalformedFrame(f"an ATTACH whose {name} is not a whole number from 0 to 2**63 - 1")
+    return AttachRequest(**found)
 
 
 def decode_attached(payload: bytes) -> InputPositions:

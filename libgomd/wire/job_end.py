@@ -33,21 +33,23 @@ class JobEnd:
         """The caller, or the connection to it, is gone."""
         self.attached = False
 
-    def attach(self, wanted: dict[str, Any]) -> bytes:
+    def attach(self, wanted: frames.AttachRequest) -> bytes:
         """
         Begin a new attachment.
 
-        :param wanted: what `frames.decode_attach` returned.
         :returns: the frame that answers, with the acknowledgement of the input behind it.
         """
         self.attached = True
         told: dict[str, Any] = {
-            name: self.outputs[kind].resume(wanted.get(name, 0)) for kind, name in OUTPUTS.items()
+            "stdout": self.outputs[frames.STDOUT].resume(wanted.stdout),
+            "stderr": self.outputs[frames.STDERR].resume(wanted.stderr),
+            "stdin": self.stdin.received,
+            "stdin_taken": self.stdin.taken,
+            "stdin_ended": self.stdin_ended,
         }
-        told.update(stdin=self.stdin.received, stdin_taken=self.stdin.taken, stdin_ended=self.stdin_ended)
-        if "n" in wanted:
-            told["n"] = wanted["n"]
-        self.tells_stops = bool(wanted.get("stops"))
+        if wanted.n is not None:
+            told["n"] = wanted.n
+        self.tells_stops = wanted.stops
         if self.tells_stops:
             told["stopped"] = self.stop
         self.stdin.acknowledgement()

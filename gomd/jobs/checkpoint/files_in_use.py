@@ -2,61 +2,31 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import stat
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final
 
-from gomd.jobs.checkpoint.acting_as import acting_as
 from gomd.jobs.checkpoint.copied_files import is_sqlite, why_no_copy
 from gomd.jobs.checkpoint.file_facts import FileReader
+from gomd.jobs.checkpoint.file_identity import differs, inode_of, is_at, is_seen, leads_to, size_of, volume_of
 from gomd.jobs.checkpoint.kernel_objects import NAMELESS, stays
+from gomd.jobs.checkpoint.mapped_files import Mapping
 from gomd.jobs.checkpoint.mounts import (
     KERNEL_STATE,
-    MAX_MOUNTINFO,
     Mount,
     mount_of,
     own_mounts,
-    parse_mountinfo,
-    shared_identity,
 )
-from gomd.jobs.checkpoint.probes import Rights
 from gomd.jobs.checkpoint.process_status import DescriptorInfo
 from gomd.jobs.checkpoint.same_file import SYSTEM, FileRequirement
 
 #: Bytes of a deleted file, still open or mapped, which criu carries along.
 MAX_GHOST_BYTES: Final = 1 << 20
 DELETED: Final = " (deleted)"
-_MAPPING: Final = re.compile(r"^([0-9a-f]+-[0-9a-f]+) (....) \S+ \S+ \d+ +(/.*|anon_inode:.*)$", re.MULTILINE)
 _OF_PROCESS: Final = re.compile(r"/proc/\d+/")
-_MAX_MAPS_BYTES: Final = 16 << 20
-
-
-class Mapping(NamedTuple):
-    """A file that is mapped. :ivar addresses: as in map_files. :ivar written: what is written goes to it."""
-
-    path: str
-    addresses: str
-    written: bool
-
-
-def parse_maps(text: str) -> list[Mapping]:
-    """Return the files in ``text``, which is of /proc/PID/maps: each once, as it is written if it is."""
-    found: dict[str, Mapping] = {}
-    for addresses, permissions, path in _MAPPING.findall(text):
-        written = permissions[1] == "w" and permissions[3] == "s"
-        if path not in found or (written and not found[path].written):
-            found[path] = Mapping(path.replace("\\012", "\n"), addresses, written)
-    return list(found.values())
-
-
-def read_mappings(here: str) -> list[Mapping]:
-    """Return the files that a process has mapped. :raises OSError: it has ended, or may not be seen."""
-    with open(f"{here}/maps", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-        return parse_maps(file.read(_MAX_MAPS_BYTES))
 
 
 class FilesInUse:
@@ -79,7 +49,7 @@ class FilesInUse:
         self._gids = frozenset(gids)
         self._mounts = mounts
         self._travelling = {
-            mount.place for mount in own_mounts(mounts, daemons) if _differs(root, mount.point)
+            mount.place for mount in own_mounts(mounts, daemons) if differs(root, mount.point)
         }
         self._limit = limit
         self._with_sqlite = False
@@ -173,7 +143,7 @@ class FilesInUse:
         mount = mount_of(self._mounts, path)
         if mount is not None and mount.kind in KERNEL_STATE:
             written, there = False, True
-        if written and not _is_at(self._root + path, known):
+        if written and not is_at(self._root + path, known):
             return f"its file {path} was replaced by another one of that name"
         before = self._found.get(path)
         if before is not None and (before[1].written or not written):
@@ -183,7 +153,7 @@ class FilesInUse:
             return ""
         volume = ""
         if mount is not None and (written or not there):
-            volume = _volume(mount, at)
+            volume = volume_of(mount, at)
         self._found[path] = at, FileRequirement(
             path, 0, written=written, near=0 if stat.S_ISDIR(known.st_mode) else min(position, known.st_size),
             device=known.st_dev, directory=stat.S_ISDIR(known.st_mode), there=there, volume=volume,
@@ -198,7 +168,7 @@ class FilesInUse:
         """
         for path, (at, file) in self._found.items():
             known = os.major(file.device) << 20 | os.minor(file.device)
-            if known == device and _inode(at) == inode:
+            if known == device and inode_of(at) == inode:
                 self._found[path] = at, replace(file, written=True, there=False, watched=True)
                 return True
         return False
@@ -217,7 +187,7 @@ class FilesInUse:
         for at, file in self._found.values():
             here = _directory_of(file)
             mount = mount_of(self._mounts, here)
-            if file.path.startswith(SYSTEM) or mount is None or not _is_seen(file.path, at):
+            if file.path.startswith(SYSTEM) or mount is None or not is_seen(file.path, at):
                 continue
             if mount.kind.startswith("fuse"):  # each node numbers the files as it likes
                 if file.written:
@@ -230,23 +200,11 @@ class FilesInUse:
     def describe(self, reader: FileReader) -> tuple[FileRequirement, ...]:
         """Read what tells them apart from others: the small ones first. What is closed by now is left out."""
         found = {}
-        for path, (at, file) in sorted(self._found.items(), key=lambda item: _size(item[1][0])):
+        for path, (at, file) in sorted(self._found.items(), key=lambda item: size_of(item[1][0])):
             described = reader.read(at, file)
             if described is not None and ("/map_files/" in at or leads_to(at, path)):
                 found[path] = described
         return tuple(found[path] for path in self._found if path in found)
-
-
-def leads_to(at: str, path: str) -> bool:
-    """
-    Whether ``at``, a link of /proc, still leads to what it led to when it was read.
-
-    A process that runs may have closed the file, and have opened another one in its place.
-    """
-    try:
-        return os.readlink(at) == path
-    except OSError as error:
-        return error.errno == errno.EINVAL  # it is no link: its name was used
 
 
 def _directory_of(file: FileRequirement) -> str:
@@ -258,114 +216,6 @@ def _ancestors(path: str, top: str) -> Iterator[str]:
     while path not in (top, "/"):
         path = os.path.dirname(path)
         yield path
-
-
-def read_mounts(here: str) -> list[Mount]:
-    """Return the mounts of a process, empty when they cannot be read."""
-    try:
-        with open(f"{here}/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-            return parse_mountinfo(file.read(MAX_MOUNTINFO))
-    except OSError:
-        return []
-
-
-def describe_here(
-    wanted: FileRequirement, reader: FileReader, mounts: Sequence[Mount], rights: Rights | None = None
-) -> FileRequirement | None:
-    """
-    Return what this node has instead of a file of another node; None when there is nothing of its kind.
-
-    :param rights: of the user who must be allowed to have it, None for root. Of what this user may not have,
-        nothing is told, as another node asks.
-    """
-    if rights is not None and not _may_have(wanted, rights):
-        return _untold(wanted, mounts, rights)
-    found = reader.read(wanted.path, wanted, source=False)
-    return None if found is None else replace(found, volume=_volume_here(wanted, mounts), denied=False)
-
-
-def _untold(wanted: FileRequirement, mounts: Sequence[Mount], rights: Rights) -> FileRequirement | None:
-    """Return which file a user sees that may not have it; without numbers if it may not even look."""
-    known, volume = None, ""
-    try:
-        with acting_as(rights.uid, rights.gid, rights.groups):
-            known = os.stat(wanted.path)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            return None
-    else:
-        volume = _volume_here(wanted, mounts)
-    inode, device = (0, 0) if known is None else (known.st_ino, known.st_dev)
-    return replace(
-        wanted, denied=True, size=0, build_id="", inode=inode, mtime=0, digest="", device=device,
-        volume=volume,
-    )  # fmt: skip
-
-
-def _volume_here(wanted: FileRequirement, mounts: Sequence[Mount]) -> str:
-    mount = mount_of(mounts, wanted.path) if wanted.volume else None
-    return "" if mount is None else _volume(mount, wanted.path)
-
-
-def _may_have(wanted: FileRequirement, rights: Rights) -> bool:
-    """Whether a user may have a file as the job has it; having it mapped, to execute it is enough."""
-    changes = wanted.written and not (wanted.directory or wanted.watched)
-    modes = (os.W_OK,) if changes else (os.R_OK, os.X_OK)
-    try:
-        with acting_as(rights.uid, rights.gid, rights.groups):
-            return any(os.access(wanted.path, mode, effective_ids=True) for mode in modes)
-    except OSError:
-        return True  # it cannot be told now: it is checked again when the copy has it open
-
-
-def _volume(mount: Mount, at: str) -> str:
-    try:
-        return shared_identity(mount, os.statvfs(at).f_fsid)
-    except OSError:
-        return ""
-
-
-def _differs(root: str, point: str) -> bool:
-    """Whether the job sees something else at ``point`` than this process."""
-    try:
-        theirs = os.stat(root + point)
-    except OSError:
-        return False
-    try:
-        ours = os.stat(point)
-    except OSError:
-        return True
-    return (theirs.st_dev, theirs.st_ino) != (ours.st_dev, ours.st_ino)
-
-
-def _is_seen(path: str, at: str) -> bool:
-    """Whether this process finds by its path what the job has at ``at``."""
-    try:
-        return _is_at(path, os.stat(at))
-    except OSError:
-        return False
-
-
-def _is_at(path: str, known: os.stat_result) -> bool:
-    try:
-        there = os.stat(path)
-    except OSError:
-        return False
-    return (there.st_dev, there.st_ino) == (known.st_dev, known.st_ino)
-
-
-def _inode(at: str) -> int:
-    try:
-        return os.stat(at).st_ino
-    except OSError:
-        return 0
-
-
-def _size(at: str) -> int:
-    try:
-        return os.stat(at).st_size
-    except OSError:
-        return 0
 
 
 def _may_write(known: os.stat_result, uid: int, gids: Collection[int]) -> bool:

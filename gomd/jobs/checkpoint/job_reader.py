@@ -16,15 +16,11 @@ from gomd.jobs.checkpoint import (
     unix_peers,
     whole_process,
 )
-from gomd.jobs.checkpoint.files_in_use import (
-    DELETED,
-    FilesInUse,
-    Mapping,
-    leads_to,
-    read_mappings,
-    read_mounts,
-)
+from gomd.jobs.checkpoint.file_identity import is_at, leads_to
+from gomd.jobs.checkpoint.files_in_use import DELETED, FilesInUse
 from gomd.jobs.checkpoint.kernel_objects import DEVICES, stays
+from gomd.jobs.checkpoint.mapped_files import Mapping, read_mappings
+from gomd.jobs.checkpoint.mounts import read_mounts
 from gomd.jobs.checkpoint.namespaces import read_namespaces
 from gomd.jobs.checkpoint.process_status import DescriptorInfo, parse_fdinfo
 from gomd.jobs.checkpoint.requirements import MAX_FILES
@@ -202,7 +198,7 @@ class JobReader:
             if not target.startswith("/dev/pts/"):
                 self._stay_because_of(target, f"it has the device {target} open")
             return
-        if _is_queue(known) and target.count("/") == 1 and not _is_at(self._root + target, known):
+        if _is_queue(known) and target.count("/") == 1 and not is_at(self._root + target, known):
             self._stay_because_of(target, f"it has the POSIX message queue {target} open")
             return
         if info.locked and not self.files.travels(target):
@@ -236,14 +232,6 @@ class JobReader:
 def _is_queue(known: os.stat_result) -> bool:
     """Whether a file looks like a POSIX message queue, which the kernel shows as if it were in ``/``."""
     return stat.S_ISREG(known.st_mode) and known.st_size == _QUEUE_SIZE
-
-
-def _is_at(path: str, known: os.stat_result) -> bool:
-    try:
-        there = os.stat(path)
-    except OSError:
-        return False
-    return (there.st_dev, there.st_ino) == (known.st_dev, known.st_ino)
 
 
 def _read_fdinfo(path: str) -> str:

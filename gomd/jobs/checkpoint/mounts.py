@@ -1,4 +1,4 @@
-"""The mounts of a process, as mountinfo shows them, and which file systems nodes can share. Pure."""
+"""The mounts of a process as mountinfo shows them, and which nodes share. Only `read_mounts` does I/O."""
 
 from __future__ import annotations
 
@@ -57,6 +57,15 @@ def parse_mountinfo(text: str) -> list[Mount]:
             {name: value for name, _, value in pairs},
         ))  # fmt: skip
     return found
+
+
+def read_mounts(here: str) -> list[Mount]:
+    """Return the mounts of a process, empty when they cannot be read."""
+    try:
+        with open(f"{here}/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+            return parse_mountinfo(file.read(MAX_MOUNTINFO))
+    except OSError:
+        return []
 
 
 def mount_of(mounts: Sequence[Mount], path: str) -> Mount | None:

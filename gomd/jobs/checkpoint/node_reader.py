@@ -10,9 +10,10 @@ from contextlib import suppress
 from typing import Final
 
 from gomd.jobs.checkpoint.content import MAX_WHOLE_BYTES, Budget
+from gomd.jobs.checkpoint.file_counterparts import describe_here
 from gomd.jobs.checkpoint.file_facts import FileReader
-from gomd.jobs.checkpoint.files_in_use import describe_here, read_mounts
 from gomd.jobs.checkpoint.free_ports import MAX_PORTS, not_free
+from gomd.jobs.checkpoint.mounts import read_mounts
 from gomd.jobs.checkpoint.probes import Rights, find_probes
 from gomd.jobs.checkpoint.requirements import (
     MAX_FILES,

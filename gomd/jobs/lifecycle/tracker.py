@@ -282,7 +282,7 @@ class JobTracker:
         """See `JobObserver.client_lost`: a job that is not detached ends with its caller."""
         if self.stopping:
             return
-        tracked.relay.to_job(frames.encode_json(frames.ATTACH, {"detach": True}))
+        tracked.relay.to_job(frames.encode_attach(frames.AttachRequest(detach=True)))
         job = None if tracked.number is None else self._table.get(tracked.number)
         if job is None:
             return

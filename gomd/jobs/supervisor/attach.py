@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from gomd.jobs.supervisor.control_socket import ControlSocket
 from libgomd.wire import frames, job_messages
@@ -31,8 +30,8 @@ class CallerAttachment:
         """Whether a caller is attached."""
         return self.end.attached
 
-    def attach(self, wanted: dict[str, Any]) -> None:
-        """Begin a new attachment. :param wanted: what `frames.decode_attach` returned."""
+    def attach(self, wanted: frames.AttachRequest) -> None:
+        """Begin a new attachment."""
         self._exit_told = False
         self._control.send(self.end.attach(wanted))
 

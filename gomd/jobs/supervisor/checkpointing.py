@@ -60,8 +60,12 @@ class CheckpointingSupervisor(FreezingSupervisor):
         private = self._cover(told)
         if private is not None:
             directory = private.outside(directory)
-        streams, ours = self._make_terminal_of(told) if spec.tty else self._make_pipes()
-        mapping = {name: stream for name, stream in zip(told.names, streams, strict=True) if name}
+        if spec.tty and (not self._environment.terminals or told.terminal is None):
+            raise CannotMove(f"{spec.where} cannot mount a /dev/pts for its terminal")
+        streams = self._make_streams()
+        if self._terminal is not None and told.terminal is not None:
+            self._terminal.set_size(told.terminal)
+        mapping = {name: stream for name, stream in zip(told.names, streams.job, strict=True) if name}
         terminal, own = -1, self._terminal
         if own is not None and told.terminal is not None:
             terminal = own.slave
@@ -129,7 +133,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
                 end_the_rest(True, 0)
             raise
         finally:
-            self._close_job_ends(streams)
+            streams.close_job_ends()
         if pid != told.pid:
             raise CannotMove(f"it came up as process {pid}, not {told.pid}")
         self._program = Program(pid, self._outside())
@@ -138,7 +142,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
         self._stopped = told.stopped
         self._arrival = None if told.state is None else told.state.attributes
         self._watcher.stops = max(0, told.stops - (pid in told.stopped))  # it is counted as it goes on
-        self._take_over(told, ours)
+        self._take_over(told, streams.ours)
         self._write_job()
 
     def _end_with_copy(self) -> NoReturn:
@@ -146,15 +150,6 @@ class CheckpointingSupervisor(FreezingSupervisor):
         end_the_rest(self._environment.namespace, 0)
         self._remove_private()
         os._exit(1)
-
-    def _make_terminal_of(self, told: Handover) -> tuple[Streams, Streams]:
-        """Make its terminal, of the size that it had. :raises CannotMove: there can be none that moves."""
-        if not self._environment.terminals or told.terminal is None:
-            raise CannotMove(f"{self._spec.where} cannot mount a /dev/pts for its terminal")
-        made = self._make_terminal()
-        assert self._terminal is not None
-        self._terminal.set_size(told.terminal)
-        return made
 
     def _cover(self, told: Handover) -> PrivateDirectories | None:
         """Give the copy directories of its own, if the job had some. :raises CannotMove: others than here."""

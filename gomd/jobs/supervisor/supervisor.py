@@ -19,7 +19,6 @@ import signal
 import time
 from contextlib import suppress
 
-from gomd.jobs.supervisor import pipes
 from gomd.jobs.supervisor.attach import CallerAttachment
 from gomd.jobs.supervisor.cgroups import JobGroup, NoLimit, group_of
 from gomd.jobs.supervisor.control_socket import ControlSocket
@@ -33,10 +32,10 @@ from gomd.jobs.supervisor.job_directory import (
     make_job_directory,
 )
 from gomd.jobs.supervisor.job_report import new_identity, report, shown_arguments
+from gomd.jobs.supervisor.job_streams import JobStreams, make_streams
 from gomd.jobs.supervisor.job_terminal import JobTerminal
 from gomd.jobs.supervisor.lingering import DESERTED_CHECK_INTERVAL, Lingering
 from gomd.jobs.supervisor.own_directories import own_directories, show_carried, show_named
-from gomd.jobs.supervisor.pipes import Streams
 from gomd.jobs.supervisor.private_dirs import STORED, PrivateDirectories
 from gomd.jobs.supervisor.private_hint import private_hint
 from gomd.jobs.supervisor.spawn import CannotStart, Program, SupervisorEnvironment, begin
@@ -128,15 +127,15 @@ class Supervisor:
             show_carried(spec, self._environment, self._carried, self._private)
         except CannotMove as error:
             raise CannotStart(405, str(error)) from error
-        streams, ours = self._make_terminal() if spec.tty else self._make_pipes()
+        streams = self._make_streams()
         self._watcher.start()
         try:
             self._program = begin(
-                spec, streams, self._environment, self._group, own_tmp=self._private is not None
+                spec, streams.job, self._environment, self._group, own_tmp=self._private is not None
             )
         finally:
-            self._close_job_ends(streams)
-        self._stdio.adopt(ours, spec.tty)
+            streams.close_job_ends()
+        self._stdio.adopt(streams.ours, spec.tty)
         self._spec = spec._replace(  # arguments and environment may have some MiB
             argv=shown_arguments(spec.argv),
             env={},
@@ -152,28 +151,12 @@ class Supervisor:
                 for name in STORED.values():
                     self._directory.remove_below(name)
 
-    def _make_pipes(self) -> tuple[Streams, Streams]:
-        if self._spec.detach:
+    def _make_streams(self) -> JobStreams:
+        streams = make_streams(self._spec, self._environment.terminals)
+        self._terminal = streams.terminal
+        if self._spec.detach and not self._spec.tty:
             self._attachment.end.stdin_ended = True
-        return pipes.make_pipes(self._spec.detach, self._spec.merge)
-
-    def _make_terminal(self) -> tuple[Streams, Streams]:
-        """Return the streams of a job with a terminal. One that can move is `_terminal`, too."""
-        if not self._environment.terminals:
-            streams, ours = pipes.make_terminal(self._spec.uid)
-            pipes.hold_terminal(streams[0])
-        else:
-            self._terminal = terminal = JobTerminal(self._spec.uid)
-            streams, ours = (terminal.slave,) * 3, (os.dup(terminal.master), terminal.master, -1)
-        with suppress(OSError):
-            pipes.set_size(ours[1], *self._spec.size)
-        return streams, ours
-
-    def _close_job_ends(self, streams: Streams) -> None:
-        """Close the job's ends of its streams, but for that of a terminal which is still needed."""
-        for descriptor in set(streams):
-            if self._terminal is None or descriptor != self._terminal.slave:
-                os.close(descriptor)
+        return streams
 
     def _refuse(self, error: CannotStart) -> None:
         """Tell why nothing runs, and leave no trace of it; the output of a job that moved here stays."""
@@ -291,7 +274,7 @@ class Supervisor:
             self._stdio.end_input()
         elif kind == frames.ATTACH:
             wanted = frames.decode_attach(payload)
-            if wanted.get("detach"):
+            if wanted.detach:
                 self._attachment.detach()
             else:
                 self._before_attach()

@@ -71,7 +71,7 @@ class OutputViewer:
             self._attachment.end.acknowledge(payload)
         elif kind == frames.ATTACH:
             wanted = frames.decode_attach(payload)
-            if wanted.get("detach"):
+            if wanted.detach:
                 self._attachment.detach()
             else:
                 self._attachment.attach(wanted)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import given
 from libgomd.errors import GomdError, MalformedRequest, NotPossible
 from libgomd.jobsession import JobFacts, JobSession
 from libgomd.wire import frames
+from libgomd.wire.attachment import Started
 from libgomd.wire.frames import FrameParser, MalformedFrame
 
 
@@ -32,7 +35,7 @@ def test_a_job_that_is_not_described(name: str, value: object) -> None:
     """Each number has to be one."""
     told = {"job": 7, "home": 1, "node": 1, "pid": None, "later": "version", name: value}
     with pytest.raises(MalformedFrame, match="job, home, node and pid"):
-        JobFacts.read(told)
+        JobFacts.read(Started.decode(json.dumps(told).encode()))
 
 
 def test_what_is_written_before_it_is_attached_waits() -> None:

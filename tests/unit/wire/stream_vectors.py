@@ -152,8 +152,8 @@ def _play_caller(steps: list[Step]) -> list[dict[str, Any]]:
 
 def _event(event: Event | None) -> Any:
     match event:
-        case Started(told):
-            return {"started": told["job"]}
+        case Started(job):
+            return {"started": job}
         case Attached(lost, stop):
             more = {} if stop is None else {"stop": stop}
             return {"attached": {"stdout": lost[frames.STDOUT], "stderr": lost[frames.STDERR]}, **more}

@@ -160,8 +160,13 @@ def test_lost_output_is_counted() -> None:
 
 
 def test_what_a_job_tells_at_its_start() -> None:
-    """STARTED is handed on as it is."""
-    assert CallerEnd().receive(Frame(frames.STARTED, b'{"job": 7}')) == Started({"job": 7})
+    """STARTED is handed on; what a later version adds is passed over, and numbers are numbers."""
+    assert CallerEnd().receive(Frame(frames.STARTED, b'{"job": 7}')) == Started(job=7)
+    told = b'{"job": 7, "home": 1, "node": 2, "pid": null, "tty": true, "later": "x"}'
+    assert CallerEnd().receive(Frame(frames.STARTED, told)) == Started(7, 1, 2, tty=True)
+    for wrong in (b'{"job": "7"}', b'{"job": 7, "pid": true}', b'{"job": 7.5}', b"[7]"):
+        with pytest.raises(MalformedFrame):
+            CallerEnd().receive(Frame(frames.STARTED, wrong))
 
 
 @given(st.sampled_from(sorted(frames.KINDS)), st.binary(max_size=60))

@@ -107,5 +107,9 @@ def test_attacheds() -> None:
 
 def test_attaches() -> None:
     """All that `gom` says; names that are not known are passed over."""
-    for said in ({}, {"detach": True}, {"stdout": 0, "stderr": (1 << 63) - 1, "n": 3, "later": "x"}):
-        assert frames.decode_attach(json.dumps(said).encode()) == said
+    for said in ({}, {"detach": True}, {"stdout": 0, "stderr": (1 << 63) - 1, "n": 3, "stops": True}):
+        told = json.dumps({**said, "later": "x"}).encode()
+        wanted = frames.AttachRequest(**said)
+        assert frames.decode_attach(told) == wanted
+        [sent] = frames.FrameParser().feed(frames.encode_attach(wanted))
+        assert frames.decode_attach(sent.payload) == wanted

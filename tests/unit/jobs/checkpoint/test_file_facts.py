@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from gomd.jobs.checkpoint.content import Budget
+from gomd.jobs.checkpoint.file_counterparts import describe_here
 from gomd.jobs.checkpoint.file_facts import FileReader
-from gomd.jobs.checkpoint.files_in_use import describe_here
 from gomd.jobs.checkpoint.probes import Rights
 from gomd.jobs.checkpoint.same_file import FileRequirement
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.jobs.checkpoint.files_in_use import Mapping, parse_maps
 from gomd.jobs.checkpoint.kernel_objects import stays
+from gomd.jobs.checkpoint.mapped_files import Mapping, parse_maps
 from gomd.jobs.checkpoint.process_status import parse_fdinfo, parse_limits, parse_status
 from gomd.jobs.checkpoint.unix_peers import UnixSocket, outside, parse_sockets
 from gomd.jobs.checkpoint.whole_process import waiting
