@@ -84,6 +84,8 @@ def _do(argv: Sequence[str]) -> int:
         return _report(options)
     if verb in ("init", "doctor", "completion"):
         return _administer(verb, options)
+    if verb == "do" and (wants_help(options) or len(options.words) > 2):
+        return _do_everywhere(options)
     if verb in ("key", "token"):
         from gom.secret_commands import key_command, token_command
 
@@ -189,6 +191,24 @@ def _history(options: GlobalOptions) -> int:
     except (ConfigError, MalformedRequest) as error:
         raise WrongUsage(str(error)) from error
     return history.history(endpoints, options.token, as_json, "--csv" in options.words, request)
+
+
+def _do_everywhere(options: GlobalOptions) -> int:
+    """Run a command of [commands] on many nodes."""
+    from gom import do_options
+
+    if wants_help(options):
+        print(do_options.USAGE, end="", flush=True)
+        return DONE
+    try:
+        wanted, endpoints = do_options.parse(options.words[1:]), endpoints_of(options)
+    except (ConfigError, MalformedRequest) as error:
+        raise WrongUsage(str(error)) from error
+    if wanted is None:
+        return _relay(options)
+    from gom import do_everywhere
+
+    return do_everywhere.run(endpoints, options.token, options.json, wanted)
 
 
 def _report(options: GlobalOptions) -> int:

@@ -30,6 +30,16 @@ class ExitStatus:
             yield line
 
     @property
+    def last(self) -> str:
+        """The last line so far."""
+        return self._last
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the last line says how the command ended. Only for text."""
+        return _EXIT.fullmatch(self._last) is not None
+
+    @property
     def status(self) -> int:
         """The command's own exit status, 128 + the signal's number when one ended it, or `FAILED`."""
         if not self._json:

@@ -19,6 +19,7 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
        gom attach [OPTION ...] JOB
        gom top [OPTION ...]
        gom mon [OPTION ...]
+       gom do NAME [-n NODES]
        gom page [--no-open]
        gom init [OPTION ...]
        gom doctor [OPTION ...] [PID NODE]
@@ -41,6 +42,7 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
   mon          the nodes of the cluster as bars or a map, live; see `gom mon --help`
   migrate      move a process to another node; see `gom migrate --help`
   top          every process of the cluster, live on one screen; see `gom top --help`
+  do           run a command of [commands], here or on many nodes; see `gom do --help`
   page         open the page in a browser, signed in as you; see `gom page --help`
   history      show values of a node over time; see `gom history --help`. `ps` and `nodes` take --at T,
                and `events` --since T, for what was then: T is 15m, 12h, 3d, HH:MM or a date

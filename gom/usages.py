@@ -17,6 +17,7 @@ SUMMARIES: Final[Mapping[str, str]] = {
     "attach": "connect to a job again",
     "top": "every process of the cluster on one screen",
     "mon": "the nodes of the cluster as bars or a map",
+    "do": "run a command of the administrator's, on many nodes",
     "page": "open the page in a browser, signed in as you",
     "init": "configure this machine as a node of a cluster",
     "doctor": "what does not work, and what mends it",
@@ -44,6 +45,10 @@ def usage_of(command: str) -> str:
         from gom import page
 
         return page.USAGE
+    if command == "do":
+        from gom import do_options
+
+        return do_options.USAGE
     if command == "init":
         from gom import init_options
 

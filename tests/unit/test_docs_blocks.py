@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from gom.command import USAGE
+from gom.help_texts import USAGE
 from gom.usages import SUMMARIES, options_of, usage_of
 from gom.verb_words import VERBS
 from gomd.config.loading import load
@@ -70,7 +70,7 @@ def calls_of_gom(line: str) -> Iterator[list[str]]:
     words = shlex.split(line, comments=True)
     split = [[]]  # type: list[list[str]]
     for word in words:
-        if word in ("|", "&&", "||", ";", "&", "do"):
+        if word in ("|", "&&", "||", ";", "&"):
             split.append([])
         else:
             split[-1].append(word.removesuffix(";"))
@@ -109,7 +109,7 @@ def wrong_with(words: Sequence[str]) -> str:
         return wrong_with([word for word in arguments if not word.startswith("-")][:2])
     known = options_of(usage_of(verb) or VERBS.get(verb, ("",))[0]) | dict.fromkeys(_general(verb), ("", ""))
     for word in arguments:
-        if not word.startswith("-") and verb in ("run", "do"):
+        if not word.startswith("-") and verb == "run":
             break
         if re.match(r"--?[a-z]", word) and word not in known and not re.match(r"-[0-9]|-\d+[a-z]", word):
             return f"gom {verb} has no option {word}"
@@ -122,6 +122,7 @@ def _general(verb: str) -> tuple[str, ...]:
         "history": ("--since", "--until", "--step", "--csv"),
         "report": ("--since", "--until", "-o"),
         "run": ("-j", "-n", "-b"),
+        "do": ("-n", "-f", "-l"),
     }
     return (*more.get(verb, ()), "--help")
 
