@@ -1,0 +1,194 @@
+"""The library in Perl: its own tests, a conversation with a real daemon, a restart, and daemons that lie."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from libgomd.wire import frames
+from tests.integration.daemon import PATIENCE, Daemon
+from tests.integration.lying import GREETING, LyingDaemon
+
+ROOT = Path(__file__).parents[2]
+PERL = ROOT / "clients" / "perl"
+pytestmark = pytest.mark.skipif(not shutil.which("prove"), reason="perl is not installed")
+
+
+def perl(program: str, endpoint: str, timeout: float = PATIENCE * 2) -> subprocess.CompletedProcess[str]:
+    """Run a program that finds the library, and the daemon at ``endpoint``."""
+    text = f"use 5.036; use Gomd::Client; {program}"
+    return subprocess.run(
+        ["perl", "-Ilib", "-e", text], cwd=PERL, env={**os.environ, "GOMD_ENDPOINT": endpoint},
+        capture_output=True, text=True, timeout=timeout, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """Node 1, alpha."""
+    with Daemon(tmp_path_factory.mktemp("gomd"), "--node-id", "1", "--name", "alpha") as running:
+        yield running
+
+
+def test_its_own_tests_pass(daemon: Daemon) -> None:
+    """The vectors, the seal, and a conversation with every verb, watches and jobs; none is skipped."""
+    done = subprocess.run(
+        ["prove", "-l", "t"], cwd=PERL, env={**os.environ, "GOMD_ENDPOINT": daemon.unix},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "skipped" not in done.stdout
+
+
+def test_it_builds_and_installs(tmp_path: Path) -> None:
+    """perl Makefile.PL, make, make install, as ever; the manifest is complete and the pages are good POD."""
+    copy = tmp_path / "perl"
+    shutil.copytree(PERL, copy)
+    for command in (
+        ["perl", "Makefile.PL", f"PREFIX={tmp_path}/there"],
+        ["make"],
+        ["make", "install"],
+        ["perl", "-MExtUtils::Manifest=manicheck", "-e", "exit !!manicheck()"],
+        ["podchecker", *map(str, sorted((copy / "lib/Gomd").glob("*.pm")))],
+    ):
+        done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=60, check=False)
+        # podchecker says 2 for a file without a page.
+        assert done.returncode in ((0, 2) if command[0] == "podchecker" else (0,)), done.stdout + done.stderr
+        assert "ERROR" not in done.stderr
+    assert list((tmp_path / "there").rglob("Gomd/Client.pm"))
+
+
+def test_the_page_and_the_monitor_work(daemon: Daemon) -> None:
+    """The program of docs/library-perl.md and the demonstration."""
+    page = (ROOT / "docs" / "library-perl.md").read_text("utf-8")
+    [program] = re.findall(r"^```perl\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    done = perl(program, daemon.unix)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^alpha has load \d+$", done.stdout, re.MULTILINE)
+    assert done.stdout.endswith("1\n2\n3\n")
+    assert done.stderr.startswith("refused: ")
+    done = subprocess.run(
+        ["perl", "-Ilib", "demo/monitor.pl", "0.1", "2"], cwd=PERL,
+        env={**os.environ, "GOMD_ENDPOINT": daemon.unix},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("alpha") == 2
+
+
+def test_sealed_questions_are_answered(daemon: Daemon) -> None:
+    """getCurNode over UDP with the daemon's own key; a wrong key gets no answer, in a sentence."""
+    port = daemon.wait_for(r"PeerProtocol starting on (\d+)")[1]
+    ask = (
+        f"use Gomd::Sealed; my $d = Gomd::Sealed->new(%s, port => {port}, timeout => 2);"
+        "say eval { $d->get_cur_node($$) } // ref $@; print $d->get('/proc/loadavg') if !$@"
+    )
+    done = perl(ask % f"key_file => '{daemon.state}/key'", daemon.unix)
+    assert re.match(r"1\n[0-9.]+ ", done.stdout), done.stderr
+    done = perl(ask % "secret => 'x' x 32", daemon.unix)
+    assert done.stdout == "Gomd::Error::TimedOut\n"
+
+
+def test_a_job_goes_on_through_a_restart(tmp_path: Path) -> None:
+    """The daemon is killed in mid-run and started again: the output is whole."""
+    with Daemon(tmp_path / "gomd", "--node-id", "1", "--name", "alpha") as daemon:
+        program = (
+            "use 5.036; use Gomd::Client; $| = 1;"
+            "my $loop = 'for i in 1 2 3 4 5 6; do echo $i; sleep 0.3; done';"
+            "my $j = Gomd::Client->connect->run(['sh', '-c', $loop]);"
+            'while (my ($s, $b) = $j->read) { print $b } say "ended ", $j->status'
+        )
+        running = subprocess.Popen(
+            ["perl", "-Ilib", "-e", program], cwd=PERL, env={**os.environ, "GOMD_ENDPOINT": daemon.unix},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert running.stdout is not None
+        assert running.stdout.readline() == "1\n"
+        daemon.kill()
+        daemon.start()
+        rest, errors = running.communicate(timeout=PATIENCE * 2)
+        assert rest == "".join(f"{n}\n" for n in range(2, 7)) + "ended 0\n", errors
+
+
+STARTED = frames.encode(frames.STARTED, b'{"job": 7, "home": 1, "node": 1, "pid": 42}')
+
+
+@pytest.mark.parametrize(
+    ("lie", "kind"),
+    [
+        (b"200 fine\r\n", "MalformedReply"),
+        (b"\x14\xff\xff\xff\xff", "MalformedReply"),
+        (b"\x63\x00\x00\x00\x00", "MalformedReply"),
+        (frames.encode(frames.STARTED, b"[1]"), "MalformedReply"),
+        (frames.encode(frames.STARTED, b'{"job": "x"}'), "MalformedReply"),
+        (STARTED[:9], "TimedOut"),
+        (frames.encode(frames.ACK, b"short"), "MalformedReply"),
+        (frames.encode(frames.FAILED, b'{"code": 404, "text": "no"}'), "NotFound"),
+        (b"", "ConnectionLost"),
+    ],
+)
+def test_a_daemon_that_lies_about_a_job(lie: bytes, kind: str, tmp_path: Path) -> None:
+    """Each lie is that error, in time; the program neither crashes nor hangs."""
+    liar = LyingDaemon(tmp_path / "socket", lambda _number: lie)
+    done = perl(
+        "eval { Gomd::Client->connect(timeout => 1.5)->run(['true']); 1 } or print ref $@",
+        liar.endpoint,
+        timeout=20,
+    )
+    assert (done.stdout, done.stderr) == (f"Gomd::Error::{kind}", "")
+
+
+@pytest.mark.parametrize(
+    ("answers", "kind"),
+    [
+        (b"hello\r\n", "MalformedReply"),
+        (b'201 1 rows\r\n{"pid": 1', "TimedOut"),
+        (b"201 1 rows\r\n{]\r\n.\r\n", "MalformedReply"),
+        (b"2000 4\r\n", "MalformedReply"),
+        (b"200 \x00\r\n", "MalformedReply"),
+        (b"200 \xff\r\n", "MalformedReply"),
+        (b"201 1 rows\r\n{}\r\n! 504 no answer in time\r\n.\r\n", "NodeTimedOut"),
+        (b"299 what is this\r\n", "none"),
+        (b"777 what is this\r\n", "MalformedReply"),
+        (b"", "TimedOut"),
+    ],
+)
+def test_a_daemon_that_lies_about_rows(answers: bytes, kind: str, tmp_path: Path) -> None:
+    """Each lie is that error; a late answer is never taken for the next question's."""
+    import socket
+
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve() -> None:
+            with listener.accept()[0] as connected:
+                connected.sendall(GREETING)
+                connected.recv(100)
+                connected.sendall(b"200 json\r\n")
+                connected.recv(100)
+                connected.sendall(answers)
+                time.sleep(2.5)
+
+        threading.Thread(target=serve, daemon=True).start()
+        done = perl(
+            "my $g = Gomd::Client->connect(timeout => 1);"
+            "eval { $g->ps; 1 } and print 'none' or print ref $@; exit if !$@;"
+            "eval { $g->load; 1 } and print ' and answers' or print ' ', ref $@",
+            f"unix:{path}", timeout=20,
+        )  # fmt: skip
+    closed = kind in ("MalformedReply", "TimedOut")
+    expected = "none" if kind == "none" else f"Gomd::Error::{kind}"
+    if closed:
+        expected += " Gomd::Error::ConnectionLost"
+    assert done.stdout.startswith(expected), (done.stdout, done.stderr)
+    assert "answers" not in done.stdout
