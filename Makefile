@@ -104,6 +104,8 @@ pictures: $(VENV)/.tested
 clients:
 	@command -v $${CC:-cc} >/dev/null || { echo 'make: clients/c needs a C compiler: on Debian, apt install gcc' >&2; exit 1; }
 	$(MAKE) -C clients/c all check
+	@if command -v javac >/dev/null; then $(MAKE) -C clients/java all check; else echo 'make: no JDK, so clients/java is not built'; fi
+	cd clients/perl && prove -l t
 
 # The command names of openMosix, for people and scripts that use them: docs/openmosix-names.md.
 install-openmosix-names: $(VENV)/.installed
@@ -162,5 +164,6 @@ $(VENV)/.tested: $(VENV)/.made setup.cfg pyproject.toml
 
 clean:
 	$(MAKE) -s -C clients/c clean
+	$(MAKE) -s -C clients/java clean
 	rm -rf $(VENV) tests/page/node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,115 @@
+package gomd;
+
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+
+/** A connection of the telnet line, greeted, authenticated and set to JSON. One thread at a time. */
+final class Line implements AutoCloseable {
+    /** A status line, and the lines of its block. */
+    record Reply(int code, String text, List<String> lines) {}
+
+    private final Wire wire;
+    private final LineReader reader = new LineReader();
+    private final Duration timeout;
+
+    Line(List<Endpoint> endpoints, Duration timeout, String token) {
+        this.timeout = timeout;
+        this.wire = Wire.dial(endpoints, timeout, token.isEmpty() ? null : "auth");
+        try {
+            long deadline = Wire.deadline(timeout);
+            LineReader.Part greeting = next(deadline);
+            if (greeting.code() != 220) {
+                if (greeting.code() >= 400 && greeting.code() < 600) {
+                    throw GomdException.refused(greeting.code(), greeting.text());
+                }
+                throw GomdException.malformed(wire.endpoint() + " does not greet as gomd does");
+            }
+            if (!token.isEmpty()) {
+                ask("auth", List.of(token), "", timeout);
+            }
+            ask("format", List.of("json"), "", timeout);
+        } catch (RuntimeException error) {
+            wire.close();
+            throw error;
+        }
+    }
+
+    Endpoint endpoint() {
+        return wire.endpoint();
+    }
+
+    Wire wire() {
+        return wire;
+    }
+
+    LineReader reader() {
+        return reader;
+    }
+
+    /** Sends a request and returns its answer. Dies, and closes the connection, after the timeout. */
+    Reply ask(String verb, List<String> words, String node, Duration within) {
+        long deadline = Wire.deadline(within);
+        LineReader.Part status = begin(verb, words, node, deadline);
+        if (status.code() != 201) {
+            return new Reply(status.code(), status.text(), List.of());
+        }
+        List<String> lines = new ArrayList<>();
+        while (true) {
+            LineReader.Part part = next(deadline);
+            switch (part.what()) {
+                case LINE -> lines.add(part.text());
+                case FAILURE -> throw GomdException.refused(part.code(), part.text());
+                default -> {
+                    return new Reply(201, status.text(), lines);
+                }
+            }
+        }
+    }
+
+    /** Sends a request and returns the status line of its answer. */
+    LineReader.Part begin(String verb, List<String> words, String node, long deadline) {
+        wire.endpoint().check(verb, words);
+        byte[] request = LineReader.request(verb, words, node);
+        if (!wire.isOpen()) {
+            throw GomdException.lost("this connection is closed");
+        }
+        if (!wire.writeAll(request, deadline) && System.nanoTime() >= deadline) {
+            wire.close();
+            throw GomdException.late("the request could not be sent in time");
+        }
+        LineReader.Part status = next(deadline);
+        if (status.code() >= 400 || status.code() < 200) {
+            throw GomdException.refused(status.code(), status.text());
+        }
+        return status;
+    }
+
+    /** Returns the next part of an answer. */
+    LineReader.Part next(long deadline) {
+        try {
+            while (true) {
+                LineReader.Part part = reader.next();
+                if (part != null) {
+                    return part;
+                }
+                if (!wire.awaitEither(false, deadline)) {
+                    throw GomdException.late("no answer within " + timeout.toMillis() / 1000.0 + " seconds");
+                }
+                byte[] bytes = wire.readNow();
+                if (bytes == null) {
+                    throw GomdException.lost("the daemon is gone: " + wire.why());
+                }
+                reader.feed(bytes, bytes.length);
+            }
+        } catch (GomdException error) {
+            wire.close();
+            throw error;
+        }
+    }
+
+    @Override
+    public void close() {
+        wire.close();
+    }
+}

@@ -1,0 +1,4 @@
+/** gomd for Java; it needs nothing but java.base. */
+module gomd {
+    exports gomd;
+}

@@ -1,0 +1,138 @@
+package gomd;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import java.io.IOException;
+import java.net.StandardProtocolFamily;
+import java.net.UnixDomainSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Daemons that lie: each lie is an error with a sentence, in time, and no answer is taken for that of another question. */
+@Timeout(60)
+class LiesTest {
+    private static final String GREETING = "220 gomd 0.1.0 node 1 alpha\r\n";
+    private int number;
+
+    @TempDir
+    Path directory;
+
+    /** Serves one answer after the other to all connections; behind the last one it is silent. */
+    private String liar(byte[]... answers) throws IOException {
+        Path path = directory.resolve("s" + number++);
+        ServerSocketChannel listener = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
+        listener.bind(UnixDomainSocketAddress.of(path));
+        Thread thread = new Thread(() -> {
+            while (true) {
+                try {
+                    SocketChannel caller = listener.accept();
+                    new Thread(() -> serve(caller, answers)).start();
+                } catch (IOException error) {
+                    return;
+                }
+            }
+        });
+        thread.setDaemon(true);
+        thread.start();
+        return "unix:" + path;
+    }
+
+    private static void serve(SocketChannel caller, byte[][] answers) {
+        try (caller) {
+            for (byte[] answer : answers) {
+                caller.write(ByteBuffer.wrap(answer));
+                if (caller.read(ByteBuffer.allocate(65536)) < 0) {
+                    return;
+                }
+            }
+            Thread.sleep(3000);
+        } catch (IOException | InterruptedException gone) {
+            return;
+        }
+    }
+
+    private static byte[] bytes(String text) {
+        return text.getBytes(StandardCharsets.ISO_8859_1);
+    }
+
+    private static Gomd connected(String endpoint) {
+        return Gomd.connect(endpoint, Duration.ofMillis(600), "");
+    }
+
+    private void isKind(GomdException.Kind kind, String answer) throws IOException {
+        try (Gomd gomd = connected(liar(bytes(GREETING), bytes("200 json\r\n"), bytes(answer)))) {
+            assertEquals(kind, assertThrows(GomdException.class, gomd::ps, answer).kind(), answer);
+            if (kind == GomdException.Kind.MALFORMED_REPLY || kind == GomdException.Kind.TIMED_OUT) {
+                assertEquals(GomdException.Kind.CONNECTION_LOST, assertThrows(GomdException.class, gomd::load).kind(), answer);
+            }
+        }
+    }
+
+    @Test
+    void aboutRows() throws IOException {
+        isKind(GomdException.Kind.MALFORMED_REPLY, "hello\r\n");
+        isKind(GomdException.Kind.TIMED_OUT, "201 1 rows\r\n{\"pid\": 1");
+        isKind(GomdException.Kind.MALFORMED_REPLY, "201 1 rows\r\n{]\r\n.\r\n");
+        isKind(GomdException.Kind.MALFORMED_REPLY, "2000 4\r\n");
+        isKind(GomdException.Kind.MALFORMED_REPLY, "200 \0\r\n");
+        isKind(GomdException.Kind.MALFORMED_REPLY, "200 \u00ff\r\n");
+        isKind(GomdException.Kind.NODE_TIMED_OUT, "201 1 rows\r\n{}\r\n! 504 no answer in time\r\n.\r\n");
+        isKind(GomdException.Kind.MALFORMED_REPLY, "777 what is this\r\n");
+        isKind(GomdException.Kind.TIMED_OUT, "");
+        isKind(GomdException.Kind.NOT_FOUND, "404 no such thing\r\n");
+    }
+
+    @Test
+    void inTheGreeting() throws IOException {
+        for (String greeting : List.of("SSH-2.0-x\r\n", "200 fine\r\n", "HTTP/1.1 200 OK\r\n")) {
+            String endpoint = liar(bytes(greeting));
+            assertEquals(GomdException.Kind.MALFORMED_REPLY, assertThrows(GomdException.class, () -> connected(endpoint)).kind());
+        }
+        String silent = liar(bytes(""));
+        assertEquals(GomdException.Kind.TIMED_OUT, assertThrows(GomdException.class, () -> connected(silent)).kind());
+        String full = liar(bytes("429 too many\r\n"));
+        assertEquals(GomdException.Kind.BUSY, assertThrows(GomdException.class, () -> connected(full)).kind());
+        assertEquals(GomdException.Kind.CONNECTION_LOST, assertThrows(GomdException.class, () -> connected("unix:/nothing/here")).kind());
+        assertEquals(GomdException.Kind.MALFORMED_REQUEST, assertThrows(GomdException.class, () -> connected("http://x")).kind());
+    }
+
+    private void job(GomdException.Kind kind, byte[] lie) throws IOException {
+        String endpoint = liar(bytes(GREETING), bytes("200 json\r\n"), bytes("202 go on\r\n"), lie);
+        // The first connection of the client is another one than that of the job: both hear the same.
+        try (Gomd gomd = connected(endpoint)) {
+            assertEquals(kind, assertThrows(GomdException.class, () -> gomd.run("true")).kind());
+        }
+    }
+
+    @Test
+    void aboutAJob() throws IOException {
+        byte[] started = Frames.json(Frames.STARTED, java.util.Map.of("job", 7, "home", 1, "node", 1, "pid", 42));
+        job(GomdException.Kind.MALFORMED_REPLY, bytes("\u0014\u00ff\u00ff\u00ff\u00ff"));
+        job(GomdException.Kind.MALFORMED_REPLY, bytes("\u0063\0\0\0\0"));
+        job(GomdException.Kind.MALFORMED_REPLY, bytes("200 fine\r\n"));
+        job(GomdException.Kind.MALFORMED_REPLY, Frames.frame(Frames.STARTED, bytes("[1]")));
+        job(GomdException.Kind.MALFORMED_REPLY, Frames.frame(Frames.STARTED, bytes("{\"job\": \"x\"}")));
+        job(GomdException.Kind.TIMED_OUT, java.util.Arrays.copyOf(started, 9));
+        job(GomdException.Kind.TIMED_OUT, new byte[0]);
+        job(GomdException.Kind.NOT_FOUND, Frames.json(Frames.FAILED, java.util.Map.of("code", 404, "text", "no")));
+    }
+
+    @Test
+    void aboutRounds() throws IOException {
+        for (String row : List.of("{}", "[]", "{\"round\": 1, \"rows\": 99999999999}", "{\"round\": \"x\", \"rows\": 1}")) {
+            String endpoint = liar(bytes(GREETING), bytes("200 json\r\n"), bytes("201 watching\r\n" + row + "\r\n"));
+            try (Gomd gomd = connected(endpoint); Watch<Node> watch = gomd.watchNodes(Duration.ofSeconds(1))) {
+                assertEquals(GomdException.Kind.MALFORMED_REPLY, assertThrows(GomdException.class, watch::next, row).kind());
+            }
+        }
+    }
+}
