@@ -1,8 +1,8 @@
 """
 Writes the records of the library in Java from the JSON schemas: `python contrib/java_records.py`.
 
-Each record has the fields of its schema, boxed, null for what is not known or was not asked for. A test compares
-the files with the schemas, so that a verb's new field is in Java as soon as it is in docs/schema.
+Each record has the fields of its schema, boxed, null for what is not known or was not asked for. A test
+compares the files with the schemas, so that a verb's new field is in Java as soon as it is in docs/schema.
 """
 
 from __future__ import annotations
