@@ -21,7 +21,9 @@ from libgomd.version import VERSION
 
 ROOT: Final = Path(__file__).parents[1]
 #: The commands that have a page of their own, gom-NAME(1).
-COMMANDS: Final = ("run", "attach", "top", "mon", "page", "init", "doctor", "migrate", "do", "completion")
+COMMANDS: Final = (
+    "run", "attach", "top", "mon", "page", "init", "invite", "doctor", "migrate", "do", "completion"
+)  # fmt: skip
 _OPTION: Final = re.compile(r"  (-\S+(?:, -\S+)*(?: (?:[A-Z]+\b|1-4,7))?)(?:\s+(.*))?$")
 _ENTRY: Final = re.compile(r"  (\S+(?: \S+)*)(?:  +(\S.*))?$")
 _SETTING: Final = re.compile(r"([a-z_]+) =(?: (.*))?$")

@@ -1,4 +1,4 @@
-"""The commands of `gom` for administrators: `init`, `doctor`, `completion`. Each returns the exit status."""
+"""The commands of `gom` for administrators, `init`, `invite` and others. Each returns the exit status."""
 
 from __future__ import annotations
 
@@ -46,6 +46,19 @@ def _doctor(words: Sequence[str], places: Places, token: str, json: bool) -> int
     return doctor.doctor(places(), token, doctor.parse(words), json)
 
 
+def _invite(words: Sequence[str], places: Places, token: str, json: bool) -> int:
+    """Invite a node."""
+    from gom import invite
+
+    if tuple(words) in (("-h",), ("--help",)):
+        print(invite.USAGE, end="", flush=True)
+        return 0
+    if json:
+        raise MalformedRequest("gom invite has no answer in JSON")
+    has_person = sys.stdin.isatty() and sys.stdout.isatty()
+    return invite.invite(places(), token, invite.parse(words), _ask if has_person else None)
+
+
 def _completion(words: Sequence[str], places: Places, token: str, json: bool) -> int:
     """Print a script for a shell, or the words that it asks for."""
     from gom import completion
@@ -68,6 +81,7 @@ def _completion(words: Sequence[str], places: Places, token: str, json: bool) ->
 
 COMMANDS: Final[Mapping[str, Callable[[Sequence[str], Places, str, bool], int]]] = {
     "init": _init,
+    "invite": _invite,
     "doctor": _doctor,
     "completion": _completion,
 }

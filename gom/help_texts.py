@@ -22,6 +22,7 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
        gom do NAME [-n NODES]
        gom page [--no-open]
        gom init [OPTION ...]
+       gom invite [OPTION ...]
        gom doctor [OPTION ...] [PID NODE]
        gom completion bash|zsh|fish
        gom key new FILE
@@ -48,6 +49,7 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
                and `events` --since T, for what was then: T is 15m, 12h, 3d, HH:MM or a date
   report       write charts of some hours into an HTML file; see `gom report --help`
   init         configure this machine as a node of a cluster; see `gom init --help`
+  invite       let one more node join, by a code that is good once; see `gom invite --help`
   doctor       what works on this node and in its cluster, and what mends the rest; see `gom doctor --help`
   completion   print what completes the words of gom in a shell; see `gom completion --help`
   key new      make the secret that all nodes of a cluster share

@@ -6,6 +6,7 @@ import base64
 import os
 import shlex
 import socket
+import sys
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -44,9 +45,49 @@ def init(options: InitOptions, ask: Callable[[str], str] | None) -> str:
     _check_nothing_there(config, key, given)
     for path in filter(None, (key, options.state_dir)):
         check_path(os.path.abspath(path))
+    if options.join is not None:
+        return _join(options, options.join, config, key, ask)
     node, secret = _decide(options, key, given, ask if options.asks else None)
     made_key = _write(config, key, secret, text_of(node))
     return _report(config, node, made_key, bool(options.config))
+
+
+def _join(
+    options: InitOptions, place: tuple[str, int], config: str, key: str, ask: Callable[[str], str] | None
+) -> str:
+    """Get the key from a node that invites, and configure this one. Blocks until somebody there says yes."""
+    from gom.join import joining
+    from gom.join.protocol import digits_of
+
+    asks = ask if options.asks else None
+    name = options.name or _answer(asks, "Name of this node", _default_name(), init_options.name)
+    if os.path.lexists(key):
+        raise ConfigError([f"{key} is there, and nothing is ever overwritten: move it away to join"])
+    address = options.address or _answer(
+        asks, "Address at which the other nodes reach it", _address_towards(*place), init_options.address
+    )
+    if options.node_id is None and not _id_of(address):
+        raise ConfigError([f"the low 16 bits of {address} are 0, which numbers no node: add --node-id N"])
+    joining.dial(*place).close()  # where nobody invites, no code is asked for
+    code = digits_of(ask("Code that `gom invite` shows there: ") if ask else sys.stdin.readline(100))
+    joined = joining.join(joining.dial(*place), name, code)
+    told = joined.introduction
+    node = NewNode(
+        name, address, key, told.seeds, told.multicast, bool(options.page), options.node_id,
+        os.path.abspath(options.state_dir) if options.state_dir else "",
+    )  # fmt: skip
+    for seed in told.seeds:
+        init_options.seeds(seed)
+    _write(config, key, told.secret, text_of(node))
+    joined.finish()
+    named = f" --config {shlex.quote(config)}" if options.config else ""
+    return "\n".join(
+        [
+            f"wrote {config} and {key}: this node has the key of the cluster of {printable(joined.inviter)}",
+            f"start gomd here:      {_start_line(config, named)}",
+            f"see what is missing:  gom doctor{named}",
+        ]
+    )
 
 
 def _config_path(options: InitOptions) -> str:
@@ -178,6 +219,16 @@ def default_address() -> str:
             return "127.0.0.1"
 
 
+def _address_towards(host: str, port: int) -> str:
+    """Return the address of this machine from which a host is reached. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((host, port))
+            return str(probe.getsockname()[0])
+        except OSError:
+            return default_address()
+
+
 def _id_of(address: str) -> int:
     """Return the node id that openMosix derives from an address, its low 16 bits."""
     return int.from_bytes(socket.inet_aton(address)[2:], "big")
@@ -227,7 +278,7 @@ def _report(config: str, node: NewNode, made_key: bool, is_named: bool) -> str:
             "others reach"
         )
     else:
-        lines.append("run on the next node:")
+        lines.append("the next node: say `gom invite` here and `gom init --join` there, or run there:")
         lines.append(f"  {next_line(node, named)}")
     return "\n".join(lines)
 

@@ -15,11 +15,14 @@ USAGE: Final = """\
 usage: gom init [--name NAME] [--address ADDRESS] [--node-id N] [--key FILE]
                 [--seeds HOST[:PORT],... | --multicast] [--page | --no-page]
                 [--config FILE] [--state-dir DIR] [--yes]
+       gom init --join HOST[:PORT] [OPTION ...]
 
   --name NAME        name of this node; by default that of the host
   --address ADDRESS  IPv4 address for the other nodes to reach it at; by default that of its default route
   --node-id N        number of this node, 1 to 65535; by default the low 16 bits of its address
   --key FILE         the cluster's key, a copy of another node's; without it a new key begins a new cluster
+  --join HOST        join the cluster of that node, where `gom invite` shows a code that is good once; the
+                     key, and how the nodes find each other, come from there. The code is asked for
   --seeds LIST       nodes to ask for the others, where multicast does not reach; none: ask nobody, which is
                      for the first node
   --multicast        find the other nodes of this network by multicast (the default)
@@ -35,6 +38,8 @@ what is not given. Files that exist are never overwritten.
 """
 #: The peers' port, of daemons whose seed is named without one.
 PEER_PORT: Final = 5428
+#: The port of `gom invite`.
+INVITE_PORT: Final = 5430
 _MAX_NODE_ID: Final = 65535
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 #: The word for a first node that asks no others.
@@ -46,6 +51,7 @@ class InitOptions(NamedTuple):
     What `gom init` was told; None is what it may ask for.
 
     :ivar seeds: nodes to ask, with ports. None: not said. Empty: nobody.
+    :ivar join: where to ask for the key.
     """
 
     name: str | None = None
@@ -58,6 +64,7 @@ class InitOptions(NamedTuple):
     config: str = ""
     state_dir: str = ""
     asks: bool = True
+    join: tuple[str, int] | None = None
 
 
 def name(text: str) -> str:
@@ -118,6 +125,15 @@ def seeds(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def join(text: str) -> tuple[str, int]:
+    """Return the host and the port of an invitation. :raises MalformedRequest: it is neither."""
+    host, colon, port = text.partition(":")
+    port = port if colon else str(INVITE_PORT)
+    if not (_HOST.fullmatch(host) and port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):
+        raise MalformedRequest(f"--join takes HOST or HOST:PORT, not {text[:60]!r}")
+    return host, int(port)
+
+
 def _check_host_address(host: str) -> None:
     try:
         found = ipaddress.IPv4Address(host)
@@ -132,6 +148,7 @@ _VALUES: Final[Mapping[str, tuple[str, Callable[[str], object]]]] = {
     "--address": ("address", address),
     "--node-id": ("node_id", node_id),
     "--key": ("key", str),
+    "--join": ("join", join),
     "--seeds": ("seeds", seeds),
     "--config": ("config", str),
     "--state-dir": ("state_dir", str),
@@ -174,4 +191,6 @@ def parse(words: Sequence[str]) -> InitOptions:
         raise MalformedRequest(
             "--seeds and --multicast do not go together: choose how the nodes find each other"
         )
+    if "join" in found and any(each in found for each in ("key", "seeds", "multicast")):
+        raise MalformedRequest("--join brings the key and how the nodes find each other: leave those out")
     return InitOptions(**found)  # type: ignore[arg-type]

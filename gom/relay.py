@@ -84,6 +84,15 @@ def ask_rows(endpoints: Sequence[Endpoint], token: str, request: Request) -> tup
     return status.text, rows()
 
 
+def ask_value(endpoints: Sequence[Endpoint], token: str, request: Request) -> str:
+    """Ask for one value in JSON and return its text. Blocks. Errors as in `relay`."""
+    line = connected(endpoints, token, True, request)
+    try:
+        return line.ask(request, None).text
+    finally:
+        line.close()
+
+
 def connected(endpoints: Sequence[Endpoint], token: str, json: bool, request: Request) -> LineSocket:
     """
     Return a connection to the first daemon that answers, in the caller's role and in the wanted format.

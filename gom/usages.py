@@ -20,6 +20,7 @@ SUMMARIES: Final[Mapping[str, str]] = {
     "do": "run a command of the administrator's, on many nodes",
     "page": "open the page in a browser, signed in as you",
     "init": "configure this machine as a node of a cluster",
+    "invite": "let one more node join the cluster, by a code that is good once",
     "doctor": "what does not work, and what mends it",
     "completion": "print what completes gom's words in a shell",
     "key": "make the secret that all nodes of a cluster share",
@@ -53,6 +54,10 @@ def usage_of(command: str) -> str:
         from gom import init_options
 
         return init_options.USAGE
+    if command == "invite":
+        from gom import invite
+
+        return invite.USAGE
     if command == "doctor":
         from gom import doctor
 

@@ -28,6 +28,11 @@ VERBS: Final[dict[str, tuple[str, str, str]]] = {
         "read",
         "a one-time code for the page, good for a minute; `gom page` opens the page with it",
     ),
+    "invitation": (
+        "invitation [STATE] [NAME] [ADDRESS]",
+        "admin",
+        "what a new node must be told; `gom invite` invites one",
+    ),
     "doctor": (
         "doctor",
         "read",

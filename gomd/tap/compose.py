@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -100,6 +100,7 @@ def compose(
         daemon,
         sign_in,
         lambda shows_paths: examine_node(used[0], shows_paths),
+        lambda: introduction(used[0]),
     )
     dispatch = Dispatch(all_verbs(), parts)
     ways_in = WaysIn(config, reactor, node, dispatch, taken.telnet)
@@ -181,6 +182,19 @@ def examine_node(config: Config, shows_paths: bool) -> Sequence[Finding]:
     )
 
 
+def introduction(config: Config) -> Mapping[str, object]:
+    """Return what a node that joins must be told, and where the key is that it is given."""
+    peers = config.peers
+    return {
+        "key_file": peers.key_file[0] if peers.key_file else "",
+        "address": peers.address,
+        "port": peers.port,
+        "multicast": peers.discovery,
+        "seeds": [f"{seed.host}:{seed.port}" for seed in peers.seeds],
+        "engine": peers.engine,
+    }
+
+
 def make_parts(
     config: Config,
     reactor: Any,
@@ -192,6 +206,7 @@ def make_parts(
     daemon: Daemon,
     sign_in: SignIn,
     examine: Callable[[bool], Sequence[Finding]] = lambda _shows_paths: (),
+    introduce: Callable[[], Mapping[str, object]] = dict,
 ) -> Parts:
     """Return the parts that verbs can ask."""
     orders = WrittenOrders(jobs.relocation, written_number)
@@ -221,4 +236,5 @@ def make_parts(
         measures=node.measuring.latest,
         kept_command=kept_command_of(config),
         examine=examine,
+        introduction=introduce,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from twisted.internet.interfaces import IReactorTime
@@ -57,6 +57,8 @@ class Parts:
     :ivar kept_command: removes from a process what `[history] commands` says is not kept of it.
     :ivar counters: gives what all parts have counted, for `stats`.
     :ivar sign_in: where browsers sign in.
+    :ivar introduction: gives what a new node must be told, for `invitation`: the path of the key file, the
+        address and port of this node, whether multicast finds the others, and the seeds.
     :ivar examine: looks for what is wrong on this node, for `doctor`; blocks. Its argument says whether the
         caller may be told where the daemon keeps its files.
     """
@@ -87,6 +89,7 @@ class Parts:
     measures: Callable[[], Sequence[Measure]] = tuple
     kept_command: Callable[[Process], Process] = lambda process: process
     examine: Callable[[bool], Sequence[Finding]] = lambda _shows_paths: ()
+    introduction: Callable[[], Mapping[str, object]] = dict
 
 
 class ISession(Interface):

@@ -73,6 +73,11 @@ def _object(properties: Mapping[str, tuple[str | list[str], str]]) -> dict[str, 
 _VALUES: Final[Mapping[str, dict[str, Any]]] = {
     "version": _object({"version": ("string", ""), "protocol": ("integer", "")}),
     "page": _object({"url": ("string", ""), "code": ("string", "good once, for a minute")}),
+    "invitation": _object({
+        "key_file": ("string", "path"), "address": ("string", ""), "port": ("integer", "udp and tcp"),
+        "multicast": ("boolean", ""), "seeds": ("array", "HOST:PORT"), "engine": ("string", ""),
+        "name": ("string", ""),
+    }),
     "load": {**_NUMBER, "x-unit": _UNITS["Node.load"]},
     "speed": {**_NUMBER, "x-unit": _UNITS["Node.speed"]},
     "cpus": {**_NUMBER, "x-unit": "processors online"},

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 #: Verbs with methods of their own, because they are more than a question, or that the library asks itself.
-OTHERS = {"do", "watch", "run", "attach", "auth", "format", "page"}
+OTHERS = {"do", "watch", "run", "attach", "auth", "format", "page", "invitation"}
 
 
 def lists() -> dict[str, set[str]]:

@@ -70,7 +70,7 @@ def test_every_answer_is_as_its_schema_says() -> None:
         assert found, verb
         for value in found:
             check(verb, value)
-    asked_elsewhere = {"do", "auth", "jobs", "kill", "carry", "page", "history", "measures"}
+    asked_elsewhere = {"do", "auth", "jobs", "kill", "carry", "page", "history", "measures", "invitation"}
     assert {verb.name for verb in all_verbs()} - set(WITHOUT) - set(ASKED) == asked_elsewhere
 
 

@@ -1,0 +1,121 @@
+"""How a new node gets the key: both ends of the exchange, without sockets."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from gom.init_options import parse as parse_init
+from gom.invite import InviteOptions, parse
+from gom.join.protocol import (
+    Exchange,
+    Introduction,
+    WrongCode,
+    digits_of,
+    line_of,
+    message_of,
+    new_code,
+    text_in,
+)
+from libgomd.errors import MalformedReply, MalformedRequest, NotAllowed
+
+GIVEN = Introduction(bytes(range(32)), ("10.0.0.1:5428",), True)
+
+
+def met(
+    code: bytes = b"12345678", other: bytes = b"12345678", hello: bytes = b"hello", heard: bytes | None = None
+) -> tuple[Exchange, Exchange]:
+    """Return both ends behind their messages of SPAKE2. :param heard: what arrives of ``hello``."""
+    joiner, inviter = Exchange(code, is_joiner=True), Exchange(other, is_joiner=False)
+    joiner.say(hello)
+    inviter.say(hello if heard is None else heard)
+    for end in (joiner, inviter):
+        end.say(b"answer")
+    joiner.meet(inviter.first)
+    inviter.meet(joiner.first)
+    return joiner, inviter
+
+
+def test_both_ends_of_one_code_have_one_key() -> None:
+    """Each proves to the other that it has it, and the introduction arrives."""
+    joiner, inviter = met()
+    inviter.check(joiner.confirmation(of_joiner=True), of_joiner=True)
+    joiner.check(inviter.confirmation(of_joiner=False), of_joiner=False)
+    assert joiner.open(inviter.seal(GIVEN)) == GIVEN
+    assert joiner.done == inviter.done
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (met(other=b"12345679")),
+        (met(heard=b"hello from somebody else")),
+    ],
+    ids=["another code", "names or addresses changed on the way"],
+)
+def test_other_ends_have_other_keys(one: Exchange, other: Exchange) -> None:
+    """Neither is believed, and nothing that one seals can be opened by the other."""
+    with pytest.raises(WrongCode):
+        other.check(one.confirmation(of_joiner=True), of_joiner=True)
+    with pytest.raises(WrongCode):
+        one.check(other.confirmation(of_joiner=False), of_joiner=False)
+    with pytest.raises(MalformedReply):
+        one.open(other.seal(GIVEN))
+
+
+def test_a_proof_cannot_be_sent_back() -> None:
+    """What one end says does not prove that the other end knows it."""
+    joiner, inviter = met()
+    with pytest.raises(WrongCode):
+        joiner.check(joiner.confirmation(of_joiner=True), of_joiner=False)
+    with pytest.raises(MalformedReply):
+        Exchange(b"12345678", is_joiner=True).meet(Exchange(b"12345678", is_joiner=True).first)
+    with pytest.raises(MalformedReply):
+        inviter.open(inviter.seal(GIVEN)[:-1])
+
+
+@pytest.mark.parametrize("message", [b"", b"\0", bytes(33), b"B" + bytes(32), b"B" + b"\xff" * 32, b"S" * 33])
+def test_what_is_no_message_of_spake2_is_refused(message: bytes) -> None:
+    """Points of small order among them."""
+    with pytest.raises(MalformedReply):
+        Exchange(b"12345678", is_joiner=True).meet(message)
+
+
+def test_codes() -> None:
+    """Eight digits at random; however they are typed, they are the same."""
+    codes = {new_code() for _ in range(50)}
+    assert len(codes) > 45
+    assert all(re.fullmatch(r"\d{4}-\d{4}", code) for code in codes)
+    assert digits_of(" 1234 5678\n") == digits_of("1234-5678") == b"12345678"
+    for wrong in ("", "1234", "1234-567x", "123456789", "\u0661" * 8):
+        with pytest.raises(NotAllowed):
+            digits_of(wrong)
+
+
+def test_messages() -> None:
+    """A line holds an object; the other end's error is raised as its sentence, without control characters."""
+    assert message_of(line_of({"a": 1})) == {"a": 1}
+    for wrong in (b"", b"[1]", b"{", b"\xff", b"[" * 100_000):
+        with pytest.raises(MalformedReply):
+            message_of(wrong)
+    with pytest.raises(NotAllowed, match=r"no\\x1b"):
+        message_of(json.dumps({"error": "no\x1b"}).encode())
+    for message in ({}, {"name": 1}, {"name": "a\n"}, {"name": "x" * 400}):
+        with pytest.raises(MalformedReply):
+            text_in(message, "name")
+
+
+def test_options() -> None:
+    """What `gom invite` and `gom init --join` take; the code is never among it."""
+    assert parse([]) == InviteOptions()
+    assert parse(["--port", "7000", "--minutes=5", "--yes"]) == InviteOptions(7000, "", 5, False)
+    for words in ("--port 0", "--minutes 61", "1234-5678", "--code 1", "--address 8.8.8.8"):
+        with pytest.raises(MalformedRequest):
+            parse(words.split())
+    assert parse_init(["--join", "alpha"]).join == ("alpha", 5430)
+    assert parse_init(["--join=10.0.0.1:7000"]).join == ("10.0.0.1", 7000)
+    for words in ("--join a_b", "--join a:0", "--join a --key k", "--join a --multicast"):
+        with pytest.raises(MalformedRequest):
+            parse_init(words.split())
