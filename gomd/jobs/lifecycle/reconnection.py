@@ -10,9 +10,10 @@ from twisted.logger import Logger
 
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.frame_stream import FrameStream
+from gomd.jobs.lifecycle.job_phase import Phase
 from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
 from gomd.jobs.lifecycle.supervisors import GONE, Supervisors
-from gomd.jobs.lifecycle.tracked import Phase, TrackedJob
+from gomd.jobs.lifecycle.tracked import TrackedJob
 from libgomd.wire.job_messages import JobExit
 
 #: Seconds until a supervisor is tried again that could not be asked: no descriptor is free, it is busy.

@@ -6,8 +6,9 @@ from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 
+from gomd.jobs.lifecycle.job_phase import Phase
 from gomd.jobs.lifecycle.supervisors import Supervisors
-from gomd.jobs.lifecycle.tracked import Phase, TrackedJob
+from gomd.jobs.lifecycle.tracked import TrackedJob
 from libgomd.errors import TooMany
 from libgomd.model import Job
 from libgomd.wire.job_messages import StartFailure

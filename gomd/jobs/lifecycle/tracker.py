@@ -16,11 +16,12 @@ from gomd.jobs.home.table import LOST_EXIT, HomeTable
 from gomd.jobs.lifecycle.carried_files import CarriedFiles
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.job_events import JobEvents
+from gomd.jobs.lifecycle.job_phase import Phase
 from gomd.jobs.lifecycle.reconnection import Reconnection
 from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
 from gomd.jobs.lifecycle.removal import DirectoryRemoval
 from gomd.jobs.lifecycle.supervisors import Supervisors
-from gomd.jobs.lifecycle.tracked import Phase, TrackedJob, own_obstacle
+from gomd.jobs.lifecycle.tracked import TrackedJob, own_obstacle
 from libgomd.errors import GomdError, InternalError, error_for
 from libgomd.model import EventKind, Job, JobState
 from libgomd.wallclock import Wall
@@ -184,9 +185,7 @@ class JobTracker:
         job = self._table.started(tracked.number, tracked.node, running.pid, cantmove, running.identity)
         if first_time:
             self.jobs_started += 1
-            self.events.publish(
-                EventKind.STARTED, job.node, f"job {job.job} of {job.user}: {job.command}", job.uid
-            )
+            self.events.started(job)
 
     def job_failed(self, tracked: TrackedJob, failure: StartFailure) -> None:
         """See `JobObserver.job_failed`."""
@@ -297,13 +296,8 @@ class JobTracker:
         job = self._table.get(number)
         if job is None or job.state.over:
             return
-        job = self._table.change(number, state=state, exit=exit, reason=reason, ended=self._wall())
-        lost = " is lost" if state is JobState.LOST else ""
-        self.events.publish(
-            EventKind.ENDED,
-            job.node,
-            f"job {number} of {job.user}{lost}, exit {exit}{': ' + reason if reason else ''}",
-            job.uid,
+        self.events.ended(
+            self._table.change(number, state=state, exit=exit, reason=reason, ended=self._wall())
         )
 
     def lose(self, tracked: TrackedJob, why: str) -> None:

@@ -8,8 +8,9 @@ from gomd.interfaces import MoveCost
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.control import SupervisorControl
 from gomd.jobs.lifecycle.frame_stream import FrameStream
+from gomd.jobs.lifecycle.job_phase import Phase
 from gomd.jobs.lifecycle.supervisors import Supervisors
-from gomd.jobs.lifecycle.tracked import Phase, TrackedJob
+from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.lifecycle.tracker import JobTracker
 from gomd.jobs.migration.details import WaitingSignal
 from gomd.jobs.migration.location import JobLocations
