@@ -179,6 +179,16 @@ class TrackedJob:
         """Note why it cannot be moved, a clause; empty when it can."""
         self.obstacle = obstacle
 
+    # -- how it is found again
+
+    def note_seeking(self, seeking: bool) -> None:
+        """Note whether it is being looked for on another node."""
+        self.seeking_node = seeking
+
+    def note_silent(self, silent: bool) -> None:
+        """Note whether its supervisor here cannot be asked at the moment."""
+        self.supervisor_silent = silent
+
     # -- its streams
 
     def connect(self, stream: FrameStream) -> None:
@@ -238,8 +248,13 @@ class TrackedJob:
         self.exit = exit
         self._enter(Phase.ENDED_LEAVING if self.leaving else Phase.ENDED)
 
-    def brought_home(self) -> None:
-        """The files that it carried are home, or stay where they are, as `exit` says: tell the caller."""
+    def begin_bringing(self) -> None:
+        """It has ended, and the files that it carried are being brought home; its caller waits for that."""
+        self.bringing = True
+
+    def brought_home(self, exit: JobExit) -> None:
+        """The files that it carried are home, or stay where they are, as ``exit`` says: tell the caller."""
+        self.exit = exit
         self.bringing, self._brought = False, True
         self.tell_exit()
 
