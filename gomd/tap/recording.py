@@ -34,7 +34,7 @@ def recording_of(
     from gomd.services.recorder import Recorder
     from gomd.services.remembering import Remembering
 
-    node.collector.annotate = AnnotatedTables(jobs.jobs, int(network.members.own_id))
+    node.collector.annotate_with(AnnotatedTables(jobs.jobs, int(network.members.own_id)))
     recorder = Recorder(
         node.sample_log, node.events, network.members.nodes, lambda: jobs.jobs.rows(_EVERYBODY),
         lambda: bool(node.source.hides_others), node.threads.reading, reactor, wall,
