@@ -40,7 +40,7 @@ _WORD_IN_USAGE: Final = re.compile(r"\[[^\]]*\]|\S+")
 
 
 def live(places: Callable[[], Sequence[Endpoint]]) -> Live:
-    """Return what asks the first daemon that answers, and says nothing when there is none."""
+    """Return a function that asks the first daemon that answers; without one, it returns nothing."""
 
     def ask(request: Request) -> Sequence[dict[str, Any]]:
         try:

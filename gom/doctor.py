@@ -44,7 +44,7 @@ HEALTHY, SICK, NO_DAEMON = 0, 1, 3
 
 
 class DoctorOptions(NamedTuple):
-    """What `gom doctor` was told. :ivar move: PID and NODE, None for everything."""
+    """The options of `gom doctor`. :ivar move: PID and NODE, None for everything."""
 
     config: str = ""
     shows_good: bool = False

@@ -1,4 +1,4 @@
-"""What the answers of all nodes say about the cluster: pure functions from rows to findings."""
+"""Finds what is wrong in the cluster from the answers of all nodes. Pure functions, rows to findings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be looked at on this machine without a daemon."""
+"""The checks of `gom doctor` that need no daemon."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class JobSession:
             self._end.collected()
 
     def data_to_send(self) -> bytes:
-        """Return what is to be sent now, and forget it."""
+        """Return the bytes to send now, and forget them."""
         return self._end.data_to_send()
 
     @property

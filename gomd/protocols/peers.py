@@ -278,10 +278,10 @@ class PeerProtocol(DatagramProtocol):
             self.membership.renumbered(warning.name)
 
     def connectionRefused(self) -> None:
-        """Nothing listens there now; whoever asked notices by the timeout."""
+        """Does nothing: nothing listens there now, and the asker has its timeout."""
 
     def counters(self) -> Iterable[Counter]:
-        """Return what was received, sent, asked and dropped."""
+        """Return the counters of datagrams and questions: received, sent, asked and dropped."""
         yield Counter("datagrams_received", self._received, "datagrams received")
         yield Counter("datagrams_received_bytes", self._received_bytes, "bytes in them")
         yield Counter("datagrams_sent", self._sent, "datagrams sent")

@@ -94,7 +94,7 @@ class Network:
 
     @property
     def trust(self) -> PeerTrust:
-        """What callers of other nodes may do here."""
+        """The rights of callers of other nodes here."""
         return self._own_network.trust
 
     @property
@@ -112,7 +112,7 @@ class Network:
         return None if found is None else Contact(found[0][0], found[0][1], found[1])
 
     def services(self, dispatch: Dispatch, threads: IThreads) -> tuple[Service, ...]:
-        """Return what runs: the ports, the watch over the own address, and the timeout of idle streams."""
+        """Return the services: the ports, the watch over the own address, and the timeout of idle streams."""
         limits, most = limits_of(self._config), max_streams(self._config)
         self.protocol.answer = PeerQuestions(dispatch.parts.tree, self.members)
         server = PeerServer(

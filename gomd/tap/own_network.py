@@ -1,4 +1,4 @@
-"""What a daemon knows about its place in the network: its address, its seeds, and how far it trusts peers."""
+"""Joins the parts that know a daemon's place in the network: its address, seeds, and trust in peers."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class OwnNetwork:
         return self._address.trouble
 
     def services(self, peering: Peering, threads: IThreads) -> tuple[Service, ...]:
-        """Return what runs: the watch over the address, and the look-up of the seeds."""
+        """Return the services: the watch over the address, and the look-up of the seeds."""
         self._watch = NetworkWatch(
             self._reactor, threads, self._address, lambda: (read_interfaces(), primary_address()),
             open_monitor, peering.join_again, self._collector.set_address, self._own_events.say,

@@ -133,7 +133,7 @@ def encode_attach(wanted: AttachRequest) -> bytes:
 
 
 def decode_attach(payload: bytes) -> AttachRequest:
-    """Return what an `ATTACH` says. :raises MalformedFrame: a value in it is of the wrong type or below 0."""
+    """Return the request in an `ATTACH`. :raises MalformedFrame: a value is of the wrong type, or below 0."""
     told = decode_json(payload)
     found: dict[str, Any] = {name: told[name] for name in AttachRequest._fields if name in told}
     for name, value in found.items():
@@ -146,7 +146,7 @@ def decode_attach(payload: bytes) -> AttachRequest:
 
 
 def decode_attached(payload: bytes) -> InputPositions:
-    """Return what an `ATTACHED` says of the job's input. :raises MalformedFrame: it says nothing of it."""
+    """Return the positions of the job's input in an `ATTACHED`. :raises MalformedFrame: they are missing."""
     told = decode_json(payload)
     received, taken = told.get("stdin"), told.get("stdin_taken")
     if not _is_position(received) or not _is_position(taken):

@@ -1,4 +1,4 @@
-"""What a job has in temporary directories of its own, read from outside while it runs."""
+"""Reads, from outside while a job runs, which files it has in temporary directories of its own."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ class _Spec(ctypes.Structure):
 
 
 def _set(timer: int, interval: int) -> None:
-    """Let a timerfd expire after ``interval`` nanoseconds, and again and again. :raises OSError: no."""
+    """Set a timerfd to expire every ``interval`` nanoseconds. :raises OSError: the kernel refuses."""
     times = (*divmod(interval, 10**9), *divmod(interval, 10**9))
     spec = _Spec((ctypes.c_long * 4)(*times))
     _checked(_libc.timerfd_settime(timer, 0, ctypes.byref(spec), None))

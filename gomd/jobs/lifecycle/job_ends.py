@@ -39,7 +39,7 @@ class EndListener(Protocol):
         """Track a job no more."""
 
     def job_collected(self, tracked: TrackedJob) -> None:
-        """Nobody waits for the end of this job."""
+        """The end of this job has been told to everybody who waits for it."""
 
     def soon(self, waited: Awaitable[Any]) -> None:
         """Run something that nobody waits for; a failure is logged."""

@@ -1,4 +1,4 @@
-"""What happens to the jobs of this node, as events of the cluster."""
+"""Publishes what happens to the jobs of this node as events of the cluster."""
 
 from __future__ import annotations
 

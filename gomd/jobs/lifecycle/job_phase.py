@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Phase(Enum):
-    """What a job is doing, as far as this daemon knows."""
+    """The phase of a job, as far as this daemon knows."""
 
     STARTING = "It was asked for, and nothing has told yet that it runs."
     RUNNING = "It runs on its node; if the connection to it breaks, it is looked for there."

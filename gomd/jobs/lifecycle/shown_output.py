@@ -61,7 +61,7 @@ class ShownOutput:
         self._forget(tracked)
 
     def client_lost(self, tracked: TrackedJob) -> None:
-        """Nobody wants to see it any more."""
+        """Its last viewer is gone."""
         self._forget(tracked)
 
     def _forget(self, tracked: TrackedJob) -> None:

@@ -285,7 +285,7 @@ class JobSubmission:
         return self._placement.choose(self._members.nodes(), Need(request.memory, nodes, refused))
 
     async def _request(self, stream: FrameStream, ticket: SpecTicket) -> JobRequest:
-        """Return what the caller at ``stream`` wants to run; a long description is read on a thread."""
+        """Return the job that the caller at ``stream`` describes; a long description is read on a thread."""
         stream.admit_long_spec(ticket.admits)
         payload = (await self._first(stream)).payload
         stream.admit_long_spec(None)
