@@ -38,7 +38,7 @@ class NodeFacts:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything. :ivar since: the beginning of the report, seconds since the epoch; ``until``: its end."""
+    """The facts of a report. :ivar since: its beginning, seconds since the epoch; ``until``: its end."""
 
     since: float
     until: float

@@ -38,11 +38,11 @@ from libgomd.wire.carry_messages import GIVE, MERGE, PUT, REMOVE, TAKE, CarryOut
 STALL_TIMEOUT: Final = 120.0
 #: Bytes that are sent in one frame.
 _PIECE_BYTES: Final = 1 << 18
-#: Directories of the stream, one for each carried path, that do not count.
+#: Directories of the stream that do not count against the limits: one for each carried path.
 _ENCLOSING: Final = 128
-#: Bytes of what is written down of the files at home: of a hundred thousand with long paths.
+#: Maximum size of the record of the files at home, in bytes: enough for 100,000 with long paths.
 _MAX_BASE: Final = 64 << 20
-#: Clauses about what was merged that are told.
+#: Clauses about the merge that are told at most.
 _MAX_NOTES: Final = 20
 #: The settings that bound what is carried, by the field of `TreeLimits`.
 _SETTINGS: Final = {"entries": "[jobs] carry_files", "size": "[jobs] carry_bytes"}
@@ -55,7 +55,7 @@ def carry(
     parser: frames.FrameParser,
 ) -> None:
     """
-    Do one step and say what came of it. Blocks, as disks and the other end do.
+    Do one step and tell its outcome. Blocks, as disks and the other end do.
 
     :param connection: of the daemon. :param received: frames that were read from it already.
     :param parser: has the beginning of the next one.

@@ -1,4 +1,4 @@
-"""Which files in the machine's temporary directories a job names: arguments, directory, environment."""
+"""Finds the paths of the machine's temporary directories that a job names: arguments, directory, variables."""
 
 from __future__ import annotations
 
