@@ -1,4 +1,4 @@
-"""Finds the paths of the machine's temporary directories that a job names: arguments, directory, variables."""
+"""Finds paths of the machine's temporary directories that a job names: arguments, directory, variables."""
 
 from __future__ import annotations
 
