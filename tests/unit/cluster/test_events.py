@@ -59,7 +59,7 @@ class EventsTests(SynchronousTestCase):
         self.assertEqual([heard for _following, heard in followers], [[event(2), event(3)]] * 2)
 
     def test_a_slow_follower_is_told_how_many_he_lost(self) -> None:
-        """He gets the newest; what he did not take is not kept for ever."""
+        """The follower gets the newest; what it did not take is not kept for ever."""
         following, heard = self.follow()
         self.take(following, heard)
         self.publish(1, 2, 3, 4, 5, 6)

@@ -30,7 +30,7 @@ class ConnectingTests(SynchronousTestCase):
         self.clock, self.daemon = Clock(), ScriptedDaemon()
 
     def test_a_client_is_ready_when_the_daemon_speaks_json(self) -> None:
-        """Greeting, then the format, then the user has his client."""
+        """Greeting, then the format, then the user has the client."""
         connecting = self.daemon.client(self.clock)
         [far] = self.daemon.connections
         self.assertEqual(far.heard(), [])

@@ -40,7 +40,7 @@ class PeerTrustTests(SynchronousTestCase):
             self.assertIs(self.answered_as(trust, verb.name, verb.role, caller), caller)
 
     def test_with_no_a_person_stays_a_person(self) -> None:
-        """He is checked elsewhere: his name and uid have to be the same here."""
+        """Such a user is checked elsewhere: name and uid have to be the same here."""
         trust = PeerTrust(admins=False)
         for verb in self.verbs:
             self.assertIs(self.answered_as(trust, verb.name, verb.role, ALICE), ALICE)

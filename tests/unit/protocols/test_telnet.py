@@ -106,7 +106,7 @@ class SlowReaderTests(SynchronousTestCase):
         self.assertFalse(self.talk.transport.disconnected)
 
     def test_a_watch_of_a_slow_reader_skips_rounds(self) -> None:
-        """What he missed is not made up for."""
+        """Rounds that the client missed are not made up for."""
         self.talk.send(b"watch -n 1 load\r\n")
         self.talk.heard()
         self.talk.fill()

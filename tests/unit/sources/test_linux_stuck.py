@@ -119,7 +119,7 @@ class StuckTests(_Scanned):
         self.assertRaises(TimedOut, self.scanner.read, 4711, self.now)
 
     def test_a_user_of_whom_many_hang_is_looked_at_from_outside(self) -> None:
-        """So many threads and no more, whatever he starts; all his processes are shown."""
+        """So many threads and no more, whatever the user starts; all their processes are shown."""
         for pid in range(6000, 6000 + MAX_STUCK_OF_ROOT + 10):
             self.make(pid)
             self.block(pid)
