@@ -359,7 +359,7 @@ class TestUsers:
         assert b"0" not in done.stdout.split()
         assert done.returncode == 1
 
-    def test_a_directory_that_is_closed_to_him(self, public: Daemon) -> None:
+    def test_a_directory_that_is_closed_to_the_caller(self, public: Daemon) -> None:
         """One sentence, and no job."""
         done = gom(public, "run", "true", program=NOBODY, cwd="/root")
         assert done.returncode == 1

@@ -33,7 +33,7 @@ class PeerTrustTests(SynchronousTestCase):
     def answered_as(self, trust: PeerTrust, name: str, role: Role, caller: Caller, *words: str) -> Caller:
         return trust.caller_for(Request(name, words), role, caller)
 
-    def test_with_yes_everybody_is_who_he_is_there(self) -> None:
+    def test_with_yes_everybody_is_who_they_are_there(self) -> None:
         """The default: root of one node is root of all."""
         trust = PeerTrust(admins=True)
         for verb, caller in itertools.product(self.verbs, (*MIGHTY, ALICE)):

@@ -46,7 +46,7 @@ class RightsTests(SynchronousTestCase):
         """What the process has of our file."""
         return [each for each in opened([pid]) if each.path.startswith(str(self.path.absolute()))]
 
-    def test_what_is_his_own(self) -> None:
+    def test_what_is_their_own(self) -> None:
         """A process that has only what everybody may have could live here."""
         self.assertEqual(forbidden(opened([self.start()])), "")
 
