@@ -40,7 +40,7 @@ _WORD_IN_USAGE: Final = re.compile(r"\[[^\]]*\]|\S+")
 
 
 def live(places: Callable[[], Sequence[Endpoint]]) -> Live:
-    """Return what asks the first daemon that answers, and says nothing when there is none."""
+    """Return a function that asks the first daemon that answers; without one, it returns nothing."""
 
     def ask(request: Request) -> Sequence[dict[str, Any]]:
         try:
@@ -112,7 +112,7 @@ def _all(before: Sequence[str], current: str, ask: Live) -> Iterator[Candidate]:
 
 
 def _watched(arguments: Sequence[str]) -> list[str]:
-    """Return the verb that `watch` repeats with what is typed behind it, empty while none is."""
+    """Return the verb that `watch` repeats, with the words behind it; empty while none is typed."""
     rest = list(arguments)
     while rest and rest[0] in ("-n", "-c"):
         del rest[:2]
@@ -155,7 +155,7 @@ def _verb_options(verb: str) -> dict[str, tuple[str, str]]:
 
 
 def _argument(verb: str, plain: Sequence[str], current: str, ask: Live, node: str) -> Iterator[Candidate]:
-    """Yield what can stand at this place of a verb."""
+    """Yield the words that are possible at this place of a verb."""
     words = [word.strip("[]") for word in _WORD_IN_USAGE.findall(VERBS[verb][0])[1:]]
     places = [word for word in words if not word.startswith("-")]
     if not places:
@@ -169,7 +169,7 @@ def _argument(verb: str, plain: Sequence[str], current: str, ask: Live, node: st
 
 
 def _values(wanted: str, current: str, ask: Live, node: str) -> Iterator[Candidate]:
-    """Yield what a word of a usage stands for: PID, NODE|home|best, SIG, text|json ..."""
+    """Yield the values of a word of a usage: PID, NODE|home|best, SIG, text|json ..."""
     for word in wanted.split("|"):
         if word == "NODE":
             for row in ask(Request("nodes")):

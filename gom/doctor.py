@@ -44,7 +44,7 @@ HEALTHY, SICK, NO_DAEMON = 0, 1, 3
 
 
 class DoctorOptions(NamedTuple):
-    """What `gom doctor` was told. :ivar move: PID and NODE, None for everything."""
+    """The options of `gom doctor`. :ivar move: PID and NODE, None for everything."""
 
     config: str = ""
     shows_good: bool = False
@@ -81,7 +81,7 @@ def parse(words: Sequence[str]) -> DoctorOptions:
 
 def doctor(places: Sequence[Endpoint], token: str, options: DoctorOptions, is_json: bool) -> int:
     """
-    Look, print what was found, and return the exit status. Blocks.
+    Examine, print the findings, and return the exit status. Blocks.
 
     :raises GomdError: for one move: the process or node is unknown, or the caller may not move it.
         :raises ConnectionLost: for one move: there is no daemon.
@@ -149,7 +149,7 @@ def _rows(line: LineSocket, verb: str, *arguments: str, node: str = "") -> list[
 
 
 def _asked(line: LineSocket) -> Iterator[OfNode]:
-    """Ask everything, and yield what it says."""
+    """Ask the daemons everything, and yield the findings."""
     own = int(_rows(line, "node")[0]["id"])
     nodes = _rows(line, "nodes")
     events = _rows(line, "events", f"--newest={_EVENTS}")
@@ -161,7 +161,7 @@ def _asked(line: LineSocket) -> Iterator[OfNode]:
 
 
 def _one_move(places: Sequence[Endpoint], token: str, pid: str, node: str) -> Iterator[OfNode]:
-    """Yield what the dry run says, every reason apart, and what is wrong on the target node."""
+    """Yield the findings of the dry run, one for each reason, and those of the target node."""
     line = _connect(places, token)
     try:
         try:

@@ -1,4 +1,4 @@
-"""What the answers of all nodes say about the cluster: pure functions from rows to findings."""
+"""Finds what is wrong in the cluster from the answers of all nodes. Pure functions, rows to findings."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ClusterAnswers(NamedTuple):
 
 
 def judge(answers: ClusterAnswers) -> Iterator[OfNode]:
-    """Yield everything that can be said: of each node its own findings, and what follows from several."""
+    """Yield all findings: those of each node itself, and those that follow from several answers."""
     names = {int(row["id"]): str(row["name"]) for row in answers.nodes}
 
     def of(node: int, finding: Finding) -> OfNode:
@@ -61,7 +61,7 @@ def judge(answers: ClusterAnswers) -> Iterator[OfNode]:
 
 
 def own_findings(rows: Sequence[Row]) -> Iterator[tuple[int, Finding]]:
-    """Yield what each node found out about itself, but for what is compared between nodes."""
+    """Yield the findings of each node about itself, but for values that are compared between nodes."""
     for row in rows:
         if "check" in row and row["check"] not in ("clock", "version"):
             yield int(row["from"]), decode(row)
@@ -77,7 +77,7 @@ def decode(row: Row) -> Finding:
 
 
 def presence(nodes: Sequence[Row], events: Sequence[Row]) -> Iterator[tuple[int, Finding]]:
-    """Yield which nodes are down or suspected, with what was last heard about them."""
+    """Yield the findings about nodes that are down or suspected, with the last event about each."""
     last: dict[int, Row] = {}
     for event in events:
         if event["kind"] in ("join", "leave", "down", "up", "suspect"):
@@ -118,7 +118,7 @@ def _start(row: Row) -> str:
 
 
 def unreachable(rows: Sequence[Row], names: Mapping[int, str]) -> Iterator[tuple[int, Finding]]:
-    """Yield which nodes are up, by their datagrams, and gave no answer over a stream."""
+    """Yield the findings about nodes that are up by their datagrams but did not answer over a stream."""
     for row in rows:
         if "error" not in row:
             continue
@@ -143,7 +143,7 @@ def unreachable(rows: Sequence[Row], names: Mapping[int, str]) -> Iterator[tuple
 
 
 def clocks(answers: ClusterAnswers) -> Iterator[tuple[int, Finding]]:
-    """Yield how far the clocks of the others are from this node's, as far as asking can tell."""
+    """Yield the findings about clocks that differ from this node's, as far as asking can tell."""
     stamps = {
         int(row["from"]): float(row["value"])
         for row in answers.doctor
@@ -166,7 +166,7 @@ def clocks(answers: ClusterAnswers) -> Iterator[tuple[int, Finding]]:
 
 
 def versions(rows: Sequence[Row], names: Mapping[int, str]) -> Finding:
-    """Return whether all nodes that answered have one version."""
+    """Return the finding about versions: whether all nodes that answered have the same."""
     found: dict[str, list[str]] = {}
     for row in rows:
         if row.get("check") == "version":
@@ -181,7 +181,7 @@ def versions(rows: Sequence[Row], names: Mapping[int, str]) -> Finding:
 def one_way(
     nodes: Sequence[Row], seen: Sequence[Row], names: Mapping[int, str]
 ) -> Iterator[tuple[int, Finding]]:
-    """Yield which nodes, all up for us, do not see one another."""
+    """Yield the findings about nodes that are all up for this one and do not see one another."""
     up = {int(row["id"]) for row in nodes if row["up"]}
     views: dict[int, set[int]] = {}
     for row in seen:

@@ -1,4 +1,4 @@
-"""What can be looked at on this machine without a daemon."""
+"""The checks of `gom doctor` that need no daemon."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _START: Final = "systemctl start gomd (or: twistd -n gomd); journalctl -u gomd s
 
 
 def no_daemon(reason: str) -> Finding:
-    """Return that no daemon answers."""
+    """Return the finding that no daemon answers."""
     return Finding("daemon", BAD, f"no daemon answers: {reason}", _START)
 
 
 def screens() -> Finding:
-    """Return whether the live screens can be shown."""
+    """Return the finding about the live screens: whether they can be shown."""
     if importlib.util.find_spec("textual") is not None:
         return Finding("screens", GOOD, "textual is there: gom top and gom mon are live")
     return Finding(
@@ -35,7 +35,7 @@ def screens() -> Finding:
 
 
 def state_of(path: str) -> Iterator[Finding]:
-    """Yield whether STATE of the caller's own daemon is private, as far as the caller may look."""
+    """Yield the finding about STATE of the caller's own daemon: whether it is private, if one can see it."""
     try:
         found = os.stat(path)
     except FileNotFoundError:

@@ -15,7 +15,7 @@ _ENDS_OF_LINES: Final = b"\r\n"
 
 
 class Escape(Enum):
-    """What the character behind the escape character asks for."""
+    """The meanings of the character behind the escape character."""
 
     LEAVE = "."
     SUSPEND = "^Z"
@@ -94,7 +94,7 @@ def shown(character: int) -> str:
 
 
 def help_text(character: int, detached: bool) -> str:
-    """Return what ``~?`` prints, for the escape character that is in use."""
+    """Return the help that ``~?`` prints, for the escape character in use."""
     name = shown(character)
     leaves = "leave; the job goes on" if detached else "leave; the job is told to end, and killed after 5 s"
     lines = [

@@ -1,4 +1,4 @@
-"""What `gom --help` and `gom migrate --help` print."""
+"""The texts that `gom --help` and `gom migrate --help` print."""
 
 from __future__ import annotations
 

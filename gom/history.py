@@ -66,7 +66,7 @@ def history(endpoints: Sequence[Endpoint], token: str, as_json: bool, as_csv: bo
 
 
 def table(rows: Rows) -> Iterable[str]:
-    """Yield the lines of a table; a pause about which nothing is known has a line of its own."""
+    """Yield the lines of a table; a gap in which nothing is known has a line of its own."""
     cells: list[tuple[str, ...]] = [_HEADINGS]
     step, last = _step(rows), None
     for row in rows:
@@ -115,7 +115,7 @@ def _height(value: float, least: float, most: float) -> int:
 
 
 def _step(rows: Rows) -> float:
-    """Return the seconds from row to row of a field: the smallest pause, 0 when there is none."""
+    """Return the seconds from row to row of a field, the smallest distance; 0 for a single row."""
     times = sorted({row["time"] for row in rows})
     return min((after - before for before, after in pairwise(times)), default=0.0)
 

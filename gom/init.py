@@ -97,7 +97,7 @@ def _config_path(options: InitOptions) -> str:
 
 
 def _key_name(config: str) -> str:
-    """Return the name of the key beside the file: a directory of gomd's needs no longer one."""
+    """Return the name of the key file beside gomd.ini: a short one in a directory of gomd's own."""
     return "key" if os.path.basename(os.path.dirname(config)) == "gomd" else "gomd.key"
 
 
@@ -108,7 +108,7 @@ def _is_same(one: str, other: str) -> bool:
 
 
 def _check_nothing_there(config: str, key: str, given: str | None) -> None:
-    """:raises ConfigError: gomd.ini or the key is there, in one sentence that says what is missing."""
+    """Check that nothing is overwritten. :raises ConfigError: gomd.ini or the key is there already."""
     there = os.path.lexists(config)
     if there and os.path.lexists(key):
         raise ConfigError(

@@ -13,7 +13,7 @@ _SPECIAL: Final = "#'\",;"
 
 class NewNode(NamedTuple):
     """
-    What the file says of a node.
+    A new node, as its gomd.ini describes it.
 
     :ivar seeds: HOST:PORT of others to ask. :ivar key: the absolute path of the key file.
     """

@@ -48,7 +48,7 @@ NO_SEEDS: Final = "none"
 
 class InitOptions(NamedTuple):
     """
-    What `gom init` was told; None is what it may ask for.
+    The options of `gom init`; it asks for those that are None, when it can.
 
     :ivar seeds: nodes to ask, with ports. None: not said. Empty: nobody.
     :ivar join: where to ask for the key.

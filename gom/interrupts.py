@@ -13,7 +13,7 @@ ANSWER_TIMEOUT: Final = 10.0
 
 
 class Press(Enum):
-    """What a Ctrl-C means."""
+    """The meanings of a Ctrl-C."""
 
     FORWARD = "The job gets it."
     ASK = "The job gets it, and the caller is told what one more does."
@@ -34,7 +34,7 @@ class InterruptCounter:
         self._said = Press.FORWARD
 
     def press(self) -> Press:
-        """Return what a Ctrl-C at this moment means."""
+        """Return the meaning of a Ctrl-C at this moment."""
         now = self._now()
         age = ANSWER_TIMEOUT + 1 if self._last is None else now - self._last
         self._last = now

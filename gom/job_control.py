@@ -1,4 +1,4 @@
-"""What the signals sent to this program mean for its job: Ctrl-C, Ctrl-Z and the ways out."""
+"""Decides what signals to this program mean for its job: Ctrl-C, Ctrl-Z and the ways out."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ Opens gomd's page in your browser, signed in as you: it needs the unix socket of
 endpoint. The file that is opened is yours alone and good once, for a minute.
 """
 #: Seconds to wait for the daemon.
-PATIENCE: Final = 5.0
+ANSWER_TIMEOUT: Final = 5.0
 #: Programs that open a file in the browser of the user's choice.
 OPENERS: Final = ("xdg-open", "sensible-browser", "x-www-browser")
 FILE_NAME: Final = "gomd-page.html"
@@ -59,10 +59,10 @@ def page(endpoints: Sequence[Endpoint], opens: bool) -> str:
 
 
 def _ask(endpoints: Sequence[Endpoint]) -> tuple[str, str]:
-    line = dial(endpoints, PATIENCE)
+    line = dial(endpoints, ANSWER_TIMEOUT)
     try:
-        line.ask(Request("format", ("json",)), PATIENCE)
-        status = line.ask(Request("page"), PATIENCE)
+        line.ask(Request("format", ("json",)), ANSWER_TIMEOUT)
+        status = line.ask(Request("page"), ANSWER_TIMEOUT)
     finally:
         line.close()
     try:

@@ -271,7 +271,7 @@ class BlockingJob(JobHandle):
         self._why = why
         if self._lost_at is None:
             self._lost_at = time.monotonic()
-        else:  # this connection was a vain one: the daemon is not really back
+        else:  # it led nowhere: the daemon is not really back
             time.sleep(RECONNECT_INTERVAL)
         if self._session.facts is None or not self._reconnect:
             raise self._session.gone(why)

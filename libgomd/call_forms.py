@@ -53,7 +53,7 @@ def stream(kind: type[T], verb: str, *arguments: object, node: NodeKey) -> Strea
 
 
 def each(decode: Callable[[Any], T]) -> Callable[[Any], list[T]]:
-    """Return what decodes each row of a block."""
+    """Return a decoder of the rows of a block."""
     return lambda found: [decode(row) for row in found]
 
 

@@ -289,7 +289,7 @@ def events(
 
 
 def doctor(node: NodeKey = "") -> Call[list[model.Finding]]:
-    """What is wrong on a node, and what is right; what mends it is in each finding."""
+    """Ask what is wrong on a node, and what is right; each finding says what mends it."""
     return forms.rows(model.Finding, "doctor", node=node)
 
 

@@ -262,7 +262,7 @@ class RunningJob(JobHandle):
         if self._session.facts is None or not self._reconnect:
             self._fail(self._session.gone(why))
             return
-        again = self._lost_at is not None  # that connection was a vain one: the daemon is not really back
+        again = self._lost_at is not None  # it led nowhere: the daemon is not really back
         if self._lost_at is None:
             self._lost_at = self._clock.seconds()
         end = self._lost_at + self._reconnect

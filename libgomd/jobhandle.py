@@ -1,4 +1,4 @@
-"""What both clients' job objects know of their job without asking anybody."""
+"""The part of both clients' job objects that asks nobody: the facts of the job."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from libgomd.wire.attachment import OUTPUTS, Attached, CallerEnd, Data, Event, E
 
 #: Seconds for a daemon that has gone away under a job to be there again, unless the caller says otherwise.
 RECONNECT_LIMIT: Final = 30.0
-#: Seconds between two tries to reach it.
+#: Seconds between two attempts to reach it.
 RECONNECT_INTERVAL: Final = 0.1
 
 
@@ -125,12 +125,12 @@ class JobSession:
             self._end.collected()
 
     def data_to_send(self) -> bytes:
-        """Return what is to be sent now, and forget it."""
+        """Return the bytes to send now, and forget them."""
         return self._end.data_to_send()
 
     @property
     def attached(self) -> bool:
-        """Whether the job's end has answered on this connection: it was no vain one."""
+        """Whether the job's end has answered on this connection."""
         return self._end.attached
 
     @property

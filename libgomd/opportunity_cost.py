@@ -23,7 +23,7 @@ _MAX_EXPONENT: Final = 60.0
 
 
 def load_of_one(speed: int | None, cpus: int | None, standard_speed: int = STANDARD_SPEED) -> float:
-    """Return what one busy process adds to the load of a node with these processors."""
+    """Return the load that one busy process adds to a node with these processors."""
     return 100.0 * standard_speed / (max(1, speed or standard_speed) * max(1, cpus or 1))
 
 

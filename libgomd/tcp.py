@@ -1,4 +1,4 @@
-"""What every TCP connection that carries requests, answers or frames is set to."""
+"""Sets the options of every TCP connection that carries requests, answers or frames."""
 
 from __future__ import annotations
 

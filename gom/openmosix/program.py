@@ -1,4 +1,4 @@
-"""What openMosix's commands share: the connection to the daemon, error messages, exit statuses."""
+"""The parts that openMosix's commands share: connection to the daemon, error messages, exit statuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report is made of, asked of a daemon: values, events, and processes at the moment of most load."""
+"""Asks a daemon for the facts of a report: values, events, processes at the moment of the highest load."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class NodeFacts:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything. :ivar since: the beginning of the report, seconds since the epoch; ``until``: its end."""
+    """The facts of a report. :ivar since: its beginning, seconds since the epoch; ``until``: its end."""
 
     since: float
     until: float

@@ -1,4 +1,4 @@
-"""What decides settings from outside the configuration: user, host, directories; and which file is read."""
+"""Reads what decides settings besides the file: user, host, directories; and finds the file to read."""
 
 from __future__ import annotations
 

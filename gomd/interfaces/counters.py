@@ -1,4 +1,4 @@
-"""What the daemon counts about itself, one interface for every part that counts something."""
+"""The interface of every part of the daemon that counts something."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ class Counting(Protocol):
     """A part that counts. Every interface here with a method ``counters`` has this shape."""
 
     def counters(self) -> Iterable[Counter]:
-        """Return what this part has counted so far, for `stats` and the metrics. Does not block."""
+        """Return the counters of this part, for `stats` and the metrics. Does not block."""

@@ -114,7 +114,7 @@ class IHistory(Interface):
         """
 
     def nodes_at(moment: float) -> Sequence[Node]:
-        """Return what was known of every node at ``moment``, ordered by id; empty when nothing was."""
+        """Return every node as it was known at ``moment``, ordered by id; empty when nothing was known."""
 
     def processes_at(node: int, moment: float) -> RememberedTable | None:
         """Return the processes of ``node`` at ``moment``; None when they are not known."""

@@ -205,4 +205,4 @@ class IJobs(Interface):
         """
 
     def counters() -> Iterable[Counter]:
-        """What it counted, for `stats`."""
+        """Return its counters, for `stats`."""

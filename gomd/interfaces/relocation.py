@@ -84,11 +84,11 @@ class IMigrator(Interface):
         """A node went down: its connections may not tell. Does not block."""
 
     def counters() -> Iterable[Counter]:
-        """What it counted, for `stats`."""
+        """Return its counters, for `stats`."""
 
 
 class RelocationOutcome(Enum):
-    """What came of a request that a process should run on some node."""
+    """The result of a request that a process should run on some node."""
 
     MOVED = "it was moved there"
     THERE = "it runs there already"

@@ -8,8 +8,9 @@ from typing import ClassVar
 from twisted.logger import Logger
 
 from gomd.jobs.home.table import HomeTable
+from gomd.jobs.lifecycle.job_phase import Phase
 from gomd.jobs.lifecycle.supervisors import GONE, Supervisors
-from gomd.jobs.lifecycle.tracked import Phase, TrackedJob
+from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.lifecycle.tracker import JobTracker
 from gomd.jobs.migration.location import JobLocations
 from libgomd.model import Job, JobState

@@ -8,7 +8,6 @@ from typing import ClassVar
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -18,7 +17,8 @@ from gomd.jobs.home.changes import JobChanges
 from gomd.jobs.home.journal import Journal
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.admission import Admission
-from gomd.jobs.lifecycle.carried_files import SWEEP_INTERVAL, CarriedFiles, CarryLimits
+from gomd.jobs.lifecycle.carried_files import CarriedFiles, CarryLimits
+from gomd.jobs.lifecycle.carried_sweep import CarriedSweep
 from gomd.jobs.lifecycle.carry_server import CarryServer
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.local_rows import job_here
@@ -99,7 +99,6 @@ class Jobs(Service):
         self._table = HomeTable(
             members.own_id, journal, forgotten=self._forget_output, changed=self._changes.notify
         )
-        self._wall = wall
         self.carried = CarriedFiles(
             clock, members, peers, disk or threads, supervisors, carry or CarryLimits(), own_uid
         )
@@ -125,8 +124,7 @@ class Jobs(Service):
             admission or Admission(own_uid, DEFAULT_MAX_JOBS), self._kept, wall,
             self.carried,
         )  # fmt: skip
-        self._sweeping = LoopingCall(self._sweep)
-        self._sweeping.clock = clock
+        self._sweep = CarriedSweep(clock, self.carried, self._is_over, wall)
         self._following: Deferred[None] | None = None
 
     def run(self, caller: Caller, stream: FrameStream, guest: str = "") -> None:
@@ -154,7 +152,7 @@ class Jobs(Service):
         self._following = Deferred.fromCoroutine(self._tracker.follow(self.migrator.node_down))
         self._following.addErrback(lambda failure: None)  # cancelled when the service stops
         self._kept.start()
-        self._sweeping.start(SWEEP_INTERVAL, now=False)
+        self._sweep.start()
 
     def stopService(self) -> Deferred[None]:
         """Let go of every job; they go on, and are found again. Fires when the journal is written."""
@@ -162,8 +160,7 @@ class Jobs(Service):
         self._tracker.stopping = True
         self.migrator.stop()
         self._kept.stop()
-        if self._sweeping.running:
-            self._sweeping.stop()
+        self._sweep.stop()
         if self._following is not None:
             self._following.cancel()
         self._tracker.release_all()
@@ -175,17 +172,6 @@ class Jobs(Service):
 
         closing = within(self._clock, CLOSE_TIMEOUT, self._journal.close(), TimedOut("the disk hangs"))
         return closing.addErrback(late)
-
-    async def _sweep_carried(self) -> None:
-        try:
-            await self.carried.sweep(self._is_over, self._wall())
-        except (GomdError, OSError) as error:
-            self._log.warn("carried files cannot be swept now: {error}", error=error)
-
-    def _sweep(self) -> Deferred[None]:
-        """Remove carried files that nobody has fetched. Never fails: the loop would end."""
-        swept = Deferred.fromCoroutine(self._sweep_carried())
-        return swept.addErrback(lambda failure: self._log.failure("sweeping failed", failure=failure))
 
     def _is_over(self, name: JobName) -> bool:
         if str(name) in self._tracker.jobs:

@@ -1,4 +1,4 @@
-"""What the datagram port of the peers tells a membership engine."""
+"""The interface through which the peers' datagram port reports to a membership engine."""
 
 from __future__ import annotations
 

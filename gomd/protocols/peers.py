@@ -41,7 +41,7 @@ class PeerProtocol(DatagramProtocol):
     :param wall: gives the time that datagrams are stamped with and checked against.
     :param random: gives that many random bytes, as os.urandom.
     :param group: multicast address and port of the announcements, None for no multicast.
-    :ivar send_failures: reports when datagrams cannot be sent for a while.
+    :param report: told when datagrams cannot be sent for a while, see `SendFailures`; None tells nobody.
     :ivar instance: identifies this start of the daemon: milliseconds since the epoch.
     :ivar answer: answers a question about this node; None drops questions.
     :ivar membership: gets all messages but questions and answers; None drops them.
@@ -61,6 +61,7 @@ class PeerProtocol(DatagramProtocol):
         random: Callable[[int], bytes],
         group: Address | None = None,
         max_senders: int = 4096,
+        report: Callable[[bool, str], None] | None = None,
     ) -> None:
         self.answer: Answering | None = None
         self.membership: MembershipListener | None = None
@@ -77,7 +78,7 @@ class PeerProtocol(DatagramProtocol):
         self._replays = ReplayReports(own_name, instance, self._sealer)
         self._renumbered = 0
         self._drops = DropStats()
-        self.send_failures = SendFailures()
+        self._send_failures = SendFailures(report or (lambda _trouble, _text: None))
         self._answering = 0
         self._received = self._received_bytes = 0
         self._sent = self._sent_bytes = 0
@@ -119,12 +120,12 @@ class PeerProtocol(DatagramProtocol):
             self.transport.write(packet, address)
         except OSError as error:
             self._unsent += 1
-            self.send_failures.failed(address, error, self._clock.seconds())
+            self._send_failures.failed(address, error, self._clock.seconds())
             self._log.debug("cannot send to {address}: {error}", address=address, error=error)
         else:
             self._sent += 1
-            if self.send_failures.failing:
-                self.send_failures.sent(address, self._clock.seconds())
+            if self._send_failures.failing:
+                self._send_failures.sent(address, self._clock.seconds())
             self._sent_bytes += len(packet)
 
     # -- in
@@ -277,10 +278,10 @@ class PeerProtocol(DatagramProtocol):
             self.membership.renumbered(warning.name)
 
     def connectionRefused(self) -> None:
-        """Nothing listens there now; whoever asked notices by the timeout."""
+        """Does nothing: nothing listens there now, and the asker has its timeout."""
 
     def counters(self) -> Iterable[Counter]:
-        """Return what was received, sent, asked and dropped."""
+        """Return the counters of datagrams and questions: received, sent, asked and dropped."""
         yield Counter("datagrams_received", self._received, "datagrams received")
         yield Counter("datagrams_received_bytes", self._received_bytes, "bytes in them")
         yield Counter("datagrams_sent", self._sent, "datagrams sent")

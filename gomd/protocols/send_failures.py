@@ -20,13 +20,13 @@ _MAX_SHOWN_ADDRESSES: Final = 4
 
 class SendFailures:
     """
-    :ivar say: called with True and a sentence when datagrams cannot be sent, with False when they can again.
+    :param say: called with True and a sentence when datagrams cannot be sent, with False when they can again.
     :ivar failing: addresses to which the last datagram could not be sent; while it is empty, `sent` need not
         be called.
     """
 
-    def __init__(self) -> None:
-        self.say: Callable[[bool, str], None] = lambda _trouble, _text: None
+    def __init__(self, say: Callable[[bool, str], None]) -> None:
+        self._say = say
         self.failing: dict[Address, tuple[float, float]] = {}  # the first failure in a row, and the last
         self._said: set[Address] = set()
         self._said_at = -REPORT_INTERVAL
@@ -44,7 +44,7 @@ class SendFailures:
         self._said_at = now
         shown = ", ".join(f"{host}:{port}" for host, port in news[:_MAX_SHOWN_ADDRESSES])
         more = f" and {len(news) - _MAX_SHOWN_ADDRESSES} more" if len(news) > _MAX_SHOWN_ADDRESSES else ""
-        self.say(
+        self._say(
             True,
             f"its datagrams to {shown}{more} cannot be sent ({error.strerror or error}): see its addresses, "
             "routes and packet filter; `stats` counts them as datagrams_unsent",
@@ -59,4 +59,4 @@ class SendFailures:
         self._said &= self.failing.keys()
         if not self.failing and self._said_at > -REPORT_INTERVAL:
             self._said_at = -REPORT_INTERVAL
-            self.say(False, "its datagrams can be sent again")
+            self._say(False, "its datagrams can be sent again")

@@ -1,1 +1,1 @@
-"""What runs by the clock, and the threads it runs on."""
+"""The services that run periodically, and the threads they run on."""

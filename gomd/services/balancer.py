@@ -64,7 +64,7 @@ class Balancer(Service):
             self._loop.stop()
 
     def counters(self) -> Iterable[Counter]:
-        """What it counted, for `stats`."""
+        """Return its counters, for `stats`."""
         yield Counter("balance_moves", self.moves, "processes moved by balancing")
         yield Counter("balance_failures", self.failures, "processes that balancing could not move")
 

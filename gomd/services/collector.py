@@ -44,7 +44,6 @@ class Collector(Service):
     :param source: reads the values. :param log: keeps every sample.
     :param wall: gives the time of stamps.
     :param placeholder: this node before its first sample; its id, name and address stay.
-    :ivar annotate: returns a table with its processes under their homes, and which of them belong to jobs.
     :ivar sampled: fires after the first round, whether its reads succeeded or not.
     """
 
@@ -81,7 +80,7 @@ class Collector(Service):
         self._kept: PeriodicReads[None] = PeriodicReads("log")
         self._kept_tables: PeriodicReads[None] = PeriodicReads("process_log")
         self.periods = (period, processes_period)
-        self.annotate: Callable[[ProcessTable], tuple[ProcessTable, frozenset[str]]] = _as_scanned
+        self._annotate: Callable[[ProcessTable], tuple[ProcessTable, frozenset[str]]] = _as_scanned
         self._loops = (LoopingCall(self._start, self.collect), LoopingCall(self._start, self._scan))
         for loop in self._loops:
             loop.clock = clock
@@ -186,6 +185,15 @@ class Collector(Service):
             tmem=memory.tmem if memory else own.tmem,
         )
 
+    def annotate_with(self, annotate: Callable[[ProcessTable], tuple[ProcessTable, frozenset[str]]]) -> None:
+        """
+        Have process tables annotated before the history gets them; until then they are kept as scanned.
+
+        :param annotate: returns a table with its processes under their homes, and the identities of those
+            that belong to jobs.
+        """
+        self._annotate = annotate
+
     def set_address(self, address: str) -> None:
         """Use another address of this node from now on."""
         self._said = replace(self._said, address=address)
@@ -216,7 +224,7 @@ class Collector(Service):
         table = self._reader.young(self.periods[1] / 5) or await self._reader.scan()
         if table is None:
             return
-        own, (table, in_jobs) = self.own_node(), self.annotate(table)
+        own, (table, in_jobs) = self.own_node(), self._annotate(table)
         write, hidden = self._sample_log.write_processes, bool(self._source.hides_others)
         if not self._sample_log.blocks:
             write(own, table, hidden, in_jobs)

@@ -37,7 +37,7 @@ class Configuration(Protocol):
     """The configuration, as far as this module uses it: it can be compared with another one."""
 
     def changes(self, other: Any) -> _Changes:
-        """Return what is different in ``other``."""
+        """Return the settings that are different in ``other``."""
 
 
 def one_line(error: Exception) -> str:

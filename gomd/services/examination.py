@@ -81,7 +81,7 @@ def open_to_others(state: str, shows_paths: bool) -> Iterator[Finding]:
 
 
 def disk(subject: str, path: str, shows_paths: bool, low: int = LOW_DISK, empty: int = EMPTY_DISK) -> Finding:
-    """Return whether the disk of a directory has room."""
+    """Return the finding about the disk of a directory: whether it has room."""
     name = path if shows_paths else f"the disk of {subject}"
     try:
         found = os.statvfs(_existing(path))
@@ -123,7 +123,7 @@ def spool_in_memory(mountinfo: str, spool: str, shows_paths: bool) -> Iterator[F
 
 
 def memory(meminfo: str) -> Iterator[Finding]:
-    """Yield whether there is memory for a guest; nothing when /proc does not tell."""
+    """Yield the finding about memory for a guest; nothing when /proc does not tell."""
     values = {}
     for line in meminfo.splitlines():
         name, _, rest = line.partition(":")
@@ -141,7 +141,7 @@ def memory(meminfo: str) -> Iterator[Finding]:
 
 
 def namespaces(proc: str) -> Finding:
-    """Return whether the kernel has the namespaces that jobs are put into."""
+    """Return the finding about the namespaces of jobs: whether the kernel has them."""
     missing = [name for name in NAMESPACES if not os.path.lexists(f"{proc}/self/ns/{name}")]
     forbidden = [
         name for name in NAMESPACES if _read(f"{proc}/sys/user/max_{name}_namespaces").strip() == "0"
@@ -160,7 +160,7 @@ def namespaces(proc: str) -> Finding:
 
 
 def memory_controller(proc: str) -> Finding:
-    """Return whether the kernel can limit the memory of a job, as `gom run --mem-max` wants it."""
+    """Return the finding about memory limits of jobs (`gom run --mem-max`): whether the kernel has them."""
     unified, older = parse_mounts(_read(f"{proc}/self/mountinfo"))
     own = parse_own(_read(f"{proc}/self/cgroup"))
     at = unified.directory(own[""]) if unified is not None and "" in own else None
@@ -176,7 +176,7 @@ def memory_controller(proc: str) -> Finding:
 
 
 def open_files(limit: int) -> Finding:
-    """Return whether the daemon may open as many files as it may need."""
+    """Return the finding about open files: whether the daemon may have as many as it needs."""
     if limit == resource.RLIM_INFINITY or limit >= FEW_FILES:
         return Finding("limits", GOOD, "the daemon may open enough files")
     return Finding(

@@ -213,7 +213,7 @@ class NetworkWatch(Service):
             self._said_join = False
 
     def counters(self) -> Iterable[Counter]:
-        """Return what was seen, and whether this node has its address."""
+        """Return the interfaces that were seen, and whether this node has its address."""
         lost = int(self._own.reachability is not Reachability.HERE)
         yield Counter("network_changes", self._changes, "changes of interfaces and addresses")
         yield Counter("network_looks", self._checks, "checks of all addresses")

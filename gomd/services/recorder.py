@@ -1,4 +1,4 @@
-"""Gives the history what does not come with samples and scans: all nodes, events, and jobs."""
+"""Records nodes, events and jobs in the history; samples and scans come there by themselves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gomd.interfaces import IEvents, ISampleLog, IThreads
 from libgomd.model import Event, Job, Node
 from libgomd.wallclock import Wall
 
-#: Seconds between two looks at all nodes and jobs; a row of a node's minute has the values of several looks.
+#: Seconds between two records of all nodes and jobs; the row of a node's minute has the values of several.
 LOOK_PERIOD = 10.0
 #: Seconds that one write may take where the history blocks.
 WRITE_TIMEOUT = 10.0
@@ -26,7 +26,7 @@ MAX_JOBS = 20_000
 
 class Recorder(Service):
     """
-    Looks at all nodes and jobs every few seconds, and follows events.
+    Records all nodes and jobs every few seconds, and follows events.
 
     :param nodes: gives all nodes. :param jobs: gives the jobs of this home.
     :param hidden: tells whether this node hides the jobs of other users now.
@@ -58,14 +58,14 @@ class Recorder(Service):
         self._loop.clock = clock
 
     def startService(self) -> None:
-        """Begin to look and to follow."""
+        """Begin to record."""
         super().startService()
         self._following = Deferred.fromCoroutine(self._follow())
         self._following.addErrback(self._ended)
         self._loop.start(LOOK_PERIOD, now=False)
 
     def stopService(self) -> None:
-        """Look a last time, and stop looking and following."""
+        """Record a last time, and stop."""
         super().stopService()
         if self._loop.running:
             self._loop.stop()

@@ -28,7 +28,7 @@ _MAX_DIGITS: Final = 9
 
 
 def check_speed(number: int) -> int:
-    """Return ``number`` if it is a valid speed. :raises MalformedRequest: it is not."""
+    """Return ``number`` if it is a valid speed. :raises MalformedRequest: it is no valid speed."""
     if not 1 <= number <= MAX_SPEED:
         raise MalformedRequest(f"a speed is a whole number from 1 to {MAX_SPEED}, not {number}")
     return number

@@ -36,14 +36,14 @@ class UserNames:
     until it answers, its users are shown by their previous names, or by their numbers.
 
     :param look_up: returns the name of a user, like `look_up_user`. It may block for ever or raise OSError.
-    :param patience: timeout of a look-up, in seconds.
+    :param timeout: of a look-up, in seconds.
     """
 
     def __init__(
-        self, look_up: Callable[[int], str | None] = look_up_user, patience: float = LOOKUP_TIMEOUT
+        self, look_up: Callable[[int], str | None] = look_up_user, timeout: float = LOOKUP_TIMEOUT
     ) -> None:
         self._look_up = look_up
-        self._patience = patience
+        self._timeout = timeout
         self._names: dict[int, tuple[str | None, float]] = {}
         self._asked: set[int] = set()
         self._came_late = False
@@ -58,7 +58,7 @@ class UserNames:
     def name(self, uid: int, now: float) -> str:
         """Return the name of a user. Blocks at most for the timeout."""
         known = self.known(uid, now)
-        return self._ask(uid, now, self._patience) if known is None else known
+        return self._ask(uid, now, self._timeout) if known is None else known
 
     def refresh(self, now: float) -> bool:
         """
@@ -68,20 +68,20 @@ class UserNames:
         time of look-ups that are answered.
         """
         changed, self._came_late = self._came_late, False
-        patience = self._patience
+        timeout = self._timeout
         for uid, (old, _at) in list(self._names.items()):
             if self.known(uid, now) is None:
-                changed |= self._ask(uid, now, patience) != (str(uid) if old is None else old)
+                changed |= self._ask(uid, now, timeout) != (str(uid) if old is None else old)
                 if uid in self._asked:
-                    patience = 0.0
+                    timeout = 0.0
         return changed
 
-    def _ask(self, uid: int, now: float, patience: float) -> str:
+    def _ask(self, uid: int, now: float, timeout: float) -> str:
         if uid not in self._asked and len(self._asked) < MAX_LOOKUPS:
             self._asked.add(uid)
             done, given_up = Event(), Event()
             Thread(target=self._find, args=(uid, now, done, given_up), name="user name", daemon=True).start()
-            if not done.wait(patience):
+            if not done.wait(timeout):
                 given_up.set()
                 self._came_late |= done.is_set()  # it ended just now
         found = self._names.get(uid)

@@ -71,7 +71,7 @@ class EngineSetup:
 
 
 def swim_keys(keys: Sequence[ClusterKey]) -> tuple[bytes, ...]:
-    """Return what an engine with traffic of its own seals it with."""
+    """Return the keys with which an engine with traffic of its own seals it."""
     return tuple(key.swim for key in keys)
 
 

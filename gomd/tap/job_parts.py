@@ -59,7 +59,7 @@ class JobParts:
         self._balancers = () if balancer is None else (balancer,)
 
     def services(self) -> tuple[Service, ...]:
-        """Return what runs. The jobs come last, so that they stop first and their callers see no goodbye."""
+        """Return the services. The jobs come last: they stop first, and their callers see no goodbye."""
         return *self._balancers, *self._services
 
     def counting(self) -> tuple[Counting, ...]:

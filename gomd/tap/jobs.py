@@ -174,7 +174,7 @@ def balancer_of(
     jobs: IJobs,
     migrator: IMigrator,
 ) -> Balancer | None:
-    """Return what offers the processes of this node to better nodes, None when nothing is to."""
+    """Return the balancer of this node; None when balancing is off."""
     if not config.jobs.balance:
         return None
     if migrator.kind != "criu":

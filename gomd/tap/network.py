@@ -26,7 +26,7 @@ from gomd.services.peering import Peering, PeerSockets
 from gomd.tap.choices import limits_of
 from gomd.tap.engines import ENGINES, Engine, EngineSetup, NoEngine, swim_keys
 from gomd.tap.node import NodeParts
-from gomd.tap.own_network import OwnNetwork
+from gomd.tap.own_network import OwnEvents, OwnNetwork
 from gomd.tap.peer_ports import max_streams, read_keys_of
 from gomd.verbs.dispatch import Dispatch
 from libgomd.certificates import Credentials, node_credentials, page_server_credentials, write_pem_files
@@ -62,9 +62,10 @@ class Network:
         self._ports = ports
         self._own = own = node.collector.own
         self._keys = keys
+        own_events = OwnEvents(node.collector, node.events, wall)
         self.protocol = PeerProtocol(
             key_ring(keys), own.id, own.name, int(wall() * 1000), reactor, wall, os.urandom,
-            group=ports.group, max_senders=config.peers.max_nodes,
+            group=ports.group, max_senders=config.peers.max_nodes, report=own_events.unsent,
         )  # fmt: skip
         self.members: IMembership
         self._engine: Engine
@@ -78,9 +79,7 @@ class Network:
             engine = ENGINES[config.peers.engine](setup)
             self.members = self._engine = self.protocol.membership = engine
             contact = self._contact_of_member
-        self._own_network = OwnNetwork(
-            config, reactor, self.protocol, self._engine, node.collector, node.events, wall
-        )
+        self._own_network = OwnNetwork(config, reactor, self._engine, node.collector, own_events)
         self._tls = MutualTLS(partial(node_credentials_of, keys, own))
         self.peers = PeerClient(
             reactor, reactor, self.protocol.asker, contact, self._tls, config.peers.address
@@ -95,7 +94,7 @@ class Network:
 
     @property
     def trust(self) -> PeerTrust:
-        """What callers of other nodes may do here."""
+        """The rights of callers of other nodes here."""
         return self._own_network.trust
 
     @property
@@ -113,7 +112,7 @@ class Network:
         return None if found is None else Contact(found[0][0], found[0][1], found[1])
 
     def services(self, dispatch: Dispatch, threads: IThreads) -> tuple[Service, ...]:
-        """Return what runs: the ports, the watch over the own address, and the timeout of idle streams."""
+        """Return the services: the ports, the watch over the own address, and the timeout of idle streams."""
         limits, most = limits_of(self._config), max_streams(self._config)
         self.protocol.answer = PeerQuestions(dispatch.parts.tree, self.members)
         server = PeerServer(

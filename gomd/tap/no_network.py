@@ -28,7 +28,7 @@ class NoNetwork:
         self.trust = PeerTrust(admins=True)
 
     def services(self, dispatch: Dispatch, threads: IThreads) -> tuple[Service, ...]:
-        """Nothing runs."""
+        """There are no services."""
         return ()
 
     def counting(self) -> tuple[Counting, ...]:

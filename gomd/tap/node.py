@@ -72,7 +72,7 @@ class NodeParts:
         self.tokens = FileTokens(config.telnet.tokens_file, self.threads.asking)
 
     def services(self) -> tuple[Service, ...]:
-        """Return what runs, in the order in which it is started."""
+        """Return the services, in the order in which they are started."""
         return *self.threads.services(), self.collector, self.measuring
 
     def counting(self) -> tuple[Counting, ...]:

@@ -1,4 +1,4 @@
-"""What a daemon knows about its place in the network: its address, its seeds, and how far it trusts peers."""
+"""Joins the parts that know a daemon's place in the network: its address, seeds, and trust in peers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from gomd.config import Config
 from gomd.interfaces import IThreads
 from gomd.interfaces.counters import Counting
 from gomd.protocols.peer_trust import PeerTrust
-from gomd.protocols.peers import PeerProtocol
 from gomd.services.collector import Collector
 from gomd.services.network import NetworkWatch
 from gomd.services.own_address import OwnAddress
@@ -30,36 +29,51 @@ from libgomd.wallclock import Wall
 _log = Logger()
 
 
+class OwnEvents:
+    """Logs and publishes what happens to this node's own network. :param wall: gives the time of events."""
+
+    def __init__(self, collector: Collector, events: Events, wall: Wall) -> None:
+        self._collector = collector
+        self._events = events
+        self._wall = wall
+
+    def say(self, kind: EventKind, reason: str) -> None:
+        """Log and publish ``reason``, a clause whose subject is this node."""
+        say = _log.info if kind is EventKind.UP else _log.warn
+        say("this node: {reason}", reason=reason)
+        own = self._collector.own
+        self._events.publish(Event(self._wall(), kind, own.id, own.name, reason, own.id))
+
+    def unsent(self, trouble: bool, reason: str) -> None:
+        """Say that datagrams cannot be sent, or can again."""
+        self.say(EventKind.SUSPECT if trouble else EventKind.UP, reason)
+
+
 class OwnNetwork:
     """
     Watches the address of this node and resolves the names of its seeds.
 
     :param engine: the membership engine, which is told the addresses of the seeds.
-    :param wall: gives the time of events. :ivar trust: what callers of other nodes may do here.
+    :param own_events: told when the address changes, or cannot be reached by others.
+    :ivar trust: what callers of other nodes may do here.
     """
 
     def __init__(
         self,
         config: Config,
         reactor: Any,
-        protocol: PeerProtocol,
         engine: Engine,
         collector: Collector,
-        events: Events,
-        wall: Wall,
+        own_events: OwnEvents,
     ) -> None:
         self.trust = PeerTrust(config.peers.admin_from_peers)
         self._watch: NetworkWatch | None = None
         self._reactor = reactor
         self._collector = collector
-        self._events = events
-        self._wall = wall
+        self._own_events = own_events
         self._address = OwnAddress(config.peers.address, collector.own.address)
         self._names = Threads(reactor, reactor, "names", size=MAX_CONCURRENT_LOOKUPS)
         self._seeds = Seeds(config.peers.seeds, self._names, reactor, engine.set_seeds)
-        protocol.send_failures.say = lambda trouble, text: self._say(
-            EventKind.SUSPECT if trouble else EventKind.UP, text
-        )
 
     @property
     def trouble(self) -> str:
@@ -67,10 +81,10 @@ class OwnNetwork:
         return self._address.trouble
 
     def services(self, peering: Peering, threads: IThreads) -> tuple[Service, ...]:
-        """Return what runs: the watch over the address, and the look-up of the seeds."""
+        """Return the services: the watch over the address, and the look-up of the seeds."""
         self._watch = NetworkWatch(
             self._reactor, threads, self._address, lambda: (read_interfaces(), primary_address()),
-            open_monitor, peering.join_again, self._collector.set_address, self._say,
+            open_monitor, peering.join_again, self._collector.set_address, self._own_events.say,
         )  # fmt: skip
         return self._watch, SeedLookup(self._seeds, self._names)
 
@@ -82,10 +96,3 @@ class OwnNetwork:
         """Use other seeds and another `[peers] admin_from_peers` from now on."""
         self.trust.admins = config.peers.admin_from_peers
         self._seeds.use(config.peers.seeds)
-
-    def _say(self, kind: EventKind, reason: str) -> None:
-        """Log and publish something that happened to this node's network."""
-        say = _log.info if kind is EventKind.UP else _log.warn
-        say("this node: {reason}", reason=reason)
-        own = self._collector.own
-        self._events.publish(Event(self._wall(), kind, own.id, own.name, reason, own.id))

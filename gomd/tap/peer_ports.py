@@ -1,4 +1,4 @@
-"""What a daemon takes before it can talk to peers: the cluster's keys and the ports of the peers."""
+"""Reads the cluster's keys and binds the peers' ports, before a daemon can talk to peers."""
 
 from __future__ import annotations
 

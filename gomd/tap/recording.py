@@ -1,4 +1,4 @@
-"""What fills the history beside the collector; nothing of it is made when no history is kept."""
+"""Makes the services that fill the history beside the collector; none when no history is kept."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def recording_of(
     jobs: JobParts,
     wall: Wall,
 ) -> tuple[Service, ...]:
-    """Return what records nodes, events and jobs, and have scans recorded under their homes."""
+    """Return the services that record nodes, events and jobs, and have scans recorded under their homes."""
     if config.history.kind == ("none",):
         return ()
     from gomd.services.recorder import Recorder
     from gomd.services.remembering import Remembering
 
-    node.collector.annotate = AnnotatedTables(jobs.jobs, int(network.members.own_id))
+    node.collector.annotate_with(AnnotatedTables(jobs.jobs, int(network.members.own_id)))
     recorder = Recorder(
         node.sample_log, node.events, network.members.nodes, lambda: jobs.jobs.rows(_EVERYBODY),
         lambda: bool(node.source.hides_others), node.threads.reading, reactor, wall,
@@ -46,7 +46,7 @@ def recording_of(
 
 
 def kept_command_of(config: Config) -> Callable[[Process], Process]:
-    """Return what removes from a process what `[history] commands` says is not kept, here or elsewhere."""
+    """Return the function that removes from a process the text that `[history] commands` does not keep."""
     if config.history.commands == "full":
         return lambda process: process
     from gomd.history.commands import without_command

@@ -120,11 +120,11 @@ class WaysIn:
         _log.info("the manhole is at {endpoint}", endpoint=str(socket.endpoint))
 
     def telnet_services(self) -> tuple[Service, ...]:
-        """Return what runs for the telnet line, in the order in which it is started."""
+        """Return the services of the telnet line, in the order in which they are started."""
         return *self._first, IdleSweep(self._telnet, self._reactor)
 
     def optional_services(self) -> tuple[Service, ...]:
-        """Return what runs for HTTP, Ganglia and the manhole."""
+        """Return the services of HTTP, Ganglia and the manhole."""
         return tuple(self._last)
 
     def counting(self) -> tuple[Counting, ...]:

@@ -1,1 +1,1 @@
-"""What can be asked: one table of verbs, one file a subject; every protocol offers the same verbs."""
+"""The requests of all protocols: one table of verbs, one file a subject."""

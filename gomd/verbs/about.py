@@ -28,7 +28,7 @@ _STATS = (
 
 
 def help_of(verb: Verb) -> VerbHelp:
-    """Return what `help` and docs/verbs.md say about ``verb``."""
+    """Return the description of ``verb`` for `help` and docs/verbs.md."""
     return VerbHelp(verb.name, verb.usage, verb.role.word, verb.summary, verb.fields)
 
 

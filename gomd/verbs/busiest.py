@@ -7,9 +7,10 @@ from typing import Any, ClassVar, Final
 
 from gomd.jobs.ownership import JobTrees
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.process import PROCESS_COLUMNS, seen_by
+from gomd.verbs.process_columns import PROCESS_COLUMNS
 from gomd.verbs.replies import Reply, Rows
 from gomd.verbs.table import Verb
+from gomd.verbs.visible_processes import seen_by
 from libgomd.model import Process, Role
 
 #: Processes by either measure.

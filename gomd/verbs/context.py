@@ -1,4 +1,4 @@
-"""What a verb can use: the parts of the daemon, and the session of the caller."""
+"""The parts of the daemon that a verb can use, and the session of its caller."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def _criu(why_not: str) -> Finding:
 
 
 def _own(parts: Parts) -> list[Finding]:
-    """Return what needs no file."""
+    """Return the findings that need no file."""
     good, warn, bad = FindingState
     found = [
         Finding("version", good, f"gomd {VERSION}"),

@@ -112,7 +112,7 @@ async def _asked(parts: Parts, session: ISession, node: int, request: Request) -
 
 
 async def _refusal(parts: Parts, session: ISession, identity: ProcessIdentity) -> NotFound | Conflict:
-    """Say whether the PID is free or another process's, which no caller is told who may not see that one."""
+    """Return the refusal: the PID is free, or another process's; only who may see that process is told so."""
     try:
         now = await parts.collector.process(identity.pid)
     except NotFound:

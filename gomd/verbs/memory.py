@@ -1,4 +1,4 @@
-"""Whose memory an answer about the past comes from: this node's, or that of another one that is asked."""
+"""Decides whose memory answers a question about the past: this node's, or another's that is asked."""
 
 from __future__ import annotations
 

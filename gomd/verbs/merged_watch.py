@@ -55,7 +55,7 @@ def refusal(verb: str, node: str) -> MalformedRequest:
 @dataclass(frozen=True, slots=True)
 class MergedRequest:
     """
-    What is watched.
+    The request of a merged watch.
 
     :ivar node: ``@all``, or the node's id or name behind ``@``. :ivar request: what each node is asked.
     """

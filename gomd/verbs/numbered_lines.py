@@ -45,6 +45,6 @@ class NumberedLines(Sequence[str]):
         return (f"{line[:-1]}{end}" for line in self._shared.lines)
 
     def encoded(self) -> bytes:
-        """Return what `encode_block` returns for these lines."""
+        """Return these lines as `encode_block` encodes them."""
         end = self._end.encode() + EOL
         return end.join(self._shared.encoded) + end if self._shared.lines else b""

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import signal as signals
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import timedelta
-from functools import partial
-from typing import Any, overload
+from typing import Any
 
 from gomd.jobs.home.table import lives
 from gomd.jobs.ownership import Annotations, JobTrees, line_of
@@ -16,6 +13,7 @@ from gomd.verbs import selection as selecting
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.identity import Named, named_process
 from gomd.verbs.past import processes_at, remembered_ps
+from gomd.verbs.process_columns import FIELD_COLUMNS, PROCESS_COLUMNS, WithFields
 from gomd.verbs.remote_processes import (
     job_elsewhere,
     own_job_elsewhere,
@@ -23,9 +21,10 @@ from gomd.verbs.remote_processes import (
     processes_elsewhere,
     send_signal,
 )
-from gomd.verbs.replies import Relayed, Reply, Rows, TextColumn, ValueReply
+from gomd.verbs.replies import Relayed, Reply, Rows, ValueReply
 from gomd.verbs.rounds import Watcher
 from gomd.verbs.table import Verb
+from gomd.verbs.visible_processes import Aged, seen_by
 from libgomd.errors import NotFound, SourceUnavailable, TimedOut, error_for
 from libgomd.model import Caller, Job, Node, Process, Role
 from libgomd.wire.lines import OK, Request
@@ -36,155 +35,6 @@ MAX_TABLE_AGE = 1.0
 MIN_SHOWN_AGE = 2.0
 #: Up to so many processes that are named by id are read one by one, instead of from the table.
 MAX_SINGLE_READS = 16
-
-
-def _size(count: int | None) -> str:
-    """Return kilobytes, as ps(1) shows them."""
-    return "-" if count is None else str(count // 1024)
-
-
-def _time(process: Process) -> str:
-    if process.cpu_seconds is None:
-        return "-"
-    whole = int(process.cpu_seconds)
-    return f"{whole // 60}:{whole % 60:02d}" if whole < 86400 else str(timedelta(seconds=whole))
-
-
-def _percent(process: Process) -> str:
-    return "-" if process.cpu_percent is None else f"{process.cpu_percent:.1f}"
-
-
-def _plain_cell(name: str, process: Process) -> str:
-    value = getattr(process, name)
-    return "-" if value is None or value == "" else str(int(value) if isinstance(value, bool) else value)
-
-
-#: Fields whose text is aligned to the left.
-_TEXT_FIELDS = ("identity", "name")
-PROCESS_COLUMNS = (
-    TextColumn("NODE", 5, lambda process: str(process.node)),
-    TextColumn("PID", 7, lambda process: str(process.pid)),
-    TextColumn("PPID", 7, lambda process: str(process.ppid)),
-    TextColumn("USER", 10, lambda process: process.user, left=True),
-    TextColumn("STAT", 4, lambda process: f"{process.state}!" if process.stuck else process.state, left=True),
-    TextColumn("NI", 3, lambda process: "-" if process.nice is None else str(process.nice)),
-    TextColumn("THR", 4, lambda process: "-" if process.threads is None else str(process.threads)),
-    TextColumn("%CPU", 5, _percent),
-    TextColumn("TIME", 8, _time),
-    TextColumn("RSS", 8, lambda process: _size(process.rss)),
-    TextColumn("VSZ", 10, lambda process: _size(process.vsize)),
-    TextColumn("NMIGS", 5, lambda process: str(process.nmigs)),
-    TextColumn("LOCK", 4, lambda process: str(int(process.lock))),
-    TextColumn("CANTMOVE", 10, lambda process: process.cantmove or "-", left=True),
-    TextColumn("COMMAND", 1, lambda process: process.command, left=True),
-)
-
-
-#: The column of each field that `--fields` names, in text; the usual ones have their own heading.
-FIELD_COLUMNS: dict[str, TextColumn] = {
-    name: TextColumn(name.upper(), len(name), partial(_plain_cell, name), left=name in _TEXT_FIELDS)
-    for name in Process.JSON
-} | dict(zip(
-    ("node", "pid", "ppid", "user", "state", "nice", "threads", "cpu_percent", "cpu_seconds", "rss", "vsize",
-     "nmigs", "lock", "cantmove", "command"),
-    PROCESS_COLUMNS,
-    strict=True,
-))  # fmt: skip
-
-
-class _Picked:
-    """A process of which only some fields are shown."""
-
-    __slots__ = ("JSON", "_process")
-
-    def __init__(self, process: Process, fields: tuple[str, ...]) -> None:
-        self._process = process
-        self.JSON = fields
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._process, name)
-
-
-class _Shown(Sequence[Process]):
-    """
-    Processes that are changed one by one as they are shown. To change thousands at once would delay every
-    other connection for a tenth of a second.
-    """
-
-    def __init__(self, processes: Sequence[Process]) -> None:
-        self._processes = processes
-
-    def __len__(self) -> int:
-        return len(self._processes)
-
-    @overload
-    def __getitem__(self, at: int) -> Process: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[Process]: ...
-    def __getitem__(self, at: int | slice) -> Process | Sequence[Process]:
-        if isinstance(at, slice):
-            return [self._seen(process) for process in self._processes[at]]
-        return self._seen(self._processes[at])
-
-    def _seen(self, process: Process) -> Process:
-        raise NotImplementedError
-
-
-class _AsSeen(_Shown):
-    """Processes without what only their owners may see."""
-
-    def __init__(self, processes: Sequence[Process], caller: Caller) -> None:
-        super().__init__(processes)
-        self._caller = caller
-
-    def _seen(self, process: Process) -> Process:
-        if self._caller.owns(process.uid) or (process.read_rate is None and process.write_rate is None):
-            return process
-        return replace(process, read_rate=None, write_rate=None)
-
-
-class _WithFields(Sequence[Any]):
-    """Processes of which only some fields are shown."""
-
-    def __init__(self, processes: Sequence[Process], fields: tuple[str, ...]) -> None:
-        self._processes = processes
-        self._fields = fields
-
-    def __len__(self) -> int:
-        return len(self._processes)
-
-    def __getitem__(self, at: int | slice) -> Any:
-        if isinstance(at, slice):
-            return [_Picked(process, self._fields) for process in self._processes[at]]
-        return _Picked(self._processes[at], self._fields)
-
-
-class Aged(_Shown):
-    """Processes with the age of their table, ``seconds``; more for those that could not be read for it."""
-
-    def __init__(self, processes: Sequence[Process], seconds: float) -> None:
-        super().__init__(processes)
-        self._seconds = seconds
-
-    def _seen(self, process: Process) -> Process:
-        if process.stuck and process.age is None:
-            return process  # it was never read
-        return replace(process, age=round(self._seconds + (process.age or 0.0), 1))
-
-
-def seen_by(parts: Parts, caller: Caller, found: Sequence[Process], rates: bool = True) -> Sequence[Process]:
-    """
-    Return those of ``found`` that the kernel would show to ``caller``, without what it would hide.
-
-    Rates of reading and writing are for the owner only; with ``hidepid`` so is the process itself.
-
-    :param rates: whether rates are shown at all; the text format has no column for them.
-    """
-    if caller.role >= Role.ADMIN:
-        return found
-    if parts.hides_others():
-        found = [process for process in found if caller.owns(process.uid)]
-    return _AsSeen(found, caller) if rates else found
 
 
 async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
@@ -237,7 +87,7 @@ def _rows(text: str, shown: Sequence[Any], fields: tuple[str, ...], told: int | 
     if not fields:
         return Rows(text, shown, PROCESS_COLUMNS, matched=told)
     columns = tuple(FIELD_COLUMNS[name] for name in fields)
-    return Rows(text, _WithFields(shown, fields), columns, matched=told)
+    return Rows(text, WithFields(shown, fields), columns, matched=told)
 
 
 async def _ps_of_lost(

@@ -84,7 +84,7 @@ class OneRound(Protocol):
         """Yield its lines in the caller's format, some at a time; it is this caller's round ``number``."""
 
     async def body(self, clock: Any, made: Callable[[str], B]) -> B:
-        """Return what ``made`` makes of it as one JSON object, once for all viewers."""
+        """Return it as one JSON object, which ``made`` makes once for all viewers."""
 
 
 @dataclass(frozen=True, slots=True)

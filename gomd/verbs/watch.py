@@ -178,7 +178,7 @@ def make_watch(
 
 
 def _allowed(period: float | None, verb: Verb, parts: Parts, session: ISession) -> tuple[float, str]:
-    """Return the period for this caller, and what to say when it is longer than the caller's wish."""
+    """Return the period for this caller, and a note when it is longer than the one asked for."""
     if period is None:
         period = parts.periods()[1 if verb.slow else 0]
     least = MIN_PERIOD[session.caller.role]

@@ -165,7 +165,7 @@ async def start_job(
             begun.errback(Failure(error))
             return
         if isinstance(event, Started):
-            begun.callback(event.told)
+            begun.callback(event._asdict())
 
     def closed() -> None:
         if not begun.called:
@@ -223,7 +223,7 @@ async def output_of(jobs: IJobs, job: Job, positions: Mapping[str, int]) -> Asyn
                 raise ConnectionLost("the stream of this job was closed: attach again")
             event = end.receive(frame)
             if isinstance(event, Started):
-                yield message(dumps(event.told), "started")
+                yield message(dumps(event._asdict()), "started")
             elif isinstance(event, Attached):
                 lost = {names[kind]: count for kind, count in event.lost.items() if count}
                 if lost:

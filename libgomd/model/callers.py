@@ -1,4 +1,4 @@
-"""Who sends a request, and what they may do."""
+"""The caller of a request, and the role that says what they may do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FIRST_USER: Final = 1000
 
 
 class Role(enum.IntEnum):
-    """What a caller may do. Each role includes the rights of the lower ones."""
+    """The rights of a caller. Each role includes the rights of the lower ones."""
 
     NONE = 0
     READ = 1

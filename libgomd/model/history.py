@@ -1,4 +1,4 @@
-"""What a node remembers of the past: the values of nodes over time."""
+"""Values of nodes over time, as a node remembers them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a job."""
+"""A job, as `jobs` shows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a node, and how nodes are named."""
+"""A node, as `nodes` shows it, and how nodes are named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a process."""
+"""A process, as `ps` shows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one node measures of itself, part by part."""
+"""The measurements that a node takes of itself, part by part."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Started(NamedTuple):
 
     @classmethod
     def decode(cls, payload: bytes) -> Started:
-        """Return what a `STARTED` says. :raises MalformedFrame: a number in it is none."""
+        """Return the facts in a `STARTED`. :raises MalformedFrame: a number in it is none."""
         told = frames.decode_json(payload)
         job, home, node, pid = (told.get(name) for name in ("job", "home", "node", "pid"))
         if any(type(number) is not int for number in (job, home, node, pid) if number is not None):

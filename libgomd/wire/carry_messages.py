@@ -1,4 +1,4 @@
-"""What a daemon and the processes that carry a job's files tell each other, for `job_messages` to encode."""
+"""The messages between a daemon and the processes that carry a job's files; `job_messages` encodes them."""
 
 from __future__ import annotations
 

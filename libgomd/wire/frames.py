@@ -4,11 +4,11 @@ What travels on a connection after `run` or `attach` was answered with 202: fram
 A frame is one byte that says its kind, four bytes (big endian) that say how long its payload is, and
 the payload. docs/jobs-protocol.md says who sends which and when.
 
-Each of the three byte streams of a job has positions: the number of bytes before. Who receives
-acknowledges the position up to which he has passed the bytes on (`ACK`); who sends keeps what is not
-acknowledged, at most `WINDOW` bytes, and sends it again to whoever says `ATTACH` with an older position.
-So no byte is lost or doubled when anything between the two ends breaks, and nothing between has to
-hold more than the window.
+Each of the three byte streams of a job has positions: the number of bytes before. The receiver
+acknowledges the position up to which it has passed the bytes on (`ACK`). The sender keeps what is not
+acknowledged, at most `WINDOW` bytes, and sends it again after an `ATTACH` with an older position. So no
+byte is lost or doubled when anything between the two ends breaks, and nothing between has to hold more
+than the window.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def encode_attach(wanted: AttachRequest) -> bytes:
 
 
 def decode_attach(payload: bytes) -> AttachRequest:
-    """Return what an `ATTACH` says. :raises MalformedFrame: a value in it is of the wrong type or below 0."""
+    """Return the request in an `ATTACH`. :raises MalformedFrame: a value is of the wrong type, or below 0."""
     told = decode_json(payload)
     found: dict[str, Any] = {name: told[name] for name in AttachRequest._fields if name in told}
     for name, value in found.items():
@@ -146,7 +146,7 @@ def decode_attach(payload: bytes) -> AttachRequest:
 
 
 def decode_attached(payload: bytes) -> InputPositions:
-    """Return what an `ATTACHED` says of the job's input. :raises MalformedFrame: it says nothing of it."""
+    """Return the positions of the job's input in an `ATTACHED`. :raises MalformedFrame: they are missing."""
     told = decode_json(payload)
     received, taken = told.get("stdin"), told.get("stdin_taken")
     if not _is_position(received) or not _is_position(taken):

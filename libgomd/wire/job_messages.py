@@ -216,7 +216,7 @@ def decode(kind: type[T], payload: bytes) -> T:
 
 
 def decode_spec(payload: bytes) -> SpawnSpec | ViewSpec | CarrySpec:
-    """Return what a SPEC frame asks a supervisor for. :raises MalformedFrame: nothing that can be."""
+    """Return the request in a SPEC frame to a supervisor. :raises MalformedFrame: it is none."""
     told = frames.decode_json(payload)
     if told.get("view"):
         return from_json(ViewSpec, told)

@@ -1,4 +1,4 @@
-"""What a daemon orders of the supervisor of a job, and what comes of it, for `job_messages` to encode."""
+"""The orders of a daemon to a job's supervisor, and their outcome; `job_messages` encodes them."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _EVICTION_CANDIDATES: Final = 8
 
 
 class Verdict(enum.Enum):
-    """What to do with a datagram whose seal is valid."""
+    """The verdict on a datagram whose seal is valid."""
 
     FRESH = "new: process it"
     REPLAYED = "received before, or too late to tell: drop and count it"

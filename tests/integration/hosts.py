@@ -255,7 +255,7 @@ class Network:
         self._plug(hosts, "nomaster")
 
     def split(self, *groups: Sequence[Host]) -> None:
-        """Cut the network into groups: whoever is in none stays where he is."""
+        """Cut the network into groups: hosts that are in none stay where they are."""
         for group in groups:
             self._plug(group, f"master {self._bridge()}")
 

@@ -15,7 +15,7 @@ from libgomd.keys import new_key_file
 from tests.integration.daemon import PATIENCE, Daemon
 
 GOM = (sys.executable, "-c", "import sys; from gom.command import run; sys.exit(run())")
-#: The same as user nobody, who may not execute every python there is: he becomes it when it runs.
+#: The same as user nobody, who may not execute every python there is: it becomes nobody when it runs.
 _NOBODY = (
     "import json, os, pwd, resource, sys, termios, time, tty, gom.relay, gom.run; "
     "from gom.command import run; os.setgroups([65534]); "

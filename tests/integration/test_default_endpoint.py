@@ -160,7 +160,7 @@ def test_a_stranger_at_the_default_port_is_told_nothing(host: Host) -> None:
 
 
 def test_a_question_is_still_asked_there(host: Host) -> None:
-    """Without a token; what the user named himself gets everything."""
+    """Without a token; an endpoint that the user named gets everything."""
     stranger = Stranger(host, "2901")
     assert calls(host, *tool("gom", "load")).stdout == "4711\n"
     assert stranger.kept == b"load\r\n"

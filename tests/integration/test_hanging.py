@@ -84,7 +84,7 @@ def test_an_exec_that_hangs_is_shown_and_the_others_go_on(
 
 
 def test_many_that_hang_take_a_few_threads(start_daemon: StartDaemon, mount: DeadMount) -> None:
-    """A user with twenty of them has all his processes shown from outside; the rest is as fresh as ever."""
+    """A user with twenty of them has all their processes shown from outside; the rest is as fresh as ever."""
     daemon = start_daemon("--set", "collector.processes_period=1")
     pids = [mount.hang(NOBODY) for _ in range(20)]
     line = daemon.connect_unix()

@@ -109,7 +109,7 @@ def test_directories_that_hang_hold_up_nobody(daemon: Daemon) -> None:
     until(lambda: all(row["state"] != "starting" for row in jobs(daemon)))
 
 
-def test_one_user_takes_his_share_and_root_has_room() -> None:
+def test_one_user_takes_their_share_and_root_has_room() -> None:
     """Half of the places are one user's; others, and root at last, have the rest."""
     place = Path(tempfile.mkdtemp(prefix="gomd-share-", dir="/tmp"))
     place.chmod(0o711)

@@ -173,7 +173,7 @@ def test_a_key_file_that_cannot_be_trusted_refuses_the_start(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
 def test_a_key_file_of_somebody_else_refuses_the_start(tmp_path: Path, key: Path) -> None:
-    """He could let himself in."""
+    """Such a user could let themselves in."""
     keys = key.with_suffix(".pub")
     os.chown(keys, 65534, 65534)
     outcome = run(tmp_path, "--state-dir", str(tmp_path / "state"), ini=ini_for(keys))

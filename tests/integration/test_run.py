@@ -353,13 +353,13 @@ class TestUsers:
             shutil.rmtree(place)
 
     def test_a_job_is_its_callers(self, public: Daemon) -> None:
-        """uid, gid and groups are his; root's files are not."""
+        """uid, gid and groups are the caller's; root's files are not."""
         done = gom(public, "run", "sh", "-c", "id -u; id -g; id -G; cat /etc/shadow", program=NOBODY, cwd="/")
         assert done.stdout.split()[0] == b"65534"
         assert b"0" not in done.stdout.split()
         assert done.returncode == 1
 
-    def test_a_directory_that_is_closed_to_him(self, public: Daemon) -> None:
+    def test_a_directory_that_is_closed_to_the_caller(self, public: Daemon) -> None:
         """One sentence, and no job."""
         done = gom(public, "run", "true", program=NOBODY, cwd="/root")
         assert done.returncode == 1
@@ -375,7 +375,7 @@ class TestUsers:
         assert gom(public, "kill", number).returncode == 0
 
     def test_an_anonymous_caller(self, public: Daemon) -> None:
-        """Reading is all he may: 403."""
+        """They may only read: 403."""
         with public.connect() as line:
             assert line.ask("run").code == 403
             assert line.ask("jobs").code == 403

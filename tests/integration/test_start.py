@@ -94,7 +94,7 @@ def test_a_state_that_cannot_be_used_is_one_sentence(tmp_path: Path, state: str)
 
 
 def test_a_state_of_somebody_else_is_one_sentence(tmp_path: Path) -> None:
-    """An ordinary user is told to choose a directory of his own."""
+    """An ordinary user is told to choose a directory of their own."""
     if os.geteuid() == 0:
         state = tmp_path / "state"
         state.mkdir(0o777)
@@ -134,7 +134,7 @@ def test_a_second_daemon_on_the_same_state_is_refused(start_daemon: StartDaemon,
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_with_nothing_left(start_daemon: StartDaemon, number: signal.Signals) -> None:
-    """Within two seconds, whoever is connected and whatever he is being sent."""
+    """Within two seconds, whoever is connected and whatever they are being sent."""
     daemon = start_daemon()
     with daemon.connect() as idle, daemon.connect() as busy, daemon.connect_unix() as local:
         busy.send(b"watch -n 0.1 ps\r\n")

@@ -21,7 +21,7 @@ _MAX_CLAIMS: Final = 64
 
 
 class ClaimKind(enum.Enum):
-    """What a heartbeat claims. It decides which address is probed."""
+    """The identity that a heartbeat claims. It decides which address is probed."""
 
     MOVED = "the same instance of a node at a new address: probe the new address"
     RETURNED = (

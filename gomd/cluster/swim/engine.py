@@ -19,6 +19,7 @@ from zope.interface import implementer
 
 from gomd.cluster.isolation import Isolation
 from gomd.cluster.names import find_node
+from gomd.cluster.problem_reports import ProblemReports
 from gomd.cluster.summaries import Address, Summaries
 from gomd.cluster.swim.member import SwimMember, parse_id, parse_member
 from gomd.cluster.swim.runner import SwimRunner
@@ -30,10 +31,8 @@ from libgomd.wire.text import printable
 
 #: Seconds between two polls of kinship's events. A poll takes about a microsecond.
 POLL_INTERVAL: Final = 0.25
-#: Maximum number of events taken in one poll, and of warnings remembered.
+#: Maximum number of events taken in one poll.
 _MAX_EVENTS: Final = 1000
-#: Seconds until a problem that persists is reported again.
-_REPEAT_AFTER: Final = 3600.0
 
 _UP: Final = Status.CONFIGURED | Status.UP
 _STATS: Final = {
@@ -83,7 +82,7 @@ class Swim:
         self._forget = forget
         self._members: dict[int, SwimMember] = {}
         self._next_step = 0.0
-        self._reported_at: dict[str, float] = {}
+        self._problems = ProblemReports(self.own_id, clock, events, wall)
         self._foreign = 0
         self._isolation = Isolation(1.0)
         self._loop = LoopingCall(self._tick)
@@ -152,7 +151,7 @@ class Swim:
             seen = parse_member(event.member)
             if seen is None:
                 reason = f"{event.member.addr} speaks swim with our key, but is no gomd: it is ignored"
-                self._report_once(self.own_id, self._own().name, reason)
+                self._problems.report(self.own_id, self._own().name, reason)
             elif seen.id != self.own_id:
                 self._change(event, seen)
 
@@ -212,22 +211,9 @@ class Swim:
         if node is not None:
             said = printable(event.member.meta.get("name", ""))[:MAX_NAME]
             name = self.find(str(node)).name if node in self._members else said
-            self._report_once(
+            self._problems.report(
                 node, name, f"two daemons have the id {node}, at {where}: give one of them another"
             )
-
-    def _report_once(self, node: int, name: str, reason: str, key: str = "") -> None:
-        """
-        Report a problem that a person must solve, at most once an hour.
-
-        :param key: identifies the problem; by default its reason.
-        """
-        now = self._clock.seconds()
-        self._reported_at = {text: at for text, at in self._reported_at.items() if now - at < _REPEAT_AFTER}
-        if (key or reason) not in self._reported_at and len(self._reported_at) < _MAX_EVENTS:
-            self._reported_at[key or reason] = now
-            self._log.warn("{name}: {reason}", name=name, reason=reason)
-            self._events.publish(Event(self._wall(), EventKind.SUSPECT, node, name, reason, self.own_id))
 
     def _publish(self, kind: EventKind, member: SwimMember | Node, reason: str, by: int) -> None:
         self._events.publish(Event(self._wall(), kind, member.id, member.name, reason, by))
@@ -238,7 +224,7 @@ class Swim:
         """Count and report a membership datagram of another engine, whose node cannot be a member here."""
         self._foreign += 1
         member = self._members.get(datagram.sender)
-        self._report_once(
+        self._problems.report(
             datagram.sender,
             member.name if member else f"node{datagram.sender}",
             f"the daemon at {address[0]} has another [peers] engine: give all nodes the same",
@@ -250,11 +236,11 @@ class Swim:
         """
         way = "ahead of" if skew > 0 else "behind"
         reason = f"its clock is {abs(skew):.0f} s {way} ours, so its datagrams are dropped: set the clocks"
-        self._report_once(node, name, reason, f"clock {node}")
+        self._problems.report(node, name, reason, f"clock {node}")
 
     def right_clock(self, node: int) -> None:
         """Note that the clock of a node is right again."""
-        self._reported_at.pop(f"clock {node}", None)
+        self._problems.solved(f"clock {node}")
 
     def differing(self, node: int) -> None:
         """Do nothing: kinship ignores clocks, so the node is a member all the same."""
@@ -264,16 +250,18 @@ class Swim:
         member = self._members.get(node)
         name = member.name if member else f"node{node}"
         reason = "heard, but all of it replayed: its machine was put back to a snapshot"
-        self._report_once(node, name, reason, f"replayed {node}")
+        self._problems.report(node, name, reason, f"replayed {node}")
 
     def renumbered(self, name: str) -> None:
         """Warn that node ``name`` took our datagrams for replays, so that we use new sequence numbers."""
-        self._report_once(self.own_id, self._own().name, f"{name} had heard all that this node sends before")
+        self._problems.report(
+            self.own_id, self._own().name, f"{name} had heard all that this node sends before"
+        )
 
     def copied(self, host: str) -> None:
         """Warn that a daemon at ``host`` has our id and instance and sends datagrams that are not ours."""
         reason = f"a copy of this machine runs at {host}: give it another [node] id and start its gomd again"
-        self._report_once(self.own_id, self._own().name, reason, "copied")
+        self._problems.report(self.own_id, self._own().name, reason, "copied")
 
     def look_again(self) -> None:
         """Fetch the values of all nodes again. kinship itself finds out which of them are up."""

@@ -67,7 +67,7 @@ class ActionScript:
         return ("--action-script", f"/proc/{self._pid}/fd/{self._script}")
 
     def environment(self) -> Mapping[str, str]:
-        """Return what criu needs in its environment."""
+        """Return the environment variables that criu needs."""
         return {"GOMD_GATE": self._directory, "GOMD_MOMENTS": " ".join(self._moments)}
 
     def close(self, done: bool = False) -> str:

@@ -36,7 +36,7 @@ class CoreImage(NamedTuple):
 
 
 def parse(image: bytes) -> CoreImage:
-    """Return what ``image`` says; what cannot be read of it is left out."""
+    """Return the signals in ``image``; those that cannot be read are left out."""
     if not image.startswith(_MAGIC):
         return CoreImage()
     core = readable_values(image[len(_MAGIC) + 4 :])

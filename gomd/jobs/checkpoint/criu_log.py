@@ -91,7 +91,7 @@ def _errors(log: str) -> list[str]:
 
 
 def missing_features(text: str) -> str:
-    """Return what ``criu check`` reports as missing, in one line, empty when nothing is."""
+    """Return in one line what ``criu check`` reports as missing; empty when nothing is."""
     complaints = [
         _printable(re.sub(r"^(?:Error|Warn) +\([^)]*\): ", "", line.strip()))
         for line in text.split("\n")

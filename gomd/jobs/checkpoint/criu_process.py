@@ -27,7 +27,7 @@ _ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 
 
 class CallerGone(Exception):
-    """Whoever wanted a copy is gone, so nobody will continue it."""
+    """The daemon that wanted a copy is gone, so nobody will resume it."""
 
 
 def run(
@@ -88,7 +88,7 @@ def run(
 
 
 def _prepared(before: Callable[[], None]) -> Callable[[], None]:
-    """Return what a new process does before it becomes criu; it ends with `_NOT_PREPARED` when refused."""
+    """Return the function that a new process calls before it becomes criu; it may exit `_NOT_PREPARED`."""
 
     def prepare() -> None:
         try:

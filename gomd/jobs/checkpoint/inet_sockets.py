@@ -199,7 +199,7 @@ def _connected(known: InetSocket, by_ends: Mapping[tuple[Port, Port], str]) -> s
 
 
 def _what(known: InetSocket | None, kind: str) -> str:
-    """Return what a socket is, given its line in a table, or else its kind."""
+    """Return a description of a socket from its line in a table, or else from its kind."""
     if known is not None and known.state == _LISTENING and known.local.kind.startswith("tcp"):
         return f"it listens on port {known.local.port} of this node"
     if known is not None and known.remote.port:

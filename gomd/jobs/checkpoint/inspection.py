@@ -156,7 +156,7 @@ def look_for_stays(pid: int, supervisor: int, criu: str) -> list[str]:
 
 
 def _own_terminals(pid: int) -> frozenset[str]:
-    """Return what leads to terminals, and can move because the job has its own /dev/pts."""
+    """Return the paths of terminals that can move, because the job has its own /dev/pts."""
     return terminals.MOVABLE if terminals.has_own(pid) else frozenset()
 
 

@@ -21,6 +21,7 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from gomd.jobs.checkpoint import processors, syscalls
+from gomd.jobs.checkpoint.kernel_files import read_text, write_text
 from gomd.jobs.checkpoint.process_tree import ENDED, state
 from libgomd.errors import CannotMove
 from libgomd.wire import json_fields
@@ -36,7 +37,6 @@ _CPU_LIMIT = re.compile(r"^Max cpu time +(\S+) +(\S+)", re.MULTILINE)
 _AUTOGROUP = re.compile(r"nice (-?\d+)")
 _SPECULATION = re.compile(r"^(?:Speculation_Store_Bypass|SpeculationIndirectBranch):\s*(.*)$", re.MULTILINE)
 #: Bytes that are read of a file.
-_MAX_FILE_BYTES: Final = 1 << 16
 
 
 class ThreadAttributes(NamedTuple):
@@ -94,9 +94,9 @@ def read(pids: Iterable[int], arrival: Attributes | None = None) -> Attributes:
                 int(name): _read_thread(int(name), here, came.threads)
                 for name in os.listdir(f"/proc/{pid}/task")
             }
-            autogroup = _AUTOGROUP.search(_text(f"/proc/{pid}/autogroup"))
+            autogroup = _AUTOGROUP.search(read_text(f"/proc/{pid}/autogroup"))
             found[pid] = ProcessAttributes(
-                _text(f"/proc/{pid}/coredump_filter").strip(), int(autogroup[1]) if autogroup else 0,
+                read_text(f"/proc/{pid}/coredump_filter").strip(), int(autogroup[1]) if autogroup else 0,
                 _limited_time(pid, came.cpu_seconds % 1), threads,
             )  # fmt: skip
     return found
@@ -112,10 +112,10 @@ def apply(attributes: Attributes) -> None:
     for pid, told in attributes.items():
         if state(pid) in ENDED:
             continue
-        if told.core_filter and _text(f"/proc/{pid}/coredump_filter").strip() != told.core_filter:
-            _write(f"/proc/{pid}/coredump_filter", f"0x{told.core_filter}")
+        if told.core_filter and read_text(f"/proc/{pid}/coredump_filter").strip() != told.core_filter:
+            write_text(f"/proc/{pid}/coredump_filter", f"0x{told.core_filter}")
         if told.autogroup:
-            _write(f"/proc/{pid}/autogroup", str(told.autogroup))
+            write_text(f"/proc/{pid}/autogroup", str(told.autogroup))
         if told.cpu_seconds:
             _limit_time(pid, told.cpu_seconds)
         for thread, each in told.threads.items():
@@ -150,10 +150,10 @@ def _read_thread(tid: int, here: frozenset[int], before: Mapping[int, ThreadAttr
     io = 0
     with suppress(OSError):
         io = syscalls.call("ioprio_get", _THREAD, tid)
-    slack = _text(f"/proc/{tid}/timerslack_ns").strip()
+    slack = read_text(f"/proc/{tid}/timerslack_ns").strip()
     return ThreadAttributes(
         cpus, io, int(slack) if slack.isdigit() else -1, _scheduling(tid),
-        tuple(_SPECULATION.findall(_text(f"/proc/{tid}/status"))),
+        tuple(_SPECULATION.findall(read_text(f"/proc/{tid}/status"))),
     )  # fmt: skip
 
 
@@ -163,10 +163,10 @@ def _apply_thread(pid: int, tid: int, told: ThreadAttributes, here: frozenset[in
     with suppress(OSError):
         if syscalls.call("ioprio_get", _THREAD, tid) != told.io:
             syscalls.call("ioprio_set", _THREAD, tid, told.io)
-    if told.slack >= 0 and _text(f"/proc/{tid}/timerslack_ns").strip() != str(told.slack):
-        _write(f"/proc/{tid}/timerslack_ns", str(told.slack))
+    if told.slack >= 0 and read_text(f"/proc/{tid}/timerslack_ns").strip() != str(told.slack):
+        write_text(f"/proc/{tid}/timerslack_ns", str(told.slack))
     _set_scheduling(tid, told.scheduling)
-    now = _SPECULATION.findall(_text(f"/proc/{tid}/status"))
+    now = _SPECULATION.findall(read_text(f"/proc/{tid}/status"))
     if loses_protection(told.speculation, now):
         raise CannotMove(
             f"its process {pid} has restricted speculation of the processor (PR_SET_SPECULATION_CTRL), "
@@ -217,10 +217,10 @@ def _set_scheduling(tid: int, told: tuple[int, ...]) -> None:
 
 def _limited_time(pid: int, more: float) -> float:
     """Return the processor time that a process has used and ``more``, 0 when it has no limit of that."""
-    found = _CPU_LIMIT.search(_text(f"/proc/{pid}/limits"))
+    found = _CPU_LIMIT.search(read_text(f"/proc/{pid}/limits"))
     if found is None or found.groups() == ("unlimited", "unlimited"):
         return 0.0
-    words = _text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    words = read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()
     return more + (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK") if len(words) > 12 else 0.0
 
 
@@ -250,24 +250,6 @@ def _less(limit: int, used: float) -> int:
 
 
 # -- files, and JSON
-
-
-def _text(path: str) -> str:
-    """Return a file of the kernel's, empty when there is none or it may not be read."""
-    try:
-        with open(path, encoding="ascii", errors="replace", newline="\n") as file:
-            return file.read(_MAX_FILE_BYTES)
-    except OSError:
-        return ""
-
-
-def _write(path: str, text: str) -> None:
-    with suppress(OSError):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(descriptor, text.encode("ascii"))
-        finally:
-            os.close(descriptor)
 
 
 def _numbered(value: object, name: str) -> Iterable[tuple[int, object]]:

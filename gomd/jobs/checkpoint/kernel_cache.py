@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
+from gomd.jobs.checkpoint.kernel_files import read_text
+
 #: The directory of the files, beside the one below which images are.
 _DIRECTORY: Final = ".kernel"
 _NAME: Final = "criu.kdat"
@@ -46,7 +48,7 @@ def prepare(program: str, images: str, version: str, limit: float = 20.0) -> boo
     """
     directory = os.path.join(os.path.dirname(images), _DIRECTORY)
     key = f"{_boot_id()} {program} {version}"
-    if _read(os.path.join(directory, "key")) == key:
+    if read_text(os.path.join(directory, "key")) == key:
         return True
     try:
         for name in ("root", "user"):
@@ -94,16 +96,8 @@ def _directory(images: str) -> str | None:
     """Return the directory of files that hold for this boot; None when there is none."""
     directory = os.path.join(os.path.dirname(os.path.dirname(images)), _DIRECTORY)
     boot = _boot_id()
-    return directory if boot and _read(os.path.join(directory, "key")).startswith(f"{boot} ") else None
+    return directory if boot and read_text(os.path.join(directory, "key")).startswith(f"{boot} ") else None
 
 
 def _boot_id() -> str:
-    return _read("/proc/sys/kernel/random/boot_id").strip()
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(4096)
-    except OSError:
-        return ""
+    return read_text("/proc/sys/kernel/random/boot_id").strip()

@@ -59,7 +59,7 @@ def note(pids: Iterable[int], directory: str) -> None:
 
 
 def noted(directory: str) -> dict[int, int]:
-    """Return what `note` has written down, as `pending_signals.read` does. :raises OSError: it did not."""
+    """Return the signals that `note` wrote down, as `pending_signals.read` does. :raises OSError: none."""
     with open(os.path.join(directory, _NOTE), encoding="ascii") as file:
         return {int(pid): int(mask) for pid, mask in map(str.split, file)}
 

@@ -38,7 +38,7 @@ class Mount(NamedTuple):
 
     @property
     def place(self) -> tuple[tuple[int, int], str, str]:
-        """What it shows where: equal for the same mount in two namespaces."""
+        """The device, root and mount point: equal for the same mount in two namespaces."""
         return self.device, self.root, self.point
 
 

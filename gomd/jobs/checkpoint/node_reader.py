@@ -75,7 +75,7 @@ def read_flags(proc: str = "/proc") -> tuple[str, ...]:
 
 
 def boot_id() -> str:
-    """Return what names this run of this kernel, also in its containers; empty when nothing does."""
+    """Return a name of this run of this kernel, the same in its containers; empty when there is none."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read(64).strip()

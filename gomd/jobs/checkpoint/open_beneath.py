@@ -147,7 +147,7 @@ def _check_mount(directory: int, found: int, crossing: bool) -> None:
 
 
 def _mount(descriptor: int) -> object:
-    """Return what distinguishes the mount that a file is on: its id, or its device where /proc is missing."""
+    """Return a number of the mount that a file is on: its id, or its device where /proc is missing."""
     try:
         with open(f"/proc/self/fdinfo/{descriptor}", "rb") as file:
             found = [line for line in file if line.startswith(b"mnt_id:")]

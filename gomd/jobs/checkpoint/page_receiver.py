@@ -21,7 +21,7 @@ _BROKEN: Final = "the connection to the page server broke"
 
 
 class ByteStream(Protocol):
-    """What bytes come from and go to: a TLS connection."""
+    """A TLS connection, as far as it is used here: bytes come from it and go to it."""
 
     def recv_into(self, buffer: memoryview, /) -> int:
         """Read some bytes, at least one; none at the end. :raises OSError: it broke."""

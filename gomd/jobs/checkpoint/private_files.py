@@ -1,8 +1,7 @@
-"""What a job has in temporary directories of its own, read from outside while it runs."""
+"""Reads, from outside while a job runs, which files it has in temporary directories of its own."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
@@ -17,13 +16,9 @@ _DELETED: Final = " (deleted)"
 #: Memory that criu carries by itself, though it looks like a deleted file.
 _NO_FILES: Final = ("/memfd:", "/dev/zero", "/SYSV", "/[")
 _SYSV: Final = "/SYSV"
-#: The file system of POSIX message queues, as statfs(2) has it.
-_QUEUES: Final = 0x19800202
 #: Bytes of more files than may move anywhere: the limits are compared by whoever knows them.
 _ANY_SIZE: Final = 1 << 60
 _MAX_MOUNTINFO_BYTES: Final = 4 << 20
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class PrivateFiles(NamedTuple):
@@ -93,12 +88,6 @@ def check_locks(pids: Iterable[int], view: PrivateView, proc: str = "/proc") -> 
             path = target.removesuffix(_DELETED)
             if target.startswith("/") and not view.has(path) and is_locked(link.replace("/fd/", "/fdinfo/")):
                 raise CannotMove("it holds a lock on a file")
-
-
-def is_message_queue(path: str) -> bool:
-    """Whether the file that ``path`` leads to is a POSIX message queue; it is not opened."""
-    told = (ctypes.c_long * 64)()
-    return _libc.statfs(os.fsencode(path), told) == 0 and told[0] == _QUEUES
 
 
 def _nameless(pids: Iterable[int], proc: str) -> Iterator[tuple[tuple[int, int], int]]:

@@ -36,7 +36,7 @@ class ProcessStatus:
 
 
 def parse_status(text: str) -> ProcessStatus:
-    """Return what ``text`` tells. :raises ValueError: it is torn: the process has just ended."""
+    """Return the values in ``text``. :raises ValueError: it is incomplete: the process has just ended."""
     values = dict(line.split(":", 1) for line in text.split("\n") if ":" in line)
 
     def numbers(name: str, base: int = 10) -> list[int]:
@@ -74,7 +74,7 @@ class DescriptorInfo:
 
 
 def parse_fdinfo(text: str) -> DescriptorInfo:
-    """Return what ``text`` tells; what is not in it counts as absent."""
+    """Return the values in ``text``; those that are missing have their defaults."""
     values = dict(line.split(":", 1) for line in text.split("\n") if ":" in line)
     flags, position = values.get("flags", "").strip(), values.get("pos", "").strip()
     bits = int(flags, 8) if re.fullmatch("[0-7]+", flags) else 0

@@ -143,12 +143,12 @@ def keep_stopped(pids: Iterable[int], limit: float = 2.0, now: Callable[[], floa
     :param limit: seconds. :returns: whether every one is stopped or has ended.
     """
     waiting = list(pids)
-    patience = now() + 0.05
+    stop_at = now() + 0.05
     end = now() + limit
     while waiting := [pid for pid in waiting if state(pid) not in (*STOPPED, *ENDED)]:
         if now() > end:
             return False
-        if now() > patience:
+        if now() > stop_at:
             _signal(waiting, signal.SIGSTOP)
         time.sleep(0.001)
     return True

@@ -184,7 +184,7 @@ def too_many_files(size: int, limit: int) -> str:
 
 
 def without_carried(needs: Requirements, carried: tuple[str, ...]) -> Requirements:
-    """Return what is needed beside the files that a job carries along."""
+    """Return the requirements without the files that the job carries along."""
     if not carried:
         return needs
 

@@ -7,7 +7,6 @@ Standard library only: supervisors use it.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import os
@@ -15,6 +14,7 @@ import struct
 from collections.abc import Collection, Iterable
 from typing import Final
 
+from gomd.jobs.checkpoint.borrowed_descriptor import duplicate_of
 from libgomd.errors import CannotMove
 
 #: Why a job stays whose terminal cannot be handed over.
@@ -32,11 +32,8 @@ _UNKNOWN_TTY: Final = "which terminal it has open as /dev/tty cannot be seen on 
 _TTY: Final = "/dev/tty"
 #: What a job with a /dev/pts of its own may have open, beside what is in there.
 MOVABLE: Final = frozenset((_TTY, "/dev/ptmx", "/dev/pts/ptmx"))
-_PIDFD_GETFD: Final = 438
 #: Asks a terminal for its device number, whatever name it was opened by.
 _TIOCGDEV: Final = 0x80045432
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def has_own(pid: int, proc: str = "/proc") -> bool:
@@ -114,17 +111,9 @@ def uses_tty(pids: Collection[int], own: int | None, proc: str = "/proc") -> boo
 
 
 def _number(pid: int, descriptor: int) -> int:
-    handle = os.pidfd_open(pid)
+    duplicate = duplicate_of(pid, descriptor)
     try:
-        copy = _libc.syscall(
-            ctypes.c_long(_PIDFD_GETFD), ctypes.c_int(handle), ctypes.c_int(descriptor), ctypes.c_uint(0)
-        )
-        if copy < 0:
-            raise OSError(ctypes.get_errno(), "pidfd_getfd")
-        try:
-            [device] = struct.unpack("I", fcntl.ioctl(copy, _TIOCGDEV, bytes(4)))
-            return os.minor(device)
-        finally:
-            os.close(copy)
+        [device] = struct.unpack("I", fcntl.ioctl(duplicate, _TIOCGDEV, bytes(4)))
+        return os.minor(device)
     finally:
-        os.close(handle)
+        os.close(duplicate)

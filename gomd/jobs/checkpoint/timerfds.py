@@ -20,13 +20,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final, NamedTuple
 
+from gomd.jobs.checkpoint.borrowed_descriptor import duplicate_of
 from libgomd.errors import CannotMove
 
 _LINK: Final = "anon_inode:[timerfd]"
 _LINE = re.compile(r"^(ticks|it_value|it_interval): \(?(\d+)(?:, (\d+))?", re.MULTILINE)
-#: The number of the system call where an architecture does not count from 0.
-_GETFD: Final = 438
-_FIRST_CALL: Final = {"mips": 4000, "mips64": 5000}
 #: Where the constants of ioctl have the direction in three bits.
 _WIDE_DIRECTION: Final = ("mips", "ppc", "sparc", "alpha", "parisc")
 #: Bytes that are read of a file.
@@ -76,7 +74,7 @@ def restart(pids: Iterable[int], proc: str = "/proc") -> int:
 
 def _start(pid: int, number: int, state: TimerState) -> None:
     try:
-        timer = _descriptor_of(pid, number)
+        timer = duplicate_of(pid, number)
         try:
             _set(timer, state.interval)
             fcntl.ioctl(timer, _set_ticks(), struct.pack("=Q", state.ticks))  # `_set` has made them 0
@@ -88,16 +86,6 @@ def _start(pid: int, number: int, state: TimerState) -> None:
         ) from error
 
 
-def _descriptor_of(pid: int, number: int) -> int:
-    """Return a descriptor of this process for the one that another process has. :raises OSError: no."""
-    process = os.pidfd_open(pid)
-    try:
-        call = _GETFD + _FIRST_CALL.get(os.uname().machine, 0)
-        return _checked(_libc.syscall(ctypes.c_long(call), process, number, 0))
-    finally:
-        os.close(process)
-
-
 class _Spec(ctypes.Structure):
     """``struct itimerspec``: the interval and the first time, in seconds and nanoseconds."""
 
@@ -105,7 +93,7 @@ class _Spec(ctypes.Structure):
 
 
 def _set(timer: int, interval: int) -> None:
-    """Let a timerfd expire after ``interval`` nanoseconds, and again and again. :raises OSError: no."""
+    """Set a timerfd to expire every ``interval`` nanoseconds. :raises OSError: the kernel refuses."""
     times = (*divmod(interval, 10**9), *divmod(interval, 10**9))
     spec = _Spec((ctypes.c_long * 4)(*times))
     _checked(_libc.timerfd_settime(timer, 0, ctypes.byref(spec), None))

@@ -38,7 +38,7 @@ _BROKEN: Final = (OSError, EOFError)  # ssl.SSLError is an OSError
 
 
 def context(files: TlsFiles, server: bool) -> ssl.SSLContext:
-    """Return what makes connections with the certificates of the cluster. :raises CannotMove: no."""
+    """Return the TLS context of the cluster's certificates. :raises CannotMove: they cannot be used."""
     try:
         made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
         made.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -94,10 +94,10 @@ class TreeSender:
             except _BROKEN as error:
                 self.close()
                 broken = error
-            patience = time.monotonic() + RETURN_TIMEOUT
+            return_by = time.monotonic() + RETURN_TIMEOUT
             while self._connection is None:
                 now = time.monotonic()
-                if now > min(patience, self._end):
+                if now > min(return_by, self._end):
                     raise CannotMove(f"the connection for its temporary files broke ({broken})") from broken
                 try:
                     self._connect()

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Final
 
 from gomd.jobs.checkpoint import process_tree
+from gomd.jobs.checkpoint.kernel_files import read_text
 from gomd.jobs.checkpoint.namespaces import KINDS, read_namespaces
 from gomd.jobs.checkpoint.process_status import ProcessStatus, parse_status
 
@@ -103,7 +104,7 @@ def _may_read_limits() -> bool:
 
 
 def _why(here: str) -> str:
-    words = _read(f"{here}/syscall").split()
+    words = read_text(f"{here}/syscall").split()
     if words and words[0] in _VFORK:
         return _VFORKED
     return _WAITING.format("its disk or file server")
@@ -113,11 +114,3 @@ def _state(here: str) -> str:
     with suppress(OSError):
         return process_tree.read_state(here)
     return "X"
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(4096)
-    except OSError:
-        return ""

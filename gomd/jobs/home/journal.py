@@ -117,7 +117,7 @@ class Journal:
         return waited
 
     def sync(self) -> Deferred[None]:
-        """Return what fires when every change so far is on the disk; it fails with OSError when it is not."""
+        """Return a Deferred that fires when all changes are on the disk, or fails with OSError."""
         waited: Deferred[None] = Deferred()
         self._syncs.append(waited)
         self._go_on()

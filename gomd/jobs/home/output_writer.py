@@ -148,7 +148,7 @@ class OutputWriter:
         replace_atomically(os.path.join(self._directory, "exit"), data)
 
     def pause_reading(self, paused: bool) -> None:
-        """Nothing is read from here."""
+        """Does nothing: nothing is read from here."""
 
     def close(self) -> None:
         """Take no more, and close the files, which stay, as soon as nothing is being written to them."""

@@ -86,7 +86,7 @@ class Transfer:
 
 async def step_outcome(clock: IReactorTime, stream: FrameStream, limit: float) -> CarryOutcome:
     """
-    Return what comes of a step that sends and receives no files.
+    Return the outcome of a step that sends and receives no files.
 
     :raises CannotMove: its process ended without a word.
     :raises TimedOut: it takes longer than ``limit`` seconds.

@@ -101,7 +101,7 @@ class CarrySteps:
         await Transfer(self._clock, source, sink, TRANSFER_TIMEOUT).done
 
     async def start_there(self, node: Node, name: str, step: str, caller: Caller) -> FrameStream:
-        """Have another daemon start a step; return the connection to it. :raises GomdError: it does not."""
+        """Have another daemon start a step; return the connection to it. :raises GomdError: it refuses."""
         try:
             stream = await self._peers.open(node, Request(VERB, (name, step)), caller)
         except MalformedRequest as error:
@@ -113,7 +113,7 @@ class CarrySteps:
         return stream
 
     async def drop_there(self, name: str, node: int, caller: Caller) -> None:
-        """Have another daemon remove what was sent to it. :raises GomdError: it does not."""
+        """Have another daemon remove what was sent to it. :raises GomdError: it refuses, or is silent."""
         stream = await self.start_there(self._members.find(str(node)), name, DROP, caller)
         await step_outcome(self._clock, stream, TRANSFER_TIMEOUT)
 
@@ -125,12 +125,12 @@ class CarrySteps:
         return found
 
     async def on_disk(self, work: Callable[..., R], *arguments: object) -> R:
-        """Return what ``work`` returns, done on a thread of the spool's."""
+        """Do ``work`` on a thread of the spool, and return its result."""
         found: R = await self._threads.run(_DISK_TIMEOUT, work, *arguments)
         return found
 
     async def look_up(self, uid: int, paths: tuple[str, ...], work: Callable[[], R]) -> R:
-        """Return what ``work`` returns, which looks at a user's paths: they may be on a disk that hangs."""
+        """Do ``work`` on a user's paths, which may be on a hung disk, on a thread; return its result."""
         found: R = await self._threads.run_apart(
             _DISK_TIMEOUT, ("carried", uid, paths), ("carried", uid), work
         )

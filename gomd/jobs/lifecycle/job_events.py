@@ -1,4 +1,4 @@
-"""What happens to the jobs of this node, as events of the cluster."""
+"""Publishes what happens to the jobs of this node as events of the cluster."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from gomd.interfaces import IEvents, IMembership, MoveCost
 from libgomd.errors import NotFound
-from libgomd.model import Event, EventKind
+from libgomd.model import Event, EventKind, Job, JobState
 from libgomd.wallclock import Wall
 
 
@@ -17,6 +17,17 @@ class JobEvents:
         self._members = members
         self._events = events
         self._wall = wall
+
+    def started(self, job: Job) -> None:
+        """A job of this home has begun."""
+        self.publish(EventKind.STARTED, job.node, f"job {job.job} of {job.user}: {job.command}", job.uid)
+
+    def ended(self, job: Job) -> None:
+        """A job of this home is over: it has ended, or it is lost."""
+        lost = " is lost" if job.state is JobState.LOST else ""
+        why = f": {job.reason}" if job.reason else ""
+        text = f"job {job.job} of {job.user}{lost}, exit {job.exit}{why}"
+        self.publish(EventKind.ENDED, job.node, text, job.uid)
 
     def publish(
         self, kind: EventKind, node_id: int, text: str, uid: int | None, cost: MoveCost | None = None

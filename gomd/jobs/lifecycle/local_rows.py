@@ -9,7 +9,7 @@ from libgomd.wire.job_name import JobName
 
 
 def job_here(tracked: TrackedJob, table: HomeTable, cantmove: str) -> JobHere:
-    """Return what `IJobs.here` says of a job. :param cantmove: why it cannot be moved now."""
+    """Return the row of `IJobs.here` of a job. :param cantmove: why it cannot be moved now."""
     running = tracked.running
     assert running is not None
     name = JobName.parse(tracked.name)

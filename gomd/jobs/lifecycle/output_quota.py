@@ -156,7 +156,7 @@ class OutputQuota:
         return ""
 
     def counters(self) -> Iterable[Counter]:
-        """Bytes kept, and outputs removed to make room."""
+        """Return the counters: bytes kept, and outputs removed to make room."""
         kept = 0 if self._measured is None else sum(self._measured.sizes.values())
         yield Counter("jobs_output_kept_bytes", kept, "output of detached jobs that is kept here")
         yield Counter("jobs_output_removed", len(self._removed), "kept outputs removed to make room")

@@ -10,9 +10,10 @@ from twisted.logger import Logger
 
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.frame_stream import FrameStream
+from gomd.jobs.lifecycle.job_phase import Phase
 from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
 from gomd.jobs.lifecycle.supervisors import GONE, Supervisors
-from gomd.jobs.lifecycle.tracked import Phase, TrackedJob
+from gomd.jobs.lifecycle.tracked import TrackedJob
 from libgomd.wire.job_messages import JobExit
 
 #: Seconds until a supervisor is tried again that could not be asked: no descriptor is free, it is busy.
@@ -76,11 +77,11 @@ class Reconnection:
         """Find a job on another node again, or give it up."""
         job = self._table.get(number)
         assert job is not None
-        tracked.seeking_node = True
+        tracked.note_seeking(True)
         try:
             found = await self._remote.find(job, lambda: self._table.get(number) or job)
         finally:
-            tracked.seeking_node = False
+            tracked.note_seeking(False)
         if not self._listener.is_tracked(tracked) or tracked.node == self._own_id:
             if isinstance(found, FrameStream):
                 found.close()
@@ -107,10 +108,10 @@ class Reconnection:
                         "the supervisor of job {job} cannot be asked now, trying again: {error}",
                         job=tracked.name, error=trouble,
                     )  # fmt: skip
-                tracked.supervisor_silent = True
+                tracked.note_silent(True)
                 self._clock.callLater(RETRY_INTERVAL, self._reconnect_later, tracked)
                 return
-            tracked.supervisor_silent = False
+            tracked.note_silent(False)
             self._listener.supervisor_gone(tracked, exit)
         else:
             tracked.connect(stream)

@@ -6,8 +6,9 @@ from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 
+from gomd.jobs.lifecycle.job_phase import Phase
 from gomd.jobs.lifecycle.supervisors import Supervisors
-from gomd.jobs.lifecycle.tracked import Phase, TrackedJob
+from gomd.jobs.lifecycle.tracked import TrackedJob
 from libgomd.errors import TooMany
 from libgomd.model import Job
 from libgomd.wire.job_messages import StartFailure
@@ -60,7 +61,7 @@ class ShownOutput:
         self._forget(tracked)
 
     def client_lost(self, tracked: TrackedJob) -> None:
-        """Nobody wants to see it any more."""
+        """Its last viewer is gone."""
         self._forget(tracked)
 
     def _forget(self, tracked: TrackedJob) -> None:

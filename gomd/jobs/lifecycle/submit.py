@@ -19,7 +19,8 @@ from gomd.jobs.lifecycle.carried_transfer import CannotCarry
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.long_specs import LongSpecs, SpecTicket
 from gomd.jobs.lifecycle.output_quota import OutputQuota
-from gomd.jobs.lifecycle.request import Account, JobRequest, account_of, node_ids, parse
+from gomd.jobs.lifecycle.read_request import read_request
+from gomd.jobs.lifecycle.request import Account, JobRequest, account_of, node_ids
 from gomd.jobs.lifecycle.start_queue import StartQueue, StartSlot
 from gomd.jobs.lifecycle.supervisors import Supervisors
 from gomd.jobs.lifecycle.tracked import TrackedJob
@@ -29,7 +30,6 @@ from libgomd.errors import (
     Conflict,
     GomdError,
     InternalError,
-    MalformedRequest,
     NotFound,
     NotPossible,
     PeerUnreachable,
@@ -39,13 +39,8 @@ from libgomd.errors import (
 from libgomd.model import Caller, Node, Status
 from libgomd.wallclock import Wall
 from libgomd.wire import frames
-from libgomd.wire.frames import Frame
 from libgomd.wire.job_orders import RECEIVED
 
-#: Seconds that a caller has to say what is to run.
-SPEC_TIMEOUT = 30.0
-#: Bytes of a description that take the reactor no longer than a millisecond or two.
-LONG_SPEC_BYTES = 131072
 #: Seconds that finding the account of a user may take.
 ACCOUNT_TIMEOUT = 5.0
 #: Seconds that the disk may take to accept the journal.
@@ -118,7 +113,7 @@ class JobSubmission:
             await self._run_described(caller, stream, ticket)
 
     async def _run_described(self, caller: Caller, stream: FrameStream, ticket: SpecTicket) -> None:
-        request = await self._request(stream, ticket)
+        request = await read_request(self._clock, self._threads, stream, ticket)
         self._admission.check(self._tracker.jobs.values(), self._queue.waiting(), caller)
         slot = self._queue.slot(_uid(caller))
         await slot.take()
@@ -211,7 +206,7 @@ class JobSubmission:
     async def _host_described(
         self, caller: Caller, stream: FrameStream, name: str, ticket: SpecTicket
     ) -> None:
-        request = await self._request(stream, ticket)
+        request = await read_request(self._clock, self._threads, stream, ticket)
         self._admission.check(self._tracker.jobs.values(), self._queue.waiting(), caller)
         slot = self._queue.slot(_uid(caller))
         await slot.take()
@@ -284,43 +279,11 @@ class JobSubmission:
         nodes = node_ids(request.nodes) if request.nodes else None
         return self._placement.choose(self._members.nodes(), Need(request.memory, nodes, refused))
 
-    async def _request(self, stream: FrameStream, ticket: SpecTicket) -> JobRequest:
-        """Return what the caller at ``stream`` wants to run; a long description is read on a thread."""
-        stream.admit_long_spec(ticket.admits)
-        payload = (await self._first(stream)).payload
-        stream.admit_long_spec(None)
-        if len(payload) <= LONG_SPEC_BYTES:
-            return _read(payload)
-        return await self._threads.run(SPEC_TIMEOUT, _read, payload)
-
-    async def _first(self, stream: FrameStream) -> Frame:
-        """Return the `SPEC` frame, and read no further until the job has begun."""
-        waited: Deferred[Frame] = Deferred()
-        late = TimedOut(f"nothing to run was named within {SPEC_TIMEOUT:g} s")
-
-        def take(frame: Frame) -> None:
-            stream.forget()
-            stream.pause_reading(True)
-            if frame.kind == frames.SPEC:
-                waited.callback(frame)
-            else:
-                waited.errback(MalformedRequest("the first frame has to say what to run"))
-
-        stream.listen(take, lambda: waited.errback(NotPossible("the caller has closed the connection")))
-        try:
-            return await within(self._clock, SPEC_TIMEOUT, waited, late)
-        finally:
-            stream.forget()
-
     async def _account(self, caller: Caller) -> Account:
         key = ("account", caller.user if caller.uid is None else caller.uid)
         return await self._threads.run_apart(
             ACCOUNT_TIMEOUT, key, "accounts", account_of, caller, self._own_uid
         )
-
-
-def _read(payload: bytes) -> JobRequest:
-    return parse(frames.decode_json(payload))
 
 
 def _uid(caller: Caller) -> int:

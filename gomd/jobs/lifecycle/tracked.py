@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from enum import Enum
-from typing import ClassVar, Final, Protocol
+from collections.abc import Callable
+from typing import ClassVar, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -14,45 +13,12 @@ from gomd.jobs.checkpoint.terminals import TERMINAL_STAYS
 from gomd.jobs.home.output_writer import OutputWriter
 from gomd.jobs.lifecycle.control import SupervisorControl
 from gomd.jobs.lifecycle.frame_stream import FrameStream
+from gomd.jobs.lifecycle.job_phase import IllegalTransition, Phase, check_transition
 from gomd.jobs.lifecycle.relay import StreamRelay
 from libgomd.errors import GomdError
 from libgomd.wire import frames, job_messages
 from libgomd.wire.job_messages import JobExit, JobReport, StartFailure
 from libgomd.wire.job_orders import OrderOutcome
-
-
-class Phase(Enum):
-    """What a job is doing, as far as this daemon knows."""
-
-    STARTING = "It was asked for, and nothing has told yet that it runs."
-    RUNNING = "It runs on its node; if the connection to it breaks, it is looked for there."
-    LEAVING = "It is being moved from here: only the migration decides what a lost supervisor means."
-    ARRIVING = "A frozen copy of it is here and may be resumed: it is not lost when its node is silent."
-    ENDED = "Its exit status is known here; its supervisor waits to hear that this was collected."
-    ENDED_LEAVING = "It ended while it was being moved: the migration hears of that before it is released."
-    RELEASED = "This daemon does not track it any more; its connections are closed."
-
-
-#: The phases that may follow each phase.
-NEXT_PHASES: Final[Mapping[Phase, frozenset[Phase]]] = {
-    Phase.STARTING: frozenset({Phase.RUNNING, Phase.RELEASED}),
-    Phase.RUNNING: frozenset({Phase.LEAVING, Phase.ARRIVING, Phase.ENDED, Phase.RELEASED}),
-    Phase.LEAVING: frozenset({Phase.RUNNING, Phase.ENDED_LEAVING, Phase.RELEASED}),
-    Phase.ARRIVING: frozenset({Phase.RUNNING, Phase.ENDED, Phase.RELEASED}),
-    Phase.ENDED: frozenset({Phase.RELEASED}),
-    Phase.ENDED_LEAVING: frozenset({Phase.ENDED, Phase.RELEASED}),
-    Phase.RELEASED: frozenset(),
-}
-
-
-class IllegalTransition(Exception):
-    """A job cannot go from the one phase to the other: a bug in this daemon."""
-
-
-def check_transition(old: Phase, new: Phase) -> None:
-    """See whether ``new`` may follow ``old``. :raises IllegalTransition: it may not."""
-    if new is not old and new not in NEXT_PHASES[old]:
-        raise IllegalTransition(f"from {old.name} to {new.name}")
 
 
 class JobObserver(Protocol):
@@ -213,6 +179,16 @@ class TrackedJob:
         """Note why it cannot be moved, a clause; empty when it can."""
         self.obstacle = obstacle
 
+    # -- how it is found again
+
+    def note_seeking(self, seeking: bool) -> None:
+        """Note whether it is being looked for on another node."""
+        self.seeking_node = seeking
+
+    def note_silent(self, silent: bool) -> None:
+        """Note whether its supervisor here cannot be asked at the moment."""
+        self.supervisor_silent = silent
+
     # -- its streams
 
     def connect(self, stream: FrameStream) -> None:
@@ -272,8 +248,13 @@ class TrackedJob:
         self.exit = exit
         self._enter(Phase.ENDED_LEAVING if self.leaving else Phase.ENDED)
 
-    def brought_home(self) -> None:
-        """The files that it carried are home, or stay where they are, as `exit` says: tell the caller."""
+    def begin_bringing(self) -> None:
+        """It has ended, and the files that it carried are being brought home; its caller waits for that."""
+        self.bringing = True
+
+    def brought_home(self, exit: JobExit) -> None:
+        """The files that it carried are home, or stay where they are, as ``exit`` says: tell the caller."""
+        self.exit = exit
         self.bringing, self._brought = False, True
         self.tell_exit()
 

@@ -12,23 +12,23 @@ from twisted.logger import Logger
 from gomd.interfaces import IEvents, IMembership, IThreads
 from gomd.jobs.home.changes import JobChanges
 from gomd.jobs.home.output_writer import OutputWriter
-from gomd.jobs.home.table import LOST_EXIT, HomeTable
+from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.carried_files import CarriedFiles
 from gomd.jobs.lifecycle.frame_stream import FrameStream
+from gomd.jobs.lifecycle.job_ends import JobEnds
 from gomd.jobs.lifecycle.job_events import JobEvents
+from gomd.jobs.lifecycle.job_phase import Phase
 from gomd.jobs.lifecycle.reconnection import Reconnection
 from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
 from gomd.jobs.lifecycle.removal import DirectoryRemoval
 from gomd.jobs.lifecycle.supervisors import Supervisors
-from gomd.jobs.lifecycle.tracked import Phase, TrackedJob, own_obstacle
+from gomd.jobs.lifecycle.tracked import TrackedJob, own_obstacle
 from libgomd.errors import GomdError, InternalError, error_for
 from libgomd.model import EventKind, Job, JobState
 from libgomd.wallclock import Wall
 from libgomd.wire import frames, job_messages
 from libgomd.wire.job_messages import AttachedJob, JobExit, JobReport, StartFailure
 
-#: Seconds that the disk may take for one small file.
-_DISK_TIMEOUT: Final = 60.0
 _NO_WORD: Final = "its supervisor ended without a word"
 
 
@@ -63,7 +63,6 @@ class JobTracker:
     ) -> None:
         self.carried = carried
         self._clock = clock
-        self._wall = wall
         self._members = members
         self._threads = threads
         self._events = events
@@ -71,7 +70,9 @@ class JobTracker:
         self._supervisors = supervisors
         self._table = table
         self.events = JobEvents(members, events, wall)
-        self._reconnection = Reconnection(clock, int(members.own_id), table, self.remote, supervisors, self)
+        own_id = int(members.own_id)
+        self._ends = JobEnds(own_id, table, self.events, threads, supervisors, carried, wall, self)
+        self._reconnection = Reconnection(clock, own_id, table, self.remote, supervisors, self)
         self._changes = changes
         self._removal = DirectoryRemoval(threads, supervisors, self._is_running)
         self.jobs: dict[str, TrackedJob] = {}
@@ -179,14 +180,12 @@ class JobTracker:
         running = tracked.running
         if tracked.number is None or running is None:
             return
-        tracked.relay.holds_exit = self._carries(tracked)
+        tracked.relay.holds_exit = self._ends.carries(tracked)
         cantmove = own_obstacle(running)
         job = self._table.started(tracked.number, tracked.node, running.pid, cantmove, running.identity)
         if first_time:
             self.jobs_started += 1
-            self.events.publish(
-                EventKind.STARTED, job.node, f"job {job.job} of {job.user}: {job.command}", job.uid
-            )
+            self.events.started(job)
 
     def job_failed(self, tracked: TrackedJob, failure: StartFailure) -> None:
         """See `JobObserver.job_failed`."""
@@ -204,47 +203,7 @@ class JobTracker:
             if tracked.orphaned:
                 tracked.collect()
             return  # its home says when it has written the exit status down
-        if self._carries(tracked):
-            tracked.bringing = True
-            self.soon(self._bring_home(tracked))
-            return
-        self._finish(tracked)
-
-    def _carries(self, tracked: TrackedJob) -> bool:
-        return self.carried is not None and tracked.number is not None and self.carried.has(tracked.name)
-
-    async def _bring_home(self, tracked: TrackedJob) -> None:
-        """Bring home what a job that has ended carried along, and then tell of its end."""
-        assert self.carried is not None
-        assert tracked.exit is not None
-        job = self._table.get(tracked.number or 0)
-        if job is not None:
-            told = await self.carried.bring_home(job, tracked.node)
-            reason = "; ".join(filter(None, (tracked.exit.reason, told)))
-            tracked.exit = tracked.exit._replace(reason=reason)
-            if told and job.detached and tracked.node == self._members.own_id:
-                await self._write_exit(tracked.name, tracked.exit)
-        if self.stopping:
-            return  # the next daemon merges again, which changes nothing that is merged already
-        tracked.brought_home()
-        self._finish(tracked)
-        if self.is_tracked(tracked) and not tracked.connected:
-            self.release(tracked)
-
-    async def _write_exit(self, name: str, exit: JobExit) -> None:
-        try:
-            await self._threads.run(_DISK_TIMEOUT, self._supervisors.write_exit, name, exit)
-        except GomdError as error:
-            self._log.warn("the end of job {job} is not written down: {error}", job=name, error=error)
-
-    def _finish(self, tracked: TrackedJob) -> None:
-        """Note how a job of this home has ended."""
-        assert tracked.exit is not None
-        assert tracked.number is not None
-        self._end(tracked.number, JobState.DONE, tracked.exit.exit, tracked.exit.reason)
-        job = self._table.get(tracked.number)
-        if tracked.relay.client is None and (tracked.hung_up or job is None or job.detached):
-            self.job_collected(tracked)
+        self._ends.ended(tracked)
 
     def job_collected(self, tracked: TrackedJob) -> None:
         """See `JobObserver.job_collected`. Its end may forget it once it is written here how it ended."""
@@ -291,31 +250,9 @@ class JobTracker:
         elif not job.detached:
             tracked.hang_up()
 
-    # -- how jobs end
-
-    def _end(self, number: int, state: JobState, exit: int, reason: str) -> None:
-        job = self._table.get(number)
-        if job is None or job.state.over:
-            return
-        job = self._table.change(number, state=state, exit=exit, reason=reason, ended=self._wall())
-        lost = " is lost" if state is JobState.LOST else ""
-        self.events.publish(
-            EventKind.ENDED,
-            job.node,
-            f"job {number} of {job.user}{lost}, exit {exit}{': ' + reason if reason else ''}",
-            job.uid,
-        )
-
     def lose(self, tracked: TrackedJob, why: str) -> None:
         """Give a job up, and say so."""
-        assert tracked.number is not None
-        if self.carried is not None and (told := self.carried.lost(tracked.name)):
-            why = f"{why}; {told}"
-        exit = JobExit(LOST_EXIT, f"job {tracked.number} is lost: {why}", lost=True)
-        tracked.end(exit)
-        self._end(tracked.number, JobState.LOST, LOST_EXIT, why)
-        tracked.relay.to_client(job_messages.encode(exit))
-        self.release(tracked)
+        self._ends.lost(tracked, why)
 
     # -- finding jobs again
 
@@ -333,11 +270,11 @@ class JobTracker:
             self.remove(tracked.name)  # on a thread: its temporary files may be many
             if self.carried is not None:
                 self.soon(self.carried.moves.left(tracked.name))
-        elif exit is not None and self._carries(tracked):
+        elif exit is not None and self._ends.carries(tracked):
             tracked.end(exit)
             self.job_ended(tracked)
         elif exit is not None:
-            self._end(tracked.number, JobState.DONE, exit.exit, exit.reason)
+            self._ends.note(tracked.number, JobState.DONE, exit.exit, exit.reason)
             self.release(tracked)
         else:
             self.lose(tracked, _NO_WORD)

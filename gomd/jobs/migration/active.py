@@ -123,7 +123,7 @@ class ActiveMigrations:
             self._changes.notify(job)
 
     def counters(self) -> Iterable[Counter]:
-        """What it counted, for `stats`."""
+        """Return its counters, for `stats`."""
         yield Counter("migrations_out", self._moved_out, "jobs that moved from here to other nodes")
         yield Counter("migrations_in", self._moved_in, "jobs that moved here from other nodes")
         yield Counter("migrations_failed", self._failed, "migrations after which the job stayed where it was")

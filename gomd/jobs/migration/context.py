@@ -99,7 +99,7 @@ class MigrationContext:
         return self.members.find(str(node_id))
 
     def name_of(self, node_id: int) -> str:
-        """Return what a message calls a node: ``node 2 beta``."""
+        """Return a node as messages name it: ``node 2 beta``."""
         try:
             return f"node {node_id} {self.node(node_id).name}"
         except NotFound:

@@ -44,7 +44,7 @@ _DECIDED: Final = frozenset(FINAL) | {
 
 
 class SideEffects(Protocol):
-    """What a side of a migration can do. A failure raises `GomdError` or OSError."""
+    """The actions that a side of a migration can take. A failure raises `GomdError` or OSError."""
 
     def act(self, act: Act) -> Awaitable[None]:
         """

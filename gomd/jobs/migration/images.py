@@ -30,7 +30,7 @@ class ImageDirectories:
 
     @property
     def node(self) -> str:
-        """What a message calls this node."""
+        """This node as messages name it."""
         return self._node
 
     @property
@@ -52,7 +52,7 @@ class ImageDirectories:
         return path
 
     async def read(self, migration: str, role: str) -> dict[str, bytes]:
-        """Return what criu wrote there besides the memory. :raises CannotMove: it cannot be read."""
+        """Return criu's images there, but for the memory. :raises CannotMove: they cannot be read."""
         path = self.path(migration, role)
         images: Images = await self._threads.run(FILES_TIMEOUT, Images.read, path)
         return dict(images.files)

@@ -1,4 +1,4 @@
-"""What migrations do with the jobs of this node: look them up, hand them over, take them over."""
+"""Looks up, hands over and takes over the jobs of this node, for migrations."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from gomd.interfaces import MoveCost
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.control import SupervisorControl
 from gomd.jobs.lifecycle.frame_stream import FrameStream
+from gomd.jobs.lifecycle.job_phase import Phase
 from gomd.jobs.lifecycle.supervisors import Supervisors
-from gomd.jobs.lifecycle.tracked import Phase, TrackedJob
+from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.lifecycle.tracker import JobTracker
 from gomd.jobs.migration.details import WaitingSignal
 from gomd.jobs.migration.location import JobLocations
@@ -124,7 +125,7 @@ class LocalJobs:
     # -- supervisors
 
     def control(self, name: str) -> SupervisorControl | None:
-        """Return what gives orders to the supervisor of a job, None when it has none here."""
+        """Return the control of a job's supervisor; None when it has none here."""
         job = self.get(name)
         return None if job is None else job.control
 

@@ -14,7 +14,8 @@ from twisted.logger import Logger
 from gomd.interfaces import IMembership, IPeers, MoveCost
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.frame_stream import FrameStream
-from gomd.jobs.lifecycle.tracked import Phase, TrackedJob
+from gomd.jobs.lifecycle.job_phase import Phase
+from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.lifecycle.tracker import JobTracker
 from libgomd.errors import Conflict, GomdError, NotFound, PeerUnreachable
 from libgomd.model import Caller, EventKind, Job, Role

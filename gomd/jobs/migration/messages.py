@@ -73,7 +73,7 @@ class MigrationId:
 
     @classmethod
     def parse(cls, text: str) -> MigrationId:
-        """Return what ``text`` says. :raises MalformedFrame: it is no id of a migration."""
+        """Return the id in ``text``. :raises MalformedFrame: it is no id of a migration."""
         found = _ID.fullmatch(text) if isinstance(text, str) else None
         if found is None or int(found[1]) > MAX_NODE_ID:
             raise MalformedFrame("invalid id of a migration")

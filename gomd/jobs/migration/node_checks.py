@@ -48,7 +48,7 @@ class CriuCheck:
         self.version = ""
 
     async def why_not(self) -> str:
-        """Return what keeps criu from working, empty when nothing does."""
+        """Return why criu does not work, a clause; empty when it does."""
         now = self._clock.seconds()
         if now - self._checked_at >= (CRIU_FAILS_LIFETIME if self.known else CRIU_WORKS_LIFETIME):
             self.known = await self._threads.run(INSPECTION_TIMEOUT, self._criu.check)
@@ -115,11 +115,11 @@ class NodeChecks:
 
     @property
     def known_criu_problem(self) -> str:
-        """What kept criu from working when it was last checked, empty when nothing did."""
+        """Why criu did not work when it was last checked, a clause; empty when it did."""
         return self._criu.known
 
     async def criu_problem(self) -> str:
-        """Return what keeps criu from working, empty when nothing does."""
+        """Return why criu does not work, a clause; empty when it does."""
         return await self._criu.why_not()
 
     async def requirements(self, job: TrackedJob) -> Requirements:

@@ -58,7 +58,7 @@ class TargetState(_Described):
 
 
 class MessageKind(_Described):
-    """What the two sides tell each other."""
+    """The messages between the two sides."""
 
     OFFER = "offer", "Source: this is what would come; can you take it?"
     READY = "ready", "Target: yes; here is the page server."
@@ -76,7 +76,7 @@ class MessageKind(_Described):
 
 
 class Local(_Described):
-    """What happens on the node of a side, besides messages."""
+    """The events on the node of a side, besides messages."""
 
     PREPARED = "prepared", "The target looked at the offer, and its page server waits."
     DUMPED = "dumped", "criu has stopped it and sent its memory."
@@ -89,7 +89,7 @@ class Local(_Described):
 
 
 class Act(_Described):
-    """What a side does with the process. Each may be done twice."""
+    """The actions of a side on the process. Each may be done twice."""
 
     PREPARE = "prepare", "Target: see whether it can come, start the page server."
     FREEZE = "freeze", "Source: criu dump to the page server, leave it stopped."

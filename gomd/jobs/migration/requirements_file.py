@@ -42,7 +42,7 @@ def encode_requirements(requirements: Requirements) -> bytes:
 
 
 def decode_requirements(data: bytes) -> Requirements:
-    """Return what the file says. :raises MalformedFrame: for any other bytes, and nothing else."""
+    """Return the requirements in a file. :raises MalformedFrame: for any other bytes, and nothing else."""
     if len(data) > MAX_REQUIREMENTS_BYTES:
         raise MalformedFrame(
             f"requirements of a job: {len(data)} bytes, at most {MAX_REQUIREMENTS_BYTES} are accepted"

@@ -223,7 +223,7 @@ class Migrations:
         return state, driver.reason, source.timeline.cost()
 
     async def _look(self, job: TrackedJob) -> SourceFindings:
-        """Return what a job needs; `withdraw` has to follow. :raises CannotMove: something keeps it here."""
+        """Return a job's requirements; `withdraw` has to follow. :raises CannotMove: it cannot move."""
         context = self._context
         if not context.jobs.is_current(job):
             raise NotFound(f"job {job.name} is not on this node any more")

@@ -185,7 +185,7 @@ class MigrationTarget:
         await self._copy.wait(RESTORE_TIMEOUT)
 
     async def _fetch_carried(self) -> None:
-        """Get the files that the job carries along, now that it is frozen. :raises CannotMove: no."""
+        """Fetch the files that the frozen job carries along. :raises CannotMove: they cannot be fetched."""
         context, needs = self._context, self._requirements
         if self._offer.carry and context.carried is not None and needs is not None:
             await context.carried.moves.pull(self.job.name, context.node(self.other), needs.uid, needs.user)

@@ -64,7 +64,7 @@ class Timeline:
             self._stopped = self._clock.seconds() - self._stopped_at
 
     def cost(self) -> MoveCost:
-        """Return what the migration took."""
+        """Return the cost of the migration."""
         stopped = None if self._stopped is None else round(self._stopped, 3)
         return MoveCost(round(self._clock.seconds() - self._began, 3), stopped, self._bytes)
 
@@ -73,7 +73,7 @@ class Timeline:
 
 
 def parse_stats(stats: bytes) -> dict[int, int | bytes]:
-    """Return what criu says of a dump, by the numbers of its fields; empty when it does not say anything."""
+    """Return criu's statistics of a dump by their field numbers; empty when there are none."""
     if not stats.startswith(_MAGIC):
         return {}
     [dump] = readable_values(stats[len(_MAGIC) + 4 :]).get(_DUMP, [b""])[:1]

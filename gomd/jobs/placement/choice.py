@@ -41,7 +41,7 @@ _NOTHING: Final = (0.0, 0.0)
 
 
 def unit_load(node: Node, standard_speed: int) -> float:
-    """Return what one busy process adds to the load of ``node``, whose speed and processors are known."""
+    """Return the load that one busy process adds to ``node``, whose speed and processors are known."""
     return load_of_one(node.speed, node.cpus, standard_speed)
 
 

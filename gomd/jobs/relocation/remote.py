@@ -123,7 +123,7 @@ class RemoteRelocation:
 
 
 def _cost(answer: dict[str, Any]) -> MoveCost | None:
-    """Return what a move took, as another node's answer tells it; None when that is an older one."""
+    """Return the cost of a move from another node's answer; None when an older version has answered."""
     seconds, stopped, sent = (answer.get(name) for name in ("seconds", "stopped_seconds", "bytes"))
     if not isinstance(seconds, (int, float)):
         return None

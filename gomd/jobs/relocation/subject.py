@@ -1,4 +1,4 @@
-"""What a caller wants to move or lock: found once from a process id, with the caller's rights checked."""
+"""Finds the job that a caller wants to move or lock, once, from a process id, and checks their rights."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Subjects:
 
 
 def reference_to(job: JobHere) -> MigrationSubject:
-    """Return what a migrator is told of a job that runs here."""
+    """Return the description of a job here that a migrator is given."""
     return MigrationSubject(job.pid, job.name)
 
 

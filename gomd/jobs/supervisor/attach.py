@@ -1,4 +1,4 @@
-"""What a supervisor sends to the attached caller: output, acknowledgements of input, and the exit status."""
+"""Sends the attached caller what a supervisor has for it: output, acknowledgements of input, exit status."""
 
 from __future__ import annotations
 

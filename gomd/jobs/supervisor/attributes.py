@@ -21,6 +21,7 @@ from contextlib import suppress
 from typing import Final
 
 from gomd.jobs.checkpoint import syscalls
+from gomd.jobs.checkpoint.kernel_files import write_text
 
 #: Soft and hard limit of open files, as systemd sets them.
 SOFT_FILES: Final = 1024
@@ -71,7 +72,7 @@ def reset_before(uid: int, gid: int, proc: int, nice: int = 0, limits: NamedLimi
     """
     has_keyring = reset_keys(uid, gid)
     if os.geteuid() == 0:
-        _write("/proc/self/loginuid", str(uid))
+        write_text("/proc/self/loginuid", str(uid))
         with suppress(OSError):  # locked by whoever started the daemon: see drop_capabilities
             _prctl(_PR_SET_SECUREBITS, 0)
     reset_scheduling()
@@ -82,7 +83,7 @@ def reset_before(uid: int, gid: int, proc: int, nice: int = 0, limits: NamedLimi
     kept = frozenset(map(_limit_number, limits or ())) if own else frozenset()
     limit({number: pair for number, pair in _limits_of(proc, 1).items() if number not in kept})
     core_filter = _read(proc, "1/coredump_filter").strip()
-    _write("/proc/self/coredump_filter", f"0x{core_filter}" if core_filter else CORE_FILTER)
+    write_text("/proc/self/coredump_filter", f"0x{core_filter}" if core_filter else CORE_FILTER)
     return has_keyring
 
 
@@ -108,7 +109,7 @@ def reset_for_copy(uid: int, gid: int) -> None:
     :raises CannotReset: the copy must not run.
     """
     reset_keys(uid, gid)
-    _write("/proc/self/loginuid", str(uid))
+    write_text("/proc/self/loginuid", str(uid))
     reset_scheduling()
 
 
@@ -152,12 +153,12 @@ def reset_scheduling() -> None:
     for option, value in ((_PR_SET_TIMERSLACK, TIMER_SLACK), (_PR_MCE_KILL, 0), (_PR_SET_THP_DISABLE, 0)):
         with suppress(OSError):
             _prctl(option, value)
-    _write("/proc/self/oom_score_adj", "0")
+    write_text("/proc/self/oom_score_adj", "0")
 
 
 def reset_oom_score(pid: int) -> None:
     """Make a new child and its descendants as likely as others to be killed when memory runs out."""
-    _write(f"/proc/{pid}/oom_score_adj", "0")
+    write_text(f"/proc/{pid}/oom_score_adj", "0")
 
 
 def limit(limits: Limits) -> None:
@@ -274,16 +275,6 @@ def _read(proc: int, name: str) -> str:
         return ""
     finally:
         os.close(descriptor)
-
-
-def _write(path: str, text: str) -> None:
-    """Write a kernel file. Errors are ignored: the kernel may lack the file, or refuse the write."""
-    with suppress(OSError):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(descriptor, text.encode("ascii"))
-        finally:
-            os.close(descriptor)
 
 
 def _keyctl(*arguments: int) -> int:

@@ -35,7 +35,7 @@ class Identity(NamedTuple):
 
     @classmethod
     def of(cls, found: os.stat_result, target: str = "") -> Identity:
-        """Return what ``found`` says. :param target: of a symbolic link."""
+        """Return the identity of a file with the status ``found``. :param target: of a symbolic link."""
         return cls(
             stat.S_IFMT(found.st_mode), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns,
             found.st_ctime_ns, stat.S_IMODE(found.st_mode), target,
@@ -59,7 +59,7 @@ class Identity(NamedTuple):
         return kept and (self.size, self.mtime) == (copy.size, copy.mtime)
 
 
-#: None for a path at which nothing was.
+#: None for a path that did not exist.
 Base = Mapping[Path, "Identity | None"]
 
 
@@ -70,14 +70,14 @@ def _identity(values: list[object]) -> Identity:
 
 
 def line(path: Path, identity: Identity | None) -> bytes:
-    """Return the line that tells of one entry."""
+    """Return the line of one entry."""
     names = [os.fsdecode(name) for name in path]
     return json.dumps([names, *(identity or ())]).encode("ascii") + b"\n"
 
 
 def parse(lines: Iterable[bytes]) -> dict[Path, Identity | None]:
     """
-    Return what the lines tell.
+    Return the identities in these lines.
 
     :raises CannotMove: they are damaged; nothing must be concluded from them.
     """

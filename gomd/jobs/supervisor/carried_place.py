@@ -111,7 +111,7 @@ def path_components(path: str) -> tuple[bytes, ...]:
 
 
 def looking_as(uid: int, gid: int, groups: Collection[int]) -> AbstractContextManager[None]:
-    """Look places up with a user's rights: what is in a directory that is closed to it is not for it."""
+    """Look places up with a user's rights, so that directories closed to the user are closed here, too."""
     return nullcontext() if os.geteuid() else acting_as(uid, gid, tuple(groups))
 
 

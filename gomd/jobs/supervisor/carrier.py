@@ -15,20 +15,19 @@ from __future__ import annotations
 
 import os
 import socket
-import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
-from gomd.jobs.checkpoint.file_tree import Owners, Source, TreeLimits, Unpacker, pack, pack_sources
+from gomd.jobs.checkpoint.file_tree import Unpacker, pack
 from gomd.jobs.checkpoint.file_tree_codec import TreeRefused, TreeTooLarge
 from gomd.jobs.checkpoint.open_beneath import open_beneath
 from gomd.jobs.checkpoint.remove_tree import remove_tree
 from gomd.jobs.supervisor import carried_base
 from gomd.jobs.supervisor.attributes import CannotReset, drop_capabilities
-from gomd.jobs.supervisor.carried_base import Identity
 from gomd.jobs.supervisor.carried_merge import Merge
 from gomd.jobs.supervisor.carried_names import BASE, FILES
+from gomd.jobs.supervisor.carried_source import files_at_home, limits_of, open_parent
 from gomd.jobs.supervisor.stubs import STUBS, Stub, read_stubs, remove_stub
 from libgomd.errors import CannotMove
 from libgomd.wire import frames, job_messages
@@ -38,11 +37,7 @@ from libgomd.wire.carry_messages import GIVE, MERGE, PUT, REMOVE, TAKE, CarryOut
 STALL_TIMEOUT: Final = 120.0
 #: Bytes that are sent in one frame.
 _PIECE_BYTES: Final = 1 << 18
-#: Directories of the stream, one for each carried path, that do not count.
-_ENCLOSING: Final = 128
-#: Bytes of what is written down of the files at home: of a hundred thousand with long paths.
-_MAX_BASE: Final = 64 << 20
-#: Clauses about what was merged that are told.
+#: Clauses about the merge that are told at most.
 _MAX_NOTES: Final = 20
 #: The settings that bound what is carried, by the field of `TreeLimits`.
 _SETTINGS: Final = {"entries": "[jobs] carry_files", "size": "[jobs] carry_bytes"}
@@ -55,7 +50,7 @@ def carry(
     parser: frames.FrameParser,
 ) -> None:
     """
-    Do one step and say what came of it. Blocks, as disks and the other end do.
+    Do one step and tell its outcome. Blocks, as disks and the other end do.
 
     :param connection: of the daemon. :param received: frames that were read from it already.
     :param parser: has the beginning of the next one.
@@ -102,7 +97,7 @@ class _Carrier:
         self._received = list(received)
         self._parser = parser
         self._stubs: list[Stub] = []
-        self._limits = _limits(spec)
+        self._limits = limits_of(spec)
 
     def run(self) -> CarryOutcome:
         """Do the step. :raises CannotMove: :raises OSError: it cannot be done."""
@@ -194,7 +189,7 @@ class _Carrier:
         root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         for number, path in enumerate(self._spec.paths):
             try:
-                parent, _name = _parent(root, path, os.O_RDONLY)
+                parent, _name = open_parent(root, path, os.O_RDONLY)
                 staged = open_beneath(files, (str(number).encode(),), os.O_RDONLY | os.O_DIRECTORY)
             except OSError as error:
                 merge.failures.append(f"{path}: {error.strerror}")
@@ -241,75 +236,6 @@ class _Carrier:
             if not data:
                 raise CannotMove("the connection ended in the middle of the files")
             waiting = list(self._parser.feed(data))
-
-
-def files_at_home(spec: CarrySpec, base: int) -> Iterator[bytes]:
-    """
-    Yield the stream of the files that ``spec`` names, and write down what they are.
-
-    :param base: open for writing, empty. :raises CannotMove: they cannot be read, or are too many.
-    """
-    root, left = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), _MAX_BASE
-
-    def sources() -> Iterator[Source]:
-        for number, path in enumerate(spec.paths):
-            parent, name = _parent(root, path)
-            try:
-                yield Source(str(number).encode(), parent, name)
-            finally:
-                os.close(parent)
-
-    def seen(path: tuple[bytes, ...], found: os.stat_result | None) -> None:
-        nonlocal left
-        identity = None
-        if found is not None:
-            link = stat.S_ISLNK(found.st_mode)
-            identity = Identity.of(found, _target(root, spec.paths, path) if link else "")
-        line = carried_base.line(path, identity)
-        if (left := left - len(line)) < 0:  # root's file, and no quota of the user's counts it
-            raise TreeRefused(f"the names of its files have more than {_MAX_BASE >> 20} MB")
-        _write_all(base, line)
-
-    yield from pack_sources(
-        sources(), spec.uid, _limits(spec), owners=Owners.ADOPT, seen=seen,
-        absent=0o666 & ~spec.umask,
-    )  # fmt: skip
-
-
-def _limits(spec: CarrySpec) -> TreeLimits:
-    return TreeLimits(entries=spec.entries + _ENCLOSING, size=spec.size_limit)
-
-
-def _parent(root: int, path: str, flags: int = os.O_PATH) -> tuple[int, bytes]:
-    """Return the open directory in which ``path`` lies, reached without any link, and the name in it."""
-    *above, name = (os.fsencode(each) for each in path.split("/")[1:])
-    if not above:
-        return os.open("/", flags | os.O_DIRECTORY | os.O_CLOEXEC), name
-    try:
-        return open_beneath(root, tuple(above), flags | os.O_DIRECTORY), name
-    except OSError as error:
-        raise CannotMove(f"{path} cannot be carried: {os.path.dirname(path)}: {error.strerror}") from error
-
-
-def _target(root: int, paths: Sequence[str], path: tuple[bytes, ...]) -> str:
-    """Return the target of the symbolic link at ``path`` of the stream."""
-    top = os.fsencode(os.path.dirname(paths[int(path[0])])).strip(b"/")
-    names = (*(top.split(b"/") if top else ()), *path[1:])
-    try:
-        link = open_beneath(root, names, os.O_PATH)
-    except OSError:
-        return ""
-    try:
-        return os.fsdecode(os.readlink(b"", dir_fd=link))
-    except OSError:
-        return ""
-    finally:
-        os.close(link)
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
 
 
 def _several(clauses: Sequence[str]) -> str:

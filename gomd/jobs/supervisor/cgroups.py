@@ -127,7 +127,7 @@ class JobGroup:
             raise NoLimit(f"it cannot be put into its cgroup {self._directory}: {why}")
 
     def out_of_memory(self) -> str:
-        """Return what the kernel killed of the job when memory ran out, as a clause; empty for nothing."""
+        """Return a clause about processes that the kernel killed for lack of memory; empty for none."""
         name = "memory.events" if self._kind == UNIFIED else "memory.oom_control"
         found = _OOM_KILLS.search(_read(self._directory, name))
         if self._kind == PLAIN or found is None or found[1] == "0":

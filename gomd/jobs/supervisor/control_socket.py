@@ -47,7 +47,7 @@ class ControlSocket:
         return max(0, MAX_OUTGOING_BYTES - len(self._outgoing))
 
     def listen(self) -> None:
-        """Let later daemons connect, at a socket in the current directory. :raises OSError: no."""
+        """Listen for later daemons at a socket in the current directory. :raises OSError: it is not made."""
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.setblocking(False)
         if os.path.lexists(SOCKET):

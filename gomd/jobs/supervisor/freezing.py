@@ -177,7 +177,7 @@ class FreezingSupervisor(Supervisor):
                 self._group.limit(more)
 
     def _pipe_names(self) -> list[str]:
-        """Return what criu calls stdin, stdout and stderr; empty for what is closed or no pipe."""
+        """Return criu's names of stdin, stdout and stderr, empty for a stream that is closed or no pipe."""
         if self._terminal is not None:
             return ["", "", ""]
         ours = [self._stdio.stdin, *self._stdio.outputs.values()]
@@ -328,7 +328,7 @@ class FreezingSupervisor(Supervisor):
 
 
 def _check_family(supervisor: int, but: Collection[int]) -> None:
-    """Check that criu, which takes a process and its descendants, takes all. :raises CannotMove: no."""
+    """Check that criu, which dumps a process and its descendants, dumps all. :raises CannotMove: not all."""
     if any(pid not in but for pid in process_tree.strays(supervisor)):
         raise CannotMove(process_tree.STRAYS)
 

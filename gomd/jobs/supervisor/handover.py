@@ -28,7 +28,7 @@ _MAX_ID: Final = 2**32 - 1
 
 
 class HandedJob(NamedTuple):
-    """What a job keeps wherever it runs, of its `SpawnSpec`. :ivar used: with the time used at the source."""
+    """The part of a `SpawnSpec` that moves with the job. :ivar used: with the time used at the source."""
 
     uid: int
     gid: int

@@ -1,4 +1,4 @@
-"""What a supervisor tells of its job: the report to its daemon, which is also kept in its directory."""
+"""Makes the report of a job that its supervisor sends to the daemon and keeps in the job's directory."""
 
 from __future__ import annotations
 

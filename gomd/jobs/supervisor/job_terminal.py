@@ -161,7 +161,7 @@ class JobTerminal:
 
 
 def drain(master: int) -> bytes:
-    """Return what is in a terminal whose writers are stopped, given its master, which does not block."""
+    """Return the output left in a terminal whose writers are stopped, given its non-blocking master."""
     pieces, taken = [], 0
     with suppress(OSError):  # nothing is left, or nobody has it any more
         while taken < _MAX_TAKEN_BYTES and (piece := os.read(master, CHUNK)):
@@ -171,6 +171,6 @@ def drain(master: int) -> bytes:
 
 
 def tty_device() -> str:
-    """Return what criu calls the descriptors of this machine's /dev/tty. :raises OSError: there is none."""
+    """Return criu's name of descriptors of this machine's /dev/tty. :raises OSError: there is no /dev/tty."""
     known = os.stat("/dev/tty")
     return device_name(known.st_rdev, known.st_dev)

@@ -1,4 +1,4 @@
-"""Which files in the machine's temporary directories a job names: arguments, directory, environment."""
+"""Finds paths of the machine's temporary directories that a job names: arguments, directory, variables."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class NamedPath(NamedTuple):
 
 
 def named_paths(argv: Sequence[str], cwd: str, env: Mapping[str, str]) -> list[NamedPath]:
-    """Return what the description of a job names below `TEMPORARY`, each path once and normalized. No I/O."""
+    """Return the paths below `TEMPORARY` that a job's description names, each once and normalized. No I/O."""
     found: dict[str, bool] = {}
     left = _MAX_SEARCHED
     inside = cwd in TEMPORARY

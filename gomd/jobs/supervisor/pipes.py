@@ -81,7 +81,7 @@ def close(descriptor: int) -> int:
 
 
 def drain(descriptor: int) -> bytes:
-    """Return what is in a pipe whose writers are stopped; never more than it can have, should one run on."""
+    """Return the bytes in a pipe whose writers are stopped; at most a pipe's size, should one still write."""
     pieces, room = [], fcntl.fcntl(descriptor, _F_GETPIPE_SZ)
     try:
         while room > 0 and (piece := os.read(descriptor, min(CHUNK, room))):
@@ -101,7 +101,7 @@ def check_empty(descriptor: int) -> None:
 
 
 def take_back(descriptor: int) -> bytes:
-    """Return what was written into a pipe and not read, given its writing end."""
+    """Return the unread bytes of a pipe, given its writing end."""
     reading = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         return drain(reading)

@@ -226,7 +226,7 @@ class PrivateDirectories:
             os.close(source)
 
     def _stub(self, top: int, names: list[str], is_directory: bool) -> int:
-        """Return what a file or directory is bound on, made with the directories above it where missing."""
+        """Return the place to bind a file or directory on; what is missing of its path is made."""
         uid, gid, _groups = self._user
         here = os.dup(top)
         try:

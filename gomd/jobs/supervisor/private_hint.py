@@ -21,7 +21,7 @@ _MAX_PATHS: Final = 50
 
 
 class Looking(Protocol):
-    """What is in the private directories, with the rights of the job's user."""
+    """Looks into the private directories with the rights of the job's user."""
 
     def is_there(self, path: str) -> bool:
         """Whether the job sees anything at ``path``."""

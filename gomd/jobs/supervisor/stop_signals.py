@@ -18,6 +18,7 @@ from contextlib import suppress
 from typing import Final
 
 from gomd.jobs.checkpoint import process_tree
+from gomd.jobs.checkpoint.kernel_files import read_text
 
 #: Seconds that may pass until every process of a job has been sent its signal.
 SETTLE_TIME: Final = 0.5
@@ -125,8 +126,4 @@ def _group(pid: int) -> int:
 
 
 def _status(pid: int, proc: str) -> str:
-    try:
-        with open(f"{proc}/{pid}/status", encoding="ascii", errors="replace") as file:
-            return file.read(16384)
-    except OSError:
-        return ""
+    return read_text(f"{proc}/{pid}/status")

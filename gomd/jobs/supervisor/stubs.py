@@ -25,7 +25,7 @@ class Stub(NamedTuple):
 
 
 def read_stubs(path: str) -> list[Stub]:
-    """Return what was made on this node for carried files to appear at, in the order of making."""
+    """Return the files and directories made here for carried files to appear at, in the order of making."""
     try:
         with open(path, "rb") as file:
             return [Stub(*json.loads(line)) for line in file.read(1 << 20).splitlines()]

@@ -341,7 +341,7 @@ class Supervisor:
         self._stdio.close()
 
     def _private_hint(self, status: int) -> str:
-        """Return what the job's user has to know about its own temporary directories, empty for nothing."""
+        """Return a hint for the user about the job's own temporary directories; empty when there is none."""
         assert self._private is not None
         end = self._attachment.end
         said = b"".join(self._stdio.last.get(kind, b"") for kind in end.outputs)

@@ -146,7 +146,7 @@ def to_json(terminal: HandedTerminal) -> dict[str, Any]:
 
 
 def from_json(told: object) -> HandedTerminal:
-    """Return what a JSON object describes. :raises ValueError: it describes no terminal."""
+    """Return the terminal that a JSON object describes. :raises ValueError: it describes none."""
     if not isinstance(told, dict):
         raise ValueError("a terminal that is no object")
     size = _numbers(told.get("size"), 4, 65535)
@@ -166,7 +166,7 @@ def from_json(told: object) -> HandedTerminal:
 
 
 def device_name(rdev: int, dev: int) -> str:
-    """Return what criu calls a terminal, given the numbers of the device and of its file system."""
+    """Return criu's name of a terminal, given the numbers of the device and of its file system."""
     return f"tty[{rdev:x}:{dev:x}]"
 
 

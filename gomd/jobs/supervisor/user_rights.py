@@ -73,7 +73,7 @@ class UserRights:
             file.write(stubs)
 
     def _try(self, work: Callable[[], Any]) -> Any:
-        """Return what ``work`` returns in a child that has the user's rights. :raises OSError: it does."""
+        """Do ``work`` in a child with the user's rights; return its result. :raises OSError: as ``work``."""
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:

@@ -1,1 +1,1 @@
-"""What the stock kernel's /proc says: reading apart from parsing, one subject a file."""
+"""Reads the /proc of a stock kernel: reading apart from parsing, one subject a file."""

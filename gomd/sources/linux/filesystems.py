@@ -3,7 +3,7 @@ Reads how full the file systems are. Looking must not act, and one that hangs co
 
 Theory of operation. Only file systems with a disk behind them, tmpfs, and those of the network are looked at;
 autofs is not, because the question itself would mount it. Each look runs on a helper thread. When the helper
-does not come back from one within `PATIENCE` seconds, that one counts as hung: its helper stays with it,
+does not come back from one within `HANG_TIMEOUT` seconds, that one counts as hung: its helper stays with it,
 another one goes on with the rest, and nobody looks at it again until the first helper has returned.
 """
 
@@ -20,7 +20,7 @@ from libgomd.model import Measure
 from libgomd.wire.text import printable_name
 
 #: Seconds for one file system; number of them that are looked at, and that may hang at once.
-PATIENCE: Final = 1.0
+HANG_TIMEOUT: Final = 1.0
 MAX_FILE_SYSTEMS: Final = 64
 MAX_HUNG: Final = 8
 #: Types that have a size of their own. Others are the kernel's own trees, or mount something when asked.
@@ -71,18 +71,18 @@ class FileSystems:
     """
     Looks at file systems.
 
-    :param look: like os.statvfs; may hang. :param patience: seconds until one counts as hung.
+    :param look: like os.statvfs; may hang. :param timeout: seconds until one counts as hung.
     """
 
     def __init__(
         self,
         root: ProcRoot,
         look: Callable[[str], os.statvfs_result] = os.statvfs,
-        patience: float = PATIENCE,
+        timeout: float = HANG_TIMEOUT,
     ) -> None:
         self._root = root
         self._look = look
-        self._patience = patience
+        self._timeout = timeout
         self._hung: set[str] = set()
         self._changed = Condition()
 
@@ -97,7 +97,7 @@ class FileSystems:
             yield from measures_of(mount, found.get(mount.point), mount.point in self._hung)
 
     def look_at(self, points: Sequence[str]) -> dict[str, os.statvfs_result]:
-        """Return what is known of each mount point; those that hang or are gone are missing."""
+        """Return the values of each mount point; those that hang or are gone are missing."""
         found: dict[str, os.statvfs_result] = {}
         rest = [point for point in points if point not in self._hung]
         for _helper in range(MAX_HUNG):
@@ -111,7 +111,7 @@ class FileSystems:
             with self._changed:
                 while len(done) < len(rest):
                     before = len(done)
-                    if not self._changed.wait_for(lambda: len(done) > before, self._patience):  # noqa: B023
+                    if not self._changed.wait_for(lambda: len(done) > before, self._timeout):  # noqa: B023
                         self._hung.update(under_way)
                         break
             rest = [point for point in rest if point not in done and point not in self._hung]

@@ -63,7 +63,7 @@ class SmoothedLoad:
 
 
 class CpuShares:
-    """What the processors did between two reads of /proc/stat."""
+    """The processors' time between two reads of /proc/stat."""
 
     def __init__(self) -> None:
         self._old: KernelStat | None = None

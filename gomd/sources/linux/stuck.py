@@ -105,12 +105,12 @@ class StuckProcesses:
             if pid in seen:
                 self._log.info("process {pid} answers again", pid=pid)
 
-    def read(self, pid: int, uid: int, read: Callable[[], T], patience: float) -> T:
+    def read(self, pid: int, uid: int, read: Callable[[], T], timeout: float) -> T:
         """
         Call ``read``, which reads files of process ``pid``, and return its result or raise its error. Blocks.
 
         :param uid: owner of the process.
-        :param patience: seconds, up to nearly twice that, after which it counts as hung.
+        :param timeout: seconds, up to nearly twice that, after which it counts as hung.
         :raises TimedOut: it hangs, is known to hang, or too many processes of its owner do.
         """
         if pid in self._stuck or self.spared()(uid):
@@ -123,7 +123,7 @@ class StuckProcesses:
 
         worker: Worker[Any] = Worker((pid,), visit, self.came_back)
         worker.start()
-        if worker.wait(patience) is not None:
+        if worker.wait(timeout) is not None:
             self.note(pid, worker, uid, "asked for")
             raise TimedOut(HANGS.format(pid))
         if worker.error is not None:

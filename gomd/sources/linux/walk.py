@@ -63,15 +63,15 @@ class Worker(Thread, Generic[V]):
         if self.left:
             self._returned(self)
 
-    def wait(self, patience: float) -> int | None:
+    def wait(self, timeout: float) -> int | None:
         """
         Wait until the thread ends or hangs; if it hangs, abandon it. Blocks.
 
-        :param patience: seconds without progress, up to nearly twice that, after which it counts as hung.
+        :param timeout: seconds without progress, up to nearly twice that, after which it counts as hung.
         :returns: the process at which it hangs, None if it has ended.
         """
         seen: int | None = None
-        while not self._over.wait(patience):
+        while not self._over.wait(timeout):
             at = self.at
             if at is not None and at == seen:
                 self.left = True

@@ -122,8 +122,8 @@ def as_user(host: Host, user: str, request: str) -> str:
 
 
 @pytest.mark.skipif(shutil.which("nc") is None, reason="nc (netcat-openbsd) is not installed")
-def test_what_a_user_may_do_travels_with_him(cluster: Network) -> None:
-    """He ends his own process on another node; another user's and root's he may not."""
+def test_what_a_user_may_do_travels_with_them(cluster: Network) -> None:
+    """They end their own process on another node; another user's and root's they may not."""
     here, there = cluster.hosts[1], cluster.hosts[2]
     process, pid = sleeper(there, NOBODY)
     try:

@@ -47,7 +47,7 @@ def compare(
     Run a command as each user on the first host, moved all around, and once unmoved. All have to end well.
 
     :param make: gives the command of a user (``unmoved`` is none) for so many times the usual work: there is
-        more of it when somebody was ready before he had been everywhere.
+        more of it when a reader was ready before it had been everywhere.
     :returns: the jobs, and what the unmoved one put out.
     """
     with ThreadPoolExecutor(len(USERS) + 1) as pool:

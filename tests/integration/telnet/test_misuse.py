@@ -153,7 +153,7 @@ def test_a_reader_that_stops_reading_is_dropped(start_daemon: StartDaemon) -> No
 
 
 def test_a_reader_that_is_slow_gets_everything(line: Line) -> None:
-    """Replies wait for him, in order and whole."""
+    """Replies wait for the client, in order and whole."""
     line.send(b"ps\n" * 200 + b"version\n")
     time.sleep(0.5)  # until the daemon has filled what the kernel keeps for us
     replies: list[Reply] = [line.reply() for _ in range(201)]

@@ -70,7 +70,7 @@ def test_a_token_raises_the_role(start_daemon: StartDaemon) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
 @needs("nc")
 def test_nobody_is_a_user_over_the_unix_socket(daemon: Daemon, sleeper: subprocess.Popen[bytes]) -> None:
-    """The kernel says so; he may do to his own processes what the kernel lets him, to others' nothing."""
+    """The kernel says who calls; users may do to their own processes what it allows, to others' nothing."""
     with subprocess.Popen(["/bin/sleep", "600"], user="nobody") as own:
         requests = (
             f"whoami\nsignal {sleeper.pid} KILL\nstay\nget /proc/{sleeper.pid}/io\nget /proc/{own.pid}/io\n"

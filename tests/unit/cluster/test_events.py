@@ -45,7 +45,7 @@ class EventsTests(SynchronousTestCase):
         self.publish(1, 2, 3, 4)
         self.assertEqual(self.events.recent(), (event(2), event(3), event(4)))
 
-    def test_a_follower_hears_what_comes_after_him(self) -> None:
+    def test_a_follower_hears_what_comes_after_it(self) -> None:
         """Each of several hears all."""
         self.publish(1)
         followers = [self.follow() for _ in range(2)]
@@ -58,8 +58,8 @@ class EventsTests(SynchronousTestCase):
         self.publish(3)
         self.assertEqual([heard for _following, heard in followers], [[event(2), event(3)]] * 2)
 
-    def test_a_slow_follower_is_told_how_many_he_lost(self) -> None:
-        """He gets the newest; what he did not take is not kept for ever."""
+    def test_a_slow_follower_is_told_how_many_it_lost(self) -> None:
+        """The follower gets the newest; what it did not take is not kept for ever."""
         following, heard = self.follow()
         self.take(following, heard)
         self.publish(1, 2, 3, 4, 5, 6)

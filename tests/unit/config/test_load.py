@@ -42,7 +42,7 @@ class LoadTests(SynchronousTestCase):
         self.assertEqual(dict(config.commands), {})
 
     def test_other_users_have_their_own_state(self) -> None:
-        """A daemon of an ordinary user keeps its files below his home, or where XDG says."""
+        """A daemon of an ordinary user keeps its files below that user's home, or where XDG says."""
         self.assertEqual(load(None, (), ALICE).node.state_dir, "/home/alice/.local/state/gomd")
         xdg = Environment("/", 1000, {"XDG_STATE_HOME": "/xdg"}, "alpha")
         self.assertEqual(load(None, (), xdg).history.path, "/xdg/gomd/samples")

@@ -18,9 +18,9 @@ from gomd.jobs.checkpoint.requirements import Capabilities, Requirements
 from gomd.jobs.home.journal import Journal
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.frame_stream import FrameStream
+from gomd.jobs.lifecycle.job_phase import Phase
 from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
 from gomd.jobs.lifecycle.supervisors import Supervisors
-from gomd.jobs.lifecycle.tracked import Phase
 from gomd.jobs.lifecycle.tracker import JobTracker
 from gomd.jobs.migration.channels import ChannelObserver, Channels
 from gomd.jobs.migration.context import MigrationContext, Policy

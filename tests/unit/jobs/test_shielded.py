@@ -39,7 +39,7 @@ class UndisturbedTests(SynchronousTestCase):
         self.step.errback(CannotMove("it has a socket"))
         self.failureResultOf(told, CannotMove)
 
-    def test_it_goes_on_when_he_goes_away(self) -> None:
+    def test_it_goes_on_when_its_caller_goes_away(self) -> None:
         """The work does not notice."""
         told = self.shielded.do(self.work(), 5.0, "too late")
         told.cancel()

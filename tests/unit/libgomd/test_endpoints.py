@@ -20,7 +20,7 @@ from libgomd.errors import ConfigError
     ],
 )
 def test_an_endpoint_is_read_and_written_alike(text: str, endpoint: Tcp | Unix) -> None:
-    """What a user writes comes back in messages as he wrote it."""
+    """What a user writes comes back in messages as they wrote it."""
     assert parse_endpoint(text) == endpoint
     assert str(endpoint) == text
 
@@ -63,7 +63,7 @@ def test_a_user_without_home_or_entry_still_has_a_state() -> None:
 
 
 def test_where_a_user_looks() -> None:
-    """His own daemon first, then root's, where the kernel says who he is, then the port."""
+    """The caller's own daemon first, then root's, where the kernel says who calls, then the port."""
     assert default_endpoints({"HOME": "/home/ann"}, 1000) == (
         Unix("/home/ann/.local/state/gomd/gomd.sock"),
         Unix("/run/gomd/gomd.sock"),

@@ -61,7 +61,7 @@ class MemoryDaemonTests(SynchronousTestCase):
         self.ask(watch.aclose())
 
     def test_roles_are_those_of_the_daemon(self) -> None:
-        """A reader may not give orders; a token raises him."""
+        """A reader may not give orders; a token raises their role."""
         reader = self.daemon.client(Role.READ, "", None)
         self.assertRaises(NotAllowed, self.ask, reader.stay())
         robot = self.ask(self.daemon.connect(Role.READ, "", None, token="s3cret"))

@@ -32,7 +32,7 @@ def test_a_token_is_long_new_and_needs_no_quotes() -> None:
     assert all(len(token) == 43 and token.replace("-", "").replace("_", "").isalnum() for token in made)
 
 
-def test_a_token_gives_its_owner_his_role_and_nobody_else_one() -> None:
+def test_a_token_gives_its_owner_a_role_and_nobody_else_one() -> None:
     """The right token is found wherever its line stands; any other is not."""
     known = [Token(name, Role.USER, tokens.hash_token(f"token of {name}")) for name in ("ann", "bob", "cy")]
     for token in known:

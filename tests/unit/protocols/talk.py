@@ -19,7 +19,7 @@ TCP = "tcp 192.0.2.7:40000"
 
 class Talk:
     """
-    A caller and his `TelnetLine`.
+    A caller and the `TelnetLine` of their connection.
 
     :ivar transport: takes what is sent; its ``producer`` is what a full buffer would pause.
     """
@@ -44,7 +44,7 @@ class Talk:
 
     @property
     def is_in(self) -> bool:
-        """Whether he was let in, and has not been hung up on."""
+        """Whether the caller was let in, and has not been hung up on."""
         return self.greeting.startswith("220 ") and not self.transport.disconnected
 
     def heard(self) -> str:

@@ -129,7 +129,7 @@ def test_a_user_has_to_be_the_same_one_here() -> None:
 
 
 def test_no_group_uses_up_the_places_of_another() -> None:
-    """Readers who watch for ever leave the admins' and the daemons' alone; who goes gives his place back."""
+    """Readers who watch for ever leave the admins' and the daemons' alone; one who goes frees a place."""
     port = Port(most=2)
     readers = [port.open(READER, "watch load") for _ in range(2)]
     assert port.codes(READER, "load") == ["200", "429"]

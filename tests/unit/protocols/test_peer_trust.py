@@ -33,14 +33,14 @@ class PeerTrustTests(SynchronousTestCase):
     def answered_as(self, trust: PeerTrust, name: str, role: Role, caller: Caller, *words: str) -> Caller:
         return trust.caller_for(Request(name, words), role, caller)
 
-    def test_with_yes_everybody_is_who_he_is_there(self) -> None:
+    def test_with_yes_everybody_is_who_they_are_there(self) -> None:
         """The default: root of one node is root of all."""
         trust = PeerTrust(admins=True)
         for verb, caller in itertools.product(self.verbs, (*MIGHTY, ALICE)):
             self.assertIs(self.answered_as(trust, verb.name, verb.role, caller), caller)
 
     def test_with_no_a_person_stays_a_person(self) -> None:
-        """He is checked elsewhere: his name and uid have to be the same here."""
+        """Such a user is checked elsewhere: name and uid have to be the same here."""
         trust = PeerTrust(admins=False)
         for verb in self.verbs:
             self.assertIs(self.answered_as(trust, verb.name, verb.role, ALICE), ALICE)

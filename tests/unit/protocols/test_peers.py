@@ -1,18 +1,15 @@
-"""Datagrams of peers: questions answered and asked, junk dropped and counted, clocks that differ."""
+"""Datagrams of peers: questions answered and asked."""
 
 from __future__ import annotations
 
-import json
 from random import Random
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
-from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.protocols.drop_stats import MAX_SENDERS, SHOWN_SENDERS, DropStats
 from gomd.protocols.peer_questions import PeerQuestions
 from gomd.protocols.peers import MAX_CONCURRENT_QUESTIONS
 from libgomd.errors import NotFound, TimedOut
@@ -23,23 +20,13 @@ from libgomd.wire.messages import (
     MAX_PACKET,
     MIN_ROOM,
     Answer,
-    ClockWarning,
     Datagram,
-    Leave,
-    Probe,
     Question,
     Summary,
 )
 from libgomd.wire.sealing import DatagramKey, KeyRing
-from tests.unit.protocols.wires import NOW, OTHER, Node, sealing
-from tests.unit.wire.vectors import DIRECTORY, KEY, unsealed
-
-PATH = "/proc/hpc/nodes/1/load"
-
-
-def fifty(question: Question) -> Answer:
-    """Answer as a node whose load is 50."""
-    return Answer.to(question, 200, b"50\n")
+from tests.unit.protocols.wires import NOW, OTHER, PATH, Node, fifty, sealing
+from tests.unit.wire.vectors import unsealed
 
 
 class AnsweringTests(SynchronousTestCase):
@@ -227,192 +214,3 @@ class AskingTests(SynchronousTestCase):
         for packet, _ in self.node.wire.written:
             other.take(packet, ("10.0.0.1", 5428))
         self.assertEqual(len(other.wire.take()), 2)
-
-
-class JunkTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.node = Node()
-        self.node.protocol.answer = fifty
-        self.seal = sealing(self.node.clock)
-
-    def _dropped(self) -> dict[str, int]:
-        kinds = self.node.counters()
-        return {name[18:]: kinds[name] for name in kinds if name.startswith("datagrams_dropped_")}
-
-    def test_what_comes_twice_counts_once(self) -> None:
-        """A recorded question that is played again is dropped and counted."""
-        packet = self.seal(Question(7, PATH))
-        for _ in range(3):
-            self.node.take(packet)
-        self.assertEqual(len(self.node.wire.written), 1)
-        self.assertEqual(self._dropped(), {"replayed": 2})
-
-    def test_every_kind_of_bad_packet_is_counted_under_its_name(self) -> None:
-        """The bad packets of docs/wire.md: none is answered, none is logged, each is counted."""
-        vectors = json.loads((DIRECTORY / "bad.json").read_text())
-        kinds = set()
-        for vector in vectors:
-            node = Node()
-            node.protocol.answer = fifty
-            with capturedLogs() as logged:
-                node.take(bytes.fromhex(vector["packet"]))
-            self.assertEqual((vector["name"], node.wire.written), (vector["name"], []))
-            kinds.add(vector["error"])
-            self.assertEqual(node.counters()[f"datagrams_dropped_{vector['error']}"], 1)
-            self.assertEqual(node.counters()["datagrams_worst_1"], 1)
-            self.assertEqual([event for event in logged if event["log_level"].name != "debug"], [])
-        self.assertEqual(kinds, {"foreign", "version", "unknown-key", "broken-seal", "body", "oversized"})
-
-    @given(st.one_of(st.binary(max_size=1300), st.binary(max_size=1300).map(lambda tail: b"gomd\x01" + tail)))
-    @settings(max_examples=200, deadline=None)
-    def test_any_bytes_are_dropped(self, packet: bytes) -> None:
-        """Nothing that was not sealed with our key is answered, and nothing ends the port."""
-        node = Node()
-        node.protocol.answer = fifty
-        node.take(packet)
-        assert node.wire.written == []
-        assert node.engine.received == []
-
-    @given(st.integers(0, 2**32), st.integers(1, 255))
-    @settings(max_examples=100, deadline=None)
-    def test_a_packet_that_was_changed_anywhere_is_dropped(self, place: int, change: int) -> None:
-        """One other bit, and it is no question any more."""
-        node = Node()
-        node.protocol.answer = fifty
-        packet = bytearray(sealing(node.clock)(Question(7, PATH)))
-        packet[place % len(packet)] ^= change
-        node.take(bytes(packet))
-        assert node.wire.written == []
-
-    def test_senders_are_counted_in_bounded_memory(self) -> None:
-        """A flood of invented addresses hides nobody who sends much, and fills nothing."""
-        junk, random = DropStats(), Random(1)
-        for number in range(20 * MAX_SENDERS):
-            junk.count("foreign", f"10.{random.randrange(256)}.{random.randrange(256)}.{number % 256}")
-            junk.count("foreign", "192.0.2.1")
-        worst = [counter for counter in junk.counters() if counter.name.startswith("datagrams_worst_")]
-        self.assertEqual(len(worst), SHOWN_SENDERS)
-        self.assertEqual((worst[0].meaning, worst[0].value), ("dropped from 192.0.2.1", 20 * MAX_SENDERS))
-        self.assertLessEqual(len(junk._senders), MAX_SENDERS)
-
-    def test_our_own_announcements_come_back_unheard(self) -> None:
-        """Multicast gives a node its own packets as well; another start with our id is heard."""
-        self.node.take(sealing(self.node.clock, 1, 1000)(Leave(0)))
-        self.assertEqual(self.node.engine.received, [])
-        self.node.take(sealing(self.node.clock, 1, 2000)(Leave(0)))
-        self.assertEqual(len(self.node.engine.received), 1)
-
-    def test_everything_else_is_for_membership(self) -> None:
-        """A probe is handed on once, whatever comes again."""
-        packet = self.seal(Probe(5))
-        self.node.take(packet)
-        self.node.take(packet)
-        self.assertEqual([datagram.message for datagram in self.node.engine.received], [Probe(5)])
-
-
-class KeyTests(SynchronousTestCase):
-    def test_a_key_is_changed_without_a_gap(self) -> None:
-        """With both keys a node hears those who have only the old one or only the new one."""
-        new = DatagramKey(b"new key!", bytes(range(32)))
-        node = Node()
-        node.protocol.answer = fifty
-        node.protocol.use_keys(KeyRing([new, KEY]))
-        node.take(sealing(node.clock)(Question(7, PATH)))
-        [(packet, _)] = node.wire.written
-        other = Node(2, keys=KeyRing([new]))
-        other.take(packet, ("10.0.0.1", 5428))
-        self.assertEqual(other.counters()["datagrams_received"], 1)
-        self.assertNotIn("datagrams_dropped_unknown-key", other.counters())
-        node.protocol.use_keys(KeyRing([new]))
-        node.take(sealing(node.clock, 3)(Question(8, PATH)))
-        self.assertEqual(node.counters()["datagrams_dropped_unknown-key"], 1)
-
-
-class ClockTests(SynchronousTestCase):
-    """Node 2's clock is five minutes ahead of node 1's."""
-
-    def setUp(self) -> None:
-        self.one, self.two = Node(1, "alpha"), Node(2, "beta", now=NOW + 300)
-
-    def _pass(self, sender: Node, receiver: Node) -> None:
-        """Carry what ``sender`` wrote to ``receiver``."""
-        sent, sender.wire.written = sender.wire.written, []
-        for packet, _ in sent:
-            receiver.take(packet, (f"10.0.0.{1 if sender is self.one else 2}", 5428))
-
-    def _talk(self) -> None:
-        """Both send a goodbye, and whatever follows from it is carried."""
-        for node in (self.one, self.two):
-            node.protocol.send(Leave(0), [("10.0.0.9", 5428)])
-        for _ in range(4):
-            self._pass(self.one, self.two)
-            self._pass(self.two, self.one)
-
-    def test_both_sides_report_the_other_by_name_and_once(self) -> None:
-        """Nothing is dropped in silence: each node knows whose clock differs, and by how much."""
-        with capturedLogs() as logged:
-            self._talk()
-        self.assertEqual(self.one.engine.clocks, [(2, "beta", 300)])
-        self.assertEqual(self.two.engine.clocks, [(1, "alpha", -300)])
-        warned = [event for event in logged if event["log_level"].name == "warn"]
-        self.assertEqual({event["name"] for event in warned}, {"alpha", "beta"})
-        self.assertEqual(self.one.engine.received, [])
-        self.assertEqual(self.one.counters()["datagrams_dropped_future"] > 0, True)
-        self.assertEqual(self.two.counters()["datagrams_dropped_old"] > 0, True)
-        for _ in range(5):
-            for node in (self.one, self.two):
-                node.clock.advance(10)
-            self._talk()
-        self.assertEqual((len(self.one.engine.clocks), len(self.two.engine.clocks)), (1, 1))
-
-    def test_one_warning_is_enough_for_both(self) -> None:
-        """Only one of them ever sends anything: the other one tells what it learnt from the warning."""
-        for node in (self.one, self.two):
-            node.wire.take()
-        self.one.protocol.send(Leave(0), [("10.0.0.2", 5428)])
-        for _ in range(4):
-            self._pass(self.one, self.two)
-            self._pass(self.two, self.one)
-        self.assertEqual(self.one.engine.clocks, [(2, "beta", 300)])
-        self.assertEqual(self.two.engine.clocks, [(1, "alpha", -300)])
-        self.assertEqual((self.one.wire.written, self.two.wire.written), ([], []))
-
-    def test_a_clock_that_is_right_again_can_be_news_again(self) -> None:
-        """Each time it becomes wrong it is reported, not once an hour."""
-        self._talk()
-        for node in (self.one, self.two):
-            node.clock.advance(10)
-        self.one.clock.advance(300)
-        self._talk()
-        self.assertEqual([len(node.engine.clocks) for node in (self.one, self.two)], [1, 1])
-        self.assertIn(("right clock", 2), self.one.engine.said)
-        self.one.clock.advance(300)
-        self._talk()
-        self.assertEqual(self.one.engine.clocks, [(2, "beta", 300), (2, "beta", -300)])
-
-    def test_a_stream_of_old_packets_gets_few_warnings(self) -> None:
-        """A recording that is played again makes us send next to nothing."""
-        seal = sealing(self.two.clock)
-        for _ in range(100):
-            self.one.take(seal(Leave(0)))
-        self.assertEqual(len(self.one.wire.written), 1)
-
-    def test_a_warning_that_was_recorded_is_not_believed(self) -> None:
-        """It quotes a packet that this start of the daemon never sent."""
-        seal = sealing(self.two.clock)
-        for forged in (
-            ClockWarning(999, 1, int(NOW * 1000), "beta"),
-            ClockWarning(1000, 50, int(NOW * 1000), "beta"),
-            ClockWarning(1000, 1, int((NOW - 3600) * 1000), "beta"),
-        ):
-            self.one.take(seal(forged))
-        self.assertEqual(self.one.engine.clocks, [])
-
-    def test_a_question_to_such_a_node_fails_at_once_and_says_why(self) -> None:
-        """Who asks is not left with a time-out."""
-        asked = self.one.protocol.asker.ask(OTHER, Question(0, PATH))
-        self._pass(self.one, self.two)
-        self._pass(self.two, self.one)
-        error = self.failureResultOf(asked, TimedOut).value
-        self.assertIn("beta drops what we ask", error.text)
-        self.assertIn("300 s apart", error.text)

@@ -16,9 +16,8 @@ class SendTroubleTests(SynchronousTestCase):
     """A packet each half second."""
 
     def setUp(self) -> None:
-        self.send_failures = SendFailures()
         self.said: list[tuple[bool, str]] = []
-        self.send_failures.say = lambda trouble, text: self.said.append((trouble, text))
+        self.send_failures = SendFailures(lambda trouble, text: self.said.append((trouble, text)))
         self.now = 100.0
 
     def fail(self, seconds: float, *addresses: tuple[str, int]) -> None:  # type: ignore[override]

@@ -63,7 +63,7 @@ class SlowReaderTests(SynchronousTestCase):
         self.daemon = crowded(MANY)
         self.talk = Talk(self.daemon)
 
-    def test_no_more_is_made_while_he_does_not_read(self) -> None:
+    def test_no_more_is_made_while_the_client_does_not_read(self) -> None:
         """One piece of the block at most; the rest comes when there is room, all of it."""
         self.talk.send(b"ps\r\nload\r\n")
         self.talk.fill()
@@ -106,7 +106,7 @@ class SlowReaderTests(SynchronousTestCase):
         self.assertFalse(self.talk.transport.disconnected)
 
     def test_a_watch_of_a_slow_reader_skips_rounds(self) -> None:
-        """What he missed is not made up for."""
+        """Rounds that the client missed are not made up for."""
         self.talk.send(b"watch -n 1 load\r\n")
         self.talk.heard()
         self.talk.fill()
@@ -240,7 +240,7 @@ class BadInputTests(SynchronousTestCase):
 class EndTests(SynchronousTestCase):
     """How a conversation ends, from either side."""
 
-    def test_who_says_no_more_still_gets_his_answers(self) -> None:
+    def test_who_says_no_more_still_gets_their_answers(self) -> None:
         """`echo ps | nc -N`: the whole block, then the close."""
         talk = Talk(crowded(MANY))
         talk.send(b"ps\r\nload\r\n")

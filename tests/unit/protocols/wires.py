@@ -10,13 +10,20 @@ from twisted.internet.task import Clock
 
 from gomd.protocols.peers import PeerProtocol
 from libgomd.wire.datagrams import Sealer, open_sealed
-from libgomd.wire.messages import Datagram, Message
+from libgomd.wire.messages import Answer, Datagram, Message, Question
 from libgomd.wire.sealing import KeyRing
 from tests.unit.wire.vectors import RING
 
 #: Any moment, in seconds since the epoch.
 NOW = 1_700_000_000.0
 OTHER = ("10.0.0.2", 5428)
+#: What most questions of the tests are about.
+PATH = "/proc/hpc/nodes/1/load"
+
+
+def fifty(question: Question) -> Answer:
+    """Answer as a node whose load is 50."""
+    return Answer.to(question, 200, b"50\n")
 
 
 class Wire:

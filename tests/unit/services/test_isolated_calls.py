@@ -74,7 +74,7 @@ class ApartTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(again), 3)
 
     def test_a_caller_holds_a_few(self) -> None:
-        """More of his wait; when all hang he is told so, and others are not."""
+        """More calls of the same caller wait; when all hang the caller is told so, and others are not."""
         results = [self.apart.run(5.0, at, "he", lambda: 1) for at in range(9)]
         self.assertEqual(len(self.begun.calls), MAX_CALLS_PER_HOLDER)
         self.clock.advance(5.0)

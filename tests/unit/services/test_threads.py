@@ -63,7 +63,7 @@ class ThreadsTests(SynchronousTestCase):
         self.failureResultOf(failing, NotFound)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_nobody_waits_longer_than_he_said(self) -> None:
+    def test_nobody_waits_longer_than_they_said(self) -> None:
         """`TimedOut`; what comes of it later is dropped, an error too."""
 
         def hang() -> None:
@@ -92,7 +92,7 @@ class ThreadsTests(SynchronousTestCase):
         self.calls.do_one()
         self.assertEqual(self.successResultOf(again), 7)
 
-    def test_who_hangs_past_his_limit_has_a_thread_of_his_own(self) -> None:
+    def test_who_hangs_past_their_limit_has_a_thread_of_their_own(self) -> None:
         """Two that hang are not missed: as many others are done beside them."""
         begun = threading.Semaphore(0)
 

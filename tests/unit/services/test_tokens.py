@@ -52,7 +52,7 @@ def test_a_token_that_is_not_there_gives_nothing(tokens: Path) -> None:
 
 
 def test_a_user_has_to_be_one_of_this_node(tokens: Path) -> None:
-    """What would he own?"""
+    """Such a user would own nothing."""
     assert check(tokens, "secret of no-such-user").check(NotAllowed)
 
 

@@ -38,7 +38,7 @@ def copied(test: SynchronousTestCase, node: str) -> Path:
 
 
 def written_to(order: Path) -> bytes:
-    """Return what was written to a file that can only be written, to its owner too unless he is root."""
+    """Return what was written to a file that can only be written, even by its owner, unless that is root."""
     order.chmod(0o644)
     try:
         return order.read_bytes()

@@ -39,7 +39,7 @@ class ProcessControlTests(SynchronousTestCase):
         """The daemon finds all it calls."""
         verifyObject(IProcessControl, self.control)
 
-    def test_an_owner_ends_his_process(self) -> None:
+    def test_an_owner_ends_their_process(self) -> None:
         """`signal PID 15` reaches it."""
         child = self.start()
         self.control.signal(child.pid, signal.SIGTERM, self.owner)
@@ -70,7 +70,7 @@ class ProcessControlTests(SynchronousTestCase):
         self.assertEqual(os.getpriority(os.PRIO_PROCESS, child.pid), os.getpriority(os.PRIO_PROCESS, 0))
 
     @as_root
-    def test_each_user_has_his_own(self) -> None:
+    def test_each_user_has_their_own(self) -> None:
         """nobody may end nobody's process and not root's; root, not an admin here, not nobody's."""
         nobody = Caller(Role.USER, "nobody", NOBODY, "unix")
         theirs, ours = self.start(NOBODY), self.start()

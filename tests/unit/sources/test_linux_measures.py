@@ -233,7 +233,7 @@ class FileSystemTests(SynchronousTestCase):
         self.gate = Event()
         self.addCleanup(self.gate.set)
         self.asked: list[str] = []
-        self.systems = FileSystems(ProcRoot("/proc"), self.look, patience=0.05)
+        self.systems = FileSystems(ProcRoot("/proc"), self.look, timeout=0.05)
 
     def look(self, point: str) -> os.statvfs_result:
         self.asked.append(point)

@@ -119,7 +119,7 @@ class StuckTests(_Scanned):
         self.assertRaises(TimedOut, self.scanner.read, 4711, self.now)
 
     def test_a_user_of_whom_many_hang_is_looked_at_from_outside(self) -> None:
-        """So many threads and no more, whatever he starts; all his processes are shown."""
+        """So many threads and no more, whatever the user starts; all their processes are shown."""
         for pid in range(6000, 6000 + MAX_STUCK_OF_ROOT + 10):
             self.make(pid)
             self.block(pid)
@@ -189,7 +189,7 @@ class UserNamesTests(SynchronousTestCase):
 
     def test_a_directory_server_that_hangs_is_not_waited_for(self) -> None:
         """Its users have numbers, a few threads ask; the names come when it answers."""
-        names = UserNames(self.find, patience=0.01)
+        names = UserNames(self.find, timeout=0.01)
         numbers = [str(uid) for uid in range(100, 130)]
         self.assertEqual([names.name(uid, 5.0) for uid in range(100, 130)], numbers)
         self.assertEqual(len(self.asked), 4)
@@ -203,19 +203,19 @@ class UserNamesTests(SynchronousTestCase):
         self.assertEqual(names.name(103, 5.0), "user103")
 
     def test_a_name_that_is_there_is_asked_for_once(self) -> None:
-        names = UserNames(self.find, patience=PATIENCE)
+        names = UserNames(self.find, timeout=PATIENCE)
         found = [names.name(uid, 5.0) for uid in (5, 5, 6)]
         self.assertEqual(found, ["user5", "user5", "user6"])
         self.assertEqual(self.asked, [5, 6])
 
     def test_a_known_name_stays_while_the_server_hangs(self) -> None:
         """A look-up that is due again and not answered changes no name, and is waited for once a scan."""
-        names = UserNames(self.find, patience=PATIENCE)
+        names = UserNames(self.find, timeout=PATIENCE)
         self.free.set()
         names.name(100, 0.0)
         names.name(101, 0.0)
         self.free.clear()
-        slow = UserNames(self.find, patience=0.01)
+        slow = UserNames(self.find, timeout=0.01)
         slow._names = dict(names._names)
         self.assertFalse(slow.refresh(1000.0))
         self.assertEqual(slow.name(100, 1000.0), "user100")

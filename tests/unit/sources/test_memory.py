@@ -194,7 +194,7 @@ class MemoryProcessControlTests(SynchronousTestCase):
         self.assertEqual(states, ["T", "T", "T", "S"])
 
     def test_other_peoples_processes_are_not_touched(self) -> None:
-        """A user acts on his own processes, an admin on all, a reader on none."""
+        """A user acts on their own processes, an admin on all, a reader on none."""
         for caller, pid in ((ADA, 40), (READER, 36)):
             self.assertRaises(NotAllowed, self.control.signal, pid, 9, caller)
             self.assertRaises(NotAllowed, self.control.renice, pid, 5, caller)
@@ -203,7 +203,7 @@ class MemoryProcessControlTests(SynchronousTestCase):
         self.assertRaises(NotFound, self.source.process, 40, NOW)
 
     def test_only_an_admin_makes_a_process_less_nice(self) -> None:
-        """A user may be nicer, never less nice than he was."""
+        """A user may be nicer, never less nice than before."""
         self.control.renice(36, 10, ADA)
         self.assertEqual(self.source.process(36, NOW).nice, 10)
         self.assertRaises(NotAllowed, self.control.renice, 36, 5, ADA)

@@ -148,7 +148,7 @@ def test_no_verb_is_for_a_smaller_role(verb: object, role: Role) -> None:
     assert Talk(daemon).say("status") == "200 3 up\r\n"
 
 
-def test_a_user_acts_on_his_own_processes_only(daemon: MemoryDaemon) -> None:
+def test_a_user_acts_on_their_own_processes_only(daemon: MemoryDaemon) -> None:
     """403 for others', and nothing happens to them."""
     talk = Talk(daemon, Role.USER, "ada", 1000)
     assert talk.say("signal 1 KILL").startswith("403 ")

@@ -201,7 +201,7 @@ def test_nodes_join_and_leave(node: Watched) -> None:
 
 
 def test_equal_viewers_share_the_streams(node: Watched) -> None:
-    """Of the same role and user; another user's are his own, and each node is asked as he."""
+    """Of the same role and user; another user's are their own, and each node is asked as that user."""
     viewers = [in_json(node) for _ in range(5)]
     for viewer in viewers:
         viewer.say("watch -n 1 @all load")

@@ -102,7 +102,7 @@ def test_what_cannot_be_is_said_in_a_sentence(node: ThreeNodes, request_: str, a
     assert not node.jobs.told
 
 
-def test_somebody_elses_job_is_his(node: ThreeNodes) -> None:
+def test_somebody_elses_job_is_theirs(node: ThreeNodes) -> None:
     """Wherever it runs: 403. An administrator may move everything."""
     for pid in (300, 301, 400, AWAY.pid):
         for request in (f"migrate {pid} beta", f"migrate {pid} best dry-run", f"lock {pid}"):

@@ -28,7 +28,7 @@ class HolderTests(SynchronousTestCase):
     """Whose share a caller's is."""
 
     def test_a_user_is_the_same_from_everywhere(self) -> None:
-        """His uid is his share's, else the name of his token, else where he calls from."""
+        """A share goes by the caller's uid, else the name of the token, else the address."""
         self.assertEqual(holder_of(ADA), holder_of(Caller(Role.USER, "ada", 1000, "node 7")))
         self.assertEqual(holder_of(Caller(Role.READ, "guest", None, "tcp 192.0.2.1:1")), "guest")
         self.assertEqual(holder_of(Caller(Role.READ, "", None, "node 7")), "node 7")

@@ -185,7 +185,7 @@ def test_any_name_and_any_meaning_make_a_page_that_can_be_read(name: str, meanin
 
 
 def test_who_wants_openmetrics() -> None:
-    """Whoever names it among what he takes, as Prometheus does."""
+    """Clients that name it among the types they accept, as Prometheus does."""
     assert wants_openmetrics("application/openmetrics-text;version=1.0.0,text/plain;q=0.5")
     assert wants_openmetrics("text/html , Application/OpenMetrics-Text; charset=utf-8")
     assert not wants_openmetrics("text/plain, application/openmetrics-text-not")

@@ -1,4 +1,4 @@
-"""A user gets nothing by a move that is not his: neither files of others, nor names of their sockets."""
+"""A user gets nothing by a move that is not theirs: neither files of others, nor names of their sockets."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class RightsTests(SynchronousTestCase):
         """What the process has of our file."""
         return [each for each in opened([pid]) if each.path.startswith(str(self.path.absolute()))]
 
-    def test_what_is_his_own(self) -> None:
+    def test_what_is_their_own(self) -> None:
         """A process that has only what everybody may have could live here."""
         self.assertEqual(forbidden(opened([self.start()])), "")
 
@@ -66,7 +66,7 @@ class RightsTests(SynchronousTestCase):
         self.assertEqual(forbidden([mapped, read]), "")
 
     def test_a_name_that_leads_elsewhere(self) -> None:
-        """The name is there for him, and it is another file's, or nobody's."""
+        """The name is there for the user, and it is another file's, or nobody's."""
         self.path.touch()
         known = self.path.stat()
         found = OpenedFile(str(self.path), (known.st_dev, known.st_ino), os.R_OK, known.st_uid, False)
@@ -86,7 +86,7 @@ class RightsTests(SynchronousTestCase):
             self.assertEqual(forbidden([mine._replace(path=path, owner=os.geteuid() + 1)]), "")
 
     def test_files_of_another_user(self) -> None:
-        """What root opened for him is not his."""
+        """A file that root opened for the user is not theirs."""
         if os.geteuid() != 0:
             self.skipTest("root only")
         self.path.touch(0o600)
@@ -101,7 +101,7 @@ class RightsTests(SynchronousTestCase):
         self.assertEqual((self.ask(own, RESTORED), own.close()), (0, ""))
 
     def test_whose_they_are(self) -> None:
-        """A process of another user, or in a group that is not his here."""
+        """A process of another user, or in a group that is not theirs here."""
         if os.geteuid() != 0:
             self.skipTest("root only")
         with self.assertRaisesRegex(CannotMove, "rights of another user than nobody"):

@@ -199,7 +199,7 @@ class ReadingTests(SynchronousTestCase):
         self.assertNotIn(str(path), " ".join(stays))
 
     def test_more_open_than_anybody_looks_at(self) -> None:
-        """Whoever opens a million files keeps his job here, and no thread busy."""
+        """A user who opens a million files keeps their job here, and no thread busy."""
         proc = Path(scratch(self))
         for name in ("net", "fd"):
             (proc / "7" / name).mkdir(parents=True)

@@ -35,7 +35,7 @@ class RoomTests(SynchronousTestCase):
         return ""
 
     def test_one_user_cannot_take_all(self) -> None:
-        """His share is full; another one's is not. Guests of his count, and what waits to be started."""
+        """One user's share is full, another's is not. Their guests count, and what waits to be started."""
         jobs = [1001] * 50
         self.assertIn("50 are a user's share", self.refusal(ANN, jobs))
         self.assertEqual(self.refusal(BOB, jobs), "")
@@ -51,7 +51,7 @@ class RoomTests(SynchronousTestCase):
         self.assertIn("100 jobs are under way", self.refusal(ROOT, jobs + [0] * 5))
 
     def test_a_daemon_of_one_user(self) -> None:
-        """All places are his."""
+        """All places are that user's."""
         self.room = Admission(1001, 100, 0, 5.0)
         self.assertEqual(self.refusal(ANN, [1001] * 99), "")
         self.assertIn("100 jobs", self.refusal(ANN, [1001] * 100))

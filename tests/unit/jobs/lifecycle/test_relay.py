@@ -78,7 +78,7 @@ class RelayTests(SynchronousTestCase):
         self.assertEqual(self.client.heard(), [Frame(frames.STDOUT, b"out"), Frame(frames.STDERR, b"err")])
 
     def test_a_caller_who_does_not_read_holds_the_job_back(self) -> None:
-        """Whatever he acknowledges: the job hears of it when his connection has room again."""
+        """The job hears of the caller's acknowledgements when that connection has room again."""
         self.attach()
         self.client.stream.pauseProducing()
         self.client.says(frames.encode_ack(frames.STDOUT, 5) + frames.encode_ack(frames.STDOUT, 9))

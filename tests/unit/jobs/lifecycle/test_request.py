@@ -65,7 +65,7 @@ def test_lists_of_nodes() -> None:
 
 
 def test_whom_a_job_runs_as() -> None:
-    """The caller, with his groups; nobody else, and nobody without a uid."""
+    """The caller, with their groups; nobody else, and nobody without a uid."""
     me = pwd.getpwuid(os.geteuid())
     role = Role.ADMIN if me.pw_uid == 0 else Role.USER
     account = account_of(Caller(role, me.pw_name, me.pw_uid, "unix"), me.pw_uid)

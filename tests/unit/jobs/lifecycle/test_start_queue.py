@@ -19,7 +19,7 @@ class TurnsTests(SynchronousTestCase):
         return turn, Deferred.fromCoroutine(turn.take())
 
     def test_a_user_waits_for_himself_alone(self) -> None:
-        """His next start waits until one of his is over; another user's begins at once."""
+        """A user's next start waits until one of theirs is over; another user's begins at once."""
         taken = [self.take(1001) for _ in range(MAX_STARTS_A_USER)]
         for _turn, waited in taken:
             self.successResultOf(waited)

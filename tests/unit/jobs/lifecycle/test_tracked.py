@@ -7,7 +7,8 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.jobs.lifecycle.frame_stream import FrameStream
-from gomd.jobs.lifecycle.tracked import NEXT_PHASES, IllegalTransition, Phase, TrackedJob, check_transition
+from gomd.jobs.lifecycle.job_phase import NEXT_PHASES, IllegalTransition, Phase, check_transition
+from gomd.jobs.lifecycle.tracked import TrackedJob
 from libgomd.errors import NotFound
 from libgomd.wire import frames, job_messages
 from libgomd.wire.job_messages import JobExit, JobReport, StartFailure

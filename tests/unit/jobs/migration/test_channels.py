@@ -23,7 +23,7 @@ ID = "1-7-2-0123abcd"
 
 
 class _Transport(StringTransport):
-    """Ends as a real one does: who has the stream is told, unless he closed it."""
+    """Ends as a real one does: the owner of the stream is told, unless it closed it itself."""
 
     stream: FrameStream
     aborted = False

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from gomd.jobs.checkpoint.file_tree_codec import TreeRefused
-from gomd.jobs.supervisor.carrier import files_at_home, named_as_carried
+from gomd.jobs.supervisor.carried_source import files_at_home
+from gomd.jobs.supervisor.carrier import named_as_carried
 from libgomd.wire.carry_messages import TAKE, CarrySpec
 
 PATHS = ("/etc/shadow", "/home/ada/data", "/7")
