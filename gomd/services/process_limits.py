@@ -1,9 +1,8 @@
-"""The limits of this process: open files, memory score, thread switching, garbage collection."""
+"""The limits of this process: open files, memory score, thread switching."""
 
 from __future__ import annotations
 
 import contextlib
-import gc
 import resource
 import sys
 from typing import Final
@@ -55,14 +54,3 @@ def share_interpreter() -> None:
     for the thread that scans /proc.
     """
     sys.setswitchinterval(0.001)
-
-
-def spare_old_objects() -> None:
-    """
-    Exclude all present objects from garbage collection: modules, classes, the parts of the daemon.
-
-    They stay until the end anyway. To traverse them at each full collection would stop the whole daemon for
-    some ten milliseconds, most often while thousands of processes are scanned.
-    """
-    gc.collect()
-    gc.freeze()
