@@ -138,8 +138,13 @@ class ProcRoot:
             os.close(handle)
 
     def names(self, path: str = "") -> list[str]:
+        """Return the names in a directory below the root, in no particular order. Errors as in `listing`."""
+        return self.listing(path)[0]
+
+    def listing(self, path: str = "") -> tuple[list[str], object]:
         """
-        Return the names in a directory below the root, in no particular order.
+        Return the names in a directory below the root, in no particular order, and a value that is another
+        one when another file system has been mounted there.
 
         :raises NotFound: there is no such directory.
         :raises NotAllowed: it lies outside the root, or the kernel does not let the daemon read it.
@@ -151,7 +156,8 @@ class ProcRoot:
                 where = os.readlink(f"/proc/self/fd/{handle}")
                 if where != self.path and not where.startswith(self._below):
                     raise NotAllowed(f"/proc/{path} is a link that leads out of {self.path}")
-                return os.listdir(handle)
+                found = os.fstat(handle)
+                return os.listdir(handle), (found.st_dev, found.st_ino)
             finally:
                 os.close(handle)
         except OSError as error:
