@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 from libgomd.errors import NotFound
 from libgomd.model import Node
+from libgomd.similar_names import most_similar
 
 
 def find_node(nodes: Sequence[Node], key: str) -> Node:
@@ -24,8 +24,8 @@ def find_node(nodes: Sequence[Node], key: str) -> Node:
     for node in nodes:
         if node.name == key:
             return node
-    near = difflib.get_close_matches(key, [node.name for node in nodes], n=1)
-    hint = f"did you mean {near[0]}?" if near else f"`nodes` lists {_some([node.name for node in nodes])}"
+    near = most_similar(key, [node.name for node in nodes])
+    hint = f"did you mean {near}?" if near else f"`nodes` lists {_some([node.name for node in nodes])}"
     raise NotFound(f"there is no node {key}: {hint}")
 
 

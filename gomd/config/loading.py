@@ -7,7 +7,6 @@ Loading does not stop at the first mistake. Each is noted with its place, and al
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from gomd.config.mistakes import Mistakes
 from gomd.config.old_names import renamed
 from gomd.config.overrides import parse_override
 from gomd.config.settings import Config
+from libgomd.similar_names import most_similar
 
 SPEC = Path(__file__).parent.parent / "gomd.spec.ini"
 
@@ -107,8 +107,8 @@ def _near_or_all(word: str, known: Sequence[str]) -> str:
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:
-    near = get_close_matches(word.lower(), known, 1)
-    return f": did you mean {near[0]}?" if near else ""
+    near = most_similar(word.lower(), known)
+    return f": did you mean {near}?" if near else ""
 
 
 def _check(

@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from gomd.interfaces import IStoppable
 from gomd.services.logging import DaemonLog
-from gomd.services.process_limits import spare_old_objects
+from gomd.services.own_memory import give_back_free_memory, keep_present_objects
 from gomd.services.systemd import Notifier
 from libgomd.errors import ConfigError, GomdError, TimedOut, TooMany
 
@@ -103,10 +103,15 @@ class Daemon(MultiService):
         self._reactor.callWhenRunning(self._running)
 
     def _running(self) -> None:
-        spare_old_objects()
+        keep_present_objects()
         answering = maybeDeferred(self.started)
-        answering.addCallback(lambda _result: self._notifier.ready("answering") if self.running else None)
+        answering.addCallback(lambda _result: self._answering())
         answering.addErrback(lambda failure: self._log.failure("starting failed", failure=failure))
+
+    def _answering(self) -> None:
+        if self.running:
+            self._notifier.ready("answering")
+            give_back_free_memory()
 
     def stopService(self) -> Deferred[None]:
         """Stop the services, the last one first; fires when all have stopped."""

@@ -85,8 +85,10 @@ class Socket:
 
 
 def _bind_tcp(endpoint: Tcp) -> socket.socket:
+    # Bytes: for text, Python loads the tables of international names, also when it is an address.
+    host = endpoint.host.encode("ascii") if endpoint.host.isascii() else endpoint.host
     family, kind, protocol, _name, address = socket.getaddrinfo(
-        endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
     bound = socket.socket(family, kind, protocol)
     try:

@@ -1,9 +1,8 @@
-"""The limits of this process: open files, memory score, thread switching, garbage collection."""
+"""The limits of this process: open files, memory score, thread switching."""
 
 from __future__ import annotations
 
 import contextlib
-import gc
 import resource
 import sys
 from typing import Final
@@ -12,8 +11,8 @@ from typing import Final
 OOM_SCORE: Final = -500
 
 #: Open files beyond those of callers and jobs: connections to other nodes for `@NODE` and `@all`, which
-#: `gomd.verbs.dispatch` limits, connections of admins, logs, /proc.
-EXTRA_FILES = 4096
+#: `gomd.verbs.dispatch` limits, connections of admins, logs, /proc, of which a scan keeps up to 1,024 open.
+EXTRA_FILES = 5120
 
 
 def raise_file_limit(wanted: int) -> int:
@@ -55,14 +54,3 @@ def share_interpreter() -> None:
     for the thread that scans /proc.
     """
     sys.setswitchinterval(0.001)
-
-
-def spare_old_objects() -> None:
-    """
-    Exclude all present objects from garbage collection: modules, classes, the parts of the daemon.
-
-    They stay until the end anyway. To traverse them at each full collection would stop the whole daemon for
-    some ten milliseconds, most often while thousands of processes are scanned.
-    """
-    gc.collect()
-    gc.freeze()

@@ -7,6 +7,10 @@ migration) and `ways_in` (telnet, metrics, manhole). `choices` and `engines` hav
 name.
 """
 
+from gomd.services.own_memory import forget_modules
+
+forget_modules()  # before the daemon's own are imported, so that these take their place
+# ruff: noqa: E402
 from gomd.tap.compose import compose
 from gomd.tap.options import Options
 from gomd.tap.service import makeService

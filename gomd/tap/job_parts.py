@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+import sys
+from functools import partial
+from importlib import import_module
+from typing import Any, Final
 
 from twisted.application.service import Service
 
+import gomd
+import libgomd
 from gomd.config import Config
 from gomd.interfaces import IJobs, IMigrator
 from gomd.interfaces.counters import Counting
@@ -15,12 +21,16 @@ from gomd.jobs.migration.openmosix import OpenMosixMigrator
 from gomd.jobs.ownership import JobOwnership
 from gomd.jobs.placement.choice import Placement
 from gomd.jobs.relocation import Relocation
+from gomd.services.installed_files import InstalledFiles
 from gomd.tap.jobs import balancer_of, jobs_of
 from gomd.tap.network import Network
 from gomd.tap.no_network import NoNetwork
 from gomd.tap.node import NodeParts
 from gomd.tree.guests import Guests
 from libgomd.wallclock import Wall
+
+#: The directories from which a part that is first needed later is imported.
+_PACKAGES: Final = (os.path.dirname(gomd.__file__), os.path.dirname(libgomd.__file__))
 
 
 class JobParts:
@@ -43,7 +53,7 @@ class JobParts:
             jobs = jobs_of(
                 config, reactor, node.source, members, peers, threads.asking, threads.moving,
                 threads.journal, threads.disk, node.events, placement, network.criu_files, wall,
-                lambda: network.trust.admins,
+                partial(_load_moving, InstalledFiles(_PACKAGES)), lambda: network.trust.admins,
             )  # fmt: skip
             self.jobs, self.migrator, self._services = jobs, jobs.migrator, (jobs,)
         ownership = JobOwnership(self.jobs, node.collector)
@@ -65,3 +75,10 @@ class JobParts:
     def counting(self) -> tuple[Counting, ...]:
         """Return the parts that count something."""
         return self.jobs, *self._balancers
+
+
+def _load_moving(installed: InstalledFiles) -> None:
+    """Import what moves processes. Blocks. :raises NotPossible: it would belong to another version."""
+    if "gomd.tap.moving" not in sys.modules:
+        installed.check()
+    import_module("gomd.tap.moving")

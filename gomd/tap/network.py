@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.logger import Logger
@@ -13,7 +13,6 @@ from gomd.cluster.alone import Alone
 from gomd.config import Config
 from gomd.interfaces import IMembership, IThreads
 from gomd.interfaces.counters import Counting
-from gomd.jobs.checkpoint.criu import TlsFiles
 from gomd.protocols.handshakes import Handshakes
 from gomd.protocols.peer_client import Contact, PeerClient
 from gomd.protocols.peer_questions import PeerQuestions
@@ -35,6 +34,9 @@ from libgomd.model import Node
 from libgomd.private import make_private_directory
 from libgomd.tls import MutualTLS
 from libgomd.wallclock import Wall
+
+if TYPE_CHECKING:
+    from gomd.jobs.checkpoint.criu import TlsFiles
 
 _log = Logger()
 
@@ -142,6 +144,8 @@ class Network:
 
     def criu_files(self, directory: str) -> TlsFiles:
         """Write the certificates of criu's page servers to ``directory``. Blocks."""
+        from gomd.jobs.checkpoint.criu import TlsFiles  # loaded by then: a job is to be moved
+
         make_private_directory(directory)
         files = write_pem_files(page_server_credentials(self._keys), directory, "page-server")
         return TlsFiles(files.authorities, files.certificate, files.key)

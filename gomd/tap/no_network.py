@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from twisted.application.service import Service
 
 from gomd.cluster.alone import Alone
 from gomd.config import Config
 from gomd.interfaces import IMembership, IPeers, IThreads
 from gomd.interfaces.counters import Counting
-from gomd.jobs.checkpoint.criu import TlsFiles
 from gomd.protocols.no_peers import NoPeers
 from gomd.protocols.peer_trust import PeerTrust
 from gomd.tap.node import NodeParts
 from gomd.verbs.dispatch import Dispatch
 from libgomd.derivation import ClusterKey
 from libgomd.errors import CannotMove
+
+if TYPE_CHECKING:
+    from gomd.jobs.checkpoint.criu import TlsFiles
 
 
 class NoNetwork:

@@ -11,7 +11,6 @@ from twisted.logger import LogLevel
 from twisted.python import usage
 
 from gomd.config import SHORT_OPTIONS, Config, Environment, find_file, load, overrides_for
-from gomd.jobs.checkpoint.criu import Criu, find
 from gomd.services.journald import PRIORITIES, goes_to_journal
 from gomd.tap.checking import mistakes_in_files, warnings_of
 from gomd.tap.http import ganglia_mistakes, http_mistakes
@@ -75,6 +74,8 @@ class Options(usage.Options):
             print(
                 f"gomd: the configuration is good ({self['configuration'].path or 'no file, all defaults'})"
             )
+            from gomd.jobs.checkpoint.criu import Criu, find  # a daemon may never need it
+
             why_not = Criu(find(self["configuration"].jobs.criu)).check()
             print(f"gomd: processes {f'cannot be moved: {why_not}' if why_not else 'can be moved'}")
             sys.exit(0)

@@ -16,6 +16,7 @@ from gomd.protocols.peer_server import MAX_NEW_STREAMS
 from gomd.services.activation import take_sockets
 from gomd.services.journald import goes_to_journal
 from gomd.services.logging import DaemonLog
+from gomd.services.own_memory import use_one_heap
 from gomd.services.pidfile import check_pid_file
 from gomd.services.process_limits import lower_oom_score, raise_file_limit, share_interpreter
 from gomd.services.signals import install_handlers
@@ -43,6 +44,7 @@ def makeService(options: Options) -> IService:
     streams = sum(max_streams(config).values()) + MAX_NEW_STREAMS + MAX_HANDSHAKES
     raise_file_limit(config.telnet.max_connections + 2 * config.jobs.most + streams + 256)
     share_interpreter()
+    use_one_heap()
     lower_oom_score()
     to_journal = goes_to_journal(sys.stdout, os.environ)
     try:

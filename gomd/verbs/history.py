@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from difflib import get_close_matches
 from typing import Any, Final
 
 from gomd.history.fields import KNOWN_FIELDS, NODE_FIELDS
@@ -15,6 +14,7 @@ from gomd.verbs.replies import Relayed, Reply, Rows, TextColumn
 from gomd.verbs.table import Verb
 from libgomd.errors import GomdError, MalformedRequest, NotFound
 from libgomd.model import HistoryRow, Node, Role
+from libgomd.similar_names import most_similar
 from libgomd.wire.lines import Request
 from libgomd.wire.moments import parse_moment
 
@@ -118,8 +118,8 @@ async def _remembered(
     possible = {*known, *(KNOWN_FIELDS if own else NODE_FIELDS)}
     there = [field for field in fields if field in possible]
     if unknown := [field for field in fields if field not in possible and field not in KNOWN_FIELDS]:
-        near = get_close_matches(unknown[0][:40], [*possible, *KNOWN_FIELDS], 1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(possible))}"
+        near = most_similar(unknown[0][:40], [*possible, *KNOWN_FIELDS])
+        hint = f"did you mean {near}?" if near else f"there are {', '.join(sorted(possible))}"
         raise MalformedRequest(f"there is no value {unknown[0][:40]}: {hint}")
     if not there:
         raise NotFound(

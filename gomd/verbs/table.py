@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from gomd.verbs.replies import Reply, Replying
 from gomd.verbs.request_turns import BLOCKING_VERBS, RequestTurns
 from libgomd.errors import MalformedRequest, NeedsAuth, NotAllowed
 from libgomd.model import Node, Role
+from libgomd.similar_names import most_similar
 from libgomd.wire.lines import Request
 
 
@@ -99,8 +99,8 @@ class VerbTable:
     def _unknown(self, name: str) -> MalformedRequest:
         if name.startswith("@"):
             return MalformedRequest("name the nodes once: @NODE VERB ..., or @all VERB ... for every node")
-        near = difflib.get_close_matches(name[:40], self._verbs, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else "say `help` for the verbs"
+        near = most_similar(name[:40], self._verbs)
+        hint = f"did you mean `{near}`?" if near else "say `help` for the verbs"
         return MalformedRequest(f"there is no verb {name[:40]}: {hint}")
 
     def check(self, session: ISession, request: Request) -> Verb:

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 
 from gomd.jobs.home.changes import JobChanges
 from gomd.jobs.migration.context import MigrationContext
+from gomd.jobs.migration.counts import migration_counters
 from gomd.jobs.migration.details import WaitingSignal
 from gomd.jobs.migration.driver import MigrationDriver
 from gomd.jobs.migration.protocol import Local, MigrationSide, SourceState, State, Step, TargetState
@@ -124,10 +125,7 @@ class ActiveMigrations:
 
     def counters(self) -> Iterable[Counter]:
         """Return its counters, for `stats`."""
-        yield Counter("migrations_out", self._moved_out, "jobs that moved from here to other nodes")
-        yield Counter("migrations_in", self._moved_in, "jobs that moved here from other nodes")
-        yield Counter("migrations_failed", self._failed, "migrations after which the job stayed where it was")
-        yield Counter("migrations_now", len(self._active), "migrations that are not settled yet")
+        return migration_counters(self._moved_out, self._moved_in, self._failed, len(self._active))
 
     # -- the end
 

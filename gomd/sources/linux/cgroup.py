@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from gomd.sources.files import ProcRoot, unescaped
+from gomd.sources.kept_reads import KeptReads
 from gomd.sources.linux.numbers import MAX_MEMORY, whole
 from libgomd.errors import GomdError
 from libgomd.model import Memory
@@ -49,6 +50,7 @@ class MemoryGroup:
         self._root = root
         self._sys_root = sys_root.rstrip("/")
         self._groups: list[tuple[str, _Files]] = []
+        self._kept = KeptReads(_open, 2 * _MAX_DEPTH)
         self._left = 0
 
     def within(self, memory: Memory) -> Memory:
@@ -60,25 +62,47 @@ class MemoryGroup:
         """
         if self._left <= 0:
             found = self._find()
-            self._groups = [(place, files) for place, files in found if _read(place, files.limit)]
+            self._groups = [(place, files) for place, files in found if self._read(place, files.limit)]
             self._left = _REFRESH_READS
         self._left -= 1
         mem, rmem, tmem = memory.mem, memory.rmem, memory.tmem
         for directory, files in self._groups:
-            limit = _number(directory, files.limit)
+            limit = self._number(directory, files.limit)
             if limit is None or (memory.tmem is not None and limit >= memory.tmem):
                 continue
             tmem = _least(tmem, limit)
-            usage = _number(directory, files.usage)
+            usage = self._number(directory, files.usage)
             if usage is None:
                 mem, rmem = _least(mem, limit), _least(rmem, limit)
                 continue
             free = max(0, limit - usage)
-            mem = _least(mem, min(limit, free + _cache(directory, files)))
+            mem = _least(mem, min(limit, free + self._cache(directory, files)))
             rmem = _least(rmem, free)
         if (mem, rmem, tmem) == (memory.mem, memory.rmem, memory.tmem):
             return memory
         return Memory(mem, rmem, tmem, memory.swap_total, memory.swap_free)
+
+    def _read(self, directory: str, name: str) -> bytes:
+        try:
+            return self._kept.read(f"{directory}/{name}", _MAX_FILE_BYTES)
+        except OSError:
+            return b""
+
+    def _number(self, directory: str, name: str) -> int | None:
+        """Return the number of bytes in a file of a group; None if it is missing or means no limit."""
+        try:
+            return whole(self._read(directory, name).strip(), MAX_MEMORY)
+        except ValueError:
+            return None
+
+    def _cache(self, directory: str, files: _Files) -> int:
+        for line in self._read(directory, "memory.stat").split(b"\n"):
+            if line.startswith(files.cache):
+                try:
+                    return whole(line[len(files.cache) :].strip(), MAX_MEMORY) or 0
+                except ValueError:
+                    return 0
+        return 0
 
     def _find(self) -> Iterator[tuple[str, _Files]]:
         try:
@@ -146,35 +170,8 @@ def _up(inner: str, point: str, files: _Files) -> Iterator[tuple[str, _Files]]:
         directory = os.path.dirname(directory)
 
 
-def _read(directory: str, name: str) -> bytes:
-    try:
-        descriptor = os.open(os.path.join(directory, name), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return b""
-    try:
-        return os.read(descriptor, _MAX_FILE_BYTES)
-    except OSError:
-        return b""
-    finally:
-        os.close(descriptor)
-
-
-def _number(directory: str, name: str) -> int | None:
-    """Return the number of bytes in a file of a group; None if it is missing or means no limit."""
-    try:
-        return whole(_read(directory, name).strip(), MAX_MEMORY)
-    except ValueError:
-        return None
-
-
-def _cache(directory: str, files: _Files) -> int:
-    for line in _read(directory, "memory.stat").split(b"\n"):
-        if line.startswith(files.cache):
-            try:
-                return whole(line[len(files.cache) :].strip(), MAX_MEMORY) or 0
-            except ValueError:
-                return 0
-    return 0
+def _open(path: str) -> int:
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _least(known: int | None, other: int) -> int:

@@ -8,6 +8,9 @@ turn. Each scan reads for a twelfth of the processes (`ROTATION`) what they read
 show as processor time, and their user; for a sixtieth (`_LONG_ROTATION`) a rewritten command line, and
 memory that only statm shows.
 
+The stat files of processes that were there at the last scan are kept open (`gomd.sources.linux.kept_files`),
+which halves what the kernel needs for a scan.
+
 A process whose files block (`gomd.sources.linux.walk`) occupies one thread and is not touched again before
 that thread is back. It is shown from its ``status`` file, which does not block, and from what is known of
 it. A user can bring such processes about; when a user has many of them, all processes of that user are
@@ -26,6 +29,7 @@ from typing import Final, TypeVar
 
 from gomd.sources.files import ProcRoot, error_of
 from gomd.sources.linux.details import read_command, read_resident, read_uid
+from gomd.sources.linux.kept_files import KeptFiles
 from gomd.sources.linux.pidstat import PidStat, parse_pid_stat
 from gomd.sources.linux.pidstatus import PidStatus, parse_pid_status
 from gomd.sources.linux.process_reader import PAGE_SIZE, KnownProcess, ProcessReader, page_bytes
@@ -61,6 +65,8 @@ class ProcessScanner:
     :param users: gives the names of users.
     :param open_file: opens the stat file of that name for reading, and may block for ever.
     :param hang_timeout: seconds without progress after which a process counts as hung.
+    :param kept: the stat files that stay open between scans; None keeps none.
+    :param read_kept: reads one of them from its beginning, as `os.pread` does, and may block for ever.
     """
 
     def __init__(
@@ -71,8 +77,12 @@ class ProcessScanner:
         users: UserNames | None = None,
         open_file: Callable[[bytes, int], int] = os.open,
         hang_timeout: float = HANG_TIMEOUT,
+        kept: KeptFiles | None = None,
+        read_kept: Callable[[int, int, int], bytes] = os.pread,
     ) -> None:
         self._open_file = open_file
+        self._read_kept = read_kept
+        self._kept = KeptFiles(0) if kept is None else kept
         self._hang_timeout = hang_timeout
         self._stuck = StuckProcesses()
         #: When each process that is shown from its status only was last read; None if it never was.
@@ -97,9 +107,11 @@ class ProcessScanner:
 
     def _scan(self, now: float) -> tuple[Process, ...]:
         try:
-            pids = sorted([int(name) for name in self._root.names() if name.isdecimal()])
+            names, place = self._root.listing()
+            pids = sorted([int(name) for name in names if name.isdecimal()])
         except RequestError as error:
             raise SourceUnavailable(str(error)) from error
+        self._kept.at(place)
         renew = self._reader.begin_scan(now)
         before, self._scanning_at = self._known, now
         visit = partial(self._visit, before, now, now - self._scanned_at, renew)
@@ -119,9 +131,12 @@ class ProcessScanner:
                 last = before.get(hung)
                 uid, command = (-1, "new") if last is None else (last.process.uid, last.process.command)
                 self._stuck.note(hung, worker, uid, command)
+                self._kept.drop(hung)
             hang_timeout = min(hang_timeout, _NEXT_HANG_TIMEOUT)
         if worker.error is not None:
+            self._kept.clear()  # it may have been short of descriptors
             raise worker.error
+        self._kept.prune(after)
         if self._stuck or self._read_at:
             self._stuck.settle(after)
             self._read_at = {pid: at for pid, at in self._read_at.items() if self._is_stuck_in(after, pid)}
@@ -141,6 +156,7 @@ class ProcessScanner:
         io_turn = turn % ROTATION
         below, after, flags = os.fsencode(self._root.under("")), worker.found, _FLAGS
         open_file, read, close = self._open_file, os.read, os.close  # looked up once for all processes
+        kept_of, read_kept, kept = self._kept.descriptors.get, self._read_kept, self._kept
         update, renewed = self._reader.update, self._reader.renewed
         spared = self._stuck.spared() if self._stuck else None
         for pid in worker.pids:
@@ -155,11 +171,25 @@ class ProcessScanner:
                     after[pid] = self._from_status(pid, path, known)
                     worker.outside = False
                     continue
-                descriptor = open_file(path, flags)
-                try:
-                    line = read(descriptor, _MAX_STAT_BYTES)
-                finally:
-                    close(descriptor)
+                descriptor, line = kept_of(pid), b""
+                if descriptor is not None:
+                    try:
+                        line = read_kept(descriptor, _MAX_STAT_BYTES, 0)
+                    except OSError:
+                        if worker.left:
+                            return
+                        kept.drop(pid)  # its process has ended; another one may have its pid
+                if not line:
+                    descriptor = open_file(path, flags)
+                    try:
+                        line = read(descriptor, _MAX_STAT_BYTES)
+                    except OSError:
+                        close(descriptor)
+                        raise
+                    if known is None or worker.left:
+                        close(descriptor)  # most new processes end soon
+                    else:
+                        kept.keep(pid, descriptor)
                 if known is None or known.line != line or not known.settled or pid % ROTATION == io_turn:
                     known = update(pid, path, line, known, now, interval, pid % _LONG_ROTATION == turn)
                 elif renew:

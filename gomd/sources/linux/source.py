@@ -14,6 +14,7 @@ from gomd.sources.admin import AdminStore
 from gomd.sources.files import ProcRoot
 from gomd.sources.linux.cgroup import MemoryGroup
 from gomd.sources.linux.devices import read_disks, read_network
+from gomd.sources.linux.kept_files import kept_files_of
 from gomd.sources.linux.kernelstat import KernelStat, read_kernel_stat
 from gomd.sources.linux.load import CpuShares, SmoothedLoad, current_load, parse_loadavg
 from gomd.sources.linux.measures import Measures
@@ -81,7 +82,9 @@ class LinuxSource:
         self._admin = AdminStore(state_dir, speed=speed, sspeed=sspeed)
         self._measured = Speed(self._root, state_dir)
         self._locks = ProcessLocks()
-        self._scanner = ProcessScanner(self._root, node_id, self._locks.locked)
+        self._scanner = ProcessScanner(
+            self._root, node_id, self._locks.locked, kept=kept_files_of(self._root, os.geteuid() == 0)
+        )
         self._tree = LinuxTree(
             self._root, node_id, self._admin, self._locks, self.own_values, self.speed, self.yardstick
         )

@@ -7,27 +7,50 @@ import pytest
 
 _FIRST_USE = (
     "cbor2",
+    "difflib",
     "gomd.cluster.swim",
+    "gomd.jobs.checkpoint.criu",
     "gomd.jobs.checkpoint.file_tree",
     "gomd.jobs.checkpoint.inspection",
     "gomd.jobs.checkpoint.job_reader",
     "gomd.jobs.checkpoint.requirements",
     "gomd.jobs.checkpoint.tree_connection",
+    "gomd.jobs.migration.active",
+    "gomd.jobs.migration.channels",
+    "gomd.jobs.migration.context",
+    "gomd.jobs.migration.protocol",
     "gomd.jobs.migration.requirements_file",
+    "gomd.jobs.migration.service",
     "gomd.jobs.migration.tree_server",
     "gomd.jobs.supervisor.carried_mounts",
     "gomd.jobs.supervisor.carrier",
+    "gomd.tap.moving",
 )
+#: Used by the process beside a job.
+_BY_SUPERVISORS = ("gomd.jobs.checkpoint.file_tree",)
+#: What a move uses, so it is loaded before one begins.
+_MOVE = [name for name in _FIRST_USE if name.startswith(("gomd.jobs.checkpoint", "gomd.jobs.migration"))]
 
 
 def test_the_parts_list_imports_nothing_that_an_idle_daemon_does_not_need() -> None:
-    code = "import sys, gomd.tap.compose; print(*sorted(sys.modules))"
+    imported = _imported_with("gomd.tap.compose")
+    assert "gomd.jobs.migration.on_demand" in imported
+    assert [name for name in _FIRST_USE if name in imported] == []
+
+
+def test_all_that_a_move_uses_is_imported_at_once() -> None:
+    """An import in the middle of a move would lengthen the time for which the process stands still."""
+    imported = _imported_with("gomd.tap.moving")
+    assert [name for name in _MOVE if name not in imported and name not in _BY_SUPERVISORS] == []
+
+
+def _imported_with(name: str) -> list[str]:
+    """Return the modules of a Python that has imported one."""
+    code = f"import sys, {name}; print(*sorted(sys.modules))"
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
-    imported = found.stdout.split()
-    assert "gomd.jobs.migration.service" in imported
-    assert [name for name in _FIRST_USE if name in imported] == []
+    return found.stdout.split()
 
 
 @pytest.mark.parametrize("name", _FIRST_USE)

@@ -1,0 +1,57 @@
+"""
+Whether the files of gomd are still those that this daemon was started from.
+
+A part that is first needed much later is imported then. If gomd has been upgraded in between, that part would
+belong to another version than the rest of the daemon, and would fail somewhere in the middle.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+
+from libgomd.errors import NotPossible
+
+
+class InstalledFiles:
+    """
+    Takes note of the Python files below some directories. Blocks for a few milliseconds.
+
+    :param directories: of the packages.
+    """
+
+    def __init__(self, directories: Sequence[str]) -> None:
+        self._directories = directories
+        self._at_start = self._fingerprint()
+
+    def check(self) -> None:
+        """Compare the files with those at the start. Blocks. :raises NotPossible: they are others now."""
+        if self._fingerprint() != self._at_start:
+            raise NotPossible(
+                "the files of gomd were replaced after this daemon had started: restart it, its jobs run on"
+            )
+
+    def _fingerprint(self) -> bytes:
+        digest = blake2b(digest_size=16)
+        for directory in self._directories:
+            for line in sorted(_lines(directory)):
+                digest.update(os.fsencode(line))
+        return digest.digest()
+
+
+def _lines(directory: str) -> Iterator[str]:
+    """Yield a line for each Python file; a directory that cannot be read has none."""
+    try:
+        entries = list(os.scandir(directory))
+    except OSError:
+        return
+    for entry in entries:
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _lines(entry.path)
+            elif entry.name.endswith(".py"):
+                found = entry.stat()
+                yield f"{entry.path}\0{found.st_size}\0{found.st_mtime_ns}\n"
+        except OSError:
+            continue  # it was removed just now

@@ -1,0 +1,82 @@
+"""Keeps the memory of this process small: one heap for all threads, and nothing that only a start needs."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+from collections.abc import Collection
+from types import ModuleType
+from typing import Final
+
+#: `M_ARENA_MAX` of malloc.h: how many heaps the C library makes for the threads of a process.
+_ARENA_MAX: Final = -8
+
+#: What `twistd` loads to list the plugins of other programs: trial's interfaces, and through them unittest.
+LOADED_BY_TWISTD: Final = ("argparse", "difflib", "twisted.trial", "unittest")
+
+
+def use_one_heap() -> None:
+    """
+    Let all threads share one heap of the C library. Call it before the first thread is started.
+
+    By default a thread has its own, and what it has once used of that is never given back: about a megabyte
+    for each thread. Only one thread at a time runs Python code, so they do not compete for the heap. A C
+    library without this setting is left as it is.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_ARENA_MAX, 1)
+
+
+def keep_present_objects() -> None:
+    """
+    Exclude all present objects from garbage collection: modules, classes, the parts of the daemon.
+
+    They stay until the end anyway. To traverse them at each full collection would stop the whole daemon for
+    some ten milliseconds, most often while thousands of processes are scanned.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def give_back_free_memory() -> None:
+    """Give the kernel what the start has used of the heap and does not need any more. Blocks briefly."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def forget_modules(names: Collection[str] = LOADED_BY_TWISTD) -> bool:
+    """
+    Forget modules, and those below them, that no other module refers to. Python loads them again if need be.
+
+    :returns: whether they were forgotten; False when another module uses one of them.
+    """
+    chosen = {
+        name: module
+        for name, module in sys.modules.items()
+        if any(name == each or name.startswith(f"{each}.") for each in names)
+    }
+    for name, module in list(sys.modules.items()):
+        if name not in chosen and _refers(name, module, chosen):
+            return False
+    for name in chosen:
+        del sys.modules[name]
+        parent, _, last = name.rpartition(".")
+        if parent in sys.modules:
+            vars(sys.modules[parent]).pop(last, None)
+    chosen.clear()
+    gc.collect()
+    return True
+
+
+def _refers(name: str, module: object, chosen: Collection[str]) -> bool:
+    """Whether a module has one of the chosen ones, or something of theirs, under a name of its own."""
+    for key, value in list(getattr(module, "__dict__", {}).items()):
+        if isinstance(value, ModuleType):
+            if value.__name__ in chosen and value.__name__ != f"{name}.{key}":
+                return True
+        elif callable(value) and getattr(value, "__module__", None) in chosen:
+            return True
+    return False

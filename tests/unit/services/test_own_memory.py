@@ -1,0 +1,82 @@
+"""What the daemon forgets of what twistd has loaded, and what it must not forget."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gomd.services.own_memory import forget_modules
+
+_NAMES = ("only_of_plugins", "only_of_plugins_too")
+
+
+@pytest.fixture
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two modules that refer to each other, as those that a list of plugins has loaded."""
+    package = tmp_path / "only_of_plugins"
+    package.mkdir()
+    (package / "__init__.py").write_text("class Thing: pass\ndef make(): return Thing()\n")
+    (package / "part.py").write_text("from only_of_plugins import Thing\n")
+    (tmp_path / "only_of_plugins_too.py").write_text("import only_of_plugins.part\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    __import__("only_of_plugins_too")
+    yield tmp_path
+    for name in [name for name in sys.modules if name.startswith("only_of_plugins")]:
+        del sys.modules[name]
+
+
+def test_what_nobody_refers_to_is_forgotten(modules: Path) -> None:
+    """Those below a package too; and they can be imported again."""
+    assert forget_modules(_NAMES)
+    assert [name for name in sys.modules if name.startswith("only_of_plugins")] == []
+    __import__("only_of_plugins_too")
+    assert "only_of_plugins.part" in sys.modules
+
+
+@pytest.mark.parametrize("use", ["import only_of_plugins as it", "from only_of_plugins import Thing as it",
+                                 "from only_of_plugins import make as it"])  # fmt: skip
+def test_what_another_module_uses_stays(modules: Path, monkeypatch: pytest.MonkeyPatch, use: str) -> None:
+    """Else that one and whoever imports it next would have two different ones."""
+    (modules / "user_of_it.py").write_text(f"{use}\n")
+    __import__("user_of_it")
+    try:
+        assert not forget_modules(_NAMES)
+        assert "only_of_plugins.part" in sys.modules
+    finally:
+        del sys.modules["user_of_it"]
+
+
+def test_a_test_runner_keeps_what_it_runs_on() -> None:
+    """The packages of the daemon are imported by tests as well."""
+    code = "import unittest, sys; import gomd.tap; assert sys.modules['unittest'] is unittest; print('kept')"
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert found.stdout == "kept\n"
+
+
+def test_twistd_leaves_no_test_framework_in_the_daemon() -> None:
+    """It loads unittest to list the plugins that can be run."""
+    code = (
+        "import sys; from twisted.plugin import getPlugins\n"
+        "from twisted.application.service import IServiceMaker\n"
+        "maker = next(each for each in getPlugins(IServiceMaker) if each.tapname == 'gomd')\n"
+        "del IServiceMaker, getPlugins; before = 'unittest' in sys.modules; maker.options\n"
+        "print(before, *[n for n in ('unittest', 'argparse', 'difflib') if n in sys.modules])\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert found.stdout == "True\n"
+
+
+def test_the_heap_is_set_and_trimmed_where_that_can_be_done() -> None:
+    """On another C library nothing happens; nowhere does it fail."""
+    code = "from gomd.services.own_memory import *; use_one_heap(); give_back_free_memory(); print('done')"
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert found.stdout == "done\n"
