@@ -19,6 +19,7 @@ from gomd.jobs.supervisor import handover, pipes
 from gomd.jobs.supervisor.attributes import CannotReset, reset_for_copy
 from gomd.jobs.supervisor.cgroups import FREEZE_ALLOWANCE, JobGroup, NoLimit, group_of
 from gomd.jobs.supervisor.child_task import ChildTask
+from gomd.jobs.supervisor.early_group import EarlyGroup
 from gomd.jobs.supervisor.exit_watcher import end_the_rest
 from gomd.jobs.supervisor.freezing import FreezingSupervisor
 from gomd.jobs.supervisor.handover import Handover
@@ -172,7 +173,10 @@ class CheckpointingSupervisor(FreezingSupervisor):
     def _make_group(self, spec: SpawnSpec) -> JobGroup | None:
         """Make its cgroup, with room for criu. :raises CannotMove: it has a limit, and there can be none."""
         try:
-            self._group = group_of(spec)
+            if isinstance(self._group, EarlyGroup):
+                self._group.limit_to(spec.memory_max)
+            else:
+                self._group = group_of(spec)
         except NoLimit as error:
             raise CannotMove(f"its memory cannot be limited on {spec.where}: {error}") from error
         self._limit_memory(FREEZE_ALLOWANCE)
