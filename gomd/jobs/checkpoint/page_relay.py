@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import select
 import socket
-import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from gomd.jobs.checkpoint import page_tls
+from gomd.jobs.checkpoint.page_tls import OutgoingStream, reason
 
 if TYPE_CHECKING:
     from gomd.jobs.checkpoint.criu import TlsFiles
@@ -35,7 +34,7 @@ class PageRelay:
     def __init__(self, address: str, port: int, files: TlsFiles) -> None:
         self.failure = ""
         self.passed = 0
-        self._stream: ssl.SSLSocket | None = page_tls.connect(address, port, files)
+        self._stream: OutgoingStream | None = OutgoingStream(address, port, files)
         self._ours, self.theirs = socket.socketpair()
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         with suppress(OSError):
@@ -55,7 +54,7 @@ class PageRelay:
         try:
             goes_on = self._to_criu(stream) if stream.fileno() in ready else self._to_server(stream)
         except OSError as error:
-            self.failure = page_tls.reason(error)
+            self.failure = reason(error)
             goes_on = False
         if not goes_on:
             self._end()
@@ -65,30 +64,25 @@ class PageRelay:
         self.theirs.close()
         self._end()
 
-    def _to_server(self, stream: ssl.SSLSocket) -> bool:
+    def _to_server(self, stream: OutgoingStream) -> bool:
         try:
             count = self._ours.recv_into(self._buffer, 0, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return True
         if count:
-            stream.settimeout(page_tls.STALL_TIMEOUT)
             stream.sendall(self._buffer[:count])
             self.passed += count
         return bool(count)
 
-    def _to_criu(self, stream: ssl.SSLSocket) -> bool:
-        stream.settimeout(0)
-        while True:
-            try:
-                data = stream.recv(4096)
-            except (ssl.SSLWantReadError, BlockingIOError):  # something of TLS itself
-                return True
+    def _to_criu(self, stream: OutgoingStream) -> bool:
+        while (data := stream.received()) is not None:
             if not data:
                 return False
             self._ours.sendall(data)
+        return True  # it was something of TLS itself, or all of it
 
     def _end(self) -> None:
         stream, self._stream = self._stream, None
         self._ours.close()
         if stream is not None:
-            page_tls.say_goodbye(stream)
+            stream.close()
