@@ -12,7 +12,7 @@ from libgomd.errors import CannotMove
 if TYPE_CHECKING:
     from gomd.jobs.checkpoint.criu import TlsFiles
 
-_BROKEN: Final = "the connection to the page server broke"
+BROKEN: Final = "the connection to the page server broke"
 _DIFFER: Final = "the page server and this node do not agree on the cluster's certificates"
 #: Seconds that either end may keep the other waiting.
 STALL_TIMEOUT: Final = 120.0
@@ -34,7 +34,7 @@ class OutgoingStream:
         try:
             self._plain = socket.create_connection((address, port), STALL_TIMEOUT)
         except OSError as error:
-            raise CannotMove(f"{_BROKEN} ({error.strerror or 'it does not answer'})") from error
+            raise CannotMove(f"{BROKEN} ({error.strerror or 'it does not answer'})") from error
         try:
             self._plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -132,7 +132,7 @@ def reason(error: OSError) -> str:
     """Return why a connection broke, a clause."""
     if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
         return _DIFFER
-    return f"{_BROKEN} ({error.strerror or 'it does not answer'})"
+    return f"{BROKEN} ({error.strerror or 'it does not answer'})"
 
 
 def _context(files: TlsFiles, server: bool) -> ssl.SSLContext:
