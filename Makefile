@@ -87,6 +87,7 @@ programs: $(VENV)/.tested
 
 bench: $(VENV)/.tested
 	@case ' $(ONLY) ' in '  '|*' run '*|*' detection '*|*' page '*) sh contrib/system-packages bench || true ;; esac
+	@case ' $(ONLY) ' in '  '|*' migrate '*) [ "$$(id -u)" != 0 ] || sh contrib/get-criu /opt/gomd-criu-4.1 trixie >/dev/null || true ;; esac
 	$(BIN)/python -m bench $(ONLY)
 
 demo: $(VENV)/.installed

@@ -20,11 +20,13 @@ from libgomd.wire import frames, json_fields
 from libgomd.wire.carry_messages import CARRY_STEPS, CarryOutcome, CarrySpec
 from libgomd.wire.frames import MalformedFrame
 from libgomd.wire.job_orders import (
+    AWAIT,
     END,
     FREEZE,
     KEEP,
     LOCK,
     THAW,
+    AwaitOrder,
     FreezeOrder,
     KeepOrder,
     LockOrder,
@@ -188,6 +190,7 @@ _KINDS: Final[dict[type, int]] = {
     PlainOrder: frames.MOVE,
     LockOrder: frames.MOVE,
     KeepOrder: frames.MOVE,
+    AwaitOrder: frames.MOVE,
     OrderOutcome: frames.MOVED,
 }
 JobMessage = (
@@ -245,7 +248,7 @@ def to_json(value: JobMessage) -> dict[str, Any]:
     told = value._asdict()
     if isinstance(value, ViewSpec):
         told |= {"view": True, "detach": True}
-    elif isinstance(value, (FreezeOrder, LockOrder, KeepOrder)):
+    elif isinstance(value, (FreezeOrder, LockOrder, KeepOrder, AwaitOrder)):
         told["do"] = value.do
     elif isinstance(value, JobExit):
         told = {name: told[name] for name in told if told[name] or name not in ("lost", "signal")}
@@ -296,4 +299,5 @@ _READERS: Final[dict[str, json_fields.Reader]] = {
 _NEEDED_TO_START: Final = ("argv", "env", "cwd", "umask", "uid", "gid", "groups", "user")
 _ORDERS: Final[dict[str, type[Order]]] = {
     FREEZE: FreezeOrder, THAW: PlainOrder, END: PlainOrder, LOCK: LockOrder, KEEP: KeepOrder,
+    AWAIT: AwaitOrder,
 }  # fmt: skip

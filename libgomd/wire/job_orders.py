@@ -10,6 +10,7 @@ THAW: Final = "thaw"
 END: Final = "end"
 LOCK: Final = "lock"
 KEEP: Final = "keep"
+AWAIT: Final = "await"
 #: The step that tells the arrival of a `SpawnSpec`: the daemon may describe the next job to another
 #: supervisor.
 RECEIVED: Final = "received"
@@ -71,7 +72,25 @@ class KeepOrder(NamedTuple):
         return KEEP
 
 
-Order = FreezeOrder | PlainOrder | LockOrder | KeepOrder
+class AwaitOrder(NamedTuple):
+    """
+    Get ready for the `SpawnSpec` of a job that is about to come from another node, and wait for it.
+
+    It is the first that a new supervisor hears, or it does not come. Nothing answers it.
+
+    :ivar id: ``HOME-JOB``. :ivar cgroup: as in `SpawnSpec`.
+    """
+
+    id: str
+    cgroup: tuple[str, str] | None = None
+
+    @property
+    def do(self) -> str:
+        """The order's name."""
+        return AWAIT
+
+
+Order = FreezeOrder | PlainOrder | LockOrder | KeepOrder | AwaitOrder
 
 
 class OrderOutcome(NamedTuple):

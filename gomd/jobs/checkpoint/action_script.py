@@ -97,13 +97,17 @@ _YES: Final = "\0"
 
 
 def _wait(directory: str, allows: Mapping[str, Callable[[int], None]], writing: int) -> None:
+    last = next(reversed(allows), None)
     for expected, check in allows.items():
         with open(os.path.join(directory, "ask"), encoding="ascii") as asking:
             moment, _, pid = asking.read(100).strip().partition(" ")
         answering = os.open(os.path.join(directory, "answer"), os.O_WRONLY)
-        refused = (
-            _refusal(check, int(pid)) if moment == expected else f"criu asked about {moment} out of turn"
-        )
+        if moment != expected:
+            refused = f"criu asked about {moment} out of turn"
+        elif moment == last and moment != RESUMING:
+            refused = _reason(check, int(pid))  # it may give up rights that nothing here needs any more
+        else:
+            refused = _refusal(check, int(pid))
         if refused:
             if moment == RESUMING:
                 for each in reversed(process_tree.descendants(int(pid))):
@@ -125,13 +129,7 @@ def _refusal(check: Callable[[int], None], pid: int) -> str:
     if child == 0:
         try:
             os.close(reading)
-            try:
-                check(pid)
-                answer = _YES
-            except CannotMove as error:
-                answer = str(error) or "it was refused"
-            except Exception as error:  # noqa: BLE001 - the edge of the process: it is told why
-                answer = f"{type(error).__name__}: {error}"
+            answer = _reason(check, pid) or _YES
             os.write(writing, answer.encode("utf-8", "replace")[:_MAX_REFUSAL_BYTES])
         finally:
             os._exit(0)
@@ -140,3 +138,14 @@ def _refusal(check: Callable[[int], None], pid: int) -> str:
     os.close(reading)
     os.waitpid(child, 0)
     return "" if answer == _YES else answer or "it could not be checked"
+
+
+def _reason(check: Callable[[int], None], pid: int) -> str:
+    """Let this process ``check``; return why it refused, empty when it did not."""
+    try:
+        check(pid)
+    except CannotMove as error:
+        return str(error) or "it was refused"
+    except Exception as error:  # noqa: BLE001 - the edge of the process: it is told why
+        return f"{type(error).__name__}: {error}"
+    return ""

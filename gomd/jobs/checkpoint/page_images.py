@@ -73,6 +73,37 @@ def parse(data: bytes) -> Header:
     return Header(word, _PRESENT if word == ADD else flags, pages, address, memory)
 
 
+class RequestReader:
+    """
+    Finds the requests `OPEN2` in what criu sends, in whatever pieces it comes.
+
+    :param page: bytes of a page.
+    """
+
+    def __init__(self, page: int) -> None:
+        self._page = page
+        self._width = 0
+        self._head = b""
+        self._skipped = 0
+
+    def feed(self, data: memoryview) -> int:
+        """Return how many begin in ``data``, the next bytes. :raises CannotMove: it is no memory."""
+        found = at = 0
+        while at < len(data):
+            step = min(self._skipped, len(data) - at)
+            at, self._skipped = at + step, self._skipped - step
+            rest = data[at : at + (self._width or NARROW) - len(self._head)]
+            self._head += rest
+            at += len(rest)
+            if not self._width and len(self._head) == NARROW:
+                self._width = width(self._head)
+            if self._width and len(self._head) == self._width:
+                header, self._head = parse(self._head), b""
+                found += header.command == OPEN2
+                self._skipped = header.pages * self._page if header.present else 0
+        return found
+
+
 def pagemap_name(memory: int) -> str:
     """Return the name of the image that says where pages are. :raises CannotMove: no memory has this id."""
     kind, number = memory & 0xFF, memory >> 8

@@ -7,7 +7,7 @@ import resource
 import socket
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
-from gomd.jobs.checkpoint import page_images, page_tls
+from gomd.jobs.checkpoint import page_images, page_tls, spare_file
 from gomd.jobs.checkpoint.images import MAX_IMAGES
 from gomd.jobs.checkpoint.page_images import Header
 from libgomd.errors import CannotMove
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Bytes that are written at a time.
 _BUFFER_BYTES: Final = 1 << 20
+#: Bytes after which a process is a large one, whose memory goes into the file that was made beforehand.
+_LARGE: Final = 4 << 20
 _BROKEN: Final = "the connection to the page server broke"
 
 
@@ -46,6 +48,7 @@ class PageReceiver:
         self._number = page_images.FIRST_NUMBER
         self._pagemap: BinaryIO | None = None
         self._pages: BinaryIO | None = None
+        self._small = True
 
     def run(self) -> None:
         """
@@ -58,6 +61,7 @@ class PageReceiver:
             self._run()
         finally:
             self._close()
+            spare_file.remove(self._directory)
 
     def _run(self) -> None:
         first = self._read(page_images.NARROW)
@@ -80,6 +84,9 @@ class PageReceiver:
         else:
             self._pagemap.write(page_images.entry(header))
             if header.present:
+                if self._small and self._pages.tell() >= _LARGE:
+                    self._small = False
+                    self._pages = self._use_spare(self._pages)
                 self._take_pages(self._pages, header.pages * resource.getpagesize())
 
     def _open(self, memory: int) -> None:
@@ -89,7 +96,17 @@ class PageReceiver:
         self._pagemap = self._create(page_images.pagemap_name(memory))
         self._pagemap.write(page_images.head(self._number))
         self._pages = self._create(page_images.pages_name(self._number), 0)
+        self._small = True
         self._number += 1
+
+    def _use_spare(self, pages: BinaryIO) -> BinaryIO:
+        """Return the file of the pages, which is one that was made beforehand, if there is one."""
+        path = os.path.join(self._directory, page_images.pages_name(self._number - 1))
+        taken = spare_file.take(self._directory, path, pages.tell())
+        if taken is None:
+            return pages
+        pages.close()
+        return taken
 
     def _create(self, name: str, buffering: int = -1) -> BinaryIO:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -128,6 +145,8 @@ class PageReceiver:
 
     def _close(self) -> None:
         """Write all to the disk's cache. :raises OSError: the disk is full."""
+        if self._pages is not None:
+            self._pages.truncate()  # a spare file may have been larger
         for file in (self._pagemap, self._pages):
             if file is not None:
                 file.close()

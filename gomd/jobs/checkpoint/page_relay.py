@@ -2,18 +2,22 @@
 Passes a job's memory on from the source node's criu, which has a socket of this process, to the page server.
 
 criu would leave its connection corked, so that both ends wait for 200 ms and more; over a pair of unix
-sockets it cannot. The memory is encrypted here. Standard library only: supervisors use it.
+sockets it cannot. The memory is encrypted here. criu asks before the memory of each process whether the page
+server has an earlier dump, and waits for the answer, which is always no: it gets that from here, and what the
+page server says to that is left out. Standard library only: supervisors use it.
 """
 
 from __future__ import annotations
 
+import resource
 import select
 import socket
-import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from gomd.jobs.checkpoint import page_tls
+from gomd.jobs.checkpoint import page_images
+from gomd.jobs.checkpoint.page_tls import BROKEN, OutgoingStream, reason
+from libgomd.errors import CannotMove
 
 if TYPE_CHECKING:
     from gomd.jobs.checkpoint.criu import TlsFiles
@@ -35,9 +39,11 @@ class PageRelay:
     def __init__(self, address: str, port: int, files: TlsFiles) -> None:
         self.failure = ""
         self.passed = 0
-        self._stream: ssl.SSLSocket | None = page_tls.connect(address, port, files)
+        self._stream: OutgoingStream | None = OutgoingStream(address, port, files)
         self._ours, self.theirs = socket.socketpair()
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
+        self._requests = page_images.RequestReader(resource.getpagesize())
+        self._answered = 0
         with suppress(OSError):
             self.theirs.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _KERNEL_BUFFER_BYTES)
 
@@ -54,8 +60,8 @@ class PageRelay:
             return
         try:
             goes_on = self._to_criu(stream) if stream.fileno() in ready else self._to_server(stream)
-        except OSError as error:
-            self.failure = page_tls.reason(error)
+        except (OSError, CannotMove) as error:
+            self.failure = reason(error) if isinstance(error, OSError) else str(error)
             goes_on = False
         if not goes_on:
             self._end()
@@ -65,30 +71,32 @@ class PageRelay:
         self.theirs.close()
         self._end()
 
-    def _to_server(self, stream: ssl.SSLSocket) -> bool:
+    def _to_server(self, stream: OutgoingStream) -> bool:
         try:
             count = self._ours.recv_into(self._buffer, 0, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return True
         if count:
-            stream.settimeout(page_tls.STALL_TIMEOUT)
+            opened = self._requests.feed(self._buffer[:count])
+            if opened:
+                self._answered += opened
+                self._ours.sendall(page_images.NO_PARENT * opened)
             stream.sendall(self._buffer[:count])
             self.passed += count
         return bool(count)
 
-    def _to_criu(self, stream: ssl.SSLSocket) -> bool:
-        stream.settimeout(0)
-        while True:
-            try:
-                data = stream.recv(4096)
-            except (ssl.SSLWantReadError, BlockingIOError):  # something of TLS itself
-                return True
+    def _to_criu(self, stream: OutgoingStream) -> bool:
+        while (data := stream.received()) is not None:
             if not data:
                 return False
-            self._ours.sendall(data)
+            known, self._answered = data[: self._answered], max(0, self._answered - len(data))
+            if known.strip(page_images.NO_PARENT):
+                raise CannotMove(f"{BROKEN} (it has an earlier dump)")
+            self._ours.sendall(data[len(known) :])
+        return True  # it was something of TLS itself, or all of it
 
     def _end(self) -> None:
         stream, self._stream = self._stream, None
         self._ours.close()
         if stream is not None:
-            page_tls.say_goodbye(stream)
+            stream.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from libgomd.errors import CannotMove
@@ -11,7 +12,7 @@ from libgomd.errors import CannotMove
 if TYPE_CHECKING:
     from gomd.jobs.checkpoint.criu import TlsFiles
 
-_BROKEN: Final = "the connection to the page server broke"
+BROKEN: Final = "the connection to the page server broke"
 _DIFFER: Final = "the page server and this node do not agree on the cluster's certificates"
 #: Seconds that either end may keep the other waiting.
 STALL_TIMEOUT: Final = 120.0
@@ -19,18 +20,101 @@ STALL_TIMEOUT: Final = 120.0
 _BYE_TIMEOUT: Final = 2.0
 
 
-def connect(address: str, port: int, files: TlsFiles) -> ssl.SSLSocket:
-    """Connect to the page server of another node. Blocks. :raises CannotMove: it cannot be done."""
-    try:
-        plain = socket.create_connection((address, port), STALL_TIMEOUT)
-    except OSError as error:
-        raise CannotMove(f"{_BROKEN} ({error.strerror or 'it does not answer'})") from error
-    return _wrap(plain, files, server=False)
+class OutgoingStream:
+    """
+    A TLS connection to the page server of another node, over which much is sent and little comes back.
+
+    What is sent is encrypted in memory and goes to the kernel at once, not in records of 16 kB.
+
+    :param address: of the page server, with ``port``. Blocks while it connects.
+    :raises CannotMove: it cannot be done.
+    """
+
+    def __init__(self, address: str, port: int, files: TlsFiles) -> None:
+        try:
+            self._plain = socket.create_connection((address, port), STALL_TIMEOUT)
+        except OSError as error:
+            raise CannotMove(f"{BROKEN} ({error.strerror or 'it does not answer'})") from error
+        try:
+            self._plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            self._tls = _context(files, server=False).wrap_bio(self._incoming, self._outgoing)
+            self._shake_hands()
+        except OSError as error:
+            self._plain.close()
+            raise CannotMove(reason(error)) from error
+
+    def _shake_hands(self) -> None:
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._flush()
+                if not self._take():
+                    raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "it was closed") from None
+            else:
+                self._flush()
+                return
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll for reading."""
+        return self._plain.fileno()
+
+    def sendall(self, data: memoryview) -> None:
+        """Send all of ``data``. Blocks while the other end takes none. :raises OSError: it broke."""
+        self._tls.write(data)
+        self._flush()
+
+    def received(self) -> bytes | None:
+        """
+        Return some of what has come, None when nothing has, and nothing at the end.
+
+        :raises OSError: it broke.
+        """
+        while True:
+            try:
+                return self._tls.read(4096)
+            except ssl.SSLZeroReturnError:
+                return b""
+            except ssl.SSLWantReadError:
+                self._flush()
+                try:
+                    self._plain.settimeout(0)
+                    if not self._take():
+                        return b""
+                except BlockingIOError:
+                    return None
+                finally:
+                    self._plain.settimeout(STALL_TIMEOUT)
+
+    def close(self) -> None:
+        """End it so that the other end sees that nothing is missing. Blocks briefly; no error."""
+        with suppress(OSError):
+            self._plain.settimeout(_BYE_TIMEOUT)
+            with suppress(ssl.SSLWantReadError):  # the other end has not said goodbye yet
+                self._tls.unwrap()
+            self._flush()
+        self._plain.close()
+
+    def _flush(self) -> None:
+        if self._outgoing.pending:
+            self._plain.sendall(self._outgoing.read())
+
+    def _take(self) -> bool:
+        data = self._plain.recv(65536)
+        self._incoming.write(data)
+        return bool(data)
 
 
 def accept(plain: socket.socket, files: TlsFiles) -> ssl.SSLSocket:
     """Begin to speak TLS with a source that has connected. Blocks. :raises CannotMove: it cannot be done."""
-    return _wrap(plain, files, server=True)
+    try:
+        plain.settimeout(STALL_TIMEOUT)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return _context(files, server=True).wrap_socket(plain, server_side=True)
+    except OSError as error:
+        plain.close()
+        raise CannotMove(reason(error)) from error
 
 
 def say_goodbye(stream: ssl.SSLSocket) -> None:
@@ -48,21 +132,16 @@ def reason(error: OSError) -> str:
     """Return why a connection broke, a clause."""
     if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
         return _DIFFER
-    return f"{_BROKEN} ({error.strerror or 'it does not answer'})"
+    return f"{BROKEN} ({error.strerror or 'it does not answer'})"
 
 
-def _wrap(plain: socket.socket, files: TlsFiles, server: bool) -> ssl.SSLSocket:
-    try:
-        plain.settimeout(STALL_TIMEOUT)
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False  # a node has no name in it: the cluster's key is what counts
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(files.authorities)
-        context.load_cert_chain(files.certificate, files.key)
-        if server:
-            context.num_tickets = 0
-        return context.wrap_socket(plain, server_side=server)
-    except OSError as error:
-        plain.close()
-        raise CannotMove(reason(error)) from error
+def _context(files: TlsFiles, server: bool) -> ssl.SSLContext:
+    """Return what both ends agree on. :raises OSError: a file cannot be read."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False  # a node has no name in it: the cluster's key is what counts
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(files.authorities)
+    context.load_cert_chain(files.certificate, files.key)
+    if server:
+        context.num_tickets = 0
+    return context

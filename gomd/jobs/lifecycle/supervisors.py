@@ -23,6 +23,7 @@ from libgomd.wire import frames, job_messages
 from libgomd.wire.carry_messages import CarrySpec
 from libgomd.wire.job_messages import JobExit, JobReport, SpawnSpec, ViewSpec
 from libgomd.wire.job_name import JobName
+from libgomd.wire.job_orders import AwaitOrder
 
 T = TypeVar("T", JobReport, JobExit)
 
@@ -145,12 +146,23 @@ class Supervisors:
         stream.send(job_messages.encode(spec))
         return stream
 
+    def await_copy(self, name: str) -> FrameStream:
+        """
+        Return the connection to a new supervisor that gets ready for a job that is about to come here.
+
+        Give it to `restore`, or close it. :raises InternalError: there can be no supervisor.
+        """
+        stream = self._fork_server.supervisor(self.namespaces)
+        stream.send(job_messages.encode(AwaitOrder(name, self._place[:2])))
+        return stream
+
     def restore(
         self,
         name: str,
         images: str,
         criu: str,
         *,
+        waiting: FrameStream | None = None,
         detach: bool,
         lock: bool,
         nmigs: int,
@@ -167,17 +179,19 @@ class Supervisors:
         :param pid_at_home: its process id at its home, None when it never was a process there.
         :param uid: user for whom it was offered; a job of another user is refused.
         :param identity: of its first process; empty when it is not known.
+        :param waiting: the connection to a supervisor that `await_copy` returned; None: there is none.
         :raises InternalError: there can be no supervisor.
         """
-        return self._send(
-            SpawnSpec(
-                name, self.directory(name), self.where, self.spool_bytes, detach=detach, lock=lock,
-                nmigs=nmigs, cgroup=self._place[:2], spool_reserve=self.spool_reserve, images=images,
-                criu=criu, pid_at_home=pid_at_home, expected_uid=uid, private_tmp=self._private_tmp,
-                identity=identity,
-            ),
-            self.namespaces,
+        spec = SpawnSpec(
+            name, self.directory(name), self.where, self.spool_bytes, detach=detach, lock=lock,
+            nmigs=nmigs, cgroup=self._place[:2], spool_reserve=self.spool_reserve, images=images,
+            criu=criu, pid_at_home=pid_at_home, expected_uid=uid, private_tmp=self._private_tmp,
+            identity=identity,
         )  # fmt: skip
+        if waiting is None or waiting.gone:
+            return self._send(spec, self.namespaces)
+        waiting.send(job_messages.encode(spec))
+        return waiting
 
     def connect(self, name: str) -> FrameStream:
         """

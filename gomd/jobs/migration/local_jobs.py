@@ -14,7 +14,7 @@ from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.lifecycle.tracker import JobTracker
 from gomd.jobs.migration.details import WaitingSignal
 from gomd.jobs.migration.location import JobLocations
-from libgomd.errors import NotFound
+from libgomd.errors import GomdError, NotFound
 from libgomd.model import Job, JobState
 from libgomd.wire.frames import MOVED, encode_signal
 from libgomd.wire.job_messages import JobReport, encode
@@ -139,15 +139,30 @@ class LocalJobs:
         """Why the memory of a job cannot be limited on this node, empty when it can."""
         return str(self._supervisors.no_limit)
 
+    def await_copy(self, name: str) -> FrameStream | None:
+        """
+        Start a supervisor that gets ready for a job that comes; None when none can be started now.
+
+        Give the stream to `restore`, or close it.
+        """
+        try:
+            return self._supervisors.await_copy(name)
+        except GomdError:
+            return None  # the restore tries again, and says why not
+
     def restore(
         self, name: str, directory: str, criu: str, *,
         detach: bool, lock: bool, nmigs: int, pid_at_home: int | None, uid: int | None,
-        identity: str = "",
+        identity: str = "", waiting: FrameStream | None = None,
     ) -> FrameStream:  # fmt: skip
-        """Start a supervisor that restores a job from images in ``directory``; return the stream to it."""
+        """
+        Let a supervisor restore a job from images in ``directory``; return the stream to it.
+
+        :param waiting: what `await_copy` returned; one that is gone, or None, is replaced by a new one.
+        """
         return self._supervisors.restore(
             name, directory, criu, detach=detach, lock=lock, nmigs=nmigs, pid_at_home=pid_at_home, uid=uid,
-            identity=identity,
+            identity=identity, waiting=waiting,
         )  # fmt: skip
 
     def find_supervisor(self, name: str) -> FrameStream:

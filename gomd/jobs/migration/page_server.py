@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gomd.interfaces import IThreads
+from gomd.jobs.checkpoint import spare_file
 from gomd.jobs.checkpoint.criu import TlsFiles
 from gomd.jobs.checkpoint.page_connection import accept, listen, speaks_tls
 from gomd.jobs.checkpoint.page_receiver import receive
@@ -71,14 +72,16 @@ class PageServer:
         self._accepted: socket.socket | None = None
         self._transfer = ThreadTransfer(servers.threads, "its memory")
 
-    def start(self, directory: str, tls: TlsFiles, failed: Callable[[str], None]) -> None:
+    def start(self, directory: str, tls: TlsFiles, failed: Callable[[str], None], expected: int = 0) -> None:
         """
         Begin to serve on a thread.
 
         :param directory: where the memory is written.
         :param failed: called with the reason when the memory cannot be taken; not after `cancel`.
+        :param expected: bytes for which space is made before the source is answered, which stops the job
+            only then.
         """
-        self._transfer.start(self._serve, directory, tls, failed=failed)
+        self._transfer.start(self._serve, directory, tls, expected, failed=failed)
 
     async def wait(self) -> None:
         """Wait until all of the memory is here. :raises CannotMove: it did not arrive completely."""
@@ -93,9 +96,10 @@ class PageServer:
                     each.shutdown(socket.SHUT_RDWR)
         self._listening.close()
 
-    def _serve(self, directory: str, tls: TlsFiles) -> None:
+    def _serve(self, directory: str, tls: TlsFiles, expected: int) -> None:
         """Accept the connection and take the memory that comes over it. Blocks; runs on a thread."""
         servers = self._servers
+        spare_file.make(directory, expected)
         with self._listening as listening:
             accepted = servers.accept(listening, self._addresses, CONNECT_TIMEOUT, speaks_tls)
         with accepted:

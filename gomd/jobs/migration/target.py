@@ -29,6 +29,7 @@ from libgomd.errors import CannotMove, GomdError
 
 if TYPE_CHECKING:
     from gomd.jobs.checkpoint.requirements import Requirements
+    from gomd.jobs.lifecycle.frame_stream import FrameStream
     from gomd.jobs.migration.tree_server import TreeServer
 
 #: Seconds that criu may take to restore the job.
@@ -68,6 +69,7 @@ class MigrationTarget:
         self._memory_sent = False
         self._page_server: PageServer | None = None
         self._tree_server: TreeServer | None = None
+        self._waiting: FrameStream | None = None
         self._copy: RestoredCopy | None = None
         self._handed_over = False
         self._passed_on = False
@@ -145,11 +147,12 @@ class MigrationTarget:
             await context.images.remove(self.migration, self.role)
         self._check_wanted()
         self._page_server = context.page_servers.open(context.node(self.other).address)
-        self._page_server.start(directory, tls, self._memory_failed)
+        self._page_server.start(directory, tls, self._memory_failed, self._requirements.memory)
         if self._offer.private_bytes is not None:
             needed = self._requirements.memory + 2 * self._offer.private_bytes
             self._tree_server = context.tree_server(context.node(self.other).address, needed)
             self._tree_server.start(directory, tls, self._memory_failed)
+        self._waiting = context.jobs.await_copy(self.job.name)
 
     def _check_wanted(self) -> None:
         """:raises CannotMove: it was called off meanwhile, and `_clear` would not see what begins now."""
@@ -176,10 +179,11 @@ class MigrationTarget:
         detached = await jobs.prepare_return(self.job.name)
         self._check_wanted()
         uid = None if self._requirements is None else self._requirements.uid
+        waiting, self._waiting = self._waiting, None
         stream = jobs.restore(
             self.job.name, directory, context.criu, detach=detached, lock=self._offer.lock,
             nmigs=self.job.times, pid_at_home=self._offer.pid_at_home, uid=uid,
-            identity=self._offer.identity,
+            identity=self._offer.identity, waiting=waiting,
         )  # fmt: skip
         self._copy = RestoredCopy(context.clock, stream, self._copy_lost)
         await self._copy.wait(RESTORE_TIMEOUT)
@@ -245,6 +249,9 @@ class MigrationTarget:
             self._page_server.cancel()
         if self._tree_server is not None:
             self._tree_server.cancel()
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.close()
         copy = self._copy
         if copy is not None:
             await copy.end()

@@ -95,14 +95,14 @@ class JobGroup:
             return
         most = str(self._most + more)
         if self._kind == UNIFIED:
-            _write(self._directory, "memory.max", most)
+            write(self._directory, "memory.max", most)
             with suppress(OSError):  # a kernel without swap
-                _write(self._directory, "memory.swap.max", "0")
+                write(self._directory, "memory.swap.max", "0")
             return
         both = "memory.memsw.limit_in_bytes"  # the kernel never lets it be below the other one
         for name in (both, "memory.limit_in_bytes", both):
             try:
-                _write(self._directory, name, most)
+                write(self._directory, name, most)
             except OSError:
                 if name != both:
                     raise
@@ -111,7 +111,7 @@ class JobGroup:
         """Put this process into the cgroup. :raises NoLimit: that failed, and the job has a limit."""
         for attempt in (1, 2, 3):
             try:
-                _write(self._directory, "cgroup.procs", "0")
+                write(self._directory, "cgroup.procs", "0")
             except FileNotFoundError:
                 if attempt < 3:  # the daemon removes empty cgroups
                     with suppress(NoLimit):
@@ -223,11 +223,11 @@ def _unified(at: str, managed: bool) -> Place:
                 if _read(base, "cgroup.procs").split() != [str(os.getpid())]:
                     return Place("", UNIFIED, f"other processes are in gomd's cgroup {base}")
                 os.makedirs(os.path.join(base, DAEMON), 0o755, exist_ok=True)
-                _write(os.path.join(base, DAEMON), "cgroup.procs", "0")
-            _write(base, "cgroup.subtree_control", "+memory")
+                write(os.path.join(base, DAEMON), "cgroup.procs", "0")
+            write(base, "cgroup.subtree_control", "+memory")
         parent = os.path.join(base, JOBS if not is_root else JOBS_BESIDE)
         os.makedirs(parent, 0o755, exist_ok=True)
-        _write(parent, "cgroup.subtree_control", "+memory")
+        write(parent, "cgroup.subtree_control", "+memory")
     except OSError as error:
         return Place("", UNIFIED, f"the memory controller cannot be used in {base}: {error.strerror}")
     return Place(parent, UNIFIED, "")
@@ -242,6 +242,18 @@ def sweep(parent: str) -> int:
                 os.rmdir(os.path.join(parent, entry))
                 removed += 1
     return removed
+
+
+def own_directory(kind: str, proc: str = "/proc") -> str | None:
+    """
+    Return the directory of this process's own cgroup; None when it cannot be seen. Blocks briefly.
+
+    :param kind: of a `Place`, which says in which hierarchy.
+    """
+    at = kind == MEMORY
+    hierarchy, own = parse_mounts(_read(proc, "self/mountinfo"))[at], parse_own(_read(proc, "self/cgroup"))
+    path = own.get("memory" if at else "")
+    return None if hierarchy is None or path is None else hierarchy.directory(path)
 
 
 def parse_own(text: str) -> dict[str, str]:
@@ -283,7 +295,8 @@ def _read(directory: str, name: str) -> str:
         return ""
 
 
-def _write(directory: str, name: str, text: str) -> None:
+def write(directory: str, name: str, text: str) -> None:
+    """Write a file of a cgroup. Blocks briefly. :raises OSError: the kernel refuses."""
     descriptor = os.open(os.path.join(directory, name), os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(descriptor, text.encode("ascii"))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import select
+from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn
 
 from gomd.jobs.checkpoint import inherited_attributes, permissions, process_tree, timerfds
@@ -19,13 +21,14 @@ from gomd.jobs.supervisor import handover, pipes
 from gomd.jobs.supervisor.attributes import CannotReset, reset_for_copy
 from gomd.jobs.supervisor.cgroups import FREEZE_ALLOWANCE, JobGroup, NoLimit, group_of
 from gomd.jobs.supervisor.child_task import ChildTask
+from gomd.jobs.supervisor.early_group import EarlyGroup
 from gomd.jobs.supervisor.exit_watcher import end_the_rest
 from gomd.jobs.supervisor.freezing import FreezingSupervisor
 from gomd.jobs.supervisor.handover import Handover
 from gomd.jobs.supervisor.own_directories import show_carried
 from gomd.jobs.supervisor.pipes import Streams
 from gomd.jobs.supervisor.private_dirs import STORED, PrivateDirectories
-from gomd.jobs.supervisor.private_transfer import unpack_trees
+from gomd.jobs.supervisor.private_transfer import is_quick, unpack_trees
 from gomd.jobs.supervisor.spawn import CannotStart, Program
 from libgomd.errors import CannotMove
 from libgomd.wire.job_messages import SpawnSpec
@@ -113,18 +116,20 @@ class CheckpointingSupervisor(FreezingSupervisor):
                 told.state.restore(pids)
             timerfds.restart(pids)
 
+        # Of a user's job names are looked up, which may ask a server, and files are written as the user.
+        quick = not uid and isinstance(group, EarlyGroup) and group.inside
         allows = {RESTORED: opened, RESUMING: rightful} if uid else None
         connection = self._control.connection
         assert connection is not None
         try:
-            self._wait(ChildTask(unpack, RESTORE_TIMEOUT))
+            self._do(unpack, RESTORE_TIMEOUT, quick and not told.shown and is_quick(directory, spec))
             pid = criu.restore(
                 directory, mapping, limit=RESTORE_TIMEOUT, allows=allows, before=prepare,
                 caller=connection.fileno(), file_locks=private is not None, terminal=terminal,
             )  # fmt: skip
             if own is not None:
                 own.hold()
-            self._wait(ChildTask(finish, FINISH_TIMEOUT))
+            self._do(finish, FINISH_TIMEOUT, quick)
         except CallerGone:
             self._end_with_copy()
         except CannotMove:
@@ -167,11 +172,40 @@ class CheckpointingSupervisor(FreezingSupervisor):
     def _make_group(self, spec: SpawnSpec) -> JobGroup | None:
         """Make its cgroup, with room for criu. :raises CannotMove: it has a limit, and there can be none."""
         try:
-            self._group = group_of(spec)
+            if isinstance(self._group, EarlyGroup):
+                self._group.limit_to(spec.memory_max)
+            else:
+                self._group = group_of(spec)
         except NoLimit as error:
             raise CannotMove(f"its memory cannot be limited on {spec.where}: {error}") from error
         self._limit_memory(FREEZE_ALLOWANCE)
         return self._group
+
+    def _do(self, work: Callable[[], None], limit: float, quick: bool) -> None:
+        """
+        Do a part of the restore, in a child that has ``limit`` seconds for it.
+
+        :param quick: it takes a moment, so that this process does it itself: a child costs milliseconds.
+        :raises CannotMove: it failed.
+        """
+        if not quick:
+            self._wait(ChildTask(work, limit))
+            return
+        processors = os.sched_getaffinity(0)
+        try:
+            work()
+        except CannotMove:
+            raise
+        except Exception as error:  # as a child would report it
+            raise CannotMove(f"{type(error).__name__}: {error}") from error
+        finally:
+            with suppress(OSError):  # they are not there any more
+                os.sched_setaffinity(0, processors)
+        connection, poll = self._control.connection, select.poll()
+        assert connection is not None
+        poll.register(connection, select.POLLRDHUP)
+        if poll.poll(0):
+            self._end_with_copy()
 
     def _wait(self, task: ChildTask) -> None:
         """Wait for ``task``; end with it when the daemon closes its connection: the kernel ends all of it."""

@@ -32,6 +32,7 @@ from gomd.jobs.checkpoint.terminals import TERMINAL_STAYS
 from gomd.jobs.supervisor import handover, job_terminal, pipes
 from gomd.jobs.supervisor.cgroups import FREEZE_ALLOWANCE
 from gomd.jobs.supervisor.child_task import ChildTask
+from gomd.jobs.supervisor.early_group import EarlyGroup
 from gomd.jobs.supervisor.exit_watcher import end_the_rest
 from gomd.jobs.supervisor.handover import HandedInput, HandedJob, HandedOutput, Handover
 from gomd.jobs.supervisor.private_transfer import has_shared_memory, outside_order, send_trees, tree_sender
@@ -88,6 +89,9 @@ class FreezingSupervisor(Supervisor):
             else:
                 self._thaw()
                 self._answer(order.do)
+                if isinstance(self._group, EarlyGroup):
+                    self._control.flush()
+                    self._group.leave()
         except CannotMove as error:
             self._answer(order.do, str(error))
 

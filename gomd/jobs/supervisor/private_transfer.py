@@ -28,6 +28,8 @@ if TYPE_CHECKING:  # it imports ssl, which is not loaded beside every job
 
 #: The number of the images in the stream; the private directories have those of their places.
 IMAGES: Final = 100
+#: Bytes of a stream that is unpacked in a moment.
+_QUICK_BYTES: Final = 1 << 16
 #: Bytes of images: whoever receives the stream has a limit for all of it.
 _ANY_SIZE: Final = 1 << 60
 _TREE: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -62,9 +64,11 @@ def send_trees(
     trees = [] if private is None else [
         Tree(number, os.open(place, _TREE), spec.uid, largest(spec.private_tmp))
         for number, place in enumerate(private.places)
+        if os.listdir(place)
     ]  # fmt: skip
     images = tuple(map(os.fsencode, names))
-    trees.append(Tree(IMAGES, os.open(directory, _TREE), 0, _ANY_SIZE, images))
+    if images:
+        trees.append(Tree(IMAGES, os.open(directory, _TREE), 0, _ANY_SIZE, images))
     try:
         sender.send(lambda: encode(trees))
     except TreeRefused as error:
@@ -73,6 +77,15 @@ def send_trees(
         os.close(tree.directory)
     for name in names:
         os.unlink(os.path.join(directory, name))
+
+
+def is_quick(directory: str, spec: SpawnSpec) -> bool:
+    """Whether what came beside the images in ``directory`` is unpacked in a moment. Blocks briefly."""
+    try:
+        size = os.stat(os.path.join(directory, STREAM_FILE)).st_size
+    except FileNotFoundError:
+        size = 0
+    return size < _QUICK_BYTES and not spec.carry
 
 
 def unpack_trees(directory: str, spec: SpawnSpec, private: PrivateDirectories | None) -> None:

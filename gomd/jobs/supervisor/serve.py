@@ -6,6 +6,7 @@ import socket
 
 from gomd.jobs.supervisor.carrier import carry
 from gomd.jobs.supervisor.control_socket import ControlSocket
+from gomd.jobs.supervisor.early_group import EarlyGroup, enter_early
 from gomd.jobs.supervisor.lingering import DESERTED_CHECK_INTERVAL
 from gomd.jobs.supervisor.spawn import SupervisorEnvironment
 from gomd.jobs.supervisor.supervisor import Supervisor
@@ -13,7 +14,7 @@ from gomd.jobs.supervisor.viewer import OutputViewer
 from libgomd.wire import frames, job_messages
 from libgomd.wire.carry_messages import CarrySpec
 from libgomd.wire.job_messages import ViewSpec
-from libgomd.wire.job_orders import RECEIVED, OrderOutcome
+from libgomd.wire.job_orders import RECEIVED, AwaitOrder, OrderOutcome
 
 #: Seconds in which the daemon has to describe the job.
 SPEC_TIMEOUT = 30.0
@@ -35,11 +36,19 @@ def serve(
     parser = frames.FrameParser(admits_long_spec=lambda _length: True)
     connection.settimeout(SPEC_TIMEOUT)
     received: list[frames.Frame] = []
+    group: EarlyGroup | None = None
     while not received:
         data = connection.recv(frames.CHUNK)
         if not data:
+            if group is not None:
+                group.remove()
             return
         received.extend(parser.feed(data))
+        if received and received[0].kind == frames.MOVE:
+            order = job_messages.decode_order(received.pop(0).payload)
+            if isinstance(order, AwaitOrder) and group is None:
+                group = enter_early(order)
+                connection.settimeout(None)  # the job's memory may take long to come
     if received[0].kind != frames.SPEC:
         return
     spec = job_messages.decode_spec(received[0].payload)
@@ -52,4 +61,6 @@ def serve(
     if isinstance(spec, ViewSpec):
         OutputViewer(spec, control).run(received[1:])
     else:
-        kind(spec, environment, control, deserted_check).run(received[1:])
+        supervisor = kind(spec, environment, control, deserted_check)
+        supervisor.take_group(group)
+        supervisor.run(received[1:])

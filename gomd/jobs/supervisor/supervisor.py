@@ -94,6 +94,10 @@ class Supervisor:
 
     # -- the beginning
 
+    def take_group(self, group: JobGroup | None) -> None:
+        """Use a cgroup that is there already; None: there is none."""
+        self._group = group
+
     def run(self, received: list[frames.Frame]) -> None:
         """
         Start the job and serve it to its end. Blocks.

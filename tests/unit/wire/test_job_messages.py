@@ -20,7 +20,7 @@ from libgomd.wire.job_messages import (
     StartFailure,
     ViewSpec,
 )
-from libgomd.wire.job_orders import FreezeOrder, KeepOrder, LockOrder, OrderOutcome, PlainOrder
+from libgomd.wire.job_orders import AwaitOrder, FreezeOrder, KeepOrder, LockOrder, OrderOutcome, PlainOrder
 
 _SPEC = SpawnSpec(
     "1-7", "/spool/1-7", "node 1 alpha", 1 << 20, ("echo", "\udcff"), {"PATH": "/bin"}, "/home/me", 0o27,
@@ -48,6 +48,7 @@ _EACH = [
     (PlainOrder("end"), frames.MOVE),
     (LockOrder(True), frames.MOVE),
     (KeepOrder(65536), frames.MOVE),
+    (AwaitOrder("1-7", ("/sys/fs/cgroup/gomd-jobs", "unified")), frames.MOVE),
     (OrderOutcome("freeze", "it has ended"), frames.MOVED),
     (OrderOutcome("end", "", ((12, False), (15, True))), frames.MOVED),
     (OrderOutcome("received"), frames.MOVED),
@@ -131,7 +132,14 @@ def test_a_spec_is_for_starting_or_restoring_or_viewing() -> None:
 
 def test_orders() -> None:
     """Each is told by its name; one of a later version is none that can be carried out."""
-    for value in (_FREEZE, PlainOrder("thaw"), PlainOrder("end"), LockOrder(False), KeepOrder(7)):
+    for value in (
+        _FREEZE,
+        PlainOrder("thaw"),
+        PlainOrder("end"),
+        LockOrder(False),
+        KeepOrder(7),
+        AwaitOrder("1-7"),
+    ):
         [frame] = FrameParser().feed(job_messages.encode(value))
         assert job_messages.decode_order(frame.payload) == value
         assert json.loads(frame.payload)["do"] == value.do

@@ -83,6 +83,19 @@ def test_memory_becomes_images(
     assert (path / "pages-65536.img").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+@given(sizes=st.lists(st.integers(1, 9000), max_size=40))
+def test_the_questions_are_found(width: int, sizes: list[int]) -> None:
+    """criu asks twice, once for each memory, and what looks like a question in a page is none."""
+    data = memory(width)[:-width]
+    data += header(width, ADD_F, 4, 1, 0, SHARED) + header(width, OPEN2, memory=PROCESS).ljust(PAGE, b"d")
+    reader, found, at = page_images.RequestReader(PAGE), 0, 0
+    for size in [*sizes, len(data)]:
+        found += reader.feed(memoryview(data)[at : at + size])
+        at += size
+    assert found == 2
+
+
 @pytest.mark.parametrize("command", [CLOSE, FORCE_CLOSE])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_dump_that_failed_before_it_began(tmp_path: Path, width: int, command: int) -> None:

@@ -16,11 +16,14 @@ from gomd.jobs.supervisor.cgroups import (
     NoLimit,
     find_place,
     group_of,
+    own_directory,
     parse_mounts,
     parse_own,
     sweep,
 )
+from gomd.jobs.supervisor.early_group import EarlyGroup, enter_early
 from libgomd.wire.job_messages import SpawnSpec
+from libgomd.wire.job_orders import AwaitOrder
 
 _FILES = ("cgroup.procs", "cgroup.controllers", "cgroup.subtree_control")
 
@@ -130,6 +133,52 @@ def test_memory_of_version_one(machine: Machine) -> None:
     machine.unified("/")
     machine.memory("/a")
     assert find_place(machine.write(), managed=True) == (str(base / "gomd-jobs"), MEMORY, "")
+
+
+def test_its_own_cgroup(machine: Machine) -> None:
+    """It is found in the hierarchy that a place is in, and nowhere when that cannot be seen from here."""
+    base = machine.cgroup("unified/a")
+    older = machine.cgroup("memory/b")
+    machine.unified("/a")
+    proc = machine.write()
+    assert own_directory(UNIFIED, proc) == own_directory(PLAIN, proc) == str(base)
+    assert own_directory(MEMORY, proc) is None
+    machine.memory("/b")
+    assert own_directory(MEMORY, machine.write()) == str(older)
+
+
+def test_a_supervisor_that_enters_early(tmp_path: Path) -> None:
+    """It is asked into a cgroup without a limit, which gets one later, and goes back where it came from."""
+    back = tmp_path / "daemon"
+    back.mkdir()
+    (back / "cgroup.procs").write_text("")
+    group = EarlyGroup((str(tmp_path / "jobs"), MEMORY), "1-7", str(back))
+    group.make()
+    [made] = (tmp_path / "jobs").iterdir()
+    files = ("cgroup.procs", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
+    for name in files:
+        (made / name).write_text("")
+    group.enter_early()
+    assert not group.inside  # no kernel has put it there
+    assert (made / "cgroup.procs").read_text() == "0"
+    group.inside = True
+    (made / "cgroup.procs").write_text("")
+    group.limit_to(4096)
+    assert (made / "memory.limit_in_bytes").read_text() == "4096"
+    assert (made / "cgroup.procs").read_text() == ""  # it is in it already, with all that it starts
+    group.leave()
+    group.leave()
+    assert (back / "cgroup.procs").read_text() == "0"
+    for name in files:
+        (made / name).unlink()
+    group.remove()
+    assert not made.exists()
+
+
+def test_nothing_is_entered_without_a_place() -> None:
+    """The restore makes a cgroup then, where there can be one."""
+    assert enter_early(AwaitOrder("1-7")) is None
+    assert enter_early(AwaitOrder("1-7", ("", PLAIN))) is None
 
 
 def test_no_cgroups(machine: Machine) -> None:
