@@ -115,8 +115,10 @@ def run(endpoints: Sequence[Endpoint], token: str, options: TopOptions) -> int:
     if options.once:
         return print_picture(place, options)
     check_screen("top")
-    wanted = options.wanted._replace(top=first_top(place))
     from gom.monitor.top_screen import TopScreen
+    from gom.monitor.top_selection import FIRST_MOST
+
+    wanted = options.wanted._replace(top=first_top(place), most=FIRST_MOST)
 
     program = TopScreen(place, wanted, options.period, clock_time)
     from gom.monitor import screen
