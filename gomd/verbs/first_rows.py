@@ -91,7 +91,7 @@ class FirstRows:
         for node, each in rounds.items():
             if each.count:
                 heap.append((rank(each.data), node))
-                total += each.matched
+                total += each.matched()
         heapq.heapify(heap)
         chosen: dict[int, int] = {}
         for _ in range(self.most):

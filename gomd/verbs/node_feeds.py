@@ -182,8 +182,10 @@ class Feed:
         def take(data: bytes) -> None:
             now = silence.heard()
             try:
-                for each in feed(data):
-                    self._take(each, now)
+                for rows in feed(data):
+                    if self.rows is None or self.failure is not None:
+                        self._take(rows, now)
+                    self.rows, self.failure, self._fresh_at = rows, None, now
             except (MalformedReply, NotPossible, TimedOut) as error:
                 raise _about(node, error) from error
 

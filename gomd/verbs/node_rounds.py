@@ -23,12 +23,12 @@ from libgomd.wire.lines import EOL
 MAX_ROUND_BYTES: Final = 32 << 20
 MAX_ROW_BYTES: Final = 4 << 20
 MAX_ROUND_ROWS: Final = 100_000
-#: The end of a row: how many rows there are of which the round has the first, where that is told; the number
-#: of the round, and how many rows that has.
-_END: Final = re.compile(
-    rb'(?:"matched": ([0-9]{1,10}), )?("round": [0-9]{1,15}, "rows": ([0-9]{1,9})\}\r\n)\Z'
-)
-_END_LENGTH: Final = 96
+#: The end of a row: the number of its round, and how many rows that has. Before it, where that is told, stands
+#: how many rows there are of which these are the first.
+_ROUND: Final = b'"round": '
+_LAST: Final = re.compile(rb'"round": [0-9]{1,15}, "rows": ([0-9]{1,9})\}\r\n\Z')
+_MATCHED: Final = re.compile(rb'"matched": ([0-9]{1,10}), \Z')
+_END_LENGTH: Final = 64
 #: What stands for itself in a row. A tab is escaped in JSON, as every control character is.
 _PLAIN: Final = bytes(range(0x20, 0x7F))
 #: Names that the asked daemon gives a row.
@@ -42,18 +42,22 @@ class NodeRound:
     """
     One round of a node.
 
-    :ivar data: its bytes. :ivar count: how many rows it has. :ivar matched: how many there are of which these
-        are the first, as the node says.
+    :ivar data: its bytes. :ivar count: how many rows it has.
+    :param end: where the end of its last row begins, which all rows have.
     """
 
-    __slots__ = ("_end", "_rows", "count", "data", "matched")
+    __slots__ = ("_end", "_rows", "count", "data")
 
-    def __init__(self, data: bytes, end: bytes, count: int, matched: int) -> None:
+    def __init__(self, data: bytes, end: int, count: int) -> None:
         self.data = data
         self.count = count
-        self.matched = matched
         self._end = end
-        self._rows: list[bytes] | None = None if count else []
+        self._rows: list[bytes] | None = None
+
+    def matched(self) -> int:
+        """Return how many rows there are of which these are the first, as the node says."""
+        found = _MATCHED.search(self.data, max(0, self._end - 24), self._end)
+        return self.count if found is None else int(found[1])
 
     def rows(self) -> list[bytes]:
         """
@@ -61,8 +65,11 @@ class NodeRound:
 
         :raises MalformedReply: the lines are no rows of this round.
         """
+        if not self.count:
+            return []
         if self._rows is None:
-            rows = self.data[1 : -len(self._end)].split(self._end + b"{")
+            end = self.data[self._end :]
+            rows = self.data[1 : self._end].split(end + b"{")
             if len(rows) != self.count or self.data[:1] != b"{":
                 raise _malformed("rows of several rounds in one", self.data)
             self._rows = rows
@@ -107,11 +114,13 @@ class RoundCutter:
         :raises TimedOut: the block has ended. :raises RequestError: the node could not complete its block.
         :raises NodeError: likewise.
         """
-        if not self._pending and (found := _END.search(data, len(data) - _END_LENGTH)) is not None:
-            matched, end, rows = found.groups()
-            count = int(rows)
-            if data.count(b"\n") == (count or 1) and count <= MAX_ROUND_ROWS:
-                return (NodeRound(data, end, count, count if matched is None else int(matched)),)
+        if not self._pending:
+            at = data.rfind(_ROUND, -_END_LENGTH)
+            found = _LAST.match(data, at) if at >= 0 else None
+            if found is not None:
+                count = int(found[1])
+                if data.count(b"\n") == (count or 1) and count <= MAX_ROUND_ROWS:
+                    return (NodeRound(data, at, count),)
         return self._cut(data)
 
     def _cut(self, data: bytes) -> Iterator[NodeRound]:
@@ -130,10 +139,10 @@ class RoundCutter:
             self._pending, self._size, self._lines, self._wanted = [], 0, 0, None
             if rest:
                 self._add(rest)
-            found = _end_of(lines[0])
-            assert found is not None
-            matched, end, _ = found.groups()
-            yield NodeRound(whole, end, count, count if matched is None else int(matched))
+            at = whole.rfind(_ROUND, -_END_LENGTH)
+            if at < 0 or _LAST.match(whole, at) is None:
+                raise _malformed("a line that is no row of a watch", lines[-1])
+            yield NodeRound(whole, at, count)
 
     def _add(self, data: bytes) -> None:
         self._pending.append(data)
@@ -154,16 +163,16 @@ class RoundCutter:
         found = _end_of(line)
         if not is_whole or found is None:
             raise _error_in(line)
-        if int(found[3]) > MAX_ROUND_ROWS:
+        if int(found[1]) > MAX_ROUND_ROWS:
             raise NotPossible(TOO_MANY)
-        return int(found[3])
+        return int(found[1])
 
 
 TOO_MANY: Final = "it has too many rows to be watched with others: select some, as with `ps --top 100`"
 
 
 def _end_of(line: bytes) -> re.Match[bytes] | None:
-    return _END.search(line[-_END_LENGTH:] + EOL)
+    return _LAST.search(line[-_END_LENGTH:] + EOL)
 
 
 def checked(row: bytes, node: int, are_processes: bool) -> bytes:

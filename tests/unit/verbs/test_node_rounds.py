@@ -52,7 +52,7 @@ def test_how_many_there_are() -> None:
     """Said by the node, or as many as it sends."""
     [told] = RoundCutter().feed(lines(1, {"pid": 1, "matched": 312}))
     [plain] = RoundCutter().feed(lines(1, {"pid": 1}))
-    assert (told.matched, plain.matched) == (312, 1)
+    assert (told.matched(), plain.matched()) == (312, 1)
 
 
 @given(st.lists(st.binary(max_size=80) | st.sampled_from([DATA, lines(1, {"a": 1}), b"\r\n", b"."])))
