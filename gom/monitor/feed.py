@@ -100,6 +100,7 @@ class ClusterFeed:
 
     :param period: seconds from round to round. :param wanted: the processes; None for no processes at all.
     :param changed: called, on any thread, when `snapshot` gives something new.
+    :param nodes: how many there are, as far as that is known before they have come.
     """
 
     def __init__(
@@ -109,8 +110,11 @@ class ClusterFeed:
         wanted: ProcessQuery | None,
         changed: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
+        nodes: int = 1,
     ) -> None:
         self._place = place
+        self._first_nodes = nodes
+        self._has_table = threading.Event()
         self._period = period
         self._wanted = wanted
         self._changed = changed
@@ -123,11 +127,13 @@ class ClusterFeed:
         self._replaced: list[Subscription] = []
 
     def start(self) -> None:
-        """Begin to follow; returns at once."""
-        for work in (self._nodes, self._events, self._jobs):
-            self._standing.append(self._begin(work))
+        """Begin to follow; returns at once. Does nothing when it has begun already."""
+        if self._standing:
+            return
         if self._wanted is not None:
             self._following = self._begin(self._processes_of(self._wanted))
+        for work in (self._nodes, self._events, self._jobs):
+            self._standing.append(self._begin(work))
 
     def stop(self) -> None:
         """End all subscriptions. Does not wait for them."""
@@ -209,6 +215,8 @@ class ClusterFeed:
             yield
 
     def _jobs(self, subscription: Subscription) -> Generator[None, None, None]:
+        if self._wanted is not None:  # what is looked at first comes first
+            self._has_table.wait(JOBS_PERIOD)
         request = Request("watch", ("-n", f"{JOBS_PERIOD:g}", ALL, "stats", JOBS_COUNTER))
         for lines in rounds_of(subscription.open(self._place.line(request), request).chunks()):
             self._publish(jobs=jobs_in(lines))
@@ -216,7 +224,8 @@ class ClusterFeed:
 
     def _processes_of(self, wanted: ProcessQuery) -> Callable[[Subscription], Generator[None, None, None]]:
         def work(subscription: Subscription) -> Generator[None, None, None]:
-            count = max(1, sum(node.up for node in self._latest.nodes)) if not wanted.node else 1
+            count = sum(node.up for node in self._latest.nodes) or self._first_nodes
+            count = 1 if wanted.node else count
             period = max(self._period, wanted.top * count / ROWS_PER_SECOND)
             request = Request("watch", ("-n", f"{period:.3g}", *wanted.words()))
             before = kept(self._latest, wanted)
@@ -227,6 +236,7 @@ class ClusterFeed:
                 if wanted == self._wanted:
                     before = read_round(lines, wanted.sort, now, before)
                     self._publish(table=MergedTable(wanted.sort, before, now), wanted=wanted)
+                    self._has_table.set()
                     self._stop_replaced()
                 yield
 

@@ -74,6 +74,10 @@ class TopScreen:
         if self._feed is not None:
             self._feed.stop()
 
+    def patience(self) -> float:
+        """Return the seconds between two pictures that news ask for; none as long as there are no rows."""
+        return 0.0 if self._snapshot.table is None else 0.75 * min(1.0, self._period)
+
     # -- drawing
 
     def draw(self, columns: int, rows: int) -> list[Line]:
