@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any, Final
@@ -21,15 +21,14 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from bench.big_cluster import BigCluster, Heard, engine_of, processes
-from gomd.interfaces import ForwardedReply, IPeers
+from gomd.interfaces import IPeers
 from gomd.protocols.no_peers import NoPeers
 from gomd.verbs.context import Parts
 from gomd.verbs.rendering import pieces, status_of
 from gomd.verbs.rounds import Watcher
-from libgomd.errors import PeerUnreachable
 from libgomd.model import Caller, Node, Output, Process
 from libgomd.testing import MemoryDaemon, MemorySource
-from libgomd.wire.lines import Request
+from libgomd.wire.lines import Request, encode_block
 
 _reactor: Any = installed_reactor
 #: Processes of each node.
@@ -52,28 +51,33 @@ def busy_processes(node: int, variant: int) -> list[Process]:
 
 
 class Beat:
-    """Fires what waits for it, group after group, so that each waits a whole period each time."""
+    """Sends what follows it its next bytes, group after group, each once a period."""
 
     def __init__(self, clock: Clock, period: float) -> None:
         self._clock = clock
         self._period = period
-        self._waiting: list[list[Deferred[None]]] = [[] for _ in range(GROUPS)]
+        self._following: list[list[tuple[Iterator[bytes], Callable[[bytes], None]]]] = [
+            [] for _ in range(GROUPS)
+        ]
         self._turn = 0
         clock.callLater(period / GROUPS, self._next)
 
-    def wait(self, group: int) -> Deferred[None]:
-        """Return a Deferred that fires at the group's next turn."""
-        waiting: Deferred[None] = Deferred()
-        self._waiting[group].append(waiting)
-        return waiting
+    async def follow(self, group: int, made: Sequence[bytes], take: Callable[[bytes], None]) -> None:
+        """Send the first of ``made`` now, and one more each period, until this is cancelled."""
+        rounds = itertools.cycle(made)
+        entry = (rounds, take)
+        take(next(rounds))
+        self._following[group].append(entry)
+        try:
+            await Deferred()
+        finally:
+            self._following[group].remove(entry)
 
     def _next(self) -> None:
         self._clock.callLater(self._period / GROUPS, self._next)
         self._turn = (self._turn + 1) % GROUPS
-        due, self._waiting[self._turn] = self._waiting[self._turn], []
-        for each in due:
-            if not each.called:
-                each.callback(None)
+        for rounds, take in self._following[self._turn]:
+            take(next(rounds))
 
 
 @implementer(IPeers)
@@ -87,24 +91,34 @@ class WatchedPeers(NoPeers):
             for variant in range(VARIANTS)
         ]
         self._made: dict[tuple[str, ...], list[list[str]]] = {}
-        self._sent: dict[tuple[int, tuple[str, ...]], list[list[str]]] = {}
+        self._sent: dict[tuple[int, tuple[str, ...]], list[bytes]] = {}
         self._beats: dict[float, Beat] = {}
 
-    async def ask(self, node: Node, request: Request, caller: Caller, json: bool) -> ForwardedReply:
-        """See `IPeers.ask`."""
-        if request.verb != "watch" or request.arguments[0] != "-n" or not json:
-            raise PeerUnreachable("a simulated node answers watches in JSON only")
+    async def follow(
+        self,
+        node: Node,
+        request: Request,
+        caller: Caller,
+        opened: Callable[[], None],
+        take: Callable[[bytes], None],
+    ) -> None:
+        """See `IPeers.follow`."""
         words, period = request.arguments[2:], float(request.arguments[1])
         if (node.id, words) not in self._sent:
             self._sent[node.id, words] = await self._made_for(node, words, caller)
-        return ForwardedReply(201, "watching", self._rounds(node, period, self._sent[node.id, words]))
+        opened()
+        if period not in self._beats:
+            self._beats[period] = Beat(self._clock, period)
+        await self._beats[period].follow(node.id % GROUPS, self._sent[node.id, words], take)
 
-    async def _made_for(self, node: Node, words: tuple[str, ...], caller: Caller) -> list[list[str]]:
+    async def _made_for(self, node: Node, words: tuple[str, ...], caller: Caller) -> list[bytes]:
         """Return the rounds that a node sends: once, so that only the first viewer of a run waits for it."""
         if words not in self._made:
             self._made[words] = [await self._round(far, words, caller) for far in self._far]
         return [
-            [_OWN.sub(rf"\g<1>{node.id}", _NUMBER.sub(f'"round": {number}', line)) for line in lines]
+            encode_block(
+                _OWN.sub(rf"\g<1>{node.id}", _NUMBER.sub(f'"round": {number}', line)) for line in lines
+            )
             for number, lines in enumerate(self._made[words], 1)
         ]
 
@@ -115,16 +129,6 @@ class WatchedPeers(NoPeers):
             reply = await reply
         assert status_of(reply, True)[0] == 201
         return [line async for piece in pieces(reply, True) for line in piece]
-
-    async def _rounds(
-        self, node: Node, period: float, made: Sequence[list[str]]
-    ) -> AsyncGenerator[list[str], None]:
-        if period not in self._beats:
-            self._beats[period] = Beat(self._clock, period)
-        beat = self._beats[period]
-        for lines in itertools.cycle(made):
-            yield lines
-            await beat.wait(node.id % GROUPS)
 
 
 class WatchedCluster(BigCluster):

@@ -177,7 +177,7 @@ VERBS: Final[dict[str, tuple[str, str, str]]] = {
     "watch": (
         "watch VERB ...",
         "read",
-        "repeat a verb that reads: [-n SECONDS] [-c COUNT] [@NODE or @all]",
+        "repeat a verb that reads: [-n SECONDS] [-c COUNT] [--most N] [@NODE or @all]",
     ),
     "events": (
         "events [--kind=KIND,...] [--newest=N] [--since=T] [--until=T]",

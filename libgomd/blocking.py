@@ -150,9 +150,10 @@ class Client:
         nodes: calls.NodeKey = "all",
         seconds: float | None = None,
         rounds: int | None = None,
+        most: int | None = None,
     ) -> Generator[list[NodeAnswer[T]], None, None]:
         """Ask ``call`` of every node, or of one, again and again: yield rounds of what each said last."""
-        return self.stream(calls.watch_nodes(call, nodes=nodes, seconds=seconds, rounds=rounds))
+        return self.stream(calls.watch_nodes(call, nodes=nodes, seconds=seconds, rounds=rounds, most=most))
 
     def watch_events(self, *, node: calls.NodeKey = "") -> Generator[Event, None, None]:
         """Yield events as they happen."""

@@ -228,9 +228,10 @@ class Client(RunsJobs):
         nodes: calls.NodeKey = "all",
         seconds: float | None = None,
         rounds: int | None = None,
+        most: int | None = None,
     ) -> Answers[list[NodeAnswer[T]]]:
         """Ask ``call`` of every node, or of one, again and again: rounds of what each node said last."""
-        return self.stream(calls.watch_nodes(call, nodes=nodes, seconds=seconds, rounds=rounds))
+        return self.stream(calls.watch_nodes(call, nodes=nodes, seconds=seconds, rounds=rounds, most=most))
 
     def watch_events(self, *, node: calls.NodeKey = "") -> Answers[Event]:
         """Ask to be told of events as they happen."""

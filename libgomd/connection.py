@@ -22,6 +22,7 @@ from libgomd.replies import Reply, Size
 from libgomd.tcp import send_without_delay
 from libgomd.wire.lines import (
     BLOCK,
+    FRAMES,
     GREETING,
     BlockLine,
     ReplyEvent,
@@ -134,8 +135,12 @@ class LineConnection(TwistedProtocol):
         for waiting in farewells:
             waiting.callback(None)
 
+    def keep_block(self) -> None:
+        """Parse no block any more: after the next 201 the connection is handed over, as after a 202."""
+        self._parser.stops_at = (FRAMES, BLOCK)
+
     def hand_over(self, protocol: TwistedProtocol) -> None:
-        """Hand the connection over to ``protocol``, after a 202 answer."""
+        """Hand the connection over to ``protocol``, after a 202 answer, or a 201 one after `keep_block`."""
         assert self.transport is not None
         self._successor = protocol
         protocol.makeConnection(self.transport)

@@ -43,9 +43,10 @@ class Silence:
         """Cancel ``reading`` when the silence is too long."""
         self._reading = reading
 
-    def heard(self) -> None:
-        """Note that something was said now."""
-        self._since = self._clock.seconds()
+    def heard(self) -> float:
+        """Note that something was said now; returns when that is, in seconds of the clock."""
+        self._since = now = self._clock.seconds()
+        return now
 
     def stop(self) -> None:
         """End the timer."""

@@ -19,6 +19,8 @@ class NodeAnswer(Generic[T]):
 
     :ivar node: its id. :ivar value: its answer, the newest that is known; None when it never gave one.
     :ivar age: seconds since ``value`` was fresh; 0 when it is.
+    :ivar matched: how many rows it has of which ``value`` is a part, where options of `ps` select; else None.
+    :ivar total: how many rows all nodes have, of which the round has the first (``most``); else None.
     :ivar error: why it never answered. :ivar left: it has left the cluster; said in one round.
     """
 
@@ -27,6 +29,8 @@ class NodeAnswer(Generic[T]):
     age: float = 0.0
     error: RequestError | NodeError | None = None
     left: bool = False
+    matched: int | None = None
+    total: int | None = None
 
 
 class NodeRounds(Generic[T]):
@@ -77,4 +81,11 @@ class NodeRounds(Generic[T]):
             return NodeAnswer(node, error=error, age=float(age))
         except GomdError as error:
             raise MalformedReply(str(error)) from error
-        return NodeAnswer(node, value, float(age))
+        return NodeAnswer(
+            node, value, float(age), matched=_count(first, "matched"), total=_count(first, "total")
+        )
+
+
+def _count(row: dict[str, Any], name: str) -> int | None:
+    value = row.get(name)
+    return value if type(value) is int else None

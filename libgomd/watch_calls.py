@@ -32,12 +32,18 @@ def watch(call: Call[T], *, seconds: float | None = None, rounds: int | None = N
 
 
 def watch_nodes(
-    call: Call[T], *, nodes: NodeKey = "all", seconds: float | None = None, rounds: int | None = None
+    call: Call[T],
+    *,
+    nodes: NodeKey = "all",
+    seconds: float | None = None,
+    rounds: int | None = None,
+    most: int | None = None,
 ) -> Stream[list[NodeAnswer[T]]]:
     """
     Ask ``call`` of every node, or of one, again and again; each round has what each node said last.
 
     :param nodes: ``all``, or the id or name of one. Other parameters as for `watch`.
+    :param most: of `ps` in an order: only so many rows of all nodes together, the first ones; None for all.
     :raises MalformedRequest: for `events`, which every node knows, and for a call that names a node.
     """
     if call.request.verb == "events":
@@ -46,6 +52,7 @@ def watch_nodes(
         raise MalformedRequest("name the nodes in `nodes`, and none in the call")
     options: list[object] = [] if seconds is None else ["-n", f"{seconds:g}"]
     options += [] if rounds is None else ["-c", rounds]
+    options += [] if most is None else ["--most", most]
     asked = call.request
     request = forms.request("watch", *options, f"@{nodes}", asked.verb, *asked.arguments)
     return Stream(request, lambda: NodeRounds(call))

@@ -42,6 +42,8 @@ class ProcessQuery(NamedTuple):
     :ivar top: so many of each node at most. :ivar sort: a key of `table.KEY_FIELDS`. :ivar match: part of the
         name or command line; empty for all. :ivar user: a user's name or number; empty for all.
     :ivar jobs: only processes of jobs. :ivar node: one node's id; 0 for all nodes.
+    :ivar most: so many of all nodes at most, chosen by the asked daemon; 0 for all of them.
+    :ivar pinned: processes that are wanted whether they are among these or not, each as ``IDENTITY@NODE``.
     """
 
     top: int = 20
@@ -50,14 +52,22 @@ class ProcessQuery(NamedTuple):
     user: str = ""
     jobs: bool = False
     node: int = 0
+    most: int = 0
+    pinned: tuple[str, ...] = ()
 
     def words(self) -> tuple[str, ...]:
-        """Return the request behind ``watch``: the nodes, `ps` and its options."""
+        """Return the request behind ``watch``: which rows of the nodes, the nodes, `ps` and its options."""
         options = [f"--top={self.top}", f"--sort={self.sort}", f"--fields={','.join(fields(self.sort))}"]
         options += [f"--user={self.user[:MAX_TEXT]}"] if self.user else []
         options += [f"--match={self.match[:MAX_TEXT]}"] if self.match else []
         options += ["--jobs"] if self.jobs else []
-        return (f"@{self.node}" if self.node else ALL, "ps", *options)
+        first = [f"--most={self.most}"] if self.most else []
+        first += [f"--with={','.join(self.pinned)}"] if self.most and self.pinned else []
+        return (*first, f"@{self.node}" if self.node else ALL, "ps", *options)
+
+    def is_like(self, other: ProcessQuery) -> bool:
+        """Return whether the nodes are asked the same for ``other``."""
+        return self._replace(most=0, pinned=()) == other._replace(most=0, pinned=())
 
 
 class ClusterState(NamedTuple):
@@ -90,6 +100,7 @@ class ClusterFeed:
 
     :param period: seconds from round to round. :param wanted: the processes; None for no processes at all.
     :param changed: called, on any thread, when `snapshot` gives something new.
+    :param nodes: how many there are, as far as that is known before they have come.
     """
 
     def __init__(
@@ -99,8 +110,11 @@ class ClusterFeed:
         wanted: ProcessQuery | None,
         changed: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
+        nodes: int = 1,
     ) -> None:
         self._place = place
+        self._first_nodes = nodes
+        self._has_table = threading.Event()
         self._period = period
         self._wanted = wanted
         self._changed = changed
@@ -110,17 +124,20 @@ class ClusterFeed:
         self._troubles: dict[Subscription, str] = {}
         self._standing: list[Subscription] = []
         self._following: Subscription | None = None
+        self._replaced: list[Subscription] = []
 
     def start(self) -> None:
-        """Begin to follow; returns at once."""
-        for work in (self._nodes, self._events, self._jobs):
-            self._standing.append(self._begin(work))
+        """Begin to follow; returns at once. Does nothing when it has begun already."""
+        if self._standing:
+            return
         if self._wanted is not None:
             self._following = self._begin(self._processes_of(self._wanted))
+        for work in (self._nodes, self._events, self._jobs):
+            self._standing.append(self._begin(work))
 
     def stop(self) -> None:
         """End all subscriptions. Does not wait for them."""
-        for each in (*self._standing, *([self._following] if self._following else [])):
+        for each in (*self._standing, *self._replaced, *([self._following] if self._following else [])):
             each.stop()
 
     def snapshot(self) -> ClusterState:
@@ -132,12 +149,23 @@ class ClusterFeed:
         """Follow other processes from now on. The rows that are there stay until the first new ones come."""
         if wanted == self._wanted:
             return
+        shares = self._wanted is not None and wanted.is_like(self._wanted)
         self._wanted = wanted
-        before, self._following = self._following, self._begin(self._processes_of(wanted))
+        before, self._following = self._following, None
         if before is not None:
-            before.stop()
-            with self._lock:
-                self._troubles.pop(before, None)
+            # While it lasts, the daemon goes on watching the nodes, and need not begin anew.
+            self._replaced.append(before)
+            if not shares:
+                self._stop_replaced()
+        self._following = self._begin(self._processes_of(wanted))
+
+    def _stop_replaced(self) -> None:
+        with self._lock:
+            replaced, self._replaced = self._replaced, []
+            for each in replaced:
+                self._troubles.pop(each, None)
+        for each in replaced:
+            each.stop()
 
     def _begin(self, work: Callable[[Subscription], Generator[None, None, None]]) -> Subscription:
         subscription = Subscription(self._place, work, self._said)
@@ -187,6 +215,8 @@ class ClusterFeed:
             yield
 
     def _jobs(self, subscription: Subscription) -> Generator[None, None, None]:
+        if self._wanted is not None:  # what is looked at first comes first
+            self._has_table.wait(JOBS_PERIOD)
         request = Request("watch", ("-n", f"{JOBS_PERIOD:g}", ALL, "stats", JOBS_COUNTER))
         for lines in rounds_of(subscription.open(self._place.line(request), request).chunks()):
             self._publish(jobs=jobs_in(lines))
@@ -194,7 +224,8 @@ class ClusterFeed:
 
     def _processes_of(self, wanted: ProcessQuery) -> Callable[[Subscription], Generator[None, None, None]]:
         def work(subscription: Subscription) -> Generator[None, None, None]:
-            count = max(1, sum(node.up for node in self._latest.nodes)) if not wanted.node else 1
+            count = sum(node.up for node in self._latest.nodes) or self._first_nodes
+            count = 1 if wanted.node else count
             period = max(self._period, wanted.top * count / ROWS_PER_SECOND)
             request = Request("watch", ("-n", f"{period:.3g}", *wanted.words()))
             before = kept(self._latest, wanted)
@@ -202,8 +233,11 @@ class ClusterFeed:
                 if subscription.stopped:
                     return
                 now = self._clock()
-                before = read_round(lines, wanted.sort, now, before)
-                self._publish(table=MergedTable(wanted.sort, before, now), wanted=wanted)
+                if wanted == self._wanted:
+                    before = read_round(lines, wanted.sort, now, before)
+                    self._publish(table=MergedTable(wanted.sort, before, now), wanted=wanted)
+                    self._has_table.set()
+                    self._stop_replaced()
                 yield
 
         return work
@@ -218,7 +252,7 @@ def kept(latest: ClusterState, wanted: ProcessQuery) -> dict[int, NodeRows]:
     """
     if latest.table is None or latest.wanted is None:
         return {}
-    if latest.wanted._replace(top=0, node=0) != wanted._replace(top=0, node=0):
+    if not latest.wanted._replace(top=0, node=0).is_like(wanted._replace(top=0, node=0)):
         return {}
     return {node: rows for node, rows in latest.table.nodes.items() if wanted.node in (0, node)}
 

@@ -123,7 +123,8 @@ def run(endpoints: Sequence[Endpoint], token: str, options: MonOptions, wall: Wa
         return MonFeed(place, options.period, wall, changed)
 
     program = MonProgram(follow, options.view, wall, options.begin)
-    return screen.run(program, patience=0.75 * min(1.0, options.period))
+    pause = 0.75 * min(1.0, options.period)
+    return screen.run(program, patience=lambda: pause if program.has_nodes else 0.0)
 
 
 def once(place: DaemonEndpoints, options: MonOptions, wall: Wall) -> list[Line]:

@@ -47,11 +47,17 @@ class MonProgram:
         self._begin = begin
         self._followed: Followed | None = None
         self._drawn = Drawn([], Page(1), lambda x, y: 0)
+        self._has_drawn = False
 
     @property
     def view(self) -> View:
         """What the person has chosen."""
         return self._view
+
+    @property
+    def has_nodes(self) -> bool:
+        """Whether there is a picture of nodes already."""
+        return self._has_drawn
 
     def start(self, changed: Callable[[], None]) -> None:
         """See `Program.start`."""
@@ -66,6 +72,7 @@ class MonProgram:
     def draw(self, columns: int, rows: int) -> list[Line]:
         """See `Program.draw`."""
         cluster = self._cluster()
+        self._has_drawn = bool(cluster.nodes)
         if self._begin and cluster.nodes:
             self._view, self._begin = go_to(self._view, self._begin, self._ids(), self._drawn.page), 0
         drawn = draw(cluster, self._view, self._wall(), columns, rows)

@@ -55,6 +55,10 @@ _COLOURS: Final[Mapping[Style, RichStyle]] = {
 }
 
 
+def _at_once() -> float:
+    return 0.0
+
+
 def styles(environment: Mapping[str, str]) -> dict[Style, RichStyle]:
     """Return how each style is shown; without colours where the caller does not want them."""
     if not environment.get("NO_COLOR"):
@@ -79,7 +83,7 @@ class Picture(Widget, can_focus=True):
         self,
         program: ScreenProgram,
         shown: Mapping[Style, RichStyle],
-        patience: float = 0.0,
+        patience: Callable[[], float] = _at_once,
         paste: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__()
@@ -101,7 +105,7 @@ class Picture(Widget, can_focus=True):
         if not self._waiting:
             self._waiting = True
             passed = asyncio.get_running_loop().time() - self._drawn_at
-            self.set_timer(max(GATHER, self._patience - passed), self.redraw)
+            self.set_timer(max(GATHER, self._patience() - passed), self.redraw)
 
     def redraw(self) -> None:
         """Draw now what has changed."""
@@ -195,7 +199,7 @@ class Shell(App[int]):
         self,
         program: ScreenProgram,
         environment: Mapping[str, str] = os.environ,
-        patience: float = 0.0,
+        patience: Callable[[], float] = _at_once,
         paste: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__(ansi_color=True)
@@ -256,11 +260,17 @@ class Shell(App[int]):
                 pass
 
 
-def run(program: ScreenProgram, *, patience: float = 0.0, paste: Callable[[str], None] | None = None) -> int:
+def run(
+    program: ScreenProgram,
+    *,
+    patience: Callable[[], float] = _at_once,
+    paste: Callable[[str], None] | None = None,
+) -> int:
     """
     Show ``program`` on the terminal until it is finished or a signal ends it. Blocks.
 
-    :param patience: seconds between two pictures that news ask for, at least; keys are answered at once.
+    :param patience: returns the seconds between two pictures that news ask for, at least; keys are answered
+        at once.
     :param paste: takes a line of text that the person pastes; without it nothing is pasted.
     :returns: the exit status: 0, or 128 and the number of the signal.
     """

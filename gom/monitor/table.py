@@ -50,6 +50,7 @@ class NodeRows(NamedTuple):
     :ivar age: how old they were then. :ivar error: why it says nothing newer; empty when all is well.
     :ivar matched: how many processes there are of which these are the first; None when it does not say.
     :ivar away: those of its rows whose process runs on another node.
+    :ivar total: how many processes all nodes have of which the daemon gave the first; None when it gave all.
     """
 
     node: int
@@ -59,6 +60,7 @@ class NodeRows(NamedTuple):
     matched: int | None = None
     error: str = ""
     away: tuple[bytes, ...] = ()
+    total: int | None = None
 
     def age_at(self, now: float) -> float:
         """Return how many seconds old the rows are."""
@@ -73,7 +75,8 @@ class MergedTable:
     somebody looks: of five thousand rows a screen shows fifty.
 
     :param sort: a key of `KEY_FIELDS`. :param at: when it was made, in seconds of the monotonic clock.
-    :ivar nodes: by id.
+    :ivar nodes: by id. :ivar total: how many processes there are of which these are the first.
+    :ivar received: how many rows came.
     """
 
     def __init__(self, sort: str, nodes: Mapping[int, NodeRows], at: float) -> None:
@@ -82,6 +85,9 @@ class MergedTable:
         self.at = at
         self._rows = [_without_doubles(each, self.nodes) for each in self.nodes.values()]
         self._count = sum(map(len, self._rows))
+        totals = [each.total for each in self.nodes.values() if each.total is not None]
+        self.received = sum(len(each.lines) for each in self.nodes.values())
+        self.total = max(totals, default=self._count)
         self._merged: list[bytes] = []
         self._places: dict[str, int] = {}
         key = _LargestFirst(sort)
@@ -241,10 +247,15 @@ def _add(
     age = _number_in(first, b'"rows_age": ')
     if age is None:
         raise MalformedReply(f"a row without its age: {first[:80]!r}")
-    matched = _number_in(first, b'"matched": ')
+    matched, total = _whole_in(first, b'"matched": '), _whole_in(first, b'"total": ')
     own = b'"node": %d,' % node
     away = tuple(line for line in lines if own not in line)
-    found[node] = NodeRows(node, tuple(lines), now, age, None if matched is None else int(matched), away=away)
+    found[node] = NodeRows(node, tuple(lines), now, age, matched, away=away, total=total)
+
+
+def _whole_in(line: bytes, name: bytes) -> int | None:
+    number = _number_in(line, name)
+    return None if number is None else int(number)
 
 
 def _number_in(line: bytes, name: bytes) -> float | None:

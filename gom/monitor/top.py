@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from gom.monitor import picture
 from gom.monitor.extra import check_screen
-from gom.monitor.feed import MAX_TEXT, ProcessQuery, once
+from gom.monitor.feed import MAX_TEXT, ClusterFeed, ProcessQuery, once
 from gom.monitor.subscription import DaemonEndpoints
 from gom.monitor.table import KEY_FIELDS
 from libgomd.endpoints import Endpoint
@@ -115,18 +115,44 @@ def run(endpoints: Sequence[Endpoint], token: str, options: TopOptions) -> int:
     if options.once:
         return print_picture(place, options)
     check_screen("top")
-    wanted = options.wanted._replace(top=first_top(place))
+    from gom.monitor.top_selection import FIRST_MOST
+
+    nodes = nodes_of(place)
+    wanted = options.wanted._replace(top=first_top(nodes), most=FIRST_MOST)
+    news = _News()
+    feed = ClusterFeed(place, options.period, wanted, news, nodes=nodes)
+    feed.start()  # the daemon asks the nodes while textual is imported
     from gom.monitor.top_screen import TopScreen
 
-    program = TopScreen(place, wanted, options.period, clock_time)
+    program = TopScreen(place, wanted, options.period, clock_time, lambda told: news.tell(told, feed))
     from gom.monitor import screen
 
-    return screen.run(program, patience=0.75 * min(1.0, options.period), paste=program.paste)
+    return screen.run(program, patience=program.patience, paste=program.paste)
 
 
-def first_top(place: DaemonEndpoints) -> int:
+class _News:
+    """Passes on that there are news, once somebody is to be told."""
+
+    def __init__(self) -> None:
+        self._told: Callable[[], None] = lambda: None
+
+    def __call__(self) -> None:
+        self._told()
+
+    def tell(self, told: Callable[[], None], feed: ClusterFeed) -> ClusterFeed:
+        """Tell ``told`` from now on; returns ``feed``, whose news they are."""
+        self._told = told
+        return feed
+
+
+def first_top(nodes: int) -> int:
+    """Return how many rows to ask of each of so many nodes: fewer in a large cluster."""
+    return max(LEAST_TOP, min(FIRST_TOP, ROWS // max(1, nodes)))
+
+
+def nodes_of(place: DaemonEndpoints) -> int:
     """
-    Return how many rows to ask of each node: fewer in a large cluster. Blocks.
+    Return how many nodes there are. Blocks.
 
     A daemon that is not there, or a wrong token, is found here, before the screen is taken.
 
@@ -138,8 +164,7 @@ def first_top(place: DaemonEndpoints) -> int:
         count, _, _ = line.ask(request, line.timeout).text.partition(" ")  # 500 nodes, 498 up
     finally:
         line.close()
-    nodes = int(count) if count.isdecimal() else 1
-    return max(LEAST_TOP, min(FIRST_TOP, ROWS // max(1, nodes)))
+    return max(1, int(count)) if count.isdecimal() else 1
 
 
 def print_picture(place: DaemonEndpoints, options: TopOptions) -> int:

@@ -96,6 +96,13 @@ class ProcessList:
             return len(self._order)
         return 0 if self._table is None else len(self._table)
 
+    @property
+    def total(self) -> int:
+        """How many rows there are, also those that the daemon has not sent."""
+        if self._order is not None or self._table is None:
+            return len(self)
+        return max(self._table.total, len(self._table))
+
     def _identity_at(self, at: int) -> str:
         if self._order is not None:
             return self._order[at]
@@ -141,6 +148,10 @@ class ProcessList:
         if self._identity is not None:
             return self._identity
         return self._identity_at(self._cursor) if self._cursor < len(self) else None
+
+    def kept(self) -> list[str]:
+        """Return the identities of the rows that have to stay: marked ones, and that of a kept cursor."""
+        return sorted(self.marks | ({self._identity} if self._identity is not None else set()))
 
     def chosen(self) -> list[str]:
         """Return the identities of the marked rows, else of the row under the cursor."""

@@ -74,6 +74,10 @@ class TopScreen:
         if self._feed is not None:
             self._feed.stop()
 
+    def patience(self) -> float:
+        """Return the seconds between two pictures that news ask for; none as long as there are no rows."""
+        return 0.0 if self._snapshot.table is None else 0.75 * min(1.0, self._period)
+
     # -- drawing
 
     def draw(self, columns: int, rows: int) -> list[Line]:
@@ -82,7 +86,7 @@ class TopScreen:
         self._height = height = top_view.table_height(rows)
         self._take_news()
         shown = self._list.rows(height)
-        table = top_view.TableView(shown, self._list.top, self._list.cursor, len(self._list))
+        table = top_view.TableView(shown, self._list.top, self._list.cursor, self._list.total)
         if self._snapshot.table is not None:
             top_detail.notes(self._history, [each.process for each in shown], self._snapshot.table.at)
         self._shown = shown
@@ -119,6 +123,16 @@ class TopScreen:
             self._answered(answer)
         at_end = self._list.top + self._height >= len(self._list)
         self._selection.follow(self._snapshot, self._height, at_end)
+        self._selection.pin(self._looked_at(), self._snapshot.table, self._snapshot.at)
+
+    def _looked_at(self) -> tuple[str, ...]:
+        """Return the processes that are marked, or under a cursor that was moved, each with its node."""
+        table = self._snapshot.table
+        if table is None:
+            return ()
+        identities = self._list.kept()
+        found = [process for each in identities if (process := table.find(each)) is not None]
+        return tuple(f"{process.identity}@{process.node}" for process in found)
 
     def _ask_feed(self, wanted: ProcessQuery) -> None:
         assert self._feed is not None

@@ -6,11 +6,19 @@ from collections.abc import Callable
 from typing import Final
 
 from gom.monitor.feed import ClusterState, ProcessQuery
+from gom.monitor.table import MergedTable, NodeRows
 
 #: Rows of each node at most. More are asked for when the window comes to the end of those that are there.
 MAX_TOP: Final = 100_000
 #: Rows of all nodes that a tree asks for at once.
 TREE_ROWS: Final = 20_000
+#: Rows of all nodes that are asked for at first; more when the window comes to their end.
+FIRST_MOST: Final = 100
+#: Windows that these rows fill at least, so that a step of one window has its rows already.
+WINDOWS: Final = 2
+#: Processes that are asked for wherever they rank, and seconds for which they have to be the same before.
+MAX_PINNED: Final = 32
+PINNING_PAUSE: Final = 0.3
 #: Seconds for which typing has to pause before the nodes are asked with the new filter.
 TYPING_PAUSE: Final = 0.3
 #: Characters of a filter.
@@ -31,6 +39,8 @@ class ListSelection:
         self._ask = ask
         self._first_top = wanted.top
         self._typed_at = 0.0
+        self._pinned: tuple[str, ...] = ()
+        self._pinned_at = 0.0
 
     def want(self, **values: object) -> None:
         """Ask with other values of `ProcessQuery` from now on."""
@@ -84,14 +94,38 @@ class ListSelection:
         if self.typing is not None and snapshot.at - self._typed_at > TYPING_PAUSE:
             self.want(match=self.typing, top=min(self.wanted.top, self._enough(height)))
         table = snapshot.table
-        if not at_end or table is None or snapshot.wanted != self.wanted or self.wanted.top >= MAX_TOP:
+        if table is None or snapshot.wanted != self.wanted:
             return
-        if any(each.matched is not None and each.matched > len(each.lines) for each in table.nodes.values()):
-            self.want(top=min(2 * self.wanted.top, MAX_TOP))
+        wanted = self.wanted
+        if wanted.most and not at_end and wanted.most < WINDOWS * height:
+            self.want(most=WINDOWS * height)
+        elif at_end and wanted.most and table.received >= wanted.most:
+            self.want(most=min(2 * wanted.most, MAX_TOP))
+        elif at_end and wanted.top < MAX_TOP and any(map(_has_more, table.nodes.values())):
+            self.want(top=min(2 * wanted.top, MAX_TOP))
+
+    def pin(self, pinned: tuple[str, ...], table: MergedTable | None, now: float) -> None:
+        """
+        Keep asking for processes that a person looks at, when the daemon leaves some rows out.
+
+        :param pinned: as in `ProcessQuery`. Nothing is asked while they change, as under a moving cursor.
+        """
+        if pinned != self._pinned:
+            self._pinned, self._pinned_at = pinned, now
+        wanted = self.wanted
+        if not wanted.most or table is None or pinned[:MAX_PINNED] == wanted.pinned:
+            return
+        is_cut = table.received >= wanted.most
+        if (is_cut or not pinned) and now - self._pinned_at >= PINNING_PAUSE:
+            self.want(pinned=pinned[:MAX_PINNED])
 
     def shrink(self, height: int) -> None:
         """Ask for no more rows than a window of that height shows."""
-        self.want(top=min(self.wanted.top, self._enough(height)))
+        self.want(top=min(self.wanted.top, self._enough(height)), most=self._few(height))
+
+    def _few(self, height: int) -> int:
+        """Return how many rows of all nodes are enough for a window; 0 while a tree needs them all."""
+        return min(self.wanted.most, max(FIRST_MOST, WINDOWS * height))
 
     def _enough(self, height: int) -> int:
         """Return how many rows of each node fill the window, whichever node has them."""
@@ -102,7 +136,10 @@ class ListSelection:
 
     def grow_for_tree(self, is_tree: bool, nodes: int) -> None:
         """Ask for many rows of each of so many nodes, so that parents are among them; or no longer."""
-        self.want(top=max(self._first_top, TREE_ROWS // max(1, nodes)) if is_tree else self._first_top)
+        if is_tree:
+            self.want(top=max(self._first_top, TREE_ROWS // max(1, nodes)), most=0, pinned=())
+        else:
+            self.want(top=self._first_top, most=FIRST_MOST)
 
     def only_node(self, node: int) -> None:
         """Ask for the processes of one node; 0 for all."""
@@ -111,3 +148,7 @@ class ListSelection:
     def clear(self) -> None:
         """Ask for all processes again."""
         self.want(match="", user="", jobs=False, node=0, top=self._first_top)
+
+
+def _has_more(rows: NodeRows) -> bool:
+    return rows.matched is not None and rows.matched > len(rows.lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from zope.interface import Attribute, Interface
@@ -57,6 +57,23 @@ class IPeers(Interface):
 
         :raises PeerUnreachable: it cannot be reached, or another node answers at its address.
         :raises TimedOut: it did not answer in time.
+        """
+
+    def follow(
+        node: Node,
+        request: Request,
+        caller: Caller,
+        opened: Callable[[], None],
+        take: Callable[[bytes], None],
+    ) -> Awaitable[None]:
+        """
+        Send a `watch` to ``node``, in JSON and on behalf of ``caller``, and take what comes until it ends.
+
+        Cancelling closes the stream.
+
+        :param opened: called once the node has agreed. :param take: called with the bytes of the block as
+            they come, not line by line; an error of it closes the stream and is raised.
+        :raises PeerUnreachable: the stream ended. :raises RequestError: the node refused. Others as in `ask`.
         """
 
     def open(node: Node, request: Request, caller: Caller) -> Awaitable[Any]:

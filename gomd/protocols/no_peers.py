@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from zope.interface import implementer
 
@@ -32,6 +32,17 @@ class NoPeers:
 
     async def ask(self, node: Node, request: Request, caller: Caller, json: bool) -> ForwardedReply:
         """See `IPeers.ask`."""
+        raise self._why_not(node)
+
+    async def follow(
+        self,
+        node: Node,
+        request: Request,
+        caller: Caller,
+        opened: Callable[[], None],
+        take: Callable[[bytes], None],
+    ) -> None:
+        """See `IPeers.follow`."""
         raise self._why_not(node)
 
     async def open(self, node: Node, request: Request, caller: Caller) -> FrameStream:

@@ -17,18 +17,27 @@ from zope.interface import implementer
 
 from gomd.interfaces import ForwardedReply, IPeers
 from gomd.jobs.lifecycle.frame_stream import FrameStream
+from gomd.protocols.followed_block import take_block
 from gomd.protocols.idle_streams import IdleStreams
 from gomd.protocols.peer_server import behalf
 from libgomd.answers import value_in, where_in
 from libgomd.certificates import NotANode
 from libgomd.connection import LineConnection, WholeReply
 from libgomd.deadlines import within
-from libgomd.errors import ConnectionLost, GomdError, NotPossible, PeerUnreachable, TimedOut, error_for
+from libgomd.errors import (
+    ConnectionLost,
+    GomdError,
+    NotPossible,
+    PeerUnreachable,
+    TimedOut,
+    error_for,
+)
 from libgomd.model import Caller, Counter, Node
 from libgomd.questions import Asker
+from libgomd.replies import Reply
 from libgomd.row_queue import RowQueue
 from libgomd.tls import peer_node
-from libgomd.wire.lines import BLOCK, Request
+from libgomd.wire.lines import BLOCK, OK, Request
 from libgomd.wire.messages import MAX_PACKET, Answer, Question
 
 T = TypeVar("T")
@@ -133,6 +142,17 @@ class PeerClient:
                 return await self._request(node, kept, request, key)
             except ConnectionLost:
                 pass  # the other node had closed it meanwhile
+        connection, greeting = await self._introduced(node, caller, json)
+        if greeting.code != OK:
+            connection.close()
+            return ForwardedReply(greeting.code, greeting.text, None)
+        try:
+            return await self._request(node, connection, request, key)
+        except ConnectionLost as error:
+            raise self._ended(node, error) from error
+
+    async def _introduced(self, node: Node, caller: Caller, json: bool) -> tuple[LineConnection, Reply]:
+        """Return a new stream and the answer to on whose behalf it is; `OK` when the node agrees."""
         try:
             connection = await self._connect(node, self._contact_of(node))
         except GomdError:
@@ -141,17 +161,36 @@ class PeerClient:
         try:
             welcome = WholeReply()
             connection.send(behalf(caller, json), welcome)
-            greeting = await self._within(GREETING_TIMEOUT, welcome.done, node)
-            if greeting.code != 200:
-                connection.close()
-                return ForwardedReply(greeting.code, greeting.text, None)
-            return await self._request(node, connection, request, key)
+            return connection, await self._within(GREETING_TIMEOUT, welcome.done, node)
         except ConnectionLost as error:
-            self._failed += 1
-            raise PeerUnreachable(f"node {node.id} {node.name} ended the stream: {error}") from error
+            raise self._ended(node, error) from error
         except BaseException:
             connection.abort()
             raise
+
+    def _ended(self, node: Node, error: ConnectionLost) -> PeerUnreachable:
+        self._failed += 1
+        return PeerUnreachable(f"node {node.id} {node.name} ended the stream: {error}")
+
+    async def follow(
+        self,
+        node: Node,
+        request: Request,
+        caller: Caller,
+        opened: Callable[[], None],
+        take: Callable[[bytes], None],
+    ) -> None:
+        """See `IPeers.follow`."""
+        self._asked += 1
+        connection, reply = await self._introduced(node, caller, True)
+        try:
+            await take_block(
+                connection, reply, request, opened, take, lambda d: self._within(REPLY_TIMEOUT, d, node)
+            )
+        except ConnectionLost as error:
+            raise self._ended(node, error) from error
+        finally:
+            connection.abort()
 
     async def _request(
         self, node: Node, connection: LineConnection, request: Request, key: Hashable

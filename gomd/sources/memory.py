@@ -167,7 +167,8 @@ class MemorySource:
         found = self._script.processes(max(0, self._scans - 1), self._now)
         if found is None:
             raise SourceUnavailable(f"the script has no processes for scan {max(1, self._scans)}")
-        left = (replace(one, **self._changes.get(one.identity, {})) for one in found)
+        changes = self._changes
+        left = (replace(one, **changes[one.identity]) if one.identity in changes else one for one in found)
         return sorted((one for one in left if one.identity not in self._ended), key=lambda one: one.pid)
 
     def _find(self, pid: int) -> Process:

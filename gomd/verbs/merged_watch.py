@@ -4,13 +4,13 @@
 Theory of operation. A `MergedNodes` has one feed a node (gomd.verbs.node_feeds), which keeps the newest rows
 of that node. A round is composed of what the feeds have at that moment and waits for no node; only the first
 one waits, `FIRST_ROUND_TIMEOUT` at most, until every node has answered. So a node that is slow or silent
-delays nobody, and its last rows stay with their age. Equal viewers share the rounds (gomd.verbs.rounds), and
-with them the feeds.
+delays nobody, and its last rows stay with their age. Watches of the same words share the feeds, whatever
+`--most` shows of them; equal ones share the rounds too (gomd.verbs.rounds).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,14 +18,16 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.fan_out import MAX_CONCURRENT_NODES
+from gomd.verbs.first_rows import FirstRows
+from gomd.verbs.merged_rounds import MergedRounds
 from gomd.verbs.node_feeds import Failure, Feed
+from gomd.verbs.own_rounds import follow_here
 from gomd.verbs.quotas import Group
-from gomd.verbs.replies import Prepared, Relayed, Replying, WatchReply
+from gomd.verbs.replies import Relayed, Replying, WatchReply
 from gomd.verbs.rounds import Watches
 from libgomd.errors import MalformedRequest, NotFound, PeerUnreachable
 from libgomd.model import EventKind, Node
 from libgomd.wire.lines import Request
-from libgomd.wire.values import dumps
 
 #: The word for every node.
 ALL: Final = "@all"
@@ -34,7 +36,10 @@ FIRST_ROUND_TIMEOUT: Final = 2.0
 #: Largest number of such watches at once, of each group and of one caller: each asks every node.
 MAX_MERGED: Final = {Group.READERS: 128, Group.USERS: 256, Group.ADMINS: 2048}
 MAX_MERGED_PER_CALLER: Final = {Group.READERS: 32, Group.USERS: 64, Group.ADMINS: 1024}
-_NOT_YET: Final = Failure(504, "this node has not answered yet")
+#: Seconds after which it is looked for new nodes though no event told of one.
+SYNC_PERIOD: Final = 15.0
+#: Events after which the nodes are looked at again.
+_CHANGES: Final = (EventKind.JOIN, EventKind.LEAVE, EventKind.UP, EventKind.DOWN)
 
 
 def refusal(verb: str, node: str) -> MalformedRequest:
@@ -58,170 +63,169 @@ class MergedRequest:
     The request of a merged watch.
 
     :ivar node: ``@all``, or the node's id or name behind ``@``. :ivar request: what each node is asked.
+    :ivar first: which rows of all nodes are shown; None for all.
     """
 
     node: str
     request: Request
+    first: FirstRows | None = None
 
 
 class MergedNodes:
     """
-    The nodes of one merged watch, with a feed for each.
+    The nodes of merged watches of the same words, with a feed for each.
 
-    :param session: as whom the nodes are asked. :param ask_here: asks this node: ``(session, request)``.
-    :param watch_here: gives the rounds of this node's own watch.
-    :param gate: limits how many nodes all such watches connect to at once.
+    :ivar feeds: by the ids of the nodes.
+    :param node: as in `MergedRequest`; ``request`` likewise. :param session: as whom the nodes are asked.
+    :param ask_here: asks this node: ``(session, request)``. :param watch_here: gives the rounds of this
+        node's own watch. :param gate: limits how many nodes all such watches connect to at once.
+    :ivar watches: how many watches use it.
     """
 
     def __init__(
         self,
         parts: Parts,
         session: ISession,
-        merged: MergedRequest,
+        node: str,
+        request: Request,
         period: float,
         ask_here: Callable[[ISession, Request], Replying],
         watch_here: Callable[[ISession, Request], WatchReply],
         gate: DeferredSemaphore,
     ) -> None:
+        self.feeds: dict[int, Feed] = {}
+        self.watches = 0
         self._parts = parts
         self._session = session
-        self._merged = merged
+        self._node = node
+        self._request = request
         self._period = period
         self._ask_here = ask_here
         self._watch_here = watch_here
         self._gate = gate
-        self._feeds: dict[int, Feed] = {}
         self._up: set[int] = set()
         self._leaving: set[int] = set()
         self._left: set[int] = set()
-        self._changed: Deferred[None] | None = None
+        self._unanswered: set[int] = set()
+        self._waiting: list[Deferred[None]] = []
         self._follower: Deferred[None] | None = None
+        self._wait_until = 0.0
+        self._sync_at = 0.0
 
-    async def round(self) -> Prepared:
-        """Return a round of the newest rows. The first one waits for the nodes."""
-        is_first = self._follower is None
-        if is_first:
+    async def current(self) -> Mapping[int, Feed]:
+        """Return the feeds of the nodes there are now. The first time it waits for their answers."""
+        now = self._parts.clock.seconds()
+        if self._follower is None:
             self._follower = Deferred.fromCoroutine(self._follow())
             self._follower.addErrback(lambda failure: failure.trap(CancelledError))
-        left = self._sync()
-        if is_first:
-            await self._answers(self._parts.clock.seconds() + FIRST_ROUND_TIMEOUT)
-        lines = [line for node, feed in sorted(self._feeds.items()) for line in self._lines(node, feed)]
-        lines += [self._gone(node) for node in left]
-        return Prepared(f"{len(self._feeds)} nodes", lines)
+            self._wait_until = now + FIRST_ROUND_TIMEOUT
+        if now >= self._sync_at:
+            self._sync_at = now + SYNC_PERIOD
+            self._sync()
+        if now < self._wait_until:
+            await self._answers(self._wait_until)
+            self._wait_until = 0.0
+        return self.feeds
 
     def stop(self) -> None:
         """End all feeds."""
-        feeds, self._feeds = self._feeds, {}
+        feeds, self.feeds = self.feeds, {}
         for feed in feeds.values():
             feed.stop()
         if self._follower is not None:
             self._follower.cancel()
 
     async def _follow(self) -> None:
-        """Note which nodes have left."""
+        """Note which nodes have come and left."""
         followed = self._parts.events.follow()
         try:
             async for event in followed:
+                if event.kind in _CHANGES:
+                    self._sync_at = 0.0
                 if event.kind is EventKind.LEAVE:
                     self._leaving.add(event.node)
         finally:
             await followed.aclose()
 
     def _nodes(self) -> Sequence[Node]:
-        if self._merged.node == ALL:
+        if self._node == ALL:
             return self._parts.members.nodes()
         try:
-            return [self._parts.members.find(self._merged.node[1:])]
+            return [self._parts.members.find(self._node[1:])]
         except NotFound:
             return []
 
-    def _sync(self) -> list[int]:
-        """Begin feeds for new nodes, end those of nodes that have left, and return the ids of these."""
+    def _sync(self) -> None:
+        """Begin feeds for new nodes, and end those of nodes that have left."""
         nodes = {node.id: node for node in self._nodes()}
         leaving, self._leaving = self._leaving, set()
-        gone = {each for each in self._feeds if each not in nodes or (each in leaving and not nodes[each].up)}
+        gone = {each for each in self.feeds if each not in nodes or (each in leaving and not nodes[each].up)}
         for each in gone:
-            self._feeds.pop(each).stop()
+            self.feeds.pop(each).stop()
+            self._unanswered.discard(each)
         self._left = {each for each in self._left | gone if each in nodes and not nodes[each].up}
         for each, node in nodes.items():
-            feed = self._feeds.get(each)
+            feed = self.feeds.get(each)
             if feed is None and each not in self._left:
-                self._feeds[each] = self._feed(each)
+                self._unanswered.add(each)
+                self.feeds[each] = self._feed(each)
             elif feed is not None and not node.up and feed.failure is None:
                 feed.failure = Failure(PeerUnreachable.code, f"node {each} {node.name} is down")
             elif feed is not None and node.up and each not in self._up:
                 feed.wake()
         self._up = {each for each, node in nodes.items() if node.up}
-        return sorted(gone)
 
     def _feed(self, node_id: int) -> Feed:
         def find() -> Node:
             node: Node = self._parts.members.find(str(node_id))
             return node
 
+        def changed() -> None:
+            self._unanswered.discard(node_id)
+            if not self._unanswered:
+                self._wake()
+
         return Feed(
-            self._parts.clock, find, self._ask, self._gate, self._period, self._session.json, self._on_change
-        )
+            self._parts.clock, find, self._ask, self._follow_node if self._session.json else None, self._gate,
+            self._period, changed,
+        )  # fmt: skip
 
     async def _ask(self, node: Node) -> Any:
-        session, request = self._session, self._merged.request
+        session, request = self._session, self._request
         if node.id == self._parts.members.own_id:
-            if session.json:
-                return self._watch_here(session, request)
             replying = self._ask_here(session, request)
             return await replying if hasattr(replying, "__await__") else replying
-        if session.json:
-            words = ("-n", f"{self._period:g}", request.verb, *request.arguments)
-            request = Request("watch", words)
-        code, text, rows = await self._parts.peers.ask(node, request, session.caller, session.json)
+        code, text, rows = await self._parts.peers.ask(node, request, session.caller, False)
         return Relayed(code, text, rows)
 
-    def _on_change(self) -> None:
-        waiting, self._changed = self._changed, None
-        if waiting is not None:
-            waiting.callback(None)
+    async def _follow_node(
+        self, node: Node, opened: Callable[[], None], take: Callable[[bytes], None]
+    ) -> None:
+        session, request = self._session, self._request
+        if node.id == self._parts.members.own_id:
+            opened()
+            await follow_here(self._watch_here(session, request), take)
+            return
+        words = ("-n", f"{self._period:g}", request.verb, *request.arguments)
+        await self._parts.peers.follow(node, Request("watch", words), session.caller, opened, take)
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            each.callback(None)
 
     async def _answers(self, until: float) -> None:
         """Wait until every node has answered, or until that moment."""
         clock = self._parts.clock
-        while (left := until - clock.seconds()) > 0 and not all(f.answered for f in self._feeds.values()):
-            changed: Deferred[None] = Deferred()
-            self._changed = changed
-            timer = clock.callLater(left, self._on_change)
+        while self._unanswered and (left := until - clock.seconds()) > 0:
+            changed: Deferred[None] = Deferred(self._waiting.remove)
+            self._waiting.append(changed)
+            timer = clock.callLater(left, self._wake)
             try:
                 await changed
             finally:
-                self._changed = None
                 if timer.active():
                     timer.cancel()
-
-    # -- the lines
-
-    def _lines(self, node: int, feed: Feed) -> list[str]:
-        json = self._session.json
-        failure = feed.failure
-        if feed.rows is None:
-            failure = failure or _NOT_YET
-            if json:
-                return [dumps({"from": node, "code": failure.code, "error": failure.text})]
-            return [f"{self._prefix(node)}{failure.code} {failure.text}"]
-        age = feed.age()
-        if json:
-            return [f'{{"from": {node}, {fields}"rows_age": {age:g}}}' for fields in feed.rows]
-        lines = [f"{self._prefix(node)}{line}" for line in feed.rows]
-        if age:
-            why = f": {failure.code} {failure.text}" if failure else ""
-            lines.append(f"{self._prefix(node)}(as it was {age:.0f} s ago{why})")
-        return lines
-
-    def _gone(self, node: int) -> str:
-        if self._session.json:
-            return dumps({"from": node, "left": True})
-        return f"{self._prefix(node)}(has left)"
-
-    def _prefix(self, node: int) -> str:
-        return f"{node}: " if self._merged.node == ALL else ""
 
 
 class MergedWatches:
@@ -230,6 +234,7 @@ class MergedWatches:
     def __init__(self, watches: Watches) -> None:
         self._watches = watches
         self._gate = DeferredSemaphore(MAX_CONCURRENT_NODES)
+        self._nodes: dict[Hashable, MergedNodes] = {}
 
     def join(
         self,
@@ -249,16 +254,35 @@ class MergedWatches:
         """
         if merged.node != ALL:
             parts.members.find(merged.node[1:])
-        nodes: list[MergedNodes] = []
+        caller = session.caller
+        key: Hashable = object()
+        if shared:
+            key = (merged.node, merged.request, period, session.json, caller.role, caller.uid, caller.user)
+        rounds: list[MergedRounds] = []
+
+        def nodes(watcher: ISession) -> MergedNodes:
+            found = self._nodes.get(key)
+            if found is None:
+                found = self._nodes[key] = MergedNodes(
+                    parts, watcher, merged.node, merged.request, period, ask_here, watch_here, self._gate
+                )
+            found.watches += 1
+            return found
 
         def ask(watcher: ISession) -> Any:
-            if not nodes:
-                nodes.append(MergedNodes(parts, watcher, merged, period, ask_here, watch_here, self._gate))
-            return nodes[0].round()
+            if not rounds:
+                has_prefix, are_processes = merged.node == ALL, merged.request.verb == "ps"
+                rounds.append(
+                    MergedRounds(nodes(watcher), watcher.json, has_prefix, are_processes, merged.first)
+                )
+            return rounds[0].round()
 
         def ended() -> None:
-            for each in nodes:
-                each.stop()
-            nodes.clear()
+            for each in rounds:
+                each.nodes.watches -= 1
+                if not each.nodes.watches:
+                    each.nodes.stop()
+                    self._nodes.pop(key, None)
+            rounds.clear()
 
         return self._watches.join(parts.clock, session, merged if shared else None, period, count, ask, ended)

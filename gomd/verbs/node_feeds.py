@@ -1,14 +1,13 @@
 """
 Feeds for watches of several nodes: each keeps the newest rows of one node.
 
-In JSON a feed subscribes: it sends the node one `watch` request and takes its rounds as they come. In text,
-where rounds cannot be told apart, it asks once a period. A feed that fails starts again after a pause, which
-grows.
+In JSON a feed subscribes: it sends the node one `watch` request and takes its rounds as they come, as bytes
+(gomd.verbs.node_rounds). In text, where rounds cannot be told apart, it asks once a period. A feed that fails
+starts again after a pause, which grows.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -19,6 +18,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from gomd.verbs import rendering
+from gomd.verbs.node_rounds import MAX_ROUND_BYTES, MAX_ROUND_ROWS, NodeRound, RoundCutter
 from gomd.verbs.replies import Reply
 from libgomd.deadlines import Silence, within
 from libgomd.errors import (
@@ -32,23 +32,18 @@ from libgomd.errors import (
 )
 from libgomd.model import Node
 from libgomd.wire.lines import BLOCK
-from libgomd.wire.values import loads
 
 #: Seconds before a feed that failed starts again: at first, and at most.
 FIRST_PAUSE: Final = 1.0
 MAX_PAUSE: Final = 30.0
 #: Seconds without a line, beside three periods, after which a node counts as silent and is asked anew.
 SILENCE_TIMEOUT: Final = 10.0
-#: Maximum size of the rows of one node, in characters, and their number.
-MAX_FEED_BYTES: Final = 32 << 20
-MAX_FEED_ROWS: Final = 100_000
-#: A row of a watch in JSON: its own fields, the number of its round, and how many rows that has.
-_ROW: Final = re.compile(r'\{(.*)"round": ([0-9]{1,15}), "rows": ([0-9]{1,9})\}', re.DOTALL)
-#: The end of such a row, and the largest length of it.
-_END: Final = re.compile(r'"round": ([0-9]{1,15}), "rows": ([0-9]{1,9})\}$')
-_END_LENGTH: Final = 64
-
+#: Asks a node once, for text.
 Ask = Callable[[Node], Awaitable[Reply]]
+#: Watches a node in JSON: ``(node, opened, take)``. It calls ``opened`` once the node has agreed, then
+#: ``take`` with the bytes of the rounds as they come, and ends only with an error. ``take`` raises
+#: `GomdError` for bytes that are no rounds; the watch then ends with that error.
+Follow = Callable[[Node, Callable[[], None], Callable[[bytes], None]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +58,11 @@ class Feed:
     """
     The newest rows of one node.
 
-    :ivar rows: lines of text, or the fields of JSON objects without braces; None until the node has answered.
+    :ivar rows: lines of text, or a round in JSON; None until the node has answered.
     :ivar failure: why there is nothing newer; None while all is well.
-    :param find: gives the node as it is now; raises `GomdError`. :param ask: asks it, for one round in text,
-        for a `watch` in JSON. :param gate: limits how many nodes are being connected to at once.
-    :param changed: called when the first rows have come, and after each failure.
+    :param find: gives the node as it is now; raises `GomdError`. :param ask: asks it for a round, in text.
+    :param follow: watches it in JSON; None for text. :param gate: limits how many nodes are being connected
+        to at once. :param changed: called when the first rows have come, and after each failure.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -77,24 +72,26 @@ class Feed:
         clock: IReactorTime,
         find: Callable[[], Node],
         ask: Ask,
+        follow: Follow | None,
         gate: DeferredSemaphore,
         period: float,
-        json: bool,
         changed: Callable[[], None],
     ) -> None:
-        self.rows: list[str] | None = None
+        self.rows: list[str] | NodeRound | None = None
         self.failure: Failure | None = None
         self._clock = clock
         self._find = find
         self._ask = ask
+        self._follow = follow
         self._gate = gate
         self._period = period
-        self._json = json
         self._changed = changed
         self._fresh_at = 0.0
         self._pause = FIRST_PAUSE
         self._pausing: Deferred[None] | None = None
         self._stopped = False
+        self._reading: Deferred[None] | None = None
+        self._refused: GomdError | None = None
         self._task = Deferred.fromCoroutine(self._run())
         self._task.addErrback(lambda failure: failure.trap(CancelledError))
 
@@ -125,7 +122,7 @@ class Feed:
         """Keep the rows current until the feed is stopped. Never raises but `CancelledError`."""
         while True:
             try:
-                await (self._subscribe() if self._json else self._poll())
+                await (self._poll() if self._follow is None else self._subscribe(self._follow))
             except CancelledError:
                 raise
             except (RequestError, NodeError) as error:
@@ -146,68 +143,69 @@ class Feed:
             finally:
                 self._pausing = None
 
-    def _take(self, rows: list[str]) -> None:
+    def refuse(self, error: GomdError) -> None:
+        """End the watch and forget its rows: the node has sent what may not be passed on."""
+        self.rows, self.failure = None, Failure(_code_of(error), str(error))
+        self._refused = error
+        if self._reading is not None:
+            self._reading.cancel()
+
+    def _take_refusal(self) -> GomdError | None:
+        refused, self._refused = self._refused, None
+        return refused
+
+    def _take(self, rows: list[str] | NodeRound, now: float) -> None:
         is_first = self.rows is None
-        self.rows, self.failure, self._fresh_at = rows, None, self._clock.seconds()
+        self.rows = rows
+        self.failure = None
+        self._fresh_at = now
         self._pause = FIRST_PAUSE
         if is_first:
             self._changed()
 
     # -- in JSON
 
-    async def _subscribe(self) -> None:
+    async def _subscribe(self, follow: Follow) -> None:
         """Take the rounds of the node's own watch. Raises when it ends, which only a failure does."""
         node = self._find()
+        feed = RoundCutter().feed
         await self._gate.acquire()
-        try:
-            reply = await self._ask(node)
-        finally:
-            self._gate.release()
-        pieces = _block_of(reply, True)
+        held = True
         silence = Silence(self._clock, SILENCE_TIMEOUT + 3 * self._period)
-        reading = Deferred.fromCoroutine(self._read(node, pieces, silence))
+
+        def opened() -> None:
+            nonlocal held
+            if held:
+                held = False
+                self._gate.release()
+
+        def take(data: bytes) -> None:
+            now = silence.heard()
+            try:
+                for rows in feed(data):
+                    if self.rows is None or self.failure is not None:
+                        self._take(rows, now)
+                    self.rows, self.failure, self._fresh_at = rows, None, now
+            except (MalformedReply, NotPossible, TimedOut) as error:
+                raise _about(node, error) from error
+
+        self._reading = reading = Deferred.fromCoroutine(_whole(follow(node, opened, take)))
         silence.guard(reading)
         try:
             await reading
         except CancelledError:
-            if not silence.is_too_long:
+            refused = self._take_refusal()
+            if self._stopped or not (refused or silence.is_too_long):
                 raise
+            if refused is not None:
+                raise _about(node, refused) from None
             late = f"node {node.id} {node.name} has said nothing for {silence.limit:g} s"
             raise TimedOut(late) from None
         finally:
+            self._reading = None
             silence.stop()
-            await pieces.aclose()
-
-    async def _read(self, node: Node, pieces: AsyncGenerator[Sequence[str], None], silence: Silence) -> None:
-        """Take rounds as they come. Raises when there are no more."""
-        number, rows, size = "", list[str](), 0
-        while True:
-            try:
-                piece = await pieces.__anext__()
-            except StopAsyncIteration:
-                raise TimedOut(f"node {node.id} {node.name} ended the watch: it is asked again") from None
-            silence.heard()
-            if not rows and (whole := _whole_round(piece)) is not None:
-                self._take(whole)
-                continue
-            for line in piece:
-                found = _ROW.fullmatch(line)
-                if found is None:
-                    raise _error_in(line)
-                if found[2] != number:
-                    number, rows, size = found[2], [], 0
-                count = int(found[3])
-                if count:
-                    rows.append(found[1])
-                    size += len(line)
-                if count > MAX_FEED_ROWS or size > MAX_FEED_BYTES:
-                    raise NotPossible(
-                        f"node {node.id} {node.name} has too many rows to be watched with others: "
-                        "select some, as with `ps --top 100`"
-                    )
-                if len(rows) >= count:
-                    self._take(rows)
-                    number, rows, size = "", [], 0
+            opened()
+        raise TimedOut(f"node {node.id} {node.name} has ended the watch: it is asked again")
 
     # -- in text
 
@@ -219,7 +217,8 @@ class Feed:
             limit = SILENCE_TIMEOUT + 3 * self._period
             late = TimedOut(f"node {node.id} {node.name} did not answer within {limit:g} s")
             work = Deferred.fromCoroutine(self._answer(node))
-            self._take(await within(self._clock, limit, work, late))
+            lines = await within(self._clock, limit, work, late)
+            self._take(lines, self._clock.seconds())
             await deferLater(self._clock, max(0.0, began + self._period - self._clock.seconds()))
 
     async def _answer(self, node: Node) -> list[str]:
@@ -231,43 +230,34 @@ class Feed:
         code, text = rendering.status_of(reply, False)
         if code < 400 and code != BLOCK:
             return [text]
-        pieces, lines, size = _block_of(reply, False), list[str](), 0
+        pieces, lines, size = _block_of(reply), list[str](), 0
         try:
             async for piece in pieces:
                 lines += piece
                 size += sum(map(len, piece))
-                if len(lines) > MAX_FEED_ROWS or size > MAX_FEED_BYTES:
+                if len(lines) > MAX_ROUND_ROWS or size > MAX_ROUND_BYTES:
                     raise NotPossible(f"node {node.id} {node.name} has too many lines: ask it alone")
         finally:
             await pieces.aclose()
         return lines
 
 
-def _whole_round(piece: Sequence[str]) -> list[str] | None:
-    """Return the fields of the rows of a whole round, as nodes send a small one; None when it is none."""
-    if not piece:
-        return None
-    found = _END.search(piece[-1][-_END_LENGTH:])
-    if found is None or int(found[2]) != len(piece):
-        return None
-    end = found[0]
-    cut = -len(end)
-    rows = [line[1:cut] for line in piece if line.endswith(end) and line[0] == "{"]
-    return rows if len(rows) == len(piece) else None
+async def _whole(following: Awaitable[None]) -> None:
+    await following
 
 
-def _block_of(reply: Reply, json: bool) -> AsyncGenerator[Sequence[str], None]:
-    """Return the block of a reply. :raises GomdError: it is a refusal."""
-    code, text = rendering.status_of(reply, json)
+def _code_of(error: GomdError) -> int:
+    return error.code if isinstance(error, (RequestError, NodeError)) else 500
+
+
+def _about(node: Node, error: GomdError) -> GomdError:
+    """Return the error with the node that has sent what is wrong."""
+    return type(error)(f"node {node.id} {node.name}: {error}")
+
+
+def _block_of(reply: Reply) -> AsyncGenerator[Sequence[str], None]:
+    """Return the block of a reply in text. :raises GomdError: it is a refusal."""
+    code, text = rendering.status_of(reply, False)
     if code != BLOCK:
         raise error_for(code, text) if code >= 400 else MalformedReply(f"{code} {text} is no block")
-    return rendering.pieces(reply, json)
-
-
-def _error_in(line: str) -> Exception:
-    """Return the error that the last line of an incomplete block says."""
-    try:
-        found = loads(line)
-        return error_for(int(found["code"]), str(found["error"]))
-    except (MalformedReply, TypeError, KeyError, ValueError):
-        return MalformedReply(f"no row of a watch: {line[:80]!r}")
+    return rendering.pieces(reply, False)

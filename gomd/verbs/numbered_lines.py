@@ -9,6 +9,21 @@ from typing import Any
 from libgomd.wire.lines import EOL, encode_block
 
 
+class ByteLines(Sequence[str]):
+    """Rows of JSON that stay bytes until somebody needs their text. :ivar rows: without their last brace."""
+
+    def __init__(self, rows: list[bytes]) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return ByteLines(self.rows[at])
+        return self.rows[at].decode("ascii") + "}"
+
+
 class SharedPiece:
     """Some rows of a round in JSON. :ivar lines: they, as they are without a watch."""
 
@@ -18,6 +33,8 @@ class SharedPiece:
     @cached_property
     def encoded(self) -> list[bytes]:
         """The rows as bytes, without their last brace."""
+        if isinstance(self.lines, ByteLines):
+            return self.lines.rows
         return encode_block([line[:-1] for line in self.lines]).split(EOL)[:-1]
 
 

@@ -185,7 +185,7 @@ def piece_of(answer: Reply, json: bool, at: int) -> Lines:
     :param at: which piece, from 0. Together they have the same lines as the answer to the verb itself.
     """
     if isinstance(answer, Prepared):
-        return list(answer.lines[at * LINES_PER_CHUNK : (at + 1) * LINES_PER_CHUNK])
+        return answer.lines[at * LINES_PER_CHUNK : (at + 1) * LINES_PER_CHUNK]
     if isinstance(answer, File):
         if json:
             return [dumps({"path": answer.path, "text": "\n".join(answer.lines)})]

@@ -135,15 +135,16 @@ def watch_schema() -> dict[str, Any]:
     row = _object({"round": ("integer", "from 1"), "rows": ("integer", "lines of the whole round")})
     merged = _object({
         "matched": ("integer", "rows that `ps` selects, without --top"),
+        "total": ("integer", "rows of all nodes, of which these are the first"),
         "from": ("integer", "node id"), "rows_age": ("number", "seconds, 0 when fresh"),
         "left": ("boolean", ""), "code": ("integer", ""), "error": ("string", ""),
     })  # fmt: skip
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "watch [-n SECONDS] [-c COUNT] [@NODE|@all] VERB ...",
+        "title": "watch [-n SECONDS] [-c COUNT] [--most N [--with IDENTITY,...]] [@NODE|@all] VERB ...",
         "description": "What each row of a watch has beside the row of its verb, or beside `value`; "
-        "`matched` where options of `ps` select; `from`, `rows_age`, `left`, `code` and `error` when other "
-        "nodes are watched.",
+        "`matched` where options of `ps` select; `total` with --most; `from`, `rows_age`, `left`, `code` and "
+        "`error` when other nodes are watched.",
         "type": "object",
         "properties": {**row["properties"], **merged["properties"]},
         "required": row["required"],

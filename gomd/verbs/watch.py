@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 from gomd.verbs import arguments as words
 from gomd.verbs import event_selection
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.event_selection import EventSelection
+from gomd.verbs.first_rows import MAX_MOST, PinnedProcess, first_rows, wanted_in
 from gomd.verbs.merged_watch import (
     ALL,
     MAX_MERGED,
@@ -99,9 +100,7 @@ def make_watch(
     places = Quotas("watches", MAX_WATCHES, MAX_WATCHES_PER_CALLER)
     merged_places = Quotas("watches of other nodes", MAX_MERGED, MAX_MERGED_PER_CALLER)
 
-    def merge(
-        parts: Parts, session: ISession, node: str, request: Request, period: float | None, count: int | None
-    ) -> Reply:
+    def merge(parts: Parts, session: ISession, node: str, request: Request, options: WatchOptions) -> Reply:
         """Watch a verb on one node or all of them."""
         if request.verb.startswith("@"):
             raise refusal(request.verb, node)
@@ -110,7 +109,12 @@ def make_watch(
         if not can_be_watched(verb) or goes_on:
             raise refusal(verb.name, node)
         check(session, request)
-        period, often = _allowed(period, verb, parts, session)
+        first = None
+        if options.most is not None:
+            first = first_rows(options.most, options.wanted, request)
+            if not session.json:
+                raise MalformedRequest("--most is for JSON: say `format json` first")
+        period, often = _allowed(options.period, verb, parts, session)
         release = merged_places.take(session.caller)
 
         def watch_here(watcher: ISession, asked: Request) -> WatchReply:
@@ -122,7 +126,7 @@ def make_watch(
 
         try:
             answers = merged_watches.join(
-                parts, session, MergedRequest(node, request), period, count,
+                parts, session, MergedRequest(node, request, first), period, options.rounds,
                 verb.name not in _UNSHARED_VERBS, lambda watcher, asked: ask(parts, watcher, asked),
                 watch_here,
             )  # fmt: skip
@@ -134,14 +138,20 @@ def make_watch(
 
     def answer(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
         node, arguments = _node(arguments)
-        period, count, rest = _options(arguments)
+        options, rest = _options(arguments)
         if not node:
             node, rest = _node(rest)
         if not rest:
-            raise MalformedRequest("usage: watch [-n SECONDS] [-c COUNT] [@NODE] VERB ...")
+            raise MalformedRequest(
+                "usage: watch [-n SECONDS] [-c COUNT] [--most N [--with IDENTITY,...]] [@NODE] VERB ..."
+            )
         request = Request(rest[0].lower(), rest[1:])
         if node:
-            return merge(parts, session, node, request, period, count)
+            return merge(parts, session, node, request, options)
+        if options.most is not None:
+            raise MalformedRequest(
+                "--most is of several nodes: watch --most N @all ps ...; of one say --top N"
+            )
         if request.verb.startswith("@"):
             raise MalformedRequest("name a node behind @, or all: watch @all VERB ...")
         verb = find(request.verb)
@@ -154,12 +164,12 @@ def make_watch(
                 EVENT_COLUMNS,
                 lasts=True,
             )
-        period, often = _allowed(period, verb, parts, session)
+        period, often = _allowed(options.period, verb, parts, session)
         release = places.take(session.caller)
         try:
             answers = watches.join(
-                parts.clock, session, None if verb.name in _UNSHARED_VERBS else request, period, count,
-                lambda watcher: ask(parts, watcher, request),
+                parts.clock, session, None if verb.name in _UNSHARED_VERBS else request, period,
+                options.rounds, lambda watcher: ask(parts, watcher, request),
             )  # fmt: skip
         except Exception:
             release()
@@ -171,7 +181,7 @@ def make_watch(
         "watch",
         "VERB ...",
         Role.READ,
-        "repeat a verb that reads: [-n SECONDS] [-c COUNT] [@NODE or @all]",
+        "repeat a verb that reads: [-n SECONDS] [-c COUNT] [--most N] [@NODE or @all]",
         answer,
         web="",
     )
@@ -194,16 +204,40 @@ def _node(arguments: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     return "", arguments
 
 
-def _options(arguments: tuple[str, ...]) -> tuple[float | None, int | None, tuple[str, ...]]:
+class WatchOptions(NamedTuple):
+    """
+    The options of `watch`, None where not given.
+
+    :ivar period: seconds. :ivar rounds: how many. :ivar most: rows of all nodes in a round.
+    :ivar wanted: processes that are shown besides.
+    """
+
     period: float | None = None
-    count: int | None = None
-    while len(arguments) > 1 and arguments[0] in ("-n", "-c"):
-        if arguments[0] == "-n":
-            period = words.seconds(arguments[1], "SECONDS", 0.1, 86400)
+    rounds: int | None = None
+    most: int | None = None
+    wanted: tuple[PinnedProcess, ...] = ()
+
+
+def _options(arguments: tuple[str, ...]) -> tuple[WatchOptions, tuple[str, ...]]:
+    options = WatchOptions()
+    while arguments:
+        option, is_joined, value = arguments[0].partition("=")
+        if option not in ("-n", "-c", "--most", "--with") or not (is_joined or len(arguments) > 1):
+            break
+        if not is_joined:
+            value = arguments[1]
+        if option == "-n":
+            options = options._replace(period=words.seconds(value, "SECONDS", 0.1, 86400))
+        elif option == "-c":
+            options = options._replace(rounds=words.whole_number(value, "COUNT", 1, 1_000_000_000))
+        elif option == "--with":
+            options = options._replace(wanted=wanted_in(value))
         else:
-            count = words.whole_number(arguments[1], "COUNT", 1, 1_000_000_000)
-        arguments = arguments[2:]
-    return period, count, arguments
+            options = options._replace(most=words.whole_number(value, "--most", 1, MAX_MOST))
+        arguments = arguments[1 if is_joined else 2 :]
+    if options.wanted and options.most is None:
+        raise MalformedRequest("--with adds to --most: watch --most N --with IDENTITY @all ps ...")
+    return options, arguments
 
 
 EVENTS = Verb(

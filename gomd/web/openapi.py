@@ -108,6 +108,9 @@ def _operation(verb: Verb, span: list[str], kind: str) -> dict[str, Any]:
     if kind:
         options["n"] = "seconds from round to round"
         options["c"] = "number of rounds; without it the stream goes on"
+        if verb.name == "ps":
+            options["most"] = "with several nodes: so many rows of all of them, the first by --sort"
+            options["with"] = "with most: processes that are shown besides, as IDENTITY@NODE,..."
     parameters += [
         {"name": name, "in": "query", "required": False, "schema": _STRING, "description": text}
         for name, text in options.items()

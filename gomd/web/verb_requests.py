@@ -21,8 +21,8 @@ from libgomd.wire.lines import MAX_LINE, Request, encode_request
 
 #: Options of every verb: whom to ask.
 NODE: Final = "node"
-#: Options of every watch: seconds from round to round, and the number of rounds.
-WATCH_OPTIONS: Final = {"n": "-n", "c": "-c"}
+#: Options of every watch: seconds from round to round, the number of rounds; and which rows of all nodes.
+WATCH_OPTIONS: Final = {"n": "-n", "c": "-c", "most": "--most", "with": "--with"}
 _OPTION: Final = re.compile(r"\[--([a-z-]+)(?:[= ]([^\]]*))?\]")
 _REPEATED: Final = re.compile(r"\[([A-Z]+) \.\.\.\]")
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z_-]*")

@@ -158,28 +158,31 @@ class ReplyParser:
     The client's side: parses the bytes of replies as they arrive into events.
 
     Any bytes give events or one `MalformedReply`, after which the parser cannot be used any more.
+
+    :ivar stops_at: codes after whose status line nothing more is parsed; see `rest`.
     """
 
     def __init__(self, max_line: int = MAX_REPLY_LINE) -> None:
+        self.stops_at: tuple[int, ...] = (FRAMES,)
         self._max_line = max_line
         self._rest = b""
         self._in_block = False
 
     @property
     def rest(self) -> bytes:
-        """The bytes after the last line. After 202 they are the beginning of the frames."""
+        """The bytes after the last line. After a status of `stops_at` they are what follows it, unparsed."""
         return self._rest
 
     def feed(self, data: bytes) -> Iterator[ReplyEvent]:
         """
-        Add ``data`` and yield the events that it completes, up to a status of 202.
+        Add ``data`` and yield the events that it completes, up to a status of `stops_at`.
 
         :raises MalformedReply: the bytes are not replies of this protocol.
         """
         *lines, self._rest = (self._rest + data).split(b"\n")
         for at, line in enumerate(lines):
             event = self._event(line[:-1] if line.endswith(b"\r") else line)
-            if isinstance(event, StatusLine) and event.code == FRAMES:
+            if isinstance(event, StatusLine) and event.code in self.stops_at:
                 self._rest = b"\n".join((*lines[at + 1 :], self._rest))
                 yield event
                 return

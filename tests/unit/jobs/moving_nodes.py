@@ -97,6 +97,17 @@ class Peers:
         """See `IPeers.cur_node`."""
         raise PeerUnreachable("nothing is asked here")
 
+    async def follow(
+        self,
+        node: Node,
+        request: Request,
+        caller: Caller,
+        opened: Callable[[], None],
+        take: Callable[[bytes], None],
+    ) -> None:
+        """See `IPeers.follow`."""
+        raise PeerUnreachable("nothing is watched here")
+
     async def ask(self, node: Node, request: Request, caller: Caller, json: bool) -> ForwardedReply:
         """See `IPeers.ask`."""
         self.asked.append(request)

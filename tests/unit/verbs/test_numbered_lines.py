@@ -7,8 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gomd.verbs.node_feeds import _whole_round
-from gomd.verbs.numbered_lines import NumberedLines, SharedPiece
+from gomd.verbs.numbered_lines import ByteLines, NumberedLines, SharedPiece
 from libgomd.wire.lines import EOL, encode_block
 from libgomd.wire.text import printable
 
@@ -37,24 +36,13 @@ def test_numbered_lines_are_the_lines_of_one_viewer(rows: list[dict[str, str]], 
         assert found.encoded() == encode_block(expected)
 
 
-@given(st.lists(st.dictionaries(ANY, ANY, min_size=1), min_size=1, max_size=5), st.integers(1, 10**6))
-def test_a_round_that_came_whole_is_read_at_once(rows: list[dict[str, str]], number: int) -> None:
-    lines = [json.dumps(row | {"round": number, "rows": len(rows)}) for row in rows]
-    found = _whole_round(lines)
-    assert found is not None
-    assert [json.loads(f'{{{fields}"x": 0}}') for fields in found] == [row | {"x": 0} for row in rows]
-
-
-def test_what_is_no_whole_round_is_read_line_by_line() -> None:
-    row, last = '{"a": 1, "round": 3, "rows": 2}', '{"a": 1, "round": 4, "rows": 2}'
-    for lines in (
-        [],
-        [row],
-        [row, row, row],
-        [last, row],
-        ['{"round": 3, "rows": 0}'],
-        ["x", row],
-        ['{"code": 1}'],
-    ):
-        assert _whole_round(lines) is None
-    assert _whole_round([row, row]) == ['"a": 1, ', '"a": 1, ']
+@given(st.lists(st.dictionaries(ANY, ANY, min_size=1), max_size=5), st.integers(1, 10**6))
+def test_rows_that_are_bytes_are_as_if_they_were_text(rows: list[dict[str, str]], number: int) -> None:
+    lines = [json.dumps(row) for row in rows]
+    same = ByteLines([line[:-1].encode() for line in lines])
+    assert list(same) == lines
+    assert list(same[1:]) == lines[1:]
+    end = f', "round": {number}, "rows": {len(rows)}}}'
+    found = NumberedLines(SharedPiece(same), end)
+    assert list(found) == found[:] == [line[:-1] + end for line in lines]
+    assert found.encoded() == NumberedLines(SharedPiece(lines), end).encoded()

@@ -103,6 +103,17 @@ class Peers:
         """See `IPeers.cur_node`."""
         raise AssertionError
 
+    async def follow(
+        self,
+        node: Node,
+        request: Request,
+        caller: Caller,
+        opened: Callable[[], None],
+        take: Callable[[bytes], None],
+    ) -> None:
+        """See `IPeers.follow`."""
+        raise AssertionError
+
     async def ask(self, node: Node, request: Request, caller: Caller, json: bool) -> ForwardedReply:
         """See `IPeers.ask`."""
         raise AssertionError
