@@ -208,6 +208,7 @@ def make_parts(
         commands=node.commands,
         tokens=node.tokens,
         sample_log=node.sample_log,
+        switch_notes=node.switch_notes,
         history=node.history,
         daemon=daemon,
         counters=counters.counters,

@@ -32,13 +32,27 @@ from libgomd.model import (
     Process,
     Role,
     Status,
+    Switch,
     VerbHelp,
 )
 
 DIRECTORY: Final = Path(__file__).parents[2] / "docs" / "schema"
 #: Verbs without an answer of their own in JSON: the connection ends, carries frames, or repeats another verb.
 WITHOUT: Final = ("quit", "run", "attach", "migration", "watch", "moved")
-_ROWS: Final = (Process, Node, NodeRange, Job, Event, HistoryRow, Measure, Counter, Name, VerbHelp, Finding)
+_ROWS: Final = (
+    Process,
+    Node,
+    NodeRange,
+    Job,
+    Event,
+    HistoryRow,
+    Measure,
+    Counter,
+    Name,
+    VerbHelp,
+    Finding,
+    Switch,
+)
 _TYPES: Final[Mapping[Any, str]] = {
     int: "integer", float: "number", str: "string", bool: "boolean", type(None): "null",
 }  # fmt: skip
@@ -56,6 +70,7 @@ _UNITS: Final[Mapping[str, str]] = {
     "Event.seconds": _SECONDS, "Event.stopped_seconds": _SECONDS, "Event.bytes": _BYTES,
     "Event.node": "node id", "Event.by": "node id", "HistoryRow.time": _MOMENT,
     "HistoryRow.node": "node id", "HistoryRow.by": "id of the node that remembered it",
+    "Switch.since": _MOMENT,
     "Finding.value": "seconds since the epoch for clock, bytes for disks and memory",
 }  # fmt: skip
 _NUMBER: Final[Mapping[str, Any]] = {"type": ["integer", "null"]}
