@@ -1,4 +1,4 @@
-"""The worker that all tabs of a browser share, with a clock of the test: sleep, silence, tabs that stand still."""
+"""The worker that all tabs of a browser share, with a clock of the test: sleep, silence, and still tabs."""
 
 from __future__ import annotations
 
