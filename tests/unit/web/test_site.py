@@ -131,6 +131,18 @@ class LimitTests(SynchronousTestCase):
             self.assertTrue(connection.transport.disconnecting)
             connection.hang_up()
 
+    def test_what_comes_behind_a_refusal_is_left_unread(self) -> None:
+        """After a megabyte, so that a gigabyte costs no time."""
+        connection = Connection(self.web.site)
+        connection.say(b"POST /api/v1/kill HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1073741824\r\n\r\n")
+        for _ in range(16):
+            connection.say(b"x" * 65536)
+        self.assertEqual(connection.transport.producerState, "producing")
+        connection.say(b"x")
+        self.assertEqual(connection.transport.producerState, "paused")
+        self.web.daemon.clock.advance(2)
+        self.assertTrue(connection.transport.disconnecting)
+
     def test_many_bodies_together_are_limited(self) -> None:
         """429 for what is too much of all; what has gone makes room."""
         head = f"POST /api/v1/kill HTTP/1.1\r\nHost: localhost\r\nContent-Length: {MAX_BODY_BYTES}\r\n\r\n"
