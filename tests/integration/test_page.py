@@ -137,7 +137,10 @@ def test_a_job_is_dragged_onto_another_node(tmp_path: Path, token: str) -> None:
         return ""
 
     try:
-        run_scenario("dragging", on_turn, url=url_of(pair.nodes[1]), token=token, command=f"sh -c '{script}'")
+        run_scenario(
+            "dragging", on_turn, url=url_of(pair.nodes[1]), token=token, command=f"sh -c '{script}'",
+            pictures=os.environ.get("GOMD_PICTURES"),
+        )  # fmt: skip
     finally:
         pair.end()
     assert told == ["moved 1"]

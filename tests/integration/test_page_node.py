@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 import uuid
 from pathlib import Path
 
@@ -51,7 +52,12 @@ def test_charts_of_any_span(start_daemon: StartDaemon) -> None:
     """Live, up to two years, chosen with the mouse or typed; a time that is not known is said to be that."""
     daemon = start_daemon(*OPTIONS[2:], "--http", f"tcp:127.0.0.1:{free_port()}", ini=OFTEN)
     two_years_ago(daemon)
-    run_scenario("charts", url=url_of(daemon), pictures=PICTURES)
+
+    def on_turn(_word: str) -> str:
+        time.sleep(60)  # for the pictures only
+        return ""
+
+    run_scenario("charts", on_turn, url=url_of(daemon), pictures=PICTURES)
 
 
 def test_a_process_and_its_past(start_daemon: StartDaemon) -> None:
@@ -70,7 +76,7 @@ def test_a_process_and_its_past(start_daemon: StartDaemon) -> None:
             return ""
 
         try:
-            run_scenario("process", on_turn, url=url_of(daemon), halves=halves, pictures=PICTURES)
+            run_scenario("process", on_turn, url=url_of(daemon), halves=halves)
         finally:
             busy.kill()
 

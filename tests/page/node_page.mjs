@@ -27,7 +27,7 @@ export async function charts({ newPage }, { url, pictures }) {
     await caption(page, "Load");
     check(page.url().includes(`span=${encodeURIComponent(span)}`), "the span is in the address");
   }
-  check((await caption(page, "Load")).endsWith(" to 99.00"), "two years, of which the test made all but the last minutes");
+  await page.getByText(/^Load: .* to 99\.00$/).waitFor(); // two years, of which the test made all but the last minutes
   check((await inked(page, "Load")) > 5000, "two years are drawn");
   await choose(page, "-15m");
   for (const title of ["Load", "Available memory", "Processors in use", "Waiting for storage"]) await caption(page, title);
@@ -36,7 +36,7 @@ export async function charts({ newPage }, { url, pictures }) {
   await page.keyboard.press("End");
   check(/^Load at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d: /.test(await page.locator("figcaption").first().textContent()), "arrow keys read values");
   await choose(page, "-730d");
-  await caption(page, "Load");
+  await page.getByText(/^Load: .* to 99\.00$/).waitFor(); // not the values of the span before
   const box = await page.locator("figure canvas").first().boundingBox();
   await page.mouse.move(box.x + box.width * 0.4, box.y + 50);
   await page.mouse.down();
@@ -53,13 +53,17 @@ export async function charts({ newPage }, { url, pictures }) {
   await page.getByText("Nothing is known of that time.").waitFor();
   await page.reload();
   await page.getByText("Nothing is known of that time.").waitFor(); // it is in the address
+  if (!pictures) return;
   await choose(page, "-15m");
   await caption(page, "Processors in use");
-  if (pictures) await page.screenshot({ path: `${pictures}/page-past.png`, fullPage: false });
+  await turn("wait"); // until there is something to see
+  await page.reload();
+  await caption(page, "Processors in use");
+  await page.locator('section[aria-label="Charts"]').screenshot({ path: `${pictures}/page-past.png` });
 }
 
 /** The page of a process: its values and charts, live and as they were. */
-export async function process({ newPage }, { url, halves, pictures }) {
+export async function process({ newPage }, { url, halves }) {
   const page = await newPage(`${url}#/processes?match=${halves.join("")}`);
   await page.locator(".space .row a").first().click();
   await page.getByRole("heading", { level: 1, name: /^Process \d+ / }).waitFor();
@@ -68,7 +72,6 @@ export async function process({ newPage }, { url, halves, pictures }) {
   await turn("wait");
   await choose(page, "15m");
   await page.waitForFunction(() => /^CPU %: [1-9]/.test(document.querySelector("figcaption").textContent), null, { timeout: 30000 });
-  if (pictures) await page.screenshot({ path: `${pictures}/page-process.png` });
   await choose(page, "");
   await turn("end it");
   await page.getByText("it has ended, or its node does not answer").waitFor();

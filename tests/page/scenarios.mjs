@@ -109,12 +109,14 @@ export async function signing({ newPage, context }, { url, token, code }) {
 }
 
 /** A job is started, its output comes as it is written, and it is dragged onto another node. */
-export async function dragging({ newPage }, { url, token, command }) {
+export async function dragging({ newPage }, { url, token, command, pictures }) {
   const page = await newPage(url);
   await signIn(page, token);
   await page.getByRole("button", { name: "Sign out root" }).waitFor();
   const job = await start(page, command);
   await page.locator(".output").getByText("line 1").waitFor();
+  if (pictures) await page.screenshot({ path: `${pictures}/page-job.png` });
+  await accessible(page, "a job");
   await go(page, "Jobs");
   const row = page.locator(".space .row").first();
   await row.getByText("running").waitFor();
@@ -129,6 +131,7 @@ export async function dragging({ newPage }, { url, token, command }) {
   await page.mouse.move(to.x + 44, to.y + 17, { steps: 2 });
   await page.getByText(/^It can move to node 2 node2\.$|^It cannot move/).first().waitFor();
   check((await page.locator(".foreseen").textContent()).startsWith("It can move"), "what is foreseen while it is dragged");
+  if (pictures) await page.screenshot({ path: `${pictures}/page-moving.png` });
   await page.mouse.up();
   const dialog = page.getByRole("dialog");
   await dialog.getByText(`Move job ${job}`).waitFor();
@@ -195,7 +198,13 @@ export async function keyboard({ newPage }, { url, token, halves }) {
   await page.locator("#said").getByText(/^sent TERM to process/).waitFor();
 }
 
-const PICTURES = ["processes-light", "node-dark"];
+const PICTURES = ["processes-light", "node-dark", "process-light", "events-light"];
+
+/** Return the address of the page of a process. */
+async function aProcess(page, url) {
+  await page.goto(`${url}#/processes`);
+  return (await page.locator(".space .row a").first().getAttribute("href"));
+}
 
 /** Every view, light and dark, on a desk and on a phone: axe-core finds nothing serious, nothing overflows. */
 export async function views({ newPage }, { url, token, pictures }) {
@@ -205,12 +214,13 @@ export async function views({ newPage }, { url, token, pictures }) {
   for (const theme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme: theme });
     await page.evaluate((name) => localStorage.setItem("gomd-theme", name), theme);
-    for (const [name, hash] of [["nodes", "#/"], ["node", "#/node/1"], ["processes", "#/processes"], ["jobs", "#/jobs"], ["events", "#/events"]]) {
+    for (const [name, hash] of [["nodes", "#/"], ["node", "#/node/1"], ["processes", "#/processes"], ["process", await aProcess(page, url)],
+      ["jobs", "#/jobs"], ["events", "#/events"]]) {
       if (theme === "dark" && !["nodes", "node", "processes"].includes(name)) continue; // the colours are the same
       await page.goto(`${url}${hash}`);
       await page.reload();
       await page.getByRole("heading", { level: 1 }).waitFor();
-      await page.waitForTimeout(400);
+      await page.waitForTimeout(pictures ? 6000 : 400);
       await accessible(page, `${name}, ${theme}`);
       if (pictures && PICTURES.includes(`${name}-${theme}`)) await page.screenshot({ path: `${pictures}/page-${name}.png` });
     }

@@ -143,7 +143,7 @@ export function lineChart(title, format, zoom = null) {
     },
     show(found) {
       points = found;
-      cursor = null;
+      cursor = pressed = null;
       draw();
     },
   };

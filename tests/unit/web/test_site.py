@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -14,6 +15,7 @@ from gomd.web.limits import (
     REFUSAL_LINGER,
     REQUEST_TIMEOUT,
 )
+from gomd.web.pages import STATIC
 from tests.unit.web.memory_site import RULES, Connection, Site
 
 
@@ -114,6 +116,14 @@ class LimitTests(SynchronousTestCase):
                      "/../setup.cfg", "/static/index.html", "/limits.py"):  # fmt: skip
             self.assertEqual(self.web.ask("GET", path).code, 404, path)
         self.assertEqual(self.web.threads.held, [])
+
+    def test_the_page_names_all_of_its_modules(self) -> None:
+        """So that the browser loads them at once, not one after the other as each one imports the next."""
+        text = self.web.ask("GET", "/").body
+        modules = {path.name for path in STATIC.glob("*.js")} - {"app.js", "worker.js"}
+        self.assertEqual(set(re.findall(r'modulepreload" href="/([a-z]+\.js)"', text)), modules)
+        for name in modules | {"app.js", "worker.js"}:
+            self.assertEqual(self.web.ask("GET", f"/{name}").code, 200, name)
 
     def test_a_body_that_is_too_long_is_refused_before_it_comes(self) -> None:
         """413 for a gigabyte that is announced, or that comes in chunks; then the connection ends."""
