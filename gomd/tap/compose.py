@@ -220,6 +220,7 @@ def make_parts(
         trouble=lambda: network.trouble,
         sign_in=sign_in,
         measures=node.measuring.latest,
+        holdings=node.source.holdings,
         kept_command=kept_command_of(config),
         examine=examine,
     )

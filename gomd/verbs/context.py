@@ -32,7 +32,7 @@ from gomd.jobs.disabled import NoJobs
 from gomd.jobs.migration.disabled import NoMigrator
 from gomd.jobs.ownership import Annotations
 from libgomd.errors import NotPossible
-from libgomd.model import Caller, Counter, Finding, Measure, Process, Switch
+from libgomd.model import Caller, Counter, Finding, Holdings, Measure, Process, Switch
 from libgomd.wallclock import Wall
 
 
@@ -73,6 +73,7 @@ class Parts:
     :ivar switch_notes: knows who set the switches of this node, and why.
     :ivar measures: gives the newest measures of this node.
     :ivar kept_command: removes from a process what `[history] commands` says is not kept of it.
+    :ivar holdings: reads what processes hold; blocks: see `INodeSource.holdings`.
     :ivar counters: gives what all parts have counted, for `stats`.
     :ivar sign_in: where browsers sign in.
     :ivar examine: looks for what is wrong on this node, for `doctor`; blocks. Its argument says whether the
@@ -104,6 +105,9 @@ class Parts:
     trouble: Callable[[], str] = lambda: ""
     sign_in: ISignIn = field(default_factory=NoSignIn)
     measures: Callable[[], Sequence[Measure]] = tuple
+    holdings: Callable[[Sequence[tuple[int, int]]], Sequence[Holdings]] = lambda asked: [
+        Holdings() for _ in asked
+    ]
     kept_command: Callable[[Process], Process] = lambda process: process
     examine: Callable[[bool], Sequence[Finding]] = lambda _shows_paths: ()
 

@@ -14,6 +14,7 @@ from gomd.jobs.ownership import Annotations, JobTrees, line_of
 from gomd.verbs import arguments as words
 from gomd.verbs import selection as selecting
 from gomd.verbs.context import ISession, Parts
+from gomd.verbs.holdings import with_holdings, without_holdings
 from gomd.verbs.identity import Named, named_process
 from gomd.verbs.past import processes_at, remembered_ps
 from gomd.verbs.remote_processes import (
@@ -27,7 +28,7 @@ from gomd.verbs.replies import Relayed, Reply, Rows, TextColumn, ValueReply
 from gomd.verbs.rounds import Watcher
 from gomd.verbs.table import Verb
 from libgomd.errors import NotFound, SourceUnavailable, TimedOut, error_for
-from libgomd.model import Caller, Job, Node, Process, Role
+from libgomd.model import Caller, Holdings, Job, Node, Process, Role
 from libgomd.wire.lines import OK, Request
 
 #: Seconds; an older process table is scanned again before it is shown.
@@ -60,7 +61,7 @@ def _plain_cell(name: str, process: Process) -> str:
 
 
 #: Fields whose text is aligned to the left.
-_TEXT_FIELDS = ("identity", "name")
+_TEXT_FIELDS = ("identity", "name", "cgroup", "container")
 PROCESS_COLUMNS = (
     TextColumn("NODE", 5, lambda process: str(process.node)),
     TextColumn("PID", 7, lambda process: str(process.pid)),
@@ -83,7 +84,7 @@ PROCESS_COLUMNS = (
 #: The column of each field that `--fields` names, in text; the usual ones have their own heading.
 FIELD_COLUMNS: dict[str, TextColumn] = {
     name: TextColumn(name.upper(), len(name), partial(_plain_cell, name), left=name in _TEXT_FIELDS)
-    for name in Process.JSON
+    for name in (*Process.JSON, *Holdings.JSON)
 } | dict(zip(
     ("node", "pid", "ppid", "user", "state", "nice", "threads", "cpu_percent", "cpu_seconds", "rss", "vsize",
      "nmigs", "lock", "cantmove", "command"),
@@ -192,7 +193,10 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
     selection = selecting.parse(arguments)
     if selection.at:
         answer = await processes_at(parts, session, selection, arguments)
-        return answer if isinstance(answer, Reply) else _rows(*answer, selection.fields)
+        if isinstance(answer, Reply):
+            return answer
+        text, past = answer
+        return _rows(text, without_holdings(past, selection.fields), selection.fields)
     asked = set(selection.pids)
     period = session.period if isinstance(session, Watcher) and session.period is not None else MIN_SHOWN_AGE
     # Watched once a second, it is scanned once a second, and CPU percentages are over that second.
@@ -230,6 +234,7 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
     if age > shown_age:
         shown = Aged(shown, age)
         text += f", as they were {age:.0f} s ago: they cannot be read now, the log says why"
+    shown = await with_holdings(parts, caller, shown, fields)
     return _rows(text, shown, fields, matched if selection.selects else None)
 
 

@@ -23,6 +23,7 @@ from libgomd.model import (
     Event,
     Finding,
     HistoryRow,
+    Holdings,
     Job,
     Measure,
     Name,
@@ -70,7 +71,7 @@ _UNITS: Final[Mapping[str, str]] = {
     "Event.seconds": _SECONDS, "Event.stopped_seconds": _SECONDS, "Event.bytes": _BYTES,
     "Event.node": "node id", "Event.by": "node id", "HistoryRow.time": _MOMENT,
     "HistoryRow.node": "node id", "HistoryRow.by": "id of the node that remembered it",
-    "Switch.since": _MOMENT,
+    "Holdings.swap": _BYTES, "Holdings.gpu_memory": _BYTES, "Switch.since": _MOMENT,
     "Finding.value": "seconds since the epoch for clock, bytes for disks and memory",
 }  # fmt: skip
 _NUMBER: Final[Mapping[str, Any]] = {"type": ["integer", "null"]}
@@ -132,6 +133,8 @@ def schema_of(verb: Verb) -> dict[str, Any]:
         kind = Process
     is_block = bool(verb.fields) or verb.name == "do"
     body = _VALUES[verb.name] if kind is None else _of_class(kind, partly=verb.name == "ps")
+    if verb.name == "ps":
+        body["properties"] |= _of_class(Holdings, partly=True)["properties"]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": verb.usage,

@@ -13,7 +13,7 @@ from libgomd.model.history import HistoryRow
 from libgomd.model.jobs import Job, JobState
 from libgomd.model.measures import Measure
 from libgomd.model.nodes import DOWN_VALUE, MAX_NODE_ID, MAX_SPEED, STANDARD_SPEED, Node, NodeRange, Status
-from libgomd.model.processes import Process, ProcessTable
+from libgomd.model.processes import Holdings, Process, ProcessTable
 from libgomd.model.replies import (
     MAX_REASON,
     SWITCHES,
@@ -46,6 +46,7 @@ __all__ = [
     "Finding",
     "FindingState",
     "HistoryRow",
+    "Holdings",
     "Interface",
     "Job",
     "JobState",
