@@ -171,7 +171,8 @@ def _fields(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
     for name in names:
         if name not in Process.JSON and name not in Holdings.JSON:
-            raise MalformedRequest(f"there is no field {name[:40]}: `help ps` lists them")
+            more = ", ".join(Holdings.JSON)
+            raise MalformedRequest(f"there is no field {name[:40]}: `help ps` lists them; and {more}")
     if len(set(names)) < len(names):
         raise MalformedRequest("--fields names a field twice")
     return names

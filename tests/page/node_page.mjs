@@ -57,6 +57,7 @@ export async function charts({ newPage }, { url, pictures }) {
   await choose(page, "-15m");
   await caption(page, "Processors in use");
   await turn("wait"); // until there is something to see
+  await page.setViewportSize({ width: 900, height: 1100 });
   await page.reload();
   await caption(page, "Processors in use");
   await page.locator('section[aria-label="Charts"]').screenshot({ path: `${pictures}/page-past.png` });
@@ -69,6 +70,8 @@ export async function process({ newPage }, { url, halves }) {
   await page.getByRole("heading", { level: 1, name: /^Process \d+ / }).waitFor();
   check(/^CPU %: \d/.test(await caption(page, "CPU %")), "its processor time is charted");
   check(/^Memory: \d/.test(await caption(page, "Memory")), "its memory is charted");
+  await page.locator("dt", { hasText: "In swap space" }).locator("+ dd").getByText(/^\d+[BKM]$/).waitFor();
+  check((await page.locator("dt", { hasText: "Open descriptors" }).locator("+ dd").textContent()) === "-", "that is for its owner");
   await turn("wait");
   await choose(page, "15m");
   await page.waitForFunction(() => /^CPU %: [1-9]/.test(document.querySelector("figcaption").textContent), null, { timeout: 30000 });

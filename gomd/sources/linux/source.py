@@ -234,7 +234,8 @@ class LinuxSource:
 
     def _holdings(self, pid: int, uid: int) -> Holdings:
         try:
-            return self._scanner.guard(pid, lambda: read_holdings(self._root, pid, uid, {}))
+            on_gpus = self._measures.gpus.memory_by_pid()
+            return self._scanner.guard(pid, lambda: read_holdings(self._root, pid, uid, on_gpus))
         except (OSError, GomdError):  # it has ended, or its files block
             return Holdings()
 

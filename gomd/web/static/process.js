@@ -9,6 +9,8 @@ import { draggable, move, moveSomewhere } from "./moving.js";
 import { STREAM, actOn, subjectOf } from "./processes.js";
 import { watch } from "./streams.js";
 
+const HELD = "swap,descriptors,cgroup,container,gpu_memory";
+const AGAIN = 5000; // milliseconds
 const POINTS = 48; // moments that are asked for
 const SPANS = { "": ["since this page was opened", 0], "15m": ["the last 15 minutes", 900], "1h": ["the last hour", 3600],
   "12h": ["the last 12 hours", 43200], "3d": ["the last 3 days", 259200] }; // the history keeps processes for 3 days
@@ -28,7 +30,16 @@ export function processView(main, options, setOptions, word) {
   main.append(title, notice, facts, h("div", { class: "tools" }, field("Charts of", span)), known,
     h("div", { class: "charts" }, charts.map((each) => each.element)), buttons);
   let row = null;
+  let held = {};
   let turn = 0;
+  let asking = 0;
+
+  /** Ask for what no scan reads. An older gomd, or a process that has just ended, tells nothing. */
+  async function askHeld() {
+    clearTimeout(asking);
+    [held = {}] = await rowsOf(`ps/${row.pid}?node=${row.node}&fields=${HELD}`).catch(() => []);
+    if (asking !== null) asking = setTimeout(askHeld, AGAIN);
+  }
 
   /** Ask what was known of it at many moments, one after the other: the history keeps the busiest of each scan. */
   async function showPast() {
@@ -73,7 +84,10 @@ export function processView(main, options, setOptions, word) {
     }
     const isFirst = !row;
     row = found;
-    if (isFirst && options.span) showPast();
+    if (isFirst) {
+      askHeld();
+      if (options.span) showPast();
+    }
     title.textContent = `Process ${row.pid} ${row.name}`;
     notice.textContent = row.cantmove ? `it cannot be moved: ${row.cantmove}` : "";
     const told = [["Node", nameOf(row.node)], ["Home", nameOf(row.home)], ["User", row.user], ["Parent", row.ppid],
@@ -81,11 +95,13 @@ export function processView(main, options, setOptions, word) {
       ["Started", moment(row.start_time)], ["Moves", row.nmigs], ["Locked", row.lock ? "yes" : "no"],
       ["Reads", row.read_rate === null || row.read_rate === undefined ? "-" : `${bytes(row.read_rate)}/s`],
       ["Writes", row.write_rate === null || row.write_rate === undefined ? "-" : `${bytes(row.write_rate)}/s`],
+      ["In swap space", bytes(held.swap)], ["Open descriptors", held.descriptors], ["Container", held.container],
+      ["Control group", held.cgroup], ...(held.gpu_memory ? [["Memory of GPUs", bytes(held.gpu_memory)]] : []),
       ["Identity", row.identity], ["Command", row.command]];
     facts.replaceChildren(...told.flatMap(([name, text]) => [h("dt", {}, name), h("dd", {}, String(text ?? "-"))]));
     if (options.span) return;
     charts[0].add(row.cpu_percent);
     charts[1].add(row.rss);
   }, (error) => { notice.textContent = error.error; });
-  return () => { turn += 1; end(); };
+  return () => { turn += 1; clearTimeout(asking); asking = null; end(); };
 }
