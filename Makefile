@@ -22,7 +22,7 @@ help:
 	@echo 'make faults       every fault a migration can meet, as root (make test has most of them)'
 	@echo 'make programs     move a hundred programs of Debian and write docs/programs.md, as root; ONLY=name for one'
 	@echo 'make bench        measure; ONLY=name for one of them'
-	@echo 'make pictures     remake the pictures of the live screens, docs/pictures'
+	@echo 'make pictures     remake the pictures of the live screens and of the page, docs/pictures'
 	@echo 'make docs         the documentation as HTML, build/docs/index.html'
 	@echo 'make diagrams     redraw the diagrams of the documentation; needs graphviz'
 	@echo 'make man          remake the manual pages, packaging/man'
@@ -97,8 +97,8 @@ demo: $(VENV)/.installed
 man: $(VENV)/.installed
 	$(BIN)/python contrib/manual.py packaging/man
 
-# The live screens with a made-up cluster, as SVG.
-pictures: $(VENV)/.tested
+# The live screens with a made-up cluster, as SVG, and every view of the page as the tests see it.
+pictures: $(VENV)/.tested page-pictures
 	$(BIN)/python -m demo.pictures docs/pictures
 
 # The libraries in other languages. `make test` builds them where it needs them, in directories of its own.
@@ -139,7 +139,8 @@ tests/page/node_modules/.made: tests/page/package.json tests/page/package-lock.j
 # The pictures of docs/page.md, of the page as the tests see it.
 page-pictures: $(VENV)/.tested system page-tools
 	mkdir -p docs/pictures
-	GOMD_PICTURES=docs/pictures $(BIN)/python -m pytest -q tests/integration/test_page.py -k 'many or accessible'
+	GOMD_PICTURES='$(CURDIR)/docs/pictures' $(BIN)/python -m pytest -q tests/integration/test_page.py tests/integration/test_page_node.py \
+	  -k 'many or accessible or dragged or charts'
 
 # A criu that works on this kernel, for moving jobs: the system's own, otherwise one under /opt/gomd-criu.
 criu:

@@ -23,62 +23,71 @@ def setyard(speed: int, *, node: NodeKey = "") -> Call[None]:
     return forms.order("setyard", speed, node=node)
 
 
-def stay(*, node: NodeKey = "") -> Call[None]:
-    """Let no process leave the node by balancing (admin)."""
-    return forms.order("stay", node=node)
+def stay(*, reason: str = "", node: NodeKey = "") -> Call[None]:
+    """
+    Let no process leave the node by balancing (admin).
+
+    :param reason: what it is for, at most 200 characters; `switches` shows it. Likewise below.
+    """
+    return forms.order("stay", *forms.optional(reason), node=node)
 
 
-def nostay(*, node: NodeKey = "") -> Call[None]:
+def nostay(*, reason: str = "", node: NodeKey = "") -> Call[None]:
     """Let processes leave the node again (admin)."""
-    return forms.order("nostay", node=node)
+    return forms.order("nostay", *forms.optional(reason), node=node)
 
 
-def lstay(*, node: NodeKey = "") -> Call[None]:
+def lstay(*, reason: str = "", node: NodeKey = "") -> Call[None]:
     """Let no locally started process leave the node by balancing (admin)."""
-    return forms.order("lstay", node=node)
+    return forms.order("lstay", *forms.optional(reason), node=node)
 
 
-def nolstay(*, node: NodeKey = "") -> Call[None]:
+def nolstay(*, reason: str = "", node: NodeKey = "") -> Call[None]:
     """Let locally started processes leave the node again (admin)."""
-    return forms.order("nolstay", node=node)
+    return forms.order("nolstay", *forms.optional(reason), node=node)
 
 
-def block(*, node: NodeKey = "") -> Call[None]:
+def block(*, reason: str = "", node: NodeKey = "") -> Call[None]:
     """Refuse guests (admin)."""
-    return forms.order("block", node=node)
+    return forms.order("block", *forms.optional(reason), node=node)
 
 
-def noblock(*, node: NodeKey = "") -> Call[None]:
+def noblock(*, reason: str = "", node: NodeKey = "") -> Call[None]:
     """Take guests again (admin)."""
-    return forms.order("noblock", node=node)
+    return forms.order("noblock", *forms.optional(reason), node=node)
 
 
-def quiet(*, node: NodeKey = "") -> Call[None]:
+def quiet(*, reason: str = "", node: NodeKey = "") -> Call[None]:
     """Do not share load information (admin)."""
-    return forms.order("quiet", node=node)
+    return forms.order("quiet", *forms.optional(reason), node=node)
 
 
-def noquiet(*, node: NodeKey = "") -> Call[None]:
+def noquiet(*, reason: str = "", node: NodeKey = "") -> Call[None]:
     """Share load information again (admin)."""
-    return forms.order("noquiet", node=node)
+    return forms.order("noquiet", *forms.optional(reason), node=node)
 
 
-def bring(*, node: NodeKey = "") -> Call[None]:
+def switches(*, node: NodeKey = "") -> Call[list[model.Switch]]:
+    """Ask who set the switches of a node, when and why."""
+    return forms.rows(model.Switch, "switches", node=node)
+
+
+def bring(*, reason: str = "", node: NodeKey = "") -> Call[None]:
     """
     Bring all of the node's processes home; the answer comes when they are (admin).
 
     :raises Conflict: some stay away; says how many and why.
     """
-    return forms.order("bring", node=node, patient=True)
+    return forms.order("bring", *forms.optional(reason), node=node, patient=True)
 
 
-def expel(*, node: NodeKey = "") -> Call[None]:
+def expel(*, reason: str = "", node: NodeKey = "") -> Call[None]:
     """
     Send all guests away; the answer comes when they are gone (admin).
 
     :raises Conflict: some stay; says how many and why.
     """
-    return forms.order("expel", node=node, patient=True)
+    return forms.order("expel", *forms.optional(reason), node=node, patient=True)
 
 
 def checkpoint(name: str, *, node: NodeKey = "") -> Call[None]:

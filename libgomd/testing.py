@@ -138,6 +138,7 @@ class MemoryDaemon:
             hides_others=lambda: False,
             relocation=relocation,
             jobs=jobs,
+            holdings=self.source.holdings,
         )
 
     def _stop(self, reason: str) -> None:

@@ -9,7 +9,7 @@ which is where the parts above call it.
 from __future__ import annotations
 
 from gomd.interfaces.cluster import ForwardedReply, IEvents, IMembership, IPeers, ITree
-from gomd.interfaces.daemon import ICollector, ICommands, ISignIn, IStoppable, IThreads, ITokens
+from gomd.interfaces.daemon import ICollector, ICommands, ISignIn, IStoppable, ISwitchNotes, IThreads, ITokens
 from gomd.interfaces.history import IHistory, ISampleLog, RememberedEvent, RememberedTable
 from gomd.interfaces.jobs import UNTRUSTED, IJobOwnership, IJobs, IPlacement, JobHere, Need
 from gomd.interfaces.node import INodeSource, IProcessControl
@@ -41,6 +41,7 @@ __all__ = [
     "ISampleLog",
     "ISignIn",
     "IStoppable",
+    "ISwitchNotes",
     "IThreads",
     "ITokens",
     "ITree",

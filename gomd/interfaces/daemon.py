@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from zope.interface import Attribute, Interface
 
-from libgomd.model import Caller, Counter, Node, Output, Process, ProcessTable
+from libgomd.model import Caller, Counter, Node, Output, Process, ProcessTable, Switch
 
 R = TypeVar("R")
 
@@ -36,6 +36,16 @@ class IThreads(Interface):
         :raises TimedOut: this call, or an earlier one for the same key, exceeds its timeout.
         :raises TooMany: too many calls of this holder hang, or as in `run`.
         """
+
+
+class ISwitchNotes(Interface):
+    """Remembers who set each switch of this node, when and why."""
+
+    def notes() -> Mapping[str, Switch]:
+        """Return the newest note of each switch that has one, by name. Does not block."""
+
+    def write(note: Switch) -> None:
+        """Remember ``note`` in place of an older one. Blocks; call it on a thread. Raises nothing."""
 
 
 class ICollector(Interface):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from zope.interface import Attribute, Interface
 
-from libgomd.model import Caller, Measure, Node, Part, Process, ProcessTable
+from libgomd.model import Caller, Holdings, Measure, Node, Part, Process, ProcessTable
 from libgomd.wire.tree import TreePath
 
 
@@ -64,6 +64,13 @@ class INodeSource(Interface):
 
         :raises NotFound: there is no such process.
         :raises TimedOut: its files block, and nothing is known of it.
+        """
+
+    def holdings(processes: Sequence[tuple[int, int]]) -> Sequence[Holdings]:
+        """
+        Read what processes hold, each named by its id and the user id of its owner, in their order. Blocks.
+
+        Of one that has ended, that belongs to another user by now, or whose files block, nothing is known.
         """
 
     def list_directory(path: TreePath, caller: Caller) -> Sequence[str]:

@@ -17,6 +17,7 @@ from libgomd.model import (
     STANDARD_SPEED,
     Caller,
     Cpu,
+    Holdings,
     Measure,
     Node,
     Part,
@@ -161,6 +162,12 @@ class MemorySource:
         """See `INodeSource.process`; its cpu share is that of the last scan."""
         self._now = now
         return self._with_share(self._find(pid))
+
+    def holdings(self, processes: Sequence[tuple[int, int]]) -> Sequence[Holdings]:
+        """See `INodeSource.holdings`: a scripted process holds three descriptors and no swap space."""
+        there = {(one.pid, one.uid) for one in self._table()}
+        held = Holdings(swap=0, descriptors=3, cgroup="/memory")
+        return [held if each in there else Holdings() for each in processes]
 
     def _table(self) -> list[Process]:
         """Return the processes of the newest scan, with the changes made to them since."""

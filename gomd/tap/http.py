@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from gomd.config import Config
@@ -126,8 +125,6 @@ def _full_name() -> str:
 
 def http_mistakes(endpoint: Endpoint, config: Config) -> Iterator[str]:
     """Yield a sentence for each reason why nothing can be served at ``endpoint``."""
-    if find_spec("prometheus_client") is None:
-        yield "[http] endpoint: metrics need prometheus_client: pip install gomd[http]"
     http = config.http
     if config.telnet.anonymous == "none" and http.anonymous == "auto" and not on_this_machine(endpoint):
         yield (

@@ -15,6 +15,7 @@ from gomd.services.collector import Collector
 from gomd.services.measuring import Measuring
 from gomd.services.threads import Threads
 from gomd.services.tokens import FileTokens
+from gomd.sources.switch_notes import SwitchNotes
 from gomd.tap.choices import SOURCES, history_of, own_address
 from libgomd.model import Node, Status
 from libgomd.wallclock import Wall
@@ -49,7 +50,7 @@ class NodeParts:
     """
     :ivar source: reads this node. :ivar control: acts on its processes.
     :ivar sample_log: keeps the past. :ivar history: reads it. :ivar collector: has the newest sample.
-    :ivar measuring: has the newest measures.
+    :ivar measuring: has the newest measures. :ivar switch_notes: knows why switches are set.
     """
 
     def __init__(self, config: Config, reactor: Any, node_id: int, wall: Wall) -> None:
@@ -69,6 +70,7 @@ class NodeParts:
         self.commands = Commands(
             reactor, reactor, config.commands, config.node.command_timeout, on_start=reset_oom_score
         )
+        self.switch_notes = SwitchNotes(config.node.state_dir)
         self.tokens = FileTokens(config.telnet.tokens_file, self.threads.asking)
 
     def services(self) -> tuple[Service, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.replies import Reply, Rows, ValueReply
+from gomd.verbs.switches import REASON, note, reason_in
 from gomd.verbs.table import Verb
 from libgomd.errors import MalformedRequest
 from libgomd.model import MAX_SPEED, Output, Role
@@ -35,7 +36,9 @@ def _switch(verb: str) -> Callable[..., Any]:
     file, value, meaning = _SWITCHES[verb]
 
     async def answer(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+        reason = reason_in(arguments)
         await parts.tree.write_file(_admin_file(file), value)
+        await note(parts, session, file, value == "1", reason)
         await parts.collector.refresh()
         status = parts.collector.own_node().status
         return ValueReply(meaning, {"status": int(status), "words": status.words()})
@@ -81,7 +84,7 @@ def shutdown(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
 
 VERBS = (
     *(
-        Verb(name, "", Role.ADMIN, meaning, _switch(name))
+        Verb(name, REASON, Role.ADMIN, meaning, _switch(name))
         for name, (_file, _value, meaning) in _SWITCHES.items()
     ),
     Verb("setspeed", "N", Role.ADMIN, "set the speed of a CPU of this node", set_speed),

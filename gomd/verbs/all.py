@@ -15,6 +15,7 @@ from gomd.verbs import (
     node,
     process,
     sign_in,
+    switches,
     tree,
 )
 from gomd.verbs import bring_expel as orders
@@ -50,6 +51,7 @@ def all_verbs() -> VerbTable:
                 lambda *asked: table.check(*asked),
             ),
             follow.EVENTS,
+            switches.SWITCHES_VERB,
             *orders.VERBS,
             *admin.VERBS,
         )

@@ -23,6 +23,7 @@ from gomd.interfaces import (
     ISampleLog,
     ISignIn,
     IStoppable,
+    ISwitchNotes,
     IThreads,
     ITokens,
     ITree,
@@ -31,7 +32,7 @@ from gomd.jobs.disabled import NoJobs
 from gomd.jobs.migration.disabled import NoMigrator
 from gomd.jobs.ownership import Annotations
 from libgomd.errors import NotPossible
-from libgomd.model import Caller, Counter, Finding, Measure, Process
+from libgomd.model import Caller, Counter, Finding, Holdings, Measure, Process, Switch
 from libgomd.wallclock import Wall
 
 
@@ -44,6 +45,22 @@ class NoSignIn:
         raise NotPossible("this daemon has no page: set [http] endpoint, such as tcp:127.0.0.1:2980")
 
 
+@implementer(ISwitchNotes)
+class MemorySwitchNotes:
+    """Remembers notes in memory only."""
+
+    def __init__(self) -> None:
+        self._notes: dict[str, Switch] = {}
+
+    def notes(self) -> Mapping[str, Switch]:
+        """See `ISwitchNotes.notes`."""
+        return self._notes
+
+    def write(self, note: Switch) -> None:
+        """See `ISwitchNotes.write`."""
+        self._notes = {**self._notes, note.switch: note}
+
+
 @dataclass(frozen=True)
 class Parts:
     """
@@ -53,8 +70,10 @@ class Parts:
     :ivar hides_others: whether /proc hides processes of other users (``hidepid``); the verbs then do so too.
     :ivar annotations: shows the processes of the whole table under their homes.
     :ivar trouble: why the other nodes cannot reach this one, a clause; empty when they can.
+    :ivar switch_notes: knows who set the switches of this node, and why.
     :ivar measures: gives the newest measures of this node.
     :ivar kept_command: removes from a process what `[history] commands` says is not kept of it.
+    :ivar holdings: reads what processes hold; blocks: see `INodeSource.holdings`.
     :ivar counters: gives what all parts have counted, for `stats`.
     :ivar sign_in: where browsers sign in.
     :ivar introduction: gives what a new node must be told, for `invitation`: the path of the key file, the
@@ -80,6 +99,7 @@ class Parts:
     periods: Callable[[], tuple[float, float]]
     hides_others: Callable[[], bool]
     relocation: IRelocation
+    switch_notes: ISwitchNotes = field(default_factory=MemorySwitchNotes)
     history: IHistory = field(default_factory=NoHistory)
     jobs: IJobs = field(default_factory=NoJobs)
     migrator: IMigrator = field(default_factory=lambda: NoMigrator("this daemon runs no jobs"))
@@ -87,6 +107,9 @@ class Parts:
     trouble: Callable[[], str] = lambda: ""
     sign_in: ISignIn = field(default_factory=NoSignIn)
     measures: Callable[[], Sequence[Measure]] = tuple
+    holdings: Callable[[Sequence[tuple[int, int]]], Sequence[Holdings]] = lambda asked: [
+        Holdings() for _ in asked
+    ]
     kept_command: Callable[[Process], Process] = lambda process: process
     examine: Callable[[bool], Sequence[Finding]] = lambda _shows_paths: ()
     introduction: Callable[[], Mapping[str, object]] = dict

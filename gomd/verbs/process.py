@@ -11,6 +11,7 @@ from gomd.jobs.ownership import Annotations, JobTrees, line_of
 from gomd.verbs import arguments as words
 from gomd.verbs import selection as selecting
 from gomd.verbs.context import ISession, Parts
+from gomd.verbs.holdings import with_holdings, without_holdings
 from gomd.verbs.identity import Named, named_process
 from gomd.verbs.past import processes_at, remembered_ps
 from gomd.verbs.process_columns import FIELD_COLUMNS, PROCESS_COLUMNS, WithFields
@@ -42,7 +43,10 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
     selection = selecting.parse(arguments)
     if selection.at:
         answer = await processes_at(parts, session, selection, arguments)
-        return answer if isinstance(answer, Reply) else _rows(*answer, selection.fields)
+        if isinstance(answer, Reply):
+            return answer
+        text, past = answer
+        return _rows(text, without_holdings(past, selection.fields), selection.fields)
     asked = set(selection.pids)
     period = session.period if isinstance(session, Watcher) and session.period is not None else MIN_SHOWN_AGE
     # Watched once a second, it is scanned once a second, and CPU percentages are over that second.
@@ -80,6 +84,7 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
     if age > shown_age:
         shown = Aged(shown, age)
         text += f", as they were {age:.0f} s ago: they cannot be read now, the log says why"
+    shown = await with_holdings(parts, caller, shown, fields)
     return _rows(text, shown, fields, matched if selection.selects else None)
 
 

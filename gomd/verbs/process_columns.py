@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from gomd.verbs.replies import TextColumn
-from libgomd.model import Process
+from libgomd.model import Holdings, Process
 
 
 def _size(count: int | None) -> str:
@@ -33,7 +33,7 @@ def _plain_cell(name: str, process: Process) -> str:
 
 
 #: Fields whose text is aligned to the left.
-_TEXT_FIELDS = ("identity", "name")
+_TEXT_FIELDS = ("identity", "name", "cgroup", "container")
 PROCESS_COLUMNS = (
     TextColumn("NODE", 5, lambda process: str(process.node)),
     TextColumn("PID", 7, lambda process: str(process.pid)),
@@ -54,7 +54,7 @@ PROCESS_COLUMNS = (
 #: The column of each field that `--fields` names, in text; the usual ones have their own heading.
 FIELD_COLUMNS: dict[str, TextColumn] = {
     name: TextColumn(name.upper(), len(name), partial(_plain_cell, name), left=name in _TEXT_FIELDS)
-    for name in Process.JSON
+    for name in (*Process.JSON, *Holdings.JSON)
 } | dict(zip(
     ("node", "pid", "ppid", "user", "state", "nice", "threads", "cpu_percent", "cpu_seconds", "rss", "vsize",
      "nmigs", "lock", "cantmove", "command"),

@@ -23,6 +23,7 @@ from libgomd.model import (
     Event,
     Finding,
     HistoryRow,
+    Holdings,
     Job,
     Measure,
     Name,
@@ -32,13 +33,27 @@ from libgomd.model import (
     Process,
     Role,
     Status,
+    Switch,
     VerbHelp,
 )
 
 DIRECTORY: Final = Path(__file__).parents[2] / "docs" / "schema"
 #: Verbs without an answer of their own in JSON: the connection ends, carries frames, or repeats another verb.
 WITHOUT: Final = ("quit", "run", "attach", "migration", "watch", "moved")
-_ROWS: Final = (Process, Node, NodeRange, Job, Event, HistoryRow, Measure, Counter, Name, VerbHelp, Finding)
+_ROWS: Final = (
+    Process,
+    Node,
+    NodeRange,
+    Job,
+    Event,
+    HistoryRow,
+    Measure,
+    Counter,
+    Name,
+    VerbHelp,
+    Finding,
+    Switch,
+)
 _TYPES: Final[Mapping[Any, str]] = {
     int: "integer", float: "number", str: "string", bool: "boolean", type(None): "null",
 }  # fmt: skip
@@ -56,6 +71,7 @@ _UNITS: Final[Mapping[str, str]] = {
     "Event.seconds": _SECONDS, "Event.stopped_seconds": _SECONDS, "Event.bytes": _BYTES,
     "Event.node": "node id", "Event.by": "node id", "HistoryRow.time": _MOMENT,
     "HistoryRow.node": "node id", "HistoryRow.by": "id of the node that remembered it",
+    "Holdings.swap": _BYTES, "Holdings.gpu_memory": _BYTES, "Switch.since": _MOMENT,
     "Finding.value": "seconds since the epoch for clock, bytes for disks and memory",
 }  # fmt: skip
 _NUMBER: Final[Mapping[str, Any]] = {"type": ["integer", "null"]}
@@ -122,6 +138,8 @@ def schema_of(verb: Verb) -> dict[str, Any]:
         kind = Process
     is_block = bool(verb.fields) or verb.name == "do"
     body = _VALUES[verb.name] if kind is None else _of_class(kind, partly=verb.name == "ps")
+    if verb.name == "ps":
+        body["properties"] |= _of_class(Holdings, partly=True)["properties"]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": verb.usage,

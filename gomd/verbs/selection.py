@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from gomd.verbs import arguments as words
 from libgomd.errors import MalformedRequest
-from libgomd.model import Process
+from libgomd.model import Holdings, Process
 
 #: Most rows that `--top` takes, and characters of what `--user` and `--match` are compared with.
 MAX_TOP: Final = 100_000
@@ -170,8 +170,9 @@ def _text(option: str) -> Callable[[str], str]:
 def _fields(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
     for name in names:
-        if name not in Process.JSON:
-            raise MalformedRequest(f"there is no field {name[:40]}: `help ps` lists them")
+        if name not in Process.JSON and name not in Holdings.JSON:
+            more = ", ".join(Holdings.JSON)
+            raise MalformedRequest(f"there is no field {name[:40]}: `help ps` lists them; and {more}")
     if len(set(names)) < len(names):
         raise MalformedRequest("--fields names a field twice")
     return names

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.replies import File, Reply, Rows, TextColumn, ValueReply
+from gomd.verbs.switches import note_written
 from gomd.verbs.table import Verb
 from libgomd.errors import NotPossible
 from libgomd.model import Name, Role
@@ -38,6 +39,7 @@ async def put(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Re
     if path.kind is Kind.DIRECTORY:
         raise NotPossible(f"{path} is a directory: put a value into a file in it")
     await parts.tree.write_file(path, arguments[1])
+    await note_written(parts, session, path, arguments[1])
     await parts.collector.refresh()
     return ValueReply(f"{path} is {arguments[1]}", {"path": str(path), "value": arguments[1]})
 

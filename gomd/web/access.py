@@ -9,6 +9,7 @@ the cookie; alone it gives what anonymous callers have.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -25,6 +26,8 @@ from libgomd.model import Caller, Role
 #: The header with the key of a session.
 KEY_HEADER: Final = "x-gomd-session"
 READ, METRICS, NONE = "read", "metrics", "none"
+#: The first part of the key of a session, and the last one of the name of its cookie.
+_TAB: Final = re.compile(r"[0-9a-f]{8}")
 _METHODS_THAT_READ: Final = (b"GET", b"HEAD")
 
 
@@ -135,10 +138,10 @@ class Access:
 
         :raises NeedsAuth: it has the key of a session that is over, or not the cookie to it.
         """
-        key = request.getHeader(KEY_HEADER)
-        if key is None:
+        if request.getHeader(KEY_HEADER) is None:
             return None
-        cookie = cookie_of(request, self.cookie_name(request))
+        name, key = self.cookie_and_key(request)
+        cookie = cookies_of(request).get(name)
         session = None if cookie is None else self.sessions.find(cookie, key)
         if session is None:
             raise NeedsAuth("you are signed out: sign in again")
@@ -201,9 +204,25 @@ class Access:
         """Check that the address may try. :raises TooMany: it has tried too many unknown tokens."""
         self._attempts.check(address_in(self.via(request)))
 
-    def cookie_name(self, request: WebRequest) -> str:
-        """Return the name of the cookie: cookies ignore ports, so each daemon of a machine has its own."""
-        return f"gomd-{getattr(request.host, 'port', 'unix')}"
+    def cookie_name(self, request: WebRequest, tab: str = "") -> str:
+        """
+        Return the name of the cookie of a session, or how the names of all of them begin.
+
+        Cookies ignore ports, so each daemon of a machine has its own; and each session has its own, so that
+        signing in in one tab does not end the session of another.
+        """
+        return f"gomd-{getattr(request.host, 'port', 'unix')}-{tab}"
+
+    def cookie_and_key(self, request: WebRequest) -> tuple[str, str]:
+        """Return the name of the cookie, and the key to it, that the header of ``request`` names."""
+        tab, _, key = (request.getHeader(KEY_HEADER) or "").partition(".")
+        return (self.cookie_name(request, tab), key) if _TAB.fullmatch(tab) else ("", "")
+
+    def stale_cookies(self, request: WebRequest) -> list[str]:
+        """Return the names of cookies of ``request`` whose sessions are over."""
+        prefix = self.cookie_name(request)
+        found = cookies_of(request).items()
+        return [name for name, value in found if name.startswith(prefix) and not self.sessions.has(value)]
 
 
 def host_in(value: str) -> str:
@@ -225,14 +244,14 @@ def bearer_of(request: WebRequest) -> str | None:
     return token.strip()
 
 
-def cookie_of(request: WebRequest, name: str) -> str | None:
-    """Return the value of the cookie ``name``, None without one."""
+def cookies_of(request: WebRequest) -> dict[str, str]:
+    """Return the cookies of ``request`` by name."""
+    found: dict[str, str] = {}
     for value in request.requestHeaders.getRawHeaders(b"cookie") or []:
         for part in value.decode("latin-1").split(";"):
-            key, _, found = part.strip().partition("=")
-            if key == name:
-                return found
-    return None
+            name, _, text = part.strip().partition("=")
+            found.setdefault(name, text)
+    return found
 
 
 def known_hosts(names: Iterable[str]) -> frozenset[str]:

@@ -235,7 +235,14 @@ class Api:
 
         try:
             messages = begin()
-            await EventStream(request, self._clock, recheck).run(messages)
+            stream = EventStream(request, self._clock, recheck)
+            if web_session is not None:
+                web_session.on_end.add(stream.check_now)
+            try:
+                await stream.run(messages)
+            finally:
+                if web_session is not None:
+                    web_session.on_end.discard(stream.check_now)
         finally:
             release()
 

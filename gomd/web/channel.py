@@ -21,6 +21,7 @@ from gomd.web.limits import (
     MAX_BODY_BYTES,
     MAX_HEADERS_BYTES,
     MAX_LINE_BYTES,
+    REFUSAL_BYTES,
     REFUSAL_LINGER,
     REQUEST_TIMEOUT,
 )
@@ -141,6 +142,7 @@ class WebChannel(HTTPChannel):
     body = 0
     _timer: IDelayedCall | None = None
     is_refused = False
+    _skipped = 0
 
     def __init__(self, site: WebSite) -> None:
         super().__init__()
@@ -159,9 +161,14 @@ class WebChannel(HTTPChannel):
         self.site.entered(self)
 
     def dataReceived(self, data: bytes) -> None:
-        """Take bytes; what comes after a refusal is skipped."""
+        """Take bytes; what comes after a refusal is skipped, up to a limit, and then left unread."""
         if not self.is_refused:
             super().dataReceived(data)
+            return
+        self._skipped += len(data)
+        if self._skipped > REFUSAL_BYTES:
+            transport: Any = self.transport
+            transport.pauseProducing()
 
     def received(self) -> None:
         """The request is complete."""

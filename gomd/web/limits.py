@@ -24,6 +24,8 @@ MAX_BODY_BYTES: Final = 262144
 MAX_BODIES_BYTES: Final = 8 << 20
 #: Seconds for which a connection is kept open after a refusal, so that the client can read it.
 REFUSAL_LINGER: Final = 1.0
+#: Bytes that are skipped meanwhile; more are not read.
+REFUSAL_BYTES: Final = 1 << 20
 #: Bytes of one piece of an answer, about a millisecond's work.
 PIECE_BYTES: Final = 65536
 #: Seconds of silence on an event stream after which a comment is sent, so that both ends know of each other.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from typing import Final
 
 from gomd.web.access import Access
@@ -11,6 +12,8 @@ from gomd.web.verb_requests import body_of
 from libgomd.errors import MalformedRequest, NeedsAuth, NotAllowed
 from libgomd.wire.values import encode
 
+#: Cookies of sessions that are over, which one answer removes.
+MAX_REMOVED: Final = 8
 _READS: Final = (b"GET", b"HEAD")
 
 
@@ -66,17 +69,22 @@ class SessionApi:
                 raise NeedsAuth("this code is not good any more: say `gom page` again")
             caller = found
         cookie, key = access.sessions.begin(caller, token or "")
-        set_cookie = f"{access.cookie_name(request)}={cookie}{self._cookie_attributes()}"
-        value = {**encode(caller), "key": key}
-        request.reply(200, json.dumps({"value": value}).encode(), JSON, {"Set-Cookie": set_cookie})
+        tab = secrets.token_hex(4)
+        self._set_cookie(request, access.cookie_name(request, tab), cookie)
+        for name in access.stale_cookies(request)[:MAX_REMOVED]:
+            self._set_cookie(request, name, "", "; Max-Age=0")
+        value = {**encode(caller), "key": f"{tab}.{key}"}
+        request.reply(200, json.dumps({"value": value}).encode(), JSON)
 
     async def _sign_out(self, request: WebRequest) -> None:
         session = self._access.session(request)
         if session is None:
             raise NeedsAuth("there is no session to end: send its key in X-Gomd-Session")
         self._access.sessions.end(session)
-        gone = f"{self._access.cookie_name(request)}={self._cookie_attributes()}; Max-Age=0"
-        request.reply(200, b'{"value": null}', JSON, {"Set-Cookie": gone})
+        self._set_cookie(request, self._access.cookie_and_key(request)[0], "", "; Max-Age=0")
+        request.reply(200, b'{"value": null}', JSON)
 
-    def _cookie_attributes(self) -> str:
-        return f"; Path=/api/v1/; HttpOnly; SameSite=Strict{'; Secure' if self._access.rules.secure else ''}"
+    def _set_cookie(self, request: WebRequest, name: str, value: str, more: str = "") -> None:
+        secure = "; Secure" if self._access.rules.secure else ""
+        text = f"{name}={value}; Path=/api/v1/; HttpOnly; SameSite=Strict{secure}{more}"
+        request.responseHeaders.addRawHeader(b"Set-Cookie", text.encode("latin-1"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -29,6 +30,7 @@ class WebSession:
 
     :ivar caller: who signed in. :ivar token: with which; empty when it was a one-time code, for which the
         kernel vouched. :ivar began, used: seconds of the monotonic clock.
+    :ivar on_end: called when it has ended; whoever adds one removes it.
     """
 
     caller: Caller
@@ -36,6 +38,7 @@ class WebSession:
     used: float
     key: bytes = field(repr=False)
     token: str = field(default="", repr=False)
+    on_end: set[Callable[[], None]] = field(default_factory=set, repr=False)
 
 
 class Sessions:
@@ -77,6 +80,10 @@ class Sessions:
         session.used = self._clock.seconds()
         return session
 
+    def has(self, cookie: str) -> bool:
+        """Return whether a session has this cookie."""
+        return _hash(cookie) in self._sessions
+
     def is_open(self, session: WebSession) -> bool:
         """Return whether ``session`` has not ended."""
         return session in self._sessions.values()
@@ -84,6 +91,8 @@ class Sessions:
     def end(self, session: WebSession) -> None:
         """End ``session``; nothing happens if it has ended."""
         self._sessions = {cookie: each for cookie, each in self._sessions.items() if each is not session}
+        for each in tuple(session.on_end):
+            each()
 
     def _is_alive(self, session: WebSession) -> bool:
         now = self._clock.seconds()

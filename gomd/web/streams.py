@@ -135,6 +135,12 @@ class EventStream:
         if timer is not None and timer.active():
             timer.cancel()
 
+    def check_now(self) -> None:
+        """Check at once whether the caller still has its rights: its session has ended."""
+        if self._checking is not None and self._checking.active():
+            self._checking.cancel()
+            self._begin_check()
+
     def _plan_check(self) -> None:
         self._checking = self._clock.callLater(RECHECK, self._begin_check)
 

@@ -13,8 +13,10 @@ from libgomd.model.history import HistoryRow
 from libgomd.model.jobs import Job, JobState
 from libgomd.model.measures import Measure
 from libgomd.model.nodes import DOWN_VALUE, MAX_NODE_ID, MAX_SPEED, STANDARD_SPEED, Node, NodeRange, Status
-from libgomd.model.processes import Process, ProcessTable
+from libgomd.model.processes import Holdings, Process, ProcessTable
 from libgomd.model.replies import (
+    MAX_REASON,
+    SWITCHES,
     Counter,
     Event,
     EventKind,
@@ -22,6 +24,7 @@ from libgomd.model.replies import (
     FindingState,
     Name,
     Output,
+    Switch,
     VerbHelp,
 )
 from libgomd.model.samples import Cpu, Disk, Interface, Load, Memory, Paging, Part, Pressure, Sample
@@ -30,8 +33,10 @@ __all__ = [
     "DOWN_VALUE",
     "FIRST_USER",
     "MAX_NODE_ID",
+    "MAX_REASON",
     "MAX_SPEED",
     "STANDARD_SPEED",
+    "SWITCHES",
     "Caller",
     "Counter",
     "Cpu",
@@ -41,6 +46,7 @@ __all__ = [
     "Finding",
     "FindingState",
     "HistoryRow",
+    "Holdings",
     "Interface",
     "Job",
     "JobState",
@@ -59,6 +65,7 @@ __all__ = [
     "Role",
     "Sample",
     "Status",
+    "Switch",
     "VerbHelp",
     "is_system_user",
 ]

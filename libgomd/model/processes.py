@@ -77,6 +77,27 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
+class Holdings:
+    """
+    What a process holds beside memory: read for those processes alone that somebody asks about.
+
+    :ivar swap: bytes in swap space. :ivar descriptors: open file descriptors; None for other people's
+        processes, as in /proc.
+    :ivar cgroup: the path of its control group. :ivar container: ``RUNTIME:ID`` of its container, such as
+        ``docker:0123456789ab``; None when it is in none.
+    :ivar gpu_memory: bytes of memory of GPUs. All are None when they are not known.
+    """
+
+    JSON: ClassVar[tuple[str, ...]] = ("swap", "descriptors", "cgroup", "container", "gpu_memory")
+
+    swap: int | None = None
+    descriptors: int | None = None
+    cgroup: str | None = None
+    container: str | None = None
+    gpu_memory: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessTable:
     """
     Every process of one node at one moment.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class EventKind(str, enum.Enum):
@@ -86,6 +86,29 @@ class Finding:
     text: str
     mend: str = ""
     value: float | None = None
+
+
+#: The switches of a node, and characters of the reason that an admin gives for one.
+SWITCHES: Final = ("stay", "lstay", "block", "quiet")
+MAX_REASON: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """
+    One switch of a node, as `switches` lists it.
+
+    :ivar set: whether it is set. :ivar since: seconds since the epoch when it was set or cleared.
+    :ivar by: the user who did it. :ivar reason: what they said it is for. None for what is not known.
+    """
+
+    JSON: ClassVar[tuple[str, ...]] = ("switch", "set", "since", "by", "reason")
+
+    switch: str
+    set: bool
+    since: float | None = None
+    by: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

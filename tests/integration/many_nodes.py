@@ -1,5 +1,6 @@
 """
-Runs a daemon that believes to be in a large cluster: `python many_nodes.py COUNT OPTION ...`, as twistd gomd.
+Runs a daemon that believes to be in a large cluster: `python many_nodes.py COUNT[:NAME] OPTION ...`, as
+twistd gomd. NAME is that of node 2.
 
 All nodes but its own are simulated: their loads change once a second, some are down, some are blocked.
 Nothing can be asked of them.
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -21,8 +23,9 @@ _UP = Status.CONFIGURED | Status.UP
 class Large:
     """A membership of ``count`` nodes, in front of the real one."""
 
-    def __init__(self, real: Any, clock: Any, count: int) -> None:
+    def __init__(self, real: Any, clock: Any, count: int, name: str) -> None:
         self._real = real
+        self._name = name
         self._clock = clock
         self._count = count
 
@@ -35,11 +38,15 @@ class Large:
         real: Sequence[Node] = self._real.nodes()
         known = {node.id for node in real}
         return sorted(
-            [*real, *(_simulated(each, now) for each in range(1, self._count + 1) if each not in known)][
+            [*real, *(self._simulated(each, now) for each in range(1, self._count + 1) if each not in known)][
                 : self._count
             ],
             key=lambda node: node.id,
         )
+
+    def _simulated(self, number: int, now: int) -> Node:
+        node = _simulated(number, now)
+        return replace(node, name=self._name) if self._name and number == 2 else node
 
 
 def _simulated(number: int, now: int) -> Node:
@@ -57,14 +64,14 @@ def _simulated(number: int, now: int) -> Node:
 def main() -> None:
     """Run the daemon."""
     del sys.path[0]  # the directory of the tests: their names are not for the daemon
-    count = int(sys.argv.pop(1))
+    count, _, name = sys.argv.pop(1).partition(":")
     compose = import_module("gomd.tap.compose")
     real = compose.make_parts
 
     def make_parts(*arguments: Any) -> Any:
         clock = next(each for each in arguments if hasattr(each, "callLater"))
         network = next(each for each in arguments if hasattr(each, "members"))
-        network.members = Large(network.members, clock, count)
+        network.members = Large(network.members, clock, int(count), name)
         return real(*arguments)
 
     setattr(compose, "make_parts", make_parts)  # noqa: B010 - mypy does not know the module

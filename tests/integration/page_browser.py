@@ -6,10 +6,12 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 PAGE_TESTS = Path(__file__).parents[1] / "page"
@@ -31,6 +33,20 @@ def browser_or_skip() -> str:
         pytest.skip(text)
     assert chromium is not None
     return chromium
+
+
+@contextmanager
+def browser_asleep() -> Iterator[None]:
+    """Let the browser of the scenario stand still, all of its processes, as on a laptop that sleeps."""
+    found = [each for each in psutil.Process().children(recursive=True) if "chrom" in each.name()]
+    assert found
+    for each in found:
+        each.suspend()
+    try:
+        yield
+    finally:
+        for each in found:
+            each.resume()
 
 
 def run_scenario(name: str, on_turn: Callable[[str], str] = lambda _word: "", **config: Any) -> None:

@@ -19,7 +19,7 @@ from tests.integration import many_nodes
 from tests.integration.conftest import StartDaemon
 from tests.integration.daemon import Daemon
 from tests.integration.jobs import free_port, jobs, until
-from tests.integration.page_browser import browser_or_skip, run_scenario
+from tests.integration.page_browser import browser_asleep, browser_or_skip, run_scenario
 from tests.integration.test_criu import find_criu
 from tests.integration.web import Web
 
@@ -64,9 +64,10 @@ class Pair:
         }  # fmt: skip
         for node in self.nodes.values():
             node.start()
-        until(self._see_each_other)
+        until(self.see_each_other)
 
-    def _see_each_other(self) -> bool:
+    def see_each_other(self) -> bool:
+        """Return whether each node says that both are up."""
         for node in self.nodes.values():
             with connect(node.unix) as client:
                 if sum(each.up for each in client.nodes()) < 2:
@@ -88,30 +89,38 @@ def pair(tmp_path: Path, token: str) -> Iterator[Pair]:
 
 
 def test_tiles_follow_the_cluster(pair: Pair) -> None:
-    """A node that dies is plain to see in seconds; the page goes on when its daemon is started again."""
+    """A node that dies is plain to see in seconds; a page that slept meanwhile shows what is so now."""
 
     def on_turn(word: str) -> str:
         if word == "kill 2":
             os.kill(pair.nodes[2].process.pid, signal.SIGKILL)
-        elif word == "restart 1":
-            pair.nodes[1].stop()
-            pair.nodes[1].start()
+        elif word == "sleep":
+            with browser_asleep():
+                pair.nodes[1].stop()
+                for node in (2, 1):
+                    pair.nodes[node].start()
+                until(pair.see_each_other)
         return ""
 
     run_scenario("tiles", on_turn, url=url_of(pair.nodes[1]), expected=[LOST, REFUSED])
 
 
 def test_signing_in_and_out(start_daemon: StartDaemon, tmp_path: Path, token: str) -> None:
-    """With a token, with the code of `gom page`, and what is refused."""
-    daemon = start_daemon("--http", "tcp:127.0.0.1:0", ini=f"[telnet]\ntokens_file = {tmp_path / 'tokens'}\n")
+    """With a token, with the code of `gom page`; what is refused, and what ends an open session."""
+    ini = f"[telnet]\ntokens_file = {tmp_path / 'tokens'}\n"
+    daemon = start_daemon("--http", f"tcp:127.0.0.1:{free_port()}", ini=ini)
     with daemon.connect_unix() as line:
         code = line.ask("page").text.split()[-1]
 
-    def on_turn(_word: str) -> str:
-        tokens.remove(str(tmp_path / "tokens"), "root")
+    def on_turn(word: str) -> str:
+        if word == "remove token":
+            tokens.remove(str(tmp_path / "tokens"), "root")
+        else:
+            daemon.stop()
+            daemon.start()
         return ""
 
-    run_scenario("signing", on_turn, url=url_of(daemon), token=token, code=code, expected=[REFUSED])
+    run_scenario("signing", on_turn, url=url_of(daemon), token=token, code=code, expected=[REFUSED, LOST])
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="criu needs root")
@@ -128,7 +137,10 @@ def test_a_job_is_dragged_onto_another_node(tmp_path: Path, token: str) -> None:
         return ""
 
     try:
-        run_scenario("dragging", on_turn, url=url_of(pair.nodes[1]), token=token, command=f"sh -c '{script}'")
+        run_scenario(
+            "dragging", on_turn, url=url_of(pair.nodes[1]), token=token, command=f"sh -c '{script}'",
+            pictures=os.environ.get("GOMD_PICTURES"),
+        )  # fmt: skip
     finally:
         pair.end()
     assert told == ["moved 1"]
@@ -159,16 +171,20 @@ def test_every_view_is_accessible(start_daemon: StartDaemon, tmp_path: Path, tok
     run_scenario("views", url=url_of(daemon), token=token, pictures=os.environ.get("GOMD_PICTURES"))
 
 
-def test_names_stay_text(start_daemon: StartDaemon, tmp_path: Path) -> None:
-    """A node with the longest name there is, and a process whose command is markup."""
-    name = "w" * 63
+def test_names_stay_text(tmp_path: Path) -> None:
+    """The longest name of a node, one of 64 wide characters, and a process whose command is markup."""
+    name, wide = "w" * 63, "猫" * 64
     marker = "<img src=x onerror=window.hacked=1>"
-    daemon = start_daemon("--http", "tcp:127.0.0.1:0", "--name", name)
+    daemon = Large(tmp_path / "large", 5, name=name, other=wide)
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", marker]) as process:
         try:
-            run_scenario("names", url=url_of(daemon), long_name=name, marker=marker)
+            daemon.start()
+            run_scenario(
+                "names", url=url_of(daemon), long_name=name, wide=wide, marker=marker, expected=[REFUSED]
+            )
         finally:
             process.kill()
+            daemon.end()
 
 
 def test_tabs_share_their_streams(start_daemon: StartDaemon) -> None:
@@ -193,13 +209,13 @@ def streams(daemon: Daemon) -> int:
 class Large(Daemon):
     """A daemon with simulated nodes beside it."""
 
-    def __init__(self, home: Path, count: int) -> None:
-        super().__init__(home, "--http", "tcp:127.0.0.1:0", "--node-id", "1", "--name", "node-0001")
-        self._count = count
+    def __init__(self, home: Path, count: int, name: str = "node-0001", other: str = "") -> None:
+        super().__init__(home, "--http", "tcp:127.0.0.1:0", "--node-id", "1", "--name", name)
+        self._count = f"{count}:{other}"
 
     def command(self) -> Sequence[str]:
         """The command that starts it."""
-        return (sys.executable, many_nodes.__file__, str(self._count), *self._options)
+        return (sys.executable, many_nodes.__file__, self._count, *self._options)
 
 
 @pytest.mark.parametrize("count", [200, 1000])

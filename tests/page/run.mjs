@@ -1,10 +1,11 @@
 // Runs one scenario: node run.mjs NAME CONFIG, where CONFIG is JSON with the URL and what the scenario needs.
 
 import { measure } from "./measure.mjs";
+import * as nodes from "./node_page.mjs";
 import * as others from "./scenarios.mjs";
 import { check, open } from "./browser.mjs";
 
-const scenarios = { ...others, measure };
+const scenarios = { ...others, ...nodes, measure };
 const [name, text] = process.argv.slice(2);
 const config = JSON.parse(text);
 const opened = await open(config.chromium, config.browser);
@@ -15,7 +16,7 @@ try {
   check(!complaints.length, `the page complained: ${complaints.join("\n")}`);
 } catch (error) {
   failed = error;
-  for (const page of opened.context.pages()) console.error((await page.locator("body").innerText().catch(() => "")).slice(0, 2000));
+  for (const page of opened.context.pages()) console.error((await page.locator("body").innerText({ timeout: 2000 }).catch(() => "")).slice(0, 2000));
 }
 await opened.browser.close();
 if (failed) {

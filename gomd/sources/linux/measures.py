@@ -12,6 +12,7 @@ from gomd.sources.files import ProcRoot
 from gomd.sources.linux.descriptors import read_descriptors, read_uptime
 from gomd.sources.linux.disk_times import read_disk_times
 from gomd.sources.linux.filesystems import FileSystems
+from gomd.sources.linux.gpus import Gpus
 from gomd.sources.linux.kernel_counts import read_kernel_counts
 from gomd.sources.linux.links import read_links
 from gomd.sources.linux.memory_use import read_memory_use
@@ -27,12 +28,14 @@ class Measures:
     Reads the measures of a node.
 
     :param states: gives the processes of the last scan, to count them by state.
+    :ivar gpus: reads the GPUs, and knows which process has how much of their memory.
     """
 
     _log: ClassVar[Logger] = Logger()
 
     def __init__(self, root: ProcRoot, sys_root: str, states: Callable[[], Iterable[Process]]) -> None:
         self._states = states
+        self.gpus = Gpus()
         file_systems = FileSystems(root)
         self._readers: dict[str, Callable[[], Iterator[Measure]]] = {
             "file systems": file_systems.read,
@@ -46,6 +49,7 @@ class Measures:
             "temperatures": lambda: read_temperatures(sys_root),
             "throttling": lambda: read_throttling(sys_root),
             "descriptors": lambda: read_descriptors(root),
+            "gpus": self.gpus.read,
             "process states": self._by_state,
         }
         self._trouble: dict[str, str] = {}

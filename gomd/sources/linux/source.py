@@ -14,6 +14,7 @@ from gomd.sources.admin import AdminStore
 from gomd.sources.files import ProcRoot
 from gomd.sources.linux.cgroup import MemoryGroup
 from gomd.sources.linux.devices import read_disks, read_network
+from gomd.sources.linux.holdings import read_holdings
 from gomd.sources.linux.kept_files import kept_files_of
 from gomd.sources.linux.kernelstat import KernelStat, read_kernel_stat
 from gomd.sources.linux.load import CpuShares, SmoothedLoad, current_load, parse_loadavg
@@ -26,10 +27,12 @@ from gomd.sources.linux.sysfs import Stacking
 from gomd.sources.linux.tree import LinuxTree
 from gomd.sources.locks import ProcessLocks
 from gomd.sources.settings import check_speed
+from libgomd.errors import GomdError
 from libgomd.model import (
     STANDARD_SPEED,
     Caller,
     Cpu,
+    Holdings,
     Load,
     Measure,
     Memory,
@@ -227,6 +230,17 @@ class LinuxSource:
     def process(self, pid: int, now: float) -> Process:
         """Read one process now; see `INodeSource`."""
         return self._scanner.read(pid, now)
+
+    def holdings(self, processes: Sequence[tuple[int, int]]) -> Sequence[Holdings]:
+        """Read what processes hold; see `INodeSource`."""
+        return [self._holdings(pid, uid) for pid, uid in processes]
+
+    def _holdings(self, pid: int, uid: int) -> Holdings:
+        try:
+            on_gpus = self._measures.gpus.memory_by_pid()
+            return self._scanner.guard(pid, lambda: read_holdings(self._root, pid, uid, on_gpus))
+        except (OSError, GomdError):  # it has ended, or its files block
+            return Holdings()
 
     # -- the tree
 

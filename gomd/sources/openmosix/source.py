@@ -26,6 +26,7 @@ from libgomd.model import (
     MAX_SPEED,
     STANDARD_SPEED,
     Caller,
+    Holdings,
     Load,
     Measure,
     Memory,
@@ -193,6 +194,10 @@ class OpenMosixSource:
         A guest is not among them: its home lists it, and `guests` shows it here.
         """
         return ProcessTable(now, self._processes.scan(now, self.own_id()))
+
+    def holdings(self, processes: Sequence[tuple[int, int]]) -> Sequence[Holdings]:
+        """See `INodeSource.holdings`: kernels with openMosix had neither control groups nor VmSwap."""
+        return [Holdings() for _ in processes]
 
     def process(self, pid: int, now: float) -> Process:
         """See `INodeSource.process`."""

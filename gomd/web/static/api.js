@@ -2,6 +2,7 @@
 
 const KEY = "gomd-key";
 const listeners = new Set();
+const endings = new Set();
 
 export class ApiError extends Error {
   constructor(code, text) {
@@ -16,15 +17,20 @@ export const key = () => sessionStorage.getItem(KEY) ?? "";
 /** Call `listener` whenever this tab is signed in or out. */
 export const onSession = (listener) => listeners.add(listener);
 
+/** Call `listener` with a sentence when the daemon ends the session. */
+export const onEnding = (listener) => endings.add(listener);
+
 function keep(value) {
   if (value) sessionStorage.setItem(KEY, value);
   else sessionStorage.removeItem(KEY);
   for (const listener of listeners) listener();
 }
 
-/** Forget the session: the daemon has said that it is over. */
-export function signedOut() {
-  if (key()) keep("");
+/** Forget the session: the daemon has said that it is over, and why. */
+export function signedOut(why = "you are signed out: sign in again") {
+  if (!key()) return;
+  keep("");
+  for (const listener of endings) listener(why);
 }
 
 async function send(method, path, body, keyed = true) {
@@ -42,7 +48,7 @@ async function send(method, path, body, keyed = true) {
     throw new ApiError(0, "the daemon does not answer");
   }
   if (!answer.ok || told.error) {
-    if (answer.status === 401 && headers["X-Gomd-Session"]) signedOut();
+    if (answer.status === 401 && headers["X-Gomd-Session"] === key()) signedOut(told.error);
     throw new ApiError(told.code ?? answer.status, told.error ?? `status ${answer.status}`);
   }
   return told;

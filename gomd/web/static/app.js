@@ -1,6 +1,6 @@
 // The page: signs in, follows the address, and shows one view at a time.
 
-import { ApiError, key, onSession, signIn, signOut, value } from "./api.js";
+import { ApiError, key, onEnding, onSession, signIn, signOut, value } from "./api.js";
 import * as cluster from "./cluster.js";
 import { dialog } from "./dialogs.js";
 import { field, h, say, setText } from "./dom.js";
@@ -8,7 +8,8 @@ import * as events from "./events.js";
 import { jobView, jobsView } from "./jobs.js";
 import { nodeView } from "./node.js";
 import { overview } from "./overview.js";
-import { processView, processesView } from "./processes.js";
+import { processView } from "./process.js";
+import { processesView } from "./processes.js";
 import { onState } from "./streams.js";
 
 const VIEWS = {
@@ -90,6 +91,7 @@ function showTheme() {
   const dark = (localStorage.getItem("gomd-theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
   document.documentElement.dataset.theme = dark ? "dark" : "light";
   setText(theme, dark ? "Light" : "Dark");
+  document.dispatchEvent(new Event("gomd-theme")); // what is drawn on a canvas has the colours of its time
 }
 
 theme.addEventListener("click", () => {
@@ -114,6 +116,7 @@ async function useCode() {
   }
 }
 
+onEnding((why) => say(why, true));
 showTheme();
 onState((state) => {
   const link = document.getElementById("link");

@@ -21,6 +21,9 @@ const GROUPS = {
 };
 const LINE_MS = 8000;
 
+/** Return the age of the values in whole seconds, for those that are older than a round. */
+const ageOf = (node) => (node.age === null || node.age < 2 ? "" : `, ${Math.floor(node.age)}s old`);
+
 class Tile {
   constructor(id) {
     this.badge = h("span", { class: "badge", "aria-hidden": "true" });
@@ -49,7 +52,7 @@ class Tile {
     setText(this.memory, used === null || !node.up ? "-" : `${Math.round(100 * used)}%`);
     const width = node.up && used !== null ? `${Math.round(100 * used)}%` : "0";
     if (this.bar.style.width !== width) this.bar.style.width = width;
-    setText(this.age, node.up ? (state === "stale" ? `as it was ${duration(node.age)} ago` : `node ${node.id}`) : "down");
+    setText(this.age, node.up ? (state === "stale" ? `as it was ${duration(node.age)} ago` : `node ${node.id}${ageOf(node)}`) : "down");
     setText(this.words, words);
     setAttribute(this.link, "title", `${node.name} (node ${node.id}, ${node.address}): ${words}`);
   }

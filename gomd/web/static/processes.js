@@ -2,16 +2,16 @@
 
 import { ApiError, key, rows as rowsOf } from "./api.js";
 import { nameOf } from "./cluster.js";
-import { lineChart } from "./chart.js";
 import { dialog } from "./dialogs.js";
 import { choice, field, h } from "./dom.js";
-import { bytes, duration, moment, number } from "./format.js";
-import { changeOnce, draggable, isDragging, move, moveSomewhere } from "./moving.js";
+import { bytes, duration, number } from "./format.js";
+import { changeOnce, draggable, isDragging, moveSomewhere } from "./moving.js";
 import { watch } from "./streams.js";
 import { Table, sorted, turned } from "./table.js";
 
 const FIELDS = "node,home,pid,ppid,user,state,cpu_percent,cpu_seconds,rss,threads,nice,nmigs,lock,cantmove,command,identity,name,where,start_time,read_rate,write_rate";
 export const STREAM = `ps?node=all&n=2&fields=${FIELDS}`;
+const MOST_ERRORS = 3; // of nodes, that are shown
 const SIGNALS = ["TERM", "KILL", "HUP", "INT", "STOP", "CONT", "USR1", "USR2"];
 
 const COLUMNS = [
@@ -84,8 +84,10 @@ export function processesView(main, options, setOptions, { node = null, title = 
       (options.kernel === "1" || row.rss || row.cpu_percent || row.command !== `[${row.name}]`) &&
       (!text || String(row.pid) === text || row.command.toLowerCase().includes(text) || row.name.toLowerCase().includes(text)));
     table.set(sorted(found, COLUMNS, options.sort ?? "cpu"), options.sort ?? "cpu");
+    const own = errors.filter((each) => node === null || each.from === node);
+    const more = own.length > MOST_ERRORS ? `; ${own.length - MOST_ERRORS} more nodes do not answer` : "";
     count.textContent = `${found.length} of ${all.length} processes` +
-      errors.map((each) => `; ${nameOf(each.from)}: ${each.error}`).join("");
+      own.slice(0, MOST_ERRORS).map((each) => `; ${nameOf(each.from)}: ${each.error}`).join("") + more;
   }
 
   const end = watch(STREAM, ({ rows }) => {
@@ -121,7 +123,7 @@ export function watchJobs(take, failed = () => {}) {
 }
 
 /** The menu of a process. */
-async function actOn(row) {
+export async function actOn(row) {
   const what = `process ${row.pid} ${row.name} of ${row.user}`;
   const verb = choice([["move", "move it"], ["signal", "send a signal"], ["renice", "set its niceness"],
     row.lock ? ["unlock", "unlock it: balancing may move it"] : ["lock", "lock it: balancing leaves it"]], "move");
@@ -145,41 +147,4 @@ async function actOn(row) {
     await changeOnce(`${chosen === "lock" ? "Lock" : "Unlock"} ${what}?`, `It runs on ${nameOf(row.node)}.`,
       chosen === "lock" ? "Lock" : "Unlock", at(chosen, row), { pid }, `${what} is ${chosen}ed`);
   }
-}
-
-/** One process: its values, and charts of the time for which this page is open. */
-export function processView(main, options, setOptions, word) {
-  const title = h("h1", {}, `Process ${word}`);
-  const notice = h("p", { class: "notice", role: "status" }, "looking for it");
-  const facts = h("dl", { class: "facts" });
-  const charts = [lineChart("CPU %", (each) => number(each, 1)), lineChart("Memory", bytes)];
-  const buttons = h("div", { class: "buttons" });
-  main.append(title, notice, facts, h("div", { class: "charts" }, charts.map((each) => each.element)), buttons);
-  let row = null;
-  const end = watch(STREAM, ({ rows }) => {
-    const found = rows.find((each) => each.identity === word || (String(each.pid) === word && String(each.node) === options.node));
-    if (!found) {
-      notice.textContent = row ? "it has ended, or its node does not answer" : "there is no such process now";
-      return;
-    }
-    if (!row) {
-      buttons.append(h("button", { type: "button", onclick: () => moveSomewhere(subjectOf(row)) }, "Move…"),
-        h("button", { type: "button", onclick: () => move(subjectOf(row), "best") }, "Move to the best node"),
-        h("button", { type: "button", onclick: () => actOn(row) }, "More actions…"));
-      draggable(title, () => subjectOf(row));
-    }
-    row = found;
-    title.textContent = `Process ${row.pid} ${row.name}`;
-    notice.textContent = row.cantmove ? `it cannot be moved: ${row.cantmove}` : "";
-    const told = [["Node", nameOf(row.node)], ["Home", nameOf(row.home)], ["User", row.user], ["Parent", row.ppid],
-      ["State", row.state], ["Threads", row.threads], ["Niceness", row.nice], ["Processor time", duration(row.cpu_seconds)],
-      ["Started", moment(row.start_time)], ["Moves", row.nmigs], ["Locked", row.lock ? "yes" : "no"],
-      ["Reads", row.read_rate === null || row.read_rate === undefined ? "-" : `${bytes(row.read_rate)}/s`],
-      ["Writes", row.write_rate === null || row.write_rate === undefined ? "-" : `${bytes(row.write_rate)}/s`],
-      ["Identity", row.identity], ["Command", row.command]];
-    facts.replaceChildren(...told.flatMap(([name, text]) => [h("dt", {}, name), h("dd", {}, String(text ?? "-"))]));
-    charts[0].add(row.cpu_percent);
-    charts[1].add(row.rss);
-  }, (error) => { notice.textContent = error.error; });
-  return end;
 }

@@ -52,11 +52,16 @@ export function watch(path, take, failed = () => {}) {
 }
 
 port.onmessage = ({ data: { id, event, data } }) => {
+  if (event === "forgotten") {
+    setState("connecting");
+    for (const each of open.values()) begin(each);
+    return;
+  }
   const each = open.get(id);
   if (!each) return;
   if (event === "lost") setState("lost");
   else if (event === "open") setState("live");
-  else if (event === "signed-out") signedOut();
+  else if (event === "signed-out") signedOut(data?.error);
   else if (event === "failed") each.failed(data);
   else {
     if (state !== "live") setState("live");

@@ -140,7 +140,7 @@ setInterval(() => {
   }
   if (slept) for (const tab of tabs) tab.heard = now;
   for (const tab of tabs) {
-    if (now - tab.heard > SILENT_TAB) { leave(tab); tabs.delete(tab); }
+    if (now - tab.heard > SILENT_TAB) { leave(tab); tabs.delete(tab); } // closed, or frozen: rounds would pile up
   }
 }, TICK);
 
@@ -149,7 +149,10 @@ function join(port) {
   tabs.add(tab);
   port.onmessage = ({ data }) => {
     tab.heard = Date.now();
-    tabs.add(tab);
+    if (!tabs.has(tab)) {
+      tabs.add(tab);
+      if (data.do === "here") port.postMessage({ event: "forgotten" }); // it was frozen, and wants its streams again
+    }
     if (data.do === "subscribe") subscribe(tab, data);
     else if (data.do === "unsubscribe") unsubscribe(tab, data.id);
     else if (data.do === "leave") leave(tab);

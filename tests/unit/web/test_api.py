@@ -117,7 +117,7 @@ class SignInTests(SynchronousTestCase):
         for attribute in ("Path=/api/v1/", "HttpOnly", "SameSite=Strict"):
             self.assertIn(f"; {attribute}", cookie)
         self.assertNotIn("Secure", cookie)
-        self.assertTrue(cookie.startswith("gomd-2980="))
+        self.assertRegex(cookie, "^gomd-2980-[0-9a-f]{8}=")
         return cookie.partition(";")[0], answer.json["value"]["key"]
 
     def role(self, **headers: str) -> str:
@@ -133,10 +133,28 @@ class SignInTests(SynchronousTestCase):
         for headers in (
             {"X_Gomd_Session": key}, {"Cookie": cookie, "X_Gomd_Session": "x"},
             {"Cookie": "gomd-2980=x", "X_Gomd_Session": key}, {"Cookie": cookie, "X_Gomd_Session": ""},
+            {"Cookie": cookie, "X_Gomd_Session": key.partition(".")[2]},
+            {"Cookie": cookie, "X_Gomd_Session": "."},
+            {"Cookie": f"{cookie.partition('=')[0]}=x", "X_Gomd_Session": key},
         ):  # fmt: skip
             self.assertEqual(self.role(**headers), "401", headers)
         other_cookie, _ = self.sign_in("user-token")
         self.assertEqual(self.role(Cookie=other_cookie, X_Gomd_Session=key), "401")
+
+    def test_each_tab_may_have_a_session_of_its_own(self) -> None:
+        """Signing in again ends none, of no user; cookies of sessions that are over are removed."""
+        first, key = self.sign_in()
+        second, other_key = self.sign_in("user-token")
+        both = f"{first}; {second}; gomd-2980-00000000=old; gomd-80-00000000=another"
+        self.assertEqual(self.role(Cookie=both, X_Gomd_Session=key), "admin")
+        self.assertEqual(self.role(Cookie=both, X_Gomd_Session=other_key), "user")
+        self.web.ask("DELETE", "/api/v1/session", Cookie=both, X_Gomd_Session=key)
+        self.assertEqual(self.role(Cookie=both, X_Gomd_Session=key), "401")
+        self.assertEqual(self.role(Cookie=both, X_Gomd_Session=other_key), "user")
+        answer = self.web.ask("POST", "/api/v1/session", {"token": "admin-token"}, Cookie=both)
+        told = [line for line in answer.head.split("\r\n") if line.lower().startswith("set-cookie: ")]
+        removed = {line.partition(": ")[2].partition("=")[0] for line in told if "Max-Age=0" in line}
+        self.assertEqual(removed, {"gomd-2980-00000000", first.partition("=")[0]})
 
     def test_signing_out_ends_it_in_every_tab(self) -> None:
         """The same cookie and key are 401 afterwards."""
@@ -277,17 +295,19 @@ class StreamTests(SynchronousTestCase):
         self.assertTrue(watcher.transport.disconnecting)
 
     def test_whoever_lost_their_rights_is_told(self) -> None:
-        """A removed token ends its streams within seconds, and so does signing out."""
+        """A removed token ends its streams within seconds, and signing out at once, in every tab."""
         answer = self.web.ask("POST", "/api/v1/session", {"token": "user-token"})
         session = {
             "Cookie": answer.header("Set-Cookie").partition(";")[0],
             "X_Gomd_Session": answer.json["value"]["key"],
         }
         by_session, by_token = self.watch("load", **session), self.watch("load", Authorization=ADMIN)
+        other_tab = self.watch("events", **session)
         anonymous = self.watch("load")
         self.web.ask("DELETE", "/api/v1/session", **session)
-        self.web.daemon.advance(RECHECK + 0.5)
-        self.assertIn('event: signed-out\ndata: {"code": 401', by_session.answer().body)
+        self.web.daemon.advance(0.1)
+        for each in (by_session, other_tab):
+            self.assertIn('event: signed-out\ndata: {"code": 401', each.answer().body)
         self.assertNotIn("signed-out", by_token.answer().body)
         self.web.tokens.clear()
         self.web.daemon.advance(RECHECK + 0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -14,6 +15,7 @@ from gomd.web.limits import (
     REFUSAL_LINGER,
     REQUEST_TIMEOUT,
 )
+from gomd.web.pages import STATIC
 from tests.unit.web.memory_site import RULES, Connection, Site
 
 
@@ -115,6 +117,14 @@ class LimitTests(SynchronousTestCase):
             self.assertEqual(self.web.ask("GET", path).code, 404, path)
         self.assertEqual(self.web.threads.held, [])
 
+    def test_the_page_names_all_of_its_modules(self) -> None:
+        """So that the browser loads them at once, not one after the other as each one imports the next."""
+        text = self.web.ask("GET", "/").body
+        modules = {path.name for path in STATIC.glob("*.js")} - {"app.js", "worker.js"}
+        self.assertEqual(set(re.findall(r'modulepreload" href="/([a-z]+\.js)"', text)), modules)
+        for name in modules | {"app.js", "worker.js"}:
+            self.assertEqual(self.web.ask("GET", f"/{name}").code, 200, name)
+
     def test_a_body_that_is_too_long_is_refused_before_it_comes(self) -> None:
         """413 for a gigabyte that is announced, or that comes in chunks; then the connection ends."""
         for head, body in (
@@ -130,6 +140,18 @@ class LimitTests(SynchronousTestCase):
             self.clock.advance(REFUSAL_LINGER)
             self.assertTrue(connection.transport.disconnecting)
             connection.hang_up()
+
+    def test_what_comes_behind_a_refusal_is_left_unread(self) -> None:
+        """After a megabyte, so that a gigabyte costs no time."""
+        connection = Connection(self.web.site)
+        connection.say(b"POST /api/v1/kill HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1073741824\r\n\r\n")
+        for _ in range(16):
+            connection.say(b"x" * 65536)
+        self.assertEqual(connection.transport.producerState, "producing")
+        connection.say(b"x")
+        self.assertEqual(connection.transport.producerState, "paused")
+        self.web.daemon.clock.advance(2)
+        self.assertTrue(connection.transport.disconnecting)
 
     def test_many_bodies_together_are_limited(self) -> None:
         """429 for what is too much of all; what has gone makes room."""
