@@ -10,8 +10,9 @@ from __future__ import annotations
 import sqlite3
 from array import array
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
+from gomd.history.answers import Steps, Summed
 from gomd.history.fields import NODE_FIELDS
 from gomd.history.sqlite.columns import decode_column
 from gomd.history.sqlite.merging import MAX_BLOCK_SECONDS
@@ -19,20 +20,6 @@ from gomd.history.sqlite.tables import RANGED
 
 #: Table and seconds of a row, from fine to coarse, above single samples.
 _LEVELS: Final = (("minutes", 60), ("hours", 3600))
-
-
-class Steps(NamedTuple):
-    """The steps of an answer: each is ``seconds`` long, and a value belongs to the one that it begins in."""
-
-    since: float
-    until: float
-    seconds: float
-
-
-#: What is known of a step, or of a part of it: its number from 0, the smallest value, the sum of means, each
-#: times the seconds that it is of, those seconds together, and the largest value. It is a plain tuple because
-#: an answer may have tens of thousands.
-Summed = tuple[int, float, float, float, float]
 
 
 def of_own(connection: sqlite3.Connection, name: str, steps: Steps) -> Iterator[Summed]:
