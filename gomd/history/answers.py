@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, overload
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, NamedTuple, overload
 
 from libgomd.model import HistoryRow
 
@@ -20,6 +20,44 @@ class Steps(NamedTuple):
 #: times the seconds that it is of, those seconds together, and the largest value. It is a plain tuple because
 #: an answer may have tens of thousands.
 Summed = tuple[int, float, float, float, float]
+
+
+#: Levels from fine to coarse, and the seconds of a row of each: single samples, minutes, hours.
+SECONDS, MINUTES, HOURS = 0, 1, 2
+LEVEL_SECONDS: Final = (1, 60, 3600)
+_Reach = Callable[[int], tuple[float, float]]
+_RowsOf = Callable[[int, float, float], Iterator[Summed]]
+
+
+def by_level(seconds: float, since: float, until: float, reach: _Reach, rows: _RowsOf) -> Iterator[Summed]:
+    """
+    Yield what is known from ``since`` to ``until``, from the coarsest level whose rows fit into a step.
+
+    What is older than that level reaches comes from the next coarser one, and what is too new to be summed up
+    from the next finer one.
+
+    :param seconds: of a step of the answer. :param reach: gives where a level begins and ends.
+    :param rows: gives what a level knows of a time.
+    """
+    level = HOURS if seconds >= 3600 else MINUTES if seconds >= 60 else SECONDS
+    start, end = reach(level)
+    if level < HOURS and since < start:
+        yield from _older(level + 1, since, min(start, until), reach, rows)
+    yield from rows(level, max(since, start), min(until, end))
+    while level > SECONDS and end < until:
+        level -= 1
+        newer = max(since, end)
+        _start, finish = reach(level)
+        end = max(end, finish) if level else until
+        yield from rows(level, newer, until)
+
+
+def _older(level: int, since: float, until: float, reach: _Reach, rows: _RowsOf) -> Iterator[Summed]:
+    """Yield what only coarser levels still have."""
+    start, _end = reach(level)
+    if level < HOURS and since < start:
+        yield from _older(level + 1, since, min(start, until), reach, rows)
+    yield from rows(level, max(since, start), until)
 
 
 class Rows(Sequence[HistoryRow]):

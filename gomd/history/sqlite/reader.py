@@ -16,22 +16,20 @@ from zope.interface import implementer
 
 from gomd.history.answers import Rows, Steps, Summed, by_step
 from gomd.history.fields import NODE_FIELDS
+from gomd.history.moments import MAX_EVENTS, NODE_GAP, READ_TIMEOUT, node_in, process_in
 from gomd.history.sqlite.file import is_damage
-from gomd.history.sqlite.levels import of_node, of_own
-from gomd.history.sqlite.moments import node_in, process_in, scan_at
+from gomd.history.sqlite.last_scan import scan_at
+from gomd.history.sqlite.levels import values_of
+from gomd.history.sqlite.numbers import owned_times
+from gomd.history.sqlite.pages import page_after
 from gomd.history.sqlite.retention import DISTINCT_NODES
-from gomd.interfaces import IHistory, RememberedEvent, RememberedTable
+from gomd.interfaces import HistoryPage, IHistory, RememberedEvent, RememberedTable
 from libgomd.errors import MalformedReply, NotPossible, SourceUnavailable, TimedOut
 from libgomd.model import Event, EventKind, HistoryRow, Node, Process, Status
 from libgomd.wire.values import decode
 
-#: Seconds that one question may take, and that it waits for a lock where there is no write-ahead log.
-READ_TIMEOUT: Final = 10.0
+#: Seconds that a question waits for a lock where there is no write-ahead log.
 BUSY_TIMEOUT: Final = 1.0
-#: The largest number of events in one answer.
-MAX_EVENTS: Final = 10_000
-#: Seconds for which a row of a node's minute answers about a later moment.
-NODE_GAP: Final = 150.0
 _PROCESS_COLUMNS: Final = (
     'id, node, identity, pid, ppid, home, uid, user, name, command, started, start_time, nmigs, "where", job'
 )
@@ -97,11 +95,9 @@ class HistoryReader:
 
     def fields(self, node: int) -> Sequence[str]:
         """See `IHistory.fields`."""
-        if node != self._own_id:
-            return sorted(NODE_FIELDS)
         with self._open() as connection:
-            if connection is None:
-                return ()
+            if connection is None or not any(owned_times(connection, node)):
+                return () if node == self._own_id else sorted(NODE_FIELDS)
             found = connection.execute("SELECT name FROM fields WHERE id > 0 ORDER BY name")
             return [name for (name,) in found]
 
@@ -131,11 +127,7 @@ class HistoryReader:
             steps = Steps(since, until, (until - since) / points)
             found: list[tuple[int, int, Summed]] = []
             for order, field in enumerate(fields):
-                values = (
-                    of_own(connection, field, steps)
-                    if node == self._own_id
-                    else of_node(connection, node, field, steps)
-                )
+                values = values_of(connection, node, field, steps)
                 found += [(one[0], order, one) for one in by_step(values, points - 1)]
             if len(fields) > 1:
                 found.sort(key=itemgetter(0, 1))
@@ -162,7 +154,7 @@ class HistoryReader:
         with self._open() as connection:
             if connection is None:
                 return None
-            if node != self._own_id:
+            if not any(start <= moment < end for start, end in owned_times(connection, node)):
                 return self._of_another(connection, node, moment)
             scan = scan_at(connection, moment)
             if scan is None or moment - scan.time > self._gap:
@@ -211,6 +203,13 @@ class HistoryReader:
                 RememberedEvent(Event(row[0], EventKind(row[1]), *row[2:10]), bool(row[10]))
                 for row in reversed(found)
             ]
+
+    def page(self, cursor: str, stream: str) -> HistoryPage:
+        """See `IHistory.page`."""
+        with self._open() as connection:
+            if connection is None:
+                return HistoryPage(cursor, False, ())
+            return page_after(connection, self._own_id, cursor, stream)
 
 
 def _quoted(path: str) -> str:

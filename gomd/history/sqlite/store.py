@@ -170,7 +170,7 @@ class SqliteHistory:
             batch, ended = self._take()
             self._committed_at = self._monotonic()
             self._writer.write(batch)
-        self._writer.disconnect()
+        self._writer.end()
 
     def _take(self) -> tuple[list[Record], bool]:
         """Return the records of the next commit, and whether they are the last ones."""

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Final
 from twisted.logger import Logger
 
 from gomd.history.sqlite import file
+from gomd.history.sqlite.numbers import note_owner
 from gomd.history.sqlite.retention import Retention, used_by
 from gomd.history.sqlite.tables import Tables
 from libgomd.wallclock import Wall
@@ -90,6 +91,15 @@ class Writer:
             self.lost += len(batch)
             self.disconnect()
 
+    def end(self) -> None:
+        """Note that the last minute is over, and close the database. Never raises. Blocks."""
+        if self._connection is not None and self._tables is not None:
+            try:
+                self._tables.end_minute()
+            except sqlite3.Error as error:
+                self._log.warn("the last minute of the history stays open: {error}", error=error)
+        self.disconnect()
+
     def _write_batch(self, batch: Sequence[Record]) -> None:
         if not batch:
             return
@@ -142,6 +152,7 @@ class Writer:
         try:
             self.retention.limit(connection)
             status = os.stat(self._path)
+            note_owner(connection, self._own_id, self._wall())
             tables = Tables(connection, self._own_id)
         except BaseException:
             connection.close()
@@ -216,6 +227,7 @@ class Writer:
                 self._begin_anew(str(error))
             elif "full" in str(error) and self._has_largest_size():
                 self._make_room()
+                self.disconnect()  # the tables remember what was not written
             else:
                 self._lose(error, 0)
 

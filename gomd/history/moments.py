@@ -1,12 +1,34 @@
-"""Nodes and processes of a moment, from rows of the database."""
+"""Nodes and processes of a moment, from rows of a store; and what bounds questions about the past. No I/O."""
 
 from __future__ import annotations
 
-import sqlite3
-from typing import Any
+from typing import Any, Final, NamedTuple
 
-from gomd.history.sqlite.scans import Scan, ScannedRow, last_before, plain
 from libgomd.model import Node, Process, Status
+
+#: Seconds that one question may take.
+READ_TIMEOUT: Final = 10.0
+#: The largest number of events in one answer.
+MAX_EVENTS: Final = 10_000
+#: Seconds for which a row of a node's minute answers about a later moment.
+NODE_GAP: Final = 150.0
+
+
+class ScannedRow(NamedTuple):
+    """What a scan says of a process. :ivar number: its row in the table ``processes``."""
+
+    number: int
+    cpu_percent: float | None
+    cpu_seconds: float | None
+    rss: int | None
+    vsize: int | None
+    threads: int | None
+    nice: int | None
+    state: str
+    read_rate: float | None
+    write_rate: float | None
+    lock: bool
+    stuck: bool
 
 
 def node_in(node: int, row: tuple[Any, ...], moment: float) -> Node:
@@ -21,22 +43,6 @@ def node_in(node: int, row: tuple[Any, ...], moment: float) -> Node:
         node, name, address, Status(status), whole(load), speed, cpus, whole(util), whole(mem), whole(rmem),
         tmem, age,
     )  # fmt: skip
-
-
-def scan_at(connection: sqlite3.Connection, moment: float) -> Scan | None:
-    """Return the last scan that is not later than ``moment``. :raises ValueError: it is damaged."""
-    found: list[Scan] = []
-    row = connection.execute(
-        "SELECT data FROM recent_scans WHERE time <= ? ORDER BY time DESC LIMIT 1", (moment,)
-    ).fetchone()
-    if row is not None and (scan := last_before(row[0], moment)) is not None:
-        found.append(scan)
-    row = connection.execute(
-        "SELECT data FROM scans WHERE start <= ? ORDER BY start DESC LIMIT 1", (moment,)
-    ).fetchone()
-    if row is not None and (scan := last_before(plain(row[0]), moment)) is not None:
-        found.append(scan)
-    return max(found, key=lambda each: each.time, default=None)
 
 
 def process_in(row: tuple[Any, ...], values: ScannedRow | None) -> Process:
