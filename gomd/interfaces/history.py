@@ -171,4 +171,4 @@ class ICollectedHistory(Interface):
         """Remove what is too old; return the number of partitions that were dropped."""
 
     def close() -> None:
-        """Close the connection. Raises nothing."""
+        """Close the connection, after the call under way. Any thread may call it. Raises nothing."""

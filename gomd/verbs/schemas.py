@@ -37,7 +37,7 @@ from libgomd.model import (
 
 DIRECTORY: Final = Path(__file__).parents[2] / "docs" / "schema"
 #: Verbs without an answer of their own in JSON: the connection ends, carries frames, or repeats another verb.
-WITHOUT: Final = ("quit", "run", "attach", "migration", "watch", "moved")
+WITHOUT: Final = ("quit", "run", "attach", "migration", "watch", "moved", "collect")
 _ROWS: Final = (Process, Node, NodeRange, Job, Event, HistoryRow, Measure, Counter, Name, VerbHelp, Finding)
 _TYPES: Final[Mapping[Any, str]] = {
     int: "integer", float: "number", str: "string", bool: "boolean", type(None): "null",

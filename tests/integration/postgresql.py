@@ -78,7 +78,7 @@ class Postgres:
             check=False, cwd="/", **self._as,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        return done.stdout
+        return str(done.stdout)
 
     @property
     def database(self) -> str:

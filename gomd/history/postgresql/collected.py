@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
+from threading import Lock
 from typing import Any, ClassVar, Final, TypeVar
 
 import psycopg
@@ -59,6 +60,8 @@ class CollectedHistory:
         self._connect = connect
         self._wall = wall
         self._connection: Connection | None = None
+        self._busy = Lock()
+        self._closed = False
         self._partitions = Partitions()
         self._fields: dict[str, int] = {}
         self._sources: dict[tuple[int, str], int] = {}
@@ -206,6 +209,14 @@ class CollectedHistory:
 
     def close(self) -> None:
         """See `ICollectedHistory.close`."""
+        self._closed = True
+        if self._busy.acquire(blocking=False):
+            try:
+                self._disconnect()
+            finally:
+                self._busy.release()
+
+    def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             try:
@@ -215,6 +226,14 @@ class CollectedHistory:
 
     def _run(self, work: Callable[[Connection], R]) -> R:
         """Do some work on the connection, which is made if there is none. Errors close it."""
+        with self._busy:
+            try:
+                return self._try(work)
+            finally:
+                if self._closed:
+                    self._disconnect()
+
+    def _try(self, work: Callable[[Connection], R]) -> R:
         try:
             if self._connection is None:
                 self._connection = self._connect(STATEMENT_TIMEOUT)
@@ -222,15 +241,15 @@ class CollectedHistory:
                 upgrade(self._connection)
             return work(self._connection)
         except DatabaseUnusable as error:
-            self.close()
+            self._disconnect()
             raise NotPossible(f"the database cannot be used: {error}") from error
         except DatabaseAway as error:
-            self.close()
+            self._disconnect()
             raise SourceUnavailable(f"the database cannot be used now: {error}") from error
         except (psycopg.DataError, OverflowError):
             raise
         except (psycopg.Error, OSError) as error:
-            self.close()
+            self._disconnect()
             raise SourceUnavailable(f"the database cannot be used now: {reason_of(error)}") from error
 
 
