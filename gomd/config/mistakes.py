@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,6 +13,8 @@ from libgomd.wire.text import printable
 
 #: Maximum number of mistakes reported. A file of another kind could have one in each line.
 MAX_MISTAKES: Final = 50
+#: A password in a text that may be anything: in a URL, or as a word of its own.
+_CREDENTIALS: Final = re.compile(r"://[^/?#]*:[^/?#]*@|pass(word|wd|phrase)?\s*=", re.IGNORECASE)
 #: Sorts after every line of a file.
 _LAST: Final = 1 << 60
 
@@ -44,7 +47,9 @@ class Mistakes:
         self.bad.add(name)
         section, key = name
         if name in self.overrides:
-            self.add_override(self.overrides[name], sentence, secret or _sounds_secret(key))
+            self.add_override(
+                self.overrides[name], sentence, secret or (value is None and _sounds_secret(key))
+            )
             return
         line = self._file.lines.get(name, 0)
         if not line and self._file.mistakes:
@@ -65,7 +70,9 @@ class Mistakes:
 
     def add_override(self, text: str, sentence: str, secret: bool = False) -> None:
         """Note a mistake in ``text``, a setting of the command line. :param secret: do not show its value."""
-        shown_text = f"{text.partition('=')[0]}=..." if secret else text
+        shown_text = text
+        if secret or _CREDENTIALS.search(text):
+            shown_text = f"{re.split('[= ]', text, maxsplit=1)[0]}=..."
         self._found.append(
             (_LAST + self._given.index(text), f"--set {printable(shown_text[:200])}: {sentence}")
         )
@@ -90,4 +97,4 @@ class Mistakes:
 
 def _sounds_secret(key: str) -> bool:
     """Return whether a value under a key that does not exist may be a password."""
-    return any(word in key.lower() for word in ("pass", "secret", "token"))
+    return any(word in key.lower() for word in ("pas", "secret", "token"))

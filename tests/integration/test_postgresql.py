@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -19,12 +23,13 @@ from gomd.history.postgresql.connecting import connector
 from gomd.history.postgresql.conninfo import parse_conninfo
 from gomd.history.postgresql.reader import DatabaseReader
 from gomd.history.sqlite import SqliteHistory
-from gomd.interfaces import IHistory, ISampleLog
+from gomd.interfaces import HistoryPage, IHistory, ISampleLog
+from libgomd.errors import NotPossible, SourceUnavailable
 from libgomd.wallclock import wall_clock
 from tests.integration.daemon import Daemon
-from tests.integration.postgresql import Postgres, needs_postgresql
+from tests.integration.postgresql import PASSWORD, Postgres, needs_postgresql
 from tests.integration.test_history import GOM, OFTEN, rows, until
-from tests.unit.history.contract import HistoryContract
+from tests.unit.history.contract import EVENT, NODE, SAMPLE, TABLE, HistoryContract
 
 pytestmark = needs_postgresql
 _server: list[Postgres] = []
@@ -90,6 +95,235 @@ class DatabaseTests(HistoryContract, SynchronousTestCase):
         )  # fmt: skip
         self.addCleanup(log.close)
         return log, DatabaseReader(7, 60.0, connect)
+
+
+class FaultTests(SynchronousTestCase):
+    """What goes wrong in a database costs delay, and one sentence."""
+
+    def setUp(self) -> None:
+        [self.server] = _server
+        self.server.clear()
+        self.parent = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.parent)
+        self.start = wall_clock() - 3600
+        ticks = count()
+        self.log = SqliteHistory(
+            str(self.parent / "state" / "history.sqlite"), 7, 1 << 26, wall_clock,
+            monotonic=lambda: float(next(ticks)),
+        )  # fmt: skip
+        self.addCleanup(self.log.close)
+        self.collected = self.make()
+
+    def make(self, own_id: int = 7, database: str = "", password_file: str = "") -> CollectedHistory:
+        """Return one collector's way to the database."""
+        connect = connector(parse_conninfo(database or self.server.database), password_file)
+        made = CollectedHistory(own_id, connect, wall_clock)
+        self.addCleanup(made.close)
+        return made
+
+    def write(self, first: int, last: int) -> None:
+        """Write a sample a second, of the last hour."""
+        for at in range(first, last):
+            self.log.write(replace(NODE, load=at), replace(SAMPLE, taken_at=self.start + at))
+            if at % 5 == 0:
+                self.log.write_processes(NODE, replace(TABLE, taken_at=self.start + at), False, frozenset())
+
+    def count(self, table: str) -> int:
+        [[found]] = self.server.sql(f"SELECT count(*) FROM gomd.{table}")
+        return int(found)
+
+    def counts(self, *tables: str) -> list[int]:
+        return [self.count(table) for table in tables]
+
+    def refusal(self, work: Callable[[], object]) -> str:
+        """Return the sentence with which something is refused for now."""
+        return str(self.assertRaises(SourceUnavailable, work))
+
+    def test_a_server_that_stops_between_and_while(self) -> None:
+        """The page is stored once, when the server is back; a day's worth of pages likewise."""
+        self.write(0, 3000)
+        self.log.close()
+        [cursor] = self.collected.lease([7], "own").values()
+        page = self.log.reader.page(cursor, "own")
+        self.server.stop("immediate")
+        self.assertIn("the database cannot be used now", self.refusal(
+            lambda: self.collected.store(7, "own", cursor, page)
+        ))  # fmt: skip
+        self.assertIn("cannot be used now", self.refusal(lambda: self.collected.lease([7], "own")))
+        self.server.start()
+        self.assertEqual(self.collected.lease([7], "own"), {7: ""})
+        collect_all(self.collected, self.log.reader)
+        self.assertEqual(
+            (self.count("samples"), self.count("scans"), self.count("scanned")), (3000, 600, 1200)
+        )
+        [[least, most]] = self.server.sql("SELECT min(load), max(load) FROM gomd.samples")
+        self.assertEqual((least, most), ("0", "2999"))
+        self.assertGreater(self.count("by_minute"), 1000)
+        self.assertGreater(self.count("by_hour"), 30)
+
+    def test_two_collectors(self) -> None:
+        """The second gets no lease while the first is there, and stores nothing; afterwards it goes on."""
+        self.write(0, 100)
+        self.log.close()
+        other = self.make(own_id=8)
+        self.assertEqual(self.collected.lease([7, 9], "own"), {7: "", 9: ""})
+        self.assertEqual(other.lease([7, 9, 10], "own"), {10: ""})
+        page = self.log.reader.page("", "own")
+        self.assertIsNone(other.store(7, "own", "", page))
+        self.assertIsNotNone(self.collected.store(7, "own", "", page))
+        self.assertIsNone(self.collected.store(7, "own", "", page), "it is stored already")
+        self.server.sql("UPDATE gomd.cursors SET lease = now() - interval '1 second'")
+        self.assertEqual(other.lease([7], "own"), {7: page.cursor})
+        self.assertIsNone(self.collected.store(7, "own", page.cursor, page))
+        self.assertEqual(self.count("samples"), 100)
+
+    def test_rows_that_are_there_already(self) -> None:
+        """Somebody has emptied the table of cursors: everything comes again, and nothing is doubled."""
+        self.write(0, 100)
+        self.log.write_event(replace(EVENT, time=self.start), False)
+        self.log.close()
+        collect_all(self.collected, self.log.reader)
+        before = self.counts("samples", "scanned", "processes", "events")
+        self.server.sql("TRUNCATE gomd.cursors")
+        collect_all(self.collected, self.log.reader)
+        self.assertEqual(
+            [self.count(table) for table in ("samples", "scanned", "processes", "events")], before
+        )
+        self.assertEqual(before, [100, 40, 2, 1])
+
+    def test_a_partition_is_missing(self) -> None:
+        """One that somebody has dropped or detached is made again when rows for it come."""
+        self.write(0, 10)
+        self.collected.lease([7], "own")
+        time.sleep(0.01)
+        reader = self.log.reader
+        until(lambda: reader.page("", "own").lines)
+        page = reader.page("", "own")
+        self.assertIsNotNone(self.collected.store(7, "own", "", page))
+        for (name,) in self.server.sql(
+            "SELECT relname FROM pg_class WHERE relname LIKE 'samples\\_2%' AND relkind = 'r'"
+        ):
+            self.server.sql(f"DROP TABLE gomd.{name}")
+        for (name,) in self.server.sql(
+            "SELECT relname FROM pg_class WHERE relname LIKE 'scans\\_2%' AND relkind = 'r'"
+        ):
+            self.server.sql(f"ALTER TABLE gomd.scans DETACH PARTITION gomd.{name}")
+        self.write(10, 20)
+        self.log.close()
+        cursor = page.cursor
+        while True:
+            page = reader.page(cursor, "own")
+            self.assertIsNotNone(self.collected.store(7, "own", cursor, page))
+            cursor = page.cursor
+            if not page.more:
+                break
+        [[newest]] = self.server.sql("SELECT max(load) FROM gomd.samples")
+        self.assertEqual(newest, "19")
+        self.assertGreaterEqual(self.count("scans"), 2)
+
+    def test_a_full_disk_of_the_server(self) -> None:
+        """The server says so (here a trigger does), nothing of the page is stored, and it comes later."""
+        self.write(0, 10)
+        self.log.close()
+        self.collected.lease([7], "own")
+        self.server.sql(
+            "CREATE FUNCTION gomd.full() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END$$; "
+            "CREATE TRIGGER full_disk BEFORE INSERT ON gomd.processes EXECUTE FUNCTION gomd.full()"
+        )
+        page = self.log.reader.page("", "own")
+        said = self.refusal(lambda: self.collected.store(7, "own", "", page))
+        self.assertIn("its disk is full", said)
+        self.assertEqual((self.count("samples"), self.count("scans")), (0, 0))
+        self.server.sql("DROP TRIGGER full_disk ON gomd.processes")
+        self.assertEqual(self.collected.lease([7], "own"), {7: ""})
+        self.assertIsNotNone(self.collected.store(7, "own", "", page))
+        self.assertEqual(self.count("samples"), 10)
+
+    def test_a_wrong_password_and_how_it_is_given(self) -> None:
+        """A file of mode 0600 is read; another mode, owner or password is refused, and never shown."""
+        file = self.parent / "password"
+        file.write_text(f"{PASSWORD}\n")
+        file.chmod(0o600)
+        self.server.sql("GRANT ALL ON DATABASE gomd TO secret")
+        secret = self.server.database.replace("user=gomd", "user=secret")
+        self.assertEqual(self.make(database=secret, password_file=str(file)).lease([], "own"), {})
+        file.write_text("hunter2\n")
+        wrong = self.make(database=secret, password_file=str(file))
+        said = self.refusal(lambda: wrong.lease([], "own"))
+        self.assertIn("password authentication failed", said)
+        self.assertNotIn("hunter2", said)
+        file.chmod(0o640)
+        self.assertIn("others may use it", self.refusal(lambda: wrong.lease([], "own")))
+        os.environ["PGPASSWORD"] = PASSWORD
+        self.addCleanup(os.environ.pop, "PGPASSWORD")
+        none = self.make(database=secret)
+        self.assertIn("password", self.refusal(lambda: none.lease([], "own")))
+
+    def test_tables_of_a_newer_gomd(self) -> None:
+        """They are left as they are, and the sentence says what to do."""
+        self.collected.lease([7], "own")
+        self.server.sql("UPDATE gomd.version SET version = 1000")
+        error = self.assertRaises(NotPossible, self.make().lease, [7], "own")
+        self.assertIn("newer gomd", str(error))
+        self.server.clear()
+        self.server.sql("CREATE SCHEMA gomd AUTHORIZATION gomd; CREATE TABLE gomd.mine(x int)")
+        error = self.assertRaises(NotPossible, self.make().lease, [7], "own")
+        self.assertIn("another program's", str(error))
+
+    def test_old_partitions_go_although_somebody_reads(self) -> None:
+        """One in which a reader holds a transaction stays until the next time; nothing waits for it."""
+        self.write(0, 10)
+        self.log.close()
+        collect_all(self.collected, self.log.reader)
+        for table in ("samples", "scans"):
+            self.server.sql(
+                f"CREATE TABLE gomd.{table}_20200101 PARTITION OF gomd.{table} "
+                "FOR VALUES FROM ('2020-01-01 00:00+00') TO ('2020-01-02 00:00+00')"
+            )
+        held = subprocess.Popen(
+            ["psql", "-h", str(self.server.directory), "-U", "boss", "-d", "gomd", "-q"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            assert held.stdin is not None
+            assert held.stdout is not None
+            held.stdin.write(b"BEGIN; SELECT count(*) FROM gomd.samples; \\echo held\n")
+            held.stdin.flush()
+            while b"held" not in held.stdout.readline():
+                pass
+            self.assertEqual(self.collected.expire(), 1)
+            later = self.make()
+            self.assertIsNotNone(later.lease([9], "own"))
+        finally:
+            held.kill()
+            held.wait()
+            held.communicate()
+        until(lambda: self.collected.expire() == 1)
+        self.assertEqual(self.count("samples"), 10)
+
+    def test_what_another_machine_must_not_say(self) -> None:
+        """Rows that are none, of far times and of other nodes are left out; the others of the page stay."""
+        now = wall_clock()
+        lines = [
+            "no json", "[]", '{"kind":"samples"}', '{"kind":"nobody","rows":[]}',
+            json.dumps({"kind": "samples", "fields": ["load", "x\0y"], "rows": [
+                [now, 1, 2], [now + 1, "2", 3], [now + 4e8, 1, 2], [1e300, 1, 2], [None, 1, 2], [now], 7,
+                [now + 2, 3, None],
+            ]}),
+            json.dumps({"kind": "jobs", "rows": [
+                [9, 1, now, 9, 1, "a", 1, "running", None, "c", None, "", 0, ""]
+            ]}),
+            json.dumps({"kind": "remembered", "rows": [[9, now, 0, []]]}),
+            json.dumps({"kind": "marks", "rows": [[now, "nul \0 and half \ud800"]]}),
+            json.dumps({"kind": "events", "rows": [[now, "down", 9, "", "", 7, None, None, None, None, 0]]}),
+        ]  # fmt: skip
+        self.collected.lease([7], "own")
+        self.assertEqual(self.collected.store(7, "own", "", HistoryPage("f.1", False, lines)), 4)
+        self.assertEqual(
+            (self.count("samples"), self.count("measures"), self.count("jobs"), self.count("marks")),
+            (2, 1, 0, 1),
+        )
 
 
 def collecting(server: Postgres, *more: str) -> str:

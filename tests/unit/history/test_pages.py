@@ -58,12 +58,6 @@ class PagesTests(SynchronousTestCase):
         """Return the times of samples that have a field, as they came."""
         samples = [each for each in said if each["kind"] == "samples" and field in each["fields"]]
         return [row[0] for each in samples for row in each["rows"]]
-        return [
-            row[0]
-            for each in said
-            if each["kind"] == "samples" and field in each["fields"]
-            for row in each["rows"]
-        ]
 
     def write(self, log: SqliteHistory, first: int, last: int, start: float = START) -> None:
         """Write a sample a second, and every fifteenth time measures."""
