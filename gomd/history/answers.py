@@ -60,7 +60,7 @@ def _older(level: int, since: float, until: float, reach: _Reach, rows: _RowsOf)
     yield from rows(level, max(since, start), until)
 
 
-class Rows(Sequence[HistoryRow]):
+class ValueRows(Sequence[HistoryRow]):
     """
     The rows of an answer, each made when it is shown: tens of thousands at once take a tenth of a second.
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from gomd.interfaces.cluster import ForwardedReply, IEvents, IMembership, IPeers, ITree
 from gomd.interfaces.daemon import ICollector, ICommands, ISignIn, IStoppable, IThreads, ITokens
 from gomd.interfaces.history import (
+    AskedPage,
     HistoryPage,
     ICollectedHistory,
     IHistory,
@@ -31,6 +32,7 @@ from gomd.interfaces.relocation import (
 
 __all__ = [
     "UNTRUSTED",
+    "AskedPage",
     "ForwardedReply",
     "HistoryPage",
     "ICollectedHistory",

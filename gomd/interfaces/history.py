@@ -48,6 +48,15 @@ class HistoryPage(NamedTuple):
     lines: Sequence[str]
 
 
+class AskedPage(NamedTuple):
+    """A page of ``node``. :ivar stream: as in `IHistory.page`. :ivar asked_with: the cursor before it."""
+
+    node: int
+    stream: str
+    asked_with: str
+    page: HistoryPage
+
+
 class ISampleLog(Interface):
     """
     Stores samples, processes and events: the writer of the history.
@@ -159,12 +168,12 @@ class ICollectedHistory(Interface):
         The others are another collector's. A cursor is empty for a node of which nothing is stored.
         """
 
-    def store(node: int, stream: str, asked_with: str, page: HistoryPage) -> int | None:
+    def store(pages: Sequence[AskedPage]) -> Sequence[int | None]:
         """
-        Store a page and its cursor.
+        Store pages and their cursors, all at once.
 
-        :param asked_with: the cursor that the page continues.
-        :returns: the number of rows; None when another collector has gone on meanwhile: nothing is stored.
+        :returns: for each the number of its rows; None when another collector has gone on meanwhile, and
+            nothing of it is stored.
         """
 
     def expire() -> int:

@@ -15,18 +15,24 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Final, TypeVar
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from gomd.interfaces import HistoryPage, ICollectedHistory, IHistory, IMembership, IPeers, IThreads
-from gomd.verbs.collect import FROM_START, OWN
-from libgomd.deadlines import within
-from libgomd.errors import GomdError, MalformedReply, NotPossible, SourceUnavailable, TimedOut, TooMany
-from libgomd.model import Caller, Counter, Node, Role
-from libgomd.wire.lines import BLOCK, Request
-from libgomd.wire.values import loads
+from gomd.interfaces import (
+    AskedPage,
+    ICollectedHistory,
+    IHistory,
+    IMembership,
+    IPeers,
+    IThreads,
+)
+from gomd.services.history_pages import HistoryPages
+from gomd.verbs.collect import OWN
+from libgomd.errors import GomdError, NotPossible, SourceUnavailable, TimedOut, TooMany
+from libgomd.model import Counter, Node
 
 R = TypeVar("R")
 #: Seconds from round to round; after which a round ends, so that leases are renewed; and until the next try
@@ -34,17 +40,14 @@ R = TypeVar("R")
 PERIOD: Final = 5.0
 ROUND_LIMIT: Final = 15.0
 RETRY_DELAYS: Final = (5.0, 60.0)
-#: Seconds that a node may take for a page, and the database for one call.
-PAGE_TIMEOUT: Final = 30.0
+#: Seconds that the database may take for one call.
 DATABASE_TIMEOUT: Final = 90.0
-#: Nodes that are asked at once, and bytes of one page at most.
-NODES_AT_ONCE: Final = 8
-MAX_PAGE_BYTES: Final = 48 << 20
+#: Nodes that are asked at once.
+NODES_AT_ONCE: Final = 16
 #: Seconds between two removals of what is too old.
 EXPIRE_PERIOD: Final = 3600.0
 #: The stream of what this node knows of others.
 SEEN: Final = "seen"
-_ASKER: Final = Caller(Role.ADMIN, "", None, "history")
 
 
 class Collecting(Service):
@@ -69,13 +72,13 @@ class Collecting(Service):
     ) -> None:
         self._make = database
         self._database: ICollectedHistory | None = None
-        self._history = history
+        self._pages_of = HistoryPages(history, reading, peers, clock)
         self._members = members
-        self._peers = peers
         self._threads = threads
-        self._reading = reading
         self._clock = clock
         self._turn = DeferredLock()
+        self._ready: list[tuple[AskedPage, Deferred[int | None]]] = []
+        self._storing = False
         self._round: Deferred[None] | None = None
         self._expired_at = clock.seconds() - EXPIRE_PERIOD
         self._wait_until = 0.0
@@ -136,15 +139,15 @@ class Collecting(Service):
             workers = [
                 Deferred.fromCoroutine(self._work(todo, nodes, own_id, end)) for _ in range(NODES_AT_ONCE)
             ]
-            await gatherResults(workers, consumeErrors=True)
+            outcomes: Any = await DeferredList(workers, consumeErrors=True)
+            for succeeded, outcome in outcomes:
+                if not succeeded:
+                    outcome.raiseException()
             if self._clock.seconds() - self._expired_at >= EXPIRE_PERIOD:
                 self._expired_at = self._clock.seconds()
                 await self._call(lambda database: database.expire())
-        except Exception as error:
-            cause = getattr(getattr(error, "subFailure", None), "value", error)
-            if not isinstance(cause, (SourceUnavailable, NotPossible, TimedOut, TooMany)):
-                raise
-            self._wait(cause)
+        except (SourceUnavailable, NotPossible, TimedOut, TooMany) as error:
+            self._wait(error)
         else:
             self._recovered()
 
@@ -155,18 +158,21 @@ class Collecting(Service):
         while todo and self._clock.seconds() < end:
             node, stream, cursor = todo.popleft()
             try:
-                page = await self._page(nodes.get(node), node, own_id, stream, cursor)
+                if node == own_id:
+                    page = await self._pages_of.own(stream, cursor)
+                else:
+                    page = await self._pages_of.of(nodes[node], cursor)
             except GomdError as error:
                 self._note_failure(node, error)
                 continue
             self._refusals.pop(node, None)
             if page.cursor == cursor and not page.lines:
                 continue
-            stored = await self._call(
-                lambda database, node=node, stream=stream, cursor=cursor, page=page: (  # type: ignore[misc]
-                    database.store(node, stream, cursor, page)
-                )
-            )
+            try:
+                stored = await self._store(AskedPage(node, stream, cursor, page))
+            except BaseException:
+                todo.clear()  # the round is over for all
+                raise
             if stored is None:
                 continue  # another collector has taken it over
             self._rows += stored
@@ -174,33 +180,33 @@ class Collecting(Service):
             if page.more:
                 todo.append((node, stream, page.cursor))
 
-    async def _page(
-        self, node: Node | None, number: int, own_id: int, stream: str, cursor: str
-    ) -> HistoryPage:
-        """Return the page behind a cursor. :raises GomdError: the node does not give it."""
-        if number == own_id:
-            return await self._reading.run(PAGE_TIMEOUT, self._history.page, cursor, stream)
-        if node is None:
-            raise SourceUnavailable(f"node {number} is gone")
-        late = TimedOut(f"node {number} did not answer within {PAGE_TIMEOUT:g} s")
-        return await within(self._clock, PAGE_TIMEOUT, Deferred.fromCoroutine(self._ask(node, cursor)), late)
+    async def _store(self, page: AskedPage) -> int | None:
+        """Store a page, together with those that others have brought while the database was busy."""
+        result: Deferred[int | None] = Deferred()
+        self._ready.append((page, result))
+        if not self._storing:
+            self._storing = True
+            try:
+                while self._ready:
+                    ready, self._ready = self._ready, []
+                    await self._store_all(ready)
+            finally:
+                self._storing = False
+        return await result
 
-    async def _ask(self, node: Node, cursor: str) -> HistoryPage:
-        request = Request("collect", (cursor or FROM_START,))
-        code, text, rows = await self._peers.ask(node, request, _ASKER, True)
-        if code != BLOCK or rows is None:
-            raise NotPossible(f"{code} {text}")
-        lines: list[str] = []
-        size = 0
+    async def _store_all(self, ready: Sequence[tuple[AskedPage, Deferred[int | None]]]) -> None:
+        pages = [page for page, _result in ready]
         try:
-            async for some in rows:
-                size += sum(map(len, some))
-                if size > MAX_PAGE_BYTES:
-                    raise MalformedReply(f"a page of more than {MAX_PAGE_BYTES} bytes")
-                lines += some
-        finally:
-            await rows.aclose()
-        return _page_in(lines)
+            stored = await self._call(lambda database: database.store(pages))
+        except BaseException:  # noqa: BLE001 - each one that waits for a page gets it
+            failure = Failure()
+            for _page, result in ready:
+                if not result.called:
+                    result.errback(failure)
+            return
+        for (_page, result), count in zip(ready, stored, strict=True):
+            if not result.called:
+                result.callback(count)
 
     async def _call(self, work: Callable[[ICollectedHistory], R]) -> R:
         """Let the database do something on its thread, after what it does now."""
@@ -251,15 +257,3 @@ class Collecting(Service):
         yield Counter("collected_nodes", self._nodes, "nodes that this collector stores, not another one")
         yield Counter("collect_failed", self._failed, "pages that a node did not give")
         yield Counter("collect_waits", waits, self._trouble or "seconds since the database was last used")
-
-
-def _page_in(lines: Sequence[str]) -> HistoryPage:
-    """Return the page in the lines of an answer. :raises MalformedReply: it is none."""
-    head: Any = loads(lines[0]) if lines else None
-    try:
-        cursor, more = head["cursor"], head["more"]
-    except (TypeError, KeyError):
-        raise MalformedReply("a page of the history without its cursor") from None
-    if not isinstance(cursor, str) or len(cursor) > 300 or not isinstance(more, bool):
-        raise MalformedReply("a page of the history with another cursor")
-    return HistoryPage(cursor, more, lines[1:])

@@ -23,7 +23,7 @@ from gomd.history.postgresql.connecting import connector
 from gomd.history.postgresql.conninfo import parse_conninfo
 from gomd.history.postgresql.reader import DatabaseReader
 from gomd.history.sqlite import SqliteHistory
-from gomd.interfaces import HistoryPage, IHistory, ISampleLog
+from gomd.interfaces import AskedPage, HistoryPage, IHistory, ISampleLog
 from libgomd.errors import NotPossible, SourceUnavailable
 from libgomd.wallclock import wall_clock
 from tests.integration.daemon import Daemon
@@ -64,13 +64,19 @@ def collect_all(collected: CollectedHistory, reader: IHistory, node: int = 7) ->
         [cursor] = collected.lease([node], stream).values()
         while True:
             page = reader.page(cursor, stream)
-            stored = collected.store(node, stream, cursor, page)
+            stored = store(collected, node, stream, cursor, page)
             assert stored is not None
             rows += stored
             cursor = page.cursor
             if not page.more:
                 break
     return rows
+
+
+def store(collected: CollectedHistory, node: int, stream: str, cursor: str, page: HistoryPage) -> int | None:
+    """Store one page."""
+    [stored] = collected.store([AskedPage(node, stream, cursor, page)])
+    return stored
 
 
 class DatabaseTests(HistoryContract, SynchronousTestCase):
@@ -147,7 +153,7 @@ class FaultTests(SynchronousTestCase):
         page = self.log.reader.page(cursor, "own")
         self.server.stop("immediate")
         self.assertIn("the database cannot be used now", self.refusal(
-            lambda: self.collected.store(7, "own", cursor, page)
+            lambda: store(self.collected, 7, "own", cursor, page)
         ))  # fmt: skip
         self.assertIn("cannot be used now", self.refusal(lambda: self.collected.lease([7], "own")))
         self.server.start()
@@ -159,7 +165,7 @@ class FaultTests(SynchronousTestCase):
         [[least, most]] = self.server.sql("SELECT min(load), max(load) FROM gomd.samples")
         self.assertEqual((least, most), ("0", "2999"))
         self.assertGreater(self.count("by_minute"), 1000)
-        self.assertGreater(self.count("by_hour"), 30)
+        self.assertGreater(self.count("by_hour"), 20)
 
     def test_two_collectors(self) -> None:
         """The second gets no lease while the first is there, and stores nothing; afterwards it goes on."""
@@ -169,12 +175,12 @@ class FaultTests(SynchronousTestCase):
         self.assertEqual(self.collected.lease([7, 9], "own"), {7: "", 9: ""})
         self.assertEqual(other.lease([7, 9, 10], "own"), {10: ""})
         page = self.log.reader.page("", "own")
-        self.assertIsNone(other.store(7, "own", "", page))
-        self.assertIsNotNone(self.collected.store(7, "own", "", page))
-        self.assertIsNone(self.collected.store(7, "own", "", page), "it is stored already")
+        self.assertIsNone(store(other, 7, "own", "", page))
+        self.assertIsNotNone(store(self.collected, 7, "own", "", page))
+        self.assertIsNone(store(self.collected, 7, "own", "", page), "it is stored already")
         self.server.sql("UPDATE gomd.cursors SET lease = now() - interval '1 second'")
         self.assertEqual(other.lease([7], "own"), {7: page.cursor})
-        self.assertIsNone(self.collected.store(7, "own", page.cursor, page))
+        self.assertIsNone(store(self.collected, 7, "own", page.cursor, page))
         self.assertEqual(self.count("samples"), 100)
 
     def test_rows_that_are_there_already(self) -> None:
@@ -199,7 +205,7 @@ class FaultTests(SynchronousTestCase):
         reader = self.log.reader
         until(lambda: reader.page("", "own").lines)
         page = reader.page("", "own")
-        self.assertIsNotNone(self.collected.store(7, "own", "", page))
+        self.assertIsNotNone(store(self.collected, 7, "own", "", page))
         for (name,) in self.server.sql(
             "SELECT relname FROM pg_class WHERE relname LIKE 'samples\\_2%' AND relkind = 'r'"
         ):
@@ -213,7 +219,7 @@ class FaultTests(SynchronousTestCase):
         cursor = page.cursor
         while True:
             page = reader.page(cursor, "own")
-            self.assertIsNotNone(self.collected.store(7, "own", cursor, page))
+            self.assertIsNotNone(store(self.collected, 7, "own", cursor, page))
             cursor = page.cursor
             if not page.more:
                 break
@@ -232,12 +238,12 @@ class FaultTests(SynchronousTestCase):
             "CREATE TRIGGER full_disk BEFORE INSERT ON gomd.processes EXECUTE FUNCTION gomd.full()"
         )
         page = self.log.reader.page("", "own")
-        said = self.refusal(lambda: self.collected.store(7, "own", "", page))
+        said = self.refusal(lambda: store(self.collected, 7, "own", "", page))
         self.assertIn("its disk is full", said)
         self.assertEqual((self.count("samples"), self.count("scans")), (0, 0))
         self.server.sql("DROP TRIGGER full_disk ON gomd.processes")
         self.assertEqual(self.collected.lease([7], "own"), {7: ""})
-        self.assertIsNotNone(self.collected.store(7, "own", "", page))
+        self.assertIsNotNone(store(self.collected, 7, "own", "", page))
         self.assertEqual(self.count("samples"), 10)
 
     def test_a_wrong_password_and_how_it_is_given(self) -> None:
@@ -319,7 +325,7 @@ class FaultTests(SynchronousTestCase):
             json.dumps({"kind": "events", "rows": [[now, "down", 9, "", "", 7, None, None, None, None, 0]]}),
         ]  # fmt: skip
         self.collected.lease([7], "own")
-        self.assertEqual(self.collected.store(7, "own", "", HistoryPage("f.1", False, lines)), 4)
+        self.assertEqual(store(self.collected, 7, "own", "", HistoryPage("f.1", False, lines)), 4)
         self.assertEqual(
             (self.count("samples"), self.count("measures"), self.count("jobs"), self.count("marks")),
             (2, 1, 0, 1),
@@ -370,11 +376,15 @@ def newest(server: Postgres, node: int) -> float:
 
 def test_two_collectors_and_a_server_that_is_away(cluster: list[Daemon], server: Postgres) -> None:
     """
-    Every node's past is there once. A stop in mid-write costs delay only, and nothing comes twice.
+    Every node's past is there once. A stop in mid-write costs delay only, and nothing comes twice. Nobody but
+    daemons may collect.
 
     Of a dead node the collector answers with all values, down to a second, and with all processes.
     """
     first, _second, third = cluster
+    with first.connect_unix() as line:  # not root on the unix socket, and not through another node
+        assert line.ask("collect -").code == 403
+        assert line.ask("@3 collect -").code == 405
     until(lambda: all(newest(server, node) for node in (1, 2, 3)))
     server.stop("immediate")
     stopped = wall_clock()
@@ -401,10 +411,3 @@ def test_two_collectors_and_a_server_that_is_away(cluster: list[Daemon], server:
     found = rows(first, "@3", "ps", "--at", "10s")
     assert len(found) > 20
     assert {row["node"] for row in found} == {3}
-
-
-def test_nobody_but_daemons_may_collect(cluster: list[Daemon]) -> None:
-    """Not root on the unix socket, and not through another node."""
-    with cluster[0].connect_unix() as line:
-        assert line.ask("collect -").code == 403
-        assert line.ask("@3 collect -").code == 405

@@ -163,18 +163,17 @@ def _merge(connection: Connection, table: str, target: Target, rows: Sequence[Ro
     connection.execute(sql.SQL("DELETE FROM {}").format(incoming))
 
 
-def add_hours(connection: Connection, node: int, minutes: Sequence[Row]) -> None:
-    """Sum up the hours of the given minutes of a node again. Blocks."""
+def add_hours(connection: Connection, minutes: Sequence[Row]) -> None:
+    """Sum up again the hours of the given rows of ``minutes``. Blocks."""
     if not minutes:
         return
-    times = [row[0] for row in minutes]
+    hours = sorted({(row[1], row[0].replace(minute=0, second=0, microsecond=0)) for row in minutes})
     connection.execute(
         "INSERT INTO gomd.hours(time, node, field, min, mean, max) "
-        "SELECT date_trunc('hour', time, 'UTC'), node, field, min(min), avg(mean), max(max) "
-        "FROM gomd.minutes WHERE node = %s AND field = ANY(%s) "
-        "AND time >= date_trunc('hour', %s::timestamptz, 'UTC') "
-        "AND time < date_trunc('hour', %s::timestamptz, 'UTC') + interval '1 hour' GROUP BY 1, 2, 3 "
+        "SELECT h.time, m.node, m.field, min(m.min), avg(m.mean), max(m.max) "
+        "FROM unnest(%s::int[], %s::timestamptz[]) AS h(node, time) JOIN gomd.minutes m "
+        "ON m.node = h.node AND m.time >= h.time AND m.time < h.time + interval '1 hour' GROUP BY 1, 2, 3 "
         "ON CONFLICT (node, field, time) DO UPDATE "
         "SET min = EXCLUDED.min, mean = EXCLUDED.mean, max = EXCLUDED.max",
-        (node, sorted({row[2] for row in minutes}), min(times), max(times)),
+        ([node for node, _time in hours], [time for _node, time in hours]),
     )

@@ -30,11 +30,6 @@ KEPT_ROWS: Final[Mapping[str, tuple[str, int]]] = {
 SLACK_DAYS: Final = 2
 
 
-def day_of(moment: float) -> int:
-    """Return the number of the day of a moment, from 1970 on."""
-    return int(moment // DAY)
-
-
 def is_taken(table: str, moment: float, clocks: Iterable[float]) -> bool:
     """
     Return whether a row of that time may be stored: a clock that is wrong by years makes no partitions.

@@ -12,7 +12,7 @@ import psycopg
 from psycopg import errors
 from zope.interface import implementer
 
-from gomd.history.answers import Rows, Steps, Summed, by_step
+from gomd.history.answers import Steps, Summed, ValueRows, by_step
 from gomd.history.fields import NODE_FIELDS
 from gomd.history.moments import (
     MAX_EVENTS,
@@ -119,7 +119,7 @@ class DatabaseReader:
                 values = sorted(values_of(connection, node, field, steps), key=itemgetter(0))
                 found += [(one[0], order, one) for one in by_step(values, points - 1)]
             found.sort(key=itemgetter(0, 1))
-            return Rows(found, tuple(fields), steps, node, self._own_id)
+            return ValueRows(found, tuple(fields), steps, node, self._own_id)
 
     def nodes_at(self, moment: float) -> Sequence[Node]:
         """See `IHistory.nodes_at`."""

@@ -10,20 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
+from gomd.history.postgresql import sent_values as sent
 from gomd.history.postgresql.partitions import is_taken
 from gomd.history.postgresql.schema import SAMPLE_FIELDS
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _KNOWN: Final = frozenset(SAMPLE_FIELDS)
-#: Characters of a text that are kept, and of the name of a field.
-MAX_TEXT: Final = 4096
+#: Characters of the name of a field that are kept.
 MAX_FIELD: Final = 200
-#: The latest moment that is believed: the year 9000.
-_LATEST: Final = 221_845_392_000.0
-_LARGEST: Final = 2**63 - 1
 
 Row = Sequence[Any]
 
@@ -82,100 +77,27 @@ class _Page:
 _BAD: Final = (ValueError, TypeError, KeyError, IndexError, OverflowError)
 
 
-def _moment(value: Any) -> datetime:
-    """Return a time. :raises ValueError: it is none."""
-    seconds = _number(value)
-    if not 0.0 <= seconds < _LATEST:
-        raise ValueError("no time")
-    return _EPOCH + timedelta(seconds=seconds)
-
-
-def _moment_or_none(value: Any) -> datetime | None:
-    return None if value is None else _moment(value)
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError("no number")
-    found = float(value)
-    if found != found or found in (float("inf"), float("-inf")):
-        raise ValueError("no number")
-    return found
-
-
-def _number_or_none(value: Any) -> float | None:
-    return None if value is None else _number(value)
-
-
-def _whole(least: int, most: int) -> Callable[[Any], int]:
-    def check(value: Any) -> int:
-        if not isinstance(value, int) or not least <= value <= most:
-            raise ValueError("no such whole number")
-        return int(value)
-
-    return check
-
-
-def _or_none(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda value: None if value is None else check(value)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("no text")
-    return _storable(value[:MAX_TEXT])
-
-
-def _storable(text: str) -> str:
-    """Return what PostgreSQL can keep: no NUL, no half of a pair."""
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
-
-
-def _storable_json(value: Any) -> Any:
-    if isinstance(value, str):
-        return _storable(value)
-    if isinstance(value, list):
-        return [_storable_json(each) for each in value]
-    if isinstance(value, dict):
-        return {_storable(str(name)): _storable_json(each) for name, each in value.items()}
-    if isinstance(value, float):
-        return _number(value)
-    return value
-
-
-def _yes(value: Any) -> bool:
-    if value not in (0, 1):
-        raise ValueError("neither yes nor no")
-    return bool(value)
-
-
-def _rate(value: Any) -> float | None:
-    """Return a number that has room in four bytes."""
-    found = _number_or_none(value)
-    if found is not None and abs(found) > 1e30:
-        raise ValueError("too large")
-    return found
-
-
-_INT4, _INT8 = _whole(-(2**31), 2**31 - 1), _whole(-_LARGEST - 1, _LARGEST)
-_NODE: Final = _whole(1, 65535)
+_NODE: Final = sent.whole(1, 65535)
+_INT2, _INT4, _INT8 = sent.whole(-32768, 32767), sent.INT4, sent.INT8
+_TEXT, _TIME, _YES, _RATE = sent.text, sent.moment, sent.yes, sent.rate
+_MAYBE_TIME, _MAYBE_NUMBER = sent.moment_or_none, sent.number_or_none
+_MAYBE_INT2, _MAYBE_INT4, _MAYBE_INT8 = sent.or_none(_INT2), sent.or_none(_INT4), sent.or_none(_INT8)
 _SCANNED: Final = (
-    _INT8, _rate, _number_or_none, _or_none(_INT8), _or_none(_INT8), _or_none(_INT4),
-    _or_none(_whole(-32768, 32767)), _text, _rate, _rate, _yes, _yes,
+    _INT8, _RATE, _MAYBE_NUMBER, _MAYBE_INT8, _MAYBE_INT8, _MAYBE_INT4, _MAYBE_INT2, _TEXT, _RATE, _RATE,
+    _YES, _YES,
 )  # fmt: skip
 _PROCESS: Final = (
-    _INT8, _text, _INT4, _INT4, _INT4, _INT8, _text, _text, _text, _INT8, _moment_or_none, _number_or_none,
-    _INT4, _INT4, _yes, _moment, _moment_or_none,
+    _INT8, _TEXT, _INT4, _INT4, _INT4, _INT8, _TEXT, _TEXT, _TEXT, _INT8, _MAYBE_TIME, _MAYBE_NUMBER, _INT4,
+    _INT4, _YES, _TIME, _MAYBE_TIME,
 )  # fmt: skip
 _EVENT: Final = (
-    _moment, _text, _INT4, _text, _text, _INT4, _or_none(_INT8), _number_or_none, _number_or_none,
-    _or_none(_INT8), _yes,
+    _TIME, _TEXT, _INT4, _TEXT, _TEXT, _INT4, _MAYBE_INT8, _MAYBE_NUMBER, _MAYBE_NUMBER, _MAYBE_INT8, _YES,
 )  # fmt: skip
 _JOB: Final = (
-    _INT4, _INT8, _moment, _INT4, _or_none(_INT4), _text, _INT8, _text, _or_none(_INT4), _text,
-    _moment_or_none, _text, _INT4, _text,
+    _INT4, _INT8, _TIME, _INT4, _MAYBE_INT4, _TEXT, _INT8, _TEXT, _MAYBE_INT4, _TEXT, _MAYBE_TIME, _TEXT,
+    _INT4, _TEXT,
 )  # fmt: skip
-_NODE_ROW: Final = (_NODE, _moment, _text, _text, _INT4, *(_number_or_none for _ in range(15)))
+_NODE_ROW: Final = (_NODE, _TIME, _TEXT, _TEXT, _INT4, *(_MAYBE_NUMBER for _ in range(15)))
 
 
 def _checked(row: Any, checks: Sequence[Callable[[Any], Any]]) -> list[Any]:
@@ -197,9 +119,9 @@ def _read_samples(found: TableRows, said: Mapping[str, Any], rows: Sequence[Any]
         try:
             if not isinstance(row, list) or len(row) != len(fields) + 1:
                 raise ValueError("another number of values")
-            at = _number(row[0])
-            time = _moment(at)
-            values = [None if value is None else _number(value) for value in row[1:]]
+            at = sent.number(row[0])
+            time = sent.moment(at)
+            values = [None if value is None else sent.number(value) for value in row[1:]]
         except _BAD:
             found.left_out += 1
             continue
@@ -214,7 +136,7 @@ def _read_samples(found: TableRows, said: Mapping[str, Any], rows: Sequence[Any]
             )
         for name, position in narrow:
             if values[position - 1] is not None:
-                found.add("measures", [time, page.node, _storable(name), values[position - 1]])
+                found.add("measures", [time, page.node, sent.storable(name), values[position - 1]])
 
 
 def _read_minutes(found: TableRows, said: Mapping[str, Any], rows: Sequence[Any], page: _Page) -> None:
@@ -222,8 +144,8 @@ def _read_minutes(found: TableRows, said: Mapping[str, Any], rows: Sequence[Any]
     if not isinstance(name, str):
         found.left_out += len(rows)
         return
-    name = _storable(name[:MAX_FIELD])
-    checks = (_moment, _number_or_none, _number_or_none, _number_or_none)
+    name = sent.storable(name[:MAX_FIELD])
+    checks = (sent.moment, sent.number_or_none, sent.number_or_none, sent.number_or_none)
     for row in rows:
         try:
             time, *values = _checked(row, checks)
@@ -238,8 +160,8 @@ def _read_minutes(found: TableRows, said: Mapping[str, Any], rows: Sequence[Any]
 
 def _read_scan(found: TableRows, said: Mapping[str, Any], rows: Sequence[Any], page: _Page) -> None:
     try:
-        at = _number(said.get("time"))
-        time, hidden = _moment(at), _yes(said.get("hidden"))
+        at = sent.number(said.get("time"))
+        time, hidden = sent.moment(at), sent.yes(said.get("hidden"))
     except _BAD:
         found.left_out += 1
         return
@@ -279,10 +201,10 @@ def _plain(
 def _read_remembered(found: TableRows, said: Mapping[str, Any], rows: Sequence[Any], page: _Page) -> None:
     for row in rows:
         try:
-            node, time, hidden = _checked(row[:3], (_NODE, _moment, _yes))
+            node, time, hidden = _checked(row[:3], (_NODE, sent.moment, sent.yes))
             if page.own or not isinstance(row[3], list):
                 raise TypeError("no processes")
-            processes = _storable_json(row[3])
+            processes = sent.storable_json(row[3])
         except _BAD:
             found.left_out += 1
         else:
@@ -311,7 +233,7 @@ _READERS: Final[Mapping[str, Callable[..., None]]] = {
     "processes": _plain("processes", _PROCESS),
     "events": _plain("events", _EVENT),
     "jobs": _plain("jobs", _JOB),
-    "marks": _plain("marks", (_moment, _text)),
+    "marks": _plain("marks", (sent.moment, sent.text)),
     "nodes": _plain("nodes", _NODE_ROW, timed=1),
     "remembered": _read_remembered,
 }

@@ -100,7 +100,7 @@ CREATE VIEW gomd.busiest AS
 """
 
 STEPS: Final = (_FIRST.replace("SAMPLE_COLUMNS", _SAMPLE_COLUMNS),)
-#: What this gomd writes into ``gomd.version``.
+#: What this gomd writes into its table ``version``.
 VERSION: Final = len(STEPS)
 
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from zope.interface import implementer
 
-from gomd.history.answers import Rows, Steps, Summed, by_step
+from gomd.history.answers import Steps, Summed, ValueRows, by_step
 from gomd.history.fields import NODE_FIELDS
 from gomd.history.moments import MAX_EVENTS, NODE_GAP, READ_TIMEOUT, node_in, process_in
 from gomd.history.sqlite.file import is_damage
@@ -131,7 +131,7 @@ class HistoryReader:
                 found += [(one[0], order, one) for one in by_step(values, points - 1)]
             if len(fields) > 1:
                 found.sort(key=itemgetter(0, 1))
-            return Rows(found, tuple(fields), steps, node, self._own_id)
+            return ValueRows(found, tuple(fields), steps, node, self._own_id)
 
     def nodes_at(self, moment: float) -> Sequence[Node]:
         """See `IHistory.nodes_at`."""
