@@ -176,7 +176,7 @@ def examine_node(config: Config, shows_paths: bool) -> Sequence[Finding]:
         {
             "key": lambda: read_keys_of(config),
             "state": lambda: StateDirectory(config.node.state_dir).check(),
-            **({"database": lambda: check_database(config)} if "postgresql" in config.history.kind else {}),
+            **({"password": lambda: check_database(config)} if config.history.password_file else {}),
             "tokens": lambda: read_tokens(config.telnet.tokens_file),
         },
         {"spool": config.jobs.spool, "state": config.node.state_dir},
