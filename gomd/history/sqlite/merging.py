@@ -94,6 +94,7 @@ def _store_run(
     start, finish = times[0], times[-1]
     parts = list(_minutes_in(times))
     layout = run[0][2]
+    start = _free_start(connection, start, (-layout, *fields))
     numbers = encode_column([row[0] for row in run])
     connection.execute(
         "INSERT INTO blocks VALUES (?, ?, ?, ?, ?)", (run[-1][0], run[0][0], layout, start, numbers)
@@ -108,6 +109,20 @@ def _store_run(
             if known:
                 _add(sums, (field, minute), min(known), sum(known), len(known), max(known))
     connection.executemany("INSERT OR REPLACE INTO seconds VALUES (?, ?, ?, ?, ?)", blocks)
+
+
+def _free_start(connection: sqlite3.Connection, start: float, fields: Sequence[int]) -> float:
+    """
+    Return ``start``, or a moment a little later where a block of these fields begins there already.
+
+    A clock that was set back comes to the same time again, and what was written then stays.
+    """
+    while any(
+        connection.execute("SELECT 1 FROM seconds WHERE field = ? AND start = ?", (field, start)).fetchone()
+        for field in fields
+    ):
+        start = round(start + 0.001, 3)
+    return start
 
 
 def _stretches(minutes: set[int]) -> Iterator[tuple[int, int]]:
@@ -142,7 +157,8 @@ def _add(sums: _Sums, key: tuple[int, int], least: float, total: float, count: i
 
 def _store_minutes(connection: sqlite3.Connection, sums: _Sums) -> None:
     connection.executemany(
-        "INSERT OR REPLACE INTO minutes VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO minutes VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET min = min(min, excluded.min), "
+        "mean = round((mean + excluded.mean) / 2, 3), max = max(max, excluded.max)",
         [
             (field, minute, least, round(total / count, 3), most)
             for (field, minute), (least, total, count, most) in sums.items()

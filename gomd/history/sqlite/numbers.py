@@ -25,16 +25,17 @@ class Numbers:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        [reserved] = connection.execute("SELECT reserved FROM sequence").fetchone()
-        self._next = self._end = int(reserved)
+        self._last = self._end = 0
 
     def next(self) -> int:
         """Return the next number, inside a transaction of the caller's. Blocks."""
-        if self._next >= self._end:
-            self._end = self._next + RESERVE
-            self._connection.execute("UPDATE sequence SET reserved = ?", (self._end,))
-        self._next += 1
-        return self._next
+        if self._last >= self._end:
+            self._connection.execute("UPDATE sequence SET reserved = reserved + ?", (RESERVE,))
+            [reserved] = self._connection.execute("SELECT reserved FROM sequence").fetchone()
+            self._end = int(reserved)
+            self._last = self._end - RESERVE
+        self._last += 1
+        return self._last
 
 
 def note_owner(connection: sqlite3.Connection, own_id: int, now: float) -> None:

@@ -8,6 +8,7 @@ its largest size is thinned.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from typing import Any, ClassVar, Final
 from twisted.logger import Logger
 
 from gomd.history.sqlite import file
+from gomd.history.sqlite.expiry_times import ExpiryTimes
 from gomd.history.sqlite.numbers import note_owner
 from gomd.history.sqlite.retention import Retention, used_by
 from gomd.history.sqlite.tables import Tables
@@ -28,12 +30,9 @@ RETRY_DELAY: Final = 5.0
 MAX_ATTEMPTS: Final = 8
 #: Bytes that are free on a disk which is not the reason why the file is full.
 ROOM_ON_DISK: Final = 4 << 20
-#: Seconds between two removals of old rows. The clock must have gone on without a step for as long as the
-#: first number before anything is removed: one that was set wrong for a moment must not cost a month.
-EXPIRE_PERIOD: Final = 3600.0
-STEADY_BEFORE_EXPIRE: Final = 600.0
-#: Seconds by which the wall clock and the monotonic clock may drift apart between two commits.
-MAX_DRIFT: Final = 30.0
+#: Bytes that the write-ahead log may have at least, and more where the file may. Beyond that nothing is
+#: written until the program ends that has been reading since then.
+LEAST_LOG_BYTES: Final = 4 << 20
 
 Record = tuple[str, tuple[Any, ...]]
 
@@ -74,9 +73,7 @@ class Writer:
         self.bytes = 0
         self.trouble = self.refused = ""
         self._failed_at = -RETRY_DELAY
-        self._steady_since = monotonic()
-        self._expired_at = self._steady_since - EXPIRE_PERIOD + STEADY_BEFORE_EXPIRE
-        self._offset: float | None = None
+        self._expiry = ExpiryTimes(monotonic())
         self.suspect = False
         self._held: list[Record] = []  # what another program's lock on the file has kept from being written
 
@@ -163,6 +160,13 @@ class Writer:
 
     def _transact_in_room(self, batch: Sequence[Record]) -> None:
         """Write a batch; where the file has its largest size, remove the oldest rows first."""
+        assert self._connection is not None
+        most = max(self.retention.max_bytes, LEAST_LOG_BYTES)
+        if not file.shorten_log(self._connection, self._path, most):
+            raise OSError(
+                errno.EFBIG,
+                f"another program holds a transaction open, and the log has {most >> 20} MB: end it",
+            )
         for _attempt in range(MAX_ATTEMPTS):
             try:
                 self._transact(batch)
@@ -205,10 +209,8 @@ class Writer:
         connection, tables = self._connection, self._tables
         assert connection is not None
         assert tables is not None
-        now, wall = self._monotonic(), self._wall()
-        if self._offset is not None and abs(wall - now - self._offset) > MAX_DRIFT:
-            self._steady_since = now
-        self._offset = wall - now
+        wall = self._wall()
+        is_time = self._expiry.is_time(self._monotonic(), wall)
         try:
             connection.execute("BEGIN IMMEDIATE")
             merged = tables.merge()
@@ -216,8 +218,7 @@ class Writer:
             if merged:
                 self.retention.limit(connection)
                 self._measure()
-            if now - self._expired_at >= EXPIRE_PERIOD and now - self._steady_since >= STEADY_BEFORE_EXPIRE:
-                self._expired_at = now
+            if is_time:
                 self.retention.expire(connection, wall, self._own_id)
                 self._measure()
         except sqlite3.Error as error:
