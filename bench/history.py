@@ -67,7 +67,9 @@ def run() -> list[Row]:
         rows += _questions(store, path, clock)
         rows.append(_beside(path))
         rows.append(_killed(Path(directory)))
-    return rows + _idle()
+    from bench.collecting import run as collecting  # its node is the one of this file
+
+    return rows + collecting() + _idle()
 
 
 class _Node:

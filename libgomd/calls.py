@@ -32,6 +32,7 @@ from libgomd.admin_calls import setspeed as setspeed
 from libgomd.admin_calls import setyard as setyard
 from libgomd.admin_calls import shutdown as shutdown
 from libgomd.admin_calls import stay as stay
+from libgomd.admin_calls import switches as switches
 from libgomd.call_forms import NodeKey as NodeKey
 from libgomd.replies import Call
 from libgomd.watch_calls import watch as watch

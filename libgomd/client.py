@@ -285,7 +285,7 @@ class Client(RunsJobs):
     kill = _verb(calls.kill)
     setspeed = _verb(calls.setspeed)
     setyard = _verb(calls.setyard)
-    switches = _verb(admin_calls.switches)
+    switches = _verb(calls.switches)
     stay = _verb(calls.stay)
     nostay = _verb(calls.nostay)
     lstay = _verb(calls.lstay)

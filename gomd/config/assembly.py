@@ -79,6 +79,7 @@ def assemble(
     values["history"] |= {
         "path": resolved("history", "path", os.path.join(state, "samples")),
         "file": resolved("history", "file", os.path.join(state, "history.sqlite")),
+        "password_file": resolved("history", "password_file"),
     }
     values["jobs"] |= {"spool": resolved("jobs", "spool", os.path.join(state, "spool"))}
     return Config(
@@ -135,6 +136,11 @@ def contradictions(config: Config) -> Iterator[tuple[tuple[Name, ...], str]]:
         yield (
             (("manhole", "endpoint"), ("manhole", "authorized_keys")),
             "the manhole accepts public keys only: set [manhole] authorized_keys to a file with some",
+        )
+    if "postgresql" in config.history.kind and not config.history.database:
+        yield (
+            (("history", "kind"), ("history", "database")),
+            "postgresql needs [history] database, such as dbname=gomd; docs/history.md says how to make one",
         )
     yield from _clashes(config)
 

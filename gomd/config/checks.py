@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from gomd.config import addresses, commands, scalars
+from gomd.config import addresses, commands, databases, scalars
 
 #: The first six replace those of configobj's validate, whose messages do not say what is allowed.
 CHECKS: Final[Mapping[str, Callable[..., Any]]] = {
@@ -14,6 +14,7 @@ CHECKS: Final[Mapping[str, Callable[..., Any]]] = {
     "boolean": scalars.yes_no,
     "option": scalars.one_of,
     "stores": scalars.stores,
+    "database": databases.database,
     "string": scalars.string,
     "path": scalars.path,
     "paths": scalars.paths,

@@ -120,7 +120,8 @@ def _check(
     result = config.validate(validator, preserve_errors=True)
     for sections, key, error in flatten_errors(config, result):
         section = sections[0]
-        mistakes.add((section, key), config[section][key], str(error))
+        is_secret = getattr(error, "secret", False)
+        mistakes.add((section, key), None if is_secret else config[section][key], str(error), is_secret)
         if section == "commands":
             del config[section][key]
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,6 +13,8 @@ from libgomd.wire.text import printable
 
 #: Maximum number of mistakes reported. A file of another kind could have one in each line.
 MAX_MISTAKES: Final = 50
+#: A password in a text that may be anything: in a URL, or as a word of its own.
+_CREDENTIALS: Final = re.compile(r"://[^/?#]*:[^/?#]*@|pass(word|wd|phrase)?\s*=", re.IGNORECASE)
 #: Sorts after every line of a file.
 _LAST: Final = 1 << 60
 
@@ -35,12 +38,18 @@ class Mistakes:
         for line, sentence in file.mistakes:
             self._add_at(line, sentence)
 
-    def add(self, name: Name, value: str | None, sentence: str) -> None:
-        """Note a mistake in the setting ``name``; its ``value`` is shown unless it is None."""
+    def add(self, name: Name, value: str | None, sentence: str, secret: bool = False) -> None:
+        """
+        Note a mistake in the setting ``name``; its ``value`` is shown unless it is None.
+
+        :param secret: whether the command line must not be shown either.
+        """
         self.bad.add(name)
         section, key = name
         if name in self.overrides:
-            self.add_override(self.overrides[name], sentence)
+            self.add_override(
+                self.overrides[name], sentence, secret or (value is None and _sounds_secret(key))
+            )
             return
         line = self._file.lines.get(name, 0)
         if not line and self._file.mistakes:
@@ -55,13 +64,18 @@ class Mistakes:
         """Note a mistake in a whole section."""
         given = [text for (name, _), text in self.overrides.items() if name == section]
         for text in given:
-            self.add_override(text, sentence)
+            self.add_override(text, sentence, _sounds_secret(text.partition("=")[0]))
         if section in self._file.sections or not given:
             self._add_at(self._file.sections.get(section, 0), f"[{section}]: {sentence}")
 
-    def add_override(self, text: str, sentence: str) -> None:
-        """Note a mistake in ``text``, a setting of the command line."""
-        self._found.append((_LAST + self._given.index(text), f"--set {printable(text[:200])}: {sentence}"))
+    def add_override(self, text: str, sentence: str, secret: bool = False) -> None:
+        """Note a mistake in ``text``, a setting of the command line. :param secret: do not show its value."""
+        shown_text = text
+        if secret or _CREDENTIALS.search(text):
+            shown_text = f"{re.split('[= ]', text, maxsplit=1)[0]}=..."
+        self._found.append(
+            (_LAST + self._given.index(text), f"--set {printable(shown_text[:200])}: {sentence}")
+        )
 
     def raise_if_any(self) -> None:
         """
@@ -79,3 +93,8 @@ class Mistakes:
     def _add_at(self, line: int, sentence: str) -> None:
         place = f"{self._path}:{line}" if line else self._path
         self._found.append((line, f"{place}: {sentence}"))
+
+
+def _sounds_secret(key: str) -> bool:
+    """Return whether a value under a key that does not exist may be a password."""
+    return any(word in key.lower() for word in ("pas", "secret", "token"))

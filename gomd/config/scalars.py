@@ -25,7 +25,15 @@ _YES_NO = {
 
 
 class Refused(ValidateError):
-    """A value is not allowed. The text continues "KEY = VALUE:" and says what is allowed."""
+    """
+    A value is not allowed. The text continues "KEY = VALUE:" and says what is allowed.
+
+    :ivar secret: whether the value may contain a secret, so that no message may show it.
+    """
+
+    def __init__(self, message: str, secret: bool = False) -> None:
+        super().__init__(message)
+        self.secret = secret
 
 
 def unquoted(value: str) -> str:

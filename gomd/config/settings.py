@@ -88,13 +88,16 @@ class HistorySettings:
     """
     [history], which was [log]. ``kind`` has one or more of the stores, or only ``none``.
 
-    ``file`` and ``max_bytes`` are those of the database. ``path`` is the directory of the flat files, which
-    ``rotate_bytes`` and ``keep`` limit. ``commands`` says what is kept of command lines.
+    ``file`` and ``max_bytes`` are those of this node's file. ``database`` is the connection string of the
+    collectors' database, which has no password; ``password_file`` may have one. ``path`` is the directory of
+    the flat files, which ``rotate_bytes`` and ``keep`` limit. ``commands`` is about command lines.
     """
 
     kind: tuple[str, ...]
     file: str
     max_bytes: int
+    database: str
+    password_file: str
     commands: str
     path: str
     rotate_bytes: int

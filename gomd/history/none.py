@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from zope.interface import implementer
 
-from gomd.interfaces import IHistory, ISampleLog, RememberedEvent, RememberedTable
+from gomd.interfaces import HistoryPage, IHistory, ISampleLog, RememberedEvent, RememberedTable
 from libgomd.errors import NotPossible
 from libgomd.model import Counter, Event, HistoryRow, Job, Measure, Node, ProcessTable, Sample
 
@@ -86,6 +86,10 @@ class NoHistory:
 
     def events(self, since: float, until: float) -> Sequence[RememberedEvent]:
         """See `IHistory.events`."""
+        self._refuse()
+
+    def page(self, cursor: str, stream: str) -> HistoryPage:
+        """See `IHistory.page`."""
         self._refuse()
 
     def _refuse(self) -> NoReturn:

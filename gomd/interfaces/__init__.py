@@ -10,7 +10,15 @@ from __future__ import annotations
 
 from gomd.interfaces.cluster import ForwardedReply, IEvents, IMembership, IPeers, ITree
 from gomd.interfaces.daemon import ICollector, ICommands, ISignIn, IStoppable, ISwitchNotes, IThreads, ITokens
-from gomd.interfaces.history import IHistory, ISampleLog, RememberedEvent, RememberedTable
+from gomd.interfaces.history import (
+    AskedPage,
+    HistoryPage,
+    ICollectedHistory,
+    IHistory,
+    ISampleLog,
+    RememberedEvent,
+    RememberedTable,
+)
 from gomd.interfaces.jobs import UNTRUSTED, IJobOwnership, IJobs, IPlacement, JobHere, Need
 from gomd.interfaces.node import INodeSource, IProcessControl
 from gomd.interfaces.relocation import (
@@ -24,7 +32,10 @@ from gomd.interfaces.relocation import (
 
 __all__ = [
     "UNTRUSTED",
+    "AskedPage",
     "ForwardedReply",
+    "HistoryPage",
+    "ICollectedHistory",
     "ICollector",
     "ICommands",
     "IEvents",

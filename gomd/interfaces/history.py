@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from zope.interface import Attribute, Interface
@@ -34,6 +34,27 @@ class RememberedEvent(NamedTuple):
 
     event: Event
     hidden: bool
+
+
+class HistoryPage(NamedTuple):
+    """
+    Rows of the past for a collector. :ivar cursor: continues behind them. :ivar more: whether there are more.
+
+    :ivar lines: objects of JSON, one a line, each with a ``kind`` and ``rows``.
+    """
+
+    cursor: str
+    more: bool
+    lines: Sequence[str]
+
+
+class AskedPage(NamedTuple):
+    """A page of ``node``. :ivar stream: as in `IHistory.page`. :ivar asked_with: the cursor before it."""
+
+    node: int
+    stream: str
+    asked_with: str
+    page: HistoryPage
 
 
 class ISampleLog(Interface):
@@ -121,3 +142,42 @@ class IHistory(Interface):
 
     def events(since: float, until: float) -> Sequence[RememberedEvent]:
         """Return the events from ``since`` to ``until``, oldest first; the newest `MAX_EVENTS` of them."""
+
+    def page(cursor: str, stream: str) -> HistoryPage:
+        """
+        Return rows that were written after those of ``cursor``, for a collector.
+
+        :param cursor: of the page before, empty for the start.
+        :param stream: ``own``: the past of this node. ``seen``: what this node knows of other nodes.
+        :raises MalformedRequest: the cursor is none.
+        """
+
+
+class ICollectedHistory(Interface):
+    """
+    A database in which collectors store the histories of many nodes. Every method blocks.
+
+    Every method may raise `SourceUnavailable` (it cannot be used now; nothing was stored) and `NotPossible`
+    (it must not be used; the text says why and what to do). One thread at a time may use it.
+    """
+
+    def lease(nodes: Sequence[int], stream: str) -> Mapping[int, str]:
+        """
+        Return the cursors of those of ``nodes`` that this collector may store now, for half a minute.
+
+        The others are another collector's. A cursor is empty for a node of which nothing is stored.
+        """
+
+    def store(pages: Sequence[AskedPage]) -> Sequence[int | None]:
+        """
+        Store pages and their cursors, all at once.
+
+        :returns: for each the number of its rows; None when another collector has gone on meanwhile, and
+            nothing of it is stored.
+        """
+
+    def expire() -> int:
+        """Remove what is too old; return the number of partitions that were dropped."""
+
+    def close() -> None:
+        """Close the connection, after the call under way. Any thread may call it. Raises nothing."""

@@ -58,8 +58,8 @@ REPLY_TIMEOUTS: Final = {"migrate": 900.0, "bring": 3600.0, "expel": 3600.0, "pu
 #: Verbs that change nothing, so that their request is sent again when a stream that was kept turns out to be
 #: closed. Only these use kept streams.
 REPEATABLE: Final = frozenset({
-    "cpus", "doctor", "events", "get", "jobs", "load", "ls", "map", "mem", "node", "nodes", "ps", "speed",
-    "stats", "status", "util", "version", "where", "whoami",
+    "collect", "cpus", "doctor", "events", "get", "jobs", "load", "ls", "map", "mem", "node", "nodes", "ps",
+    "speed", "stats", "status", "util", "version", "where", "whoami",
 })  # fmt: skip
 #: Lines passed on at a time.
 ROWS_PER_CHUNK = 50

@@ -23,6 +23,7 @@ from gomd.config import Config
 from gomd.services.listening import check_socket_directory
 from gomd.services.state import StateDirectory, check_directory
 from gomd.tap.choices import check_manhole, node_id_of
+from gomd.tap.databases import check_database
 from gomd.tap.http import check_certificate
 from gomd.tap.peer_ports import read_keys_of
 from libgomd.endpoints import Endpoint, Tcp, Unix
@@ -38,7 +39,7 @@ def mistakes_in_files(config: Config) -> list[str]:
     found: list[str] = []
     checks: tuple[Callable[[Config], object], ...] = (
         check_directories, _check_state, _check_keys, node_id_of, _check_map, check_manhole, _check_tokens,
-        check_certificate,
+        check_certificate, check_database,
     )  # fmt: skip
     if not _is_running(config.node.state_dir):
         checks += (_check_places,)
@@ -102,7 +103,11 @@ def check_directories(config: Config) -> None:
     named = [("[jobs] spool", config.jobs.spool)]
     history = config.history
     named += [("[history] path", history.path)] if "flat" in history.kind else []
-    named += [("[history] file", os.path.dirname(history.file))] if "sqlite" in history.kind else []
+    named += (
+        [("[history] file", os.path.dirname(history.file))]
+        if {"sqlite", "postgresql"} & set(history.kind)
+        else []
+    )
     for name, path in named:
         if mistakes and f"{path}/".startswith(f"{state}/"):
             continue

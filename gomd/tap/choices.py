@@ -84,7 +84,17 @@ def _sqlite(config: Config, node_id: int, wall: Wall) -> tuple[ISampleLog, IHist
     return store, store.reader
 
 
+def _postgresql(config: Config, node_id: int, wall: Wall) -> tuple[ISampleLog, IHistory | None]:
+    """The file of this node, which is collected as those of the others are, beside the database."""
+    from gomd.tap.databases import reader_of
+
+    store, file = _sqlite(config, node_id, wall)
+    assert file is not None
+    return store, reader_of(config, node_id, file)
+
+
 HISTORIES: Mapping[str, Callable[[Config, int, Wall], tuple[ISampleLog, IHistory | None]]] = {
+    "postgresql": _postgresql,
     "sqlite": _sqlite,
     "flat": _flat,
     "none": _none,
@@ -99,7 +109,10 @@ def history_of(config: Config, node_id: int, wall: Wall) -> tuple[ISampleLog, IH
     """
     from gomd.history.none import NoHistory
 
-    made = [HISTORIES[kind](config, node_id, wall) for kind in config.history.kind]
+    kinds = [
+        kind for kind in config.history.kind if kind != "sqlite" or "postgresql" not in config.history.kind
+    ]
+    made = [HISTORIES[kind](config, node_id, wall) for kind in kinds]
     reader = next((reads for _writes, reads in made if reads is not None), None)
     writer = made[0][0]
     if len(made) > 1:

@@ -21,6 +21,7 @@ from gomd.services.sign_in import SignIn
 from gomd.services.state import StateDirectory
 from gomd.services.systemd import Watchdog, take_environment
 from gomd.sources.settings import written_number
+from gomd.tap.databases import check_database
 from gomd.tap.http import HttpWayIn
 from gomd.tap.job_parts import JobParts
 from gomd.tap.monotonic import seconds_since_boot
@@ -135,6 +136,7 @@ def compose(
         service.setServiceParent(daemon)
     for part in (node, network, jobs, ways_in):
         counters.add(part.counting())
+    counters.add(service for service in recording if hasattr(service, "counters"))
     counters.add((dispatch, clock_watch))
 
     def started(_result: object) -> None:
@@ -175,6 +177,7 @@ def examine_node(config: Config, shows_paths: bool) -> Sequence[Finding]:
         {
             "key": lambda: read_keys_of(config),
             "state": lambda: StateDirectory(config.node.state_dir).check(),
+            **({"password": lambda: check_database(config)} if config.history.password_file else {}),
             "tokens": lambda: read_tokens(config.telnet.tokens_file),
         },
         {"spool": config.jobs.spool, "state": config.node.state_dir},

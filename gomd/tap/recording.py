@@ -10,6 +10,7 @@ from twisted.application.service import Service
 
 from gomd.config import Config
 from gomd.jobs.ownership import AnnotatedTables
+from gomd.tap.databases import collecting_of
 from gomd.tap.job_parts import JobParts
 from gomd.tap.network import Network
 from gomd.tap.no_network import NoNetwork
@@ -42,7 +43,7 @@ def recording_of(
     remembering = Remembering(
         node.sample_log, network.members, network.peers, node.threads.reading, reactor, wall
     )
-    return recorder, remembering
+    return recorder, remembering, *collecting_of(config, reactor, node, network, wall)
 
 
 def kept_command_of(config: Config) -> Callable[[Process], Process]:

@@ -6,6 +6,7 @@ from gomd.verbs import (
     about,
     admin,
     busiest,
+    collect,
     doctor,
     history,
     invitation,
@@ -44,6 +45,7 @@ def all_verbs() -> VerbTable:
             *migration.VERBS,
             *history.VERBS,
             *busiest.VERBS,
+            *collect.VERBS,
             *measures.VERBS,
             follow.make_watch(
                 lambda name: table.find(name),

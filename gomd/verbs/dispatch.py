@@ -23,7 +23,9 @@ from libgomd.wire.tree import TreePath
 #: The word behind ``@`` that means every node that is up.
 ALL_NODES = "all"
 #: Verbs about the connection itself, which cannot be sent to another node.
-_LOCAL_VERBS = ("attach", "auth", "carry", "format", "migration", "moved", "page", "quit", "run")
+_LOCAL_VERBS = (
+    "attach", "auth", "carry", "collect", "format", "migration", "moved", "page", "quit", "run",
+)  # fmt: skip
 
 #: Largest number of requests to other nodes at once, of each group and of one caller. `@all` counts as one.
 MAX_FORWARDS: Final = {Group.READERS: 256, Group.USERS: 512, Group.ADMINS: 1024}

@@ -90,6 +90,16 @@ def _own(parts: Parts) -> list[Finding]:
 #: Counters that are 0 where all is well, what they count, and what to do.
 _FAILURES: Final = (
     ("log_lost", "samples could not be written", "look at [log] path: its disk is full or cannot be written"),
+    (
+        "history_lost",
+        "records of the history could not be written",
+        "look at [history] file: its disk is full or cannot be written; `gom stats` says why",
+    ),
+    (
+        "collect_waits",
+        "seconds the database of the history could not be used",
+        "look at [history] database; `gom stats` says why",
+    ),
     ("jobs_journal_failed", "changes of the job table could not be written", "look at the disk of STATE"),
     ("processes_stuck", "processes have files in /proc that cannot be read", "gom ps; docs/hanging.md"),
     ("network_looks_failed", "checks of the addresses failed", "journalctl -u gomd -p warning"),

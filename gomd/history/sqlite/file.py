@@ -24,9 +24,13 @@ CACHE_PAGES: Final = 200
 CHECKPOINT_PAGES: Final = 500
 PAGE_BYTES: Final = 4096
 #: File systems on which a write-ahead log does not work, because nodes do not share memory.
-NETWORK_FILE_SYSTEMS: Final = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "gfs2", "ocfs2"}
-)
+_NETWORK: Final = (
+    "nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "gfs2",
+    "ocfs2", "beegfs", "gpfs", "orangefs", "pvfs2", "coda", "davfs", "virtiofs", "vboxsf", "fuse.glusterfs",
+    "fuse.ceph", "fuse.ceph-fuse", "fuse.sshfs", "fuse.rclone", "fuse.s3fs", "fuse.davfs2", "fuse.gcsfuse",
+    "fuse.mfs", "fuse.vmhgfs-fuse", "fuse.lizardfs", "fuse.moosefs", "fuse.juicefs",
+)  # fmt: skip
+NETWORK_FILE_SYSTEMS: Final = frozenset(_NETWORK)
 _MAGIC: Final = b"SQLite format 3\0"
 
 
@@ -122,6 +126,19 @@ def is_damage(error: sqlite3.Error) -> bool:
     return "malformed" in text or "not a database" in text or "disk image" in text
 
 
+def shorten_log(connection: sqlite3.Connection, path: str, most: int) -> bool:
+    """
+    Return whether the write-ahead log has at most ``most`` bytes. Blocks.
+
+    If it has more, it is moved to the file, which cannot be done while another program holds a transaction.
+    """
+    log = f"{path}-wal"
+    if not os.path.exists(log) or os.path.getsize(log) <= most:
+        return True
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not os.path.exists(log) or os.path.getsize(log) <= most
+
+
 def set_aside(path: str, stamp: str) -> str:
     """
     Rename a damaged file, and what belongs to it, and return its new name. Blocks.
@@ -167,7 +184,7 @@ def on_network(path: str, read: Callable[[], str]) -> bool:
         kind = file_system_of(os.path.realpath(os.path.dirname(path)), read())
     except OSError:
         return False
-    return kind in NETWORK_FILE_SYSTEMS or kind.startswith("fuse.ssh")
+    return kind in NETWORK_FILE_SYSTEMS
 
 
 def read_mounts() -> str:

@@ -10,63 +10,49 @@ from __future__ import annotations
 import sqlite3
 from array import array
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from functools import partial
+from typing import Final
 
+from gomd.history.answers import Steps, Summed, by_level
 from gomd.history.fields import NODE_FIELDS
 from gomd.history.sqlite.columns import decode_column
 from gomd.history.sqlite.merging import MAX_BLOCK_SECONDS
+from gomd.history.sqlite.numbers import owned_times
 from gomd.history.sqlite.tables import RANGED
 
 #: Table and seconds of a row, from fine to coarse, above single samples.
 _LEVELS: Final = (("minutes", 60), ("hours", 3600))
 
 
-class Steps(NamedTuple):
-    """The steps of an answer: each is ``seconds`` long, and a value belongs to the one that it begins in."""
-
-    since: float
-    until: float
-    seconds: float
-
-
-#: What is known of a step, or of a part of it: its number from 0, the smallest value, the sum of means, each
-#: times the seconds that it is of, those seconds together, and the largest value. It is a plain tuple because
-#: an answer may have tens of thousands.
-Summed = tuple[int, float, float, float, float]
-
-
-def of_own(connection: sqlite3.Connection, name: str, steps: Steps) -> Iterator[Summed]:
+def values_of(connection: sqlite3.Connection, node: int, name: str, steps: Steps) -> Iterator[Summed]:
     """
-    Yield what is known of this node's ``name``, one or more values for each step.
+    Yield what is known of the value ``name`` of ``node``, one or more values for each step.
+
+    While the machine of this file had the id ``node``, its own values; else what it heard of that node.
 
     :raises ValueError: a block is damaged.
     """
+    at = steps.since
+    for start, end in owned_times(connection, node):
+        if at < min(start, steps.until):
+            yield from _of_other(connection, node, name, steps, at, min(start, steps.until))
+        yield from _of_own(connection, name, steps, max(at, start), min(end, steps.until))
+        at = max(at, end)
+    if at < steps.until:
+        yield from _of_other(connection, node, name, steps, at, steps.until)
+
+
+def _of_own(
+    connection: sqlite3.Connection, name: str, steps: Steps, since: float, until: float
+) -> Iterator[Summed]:
     found = connection.execute("SELECT id FROM fields WHERE name = ?", (name,)).fetchone()
-    if found is None:
+    if found is None or since >= until:
         return
     field = int(found[0])
-    since, until = steps.since, steps.until
-    level = 2 if steps.seconds >= 3600 else 1 if steps.seconds >= 60 else 0
-    start, end = _reach(connection, field, level)
-    if level < 2 and since < start:
-        yield from _older(connection, field, level + 1, steps, since, min(start, until))
-    yield from _rows(connection, field, level, steps, max(since, start), min(until, end))
-    while level > 0 and end < until:
-        level -= 1
-        newer = max(since, end)
-        _start, finish = _reach(connection, field, level)
-        end = max(end, finish) if level else until
-        yield from _rows(connection, field, level, steps, newer, until)
-
-
-def _older(
-    connection: sqlite3.Connection, field: int, level: int, steps: Steps, since: float, until: float
-) -> Iterator[Summed]:
-    """Yield what only coarser levels still have."""
-    start, _end = _reach(connection, field, level)
-    if level < 2 and since < start:
-        yield from _older(connection, field, level + 1, steps, since, min(start, until))
-    yield from _rows(connection, field, level, steps, max(since, start), until)
+    yield from by_level(
+        steps.seconds, since, until, partial(_reach, connection, field),
+        lambda level, start, end: _rows(connection, field, level, steps, start, end),
+    )  # fmt: skip
 
 
 def _reach(connection: sqlite3.Connection, field: int, level: int) -> tuple[float, float]:
@@ -139,7 +125,9 @@ def _layouts(connection: sqlite3.Connection) -> Iterator[tuple[int, list[int]]]:
         yield number, [numbers.get(name, -1) for name in names.split(",")]
 
 
-def of_node(connection: sqlite3.Connection, node: int, name: str, steps: Steps) -> Iterator[Summed]:
+def _of_other(
+    connection: sqlite3.Connection, node: int, name: str, steps: Steps, since: float, until: float
+) -> Iterator[Summed]:
     """Yield what is known of another node, which is kept by minute."""
     if name not in NODE_FIELDS:
         return
@@ -147,6 +135,6 @@ def of_node(connection: sqlite3.Connection, node: int, name: str, steps: Steps) 
     found = connection.execute(
         f"{_IN_STEPS.format(least=least, mean=mean, most=most, table='nodes')} node = ?5 "
         f"AND {mean} IS NOT NULL GROUP BY 1",
-        (steps.since, steps.seconds, steps.since, steps.until, node, 60),
+        (steps.since, steps.seconds, since, until, node, 60),
     )
     yield from found

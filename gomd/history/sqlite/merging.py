@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from gomd.history.sqlite.columns import encode_column
@@ -27,7 +27,8 @@ MAX_BLOCK_SECONDS: Final = 3600.0
 #: The field 0 is no value. The times of a block stand under the number of its layout, negative.
 TIME_FIELD: Final = 0
 
-_Row = tuple[float, int, bytes]
+#: Number, time, layout and values of a sample.
+_Row = tuple[int, float, int, bytes]
 _Sums = dict[tuple[int, int], list[float]]
 
 
@@ -38,11 +39,14 @@ def unpack(data: bytes) -> list[float | None]:
     return [None if value != value else value for value in values]
 
 
-def merge_samples(connection: sqlite3.Connection, layouts: dict[int, tuple[int, ...]]) -> int:
+def merge_samples(
+    connection: sqlite3.Connection, layouts: dict[int, tuple[int, ...]], number: Callable[[], int]
+) -> int:
     """
     Merge the samples before the present minute, inside a transaction of the caller's. Blocks.
 
-    :param layouts: the fields of each layout, in the order of the values. :returns: how many rows stay.
+    :param layouts: the fields of each layout, in the order of the values.
+    :param number: gives the next number of the file. :returns: how many rows stay.
     """
     found = connection.execute("SELECT id, time, layout, data FROM recent ORDER BY id").fetchall()
     if not found:
@@ -56,11 +60,13 @@ def merge_samples(connection: sqlite3.Connection, layouts: dict[int, tuple[int, 
     sums: _Sums = {}
     by_layout: dict[int, list[_Row]] = {}
     for row in found[:end]:
-        by_layout.setdefault(row[2], []).append(row[1:])
+        by_layout.setdefault(row[2], []).append(row)
     for layout, rows in by_layout.items():
         for run in _runs(rows):
             _store_run(connection, run, layouts.get(layout, ()), sums)
     _store_minutes(connection, sums)
+    for start, finish in _stretches({minute for _field, minute in sums}):
+        connection.execute("INSERT INTO merges VALUES (?, ?, ?)", (number(), start, finish))
     connection.execute("DELETE FROM recent WHERE id <= ?", (found[end - 1][0],))
     return len(found) - end
 
@@ -70,9 +76,9 @@ def _runs(rows: Sequence[_Row]) -> Iterator[list[_Row]]:
     run: list[_Row] = []
     for row in rows:
         if run and not (
-            0 < row[0] - run[-1][0] <= MAX_PAUSE
+            0 < row[1] - run[-1][1] <= MAX_PAUSE
             and len(run) < MAX_BLOCK_ROWS
-            and row[0] - run[0][0] < MAX_BLOCK_SECONDS
+            and row[1] - run[0][1] < MAX_BLOCK_SECONDS
         ):
             yield run
             run = []
@@ -84,12 +90,17 @@ def _runs(rows: Sequence[_Row]) -> Iterator[list[_Row]]:
 def _store_run(
     connection: sqlite3.Connection, run: Sequence[_Row], fields: Sequence[int], sums: _Sums
 ) -> None:
-    times = [round(time, 1) for time, _layout, _data in run]
+    times = [round(time, 1) for _id, time, _layout, _data in run]
     start, finish = times[0], times[-1]
     parts = list(_minutes_in(times))
-    layout = run[0][1]
+    layout = run[0][2]
+    start = _free_start(connection, start, (-layout, *fields))
+    numbers = encode_column([row[0] for row in run])
+    connection.execute(
+        "INSERT INTO blocks VALUES (?, ?, ?, ?, ?)", (run[-1][0], run[0][0], layout, start, numbers)
+    )
     blocks = [(-layout, start, finish, layout, encode_column([time * 10 for time in times]))]
-    rows = [unpack(data) for _time, _layout, data in run]
+    rows = [unpack(data) for _id, _time, _layout, data in run]
     for at, field in enumerate(fields):
         column = [row[at] if at < len(row) else None for row in rows]
         blocks.append((field, start, finish, layout, encode_column(column)))
@@ -98,6 +109,33 @@ def _store_run(
             if known:
                 _add(sums, (field, minute), min(known), sum(known), len(known), max(known))
     connection.executemany("INSERT OR REPLACE INTO seconds VALUES (?, ?, ?, ?, ?)", blocks)
+
+
+def _free_start(connection: sqlite3.Connection, start: float, fields: Sequence[int]) -> float:
+    """
+    Return ``start``, or a moment a little later where a block of these fields begins there already.
+
+    A clock that was set back comes to the same time again, and what was written then stays.
+    """
+    while any(
+        connection.execute("SELECT 1 FROM seconds WHERE field = ? AND start = ?", (field, start)).fetchone()
+        for field in fields
+    ):
+        start = round(start + 0.001, 3)
+    return start
+
+
+def _stretches(minutes: set[int]) -> Iterator[tuple[int, int]]:
+    """Yield the first and the last of minutes that follow each other, at most an hour together."""
+    start = last = None
+    for minute in sorted(minutes):
+        if start is None or last is None or minute - last > 60 or minute - start >= 3600:
+            if start is not None and last is not None:
+                yield start, last
+            start = minute
+        last = minute
+    if start is not None and last is not None:
+        yield start, last
 
 
 def _minutes_in(times: Sequence[float]) -> Iterator[tuple[int, int, int]]:
@@ -119,7 +157,8 @@ def _add(sums: _Sums, key: tuple[int, int], least: float, total: float, count: i
 
 def _store_minutes(connection: sqlite3.Connection, sums: _Sums) -> None:
     connection.executemany(
-        "INSERT OR REPLACE INTO minutes VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO minutes VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET min = min(min, excluded.min), "
+        "mean = round((mean + excluded.mean) / 2, 3), max = max(max, excluded.max)",
         [
             (field, minute, least, round(total / count, 3), most)
             for (field, minute), (least, total, count, most) in sums.items()
@@ -136,19 +175,21 @@ def _store_minutes(connection: sqlite3.Connection, sums: _Sums) -> None:
 def merge_scans(connection: sqlite3.Connection) -> None:
     """Merge all single scans into blocks, inside a transaction of the caller's. Blocks."""
     found = connection.execute("SELECT id, time, data FROM recent_scans ORDER BY id").fetchall()
-    run: list[tuple[float, bytes]] = []
-    for _id, time, data in found:
-        if run and not (0 < time - run[-1][0] <= MAX_BLOCK_SECONDS and len(run) < MAX_BLOCK_SCANS):
+    run: list[tuple[int, float, bytes]] = []
+    for scan in found:
+        if run and not (0 < scan[1] - run[-1][1] <= MAX_BLOCK_SECONDS and len(run) < MAX_BLOCK_SCANS):
             _store_scans(connection, run)
             run = []
-        run.append((time, data))
+        run.append(scan)
     if run:
         _store_scans(connection, run)
         connection.execute("DELETE FROM recent_scans WHERE id <= ?", (found[-1][0],))
 
 
-def _store_scans(connection: sqlite3.Connection, run: Sequence[tuple[float, bytes]]) -> None:
-    block = join_scans([data for _time, data in run])
+def _store_scans(connection: sqlite3.Connection, run: Sequence[tuple[int, float, bytes]]) -> None:
+    block = join_scans([data for _id, _time, data in run])
+    numbers = encode_column([number for number, _time, _data in run])
     connection.execute(
-        "INSERT INTO scans(start, finish, data) VALUES (?, ?, ?)", (run[0][0], run[-1][0], block)
+        "INSERT INTO scans(id, start, finish, data, ids) VALUES (?, ?, ?, ?, ?)",
+        (run[-1][0], run[0][1], run[-1][1], block, numbers),
     )

@@ -7,30 +7,29 @@ import os
 import sqlite3
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
-from typing import Any, Final, overload
+from typing import Final
 
 from zope.interface import implementer
 
+from gomd.history.answers import Steps, Summed, ValueRows, by_step
 from gomd.history.fields import NODE_FIELDS
+from gomd.history.moments import MAX_EVENTS, NODE_GAP, READ_TIMEOUT, node_in, process_in
 from gomd.history.sqlite.file import is_damage
-from gomd.history.sqlite.levels import Steps, Summed, of_node, of_own
+from gomd.history.sqlite.last_scan import scan_at
+from gomd.history.sqlite.levels import values_of
+from gomd.history.sqlite.numbers import owned_times
+from gomd.history.sqlite.pages import page_after
 from gomd.history.sqlite.retention import DISTINCT_NODES
-from gomd.history.sqlite.scans import Scan, ScannedRow, last_before, plain
-from gomd.interfaces import IHistory, RememberedEvent, RememberedTable
+from gomd.interfaces import HistoryPage, IHistory, RememberedEvent, RememberedTable
 from libgomd.errors import MalformedReply, NotPossible, SourceUnavailable, TimedOut
 from libgomd.model import Event, EventKind, HistoryRow, Node, Process, Status
 from libgomd.wire.values import decode
 
-#: Seconds that one question may take, and that it waits for a lock where there is no write-ahead log.
-READ_TIMEOUT: Final = 10.0
+#: Seconds that a question waits for a lock where there is no write-ahead log.
 BUSY_TIMEOUT: Final = 1.0
-#: The largest number of events in one answer.
-MAX_EVENTS: Final = 10_000
-#: Seconds for which a row of a node's minute answers about a later moment.
-NODE_GAP: Final = 150.0
 _PROCESS_COLUMNS: Final = (
     'id, node, identity, pid, ppid, home, uid, user, name, command, started, start_time, nmigs, "where", job'
 )
@@ -96,11 +95,9 @@ class HistoryReader:
 
     def fields(self, node: int) -> Sequence[str]:
         """See `IHistory.fields`."""
-        if node != self._own_id:
-            return sorted(NODE_FIELDS)
         with self._open() as connection:
-            if connection is None:
-                return ()
+            if connection is None or not any(owned_times(connection, node)):
+                return () if node == self._own_id else sorted(NODE_FIELDS)
             found = connection.execute("SELECT name FROM fields WHERE id > 0 ORDER BY name")
             return [name for (name,) in found]
 
@@ -116,7 +113,7 @@ class HistoryReader:
                     (node,),
                 ).fetchone()
                 if key in (str(node), row[1]):
-                    known = _node(node, row, row[0])
+                    known = node_in(node, row, row[0])
                     return Node(known.id, known.name, known.address, Status.CONFIGURED)
             return None
 
@@ -130,15 +127,11 @@ class HistoryReader:
             steps = Steps(since, until, (until - since) / points)
             found: list[tuple[int, int, Summed]] = []
             for order, field in enumerate(fields):
-                values = (
-                    of_own(connection, field, steps)
-                    if node == self._own_id
-                    else of_node(connection, node, field, steps)
-                )
-                found += [(one[0], order, one) for one in _by_step(values, points - 1)]
+                values = values_of(connection, node, field, steps)
+                found += [(one[0], order, one) for one in by_step(values, points - 1)]
             if len(fields) > 1:
                 found.sort(key=itemgetter(0, 1))
-            return _Rows(found, tuple(fields), steps, node, self._own_id)
+            return ValueRows(found, tuple(fields), steps, node, self._own_id)
 
     def nodes_at(self, moment: float) -> Sequence[Node]:
         """See `IHistory.nodes_at`."""
@@ -153,7 +146,7 @@ class HistoryReader:
                     (node, moment, moment - NODE_GAP),
                 ).fetchone()
                 if row is not None:
-                    found.append(_node(node, row, moment))
+                    found.append(node_in(node, row, moment))
             return found
 
     def processes_at(self, node: int, moment: float) -> RememberedTable | None:
@@ -161,9 +154,9 @@ class HistoryReader:
         with self._open() as connection:
             if connection is None:
                 return None
-            if node != self._own_id:
+            if not any(start <= moment < end for start, end in owned_times(connection, node)):
                 return self._of_another(connection, node, moment)
-            scan = _scan_at(connection, moment)
+            scan = scan_at(connection, moment)
             if scan is None or moment - scan.time > self._gap:
                 return None
             values = {row.number: row for row in scan.rows}
@@ -173,7 +166,7 @@ class HistoryReader:
                 (scan.time,),
             ).fetchall()
             processes = sorted(
-                (_process(row, values.get(row[0])) for row in found), key=lambda each: each.pid
+                (process_in(row, values.get(row[0])) for row in found), key=lambda each: each.pid
             )
             return RememberedTable(
                 node, self._own_id, scan.time, scan.hidden, processes,
@@ -211,139 +204,13 @@ class HistoryReader:
                 for row in reversed(found)
             ]
 
-
-class _Rows(Sequence[HistoryRow]):
-    """
-    The rows of an answer, each made when it is shown: tens of thousands at once take a tenth of a second.
-
-    :param found: for each row the number of its step and of its field, and what is known.
-    """
-
-    def __init__(
-        self, found: list[tuple[int, int, Summed]], fields: tuple[str, ...], steps: Steps, node: int, by: int
-    ) -> None:
-        self._found = found
-        self._fields = fields
-        self._steps = steps
-        self._node, self._by = node, by
-
-    def __len__(self) -> int:
-        return len(self._found)
-
-    @overload
-    def __getitem__(self, at: int) -> HistoryRow: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[HistoryRow]: ...
-    def __getitem__(self, at: int | slice) -> HistoryRow | Sequence[HistoryRow]:
-        if isinstance(at, slice):
-            return [self._row(one) for one in self._found[at]]
-        return self._row(self._found[at])
-
-    def _row(self, one: tuple[int, int, Summed]) -> HistoryRow:
-        at, field, (_step, least, total, weight, most) = one
-        time = round(self._steps.since + at * self._steps.seconds, 3)
-        return HistoryRow(
-            time,
-            self._fields[field],
-            _plain(least),
-            round(total / weight, 2),
-            _plain(most),
-            self._node,
-            self._by,
-        )
-
-
-def _plain(value: float) -> float:
-    """Return a whole number as an int, as everywhere else in gomd."""
-    whole = int(value)
-    return whole if whole == value else round(value, 2)
-
-
-def _by_step(found: Iterable[Summed], last: int) -> list[Summed]:
-    """Return one value for each step, in order; after a step of the clock they come out of order."""
-    steps: list[Summed] = []
-    newest, in_order = -1, True
-    for one in found:
-        at = one[0]
-        if at > newest:
-            steps.append(one)
-            newest = at
-        elif at == newest:
-            steps[-1] = _both(steps[-1], one)
-        else:
-            steps.append(one)
-            in_order = False
-    if in_order and newest <= last:
-        return steps
-    sums: dict[int, Summed] = {}
-    for one in steps:
-        at = min(one[0], last)
-        sums[at] = _both(sums[at], one) if at in sums else (at, *one[1:])
-    return [sums[at] for at in sorted(sums)]
-
-
-def _both(one: Summed, other: Summed) -> Summed:
-    return one[0], min(one[1], other[1]), one[2] + other[2], one[3] + other[3], max(one[4], other[4])
+    def page(self, cursor: str, stream: str) -> HistoryPage:
+        """See `IHistory.page`."""
+        with self._open() as connection:
+            if connection is None:
+                return HistoryPage(cursor, False, ())
+            return page_after(connection, self._own_id, cursor, stream)
 
 
 def _quoted(path: str) -> str:
     return path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-
-
-def _node(node: int, row: tuple[Any, ...], moment: float) -> Node:
-    at, name, address, status, load, speed, cpus, util, mem, rmem, tmem = row
-    age = round(max(0.0, moment - at), 2)
-
-    def whole(value: float | None) -> int | None:
-        return None if value is None else round(value)
-
-    return Node(
-        node, name, address, Status(status), whole(load), speed, cpus, whole(util), whole(mem), whole(rmem),
-        tmem, age,
-    )  # fmt: skip
-
-
-def _scan_at(connection: sqlite3.Connection, moment: float) -> Scan | None:
-    """Return the last scan that is not later than ``moment``. :raises ValueError: it is damaged."""
-    found: list[Scan] = []
-    row = connection.execute(
-        "SELECT data FROM recent_scans WHERE time <= ? ORDER BY time DESC LIMIT 1", (moment,)
-    ).fetchone()
-    if row is not None and (scan := last_before(row[0], moment)) is not None:
-        found.append(scan)
-    row = connection.execute(
-        "SELECT data FROM scans WHERE start <= ? ORDER BY start DESC LIMIT 1", (moment,)
-    ).fetchone()
-    if row is not None and (scan := last_before(plain(row[0]), moment)) is not None:
-        found.append(scan)
-    return max(found, key=lambda each: each.time, default=None)
-
-
-def _process(row: tuple[Any, ...], values: ScannedRow | None) -> Process:
-    (
-        _id,
-        node,
-        identity,
-        pid,
-        ppid,
-        home,
-        uid,
-        user,
-        name,
-        command,
-        started,
-        start_time,
-        nmigs,
-        where,
-        _job,
-    ) = row
-    if values is None:  # it was there, and used little
-        return Process(
-            node, home, pid, ppid, uid, user, "?", None, None, None, None, None, None, start_time, where,
-            nmigs, False, "", command, started, name=name, identity=identity,
-        )  # fmt: skip
-    return Process(
-        node, home, pid, ppid, uid, user, values.state, values.nice, values.threads, values.cpu_percent,
-        values.cpu_seconds, values.rss, values.vsize, start_time, where, nmigs, values.lock, "", command,
-        started, values.read_rate, values.write_rate, values.stuck, name=name, identity=identity,
-    )  # fmt: skip

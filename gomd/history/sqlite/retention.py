@@ -89,6 +89,9 @@ class Retention:
             connection.execute(
                 "DELETE FROM seconds WHERE field = ? AND start < ?", (-layout, before(KEEP_SECONDS))
             )
+        connection.execute("DELETE FROM blocks WHERE start < ?", (before(KEEP_SECONDS),))
+        connection.execute("DELETE FROM merges WHERE finish < ?", (before(KEEP_MINUTES),))
+        connection.execute("DELETE FROM looks WHERE minute < ?", (before(KEEP_MINUTES),))
         for (node,) in connection.execute(DISTINCT_NODES.format(table="nodes")).fetchall():
             kept = KEEP_MINUTES if node == own_id else KEEP_OTHER_NODES * self.others
             connection.execute("DELETE FROM nodes WHERE node = ? AND time < ?", (node, before(kept)))

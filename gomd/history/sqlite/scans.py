@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
+from gomd.history.moments import ScannedRow
 from libgomd.model import Process
 
 #: Number of processes of one scan that are kept with their values; of them, those kept for their memory.
@@ -24,23 +25,6 @@ _ROW: Final = struct.Struct("<IiqqqihcqqB")
 _NO_NICE: Final = 32767
 _LOCK, _STUCK = 1, 2
 _MAX_BLOCK: Final = 64 << 20
-
-
-class ScannedRow(NamedTuple):
-    """What a scan says of a process. :ivar number: its row in the table ``processes``."""
-
-    number: int
-    cpu_percent: float | None
-    cpu_seconds: float | None
-    rss: int | None
-    vsize: int | None
-    threads: int | None
-    nice: int | None
-    state: str
-    read_rate: float | None
-    write_rate: float | None
-    lock: bool
-    stuck: bool
 
 
 class Scan(NamedTuple):

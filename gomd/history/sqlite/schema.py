@@ -62,7 +62,31 @@ CREATE VIEW by_hour AS
     SELECT f.name AS field, h.time, h.min, h.mean, h.max FROM hours h JOIN fields f ON f.id = h.field;
 """
 
-STEPS: Final = (_FIRST,)
+#: The order in which rows were written, for those who collect them; and whose past a file has.
+_SECOND: Final = """
+CREATE TABLE owners(id INTEGER PRIMARY KEY, node INTEGER NOT NULL, since REAL NOT NULL);
+CREATE TABLE blocks(
+    last INTEGER PRIMARY KEY, first INTEGER NOT NULL, layout INTEGER NOT NULL, start REAL NOT NULL,
+    ids BLOB NOT NULL);
+CREATE TABLE merges(id INTEGER PRIMARY KEY, start REAL NOT NULL, finish REAL NOT NULL);
+CREATE TABLE looks(id INTEGER PRIMARY KEY, minute INTEGER NOT NULL);
+ALTER TABLE scans ADD COLUMN ids BLOB;
+ALTER TABLE processes ADD COLUMN change INTEGER NOT NULL DEFAULT 0;
+UPDATE processes SET change = id;
+CREATE INDEX processes_by_change ON processes(change);
+ALTER TABLE jobs ADD COLUMN change INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE remembered ADD COLUMN change INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX remembered_by_change ON remembered(change);
+INSERT INTO merges(start, finish) SELECT DISTINCT time, time + 3599 FROM hours ORDER BY time;
+CREATE TABLE sequence(file TEXT NOT NULL, reserved INTEGER NOT NULL);
+INSERT INTO sequence SELECT lower(hex(randomblob(16))), 1 + max(
+    (SELECT ifnull(max(id), 0) FROM recent), (SELECT ifnull(max(id), 0) FROM recent_scans),
+    (SELECT ifnull(max(id), 0) FROM scans), (SELECT ifnull(max(id), 0) FROM events),
+    (SELECT ifnull(max(id), 0) FROM marks), (SELECT ifnull(max(id), 0) FROM merges),
+    (SELECT ifnull(max(id), 0) FROM processes));
+"""
+
+STEPS: Final = (_FIRST, _SECOND)
 #: What this gomd writes as ``PRAGMA user_version``.
 VERSION: Final = len(STEPS)
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from gomd.history.fields import NODE_FIELDS
 from gomd.history.sqlite.merging import MERGE_SAMPLES, MERGE_SCANS, TIME_FIELD, merge_samples, merge_scans
+from gomd.history.sqlite.numbers import Numbers
 from gomd.history.sqlite.scans import KEPT_FOR_MEMORY, KEPT_PROCESSES, busiest, encode_scan
 from gomd.interfaces import RememberedTable
 from libgomd.model import Event, Job, Node, Process, ProcessTable
@@ -32,6 +33,7 @@ class Tables:
     def __init__(self, connection: sqlite3.Connection, own_id: int) -> None:
         self._connection = connection
         self._own_id = own_id
+        self._number = Numbers(connection).next
         run = connection.execute
         run("INSERT OR IGNORE INTO fields VALUES (?, 'time')", (TIME_FIELD,))
         self._fields: dict[str, int] = {name: number for number, name in run("SELECT id, name FROM fields")}
@@ -55,8 +57,8 @@ class Tables:
         if number is None:
             number = self._new_layout(layout)
         self._connection.execute(
-            "INSERT INTO recent(time, layout, data) VALUES (?, ?, ?)",
-            (round(time, 3), number, array("d", numbers.values()).tobytes()),
+            "INSERT INTO recent(id, time, layout, data) VALUES (?, ?, ?, ?)",
+            (self._number(), round(time, 3), number, array("d", numbers.values()).tobytes()),
         )
         self._samples += 1
 
@@ -76,7 +78,7 @@ class Tables:
                 number: tuple(self._fields[name] for name in layout)
                 for layout, number in self._layouts.items()
             }
-            self._samples = merge_samples(self._connection, by_number)
+            self._samples = merge_samples(self._connection, by_number, self._number)
             done = True
         if self._scans >= MERGE_SCANS:
             merge_scans(self._connection)
@@ -103,16 +105,19 @@ class Tables:
                     self._changed(number, process, in_job)
             live[identity] = (number, process, in_job)
         ended = [
-            (now, None if old is None else old.cpu_seconds, number)
+            (now, None if old is None else old.cpu_seconds, self._number(), number)
             for identity, (number, old, _in_job) in self._live.items()
             if identity not in live
         ]
-        self._connection.executemany("UPDATE processes SET ended = ?, cpu_seconds = ? WHERE id = ?", ended)
+        self._connection.executemany(
+            "UPDATE processes SET ended = ?, cpu_seconds = ?, change = ? WHERE id = ?", ended
+        )
         self._live = live
         kept = busiest(table.processes, KEPT_PROCESSES, KEPT_FOR_MEMORY)
         rows = [(live[process.identity][0], process) for process in kept]
         self._connection.execute(
-            "INSERT INTO recent_scans(time, data) VALUES (?, ?)", (now, encode_scan(now, hidden, rows))
+            "INSERT INTO recent_scans(id, time, data) VALUES (?, ?, ?)",
+            (self._number(), now, encode_scan(now, hidden, rows)),
         )
         self._scans += 1
 
@@ -129,18 +134,19 @@ class Tables:
         ).fetchone()
         end = min(now, last + 0.001) if last else now
         self._connection.executemany(
-            "UPDATE processes SET ended = ? WHERE id = ?", [(end, number) for number in gone]
+            "UPDATE processes SET ended = ?, change = ? WHERE id = ?",
+            [(end, self._number(), number) for number in gone],
         )
         self._live = {key: value for key, value in self._live.items() if key in there}
 
     def _born(self, node: Node, process: Process, now: float, in_job: bool) -> int:
         return self._insert(
             "INSERT INTO processes(node, identity, pid, ppid, home, uid, user, name, command, started, "
-            'start_time, nmigs, "where", job, first_seen) '
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            'start_time, nmigs, "where", job, first_seen, change) '
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             node.id, process.identity, process.pid, process.ppid, process.home, process.uid, process.user,
             process.name, process.command[:MAX_COMMAND], process.started, process.start_time, process.nmigs,
-            process.where, in_job, now,
+            process.where, in_job, now, self._number(),
         )  # fmt: skip
 
     def _changed(self, number: int, process: Process, in_job: bool) -> None:
@@ -149,10 +155,10 @@ class Tables:
         self._connection.execute(
             "UPDATE processes SET ppid = ?, uid = ?, user = ?, name = ?, "
             "command = CASE WHEN ? THEN command ELSE ? END, nmigs = ?, "
-            '"where" = ?, job = ? WHERE id = ?',
+            '"where" = ?, job = ?, change = ? WHERE id = ?',
             (
                 process.ppid, process.uid, process.user, process.name, ending, process.command[:MAX_COMMAND],
-                process.nmigs, process.where, in_job, number,
+                process.nmigs, process.where, in_job, self._number(), number,
             ),
         )  # fmt: skip
 
@@ -161,11 +167,16 @@ class Tables:
         minute = int(now // 60) * 60
         if minute != self._minute:
             self._minute, self._of_minute = minute, {}
+            self._connection.execute("INSERT INTO looks VALUES (?, ?)", (self._number(), minute))
         self._connection.executemany(
             "INSERT OR REPLACE INTO nodes "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [self._node_row(node, minute) for node in nodes],
         )
+
+    def end_minute(self) -> None:
+        """Let the newest minute be over for those who collect: no row of it comes any more."""
+        self._insert("INSERT INTO looks VALUES (?, ?)", self._number(), -1)
 
     def _node_row(self, node: Node, minute: int) -> tuple[Any, ...]:
         said = self._of_minute.setdefault(node.id, {})
@@ -188,20 +199,21 @@ class Tables:
     def event(self, event: Event, hidden: bool) -> None:
         """Store an event."""
         self._insert(
-            "INSERT INTO events(time, kind, node, name, reason, by, uid, seconds, stopped_seconds, bytes, "
-            "hidden) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            event.time, event.kind.value, event.node, event.name, event.reason, event.by, event.uid,
-            event.seconds, event.stopped_seconds, event.bytes, hidden,
+            "INSERT INTO events(id, time, kind, node, name, reason, by, uid, seconds, stopped_seconds, "
+            "bytes, hidden) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            self._number(), event.time, event.kind.value, event.node, event.name, event.reason, event.by,
+            event.uid, event.seconds, event.stopped_seconds, event.bytes, hidden,
         )  # fmt: skip
 
     def jobs(self, jobs: Sequence[Job]) -> None:
         """Store jobs as they are now."""
         self._connection.executemany(
-            "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     job.home, job.job, job.started, job.node, job.pid, job.user, job.uid, job.state.value,
                     job.exit, job.command[:MAX_COMMAND], job.ended, job.reason, job.nmigs, job.identity,
+                    self._number(),
                 )
                 for job in jobs
             ],
@@ -212,13 +224,13 @@ class Tables:
         rows = [{**encode(each), "in_job": each.identity in table.in_jobs} for each in table.processes]
         data = zlib.compress(json.dumps(rows).encode(), 6)
         self._insert(
-            "INSERT OR REPLACE INTO remembered VALUES (?, ?, ?, ?)",
-            table.node, round(table.taken_at, 3), table.hidden, data,
+            "INSERT OR REPLACE INTO remembered VALUES (?, ?, ?, ?, ?)",
+            table.node, round(table.taken_at, 3), table.hidden, data, self._number(),
         )  # fmt: skip
 
     def mark(self, name: str, now: float) -> None:
         """Store a mark."""
-        self._insert("INSERT INTO marks(time, name) VALUES (?, ?)", now, name)
+        self._insert("INSERT INTO marks(id, time, name) VALUES (?, ?, ?)", self._number(), now, name)
 
     def _insert(self, statement: str, *values: Any) -> int:
         number = self._connection.execute(statement, values).lastrowid

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from gomd.config import Environment, load
@@ -47,6 +49,33 @@ REFUSED = [
     ("node.state_dir=" + "s" * 200, "107 bytes"),
     ("node.command_timeout=inf", "number"),
     ("history.rotate_bytes=1", "whole number"),
+    ("history.kind=postgresql", "needs [history] database"),
+    ("history.kind=postgresql,none", "none alone"),
+    ("history.database=gomd", "must be words"),
+    ("history.database=postgresql://db:99999/gomd", "must be postgresql://"),
+    ("history.database=mysql://db/gomd", "must be postgresql://"),
+    ("history.database=application_name=x", "there are host"),
+]
+#: Settings with a password in them, each in another way.
+WITH_PASSWORD = [
+    "history.database=dbname=gomd password=hunter2",
+    "history.database=dbname=gomd password='hunter2'",
+    "history.database=dbname=gomd PASSWORD=hunter2",
+    "history.database=postgresql://gomd:hunter2@db/gomd",
+    "history.database=postgresql://gomd@db/gomd?password=hunter2",
+    "history.database=postgresql://gomd@db/gomd?sslpassword=hunter2",
+    "history.database=postgresql://gomd:hunter2",
+    "history.database=mysql://gomd:hunter2@db/gomd",
+    "history.database=dbname='password=hunter2'",
+    "history.database=dbname=postgresql://gomd:hunter2@db/gomd",
+    "history.database=passfile=/srv/hunter2",
+    "history.database=service=hunter2",
+    "history.database=dbname=gomd hunter2",
+    "history.password=hunter2",
+    "history.pasword=hunter2",
+    "log.password=hunter2",
+    "history.databse=postgresql://gomd:hunter2@db/gomd",
+    "databases.password=hunter2",
 ]
 
 
@@ -58,6 +87,32 @@ def test_it_is_refused_in_a_sentence(setting: str, word: str) -> None:
     told = caught.value.mistakes
     assert any(word in each for each in told), told
     assert all("\n" not in each for each in told)
+
+
+@pytest.mark.parametrize("setting", WITH_PASSWORD)
+@pytest.mark.parametrize("in_file", [False, True])
+def test_a_password_is_refused_and_not_repeated(setting: str, in_file: bool, tmp_path: Path) -> None:
+    """Not in gomd.ini and not on the command line; the refusal, which may be logged, does not show it."""
+    name, _equals, value = setting.partition("=")
+    section, _dot, key = name.partition(".")
+    file = tmp_path / "gomd.ini"
+    file.write_text(f"[{section}]\n{key} = {value}\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load(str(file) if in_file else None, () if in_file else [setting], AROUND)
+    told = "\n".join(caught.value.mistakes)
+    assert key in told or section in told
+    assert "hunter2" not in told
+
+
+def test_the_database_of_the_history() -> None:
+    """Both forms are taken; what is not said is libpq's to choose."""
+    for text in (
+        "dbname=gomd host='/var/run my' user=gomd",
+        "postgresql://gomd@db.example:5433/gomd?sslmode=require",
+    ):
+        config = load(None, [f"history.database={text}", "history.kind=sqlite,postgresql,flat"], AROUND)
+        assert config.history.database == text
+        assert config.history.kind == ("sqlite", "postgresql", "flat")
 
 
 @pytest.mark.parametrize(

@@ -318,6 +318,56 @@ class SqliteTests(SampleLogContract, HistoryContract, SynchronousTestCase):
         self.assertEqual(self.query("SELECT count(*) FROM events"), [(3,)])
         self.assertEqual(self.counter(log, "history_lost"), 0)
 
+    def test_a_reader_that_holds_a_transaction(self) -> None:
+        """Nothing waits for it and nothing is lost, until the log has its largest size; then it is named."""
+        log = self.make(max_bytes=1 << 20)
+        log.write_event(EVENT, False)
+        log.close()
+        other = sqlite3.connect(self.path, isolation_level=None)
+        self.addCleanup(other.close)
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM events").fetchone()
+        log = self.make(max_bytes=1 << 20)
+        self.write_samples(log, 1_699_999_200.0, 1000)
+        log.close()
+        self.assertEqual(self.counter(log, "history_lost"), 0)
+        self.assertEqual(len(log.reader.values(7, ["load"], 1_699_999_200.0, 1_700_000_200.0, 1000)), 1000)
+        for _chunk in range(10):
+            log = self.make(max_bytes=1 << 20)
+            for _at in range(200):
+                log.write_event(replace(EVENT, time=2.0, reason="x" * 5000), False)
+            log.close()
+            if self.counter(log, "history_lost"):
+                break
+        self.assertGreater(self.counter(log, "history_lost"), 0)
+        self.assertIn("another program holds a transaction open", " ".join(self.said))
+        self.assertLess(Path(f"{self.path}-wal").stat().st_size, 6 << 20)
+        other.execute("COMMIT")
+        log = self.make(max_bytes=1 << 20)
+        log.write_event(EVENT, False)
+        log.close()
+        self.assertEqual(self.counter(log, "history_lost"), 0, self.said)
+
+    def test_a_clock_that_comes_to_the_same_time_again(self) -> None:
+        """Blocks that begin at the same moment stand side by side, and minutes have both times."""
+        start = 1_699_999_200.0
+        for first in (0, 5000):
+            log = self.make()
+            for at in range(700):
+                log.write(replace(NODE, load=first + at), replace(SAMPLE, taken_at=start + at))
+            log.close()
+            log = self.make()
+            self.write_samples(log, start - 50_000, 700)
+            log.close()
+        [row] = log.reader.values(7, ["load"], start, start + 600, 1)
+        self.assertEqual((row.min, row.max), (0, 5599))
+        [(least, most)] = self.query(
+            "SELECT min, max FROM by_minute WHERE field = 'load' AND time = 1699999260"
+        )
+        self.assertEqual((least, most), (60, 5119))
+        [(blocks,)] = self.query("SELECT count(*) FROM seconds WHERE field < 0")
+        self.assertEqual(blocks, self.query("SELECT count(*) FROM blocks")[0][0])
+
     def test_the_size_has_a_limit_and_the_oldest_goes(self) -> None:
         """A file that would become too large loses its oldest rows, and nothing that is new."""
         for _chunk in range(20):
