@@ -84,13 +84,19 @@ class GlobalOptions(NamedTuple):
 def run() -> int:
     """Run the `gom` command: the entry point."""
     open_closed_streams()
-    return main(sys.argv[1:])
+    from gom.compiled import hand_over
+
+    return main(sys.argv[1:], hand_over)
 
 
-def main(argv: Sequence[str]) -> int:
-    """Do what ``argv`` says and return the exit status. Blocks."""
+def main(argv: Sequence[str], hand_over: Callable[[str, Sequence[str]], None] | None = None) -> int:
+    """
+    Do what ``argv`` says and return the exit status. Blocks.
+
+    :param hand_over: see `gom.compiled.hand_over`; None: everything is done in this process.
+    """
     try:
-        return _do(argv)
+        return _do(argv, hand_over)
     except WrongUsage as error:
         return _fail(f"{error}; see `gom --help`", WRONG_USAGE)
     except (ConnectionLost, MalformedReply) as error:
@@ -116,7 +122,7 @@ def _wants_help(options: GlobalOptions) -> bool:
     return options.words[1:] in (("-h",), ("--help",))
 
 
-def _do(argv: Sequence[str]) -> int:
+def _do(argv: Sequence[str], hand_over: Callable[[str, Sequence[str]], None] | None) -> int:
     if argv and argv[0] in ("-h", "--help"):
         print(USAGE, end="", flush=True)
         return DONE
@@ -126,6 +132,8 @@ def _do(argv: Sequence[str]) -> int:
     options = parse(argv)
     verb = options.words[0].lower()
     if verb in ("run", "attach"):
+        if hand_over is not None:
+            hand_over("gom", argv)
         return _job(verb, options)
     if verb == "top":
         return _top(options)

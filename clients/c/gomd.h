@@ -289,8 +289,8 @@ int gomd_streams_signal(gomd_streams_t *streams, int number, int group); /* grou
 int gomd_streams_size(gomd_streams_t *streams, int rows, int columns);
 
 /*
- * For a poll loop of one's own: poll gomd_streams_fd for gomd_streams_events, at most gomd_streams_due milliseconds (-1:
- * for ever), and call gomd_streams_step(s, 0), which does what can be done at once. It gives GOMD_E_LOST when the connection is
+ * For a poll loop of one's own: give and take what there is, then poll gomd_streams_fd for gomd_streams_events, at most
+ * gomd_streams_due milliseconds (-1: for ever), and call gomd_streams_step(s, 0), which does what can be done at once. It gives GOMD_E_LOST when the connection is
  * gone; gomd_streams_reconnect, which waits for answers up to timeout_ms, makes a new one.
  */
 int gomd_streams_fd(const gomd_streams_t *streams);
