@@ -1,4 +1,4 @@
-"""Hands `gom run`, `gom attach` and mosrun over to gomrun, the same program compiled, where that is installed."""
+"""Hands `gom run`, `gom attach` and mosrun over to gomrun, the same program compiled, where there is one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Final
 
 from libgomd.version import VERSION
 
-#: Where `make -C clients/c install` puts it: for this Python's prefix, which may be a virtual environment, and
-#: for the usual ones. PATH is never looked at.
+#: Where `make -C clients/c install` puts it: for this Python's prefix, which may be a virtual environment,
+#: and for the usual ones. PATH is never looked at.
 PLACES: Sequence[str] = tuple(
     dict.fromkeys(f"{prefix}/libexec/gomd" for prefix in (sys.prefix, "/usr/local", "/usr"))
 )
@@ -22,7 +22,7 @@ def find(places: Sequence[str], uid: int, version: str = VERSION) -> str:
     """
     Return the path of the gomrun of this version, empty when there is none. Blocks briefly.
 
-    One that anybody but root and user ``uid`` could have changed is passed over: it gets the whole environment.
+    One that others than root and user ``uid`` could have changed is passed over: it gets the environment.
 
     :param places: the directories in which it is looked for.
     """
@@ -52,7 +52,7 @@ def hand_over(name: str, words: Sequence[str]) -> None:
     for number in ignored:
         signal.signal(number, signal.SIG_DFL)
     try:
-        os.execv(path, [name, *words])
+        os.execv(path, [name, *words])  # noqa: S606 - no shell is what is wanted
     except OSError:  # of another machine, or on a file system where nothing is executed
         for number in ignored:
             signal.signal(number, signal.SIG_IGN)

@@ -72,7 +72,7 @@ def compiled() -> Iterator[Path]:
 
 
 @pytest.fixture
-def program(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def run_program(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Whether `gom run` and `gom attach` of the test are the Python program (gom) or the compiled one."""
     if request.param == "gomrun":
         monkeypatch.setenv(PLACE, str(request.getfixturevalue("compiled") / "libexec" / "gomd"))
@@ -80,8 +80,8 @@ def program(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that uses `program` with both, and one that is about the daemon with one of them."""
-    if "program" not in metafunc.fixturenames:
+    """Run a test that uses `run_program` with both, and one that is about the daemon with one of them."""
+    if "run_program" not in metafunc.fixturenames:
         return
     both = metafunc.definition.get_closest_marker("one_program") is None
     programs = ["gom", "gomrun"] if both else ["gom"]
@@ -89,7 +89,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         shells = {"gom": ("bash --norc --noediting -i", "dash -i"), "gomrun": ("bash --norc --noediting -i",)}
         pairs = [(each, shell) for each in programs for shell in shells[each]]
         metafunc.parametrize(
-            ("program", "prompt"), pairs, indirect=True, ids=[f"{a}-{b[:4]}" for a, b in pairs]
+            ("run_program", "prompt"), pairs, indirect=True, ids=[f"{a}-{b[:4]}" for a, b in pairs]
         )
     else:
-        metafunc.parametrize("program", programs, indirect=True)
+        metafunc.parametrize("run_program", programs, indirect=True)

@@ -163,9 +163,10 @@ def test_help_is_that_of_gom_run(programs: Path) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        (), ("--nosuch", "true"), ("-n",), ("-n", "1", "-j", "2", "true"), ("--mem", "much", "true"), ("-e", "ab", "true"),
-        ("--mem-max=5Q", "true"), ("--no-input", "-t", "true"), ("-n=1", "true"), ("",), ("--attach", "1", "true"),
-        ("-c", "here", "true"), ("--", ""), ("--mem", "99999999999999999999", "true"),
+        (), ("--nosuch", "true"), ("-n",), ("-n", "1", "-j", "2", "true"), ("--mem", "much", "true"),
+        ("-e", "ab", "true"), ("--mem-max=5Q", "true"), ("--no-input", "-t", "true"), ("-n=1", "true"),
+        ("",), ("--attach", "1", "true"), ("-c", "here", "true"), ("--", ""),
+        ("--mem", "99999999999999999999", "true"),
     ],
 )  # fmt: skip
 def test_wrong_usage(programs: Path, words: tuple[str, ...]) -> None:
@@ -178,9 +179,10 @@ def test_wrong_usage(programs: Path, words: tuple[str, ...]) -> None:
 def test_options_that_both_programs_refuse_in_the_same_words(programs: Path, daemon: Daemon) -> None:
     """The compiled program says what the Python program says, and exits as it does."""
     for words in (
-        ("run", "-n", "nosuch", "true"), ("run", "-n", "1", "-j", "2", "true"), ("run", "--mem-max", "0", "true"),
-        ("run", "--mem", "5M", "--mem-max", "4M", "true"), ("run", "--carry", "/proc/x", "true"), ("run", "--frob", "true"),
-        ("run", "-e", "xy", "true"), ("run",), ("attach", "9999"), ("attach", "abc"), ("attach",), ("run", "/etc"), ("run", "x\x1bz"),
+        ("run", "-n", "nosuch", "true"), ("run", "-n", "1", "-j", "2", "true"),
+        ("run", "--mem-max", "0", "true"), ("run", "--mem", "5M", "--mem-max", "4M", "true"),
+        ("run", "--carry", "/proc/x", "true"), ("run", "--frob", "true"), ("run", "-e", "xy", "true"),
+        ("run",), ("attach", "9999"), ("attach", "abc"), ("attach",), ("run", "/etc"), ("run", "x\x1bz"),
     ):  # fmt: skip
         python, compiled = gom(daemon, *words), said(programs, "gom", "-c", daemon.unix, *words)
         same = (compiled.returncode, compiled.stdout.encode(), compiled.stderr.replace("?", "\\x1b").encode())
@@ -202,7 +204,7 @@ def test_mosrun(programs: Path, daemon: Daemon) -> None:
 
 
 def test_the_installed_one(compiled: Path, daemon: Daemon) -> None:
-    """`make install` puts gomrun into bin, and its version's name into libexec; it needs the C library alone."""
+    """`make install` puts gomrun into libexec under its version's name, and a link to it into bin."""
     gomrun = compiled / "bin" / "gomrun"
     assert gomrun.resolve() == compiled / "libexec" / "gomd" / f"gomrun-{VERSION}"
     done = subprocess.run([gomrun, "-c", daemon.unix, "echo", "hi"], capture_output=True, check=False)

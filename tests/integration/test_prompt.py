@@ -17,7 +17,7 @@ from tests.integration.daemon import PATIENCE, Daemon
 from tests.integration.jobs import GOM, begin, gom, job, jobs, running, until
 from tests.integration.prompt import Prompt
 
-pytestmark = pytest.mark.usefixtures("program")
+pytestmark = pytest.mark.usefixtures("run_program")
 
 
 @pytest.fixture
@@ -32,7 +32,9 @@ def daemon(start_daemon: StartDaemon) -> Iterator[Daemon]:
 
 
 @pytest.fixture
-def prompt(daemon: Daemon, tmp_path: Path, program: str, request: pytest.FixtureRequest) -> Iterator[Prompt]:
+def prompt(
+    daemon: Daemon, tmp_path: Path, run_program: str, request: pytest.FixtureRequest
+) -> Iterator[Prompt]:
     """A person at a prompt."""
     with Prompt(daemon.unix, tmp_path, request.param.split()) as started:
         yield started

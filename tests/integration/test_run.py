@@ -32,7 +32,7 @@ from tests.integration.jobs import GOM, NOBODY, begin, gom, job, jobs, running, 
 
 MEGABYTE = 1 << 20
 
-pytestmark = pytest.mark.usefixtures("program")
+pytestmark = pytest.mark.usefixtures("run_program")
 
 
 @pytest.fixture

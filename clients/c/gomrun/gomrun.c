@@ -110,7 +110,7 @@ int main(int argc, char **argv) {
         break;
     case REQUEST_VERSION: printf("gomrun %s\n", GOMD_VERSION_TEXT); break;
     case REQUEST_WRONG:
-        if (failure) fprintf(stderr, "%s\n", failure);
+        if (failure) fprintf(stderr, "%s%s", failure, failure[strlen(failure) - 1] == '\n' ? "" : "\n");
         else fprintf(stderr, "%s: %s; see `%s --help`\n", options.name, options.problem, options.name);
         status = failure ? status : STATUS_USAGE;
         break;
