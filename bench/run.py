@@ -1,5 +1,6 @@
 """
-Compares `gom run` with ssh and srun: the time for `true`, here and on another node, and throughput of stdout.
+Compares `gom run` with ssh, srun and the compiled gomrun: the time for `true`, here and on another node, and
+throughput of stdout. `gom run` is the Python program here, whether gomrun is installed or not.
 
 Two daemons with a key, so that what goes between them is TLS, an sshd of our own and a slurm of our own, all
 on loopback. All of them run the whole time and take turns, so that whatever else the machine does hits them
@@ -13,7 +14,6 @@ import shutil
 import socket
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,12 +25,11 @@ from typing import Final
 from bench import slurm
 from bench.rows import Row, aim, compared, unmeasured
 from libgomd.keys import new_key_file
-from tests.integration.jobs import Pair
+from tests.integration.jobs import GOM, PLACE, Pair
 
 MEASURED_ROUNDS: Final = 21
 BYTES: Final = 300_000_000
 BYTE_ROUNDS: Final = 5
-GOM: Final = str(Path(sys.executable).with_name("gom"))
 SSHD: Final = shutil.which("sshd") or "/usr/sbin/sshd"
 HERE: Final = "this node"
 THERE: Final = "another node"
@@ -40,6 +39,9 @@ SRUN: Final = "srun"
 STDOUT_GOALS: Final = {HERE: 0.5, THERE: 0.9}
 #: Seconds that one command has.
 COMMAND_TIMEOUT: Final = 60.0
+#: What gomrun may take, to what `gom run` takes.
+GOMRUN: Final = "gomrun"
+GOMRUN_GOALS: Final = {HERE: 0.3, THERE: 0.4}
 
 
 def run() -> list[Row]:
@@ -49,14 +51,18 @@ def run() -> list[Row]:
         key_file = str(directory / "key")
         new_key_file(key_file)
         home, _other = stack.enter_context(Pair(directory, "--key-file", key_file))
-        gom = (GOM, "-c", home.unix, "run")
+        gom = (*GOM, "-c", home.unix, "run")
         ours = {HERE: (*gom, "-n", "1"), THERE: (*gom, "-n", "2")}
         ways: dict[str, tuple[str, ...]] = dict(ours)
+        if compiled := built(directory, GOMRUN):
+            for number, where in enumerate(ours, 1):
+                ways[f"{GOMRUN}, {where}"] = (str(compiled), "-c", home.unix, "-n", str(number))
         if os.access(SSHD, os.X_OK) and shutil.which("ssh") is not None:
             ways[SSH] = stack.enter_context(sshd(directory))
         environment = dict(os.environ)
         # An installed gom has its bytecode, and so has this one from its first start on.
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        for name in ("PYTHONDONTWRITEBYTECODE", PLACE):
+            environment.pop(name, None)
         if found := _slurm(stack, directory):
             ways[SRUN] = (SRUN,)
             environment.update(found)
@@ -75,6 +81,15 @@ def run() -> list[Row]:
             theirs = statistics.median(_milliseconds(times[SRUN]))
             rows.append(aim(name, statistics.median(values), "ms", f"{SRUN} true", theirs, 1.0))
     for where in ours:
+        if (name := f"{GOMRUN}, {where}") not in times:
+            rows.append(unmeasured(f"{GOMRUN} true, {where}", None, "ms", "no compiler", GOMRUN_GOALS[where]))
+            continue
+        name, values = f"{GOMRUN} true, {where}", _milliseconds(times[name])
+        theirs = _milliseconds(times[where])
+        rows.append(compared(name, values, "ms", "gom run true", theirs, GOMRUN_GOALS[where]))
+        if SRUN in times:
+            rows.append(compared(name, values, "ms", f"{SRUN} true", _milliseconds(times[SRUN]), 1.0))
+    for where in ours:
         name, rates = f"stdout of a job, {where}", _rates(seconds[where])
         if SSH in seconds:
             rows.append(
@@ -85,6 +100,17 @@ def run() -> list[Row]:
                 unmeasured(name, statistics.median(rates), "MB/s", "no sshd here", STDOUT_GOALS[where])
             )
     return rows
+
+
+def built(directory: Path, target: str) -> Path | None:
+    """Build a program of clients/c into a directory and return its path; None without make or a compiler."""
+    if not (shutil.which("make") and shutil.which("cc")):
+        return None
+    place = directory / "clients-c"
+    source = Path(__file__).parents[1] / "clients" / "c"
+    command = ["make", "-s", "-C", str(source), f"BUILD={place}", str(place / target)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return place / target
 
 
 def _milliseconds(seconds: Sequence[float]) -> list[float]:

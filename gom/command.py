@@ -27,13 +27,19 @@ from libgomd.stdfds import open_closed_streams
 def run() -> int:
     """Run the `gom` command: the entry point."""
     open_closed_streams()
-    return main(sys.argv[1:])
+    from gom.compiled import hand_over
+
+    return main(sys.argv[1:], hand_over)
 
 
-def main(argv: Sequence[str]) -> int:
-    """Do what ``argv`` says and return the exit status. Blocks."""
+def main(argv: Sequence[str], hand_over: Callable[[str, Sequence[str]], None] | None = None) -> int:
+    """
+    Do what ``argv`` says and return the exit status. Blocks.
+
+    :param hand_over: see `gom.compiled.hand_over`; None: everything is done in this process.
+    """
     try:
-        return _do(argv)
+        return _do(argv, hand_over)
     except WrongUsage as error:
         return fail(f"{error}; see `gom --help`", WRONG_USAGE)
     except (ConnectionLost, MalformedReply) as error:
@@ -50,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
         return fail(f"the answer cannot be written: {error.strerror}", REFUSED)
 
 
-def _do(argv: Sequence[str]) -> int:
+def _do(argv: Sequence[str], hand_over: Callable[[str, Sequence[str]], None] | None) -> int:
     if argv and argv[0] in ("-h", "--help"):
         from gom.help_texts import USAGE
 
@@ -64,6 +70,8 @@ def _do(argv: Sequence[str]) -> int:
     options = parse(argv)
     verb = options.words[0].lower()
     if verb in ("run", "attach"):
+        if hand_over is not None:
+            hand_over("gom", argv)
         return _job(verb, options)
     if verb == "top":
         return _top(options)

@@ -101,6 +101,9 @@ gomd_node_t gomd_own_node(const gomd_t *g) {
 void gomd_close(gomd_t *g) {
     if (!g) return;
     hang_up(g);
+    if (g->token) explicit_bzero(g->token, strlen(g->token));
+    free(g->token);
+    free(g->endpoint);
     free(g);
 }
 
@@ -157,7 +160,7 @@ int receive(gomd_t *g, const struct receiver *receiver, int64_t deadline) {
         if (event == READER_STATUS) {
             code = g->reader.code;
             if (code == 202)
-                return fail_closed(g, GOMD_E_REPLY, "the answer is the streams of a job, which this library does not have: use gom run");
+                return fail_closed(g, GOMD_E_REPLY, "the answer is the streams of a job: gomd_run and gomd_attach are for those");
             error = receiver->status(g, receiver->with, code, g->reader.text, g->reader.length);
             if (error != GOMD_OK || code != 201) return error != GOMD_OK ? error : code;
         } else {
@@ -295,24 +298,67 @@ static int no_block(gomd_t *g, void *with, const char *line, size_t length) {
 
 static int greeted(gomd_t *g, int64_t deadline) {
     int code = receive(g, &(struct receiver){hear_greeting, no_block, NULL}, deadline);
-    if (code < 0) return code;
-    int error = send_request(g, NULL, (const char *[]){"format", "json", NULL}, deadline);
-    if (error != GOMD_OK) return error;
-    code = receive(g, &(struct receiver){hear_format, no_block, NULL}, deadline);
     return code < 0 ? code : GOMD_OK;
 }
 
-int gomd_connect(gomd_t **handle, const char *endpoint, int timeout_ms) {
+static int in_json(gomd_t *g, int64_t deadline) {
+    int error = send_request(g, NULL, (const char *[]){"format", "json", NULL}, deadline);
+    if (error != GOMD_OK) return error;
+    int code = receive(g, &(struct receiver){hear_format, no_block, NULL}, deadline);
+    return code < 0 ? code : GOMD_OK;
+}
+
+gomd_t *new_handle(const char *endpoint, int timeout_ms) {
     gomd_t *g = calloc(1, sizeof *g);
-    *handle = g;
-    if (!g) return GOMD_E_MEMORY;
+    if (!g) return NULL;
     g->fd = -1;
     g->owner = getpid();
     g->timeout_ms = timeout_ms ? timeout_ms : DEFAULT_TIMEOUT_MS;
     reader_init(&g->reader, MAX_LINE_BYTES);
+    if (endpoint && !(g->endpoint = strdup(endpoint))) {
+        free(g);
+        return NULL;
+    }
+    return g;
+}
+
+int keep_endpoint(gomd_t *g, const char *endpoint) {
+    if (g->endpoint) return GOMD_OK;
+    g->endpoint = strdup(endpoint);
+    return g->endpoint ? GOMD_OK : fail_closed(g, GOMD_E_MEMORY, "out of memory: the connection is closed");
+}
+
+static int connected(gomd_t *g, int64_t deadline, int secret) {
+    int error = g->endpoint && !g->found_socket ? open_endpoint(g, g->endpoint, deadline) : open_default(g, deadline, secret);
+    return error == GOMD_OK ? greeted(g, deadline) : error;
+}
+
+int gomd_connect(gomd_t **handle, const char *endpoint, int timeout_ms) {
+    gomd_t *g = *handle = new_handle(endpoint, timeout_ms);
+    if (!g) return GOMD_E_MEMORY;
     if (timeout_ms < 0) return fail(g, GOMD_E_USAGE, "a timeout is a number of milliseconds from 1, or 0 for 30 seconds");
     int64_t deadline = now_ms() + g->timeout_ms;
-    if (!endpoint) return open_default(g, deadline, greeted);
-    int error = open_endpoint(g, endpoint, deadline);
-    return error == GOMD_OK ? greeted(g, deadline) : error;
+    int error = connected(g, deadline, 0);
+    return error == GOMD_OK ? in_json(g, deadline) : error;
+}
+
+/* A request whose answer has no block: the code, or an error. */
+static int ask_for_code(gomd_t *g, const char *const *words, int64_t deadline) {
+    int error = send_request(g, NULL, words, deadline);
+    if (error != GOMD_OK) return error;
+    enum reader_event event = next_event(g, deadline);
+    if (event == READER_BAD) return closed_error(g);
+    if (event == READER_MORE) return fail_closed(g, GOMD_E_TIMEOUT, "no answer to `%s` within %d ms", words[0], g->timeout_ms);
+    if (event != READER_STATUS || g->reader.code == 201)
+        return fail_closed(g, GOMD_E_REPLY, "the answer is not what `%s` answers", words[0]);
+    return g->reader.code >= 400 ? fail_closed(g, -g->reader.code, "%s", g->reader.text) : g->reader.code;
+}
+
+int open_frames(gomd_t *g, const char *const *words) {
+    int code = connected(g, now_ms() + g->timeout_ms, 1);
+    if (code != GOMD_OK) return code;
+    if (g->token) code = ask_for_code(g, (const char *[]){"auth", g->token, NULL}, now_ms() + g->timeout_ms);
+    if (code >= 0) code = ask_for_code(g, words, now_ms() + g->timeout_ms);
+    if (code == 202) return GOMD_OK;
+    return code < 0 ? code : fail_closed(g, GOMD_E_REPLY, "the answer to `%s` is %d, not 202", words[0], code);
 }

@@ -8,11 +8,17 @@
 #include "reader.h"
 #include "rows.h"
 
+/* The longest sentence of an error: it may have the path of a file in it. */
+#define SENTENCE_BYTES 4608
+
 struct gomd {
     int fd; /* -1: closed */
     int timeout_ms;
     pid_t owner; /* the process that connected */
     int found;   /* a tcp port that nobody named, where any program may listen */
+    int found_socket; /* a unix socket that nobody named: each connection to it has to prove whose it is */
+    char *endpoint;   /* where it is connected to; NULL: not yet, and the daemon of this machine is looked for */
+    char *token;      /* of gomd_auth, for further connections */
     gomd_node_t node;
     struct reader reader;
     int watching;
@@ -20,7 +26,7 @@ struct gomd {
     gomd_rows_t *round; /* of a watch, not complete yet */
     size_t round_bytes;
     int closed; /* the error that next_event closed the connection with */
-    char error[512];
+    char error[SENTENCE_BYTES];
 };
 
 /* Times are milliseconds of the monotonic clock. */
@@ -28,9 +34,18 @@ int64_t now_ms(void);
 /* Wait until the descriptor is ready: 1, or 0 after the deadline. */
 int wait_for(int fd, short events, int64_t deadline);
 
-/* Connect g->fd, to the endpoint or to the daemon of this machine, where `greeted` is called. */
+/* A handle that is not connected: to an endpoint, or to the daemon of this machine. NULL without memory. */
+gomd_t *new_handle(const char *endpoint, int timeout_ms);
+/* Note where a handle is connected to. */
+int keep_endpoint(gomd_t *g, const char *endpoint);
+/* GOMD_OK when an endpoint is one, or NULL and there is none in $GOMD_ENDPOINT that is not. */
+int check_endpoint(gomd_t *g, const char *endpoint);
+/* Connect g->fd. */
 int open_endpoint(gomd_t *g, const char *endpoint, int64_t deadline);
-int open_default(gomd_t *g, int64_t deadline, int (*greeted)(gomd_t *, int64_t));
+/* The same to the daemon of this machine, and note where; `secret`: to one that has proved whose it is, and no other. */
+int open_default(gomd_t *g, int64_t deadline, int secret);
+/* Open a connection that carries frames behind the 202 to a request; the token, if there is one, is sent first. */
+int open_frames(gomd_t *g, const char *const *words);
 
 /* Note the sentence, without control characters, and return the error. */
 int fail(gomd_t *g, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -80,25 +80,38 @@ static int bad_endpoint(gomd_t *g, const char *endpoint) {
     return fail(g, GOMD_E_USAGE, "%.200s is no endpoint: write tcp:HOST:PORT or unix:PATH, for example tcp:127.0.0.1:2901", endpoint);
 }
 
-static int open_tcp(gomd_t *g, const char *endpoint, int64_t deadline) {
-    char host[256];
+/* The host and port of a tcp endpoint: the digits of the port, or NULL. */
+static const char *parse_tcp(const char *endpoint, char *host, size_t room) {
     const char *begin = endpoint + 4, *colon = strrchr(begin, ':');
-    if (!colon) return bad_endpoint(g, endpoint);
+    if (!colon) return NULL;
     size_t length = (size_t)(colon - begin), digits = strlen(colon + 1);
-    if (digits < 1 || digits > 5 || strspn(colon + 1, "0123456789") != digits) return bad_endpoint(g, endpoint);
+    if (digits < 1 || digits > 5 || strspn(colon + 1, "0123456789") != digits) return NULL;
     long port = atol(colon + 1);
     if (length > 2 && begin[0] == '[' && begin[length - 1] == ']') {
         begin++;
         length -= 2;
     } else if (memchr(begin, ':', length)) {
-        return bad_endpoint(g, endpoint);
+        return NULL;
     }
-    if (port < 1 || port > 65535 || length < 1 || length >= sizeof host) return bad_endpoint(g, endpoint);
+    if (port < 1 || port > 65535 || length < 1 || length >= room) return NULL;
     memcpy(host, begin, length);
     host[length] = 0;
+    return colon + 1;
+}
 
+int check_endpoint(gomd_t *g, const char *endpoint) {
+    char host[256];
+    if (!endpoint) endpoint = secure_getenv("GOMD_ENDPOINT");
+    if (!endpoint || !*endpoint || (strncmp(endpoint, "unix:", 5) == 0 && endpoint[5])) return GOMD_OK;
+    return strncmp(endpoint, "tcp:", 4) == 0 && parse_tcp(endpoint, host, sizeof host) ? GOMD_OK : bad_endpoint(g, endpoint);
+}
+
+static int open_tcp(gomd_t *g, const char *endpoint, int64_t deadline) {
+    char host[256];
+    const char *port = parse_tcp(endpoint, host, sizeof host);
+    if (!port) return bad_endpoint(g, endpoint);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *found = NULL;
-    int problem = getaddrinfo(host, colon + 1, &hints, &found);
+    int problem = getaddrinfo(host, port, &hints, &found);
     if (problem != 0) {
         return fail(g, GOMD_E_CONNECT, "the host %.200s is not known (%s): name it as it is known here, or by its address", host,
              gai_strerror(problem));
@@ -160,21 +173,33 @@ static int own_socket(char *endpoint, size_t room) {
     return length > 0 && (size_t)length < room;
 }
 
-int open_default(gomd_t *g, int64_t deadline, int (*greeted)(gomd_t *, int64_t)) {
+/* Connect to a unix socket that was found by default, if whoever listens there proves to be root or the caller. */
+static int open_proven(gomd_t *g, const char *endpoint, int64_t deadline) {
+    int error = open_endpoint(g, endpoint, deadline);
+    if (error != GOMD_OK || is_proven(g->fd, endpoint + 5)) return error;
+    close(g->fd);
+    g->fd = -1;
+    return fail(g, GOMD_E_CONNECT, "no daemon at %.200s: what listens there is neither root's nor yours", endpoint);
+}
+
+int open_default(gomd_t *g, int64_t deadline, int secret) {
+    static const char port[] = "tcp:127.0.0.1:2901";
     const char *named = secure_getenv("GOMD_ENDPOINT");
     char own[256];
     int error;
-    if (named && *named) return (error = open_endpoint(g, named, deadline)) == GOMD_OK ? greeted(g, deadline) : error;
+    if (g->endpoint && g->found_socket) return open_proven(g, g->endpoint, deadline);
+    if (named && *named) return (error = open_endpoint(g, named, deadline)) == GOMD_OK ? keep_endpoint(g, named) : error;
     const char *sockets[] = {own_socket(own, sizeof own) ? own : NULL, geteuid() ? "unix:/run/gomd/gomd.sock" : NULL};
     for (size_t i = 0; i < 2; i++) {
-        if (!sockets[i]) continue;
-        if (open_endpoint(g, sockets[i], deadline) != GOMD_OK) continue;
-        if (is_proven(g->fd, sockets[i] + 5)) return greeted(g, deadline);
-        close(g->fd);
-        g->fd = -1;
+        if (!sockets[i] || open_proven(g, sockets[i], deadline) != GOMD_OK) continue;
+        g->found_socket = 1;
+        return keep_endpoint(g, sockets[i]);
     }
+    if (secret)
+        return fail(g, GOMD_E_UNPROVEN, "no daemon of root or of yours at its unix socket, and this is not sent to %s, where any program "
+                    "may listen: start gomd, or name the endpoint of your daemon with -c or in $GOMD_ENDPOINT", port);
     g->found = 1;
-    if (open_endpoint(g, "tcp:127.0.0.1:2901", deadline) == GOMD_OK) return greeted(g, deadline);
-    return fail(g, GOMD_E_CONNECT, "no daemon of root or of yours at its unix socket, and none at tcp:127.0.0.1:2901: "
-                "start gomd, or name the endpoint of your daemon");
+    if (open_endpoint(g, port, deadline) == GOMD_OK) return keep_endpoint(g, port);
+    return fail(g, GOMD_E_CONNECT, "no daemon of root or of yours at its unix socket, and none at %s: start gomd, or name the "
+                "endpoint of your daemon", port);
 }

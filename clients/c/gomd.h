@@ -26,6 +26,7 @@ extern "C" {
 typedef struct gomd gomd_t;             /* a connection */
 typedef struct gomd_rows gomd_rows_t;   /* an answer, as structs */
 typedef struct gomd_reply gomd_reply_t; /* an answer, as lines */
+typedef struct gomd_streams gomd_streams_t; /* the streams of a job */
 typedef int gomd_node_t;                /* the id of a node, 1 to 65535 */
 
 #define GOMD_UNKNOWN INT64_MIN
@@ -40,7 +41,7 @@ enum gomd_error {
     GOMD_E_REPLY = -5,    /* the answer is not of this protocol; the connection is closed */
     GOMD_E_MEMORY = -6,   /* out of memory; in the middle of an answer the connection is closed */
     GOMD_E_UNPROVEN = -7, /* not sent to a port that was found by default, where any program may listen */
-    GOMD_E_ENDED = -8     /* the watch has ended */
+    GOMD_E_ENDED = -8     /* the watch, or the job, has ended */
 };
 
 /*
@@ -217,6 +218,92 @@ int gomd_watch_stop(gomd_t *g);
 /* Call back with each round until that returns other than 0. timeout_ms is the longest wait for a round. */
 typedef int gomd_callback_t(void *with, const gomd_rows_t *rows);
 int gomd_watch_each(gomd_t *g, int timeout_ms, gomd_callback_t *callback, void *with);
+
+/* A resource limit, -1 for none; its name is that of getrlimit(2) without RLIMIT_. */
+typedef struct { const char *name; int64_t soft, hard; } gomd_limit_t;
+
+/* A command that is to run, and its surroundings. What is 0 or NULL is as this process has it, or as usual. */
+typedef struct {
+    const char *const *argv; /* up to a NULL; a command without a / is looked for in PATH of env */
+    const char *const *env;  /* NAME=VALUE, up to a NULL */
+    const char *cwd;         /* an absolute path */
+    const mode_t *umask;
+    const int *nice;
+    const gomd_limit_t *limits; /* up to a name that is NULL */
+    const char *node;           /* id or name of the node it is to run on; NULL: the best one */
+    const char *nodes;          /* ids such as "1-4,7": the best of these */
+    int lock;                   /* 1: balancing leaves it where it is, -1: it does not, 0: as the daemon has it */
+    int tty, rows, columns;     /* a terminal of its own, and the size of that */
+    int merge;                  /* its errors go into its output */
+    int detach;                 /* nobody waits for it; its output is kept for gomd_attach */
+    int shared_tmp;             /* it sees the /tmp of its node, and has none of its own */
+    int64_t memory;             /* bytes it will need */
+    int64_t memory_max;         /* bytes it may have */
+    const char *const *carry;   /* files and directories that travel with it, up to a NULL */
+    const char *more;           /* further members of the JSON object that describes a job: what a later daemon has */
+} gomd_spec_t;
+
+/* What is known of a job and of the connection to it. */
+typedef struct {
+    int64_t job, home, node, pid; /* GOMD_UNKNOWN while it is not known */
+    int detached, tty;
+    int connected;    /* there is a connection: else gomd_streams_reconnect */
+    int attached;     /* the job's end has answered on it */
+    int64_t attachments; /* how often it has answered */
+    int input_ended;  /* no more input is taken */
+    int64_t stopped;  /* 0 while its first process runs, else which time it is that it has stopped */
+    int64_t lost[2];  /* bytes of its output and of its errors that were not kept and never come */
+    int exited;       /* it has ended; there may be output to read */
+    int exit, signal; /* its status as a shell has it, and the signal that ended it, or 0 */
+    const char *reason; /* why it ended, if that is not plain; or NULL */
+} gomd_streams_state_t;
+
+/*
+ * Run a command, or take up the streams of a job, over a connection of its own to where g is connected. Both
+ * block until the job has begun, at most for the timeout of g, and pass the error's sentence to g. *streams is NULL
+ * after an error. -127: there is no such command; -126: it cannot be executed. A thread uses streams as it uses a handle.
+ */
+int gomd_run(gomd_t *g, const gomd_spec_t *spec, gomd_streams_t **streams);
+int gomd_attach(gomd_t *g, int64_t job, gomd_streams_t **streams);
+/* Close the connection. A job that still runs gets SIGHUP, and SIGKILL after 5 s, unless it is a detached one. */
+void gomd_streams_close(gomd_streams_t *streams);
+const char *gomd_streams_error(const gomd_streams_t *streams);
+const gomd_streams_state_t *gomd_streams_state(const gomd_streams_t *streams);
+
+/*
+ * The calls that wait. timeout_ms is the longest they wait, -1 for as long as it takes; after GOMD_E_TIMEOUT the call may
+ * be made again. A daemon that goes away is waited for, for 30 s or for what gomd_streams_set_reconnect said.
+ * Output that is not read holds the job back, as in a pipe: 1 MiB of each stream waits here.
+ */
+/* The next output: stream is 1 or 2, the bytes are valid until the next call. GOMD_E_ENDED behind the last. */
+int gomd_streams_read(gomd_streams_t *streams, int timeout_ms, int *stream, const char **data, size_t *length);
+/* Give all of it to the job's standard input. GOMD_E_ENDED: it takes no more. *done: how many bytes are on their way. */
+int gomd_streams_write(gomd_streams_t *streams, int timeout_ms, const void *data, size_t length, size_t *done);
+/* The exit status, 0 to 255, once the job has ended. */
+int gomd_streams_wait(gomd_streams_t *streams, int timeout_ms);
+int gomd_streams_set_reconnect(gomd_streams_t *streams, int timeout_ms);
+
+/* The calls that only note what is to be sent: gomd_streams_step, or a call that waits, sends it. */
+int gomd_streams_end_input(gomd_streams_t *streams);
+int gomd_streams_signal(gomd_streams_t *streams, int number, int group); /* group 0: to its first process alone */
+int gomd_streams_size(gomd_streams_t *streams, int rows, int columns);
+
+/*
+ * For a poll loop of one's own: give and take what there is, then poll gomd_streams_fd for gomd_streams_events, at most
+ * gomd_streams_due milliseconds (-1: for ever), and call gomd_streams_step(s, 0), which does what can be done at once. It gives GOMD_E_LOST when the connection is
+ * gone; gomd_streams_reconnect, which waits for answers up to timeout_ms, makes a new one.
+ */
+int gomd_streams_fd(const gomd_streams_t *streams);
+short gomd_streams_events(const gomd_streams_t *streams);
+int gomd_streams_due(const gomd_streams_t *streams);
+int gomd_streams_step(gomd_streams_t *streams, int timeout_ms);
+int gomd_streams_reconnect(gomd_streams_t *streams, int timeout_ms);
+/* Output that waits, of stream 1 or 2; gomd_streams_taken says how much of it was passed on, which the job may send anew. */
+const char *gomd_streams_output(const gomd_streams_t *streams, int stream, size_t *length);
+void gomd_streams_taken(gomd_streams_t *streams, int stream, size_t length);
+/* How many bytes of input there is room for, and taking at most so many. */
+size_t gomd_streams_room(const gomd_streams_t *streams);
+int gomd_streams_put(gomd_streams_t *streams, const void *data, size_t length);
 
 /* The node that process pid, whose home is node, runs on: its id, or an error, which is below 0. */
 int gomd_get_cur_node(gomd_t *g, gomd_node_t node, pid_t pid);

@@ -8,6 +8,7 @@
 void json_begin(struct json *j, const char *text, size_t length) {
     j->at = text;
     j->end = text + length;
+    j->bytes = 0;
 }
 
 char json_peek(struct json *j) {
@@ -68,13 +69,17 @@ static int hex4(struct json *j, unsigned *value) {
 static int escaped(struct json *j, unsigned *character) {
     unsigned low;
     if (!hex4(j, character)) return 0;
-    if (*character >= 0xdc00 && *character <= 0xdfff) return 0;
-    if (*character < 0xd800 || *character > 0xdbff) return 1;
-    if (j->end - j->at < 2 || j->at[0] != '\\' || j->at[1] != 'u') return 0;
-    j->at += 2;
-    if (!hex4(j, &low) || low < 0xdc00 || low > 0xdfff) return 0;
-    *character = 0x10000 + ((*character - 0xd800) << 10) + (low - 0xdc00);
-    return 1;
+    if (*character < 0xd800 || *character > 0xdfff) return 1;
+    if (*character <= 0xdbff && j->end - j->at >= 6 && j->at[0] == '\\' && j->at[1] == 'u') {
+        struct json behind = *j;
+        behind.at += 2;
+        if (hex4(&behind, &low) && low >= 0xdc00 && low <= 0xdfff) {
+            j->at = behind.at;
+            *character = 0x10000 + ((*character - 0xd800) << 10) + (low - 0xdc00);
+            return 1;
+        }
+    }
+    return j->bytes; /* half a pair */
 }
 
 static size_t encoded(unsigned character, char to[4]) {
@@ -144,8 +149,9 @@ int json_string(struct json *j, char *to, size_t *length) {
             count = 1;
             if (name == 'u') {
                 unsigned character;
-                if (!escaped(j, &character) || character == 0) return 0;
-                count = encoded(character, bytes);
+                if (!escaped(j, &character) || (character == 0 && !j->bytes)) return 0;
+                if (character >= 0xdc80 && character <= 0xdcff) bytes[0] = (char)(character - 0xdc00);
+                else count = encoded(character == 0 || (character >= 0xd800 && character <= 0xdfff) ? 0xfffd : character, bytes);
             } else {
                 const char *found = name ? strchr(names, name) : NULL;
                 if (!found) return 0;

@@ -10,6 +10,8 @@
 
 struct json {
     const char *at, *end;
+    /* Set after json_begin: strings may have halves of surrogate pairs, which stand for bytes that are no UTF-8. */
+    int bytes;
 };
 
 /* Each function moves behind what it read and returns 1, or returns 0 and the text is not what was expected. */
@@ -27,7 +29,10 @@ int json_name(struct json *j, char *to, size_t room);
 size_t json_string_room(struct json *j);
 /* The contents of a string that is ASCII without escapes, behind which this moves; else NULL, and nothing is read. */
 const char *json_plain(struct json *j, size_t *length);
-/* A string, ended by a byte 0; one that has a character 0 in it is refused. to may be NULL, to pass over it. */
+/*
+ * A string, ended by a byte 0; one that has a character 0 in it is refused. to may be NULL, to pass over it.
+ * With `bytes`, U+DC80 to U+DCFF are the bytes 0x80 to 0xff; other halves, and a character 0, become U+FFFD.
+ */
 int json_string(struct json *j, char *to, size_t *length);
 int json_integer(struct json *j, int64_t *value);
 int json_number(struct json *j, double *value);

@@ -1,4 +1,5 @@
 /* The verbs that read, as calls with types; and auth. */
+#define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,7 +151,12 @@ int gomd_auth(gomd_t *g, const char *token) {
     if (!token) return fail(g, GOMD_E_USAGE, "`auth` needs a token");
     int error = gomd_ask(g, NULL, (const char *[]){"auth", token, NULL}, &reply);
     gomd_reply_free(reply);
-    return error;
+    if (error != GOMD_OK) return error;
+    char *kept = strdup(token);
+    if (!kept) return fail(g, GOMD_E_MEMORY, "out of memory: the role is that of the token, but jobs cannot be begun with it");
+    free(g->token);
+    g->token = kept;
+    return GOMD_OK;
 }
 
 int gomd_get_cur_node(gomd_t *g, gomd_node_t node, pid_t pid) {

@@ -8,9 +8,11 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from gom.compiled import hand_over
 from gom.openmosix.program import DONE, Failed, connect, run
 from libgomd.endpoints import default_endpoints
 from libgomd.errors import GomdError, NotFound
+from libgomd.stdfds import open_closed_streams
 from libgomd.wire.text import printable
 
 USAGE = """\
@@ -44,6 +46,8 @@ class Plan(NamedTuple):
 
 def main() -> int:
     """Run the command: the entry point."""
+    open_closed_streams()
+    hand_over("mosrun", sys.argv[1:])
     return run("mosrun", mosrun, sys.argv[1:])
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration import daemon as real
+from tests.integration.jobs import PLACE
 from tests.integration.scripted import Daemon, Script, Start
 
 StartDaemon = Callable[..., real.Daemon]
@@ -48,3 +51,45 @@ def start_daemon(tmp_path: Path) -> Iterator[StartDaemon]:
     yield start
     for daemon in started:
         daemon.end()
+
+
+@pytest.fixture(scope="session")
+def compiled() -> Iterator[Path]:
+    """What `make -C clients/c install` installs: the prefix, which every user may enter."""
+    if not (shutil.which("make") and shutil.which("gcc")):
+        pytest.skip("gomrun needs make and gcc")
+    prefix = Path(tempfile.mkdtemp(prefix="gomrun-", dir="/tmp"))
+    try:
+        prefix.chmod(0o755)
+        source = Path(__file__).parents[2] / "clients" / "c"
+        subprocess.run(
+            ["make", "-s", "-C", str(source), f"BUILD={prefix}/build", f"PREFIX={prefix}", "install"],
+            check=True, timeout=120, umask=0o022,
+        )  # fmt: skip
+        yield prefix
+    finally:
+        shutil.rmtree(prefix)
+
+
+@pytest.fixture
+def run_program(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Whether `gom run` and `gom attach` of the test are the Python program (gom) or the compiled one."""
+    if request.param == "gomrun":
+        monkeypatch.setenv(PLACE, str(request.getfixturevalue("compiled") / "libexec" / "gomd"))
+    return str(request.param)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that uses `run_program` with both, and one that is about the daemon with one of them."""
+    if "run_program" not in metafunc.fixturenames:
+        return
+    both = metafunc.definition.get_closest_marker("one_program") is None
+    programs = ["gom", "gomrun"] if both else ["gom"]
+    if "prompt" in metafunc.fixturenames:
+        shells = {"gom": ("bash --norc --noediting -i", "dash -i"), "gomrun": ("bash --norc --noediting -i",)}
+        pairs = [(each, shell) for each in programs for shell in shells[each]]
+        metafunc.parametrize(
+            ("run_program", "prompt"), pairs, indirect=True, ids=[f"{a}-{b[:4]}" for a, b in pairs]
+        )
+    else:
+        metafunc.parametrize("run_program", programs, indirect=True)

@@ -14,9 +14,13 @@ from typing import Any
 from libgomd.keys import new_key_file
 from tests.integration.daemon import PATIENCE, Daemon
 
-GOM = (sys.executable, "-c", "import sys; from gom.command import run; sys.exit(run())")
+#: The variable that says where gomrun is; without it `gom run` is the Python program whatever is installed.
+PLACE = "GOMRUN_PLACE_OF_A_TEST"
+_PLACES = f"import os, sys, gom.compiled; gom.compiled.PLACES = os.environ.get({PLACE!r}, '').split(); "
+GOM = (sys.executable, "-c", f"{_PLACES}from gom.command import run; sys.exit(run())")
 #: The same as user nobody, who may not execute every python there is: it becomes nobody when it runs.
 _NOBODY = (
+    f"{_PLACES}"
     "import json, os, pwd, resource, sys, termios, time, tty, gom.relay, gom.run; "
     "from gom.command import run; os.setgroups([65534]); "
     "os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534); sys.exit(run())"

@@ -7,13 +7,12 @@ import pty
 import re
 import select
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.integration.daemon import PATIENCE
-from tests.integration.jobs import until
+from tests.integration.jobs import GOM, PLACE, until
 
 #: What a shell prints when it wants the next line.
 PROMPT = "ready> "
@@ -31,11 +30,12 @@ class Prompt:
         self, endpoint: str, home: Path, shell: Sequence[str] = ("bash", "--norc", "--noediting", "-i")
     ) -> None:
         tool = home / "gom"
-        tool.write_text(f"#!{sys.executable}\nimport sys\nfrom gom.command import run\nsys.exit(run())\n")
+        tool.write_text(f"#!{GOM[0]}\n{GOM[2]}\n")
         tool.chmod(0o755)
         env = {
             "PATH": f"{home}:{os.environ['PATH']}", "PS1": PROMPT, "TERM": "dumb", "HOME": str(home),
             "GOMD_ENDPOINT": endpoint, "PYTHONPATH": os.getcwd(), "INPUTRC": "/dev/null", "ENV": "",
+            PLACE: os.environ.get(PLACE, ""),
         }  # fmt: skip
         self.pid, self._terminal = pty.fork()
         if self.pid == 0:

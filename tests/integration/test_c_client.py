@@ -40,20 +40,10 @@ def run(*command: str, **variables: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def build(compiled: Path) -> Path:
     """The folder in which everything is built."""
-    build = tmp_path_factory.mktemp("build")
-    run(
-        "make",
-        "-s",
-        "-C",
-        str(CLIENT),
-        f"BUILD={build}",
-        "CFLAGS=-O1 -g",
-        "all",
-        "examples",
-        f"{build}/calls",
-    )
+    build = compiled / "build"
+    run("make", "-s", "-C", str(CLIENT), f"BUILD={build}", "CFLAGS=-O1 -g", "examples", f"{build}/calls")
     return build
 
 

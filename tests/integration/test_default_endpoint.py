@@ -159,6 +159,28 @@ def test_a_stranger_at_the_default_port_is_told_nothing(host: Host) -> None:
     assert b"auth" not in stranger.kept
 
 
+def test_the_compiled_programs_tell_it_nothing_either(host: Host, compiled: Path) -> None:
+    """gomrun under each of its names: it does not even connect for a job."""
+    stranger = Stranger(host, "2901")
+    names = host.home.parent / "names"
+    names.mkdir()
+    for name in ("gomrun", "mosrun", "gom"):
+        (names / name).symlink_to(compiled / "bin" / "gomrun")
+    for words, environ in (
+        (("gomrun", "echo", SECRET), {}), (("gomrun", "--token", SECRET, "true"), {}),
+        (("gomrun", "--attach", "3"), {"GOMD_TOKEN": SECRET}), (("gom", "-t", SECRET, "run", "cat"), {}),
+        (("mosrun", "echo", SECRET), {}), (("mosrun", "-h", "echo", SECRET), {}),
+        (("mosrun", "-3", "true"), {"GOMD_TOKEN": SECRET}),
+    ):  # fmt: skip
+        done = calls(host, str(names / words[0]), *words[1:], text=SECRET, **environ)
+        assert done.returncode == 3, (words, done)
+        assert "any program may listen: " in done.stderr, done
+        assert done.stderr.count("\n") == 1, done
+    assert SECRET.encode() not in stranger.kept
+    assert b"run" not in stranger.kept
+    assert b"auth" not in stranger.kept
+
+
 def test_a_question_is_still_asked_there(host: Host) -> None:
     """Without a token; an endpoint that the user named gets everything."""
     stranger = Stranger(host, "2901")

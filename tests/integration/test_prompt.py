@@ -17,6 +17,8 @@ from tests.integration.daemon import PATIENCE, Daemon
 from tests.integration.jobs import GOM, begin, gom, job, jobs, running, until
 from tests.integration.prompt import Prompt
 
+pytestmark = pytest.mark.usefixtures("run_program")
+
 
 @pytest.fixture
 def daemon(start_daemon: StartDaemon) -> Iterator[Daemon]:
@@ -29,8 +31,10 @@ def daemon(start_daemon: StartDaemon) -> Iterator[Daemon]:
     until(lambda: all(row["state"] != "running" for row in jobs(started)))
 
 
-@pytest.fixture(params=["bash --norc --noediting -i", "dash -i"])
-def prompt(daemon: Daemon, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Prompt]:
+@pytest.fixture
+def prompt(
+    daemon: Daemon, tmp_path: Path, run_program: str, request: pytest.FixtureRequest
+) -> Iterator[Prompt]:
     """A person at a prompt."""
     with Prompt(daemon.unix, tmp_path, request.param.split()) as started:
         yield started
@@ -274,6 +278,7 @@ def test_a_job_outlives_nothing_of_its_shell(daemon: Daemon, tmp_path: Path) -> 
         until(lambda: job(daemon, number)["state"] == "done")
 
 
+@pytest.mark.one_program
 def test_a_daemon_that_is_started_with_closed_streams(tmp_path: Path) -> None:
     """Nothing of it gets their descriptors, and its jobs have theirs."""
     started = Daemon(tmp_path / "closed")

@@ -1,4 +1,8 @@
-"""`gom run` on one node: bytes, signals, ends, refusals, and daemons that go away meanwhile."""
+"""
+`gom run` on one node: bytes, signals, ends, refusals, and daemons that go away meanwhile.
+
+Each test runs with the Python program and with gomrun.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import os
 import pty
 import random
 import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -26,6 +31,8 @@ from tests.integration.daemon import PATIENCE, Daemon
 from tests.integration.jobs import GOM, NOBODY, begin, gom, job, jobs, running, until
 
 MEGABYTE = 1 << 20
+
+pytestmark = pytest.mark.usefixtures("run_program")
 
 
 @pytest.fixture
@@ -122,6 +129,7 @@ def test_a_signal_ends_it_as_in_a_shell(daemon: Daemon) -> None:
     assert started.wait(PATIENCE) == 143
 
 
+@pytest.mark.one_program
 def test_a_command_has_nothing_of_the_daemons(daemon: Daemon) -> None:
     """No open file but its three streams, every signal at its default."""
     script = "ls /proc/self/fd | wc -l; grep SigIgn /proc/self/status"
@@ -211,6 +219,7 @@ def _feed(started: subprocess.Popen[bytes], data: bytes, half: int) -> None:
     started.stdin.close()
 
 
+@pytest.mark.one_program
 def test_a_job_that_ended_while_no_daemon_was_there(daemon: Daemon) -> None:
     """Its exit status was kept."""
     number = int(gom(daemon, "run", "--detach", "sh", "-c", "sleep 0.5; exit 9").stdout)
@@ -236,6 +245,7 @@ def test_a_supervisor_that_is_killed_takes_its_job_along(daemon: Daemon) -> None
     assert gom(daemon, "run", "echo", "again").stdout == b"again\n"
 
 
+@pytest.mark.one_program
 def test_a_launcher_that_is_killed_is_started_anew(daemon: Daemon) -> None:
     """Nobody notices."""
     started = begin(daemon, "run", "sh", "-c", "sleep 1; exit 8")
@@ -268,7 +278,7 @@ def test_a_reader_that_stops_stops_the_job_and_costs_nothing(daemon: Daemon) -> 
 
 def test_a_reader_that_has_enough(daemon: Daemon) -> None:
     """`gom run yes | head -1` ends, and so does the job."""
-    line = " ".join(f"'{word}'" for word in (*GOM, "-c", daemon.unix, "run", "yes"))
+    line = shlex.join((*GOM, "-c", daemon.unix, "run", "yes"))
     done = subprocess.run(
         ["sh", "-c", f"{line} | head -1"], capture_output=True, timeout=PATIENCE, check=False
     )
@@ -276,6 +286,7 @@ def test_a_reader_that_has_enough(daemon: Daemon) -> None:
     until(lambda: [row["state"] for row in jobs(daemon)] == ["done"])
 
 
+@pytest.mark.one_program
 def test_many_at_once(daemon: Daemon) -> None:
     """A burst of jobs: each has its own output and status, and nothing of them stays."""
 
@@ -323,6 +334,7 @@ def _read_until(descriptor: int, end: bytes) -> bytes:
     return seen
 
 
+@pytest.mark.one_program
 def test_what_was_left_behind_is_ended(daemon: Daemon, tmp_path: Path) -> None:
     """A job ends with its command: what it put into the background does not stay on the node."""
     marker = tmp_path / "pid"
@@ -365,6 +377,7 @@ class TestUsers:
         assert done.returncode == 1
         assert b"/root" in done.stderr
 
+    @pytest.mark.one_program
     def test_another_users_job(self, public: Daemon) -> None:
         """Neither seen, nor killed, nor attached to."""
         number = gom(public, "run", "--detach", "sleep", "1000").stdout.decode().strip()
@@ -374,6 +387,7 @@ class TestUsers:
         assert number.encode() not in gom(public, "jobs", program=NOBODY, cwd="/").stdout
         assert gom(public, "kill", number).returncode == 0
 
+    @pytest.mark.one_program
     def test_an_anonymous_caller(self, public: Daemon) -> None:
         """They may only read: 403."""
         with public.connect() as line:

@@ -1,0 +1,213 @@
+"""Jobs with the library in C, and gomrun by its own names: with a real daemon, and with daemons that lie."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gom import run_options
+from gom.openmosix import mosrun
+from libgomd.errors import ConnectionLost, GomdError, MalformedReply, NotAllowed, TimedOut
+from libgomd.version import VERSION
+from tests.integration.daemon import PATIENCE, Daemon
+from tests.integration.jobs import gom
+from tests.integration.lying import LyingDaemon
+from tests.integration.test_client_jobs_lies import CASES, TIMEOUT, Case
+
+ROOT = Path(__file__).parents[2]
+#: What a call returns for the errors of the Python library.
+CODES = {TimedOut: "-4", MalformedReply: "-5", NotAllowed: "-403", ConnectionLost: "-3", GomdError: r"-\d+"}
+
+
+@pytest.fixture(scope="module")
+def programs(compiled: Path) -> Path:
+    """The test programs, built with the sanitizers, and gomrun by its names."""
+    build = compiled / "build"
+    subprocess.run(
+        ["make", "-s", "-C", str(ROOT / "clients" / "c"), f"BUILD={build}", "CFLAGS=-O1 -g",
+         f"{build}/runs", f"{build}/gomrun-checked"],
+        check=True, timeout=120,
+    )  # fmt: skip
+    if (build / "names").exists():
+        return build
+    for name in ("gomrun", "gom", "mosrun"):
+        (build / "names" / name).parent.mkdir(exist_ok=True)
+        (build / "names" / name).symlink_to(build / "gomrun-checked")
+    return build
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A daemon for all of these."""
+    with Daemon(tmp_path_factory.mktemp("gomd"), "--node-id", "1") as running:
+        yield running
+
+
+def runs(programs: Path, endpoint: str, *calls: str, timeout_ms: int = 20000) -> list[str]:
+    """Return what comes of the calls, a line each; the first is that of connecting."""
+    done = subprocess.run(
+        [str(programs / "runs"), endpoint, str(timeout_ms), *calls],
+        capture_output=True, timeout=PATIENCE * 2, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout.decode(errors="surrogateescape").splitlines()
+
+
+def test_jobs_of_the_library(programs: Path, daemon: Daemon) -> None:
+    """Output, statuses, 5 MB each way, signals, input that nobody takes, and calls with a timeout."""
+    said = runs(
+        programs, daemon.unix, "run sh -c echo", "run nosuch", "run /etc/passwd", "both 5", "count 9", "deaf",
+        "signal", "wait", "detach echo later", "attach 99999", "attach 0", "run", "surroundings",
+    )  # fmt: skip
+    assert said[1] == "run 1: 1 out 0 err = 0"
+    assert said[2] == "run = -127 nosuch: command not found"
+    assert said[3] == "run = -126 /etc/passwd: Permission denied"
+    assert said.pop(4) == "both began"
+    assert said[4:6] == [f" {5 << 20} bytes = 0", f"count 1:{9 << 20} 8 out 0 err = 0"]
+    assert re.fullmatch(r"deaf = -8 job \d+ takes no more input", said[6])
+    assert said[7] == "signal by 15 = 143"
+    assert said[8].startswith("wait = -4 the end of the job did not come within 200 ms")
+    detached = re.fullmatch(r"detach (\d+) -8 = 0", said[9])
+    assert detached
+    assert said[10].startswith("attach = -404 there is no job 99999")
+    assert said[11].startswith("attach = -1 ")
+    assert said[12].startswith("run = -1 a command is missing")
+    text = "\n".join(said[13:])
+    for word in ("/usr\n", "0027\n", "first-b\udcffé\n", "\n3\n", "\n77", "7 9"):
+        assert word in text
+    shown = runs(programs, daemon.unix, f"attach {detached[1]}")
+    assert shown[1] == "attach 1:later 6 out 0 err = 0"
+
+
+def test_a_cut_connection_and_a_daemon_that_starts_anew(programs: Path, tmp_path: Path) -> None:
+    """Not a byte is lost or doubled when the daemon is killed in the middle of 60 MB each way."""
+    with Daemon(tmp_path / "daemon") as killed:
+        command = [str(programs / "runs"), killed.unix, "20000", "both 60"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            while process.stdout.readline() != b"both began\n":
+                pass
+            killed.kill()
+            killed.start()
+            assert process.stdout.read() == b" %d bytes = 0\n" % (60 << 20)
+            assert process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
+def test_a_library_that_is_lied_to(case: Case, programs: Path, tmp_path: Path) -> None:
+    """One sentence and no crash, in time, whatever the daemon says."""
+    _name, kind, lies = case
+    lying = LyingDaemon(tmp_path / "s", *lies)
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [str(programs / "runs"), lying.endpoint, str(int(TIMEOUT * 1000)), "run true"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stderr is not None
+    text = ""
+    for line in process.stdout:
+        text += line.decode()
+        if line.endswith(b":bye\n"):
+            lying.drop()
+    with process:
+        assert (process.wait(PATIENCE), process.stderr.read()) == (0, b"")
+    lying.close()
+    assert time.monotonic() - began < PATIENCE
+    assert re.search(rf" = {CODES[kind]} [^\x00-\x1f\x7f]+$", text), text
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("four_gigabytes", 3),
+        ("no_json", 3),
+        ("lines", 3),
+        ("failed", 1),
+        ("hangs_up_before_the_job_began", 3),
+    ],
+)
+def test_a_gomrun_that_is_lied_to(name: str, status: int, programs: Path, tmp_path: Path) -> None:
+    """One sentence and the exit status of `gom run`; its environment has been sent, but nothing hangs."""
+    [lies] = [case[2] for case in CASES if case[0] == name]
+    lying = LyingDaemon(tmp_path / "s", *lies)
+    done = said(programs, "gomrun", "-c", lying.endpoint, "true")
+    lying.close()
+    assert done.returncode == status
+    assert re.fullmatch(r"gomrun: [^\x00-\x1f\x7f]+\n", done.stderr)
+
+
+def said(programs: Path, name: str, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run gomrun under one of its names until it ends."""
+    return subprocess.run(
+        [str(programs / "names" / name), *words], capture_output=True, text=True, timeout=PATIENCE,
+        stdin=subprocess.DEVNULL, env={**os.environ, **more}, check=False,
+    )  # fmt: skip
+
+
+def test_help_is_that_of_gom_run(programs: Path) -> None:
+    """The same options are explained in the same words, under each name."""
+    assert said(programs, "gom", "run", "--help").stdout == run_options.RUN_USAGE
+    assert said(programs, "gom", "attach", "-h").stdout == run_options.ATTACH_USAGE
+    assert said(programs, "gomrun", "--help").stdout.endswith(run_options.RUN_USAGE)
+    assert said(programs, "mosrun", "--help").stdout == mosrun.USAGE + "\n"
+    assert said(programs, "gomrun", "--version").stdout == f"gomrun {VERSION}\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (), ("--nosuch", "true"), ("-n",), ("-n", "1", "-j", "2", "true"), ("--mem", "much", "true"),
+        ("-e", "ab", "true"), ("--mem-max=5Q", "true"), ("--no-input", "-t", "true"), ("-n=1", "true"),
+        ("",), ("--attach", "1", "true"), ("-c", "here", "true"), ("--", ""),
+        ("--mem", "99999999999999999999", "true"),
+    ],
+)  # fmt: skip
+def test_wrong_usage(programs: Path, words: tuple[str, ...]) -> None:
+    """One sentence, exit status 2, and nothing is asked."""
+    done = said(programs, "gomrun", *words, GOMD_ENDPOINT="unix:/nowhere")
+    assert done.returncode == 2
+    assert re.fullmatch(r"gomrun: .{15,}; see `gomrun --help`\n", done.stderr)
+
+
+def test_options_that_both_programs_refuse_in_the_same_words(programs: Path, daemon: Daemon) -> None:
+    """The compiled program says what the Python program says, and exits as it does."""
+    for words in (
+        ("run", "-n", "nosuch", "true"), ("run", "-n", "1", "-j", "2", "true"),
+        ("run", "--mem-max", "0", "true"), ("run", "--mem", "5M", "--mem-max", "4M", "true"),
+        ("run", "--carry", "/proc/x", "true"), ("run", "--frob", "true"), ("run", "-e", "xy", "true"),
+        ("run",), ("attach", "9999"), ("attach", "abc"), ("attach",), ("run", "/etc"), ("run", "x\x1bz"),
+    ):  # fmt: skip
+        python, compiled = gom(daemon, *words), said(programs, "gom", "-c", daemon.unix, *words)
+        same = (compiled.returncode, compiled.stdout.encode(), compiled.stderr.replace("?", "\\x1b").encode())
+        assert (python.returncode, python.stdout, python.stderr) == same, words
+
+
+def test_mosrun(programs: Path, daemon: Daemon) -> None:
+    """openMosix's options, its sentences, and the program's exit status."""
+    there = {"GOMD_ENDPOINT": daemon.unix}
+    for place in ("-l", "-h", "-j1", "-k"):
+        assert said(programs, "mosrun", place, "sh", "-c", "exit 7", **there).returncode == 7
+    done = said(programs, "mosrun", "-999", "true", **there)
+    assert (done.returncode, done.stderr) == (1, "Migration Failed: No such device or address\n")
+    for words in (("-jx", "true"), ("-q", "true"), ("-h", "-1", "true"), ("-l",), ()):
+        done = said(programs, "mosrun", *words, **there)
+        assert (done.returncode, done.stderr) == (1, mosrun.USAGE + "\n"), words
+    done = said(programs, "mosrun", "true", GOMD_ENDPOINT="unix:/nowhere/s")
+    assert (done.returncode, done.stderr[:8]) == (3, "mosrun: ")
+
+
+def test_the_installed_one(compiled: Path, daemon: Daemon) -> None:
+    """`make install` puts gomrun into libexec under its version's name, and a link to it into bin."""
+    gomrun = compiled / "bin" / "gomrun"
+    assert gomrun.resolve() == compiled / "libexec" / "gomd" / f"gomrun-{VERSION}"
+    done = subprocess.run([gomrun, "-c", daemon.unix, "echo", "hi"], capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, b"hi\n")
+    assert (compiled / "share" / "man" / "man1" / "gomrun.1").exists()
+    assert (compiled / "lib" / f"libgomd.so.{VERSION}").stat().st_size < 200_000
