@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, UnknownMetricFamily
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics import exposition
 from prometheus_client.registry import Collector, CollectorRegistry
 
@@ -22,6 +22,7 @@ from libgomd.wire.text import printable
 
 #: The media type of OpenMetrics; clients that do not accept it get the older text format.
 OPENMETRICS: Final = "application/openmetrics-text"
+PLAIN: Final = "text/plain; version=0.0.4; charset=utf-8"
 _KINDS: Final[Mapping[str, Any]] = {
     "gauge": GaugeMetricFamily,
     "counter": CounterMetricFamily,
@@ -67,7 +68,7 @@ def page(snapshot: Snapshot, openmetrics: bool) -> tuple[bytes, str]:
     registry.register(_Values(snapshot))
     if openmetrics:
         return exposition.generate_latest(registry), exposition.CONTENT_TYPE_LATEST
-    return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
+    return generate_latest(registry), PLAIN
 
 
 class _Values(Collector):
