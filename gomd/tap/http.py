@@ -127,7 +127,10 @@ def _full_name() -> str:
 def http_mistakes(endpoint: Endpoint, config: Config) -> Iterator[str]:
     """Yield a sentence for each reason why nothing can be served at ``endpoint``."""
     if find_spec("prometheus_client") is None:
-        yield "[http] endpoint: metrics need prometheus_client: pip install gomd[http]"
+        yield (
+            "[http] endpoint: metrics need prometheus_client: pip install gomd[http], or "
+            "apt install python3-prometheus-client"
+        )
     http = config.http
     if config.telnet.anonymous == "none" and http.anonymous == "auto" and not on_this_machine(endpoint):
         yield (
