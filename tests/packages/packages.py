@@ -13,7 +13,7 @@ from tests.integration.systemd.tree import CACHE, CHECKOUT, bare, do, locked
 #: Where `make deb` puts the packages.
 BUILT = Path(os.environ.get("GOMD_PACKAGES", CHECKOUT / "dist" / "deb"))
 #: What an administrator installs with `apt install ./*.deb`.
-NAMES = ("gom", "gomd", "libgomd-dev", "libgomd0", "python3-libgomd")
+NAMES = ("gomd", "gom", "python3-libgomd", "libgomd-dev", "libgomd0")
 #: Debian packages that the tests use on the machine.
 TOOLS = ("bash-completion", "logrotate", "man-db")
 
