@@ -17,11 +17,12 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
 UNRELEASED: Final = "not released yet"
-#: Where the version stands once, by file, as what is between two patterns.
+#: Where the version stands once, by file where that is there, as what is between two patterns.
 PLACES: Final = {
     "README.rst": r"(?<=220 gomd )\S+(?= node)",
     "clients/c/Makefile": r"(?<=^VERSION := ).*",
     "clients/c/gomd.3": r'(?<=^\.TH GOMD 3 "gomd )[^"]*',
+    "clients/c/gomrun.1": r'(?<=^\.TH GOMRUN 1 "" "gomd )[^"]*',
     "libgomd/version.py": r'(?<=VERSION: Final = ")[^"]*',
 }
 _VERSION: Final = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
@@ -54,7 +55,11 @@ def release(root: Path, version: str, date: datetime.date) -> list[str]:
     if _numbers(version) < _numbers(old[1]):
         raise SystemExit(f"{version} is older than {old[1]}, the version that is here")
     heading = f"{version} ({date.isoformat()})"
-    changes = {name: _replaced(root, name, pattern, version) for name, pattern in PLACES.items()}
+    changes = {
+        name: _replaced(root, name, pattern, version)
+        for name, pattern in PLACES.items()
+        if (root / name).exists()
+    }
     changes["NEWS.rst"] = news.replace(match[0], f"{heading}\n{'-' * len(heading)}\n", 1)
     day = format_datetime(datetime.datetime.combine(date, datetime.time(12), datetime.timezone.utc))
     entry = _CHANGELOG.format(version=version, date=day)
