@@ -12,7 +12,7 @@ DESTDIR ?=
 # Where `make install-unit` puts gomd.service.
 UNITDIR ?= /etc/systemd/system
 
-.PHONY: help run test format lint types imports docs diagrams page-tools page-pictures unit integration faults programs examples bench demo man pictures clients system criu clean install-openmosix-names uninstall-openmosix-names install-unit uninstall-unit
+.PHONY: help run test format lint types imports docs diagrams page-tools page-pictures unit integration faults programs examples bench demo man pictures clients system criu clean install-openmosix-names uninstall-openmosix-names install-unit uninstall-unit deb test-packages test-debian test-oldest dist manifest release
 
 help:
 	@echo 'make run          run the daemon in the foreground with gomd.ini'
@@ -32,6 +32,12 @@ help:
 	@echo 'make install-unit  gomd.service for this virtual environment; uninstall-unit removes it'
 	@echo 'make install-openmosix-names PREFIX=/usr/local'
 	@echo '                  mosctl, mosrun, migrate and mps, as openMosix had them; uninstall-... removes them'
+	@echo 'make deb          the Debian packages, in a clean Debian 13 made by debootstrap, as root: dist/deb'
+	@echo 'make test-packages  install, upgrade, remove and purge them on a Debian 13 with systemd, as root'
+	@echo 'make test-debian  the unit tests with the Python and the libraries of Debian 13, as root'
+	@echo 'make test-oldest  the unit tests with the oldest libraries that setup.cfg allows'
+	@echo 'make dist         the wheel and the source archive, checked: dist'
+	@echo 'make release VERSION=1.2.3  write the version and the date wherever they stand, then make dist and deb'
 	@echo 'make page-tools   what the tests of the page need: playwright-core and axe-core from npm'
 	@echo 'make clean        remove the virtual environment and all caches'
 
@@ -39,7 +45,7 @@ run: $(VENV)/.installed
 	@echo 'gomd: the telnet line is at the endpoint below; try: telnet 127.0.0.1 2901'
 	exec $(BIN)/twistd -n --pidfile= gomd --config gomd.ini
 
-test: lint types imports docs system page-tools unit integration
+test: lint types imports docs manifest system page-tools unit integration
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff check .
@@ -142,6 +148,39 @@ page-pictures: $(VENV)/.tested system page-tools
 	GOMD_PICTURES='$(CURDIR)/docs/pictures' $(BIN)/python -m pytest -q tests/integration/test_page.py tests/integration/test_page_node.py \
 	  -k 'many or accessible or dragged or charts'
 
+# Debian packages. The clean systems are kept in $GOMD_TEST_CACHE, else /var/cache/gomd-tests.
+deb:
+	packaging/make-deb dist/deb
+
+test-packages: $(VENV)/.tested deb
+	$(BIN)/python -m pytest -q tests/packages
+
+test-debian:
+	packaging/test-debian $(if $(ONLY),$(ONLY),tests/unit)
+
+# What setup.cfg names as the oldest versions is what a user may have.
+test-oldest:
+	$(PYTHON) -m venv --clear $(VENV)-oldest
+	$(PYTHON) contrib/oldest-versions setup.cfg >$(VENV)-oldest/versions
+	$(VENV)-oldest/bin/python -m pip install -q --disable-pip-version-check -r $(VENV)-oldest/versions
+	PYTHONPATH=. $(VENV)-oldest/bin/python -m pytest -q -p no:cacheprovider $(if $(ONLY),$(ONLY),tests/unit)
+
+# Whether everything in the repository is in the source archive.
+manifest: $(VENV)/.tested
+	@if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then $(BIN)/check-manifest --no-build-isolation; \
+	 else echo 'there is no repository here to compare the source archive with'; fi
+
+# The same commit gives the same files: every time stamp is that of the commit.
+dist: $(VENV)/.tested manifest
+	rm -rf build dist/gomd-*.tar.gz dist/gomd-*.whl
+	$(BIN)/python contrib/build-dist dist
+	$(BIN)/twine check --strict dist/gomd-*.tar.gz dist/gomd-*.whl
+
+release: $(VENV)/.tested
+	$(BIN)/python contrib/release.py '$(VERSION)'
+	$(MAKE) man
+	$(MAKE) dist deb
+
 # A criu that works on this kernel, for moving jobs: the system's own, otherwise one under /opt/gomd-criu.
 criu:
 	@sh contrib/get-criu
@@ -167,5 +206,5 @@ $(VENV)/.tested: $(VENV)/.made setup.cfg pyproject.toml
 clean:
 	$(MAKE) -s -C clients/c clean
 	$(MAKE) -s -C clients/java clean
-	rm -rf $(VENV) tests/page/node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-oldest tests/page/node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -171,7 +171,7 @@ def gomd() -> str:
         "gomd runs on every node of a Linux cluster. It collects what the kernel knows of the node, answers "
         "requests of gom(1), programs and browsers, knows which nodes are up, and starts and moves "
         "processes. It is a plugin of twistd, whose options come before the word gomd: -n keeps "
-        "it in the foreground."
+        "it in the foreground. Debian calls the program twistd3."
     )
     page.head("OPTIONS")
     page.entries([

@@ -107,7 +107,7 @@ def _everything(places: Sequence[Endpoint], token: str, options: DoctorOptions) 
         found.append(_here(doctor_here.no_daemon(str(error))))
         found += map(_here, doctor_here.configuration(options.config))
         found += map(_here, doctor_here.state_of(doctor_here.own_state()))
-        found.append(_here(doctor_here.screens()))
+        found += map(_here, doctor_here.extras())
         return found, NO_DAEMON
     try:
         found.append(_here(Finding("daemon", GOOD, f"the daemon answers at {line.endpoint}")))
@@ -119,7 +119,7 @@ def _everything(places: Sequence[Endpoint], token: str, options: DoctorOptions) 
         line.close()
     if options.config:
         found += map(_here, doctor_here.configuration(options.config))
-    found.append(_here(doctor_here.screens()))
+    found += map(_here, doctor_here.extras())
     return found, _status(found)
 
 

@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Final
 
+from gom.twistd import find_twistd, twistd_name
 from libgomd.endpoints import ROOT_STATE, state_directory
 from libgomd.model import Finding, FindingState
 
 GOOD, WARN, BAD = FindingState
 #: Seconds that `twistd gomd --check` may take: it asks criu and a name server.
 CHECK_TIMEOUT: Final = 40.0
-_START: Final = "systemctl start gomd (or: twistd -n gomd); journalctl -u gomd says why it ended"
+_START: Final = "systemctl start gomd (or: {} -n gomd); journalctl -u gomd says why it ended"
 
 
 def no_daemon(reason: str) -> Finding:
     """Return the finding that no daemon answers."""
-    return Finding("daemon", BAD, f"no daemon answers: {reason}", _START)
+    return Finding("daemon", BAD, f"no daemon answers: {reason}", _START.format(twistd_name()))
 
 
-def screens() -> Finding:
-    """Return the finding about the live screens: whether they can be shown."""
+def extras() -> Iterator[Finding]:
+    """Yield which optional libraries are there: for the live screens, and for the membership engine swim."""
+    yield _screens()
+    has_swim = importlib.util.find_spec("kinship") is not None
+    yield Finding(
+        "engines", GOOD,
+        "kinship is there: [peers] engine may be swim" if has_swim
+        else "kinship is missing, which only [peers] engine = swim needs; Debian has no package of it",
+    )  # fmt: skip
+
+
+def _screens() -> Finding:
     if importlib.util.find_spec("textual") is not None:
         return Finding("screens", GOOD, "textual is there: gom top and gom mon are live")
     return Finding(
@@ -63,16 +72,14 @@ def configuration(config: str, limit: float = CHECK_TIMEOUT) -> Iterator[Finding
 
     :param config: the file, empty for the one that the daemon would find.
     """
-    twistd = os.path.join(os.path.dirname(sys.executable), "twistd")
-    if not os.access(twistd, os.X_OK):
-        found = shutil.which("twistd")
-        if found is None:
-            yield Finding(
-                "installation", BAD, "twistd is not there, so gomd cannot be started",
-                "apt install gomd, or pip install gomd",
-            )  # fmt: skip
-            return
-        twistd = found
+    twistd = find_twistd()
+    if twistd is None:
+        yield Finding(
+            "installation", BAD, "twistd is not there, so gomd cannot be started",
+            "apt install gomd, or pip install gomd",
+        )  # fmt: skip
+        return
+    again = f"{os.path.basename(twistd)} gomd --check"
     command = [twistd, "--pidfile=", "gomd", "--check", *(["--config", config] if config else [])]
     try:
         done = subprocess.run(  # noqa: S603 - a program of this installation, no shell
@@ -80,15 +87,13 @@ def configuration(config: str, limit: float = CHECK_TIMEOUT) -> Iterator[Finding
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
-        yield Finding(
-            "configuration", BAD, f"`twistd gomd --check` does not work: {error}", "twistd gomd --check"
-        )
+        yield Finding("configuration", BAD, f"`{again}` does not work: {error}", again)
         return
     lines = [line.removeprefix("gomd: ") for line in (done.stdout + done.stderr).splitlines()]
     if done.returncode:
         for line in lines:
             if line.strip():
-                yield Finding("configuration", BAD, line, "correct that, then: twistd gomd --check")
+                yield Finding("configuration", BAD, line, f"correct that, then: {again}")
         return
     for line in lines:
         if line.startswith("the configuration is good"):
@@ -98,4 +103,4 @@ def configuration(config: str, limit: float = CHECK_TIMEOUT) -> Iterator[Finding
         elif line.startswith("processes cannot be moved"):
             yield Finding("criu", WARN, line, "as root: apt install criu, or make criu")
         else:
-            yield Finding("configuration", WARN, line, "correct that, then: twistd gomd --check")
+            yield Finding("configuration", WARN, line, f"correct that, then: {again}")

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from gom import init_options
-from gom.init_file import NewNode, check_path, text_of
+from gom.init_file import NewNode, check_path, sets_nothing, text_of
 from gom.init_options import PEER_PORT, InitOptions
 from gom.key import KEY_BYTES
-from libgomd.durable import create_exclusively
+from gom.twistd import twistd_name
+from libgomd.durable import create_exclusively, replace_durably
 from libgomd.errors import ConfigError, MalformedRequest
 from libgomd.keys import read_key_file
 from libgomd.node_names import name_from_host
@@ -109,7 +110,7 @@ def _is_same(one: str, other: str) -> bool:
 
 def _check_nothing_there(config: str, key: str, given: str | None) -> None:
     """Check that nothing is overwritten. :raises ConfigError: gomd.ini or the key is there already."""
-    there = os.path.lexists(config)
+    there = os.path.lexists(config) and not sets_nothing(config)
     if there and os.path.lexists(key):
         raise ConfigError(
             [f"this node is configured already ({config} and {key} are there, and nothing is ever "
@@ -258,7 +259,10 @@ def _write(config: str, key: str, secret: bytes | None, text: str) -> bool:
 
 def _create(path: str, content: bytes, mode: int) -> None:
     try:
-        create_exclusively(path, content)
+        if sets_nothing(path):
+            replace_durably(path, content)
+        else:
+            create_exclusively(path, content)
         os.chmod(path, mode)
     except FileExistsError as error:
         raise ConfigError([f"{path} has come into being just now, and is never overwritten"]) from error
@@ -285,8 +289,8 @@ def _report(config: str, node: NewNode, made_key: bool, is_named: bool) -> str:
 
 def _start_line(config: str, named: str) -> str:
     if config == ROOT_FILE:
-        return "systemctl enable --now gomd    (without systemd: twistd gomd)"
-    return f"twistd -n gomd{named}"
+        return f"systemctl enable gomd && systemctl restart gomd    (without systemd: {twistd_name()} gomd)"
+    return f"{twistd_name()} -n gomd{named}"
 
 
 def next_line(node: NewNode, named: str = "") -> str:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from gom.twistd import twistd_name
 from libgomd.errors import ConfigError
+from libgomd.private import open_private
 
 PAGE_ENDPOINT: Final = "tcp:127.0.0.1:2980"
 #: Characters that gomd.ini would read as the end of a value, or as more than one.
 _SPECIAL: Final = "#'\",;"
+#: The line by which the file of a package (packaging/debian/default.ini) says that it may be replaced.
+UNSET: Final = b"# Nothing is set here: `gom init` replaces this file."
+#: Largest size of such a file.
+_MAX_UNSET_BYTES: Final = 65536
 
 
 class NewNode(NamedTuple):
@@ -37,11 +43,26 @@ def check_path(path: str) -> str:
     return path
 
 
+def sets_nothing(path: str) -> bool:
+    """
+    Return whether ``path`` is the plain file of comments that a package installs: it may be replaced. Blocks.
+
+    Any other file is somebody's work; so is this one once a setting is in it. False for what cannot be read.
+    """
+    try:
+        with open(open_private(path), "rb") as file:
+            lines = file.read(_MAX_UNSET_BYTES).splitlines()
+    except OSError:
+        return False
+    said = [line for line in map(bytes.strip, lines) if line and not line.startswith(b"#")]
+    return UNSET in lines and not said
+
+
 def text_of(node: NewNode) -> str:
     """Return the text of gomd.ini."""
     lines = [
         "# gomd.ini of this node, written by `gom init`. What is not here has its default: gomd.ini(5)",
-        "# has every setting. After a change: `twistd gomd --check`, then restart or reload the daemon.",
+        f"# has every setting. After a change: `{twistd_name()} gomd --check`, then restart or reload gomd.",
         "",
         "[node]",
         "# Its name in the cluster; its number is the low 16 bits of its address unless `id` says another.",

@@ -34,7 +34,8 @@ usage: gom init [--name NAME] [--address ADDRESS] [--node-id N] [--key FILE]
   --yes              ask nothing: the defaults hold for what is not given
 
 Writes gomd.ini and the key of this node, and says what to run on the next one. On a terminal it asks for
-what is not given. Files that exist are never overwritten.
+what is not given. Files that exist are never overwritten, except the gomd.ini that a package has
+installed, while nothing is set in it.
 """
 #: The peers' port, of daemons whose seed is named without one.
 PEER_PORT: Final = 5428

@@ -30,7 +30,7 @@ from twisted.internet.endpoints import (
     TCP6ClientEndpoint,
     UNIXClientEndpoint,
 )
-from twisted.internet.error import ConnectError, ConnectingCancelledError
+from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLookupError
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 
@@ -105,10 +105,16 @@ def _dialler(reactor: Any, place: Endpoint, tried: Sequence[str]) -> Dial:
     factory.noisy = False
 
     async def dial() -> LineConnection:
+        given_up: list[object] = []
+        connecting = endpoint.connect(factory)
+        waiting: Deferred[object] = Deferred(lambda _: (given_up.append(True), connecting.cancel()))
+        connecting.chainDeferred(waiting)
         try:
-            connection = await endpoint.connect(factory)
-        except ConnectingCancelledError as error:  # Twisted's own, and no CancelledError
-            raise CancelledError from error
+            connection = await waiting
+        except (ConnectingCancelledError, DNSLookupError) as error:  # Twisted says either
+            if given_up:
+                raise CancelledError from error
+            raise
         assert isinstance(connection, LineConnection)
         if isinstance(place, FoundUnix):
             handle = connection.transport.getHandle()  # type: ignore[union-attr]

@@ -22,6 +22,7 @@ from gomd.cluster.seeds import is_name, look_up, reason_of
 from gomd.config import Config
 from gomd.services.listening import check_socket_directory
 from gomd.services.state import StateDirectory, check_directory
+from gomd.services.state_format import check_format
 from gomd.tap.choices import check_manhole, node_id_of
 from gomd.tap.databases import check_database
 from gomd.tap.http import check_certificate
@@ -68,6 +69,7 @@ def _is_running(state: str) -> bool:
 
 def _check_state(config: Config) -> None:
     StateDirectory(config.node.state_dir).check()
+    check_format(config.node.state_dir)
     check_directory("[jobs] spool", config.jobs.spool)
 
 

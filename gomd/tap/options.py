@@ -113,7 +113,10 @@ def check_built(config: Config) -> None:
         mistakes.extend(http_mistakes(config.http.endpoint, config))
     mistakes.extend(ganglia_mistakes(config))
     if config.peers.engine == "swim" and find_spec("kinship") is None:
-        mistakes.append("[peers] engine: swim needs the package kinship: pip install gomd[swim]")
+        mistakes.append(
+            "[peers] engine: swim needs the package kinship, which Debian does not have: pip install "
+            "gomd[swim], or choose heartbeat or map"
+        )
     if mistakes:
         raise ConfigError(mistakes)
 

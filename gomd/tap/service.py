@@ -21,6 +21,7 @@ from gomd.services.pidfile import check_pid_file
 from gomd.services.process_limits import lower_oom_score, raise_file_limit, share_interpreter
 from gomd.services.signals import install_handlers
 from gomd.services.state import StateDirectory, check_directory
+from gomd.services.state_format import check_format, sign_format
 from gomd.tap.checking import check_directories
 from gomd.tap.choices import ganglia_of, manhole_of, node_id_of, telnet_endpoints
 from gomd.tap.compose import Taken, compose
@@ -52,6 +53,8 @@ def makeService(options: Options) -> IService:
         node_id = node_id_of(config)
         state = StateDirectory(config.node.state_dir)
         state.take()
+        check_format(state.path)
+        sign_format(state.path)
         check_directory("[jobs] spool", config.jobs.spool)
         check_pid_file(options.pid_file)
         passed = take_sockets(os.environ, os.getpid())

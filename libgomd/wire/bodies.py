@@ -11,9 +11,11 @@ import importlib.util
 import io
 import secrets
 from collections.abc import Callable
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
 from libgomd.errors import MalformedBody
+from libgomd.wire.cbor_subset import decode_array
 from libgomd.wire.layouts import BY_KIND, LAYOUTS, check
 from libgomd.wire.messages import MAX_PACKET, MIN_ROOM, Datagram, Question
 
@@ -110,6 +112,28 @@ def decode_body(body: bytes, packet_length: int) -> Datagram:
     :param packet_length: bytes of the whole packet, which limit the answer to a question.
     :raises MalformedBody: for any other bytes, and nothing else.
     """
+    try:
+        values = _reader()(body)
+        layout = BY_KIND.get(values[0]) if values and type(values[0]) is int else None
+        if layout is None:
+            raise ValueError(f"an unknown kind: {values[:1]!r:.20}")
+        check(layout, values)
+        message = layout.read(values, packet_length)
+    except ValueError as error:
+        raise MalformedBody(f"a body of {len(body)} bytes: {error}") from error
+    return Datagram(values[1], values[2], values[3], values[4], message)
+
+
+@lru_cache(maxsize=1)
+def _reader() -> Callable[[bytes], tuple[Any, ...]]:
+    """Return what reads one array: cbor2, if its version can be told to be strict."""
+    import cbor2
+
+    return _read_strictly if hasattr(cbor2, "SemanticDecoderCallback") else decode_array
+
+
+def _read_strictly(body: bytes) -> tuple[Any, ...]:
+    """Return the array that ``body`` is, by cbor2 from version 6 on. :raises ValueError: it is none."""
     import cbor2
 
     try:
@@ -122,13 +146,8 @@ def decode_body(body: bytes, packet_length: int) -> Datagram:
             allow_duplicate_keys=False,
             immutable=True,
         )
-        if end != _END or type(values) is not tuple:
-            raise ValueError("not one array")
-        layout = BY_KIND.get(values[0]) if values and type(values[0]) is int else None
-        if layout is None:
-            raise ValueError(f"an unknown kind: {values[:1]!r:.20}")
-        check(layout, values)
-        message = layout.read(values, packet_length)
-    except (cbor2.CBORError, ValueError) as error:
-        raise MalformedBody(f"a body of {len(body)} bytes: {error}") from error
-    return Datagram(values[1], values[2], values[3], values[4], message)
+    except cbor2.CBORError as error:
+        raise ValueError(str(error)) from error
+    if end != _END or type(values) is not tuple:
+        raise ValueError("not one array")
+    return values

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from libgomd import blocking
+from libgomd.version import VERSION
 from tests.integration.daemon import Daemon
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +80,7 @@ def test_it_is_installed_as_other_libraries(build: Path, tmp_path: Path) -> None
     usr = tmp_path / "usr"
     assert (usr / "include" / "gomd.h").is_file()
     assert (usr / "share" / "man" / "man3" / "gomd.3").is_file()
-    assert (usr / "lib" / "libgomd.so").resolve().name == "libgomd.so.0.1.0"
+    assert (usr / "lib" / "libgomd.so").resolve().name == f"libgomd.so.{VERSION}"
     assert "libdir=/usr/lib\n" in (usr / "lib" / "pkgconfig" / "gomd.pc").read_text()
     library = str(usr / "lib" / "libgomd.so")
     assert "SONAME               libgomd.so.0\n" in run("objdump", "-p", library)

@@ -26,6 +26,9 @@ DOWN_TIMEOUT = 15.0
 UNREACHED_TIMEOUT = 60.0
 #: Seconds between two attempts to connect to a job; a job that moves meanwhile is tried at once.
 RETRY_INTERVAL = 0.5
+#: Seconds for which a node has to say that it has not the job. A daemon that stops says so, too, in older
+#: versions, and the next one finds the job again.
+MISSING_TIMEOUT = 5.0
 #: Seconds between two attempts to end what still runs of a lost job, and seconds until they are given up.
 LEFTOVER_RETRY_INTERVAL = 10.0
 LEFTOVER_TIMEOUT = 86400.0
@@ -86,10 +89,12 @@ class RemoteJobs:
         :param newest: returns the current entry of the job, which may move during the search.
         """
         begun = down_since = self._clock.seconds()
+        missing_since: float | None = None
         while self._running():
             moved, job = job, newest()
             if moved.node != job.node:
                 begun = down_since = self._clock.seconds()
+                missing_since = None
             node, why = self._node(job.node), "it is not known any more"
             try:
                 if node is not None:
@@ -102,14 +107,18 @@ class RemoteJobs:
                     finally:
                         self._turns.release()
             except (NotFound, NotAllowed) as error:
-                if newest().node == job.node:
+                if newest().node != job.node:
+                    continue
+                if missing_since is None:
+                    missing_since = self._clock.seconds()
+                elif self._clock.seconds() - missing_since >= MISSING_TIMEOUT:
                     return f"node {job.node} {node.name if node else ''} has it no more: {error}"
-                continue
+                why = str(error)
             except Conflict as error:  # it is being moved, or has moved: `newest` will tell its node
-                begun = self._clock.seconds()
+                begun, missing_since = self._clock.seconds(), None
                 why = str(error)
             except GomdError as error:
-                why = str(error)
+                missing_since, why = None, str(error)
             now = self._clock.seconds()
             if node is not None and node.up:
                 down_since = now

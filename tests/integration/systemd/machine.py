@@ -73,11 +73,13 @@ class Machine:
     One machine, from `__enter__` to `__exit__`.
 
     :param home: a directory for it. :param tree: of `tests.integration.systemd.tree`.
+    :param sources: what is copied to its /src; None: what of the checkout is installed.
     """
 
-    def __init__(self, home: Path, tree: Path) -> None:
+    def __init__(self, home: Path, tree: Path, sources: Path | None = None) -> None:
         self._home = home
         self._tree = tree
+        self._sources = sources
         self._cgroup = Path(_unified(), f"gomd-test-{os.getpid()}-{home.name}")
         self._outer: subprocess.Popen[bytes] | None = None
         self._cursor = ""
@@ -95,17 +97,8 @@ class Machine:
         self.close()
 
     def _start(self) -> None:
-        sources, place = self._home / "sources", self._home / "machine"
-        sources.mkdir()
+        sources, place = self._sources or _checkout(self._home / "sources"), self._home / "machine"
         place.mkdir()
-        for name in SOURCES:
-            source = CHECKOUT / name
-            if source.is_dir():
-                shutil.copytree(
-                    source, sources / name, ignore=shutil.ignore_patterns("__pycache__", "dropin*")
-                )
-            else:
-                shutil.copy(source, sources / name)
         self._cgroup.mkdir()
         script = f'echo $$ >{self._cgroup}/cgroup.procs; exec unshare --cgroup -- sh -c "$0" init "$@"'
         outer = self._outer = subprocess.Popen(
@@ -199,6 +192,18 @@ class Machine:
 
 
 _PATH = "/opt/gomd/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def _checkout(sources: Path) -> Path:
+    """Copy what of the checkout is installed to ``sources``, and return that."""
+    sources.mkdir()
+    for name in SOURCES:
+        source = CHECKOUT / name
+        if source.is_dir():
+            shutil.copytree(source, sources / name, ignore=shutil.ignore_patterns("__pycache__", "dropin*"))
+        else:
+            shutil.copy(source, sources / name)
+    return sources
 
 
 def wait_until(condition: object) -> None:

@@ -52,11 +52,8 @@ def built() -> Path:
 
     :raises CannotBuild: it cannot be made.
     """
-    tree = CACHE / SUITE
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with _locked(CACHE / "lock"):
-        if not _complete(tree):
-            _debootstrap(tree)
+    tree = bare()
+    with locked(CACHE / "lock"):
         wanted = _fingerprint()
         stamp = tree / "opt/gomd/.requirements"
         if not stamp.exists() or stamp.read_text() != wanted:
@@ -65,12 +62,27 @@ def built() -> Path:
     return tree
 
 
+def bare() -> Path:
+    """
+    Return the directory of a tree that has Debian's packages; what else is in it is unsaid. Blocks.
+
+    :raises CannotBuild: it cannot be made.
+    """
+    tree = CACHE / SUITE
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with locked(CACHE / "lock"):
+        if not _complete(tree):
+            _debootstrap(tree)
+    return tree
+
+
 def _complete(tree: Path) -> bool:
     return (tree / "usr/lib/systemd/systemd").exists()
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Have the lock ``path``. Blocks until nobody else has it."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -97,7 +109,7 @@ def _debootstrap(tree: Path) -> None:
     unfinished = tree.with_suffix(".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     shutil.rmtree(tree, ignore_errors=True)
-    _do("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(unfinished))
+    do("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(unfinished))
     for rubbish in (unfinished / "var/cache/apt/archives", unfinished / "var/lib/apt/lists"):
         shutil.rmtree(rubbish, ignore_errors=True)
     unfinished.rename(tree)
@@ -115,20 +127,21 @@ def _install_requirements(tree: Path) -> None:
     platforms = [
         f"--platform={each}_{machine}" for each in ("manylinux2014", "manylinux_2_28", "manylinux_2_34")
     ]
-    _do(
+    do(
         sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "-d", str(wheels),
         "--only-binary=:all:", f"--python-version={PYTHON}", "--implementation=cp", *platforms,
         *_BUILD_TOOLS, *requirements(),
     )  # fmt: skip
-    _do("chroot", str(tree), "python3", "-m", "venv", "/opt/gomd")
-    _do(
+    do("chroot", str(tree), "python3", "-m", "venv", "/opt/gomd")
+    do(
         "chroot", str(tree), "/opt/gomd/bin/pip", "install", "-q", "--no-index", "--find-links=/opt/wheels",
         *_BUILD_TOOLS, *requirements(),
     )  # fmt: skip
     shutil.rmtree(wheels)
 
 
-def _do(*command: str) -> None:
+def do(*command: str) -> None:
+    """Run a program to its end. :raises CannotBuild: it failed."""
     try:
         subprocess.run(
             command, check=True, timeout=PATIENCE, stdin=subprocess.DEVNULL, text=True,

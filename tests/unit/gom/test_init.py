@@ -71,6 +71,40 @@ def test_what_it_writes_can_be_started(tmp_path: Path, capsys: Captured, umask: 
     assert "this machine's alone" in capsys.readouterr().out
 
 
+PACKAGED = Path(__file__).parents[3] / "packaging" / "debian" / "default.ini"
+
+
+def test_the_file_of_a_package_is_replaced_while_nothing_is_set_in_it(tmp_path: Path) -> None:
+    """The one in packaging/debian is; with a setting, or as a link, it is somebody's, and stays."""
+    home = tmp_path / "etc" / "gomd"
+    home.mkdir(parents=True)
+    config = home / "gomd.ini"
+    config.write_bytes(PACKAGED.read_bytes() + b"[node]\nname = mine\n")
+    before = contents(tmp_path)
+    assert main(arguments(tmp_path)) == 1
+    assert contents(tmp_path) == before
+    config.rename(home / "other.ini")
+    (home / "other.ini").write_bytes(PACKAGED.read_bytes())
+    config.symlink_to("other.ini")
+    assert main(arguments(tmp_path)) == 1
+    config.unlink()
+    config.write_bytes(PACKAGED.read_bytes())
+    assert main(arguments(tmp_path, "--name", "alpha")) == 0
+    assert loaded(tmp_path).node.name == "alpha"
+    assert config.stat().st_mode & 0o777 == 0o644
+    assert main(arguments(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"# mine\n", b"[node]\n"])
+def test_no_other_file_is_replaced(tmp_path: Path, content: bytes) -> None:
+    """Empty ones and comments of somebody's neither."""
+    (tmp_path / "etc" / "gomd").mkdir(parents=True)
+    (tmp_path / "etc" / "gomd" / "gomd.ini").write_bytes(content)
+    before = contents(tmp_path)
+    assert main(arguments(tmp_path)) == 1
+    assert contents(tmp_path) == before
+
+
 def test_the_defaults_are_multicast_a_new_key_and_no_page(tmp_path: Path) -> None:
     """And two new clusters have two keys."""
     for name in ("one", "two"):

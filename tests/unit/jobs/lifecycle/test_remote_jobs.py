@@ -11,8 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.jobs.home.changes import JobChanges
 from gomd.jobs.lifecycle.frame_stream import FrameStream
-from gomd.jobs.lifecycle.remote_jobs import DOWN_TIMEOUT, RETRY_INTERVAL, RemoteJobs
-from libgomd.errors import PeerUnreachable
+from gomd.jobs.lifecycle.remote_jobs import DOWN_TIMEOUT, MISSING_TIMEOUT, RETRY_INTERVAL, RemoteJobs
+from libgomd.errors import GomdError, NotFound, PeerUnreachable
 from libgomd.model import Job, JobState, Node, Status
 from libgomd.wire.lines import Request
 
@@ -23,6 +23,7 @@ class RemoteJobsTests(SynchronousTestCase):
         self.changes = JobChanges(self.clock)
         self.asked: list[int] = []
         self.answering: set[int] = set()
+        self.refusal: GomdError = PeerUnreachable("it is silent")
         self.status = Status.CONFIGURED | Status.UP
         self.job = Job(7, 1, 2, 4711, "anna", JobState.RUNNING, None, "make", 1000, 0.0)
         self.there = FrameStream()
@@ -37,7 +38,7 @@ class RemoteJobsTests(SynchronousTestCase):
     async def open(self, node: Node, request: Request, caller: object) -> FrameStream:
         self.asked.append(node.id)
         if node.id not in self.answering:
-            raise PeerUnreachable("it is silent")
+            raise self.refusal
         return self.there
 
     def search(self) -> Deferred[FrameStream | str]:
@@ -71,3 +72,26 @@ class RemoteJobsTests(SynchronousTestCase):
         found = self.search()
         self.clock.pump([RETRY_INTERVAL] * int(DOWN_TIMEOUT / RETRY_INTERVAL))
         self.assertEqual(self.successResultOf(found), "node 2 node2 went down")
+
+    def test_a_node_that_has_it_no_more_says_so_for_a_while(self) -> None:
+        """Then the job is lost."""
+        self.refusal = NotFound("there is no job 1-7 here")
+        found = self.search()
+        self.clock.pump([RETRY_INTERVAL] * (int(MISSING_TIMEOUT / RETRY_INTERVAL) - 1))
+        self.assertNoResult(found)
+        self.clock.pump([RETRY_INTERVAL] * 2)
+        self.assertEqual(self.successResultOf(found), "node 2 node2 has it no more: there is no job 1-7 here")
+
+    def test_a_daemon_that_stops_says_so_too_and_the_next_one_has_it(self) -> None:
+        """What it said before it was silent does not count when its successor says it again."""
+        self.refusal = NotFound("there is no job 1-7 here")
+        found = self.search()
+        self.clock.pump([RETRY_INTERVAL] * 2)
+        self.refusal = PeerUnreachable("it is silent")
+        self.clock.pump([RETRY_INTERVAL] * int(MISSING_TIMEOUT / RETRY_INTERVAL))
+        self.refusal = NotFound("there is no job 1-7 here")
+        self.clock.pump([RETRY_INTERVAL] * 2)
+        self.assertNoResult(found)
+        self.answering = {2}
+        self.clock.pump([RETRY_INTERVAL])
+        self.assertIs(self.successResultOf(found), self.there)
