@@ -74,9 +74,10 @@ class KeepOrder(NamedTuple):
 
 class AwaitOrder(NamedTuple):
     """
-    Get ready for the `SpawnSpec` of a job that is about to come from another node, and wait for it.
+    Get ready for a move. Nothing answers it.
 
-    It is the first that a new supervisor hears, or it does not come. Nothing answers it.
+    A new supervisor may hear it first: its `SpawnSpec` is about to come, with the job from another node. The
+    supervisor of a job hears it when the job is offered to another node, so that it may soon be frozen.
 
     :ivar id: ``HOME-JOB``. :ivar cgroup: as in `SpawnSpec`.
     """

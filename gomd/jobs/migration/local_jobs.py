@@ -18,7 +18,7 @@ from libgomd.errors import GomdError, NotFound
 from libgomd.model import Job, JobState
 from libgomd.wire.frames import MOVED, encode_signal
 from libgomd.wire.job_messages import JobReport, encode
-from libgomd.wire.job_orders import END, PlainOrder
+from libgomd.wire.job_orders import END, AwaitOrder, PlainOrder
 
 
 class LocalJobs:
@@ -179,6 +179,12 @@ class LocalJobs:
         stream.listen(lambda frame: stream.close() if frame.kind == MOVED else None)
 
     # -- a job that leaves
+
+    def await_freeze(self, name: str) -> None:
+        """Let the supervisor of a job get ready to freeze it, if it is connected."""
+        job = self.get(name)
+        if job is not None and job.connected:
+            job.relay.to_job(encode(AwaitOrder(name)))
 
     def begin_leaving(self, name: str, supervisor_lost: Callable[[str], None]) -> None:
         """

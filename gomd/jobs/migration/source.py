@@ -116,6 +116,8 @@ class MigrationSource:
             details = SettledDetails(self.signals)
         sent = MigrationMessage(self.migration, message.word, context.own_id, reason, details, files)
         context.channels.send(self.other, sent, ours=True)
+        if message is MessageKind.OFFER:
+            context.jobs.await_freeze(name)
 
     def hear(self, message: MigrationMessage) -> None:
         """Take what a message of the target says besides its word."""

@@ -40,7 +40,7 @@ from gomd.jobs.supervisor.supervisor import Supervisor
 from gomd.jobs.supervisor.terminal_state import HandedTerminal
 from libgomd.errors import CannotMove
 from libgomd.wire import frames, job_messages
-from libgomd.wire.job_orders import END, FREEZE, FreezeOrder, LockOrder, Order, OrderOutcome
+from libgomd.wire.job_orders import END, FREEZE, AwaitOrder, FreezeOrder, LockOrder, Order, OrderOutcome
 from libgomd.wire.resumable import CHUNK, Store
 
 #: Seconds a child may take beyond criu's own limit.
@@ -84,6 +84,10 @@ class FreezingSupervisor(Supervisor):
             elif isinstance(order, LockOrder):
                 self._spec = self._spec._replace(lock=order.lock)
                 self._write_job()
+            elif isinstance(order, AwaitOrder):
+                # Else it would be imported, for 15 ms, between the order to freeze and the freeze.
+                with suppress(Exception):  # the freeze says why, and the job goes on
+                    from gomd.jobs.checkpoint import page_relay  # noqa: F401
             elif order.do == END:
                 self._leave_for_good()
             else:
