@@ -92,7 +92,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         return _do(argv)
     except WrongUsage as error:
-        return _fail(f"{error}; see `gom --help`", WRONG_USAGE)
+        told = str(error)
+        return _fail(told if "--help`" in told else f"{told}; see `{_help_for(argv, error)}`", WRONG_USAGE)
     except (ConnectionLost, MalformedReply) as error:
         return _fail(str(error), NO_DAEMON)
     except GomdError as error:
@@ -105,6 +106,19 @@ def main(argv: Sequence[str]) -> int:
         return BROKEN_PIPE
     except OSError as error:
         return _fail(f"the answer cannot be written: {error.strerror}", REFUSED)
+
+
+def _help_for(argv: Sequence[str], error: WrongUsage) -> str:
+    """Return the command line that explains what was used wrongly: the verb's own help where it has one."""
+    from gom.usages import usage_of
+
+    try:
+        words = parse(argv).words
+    except WrongUsage:
+        return "gom --help"
+    verb = next((word for word in words if not word.startswith("@")), "").lower()
+    is_own = verb in ("history", "report") or bool(usage_of(verb))
+    return f"gom {verb} --help" if is_own and not isinstance(error.__cause__, ConfigError) else "gom --help"
 
 
 def _fail(sentence: str, status: int) -> int:
