@@ -74,7 +74,7 @@ def test_what_is_looked_at_is_asked_for(viewer: Viewer) -> None:
     viewer.press("home")
     viewer.know(at=4.0)
     viewer.look()
-    assert viewer.feed.wants[-1].pinned == ()
+    assert not viewer.feed.wants[-1].pinned
 
 
 def test_marked_rows_are_asked_for(viewer: Viewer) -> None:
