@@ -41,7 +41,8 @@ def main(argv: Sequence[str], hand_over: Callable[[str, Sequence[str]], None] | 
     try:
         return _do(argv, hand_over)
     except WrongUsage as error:
-        return fail(f"{error}; see `gom --help`", WRONG_USAGE)
+        told = str(error)
+        return fail(told if "--help`" in told else f"{told}; see `{_help_for(argv, error)}`", WRONG_USAGE)
     except (ConnectionLost, MalformedReply) as error:
         return fail(str(error), NO_DAEMON)
     except GomdError as error:
@@ -54,6 +55,19 @@ def main(argv: Sequence[str], hand_over: Callable[[str, Sequence[str]], None] | 
         return BROKEN_PIPE
     except OSError as error:
         return fail(f"the answer cannot be written: {error.strerror}", REFUSED)
+
+
+def _help_for(argv: Sequence[str], error: WrongUsage) -> str:
+    """Return the command line that explains what was used wrongly: the verb's own help where it has one."""
+    from gom.usages import usage_of
+
+    try:
+        words = parse(argv).words
+    except WrongUsage:
+        return "gom --help"
+    verb = next((word for word in words if not word.startswith("@")), "").lower()
+    is_own = verb in ("history", "report") or bool(usage_of(verb))
+    return f"gom {verb} --help" if is_own and not isinstance(error.__cause__, ConfigError) else "gom --help"
 
 
 def _do(argv: Sequence[str], hand_over: Callable[[str, Sequence[str]], None] | None) -> int:

@@ -38,6 +38,7 @@ class ListSelection:
         self.typing: str | None = None
         self._ask = ask
         self._first_top = wanted.top
+        self._first_most = wanted.most
         self._typed_at = 0.0
         self._pinned: tuple[str, ...] = ()
         self._pinned_at = 0.0
@@ -139,7 +140,7 @@ class ListSelection:
         if is_tree:
             self.want(top=max(self._first_top, TREE_ROWS // max(1, nodes)), most=0, pinned=())
         else:
-            self.want(top=self._first_top, most=FIRST_MOST)
+            self.want(top=self._first_top, most=self._first_most)
 
     def only_node(self, node: int) -> None:
         """Ask for the processes of one node; 0 for all."""

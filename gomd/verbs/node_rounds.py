@@ -23,8 +23,8 @@ from libgomd.wire.lines import EOL
 MAX_ROUND_BYTES: Final = 32 << 20
 MAX_ROW_BYTES: Final = 4 << 20
 MAX_ROUND_ROWS: Final = 100_000
-#: The end of a row: the number of its round, and how many rows that has. Before it, where told, stands
-#: how many rows there are of which these are the first.
+#: The end of a row: the number of its round, and how many rows that has. Before it stands how many rows there
+#: are of which these are the first, where that is told.
 _ROUND: Final = b'"round": '
 _LAST: Final = re.compile(rb'"round": [0-9]{1,15}, "rows": ([0-9]{1,9})\}\r\n\Z')
 _MATCHED: Final = re.compile(rb'"matched": ([0-9]{1,10}), \Z')

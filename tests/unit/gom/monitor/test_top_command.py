@@ -42,8 +42,19 @@ def test_wrong_options(words: str, said: str) -> None:
 
 
 def test_wrong_usage_is_2(capsys: pytest.CaptureFixture[str]) -> None:
+    """And the sentence names the help of the command that was used wrongly."""
     assert main(["top", "--what"]) == 2
-    assert capsys.readouterr().err == "gom: gom top has no option --what; see `gom --help`\n"
+    assert capsys.readouterr().err == "gom: gom top has no option --what; see `gom top --help`\n"
+    for words, text in (
+        (["top", "--sort", "foo"], "see `gom top --help`"), (["mon", "--what"], "see `gom mon --help`"),
+        (["run", "--what"], "see `gom run --help`"), (["page", "what"], "see `gom page --help`"),
+        (["@3", "migrate", "--what", "1", "2"], "see `gom migrate --help`"), (["--what"], "see `gom --help`"),
+        (["-c", "what:", "top"], "see `gom --help`"), (["report", "--what"], "see `gom report --help`"),
+    ):  # fmt: skip
+        assert main(words) == 2
+        said = capsys.readouterr().err
+        assert text in said
+        assert said.count("--help") == 1
     assert main(["--json", "top"]) == 2
     assert "gom --json @all ps" in capsys.readouterr().err
 
