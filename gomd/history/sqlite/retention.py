@@ -17,6 +17,8 @@ KEEP_HOURS: Final = 730 * DAY
 KEEP_PROCESSES: Final = 3 * DAY
 KEEP_OTHER_NODES: Final = 7 * DAY
 KEEP_EVENTS: Final = 90 * DAY
+#: Free pages that are given back to the disk at once.
+PAGES_GIVEN_BACK: Final = 4000
 #: How the factor shrinks from try to try, grows from hour to hour, and how small it becomes.
 _SHRINK: Final = 0.85
 _GROW: Final = 1.05
@@ -106,7 +108,13 @@ class Retention:
         connection.execute("DELETE FROM events WHERE time < ?", (old,))
         connection.execute("DELETE FROM marks WHERE time < ?", (old,))
         connection.execute("DELETE FROM jobs WHERE ended < ?", (old,))
-        connection.execute("PRAGMA incremental_vacuum").fetchall()
+        give_back(connection)
+
+
+def give_back(connection: sqlite3.Connection) -> None:
+    """Give free pages back to the disk, some at a time, so that commits do not wait for long. Blocks."""
+    # `execute` would stop behind the first page, because the statement has no columns.
+    connection.executescript(f"PRAGMA incremental_vacuum({PAGES_GIVEN_BACK})")
 
 
 #: The ids in the first column of a key, found by as many steps in its index as there are ids.

@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from gomd.history.sqlite import file
 from gomd.history.sqlite.expiry_times import ExpiryTimes
 from gomd.history.sqlite.numbers import note_owner
-from gomd.history.sqlite.retention import Retention, used_by
+from gomd.history.sqlite.retention import Retention, give_back, used_by
 from gomd.history.sqlite.tables import Tables
 from libgomd.wallclock import Wall
 
@@ -195,7 +195,7 @@ class Writer:
             raise
 
     def _has_largest_size(self) -> bool:
-        """Return whether the file is full because of its own limit: the disk below it has room."""
+        """Return whether the file is full by its own limit: the disk below it has room."""
         disk = os.statvfs(os.path.dirname(self._path))
         return disk.f_bavail * disk.f_frsize > ROOM_ON_DISK
 
@@ -217,6 +217,7 @@ class Writer:
             connection.execute("COMMIT")
             if merged:
                 self.retention.limit(connection)
+                give_back(connection)
                 self._measure()
             if is_time:
                 self.retention.expire(connection, wall, self._own_id)

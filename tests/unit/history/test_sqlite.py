@@ -400,6 +400,22 @@ class SqliteTests(SampleLogContract, HistoryContract, SynchronousTestCase):
         self.assertLessEqual(self.path.stat().st_size, 1 << 20)
         self.assertTrue(log.reader.values(150, ["load"], self.now - 600, self.now, 1))
 
+    def test_a_smaller_limit_gives_the_disk_back(self) -> None:
+        """The oldest rows go, and the file becomes smaller, not only emptier."""
+        log = self.make()
+        for each in range(1000):
+            log.write_event(replace(EVENT, time=self.now - 3600 * each, reason="x" * 4000), False)
+        log.close()
+        before = self.path.stat().st_size
+        log = self.make(max_bytes=1 << 20)
+        for _hour in range(4):
+            self.now += 1.0
+            self.write_samples(log, self.now, 700)
+        log.close()
+        self.assertGreater(before, 4_000_000)
+        self.assertLess(self.path.stat().st_size, 2_000_000)
+        self.assertEqual(self.counter(log, "history_lost"), 0)
+
     def test_what_is_old_is_removed(self) -> None:
         """Seconds after a day, processes after three; minutes stay."""
         log = self.make()
