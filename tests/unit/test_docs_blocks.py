@@ -13,7 +13,7 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -53,7 +53,7 @@ def blocks() -> Iterator[Block]:
 BLOCKS = tuple(blocks())
 
 
-def of(*languages: str) -> Any:
+def of(*languages: str) -> pytest.MarkDecorator:
     """Return the decorator that gives a test each block of these languages."""
     found = [block for block in BLOCKS if block.language in languages]
     return pytest.mark.parametrize("block", found, ids=[f"{block.page}:{block.line}" for block in found])
