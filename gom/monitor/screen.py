@@ -159,7 +159,8 @@ class Picture(Widget, can_focus=True):
         if event.key == "ctrl+l":
             self.app.refresh(layout=True)
         typed = event.character if event.is_printable and event.character else ""
-        self._program.press(event.key, typed)
+        # What was typed before the terminal was taken, as right after `fg`, has line feeds for Enter.
+        self._program.press("enter" if event.key == "ctrl+j" else event.key, typed)
         self.redraw()
 
     def on_paste(self, event: events.Paste) -> None:

@@ -59,22 +59,22 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
         here, age = table.processes, max(0.0, parts.clock.seconds() - table.read_at)
         annotations = parts.annotations
     elsewhere = await processes_elsewhere(parts)
-    trees, parents = JobTrees(parts.jobs.here()), {process.pid: process.ppid for process in here}
+    trees = JobTrees(parts.jobs.here())
+    parents = {process.pid: process.ppid for process in here} if trees.roots else {}
     moved = {process.pid for process in elsewhere if process.home == parts.members.own_id}
-    everything = [
-        process
-        for process in annotations.annotate(here, trees, parents, parts.members.own_id)
-        if process.pid not in moved or lives(process.pid)  # what is left of a job that has moved is no row
-    ]
+    everything = annotations.annotate(here, trees, parents, parts.members.own_id)
+    if moved:  # what is left of a job that has moved is no row
+        everything = [each for each in everything if each.pid not in moved or lives(each.pid)]
     everything += elsewhere
-    found = [process for process in everything if not wanted or process.pid in wanted]
+    found = [process for process in everything if process.pid in wanted] if wanted else everything
     caller, fields = session.caller, selection.fields
     listed = seen_by(parts, caller, found, rates=selection.sort == "io")
     if not listed and len(asked) == 1:
         pid = asked.pop()
         await _visible(parts, session, pid)  # raises the reason: it may be a thread, or hidden
         raise NotFound(f"there is no process {pid} on this node now; `ps` lists what runs")
-    chosen, matched = selection.of(
+    chosen, matched = await selection.in_turns(
+        parts.clock,
         listed,
         lambda process: process.where != 0 or trees.job_of(process.pid, parents) is not None,
     )

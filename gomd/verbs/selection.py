@@ -9,6 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+
 from gomd.verbs import arguments as words
 from libgomd.errors import MalformedRequest
 from libgomd.model import Holdings, Process
@@ -16,6 +19,8 @@ from libgomd.model import Holdings, Process
 #: Most rows that `--top` takes, and characters of what `--user` and `--match` are compared with.
 MAX_TOP: Final = 100_000
 MAX_TEXT: Final = 256
+#: Processes that are looked at without a pause: some milliseconds' work.
+PROCESSES_PER_TURN: Final = 4000
 
 
 def _io(process: Process) -> float | None:
@@ -83,6 +88,33 @@ class Selection:
         found = [process for process in processes if self._is_wanted(process, in_job)]
         if not self.sort:
             return Selected(found if self.top is None else found[: self.top], len(found))
+        return Selected(self._first(found), len(found))
+
+    async def in_turns(
+        self,
+        clock: IReactorTime,
+        processes: Sequence[Process],
+        in_job: Callable[[Process], bool],
+        turn: int = PROCESSES_PER_TURN,
+    ) -> Selected:
+        """Return the same as `of`, some milliseconds' work at a time; at once when there are few."""
+        if len(processes) <= turn:
+            return self.of(processes, in_job)
+        found: list[Process] = []
+        matched = 0
+        for start in range(0, len(processes), turn):
+            more = [each for each in processes[start : start + turn] if self._is_wanted(each, in_job)]
+            matched += len(more)
+            found += more
+            if self.top is not None and self.top < turn:
+                found = self._first(found) if self.sort else found[: self.top]
+            await deferLater(clock, 0)
+        if self.sort:
+            return Selected(self._first(found), matched)
+        return Selected(found if self.top is None else found[: self.top], matched)
+
+    def _first(self, found: list[Process]) -> list[Process]:
+        """Return them in the order of the key, as many as are shown."""
         rank = SORT_KEYS[self.sort]
 
         def key(process: Process) -> tuple[bool, float, int]:
@@ -90,8 +122,8 @@ class Selection:
             return (value is not None, value or 0.0, -process.pid)
 
         if self.top is not None and self.top < len(found):
-            return Selected(heapq.nlargest(self.top, found, key), len(found))
-        return Selected(sorted(found, key=key, reverse=True), len(found))
+            return heapq.nlargest(self.top, found, key)
+        return sorted(found, key=key, reverse=True)
 
     def _is_wanted(self, process: Process, in_job: Callable[[Process], bool]) -> bool:
         if self.user is not None and self.user not in (process.user, str(process.uid)):

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 
 from gomd.sources.memory import MemorySource
-from gomd.verbs.selection import SORT_KEYS, Selection, parse
+from gomd.verbs.selection import SORT_KEYS, Selected, Selection, parse
 from libgomd import calls
 from libgomd.errors import MalformedRequest
 from libgomd.model import Caller, Process, Role
@@ -181,3 +183,22 @@ def test_counters_are_asked_by_name() -> None:
     _status, _heading, line, *_end = talk.say("stats processes").split("\r\n")
     assert line.split()[0] == "processes"
     assert talk.say("stats shoes").startswith("404 there is no counter shoes")
+
+
+@given(
+    st.lists(st.none() | st.integers(0, 9), max_size=12),
+    st.sampled_from(["--top 3", "--top 3 --sort rss", "--sort rss", "--top 9 --sort rss", "--match p1", ""]),
+)
+def test_many_are_looked_at_in_turns(sizes: list[int | None], words: str) -> None:
+    """The others are answered between two of them; what is shown is the same."""
+    table = [a_process(pid, command=f"p{pid}", rss=rss) for pid, rss in enumerate(sizes, 1)]
+    selection, clock = parse(words.split()), Clock()
+    asked = Deferred.fromCoroutine(selection.in_turns(clock, table, lambda _: True, turn=4))
+    found: list[Selected] = []
+    asked.addCallback(found.append)
+    turns = 0
+    while not found:
+        clock.advance(0)
+        turns += 1
+    assert found == [selection.of(table, lambda _: True)]
+    assert bool(turns) == (len(table) > 4)
