@@ -12,7 +12,7 @@ DESTDIR ?=
 # Where `make install-unit` puts gomd.service.
 UNITDIR ?= /etc/systemd/system
 
-.PHONY: help run test format lint types imports page-tools page-pictures unit integration faults programs examples bench demo man pictures clients system criu clean install-openmosix-names uninstall-openmosix-names install-unit uninstall-unit
+.PHONY: help run test format lint types imports page-tools page-pictures fuzz-api unit integration faults programs examples bench demo man pictures clients system criu clean install-openmosix-names uninstall-openmosix-names install-unit uninstall-unit
 
 help:
 	@echo 'make run          run the daemon in the foreground with gomd.ini'
@@ -21,6 +21,7 @@ help:
 	@echo 'make format       lay the code out as `make lint` wants it'
 	@echo 'make faults       every fault a migration can meet, as root (make test has most of them)'
 	@echo 'make programs     move a hundred programs of Debian and write docs/programs.md, as root; ONLY=name for one'
+	@echo 'make fuzz-api     ask the API whatever its description allows, with schemathesis'
 	@echo 'make bench        measure; ONLY=name for one of them'
 	@echo 'make pictures     remake the pictures of the live screens and of the page, docs/pictures'
 	@echo 'make man          remake the manual pages, packaging/man'
@@ -127,6 +128,12 @@ page-pictures: $(VENV)/.tested system page-tools
 	GOMD_PICTURES='$(CURDIR)/docs/pictures' $(BIN)/python -m pytest -q tests/integration/test_page.py tests/integration/test_page_node.py \
 	  -k 'many or accessible or dragged or charts'
 
+# Asks the API whatever its description allows, with schemathesis, in an environment of its own.
+fuzz-api: $(VENV)/.tested
+	@test -x '$(VENV)-fuzz/bin/st' || { $(PYTHON) -m venv '$(VENV)-fuzz' \
+	  && '$(VENV)-fuzz/bin/pip' install -q --disable-pip-version-check -e . --config-settings editable_mode=compat 'schemathesis>=4,<5'; }
+	'$(VENV)-fuzz/bin/python' -m tests.api_fuzz $(ONLY)
+
 # A criu that works on this kernel, for moving jobs: the system's own, otherwise one under /opt/gomd-criu.
 criu:
 	@sh contrib/get-criu
@@ -151,5 +158,5 @@ $(VENV)/.tested: $(VENV)/.made setup.cfg pyproject.toml
 
 clean:
 	$(MAKE) -s -C clients/c clean
-	rm -rf $(VENV) tests/page/node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) '$(VENV)-fuzz' tests/page/node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
