@@ -12,7 +12,7 @@ DESTDIR ?=
 # Where `make install-unit` puts gomd.service.
 UNITDIR ?= /etc/systemd/system
 
-.PHONY: help run test format lint types imports docs diagrams page-tools page-pictures unit integration faults programs examples bench demo man pictures clients system criu clean install-openmosix-names uninstall-openmosix-names install-unit uninstall-unit deb test-packages test-debian test-oldest dist manifest release
+.PHONY: help run test format lint types imports docs diagrams page-tools page-pictures unit integration faults programs examples bench demo man pictures clients system criu clean install-openmosix-names uninstall-openmosix-names install-unit uninstall-unit deb test-packages test-debian test-oldest dist manifest release fuzz-api
 
 help:
 	@echo 'make run          run the daemon in the foreground with gomd.ini'
@@ -21,6 +21,7 @@ help:
 	@echo 'make format       lay the code out as `make lint` wants it'
 	@echo 'make faults       every fault a migration can meet, as root (make test has most of them)'
 	@echo 'make programs     move a hundred programs of Debian and write docs/programs.md, as root; ONLY=name for one'
+	@echo 'make fuzz-api     ask the API whatever its description allows, with schemathesis'
 	@echo 'make bench        measure; ONLY=name for one of them'
 	@echo 'make pictures     remake the pictures of the live screens and of the page, docs/pictures'
 	@echo 'make docs         the documentation as HTML, build/docs/index.html'
@@ -206,5 +207,5 @@ $(VENV)/.tested: $(VENV)/.made setup.cfg pyproject.toml
 clean:
 	$(MAKE) -s -C clients/c clean
 	$(MAKE) -s -C clients/java clean
-	rm -rf $(VENV) $(VENV)-oldest tests/page/node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) '$(VENV)-fuzz' $(VENV)-oldest tests/page/node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

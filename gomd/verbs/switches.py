@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import Final
 
 from twisted.logger import Logger
 
@@ -13,6 +13,7 @@ from libgomd.errors import GomdError, MalformedRequest
 from libgomd.model import MAX_REASON, SWITCHES, Role, Status, Switch
 from libgomd.wire.tree import TreePath
 
+_log: Final = Logger()
 #: The last arguments of every verb that sets a switch.
 REASON: Final = "[REASON ...]"
 #: Seconds that storing a note may take.
@@ -47,16 +48,10 @@ def reason_in(words: tuple[str, ...]) -> str | None:
     return reason or None
 
 
-class _Log:
-    """The log of the switches."""
-
-    log: ClassVar[Logger] = Logger(namespace="gomd.verbs.switches")
-
-
 async def note(parts: Parts, session: ISession, switch: str, is_set: bool, reason: str | None) -> None:
     """Note that the caller of ``session`` set or cleared a switch. Never fails: the switch is set already."""
     caller = session.caller
-    _Log.log.info(
+    _log.info(
         "{user} {verb} {switch}, via {via}: {reason}",
         user=caller.user or "somebody",
         verb="set" if is_set else "cleared",
@@ -68,7 +63,7 @@ async def note(parts: Parts, session: ISession, switch: str, is_set: bool, reaso
     try:
         await parts.threads.run(NOTE_TIMEOUT, parts.switch_notes.write, made)
     except GomdError as error:
-        _Log.log.warn("the reason of {switch} is not kept: {error}", switch=switch, error=error)
+        _log.warn("the reason of {switch} is not kept: {error}", switch=switch, error=error)
 
 
 async def note_written(parts: Parts, session: ISession, path: TreePath, value: str) -> None:

@@ -224,6 +224,9 @@ def test_many_nodes(tmp_path: Path, count: int) -> None:
     daemon = Large(tmp_path / "large", count)
     try:
         daemon.start()
-        run_scenario("many", url=url_of(daemon), count=count, pictures=os.environ.get("GOMD_PICTURES"))
+        run_scenario(
+            "many", url=url_of(daemon), count=count, pictures=os.environ.get("GOMD_PICTURES"),
+            browser={"locale": "ar-EG" if count == 200 else "de-DE"},
+        )  # fmt: skip
     finally:
         daemon.end()

@@ -1,11 +1,12 @@
 // Runs one scenario: node run.mjs NAME CONFIG, where CONFIG is JSON with the URL and what the scenario needs.
 
+import * as looks from "./looks.mjs";
 import { measure } from "./measure.mjs";
 import * as nodes from "./node_page.mjs";
 import * as others from "./scenarios.mjs";
 import { check, open } from "./browser.mjs";
 
-const scenarios = { ...others, ...nodes, measure };
+const scenarios = { ...others, ...nodes, ...looks, measure };
 const [name, text] = process.argv.slice(2);
 const config = JSON.parse(text);
 const opened = await open(config.chromium, config.browser);

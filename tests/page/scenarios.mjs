@@ -1,12 +1,7 @@
 // What people do with the page. Each scenario fails by an exception.
 
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { check, turn } from "./browser.mjs";
-import { go, signIn, tileIs } from "./steps.mjs";
-
-const require = createRequire(import.meta.url);
-const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf-8");
+import { accessible, go, signIn, tileIs } from "./steps.mjs";
 
 const tile = (page, id) => page.locator(`.tile[href="#/node/${id}"]`);
 
@@ -21,19 +16,6 @@ async function start(page, command) {
   await dialog.getByRole("button", { name: "Start" }).click();
   await page.waitForURL(/#\/job\/\d+/);
   return Number(/#\/job\/(\d+)/.exec(page.url())[1]);
-}
-
-/** Nothing serious may be wrong for people who use other means than eyes and a mouse. */
-async function accessible(page, what) {
-  // As a script of the test, not of the page: the policy of the page allows none inline.
-  const client = await page.context().newCDPSession(page);
-  await client.send("Runtime.evaluate", { expression: axe });
-  const told = await client.send("Runtime.evaluate", {
-    expression: "axe.run(document, {resultTypes: ['violations']}).then((r) => JSON.stringify(r.violations.map((v) => [v.impact, v.id, v.nodes.slice(0, 3).map((n) => n.html + ' ' + n.failureSummary)])))",
-    awaitPromise: true, returnByValue: true,
-  });
-  const wrong = JSON.parse(told.result.value).filter(([impact]) => impact === "serious" || impact === "critical");
-  check(!wrong.length, `axe-core on ${what}: ${JSON.stringify(wrong, null, 1)}`);
 }
 
 /** Tiles with names and states; a node that dies, and the daemon of the page that is started again in its sleep. */
@@ -143,6 +125,15 @@ export async function dragging({ newPage }, { url, token, command, pictures }) {
   await page.goto(`${url}#/job/${job}`);
   await page.getByRole("heading", { name: `Job ${job}` }).waitFor();
   await page.locator(".output").getByText("line 1").waitFor();
+  await page.getByRole("button", { name: "Move…" }).focus(); // and back, by the keyboard alone
+  await page.keyboard.press("Enter");
+  await page.keyboard.type("its home");
+  await dialog.getByText("It can move to its home.").waitFor();
+  await tabTo(page, "dialog button.primary");
+  await page.keyboard.press("Enter");
+  await dialog.getByText("It runs on node 2 node2 and will go on at its home").waitFor();
+  await page.keyboard.press("Enter");
+  await page.locator("#said").getByText(/runs on node 1 node1, after/).waitFor({ timeout: 60000 });
   await page.getByRole("button", { name: "Kill it" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click(); // it asks, and can be left
   await page.getByRole("button", { name: "Kill it" }).click();
@@ -198,61 +189,6 @@ export async function keyboard({ newPage }, { url, token, halves }) {
   await page.locator("#said").getByText(/^sent TERM to process/).waitFor();
 }
 
-const PICTURES = ["processes-light", "node-dark", "process-light", "events-light"];
-
-/** Return the address of the page of a process. */
-async function aProcess(page, url) {
-  await page.goto(`${url}#/processes`);
-  return (await page.locator(".space .row a").first().getAttribute("href"));
-}
-
-/** Every view, light and dark, on a desk and on a phone: axe-core finds nothing serious, nothing overflows. */
-export async function views({ newPage }, { url, token, pictures }) {
-  const page = await newPage(url);
-  await signIn(page, token);
-  await page.getByRole("button", { name: "Sign out root" }).waitFor();
-  for (const theme of ["light", "dark"]) {
-    await page.emulateMedia({ colorScheme: theme });
-    await page.evaluate((name) => localStorage.setItem("gomd-theme", name), theme);
-    for (const [name, hash] of [["nodes", "#/"], ["node", "#/node/1"], ["processes", "#/processes"], ["process", await aProcess(page, url)],
-      ["jobs", "#/jobs"], ["events", "#/events"]]) {
-      if (theme === "dark" && !["nodes", "node", "processes"].includes(name)) continue; // the colours are the same
-      await page.goto(`${url}${hash}`);
-      await page.reload();
-      await page.getByRole("heading", { level: 1 }).waitFor();
-      await page.waitForTimeout(pictures ? 6000 : 400);
-      await accessible(page, `${name}, ${theme}`);
-      if (pictures && PICTURES.includes(`${name}-${theme}`)) await page.screenshot({ path: `${pictures}/page-${name}.png` });
-    }
-  }
-  await page.setViewportSize({ width: 375, height: 700 });
-  for (const hash of ["#/", "#/processes", "#/node/1"]) {
-    await page.goto(`${url}${hash}`);
-    await page.waitForTimeout(500);
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-    check(wide <= 1, `${hash} is ${wide} pixels wider than a phone`);
-  }
-}
-
-/** Names with markup in them are text, wherever they are shown. */
-export async function names({ newPage }, { url, long_name: name, wide, marker }) {
-  const page = await newPage(url);
-  await page.getByText(name, { exact: true }).first().waitFor();
-  for (const width of [1280, 375]) {
-    await page.setViewportSize({ width, height: 700 });
-    for (const hash of ["#/", "#/node/2", "#/node/1"]) {
-      await page.goto(`${url}${hash}`);
-      await page.getByText(hash === "#/node/2" ? wide : name).first().waitFor();
-      check(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth + 1), `a long name makes ${hash} wider than ${width}`);
-    }
-  }
-  await page.setViewportSize({ width: 1280, height: 720 });
-  await page.goto(`${url}#/processes?match=${encodeURIComponent(marker)}`);
-  await page.locator(".space .row").getByText(marker).first().waitFor();
-  check((await page.locator("img, main script").count()) === 0, "a name became markup");
-  check((await page.evaluate(() => window.hacked)) === undefined, "a name was executed");
-}
-
 /** Eight tabs share one stream of each kind, and all of them are live; a hidden one has none. */
 export async function tabs({ newPage }, { url }) {
   const pages = [];
@@ -274,23 +210,4 @@ export async function tabs({ newPage }, { url }) {
     document.dispatchEvent(new Event("visibilitychange"));
   });
   await pages[0].locator('#link[data-state="live"]').waitFor();
-}
-
-/** Many nodes: every one has a tile with its name, and the page keeps up with them. */
-export async function many({ newPage }, { url, count, pictures }) {
-  const page = await newPage(url);
-  await page.waitForFunction((most) => document.querySelectorAll(".tile").length === most, count, { timeout: 30000 });
-  const named = await page.locator(".tile .name").allTextContents();
-  check(named.every((name) => name.length > 0) && new Set(named).size === count, "every node has its name on its tile");
-  const before = await page.locator(".tile b").first().textContent();
-  await page.waitForFunction((text) => document.querySelector(".tile b").textContent !== text, before, { timeout: 15000 });
-  const cost = await page.evaluate(() => new Promise((resolve) => {
-    let longest = 0;
-    new PerformanceObserver((list) => { for (const each of list.getEntries()) longest = Math.max(longest, each.duration); })
-      .observe({ type: "longtask" });
-    setTimeout(() => resolve(longest), 2500);
-  }));
-  console.error(`longest task with ${count} nodes: ${cost} ms`);
-  if (pictures && count === 200) await page.screenshot({ path: `${pictures}/page-nodes.png` });
-  check(cost < 500, `an update of ${count} tiles blocked the page for ${cost} ms`);
 }
