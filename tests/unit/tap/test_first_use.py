@@ -8,6 +8,7 @@ import pytest
 _FIRST_USE = (
     "cbor2",
     "gomd.cluster.swim",
+    "gomd.history.postgresql",
     "gomd.jobs.checkpoint.file_tree",
     "gomd.jobs.checkpoint.inspection",
     "gomd.jobs.checkpoint.job_reader",
@@ -17,6 +18,8 @@ _FIRST_USE = (
     "gomd.jobs.migration.tree_server",
     "gomd.jobs.supervisor.carried_mounts",
     "gomd.jobs.supervisor.carrier",
+    "gomd.services.collecting",
+    "psycopg",
 )
 
 
