@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from bench.history import MEASURES_PERIOD, SCAN_PERIOD, _Node
+from bench.history import MEASURES_PERIOD, SCAN_PERIOD, _counter, _Node
 from bench.rows import Row, row
 from gomd.history.sqlite import SqliteHistory
 from gomd.interfaces import AskedPage, HistoryPage
@@ -98,7 +98,7 @@ def _pages(directory: Path) -> Sequence[HistoryPage]:
             store.write_measures(machine.measures(), start + second)
             put += 1
         if second % PAGE_SECONDS == PAGE_SECONDS - 1:
-            while next(each.value for each in store.counters() if each.name == "history_written") < put:
+            while _counter(store, "history_written") < put:
                 time.sleep(0.002)
             page = store.reader.page(cursor, "own")
             pages.append(page)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -177,3 +178,13 @@ def test_a_dead_node_is_remembered_by_the_others(three: list[Daemon]) -> None:
         status = line.ask("@n3 ps --at 1s --top 3").text
     assert status.startswith("3 of ")
     assert status.endswith("as node 1 n1 remembers them")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make disks that are full or read-only")
+def test_a_disk_that_is_full_and_one_that_is_read_only(tmp_path: Path) -> None:
+    """What cannot be written is counted, the file stays whole and can be read, and it goes on by itself."""
+    done = subprocess.run(
+        ["unshare", "-m", sys.executable, "-m", "tests.integration.history_disk", str(tmp_path)],
+        capture_output=True, text=True, timeout=PATIENCE, check=False, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr

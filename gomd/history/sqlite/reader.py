@@ -71,7 +71,10 @@ class HistoryReader:
         connection: sqlite3.Connection | None = None
         try:
             connection = sqlite3.connect(
-                f"file:{_quoted(self._path)}?mode=ro", uri=True, timeout=BUSY_TIMEOUT, isolation_level=None
+                f"file:{_quoted(self._path)}?{_way_to_open(self._path)}",
+                uri=True,
+                timeout=BUSY_TIMEOUT,
+                isolation_level=None,
             )
             connection.set_progress_handler(lambda: time.monotonic() > end, 20_000)
             connection.execute("BEGIN")
@@ -86,6 +89,8 @@ class HistoryReader:
             if is_damage(error):
                 self._damaged()
             raise SourceUnavailable(f"the history cannot be read: {error}") from error
+        except OSError as error:
+            raise SourceUnavailable(f"the history cannot be read now: {error.strerror or error}") from error
         except (ValueError, zlib.error) as error:
             self._damaged()
             raise SourceUnavailable(f"the history is damaged: {error}") from error
@@ -210,6 +215,18 @@ class HistoryReader:
             if connection is None:
                 return HistoryPage(cursor, False, ())
             return page_after(connection, self._own_id, cursor, stream)
+
+
+def _way_to_open(path: str) -> str:
+    """
+    Return how SQLite shall open the file.
+
+    On a disk that is read-only it cannot make the files beside it; without them it reads one that nobody
+    writes, and that was closed.
+    """
+    if os.statvfs(path).f_flag & os.ST_RDONLY and not os.path.exists(f"{path}-wal"):
+        return "immutable=1"
+    return "mode=ro"
 
 
 def _quoted(path: str) -> str:

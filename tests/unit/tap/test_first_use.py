@@ -10,6 +10,7 @@ _FIRST_USE = (
     "difflib",
     "gomd.cluster.swim",
     "gomd.jobs.checkpoint.criu",
+    "gomd.history.postgresql",
     "gomd.jobs.checkpoint.file_tree",
     "gomd.jobs.checkpoint.inspection",
     "gomd.jobs.checkpoint.job_reader",
@@ -25,6 +26,8 @@ _FIRST_USE = (
     "gomd.jobs.supervisor.carried_mounts",
     "gomd.jobs.supervisor.carrier",
     "gomd.tap.moving",
+    "gomd.services.collecting",
+    "psycopg",
 )
 #: Used by the process beside a job.
 _BY_SUPERVISORS = ("gomd.jobs.checkpoint.file_tree",)
