@@ -104,6 +104,7 @@ void gomd_close(gomd_t *g) {
     if (g->token) explicit_bzero(g->token, strlen(g->token));
     free(g->token);
     free(g->endpoint);
+    questions_free(g->questions);
     free(g);
 }
 
