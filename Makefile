@@ -19,7 +19,7 @@ help:
 	@echo 'make test         everything CI checks: lint, types, imports, tests, examples of the docs'
 	@echo 'make unit         the unit tests alone (under a minute)'
 	@echo 'make format       lay the code out as `make lint` wants it'
-	@echo 'make faults       every fault a migration can meet, as root (make test has most of them)'
+	@echo 'make faults       every fault a migration can meet, as root (make test has most of them); fuzzes clients/c'
 	@echo 'make programs     move a hundred programs of Debian and write docs/programs.md, as root; ONLY=name for one'
 	@echo 'make fuzz-api     ask the API whatever its description allows, with schemathesis'
 	@echo 'make bench        measure; ONLY=name for one of them'
@@ -83,8 +83,10 @@ integration: $(VENV)/.tested
 	  && echo 'make: the tests that failed beside others run once more, alone' \
 	  && $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none --maxfail 3 tests/integration tests/programs; }
 
-# Every fault that a migration can meet; `make test` leaves out those that another one covers.
+# Every fault that a migration can meet; `make test` leaves out those that another one covers. And every parser of the
+# client in C for 5 minutes with libFuzzer, where there is clang.
 faults: $(VENV)/.tested
+	@if command -v clang >/dev/null; then $(MAKE) -C clients/c fuzz; else echo 'clang is missing: the parsers in C are not fuzzed'; fi
 	GOMD_ALL_FAULTS=1 $(BIN)/python -m pytest -q tests/integration/test_migrate_faults.py tests/integration/test_migrate_misfortunes.py
 
 # Programs that nobody here wrote, moved in mid-run; docs/programs.md says what came of them. It installs them.

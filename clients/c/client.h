@@ -19,6 +19,7 @@ struct gomd {
     int found_socket; /* a unix socket that nobody named: each connection to it has to prove whose it is */
     char *endpoint;   /* where it is connected to; NULL: not yet, and the daemon of this machine is looked for */
     char *token;      /* of gomd_auth, for further connections */
+    struct questions *questions; /* of gomd_use_key */
     gomd_node_t node;
     struct reader reader;
     int watching;
@@ -33,6 +34,8 @@ struct gomd {
 int64_t now_ms(void);
 /* Wait until the descriptor is ready: 1, or 0 after the deadline. */
 int wait_for(int fd, short events, int64_t deadline);
+
+void questions_free(struct questions *q);
 
 /* A handle that is not connected: to an endpoint, or to the daemon of this machine. NULL without memory. */
 gomd_t *new_handle(const char *endpoint, int timeout_ms);

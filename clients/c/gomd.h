@@ -307,6 +307,14 @@ int gomd_streams_put(gomd_streams_t *streams, const void *data, size_t length);
 
 /* The node that process pid, whose home is node, runs on: its id, or an error, which is below 0. */
 int gomd_get_cur_node(gomd_t *g, gomd_node_t node, pid_t pid);
+/*
+ * Let that be a sealed question to the home of the process, a datagram that is asked again with a new seal, 3 times in 1.5 s;
+ * the daemon of the handle is asked for the address of a node alone. key_file: of the cluster, or STATE/key of one's own
+ * daemon. GOMD_E_USAGE: it cannot be used, or the library was built without libsodium.
+ */
+int gomd_use_key(gomd_t *g, const char *key_file);
+/* Where a node is asked: HOST or HOST:PORT, for a port other than 5428, and for a handle without a connection. */
+int gomd_set_address(gomd_t *g, gomd_node_t node, const char *address);
 /* The same with a handle of the library's own for each thread, which is closed when the thread ends. */
 int gomd_getCurNode(gomd_node_t node, pid_t pid);
 

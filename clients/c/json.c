@@ -1,8 +1,6 @@
 /* A strict, pulling parser of JSON over bytes in memory. */
 #include "json.h"
 
-#include <float.h>
-#include <math.h>
 #include <string.h>
 
 void json_begin(struct json *j, const char *text, size_t length) {
@@ -11,19 +9,23 @@ void json_begin(struct json *j, const char *text, size_t length) {
     j->bytes = 0;
 }
 
-char json_peek(struct json *j) {
+static inline char peek(struct json *j) {
     while (j->at < j->end && (*j->at == ' ' || *j->at == '\t' || *j->at == '\n' || *j->at == '\r')) j->at++;
     return j->at < j->end ? *j->at : 0;
 }
 
+char json_peek(struct json *j) {
+    return peek(j);
+}
+
 int json_open(struct json *j, char bracket) {
-    if (json_peek(j) != bracket) return 0;
+    if (peek(j) != bracket) return 0;
     j->at++;
     return 1;
 }
 
 int json_more(struct json *j, char closing, int first) {
-    char next = json_peek(j);
+    char next = peek(j);
     if (next == closing && next != 0) {
         j->at++;
         return 0;
@@ -31,7 +33,7 @@ int json_more(struct json *j, char closing, int first) {
     if (first) return next == 0 ? -1 : 1;
     if (next != ',') return -1;
     j->at++;
-    return json_peek(j) == closing ? -1 : 1;
+    return peek(j) == closing ? -1 : 1;
 }
 
 size_t utf8_length(const char *at, const char *end) {
@@ -97,7 +99,7 @@ static size_t encoded(unsigned character, char to[4]) {
 }
 
 size_t json_string_room(struct json *j) {
-    if (json_peek(j) != '"') return 1;
+    if (peek(j) != '"') return 1;
     const char *at = j->at + 1;
     while (at < j->end && *at != '"') at += *at == '\\' && at + 1 < j->end ? 2 : 1;
     return (size_t)(at - j->at); /* an escape is never shorter than what it stands for */
@@ -108,10 +110,23 @@ static int is_plain(char c) {
     return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\';
 }
 
+/* Behind such characters: eight at a time while none of eight is another one. */
+static const char *behind_plain(const char *at, const char *end) {
+    const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
+    for (; end - at >= 8; at += 8) {
+        uint64_t word;
+        memcpy(&word, at, 8);
+        uint64_t quote = word ^ ones * '"', backslash = word ^ ones * '\\';
+        uint64_t found = word | ((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash);
+        if (found & highs) break;
+    }
+    while (at < end && is_plain(*at)) at++;
+    return at;
+}
+
 const char *json_plain(struct json *j, size_t *length) {
-    if (json_peek(j) != '"') return NULL;
-    const char *begin = j->at + 1, *at = begin;
-    while (at < j->end && is_plain(*at)) at++;
+    if (peek(j) != '"') return NULL;
+    const char *begin = j->at + 1, *at = behind_plain(begin, j->end);
     if (at == j->end || *at != '"') return NULL;
     *length = (size_t)(at - begin);
     j->at = at + 1;
@@ -125,7 +140,7 @@ int json_string(struct json *j, char *to, size_t *length) {
         char bytes[4];
         size_t count;
         const char *begin = j->at;
-        while (j->at < j->end && is_plain(*j->at)) j->at++;
+        j->at = behind_plain(j->at, j->end);
         count = (size_t)(j->at - begin);
         if (to) memcpy(to + done, begin, count);
         done += count;
@@ -177,102 +192,14 @@ int json_name(struct json *j, char *to, size_t room) {
         to[0] = 0;
         if (!json_string(j, json_string_room(j) <= room ? to : NULL, NULL)) return 0;
     }
-    if (json_peek(j) != ':') return 0;
+    if (peek(j) != ':') return 0;
     j->at++;
-    return 1;
-}
-
-struct number {
-    int negative, whole, fits; /* no fraction and no exponent; the digits fit into 64 bits */
-    uint64_t digits;
-    long exponent;
-};
-
-static int is_digit(const struct json *j) {
-    return j->at < j->end && *j->at >= '0' && *j->at <= '9';
-}
-
-static void take_digit(struct json *j, struct number *n, int fraction) {
-    unsigned digit = (unsigned)(*j->at++ - '0');
-    if (n->fits && n->digits <= (UINT64_MAX - digit) / 10) {
-        n->digits = n->digits * 10 + digit;
-        if (fraction) n->exponent--;
-    } else {
-        n->fits = 0;
-        if (!fraction) n->exponent++;
-    }
-}
-
-static int scan_number(struct json *j, struct number *n) {
-    *n = (struct number){.whole = 1, .fits = 1};
-    if (json_peek(j) == '-') {
-        n->negative = 1;
-        j->at++;
-    }
-    if (!is_digit(j)) return 0;
-    if (*j->at == '0') j->at++;
-    else
-        while (is_digit(j)) take_digit(j, n, 0);
-    if (is_digit(j)) return 0;
-    if (j->at < j->end && *j->at == '.') {
-        n->whole = 0;
-        j->at++;
-        if (!is_digit(j)) return 0;
-        while (is_digit(j)) take_digit(j, n, 1);
-    }
-    if (j->at < j->end && (*j->at == 'e' || *j->at == 'E')) {
-        int negative = 0;
-        long exponent = 0;
-        n->whole = 0;
-        j->at++;
-        if (j->at < j->end && (*j->at == '+' || *j->at == '-')) negative = *j->at++ == '-';
-        if (!is_digit(j)) return 0;
-        while (is_digit(j)) {
-            int digit = *j->at++ - '0';
-            if (exponent < 100000) exponent = exponent * 10 + digit;
-        }
-        n->exponent += negative ? -exponent : exponent;
-    }
-    return 1;
-}
-
-int json_integer(struct json *j, int64_t *value) {
-    struct number n;
-    if (!scan_number(j, &n) || !n.whole || !n.fits) return 0;
-    if (n.digits > (uint64_t)INT64_MAX) return 0; /* and INT64_MIN means unknown */
-    *value = n.negative ? -(int64_t)n.digits : (int64_t)n.digits;
-    return 1;
-}
-
-/* Not strtod(3), which follows the locale: a comma there would cut every number. */
-int json_number(struct json *j, double *value) {
-    struct number n;
-    if (!scan_number(j, &n)) return 0;
-    static const double exact[] = {1,    1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                   1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-    if (n.digits <= UINT64_C(1) << 53 && n.exponent <= 0 && n.exponent >= -22) { /* both exact: so is the quotient, rounded once */
-        double quotient = (double)n.digits / exact[-n.exponent];
-        *value = n.negative ? -quotient : quotient;
-        return 1;
-    }
-    long double scaled = (long double)n.digits;
-    if (n.digits != 0) {
-        long exponent = n.exponent < -5000 ? -5000 : n.exponent > 5000 ? 5000 : n.exponent;
-        long double factor = 1, power = 10;
-        for (unsigned long left = (unsigned long)(exponent < 0 ? -exponent : exponent); left; left >>= 1) {
-            if (left & 1) factor *= power;
-            power *= power;
-        }
-        scaled = exponent < 0 ? scaled / factor : scaled * factor;
-    }
-    if (!(scaled <= (long double)DBL_MAX)) return 0;
-    *value = (double)(n.negative ? -scaled : scaled);
     return 1;
 }
 
 int json_word(struct json *j, const char *word) {
     size_t length = strlen(word);
-    json_peek(j);
+    peek(j);
     if ((size_t)(j->end - j->at) < length || memcmp(j->at, word, length) != 0) return 0;
     j->at += length;
     return 1;
@@ -280,7 +207,7 @@ int json_word(struct json *j, const char *word) {
 
 static int skip(struct json *j, int depth) {
     double number;
-    char next = json_peek(j), name[1];
+    char next = peek(j), name[1];
     if (next == '"') return json_string(j, NULL, NULL);
     if (next == 't') return json_word(j, "true");
     if (next == 'f') return json_word(j, "false");
@@ -302,5 +229,5 @@ int json_skip(struct json *j) {
 }
 
 int json_end(struct json *j) {
-    return json_peek(j) == 0 && j->at == j->end;
+    return peek(j) == 0 && j->at == j->end;
 }

@@ -158,20 +158,3 @@ int gomd_auth(gomd_t *g, const char *token) {
     g->token = kept;
     return GOMD_OK;
 }
-
-int gomd_get_cur_node(gomd_t *g, gomd_node_t node, pid_t pid) {
-    char process[24], home[24];
-    gomd_rows_t *rows;
-    if (node < 1 || node > 65535) return fail(g, GOMD_E_USAGE, "the id of a node is 1 to 65535");
-    if (pid < 1) return fail(g, GOMD_E_USAGE, "the id of a process is 1 or more");
-    snprintf(process, sizeof process, "%ld", (long)pid);
-    snprintf(home, sizeof home, "%d", node);
-    int error = gomd_read(g, NULL, (const char *[]){"where", process, home, NULL}, &rows);
-    if (error != GOMD_OK) return error;
-    const gomd_value_t *found = gomd_rows_value(rows, 0);
-    if (gomd_rows_count(rows) != 1 || !found || found->integer < 1 || found->integer > 65535)
-        error = fail_closed(g, GOMD_E_REPLY, "the answer is not what `where` answers (the id of a node is expected)");
-    else error = (int)found->integer;
-    gomd_rows_free(rows);
-    return error;
-}

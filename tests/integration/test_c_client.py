@@ -16,8 +16,10 @@ from pathlib import Path
 import pytest
 
 from libgomd import blocking
+from libgomd.keys import new_key_file
 from libgomd.version import VERSION
 from tests.integration.daemon import Daemon
+from tests.integration.jobs import free_port
 
 ROOT = Path(__file__).parents[2]
 CLIENT = ROOT / "clients" / "c"
@@ -195,6 +197,39 @@ def test_the_first_plans_call_and_a_fork(build: Path, daemon: Daemon) -> None:
     said = calls(build, daemon.unix, f"cur {node} 1201", "fork", GOMD_ENDPOINT=daemon.unix)
     assert said[1] == f"cur thread {node} = {node}"
     assert said[2].startswith("fork child 7 ")
+
+
+def test_where_by_a_sealed_question(build: Path, tmp_path: Path) -> None:
+    """With the key the home itself is asked; with another one, or a deaf node, three times in vain."""
+    asked = ["pkg-config", "--exists", "libsodium"]
+    if not shutil.which("pkg-config") or subprocess.run(asked, check=False).returncode:
+        pytest.skip("sealed questions need libsodium-dev and pkg-config")
+    port = free_port()
+    with Daemon(tmp_path / "gomd", "--node-id", "1", "--set", f"peers.port={port}") as home:
+        key, other = str(home.state / "key"), str(tmp_path / "other")
+        new_key_file(other)
+        open_to_all = tmp_path / "open"
+        open_to_all.write_text(Path(key).read_text())
+        open_to_all.chmod(0o644)
+        pid, address = home.process.pid, f"address 1 127.0.0.1:{port}"
+        said = calls(
+            build, home.unix, f"key {key}", address, f"where 1 {pid}", "where 1 999999999", f"key {other}",
+            f"where 1 {pid}", f"key {open_to_all}", "key /nowhere", "key /etc/passwd", "address 1 nowhere",
+        )  # fmt: skip
+        assert said[1:4] == ["key = 0", "address = 0", "where = 1"]
+        assert said[4].startswith("where = -404 ")
+        assert said[6].startswith(f"where = -4 no answer from 127.0.0.1:{port} after 3 tries")
+        for line, why in zip(said[7:], ("chmod 600", "No such file", "passwd: ", "HOST"), strict=True):
+            assert re.match(r"\w+ = -1 ", line)
+            assert why in line
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
+            deaf.bind(("127.0.0.1", 0))
+            deaf.settimeout(10)
+            there = f"address 1 127.0.0.1:{deaf.getsockname()[1]}"
+            assert calls(build, home.unix, f"key {key}", there, "where 1 5")[3].startswith("where = -4 ")
+            packets = {deaf.recv(2000) for _ in range(3)}
+        assert len(packets) == 3  # each try has a seal of its own
+        assert {len(packet) for packet in packets} <= {256, 257}
 
 
 @pytest.mark.parametrize(

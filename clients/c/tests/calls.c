@@ -123,6 +123,8 @@ static int call(gomd_t *g, const char *name, char *argument) {
         if (error == GOMD_OK) error = gomd_watch_each(g, 10000, three, &left);
     } else if (strcmp(name, "fd") == 0) error = watch_by_descriptor(g);
     else if (strcmp(name, "where") == 0) error = gomd_get_cur_node(g, atoi(words[0]), (pid_t)atol(words[1]));
+    else if (strcmp(name, "key") == 0) error = gomd_use_key(g, argument);
+    else if (strcmp(name, "address") == 0) error = gomd_set_address(g, atoi(words[0]), words[1]);
     else if (strcmp(name, "cur") == 0) {
         int both[3] = {0, atoi(words[0]), atoi(words[1])};
         pthread_t thread;

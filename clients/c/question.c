@@ -1,0 +1,230 @@
+/* gomd_get_cur_node: by a sealed question to the home of the process when the handle has the key, else over the line. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "sealed.h"
+
+#define DEFAULT_PORT 5428
+/* How long an address that the daemon told is used. */
+#define ADDRESS_MS 60000
+#define MAX_ADDRESSES 65535
+
+struct address {
+    gomd_node_t node;
+    int64_t until; /* -1: the program said it */
+    struct sockaddr_in at;
+};
+
+struct questions {
+    struct sealer sealer;
+    int has_key;
+    struct address *addresses;
+    size_t count;
+};
+
+void questions_free(struct questions *q) {
+    if (!q) return;
+    sealer_forget(&q->sealer);
+    free(q->addresses);
+    free(q);
+}
+
+static struct questions *questions_of(gomd_t *g) {
+    if (!g->questions) g->questions = calloc(1, sizeof *g->questions);
+    return g->questions;
+}
+
+/* The contents of a key file that nobody else can read; the length, or -1 and why. */
+static ssize_t read_key_file(const char *path, char *text, size_t room, const char **why) {
+    struct stat status;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    ssize_t length = -1;
+    *why = fd < 0 ? strerror(errno) : NULL;
+    if (fd < 0) return -1;
+    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) *why = "it is not a file";
+    else if (status.st_uid != 0 && status.st_uid != geteuid()) *why = "it belongs to another user";
+    else if (status.st_mode & 077) *why = "others may read or change it: chmod 600 it";
+    else if ((length = read(fd, text, room)) < 0) *why = strerror(errno);
+    else if ((size_t)length == room) *why = "it is longer than any key";
+    close(fd);
+    return *why ? -1 : length;
+}
+
+int gomd_use_key(gomd_t *g, const char *key_file) {
+    unsigned char secret[SECRET_BYTES], salt[8];
+    char text[257];
+    const char *why;
+    if (!sealed_is_built()) return fail(g, GOMD_E_USAGE, "this library was built without libsodium, which sealed questions need");
+    if (!key_file || !*key_file) return fail(g, GOMD_E_USAGE, "a key file is needed: that of the cluster, or STATE/key of your own daemon");
+    struct questions *q = questions_of(g);
+    if (!q) return fail(g, GOMD_E_MEMORY, "out of memory for the key");
+    ssize_t length = read_key_file(key_file, text, sizeof text, &why);
+    int good = length >= 0 && parse_key(text, (size_t)length, secret, &why);
+    if (good) {
+        uint64_t random = random_number(64);
+        memcpy(salt, &random, sizeof salt);
+        sealer_init(&q->sealer, secret, salt, random_number(48));
+        q->has_key = 1;
+    }
+    explicit_bzero(secret, sizeof secret);
+    explicit_bzero(text, sizeof text);
+    return good ? GOMD_OK : fail(g, GOMD_E_USAGE, "key file %.200s: %s", key_file, why);
+}
+
+static int parse_address(const char *text, struct sockaddr_in *at) {
+    char host[64];
+    const char *colon = strchr(text, ':');
+    size_t length = colon ? (size_t)(colon - text) : strlen(text), digits = colon ? strlen(colon + 1) : 1;
+    long port = colon ? atol(colon + 1) : DEFAULT_PORT;
+    if (length >= sizeof host || digits < 1 || digits > 5 || port < 1 || port > 65535) return 0;
+    if (colon && strspn(colon + 1, "0123456789") != digits) return 0;
+    memcpy(host, text, length);
+    host[length] = 0;
+    *at = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    return inet_pton(AF_INET, host, &at->sin_addr) == 1;
+}
+
+/* The entry of a node, a new one if it has none; NULL without memory. */
+static struct address *entry_of(struct questions *q, gomd_node_t node) {
+    for (size_t i = 0; i < q->count; i++)
+        if (q->addresses[i].node == node) return &q->addresses[i];
+    if (q->count == MAX_ADDRESSES) return NULL;
+    struct address *larger = realloc(q->addresses, (q->count + 1) * sizeof *larger);
+    if (!larger) return NULL;
+    q->addresses = larger;
+    larger[q->count] = (struct address){.node = node, .until = 0};
+    return &larger[q->count++];
+}
+
+int gomd_set_address(gomd_t *g, gomd_node_t node, const char *address) {
+    struct sockaddr_in at;
+    if (node < 1 || node > 65535) return fail(g, GOMD_E_USAGE, "the id of a node is 1 to 65535");
+    if (!address || !parse_address(address, &at)) return fail(g, GOMD_E_USAGE, "an address is HOST or HOST:PORT, and HOST that of IPv4");
+    struct questions *q = questions_of(g);
+    struct address *entry = q ? entry_of(q, node) : NULL;
+    if (!entry) return fail(g, GOMD_E_MEMORY, "out of memory for the address");
+    entry->at = at;
+    entry->until = -1;
+    return GOMD_OK;
+}
+
+/* The address of a node: said by the program, or by the daemon not long ago. */
+static int find_address(gomd_t *g, gomd_node_t node, struct sockaddr_in *at) {
+    char number[16];
+    gomd_rows_t *rows;
+    struct address *entry = entry_of(g->questions, node);
+    if (!entry) return fail(g, GOMD_E_MEMORY, "out of memory for the address");
+    if (entry->until == -1 || now_ms() < entry->until) {
+        *at = entry->at;
+        return GOMD_OK;
+    }
+    snprintf(number, sizeof number, "%d", node);
+    int error = gomd_node(g, number, &rows);
+    if (error != GOMD_OK) return error;
+    const gomd_node_row_t *row = gomd_rows_node(rows, 0);
+    if (!row || !parse_address(row->address, &entry->at)) error = fail(g, -502, "the address of node %d is not known", node);
+    else entry->until = now_ms() + ADDRESS_MS;
+    *at = entry->at;
+    gomd_rows_free(rows);
+    return error;
+}
+
+/* Take what has come until then; 1 when the answer is among it, else 0, or an error. */
+static int take_answer(gomd_t *g, int fd, uint64_t request_id, int64_t deadline, unsigned char body[MAX_PACKET_BYTES], struct answer *answer) {
+    const struct sealer *sealer = &g->questions->sealer;
+    while (wait_for(fd, POLLIN, deadline)) {
+        unsigned char packet[MAX_PACKET_BYTES + 1];
+        ssize_t length = recv(fd, packet, sizeof packet, MSG_DONTWAIT);
+        if (length < 0) {
+            if (errno == EAGAIN || errno == EINTR) continue;
+            (void)poll(NULL, 0, (int)(deadline - now_ms() > 0 ? deadline - now_ms() : 0)); /* refused: it may be starting */
+            return 0;
+        }
+        if (!open_answer(sealer, packet, (size_t)length, body, answer)) continue;
+        if (answer->kind == ANSWER_VALUE && answer->request_id == request_id) return 1;
+        if (answer->kind == ANSWER_CLOCK && answer->request_id == sealer->instance)
+            return fail(g, GOMD_E_TIMEOUT, "node %.*s drops what we ask: its clock and ours are %lld s apart", (int)answer->length, answer->data,
+                        (long long)llabs((long long)answer->sent_at / 1000 - (long long)time(NULL)));
+    }
+    return 0;
+}
+
+/* The node in an answer to /proc/PID/where; 0 is at home. */
+static int node_in(gomd_t *g, gomd_node_t home, const struct answer *answer) {
+    char text[160], *end;
+    size_t length = answer->length < sizeof text - 1 ? answer->length : sizeof text - 1;
+    memcpy(text, answer->data, length);
+    text[length] = 0;
+    if (answer->code != 200) return fail(g, answer->code >= 400 ? -answer->code : GOMD_E_REPLY, "%s", text);
+    long node = strtol(text, &end, 10);
+    if (end == text || (*end && strcmp(end, "\n") != 0) || node < 0 || node > 65535)
+        return fail(g, GOMD_E_REPLY, "the answer is not what `where` has (the id of a node is expected)");
+    return node ? (int)node : home;
+}
+
+static int ask_sealed(gomd_t *g, gomd_node_t node, pid_t pid, const struct sockaddr_in *at) {
+    static const int try_ms[] = {300, 500, 700};
+    unsigned char packet[MAX_PACKET_BYTES], body[MAX_PACKET_BYTES], nonce[12];
+    struct answer answer;
+    struct timespec wall;
+    char path[40], host[INET_ADDRSTRLEN];
+    uint64_t request_id = random_number(53);
+    int64_t end = now_ms() + g->timeout_ms;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), found = 0;
+    if (fd < 0 || connect(fd, (const struct sockaddr *)at, sizeof *at) != 0) {
+        if (fd >= 0) close(fd);
+        return fail(g, -502, "node %d cannot be asked (%s)", node, strerror(errno));
+    }
+    snprintf(path, sizeof path, "/proc/%ld/where", (long)pid);
+    for (size_t i = 0; i < 3 && found == 0 && now_ms() < end; i++) { /* with a new seal each time: a repeated one is dropped */
+        uint64_t random[2] = {random_number(64), random_number(64)};
+        memcpy(nonce, random, sizeof nonce);
+        clock_gettime(CLOCK_REALTIME, &wall);
+        size_t length = seal_question(&g->questions->sealer, request_id, (unsigned)node, path,
+                                      (uint64_t)wall.tv_sec * 1000 + (uint64_t)wall.tv_nsec / 1000000, nonce, packet);
+        (void)!send(fd, packet, length, MSG_NOSIGNAL); /* no route now: the next try may find one */
+        int64_t deadline = now_ms() + try_ms[i];
+        found = take_answer(g, fd, request_id, deadline < end ? deadline : end, body, &answer);
+    }
+    close(fd);
+    if (found < 0) return found;
+    if (found) return node_in(g, node, &answer);
+    inet_ntop(AF_INET, &at->sin_addr, host, sizeof host);
+    return fail(g, GOMD_E_TIMEOUT, "no answer from %s:%d after 3 tries: is it up, with our key?", host, ntohs(at->sin_port));
+}
+
+static int ask_line(gomd_t *g, gomd_node_t node, pid_t pid) {
+    char process[24], home[24];
+    gomd_rows_t *rows;
+    snprintf(process, sizeof process, "%ld", (long)pid);
+    snprintf(home, sizeof home, "%d", node);
+    int error = gomd_read(g, NULL, (const char *[]){"where", process, home, NULL}, &rows);
+    if (error != GOMD_OK) return error;
+    const gomd_value_t *found = gomd_rows_value(rows, 0);
+    if (gomd_rows_count(rows) != 1 || !found || found->integer < 1 || found->integer > 65535)
+        error = fail_closed(g, GOMD_E_REPLY, "the answer is not what `where` answers (the id of a node is expected)");
+    else error = (int)found->integer;
+    gomd_rows_free(rows);
+    return error;
+}
+
+int gomd_get_cur_node(gomd_t *g, gomd_node_t node, pid_t pid) {
+    struct sockaddr_in at;
+    if (node < 1 || node > 65535) return fail(g, GOMD_E_USAGE, "the id of a node is 1 to 65535");
+    if (pid < 1) return fail(g, GOMD_E_USAGE, "the id of a process is 1 or more");
+    if (!g->questions || !g->questions->has_key) return ask_line(g, node, pid);
+    int error = find_address(g, node, &at);
+    return error == GOMD_OK ? ask_sealed(g, node, pid, &at) : error;
+}
