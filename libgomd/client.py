@@ -31,7 +31,7 @@ from twisted.internet.endpoints import (
     UNIXClientEndpoint,
 )
 from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLookupError
-from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import IProtocol, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 
 from libgomd import calls
@@ -105,9 +105,15 @@ def _dialler(reactor: Any, place: Endpoint, tried: Sequence[str]) -> Dial:
     factory.noisy = False
 
     async def dial() -> LineConnection:
-        given_up: list[object] = []
+        given_up = False
         connecting = endpoint.connect(factory)
-        waiting: Deferred[object] = Deferred(lambda _: (given_up.append(True), connecting.cancel()))
+
+        def give_up(_waiting: Deferred[IProtocol]) -> None:
+            nonlocal given_up
+            given_up = True
+            connecting.cancel()
+
+        waiting: Deferred[IProtocol] = Deferred(give_up)
         connecting.chainDeferred(waiting)
         try:
             connection = await waiting
