@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from gom.do_options import Everywhere, Target, targets
+from gom.do_options import Everywhere, NodeTarget, targets
 from gom.exitstatus import ExitStatus
 from gom.folded import Kept, NodeOutput, failures, folded, worst
 from gom.relay import ask_rows, connected
@@ -31,7 +31,7 @@ def run(endpoints: Sequence[Endpoint], token: str, is_json: bool, wanted: Everyw
     if not chosen:
         raise MalformedRequest(f"{wanted.nodes[:60]} stands for no node that is known here")
 
-    def on(target: Target, told: Callable[[str], None]) -> NodeOutput:
+    def on(target: NodeTarget, told: Callable[[str], None]) -> NodeOutput:
         return _on_one(endpoints, token, wanted.command, target, told)
 
     outputs: list[NodeOutput] = []
@@ -59,7 +59,7 @@ def _prefixed(name: str, line: str) -> None:
 
 
 def _on_one(
-    endpoints: Sequence[Endpoint], token: str, command: str, target: Target, told: Callable[[str], None]
+    endpoints: Sequence[Endpoint], token: str, command: str, target: NodeTarget, told: Callable[[str], None]
 ) -> NodeOutput:
     """Run the command on one node. Blocks until it ends."""
     if target.error:
@@ -95,13 +95,13 @@ def _all_but_last(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _all(
-    chosen: Sequence[Target],
+    chosen: Sequence[NodeTarget],
     fanout: int,
-    on: Callable[[Target, Callable[[str], None]], NodeOutput],
+    on: Callable[[NodeTarget, Callable[[str], None]], NodeOutput],
     told: Callable[[str, str], None] | None,
 ) -> Iterator[NodeOutput]:
     """Yield how the command ended on each node, as it ends; ``fanout`` run at a time, each on a thread."""
-    waiting: queue.SimpleQueue[Target] = queue.SimpleQueue()
+    waiting: queue.SimpleQueue[NodeTarget] = queue.SimpleQueue()
     ended: queue.SimpleQueue[NodeOutput] = queue.SimpleQueue()
     printing = threading.Lock()
     for target in chosen:

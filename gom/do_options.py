@@ -42,7 +42,7 @@ class Everywhere(NamedTuple):
     is_live: bool = False
 
 
-class Target(NamedTuple):
+class NodeTarget(NamedTuple):
     """A node that was named. :ivar error: why it is not asked; empty when it is."""
 
     node: int
@@ -84,7 +84,7 @@ def parse(words: Sequence[str]) -> Everywhere | None:
     return Everywhere(command, found["-n"], int(fanout), "-l" in found)
 
 
-def targets(nodes: str, rows: Iterable[str]) -> list[Target]:
+def targets(nodes: str, rows: Iterable[str]) -> list[NodeTarget]:
     """
     Return the nodes that are meant, in the order of the expression.
 
@@ -101,9 +101,9 @@ def targets(nodes: str, rows: Iterable[str]) -> list[Target]:
     if unknown:
         more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
         raise MalformedRequest(f"no node is called {', '.join(unknown[:5])}{more}; `gom nodes` lists them")
-    found: dict[int, Target] = {}
+    found: dict[int, NodeTarget] = {}
     for name in names:
         row = by_name.get(name) or by_id[name]
         node = int(str(row["id"]))
-        found[node] = Target(node, str(row["name"]), "" if row["up"] else "the node is down")
+        found[node] = NodeTarget(node, str(row["name"]), "" if row["up"] else "the node is down")
     return list(found.values())

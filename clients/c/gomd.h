@@ -104,6 +104,11 @@ typedef struct {
     int stuck;
     double age;
     const char *name;
+    /* only where they are asked for by name */
+    int64_t swap;        /* bytes */
+    int64_t descriptors; /* open ones */
+    const char *cgroup, *container;
+    int64_t gpu_memory; /* bytes */
 } gomd_process_t;
 
 typedef struct {
@@ -153,6 +158,7 @@ typedef struct {
     int left;          /* 1: the node has left the cluster; else -1 */
     double rows_age;   /* of a watch: seconds since the rows of this node were fresh */
     int64_t matched;   /* of a watch: how many processes a selection has there, or GOMD_UNKNOWN */
+    int64_t total;     /* of a watch with --most: how many rows all nodes have, or GOMD_UNKNOWN */
 } gomd_source_t;
 
 size_t gomd_rows_count(const gomd_rows_t *rows);

@@ -103,7 +103,9 @@ def test_every_link_between_pages_resolves() -> None:
         for label, target in re.findall(r"\[([^\]]+)\]\(([^)\s]+)\)", text):
             if "://" in target:
                 continue
-            assert (path.parent / target).is_file(), f"{name_of(path)}: {label} leads to {target}"
+            assert (path.parent / target.partition("#")[0]).is_file(), (
+                f"{name_of(path)}: {label} leads to {target}"
+            )
         for target, heading in re.findall(r"\]\(([^)\s]+\.md)\), \"([^\"]+)\"", text):
             assert heading in headings((path.parent / target).read_text("utf-8")), (
                 f"{name_of(path)}: {heading}"

@@ -30,7 +30,7 @@ _FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _STANDS_FOR = re.compile(r"@?[A-Z][A-Z-]+$")
 #: The languages that are checked here, and those that are not.
 _CHECKED = ("console", "sh", "ini", "sql")
-_OTHERS = ("{toctree}", "text", "yaml", "c", "java", "perl", "python", "xml")
+_OTHERS = ("{toctree}", "text", "yaml", "c", "java", "perl", "python", "postgresql", "xml")
 
 
 class Block(NamedTuple):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from gom.do_options import Everywhere, Target, parse, targets
+from gom.do_options import Everywhere, NodeTarget, parse, targets
 from gom.folded import Kept, NodeOutput, failures, folded, worst
 from libgomd.errors import MalformedRequest
 
@@ -52,9 +52,13 @@ def test_wrong_words_are_refused(words: str) -> None:
 
 def test_nodes_are_found_by_name_and_id() -> None:
     """@all are those that are up; one that is down and named is told of, not asked; each is asked once."""
-    assert targets("node[1-2],1,alpha", NODES) == [Target(3, "node1"), Target(4, "node2"), Target(1, "alpha")]
+    assert targets("node[1-2],1,alpha", NODES) == [
+        NodeTarget(3, "node1"),
+        NodeTarget(4, "node2"),
+        NodeTarget(1, "alpha"),
+    ]
     assert [each.node for each in targets("@all!node2", NODES)] == [1, 3]
-    assert targets("beta", NODES) == [Target(2, "beta", "the node is down")]
+    assert targets("beta", NODES) == [NodeTarget(2, "beta", "the node is down")]
     with pytest.raises(MalformedRequest, match="no node is called gamma"):
         targets("alpha,gamma", NODES)
 

@@ -32,6 +32,11 @@ import java.util.Map;
  * @param stuck as in docs/schema
  * @param age seconds; null when it is not known
  * @param name as in docs/schema
+ * @param swap bytes; null when it is not known
+ * @param descriptors as in docs/schema; null when it is not known
+ * @param cgroup as in docs/schema; null when it is not known
+ * @param container as in docs/schema; null when it is not known
+ * @param gpuMemory bytes; null when it is not known
  */
 public record ClusterProcess(
         Long node,
@@ -59,7 +64,12 @@ public record ClusterProcess(
         String identity,
         Boolean stuck,
         Double age,
-        String name) {
+        String name,
+        Long swap,
+        Long descriptors,
+        String cgroup,
+        String container,
+        Long gpuMemory) {
     static ClusterProcess of(Map<String, Object> row) {
         return new ClusterProcess(
                 Values.longOf(row, "node"),
@@ -87,6 +97,11 @@ public record ClusterProcess(
                 Values.stringOf(row, "identity"),
                 Values.booleanOf(row, "stuck"),
                 Values.doubleOf(row, "age"),
-                Values.stringOf(row, "name"));
+                Values.stringOf(row, "name"),
+                Values.longOf(row, "swap"),
+                Values.longOf(row, "descriptors"),
+                Values.stringOf(row, "cgroup"),
+                Values.stringOf(row, "container"),
+                Values.longOf(row, "gpu_memory"));
     }
 }

@@ -18,7 +18,7 @@ our $VERSION = '0.1.0';
 my $JSON = JSON::PP->new->allow_nonref;
 
 # Rows: a list of hashes. Values: what the schema of the verb says. Orders: nothing. The tests compare these with docs/schema.
-our %ROWS   = map { $_ => 1 } qw(busiest doctor events help history jobs ls map measures node nodes ps stats);
+our %ROWS   = map { $_ => 1 } qw(busiest doctor events help history jobs ls map measures node nodes ps stats switches);
 our %VALUES = map { $_ => 1 } qw(cpus get load mem migrate speed status util version whoami where);
 our %ORDERS = map { $_ => 1 } qw(
     block bring carry checkpoint expel kill lock lstay noblock nolstay noquiet nostay put quiet renice setspeed setyard
