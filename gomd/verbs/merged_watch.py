@@ -228,6 +228,11 @@ class MergedNodes:
                     timer.cancel()
 
 
+def _are_own_processes(request: Request) -> bool:
+    """Return whether the rows are processes of the node that sends them, not what it remembers of others."""
+    return request.verb == "ps" and not any(word.startswith("--of") for word in request.arguments)
+
+
 class MergedWatches:
     """The merged watches of a daemon. :param watches: where equal ones are shared."""
 
@@ -271,7 +276,7 @@ class MergedWatches:
 
         def ask(watcher: ISession) -> Any:
             if not rounds:
-                has_prefix, are_processes = merged.node == ALL, merged.request.verb == "ps"
+                has_prefix, are_processes = merged.node == ALL, _are_own_processes(merged.request)
                 rounds.append(
                     MergedRounds(nodes(watcher), watcher.json, has_prefix, are_processes, merged.first)
                 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gomd.verbs.schemas import watch_schema
 from tests.unit.protocols.talk import Talk
 from tests.unit.verbs.test_merged_watch import Watched, in_json, rows
 from tests.unit.verbs.three_nodes import GAMMA, UP
@@ -168,3 +169,27 @@ def test_what_cannot_be_is_said_in_a_sentence(node: Watched, words: str, hint: s
 def test_text_has_no_ranks(node: Watched) -> None:
     """It is said to ask for JSON."""
     assert "say `format json` first" in Talk(node).say("watch --most 3 @all ps --top 3")
+
+
+def test_what_a_node_remembers_of_another_one_is_passed_on(node: Watched) -> None:
+    """It does not pretend to have these processes."""
+    talk = in_json(node)
+    talk.say("watch -n 1 @all ps --at 15m --of 3")
+    node.asked[0].round(1, {"node": 3, "home": 3, "pid": 7})
+    node.asked[1].round(1)
+    node.clock.advance(2.0)
+    assert (2, 7) in shown(talk.heard())
+
+
+def test_the_schema_names_what_a_row_has(node: Watched) -> None:
+    """Beside the values of `ps`."""
+    talk = in_json(node)
+    talk.say(f"watch -n 1 --most 3 @all ps --top 4 {FIELDS}")
+    node.asked[0].round(1, *processes(2, 190.0), matched=40)
+    node.asked[1].round(1, *processes(3, 170.0), matched=1)
+    known = watch_schema()["properties"]
+    for row in rows(talk.heard()):
+        more = row.keys() - {"cpu_percent", "identity", "node", "home", "pid"}
+        assert more == {"from", "matched", "round", "rows", "rows_age", "total"}
+        for name in more:
+            assert type(row[name]) in {"integer": (int,), "number": (int, float)}[known[name]["type"]]
