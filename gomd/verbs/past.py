@@ -134,9 +134,15 @@ async def events_since(parts: Parts, caller: Caller, given: dict[str, str]) -> t
     found = [
         each.event
         for each in sorted((*stored, *newest), key=lambda each: each.event.time)
-        if each.event.uid is None or caller.owns(each.event.uid) or not (hides or each.hidden)
+        if each.event.uid is None or not (hides or each.hidden) or _owns(parts, caller, each.event)
     ]
     return f"{len(found)} events{note}", found
+
+
+def _owns(parts: Parts, caller: Caller, event: Event) -> bool:
+    """Return whether an event is about the caller's job; on another node a uid may be somebody else's."""
+    own = event.by == parts.members.own_id or caller.role >= Role.ADMIN
+    return own and event.uid is not None and caller.owns(event.uid)
 
 
 def _key(event: Event) -> tuple[Any, ...]:

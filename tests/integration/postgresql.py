@@ -85,6 +85,12 @@ class Postgres:
         """`[history] database` of the role ``gomd``."""
         return f"host={self.directory} dbname=gomd user=gomd"
 
+    @property
+    def pid(self) -> int:
+        """The process id of the server."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start it, and wait until it answers."""
         self._process = subprocess.Popen(

@@ -70,5 +70,5 @@ def reason_of(error: BaseException) -> str:
         return "its disk is full"
     primary = getattr(getattr(error, "diag", None), "message_primary", None)
     text = str(primary or error).strip()
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return (lines[-1] if lines else type(error).__name__)[:300]
+    first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+    return first.removeprefix("connection failed: ")[:300]

@@ -273,6 +273,21 @@ def test_events_of_a_time(node: Remembering) -> None:
     assert "up" in Talk(node).say("events")
 
 
+def test_a_job_of_the_same_uid_on_another_node(node: Remembering) -> None:
+    """Where others are hidden, only the node that said it knows whose job it is; admins see all."""
+    for by in (1, 3):
+        node.publish(Event(START_TIME - by, EventKind.ENDED, by, "", "job 5 ended", by, uid=1000))
+    for hides, who, expected in (
+        (False, ADA, [3, 1]),
+        (True, ADA, [1]),
+        (True, {}, [3, 1]),
+        (True, READER, []),
+    ):
+        node.hides = hides
+        rows = said(node, "events --since 1m", **who)[1]
+        assert [row["by"] for row in rows if row["kind"] == "ended"] == expected
+
+
 def test_without_a_history(node: Remembering) -> None:
     """The error says what to set; events since the start are known all the same."""
     none = ThreeNodes()
