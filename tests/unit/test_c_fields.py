@@ -11,7 +11,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCE = (ROOT / "clients" / "c" / "row_tables.c").read_text("utf-8")
 HEADER = (ROOT / "clients" / "c" / "gomd.h").read_text("utf-8")
-TABLES = dict(re.findall(r"(?:static )?const struct field (\w+)_fields\[\] = \{(.*?) ?LAST\};", SOURCE, re.DOTALL))
+TABLES = dict(
+    re.findall(r"(?:static )?const struct field (\w+)_fields\[\] = \{(.*?) ?LAST\};", SOURCE, re.DOTALL)
+)
 #: Each verb and its table.
 VERBS = {
     "nodes": "node", "node": "node", "ps": "process", "jobs": "job", "events": "event", "map": "range",
