@@ -85,8 +85,8 @@ def run() -> list[Row]:
             rows.append(unmeasured(f"{GOMRUN} true, {where}", None, "ms", "no compiler", GOMRUN_GOALS[where]))
             continue
         name, values = f"{GOMRUN} true, {where}", _milliseconds(times[name])
-        theirs = _milliseconds(times[where])
-        rows.append(compared(name, values, "ms", "gom run true", theirs, GOMRUN_GOALS[where]))
+        python = _milliseconds(times[where])
+        rows.append(compared(name, values, "ms", "gom run true", python, GOMRUN_GOALS[where]))
         if SRUN in times:
             rows.append(compared(name, values, "ms", f"{SRUN} true", _milliseconds(times[SRUN]), 1.0))
     for where in ours:

@@ -48,12 +48,14 @@ def ps(daemon: Daemon, pid: int) -> dict[str, Any]:
         return dict(row)
 
 
+@pytest.mark.usefixtures("run_program")
 def test_streams_and_status(two: Two) -> None:
     """Both outputs and the exit status come from there."""
     done = gom(two[0], "run", "-n", "2", "sh", "-c", "echo out; echo err >&2; exit 7")
     assert (done.returncode, done.stdout, done.stderr) == (7, b"out\n", b"err\n")
 
 
+@pytest.mark.usefixtures("run_program")
 def test_fifty_megabytes_go_both_ways_unchanged(two: Two) -> None:
     """Every byte of 50 MB comes back in its order, over the daemons' stream."""
     data = random.Random(3).randbytes(50 * MEGABYTE)
@@ -108,6 +110,7 @@ def test_a_closed_terminal_ends_the_job(two: Two) -> None:
     until(lambda: not Path(f"/proc/{row['pid_there']}").exists())
 
 
+@pytest.mark.usefixtures("run_program")
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_daemon_that_is_killed_meanwhile(two: Two, victim: int) -> None:
     """Home's or the other's: the job goes on, and not a byte is lost or doubled."""
@@ -162,6 +165,7 @@ def test_only_home_speaks_of_a_guest(two: Two) -> None:
         assert line.ask("attach 1-99").code == 403
 
 
+@pytest.mark.usefixtures("run_program")
 def test_ctrl_z_reaches_a_job_on_another_node(two: Two, tmp_path: Path) -> None:
     """At a prompt: its first process there stops, then gom here; `fg` continues both."""
     home = two[0]
