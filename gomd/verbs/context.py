@@ -27,7 +27,6 @@ from gomd.interfaces import (
     ITokens,
     ITree,
 )
-from gomd.jobs.disabled import NoJobs
 from gomd.jobs.migration.disabled import NoMigrator
 from gomd.jobs.ownership import Annotations
 from libgomd.errors import NotPossible
@@ -79,7 +78,7 @@ class Parts:
     hides_others: Callable[[], bool]
     relocation: IRelocation
     history: IHistory = field(default_factory=NoHistory)
-    jobs: IJobs = field(default_factory=NoJobs)
+    jobs: IJobs = field(default_factory=lambda: _no_jobs())
     migrator: IMigrator = field(default_factory=lambda: NoMigrator("this daemon runs no jobs"))
     annotations: Annotations = field(default_factory=Annotations)
     trouble: Callable[[], str] = lambda: ""
@@ -87,6 +86,12 @@ class Parts:
     measures: Callable[[], Sequence[Measure]] = tuple
     kept_command: Callable[[Process], Process] = lambda process: process
     examine: Callable[[bool], Sequence[Finding]] = lambda _shows_paths: ()
+
+
+def _no_jobs() -> IJobs:
+    from gomd.jobs.disabled import NoJobs  # a daemon that runs jobs has no need of it
+
+    return NoJobs()
 
 
 class ISession(Interface):

@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, overload
 
-from gomd.jobs.home.table import lives
+from gomd.jobs.home.process_ids import lives
 from gomd.jobs.ownership import Annotations, JobTrees, line_of
 from gomd.verbs import arguments as words
 from gomd.verbs import selection as selecting
