@@ -184,7 +184,7 @@ class JobsOnDemand(Service):
 
     def rows(self, caller: Caller) -> Sequence[Job]:
         """See `IJobs.rows`."""
-        return () if self._made is None else self._made.rows(caller)  # type: ignore[no-any-return]
+        return () if self._made is None else self._made.rows(caller)
 
     def find(self, number: int, caller: Caller) -> Job:
         """See `IJobs.find`."""
@@ -201,11 +201,11 @@ class JobsOnDemand(Service):
 
     def here(self) -> Sequence[JobHere]:
         """See `IJobs.here`."""
-        return () if self._made is None else self._made.here()  # type: ignore[no-any-return]
+        return () if self._made is None else self._made.here()
 
     def elsewhere(self) -> Sequence[Job]:
         """See `IJobs.elsewhere`."""
-        return () if self._made is None else self._made.elsewhere()  # type: ignore[no-any-return]
+        return () if self._made is None else self._made.elsewhere()
 
     def pid_here(self, pid: int) -> int:
         """See `IJobs.pid_here`."""
@@ -247,7 +247,7 @@ class JobsOnDemand(Service):
     def counters(self) -> Iterable[Counter]:
         """See `IJobs.counters`."""
         made = self._made
-        return job_counters(self.migrator.counters()) if made is None else made.counters()  # type: ignore[no-any-return]
+        return job_counters(self.migrator.counters()) if made is None else made.counters()
 
     def _has(self, what: str, where: str = " here") -> Any:
         """Return the jobs. :raises NotFound: there has been none yet."""

@@ -63,4 +63,4 @@ def _lines(directory: str) -> Iterator[str]:
 @cache
 def installed_files() -> InstalledFiles:
     """Return the files of gomd as they were at the first call in this process, which is made at its start."""
-    return InstalledFiles([os.path.dirname(package.__file__) for package in (gomd, libgomd)])
+    return InstalledFiles([os.path.dirname(str(package.__file__)) for package in (gomd, libgomd)])

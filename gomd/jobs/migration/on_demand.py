@@ -94,4 +94,4 @@ class MigrationsOnDemand(StatelessMigrator):
     def counters(self) -> Iterable[Counter]:
         """See `IMigrator.counters`."""
         made = self._made()
-        return migration_counters() if made is None else made.counters()  # type: ignore[no-any-return]
+        return migration_counters() if made is None else made.counters()

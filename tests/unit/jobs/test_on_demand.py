@@ -101,7 +101,12 @@ class _CallerEnd:
         self.stream = self.connection.stream
         self.paused: list[bool] = []
         pause = self.stream.pause_reading
-        self.stream.pause_reading = lambda paused: (self.paused.append(paused), pause(paused))[1]  # type: ignore[method-assign]
+
+        def note(paused: bool) -> None:
+            self.paused.append(paused)
+            pause(paused)
+
+        self.stream.pause_reading = note  # type: ignore[method-assign]
 
     def _close(self) -> None:
         self.closed = True
@@ -144,7 +149,8 @@ def test_what_an_earlier_daemon_left_is_taken_up_at_the_start() -> None:
     daemon = _DaemonOfJobs(leftovers=True)
     jobs = daemon.start()
     assert daemon.made[0].called == ["start"]
-    assert (jobs.rows(ANN), list(jobs.counters())) == ([JOB], ["counted"])
+    counted: list[Any] = list(jobs.counters())
+    assert (list(jobs.rows(ANN)), counted) == ([JOB], ["counted"])
     jobs.stopService()
     assert daemon.made[0].called == ["start", "stop"]
 
@@ -268,7 +274,12 @@ def test_relocation_is_made_for_the_first_request() -> None:
             raise errors.pop()
 
     made: list[Made] = []
-    relocation = RelocationOnDemand(threads, load, lambda: made.append(Made()) or made[-1])  # type: ignore[arg-type, func-returns-value, return-value]
+
+    def make() -> Any:
+        made.append(Made())
+        return made[-1]
+
+    relocation = RelocationOnDemand(threads, load, make)
     found: list[Any] = []
     for _ in range(3):
         Deferred.fromCoroutine(relocation.bring()).addBoth(found.append)
