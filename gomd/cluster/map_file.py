@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from libgomd.errors import ConfigError
-from libgomd.model import MAX_NODE_ID, Node
+from libgomd.model import MAX_NODE_ID
 
 #: Maximum number of lines of a map.
 MAX_LINES: Final = 100_000
@@ -125,21 +125,3 @@ def _number(text: str, what: str, least: int, most: int) -> int:
     if not (text.isascii() and text.isdigit()) or len(text) > 9 or not least <= int(text) <= most:
         raise ValueError(f"{what} {text!r} must be a whole number from {least} to {most}")
     return int(text)
-
-
-def ranges_of(nodes: Iterable[Node]) -> list[tuple[int, str, int]]:
-    """
-    Return the ranges of a map with these nodes: first id, its address and count, ordered by id.
-
-    Nodes with consecutive ids and consecutive addresses form one range, as in openMosix.
-    """
-    ranges: list[tuple[int, str, int]] = []
-    for node in sorted(nodes, key=lambda each: each.id):
-        if ranges:
-            first, address, count = ranges[-1]
-            follows = int(ipaddress.IPv4Address(address)) + count == int(ipaddress.IPv4Address(node.address))
-            if node.id == first + count and follows:
-                ranges[-1] = (first, address, count + 1)
-                continue
-        ranges.append((node.id, node.address, 1))
-    return ranges

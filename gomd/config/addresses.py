@@ -89,20 +89,6 @@ def endpoints(value: str) -> tuple[Endpoint, ...]:
     return found
 
 
-def on_this_machine(endpoint: Endpoint) -> bool:
-    """
-    Return whether only this machine can reach ``endpoint``.
-
-    Names other than localhost count as reachable.
-    """
-    if isinstance(endpoint, Unix) or endpoint.host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(endpoint.host).is_loopback
-    except ValueError:
-        return False
-
-
 def _listening(text: str) -> Endpoint:
     """
     Return the endpoint that ``text`` names, in the syntax of `libgomd.endpoints` or of Twisted.

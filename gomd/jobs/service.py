@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gomd.interfaces import IEvents, IJobs, IMembership, IMigrator, IPeers, IPlacement, IThreads, JobHere
+from gomd.jobs.counts import job_counters
 from gomd.jobs.home.changes import JobChanges
 from gomd.jobs.home.journal import Journal
 from gomd.jobs.home.table import HomeTable
@@ -310,11 +311,15 @@ class Jobs(Service):
 
     def counters(self) -> Iterable[Counter]:
         """See `IJobs.counters`."""
-        yield Counter("jobs_started", self._tracker.jobs_started, "jobs of this home that have begun")
-        yield Counter("jobs_held", len(self._tracker.jobs), "jobs under way here, guests too")
-        running = sum(each.number is not None and each.exit is None for each in self._tracker.jobs.values())
-        yield Counter("jobs_running", running, "jobs of this home under way, wherever they run")
-        yield Counter("jobs_known", len(tuple(self._table)), "jobs in the home table")
-        yield from self._kept.counters()
-        yield from self.migrator.counters()
-        yield Counter("jobs_journal_failed", self._journal.failed, "changes the journal could not be given")
+        jobs = self._tracker.jobs
+        kept, removed = self._kept.counts()
+        return job_counters(
+            self.migrator.counters(),
+            started=self._tracker.jobs_started,
+            held=len(jobs),
+            running=sum(each.number is not None and each.exit is None for each in jobs.values()),
+            known=len(tuple(self._table)),
+            kept=kept,
+            removed=removed,
+            failed=self._journal.failed,
+        )

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import cache
 from hashlib import blake2b
 
+import gomd
+import libgomd
 from libgomd.errors import NotPossible
 
 
@@ -55,3 +58,9 @@ def _lines(directory: str) -> Iterator[str]:
                 yield f"{entry.path}\0{found.st_size}\0{found.st_mtime_ns}\n"
         except OSError:
             continue  # it was removed just now
+
+
+@cache
+def installed_files() -> InstalledFiles:
+    """Return the files of gomd as they were at the first call in this process, which is made at its start."""
+    return InstalledFiles([os.path.dirname(str(package.__file__)) for package in (gomd, libgomd)])

@@ -12,8 +12,10 @@ from typing import Final
 #: `M_ARENA_MAX` of malloc.h: how many heaps the C library makes for the threads of a process.
 _ARENA_MAX: Final = -8
 
-#: What `twistd` loads to list the plugins of other programs: trial's interfaces, and through them unittest.
-LOADED_BY_TWISTD: Final = ("argparse", "difflib", "twisted.trial", "unittest")
+#: What `twistd` loads to list the plugins of other programs, such as trial's, which bring unittest.
+LOADED_BY_TWISTD: Final = (
+    "argparse", "difflib", "twisted.cred", "twisted.plugins", "twisted.trial", "twisted.words", "unittest",
+)  # fmt: skip
 
 
 def use_one_heap() -> None:
@@ -27,6 +29,11 @@ def use_one_heap() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_ARENA_MAX, 1)
+
+
+def forget_directories() -> None:
+    """Forget the names of all files beside the imported modules; the next import lists them again."""
+    sys.path_importer_cache.clear()
 
 
 def keep_present_objects() -> None:

@@ -34,8 +34,8 @@ def lower_oom_score() -> None:
     """
     Let the kernel kill other processes first when memory runs out, if this process may ask for that.
 
-    A lower score, such as one from systemd's `OOMScoreAdjust`, is kept. Jobs and commands do not inherit it:
-    see `gomd.jobs.supervisor.attributes`.
+    A lower score, such as one from systemd's `OOMScoreAdjust`, is kept. Jobs do not inherit it (see
+    `gomd.jobs.supervisor.attributes`), and neither do commands (`reset_oom_score`).
     """
     try:
         with open("/proc/self/oom_score_adj", "r+", encoding="ascii") as file:
@@ -44,6 +44,15 @@ def lower_oom_score() -> None:
                 file.write(str(OOM_SCORE))
     except (OSError, ValueError):
         pass
+
+
+def reset_oom_score(pid: int) -> None:
+    """Make a new child and its descendants as likely as others to be killed when memory runs out."""
+    with (
+        contextlib.suppress(OSError),
+        open(f"/proc/{pid}/oom_score_adj", "w", encoding="ascii") as file,
+    ):
+        file.write("0")
 
 
 def share_interpreter() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
@@ -100,7 +101,8 @@ class Recorder(Service):
             async for event in followed:
                 self._write_event(event)
         finally:
-            await followed.aclose()
+            if not sys.is_finalizing():  # a start that failed ends the process with this coroutine in it
+                await followed.aclose()
 
     def _write_event(self, event: Event) -> None:
         hidden = self._hidden()

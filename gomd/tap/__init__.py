@@ -7,12 +7,15 @@ migration) and `ways_in` (telnet, metrics, manhole). `choices` and `engines` hav
 name.
 """
 
-from gomd.services.own_memory import forget_modules
+from twisted.application.service import IService
 
-forget_modules()  # before the daemon's own are imported, so that these take their place
-# ruff: noqa: E402
-from gomd.tap.compose import compose
 from gomd.tap.options import Options
-from gomd.tap.service import makeService
 
-__all__ = ["Options", "compose", "makeService"]
+__all__ = ["Options", "makeService"]
+
+
+def makeService(options: Options) -> IService:
+    """Return the daemon: see `gomd.tap.service.make_service`, which is imported when it is to be started."""
+    from gomd.tap.service import make_service
+
+    return make_service(options)

@@ -25,6 +25,7 @@ from gomd.services.state import StateDirectory, check_directory
 from gomd.services.state_format import check_format
 from gomd.tap.choices import check_manhole, node_id_of
 from gomd.tap.databases import check_database
+from gomd.tap.directories import check_directories
 from gomd.tap.http import check_certificate
 from gomd.tap.peer_ports import read_keys_of
 from libgomd.endpoints import Endpoint, Tcp, Unix
@@ -87,50 +88,6 @@ def _check_map(config: Config) -> None:
 
 def _check_tokens(config: Config) -> None:
     read_tokens(config.telnet.tokens_file)
-
-
-def check_directories(config: Config) -> None:
-    """
-    Check that each configured directory exists or can be made; nothing is made here.
-
-    :raises ConfigError: with a sentence for each directory that cannot be used.
-    """
-    mistakes = []
-    state = config.node.state_dir
-    if reason := _no_directory(state):
-        mistakes.append(
-            f"STATE {state} cannot be used ({reason}): set [node] state_dir or --state-dir to a directory of "
-            "your own"
-        )
-    named = [("[jobs] spool", config.jobs.spool)]
-    history = config.history
-    named += [("[history] path", history.path)] if "flat" in history.kind else []
-    named += (
-        [("[history] file", os.path.dirname(history.file))]
-        if {"sqlite", "postgresql"} & set(history.kind)
-        else []
-    )
-    for name, path in named:
-        if mistakes and f"{path}/".startswith(f"{state}/"):
-            continue
-        if reason := _no_directory(path):
-            mistakes.append(f"{name} = {path} cannot be used: {reason}")
-    if config.node.source != "memory" and not os.path.isdir(config.node.proc_root):
-        mistakes.append(f"[node] proc_root = {config.node.proc_root}: there is no such directory")
-    if mistakes:
-        raise ConfigError(mistakes)
-
-
-def _no_directory(path: str) -> str:
-    """Return why ``path`` is not a directory and cannot be made, empty if it is or can."""
-    place = path
-    while not os.path.lexists(place):  # missing parents are made too
-        place = os.path.dirname(place)
-    if not os.path.isdir(place):
-        return f"{place} is not a directory"
-    if place != path and not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
-        return f"it does not exist and cannot be made in {place}"
-    return ""
 
 
 def _check_places(config: Config) -> None:

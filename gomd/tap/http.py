@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gomd.config import Config
-from gomd.config.addresses import on_this_machine
+from gomd.config.reachable import on_this_machine
 from gomd.services.activation import PassedSockets
 from gomd.services.listening import Socket
 from libgomd.endpoints import Endpoint, Tcp

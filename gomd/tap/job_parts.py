@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 
-import gomd
-import libgomd
 from gomd.config import Config
 from gomd.interfaces import IJobs, IMigrator
 from gomd.interfaces.counters import Counting
-from gomd.jobs.disabled import NoJobs
 from gomd.jobs.migration.disabled import NoMigrator
-from gomd.jobs.migration.openmosix import OpenMosixMigrator
+from gomd.jobs.on_demand import JobsOnDemand
 from gomd.jobs.ownership import JobOwnership
-from gomd.jobs.placement.choice import Placement
-from gomd.jobs.relocation import Relocation
-from gomd.services.installed_files import InstalledFiles
-from gomd.tap.jobs import balancer_of, jobs_of
+from gomd.jobs.relocation_on_demand import RelocationOnDemand
+from gomd.services.installed_files import installed_files
+from gomd.tap.balancing import balancer_of
+from gomd.tap.leftovers import has_leftovers
 from gomd.tap.network import Network
 from gomd.tap.no_network import NoNetwork
 from gomd.tap.node import NodeParts
 from gomd.tree.guests import Guests
 from libgomd.wallclock import Wall
 
-#: The directories from which a part that is first needed later is imported.
-_PACKAGES: Final = (os.path.dirname(gomd.__file__), os.path.dirname(libgomd.__file__))
+if TYPE_CHECKING:
+    from gomd.jobs.placement.choice import Placement
+    from gomd.jobs.relocation import Relocation
+    from gomd.jobs.service import Jobs
 
 
 class JobParts:
@@ -43,23 +42,57 @@ class JobParts:
         self, config: Config, reactor: Any, node: NodeParts, network: Network | NoNetwork, wall: Wall
     ) -> None:
         threads, members, peers = node.threads, network.members, network.peers
-        placement = Placement(int(members.own_id), reactor)
-        self.jobs: IJobs = NoJobs()
+        own_id = int(members.own_id)
+
+        @cache
+        def placement() -> Placement:
+            from gomd.jobs.placement.choice import Placement
+
+            return Placement(own_id, reactor)
+
         self.migrator: IMigrator = NoMigrator("this daemon runs no jobs")
         self._services: tuple[Service, ...] = ()
+        elsewise: IMigrator | None = None
         if config.node.source == "openmosix":
-            self.migrator = OpenMosixMigrator(node.source, threads.asking, int(members.own_id))
+            from gomd.jobs.migration.openmosix import OpenMosixMigrator
+
+            self.migrator = elsewise = OpenMosixMigrator(node.source, threads.asking, own_id)
+        elif os.geteuid() != 0:
+            elsewise = NoMigrator("the daemon does not run as root")
         if config.node.proc_root == "/proc" and config.node.source != "memory":
-            jobs = jobs_of(
-                config, reactor, node.source, members, peers, threads.asking, threads.moving,
-                threads.journal, threads.disk, node.events, placement, network.criu_files, wall,
-                partial(_load_moving, InstalledFiles(_PACKAGES)), lambda: network.trust.admins,
+
+            def make() -> Jobs:
+                from gomd.tap.jobs import jobs_of
+
+                return jobs_of(
+                    config, reactor, node.source, members, peers, threads.asking, threads.moving,
+                    threads.journal, threads.disk, node.events, placement(), network.criu_files, wall,
+                    lambda: network.trust.admins,
+                )  # fmt: skip
+
+            jobs = JobsOnDemand(
+                threads.moving, partial(_load_code, "gomd.tap.jobs"), make,
+                partial(has_leftovers, config), own_id, elsewise,
             )  # fmt: skip
-            self.jobs, self.migrator, self._services = jobs, jobs.migrator, (jobs,)
+            self.jobs: IJobs = jobs
+            self.migrator, self._services = jobs.migrator, (jobs,)
+        else:
+            from gomd.jobs.disabled import NoJobs
+
+            self.jobs = NoJobs()
         ownership = JobOwnership(self.jobs, node.collector)
-        self.relocation = Relocation(
-            reactor, members, peers, threads.asking, node.source, node.collector, self.jobs, ownership,
-            self.migrator, placement,
+
+        def relocation() -> Relocation:
+            from gomd.jobs.relocation import Relocation
+
+            return Relocation(
+                reactor, members, peers, threads.asking, node.source, node.collector, self.jobs, ownership,
+                self.migrator, placement(),
+            )  # fmt: skip
+
+        self.relocation = RelocationOnDemand(
+            threads.asking, partial(_load_code, "gomd.jobs.relocation"), relocation,
+            self.migrator.kind == "openmosix",
         )  # fmt: skip
         self.guests = Guests(
             self.jobs, node.collector, members, None if self.relocation.by_kernel else ownership,
@@ -77,8 +110,8 @@ class JobParts:
         return self.jobs, *self._balancers
 
 
-def _load_moving(installed: InstalledFiles) -> None:
-    """Import what moves processes. Blocks. :raises NotPossible: it would belong to another version."""
-    if "gomd.tap.moving" not in sys.modules:
-        installed.check()
-    import_module("gomd.tap.moving")
+def _load_code(name: str) -> None:
+    """Import a part that is needed now. Blocks. :raises NotPossible: it would belong to another version."""
+    if name not in sys.modules:
+        installed_files().check()
+    import_module(name)

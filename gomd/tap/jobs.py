@@ -1,27 +1,35 @@
-"""The parts that run jobs and move them, joined."""
+"""
+The parts that run jobs and move them, joined. Imported when there may be a job, and not earlier.
+
+With this file everything is imported that a move uses: nothing is left to be imported in the middle of one.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.logger import Logger
 
 from gomd.config import Config
 from gomd.interfaces import (
-    ICollector,
     IEvents,
-    IJobs,
     IMembership,
     IMigrator,
     INodeSource,
     IPeers,
     IThreads,
-    MigrationSubject,
 )
+from gomd.jobs.checkpoint import (
+    first_inspection,
+    inspection,  # noqa: F401 - now, and not when a job is first inspected
+    requirements,  # noqa: F401
+    tree_connection,  # noqa: F401
+)
+from gomd.jobs.checkpoint.criu import Criu, TlsFiles, find
+from gomd.jobs.checkpoint.probes import ProbeNotes
 from gomd.jobs.home.journal import Journal
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.admission import Admission
@@ -31,22 +39,26 @@ from gomd.jobs.lifecycle.output_quota import OutputLimits
 from gomd.jobs.lifecycle.remote_jobs import RemoteJobs
 from gomd.jobs.lifecycle.supervisors import Supervisors
 from gomd.jobs.lifecycle.tracker import JobTracker
+from gomd.jobs.migration import (
+    requirements_file,  # noqa: F401
+    tree_server,  # noqa: F401
+)
+from gomd.jobs.migration.channels import ChannelObserver, Channels
+from gomd.jobs.migration.context import MigrationContext, Policy
 from gomd.jobs.migration.disabled import NoMigrator
+from gomd.jobs.migration.images import ImageDirectories
+from gomd.jobs.migration.journal import MigrationJournal
+from gomd.jobs.migration.local_jobs import LocalJobs
 from gomd.jobs.migration.location import JobLocations
-from gomd.jobs.migration.on_demand import MigrationsOnDemand
+from gomd.jobs.migration.node_checks import CriuCheck, NodeChecks
 from gomd.jobs.migration.openmosix import OpenMosixMigrator
-from gomd.jobs.ownership import whole
-from gomd.jobs.placement.balancing import Balance, MoveCosts
+from gomd.jobs.migration.page_server import PageServers
+from gomd.jobs.migration.service import Migrations
 from gomd.jobs.placement.choice import Placement
 from gomd.jobs.service import Jobs
 from gomd.jobs.supervisor.cgroups import find_place
 from gomd.jobs.supervisor.file_store import AUTOMATIC
-from gomd.services.balancer import PERIOD, Balancer
-from libgomd.model import STANDARD_SPEED, Process
 from libgomd.wallclock import Wall
-
-if TYPE_CHECKING:
-    from gomd.jobs.checkpoint.criu import TlsFiles
 
 _log = Logger()
 
@@ -65,7 +77,6 @@ def jobs_of(
     placement: Placement,
     tls: Callable[[str], TlsFiles],
     wall: Wall,
-    load_code: Callable[[], None],
     system_users: Callable[[], bool] = lambda: True,
 ) -> Jobs:
     """
@@ -74,7 +85,6 @@ def jobs_of(
     :param moving: threads for migrations. :param journal: one for the journal. :param disk: for the spool.
     :param tls: writes the certificates for criu to a directory.
     :param wall: gives the time of stamps.
-    :param load_code: imports `gomd.tap.moving`, when a process may have to be moved.
     :param system_users: tells whether root's processes may come from other nodes.
     """
     spool, node_id = config.jobs.spool, int(members.own_id)
@@ -93,18 +103,21 @@ def jobs_of(
             return OpenMosixMigrator(source, threads, node_id)
         if os.geteuid() != 0:
             return NoMigrator("the daemon does not run as root")
-
-        def migrations() -> IMigrator:
-            from gomd.tap.moving import migrations_of
-
-            return migrations_of(
-                config, reactor, members, peers, moving, supervisors, tracker, table, locations, tls, wall,
-                room, system_users,
-            )  # fmt: skip
-
-        on_demand = MigrationsOnDemand(moving, load_code, migrations, partial(has_leftovers, config))
-        tracker.began = on_demand.job_came
-        return on_demand
+        return _criu(
+            config,
+            reactor,
+            members,
+            peers,
+            moving,
+            supervisors,
+            tracker,
+            table,
+            locations,
+            tls,
+            wall,
+            room,
+            system_users,
+        )
 
     return Jobs(
         reactor, members, threads, events, partial(RemoteJobs, reactor, members, peers), supervisors,
@@ -116,53 +129,43 @@ def jobs_of(
     )  # fmt: skip
 
 
-def balancer_of(
+def _criu(
     config: Config,
     reactor: Any,
     members: IMembership,
-    collector: ICollector,
-    jobs: IJobs,
-    migrator: IMigrator,
-) -> Balancer | None:
-    """Return the balancer of this node; None when balancing is off."""
-    if not config.jobs.balance:
-        return None
-    if migrator.kind != "criu":
-        by_kernel = "openMosix's kernel does it by itself"
-        why = by_kernel if migrator.kind == "openmosix" else migrator.cannot()
-        _log.warn("[jobs] balance: this daemon moves nothing by itself: {why}", why=why)
-        return None
-    own_id = int(members.own_id)
-
-    async def processes() -> Sequence[Process]:
-        here = jobs.here()
-        return whole((await collector.processes(PERIOD)).processes, here, own_id) if here else ()
-
-    def migrate(process: Process, node: int) -> Awaitable[object]:
-        name = next((job.name for job in jobs.here() if job.pid == process.pid), "")
-        return migrator.migrate(MigrationSubject(process.pid, name), node)
-
-    standard = config.node.sspeed or STANDARD_SPEED
-    balance = Balance(own_id, MoveCosts(), Random().random, standard)  # noqa: S311 - jitter
-    return Balancer(balance, members, processes, migrate, reactor)
-
-
-def has_leftovers(config: Config) -> bool:
-    """Whether an earlier daemon has left migrations, images or proofs for criu. Blocks briefly."""
-    images = os.path.join(config.jobs.spool, "moving")
-    found = {name for name in _names(images) if not name.startswith(".")}
-    return bool(
-        found or _names(os.path.join(images, ".probes")) or _names(migration_journal(config.node.state_dir))
+    peers: IPeers,
+    threads: IThreads,
+    supervisors: Supervisors,
+    tracker: JobTracker,
+    table: HomeTable,
+    locations: JobLocations,
+    tls: Callable[[str], TlsFiles],
+    wall: Wall,
+    room: Admission,
+    system_users: Callable[[], bool],
+) -> Migrations:
+    state, own_id = config.node.state_dir, int(members.own_id)
+    criu = Criu(find(config.jobs.criu))
+    directory = os.path.join(config.jobs.spool, "moving")
+    images = ImageDirectories(threads, directory, f"node {own_id} {config.node.name}")
+    policy = Policy(
+        os.geteuid() == 0, system_users, lambda uid: room.why_not(tracker.jobs.values(), (), uid, admin=False)
     )
 
+    def context(observer: ChannelObserver) -> MigrationContext:
+        works = CriuCheck(criu, threads, reactor, images.root)
+        notes = ProbeNotes(os.path.join(images.root, ".probes"))
+        checks = NodeChecks(
+            threads, works, images, partial(first_inspection.look, notes=notes),
+            withdraw=partial(first_inspection.withdraw, notes=notes), sweep=notes.sweep,
+            private_limit=config.jobs.private_tmp,
+        )  # fmt: skip
+        return MigrationContext(
+            reactor, wall, members, threads, criu.program, partial(tls, os.path.join(state, "tls")),
+            PageServers(threads, config.peers.address), images, checks, policy,
+            LocalJobs(own_id, tracker, table, supervisors, locations),
+            MigrationJournal(os.path.join(state, "jobs", "migrations")), Channels(members, peers, observer),
+            tracker.carried,
+        )  # fmt: skip
 
-def migration_journal(state: str) -> str:
-    """Return the directory of the journal of migrations."""
-    return os.path.join(state, "jobs", "migrations")
-
-
-def _names(directory: str) -> list[str]:
-    try:
-        return os.listdir(directory)
-    except FileNotFoundError:
-        return []
+    return Migrations(context)

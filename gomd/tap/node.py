@@ -10,9 +10,9 @@ from gomd.cluster.events import Events
 from gomd.commands.runner import Commands
 from gomd.config import Config
 from gomd.interfaces.counters import Counting
-from gomd.jobs.supervisor.attributes import reset_oom_score
 from gomd.services.collector import Collector
 from gomd.services.measuring import Measuring
+from gomd.services.process_limits import reset_oom_score
 from gomd.services.threads import Threads
 from gomd.services.tokens import FileTokens
 from gomd.sources.switch_notes import SwitchNotes

@@ -10,11 +10,11 @@ from typing import NoReturn
 from twisted.logger import LogLevel
 from twisted.python import usage
 
-from gomd.config import SHORT_OPTIONS, Config, Environment, find_file, load, overrides_for
+from gomd.config import READING, SHORT_OPTIONS, Config, Environment, find_file, load, overrides_for
+from gomd.services.installed_files import installed_files
 from gomd.services.journald import PRIORITIES, goes_to_journal
-from gomd.tap.checking import mistakes_in_files, warnings_of
-from gomd.tap.http import ganglia_mistakes, http_mistakes
-from libgomd.errors import ConfigError
+from gomd.services.own_memory import LOADED_BY_TWISTD, forget_modules
+from libgomd.errors import ConfigError, NotPossible
 from libgomd.stdfds import open_closed_streams
 from libgomd.version import VERSION
 
@@ -64,11 +64,13 @@ class Options(usage.Options):
                 if self[name] is not None:
                     self.overrides.extend(overrides_for(name, self[name]))
             self["configuration"] = self.load()
-            if self["check"] and (mistakes := mistakes_in_files(self["configuration"])):
-                raise ConfigError(mistakes)
+            if self["check"]:
+                self._check_files()
         except ConfigError as error:
             refuse(error)
         if self["check"]:
+            from gomd.tap.checking import warnings_of
+
             for warning in warnings_of(self["configuration"]):
                 print(f"gomd: {warning}")
             print(
@@ -79,6 +81,16 @@ class Options(usage.Options):
             why_not = Criu(find(self["configuration"].jobs.criu)).check()
             print(f"gomd: processes {f'cannot be moved: {why_not}' if why_not else 'can be moved'}")
             sys.exit(0)
+        # The daemon is imported next, and takes the place of what is needed no more.
+        forget_modules(LOADED_BY_TWISTD)
+        forget_modules(READING)
+
+    def _check_files(self) -> None:
+        """:raises ConfigError: with every mistake in the files that the configuration names."""
+        from gomd.tap.checking import mistakes_in_files
+
+        if mistakes := mistakes_in_files(self["configuration"]):
+            raise ConfigError(mistakes)
 
     def _take_pid_file(self) -> None:
         """
@@ -101,6 +113,15 @@ class Options(usage.Options):
         check_built(config)
         return config
 
+    def load_again(self) -> Config:
+        """Read both while the daemon runs. Blocks. :raises ConfigError: as `load`, or gomd was replaced."""
+        if "gomd.config.loading" not in sys.modules:
+            try:
+                installed_files().check()
+            except NotPossible as error:
+                raise ConfigError([str(error)]) from error
+        return self.load()
+
 
 def check_built(config: Config) -> None:
     """
@@ -108,6 +129,8 @@ def check_built(config: Config) -> None:
 
     :raises ConfigError: with a sentence for each missing package.
     """
+    from gomd.tap.http import ganglia_mistakes, http_mistakes
+
     mistakes: list[str] = []
     if config.http.endpoint is not None:
         mistakes.extend(http_mistakes(config.http.endpoint, config))

@@ -14,17 +14,18 @@ from gomd.config import Config
 from gomd.protocols.handshakes import MAX_HANDSHAKES
 from gomd.protocols.peer_server import MAX_NEW_STREAMS
 from gomd.services.activation import take_sockets
+from gomd.services.installed_files import installed_files
 from gomd.services.journald import goes_to_journal
 from gomd.services.logging import DaemonLog
-from gomd.services.own_memory import use_one_heap
+from gomd.services.own_memory import forget_directories, use_one_heap
 from gomd.services.pidfile import check_pid_file
 from gomd.services.process_limits import lower_oom_score, raise_file_limit, share_interpreter
 from gomd.services.signals import install_handlers
 from gomd.services.state import StateDirectory, check_directory
 from gomd.services.state_format import check_format, sign_format
-from gomd.tap.checking import check_directories
 from gomd.tap.choices import ganglia_of, manhole_of, node_id_of, telnet_endpoints
 from gomd.tap.compose import Taken, compose
+from gomd.tap.directories import check_directories
 from gomd.tap.http import http_of
 from gomd.tap.monotonic import use_monotonic_time
 from gomd.tap.options import EX_TEMPFAIL, Options, refuse
@@ -32,11 +33,12 @@ from gomd.tap.peer_ports import max_streams, peer_sockets, read_keys_of
 from libgomd.errors import ConfigError
 
 
-def makeService(options: Options) -> IService:
+def make_service(options: Options) -> IService:
     """Return the daemon with its STATE and sockets taken. If that fails, print why and exit."""
     from twisted.internet import reactor  # noqa: TID251 - the one place that names it
 
     use_monotonic_time(reactor)  # before anything is scheduled
+    installed_files()  # as they are now
     config: Config = options["configuration"]
     # A signal is handled when the reactor runs, so the daemon that is made below exists by then.
     install_handlers(
@@ -46,6 +48,7 @@ def makeService(options: Options) -> IService:
     raise_file_limit(config.telnet.max_connections + 2 * config.jobs.most + streams + 256)
     share_interpreter()
     use_one_heap()
+    forget_directories()
     lower_oom_score()
     to_journal = goes_to_journal(sys.stdout, os.environ)
     try:
@@ -71,7 +74,7 @@ def makeService(options: Options) -> IService:
         refuse(error, EX_TEMPFAIL)
     if options.parent is not None:
         options.parent["pidfile"] = options.pid_file
-    daemon.load = options.load
+    daemon.load = options.load_again
     reactor.callWhenRunning(state.sign)
     return daemon
 

@@ -28,7 +28,6 @@ from gomd.interfaces import (
     ITokens,
     ITree,
 )
-from gomd.jobs.disabled import NoJobs
 from gomd.jobs.migration.disabled import NoMigrator
 from gomd.jobs.ownership import Annotations
 from libgomd.errors import NotPossible
@@ -101,7 +100,7 @@ class Parts:
     relocation: IRelocation
     switch_notes: ISwitchNotes = field(default_factory=MemorySwitchNotes)
     history: IHistory = field(default_factory=NoHistory)
-    jobs: IJobs = field(default_factory=NoJobs)
+    jobs: IJobs = field(default_factory=lambda: _no_jobs())
     migrator: IMigrator = field(default_factory=lambda: NoMigrator("this daemon runs no jobs"))
     annotations: Annotations = field(default_factory=Annotations)
     trouble: Callable[[], str] = lambda: ""
@@ -113,6 +112,12 @@ class Parts:
     kept_command: Callable[[Process], Process] = lambda process: process
     examine: Callable[[bool], Sequence[Finding]] = lambda _shows_paths: ()
     introduction: Callable[[], Mapping[str, object]] = dict
+
+
+def _no_jobs() -> IJobs:
+    from gomd.jobs.disabled import NoJobs  # a daemon that runs jobs has no need of it
+
+    return NoJobs()
 
 
 class ISession(Interface):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-from gomd.jobs.home.table import FIRST_FOREIGN_PID
+from gomd.jobs.home.process_ids import FIRST_FOREIGN_PID
 from gomd.jobs.ownership import JobTrees, line_of
 from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession, Parts

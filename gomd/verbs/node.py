@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gomd.cluster.map_file import ranges_of
+from gomd.cluster.map_ranges import ranges_of
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.options import split_options
 from gomd.verbs.past import nodes_at

@@ -6,7 +6,7 @@ import signal as signals
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gomd.jobs.home.table import lives
+from gomd.jobs.home.process_ids import lives
 from gomd.jobs.ownership import Annotations, JobTrees, line_of
 from gomd.verbs import arguments as words
 from gomd.verbs import selection as selecting

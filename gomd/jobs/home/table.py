@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from gomd.jobs.home.journal import Journal
+from gomd.jobs.home.process_ids import FIRST_FOREIGN_PID, foreign_identity, lives
 from libgomd.errors import MalformedReply, NotAllowed, NotFound
 from libgomd.model import Caller, Job, JobState
-from libgomd.wire.job_name import JobName
-from libgomd.wire.process_identity import ProcessIdentity
 from libgomd.wire.values import decode, encode
 
-#: Where the numbers begin that stand for the process id of a job without a process at home: above all that
-#: a Linux kernel gives (PID_MAX_LIMIT, 4194304).
-FIRST_FOREIGN_PID = 5_000_000
 #: Exit status of a job that was lost with its node: 128 + SIGTERM, as if it had been told to end.
 LOST_EXIT = 143
 #: Maximum number of former process ids at home that are remembered of a job, beside the first.
@@ -27,8 +22,6 @@ _COUNTER = 0
 _DAMAGED: Mapping[str, object] = {"damaged": True}
 #: Maximum number of such entries.
 _MAX_DAMAGED = 1000
-#: SIGKILL in a mask of signals.
-_SIGKILL: Final = 1 << 8
 
 
 class HomeTable:
@@ -248,36 +241,3 @@ class HomeTable:
         """Return the process id on this node of the job that `of_pid` finds; else ``pid``."""
         job = self.of_pid(pid)
         return pid if job is None or job.node != self._own_id else job.pid_there or pid
-
-
-def foreign_identity(job: str) -> str:
-    """Return the identity of the first process of ``job``, ``HOME-JOB``, that began on another node."""
-    name = JobName.parse(job)
-    return str(ProcessIdentity(name.home, FIRST_FOREIGN_PID + name.number, 0))
-
-
-def lives(pid: int) -> bool:
-    """
-    Whether a process ``pid`` here can run. What is left of a job that moved cannot: it is stopped or killed.
-
-    Its status is read, which an exec that hangs does not block: this is called where nothing may.
-    """
-    try:
-        with open(f"/proc/{pid}/status", "rb") as file:
-            return can_run(file.read(4096))
-    except OSError as error:
-        return error.errno not in (errno.ENOENT, errno.ESRCH)
-
-
-def can_run(status: bytes) -> bool:
-    """Whether the process of this /proc/PID/status can run: it has not ended, stopped or been killed."""
-    state = status.partition(b"\nState:\t")[2][:1]
-    if not state.isalpha() or state in b"TtZX":
-        return False
-    for name in (b"\nSigPnd:\t", b"\nShdPnd:\t"):
-        try:
-            if int(status.partition(name)[2].partition(b"\n")[0], 16) & _SIGKILL:
-                return False
-        except ValueError:  # the kernel does not tell
-            continue
-    return True

@@ -11,16 +11,16 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from gomd.jobs.lifecycle.carried_transfer import pass_through
-from gomd.jobs.lifecycle.carry_steps import DROP, PEER_STEPS, CarrySteps
+from gomd.jobs.lifecycle.carry_permission import DROP, check_step
+from gomd.jobs.lifecycle.carry_steps import CarrySteps
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.supervisors import Supervisors
 from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.supervisor.carried_names import FILES
-from libgomd.errors import Conflict, GomdError, MalformedRequest, NotAllowed, NotFound, NotPossible
+from libgomd.errors import GomdError, NotAllowed, NotFound, NotPossible
 from libgomd.model import Caller
 from libgomd.wire import job_messages
-from libgomd.wire.carry_messages import GIVE, PUT, REMOVE, CarryOutcome
-from libgomd.wire.job_name import JobName
+from libgomd.wire.carry_messages import PUT, REMOVE, CarryOutcome
 
 
 class CarryServer:
@@ -41,15 +41,8 @@ class CarryServer:
     def check(self, caller: Caller, name: str, step: str, node: int) -> None:
         """See `IJobs.check_carry`."""
         tracked = self._jobs.get(name)
-        home = JobName.parse(name).home
-        if step not in PEER_STEPS:
-            raise MalformedRequest(f"carry takes {', '.join(PEER_STEPS)}, not {step[:20]}")
-        if step == GIVE and tracked is not None and tracked.leaving and caller.owns(tracked.uid):
-            return
-        if node != home or home == self._own_id:
-            raise NotAllowed("only a job's home, or the node that it moves to, may ask for its files")
-        if step == PUT and tracked is not None:
-            raise Conflict(f"there is a job {name} here already")
+        leaves = tracked is not None and tracked.leaving and caller.owns(tracked.uid)
+        check_step(self._own_id, name, step, node, tracked is not None, leaves)
 
     def serve(self, name: str, step: str, caller: Caller, stream: FrameStream) -> None:
         """

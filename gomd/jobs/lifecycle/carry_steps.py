@@ -14,12 +14,13 @@ from twisted.internet.interfaces import IReactorTime
 
 from gomd.interfaces import IMembership, IPeers, IThreads
 from gomd.jobs.lifecycle.carried_transfer import Transfer, step_outcome
+from gomd.jobs.lifecycle.carry_permission import DROP
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.request import Account, account_of
 from gomd.jobs.lifecycle.supervisors import Supervisors
 from libgomd.errors import MalformedRequest, NotPossible
 from libgomd.model import Caller, Node
-from libgomd.wire.carry_messages import GIVE, PUT, REMOVE, CarrySpec
+from libgomd.wire.carry_messages import REMOVE, CarrySpec
 from libgomd.wire.lines import Request
 
 R = TypeVar("R")
@@ -30,10 +31,6 @@ VERB: Final = "carry"
 SUFFIX: Final = ".carry"
 #: Seconds that one transfer may take.
 TRANSFER_TIMEOUT: Final = 800.0
-#: The step that removes what was sent to another node.
-DROP: Final = "drop"
-#: What daemons ask each other for.
-PEER_STEPS: Final = (PUT, GIVE, DROP)
 #: Seconds that the disk may take for one small file.
 _DISK_TIMEOUT: Final = 60.0
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gomd.interfaces import JobHere
-from gomd.jobs.home.table import FIRST_FOREIGN_PID, HomeTable
+from gomd.jobs.home.process_ids import FIRST_FOREIGN_PID
+from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.tracked import TrackedJob
 from libgomd.wire.job_name import JobName
 

@@ -25,7 +25,7 @@ from gomd.jobs.lifecycle.supervisors import Supervisors
 from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.supervisor.file_store import free_of
 from libgomd.errors import GomdError, InternalError, TimedOut, TooMany
-from libgomd.model import Caller, Counter, Job
+from libgomd.model import Caller, Job
 from libgomd.wire import job_messages
 from libgomd.wire.job_orders import KeepOrder
 
@@ -155,11 +155,10 @@ class OutputQuota:
             return "nothing of its output is there any more"
         return ""
 
-    def counters(self) -> Iterable[Counter]:
-        """Return the counters: bytes kept, and outputs removed to make room."""
+    def counts(self) -> tuple[int, int]:
+        """Return the bytes that are kept, and how many outputs were removed to make room."""
         kept = 0 if self._measured is None else sum(self._measured.sizes.values())
-        yield Counter("jobs_output_kept_bytes", kept, "output of detached jobs that is kept here")
-        yield Counter("jobs_output_removed", len(self._removed), "kept outputs removed to make room")
+        return kept, len(self._removed)
 
     def _jobs(self) -> list[Job]:
         """Return the jobs whose output was measured: the one that ended first, first; those that run last."""

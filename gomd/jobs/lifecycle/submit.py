@@ -12,7 +12,8 @@ from twisted.logger import Logger
 
 from gomd.interfaces import IMembership, IPlacement, IThreads, Need
 from gomd.jobs.home.journal import Journal
-from gomd.jobs.home.table import HomeTable, foreign_identity
+from gomd.jobs.home.process_ids import foreign_identity
+from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.admission import Admission
 from gomd.jobs.lifecycle.carried_files import CarriedFiles
 from gomd.jobs.lifecycle.carried_transfer import CannotCarry

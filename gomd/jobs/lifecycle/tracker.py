@@ -44,7 +44,6 @@ class JobTracker:
     :ivar events: where what happens to jobs is told. :ivar jobs: the jobs, by their names.
     :ivar jobs_started: how many of this home have begun.
     :ivar stopping: the daemon stops: connections that end now say nothing about jobs.
-    :ivar began: called whenever a job is tracked while there was none.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -79,7 +78,6 @@ class JobTracker:
         self.jobs: dict[str, TrackedJob] = {}
         self.jobs_started = 0
         self.stopping = False
-        self.began: Callable[[], None] = lambda: None
 
     def _is_running(self) -> bool:
         return not self.stopping
@@ -98,10 +96,7 @@ class JobTracker:
 
     def track(self, tracked: TrackedJob) -> None:
         """Track a job from here on."""
-        first = not self.jobs
         self.jobs[tracked.name] = tracked
-        if first:
-            self.began()
 
     def is_tracked(self, tracked: TrackedJob) -> bool:
         """Whether it is this one, and not another one of its name, that is tracked."""

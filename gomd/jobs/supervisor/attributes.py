@@ -156,11 +156,6 @@ def reset_scheduling() -> None:
     write_text("/proc/self/oom_score_adj", "0")
 
 
-def reset_oom_score(pid: int) -> None:
-    """Make a new child and its descendants as likely as others to be killed when memory runs out."""
-    write_text(f"/proc/{pid}/oom_score_adj", "0")
-
-
 def limit(limits: Limits) -> None:
     """Set these limits, but none above the hard limit of this process."""
     for number, (soft, hard) in limits.items():

@@ -176,7 +176,7 @@ class ProcessScanner:
                     try:
                         line = read_kept(descriptor, _MAX_STAT_BYTES, 0)
                     except OSError:
-                        if worker.left:
+                        if worker.is_left():
                             return
                         kept.drop(pid)  # its process has ended; another one may have its pid
                 if not line:

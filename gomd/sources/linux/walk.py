@@ -48,6 +48,10 @@ class Worker(Thread, Generic[V]):
         self._returned = returned
         self._over = Event()
 
+    def is_left(self) -> bool:
+        """Return `left`, for use after a call that may have blocked."""
+        return self.left
+
     @property
     def over(self) -> bool:
         """Whether it has ended."""

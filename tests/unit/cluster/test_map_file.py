@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.cluster.map_file import parse_map, ranges_of
+from gomd.cluster.map_file import parse_map
+from gomd.cluster.map_ranges import ranges_of
 from libgomd.errors import ConfigError
 from libgomd.model import Node, Status
 

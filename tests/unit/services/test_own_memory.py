@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ _NAMES = ("only_of_plugins", "only_of_plugins_too")
 
 
 @pytest.fixture
-def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Two modules that refer to each other, as those that a list of plugins has loaded."""
     package = tmp_path / "only_of_plugins"
     package.mkdir()
@@ -58,19 +59,23 @@ def test_a_test_runner_keeps_what_it_runs_on() -> None:
     assert found.stdout == "kept\n"
 
 
-def test_twistd_leaves_no_test_framework_in_the_daemon() -> None:
-    """It loads unittest to list the plugins that can be run."""
+def test_a_daemon_forgets_what_only_its_start_has_used(tmp_path: Path) -> None:
+    """twistd loads unittest to list the plugins that can be run; gomd.ini is read with configobj."""
+    (tmp_path / "gomd.ini").write_text("")
     code = (
         "import sys; from twisted.plugin import getPlugins\n"
         "from twisted.application.service import IServiceMaker\n"
         "maker = next(each for each in getPlugins(IServiceMaker) if each.tapname == 'gomd')\n"
-        "del IServiceMaker, getPlugins; before = 'unittest' in sys.modules; maker.options\n"
-        "print(before, *[n for n in ('unittest', 'argparse', 'difflib') if n in sys.modules])\n"
+        "del IServiceMaker, getPlugins; before = 'unittest' in sys.modules; options = maker.options()\n"
+        f"options.parseOptions(['--config', {str(tmp_path / 'gomd.ini')!r}])\n"
+        "forgotten = ('unittest', 'argparse', 'difflib', 'configobj', 'gomd.config.loading')\n"
+        "print(before, *[name for name in forgotten if name in sys.modules])\n"
+        "print(options.load() == options['configuration'])  # they are imported again\n"
     )
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
-    assert found.stdout == "True\n"
+    assert found.stdout == "True\nTrue\n"
 
 
 def test_the_heap_is_set_and_trimmed_where_that_can_be_done() -> None:

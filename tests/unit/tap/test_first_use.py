@@ -25,9 +25,17 @@ _FIRST_USE = (
     "gomd.jobs.migration.tree_server",
     "gomd.jobs.supervisor.carried_mounts",
     "gomd.jobs.supervisor.carrier",
-    "gomd.tap.moving",
     "gomd.services.collecting",
     "psycopg",
+    "gomd.jobs.home.table",
+    "gomd.jobs.lifecycle.submit",
+    "gomd.jobs.lifecycle.tracker",
+    "gomd.jobs.placement.choice",
+    "gomd.jobs.relocation",
+    "gomd.jobs.service",
+    "gomd.jobs.supervisor.attributes",
+    "gomd.tap.checking",
+    "gomd.tap.jobs",
 )
 #: Used by the process beside a job.
 _BY_SUPERVISORS = ("gomd.jobs.checkpoint.file_tree",)
@@ -36,14 +44,14 @@ _MOVE = [name for name in _FIRST_USE if name.startswith(("gomd.jobs.checkpoint",
 
 
 def test_the_parts_list_imports_nothing_that_an_idle_daemon_does_not_need() -> None:
-    imported = _imported_with("gomd.tap.compose")
-    assert "gomd.jobs.migration.on_demand" in imported
+    imported = _imported_with("gomd.tap.service")
+    assert "gomd.jobs.on_demand" in imported
     assert [name for name in _FIRST_USE if name in imported] == []
 
 
 def test_all_that_a_move_uses_is_imported_at_once() -> None:
-    """An import in the middle of a move would lengthen the time for which the process stands still."""
-    imported = _imported_with("gomd.tap.moving")
+    """With the first job: an import in the middle of a move would lengthen its stop."""
+    imported = _imported_with("gomd.tap.jobs")
     assert [name for name in _MOVE if name not in imported and name not in _BY_SUPERVISORS] == []
 
 

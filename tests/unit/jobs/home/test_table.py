@@ -10,7 +10,8 @@ import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.jobs.home.journal import Journal
-from gomd.jobs.home.table import FIRST_FOREIGN_PID, HomeTable, can_run, lives
+from gomd.jobs.home.process_ids import FIRST_FOREIGN_PID, can_run, lives
+from gomd.jobs.home.table import HomeTable
 from libgomd.errors import NotAllowed, NotFound
 from libgomd.model import Caller, Job, JobState, Role
 from tests.unit.jobs.memory_parts import AtOnce

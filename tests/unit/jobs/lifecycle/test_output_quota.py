@@ -142,8 +142,7 @@ class KeptOutputTests(SynchronousTestCase):
         self.assertEqual(self.check(ANN), "")
         self.write(job, 11 * MB)
         self.assertIn("11.5 MB of output of your detached jobs", self.check(ANN))
-        [kept, _removed] = self.kept.counters()
-        self.assertEqual(kept.value, 11 * MB)
+        self.assertEqual(self.kept.counts(), (11 * MB, 0))
 
     def test_jobs_keep_a_little_however_many_there_are(self) -> None:
         """Two pieces of each stream."""

@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
-from twisted.python.failure import Failure
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from gomd.interfaces import IMigrator, MigrationSubject
 from gomd.jobs.migration.counts import migration_counters
-from gomd.jobs.migration.on_demand import LOAD_TIMEOUT, MigrationsOnDemand
+from gomd.jobs.migration.on_demand import MigrationsOnDemand
 from libgomd.errors import CannotMove, NotPossible, TimedOut
 from libgomd.model import Counter
-from tests.unit.services.held import HeldThreads
 
 
 @implementer(IMigrator)
@@ -75,31 +71,27 @@ class _Stream:
 
 
 class _Daemon:
-    """A migrator on demand, with what it was made of."""
+    """A migrator on demand, and whether there is one to be had."""
 
-    def __init__(self, leftovers: bool = False, error: Exception | None = None) -> None:
-        self.clock = Clock()
-        self.threads = HeldThreads(self.clock)
-        self.loaded = 0
+    def __init__(self, error: Exception | None = None) -> None:
         self.error = error
-        self.made: list[_Made] = []
-        self.migrator = MigrationsOnDemand(self.threads, self._load, self._make, lambda: leftovers)
+        self.made: _Made | None = None
+        self.waiting: list[Deferred[None]] = []
+        self.migrator = MigrationsOnDemand(self._ready, lambda: self.made)
 
-    def _load(self) -> None:
+    async def _ready(self) -> _Made:
+        wait: Deferred[None] = Deferred()
+        self.waiting.append(wait)
+        await wait
         if self.error is not None:
             raise self.error
-        self.loaded += 1
+        self.made = self.made or _Made()
+        return self.made
 
-    def _make(self) -> _Made:
-        assert self.loaded
-        self.made.append(_Made())
-        return self.made[-1]
-
-    def run(self) -> MigrationsOnDemand:
-        """Start it, as `Jobs` does."""
-        self.unsettled = self.migrator.load()
-        self.migrator.start()
-        return self.migrator
+    def work(self) -> None:
+        """Let it be made."""
+        while self.waiting:
+            self.waiting.pop().callback(None)
 
 
 def outcome(result: Any) -> list[Any]:
@@ -113,127 +105,69 @@ def test_it_is_a_migrator() -> None:
     verifyObject(IMigrator, _Daemon().migrator)
 
 
-def test_an_idle_daemon_loads_nothing() -> None:
-    """It says the same about itself as one that has loaded all and moved nothing."""
+def test_an_idle_daemon_makes_nothing() -> None:
+    """It says the same about itself as one that has a migrator and moved nothing."""
     daemon = _Daemon()
-    migrator = daemon.run()
-    migrator.node_down(3)
-    assert migrator.cannot() == ""
-    assert list(migrator.counters()) == list(migration_counters())
-    migrator.stop()
-    assert (daemon.unsettled, daemon.loaded, daemon.threads.waiting) == ((frozenset(), frozenset()), 0, [])
-
-
-def test_what_an_earlier_daemon_left_is_taken_up_at_the_start() -> None:
-    daemon = _Daemon(leftovers=True)
-    daemon.run()
-    assert daemon.unsettled == (frozenset({"1-1"}), frozenset({"2-1"}))
-    assert daemon.made[0].called == ["load", "start"]
-
-
-def test_a_job_found_again_at_the_start_is_enough() -> None:
-    """It is loaded at once, before the jobs are served."""
-    daemon = _Daemon()
-    daemon.migrator.load()
-    daemon.migrator.job_came()
-    daemon.migrator.start()
-    assert daemon.made[0].called == ["load", "start"]
-
-
-def test_the_first_job_loads_it_on_a_thread() -> None:
-    """The reactor does not wait for the disk; the second job loads nothing."""
-    daemon = _Daemon()
-    migrator = daemon.run()
-    migrator.job_came()
-    assert daemon.loaded == 0
-    migrator.job_came()
-    daemon.threads.work()
-    assert [made.called for made in daemon.made] == [["load", "start"]]
-    migrator.job_came()
-    assert daemon.threads.waiting == []
-    assert migrator.cannot() == "criu is broken"
-    assert next(iter(migrator.counters())).value == 3
-    migrator.node_down(3)
-    migrator.stop()
-    assert daemon.made[0].called[2:] == [("down", 3), "stop"]
+    assert daemon.migrator.cannot() == ""
+    assert list(daemon.migrator.counters()) == list(migration_counters())
+    assert daemon.waiting == []
 
 
 def test_a_stream_of_another_node_waits_for_it() -> None:
-    """Nothing is read from the stream before that."""
-    daemon, stream = _Daemon(), _Stream()
-    migrator = daemon.run()
-    migrator.join(2, stream)
+    """Nothing is read from the stream before that; the next one does not wait."""
+    daemon, stream, later = _Daemon(), _Stream(), _Stream()
+    daemon.migrator.join(2, stream)
     assert stream.told == [True]
-    daemon.threads.work()
-    assert daemon.made[0].called == ["load", "start", ("join", 2, stream)]
+    daemon.work()
+    daemon.migrator.join(3, later)
+    assert daemon.made is not None
+    assert daemon.made.called == [("join", 2, stream), ("join", 3, later)]
 
 
 def test_a_stream_that_broke_meanwhile_is_not_joined() -> None:
     daemon, stream = _Daemon(), _Stream()
-    daemon.run().join(2, stream)
+    daemon.migrator.join(2, stream)
     stream.gone = True
-    daemon.threads.work()
-    assert daemon.made[0].called == ["load", "start"]
+    daemon.work()
+    assert daemon.made is not None
+    assert daemon.made.called == []
 
 
 def test_whoever_asks_waits_for_it() -> None:
-    daemon = _Daemon()
-    migrator = daemon.run()
-    subject = MigrationSubject(7, "1-1")
-    found = [
-        outcome(each)
-        for each in (migrator.check(), migrator.reasons(subject, 2), migrator.migrate(subject, 2))
-    ]
+    daemon, subject = _Daemon(), MigrationSubject(7, "1-1")
+    asked = (
+        daemon.migrator.check(),
+        daemon.migrator.reasons(subject, 2),
+        daemon.migrator.migrate(subject, 2),
+    )
+    found = [outcome(each) for each in asked]
     assert found == [[], [], []]
-    daemon.threads.work()
+    daemon.work()
     assert found == [["criu was checked"], [["not 7 to 2"]], [None]]
-    assert daemon.made[0].called == ["load", "start", ("migrate", 7, 2)]
+    assert daemon.migrator.cannot() == "criu is broken"
+    assert next(iter(daemon.migrator.counters())).value == 3
 
 
-@pytest.mark.parametrize(
-    ("error", "sentence"),
-    [
-        (
-            NotPossible("the files of gomd were replaced: restart it"),
-            "the files of gomd were replaced: restart it",
-        ),
-        (ImportError("No module named 'gomd.x'"), "broken, install it again: No module named 'gomd.x'"),
-    ],
-)
-def test_what_cannot_be_loaded_refuses_moves_and_nothing_else(error: Exception, sentence: str) -> None:
+def test_what_cannot_be_made_refuses_moves_and_nothing_else() -> None:
     """The next one who asks tries again."""
-    daemon, stream = _Daemon(error=error), _Stream()
-    migrator = daemon.run()
-    migrator.job_came()
-    migrator.join(2, stream)
-    subject = MigrationSubject(7, "1-1")
-    checked, reasons = outcome(migrator.check()), outcome(migrator.reasons(subject, 2))
-    moved = outcome(migrator.migrate(subject, 2))
-    daemon.threads.work()
+    sentence = "the files of gomd were replaced: restart it"
+    daemon, stream, subject = _Daemon(NotPossible(sentence)), _Stream(), MigrationSubject(7, "1-1")
+    daemon.migrator.join(2, stream)
+    checked, reasons = outcome(daemon.migrator.check()), outcome(daemon.migrator.reasons(subject, 2))
+    moved = outcome(daemon.migrator.migrate(subject, 2))
+    daemon.work()
     assert stream.told == [True, "closed"]
-    assert checked[0].endswith(sentence)
-    assert reasons[0][0].endswith(sentence)
-    assert isinstance(moved[0], Failure)
+    assert (checked, reasons) == ([sentence], [[sentence]])
     assert moved[0].check(CannotMove)
-    assert moved[0].getErrorMessage().endswith(sentence)
+    assert moved[0].getErrorMessage() == sentence
     daemon.error = None
-    again = outcome(migrator.check())
-    daemon.threads.work()
+    again = outcome(daemon.migrator.check())
+    daemon.work()
     assert again == ["criu was checked"]
 
 
 def test_a_disk_that_hangs_is_told() -> None:
-    daemon = _Daemon()
-    moved = outcome(daemon.run().migrate(MigrationSubject(7, "1-1"), 2))
-    daemon.clock.advance(LOAD_TIMEOUT)
-    assert moved[0].check(CannotMove, TimedOut)
-
-
-def test_a_daemon_that_stops_meanwhile_moves_nothing() -> None:
-    daemon = _Daemon()
-    migrator = daemon.run()
-    moved = outcome(migrator.migrate(MigrationSubject(7, "1-1"), 2))
-    migrator.stop()
-    daemon.threads.work()
-    assert daemon.made == []
-    assert moved[0].check(CannotMove)
+    daemon = _Daemon(TimedOut("the disk hangs"))
+    moved = outcome(daemon.migrator.migrate(MigrationSubject(7, "1-1"), 2))
+    daemon.work()
+    assert moved[0].check(TimedOut)
