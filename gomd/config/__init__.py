@@ -28,8 +28,8 @@ from gomd.config.settings import (
 #: What only reading needs. A daemon forgets it once it has its configuration: half a megabyte.
 READING: Final = (
     "configobj", "gomd.config.addresses", "gomd.config.assembly", "gomd.config.checks",
-    "gomd.config.commands", "gomd.config.inifile", "gomd.config.loading", "gomd.config.mistakes",
-    "gomd.config.old_names", "gomd.config.scalars",
+    "gomd.config.commands", "gomd.config.databases", "gomd.config.inifile", "gomd.config.loading",
+    "gomd.config.mistakes", "gomd.config.old_names", "gomd.config.scalars",
 )  # fmt: skip
 
 __all__ = [
