@@ -97,7 +97,7 @@ _YES: Final = "\0"
 
 
 def _wait(directory: str, allows: Mapping[str, Callable[[int], None]], writing: int) -> None:
-    last = next(reversed(allows), None)
+    last = next(reversed([*allows]), None)
     for expected, check in allows.items():
         with open(os.path.join(directory, "ask"), encoding="ascii") as asking:
             moment, _, pid = asking.read(100).strip().partition(" ")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import DeferredSemaphore
 
 from gomd.jobs.lifecycle.supervisors import GONE
 from gomd.jobs.migration.context import MigrationContext
@@ -74,7 +74,6 @@ class MigrationTarget:
         self._handed_over = False
         self._passed_on = False
         self._cancelled = False
-        self._early_record: Deferred[bool] | None = None
 
     # -- SideEffects
 
@@ -91,30 +90,9 @@ class MigrationTarget:
 
     async def write(self, state: State, reason: str) -> None:
         """See `SideEffects.write`."""
-        early, self._early_record = self._early_record, None
-        written = early is not None and await early
-        if not (written and state is TargetState.HOLDING):
-            await self._context.write(self.migration, state, self.job.name, self.other, reason)
+        await self._context.write(self.migration, state, self.job.name, self.other, reason)
         if state is TargetState.HOLDING:
             self._release_slot()
-
-    def _write_early(self) -> None:
-        """
-        Write that the copy is held while it is restored, so that the source need not wait for the disk.
-
-        This says too much until then, but nothing wrong: a daemon that finds the record and no whole copy
-        refuses, as it does when it finds the one before. Only one record is written at a time: `write` waits.
-        """
-
-        async def record() -> bool:
-            try:
-                state = TargetState.HOLDING
-                await self._context.write(self.migration, state, self.job.name, self.other, "")
-            except (GomdError, OSError):
-                return False  # it is written again, and the log says why that does not work
-            return True
-
-        self._early_record = Deferred.fromCoroutine(record())
 
     def send(self, message: MessageKind, reason: str) -> None:
         """See `SideEffects.send`."""
@@ -195,7 +173,6 @@ class MigrationTarget:
             await self._page_server.wait()
         if self._tree_server is not None:
             await self._tree_server.wait()
-        self._write_early()
         files, self._files = self._files, {}
         directory = await context.images.write(self.migration, self.role, files)
         await self._fetch_carried()

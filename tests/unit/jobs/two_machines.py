@@ -145,11 +145,8 @@ def finish_work(world: World, at: str, well: bool) -> World:
 
 
 def restart(world: World, at: str) -> World:
-    """Start the daemon ``at``, which reads its journal. A copy that was not whole is gone."""
+    """Start the daemon ``at``, which reads its journal."""
     machine: Machine = getattr(world, at)
-    if machine.copy == "restoring":
-        world = finish_work(world, at, False)
-        machine = getattr(world, at)
     if machine.record is None:
         return place(world, at, machine._replace(up=True, state=None, todo=()))
     copy = machine.copy != "gone"
@@ -164,8 +161,6 @@ def everything(world: World) -> Iterator[World]:
         if machine.copy in _WORK_OVER and (not machine.todo or not machine.up):
             yield finish_work(world, at, True)
             yield finish_work(world, at, False)
-        if machine.copy == "restoring" and machine.watched and machine.record is TargetState.RECEIVING:
-            yield place(world, at, machine._replace(record=TargetState.HOLDING))  # it is written meanwhile
         if not machine.up:
             yield restart(world, at)
         else:
