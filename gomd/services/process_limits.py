@@ -11,8 +11,8 @@ from typing import Final
 OOM_SCORE: Final = -500
 
 #: Open files beyond those of callers and jobs: connections to other nodes for `@NODE` and `@all`, which
-#: `gomd.verbs.dispatch` limits, connections of admins, logs, /proc, of which a scan keeps up to 1,024 open.
-EXTRA_FILES = 5120
+#: `gomd.verbs.dispatch` limits, connections of admins, logs, /proc, of which a scan keeps up to 2,048 open.
+EXTRA_FILES = 6144
 
 
 def raise_file_limit(wanted: int) -> int:

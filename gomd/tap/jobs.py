@@ -11,8 +11,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from twisted.logger import Logger
-
 from gomd.config import Config
 from gomd.interfaces import (
     IEvents,
@@ -22,6 +20,7 @@ from gomd.interfaces import (
     IPeers,
     IThreads,
 )
+from gomd.jobs import relocation  # noqa: F401 - what asks for a move too
 from gomd.jobs.checkpoint import (
     first_inspection,
     inspection,  # noqa: F401 - now, and not when a job is first inspected
@@ -59,8 +58,6 @@ from gomd.jobs.service import Jobs
 from gomd.jobs.supervisor.cgroups import find_place
 from gomd.jobs.supervisor.file_store import AUTOMATIC
 from libgomd.wallclock import Wall
-
-_log = Logger()
 
 
 def jobs_of(

@@ -183,7 +183,7 @@ def test_a_key_file_of_somebody_else_refuses_the_start(tmp_path: Path, key: Path
 
 def test_what_is_off_is_not_imported(tmp_path: Path) -> None:
     """A daemon without a manhole has nothing of conch in its memory."""
-    code = "import sys, gomd.tap; print([n for n in sys.modules if 'conch' in n])"
+    code = "import sys, gomd.tap.service; print([n for n in sys.modules if 'conch' in n])"
     found = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,

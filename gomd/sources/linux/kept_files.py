@@ -16,8 +16,8 @@ from typing import Final
 
 from gomd.sources.files import ProcRoot
 
-#: Maximum number of files that are kept open: 4 MB of the kernel's memory. The others are opened each time.
-MAX_KEPT: Final = 1024
+#: Maximum number of files that are kept open: 8 MB of the kernel's memory. The others are opened each time.
+MAX_KEPT: Final = 2048
 #: The share of this process's descriptors that they may take.
 _SHARE: Final = 4
 

@@ -53,6 +53,7 @@ def test_all_that_a_move_uses_is_imported_at_once() -> None:
     """With the first job: an import in the middle of a move would lengthen its stop."""
     imported = _imported_with("gomd.tap.jobs")
     assert [name for name in _MOVE if name not in imported and name not in _BY_SUPERVISORS] == []
+    assert "gomd.jobs.relocation.service" in imported
 
 
 def _imported_with(name: str) -> list[str]:
