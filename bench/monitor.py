@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
@@ -26,6 +26,7 @@ from bench.servers import cpu_seconds_of
 from bench.sleepers import sleepers
 from bench.watched_cluster import PROCESSES, serve_watched
 from gom.monitor.feed import ProcessQuery
+from gom.monitor.top_selection import FIRST_MOST
 from gomd.sources.linux.source import LinuxSource
 from tests.integration.cluster_of import cluster_of
 from tests.integration.jobs import GOM, Pair
@@ -42,7 +43,9 @@ SETTLE: Final = 4.0
 SLEEPERS: Final = 400
 _PROGRAM: Final = b"/usr/bin/program"
 _MIB: Final = 1 << 20
-_WORDS: Final = ("watch", "-n", "1", *ProcessQuery(top=PROCESSES).words())
+#: What `gom top` asks for, and the same without a choice among all rows.
+_WORDS: Final = ("watch", "-n", "1", *ProcessQuery(top=PROCESSES, most=FIRST_MOST).words())
+_ALL_ROWS: Final = ("watch", "-n", "1", *ProcessQuery(top=PROCESSES).words())
 
 
 def run() -> list[Row]:
@@ -70,14 +73,25 @@ def _simulated() -> list[Row]:
                     limit(f"memory of `{name}`, {_SIZE}", screen.memory() / _MIB, "MiB", 60.0),
                 ]
         for count, most in ((1, 1.0), (VIEWERS, 3.0)):
-            with readers(port, count, _WORDS) as viewers:
-                time.sleep(SETTLE)
-                before, since = viewers.bytes(), time.perf_counter()
-                percent = _percent(lambda: cpu_seconds_of(pid)) - idle
-                rate = (viewers.bytes() - before) / (time.perf_counter() - since) / count / NODES
-            rows.append(limit(f"the asked daemon, {count} viewers", percent, "% of one", most))
-        rows.append(unmeasured(f"bytes for {PROCESSES} rows, a node and second", rate, "B", "-", None))
+            percent, rate = _asked(port, pid, count, _WORDS)
+            rows.append(limit(f"the asked daemon, {count} viewers", percent - idle, "% of one", most))
+        rows.append(unmeasured("bytes to a screen, a second", rate, "B", "-", None))
+        percent, rate = _asked(port, pid, 1, _ALL_ROWS)
+        rows.append(
+            unmeasured("the asked daemon, 1 viewer of all rows", percent - idle, "% of one", "-", None)
+        )
+        each = f"bytes for {PROCESSES} rows, a node and second"
+        rows.append(unmeasured(each, rate / NODES, "B", "-", None))
     return rows
+
+
+def _asked(port: int, pid: int, count: int, words: Sequence[str]) -> tuple[float, float]:
+    """Return the share of a processor that the daemon takes with viewers, and the bytes a second to each."""
+    with readers(port, count, words) as viewers:
+        time.sleep(SETTLE)
+        before, since = viewers.bytes(), time.perf_counter()
+        percent = _percent(lambda: cpu_seconds_of(pid))
+        return percent, (viewers.bytes() - before) / (time.perf_counter() - since) / count
 
 
 _SIZE: Final = f"{NODES} nodes, {NODES * PROCESSES:,} rows"
