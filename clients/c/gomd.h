@@ -103,6 +103,10 @@ typedef struct {
     int stuck;
     double age;
     const char *name;
+    /* Sent only when --fields names them: bytes, a number, texts, bytes. */
+    int64_t swap, descriptors;
+    const char *cgroup, *container;
+    int64_t gpu_memory;
 } gomd_process_t;
 
 typedef struct {

@@ -43,7 +43,9 @@ static const struct field process_fields[] = {
     O(INTEGER, gomd_process_t, nmigs), O(BOOLEAN, gomd_process_t, lock), O(TEXT, gomd_process_t, cantmove),
     O(TEXT, gomd_process_t, command), ON(NUMBER, gomd_process_t, read_rate), ON(NUMBER, gomd_process_t, write_rate),
     O(INTEGER, gomd_process_t, started), O(TEXT, gomd_process_t, identity), O(BOOLEAN, gomd_process_t, stuck),
-    ON(NUMBER, gomd_process_t, age), O(TEXT, gomd_process_t, name), LAST};
+    ON(NUMBER, gomd_process_t, age), O(TEXT, gomd_process_t, name), ON(INTEGER, gomd_process_t, swap),
+    ON(INTEGER, gomd_process_t, descriptors), ON(TEXT, gomd_process_t, cgroup), ON(TEXT, gomd_process_t, container),
+    ON(INTEGER, gomd_process_t, gpu_memory), LAST};
 
 static const struct field job_fields[] = {
     R(INTEGER, gomd_job_t, job), R(INTEGER, gomd_job_t, home), R(INTEGER, gomd_job_t, node), RN(INTEGER, gomd_job_t, pid),
