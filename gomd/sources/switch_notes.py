@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from gomd.interfaces import ISwitchNotes
+from gomd.sources.linux.numbers import MAX_TIME
 from gomd.sources.statefile import load_state, store_state
 from libgomd.model import MAX_REASON, SWITCHES, Switch
 
@@ -75,9 +76,11 @@ def _note(name: str, value: object) -> Switch | None:
     is_set, since, by, reason = (value.get(field) for field in ("set", "since", "by", "reason"))
     if not isinstance(is_set, bool) or not isinstance(since, (int, float)) or isinstance(since, bool):
         return None
+    if not 0 <= since <= MAX_TIME:
+        return None
     note = Switch(name, is_set, float(since))
-    if isinstance(by, str) and len(by) <= _MAX_USER:
+    if isinstance(by, str) and len(by) <= _MAX_USER and by.isprintable():
         note = replace(note, by=by)
-    if isinstance(reason, str) and len(reason) <= MAX_REASON:
+    if isinstance(reason, str) and len(reason) <= MAX_REASON and reason.isprintable():
         note = replace(note, reason=reason)
     return note

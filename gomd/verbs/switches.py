@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Final
 
 from twisted.logger import Logger
@@ -27,10 +28,18 @@ _FILES: Final = {
     "bring": ("lstay", True),
     "expel": ("block", True),
 }
+
+
+def _moment(stamp: float | None) -> str:
+    if stamp is None:
+        return "-"
+    return datetime.fromtimestamp(stamp, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 _COLUMNS: Final = (
     TextColumn("SWITCH", 6, lambda each: str(each.switch), left=True),
     TextColumn("SET", 3, lambda each: "yes" if each.set else "no", left=True),
-    TextColumn("SINCE", 14, lambda each: "-" if each.since is None else f"{each.since:.3f}"),
+    TextColumn("SINCE", 20, lambda each: _moment(each.since), left=True),
     TextColumn("BY", 8, lambda each: each.by or "-", left=True),
     TextColumn("REASON", 1, lambda each: each.reason or "-", left=True),
 )

@@ -59,10 +59,11 @@ def every_answer(web: Web, **headers: str) -> Iterator[tuple[str, Told]]:
         yield path, web.ask("GET", path)
 
 
-@pytest.fixture
-def web(start_daemon: StartDaemon) -> Web:
-    """A daemon whose page is open on loopback."""
-    return Web(start_daemon(*HTTP))
+@pytest.fixture(scope="module")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    """A daemon whose page is open on loopback: one for all that try to change nothing."""
+    with Daemon(tmp_path_factory.mktemp("daemon"), *HTTP) as daemon:
+        yield Web(daemon)
 
 
 def test_no_other_origin_is_ever_let_in(web: Web) -> None:
