@@ -116,7 +116,7 @@ def expire(connection: Connection, now: float) -> int:
         try:
             with connection.transaction():
                 connection.execute("SET LOCAL lock_timeout = '1s'")
-                connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier("gomd", name)))
+                connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier("gomd", name)))
         except errors.LockNotAvailable:
             continue
         dropped += 1

@@ -56,7 +56,8 @@ class PageStore:
         """
         try:
             return self._try(connection, pages)
-        except (errors.CheckViolation, errors.UndefinedTable):  # somebody has dropped a partition
+        except (errors.CheckViolation, errors.UndefinedTable, errors.DeadlockDetected):
+            # Somebody has dropped a partition, or two collectors have stored the same event.
             return self._try(connection, pages)
 
     def _try(self, connection: Connection, pages: Sequence[AskedPage]) -> list[int | None]:
@@ -68,6 +69,13 @@ class PageStore:
             raise
 
     def _in_transaction(self, connection: Connection, pages: Sequence[AskedPage]) -> list[int | None]:
+        nodes, streams = [page.node for page in pages], [page.stream for page in pages]
+        # In this order, because another collector that asks for leases locks the same rows.
+        connection.execute(
+            "SELECT 1 FROM gomd.cursors WHERE (node, stream) IN "
+            "(SELECT * FROM unnest(%s::int[], %s::text[])) ORDER BY node, stream FOR UPDATE",
+            (nodes, streams),
+        )
         mine = {
             (node, stream): float(now)
             for node, stream, now in connection.execute(
@@ -77,8 +85,8 @@ class PageStore:
                 "WHERE known.node = new.node AND known.stream = new.stream AND known.cursor = new.asked "
                 "AND known.collector = %s RETURNING known.node, known.stream, extract(epoch FROM now())",
                 (
-                    LEASE, [page.node for page in pages], [page.stream for page in pages],
-                    [page.asked_with for page in pages], [page.page.cursor for page in pages], self._own_id,
+                    LEASE, nodes, streams, [page.asked_with for page in pages],
+                    [page.page.cursor for page in pages], self._own_id,
                 ),
             ).fetchall()
         }  # fmt: skip
