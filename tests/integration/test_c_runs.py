@@ -227,3 +227,16 @@ def test_the_parsers_hold_against_a_fuzzer(compiled: Path) -> None:
     assert re.findall(r"fuzz (\w+): held against inputs: \d+", done.stdout) == [
         "json", "lines", "frames", "sealed", "words"
     ]  # fmt: skip
+
+
+def test_a_token_over_tcp(programs: Path, daemon: Daemon) -> None:
+    """gomrun runs with the role of a token, of the command line or the environment, and not without."""
+    added = gom(daemon, "token", "add", "root", "admin", "--file", str(daemon.state / "tokens"))
+    token = added.stdout.decode().strip()
+    assert said(programs, "gomrun", "-c", daemon.tcp, "--token", token, "echo", "hi").stdout == "hi\n"
+    assert said(programs, "gom", "-c", daemon.tcp, "-t", token, "run", "echo", "hi").stdout == "hi\n"
+    assert said(programs, "gomrun", "-c", daemon.tcp, "echo", "hi", GOMD_TOKEN=token).stdout == "hi\n"
+    for words in ((), ("--token", "wrong")):
+        done = said(programs, "gomrun", "-c", daemon.tcp, *words, "true")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert re.fullmatch(r"gomrun: .{15,}\n", done.stderr)
