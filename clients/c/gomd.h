@@ -321,6 +321,14 @@ int gomd_get_cur_node(gomd_t *g, gomd_node_t node, pid_t pid);
 int gomd_use_key(gomd_t *g, const char *key_file);
 /* Where a node is asked: HOST or HOST:PORT, for a port other than 5428, and for a handle without a connection. */
 int gomd_set_address(gomd_t *g, gomd_node_t node, const char *address);
+/*
+ * The same sealed question without blocking, one at a time: begin, poll the descriptor for input for at most as many milliseconds
+ * as are due, and step, which gives 0 as long as there is no answer. Only the address of a node that is not known blocks.
+ */
+int gomd_cur_node_begin(gomd_t *g, gomd_node_t node, pid_t pid);
+int gomd_cur_node_fd(const gomd_t *g); /* -1: nothing was asked */
+int gomd_cur_node_due(const gomd_t *g);
+int gomd_cur_node_step(gomd_t *g);
 /* The same with a handle of the library's own for each thread, which is closed when the thread ends. */
 int gomd_getCurNode(gomd_node_t node, pid_t pid);
 

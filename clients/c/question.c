@@ -27,22 +27,35 @@ struct address {
     struct sockaddr_in at;
 };
 
+/* One question that waits for its answer. */
+struct pending {
+    int fd; /* -1: none */
+    gomd_node_t node;
+    uint64_t request_id;
+    char path[40];
+    struct sockaddr_in at;
+    int tries;
+    int64_t try_until, until;
+};
+
 struct questions {
     struct sealer sealer;
     int has_key;
+    struct pending pending;
     struct address *addresses;
     size_t count;
 };
 
 void questions_free(struct questions *q) {
     if (!q) return;
+    if (q->pending.fd >= 0) close(q->pending.fd);
     sealer_forget(&q->sealer);
     free(q->addresses);
     free(q);
 }
 
 static struct questions *questions_of(gomd_t *g) {
-    if (!g->questions) g->questions = calloc(1, sizeof *g->questions);
+    if (!g->questions && (g->questions = calloc(1, sizeof *g->questions))) g->questions->pending.fd = -1;
     return g->questions;
 }
 
@@ -141,26 +154,6 @@ static int find_address(gomd_t *g, gomd_node_t node, struct sockaddr_in *at) {
     return error;
 }
 
-/* Take what has come until then; 1 when the answer is among it, else 0, or an error. */
-static int take_answer(gomd_t *g, int fd, uint64_t request_id, int64_t deadline, unsigned char body[MAX_PACKET_BYTES], struct answer *answer) {
-    const struct sealer *sealer = &g->questions->sealer;
-    while (wait_for(fd, POLLIN, deadline)) {
-        unsigned char packet[MAX_PACKET_BYTES + 1];
-        ssize_t length = recv(fd, packet, sizeof packet, MSG_DONTWAIT);
-        if (length < 0) {
-            if (errno == EAGAIN || errno == EINTR) continue;
-            (void)poll(NULL, 0, (int)(deadline - now_ms() > 0 ? deadline - now_ms() : 0)); /* refused: it may be starting */
-            return 0;
-        }
-        if (!open_answer(sealer, packet, (size_t)length, body, answer)) continue;
-        if (answer->kind == ANSWER_VALUE && answer->request_id == request_id) return 1;
-        if (answer->kind == ANSWER_CLOCK && answer->request_id == sealer->instance)
-            return fail(g, GOMD_E_TIMEOUT, "node %.*s drops what we ask: its clock and ours are %lld s apart", (int)answer->length, answer->data,
-                        (long long)llabs((long long)answer->sent_at / 1000 - (long long)time(NULL)));
-    }
-    return 0;
-}
-
 /* The node in an answer to /proc/PID/where; 0 is at home. */
 static int node_in(gomd_t *g, gomd_node_t home, const struct answer *answer) {
     char text[160], *end;
@@ -174,35 +167,90 @@ static int node_in(gomd_t *g, gomd_node_t home, const struct answer *answer) {
     return node ? (int)node : home;
 }
 
-static int ask_sealed(gomd_t *g, gomd_node_t node, pid_t pid, const struct sockaddr_in *at) {
-    static const int try_ms[] = {300, 500, 700};
-    unsigned char packet[MAX_PACKET_BYTES], body[MAX_PACKET_BYTES], nonce[12];
-    struct answer answer;
+static const int try_ms[] = {300, 500, 700};
+#define TRIES (sizeof try_ms / sizeof *try_ms)
+
+/* Send the question with a new seal: a repeated one is dropped. */
+static void send_question(struct questions *q) {
+    struct pending *p = &q->pending;
+    unsigned char packet[MAX_PACKET_BYTES], nonce[12];
+    uint64_t random[2] = {random_number(64), random_number(64)};
     struct timespec wall;
-    char path[40], host[INET_ADDRSTRLEN];
-    uint64_t request_id = random_number(53);
-    int64_t end = now_ms() + g->timeout_ms;
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), found = 0;
-    if (fd < 0 || connect(fd, (const struct sockaddr *)at, sizeof *at) != 0) {
+    memcpy(nonce, random, sizeof nonce);
+    clock_gettime(CLOCK_REALTIME, &wall);
+    size_t length = seal_question(&q->sealer, p->request_id, (unsigned)p->node, p->path,
+                                  (uint64_t)wall.tv_sec * 1000 + (uint64_t)wall.tv_nsec / 1000000, nonce, packet);
+    (void)!send(p->fd, packet, length, MSG_NOSIGNAL | MSG_DONTWAIT); /* no route now: the next try may find one */
+    p->try_until = now_ms() + try_ms[p->tries++];
+    if (p->try_until > p->until) p->try_until = p->until;
+}
+
+static int end_question(gomd_t *g, int result) {
+    close(g->questions->pending.fd);
+    g->questions->pending.fd = -1;
+    return result;
+}
+
+int gomd_cur_node_begin(gomd_t *g, gomd_node_t node, pid_t pid) {
+    struct sockaddr_in at;
+    struct questions *q = g->questions;
+    if (node < 1 || node > 65535) return fail(g, GOMD_E_USAGE, "the id of a node is 1 to 65535");
+    if (pid < 1) return fail(g, GOMD_E_USAGE, "the id of a process is 1 or more");
+    if (!q || !q->has_key) return fail(g, GOMD_E_USAGE, "only a sealed question does not block: gomd_use_key names the key");
+    if (q->pending.fd >= 0) end_question(g, 0);
+    int error = find_address(g, node, &at);
+    if (error != GOMD_OK) return error;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&at, sizeof at) != 0) {
         if (fd >= 0) close(fd);
         return fail(g, -502, "node %d cannot be asked (%s)", node, strerror(errno));
     }
-    snprintf(path, sizeof path, "/proc/%ld/where", (long)pid);
-    for (size_t i = 0; i < 3 && found == 0 && now_ms() < end; i++) { /* with a new seal each time: a repeated one is dropped */
-        uint64_t random[2] = {random_number(64), random_number(64)};
-        memcpy(nonce, random, sizeof nonce);
-        clock_gettime(CLOCK_REALTIME, &wall);
-        size_t length = seal_question(&g->questions->sealer, request_id, (unsigned)node, path,
-                                      (uint64_t)wall.tv_sec * 1000 + (uint64_t)wall.tv_nsec / 1000000, nonce, packet);
-        (void)!send(fd, packet, length, MSG_NOSIGNAL); /* no route now: the next try may find one */
-        int64_t deadline = now_ms() + try_ms[i];
-        found = take_answer(g, fd, request_id, deadline < end ? deadline : end, body, &answer);
+    q->pending = (struct pending){.fd = fd, .node = node, .request_id = random_number(53), .at = at, .until = now_ms() + g->timeout_ms};
+    snprintf(q->pending.path, sizeof q->pending.path, "/proc/%ld/where", (long)pid);
+    send_question(q);
+    return GOMD_OK;
+}
+
+int gomd_cur_node_fd(const gomd_t *g) {
+    return g->questions ? g->questions->pending.fd : -1;
+}
+
+int gomd_cur_node_due(const gomd_t *g) {
+    if (gomd_cur_node_fd(g) < 0) return -1;
+    int64_t left = g->questions->pending.try_until - now_ms();
+    return left < 0 ? 0 : (int)left;
+}
+
+int gomd_cur_node_step(gomd_t *g) {
+    unsigned char packet[MAX_PACKET_BYTES + 1], body[MAX_PACKET_BYTES];
+    char host[INET_ADDRSTRLEN];
+    struct answer answer;
+    if (gomd_cur_node_fd(g) < 0) return fail(g, GOMD_E_USAGE, "nothing was asked: gomd_cur_node_begin asks");
+    struct pending *p = &g->questions->pending;
+    ssize_t length;
+    while ((length = recv(p->fd, packet, sizeof packet, MSG_DONTWAIT)) >= 0) { /* a refusal is no answer: it may be starting */
+        if (!open_answer(&g->questions->sealer, packet, (size_t)length, body, &answer)) continue;
+        if (answer.kind == ANSWER_VALUE && answer.request_id == p->request_id) return end_question(g, node_in(g, p->node, &answer));
+        if (answer.kind == ANSWER_CLOCK && answer.request_id == g->questions->sealer.instance)
+            return end_question(g, fail(g, GOMD_E_TIMEOUT, "node %.*s drops what we ask: its clock and ours are %lld s apart", (int)answer.length,
+                                        answer.data, llabs((long long)answer.sent_at / 1000 - (long long)time(NULL))));
     }
-    close(fd);
-    if (found < 0) return found;
-    if (found) return node_in(g, node, &answer);
-    inet_ntop(AF_INET, &at->sin_addr, host, sizeof host);
-    return fail(g, GOMD_E_TIMEOUT, "no answer from %s:%d after 3 tries: is it up, with our key?", host, ntohs(at->sin_port));
+    if (now_ms() < p->try_until) return 0;
+    if ((size_t)p->tries < TRIES && now_ms() < p->until) {
+        send_question(g->questions);
+        return 0;
+    }
+    inet_ntop(AF_INET, &p->at.sin_addr, host, sizeof host);
+    return end_question(g, fail(g, GOMD_E_TIMEOUT, "no answer from %s:%d after %d tries: is it up, with our key?", host, ntohs(p->at.sin_port), p->tries));
+}
+
+static int ask_sealed(gomd_t *g, gomd_node_t node, pid_t pid) {
+    int found = gomd_cur_node_begin(g, node, pid);
+    while (found == 0) {
+        (void)wait_for(gomd_cur_node_fd(g), POLLIN, g->questions->pending.try_until);
+        found = gomd_cur_node_step(g);
+    }
+    return found;
 }
 
 static int ask_line(gomd_t *g, gomd_node_t node, pid_t pid) {
@@ -221,10 +269,7 @@ static int ask_line(gomd_t *g, gomd_node_t node, pid_t pid) {
 }
 
 int gomd_get_cur_node(gomd_t *g, gomd_node_t node, pid_t pid) {
-    struct sockaddr_in at;
     if (node < 1 || node > 65535) return fail(g, GOMD_E_USAGE, "the id of a node is 1 to 65535");
     if (pid < 1) return fail(g, GOMD_E_USAGE, "the id of a process is 1 or more");
-    if (!g->questions || !g->questions->has_key) return ask_line(g, node, pid);
-    int error = find_address(g, node, &at);
-    return error == GOMD_OK ? ask_sealed(g, node, pid, &at) : error;
+    return g->questions && g->questions->has_key ? ask_sealed(g, node, pid) : ask_line(g, node, pid);
 }

@@ -105,6 +105,10 @@ static void finish_if_read(gomd_streams_t *s) {
     if (s->fd >= 0 && s->state.exited && !queue_length(&s->output[0]) && !queue_length(&s->output[1])) finish(s);
 }
 
+static void add_lost(int64_t *sum, uint64_t more) {
+    *sum = more > (uint64_t)(INT64_MAX - *sum) ? INT64_MAX : *sum + (int64_t)more;
+}
+
 static int64_t known(int64_t value) {
     return value == NOT_TOLD ? GOMD_UNKNOWN : value;
 }
@@ -128,8 +132,8 @@ static int happened(gomd_streams_t *s, enum caller_event event, const struct fra
     case CALLER_ATTACHED:
         state->attachments++;
         state->stopped = known(told->stopped);
-        state->lost[0] += (int64_t)s->end.lost[0];
-        state->lost[1] += (int64_t)s->end.lost[1];
+        add_lost(&state->lost[0], s->end.lost[0]);
+        add_lost(&state->lost[1], s->end.lost[1]);
         s->lost_at = -1;
         break;
     case CALLER_DATA:

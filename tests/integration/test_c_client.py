@@ -215,7 +215,10 @@ def test_where_by_a_sealed_question(build: Path, tmp_path: Path) -> None:
         said = calls(
             build, home.unix, f"key {key}", address, f"where 1 {pid}", "where 1 999999999", f"key {other}",
             f"where 1 {pid}", f"key {open_to_all}", "key /nowhere", "key /etc/passwd", "address 1 nowhere",
+            f"key {key}", f"poll 1 {pid}", "poll 1 999999999",
         )  # fmt: skip
+        assert said.pop().startswith("poll fd -1 due -1 = -404 ")
+        assert (said.pop(), said.pop()) == ("poll fd -1 due -1 = 1", "key = 0")
         assert said[1:4] == ["key = 0", "address = 0", "where = 1"]
         assert said[4].startswith("where = -404 ")
         assert said[6].startswith(f"where = -4 no answer from 127.0.0.1:{port} after 3 tries")

@@ -227,3 +227,48 @@ def test_the_parsers_hold_against_a_fuzzer(compiled: Path) -> None:
     assert re.findall(r"fuzz (\w+): held against inputs: \d+", done.stdout) == [
         "json", "lines", "frames", "sealed", "words"
     ]  # fmt: skip
+
+
+def test_a_token_over_tcp(programs: Path, daemon: Daemon) -> None:
+    """gomrun runs with the role of a token, of the command line or the environment, and not without."""
+    added = gom(daemon, "token", "add", "root", "admin", "--file", str(daemon.state / "tokens"))
+    token = added.stdout.decode().strip()
+    assert said(programs, "gomrun", "-c", daemon.tcp, "--token", token, "echo", "hi").stdout == "hi\n"
+    assert said(programs, "gom", "-c", daemon.tcp, "-t", token, "run", "echo", "hi").stdout == "hi\n"
+    assert said(programs, "gomrun", "-c", daemon.tcp, "echo", "hi", GOMD_TOKEN=token).stdout == "hi\n"
+    for words in ((), ("--token", "wrong")):
+        done = said(programs, "gomrun", "-c", daemon.tcp, *words, "true")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert re.fullmatch(r"gomrun: .{15,}\n", done.stderr)
+
+
+def test_clang_has_nothing_to_say() -> None:
+    """Every file is clean under its warnings, which are errors; so are gcc's in every build."""
+    if not shutil.which("clang"):
+        pytest.skip("it is about clang")
+    source = ROOT / "clients" / "c"
+    files = [
+        str(path) for folder in (".", "gomrun", "demo", "tests") for path in (source / folder).glob("*.c")
+    ]
+    flags = [
+        "-std=c11",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-fsyntax-only",
+        f"-I{source}",
+        '-DGOMD_VERSION_TEXT="1"',
+    ]
+    subprocess.run(["clang", *flags, *files], check=True, timeout=120)
+
+
+def test_valgrind_has_nothing_to_say(compiled: Path, daemon: Daemon) -> None:
+    """Nothing is lost, and nothing is read that was not written, in a job with input, output and a status."""
+    if not shutil.which("valgrind"):
+        pytest.skip("it is about valgrind")
+    done = subprocess.run(
+        ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", str(compiled / "bin" / "gomrun"),
+         "-c", daemon.unix, "sh", "-c", "cat; echo err >&2; exit 3"],
+        input=b"x" * 300_000, capture_output=True, timeout=PATIENCE * 2, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (3, b"x" * 300_000, b"err\n")

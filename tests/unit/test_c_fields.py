@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from libgomd.proof import QUESTIONS
+
 ROOT = Path(__file__).parents[2]
 SOURCE = (ROOT / "clients" / "c" / "row_tables.c").read_text("utf-8")
 HEADER = (ROOT / "clients" / "c" / "gomd.h").read_text("utf-8")
@@ -72,3 +74,11 @@ def test_what_rows_of_several_nodes_have() -> None:
     """The names that docs/schema/watch.json adds are those that every row is read with."""
     schema = json.loads((ROOT / "docs" / "schema" / "watch.json").read_text("utf-8"))
     assert {name for _, _, _, name in rows_of("source")} == set(schema["properties"])
+
+
+def test_the_questions_are_those_of_the_python_library() -> None:
+    """What the library in C sends to a port found by default is what `libgomd.proof` allows there."""
+    source = (ROOT / "clients" / "c" / "request.c").read_text("utf-8")
+    found = re.search(r"questions\[\] = \{(.*?), NULL\}", source, re.DOTALL)
+    assert found
+    assert set(re.findall(r'"(\w+)"', found[1])) == QUESTIONS - {"watch"}

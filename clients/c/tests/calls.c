@@ -125,7 +125,15 @@ static int call(gomd_t *g, const char *name, char *argument) {
     else if (strcmp(name, "where") == 0) error = gomd_get_cur_node(g, atoi(words[0]), (pid_t)atol(words[1]));
     else if (strcmp(name, "key") == 0) error = gomd_use_key(g, argument);
     else if (strcmp(name, "address") == 0) error = gomd_set_address(g, atoi(words[0]), words[1]);
-    else if (strcmp(name, "cur") == 0) {
+    else if (strcmp(name, "poll") == 0) { /* the sealed question in a loop of our own */
+        error = gomd_cur_node_begin(g, atoi(words[0]), (pid_t)atol(words[1]));
+        while (error == 0) {
+            struct pollfd waiting = {.fd = gomd_cur_node_fd(g), .events = POLLIN};
+            poll(&waiting, 1, gomd_cur_node_due(g));
+            error = gomd_cur_node_step(g);
+        }
+        printf(" fd %d due %d", gomd_cur_node_fd(g), gomd_cur_node_due(g));
+    } else if (strcmp(name, "cur") == 0) {
         int both[3] = {0, atoi(words[0]), atoi(words[1])};
         pthread_t thread;
         error = gomd_getCurNode(both[1], both[2]);
