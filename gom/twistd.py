@@ -10,14 +10,18 @@ from typing import Final
 _NAMES: Final = ("twistd", "twistd3")
 
 
-def find_twistd() -> str | None:
-    """Return the path of the one beside this Python, else of one in PATH; None when there is none."""
-    home = os.path.dirname(sys.executable)
+def find_twistd(python: str = sys.executable, path: str | None = None) -> str | None:
+    """
+    Return the path of the one beside ``python``, else of one in ``path``; None when there is none.
+
+    :param path: directories as in PATH, which is used by default.
+    """
+    home = os.path.dirname(python)
     beside = (os.path.join(home, name) for name in _NAMES)
-    for path in beside:
-        if os.access(path, os.X_OK):
-            return path
-    return next(filter(None, map(shutil.which, _NAMES)), None)
+    for program in beside:
+        if os.access(program, os.X_OK):
+            return program
+    return next(filter(None, (shutil.which(name, path=path) for name in _NAMES)), None)
 
 
 def twistd_name() -> str:

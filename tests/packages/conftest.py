@@ -11,7 +11,7 @@ import pytest
 from tests.integration.systemd.machine import Machine
 from tests.integration.systemd.machine import missing as machine_missing
 from tests.integration.systemd.tree import CACHE, missing
-from tests.packages.packages import NAMES, built, debian, renumbered
+from tests.packages.packages import built, debian, names, renumbered
 
 #: A version before and one after the built one.
 OLDER, NEWER = "0.0.9~test", "99.0"
@@ -50,7 +50,7 @@ def machine(booted: Machine) -> Iterator[Machine]:
     """The machine, where gomd is neither installed nor remembered."""
     booted.mark()
     yield booted
-    booted.run("dpkg", "--purge", *NAMES)
+    booted.run("dpkg", "--purge", *names())
 
 
 def apt(machine: Machine, *words: str, check: bool = True) -> str:

@@ -12,8 +12,6 @@ from tests.integration.systemd.tree import CACHE, CHECKOUT, bare, do, locked
 
 #: Where `make deb` puts the packages.
 BUILT = Path(os.environ.get("GOMD_PACKAGES", CHECKOUT / "dist" / "deb"))
-#: What an administrator installs with `apt install ./*.deb`.
-NAMES = ("gomd", "gom", "python3-libgomd", "libgomd-dev", "libgomd0")
 #: Debian packages that the tests use on the machine.
 TOOLS = ("bash-completion", "logrotate", "man-db")
 
@@ -21,6 +19,11 @@ TOOLS = ("bash-completion", "logrotate", "man-db")
 def built() -> list[Path]:
     """Return the packages."""
     return sorted(BUILT.glob("*.deb"))
+
+
+def names() -> list[str]:
+    """Return what `apt install ./*.deb` installs; gomrun is among it where the client in C has it."""
+    return [field(each, "Package") for each in built()]
 
 
 def field(package: Path, name: str) -> str:

@@ -7,7 +7,7 @@ import subprocess
 
 from tests.integration.systemd.machine import Machine, wait_until
 from tests.packages.conftest import NEWER, OLDER, apt, install
-from tests.packages.packages import NAMES
+from tests.packages.packages import names
 
 INIT = ("gom", "init", "--yes", "--name", "alpha", "--address", "10.9.8.7", "--multicast")
 
@@ -51,7 +51,7 @@ def test_installed_it_is_up_for_everybody(machine: Machine) -> None:
         "UnitFileState": "enabled",
     }
     assert machine.run("gom", "run", "id", "-un", user="ann").strip() == "ann"
-    assert machine.run("dpkg", "--verify", *NAMES) == ""
+    assert machine.run("dpkg", "--verify", *names()) == ""
     assert machine.run("systemd-analyze", "verify", "gomd.service", check=False).strip() == ""
     assert machine.run("stat", "-c", "%a", "/etc/gomd/gomd.ini", "/var/lib/gomd").split() == ["644", "700"]
     findings = [json.loads(line) for line in machine.run("gom", "--json", "doctor", check=False).splitlines()]
@@ -59,6 +59,12 @@ def test_installed_it_is_up_for_everybody(machine: Machine) -> None:
     assert not exists(machine, "/etc/gomd/key"), "a package must bring no key"
     for page in ("gom", "gom-run", "gom-top", "gomd", "gomd.ini"):
         assert exists(machine, machine.run("man", "-w", page).strip())
+    for place in (
+        "zsh/vendor-completions/_gom",
+        "fish/vendor_completions.d/gom.fish",
+        "doc/gomd/docs/install.md",
+    ):
+        assert exists(machine, f"/usr/share/{place}")
     completed = "source /usr/share/bash-completion/bash_completion; _comp_load gom; complete -p gom"
     assert "_gom" in machine.run("bash", "-c", completed)
     machine.run("logrotate", "--debug", "/etc/logrotate.d/gomd")
@@ -66,6 +72,8 @@ def test_installed_it_is_up_for_everybody(machine: Machine) -> None:
         "python3", "-c", "import ctypes; print(ctypes.CDLL('libgomd.so.0').gomd_connect is not None)"
     )
     assert found.strip() == "True"
+    if "gomrun" in names():
+        assert machine.run("gomrun", "id", "-un", user="ann").strip() == "ann"
     # an engine whose library Debian does not have
     checked = machine.try_("twistd3", "--pidfile=", "gomd", "--check", "--set", "peers.engine=swim",
                            "--set", "peers.seeds=10.9.8.1:5428")  # fmt: skip
