@@ -31,13 +31,14 @@ export function processView(main, options, setOptions, word) {
     h("div", { class: "charts" }, charts.map((each) => each.element)), buttons);
   let row = null;
   let held = {};
+  let isThere = false;
   let turn = 0;
   let asking = 0;
 
   /** Ask for what no scan reads. An older gomd, or a process that has just ended, tells nothing. */
   async function askHeld() {
     clearTimeout(asking);
-    [held = {}] = await rowsOf(`ps/${row.pid}?node=${row.node}&fields=${HELD}`).catch(() => []);
+    if (isThere) [held = {}] = await rowsOf(`ps/${row.pid}?node=${row.node}&fields=${HELD}`).catch(() => []);
     if (asking !== null) asking = setTimeout(askHeld, AGAIN);
   }
 
@@ -72,6 +73,7 @@ export function processView(main, options, setOptions, word) {
   }
   const end = watch(STREAM, ({ rows }) => {
     const found = rows.find((each) => each.identity === word || (String(each.pid) === word && String(each.node) === options.node));
+    isThere = Boolean(found);
     if (!found) {
       notice.textContent = row ? "it has ended, or its node does not answer" : "there is no such process now";
       return;
