@@ -269,11 +269,16 @@ static int ask_for_code(gomd_t *g, const char *const *words, int64_t deadline) {
     return g->reader.code >= 400 ? fail_closed(g, -g->reader.code, "%s", g->reader.text) : g->reader.code;
 }
 
-int open_frames(gomd_t *g, const char *const *words) {
-    int code = connected(g, now_ms() + g->timeout_ms, 1);
+static int64_t sooner(const gomd_t *g, int64_t deadline) {
+    int64_t own = now_ms() + g->timeout_ms;
+    return own < deadline ? own : deadline;
+}
+
+int open_frames(gomd_t *g, const char *const *words, int64_t deadline) {
+    int code = connected(g, sooner(g, deadline), 1);
     if (code != GOMD_OK) return code;
-    if (g->token) code = ask_for_code(g, (const char *[]){"auth", g->token, NULL}, now_ms() + g->timeout_ms);
-    if (code >= 0) code = ask_for_code(g, words, now_ms() + g->timeout_ms);
+    if (g->token) code = ask_for_code(g, (const char *[]){"auth", g->token, NULL}, sooner(g, deadline));
+    if (code >= 0) code = ask_for_code(g, words, sooner(g, deadline));
     if (code == 202) return GOMD_OK;
     return code < 0 ? code : fail_closed(g, GOMD_E_REPLY, "the answer to `%s` is %d, not 202", words[0], code);
 }

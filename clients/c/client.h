@@ -47,8 +47,11 @@ int check_endpoint(gomd_t *g, const char *endpoint);
 int open_endpoint(gomd_t *g, const char *endpoint, int64_t deadline);
 /* The same to the daemon of this machine, and note where; `secret`: to one that has proved whose it is, and no other. */
 int open_default(gomd_t *g, int64_t deadline, int secret);
-/* Open a connection that carries frames behind the 202 to a request; the token, if there is one, is sent first. */
-int open_frames(gomd_t *g, const char *const *words);
+/*
+ * Open a connection that carries frames behind the 202 to a request; the token, if there is one, is sent first. The greeting
+ * and each answer may take the timeout of g, all of it until the deadline.
+ */
+int open_frames(gomd_t *g, const char *const *words, int64_t deadline);
 
 /* Note the sentence, without control characters, and return the error. */
 int fail(gomd_t *g, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -297,7 +297,7 @@ int gomd_streams_size(gomd_streams_t *streams, int rows, int columns);
 /*
  * For a poll loop of one's own: give and take what there is, then poll gomd_streams_fd for gomd_streams_events, at most
  * gomd_streams_due milliseconds (-1: for ever), and call gomd_streams_step(s, 0), which does what can be done at once. It gives GOMD_E_LOST when the connection is
- * gone; gomd_streams_reconnect, which waits for answers up to timeout_ms, makes a new one.
+ * gone; gomd_streams_reconnect, which blocks for at most timeout_ms (0: for the handle's timeout at each answer), makes a new one.
  */
 int gomd_streams_fd(const gomd_streams_t *streams);
 short gomd_streams_events(const gomd_streams_t *streams);

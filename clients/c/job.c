@@ -76,8 +76,9 @@ static gomd_streams_t *like(const gomd_t *g) {
     return streams_new(line);
 }
 
-static int begun(gomd_t *g, gomd_streams_t *s, int error, gomd_streams_t **streams) {
-    if (error == GOMD_OK) error = until(s, has_begun, g->timeout_ms, "the beginning of the job");
+static int begun(gomd_t *g, gomd_streams_t *s, int error, int64_t deadline, gomd_streams_t **streams) {
+    int64_t left = deadline - now_ms();
+    if (error == GOMD_OK) error = until(s, has_begun, left < 0 ? 0 : (int)left, "the beginning of the job");
     if (error != GOMD_OK) {
         fail(g, error, "%s", gomd_error(s->line));
         gomd_streams_close(s);
@@ -96,8 +97,9 @@ static int ready_to_begin(gomd_t *g) {
 int gomd_run(gomd_t *g, const gomd_spec_t *spec, gomd_streams_t **streams) {
     *streams = NULL;
     if (ready_to_begin(g) != GOMD_OK) return GOMD_E_LOST;
+    int64_t deadline = now_ms() + g->timeout_ms;
     gomd_streams_t *s = like(g);
-    return s ? begun(g, s, streams_run(s, spec), streams) : fail(g, GOMD_E_MEMORY, "out of memory for the streams of the job");
+    return s ? begun(g, s, streams_run(s, spec, deadline), deadline, streams) : fail(g, GOMD_E_MEMORY, "out of memory for the streams of the job");
 }
 
 int gomd_attach(gomd_t *g, int64_t job, gomd_streams_t **streams) {
@@ -106,8 +108,9 @@ int gomd_attach(gomd_t *g, int64_t job, gomd_streams_t **streams) {
     if (job < 1) return fail(g, GOMD_E_USAGE, "the number of a job is 1 or more");
     char number[24];
     snprintf(number, sizeof number, "%lld", (long long)job);
+    int64_t deadline = now_ms() + g->timeout_ms;
     gomd_streams_t *s = like(g);
-    return s ? begun(g, s, streams_attach(s, number), streams) : fail(g, GOMD_E_MEMORY, "out of memory for the streams of the job");
+    return s ? begun(g, s, streams_attach(s, number, deadline), deadline, streams) : fail(g, GOMD_E_MEMORY, "out of memory for the streams of the job");
 }
 
 int gomd_streams_set_reconnect(gomd_streams_t *s, int timeout_ms) {

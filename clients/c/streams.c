@@ -233,32 +233,30 @@ static int join(gomd_streams_t *s) {
     return error;
 }
 
-int streams_run(gomd_streams_t *s, const gomd_spec_t *spec) {
+int streams_run(gomd_streams_t *s, const gomd_spec_t *spec, int64_t deadline) {
     struct queue frame = {0};
     int error = put_spec(s->line, spec, &frame);
     s->spec_bytes = queue_length(&frame);
     s->detach = error == GOMD_OK && spec->detach;
-    if (error == GOMD_OK) error = open_frames(s->line, (const char *[]){"run", NULL});
-    if (error == GOMD_OK) error = send_bytes(s->line, queue_bytes(&frame), s->spec_bytes, now_ms() + s->line->timeout_ms + (int64_t)(s->spec_bytes >> 9));
+    if (error == GOMD_OK) error = open_frames(s->line, (const char *[]){"run", NULL}, deadline);
+    int64_t sent = now_ms() + s->line->timeout_ms + (int64_t)(s->spec_bytes >> 9); /* 512 bytes a millisecond */
+    if (error == GOMD_OK) error = send_bytes(s->line, queue_bytes(&frame), s->spec_bytes, sent < deadline ? sent : deadline);
     queue_free(&frame);
     if (error == GOMD_E_LOST && s->spec_bytes > MAX_FRAME_BYTES) return lost(s, gomd_error(s->line));
     return error == GOMD_OK ? join(s) : (s->error = error);
 }
 
-int streams_attach(gomd_streams_t *s, const char *job) {
-    int error = open_frames(s->line, (const char *[]){"attach", job, NULL});
+int streams_attach(gomd_streams_t *s, const char *job, int64_t deadline) {
+    int error = open_frames(s->line, (const char *[]){"attach", job, NULL}, deadline);
     return error == GOMD_OK ? join(s) : error;
 }
 
 int gomd_streams_reconnect(gomd_streams_t *s, int timeout_ms) {
     if (s->error) return s->error;
     if (s->fd >= 0 || s->state.exited) return GOMD_OK;
-    int usual = s->line->timeout_ms;
-    if (timeout_ms > 0 && timeout_ms < usual) s->line->timeout_ms = timeout_ms;
     char number[24];
     snprintf(number, sizeof number, "%lld", (long long)s->state.job);
-    int error = streams_attach(s, number);
-    s->line->timeout_ms = usual;
+    int error = streams_attach(s, number, timeout_ms > 0 ? now_ms() + timeout_ms : INT64_MAX);
     if (error == -404) return s->error = error;
     return error;
 }

@@ -27,8 +27,8 @@ struct gomd_streams {
 /* Streams that are not connected, with a handle that becomes theirs. NULL without memory: the handle is closed. */
 gomd_streams_t *streams_new(gomd_t *line);
 /* Ask for a job to be run, or to attach to one, without waiting for it to have begun. `detach`: and for no streams. */
-int streams_run(gomd_streams_t *s, const gomd_spec_t *spec);
-int streams_attach(gomd_streams_t *s, const char *job);
+int streams_run(gomd_streams_t *s, const gomd_spec_t *spec, int64_t deadline);
+int streams_attach(gomd_streams_t *s, const char *job, int64_t deadline);
 /* Note the sentence, close the connection, and return the error from then on. */
 int streams_fail(gomd_streams_t *s, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Send what waits, as much as is taken now. */

@@ -85,7 +85,7 @@ static int run(const struct options *o) {
         status = say(o, STATUS_REFUSED, "out of memory");
     } else {
         gomd_spec_t spec = spec_of(o);
-        error = o->job ? streams_attach(streams, o->job) : streams_run(streams, &spec);
+        error = o->job ? streams_attach(streams, o->job, INT64_MAX) : streams_run(streams, &spec, INT64_MAX);
         terminal_init(&terminal, o->name, !o->job && spec.tty);
         if (error != GOMD_OK) status = say(o, status_of(error), gomd_streams_error(streams));
         else status = o->detach && !o->job ? leave_alone(o, streams) : relay(o, streams, &terminal);
