@@ -6,7 +6,7 @@ import sys
 
 import gom.command  # noqa: F401
 import gomd.tap
-import libgomd.blocking  # noqa: F401
+import libgomd.blocking
 import libgomd.client  # noqa: F401
 from libgomd.version import VERSION
 
