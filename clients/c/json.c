@@ -197,6 +197,15 @@ int json_name(struct json *j, char *to, size_t room) {
     return 1;
 }
 
+int json_is_name(struct json *j, const char *name) {
+    if (peek(j) != '"') return 0;
+    const char *at = j->at + 1;
+    while (at < j->end && *name && *at == *name) at++, name++;
+    if (*name || j->end - at < 2 || at[0] != '"' || at[1] != ':') return 0;
+    j->at = at + 2;
+    return 1;
+}
+
 int json_word(struct json *j, const char *word) {
     size_t length = strlen(word);
     peek(j);

@@ -25,6 +25,8 @@ int json_open(struct json *j, char bracket);
 int json_more(struct json *j, char closing, int first);
 /* The name of a member and its colon. A name of room bytes or more is read as an empty one. */
 int json_name(struct json *j, char *to, size_t room);
+/* Whether the name of a member and its colon follow, and the name is this one of ASCII; else nothing is read. */
+int json_is_name(struct json *j, const char *name);
 /* At most how many bytes the string that follows has, with the byte 0 behind it. */
 size_t json_string_room(struct json *j);
 /* The contents of a string that is ASCII without escapes, behind which this moves; else NULL, and nothing is read. */

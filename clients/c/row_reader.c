@@ -114,7 +114,6 @@ int read_value(gomd_rows_t *rows, struct json *j, gomd_value_t *value) {
 }
 
 static const struct field *find(const struct field *fields, const char *name, size_t *guess) {
-    /* the daemon writes the names in the order of the table: mostly the next one is it */
     if (fields[*guess].name && strcmp(fields[*guess].name, name) == 0) return &fields[(*guess)++];
     for (size_t i = 0; fields[i].name; i++)
         if (strcmp(fields[i].name, name) == 0) {
@@ -131,7 +130,7 @@ static int has_one_value(enum kind kind) {
 
 int read_object(gomd_rows_t *rows, struct json *j, char *row, struct source *source, int outer) {
     const struct field *fields = row_kinds[rows->kind].fields;
-    char name[32];
+    char name[32] = "";
     uint64_t seen = 0, of_source = 0;
     size_t guess = 0, guess_source = 0;
     gomd_value_t *value = rows->kind == ROW_VALUE ? (gomd_value_t *)(void *)row : NULL;
@@ -139,8 +138,12 @@ int read_object(gomd_rows_t *rows, struct json *j, char *row, struct source *sou
     int error, more;
     json_open(j, '{');
     for (int first = 1; (more = json_more(j, '}', first)) != 0; first = 0) {
-        if (more < 0 || !json_name(j, name, sizeof name)) return bad(rows, "no JSON");
-        const struct field *field = find(fields, name, &guess);
+        const struct field *field = NULL;
+        if (more < 0) return bad(rows, "no JSON");
+        /* the daemon writes the names in the order of the table: mostly the next one is it */
+        if (fields[guess].name && json_is_name(j, fields[guess].name)) field = &fields[guess++];
+        else if (!json_name(j, name, sizeof name)) return bad(rows, "no JSON");
+        else field = find(fields, name, &guess);
         char *at = row;
         uint64_t *known = &seen, bit = field ? UINT64_C(1) << (field - fields) : 0;
         if (!field && (field = find(source_fields, name, &guess_source))) {

@@ -242,6 +242,33 @@ def test_a_token_over_tcp(programs: Path, daemon: Daemon) -> None:
         assert re.fullmatch(r"gomrun: .{15,}\n", done.stderr)
 
 
+def test_the_program_of_the_page_runs_a_job(compiled: Path, daemon: Daemon, tmp_path: Path) -> None:
+    """The second program in docs/library-c.md, and demo/run.c and demo/monitor.c, with what is installed."""
+    page = (ROOT / "docs" / "library-c.md").read_text()
+    (tmp_path / "page.c").write_text(re.findall(r"```c\n(.*?)```", page, re.DOTALL)[1])
+    flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{compiled}/include", f"-L{compiled}/lib"]
+    demo = ROOT / "clients" / "c" / "demo"
+    printed = []
+    for source, words in (
+        (tmp_path / "page.c", ()), (demo / "run.c", ("sh", "-c", "echo hi; exit 4")),
+        (demo / "monitor.c", ("", "2")),
+    ):  # fmt: skip
+        program = str(tmp_path / source.stem)
+        subprocess.run(
+            ["gcc", *flags, str(source), "-o", program, "-lgomd", f"-Wl,-rpath,{compiled}/lib"], check=True
+        )
+        done = subprocess.run(
+            [program, *words], env={**os.environ, "GOMD_ENDPOINT": daemon.unix}, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=PATIENCE, check=False,
+        )  # fmt: skip
+        printed.append((done.returncode, done.stdout, done.stderr))
+    assert printed[0] == (0, "Linux\n", "")
+    assert printed[1] == (4, "hi\n", "")
+    assert (printed[2][0], printed[2][2]) == (0, "")
+    assert " up " in printed[2][1]
+    assert "COMMAND" in printed[2][1]
+
+
 def test_clang_has_nothing_to_say() -> None:
     """Every file is clean under its warnings, which are errors; so are gcc's in every build."""
     if not shutil.which("clang"):
