@@ -23,6 +23,7 @@ RECORDS: Final = {
     "history": ("Past", "The values of a field over one step of time."),
     "measures": ("Measure", "A value of a node with a name and labels."),
     "stats": ("Counter", "What the daemon has counted since it started."),
+    "switches": ("Switch", "A switch of a node: who set it, when and why."),
     "doctor": ("Finding", "What works on a node, or what does not and what mends it."),
     "map": ("MapRange", "Nodes with consecutive ids and addresses."),
     "help": ("VerbHelp", "A verb, and how it is used."),
@@ -34,7 +35,7 @@ RECORDS: Final = {
     "get": ("FileText", "The text of a file of the tree."),
 }
 #: Names that are words of Java.
-_RESERVED: Final = {"from": "from_"}
+_RESERVED: Final = {"switch": "name"}
 _TYPES: Final = {"integer": "Long", "number": "Double", "string": "String", "boolean": "Boolean"}
 
 

@@ -52,7 +52,8 @@ static int add_word(char *line, size_t *length, const char *word, int at_sign) {
 static int is_question(const char *verb) {
     static const char *const questions[] = {
         "help", "version", "whoami", "format", "quit", "stats", "nodes", "node", "load", "speed", "mem",
-        "util", "cpus", "status", "map", "ls", "get", "ps", "where", "events", "doctor", "history", "busiest", "measures", NULL};
+        "util", "cpus", "status", "map", "ls", "get", "ps", "where", "events", "doctor", "history", "busiest", "measures",
+        "switches", NULL};
     for (size_t i = 0; questions[i]; i++)
         if (strcasecmp(verb, questions[i]) == 0) return 1;
     return 0;

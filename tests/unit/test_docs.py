@@ -22,7 +22,7 @@ SOURCE = re.compile(
 #: A name in the code, in backticks: `gomd.interfaces.IThreads.run_apart`.
 DOTTED = re.compile(r"`((?:gomd|libgomd|gom)(?:\.[A-Za-z_]\w*)+)`")
 #: Ends of the names of files, which are no names in the code.
-FILES = ("ini", "sock", "service", "socket", "conf", "log", "pid", "so", "h", "map", "pc")
+FILES = ("ini", "jar", "sock", "service", "socket", "conf", "log", "pid", "so", "h", "map", "pc")
 #: Files that a reader makes while following a page.
 EXAMPLES = {"gomd/sources/linux/gpu.py"}
 

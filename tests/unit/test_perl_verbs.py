@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+from libgomd.proof import QUESTIONS
+
 ROOT = Path(__file__).parents[2]
 #: Verbs with methods of their own, because they are more than a question, or that the library asks itself.
 OTHERS = {"do", "watch", "run", "attach", "auth", "format", "page", "invitation"}
@@ -32,3 +34,12 @@ def test_rows_are_rows() -> None:
     for verb in set().union(*known.values()):
         schema = json.loads((ROOT / "docs" / "schema" / f"{verb}.json").read_text("utf-8"))
         assert ("One row of" in schema["description"]) == (verb in known["ROWS"]), verb
+
+
+def test_the_same_verbs_are_sent_to_a_port_found_by_default() -> None:
+    """In Perl and Java as in Python: only those that read."""
+    perl = (ROOT / "clients/perl/lib/Gomd/Endpoint.pm").read_text("utf-8")
+    java = (ROOT / "clients/java/src/gomd/Endpoint.java").read_text("utf-8")
+    [words] = re.findall(r"%QUESTION = map \{ \$_ => 1 \} qw\((.*?)\);", perl, re.DOTALL)
+    [names] = re.findall(r"QUESTIONS = Set\.of\((.*?)\);", java, re.DOTALL)
+    assert set(words.split()) == set(re.findall(r'"(\w+)"', names)) == set(QUESTIONS)

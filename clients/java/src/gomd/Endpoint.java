@@ -19,7 +19,8 @@ final class Endpoint {
     /** The verbs that only read and hold nothing secret. */
     private static final Set<String> QUESTIONS = Set.of(
             "help", "version", "whoami", "format", "quit", "stats", "nodes", "node", "load", "speed", "mem", "util", "cpus",
-            "status", "map", "ls", "get", "ps", "where", "watch", "events", "doctor", "history", "busiest", "measures");
+            "status", "map", "ls", "get", "ps", "where", "watch", "events", "doctor", "history", "busiest", "measures",
+            "switches");
 
     private final String text;
     private final Path path;

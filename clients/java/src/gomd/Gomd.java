@@ -217,6 +217,11 @@ public final class Gomd implements AutoCloseable {
         return rows(Finding::of, "doctor", List.of());
     }
 
+    /** Returns who set the switches of the node that is asked, when and why. */
+    public List<Switch> switches() {
+        return rows(Switch::of, "switches", List.of());
+    }
+
     /** Returns the nodes with consecutive ids and addresses. */
     public List<MapRange> map() {
         return rows(MapRange::of, "map", List.of());
@@ -335,9 +340,9 @@ public final class Gomd implements AutoCloseable {
         order("put", path, value);
     }
 
-    /** Sets a switch of the node: stay, nostay, lstay, nolstay, block, noblock, quiet or noquiet. */
-    public Status setSwitch(String verb) {
-        return Status.of(object(verb));
+    /** Sets a switch of the node: stay, nostay, lstay, nolstay, block, noblock, quiet or noquiet; the words of the reason. */
+    public Status setSwitch(String verb, String... reason) {
+        return Status.of(object(verb, reason));
     }
 
     // -- watches

@@ -15,7 +15,7 @@ our $PUBLIC_SOCKET = '/run/gomd/gomd.sock';
 # The verbs that only read and hold nothing secret. Others are not sent to a tcp port that was found by default.
 my %QUESTION = map { $_ => 1 } qw(
     help version whoami format quit stats nodes node load speed mem util cpus status map ls get ps where watch events
-    doctor history busiest measures
+    doctor history busiest measures switches
 );
 
 # Return the endpoint that a text names. Dies when it names none.
