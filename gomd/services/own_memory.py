@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import linecache
+import re
 import sys
 from collections.abc import Collection
 from types import ModuleType
@@ -31,9 +33,16 @@ def use_one_heap() -> None:
         mallopt(_ARENA_MAX, 1)
 
 
-def forget_directories() -> None:
-    """Forget the names of all files beside the imported modules; the next import lists them again."""
+def forget_caches() -> None:
+    """
+    Forget what imports have left in caches, all of which are filled again where that is needed.
+
+    They are the names of all files beside the imported modules, regular expressions that no module keeps, and
+    the text of generated code.
+    """
     sys.path_importer_cache.clear()
+    re.purge()
+    linecache.clearcache()
 
 
 def keep_present_objects() -> None:

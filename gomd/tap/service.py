@@ -17,7 +17,7 @@ from gomd.services.activation import take_sockets
 from gomd.services.installed_files import installed_files
 from gomd.services.journald import goes_to_journal
 from gomd.services.logging import DaemonLog
-from gomd.services.own_memory import forget_directories, use_one_heap
+from gomd.services.own_memory import forget_caches, use_one_heap
 from gomd.services.pidfile import check_pid_file
 from gomd.services.process_limits import lower_oom_score, raise_file_limit, share_interpreter
 from gomd.services.signals import install_handlers
@@ -48,7 +48,7 @@ def make_service(options: Options) -> IService:
     raise_file_limit(config.telnet.max_connections + 2 * config.jobs.most + streams + 256)
     share_interpreter()
     use_one_heap()
-    forget_directories()
+    forget_caches()
     lower_oom_score()
     to_journal = goes_to_journal(sys.stdout, os.environ)
     try:

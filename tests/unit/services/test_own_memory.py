@@ -78,6 +78,19 @@ def test_a_daemon_forgets_what_only_its_start_has_used(tmp_path: Path) -> None:
     assert found.stdout == "True\nTrue\n"
 
 
+def test_caches_of_imports_are_filled_again() -> None:
+    """Nothing but time is lost: a module that was not imported yet is found, a pattern is compiled again."""
+    code = (
+        "import linecache, re, sys; from gomd.services.own_memory import forget_caches; forget_caches()\n"
+        "print(len(sys.path_importer_cache), len(linecache.cache))\n"
+        "import gomd.services.threads; print(re.fullmatch('a+', 'aa') is not None)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert found.stdout == "0 0\nTrue\n"
+
+
 def test_the_heap_is_set_and_trimmed_where_that_can_be_done() -> None:
     """On another C library nothing happens; nowhere does it fail."""
     code = "from gomd.services.own_memory import *; use_one_heap(); give_back_free_memory(); print('done')"
