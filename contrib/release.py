@@ -23,6 +23,26 @@ PLACES: Final = {
     "clients/c/Makefile": r"(?<=^VERSION := ).*",
     "clients/c/gomd.3": r'(?<=^\.TH GOMD 3 "gomd )[^"]*',
     "clients/c/gomrun.1": r'(?<=^\.TH GOMRUN 1 "" "gomd )[^"]*',
+    "clients/java/Makefile": r"(?<=^VERSION := ).*",
+    "clients/java/pom.xml": r"(?<=^  <version>)[^<]*",
+    **dict.fromkeys(
+        (
+            f"clients/perl/lib/Gomd/{name}.pm"
+            for name in (
+                "CallerEnd",
+                "Client",
+                "Endpoint",
+                "Error",
+                "Frames",
+                "Job",
+                "Lines",
+                "Sealed",
+                "Socket",
+                "Watch",
+            )
+        ),
+        r"(?<=^our \$VERSION = ')[^']*",
+    ),
     "libgomd/version.py": r'(?<=VERSION: Final = ")[^"]*',
 }
 _VERSION: Final = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
