@@ -22,7 +22,7 @@ from libgomd.version import VERSION
 ROOT: Final = Path(__file__).parents[1]
 #: The commands that have a page of their own, gom-NAME(1).
 COMMANDS: Final = (
-    "run", "attach", "top", "mon", "page", "init", "invite", "doctor", "migrate", "do", "completion"
+    "run", "attach", "top", "mon", "page", "init", "invite", "doctor", "migrate", "do", "mount", "completion"
 )  # fmt: skip
 _OPTION: Final = re.compile(r"  (-\S+(?:, -\S+)*(?: (?:[A-Z]+\b|1-4,7))?)(?:\s+(.*))?$")
 _ENTRY: Final = re.compile(r"  (\S+(?: \S+)*)(?:  +(\S.*))?$")

@@ -59,6 +59,19 @@ def _invite(words: Sequence[str], places: Places, token: str, json: bool) -> int
     return invite.invite(places(), token, invite.parse(words), _ask if has_person else None)
 
 
+def _mount(words: Sequence[str], places: Places, token: str, json: bool) -> int:
+    """Mount the tree."""
+    from gom.mount import command
+
+    if tuple(words) in (("-h",), ("--help",)):
+        print(command.USAGE, end="", flush=True)
+        return 0
+    if json:
+        raise MalformedRequest("gom mount has no answer in JSON")
+    options, found = command.parse(words), places()
+    return command.mount(str(found[0]) if len(found) == 1 else None, token, options)
+
+
 def _completion(words: Sequence[str], places: Places, token: str, json: bool) -> int:
     """Print a script for a shell, or the words that it asks for."""
     from gom import completion
@@ -82,6 +95,7 @@ def _completion(words: Sequence[str], places: Places, token: str, json: bool) ->
 COMMANDS: Final[Mapping[str, Callable[[Sequence[str], Places, str, bool], int]]] = {
     "init": _init,
     "invite": _invite,
+    "mount": _mount,
     "doctor": _doctor,
     "completion": _completion,
 }

@@ -104,7 +104,7 @@ def _do(argv: Sequence[str], hand_over: Callable[[str, Sequence[str]], None] | N
         return _history(options)
     if verb == "report":
         return _report(options)
-    if verb in ("init", "invite", "doctor", "completion"):
+    if verb in ("init", "invite", "doctor", "mount", "completion"):
         return _administer(verb, options)
     if verb == "do" and (wants_help(options) or len(options.words) > 2):
         return _do_everywhere(options)

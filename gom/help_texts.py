@@ -24,6 +24,7 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
        gom init [OPTION ...]
        gom invite [OPTION ...]
        gom doctor [OPTION ...] [PID NODE]
+       gom mount [OPTION ...] DIR
        gom completion bash|zsh|fish
        gom key new FILE
        gom token add NAME ROLE [--file TOKENS]
@@ -51,6 +52,7 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
   init         configure this machine as a node of a cluster; see `gom init --help`
   invite       let one more node join, by a code that is good once; see `gom invite --help`
   doctor       what works on this node and in its cluster, and what mends the rest; see `gom doctor --help`
+  mount        make the tree of openMosix's names a file system; see `gom mount --help`
   completion   print what completes the words of gom in a shell; see `gom completion --help`
   key new      make the secret that all nodes of a cluster share
   token        give people and programs a role over tcp; ROLE is read, user or admin;

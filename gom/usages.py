@@ -22,6 +22,7 @@ SUMMARIES: Final[Mapping[str, str]] = {
     "init": "configure this machine as a node of a cluster",
     "invite": "let one more node join the cluster, by a code that is good once",
     "doctor": "what does not work, and what mends it",
+    "mount": "make the tree a file system, with the names that openMosix had",
     "completion": "print what completes gom's words in a shell",
     "key": "make the secret that all nodes of a cluster share",
     "token": "give people and programs a role over tcp",
@@ -66,6 +67,10 @@ def usage_of(command: str) -> str:
         from gom.help_texts import MIGRATE_USAGE
 
         return MIGRATE_USAGE
+    if command == "mount":
+        from gom.mount import command as mounting
+
+        return mounting.USAGE
     if command == "completion":
         from gom import completion
 

@@ -32,7 +32,7 @@ IN_DEBIAN_13 = {
     "textual": "2.1", "pygal": "3.0.5", "psycopg[binary]": "3.2.6", "spake2": "0.9",
 }  # fmt: skip
 #: Parts of gomd whose libraries Debian does not have.
-NOT_IN_DEBIAN = ("swim", "gpu")
+NOT_IN_DEBIAN = ("swim", "gpu", "mount")
 
 
 def setup() -> configparser.ConfigParser:

@@ -175,7 +175,7 @@ def test_every_command_of_gom_stands_in_its_usage(capsys: Captured) -> None:
     hints = set(re.findall(r"`gom (\w+) --help`", usage))
     assert hints == {
         "run", "migrate", "mon", "do", "page", "top", "history", "report", "init", "invite", "doctor",
-            "completion",
+            "mount", "completion",
     }  # fmt: skip
     for command in (*hints, "attach"):
         assert main([command, "--help"]) == 0

@@ -1,0 +1,1 @@
+"""`gom mount`: the tree as a file system, in a process of its own."""
