@@ -63,10 +63,13 @@ def test_a_question_that_takes_too_long_leaves_it_as_it_was(signalled: subproces
 def test_who_asks_is_ended_between_two_questions(signalled: subprocess.Popen[str]) -> None:
     """Else the process would go on with the registers of a question."""
     for number in range(_TIMES // 4):
+        # Before the fork: whoever runs the tests may handle the signal, and the child may be slow to begin.
+        handler = signal.signal(signal.SIGTERM, signal.SIG_DFL)
         asking = os.fork()
-        if asking == 0:
+        if asking:
+            signal.signal(signal.SIGTERM, handler)
+        else:
             try:
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 while True:
                     with stopped(signalled.pid, 5.0) as thread:
                         thread.call("prctl", _GET_MDWE)
