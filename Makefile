@@ -77,11 +77,11 @@ unit: $(VENV)/.tested
 	$(BIN)/python -m pytest -q tests/unit
 
 # Real daemons, two tests at a time. What fails is run once more, alone: a fault of the code fails again, a deadline
-# that a busy machine missed does not. Both outcomes are printed; CONTRIBUTING says what to do about the second kind.
+# that a busy machine missed does not. A test that hangs fails after ten minutes. Both outcomes are printed; CONTRIBUTING says what to do about the second kind.
 integration: $(VENV)/.tested
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/integration tests/programs || { [ $$? = 1 ] \
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --timeout 600 tests/integration tests/programs || { [ $$? = 1 ] \
 	  && echo 'make: the tests that failed beside others run once more, alone' \
-	  && $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none --maxfail 3 tests/integration tests/programs; }
+	  && $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none --maxfail 3 --timeout 600 tests/integration tests/programs; }
 
 # Every fault that a migration can meet; `make test` leaves out those that another one covers. And every parser of the
 # client in C for 5 minutes with libFuzzer, where there is clang.
