@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -197,3 +198,31 @@ def test_what_is_run_is_executable(name: str) -> None:
 def test_scripts_can_be_read_by_a_shell(script: str) -> None:
     """Without running them."""
     subprocess.run(["sh", "-n", ROOT / "packaging" / script], check=True)
+
+
+def test_a_purge_ends_supervisors_and_what_is_below_them(tmp_path: Path) -> None:
+    """A shell in the directory of a job is left alone: it may be the one that purges."""
+    (tmp_path / "jobs" / "1-1").mkdir(parents=True)
+    (tmp_path / "lock").touch()
+    script = (ROOT / "packaging/debian/gomd.postrm").read_text().partition("end_jobs() {")[0]
+    script = script.replace("/var/lib/gomd", str(tmp_path)).replace("/sys/fs/cgroup", str(tmp_path / "none"))
+    begin = "import sys; open('/proc/self/comm', 'w').write(sys.argv[1]); import subprocess as s; "
+    begin += "child = s.Popen(['cat']); print(child.pid, flush=True); child.wait()"
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", begin, name], cwd=tmp_path / "jobs" / "1-1", text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )
+        for name in ("gomd-job", "sh")
+    ]  # fmt: skip
+    try:
+        supervisor, program = running[0].pid, int(running[0].stdout.readline())  # type: ignore[union-attr]
+        running[1].stdout.readline()  # type: ignore[union-attr]
+        found = subprocess.run(
+            ["sh", "-c", f"{script}\nprocesses_of_jobs"], capture_output=True, text=True, check=True,
+            cwd=tmp_path / "jobs" / "1-1",
+        )  # fmt: skip
+    finally:
+        for each in running:
+            each.communicate(timeout=30)
+    assert sorted(map(int, found.stdout.split())) == sorted([supervisor, program])
