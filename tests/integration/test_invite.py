@@ -112,18 +112,21 @@ def test_three_wrong_codes_end_it(alpha: Daemon, tmp_path: Path) -> None:
 
 
 def test_strangers_cost_no_try(alpha: Daemon, tmp_path: Path) -> None:
-    """Silent callers, other protocols, half messages, callers who prove nothing: the node still joins."""
+    """Silent callers, other protocols, half messages, callers who prove nothing: the node still joins.
+
+    Who does not know the code is not told either which names nodes have.
+    """
     inviting = Inviting(alpha)
     kept = []
     for said in (b"", b"GET / HTTP/1.1\r\n\r\n", b"{}\n", b"\0" * 20_000, b'{"join": 1}\n', b'{"join": 9}\n'):
         stranger = socket.create_connection(("127.0.0.1", inviting.port))
         stranger.sendall(said)
         kept.append(stranger)
-    for _ in range(4):  # as far as the message of SPAKE2, and no further
+    for name in ("alpha", "delta", "alpha", "delta"):  # as far as the message of SPAKE2, and no further
         channel = Channel(socket.create_connection(("127.0.0.1", inviting.port)), 10)
         exchange = Exchange(b"00000000", is_joiner=True)
         where = {"from": channel.here, "to": channel.there}
-        channel.send({"join": 1, "name": "delta", **where, "pake": exchange.first.hex()})
+        channel.send({"join": 1, "name": name, **where, "pake": exchange.first.hex()})
         assert "pake" in channel.receive()[0]
         channel.close()
     done = join(tmp_path / "beta", inviting.port, inviting.code, "epsilon")
