@@ -226,3 +226,30 @@ def test_a_purge_ends_supervisors_and_what_is_below_them(tmp_path: Path) -> None
         for each in running:
             each.communicate(timeout=30)
     assert sorted(map(int, found.stdout.split())) == sorted([supervisor, program])
+
+
+@pytest.mark.parametrize("is_mounted", [False, True])
+def test_a_purge_removes_settings_and_state(tmp_path: Path, is_mounted: bool) -> None:
+    """A STATE that is a mount point is emptied, which is no error: the package is gone all the same."""
+    state, tools = tmp_path / "srv" / "gomd-state", tmp_path / "tools"
+    for directory in (state, tools, *(tmp_path / name for name in ("etc/gomd", "var/lib", "run/gomd"))):
+        directory.mkdir(parents=True)
+    for file in (state / "lock", tmp_path / "etc/gomd/key", tmp_path / "srv/others"):
+        file.touch()
+    (tmp_path / "var/lib/gomd").symlink_to(state)
+    if is_mounted:  # rm removes what is in it, and fails
+        (tools / "rm").write_text(f'#!/bin/sh\n{shutil.which("rm")} "$@"; [ "$1" != -rf ]\n')
+        (tools / "rm").chmod(0o755)
+    script = (ROOT / "packaging/debian/gomd.postrm").read_text()
+    script = re.sub(r"(?<![\w.])/(?=(?:var|etc|run|sys)/)", f"{tmp_path}/", script)
+    assert not re.search("/(?:var|etc|run|sys)/", script.replace(f"{tmp_path}/", "")), "this machine's own"
+    done = subprocess.run(
+        ["sh", "-c", script, "postrm", "purge"], capture_output=True, text=True, check=False,
+        env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert ("mount point" in done.stderr) == is_mounted
+    left = {
+        str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*") if tools not in (each, each.parent)
+    }
+    assert left == {"etc", "run", "srv", "srv/others", "var", "var/lib"}
