@@ -27,14 +27,32 @@ def find(places: Sequence[str], uid: int, version: str = VERSION) -> str:
     :param places: the directories in which it is looked for.
     """
     for place in places:
-        path = f"{place}/gomrun-{version}"
+        path = os.path.realpath(f"{place}/gomrun-{version}")
         try:
             found = os.stat(path)
+            is_ours = stat.S_ISREG(found.st_mode) and not found.st_mode & _OTHERS_MAY_WRITE
+            if is_ours and found.st_uid in (0, uid) and _may_stand_below(os.path.dirname(path), uid):
+                return path
         except OSError:
             continue
-        if stat.S_ISREG(found.st_mode) and found.st_uid in (0, uid) and not found.st_mode & _OTHERS_MAY_WRITE:
-            return path
     return ""
+
+
+def _may_stand_below(directory: str, uid: int) -> bool:
+    """
+    Return whether nobody else may put another file into a directory, or another directory above it.
+
+    A group that has its user's number is that user's own, as most systems make them. :raises OSError: it is
+    gone.
+    """
+    while True:
+        found = os.stat(directory)
+        others = stat.S_IWOTH if found.st_gid == found.st_uid else _OTHERS_MAY_WRITE
+        if found.st_uid not in (0, uid) or (found.st_mode & others and not found.st_mode & stat.S_ISVTX):
+            return False
+        if directory == "/":
+            return True
+        directory = os.path.dirname(directory)
 
 
 def hand_over(name: str, words: Sequence[str]) -> None:

@@ -55,7 +55,7 @@ def run(endpoints: Sequence[Endpoint], token: str, is_json: bool, wanted: Everyw
 
 
 def _prefixed(name: str, line: str) -> None:
-    print(f"{name}: {printable(line)}", flush=True)
+    print(printable(f"{name}: {line}"), flush=True)
 
 
 def _on_one(

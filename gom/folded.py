@@ -6,13 +6,13 @@ Pure; the output of a node is bounded, so that no command fills the memory of th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from gom.exitstatus import FAILED
 from libgomd.node_sets import fold
+from libgomd.wire.values import dumps
 
 #: Characters of output that are kept of one node. The longest line of an answer is far below it.
 MAX_OUTPUT: Final = 1_000_000
@@ -41,7 +41,7 @@ class NodeOutput:
         """Return it as one JSON object: node, name, lines, exit (null with an error), error, cut."""
         status = None if self.error else self.status
         found = {"node": self.node, "name": self.name, "lines": self.lines, "exit": status}
-        return json.dumps(found | {"error": self.error or None, "cut": self.is_cut}, ensure_ascii=False)
+        return dumps(found | {"error": self.error or None, "cut": self.is_cut})
 
 
 class Kept:

@@ -73,12 +73,12 @@ def _join(
     code = digits_of(ask("Code that `gom invite` shows there: ") if ask else sys.stdin.readline(100))
     joined = joining.join(joining.dial(*place), name, code)
     told = joined.introduction
+    # As they are understood, not as they came: they go into gomd.ini.
+    seeds = tuple(dict.fromkeys(each for seed in told.seeds for each in init_options.seeds(seed)))
     node = NewNode(
-        name, address, key, told.seeds, told.multicast, bool(options.page), options.node_id,
+        name, address, key, seeds, told.multicast, bool(options.page), options.node_id,
         os.path.abspath(options.state_dir) if options.state_dir else "",
     )  # fmt: skip
-    for seed in told.seeds:
-        init_options.seeds(seed)
     _write(config, key, told.secret, text_of(node))
     joined.finish()
     named = f" --config {shlex.quote(config)}" if options.config else ""

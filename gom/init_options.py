@@ -114,7 +114,7 @@ def seeds(text: str) -> tuple[str, ...]:
     for item in filter(None, map(str.strip, text.split(","))):
         host, colon, port = item.partition(":")
         port = port if colon else str(PEER_PORT)
-        if not (_HOST.fullmatch(host) and port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):
+        if not (_HOST.fullmatch(host) and _is_port(port)):
             raise MalformedRequest(
                 f"seeds are HOST or HOST:PORT with commas between; {item[:60]!r} is neither"
             )
@@ -130,9 +130,13 @@ def join(text: str) -> tuple[str, int]:
     """Return the host and the port of an invitation. :raises MalformedRequest: it is neither."""
     host, colon, port = text.partition(":")
     port = port if colon else str(INVITE_PORT)
-    if not (_HOST.fullmatch(host) and port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):
+    if not (_HOST.fullmatch(host) and _is_port(port)):
         raise MalformedRequest(f"--join takes HOST or HOST:PORT, not {text[:60]!r}")
     return host, int(port)
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) < 65536
 
 
 def _check_host_address(host: str) -> None:

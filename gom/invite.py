@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
+from gom import init_options
 from gom.init_options import INVITE_PORT
 from gom.join.inviting import MAX_WRONG, Invitation, Noticed, Proven, Wrong, give
 from gom.join.protocol import Introduction, digits_of, new_code, pake
@@ -62,9 +63,7 @@ def parse(words: Sequence[str]) -> InviteOptions:
         if not joined:
             value = rest.pop(0) if rest else ""
         if option == "--address":
-            from gom.init_options import address
-
-            found = found._replace(address=address(value))
+            found = found._replace(address=init_options.address(value))
         elif option == "--port":
             found = found._replace(port=_number(option, value, 65535))
         else:
@@ -181,6 +180,8 @@ def _introduction(told: dict[str, Any], options: InviteOptions) -> tuple[Introdu
         address = default_address()
     multicast = bool(told.get("multicast"))
     known = dict.fromkeys(([] if multicast and port == 5428 else [f"{address}:{port}"]) + seeds)
+    for seed in known:
+        init_options.seeds(seed)  # as the new node checks it, to which the key has been given by then
     return Introduction(read_key_file(key), tuple(known), multicast), options.address or address
 
 

@@ -127,14 +127,18 @@ class Invitation:
             )
             channel.refuse(sentence)
             return Noticed(channel.there, "addresses are changed on the way (NAT)")
-        if not is_node_name(name) or self._taken(name):
-            channel.refuse(f"there is a node called {name[:70]} already: name yours with --name")
-            return Noticed(channel.there, f"it calls itself {name[:70]}, as another node does")
+        if not is_node_name(name):
+            channel.refuse(f"{name[:70]} is no name of a node: name yours with --name")
+            return Noticed(channel.there, "it has no name that a node may have")
         with self._lock:  # tries are counted one after the other, so that no more than three are ever made
             if self._wrong >= MAX_WRONG or self._is_closed:
                 channel.refuse("the invitation has ended: say `gom invite` there again")
                 return Noticed(channel.there, "it came too late")
-            return self._try(channel, name, hello, line)
+            outcome = self._try(channel, name, hello, line)
+        if isinstance(outcome, Proven) and self._taken(name):  # who does not know the code learns no names
+            channel.refuse(f"there is a node called {name} already: name yours with --name")
+            return Noticed(channel.there, f"it calls itself {name}, as another node does")
+        return outcome
 
     def _try(self, channel: Channel, name: str, hello: dict[str, object], line: bytes) -> Proven | Wrong:
         exchange = Exchange(self._code, is_joiner=False)

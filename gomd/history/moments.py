@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from libgomd.model import Node, Process, Status
+from libgomd.model import EventKind, Node, Process, Status
 
 #: Seconds that one question may take.
 READ_TIMEOUT: Final = 10.0
@@ -12,6 +12,8 @@ READ_TIMEOUT: Final = 10.0
 MAX_EVENTS: Final = 10_000
 #: Seconds for which a row of a node's minute answers about a later moment.
 NODE_GAP: Final = 150.0
+#: The kinds of events that this gomd knows; a newer one, here or on another node, may have written more.
+KINDS: Final = frozenset(kind.value for kind in EventKind)
 
 
 class ScannedRow(NamedTuple):

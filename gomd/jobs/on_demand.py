@@ -47,7 +47,7 @@ class MadeJobs(Protocol):
 class JobsOnDemand(Service):
     """
     :param threads: on which the code is loaded while the daemon runs.
-    :param load_code: imports it. Blocks; raises ImportError, or `GomdError` when it must not be loaded.
+    :param load_code: imports it. Blocks; raises `GomdError` when it must not be loaded.
     :param make: returns the jobs, once the code is loaded.
     :param has_leftovers: tells whether an earlier daemon has left anything about jobs. Blocks briefly.
     :param own_id: this node's id.
@@ -101,12 +101,7 @@ class JobsOnDemand(Service):
     async def _ready(self) -> Any:
         """Return the jobs, made if need be. :raises NotPossible: they cannot be; the next one tries again."""
         if self._made is None:
-            try:
-                await self._threads.run(LOAD_TIMEOUT, self._prepare)
-            except ImportError as error:
-                raise NotPossible(
-                    f"this installation of gomd is broken, install it again: {error}"
-                ) from error
+            await self._threads.run(LOAD_TIMEOUT, self._prepare)
         if self._made is None:  # else another caller has made them meanwhile
             if not self.running:
                 raise NotPossible("this daemon is stopping")
@@ -120,7 +115,7 @@ class JobsOnDemand(Service):
 
     def _prepare(self) -> None:
         """Load the code, and see whether the disk answers that is read next. Blocks."""
-        self._load_code()
+        load(self._load_code)
         self._has_leftovers()
 
     async def _ready_migrator(self) -> IMigrator:
@@ -144,6 +139,9 @@ class JobsOnDemand(Service):
                     stream.send(failed(error))
                     stream.close()
                     return
+                except BaseException:
+                    stream.close()  # else its caller would wait for ever
+                    raise
                 finally:
                     stream.admit_long_spec(None)
             if not stream.gone:
@@ -254,6 +252,16 @@ class JobsOnDemand(Service):
         if self._made is None:
             raise NotFound(f"there is no {what}{where}")
         return self._made
+
+
+def load(load_code: Callable[[], None]) -> None:
+    """Import code. Blocks. :raises NotPossible: that fails. :raises GomdError: it must not be loaded."""
+    try:
+        load_code()
+    except GomdError:
+        raise
+    except Exception as error:  # not ImportError alone: a file may be half of one, or of another version
+        raise NotPossible(f"this installation of gomd is broken, install it again: {error}") from error
 
 
 def _carry_failed(error: GomdError) -> bytes:

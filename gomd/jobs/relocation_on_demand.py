@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from zope.interface import implementer
 
 from gomd.interfaces import IRelocation, IThreads, Moved
-from gomd.jobs.on_demand import LOAD_TIMEOUT
-from libgomd.errors import NotPossible
+from gomd.jobs.on_demand import LOAD_TIMEOUT, load
 from libgomd.model import Caller
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 class RelocationOnDemand:
     """
     :param threads: on which the code is loaded.
-    :param load_code: imports it. Blocks; raises ImportError, or `GomdError` when it must not be loaded.
+    :param load_code: imports it. Blocks; raises `GomdError` when it must not be loaded.
     :param make: returns what relocates, once the code is loaded.
     """
 
@@ -39,12 +38,7 @@ class RelocationOnDemand:
 
     async def _ready(self) -> Relocation:
         if self._made is None:
-            try:
-                await self._threads.run(LOAD_TIMEOUT, self._load_code)
-            except ImportError as error:
-                raise NotPossible(
-                    f"this installation of gomd is broken, install it again: {error}"
-                ) from error
+            await self._threads.run(LOAD_TIMEOUT, load, self._load_code)
         if self._made is None:  # else another caller has made it meanwhile
             self._made = self._make()
         return self._made

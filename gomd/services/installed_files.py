@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import cache
 from hashlib import blake2b
+from importlib import import_module
 
 import gomd
 import libgomd
@@ -27,6 +28,21 @@ class InstalledFiles:
     def __init__(self, directories: Sequence[str]) -> None:
         self._directories = directories
         self._at_start = self._fingerprint()
+        self._loaded: set[str] = set()
+
+    def load(self, name: str) -> None:
+        """
+        Import a module that is needed now, with all that it imports. Blocks. May be called again.
+
+        :raises NotPossible: the files are others now, or became others while they were read.
+        :raises Exception: whatever the module raises.
+        """
+        if name in self._loaded:
+            return
+        self.check()
+        import_module(name)
+        self.check()
+        self._loaded.add(name)
 
     def check(self) -> None:
         """Compare the files with those at the start. Blocks. :raises NotPossible: they are others now."""

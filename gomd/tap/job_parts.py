@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
 from functools import cache, partial
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
@@ -71,7 +69,7 @@ class JobParts:
                 )  # fmt: skip
 
             jobs = JobsOnDemand(
-                threads.moving, partial(_load_code, "gomd.tap.jobs"), make,
+                threads.moving, partial(installed_files().load, "gomd.tap.jobs"), make,
                 partial(has_leftovers, config), own_id, elsewise,
             )  # fmt: skip
             self.jobs: IJobs = jobs
@@ -91,7 +89,7 @@ class JobParts:
             )  # fmt: skip
 
         self.relocation = RelocationOnDemand(
-            threads.asking, partial(_load_code, "gomd.jobs.relocation"), relocation,
+            threads.asking, partial(installed_files().load, "gomd.jobs.relocation"), relocation,
             self.migrator.kind == "openmosix",
         )  # fmt: skip
         self.guests = Guests(
@@ -108,10 +106,3 @@ class JobParts:
     def counting(self) -> tuple[Counting, ...]:
         """Return the parts that count something."""
         return self.jobs, *self._balancers
-
-
-def _load_code(name: str) -> None:
-    """Import a part that is needed now. Blocks. :raises NotPossible: it would belong to another version."""
-    if name not in sys.modules:
-        installed_files().check()
-    import_module(name)

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from gomd.verbs import rendering
 from gomd.verbs.replies import Relayed, Reply
 from libgomd.deadlines import within
-from libgomd.errors import GomdError, NodeError, RequestError, TimedOut
+from libgomd.errors import GomdError, MalformedReply, NodeError, RequestError, TimedOut
 from libgomd.model import Node
 from libgomd.wire.lines import BLOCK
 from libgomd.wire.values import dumps, loads
@@ -66,7 +66,7 @@ async def _in_order(
     ]
     try:
         for node, answer in zip(nodes, answers, strict=True):
-            yield [_marked(node, line, json) for line in await answer]
+            yield _all_marked(node, await answer, json)
     finally:
         for answer in answers:
             answer.addErrback(lambda _failure: [])
@@ -111,8 +111,18 @@ def _error(code: int, text: str, json: bool) -> str:
     return dumps({"code": code, "error": text}) if json else f"{code} {text}"
 
 
+def _all_marked(node: Node, lines: Sequence[str], json: bool) -> list[str]:
+    """Return the lines of a node, or one line with its error: what it has sent may be no JSON."""
+    try:
+        return [_marked(node, line, json) for line in lines]
+    except MalformedReply as error:
+        return [_marked(node, _error(500, f"it sends what is no answer: {error}", json), json)]
+
+
 def _marked(node: Node, line: str, json: bool) -> str:
+    """Return a line with the node that it is from, whatever it says itself."""
     if not json:
         return f"{node.id}: {line}"
     value: Any = loads(line)
-    return dumps({"from": node.id, **(value if isinstance(value, dict) else {"value": value})})
+    mark = {"from": node.id}
+    return dumps(mark | (value if isinstance(value, dict) else {"value": value}) | mark)

@@ -14,10 +14,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 from libgomd.errors import MalformedReply, NodeError, NotPossible, RequestError, TimedOut, error_for
 from libgomd.wire.lines import EOL
+from libgomd.wire.values import loads
 
 #: Maximum size of the rows of one round in bytes, of one row, and their number.
 MAX_ROUND_BYTES: Final = 32 << 20
@@ -188,10 +190,9 @@ def checked(row: bytes, node: int, are_processes: bool) -> bytes:
     if row.translate(None, _PLAIN):
         raise _malformed("a row with characters that are not plain", row)
     values: Any = None
-    try:
-        values = json.loads(b"{" + row[:-2] + b"}") if row.endswith(b", ") else None
-    except (ValueError, RecursionError):
-        pass
+    if row.endswith(b", "):
+        with suppress(MalformedReply):
+            values = loads(f"{{{row[:-2].decode('ascii')}}}")
     if not isinstance(values, dict):
         raise _malformed("a row that is no JSON object", row)
     if not _OURS.isdisjoint(values):

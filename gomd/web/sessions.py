@@ -61,9 +61,9 @@ class Sessions:
         self._forget_old()
         own = [cookie for cookie, each in self._sessions.items() if _is_same(each.caller, caller)]
         if len(own) >= MAX_SESSIONS_PER_CALLER:
-            del self._sessions[own[0]]
+            self.end(self._sessions[own[0]])
         elif len(self._sessions) >= MAX_SESSIONS:
-            del self._sessions[next(iter(self._sessions))]
+            self.end(next(iter(self._sessions.values())))
         cookie, key = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         now = self._clock.seconds()
         self._sessions[_hash(cookie)] = WebSession(caller, now, now, _hash(key), token)

@@ -29,6 +29,14 @@ _ENUMS: dict[str, dict[str, Callable[[Any], object]]] = {
 }
 
 
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+#: Python's own takes NaN and Infinity, and would write them again, where other languages refuse the line.
+_DECODER = json.JSONDecoder(parse_constant=_no_number)
+
+
 def encode(value: Travelling) -> dict[str, Any]:
     """Return ``value`` as a JSON object with its ``JSON`` names in order; unknown values are None."""
     return {name: _plain(getattr(value, name)) for name in value.JSON}
@@ -53,7 +61,7 @@ def loads(text: str) -> Any:
     :raises MalformedReply: it is not JSON.
     """
     try:
-        return json.loads(text)
+        return _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         raise MalformedReply(f"not JSON: {text[:80]!r}") from error
 

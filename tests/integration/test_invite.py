@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +16,9 @@ import jsonschema
 import pytest
 
 from gom.join.channel import Channel
-from gom.join.protocol import Exchange
+from gom.join.inviting import Invitation, Proven, give
+from gom.join.protocol import Exchange, Introduction
+from libgomd.errors import GomdError
 from libgomd.keys import new_key_file
 from tests.integration.daemon import PATIENCE, Daemon
 from tests.integration.jobs import GOM, free_port, until
@@ -112,18 +116,21 @@ def test_three_wrong_codes_end_it(alpha: Daemon, tmp_path: Path) -> None:
 
 
 def test_strangers_cost_no_try(alpha: Daemon, tmp_path: Path) -> None:
-    """Silent callers, other protocols, half messages, callers who prove nothing: the node still joins."""
+    """Silent callers, other protocols, half messages, callers who prove nothing: the node still joins.
+
+    Who does not know the code is not told either which names nodes have.
+    """
     inviting = Inviting(alpha)
     kept = []
     for said in (b"", b"GET / HTTP/1.1\r\n\r\n", b"{}\n", b"\0" * 20_000, b'{"join": 1}\n', b'{"join": 9}\n'):
         stranger = socket.create_connection(("127.0.0.1", inviting.port))
         stranger.sendall(said)
         kept.append(stranger)
-    for _ in range(4):  # as far as the message of SPAKE2, and no further
+    for name in ("alpha", "delta", "alpha", "delta"):  # as far as the message of SPAKE2, and no further
         channel = Channel(socket.create_connection(("127.0.0.1", inviting.port)), 10)
         exchange = Exchange(b"00000000", is_joiner=True)
         where = {"from": channel.here, "to": channel.there}
-        channel.send({"join": 1, "name": "delta", **where, "pake": exchange.first.hex()})
+        channel.send({"join": 1, "name": name, **where, "pake": exchange.first.hex()})
         assert "pake" in channel.receive()[0]
         channel.close()
     done = join(tmp_path / "beta", inviting.port, inviting.code, "epsilon")
@@ -163,6 +170,44 @@ def test_a_person_says_yes_or_no(alpha: Daemon, tmp_path: Path) -> None:
             prompt.type(f"{answer}\n")
             assert joining.wait(PATIENCE) == status
             joining.communicate()
+
+
+@pytest.mark.parametrize(
+    ("seeds", "written"),
+    [
+        (
+            ("\n10.0.0.9:5428\n", "10.0.0.8,\nb.example,none", "10.0.0.9"),
+            "10.0.0.9:5428, 10.0.0.8:5428, b.example:5428, none:5428",
+        ),
+        (("b.example\n[commands]",), ""),
+        (("b.example:1\nport = 7",), ""),
+        (("b.example:000000000000000000000005428",), ""),
+    ],
+)
+def test_what_an_inviter_says_is_no_text_of_gomd_ini(
+    tmp_path: Path, seeds: tuple[str, ...], written: str
+) -> None:
+    """Seeds are written as they are understood; where one is none, nothing is written."""
+    with Invitation("127.0.0.1", 0, b"12345678", "mallory", lambda _name: False) as invitation:
+
+        def serve() -> None:
+            for caller in invitation.callers(PATIENCE):
+                if isinstance(caller, Proven):
+                    with contextlib.suppress(GomdError):
+                        give(caller, Introduction(bytes(32), seeds, False))
+                    return
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        done = join(tmp_path / "theta", invitation.port, "1234-5678", "theta")
+        serving.join(PATIENCE)
+    assert (done.returncode == 0) == bool(written), done.stderr
+    found = tmp_path / "theta" / "gomd.ini"
+    if written:
+        assert f"\nseeds = {written}\n" in found.read_text()
+    else:
+        assert "seeds are HOST" in done.stderr
+        assert os.listdir(tmp_path / "theta") == []
 
 
 def test_only_admins_at_the_unix_socket_invite(alpha: Daemon) -> None:

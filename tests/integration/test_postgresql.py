@@ -331,6 +331,20 @@ class FaultTests(SynchronousTestCase):
             (2, 1, 0, 1),
         )
 
+    def test_events_of_another_gomd(self) -> None:
+        """Those of a kind that is not known here are not shown; a kind too long for an index is left out."""
+        now = wall_clock()
+        rows = [
+            [now, kind, 7, "alpha", "why", 7, None, None, None, None, 0]
+            for kind in ("down", "conquered", os.urandom(2000).hex())
+        ]
+        marks = {"kind": "marks", "rows": [[now, os.urandom(2000).hex()]]}
+        lines = [json.dumps({"kind": "events", "rows": rows}), json.dumps(marks)]
+        self.collected.lease([7], "own")
+        self.assertEqual(store(self.collected, 7, "own", "", HistoryPage("f.1", False, lines)), 2)
+        reader = DatabaseReader(7, 60.0, connector(parse_conninfo(self.server.database), ""))
+        self.assertEqual([each.event.kind.value for each in reader.events(now - 1, now + 1)], ["down"])
+
 
 def collecting(server: Postgres, *more: str) -> str:
     """Return the part of gomd.ini that makes a node a collector."""

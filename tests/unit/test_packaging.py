@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -197,3 +198,58 @@ def test_what_is_run_is_executable(name: str) -> None:
 def test_scripts_can_be_read_by_a_shell(script: str) -> None:
     """Without running them."""
     subprocess.run(["sh", "-n", ROOT / "packaging" / script], check=True)
+
+
+def test_a_purge_ends_supervisors_and_what_is_below_them(tmp_path: Path) -> None:
+    """A shell in the directory of a job is left alone: it may be the one that purges."""
+    (tmp_path / "jobs" / "1-1").mkdir(parents=True)
+    (tmp_path / "lock").touch()
+    script = (ROOT / "packaging/debian/gomd.postrm").read_text().partition("end_jobs() {")[0]
+    script = script.replace("/var/lib/gomd", str(tmp_path)).replace("/sys/fs/cgroup", str(tmp_path / "none"))
+    begin = "import sys; open('/proc/self/comm', 'w').write(sys.argv[1]); import subprocess as s; "
+    begin += "child = s.Popen(['cat']); print(child.pid, flush=True); child.wait()"
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", begin, name], cwd=tmp_path / "jobs" / "1-1", text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )
+        for name in ("gomd-job", "sh")
+    ]  # fmt: skip
+    try:
+        supervisor, program = running[0].pid, int(running[0].stdout.readline())  # type: ignore[union-attr]
+        running[1].stdout.readline()  # type: ignore[union-attr]
+        found = subprocess.run(
+            ["sh", "-c", f"{script}\nprocesses_of_jobs"], capture_output=True, text=True, check=True,
+            cwd=tmp_path / "jobs" / "1-1",
+        )  # fmt: skip
+    finally:
+        for each in running:
+            each.communicate(timeout=30)
+    assert sorted(map(int, found.stdout.split())) == sorted([supervisor, program])
+
+
+@pytest.mark.parametrize("is_mounted", [False, True])
+def test_a_purge_removes_settings_and_state(tmp_path: Path, is_mounted: bool) -> None:
+    """A STATE that is a mount point is emptied, which is no error: the package is gone all the same."""
+    state, tools = tmp_path / "srv" / "gomd-state", tmp_path / "tools"
+    for directory in (state, tools, *(tmp_path / name for name in ("etc/gomd", "var/lib", "run/gomd"))):
+        directory.mkdir(parents=True)
+    for file in (state / "lock", tmp_path / "etc/gomd/key", tmp_path / "srv/others"):
+        file.touch()
+    (tmp_path / "var/lib/gomd").symlink_to(state)
+    if is_mounted:  # rm removes what is in it, and fails
+        (tools / "rm").write_text(f'#!/bin/sh\n{shutil.which("rm")} "$@"; [ "$1" != -rf ]\n')
+        (tools / "rm").chmod(0o755)
+    script = (ROOT / "packaging/debian/gomd.postrm").read_text()
+    script = re.sub(r"(?<![\w.])/(?=(?:var|etc|run|sys)/)", f"{tmp_path}/", script)
+    assert not re.search("/(?:var|etc|run|sys)/", script.replace(f"{tmp_path}/", "")), "this machine's own"
+    done = subprocess.run(
+        ["sh", "-c", script, "postrm", "purge"], capture_output=True, text=True, check=False,
+        env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert ("mount point" in done.stderr) == is_mounted
+    left = {
+        str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*") if tools not in (each, each.parent)
+    }
+    assert left == {"etc", "run", "srv", "srv/others", "var", "var/lib"}

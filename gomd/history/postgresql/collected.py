@@ -16,6 +16,7 @@ from threading import Lock
 from typing import ClassVar, Final, TypeVar
 
 import psycopg
+from psycopg import errors
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -33,7 +34,10 @@ STATEMENT_TIMEOUT: Final = 30.0
 #: Seconds by which the clocks of this node and of the database may differ for old rows to be removed.
 MAX_SKEW: Final = 3600.0
 #: Errors of a page, not of the database.
-_NOT_TAKEN: Final = (psycopg.DataError, psycopg.IntegrityError, OverflowError, ValueError, TypeError)
+_NOT_TAKEN: Final = (
+    psycopg.DataError, psycopg.IntegrityError, errors.ProgramLimitExceeded, OverflowError, RecursionError,
+    ValueError, TypeError,
+)  # fmt: skip
 
 
 @implementer(ICollectedHistory)

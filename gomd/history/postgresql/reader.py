@@ -15,6 +15,7 @@ from zope.interface import implementer
 from gomd.history.answers import Steps, Summed, ValueRows, by_step
 from gomd.history.fields import NODE_FIELDS
 from gomd.history.moments import (
+    KINDS,
     MAX_EVENTS,
     NODE_GAP,
     READ_TIMEOUT,
@@ -192,6 +193,7 @@ class DatabaseReader:
             return [
                 RememberedEvent(Event(row[0], EventKind(row[1]), *row[2:10]), row[10])
                 for row in reversed(found)
+                if row[1] in KINDS
             ]
 
     def page(self, cursor: str, stream: str) -> HistoryPage:

@@ -18,7 +18,7 @@ from gomd.history.postgresql.schema import SAMPLE_FIELDS
 
 _KNOWN: Final = frozenset(SAMPLE_FIELDS)
 #: Characters of the name of a field that are kept.
-MAX_FIELD: Final = 200
+MAX_FIELD: Final = sent.MAX_WORD
 
 Row = Sequence[Any]
 
@@ -79,7 +79,7 @@ _BAD: Final = (ValueError, TypeError, KeyError, IndexError, OverflowError)
 
 _NODE: Final = sent.whole(1, 65535)
 _INT2, _INT4, _INT8 = sent.whole(-32768, 32767), sent.INT4, sent.INT8
-_TEXT, _TIME, _YES, _RATE = sent.text, sent.moment, sent.yes, sent.rate
+_TEXT, _WORD, _TIME, _YES, _RATE = sent.text, sent.word, sent.moment, sent.yes, sent.rate
 _MAYBE_TIME, _MAYBE_NUMBER = sent.moment_or_none, sent.number_or_none
 _MAYBE_INT2, _MAYBE_INT4, _MAYBE_INT8 = sent.or_none(_INT2), sent.or_none(_INT4), sent.or_none(_INT8)
 _SCANNED: Final = (
@@ -91,7 +91,7 @@ _PROCESS: Final = (
     _INT4, _YES, _TIME, _MAYBE_TIME,
 )  # fmt: skip
 _EVENT: Final = (
-    _TIME, _TEXT, _INT4, _TEXT, _TEXT, _INT4, _MAYBE_INT8, _MAYBE_NUMBER, _MAYBE_NUMBER, _MAYBE_INT8, _YES,
+    _TIME, _WORD, _INT4, _TEXT, _TEXT, _INT4, _MAYBE_INT8, _MAYBE_NUMBER, _MAYBE_NUMBER, _MAYBE_INT8, _YES,
 )  # fmt: skip
 _JOB: Final = (
     _INT4, _INT8, _TIME, _INT4, _MAYBE_INT4, _TEXT, _INT8, _TEXT, _MAYBE_INT4, _TEXT, _MAYBE_TIME, _TEXT,
@@ -233,7 +233,7 @@ _READERS: Final[Mapping[str, Callable[..., None]]] = {
     "processes": _plain("processes", _PROCESS),
     "events": _plain("events", _EVENT),
     "jobs": _plain("jobs", _JOB),
-    "marks": _plain("marks", (sent.moment, sent.text)),
+    "marks": _plain("marks", (_TIME, _WORD)),
     "nodes": _plain("nodes", _NODE_ROW, timed=1),
     "remembered": _read_remembered,
 }

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
-#: Characters of a text that are kept.
+#: Characters of a text that are kept, and of a word that stands in an index, whose rows PostgreSQL limits.
 MAX_TEXT: Final = 4096
+MAX_WORD: Final = 200
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 #: The latest moment that is believed: the year 9000.
 _LATEST: Final = 221_845_392_000.0
@@ -65,6 +66,14 @@ def text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError("no text")
     return storable(value[:MAX_TEXT])
+
+
+def word(value: Any) -> str:
+    """Return a text for an index. :raises TypeError: it is none. :raises ValueError: it is too long."""
+    found = text(value)
+    if len(found) > MAX_WORD:
+        raise ValueError("too long for an index")
+    return found
 
 
 def storable(words: str) -> str:

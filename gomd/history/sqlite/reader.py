@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from gomd.history.answers import Steps, Summed, ValueRows, by_step
 from gomd.history.fields import NODE_FIELDS
-from gomd.history.moments import MAX_EVENTS, NODE_GAP, READ_TIMEOUT, node_in, process_in
+from gomd.history.moments import KINDS, MAX_EVENTS, NODE_GAP, READ_TIMEOUT, node_in, process_in
 from gomd.history.sqlite.file import is_damage
 from gomd.history.sqlite.last_scan import scan_at
 from gomd.history.sqlite.levels import values_of
@@ -207,6 +207,7 @@ class HistoryReader:
             return [
                 RememberedEvent(Event(row[0], EventKind(row[1]), *row[2:10]), bool(row[10]))
                 for row in reversed(found)
+                if row[1] in KINDS
             ]
 
     def page(self, cursor: str, stream: str) -> HistoryPage:

@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Protocol
 
 #: The file, among the images; its name is none of an image.
 NAME: Final = "spare"
@@ -25,6 +25,13 @@ _SHARE_OF_MEMORY, _SHARE_OF_DISK = 8, 4
 TIME_LIMIT: Final = 1.0
 _PIECE: Final = bytes(1 << 20)
 _AVAILABLE: Final = re.compile(r"^MemAvailable:\s+(\d+) kB$", re.MULTILINE)
+
+
+class RawFile(Protocol):
+    """A file without a buffer, as far as it is used here."""
+
+    def write(self, data: memoryview, /) -> int:
+        """Write some of ``data``; return how much. :raises OSError: the disk is full, or the like."""
 
 
 def make(directory: str, expected: int, now: Callable[[], float] = time.monotonic) -> int:
@@ -63,10 +70,21 @@ def take(directory: str, path: str, written: int) -> BinaryIO | None:
     except OSError:
         return None
     taken: BinaryIO = os.fdopen(number, "wb", 0)
-    with open(path, "rb") as before:
-        taken.write(before.read(written))
-    os.rename(os.path.join(directory, NAME), path)
+    try:
+        with open(path, "rb") as before:
+            write_whole(taken, before.read(written))
+        os.rename(os.path.join(directory, NAME), path)
+    except BaseException:
+        taken.close()
+        raise
     return taken
+
+
+def write_whole(file: RawFile, data: bytes) -> None:
+    """Write all of ``data``; a write may do a part only, on a disk that is about to be full."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
 
 
 def remove(directory: str) -> None:

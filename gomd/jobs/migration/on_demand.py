@@ -58,6 +58,9 @@ class MigrationsOnDemand(StatelessMigrator):
         except GomdError as error:
             self._log.warn("no job can come from node {node} now: {error}", node=node, error=error)
             stream.close()
+        except BaseException:
+            stream.close()  # else the other node would wait for ever
+            raise
         else:
             if not stream.gone:
                 migrator.join(node, stream)

@@ -97,9 +97,16 @@ class PageServer:
         self._listening.close()
 
     def _serve(self, directory: str, tls: TlsFiles, expected: int) -> None:
-        """Accept the connection and take the memory that comes over it. Blocks; runs on a thread."""
+        """Take space, and the memory that comes. Blocks; runs on a thread."""
+        try:
+            spare_file.make(directory, expected)
+            self._receive(directory, tls)
+        finally:
+            spare_file.remove(directory)  # nobody came, or the memory comes on another way
+
+    def _receive(self, directory: str, tls: TlsFiles) -> None:
+        """Accept the connection and take the memory that comes over it. Blocks."""
         servers = self._servers
-        spare_file.make(directory, expected)
         with self._listening as listening:
             accepted = servers.accept(listening, self._addresses, CONNECT_TIMEOUT, speaks_tls)
         with accepted:

@@ -171,11 +171,13 @@ class CheckpointingSupervisor(FreezingSupervisor):
 
     def _make_group(self, spec: SpawnSpec) -> JobGroup | None:
         """Make its cgroup, with room for criu. :raises CannotMove: it has a limit, and there can be none."""
+        early = self._group
+        if isinstance(early, EarlyGroup):
+            if spec.memory_max is None:
+                return early
+            early.remove()  # what this process has used in it would count against the job's limit for ever
         try:
-            if isinstance(self._group, EarlyGroup):
-                self._group.limit_to(spec.memory_max)
-            else:
-                self._group = group_of(spec)
+            self._group = group_of(spec)
         except NoLimit as error:
             raise CannotMove(f"its memory cannot be limited on {spec.where}: {error}") from error
         self._limit_memory(FREEZE_ALLOWANCE)

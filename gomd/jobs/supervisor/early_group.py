@@ -4,7 +4,8 @@ The cgroup of a job that is about to come here, which its new supervisor enters 
 The kernel takes about ten milliseconds to put a process into another cgroup, and what the process starts is
 in it for nothing. So the supervisor of a copy enters the job's cgroup while the job still runs on the source
 node; all that it starts for the restore, and the copy itself, begin there. It leaves the cgroup when the copy
-runs. Standard library only: supervisors use it.
+runs. A job with a limit of memory gets another cgroup: the kernel never takes back from this one what the
+supervisor has used in it. Standard library only: supervisors use it.
 """
 
 from __future__ import annotations
@@ -38,12 +39,6 @@ class EarlyGroup(JobGroup):
         self.make()
         super().enter()
         self.inside = cgroups.own_directory(self._kind) == self._directory
-
-    def limit_to(self, most: int | None) -> None:
-        """Limit its memory, now that it is known to what. :raises NoLimit: that cannot be done."""
-        self._most = most
-        self.make()
-        self.enter()
 
     def leave(self) -> None:
         """Go back to where this process was before. Blocks for some milliseconds. May be called twice."""

@@ -40,3 +40,31 @@ def test_what_others_could_have_changed(tmp_path: Path) -> None:
         os.chown(program, 65534, 65534)
         assert find([str(program.parent)], 1000, "1.2") == ""
         assert find([str(program.parent)], 65534, "1.2") == str(program)
+
+
+def test_where_others_could_put_another_one(tmp_path: Path) -> None:
+    """No directory on the way may be another's, or changed by others; a sticky one is good."""
+    program = placed(tmp_path / "in")
+    (tmp_path / "link").mkdir()
+    link = tmp_path / "link" / "gomrun-1.2"
+    link.symlink_to(program)
+
+    def are_found() -> tuple[bool, ...]:
+        found = (find([str(each.parent)], os.geteuid(), "1.2") for each in (program, link))
+        return tuple(each == str(program) for each in found)
+
+    assert are_found() == (True, True)
+    for mode, found in ((0o757, False), (0o1777, True), (0o755, True)):
+        program.parent.chmod(mode)
+        assert are_found() == (found, found), oct(mode)
+    own_group = os.stat(program.parent).st_gid == os.geteuid()
+    program.parent.chmod(0o775)
+    assert are_found() == (own_group, own_group)
+    program.parent.chmod(0o755)
+    if os.geteuid() == 0:
+        os.chown(program.parent, -1, 50)
+        program.parent.chmod(0o775)
+        assert are_found() == (False, False), "members of a group"
+        os.chown(program.parent, 65534, 0)
+        program.parent.chmod(0o755)
+        assert are_found() == (False, False), "another user's directory"

@@ -102,3 +102,6 @@ def test_json_has_everything() -> None:
         "node": 2, "name": "node2", "lines": ["a"], "exit": 3, "error": None, "cut": False,
     }  # fmt: skip
     assert json.loads(output(2, error="away").as_json())["exit"] is None
+    shown = output(2, "a\x9b2Jb\x7f\u202e").as_json()
+    assert shown.isascii()
+    assert shown.isprintable(), "what a terminal would obey"

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from gom.init_options import parse as parse_init
-from gom.invite import InviteOptions, parse
+from gom.invite import InviteOptions, _introduction, parse
 from gom.join.protocol import (
     Exchange,
     Introduction,
@@ -119,3 +119,10 @@ def test_options() -> None:
     for words in ("--join a_b", "--join a:0", "--join a --key k", "--join a --multicast"):
         with pytest.raises(MalformedRequest):
             parse_init(words.split())
+
+
+def test_seeds_that_a_new_node_would_refuse() -> None:
+    """They are found before a code is shown, not after the key was given."""
+    told = {"engine": "swim", "address": "10.0.0.1", "port": 5428, "key_file": "/none", "seeds": ["a_b:5428"]}
+    with pytest.raises(MalformedRequest, match="a_b:5428"):
+        _introduction(told, InviteOptions())

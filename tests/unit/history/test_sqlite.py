@@ -318,6 +318,22 @@ class SqliteTests(SampleLogContract, HistoryContract, SynchronousTestCase):
         self.assertEqual(self.query("SELECT count(*) FROM events"), [(3,)])
         self.assertEqual(self.counter(log, "history_lost"), 0)
 
+    def test_events_of_a_newer_gomd(self) -> None:
+        """After a downgrade those of a kind that is not known are not shown; the others are."""
+        log = self.make()
+        log.write_event(EVENT, False)
+        log.close()
+        other = sqlite3.connect(self.path)
+        columns = "time, kind, node, name, reason, by, uid, seconds, stopped_seconds, bytes, hidden"
+        other.execute(
+            f"INSERT INTO events(id, {columns}) SELECT id + 1000000, "
+            f"{columns.replace('kind', repr('conquered'), 1)} FROM events"
+        )
+        other.commit()
+        other.close()
+        found = log.reader.events(EVENT.time - 1, EVENT.time + 1)
+        self.assertEqual([each.event for each in found], [EVENT])
+
     def test_a_reader_that_holds_a_transaction(self) -> None:
         """Nothing waits for it and nothing is lost, until the log has its largest size; then it is named."""
         log = self.make(max_bytes=1 << 20)

@@ -198,6 +198,7 @@ def test_a_caller_who_left_meanwhile_starts_nothing() -> None:
             ImportError("No module named 'gomd.x'"),
             "this installation of gomd is broken, install it again: No module",
         ),
+        (SyntaxError("'(' was never closed"), "this installation of gomd is broken, install it again: '('"),
     ],
 )
 def test_a_caller_is_told_why_there_can_be_no_job(error: Exception, sentence: str) -> None:
@@ -224,6 +225,15 @@ def test_a_disk_that_cannot_be_used_refuses_that_job() -> None:
     daemon.threads.work()
     assert "No space left on device" in caller.heard[0].payload.decode()
     assert jobs.rows(ANN) == ()
+
+
+def test_nobody_waits_for_ever_for_jobs_that_cannot_be_made() -> None:
+    """Whatever goes wrong: the log has it, and the connection ends."""
+    daemon, caller = _DaemonOfJobs(), _CallerEnd()
+    daemon.disk_error = ValueError("a journal of another age")  # type: ignore[assignment]
+    daemon.start().run(ANN, caller.stream)
+    daemon.threads.work()
+    assert caller.closed
 
 
 def test_a_disk_that_hangs_is_given_up() -> None:

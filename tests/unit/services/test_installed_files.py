@@ -58,3 +58,28 @@ def test_other_files_are_told(package: Path, change: str) -> None:
 def test_a_package_that_is_no_directory_never_changes(tmp_path: Path) -> None:
     """Such as one in a zip archive: nothing is known of it, and nothing is refused for that."""
     InstalledFiles([str(tmp_path / "archive.zip" / "gomd")]).check()
+
+
+def test_a_module_is_loaded_once(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is loaded stays so: an upgrade later does not matter to it."""
+    monkeypatch.syspath_prepend(str(package.parent))
+    (package / "__init__.py").write_text("")
+    installed = InstalledFiles([str(package)])
+    installed.load(f"{package.name}.part")
+    (package / "part.py").write_text("value = 'another'\n")
+    installed.load(f"{package.name}.part")
+    with pytest.raises(NotPossible, match="restart it"):
+        installed.load(f"{package.name}.below.other")
+
+
+def test_files_that_are_replaced_while_they_are_read(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of it is of another version: it is not used, at the next time either."""
+    monkeypatch.syspath_prepend(str(package.parent))
+    (package / "__init__.py").write_text("")
+    (package / "late.py").write_text(
+        "import pathlib\npathlib.Path(__file__).with_name('part.py').write_text('value = 22\\n')\n"
+    )
+    installed = InstalledFiles([str(package)])
+    for _time in (1, 2):
+        with pytest.raises(NotPossible, match="restart it"):
+            installed.load(f"{package.name}.late")

@@ -102,3 +102,12 @@ def test_processes_that_a_node_may_tell_of(node: int, home: int) -> None:
     assert checked(row, 3, True) == row
     with pytest.raises(MalformedReply):
         checked(row, 5, True)
+
+
+@pytest.mark.parametrize(
+    "row", [b'"load": NaN, ', b'"load": Infinity, ', b'"load": 1', b'"load": , ', b'"from": 1, ']
+)
+def test_rows_that_are_not_passed_on(row: bytes) -> None:
+    """Other languages would refuse the whole answer; and only the asked daemon says whose a row is."""
+    with pytest.raises(MalformedReply):
+        checked(row, 3, False)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
 from gomd.jobs.checkpoint import page_images, spare_file
+from gomd.jobs.checkpoint.criu import TlsFiles
 from gomd.jobs.checkpoint.page_images import COMPLETE, NO_PARENT
 from gomd.jobs.checkpoint.page_receiver import PageReceiver
+from gomd.jobs.migration.page_server import PageServers
 from tests.unit.jobs.checkpoint.test_page_images import PAGE, Stream, header
+from tests.unit.jobs.memory_parts import AtOnce, Listening
 
 _MEGABYTE = 1 << 20
 _SIZE = 32 * _MEGABYTE
@@ -73,4 +78,43 @@ def test_it_is_removed_when_nothing_needs_it(tmp_path: Path) -> None:
     """A job that has become small leaves none behind."""
     assert spare_file.make(str(tmp_path), _SIZE)
     PageReceiver(Stream(header(32, page_images.CLOSE)), str(tmp_path)).run()
+    assert os.listdir(tmp_path) == []
+
+
+class _FewBytes:
+    """A file of which a write does only a part, as on a disk that is about to be full."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def write(self, data: memoryview) -> int:
+        """Take three bytes; there is room for ten."""
+        if len(self.data) >= 10:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.data += data[:3]
+        return len(data[:3])
+
+
+def test_what_was_in_the_small_file_is_written_whole() -> None:
+    """Else what comes behind it would be at a wrong place of the job's memory."""
+    file = _FewBytes()
+    spare_file.write_whole(file, b"0123456789")
+    assert file.data == b"0123456789"
+    with pytest.raises(OSError, match="No space"):
+        spare_file.write_whole(file, b"more")
+
+
+def test_it_goes_when_nobody_comes(tmp_path: Path) -> None:
+    """The source may send the memory on another way, or give up: the file does not stay for the restore."""
+    made: list[bool] = []
+
+    def accept(*_arguments: object) -> socket.socket:
+        made.append((tmp_path / spare_file.NAME).exists())
+        raise OSError(errno.ECONNABORTED, os.strerror(errno.ECONNABORTED))
+
+    servers = PageServers(AtOnce(), "10.0.0.1", listen=lambda _address: Listening([]), accept=accept)  # type: ignore[arg-type,return-value]
+    failed: list[str] = []
+    servers.open("10.0.0.2").start(str(tmp_path), TlsFiles("ca", "cert", "key"), failed.append, _SIZE)
+    assert made == [True]
+    assert len(failed) == 1
     assert os.listdir(tmp_path) == []

@@ -124,6 +124,14 @@ def test_a_stream_of_another_node_waits_for_it() -> None:
     assert daemon.made.called == [("join", 2, stream), ("join", 3, later)]
 
 
+def test_another_node_does_not_wait_for_ever() -> None:
+    """Whatever goes wrong: the log has it, and the connection ends."""
+    daemon, stream = _Daemon(ValueError("a journal of another age")), _Stream()
+    daemon.migrator.join(2, stream)
+    daemon.work()
+    assert stream.told == [True, "closed"]
+
+
 def test_a_stream_that_broke_meanwhile_is_not_joined() -> None:
     daemon, stream = _Daemon(), _Stream()
     daemon.migrator.join(2, stream)

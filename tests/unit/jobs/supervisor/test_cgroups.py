@@ -148,29 +148,26 @@ def test_its_own_cgroup(machine: Machine) -> None:
 
 
 def test_a_supervisor_that_enters_early(tmp_path: Path) -> None:
-    """It is asked into a cgroup without a limit, which gets one later, and goes back where it came from."""
+    """It is in a cgroup without a limit, with all that it starts, and goes back where it came from."""
     back = tmp_path / "daemon"
     back.mkdir()
     (back / "cgroup.procs").write_text("")
     group = EarlyGroup((str(tmp_path / "jobs"), MEMORY), "1-7", str(back))
     group.make()
     [made] = (tmp_path / "jobs").iterdir()
-    files = ("cgroup.procs", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
-    for name in files:
-        (made / name).write_text("")
+    procs = made / "cgroup.procs"
+    procs.write_text("")
     group.enter_early()
     assert not group.inside  # no kernel has put it there
-    assert (made / "cgroup.procs").read_text() == "0"
+    assert procs.read_text() == "0"
     group.inside = True
-    (made / "cgroup.procs").write_text("")
-    group.limit_to(4096)
-    assert (made / "memory.limit_in_bytes").read_text() == "4096"
-    assert (made / "cgroup.procs").read_text() == ""  # it is in it already, with all that it starts
+    procs.write_text("")
+    group.enter()
+    assert procs.read_text() == ""  # it is in it already
     group.leave()
     group.leave()
     assert (back / "cgroup.procs").read_text() == "0"
-    for name in files:
-        (made / name).unlink()
+    procs.unlink()
     group.remove()
     assert not made.exists()
 
