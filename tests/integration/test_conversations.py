@@ -130,6 +130,23 @@ def test_refusals(driver: Driver, daemon: Daemon, tmp_path: Path) -> None:
     assert driver.ok("ask", "load") >= 0
 
 
+def test_a_daemon_that_takes_nobody(every_driver: dict[str, Driver], tmp_path: Path) -> None:
+    """One that is full says so before anything is asked, and one that wants a token when something is."""
+    strict = ("--set", "telnet.anonymous=none", "--set", "telnet.max_connections=8")
+    with Daemon(tmp_path / "strict", *strict) as daemon:
+        held = [daemon.connect() for _ in range(8)]
+        for each in every_driver.values():
+            said = each.call("connect", daemon.tcp, 20)
+            assert (said.error, len(said.text) > 10) == (429, True), each.language
+        for line in held:
+            line.ask("quit")
+            assert line.at_end()
+        for each in every_driver.values():
+            said = each.call("connect", daemon.tcp, 20)
+            said = said if said.error else each.call("read", "load")
+            assert (said.error, "auth TOKEN" in said.text) == (401, True), (each.language, said)
+
+
 @every_language
 def test_a_token_over_tcp(driver: Driver, daemon: Daemon) -> None:
     """It raises the role for questions and for jobs; a wrong one is refused."""
