@@ -1,15 +1,21 @@
-"""Compares the library in C with Python's json: the rows of `ps` of 5,000 processes; and how large it is."""
+"""
+Compares the libraries in C, Java and Perl with Python's json: the rows of `ps` of 5,000 processes; and sizes.
+
+Of Java it is the last of many rounds of a process, when what it uses is compiled. Java and Perl have no goal.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from bench.rows import Row, compared, limit, unmeasured
+from bench.rows import Row, compared, limit, stated, unmeasured
 from bench.run import built
 from libgomd.version import VERSION
 
@@ -17,35 +23,79 @@ PROCESSES: Final = 5000
 ROUNDS: Final = 15
 #: What the rows as structs may take in C, to the same lines as dicts in Python.
 PARSE_GOAL: Final = 0.2
-#: Bytes of the shared library.
+#: Rounds of one process until Java has compiled what it uses, and how often Java and Perl are measured so.
+JAVA_ROUNDS: Final = 60
+STATED_ROUNDS: Final = 3
+#: Bytes of the shared library, and of the jar.
 SIZE_LIMIT: Final = 200_000
+JAR_LIMIT: Final = 100_000
+VERSUS: Final = "json.loads of the lines"
+CLIENTS: Final = Path(__file__).parents[1] / "clients"
 
 
 def run() -> list[Row]:
     """Measure, in processor time, and return the rows."""
-    name = f"ps of {PROCESSES} processes parsed in C"
+    name = f"ps of {PROCESSES} processes parsed in "
+    lines = [json.dumps(process(number)) for number in range(1, PROCESSES + 1)]
+    block = f"201 {PROCESSES} processes\r\n" + "".join(f"{line}\r\n" for line in lines) + ".\r\n"
+    encoded = [line.encode() for line in lines]
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="gomd-bench-") as directory:
-        program = built(Path(directory), "parse")
-        if program is None:
-            return [unmeasured(name, None, "ms", "no compiler", PARSE_GOAL)]
+        for language, command, rounds, goal, why in (
+            ("C", _in_c(Path(directory)), 2, PARSE_GOAL, "no compiler"),
+            ("warm Java", _in_java(Path(directory)), JAVA_ROUNDS, None, "no JDK"),
+            ("Perl", _in_perl(), 1, None, "no perl"),
+        ):
+            if command is None:
+                rows.append(unmeasured(name + language, None, "ms", why, goal))
+                continue
+            ours, theirs = [], []
+            # One process of Perl takes seconds; the spread of the others is worth as many rounds.
+            for _ in range(ROUNDS if goal is not None else STATED_ROUNDS):
+                ours.append(_last_round((*command, str(rounds)), block.encode()))
+                theirs.append(loads(encoded))
+            if goal is None:
+                rows.append(stated(name + language, ours, "ms", VERSUS, theirs))
+            else:
+                rows.append(compared(name + language, ours, "ms", VERSUS, theirs, goal))
         library = built(Path(directory), f"libgomd.so.{VERSION}")
-        assert library is not None
-        size = library.stat().st_size
-        lines = [json.dumps(process(number)) for number in range(1, PROCESSES + 1)]
-        block = f"201 {PROCESSES} processes\r\n" + "".join(f"{line}\r\n" for line in lines) + ".\r\n"
-        ours, theirs = [], []
-        for _ in range(ROUNDS):
-            done = subprocess.run(
-                [str(program), "2"], input=block.encode(), capture_output=True, check=True
-            )  # the first round of a process also gets its memory
-            milliseconds, count = done.stdout.split()[2:]
-            assert int(count) == PROCESSES
-            ours.append(float(milliseconds))
-            theirs.append(loads([line.encode() for line in lines]))
-    return [
-        compared(name, ours, "ms", "json.loads of the lines", theirs, PARSE_GOAL),
-        limit("libgomd.so", size, "bytes", SIZE_LIMIT),
-    ]
+        if library is not None:
+            rows.append(limit("libgomd.so", library.stat().st_size, "bytes", SIZE_LIMIT))
+        jar = Path(directory) / "java" / "gomd.jar"
+        if jar.exists():
+            rows.append(limit("gomd.jar", jar.stat().st_size, "bytes", JAR_LIMIT))
+    return rows
+
+
+def _last_round(command: Sequence[str], block: bytes) -> float:
+    """Return the milliseconds of the last round of a process; those before also get its memory and code."""
+    done = subprocess.run(command, input=block, capture_output=True, check=True)
+    milliseconds, count = done.stdout.split()[-2:]
+    assert int(count) == PROCESSES
+    return float(milliseconds)
+
+
+def _in_c(directory: Path) -> tuple[str, ...] | None:
+    program = built(directory, "parse")
+    return None if program is None else (str(program),)
+
+
+def _in_java(directory: Path) -> tuple[str, ...] | None:
+    if not (shutil.which("make") and shutil.which("javac")):
+        return None
+    place = str(directory / "java")
+    source = CLIENTS / "java"
+    subprocess.run(["make", "-s", "-C", str(source), f"BUILD={place}"], check=True)
+    subprocess.run(
+        ["javac", "-cp", f"{place}/gomd.jar", "-d", f"{place}/parse", str(source / "test/gomd/Parse.java")],
+        check=True,
+    )
+    return ("java", "-cp", f"{place}/gomd.jar:{place}/parse", "gomd.Parse")
+
+
+def _in_perl() -> tuple[str, ...] | None:
+    perl = CLIENTS / "perl"
+    return ("perl", f"-I{perl / 'lib'}", str(perl / "t" / "parse.pl")) if shutil.which("perl") else None
 
 
 def loads(lines: list[bytes]) -> float:

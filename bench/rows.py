@@ -72,6 +72,11 @@ def compared(
     )
 
 
+def stated(name: str, values: Sequence[float], unit: str, versus: str, versus_values: Sequence[float]) -> Row:
+    """Return the result of interleaved rounds that has no goal: it is stated."""
+    return {**compared(name, values, unit, versus, versus_values, 1.0), "goal": None, "ok": None}
+
+
 def aim(name: str, value: float, unit: str, versus: str, versus_value: float, goal: float) -> Row:
     """Return a result whose goal is only an aim: missing it is not a failure."""
     one = row(name, value, unit, versus, versus_value, goal)
@@ -104,7 +109,7 @@ def table(rows: Iterable[Row]) -> Iterator[str]:
     """Yield the lines of the table."""
     yield _line(_HEAD)
     for one in rows:
-        missed = one["ok"] is None and one["ratio"] is not None
+        missed = one["ok"] is None and one["ratio"] is not None and one["goal"] is not None
         spread = one.get("spread")
         yield _line((
             one["name"], one["value"], one["unit"], one["versus"], one["versus_value"], one["ratio"],

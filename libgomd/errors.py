@@ -49,7 +49,7 @@ class GomdError(Exception):
 class _CodedError(GomdError):
     """An error that a daemon sends in a reply; ``code`` is its number in the line protocol."""
 
-    code: ClassVar[int]
+    code: int
 
     @property
     def text(self) -> str:
@@ -234,9 +234,11 @@ def error_for(code: int, text: str) -> RequestError | NodeError:
     """
     Return the error for a reply with ``code`` and ``text``.
 
-    An unknown code becomes a `RequestError` (4xx) or a `NodeError` (anything else).
+    An unknown code becomes a `RequestError` (4xx) or a `NodeError` (anything else), whose ``code`` it is.
     """
     kind = _BY_CODE.get(code, RequestError if 400 <= code < 500 else NodeError)
     error = kind(text)
     assert isinstance(error, (RequestError, NodeError))
+    if 400 <= code < 600:
+        error.code = code
     return error

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "row_tables.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,7 +136,7 @@ int read_object(gomd_rows_t *rows, struct json *j, char *row, struct source *sou
     size_t guess = 0, guess_source = 0;
     gomd_value_t *value = rows->kind == ROW_VALUE ? (gomd_value_t *)(void *)row : NULL;
     const char *whole = j->at;
-    int error, more;
+    int error, more, has_more_than_value = 0;
     json_open(j, '{');
     for (int first = 1; (more = json_more(j, '}', first)) != 0; first = 0) {
         const struct field *field = NULL;
@@ -165,8 +166,11 @@ int read_object(gomd_rows_t *rows, struct json *j, char *row, struct source *sou
             seen = UINT64_MAX; /* of a node that is down */
         } else if (!json_skip(j)) {
             return bad(rows, "no JSON");
+        } else {
+            has_more_than_value = 1;
         }
     }
+    if (value && has_more_than_value) *value = (gomd_value_t){GOMD_UNKNOWN, (double)NAN, NULL}; /* one of a row's values */
     if (value && !value->json && (error = copy_raw(rows, whole, j->at, &value->json)) != GOMD_OK) return error;
     if (source->shown.error || source->shown.left == 1 || (source->rows == 0 && source->round != GOMD_UNKNOWN)) return GOMD_OK;
     for (size_t i = 0; fields[i].name; i++)

@@ -84,7 +84,8 @@ class Daemon:
                 self.lines.append(text.rstrip("\n"))
                 self._said.notify_all()
         with self._said:
-            self._ended = True
+            if process is self.process:  # else it was started anew meanwhile
+                self._ended = True
             self._said.notify_all()
 
     def wait_for(self, pattern: re.Pattern[str] | str, start: int = 0) -> re.Match[str]:

@@ -296,5 +296,5 @@ def _error(failure: StartFailure) -> GomdError:
     if failure.code >= 400:
         return error_for(failure.code, failure.text)
     error = InternalError(failure.text)
-    error.code = failure.code  # type: ignore[misc]
+    error.code = failure.code
     return error

@@ -8,7 +8,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from bench.__main__ import SECONDS, main, measure
-from bench.rows import Row, compared, failed, limit, row, table, unmeasured
+from bench.rows import Row, compared, failed, limit, row, stated, table, unmeasured
 from tests.unit.scratch import scratch
 
 
@@ -34,11 +34,12 @@ class RowTests(SynchronousTestCase):
             row("reached", 1.79, "us", "echo", 1.0, 5.0),
             row("missed", 9.0, "us", "echo", 1.0, 5.0),
             unmeasured("alone", 1.0, "us", "no serf", 5.0),
+            stated("stated", [9.0, 8.0, 7.0], "ms", "json", [1.0, 1.0, 1.0]),
             failed("broken", "RuntimeError: no port"),
         ]
         head, *lines = table(rows)
         self.assertTrue(head.startswith("MEASURED") and head.endswith("OK"), head)
-        self.assertEqual([line.split()[-1] for line in lines], ["yes", "NO", "-", "NO"])
+        self.assertEqual([line.split()[-1] for line in lines], ["yes", "NO", "-", "-", "NO"])
         self.assertIn("RuntimeError: no port", lines[-1])
 
 

@@ -61,6 +61,9 @@ final class Line implements AutoCloseable {
                 case LINE -> lines.add(part.text());
                 case FAILURE -> throw GomdException.refused(part.code(), part.text());
                 default -> {
+                    if (!lines.isEmpty() && lines.get(lines.size() - 1).matches("(?s)\\{ ?\"(code|error)\".*")) {
+                        Values.throwIfFailure(Json.object(lines.get(lines.size() - 1)));
+                    }
                     return new Reply(201, status.text(), lines);
                 }
             }

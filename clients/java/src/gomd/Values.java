@@ -101,6 +101,14 @@ final class Values {
         return found;
     }
 
+    /** Throws what a row says that is none: why a block or a watch could not go on, {@code {"code": CODE, "error": TEXT}}. */
+    static void throwIfFailure(Map<String, Object> row) {
+        if (row.size() == 2 && row.get("error") instanceof String text && row.get("code") instanceof Long code
+                && code >= 400 && code < 600) {
+            throw GomdException.refused(code.intValue(), text);
+        }
+    }
+
     /** Returns a whole number that must be there. */
     static long number(Map<String, Object> row, String name) {
         Long value = longOf(row, name);

@@ -122,6 +122,7 @@ public final class Watch<T> implements Iterator<Round<T>>, AutoCloseable {
                 throw GomdException.refused(part.code(), part.text());
             }
             Map<String, Object> found = Json.object(part.text());
+            Values.throwIfFailure(found);
             if (isOfEvents) {
                 return new Round<>(++events, List.of(new Round.Seen<>(row.apply(found), null, 0, false, null)));
             }

@@ -113,7 +113,10 @@ sub _ask ($self, $verb, $words, $node, $deadline) {
     return $text if $code != 201;
     my @rows;
     while (my $event = $self->_next($deadline)) {
-        return ($text, @rows) if $event->[0] eq 'end';
+        if ($event->[0] eq 'end') {
+            $self->_check_last($rows[-1] // '');
+            return ($text, @rows);
+        }
         Gomd::Error->refused(@$event[1, 2]) if $event->[0] eq 'error';
         push @rows, $event->[1];
     }
@@ -142,6 +145,14 @@ sub _next ($self, $deadline) {
         }
         $self->{lines}->feed($bytes);
     }
+}
+
+# Die of what the last row says of a block that could not be completed.
+sub _check_last ($self, $line) {
+    return if $line !~ /\A\{\s*"(?:code|error)"/;
+    my $row = $self->_decoded($line);
+    Gomd::Error->refused(@$row{qw(code error)}) if Gomd::Lines->is_failure($row);
+    return;
 }
 
 sub _wrong ($self, $what) {

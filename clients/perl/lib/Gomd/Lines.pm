@@ -81,6 +81,11 @@ sub next ($self) {
     return [line => $line =~ s/\A\.//r];
 }
 
+# Whether a row is not one, but says why the block or the watch could not go on: {"code": CODE, "error": TEXT}.
+sub is_failure ($class, $row) {
+    return ref $row eq 'HASH' && keys %$row == 2 && defined $row->{error} && ($row->{code} // '') =~ /\A[45][0-9][0-9]\z/;
+}
+
 # Return the bytes that have not been looked at, and forget them: what follows a 202.
 sub rest ($self) {
     $self->{searched} = 0;

@@ -62,6 +62,10 @@ sub _taken ($self, $what, @more) {
         $self->close;
         Gomd::Error::MalformedReply->throw('a row of the watch is no JSON object');
     }
+    if (Gomd::Lines->is_failure($row)) {
+        $self->close;
+        Gomd::Error->refused(@$row{qw(code error)});
+    }
     return $row if $self->{events};
     my ($round, $rows) = @$row{qw(round rows)};
     if (!defined $round || !defined $rows || "$round$rows" !~ /\A[0-9]{1,30}\z/ || $rows > $MAX_ROWS) {

@@ -1,0 +1,1 @@
+"""One driver program for each language, which makes the calls of its library that a test asks for."""

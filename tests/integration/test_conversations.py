@@ -1,0 +1,357 @@
+"""The libraries of all languages in the same conversations: each gets the same answers and errors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from libgomd import blocking
+from tests.integration.cluster_of import cluster_of
+from tests.integration.conversations import drivers
+from tests.integration.conversations.driver import byte_string
+from tests.integration.conversations.drivers import LANGUAGES, Driver
+from tests.integration.conversations.odd_daemons import Cutter, ScriptedDaemon
+from tests.integration.daemon import PATIENCE, Daemon
+from tests.integration.jobs import begin, gom, jobs, running, until
+
+MEGABYTES = 5_000_000
+#: Values that are another moment's in the next answer.
+PASSING = {
+    "load", "age", "mem", "rmem", "util", "cpu_percent", "cpu_seconds", "rss", "vsize", "read_rate",
+    "write_rate", "value", "swap", "descriptors", "text", "words", "message", "finding", "start_time",
+    "speed", "stuck",
+    "cantmove",
+}  # fmt: skip
+#: The verbs with one value instead of rows.
+ONE = {"load", "speed", "cpus", "util", "mem", "status", "get", "where", "whoami", "version"}
+
+
+@pytest.fixture(scope="module")
+def every_driver(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[dict[str, Driver]]:
+    """A driver for each language that this machine has."""
+    build = tmp_path_factory.mktemp("drivers")
+    compiled = request.getfixturevalue("compiled") if drivers.is_installed("c") else None
+    started = {each: drivers.start(each, build, compiled) for each in LANGUAGES if drivers.is_installed(each)}
+    yield started
+    for each in started.values():
+        each.end()
+
+
+@pytest.fixture
+def driver(request: pytest.FixtureRequest, every_driver: dict[str, Driver]) -> Driver:
+    """The driver of one language after the other."""
+    if request.param not in every_driver:
+        pytest.skip(f"{drivers.NEEDS[request.param]} is not installed")
+    return every_driver[request.param]
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """Node 1, alpha, with a job that has ended and one that sleeps."""
+    with Daemon(tmp_path_factory.mktemp("gomd"), "--node-id", "1", "--name", "alpha") as started:
+        gom(started, "run", "sh", "-c", "exit 3")
+        sleeper = begin(started, "run", "sleep", "1000")
+        running(started)
+        yield started
+        sleeper.kill()
+        sleeper.communicate(timeout=PATIENCE)
+
+
+every_language = pytest.mark.parametrize("driver", LANGUAGES, indirect=True)
+
+
+def truth(daemon: Daemon, verb: str, *words: str) -> Any:
+    """Return what the daemon answers on its telnet line."""
+    with daemon.connect_unix() as line:
+        line.ask("format json")
+        reply = line.ask(" ".join((verb, *words)))
+    assert reply.code < 400, reply
+    return reply.value if verb in ONE else reply.rows
+
+
+def same(verb: str, found: Any, true: Any) -> None:
+    """Compare two rows: all of the names, and the values that do not pass."""
+    assert isinstance(found, dict), (verb, found)
+    if verb == "switches" and "switch" not in found:  # a word of Java's own
+        found["switch"] = found["name"]
+    assert set(true) <= set(found), set(true) - set(found)
+    for name, value in true.items():
+        if name in PASSING:
+            continue
+        elif isinstance(value, float):
+            assert found[name] == pytest.approx(value, rel=1e-9), name
+        else:
+            assert found[name] == value, name
+
+
+@every_language
+def test_connecting(driver: Driver, daemon: Daemon, tmp_path: Path) -> None:
+    """By unix socket and by tcp; no daemon, no endpoint, a full daemon and another program are told apart."""
+    assert driver.call("connect", daemon.unix, 20).error == ""
+    assert driver.ok("read", "whoami")["via"] == "unix"
+    assert driver.call("connect", daemon.tcp, 20).error == ""
+    assert driver.ok("read", "whoami")["via"].startswith("tcp")
+    assert driver.call("connect", f"unix:{tmp_path}/nobody", 20).error == "ConnectionLost"
+    assert driver.call("connect", "here", 20).error in ("MalformedRequest", 400)
+    for number, (greeting, error) in enumerate(
+        ((b"429 too many connections\r\n", 429), (b"SSH-2.0-OpenSSH\r\n", "MalformedReply"),
+         (b"", "TimedOut"), (b"499 a code of a later version\r\n", 499))
+    ):  # fmt: skip
+        with ScriptedDaemon(tmp_path / f"{number}", {}, greeting=greeting) as other:
+            said = driver.call("connect", other.endpoint, 0.3 if error == "TimedOut" else 20)
+        assert said.error == error
+        assert len(said.text) > 10
+
+
+@every_language
+def test_refusals(driver: Driver, daemon: Daemon, tmp_path: Path) -> None:
+    """The code and the sentence of the daemon, and then the connection goes on."""
+    driver.ok("connect", daemon.tcp, 20)
+    for words, code in (
+        (("ask", "nosuch"), 400), (("ask", "load", "nosuch"), 404), (("read", "jobs"), 403),
+        (("read", "where", "4194303"), 404), (("ask", "stay"), 403),
+    ):  # fmt: skip
+        said = driver.call(*words)
+        with daemon.connect() as line:
+            true = line.ask(" ".join(words[1:]))
+        assert (said.error, said.text) == (code, true.text)
+    assert driver.call("run", "true").error == 403
+    driver.ok("connect", daemon.unix, 20)
+    assert driver.call("run", "nosuch").error in (127, 404)
+    assert driver.call("run", "/etc/passwd").error in (126, 405)
+    assert driver.call("attach", 99999).error == 404
+    assert driver.call("attach", running(daemon)["job"]).error == 409
+    assert driver.ok("ask", "load") >= 0
+
+
+def test_a_daemon_that_takes_nobody(every_driver: dict[str, Driver], tmp_path: Path) -> None:
+    """One that is full says so before anything is asked, and one that wants a token when something is."""
+    strict = ("--set", "telnet.anonymous=none", "--set", "telnet.max_connections=8")
+    with Daemon(tmp_path / "strict", *strict) as daemon:
+        held = [daemon.connect() for _ in range(8)]
+        for each in every_driver.values():
+            said = each.call("connect", daemon.tcp, 20)
+            assert (said.error, len(said.text) > 10) == (429, True), each.language
+        for line in held:
+            line.ask("quit")
+            assert line.at_end()
+        for each in every_driver.values():
+            said = each.call("connect", daemon.tcp, 20)
+            said = said if said.error else each.call("read", "load")
+            assert (said.error, "auth TOKEN" in said.text) == (401, True), (each.language, said)
+
+
+@every_language
+def test_a_token_over_tcp(driver: Driver, daemon: Daemon) -> None:
+    """It raises the role for questions and for jobs; a wrong one is refused."""
+    added = gom(daemon, "token", "add", driver.language, "admin", "--file", str(daemon.state / "tokens"))
+    driver.ok("connect", daemon.tcp, 20, added.stdout.decode().strip())
+    assert driver.ok("read", "whoami")["role"] == "admin"
+    assert driver.call("connect", daemon.tcp, 20, "wrong").error in (401, 403)
+
+
+@every_language
+def test_every_verb_that_reads(driver: Driver, daemon: Daemon) -> None:
+    """The names and values that the daemon sends, none missing, in what the library makes of them."""
+    driver.ok("connect", daemon.unix, 20)
+    asleep = running(daemon)["pid"]
+    for verb, *words in (
+        ["nodes"], ["node"], ["ps"], ["jobs"], ["events"], ["map"], ["ls", "/proc/hpc"], ["stats"], ["help"],
+        ["doctor"], ["busiest"], ["measures"], ["switches"], ["load"], ["speed"], ["cpus"], ["util"],
+        ["mem"], ["status"], ["whoami"], ["version"], ["get", "/proc/hpc/nodes/1/cpus"],
+        ["where", str(asleep)],
+    ):  # fmt: skip
+        found, true = driver.ok("read", verb, *words), truth(daemon, verb, *words)
+        if verb == "node" and isinstance(found, dict):
+            found = [found]
+        if verb == "ps":
+            found, true = ([row for row in rows if row["pid"] == asleep] for rows in (found, true))
+        if verb in ("busiest", "events", "measures"):  # other ones in the next moment
+            found, true = found[:1], true[:1] if verb != "busiest" else []
+        if verb == "ls":
+            assert [each if isinstance(each, str) else each["name"] for each in found] == [
+                each["name"] for each in true
+            ]
+        elif verb == "get":
+            assert (found if isinstance(found, str) else found["text"]) == true["text"]
+        elif verb == "status":
+            assert (found if isinstance(found, int) else found["status"]) == true["status"]
+        elif verb in ONE and not isinstance(true, dict):
+            assert verb in PASSING or found == true
+            assert type(found) is type(true)
+        else:
+            pairs = [(found, true)] if verb in ONE else list(zip(found, true, strict=verb != "busiest"))
+            for one, other in pairs:
+                same(verb, one, other)
+
+
+#: A node as a later daemon has it: numbers over 2^53, values that are not known, fields that nobody knows.
+NODE = (
+    b'{"id": 1, "name": "a\\u00e9\\ud83d\\ude00\\"", "address": "127.0.0.1", "status": 3, "up": true,'
+    b' "load": null, "speed": 9007199254740993, "cpus": 1, "util": 1, "mem": 9223372036854775807,'
+    b' "rmem": -9007199254740993, "tmem": 0, "age": null, "later": {"a": [1, null]}, "more": "x"}'
+)
+
+
+@every_language
+def test_values_at_the_edges(driver: Driver, tmp_path: Path) -> None:
+    """Numbers over 2^53 are exact, null is null and not 0, unknown fields are no error."""
+    with ScriptedDaemon(
+        tmp_path / "later",
+        {"nodes": b"201 1 node\r\n" + NODE + b"\r\n.\r\n", "thing": b'200 {"a": 9007199254740993}\r\n'},
+    ) as later:
+        driver.ok("connect", later.endpoint, 20)
+        [node] = driver.ok("read", "nodes")
+        assert driver.ok("ask", "thing") == {"a": 9007199254740993}
+    assert [node[name] for name in ("speed", "mem", "rmem", "tmem")] == [
+        2**53 + 1,
+        2**63 - 1,
+        -(2**53) - 1,
+        0,
+    ]
+    assert (node["load"], node["age"]) == (None, None)
+    assert node["name"] == 'aé😀"'
+
+
+@every_language
+def test_codes_that_nobody_knows(driver: Driver, tmp_path: Path) -> None:
+    """A refusal with a code of a later daemon is one with that code; a status that is none is no answer."""
+    failure = b'201 1 row\r\n{"code": 504, "error": "no answer from node 2"}\r\n.\r\n'
+    answers = {
+        "load": b"418 a teapot\r\n", "speed": b"599 odd\r\n", "nodes": failure, "util": b"777 what\r\n",
+        "cpus": b"2000 5\r\n",
+    }  # fmt: skip
+    with ScriptedDaemon(tmp_path / "later", answers) as later:
+        driver.ok("connect", later.endpoint, 20)
+        assert driver.call("read", "load")[1:] == (418, "a teapot")
+        assert driver.call("read", "speed")[1:] == (599, "odd")
+        said = driver.call("read", "nodes")
+        assert (said.error, said.text) == (
+            "TimedOut" if driver.language == "python" else 504,
+            "no answer from node 2",
+        )
+        for verb in ("util", "cpus"):
+            driver.ok("connect", later.endpoint, 20)
+            assert driver.call("read", verb).error == "MalformedReply"
+            assert driver.call("read", "load").error == "ConnectionLost"
+
+
+@every_language
+def test_a_connection_that_is_cut_in_mid_block(driver: Driver, tmp_path: Path) -> None:
+    """Half a block is no answer; the error says that the connection is gone, and so does the next one."""
+    half = b"201 2 nodes\r\n" + NODE + b'\r\n{"id": 2'
+    with ScriptedDaemon(tmp_path / "cut", {"nodes": half, "load": b"200 5\r\n"}) as cut:
+        driver.ok("connect", cut.endpoint, 20)
+        assert driver.ok("read", "load") == 5
+        assert driver.call("read", "nodes").error == "ConnectionLost"
+        assert driver.call("read", "load").error == "ConnectionLost"
+
+
+@every_language
+def test_a_slow_daemon_and_signals(driver: Driver, tmp_path: Path) -> None:
+    """An answer piece by piece is whole, though signals interrupt each wait; one too late is nobody's."""
+    answers = {"nodes": b"201 1 node\r\n" + NODE + b"\r\n.\r\n", "load": b"200 5\r\n"}
+    with ScriptedDaemon(tmp_path / "slow", answers, pause=0.1, piece=16) as slow:
+        driver.ok("connect", slow.endpoint, 20)
+        driver.begin("read", "nodes")
+        for _ in range(12):
+            driver.interrupt()
+            time.sleep(0.02)
+        assert driver.said().value[0]["tmem"] == 0
+    with ScriptedDaemon(tmp_path / "slower", answers, pause=0.5) as slower:
+        driver.ok("connect", slower.endpoint, 0.2)
+        assert driver.call("read", "load").error == "TimedOut"
+        assert driver.call("read", "load").error == "ConnectionLost"
+
+
+@every_language
+def test_five_megabytes_each_way(driver: Driver, daemon: Daemon) -> None:
+    """Through `cat` and back, not a byte lost, though signals interrupt; then a job that a signal ends."""
+    driver.ok("connect", daemon.unix, 20)
+    driver.ok("run", "cat")
+    driver.begin("both", MEGABYTES)
+    for _ in range(5):
+        driver.interrupt()
+        time.sleep(0.01)
+    assert driver.said().value == {"same": True, "bytes": MEGABYTES, "status": 0}
+    driver.ok("leave")
+    driver.ok("run", "sleep", "1000")
+    assert driver.call("wait", 0.1).error == "TimedOut"
+    driver.ok("signal", 15)
+    assert driver.ok("wait", 20) == 143
+    driver.ok("leave")
+
+
+@every_language
+def test_a_job_whose_connection_is_cut(driver: Driver, daemon: Daemon, tmp_path: Path) -> None:
+    """In the middle of a frame: nothing of a detached job is lost; another one hears of it as of a hangup."""
+    (tmp_path / "file").write_bytes(byte_string(MEGABYTES))
+    with blocking.connect(daemon.unix) as client:
+        number = client.run(["cat", str(tmp_path / "file")], detach=True).job
+    with Cutter(tmp_path / "cutter", daemon.socket, "attach", 1_234_567) as cutter:
+        driver.ok("connect", cutter.endpoint, 20)
+        driver.ok("attach", number)
+        assert driver.ok("output", MEGABYTES) == {"same": True, "bytes": MEGABYTES, "status": 0}
+        assert cutter.cuts == 1
+        driver.ok("leave")
+    with Cutter(tmp_path / "other", daemon.socket, "run", 1000) as cutter:
+        driver.ok("connect", cutter.endpoint, 20)
+        driver.ok("run", "sh", "-c", "head -c 5000 /dev/zero; exec sleep 1000")
+        said = driver.call("wait", 20)  # its status, unless it was over before the library came back
+        assert said.value == 129 or (said.error == 404 and "exit 129" in said.text)
+        assert cutter.cuts == 1
+        driver.ok("leave")
+
+
+def test_a_daemon_that_starts_anew_in_mid_run(every_driver: dict[str, Driver], tmp_path: Path) -> None:
+    """It is killed while a job of each language holds back the rest of 5 MB: all of it comes afterwards."""
+    gate = tmp_path / "gate"
+    script = (
+        f"dd bs=1000 count=2000 iflag=fullblock status=none; until [ -e {gate} ]; do sleep 0.05; done; cat"
+    )
+    with Daemon(tmp_path / "daemon") as killed:
+        for each in every_driver.values():
+            each.ok("connect", killed.unix, 20)
+            each.ok("run", "sh", "-c", script)
+            each.begin("both", MEGABYTES)
+        killed.kill()
+        killed.start()
+        assert len(jobs(killed)) == len(every_driver)
+        gate.touch()
+        for each in every_driver.values():
+            assert each.said().value == {"same": True, "bytes": MEGABYTES, "status": 0}, each.language
+            each.ok("leave")
+
+
+def test_a_watch_with_a_dying_node(every_driver: dict[str, Driver], tmp_path: Path) -> None:
+    """Each library sees both nodes fresh, then one that goes silent, while the other one stays fresh."""
+    with cluster_of(tmp_path / "cluster", 2, "--set", "peers.heartbeat=0.2") as (first, second):
+        for each in every_driver.values():
+            each.ok("connect", first.unix, 20)
+            each.ok("watch", "all", "0.3", "load")
+            until(lambda each=each: _ages(each.ok("next")) == {1: True, 2: True})  # type: ignore[misc]
+        second.kill()
+        for each in every_driver.values():
+            seen = until(lambda each=each: _silent(each.ok("next")))  # type: ignore[misc]
+            assert seen, each.language
+            each.ok("unwatch")
+
+
+def _ages(rows: list[dict[str, Any]]) -> dict[int, bool]:
+    """Return for each node whether its value is fresh."""
+    return {row["from"]: row["value"] is not None and row["age"] < 1 for row in rows}
+
+
+def _silent(rows: list[dict[str, Any]]) -> bool:
+    """Whether node 2 is silent or in error, and node 1 as ever."""
+    by_node = {row["from"]: row for row in rows}
+    assert by_node[1]["code"] is None
+    assert by_node[1]["age"] < 5
+    dead = by_node.get(2)
+    return dead is not None and (dead["age"] >= 1 or dead["left"] or dead["code"] is not None)
