@@ -61,6 +61,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield started
         sleeper.kill()
         sleeper.communicate(timeout=PATIENCE)
+        until(lambda: all(row["state"] != "running" for row in jobs(started)))
 
 
 every_language = pytest.mark.parametrize("driver", LANGUAGES, indirect=True)
