@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from libgomd.endpoints import Endpoint, FoundUnix, Unix
-from libgomd.errors import ConnectionLost, MalformedReply, TimedOut, error_for
+from libgomd.errors import ConnectionLost, GomdError, MalformedReply, TimedOut, error_for
 from libgomd.proof import check_request, objection
 from libgomd.wire.lines import (
     BLOCK,
@@ -124,6 +124,7 @@ class LineSocket:
         line = encode_request(request)
         for _ in self.rows(timeout):
             pass
+        self._check_silent()
         try:
             self._send(line, timeout)
             return self._status(timeout)
@@ -159,6 +160,43 @@ class LineSocket:
         self._in_block = False
         self._events.clear()
         self._socket.close()
+
+    def _check_silent(self) -> None:
+        """
+        Check that nothing has come that nobody asked for, which would be taken for the next answer.
+
+        :raises ConnectionLost: a farewell has come, or the connection has ended.
+        :raises MalformedReply: the beginning of an answer has.
+        """
+        if self._closed:
+            return  # sending says so
+        try:
+            try:
+                self._receive_now()
+            except BlockingIOError:
+                pass
+            if self._events:
+                said = self._events[0]
+                text = said.text if isinstance(said, StatusLine) else ""
+                raise ConnectionLost(f"the daemon at {self.endpoint} ended the connection ({text[:80]})")
+            if self._parser.rest:
+                raise MalformedReply(f"{self.endpoint} answers before it is asked")
+        except GomdError:
+            self.close()
+            raise
+
+    def _receive_now(self) -> None:
+        """Take what is there. :raises BlockingIOError: nothing is."""
+        self._socket.settimeout(0)
+        try:
+            data = self._socket.recv(_CHUNK)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise self._lost(error) from error
+        if not data:
+            raise ConnectionLost(f"the daemon at {self.endpoint} closed the connection")
+        self._events.extend(self._parser.feed(data))
 
     def _status(self, timeout: float | None) -> StatusLine:
         event = self._next(timeout)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration import daemon as real
+from tests.integration.conversations import drivers
 from tests.integration.jobs import PLACE
 from tests.integration.scripted import Daemon, Script, Start
 
@@ -69,6 +70,28 @@ def compiled() -> Iterator[Path]:
         yield prefix
     finally:
         shutil.rmtree(prefix)
+
+
+@pytest.fixture(scope="session")
+def every_driver(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[dict[str, drivers.Driver]]:
+    """What makes the calls of the library of each language that this machine has."""
+    build = tmp_path_factory.mktemp("drivers")
+    prefix = request.getfixturevalue("compiled") if drivers.is_installed("c") else None
+    languages = filter(drivers.is_installed, drivers.LANGUAGES)
+    started = {each: drivers.start(each, build, prefix) for each in languages}
+    yield started
+    for each in started.values():
+        each.end()
+
+
+@pytest.fixture
+def driver(request: pytest.FixtureRequest, every_driver: dict[str, drivers.Driver]) -> drivers.Driver:
+    """The one of one language after the other: `every_language`."""
+    if request.param not in every_driver:
+        pytest.skip(f"{drivers.NEEDS[request.param]} is not installed")
+    return every_driver[request.param]
 
 
 @pytest.fixture

@@ -32,13 +32,17 @@ import threading
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
+
 from tests.integration.daemon import PATIENCE
 
 ROOT = Path(__file__).parents[3]
 HERE = Path(__file__).parent
 LANGUAGES = ("python", "c", "perl", "java")
+#: A test with the `driver` of one language after the other.
+every_language = pytest.mark.parametrize("driver", LANGUAGES, indirect=True)
 #: What a language cannot do without.
-NEEDS = {"c": "gcc", "perl": "perl", "java": "javac"}
+NEEDS = {"c": "gcc make", "perl": "perl", "java": "javac make"}
 
 
 class Said(NamedTuple):
@@ -109,7 +113,7 @@ class Driver:
 
 def is_installed(language: str) -> bool:
     """Whether this machine can build and run programs in the language."""
-    return language not in NEEDS or shutil.which(NEEDS[language]) is not None
+    return all(shutil.which(program) for program in NEEDS.get(language, "").split())
 
 
 def start(language: str, build: Path, compiled: Path | None) -> Driver:

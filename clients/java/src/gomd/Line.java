@@ -77,6 +77,7 @@ final class Line implements AutoCloseable {
         if (!wire.isOpen()) {
             throw GomdException.lost("this connection is closed");
         }
+        checkSilent();
         if (!wire.writeAll(request, deadline) && System.nanoTime() >= deadline) {
             wire.close();
             throw GomdException.late("the request could not be sent in time");
@@ -86,6 +87,21 @@ final class Line implements AutoCloseable {
             throw GomdException.refused(status.code(), status.text());
         }
         return status;
+    }
+
+    /** Checks that nothing has come that nobody asked for: it would be taken for the answer to what is asked now. */
+    private void checkSilent() {
+        byte[] early = wire.readNow();
+        if (early == null) {
+            wire.close();
+            throw GomdException.lost("the daemon is gone: " + wire.why());
+        }
+        reader.feed(early, early.length);
+        if (!reader.isEmpty()) {
+            LineReader.Part said = next(Wire.deadline(Duration.ZERO));
+            wire.close();
+            throw GomdException.lost("the daemon ended the connection (" + said.text() + ")");
+        }
     }
 
     /** Returns the next part of an answer. */

@@ -96,6 +96,11 @@ final class LineReader {
         return new Part(What.LINE, 0, line.startsWith(".") ? line.substring(1) : line);
     }
 
+    /** Returns whether all bytes have been looked at. */
+    boolean isEmpty() {
+        return start == end;
+    }
+
     /** Returns the bytes that have not been looked at, and forgets them. */
     byte[] rest() {
         byte[] found = Arrays.copyOfRange(bytes, start, end);

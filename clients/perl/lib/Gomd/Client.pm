@@ -99,6 +99,7 @@ sub _ask ($self, $verb, $words, $node, $deadline) {
     if ($self->{owner} != $$) {
         Gomd::Error::ConnectionLost->throw('this connection is of the process before fork: connect again');
     }
+    $self->_check_silent;
     if (!$self->{socket}->write_all($request, $deadline)) {
         # A daemon that has hung up has said why before.
         my $why = $self->{socket}->why;
@@ -145,6 +146,21 @@ sub _next ($self, $deadline) {
         }
         $self->{lines}->feed($bytes);
     }
+}
+
+# Die if something has come that nobody asked for, which would be taken for the answer to what is asked now.
+sub _check_silent ($self) {
+    my $bytes = $self->{socket}->read_now;
+    if (!defined $bytes) {
+        my $why = $self->{socket}->why;
+        $self->close;
+        Gomd::Error::ConnectionLost->throw("the daemon is gone: $why");
+    }
+    $self->{lines}->feed($bytes);
+    return if $self->{lines}->is_empty;
+    my $event = $self->_next(Gomd::Socket::now());
+    $self->close;
+    return Gomd::Error::ConnectionLost->throw("the daemon ended the connection ($event->[-1])");
 }
 
 # Die of what the last row says of a block that could not be completed.

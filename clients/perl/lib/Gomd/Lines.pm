@@ -81,6 +81,9 @@ sub next ($self) {
     return [line => $line =~ s/\A\.//r];
 }
 
+# Whether all bytes have been looked at.
+sub is_empty ($self) { return ($self->{rest} // '') eq '' }
+
 # Whether a row is not one, but says why the block or the watch could not go on: {"code": CODE, "error": TEXT}.
 sub is_failure ($class, $row) {
     return ref $row eq 'HASH' && keys %$row == 2 && defined $row->{error} && ($row->{code} // '') =~ /\A[45][0-9][0-9]\z/;
