@@ -94,6 +94,12 @@ static int run(const struct options *o) {
     return status;
 }
 
+/* Under the name gom the help is that of the verb, as `gom` has it. */
+static const char *verb_of(const struct options *o) {
+    if (strcmp(o->name, "gom") != 0) return "";
+    return o->usage == run_usage ? " run" : o->usage == attach_usage ? " attach" : "";
+}
+
 int main(int argc, char **argv) {
     struct options options;
     const char *name = argc > 0 && argv[0] ? strrchr(argv[0], '/') : NULL, *failure = NULL;
@@ -111,7 +117,7 @@ int main(int argc, char **argv) {
     case REQUEST_VERSION: printf("gomrun %s\n", GOMD_VERSION_TEXT); break;
     case REQUEST_WRONG:
         if (failure) fprintf(stderr, "%s%s", failure, failure[strlen(failure) - 1] == '\n' ? "" : "\n");
-        else fprintf(stderr, "%s: %s; see `%s --help`\n", options.name, options.problem, options.name);
+        else fprintf(stderr, "%s: %s; see `%s%s --help`\n", options.name, options.problem, options.name, verb_of(&options));
         status = failure ? status : STATUS_USAGE;
         break;
     default: status = run(&options);
