@@ -250,8 +250,9 @@ class Commands:
         """See `ICommands.start`."""
         argv = self._commands.get(name)
         if argv is None:
-            known = ", ".join(self.names()) or "none: name some in [commands]"
-            raise NotFound(f"there is no command {name[:40]}: there is {known}")
+            known = ", ".join(self.names())
+            what_to_do = f"there is {known}" if known else "none is configured, name some in [commands]"
+            raise NotFound(f"there is no command {name[:40]}: {what_to_do}")
         if self._running >= self._max_running:
             raise TooMany(f"{self._running} commands run already: wait for one to end")
         running = _RunningCommand(self._reactor, self._clock, argv, self._limit)

@@ -10,24 +10,7 @@
 #include "../json.h"
 #include "../reader.h"
 #include "../rows.h"
-
-static int held, failed;
-
-static void check(int good, const char *what, const char *which) {
-    if (good) held++;
-    else {
-        failed++;
-        printf("%s: %s\n", what, which);
-    }
-}
-
-#define MUST(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "the vectors are not as this program expects them: %s\n", #condition); \
-            exit(2); \
-        } \
-    } while (0)
+#include "expect.h"
 
 /* ---- the vectors ---- */
 
@@ -325,14 +308,14 @@ static void check_json(void) {
         "nul", "truex", "\"", "\"\\", "\"\\x41\"", "\"\\u12\"", "\"\\ud800\"", "\"\\udc00\"", "\"\\ud800\\u0041\"", "\"\\u0000\"", "\"\x01\"",
         "\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"", "\"\xe2\x82\"", "1 1", "{\"a\":1}x", "[1}", "'a'", "1e999",
         "//x\n1"};
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++) check(is_json(good[i], strlen(good[i])), "refused", good[i]);
-    for (size_t i = 0; i < sizeof bad_ones / sizeof *bad_ones; i++) check(!is_json(bad_ones[i], strlen(bad_ones[i])), "taken", bad_ones[i]);
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) expect(is_json(good[i], strlen(good[i])), "refused", good[i]);
+    for (size_t i = 0; i < sizeof bad_ones / sizeof *bad_ones; i++) expect(!is_json(bad_ones[i], strlen(bad_ones[i])), "taken", bad_ones[i]);
     char *deep = malloc(200000);
     MUST(deep);
     memset(deep, '[', 100000);
     memset(deep + 100000, ']', 100000);
-    check(!is_json(deep, 200000), "taken", "a hundred thousand brackets");
-    check(is_json(deep + 100000 - JSON_DEPTH, 2 * JSON_DEPTH), "refused", "as deep as is allowed");
+    expect(!is_json(deep, 200000), "taken", "a hundred thousand brackets");
+    expect(is_json(deep + 100000 - JSON_DEPTH, 2 * JSON_DEPTH), "refused", "as deep as is allowed");
     free(deep);
 
     static const struct { const char *text; double value; } numbers[] = {
@@ -345,7 +328,7 @@ static void check_json(void) {
         int read = json_number(&j, &value);
         /* what a daemon writes is exact; large exponents are as good as the machine's long double */
         double apart = fabs(value - numbers[i].value);
-        check(read && apart <= (i < 3 ? 0 : fabs(numbers[i].value) * 1e-14), "another number", numbers[i].text);
+        expect(read && apart <= (i < 3 ? 0 : fabs(numbers[i].value) * 1e-14), "another number", numbers[i].text);
     }
     static const struct { const char *text; int good; int64_t value; } integers[] = {
         {"9007199254740993", 1, 9007199254740993}, {"9223372036854775807", 1, INT64_MAX}, {"-9223372036854775807", 1, -INT64_MAX},
@@ -355,7 +338,7 @@ static void check_json(void) {
         int64_t value = 0;
         json_begin(&j, integers[i].text, strlen(integers[i].text));
         int read = json_integer(&j, &value);
-        check(read == integers[i].good && (!read || value == integers[i].value), "another whole number", integers[i].text);
+        expect(read == integers[i].good && (!read || value == integers[i].value), "another whole number", integers[i].text);
     }
 }
 
@@ -371,20 +354,20 @@ static void check_rows(void) {
     static const char *const bad_names[] = {
         "{\"name\": 5}", "{\"name\": null}", "{}", "{\"name\": \"a\", \"name\": \"b\"}", "[\"name\"]", "5", "\"name\"", "{\"name\": \"a\"} x",
         "{\"name\": \"a\", \"from\": \"b\"}", "", "{\"name\": \"a\", \"other\": nul}"};
-    for (size_t i = 0; i < sizeof bad_names / sizeof *bad_names; i++) check(add(ROW_NAME, bad_names[i]) == GOMD_E_REPLY, "taken as a row", bad_names[i]);
-    check(add(ROW_NAME, "{\"new\": {\"a\": [1]}, \"name\": \"a\"}") == GOMD_OK, "refused", "a row with a new name");
-    check(add(ROW_JOB, "{\"former\": [1, \"x\"]}") == GOMD_E_REPLY, "taken as a row", "a list of texts");
+    for (size_t i = 0; i < sizeof bad_names / sizeof *bad_names; i++) expect(add(ROW_NAME, bad_names[i]) == GOMD_E_REPLY, "taken as a row", bad_names[i]);
+    expect(add(ROW_NAME, "{\"new\": {\"a\": [1]}, \"name\": \"a\"}") == GOMD_OK, "refused", "a row with a new name");
+    expect(add(ROW_JOB, "{\"former\": [1, \"x\"]}") == GOMD_E_REPLY, "taken as a row", "a list of texts");
 
     gomd_rows_t *rows = rows_new(ROW_MEMORY);
     MUST(rows);
     const char *line = "{\"from\": 3, \"value\": {\"mem\": 9007199254740993, \"rmem\": null, \"tmem\": 7}}";
-    check(rows_add(rows, line, strlen(line)) == GOMD_OK, "refused", line);
+    expect(rows_add(rows, line, strlen(line)) == GOMD_OK, "refused", line);
     const gomd_memory_t *memory = gomd_rows_memory(rows, 0);
-    check(memory && memory->mem == 9007199254740993 && memory->rmem == GOMD_UNKNOWN && memory->tmem == 7, "another value", line);
-    check(gomd_rows_source(rows, 0)->from == 3 && !gomd_rows_memory(rows, 1) && !gomd_rows_value(rows, 0), "another row", line);
+    expect(memory && memory->mem == 9007199254740993 && memory->rmem == GOMD_UNKNOWN && memory->tmem == 7, "another value", line);
+    expect(gomd_rows_source(rows, 0)->from == 3 && !gomd_rows_memory(rows, 1) && !gomd_rows_value(rows, 0), "another row", line);
     line = "{\"from\": 4, \"code\": 502, \"error\": \"gone\"}";
-    check(rows_add(rows, line, strlen(line)) == GOMD_OK && !gomd_rows_memory(rows, 1), "a row of a node that failed", line);
-    check(strcmp(gomd_rows_source(rows, 1)->error, "gone") == 0, "another error", line);
+    expect(rows_add(rows, line, strlen(line)) == GOMD_OK && !gomd_rows_memory(rows, 1), "a row of a node that failed", line);
+    expect(strcmp(gomd_rows_source(rows, 1)->error, "gone") == 0, "another error", line);
     gomd_rows_free(rows);
 
     static const char *const half[] = {
@@ -399,7 +382,7 @@ static void check_rows(void) {
         MUST((rows = rows_new(ROW_VALUE)));
         error = rows_add_to_round(rows, half[i], length, &complete);
         if (second) error = error == GOMD_OK && !complete ? rows_add_to_round(rows, second + 1, strlen(second + 1), &complete) : GOMD_OK;
-        check(error == GOMD_E_REPLY, "taken as a round", half[i]);
+        expect(error == GOMD_E_REPLY, "taken as a round", half[i]);
         gomd_rows_free(rows);
     }
 }
@@ -418,7 +401,7 @@ static void check_lines(void) {
         memcpy(space, bad_lines[i].bytes, bad_lines[i].length);
         reader_filled(&r, bad_lines[i].length);
         while ((event = reader_next(&r)) != READER_BAD && event != READER_MORE) continue;
-        check(event == READER_BAD, "taken as a line", bad_lines[i].bytes);
+        expect(event == READER_BAD, "taken as a line", bad_lines[i].bytes);
         reader_free(&r);
     }
     struct reader r;
@@ -428,7 +411,7 @@ static void check_lines(void) {
     MUST(space && room > 200);
     memset(space, '2', 200);
     reader_filled(&r, 101);
-    check(reader_next(&r) == READER_BAD, "taken as a line", "one that is too long and has no end");
+    expect(reader_next(&r) == READER_BAD, "taken as a line", "one that is too long and has no end");
     reader_free(&r);
 }
 
@@ -448,8 +431,8 @@ int main(int argc, char **argv) {
     for (int first = 1; (more = json_more(&j, ']', first)) == 1; first = 0, vectors++) {
         struct vector v = {0};
         take_vector(&j, &v);
-        check(passes(&v, v.length), "read whole", v.name);
-        check(passes(&v, 1), "read byte by byte", v.name);
+        expect(passes(&v, v.length), "read whole", v.name);
+        expect(passes(&v, 1), "read byte by byte", v.name);
         forget_vector(&v);
     }
     MUST(more == 0 && vectors > 5);

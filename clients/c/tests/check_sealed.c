@@ -8,24 +8,7 @@
 
 #include "../json.h"
 #include "../sealed.h"
-
-static int held, failed;
-
-static void check(int good, const char *what, const char *which) {
-    if (good) held++;
-    else {
-        failed++;
-        printf("%s: %s\n", which, what);
-    }
-}
-
-#define MUST(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "the vectors are not as this program expects them: %s\n", #condition); \
-            exit(2); \
-        } \
-    } while (0)
+#include "expect.h"
 
 static int find(struct json j, const char *wanted, struct json *value) {
     char name[32];
@@ -93,21 +76,21 @@ static void check_packet(struct json vector) {
     int found = open_answer(&sealer, packet, length, opened, &answer);
     if (strcmp(kind, "Answer") == 0) {
         size_t size = hex_of(message, "data", &data);
-        check(found && answer.kind == ANSWER_VALUE && (int64_t)answer.request_id == number_of(message, "request_id") &&
+        expect(found && answer.kind == ANSWER_VALUE && (int64_t)answer.request_id == number_of(message, "request_id") &&
               answer.code == number_of(message, "code") && answer.length == size && memcmp(answer.data, data, size) == 0, kind, name);
         free(data);
     } else if (strcmp(kind, "ClockWarning") == 0) {
         char *node = text_of(message, "name");
-        check(found && answer.kind == ANSWER_CLOCK && (int64_t)answer.request_id == number_of(message, "instance") &&
+        expect(found && answer.kind == ANSWER_CLOCK && (int64_t)answer.request_id == number_of(message, "instance") &&
               answer.length == strlen(node) && memcmp(answer.data, node, answer.length) == 0, kind, name);
         free(node);
     } else {
-        check(!found, "taken for an answer", name);
+        expect(!found, "taken for an answer", name);
     }
     for (size_t i = 0; i < length; i++) {
-        check(!open_answer(&sealer, packet, i, opened, &answer), "cut short", name);
+        expect(!open_answer(&sealer, packet, i, opened, &answer), "cut short", name);
         packet[i] ^= (unsigned char)(1 + i % 255);
-        check(!open_answer(&sealer, packet, length, opened, &answer), "changed", name);
+        expect(!open_answer(&sealer, packet, length, opened, &answer), "changed", name);
         packet[i] ^= (unsigned char)(1 + i % 255);
     }
     free(secret), free(salt), free(packet), free(name), free(kind);
@@ -138,7 +121,7 @@ int main(int argc, char **argv) {
     for (int first = 1; json_more(&j, ']', first) == 1; first = 0, vectors++) {
         char *name = text_of(j, "name");
         size_t length = hex_of(j, "packet", &packet);
-        check(!open_answer(&sealer, packet, length, opened, &answer), "a bad packet is taken", name);
+        expect(!open_answer(&sealer, packet, length, opened, &answer), "a bad packet is taken", name);
         free(packet), free(name);
         MUST(json_skip(&j));
     }
@@ -148,15 +131,15 @@ int main(int argc, char **argv) {
         memset(path, 'a', length);
         path[length] = 0;
         size_t size = seal_question(&sealer, 1ull << length % 53, 9, path, 1700000000000, nonce, question);
-        check(size == QUESTION_BYTES || size == QUESTION_BYTES + 1, "the length of a question", path);
-        check(!open_answer(&sealer, question, size, opened, &answer), "a question is taken for an answer", path);
+        expect(size == QUESTION_BYTES || size == QUESTION_BYTES + 1, "the length of a question", path);
+        expect(!open_answer(&sealer, question, size, opened, &answer), "a question is taken for an answer", path);
     }
     unsigned char parsed[SECRET_BYTES];
     const char *problem;
-    check(parse_key("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n", 45, parsed, &problem) && memcmp(parsed, secret, SECRET_BYTES) == 0, "a key", "key file");
+    expect(parse_key("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n", 45, parsed, &problem) && memcmp(parsed, secret, SECRET_BYTES) == 0, "a key", "key file");
     static const char *const bad[] = {"", "AAEC", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", "AAECAwQFBgcICQoL*A0ODxAREhMUFRYXGBkaGxwdHh8=",
                                       "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8= x"};
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) check(!parse_key(bad[i], strlen(bad[i]), parsed, &problem), "a bad key is taken", bad[i]);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) expect(!parse_key(bad[i], strlen(bad[i]), parsed, &problem), "a bad key is taken", bad[i]);
     free(secret), free(salt);
     printf("%d sealed vectors; %d checks held, %d failed\n", vectors, held, failed);
     return failed != 0;

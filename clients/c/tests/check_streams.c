@@ -9,24 +9,13 @@
 
 #include "../caller.h"
 #include "../json.h"
-
-static int held, failed;
+#include "expect.h"
 
 static void check(int good, const char *what, const char *vector, int step) {
-    if (good) held++;
-    else {
-        failed++;
-        printf("%s, step %d: %s\n", vector, step, what);
-    }
+    char which[128];
+    snprintf(which, sizeof which, "%s, step %d", vector, step);
+    expect(good, what, which);
 }
-
-#define MUST(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "the vectors are not as this program expects them: %s\n", #condition); \
-            exit(2); \
-        } \
-    } while (0)
 
 static char *take_text(struct json *j) {
     char *text = malloc(json_string_room(j));

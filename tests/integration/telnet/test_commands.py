@@ -28,6 +28,16 @@ def test_do_gives_output_and_exit_status(admin: Line) -> None:
     assert admin.ask("do greet").rows == [{"line": "hello there", "exit": None}, {"line": None, "exit": 0}]
 
 
+def test_a_daemon_without_commands_says_where_to_name_some(start_daemon: StartDaemon) -> None:
+    """One sentence, which says what to do."""
+    with start_daemon().connect_unix() as admin:
+        answer = admin.ask("do uptime")
+    assert (answer.code, answer.text) == (
+        404,
+        "there is no command uptime: none is configured, name some in [commands]",
+    )
+
+
 @pytest.mark.parametrize("leave", [Line.close, Line.say_no_more])
 def test_a_command_is_killed_when_its_client_goes(daemon: Daemon, leave: Any) -> None:
     """Nothing runs on for nobody."""
