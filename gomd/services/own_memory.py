@@ -14,9 +14,11 @@ from typing import Final
 #: `M_ARENA_MAX` of malloc.h: how many heaps the C library makes for the threads of a process.
 _ARENA_MAX: Final = -8
 
-#: What `twistd` loads to list the plugins of other programs, such as trial's, which bring unittest.
+#: What `twistd` loads to list the plugins of other programs, such as trial's, which bring unittest. It loads
+#: conch where it has no cache of that list yet, that is, at the first start after an installation.
 LOADED_BY_TWISTD: Final = (
-    "argparse", "difflib", "twisted.cred", "twisted.plugins", "twisted.trial", "twisted.words", "unittest",
+    "argparse", "difflib", "twisted.conch", "twisted.cred", "twisted.plugins", "twisted.trial",
+    "twisted.words", "unittest",
 )  # fmt: skip
 
 

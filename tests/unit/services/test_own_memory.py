@@ -59,11 +59,21 @@ def test_a_test_runner_keeps_what_it_runs_on() -> None:
     assert found.stdout == "kept\n"
 
 
-def test_a_daemon_forgets_what_only_its_start_has_used(tmp_path: Path) -> None:
+#: Loads every module of plugins, as twistd does at the first start after an installation.
+LOAD_PLUGINS = (
+    "import importlib, pkgutil, twisted.plugins\n"
+    "for each in pkgutil.iter_modules(twisted.plugins.__path__):\n"
+    "    importlib.import_module(f'twisted.plugins.{each.name}')\n"
+    "del twisted, each\n"
+)
+
+
+@pytest.mark.parametrize("first", ["", LOAD_PLUGINS], ids=["a later start", "the first start"])
+def test_a_daemon_forgets_what_only_its_start_has_used(tmp_path: Path, first: str) -> None:
     """twistd loads unittest to list the plugins that can be run; gomd.ini is read with configobj."""
     (tmp_path / "gomd.ini").write_text("")
     code = (
-        "import sys; from twisted.plugin import getPlugins\n"
+        f"{first}import sys; from twisted.plugin import getPlugins\n"
         "from twisted.application.service import IServiceMaker\n"
         "maker = next(each for each in getPlugins(IServiceMaker) if each.tapname == 'gomd')\n"
         "del IServiceMaker, getPlugins; before = 'unittest' in sys.modules; options = maker.options()\n"
