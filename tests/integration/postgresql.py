@@ -32,6 +32,12 @@ def programs() -> str:
     return os.path.dirname(newest)
 
 
+def has_timescaledb() -> bool:
+    """Return whether TimescaleDB is installed for that server; Debian has no package of it."""
+    version = "".join(programs().split("/")[4:5])
+    return os.path.exists(f"/usr/share/postgresql/{version}/extension/timescaledb.control")
+
+
 needs_postgresql = pytest.mark.skipif(not programs(), reason="there is no PostgreSQL: apt install postgresql")
 
 
@@ -41,9 +47,11 @@ class Postgres:
 
     Its role ``gomd`` is that of the user who tests (peer authentication), ``secret`` has `PASSWORD`, and
     ``boss`` may do everything.
+
+    :param settings: more lines of postgresql.conf.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: str = "") -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="gomd-pg-", dir="/tmp"))
         self.data = self.directory / "data"
         self._process: subprocess.Popen[bytes] | None = None
@@ -61,7 +69,7 @@ class Postgres:
             with (self.data / "postgresql.conf").open("a") as file:
                 file.write(
                     f"listen_addresses = ''\nunix_socket_directories = '{self.directory}'\nfsync = off\n"
-                    "shared_buffers = 64MB\nmax_connections = 30\n"
+                    f"shared_buffers = 64MB\nmax_connections = 30\n{settings}"
                 )
             self.start()
             quoted = PASSWORD.replace("'", "''")

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 from twisted.trial.unittest import SynchronousTestCase
@@ -23,13 +22,14 @@ from gomd.history.postgresql.connecting import connector
 from gomd.history.postgresql.conninfo import parse_conninfo
 from gomd.history.postgresql.reader import DatabaseReader
 from gomd.history.sqlite import SqliteHistory
-from gomd.interfaces import AskedPage, HistoryPage, IHistory, ISampleLog
+from gomd.interfaces import HistoryPage
 from libgomd.errors import NotPossible, SourceUnavailable
 from libgomd.wallclock import wall_clock
+from tests.integration.collected import CollectedContract, collect_all, store
 from tests.integration.daemon import Daemon
 from tests.integration.postgresql import PASSWORD, Postgres, needs_postgresql
 from tests.integration.test_history import GOM, OFTEN, rows, until
-from tests.unit.history.contract import EVENT, NODE, SAMPLE, TABLE, HistoryContract
+from tests.unit.history.contract import EVENT, NODE, SAMPLE, TABLE
 
 pytestmark = needs_postgresql
 _server: list[Postgres] = []
@@ -45,62 +45,12 @@ def server() -> Iterator[Postgres]:
     found.close()
 
 
-class Collecting(SqliteHistory):
-    """The file of a node that is collected as soon as it is closed."""
-
-    def __init__(self, collected: CollectedHistory, *arguments: Any, **more: Any) -> None:
-        super().__init__(*arguments, **more)
-        self.collected = collected
-
-    def close(self) -> None:
-        super().close()
-        collect_all(self.collected, self.reader)
-
-
-def collect_all(collected: CollectedHistory, reader: IHistory, node: int = 7) -> int:
-    """Collect everything that a node has, and return the number of rows."""
-    rows = 0
-    for stream in ("own", "seen"):
-        [cursor] = collected.lease([node], stream).values()
-        while True:
-            page = reader.page(cursor, stream)
-            stored = store(collected, node, stream, cursor, page)
-            assert stored is not None
-            rows += stored
-            cursor = page.cursor
-            if not page.more:
-                break
-    return rows
-
-
-def store(collected: CollectedHistory, node: int, stream: str, cursor: str, page: HistoryPage) -> int | None:
-    """Store one page."""
-    [stored] = collected.store([AskedPage(node, stream, cursor, page)])
-    return stored
-
-
-class DatabaseTests(HistoryContract, SynchronousTestCase):
-    """What every history promises is true of one that was collected into a database."""
+class DatabaseTests(CollectedContract, SynchronousTestCase):
+    """The contract with PostgreSQL's own partitions."""
 
     def setUp(self) -> None:
         [self.server] = _server
-        self.server.clear()
-        self.parent = Path(tempfile.mkdtemp())
-        self.addCleanup(shutil.rmtree, self.parent)
-        self.now = 1_000_100.0
-
-    def make_history(self) -> tuple[ISampleLog, IHistory]:
-        ticks = count()
-        connect = connector(parse_conninfo(self.server.database), "")
-        collected = CollectedHistory(7, connect, lambda: self.now)
-        self.addCleanup(collected.close)
-        collected.lease([], "own")  # has the tables
-        log = Collecting(
-            collected, str(self.parent / "state" / "history.sqlite"), 7, 1 << 26, lambda: self.now,
-            monotonic=lambda: float(next(ticks)),
-        )  # fmt: skip
-        self.addCleanup(log.close)
-        return log, DatabaseReader(7, 60.0, connect)
+        super().setUp()
 
 
 class FaultTests(SynchronousTestCase):

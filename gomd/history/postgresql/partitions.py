@@ -2,7 +2,8 @@
 Partitions by day of UTC: made when rows of that day come, and dropped when all of it is too old.
 
 A partition is made as a table of its own and attached, which does not wait for programs that read. One that a
-program reads cannot be dropped: that is given up after a moment and tried again at the next time.
+program reads cannot be dropped: that is given up after a moment and tried again at the next time. Where the
+tables are hypertables (`hypertables`), TimescaleDB makes the parts, and here they are only dropped.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Final
 
 from psycopg import errors, sql
 
+from gomd.history.postgresql import hypertables
 from gomd.history.postgresql.connecting import Connection
 from gomd.history.postgresql.schema import LOCK
 
@@ -47,15 +49,20 @@ class Partitions:
 
     def __init__(self) -> None:
         self._seen: set[tuple[str, int]] = set()
+        self._others: set[str] = set()
 
     def forget(self) -> None:
         """Look again: somebody may have dropped a partition."""
         self._seen.clear()
+        self._others.clear()
 
     def have(self, connection: Connection, table: str, days: Iterable[int]) -> None:
         """Have the partitions of these days, inside a transaction of the caller's. Blocks."""
         for day in days:
-            if (table, day) not in self._seen:
+            if table not in self._others and (table, day) not in self._seen:
+                if not hypertables.is_partitioned(connection, table):
+                    self._others.add(table)
+                    continue
                 _make(connection, table, day)
                 self._seen.add((table, day))
 
@@ -97,11 +104,11 @@ def _is_there(connection: Connection, name: str) -> bool:
 
 def expire(connection: Connection, now: float) -> int:
     """
-    Drop the partitions, and delete the rows, that are too old; return how many partitions.
+    Drop the partitions or chunks, and delete the rows, that are too old; return how many of the former.
 
-    A partition that is in use stays until the next time. Blocks; each one is a transaction.
+    One that is in use stays until the next time. Blocks; each one is a transaction.
     """
-    dropped = 0
+    dropped = _drop_chunks(connection, now)
     for table, name in connection.execute(
         "SELECT p.relname, c.relname FROM pg_catalog.pg_inherits i "
         "JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid "
@@ -128,6 +135,19 @@ def expire(connection: Connection, now: float) -> int:
                 ),
                 (now - days * DAY,),
             )
+    return dropped
+
+
+def _drop_chunks(connection: Connection, now: float) -> int:
+    schema = hypertables.extension_schema(connection)
+    dropped = 0
+    for table, days in KEPT_DAYS.items():
+        if schema is None or not hypertables.is_hypertable(connection, table):
+            continue
+        try:
+            dropped += hypertables.drop_old_chunks(connection, schema, table, now - days * DAY)
+        except errors.LockNotAvailable:
+            continue
     return dropped
 
 

@@ -2,13 +2,15 @@
 The tables in PostgreSQL, all in the schema ``gomd``, as numbered steps; a released step never changes.
 
 docs/history.md describes them for people who write their own SQL. Tables that grow with time are
-partitioned by day of UTC (`partitions`).
+partitioned by day of UTC (`partitions`); where the database has TimescaleDB they are `hypertables`.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
+from gomd.history.postgresql import hypertables
 from gomd.history.postgresql.connecting import Connection, DatabaseUnusable
 
 #: Held while tables and partitions are made, so that two collectors do not make them at once.
@@ -100,6 +102,8 @@ CREATE VIEW gomd.busiest AS
 """
 
 STEPS: Final = (_FIRST.replace("SAMPLE_COLUMNS", _SAMPLE_COLUMNS),)
+#: Ends the statement of a table that grows with time.
+_PARTITIONED: Final = " PARTITION BY RANGE (time)"
 #: What this gomd writes into its table ``version``.
 VERSION: Final = len(STEPS)
 
@@ -125,9 +129,15 @@ def upgrade(connection: Connection) -> None:
             connection.execute("CREATE SCHEMA IF NOT EXISTS gomd")
             connection.execute("CREATE TABLE gomd.version(version integer NOT NULL)")
             connection.execute("INSERT INTO gomd.version VALUES (0)")
+        timescaledb = hypertables.extension_schema(connection) if version == 0 else None
         for step in STEPS[version:]:
             for statement in step.split(";"):
-                connection.execute(statement)
+                if timescaledb is not None and statement.endswith(_PARTITIONED):
+                    connection.execute(statement.removesuffix(_PARTITIONED))
+                    [table] = re.findall(r"CREATE TABLE gomd\.(\w+)", statement)
+                    hypertables.make(connection, timescaledb, [table])
+                else:
+                    connection.execute(statement)
         connection.execute("UPDATE gomd.version SET version = %s", (VERSION,))
 
 
