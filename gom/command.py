@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -21,7 +20,7 @@ from gom.global_options import (
     wants_help,
 )
 from libgomd.errors import ConfigError, ConnectionLost, GomdError, MalformedReply, MalformedRequest
-from libgomd.stdfds import open_closed_streams
+from libgomd.stdfds import discard_output, open_closed_streams
 
 
 def run() -> int:
@@ -50,10 +49,10 @@ def main(argv: Sequence[str], hand_over: Callable[[str, Sequence[str]], None] | 
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of the output has closed it. Without this, Python reports its own buffer at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return BROKEN_PIPE
     except OSError as error:
+        discard_output()
         return fail(f"the answer cannot be written: {error.strerror}", REFUSED)
 
 

@@ -67,9 +67,40 @@ def _controls_others(descriptor: int) -> bool:
     try:
         found = os.fstat(descriptor)
         device = found.st_rdev if stat.S_ISCHR(found.st_mode) else 0
-        return any(_terminal_of(name) == device for name in os.listdir("/proc") if name.isdigit())
+        return any(
+            _terminal_of(name) == device and _is_same(name, found)
+            for name in os.listdir("/proc")
+            if name.isdigit()
+        )
     except OSError:
         return False
+
+
+def _is_same(pid: str, terminal: os.stat_result) -> bool:
+    """
+    Return whether the terminal of a process, of the same device number, is this one.
+
+    Each container has pseudo terminals of its own, which are numbered from 0 as those of the host are. They
+    are told apart by their file system, or, where another user's process does not let us see it, by whether
+    the process is in a PID namespace below ours.
+    """
+    for name in ("fd/0", "fd/1", "fd/2"):
+        try:
+            found = os.stat(f"/proc/{pid}/{name}")
+        except OSError:
+            continue
+        if found.st_rdev == terminal.st_rdev:
+            return found.st_dev == terminal.st_dev
+    return _namespaces_of(pid) == _namespaces_of("self")
+
+
+def _namespaces_of(pid: str) -> int:
+    """Return in how many PID namespaces a process is, as far as /proc shows them; 0 when it has ended."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            return next((len(line.split()) - 1 for line in file if line.startswith(b"NSpid:")), 0)
+    except OSError:
+        return 0
 
 
 def _terminal_of(pid: str) -> int | None:

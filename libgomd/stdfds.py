@@ -1,4 +1,4 @@
-"""Opens standard streams that the caller has closed, so that nothing else gets their descriptors."""
+"""Standard streams that the caller has closed, and an output that cannot be written."""
 
 from __future__ import annotations
 
@@ -25,6 +25,21 @@ def open_closed_streams() -> None:
         sys.stdout = _opened(1, "w", "surrogateescape")
     if sys.stderr is None:
         sys.stderr = _opened(2, "w", "backslashreplace")
+
+
+def discard_output() -> None:
+    """
+    Let what is still to be written to standard output go to /dev/null, because writing it has failed.
+
+    Without this Python tries again at its end, and reports the failure a second time in its own words and
+    with its own exit status.
+    """
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _open(descriptor: int) -> None:

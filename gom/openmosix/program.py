@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from libgomd import blocking
 from libgomd.errors import ConfigError, ConnectionLost, GomdError, MalformedReply, NotFound
 from libgomd.model import Node
-from libgomd.stdfds import open_closed_streams
+from libgomd.stdfds import discard_output, open_closed_streams
 from libgomd.wire.text import printable
 
 DONE, FAILED, NO_DAEMON, INTERRUPTED, BROKEN_PIPE = 0, 1, 3, 130, 141
@@ -38,10 +38,10 @@ def run(name: str, work: Work, argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of the output has closed it. Without this, Python reports its own buffer at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return BROKEN_PIPE
     except OSError as error:
+        discard_output()
         return _say(f"{name}: the answer cannot be written: {error.strerror}", FAILED)
 
 

@@ -174,17 +174,17 @@ def test_a_reader_who_has_enough_is_no_error(start: Start) -> None:
         assert gom.wait(10) == 141
 
 
-def test_a_full_disk_is_said(start: Start) -> None:
-    """The answer that could not be written is no success."""
+@pytest.mark.parametrize("words", [["load"], ["--help"], ["--version"]], ids=" ".join)
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["as usual", "unbuffered"])
+def test_a_full_disk_is_said(start: Start, words: list[str], unbuffered: str) -> None:
+    """The answer that could not be written is no success, whether Python writes it at once or at its end."""
     daemon = start({"load": "200 57"})
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
-            [*GOM, "-c", daemon.endpoint, "load"],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            timeout=10,
-            check=False,
-        )
+            [*GOM, "-c", daemon.endpoint, *words] if words == ["load"] else [*GOM, *words],
+            stdout=full, stderr=subprocess.PIPE, timeout=10, check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == b"gom: the answer cannot be written: No space left on device\n"
 

@@ -140,7 +140,10 @@ def test_a_command_has_nothing_of_the_daemons(daemon: Daemon) -> None:
 
 def test_signals_reach_the_command(daemon: Daemon) -> None:
     """Ctrl-C is the command's to handle: all of its processes get it."""
-    script = "import signal as s\ns.signal(2, lambda *_: exit(5))\nprint('up', flush=True)\ns.pause()"
+    script = (
+        "import signal as s, time\ns.signal(2, lambda *_: exit(5))\nprint('up', flush=True)\n"
+        "while True: time.sleep(0.1)"
+    )
     started = begin(daemon, "run", "python3", "-c", script, start_new_session=True)
     assert started.stdout is not None
     assert started.stdout.readline() == b"up\n"

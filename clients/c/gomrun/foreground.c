@@ -28,6 +28,31 @@ static dev_t terminal_of(const char *pid) {
     return makedev((packed >> 8) & 0xfff, (packed & 0xff) | ((packed >> 12) & 0xfff00));
 }
 
+/* In how many PID namespaces a process is, as far as /proc shows them; 0 when it has ended. */
+static int namespaces_of(const char *pid) {
+    char path[64], line[512];
+    int found = 0;
+    snprintf(path, sizeof path, "/proc/%.20s/status", pid);
+    FILE *file = fopen(path, "re");
+    while (file && !found && fgets(line, sizeof line, file))
+        if (strncmp(line, "NSpid:", 6) == 0)
+            for (char *rest, *word = strtok_r(line + 6, " \t\n", &rest); word; word = strtok_r(NULL, " \t\n", &rest)) found++;
+    if (file) fclose(file);
+    return found;
+}
+
+/* Whether the terminal of a process, of the same device number, is this one: each container numbers pseudo terminals of
+ * its own from 0. They are told apart by their file system, or, where that cannot be seen, by the PID namespace. */
+static int is_same(const char *pid, const struct stat *terminal) {
+    char path[64];
+    struct stat status;
+    for (int fd = 0; fd < 3; fd++) {
+        snprintf(path, sizeof path, "/proc/%.20s/fd/%d", pid, fd);
+        if (stat(path, &status) == 0 && status.st_rdev == terminal->st_rdev) return status.st_dev == terminal->st_dev;
+    }
+    return namespaces_of(pid) == namespaces_of("self");
+}
+
 static int controls_others(int fd) {
     struct stat status;
     if (fstat(fd, &status) != 0 || !S_ISCHR(status.st_mode)) return 0;
@@ -35,7 +60,8 @@ static int controls_others(int fd) {
     struct dirent *entry;
     int found = 0;
     while (proc && !found && (entry = readdir(proc)))
-        if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9') found = terminal_of(entry->d_name) == status.st_rdev;
+        if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9')
+            found = terminal_of(entry->d_name) == status.st_rdev && is_same(entry->d_name, &status);
     if (proc) closedir(proc);
     return found;
 }
