@@ -22,7 +22,7 @@ from gomd.config.settings import (
     TelnetSettings,
 )
 from libgomd.endpoints import SOCKET_NAME, Endpoint, Tcp, Unix
-from libgomd.wire.addresses import is_loopback, is_unspecified
+from libgomd.wire.addresses import is_link_local, is_loopback, is_unspecified
 
 #: Longest path of a unix socket, in bytes: sun_path of Linux less its NUL.
 MAX_SOCKET_PATH: Final = 107
@@ -123,6 +123,12 @@ def contradictions(config: Config) -> Iterator[tuple[tuple[Name, ...], str]]:
         yield (
             (("peers", "engine"), ("peers", "map_file")),
             "engine map needs [peers] map_file, the list of nodes",
+        )
+    if peers.engine == "swim" and is_link_local(peers.address):
+        yield (
+            (("peers", "address"), ("peers", "engine")),
+            f"engine swim cannot use {peers.address}, a link-local address: use engine heartbeat or "
+            "another address",
         )
     if peers.engine == "swim":
         for port in (peers.port, *(seed.port for seed in peers.seeds)):

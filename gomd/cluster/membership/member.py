@@ -104,11 +104,9 @@ class Member:
         ]
 
     def _hosts(self) -> tuple[str, tuple[str, ...]]:
-        """Return its address as users see it, that of IPv4 if it has one, and both if it has two."""
-        if self.second is None:
-            return self.address[0], ()
-        both = sorted((self.address[0], self.second[0]), key=is_ipv6)
-        return both[0], tuple(both)
+        """Return the address in use, and both, that of IPv4 first, if it has two."""
+        both = () if self.second is None else sorted((self.address[0], self.second[0]), key=is_ipv6)
+        return self.address[0], tuple(both)
 
     def node(self, now: float) -> Node:
         """

@@ -30,6 +30,7 @@ REFUSED = [
     ("peers.seeds=localhost:5428,10.0.0.256:5428", "10.0.0.256"),
     ("peers.seeds=localhost:65534 peers.engine=swim", "65535"),
     ("peers.engine=swim peers.port=65535", "65535"),
+    ("peers.engine=swim peers.address=fe80::1%eth0 peers.key_file=/k", "link-local"),
     ("peers.address=240.0.0.1", "address of this node"),
     ("peers.address=0.1.2.3", "address of this node"),
     ("peers.address=localhost", "address of this node"),
