@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from libgomd.errors import TimedOut, TooMany
+from libgomd.wire.addresses import shown
 from libgomd.wire.messages import MAX_NUMBER, Answer, ClockWarning, Question, Summary
 
 Address = tuple[str, int]
@@ -92,9 +93,9 @@ class Asker:
     def _try(self, pending: _Pending) -> None:
         if pending.tries == len(TRY_TIMEOUTS):
             self.unanswered += 1
-            host, port = pending.address
+            where = shown(*pending.address)
             self._fail(
-                pending, f"no answer from {host}:{port} after {pending.tries} tries: is it up, with our key?"
+                pending, f"no answer from {where} after {pending.tries} tries: is it up, with our key?"
             )
             return
         self.repeated += pending.tries > 0

@@ -221,7 +221,7 @@ class HostTransport:
         for address in addresses:
             self._network.send(host, datagram, length, address)
 
-    def multicast(self, message: Message) -> None:
+    def multicast(self, message: Message, everywhere: bool = True) -> None:
         """See `IPeerTransport.multicast`."""
         host, datagram, length = self._datagram(message, 1)
         self._network.multicast(host, datagram, length)

@@ -85,6 +85,7 @@ typedef struct {
     int64_t load; /* 100 is one busy process on a standard processor */
     int64_t speed, cpus, util, mem, rmem, tmem;
     double age; /* seconds */
+    const char *addresses; /* both, that of IPv4 first, with a comma between them, if it has two; else "" or NULL */
 } gomd_node_row_t;
 
 typedef struct {

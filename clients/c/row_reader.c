@@ -50,7 +50,31 @@ static int read_text(gomd_rows_t *rows, struct json *j, const char **text) {
     return GOMD_OK;
 }
 
-/* Jobs are the only rows with a list. */
+/* A list of texts, as one text with commas. */
+static int read_texts(gomd_rows_t *rows, struct json *j, const char **text) {
+    struct json counting = *j;
+    size_t room = 1, length;
+    if (!json_open(&counting, '[')) return bad(rows, "a list is expected");
+    for (int first = 1, more; (more = json_more(&counting, ']', first)) != 0; first = 0) {
+        if (more < 0 || json_peek(&counting) != '"') return bad(rows, "a list of texts is expected");
+        room += json_string_room(&counting) + 1;
+        if (!json_skip(&counting)) return bad(rows, "a text that is none");
+    }
+    char *to = space(rows, room);
+    if (!to) return GOMD_E_MEMORY;
+    *text = to;
+    *to = 0;
+    json_open(j, '[');
+    for (int first = 1; json_more(j, ']', first) > 0; first = 0) {
+        if (!first) *to++ = ',';
+        json_peek(j);
+        if (!json_string(j, to, &length)) return bad(rows, "a text that is none");
+        to += length;
+    }
+    return GOMD_OK;
+}
+
+/* Jobs are the only rows with a list of numbers. */
 static int read_integers(gomd_rows_t *rows, struct json *j, char *row) {
     gomd_job_t *job = (gomd_job_t *)(void *)row;
     struct json counting = *j;
@@ -98,6 +122,8 @@ static int read_field(gomd_rows_t *rows, struct json *j, const struct field *fie
     }
     case INTEGERS:
         return read_integers(rows, j, row);
+    case TEXTS:
+        return read_texts(rows, j, (const char **)(void *)at);
     }
     return bad(rows, "no JSON");
 }

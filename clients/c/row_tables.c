@@ -17,7 +17,7 @@ static const struct field node_fields[] = {
     R(INTEGER, gomd_node_row_t, status), R(BOOLEAN, gomd_node_row_t, up), RN(INTEGER, gomd_node_row_t, load),
     RN(INTEGER, gomd_node_row_t, speed), RN(INTEGER, gomd_node_row_t, cpus), RN(INTEGER, gomd_node_row_t, util),
     RN(INTEGER, gomd_node_row_t, mem), RN(INTEGER, gomd_node_row_t, rmem), RN(INTEGER, gomd_node_row_t, tmem),
-    RN(NUMBER, gomd_node_row_t, age), LAST};
+    RN(NUMBER, gomd_node_row_t, age), O(TEXTS, gomd_node_row_t, addresses), LAST};
 
 static const struct field process_fields[] = {
     O(INTEGER, gomd_process_t, node), O(INTEGER, gomd_process_t, home), O(INTEGER, gomd_process_t, pid),

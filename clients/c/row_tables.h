@@ -7,7 +7,7 @@
 #include "json.h"
 #include "rows.h"
 
-enum type { INTEGER, NUMBER, BOOLEAN, TEXT, SCALAR, INTEGERS };
+enum type { INTEGER, NUMBER, BOOLEAN, TEXT, SCALAR, INTEGERS, TEXTS };
 
 struct field {
     const char *name;

@@ -70,8 +70,13 @@ def read_records(records: Sequence[bytes], size: int, position: int) -> bytes:
 
 
 def config(ranges: Sequence[NodeRange]) -> bytes:
-    """Return admin/config: a record for each range of nodes with consecutive ids and addresses."""
+    """
+    Return admin/config: a record for each range of nodes with consecutive ids and addresses.
+
+    It has no room for IPv6 addresses: nodes without an IPv4 address are left out.
+    """
     return b"".join(
         _RANGE.pack(each.first, socket.AF_INET, 0, socket.inet_aton(str(each.address)), each.count)
         for each in ranges
+        if ":" not in each.address
     )

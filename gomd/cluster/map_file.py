@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from libgomd.errors import ConfigError
 from libgomd.model import MAX_NODE_ID
+from libgomd.wire.addresses import Host, is_link_local, parse_host, zone_of
 
 #: Maximum number of lines of a map.
 MAX_LINES: Final = 100_000
-_LAST_ADDRESS: Final = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,24 +20,25 @@ class NodeMap:
     The nodes of a map.
 
     :ivar names: host names by node id, for the nodes that the map names by host.
-    :ivar addresses: IPv4 addresses by node id, in the order of ids. The first address of a node is used to
-        contact it; the others are its aliases.
+    :ivar addresses: addresses by node id, in the order of ids. The first address of a family is used to
+        contact a node; the others are its aliases.
     """
 
     names: dict[int, str]
     addresses: dict[int, tuple[str, ...]]
 
 
-def parse_map(text: str, path: str, resolve: Callable[[str], str]) -> NodeMap:
+def parse_map(text: str, path: str, resolve: Callable[[str], Sequence[str]]) -> NodeMap:
     """
     Return the nodes of a map.
 
     Each line has a first id, the address or host of that node, and a count. A range of ``count`` nodes has
-    consecutive ids and addresses. A count of ALIAS, or 0, gives a node of an earlier line one more address.
-    A ``#`` begins a comment.
+    consecutive ids and addresses. A count of ALIAS, or 0, gives a node of an earlier line one more address,
+    of either family: so does a host that has an IPv4 and an IPv6 address. An IPv6 address may stand in
+    brackets. A ``#`` begins a comment.
 
     :param path: path of the file, for error messages.
-    :param resolve: returns the IPv4 address of a host; may block.
+    :param resolve: returns the addresses of a host, one of each family at most; may block.
     :raises ConfigError: with every mistake and its line.
     """
     reader = _Reader(path, resolve)
@@ -62,7 +62,7 @@ def parse_map(text: str, path: str, resolve: Callable[[str], str]) -> NodeMap:
 class _Reader:
     """The part of a map that was parsed so far."""
 
-    def __init__(self, path: str, resolve: Callable[[str], str]) -> None:
+    def __init__(self, path: str, resolve: Callable[[str], Sequence[str]]) -> None:
         self._resolve = resolve
         self.mistakes: list[str] = []
         self.names: dict[int, str] = {}
@@ -75,12 +75,13 @@ class _Reader:
         if len(fields) != 3:
             raise ValueError(f"{len(fields)} fields instead of three: first-id address count")
         first = _number(fields[0], "first-id", 1, MAX_NODE_ID)
-        address = self._address(fields[1])
+        address, *others = self._addresses(fields[1])
         if fields[2].upper() in ("ALIAS", "0"):
             if first not in self.addresses:
                 raise ValueError(f"an alias of node {first}, which no line above defines")
-            self._own(first, [str(address)])
-            self.addresses[first].append(str(address))
+            for each in (address, *others):
+                self._own(first, [str(each)])
+                self.addresses[first].append(str(each))
             return
         count = _number(fields[2], "count", 1, MAX_NODE_ID)
         last = first + count - 1
@@ -88,29 +89,39 @@ class _Reader:
             raise ValueError(
                 f"{count} nodes from {first} on end at {last}, but the highest id is {MAX_NODE_ID}"
             )
-        if int(address) + count - 1 > _LAST_ADDRESS:
-            raise ValueError(f"{count} addresses from {address} on go past 255.255.255.255")
+        if int(address) + count - 1 > 2**address.max_prefixlen - 1:
+            raise ValueError(
+                f"{count} addresses from {address} on go past {type(address)(2**address.max_prefixlen - 1)}"
+            )
+        if count > 1 and is_link_local(str(address)):
+            raise ValueError(
+                f"{address} is a link-local address, which no other one follows: one line for each"
+            )
         taken = next((node for node in range(first, last + 1) if node in self.addresses), None)
         if taken is not None:
             raise ValueError(f"node {taken} is in line {self._lines[taken]} already")
-        hosts = [str(address + offset) for offset in range(count)]
+        hosts = [str(address + offset) if offset else str(address) for offset in range(count)]
         self._own(first, hosts)
         for node, host in zip(range(first, last + 1), hosts, strict=True):
             self.addresses[node] = [host]
             self._lines[node] = line
-        if fields[1] != str(address):
+        if self._is_name(fields[1]):
             self.names[first] = fields[1]
+            for each in others:
+                self._own(first, [str(each)])
+                self.addresses[first].append(str(each))
 
-    def _address(self, text: str) -> ipaddress.IPv4Address:
+    @staticmethod
+    def _is_name(text: str) -> bool:
+        return ":" not in text and not all(part.isdigit() for part in text.split("."))
+
+    def _addresses(self, text: str) -> list[Host]:
+        if not self._is_name(text):
+            return [_address(text[1:-1] if text.startswith("[") and text.endswith("]") else text)]
         try:
-            return ipaddress.IPv4Address(text)
-        except ValueError:
-            if all(part.isdigit() for part in text.split(".")):
-                raise ValueError(f"{text} is no IPv4 address") from None
-        try:
-            return ipaddress.IPv4Address(self._resolve(text))
+            return [_address(each) for each in self._resolve(text)]
         except (OSError, ValueError) as error:
-            raise ValueError(f"the host {text} has no IPv4 address: {error}") from None
+            raise ValueError(f"the host {text} has no address: {error}") from None
 
     def _own(self, first: int, hosts: list[str]) -> None:
         """Note which nodes have these addresses. :raises ValueError: another line has one of them."""
@@ -125,3 +136,15 @@ def _number(text: str, what: str, least: int, most: int) -> int:
     if not (text.isascii() and text.isdigit()) or len(text) > 9 or not least <= int(text) <= most:
         raise ValueError(f"{what} {text!r} must be a whole number from {least} to {most}")
     return int(text)
+
+
+def _address(text: str) -> Host:
+    """Return the address that ``text`` is. :raises ValueError: it is none that other nodes could use."""
+    try:
+        found = parse_host(text)
+    except ValueError:
+        family = "IPv6" if ":" in text else "IPv4"
+        raise ValueError(f"{text} is no {family} address") from None
+    if is_link_local(str(found)) and not zone_of(str(found)):
+        raise ValueError(f"{text} is link-local: name its interface, such as {found}%eth0")
+    return found

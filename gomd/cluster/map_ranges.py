@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 
 from libgomd.model import Node
+from libgomd.wire.addresses import is_link_local, parse_host
 
 
 def ranges_of(nodes: Iterable[Node]) -> list[tuple[int, str, int]]:
@@ -18,9 +18,15 @@ def ranges_of(nodes: Iterable[Node]) -> list[tuple[int, str, int]]:
     for node in sorted(nodes, key=lambda each: each.id):
         if ranges:
             first, address, count = ranges[-1]
-            follows = int(ipaddress.IPv4Address(address)) + count == int(ipaddress.IPv4Address(node.address))
-            if node.id == first + count and follows:
+            if node.id == first + count and _follows(address, count, node.address):
                 ranges[-1] = (first, address, count + 1)
                 continue
         ranges.append((node.id, node.address, 1))
     return ranges
+
+
+def _follows(first: str, count: int, address: str) -> bool:
+    """Return whether ``address`` is ``count`` above ``first``, in the same family. No link-local one is."""
+    one, other = parse_host(first), parse_host(address)
+    same = one.version == other.version and not (is_link_local(first) or is_link_local(address))
+    return same and int(one) + count == int(other)

@@ -1,7 +1,7 @@
 """
 The addresses of `[peers] seeds`: names are resolved again periodically while gomd runs.
 
-Theory of operation. An IPv4 address is used as it is. A name is looked up on a thread when the daemon starts
+Theory of operation. An address is used as it is. A name is looked up on a thread when the daemon starts
 and again every `REFRESH_INTERVAL` seconds, because its addresses change: a node may start later than its
 DNS entry exists, or get another address. All addresses of a name are contacted. A new answer replaces the
 previous one; a failed look-up keeps it. A look-up that hangs occupies one thread, and the name is not looked
@@ -10,7 +10,6 @@ up again before that thread has returned, so a silent name server costs one thre
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
@@ -23,6 +22,7 @@ from twisted.logger import Logger
 from gomd.cluster.membership.transport import Address
 from gomd.interfaces import IThreads
 from libgomd.errors import GomdError, TimedOut
+from libgomd.wire.addresses import is_link_local, is_one_host, parse_host, unmapped, zone_of
 
 #: Seconds until a name is looked up again: after a success, and after a failure.
 REFRESH_INTERVAL: Final = 60.0
@@ -36,16 +36,16 @@ MAX_ADDRESSES: Final = 16
 
 def look_up(host: str) -> tuple[str, ...]:
     """
-    Return the IPv4 unicast addresses of ``host``. Blocks.
+    Return the unicast addresses of ``host``, IPv4 (A) and IPv6 (AAAA). Blocks.
 
     :raises OSError: there are none; the text says why.
     """
     try:
-        found = socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_DGRAM)
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
     except UnicodeError as error:  # raised by the codec that encodes names
         raise OSError(f"it is not a host name ({error})") from error
-    hosts = dict.fromkeys(str(address[0]) for *_, address in found)
-    usable = tuple(each for each in hosts if _is_one_host(each))[:MAX_ADDRESSES]
+    hosts = dict.fromkeys(unmapped(str(address[0])) for *_, address in found)
+    usable = tuple(each for each in hosts if _is_usable(each))[:MAX_ADDRESSES]
     if not usable:
         raise OSError(f"no single node has the address {next(iter(hosts), 'that it has')}")
     return usable
@@ -64,7 +64,7 @@ def numeric_seeds(seeds: Sequence[Address]) -> tuple[Address, ...]:
 def is_name(host: str) -> bool:
     """Return whether ``host`` is a name that must be looked up."""
     try:
-        ipaddress.IPv4Address(host)
+        parse_host(host)
     except ValueError:
         return True
     return False
@@ -189,6 +189,6 @@ class Seeds:
             self._changed(addresses)
 
 
-def _is_one_host(address: str) -> bool:
-    found = ipaddress.IPv4Address(address)
-    return not (found.is_multicast or found.is_reserved or address.startswith("0."))
+def _is_usable(address: str) -> bool:
+    """Return whether it is the address of one node; one that is link-local needs its interface."""
+    return is_one_host(parse_host(address)) and not (is_link_local(address) and not zone_of(address))

@@ -4,35 +4,101 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from typing import Final
 
 from gomd.config import scalars
 from gomd.config.scalars import Refused, listed, shown, unquoted
 from libgomd.endpoints import Endpoint, Tcp, Unix
+from libgomd.wire.addresses import (
+    Host,
+    is_link_local,
+    is_loopback,
+    is_one_host,
+    parse_host,
+    zone_of,
+)
 
 _DIGITS_AND_DOTS = re.compile(r"[0-9.]+")
 _PORT = re.compile(r"[0-9]{1,5}")
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
-_THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")
 _TWISTED = re.compile(r"tcp:([0-9]+):interface=(.+)")
 
 
-def own_address(value: str) -> str:
-    """Check the IPv4 address of this node, from which it answers its peers."""
-    text = unquoted(value)
-    found = _ipv4(text)
-    if found is None or not (is_one_host(found) or found.is_unspecified):
-        raise Refused("must be an IPv4 address of this node, such as 10.0.0.1")
-    return text
+#: The groups of the announcements. ff15: for one site, not assigned by anybody; the rest is "gomd".
+GROUP: Final = Tcp("239.192.0.1", 5429)
+GROUP_IPV6: Final = "ff15::676f:6d64"
+_FREE_GROUPS = ipaddress.IPv6Network("ff10::/12")
 
 
-def multicast(value: str) -> Tcp:
-    """Check the multicast group and port for announcements."""
-    found = _host_port(unquoted(value))
-    group = _ipv4(found.host) if found else None
-    if found is None or group is None or not group.is_multicast:
-        raise Refused("must be ADDRESS:PORT with an IPv4 multicast address, such as 239.192.0.1:5429")
-    return found
+def own_addresses(value: str) -> tuple[str, ...]:
+    """
+    Check the addresses of this node, from which it answers its peers: one of IPv4, one of IPv6, or both.
+
+    They are returned in this order, as the kernel writes them.
+    """
+    found: dict[bool, str] = {}
+    for item in listed(value):
+        address = _own_address(item)
+        if (":" in address) in found:
+            raise Refused(
+                f"must be one IPv4 address, one IPv6 address, or one of each; {shown(item)} is a second one"
+            )
+        found[":" in address] = address
+    if not found:
+        raise Refused("must be an address of this node, such as 10.0.0.1 or fd00::1")
+    if len({is_loopback(each) for each in found.values()}) > 1:
+        raise Refused(
+            "must be two addresses for the other nodes, or two of this machine alone, not one of each"
+        )
+    return tuple(found[ipv6] for ipv6 in sorted(found))
+
+
+def _own_address(text: str) -> str:
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        found = parse_host(bare)
+    except ValueError:
+        found = None
+    if found is None or ("." in bare and ":" in bare) or not (is_one_host(found) or found.is_unspecified):
+        raise Refused(
+            "must be an IPv4 or IPv6 address of this node, such as 10.0.0.1 or fd00::1; "
+            f"{shown(text)} is none"
+        )
+    if is_link_local(str(found)) and not zone_of(str(found)):
+        raise Refused(f"must name the interface of a link-local address, such as {found}%eth0")
+    return str(found)
+
+
+def groups(value: str) -> tuple[Tcp, Tcp]:
+    """
+    Check the multicast groups and ports for announcements, of IPv4, IPv6 or both.
+
+    Where one family is not named, its group is the usual one, at the port of the other one.
+    """
+    found: dict[bool, Tcp] = {}
+    for item in listed(value):
+        group = _host_port(item)
+        try:
+            address = parse_host(group.host) if group else None
+        except ValueError:
+            address = None
+        if group is None or address is None or not _is_free_group(address) or zone_of(group.host):
+            raise Refused(
+                "must be ADDRESS:PORT with a multicast address, such as 239.192.0.1:5429 or "
+                f"[{GROUP_IPV6}]:5429; {shown(item)} is not"
+            )
+        if found.setdefault(":" in group.host, group) is not group:
+            raise Refused(f"must be one group of IPv4 and one of IPv6 at most; {shown(item)} is a second one")
+    if not found:
+        raise Refused("must be ADDRESS:PORT with a multicast address, such as 239.192.0.1:5429")
+    one = next(iter(found.values()))
+    return found.get(False, Tcp(GROUP.host, one.port)), found.get(True, Tcp(GROUP_IPV6, one.port))
+
+
+def _is_free_group(address: Host) -> bool:
+    """Return whether a group may be used: of IPv6 those only that nobody has assigned to another purpose."""
+    return address.is_multicast if address.version == 4 else address in _FREE_GROUPS
 
 
 def seeds(value: str) -> tuple[Tcp, ...]:
@@ -46,17 +112,24 @@ def seeds(value: str) -> tuple[Tcp, ...]:
         seed = _host_port(item)
         if seed is None:
             raise Refused(
-                f"must be HOST:PORT, such as 10.0.0.1:5428, several with commas; {shown(item)} is not"
+                "must be HOST:PORT, such as 10.0.0.1:5428 or [fd00::1]:5428, several with commas; "
+                f"{shown(item)} is not"
             )
-        if ":" in seed.host:
-            raise Refused(f"must be IPv4 addresses or names: the peers speak IPv4 only; {shown(item)} is not")
-        address = _ipv4(seed.host)
+        try:
+            address = parse_host(seed.host)
+        except ValueError:
+            address = None  # a name
         if address is not None and not is_one_host(address):
             raise Refused(
                 f"must be addresses of single nodes, such as 10.0.0.1:5428; {shown(item)} is none "
                 "(multicast is [peers] multicast)"
             )
-        found[seed] = None
+        if address is not None and is_link_local(seed.host) and not zone_of(seed.host):
+            raise Refused(
+                f"must name the interface of a link-local address, such as [{seed.host}%eth0]:{seed.port}; "
+                f"{shown(item)} does not"
+            )
+        found[seed if address is None else Tcp(str(address), seed.port)] = None
     return tuple(found)
 
 
@@ -68,11 +141,6 @@ def hosts(value: str) -> tuple[str, ...]:
             raise Refused(f"must be names without ports, such as gomd.example.org; {shown(item)} is not")
         found[item.lower().removesuffix(".")] = None
     return tuple(found)
-
-
-def is_one_host(address: ipaddress.IPv4Address) -> bool:
-    """Return whether ``address`` is that of a single host: not multicast, broadcast, reserved or 0.x."""
-    return not (address.is_multicast or address.is_reserved or address in _THIS_NETWORK)
 
 
 def endpoint(value: str) -> Endpoint | None:
@@ -117,7 +185,7 @@ def _host_port(text: str, min_port: int = 1) -> Tcp | None:
         return None
     if host.startswith("[") and host.endswith("]"):
         try:
-            return Tcp(str(ipaddress.IPv6Address(host[1:-1])), int(port))
+            return Tcp(str(parse_host(host[1:-1])), int(port)) if ":" in host else None
         except ValueError:
             return None
     if not _HOST.fullmatch(host) or (_DIGITS_AND_DOTS.fullmatch(host) and _ipv4(host) is None):

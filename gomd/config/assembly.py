@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Callable, Iterator
 from types import MappingProxyType
@@ -23,6 +22,7 @@ from gomd.config.settings import (
     TelnetSettings,
 )
 from libgomd.endpoints import SOCKET_NAME, Endpoint, Tcp, Unix
+from libgomd.wire.addresses import is_link_local, is_loopback, is_unspecified
 
 #: Longest path of a unix socket, in bytes: sun_path of Linux less its NUL.
 MAX_SOCKET_PATH: Final = 107
@@ -75,6 +75,10 @@ def assemble(
     }
     here = base(("peers", "key_file"))
     keys = tuple(os.path.normpath(os.path.join(here, each)) for each in values["peers"]["key_file"])
+    values["peers"] |= {
+        "addresses": values["peers"].pop("address"),
+        "groups": values["peers"].pop("multicast"),
+    }
     values["peers"] |= {"key_file": keys, "map_file": resolved("peers", "map_file")}
     values["history"] |= {
         "path": resolved("history", "path", os.path.join(state, "samples")),
@@ -108,16 +112,23 @@ def assemble(
 def contradictions(config: Config) -> Iterator[tuple[tuple[Name, ...], str]]:
     """Yield contradictions: the settings concerned, the one to correct first, and a sentence."""
     peers = config.peers
-    if not ipaddress.IPv4Address(peers.address).is_loopback and not peers.key_file:
+    if not is_loopback(peers.address) and not peers.key_file:
         yield (
             (("peers", "address"), ("peers", "key_file")),
-            f"{peers.address} is open to other machines and there is no [peers] key_file: "
-            "make one with `gom key new FILE` and set key_file to it, or use address 127.0.0.1",
+            f"{' and '.join(peers.addresses)} {'are' if len(peers.addresses) > 1 else 'is'} open to other "
+            "machines and there is no [peers] key_file: make one with `gom key new FILE` and set key_file to "
+            "it, or use address 127.0.0.1",
         )
     if peers.engine == "map" and not peers.map_file:
         yield (
             (("peers", "engine"), ("peers", "map_file")),
             "engine map needs [peers] map_file, the list of nodes",
+        )
+    if peers.engine == "swim" and is_link_local(peers.address):
+        yield (
+            (("peers", "address"), ("peers", "engine")),
+            f"engine swim cannot use {peers.address}, a link-local address: use engine heartbeat or "
+            "another address",
         )
     if peers.engine == "swim":
         for port in (peers.port, *(seed.port for seed in peers.seeds)):
@@ -127,11 +138,13 @@ def contradictions(config: Config) -> Iterator[tuple[tuple[Name, ...], str]]:
                     f"engine swim listens {SWIM_PORT_OFFSET} above {port}, and the highest port is "
                     f"{MAX_PORT}: choose a lower port",
                 )
-    if peers.discovery and peers.port == peers.multicast.port and _is_wildcard(peers.address):
-        yield (
-            (("peers", "multicast"), ("peers", "port"), ("peers", "address")),
-            f"[peers] port takes {peers.port} at all addresses: choose another port for [peers] multicast",
-        )
+    for address in filter(is_unspecified, peers.addresses):
+        if peers.discovery and peers.port == peers.groups[":" in address].port:
+            yield (
+                (("peers", "multicast"), ("peers", "port"), ("peers", "address")),
+                f"[peers] port takes {peers.port} at all addresses: choose another port for "
+                "[peers] multicast",
+            )
     if config.manhole.endpoint and not config.manhole.authorized_keys:
         yield (
             (("manhole", "endpoint"), ("manhole", "authorized_keys")),
@@ -146,7 +159,10 @@ def contradictions(config: Config) -> Iterator[tuple[tuple[Name, ...], str]]:
 
 
 def _clashes(config: Config) -> Iterator[tuple[tuple[Name, ...], str]]:
-    taken: list[tuple[Endpoint, Name]] = [(Tcp(config.peers.address, config.peers.port), ("peers", "port"))]
+    peers = config.peers
+    taken: list[tuple[Endpoint, Name]] = [
+        (Tcp(each, peers.port), ("peers", "port")) for each in peers.addresses
+    ]
     named = [(("telnet", "endpoints"), endpoint) for endpoint in config.telnet.endpoints]
     named += [(("http", "endpoint"), config.http.endpoint)] if config.http.endpoint else []
     named += [(("ganglia", "endpoint"), config.ganglia.endpoint)] if config.ganglia.endpoint else []
@@ -175,7 +191,3 @@ def _is_same_place(one: Endpoint, other: Endpoint) -> bool:
         return False
     hosts = {one.host, other.host}
     return len(hosts) == 1 or "::" in hosts or ("0.0.0.0" in hosts and not any(":" in each for each in hosts))
-
-
-def _is_wildcard(address: str) -> bool:
-    return ipaddress.IPv4Address(address).is_unspecified

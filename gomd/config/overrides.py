@@ -9,11 +9,12 @@ from libgomd.errors import ConfigError
 
 #: The short options of `twistd gomd` and their lines in `--help`.
 SHORT_OPTIONS: Final[Mapping[str, str]] = {
-    "node-id": "number of this node, 1 to 65535; 0 for the low 16 bits of its IPv4 address",
+    "node-id": "number of this node, 1 to 65535; 0 for the low 16 bits of its IPv4 address, or, without "
+    "one, a number made of the machine id",
     "name": "name of this node; by default the host's",
     "telnet": "where the telnet line listens, tcp:HOST:PORT or unix:PATH; beside a tcp endpoint "
     "the unix socket in the state directory stays",
-    "peers": "HOST:PORT at which the other nodes reach this one",
+    "peers": "ADDRESS:PORT at which the other nodes reach this one, [ADDRESS]:PORT for IPv6",
     "http": "where the page, the API and metrics are served, tcp:HOST:PORT or unix:PATH",
     "state-dir": "directory for the files that the daemon keeps",
     "source": "where the node's values come from: linux, openmosix or memory",
@@ -55,6 +56,10 @@ def overrides_for(option: str, value: str) -> tuple[str, ...]:
         host, colon, port = value.rpartition(":")
         if not (host and colon and port):
             raise ConfigError([f"--peers {value}: must be HOST:PORT, such as 10.0.0.1:5428"])
+        if ":" in host and not (host.startswith("[") and host.endswith("]")):
+            raise ConfigError(
+                [f"--peers {value}: an IPv6 address stands in brackets, such as [fd00::1]:5428"]
+            )
         return (f"peers.address={host}", f"peers.port={port}")
     return (f"{_PLAIN[option]}={value}",)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from libgomd.endpoints import Endpoint, Unix
+from libgomd.wire.addresses import is_loopback
 
 
 def on_this_machine(endpoint: Endpoint) -> bool:
@@ -15,7 +14,4 @@ def on_this_machine(endpoint: Endpoint) -> bool:
     """
     if isinstance(endpoint, Unix) or endpoint.host == "localhost":
         return True
-    try:
-        return ipaddress.ip_address(endpoint.host).is_loopback
-    except ValueError:
-        return False
+    return is_loopback(endpoint.host)

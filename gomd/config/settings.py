@@ -27,6 +27,10 @@ LIVE: Final = frozenset(
 )  # fmt: skip
 
 
+#: Names of fields that hold several values of one setting, and the name of the setting.
+_SETTING_OF: Final = {"addresses": "address", "groups": "multicast"}
+
+
 @dataclass(frozen=True, slots=True)
 class NodeSettings:
     """[node]. ``id`` 0: low 16 bits of the IPv4 address. ``speed`` 0: measure. ``sspeed`` 0: as kept."""
@@ -58,12 +62,16 @@ class TelnetSettings:
 
 @dataclass(frozen=True, slots=True)
 class PeersSettings:
-    """[peers]. ``key_file``: none (STATE/key), one, or two while it is changed; ``address`` is IPv4."""
+    """
+    [peers]. ``key_file``: none (STATE/key), one, or two while it is changed.
 
-    address: str
+    ``addresses``: one or two, that of IPv4 first. ``groups``: of IPv4 and of IPv6, in this order.
+    """
+
+    addresses: tuple[str, ...]
     port: int
     discovery: bool
-    multicast: Tcp
+    groups: tuple[Tcp, Tcp]
     seeds: tuple[Tcp, ...]
     key_file: tuple[str, ...]
     admin_from_peers: bool
@@ -72,6 +80,16 @@ class PeersSettings:
     map_file: str
     forget: float
     max_nodes: int
+
+    @property
+    def address(self) -> str:
+        """The first of the addresses: that of IPv4 if there is one."""
+        return self.addresses[0]
+
+    @property
+    def multicast(self) -> Tcp:
+        """The multicast group of IPv4."""
+        return self.groups[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +217,8 @@ class Config:
                 yield section.name, dict(value)
             elif section.name not in ("path", "warnings"):
                 for key in fields(value):
-                    yield f"{section.name}.{key.name}", getattr(value, key.name)
+                    name = _SETTING_OF.get(key.name, key.name)
+                    yield f"{section.name}.{name}", getattr(value, key.name)
 
     def changes(self, other: Config) -> Changes:
         """Return the settings that differ in ``other``, split by whether a running daemon can apply them."""

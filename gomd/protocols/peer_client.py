@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Hashable, Iterable
+from collections.abc import AsyncGenerator, Callable, Hashable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 from weakref import WeakSet
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
-from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
@@ -37,6 +37,7 @@ from libgomd.questions import Asker
 from libgomd.replies import Reply
 from libgomd.row_queue import RowQueue
 from libgomd.tls import peer_node
+from libgomd.wire.addresses import is_ipv6
 from libgomd.wire.lines import BLOCK, OK, Request
 from libgomd.wire.messages import MAX_PACKET, Answer, Question
 
@@ -66,11 +67,17 @@ ROWS_PER_CHUNK = 50
 
 
 class Contact(NamedTuple):
-    """How a daemon is reached: its IPv4 address, and its ports for datagrams and for streams (0: none)."""
+    """
+    How a daemon is reached: its address, and its ports for datagrams and for streams (0: none).
+
+    :ivar others: its address of the other family, if it has one: streams go there when ``host`` is not
+        reached.
+    """
 
     host: str
     port: int
     stream_port: int
+    others: tuple[str, ...] = ()
 
 
 @implementer(IPeers)
@@ -79,7 +86,8 @@ class PeerClient:
     Sends requests to the daemons of other nodes.
 
     :param contact: returns how a node is reached, None if that is not known.
-    :param tls: makes the TLS of a stream. :param own_address: the address to connect from.
+    :param tls: makes the TLS of a stream. :param own_addresses: those to connect from, one of a family at
+        most.
     """
 
     def __init__(
@@ -89,14 +97,14 @@ class PeerClient:
         asker: Asker,
         contact: Callable[[int], Contact | None],
         tls: Any,
-        own_address: str,
+        own_addresses: Sequence[str],
     ) -> None:
         self._reactor = reactor
         self._clock = clock
         self._asker = asker
         self._contact = contact
         self.tls = tls
-        self._own_address = own_address
+        self._own_addresses = {is_ipv6(each): each for each in own_addresses}
         self._handshake_limits: dict[int, DeferredSemaphore] = {}
         self._open: WeakSet[LineConnection] = WeakSet()
         self._idle = IdleStreams(clock)
@@ -260,17 +268,7 @@ class PeerClient:
 
     async def _handshake(self, node: Node, contact: Contact) -> LineConnection:
         """Connect, and wait for the greeting. :raises ConnectionLost: the peer closed it before that."""
-        endpoint: IStreamClientEndpoint = wrapClientTLS(
-            self.tls,
-            TCP4ClientEndpoint(
-                self._reactor, contact.host, contact.stream_port, CONNECT_TIMEOUT, (self._own_address, 0)
-            ),
-        )
-        try:
-            connection = await endpoint.connect(_Streams())
-        except (ConnectError, OSError) as error:
-            raise PeerUnreachable(f"node {node.id} {node.name} cannot be reached: {error}") from error
-        assert isinstance(connection, LineConnection)
+        connection = await self._reach(node, contact)
         try:
             await self._within(GREETING_TIMEOUT, connection.greeted, node)
             self._check_peer(connection, node)
@@ -281,6 +279,26 @@ class PeerClient:
             raise
         self._open.add(connection)
         return connection
+
+    async def _reach(self, node: Node, contact: Contact) -> LineConnection:
+        """Connect to a node, at its other address when the first is not reached. :raises PeerUnreachable: at
+        none."""
+        why: Exception | str = "this node has no address of its family, IPv4 or IPv6: see [peers] address"
+        for host in (contact.host, *contact.others):
+            own = self._own_addresses.get(is_ipv6(host))
+            if own is None:
+                continue
+            way = TCP6ClientEndpoint if is_ipv6(host) else TCP4ClientEndpoint
+            plain = way(self._reactor, host, contact.stream_port, CONNECT_TIMEOUT, (own, 0))
+            endpoint: IStreamClientEndpoint = wrapClientTLS(self.tls, plain)
+            try:
+                connection = await endpoint.connect(_Streams())
+            except (ConnectError, OSError) as error:
+                why = error
+            else:
+                assert isinstance(connection, LineConnection)
+                return connection
+        raise PeerUnreachable(f"node {node.id} {node.name} cannot be reached: {why}")
 
     def drop(self, believed: Callable[[Any], bool]) -> None:
         """Abort the streams to peers whose certificates are not accepted any more."""

@@ -21,6 +21,7 @@ from libgomd.errors import MalformedDatagram
 from libgomd.model import Counter
 from libgomd.questions import Address, Asker
 from libgomd.wallclock import Wall
+from libgomd.wire.addresses import is_ipv6
 from libgomd.wire.datagrams import Sealer, open_sealed
 from libgomd.wire.messages import Answer, ClockWarning, Datagram, Message, Question, ReplayWarning, Summary
 from libgomd.wire.replay import ReplayWindow, Verdict
@@ -40,8 +41,11 @@ class PeerProtocol(DatagramProtocol):
     :param keys: the cluster's; the first one seals. :param own_id: this node's id.
     :param wall: gives the time that datagrams are stamped with and checked against.
     :param random: gives that many random bytes, as os.urandom.
-    :param group: multicast address and port of the announcements, None for no multicast.
+    :param groups: multicast addresses and ports of the announcements, that of the first family first; empty
+        for no multicast.
     :param report: told when datagrams cannot be sent for a while, see `SendFailures`; None tells nobody.
+    :ivar ipv6_transport: the port of this node's IPv6 address; None without one. ``transport`` is that of
+        IPv4.
     :ivar instance: identifies this start of the daemon: milliseconds since the epoch.
     :ivar answer: answers a question about this node; None drops questions.
     :ivar membership: gets all messages but questions and answers; None drops them.
@@ -59,14 +63,15 @@ class PeerProtocol(DatagramProtocol):
         clock: IReactorTime,
         wall: Wall,
         random: Callable[[int], bytes],
-        group: Address | None = None,
+        groups: Sequence[Address] = (),
         max_senders: int = 4096,
         report: Callable[[bool, str], None] | None = None,
     ) -> None:
         self.answer: Answering | None = None
         self.membership: MembershipListener | None = None
         self.asker = Asker(clock, self._ask, random)
-        self._group = group
+        self._groups = tuple(groups)
+        self.ipv6_transport: Any = None
         self._keys = keys
         self._own_id = own_id
         self.instance = instance
@@ -104,20 +109,24 @@ class PeerProtocol(DatagramProtocol):
         for address in addresses:
             self._write(packet, address)
 
-    def multicast(self, message: Message) -> None:
+    def multicast(self, message: Message, everywhere: bool = True) -> None:
         """See `IPeerTransport.multicast`; without a group nothing is sent."""
-        if self._group is not None:
-            self.send(message, [self._group])
+        for group in self._groups if everywhere else self._groups[:1]:
+            self.send(message, [group])  # sealed for each: who gets both would take one for a replay
 
     def _ask(self, question: Question, address: Address) -> None:
         self.send(question, [address])
 
     def _write(self, packet: bytes, address: Address) -> None:
-        """Send a packet. If the network cannot be reached, the packet is lost and counted."""
-        if self.transport is None:
+        """
+        Send a packet. If the network cannot be reached, the packet is lost and counted; one to a family of
+        which this node has no address is not.
+        """
+        transport = self.ipv6_transport if is_ipv6(address[0]) else self.transport
+        if transport is None:
             return
         try:
-            self.transport.write(packet, address)
+            transport.write(packet, address)
         except OSError as error:
             self._unsent += 1
             self._send_failures.failed(address, error, self._clock.seconds())

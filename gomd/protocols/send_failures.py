@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from libgomd.questions import Address
+from libgomd.wire.addresses import shown
 
 #: Seconds for which nothing could be sent to an address before that is reported.
 REPORT_AFTER: Final = 3.0
@@ -42,11 +43,11 @@ class SendFailures:
         news = [each for each in long if each not in self._said]
         self._said.update(news)
         self._said_at = now
-        shown = ", ".join(f"{host}:{port}" for host, port in news[:_MAX_SHOWN_ADDRESSES])
+        named = ", ".join(shown(*each) for each in news[:_MAX_SHOWN_ADDRESSES])
         more = f" and {len(news) - _MAX_SHOWN_ADDRESSES} more" if len(news) > _MAX_SHOWN_ADDRESSES else ""
         self._say(
             True,
-            f"its datagrams to {shown}{more} cannot be sent ({error.strerror or error}): see its addresses, "
+            f"its datagrams to {named}{more} cannot be sent ({error.strerror or error}): see its addresses, "
             "routes and packet filter; `stats` counts them as datagrams_unsent",
         )
 

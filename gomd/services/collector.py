@@ -143,7 +143,9 @@ class Collector(Service):
         if self._nodes in renewed:
             nodes = self._nodes.value or ()
             own = next((node for node in nodes if node.id == self.own.id), self._said)
-            self._said = replace(own, name=self.own.name, address=self.own.address)
+            self._said = replace(
+                own, name=self.own.name, address=self.own.address, addresses=self.own.addresses
+            )
             self._others = tuple(node for node in nodes if node.id != self.own.id)
         self._update_own()
 
@@ -194,10 +196,11 @@ class Collector(Service):
         """
         self._annotate = annotate
 
-    def set_address(self, address: str) -> None:
-        """Use another address of this node from now on."""
-        self._said = replace(self._said, address=address)
-        self.own = replace(self.own, address=address)
+    def set_addresses(self, addresses: tuple[str, ...]) -> None:
+        """Use other addresses of this node from now on: one or two, that of IPv4 first."""
+        both = addresses if len(addresses) > 1 else ()
+        self._said = replace(self._said, address=addresses[0], addresses=both)
+        self.own = replace(self.own, address=addresses[0], addresses=both)
 
     def _is_stale(self, part: Part) -> bool:
         age = self.latest.age_of(part, self._clock.seconds())

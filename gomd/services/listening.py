@@ -14,12 +14,16 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
 
 from gomd.services.unix_port import listen_unix
+from gomd.sources.addresses import read_interfaces
 from libgomd.endpoints import PUBLIC_SOCKET, Endpoint, Tcp, Unix
 from libgomd.errors import ConfigError
 from libgomd.private import trusted_owners
+from libgomd.wire.addresses import unmapped
 
 #: Connections that the kernel queues while the daemon is busy.
 BACKLOG = 512
+#: The socket option to bind to an address that cannot be used yet (linux/in6.h); Python does not name it.
+_IPV6_FREEBIND = 78
 
 
 class Socket:
@@ -29,15 +33,18 @@ class Socket:
     :ivar endpoint: where it listens; port 0 has been replaced by the port that the kernel chose.
     """
 
-    def __init__(self, setting: str, endpoint: Endpoint) -> None:
+    def __init__(self, setting: str, endpoint: Endpoint, only_ipv6: bool = False) -> None:
         """
         Bind and listen. A unix socket at which nothing listens any more is replaced.
 
         :param setting: the setting that the error names, e.g. ``[telnet] endpoints``.
+        :param only_ipv6: ``::`` does not mean the IPv4 addresses, too.
         :raises ConfigError: the endpoint cannot be used; one sentence says why.
         """
         try:
-            self.socket = _bind_unix(endpoint) if isinstance(endpoint, Unix) else _bind_tcp(endpoint)
+            self.socket = (
+                _bind_unix(endpoint) if isinstance(endpoint, Unix) else _bind_tcp(endpoint, only_ipv6)
+            )
         except OSError as error:
             reason = error.strerror or str(error)
             raise ConfigError(
@@ -61,7 +68,7 @@ class Socket:
         if listening.family == socket.AF_UNIX:
             adopted.endpoint = Unix(os.fsdecode(address).replace("\0", "@", 1))  # @: an abstract name
         else:
-            adopted.endpoint = Tcp(address[0], address[1])
+            adopted.endpoint = Tcp(unmapped(address[0]), address[1])
         adopted._inode = None
         return adopted
 
@@ -84,7 +91,18 @@ class Socket:
                     os.unlink(self.endpoint.path)
 
 
-def _bind_tcp(endpoint: Tcp) -> socket.socket:
+def allow_tentative(bound: socket.socket, address: str) -> None:
+    """
+    Let a socket be bound to an IPv6 address that its interface has just been given.
+
+    For a second or two the kernel finds out whether another machine has it, and refuses it meanwhile. An
+    address that no interface has is refused as before. Blocks briefly.
+    """
+    if ":" in address and any(each.address == address and each.tentative for each in read_interfaces()):
+        bound.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
+
+
+def _bind_tcp(endpoint: Tcp, only_ipv6: bool) -> socket.socket:
     # Bytes: for text, Python loads the tables of international names, also when it is an address.
     host = endpoint.host.encode("ascii") if endpoint.host.isascii() else endpoint.host
     family, kind, protocol, _name, address = socket.getaddrinfo(
@@ -93,6 +111,9 @@ def _bind_tcp(endpoint: Tcp) -> socket.socket:
     bound = socket.socket(family, kind, protocol)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if only_ipv6 and family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        allow_tentative(bound, endpoint.host)
         bound.bind(address)
         bound.listen(BACKLOG)
     except OSError:

@@ -15,11 +15,12 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from gomd.interfaces import IThreads
-from gomd.services.own_address import OwnAddress, Reachability
+from gomd.services.own_address import OwnAddress, Reachability, trouble_of
 from gomd.sources.addresses import InterfaceAddress
 from gomd.sources.netlink import LARGEST, MalformedNetlink, parse_changes
 from libgomd.errors import GomdError
 from libgomd.model import Counter, EventKind
+from libgomd.wire.addresses import for_others, is_ipv6
 
 #: Seconds from a change to a first check, because several changes come together, and to a second one, because
 #: routes come later.
@@ -77,11 +78,12 @@ class NetworkWatch(Service):
     """
     Checks the addresses of this node when the kernel announces a change, and from time to time.
 
-    :param own: the state of this node's address.
-    :param look: returns all addresses and that of the default route; blocks, so it is called on a thread.
+    :param own: the state of each address of this node.
+    :param look: returns all addresses, and those that the default routes of IPv4 and of IPv6 use; blocks, so
+        it is called on a thread.
     :param open_monitor: returns a netlink socket. If it raises OSError, checks are made every few seconds.
     :param join: joins the multicast group on an interface, given an address and the interface's number.
-    :param moved: called with the new address of this node when it has changed.
+    :param moved: called with all addresses of this node when one has changed.
     :param say: reports to people, by log and event: the kind of the event, and the sentence.
     """
 
@@ -91,11 +93,11 @@ class NetworkWatch(Service):
         self,
         reactor: Any,
         threads: IThreads,
-        own: OwnAddress,
-        look: Callable[[], tuple[Sequence[InterfaceAddress], str]],
+        own: Sequence[OwnAddress],
+        look: Callable[[], tuple[Sequence[InterfaceAddress], tuple[str, str]]],
         open_monitor: Callable[[], socket.socket],
         join: Callable[[str, int], None],
-        moved: Callable[[str], None],
+        moved: Callable[[tuple[str, ...]], None],
         say: Callable[[EventKind, str], None],
     ) -> None:
         self._reactor = reactor
@@ -112,19 +114,19 @@ class NetworkWatch(Service):
         self._first_check: IDelayedCall | None = None
         self._second_check: IDelayedCall | None = None
         self._busy = self._wanted = False
-        self._to_join = 0
-        self._said_join = False
+        self._to_join: dict[OwnAddress, int] = {}
+        self._said_join: set[OwnAddress] = set()
         self._changes = self._checks = self._failed = 0
 
     @property
     def trouble(self) -> str:
         """Why the other nodes cannot reach this one, a clause; empty if they can, as far as is known here."""
-        return self._own.trouble
+        return trouble_of(self._own)
 
     def startService(self) -> None:
         """Listen to the kernel, and check from time to time in any case."""
         super().startService()
-        if not self._own.watched:
+        if not any(own.watched for own in self._own):
             return
         try:
             self._monitor = _Monitor(self._open_monitor(), self._changed)
@@ -172,50 +174,52 @@ class NetworkWatch(Service):
 
     async def _check_once(self) -> None:
         try:
-            found, primary = await self._threads.run(CHECK_TIMEOUT, self._read_addresses)
+            found, primaries = await self._threads.run(CHECK_TIMEOUT, self._read_addresses)
         except (GomdError, OSError) as error:
             self._failed += 1
             self._log.debug("the addresses of this node cannot be read: {error}", error=error)
         else:
             self._checks += 1
             if self.running:
-                self._take(found, primary)
+                self._take(found, primaries)
         finally:
             self._busy = False
         if self._wanted and self.running:
             self._wanted = False
             self._check()
 
-    def _take(self, found: Sequence[InterfaceAddress], primary: str) -> None:
-        outcome = self._own.take(found, primary)
-        self._to_join = outcome.join or self._to_join
-        if outcome.moved:
-            self._moved(self._own.address)
-        if outcome.reason:
-            kind = EventKind.UP if self._own.reachability is Reachability.HERE else EventKind.SUSPECT
-            self._say(kind, outcome.reason)
-        if self._to_join and self._own.reachability is Reachability.HERE:
-            self._join_again()
+    def _take(self, found: Sequence[InterfaceAddress], primaries: tuple[str, str]) -> None:
+        for own in self._own:
+            outcome = own.take(found, primaries[is_ipv6(own.address)])
+            if outcome.join:
+                self._to_join[own] = outcome.join
+            if outcome.moved:
+                self._moved(for_others([each.address for each in self._own]))
+            if outcome.reason:
+                kind = EventKind.UP if own.reachability is Reachability.HERE else EventKind.SUSPECT
+                self._say(kind, outcome.reason)
+            if own in self._to_join and own.reachability is Reachability.HERE:
+                self._join_again(own)
 
-    def _join_again(self) -> None:
+    def _join_again(self, own: OwnAddress) -> None:
         try:
-            self._join(self._own.address, self._to_join)
+            self._join(own.address, self._to_join[own])
         except OSError as error:
-            if not self._said_join:
-                self._said_join = True
+            if own not in self._said_join:
+                self._said_join.add(own)
                 self._say(
                     EventKind.SUSPECT,
-                    f"the multicast group cannot be joined at {self._own.address} "
+                    f"the multicast group cannot be joined at {own.address} "
                     f"({error.strerror or error}): nodes are not found by multicast until it can",
                 )
         else:
-            self._to_join = 0
-            self._said_join = False
+            del self._to_join[own]
+            self._said_join.discard(own)
 
     def counters(self) -> Iterable[Counter]:
         """Return the interfaces that were seen, and whether this node has its address."""
-        lost = int(self._own.reachability is not Reachability.HERE)
+        lost = sum(own.reachability is not Reachability.HERE for own in self._own)
         yield Counter("network_changes", self._changes, "changes of interfaces and addresses")
         yield Counter("network_looks", self._checks, "checks of all addresses")
         yield Counter("network_looks_failed", self._failed, "checks that failed")
-        yield Counter("address_lost", lost, "1 while no interface that is up has the address of this node")
+        yield Counter("address_lost", lost, "addresses of this node that no interface that is up has")

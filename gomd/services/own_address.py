@@ -5,8 +5,9 @@ Theory of operation. A socket that is bound to an address survives the loss of t
 sends nothing, and works again when the address is back. What does not come back by itself belongs to an
 interface: the membership in the multicast group, and the interface that multicast is sent by. Two things are
 therefore watched: whether the address exists (a change is reported once), and on which interface it is (if
-that is another one, or has come up again, the group is joined again). With ``0.0.0.0`` the address is that of
-the default route, and it is followed. Loopback addresses are not watched.
+that is another one, or has come up again, the group is joined again). With ``0.0.0.0`` or ``::`` the address
+is that of the default route, and it is followed. Loopback addresses are not watched. A node with an IPv4 and
+an IPv6 address has two of these.
 
 This module does no I/O: `OwnAddress.take` gets the interfaces.
 """
@@ -14,14 +15,11 @@ This module does no I/O: `OwnAddress.take` gets the interfaces.
 from __future__ import annotations
 
 import enum
-import ipaddress
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from gomd.sources.addresses import InterfaceAddress
-
-#: `[peers] address` for all addresses.
-ANY_ADDRESS = "0.0.0.0"
+from libgomd.wire.addresses import is_ipv6, is_loopback, is_unspecified
 
 
 class Reachability(enum.Enum):
@@ -48,15 +46,15 @@ class Outcome(NamedTuple):
 
 class OwnAddress:
     """
-    :param setting: `[peers] address`. :param now: the address it means now.
+    :param setting: one address of `[peers] address`. :param now: the address it means now.
     :ivar address: at which the other nodes reach this one. :ivar reachability: whether they can.
     """
 
     def __init__(self, setting: str, now: str) -> None:
         self.address = now
         self.reachability = Reachability.HERE
-        self._followed = setting == ANY_ADDRESS
-        self.watched = self._followed or not ipaddress.IPv4Address(setting).is_loopback
+        self._followed = is_unspecified(setting)
+        self.watched = self._followed or not is_loopback(setting)
         self._seen = False
         #: The interface on which the group was joined, and whether it was up; None before the first check.
         self._joined: tuple[int, bool] | None = None
@@ -74,7 +72,7 @@ class OwnAddress:
         """
         Take the interfaces as they are now.
 
-        :param primary: the address that the default route uses, 127.0.0.1 if there is none.
+        :param primary: the address that the default route uses, a loopback address if there is none.
         """
         if not self.watched:
             return Outcome()
@@ -89,7 +87,7 @@ class OwnAddress:
         return Outcome(reason, self._to_join(place))
 
     def _follow(self, interfaces: Sequence[InterfaceAddress], primary: str) -> Outcome:
-        place = None if primary.startswith("127.") else _best(interfaces, primary)
+        place = None if is_loopback(primary) else _best(interfaces, primary)
         if place is None:
             before, self.reachability = self.reachability, Reachability.GONE
             self._joined = (0, False)
@@ -115,13 +113,20 @@ class OwnAddress:
             assert place is not None
             return f"{place.name}, which has its address {self.address}, is down: no other node can reach it"
         others = [
-            f"{each.address} on {each.name}" for each in interfaces if not each.address.startswith("127.")
+            f"{each.address.partition('%')[0]} on {each.name}"
+            for each in interfaces
+            if is_ipv6(each.address) == is_ipv6(self.address) and not is_loopback(each.address)
         ]
         has = f" (there is {', '.join(others[:4])})" if others else ""
         return (
             f"its address {self.address} is on no interface any more{has}: no other node can reach it; "
             "give the address back, or set [peers] address to another one and restart gomd"
         )
+
+
+def trouble_of(own: Sequence[OwnAddress]) -> str:
+    """Return what is wrong with the addresses of this node, a clause; empty for nothing."""
+    return " and ".join(each.trouble for each in own if each.trouble)
 
 
 def _best(interfaces: Sequence[InterfaceAddress], address: str) -> InterfaceAddress | None:

@@ -1,5 +1,5 @@
 """
-Netlink notifications about changes of interfaces and IPv4 addresses of this machine.
+Netlink notifications about changes of interfaces and addresses of this machine.
 
 `open_monitor` opens the socket, and `parse_changes` parses what it receives. A notification only says that
 something changed and where: messages may be lost, so the present state is always read again with
@@ -15,16 +15,18 @@ import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from libgomd.wire.addresses import IPV4_BYTES, IPV6_BYTES, unpack
+
 #: Bytes to read at once. The kernel's datagrams are never longer than a page or two.
 LARGEST: Final = 65536
-#: The multicast groups for changes of interfaces and of IPv4 addresses (linux/rtnetlink.h).
-_GROUPS: Final = 0x1 | 0x10
+#: The multicast groups for changes of interfaces, of IPv4 and of IPv6 addresses (linux/rtnetlink.h).
+_GROUPS: Final = 0x1 | 0x10 | 0x100
 _HEADER: Final = struct.Struct("=IHHII")
 _LINK: Final = struct.Struct("=BxHiII")
 _ADDRESS: Final = struct.Struct("=BBBBI")
 _ATTRIBUTE: Final = struct.Struct("=HH")
 _NEWLINK, _DELLINK, _NEWADDR, _DELADDR = 16, 17, 20, 21
-_IFLA_IFNAME, _IFA_LOCAL = 3, 2
+_IFLA_IFNAME, _IFA_ADDRESS, _IFA_LOCAL = 3, 1, 2
 _IFF_UP, _IFF_RUNNING = 0x1, 0x40
 
 
@@ -46,7 +48,7 @@ class Change(NamedTuple):
     One change.
 
     :ivar number: index of the interface. :ivar name: its name, empty if the message has none.
-    :ivar address: the IPv4 address, empty if the change is about an interface.
+    :ivar address: the address, empty if the change is about an interface.
     :ivar up: whether the interface is up and has a carrier; True if the message does not say.
     """
 
@@ -128,10 +130,15 @@ def _address(kind: int, body: bytes) -> Change | None:
     if len(body) < _ADDRESS.size:
         raise MalformedNetlink("a message about an address that is cut")
     family, _prefix, _flags, _scope, index = _ADDRESS.unpack_from(body)
-    if family != socket.AF_INET:
+    if family not in (socket.AF_INET, socket.AF_INET6):
         return None
-    local = _attributes(body[_ADDRESS.size :]).get(_IFA_LOCAL, b"")
-    if len(local) != 4:
+    # The kernel names the address of the other end in the first place; only IPv4 always has the second one.
+    wanted = _IFA_LOCAL if family == socket.AF_INET else _IFA_ADDRESS
+    local = _attributes(body[_ADDRESS.size :]).get(wanted, b"")
+    if len(local) != (IPV4_BYTES if family == socket.AF_INET else IPV6_BYTES):
         return None
     what = What.ADDRESS if kind == _NEWADDR else What.ADDRESS_GONE
-    return Change(what, index, address=socket.inet_ntoa(local))
+    try:
+        return Change(what, index, address=unpack(local))
+    except ValueError:
+        return None

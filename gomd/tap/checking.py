@@ -20,7 +20,7 @@ from typing import Final
 
 from gomd.cluster.seeds import is_name, look_up, reason_of
 from gomd.config import Config
-from gomd.services.listening import check_socket_directory
+from gomd.services.listening import allow_tentative, check_socket_directory
 from gomd.services.state import StateDirectory, check_directory
 from gomd.services.state_format import check_format
 from gomd.tap.choices import check_manhole, node_id_of
@@ -93,7 +93,9 @@ def _check_tokens(config: Config) -> None:
 def _check_places(config: Config) -> None:
     """Check that this machine has the addresses and directories to listen at. Ports may be in use."""
     peers = config.peers
-    named: list[tuple[str, Endpoint]] = [("[peers] address", Tcp(peers.address, peers.port))]
+    named: list[tuple[str, Endpoint]] = [
+        ("[peers] address", Tcp(each, peers.port)) for each in peers.addresses
+    ]
     named += [("[telnet] endpoints", endpoint) for endpoint in config.telnet.endpoints]
     for section in ("http", "ganglia", "manhole"):
         endpoint = getattr(config, section).endpoint
@@ -114,6 +116,7 @@ def _try_tcp(endpoint: Tcp) -> None:
         endpoint.host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
     with socket.socket(family, kind, protocol) as probe:
+        allow_tentative(probe, endpoint.host)
         probe.bind(address)
 
 

@@ -8,16 +8,17 @@ from functools import partial
 
 from twisted.internet.protocol import Factory
 
-from gomd.cluster.identity import id_of, primary_address
+from gomd.cluster.identity import id_of, id_of_machine, primary_address, read_machine_id
 from gomd.config import Config
 from gomd.interfaces import IHistory, INodeSource, IProcessControl, ISampleLog
 from gomd.protocols.telnet_factory import Limits
 from gomd.services.listening import Socket
-from gomd.services.own_address import ANY_ADDRESS
+from gomd.sources.addresses import primary_address_ipv6
 from libgomd.endpoints import PUBLIC_SOCKET, ROOT_STATE, SOCKET_NAME, Endpoint, Unix
 from libgomd.errors import ConfigError, SourceUnavailable
 from libgomd.model import Role
 from libgomd.wallclock import Wall, wall_clock
+from libgomd.wire.addresses import for_others, is_ipv6, is_unspecified
 
 
 def _linux(config: Config, node_id: int) -> tuple[INodeSource, IProcessControl]:
@@ -129,9 +130,9 @@ def history_of(config: Config, node_id: int, wall: Wall) -> tuple[ISampleLog, IH
 def node_id_of(config: Config) -> int:
     """
     Return the id of this node: the configured one, else that of the openMosix kernel or of the map, else one
-    from its address.
+    from its IPv4 address, else one from the machine id.
 
-    :raises ConfigError: the kernel, the map or the address gives no id.
+    :raises ConfigError: none of these gives an id.
     """
     if config.node.id:
         return config.node.id
@@ -146,13 +147,32 @@ def node_id_of(config: Config) -> int:
         from gomd.tap.nodemap import id_in_map
 
         return id_in_map(config)
-    address = config.peers.address
-    return id_of(primary_address() if address == "127.0.0.1" else own_address(config))
+    address = own_addresses(config)[0]
+    if is_ipv6(address):
+        return id_of_machine(read_machine_id())
+    return id_of(primary_address() if address == "127.0.0.1" else address)
 
 
-def own_address(config: Config) -> str:
-    """Return the address at which the other nodes reach this one: for 0.0.0.0, the primary address."""
-    return primary_address() if config.peers.address == ANY_ADDRESS else config.peers.address
+def own_addresses(config: Config) -> tuple[str, ...]:
+    """
+    Return the addresses at which the other nodes reach this one, IPv4 first: for 0.0.0.0 and ``::``, those of
+    the default routes. Where both are set and the machine has one of the two only, it is that one.
+    """
+    return for_others([*meant_addresses(config).values()])
+
+
+def meant_addresses(config: Config) -> dict[str, str]:
+    """Return for each address of `[peers] address` the one that it means now: another one for 0.0.0.0 and
+    ``::``."""
+    defaults = default_addresses()
+    return {
+        each: defaults[is_ipv6(each)] if is_unspecified(each) else each for each in config.peers.addresses
+    }
+
+
+def default_addresses() -> tuple[str, str]:
+    """Return the addresses that the default routes of IPv4 and IPv6 use, loopback addresses for none."""
+    return primary_address(), primary_address_ipv6()
 
 
 def limits_of(config: Config) -> Limits:

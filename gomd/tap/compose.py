@@ -16,7 +16,7 @@ from gomd.services.counters import Counters
 from gomd.services.daemon import Daemon
 from gomd.services.listening import Socket
 from gomd.services.orphans import Orphans
-from gomd.services.peering import PeerSockets
+from gomd.services.peer_sockets import PeerSockets
 from gomd.services.sign_in import SignIn
 from gomd.services.state import StateDirectory
 from gomd.services.systemd import Watchdog, take_environment
@@ -41,6 +41,7 @@ from libgomd.model import Event, EventKind, Finding
 from libgomd.tokens import read_tokens
 from libgomd.version import VERSION
 from libgomd.wallclock import Wall, wall_clock
+from libgomd.wire.addresses import shown
 
 _log = Logger()
 #: Seconds that gomd.ini and the files it names may take to be read again.
@@ -191,9 +192,10 @@ def introduction(config: Config) -> Mapping[str, object]:
     return {
         "key_file": peers.key_file[0] if peers.key_file else "",
         "address": peers.address,
+        "addresses": list(peers.addresses),
         "port": peers.port,
         "multicast": peers.discovery,
-        "seeds": [f"{seed.host}:{seed.port}" for seed in peers.seeds],
+        "seeds": [shown(*seed) for seed in peers.seeds],
         "engine": peers.engine,
     }
 

@@ -18,6 +18,7 @@ from gomd.services.threads import Threads
 from libgomd.derivation import ClusterKey
 from libgomd.questions import Address
 from libgomd.wallclock import Wall
+from libgomd.wire.addresses import is_ipv6
 
 
 class Engine(Protocol):
@@ -96,6 +97,7 @@ def _heartbeat_engine(setup: EngineSetup, *admission: IAdmission) -> HeartbeatEn
         discovery=peers.discovery,
         port=setup.port,
         stream_port=setup.port,
+        families=frozenset(map(is_ipv6, peers.addresses)),
     )
     return HeartbeatEngine(
         setup.collector.own_node, setup.protocol.instance, setup.protocol, setup.reactor,

@@ -159,7 +159,8 @@ def _criu(
         )  # fmt: skip
         return MigrationContext(
             reactor, wall, members, threads, criu.program, partial(tls, os.path.join(state, "tls")),
-            PageServers(threads, config.peers.address), images, checks, policy,
+            PageServers(threads, config.peers.address, second="".join(config.peers.addresses[1:])), images,
+            checks, policy,
             LocalJobs(own_id, tracker, table, supervisors, locations),
             MigrationJournal(os.path.join(state, "jobs", "migrations")), Channels(members, peers, observer),
             tracker.carried,

@@ -21,7 +21,8 @@ from gomd.protocols.peer_trust import PeerTrust
 from gomd.protocols.peers import PeerProtocol
 from gomd.services.idle_sweep import IdleSweep
 from gomd.services.own_key import own_key_file
-from gomd.services.peering import Peering, PeerSockets
+from gomd.services.peer_sockets import PeerSockets
+from gomd.services.peering import Peering
 from gomd.tap.choices import limits_of
 from gomd.tap.engines import ENGINES, Engine, EngineSetup, NoEngine, swim_keys
 from gomd.tap.node import NodeParts
@@ -34,6 +35,7 @@ from libgomd.model import Node
 from libgomd.private import make_private_directory
 from libgomd.tls import MutualTLS
 from libgomd.wallclock import Wall
+from libgomd.wire.addresses import shown
 
 if TYPE_CHECKING:
     from gomd.jobs.checkpoint.criu import TlsFiles
@@ -67,7 +69,7 @@ class Network:
         own_events = OwnEvents(node.collector, node.events, wall)
         self.protocol = PeerProtocol(
             key_ring(keys), own.id, own.name, int(wall() * 1000), reactor, wall, os.urandom,
-            group=ports.group, max_senders=config.peers.max_nodes, report=own_events.unsent,
+            groups=ports.groups, max_senders=config.peers.max_nodes, report=own_events.unsent,
         )  # fmt: skip
         self.members: IMembership
         self._engine: Engine
@@ -84,14 +86,15 @@ class Network:
         self._own_network = OwnNetwork(config, reactor, self._engine, node.collector, own_events)
         self._tls = MutualTLS(partial(node_credentials_of, keys, own))
         self.peers = PeerClient(
-            reactor, reactor, self.protocol.asker, contact, self._tls, config.peers.address
+            reactor, reactor, self.protocol.asker, contact, self._tls, config.peers.addresses
         )
         self._inbound: tuple[Handshakes, PeerServer] | None = None
         if not config.peers.key_file:
             _log.info(
-                "no [peers] key_file: the peers' port {address}:{port} is for this machine only, and other "
+                "no [peers] key_file: the peers' port {place} is for this machine only, and other "
                 "daemons on it join with the same key only, the one in {file}",
-                address=config.peers.address, port=ports.port, file=own_key_file(config.node.state_dir),
+                place=" and ".join(shown(each, ports.port) for each in config.peers.addresses),
+                file=own_key_file(config.node.state_dir),
             )  # fmt: skip
 
     @property
@@ -111,7 +114,11 @@ class Network:
 
     def _contact_of_member(self, node_id: int) -> Contact | None:
         found = self.protocol.membership.port_of(node_id)  # type: ignore[union-attr]
-        return None if found is None else Contact(found[0][0], found[0][1], found[1])
+        if found is None:
+            return None
+        (host, port), stream_port = found
+        others = tuple(each for each in self.members.find(str(node_id)).addresses if each != host)
+        return Contact(host, port, stream_port, others)
 
     def services(self, dispatch: Dispatch, threads: IThreads) -> tuple[Service, ...]:
         """Return the services: the ports, the watch over the own address, and the timeout of idle streams."""

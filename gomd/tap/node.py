@@ -16,7 +16,7 @@ from gomd.services.process_limits import reset_oom_score
 from gomd.services.threads import Threads
 from gomd.services.tokens import FileTokens
 from gomd.sources.switch_notes import SwitchNotes
-from gomd.tap.choices import SOURCES, history_of, own_address
+from gomd.tap.choices import SOURCES, history_of, own_addresses
 from libgomd.model import Node, Status
 from libgomd.wallclock import Wall
 
@@ -57,7 +57,10 @@ class NodeParts:
         self.threads = NodeThreads(reactor)
         self.source, self.control = SOURCES[config.node.source](config, node_id)
         self.sample_log, self.history = history_of(config, node_id, wall)
-        unread = Node(node_id, config.node.name, own_address(config), Status.CONFIGURED | Status.UP)
+        addresses = own_addresses(config)
+        both = addresses if len(addresses) > 1 else ()
+        status = Status.CONFIGURED | Status.UP
+        unread = Node(node_id, config.node.name, addresses[0], status, addresses=both)
         self.collector = Collector(
             self.source, self.sample_log, self.threads.reading, reactor, unread, wall,
             config.collector.period, config.collector.processes_period,

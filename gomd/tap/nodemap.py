@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
+from collections.abc import Sequence
 from typing import Final
 
 from gomd.cluster.map_file import NodeMap, parse_map
+from gomd.cluster.seeds import look_up
 from gomd.config import Config
 from libgomd.edited import plain_text
 from libgomd.errors import ConfigError
+from libgomd.wire.addresses import is_ipv6, is_loopback
 
 #: The local file of host names.
 HOSTS_FILE: Final = "/etc/hosts"
@@ -23,7 +24,7 @@ def read_map(config: Config) -> NodeMap:
 
     :raises ConfigError: it cannot be read, has mistakes, or does not contain this node.
     """
-    path, address = config.peers.map_file, config.peers.address
+    path, addresses = config.peers.map_file, config.peers.addresses
     try:
         with open(path, "rb") as file:
             text = plain_text(file.read(_MAX_FILE_BYTES + 1))
@@ -35,17 +36,18 @@ def read_map(config: Config) -> NodeMap:
         raise ConfigError(
             [f"[peers] map_file {path} has more than {_MAX_FILE_BYTES} bytes: is it the right file?"]
         )
-    found = parse_map(text, path, _address_of)
-    own = config.node.id or _id_at(found, address)
+    found = parse_map(text, path, _addresses_of)
+    own = config.node.id or _id_at(found, addresses)
     loops = _on_loopback(found, path)
-    if loops and not ipaddress.IPv4Address(address).is_loopback:
+    if loops and not is_loopback(addresses[0]):
         raise ConfigError(loops)
-    if address not in found.addresses.get(own, ()):
+    missing = [each for each in addresses if each not in found.addresses.get(own, ())]
+    if missing:
         raise ConfigError(
             [
                 *loops,
-                f"{path}: this node, {f'id {own} ' if own else ''}at {address}, is not in the map: "
-                "correct [peers] address, [node] id or the map",
+                f"{path}: this node, {f'id {own} ' if own else ''}at {' and '.join(missing)}, is not in "
+                "the map: correct [peers] address, [node] id or the map",
             ]
         )
     return found
@@ -53,7 +55,7 @@ def read_map(config: Config) -> NodeMap:
 
 def id_in_map(config: Config) -> int:
     """Return the id of this node in the map, by its address. Errors as in `read_map`."""
-    return _id_at(read_map(config), config.peers.address)
+    return _id_at(read_map(config), config.peers.addresses)
 
 
 def _on_loopback(found: NodeMap, path: str) -> list[str]:
@@ -64,13 +66,13 @@ def _on_loopback(found: NodeMap, path: str) -> list[str]:
     """
     sentences = []
     for node, host in found.names.items():
-        address = found.addresses[node][0]
-        if ipaddress.IPv4Address(address).is_loopback:
+        address = next(filter(is_loopback, found.addresses[node]), "")
+        if address:
             line = line_of(HOSTS_FILE, address, host)
             place = f"line {line} of {HOSTS_FILE}" if line else "the name service of this machine"
             sentences.append(
                 f"{path}: the host {host} of node {node} is {address} by {place}, an address that no other "
-                f"machine reaches: write its IPv4 address into the map, or correct {place}"
+                f"machine reaches: write its address into the map, or correct {place}"
             )
     return sentences
 
@@ -89,13 +91,15 @@ def line_of(path: str, address: str, host: str) -> int:
     return 0
 
 
-def _id_at(found: NodeMap, address: str) -> int:
-    return next((node for node, addresses in found.addresses.items() if address in addresses), 0)
+def _id_at(found: NodeMap, own: Sequence[str]) -> int:
+    return next((node for node, addresses in found.addresses.items() if set(own) & set(addresses)), 0)
 
 
-def _address_of(host: str) -> str:
-    """Return the IPv4 address of a host. :raises ValueError: it has none."""
+def _addresses_of(host: str) -> tuple[str, ...]:
+    """Return the first IPv4 and IPv6 address of a host. :raises ValueError: it has none."""
     try:
-        return socket.gethostbyname(host)
+        found = look_up(host)
     except OSError as error:
-        raise ValueError(f"{host} has no IPv4 address: {error.strerror}") from error
+        raise ValueError(f"{host} has no address: {error.strerror or error}") from error
+    families = {is_ipv6(each): each for each in reversed(found)}
+    return tuple(families[each] for each in sorted(families))

@@ -8,7 +8,6 @@ from twisted.application.service import Service
 from twisted.logger import Logger
 
 from gomd.cluster.events import Events
-from gomd.cluster.identity import primary_address
 from gomd.cluster.seeds import Seeds
 from gomd.config import Config
 from gomd.interfaces import IThreads
@@ -16,12 +15,13 @@ from gomd.interfaces.counters import Counting
 from gomd.protocols.peer_trust import PeerTrust
 from gomd.services.collector import Collector
 from gomd.services.network import NetworkWatch
-from gomd.services.own_address import OwnAddress
+from gomd.services.own_address import OwnAddress, trouble_of
 from gomd.services.peering import Peering
 from gomd.services.seed_lookup import MAX_CONCURRENT_LOOKUPS, SeedLookup
 from gomd.services.threads import Threads
 from gomd.sources.addresses import read_interfaces
 from gomd.sources.netlink import open_monitor
+from gomd.tap.choices import default_addresses, meant_addresses
 from gomd.tap.engines import Engine
 from libgomd.model import Event, EventKind
 from libgomd.wallclock import Wall
@@ -71,20 +71,20 @@ class OwnNetwork:
         self._reactor = reactor
         self._collector = collector
         self._own_events = own_events
-        self._address = OwnAddress(config.peers.address, collector.own.address)
+        self._addresses = [OwnAddress(setting, now) for setting, now in meant_addresses(config).items()]
         self._names = Threads(reactor, reactor, "names", size=MAX_CONCURRENT_LOOKUPS)
         self._seeds = Seeds(config.peers.seeds, self._names, reactor, engine.set_seeds)
 
     @property
     def trouble(self) -> str:
         """Why the other nodes cannot reach this one, a clause; empty when they can."""
-        return self._address.trouble
+        return trouble_of(self._addresses)
 
     def services(self, peering: Peering, threads: IThreads) -> tuple[Service, ...]:
         """Return the services: the watch over the address, and the look-up of the seeds."""
         self._watch = NetworkWatch(
-            self._reactor, threads, self._address, lambda: (read_interfaces(), primary_address()),
-            open_monitor, peering.join_again, self._collector.set_address, self._own_events.say,
+            self._reactor, threads, self._addresses, lambda: (read_interfaces(), default_addresses()),
+            open_monitor, peering.join_again, self._collector.set_addresses, self._own_events.say,
         )  # fmt: skip
         return self._watch, SeedLookup(self._seeds, self._names)
 

@@ -9,8 +9,8 @@ from twisted.logger import Logger
 
 from gomd.config import Config
 from gomd.services.own_key import own_secret
-from gomd.services.peering import PeerSockets
-from gomd.tap.choices import own_address
+from gomd.services.peer_sockets import PeerSockets
+from gomd.tap.choices import meant_addresses
 from libgomd.derivation import ClusterKey, read_keys
 from libgomd.errors import ConfigError
 
@@ -44,8 +44,8 @@ def peer_sockets(config: Config) -> PeerSockets | None:
     """
     peers = config.peers
     try:
-        group = peers.multicast if peers.discovery else None
-        sockets = PeerSockets(peers.address, peers.port, group, own_address(config))
+        groups = peers.groups if peers.discovery else ()
+        sockets = PeerSockets(peers.addresses, peers.port, groups, meant_addresses(config))
         if peers.engine == "swim":
             from gomd.cluster.swim import check_ports
 
@@ -56,7 +56,7 @@ def peer_sockets(config: Config) -> PeerSockets | None:
                 raise
         return sockets
     except ConfigError as error:
-        if (peers.address, peers.port) != ("127.0.0.1", 5428):
+        if (peers.addresses, peers.port) != (("127.0.0.1",), 5428):
             raise
         _log.warn("the peers are off: {error}", error=error)
         return None

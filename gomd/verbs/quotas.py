@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import Counter as Counts
 from collections.abc import AsyncGenerator, Callable, Mapping
 from enum import Enum
-from ipaddress import IPv6Address, IPv6Network
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
 from libgomd.errors import TooMany
 from libgomd.model import Caller, Role
+from libgomd.wire.addresses import network_of
 
 T = TypeVar("T")
 
@@ -47,11 +47,7 @@ def address_in(via: str) -> str:
     """Return the address in ``via``, without its port; for IPv6 the /64, because one caller has all of it."""
     if not via.startswith("tcp "):
         return via
-    host = via.removeprefix("tcp ").rpartition(":")[0]
-    try:
-        return f"tcp {IPv6Network((IPv6Address(host.partition('%')[0]), 64), strict=False)}"
-    except ValueError:
-        return f"tcp {host}"
+    return f"tcp {network_of(via.removeprefix('tcp ').rpartition(':')[0])}"
 
 
 def address_of(caller: Caller) -> str:

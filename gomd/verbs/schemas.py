@@ -172,7 +172,8 @@ def watch_schema() -> dict[str, Any]:
 def _of_class(kind: Any, partly: bool) -> dict[str, Any]:
     hints: dict[str, Any] = typing.get_type_hints(kind)
     properties = {name: _of_field(kind, name, hints) for name in kind.JSON}
-    return {"type": "object", "properties": properties, **({} if partly else {"required": [*kind.JSON]})}
+    required = [name for name in kind.JSON if name not in getattr(kind, "LATER", ())]
+    return {"type": "object", "properties": properties, **({} if partly else {"required": required})}
 
 
 def _of_field(kind: Any, name: str, hints: Mapping[str, Any]) -> dict[str, Any]:

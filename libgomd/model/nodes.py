@@ -49,7 +49,9 @@ class Node:
     One machine of the cluster, with the values that were last known.
 
     :ivar id: 1..65535, unique in the cluster.
-    :ivar address: the IPv4 address at which its peers reach it.
+    :ivar address: the address at which its peers reach it: IPv4; IPv6 if it has no other, or while the other
+        is silent.
+    :ivar addresses: both of its addresses, IPv4 first, if it has two; else empty.
     :ivar load: smoothed load; 100 = one always-runnable process on a standard one-CPU node.
     :ivar speed: CPU speed of one processor; a standard machine has 15000.
     :ivar cpus: number of processors that are online.
@@ -62,8 +64,11 @@ class Node:
 
     JSON: ClassVar[tuple[str, ...]] = (
         "id", "name", "address", "status", "up", "load", "speed", "cpus", "util",
-        "mem", "rmem", "tmem", "age",
+        "mem", "rmem", "tmem", "age", "addresses",
     )  # fmt: skip
+
+    #: Names that a daemon of an earlier version does not give.
+    LATER: ClassVar[tuple[str, ...]] = ("addresses",)
 
     id: int
     name: str
@@ -77,6 +82,12 @@ class Node:
     rmem: int | None = None
     tmem: int | None = None
     age: float | None = None
+    addresses: tuple[str, ...] = ()
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """All its addresses."""
+        return self.addresses or (self.address,)
 
     @property
     def up(self) -> bool:

@@ -13,13 +13,16 @@ from operator import le
 from typing import Any, Final, NamedTuple
 
 from libgomd.model import MAX_NODE_ID
+from libgomd.wire.addresses import pack, unpack
 from libgomd.wire.messages import (
+    MAX_ADDRESSES,
     MAX_NAME,
     MAX_NOTES,
     MAX_NUMBER,
     MAX_QUESTION_PATH,
     MAX_REASON,
     MIN_ROOM,
+    Addresses,
     Answer,
     ClockWarning,
     Heartbeat,
@@ -96,21 +99,6 @@ def _layout(
 
 
 @lru_cache(maxsize=4096)
-def _address_of(packed: bytes) -> str:
-    if len(packed) != 4:
-        raise ValueError("an address is 4 bytes")
-    return ".".join(map(str, packed))
-
-
-@lru_cache(maxsize=4096)
-def _packed(address: str) -> bytes:
-    parts = address.split(".")
-    if len(parts) != 4 or not all(part.isascii() and part.isdigit() and len(part) <= 3 for part in parts):
-        raise ValueError(f"{address!r} is no IPv4 address")
-    return bytes(map(int, parts))
-
-
-@lru_cache(maxsize=4096)
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name) or not name.isprintable() or len(name.encode()) > MAX_NAME:
         raise ValueError(f"a name has 1 to {MAX_NAME} printable bytes and no space")
@@ -121,7 +109,7 @@ def _check_text(text: str, limit: int) -> None:
         raise ValueError(f"a text has at most {limit} printable bytes")
 
 
-_NOTE_RANGES = (_NODE, _STATE, _NUMBER, _SMALL, _PORT, (b"", b"\xff\xff\xff\xff"))
+_NOTE_RANGES = (_NODE, _STATE, _NUMBER, _SMALL, _PORT, (b"", b"\xff" * 16))
 _NOTE_LOWS, _NOTE_HIGHS = zip(*_NOTE_RANGES, strict=True)
 _NOTE_TYPES = [*map(type, _NOTE_LOWS)]
 _STATES = {int(state): state for state in MemberState}
@@ -141,7 +129,7 @@ def _check_notes(fields: Values) -> None:
 def _read_notes(fields: Values) -> tuple[MemberNote, ...]:
     each = iter(fields)
     return tuple(
-        MemberNote(node, _STATES[state], instance, incarnation, port, _address_of(address))
+        MemberNote(node, _STATES[state], instance, incarnation, port, unpack(address))
         for node, state, instance, incarnation, port, address in zip(*[each] * 6, strict=True)
     )
 
@@ -149,7 +137,7 @@ def _read_notes(fields: Values) -> tuple[MemberNote, ...]:
 def _write_notes(notes: tuple[MemberNote, ...]) -> Values:
     fields: list[Any] = []
     for node, state, instance, incarnation, port, address in notes:
-        fields += (node, int(state), instance, incarnation, port, _packed(address))
+        fields += (node, int(state), instance, incarnation, port, pack(address))
     return tuple(fields)
 
 
@@ -161,12 +149,12 @@ def _heartbeat_rule(values: Values) -> None:
 
 def _read_heartbeat(values: Values, _length: int) -> Heartbeat:
     notes = _read_notes(values[20]) if values[20] else ()
-    return Heartbeat._make((*values[ENVELOPE:19], _address_of(values[19]), notes))
+    return Heartbeat._make((*values[ENVELOPE:19], unpack(values[19]), notes))
 
 
 def _write_heartbeat(message: Heartbeat) -> Values:
     notes = _write_notes(message.notes) if message.notes else ()
-    return (*message[:14], _packed(message.address), notes)
+    return (*message[:14], pack(message.address), notes)
 
 
 def _question_rule(values: Values) -> None:
@@ -202,19 +190,19 @@ def _answer_rule(values: Values) -> None:
 
 
 def _read_summary(values: Values, _length: int) -> Summary:
-    return Summary._make((*values[ENVELOPE:17], _address_of(values[17])))
+    return Summary._make((*values[ENVELOPE:17], unpack(values[17])))
 
 
 def _write_summary(message: Summary) -> Values:
-    return (*message[:12], _packed(message.address))
+    return (*message[:12], pack(message.address))
 
 
 def _read_indirect(values: Values, _length: int) -> IndirectProbe:
-    return IndirectProbe(values[5], values[6], values[7], _address_of(values[8]))
+    return IndirectProbe(values[5], values[6], values[7], unpack(values[8]))
 
 
 def _write_indirect(message: IndirectProbe) -> Values:
-    return (*message[:3], _packed(message.address))
+    return (*message[:3], pack(message.address))
 
 
 def _read_notice(values: Values, _length: int) -> Notice:
@@ -231,6 +219,20 @@ def _read_roster(values: Values, _length: int) -> Roster:
 
 def _write_roster(message: Roster) -> Values:
     return (message.total, _write_notes(message.notes))
+
+
+def _addresses_rule(values: Values) -> None:
+    found = values[6]
+    if not 1 <= len(found) <= MAX_ADDRESSES or not all(type(each) is bytes for each in found):
+        raise ValueError(f"1 to {MAX_ADDRESSES} addresses")
+
+
+def _read_addresses(values: Values, _length: int) -> Addresses:
+    return Addresses(values[5], tuple(map(unpack, values[6])))
+
+
+def _write_addresses(message: Addresses) -> Values:
+    return (message.port, tuple(map(pack, message.addresses)))
 
 
 LAYOUTS: Final[dict[type, Layout]] = {
@@ -277,6 +279,7 @@ LAYOUTS: Final[dict[type, Layout]] = {
         rule=lambda values: _check_name(values[8]),
     ),
     TrueSpeed: _layout(13, ((1, 2**32 - 1),), (), lambda values, _: TrueSpeed(values[5])),
+    Addresses: _layout(14, (_PORT,), (tuple,), _read_addresses, _write_addresses, _addresses_rule),
 }  # fmt: skip
 BY_KIND: Final = {layout.kind: layout for layout in LAYOUTS.values()}
 

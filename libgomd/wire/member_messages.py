@@ -5,8 +5,12 @@ from __future__ import annotations
 import enum
 from typing import Final, NamedTuple
 
-#: Maximum number of member notes in one packet. So many always fit.
+#: Maximum number of member notes in one packet. So many always fit when their addresses are IPv4 ...
 MAX_NOTES: Final = 36
+#: ... and so many when they are IPv6.
+MAX_NOTES_IPV6: Final = 28
+#: Maximum number of addresses of one node: one IPv4, one IPv6.
+MAX_ADDRESSES: Final = 2
 
 
 class MemberState(enum.IntEnum):
@@ -27,7 +31,7 @@ class MemberNote(NamedTuple):
     :ivar node: its id. :ivar state: its state in the sender's table.
     :ivar instance: which start of its daemon.
     :ivar incarnation: how many times that instance has refuted a suspicion.
-    :ivar address: its IPv4 address. :ivar port: its UDP port.
+    :ivar address: one of its addresses, without a zone. :ivar port: its UDP port.
     """
 
     node: int
@@ -48,8 +52,9 @@ class Heartbeat(NamedTuple):
     :ivar sampled: milliseconds since the values were measured. The values are as in `Node`, None if unknown.
     :ivar announce: the receiver must answer with its own heartbeat, because the sender is new or looks for
         lost nodes.
-    :ivar address: the sender's IPv4 address.
-    :ivar notes: piggybacked notes about some members, at most `MAX_NOTES`.
+    :ivar address: the sender's IPv4 address, its IPv6 address if it has no other.
+    :ivar notes: piggybacked notes about some members, at most `MAX_NOTES`, with IPv4 addresses only: a daemon
+        that knows no others would drop the whole heartbeat.
     """
 
     incarnation: int
@@ -78,6 +83,18 @@ class TrueSpeed(NamedTuple):
     """
 
     speed: int
+
+
+class Addresses(NamedTuple):
+    """
+    All addresses of a sender that has two, at the same ``port``: one of IPv4 and one of IPv6.
+
+    It accompanies heartbeats as `TrueSpeed` does. A daemon that does not know this kind drops it. The
+    receiver believes an address only after it has been answered from there.
+    """
+
+    port: int
+    addresses: tuple[str, ...]
 
 
 class Leave(NamedTuple):
@@ -147,6 +164,9 @@ class Notice(NamedTuple):
 class Roster(NamedTuple):
     """
     A packet of members, for a node that is new.
+
+    All addresses in one packet are of one family, because a daemon that knows IPv4 only drops a packet with
+    any other one.
 
     :ivar total: number of nodes that the sender knows. :ivar notes: some of them.
     """

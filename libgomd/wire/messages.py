@@ -13,7 +13,10 @@ import math
 from typing import Final, NamedTuple
 
 from libgomd.model import Node, Status
+from libgomd.wire.member_messages import MAX_ADDRESSES as MAX_ADDRESSES
 from libgomd.wire.member_messages import MAX_NOTES as MAX_NOTES
+from libgomd.wire.member_messages import MAX_NOTES_IPV6 as MAX_NOTES_IPV6
+from libgomd.wire.member_messages import Addresses as Addresses
 from libgomd.wire.member_messages import Heartbeat as Heartbeat
 from libgomd.wire.member_messages import IndirectProbe as IndirectProbe
 from libgomd.wire.member_messages import Leave as Leave
@@ -200,6 +203,7 @@ Message = (
     | ClockWarning
     | ReplayWarning
     | TrueSpeed
+    | Addresses
 )
 
 

@@ -24,12 +24,12 @@ VERBS = {
 }  # fmt: skip
 TYPES = {
     ("integer",): "INTEGER", ("number",): "NUMBER", ("boolean",): "BOOLEAN", ("string",): "TEXT",
-    ("array",): "INTEGERS", ("integer", "number", "string"): "SCALAR",
+    ("array", "integer"): "INTEGERS", ("array", "string"): "TEXTS", ("integer", "number", "string"): "SCALAR",
 }  # fmt: skip
 #: How gomd.h declares a field of each type.
 DECLARED = {
     "INTEGER": "int64_t", "NUMBER": "double", "BOOLEAN": "int", "TEXT": "const char *",
-    "SCALAR": "const char *", "INTEGERS": "const int64_t *",
+    "SCALAR": "const char *", "INTEGERS": "const int64_t *", "TEXTS": "const char *",
 }  # fmt: skip
 
 
@@ -61,7 +61,8 @@ def test_the_fields_of_a_verb(verb: str) -> None:
     for name, field in schema["properties"].items():
         kinds = [field["type"]] if isinstance(field["type"], str) else field["type"]
         macro = ("R" if name in schema.get("required", ()) else "O") + ("N" if "null" in kinds else "")
-        wanted[name] = (macro, TYPES[tuple(kind for kind in kinds if kind != "null")])
+        items = (field["items"]["type"],) if kinds == ["array"] else ()
+        wanted[name] = (macro, TYPES[(*(kind for kind in kinds if kind != "null"), *items)])
     rows = rows_of(VERBS[verb])
     assert {name: (macro, kind) for macro, kind, _, name in rows} == wanted
     declared = declarations(rows[0][2])

@@ -259,7 +259,8 @@ static void digest(const unsigned char *bytes, size_t length, enum kind kind) {
 
 static const char *const samples[] = {
     "201 2 nodes\r\n{\"id\": 1, \"name\": \"a\\u00e9\\ud83d\\ude00\", \"address\": \"127.0.0.1\", \"status\": 3, \"up\": true, \"load\": null, "
-    "\"speed\": 15000, \"cpus\": 2, \"util\": 200, \"mem\": 9007199254740993, \"rmem\": 1, \"tmem\": 2, \"age\": 0.25, \"round\": 1, \"rows\": 1}\r\n.\r\n",
+    "\"speed\": 15000, \"cpus\": 2, \"util\": 200, \"mem\": 9007199254740993, \"rmem\": 1, \"tmem\": 2, \"age\": 0.25, "
+    "\"addresses\": [\"127.0.0.1\", \"::\\u0031\"], \"round\": 1, \"rows\": 1}\r\n.\r\n",
     "201 x\r\n{\"job\": 1, \"home\": 1, \"node\": 1, \"pid\": null, \"user\": \"u\", \"state\": \"done\", \"exit\": -3, \"command\": \"c\", "
     "\"uid\": 0, \"started\": 1.5e9, \"ended\": null, \"reason\": \"\", \"nmigs\": 0, \"lock\": false, \"detached\": false, "
     "\"pid_there\": null, \"cantmove\": \"\", \"former\": [1, 22, 333], \"memory_max\": null, \"identity\": \"1-2-3\", \"new\": [[{}, \"x\"]]}\r\n"
@@ -357,10 +358,22 @@ static void check_rows(void) {
     for (size_t i = 0; i < sizeof bad_names / sizeof *bad_names; i++) expect(add(ROW_NAME, bad_names[i]) == GOMD_E_REPLY, "taken as a row", bad_names[i]);
     expect(add(ROW_NAME, "{\"new\": {\"a\": [1]}, \"name\": \"a\"}") == GOMD_OK, "refused", "a row with a new name");
     expect(add(ROW_JOB, "{\"former\": [1, \"x\"]}") == GOMD_E_REPLY, "taken as a row", "a list of texts");
+    expect(add(ROW_NODE, "{\"addresses\": [1]}") == GOMD_E_REPLY, "taken as a row", "a list of numbers");
+    expect(add(ROW_NODE, "{\"addresses\": [\"a\\ud800\"]}") == GOMD_E_REPLY, "taken as a row", "half a character");
 
-    gomd_rows_t *rows = rows_new(ROW_MEMORY);
+    gomd_rows_t *rows = rows_new(ROW_NODE);
     MUST(rows);
-    const char *line = "{\"from\": 3, \"value\": {\"mem\": 9007199254740993, \"rmem\": null, \"tmem\": 7}}";
+    const char *line = "{\"id\": 1, \"name\": \"a\", \"address\": \"10.0.0.1\", \"status\": 3, \"up\": true, \"load\": 1, \"speed\": 1, "
+                       "\"cpus\": 1, \"util\": 1, \"mem\": 1, \"rmem\": 1, \"tmem\": 1, \"age\": 1, \"addresses\": [\"10.0.0.1\", \"fd00::\\u0031\"]}";
+    expect(rows_add(rows, line, strlen(line)) == GOMD_OK, "refused", line);
+    const gomd_node_row_t *node = gomd_rows_node(rows, 0);
+    MUST(node);
+    expect(strcmp(node->addresses, "10.0.0.1,fd00::1") == 0, "read wrongly", node->addresses);
+    gomd_rows_free(rows);
+
+    rows = rows_new(ROW_MEMORY);
+    MUST(rows);
+    line = "{\"from\": 3, \"value\": {\"mem\": 9007199254740993, \"rmem\": null, \"tmem\": 7}}";
     expect(rows_add(rows, line, strlen(line)) == GOMD_OK, "refused", line);
     const gomd_memory_t *memory = gomd_rows_memory(rows, 0);
     expect(memory && memory->mem == 9007199254740993 && memory->rmem == GOMD_UNKNOWN && memory->tmem == 7, "another value", line);

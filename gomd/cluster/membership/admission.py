@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from zope.interface import Attribute, Interface, implementer
 
 from libgomd.model import Node, Status
+from libgomd.wire.addresses import is_ipv6
 
 
 class IAdmission(Interface):
@@ -44,7 +45,7 @@ class MapAdmission:
     Admits the nodes of a map, each only from its own addresses.
 
     :param names: the name of each node, used until its daemon announces another one.
-    :param addresses: the addresses of each node. The first one is used to contact it.
+    :param addresses: the addresses of each node. The first one of a family is used to contact it.
     """
 
     fixed = True
@@ -65,4 +66,7 @@ class MapAdmission:
     def nodes(self) -> Iterable[Node]:
         """See `IAdmission.nodes`."""
         for node, addresses in self._addresses.items():
-            yield Node(node, self._names.get(node, addresses[0]), addresses[0], Status.CONFIGURED)
+            families = {is_ipv6(each): each for each in reversed(addresses)}
+            both = tuple(families[each] for each in sorted(families)) if len(families) > 1 else ()
+            name = self._names.get(node, addresses[0])
+            yield Node(node, name, (both or addresses)[0], Status.CONFIGURED, addresses=both)

@@ -49,12 +49,18 @@ from gomd.interfaces import IEvents, IMembership
 from libgomd.model import Counter, Node
 from libgomd.wallclock import Wall
 from libgomd.wire import messages
+from libgomd.wire.addresses import is_ipv6
 from libgomd.wire.messages import Datagram, MemberState, Notice
 
 #: Times after the start, in heartbeats, at which the node announces itself again while it knows too few.
 _ANNOUNCEMENT_TIMES: Final = (0.1, 0.3, 0.6, 1.0, 1.8, 3.2)
 #: Heartbeats without a datagram of another node after which a node that knows no other one ticks slowly.
 _QUIET_HEARTBEATS: Final = 10
+
+
+def families_of(node: Node) -> frozenset[bool]:
+    """Return the families in which a node has an address: True for IPv6."""
+    return frozenset(map(is_ipv6, node.addresses or (node.address,)))
 
 
 @implementer(IMembership, IDetectorListener)
@@ -85,6 +91,7 @@ class HeartbeatEngine:
     ) -> None:
         me = own()
         self.own_id = me.id
+        self._families = families = settings.families or families_of(me)
         self.instance = instance
         self._own = own
         self._transport = transport
@@ -105,11 +112,11 @@ class HeartbeatEngine:
         self._id_conflicts = id_conflicts = IdConflicts(me.id, me.name, instance, transport, changes, timing)
         self._joins = joins = Joins(
             me.id, me.name, members, admission, changes, detector, broadcasts, id_conflicts, heartbeats,
-            transport, timing, random, time,
+            transport, timing, random, time, families,
         )  # fmt: skip
         self._rumors = rumors = Rumors(
             me.id, members, changes, detector, broadcasts, self._contacts, transport, timing, random,
-            heartbeats.gossip, heartbeats.greet,
+            heartbeats.gossip, heartbeats.greet, me.name, families,
         )  # fmt: skip
         self._indirect_probes = indirect_probes = IndirectProbes(transport, timing, random)
         self._receiver = DatagramReceiver(
@@ -130,7 +137,11 @@ class HeartbeatEngine:
         self._announcements: list[float] = []
         self._received = 0
         for node in listed:
-            members.add(Member(node.id, node.name, (node.address, settings.port), time.now()))
+            hosts = [each for each in node.addresses or (node.address,) if is_ipv6(each) in families]
+            member = Member(node.id, node.name, ((hosts or [node.address])[0], settings.port), time.now())
+            if len(hosts) > 1:
+                member.second = (hosts[1], settings.port)
+            members.add(member)
 
     # -- start and stop
 
@@ -143,7 +154,8 @@ class HeartbeatEngine:
         self._heartbeats.schedule_first(now)
         self._sweep.schedule(now)
         for member in self._members:
-            self._rejoin.add(member.address, now)
+            for place in member.places:
+                self._rejoin.add(place, now)
         self._heartbeats.announce(self._rejoin.step(self._seeds(), (), now), multicast=True)
         # A random phase, so that daemons that start together do not work at the same moments for ever.
         phase = self._random.random() * self._timing.tick
@@ -169,11 +181,15 @@ class HeartbeatEngine:
         """There is nothing to change: the transport seals all traffic of this engine."""
 
     def _seeds(self) -> list[Address]:
-        """Return the seeds but for this node itself. Called several times a second."""
+        """
+        Return the seeds but for this node itself, and those that it has no address to reach. Called several
+        times a second.
+        """
         if not self._settings.seeds:
             return []
-        me = (self._own().address, self._settings.port)
-        return [seed for seed in self._settings.seeds if seed != me]
+        me, port, families = self._own(), self._settings.port, self._families
+        own = {(host, port) for host in me.addresses or (me.address,)}
+        return [seed for seed in self._settings.seeds if seed not in own and is_ipv6(seed[0]) in families]
 
     # -- incoming datagrams
 
@@ -271,7 +287,7 @@ class HeartbeatEngine:
         """See `IDetectorListener.suspected`."""
         self._changes.mark_suspect(member, self.own_id, reason)
         notice = self._notice(MemberState.SUSPECT, member, reason)
-        self._transport.send(notice, [member.address])
+        self._transport.send(notice, member.places)
         self._broadcasts.queue(notice)
 
     def dead(self, member: Member, reason: str) -> None:
@@ -311,7 +327,8 @@ class HeartbeatEngine:
         """Contact a node with a wrong clock often, so that it is back soon after its clock is right."""
         member = self._members.get(node)
         if member is not None and member.state is not MemberState.UP:
-            self._rejoin.retry_soon(member.address, self._time.now())
+            for place in member.places:
+                self._rejoin.retry_soon(place, self._time.now())
 
     def renumbered(self, name: str) -> None:
         """Warn that node ``name`` took our datagrams for replays, and announce this node again."""

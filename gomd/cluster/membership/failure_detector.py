@@ -23,6 +23,7 @@ from gomd.cluster.membership.settings import INDIRECT_PROBE_HELPERS, MAX_CONCURR
 from gomd.cluster.membership.table import Members
 from gomd.cluster.membership.transport import Address, IPeerTransport
 from libgomd.model import Counter
+from libgomd.wire.addresses import is_ipv6, without_zone
 from libgomd.wire.messages import MAX_NUMBER, IndirectProbe, Probe, ProbeAck
 
 
@@ -158,7 +159,7 @@ class FailureDetector:
             # four single probes; one in a thousand answers none of these seven packets.
             for _ in range(1 if now == check.started else 2):
                 self._probes += 1
-                self._transport.send(Probe(check.request_id, member.id), [member.address])
+                self._transport.send(Probe(check.request_id, member.id), member.places)
         if now >= check.next_indirect_probe:
             check.next_indirect_probe = now + timing.indirect_probe_delay * 2
             self._request_indirect_probes(check)
@@ -180,9 +181,16 @@ class FailureDetector:
         if helpers:
             check.asked.update(helper.id for helper in helpers)
             self._asked += len(helpers)
-            host, port = member.address
-            request = IndirectProbe(check.request_id, member.id, port, host)
-            self._transport.send(request, [helper.address for helper in helpers])
+            for place in member.places:
+                # A helper without an address of that family could not probe it.
+                able = [
+                    each
+                    for each in helpers
+                    if any(is_ipv6(host) == is_ipv6(place[0]) for host, _ in each.places)
+                ]
+                if able:
+                    request = IndirectProbe(check.request_id, member.id, place[1], without_zone(place[0]))
+                    self._transport.send(request, [helper.address for helper in able])
 
     def _reason(self, check: _Check, now: float) -> str:
         text = f"silent for {now - check.member.last_alive:.1f} s; it does not answer node {self._own_id}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from random import Random
 from typing import Final
 
@@ -11,9 +11,12 @@ from gomd.cluster.membership.settings import MAX_FANOUT, MAX_HEARTBEATS_PER_SECO
 from gomd.cluster.membership.table import Members
 from gomd.cluster.membership.transport import Address, IPeerTransport
 from libgomd.model import Node, Status
+from libgomd.wire.addresses import is_ipv6, without_zone
 from libgomd.wire.messages import (
     MAX_HEARTBEAT_SPEED,
     MAX_NOTES,
+    MAX_NOTES_IPV6,
+    Addresses,
     Heartbeat,
     MemberNote,
     Message,
@@ -36,8 +39,9 @@ _WIDE_JITTER: Final = 0.25
 _GOSSIP_PEERS: Final = 6
 #: Maximum number of nodes that answer an announcement at once. More would overflow its receive buffer.
 _MAX_SIMULTANEOUS_ANSWERS: Final = 64
-#: Heartbeats per datagram with the true speed, which hardly ever changes.
-_HEARTBEATS_PER_TRUE_SPEED: Final = 4
+#: Heartbeats per datagram with the true speed or the addresses, which hardly ever change, and per heartbeat
+#: to the address of a peer that is not in use.
+_HEARTBEATS_PER_EXTRA: Final = 4
 #: Maximum number of new members waiting to be announced to others.
 _MAX_NEWCOMERS: Final = 1024
 
@@ -50,6 +54,9 @@ class Heartbeats:
     its multicast. A peer that cannot be reached by multicast (``discovery`` is off, another network, a
     switch that drops it) gets direct heartbeats: all such peers in each round while they are at most
     `MAX_FANOUT`, else `MAX_FANOUT` of them in turn.
+
+    A node with an IPv4 and an IPv6 address sends every fourth multicast by both families, and every one while
+    a member is heard by the second family only; see `gomd.cluster.membership.second_address`.
 
     :ivar incarnation: how many times this node has refuted a suspicion.
     """
@@ -76,6 +83,7 @@ class Heartbeats:
         self._newcomers: list[Member] = []
         self._next_multicast = self._next_direct = 0.0
         self._multicasts = 0
+        self._needs_both = False
 
     @property
     def name(self) -> str:
@@ -90,7 +98,7 @@ class Heartbeats:
         if node.status & Status.QUIET:
             return Heartbeat(
                 self.incarnation, settings.port, settings.stream_port, status, None, None, None, None, None,
-                None, None, None, announce, name, node.address, notes,
+                None, None, None, announce, name, without_zone(node.address), notes,
             )  # fmt: skip
         load, speed, *others = sent_values(node)
         if speed is not None:
@@ -98,25 +106,27 @@ class Heartbeats:
         return Heartbeat._make(
             (
                 self.incarnation, settings.port, settings.stream_port, status & 0xFFFF,
-                milliseconds(node.age), load, speed, *others, announce, name, node.address, notes,
+                milliseconds(node.age), load, speed, *others, announce, name, without_zone(node.address),
+                notes,
             )
         )  # fmt: skip
 
-    def true_speed(self) -> TrueSpeed | None:
-        """Return this node's speed if it exceeds what a heartbeat can express and the node is not quiet."""
+    def extras(self) -> list[TrueSpeed | Addresses]:
+        """Return what a heartbeat has no room for, for messages of their own: seldom anything."""
         node = self._own()
+        found: list[TrueSpeed | Addresses] = []
         speed = sent_values(node)[1]
-        if speed is None or speed <= MAX_HEARTBEAT_SPEED or node.status & Status.QUIET:
-            return None
-        return TrueSpeed(speed)
+        if speed is not None and speed > MAX_HEARTBEAT_SPEED and not node.status & Status.QUIET:
+            found.append(TrueSpeed(speed))
+        if node.addresses:
+            found.append(Addresses(self._settings.port, tuple(map(without_zone, node.addresses))))
+        return found
 
     def _send(self, message: Heartbeat, addresses: Sequence[Address]) -> None:
-        """
-        Send a heartbeat outside the regular interval, and the true speed if that needs its own datagram.
-        """
+        """Send a heartbeat outside the regular interval, and what needs datagrams of its own."""
         self._transport.send(message, addresses)
-        if (speed := self.true_speed()) is not None:
-            self._transport.send(speed, addresses)
+        for extra in self.extras():
+            self._transport.send(extra, addresses)
 
     # -- to all members
 
@@ -127,6 +137,12 @@ class Heartbeats:
 
     def update_unreached(self, now: float) -> None:
         """Determine again which members multicast does not reach. Call it once a heartbeat."""
+        own = self._own()
+        # With one address there is one group, and nothing to choose.
+        first = is_ipv6(own.addresses[0]) if own.addresses else None
+        self._needs_both = first is not None and any(
+            is_ipv6(each.address[0]) != first for each in self._members.up
+        )
         if self._settings.discovery:
             beat = self._timing.heartbeat_interval(self._members.up_count)
             # While multicast works at all, a member that came up lately is given time to be heard by it.
@@ -157,13 +173,11 @@ class Heartbeats:
         # The next heartbeat is due relative to when this one was due, so ticks add no delay. Heartbeats that
         # were missed during a gap are not sent late.
         if self._settings.discovery and now >= self._next_multicast:
-            self._transport.multicast(self.make_heartbeat())
+            with_extras = self._multicasts % _HEARTBEATS_PER_EXTRA == 0
             self._multicasts += 1
-            if (
-                self._multicasts % _HEARTBEATS_PER_TRUE_SPEED == 1
-                and (speed := self.true_speed()) is not None
-            ):
-                self._transport.multicast(speed)
+            self._transport.multicast(self.make_heartbeat(), with_extras or self._needs_both)
+            for extra in self.extras() if with_extras else ():
+                self._transport.multicast(extra)
             wait = self._timing.heartbeat_interval(self._members.up_count)
             spread = _JITTER if wait <= usual else _WIDE_JITTER
             wait *= self._random.uniform(1 - spread, 1 + spread)
@@ -176,19 +190,28 @@ class Heartbeats:
                 first = self._turn % len(direct)
                 some = (direct[first:] + direct[:first])[:MAX_FANOUT]
                 self._turn = first + len(some)
-                message = self.make_heartbeat(notes=self._some_notes())
+                notes, roster = self._some_notes()
                 addresses = [each.address for each in some]
-                self._transport.send(message, addresses)
                 # Peers are served in turn, so the choice must be random to reach each of them sometimes.
-                speed = self.true_speed()
-                if speed is not None and self._random.random() * _HEARTBEATS_PER_TRUE_SPEED < 1:
-                    self._transport.send(speed, addresses)
+                seconds = [each.second for each in some if each.second is not None]
+                if seconds and self._random.random() * _HEARTBEATS_PER_EXTRA < 1:
+                    addresses += seconds
+                self._transport.send(self.make_heartbeat(notes=notes), addresses)
+                if roster is not None:
+                    self._transport.send(roster, addresses)
+                extras = self.extras()
+                if extras and self._random.random() * _HEARTBEATS_PER_EXTRA < 1:
+                    for extra in extras:
+                        self._transport.send(extra, addresses)
 
-    def _some_notes(self) -> tuple[MemberNote, ...]:
+    def _some_notes(self) -> tuple[tuple[MemberNote, ...], Roster | None]:
+        """Return the notes that go into a heartbeat now, and a roster of those with IPv6 addresses, if
+        any."""
         up = self._members.up
         first = self._noted % max(1, len(up))
         self._noted = first + _NOTES_PER_HEARTBEAT
-        return tuple(each.note() for each in up[first : first + _NOTES_PER_HEARTBEAT])
+        notes, others = _by_family(up[first : first + _NOTES_PER_HEARTBEAT])
+        return tuple(notes), Roster(self._members.up_count + 1, tuple(others)) if others else None
 
     def broadcast(self, message: Message, most: int = MAX_FANOUT) -> None:
         """
@@ -231,7 +254,10 @@ class Heartbeats:
         :param again: ask for an answer, but for no roster: the node may know us already.
         """
         if addresses:
-            self._send(self.make_heartbeat(again, self._some_notes()), addresses)
+            notes, roster = self._some_notes()
+            self._send(self.make_heartbeat(again, notes), addresses)
+            if roster is not None:
+                self._transport.send(roster, addresses)
 
     def answer_announcement(self, member: Member, multicast: bool, knows: bool, now: float) -> float:
         """
@@ -278,6 +304,16 @@ class Heartbeats:
                 self._to_some(roster, self._direct_peers, _GOSSIP_PEERS)
 
 
+def _by_family(members: Iterable[Member]) -> tuple[list[MemberNote], list[MemberNote]]:
+    """Return the notes of members with IPv4 addresses, and those with IPv6 addresses."""
+    found = [note for each in members for note in each.notes()]
+    return [each for each in found if not is_ipv6(each.address)], [
+        each for each in found if is_ipv6(each.address)
+    ]
+
+
 def _rosters(total: int, members: Sequence[Member]) -> Iterator[Roster]:
-    for first in range(0, len(members), MAX_NOTES):
-        yield Roster(total, tuple(each.note() for each in members[first : first + MAX_NOTES]))
+    """Yield the rosters of members. Those with IPv6 addresses are apart: older daemons drop such a packet."""
+    for notes, most in zip(_by_family(members), (MAX_NOTES, MAX_NOTES_IPV6), strict=True):
+        for first in range(0, len(notes), most):
+            yield Roster(total, tuple(notes[first : first + most]))

@@ -66,7 +66,7 @@ class IdConflicts:
         self._conflicts += 1
         if self.is_news(first.id, "conflict", now):
             self._changes.warn(first.id, first.name, reason)
-        self._tell(first.id, claim.instance, reason, [first.address, claim.address])
+        self._tell(first.id, claim.instance, reason, [*first.places, claim.address])
 
     def report_refusal(
         self, node: int, message: Heartbeat, instance: int, reason: str, to: list[Address]

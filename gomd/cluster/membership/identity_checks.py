@@ -27,6 +27,7 @@ class ClaimKind(enum.Enum):
     RETURNED = (
         "an earlier instance of a known node, whose clock may have been set back: probe its new address"
     )
+    SECOND = "the same instance of a node at an address of the other family: probe that address"
     RIVAL = "another instance of a node that is up, at another address: probe the known address"
 
 
@@ -81,17 +82,19 @@ class IdentityChecks:
         sequence: int,
         address: Address,
         now: float,
-    ) -> None:
-        """Start to verify a claim, unless another one about that node is being verified."""
-        if member.id not in self._claims and len(self._claims) < _MAX_CLAIMS:
+    ) -> bool:
+        """Start to verify a claim; False if another one about that node, or too many, are being verified."""
+        starts = member.id not in self._claims and len(self._claims) < _MAX_CLAIMS
+        if starts:
             request_id = self._random.randint(1, MAX_NUMBER)
             claim = Claim(kind, member, message, instance, sequence, address, request_id, now)
             self._claims[member.id] = claim
             self._probe(claim)
+        return starts
 
     def _probe(self, claim: Claim) -> None:
-        to = claim.member.address if claim.kind is ClaimKind.RIVAL else claim.address
-        self._transport.send(Probe(claim.request_id, claim.member.id), [to])
+        to = claim.member.places if claim.kind is ClaimKind.RIVAL else (claim.address,)
+        self._transport.send(Probe(claim.request_id, claim.member.id), to)
 
     def receive_ack(self, ack: ProbeAck) -> None:
         """Process an acknowledgement, if it answers one of our probes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Final, NamedTuple
 
+from gomd.cluster.membership.second_address import place_here
 from gomd.cluster.membership.settings import Timing
 from gomd.cluster.membership.transport import Address, IPeerTransport
 from libgomd.model import Counter
@@ -35,7 +36,9 @@ class IndirectProbes:
 
     def start(self, request: IndirectProbe, asker: Address, now: float) -> None:
         """Probe the target of ``request``, and report the result to the address ``asker``."""
-        if len(self._requests) < _MAX_REQUESTS:
+        host = place_here(request.address, asker)
+        if host and len(self._requests) < _MAX_REQUESTS:
+            request = request._replace(address=host)
             self._started += 1
             request_id = self._random.randint(1, MAX_NUMBER)
             self._requests[request_id] = _Request(request, asker, now, 1)

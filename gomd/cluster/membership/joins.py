@@ -10,7 +10,8 @@ from gomd.cluster.membership.failure_detector import FailureDetector
 from gomd.cluster.membership.heartbeats import Heartbeats
 from gomd.cluster.membership.id_conflicts import IdConflicts
 from gomd.cluster.membership.identity_checks import Claim, ClaimKind, IdentityChecks
-from gomd.cluster.membership.member import Member
+from gomd.cluster.membership.member import NEVER, Member
+from gomd.cluster.membership.second_address import SecondAddresses
 from gomd.cluster.membership.settings import Timing
 from gomd.cluster.membership.state_changes import StateChanges
 from gomd.cluster.membership.steady_clock import SteadyClock
@@ -38,6 +39,7 @@ class Joins:
         timing: Timing,
         random: Random,
         time: SteadyClock,
+        families: frozenset[bool],
     ) -> None:
         self._own_id = own_id
         self._name = name
@@ -53,6 +55,9 @@ class Joins:
         self._refused = self._full = 0
         self.identity_checks = IdentityChecks(
             transport, timing, random, self._accepted, lambda claim: id_conflicts.report(claim, time.now())
+        )
+        self.second_addresses = SecondAddresses(
+            members, admission, changes, self.identity_checks, timing, heartbeats.interval, families
         )
 
     def receive_unknown(
@@ -75,7 +80,7 @@ class Joins:
                 return None
             self._join(member, message, instance, sequence, place, now)
             return member
-        rival = member.state is MemberState.UP and place != member.address
+        rival = member.state is MemberState.UP and place not in member.places
         if instance > member.instance and not rival:
             self._join(member, message, instance, sequence, place, now)
             return member
@@ -91,8 +96,12 @@ class Joins:
         """Process the heartbeat of a known instance that comes from another address than before."""
         if self._refuses(datagram, message, member, address, now):
             return
+        place = (address[0], message.port)
+        if member.state is MemberState.UP and self.second_addresses.from_heartbeat(
+            member, message, datagram.sequence, place, now
+        ):
+            return
         if member.state is not MemberState.UP or now - member.heard_at > self._timing.heartbeat * 2:
-            place = (address[0], message.port)
             self.identity_checks.start(
                 ClaimKind.MOVED, member, message, datagram.instance, datagram.sequence, place, now
             )
@@ -105,9 +114,7 @@ class Joins:
         if refusal:
             self._refused += 1
             if self._id_conflicts.is_news(node, "refusal", now):
-                to = [(address[0], message.port)]
-                if member is not None:
-                    to.append(member.address)
+                to = [(address[0], message.port), *(member.places if member is not None else ())]
                 self._id_conflicts.report_refusal(node, message, datagram.instance, refusal, to)
         return bool(refusal)
 
@@ -125,7 +132,9 @@ class Joins:
         now, member = self._time.now(), claim.member
         if self._members.get(member.id) is not member:
             return
-        if claim.kind is not ClaimKind.MOVED:
+        if claim.kind is ClaimKind.SECOND:
+            self.second_addresses.accepted(claim, now)
+        elif claim.kind is not ClaimKind.MOVED:
             self._join(member, claim.message, claim.instance, claim.sequence, claim.address, now)
         elif claim.instance == member.instance:
             member.heard_at = now
@@ -145,6 +154,8 @@ class Joins:
             reason = "its daemon was started again, without a goodbye"
             self._changes.mark_gone(member, MemberState.LEFT, self._own_id, reason, now)
         member.instance, member.incarnation, member.sequence = instance, 0, sequence
+        self._members.set_second(member, None)
+        member.second_tried = NEVER
         self._members.set_address(member, place)
         member.take(message, self._time.now_with_gaps())
         self.mark_up(member, EventKind.JOIN, f"up at {place[0]}{again}{self._namesake(member)}", now)

@@ -8,6 +8,7 @@ from typing import Final
 
 from gomd.cluster.membership.transport import Address
 from libgomd.model import Node, Status
+from libgomd.wire.addresses import is_ipv6, without_zone
 from libgomd.wire.messages import MAX_HEARTBEAT_SPEED, Heartbeat, MemberNote, MemberState
 
 #: Earlier than every time on the clock.
@@ -28,6 +29,10 @@ class Member:
 
     :ivar instance: which start of its daemon; 0 for a configured node that was never heard from.
     :ivar address: where to reach it: the host that its datagrams come from, and the port it announces.
+    :ivar second: its place in the other family, None if it has none or none is known. It has been answered
+        from there. It is used when `address` is silent.
+    :ivar second_at: when it was last heard from there. :ivar second_tried: when a second place was last
+        probed.
     :ivar state: UP, DOWN or LEFT.
     :ivar incarnation: how many times it has refuted a suspicion.
     :ivar sequence: highest sequence number among its datagrams.
@@ -45,14 +50,16 @@ class Member:
 
     __slots__ = (
         "address", "gone_by", "gone_reason", "gone_since", "heard_at", "id", "incarnation", "instance",
-        "listed_name", "message", "multicast_at", "name", "roster_sent_at", "sequence", "state", "suspects",
-        "true_speed", "up_since", "values_at", "vouched_at",
+        "listed_name", "message", "multicast_at", "name", "roster_sent_at", "second", "second_at",
+        "second_tried", "sequence", "state", "suspects", "true_speed", "up_since", "values_at", "vouched_at",
     )  # fmt: skip
 
     def __init__(self, node: int, name: str, address: Address, now: float) -> None:
         self.id = node
         self.name = self.listed_name = name
         self.address = address
+        self.second: Address | None = None
+        self.second_at = self.second_tried = NEVER
         self.instance = 0
         self.incarnation = 0
         self.sequence = 0
@@ -84,10 +91,22 @@ class Member:
         known = announced == MAX_HEARTBEAT_SPEED and speed and instance == self.instance
         return speed if known else announced
 
-    def note(self) -> MemberNote:
-        """Return the note that tells other nodes of this member."""
-        host, port = self.address
-        return MemberNote(self.id, self.state, self.instance, self.incarnation, port, host)
+    @property
+    def places(self) -> tuple[Address, ...]:
+        """Where it may be reached, the place in use first."""
+        return (self.address,) if self.second is None else (self.address, self.second)
+
+    def notes(self) -> list[MemberNote]:
+        """Return the notes that tell other nodes of this member, one for each of its addresses."""
+        return [
+            MemberNote(self.id, self.state, self.instance, self.incarnation, port, without_zone(host))
+            for host, port in self.places
+        ]
+
+    def _hosts(self) -> tuple[str, tuple[str, ...]]:
+        """Return the address in use, and both, that of IPv4 first, if it has two."""
+        both = () if self.second is None else sorted((self.address[0], self.second[0]), key=is_ipv6)
+        return self.address[0], tuple(both)
 
     def node(self, now: float) -> Node:
         """
@@ -96,13 +115,14 @@ class Member:
         :param now: as `SteadyClock.now_with_gaps`.
         """
         message = self.message
+        address, addresses = self._hosts()
         if self.state is not MemberState.UP or message is None:
-            return Node(self.id, self.name, self.address[0], Status.CONFIGURED)
+            return Node(self.id, self.name, address, Status.CONFIGURED, addresses=addresses)
         status = _status_while_up(message.status & _ALL_STATUS_BITS)
         if message.status & _QUIET:
-            return Node(self.id, self.name, self.address[0], status)
+            return Node(self.id, self.name, address, status, addresses=addresses)
         age = None if message.sampled is None else round(message.sampled / 1000 + now - self.values_at, 3)
         return Node(
-            self.id, self.name, self.address[0], status, message.load, self._speed(message.speed),
-            message.cpus, message.util, message.mem, message.rmem, message.tmem, age,
+            self.id, self.name, address, status, message.load, self._speed(message.speed),
+            message.cpus, message.util, message.mem, message.rmem, message.tmem, age, addresses,
         )  # fmt: skip

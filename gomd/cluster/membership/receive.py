@@ -20,6 +20,7 @@ from gomd.cluster.membership.steady_clock import SteadyClock
 from gomd.cluster.membership.transport import Address, IPeerTransport
 from libgomd.model import Counter, EventKind
 from libgomd.wire import messages
+from libgomd.wire.addresses import is_ipv6
 from libgomd.wire.messages import Datagram, MemberNote, MemberState, Message, Notice, Probe, ProbeAck
 
 
@@ -93,7 +94,8 @@ class DatagramReceiver:
             return
         if member is not None and member.state is MemberState.UP:
             if multicast:
-                member.multicast_at = now
+                if is_ipv6(address[0]) == is_ipv6(member.address[0]):
+                    member.multicast_at = now
             elif not known and isinstance(message, messages.Heartbeat):
                 self._heartbeats.add_newcomer(member, message.announce)
                 if not message.announce:
@@ -115,6 +117,8 @@ class DatagramReceiver:
                 member.take(message, self._time.now_with_gaps())
             if place == member.address:
                 member.heard_at = now
+            elif place == member.second:
+                self._joins.second_addresses.heard(member, now)
             else:
                 member.vouched_at = now
                 if isinstance(message, messages.Heartbeat):
@@ -141,6 +145,8 @@ class DatagramReceiver:
             self._detector.receive_ack(message, member.id, now)
         elif isinstance(message, messages.TrueSpeed):
             member.true_speed = (member.instance, message.speed)
+        elif isinstance(message, messages.Addresses):
+            self._joins.second_addresses.told(member, message, member.sequence, address, now)
         elif isinstance(message, messages.IndirectProbe):
             self._indirect_probes.start(message, address, now)
         elif isinstance(message, Notice):
@@ -164,7 +170,7 @@ class DatagramReceiver:
     def _take_notes(self, notes: Iterable[MemberNote], address: Address, now: float) -> None:
         for note in notes:
             if note.node != self._own_id:
-                self._rumors.receive_note(note, now)
+                self._rumors.receive_note(note, address, now)
             elif note.instance == self._instance and note.state is not MemberState.UP:
                 self._refute(note.incarnation, address)
 

@@ -6,6 +6,7 @@ A report only triggers a probe. A node is marked up only after it has been heard
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Final
@@ -14,15 +15,20 @@ from gomd.cluster.membership.broadcasts import Broadcasts
 from gomd.cluster.membership.failure_detector import FailureDetector
 from gomd.cluster.membership.member import Member
 from gomd.cluster.membership.rejoin import Contacts
+from gomd.cluster.membership.second_address import place_here
 from gomd.cluster.membership.settings import Timing
 from gomd.cluster.membership.state_changes import StateChanges, shortened
 from gomd.cluster.membership.table import Members
 from gomd.cluster.membership.transport import Address, IPeerTransport
 from libgomd.model import Counter
+from libgomd.wire.addresses import is_ipv6
 from libgomd.wire.messages import MemberNote, MemberState, Notice
 
 #: Average number of members, besides the watchers, that contradict a false report.
 _EXPECTED_OBJECTIONS: Final = 4
+#: Heartbeats after which a node that was told of is one that cannot be reached; so many are remembered.
+_UNREACHABLE_HEARTBEATS: Final = 10
+_MAX_UNREACHABLE: Final = 256
 
 
 class Rumors:
@@ -34,6 +40,7 @@ class Rumors:
 
     :param gossip: passes a notice on, if its sender could not reach all members.
     :param greet: sends a heartbeat of this node to some addresses.
+    :param families: those in which this node has an address: True for IPv6.
     """
 
     def __init__(
@@ -49,6 +56,8 @@ class Rumors:
         random: Random,
         gossip: Callable[[Notice], None],
         greet: Callable[[Sequence[Address]], None],
+        own_name: str,
+        families: frozenset[bool],
     ) -> None:
         self._own_id = own_id
         self._members = members
@@ -61,6 +70,11 @@ class Rumors:
         self._random = random
         self._gossip = gossip
         self._greet = greet
+        self._own_name = own_name
+        self._families = families
+        #: Nodes of the other family only, and when each was first told of; infinity when it has been warned
+        #: of.
+        self._unreachable: dict[int, float] = {}
         self._objections = 0
 
     def receive_notice(self, notice: Notice, sender: Address, now: float) -> None:
@@ -106,7 +120,8 @@ class Rumors:
             self._detector.confirm_alive(member.id, notice.by)
             self._changes.clear_suspicion(member, notice.by, notice.reason)
         elif member.state is MemberState.DOWN:
-            self._contacts.add(member.address)
+            for place in member.places:
+                self._contacts.add(place)
 
     def _should_contradict(self, member: Member) -> bool:
         return (
@@ -125,13 +140,16 @@ class Rumors:
         )
         self._transport.send(notice, list(to))
 
-    def receive_note(self, note: MemberNote, now: float) -> None:
-        """Process what another member's table says about a node that is not this one."""
+    def receive_note(self, note: MemberNote, sender: Address, now: float) -> None:
+        """Process what the table of another member, at ``sender``, says about a node that is not this one."""
         member = self._members.get(note.node)
-        address = (note.address, note.port)
         if note.state is MemberState.UP:
             if member is None or self._may_be_back(member, note.instance):
-                self._contacts.add(address)
+                host = place_here(note.address, sender)
+                if is_ipv6(note.address) not in self._families:
+                    self._other_family(note, member, now)
+                elif host:
+                    self._contacts.add((host, note.port))
         elif (
             member is not None
             and member.state is MemberState.UP
@@ -140,6 +158,27 @@ class Rumors:
             and now - member.last_alive > self._timing.silence_timeout
         ):
             self._detector.start(member, now)
+
+    def _other_family(self, note: MemberNote, member: Member | None, now: float) -> None:
+        """
+        Warn once of a node that is up for others and has no address that this node could send to.
+
+        A node with two addresses is told with each, and becomes known by the other one meanwhile.
+        """
+        if member is not None:
+            return
+        first = self._unreachable.get(note.node)
+        if first is None:
+            if len(self._unreachable) < _MAX_UNREACHABLE:
+                self._unreachable[note.node] = now
+        elif now - first >= self._timing.heartbeat * _UNREACHABLE_HEARTBEATS:
+            self._unreachable[note.node] = math.inf
+            family = "IPv6" if is_ipv6(note.address) else "IPv4"
+            self._changes.warn(
+                self._own_id, self._own_name,
+                f"node {note.node} at {note.address} is up for other nodes, and this node has no {family} "
+                "address to reach it: give one of the two an address of the other family in [peers] address",
+            )  # fmt: skip
 
     def greet_contacts(self) -> None:
         """Contact the addresses that the notes told of now, not with the next tick."""

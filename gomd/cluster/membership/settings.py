@@ -39,6 +39,8 @@ class Settings:
     :ivar discovery: whether multicast is used.
     :ivar port: UDP port of this node.
     :ivar stream_port: TCP port of this node for peers, 0 for none.
+    :ivar families: those in which this node may have an address, True for IPv6; empty: those in which it has
+        one at the start.
     """
 
     heartbeat: float = 1.0
@@ -48,6 +50,7 @@ class Settings:
     discovery: bool = True
     port: int = 5428
     stream_port: int = 5428
+    families: frozenset[bool] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,12 +65,17 @@ class StateChanges:
         self._members.set_state(member, state)
         member.suspects.clear()
         member.gone_since, member.gone_by, member.gone_reason = now, by, reason
-        self._rejoin.add(member.address, now)
+        for place in member.places:
+            self._rejoin.add(place, now)
         self.publish(_KINDS[state], member.id, member.name, reason, by)
 
     def change_address(self, member: Member, address: tuple[str, int], reason: str) -> None:
         """Contact a member at another address from now on."""
         self._members.set_address(member, address)
+        self.publish(EventKind.UP, member.id, member.name, reason, self._own_id)
+
+    def tell_address(self, member: Member, reason: str) -> None:
+        """Publish that another one of the two addresses of a member is used now."""
         self.publish(EventKind.UP, member.id, member.name, reason, self._own_id)
 
     def mark_suspect(self, member: Member, by: int, reason: str) -> None:

@@ -6,10 +6,11 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Final
 
-from gomd.cluster.membership.member import Member
+from gomd.cluster.membership.member import NEVER, Member
 from gomd.cluster.membership.settings import WATCHERS_PER_NODE
 from gomd.cluster.membership.transport import Address
 from libgomd.model import MAX_NODE_ID
+from libgomd.wire.addresses import is_ipv6
 from libgomd.wire.messages import MemberState
 
 #: Odd factor that spreads neighbouring ids over the ring, so that a rack is not watched by itself alone.
@@ -81,9 +82,23 @@ class Members:
         member.state = state
 
     def set_address(self, member: Member, address: Address) -> None:
-        """Change the address of a member."""
+        """Change the address of a member. A second one of the same family is forgotten."""
         self._ring = None
         member.address = address
+        if member.second is not None and is_ipv6(member.second[0]) == is_ipv6(address[0]):
+            member.second = None
+
+    def set_second(self, member: Member, second: Address | None, now: float = NEVER) -> None:
+        """Change the place of a member in the other family, from which it was heard at ``now``."""
+        self._ring = None
+        member.second, member.second_at = second, now
+
+    def swap_addresses(self, member: Member, now: float) -> None:
+        """Use the second place of a member, from which it was just heard, before the other one."""
+        assert member.second is not None
+        self._ring = None
+        member.address, member.second = member.second, member.address
+        member.second_at, member.heard_at = member.heard_at, now
 
     def id_of_namesake(self, name: str) -> int:
         """Return the id of a member that is up and has this name, 0 if there is none."""
@@ -97,7 +112,7 @@ class Members:
                 (each for each in self._by_id.values() if each.state is MemberState.UP),
                 key=lambda each: ring_position(each.id),
             )
-            self._addresses = {each.address for each in self._ring}
+            self._addresses = {place for each in self._ring for place in each.places}
             first = bisect_right([ring_position(each.id) for each in self._ring], self._own_position)
             self._watched = (self._ring[first:] + self._ring[:first])[:WATCHERS_PER_NODE]
         return self._ring

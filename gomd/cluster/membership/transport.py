@@ -8,7 +8,7 @@ from zope.interface import Interface
 
 from libgomd.wire.messages import Message
 
-#: IPv4 address and UDP port.
+#: IPv4 or IPv6 address, a link-local one with its zone, and UDP port.
 Address = tuple[str, int]
 
 
@@ -18,8 +18,14 @@ class IPeerTransport(Interface):
     def send(message: Message, addresses: Sequence[Address]) -> None:
         """Send one packet to each of ``addresses``. It may be sealed once for all of them."""
 
-    def multicast(message: Message) -> None:
-        """Send one packet to the multicast group, from the port to which peers answer."""
+    def multicast(message: Message, everywhere: bool = True) -> None:
+        """
+        Send one packet to the multicast group of each family of which this node has an address, from the port
+        to which peers answer.
+
+        :param everywhere: False: to that of the first family only, which is IPv4 if this node has an IPv4
+            address.
+        """
 
     def renumber() -> None:
         """

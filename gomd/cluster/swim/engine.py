@@ -21,7 +21,7 @@ from gomd.cluster.isolation import Isolation
 from gomd.cluster.names import find_node
 from gomd.cluster.problem_reports import ProblemReports
 from gomd.cluster.summaries import Address, Summaries
-from gomd.cluster.swim.member import SwimMember, parse_id, parse_member
+from gomd.cluster.swim.member import SwimMember, host_of, parse_id, parse_member
 from gomd.cluster.swim.runner import SwimRunner
 from gomd.interfaces import IEvents, IMembership
 from libgomd.model import Counter, Event, EventKind, Node, Status
@@ -206,7 +206,7 @@ class Swim:
             self._up(seen)
 
     def _conflict(self, event: kinship.NameConflict) -> None:
-        where = f"{event.other_addr.rpartition(':')[0]} and {event.member.addr.rpartition(':')[0]}"
+        where = f"{host_of(event.other_addr)} and {host_of(event.member.addr)}"
         node = parse_id(event.member.name)
         if node is not None:
             said = printable(event.member.meta.get("name", ""))[:MAX_NAME]

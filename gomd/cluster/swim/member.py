@@ -9,6 +9,7 @@ import kinship
 
 from gomd.cluster.summaries import Address
 from libgomd.model import MAX_NODE_ID
+from libgomd.wire.addresses import parse_host
 from libgomd.wire.messages import MAX_NAME
 
 _MAX_PORT: Final = 65535
@@ -42,12 +43,20 @@ class SwimMember:
         self.suspect = False
 
 
+def host_of(place: str) -> str:
+    """Return the host in kinship's ``HOST:PORT`` or ``[HOST]:PORT``; empty if it is no address."""
+    try:
+        return str(parse_host(place.rpartition(":")[0].removeprefix("[").removesuffix("]")))
+    except ValueError:
+        return ""
+
+
 def parse_member(member: kinship.Member) -> SwimMember | None:
     """Return the node of ``member``, None if it is not a gomd daemon."""
-    node, name, host = parse_id(member.name), member.meta.get("name", ""), member.addr.rpartition(":")[0]
+    node, name, host = parse_id(member.name), member.meta.get("name", ""), host_of(member.addr)
     port, stream = member.meta.get("port", ""), member.meta.get("stream", "")
     good_name = name.isprintable() and " " not in name and 0 < len(name.encode()) <= MAX_NAME
-    if node is None or not good_name or ":" in host or not all(map(_NUMBER.fullmatch, (port, stream))):
+    if node is None or not good_name or not host or not all(map(_NUMBER.fullmatch, (port, stream))):
         return None
     if not 0 < int(port) <= _MAX_PORT or int(stream) > _MAX_PORT:
         return None

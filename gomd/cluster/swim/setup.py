@@ -14,6 +14,7 @@ from twisted.logger import Logger
 
 from gomd.cluster.summaries import Address
 from libgomd.errors import ConfigError
+from libgomd.wire.addresses import is_ipv6, shown
 
 #: kinship listens, by UDP and TCP, at the peer port and this: the next one may be the multicast port.
 PORT_OFFSET: Final = 2
@@ -52,10 +53,10 @@ class SwimSetup:
         return Cluster(
             kinship.Config.lan(
                 name=str(self.node),
-                bind=f"{self.address}:{self.port + PORT_OFFSET}",
+                bind=shown(self.address, self.port + PORT_OFFSET),
                 cluster="gomd",
                 keys=list(keys),
-                seeds=seeds_of(seeds),
+                seeds=seeds_of(each for each in seeds if is_ipv6(each[0]) == is_ipv6(self.address)),
                 meta={"name": self.name, "port": str(self.port), "stream": str(self.stream_port)},
                 probe_interval=self.heartbeat,
                 probe_timeout=self.heartbeat / 2,
@@ -68,7 +69,7 @@ class SwimSetup:
 
 def seeds_of(peers: Iterable[Address]) -> list[str]:
     """Return the kinship addresses of nodes with these peer ports; ports above 65535 are left out."""
-    return [f"{host}:{port + PORT_OFFSET}" for host, port in peers if port + PORT_OFFSET <= 65535]
+    return [shown(host, port + PORT_OFFSET) for host, port in peers if port + PORT_OFFSET <= 65535]
 
 
 def check_ports(address: str, port: int) -> None:
@@ -79,7 +80,7 @@ def check_ports(address: str, port: int) -> None:
     """
     try:
         for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-            with socket.socket(socket.AF_INET, kind) as probe:
+            with socket.socket(socket.AF_INET6 if is_ipv6(address) else socket.AF_INET, kind) as probe:
                 if kind == socket.SOCK_STREAM:
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind((address, port + PORT_OFFSET))
@@ -87,8 +88,8 @@ def check_ports(address: str, port: int) -> None:
         reason = getattr(error, "strerror", None) or "there is no such port"
         raise ConfigError(
             [
-                f"engine swim cannot use udp and tcp {address}:{port + PORT_OFFSET} ({reason}): it listens "
-                f"{PORT_OFFSET} above [peers] port: change that, or stop what listens there"
+                f"engine swim cannot use udp and tcp {shown(address, port + PORT_OFFSET)} ({reason}): it "
+                f"listens {PORT_OFFSET} above [peers] port: change that, or stop what listens there"
             ]
         ) from error
 

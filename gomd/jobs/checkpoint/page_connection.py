@@ -8,14 +8,25 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from libgomd.errors import CannotMove
+from libgomd.wire.addresses import is_ipv6, unmapped, without_zone
 
 #: The first byte of a connection that speaks TLS.
 _HANDSHAKE: Final = b"\x16"
 
 
-def listen(address: str) -> socket.socket:
-    """Return a socket that listens for the pages of one dump at ``address``, on any free port."""
-    listening = socket.create_server((address, 0), backlog=1)
+def listen(address: str, *others: str) -> socket.socket:
+    """
+    Return a socket that listens for the pages of one dump at ``address``, on any free port.
+
+    :param others: further addresses of this node, of the other family. One socket cannot have two addresses:
+        it listens at all of them, and `accept` refuses whoever is not the source.
+    """
+    if others:
+        listening = socket.create_server(("::", 0), family=socket.AF_INET6, backlog=1, dualstack_ipv6=True)
+    else:
+        family = socket.AF_INET6 if is_ipv6(address) else socket.AF_INET
+        place = socket.getaddrinfo(address, 0, family, socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0][4]
+        listening = socket.create_server(place, family=family, backlog=1)
     listening.settimeout(0)
     return listening
 
@@ -32,16 +43,17 @@ def accept(
     :param speaks: tells whether a connection may be used; one that may not is closed.
     :raises CannotMove: none came within ``limit`` seconds, or the socket was shut down meanwhile.
     """
+    sources = {without_zone(unmapped(each)) for each in sources}
     end = time.monotonic() + limit
     while (left := end - time.monotonic()) > 0:
         listening.settimeout(left)
         try:
-            accepted, (address, _port) = listening.accept()
+            accepted, (address, *_port) = listening.accept()
         except TimeoutError:
             break
         except OSError:
             raise CannotMove("the page server was stopped before its memory came") from None
-        if address in sources and speaks(accepted):
+        if without_zone(unmapped(address)) in sources and speaks(accepted):
             accepted.settimeout(None)
             return accepted
         accepted.close()

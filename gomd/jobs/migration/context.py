@@ -18,7 +18,7 @@ from gomd.jobs.migration.images import FILES_TIMEOUT, ImageDirectories
 from gomd.jobs.migration.journal import MigrationJournal, Record
 from gomd.jobs.migration.local_jobs import LocalJobs
 from gomd.jobs.migration.node_checks import NodeChecks
-from gomd.jobs.migration.page_server import LOOPBACK, PageServers
+from gomd.jobs.migration.page_server import PageServers
 from gomd.jobs.migration.protocol import State
 from libgomd.errors import NotFound
 from libgomd.model import Node
@@ -74,18 +74,17 @@ class MigrationContext:
     channels: Channels
     carried: CarriedFiles | None = None
 
-    def tree_server(self, source: str, size: int) -> TreeServer:
+    def tree_server(self, node: Node, size: int) -> TreeServer:
         """
         Return what takes the temporary files of one job.
 
-        :param source: address of the node from which it comes. :param size: bytes that are expected.
+        :param node: from which it comes. :param size: bytes that are expected.
         :raises CannotMove: nothing can listen.
         """
         from gomd.jobs.migration.tree_server import TreeServer
 
-        address = self.page_servers.address
-        sources = {source, LOOPBACK} if address.startswith("127.") else {source}
-        return TreeServer(self.threads, address, sources, size)
+        servers = self.page_servers
+        return TreeServer(self.threads, servers.addresses, servers.sources(node), size)
 
     # -- nodes
 

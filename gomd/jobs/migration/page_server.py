@@ -15,8 +15,10 @@ from gomd.jobs.checkpoint.page_connection import accept, listen, speaks_tls
 from gomd.jobs.checkpoint.page_receiver import receive
 from gomd.jobs.migration.thread_transfer import CONNECT_TIMEOUT, ThreadTransfer
 from libgomd.errors import CannotMove
+from libgomd.model import Node
+from libgomd.wire.addresses import is_loopback
 
-LOOPBACK: Final = "127.0.0.1"
+LOOPBACK: Final = ("127.0.0.1", "::1")
 _CALLED_OFF: Final = "the migration was called off"
 
 
@@ -25,32 +27,40 @@ class PageServers:
     """
     Makes page servers on this node.
 
-    :ivar address: the IPv4 address at which the other nodes reach this one.
+    :ivar address: at which the other nodes reach this one. :ivar second: its address of the other family,
+        empty if it has none.
     :ivar listen: waits for a connection, as `gomd.jobs.checkpoint.page_connection.listen` does;
         ``accept`` takes it, and ``receive`` takes the memory that comes over it.
     """
 
     threads: IThreads
     address: str
-    listen: Callable[[str], socket.socket] = listen
+    listen: Callable[..., socket.socket] = listen
     accept: Callable[..., socket.socket] = accept
     receive: Callable[[socket.socket, str, TlsFiles], int] = receive
+    second: str = ""
 
-    def open(self, source_address: str) -> PageServer:
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The one or two addresses."""
+        return (self.address, self.second) if self.second else (self.address,)
+
+    def sources(self, node: Node) -> set[str]:
+        """Return the addresses from which ``node`` may connect."""
+        return {*node.hosts, *(LOOPBACK if is_loopback(self.address) else ())}
+
+    def open(self, node: Node) -> PageServer:
         """
-        Listen at a port that the kernel chooses, for one connection from ``source_address``.
+        Listen at a port that the kernel chooses, for one connection from ``node``.
 
         :raises CannotMove: it cannot listen.
         """
         try:
-            listening = self.listen(self.address)
+            listening = self.listen(*self.addresses)
             port = int(listening.getsockname()[1])
         except OSError as error:
             raise CannotMove(f"no page server at {self.address}: {error.strerror}") from error
-        addresses = {source_address}
-        if self.address.startswith("127."):
-            addresses.add(LOOPBACK)
-        return PageServer(self, listening, port, addresses)
+        return PageServer(self, listening, port, self.sources(node))
 
 
 class PageServer:

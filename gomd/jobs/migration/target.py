@@ -146,11 +146,11 @@ class MigrationTarget:
         if self._cancelled:
             await context.images.remove(self.migration, self.role)
         self._check_wanted()
-        self._page_server = context.page_servers.open(context.node(self.other).address)
+        self._page_server = context.page_servers.open(context.node(self.other))
         self._page_server.start(directory, tls, self._memory_failed, self._requirements.memory)
         if self._offer.private_bytes is not None:
             needed = self._requirements.memory + 2 * self._offer.private_bytes
-            self._tree_server = context.tree_server(context.node(self.other).address, needed)
+            self._tree_server = context.tree_server(context.node(self.other), needed)
             self._tree_server.start(directory, tls, self._memory_failed)
         self._waiting = context.jobs.await_copy(self.job.name)
 

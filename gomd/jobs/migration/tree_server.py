@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gomd.interfaces import IThreads
 from gomd.jobs.checkpoint.criu import TlsFiles
@@ -20,16 +20,16 @@ class TreeServer:
     """
     Listens at a port that the kernel chooses, for one job.
 
-    :param address: the IPv4 address of this node. :param sources: addresses from which it may come.
+    :param addresses: those of this node, one or two. :param sources: addresses from which it may come.
     :param size: bytes of temporary files and memory that are expected; many more are refused.
     :ivar port: where the source has to connect. :raises CannotMove: it cannot listen.
     """
 
-    def __init__(self, threads: IThreads, address: str, sources: set[str], size: int) -> None:
+    def __init__(self, threads: IThreads, addresses: Sequence[str], sources: set[str], size: int) -> None:
         try:
-            self._listening: socket.socket = listen(address)
+            self._listening: socket.socket = listen(*addresses)
         except OSError as error:
-            raise CannotMove(f"nothing can listen at {address}: {error.strerror}") from error
+            raise CannotMove(f"nothing can listen at {addresses[0]}: {error.strerror}") from error
         self.port = int(self._listening.getsockname()[1])
         self._sources = sources
         self._most = OVERHEAD_BYTES + MAX_IMAGE_BYTES + 2 * size

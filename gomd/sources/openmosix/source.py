@@ -183,7 +183,7 @@ class OpenMosixSource:
         address = address_of(ranges, number) or _NO_ADDRESS
         if status < 0 or not status & Status.UP or DOWN_VALUE in values.values():
             return Node(number, name, address, Status.CONFIGURED)
-        return Node(number, name, address, Status(status & _KNOWN_STATUS), **values, age=0.0)
+        return Node(number, name, address, Status(status & _KNOWN_STATUS), age=0.0, **values)  # type: ignore[arg-type]
 
     # -- processes
 

@@ -137,10 +137,25 @@ const flag = {
 }
 const address = {
   read: (value) => {
-    need(Buffer.isBuffer(value) && value.length === 4, 'no address')
-    return [...value].join('.')
+    need(Buffer.isBuffer(value) && (value.length === 4 || value.length === 16), 'no address')
+    if (value.length === 4) return [...value].join('.')
+    need(!value.toString('hex').startsWith('00000000000000000000ffff'), 'an IPv4 address in the form of IPv6')
+    const groups = value.toString('hex').match(/..../g).join(':')
+    return new URL(`http://[${groups}]`).hostname.slice(1, -1)
   },
-  write: (value) => Buffer.from(value.split('.').map(Number))
+  write: (value) => {
+    if (!value.includes(':')) return Buffer.from(value.split('.').map(Number))
+    const [left, right] = value.split('::').map((part) => part ? part.split(':') : [])
+    const zeros = right ? Array(8 - left.length - right.length).fill('0') : []
+    return Buffer.from([...left, ...zeros, ...(right ?? [])].map((each) => each.padStart(4, '0')).join(''), 'hex')
+  }
+}
+const addresses = {
+  read: (value) => {
+    need(Array.isArray(value) && value.length >= 1 && value.length <= 2, 'no addresses')
+    return value.map(address.read)
+  },
+  write: (value) => value.map(address.write)
 }
 const state = {
   read: (value) => { number(1, 5).read(value); return STATES[value - 1] },
@@ -181,7 +196,8 @@ const KINDS = {
   10: ['Roster', { total: SMALL, notes }],
   11: ['ClockWarning', { instance: N, sequence: number(1, MAX), sent_at: N, name }],
   12: ['ReplayWarning', { instance: N, sequence: number(1, MAX), highest: N, name }],
-  13: ['TrueSpeed', { speed: number(1, U32) }]
+  13: ['TrueSpeed', { speed: number(1, U32) }],
+  14: ['Addresses', { port: PORT, addresses }]
 }
 
 function readAll (fields, values) {

@@ -43,7 +43,7 @@ class Wire:
     def send(self, message: Message, addresses: list[Address]) -> None:
         self.sent += [(message, address) for address in addresses]
 
-    def multicast(self, message: Message) -> None:
+    def multicast(self, message: Message, everywhere: bool = True) -> None:
         self.sent.append((message, None))
 
 

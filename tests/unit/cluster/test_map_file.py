@@ -13,10 +13,10 @@ from gomd.cluster.map_ranges import ranges_of
 from libgomd.errors import ConfigError
 from libgomd.model import Node, Status
 
-HOSTS = {"beta": "10.0.1.7", "broken": "fe80::1"}
+HOSTS = {"beta": ("10.0.1.7",), "both": ("10.0.1.8", "fd00::8"), "broken": ("fe80::1",)}
 
 
-def resolve(host: str) -> str:
+def resolve(host: str) -> tuple[str, ...]:
     try:
         return HOSTS[host]
     except KeyError:
@@ -45,6 +45,20 @@ class ParseTests(SynchronousTestCase):
         )
         self.assertEqual(found.names, {7: "beta"})
 
+    def test_both_families(self) -> None:
+        """Ranges and aliases of IPv6, in brackets or not, zones, and hosts that have an address of each
+        family."""
+        text = "1 fd00::1 2\n3 [fe80::3%eth0] 1\n1 10.0.0.1 ALIAS\n8 both 1\n9 ::ffff:10.0.0.9 1\n"
+        found = parse_map(text, "m", resolve)
+        self.assertEqual(
+            found.addresses,
+            {
+                1: ("fd00::1", "10.0.0.1"), 2: ("fd00::2",), 3: ("fe80::3%eth0",), 8: ("10.0.1.8", "fd00::8"),
+                9: ("10.0.0.9",),
+            },
+        )  # fmt: skip
+        self.assertEqual(found.names, {8: "both"})
+
     def test_the_last_id_and_the_last_address(self) -> None:
         """The ends of both ranges can be used."""
         found = parse_map("65534 255.255.255.254 2", "m", resolve)
@@ -59,7 +73,7 @@ class ParseTests(SynchronousTestCase):
         self.assertIn("first-id '0'", found[1])
         self.assertIn("10.0.0.256 is no IPv4 address", found[2])
         self.assertIn("count 'x'", found[3])
-        self.assertIn("the host nowhere has no IPv4 address: no such host", found[4])
+        self.assertIn("the host nowhere has no address: no such host", found[4])
         self.assertIn("the host broken", found[5])
 
     def test_what_clashes(self) -> None:
@@ -71,6 +85,12 @@ class ParseTests(SynchronousTestCase):
             ("65535 10.0.0.1 2", "end at 65536"),
             ("1 255.255.255.255 2", "go past 255.255.255.255"),
             ("4 10.0.0.1 ALIAS", "an alias of node 4"),
+            ("1 fd00::1 1\n2 FD00:0::1 1", "the address fd00::1 is that of node 1 already"),
+            ("1 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 2", "go past ffff:ffff"),
+            ("1 fe80::1 1", "such as fe80::1%eth0"),
+            ("1 fe80::1%eth0 2", "one line for each"),
+            ("1 fd00::1%eth0 1", "no IPv6 address"),
+            ("1 both 1\n2 fd00::8 1", "the address fd00::8 is that of node 1 already"),
             ("# nothing", "there is no node in it"),
             ("", "there is no node in it"),
             ("²1 10.0.0.1 1", "first-id"),
@@ -104,6 +124,13 @@ class TextTests(SynchronousTestCase):
         listed = [Node(node, "", address, Status.CONFIGURED) for node, address in (
             (5, "10.0.0.5"), (1, "10.0.0.1"), (2, "10.0.0.2"), (3, "10.0.0.9"), (6, "10.0.0.6"))]  # fmt: skip
         self.assertEqual(ranges_of(listed), [(1, "10.0.0.1", 2), (3, "10.0.0.9", 1), (5, "10.0.0.5", 2)])
+
+    def test_addresses_of_both_families(self) -> None:
+        """IPv6 addresses follow each other too; the families do not, nor do link-local addresses."""
+        listed = [Node(number, "", address, Status.CONFIGURED) for number, address in enumerate(
+            ("fd00::1", "fd00::2", "10.0.0.3", "fe80::4%eth0", "fe80::5%eth0"), 1)]  # fmt: skip
+        wanted = [(1, "fd00::1", 2), (3, "10.0.0.3", 1), (4, "fe80::4%eth0", 1), (5, "fe80::5%eth0", 1)]
+        self.assertEqual(ranges_of(listed), wanted)
 
     @given(nodes)
     def test_what_is_written_is_read(self, listed: list[Node]) -> None:

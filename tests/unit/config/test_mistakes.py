@@ -159,13 +159,13 @@ class MistakeTests(SynchronousTestCase):
         self.assertMistake("[telnet]\nendpoints = ,\n", "must name at least one endpoint")
 
     def test_addresses_of_peers(self) -> None:
-        """Seeds need a host and a port, the group a multicast address, the node an IPv4 address."""
+        """Seeds need a host and a port, the group a multicast address, the node an address."""
         for value in ("10.0.0.1", "10.0.0.1:0", "10.0.0.256:1", "x:99999", "h_st:1", "..:1"):
             self.assertMistake(f"[peers]\nseeds = ok:1, {value}\n", "F:2: [peers] seeds", repr(value))
         for value in ("10.0.0.1:5429", "239.192.0.1", "host:1", "[ff02::1]:1"):
             self.assertMistake(f"[peers]\nmulticast = {value}\n", "must be ADDRESS:PORT")
-        for value in ("::1", "localhost", "239.1.1.1", "255.255.255.255", "10.0.0.1:1", "010.0.0.1"):
-            self.assertMistake(f"[peers]\naddress = {value}\n", "must be an IPv4 address")
+        for value in ("::1%", "localhost", "239.1.1.1", "255.255.255.255", "10.0.0.1:1", "010.0.0.1"):
+            self.assertMistake(f"[peers]\naddress = {value}\n", "must be an IPv4 or IPv6 address")
 
     def test_commands_that_could_not_run(self) -> None:
         """A command is tried at the start, not when somebody needs it."""

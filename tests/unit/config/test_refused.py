@@ -12,8 +12,12 @@ from libgomd.errors import ConfigError
 AROUND = Environment(cwd="/srv", uid=0, environ={}, hostname="alpha")
 #: What is set, and a word of the sentence that refuses it.
 REFUSED = [
-    ("peers.seeds=[::1]:5428", "IPv4"),
-    ("peers.seeds=[fe80::1]:5428", "IPv4"),
+    ("peers.seeds=[::]:5428", "single nodes"),
+    ("peers.seeds=[ff15::1]:5428", "single nodes"),
+    ("peers.seeds=[fe80::1]:5428", "[fe80::1%eth0]:5428"),
+    ("peers.seeds=[fd00::1%eth0]:5428", "HOST:PORT"),
+    ("peers.seeds=[fe80::1%no/such]:5428", "HOST:PORT"),
+    ("peers.seeds=fd00::1", "HOST:PORT"),
     ("peers.seeds=239.192.0.1:5429", "single nodes"),
     ("peers.seeds=255.255.255.255:5428", "single nodes"),
     ("peers.seeds=0.0.0.0:5428", "single nodes"),
@@ -26,10 +30,24 @@ REFUSED = [
     ("peers.seeds=localhost:5428,10.0.0.256:5428", "10.0.0.256"),
     ("peers.seeds=localhost:65534 peers.engine=swim", "65535"),
     ("peers.engine=swim peers.port=65535", "65535"),
-    ("peers.address=240.0.0.1", "IPv4 address of this node"),
-    ("peers.address=0.1.2.3", "IPv4 address of this node"),
-    ("peers.address=localhost", "IPv4 address of this node"),
-    ("peers.address=::1", "IPv4 address of this node"),
+    ("peers.engine=swim peers.address=fe80::1%eth0 peers.key_file=/k", "link-local"),
+    ("peers.address=240.0.0.1", "address of this node"),
+    ("peers.address=0.1.2.3", "address of this node"),
+    ("peers.address=localhost", "address of this node"),
+    ("peers.address=fe80::1", "fe80::1%eth0"),
+    ("peers.address=fd00::1%eth0", "address of this node"),
+    ("peers.address=::ffff:10.0.0.1", "address of this node"),
+    ("peers.address=ff15::1", "address of this node"),
+    ("peers.address=", "address of this node"),
+    ("peers.address=10.0.0.1,10.0.0.2", "second one"),
+    ("peers.address=fd00::1,fd00::2", "second one"),
+    ("peers.address=10.0.0.1,fd00::1,10.0.0.2", "second one"),
+    ("peers.address=10.0.0.1,::1", "not one of each"),
+    ("peers.address=10.0.0.1,fd00::1", "10.0.0.1 and fd00::1 are open"),
+    ("peers.address=:: peers.key_file=/k peers.port=5429", "another port"),
+    ("peers.multicast=[ff02::1]:5429", "multicast address"),
+    ("peers.multicast=[fd00::1]:5429", "multicast address"),
+    ("peers.multicast=239.1.1.1:1,239.1.1.2:1", "second one"),
     ("peers.multicast=239.1.1.1:0", "multicast address"),
     ("peers.multicast=10.0.0.1:5429", "multicast address"),
     ("peers.heartbeat=nan", "number"),
@@ -121,8 +139,37 @@ def test_the_database_of_the_history() -> None:
         ("peers.seeds=localhost:5428", ["localhost"]),
         ("peers.seeds=10.0.0.1:1,beta.example.:65535,x-1:2", ["10.0.0.1", "beta.example.", "x-1"]),
         ("peers.seeds=127.0.0.1:5428", ["127.0.0.1"]),
+        ("peers.seeds=[FD00:0::1]:5428,[fe80::1%eth0]:1", ["fd00::1", "fe80::1%eth0"]),
+        ("peers.seeds=[::1]:5428,[::ffff:10.0.0.1]:1", ["::1", "10.0.0.1"]),
     ],
 )
 def test_seeds_that_may_be_there_one_day(setting: str, hosts: list[str]) -> None:
     """Names are not looked up when gomd.ini is read."""
     assert [seed.host for seed in load(None, [setting], AROUND).peers.seeds] == hosts
+
+
+@pytest.mark.parametrize(
+    ("setting", "addresses"),
+    [
+        ("::1", ("::1",)),
+        ("FD00:0::1, 10.0.0.1", ("10.0.0.1", "fd00::1")),
+        ("[fe80::1%eth0]", ("fe80::1%eth0",)),
+        ("::,0.0.0.0", ("0.0.0.0", "::")),
+    ],
+)
+def test_addresses_of_a_node(setting: str, addresses: tuple[str, ...]) -> None:
+    """A node has one address of each family at most; that of IPv4 comes first, whatever the order."""
+    peers = load(None, [f"peers.address={setting}", "peers.key_file=/k"], AROUND).peers
+    assert peers.addresses == addresses
+    assert peers.address == addresses[0]
+
+
+def test_the_group_of_the_other_family_has_the_same_port() -> None:
+    """Where one group is set, for a cluster of its own, that of the other family is there too."""
+
+    def groups(setting: str) -> tuple[str, ...]:
+        return tuple(map(str, load(None, [f"peers.multicast={setting}"], AROUND).peers.groups))
+
+    assert groups("239.1.1.1:77") == ("tcp:239.1.1.1:77", "tcp:[ff15::676f:6d64]:77")
+    assert groups("[ff15::1]:78") == ("tcp:239.192.0.1:78", "tcp:[ff15::1]:78")
+    assert groups("[ff15::1]:78, 239.1.1.1:77") == ("tcp:239.1.1.1:77", "tcp:[ff15::1]:78")

@@ -45,7 +45,7 @@ class SealedNode:
         self.written: list[bytes] = []
         instance = int(self.wall() * 1000)
         self.protocol = PeerProtocol(
-            RING, number, f"node{number}", instance, cluster.clock, self.wall, self.random.randbytes, GROUP
+            RING, number, f"node{number}", instance, cluster.clock, self.wall, self.random.randbytes, (GROUP,)
         )
         status = Status.CONFIGURED | Status.UP
         own = Node(number, f"node{number}", self.address[0], status, 1, 15000, 1, age=0.1)

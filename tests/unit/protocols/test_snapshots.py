@@ -107,7 +107,7 @@ class SnapshotTests(SynchronousTestCase):
         copy = SealedNode(self.cluster, 4, Settings())
         copy.protocol = PeerProtocol(
             RING, 3, "node3", third.protocol.instance, self.cluster.clock, copy.wall, copy.random.randbytes,
-            ("239.192.0.1", 5429),
+            (("239.192.0.1", 5429),),
         )  # fmt: skip
         copy.protocol.makeConnection(copy)  # type: ignore[arg-type]
         copy.protocol._sealer.sequence = third.protocol._sealer.sequence + 1000

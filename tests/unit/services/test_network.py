@@ -74,12 +74,12 @@ class NetworkWatchTests(SynchronousTestCase):
         self.looks = 0
         self.joined: list[tuple[str, int]] = []
         self.cannot_join = False
-        self.moved: list[str] = []
+        self.moved: list[tuple[str, ...]] = []
         self.said: list[tuple[EventKind, str]] = []
 
-    def look(self) -> tuple[tuple[InterfaceAddress, ...], str]:
+    def look(self) -> tuple[tuple[InterfaceAddress, ...], tuple[str, str]]:
         self.looks += 1
-        return self.found, "10.0.0.8"
+        return self.found, ("10.0.0.8", "fd00::8")
 
     def open_monitor(self) -> Any:
         if not self.netlink:
@@ -91,9 +91,10 @@ class NetworkWatchTests(SynchronousTestCase):
             raise OSError(errno.ENODEV, "No such device")
         self.joined.append((address, index))
 
-    def watch(self, address: str = "10.0.0.8") -> NetworkWatch:
+    def watch(self, *addresses: str) -> NetworkWatch:
+        own = [OwnAddress(each, each) for each in addresses or ("10.0.0.8",)]
         made = NetworkWatch(
-            self.clock, self.threads, OwnAddress(address, address), self.look, self.open_monitor,
+            self.clock, self.threads, own, self.look, self.open_monitor,
             self.join, self.moved.append, lambda kind, text: self.said.append((kind, text)),
         )  # fmt: skip
         made.startService()

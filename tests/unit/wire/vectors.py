@@ -21,6 +21,7 @@ from libgomd.wire.bodies import encode_body
 from libgomd.wire.datagrams import open_sealed, seal
 from libgomd.wire.layouts import LAYOUTS
 from libgomd.wire.messages import (
+    Addresses,
     Answer,
     ClockWarning,
     Datagram,
@@ -78,6 +79,8 @@ def understand(fields: dict[str, Any]) -> Datagram:
         )
     if "state" in message:
         message["state"] = MemberState[message["state"].upper()]
+    if "addresses" in message:
+        message["addresses"] = tuple(message["addresses"])
     if "data" in message:
         message["data"] = bytes.fromhex(message["data"])
     return Datagram(**{**fields, "message": kind(**message)})
@@ -91,6 +94,10 @@ def load(name: str) -> Any:
 NOTES = (
     MemberNote(1, MemberState.UP, 1767225600000, 0, 5428, "10.0.0.1"),
     MemberNote(65535, MemberState.DOWN, 1767225599999, 4294967295, 65535, "192.168.255.255"),
+)
+NOTES_IPV6 = (
+    MemberNote(3, MemberState.UP, 1767225600000, 0, 5428, "fd00::3"),
+    MemberNote(65535, MemberState.DOWN, 1767225599999, 4294967295, 65535, "ffff:eeee:1:2:3:4:5:6"),
 )
 MESSAGES: dict[str, Message] = {
     "a heartbeat": Heartbeat(
@@ -124,6 +131,15 @@ MESSAGES: dict[str, Message] = {
     "a clock warning": ClockWarning(1767225600123, 12345, 1767225300000, "alpha"),
     "a replay warning": ReplayWarning(1767225600123, 12345, 2**53 - 1, "alpha"),
     "a speed that a heartbeat cannot say": TrueSpeed(131072),
+    "a heartbeat of a node without IPv4": Heartbeat(
+        0, 5428, 5428, 3, None, None, None, None, None, None, None, None, True, "gamma", "fd00::3"
+    ),
+    "a summary of a node without IPv4": Summary(
+        79, 3, 3, 12, 0, 15000, 1, 100, 1, 0, 2**53 - 1, "gamma", "2001:db8::ffff:0:3"
+    ),
+    "an indirect probe of an IPv6 address": IndirectProbe(4244, 3, 5428, "fe80::3"),
+    "a roster of IPv6 addresses": Roster(100, NOTES_IPV6),
+    "two addresses of one node": Addresses(5428, ("10.0.0.2", "fd00::2")),
 }  # fmt: skip
 
 
@@ -160,6 +176,13 @@ def bad_bodies() -> dict[str, bytes]:
         + b"\x61\xff",
         "an answer longer than its size": cbor2.dumps([4, 2, 1, 2, 3, 5, 200, 1, b"ab"]),
         "an address of 3 bytes": cbor2.dumps([8, 2, 1, 2, 3, 4243, 9, 5428, b"abc"]),
+        "an address of 15 bytes": cbor2.dumps([8, 2, 1, 2, 3, 4243, 9, 5428, bytes(15)]),
+        "an IPv4 address in the form of IPv6": cbor2.dumps(
+            [8, 2, 1, 2, 3, 4243, 9, 5428, bytes(10) + b"\xff\xff\x0a\0\0\1"]
+        ),
+        "no address of a node": cbor2.dumps([14, 2, 1, 2, 3, 5428, []]),
+        "three addresses of a node": cbor2.dumps([14, 2, 1, 2, 3, 5428, [b"abcd"] * 3]),
+        "an address that is a number": cbor2.dumps([14, 2, 1, 2, 3, 5428, [7]]),
         "port 0": cbor2.dumps([8, 2, 1, 2, 3, 4243, 9, 0, b"abcd"]),
         "a state nobody knows": cbor2.dumps([9, 2, 1, 2, 3, 6, 9, 0, 0, 4, ""]),
         "a note cut short": cbor2.dumps([10, 2, 1, 2, 3, 1, [1, 1, 0, 0, 5428]]),

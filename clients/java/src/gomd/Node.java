@@ -1,6 +1,7 @@
 // Made by contrib/java_records.py from docs/schema; do not edit.
 package gomd;
 
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -19,6 +20,7 @@ import java.util.Map;
  * @param rmem bytes; null when it is not known
  * @param tmem bytes; null when it is not known
  * @param age seconds; null when it is not known
+ * @param addresses as in docs/schema
  */
 public record Node(
         Long id,
@@ -33,7 +35,8 @@ public record Node(
         Long mem,
         Long rmem,
         Long tmem,
-        Double age) {
+        Double age,
+        List<String> addresses) {
     static Node of(Map<String, Object> row) {
         return new Node(
                 Values.longOf(row, "id"),
@@ -48,6 +51,7 @@ public record Node(
                 Values.longOf(row, "mem"),
                 Values.longOf(row, "rmem"),
                 Values.longOf(row, "tmem"),
-                Values.doubleOf(row, "age"));
+                Values.doubleOf(row, "age"),
+                Values.listString(row, "addresses"));
     }
 }

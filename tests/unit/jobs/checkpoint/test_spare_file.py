@@ -14,6 +14,7 @@ from gomd.jobs.checkpoint.criu import TlsFiles
 from gomd.jobs.checkpoint.page_images import COMPLETE, NO_PARENT
 from gomd.jobs.checkpoint.page_receiver import PageReceiver
 from gomd.jobs.migration.page_server import PageServers
+from libgomd.model import Node, Status
 from tests.unit.jobs.checkpoint.test_page_images import PAGE, Stream, header
 from tests.unit.jobs.memory_parts import AtOnce, Listening
 
@@ -114,7 +115,9 @@ def test_it_goes_when_nobody_comes(tmp_path: Path) -> None:
 
     servers = PageServers(AtOnce(), "10.0.0.1", listen=lambda _address: Listening([]), accept=accept)  # type: ignore[arg-type,return-value]
     failed: list[str] = []
-    servers.open("10.0.0.2").start(str(tmp_path), TlsFiles("ca", "cert", "key"), failed.append, _SIZE)
+    servers.open(Node(2, "b", "10.0.0.2", Status.UP)).start(
+        str(tmp_path), TlsFiles("ca", "cert", "key"), failed.append, _SIZE
+    )
     assert made == [True]
     assert len(failed) == 1
     assert os.listdir(tmp_path) == []
