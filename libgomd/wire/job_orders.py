@@ -14,6 +14,8 @@ AWAIT: Final = "await"
 #: The step that tells the arrival of a `SpawnSpec`: the daemon may describe the next job to another
 #: supervisor.
 RECEIVED: Final = "received"
+#: The step that a supervisor without a job tells when the mount table has changed since it was made.
+STALE: Final = "stale"
 
 
 class FreezeOrder(NamedTuple):
@@ -98,7 +100,8 @@ class OrderOutcome(NamedTuple):
     """
     What came of an order.
 
-    :ivar did: the order, or `RECEIVED`. :ivar error: why it could not be carried out; empty when it was.
+    :ivar did: the order, `RECEIVED` or `STALE`.
+    :ivar error: why it could not be carried out; empty when it was.
     :ivar signals: those that arrived while the job was frozen: number, and whether for its process group.
     :ivar memory_sent: a freeze has sent the memory with the large images, and the page server got none.
     """

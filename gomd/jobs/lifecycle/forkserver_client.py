@@ -6,14 +6,16 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from gomd.jobs.lifecycle.frame_stream import FrameStream
+from gomd.jobs.lifecycle.spare_supervisor import MountTable, SpareSupervisor
 from gomd.jobs.supervisor.kinds import NAMESPACE, PLAIN
-from libgomd.errors import InternalError, TooMany
+from libgomd.errors import GomdError, InternalError, TooMany
 from libgomd.private import make_private_directory
 
 #: The directory that `gomd` and `libgomd` are in.
@@ -38,6 +40,7 @@ class ForkServerClient:
         self._socket: socket.socket | None = None
         self._log_file = -1
         self._pid = 0
+        self._spares: dict[bool, SpareSupervisor] = {}
 
     @property
     def is_ready(self) -> bool:
@@ -65,11 +68,28 @@ class ForkServerClient:
 
     def supervisor(self, namespace: bool) -> FrameStream:
         """
-        Return the connection to a new supervisor, which waits for its `SPEC`.
+        Return the connection to a supervisor that waits for its `SPEC`: the spare one, or a new one.
 
         :param namespace: the supervisor gets namespaces of its own, where the kernel allows that.
         :raises InternalError: the fork server cannot be started. :raises TooMany: it is too busy.
         """
+        spare = self._spares.get(namespace)
+        return (spare.take() if spare is not None else None) or self._fork(namespace)
+
+    def keep_spare(self, namespace: bool) -> None:
+        """
+        Have a supervisor made that waits for the next job, unless one does.
+
+        It ends with the daemon. That it cannot be made is no error: the next job will say so.
+        """
+        spare = self._spares.get(namespace)
+        if spare is None:
+            spare = SpareSupervisor(lambda: self._fork(namespace), MountTable())
+            self._spares[namespace] = spare
+        with suppress(GomdError):
+            spare.make()
+
+    def _fork(self, namespace: bool) -> FrameStream:
         here, there = socket.socketpair()
         with here, there:
             here.setblocking(False)
@@ -135,7 +155,9 @@ class ForkServerClient:
         self._socket = here
 
     def close(self) -> None:
-        """Let the fork server end; supervisors go on."""
+        """Let the fork server end; supervisors go on, but for the spare one."""
+        for spare in self._spares.values():
+            spare.close()
         if self._socket is not None:
             self._socket.close()
             self._socket = None

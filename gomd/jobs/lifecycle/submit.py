@@ -255,6 +255,7 @@ class JobSubmission:
 
         def begun(result: Any) -> Any:
             received.cancel()
+            self._supervisors.keep_spare()
             return result
 
         tracked.begun.addBoth(begun)

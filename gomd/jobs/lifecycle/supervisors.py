@@ -95,6 +95,10 @@ class Supervisors:
         """Get ready. Blocks, as long as the disk of the spool does. See `ForkServerClient.prepare`."""
         self._fork_server.prepare()
 
+    def keep_spare(self) -> None:
+        """Have a supervisor ready for the next job, see `ForkServerClient.keep_spare`."""
+        self._fork_server.keep_spare(self.namespaces)
+
     def check_limit(self, memory_max: int | None) -> None:
         """Check whether a job can have that memory limit. :raises NotPossible: it cannot."""
         if memory_max is not None and self._place.why_not:

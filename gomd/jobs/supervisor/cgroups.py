@@ -1,9 +1,8 @@
 """
-Finds the place for the cgroups of jobs on this machine, and makes the cgroup of a job.
+Finds the place for the cgroups of jobs on this machine (`gomd.jobs.supervisor.job_group` makes them).
 
-A job is put into a cgroup of its own where the daemon may make one. With a memory controller the job can have
-a limit, and the kernel counts the processes that it killed because of the limit. Two kinds of controllers are
-supported: that of the unified hierarchy (v2), and the older one of version 1.
+Two kinds of memory controllers are supported: that of the unified hierarchy (v2), and the older one of
+version 1.
 
 In the unified hierarchy a cgroup that passes its memory controller on must not contain processes itself.
 So the daemon has to be in a cgroup beside those of its jobs. Under systemd, `Delegate=yes` and
@@ -17,25 +16,15 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from contextlib import suppress
-from typing import Final, NamedTuple
-
-from libgomd.wire.job_messages import SpawnSpec
+from typing import NamedTuple
 
 #: Names of cgroups: the daemon's own; that of all jobs inside the daemon's cgroup; and that inside another.
 DAEMON, JOBS, JOBS_BESIDE = "daemon", "jobs", "gomd-jobs"
 #: The kinds: unified with memory, version 1's memory, and unified without.
 UNIFIED, MEMORY, PLAIN = "unified", "memory", "plain"
-#: Bytes beyond its limit that a frozen job may use, because criu adds memory to it.
-FREEZE_ALLOWANCE: Final = 64 << 20
-#: Seconds to wait until the last process of a job has left its cgroup.
-_EMPTY_TIMEOUT = 1.0
-_OOM_KILLS = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
-
-
-class NoLimit(Exception):
-    """A memory limit cannot be set; the text says why, as a clause."""
+#: Bytes of a file that are read: in all, and at a time.
+_MAX_BYTES, _PIECE_BYTES = 1 << 20, 1 << 16
 
 
 class Hierarchy(NamedTuple):
@@ -67,111 +56,6 @@ class Place(NamedTuple):
     why_not: str
 
 
-class JobGroup:
-    """
-    The cgroup of one job, as its supervisor uses it.
-
-    :param place: `Place.parent` and `Place.kind`. :param name: the name of the job.
-    :param most: bytes of memory that the job may use; None for no limit.
-    """
-
-    def __init__(self, place: tuple[str, str], name: str, most: int | None) -> None:
-        parent, self._kind = place
-        self._most = most
-        # Two daemons may have a job of the same name, and the copy made by a migration has that name too.
-        self._directory = os.path.join(parent, f"{name}.{os.urandom(4).hex()}")
-
-    def make(self) -> None:
-        """Make the cgroup. Blocks briefly. :raises NoLimit: it cannot be made, or its limit cannot be set."""
-        try:
-            os.makedirs(self._directory, 0o755, exist_ok=True)
-            self.limit()
-        except OSError as error:
-            raise NoLimit(f"its cgroup {self._directory} cannot be made: {error.strerror}") from error
-
-    def limit(self, more: int = 0) -> None:
-        """Limit memory and swap together, to ``more`` bytes above the limit. :raises OSError: refused."""
-        if self._most is None:
-            return
-        most = str(self._most + more)
-        if self._kind == UNIFIED:
-            write(self._directory, "memory.max", most)
-            with suppress(OSError):  # a kernel without swap
-                write(self._directory, "memory.swap.max", "0")
-            return
-        both = "memory.memsw.limit_in_bytes"  # the kernel never lets it be below the other one
-        for name in (both, "memory.limit_in_bytes", both):
-            try:
-                write(self._directory, name, most)
-            except OSError:
-                if name != both:
-                    raise
-
-    def enter(self) -> None:
-        """Put this process into the cgroup. :raises NoLimit: that failed, and the job has a limit."""
-        for attempt in (1, 2, 3):
-            try:
-                write(self._directory, "cgroup.procs", "0")
-            except FileNotFoundError:
-                if attempt < 3:  # the daemon removes empty cgroups
-                    with suppress(NoLimit):
-                        self.make()
-                    continue
-                self._stay_out("it is gone")
-            except OSError as error:
-                self._stay_out(str(error.strerror))
-            return
-
-    def _stay_out(self, why: str) -> None:
-        if self._most is not None:
-            raise NoLimit(f"it cannot be put into its cgroup {self._directory}: {why}")
-
-    def out_of_memory(self) -> str:
-        """Return a clause about processes that the kernel killed for lack of memory; empty for none."""
-        name = "memory.events" if self._kind == UNIFIED else "memory.oom_control"
-        found = _OOM_KILLS.search(_read(self._directory, name))
-        if self._kind == PLAIN or found is None or found[1] == "0":
-            return ""
-        which = "a process of it was" if found[1] == "1" else f"{found[1]} processes of it were"
-        limit = "" if self._most is None else f" beyond its --mem-max of {self._most} bytes"
-        return f"out of memory{limit}: {which} killed by the kernel"
-
-    def remove(self) -> None:
-        """Remove the cgroup once it is empty. Blocks up to a second; then it is left to the daemon."""
-        end = time.monotonic() + _EMPTY_TIMEOUT
-        while True:
-            try:
-                os.rmdir(self._directory)
-                return
-            except FileNotFoundError:
-                return
-            except OSError:
-                if time.monotonic() >= end:
-                    return
-                time.sleep(0.005)
-
-
-def group_of(spec: SpawnSpec) -> JobGroup | None:
-    """
-    Make and return the cgroup of the job in ``spec``; None when it can have none. Blocks briefly.
-
-    :raises NoLimit: the job must have a limit, but none can be set.
-    """
-    place, most = spec.cgroup, spec.memory_max
-    if place is None or not place[0]:
-        if most is not None:
-            raise NoLimit("there are no cgroups for jobs")
-        return None
-    group = JobGroup(place, spec.id, most)
-    try:
-        group.make()
-    except NoLimit:
-        if most is not None:
-            raise
-        return None
-    return group
-
-
 def find_place(proc: str = "/proc", managed: bool | None = None) -> Place:
     """
     Find and prepare the place for the cgroups of jobs, and return it. Blocks briefly.
@@ -179,8 +63,8 @@ def find_place(proc: str = "/proc", managed: bool | None = None) -> Place:
     :param managed: whether systemd manages the machine's cgroups; None to find out.
     """
     managed = os.path.isdir("/run/systemd/system") if managed is None else managed
-    unified, memory = parse_mounts(_read(proc, "self/mountinfo"))
-    own = parse_own(_read(proc, "self/cgroup"))
+    unified, memory = parse_mounts(read(proc, "self/mountinfo"))
+    own = parse_own(read(proc, "self/cgroup"))
     at = None if unified is None or "" not in own else unified.directory(own[""])
     why_not = "the kernel's memory controller is not there"
     if at is not None:
@@ -212,15 +96,15 @@ def _base(at: str) -> str:
 def _unified(at: str, managed: bool) -> Place:
     """Return the place in the unified hierarchy, for a daemon that is in the cgroup ``at``."""
     base = _base(at)
-    if "memory" not in _read(base, "cgroup.controllers").split():
+    if "memory" not in read(base, "cgroup.controllers").split():
         return Place("", UNIFIED, "the kernel's memory controller is not there, or not for gomd")
     is_root = not os.path.exists(os.path.join(base, "cgroup.type"))
     try:
-        if "memory" not in _read(base, "cgroup.subtree_control").split():
+        if "memory" not in read(base, "cgroup.subtree_control").split():
             if at == base and not is_root:
                 if managed:
                     return Place("", UNIFIED, "its unit has no Delegate=yes with DelegateSubgroup=daemon")
-                if _read(base, "cgroup.procs").split() != [str(os.getpid())]:
+                if read(base, "cgroup.procs").split() != [str(os.getpid())]:
                     return Place("", UNIFIED, f"other processes are in gomd's cgroup {base}")
                 os.makedirs(os.path.join(base, DAEMON), 0o755, exist_ok=True)
                 write(os.path.join(base, DAEMON), "cgroup.procs", "0")
@@ -251,7 +135,7 @@ def own_directory(kind: str, proc: str = "/proc") -> str | None:
     :param kind: of a `Place`, which says in which hierarchy.
     """
     at = kind == MEMORY
-    hierarchy, own = parse_mounts(_read(proc, "self/mountinfo"))[at], parse_own(_read(proc, "self/cgroup"))
+    hierarchy, own = parse_mounts(read(proc, "self/mountinfo"))[at], parse_own(read(proc, "self/cgroup"))
     path = own.get("memory" if at else "")
     return None if hierarchy is None or path is None else hierarchy.directory(path)
 
@@ -287,12 +171,31 @@ def _plain(text: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
 
 
-def _read(directory: str, name: str) -> str:
+def enter(directory: str, kind: str) -> None:
+    """
+    Put this process, which has one thread, into the cgroup ``directory``. Blocks.
+
+    The kernel holds up every fork of the machine to move a whole process, which takes it about ten
+    milliseconds; a thread that moves itself is moved at once. Only version 1 has such a file for any cgroup.
+
+    :param kind: of the `Place` that it is in. :raises OSError: the kernel refuses.
+    """
+    write(directory, "tasks" if kind == MEMORY else "cgroup.procs", "0")
+
+
+def read(directory: str, name: str) -> str:
+    """Return the text of a file of a cgroup, or of /proc; empty when it cannot be read. Blocks briefly."""
+    text = bytearray()
     try:
-        with open(os.path.join(directory, name), encoding="utf-8", errors="surrogateescape") as file:
-            return file.read(1 << 20)
+        descriptor = os.open(os.path.join(directory, name), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while len(text) < _MAX_BYTES and (data := os.read(descriptor, _PIECE_BYTES)):
+                text += data
+        finally:
+            os.close(descriptor)
     except OSError:
         return ""
+    return text.decode("utf-8", "surrogateescape")
 
 
 def write(directory: str, name: str, text: str) -> None:

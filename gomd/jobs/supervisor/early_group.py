@@ -10,10 +10,11 @@ supervisor has used in it. Standard library only: supervisors use it.
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 
 from gomd.jobs.supervisor import cgroups
-from gomd.jobs.supervisor.cgroups import JobGroup, NoLimit
+from gomd.jobs.supervisor.job_group import JobGroup, NoLimit
 from libgomd.wire.job_orders import AwaitOrder
 
 
@@ -28,6 +29,10 @@ class EarlyGroup(JobGroup):
         super().__init__(place, name, None)
         self._back = back
         self.inside = False
+
+    def fork(self) -> tuple[int, bool]:
+        """See `JobGroup.fork`; the child of a process that is in it begins there."""
+        return (os.fork(), True) if self.inside else super().fork()
 
     def enter(self) -> None:
         """See `JobGroup.enter`; nothing happens in a process that is in it."""
@@ -45,7 +50,7 @@ class EarlyGroup(JobGroup):
         if self.inside:
             self.inside = False
             with suppress(OSError):  # the daemon's own is gone: this process does no harm here
-                cgroups.write(self._back, "cgroup.procs", "0")
+                cgroups.enter(self._back, self._kind)
 
     def remove(self) -> None:
         """See `JobGroup.remove`."""

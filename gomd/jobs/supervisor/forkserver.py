@@ -82,7 +82,6 @@ def _supervise(daemon: socket.socket, connection: int, namespace: bool) -> None:
     try:
         daemon.close()
         os.setsid()
-        set_name("gomd-job")
         enclose(
             lambda environment: serve(socket.socket(fileno=connection), environment, CheckpointingSupervisor),
             namespace,

@@ -30,11 +30,11 @@ from gomd.jobs.checkpoint.private_files import check_locks
 from gomd.jobs.checkpoint.private_mounts import PrivateView
 from gomd.jobs.checkpoint.terminals import TERMINAL_STAYS
 from gomd.jobs.supervisor import handover, job_terminal, pipes
-from gomd.jobs.supervisor.cgroups import FREEZE_ALLOWANCE
 from gomd.jobs.supervisor.child_task import ChildTask
 from gomd.jobs.supervisor.early_group import EarlyGroup
 from gomd.jobs.supervisor.exit_watcher import end_the_rest
 from gomd.jobs.supervisor.handover import HandedInput, HandedJob, HandedOutput, Handover
+from gomd.jobs.supervisor.job_group import FREEZE_ALLOWANCE
 from gomd.jobs.supervisor.private_transfer import has_shared_memory, outside_order, send_trees, tree_sender
 from gomd.jobs.supervisor.supervisor import Supervisor
 from gomd.jobs.supervisor.terminal_state import HandedTerminal

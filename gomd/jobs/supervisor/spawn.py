@@ -29,8 +29,8 @@ from gomd.jobs.supervisor.attributes import (
     reset_before,
     reset_signals,
 )
-from gomd.jobs.supervisor.cgroups import JobGroup, NoLimit
 from gomd.jobs.supervisor.execute import NOT_EXECUTABLE, CannotExecute, execute
+from gomd.jobs.supervisor.job_group import JobGroup, NoLimit
 from gomd.jobs.supervisor.kernel import (
     become_subreaper,
     end_with_parent,
@@ -74,6 +74,7 @@ class SupervisorEnvironment(NamedTuple):
 
     :ivar namespace: whether it is process 1 of a PID namespace. :ivar why_not: the kernel's reason.
     :ivar pid: its process id as the machine knows it. :ivar proc: an open directory: the machine's /proc.
+    :ivar mounts: the mountinfo of the machine, open; -1 where this is in the machine's mount namespace.
     :ivar terminals: whether its namespaces have a /dev/pts of their own. The supervisor is then the session
         leader of its job's terminal, which moves with the job.
     """
@@ -83,6 +84,7 @@ class SupervisorEnvironment(NamedTuple):
     pid: int
     proc: int
     terminals: bool = False
+    mounts: int = -1
 
 
 def enclose(work: Callable[[SupervisorEnvironment], None], namespace: bool) -> NoReturn:
@@ -109,10 +111,14 @@ def enclose(work: Callable[[SupervisorEnvironment], None], namespace: bool) -> N
 
 def _enclosed(work: Callable[[SupervisorEnvironment], None], proc: int, report: int) -> str:
     """Fork process 1, which does ``work`` and never returns; return why that failed, or an empty string."""
+    mounts = -1
     try:
+        mounts = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
         unshare_pids_and_mounts()
         pid = os.fork()
     except OSError as error:
+        if mounts >= 0:
+            os.close(mounts)
         return f"no PID namespace: {error.strerror}"
     if pid:
         return ""
@@ -126,7 +132,7 @@ def _enclosed(work: Callable[[SupervisorEnvironment], None], proc: int, report: 
     os.write(report, b"ready")
     os.close(report)
     try:
-        work(SupervisorEnvironment(True, "", outside, proc, has_own_terminals()))
+        work(SupervisorEnvironment(True, "", outside, proc, has_own_terminals(), mounts))
     finally:
         # As the leader of a terminal's session ends, the kernel sends the job SIGHUP and SIGCONT, before it
         # ends it with its namespace. A job that was killed before does not run once more.
@@ -193,14 +199,14 @@ def begin(
             set_next_pid(first_pid(spec.id))
     reading, writing = os.pipe()
     try:
-        pid = os.fork()
+        pid, inside = (os.fork(), False) if group is None else group.fork()
     except OSError as error:
         os.close(reading)
         os.close(writing)
         raise CannotStart(429, f"no process can be made on {spec.where} now: {error.strerror}") from error
     if pid == 0:
         try:
-            _run_program(spec, streams, environment, group, writing, own_tmp)
+            _run_program(spec, streams, environment, None if inside else group, writing, own_tmp)
         finally:
             os._exit(NOT_EXECUTABLE)
     os.close(writing)

@@ -20,7 +20,6 @@ import time
 from contextlib import suppress
 
 from gomd.jobs.supervisor.attach import CallerAttachment
-from gomd.jobs.supervisor.cgroups import JobGroup, NoLimit, group_of
 from gomd.jobs.supervisor.control_socket import ControlSocket
 from gomd.jobs.supervisor.exit_watcher import ExitWatcher, end_the_rest
 from gomd.jobs.supervisor.file_store import LOST, FileStore
@@ -31,6 +30,7 @@ from gomd.jobs.supervisor.job_directory import (
     carried_directory,
     make_job_directory,
 )
+from gomd.jobs.supervisor.job_group import JobGroup, NoLimit, group_of
 from gomd.jobs.supervisor.job_report import new_identity, report, shown_arguments
 from gomd.jobs.supervisor.job_streams import JobStreams, make_streams
 from gomd.jobs.supervisor.job_terminal import JobTerminal

@@ -219,6 +219,9 @@ class MemoryForkServer:
         self._machine = machine
         self._daemon = daemon
 
+    def keep_spare(self, namespace: bool) -> None:
+        """Nothing is quicker in memory."""
+
     def supervisor(self, namespace: bool) -> FrameStream:
         near, far = self._machine.network.connect(self._daemon, self._machine)
         self._machine.supervisors.append(Supervisor(self._machine, far))

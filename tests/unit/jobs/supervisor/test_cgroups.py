@@ -12,16 +12,14 @@ from gomd.jobs.supervisor.cgroups import (
     PLAIN,
     UNIFIED,
     Hierarchy,
-    JobGroup,
-    NoLimit,
     find_place,
-    group_of,
     own_directory,
     parse_mounts,
     parse_own,
     sweep,
 )
 from gomd.jobs.supervisor.early_group import EarlyGroup, enter_early
+from gomd.jobs.supervisor.job_group import JobGroup, NoLimit, group_of
 from libgomd.wire.job_messages import SpawnSpec
 from libgomd.wire.job_orders import AwaitOrder
 
@@ -151,11 +149,11 @@ def test_a_supervisor_that_enters_early(tmp_path: Path) -> None:
     """It is in a cgroup without a limit, with all that it starts, and goes back where it came from."""
     back = tmp_path / "daemon"
     back.mkdir()
-    (back / "cgroup.procs").write_text("")
+    (back / "tasks").write_text("")
     group = EarlyGroup((str(tmp_path / "jobs"), MEMORY), "1-7", str(back))
     group.make()
     [made] = (tmp_path / "jobs").iterdir()
-    procs = made / "cgroup.procs"
+    procs = made / "tasks"
     procs.write_text("")
     group.enter_early()
     assert not group.inside  # no kernel has put it there
@@ -166,7 +164,7 @@ def test_a_supervisor_that_enters_early(tmp_path: Path) -> None:
     assert procs.read_text() == ""  # it is in it already
     group.leave()
     group.leave()
-    assert (back / "cgroup.procs").read_text() == "0"
+    assert (back / "tasks").read_text() == "0"
     procs.unlink()
     group.remove()
     assert not made.exists()
