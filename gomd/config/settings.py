@@ -58,7 +58,12 @@ class TelnetSettings:
 
 @dataclass(frozen=True, slots=True)
 class PeersSettings:
-    """[peers]. ``key_file``: none (STATE/key), one, or two while it is changed; ``address`` is IPv4."""
+    """
+    [peers]. ``key_file``: none (STATE/key), one, or two while it is changed; ``address`` is IPv4.
+
+    ``engine``: one, or two while the cluster changes from one to the other. ``serf_rpc``: the administrator's
+    Serf agent; None has gomd run ``serf_program``.
+    """
 
     address: str
     port: int
@@ -68,8 +73,11 @@ class PeersSettings:
     key_file: tuple[str, ...]
     admin_from_peers: bool
     heartbeat: float
-    engine: str
+    engine: tuple[str, ...]
     map_file: str
+    serf_program: str
+    serf_rpc: Tcp | None
+    serf_auth_file: str
     forget: float
     max_nodes: int
 

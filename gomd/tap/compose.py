@@ -194,7 +194,7 @@ def introduction(config: Config) -> Mapping[str, object]:
         "port": peers.port,
         "multicast": peers.discovery,
         "seeds": [f"{seed.host}:{seed.port}" for seed in peers.seeds],
-        "engine": peers.engine,
+        "engine": ",".join(peers.engine),
     }
 
 
