@@ -56,6 +56,7 @@ def judge(answers: ClusterAnswers) -> Iterator[OfNode]:
     for node, finding in clocks(answers):
         yield of(node, finding)
     yield OfNode(None, "", versions(answers.doctor, names))
+    yield from (OfNode(None, "", finding) for finding in engines(answers.doctor, names))
     for node, finding in one_way(answers.nodes, answers.seen, names):
         yield of(node, finding)
 
@@ -176,6 +177,25 @@ def versions(rows: Sequence[Row], names: Mapping[int, str]) -> Finding:
         return Finding("versions", GOOD, f"{next(iter(found), 'gomd')} on every node that answers")
     parts = "; ".join(f"{version} on {', '.join(sorted(nodes))}" for version, nodes in sorted(found.items()))
     return Finding("versions", WARN, f"the nodes differ: {parts}", "upgrade the older ones, one at a time")
+
+
+def engines(rows: Sequence[Row], names: Mapping[int, str]) -> Iterator[Finding]:
+    """Yield the finding about membership engines: whether all nodes that answered have one in common."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if row.get("check") == "engine":
+            node, named = int(row["from"]), str(row["text"]).partition(",")[0].removeprefix("engine ")
+            found.setdefault(named, []).append(names.get(node) or str(node))
+    if len(found) < 2:
+        return
+    parts = "; ".join(f"{named} on {', '.join(sorted(nodes))}" for named, nodes in sorted(found.items()))
+    protocols = [set(named.replace("map", "heartbeat").split(" and ")) for named in found]
+    if set.intersection(*protocols):
+        text = f"the nodes are on the way from one engine to another: {parts}"
+        yield Finding("engines", WARN, text, 'finish the change: docs/membership.md, "Another engine"')
+    else:
+        text = f"the nodes have no engine in common: {parts}"
+        yield Finding("engines", BAD, text, "give all nodes the same [peers] engine, and restart gomd there")
 
 
 def one_way(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from typing import Final
@@ -24,13 +25,20 @@ def no_daemon(reason: str) -> Finding:
 
 
 def extras() -> Iterator[Finding]:
-    """Yield which optional libraries are there: for the live screens, and for the membership engine swim."""
+    """Yield which optional libraries are there: for the live screens, and for the engines swim and serf."""
     yield _screens()
     has_swim = importlib.util.find_spec("kinship") is not None
     yield Finding(
         "engines", GOOD,
         "kinship is there: [peers] engine may be swim" if has_swim
         else "kinship is missing, which only [peers] engine = swim needs; Debian has no package of it",
+    )  # fmt: skip
+    packages = {"serf": shutil.which("serf"), "python3-msgpack": importlib.util.find_spec("msgpack")}
+    missing = " and ".join(name for name, found in packages.items() if found is None)
+    yield Finding(
+        "engines", GOOD,
+        f"{missing} missing, which only [peers] engine = serf needs" if missing
+        else "serf and msgpack are there: [peers] engine may be serf",
     )  # fmt: skip
 
 

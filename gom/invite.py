@@ -165,10 +165,11 @@ def _decide(
 
 def _introduction(told: dict[str, Any], options: InviteOptions) -> tuple[Introduction, str]:
     """Return what a new node is given, and the address to listen at."""
-    if told.get("engine") not in ("heartbeat", "swim"):
-        raise ConfigError(
-            [f"nodes of engine {told.get('engine')} stand in a list: add the new one there, and copy the key"]
-        )
+    engines = str(told.get("engine")).split(",")
+    if "map" in engines:
+        raise ConfigError(["nodes of engine map stand in a list: add the new one there, and copy the key"])
+    if not {"heartbeat", "swim", "serf"}.issuperset(engines):
+        raise MalformedReply(f"the daemon has the engine {engines[0]}, which this gom does not know")
     try:
         address, port, key = str(told["address"]), int(told["port"]), str(told["key_file"])
         seeds = [str(seed) for seed in told["seeds"]]

@@ -22,6 +22,7 @@ DATAGRAM_LABEL: Final = b"gomd/1 datagram"
 AUTHORITY_LABEL: Final = b"gomd/1 authority"
 PAGE_SERVER_LABEL: Final = b"gomd/1 page server"
 SWIM_LABEL: Final = b"gomd/1 swim"
+SERF_LABEL: Final = b"gomd/1 serf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class ClusterKey:
     :ivar id: 8 bytes that identify the key publicly.
     :ivar datagram: the secret of the datagram key. :ivar authority: the Ed25519 seed of the certificate
         authority. :ivar page_server: the Ed25519 seed of criu's page server. :ivar swim: the secret for
-        the packets of the swim engine. 32 bytes each.
+        the packets of the swim engine. :ivar serf: the key of the Serf agent that gomd runs. 32 bytes each.
     """
 
     id: bytes
@@ -40,6 +41,7 @@ class ClusterKey:
     authority: bytes = field(repr=False)
     page_server: bytes = field(repr=False)
     swim: bytes = field(repr=False)
+    serf: bytes = field(repr=False)
 
     @classmethod
     def derive(cls, secret: bytes) -> ClusterKey:
@@ -52,6 +54,7 @@ class ClusterKey:
             hkdf(secret, AUTHORITY_LABEL),
             hkdf(secret, PAGE_SERVER_LABEL),
             hkdf(secret, SWIM_LABEL),
+            hkdf(secret, SERF_LABEL),
         )
 
 

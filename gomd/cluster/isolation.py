@@ -6,6 +6,9 @@ from typing import Final
 
 #: Heartbeats without any other node that is up, after which the node counts as isolated.
 MAX_HEARTBEATS_ALONE: Final = 10
+#: How the two sentences begin.
+BEGIN_OF_ISOLATION: Final = "this node has heard no other one"
+END_OF_ISOLATION: Final = "this node hears other nodes again"
 
 
 class Isolation:
@@ -33,7 +36,7 @@ class Isolation:
             self._since = None
             if self.isolated:
                 self.isolated = False
-                return "this node hears other nodes again"
+                return END_OF_ISOLATION
             return ""
         if not (down or seeds):
             self._since = None
@@ -44,6 +47,6 @@ class Isolation:
             return ""
         self.isolated = True
         return (
-            f"this node has heard no other one for {now - self._since:.0f} s ({down} are known, {seeds} "
+            f"{BEGIN_OF_ISOLATION} for {now - self._since:.0f} s ({down} are known, {seeds} "
             "seeds are asked): see whether they run, have the same key, and can be reached from here"
         )

@@ -133,6 +133,15 @@ def seeds(value: str) -> tuple[Tcp, ...]:
     return tuple(found)
 
 
+def one_place(value: str) -> Tcp | None:
+    """Check HOST:PORT of one program on this machine or another. Empty means none."""
+    text = unquoted(value)
+    found = _host_port(text) if text else None
+    if text and found is None:
+        raise Refused(f"must be HOST:PORT, such as 127.0.0.1:7373; {shown(text)} is not")
+    return found
+
+
 def hosts(value: str) -> tuple[str, ...]:
     """Check a list of names of this machine, without ports. Duplicates are removed."""
     found: dict[str, None] = {}

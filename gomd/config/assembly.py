@@ -28,6 +28,8 @@ from libgomd.wire.addresses import is_link_local, is_loopback, is_unspecified
 MAX_SOCKET_PATH: Final = 107
 #: Engine swim listens this far above the peer port (`gomd.cluster.swim.setup.PORT_OFFSET`).
 SWIM_PORT_OFFSET: Final = 2
+#: The agent of engine serf that gomd runs listens this far above it (`gomd.cluster.serf.agent_files`).
+SERF_PORT_OFFSET: Final = 3
 MAX_PORT: Final = 65535
 
 
@@ -79,7 +81,10 @@ def assemble(
         "addresses": values["peers"].pop("address"),
         "groups": values["peers"].pop("multicast"),
     }
-    values["peers"] |= {"key_file": keys, "map_file": resolved("peers", "map_file")}
+    values["peers"] |= {
+        "key_file": keys,
+        **{key: resolved("peers", key) for key in ("map_file", "serf_program", "serf_auth_file")},
+    }
     values["history"] |= {
         "path": resolved("history", "path", os.path.join(state, "samples")),
         "file": resolved("history", "file", os.path.join(state, "history.sqlite")),
@@ -119,25 +124,12 @@ def contradictions(config: Config) -> Iterator[tuple[tuple[Name, ...], str]]:
             "machines and there is no [peers] key_file: make one with `gom key new FILE` and set key_file to "
             "it, or use address 127.0.0.1",
         )
-    if peers.engine == "map" and not peers.map_file:
+    if "map" in peers.engine and not peers.map_file:
         yield (
             (("peers", "engine"), ("peers", "map_file")),
             "engine map needs [peers] map_file, the list of nodes",
         )
-    if peers.engine == "swim" and is_link_local(peers.address):
-        yield (
-            (("peers", "address"), ("peers", "engine")),
-            f"engine swim cannot use {peers.address}, a link-local address: use engine heartbeat or "
-            "another address",
-        )
-    if peers.engine == "swim":
-        for port in (peers.port, *(seed.port for seed in peers.seeds)):
-            if port + SWIM_PORT_OFFSET > MAX_PORT:
-                yield (
-                    (("peers", "port" if port == peers.port else "seeds"), ("peers", "engine")),
-                    f"engine swim listens {SWIM_PORT_OFFSET} above {port}, and the highest port is "
-                    f"{MAX_PORT}: choose a lower port",
-                )
+    yield from _engine_contradictions(peers)
     for address in filter(is_unspecified, peers.addresses):
         if peers.discovery and peers.port == peers.groups[":" in address].port:
             yield (
@@ -156,6 +148,38 @@ def contradictions(config: Config) -> Iterator[tuple[tuple[Name, ...], str]]:
             "postgresql needs [history] database, such as dbname=gomd; docs/history.md says how to make one",
         )
     yield from _clashes(config)
+
+
+def _engine_contradictions(peers: PeersSettings) -> Iterator[tuple[tuple[Name, ...], str]]:
+    """Yield what does not fit to the engines."""
+    if "swim" in peers.engine and is_link_local(peers.address):
+        yield (
+            (("peers", "address"), ("peers", "engine")),
+            f"engine swim cannot use {peers.address}, a link-local address: use engine heartbeat or "
+            "another address",
+        )
+    own_agent = "serf" in peers.engine and peers.serf_rpc is None
+    offsets = {"swim": SWIM_PORT_OFFSET if "swim" in peers.engine else 0}
+    offsets["serf"] = SERF_PORT_OFFSET if own_agent else 0
+    for engine, offset in offsets.items():
+        for port in (peers.port, *(seed.port for seed in peers.seeds)) if offset else ():
+            if port + offset > MAX_PORT:
+                yield (
+                    (("peers", "port" if port == peers.port else "seeds"), ("peers", "engine")),
+                    f"engine {engine} listens {offset} above {port}, and the highest port is {MAX_PORT}: "
+                    "choose a lower port",
+                )
+    if {"heartbeat", "map"} <= set(peers.engine):
+        yield (
+            (("peers", "engine"),),
+            "heartbeat and map are one protocol and cannot run beside each other: use one of them",
+        )
+    if peers.serf_auth_file and peers.serf_rpc is None:
+        yield (
+            (("peers", "serf_auth_file"), ("peers", "serf_rpc")),
+            "serf_auth_file is for an agent of your own: set [peers] serf_rpc to its HOST:PORT, or leave "
+            "both empty and gomd runs one",
+        )
 
 
 def _clashes(config: Config) -> Iterator[tuple[tuple[Name, ...], str]]:

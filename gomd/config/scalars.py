@@ -99,6 +99,16 @@ def stores(value: str, *allowed: str) -> tuple[str, ...]:
     return items
 
 
+def engines(value: str, *allowed: str) -> tuple[str, ...]:
+    """Check one of the words ``allowed``, or several while a cluster changes from one to the other."""
+    items = tuple(listed(value))
+    if not items or any(item not in allowed for item in items) or len(set(items)) < len(items):
+        raise Refused(
+            f"must be {', '.join(allowed[:-1])} or {allowed[-1]}; two with a comma while a cluster changes"
+        )
+    return items
+
+
 def string(value: str) -> str:
     """Check a printable text."""
     text = unquoted(value)

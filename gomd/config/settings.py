@@ -65,7 +65,9 @@ class PeersSettings:
     """
     [peers]. ``key_file``: none (STATE/key), one, or two while it is changed.
 
-    ``addresses``: one or two, that of IPv4 first. ``groups``: of IPv4 and of IPv6, in this order.
+    ``addresses``: one or two, that of IPv4 first. ``groups``: of IPv4 and of IPv6, in this order. ``engine``:
+    one, or two while the cluster changes from one to the other. ``serf_rpc``: the administrator's Serf agent;
+    None has gomd run ``serf_program``.
     """
 
     addresses: tuple[str, ...]
@@ -76,8 +78,11 @@ class PeersSettings:
     key_file: tuple[str, ...]
     admin_from_peers: bool
     heartbeat: float
-    engine: str
+    engine: tuple[str, ...]
     map_file: str
+    serf_program: str
+    serf_rpc: Tcp | None
+    serf_auth_file: str
     forget: float
     max_nodes: int
 

@@ -26,6 +26,7 @@ from gomd.services.state_format import check_format
 from gomd.tap.choices import check_manhole, node_id_of
 from gomd.tap.databases import check_database
 from gomd.tap.directories import check_directories
+from gomd.tap.engine_needs import check_auth_file
 from gomd.tap.http import check_certificate
 from gomd.tap.peer_ports import read_keys_of
 from libgomd.endpoints import Endpoint, Tcp, Unix
@@ -41,6 +42,7 @@ def mistakes_in_files(config: Config) -> list[str]:
     found: list[str] = []
     checks: tuple[Callable[[Config], object], ...] = (
         check_directories, _check_state, _check_keys, node_id_of, _check_map, check_manhole, _check_tokens,
+        check_auth_file,
         check_certificate, check_database,
     )  # fmt: skip
     if not _is_running(config.node.state_dir):
@@ -80,7 +82,7 @@ def _check_keys(config: Config) -> None:
 
 
 def _check_map(config: Config) -> None:
-    if config.peers.engine == "map" and config.node.source != "openmosix":
+    if "map" in config.peers.engine and config.node.source != "openmosix":
         from gomd.tap.nodemap import read_map
 
         read_map(config)

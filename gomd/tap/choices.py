@@ -143,7 +143,7 @@ def node_id_of(config: Config) -> int:
             return OpenMosixSource(config.node.proc_root, config.node.name).own_id()
         except SourceUnavailable as error:
             raise ConfigError([str(error)]) from error
-    if config.peers.engine == "map":
+    if "map" in config.peers.engine:
         from gomd.tap.nodemap import id_in_map
 
         return id_in_map(config)

@@ -196,7 +196,7 @@ def introduction(config: Config) -> Mapping[str, object]:
         "port": peers.port,
         "multicast": peers.discovery,
         "seeds": [shown(*seed) for seed in peers.seeds],
-        "engine": peers.engine,
+        "engine": ",".join(peers.engine),
     }
 
 

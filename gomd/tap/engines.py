@@ -1,24 +1,25 @@
-"""The membership engines that `[peers] engine` chooses, each made from the same setup."""
+"""The membership engines that `[peers] engine` chooses, each made from the same setup, one or two at once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from random import Random
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from gomd.cluster.events import Events
 from gomd.cluster.membership import HeartbeatEngine, MapAdmission, Settings
 from gomd.cluster.membership.admission import IAdmission
 from gomd.cluster.seeds import numeric_seeds
-from gomd.config import Config
-from gomd.protocols.peers import PeerProtocol
-from gomd.services.collector import Collector
+from gomd.config.settings import PeersSettings
 from gomd.services.threads import Threads
+from gomd.tap.engine_setup import EngineSetup, derived
+from gomd.tap.serf import serf_engine
 from libgomd.derivation import ClusterKey
 from libgomd.questions import Address
-from libgomd.wallclock import Wall
 from libgomd.wire.addresses import is_ipv6
+
+#: Gives an engine other keys for traffic of its own; the first one seals.
+UseKeys = Callable[[tuple[ClusterKey, ...]], None]
 
 
 class Engine(Protocol):
@@ -33,9 +34,6 @@ class Engine(Protocol):
     def set_seeds(self, seeds: tuple[Address, ...]) -> None:
         """Use these addresses of seeds from now on."""
 
-    def set_keys(self, keys: tuple[bytes, ...]) -> None:
-        """Use other keys for traffic of the engine's own; the first one seals."""
-
 
 class NoEngine:
     """Stands in for a membership engine on an openMosix kernel, which knows the nodes itself."""
@@ -48,32 +46,6 @@ class NoEngine:
 
     def set_seeds(self, seeds: tuple[Address, ...]) -> None:
         """No seeds are needed."""
-
-    def set_keys(self, keys: tuple[bytes, ...]) -> None:
-        """It has no traffic of its own."""
-
-
-@dataclass(frozen=True)
-class EngineSetup:
-    """
-    What an engine is made from.
-
-    :ivar port: of this node's datagrams and streams. :ivar wall: gives the time of events.
-    """
-
-    config: Config
-    reactor: Any
-    port: int
-    keys: tuple[ClusterKey, ...]
-    protocol: PeerProtocol
-    collector: Collector
-    events: Events
-    wall: Wall
-
-
-def swim_keys(keys: Sequence[ClusterKey]) -> tuple[bytes, ...]:
-    """Return the keys with which an engine with traffic of its own seals it."""
-    return tuple(key.swim for key in keys)
 
 
 def _heartbeat(setup: EngineSetup) -> Any:
@@ -116,9 +88,52 @@ def _swim(setup: EngineSetup) -> Any:
     )  # fmt: skip
     threads = Threads(reactor, reactor, "swim", size=2)
     threads.startService()  # it has no thread before kinship starts, and none that outlives the daemon
-    runner = SwimRunner(make, swim_keys(setup.keys), numeric_seeds(peers.seeds), threads, reactor)
+    runner = SwimRunner(make, derived("swim", setup.keys), numeric_seeds(peers.seeds), threads, reactor)
     summaries = Summaries(setup.protocol.asker.ask)
     return Swim(setup.collector.own_node, runner, summaries, reactor, setup.events, setup.wall, peers.forget)
 
 
-ENGINES: Mapping[str, Callable[[EngineSetup], Any]] = {"heartbeat": _heartbeat, "map": _map, "swim": _swim}
+ENGINES: Mapping[str, Callable[[EngineSetup], Any]] = {
+    "heartbeat": _heartbeat, "map": _map, "swim": _swim, "serf": serf_engine
+}  # fmt: skip
+#: The engines whose messages are datagrams of the peer port.
+OF_THE_PEER_PORT: Final = frozenset({"heartbeat", "map"})
+
+
+def make_engine(setup: EngineSetup) -> tuple[Any, UseKeys]:
+    """Return the engine of `[peers] engine`, or all of them as one, and what gives it new keys."""
+    names = setup.config.peers.engine
+    if len(names) == 1:
+        engines = [ENGINES[names[0]](setup)]
+        made = engines[0]
+    else:
+        from gomd.cluster.merged_events import EventMerger
+        from gomd.cluster.several import SeveralEngines
+
+        merger = EventMerger(names, setup.collector.own.id, setup.reactor, setup.events)
+        engines = [
+            ENGINES[name](replace(setup, events=merger.of(number))) for number, name in enumerate(names)
+        ]
+        made = SeveralEngines(engines, [name in OF_THE_PEER_PORT for name in names])
+
+    def use_keys(keys: tuple[ClusterKey, ...]) -> None:
+        for name, engine in zip(names, engines, strict=True):
+            engine.set_keys(derived(name, keys))
+
+    return made, use_keys
+
+
+def check_ports_of_engines(peers: PeersSettings, port: int) -> None:
+    """
+    Check that the ports that engines open for themselves are free, for the peer port ``port``.
+
+    :raises ConfigError: they are not; one sentence says why.
+    """
+    if "swim" in peers.engine:
+        from gomd.cluster.swim import check_ports
+
+        check_ports(peers.address, port)
+    if "serf" in peers.engine and peers.serf_rpc is None:
+        from gomd.cluster.serf import check_serf_ports
+
+        check_serf_ports(peers.address, port)

@@ -24,7 +24,8 @@ from gomd.services.own_key import own_key_file
 from gomd.services.peer_sockets import PeerSockets
 from gomd.services.peering import Peering
 from gomd.tap.choices import limits_of
-from gomd.tap.engines import ENGINES, Engine, EngineSetup, NoEngine, swim_keys
+from gomd.tap.engine_setup import EngineSetup
+from gomd.tap.engines import Engine, NoEngine, UseKeys, make_engine
 from gomd.tap.node import NodeParts
 from gomd.tap.own_network import OwnEvents, OwnNetwork
 from gomd.tap.peer_ports import max_streams, read_keys_of
@@ -72,6 +73,7 @@ class Network:
             groups=ports.groups, max_senders=config.peers.max_nodes, report=own_events.unsent,
         )  # fmt: skip
         self.members: IMembership
+        self._use_keys: UseKeys = lambda _keys: None
         self._engine: Engine
         if config.node.source == "openmosix":
             self.members, self._engine = Alone(own.id, node.collector), NoEngine()
@@ -80,7 +82,7 @@ class Network:
             setup = EngineSetup(
                 config, reactor, ports.port, keys, self.protocol, node.collector, node.events, wall
             )
-            engine = ENGINES[config.peers.engine](setup)
+            engine, self._use_keys = make_engine(setup)
             self.members = self._engine = self.protocol.membership = engine
             contact = self._contact_of_member
         self._own_network = OwnNetwork(config, reactor, self._engine, node.collector, own_events)
@@ -177,7 +179,7 @@ class Network:
             handshakes, server = self._inbound
             handshakes.break_off()
             server.drop(self._tls.still_believes)
-        self._engine.set_keys(swim_keys(keys))
+        self._use_keys(keys)
         self._own_network.take_over(config)
 
 

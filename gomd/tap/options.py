@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.util import find_spec
 from typing import NoReturn
 
 from twisted.logger import LogLevel
@@ -129,17 +128,14 @@ def check_built(config: Config) -> None:
 
     :raises ConfigError: with a sentence for each missing package.
     """
+    from gomd.tap.engine_needs import engine_mistakes
     from gomd.tap.http import ganglia_mistakes, http_mistakes
 
     mistakes: list[str] = []
     if config.http.endpoint is not None:
         mistakes.extend(http_mistakes(config.http.endpoint, config))
     mistakes.extend(ganglia_mistakes(config))
-    if config.peers.engine == "swim" and find_spec("kinship") is None:
-        mistakes.append(
-            "[peers] engine: swim needs the package kinship, which Debian does not have: pip install "
-            "gomd[swim], or choose heartbeat or map"
-        )
+    mistakes.extend(engine_mistakes(config))
     if mistakes:
         raise ConfigError(mistakes)
 

@@ -11,6 +11,7 @@ from gomd.config import Config
 from gomd.services.own_key import own_secret
 from gomd.services.peer_sockets import PeerSockets
 from gomd.tap.choices import meant_addresses
+from gomd.tap.engines import check_ports_of_engines
 from libgomd.derivation import ClusterKey, read_keys
 from libgomd.errors import ConfigError
 
@@ -46,14 +47,11 @@ def peer_sockets(config: Config) -> PeerSockets | None:
     try:
         groups = peers.groups if peers.discovery else ()
         sockets = PeerSockets(peers.addresses, peers.port, groups, meant_addresses(config))
-        if peers.engine == "swim":
-            from gomd.cluster.swim import check_ports
-
-            try:
-                check_ports(peers.address, sockets.port)
-            except ConfigError:
-                sockets.close()
-                raise
+        try:
+            check_ports_of_engines(peers, sockets.port)
+        except ConfigError:
+            sockets.close()
+            raise
         return sockets
     except ConfigError as error:
         if (peers.addresses, peers.port) != (("127.0.0.1",), 5428):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gomd.verbs.context import ISession, Parts
+from gomd.verbs.engine_range import engine_finding
 from gomd.verbs.replies import Reply, Rows, TextColumn
 from gomd.verbs.table import Verb
 from libgomd.errors import NodeError, TooMany
@@ -79,6 +80,8 @@ def _own(parts: Parts) -> list[Finding]:
         found.append(
             Finding("proc", good, "/proc hides the processes of others (hidepid), and so does gomd")
         )  # fmt: skip
+    if engine := str(parts.introduction().get("engine") or ""):
+        found.append(engine_finding(engine.split(","), len(parts.members.nodes())))
     counters = {counter.name: counter for counter in parts.counters()}
     for name, text, mend in _FAILURES:
         counter = counters.get(name)

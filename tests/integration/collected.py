@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ class CollectedContract(HistoryContract):
 
     #: Where the rows go; a subclass sets it before `setUp`.
     server: Postgres
+    addCleanup: Callable[..., None]
 
     def setUp(self) -> None:
         self.server.clear()

@@ -31,6 +31,7 @@ IN_DEBIAN_13 = {
     "Twisted[tls]": "24.11", "Twisted[conch]": "24.11", "zope.interface": "7.2", "configobj": "5.0.9",
     "cbor2": "5.6.5", "cryptography": "43", "pyOpenSSL": "25.0", "prometheus_client": "0.21",
     "textual": "2.1", "pygal": "3.0.5", "psycopg[binary]": "3.2.6", "spake2": "0.9",
+    "msgpack": "1.0.3",
 }  # fmt: skip
 #: Parts of gomd whose libraries Debian does not have.
 NOT_IN_DEBIAN = ("swim", "gpu", "mount")

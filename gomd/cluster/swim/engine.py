@@ -224,6 +224,8 @@ class Swim:
         """Count and report a membership datagram of another engine, whose node cannot be a member here."""
         self._foreign += 1
         member = self._members.get(datagram.sender)
+        if member is not None and member.gone is None:
+            return  # it has both engines, as while a cluster changes from one to the other
         self._problems.report(
             datagram.sender,
             member.name if member else f"node{datagram.sender}",

@@ -285,7 +285,8 @@ function check (label, holds) {
 for (const vector of load('keys.json')) {
   const secret = hex(vector.secret)
   for (const [label, length, field] of [['key id', 8, 'key_id'], ['datagram', 32, 'datagram'],
-    ['authority', 32, 'authority_seed'], ['page server', 32, 'page_server_seed'], ['swim', 32, 'swim']]) {
+    ['authority', 32, 'authority_seed'], ['page server', 32, 'page_server_seed'], ['swim', 32, 'swim'],
+    ['serf', 32, 'serf']]) {
     check(`keys.json ${label}`, () => hkdf(secret, `gomd/1 ${label}`, length).equals(hex(vector[field])))
   }
   check('keys.json sender', () => senderKey(hex(vector.datagram), hex(vector.salt)).equals(hex(vector.sender_key)))

@@ -147,9 +147,9 @@ class DerivationTests(SynchronousTestCase):
         keys = [
             each
             for key in (one, two)
-            for each in (key.datagram, key.authority, key.page_server, key.swim, key.id)
+            for each in (key.datagram, key.authority, key.page_server, key.swim, key.serf, key.id)
         ]
-        self.assertEqual(len(set(keys)), 10)
+        self.assertEqual(len(set(keys)), 12)
         self.assertRaises(ValueError, ClusterKey.derive, bytes(31))
 
     def test_a_key_in_a_log_shows_its_id_only(self) -> None:

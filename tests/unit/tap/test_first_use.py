@@ -8,6 +8,9 @@ import pytest
 _FIRST_USE = (
     "cbor2",
     "difflib",
+    "gomd.cluster.merged_events",
+    "gomd.cluster.serf",
+    "gomd.cluster.several",
     "gomd.cluster.swim",
     "gomd.jobs.checkpoint.criu",
     "gomd.history.postgresql",

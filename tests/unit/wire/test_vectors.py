@@ -67,9 +67,9 @@ def test_every_key_is_made_from_the_secret_alone() -> None:
     """Two nodes with one key file have the same keys and the very same authority, byte by byte."""
     for vector in vectors.load("keys.json"):
         made = ClusterKey.derive(bytes.fromhex(vector["secret"]))
-        assert [made.id, made.datagram, made.authority, made.page_server, made.swim] == [
+        assert [made.id, made.datagram, made.authority, made.page_server, made.swim, made.serf] == [
             bytes.fromhex(vector[name])
-            for name in ("key_id", "datagram", "authority_seed", "page_server_seed", "swim")
+            for name in ("key_id", "datagram", "authority_seed", "page_server_seed", "swim", "serf")
         ]
         certificate = authority(made)
         assert certificate.public_bytes(Encoding.DER).hex() == vector["authority_certificate"]
@@ -99,4 +99,4 @@ def test_a_program_in_another_language_agrees() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     count = int(done.stdout.split()[0])
     streams = len(vectors.load("streams.json"))
-    assert count == 3 * len(PACKETS) + len(BAD) + 7 * len(vectors.load("keys.json")) + streams
+    assert count == 3 * len(PACKETS) + len(BAD) + 8 * len(vectors.load("keys.json")) + streams

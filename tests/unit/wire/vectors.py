@@ -256,6 +256,7 @@ def key_vectors() -> list[dict[str, str]]:
                 "authority_seed": made.authority.hex(),
                 "page_server_seed": made.page_server.hex(),
                 "swim": made.swim.hex(),
+                "serf": made.serf.hex(),
                 "salt": SALT.hex(),
                 "sender_key": sender_key(made.datagram, SALT).hex(),
                 "authority_certificate": own.public_bytes(Encoding.DER).hex(),
