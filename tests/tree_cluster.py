@@ -85,7 +85,12 @@ class Wires:
         self.asked: list[tuple[int, int, Request]] = []
         self.daemons: dict[int, TreeDaemon] = {}
         self.open: dict[int, int] = {}
+        self.by: dict[int, int] = {}
         self.broken: dict[int, list[Deferred[Any]]] = {}
+
+    def opened_by(self, node: int) -> int:
+        """Return how many streams that go on a node has open now."""
+        return self.by.get(node, 0)
 
     def arrive(self, at: int) -> Awaitable[None]:
         """Return when what was sent to node ``at`` has arrived."""
@@ -198,6 +203,7 @@ class WiredPeers(NoPeers):
             raise error_for(code, text)
         opened()
         wires.open[node.id] = wires.open.get(node.id, 0) + 1
+        wires.by[self._own] = wires.by.get(self._own, 0) + 1
         try:
             while (
                 some := await wires.unless_broken(node.id, Deferred.fromCoroutine(_step(sent)))
@@ -206,6 +212,7 @@ class WiredPeers(NoPeers):
                 take(some.encoded() if isinstance(some, NumberedLines) else encode_block(some))
         finally:
             wires.open[node.id] -= 1
+            wires.by[self._own] -= 1
             await sent.aclose()
         take(b".\r\n")
         raise PeerUnreachable(f"node {node.id} {node.name} ended the stream: it is over")
@@ -284,6 +291,14 @@ class TreeCluster:
             for number in nodes
         }
         self.first = self.daemons[1]
+        self._fan_out = fan_out
+
+    def add(self, number: int) -> None:
+        """Add a node that all know, and that knows all."""
+        known = {each: node_of(each) for each in (*self.daemons, number)}
+        self.daemons[number] = TreeDaemon(number, self.wires, known, self._fan_out)
+        for daemon in self.daemons.values():
+            daemon.members.known[number] = node_of(number)
 
     def ask(
         self, words: str, json: bool = False, caller: Caller | None = None, at: int = 1

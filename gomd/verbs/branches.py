@@ -34,6 +34,8 @@ RELAYED: Final = frozenset({
     "busiest", "cpus", "doctor", "events", "get", "history", "jobs", "load", "ls", "map", "measures", "mem",
     "node", "nodes", "ps", "speed", "stats", "status", "switches", "util", "version", "where",
 })  # fmt: skip
+#: The verb that repeats one of them.
+WATCH: Final = "watch"
 _RANGE: Final = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _MAX_ID: Final = 65535
 
@@ -57,7 +59,7 @@ class BranchRequest(NamedTuple):
         asked = self.request
         return Request(
             RELAY,
-            (str(self.depth), f"{self.seconds:.3g}", ids_text(self.nodes), asked.verb, *asked.arguments),
+            (str(self.depth), f"{self.seconds:g}", ids_text(self.nodes), asked.verb, *asked.arguments),
         )
 
 
@@ -74,6 +76,13 @@ def parse_branch(arguments: Sequence[str], own: int) -> BranchRequest:
         ids_in(nodes, own),
         Request(verb.lower(), tuple(rest)),
     )
+
+
+def is_relayed(request: Request) -> bool:
+    """Return whether a relay passes ``request`` on: a verb of `RELAYED`, or ``watch -n SECONDS`` of one."""
+    if request.verb == WATCH:
+        return request.arguments[:1] == ("-n",) and not RELAYED.isdisjoint(request.arguments[2:3])
+    return request.verb in RELAYED
 
 
 def ids_text(ids: Iterable[int]) -> str:

@@ -12,7 +12,7 @@ from gomd.verbs.fan_out import NODE_TIMEOUT, PATIENT_NODE_TIMEOUT, ask_everywher
 from gomd.verbs.forwarding import Asking
 from gomd.verbs.memory import node_of
 from gomd.verbs.quotas import Group, Quotas, ReleasingRows
-from gomd.verbs.relay import Gates
+from gomd.verbs.relay_gates import Gates
 from gomd.verbs.replies import Relayed, Reply, Replying
 from gomd.verbs.table import Verb, VerbTable
 from gomd.verbs.tree_fan_out import Ways

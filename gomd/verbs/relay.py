@@ -18,10 +18,12 @@ from twisted.logger import Logger
 
 from gomd.verbs import arguments as words
 from gomd.verbs.branch_rows import ALIVE, answer_rows, refusal_row
-from gomd.verbs.branches import MAX_DEPTH, RELAY, RELAYED, BranchRequest, parse_branch
+from gomd.verbs.branches import RELAY, WATCH, BranchRequest, is_relayed, parse_branch
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.forwarding import Asking
-from gomd.verbs.quotas import Group, Quotas, ReleasingRows, group_of
+from gomd.verbs.quotas import Group, Quotas, ReleasingRows
+from gomd.verbs.relay_gates import Gates
+from gomd.verbs.relayed_watch import RelayedWatch
 from gomd.verbs.replies import Relayed, Replying
 from gomd.verbs.table import Verb
 from gomd.verbs.tree_fan_out import RESERVE, TreeFanOut, Ways
@@ -34,8 +36,6 @@ from libgomd.wire.lines import BLOCK
 #: readers over tcp count for the node that asks.
 MAX_RELAYS: Final = {Group.READERS: 256, Group.USERS: 512, Group.ADMINS: 1024}
 MAX_RELAYS_PER_CALLER: Final = {Group.READERS: 64, Group.USERS: 128, Group.ADMINS: 1024}
-#: Largest number of nodes that all such requests of a group ask at once.
-MAX_NODES_ASKED: Final = {Group.READERS: 128, Group.USERS: 256, Group.ADMINS: 512}
 #: Characters of answers that are kept for one request until the other daemon has read them.
 MAX_KEPT: Final = 64 << 20
 #: Rows that are passed on at a time, unless one answer has more.
@@ -44,20 +44,6 @@ ROWS_PER_PIECE: Final = 500
 ALIVE_PERIOD: Final = 1.0
 #: Of the seconds that are left, the part that a branch of the branch may take.
 BRANCH_PART: Final = 0.6
-
-
-class Gates:
-    """Limit how many nodes the requests of each group ask at once, by what is left of their depth."""
-
-    def __init__(self) -> None:
-        self._gates = {
-            group: [DeferredSemaphore(most) for _ in range(MAX_DEPTH + 1)]
-            for group, most in MAX_NODES_ASKED.items()
-        }
-
-    def of(self, session: ISession) -> Sequence[DeferredSemaphore]:
-        """Return those for the caller of a session."""
-        return self._gates[group_of(session.caller)]
 
 
 def make_relay(asking: Asking) -> Verb:
@@ -69,9 +55,12 @@ def make_relay(asking: Asking) -> Verb:
         words.peer(session.caller)
         asked = parse_branch(arguments, parts.members.own_id)
         verb = asked.request.verb
-        if verb not in RELAYED:
-            raise MalformedRequest(f"`{verb[:40]}` is not passed on: ask each node itself")
+        if not is_relayed(asked.request) or (verb == WATCH and not session.json):
+            raise MalformedRequest(f"`{verb[:40]}` is not passed on so: ask each node itself")
         release = places.take(session.caller)
+        if verb == WATCH:
+            rounds = ReleasingRows(RelayedWatch(parts, session, asked, asking).pieces(), release)
+            return Relayed(BLOCK, f"watching {len(asked.nodes) + 1} nodes", rounds, lasts=True)
         passing = PassingOn(parts, session, asked, asking, gates.of(session))
         return Relayed(BLOCK, f"{len(asked.nodes) + 1} nodes asked", ReleasingRows(passing.pieces(), release))
 

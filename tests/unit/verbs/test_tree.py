@@ -13,7 +13,7 @@ from twisted.internet.task import deferLater
 
 from gomd.verbs.branch_rows import BranchReader
 from gomd.verbs.branches import MAX_BRANCH, RELAY, BranchRequest, divide, parse_branch
-from gomd.verbs.relay import Gates
+from gomd.verbs.relay_gates import Gates
 from gomd.verbs.rounds import Watcher
 from gomd.verbs.tree_fan_out import Ways
 from gomd.verbs.tree_order import OrderedAnswers
