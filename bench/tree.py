@@ -2,10 +2,10 @@
 Measures `@all` over a thousand nodes, which asks 32 of them and the others through these.
 
 Every node is a whole daemon in memory (`tests.tree_cluster`), so that the relays run the daemon's own code.
-One machine cannot give a thousand nodes a processor each; the clock of the cluster does. The processor time of
-whatever a node does is taken as it is done, and counts for that node alone: what comes to it meanwhile waits
-for it, and what it sends leaves when it is done. A packet takes a millisecond, and each stream costs both of
-its ends a TLS handshake, which is measured beforehand.
+One machine cannot give a thousand nodes a processor each; the clock of the cluster does. The processor time
+of whatever a node does is taken as it is done, and counts for that node alone: what comes to it meanwhile
+waits for it, and what it sends leaves when it is done. A packet takes a millisecond, and each stream costs
+both of its ends a TLS handshake, which is measured beforehand.
 """
 
 from __future__ import annotations
