@@ -85,6 +85,7 @@ class PeersSettings:
     serf_auth_file: str
     forget: float
     max_nodes: int
+    fan_out: int
 
     @property
     def address(self) -> str:
