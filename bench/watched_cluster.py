@@ -59,14 +59,16 @@ class Beat:
     Sends what follows it its next bytes once a period, when a real node would.
 
     A node sends at a multiple of the period by the wall clock (gomd.verbs.round_times), and then its timer,
-    its scan and the network take a while, which differs from round to round. What is sent within a millisecond
-    is sent together.
+    its scan and the network take a while, which differs from round to round. What is sent within a
+    millisecond is sent together.
     """
 
     def __init__(self, clock: Clock, period: float) -> None:
         self._clock = clock
         self._period = period
         self._random = Random(1)
+        self._drawn: list[list[tuple[int, list[int]]]] = []
+        self._drawn_for = 0
         self._following: dict[int, tuple[Iterator[bytes], Callable[[bytes], None]]] = {}
         self._times = of_node(1, clock, wall_clock)
         self._due = clock.seconds()
@@ -88,12 +90,20 @@ class Beat:
         self._clock.callLater(self._due - now, self._begin)
 
     def _begin(self) -> None:
-        """Draw when each node sends, in milliseconds, and begin to send."""
+        """Begin to send. What each node does beforehand is drawn once, so that it costs this daemon nothing."""
+        if self._drawn_for != len(self._following):
+            self._drawn_for = len(self._following)
+            self._drawn = [self._draw() for _ in range(VARIANTS)]
+        self._drawn.append(self._drawn.pop(0))
+        self._send(list(self._drawn[0]))
+
+    def _draw(self) -> list[tuple[int, list[int]]]:
+        """Return which nodes send in which milliseconds, the last first."""
         slots: dict[int, list[int]] = {}
         for node in self._following:
             own = of_node(node, self._clock, wall_clock).delay
             slots.setdefault(round(1000 * (own + self._random.uniform(*DELAYS))), []).append(node)
-        self._send(sorted(slots.items(), reverse=True))
+        return sorted(slots.items(), reverse=True)
 
     def _send(self, slots: list[tuple[int, list[int]]]) -> None:
         while slots and self._due + slots[-1][0] / 1000 <= self._clock.seconds():

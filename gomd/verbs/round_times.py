@@ -27,7 +27,7 @@ MAX_ALIGNED_PERIOD: Final = 10.0
 SPREAD: Final = 0.032
 _PLACES: Final = 32
 #: Seconds after that moment at which a merged watch makes its round of what the nodes have sent.
-MERGING_DELAY: Final = 0.15
+MERGING_DELAY: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
