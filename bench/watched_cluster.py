@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
+from random import Random
 from typing import Any, Final
 
 from twisted.internet import reactor as installed_reactor
@@ -25,17 +26,20 @@ from gomd.interfaces import IPeers
 from gomd.protocols.no_peers import NoPeers
 from gomd.verbs.context import Parts
 from gomd.verbs.rendering import pieces, status_of
+from gomd.verbs.round_times import of_node
 from gomd.verbs.rounds import Watcher
 from libgomd.model import Caller, Node, Output, Process
 from libgomd.testing import MemoryDaemon, MemorySource
+from libgomd.wallclock import wall_clock
 from libgomd.wire.lines import Request, encode_block
 
 _reactor: Any = installed_reactor
 #: Processes of each node.
 PROCESSES: Final = 10
-#: Different rounds of a node, one after the other; groups of nodes that send at the same moment.
+#: Different rounds of a node, one after the other.
 VARIANTS: Final = 4
-GROUPS: Final = 50
+#: Seconds from the moment when a node makes its round until the round is here, at least and at most.
+DELAYS: Final = (0.005, 0.025)
 #: Whose rows the others send, under their own ids.
 _TEMPLATE: Final = 2
 _OWN: Final = re.compile(rf'("(?:node|home)": |"identity": "){_TEMPLATE}\b')
@@ -51,33 +55,67 @@ def busy_processes(node: int, variant: int) -> list[Process]:
 
 
 class Beat:
-    """Sends what follows it its next bytes, group after group, each once a period."""
+    """
+    Sends what follows it its next bytes once a period, when a real node would.
+
+    A node sends at a multiple of the period by the wall clock (gomd.verbs.round_times), and then its timer,
+    its scan and the network take a while, which differs from round to round. What is sent within a
+    millisecond is sent together.
+    """
 
     def __init__(self, clock: Clock, period: float) -> None:
         self._clock = clock
         self._period = period
-        self._following: list[list[tuple[Iterator[bytes], Callable[[bytes], None]]]] = [
-            [] for _ in range(GROUPS)
-        ]
-        self._turn = 0
-        clock.callLater(period / GROUPS, self._next)
+        self._random = Random(1)
+        self._drawn: list[list[tuple[int, list[int]]]] = []
+        self._drawn_for = 0
+        self._following: dict[int, tuple[Iterator[bytes], Callable[[bytes], None]]] = {}
+        self._times = of_node(1, clock, wall_clock)
+        self._due = clock.seconds()
+        self._wait()
 
-    async def follow(self, group: int, made: Sequence[bytes], take: Callable[[bytes], None]) -> None:
+    async def follow(self, node: int, made: Sequence[bytes], take: Callable[[bytes], None]) -> None:
         """Send the first of ``made`` now, and one more each period, until this is cancelled."""
         rounds = itertools.cycle(made)
-        entry = (rounds, take)
         take(next(rounds))
-        self._following[group].append(entry)
+        self._following[node] = (rounds, take)
         try:
             await Deferred()
         finally:
-            self._following[group].remove(entry)
+            del self._following[node]
 
-    def _next(self) -> None:
-        self._clock.callLater(self._period / GROUPS, self._next)
-        self._turn = (self._turn + 1) % GROUPS
-        for rounds, take in self._following[self._turn]:
-            take(next(rounds))
+    def _wait(self) -> None:
+        now = self._clock.seconds()
+        self._due = max(now, self._times.after(self._due, self._period))
+        self._clock.callLater(self._due - now, self._begin)
+
+    def _begin(self) -> None:
+        """Begin to send. What each node does beforehand is drawn once, so that it costs this daemon nothing."""
+        if self._drawn_for != len(self._following):
+            self._drawn_for = len(self._following)
+            self._drawn = [self._draw() for _ in range(VARIANTS)]
+        self._drawn.append(self._drawn.pop(0))
+        self._send(list(self._drawn[0]))
+
+    def _draw(self) -> list[tuple[int, list[int]]]:
+        """Return which nodes send in which milliseconds, the last first."""
+        slots: dict[int, list[int]] = {}
+        for node in self._following:
+            own = of_node(node, self._clock, wall_clock).delay
+            slots.setdefault(round(1000 * (own + self._random.uniform(*DELAYS))), []).append(node)
+        return sorted(slots.items(), reverse=True)
+
+    def _send(self, slots: list[tuple[int, list[int]]]) -> None:
+        while slots and self._due + slots[-1][0] / 1000 <= self._clock.seconds():
+            for node in slots.pop()[1]:
+                if node in self._following:
+                    rounds, take = self._following[node]
+                    take(next(rounds))
+        if slots:
+            left = self._due + slots[-1][0] / 1000 - self._clock.seconds()
+            self._clock.callLater(max(0.0, left), self._send, slots)
+        else:
+            self._wait()
 
 
 @implementer(IPeers)
@@ -109,7 +147,7 @@ class WatchedPeers(NoPeers):
         opened()
         if period not in self._beats:
             self._beats[period] = Beat(self._clock, period)
-        await self._beats[period].follow(node.id % GROUPS, self._sent[node.id, words], take)
+        await self._beats[period].follow(node.id, self._sent[node.id, words], take)
 
     async def _made_for(self, node: Node, words: tuple[str, ...], caller: Caller) -> list[bytes]:
         """Return the rounds that a node sends: once, so that only the first viewer of a run waits for it."""

@@ -29,15 +29,19 @@ class Silence:
     Cancels what reads from somebody who says nothing any more. It has one timer, however often it is heard.
 
     :ivar limit: seconds. :ivar is_too_long: whether that has happened.
+    :param grain: seconds by which it may be noticed later. The timers of many with the same grain expire
+        together, so that they wake the program up once.
     """
 
-    def __init__(self, clock: IReactorTime, limit: float) -> None:
+    def __init__(self, clock: IReactorTime, limit: float, grain: float = 0.0) -> None:
         self.limit = limit
+        self._grain = grain
         self.is_too_long = False
         self._clock = clock
         self._since = clock.seconds()
         self._reading: Deferred[Any] | None = None
-        self._timer: IDelayedCall | None = clock.callLater(limit, self._check)
+        self._timer: IDelayedCall | None = None
+        self._wait(limit)
 
     def guard(self, reading: Deferred[Any]) -> None:
         """Cancel ``reading`` when the silence is too long."""
@@ -47,6 +51,11 @@ class Silence:
         """Note that something was said now; returns when that is, in seconds of the clock."""
         self._since = now = self._clock.seconds()
         return now
+
+    def _wait(self, seconds: float) -> None:
+        if self._grain:
+            seconds += -(self._clock.seconds() + seconds) % self._grain
+        self._timer = self._clock.callLater(seconds, self._check)
 
     def stop(self) -> None:
         """End the timer."""
@@ -58,7 +67,7 @@ class Silence:
         self._timer = None
         left = self._since + self.limit - self._clock.seconds()
         if left > 0:
-            self._timer = self._clock.callLater(left, self._check)
+            self._wait(left)
             return
         self.is_too_long = True
         if self._reading is not None:

@@ -25,6 +25,7 @@ from gomd.verbs.node_feeds import Failure, Feed
 from gomd.verbs.own_rounds import follow_here
 from gomd.verbs.quotas import Group
 from gomd.verbs.replies import Replying, WatchReply
+from gomd.verbs.round_times import of_merging
 from gomd.verbs.rounds import Watches
 from libgomd.errors import MalformedRequest, NotFound, PeerUnreachable
 from libgomd.model import EventKind, Node
@@ -291,4 +292,6 @@ class MergedWatches:
                     self._nodes.pop(key, None)
             rounds.clear()
 
-        return self._watches.join(parts.clock, session, merged if shared else None, period, count, ask, ended)
+        times = of_merging(parts.clock, parts.wall)
+        what = merged if shared else None
+        return self._watches.join(parts.clock, session, what, period, count, ask, ended, times)

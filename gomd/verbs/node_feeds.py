@@ -38,6 +38,8 @@ FIRST_PAUSE: Final = 1.0
 MAX_PAUSE: Final = 30.0
 #: Seconds without a line, beside three periods, after which a node counts as silent and is asked anew.
 SILENCE_TIMEOUT: Final = 10.0
+#: Seconds by which that may be noticed later.
+SILENCE_GRAIN: Final = 2.0
 #: Asks a node once, for text.
 Ask = Callable[[Node], Awaitable[Reply]]
 #: Watches a node in JSON: ``(node, opened, take)``. It calls ``opened`` once the node has agreed, then
@@ -171,7 +173,7 @@ class Feed:
         feed = RoundCutter().feed
         await self._gate.acquire()
         held = True
-        silence = Silence(self._clock, SILENCE_TIMEOUT + 3 * self._period)
+        silence = Silence(self._clock, SILENCE_TIMEOUT + 3 * self._period, SILENCE_GRAIN)
 
         def opened() -> None:
             nonlocal held

@@ -29,7 +29,7 @@ MAX_ROUND_ROWS: Final = 100_000
 #: are of which these are the first, where that is told.
 _ROUND: Final = b'"round": '
 _LAST: Final = re.compile(rb'"round": [0-9]{1,15}, "rows": ([0-9]{1,9})\}\r\n\Z')
-_MATCHED: Final = re.compile(rb'"matched": ([0-9]{1,10}), \Z')
+_MATCHED: Final = b'"matched": '
 _END_LENGTH: Final = 64
 #: What stands for itself in a row. A tab is escaped in JSON, as every control character is.
 _PLAIN: Final = bytes(range(0x20, 0x7F))
@@ -58,8 +58,12 @@ class NodeRound:
 
     def matched(self) -> int:
         """Return how many rows there are of which these are the first, as the node says."""
-        found = _MATCHED.search(self.data, max(0, self._end - 24), self._end)
-        return self.count if found is None else int(found[1])
+        end = self._end - 2
+        at = self.data.rfind(_MATCHED, max(0, end - 22), end) + len(_MATCHED)
+        if at < len(_MATCHED):
+            return self.count
+        number = self.data[at:end]
+        return int(number) if number.isdigit() else self.count
 
     def rows(self) -> list[bytes]:
         """

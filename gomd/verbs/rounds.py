@@ -22,6 +22,7 @@ from gomd.verbs.context import ISession
 from gomd.verbs.numbered_lines import NumberedLines, SharedPiece
 from gomd.verbs.rendering import Lines, piece_of, pieces_in, rows_in
 from gomd.verbs.replies import Prepared, Reply, Replying, Rows, ValueReply
+from gomd.verbs.round_times import RoundTimes
 from libgomd.model import Caller
 
 B = TypeVar("B")
@@ -155,6 +156,7 @@ class SharedWatch:
     Runs its verb every ``period`` seconds while there are viewers.
 
     :param ask: runs the verb once. :param first: the result of its first run.
+    :param times: when rounds are due; None for each period from the first one on.
     :param begun: called when the first viewer comes. :param ended: called when the last viewer has gone, and
         when the verb has failed.
     """
@@ -165,11 +167,13 @@ class SharedWatch:
         ask: Callable[[], Replying],
         first: Replying,
         period: float,
+        times: RoundTimes | None,
         json: bool,
         begun: Callable[[SharedWatch], object],
         ended: Callable[[SharedWatch], None],
     ) -> None:
         self._clock = clock
+        self._times = times
         self._ask = ask
         self._first: Replying | None = first
         self._period = period
@@ -238,7 +242,8 @@ class SharedWatch:
                 answer = await _resolved(replying)
                 now = self._clock.seconds()
                 self._publish(Round(answer, self._json, now))
-                due = max(due + self._period, now)
+                times, period = self._times, self._period
+                due = max(due + period if times is None else times.after(due, period), now)
                 await deferLater(self._clock, due - now)
                 if not self._waiting:  # all viewers are still busy with an older round
                     self._wanted = Deferred()
@@ -295,6 +300,7 @@ class Watches:
         count: int | None,
         ask: Callable[[ISession], Replying],
         ended: Callable[[], None] = lambda: None,
+        times: RoundTimes | None = None,
     ) -> AsyncGenerator[Round, None]:
         """
         Return ``count`` rounds of a watch for the caller of ``session``.
@@ -302,6 +308,7 @@ class Watches:
         :param what: the request; None if the watch is not shared.
         :param ask: runs the verb once for a session. Its errors are raised if no equal watch runs yet.
         :param ended: called when the last viewer has gone, unless an equal watch ran already.
+        :param times: when its rounds are due; None for each period from the first one on.
         """
         caller = session.caller
         key = (what, period, session.json, caller.role, caller.uid, caller.user) if what else object()
@@ -310,7 +317,7 @@ class Watches:
             watcher = Watcher(caller, session.json, period=period)
             first = ask(watcher)  # an error here is the answer to the watch itself
             shared = SharedWatch(
-                clock, lambda: ask(watcher), first, period, session.json,
+                clock, lambda: ask(watcher), first, period, times, session.json,
                 lambda begun: self._shared.setdefault(key, begun),
                 lambda watch: self._forget(key, watch, ended),
             )  # fmt: skip

@@ -22,6 +22,7 @@ from gomd.verbs.merged_watch import (
 from gomd.verbs.past import events_since
 from gomd.verbs.quotas import Group, Quotas, ReleasingRows
 from gomd.verbs.replies import Reply, Replying, Rows, TextColumn, WatchReply
+from gomd.verbs.round_times import RoundTimes, of_node
 from gomd.verbs.rounds import Watches
 from gomd.verbs.table import Verb
 from libgomd.errors import MalformedRequest
@@ -120,7 +121,7 @@ def make_watch(
         def watch_here(watcher: ISession, asked: Request) -> WatchReply:
             rounds = watches.join(
                 parts.clock, watcher, asked if verb.name not in _UNSHARED_VERBS else None, period, None,
-                lambda inner: ask(parts, inner, asked),
+                lambda inner: ask(parts, inner, asked), times=_times(parts),
             )  # fmt: skip
             return WatchReply("", rounds)
 
@@ -169,7 +170,7 @@ def make_watch(
         try:
             answers = watches.join(
                 parts.clock, session, None if verb.name in _UNSHARED_VERBS else request, period,
-                options.rounds, lambda watcher: ask(parts, watcher, request),
+                options.rounds, lambda watcher: ask(parts, watcher, request), times=_times(parts),
             )  # fmt: skip
         except Exception:
             release()
@@ -194,6 +195,10 @@ def _allowed(period: float | None, verb: Verb, parts: Parts, session: ISession) 
     least = MIN_PERIOD[session.caller.role]
     often = f", as often as {session.caller.role.word} may" if period < least else ""
     return max(period, least), often
+
+
+def _times(parts: Parts) -> RoundTimes:
+    return of_node(parts.members.own_id, parts.clock, parts.wall)
 
 
 def _node(arguments: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:

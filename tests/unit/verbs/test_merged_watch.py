@@ -11,6 +11,7 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from gomd.interfaces import ForwardedReply
+from gomd.verbs.round_times import MERGING_DELAY
 from libgomd.errors import GomdError, PeerUnreachable
 from libgomd.model import Caller, Event, EventKind, Node, Role, Status
 from libgomd.wire.lines import Request
@@ -108,8 +109,9 @@ class Watched(ThreeNodes):
 
 @pytest.fixture
 def node() -> Watched:
-    """Node 1 of three; node 3 is not there."""
+    """Node 1 of three; node 3 is not there. A merged round has just been due, so that the next is in 1 s."""
     made = Watched()
+    made.clock.advance(MERGING_DELAY + 0.01)
     made.members.known = made.members.known[:2]
     return made
 
