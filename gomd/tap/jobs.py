@@ -162,7 +162,7 @@ def _criu(
             PageServers(threads, config.peers.address), images, checks, policy,
             LocalJobs(own_id, tracker, table, supervisors, locations),
             MigrationJournal(os.path.join(state, "jobs", "migrations")), Channels(members, peers, observer),
-            tracker.carried,
+            tracker.carried, config.jobs.precopy_from,
         )  # fmt: skip
 
     return Migrations(context)
