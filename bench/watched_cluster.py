@@ -90,7 +90,7 @@ class Beat:
         self._clock.callLater(self._due - now, self._begin)
 
     def _begin(self) -> None:
-        """Begin to send. What each node does beforehand is drawn once, so that it costs this daemon nothing."""
+        """Begin to send. What each node does is drawn once beforehand, and so costs this daemon nothing."""
         if self._drawn_for != len(self._following):
             self._drawn_for = len(self._following)
             self._drawn = [self._draw() for _ in range(VARIANTS)]

@@ -180,6 +180,7 @@ class JobsSettings:
     output_total: int
     output_reserve: int
     private_tmp: int
+    precopy_from: int
     carry_files: int
     carry_bytes: int
     carry_days: float

@@ -102,12 +102,13 @@ class MoveCost(NamedTuple):
 
     :ivar seconds: from the offer until both nodes had settled it.
     :ivar stopped_seconds: that the processes stood still. :ivar bytes: that were sent: memory and images.
-        None when it is not known.
+        None when it is not known. :ivar precopied: bytes of memory that were sent before they stood still.
     """
 
     seconds: float
     stopped_seconds: float | None = None
     bytes: int | None = None
+    precopied: int = 0
 
 
 class Moved(NamedTuple):

@@ -163,7 +163,7 @@ def _criu(
             checks, policy,
             LocalJobs(own_id, tracker, table, supervisors, locations),
             MigrationJournal(os.path.join(state, "jobs", "migrations")), Channels(members, peers, observer),
-            tracker.carried,
+            tracker.carried, config.jobs.precopy_from,
         )  # fmt: skip
 
     return Migrations(context)

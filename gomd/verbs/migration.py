@@ -46,6 +46,7 @@ async def migrate(parts: Parts, session: ISession, arguments: tuple[str, ...]) -
         "moved": moved.outcome is RelocationOutcome.MOVED,
         "stopped_seconds": None if moved.cost is None else moved.cost.stopped_seconds,
         "bytes": None if moved.cost is None else moved.cost.bytes,
+        "precopied": None if moved.cost is None else moved.cost.precopied,
     }
     return ValueReply(_SAID[moved.outcome].format(pid=pid, node=f"{node.id} {node.name}"), value)
 

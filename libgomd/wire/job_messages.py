@@ -255,10 +255,13 @@ def to_json(value: JobMessage) -> dict[str, Any]:
     elif isinstance(value, OrderOutcome):
         if value.did != END:
             del told["signals"]
-        if not value.memory_sent:
-            del told["memory_sent"]
-    if isinstance(value, FreezeOrder) and not value.tree_port:
-        del told["tree_port"]
+        for name in ("memory_sent", "precopied", "precopy_seconds"):
+            if not told[name]:
+                del told[name]
+    if isinstance(value, FreezeOrder):
+        for name in ("tree_port", "precopy"):
+            if not told[name]:
+                del told[name]
     if isinstance(value, (SpawnSpec, JobReport)) and not value.identity:
         del told["identity"]
     return told
@@ -281,10 +284,10 @@ _READERS: Final[dict[str, json_fields.Reader]] = {
     **dict.fromkeys(("detach", "detached", "lock", "lost", "memory_sent", "merge",
                      "terminal_moves", "tty"), json_fields.flag),
     **dict.fromkeys(("bytes", "code", "exit", "expected_uid", "gid", "home", "job", "memory_max", "nmigs",
-                     "node", "pid", "pid_at_home", "port", "signal", "private_tmp", "spool_bytes",
-                     "spool_reserve", "supervisor", "tree_port", "uid", "umask", "entries",
+                     "node", "pid", "pid_at_home", "port", "precopied", "precopy", "signal", "private_tmp",
+                     "spool_bytes", "spool_reserve", "supervisor", "tree_port", "uid", "umask", "entries",
                      "size_limit"), json_fields.whole),
-    **dict.fromkeys(("began", "limit", "used"), json_fields.seconds),
+    **dict.fromkeys(("began", "limit", "precopy_seconds", "used"), json_fields.seconds),
     "argv": json_fields.texts(),
     **dict.fromkeys(("carry", "notes", "paths"), json_fields.texts()),
     "cgroup": json_fields.texts(2),

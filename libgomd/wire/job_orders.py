@@ -25,6 +25,7 @@ class FreezeOrder(NamedTuple):
     :ivar criu: the program. :ivar tls: files of the authorities, the certificate and its key.
     :ivar limit: seconds that the dump may take.
     :ivar tree_port: at which the target takes the job's temporary files and large images; 0: at none.
+    :ivar precopy: bytes of memory from which on it is sent before the job is stopped; 0: it is not.
     """
 
     criu: str
@@ -34,6 +35,7 @@ class FreezeOrder(NamedTuple):
     tls: tuple[str, str, str]
     limit: float
     tree_port: int = 0
+    precopy: int = 0
 
     @property
     def do(self) -> str:
@@ -104,9 +106,12 @@ class OrderOutcome(NamedTuple):
     :ivar error: why it could not be carried out; empty when it was.
     :ivar signals: those that arrived while the job was frozen: number, and whether for its process group.
     :ivar memory_sent: a freeze has sent the memory with the large images, and the page server got none.
+    :ivar precopied: bytes of memory that were sent before the job was stopped, in ``precopy_seconds``.
     """
 
     did: str
     error: str = ""
     signals: tuple[tuple[int, bool], ...] = ()
     memory_sent: bool = False
+    precopied: int = 0
+    precopy_seconds: float = 0.0

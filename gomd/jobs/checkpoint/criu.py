@@ -99,6 +99,7 @@ class Criu:
         terminal: int = -1,
         ghost_limit: int = 0,
         connected: bool = False,
+        relay: PageRelay | None = None,
     ) -> None:
         """
         Dump ``pid`` and its descendants to ``directory`` and leave them stopped.
@@ -116,6 +117,7 @@ class Criu:
             ``directory``; locks are carried over, and links are made in the file system for files that have
             other names only. 0: criu's default, no locks and no links.
         :param connected: dump TCP connections, too. ``allows`` has to see that both ends are the job's.
+        :param relay: to the page server, made beforehand; it is closed here. Without one it is made here.
         :raises CannotMove: criu refused, or ``allows`` did; the text is a clause that says why.
         """
         external = [word for name in pipes for word in ("--external", name)]
@@ -124,13 +126,14 @@ class Criu:
         ]  # fmt: skip
         if connected:
             arguments += _CONNECTIONS
-        relay: PageRelay | None = None
-        if pages is not None:
+        if pages is not None and relay is None:
             if tls is None:
                 raise ValueError("a page server is spoken to under TLS only")
             from gomd.jobs.checkpoint.page_relay import PageRelay  # ssl costs every supervisor memory
+            from gomd.jobs.checkpoint.page_tls import OutgoingStream
 
-            relay = PageRelay(*pages, tls)
+            relay = PageRelay(OutgoingStream(*pages, tls))
+        if relay is not None:
             arguments += ["--page-server", "--ps-socket", str(relay.theirs.fileno())]
         if ghost_limit:
             arguments += ["--link-remap", "--file-locks", "--ghost-limit", str(ghost_limit)]

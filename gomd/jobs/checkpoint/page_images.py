@@ -12,6 +12,7 @@ in memory they are.
 from __future__ import annotations
 
 import struct
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from libgomd.errors import CannotMove
@@ -20,12 +21,16 @@ OPEN2, ADD, ADD_F, PARENT, CLOSE, FORCE_CLOSE = 4, 1, 6, 5, 0x1023, 0x1024
 #: Answers to `OPEN2`: there is no earlier dump; to `CLOSE` and `FORCE_CLOSE`: all is here.
 NO_PARENT: Final = b"\0"
 COMPLETE: Final = b"\0\0\0\0"
-#: Bytes of the shortest header.
+#: All that criu sends.
+WORDS: Final = frozenset((OPEN2, ADD, ADD_F, PARENT, CLOSE, FORCE_CLOSE))
+#: Bytes of the shortest header, and of the other one.
 NARROW: Final = 24
+WIDE: Final = 32
 _FORMATS: Final = {24: struct.Struct("=IIQQ"), 32: struct.Struct("=IxxxxQQQ")}
 _COMMAND_BITS: Final = 16
-#: Of a piece of memory: its pages follow.
-_PRESENT: Final = 1 << 2
+#: Of a piece of memory: its pages are in an earlier dump; they follow.
+IN_PARENT: Final = 1 << 0
+PRESENT: Final = 1 << 2
 #: The kinds of memory that an id names.
 _PROCESS, _SHARED = 1, 2
 _MAGIC: Final = struct.pack("=II", 0x54564319, 0x56084025)
@@ -50,7 +55,7 @@ class Header(NamedTuple):
     @property
     def present(self) -> bool:
         """Whether the pages follow."""
-        return self.command == ADD or (self.command == ADD_F and bool(self.flags & _PRESENT))
+        return self.command == ADD or (self.command == ADD_F and bool(self.flags & PRESENT))
 
 
 def width(first: bytes) -> int:
@@ -64,13 +69,23 @@ def width(first: bytes) -> int:
     return 24 if command in (CLOSE, FORCE_CLOSE) or struct.unpack_from("=Q", first, 16)[0] else 32
 
 
-def parse(data: bytes) -> Header:
-    """Return the header in ``data``, all of it. :raises CannotMove: it is none."""
+def encode(header: Header) -> bytes:
+    """Return a header of the wide form."""
+    command = header.command | header.flags << _COMMAND_BITS
+    return _FORMATS[WIDE].pack(command, header.pages, header.address, header.memory)
+
+
+def parse(data: bytes, words: Collection[int] = WORDS) -> Header:
+    """
+    Return the header in ``data``, all of it. :raises CannotMove: it is none.
+
+    :param words: the commands that may come.
+    """
     command, pages, address, memory = _FORMATS[len(data)].unpack(data)
     word, flags = command & (1 << _COMMAND_BITS) - 1, command >> _COMMAND_BITS
-    if word not in (OPEN2, ADD, ADD_F, PARENT, CLOSE, FORCE_CLOSE) or pages > _MAX_PAGES:
+    if word not in words or pages > _MAX_PAGES:
         raise CannotMove("the other node sends something that is not the memory of a job")
-    return Header(word, _PRESENT if word == ADD else flags, pages, address, memory)
+    return Header(word, PRESENT if word == ADD else flags, pages, address, memory)
 
 
 class RequestReader:
@@ -102,6 +117,16 @@ class RequestReader:
                 found += header.command == OPEN2
                 self._skipped = header.pages * self._page if header.present else 0
         return found
+
+
+def process_memory(pid: int) -> int:
+    """Return the id of the memory of a process."""
+    return pid << 8 | _PROCESS
+
+
+def is_process(memory: int) -> bool:
+    """Return whether an id is that of the memory of a process."""
+    return memory & 0xFF == _PROCESS
 
 
 def pagemap_name(memory: int) -> str:

@@ -7,9 +7,10 @@ import resource
 import socket
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
-from gomd.jobs.checkpoint import page_images, page_tls, spare_file
+from gomd.jobs.checkpoint import page_images, page_tls, precopy_images, precopy_records, spare_file
 from gomd.jobs.checkpoint.images import MAX_IMAGES
 from gomd.jobs.checkpoint.page_images import Header
+from gomd.jobs.checkpoint.precopy_images import PrecopyImages
 from libgomd.errors import CannotMove
 
 if TYPE_CHECKING:
@@ -37,13 +38,17 @@ class PageReceiver:
     Takes the memory of one job.
 
     :param stream: from the source. :param directory: where the images are written.
+    :param expected: bytes of the job's memory, for which space is made when none of it comes ahead.
     :ivar received: bytes of memory that have come.
     """
 
-    def __init__(self, stream: ByteStream, directory: str) -> None:
+    def __init__(self, stream: ByteStream, directory: str, expected: int = 0) -> None:
         self.received = 0
         self._stream = stream
         self._directory = directory
+        self._expected = expected
+        self._ahead: PrecopyImages | None = None
+        self._memory = 0
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         self._number = page_images.FIRST_NUMBER
         self._pagemap: BinaryIO | None = None
@@ -61,26 +66,67 @@ class PageReceiver:
             self._run()
         finally:
             self._close()
+            if self._ahead is not None:
+                self._ahead.close()
             spare_file.remove(self._directory)
 
     def _run(self) -> None:
         first = self._read(page_images.NARROW)
-        width = page_images.width(first)
-        header = page_images.parse(first + self._read(width - len(first)))
+        words = page_images.WORDS
+        if precopy_records.is_offer(first):
+            offer = precopy_records.parse(first + self._read(page_images.WIDE - len(first)))
+            if self._take_ahead(offer.pages * resource.getpagesize()):
+                words = precopy_records.STOPPED
+            first = self._read(page_images.NARROW)
+        width = page_images.WIDE if self._ahead is not None else page_images.width(first)
+        header = page_images.parse(first + self._read(width - len(first)), words)
         while header.command not in (page_images.CLOSE, page_images.FORCE_CLOSE):
             self._take(header)
-            header = page_images.parse(self._read(width))
+            header = page_images.parse(self._read(width), words)
         self._close()
         self._send(page_images.COMPLETE)
+
+    def _take_ahead(self, offered: int) -> bool:
+        """
+        Answer the offer of memory that comes before the job is stopped, and take it if it may come.
+
+        :returns: whether it came.
+        """
+        room = precopy_images.room(self._directory, offered)
+        if not room:
+            spare_file.make(self._directory, self._expected)
+        self._send(precopy_records.ANSWER.pack(room))
+        if not room:
+            return False
+        ahead = self._ahead = PrecopyImages(self._directory, resource.getpagesize(), room)
+        header = self._read_ahead()
+        while header.command != precopy_records.DONE:
+            for file, size in ahead.take(header):
+                self._take_pages(file, size)
+            header = self._read_ahead()
+        ahead.finish()
+        self.received = 0  # what counts is what the dump has
+        self._send(page_images.COMPLETE)
+        return True
+
+    def _read_ahead(self) -> Header:
+        return page_images.parse(self._read(page_images.WIDE), precopy_records.AHEAD)
 
     def _take(self, header: Header) -> None:
         if header.command == page_images.OPEN2:
             self._open(header.memory)
-            self._send(page_images.NO_PARENT)
+            if self._ahead is None:  # else the source answers by itself
+                self._send(page_images.NO_PARENT)
         elif header.command == page_images.PARENT:
             self._send(page_images.COMPLETE)
         elif self._pagemap is None or self._pages is None:
             raise CannotMove("the other node sends memory of no process of the job")
+        elif header.command == precopy_records.SAME:
+            if self._ahead is None or not self._ahead.has(self._memory, header.address, header.pages):
+                raise CannotMove("the other node means memory that it has not sent ahead")
+            self._pagemap.write(page_images.entry(header._replace(flags=page_images.IN_PARENT)))
+        elif header.command not in (page_images.ADD, page_images.ADD_F):
+            raise CannotMove("the other node sends its memory in another order")
         else:
             self._pagemap.write(page_images.entry(header))
             if header.present:
@@ -91,6 +137,7 @@ class PageReceiver:
 
     def _open(self, memory: int) -> None:
         self._close()
+        self._memory = memory
         if self._number - page_images.FIRST_NUMBER >= MAX_IMAGES:
             raise CannotMove("it has too many processes")
         self._pagemap = self._create(page_images.pagemap_name(memory))
@@ -153,17 +200,18 @@ class PageReceiver:
         self._pagemap = self._pages = None
 
 
-def receive(plain: socket.socket, directory: str, tls: TlsFiles) -> int:
+def receive(plain: socket.socket, directory: str, tls: TlsFiles, expected: int = 0) -> int:
     """
     Take a job's memory over a connection that begins to speak TLS. Blocks. Closes the connection.
 
     :param directory: where the images are written.
     :param tls: certificates of the cluster: memory from anybody else is refused.
+    :param expected: see `PageReceiver`.
     :returns: how many bytes of memory came.
     :raises CannotMove: the connection broke, the certificates differ. :raises OSError: the disk is full.
     """
     stream = page_tls.accept(plain, tls)
-    receiver = PageReceiver(stream, directory)
+    receiver = PageReceiver(stream, directory, expected)
     try:
         receiver.run()
     finally:

@@ -13,35 +13,31 @@ import resource
 import select
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gomd.jobs.checkpoint import page_images
 from gomd.jobs.checkpoint.page_tls import BROKEN, OutgoingStream, reason
 from libgomd.errors import CannotMove
 
-if TYPE_CHECKING:
-    from gomd.jobs.checkpoint.criu import TlsFiles
-
 #: Bytes that are passed on at a time, and that the kernel may keep for this process.
-_BUFFER_BYTES: Final = 1 << 18
+BUFFER_BYTES: Final = 1 << 18
 _KERNEL_BUFFER_BYTES: Final = 4 << 20
 _SO_SNDBUFFORCE: Final = 32
 
 
 class PageRelay:
     """
-    :param address: of the page server, with ``port``.
+    :param stream: to the page server. It is closed with this.
     :ivar theirs: the socket for criu; close it when criu has it.
     :ivar failure: why the memory cannot be passed on, empty while it can. :ivar passed: bytes, so far.
-    :raises CannotMove: the page server cannot be reached.
     """
 
-    def __init__(self, address: str, port: int, files: TlsFiles) -> None:
+    def __init__(self, stream: OutgoingStream) -> None:
         self.failure = ""
         self.passed = 0
-        self._stream: OutgoingStream | None = OutgoingStream(address, port, files)
+        self._stream: OutgoingStream | None = stream
         self._ours, self.theirs = socket.socketpair()
-        self._buffer = memoryview(bytearray(_BUFFER_BYTES))
+        self._buffer = memoryview(bytearray(BUFFER_BYTES))
         self._requests = page_images.RequestReader(resource.getpagesize())
         self._answered = 0
         with suppress(OSError):

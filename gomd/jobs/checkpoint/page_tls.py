@@ -65,6 +65,27 @@ class OutgoingStream:
         self._tls.write(data)
         self._flush()
 
+    def send_parts(self, *parts: bytes | memoryview) -> None:
+        """Send all of ``parts`` together. Blocks as `sendall` does. :raises OSError: it broke."""
+        for part in parts:
+            if part:
+                self._tls.write(part)
+        self._flush()
+
+    def answer(self, size: int) -> bytes:
+        """Return the next ``size`` bytes that come. Blocks. :raises OSError: it broke."""
+        data = b""
+        while len(data) < size:
+            try:
+                data += self._tls.read(size - len(data))
+            except ssl.SSLZeroReturnError as error:
+                raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "it was closed") from error
+            except ssl.SSLWantReadError:
+                self._flush()
+                if not self._take():
+                    raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "it was closed") from None
+        return data
+
     def received(self) -> bytes | None:
         """
         Return some of what has come, None when nothing has, and nothing at the end.

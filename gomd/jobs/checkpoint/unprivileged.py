@@ -26,7 +26,7 @@ def command_prefix(pid: int) -> list[str]:
 
     :raises CannotMove: it has ended.
     """
-    mask = int(_status("self")["CapEff"], 16)
+    mask = _capabilities()
     if mask >> _SYS_RESOURCE & 1:
         return []
     status = _status(str(pid))
@@ -36,6 +36,15 @@ def command_prefix(pid: int) -> list[str]:
     words = ",".join(f"+{name}" for number, name in enumerate(_CAPABILITIES) if mask >> number & 1)
     caps = ("--inh-caps", words, "--ambient-caps", words)
     return ["setpriv", "--reuid", uid, "--regid", gid, "--clear-groups", *caps]
+
+
+def has_capability(number: int) -> bool:
+    """Return whether this process has a capability of the kernel's. Blocks briefly."""
+    return bool(_capabilities() >> number & 1)
+
+
+def _capabilities() -> int:
+    return int(_status("self")["CapEff"], 16)
 
 
 def _status(pid: str) -> dict[str, str]:

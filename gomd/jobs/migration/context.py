@@ -53,6 +53,7 @@ class MigrationContext:
 
     :ivar wall: gives the time of day, for the records of the journal.
     :ivar threads: for migrations alone: page servers occupy them for minutes.
+    :ivar precopy_from: bytes of memory from which on a job's is sent before it is stopped; 0: none is.
     :ivar carried: brings the files that jobs carry along; None: no job here has any.
     :ivar criu: the program that supervisors run. :ivar write_certificates: writes those for criu. Blocks.
     """
@@ -73,6 +74,7 @@ class MigrationContext:
     journal: MigrationJournal
     channels: Channels
     carried: CarriedFiles | None = None
+    precopy_from: int = 0
 
     def tree_server(self, node: Node, size: int) -> TreeServer:
         """

@@ -26,8 +26,10 @@ MAX_REASONS: Final = 100
 MAX_SIGNALS: Final = 1000
 #: The ability of a target to restore a job that has terminals, its own or those that it has made.
 TERMINALS: Final = "terminals"
+#: The ability of a target to take memory before the job is stopped.
+PRECOPY: Final = "precopy"
 #: What this version can do as a target that an older one cannot. Each node says it by itself.
-ABILITIES: Final = frozenset({TERMINALS})
+ABILITIES: Final = frozenset({TERMINALS, PRECOPY})
 _MAX_ABILITIES: Final = 100
 _MAX_PID: Final = 2**31 - 1
 _MAX_PORT: Final = 65535
@@ -54,6 +56,7 @@ class OfferDetails:
     :ivar private_bytes: of its own temporary files and System V memory; None when it can have none.
     :ivar carry: whether files travel with it, which the target has to fetch.
     :ivar identity: ``HOME-PID-STARTED`` of its first process; empty when it is not known.
+    :ivar precopy: its memory comes before it is stopped, if the target can take it so.
     """
 
     lock: bool = False
@@ -61,6 +64,7 @@ class OfferDetails:
     private_bytes: int | None = None
     carry: bool = False
     identity: str = ""
+    precopy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,7 @@ def encode_details(details: Details) -> dict[str, Any]:
         more: dict[str, Any] = {} if details.private_bytes is None else {"private": details.private_bytes}
         more |= {"carry": True} if details.carry else {}
         more |= {"identity": details.identity} if details.identity else {}
+        more |= {"precopy": True} if details.precopy else {}
         return {"lock": details.lock, "pid": details.pid_at_home, **more}
     if isinstance(details, ReadyDetails):
         tree = {"tree": details.tree_port} if details.tree_port else {}
@@ -154,7 +159,8 @@ def decode_details(word: str, values: Mapping[str, Any]) -> Details:
         lock, carry = values.get("lock") is True, values.get("carry") is True
         identity = values.get("identity")
         named = ProcessIdentity.find(identity) if isinstance(identity, str) else None
-        return OfferDetails(lock, pid if known else None, private, carry, str(named) if named else "")
+        name, precopy = str(named) if named else "", values.get("precopy") is True
+        return OfferDetails(lock, pid if known else None, private, carry, name, precopy)
     if word == MessageKind.READY.word:
         port = values.get("port")
         if type(port) is not int or not 0 < port <= _MAX_PORT:

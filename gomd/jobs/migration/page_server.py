@@ -37,7 +37,7 @@ class PageServers:
     address: str
     listen: Callable[..., socket.socket] = listen
     accept: Callable[..., socket.socket] = accept
-    receive: Callable[[socket.socket, str, TlsFiles], int] = receive
+    receive: Callable[[socket.socket, str, TlsFiles, int], int] = receive
     second: str = ""
 
     @property
@@ -82,7 +82,14 @@ class PageServer:
         self._accepted: socket.socket | None = None
         self._transfer = ThreadTransfer(servers.threads, "its memory")
 
-    def start(self, directory: str, tls: TlsFiles, failed: Callable[[str], None], expected: int = 0) -> None:
+    def start(
+        self,
+        directory: str,
+        tls: TlsFiles,
+        failed: Callable[[str], None],
+        expected: int = 0,
+        precopy: bool = False,
+    ) -> None:
         """
         Begin to serve on a thread.
 
@@ -90,8 +97,9 @@ class PageServer:
         :param failed: called with the reason when the memory cannot be taken; not after `cancel`.
         :param expected: bytes for which space is made before the source is answered, which stops the job
             only then.
+        :param precopy: the source offers memory before that; space is made if it cannot be taken.
         """
-        self._transfer.start(self._serve, directory, tls, expected, failed=failed)
+        self._transfer.start(self._serve, directory, tls, expected, precopy, failed=failed)
 
     async def wait(self) -> None:
         """Wait until all of the memory is here. :raises CannotMove: it did not arrive completely."""
@@ -106,15 +114,16 @@ class PageServer:
                     each.shutdown(socket.SHUT_RDWR)
         self._listening.close()
 
-    def _serve(self, directory: str, tls: TlsFiles, expected: int) -> None:
+    def _serve(self, directory: str, tls: TlsFiles, expected: int, precopy: bool) -> None:
         """Take space, and the memory that comes. Blocks; runs on a thread."""
         try:
-            spare_file.make(directory, expected)
-            self._receive(directory, tls)
+            if not precopy:
+                spare_file.make(directory, expected)
+            self._receive(directory, tls, expected)
         finally:
             spare_file.remove(directory)  # nobody came, or the memory comes on another way
 
-    def _receive(self, directory: str, tls: TlsFiles) -> None:
+    def _receive(self, directory: str, tls: TlsFiles, expected: int) -> None:
         """Accept the connection and take the memory that comes over it. Blocks."""
         servers = self._servers
         with self._listening as listening:
@@ -126,6 +135,6 @@ class PageServer:
                     self._transfer.cancelled
                 ):  # before `cancel` could see and shut down the accepted connection
                     raise CannotMove(_CALLED_OFF)
-                self.received = servers.receive(accepted, directory, tls)
+                self.received = servers.receive(accepted, directory, tls, expected)
             finally:
                 self._accepted = None

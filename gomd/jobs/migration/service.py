@@ -207,6 +207,7 @@ class Migrations:
             answered,
             requirements.private_bytes,
             requirements.terminals,
+            requirements.memory,
         )
         settled: Deferred[State] = Deferred()
         driver = self.active.begin(source, *MigrationSide.offer(), waiting=settled)

@@ -9,6 +9,7 @@ from twisted.internet.task import deferLater
 
 from gomd.jobs.migration.context import MigrationContext
 from gomd.jobs.migration.details import (
+    PRECOPY,
     Details,
     ImagesDetails,
     OfferDetails,
@@ -41,6 +42,7 @@ class MigrationSource:
     :param answered: is called when the target has said that the job can come, for the proofs that it needed.
     :param private_bytes: see `OfferDetails`.
     :param terminals: whether it has terminals, which an older version of gomd cannot take.
+    :param memory: bytes that it occupies.
     :ivar timeline: of its steps.
     :ivar left: whether nothing of the job is left here. :ivar signals: those that came while it was stopped.
     """
@@ -56,6 +58,7 @@ class MigrationSource:
         answered: Callable[[], Awaitable[None]] | None = None,
         private_bytes: int | None = None,
         terminals: bool = False,
+        memory: int = 0,
     ) -> None:
         self.migration = migration
         self.job = MigrationId.parse(migration)
@@ -66,6 +69,7 @@ class MigrationSource:
         self._requirements = requirements
         self._answered = answered
         self._terminals = terminals
+        self._precopy = context.precopy_from if 0 < context.precopy_from <= memory else 0
         self._abilities: frozenset[str] = frozenset()
         self._stays = False
         self._private_bytes = private_bytes
@@ -109,6 +113,7 @@ class MigrationSource:
                 self._private_bytes,
                 context.jobs.carries(name),
                 context.jobs.identity(name),
+                self._precopy > 0,
             )
         elif message is MessageKind.IMAGES:
             files, details = self._images, ImagesDetails(True) if self._memory_sent else None
@@ -157,11 +162,13 @@ class MigrationSource:
             await images.remove(self.migration, self.role)
             raise CannotMove("it stays here")
         order = FreezeOrder(
-            context.criu, directory, address, self._port, tls, FREEZE_TIMEOUT, self._tree_port
-        )
+            context.criu, directory, address, self._port, tls, FREEZE_TIMEOUT, self._tree_port,
+            self._precopy if PRECOPY in self._abilities else 0,
+        )  # fmt: skip
         try:
             self.timeline.note("freeze")
             outcome = await control.do(order, FREEZE_TIMEOUT + _ANSWER_TIMEOUT)
+            self.timeline.note_precopy(outcome.precopied, outcome.precopy_seconds)
             self._memory_sent = outcome.memory_sent
             dumped_at = context.clock.seconds()
             self.timeline.note("dumped")

@@ -147,7 +147,9 @@ class MigrationTarget:
             await context.images.remove(self.migration, self.role)
         self._check_wanted()
         self._page_server = context.page_servers.open(context.node(self.other))
-        self._page_server.start(directory, tls, self._memory_failed, self._requirements.memory)
+        self._page_server.start(
+            directory, tls, self._memory_failed, self._requirements.memory, self._offer.precopy
+        )
         if self._offer.private_bytes is not None:
             needed = self._requirements.memory + 2 * self._offer.private_bytes
             self._tree_server = context.tree_server(context.node(self.other), needed)

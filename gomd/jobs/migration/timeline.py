@@ -35,6 +35,7 @@ class Timeline:
     def __init__(self, clock: IReactorTime) -> None:
         self.steps: list[tuple[str, float]] = []
         self._bytes: int | None = None
+        self._precopied = 0
         self._clock = clock
         self._began = clock.seconds()
         self._stopped_at: float | None = None
@@ -43,6 +44,13 @@ class Timeline:
     def note(self, step: str) -> None:
         """Note that a step was taken now."""
         self.steps.append((step, round((self._clock.seconds() - self._began) * 1000, 1)))
+
+    def note_precopy(self, sent: int, seconds: float) -> None:
+        """Note what was sent since the last step, while the job ran. :param sent: bytes, 0 for none."""
+        if sent:
+            self._precopied = sent
+            before = self.steps[-1][1] if self.steps else 0.0
+            self.steps.append(("precopied", round(before + seconds * 1000, 1)))
 
     def note_dump(self, images: Mapping[str, bytes], dumped_at: float) -> None:
         """
@@ -66,7 +74,7 @@ class Timeline:
     def cost(self) -> MoveCost:
         """Return the cost of the migration."""
         stopped = None if self._stopped is None else round(self._stopped, 3)
-        return MoveCost(round(self._clock.seconds() - self._began, 3), stopped, self._bytes)
+        return MoveCost(round(self._clock.seconds() - self._began, 3), stopped, self._bytes, self._precopied)
 
     def __str__(self) -> str:
         return ", ".join(f"{step} {milliseconds:g}" for step, milliseconds in self.steps)

@@ -124,11 +124,17 @@ class RemoteRelocation:
 
 def _cost(answer: dict[str, Any]) -> MoveCost | None:
     """Return the cost of a move from another node's answer; None when an older version has answered."""
-    seconds, stopped, sent = (answer.get(name) for name in ("seconds", "stopped_seconds", "bytes"))
+    names = ("seconds", "stopped_seconds", "bytes", "precopied")
+    seconds, stopped, sent, ahead = (answer.get(name) for name in names)
     if not isinstance(seconds, (int, float)):
         return None
     known = isinstance(stopped, (int, float))
-    return MoveCost(seconds, stopped if known else None, sent if isinstance(sent, int) else None)
+    return MoveCost(
+        seconds,
+        stopped if known else None,
+        sent if isinstance(sent, int) else None,
+        ahead if isinstance(ahead, int) else 0,
+    )
 
 
 def check_up(node: Node) -> None:

@@ -30,7 +30,7 @@ class Criu:
     def check(self) -> str:
         return self.missing
 
-    def receive(self, accepted: Any, directory: str, tls: Any) -> int:
+    def receive(self, accepted: Any, directory: str, tls: Any, expected: int) -> int:
         if self.page_server_fails:
             raise CannotMove(self.page_server_fails)
         return 1 << 20

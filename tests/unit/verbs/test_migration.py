@@ -56,9 +56,17 @@ def test_in_json_it_says_how_long_it_took(node: ThreeNodes) -> None:
     talk.say("format json")
     assert talk.say("migrate 300 2") == ""
     node.clock.advance(2.5)
-    node.migrator.held[0].callback(MoveCost(2.0, 0.12, 4096))
+    node.migrator.held[0].callback(MoveCost(2.0, 0.12, 4096, 2048))
     code, _, value = talk.heard().partition(" ")
-    told = {"pid": 300, "node": 2, "seconds": 2.5, "moved": True, "stopped_seconds": 0.12, "bytes": 4096}
+    told = {
+        "pid": 300,
+        "node": 2,
+        "seconds": 2.5,
+        "moved": True,
+        "stopped_seconds": 0.12,
+        "bytes": 4096,
+        "precopied": 2048,
+    }
     assert (code, json.loads(value)) == ("200", told)
 
 

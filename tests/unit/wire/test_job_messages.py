@@ -52,6 +52,8 @@ _EACH = [
     (OrderOutcome("freeze", "it has ended"), frames.MOVED),
     (OrderOutcome("end", "", ((12, False), (15, True))), frames.MOVED),
     (OrderOutcome("received"), frames.MOVED),
+    (OrderOutcome("freeze", precopied=1 << 30, precopy_seconds=8.5), frames.MOVED),
+    (_FREEZE._replace(precopy=1 << 25), frames.MOVE),
 ]
 
 

@@ -33,6 +33,21 @@ def test_a_move() -> None:
     assert str(timeline) == "ready 100, running 350, running 370"
 
 
+def test_a_move_whose_memory_went_ahead() -> None:
+    """What was sent before the stop is told, and when that was done."""
+    clock = Clock()
+    timeline = Timeline(clock)
+    clock.advance(0.1)
+    timeline.note("freeze")
+    clock.advance(2.0)
+    timeline.note_precopy(1 << 20, 1.5)
+    timeline.note("dumped")
+    assert timeline.cost() == MoveCost(2.1, precopied=1 << 20)
+    assert str(timeline) == "freeze 100, precopied 1600, dumped 2100"
+    timeline.note_precopy(0, 0.0)  # of an older supervisor, or of a small job
+    assert timeline.cost().precopied == 1 << 20
+
+
 def test_a_move_that_did_not_come_so_far() -> None:
     """What is not known is not told."""
     assert Timeline(Clock()).cost() == MoveCost(0.0)
