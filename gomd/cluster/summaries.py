@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
+from heapq import nsmallest
 from typing import ClassVar, Final
 
 from twisted.internet.defer import Deferred
@@ -16,8 +17,10 @@ from libgomd.wire.messages import Answer, Question, Summary
 Address = tuple[str, int]
 #: Maximum age in seconds of the values of a node that is being watched ...
 WATCHED_MAX_AGE: Final = 3.0
-#: ... and of one that nobody watches, which is the age that the first look may see.
+#: ... and of one that nobody watches, which is the age that the first look may see. With more than this many
+#: nodes it grows with them, so that values which nobody looks at cost no more.
 UNWATCHED_MAX_AGE: Final = 60.0
+_MANY_NODES: Final = 1000
 #: Seconds for which a node counts as watched after each look.
 WATCH_TIMEOUT: Final = 30.0
 #: Maximum number of questions at once.
@@ -43,6 +46,10 @@ class _PeerValues:
     def complete(self) -> bool:
         """Whether its answer had values or it is quiet. A daemon that has just started has no values yet."""
         return self.node is not None and (self.node.age is not None or bool(self.node.status & Status.QUIET))
+
+
+def _waits_since(due: tuple[float, int, _PeerValues, Address]) -> float:
+    return due[0]
 
 
 class Summaries:
@@ -88,21 +95,25 @@ class Summaries:
         self._known.pop(node, None)
 
     def step(self, up: Iterable[tuple[int, Address]], now: float) -> None:
-        """Ask those nodes of ``up`` whose values are too old. Never raises."""
+        """
+        Ask those nodes of ``up`` whose values are too old, those that wait longest first. Never raises.
+
+        To be called once a second: `MAX_QUESTIONS` is then also the number of questions a second.
+        """
+        unwatched = UNWATCHED_MAX_AGE * max(1.0, len(self._known) / _MANY_NODES)
+        due = []
         for node, address in up:
-            if self._asking >= MAX_QUESTIONS:
-                return
-            known = self._known.setdefault(node, _PeerValues())
-            max_age = (
-                UNWATCHED_MAX_AGE
-                if known.complete and now - known.looked >= WATCH_TIMEOUT
-                else WATCHED_MAX_AGE
-            )
-            if not known.asking and now - known.tried >= max_age:
-                known.asking, known.tried = True, now
-                self._asking += 1
-                self._asked += 1
-                Deferred.fromCoroutine(self._fetch(node, known, address, now))
+            known = self._known.get(node)
+            if known is None:
+                known = self._known[node] = _PeerValues()
+            watched = not known.complete or now - known.looked < WATCH_TIMEOUT
+            if not known.asking and now - known.tried >= (WATCHED_MAX_AGE if watched else unwatched):
+                due.append((known.tried, node, known, address))
+        for _tried, node, known, address in nsmallest(MAX_QUESTIONS - self._asking, due, key=_waits_since):
+            known.asking, known.tried = True, now
+            self._asking += 1
+            self._asked += 1
+            Deferred.fromCoroutine(self._fetch(node, known, address, now))
 
     async def _fetch(self, node: int, known: _PeerValues, address: Address, now: float) -> None:
         """Ask one node. Never raises."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -135,6 +136,36 @@ class SummariesTests(SynchronousTestCase):
         self.assertEqual(self.step(1, *range(1, 200)), 0)
         self.full = False
         self.assertEqual(self.step(WATCHED_MAX_AGE + 1, *range(1, 200)), MAX_QUESTIONS)
+
+    def answer_all(self) -> None:
+        """Answer whatever was not answered yet."""
+        for _, question, waiting in self.asked:
+            if not waiting.called:
+                waiting.callback(Summary.of(1, Node(question.target, "x", "10.0.0.3", UP, 44, age=0.5)))
+
+    def test_all_of_a_large_cluster_have_their_turn(self) -> None:
+        """Those that are watched are asked in turn, however many they are: none waits because of others."""
+        nodes = range(1, 1001)
+        for _ in range(40):
+            self.step(1, *nodes)
+            self.answer_all()
+            for node in nodes:
+                self.summaries.latest(node, self.now)
+        counts = Counter(question.target for _, question, _ in self.asked)
+        self.assertEqual(set(counts.values()) | {2, 3}, {2, 3})
+        self.assertEqual(len(counts), 1000)
+
+    def test_thousands_that_nobody_looks_at(self) -> None:
+        """Are asked less often each, so that this costs no more than with one thousand."""
+        nodes = range(1, 3001)
+        for _ in range(60):
+            self.step(1, *nodes)
+            self.answer_all()
+        before = len(self.asked)
+        for _ in range(180):
+            self.step(1, *nodes)
+            self.answer_all()
+        self.assertLessEqual((len(self.asked) - before) / 180, 1000 / UNWATCHED_MAX_AGE + 1)
 
     def test_a_node_that_went_is_forgotten(self) -> None:
         """Also when its answer comes late."""
