@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
 from heapq import nsmallest
 from typing import ClassVar, Final
 
@@ -66,19 +65,20 @@ class Summaries:
         self._known: dict[int, _PeerValues] = {}
         self._asking = self._asked = self._failed = 0
 
-    def latest(self, node: int, now: float) -> Node | None:
+    def latest(self, node: int, now: float) -> tuple[Node | None, float | None]:
         """
-        Return the newest values of ``node``, with their age at ``now``; None if there are none yet.
+        Return the newest values of ``node``, and their age at ``now``; None if there are none yet.
 
-        From the second look on, values are at most `WATCHED_MAX_AGE` seconds plus one round trip old.
+        From the second look on, values are at most `WATCHED_MAX_AGE` seconds plus one round trip old, of more
+        nodes than can be asked in that time as many seconds older as it takes to ask all of them.
         """
         known = self._known.get(node)
         if known is None:
-            return None
+            return None, None
         known.looked = now
         if known.node is None or known.node.age is None:
-            return known.node
-        return replace(known.node, age=round(known.node.age + now - known.at, 2))
+            return known.node, None
+        return known.node, round(known.node.age + now - known.at, 2)
 
     def add_age(self, seconds: float) -> None:
         """Age all values by the seconds that the machine slept, which no clock here counts."""

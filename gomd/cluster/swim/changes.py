@@ -36,6 +36,7 @@ class SwimChanges:
     :param compare: has the members compared with kinship's list, after events were lost.
     :ivar members: the other nodes, by id; those that are gone too.
     :ivar joined: whether a node has joined since this was last set to False.
+    :ivar version: another number whenever a node came, went or changed.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class SwimChanges:
     ) -> None:
         self.members: dict[int, SwimMember] = {}
         self.joined = False
+        self.version = 0
         self._own = own
         self._own_id = own().id
         self._runner = runner
@@ -154,6 +156,7 @@ class SwimChanges:
         old = self.members.get(seen.id)
         if old is not None and old.gone is None and old.epoch == seen.epoch:
             old.name, old.address, old.stream_port = seen.name, seen.address, seen.stream_port
+            self.version += 1
             return
         self.members[seen.id] = seen
         if old is not None and old.epoch == seen.epoch:
@@ -193,4 +196,5 @@ class SwimChanges:
 
     def publish(self, kind: EventKind, member: SwimMember | Node, reason: str, by: int) -> None:
         """Publish an event about a node. ``by`` is the id of the node that found it out."""
+        self.version += 1
         self._events.publish(Event(self._wall(), kind, member.id, member.name, reason, by))

@@ -19,6 +19,7 @@ from zope.interface import implementer
 
 from gomd.cluster.isolation import Isolation
 from gomd.cluster.names import find_node
+from gomd.cluster.node_list import NodeList
 from gomd.cluster.problem_reports import ProblemReports
 from gomd.cluster.summaries import Address, Summaries
 from gomd.cluster.swim.changes import MAX_EVENTS, SwimChanges
@@ -85,6 +86,7 @@ class Swim:
             own, runner, summaries, clock.seconds, events, wall, self._problems, self._compare
         )
         self._members = self._changes.members
+        self._list_of_nodes = NodeList(own, self._others, clock.seconds)
         self._comparing: Iterator[None] | None = None
         self._listing = self._stale = False
         self._foreign = 0
@@ -177,6 +179,7 @@ class Swim:
         for member in list(self._members.values()):
             if member.gone is not None and now - member.gone > self._forget:
                 del self._members[member.id]
+                self._changes.version += 1
         self._look_for_isolation(now)
         self._runner.rejoin(alone=all(member.gone is not None for member in self._members.values()), now=now)
         up = ((member.id, member.address) for member in self._members.values() if member.gone is None)
@@ -248,19 +251,21 @@ class Swim:
 
     def nodes(self) -> Sequence[Node]:
         """See `IMembership.nodes`."""
+        return self._list_of_nodes.nodes(self._changes.version)
+
+    def _others(self) -> Iterator[Node]:
         now = self._clock.seconds()
-        known = [self._node(member, now) for member in self._members.values()]
-        return sorted([self._own(), *known], key=lambda node: node.id)
+        return (self._node(member, now) for member in self._members.values())
 
     def _node(self, member: SwimMember, now: float) -> Node:
         if member.gone is not None:
             return Node(member.id, member.name, member.address[0], Status.CONFIGURED)
-        said = self._summaries.latest(member.id, now)
+        said, age = self._summaries.latest(member.id, now)
         if said is None:
             return Node(member.id, member.name, member.address[0], _UP)
         return Node(
-            member.id, member.name, member.address[0], said.status | _UP, said.load, said.speed, said.cpus,
-            said.util, said.mem, said.rmem, said.tmem, said.age,
+            member.id, member.name, member.address[0], Status(int(said.status) | int(_UP)), said.load,
+            said.speed, said.cpus, said.util, said.mem, said.rmem, said.tmem, age,
         )  # fmt: skip
 
     def find(self, key: str) -> Node:
