@@ -5,7 +5,7 @@ memory, and how soon all know of a new node, of a dead one, and of 5 % of all no
 heartbeat runs in simulated time, whole clusters of up to 1,000 nodes, and one node that hears 10,000. swim is
 kinship itself: as many real nodes as two cores bear, and one real node among 10,000 that are played
 (`bench.played_swim`). serf is real agents, as many as fit. What fails or is missing is a row that says so.
-Each part has a process of its own with a time limit; all of it takes about seven minutes.
+Each part has a process of its own with a time limit; all of it takes about eight minutes.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, Final
@@ -184,7 +185,8 @@ def serf(count: int) -> Result:
         }  # fmt: skip
         found["one_down"] = cluster.killed(1)
         found["join"], _since_start = cluster.joined(1)
-        found["down"], found["all_down"] = cluster.mass_death(max(1, round(count * DYING)))
+        with suppress(RuntimeError):  # where it misses one of them the other figures are there all the same
+            found["down"], found["all_down"] = cluster.mass_death(max(1, round(count * DYING)))
         return found
 
 

@@ -1,8 +1,8 @@
 """
-A daemon in memory that is node 1 of a cluster too large to be simulated: its engine has heard invented heartbeats.
+A daemon in memory that is node 1 of a cluster too large to be simulated: it has heard invented heartbeats.
 
-The membership, the verbs and the telnet line are the daemon's own. The other nodes answer from memory, and send their
-rounds as in `bench.watched_cluster`.
+The membership, the verbs and the telnet line are the daemon's own. The other nodes answer from memory, and
+send their rounds as in `bench.watched_cluster`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ASKED_PERIOD: Final = 0.05
 
 
 class LargePeers(WatchedPeers):
-    """Every other node. The rounds of all are those of one, with another number: quicker than to make them."""
+    """Every other node. The rounds of all are those of one, with another number, which is quicker."""
 
     _NUMBER: Final = re.compile(rb'("(?:node|home)": |"identity": ")65000')
 
@@ -56,7 +56,7 @@ def serve_large(nodes: int, port: Connection) -> None:
     """
     Answer at a free port, which is sent to ``port``, until the process is ended.
 
-    Whatever is sent to ``port`` afterwards is answered with the longest work at a time since then, in seconds.
+    Whatever is sent to ``port`` afterwards is answered with the longest work at a time since, in seconds.
     """
     daemon = LargeCluster(invented(nodes)[0])
     listening = _reactor.listenTCP(0, daemon.telnet_factory, interface="127.0.0.1")

@@ -7,6 +7,7 @@ values of the other nodes come at once. Time is real.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import statistics
@@ -66,7 +67,7 @@ class _Measured:
         status = Status.CONFIGURED | Status.UP
         own = Node(1, "node1", "127.0.0.1", status, 100, 15000, 4, 400, 2**32, 2**31, 2**33, 0.5)
         setup = SwimSetup(1, "node1", "127.0.0.1", _PORT, _PORT, 1.0, count + 1, lambda *_args, **_more: None)
-        self.events = Events(keep=4 * count)
+        self.events = Events()
 
         def make(keys: tuple[bytes, ...], _seeds: object) -> Any:
             config = setup(keys, ()).config.replace(
@@ -87,6 +88,8 @@ class _Measured:
 
     def run(self) -> Result:
         """Measure."""
+        gc.collect()
+        gc.freeze()  # as the daemon does (gomd.services.own_memory)
         before = memory_of(os.getpid())
         found: Result = {"count": self._count}
         failed: list[BaseException] = []
