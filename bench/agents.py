@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -70,6 +72,11 @@ class Agent:
     def said(self, kind: str, number: int, since: float) -> float | None:
         """Return when it first reported this after a moment."""
         return next((when for when, *what in self.heard if when > since and what == [kind, number]), None)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     def kill(self) -> float:
         """Kill it; return when."""
@@ -211,6 +218,21 @@ class Cluster:
                 raise RuntimeError(f"{kind} of {about.number} was not seen by all: {moments()}")
             return max(moments())
 
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of the agents."""
+        return [agent.pid for agent in self._agents]
+
+    def mass_death(self, count: int) -> tuple[float, float]:
+        """Kill the last ``count``; return the seconds until one other reports all down, and until all do."""
+        victims, self._agents[:] = self._agents[-count:], self._agents[:-count]
+        since = time.monotonic()
+        for victim in victims:
+            victim.kill()
+        moments = [self._all_say(DOWN, victim, since) - since for victim in victims]
+        own = [self._agents[0].said(DOWN, victim.number, since) or since for victim in victims]
+        return max(own) - since, max(moments)
+
     def killed(self, turn: int) -> float:
         """Kill one; return the seconds until all others report it down."""
         victim = self._agents[turn % len(self._agents)]
@@ -239,7 +261,16 @@ def gomds(directory: Path, port: int) -> Cluster:
     return Cluster([Gomd(number, news, directory, port) for number in range(1, COUNT + 1)], news)
 
 
-def serfs() -> Cluster:
-    """Return eight serf agents."""
+def serfs(count: int = COUNT) -> Cluster:
+    """Return eight serf agents, or some more: 200 at most."""
     news = threading.Condition()
-    return Cluster([Serf(number, news) for number in range(1, COUNT + 1)], news)
+    return Cluster([Serf(number, news) for number in range(1, count + 1)], news)
+
+
+def has_serf() -> bool:
+    """Return whether serf is installed; for root on Debian, install it."""
+    if shutil.which("serf") is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "serf"]):
+            subprocess.run(command, env=environment, capture_output=True, timeout=300, check=False)
+    return shutil.which("serf") is not None

@@ -27,17 +27,20 @@ from gomd.protocols.no_peers import NoPeers
 from gomd.verbs.context import Parts
 from gomd.verbs.rendering import pieces, status_of
 from gomd.verbs.rounds import Watcher
-from libgomd.model import Caller, Node, Output, Process
+from libgomd.model import Caller, Node, Output, Process, Status
 from libgomd.testing import MemoryDaemon, MemorySource
 from libgomd.wire.lines import Request
-from libgomd.wire.messages import Datagram, Message
+from libgomd.wire.messages import Datagram, Heartbeat, Message
 from tests.network import HeapClock
-from tests.nodes import Cluster
+from tests.nodes import PORT, Cluster
 
 _reactor: Any = installed_reactor
 #: Processes of each node. Seconds until the answer of another node comes.
 PROCESSES: Final = 100
 ANSWER_DELAY: Final = 0.001
+#: When the nodes that do not exist were started, in seconds of the epoch.
+_INVENTED_AT: Final = 1_700_000_000
+_UP: Final = Status.CONFIGURED | Status.UP
 #: Simulated seconds between the starts of two nodes, and until all have heard of each other.
 START_PERIOD: Final = 0.004
 SETTLE_SECONDS: Final = 3.0
@@ -100,6 +103,35 @@ def engine_of(told: Heard) -> HeartbeatEngine:
         clock.at(when, partial(engine.receive, datagram, address, multicast))
     clock.advance(told.ended - told.began)
     return engine
+
+
+def invented_heartbeat(node: int, sequence: int, now: float) -> tuple[Datagram, Address]:
+    """Return a heartbeat of a node that does not exist, and where it comes from."""
+    address = f"10.{node >> 16}.{node >> 8 & 255}.{node & 255}"
+    milliseconds = int(now * 1000)
+    beat = Heartbeat(
+        0, PORT, PORT, int(_UP), 500, node % 400, 15000, 4, 400, 2**33 - node * 2**16, 2**32, 2**34, False,
+        f"node{node}", address,
+    )  # fmt: skip
+    return Datagram(node, _INVENTED_AT * 1000, milliseconds, sequence, beat), (address, PORT)
+
+
+def invented(nodes: int) -> tuple[HeartbeatEngine, HeapClock]:
+    """
+    Return the engine of node 1 that has just heard each of ``nodes`` - 1 others, and its clock.
+
+    For sizes at which a whole cluster does not fit into memory.
+    """
+    clock = HeapClock(float(_INVENTED_AT))
+    own = Node(1, "node1", "10.0.0.1", _UP, 100, 15000, 4, 400, 2**32, 2**31, 2**33, 0.5)
+    engine = HeartbeatEngine(
+        lambda: own, _INVENTED_AT * 1000, _Nowhere(), clock, Random(1), Events(),
+        Settings(max_nodes=nodes + 1), clock.seconds,
+    )  # fmt: skip
+    engine.start()
+    for node in range(2, nodes + 1):
+        engine.receive(*invented_heartbeat(node, 1, clock.seconds()), True)
+    return engine, clock
 
 
 class RealClock(Clock):

@@ -8,16 +8,13 @@ join counts from the moment the new daemon begins to join; what its start takes 
 
 from __future__ import annotations
 
-import os
-import shutil
 import statistics
-import subprocess
 import tempfile
 import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bench.agents import Cluster, gomds, serfs
+from bench.agents import Cluster, gomds, has_serf, serfs
 from bench.rows import Row, limit, row, unmeasured
 
 TRIES: Final = 20
@@ -55,7 +52,7 @@ def run() -> list[Row]:
 def _of_serf() -> tuple[Times, str]:
     """Return the times of serf, as many as there are, and why some are missing."""
     times = Times([], [], [], [])
-    if not _serf():
+    if not has_serf():
         return times, "no package"
     try:
         with serfs() as others:
@@ -102,12 +99,3 @@ def _tell(name: str, times: Times) -> None:
             f"{name} {what}: {len(taken)} tries, median {statistics.median(taken):.3f} s, "
             f"least {min(taken):.3f}, most {max(taken):.3f}"
         )
-
-
-def _serf() -> bool:
-    """Return whether serf is installed; for root on Debian, install it."""
-    if shutil.which("serf") is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "serf"]):
-            subprocess.run(command, env=environment, capture_output=True, timeout=300, check=False)
-    return shutil.which("serf") is not None

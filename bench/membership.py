@@ -159,8 +159,12 @@ class SealingTransport:
         self.send(message, [("", 0)])
 
 
-def costs(nodes: int, losses: tuple[tuple[float, float], ...]) -> list[Result]:
-    """Measure what an idle cluster of this size costs each node, and count its mistakes."""
+def costs(nodes: int, losses: tuple[tuple[float, float], ...], dying: float = 0.0) -> list[Result]:
+    """
+    Measure what an idle cluster of this size costs each node, and count its mistakes.
+
+    :param dying: a share of the nodes that is killed at once, at the end.
+    """
     gc.disable()
     cluster = Cluster(seed=nodes, replays=False)
     recorder: Recorder | None = None
@@ -176,6 +180,8 @@ def costs(nodes: int, losses: tuple[tuple[float, float], ...]) -> list[Result]:
     gc.collect()
     gc.freeze()
     results = [_cost(cluster, nodes, loss, seconds) for loss, seconds in losses]
+    if dying:
+        results[-1]["dying"] = _mass_death(cluster, max(1, round(nodes * dying)))
     shares = recorder.play([result["window"] for result in results], kernel_time())
     for result, share in zip(results, shares, strict=True):
         result["processor"] = share
@@ -217,6 +223,25 @@ def _detection(cluster: Cluster, kills: int) -> float:
         cluster.kill(victim)
         times.append(_until_all_miss(cluster, victim))
     return max(times)
+
+
+def _mass_death(cluster: Cluster, count: int) -> tuple[float, float]:
+    """Kill nodes at once; return the seconds until one other node misses all, and until all of them do."""
+    start = cluster.clock.seconds()
+    victims = cluster.network.random.sample(sorted(cluster.nodes)[2:], count)
+    for victim in victims:
+        cluster.kill(victim)
+    one = cluster.nodes[1].engine
+    first = None
+    for _ in range(1200):
+        cluster.clock.advance(0.05)
+        if first is None and not any(one.port_of(victim) for victim in victims):
+            first = cluster.clock.seconds() - start
+        if first is not None and not any(
+            node.engine.port_of(victim) for node in cluster.nodes.values() for victim in victims
+        ):
+            return first, cluster.clock.seconds() - start
+    raise AssertionError(f"{count} nodes that died are not found dead")
 
 
 def _until_all_miss(cluster: Cluster, victim: int) -> float:

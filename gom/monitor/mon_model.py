@@ -8,15 +8,15 @@ from enum import Enum
 from typing import Final
 
 from gom.monitor.mon_moves import Move
-from gom.monitor.rows import BLOCK, LSTAY, QUIET, STAY, NodeRow
+from gom.monitor.rows import BLOCK, LSTAY, OLD_AFTER, QUIET, STAY, NodeRow
 from gom.monitor.spans import visible
 
 #: The yardstick unless the daemon says otherwise.
 STANDARD_SPEED: Final = 15000
 
-#: Seconds after which the values of a node that is up are called old. Nodes tell each other theirs once a
-#: second, in clusters of hundreds every few seconds.
-OLD_AFTER: Final = 15.0
+#: Nodes for a second of the age after which values are called old. Nodes tell each other theirs once a
+#: second, in clusters of hundreds every few seconds, of thousands every minute or two.
+_NODES_PER_SECOND: Final = 50
 
 
 class State(Enum):
@@ -48,7 +48,7 @@ def state_of(node: NodeRow) -> State:
     """Return the most urgent thing that is special about a node."""
     if not node.up:
         return State.DEAD
-    if node.age is not None and node.age > OLD_AFTER:
+    if node.age is not None and node.age > node.old_after:
         return State.OLD
     return next((state for bit, state in _OF_BITS if node.status & bit), State.NORMAL)
 
@@ -131,8 +131,9 @@ def balance_of(nodes: Sequence[NodeRow]) -> int | None:
 
 def presentable(nodes: Sequence[NodeRow]) -> tuple[NodeRow, ...]:
     """Return nodes by id; nothing in their names and addresses steers a terminal."""
+    old_after = max(OLD_AFTER, len(nodes) / _NODES_PER_SECOND)
     return tuple(
-        node._replace(name=visible(node.name), address=visible(node.address))
+        node._replace(name=visible(node.name), address=visible(node.address), old_after=old_after)
         for node in sorted(nodes, key=lambda node: node.id)
     )
 

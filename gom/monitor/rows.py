@@ -17,8 +17,16 @@ from libgomd.errors import MalformedReply, error_for
 STAY, LSTAY, BLOCK, QUIET = 4, 8, 16, 32
 
 
+#: Seconds after which the values of a node that is up are called old: in the smallest clusters.
+OLD_AFTER: Final = 15.0
+
+
 class NodeRow(NamedTuple):
-    """One node, as `libgomd.model.Node`; values that are not known are None."""
+    """
+    One node, as `libgomd.model.Node`; values that are not known are None.
+
+    :ivar old_after: seconds after which its values are called old.
+    """
 
     id: int
     name: str
@@ -33,6 +41,7 @@ class NodeRow(NamedTuple):
     rmem: int | None = None
     tmem: int | None = None
     age: float | None = None
+    old_after: float = OLD_AFTER
 
 
 class ProcessRow(NamedTuple):

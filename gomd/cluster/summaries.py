@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
+from heapq import nsmallest
 from typing import ClassVar, Final
 
 from twisted.internet.defer import Deferred
@@ -16,8 +16,10 @@ from libgomd.wire.messages import Answer, Question, Summary
 Address = tuple[str, int]
 #: Maximum age in seconds of the values of a node that is being watched ...
 WATCHED_MAX_AGE: Final = 3.0
-#: ... and of one that nobody watches, which is the age that the first look may see.
+#: ... and of one that nobody watches, which is the age that the first look may see. With more than this many
+#: nodes it grows with them, so that values which nobody looks at cost no more.
 UNWATCHED_MAX_AGE: Final = 60.0
+_MANY_NODES: Final = 1000
 #: Seconds for which a node counts as watched after each look.
 WATCH_TIMEOUT: Final = 30.0
 #: Maximum number of questions at once.
@@ -45,6 +47,10 @@ class _PeerValues:
         return self.node is not None and (self.node.age is not None or bool(self.node.status & Status.QUIET))
 
 
+def _waits_since(due: tuple[float, int, _PeerValues, Address]) -> float:
+    return due[0]
+
+
 class Summaries:
     """
     The newest values of each node, asked for again when they are too old.
@@ -59,19 +65,20 @@ class Summaries:
         self._known: dict[int, _PeerValues] = {}
         self._asking = self._asked = self._failed = 0
 
-    def latest(self, node: int, now: float) -> Node | None:
+    def latest(self, node: int, now: float) -> tuple[Node | None, float | None]:
         """
-        Return the newest values of ``node``, with their age at ``now``; None if there are none yet.
+        Return the newest values of ``node``, and their age at ``now``; None if there are none yet.
 
-        From the second look on, values are at most `WATCHED_MAX_AGE` seconds plus one round trip old.
+        From the second look on, values are at most `WATCHED_MAX_AGE` seconds plus one round trip old, of more
+        nodes than can be asked in that time as many seconds older as it takes to ask all of them.
         """
         known = self._known.get(node)
         if known is None:
-            return None
+            return None, None
         known.looked = now
         if known.node is None or known.node.age is None:
-            return known.node
-        return replace(known.node, age=round(known.node.age + now - known.at, 2))
+            return known.node, None
+        return known.node, round(known.node.age + now - known.at, 2)
 
     def add_age(self, seconds: float) -> None:
         """Age all values by the seconds that the machine slept, which no clock here counts."""
@@ -88,21 +95,25 @@ class Summaries:
         self._known.pop(node, None)
 
     def step(self, up: Iterable[tuple[int, Address]], now: float) -> None:
-        """Ask those nodes of ``up`` whose values are too old. Never raises."""
+        """
+        Ask those nodes of ``up`` whose values are too old, those that wait longest first. Never raises.
+
+        To be called once a second: `MAX_QUESTIONS` is then also the number of questions a second.
+        """
+        unwatched = UNWATCHED_MAX_AGE * max(1.0, len(self._known) / _MANY_NODES)
+        due = []
         for node, address in up:
-            if self._asking >= MAX_QUESTIONS:
-                return
-            known = self._known.setdefault(node, _PeerValues())
-            max_age = (
-                UNWATCHED_MAX_AGE
-                if known.complete and now - known.looked >= WATCH_TIMEOUT
-                else WATCHED_MAX_AGE
-            )
-            if not known.asking and now - known.tried >= max_age:
-                known.asking, known.tried = True, now
-                self._asking += 1
-                self._asked += 1
-                Deferred.fromCoroutine(self._fetch(node, known, address, now))
+            known = self._known.get(node)
+            if known is None:
+                known = self._known[node] = _PeerValues()
+            watched = not known.complete or now - known.looked < WATCH_TIMEOUT
+            if not known.asking and now - known.tried >= (WATCHED_MAX_AGE if watched else unwatched):
+                due.append((known.tried, node, known, address))
+        for _tried, node, known, address in nsmallest(MAX_QUESTIONS - self._asking, due, key=_waits_since):
+            known.asking, known.tried = True, now
+            self._asking += 1
+            self._asked += 1
+            Deferred.fromCoroutine(self._fetch(node, known, address, now))
 
     async def _fetch(self, node: int, known: _PeerValues, address: Address, now: float) -> None:
         """Ask one node. Never raises."""

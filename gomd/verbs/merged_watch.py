@@ -12,9 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import deferLater
 
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.fan_out import MAX_CONCURRENT_NODES
@@ -40,6 +43,9 @@ MAX_MERGED: Final = {Group.READERS: 128, Group.USERS: 256, Group.ADMINS: 2048}
 MAX_MERGED_PER_CALLER: Final = {Group.READERS: 32, Group.USERS: 64, Group.ADMINS: 1024}
 #: Seconds after which it is looked for new nodes though no event told of one.
 SYNC_PERIOD: Final = 15.0
+#: Feeds that are begun in one turn of the reactor, about 10 ms of work, and seconds until the next ones are.
+FEEDS_PER_TURN: Final = 100
+_NEXT_TURN: Final = 0.005
 #: Events after which the nodes are looked at again.
 _CHANGES: Final = (EventKind.JOIN, EventKind.LEAVE, EventKind.UP, EventKind.DOWN)
 
@@ -109,6 +115,8 @@ class MergedNodes:
         self._leaving: set[int] = set()
         self._left: set[int] = set()
         self._unanswered: set[int] = set()
+        self._beginning: dict[int, None] = {}
+        self._next_turn: IDelayedCall | None = None
         self._waiting: list[Deferred[None]] = []
         self._follower: Deferred[None] | None = None
         self._wait_until = 0.0
@@ -132,11 +140,25 @@ class MergedNodes:
 
     def stop(self) -> None:
         """End all feeds."""
-        feeds, self.feeds = self.feeds, {}
-        for feed in feeds.values():
-            feed.stop()
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+            self._next_turn = None
+        self._beginning.clear()
+        feeds, self.feeds = list(self.feeds.values()), {}
+        self._stop_feeds(feeds)
         if self._follower is not None:
             self._follower.cancel()
+
+    def _stop_feeds(self, feeds: list[Feed]) -> None:
+        """Stop feeds, some of them now and the others in later turns."""
+        for feed in feeds[:FEEDS_PER_TURN]:
+            feed.stop()
+        if rest := feeds[FEEDS_PER_TURN:]:
+            self._parts.clock.callLater(0, self._stop_feeds, rest)
+
+    async def pause(self) -> None:
+        """Let the reactor look after all others."""
+        await deferLater(self._parts.clock, 0)
 
     async def _follow(self) -> None:
         """Note which nodes have come and left."""
@@ -172,12 +194,26 @@ class MergedNodes:
             feed = self.feeds.get(each)
             if feed is None and each not in self._left:
                 self._unanswered.add(each)
-                self.feeds[each] = self._feed(each)
+                self._beginning.setdefault(each)
             elif feed is not None and not node.up and feed.failure is None:
                 feed.failure = Failure(PeerUnreachable.code, f"node {each} {node.name} is down")
             elif feed is not None and node.up and each not in self._up:
                 feed.wake()
         self._up = {each for each, node in nodes.items() if node.up}
+        for each in [each for each in self._beginning if each not in nodes]:
+            del self._beginning[each]
+            self._unanswered.discard(each)
+        if self._next_turn is None:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Begin the next feeds; thousands at once would keep all others waiting."""
+        self._next_turn = None
+        for each in list(islice(self._beginning, FEEDS_PER_TURN)):
+            del self._beginning[each]
+            self.feeds[each] = self._feed(each)
+        if self._beginning:
+            self._next_turn = self._parts.clock.callLater(_NEXT_TURN, self._begin)
 
     def _feed(self, node_id: int) -> Feed:
         def find() -> Node:

@@ -28,6 +28,8 @@ class Large:
         self._name = name
         self._clock = clock
         self._count = count
+        self._made_at = -1
+        self._made: Sequence[Node] = ()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -35,6 +37,11 @@ class Large:
     def nodes(self) -> Sequence[Node]:
         """Return the real nodes and the simulated ones."""
         now = int(self._clock.seconds())
+        if now != self._made_at:
+            self._made_at, self._made = now, self._all(now)
+        return self._made
+
+    def _all(self, now: int) -> Sequence[Node]:
         real: Sequence[Node] = self._real.nodes()
         known = {node.id for node in real}
         return sorted(

@@ -218,6 +218,17 @@ class Large(Daemon):
         return (sys.executable, many_nodes.__file__, self._count, *self._options)
 
 
+def test_thousands_of_nodes(tmp_path: Path) -> None:
+    """The page has as many tiles as a browser lays out in time, says so, and finds every node."""
+    daemon = Large(tmp_path / "large", 10_000)
+    try:
+        daemon.start()
+        run_scenario("thousands", url=url_of(daemon), count=10_000)
+        assert len(Web(daemon).ask("GET", "/api/v1/nodes").json["rows"]) == 10_000
+    finally:
+        daemon.end()
+
+
 @pytest.mark.parametrize("count", [200, 1000])
 def test_many_nodes(tmp_path: Path, count: int) -> None:
     """Each has a tile with its name, and the page keeps up with all of them once a second."""

@@ -99,8 +99,12 @@ def test_three_daemons_know_each_other(room: Room) -> None:
 
     four.kill()
     assert eventually(lambda: up(two) == up(three) == {2, 3}) < 20
-    kinds = [(event["kind"], event["by"]) for event in rows(three, "events") if event["node"] == 4]
-    assert kinds == [("join", 3), ("suspect", 3), ("down", 3)]
+    for daemon in (two, three):
+        events = [event for event in rows(daemon, "events") if event["node"] == 4]
+        assert [event["kind"] for event in events] == ["join", "suspect", "down"]
+        assert "no answer to the probes of" in events[1]["reason"]
+        assert events[1]["by"] == events[2]["by"]
+        assert events[1]["by"] in (2, 3)
     [row] = [row for row in rows(two, "nodes") if row["id"] == 4]
     assert (row["status"], row["load"]) == (1, None)
 
@@ -109,6 +113,9 @@ def test_three_daemons_know_each_other(room: Room) -> None:
     assert [(event["kind"], event["by"]) for event in rows(two, "events") if event["node"] == 3] == [
         ("join", 2), ("leave", 3),
     ]  # fmt: skip
+    assert [event["reason"] for event in rows(two, "events") if event["kind"] == "leave"] == [
+        "it said goodbye"
+    ]
 
     four = room.add(4, home=four.home)
     eventually(lambda: up(two) == up(four) == {2, 4})

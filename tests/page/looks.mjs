@@ -81,6 +81,28 @@ export async function names({ newPage }, { url, long_name: name, wide, marker })
 }
 
 /** Many nodes: every one has a tile with its name, and the page keeps up with them. */
+export async function thousands({ newPage }, { url, count }) {
+  const page = await newPage(url);
+  await page.waitForFunction(() => document.querySelectorAll(".tile").length === 2000, null, { timeout: 30000 });
+  const notice = await page.locator(".notice").first().textContent();
+  check(notice.startsWith(`${count} nodes are too many for tiles: these are the first 2000 by name.`), notice);
+  const totals = await page.locator(".totals").textContent();
+  check(totals.includes(`of ${count} nodes up`), totals);
+  const client = await page.context().newCDPSession(page);
+  await client.send("Performance.enable", { timeDomain: "threadTicks" });
+  const busy = async () => (await client.send("Performance.getMetrics")).metrics.find((each) => each.name === "TaskDuration").value;
+  const begun = await busy();
+  await page.waitForTimeout(8000);
+  const cost = Math.round((1000 * (await busy() - begun)) / 8);
+  console.error(`${count} nodes: ${cost} ms of work a second`);
+  check(cost < 500, `${count} nodes cost the page ${cost} ms a second`);
+  await page.getByRole("searchbox").fill("node-9999");
+  await page.waitForFunction(() => document.querySelectorAll(".tile").length === 1, null, { timeout: 10000 });
+  check(await page.locator(".notice").first().isHidden(), "nothing is left out any more, and nothing is said");
+  await page.goto(`${url}#/processes`);
+  await page.waitForFunction(() => /^\d+ of \d+ processes/.test(document.querySelector("p.notice[role=status]")?.textContent), null, { timeout: 30000 });
+}
+
 export async function many({ newPage }, { url, count, pictures }) {
   const page = await newPage(url);
   await page.waitForFunction((most) => document.querySelectorAll(".tile").length === most, count, { timeout: 30000 });

@@ -13,7 +13,7 @@ marked up only after it has been heard directly.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from random import Random
@@ -45,6 +45,7 @@ from gomd.cluster.membership.sweep import Sweep
 from gomd.cluster.membership.table import Members
 from gomd.cluster.membership.transport import Address, IPeerTransport
 from gomd.cluster.names import find_node
+from gomd.cluster.node_list import NodeList
 from gomd.interfaces import IEvents, IMembership
 from libgomd.model import Counter, Node
 from libgomd.wallclock import Wall
@@ -134,6 +135,7 @@ class HeartbeatEngine:
         self._running = False
         self._interval = timing.tick
         self._spoken_to = 0.0
+        self._list_of_nodes = NodeList(own, self._others, time.now_with_gaps)
         self._announcements: list[float] = []
         self._received = 0
         for node in listed:
@@ -350,9 +352,11 @@ class HeartbeatEngine:
 
     def nodes(self) -> Sequence[Node]:
         """See `IMembership.nodes`."""
+        return self._list_of_nodes.nodes(self._changes.version)
+
+    def _others(self) -> Iterator[Node]:
         now = self._time.now_with_gaps()
-        known = [member.node(now) for member in self._members]
-        return sorted([self._own(), *known], key=lambda node: node.id)
+        return (member.node(now) for member in self._members)
 
     def find(self, key: str) -> Node:
         """See `IMembership.find`."""

@@ -42,6 +42,11 @@ class StateChanges:
         self._wall = wall
         self._counts = dict.fromkeys(EventKind, 0)
 
+    @property
+    def version(self) -> int:
+        """A higher number after each change of a member's state or address."""
+        return sum(self._counts.values())
+
     def publish(self, kind: EventKind, node: int, name: str, reason: str, by: int) -> None:
         """Publish an event about a node."""
         self._counts[kind] += 1

@@ -289,12 +289,12 @@ class Serf(DatagramReports):
         host = node.address[0]
         if node.gone is not None:
             return Node(node.id, node.name, host, Status.CONFIGURED)
-        said = self._summaries.latest(node.id, now)
+        said, age = self._summaries.latest(node.id, now)
         if said is None:
             return Node(node.id, node.name, host, _UP)
         return Node(
             node.id, node.name, host, said.status | _UP, said.load, said.speed, said.cpus, said.util,
-            said.mem, said.rmem, said.tmem, said.age,
+            said.mem, said.rmem, said.tmem, age,
         )  # fmt: skip
 
     def find(self, key: str) -> Node:

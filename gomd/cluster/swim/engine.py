@@ -7,32 +7,33 @@ fetched from them by `Summaries`. docs/membership.md describes the differences f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import ClassVar, Final
 
-import kinship
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from gomd.cluster.isolation import Isolation
 from gomd.cluster.names import find_node
+from gomd.cluster.node_list import NodeList
 from gomd.cluster.problem_reports import ProblemReports
 from gomd.cluster.summaries import Address, Summaries
-from gomd.cluster.swim.member import SwimMember, host_of, parse_id, parse_member
-from gomd.cluster.swim.runner import SwimRunner
+from gomd.cluster.swim.changes import MAX_EVENTS, SwimChanges
+from gomd.cluster.swim.member import SwimMember, parse_member
+from gomd.cluster.swim.runner import FAILURES, SwimRunner
 from gomd.interfaces import IEvents, IMembership
-from libgomd.model import Counter, Event, EventKind, Node, Status
+from libgomd.model import Counter, EventKind, Node, Status
 from libgomd.wallclock import Wall
-from libgomd.wire.messages import MAX_NAME, Datagram
-from libgomd.wire.text import printable
+from libgomd.wire.messages import Datagram
 
 #: Seconds between two polls of kinship's events. A poll takes about a microsecond.
 POLL_INTERVAL: Final = 0.25
-#: Maximum number of events taken in one poll.
-_MAX_EVENTS: Final = 1000
+#: Seconds until the rest of many events is looked at.
+_PAUSE: Final = 0.01
 
 _UP: Final = Status.CONFIGURED | Status.UP
 _STATS: Final = {
@@ -77,12 +78,17 @@ class Swim:
         self._runner = runner
         self._summaries = summaries
         self._clock = clock
-        self._events = events
-        self._wall = wall
         self._forget = forget
-        self._members: dict[int, SwimMember] = {}
+        self._more: IDelayedCall | None = None
         self._next_step = 0.0
         self._problems = ProblemReports(self.own_id, clock, events, wall)
+        self._changes = SwimChanges(
+            own, runner, summaries, clock.seconds, events, wall, self._problems, self._compare
+        )
+        self._members = self._changes.members
+        self._list_of_nodes = NodeList(own, self._others, clock.seconds)
+        self._comparing: Iterator[None] | None = None
+        self._listing = self._stale = False
         self._foreign = 0
         self._isolation = Isolation(1.0)
         self._loop = LoopingCall(self._tick)
@@ -99,6 +105,8 @@ class Swim:
         """Leave the cluster and stop kinship. The Deferred fires when that is done."""
         if self._loop.running:
             self._loop.stop()
+        if self._more is not None and self._more.active():
+            self._more.cancel()
         return Deferred.fromCoroutine(self._runner.stop())
 
     def set_seeds(self, seeds: Sequence[Address]) -> None:
@@ -114,19 +122,64 @@ class Swim:
     def _tick(self) -> None:
         """Process the events of kinship. Never raises: an escaping error would end the loop."""
         try:
-            for event in self._runner.events(_MAX_EVENTS):
-                self._take(event)
+            if self._more is None or not self._more.active():
+                self._poll()
             now = self._clock.seconds()
-            if now >= self._next_step:
+            if self._changes.joined or now >= self._next_step:
                 self._next_step = now + 1.0
                 self._step(now)
         except Exception:  # noqa: BLE001 - a bug: say so loudly, and stay up
             self._log.failure("membership failed")
 
+    def _poll_again(self) -> None:
+        """Process what one poll has left. Never raises."""
+        try:
+            self._poll()
+        except Exception:  # noqa: BLE001 - a bug: say so loudly, and stay up
+            self._log.failure("membership failed")
+
+    def _poll(self) -> None:
+        """Process some events; the rest follows soon, because thousands of nodes may join at once."""
+        if self._comparing is not None:
+            more = sum(1 for _ in islice(self._comparing, MAX_EVENTS)) == MAX_EVENTS
+            if not more:
+                self._comparing, more = None, True
+        elif self._listing:
+            return
+        else:
+            more = self._changes.take()
+        if more and self._loop.running:
+            self._more = self._clock.callLater(_PAUSE, self._poll_again)
+
+    def _compare(self) -> None:
+        """Synchronise with kinship's member list: at the start, and after events were lost."""
+        self._listing, self._stale = True, False
+        Deferred.fromCoroutine(self._list())
+
+    async def _list(self) -> None:
+        """Fetch the list. Never raises."""
+        try:
+            seen = await self._runner.members(parse_member)
+            others = [each for each in seen if each is not None and each.id != self.own_id]
+            self._comparing = self._changes.synchronised(others)
+        except FAILURES as error:
+            self._stale = True
+            self._log.warn("kinship does not list its members: {error}", error=error)
+        except Exception:  # noqa: BLE001 - a bug: say so loudly, and stay up
+            self._stale = True
+            self._log.failure("kinship does not list its members")
+        finally:
+            self._listing = False
+        self._poll_again()
+
     def _step(self, now: float) -> None:
+        self._changes.joined = False
+        if self._stale and self._runner.cluster is not None:
+            self._compare()
         for member in list(self._members.values()):
             if member.gone is not None and now - member.gone > self._forget:
                 del self._members[member.id]
+                self._changes.version += 1
         self._look_for_isolation(now)
         self._runner.rejoin(alone=all(member.gone is not None for member in self._members.values()), now=now)
         up = ((member.id, member.address) for member in self._members.values() if member.gone is None)
@@ -138,85 +191,7 @@ class Swim:
         if text:
             kind = EventKind.SUSPECT if self._isolation.isolated else EventKind.UP
             self._log.warn("{text}", text=text)
-            self._publish(kind, self._own(), text, self.own_id)
-
-    # -- events of kinship
-
-    def _take(self, event: kinship.Event) -> None:
-        if isinstance(event, kinship.EventsLost):
-            self._compare()
-        elif isinstance(event, kinship.NameConflict):
-            self._conflict(event)
-        elif not isinstance(event, kinship.UserMessage):
-            seen = parse_member(event.member)
-            if seen is None:
-                reason = f"{event.member.addr} speaks swim with our key, but is no gomd: it is ignored"
-                self._problems.report(self.own_id, self._own().name, reason)
-            elif seen.id != self.own_id:
-                self._change(event, seen)
-
-    def _change(self, event: kinship.Event, seen: SwimMember) -> None:
-        member = self._members.get(seen.id)
-        if isinstance(event, (kinship.MemberJoined, kinship.MemberUpdated)):
-            self._up(seen)
-        elif member is None:
-            return
-        elif isinstance(event, kinship.MemberSuspect) and member.gone is None:
-            member.suspect = True
-            self._publish(EventKind.SUSPECT, member, "it does not answer probes", self.own_id)
-        elif isinstance(event, kinship.MemberRecovered) and member.suspect:
-            member.suspect = False
-            self._publish(EventKind.UP, member, "it answers after all", self.own_id)
-        elif isinstance(event, kinship.MemberDead):
-            reason = "silent: no node got an answer from it, and it did not refute the suspicion"
-            self._gone(EventKind.DOWN, member, reason, self.own_id)
-        elif isinstance(event, kinship.MemberLeft):
-            self._gone(EventKind.LEAVE, member, "it said goodbye, or its daemon was started again", member.id)
-
-    def _up(self, seen: SwimMember) -> None:
-        old = self._members.get(seen.id)
-        if old is not None and old.gone is None and old.epoch == seen.epoch:
-            old.name, old.address, old.stream_port = seen.name, seen.address, seen.stream_port
-            return
-        self._members[seen.id] = seen
-        if old is not None and old.epoch == seen.epoch:
-            self._publish(EventKind.UP, seen, "it answers again", self.own_id)
-            return
-        again = ", its daemon was started again" if old is not None else ""
-        self._publish(EventKind.JOIN, seen, f"up at {seen.address[0]}{again}", self.own_id)
-        self._next_step = 0.0  # fetch its values with the next poll
-
-    def _gone(self, kind: EventKind, member: SwimMember, reason: str, by: int) -> None:
-        if member.gone is None:
-            member.gone, member.suspect = self._clock.seconds(), False
-            self._summaries.drop(member.id)
-            self._publish(kind, member, reason, by)
-
-    def _compare(self) -> None:
-        """Synchronise with kinship's member list: at the start, and after events were lost."""
-        present = {
-            seen.id: seen
-            for seen in map(parse_member, self._runner.cluster.members())
-            if seen and seen.id != self.own_id
-        }
-        for member in list(self._members.values()):
-            if member.id not in present:
-                self._gone(EventKind.DOWN, member, "kinship no longer lists it", self.own_id)
-        for seen in present.values():
-            self._up(seen)
-
-    def _conflict(self, event: kinship.NameConflict) -> None:
-        where = f"{host_of(event.other_addr)} and {host_of(event.member.addr)}"
-        node = parse_id(event.member.name)
-        if node is not None:
-            said = printable(event.member.meta.get("name", ""))[:MAX_NAME]
-            name = self.find(str(node)).name if node in self._members else said
-            self._problems.report(
-                node, name, f"two daemons have the id {node}, at {where}: give one of them another"
-            )
-
-    def _publish(self, kind: EventKind, member: SwimMember | Node, reason: str, by: int) -> None:
-        self._events.publish(Event(self._wall(), kind, member.id, member.name, reason, by))
+            self._changes.publish(kind, self._own(), text, self.own_id)
 
     # -- reports of the peer port
 
@@ -278,19 +253,21 @@ class Swim:
 
     def nodes(self) -> Sequence[Node]:
         """See `IMembership.nodes`."""
+        return self._list_of_nodes.nodes(self._changes.version)
+
+    def _others(self) -> Iterator[Node]:
         now = self._clock.seconds()
-        known = [self._node(member, now) for member in self._members.values()]
-        return sorted([self._own(), *known], key=lambda node: node.id)
+        return (self._node(member, now) for member in self._members.values())
 
     def _node(self, member: SwimMember, now: float) -> Node:
         if member.gone is not None:
             return Node(member.id, member.name, member.address[0], Status.CONFIGURED)
-        said = self._summaries.latest(member.id, now)
+        said, age = self._summaries.latest(member.id, now)
         if said is None:
             return Node(member.id, member.name, member.address[0], _UP)
         return Node(
-            member.id, member.name, member.address[0], said.status | _UP, said.load, said.speed, said.cpus,
-            said.util, said.mem, said.rmem, said.tmem, said.age,
+            member.id, member.name, member.address[0], Status(int(said.status) | int(_UP)), said.load,
+            said.speed, said.cpus, said.util, said.mem, said.rmem, said.tmem, age,
         )  # fmt: skip
 
     def find(self, key: str) -> Node:

@@ -29,9 +29,11 @@ class SwimMember:
     :ivar epoch: which start of its daemon. :ivar address: its address for datagrams.
     :ivar stream_port: its TCP port, 0 for none.
     :ivar gone: when it left or was declared down, None while it is up.
+    :ivar suspected: when it was suspected, None while it is not.
+    :ivar accuser: id of the node whose probes it did not answer, 0 where that is not known.
     """
 
-    __slots__ = ("address", "epoch", "gone", "id", "name", "stream_port", "suspect")
+    __slots__ = ("accuser", "address", "epoch", "gone", "id", "name", "stream_port", "suspected")
 
     def __init__(self, node: int, name: str, address: Address, stream_port: int, epoch: int) -> None:
         self.id = node
@@ -40,7 +42,8 @@ class SwimMember:
         self.stream_port = stream_port
         self.epoch = epoch
         self.gone: float | None = None
-        self.suspect = False
+        self.suspected: float | None = None
+        self.accuser = 0
 
 
 def host_of(place: str) -> str:

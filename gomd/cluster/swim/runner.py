@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 import kinship
 from twisted.internet.defer import Deferred
@@ -15,6 +15,7 @@ from gomd.cluster.swim.setup import seeds_of
 from gomd.interfaces import IThreads
 from libgomd.errors import GomdError
 
+T = TypeVar("T")
 #: Seconds that kinship may take to start (it contacts the seeds), and until the next try.
 _START_TIMEOUT: Final = 60.0
 RESTART_DELAY: Final = 10.0
@@ -23,7 +24,8 @@ REJOIN_INTERVAL: Final = 10.0
 #: Seconds in which a leave message spreads, and in which kinship must have stopped.
 _LEAVE_TIMEOUT: Final = 2.0
 _STOP_TIMEOUT: Final = 4.0
-_FAILURES: Final = (GomdError, kinship.KinshipError, OSError, TimeoutError)
+#: What kinship and the threads raise.
+FAILURES: Final = (GomdError, kinship.KinshipError, OSError, TimeoutError)
 
 
 class SwimRunner:
@@ -80,8 +82,9 @@ class SwimRunner:
             cluster = self._make(self._keys, self._seeds)
             await self._threads.run(_START_TIMEOUT, cluster.start)
             self.cluster, self._events = cluster, cluster.events(timeout=0.0)
-            self._joined()
-        except _FAILURES as error:
+            if self._wanted:
+                self._joined()
+        except FAILURES as error:
             self._log.warn("swim cannot start and is tried again: {error}", error=error)
             self._restart_later()
         except Exception:  # noqa: BLE001 - a bug: say so loudly, and stay up
@@ -98,11 +101,24 @@ class SwimRunner:
         self._wanted = False
         if self._again is not None and self._again.active():
             self._again.cancel()
-        if self._starting is not None:
-            await self._starting
+        if self._starting is not None and not await self._over(self._starting):
+            return  # it has told nobody that it is there, and ends with the process
         cluster, self.cluster, self._events = self.cluster, None, None
         if cluster is not None:
             await self._run(_STOP_TIMEOUT, "leaving the cluster failed", cluster.close, _LEAVE_TIMEOUT)
+
+    def _over(self, starting: Deferred[None]) -> Deferred[bool]:
+        """Return whether a start is over in time; it may wait for seeds that do not answer."""
+        over: Deferred[bool] = Deferred()
+        late = self._clock.callLater(_STOP_TIMEOUT, over.callback, False)
+
+        def done(_result: object) -> None:
+            if late.active():
+                late.cancel()
+                over.callback(True)
+
+        starting.addCallback(done)
+        return over
 
     def events(self, most: int) -> Iterator[kinship.Event]:
         """Yield at most ``most`` new events of kinship. Does not block."""
@@ -117,6 +133,32 @@ class SwimRunner:
             self._ended(error)
         except StopIteration:  # a generator must not let it escape
             self._ended("it was closed")
+
+    async def members(self, of: Callable[[kinship.Member], T]) -> list[T]:
+        """
+        Return what ``of`` makes of each member, this node too. It runs on a thread: there may be thousands.
+
+        :raises libgomd.errors.TimedOut: it took longer than four seconds.
+        :raises kinship.KinshipError: kinship has ended.
+        """
+        cluster = self.cluster
+        return await self._threads.run(_STOP_TIMEOUT, lambda: [of(member) for member in cluster.members()])
+
+    def epoch_of(self, name: str) -> int:
+        """Return the epoch of a member that is up, 0 when it is not."""
+        member = None if self.cluster is None else self.cluster.member(name)
+        if member is None or member.state not in (kinship.State.ALIVE, kinship.State.SUSPECT):
+            return 0
+        return int(member.epoch)
+
+    def probes_failed(self) -> int:
+        """Return how many probes of this node have failed since kinship was started."""
+        return 0 if self.cluster is None else int(self.cluster.stats().probes_failed)
+
+    def broadcast(self, message: bytes) -> None:
+        """Send a message to all members, in the background."""
+        if self.cluster is not None:
+            self._in_background("a message to the other nodes was not sent", self.cluster.broadcast, message)
 
     def _ended(self, why: object) -> None:
         self._log.error("kinship ended by itself and is restarted: {why}", why=why)
@@ -157,7 +199,7 @@ class SwimRunner:
     ) -> None:
         try:
             await self._threads.run(limit, function, *arguments)
-        except _FAILURES as error:
+        except FAILURES as error:
             if trouble:  # otherwise it was reported before
                 self._log.warn("{trouble}: {error}", trouble=trouble, error=error)
         except Exception:  # noqa: BLE001 - a bug: say so loudly, and stay up

@@ -18,6 +18,8 @@ from libgomd.wire.addresses import is_ipv6, shown
 
 #: kinship listens, by UDP and TCP, at the peer port and this: the next one may be the multicast port.
 PORT_OFFSET: Final = 2
+#: Number of events that kinship keeps at least: all nodes may join at once.
+_EVENTS: Final = 1024
 #: Seconds between two tries to contact the seeds while no other node is known.
 _REJOIN_INTERVAL: Final = 10.0
 
@@ -63,6 +65,9 @@ class SwimSetup:
                 gossip_interval=min(0.2, self.heartbeat / 2),
                 rejoin_interval=_REJOIN_INTERVAL,
                 max_members=self.max_nodes,
+                # kinship takes 1,024 new members from one node's list, and the rest half a minute later each.
+                max_new_members_per_packet=self.max_nodes,
+                event_buffer=max(_EVENTS, self.max_nodes),
             )
         )
 

@@ -41,7 +41,8 @@ export function begin() {
 }
 
 const BITS = { stay: 4, lstay: 8, block: 16, quiet: 32 };
-const STALE = 10; // seconds
+const STALE = 10; // seconds; of thousands of nodes the values come less often than that
+const NODES_PER_SECOND = 50;
 
 /** Return whether a switch of the node is set. */
 export const has = (node, name) => (node.status & BITS[name]) !== 0;
@@ -49,7 +50,7 @@ export const has = (node, name) => (node.status & BITS[name]) !== 0;
 /** Return the state of a node: its letter, its class and its word. */
 export function stateOf(node) {
   if (!node.up) return ["D", "down", "down"];
-  if (node.age !== null && node.age > STALE) return ["S", "stale", "stale: nothing was heard lately"];
+  if (node.age !== null && node.age > Math.max(STALE, nodes.size / NODES_PER_SECOND)) return ["S", "stale", "stale: nothing was heard lately"];
   if (has(node, "block")) return ["B", "blocked", "blocked: takes no guests"];
   if (has(node, "stay")) return ["Y", "stay", "stay: nothing leaves it by balancing"];
   return ["U", "up", "up"];

@@ -58,6 +58,7 @@ export function acceptDrops(element, node) {
 }
 
 const panel = () => document.getElementById("targets");
+const MOST_TARGETS = 500;
 let endTargets = null;
 let foreseen = null;
 
@@ -66,11 +67,16 @@ function showTargets() {
     "Drop it on a node; hold it there to see whether it could move.");
   const list = h("ul", { role: "list" });
   const made = new Map();
+  const more = h("li", {}, `These ${MOST_TARGETS} have the least load; name any other node in the process's menu, under Move.`);
   panel().replaceChildren(h("h2", {}, `Move ${words(dragged)} to`), foreseen, list);
   panel().hidden = false;
   endTargets = onNodes(() => {
     for (const node of [...nodes.values()].sort((a, b) => (a.load ?? 1e9) - (b.load ?? 1e9))) {
       if (!node.up || made.has(node.id)) continue;
+      if (made.size >= MOST_TARGETS) {
+        if (!more.isConnected) list.append(more);
+        break;
+      }
       const here = dragged && node.id === dragged.node;
       const element = h("li", { class: "target", "data-node": node.id, "data-state": stateOf(node)[1] },
         `${node.id} ${node.name}${here ? " (it runs there)" : ""}, load ${load(node.load)}`);

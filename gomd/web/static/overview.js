@@ -20,6 +20,7 @@ const GROUPS = {
   name: (node) => node.name.replace(/[-_.]?\d+$/, "") || "-",
 };
 const LINE_MS = 8000;
+const MOST_TILES = 2000; // more of them a browser does not lay out in time
 
 /** Return the age of the values in whole seconds, for those that are older than a round. */
 const ageOf = (node) => (node.age === null || node.age < 2 ? "" : `, ${Math.floor(node.age)}s old`);
@@ -95,9 +96,12 @@ export function overview(main, options, setOptions) {
   }
 
   function show(refusal = null) {
-    notice.hidden = !refusal;
-    setText(notice, refusal ? refusal.error : "");
-    const found = chosen().sort(ORDERS[options.sort] ?? ORDERS.name);
+    const all = chosen().sort(ORDERS[options.sort] ?? ORDERS.name);
+    const found = all.slice(0, MOST_TILES);
+    const many = all.length > MOST_TILES ? `${all.length} nodes are too many for tiles: these are the first ${MOST_TILES} by ` +
+      `${sort.value}. Search for others, or sort by load.` : "";
+    setText(notice, refusal ? refusal.error : many);
+    notice.hidden = !refusal && !many;
     const groupOf = GROUPS[options.group] ?? GROUPS.none;
     const placed = found.map((node) => [node, groupOf(node)]);
     const shape = placed.map(([node, name]) => `${node.id} ${name}`).join("\n");

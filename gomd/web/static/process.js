@@ -6,8 +6,7 @@ import { lineChart } from "./chart.js";
 import { choice, field, h, setText } from "./dom.js";
 import { bytes, duration, moment, number } from "./format.js";
 import { draggable, move, moveSomewhere } from "./moving.js";
-import { STREAM, actOn, subjectOf } from "./processes.js";
-import { watch } from "./streams.js";
+import { actOn, subjectOf, watchProcesses } from "./processes.js";
 
 const HELD = "swap,descriptors,cgroup,container,gpu_memory";
 const AGAIN = 5000; // milliseconds
@@ -71,7 +70,7 @@ export function processView(main, options, setOptions, word) {
     charts[1].show(memory);
     if (!cpu.some(([, value]) => value !== null)) setText(known, `${nameOf(node)} remembers no values of it for that time: it keeps those of the busiest.`);
   }
-  const end = watch(STREAM, ({ rows }) => {
+  const end = watchProcesses(options.node ?? null, ({ rows }) => {
     const found = rows.find((each) => each.identity === word || (String(each.pid) === word && String(each.node) === options.node));
     isThere = Boolean(found);
     if (!found) {

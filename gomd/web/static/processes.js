@@ -1,7 +1,7 @@
 // The processes of the cluster: one table, selected in the browser, so that all tabs share one stream.
 
 import { ApiError, key, rows as rowsOf } from "./api.js";
-import { nameOf } from "./cluster.js";
+import { nameOf, nodes, onNodes } from "./cluster.js";
 import { dialog } from "./dialogs.js";
 import { choice, field, h } from "./dom.js";
 import { bytes, duration, number } from "./format.js";
@@ -10,7 +10,23 @@ import { watch } from "./streams.js";
 import { Table, sorted, turned } from "./table.js";
 
 const FIELDS = "node,home,pid,ppid,user,state,cpu_percent,cpu_seconds,rss,threads,nice,nmigs,lock,cantmove,command,identity,name,where,start_time,read_rate,write_rate";
-export const STREAM = `ps?node=all&n=2&fields=${FIELDS}`;
+const MANY = 500; // nodes; of more the page asks for the busiest processes only, or for those of one node
+const MOST_ROWS = 2000;
+const NODES_PER_SECOND = 250;
+
+/** Watch the processes: of all nodes in one stream for all tabs, or in a large cluster the busiest, or of `node`. */
+export function watchProcesses(node, take, failed) {
+  let end = null;
+  const endNodes = onNodes(() => { // how many nodes there are decides what is asked for
+    if (end) return;
+    const ofNode = nodes.size > MANY && node !== null;
+    const where = ofNode ? `node=${node}&n=2` : nodes.size <= MANY ? "node=all&n=2"
+      : `node=all&top=20&sort=cpu&most=${MOST_ROWS}&n=${Math.ceil(nodes.size / NODES_PER_SECOND)}`;
+    end = watch(`ps?${where}&fields=${FIELDS}`, take, failed);
+  });
+  return () => { endNodes(); end?.(); };
+}
+
 const MOST_ERRORS = 3; // of nodes, that are shown
 const SIGNALS = ["TERM", "KILL", "HUP", "INT", "STOP", "CONT", "USR1", "USR2"];
 
@@ -41,6 +57,7 @@ export function processesView(main, options, setOptions, { node = null, title = 
   const jobIds = new Set();
   let all = [];
   let errors = [];
+  let total = 0; // of all nodes, where only the busiest are shown
   const search = h("input", { type: "search", value: options.match ?? "", placeholder: "name, command or PID",
     oninput: () => set("match", search.value) });
   const user = h("input", { type: "text", value: options.user ?? "", size: "10", oninput: () => set("user", user.value) });
@@ -86,11 +103,13 @@ export function processesView(main, options, setOptions, { node = null, title = 
     table.set(sorted(found, COLUMNS, options.sort ?? "cpu"), options.sort ?? "cpu");
     const own = errors.filter((each) => node === null || each.from === node);
     const more = own.length > MOST_ERRORS ? `; ${own.length - MOST_ERRORS} more nodes do not answer` : "";
-    count.textContent = `${found.length} of ${all.length} processes` +
+    const some = total > all.length ? `, the busiest of ${total} on ${nodes.size} nodes: open a node for all of its own` : "";
+    count.textContent = `${found.length} of ${all.length} processes${some}` +
       own.slice(0, MOST_ERRORS).map((each) => `; ${nameOf(each.from)}: ${each.error}`).join("") + more;
   }
 
-  const end = watch(STREAM, ({ rows }) => {
+  const end = watchProcesses(node, ({ rows }) => {
+    total = rows.find((row) => row.total !== undefined)?.total ?? 0;
     errors = rows.filter((row) => row.error);
     all = rows.filter((row) => row.pid !== undefined);
     for (const row of all) row.isJob = row.nmigs > 0 || row.where !== 0 || row.home !== row.node || (row.identity && jobIds.has(row.identity));

@@ -53,6 +53,7 @@ class Kinship:
         self.present: list[Any] = []
         self.trouble: Exception | None = None
         self.did: list[Any] = []
+        self.probes_failed = 0
         self.keyring = SimpleNamespace(
             install=lambda key: self.did.append(("install", key)),
             use=lambda key: self.did.append(("use", key)),
@@ -82,9 +83,18 @@ class Kinship:
         """Who is up, this node too."""
         return [member(7, address="10.0.0.7"), *self.present]
 
+    def member(self, name: str) -> Any:
+        """One of those who are up."""
+        return next((each for each in self.present if each.name == name), None)
+
     def stats(self) -> Any:
         """Its numbers."""
-        return SimpleNamespace(**dict.fromkeys(kinship.Stats.__dataclass_fields__, 5))
+        numbers = dict.fromkeys(kinship.Stats.__dataclass_fields__, 5)
+        return SimpleNamespace(**{**numbers, "probes_failed": self.probes_failed})
+
+    def broadcast(self, message: bytes) -> None:
+        """Send a message to all."""
+        self.did.append(("broadcast", message))
 
     def join(self, seeds: list[str]) -> None:
         """Ask seeds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -51,24 +52,27 @@ class SummariesTests(SynchronousTestCase):
         """Answer the newest question."""
         self.asked[-1][2].callback(Summary.of(1, Node(node, "beta", "10.0.0.3", UP, load, age=age)))
 
+    def load_and_age(self) -> tuple[int | None, float | None]:
+        """Return what is known of node 3."""
+        node, age = self.summaries.latest(3, self.now)
+        assert node is not None
+        return node.load, age
+
     def test_a_new_node_is_asked_at_once(self) -> None:
         """It alone is to answer; what it says is known from then on."""
         self.assertEqual(self.step(1, 3), 1)
         [(address, question, _)] = self.asked
         self.assertEqual((address, question.target, question.path), (HERE, 3, ""))
-        self.assertIsNone(self.summaries.latest(3, self.now))
+        self.assertEqual(self.summaries.latest(3, self.now), (None, None))
         self.answer()
-        node = self.summaries.latest(3, self.now)
-        assert node is not None
-        self.assertEqual((node.load, node.age), (44, 0.5))
+        self.assertEqual(self.load_and_age(), (44, 0.5))
 
     def test_values_age(self) -> None:
         """Whoever looks is told how old they are now, not how old they were."""
         self.step(1, 3)
         self.answer()
-        node = self.summaries.latest(3, self.now + 2.0)
-        assert node is not None
-        self.assertEqual(node.age, 2.5)
+        self.now += 2.0
+        self.assertEqual(self.load_and_age(), (44, 2.5))
 
     def test_a_node_nobody_looks_at_is_left_in_peace(self) -> None:
         """It is asked once in `UNWATCHED_MAX_AGE` seconds."""
@@ -101,9 +105,7 @@ class SummariesTests(SynchronousTestCase):
         self.assertEqual(self.step(10, 3), 1)
         self.asked[-1][2].errback(TimedOut("no answer"))
         self.assertEqual(self.step(1, 3), 1)
-        node = self.summaries.latest(3, self.now)
-        assert node is not None
-        self.assertEqual((node.load, node.age), (44, 11.5))
+        self.assertEqual(self.load_and_age(), (44, 11.5))
 
     def test_a_node_that_has_just_started_is_asked_again_soon(self) -> None:
         """It says that it does not know its values yet; one that keeps them to itself is believed."""
@@ -119,7 +121,7 @@ class SummariesTests(SynchronousTestCase):
         self.asked[-1][2].callback(Answer(1, 401, 0, b""))
         self.step(WATCHED_MAX_AGE, 3)
         self.answer(node=4)
-        self.assertIsNone(self.summaries.latest(3, self.now))
+        self.assertEqual(self.summaries.latest(3, self.now), (None, None))
         counted = {counter.name: counter.value for counter in self.summaries.counters()}
         self.assertEqual(counted, {"summaries_asked": 2, "summaries_failed": 2})
 
@@ -136,16 +138,46 @@ class SummariesTests(SynchronousTestCase):
         self.full = False
         self.assertEqual(self.step(WATCHED_MAX_AGE + 1, *range(1, 200)), MAX_QUESTIONS)
 
+    def answer_all(self) -> None:
+        """Answer whatever was not answered yet."""
+        for _, question, waiting in self.asked:
+            if not waiting.called:
+                waiting.callback(Summary.of(1, Node(question.target, "x", "10.0.0.3", UP, 44, age=0.5)))
+
+    def test_all_of_a_large_cluster_have_their_turn(self) -> None:
+        """Those that are watched are asked in turn, however many they are: none waits because of others."""
+        nodes = range(1, 1001)
+        for _ in range(40):
+            self.step(1, *nodes)
+            self.answer_all()
+            for node in nodes:
+                self.summaries.latest(node, self.now)
+        counts = Counter(question.target for _, question, _ in self.asked)
+        self.assertEqual(set(counts.values()) | {2, 3}, {2, 3})
+        self.assertEqual(len(counts), 1000)
+
+    def test_thousands_that_nobody_looks_at(self) -> None:
+        """Are asked less often each, so that this costs no more than with one thousand."""
+        nodes = range(1, 3001)
+        for _ in range(60):
+            self.step(1, *nodes)
+            self.answer_all()
+        before = len(self.asked)
+        for _ in range(180):
+            self.step(1, *nodes)
+            self.answer_all()
+        self.assertLessEqual((len(self.asked) - before) / 180, 1000 / UNWATCHED_MAX_AGE + 1)
+
     def test_a_node_that_went_is_forgotten(self) -> None:
         """Also when its answer comes late."""
         self.step(1, 3)
         self.summaries.drop(3)
         self.answer()
-        self.assertIsNone(self.summaries.latest(3, self.now))
+        self.assertEqual(self.summaries.latest(3, self.now), (None, None))
 
     def test_quiet_values_have_no_age(self) -> None:
         """A node that keeps its values to itself is known to be there all the same."""
         self.step(1, 3)
         quiet = Node(3, "beta", "10.0.0.3", UP | Status.QUIET)
         self.asked[-1][2].callback(Summary.of(1, quiet))
-        self.assertEqual(self.summaries.latest(3, self.now + 5), quiet)
+        self.assertEqual(self.summaries.latest(3, self.now + 5), (quiet, None))

@@ -51,6 +51,7 @@ class SwimTests(SwimCase):
         self.assertTrue(self.engine.find("3").up)
         self.say(kinship.MemberDead(member(3)))
         self.assertEqual([kind for kind, _, _ in self.seen()], ["join", "suspect", "down"])
+        self.assertIn("did not contradict within", self.events.recent()[-1].reason)
         self.assertEqual(self.engine.find("3"), Node(3, "node3", "10.0.0.3", Status.CONFIGURED))
         self.assertIsNone(self.engine.port_of(3))
         self.clock.pump([1.0] * 102)
@@ -67,7 +68,8 @@ class SwimTests(SwimCase):
         self.say(
             *(kind(member(3)) for kind in (kinship.MemberJoined, kinship.MemberDead, kinship.MemberJoined))
         )
-        self.say(kinship.MemberLeft(member(3)), kinship.MemberJoined(member(3, epoch=2)))
+        self.say(kinship.MemberLeft(member(3)))
+        self.say(kinship.MemberJoined(member(3, epoch=2)))
         self.assertEqual(
             self.seen(),
             [
@@ -76,6 +78,36 @@ class SwimTests(SwimCase):
             ],
         )  # fmt: skip
         self.assertIn("started again", self.events.recent()[-1].reason)
+
+    def test_a_restart_that_nobody_missed(self) -> None:
+        """Is no goodbye: the new start follows in the same news, or kinship knows it already."""
+        self.say(kinship.MemberJoined(member(3)))
+        self.say(kinship.MemberLeft(member(3)), kinship.MemberJoined(member(3, epoch=2)))
+        self.made[0].present = [member(3, epoch=3)]
+        self.say(kinship.MemberLeft(member(3, epoch=2)))
+        self.say(kinship.MemberJoined(member(3, epoch=3)), kinship.MemberJoined(member(4)))
+        left = [event for event in self.events.recent() if event.kind == EventKind.LEAVE]
+        self.assertEqual([(event.by, event.reason) for event in left], [
+            (7, "its daemon was started again, without a goodbye"),
+        ] * 2)  # fmt: skip
+
+    def test_ten_thousand_nodes_at_once(self) -> None:
+        """They are taken in pieces, so that nothing else waits for long, and soon."""
+        self.made[0].said.extend(kinship.MemberJoined(member(node)) for node in range(8, 10_008))
+        self.clock.advance(0.25)
+        self.assertLess(len(self.engine.nodes()), 500)
+        self.clock.pump([0.01] * 100)
+        self.assertEqual(len(self.engine.nodes()), 10_001)
+
+    def test_ten_thousand_nodes_after_a_gap(self) -> None:
+        """The list of members is taken over in pieces, before the events that came after the gap."""
+        self.say(kinship.MemberJoined(member(8)))
+        self.made[0].present = [member(node) for node in range(9, 10_009)]
+        self.say(kinship.EventsLost(9000), kinship.MemberDead(member(9)))
+        self.assertLess(len(self.engine.nodes()), 500)
+        self.clock.pump([0.01] * 100)
+        self.assertEqual(sum(node.up for node in self.engine.nodes()), 10_000)
+        self.assertEqual([node for kind, node, _by in self.seen() if kind == EventKind.DOWN], [9])
 
     def test_events_that_were_lost(self) -> None:
         """What kinship knows now is taken over: who came, who went, each said once."""
