@@ -108,7 +108,8 @@ class Kinship:
 def member(node: int | str, epoch: int = 1, address: str = "", **meta: str) -> Any:
     """Return a node as kinship tells of it."""
     tags = {"name": f"node{node}", "port": str(PORT), "stream": str(PORT), **meta}
-    address = address or f"10.0.0.{node}"
+    number = node if isinstance(node, int) else 0
+    address = address or f"10.0.{number >> 8}.{number & 255}"
     return kinship.Member(str(node), f"{address}:5430", kinship.State.ALIVE, 0, tags, epoch)
 
 
