@@ -45,6 +45,8 @@ REFUSED = [
 GOOD = [
     "peers.seeds=localhost:5428,127.0.0.2:1,name.invalid:65535",
     "peers.seeds=localhost:65533,name.invalid:1 peers.engine=swim",
+    "peers.seeds=localhost:65532,name.invalid:1 peers.engine=serf",
+    "peers.seeds=localhost:5428 peers.engine=heartbeat,serf",
     "peers.seeds=" + ",".join(f"n{number}.invalid:1" for number in range(30)),
     "peers.heartbeat=0.1 peers.forget=1 peers.max_nodes=2",
     "peers.heartbeat=60 peers.forget=31536000 peers.max_nodes=65535",
@@ -95,6 +97,10 @@ def test_what_is_called_good_starts(home: Path, start_daemon: StartDaemon, setti
     """It answers, takes its configuration again, and ends, without a traceback."""
     if "swim" in setting:
         pytest.importorskip("kinship")
+    if "serf" in setting:
+        pytest.importorskip("msgpack")
+        if not os.path.exists("/usr/bin/serf"):
+            pytest.skip("serf is not installed (Debian package serf)")
     checked = run(home, *options(setting), "--check")
     assert (checked.returncode, checked.stderr) == (0, "")
     assert ("name.invalid cannot be looked up" in checked.stdout) == ("name.invalid" in setting)

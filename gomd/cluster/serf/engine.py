@@ -167,14 +167,13 @@ class Serf(DatagramReports):
 
     def _join_seeds(self, now: float) -> None:
         """Join the seeds that are not up: Serf itself tries them never, or only those that it has lost."""
-        up = {node.address[0] for node in self._roster.up()}
+        up = {node.address for node in self._roster.up()}
         if up:
             self._next_join, self._join_delay = now + JOIN_AGAIN, JOIN_FIRST
         else:
             self._next_join = now + self._join_delay
             self._join_delay = min(JOIN_ALONE, self._join_delay * 2)
-        own = self._own().address
-        self._link.join([seed for seed in self._seeds if seed[0] not in up and (seed[0] != own or not up)])
+        self._link.join([seed for seed in self._seeds if seed not in up])
 
     async def _see_whether_it_works(self, node: SerfNode) -> None:
         """Never raises."""

@@ -169,3 +169,23 @@ def test_wrong_words_are_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None
     assert main(["doctor", "7"]) == 2
     assert "PID NODE" in capsys.readouterr().err
     assert main(["doctor", "--help"]) == 0
+
+
+def test_engines_that_differ() -> None:
+    """On the way from one engine to another that is a reminder; without one in common it is a mistake."""
+
+    def found(*texts: str) -> list[Finding]:
+        answers = healthy()
+        rows = [told(number, "engine", text=text) for number, text in enumerate(texts, 1)]
+        judged = judge(answers._replace(doctor=[*answers.doctor, *rows]))
+        return [each.finding for each in judged if each.finding.check == "engines"]
+
+    assert found("engine heartbeat, 3 nodes", "engine heartbeat, 4 nodes") == []
+    [change] = found(
+        "engine heartbeat and serf, 3 nodes; two", "engine heartbeat, 3 nodes", "engine map, 3 nodes"
+    )
+    assert change.state is WARN
+    assert "heartbeat on b; heartbeat and serf on a; map on c" in change.text
+    [mistake] = found("engine serf, 3 nodes", "engine heartbeat, 3 nodes")
+    assert mistake.state is BAD
+    assert "no engine in common" in mistake.text
