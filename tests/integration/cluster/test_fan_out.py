@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from tests.integration.cluster_of import cluster_of
 from tests.integration.daemon import PATIENCE, Daemon
+from tests.integration.jobs import gom, until
 from tests.integration.line import Line
 
 EVERYBODY = [1, 2, 3, 4, 5, 6, 7]
@@ -22,6 +24,11 @@ QUIET = ("--set", "history.kind=none")
 def seven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Daemon]]:
     """Nodes node1 to node7, each with `[peers] fan_out = 2`."""
     with cluster_of(tmp_path_factory.mktemp("seven"), 7, "--set", "peers.fan_out=2", *QUIET) as daemons:
+        for daemon in daemons:
+            daemon.configure("[commands]\nkernel = uname -s\n")
+            daemon.signal(signal.SIGHUP)
+        for daemon in daemons:
+            until(lambda daemon=daemon: gom(daemon, "do", "kernel").returncode == 0)  # type: ignore[misc]
         yield daemons
 
 
@@ -48,6 +55,14 @@ def _round(line: Line) -> list[dict[str, Any]]:
 def test_a_relay_is_killed_in_mid_watch(seven: list[Daemon]) -> None:
     """Two streams reach six nodes; every round has every node once, and only the dead one grows old."""
     first = seven[0]
+    with first.connect_unix() as line:
+        line.ask("format json")
+        found = sorted(
+            line.ask("@1-7 do kernel").rows, key=lambda row: (row["from"], row["exit"] is not None)
+        )
+    assert [(row["from"], row["line"], row["exit"]) for row in found] == [
+        (node, *each) for node in EVERYBODY for each in (("Linux", None), (None, 0))
+    ]
     before = _streams(first)
     for words in ("load", "nodes", "version"):
         assert {row["from"] for row in _all(first, words)} == set(EVERYBODY), words
@@ -70,6 +85,6 @@ def test_a_relay_is_killed_in_mid_watch(seven: list[Daemon]) -> None:
             if ages.pop(relay) > 2 and set(ages.values()) == {0}:
                 break
             assert time.monotonic() < end, rows
-    found = {row["from"]: row for row in _all(first, "load")}
-    assert set(found) - {relay} == set(EVERYBODY) - {relay}
-    assert all("value" in row for number, row in found.items() if number != relay)
+    now = {row["from"]: row for row in _all(first, "load")}
+    assert set(now) - {relay} == set(EVERYBODY) - {relay}
+    assert all("value" in row for number, row in now.items() if number != relay)
