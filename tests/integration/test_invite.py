@@ -170,7 +170,7 @@ def test_a_person_says_yes_or_no(alpha: Daemon, tmp_path: Path) -> None:
             shown = re.search(r"code: +(\d{4}-\d{4})", prompt.wait(r"code: +\d{4}-\d{4}"))
             assert shown
             joining = subprocess.Popen(
-                [*GOM, "init", "--join", f"{host}:{port}", "--name", "eta", "--yes",
+                [*GOM, "init", "--join", f"127.0.0.1:{port}", "--name", "eta", "--yes",
                  "--config", f"{home}/gomd.ini"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             )  # fmt: skip
